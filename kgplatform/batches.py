@@ -1,0 +1,49 @@
+"""What a loader yields: graph elements of consecutive source rows, with the rows it had to reject."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+Properties: TypeAlias = Mapping[str, Any]
+NodeRef: TypeAlias = tuple[str, str]  # (label, value of the label's key), e.g. ("Concept", "C0032285")
+EdgeRef: TypeAlias = tuple[NodeRef, str, NodeRef]  # (head, relation, tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A source row that cannot be loaded. `reason` never quotes report text."""
+
+    path: Path
+    row: int  # 1-based line of a text file, 1-based record of a Parquet file
+    reason: str
+
+
+@dataclass(slots=True)
+class GraphBatch:
+    """Elements of consecutive source rows; a node or edge stands once, however many rows name it.
+
+    Each edge comes with both its nodes. With `enrich`, the nodes only complete nodes that are in the graph already
+    (an image mapping lists more images than the graph has) and there are no edges.
+    """
+
+    read: int = 0  # source rows consumed, rejected ones included
+    nodes: dict[NodeRef, Properties] = field(default_factory=dict)
+    edges: dict[EdgeRef, Properties] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    enrich: bool = False
+
+
+class Source(Protocol):
+    """A loader bound to its files. `batches` is pure: the same files give the same batches."""
+
+    kind: str  # the loader's entry-point name, e.g. "medmkg"
+    version: int  # raised when the same files would give another graph
+    parameters: Mapping[str, Any]  # everything but the files' content that decides the outcome; JSON
+    files: tuple[Path, ...]
+
+    def batches(self, size: int) -> Iterator[GraphBatch]:
+        """Yield batches of at most `size` source rows. Raises `InputError` where the whole file is unusable."""
+        ...

@@ -1,0 +1,69 @@
+"""The command line: one module a command, each thin: parse, call one function, print.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. Heavy imports happen inside the commands, so that `kgp --help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from kgplatform import __version__
+from kgplatform.cli import browser_setup, db, doctor, ingest, naf, phantom, query, runs, stats
+from kgplatform.cli.output import fail
+from kgplatform.errors import KgpError, UsageError
+
+app = typer.Typer(
+    name="kgp",
+    help="A knowledge-graph platform for medical imaging on Neo4j.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(db.app, name="db")
+app.add_typer(ingest.app, name="ingest")
+app.add_typer(naf.app, name="naf")
+app.add_typer(runs.app, name="runs")
+app.add_typer(phantom.app, name="phantom")
+app.command("stats")(stats.stats)
+app.command("query")(query.query)
+app.command("doctor")(doctor.doctor)
+app.command("browser-setup")(browser_setup.browser_setup)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kgp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def kgp(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Load, score, question and export a knowledge graph of chest radiographs."""
+
+
+def main() -> None:
+    """Run `kgp`; every deliberate error ends as one clear line, or as a JSON document under ``--json``."""
+    as_json = "--json" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except KgpError as error:
+        code = fail(error, as_json)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"See `{context.command_path} --help`." if context else ""
+        code = fail(UsageError(error.format_message(), hint), as_json)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted; the same command goes on from here\n")
+        code = 1
+    except BrokenPipeError:  # `kgp … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

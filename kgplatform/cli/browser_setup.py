@@ -1,0 +1,5 @@
+"""`kgp browser_setup`."""
+
+
+def browser_setup() -> None:
+    """Stand-in."""

@@ -1,0 +1,5 @@
+"""`kgp doctor`."""
+
+
+def doctor() -> None:
+    """Stand-in."""

@@ -1,0 +1,5 @@
+"""`kgp query`."""
+
+
+def query() -> None:
+    """Stand-in."""

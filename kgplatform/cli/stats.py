@@ -1,0 +1,5 @@
+"""`kgp stats`."""
+
+
+def stats() -> None:
+    """Stand-in."""

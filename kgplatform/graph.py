@@ -1,0 +1,194 @@
+"""The only module that talks Bolt: one `Graph` a database, named queries in, plain records out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+import neo4j
+from neo4j.exceptions import (
+    AuthError,
+    ClientError,
+    ConfigurationError,
+    DriverError,
+    IncompleteCommit,
+    Neo4jError,
+    ServiceUnavailable,
+    SessionExpired,
+    TransientError,
+)
+
+from kgplatform.errors import ConnectionFailed, DatabaseError, LoginFailed, SettingsError
+from kgplatform.queries import Query
+from kgplatform.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+LOST = (ServiceUnavailable, SessionExpired, IncompleteCommit)  # the server went away; it may come back
+OUTAGE_SECONDS = 180.0  # how long a write waits for a server that went away (a restart took 10-42 s)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write returned and changed."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    nodes_created: int = 0
+    nodes_deleted: int = 0
+    relationships_created: int = 0
+    relationships_deleted: int = 0
+    properties_set: int = 0
+
+
+class Transaction:
+    """Runs named queries inside one managed transaction."""
+
+    def __init__(self, transaction: neo4j.ManagedTransaction) -> None:
+        self._transaction = transaction
+
+    def run(self, query: Query, **parameters: Any) -> Written:
+        """Run the query and return its records and counters."""
+        return _written(self._transaction.run(cast("Any", query.text), query.bind(parameters)))
+
+
+class Graph:
+    """A Neo4j database. Open it with `Graph.open()`; use it as a context manager.
+
+    Raises `ConnectionFailed`, `LoginFailed` or `DatabaseError`; their messages never contain parameter values,
+    which may come from patients' reports.
+    """
+
+    def __init__(self, uri: str, username: str, password: str, database: str | None = None) -> None:
+        self.uri = uri
+        self.database = database
+        with _translated(uri):
+            self._driver = neo4j.GraphDatabase.driver(
+                uri,
+                auth=(username, password),
+                notifications_min_severity="OFF",
+                user_agent="kgplatform",
+                connection_timeout=10,
+                max_transaction_retry_time=60,
+            )
+
+    @classmethod
+    def open(cls, settings: Settings | None = None) -> Self:
+        """Connect to ``NEO4J_URI``, or to the local server that `kgp db start` runs."""
+        settings = settings or Settings.from_env()
+        if settings.uri is not None:
+            graph = cls(settings.uri, settings.username, settings.password or "", settings.database)
+        else:
+            from kgplatform.server import connection
+
+            uri, username, password = connection(settings)
+            graph = cls(uri, username, password)
+        graph.verify()
+        return graph
+
+    def verify(self) -> None:
+        """Raise unless the server answers and accepts the login."""
+        with _translated(self.uri):
+            self._driver.verify_connectivity()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def read(self, query: Query, **parameters: Any) -> list[dict[str, Any]]:
+        """All records of a reading query."""
+        return list(self.stream(query, **parameters))
+
+    def stream(self, query: Query, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The records of a reading query, one by one, with flat memory."""
+        with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
+            for record in session.run(cast("Any", query.text), query.bind(parameters)):
+                yield record.data() if _has_graph_types(record) else dict(record)
+
+    def frame(self, query: Query, **parameters: Any) -> pd.DataFrame:
+        """The records of a reading query as a pandas frame."""
+        import pandas as pd
+
+        return pd.DataFrame.from_records(self.read(query, **parameters))
+
+    def write(self, query: Query, **parameters: Any) -> Written:
+        """Run one writing query in a managed transaction, retried on deadlocks and lost connections."""
+        return self.transact(lambda transaction: transaction.run(query, **parameters))
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in one managed transaction. It may run more than once, so it must be idempotent."""
+        with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
+            return session.execute_write(lambda transaction: work(Transaction(transaction)))
+
+    def run_unmanaged(self, query: Query, **parameters: Any) -> Written:
+        """Run a query that manages its own transactions (``IN TRANSACTIONS``, schema changes); never retried."""
+        with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
+            return _written(session.run(cast("Any", query.text), query.bind(parameters)))
+
+    def wait(self, seconds: float = OUTAGE_SECONDS, told: Callable[[str], None] = lambda _: None) -> None:
+        """Wait until the server answers again; raises `ConnectionFailed` after `seconds`."""
+        end, pause = time.monotonic() + seconds, 0.5
+        while True:
+            try:
+                return self.verify()
+            except DatabaseError as error:
+                if isinstance(error, LoginFailed) or time.monotonic() > end:
+                    raise
+                told(f"waiting for {self.uri} to come back")
+                time.sleep(pause)
+                pause = min(pause * 2, 5.0)
+
+    def _session(self, access: str) -> neo4j.Session:
+        return self._driver.session(database=self.database, default_access_mode=access)
+
+
+@contextmanager
+def _translated(uri: str) -> Iterator[None]:
+    """The driver's errors as ours. Server messages may quote property values, so only syntax errors keep theirs."""
+    try:
+        yield
+    except AuthError as error:
+        hint = "Check NEO4J_USERNAME and NEO4J_PASSWORD, or unset NEO4J_URI to use the local server."
+        raise LoginFailed(f"{uri} refuses the login", hint, code=error.code or "") from None
+    except LOST:
+        hint = "Start it with `kgp db start`, or check NEO4J_URI."
+        raise ConnectionFailed(f"no Neo4j answers at {uri}", hint) from None
+    except (ConfigurationError, ValueError) as error:
+        raise SettingsError(f"{uri} is not a usable Neo4j address: {error}", "Check NEO4J_URI.") from None
+    except TransientError as error:
+        hint = "Try again; if it was memory, use smaller batches or give the server more."
+        raise DatabaseError("the database gave up on the transaction", hint, code=error.code or "") from None
+    except ClientError as error:
+        code = error.code or ""
+        told = (error.message or "").split("\n")[0] if code.endswith(("SyntaxError", "ParameterMissing")) else code
+        raise DatabaseError(f"the database refused the statement: {told}", code=code) from None
+    except (Neo4jError, DriverError) as error:
+        code = getattr(error, "code", None) or type(error).__name__
+        raise DatabaseError(f"the database failed: {code}", "The server's log says more.", code=code) from None
+
+
+def _written(result: neo4j.Result) -> Written:
+    records = [dict(record) for record in result]
+    counters = result.consume().counters
+    return Written(
+        records,
+        counters.nodes_created,
+        counters.nodes_deleted,
+        counters.relationships_created,
+        counters.relationships_deleted,
+        counters.properties_set,
+    )
+
+
+def _has_graph_types(record: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, neo4j.graph.Entity | neo4j.graph.Path | list) for value in record.values())

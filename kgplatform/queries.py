@@ -1,0 +1,134 @@
+"""Loads the Cypher files of ``cypher/``: one named query a file.
+
+A file begins with a comment that is its documentation, and may declare parameters::
+
+    // What the query answers, in a sentence or two.
+    // param image string: the image's id
+    // param limit integer = 10: how many rows
+    MATCH (i:Image {id: $image}) …
+
+The name is the path without the suffix (``naf/explain``). A file without a description, with an undeclared or an
+unused parameter is refused when it is loaded. Types: string, integer, float, boolean, list, map; a default is JSON.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kgplatform.errors import NotFoundError, UsageError
+
+_PACKAGED = Path(__file__).parent / "cypher"  # in a wheel
+ROOT: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parent.parent / "cypher"  # in a checkout
+
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "float": (float, int),
+    "boolean": (bool,),
+    "list": (list, tuple),
+    "map": (dict,),
+}
+_PARAM = re.compile(r"param (?P<name>\w+) (?P<type>\w+)(?: = (?P<default>.+?))?: (?P<doc>.+)")
+_NOT_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?:``|[^`])*`", re.DOTALL)
+_USED = re.compile(r"\$(\w+)")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A declared parameter; `required` ones have no default."""
+
+    name: str
+    type: str
+    doc: str
+    required: bool
+    default: Any = None
+
+    def parse(self, text: str) -> Any:
+        """The value that a user typed, as the declared type; raises `UsageError`."""
+        if self.type == "string":
+            return text
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = None
+        self.check(value, shown=text)
+        return value
+
+    def check(self, value: Any, shown: str = "the value") -> None:
+        """Raise `UsageError` unless `value` has the declared type."""
+        wrong_bool = isinstance(value, bool) and self.type in ("integer", "float")
+        if wrong_bool or not isinstance(value, _TYPES[self.type]):
+            raise UsageError(f"parameter {self.name}: {shown} is not of type {self.type}", self.doc)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A named Cypher statement with its documentation and declared parameters."""
+
+    name: str
+    text: str
+    doc: str
+    parameters: Mapping[str, Parameter]
+
+    def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters with defaults filled in; raises `UsageError` on a missing, unknown or ill-typed one."""
+        unknown = values.keys() - self.parameters.keys()
+        if unknown:
+            known = ", ".join(self.parameters) or "none"
+            raise UsageError(f"{self.name} has no parameter {min(unknown)}", f"Its parameters: {known}.")
+        bound = {}
+        for parameter in self.parameters.values():
+            if parameter.name in values:
+                parameter.check(values[parameter.name])
+            elif parameter.required:
+                raise UsageError(f"{self.name} needs the parameter {parameter.name}", parameter.doc)
+            bound[parameter.name] = values.get(parameter.name, parameter.default)
+        return bound
+
+
+def parse(name: str, source: str) -> Query:
+    """Read one file's text. Raises `ValueError` where it does not keep to the form above."""
+    doc: list[str] = []
+    parameters: dict[str, Parameter] = {}
+    for line in source.splitlines():
+        if not line.startswith("//"):
+            break
+        comment = line.removeprefix("//").strip()
+        if not comment.startswith("param "):
+            doc.append(comment)
+            continue
+        match = _PARAM.fullmatch(comment)
+        if match is None or match["type"] not in _TYPES:
+            raise ValueError(f"{name}: cannot read '{comment}'; write 'param NAME TYPE = DEFAULT: what it is'")
+        default = match["default"]
+        parameters[match["name"]] = Parameter(
+            match["name"], match["type"], match["doc"], default is None, None if default is None else json.loads(default)
+        )
+    if not any(doc):
+        raise ValueError(f"{name}: the first comment must say what the query answers")
+    used = set(_USED.findall(_NOT_CODE.sub(" ", source)))
+    if used != parameters.keys():
+        odd = sorted(used ^ parameters.keys())
+        raise ValueError(f"{name}: declared and used parameters differ: {', '.join(odd)}")
+    return Query(name, source.strip().rstrip(";"), "\n".join(doc).strip(), parameters)
+
+
+@functools.cache
+def get(name: str) -> Query:
+    """The query of that name; raises `NotFoundError`."""
+    path = ROOT / f"{name}.cypher"
+    if not re.fullmatch(r"[a-z_]+/[a-z0-9_]+", name) or not path.is_file():
+        raise NotFoundError(f"no query is named {name}", "`kgp query --list` shows them.")
+    return parse(name, path.read_text(encoding="utf-8"))
+
+
+def names(folder: str = "") -> list[str]:
+    """All query names, or those of one folder, sorted."""
+    files = ROOT.joinpath(folder).rglob("*.cypher")
+    return sorted(str(path.relative_to(ROOT).with_suffix("")).replace("\\", "/") for path in files)

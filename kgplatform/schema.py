@@ -1,0 +1,79 @@
+"""The graph as data: labels, keys, relations, and the rules for names that come from outside.
+
+::
+
+    (:Image)-[:POSITIVE|NEGATIVE|UNCERTAIN]->(:Concept)          MedMKG stance (paper §3.3)
+    (:Concept)-[:isa|finding_site_of|`co-occurs_with`|…]->(:Concept)   UMLS relation, name verbatim
+    (:Image)-[:SHOWS]->(:Entity)-[:SUGGESTIVE_OF|LOCATED_AT|MODIFY]->(:Entity)   RadGraph triplet (VLM-KG §2)
+    (:Entity)-[:REFERS_TO]->(:Concept)                           entity linking
+    (:Thing:Gene …)-[:…]-(…)                                     your own graph (`kgp ingest triples`)
+    (:Run), (:Platform)                                          provenance and the platform's own notes
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+
+class Stance(StrEnum):
+    """How a concept relates to an image; a relationship type from Image to Concept."""
+
+    POSITIVE = "POSITIVE"
+    NEGATIVE = "NEGATIVE"
+    UNCERTAIN = "UNCERTAIN"
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A label, the property that identifies its nodes, and what a node of it is."""
+
+    label: str
+    key: str
+    description: str
+    properties: tuple[str, ...] = ()
+
+
+NODE_TYPES: Final = {
+    node.label: node
+    for node in (
+        NodeType("Image", "id", "a radiograph", ("path", "dataset", "view", "study_id", "subject_id")),
+        NodeType("Concept", "cui", "a UMLS concept", ("name", "semantic_types")),
+        NodeType("Entity", "id", "a RadGraph entity of one image", ("text", "kind", "presence")),
+        NodeType("Thing", "id", "a node of a user's own graph; its type is a second label", ("name",)),
+    )
+}
+
+DERIVED: Final = ("naf", "naf_rank", "naf_kept")  # computed from the graph, not asserted by a source
+
+CONCEPT_ID: Final = re.compile(r"C\d{7}")
+IMAGE_ID: Final = re.compile(r"I\d{1,18}")
+LABEL: Final = re.compile(r"[A-Z][A-Za-z0-9_]{0,62}")  # a second label of a Thing
+# UMLS RELA names are letters, digits, `_` and `-` (`co-occurs_with`); nothing in this set can end an identifier.
+RELATION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
+
+# Types with a meaning of their own: (head label, tail label). No source may use them between other nodes.
+RESERVED: Final = {
+    **{stance.value: ("Image", "Concept") for stance in Stance},
+    "SHOWS": ("Image", "Entity"),
+    "SUGGESTIVE_OF": ("Entity", "Entity"),
+    "LOCATED_AT": ("Entity", "Entity"),
+    "MODIFY": ("Entity", "Entity"),
+    "REFERS_TO": ("Entity", "Concept"),
+    "PREDICTED": ("", ""),
+}
+
+
+def relation_problem(relation: str, head: str, tail: str) -> str | None:
+    """Why `relation` may not join a `head` node to a `tail` node, or None when it may."""
+    if RELATION.fullmatch(relation) is None:
+        return "the relation name must be 1-100 letters, digits, '_' or '-', beginning with a letter"
+    if relation in RESERVED and RESERVED[relation] != (head, tail):
+        return f"{relation} does not join {head} to {tail}"
+    if (head, tail) == ("Image", "Concept") and relation not in Stance.__members__:
+        return "an image and a concept are joined by POSITIVE, NEGATIVE or UNCERTAIN"
+    return None

@@ -1,0 +1,1 @@
+"""Loaders: one source a file, pure functions from files to `kgplatform.batches.GraphBatch`."""
