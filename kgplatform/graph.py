@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -43,6 +43,14 @@ class Written:
     relationships_created: int = 0
     relationships_deleted: int = 0
     properties_set: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the server would run a statement: its query type (r, w, rw, s) and its operators as (name, details)."""
+
+    query_type: str
+    operators: list[tuple[str, str]]
 
 
 class Transaction:
@@ -121,6 +129,28 @@ class Graph:
 
         return pd.DataFrame.from_records(self.read(query, **parameters))
 
+    def explain(self, text: str, parameters: Mapping[str, Any], seconds: float) -> Plan:
+        """The plan of a statement that is not ours. It is planned, not run; see `kgplatform.readonly`."""
+        with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
+            statement = neo4j.Query(cast("Any", f"EXPLAIN {text}"), timeout=seconds)
+            summary = session.run(statement, dict(parameters)).consume()
+        return Plan(summary.query_type or "", list(_operators(summary.plan or {})))
+
+    def read_text(
+        self, text: str, parameters: Mapping[str, Any], seconds: float
+    ) -> Generator[dict[str, Any], None, None]:
+        """The records of a statement that `kgplatform.readonly` let through, in a READ transaction that ends in time.
+
+        Nodes, relationships and paths become maps of plain values.
+        """
+        with (
+            _translated(self.uri),
+            self._session(neo4j.READ_ACCESS) as session,
+            session.begin_transaction(timeout=seconds) as transaction,
+        ):
+            for record in transaction.run(cast("Any", text), dict(parameters)):
+                yield {key: _as_map(value) for key, value in dict(record).items()}
+
     def write(self, query: Query, **parameters: Any) -> Written:
         """Run one writing query in a managed transaction, retried on deadlocks and lost connections."""
         return self.transact(lambda transaction: transaction.run(query, **parameters))
@@ -166,8 +196,8 @@ def _translated(uri: str) -> Iterator[None]:
     except (ConfigurationError, ValueError) as error:
         raise SettingsError(f"{uri} is not a usable Neo4j address: {error}", "Check NEO4J_URI.") from None
     except TransientError as error:
-        hint = "Try again; if it was memory, use smaller batches or give the server more."
-        raise DatabaseError("the database gave up on the transaction", hint, code=error.code or "") from None
+        hint = "Try again; if it was memory, give the server more."
+        raise DatabaseError(f"the database gave up on the transaction: {error.code}", hint, code=error.code or "") from None
     except ClientError as error:
         code = error.code or ""
         told = (error.message or "").split("\n")[0] if code.endswith(("SyntaxError", "ParameterMissing")) else code
@@ -192,3 +222,28 @@ def _written(result: neo4j.Result) -> Written:
 
 def _has_graph_types(record: Mapping[str, Any]) -> bool:
     return any(isinstance(value, neo4j.graph.Entity | neo4j.graph.Path | list) for value in record.values())
+
+
+def _operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "operatorType" in plan:
+        name = plan["operatorType"].rpartition("@")[0] or plan["operatorType"]
+        yield name, str(plan.get("args", {}).get("Details", ""))
+    for child in plan.get("children", ()):
+        yield from _operators(child)
+
+
+def _as_map(value: Any) -> Any:
+    """A node, relationship or path as maps and lists; other values unchanged."""
+    if isinstance(value, neo4j.graph.Node):
+        return {"id": value.element_id, "labels": sorted(value.labels), "properties": dict(value)}
+    if isinstance(value, neo4j.graph.Relationship):
+        ends = {"start": value.start_node, "end": value.end_node}
+        ids = {key: node.element_id if node else None for key, node in ends.items()}
+        return {"id": value.element_id, "type": value.type, **ids, "properties": dict(value)}
+    if isinstance(value, neo4j.graph.Path):
+        return {"nodes": [_as_map(n) for n in value.nodes], "relationships": [_as_map(r) for r in value.relationships]}
+    if isinstance(value, list):
+        return [_as_map(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _as_map(item) for key, item in value.items()}
+    return value

@@ -108,7 +108,11 @@ def parse(name: str, source: str) -> Query:
             raise ValueError(f"{name}: cannot read '{comment}'; write 'param NAME TYPE = DEFAULT: what it is'")
         default = match["default"]
         parameters[match["name"]] = Parameter(
-            match["name"], match["type"], match["doc"], default is None, None if default is None else json.loads(default)
+            match["name"],
+            match["type"],
+            match["doc"],
+            default is None,
+            None if default is None else json.loads(default),
         )
     if not any(doc):
         raise ValueError(f"{name}: the first comment must say what the query answers")

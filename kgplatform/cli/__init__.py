@@ -44,7 +44,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def kgp(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
 ) -> None:
     """Load, score, question and export a knowledge graph of chest radiographs."""
 

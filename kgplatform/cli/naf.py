@@ -1,15 +1,102 @@
-"""`kgp naf`."""
+"""`kgp naf`: Neighbor-aware Filtering."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="TODO")
+from kgplatform.cli.output import Json, emit_json, table
+
+app = typer.Typer(no_args_is_help=True, help="Score images by Neighbor-aware Filtering and keep the informative ones.")
+
+
+class MethodName(StrEnum):
+    """How the images to keep are chosen."""
+
+    algorithm1 = "algorithm1"
+    greedy = "greedy"
 
 
 @app.command()
-def todo() -> None:
-    """Stand-in."""
+def score(
+    top: Annotated[int, typer.Option(min=0, help="How many of the best images to show.")] = 10,
+    one_stance: Annotated[
+        bool, typer.Option("--one-stance", help="Where stances conflict, count the strongest only.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the NaF score and rank on every image; after new images arrive, run it again."""
+    from kgplatform import naf
+    from kgplatform.graph import Graph
+
+    with Graph.open() as graph:
+        scores = naf.score(graph, one_stance=one_stance, top=top)
+    if as_json:
+        emit_json(asdict(scores))
+        return
+    typer.echo(f"{scores.images:,} images scored")
+    typer.echo(table(scores.top, ["rank", "id", "naf"]))
 
 
 @app.command()
-def todo2() -> None:
-    """Stand-in."""
+def explain(
+    image: Annotated[str, typer.Argument(help="The image's id, such as I50978146.")],
+    as_json: Json = False,
+) -> None:
+    """Show what each (relation, concept) pair adds to an image's score."""
+    from kgplatform import naf
+    from kgplatform.graph import Graph
+
+    with Graph.open() as graph:
+        found, pairs = naf.explain(graph, image)
+    if as_json:
+        emit_json({**found, "pairs": pairs})
+        return
+    if found["naf"] is None:
+        typer.echo(f"{image} is not scored yet: run `kgp naf score`")
+    else:
+        typer.echo(f"{image}: NaF {found['naf']:.3f}, rank {found['rank']:,}")
+    typer.echo(table(pairs))
+
+
+@app.command("filter")
+def filter_(
+    method: Annotated[MethodName, typer.Option(help="Algorithm 1 of the paper, or greedy set cover.")] = (
+        MethodName.algorithm1
+    ),
+    export: Annotated[
+        Path | None, typer.Option(help="Folder for the filtered graph, as MedMKG.csv and image_mapping.csv.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Mark the images that are kept, and show how concepts come to be covered."""
+    from kgplatform import naf
+    from kgplatform.graph import Graph
+
+    with Graph.open() as graph:
+        filtered = naf.filter_images(graph, "greedy" if method is MethodName.greedy else "algorithm1")
+        exported = naf.export_kept(graph, export) if export else {}
+    if as_json:
+        document = asdict(filtered)
+        if export:
+            document["exported"] = {str(export / name): rows for name, rows in exported.items()}
+        emit_json(document)
+        return
+    typer.echo(f"{filtered.kept:,} of {filtered.images:,} images are kept; they cover {filtered.concepts:,} concepts")
+    typer.echo(table(_curve(filtered.curve, filtered.concepts)))
+    for name, rows in exported.items():
+        typer.echo(f"{rows:,} rows in {export}/{name}")
+
+
+def _curve(curve: list[tuple[int, int]], concepts: int) -> list[dict[str, object]]:
+    """The coverage curve at tenths of the concepts."""
+    rows = []
+    for tenth in range(1, 11):
+        point = next(((images, covered) for images, covered in curve if covered * 10 >= concepts * tenth), None)
+        if point:
+            rows.append({"concepts covered": point[1], "share": f"{tenth * 10} %", "images kept": point[0]})
+    return rows

@@ -1,15 +1,56 @@
-"""`kgp runs`."""
+"""`kgp runs`: provenance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="TODO")
+from kgplatform.cli.output import Json, emit_json, table
+
+app = typer.Typer(no_args_is_help=True, help="See what was loaded or generated when, and take it back.")
+RunId = Annotated[str, typer.Argument(help="The run's id, as `kgp runs list` shows it.")]
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List all runs, newest first."""
+    from kgplatform import runs
+    from kgplatform.graph import Graph
+
+    with Graph.open() as graph:
+        found = runs.list_runs(graph)
+    if as_json:
+        emit_json(found)
+    else:
+        typer.echo(table(found) or "no runs yet")
 
 
 @app.command()
-def todo() -> None:
-    """Stand-in."""
+def show(run: RunId, as_json: Json = False) -> None:
+    """Show a run's record and what it asserts in the graph now."""
+    from kgplatform import runs
+    from kgplatform.graph import Graph
+
+    with Graph.open() as graph:
+        found = runs.show(graph, run)
+    if as_json:
+        emit_json(found)
+        return
+    record = {**found.pop("run"), **found}
+    typer.echo(table([{"": key, "value": str(value)} for key, value in sorted(record.items())]))
 
 
 @app.command()
-def todo2() -> None:
-    """Stand-in."""
+def undo(run: RunId, as_json: Json = False) -> None:
+    """Take everything out of the graph that only this run asserts."""
+    from kgplatform import runs
+    from kgplatform.graph import Graph
+
+    with Graph.open() as graph:
+        undone = runs.undo(graph, run)
+    if as_json:
+        emit_json(asdict(undone))
+    else:
+        typer.echo(f"{undone.run}: {undone.edges:,} edges and {undone.nodes:,} nodes taken out")

@@ -1,0 +1,4 @@
+// Every node with all that sources assert of it: for the graph's digest.
+MATCH (n)
+WHERE NOT n:Run AND NOT n:Platform
+RETURN labels(n) AS labels, properties(n) AS properties

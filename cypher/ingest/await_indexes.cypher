@@ -1,0 +1,2 @@
+// Waits until the indexes are online.
+CALL db.awaitIndexes(300)

@@ -1,0 +1,5 @@
+// Finds those Entity nodes of a batch that exist, by key.
+// param keys list: values of id, each once
+UNWIND $keys AS key
+MATCH (n:Entity {id: key})
+RETURN key, elementId(n) AS id

@@ -1,0 +1,9 @@
+// Closes the run of a load.
+// param run string: the run's id
+// param rows_read integer: source rows read, rejected ones included
+// param rows_rejected integer: source rows rejected
+MATCH (r:Run {id: $run})
+SET r.status = 'done', r.finished = datetime(), r.rows_read = $rows_read, r.rows_rejected = $rows_rejected
+WITH r
+MATCH (p:Platform {id: 'kgplatform'})
+SET p.naf_current = false

@@ -1,0 +1,138 @@
+"""Neighbor-aware Filtering (MedMKG §3.4, appendix F.4): score images, explain a score, keep the informative ones.
+
+The computation is Cypher (``cypher/naf/``); this module runs it and returns typed results.
+"""
+
+from __future__ import annotations
+
+import csv
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kgplatform import queries
+from kgplatform.errors import KgpError, NotFoundError
+from kgplatform.graph import Graph, Transaction
+
+Method = Literal["algorithm1", "greedy"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How many images were scored, and the best of them (`id`, `naf`, `rank`)."""
+
+    images: int
+    top: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """How many images are kept of all, to cover `concepts` concepts.
+
+    `curve` holds (images kept, concepts covered) at every point where a concept is first covered.
+    """
+
+    kept: int
+    images: int
+    concepts: int
+    method: Method
+    curve: list[tuple[int, int]]
+
+
+def score(graph: Graph, *, one_stance: bool = False, top: int = 10) -> Scores:
+    """Write `naf` and `naf_rank` on every image; the same call brings scores up to date after a load.
+
+    NaF(m) = Σ_{(r,c) ∈ N_m} ln(M / |N_(r,c)|); scores equal to 1e-9 are ranked by ascending image id. A pair of image
+    and concept with several stances counts once for each, or with `one_stance` for the strongest alone.
+    """
+
+    def mark_and_score(transaction: Transaction) -> int:
+        transaction.run(queries.get("naf/mark"), one_stance=one_stance)
+        [answer] = transaction.run(queries.get("naf/score"), one_stance=one_stance).records
+        return int(answer["images"])
+
+    return Scores(graph.transact(mark_and_score), graph.read(queries.get("naf/top"), limit=top))
+
+
+def explain(graph: Graph, image: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The image's score and rank, and each pair's contribution, largest first. Raises `NotFoundError`."""
+    found = graph.read(queries.get("naf/image"), image=image)
+    if not found:
+        raise NotFoundError("no image has that id", "Ids look like I50978146; `kgp naf score` shows some.")
+    return found[0], graph.read(queries.get("naf/explain"), image=image)
+
+
+def filter_images(graph: Graph, method: Method = "algorithm1") -> Filtered:
+    """Mark with `naf_kept` the images that cover all concepts. Raises `KgpError` when scores are missing or stale.
+
+    ``algorithm1`` keeps every image from the highest score down to the one that completes the cover; ``greedy`` is
+    greedy set cover (the image with most uncovered concepts next, ties by rank), which keeps fewer.
+    """
+    [state] = graph.read(queries.get("naf/state"))
+    if not state["current"]:
+        what = "are out of date" if state["scored"] else "have not been computed"
+        raise KgpError(f"the NaF scores {what}", "Run `kgp naf score` first.")
+    return _greedy(graph) if method == "greedy" else _algorithm1(graph)
+
+
+def _algorithm1(graph: Graph) -> Filtered:
+    curve, covered = [], 0
+    for step in graph.stream(queries.get("naf/coverage")):
+        covered += step["concepts"]
+        curve.append((step["rank"], covered))
+    cutoff = curve[-1][0] if curve else 0
+    [answer] = graph.write(queries.get("naf/keep_top"), cutoff=cutoff).records
+    return Filtered(cutoff, answer["images"], covered, "algorithm1", curve)
+
+
+def _greedy(graph: Graph) -> Filtered:
+    """Lazy greedy: an image's gain only falls, so the top of the heap is re-counted until it is still the best."""
+    concepts_of: dict[str, set[str]] = {}
+    heap: list[tuple[int, int, str]] = []
+    for row in graph.stream(queries.get("naf/pairs")):
+        concepts_of[row["image"]] = set(row["concepts"])
+        heap.append((-len(row["concepts"]), row["rank"], row["image"]))
+    heapq.heapify(heap)
+    covered: set[str] = set()
+    kept: list[str] = []
+    curve: list[tuple[int, int]] = []
+    while heap:
+        gain, rank, image = heapq.heappop(heap)
+        now = -len(concepts_of[image] - covered)
+        if now == 0:
+            continue
+        if now != gain:
+            heapq.heappush(heap, (now, rank, image))
+            continue
+        covered |= concepts_of[image]
+        kept.append(image)
+        curve.append((len(kept), len(covered)))
+    answer = graph.write(queries.get("naf/keep_listed"), images=kept).records
+    images = answer[0]["images"] if answer else 0
+    return Filtered(len(kept), images, len(covered), "greedy", curve)
+
+
+def export_kept(graph: Graph, folder: Path) -> dict[str, int]:
+    """Write the filtered graph as ``MedMKG.csv`` and ``image_mapping.csv``; returns rows written to each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    edges = graph.stream(queries.get("export/kept_edges"))
+    images = graph.stream(queries.get("export/kept_images"))
+    return {
+        "MedMKG.csv": _write_csv(folder / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], edges),
+        "image_mapping.csv": _write_csv(folder / "image_mapping.csv", ["IID", "Image_Path"], images),
+    }
+
+
+def _write_csv(path: Path, header: list[str], rows: Iterator[dict[str, Any]]) -> int:
+    partial = path.with_suffix(".partial")
+    count = 0
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow(row.values())
+            count += 1
+    partial.replace(path)
+    return count

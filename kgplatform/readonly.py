@@ -1,0 +1,225 @@
+"""Runs Cypher that the platform did not write itself, a person's or a language model's, and only lets it read.
+
+Four layers, because each alone has a hole (tried on Neo4j 5.26):
+
+1. the text: one statement, a clause that reads at its start, no writing clause, no function or procedure outside
+   the lists below. (The planner drops a write it can prove never to run, and shows no calls inside expressions.)
+2. the plan: every operator of ``EXPLAIN`` reads the graph. (``LOAD CSV``, ``SHOW`` and ``TERMINATE`` count as reads
+   for the server and run in a READ transaction; extensions' functions can send requests.)
+3. the transaction: READ access mode, so that the server itself refuses writes, and a time limit.
+4. the answer: at most so many rows, streamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from kgplatform.errors import DatabaseError, QueryRefused
+from kgplatform.graph import Graph
+
+SECONDS: Final = 30.0
+ROWS: Final = 10_000
+LONGEST: Final = 50_000  # characters; a longer text can exhaust the server's parser
+
+PROCEDURES: Final = frozenset(
+    {
+        "db.index.fulltext.listAvailableAnalyzers",
+        "db.index.fulltext.queryNodes",
+        "db.index.fulltext.queryRelationships",
+        "db.index.vector.queryNodes",
+        "db.index.vector.queryRelationships",
+        "db.info",
+        "db.labels",
+        "db.ping",
+        "db.propertyKeys",
+        "db.relationshipTypes",
+        "db.schema.nodeTypeProperties",
+        "db.schema.relTypeProperties",
+        "db.schema.visualization",
+        "dbms.components",
+    }
+)
+# Built-in functions with a namespace. All built-ins without one are harmless, and extensions cannot add such.
+FUNCTION_NAMESPACES: Final = frozenset(
+    {"date", "datetime", "duration", "localdatetime", "localtime", "point", "time", "vector"}
+)
+_OPENINGS: Final = frozenset({"MATCH", "OPTIONAL", "WITH", "UNWIND", "RETURN", "CALL"})
+_FORBIDDEN: Final = frozenset({"CREATE", "DELETE", "FOREACH", "INSERT", "LOAD", "MERGE", "REMOVE", "SET", "USE"})
+
+# The reading operators of Neo4j 5.26 and 2026.08, with their variants (Expand(All), VarLengthExpand(Pruning) …).
+# What is missing here is refused, so an operator of a later version is at worst a refusal.
+_READING = re.compile(
+    r"""
+    (?: ProduceResults | EmptyResult | Argument | Projection | ProjectEndpoints | Filter | NullifyMetadata
+      | CacheProperties | RemoteBatchProperties(?:WithFilter)? | Eager | PreserveOrder | ArgumentTracker
+      | (?:Partitioned)?Unwind | (?:Exhaustive)?Limit | Skip | (?:Partial)?Sort | (?:Partial)?Top | Top1WithTies
+      | (?:Ordered)?(?:Distinct|Union|Aggregation) | EagerAggregation | Optional | Input
+      | (?:Let)?(?:Anti)?(?:Select(?:OrAnti|Or))?(?:Anti)?(?:Semi|Conditional|RollUp)?Apply
+      | AntiConditionalApply | CartesianProduct | \w*HashJoin | AssertSame(?:Node|Relationship)
+      | Triadic(?:Build|Filter|Selection) | (?:Optional|VarLength)?Expand | \w*ShortestPaths? | PathPropagatingBFS
+      | (?:Bidirectional)?Repeat | (?:Node|Relationship)CountFromCountStore
+      | \w*Scan | (?!Asserting)\w*Seek(?:ByRange)?
+      | ProcedureCall
+    )
+    (?:\((?!Locking)[\w\s,]*\))?
+    """,
+    re.VERBOSE,
+)
+_PROCEDURE = re.compile(r"[\w.]+(?=\()")
+_TOKEN = re.compile(
+    r"""
+      (?P<skip> \s+ | //[^\r\n]* | /\*.*?\*/ )
+    | (?P<string> '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" )
+    | (?P<quoted> `(?:``|[^`])*` )
+    | (?P<word> [^\W\d]\w* )
+    | (?P<sign> . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\u+([0-9a-fA-F]{4})")
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+
+
+@dataclass
+class Answer:
+    """Rows of a checked query, streamed once. `cut` is true after the last row when there were more."""
+
+    rows: Iterator[dict[str, Any]] = field(repr=False)
+    limit: int = ROWS
+    cut: bool = False
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for number, row in enumerate(self.rows):
+            if number == self.limit:
+                self.cut = True
+                return
+            yield row
+
+
+@contextlib.contextmanager
+def ask(
+    graph: Graph,
+    text: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    seconds: float = SECONDS,
+    limit: int = ROWS,
+) -> Iterator[Answer]:
+    """Check `text`, run it, and give its rows while the context lasts.
+
+    Raises `QueryRefused` when it is not a plain read, `DatabaseError` when it is wrong or runs out of time.
+    """
+    parameters = parameters or {}
+    check(graph, text, parameters, seconds=seconds)
+    with _stopped(seconds), contextlib.closing(graph.read_text(text, parameters, seconds)) as rows:
+        yield Answer(rows, limit)
+
+
+def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS) -> None:
+    """Raise `QueryRefused` unless the text and its plan only read. The statement is planned, not run."""
+    check_text(text)
+    with _stopped(seconds):
+        plan = graph.explain(text, parameters or {}, seconds)
+    if plan.query_type not in ("r", "s"):  # "s" is also a read-only procedure of the dbms namespace
+        raise QueryRefused("the statement writes to the graph", "Only reading queries run here.")
+    for operator, details in plan.operators:
+        if _READING.fullmatch(operator) is None:
+            raise QueryRefused(f"the statement needs {operator}, which is not a read of the graph", _HINT)
+        if operator == "ProcedureCall":
+            name = _PROCEDURE.match(details)
+            _check_procedure(name[0] if name else "a procedure without a plain name")
+
+
+def check_text(text: str) -> None:
+    """The part of the check that needs no server; raises `QueryRefused`."""
+    if len(text) > LONGEST:
+        raise QueryRefused(f"the statement has more than {LONGEST:,} characters", "Pass long lists as parameters.")
+    tokens = _tokens(_unescaped(text))
+    if not tokens:
+        raise QueryRefused("the statement is empty", _HINT)
+    if tokens[0].text.upper() not in _OPENINGS:
+        raise QueryRefused(
+            f"the statement begins with {tokens[0].text[:20]!r}",
+            "A read begins with MATCH, OPTIONAL MATCH, WITH, UNWIND, CALL or RETURN, without EXPLAIN or options.",
+        )
+    if any(token == _Token("sign", ";") for token in tokens[:-1]):
+        raise QueryRefused("there is more than one statement", "Run them one by one.")
+    for number, token in enumerate(tokens):
+        if token.kind == "word" and token.text.upper() in _FORBIDDEN and _is_clause(tokens, number):
+            raise QueryRefused(
+                f"the statement has a {token.text.upper()} clause",
+                "Only reading queries run here; a variable of that name can be written in `backticks`.",
+            )
+    for name in _called(tokens):
+        if name.split(".")[0].lower() not in FUNCTION_NAMESPACES:
+            _check_procedure(name)
+
+
+_HINT: Final = "Allowed: MATCH, WITH, UNWIND, CALL subqueries, UNION, RETURN, and procedures that read the graph."
+
+
+def _check_procedure(name: str) -> None:
+    if name not in PROCEDURES:
+        raise QueryRefused(f"{name} may not be called here", f"Procedures allowed: {', '.join(sorted(PROCEDURES))}.")
+
+
+def _unescaped(text: str) -> str:
+    r"""`text` with its ``\u`` escapes replaced as Neo4j does before it reads the words, so that none hides a clause."""
+
+    def character(match: re.Match[str]) -> str:
+        value = chr(int(match[1], 16))
+        if value.isascii() or not value.isprintable():
+            raise QueryRefused(rf"the statement hides a plain character in a \u{match[1]} escape", "Write it plainly.")
+        return value
+
+    return _ESCAPE.sub(character, text)
+
+
+def _tokens(text: str) -> list[_Token]:
+    matches = _TOKEN.finditer(text)
+    return [_Token(match.lastgroup or "", match[0]) for match in matches if match.lastgroup != "skip"]
+
+
+def _is_clause(tokens: list[_Token], number: int) -> bool:
+    """Whether a clause's word stands where a clause can, not where a property, label, parameter or alias does."""
+    before = tokens[number - 1].text.upper() if number else ""
+    after = tokens[number + 1].text.upper() if number + 1 < len(tokens) else ")"
+    return before not in (".", ":", "$", "AS") and after not in {*":,.)]}|=<>+-*/;", "AS", "IN"}
+
+
+def _called(tokens: list[_Token]) -> Iterator[str]:
+    """The names of functions and procedures that hold a dot: nothing else puts such a name before a parenthesis."""
+    name = ""  # the dotted name that ends at the token before
+    for before, token in zip([_Token("", ""), *tokens], tokens, strict=False):
+        if token.kind in ("word", "quoted"):
+            name = f"{name}{_plain(token)}" if before.text == "." else _plain(token)
+        elif token.text == "." and before.kind in ("word", "quoted"):
+            name += "."
+        else:
+            if token.text == "(" and "." in name:
+                yield name
+            name = ""
+
+
+def _plain(token: _Token) -> str:
+    return token.text[1:-1].replace("``", "`") if token.kind == "quoted" else token.text
+
+
+@contextlib.contextmanager
+def _stopped(seconds: float) -> Iterator[None]:
+    """A transaction that the server ended at its time limit, said plainly."""
+    try:
+        yield
+    except DatabaseError as error:
+        if "TransactionTimedOut" not in error.code and "Terminated" not in error.code:
+            raise
+        hint = "Ask for less: fewer hops, a LIMIT inside, or a more selective pattern."
+        raise DatabaseError(f"the query was stopped after {seconds:g} s", hint, code=error.code) from None

@@ -1,0 +1,42 @@
+"""Provenance: what was loaded or generated when, and how to take it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kgplatform import queries
+from kgplatform.errors import NotFoundError
+from kgplatform.graph import Graph
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What undoing a run took out of the graph."""
+
+    run: str
+    edges: int
+    nodes: int
+
+
+def list_runs(graph: Graph) -> list[dict[str, Any]]:
+    """Every run, newest first."""
+    return graph.read(queries.get("runs/list"))
+
+
+def show(graph: Graph, run: str) -> dict[str, Any]:
+    """One run's record and what it asserts now; raises `NotFoundError`."""
+    records = graph.read(queries.get("runs/show"), run=run)
+    if not records:
+        raise NotFoundError(f"no run is called {run}", "`kgp runs list` shows them.")
+    return records[0]
+
+
+def undo(graph: Graph, run: str) -> Undone:
+    """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again."""
+    show(graph, run)
+    graph.write(queries.get("runs/undo_begin"), run=run)
+    edges = graph.run_unmanaged(queries.get("runs/undo_edges"), run=run).relationships_deleted
+    nodes = graph.run_unmanaged(queries.get("runs/undo_nodes"), run=run).nodes_deleted
+    graph.write(queries.get("runs/undo_finish"), run=run)
+    return Undone(run, edges, nodes)

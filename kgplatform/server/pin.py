@@ -1,0 +1,36 @@
+"""``python -m kgplatform.server.pin``: resolve Neo4j's jars anew with jgo and write their pins.
+
+For developers, when `VERSION` in ``jars.py`` changes; what changed in ``jars.sha256`` is then read before it is committed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from kgplatform.server.jars import COORDINATES, PINS, sha256
+
+
+def resolve(coordinates: tuple[str, ...] = COORDINATES) -> dict[str, str]:
+    """Path in a Maven repository -> sha256, for the jars and all they depend on at run time."""
+    from jgo.maven import MavenContext
+
+    context = MavenContext()
+    direct, transitive = context.resolver.resolve([context.create_dependency(name) for name in coordinates])
+    artifacts = [dependency.artifact for dependency in (*direct, *transitive) if dependency.type == "jar"]
+    pinned = {}
+    for artifact in artifacts:
+        name = Path(artifact.component.path_prefix, artifact.filename).as_posix()
+        pinned[name] = sha256(artifact.resolve())
+    return pinned
+
+
+def main() -> None:
+    """Write the pins, sorted by path."""
+    pinned = resolve()
+    PINS.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in sorted(pinned.items())), encoding="utf-8")
+    sys.stderr.write(f"{len(pinned)} jars pinned in {PINS}\n")
+
+
+if __name__ == "__main__":
+    main()

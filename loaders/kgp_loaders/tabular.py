@@ -1,0 +1,326 @@
+"""Reads CSV, TSV and Parquet as rows of text: every source row comes out as its values or as a `Reject`.
+
+One physical line is one row. A quoted value may not span lines, so a stray quote costs its own row and cannot swallow
+the rest of the file: rows in = rows out + rejected. Text is UTF-8 (a byte-order mark is fine) with LF, CRLF or CR line
+ends; a row that is not valid UTF-8 is rejected and reading goes on. Blank lines at the end of a file are not rows;
+a blank line before other rows is rejected like any other row with the wrong number of values.
+
+Memory stays flat whatever the file holds: text is read in pieces, Parquet in batches.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from kgplatform.batches import GraphBatch, Reject
+from kgplatform.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+Row: TypeAlias = tuple[int, Sequence[str]]  # 1-based line or record, and the values of the columns asked for
+
+MAX_LINE: Final = 131_072  # characters of a line or of a Parquet value; also the longest value Python's csv reads
+_PIECE: Final = 1 << 18  # characters read at a time
+_RECORDS: Final = 8_192  # Parquet records read at a time
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all control characters but the tab
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")  # what `surrogateescape` makes of bytes that are not UTF-8
+_COLUMN_NAME: Final = re.compile(r"[\w .:/#()-]{1,40}")
+
+_NOT_TEXT: Final = {
+    b"\x1f\x8b": ("is compressed with gzip", "Unpack it first: gunzip FILE."),
+    b"PK\x03\x04": ("is a zip archive or an Excel workbook", "Unpack it, or save the sheet as CSV (UTF-8)."),
+    b"BZh": ("is compressed with bzip2", "Unpack it first: bunzip2 FILE."),
+    b"\xfd7zXZ": ("is compressed with xz", "Unpack it first: unxz FILE."),
+    b"\x28\xb5\x2f\xfd": ("is compressed with zstd", "Unpack it first: unzstd FILE."),
+    b"\xd0\xcf\x11\xe0": ("is an old Excel workbook", "Save the sheet as CSV (UTF-8)."),
+    b"\xff\xfe": ("is UTF-16 text", "Save it as UTF-8."),
+    b"\xfe\xff": ("is UTF-16 text", "Save it as UTF-8."),
+}
+
+
+class Table(Protocol):
+    """A file with named columns."""
+
+    path: Path
+    columns: tuple[str, ...]
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row | Reject]:
+        """Each source row as its line or record number and the values of `columns`, in that order.
+
+        Raises `InputError` where a column is missing or named twice, and where the file as a whole is damaged.
+        """
+        ...
+
+
+def open_table(path: Path) -> Table:
+    """The file as a table: Parquet by its first bytes, tab-separated by its name (.tsv, .tab), else comma-separated.
+
+    Raises `InputError` when it is missing, empty, unreadable, or none of these.
+    """
+    first = _first_bytes(path)
+    if first.startswith(b"PAR1"):
+        return Parquet(path)
+    for magic, (what, hint) in _NOT_TEXT.items():
+        if first.startswith(magic):
+            raise InputError(f"the file {what}", hint, path=path)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        raise InputError("the file is not Parquet", "Give a CSV file the suffix .csv.", path=path)
+    return Delimited(path, "\t" if path.suffix.lower() in (".tsv", ".tab") else ",")
+
+
+class Delimited:
+    """A CSV or TSV file. Values may stand in double quotes; a quote inside is doubled."""
+
+    def __init__(self, path: Path, delimiter: str = ",") -> None:
+        self.path = path
+        self.delimiter = delimiter
+        header = next(_lines(path), "")
+        if header is None or not header.strip():
+            raise InputError("the first line must name the columns", path=path, row=1)
+        names = self._values(header)
+        if isinstance(names, str):
+            raise InputError(f"the first line must name the columns, but {names}", path=path, row=1)
+        self.columns = tuple(name.strip() for name in names)
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row | Reject]:
+        """See `Table.rows`."""
+        return self._rows(_positions(self, columns))
+
+    def _rows(self, where: list[int]) -> Iterator[Row | Reject]:
+        everything = where == list(range(len(self.columns)))
+        width, delimiter = len(self.columns), self.delimiter
+        blank = 0
+        for number, line in enumerate(_lines(self.path), start=1):
+            if number == 1:
+                continue
+            if line == "":
+                blank += 1
+                continue
+            if blank:
+                yield from (Reject(self.path, n, "the line is empty") for n in range(number - blank, number))
+                blank = 0
+            if line is None:
+                yield Reject(self.path, number, f"the line is longer than {MAX_LINE:,} characters")
+                continue
+            # A line of plain printable text without quotes, nearly every one, needs no more than a split.
+            plain = '"' not in line and line.isprintable()
+            values = line.split(delimiter) if plain else self._values(line)
+            if isinstance(values, str):
+                yield Reject(self.path, number, values)
+            elif len(values) != width:
+                yield Reject(self.path, number, f"it has {len(values)} values, the header {width}")
+            else:
+                yield number, values if everything else [values[i] for i in where]
+
+    def _values(self, line: str) -> list[str] | str:
+        """The line's values, or why it has none."""
+        problem = _text_problem(line)
+        if problem is not None:
+            return problem
+        if '"' not in line:
+            return line.split(self.delimiter)
+        try:
+            return next(csv.reader([line], delimiter=self.delimiter, strict=True))
+        except csv.Error:
+            return "a quoted value is not closed on its line, or goes on after its closing quote"
+
+
+class Parquet:
+    """A Parquet file; the columns asked for must hold text or whole numbers."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._open() as file, _damage_reported(path):
+            self.columns = tuple(str(name) for name in file.schema_arrow.names)
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row | Reject]:
+        """See `Table.rows`. Also raises where a column holds anything but text and whole numbers."""
+        wanted = list(columns)
+        _positions(self, wanted)
+        with self._open() as file:
+            self._check_types(file, wanted)
+        return self._rows(wanted)
+
+    def _rows(self, wanted: list[str]) -> Iterator[Row | Reject]:
+        number = 0
+        with self._open() as file:
+            for values in self._records(file, wanted):
+                number += 1
+                problem = _record_problem(values, wanted)
+                yield Reject(self.path, number, problem) if problem else (number, values)
+            announced = file.metadata.num_rows
+        if number != announced:
+            raise InputError(f"damaged Parquet: {number:,} records, not {announced:,} as announced", path=self.path)
+
+    def _open(self) -> pq.ParquetFile:
+        import pyarrow.parquet as pq
+
+        with _damage_reported(self.path):
+            # With a buffer size pyarrow reads column pieces as needed instead of whole row groups.
+            return pq.ParquetFile(self.path, buffer_size=1 << 20, page_checksum_verification=True)
+
+    def _check_types(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
+        for name in columns:
+            kind = file.schema_arrow.field(name).type
+            if not _is_textual(kind):
+                hint = "Write the column as text or as whole numbers."
+                raise InputError(f"the column {_shown(name)} holds {kind} values", hint, path=self.path)
+
+    def _records(self, file: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[Any, ...]]:
+        batches = file.iter_batches(_RECORDS, columns=list(dict.fromkeys(columns)))
+        while True:
+            with _damage_reported(self.path):
+                batch = next(batches, None)
+                values = [] if batch is None else [_texts(batch.column(name)) for name in columns]
+            if batch is None:
+                return
+            yield from zip(*values, strict=True)
+
+
+def batches(
+    path: Path, rows: Iterator[Row | Reject], size: int, add: Callable[..., str | None], *, enrich: bool = False
+) -> Iterator[GraphBatch]:
+    """Batches of `size` rows. `add(batch, *values)` puts a row's elements into its batch, or says why it cannot."""
+    while chunk := list(islice(rows, size)):
+        yield collect(path, chunk, add, enrich=enrich)
+
+
+def collect(
+    path: Path, rows: Sequence[Row | Reject], add: Callable[..., str | None], *, enrich: bool = False
+) -> GraphBatch:
+    """One batch of all these rows; `add` as in `batches`."""
+    batch = GraphBatch(read=len(rows), enrich=enrich)
+    for row in rows:
+        if isinstance(row, Reject):
+            batch.rejects.append(row)
+            continue
+        number, values = row
+        problem = add(batch, *values)
+        if problem is not None:
+            batch.rejects.append(Reject(path, number, problem))
+    return batch
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise InputError("no such file" if not path.exists() else "not a regular file", path=path)
+        with path.open("rb") as file:
+            first = file.read(8)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+    if not first:
+        raise InputError("the file is empty", path=path)
+    return first
+
+
+def _lines(path: Path) -> Iterator[str | None]:
+    """The lines of a UTF-8 file without their ends; None for one that is too long. Bad bytes become surrogates."""
+    rest, too_long = "", False
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline=None) as file:
+            while piece := file.read(_PIECE):
+                lines = (rest + piece).split("\n")
+                rest = lines.pop()
+                for line in lines:
+                    yield None if too_long or len(line) > MAX_LINE else line
+                    too_long = False
+                if len(rest) > MAX_LINE:
+                    rest, too_long = "", True
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+    if rest or too_long:
+        yield None if too_long or len(rest) > MAX_LINE else rest
+
+
+def _positions(table: Table, columns: Sequence[str]) -> list[int]:
+    """Where the columns stand in the header; raises `InputError` unless each is there once."""
+    count = Counter(table.columns)
+    missing = [name for name in columns if not count[name]]
+    if missing:
+        raise InputError(f"the header lacks {', '.join(missing)}", shown_columns(table), path=table.path)
+    twice = [name for name in columns if count[name] > 1]
+    if twice:
+        raise InputError(f"the header names {_shown(twice[0])} more than once", path=table.path)
+    return [table.columns.index(name) for name in columns]
+
+
+def shown_columns(table: Table) -> str:
+    """A sentence for an error's hint: the columns that the file has."""
+    found = ", ".join(map(_shown, table.columns[:20]))
+    return f"The columns found: {found}{' …' if len(table.columns) > 20 else ''}."
+
+
+def _shown(name: str) -> str:
+    """A column name for a message, or a stand-in: a file without a header has a row of content in its place."""
+    return name if _COLUMN_NAME.fullmatch(name) else "(not a column name)"
+
+
+def _text_problem(text: str) -> str | None:
+    if text.isprintable():
+        return None
+    if _SURROGATE.search(text):
+        return "it is not valid UTF-8"
+    if _CONTROL.search(text):
+        return "it contains a control character"
+    return None
+
+
+def _record_problem(values: Sequence[str | None], columns: Sequence[str]) -> str | None:
+    for name, value in zip(columns, values, strict=True):
+        if value is None:
+            return f"{_shown(name)} is empty (null)"
+        if len(value) > MAX_LINE:
+            return f"{_shown(name)} is longer than {MAX_LINE:,} characters"
+        if not value.isprintable() and (problem := _text_problem(value)):
+            return problem
+    return None
+
+
+def _is_textual(kind: pa.DataType) -> bool:
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    return any(
+        of_kind(kind)
+        for of_kind in (
+            types.is_string,
+            types.is_large_string,
+            types.is_binary,
+            types.is_large_binary,
+            types.is_integer,
+        )
+    )
+
+
+def _texts(column: pa.Array) -> list[str | None]:
+    """The column's values as text; bytes that are not UTF-8 become surrogates, as in a text file."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_integer(column.type):
+        column = column.cast(pa.string())
+    values = column.cast(pa.large_binary()).to_pylist()
+    return [None if value is None else value.decode("utf-8", "surrogateescape") for value in values]
+
+
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, OSError):
+        # pyarrow's own messages may quote the file's content.
+        raise InputError("damaged Parquet", "Write the file again, or give it as CSV.", path=path) from None
