@@ -39,10 +39,25 @@ class GraphBatch:
 class Source(Protocol):
     """A loader bound to its files. `batches` is pure: the same files give the same batches."""
 
-    kind: str  # the loader's entry-point name, e.g. "medmkg"
-    version: int  # raised when the same files would give another graph
-    parameters: Mapping[str, Any]  # everything but the files' content that decides the outcome; JSON
-    files: tuple[Path, ...]
+    @property
+    def kind(self) -> str:
+        """The loader's entry-point name, e.g. ``medmkg``."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Raised when the same files would give another graph."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Everything but the files' content that decides the outcome; JSON."""
+        ...
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        ...
 
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Yield batches of at most `size` source rows. Raises `InputError` where the whole file is unusable."""

@@ -235,8 +235,8 @@ class _Load:
         written = 0
         if batch.edges:
             edges = _edge_rows(batch.edges, index)
-            written = transaction.run(queries.get("ingest/merge_edges"), ids=ids, rows=edges, run=self._run)
-            written = written.relationships_created
+            merged = transaction.run(queries.get("ingest/merge_edges"), ids=ids, rows=edges, run=self._run)
+            written = merged.relationships_created
         enriched = changed if batch.enrich else 0
         if self._record:
             valid = batch.read - len(batch.rejects)
@@ -255,8 +255,12 @@ class _Load:
         """Close the run."""
         if not self._record:
             return
-        rejected = survey.rows.rejected + survey.enriched.rejected
-        closing = {"run": self._run, "rows_read": survey.total, "rows_rejected": rejected}
+        closing = {
+            "run": self._run,
+            "rows_read": survey.rows.read,
+            "rows_rejected": survey.rows.rejected,
+            "mapping_read": survey.enriched.read,
+        }
         try:
             self._graph.write(queries.get("ingest/finish"), **closing)
         except ConnectionFailed:
@@ -319,8 +323,8 @@ def _rehearse(graph: Graph, source: Source, run: str, survey: Survey, batch_rows
     for batch in source.batches(batch_rows):
         index, ids = _find_nodes(graph, batch)
         if batch.enrich:
-            rows = [[ids[index[ref]], properties] for ref, properties in batch.nodes.items() if ref in index]
-            [answer] = graph.read(queries.get("ingest/count_changes"), rows=rows, run=run)
+            named = [[ids[index[ref]], properties] for ref, properties in batch.nodes.items() if ref in index]
+            [answer] = graph.read(queries.get("ingest/count_changes"), rows=named, run=run)
             enriched += answer["changed"] + sum(ref in new_nodes for ref in batch.nodes)
             continue
         new_nodes.update(ref for ref in batch.nodes if ref not in index)

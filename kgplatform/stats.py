@@ -91,7 +91,7 @@ def plot_semantic_types(shares: list[dict[str, Any]], path: Path) -> None:
         axes.pie(
             [share["edges"] for share in of_side],
             labels=[f"{share['semantic_type']} {share['percent']:.1f} %" for share in of_side],
-            colors=mpl.colormaps["tab20"].colors,
+            colors=[mpl.colormaps["tab20"](i) for i in range(20)],
             startangle=90,
             counterclock=False,
             textprops={"fontsize": 8},

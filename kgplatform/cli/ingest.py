@@ -1,15 +1,158 @@
 """`kgp ingest`: load a source into the graph."""
 
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Load a source into the graph.")
+from kgplatform.cli.output import Json, emit_json, note, progress
+
+if TYPE_CHECKING:
+    from kgplatform.batches import Source
+    from kgplatform.ingest import Report
+
+app = typer.Typer(no_args_is_help=True, help="Load a source into the graph; the same load twice changes nothing.")
+
+
+class OnError(StrEnum):
+    """What a bad row does."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+OnErrorOption = Annotated[
+    OnError, typer.Option(help="stop: a bad row stops the load before anything is written; skip: load the rest.")
+]
+Rejects = Annotated[
+    Path | None, typer.Option(help="Where to list skipped rows [default: FILE.rejects.tsv in this folder].")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
 
 
 @app.command()
-def medmkg() -> None:
-    """X"""
+def medmkg(
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder with MedMKG.csv and image_mapping.csv, or a CSV in its columns "
+            "[default: KGP_DATA_DIR/medmkg, else the authors' release, fetched and checked]."
+        ),
+    ] = None,
+    mapping: Annotated[Path | None, typer.Option(help="CSV of image ids and paths (IID, Image_Path).")] = None,
+    on_error: OnErrorOption = OnError.stop,
+    rejects: Rejects = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Load the released MedMKG, or a graph in its form."""
+    from kgp_loaders.medmkg import MedMKG
+
+    source = MedMKG.find(path or _release(), mapping)
+    _load(source, on_error, rejects, dry_run, as_json)
 
 
 @app.command()
-def triples() -> None:
-    """X"""
+def triples(
+    path: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file with one triple a row.")],
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ROLE=NAME, where a column is not found by itself; roles: head, relation, tail, head_type, tail_type, "
+            "head_name, tail_name. May be given several times."
+        ),
+    ] = None,
+    entity_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="TYPE=PATTERN (RE2): the type of nodes whose whole id matches; the first that matches counts, then "
+            r"Image=I\d+ and Concept=C\d{7}. May be given several times.",
+        ),
+    ] = None,
+    on_error: OnErrorOption = OnError.stop,
+    rejects: Rejects = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Load your own graph from a table of triples."""
+    from kgp_loaders.triples import PATTERNS, Triples
+
+    columns = dict(_pair(text, "--column") for text in column or ())
+    source = Triples(path, columns, [*(entity_type or ()), *PATTERNS])
+    _load(source, on_error, rejects, dry_run, as_json)
+
+
+def _release() -> Path:
+    from kgp_loaders.medmkg_release import fetch
+    from kgplatform.settings import Settings
+
+    settings = Settings.from_env()
+    if settings.data_dir and (settings.data_dir / "medmkg").is_dir():
+        note(f"loading {settings.data_dir / 'medmkg'} (KGP_DATA_DIR)")
+        return settings.data_dir / "medmkg"
+    return fetch(settings.cache)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    from kgplatform.errors import UsageError
+
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise UsageError(f"{option} {text}: write NAME=VALUE")
+    return name, value
+
+
+def _load(source: Source, on_error: OnError, rejects: Path | None, dry_run: bool, as_json: bool) -> None:
+    from kgplatform.graph import Graph
+    from kgplatform.ingest import ingest
+
+    beside = Path(f"{source.files[0].name}.rejects.tsv")
+    with Graph.open() as graph:
+        report = ingest(
+            graph,
+            source,
+            on_error=on_error.value,
+            rejects=(rejects or beside) if on_error is OnError.skip else None,
+            dry_run=dry_run,
+            progress=progress(source.kind),
+            told=note,
+        )
+    if as_json:
+        emit_json(_document(report))
+    else:
+        _print(report)
+
+
+def _document(report: Report) -> dict[str, Any]:
+    return {
+        "run": report.run,
+        **asdict(report.rows),
+        "mapping": asdict(report.enriched),
+        "new_nodes": report.new_nodes,
+        "resumed_at": report.resumed_at,
+        "rejects": str(report.rejects) if report.rejects else None,
+        "dry_run": report.dry_run,
+    }
+
+
+def _print(report: Report) -> None:
+    verb = "would be written" if report.dry_run else "written"
+    if report.resumed_at:
+        typer.echo(f"went on from row {report.resumed_at:,}")
+    for title, account in (("rows", report.rows), ("mapping rows", report.enriched)):
+        if account.read:
+            typer.echo(
+                f"{account.read:,} {title} read: {account.written:,} {verb}, {account.existing:,} already there, "
+                f"{account.rejected:,} rejected"
+            )
+    for bad in report.first_rejects:
+        typer.echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
+    if report.rejects:
+        typer.echo(f"  all rejected rows: {report.rejects}")
+    if not report.dry_run:
+        typer.echo(f"run {report.run}")

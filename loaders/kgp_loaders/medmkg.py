@@ -88,10 +88,11 @@ def _add_triple(batch: GraphBatch, head: str, relation: str, tail: str, head_nam
         return problem
     source: NodeRef = (label, head)
     target: NodeRef = ("Concept", tail)
-    if label == "Image":
-        batch.nodes[source] = {"dataset": DATASET, "study_id": head[1:]}  # ids are I and the study, one image a study
-    else:
+    # The first value of a property stays, within a batch as in the graph.
+    if label == "Concept":
         _name(batch, source, head_name)
+    elif source not in batch.nodes:
+        batch.nodes[source] = {"dataset": DATASET, "study_id": head[1:]}  # ids are I and the study, one image a study
     _name(batch, target, tail_name)
     batch.edges[source, relation, target] = {}
     return None
@@ -106,17 +107,14 @@ def _add_mapping(batch: GraphBatch, image_id: str, path: str) -> str | None:
     if _OUTSIDE.match(path):
         return "the path is absolute, a URL, or leads outside with '..'"
     subject = _SUBJECT.search(path)
-    known = batch.nodes.get(("Image", image_id), {})
-    batch.nodes["Image", image_id] = {**known, "path": path, **({"subject_id": subject["subject"]} if subject else {})}
+    found = {"path": path, "subject_id": subject["subject"]} if subject else {"path": path}
+    batch.nodes["Image", image_id] = {**found, **batch.nodes.get(("Image", image_id), {})}
     return None
 
 
-def _name(batch: GraphBatch, node: NodeRef, text: str) -> None:
-    """Put the node into the batch. A later row's name replaces an earlier one's, as it does between batches."""
-    if text:
-        batch.nodes[node] = {"name": text}
-    else:
-        batch.nodes.setdefault(node, {})
+def _name(batch: GraphBatch, concept: NodeRef, text: str) -> None:
+    if not batch.nodes.get(concept):
+        batch.nodes[concept] = {"name": text} if text else {}
 
 
 @lru_cache(maxsize=4096)

@@ -121,7 +121,8 @@ class Triples:
         if problem is None and source == target and source[0] == "Concept":
             problem = "a concept cannot be related to itself"
         if problem is None:
-            batch.nodes.update((head, tail))
+            for node, properties in (head, tail):  # the first value of a property stays, as in the graph
+                batch.nodes[node] = {**properties, **batch.nodes.get(node, {})}
             batch.edges[source, relation, target] = {}
         return problem
 
@@ -173,8 +174,8 @@ def _resolve(table: Table, given: Mapping[str, str]) -> dict[str, str]:
             chosen.update((role, by_name[name]) for name in reversed(common) if name in by_name)
     missing = [role for role in REQUIRED if role not in chosen]
     if missing:
-        options = " ".join(f"--{role} COLUMN" for role in missing)
-        hint = f"Say which they are with {options}. {shown_columns(table)}"
+        options = " ".join(f"--column {role}=NAME" for role in missing)
+        hint = f"Say which they are: {options}. {shown_columns(table)}"
         raise InputError(f"no column is recognised as {', '.join(missing)}", hint, path=table.path)
     table.rows(list(chosen.values()))  # raises now, not at the first batch, where a column that was given is not there
     return {role: chosen[role] for role in COLUMNS if role in chosen}
@@ -187,7 +188,8 @@ def _pattern(text: str) -> tuple[str, str]:
 
     name, equals, regex = text.partition("=")
     if not equals or not LABEL.fullmatch(name) or name in _OWN_LABELS:
-        hint = r"Write TYPE=REGEX, e.g. Gene=ENSG\d+; TYPE begins with a capital letter and is no label of the platform's own."
+        hint = r"Write TYPE=REGEX, e.g. Gene=ENSG\d+. TYPE is letters, digits and '_' after a capital letter, and not "
+        hint += ", ".join(sorted(_OWN_LABELS)) + "."
         raise UsageError(f"not a type pattern: {text}", hint)
     whole = f"^(?:{regex})$"
     try:

@@ -1,0 +1,77 @@
+"""The authors' release of MedMKG, fetched from their public repository, checked against known hashes and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kgplatform.errors import InputError
+
+REPOSITORY: Final = "https://github.com/XiaochenWang-PSU/MedMKG"
+_RAW: Final = "https://raw.githubusercontent.com/XiaochenWang-PSU/MedMKG"
+_LIMIT: Final = 64 << 20  # bytes; the files have 3 MB each
+
+
+@dataclass(frozen=True)
+class Released:
+    """A file of the release: the commit that holds it and the sha256 of its content."""
+
+    commit: str
+    sha256: str
+
+
+RELEASE: Final[Mapping[str, Released]] = {
+    "MedMKG.csv": Released(
+        "4fb1e530a77a62a71c4a8fad55ec4d4afcc9f4a8",
+        "5eac4909cbc3154835676b8e685afdb289aec5c332c7f2b2edd27d625cf6abd1",
+    ),
+    "image_mapping.csv": Released(
+        "85363d7014438457d406dace42695ec0194439d4",
+        "4c5ac591c1c38efdfd0f7d6a0cff5072e8a393ef66755d0c6737a43ca11e32e0",
+    ),
+}
+
+
+def fetch(cache: Path, source: str = _RAW, release: Mapping[str, Released] = RELEASE) -> Path:
+    """The folder in `cache` with both files of the release, fetched if they are not there in the known form.
+
+    Raises `InputError` when the network or the hash fails; nothing unchecked is left behind.
+    """
+    folder = cache / "medmkg"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, released in release.items():
+        path = folder / name
+        if not path.is_file() or _sha256(path.read_bytes()) != released.sha256:
+            content = _download(f"{source}/{released.commit}/{name}", folder)
+            if _sha256(content) != released.sha256:
+                raise InputError(f"{name} as fetched is not the known release", _by_hand(folder))
+            partial = path.with_name(f"{name}.{os.getpid()}.partial")
+            partial.write_bytes(content)
+            partial.replace(path)
+    return folder
+
+
+def _download(url: str, folder: Path) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  the address is a constant of ours
+            return bytes(answer.read(_LIMIT))
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(f"the MedMKG release cannot be fetched: {reason}", _by_hand(folder)) from None
+
+
+def _by_hand(folder: Path) -> str:
+    return (
+        f"By hand: get MedMKG.csv and image_mapping.csv from {REPOSITORY} and run `kgp ingest medmkg DIR` "
+        f"with their folder, or put them into {folder}."
+    )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,127 @@
+"""Fixtures: a real Neo4j for the whole session, the released data, and a `kgp` that runs as a user's would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from kgplatform import naf, queries, server
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest, prepare
+from kgplatform.queries import parse
+from kgplatform.settings import Settings
+
+# Fixed seeds, and no time limit an example: a slow machine is no failure.
+hypothesis_settings.register_profile("suite", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("suite")
+
+WIPE = parse(
+    "tests/wipe", "// Empties the graph.\nMATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS"
+)
+TOUCHED = ""
+LOADED = "medmkg"
+
+
+@pytest.fixture(autouse=True)
+def no_foreign_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests never write to the graph that the developer's environment points at."""
+    for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a local server that runs for the whole session."""
+    settings = Settings(home=tmp_path_factory.mktemp("kgp-home"))
+    server.start(settings)
+    yield settings
+    server.stop(settings)
+
+
+@pytest.fixture(scope="session")
+def _session_graph(settings: Settings) -> Iterator[tuple[Graph, dict[str, str]]]:
+    with Graph.open(settings) as graph:
+        yield graph, {"holds": TOUCHED}
+
+
+@pytest.fixture
+def graph(_session_graph: tuple[Graph, dict[str, str]]) -> Graph:
+    """The session's graph, empty but for constraints and indexes."""
+    graph, state = _session_graph
+    graph.run_unmanaged(WIPE)
+    prepare(graph)
+    state["holds"] = TOUCHED
+    return graph
+
+
+@pytest.fixture
+def medmkg_graph(_session_graph: tuple[Graph, dict[str, str]], data_dir: Path) -> Graph:
+    """The session's graph with the released MedMKG, scored and filtered. Tests must leave it as it is."""
+    from kgp_loaders.medmkg import MedMKG
+
+    graph, state = _session_graph
+    if state["holds"] != LOADED:
+        graph.run_unmanaged(WIPE)
+        ingest(graph, MedMKG.find(data_dir / "medmkg"))
+        naf.score(graph)
+        naf.filter_images(graph)
+        state["holds"] = LOADED
+    return graph
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The released data sets. Without KGP_DATA_DIR the test is skipped, and under CI that fails."""
+    path = Settings.from_env({"KGP_DATA_DIR": os.environ.get("KGP_DATA_DIR", "")}).data_dir
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("KGP_DATA_DIR is not set: the tests on the released data would be skipped")
+        pytest.skip("KGP_DATA_DIR is not set")
+    return path
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+Kgp = Callable[..., Ran]
+
+
+@pytest.fixture
+def kgp(settings: Settings) -> Kgp:
+    """Runs `kgp` in a process of its own against the session's server."""
+
+    def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
+        command = [sys.executable, "-c", "from kgplatform.cli import main; main()", *map(str, arguments)]
+        environment = {**os.environ, "KGP_HOME": str(settings.home), **(env or {})}
+        done = subprocess.run(
+            command, env=environment, cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def all_queries() -> list[queries.Query]:
+    """Every query file, loaded."""
+    return [queries.get(name) for name in queries.names()]
