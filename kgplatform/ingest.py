@@ -86,6 +86,17 @@ def run_id(source: Source) -> tuple[str, str]:
     return f"{source.kind}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}", files
 
 
+def run_properties(source: Source, sha256: str) -> dict[str, Any]:
+    """What the graph keeps about a run from its beginning."""
+    return {
+        "kind": source.kind,
+        "source": ", ".join(path.name for path in source.files),
+        "sha256": sha256,
+        "version": source.version,
+        "parameters": json.dumps(source.parameters, sort_keys=True),
+    }
+
+
 def ingest(
     graph: Graph,
     source: Source,
@@ -188,13 +199,7 @@ class _Load:
 
     def begin(self) -> int:
         """Open or find the run; returns the row to go on from, 0 for a load from the start."""
-        properties = {
-            "kind": self._source.kind,
-            "source": ", ".join(path.name for path in self._source.files),
-            "sha256": self._sha256,
-            "version": self._source.version,
-            "parameters": json.dumps(self._source.parameters, sort_keys=True),
-        }
+        properties = run_properties(self._source, self._sha256)
         [state] = self._graph.write(queries.get("ingest/begin"), run=self._run, properties=properties).records
         if state["was"] == "undoing":
             raise KgpError(f"run {self._run} is half undone", f"Finish it first: kgp runs undo {self._run}")

@@ -2,10 +2,11 @@
 
 Four layers, because each alone has a hole (tried on Neo4j 5.26):
 
-1. the text: one statement, a clause that reads at its start, no writing clause, no function or procedure outside
-   the lists below. (The planner drops a write it can prove never to run, and shows no calls inside expressions.)
+1. the text: one statement, a reading clause at its start, no writing clause or ``LOAD CSV``, no function or procedure
+   outside the lists below. (The planner drops a write it can prove never to run, and ``EXPLAIN`` shows no operators
+   of a subquery inside an expression: ``[x IN xs | COLLECT {LOAD CSV …}]``. Extensions' functions can send requests.)
 2. the plan: every operator of ``EXPLAIN`` reads the graph. (``LOAD CSV``, ``SHOW`` and ``TERMINATE`` count as reads
-   for the server and run in a READ transaction; extensions' functions can send requests.)
+   for the server and run in a READ transaction.)
 3. the transaction: READ access mode, so that the server itself refuses writes, and a time limit.
 4. the answer: at most so many rows, streamed.
 """
@@ -23,7 +24,8 @@ from kgplatform.graph import Graph
 
 SECONDS: Final = 30.0
 ROWS: Final = 10_000
-LONGEST: Final = 50_000  # characters; a longer text can exhaust the server's parser
+LONGEST: Final = 10_000  # characters; a sum of 20,000 terms overflows the server's stack, which then never answers
+DEEPEST: Final = 50  # brackets in brackets; a thousand overflow it, too
 
 PROCEDURES: Final = frozenset(
     {
@@ -119,14 +121,14 @@ def ask(
     """
     parameters = parameters or {}
     check(graph, text, parameters, seconds=seconds)
-    with _stopped(seconds), contextlib.closing(graph.read_text(text, parameters, seconds)) as rows:
+    with _explained(seconds), contextlib.closing(graph.read_text(text, parameters, seconds)) as rows:
         yield Answer(rows, limit)
 
 
 def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS) -> None:
     """Raise `QueryRefused` unless the text and its plan only read. The statement is planned, not run."""
     check_text(text)
-    with _stopped(seconds):
+    with _explained(seconds):
         plan = graph.explain(text, parameters or {}, seconds)
     if plan.query_type not in ("r", "s"):  # "s" is also a read-only procedure of the dbms namespace
         raise QueryRefused("the statement writes to the graph", "Only reading queries run here.")
@@ -150,6 +152,7 @@ def check_text(text: str) -> None:
             f"the statement begins with {tokens[0].text[:20]!r}",
             "A read begins with MATCH, OPTIONAL MATCH, WITH, UNWIND, CALL or RETURN, without EXPLAIN or options.",
         )
+    _check_depth(tokens)
     if any(token == _Token("sign", ";") for token in tokens[:-1]):
         raise QueryRefused("there is more than one statement", "Run them one by one.")
     for number, token in enumerate(tokens):
@@ -169,6 +172,16 @@ _HINT: Final = "Allowed: MATCH, WITH, UNWIND, CALL subqueries, UNION, RETURN, an
 def _check_procedure(name: str) -> None:
     if name not in PROCEDURES:
         raise QueryRefused(f"{name} may not be called here", f"Procedures allowed: {', '.join(sorted(PROCEDURES))}.")
+
+
+def _check_depth(tokens: list[_Token]) -> None:
+    depth = signs = 0
+    for token in tokens:
+        word = token.text.upper()
+        depth += (word in ("(", "[", "{", "CASE")) - (word in (")", "]", "}", "END"))
+        signs = signs + 1 if word in ("NOT", "+", "-") else 0
+        if max(depth, signs) > DEEPEST:
+            raise QueryRefused(f"the statement is nested more than {DEEPEST} deep", "Split it with WITH.")
 
 
 def _unescaped(text: str) -> str:
@@ -192,6 +205,8 @@ def _is_clause(tokens: list[_Token], number: int) -> bool:
     """Whether a clause's word stands where a clause can, not where a property, label, parameter or alias does."""
     before = tokens[number - 1].text.upper() if number else ""
     after = tokens[number + 1].text.upper() if number + 1 < len(tokens) else ")"
+    if tokens[number].text.upper() == "LOAD":  # nothing else stops it inside an expression
+        return after == "CSV"
     return before not in (".", ":", "$", "AS") and after not in {*":,.)]}|=<>+-*/;", "AS", "IN"}
 
 
@@ -213,12 +228,22 @@ def _plain(token: _Token) -> str:
     return token.text[1:-1].replace("``", "`") if token.kind == "quoted" else token.text
 
 
+_PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: \d+\)\)")
+
+
+def _own_place(match: re.Match[str]) -> str:
+    line, column = int(match[1]), int(match[2])
+    return f"(line {line}, column {column - len('EXPLAIN ') if line == 1 else column})"
+
+
 @contextlib.contextmanager
-def _stopped(seconds: float) -> Iterator[None]:
-    """A transaction that the server ended at its time limit, said plainly."""
+def _explained(seconds: float) -> Iterator[None]:
+    """The server's errors in the user's terms: the time limit, and places in the text without our ``EXPLAIN``."""
     try:
         yield
     except DatabaseError as error:
+        if "SyntaxError" in error.code:
+            raise DatabaseError(_PLACE.sub(_own_place, error.message), error.hint, code=error.code) from None
         if "TransactionTimedOut" not in error.code and "Terminated" not in error.code:
             raise
         hint = "Ask for less: fewer hops, a LIMIT inside, or a more selective pattern."

@@ -1,15 +1,137 @@
-"""`kgp db`."""
+"""`kgp db`: the local Neo4j."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="TODO")
+from kgplatform.cli.output import Json, emit_json, note
+from kgplatform.errors import SettingsError
+from kgplatform.settings import Settings
+
+if TYPE_CHECKING:
+    from kgplatform.server import Server
+
+app = typer.Typer(no_args_is_help=True, help="Start, stop and look after the local Neo4j.")
 
 
 @app.command()
-def todo() -> None:
-    """Stand-in."""
+def start(as_json: Json = False) -> None:
+    """Start the local Neo4j (the first time it fetches 155 MB). It goes on after the terminal is closed."""
+    from kgplatform import server
+
+    _show(server.start(_local_settings(), note), as_json)
 
 
 @app.command()
-def todo2() -> None:
-    """Stand-in."""
+def stop(as_json: Json = False) -> None:
+    """Stop the local Neo4j; the graph stays on disk."""
+    from kgplatform import server
+
+    _show(server.stop(_local_settings()), as_json)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Say whether the server runs and where; the exit code is 0 when it does and 1 when it does not."""
+    from kgplatform import server
+
+    settings = Settings.from_env()
+    if settings.uri is None:
+        state = server.status(settings)
+        _show(state, as_json)
+        running = state.running
+    else:
+        running = _foreign_status(settings, as_json)
+    if not running:
+        raise typer.Exit(1)
+
+
+@app.command()
+def browser(as_json: Json = False) -> None:
+    """Print the link to Neo4j Browser and how to log in."""
+    from kgplatform import server
+
+    state = server.status(_local_settings())
+    if as_json:
+        emit_json({"browser": state.browser, "uri": state.uri, "user": state.user, "running": state.running})
+        return
+    typer.echo(state.browser)
+    typer.echo(f"  connect to {state.uri}, user {state.user}; `kgp db password` prints the password")
+    if not state.running:
+        note("It is not running yet: `kgp db start`.")
+
+
+@app.command()
+def password() -> None:
+    """Print the password of the local Neo4j, and nothing else."""
+    from kgplatform import server
+
+    typer.echo(server.password(_local_settings()))
+
+
+@app.command()
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Stop the local Neo4j and delete its graph, logs and password; the fetched jars stay."""
+    from kgplatform import server
+
+    settings = _local_settings()
+    if not yes:
+        typer.confirm(f"Delete the graph in {settings.server_home}?", abort=True, err=True)
+    server.reset(settings)
+    if as_json:
+        emit_json({"reset": True, "home": str(settings.server_home)})
+    else:
+        typer.echo(f"deleted the graph in {settings.server_home}")
+
+
+def _local_settings() -> Settings:
+    """The settings, unless they name a server that is not ours to start or stop."""
+    settings = Settings.from_env()
+    if settings.uri is not None:
+        raise SettingsError(
+            f"NEO4J_URI is set, so the server at {settings.uri} is used, which kgp does not look after",
+            "Unset NEO4J_URI to use the local server.",
+        )
+    return settings
+
+
+def _show(server: Server, as_json: bool) -> None:
+    if as_json:
+        emit_json(
+            {
+                "uri": server.uri,
+                "browser": server.browser,
+                "user": server.user,
+                "home": str(server.home),
+                "running": server.running,
+                "pid": server.pid,
+            }
+        )
+    elif server.running:
+        typer.echo(f"Neo4j is running at {server.uri} (user {server.user}; `kgp db password` prints the password)")
+        typer.echo(f"Neo4j Browser: {server.browser}")
+    else:
+        typer.echo("Neo4j is starting or does not answer" if server.pid else "Neo4j is not running")
+
+
+def _foreign_status(settings: Settings, as_json: bool) -> bool:
+    """Whether the server of NEO4J_URI answers and accepts the login."""
+    from kgplatform.errors import DatabaseError
+    from kgplatform.graph import Graph
+
+    problem = ""
+    try:
+        Graph.open(settings).close()
+    except DatabaseError as error:
+        problem = error.message
+    if as_json:
+        shown = {"uri": settings.uri, "browser": None, "user": settings.username, "home": None}
+        emit_json({**shown, "running": not problem, "pid": None})
+    else:
+        typer.echo(problem or f"Neo4j is running at {settings.uri} (user {settings.username}, from NEO4J_URI)")
+    return not problem

@@ -1,5 +1,206 @@
-"""`kgp query`."""
+"""`kgp query`: the platform's named queries, and a user's own Cypher, read-only."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgplatform.cli.output import Json, emit_json, note, table
+from kgplatform.errors import QueryRefused, UsageError
+
+if TYPE_CHECKING:
+    from kgplatform.queries import Query
+
+FOLDERS = ("explore", "naf", "stats")  # what people may run by name; their queries that write are refused
 
 
-def query() -> None:
-    """Stand-in."""
+def query(
+    what: Annotated[str, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or Cypher of your own.")] = "",
+    param: Annotated[list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; repeatable.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the query's text and parameters, do not run it.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Stop after this many rows.")] = 1000,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a named query or your own Cypher, read-only: at most 30 s, at most --limit rows.
+
+    `kgp query --list` shows the names; `kgp query explore/figure3` runs one with its default parameters;
+    `kgp query 'MATCH (c:Concept) RETURN c.name LIMIT 5'` runs Cypher. Values of --param for Cypher are JSON
+    where they parse as JSON, else text. In CSV, text that a spreadsheet would take for a formula gets a leading '.
+    """
+    if as_csv and as_json:
+        raise UsageError("--csv and --json exclude each other", "Give one of them.")
+    if list_ or not what:
+        return _list(as_json)
+    named = None if any(character.isspace() or character in "({" for character in what) else _named(what)
+    if show:
+        return _show(what if named is None else named.text, named, as_json)
+    text = what if named is None else named.text
+    parameters = _typed(named, param or []) if named else _guessed(param or [])
+    _run(text, parameters, limit, as_csv=as_csv, as_json=as_json)
+
+
+def _named(name: str) -> Query:
+    """The query of that name, if people may run it."""
+    from kgplatform import queries
+    from kgplatform.readonly import check_text
+
+    found = queries.get(name)
+    if name.split("/")[0] not in FOLDERS:
+        raise QueryRefused(f"{name} is part of the platform's own work", "`kgp query --list` shows what can be run.")
+    check_text(found.text)
+    return found
+
+
+def _list(as_json: bool) -> None:
+    rows = [
+        {
+            "name": found.name,
+            "answers": found.doc.splitlines()[0],
+            "parameters": ", ".join(
+                p.name if p.required else f"{p.name}={json.dumps(p.default, ensure_ascii=False)}"
+                for p in found.parameters.values()
+            ),
+        }
+        for found in _readable()
+    ]
+    if as_json:
+        return emit_json(rows)
+    print_lines(f"{row['name']:32} {row['answers']}" for row in rows)
+    note("\n`kgp query NAME --show` prints a query with its parameters.")
+
+
+def _readable() -> Iterator[Query]:
+    from kgplatform import queries
+
+    for folder in FOLDERS:
+        for name in queries.names(folder):
+            try:
+                yield _named(name)
+            except QueryRefused:  # naf/ also holds the queries that write the scores
+                continue
+
+
+def _show(text: str, named: Query | None, as_json: bool) -> None:
+    if not as_json:
+        return print_lines([text])
+    emit_json({"name": named.name if named else None, "doc": named.doc if named else "", "text": text})
+
+
+def _typed(named: Query, given: list[str]) -> dict[str, Any]:
+    """The values for a named query, by its declared types."""
+    values = dict(_pairs(given))
+    for name in values.keys() & named.parameters.keys():
+        values[name] = named.parameters[name].parse(values[name])
+    return named.bind(values)
+
+
+def _guessed(given: list[str]) -> dict[str, Any]:
+    """The values for a user's own Cypher: JSON where it parses, else the text itself."""
+
+    def value(text: str) -> Any:
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+
+    return {name: value(text) for name, text in _pairs(given)}
+
+
+def _pairs(given: list[str]) -> Iterator[tuple[str, Any]]:
+    for pair in given:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--param {name[:40]}: a parameter is written NAME=VALUE", "Example: --param limit=10")
+        yield name, text
+
+
+def _run(text: str, parameters: Mapping[str, Any], limit: int, *, as_csv: bool, as_json: bool) -> None:
+    from kgplatform.graph import Graph
+    from kgplatform.readonly import ask
+
+    with Graph.open() as graph, ask(graph, text, parameters, limit=limit) as answer:
+        if as_csv:
+            _write_csv(answer)
+        elif as_json:
+            emit_json([_finite(row) for row in answer])
+        else:
+            rows = [{key: shown(value) for key, value in row.items()} for row in answer]
+            print_lines([table(rows)] if rows else [])
+            note(f"{len(rows):,} rows" if len(rows) != 1 else "1 row")
+        if answer.cut:
+            note(f"cut after {limit:,} rows; --limit gives more")
+
+
+def _write_csv(rows: Any) -> None:
+    writer = None
+    for row in rows:
+        if writer is None:
+            writer = csv.DictWriter(sys.stdout, list(row), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow({key: _csv_cell(value) for key, value in row.items()})
+
+
+def _csv_cell(value: Any) -> Any:
+    """Maps and lists as JSON; a text that a spreadsheet would run as a formula with an apostrophe before it."""
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@")):
+        return f"'{value}"
+    return value
+
+
+def _finite(value: Any) -> Any:
+    """`value` without the NaN and infinities that JSON does not have; they become text."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def shown(value: Any) -> Any:
+    """A value for a table: nodes as ``(:Image I5)``, relationships as ``[:isa]``, paths as a chain of them."""
+    if isinstance(value, list):
+        return "[" + ", ".join(str(shown(item)) for item in value) + "]"
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"nodes", "relationships"}:
+        return _shown_path(value["nodes"], value["relationships"])
+    if value.keys() == {"id", "labels", "properties"}:
+        return _shown_node(value)
+    if value.keys() == {"id", "type", "start", "end", "properties"}:
+        return f"[:{value['type']}]"
+    return value
+
+
+def _shown_node(node: Mapping[str, Any]) -> str:
+    from kgplatform.schema import NODE_TYPES
+
+    label = next((label for label in node["labels"] if label in NODE_TYPES), None) or ":".join(node["labels"])
+    key = NODE_TYPES[label].key if label in NODE_TYPES else "id"
+    properties = node["properties"]
+    known = [properties[name] for name in (key, "name", "text") if properties.get(name) is not None]
+    return f"({' '.join([f':{label}' if label else '', *map(str, known)]).strip()})"
+
+
+def _shown_path(nodes: list[dict[str, Any]], relationships: list[dict[str, Any]]) -> str:
+    text = _shown_node(nodes[0])
+    for before, relationship, after in zip(nodes, relationships, nodes[1:], strict=False):
+        forward = relationship["start"] == before["id"]
+        arrow = f"-[:{relationship['type']}]->" if forward else f"<-[:{relationship['type']}]-"
+        text += arrow + _shown_node(after)
+    return text
+
+
+def print_lines(lines: Any) -> None:
+    """Lines on stdout."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")

@@ -8,8 +8,8 @@ process.py   start, stop, status, reset
 admin.py     neo4j-admin from the same jars
 """
 
-from kgplatform.server.tool import admin
 from kgplatform.server.process import connection, password, reset, start, status, stop
 from kgplatform.server.state import Server, store_exists
+from kgplatform.server.tool import admin
 
 __all__ = ["Server", "admin", "connection", "password", "reset", "start", "status", "stop", "store_exists"]

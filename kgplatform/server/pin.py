@@ -1,6 +1,6 @@
 """``python -m kgplatform.server.pin``: resolve Neo4j's jars anew with jgo and write their pins.
 
-For developers, when `VERSION` in ``jars.py`` changes; what changed in ``jars.sha256`` is then read before it is committed.
+For developers, when `VERSION` in ``jars.py`` changes; read what changed in ``jars.sha256`` before you commit it.
 """
 
 from __future__ import annotations

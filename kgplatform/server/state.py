@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -40,7 +40,7 @@ class Server:
 class State:
     """Ports used last, and the server's process while there is one."""
 
-    ports: Ports = Ports()
+    ports: Ports = field(default_factory=Ports)
     pid: int | None = None
 
     def process(self, home: Path) -> psutil.Process | None:
@@ -78,7 +78,7 @@ class State:
 
 def home_argument(home: Path) -> str:
     """The argument by which a server's process is known."""
-    return f"--home-dir={home}"
+    return f"--home-dir={home.resolve()}"
 
 
 def make_folders(home: Path) -> None:

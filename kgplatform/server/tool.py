@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 from kgplatform.errors import ServerError
 from kgplatform.server import config, jars, java, state
@@ -54,8 +53,3 @@ def first_useful(output: str) -> str:
     lines = [line.strip() for line in output.splitlines()]
     useful = [line for line in lines if line and not line.startswith(("WARNING", "at ", "Selecting JVM", "Run with "))]
     return useful[0] if useful else "it gave no reason"
-
-
-def console_log(home: Path) -> Path:
-    """What the server's process prints."""
-    return home / "logs" / "console.log"

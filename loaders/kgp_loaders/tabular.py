@@ -33,6 +33,7 @@ _PIECE: Final = 1 << 18  # characters read at a time
 _RECORDS: Final = 8_192  # Parquet records read at a time
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all control characters but the tab
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")  # what `surrogateescape` makes of bytes that are not UTF-8
+_QUOTED: Final = re.compile(r'(?:^|(?<=,))"(?:[^"]|"")*"(?=,|$)')  # a whole quoted value of a CSV line
 _COLUMN_NAME: Final = re.compile(r"[\w .:/#()-]{1,40}")
 
 _NOT_TEXT: Final = {
@@ -129,9 +130,13 @@ class Delimited:
         if '"' not in line:
             return line.split(self.delimiter)
         try:
-            return next(csv.reader([line], delimiter=self.delimiter, strict=True))
+            values = next(csv.reader([line], delimiter=self.delimiter, strict=True))
         except csv.Error:
             return "a quoted value is not closed on its line, or goes on after its closing quote"
+        # RFC 4180 quotes such values; a stray quote is the end of a value that spans lines. TSV need not be quoted.
+        if self.delimiter == "," and '"' in _QUOTED.sub("", line):
+            return "a quote stands inside a value that is not quoted"
+        return values
 
 
 class Parquet:

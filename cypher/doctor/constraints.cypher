@@ -1,0 +1,3 @@
+// Names of the constraints that are in force.
+SHOW CONSTRAINTS YIELD name
+RETURN name

@@ -1,0 +1,174 @@
+r"""For people with py2neo code: a `py2neo.Graph` from our settings, and subgraphs as `GraphBatch` and back.
+
+py2neo (extra ``py2neo``) writes labels, keys and relationship types into Cypher text, escaping them by doubling
+backticks, which ``\u0060`` gets around. So no name crosses this module, in either direction, unless it keeps to the
+rules of `kgplatform.schema`; values only ever travel as parameters. See docs/py2neo.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from kgplatform.batches import GraphBatch, NodeRef, Properties
+from kgplatform.errors import ConnectionFailed, DatabaseError, InputError, LoginFailed, SettingsError
+from kgplatform.schema import CONCEPT_ID, DERIVED, IMAGE_ID, LABEL, NODE_TYPES, relation_problem
+from kgplatform.settings import Settings
+
+if TYPE_CHECKING:
+    import py2neo
+
+_PROPERTY: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")  # what `kgplatform.ingest` accepts
+_NOT_ASSERTED: Final = {"runs", "claims", *DERIVED}  # the platform's own notes, which no source may set
+_ID_FORMS: Final = {"Image": IMAGE_ID, "Concept": CONCEPT_ID}
+
+
+def connect(settings: Settings | None = None) -> py2neo.Graph:
+    """A `py2neo.Graph` on ``NEO4J_URI``, or on the local server that `kgp db start` runs.
+
+    Raises `SettingsError` without py2neo, `ConnectionFailed`, `LoginFailed` or `DatabaseError`.
+    """
+    py2neo = _py2neo()
+    from py2neo.errors import ConnectionUnavailable, Neo4jError
+
+    settings = settings or Settings.from_env()
+    if settings.uri is not None:
+        uri, username, password = settings.uri, settings.username, settings.password or ""
+    else:
+        from kgplatform.server import connection
+
+        uri, username, password = connection(settings)
+    try:
+        graph = py2neo.Graph(uri, auth=(username, password), name=settings.database)
+        graph.evaluate("RETURN 1")
+    except ConnectionUnavailable as error:
+        if isinstance(error.__cause__, Neo4jError) and "Security" in error.__cause__.code:
+            raise LoginFailed(f"{uri} refuses the login", "Check NEO4J_USERNAME and NEO4J_PASSWORD.") from None
+        raise ConnectionFailed(f"no Neo4j answers py2neo at {uri}", "Start it with `kgp db start`.") from None
+    except Neo4jError as error:
+        raise DatabaseError(f"the database refused py2neo: {error.code}", code=error.code) from None
+    return graph
+
+
+def to_subgraph(batch: GraphBatch) -> py2neo.Subgraph:
+    """The batch as unbound py2neo nodes and relationships, ready for ``graph.merge(subgraph)``.
+
+    Each node carries its primary label and key, so that merging it finds what the platform wrote. Merging does not
+    note a run: load with `kgplatform.ingest` where provenance matters. Raises `InputError` on a name outside the
+    schema, and on an `enrich` batch, whose nodes must not be created.
+    """
+    py2neo = _py2neo()
+    if batch.enrich:
+        raise InputError("a batch that only completes nodes cannot be merged: merging would create them")
+    nodes = {ref: _to_node(py2neo, ref, properties) for ref, properties in batch.nodes.items()}
+    relationships = []
+    for (head, relation, tail), properties in batch.edges.items():
+        _check_relation(relation, head[0], tail[0])
+        _check_properties(properties)
+        relationship = py2neo.Relationship(nodes[head], relation, nodes[tail])
+        relationship.update(properties)
+        relationships.append(relationship)
+    return py2neo.Subgraph(nodes.values(), relationships)
+
+
+def from_subgraph(subgraph: py2neo.Subgraph) -> GraphBatch:
+    """The subgraph's nodes and relationships as a batch, for `kgplatform.ingest`; scores and runs are left out.
+
+    Raises `InputError` on a label, key, relation or property outside the schema.
+    """
+    batch = GraphBatch()
+    refs: dict[int, NodeRef] = {}
+    for node in subgraph.nodes:
+        ref, properties = _from_node(node)
+        refs[id(node)] = ref
+        batch.nodes[ref] = {**properties, **batch.nodes.get(ref, {})}
+    for relationship in subgraph.relationships:
+        ends = [refs.get(id(node)) or _from_node(node)[0] for node in relationship.nodes]
+        head, tail = ends[0], ends[-1]
+        relation = type(relationship).__name__
+        _check_relation(relation, head[0], tail[0])
+        batch.edges[head, relation, tail] = _asserted(dict(relationship))
+    batch.read = len(batch.edges) or len(batch.nodes)
+    return batch
+
+
+def _py2neo() -> ModuleType:
+    try:
+        import py2neo
+    except ImportError:
+        hint = "Install it: pip install 'kgplatform[py2neo]'"
+        raise SettingsError("py2neo is not installed", hint) from None
+    return cast("ModuleType", py2neo)
+
+
+def _to_node(py2neo: ModuleType, ref: NodeRef, properties: Properties) -> py2neo.Node:
+    label, key = ref
+    _check_node(label, key)
+    _check_properties(properties)
+    labels = [label]
+    if label == "Thing":
+        kind = key.partition(":")[0]
+        labels += [kind] if kind != label else []
+    node = py2neo.Node(*labels)
+    node.update({**properties, NODE_TYPES[label].key: key})
+    node.__primarylabel__ = label
+    node.__primarykey__ = NODE_TYPES[label].key
+    return node
+
+
+def _from_node(node: py2neo.Node) -> tuple[NodeRef, dict[str, Any]]:
+    labels = set(node.labels)
+    own = labels & NODE_TYPES.keys()
+    if len(own) != 1:
+        raise InputError(f"a node must have exactly one label of {', '.join(NODE_TYPES)}")
+    label = own.pop()
+    properties = dict(node)
+    key = properties.pop(NODE_TYPES[label].key, None)
+    if not isinstance(key, str):
+        raise InputError(f"a node of label {label} must have its {NODE_TYPES[label].key} as text")
+    _check_node(label, key)
+    expected = {label, key.partition(":")[0]} if label == "Thing" else {label}
+    if labels != expected:
+        raise InputError(f"a node of label {label} has a second label that does not fit its id")
+    return (label, key), _asserted(properties)
+
+
+def _asserted(properties: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in properties.items() if name not in _NOT_ASSERTED}
+    _check_properties(kept)
+    return kept
+
+
+def _check_node(label: str, key: str) -> None:
+    if label not in NODE_TYPES:
+        raise InputError(f"a node's label must be one of {', '.join(NODE_TYPES)}")
+    form = _ID_FORMS.get(label)
+    if form is not None and form.fullmatch(key) is None:
+        raise InputError(f"the {NODE_TYPES[label].key} of a node of label {label} does not have its form")
+    if label == "Thing":
+        kind, colon, identity = key.partition(":")
+        if not colon or not identity or LABEL.fullmatch(kind) is None or kind in NODE_TYPES.keys() - {"Thing"}:
+            raise InputError("the id of a Thing must be TYPE:ID, TYPE being a label that is not the platform's own")
+
+
+def _check_relation(relation: str, head: str, tail: str) -> None:
+    problem = relation_problem(relation, head, tail)
+    if problem is not None:
+        raise InputError(problem)
+
+
+def _check_properties(properties: Properties) -> None:
+    if any(_PROPERTY.fullmatch(name) is None for name in properties):
+        raise InputError("a property name must be lower-case letters, digits and '_', beginning with a letter")
+    if properties.keys() & (_NOT_ASSERTED | {"id", "cui"}):
+        raise InputError("id, cui, runs, claims and scores are the platform's own properties")
+    if any(not _storable(value) for value in properties.values()):
+        raise InputError("a property must be text, a number, a truth value or a list of one of these")
+
+
+def _storable(value: object) -> bool:
+    if isinstance(value, list):
+        return len({type(item) for item in value}) <= 1 and all(isinstance(item, str | int | float) for item in value)
+    return isinstance(value, str | int | float)

@@ -1,0 +1,396 @@
+"""Writes an invented data set in MedMKG's form, of any size, for those who have no data and for tests.
+
+Nothing in it is about a person: concepts have CUIs from C9900000 on, patients and studies numbers from 90000000 on,
+which neither UMLS nor MIMIC-CXR uses. What is taken from the released graph are its proportions (MedMKG Table 1 and
+the released files): 4.25 stance edges an image, 1.55 images a concept, concepts with one image as half of all, the
+shares of the stances, one concept that draws most NEGATIVE edges, 0.3 % of pairs with two stances, 4.66 UMLS-like
+edges a concept over 60 % of the concepts, each with its inverse, and a mapping of 4.66 times the graph's images.
+
+The same size and seed give the same bytes on any machine: only integers and `random.random()` decide.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import random
+from array import array
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple
+
+from kgplatform.errors import InputError, UsageError
+from kgplatform.schema import Stance
+
+MIN_IMAGES: Final = 10  # fewer do not reach all eight of the most popular concepts
+MAX_IMAGES: Final = 2_000_000  # study numbers have seven free digits, and the mapping lists 4.66 studies an image
+MAX_CONCEPTS: Final = 100_000  # CUIs that begin with C99
+
+_FIRST_LINE: Final = "An invented data set in the form of MedMKG, written by `kgp phantom build`."
+_ROOT: Final = "physionet.org/files/mimic-cxr-jpg/2.0.0/files"
+
+FINDING, ANATOMY, DEVICE = "finding", "anatomy", "device"
+
+# The most popular concepts, in order. The second is the one that reports deny most often.
+_KNOWN: Final = (
+    (FINDING, "Hazy opacity"),
+    (FINDING, "Acute abnormality of the thorax"),
+    (FINDING, "Volume loss"),
+    (FINDING, "Fluid collection"),
+    (ANATOMY, "Cardiac silhouette"),
+    (FINDING, "Air space filling"),
+    (ANATOMY, "Pleural surface"),
+    (DEVICE, "Venous line"),
+)
+_FINDINGS: Final = (
+    "opacity", "consolidation", "effusion", "thickening", "nodule", "granuloma", "calcification", "scarring", "edema",
+    "congestion", "hyperinflation", "air trapping", "cavity", "fibrosis", "fracture", "deformity", "enlargement",
+    "displacement", "elevation", "blunting", "widening", "tortuosity", "air leak", "collapse", "mass", "haziness",
+    "infiltrate", "plate-like density", "bronchial cuffing", "reticulation",
+)  # fmt: skip
+_SITES: Final = (
+    "upper lobe", "middle lobe", "lower lobe", "lingula", "lung apex", "lung base", "hilum", "fissure", "bronchus",
+    "pleura", "costophrenic angle", "hemidiaphragm", "mediastinum", "trachea", "carina", "aortic arch",
+    "descending aorta", "atrium", "ventricle", "pulmonary artery", "rib", "clavicle", "vertebra", "chest wall",
+)  # fmt: skip
+_DEVICES: Final = (
+    "venous line", "feeding tube", "drainage tube", "airway tube", "pacing lead", "pacing box", "port", "clip", "stent",
+    "sternal wire", "artificial valve", "balloon pump", "chest drain", "infusion line", "screw", "plate",
+)  # fmt: skip
+_SEVERITIES: Final = ("", "minimal ", "mild ", "moderate ", "severe ", "extensive ")
+_COURSES: Final = ("", "acute ", "chronic ", "recurrent ", "resolving ")
+_SIDES: Final = ("", "left ", "right ", "bilateral ")
+_STATES: Final = ("malpositioned ", "coiled ", "kinked ", "fractured ", "retained ", "newly placed ")
+_ASPECTS: Final = ("anterior", "posterior", "lateral", "medial", "apical", "basal", "central", "peripheral")
+_LINES: Final = ("", "second ")
+
+_DEGREES: Final = (
+    323,
+    732,
+    954,
+    904,
+    752,
+    501,
+    323,
+    192,
+    91,
+    45,
+    27,
+    13,
+    5,
+    4,
+    1,
+    0,
+    0,
+    0,
+    1,
+)  # images with 1, 2 … edges
+_TOP_SHARES: Final = (190, 187, 150, 104, 70, 62, 57, 50)  # of a thousand images, the most popular concepts' shares
+_STANCES: Final = {  # of a thousand edges, how many are POSITIVE, NEGATIVE, UNCERTAIN
+    "denied": (20, 970, 10),
+    FINDING: (602, 61, 337),
+    ANATOMY: (740, 61, 199),
+    DEVICE: (740, 61, 199),
+}
+_CONFLICTS: Final = ((56, "POSITIVE", "UNCERTAIN"), (9, "NEGATIVE", "POSITIVE"), (3, "NEGATIVE", "UNCERTAIN"))
+
+
+class _Relation(NamedTuple):
+    """A relation and its inverse, how many such edges the released graph has, and what they join."""
+
+    name: str
+    inverse: str
+    weight: int
+    head: str
+    tail: str
+
+
+_RELATIONS: Final = tuple(
+    _Relation(*relation)
+    for relation in (
+        ("isa", "inverse_isa", 1000, FINDING, FINDING),
+        ("isa", "inverse_isa", 341, ANATOMY, ANATOMY),
+        ("isa", "inverse_isa", 300, DEVICE, DEVICE),
+        ("clinically_associated_with", "clinically_associated_with", 467, FINDING, FINDING),
+        ("sib_in_isa", "sib_in_isa", 420, FINDING, FINDING),
+        ("sib_in_part_of", "sib_in_part_of", 336, ANATOMY, ANATOMY),
+        ("has_finding_site", "finding_site_of", 614, FINDING, ANATOMY),
+        ("associated_morphology_of", "has_associated_morphology", 433, FINDING, FINDING),
+        ("co-occurs_with", "co-occurs_with", 204, FINDING, FINDING),
+        ("associated_with", "associated_with", 164, FINDING, FINDING),
+        ("mapped_from", "mapped_to", 267, FINDING, FINDING),
+        ("has_location", "location_of", 241, FINDING, ANATOMY),
+        ("disease_has_associated_anatomic_site", "is_associated_anatomic_site_of", 214, FINDING, ANATOMY),
+        ("has_procedure_site", "procedure_site_of", 152, DEVICE, ANATOMY),
+        ("has_direct_procedure_site", "direct_procedure_site_of", 95, DEVICE, ANATOMY),
+        ("part_of", "has_part", 146, ANATOMY, ANATOMY),
+        ("regional_part_of", "has_regional_part", 66, ANATOMY, ANATOMY),
+        ("method_of", "has_method", 140, DEVICE, DEVICE),
+        ("used_for", "use", 39, DEVICE, FINDING),
+        ("related_to", "related_to", 66, FINDING, FINDING),
+        ("classified_as", "classifies", 132, FINDING, FINDING),
+        ("related_part", "related_part", 53, ANATOMY, ANATOMY),
+        ("ddx", "ddx", 48, FINDING, FINDING),
+        ("ssc", "ssc", 48, FINDING, FINDING),
+        ("pathological_process_of", "has_pathological_process", 88, FINDING, FINDING),
+        ("continuous_with", "continuous_with", 32, ANATOMY, ANATOMY),
+        ("direct_left_of", "direct_right_of", 44, ANATOMY, ANATOMY),
+        ("causative_agent_of", "has_causative_agent", 36, FINDING, FINDING),
+        ("same_as", "same_as", 20, FINDING, FINDING),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """What was written, and where."""
+
+    directory: Path
+    images: int
+    concepts: int
+    cross_edges: int
+    intra_edges: int
+    mapped_images: int
+    seed: int
+
+
+def build(directory: Path, images: int = 500, seed: int = 7, *, force: bool = False) -> Phantom:
+    """Write `MedMKG.csv`, `image_mapping.csv` and `README.txt` into `directory`, all or none of them.
+
+    Raises `UsageError` for a size out of range, and `InputError` where files would be lost that are not as this
+    function wrote them (unless `force`), or where they cannot be written.
+    """
+    if not MIN_IMAGES <= images <= MAX_IMAGES:
+        raise UsageError(f"the number of images must be {MIN_IMAGES} to {MAX_IMAGES:,}")
+    plan = _Plan(images, seed)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not force:
+            _refuse_foreign_files(directory)
+        with TemporaryDirectory(prefix=".phantom-", dir=directory) as folder:
+            staging = Path(folder)
+            cross, intra = _write_graph(staging / "MedMKG.csv", plan)
+            _write_csv(staging / "image_mapping.csv", ("IID", "Image_Path"), _mapping(plan))
+            _write_readme(staging, plan)
+            for name in ("README.txt", "image_mapping.csv", "MedMKG.csv"):
+                (staging / name).replace(directory / name)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", path=directory) from None
+    return Phantom(directory, images, plan.concepts, cross, intra, plan.studies, seed)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Sizes, and what stands at each place: concept 0 is the most popular one."""
+
+    images: int
+    seed: int
+
+    @property
+    def concepts(self) -> int:
+        return min(MAX_CONCEPTS, max(len(_KNOWN), self.images * 3149 // 4868))
+
+    @property
+    def studies(self) -> int:
+        """Images in the mapping."""
+        return self.images * 22671 // 4868
+
+    @cached_property
+    def _offset(self) -> int:
+        return int(self.random("numbers").random() * 10_000_000)
+
+    def random(self, what: str) -> random.Random:
+        """A generator of its own for each part, so that one part can change without the others."""
+        return random.Random(f"kgp phantom {self.seed} {what}")  # noqa: S311  not for secrets
+
+    def cui(self, concept: int) -> str:
+        return f"C99{(concept * 61_681 + self._offset) % MAX_CONCEPTS:05d}"  # 61,681 has no factor 2 or 5: all differ
+
+    def study(self, number: int) -> int:
+        return 90_000_000 + (number * 7_368_787 + self._offset) % 10_000_000
+
+    def image_id(self, image: int) -> str:
+        return f"I{self.study(image * self.studies // self.images)}"
+
+
+def concept(number: int) -> tuple[str, str]:
+    """Kind and name of a concept; all names differ."""
+    if number < len(_KNOWN):
+        return _KNOWN[number]
+    row, column = divmod(number - len(_KNOWN), 20)
+    if column < 15:
+        severity, course, side, finding, site = _choose(
+            row * 15 + column, _SEVERITIES, _COURSES, _SIDES, _FINDINGS, _SITES
+        )
+        return FINDING, f"{severity}{course}{finding} of {side}{site}".capitalize()
+    if column < 18:
+        part = row * 3 + column - 15
+        side, site, aspect = _choose(part, _SIDES, _SITES, _ASPECTS)
+        return (
+            ANATOMY,
+            f"{side}{site}, {aspect} part {part // (len(_SIDES) * len(_SITES) * len(_ASPECTS)) + 1}".capitalize(),
+        )
+    state, line, side, device, site = _choose(row * 2 + column - 18, _STATES, _LINES, _SIDES, _DEVICES, _SITES)
+    return DEVICE, f"{state}{line}{device} at {side}{site}".capitalize()
+
+
+def _choose(number: int, *lists: Sequence[str]) -> list[str]:
+    """The combination of that number; neighbouring numbers differ in most places."""
+    size = 1
+    for choices in lists:
+        size *= len(choices)
+    number = number * 7_919 % size  # coprime to every list length: each combination comes once
+    chosen = []
+    for choices in reversed(lists):
+        number, place = divmod(number, len(choices))
+        chosen.append(choices[place])
+    return chosen[::-1]
+
+
+def _write_graph(path: Path, plan: _Plan) -> tuple[int, int]:
+    """Write the triples; returns how many join an image to a concept, and a concept to a concept."""
+    count = {"cross": 0, "intra": 0}
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for head, relation, tail in _intra_edges(plan):
+            count["intra"] += 1
+            yield plan.cui(head), relation, plan.cui(tail), concept(head)[1], concept(tail)[1]
+        for image, stance, tail in _cross_edges(plan):
+            count["cross"] += 1
+            image_id = plan.image_id(image)
+            yield image_id, stance, plan.cui(tail), f"Image_{image_id}", concept(tail)[1]
+
+    _write_csv(path, ("Head", "Relation", "Tail", "Head_Name", "Tail_Name"), rows())
+    return count["cross"], count["intra"]
+
+
+def _cross_edges(plan: _Plan) -> Iterator[tuple[int, str, int]]:
+    """(image, stance, concept): each image draws as many different concepts as its degree from one shuffled deck."""
+    rng = plan.random("cross")
+    steps = list(accumulate(_DEGREES))
+    degrees = bytearray(bisect(steps, rng.random() * steps[-1]) + 1 for _ in range(plan.images))
+    deck = array("L")
+    for number, copies in enumerate(_popularity(plan.concepts, sum(degrees), plan.images)):
+        deck.extend([number] * copies)
+    drawn = 0
+    for image, degree in enumerate(degrees):
+        held: set[int] = set()
+        tries = 20 * degree
+        while len(held) < degree and drawn < len(deck) and tries:
+            tries -= 1
+            place = drawn + int(rng.random() * (len(deck) - drawn))
+            card = deck[place]
+            if card not in held:
+                held.add(card)
+                deck[place], deck[drawn] = deck[drawn], card
+                drawn += 1
+                yield from ((image, stance, card) for stance in _stances(card, rng))
+
+
+def _stances(number: int, rng: random.Random) -> tuple[str, ...]:
+    """The stance of an image to this concept, rarely two."""
+    if rng.random() < 68 / 20_637:
+        at = bisect(list(accumulate(weight for weight, _, _ in _CONFLICTS)), rng.random() * 68)
+        return _CONFLICTS[at][1:]
+    shares = _STANCES["denied" if number == 1 else concept(number)[0]]
+    at = bisect(list(accumulate(shares)), rng.random() * 1000)
+    return ((Stance.POSITIVE, Stance.NEGATIVE, Stance.UNCERTAIN)[at].value,)
+
+
+def _popularity(concepts: int, edges: int, images: int) -> list[int]:
+    """How many images each concept has, the most popular first; about half have one.
+
+    After the top ones the counts fall as 1/(rank + q), a Zipf-Mandelbrot law, with q such that they add up.
+    """
+    top = [max(1, images * share // 1000) for share in _TOP_SHARES]
+    rest, wanted = concepts - len(top), edges - sum(top)
+
+    def counts(q: int) -> list[int]:  # q in thousandths
+        return [min(top[-1], max(1, 1000 * rest // (1000 * rank + q))) for rank in range(1, rest + 1)]
+
+    low, high = 0, 1000 * rest
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if sum(counts(middle)) > wanted else (low, middle)
+    chosen = counts(low)
+    several = sum(count > 1 for count in chosen)
+    for place in range(max(0, wanted - sum(chosen)) if several else 0):
+        chosen[place % several] += 1
+    return top + chosen
+
+
+def _intra_edges(plan: _Plan) -> Iterator[tuple[int, str, int]]:
+    """(head, relation, tail), each followed by its inverse. Popular concepts are the hubs."""
+    rng = plan.random("intra")
+    members = [number for number in range(plan.concepts) if number % 5 < 3]
+    pools = {kind: [number for number in members if concept(number)[0] == kind] for kind in (FINDING, ANATOMY, DEVICE)}
+    choices = {kind: [relation for relation in _RELATIONS if relation.head == kind] for kind in pools}
+    steps = {kind: list(accumulate(relation.weight for relation in choices[kind])) for kind in pools}
+    wanted = plan.concepts * 14_682 // 3149
+    seen: set[tuple[int, str, int]] = set()
+    for turn in range(10 * wanted):
+        if len(seen) >= wanted:
+            return
+        head = members[turn] if turn < len(members) else members[int(rng.random() * len(members))]
+        kind = concept(head)[0]
+        relation = choices[kind][bisect(steps[kind], rng.random() * steps[kind][-1])]
+        pool, place = pools[relation.tail], rng.random()
+        if not pool:
+            continue
+        tail = pool[int(place * place * place * len(pool))]
+        if head == tail or (head, relation.name, tail) in seen:
+            continue
+        for edge in ((head, relation.name, tail), (tail, relation.inverse, head)):
+            seen.add(edge)
+            yield edge
+
+
+def _mapping(plan: _Plan) -> Iterator[tuple[str, str]]:
+    """An image id and its path for every study of the pool; a patient has 1.6 studies on average."""
+    rng = plan.random("mapping")
+    patient = 0
+    for number in range(plan.studies):
+        patient += number == 0 or rng.random() < 0.62
+        subject, study = f"p{plan.study(patient)}", plan.study(number)
+        digits = f"{rng.getrandbits(160):040x}"
+        file = "-".join(digits[i : i + 8] for i in range(0, 40, 8))
+        yield f"I{study}", f"{_ROOT}/{subject[:3]}/{subject}/s{study}/{file}.jpg"
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _write_readme(directory: Path, plan: _Plan) -> None:
+    sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in ("MedMKG.csv", "image_mapping.csv"))
+    text = (
+        f"{_FIRST_LINE}\n\nNo person, image or report stands behind it: concepts (C99...), images (I9...) and patients "
+        f"(p9...) do not exist.\nWritten with --images {plan.images} --seed {plan.seed}.\n\nsha256:\n{sums}"
+    )
+    (directory / "README.txt").write_text(text, encoding="utf-8", newline="\n")
+
+
+def _refuse_foreign_files(directory: Path) -> None:
+    """Raise unless each file that would be overwritten is as an earlier call wrote it."""
+    readme = directory / "README.txt"
+    text = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
+    ours = text.startswith(_FIRST_LINE)
+    hint = "Choose another folder, or overwrite the files with --force."
+    if readme.exists() and not ours:
+        raise InputError("this file was not written by `kgp phantom build`", hint, path=readme)
+    for path in (directory / "MedMKG.csv", directory / "image_mapping.csv"):
+        if path.exists() and not (ours and f"{_sha256(path)}  {path.name}\n" in text):
+            raise InputError("this file is not as `kgp phantom build` wrote it", hint, path=path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

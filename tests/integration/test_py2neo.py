@@ -1,0 +1,158 @@
+"""py2neo code and the platform share a graph; no name gets past the schema on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kgplatform.batches import GraphBatch
+from kgplatform.digest import digest
+from kgplatform.errors import ConnectionFailed, InputError, LoginFailed
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.py2neo_interop import connect, from_subgraph, to_subgraph
+from kgplatform.settings import Settings
+from tests.integration.sources import Handmade
+
+if TYPE_CHECKING:
+    import py2neo
+
+pytestmark = [
+    pytest.mark.server,
+    # py2neo is end-of-life: it uses what newer Pythons and its own dependencies deprecate, and leaves sockets open
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::SyntaxWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+LUNG = ("Concept", "C9900001")
+OPACITY = ("Concept", "C9900002")
+IMAGE = ("Image", "I90000001")
+GENE = ("Thing", "Gene:ENSG00000000001")
+HOSTILE = (
+    "x`]->() DETACH DELETE n //",
+    "x\\u0060]->(m) DETACH DELETE m //",
+    "isa {a: 1}",
+    "isa\x00",
+    "",
+    "é",
+    "a" * 101,
+)
+
+
+@pytest.fixture
+def old(settings: Settings) -> py2neo.Graph:
+    return connect(settings)
+
+
+@pytest.fixture
+def batch() -> GraphBatch:
+    return GraphBatch(
+        read=3,
+        nodes={
+            LUNG: {"name": "Lung"},
+            OPACITY: {"name": 'Opacity, "hazy" `and` more'},
+            IMAGE: {"dataset": "MIMIC-CXR"},
+            GENE: {"type": "Gene", "name": "BRCA0"},
+        },
+        edges={
+            (OPACITY, "has_finding_site", LUNG): {},
+            (LUNG, "co-occurs_with", OPACITY): {},
+            (IMAGE, "POSITIVE", OPACITY): {},
+            (GENE, "associated_with", OPACITY): {},
+        },
+    )
+
+
+def test_what_the_platform_loads_py2neo_sees(
+    graph: Graph, old: py2neo.Graph, batch: GraphBatch, tmp_path: Path
+) -> None:
+    ingest(graph, Handmade(tmp_path / "held", [batch]))
+    assert old.evaluate("MATCH (:Image)-[:POSITIVE]->(c:Concept) RETURN c.name") == batch.nodes[OPACITY]["name"]
+    path = old.evaluate("MATCH path = (:Thing:Gene)-[:associated_with]->(:Concept) RETURN path")
+    seen = from_subgraph(path)
+    assert seen.edges == {(GENE, "associated_with", OPACITY): {}}
+    assert seen.nodes == {ref: batch.nodes[ref] for ref in (GENE, OPACITY)}  # without runs and claims
+
+
+def test_merging_a_batch_by_py2neo_gives_the_same_graph_as_loading_it(
+    graph: Graph, old: py2neo.Graph, batch: GraphBatch, tmp_path: Path
+) -> None:
+    for _ in range(2):  # the second time changes nothing
+        old.merge(to_subgraph(batch))
+        assert old.evaluate("MATCH (n) WHERE NOT n:Run AND NOT n:Platform RETURN count(n)") == 4
+        assert old.evaluate("MATCH ()-[r]->() RETURN count(r)") == 4
+    ingest(graph, Handmade(tmp_path / "held", [batch]))
+    assert old.evaluate("MATCH ()-[r]->() RETURN count(r)") == 4
+    assert old.evaluate("MATCH (n:Thing) RETURN labels(n)") == ["Thing", "Gene"]
+
+
+def test_a_subgraph_made_with_py2neo_can_be_loaded_with_provenance(
+    graph: Graph, batch: GraphBatch, tmp_path: Path
+) -> None:
+    import py2neo
+
+    image, opacity = py2neo.Node("Image", id=IMAGE[1], dataset="MIMIC-CXR"), py2neo.Node("Concept", cui=OPACITY[1])
+    made = from_subgraph(py2neo.Relationship(image, "UNCERTAIN", opacity))
+    report = ingest(graph, Handmade(tmp_path / "made", [made]))
+    assert report.rows.written == 1
+    first = digest(graph)
+    ingest(graph, Handmade(tmp_path / "made", [made]))
+    assert digest(graph) == first
+
+
+def test_a_batch_survives_the_round_trip(batch: GraphBatch) -> None:
+    back = from_subgraph(to_subgraph(batch))
+    assert (back.nodes, back.edges) == (batch.nodes, batch.edges)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_do_not_cross(graph: Graph, old: py2neo.Graph, name: str) -> None:
+    import py2neo
+
+    ends: Any = {OPACITY: {}, LUNG: {}}
+    node = {"cui": LUNG[1]}
+    for batch in (
+        GraphBatch(nodes=ends, edges={(OPACITY, name, LUNG): {}}),
+        GraphBatch(nodes={("Concept", name): {}}),
+        GraphBatch(nodes={(name, "x"): {}}),
+        GraphBatch(nodes={("Thing", f"{name}:x"): {}}),
+        GraphBatch(nodes={LUNG: {name: 1}}),
+        GraphBatch(nodes=ends, edges={(OPACITY, "isa", LUNG): {name: 1}}),
+    ):
+        with pytest.raises(InputError):
+            to_subgraph(batch)
+    for subgraph in (
+        py2neo.Node("Concept", name, **node),
+        py2neo.Node("Concept", cui=name),
+        py2neo.Node("Thing", name, id=f"{name}:x"),
+        py2neo.Node("Concept", **node, **{name: 1}),
+        py2neo.Relationship(
+            py2neo.Node("Concept", **node), (name or "-").replace("\0", "-"), py2neo.Node("Concept", cui=OPACITY[1])
+        ),
+    ):
+        with pytest.raises(InputError):
+            from_subgraph(subgraph)
+
+
+def test_hostile_values_are_only_values(graph: Graph, old: py2neo.Graph) -> None:
+    nodes: Any = {("Concept", f"C{n:07d}"): {"name": name} for n, name in enumerate(HOSTILE)}
+    old.merge(to_subgraph(GraphBatch(nodes=nodes)))
+    found = {record["name"] for record in old.run("MATCH (c:Concept) RETURN c.name AS name")}
+    assert found == set(HOSTILE)
+
+
+def test_mapping_batches_are_not_merged() -> None:
+    with pytest.raises(InputError, match="would create"):
+        to_subgraph(GraphBatch(nodes={IMAGE: {"path": "a.jpg"}}, enrich=True))
+
+
+def test_a_server_that_is_not_there_or_refuses(graph: Graph, settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ConnectionFailed):
+        connect(Settings(home=tmp_path, uri="bolt://127.0.0.1:1", password="x"))
+    with pytest.raises(LoginFailed) as caught:
+        connect(Settings(home=tmp_path, uri=graph.uri, password="canary-secret"))
+    assert "canary-secret" not in caught.value.message + caught.value.hint

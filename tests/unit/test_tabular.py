@@ -1,0 +1,297 @@
+"""Reading tables: every row comes out or is rejected with its place, whatever the file holds."""
+
+from __future__ import annotations
+
+import io
+import random
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from kgp_loaders.tabular import MAX_LINE, Row, open_table
+from kgplatform.batches import Reject
+from kgplatform.errors import InputError
+
+COLUMNS = ("head", "relation", "tail")
+SECRET = "Mrs-Example-aged-71"
+Make = Callable[[bytes, str], Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def write(content: bytes, name: str = "t.csv") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def read(path: Path, columns: Sequence[str] = COLUMNS) -> list[Row | Reject]:
+    return list(open_table(path).rows(columns))
+
+
+def accepted(path: Path) -> list[list[str]]:
+    return [list(row[1]) for row in read(path) if not isinstance(row, Reject)]
+
+
+def rejected(path: Path) -> dict[int, str]:
+    return {row.row: row.reason for row in read(path) if isinstance(row, Reject)}
+
+
+def parquet_bytes(rows: int = 20) -> bytes:
+    table = pa.table(
+        {"head": [f"C{i:07d}" for i in range(rows)], "relation": ["isa"] * rows, "tail": list(range(rows))}
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="none", write_page_checksum=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("last", [True, False])
+def test_line_ends_and_byte_order_marks(make: Make, end: bytes, bom: bytes, last: bool) -> None:
+    path = make(bom + end.join([b"head,relation,tail", b"a,isa,b", "ä,isa,心".encode()]) + (end if last else b""))
+    assert read(path) == [(2, ["a", "isa", "b"]), (3, ["ä", "isa", "心"])]
+
+
+def test_columns_come_in_the_order_asked_for(make: Make) -> None:
+    path = make(b"tail,more,head,relation\nb,x,a,isa\n")
+    assert accepted(path) == [["a", "isa", "b"]]
+
+
+def test_tab_separated_by_suffix(make: Make) -> None:
+    assert accepted(make(b'head\trelation\ttail\na,1\tisa\t"b"\n', "t.tsv")) == [["a,1", "isa", "b"]]
+
+
+def test_quoted_values(make: Make) -> None:
+    assert accepted(make(b'head,relation,tail\n"a, ""x""",isa,""\n')) == [['a, "x"', "isa", ""]]
+    assert accepted(make(b'head\trelation\ttail\n"a"\tisa\t5" tube\n', "t.tsv")) == [["a", "isa", '5" tube']]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'"a,isa,b', "not closed"),
+        (b'"a"x,isa,b', "after its closing quote"),
+        (b'a,isa,5" tube', "not quoted"),
+        (b"a,isa", "2 values, the header 3"),
+        (b"a,isa,b,c", "4 values, the header 3"),
+        (b"", "the line is empty"),
+        (b"a,isa,\xff", "not valid UTF-8"),
+        (b"a,isa,\xed\xa0\x80", "not valid UTF-8"),
+        (b"a,isa,b\x00", "control character"),
+        (b"a,isa,b\x1b[2J", "control character"),
+        (b"a,isa,\xc2\x85", "control character"),
+        (b"a,isa," + b"x" * MAX_LINE, "longer than"),
+        (b"a,isa," + b"x" * 5 * MAX_LINE, "longer than"),
+    ],
+)
+def test_a_bad_row_costs_only_itself(make: Make, line: bytes, reason: str) -> None:
+    path = make(b"head,relation,tail\na,isa,b\n" + line + b"\nc,isa,d\n")
+    assert [row[0] for row in read(path) if not isinstance(row, Reject)] == [2, 4]
+    assert list(rejected(path)) == [3]
+    assert reason in rejected(path)[3]
+
+
+def test_a_quoted_value_may_not_span_lines(make: Make) -> None:
+    path = make(b'head,relation,tail\n"a\nb",isa,c\nd,isa,e\n')
+    assert list(rejected(path)) == [2, 3]
+    assert accepted(path) == [["d", "isa", "e"]]
+
+
+def test_blank_lines_at_the_end_are_no_rows(make: Make) -> None:
+    assert read(make(b"head,relation,tail\na,isa,b\n\n\n")) == [(2, ["a", "isa", "b"])]
+    assert read(make(b"head,relation,tail\n")) == []
+
+
+def test_reasons_never_quote_the_row(make: Make) -> None:
+    secret = SECRET.encode()
+    lines = [b'"' + secret + b",isa,b", secret, secret + b",\xff,b", secret + b"\x00,a,b", secret * 10_000]
+    path = make(b"head,relation,tail\n" + b"\n".join(lines))
+    assert len(rejected(path)) == 5
+    assert SECRET not in "".join(rejected(path).values())
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "told"),
+    [
+        (b"", "t.csv", "the file is empty"),
+        (b"\xef\xbb\xbf", "t.csv", "must name the columns"),
+        (b"\n\n", "t.csv", "must name the columns"),
+        (b"\x1f\x8b\x08\x00rest", "t.csv", "gzip"),
+        (b"PK\x03\x04rest", "t.csv", "zip archive or an Excel"),
+        ("head,relation".encode("utf-16"), "t.csv", "UTF-16"),
+        ("head,relation\n".encode("utf-16-le"), "t.csv", "control character"),
+        (b"\xff\xffhead", "t.csv", "UTF-8"),
+        (b"x" * 3 * MAX_LINE, "t.csv", "must name the columns"),
+        (b"head,relation,tail\n", "t.parquet", "not Parquet"),
+        (b"PAR1" + b"x" * 100, "t.parquet", "damaged Parquet"),
+        (b"PAR1", "t.csv", "damaged Parquet"),
+        (b"head,tail\na,b\n", "t.csv", "lacks relation"),
+        (b"head,relation,tail,head\na,b,c,d\n", "t.csv", "head more than once"),
+    ],
+)
+def test_unusable_files(make: Make, content: bytes, name: str, told: str) -> None:
+    path = make(content, name)
+    with pytest.raises(InputError, match=told) as caught:
+        read(path)
+    assert caught.value.path == path
+
+
+def test_missing_columns_are_named_with_those_found(make: Make) -> None:
+    with pytest.raises(InputError) as caught:
+        open_table(make(b"subject,predicate,tail\n")).rows(COLUMNS)
+    assert "lacks head, relation" in caught.value.message
+    assert "subject, predicate, tail" in caught.value.hint
+
+
+def test_content_in_the_header_s_place_is_not_quoted(make: Make) -> None:
+    report = f"{SECRET}, admitted on Tuesday with increasing shortness of breath and a cough."
+    with pytest.raises(InputError) as caught:
+        read(make(f'"{report}",x\n'.encode()))
+    assert SECRET not in caught.value.message + caught.value.hint
+
+
+def test_a_path_that_is_no_file(tmp_path: Path) -> None:
+    for path, told in ((tmp_path / "none.csv", "no such file"), (tmp_path, "not a regular file")):
+        with pytest.raises(InputError, match=told):
+            open_table(path)
+
+
+def test_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    table = {
+        "head": pa.array(["a", None, "ü\tx"]).dictionary_encode(),
+        "relation": pa.array([b"isa", b"isa", b"\xff"]),
+        "tail": pa.array([1, 2, 3], pa.uint8()),
+    }
+    pq.write_table(pa.table(table), path)
+    first, *others = read(path)
+    assert first == (1, ["a", "isa", "1"]) or first == (1, ("a", "isa", "1"))
+    assert others == [Reject(path, 2, "head is empty (null)"), Reject(path, 3, "it is not valid UTF-8")]
+
+
+def test_parquet_columns_must_hold_text_or_whole_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"head": [1.0], "relation": ["isa"], "tail": [["b"]]}), path)
+    with pytest.raises(InputError, match="head holds double"):
+        read(path)
+    with pytest.raises(InputError, match="tail holds list"):
+        read(path, ["tail"])
+
+
+def test_parquet_is_known_by_its_content(make: Make) -> None:
+    assert len(read(make(parquet_bytes(), "t.csv"))) == 20
+
+
+def test_memory_stays_flat_on_a_huge_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    with path.open("wb") as file:
+        file.write(b"head,relation,tail\n")
+        for _ in range(64):
+            file.write(b"x" * (1 << 20))
+        file.write(b"\na,isa,b\n")
+    tracemalloc.start()
+    rows = read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [isinstance(row, Reject) for row in rows] == [True, False]
+    assert peak < 8 << 20
+
+
+def check_account(path: Path, expected: int | None) -> None:
+    """Only `InputError` may come out, and each row once, in order, with its file."""
+    rows: list[Row | Reject] = []
+    try:
+        rows.extend(open_table(path).rows(COLUMNS))
+    except InputError as error:
+        assert error.path == path
+        return
+    places = [row.row if isinstance(row, Reject) else row[0] for row in rows]
+    if path.suffix == ".parquet":
+        assert places == list(range(1, len(rows) + 1))
+    else:
+        assert places == list(range(2, len(rows) + 2))
+    for row in rows:
+        if isinstance(row, Reject):
+            assert row.path == path
+            assert row.reason
+        else:
+            assert len(row[1]) == len(COLUMNS)
+            assert not any(ord(character) < 32 and character != "\t" for value in row[1] for character in value)
+    if expected is not None:
+        assert len(rows) == expected
+
+
+def lines_in(content: bytes) -> int:
+    """Rows of a text file by the rule of the module, counted in another way than there."""
+    text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").rstrip(b"\n")
+    return text.count(b"\n")
+
+
+def damaged(content: bytes, seed: int, count: int) -> Iterator[bytes]:
+    """`content` with a few bytes changed, removed, doubled or cut off."""
+    rng = random.Random(seed)
+    telling = b"\",\t\n\r\x00\xff\xc3\xef;\\'`"
+    for _ in range(count):
+        data = bytearray(content)
+        for _ in range(rng.randint(1, 6)):
+            at = rng.randrange(len(data))
+            what = rng.randrange(5)
+            if what == 0:
+                data[at] = rng.randrange(256)
+            elif what == 1:
+                data[at] = rng.choice(telling)
+            elif what == 2:
+                del data[at : at + rng.randint(1, 8)]
+            elif what == 3:
+                data[at:at] = data[at : at + rng.randint(1, 30)]
+            else:
+                data[at:at] = bytes([rng.choice(telling)])
+            data = data or bytearray(b"\n")
+        if rng.random() < 0.1:
+            data = data[: rng.randrange(len(data))]
+        yield bytes(data)
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("t.csv", b","), ("t.tsv", b"\t")])
+def test_ten_thousand_damaged_text_files(make: Make, name: str, delimiter: bytes) -> None:
+    lines = ["head,relation,tail", "C0000001,isa,C0000002", 'I12,POSITIVE,"a, ""b"""', "ä,心,b", "", "x,y,z"]
+    good = b"\n".join(line.encode().replace(b",", delimiter) for line in lines) + b"\n"
+    for content in damaged(good, 11, 10_000):
+        check_account(make(content, name), lines_in(content))
+
+
+def test_ten_thousand_damaged_parquet_files(make: Make) -> None:
+    good = parquet_bytes()
+    for content in damaged(good, 13, 10_000):
+        check_account(make(content, "t.parquet"), None)
+
+
+@hypothesis_settings(max_examples=500)
+@given(st.binary(max_size=200), st.sampled_from(["t.csv", "t.tsv", "t.parquet"]))
+def test_any_bytes_after_a_header(tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str) -> None:
+    path = tmp_path_factory.getbasetemp() / name
+    head = {"t.csv": b"head,relation,tail\n", "t.tsv": b"head\trelation\ttail\n", "t.parquet": b"PAR1"}[name]
+    path.write_bytes(head + content)
+    check_account(path, None if name == "t.parquet" else lines_in(head + content))
+
+
+@hypothesis_settings(max_examples=300)
+@given(st.lists(st.tuples(*[st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=20)] * 3), max_size=8))
+def test_what_csv_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]) -> None:
+    import csv
+
+    path = tmp_path_factory.getbasetemp() / "back.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    assert accepted(path) == [list(row) for row in rows]
