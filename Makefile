@@ -1,0 +1,64 @@
+# make quickstart: a running Neo4j with a scored graph. make test: everything, on a real Neo4j.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PHANTOM := build/phantom
+export KGP_DATA_DIR
+
+.PHONY: quickstart test test-fast test-long lint docs benchmark clean
+
+quickstart: $(VENV)/installed
+	@$(BIN)/kgp db start
+ifneq ($(KGP_DATA_DIR),)
+	@$(BIN)/kgp ingest medmkg $(KGP_DATA_DIR)/medmkg
+else
+	@$(BIN)/kgp phantom build $(PHANTOM)
+	@$(BIN)/kgp ingest medmkg $(PHANTOM)
+endif
+	@$(BIN)/kgp naf score
+	@$(BIN)/kgp stats
+	@$(BIN)/kgp db browser
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not long"
+
+test-fast: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not server and not long" -q
+
+# The full campaigns of docs/security.md: about two hours.
+test-long: $(VENV)/installed-dev
+	KGP_KILLS=100 KGP_SERVER_KILLS=50 $(BIN)/python -m pytest -m "server or long" tests/integration/test_crashes.py
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The command and query references, and the pictures, from the product itself.
+docs: $(VENV)/installed-dev
+	$(BIN)/python docs/make_cli.py
+
+benchmark: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/ingest_and_naf.py
+
+clean:
+	rm -rf $(VENV) build
+
+# uv where it is there, as it is quicker; otherwise venv and pip.
+define install
+	@if command -v uv >/dev/null 2>&1; then \
+	  test -x $(BIN)/python || uv venv -q --python $(PYTHON) $(VENV); \
+	  uv pip install -q --python $(BIN)/python --constraint constraints.txt --editable '$(1)'; \
+	else \
+	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	  $(BIN)/python -m pip install -q --constraint constraints.txt --editable '$(1)'; \
+	fi
+	@touch $@
+endef
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(call install,.)
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt
+	$(call install,.[dev])
+	@touch $(VENV)/installed

@@ -89,7 +89,9 @@ def bulk_import(
         unfinished.parent.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
         told("importing")
-        server.admin(settings, "database", "import", "full", "neo4j", *_OPTIONS, *arguments)
+        server.admin(
+            settings, "database", "import", "full", "neo4j", *_OPTIONS, f"--report-file={stage / 'report'}", *arguments
+        )
     unfinished.unlink()
     server.start(settings, told)
     with Graph.open(settings) as graph:

@@ -15,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+
 from kgplatform import queries
 from kgplatform.errors import ConnectionFailed, DatabaseError, KgpError, LoginFailed
 from kgplatform.graph import Graph
@@ -74,7 +76,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         yield _checked("java", lambda: f"Java {java.find().version} at {java.find().path}")
         yield _jars(settings)
         yield _password_file(state.password_file(settings.server_home))
-    yield _memory()
+    yield _memory(starts_server=settings.uri is None and not status(settings).running)
     yield _disk(settings.home)
 
 
@@ -119,12 +121,11 @@ def _password_file(path: Path) -> Finding:
     return Finding("password file", Level.OK, f"only you may read {path}")
 
 
-def _memory() -> Finding:
-    import psutil
-
+def _memory(*, starts_server: bool) -> Finding:
     wanted = config.memory()
-    free, needed = psutil.virtual_memory().available, (wanted.heap + wanted.page_cache) * config.MIB
-    what = f"{free / GIB:.1f} GB free; the local server takes up to {needed / GIB:.1f} GB"
+    needed = (wanted.heap + wanted.page_cache) * config.MIB if starts_server else GIB
+    free = psutil.virtual_memory().available
+    what = f"{free / GIB:.1f} GB free" + (f"; the local server takes up to {needed / GIB:.1f} GB" * starts_server)
     level = Level.OK if free >= needed else Level.WARN
     return Finding("memory", level, what, "" if level is Level.OK else "Close other programs before a large load.")
 

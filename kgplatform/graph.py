@@ -197,7 +197,9 @@ def _translated(uri: str) -> Iterator[None]:
         raise SettingsError(f"{uri} is not a usable Neo4j address: {error}", "Check NEO4J_URI.") from None
     except TransientError as error:
         hint = "Try again; if it was memory, give the server more."
-        raise DatabaseError(f"the database gave up on the transaction: {error.code}", hint, code=error.code or "") from None
+        raise DatabaseError(
+            f"the database gave up on the transaction: {error.code}", hint, code=error.code or ""
+        ) from None
     except ClientError as error:
         code = error.code or ""
         told = (error.message or "").split("\n")[0] if code.endswith(("SyntaxError", "ParameterMissing")) else code

@@ -25,6 +25,8 @@ from kgplatform.graph import Graph, Transaction
 from kgplatform.schema import LABEL, NODE_TYPES, relation_problem
 
 BATCH_ROWS: Final = 10_000
+INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
+CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not in INDEXES)
 FIRST_BATCH_ROWS: Final = 500  # planned while the graph may have no edges at all, so kept small
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OURS = frozenset({"runs", "claims", "naf", "naf_rank", "naf_kept", "id", "cui"})
@@ -117,12 +119,15 @@ def ingest(
     survey = survey_source(source, on_error, rejects, batch_rows)
     if dry_run:
         return _rehearse(graph, source, run, survey, batch_rows)
-    prepare(graph)
+    for name in CONSTRAINTS:
+        graph.run_unmanaged(queries.get(name))
     load = _Load(graph, run, source, sha256, told)
     resumed_at = load.begin()
     for batch in _batches(source, batch_rows):
         load.write(batch)
         progress(load.position, survey.total)
+    for name in INDEXES:
+        graph.run_unmanaged(queries.get(name))
     load.finish(survey)
     rows = Account(
         survey.rows.read, load.written, survey.rows.read - survey.rows.rejected - load.written, survey.rows.rejected
@@ -135,7 +140,7 @@ def ingest(
 
 def prepare(graph: Graph) -> None:
     """Create the constraints and indexes; changes nothing when they are there."""
-    for name in queries.names("schema"):
+    for name in (*CONSTRAINTS, *INDEXES):
         graph.run_unmanaged(queries.get(name))
     graph.run_unmanaged(queries.get("ingest/await_indexes"))
 
@@ -178,6 +183,16 @@ def check(batch: GraphBatch, source: Source) -> None:
     names = {name for properties in (*batch.nodes.values(), *batch.edges.values()) for name in properties}
     if any(name in _OURS or _PROPERTY.fullmatch(name) is None for name in names):
         raise InputError(f"the loader {source.kind} gave a bad property name", path=source.files[0])
+
+
+@dataclass
+class _Nodes:
+    """The batch's nodes in the database: ids, each node's place among them, and those the run has yet to assert."""
+
+    ids: list[str] = field(default_factory=list)
+    index: dict[NodeRef, int] = field(default_factory=dict)
+    unasserted: list[list[Any]] = field(default_factory=list)
+    created: int = 0
 
 
 class _Load:
@@ -231,16 +246,16 @@ class _Load:
         self.new_nodes += nodes
 
     def _write(self, transaction: Transaction, batch: GraphBatch, token: str) -> tuple[int, int, int]:
-        ids, index, nodes_created = _nodes(transaction, batch)
-        rows = [[ids[index[ref]], properties] for ref, properties in batch.nodes.items() if ref in index]
+        nodes = self._nodes(transaction, batch)
         changed = 0
-        if rows:
-            [answer] = transaction.run(queries.get("ingest/assert_nodes"), rows=rows, run=self._run).records
+        if nodes.unasserted:
+            asserting = queries.get("ingest/assert_nodes")
+            [answer] = transaction.run(asserting, rows=nodes.unasserted, run=self._run).records
             changed = answer["changed"]
         written = 0
         if batch.edges:
-            edges = _edge_rows(batch.edges, index)
-            merged = transaction.run(queries.get("ingest/merge_edges"), ids=ids, rows=edges, run=self._run)
+            edges = _edge_rows(batch.edges, nodes.index)
+            merged = transaction.run(queries.get("ingest/merge_edges"), ids=nodes.ids, rows=edges, run=self._run)
             written = merged.relationships_created
         enriched = changed if batch.enrich else 0
         if self._record:
@@ -254,7 +269,29 @@ class _Load:
                 rows_existing=0 if batch.enrich else valid - written,
                 rows_enriched=enriched,
             )
-        return written, enriched, nodes_created
+        return written, enriched, nodes.created
+
+    def _nodes(self, transaction: Transaction, batch: GraphBatch) -> _Nodes:
+        """Find or create the batch's nodes; with `enrich`, only find them."""
+        of_label: dict[str, list[list[Any]]] = {}
+        for (label, key), properties in batch.nodes.items():
+            of_label.setdefault(label, []).append([key, dict(properties)])
+        nodes = _Nodes()
+        for label, rows in sorted(of_label.items()):
+            # One order for all loaders, so that they do not wait for each other in a circle.
+            rows.sort(key=lambda row: str(row[0]))
+            if batch.enrich:
+                result = transaction.run(queries.get(f"ingest/find_{label.lower()}"), rows=rows)
+            else:
+                result = transaction.run(queries.get(f"ingest/merge_{label.lower()}"), rows=rows, run=self._run)
+            nodes.created += result.nodes_created
+            for record in result.records:
+                ref = label, record["key"]
+                nodes.index[ref] = len(nodes.ids)
+                nodes.ids.append(record["id"])
+                if not record["asserted"]:
+                    nodes.unasserted.append([record["id"], dict(batch.nodes[ref])])
+        return nodes
 
     def finish(self, survey: Survey) -> None:
         """Close the run."""
@@ -271,24 +308,6 @@ class _Load:
         except ConnectionFailed:
             self._graph.wait(told=self._told)
             self._graph.write(queries.get("ingest/finish"), **closing)
-
-
-def _nodes(transaction: Transaction, batch: GraphBatch) -> tuple[list[str], dict[NodeRef, int], int]:
-    """Element ids of the batch's nodes, the place of each node among them, and how many were created."""
-    keys: dict[str, list[str]] = {}
-    for label, key in batch.nodes:
-        keys.setdefault(label, []).append(key)
-    ids: list[str] = []
-    index: dict[NodeRef, int] = {}
-    created = 0
-    for label in sorted(keys):  # one order for all loaders, so that they do not wait for each other in a circle
-        name = f"ingest/{'find' if batch.enrich else 'merge'}_{label.lower()}"
-        result = transaction.run(queries.get(name), keys=sorted(keys[label]))
-        created += result.nodes_created
-        for record in result.records:
-            index[label, record["key"]] = len(ids)
-            ids.append(record["id"])
-    return ids, index, created
 
 
 def _edge_rows(edges: Mapping[EdgeRef, Properties], index: Mapping[NodeRef, int]) -> list[list[Any]]:
@@ -351,8 +370,8 @@ def _find_nodes(graph: Graph, batch: GraphBatch) -> tuple[dict[NodeRef, int], li
     index: dict[NodeRef, int] = {}
     ids: list[str] = []
     for label in {label for label, _ in batch.nodes}:
-        keys = [key for other, key in batch.nodes if other == label]
-        for record in graph.read(queries.get(f"ingest/find_{label.lower()}"), keys=keys):
+        rows = [[key] for other, key in batch.nodes if other == label]
+        for record in graph.read(queries.get(f"ingest/find_{label.lower()}"), rows=rows):
             index[label, record["key"]] = len(ids)
             ids.append(record["id"])
     return index, ids

@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kgplatform.batches import GraphBatch, NodeRef, Properties
-from kgplatform.errors import ConnectionFailed, DatabaseError, InputError, LoginFailed, SettingsError
+from kgplatform.errors import ConnectionFailed, InputError, SettingsError
+from kgplatform.graph import Graph
 from kgplatform.schema import CONCEPT_ID, DERIVED, IMAGE_ID, LABEL, NODE_TYPES, relation_problem
 from kgplatform.settings import Settings
 
@@ -31,9 +32,11 @@ def connect(settings: Settings | None = None) -> py2neo.Graph:
     Raises `SettingsError` without py2neo, `ConnectionFailed`, `LoginFailed` or `DatabaseError`.
     """
     py2neo = _py2neo()
-    from py2neo.errors import ConnectionUnavailable, Neo4jError
+    from py2neo.errors import ConnectionUnavailable
 
     settings = settings or Settings.from_env()
+    with Graph.open(settings):  # raises what py2neo does not tell apart: no server, and a refused login
+        pass
     if settings.uri is not None:
         uri, username, password = settings.uri, settings.username, settings.password or ""
     else:
@@ -41,15 +44,10 @@ def connect(settings: Settings | None = None) -> py2neo.Graph:
 
         uri, username, password = connection(settings)
     try:
-        graph = py2neo.Graph(uri, auth=(username, password), name=settings.database)
-        graph.evaluate("RETURN 1")
-    except ConnectionUnavailable as error:
-        if isinstance(error.__cause__, Neo4jError) and "Security" in error.__cause__.code:
-            raise LoginFailed(f"{uri} refuses the login", "Check NEO4J_USERNAME and NEO4J_PASSWORD.") from None
-        raise ConnectionFailed(f"no Neo4j answers py2neo at {uri}", "Start it with `kgp db start`.") from None
-    except Neo4jError as error:
-        raise DatabaseError(f"the database refused py2neo: {error.code}", code=error.code) from None
-    return graph
+        return py2neo.Graph(uri, auth=(username, password), name=settings.database)
+    except ConnectionUnavailable:
+        hint = "py2neo speaks Bolt up to 4.3; a server that wants a newer one needs the official driver."
+        raise ConnectionFailed(f"py2neo cannot talk to {uri}", hint) from None
 
 
 def to_subgraph(batch: GraphBatch) -> py2neo.Subgraph:
@@ -145,7 +143,7 @@ def _check_node(label: str, key: str) -> None:
     if label not in NODE_TYPES:
         raise InputError(f"a node's label must be one of {', '.join(NODE_TYPES)}")
     form = _ID_FORMS.get(label)
-    if form is not None and form.fullmatch(key) is None:
+    if form is not None and not (key.isascii() and form.fullmatch(key)):
         raise InputError(f"the {NODE_TYPES[label].key} of a node of label {label} does not have its form")
     if label == "Thing":
         kind, colon, identity = key.partition(":")

@@ -50,8 +50,8 @@ NODE_TYPES: Final = {
 
 DERIVED: Final = ("naf", "naf_rank", "naf_kept")  # computed from the graph, not asserted by a source
 
-CONCEPT_ID: Final = re.compile(r"C\d{7}")
-IMAGE_ID: Final = re.compile(r"I\d{1,18}")
+CONCEPT_ID: Final = re.compile(r"C[0-9]{7}")
+IMAGE_ID: Final = re.compile(r"I[0-9]{1,18}")
 LABEL: Final = re.compile(r"[A-Z][A-Za-z0-9_]{0,62}")  # a second label of a Thing
 # UMLS RELA names are letters, digits, `_` and `-` (`co-occurs_with`); nothing in this set can end an identifier.
 RELATION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")

@@ -1,5 +1,5 @@
 // Finds those Entity nodes of a batch that exist, by key.
-// param keys list: values of id, each once
-UNWIND $keys AS key
-MATCH (n:Entity {id: key})
-RETURN key, elementId(n) AS id
+// param rows list: [id, …], each key once
+UNWIND $rows AS row
+MATCH (n:Entity {id: row[0]})
+RETURN row[0] AS key, elementId(n) AS id, false AS asserted

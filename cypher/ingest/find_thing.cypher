@@ -1,5 +1,5 @@
-// Finds those nodes of a user's own graph in a batch that exist, by key.
-// param keys list: values of id, each once
-UNWIND $keys AS key
-MATCH (n:Thing {id: key})
-RETURN key, elementId(n) AS id
+// Finds those Thing nodes of a batch that exist, by key.
+// param rows list: [id, …], each key once
+UNWIND $rows AS row
+MATCH (n:Thing {id: row[0]})
+RETURN row[0] AS key, elementId(n) AS id, false AS asserted

@@ -9,8 +9,11 @@ MATCH (h) WHERE elementId(h) = $ids[row[0]]
 MATCH (t) WHERE elementId(t) = $ids[row[2]]
 MERGE (h)-[r:$(row[1])]->(t)
 ON CREATE SET r.runs = [$run]
-WITH r, row[3] AS properties,
-     [k IN keys(row[3]) WHERE coalesce(r[k] = row[3][k], true) AND NOT k + '@' + $run IN coalesce(r.claims, [])] AS new
+WITH r, row[3] AS properties
+WHERE properties <> {} OR NOT $run IN coalesce(r.runs, [])
+WITH r, properties,
+     [k IN keys(properties)
+      WHERE coalesce(r[k] = properties[k], true) AND NOT k + '@' + $run IN coalesce(r.claims, [])] AS new
 FOREACH (k IN new | SET r[k] = properties[k])
 FOREACH (_ IN CASE WHEN new = [] THEN [] ELSE [1] END |
   SET r.claims = coalesce(r.claims, []) + [k IN new | k + '@' + $run])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note
+from kgplatform.cli.output import Json, emit_json, note, progress
 from kgplatform.errors import SettingsError
 from kgplatform.settings import Settings
 
@@ -87,6 +88,20 @@ def reset(
         emit_json({"reset": True, "home": str(settings.server_home)})
     else:
         typer.echo(f"deleted the graph in {settings.server_home}")
+
+
+@app.command("import")
+def import_(
+    kind: Annotated[str, typer.Argument(help="The source's kind: medmkg or triples.")],
+    path: Annotated[Path, typer.Argument(help="Its folder or file, in the form that `kgp ingest` takes.")],
+    as_json: Json = False,
+) -> None:
+    """Load a source into the empty local graph by neo4j-admin, read it back and compare: for very large first loads."""
+    from kgplatform.bulk import bulk_import
+    from kgplatform.cli.ingest import report_load, source_of
+
+    report = bulk_import(_local_settings(), source_of(kind, path), progress=progress(kind), told=note)
+    report_load(report, as_json)
 
 
 def _local_settings() -> Settings:

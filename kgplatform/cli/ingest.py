@@ -122,6 +122,24 @@ def _load(source: Source, on_error: OnError, rejects: Path | None, dry_run: bool
             progress=progress(source.kind),
             told=note,
         )
+    report_load(report, as_json)
+
+
+def source_of(kind: str, path: Path) -> Source:
+    """The source of that kind, with its defaults; raises `UsageError` for an unknown kind."""
+    from kgp_loaders.medmkg import MedMKG
+    from kgp_loaders.triples import Triples
+    from kgplatform.errors import UsageError
+
+    if kind == "medmkg":
+        return MedMKG.find(path)
+    if kind == "triples":
+        return Triples(path)
+    raise UsageError(f"there is no source of the kind {kind}", "Kinds: medmkg, triples.")
+
+
+def report_load(report: Report, as_json: bool) -> None:
+    """Print the account of a load."""
     if as_json:
         emit_json(_document(report))
     else:

@@ -82,11 +82,16 @@ def home_argument(home: Path) -> str:
 
 
 def make_folders(home: Path) -> None:
-    """Neo4j's folders, for nobody else's eyes."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    home.chmod(0o700)
-    for name in FOLDERS:
-        (home / name).mkdir(exist_ok=True, mode=0o700)
+    """Neo4j's folders, for nobody else's eyes; raises `ServerError` where they cannot be made."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.chmod(0o700)
+        for name in FOLDERS:
+            (home / name).mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ServerError(
+            f"cannot keep a server in {home}: {error.strerror}", "Set KGP_HOME to another folder."
+        ) from None
 
 
 def load(home: Path) -> State:
@@ -150,7 +155,7 @@ def write_private(path: Path, text: str) -> None:
 def exclusive(home: Path) -> Iterator[None]:
     """Only one process at a time starts, stops or resets the server; the others wait."""
     make_folders(home)
-    with (home / "run" / "lock").open("a") as file:
+    with os.fdopen(os.open(home / "run" / "lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         _lock(file.fileno())
         yield  # closing the file releases the lock, and so does the end of the process
 

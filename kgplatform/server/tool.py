@@ -38,6 +38,7 @@ def run(settings: Settings, *arguments: str, flags: tuple[str, ...] = ()) -> str
             text=True,
             errors="replace",
             stdin=subprocess.DEVNULL,
+            umask=0o077,
             env={**java.environment(), **folders},
         )
     finally:

@@ -317,11 +317,10 @@ def _popularity(concepts: int, edges: int, images: int) -> list[int]:
     while low < high:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if sum(counts(middle)) > wanted else (low, middle)
-    chosen = counts(low)
-    several = sum(count > 1 for count in chosen)
-    for place in range(max(0, wanted - sum(chosen)) if several else 0):
-        chosen[place % several] += 1
-    return top + chosen
+    chosen = top + counts(low)
+    for place in range(edges - sum(chosen)):  # a few; many only in small graphs, where the law is too steep
+        chosen[place % (concepts // 2)] += 1
+    return chosen
 
 
 def _intra_edges(plan: _Plan) -> Iterator[tuple[int, str, int]]:

@@ -598,7 +598,7 @@ def main() -> None:
         if len(statements) < SIZE:
             raise SystemExit(f"{name}: only {len(statements)} different statements")
         text = "".join(statement.replace("\n", "⏎") + "\n" for statement in statements[:SIZE])
-        HERE.joinpath(f"{name}_cypher.txt").write_text(text, encoding="utf-8")
+        HERE.joinpath(f"{name}_cypher.txt").write_bytes(text.encode())  # bytes: a lone \r stays one
 
 
 if __name__ == "__main__":

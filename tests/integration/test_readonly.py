@@ -20,7 +20,7 @@ GIVEN = {"cui": "C0004144", "cuis": ["C0004144"], "set": 1, "name": "x", "rows":
 
 
 def corpus(name: str) -> list[str]:
-    lines = DATA.joinpath(f"{name}_cypher.txt").read_text(encoding="utf-8").split("\n")
+    lines = DATA.joinpath(f"{name}_cypher.txt").read_bytes().decode().split("\n")
     return [line.replace("⏎", "\n") for line in lines if line]
 
 
@@ -48,7 +48,7 @@ def state(graph: Graph) -> list[object]:
 
 @pytest.fixture
 def canary() -> Iterator[list[str]]:
-    """A loopback HTTP server on port 80-like URLs is out of reach for tests; this one is asked for by its port."""
+    """What a loopback HTTP server was asked for, after its port."""
     asked: list[str] = []
 
     class Canary(http.server.BaseHTTPRequestHandler):
@@ -69,6 +69,7 @@ def canary() -> Iterator[list[str]]:
     server.server_close()
 
 
+@pytest.mark.data
 def test_500_hostile_statements_are_refused_and_change_nothing(medmkg_graph: Graph) -> None:
     statements = corpus("hostile")
     assert len(set(statements)) == 500
@@ -84,6 +85,7 @@ def test_500_hostile_statements_are_refused_and_change_nothing(medmkg_graph: Gra
     assert state(medmkg_graph) == before
 
 
+@pytest.mark.data
 def test_nearly_all_are_refused_by_the_guard_and_not_left_to_the_server(medmkg_graph: Graph) -> None:
     left = []
     for text in corpus("hostile"):
@@ -165,5 +167,5 @@ def test_empty_and_overlong_statements_are_refused_before_the_server_sees_them(g
 
 
 def test_a_syntax_error_is_shown_with_its_place_in_the_users_text(graph: Graph) -> None:
-    with pytest.raises(DatabaseError, match=r"line 1, column 7\b"):
+    with pytest.raises(DatabaseError, match=r"line 1, column 9\b"):
         rows(graph, "MATCH n RETURN n")

@@ -203,7 +203,7 @@ def test_neo4j_admin_runs_and_other_ports_are_chosen_when_ours_are_taken(
     before = state.load(running.home).ports
     assert not server.stop(settings).running
     assert "neo4j" in server.admin(settings, "database", "info", "neo4j")
-    with pytest.raises(ServerError, match="neo4j-admin database nonsense failed: .*nonsense"):
+    with pytest.raises(ServerError, match=r"neo4j-admin database nonsense failed: .*nonsense"):
         server.admin(settings, "database", "nonsense")
     with socket.create_server(("127.0.0.1", before.bolt)), socket.create_server(("127.0.0.1", before.http)):
         moved = server.start(settings)

@@ -196,7 +196,7 @@ def test_nothing_shows_the_password(settings: Settings) -> None:
 
 def test_a_lost_password_file_says_how_to_mend(settings: Settings) -> None:
     (settings.server_home / "data" / "databases" / "system").mkdir(parents=True)
-    with pytest.raises(ServerError, match="password file .* is missing") as caught:
+    with pytest.raises(ServerError, match=r"password file .* is missing") as caught:
         server.password(settings)
     assert "kgp db reset" in caught.value.hint
 

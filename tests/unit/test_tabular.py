@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import random
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,12 @@ from kgplatform.errors import InputError
 
 COLUMNS = ("head", "relation", "tail")
 SECRET = "Mrs-Example-aged-71"
-Make = Callable[[bytes, str], Path]
+
+
+class Make(Protocol):
+    """Writes a file for a test."""
+
+    def __call__(self, content: bytes, name: str = ...) -> Path: ...
 
 
 @pytest.fixture

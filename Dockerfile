@@ -1,0 +1,15 @@
+# The `kgp` command alone; the server is the other service of docker-compose.yml.
+FROM python:3.11-slim
+
+WORKDIR /app
+COPY pyproject.toml README.md constraints.txt ./
+COPY kgplatform kgplatform
+COPY loaders loaders
+COPY models models
+COPY cypher cypher
+RUN pip install --no-cache-dir --constraint constraints.txt . && useradd --create-home kgp
+
+USER kgp
+WORKDIR /home/kgp
+ENTRYPOINT ["kgp"]
+CMD ["--help"]

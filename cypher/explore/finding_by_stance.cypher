@@ -1,0 +1,11 @@
+// The neighbours of a finding among the images: for each stance how many images, their mean NaF score and the best ones.
+// param concept string = "C0032285": the finding's CUI; where it is absent, the concept with most positive images
+// param examples integer = 5: how many images to name
+MATCH (c:Concept)
+WITH c ORDER BY c.cui = $concept DESC, COUNT { (c)<-[:POSITIVE]-() } DESC, c.cui
+LIMIT 1
+MATCH (i:Image)-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c)
+WITH c, type(r) AS stance, i ORDER BY i.naf_rank, i.id
+WITH c, stance, count(i) AS images, avg(i.naf) AS mean_naf, collect(i.id) AS ids
+RETURN c.name AS finding, stance, images, mean_naf, ids[..$examples] AS best_images
+ORDER BY images DESC

@@ -1,0 +1,144 @@
+"""Takes the pictures of the docs: Neo4j Browser with the Figure 3 subgraph, in headless Chromium.
+
+    python docs/screenshots.py                                        # the local server of `kgp db start`
+    NEO4J_URI=… NEO4J_PASSWORD=… python docs/screenshots.py --browser http://127.0.0.1:7474/browser/
+
+Chromium is the system's (``--chromium PATH``, default /usr/bin/chromium); nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from kgplatform import queries
+from kgplatform.browser import for_browser, write_setup
+from kgplatform.settings import Settings
+
+IMAGES = Path(__file__).parent / "images"
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SECOND = 1000.0  # playwright counts milliseconds
+# Browser draws its graph as SVG; a node is a group of this class.
+DRAWING = "[data-testid='frame'] svg:has(.node)"
+NODES = f"{DRAWING} .node"
+DROP = """([name, content]) => {
+    const bytes = Uint8Array.from(atob(content), character => character.charCodeAt(0));
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([bytes], name));
+    const target = document.querySelector("[data-testid='stream']");
+    for (const type of ["dragenter", "dragover", "drop"])
+        target.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+}"""
+
+EXTENT = """nodes => {
+    const boxes = [...document.querySelectorAll(nodes)].map(node => node.getBoundingClientRect());
+    const x = Math.min(...boxes.map(b => b.left)) - 40, y = Math.min(...boxes.map(b => b.top)) - 12;
+    const right = Math.max(...boxes.map(b => b.right)) + 40, bottom = Math.max(...boxes.map(b => b.bottom)) + 12;
+    return { x, y, width: right - x, height: bottom - y };
+}"""
+
+
+@contextmanager
+def open_browser(url: str, *, chromium: str = CHROMIUM, width: int = 1440, height: int = 640) -> Iterator[Page]:
+    """A page of headless Chromium with Neo4j Browser on it. Nothing but the server at `url` can be reached."""
+    host = url.split("/")[2]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)
+        page.route("**/*", lambda route: route.continue_() if host in route.request.url else route.abort())
+        page.goto(url)
+        yield page
+        browser.close()
+
+
+def log_in(page: Page, uri: str, username: str, password: str) -> None:
+    """Fill in the connection form and wait until it is gone."""
+    address = page.get_by_test_id("boltaddress")
+    address.wait_for(timeout=60 * SECOND)
+    scheme, _, host = uri.partition("://")
+    if page.get_by_test_id("bolt-scheme-select").count():
+        page.get_by_test_id("bolt-scheme-select").select_option(f"{scheme}://")
+    address.fill(host)
+    page.get_by_test_id("username").fill(username)
+    page.get_by_test_id("password").fill(password)
+    page.get_by_test_id("connect").click()
+    page.get_by_test_id("frameCommand").filter(has_text=":play start").wait_for(timeout=60 * SECOND)
+    notice = page.get_by_text("To help make Neo4j Browser better").locator("xpath=..")
+    if notice.count():
+        notice.evaluate("element => element.style.display = 'none'")
+
+
+def drop_file(page: Page, path: Path) -> None:
+    """Drop a file on the window, as a user who imports favourites or a style does."""
+    page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode()])
+
+
+def run(page: Page, text: str) -> None:
+    """Type a command or query into the editor and run it."""
+    editor = page.locator("[data-testid='activeEditor'] .monaco-editor").first
+    editor.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+    page.get_by_test_id("editor-Run").click()
+
+
+def open_favourites(page: Page) -> None:
+    """Open the pane of favourites."""
+    page.get_by_test_id("navigationFavorites").click()
+
+
+def show_figure3(page: Page) -> None:
+    """Run the Figure 3 query in an otherwise empty stream and wait until its graph is drawn."""
+    for text in (":config autoComplete: false", ":clear", for_browser(queries.get("explore/figure3"))):
+        run(page, text)  # autoComplete would add the relationships that the answer leaves out
+    page.locator(NODES).first.wait_for(timeout=60 * SECOND)
+    page.wait_for_timeout(6 * SECOND)  # the layout settles
+
+
+def take_pictures(uri: str, username: str, password: str, url: str, chromium: str) -> None:
+    """Log in, import the style, draw Figure 3 and save ``docs/images/``."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, open_browser(url, chromium=chromium) as page:
+        log_in(page, uri, username, password)
+        drop_file(page, write_setup(Path(folder)).style)
+        show_figure3(page)
+        page.screenshot(path=IMAGES / "browser-figure3.png")
+        page.add_style_tag(content="[data-testid='vizInspector'], [data-testid='frame'] button { visibility: hidden }")
+        page.screenshot(path=IMAGES / "graph.png", clip=page.evaluate(EXTENT, NODES))
+
+
+def main() -> None:
+    """Read the command line and take the pictures."""
+    parser = argparse.ArgumentParser(description="Take the pictures of the docs.")
+    parser.add_argument("--browser", metavar="URL", help="address of Neo4j Browser, with NEO4J_URI")
+    parser.add_argument("--chromium", default=CHROMIUM, metavar="PATH")
+    given = parser.parse_args()
+    settings = Settings.from_env()
+    if settings.uri is not None:
+        uri, username, password = settings.uri, settings.username, settings.password or ""
+        url = given.browser or "http://127.0.0.1:7474/browser/"
+    else:
+        from kgplatform.server import connection, status
+
+        uri, username, password = connection(settings)
+        url = given.browser or status(settings).browser
+    take_pictures(uri, username, password, url, given.chromium)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""What makes Neo4j Browser at home in this graph: favourites from ``cypher/explore/`` and a graph style.
+
+Both formats were read from the Browser's own code (neo4j-browser 5.24.0):
+
+- Favourites: a zip of ``.cypher`` files. Each becomes one favourite, named by its first line when that is a ``//``
+  comment; the folder in the zip becomes the folder in the pane. (A plain ``.cypher`` file becomes a single favourite.)
+- Style: a ``.grass`` file, JSON or CSS-like: selectors ``node``, ``node.LABEL``, ``relationship``,
+  ``relationship.TYPE``; `caption` names properties in braces, ``<type>`` is a relationship's type.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kgplatform import queries
+from kgplatform.queries import Query
+from kgplatform.schema import Stance
+
+FOLDER: Final = "Knowledge graph"
+EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever the zip is written
+
+_PARAMETER = re.compile(r"\$(\w+)")
+_STANCE_COLOURS: Final = {Stance.POSITIVE: "#2E9E5B", Stance.NEGATIVE: "#D64545", Stance.UNCERTAIN: "#E6A117"}
+_NODE_COLOURS: Final = {
+    "Image": ("#3B6FB6", "80px", "id"),
+    "Concept": ("#8C6BB1", "60px", "name"),
+    "Entity": ("#3FA7A0", "50px", "text"),
+    "Thing": ("#B5838D", "60px", "name"),
+    "Run": ("#6C757D", "50px", "id"),
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where the files for Neo4j Browser were written."""
+
+    favourites: Path
+    style: Path
+
+
+def write_setup(folder: Path) -> Setup:
+    """Write the favourites and the style into `folder`, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    setup = Setup(folder / "kgp-favourites.zip", folder / "kgp.grass")
+    with zipfile.ZipFile(setup.favourites, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in queries.names("explore"):
+            entry = zipfile.ZipInfo(f"{FOLDER}/{name.rpartition('/')[2]}.cypher", EPOCH)
+            archive.writestr(entry, for_browser(queries.get(name)))
+    setup.style.write_text(grass(), encoding="utf-8")
+    return setup
+
+
+def for_browser(query: Query) -> str:
+    """A query as one favourite: a title, its documentation, and its text with the defaults in place of parameters.
+
+    One statement is drawn; where ``:param`` commands come before it, Browser only lists which of them went well.
+    """
+    title = re.sub(r"(\d+)", r" \1", query.name.rpartition("/")[2]).replace("_", " ").capitalize()
+
+    def default(match: re.Match[str]) -> str:
+        return json.dumps(query.parameters[match[1]].default, ensure_ascii=False)  # JSON's values are Cypher's, too
+
+    lines = query.text.splitlines()
+    shown = [line if line.startswith("//") else _PARAMETER.sub(default, line) for line in lines]
+    return "\n".join([f"// {title}", *shown]) + ";\n"
+
+
+def grass() -> str:
+    """The graph style: stances in green, red and amber, a colour and a caption for each label."""
+    rules: dict[str, dict[str, str]] = {
+        "node": {**_colours("#A5ABB6"), "diameter": "50px", "font-size": "10px", "caption": "{name}"},
+        "relationship": {
+            **_colours("#A5ABB6"),
+            "shaft-width": "1px",
+            "font-size": "8px",
+            "padding": "3px",
+            "text-color-external": "#000000",
+            "text-color-internal": "#FFFFFF",
+            "caption": "<type>",
+        },
+    }
+    for label, (colour, diameter, caption) in _NODE_COLOURS.items():
+        rules[f"node.{label}"] = {**_colours(colour), "diameter": diameter, "caption": f"{{{caption}}}"}
+    for stance, colour in _STANCE_COLOURS.items():
+        rules[f"relationship.{stance}"] = {**_colours(colour), "shaft-width": "3px", "caption": "<type>"}
+    return json.dumps(rules, indent=2) + "\n"
+
+
+def _colours(colour: str) -> dict[str, str]:
+    return {"color": colour, "border-color": colour, "text-color-internal": "#FFFFFF"}

@@ -1,0 +1,123 @@
+"""Loaders and servers killed at random: afterwards the graph is that of an undisturbed load, digest for digest.
+
+`make test` runs a short campaign of fixed seed; `make test-long` the full one (KGP_KILLS, KGP_SERVER_KILLS).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kgp_loaders.medmkg import MedMKG
+from kgplatform import runs, server
+from kgplatform.digest import digest
+from kgplatform.graph import Graph
+from kgplatform.ingest import Account, ingest
+from kgplatform.settings import Settings
+from tests.conftest import WIPE
+
+pytestmark = [pytest.mark.server, pytest.mark.data]
+
+LOADER_KILLS = int(os.environ.get("KGP_KILLS", "5"))
+SERVER_KILLS = int(os.environ.get("KGP_SERVER_KILLS", "2"))
+# A process that loads with small batches, so that there is much to interrupt.
+LOAD = """
+from pathlib import Path
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.settings import Settings
+from kgp_loaders.medmkg import MedMKG
+import sys
+with Graph.open(Settings.from_env()) as graph:
+    ingest(graph, MedMKG.find(Path(sys.argv[1])), batch_rows=1000)
+"""
+
+
+def test_a_loader_killed_at_random_goes_on_where_it_stopped(graph: Graph, settings: Settings, data_dir: Path) -> None:
+    source = MedMKG.find(data_dir / "medmkg")
+    started = time.monotonic()
+    ingest(graph, source, batch_rows=1000)
+    duration = time.monotonic() - started
+    wanted = str(digest(graph))
+    chance = random.Random(20)
+    killed = 0
+    while killed < LOADER_KILLS:
+        graph.run_unmanaged(WIPE)
+        for _ in range(3):  # up to three kills of the same load, then it is left alone
+            command = [sys.executable, "-c", LOAD, str(data_dir / "medmkg")]
+            loader = subprocess.Popen(command, env={**os.environ, "KGP_HOME": str(settings.home)})
+            time.sleep(chance.uniform(0.3, 1.0 + duration))
+            if loader.poll() is None:
+                loader.send_signal(signal.SIGKILL)
+                killed += 1
+            loader.wait()
+        report = ingest(graph, source)
+        assert report.rows.read == report.rows.written + report.rows.existing + report.rows.rejected == 35_387
+        assert str(digest(graph)) == wanted
+    assert ingest(graph, source).rows == Account(35_387, 0, 35_387, 0)
+    assert str(digest(graph)) == wanted
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Settings]:
+    """A server that this test may kill."""
+    settings = Settings(home=tmp_path / "home")
+    server.start(settings)
+    yield settings
+    server.stop(settings)
+
+
+def test_a_server_killed_in_the_middle_of_a_load_loses_nothing(own_server: Settings, data_dir: Path) -> None:
+    source = MedMKG.find(data_dir / "medmkg")
+    with Graph.open(own_server) as graph:
+        empty = str(digest(graph))
+        run = ingest(graph, source, batch_rows=1000).run
+        wanted = str(digest(graph))
+        chance = random.Random(10)
+        for _ in range(SERVER_KILLS):
+            runs.undo(graph, run)
+            assert str(digest(graph)) == empty
+            moment = chance.uniform(0.5, 4.0)
+            killer = threading.Thread(target=_kill_and_restart, args=(own_server, moment))
+            killer.start()
+            report = ingest(graph, source, batch_rows=1000)  # waits for the server to come back by itself
+            killer.join()
+            assert report.rows == Account(35_387, 35_387, 0, 0)
+            graph.wait()
+            assert str(digest(graph)) == wanted
+            assert runs.show(graph, run)["run"]["rows_written"] == 35_387
+
+
+def _kill_and_restart(settings: Settings, after: float) -> None:
+    time.sleep(after)
+    pid = server.status(settings).pid
+    assert pid is not None
+    process = psutil.Process(pid)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+        process.wait(30)
+    server.start(settings)
+
+
+def test_an_undo_that_was_interrupted_is_finished_by_the_next(graph: Graph, settings: Settings, data_dir: Path) -> None:
+    empty = str(digest(graph))
+    run = ingest(graph, MedMKG.find(data_dir / "medmkg")).run
+    command = [sys.executable, "-c", "from kgplatform.cli import main; main()", "runs", "undo", run]
+    for pause in (0.6, 0.8):
+        undo = subprocess.Popen(command, env={**os.environ, "KGP_HOME": str(settings.home)}, stdout=subprocess.DEVNULL)
+        time.sleep(pause)
+        undo.kill()
+        undo.wait()
+    runs.undo(graph, run)
+    assert str(digest(graph)) == empty

@@ -1,0 +1,177 @@
+"""The queries for people, on the released MedMKG: each with its defaults, and what is known of the graph."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from kgplatform import queries
+from kgplatform.graph import Graph
+from kgplatform.readonly import ask
+
+pytestmark = [pytest.mark.server, pytest.mark.data]
+
+
+def rows(graph: Graph, name: str, **parameters: Any) -> list[dict[str, Any]]:
+    query = queries.get(f"explore/{name}")
+    with ask(graph, query.text, query.bind(parameters)) as answer:
+        return list(answer)
+
+
+def drawn(found: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """The properties of the nodes of all paths, by name or id, and the types of their relationships."""
+    nodes = [node["properties"] for row in found for node in row["path"]["nodes"]]
+    types = {edge["type"] for row in found for edge in row["path"]["relationships"]}
+    return {node.get("name") or node["id"]: node for node in nodes}, types
+
+
+@pytest.mark.parametrize("name", queries.names("explore"))
+def test_every_query_answers_with_its_defaults(medmkg_graph: Graph, name: str) -> None:
+    assert rows(medmkg_graph, name.removeprefix("explore/"))
+
+
+def test_figure3_shows_the_six_findings_and_one_image_with_all_stances(medmkg_graph: Graph) -> None:
+    nodes, types = drawn(rows(medmkg_graph, "figure3"))
+    assert types == {"POSITIVE", "NEGATIVE", "UNCERTAIN", "isa"}
+    assert set(queries.get("explore/figure3").parameters["names"].default) <= nodes.keys()
+    assert [name for name in nodes if name.startswith("I5")] == ["I58301613"]
+
+
+def test_figure3_draws_the_most_connected_concepts_where_the_six_are_not(medmkg_graph: Graph) -> None:
+    nodes, _ = drawn(rows(medmkg_graph, "figure3", names=["no such finding"]))
+    assert len(nodes) > 1
+
+
+def test_neighbours_of_pneumonia_by_stance(medmkg_graph: Graph) -> None:
+    found = {row["stance"]: row for row in rows(medmkg_graph, "finding_by_stance")}
+    assert found["UNCERTAIN"]["images"] == 226
+    assert found["POSITIVE"]["images"] == 64
+    assert found["POSITIVE"]["best_images"][0] == "I50978146"
+
+
+def test_neighbours_to_draw_have_every_stance_and_umls_relations(medmkg_graph: Graph) -> None:
+    nodes, types = drawn(rows(medmkg_graph, "finding_neighbours"))
+    assert {"POSITIVE", "NEGATIVE", "UNCERTAIN"} < types
+    assert "Collapse of lung (disorder)" in nodes
+
+
+def test_positive_for_one_and_negative_for_the_other(medmkg_graph: Graph) -> None:
+    found = rows(medmkg_graph, "positive_not", limit=1000)
+    assert {(row["shows"], row["rules_out"]) for row in found} == {
+        ("Collapse of lung (disorder)", "fluid in the chest")
+    }
+    assert {"I58427264", "I58301613", "I52672568"} <= {row["image"] for row in found}
+
+
+def test_cooccurrence_counts_lift_and_pmi(medmkg_graph: Graph) -> None:
+    first = rows(medmkg_graph, "cooccurring")[0]
+    assert (first["seen_with"], first["together"]) == ("pleural effusion (diagnosis)", 66)
+    assert first["lift"] == pytest.approx(66 * images_with_positive(medmkg_graph) / (468 * 293))
+    assert first["pmi"] == pytest.approx(math.log(first["lift"]))
+
+
+def images_with_positive(graph: Graph) -> int:
+    with ask(graph, "MATCH (i:Image)-[:POSITIVE]->() RETURN count(DISTINCT i) AS n") as answer:
+        return int(next(iter(answer))["n"])
+
+
+def test_the_68_conflicting_pairs(medmkg_graph: Graph) -> None:
+    found = rows(medmkg_graph, "conflicts")
+    kinds = ["+".join(row["stances"]) for row in found]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "POSITIVE+UNCERTAIN": 56,
+        "NEGATIVE+POSITIVE": 9,
+        "NEGATIVE+UNCERTAIN": 3,
+    }
+
+
+def test_images_of_a_concept_with_what_it_adds_to_their_scores(medmkg_graph: Graph) -> None:
+    found = rows(medmkg_graph, "concept_images", limit=1000)
+    assert len(found) == 46 + 2 + 16
+    assert {round(row["adds"], 9) for row in found} == {round(math.log(4868 / n), 9) for n in (46, 2, 16)}
+    assert [row["rank"] for row in found] == sorted(row["rank"] for row in found)
+
+
+def test_shortest_paths_over_umls_relations(medmkg_graph: Graph) -> None:
+    found = rows(medmkg_graph, "paths")
+    assert len({row["steps"] for row in found}) == 1
+    for row in found:
+        assert row["names"][0] == "Widened mediastinum (finding)"
+        assert row["names"][-1] == "Collapse of lung (disorder)"
+
+
+def test_provenance_names_the_run_of_every_edge(medmkg_graph: Graph) -> None:
+    found = rows(medmkg_graph, "provenance")
+    assert {row["head"] for row in found} == {"I50978146"}
+    assert all(row["run"] and row["kind"] for row in found)
+    one = rows(medmkg_graph, "provenance", head="C0577559", tail="C0742352")
+    assert {row["relation"] for row in one} == {"isa", "has_associated_morphology"}
+
+
+def test_similar_images_by_jaccard(medmkg_graph: Graph) -> None:
+    found = rows(medmkg_graph, "similar_images")
+    assert (found[0]["like"], found[0]["jaccard"], found[0]["shared"]) == ("I53005099", 0.125, 2)
+
+
+def test_concepts_only_ever_ruled_out_or_mostly_left_open(medmkg_graph: Graph) -> None:
+    assert rows(medmkg_graph, "only_negative")[0] == {"cui": "C1551345", "concept": "inpatient acute", "images": 13}
+    assert rows(medmkg_graph, "uncertain")[0]["share"] == pytest.approx(79 / 81)
+
+
+def test_section_headers_and_isolated_concepts(medmkg_graph: Graph) -> None:
+    header = rows(medmkg_graph, "section_headers")[0]
+    assert (header["concept"], header["edges"], header["kind"]) == ("Impression", 926, "section header")
+    assert len(rows(medmkg_graph, "isolated_concepts", limit=5000)) == 3149 - 1877
+
+
+def test_inventory_of_the_259_relations_and_what_runs_back(medmkg_graph: Graph) -> None:
+    found = rows(medmkg_graph, "relations")
+    assert len(found) == 259
+    assert sum(row["edges"] for row in found) == 14682
+    back = rows(medmkg_graph, "inverse_relations")[0]
+    assert (back["relation"], back["back"], back["share"]) == ("isa", "inverse_isa", 1.0)
+
+
+def test_1528_concepts_have_one_image(medmkg_graph: Graph) -> None:
+    """1,525 of them by a single edge; three by two stances of the same image."""
+    assert len(rows(medmkg_graph, "one_image_concepts", limit=5000)) == 1528
+
+
+def test_images_and_changes_of_a_subject(medmkg_graph: Graph) -> None:
+    found = rows(medmkg_graph, "subject_images")
+    assert len({row["subject"] for row in found}) == 1
+    assert len(found) == 8
+    for row in rows(medmkg_graph, "subject_changes"):
+        assert row["positive_in"] != row["negative_in"]
+
+
+def test_finding_a_concept_by_its_words(medmkg_graph: Graph) -> None:
+    found = {row["cui"]: row for row in rows(medmkg_graph, "find_concept")}
+    assert found["C0032227"]["positive"] == 293
+    assert rows(medmkg_graph, "find_concept", words="pnuemonia~")
+
+
+def test_the_subgraph_of_an_image(medmkg_graph: Graph) -> None:
+    nodes, types = drawn(rows(medmkg_graph, "image_subgraph", image="I58301613"))
+    assert {"POSITIVE", "NEGATIVE", "UNCERTAIN"} <= types
+    assert nodes["I58301613"]["naf"] == pytest.approx(45.17243276949418)
+
+
+def test_differentials_share_the_finding_site(medmkg_graph: Graph) -> None:
+    first = rows(medmkg_graph, "differential")[0]
+    assert (first["differential"], first["umls_ddx"]) == ("pneumonia (diagnosis)", True)
+    assert first["sites"] == ["Structure of lungs, unspecified"]
+
+
+def test_narrower_concepts_level_by_level(medmkg_graph: Graph) -> None:
+    found = rows(medmkg_graph, "narrower")
+    assert found[0]["narrower"] == found[0]["concept"] == "Lump (finding)"
+    assert {"Mass of chest wall (finding)", "Tumor"} <= {row["narrower"] for row in found if row["level"] == 1}
+    assert {row["level"] for row in rows(medmkg_graph, "narrower", depth=1)} == {0, 1}
+
+
+@pytest.mark.parametrize("name", queries.names("explore"))
+def test_every_query_runs_on_an_empty_graph(graph: Graph, name: str) -> None:
+    assert rows(graph, name.removeprefix("explore/")) == []

@@ -1,0 +1,265 @@
+"""Bring your own graph: columns found or given, types by column or pattern, and no name outside the schema."""
+
+from __future__ import annotations
+
+import csv
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from kgp_loaders.medmkg import MedMKG
+from kgp_loaders.triples import MAX_ID, Triples, type_name
+from kgplatform.batches import GraphBatch, NodeRef
+from kgplatform.errors import InputError, UsageError
+from kgplatform.schema import CONCEPT_ID, IMAGE_ID, LABEL, relation_problem
+
+HEADER = "head,relation,tail\n"
+
+
+def load(path: Path, text: str, **options: Any) -> GraphBatch:
+    path.write_text(text, encoding="utf-8")
+    [batch] = Triples(path, **options).batches(100_000)
+    return batch
+
+
+def edges(batch: GraphBatch) -> list[tuple[NodeRef, str, NodeRef]]:
+    return list(batch.edges)
+
+
+def thing(key: str) -> NodeRef:
+    return ("Thing", key)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "own.csv"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "head,relation,tail",
+        "Subject,Predicate,Object",
+        "h,r,t",
+        "x_id,relation,y_id",
+        "SOURCE,metaedge,TARGET",
+        ":START_ID,:TYPE,:END_ID",
+    ],
+)
+def test_common_column_names_are_known(file: Path, header: str) -> None:
+    assert edges(load(file, f"{header}\na,knows,b\n")) == [(thing("Thing:a"), "knows", thing("Thing:b"))]
+
+
+def test_columns_can_be_given_in_any_case(file: Path) -> None:
+    batch = load(file, "to,how,from\nb,knows,a\n", columns={"relation": "HOW"})
+    assert edges(batch) == [(thing("Thing:a"), "knows", thing("Thing:b"))]
+
+
+def test_columns_that_cannot_be_found(file: Path) -> None:
+    with pytest.raises(InputError, match="no column is recognised as relation, tail") as caught:
+        load(file, "head,how,whom\na,knows,b\n")
+    assert "--column relation=NAME --column tail=NAME" in caught.value.hint
+    assert "head, how, whom" in caught.value.hint
+    with pytest.raises(InputError, match="the header lacks nowhere"):
+        load(file, HEADER, columns={"head": "nowhere"})
+    with pytest.raises(UsageError, match="no role tial"):
+        load(file, HEADER, columns={"tial": "tail"})
+
+
+def test_types_from_columns(file: Path) -> None:
+    rows = ("9796,gene/protein,PHYHIP,ppi,56992,Drug,", "I1,image,,POSITIVE,C9900001,concept,Opacity")
+    batch = load(file, "\n".join(["x_id,x_type,x_name,relation,y_id,y_type,y_name", *rows]))
+    assert batch.nodes == {
+        thing("GeneProtein:9796"): {"type": "GeneProtein", "name": "PHYHIP"},
+        thing("Drug:56992"): {"type": "Drug", "name": "56992"},
+        ("Image", "I1"): {},
+        ("Concept", "C9900001"): {"name": "Opacity"},
+    }
+    assert edges(batch)[1] == (("Image", "I1"), "POSITIVE", ("Concept", "C9900001"))
+
+
+def test_types_from_patterns_the_first_wins_and_the_whole_id_must_match(file: Path) -> None:
+    text = HEADER + "ENSG01,binds,ENSG01x\nI12,positive,C9900001\n"
+    batch = load(file, text, types=[r"Gene=ENSG\d+", "Other=ENSG.*", r"Image=I\d+", r"Concept=C\d{7}"])
+    assert edges(batch) == [
+        (thing("Gene:ENSG01"), "binds", thing("Other:ENSG01x")),
+        (("Image", "I12"), "POSITIVE", ("Concept", "C9900001")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["Gene", "gene=x", "Run=x", "Entity=x", "Ge`ne=x", "Gene=(", "Gene=a)|(b", "Gene=(?=x)", r"Gene=(x)\1", "=x"],
+)
+def test_patterns_that_are_none(file: Path, pattern: str) -> None:
+    with pytest.raises(UsageError):
+        load(file, HEADER, types=[pattern])
+
+
+def test_no_pattern_hangs_a_load(file: Path) -> None:
+    rows = "".join(f"{'a' * (MAX_ID - 4)}{i},knows,b\n" for i in range(200))
+    started = time.monotonic()
+    batch = load(file, HEADER + rows, types=["Evil=(a+)+b", "Worse=(a|a)*c", "Worst=(.*)*(.*)*(.*)*x"])
+    assert len(batch.edges) == 200
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Gene", "Gene"),
+        ("gene/protein", "GeneProtein"),
+        ("biological_process", "BiologicalProcess"),
+        ("Gene_Product", "Gene_Product"),
+        ("biolink:ChemicalEntity", "BiolinkChemicalEntity"),
+        ("mRNA", "MRNA"),
+        ("", None),
+        ("///", None),
+        ("5-HT", None),
+        ("Maß", None),
+        ("x" * 64, None),
+    ],
+)
+def test_types_become_labels(text: str, label: str | None) -> None:
+    assert type_name(text) == label
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("I12,isa,C9900001", "joined by POSITIVE"),
+        ("a,POSITIVE,b", "does not join Thing to Thing"),
+        ("a,off-label use,b", "letters, digits"),
+        ("C9900001,isa,C9900001", "related to itself"),
+        (",knows,b", "the head must be"),
+        ("a,knows, ", "the tail must be"),
+        ("a,knows,b\u202eb", "the tail must be"),
+        (f"{'a' * 1001},knows,b", "the head must be"),
+    ],
+)
+def test_rows_that_cannot_stand(file: Path, row: str, reason: str) -> None:
+    batch = load(file, f"{HEADER}{row}\na,knows,b\n")
+    assert (batch.read, len(batch.edges), [reject.row for reject in batch.rejects]) == (2, 1, [2])
+    assert reason in batch.rejects[0].reason
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("x,Image,knows,b,Gene", "its id must be I"),
+        ("x,concept,knows,b,Gene", "its id must be C"),
+        ("C990000\u0661,Concept,isa,C9900001,Concept", "its id must be C"),
+        ("x,run,knows,b,Gene", "one of the platform's own"),
+        ("x,Entity,knows,b,Gene", "one of the platform's own"),
+        ("x,,knows,b,Gene", "the head's type"),
+        ("x,Gene,knows,b,ü", "the tail's type"),
+    ],
+)
+def test_types_that_cannot_stand(file: Path, row: str, reason: str) -> None:
+    batch = load(file, f"head,head_type,relation,tail,tail_type\n{row}\n")
+    assert reason in batch.rejects[0].reason
+    assert not batch.edges
+
+
+def test_a_thing_may_be_related_to_itself_and_the_first_name_stays(file: Path) -> None:
+    batch = load(file, "head,relation,tail,head_name\na,binds,a,A\na,knows,b,B\n")
+    assert len(batch.edges) == 2
+    assert batch.nodes[thing("Thing:a")] == {"type": "Thing", "name": "A"}
+
+
+def test_parquet_and_tsv_give_the_same_as_csv(tmp_path: Path) -> None:
+    columns = {"head": ["a", "C9900001"], "relation": ["knows", "isa"], "tail": ["1", "2"]}
+    pq.write_table(pa.table({**columns, "tail": [1, 2]}), tmp_path / "own.parquet")
+    for suffix, delimiter in (("csv", ","), ("tsv", "\t")):
+        with (tmp_path / f"own.{suffix}").open("w", encoding="utf-8", newline="") as written:
+            csv.writer(written, delimiter=delimiter).writerows([columns, *zip(*columns.values(), strict=True)])
+    batches = [next(Triples(tmp_path / f"own.{suffix}").batches(10)) for suffix in ("csv", "tsv", "parquet")]
+    assert batches[0].edges == batches[1].edges == batches[2].edges
+    assert len(batches[0].edges) == 2
+
+
+def test_parameters_tell_the_outcome(file: Path) -> None:
+    file.write_text("Subject,p,o,o\n", encoding="utf-8")
+    source = Triples(file, {"relation": "P", "tail": "Subject"}, ["Gene=G.*"])
+    assert source.parameters == {
+        "columns": {"head": "Subject", "relation": "p", "tail": "Subject"},
+        "types": ["Gene=G.*"],
+    }
+
+
+PIECES = (
+    *("`", "``", "\\u0060", "\\", "'", '"', "{", "}", "[", "]", "(", ")", "-->", ";", "//", "/*", "*/", "$x", ":", "|"),
+    *("\x00", "\t", " ", "\x1b[31m", "\u202e", "\u200f", "\u200d", "\u2028", "\ufeff", "\u0661", "%00", "é", "e\u0301"),
+    *("🫁", "👩\u200d⚕️", "DETACH DELETE n", "CALL dbms.shutdown()", "MATCH (n)", "RETURN 1", "=cmd|'/c'!A1"),
+    *("LOAD CSV FROM 'file:///etc/passwd' AS x", "isa", "POSITIVE", "C9900001", "I12", "Concept", "Run", "Gene"),
+    *("A" * 64, "x" * 101, "x" * 10_240, ""),
+)
+
+
+def payloads(count: int) -> list[str]:
+    rng = random.Random(17)
+    made = ["".join(rng.choices(PIECES, k=rng.randint(1, 4))) for _ in range(count)]
+    return [*PIECES, *made]
+
+
+def check_names(batch: GraphBatch) -> None:
+    """Whatever is in the batch keeps to the schema."""
+    for label, key in batch.nodes:
+        if label == "Image":
+            assert IMAGE_ID.fullmatch(key) and key.isascii()
+        elif label == "Concept":
+            assert CONCEPT_ID.fullmatch(key) and key.isascii()
+        else:
+            kind, _, identity = key.partition(":")
+            assert label == "Thing"
+            assert LABEL.fullmatch(kind)
+            assert kind not in {"Image", "Concept", "Entity", "Run", "Platform"}
+            assert identity and identity.isprintable() and len(identity) <= MAX_ID
+    for head, relation, tail in batch.edges:
+        assert relation_problem(relation, head[0], tail[0]) is None
+        assert {head, tail} <= batch.nodes.keys()
+    for properties in batch.nodes.values():
+        assert properties.keys() <= {"type", "name", "dataset", "study_id", "path", "subject_id"}
+        assert "\x00" not in "".join(properties.values())
+
+
+def test_a_thousand_hostile_names_in_every_column(tmp_path: Path) -> None:
+    good = ["a", "Gene", "A", "knows", "b", "Gene", "B"]
+    header = ["head", "head_type", "head_name", "relation", "tail", "tail_type", "tail_name"]
+    rows = [[*good[:i], text, *good[i + 1 :]] for text in payloads(1_000) for i in range(len(good))]
+    path = tmp_path / "hostile.csv"
+    with path.open("w", encoding="utf-8", newline="") as written:
+        csv.writer(written, quoting=csv.QUOTE_ALL).writerows([header, *rows])
+    batches = list(Triples(path).batches(1_000))
+    for batch in batches:
+        check_names(batch)
+        assert all(reject.path == path and 2 <= reject.row <= len(rows) + 1 for reject in batch.rejects)
+    assert sum(batch.read for batch in batches) == len(rows)
+    assert sum(len(batch.rejects) for batch in batches) > 1_000
+
+
+def test_a_thousand_hostile_names_in_every_column_of_medmkg(tmp_path: Path) -> None:
+    good = ["C9900001", "isa", "C9900002", "A", "B"]
+    rows = [[*good[:i], text, *good[i + 1 :]] for text in payloads(1_000) for i in range(len(good))]
+    pairs = [["I12", text] for text in payloads(1_000)] + [[text, "a.jpg"] for text in payloads(1_000)]
+    with (tmp_path / "MedMKG.csv").open("w", encoding="utf-8", newline="") as written:
+        csv.writer(written, quoting=csv.QUOTE_ALL).writerows(
+            [["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], *rows]
+        )
+    with (tmp_path / "image_mapping.csv").open("w", encoding="utf-8", newline="") as written:
+        csv.writer(written, quoting=csv.QUOTE_ALL).writerows([["IID", "Image_Path"], *pairs])
+    batches = list(MedMKG.find(tmp_path).batches(1_000))
+    for batch in batches:
+        check_names(batch)
+    assert sum(batch.read for batch in batches) == len(rows) + len(pairs)
+
+
+@pytest.mark.data
+def test_the_released_graph_loads_as_triples_too(data_dir: Path) -> None:
+    count = sum(len(batch.edges) for batch in Triples(data_dir / "medmkg" / "MedMKG.csv").batches(10_000))
+    assert count == 35_387
