@@ -38,10 +38,18 @@ def no_foreign_server(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def own_home(folder: Path) -> Settings:
+    """Settings of a platform home of a test's own, but for the fetched jars, which all share."""
+    shared = Settings.from_env().cache
+    shared.mkdir(parents=True, exist_ok=True)
+    (folder / "cache").symlink_to(shared)
+    return Settings(home=folder)
+
+
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a local server that runs for the whole session."""
-    settings = Settings(home=tmp_path_factory.mktemp("kgp-home"))
+    settings = own_home(tmp_path_factory.mktemp("kgp-home"))
     server.start(settings)
     yield settings
     server.stop(settings)

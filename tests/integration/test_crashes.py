@@ -25,7 +25,7 @@ from kgplatform.digest import digest
 from kgplatform.graph import Graph
 from kgplatform.ingest import Account, ingest
 from kgplatform.settings import Settings
-from tests.conftest import WIPE
+from tests.conftest import WIPE, own_home
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
 
@@ -72,7 +72,7 @@ def test_a_loader_killed_at_random_goes_on_where_it_stopped(graph: Graph, settin
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Settings]:
     """A server that this test may kill."""
-    settings = Settings(home=tmp_path / "home")
+    settings = own_home(tmp_path)
     server.start(settings)
     yield settings
     server.stop(settings)
