@@ -1,4 +1,4 @@
-"""How fast is loading, and NaF, beside rivals in the same run, as the graph grows?
+"""Times loading, and NaF, beside rivals in the same run, as the graph grows.
 
     python benchmarks/ingest_and_naf.py [--scales 1 10 50] [--data DIR]
 

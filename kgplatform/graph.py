@@ -59,9 +59,10 @@ class Transaction:
     def __init__(self, transaction: neo4j.ManagedTransaction) -> None:
         self._transaction = transaction
 
-    def run(self, query: Query, **parameters: Any) -> Written:
-        """Run the query and return its records and counters."""
-        return _written(self._transaction.run(cast("Any", query.text), query.bind(parameters)))
+    def run(self, query: Query, *, replan: bool = False, **parameters: Any) -> Written:
+        """Run the query and return its records and counters; `replan` discards a plan made for an emptier graph."""
+        text = f"CYPHER replan=force {query.text}" if replan else query.text
+        return _written(self._transaction.run(cast("Any", text), query.bind(parameters)))
 
 
 class Graph:

@@ -28,6 +28,7 @@ BATCH_ROWS: Final = 10_000
 INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
 CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not in INDEXES)
 FIRST_BATCH_ROWS: Final = 500  # planned while the graph may have no edges at all, so kept small
+REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there are edges
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OURS = frozenset({"runs", "claims", "naf", "naf_rank", "naf_kept", "id", "cui"})
 
@@ -207,6 +208,7 @@ class _Load:
         self._attempt = uuid.uuid4().hex
         self._done_before = 0
         self._record = True  # a finished run keeps its record when it is loaded again
+        self._batches = 0
         self.position = 0
         self.written = 0
         self.enriched = 0
@@ -241,6 +243,7 @@ class _Load:
                 return self.write(batch)
             # the commit went through; only its answer was lost
             written, enriched, nodes = last["written"], last["enriched"], 0
+        self._batches += 1
         self.written += written
         self.enriched += enriched
         self.new_nodes += nodes
@@ -255,7 +258,8 @@ class _Load:
         written = 0
         if batch.edges:
             edges = _edge_rows(batch.edges, nodes.index)
-            merged = transaction.run(queries.get("ingest/merge_edges"), ids=nodes.ids, rows=edges, run=self._run)
+            merging, replan = queries.get("ingest/merge_edges"), self._batches < REPLANNED_BATCHES
+            merged = transaction.run(merging, replan=replan, ids=nodes.ids, rows=edges, run=self._run)
             written = merged.relationships_created
         enriched = changed if batch.enrich else 0
         if self._record:

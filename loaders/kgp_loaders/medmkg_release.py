@@ -61,7 +61,10 @@ def _download(url: str, folder: Path) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  the address is a constant of ours
             return bytes(answer.read(_LIMIT))
-    except (urllib.error.URLError, OSError) as error:
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise InputError(f"the MedMKG release cannot be fetched: HTTP {error.code}", _by_hand(folder)) from None
+    except OSError as error:  # URLError among them
         reason = getattr(error, "reason", error)
         raise InputError(f"the MedMKG release cannot be fetched: {reason}", _by_hand(folder)) from None
 

@@ -15,9 +15,9 @@ from tests.integration.sources import small_rows, write_medmkg
 pytestmark = pytest.mark.server
 
 STATS = (
-    "edges concepts images relations cross_edges intra_edges positive negative uncertain conflicts "
-    "image_concept_ratio edges_per_image edges_per_concept"
-).split()
+    *("edges", "concepts", "images", "relations", "cross_edges", "intra_edges", "positive", "negative", "uncertain"),
+    *("conflicts", "image_concept_ratio", "edges_per_image", "edges_per_concept"),
+)
 
 
 @pytest.mark.data

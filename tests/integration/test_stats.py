@@ -66,7 +66,8 @@ def test_predicted_edges_are_no_facts(graph: Graph) -> None:
     graph.write(
         parse(
             "t/p",
-            "// A predicted edge.\nCREATE (:Concept {cui: 'C9900001'})-[:PREDICTED {score: 0.9}]->(:Concept {cui: 'C9900002'})",
+            "// A predicted edge.\n"
+            "CREATE (:Concept {cui: 'C9900001'})-[:PREDICTED {score: 0.9}]->(:Concept {cui: 'C9900002'})",
         )
     )
     assert stats.overview(graph)["edges"] == 0
