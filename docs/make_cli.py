@@ -43,7 +43,8 @@ _QUERIES: Final = """\
 <!-- Written by docs/make_cli.py (`make docs`): changes made here are lost. -->
 
 The queries of `cypher/explore/`. Run one with `kgp query NAME`, give parameters with `--param NAME=VALUE` (lists as
-JSON), print its text with `kgp query NAME --show`. A parameter without a default must be given. See [Queries](queries.md).
+JSON), print its text with `kgp query NAME --show`. A parameter without a default must be given. See
+[Queries](queries.md).
 """
 
 

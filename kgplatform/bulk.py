@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kgplatform import queries, server
-from kgplatform.batches import Properties, Source
+from kgplatform.batches import GraphBatch, Properties, Source
 from kgplatform.digest import Digest, digest
 from kgplatform.errors import InputError, ServerError, UsageError
 from kgplatform.graph import Graph
@@ -82,7 +82,8 @@ def bulk_import(
         stage = Path(folder)
         with closing(sqlite3.connect(stage / "stage.sqlite")) as db:
             db.executescript(_STAGE)
-            written, completed = _gather(db, source, survey.total, progress)
+            batches = survey.batches or source.batches(BATCH_ROWS)
+            written, completed = _gather(db, batches, survey.total, progress)
             told("writing the import files")
             wanted, arguments = _write_files(db, stage, run)
         server.stop(settings)
@@ -124,10 +125,10 @@ def _require_empty(settings: Settings) -> None:
         raise UsageError("the graph is not empty: bulk import is for first loads", hint)
 
 
-def _gather(db: sqlite3.Connection, source: Source, total: int, progress: Progress) -> tuple[int, int]:
+def _gather(db: sqlite3.Connection, batches: Iterable[GraphBatch], total: int, progress: Progress) -> tuple[int, int]:
     """Stage all batches; returns how many edges there are and how many mapping rows completed a node."""
     completed = done = 0
-    for batch in source.batches(BATCH_ROWS):
+    for batch in batches:
         nodes = [(label, key, _json(properties)) for (label, key), properties in batch.nodes.items()]
         if batch.enrich:
             completed += db.executemany(_COMPLETE, nodes).rowcount

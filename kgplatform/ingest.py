@@ -27,7 +27,8 @@ from kgplatform.schema import LABEL, NODE_TYPES, relation_problem
 BATCH_ROWS: Final = 10_000
 INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
 CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not in INDEXES)
-FIRST_BATCH_ROWS: Final = 500  # planned while the graph may have no edges at all, so kept small
+FIRST_BATCH_ROWS: Final = 300  # planned while the graph may have no edges at all, so kept small
+KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
 REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there are edges
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OURS = frozenset({"runs", "claims", "naf", "naf_rank", "naf_kept", "id", "cui"})
@@ -68,6 +69,7 @@ class Survey:
     rows: Account = field(default_factory=Account)
     enriched: Account = field(default_factory=Account)
     first_rejects: list[Reject] = field(default_factory=list)
+    batches: list[GraphBatch] | None = field(default_factory=list)  # of a small source, to save reading it again
 
     @property
     def total(self) -> int:
@@ -124,7 +126,7 @@ def ingest(
         graph.run_unmanaged(queries.get(name))
     load = _Load(graph, run, source, sha256, told)
     resumed_at = load.begin()
-    for batch in _batches(source, batch_rows):
+    for batch in _first_small(survey.batches or source.batches(batch_rows)):
         load.write(batch)
         progress(load.position, survey.total)
     for name in INDEXES:
@@ -167,6 +169,8 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
                 survey.enriched = new
             else:
                 survey.rows = new
+            if survey.batches is not None:
+                survey.batches = [*survey.batches, batch] if survey.total <= KEPT_ROWS else None
     return survey
 
 
@@ -289,12 +293,12 @@ class _Load:
             else:
                 result = transaction.run(queries.get(f"ingest/merge_{label.lower()}"), rows=rows, run=self._run)
             nodes.created += result.nodes_created
-            for record in result.records:
-                ref = label, record["key"]
+            for key, element, asserted in result.records[0]["nodes"]:
+                ref = label, key
                 nodes.index[ref] = len(nodes.ids)
-                nodes.ids.append(record["id"])
-                if not record["asserted"]:
-                    nodes.unasserted.append([record["id"], dict(batch.nodes[ref])])
+                nodes.ids.append(element)
+                if not asserted:
+                    nodes.unasserted.append([element, dict(batch.nodes[ref])])
         return nodes
 
     def finish(self, survey: Survey) -> None:
@@ -321,15 +325,13 @@ def _edge_rows(edges: Mapping[EdgeRef, Properties], index: Mapping[NodeRef, int]
     return rows
 
 
-def _batches(source: Source, batch_rows: int) -> Iterator[GraphBatch]:
-    """The source's batches, the first one small: see FIRST_BATCH_ROWS."""
-    first = True
-    for batch in source.batches(batch_rows):
-        if first and batch.read > FIRST_BATCH_ROWS and len(batch.edges) > FIRST_BATCH_ROWS:
+def _first_small(batches: Iterable[GraphBatch]) -> Iterator[GraphBatch]:
+    """The batches, the first one in two: see FIRST_BATCH_ROWS."""
+    for number, batch in enumerate(batches):
+        if number == 0 and batch.read > FIRST_BATCH_ROWS and len(batch.edges) > FIRST_BATCH_ROWS:
             yield from _split(batch, FIRST_BATCH_ROWS)
         else:
             yield batch
-        first = False
 
 
 def _split(batch: GraphBatch, edges: int) -> Iterable[GraphBatch]:
@@ -375,9 +377,10 @@ def _find_nodes(graph: Graph, batch: GraphBatch) -> tuple[dict[NodeRef, int], li
     ids: list[str] = []
     for label in {label for label, _ in batch.nodes}:
         rows = [[key] for other, key in batch.nodes if other == label]
-        for record in graph.read(queries.get(f"ingest/find_{label.lower()}"), rows=rows):
-            index[label, record["key"]] = len(ids)
-            ids.append(record["id"])
+        [answer] = graph.read(queries.get(f"ingest/find_{label.lower()}"), rows=rows)
+        for key, element, _ in answer["nodes"]:
+            index[label, key] = len(ids)
+            ids.append(element)
     return index, ids
 
 

@@ -2,4 +2,4 @@
 // param rows list: [cui, …], each key once
 UNWIND $rows AS row
 MATCH (n:Concept {cui: row[0]})
-RETURN row[0] AS key, elementId(n) AS id, false AS asserted
+RETURN collect([row[0], elementId(n), false]) AS nodes

@@ -2,4 +2,4 @@
 // param rows list: [id, …], each key once
 UNWIND $rows AS row
 MATCH (n:Image {id: row[0]})
-RETURN row[0] AS key, elementId(n) AS id, false AS asserted
+RETURN collect([row[0], elementId(n), false]) AS nodes

@@ -5,5 +5,5 @@ UNWIND $rows AS row
 MERGE (n:Entity {id: row[0]})
 ON CREATE SET n += row[1], n.runs = [$run],
   n.claims = CASE WHEN row[1] = {} THEN null ELSE [k IN keys(row[1]) | k + '@' + $run] END
-RETURN row[0] AS key, elementId(n) AS id,
-       $run IN coalesce(n.runs, []) AND all(k IN keys(row[1]) WHERE k + '@' + $run IN n.claims) AS asserted
+RETURN collect([row[0], elementId(n),
+  $run IN coalesce(n.runs, []) AND all(k IN keys(row[1]) WHERE k + '@' + $run IN n.claims)]) AS nodes

@@ -1,0 +1,236 @@
+"""The command line as scripts and careless users meet it: quick help, one line or one JSON document, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kgplatform import __version__
+from kgplatform.cli import main
+from tests.conftest import Ran
+
+HEAVY = ("matplotlib", "neo4j", "numpy", "pandas", "psutil", "py2neo", "pyarrow", "torch")
+MAIN = "from kgplatform.cli import main; main()"
+HEADER = "Head,Relation,Tail,Head_Name,Tail_Name\n"
+FILES = {
+    "empty.csv": b"",
+    "blank.csv": b"\n\n",
+    "binary.csv": bytes(range(256)) * 40,
+    "zipped.csv": b"PK\x03\x04" + b"\0" * 60,
+    "other.csv": b"name,age\nAda,36\n",
+    "bare.csv": HEADER.encode(),
+    "bad.csv": f"{HEADER}I1,POSITIVE,nonsense,a,b\n".encode(),
+    "half.parquet": b"PAR1" + b"\0" * 20,
+}
+Kgp = Callable[..., Ran]
+
+
+@pytest.fixture
+def kgp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kgp:
+    """`kgp` in this process, with an empty home and no server. What it does not catch fails the test."""
+    monkeypatch.setenv("KGP_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("KGP_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "folder").mkdir()
+
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["kgp", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+def in_a_process_of_its_own(code: str, *arguments: str, home: Path) -> Ran:
+    environment = {**os.environ, "KGP_HOME": str(home)}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print('heavy:', *sorted(set({HEAVY!r}) & set(sys.modules))))\n"
+        f"{MAIN}"
+    )
+    for arguments in (["--help"], ["ingest", "medmkg", "--help"], ["query", "--help"]):
+        ran = in_a_process_of_its_own(code, *arguments, home=tmp_path)
+        assert ran.code == 0
+        assert "Usage: " in ran.out
+        assert ran.out.splitlines()[-1].split() == ["heavy:"]
+
+
+def test_version(kgp: Kgp) -> None:
+    ran = kgp("--version")
+    assert (ran.code, ran.out) == (0, f"kgp {__version__}\n")
+
+
+WRONG_USAGE = [
+    ["frobnicate"],
+    ["naf", "frobnicate"],
+    ["naf", "explain"],
+    ["ingest", "triples"],
+    ["runs", "undo"],
+    ["stats", "--nosuch"],
+    ["stats", "--top", "many"],
+    ["naf", "score", "--top", "-1"],
+    ["naf", "filter", "--method", "guess"],
+    ["ingest", "medmkg", "folder", "--on-error", "shrug"],
+    ["ingest", "triples", "other.csv", "--column", "head"],
+    ["ingest", "triples", "other.csv", "--column", "hat=name"],
+    ["ingest", "triples", "bare.csv", "--type", "gene"],
+    ["query", "explore/conflicts", "--param", "limit"],
+    ["query", "explore/conflicts", "--param", "limit=many"],
+    ["query", "explore/conflicts", "--param", "nosuch=1"],
+    ["query", "explore/conflicts", "--limit", "0"],
+    ["phantom", "build", "made", "--images", "0"],
+    ["db", "import", "frobnicate", "folder"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
+def test_wrong_usage_exits_2_with_a_line_and_a_hint(kgp: Kgp, arguments: list[str]) -> None:
+    ran = kgp(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    first, *hint = ran.err.splitlines()
+    assert first.startswith("error: ")
+    assert len(hint) <= 1
+    assert all(line.startswith("  ") for line in hint)
+
+
+@pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
+def test_wrong_usage_is_one_json_document_under_json(kgp: Kgp, arguments: list[str]) -> None:
+    ran = kgp(*arguments, "--json")
+    assert (ran.code, ran.err) == (2, "")
+    assert ran.json.keys() == {"error"}
+    assert ran.json["error"].keys() == {"kind", "message", "hint"}
+    assert ran.json["error"]["kind"] == "usage"
+
+
+FAILING = {
+    "connection": [
+        ["stats"],
+        ["naf", "score"],
+        ["naf", "explain", "I1"],
+        ["naf", "filter"],
+        ["query", "explore/conflicts"],
+        ["query", "MATCH (n) RETURN n"],
+        ["runs", "list"],
+        ["runs", "show", "x"],
+        ["runs", "undo", "x"],
+        ["ingest", "medmkg", "bare.csv"],
+    ],
+    "input": [
+        ["ingest", "medmkg", "missing"],
+        ["ingest", "medmkg", "folder"],
+        ["ingest", "medmkg", "bare.csv", "--mapping", "missing.csv"],
+        ["ingest", "triples", "missing.csv"],
+        ["ingest", "triples", "folder"],
+        ["ingest", "triples", "empty.csv"],
+        ["ingest", "triples", "blank.csv"],
+        ["ingest", "triples", "binary.csv"],
+        ["ingest", "triples", "zipped.csv"],
+        ["ingest", "triples", "other.csv"],
+        ["ingest", "triples", "half.parquet"],
+    ],
+    "not-found": [["query", "explore/nosuch"], ["query", "RETURN"], ["query", "../../etc/passwd"]],
+    "refused": [["query", "naf/score"], ["query", "ingest/merge_edges"]],
+    "server": [["db", "password"]],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"), [(k, a) for k, calls in FAILING.items() for a in calls], ids=lambda v: " ".join(v)
+)
+def test_a_failure_is_a_line_with_a_hint_and_exit_code_1(kgp: Kgp, kind: str, arguments: list[str]) -> None:
+    ran = kgp(*arguments)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: ")
+    assert len(ran.err.splitlines()) <= 2
+    if arguments == ["db", "password"]:  # prints one thing only, so it has no --json
+        return
+    under_json = kgp(*arguments, "--json")
+    assert (under_json.code, under_json.err) == (1, "")
+    assert under_json.json["error"]["kind"] == kind
+    assert under_json.json["error"]["message"] in ran.err
+
+
+@pytest.mark.parametrize("name", ["empty.csv", "blank.csv", "binary.csv", "zipped.csv", "other.csv", "bad.csv"])
+@pytest.mark.parametrize("source", ["medmkg", "triples"])
+def test_a_file_that_is_no_use_ends_without_a_traceback(kgp: Kgp, source: str, name: str) -> None:
+    ran = kgp("ingest", source, name)
+    assert ran.code == 1
+    assert ran.err.startswith("error: ")
+
+
+def test_a_foreign_server_without_a_password_is_a_settings_error(kgp: Kgp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
+    ran = kgp("stats", "--json")
+    assert (ran.code, ran.json["error"]["kind"]) == (1, "settings")
+
+
+def test_a_foreign_server_that_is_not_there_is_a_connection_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
+    monkeypatch.setenv("NEO4J_PASSWORD", "canary-secret")
+    ran = in_a_process_of_its_own(MAIN, "stats", home=tmp_path)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: no Neo4j answers at bolt://127.0.0.1:1")
+    assert len(ran.err.splitlines()) == 2
+    assert "canary-secret" not in ran.err
+
+
+def test_the_local_server_is_left_alone_when_another_is_named(kgp: Kgp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
+    monkeypatch.setenv("NEO4J_PASSWORD", "canary-secret")
+    for command in ("start", "stop", "reset", "browser", "password"):
+        ran = kgp("db", command)
+        assert (ran.code, ran.out) == (1, "")
+        assert "NEO4J_URI" in ran.err
+
+
+def test_what_needs_no_server_works_without_one(kgp: Kgp) -> None:
+    assert kgp("db", "stop").code == 0
+    assert kgp("db", "status").code == 1
+    assert kgp("db", "status", "--json").json["running"] is False
+    assert {"name", "answers", "parameters"} == kgp("query", "--list", "--json").json[0].keys()
+    assert "MATCH" in kgp("query", "explore/figure3", "--show").out
+    made = kgp("phantom", "build", "made", "--images", "20", "--json").json
+    assert made["images"] == 20
+    assert kgp("browser-setup", "--out", "setup", "--json").json.keys() == {"favourites", "style"}
+
+
+def test_asking_does_not_make_a_home(kgp: Kgp, tmp_path: Path) -> None:
+    for arguments in (["db", "status"], ["db", "stop"], ["stats"], ["runs", "list"]):
+        kgp(*arguments)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAIN, "query", "--list"]
+    environment = {**os.environ, "KGP_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        assert "Traceback" not in run.stderr.read()
+
+
+def test_a_failure_in_a_process_of_its_own(tmp_path: Path) -> None:
+    ran = in_a_process_of_its_own(MAIN, "stats", "--json", home=tmp_path)
+    assert ran.code == 1
+    assert json.loads(ran.out)["error"]["kind"] == "connection"
+    assert ran.err == ""

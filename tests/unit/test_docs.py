@@ -1,0 +1,151 @@
+"""The documentation says all that there is, and nothing that is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from kgplatform import queries
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+NAMED = re.compile(r"\b(?:explore|naf|stats)/[a-z0-9_]+\b(?!\.)")
+TYPED = re.compile(r"(?:^|`)(?:    )?(?:\$ )?kgp ((?:[a-z][a-z-]*)(?: [a-z]+)?)", re.MULTILINE)
+
+# In pieces, so that this file does not hold what it looks for.
+HOSTS = [
+    "pypi" + ".org",
+    "python" + "hosted.org",
+    "registry.npm" + "js.org",
+    "repo1.maven" + ".org",
+    "repo.maven.apache" + ".org",
+    "maven" + ".org/maven2",
+    "static.crates" + ".io",
+    "index.crates" + ".io",
+    "deb.debian" + ".org",
+    "security.debian" + ".org",
+]
+MACHINE = ["/ro" + "ot/", "/tmp/bash" + "_jobs", "/tmp" + "/w/", "/wo" + "rk/", "/ho" + "me/(?!kgp\\b)", "/Us" + "ers/"]
+FOLDERS = ["bash" + "_jobs"]
+ALLOWED = {"https://pypi" + ".org/project/py2neo/"}  # a page to read, not an index to install from
+
+
+@cache
+def make_cli() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_cli", ROOT / "docs" / "make_cli.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def commands() -> dict[str, Any]:
+    """What a user types -> the command."""
+    return {path: command for path, command, _ in make_cli().commands()}
+
+
+@cache
+def tracked() -> dict[str, str]:
+    """The text of every tracked file that is text."""
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    texts = {}
+    for name in filter(None, listing.stdout.decode().split("\0")):
+        path = ROOT / name
+        if path.is_file():
+            content = path.read_bytes()
+            if b"\0" not in content:
+                texts[name] = content.decode("utf-8")
+    return texts
+
+
+def test_the_walk_finds_the_commands() -> None:
+    assert {"kgp", "kgp db", "kgp db start", "kgp ingest medmkg", "kgp naf score", "kgp query"} <= commands().keys()
+
+
+@pytest.mark.parametrize("path", commands())
+def test_every_command_and_option_has_help(path: str) -> None:
+    command = commands()[path]
+    assert (command.help or "").strip(), f"{path} has no help"
+    for parameter in command.params:
+        name = " / ".join(parameter.opts)
+        assert (parameter.help or "").strip(), f"{path} {name} has no help"
+
+
+@pytest.mark.parametrize("path", commands())
+def test_every_command_stands_in_the_reference(path: str) -> None:
+    assert f"# `{path}`\n" in (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["cli.md", "query-reference.md"])
+def test_generated_pages_are_what_the_product_says_now(name: str) -> None:
+    page = ROOT / "docs" / name
+    assert page.read_text(encoding="utf-8") == make_cli().PAGES[page](), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", queries.names())
+def test_every_query_is_documented(name: str) -> None:
+    query = queries.get(name)
+    assert query.doc.endswith("."), f"{name}: its first comment is one or more sentences"
+    for parameter in query.parameters.values():
+        assert parameter.doc.strip(), f"{name}: {parameter.name} is not described"
+    if name.startswith("explore/"):
+        assert f"## `{name}`\n" in (ROOT / "docs" / "query-reference.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_and_images_exist(page: Path) -> None:
+    text = CODE.sub("", page.read_text(encoding="utf-8"))
+    for match in LINK.finditer(text):
+        target = unquote(match["target"].split("#")[0])
+        if target and "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_queries_that_are_named_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for words in TYPED.findall(text):
+        group, _, rest = words.partition(" ")
+        assert f"kgp {group}" in commands(), f"{page.name}: there is no `kgp {group}`"
+        if rest and getattr(commands()[f"kgp {group}"], "commands", None):
+            assert f"kgp {group} {rest}" in commands(), f"{page.name}: there is no `kgp {words}`"
+    for name in NAMED.findall(text):
+        assert name in queries.names(), f"{page.name}: there is no query {name}"
+
+
+def test_every_page_of_the_docs_is_in_the_menu() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in sorted(ROOT.glob("docs/**/*.md")):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert re.search(rf": {re.escape(name)}$", menu, re.MULTILINE), f"{name} is not in mkdocs.yml"
+
+
+def test_no_file_names_a_developers_machine() -> None:
+    # A path at a word's beginning: `medmkg/root/` is no machine's, and neither is the middle of a URL.
+    pattern = re.compile(rf"(?<![\w.$}}/])(?:{'|'.join(MACHINE)})|{'|'.join(FOLDERS)}")
+    found = [f"{name}: {match[0]}" for name, text in tracked().items() for match in pattern.finditer(text)]
+    assert not found
+
+
+def test_no_file_names_a_package_registry() -> None:
+    pattern = re.compile("|".join(re.escape(host) for host in HOSTS))
+    found = []
+    for name, text in tracked().items():
+        for allowed in ALLOWED:
+            text = text.replace(allowed, "")
+        found += [f"{name}: {match[0]}" for match in pattern.finditer(text)]
+    assert not found
