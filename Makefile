@@ -34,7 +34,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The command and query references, and the pictures, from the product itself.
+# The command and query references, from the product itself; docs/screenshots.py makes the pictures.
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cli.py
 

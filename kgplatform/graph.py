@@ -96,7 +96,11 @@ class Graph:
 
             uri, username, password = connection(settings)
             graph = cls(uri, username, password)
-        graph.verify()
+        try:
+            graph.verify()
+        except BaseException:
+            graph.close()
+            raise
         return graph
 
     def verify(self) -> None:

@@ -265,6 +265,8 @@ class _Load:
             merging, replan = queries.get("ingest/merge_edges"), self._batches < REPLANNED_BATCHES
             merged = transaction.run(merging, replan=replan, ids=nodes.ids, rows=edges, run=self._run)
             written = merged.relationships_created
+        if written or nodes.created:
+            transaction.run(queries.get("ingest/outdate"))
         enriched = changed if batch.enrich else 0
         if self._record:
             valid = batch.read - len(batch.rejects)

@@ -143,7 +143,7 @@ def _check_node(label: str, key: str) -> None:
     if label not in NODE_TYPES:
         raise InputError(f"a node's label must be one of {', '.join(NODE_TYPES)}")
     form = _ID_FORMS.get(label)
-    if form is not None and not (key.isascii() and form.fullmatch(key)):
+    if form is not None and not form.fullmatch(key):
         raise InputError(f"the {NODE_TYPES[label].key} of a node of label {label} does not have its form")
     if label == "Thing":
         kind, colon, identity = key.partition(":")

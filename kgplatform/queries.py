@@ -34,7 +34,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "list": (list, tuple),
     "map": (dict,),
 }
-_PARAM = re.compile(r"param (?P<name>\w+) (?P<type>\w+)(?: = (?P<default>.+?))?: (?P<doc>.+)")
+_PARAM = re.compile(r"param (?P<name>\w+) (?P<type>\w+)(?P<rest>.*)")
 _NOT_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?:``|[^`])*`", re.DOTALL)
 _USED = re.compile(r"\$(\w+)")
 
@@ -106,14 +106,7 @@ def parse(name: str, source: str) -> Query:
         match = _PARAM.fullmatch(comment)
         if match is None or match["type"] not in _TYPES:
             raise ValueError(f"{name}: cannot read '{comment}'; write 'param NAME TYPE = DEFAULT: what it is'")
-        default = match["default"]
-        parameters[match["name"]] = Parameter(
-            match["name"],
-            match["type"],
-            match["doc"],
-            default is None,
-            None if default is None else json.loads(default),
-        )
+        parameters[match["name"]] = _parameter(name, match["name"], match["type"], match["rest"])
     if not any(doc):
         raise ValueError(f"{name}: the first comment must say what the query answers")
     used = set(_USED.findall(_NOT_CODE.sub(" ", source)))
@@ -121,6 +114,20 @@ def parse(name: str, source: str) -> Query:
         odd = sorted(used ^ parameters.keys())
         raise ValueError(f"{name}: declared and used parameters differ: {', '.join(odd)}")
     return Query(name, source.strip().rstrip(";"), "\n".join(doc).strip(), parameters)
+
+
+def _parameter(query: str, name: str, kind: str, rest: str) -> Parameter:
+    """A parameter from what follows its type: ``= DEFAULT: what it is``, or ``: what it is``."""
+    default, required = None, not rest.startswith(" = ")
+    if not required:
+        try:
+            default, end = json.JSONDecoder().raw_decode(rest, 3)
+        except json.JSONDecodeError:
+            raise ValueError(f"{query}: the default of {name} is not JSON") from None
+        rest = rest[end:]
+    if not rest.startswith(": ") or not rest[2:].strip():
+        raise ValueError(f"{query}: the parameter {name} is not described")
+    return Parameter(name, kind, rest[2:], required, default)
 
 
 @functools.cache

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
-
 
 class Stance(StrEnum):
     """How a concept relates to an image; a relationship type from Image to Concept."""

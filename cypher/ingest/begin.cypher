@@ -1,9 +1,8 @@
 // Opens the run of a load, or finds it again: the same files and parameters have the same run. An undone run begins
-// anew; scores computed before the load are out of date.
+// anew.
 // param run string: the run's id
 // param properties map: kind, source, sha256, version, parameters
-MERGE (p:Platform {id: 'kgplatform'})
-SET p.naf_current = false
+MERGE (:Platform {id: 'kgplatform'})
 MERGE (r:Run {id: $run})
 ON CREATE SET r += $properties, r.status = 'new'
 WITH r, r.status AS was

@@ -6,6 +6,3 @@
 MATCH (r:Run {id: $run})
 SET r.status = 'done', r.finished = datetime(), r.rows_read = $rows_read, r.rows_rejected = $rows_rejected,
     r.mapping_read = $mapping_read
-WITH r
-MATCH (p:Platform {id: 'kgplatform'})
-SET p.naf_current = false

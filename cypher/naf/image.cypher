@@ -1,4 +1,5 @@
-// The NaF score and rank of one image.
+// The NaF score and rank of one image, and whether the scores are those of the graph as it is.
 // param image string: the image's id
 MATCH (i:Image {id: $image})
-RETURN i.id AS id, i.naf AS naf, i.naf_rank AS rank, i.naf_kept AS kept
+OPTIONAL MATCH (p:Platform {id: 'kgplatform'})
+RETURN i.id AS id, i.naf AS naf, i.naf_rank AS rank, i.naf_kept AS kept, coalesce(p.naf_current, false) AS current

@@ -45,7 +45,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def kgp(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Load, score, question and export a knowledge graph of chest radiographs."""
@@ -53,19 +53,28 @@ def kgp(
 
 def main() -> None:
     """Run `kgp`; every deliberate error ends as one clear line, or as a JSON document under ``--json``."""
-    as_json = "--json" in sys.argv
+    try:
+        code = _run("--json" in sys.argv)
+    except BrokenPipeError:  # `kgp … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _run(as_json: bool) -> int:
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except KgpError as error:
         code = fail(error, as_json)
     except TyperException as error:
         context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(error.format_message() + "\n")
+            return UsageError.exit_code
         hint = f"See `{context.command_path} --help`." if context else ""
         code = fail(UsageError(error.format_message(), hint), as_json)
     except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted; the same command goes on from here\n")
         code = 1
-    except BrokenPipeError:  # `kgp … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0

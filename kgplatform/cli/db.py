@@ -92,7 +92,7 @@ def reset(
 
 @app.command("import")
 def import_(
-    kind: Annotated[str, typer.Argument(help="The source's kind: medmkg or triples.")],
+    kind: Annotated[str, typer.Argument(help="The loader: medmkg, triples, or one that another package registers.")],
     path: Annotated[Path, typer.Argument(help="Its folder or file, in the form that `kgp ingest` takes.")],
     as_json: Json = False,
 ) -> None:

@@ -87,6 +87,19 @@ def triples(
     _load(source, on_error, rejects, dry_run, as_json)
 
 
+@app.command("with")
+def with_(
+    loader: Annotated[str, typer.Argument(help="A loader's name, such as one that another package registers.")],
+    path: Annotated[Path, typer.Argument(help="The file or folder that it reads.")],
+    on_error: OnErrorOption = OnError.stop,
+    rejects: Rejects = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Load a source with any registered loader (entry-point group kgplatform.loaders)."""
+    _load(source_of(loader, path), on_error, rejects, dry_run, as_json)
+
+
 def _release() -> Path:
     from kgp_loaders.medmkg_release import fetch
     from kgplatform.settings import Settings
@@ -95,6 +108,9 @@ def _release() -> Path:
     if settings.data_dir and (settings.data_dir / "medmkg").is_dir():
         note(f"loading {settings.data_dir / 'medmkg'} (KGP_DATA_DIR)")
         return settings.data_dir / "medmkg"
+    if settings.data_dir:
+        note(f"there is no medmkg/ in {settings.data_dir} (KGP_DATA_DIR)")
+    note("using the authors' release")
     return fetch(settings.cache)
 
 
@@ -126,16 +142,19 @@ def _load(source: Source, on_error: OnError, rejects: Path | None, dry_run: bool
 
 
 def source_of(kind: str, path: Path) -> Source:
-    """The source of that kind, with its defaults; raises `UsageError` for an unknown kind."""
-    from kgp_loaders.medmkg import MedMKG
-    from kgp_loaders.triples import Triples
+    """The source that the loader of that name makes of a path; loaders register as entry points of this group.
+
+    Raises `UsageError` for an unknown loader.
+    """
+    from importlib.metadata import entry_points
+
     from kgplatform.errors import UsageError
 
-    if kind == "medmkg":
-        return MedMKG.find(path)
-    if kind == "triples":
-        return Triples(path)
-    raise UsageError(f"there is no source of the kind {kind}", "Kinds: medmkg, triples.")
+    loaders = entry_points(group="kgplatform.loaders")
+    if kind not in loaders.names:
+        raise UsageError(f"there is no loader called {kind}", f"Loaders: {', '.join(sorted(loaders.names))}.")
+    source: Source = loaders[kind].load()(path)
+    return source
 
 
 def report_load(report: Report, as_json: bool) -> None:
@@ -162,10 +181,11 @@ def _print(report: Report) -> None:
     verb = "would be written" if report.dry_run else "written"
     if report.resumed_at:
         typer.echo(f"went on from row {report.resumed_at:,}")
+    rest = {"rows": "already there", "mapping rows": "with nothing to add"}
     for title, account in (("rows", report.rows), ("mapping rows", report.enriched)):
         if account.read:
             typer.echo(
-                f"{account.read:,} {title} read: {account.written:,} {verb}, {account.existing:,} already there, "
+                f"{account.read:,} {title} read: {account.written:,} {verb}, {account.existing:,} {rest[title]}, "
                 f"{account.rejected:,} rejected"
             )
     for bad in report.first_rejects:

@@ -39,7 +39,8 @@ def score(
         emit_json(asdict(scores))
         return
     typer.echo(f"{scores.images:,} images scored")
-    typer.echo(table(scores.top, ["rank", "id", "naf"]))
+    if scores.top:
+        typer.echo(table(scores.top, ["rank", "id", "naf"]))
 
 
 @app.command()
@@ -59,7 +60,8 @@ def explain(
     if found["naf"] is None:
         typer.echo(f"{image} is not scored yet: run `kgp naf score`")
     else:
-        typer.echo(f"{image}: NaF {found['naf']:.3f}, rank {found['rank']:,}")
+        stale = "" if found["current"] else " (out of date: run `kgp naf score`)"
+        typer.echo(f"{image}: NaF {found['naf']:.3f}, rank {found['rank']:,}{stale}")
     typer.echo(table(pairs))
 
 

@@ -5,7 +5,7 @@ java.py      a Java 17+ and how to run a main class with those jars
 config.py    neo4j.conf: hardening, ports, memory
 state.py     what is on disk: folders, password file, ports and pid, the lock
 process.py   start, stop, status, reset
-admin.py     neo4j-admin from the same jars
+tool.py      neo4j-admin from the same jars
 """
 
 from kgplatform.server.process import connection, password, reset, start, status, stop

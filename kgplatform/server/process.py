@@ -115,6 +115,8 @@ def _ensure_password(settings: Settings, told: Told) -> None:
     told("setting a random password")
     secret = state.read_password(home) if state.password_file(home).exists() else state.make_password(home)
     tool.run(settings, "dbms", "set-initial-password", secret)
+    if not (home / "data" / "dbms" / "auth.ini").is_file():  # without it the server would start with neo4j/neo4j
+        raise ServerError("neo4j-admin did not set the password", "Delete the graph with `kgp db reset`.")
 
 
 def _launch(home: Path, class_path: list[Path], current: State) -> State:

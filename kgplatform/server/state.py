@@ -136,7 +136,7 @@ def read_password(home: Path) -> str:
 
 def make_password(home: Path) -> str:
     """A new random password, written before it is used."""
-    write_private(password_file(home), secrets.token_urlsafe(24) + "\n")
+    write_private(password_file(home), secrets.token_hex(24) + "\n")
     return read_password(home)
 
 

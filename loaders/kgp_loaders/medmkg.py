@@ -73,8 +73,6 @@ def _present(path: Path) -> Path:
 
 def _add_triple(batch: GraphBatch, head: str, relation: str, tail: str, head_name: str, tail_name: str) -> str | None:
     """Put the triple into the batch, or return why it is none of MedMKG's."""
-    if not (head.isascii() and tail.isascii()):  # `\d` of the id patterns matches the digits of all scripts
-        return "an id holds a character that is not ASCII"
     label = "Image" if IMAGE_ID.fullmatch(head) else "Concept"
     if label == "Concept" and not CONCEPT_ID.fullmatch(head):
         return "the head is neither an image (I and digits) nor a concept (C and 7 digits)"
@@ -101,7 +99,7 @@ def _add_triple(batch: GraphBatch, head: str, relation: str, tail: str, head_nam
 
 def _add_mapping(batch: GraphBatch, image_id: str, path: str) -> str | None:
     """Put the image's path into the batch, or return why it may not stand there."""
-    if not IMAGE_ID.fullmatch(image_id) or not image_id.isascii():
+    if not IMAGE_ID.fullmatch(image_id):
         return "the image id is not I and digits"
     if not path or len(path) > MAX_PATH or not path.isprintable():
         return f"the path is empty, longer than {MAX_PATH:,} characters or not printable"

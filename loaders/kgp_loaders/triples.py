@@ -153,7 +153,7 @@ def _node(end: _End, values: Sequence[str], typed: Typed) -> tuple[NodeRef, Prop
     if kind not in _ID_FORMS:
         return ("Thing", f"{kind}:{identity}"), {"type": kind, "name": name or identity}
     form, told = _ID_FORMS[kind]
-    if not form.fullmatch(identity) or not identity.isascii():  # `\d` matches the digits of all scripts
+    if not form.fullmatch(identity):
         return f"the {end.side} is of type {kind}, so its id must be {told}"
     return (kind, identity), {"name": name} if name and kind == "Concept" else {}
 

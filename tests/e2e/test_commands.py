@@ -82,6 +82,14 @@ def test_dry_run_and_bad_rows(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
     assert (tmp_path / "MedMKG.csv.rejects.tsv").read_text(encoding="utf-8").count("\n") == 2
 
 
+def test_a_loader_registered_by_any_package_loads_by_its_name(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    folder = write_medmkg(tmp_path / "d", small_rows(4, 5))
+    assert kgp("ingest", "with", "medmkg", folder, "--json").json["rejected"] == 0
+    unknown = kgp("ingest", "with", "nothing", folder)
+    assert unknown.code == 2
+    assert "medmkg, triples" in unknown.err
+
+
 def test_errors_are_json_under_json(graph: Graph, kgp: Kgp) -> None:
     missing = kgp("runs", "show", "nothing", "--json")
     assert missing.code == 1

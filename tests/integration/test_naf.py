@@ -161,7 +161,9 @@ def test_conflicting_stances_count_each_or_the_strongest(graph: Graph, tmp_path:
     naf.score(graph)
     assert naf.explain(graph, "I1")[0]["naf"] == pytest.approx(4 * math.log(2))
     naf.score(graph, one_stance=True)
-    assert naf.explain(graph, "I1")[0]["naf"] == pytest.approx(2 * math.log(2))
+    image, pairs = naf.explain(graph, "I1")
+    assert image["naf"] == pytest.approx(2 * math.log(2)) == pytest.approx(sum(p["contribution"] for p in pairs))
+    assert [pair["relation"] for pair in pairs] == ["POSITIVE", "UNCERTAIN"]
     assert naf.explain(graph, "I2")[0]["naf"] == pytest.approx(math.log(2))
 
 
@@ -177,11 +179,19 @@ def test_scores_are_brought_up_to_date_after_new_images(graph: Graph, tmp_path: 
     assert naf.filter_images(graph).kept == 2
 
 
+def test_a_load_that_changes_nothing_leaves_the_scores_current(graph: Graph, tmp_path: Path) -> None:
+    source = MedMKG.find(write_medmkg(tmp_path, small_rows(3, 5)))
+    ingest(graph, source)
+    naf.score(graph)
+    ingest(graph, source)
+    assert graph.read(queries.get("naf/state"))[0]["current"]
+
+
 def test_images_without_stances_score_0_and_come_last(graph: Graph, tmp_path: Path) -> None:
     ingest(graph, MedMKG.find(write_medmkg(tmp_path, small_rows(3, 5))))
     graph.write(parse("t/i", "// A bare image.\nCREATE (:Image {id: 'I0'})"))
     assert naf.score(graph).images == 4
-    assert naf.explain(graph, "I0") == ({"id": "I0", "naf": 0.0, "rank": 4, "kept": None}, [])
+    assert naf.explain(graph, "I0") == ({"id": "I0", "naf": 0.0, "rank": 4, "kept": None, "current": True}, [])
 
 
 def test_an_empty_graph_and_an_unknown_image_are_no_crash(graph: Graph) -> None:

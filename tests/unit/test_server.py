@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -268,3 +269,11 @@ def test_the_last_words_are_the_innermost_cause() -> None:
 
 def test_the_useful_line_of_neo4j_admin() -> None:
     assert tool.first_useful("WARNING: unsafe\n\nUnknown option: '--x'\n  at a.B\n") == "Unknown option: '--x'"
+
+
+def test_a_password_can_never_be_taken_for_an_option(tmp_path: Path) -> None:
+    # neo4j-admin reads a password that begins with a dash as an option, and then sets none.
+    for number in range(200):
+        home = tmp_path / str(number)
+        home.mkdir()
+        assert re.fullmatch(r"[0-9a-f]{48}", state.make_password(home))
