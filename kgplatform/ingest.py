@@ -12,11 +12,13 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kgplatform import queries
 from kgplatform.batches import EdgeRef, GraphBatch, NodeRef, Properties, Reject, Source
@@ -33,6 +35,7 @@ REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there 
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OURS = frozenset({"runs", "claims", "naf", "naf_rank", "naf_kept", "id", "cui"})
 
+T = TypeVar("T")
 Progress = Callable[[int, int | None], None]
 
 
@@ -119,18 +122,19 @@ def ingest(
     Raises `InputError` for bad input and `DatabaseError` when the database cannot take it.
     """
     run, sha256 = run_id(source)
-    survey = survey_source(source, on_error, rejects, batch_rows)
     if dry_run:
+        survey = survey_source(source, on_error, rejects, batch_rows)
         return _rehearse(graph, source, run, survey, batch_rows)
-    for name in CONSTRAINTS:
-        graph.run_unmanaged(queries.get(name))
+    with ThreadPoolExecutor(1) as beside:  # a fresh server takes a second for its constraints
+        constraints = beside.submit(_create, graph, CONSTRAINTS)
+        survey = survey_source(source, on_error, rejects, batch_rows)
+        constraints.result()
     load = _Load(graph, run, source, sha256, told)
     resumed_at = load.begin()
-    for batch in _first_small(survey.batches or source.batches(batch_rows)):
+    for batch in _ahead(map(_Prepared, _first_small(survey.batches or source.batches(batch_rows)))):
         load.write(batch)
         progress(load.position, survey.total)
-    for name in INDEXES:
-        graph.run_unmanaged(queries.get(name))
+    _create(graph, INDEXES)
     load.finish(survey)
     rows = Account(
         survey.rows.read, load.written, survey.rows.read - survey.rows.rejected - load.written, survey.rows.rejected
@@ -143,9 +147,22 @@ def ingest(
 
 def prepare(graph: Graph) -> None:
     """Create the constraints and indexes; changes nothing when they are there."""
-    for name in (*CONSTRAINTS, *INDEXES):
-        graph.run_unmanaged(queries.get(name))
+    _create(graph, (*CONSTRAINTS, *INDEXES))
     graph.run_unmanaged(queries.get("ingest/await_indexes"))
+
+
+def _create(graph: Graph, names: Iterable[str]) -> None:
+    for name in names:
+        graph.run_unmanaged(queries.get(name))
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, the next one made while the last one is used."""
+    with ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = beside.submit(next, items, None)
+            yield item
 
 
 def survey_source(source: Source, on_error: str, rejects: Path | None, batch_rows: int) -> Survey:
@@ -190,14 +207,23 @@ def check(batch: GraphBatch, source: Source) -> None:
         raise InputError(f"the loader {source.kind} gave a bad property name", path=source.files[0])
 
 
-@dataclass
-class _Nodes:
-    """The batch's nodes in the database: ids, each node's place among them, and those the run has yet to assert."""
+class _Prepared:
+    """A batch as the queries take it: each node's place, and rows in an order that all loaders share.
 
-    ids: list[str] = field(default_factory=list)
-    index: dict[NodeRef, int] = field(default_factory=dict)
-    unasserted: list[list[Any]] = field(default_factory=list)
-    created: int = 0
+    One order for all, so that loaders of the same rows do not wait for each other in a circle.
+    """
+
+    def __init__(self, batch: GraphBatch) -> None:
+        self.batch = batch
+        self.refs = sorted(batch.nodes)
+        places = {ref: place for place, ref in enumerate(self.refs)}
+        self.nodes: dict[str, list[list[Any]]] = {}  # by label: [key, properties, place]
+        for (label, key), place in places.items():
+            self.nodes.setdefault(label, []).append([key, dict(batch.nodes[label, key]), place])
+        self.edges = [
+            [places[h], name, places[t], dict(properties)] for (h, name, t), properties in batch.edges.items()
+        ]
+        self.edges.sort(key=itemgetter(0, 2))
 
 
 class _Load:
@@ -231,20 +257,21 @@ class _Load:
         self._record = state["was"] != "done"
         return self._done_before
 
-    def write(self, batch: GraphBatch) -> None:
+    def write(self, prepared: _Prepared) -> None:
         """Write one batch, exactly once, whatever happens to the connection meanwhile."""
+        batch = prepared.batch
         self.position += batch.read
         if self.position <= self._done_before:
             return
         token = f"{self._attempt}:{self.position}"
         try:
-            written, enriched, nodes = self._graph.transact(lambda tx: self._write(tx, batch, token))
+            written, enriched, nodes = self._graph.transact(lambda tx: self._write(tx, prepared, token))
         except ConnectionFailed:
             self._graph.wait(told=self._told)
             [last] = self._graph.read(queries.get("ingest/last_batch"), run=self._run)
             if last["batch"] != token:
                 self.position -= batch.read
-                return self.write(batch)
+                return self.write(prepared)
             # the commit went through; only its answer was lost
             written, enriched, nodes = last["written"], last["enriched"], 0
         self._batches += 1
@@ -252,20 +279,19 @@ class _Load:
         self.enriched += enriched
         self.new_nodes += nodes
 
-    def _write(self, transaction: Transaction, batch: GraphBatch, token: str) -> tuple[int, int, int]:
-        nodes = self._nodes(transaction, batch)
-        changed = 0
-        if nodes.unasserted:
+    def _write(self, transaction: Transaction, prepared: _Prepared, token: str) -> tuple[int, int, int]:
+        batch = prepared.batch
+        ids, unasserted, created = self._nodes(transaction, prepared)
+        changed = written = 0
+        if unasserted:
             asserting = queries.get("ingest/assert_nodes")
-            [answer] = transaction.run(asserting, rows=nodes.unasserted, run=self._run).records
+            [answer] = transaction.run(asserting, rows=unasserted, run=self._run).records
             changed = answer["changed"]
-        written = 0
-        if batch.edges:
-            edges = _edge_rows(batch.edges, nodes.index)
+        if prepared.edges:
             merging, replan = queries.get("ingest/merge_edges"), self._batches < REPLANNED_BATCHES
-            merged = transaction.run(merging, replan=replan, ids=nodes.ids, rows=edges, run=self._run)
+            merged = transaction.run(merging, replan=replan, ids=ids, rows=prepared.edges, run=self._run)
             written = merged.relationships_created
-        if written or nodes.created:
+        if written or created:
             transaction.run(queries.get("ingest/outdate"))
         enriched = changed if batch.enrich else 0
         if self._record:
@@ -279,29 +305,29 @@ class _Load:
                 rows_existing=0 if batch.enrich else valid - written,
                 rows_enriched=enriched,
             )
-        return written, enriched, nodes.created
+        return written, enriched, created
 
-    def _nodes(self, transaction: Transaction, batch: GraphBatch) -> _Nodes:
-        """Find or create the batch's nodes; with `enrich`, only find them."""
-        of_label: dict[str, list[list[Any]]] = {}
-        for (label, key), properties in batch.nodes.items():
-            of_label.setdefault(label, []).append([key, dict(properties)])
-        nodes = _Nodes()
-        for label, rows in sorted(of_label.items()):
-            # One order for all loaders, so that they do not wait for each other in a circle.
-            rows.sort(key=lambda row: str(row[0]))
-            if batch.enrich:
+    def _nodes(
+        self, transaction: Transaction, prepared: _Prepared
+    ) -> tuple[list[str | None], list[tuple[str, Properties]], int]:
+        """Find or create the batch's nodes; with `enrich`, only find them.
+
+        Returns their element ids by place, those that the run has yet to assert, and how many are new.
+        """
+        ids: list[str | None] = [None] * len(prepared.refs)
+        unasserted: list[tuple[str, Properties]] = []
+        created = 0
+        for label, rows in prepared.nodes.items():
+            if prepared.batch.enrich:
                 result = transaction.run(queries.get(f"ingest/find_{label.lower()}"), rows=rows)
             else:
                 result = transaction.run(queries.get(f"ingest/merge_{label.lower()}"), rows=rows, run=self._run)
-            nodes.created += result.nodes_created
-            for key, element, asserted in result.records[0]["nodes"]:
-                ref = label, key
-                nodes.index[ref] = len(nodes.ids)
-                nodes.ids.append(element)
+            created += result.nodes_created
+            for place, element, asserted in result.records[0]["nodes"]:
+                ids[place] = element
                 if not asserted:
-                    nodes.unasserted.append([element, dict(batch.nodes[ref])])
-        return nodes
+                    unasserted.append((element, dict(prepared.batch.nodes[prepared.refs[place]])))
+        return ids, unasserted, created
 
     def finish(self, survey: Survey) -> None:
         """Close the run."""
@@ -318,13 +344,6 @@ class _Load:
         except ConnectionFailed:
             self._graph.wait(told=self._told)
             self._graph.write(queries.get("ingest/finish"), **closing)
-
-
-def _edge_rows(edges: Mapping[EdgeRef, Properties], index: Mapping[NodeRef, int]) -> list[list[Any]]:
-    """[head's index, relation, tail's index, properties], in an order that all loaders share."""
-    rows = [[index[head], relation, index[tail], dict(edges[head, relation, tail])] for head, relation, tail in edges]
-    rows.sort(key=lambda row: (row[0], row[2]))
-    return rows
 
 
 def _first_small(batches: Iterable[GraphBatch]) -> Iterator[GraphBatch]:
@@ -378,10 +397,11 @@ def _find_nodes(graph: Graph, batch: GraphBatch) -> tuple[dict[NodeRef, int], li
     index: dict[NodeRef, int] = {}
     ids: list[str] = []
     for label in {label for label, _ in batch.nodes}:
-        rows = [[key] for other, key in batch.nodes if other == label]
+        keys = [key for other, key in batch.nodes if other == label]
+        rows = [[key, {}, place] for place, key in enumerate(keys)]
         [answer] = graph.read(queries.get(f"ingest/find_{label.lower()}"), rows=rows)
-        for key, element, _ in answer["nodes"]:
-            index[label, key] = len(ids)
+        for place, element, _ in answer["nodes"]:
+            index[label, keys[place]] = len(ids)
             ids.append(element)
     return index, ids
 

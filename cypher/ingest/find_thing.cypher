@@ -1,5 +1,5 @@
 // Finds those Thing nodes of a batch that exist, by key.
-// param rows list: [id, …], each key once
+// param rows list: [id, properties, the node's place in the batch], each key once
 UNWIND $rows AS row
 MATCH (n:Thing {id: row[0]})
-RETURN collect([row[0], elementId(n), false]) AS nodes
+RETURN collect([row[2], elementId(n), false]) AS nodes

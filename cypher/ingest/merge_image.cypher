@@ -1,9 +1,9 @@
 // Finds or creates the Image nodes of a batch, by key; a new one is asserted by the run at once.
-// param rows list: [id, properties], each key once
+// param rows list: [id, properties, the node's place in the batch], each key once
 // param run string: the run that asserts them
 UNWIND $rows AS row
 MERGE (n:Image {id: row[0]})
 ON CREATE SET n += row[1], n.runs = [$run],
   n.claims = CASE WHEN row[1] = {} THEN null ELSE [k IN keys(row[1]) | k + '@' + $run] END
-RETURN collect([row[0], elementId(n),
+RETURN collect([row[2], elementId(n),
   $run IN coalesce(n.runs, []) AND all(k IN keys(row[1]) WHERE k + '@' + $run IN n.claims)]) AS nodes
