@@ -21,9 +21,10 @@ from kgplatform.batches import GraphBatch, Properties, Source
 from kgplatform.digest import Digest, digest
 from kgplatform.errors import InputError, ServerError, UsageError
 from kgplatform.graph import Graph
-from kgplatform.ingest import BATCH_ROWS, Account, Progress, Report, prepare, run_id, run_properties, survey_source
+from kgplatform.ingest import BATCH_ROWS, Progress, Report, prepare, run_id, run_properties
 from kgplatform.schema import NODE_TYPES
 from kgplatform.settings import Settings
+from kgplatform.survey import Account, survey_source
 
 LIST: Final = "\x1f"  # between the items of a list in a CSV cell; loaders reject control characters
 _TYPES: Final = {str: "string", int: "long", float: "double", bool: "boolean", list: "string[]"}

@@ -9,44 +9,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from kgplatform import queries
-from kgplatform.batches import EdgeRef, GraphBatch, NodeRef, Properties, Reject, Source
+from kgplatform.batches import GraphBatch, Properties, Reject, Source
+from kgplatform.dry_run import rehearse
 from kgplatform.errors import ConnectionFailed, InputError, KgpError
 from kgplatform.graph import Graph, Transaction
-from kgplatform.schema import LABEL, NODE_TYPES, relation_problem
+from kgplatform.survey import Account, Survey, checked, survey_source
 
 BATCH_ROWS: Final = 10_000
 INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
 CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not in INDEXES)
 FIRST_BATCH_ROWS: Final = 300  # planned while the graph may have no edges at all, so kept small
-KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
 REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there are edges
-_PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_OURS = frozenset({"runs", "claims", "naf", "naf_rank", "naf_kept", "id", "cui"})
 
 T = TypeVar("T")
 Progress = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Account:
-    """What became of the source rows: read = written + existing + rejected."""
-
-    read: int = 0
-    written: int = 0
-    existing: int = 0
-    rejected: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,21 +48,6 @@ class Report:
     first_rejects: tuple[Reject, ...] = ()
     new_nodes: int = 0
     dry_run: bool = False
-
-
-@dataclass
-class Survey:
-    """What a first pass over the source found, before anything is written."""
-
-    rows: Account = field(default_factory=Account)
-    enriched: Account = field(default_factory=Account)
-    first_rejects: list[Reject] = field(default_factory=list)
-    batches: list[GraphBatch] | None = field(default_factory=list)  # of a small source, to save reading it again
-
-    @property
-    def total(self) -> int:
-        """Source rows of all kinds."""
-        return self.rows.read + self.enriched.read
 
 
 def run_id(source: Source) -> tuple[str, str]:
@@ -124,14 +94,16 @@ def ingest(
     run, sha256 = run_id(source)
     if dry_run:
         survey = survey_source(source, on_error, rejects, batch_rows)
-        return _rehearse(graph, source, run, survey, batch_rows)
+        rows, enriched, new_nodes = rehearse(graph, source, run, survey, batch_rows)
+        return Report(run, rows, enriched, 0, None, tuple(survey.first_rejects), new_nodes, dry_run=True)
     with ThreadPoolExecutor(1) as beside:  # a fresh server takes a second for its constraints
         constraints = beside.submit(_create, graph, CONSTRAINTS)
         survey = survey_source(source, on_error, rejects, batch_rows)
         constraints.result()
     load = _Load(graph, run, source, sha256, told)
     resumed_at = load.begin()
-    for batch in _ahead(map(_Prepared, _first_small(survey.batches or source.batches(batch_rows)))):
+    batches = survey.batches or (checked(batch, source) for batch in source.batches(batch_rows))
+    for batch in _ahead(map(_Prepared, _first_small(batches))):
         load.write(batch)
         progress(load.position, survey.total)
     _create(graph, INDEXES)
@@ -163,48 +135,6 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := coming.result()) is not None:
             coming = beside.submit(next, items, None)
             yield item
-
-
-def survey_source(source: Source, on_error: str, rejects: Path | None, batch_rows: int) -> Survey:
-    """Read the whole source once: count, check, and write the reject file. Raises `InputError` on the first bad row
-    unless `on_error` is ``"skip"``.
-    """
-    survey = Survey()
-    with _reject_file(rejects) as note:
-        for batch in source.batches(batch_rows):
-            check(batch, source)
-            if batch.rejects and on_error != "skip":
-                bad = batch.rejects[0]
-                hint = "Nothing was written. Mend the row, or load the rest with --on-error skip."
-                raise InputError(bad.reason, hint, path=bad.path, row=bad.row)
-            for bad in batch.rejects:
-                note(bad)
-            survey.first_rejects.extend(batch.rejects[: 5 - len(survey.first_rejects)])
-            old = survey.enriched if batch.enrich else survey.rows
-            new = Account(old.read + batch.read, 0, 0, old.rejected + len(batch.rejects))
-            if batch.enrich:
-                survey.enriched = new
-            else:
-                survey.rows = new
-            if survey.batches is not None:
-                survey.batches = [*survey.batches, batch] if survey.total <= KEPT_ROWS else None
-    return survey
-
-
-def check(batch: GraphBatch, source: Source) -> None:
-    """Raise unless all names in the batch keep to the schema, whoever wrote the loader."""
-    for head, relation, tail in {(head[0], relation, tail[0]) for head, relation, tail in batch.edges}:
-        problem = relation_problem(relation, head, tail)
-        if problem:
-            raise InputError(f"the loader {source.kind} gave a bad relation: {problem}", path=source.files[0])
-    for label, key in batch.nodes:
-        if label not in NODE_TYPES:
-            raise InputError(f"the loader {source.kind} gave a node of an unknown label", path=source.files[0])
-        if label == "Thing" and LABEL.fullmatch(key.partition(":")[0]) is None:
-            raise InputError(f"the loader {source.kind} gave a bad type name", path=source.files[0])
-    names = {name for properties in (*batch.nodes.values(), *batch.edges.values()) for name in properties}
-    if any(name in _OURS or _PROPERTY.fullmatch(name) is None for name in names):
-        raise InputError(f"the loader {source.kind} gave a bad property name", path=source.files[0])
 
 
 class _Prepared:
@@ -364,70 +294,3 @@ def _split(batch: GraphBatch, edges: int) -> Iterable[GraphBatch]:
         head.nodes[t] = batch.nodes[t]
     rest = GraphBatch(batch.read - edges, batch.nodes, dict(pairs[edges:]), batch.rejects)
     return head, rest
-
-
-def _rehearse(graph: Graph, source: Source, run: str, survey: Survey, batch_rows: int) -> Report:
-    """What a load would do, by reading alone. Remembers the keys of what is new, so memory grows with that."""
-    new_nodes: set[NodeRef] = set()
-    new_edges: set[EdgeRef] = set()
-    unchanged = enriched = 0
-    for batch in source.batches(batch_rows):
-        index, ids = _find_nodes(graph, batch)
-        if batch.enrich:
-            named = [[ids[index[ref]], properties] for ref, properties in batch.nodes.items() if ref in index]
-            [answer] = graph.read(queries.get("ingest/count_changes"), rows=named, run=run)
-            enriched += answer["changed"] + sum(ref in new_nodes for ref in batch.nodes)
-            continue
-        new_nodes.update(ref for ref in batch.nodes if ref not in index)
-        known = [edge for edge in batch.edges if edge[0] in index and edge[2] in index]
-        rows = [[index[head], relation, index[tail], i] for i, (head, relation, tail) in enumerate(known)]
-        found = graph.read(queries.get("ingest/find_edges"), ids=ids, rows=rows) if rows else []
-        there = {known[record["position"]] for record in found}
-        unchanged += len(there)
-        new_edges.update(edge for edge in batch.edges if edge not in there)
-    valid = survey.rows.read - survey.rows.rejected
-    rows_account = Account(survey.rows.read, len(new_edges), valid - len(new_edges), survey.rows.rejected)
-    kept = survey.enriched
-    enriched_account = Account(kept.read, enriched, kept.read - kept.rejected - enriched, kept.rejected)
-    first = tuple(survey.first_rejects)
-    return Report(run, rows_account, enriched_account, 0, None, first, len(new_nodes), dry_run=True)
-
-
-def _find_nodes(graph: Graph, batch: GraphBatch) -> tuple[dict[NodeRef, int], list[str]]:
-    index: dict[NodeRef, int] = {}
-    ids: list[str] = []
-    for label in {label for label, _ in batch.nodes}:
-        keys = [key for other, key in batch.nodes if other == label]
-        rows = [[key, {}, place] for place, key in enumerate(keys)]
-        [answer] = graph.read(queries.get(f"ingest/find_{label.lower()}"), rows=rows)
-        for place, element, _ in answer["nodes"]:
-            index[label, keys[place]] = len(ids)
-            ids.append(element)
-    return index, ids
-
-
-@contextmanager
-def _reject_file(path: Path | None) -> Iterator[Callable[[Reject], None]]:
-    """A writer of rejected rows: file, row and reason, never the row's content. No file without rejects."""
-    if path is None:
-        yield lambda _: None
-        return
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    count = 0
-    with partial.open("w", encoding="utf-8") as file:
-        file.write("file\trow\treason\n")
-
-        def note(bad: Reject) -> None:
-            nonlocal count
-            count += 1
-            file.write(f"{bad.path}\t{bad.row}\t{bad.reason}\n")
-
-        try:
-            yield note
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-    if count:
-        partial.replace(path)
-    else:
-        partial.unlink()

@@ -23,8 +23,9 @@ from kgp_loaders.medmkg import MedMKG
 from kgplatform import runs, server
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
-from kgplatform.ingest import Account, ingest
+from kgplatform.ingest import ingest
 from kgplatform.settings import Settings
+from kgplatform.survey import Account
 from tests.conftest import WIPE, own_home
 
 pytestmark = [pytest.mark.server, pytest.mark.data]

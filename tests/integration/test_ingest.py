@@ -14,9 +14,10 @@ from kgplatform.batches import GraphBatch
 from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError
 from kgplatform.graph import Graph
-from kgplatform.ingest import Account, ingest
+from kgplatform.ingest import ingest
 from kgplatform.queries import parse
 from kgplatform.settings import Settings
+from kgplatform.survey import Account
 from tests.integration.sources import Handmade, small_rows, write_medmkg
 
 pytestmark = pytest.mark.server

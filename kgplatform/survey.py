@@ -1,0 +1,114 @@
+"""The first pass over a source, before anything is written: count, check every name, list the rejected rows."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from kgplatform.batches import GraphBatch, Reject, Source
+from kgplatform.errors import InputError
+from kgplatform.schema import LABEL, NODE_TYPES, relation_problem
+
+KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
+_PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_OURS = frozenset({"runs", "claims", "naf", "naf_rank", "naf_kept", "id", "cui"})
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the source rows: read = written + existing + rejected."""
+
+    read: int = 0
+    written: int = 0
+    existing: int = 0
+    rejected: int = 0
+
+
+@dataclass
+class Survey:
+    """What a first pass over the source found, before anything is written."""
+
+    rows: Account = field(default_factory=Account)
+    enriched: Account = field(default_factory=Account)
+    first_rejects: list[Reject] = field(default_factory=list)
+    batches: list[GraphBatch] | None = field(default_factory=list)  # of a small source, to save reading it again
+
+    @property
+    def total(self) -> int:
+        """Source rows of all kinds."""
+        return self.rows.read + self.enriched.read
+
+
+def survey_source(source: Source, on_error: str, rejects: Path | None, batch_rows: int) -> Survey:
+    """Read the whole source once: count, check, and write the reject file. Raises `InputError` on the first bad row
+    unless `on_error` is ``"skip"``.
+    """
+    survey = Survey()
+    with _reject_file(rejects) as note:
+        for batch in source.batches(batch_rows):
+            checked(batch, source)
+            if batch.rejects and on_error != "skip":
+                bad = batch.rejects[0]
+                hint = "Nothing was written. Mend the row, or load the rest with --on-error skip."
+                raise InputError(bad.reason, hint, path=bad.path, row=bad.row)
+            for bad in batch.rejects:
+                note(bad)
+            survey.first_rejects.extend(batch.rejects[: 5 - len(survey.first_rejects)])
+            old = survey.enriched if batch.enrich else survey.rows
+            new = Account(old.read + batch.read, 0, 0, old.rejected + len(batch.rejects))
+            if batch.enrich:
+                survey.enriched = new
+            else:
+                survey.rows = new
+            if survey.batches is not None:
+                survey.batches = [*survey.batches, batch] if survey.total <= KEPT_ROWS else None
+    return survey
+
+
+def checked(batch: GraphBatch, source: Source) -> GraphBatch:
+    """The batch, if all names in it keep to the schema, whoever wrote the loader; raises `InputError`."""
+    for head, relation, tail in {(head[0], relation, tail[0]) for head, relation, tail in batch.edges}:
+        problem = relation_problem(relation, head, tail)
+        if problem:
+            raise InputError(f"the loader {source.kind} gave a bad relation: {problem}", path=source.files[0])
+    for label, key in batch.nodes:
+        if label not in NODE_TYPES:
+            raise InputError(f"the loader {source.kind} gave a node of an unknown label", path=source.files[0])
+        if label == "Thing" and LABEL.fullmatch(key.partition(":")[0]) is None:
+            raise InputError(f"the loader {source.kind} gave a bad type name", path=source.files[0])
+    names = {name for properties in (*batch.nodes.values(), *batch.edges.values()) for name in properties}
+    if any(name in _OURS or _PROPERTY.fullmatch(name) is None for name in names):
+        raise InputError(f"the loader {source.kind} gave a bad property name", path=source.files[0])
+    return batch
+
+
+@contextmanager
+def _reject_file(path: Path | None) -> Iterator[Callable[[Reject], None]]:
+    """A writer of rejected rows: file, row and reason, never the row's content. No file without rejects."""
+    if path is None:
+        yield lambda _: None
+        return
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    count = 0
+    with partial.open("w", encoding="utf-8") as file:
+        file.write("file\trow\treason\n")
+
+        def note(bad: Reject) -> None:
+            nonlocal count
+            count += 1
+            file.write(f"{bad.path}\t{bad.row}\t{bad.reason}\n")
+
+        try:
+            yield note
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    if count:
+        partial.replace(path)
+    else:
+        partial.unlink()
