@@ -74,6 +74,11 @@ def _run(as_json: bool) -> int:
             return UsageError.exit_code
         hint = f"See `{context.command_path} --help`." if context else ""
         code = fail(UsageError(error.format_message(), hint), as_json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a folder that is not there, a full disk
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        code = fail(KgpError(what, "Check the path, its permissions and the space on the disk."), as_json)
     except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted; the same command goes on from here\n")
         code = 1

@@ -82,6 +82,19 @@ def test_dry_run_and_bad_rows(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
     assert (tmp_path / "MedMKG.csv.rejects.tsv").read_text(encoding="utf-8").count("\n") == 2
 
 
+def test_files_that_cannot_be_written_are_one_line(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    folder = write_medmkg(tmp_path / "d", small_rows(4, 5))
+    nowhere = tmp_path / "not" / "there.tsv"
+    lost = kgp("ingest", "medmkg", folder, "--on-error", "skip", "--rejects", nowhere)
+    assert (lost.code, lost.err.count("\n")) == (1, 2)
+    assert "there.tsv" in lost.err
+    assert kgp("runs", "list", "--json").json == []
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    kgp("ingest", "medmkg", folder)
+    kgp("naf", "score")
+    assert kgp("naf", "filter", "--export", tmp_path / "file").code == 1
+
+
 def test_a_loader_registered_by_any_package_loads_by_its_name(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
     folder = write_medmkg(tmp_path / "d", small_rows(4, 5))
     assert kgp("ingest", "with", "medmkg", folder, "--json").json["rejected"] == 0
