@@ -27,8 +27,8 @@ HOSTS = [
     "pypi" + ".org",
     "python" + "hosted.org",
     "registry.npm" + "js.org",
-    "repo1.maven" + ".org",
-    "repo.maven.apache" + ".org",
+    "repo1" + ".maven.org",
+    "repo.maven" + ".apache.org",
     "maven" + ".org/maven2",
     "static.crates" + ".io",
     "index.crates" + ".io",
@@ -37,7 +37,6 @@ HOSTS = [
 ]
 MACHINE = ["/ro" + "ot/", "/tmp/bash" + "_jobs", "/tmp" + "/w/", "/wo" + "rk/", "/ho" + "me/(?!kgp\\b)", "/Us" + "ers/"]
 FOLDERS = ["bash" + "_jobs"]
-ALLOWED = {"https://pypi" + ".org/project/py2neo/"}  # a page to read, not an index to install from
 
 
 @cache
@@ -145,7 +144,5 @@ def test_no_file_names_a_package_registry() -> None:
     pattern = re.compile("|".join(re.escape(host) for host in HOSTS))
     found = []
     for name, text in tracked().items():
-        for allowed in ALLOWED:
-            text = text.replace(allowed, "")
         found += [f"{name}: {match[0]}" for match in pattern.finditer(text)]
     assert not found
