@@ -25,7 +25,7 @@ test: $(VENV)/installed-dev
 test-fast: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not server and not long" -q
 
-# The full campaigns of docs/security.md: about two hours.
+# The full campaigns of docs/security.md; 20 and 10 kills took 6 minutes, so about half an hour.
 test-long: $(VENV)/installed-dev
 	KGP_KILLS=100 KGP_SERVER_KILLS=50 $(BIN)/python -m pytest -m "server or long" tests/integration/test_crashes.py
 
