@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LOST = (ServiceUnavailable, SessionExpired, IncompleteCommit)  # the server went away; it may come back
 OUTAGE_SECONDS = 180.0  # how long a write waits for a server that went away (a restart took 10-42 s)
+SNAPSHOT_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Transaction:
         """Run the query and return its records and counters; `replan` discards a plan made for an emptier graph."""
         text = f"CYPHER replan=force {query.text}" if replan else query.text
         return _written(self._transaction.run(cast("Any", text), query.bind(parameters)))
+
+    def stream(self, query: Query, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The records of a query that returns plain values, one by one, with flat memory."""
+        for record in self._transaction.run(cast("Any", query.text), query.bind(parameters)):
+            yield dict(record)
 
 
 class Graph:
@@ -164,6 +170,24 @@ class Graph:
         """Run `work` in one managed transaction. It may run more than once, so it must be idempotent."""
         with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
             return session.execute_write(lambda transaction: work(Transaction(transaction)))
+
+    def snapshot(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work`, which only reads, in one transaction during which nobody writes, so that all it reads agrees.
+
+        Neo4j shows a transaction what others commit meanwhile; that they did is seen from the bookmarks. Then `work`
+        runs again. Raises `DatabaseError` when somebody wrote during each of three attempts.
+        """
+        with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
+            with session.begin_transaction() as transaction:
+                transaction.commit()
+            before = session.last_bookmarks().raw_values
+            for _ in range(SNAPSHOT_ATTEMPTS):
+                result = session.execute_read(lambda transaction: work(Transaction(transaction)))
+                after = session.last_bookmarks().raw_values
+                if after == before:
+                    return result
+                before = after
+        raise DatabaseError("the graph was written to while it was read", "Try again when no load is running.")
 
     def run_unmanaged(self, query: Query, **parameters: Any) -> Written:
         """Run a query that manages its own transactions (``IN TRANSACTIONS``, schema changes); never retried."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
@@ -30,8 +30,19 @@ CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not 
 FIRST_BATCH_ROWS: Final = 300  # planned while the graph may have no edges at all, so kept small
 REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there are edges
 
+PREDICTION: Final = "prediction"  # kind of the runs that assert PREDICTED edges alone; see cypher/runs/undo_begin
+
 T = TypeVar("T")
 Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What writing one batch changed: new edges, completed nodes of an `enrich` batch, new nodes."""
+
+    written: int = 0
+    enriched: int = 0
+    new_nodes: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,8 @@ class Report:
 
 def run_id(source: Source) -> tuple[str, str]:
     """The run's id and the sha256 of the source's files. Raises `InputError` for an unreadable file."""
+    if source.kind == PREDICTION:
+        raise InputError(f"a loader cannot be called {PREDICTION}", "Give it another name.")
     digest = hashlib.sha256()
     for path in source.files:
         try:
@@ -60,8 +73,13 @@ def run_id(source: Source) -> tuple[str, str]:
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=path) from None
     files = digest.hexdigest()
-    identity = json.dumps([source.kind, source.version, source.parameters, files], sort_keys=True)
-    return f"{source.kind}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}", files
+    return name_run(source.kind, source.version, source.parameters, files), files
+
+
+def name_run(kind: str, version: int, parameters: Mapping[str, Any], sha256: str) -> str:
+    """The id of the run that loads content of that hash in that way."""
+    identity = json.dumps([kind, version, parameters, sha256], sort_keys=True)
+    return f"{kind}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
 def run_properties(source: Source, sha256: str) -> dict[str, Any]:
@@ -100,12 +118,10 @@ def ingest(
         constraints = beside.submit(_create, graph, CONSTRAINTS)
         survey = survey_source(source, on_error, rejects, batch_rows)
         constraints.result()
-    load = _Load(graph, run, source, sha256, told)
+    load = Load(graph, run, run_properties(source, sha256), merge, told)
     resumed_at = load.begin()
     batches = survey.batches or (checked(batch, source) for batch in source.batches(batch_rows))
-    for batch in _ahead(map(_Prepared, _first_small(batches))):
-        load.write(batch)
-        progress(load.position, survey.total)
+    load.write_all(batches, lambda done: progress(done, survey.total))
     _create(graph, INDEXES)
     load.finish(survey)
     rows = Account(
@@ -137,7 +153,7 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-class _Prepared:
+class Prepared:
     """A batch as the queries take it: each node's place, and rows in an order that all loaders share.
 
     One order for all, so that loaders of the same rows do not wait for each other in a circle.
@@ -156,14 +172,20 @@ class _Prepared:
         self.edges.sort(key=itemgetter(0, 2))
 
 
-class _Load:
-    """One load under way: where it is, and what it has done."""
+# Writes the batch's elements in the transaction, asserted by the run; the last argument: whether to plan anew.
+Merge = Callable[[Transaction, Prepared, str, bool], Merged]
 
-    def __init__(self, graph: Graph, run: str, source: Source, sha256: str, told: Callable[[str], None]) -> None:
+
+class Load:
+    """One load under way: where it is, and what it has done. What a batch becomes in the graph is `merging`'s part."""
+
+    def __init__(
+        self, graph: Graph, run: str, properties: Mapping[str, Any], merging: Merge, told: Callable[[str], None]
+    ) -> None:
         self._graph = graph
         self._run = run
-        self._source = source
-        self._sha256 = sha256
+        self._properties = dict(properties)
+        self._merge = merging
         self._told = told
         self._attempt = uuid.uuid4().hex
         self._done_before = 0
@@ -176,8 +198,7 @@ class _Load:
 
     def begin(self) -> int:
         """Open or find the run; returns the row to go on from, 0 for a load from the start."""
-        properties = run_properties(self._source, self._sha256)
-        [state] = self._graph.write(queries.get("ingest/begin"), run=self._run, properties=properties).records
+        [state] = self._graph.write(queries.get("ingest/begin"), run=self._run, properties=self._properties).records
         if state["was"] == "undoing":
             raise KgpError(f"run {self._run} is half undone", f"Finish it first: kgp runs undo {self._run}")
         if state["was"] == "running":
@@ -187,7 +208,13 @@ class _Load:
         self._record = state["was"] != "done"
         return self._done_before
 
-    def write(self, prepared: _Prepared) -> None:
+    def write_all(self, batches: Iterable[GraphBatch], progress: Callable[[int], None]) -> None:
+        """Write the batches that are not in yet, each prepared while the one before is written."""
+        for prepared in _ahead(map(Prepared, _first_small(batches))):
+            self.write(prepared)
+            progress(self.position)
+
+    def write(self, prepared: Prepared) -> None:
         """Write one batch, exactly once, whatever happens to the connection meanwhile."""
         batch = prepared.batch
         self.position += batch.read
@@ -195,7 +222,7 @@ class _Load:
             return
         token = f"{self._attempt}:{self.position}"
         try:
-            written, enriched, nodes = self._graph.transact(lambda tx: self._write(tx, prepared, token))
+            merged = self._graph.transact(lambda tx: self._write(tx, prepared, token))
         except ConnectionFailed:
             self._graph.wait(told=self._told)
             [last] = self._graph.read(queries.get("ingest/last_batch"), run=self._run)
@@ -203,27 +230,15 @@ class _Load:
                 self.position -= batch.read
                 return self.write(prepared)
             # the commit went through; only its answer was lost
-            written, enriched, nodes = last["written"], last["enriched"], 0
+            merged = Merged(last["written"], last["enriched"])
         self._batches += 1
-        self.written += written
-        self.enriched += enriched
-        self.new_nodes += nodes
+        self.written += merged.written
+        self.enriched += merged.enriched
+        self.new_nodes += merged.new_nodes
 
-    def _write(self, transaction: Transaction, prepared: _Prepared, token: str) -> tuple[int, int, int]:
+    def _write(self, transaction: Transaction, prepared: Prepared, token: str) -> Merged:
         batch = prepared.batch
-        ids, unasserted, created = self._nodes(transaction, prepared)
-        changed = written = 0
-        if unasserted:
-            asserting = queries.get("ingest/assert_nodes")
-            [answer] = transaction.run(asserting, rows=unasserted, run=self._run).records
-            changed = answer["changed"]
-        if prepared.edges:
-            merging, replan = queries.get("ingest/merge_edges"), self._batches < REPLANNED_BATCHES
-            merged = transaction.run(merging, replan=replan, ids=ids, rows=prepared.edges, run=self._run)
-            written = merged.relationships_created
-        if written or created:
-            transaction.run(queries.get("ingest/outdate"))
-        enriched = changed if batch.enrich else 0
+        merged = self._merge(transaction, prepared, self._run, self._batches < REPLANNED_BATCHES)
         if self._record:
             valid = batch.read - len(batch.rejects)
             transaction.run(
@@ -231,33 +246,11 @@ class _Load:
                 run=self._run,
                 batch=token,
                 rows_done=self.position,
-                rows_written=written,
-                rows_existing=0 if batch.enrich else valid - written,
-                rows_enriched=enriched,
+                rows_written=merged.written,
+                rows_existing=0 if batch.enrich else valid - merged.written,
+                rows_enriched=merged.enriched,
             )
-        return written, enriched, created
-
-    def _nodes(
-        self, transaction: Transaction, prepared: _Prepared
-    ) -> tuple[list[str | None], list[tuple[str, Properties]], int]:
-        """Find or create the batch's nodes; with `enrich`, only find them.
-
-        Returns their element ids by place, those that the run has yet to assert, and how many are new.
-        """
-        ids: list[str | None] = [None] * len(prepared.refs)
-        unasserted: list[tuple[str, Properties]] = []
-        created = 0
-        for label, rows in prepared.nodes.items():
-            if prepared.batch.enrich:
-                result = transaction.run(queries.get(f"ingest/find_{label.lower()}"), rows=rows)
-            else:
-                result = transaction.run(queries.get(f"ingest/merge_{label.lower()}"), rows=rows, run=self._run)
-            created += result.nodes_created
-            for place, element, asserted in result.records[0]["nodes"]:
-                ids[place] = element
-                if not asserted:
-                    unasserted.append((element, dict(prepared.batch.nodes[prepared.refs[place]])))
-        return ids, unasserted, created
+        return merged
 
     def finish(self, survey: Survey) -> None:
         """Close the run."""
@@ -274,6 +267,44 @@ class _Load:
         except ConnectionFailed:
             self._graph.wait(told=self._told)
             self._graph.write(queries.get("ingest/finish"), **closing)
+
+
+def merge(transaction: Transaction, prepared: Prepared, run: str, replan: bool) -> Merged:
+    """Write what a source asserts: nodes, their properties, and edges; new ones outdate the NaF scores."""
+    ids, unasserted, created = _nodes(transaction, prepared, run)
+    changed = written = 0
+    if unasserted:
+        [answer] = transaction.run(queries.get("ingest/assert_nodes"), rows=unasserted, run=run).records
+        changed = answer["changed"]
+    if prepared.edges:
+        merging = queries.get("ingest/merge_edges")
+        written = transaction.run(merging, replan=replan, ids=ids, rows=prepared.edges, run=run).relationships_created
+    if written or created:
+        transaction.run(queries.get("ingest/outdate"))
+    return Merged(written, changed if prepared.batch.enrich else 0, created)
+
+
+def _nodes(
+    transaction: Transaction, prepared: Prepared, run: str
+) -> tuple[list[str | None], list[tuple[str, Properties]], int]:
+    """Find or create the batch's nodes; with `enrich`, only find them.
+
+    Returns their element ids by place, those that the run has yet to assert, and how many are new.
+    """
+    ids: list[str | None] = [None] * len(prepared.refs)
+    unasserted: list[tuple[str, Properties]] = []
+    created = 0
+    for label, rows in prepared.nodes.items():
+        if prepared.batch.enrich:
+            result = transaction.run(queries.get(f"ingest/find_{label.lower()}"), rows=rows)
+        else:
+            result = transaction.run(queries.get(f"ingest/merge_{label.lower()}"), rows=rows, run=run)
+        created += result.nodes_created
+        for place, element, asserted in result.records[0]["nodes"]:
+            ids[place] = element
+            if not asserted:
+                unasserted.append((element, dict(prepared.batch.nodes[prepared.refs[place]])))
+    return ids, unasserted, created
 
 
 def _first_small(batches: Iterable[GraphBatch]) -> Iterator[GraphBatch]:

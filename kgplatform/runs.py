@@ -12,7 +12,7 @@ from kgplatform.graph import Graph
 
 @dataclass(frozen=True)
 class Undone:
-    """What undoing a run took out of the graph."""
+    """What undoing a run took out of the graph; `edges` includes predictions about nodes that are gone."""
 
     run: str
     edges: int
@@ -36,7 +36,7 @@ def undo(graph: Graph, run: str) -> Undone:
     """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again."""
     show(graph, run)
     graph.write(queries.get("runs/undo_begin"), run=run)
-    edges = graph.run_unmanaged(queries.get("runs/undo_edges"), run=run).relationships_deleted
-    nodes = graph.run_unmanaged(queries.get("runs/undo_nodes"), run=run).nodes_deleted
+    edges = graph.run_unmanaged(queries.get("runs/undo_edges"), run=run)
+    nodes = graph.run_unmanaged(queries.get("runs/undo_nodes"), run=run)
     graph.write(queries.get("runs/undo_finish"), run=run)
-    return Undone(run, edges, nodes)
+    return Undone(run, edges.relationships_deleted + nodes.relationships_deleted, nodes.nodes_deleted)

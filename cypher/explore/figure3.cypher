@@ -3,7 +3,7 @@
 // most connected concepts stand in. UMLS direction: (a)-[:isa]->(b) reads "b is an a".
 // param names list = ["fluid in the chest", "Widened mediastinum (finding)", "Mass of chest wall (finding)", "Mass of body region (finding)", "Collapse of lung (disorder)", "Lump (finding)"]: names of the findings
 MATCH (c:Concept)
-WITH c ORDER BY c.name IN $names DESC, COUNT { (c)--() } DESC, c.cui
+WITH c ORDER BY c.name IN $names DESC, COUNT { (c)--() } - COUNT { (c)-[:PREDICTED]-() } DESC, c.cui
 LIMIT 6
 WITH collect(c) AS found
 WITH [c IN found WHERE c.name IN $names OR NOT found[0].name IN $names] AS findings

@@ -13,7 +13,7 @@ CALL (c) {
   }
   RETURN path
   UNION
-  MATCH path = (c)-->(d:Concept)
+  MATCH path = (c)-[:!PREDICTED]->(d:Concept)
   RETURN path ORDER BY d.cui LIMIT $concepts
 }
 RETURN path

@@ -7,8 +7,8 @@ CALL (i) {
   MATCH path = (i)-[:POSITIVE|NEGATIVE|UNCERTAIN]->(:Concept)
   RETURN path
   UNION
-  MATCH (i)-->(a:Concept)
-  MATCH path = (a)-->(b:Concept) WHERE EXISTS { (i)-->(b) }
+  MATCH (i)-[:POSITIVE|NEGATIVE|UNCERTAIN]->(a:Concept)
+  MATCH path = (a)-[:!PREDICTED]->(b:Concept) WHERE EXISTS { (i)-[:POSITIVE|NEGATIVE|UNCERTAIN]->(b) }
   RETURN path
 }
 RETURN path

@@ -1,6 +1,6 @@
 // Concepts without any UMLS relation, which link prediction cannot reach over other concepts; the best covered first.
 // param limit integer = 50: how many concepts
-MATCH (c:Concept) WHERE NOT EXISTS { (c)--(:Concept) }
-RETURN c.cui AS cui, c.name AS concept, COUNT { (c)<--(:Image) } AS edges
+MATCH (c:Concept) WHERE NOT EXISTS { (c)-[:!PREDICTED]-(:Concept) }
+RETURN c.cui AS cui, c.name AS concept, COUNT { (c)<-[:POSITIVE|NEGATIVE|UNCERTAIN]-(:Image) } AS edges
 ORDER BY edges DESC, cui
 LIMIT $limit

@@ -8,7 +8,7 @@ LIMIT 1
 MATCH (b:Concept) WHERE b <> a
 WITH a, b ORDER BY b.cui = $to DESC, COUNT { (b)<-[:NEGATIVE]-() } DESC, b.cui
 LIMIT 1
-MATCH path = ALL SHORTEST (a) (()--(:Concept)){1,6} (b)
+MATCH path = ALL SHORTEST (a) (()-[:!PREDICTED]-(:Concept)){1,6} (b)
 RETURN path, length(path) AS steps, [c IN nodes(path) | c.name] AS names
 ORDER BY names
 LIMIT $limit

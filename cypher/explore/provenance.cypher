@@ -1,4 +1,5 @@
 // Provenance of the edges from one node to another: each edge with the runs that asserted it, what they read and when.
+// Of a predicted edge also the relation that is predicted, and the model.
 // param head string = "I50978146": id of the image or CUI of the concept at the head; else the image ranked first
 // param tail string = "": CUI of the concept at the tail; all of the head's edges when empty
 MATCH (h:Image|Concept)
@@ -7,6 +8,7 @@ LIMIT 1
 MATCH (h)-[r]->(t:Concept) WHERE $tail IN ['', t.cui]
 UNWIND r.runs AS id
 OPTIONAL MATCH (run:Run {id: id})
-RETURN coalesce(h.id, h.cui) AS head, type(r) AS relation, t.cui AS tail, t.name AS name, id AS run, run.kind AS kind,
+RETURN coalesce(h.id, h.cui) AS head, type(r) AS relation,
+  CASE WHEN r:PREDICTED THEN r.relation END AS predicted, t.cui AS tail, t.name AS name, id AS run, run.kind AS kind,
   run.source AS source, run.version AS version, run.model AS model, run.finished AS finished
-ORDER BY relation, tail, run
+ORDER BY relation, predicted, tail, run

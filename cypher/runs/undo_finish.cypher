@@ -1,4 +1,8 @@
-// Marks a run as undone. Its record stays, so that the graph's history can be read.
+// Marks a run as undone. Its record stays, so that the graph's history can be read. Predictions that are half written begin
+// anew: those about nodes that are gone went with them.
 // param run string: the run's id
 MATCH (r:Run {id: $run})
 SET r.status = 'undone', r.rows_done = 0, r.batch = null
+WITH r WHERE r.kind <> 'prediction'
+MATCH (p:Run {kind: 'prediction', status: 'running'})
+SET p.rows_done = 0, p.rows_written = 0, p.rows_existing = 0

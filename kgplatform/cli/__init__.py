@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from kgplatform import __version__
-from kgplatform.cli import browser_setup, db, doctor, ingest, naf, phantom, query, runs, stats
+from kgplatform.cli import audit, browser_setup, db, doctor, export, ingest, naf, phantom, query, runs, split, stats
 from kgplatform.cli.output import fail
 from kgplatform.errors import KgpError, UsageError
 
@@ -32,6 +32,9 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(phantom.app, name="phantom")
 app.command("stats")(stats.stats)
 app.command("query")(query.query)
+app.command("export")(export.export)
+app.command("split")(split.split)
+app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 app.command("browser-setup")(browser_setup.browser_setup)
 

@@ -17,7 +17,12 @@ from kgplatform.errors import QueryRefused, UsageError
 if TYPE_CHECKING:
     from kgplatform.queries import Query
 
-FOLDERS = ("explore", "naf", "stats")  # what people may run by name; their queries that write are refused
+FOLDERS = (
+    "explore",
+    "naf",
+    "predictions",
+    "stats",
+)  # what people may run by name; their queries that write are refused
 
 
 def query(

@@ -1,0 +1,142 @@
+"""Times exports beside the driver's own row rate in the same run.
+
+    python benchmarks/export.py [--data DIR] [--repeats 7] [--home DIR]
+
+The released MedMKG is loaded into a fresh server; then, in turn and warm:
+
+- `driver`: one record an edge, with the keys of its ends, consumed and nothing more: what a plain loop over
+  ``MATCH (h)-[r]->(t) RETURN …`` costs at least
+- `read`: `read_triples`: integer triples with id maps, all read in one unchanging state
+- each format: `formats.write` of these triples alone, and the same with the reading
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import record
+
+from kgp_loaders.medmkg import MedMKG
+from kgplatform import naf, server
+from kgplatform.export import formats
+from kgplatform.export.read import Selection, read_triples
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.settings import Settings
+
+PLAIN = "MATCH (h)-[r]->(t) RETURN coalesce(h.cui, h.id) AS head, type(r) AS relation, coalesce(t.cui, t.id) AS tail"
+SELECTIONS = {
+    "kept images": Selection(images="kept"),
+    "POSITIVE, between image and concept": Selection(stances=("POSITIVE",), only="cross"),
+    "around C0032285, 1 hop": Selection(around=("C0032285",)),
+    "around C0032285, 2 hops": Selection(around=("C0032285",), hops=2),
+}
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long `work` takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def plain(graph: Graph) -> int:
+    """The driver alone: every record is taken, none is kept."""
+    with graph._driver.session(default_access_mode="READ") as session:
+        return sum(1 for _ in session.run(PLAIN))
+
+
+def measure(graph: Graph, scratch: Path, repeats: int) -> dict[str, Any]:
+    """Rows and edges a second, rivals in turn so that a busy machine slows all alike."""
+    triples = read_triples(graph)
+    works: dict[str, Callable[[], Any]] = {"driver": lambda: plain(graph), "read": lambda: read_triples(graph)}
+    for kind in formats.FORMATS:
+        works[f"write {kind}"] = lambda kind=kind: formats.write(triples, scratch / kind, kind)
+    for name, selection in SELECTIONS.items():
+        works[f"read: {name}"] = lambda selection=selection: read_triples(graph, selection)
+    edges = {name: len(triples) for name in works}
+    edges |= {f"read: {name}": len(read_triples(graph, selection)) for name, selection in SELECTIONS.items()}
+    for work in works.values():  # plans, caches, imports
+        for _ in range(3):
+            work()
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            taken[name].append(seconds(work))
+    rows = {}
+    for name, times in taken.items():
+        median = statistics.median(times)
+        rows[name] = {
+            "edges": edges[name],
+            "seconds": median,
+            "best_seconds": min(times),
+            "edges_per_second": edges[name] / median,
+            "all": times,
+        }
+    return {
+        "edges": len(triples),
+        "entities": triples.num_entities,
+        "relations": triples.num_relations,
+        "sha256": triples.sha256,
+        "measured": rows,
+        "read_to_driver": rows["read"]["edges_per_second"] / rows["driver"]["edges_per_second"],
+        "spread": {name: max(row["all"]) / min(row["all"]) for name, row in rows.items()},
+    }
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The result as a table."""
+    lines = ["| | edges | median, s | best, s | edges/s |", "|---|---|---|---|---|"]
+    for name, row in document["measured"].items():
+        told = f"{row['seconds']:.3f} | {row['best_seconds']:.3f} | {row['edges_per_second']:,.0f}"
+        lines.append(f"| {name} | {row['edges']:,} | {told} |")
+    context = document["context"]
+    machine = context["machine"]
+    lines += [
+        "",
+        f"Reading is {document['read_to_driver']:.1f} times as fast as the driver's own rows.",
+        "",
+        f"{machine['system']}, {machine['cores']} cores, {machine['memory_gib']} GiB; commit "
+        f"{context['commit'][:10]}, {context['date'][:10]}, driver {context['versions'].get('neo4j')}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, store and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, help="folder with the released MedMKG.csv [KGP_DATA_DIR/medmkg]")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--home", type=Path, help="a platform home whose server runs and holds MedMKG, scored, already")
+    arguments = parser.parse_args()
+    data = arguments.data or (Settings.from_env().data_dir or Path("data")) / "medmkg"
+    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as folder:
+        scratch = Path(folder)
+        settings = Settings(home=arguments.home or scratch / "home")
+        if not arguments.home:
+            print("starting a server and loading MedMKG", file=sys.stderr)
+            server.start(settings)
+        try:
+            with Graph.open(settings) as graph:
+                if not arguments.home:
+                    ingest(graph, MedMKG.find(data))
+                    naf.score(graph)
+                    naf.filter_images(graph)
+                document = {"context": record.context(), **measure(graph, scratch, arguments.repeats)}
+        finally:
+            if not arguments.home:
+                server.stop(settings)
+    path = record.store("export", document)
+    path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
+    print(markdown(document))
+
+
+if __name__ == "__main__":
+    main()

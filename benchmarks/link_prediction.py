@@ -1,0 +1,213 @@
+"""Trains and ranks link-prediction models on the graph: MedMKG's Table 2, and what it should have been.
+
+    python benchmarks/link_prediction.py --models all --split paper
+    python benchmarks/link_prediction.py --models complex-n3,tucker --split leakage-free --seeds 42,43,44
+    python benchmarks/link_prediction.py --table                       # only write tables and plots again
+
+The graph is read from the running Neo4j, or from `--export DIR`. On the `paper` split the 17 models have the paper's
+settings (`benchmarks/settings/link_prediction/paper`), elsewhere the tuned ones; models that the paper lacks have the
+tuned ones always. A finished run is in `benchmarks/results/link_prediction_SPLIT.json` and is not done again; an
+interrupted one goes on from its checkpoint in `build/link_prediction`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import link_prediction_table
+import record
+import torch
+
+from kgp_models.link_prediction.baselines import baselines
+from kgp_models.link_prediction.breakdown import groups
+from kgp_models.link_prediction.evaluate import Evaluation, Known, evaluate
+from kgp_models.link_prediction.settings import TrainingSettings
+from kgp_models.link_prediction.train import train
+from kgplatform.cli.output import note
+from kgplatform.errors import KgpError, UsageError
+from kgplatform.export import splits
+from kgplatform.export.read import Selection, read_triples
+from kgplatform.export.splits import Split
+from kgplatform.export.triples import Triples
+from kgplatform.graph import Graph
+
+HERE = Path(__file__).parent
+SETTINGS = HERE / "settings" / "link_prediction"
+BASELINES = ("frequency", "inverse-rule")
+
+
+def settings_of(model: str, split: str, kind: str | None) -> tuple[str, TrainingSettings]:
+    """The settings of a model for a split: the paper's or the tuned ones, and which they are."""
+    kinds = [kind] if kind else ["paper", "tuned"] if split == "paper" else ["tuned", "paper"]
+    for name in kinds:
+        path = SETTINGS / name / f"{model}.yaml"
+        if path.exists():
+            return name, TrainingSettings.read(path)
+    raise UsageError(f"there are no settings for {model}", f"Models: {', '.join((*BASELINES, *every_model()))}.")
+
+
+def every_model() -> list[str]:
+    """All models that have settings."""
+    return sorted({path.stem for path in SETTINGS.glob("*/*.yaml")})
+
+
+def result(evaluation: Evaluation, split: Split) -> dict[str, Any]:
+    """The metrics of an evaluation, filtered and raw, and filtered ones by group."""
+    by_group = {
+        name: {task: metrics.as_dict() for task, metrics in evaluation.metrics(rows).items()}
+        for name, rows in groups(split).items()
+    }
+    return {
+        "filtered": {task: metrics.as_dict() for task, metrics in evaluation.metrics().items()},
+        "raw": {task: metrics.as_dict() for task, metrics in evaluation.raw_metrics().items()},
+        "groups": by_group,
+    }
+
+
+class Results:
+    """The runs on one split, in one JSON file that is whole after each run."""
+
+    def __init__(self, path: Path, split: Split) -> None:
+        self.path = path
+        self.document: dict[str, Any] = {"split": {"kind": split.kind, "seed": split.seed}, "runs": []}
+        self.document["split"] |= {"sha256": split.sha256, **splits.leak(split).as_dict()}
+        if path.exists():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["split"]["sha256"] == split.sha256:
+                self.document = stored
+            else:
+                note(f"{path.name} is of another split and is begun anew")
+
+    def has(self, identity: dict[str, Any]) -> bool:
+        """Whether this very run is there."""
+        return any(all(run.get(key) == value for key, value in identity.items()) for run in self.document["runs"])
+
+    def add(self, identity: dict[str, Any], outcome: dict[str, Any]) -> None:
+        """Add a run, in place of one of the same model, settings kind and seed."""
+        same = {key: identity[key] for key in ("model", "settings", "seed")}
+        kept = [run for run in self.document["runs"] if any(run.get(key) != value for key, value in same.items())]
+        kept.append({**identity, **outcome, "context": record.context(identity["seed"], device_name())})
+        self.document["runs"] = sorted(kept, key=lambda run: (run["model"], run["settings"], run["seed"] or 0))
+        self.path.parent.mkdir(exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(self.path)
+
+
+def device_name() -> str:
+    """The device that models are trained on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def run_model(
+    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: Results, known: Known
+) -> None:
+    """Train and rank one model with one seed, unless that is done already."""
+    kind, settings = settings_of(model, split.kind, arguments.settings)
+    document = settings.as_dict() | ({"epochs": arguments.epochs} if arguments.epochs else {})
+    settings = TrainingSettings.of(document)
+    hashed = hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
+    identity = {"model": model, "settings": kind, "seed": seed, "settings_sha256": hashed}
+    if results.has(identity):
+        return note(f"{model} seed {seed}: done before")
+    note(f"{model} seed {seed}: training with the {kind} settings")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    folder = arguments.build / split.kind / kind / f"{model}-{seed}"
+    folder = folder.with_name(f"{folder.name}-{hashed}")
+    trained = train(settings, split, seed=seed, folder=folder, device=device, progress=told(model))
+    started = time.perf_counter()
+    evaluation = evaluate(trained.scorer, split.test, known, device=device)
+    outcome = {
+        "epochs": trained.epochs,
+        "best_epoch": trained.best_epoch,
+        "validation_mrr": trained.best_mrr,
+        "parameters": sum(parameter.numel() for parameter in trained.model.parameters()),
+        "training_seconds": round(trained.seconds, 1),
+        "evaluation_seconds": round(time.perf_counter() - started, 2),
+        **result(evaluation, split),
+    }
+    results.add(identity, outcome)
+    tell(model, evaluation, trained.epochs, trained.seconds)
+
+
+def run_baselines(names: list[str], split: Split, results: Results, known: Known) -> None:
+    """Rank the baselines, which take seconds and are always done."""
+    for name, scorer in baselines(split).items():
+        if name in names:
+            started = time.perf_counter()
+            evaluation = evaluate(scorer, split.test, known)
+            seconds = time.perf_counter() - started
+            identity = {"model": name, "settings": "none", "seed": None, "settings_sha256": None}
+            results.add(identity, {"evaluation_seconds": round(seconds, 2), **result(evaluation, split)})
+            tell(name, evaluation, 0, seconds)
+
+
+def tell(model: str, evaluation: Evaluation, epochs: int, seconds: float) -> None:
+    """One line on what came out."""
+    hits = ", ".join(f"{task} {metrics.hits[10]:.2f}" for task, metrics in evaluation.metrics().items())
+    note(f"{model}: {epochs} epochs in {seconds:.0f} s; filtered Hits@10 {hits}")
+
+
+def told(model: str) -> Any:
+    """Progress on stderr, where that is a terminal."""
+    from kgplatform.cli.output import progress
+
+    return progress(f"{model}, epoch")
+
+
+def read_graph(folder: Path | None) -> Triples:
+    """The exported graph, or the one in Neo4j."""
+    if folder is not None:
+        return Triples.read(folder)
+    with Graph.open() as graph:
+        return read_triples(graph, Selection())
+
+
+def main() -> int:
+    """Run what is missing, then write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="all", help="all, or names with commas between them")
+    parser.add_argument("--split", default="paper", choices=list(splits.KINDS))
+    parser.add_argument("--split-seed", type=int, default=splits.SEED)
+    parser.add_argument("--seeds", default="42", help="training seeds, with commas between them")
+    parser.add_argument(
+        "--settings", choices=("paper", "tuned"), help="whose settings, instead of the split's usual ones"
+    )
+    parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
+    parser.add_argument("--export", type=Path, help="an export (`kgp export`), instead of the graph in Neo4j")
+    parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
+    parser.add_argument("--build", type=Path, default=HERE.parent / "build" / "link_prediction", help="for checkpoints")
+    parser.add_argument("--table", action="store_true", help="train nothing, write tables and plots again")
+    arguments = parser.parse_args()
+    try:
+        if not arguments.table:
+            split = splits.make(arguments.split, read_graph(arguments.export), arguments.split_seed)
+            names = [*BASELINES, *every_model()] if arguments.models == "all" else arguments.models.split(",")
+            for name in set(names) - set(BASELINES):
+                settings_of(name, split.kind, arguments.settings)  # a wrong name is told before the first hour
+            results = Results(arguments.results / f"link_prediction_{split.kind}.json", split)
+            known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+            run_baselines(names, split, results, known)
+            for seed in map(int, arguments.seeds.split(",")):
+                for name in names:
+                    if name not in BASELINES:
+                        run_model(name, split, seed, arguments, results, known)
+        for path in sorted(arguments.results.glob("link_prediction_*.json")):
+            link_prediction_table.write(path, SETTINGS / "paper")
+    except KgpError as error:
+        note(f"error: {error.message}\n  {error.hint}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        note("interrupted; the same command goes on from the last check")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

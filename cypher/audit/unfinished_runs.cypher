@@ -1,0 +1,6 @@
+// Audit: runs that were begun, or whose undo was begun, and not finished, among all runs.
+// param examples integer = 5: how many to name
+MATCH (r:Run)
+WITH r ORDER BY r.id
+WITH count(*) AS of, collect(CASE WHEN NOT r.status IN ['done', 'undone'] THEN r.id + ' (' + r.status + ')' END) AS found
+RETURN size(found) AS count, of, found[..$examples] AS examples

@@ -1,0 +1,5 @@
+// The internal ids of images, in the order of their ids; -1 for an image that is not there.
+// param images list: ids of images
+UNWIND $images AS image
+OPTIONAL MATCH (i:Image {id: image})
+RETURN collect(coalesce(id(i), -1)) AS ids

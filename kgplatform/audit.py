@@ -1,0 +1,273 @@
+"""What is wrong, or apt to mislead, in a graph, in an export of it and in a split of that; docs/audit.md explains each.
+
+A rule is one thing that can be found. Its id is for good: a rule that goes takes its id with it. Checks of the graph
+are the queries of ``cypher/audit/``; those of exports and splits are in `kgplatform.export.checks`. Findings name ids
+and concepts, never text of a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Generic, TypeVar
+
+from kgplatform import queries
+from kgplatform.errors import KgpError
+from kgplatform.export.checks import (
+    EXAMPLES,
+    Found,
+    hashed_ids,
+    leak_of,
+    shared_labels,
+    spread_images,
+    spread_subjects,
+    unknown_subjects,
+    unseen_entities,
+    unused_ids,
+)
+from kgplatform.export.splits import Split
+from kgplatform.export.triples import Triples
+from kgplatform.graph import Graph
+
+_LONGEST: Final = 100  # characters of an example
+
+T = TypeVar("T")
+
+
+class Severity(StrEnum):
+    """How bad a finding is, the least first."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    def reaches(self, other: str) -> bool:
+        """Whether this is as bad as `other`, or worse."""
+        order = list(Severity)
+        return order.index(self) >= order.index(Severity(other))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something found: `count` out of `of`, with at most five `examples`, and what to do about it."""
+
+    id: str
+    severity: Severity
+    title: str
+    count: int
+    of: int
+    examples: tuple[str, ...]
+    what_to_do: str
+
+
+@dataclass(frozen=True)
+class Rule(Generic[T]):
+    """One thing that can be found in a `T`; `inductive` is the severity in an inductive split where it differs."""
+
+    id: str
+    severity: Severity
+    title: str
+    check: Callable[[T], Found] = field(repr=False)
+    what_to_do: str
+    inductive: Severity | None = None
+
+
+def audit(graph: Graph) -> list[Finding]:
+    """What is found in the graph, worst first. Raises `KgpError` for an empty graph."""
+    [answer] = graph.read(queries.get("ingest/is_empty"))
+    if answer["empty"]:
+        raise KgpError("the graph is empty, so there is nothing to audit", "Load something first: kgp ingest medmkg")
+    return ordered(_apply(GRAPH, graph))
+
+
+def audit_export(triples: Triples) -> list[Finding]:
+    """What is found in an export, worst first."""
+    return ordered(_apply(EXPORT, triples))
+
+
+def audit_split(split: Split) -> list[Finding]:
+    """What is found in a split, worst first."""
+    return ordered(_apply(SPLIT, split, inductive=split.kind == "inductive"))
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, worst first, then by id."""
+    return sorted(findings, key=lambda finding: (-list(Severity).index(finding.severity), finding.id))
+
+
+def _apply(rules: Iterable[Rule[T]], subject: T, *, inductive: bool = False) -> Iterator[Finding]:
+    for rule in rules:
+        found = rule.check(subject)
+        if found.count:
+            severity = (inductive and rule.inductive) or rule.severity
+            title = rule.title + (f": {found.detail}" if found.detail else "")
+            examples = tuple(map(_printable, found.examples[:EXAMPLES]))
+            yield Finding(rule.id, severity, title, found.count, found.of, examples, rule.what_to_do)
+
+
+def _printable(text: str) -> str:
+    shown = "".join(character if character.isprintable() else "�" for character in text)
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+
+
+def _query(name: str) -> Callable[[Graph], Found]:
+    """A check of the graph by the query ``audit/name``."""
+
+    def check(graph: Graph) -> Found:
+        [row] = graph.read(queries.get(f"audit/{name}"))
+        return Found(row["count"], row["of"], row["examples"])
+
+    return check
+
+
+GRAPH: Final[tuple[Rule[Graph], ...]] = (
+    Rule(
+        "KGP-A001",
+        Severity.WARNING,
+        "pairs of an image and a concept with several stances",
+        _query("conflicts"),
+        "`kgp query explore/conflicts` lists them. NaF counts each; `kgp naf score --one-stance` the strongest.",
+    ),
+    Rule(
+        "KGP-A002",
+        Severity.WARNING,
+        "stances to section headers, which are no findings",
+        _query("section_headers"),
+        "`kgp query explore/section_headers` lists the concepts. Leave them out of what you train and test on.",
+    ),
+    Rule(
+        "KGP-A003",
+        Severity.INFO,
+        "stances to qualifier values, which are no findings",
+        _query("qualifier_values"),
+        "`kgp query explore/section_headers` lists the concepts. Leave them out where findings are counted.",
+    ),
+    Rule(
+        "KGP-A004",
+        Severity.INFO,
+        "concepts that one image alone covers",
+        _query("one_image_concepts"),
+        "`kgp query explore/one_image_concepts` lists them. No model can learn such a concept from images.",
+    ),
+    Rule(
+        "KGP-A005",
+        Severity.INFO,
+        "concepts without an edge to another concept",
+        _query("isolated_concepts"),
+        "`kgp query explore/isolated_concepts` lists them. Load an ontology that relates them, if there is one.",
+    ),
+    Rule(
+        "KGP-A006",
+        Severity.WARNING,
+        "pairs of concepts with edges in both directions",
+        _query("reversed_pairs"),
+        "A random split puts one into training and its answer into the test: use a leakage-free split.",
+    ),
+    Rule(
+        "KGP-A007",
+        Severity.WARNING,
+        "pairs of concepts that several relations join in one direction",
+        _query("parallel_pairs"),
+        "A random split puts one into training and its answer into the test: use a leakage-free split.",
+    ),
+    Rule(
+        "KGP-A008",
+        Severity.ERROR,
+        "triplets that stand in the graph several times",
+        _query("repeated_edges"),
+        "Another program wrote them, and NaF and statistics count each. Keep one of each by hand.",
+    ),
+    Rule(
+        "KGP-A009",
+        Severity.INFO,
+        "relations with a single edge",
+        _query("one_edge_relations"),
+        "No relation can be learned from one edge: report results on the commoner ones, too.",
+    ),
+    Rule(
+        "KGP-A010",
+        Severity.WARNING,
+        "images whose NaF score is older than the graph",
+        _query("outdated_scores"),
+        "Run `kgp naf score`.",
+    ),
+    Rule(
+        "KGP-A011",
+        Severity.WARNING,
+        "runs that were not finished",
+        _query("unfinished_runs"),
+        "Load the same source again, or finish the undo: `kgp runs undo RUN`. Until then all figures are in part.",
+    ),
+)
+
+EXPORT: Final[tuple[Rule[Triples], ...]] = (
+    Rule(
+        "KGP-A101",
+        Severity.ERROR,
+        "labels that name several entities",
+        shared_labels,
+        "Triples by label mix them up. Give one of them another key, and export again.",
+    ),
+    Rule(
+        "KGP-A102",
+        Severity.WARNING,
+        "entities and relations in the id maps that no triple has",
+        unused_ids,
+        "Their embeddings are never trained, and rank among the candidates. Export the graph again.",
+    ),
+    Rule(
+        "KGP-A103",
+        Severity.INFO,
+        "entities that md5 mod N would merge",
+        hashed_ids,
+        "Nothing: this export numbers names in order. Results made with hashed ids are on another graph.",
+    ),
+)
+
+SPLIT: Final[tuple[Rule[Split], ...]] = (
+    Rule(
+        "KGP-A201",
+        Severity.ERROR,
+        "test triples whose ends training joins",
+        leak_of("test"),
+        "The test can be answered by looking it up. Use a leakage-free split, or report the rest on its own.",
+    ),
+    Rule(
+        "KGP-A202",
+        Severity.WARNING,
+        "validation triples whose ends training joins",
+        leak_of("valid"),
+        "Early stopping and the choice of settings favour looking up. Use a leakage-free split.",
+    ),
+    Rule(
+        "KGP-A203",
+        Severity.WARNING,
+        "entities of the test part that training never saw",
+        unseen_entities,
+        "A model with one embedding for each entity ranks them by chance: report results without them, too.",
+    ),
+    Rule(
+        "KGP-A204",
+        Severity.INFO,
+        "subjects with images in several parts",
+        spread_subjects,
+        "By design in a transductive split, which then says nothing about new subjects; a fault in an inductive one.",
+        inductive=Severity.ERROR,
+    ),
+    Rule(
+        "KGP-A205",
+        Severity.INFO,
+        "images in several parts",
+        spread_images,
+        "By design in a transductive split, which then says nothing about new images; a fault in an inductive one.",
+        inductive=Severity.ERROR,
+    ),
+    Rule(
+        "KGP-A206",
+        Severity.WARNING,
+        "images of an inductive split without a known subject",
+        unknown_subjects,
+        "Two of them may show one person, one on either side. Load the image mapping, and export and split again.",
+    ),
+)

@@ -1,0 +1,70 @@
+"""`kgp audit`: what is wrong, or apt to mislead, in the graph, an export and a split."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kgplatform.cli.output import Json, emit_json, table
+
+if TYPE_CHECKING:
+    from kgplatform.audit import Finding
+
+
+class FailOn(StrEnum):
+    """From which severity on the exit code is 1."""
+
+    info = "info"
+    warning = "warning"
+    error = "error"
+    never = "never"
+
+
+def audit(
+    export: Annotated[Path | None, typer.Option(help="Also audit this folder, an export of the graph.")] = None,
+    split: Annotated[Path | None, typer.Option(help="Also audit this split of the export, a Parquet file.")] = None,
+    fail_on: Annotated[
+        FailOn, typer.Option(help="The exit code is 1 when a finding is as bad as this, or worse.")
+    ] = FailOn.error,
+    as_json: Json = False,
+) -> None:
+    """Look for what is wrong or misleads: conflicts, leaking splits, id collisions, outdated scores."""
+    from dataclasses import asdict
+
+    from kgplatform import audit as checks
+    from kgplatform.errors import UsageError
+    from kgplatform.export.splits import Split
+    from kgplatform.export.triples import Triples
+    from kgplatform.graph import Graph
+
+    if split and not export:
+        raise UsageError("--split needs the export that it splits", "Give it with --export DIR.")
+    findings = []
+    if export:
+        triples = Triples.read(export)
+        findings += checks.audit_export(triples)
+        if split:
+            findings += checks.audit_split(Split.read(split, triples))
+    with Graph.open() as graph:
+        findings = checks.ordered([*findings, *checks.audit(graph)])
+    if as_json:
+        emit_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        _print(findings)
+    if fail_on is not FailOn.never and any(finding.severity.reaches(fail_on) for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print(findings: list[Finding]) -> None:
+    if not findings:
+        typer.echo("nothing found")
+        return
+    columns = ["severity", "id", "count", "of", "title"]
+    typer.echo(table([{column: getattr(finding, column) for column in columns} for finding in findings], columns))
+    for finding in findings:
+        typer.echo(f"\n{finding.id}  {finding.what_to_do}")
+        if finding.examples:
+            typer.echo(f"          For example: {'; '.join(finding.examples)}")

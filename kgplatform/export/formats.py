@@ -1,0 +1,273 @@
+"""Writes triples to a folder in the form that a library reads, and makes a library's objects of them.
+
+Every folder holds the id maps (`Triples.write`) and ``export.json`` (`Manifest`), and besides:
+
+- ``pykeen``: what `pykeen.triples.TriplesFactory.from_path_binary` reads
+- ``pyg``: ``graph.pt``, a dict of tensors for `torch.load` and `HeteroData.from_dict`; `read_pyg` does both
+- ``csv``: ``triples.csv`` and ``nodes.csv``; ``parquet``: the same tables as ``edges.parquet`` and ``nodes.parquet``
+
+A folder appears whole or not at all: it is written beside its place and then renamed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from kgplatform import __version__
+from kgplatform.errors import InputError, SettingsError, UsageError
+from kgplatform.export.triples import Triples
+
+if TYPE_CHECKING:
+    from pykeen.triples import TriplesFactory
+    from torch_geometric.data import HeteroData  # type: ignore[import-untyped]
+
+MANIFEST: Final = "export.json"
+PYG: Final = "graph.pt"
+_EDGE_COLUMNS: Final = ("head", "relation", "tail", "head_type", "tail_type", "head_name", "tail_name")
+_NODE_COLUMNS: Final = ("id", "label", "key", "type", "name", "subject")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder holds: `format`, the selection that was made (`Selection.as_dict`), counts, the hash of the triples
+    (`Triples.sha256`), the platform's version, and the names of the files.
+    """
+
+    format: str
+    selection: Mapping[str, Any]
+    entities: int
+    relations: int
+    triples: int
+    sha256: str
+    version: str = __version__
+    files: list[str] = field(default_factory=list)
+
+
+def write(triples: Triples, folder: Path, kind: str, selection: Mapping[str, Any] | None = None) -> Manifest:
+    """Write `triples` to `folder` in the format `kind`, in place of an earlier export there.
+
+    Raises `UsageError` for an unknown format and for a folder that holds anything but an export, `SettingsError`
+    without the format's library, and `InputError` for names that the library's files cannot hold.
+    """
+    if kind not in FORMATS:
+        raise UsageError(f"there is no format {kind}", f"Formats: {', '.join(FORMATS)}.")
+    counts = (triples.num_entities, triples.num_relations, len(triples))
+    manifest = Manifest(kind, selection or {}, *counts, triples.sha256)
+    with _replacing(folder) as partial:
+        triples.write(partial)
+        FORMATS[kind](triples, partial)
+        manifest.files.extend(sorted([MANIFEST, *(path.name for path in partial.iterdir())]))
+        text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
+        (partial / MANIFEST).write_text(text, encoding="utf-8")
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an export; raises `InputError` when the folder holds none."""
+    try:
+        manifest = Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        return replace(manifest, files=[str(name) for name in manifest.files])
+    except (OSError, ValueError, TypeError):
+        raise InputError("is not an export, or is damaged", "Export the graph again.", path=folder) from None
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A folder to write to that takes the place of `folder` when the block ends well, and else is gone."""
+    folder = folder.resolve()
+    _check_replaceable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder)
+    partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
+    partial.mkdir()
+    try:
+        yield partial
+        _check_replaceable(folder)
+        if folder.is_dir():
+            folder.rename(old)
+        partial.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        if old.is_dir() and not folder.exists():
+            old.rename(folder)
+        raise
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Raise `UsageError` unless `folder` is absent, empty, or an earlier export to which nobody added files."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", "Choose another place for --out.")
+    found = sorted(path.name for path in folder.iterdir())
+    if not found:
+        return
+    try:
+        foreign = [name for name in found if name not in read_manifest(folder).files]
+    except InputError:
+        foreign = found
+    if foreign:
+        hint = "Move it away, or choose another folder for --out."
+        raise UsageError(f"{folder} holds {foreign[0]}, which is of no earlier export", hint)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what exports to this folder left behind that were killed."""
+    import psutil
+
+    for path in folder.parent.glob(f".{_literal(folder.name)}.*.*"):
+        pid, _, what = path.name.removeprefix(f".{folder.name}.").partition(".")
+        if what in ("partial", "old") and pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _literal(name: str) -> str:
+    """A name as a pattern that matches it alone."""
+    import glob
+
+    return glob.escape(name)
+
+
+def to_pykeen(triples: Triples) -> TriplesFactory:
+    """The triples as PyKEEN's, with the same ids. Needs the extra ``ml``."""
+    with _needs("PyKEEN"):
+        import torch
+        from pykeen.triples import TriplesFactory
+    return TriplesFactory(
+        torch.from_numpy(np.ascontiguousarray(triples.ids)),
+        entity_to_id={label: i for i, label in enumerate(triples.labels)},
+        relation_to_id={name: i for i, name in enumerate(triples.relations)},
+    )
+
+
+def to_pyg(triples: Triples) -> HeteroData:
+    """The triples as PyG's. Needs the extra ``ml``.
+
+    Nodes are numbered from 0 within their type: `data["Image"].entity`, shape (number of images,), gives the entity of
+    each, in ascending order. Edge types are (head's type, relation, tail's type): `data[...].edge_index`, shape
+    (2, number of edges), and `data[...].triple`, the row in `Triples.ids` of each.
+    """
+    with _needs("PyG"):
+        import torch
+        from torch_geometric.data import HeteroData
+    data = HeteroData()
+    local = np.zeros(triples.num_entities, dtype=np.int64)
+    kinds, kind_of = np.unique(triples.kinds, return_inverse=True)
+    for number, kind in enumerate(kinds.tolist()):
+        entities = np.flatnonzero(kind_of == number)
+        local[entities] = np.arange(len(entities))
+        data[kind].num_nodes = len(entities)
+        data[kind].entity = torch.from_numpy(entities)
+    head, relation, tail = triples.ids.T
+    types = np.stack([kind_of[head], relation, kind_of[tail]], axis=1)
+    found, type_of = np.unique(types, axis=0, return_inverse=True)
+    order = np.argsort(type_of.reshape(-1), kind="stable")
+    for (h, r, t), rows in zip(found, np.split(order, np.cumsum(np.bincount(type_of.reshape(-1)))[:-1]), strict=True):
+        edges = data[str(kinds[h]), triples.relations[r], str(kinds[t])]
+        edges.edge_index = torch.from_numpy(local[triples.ids[rows][:, [0, 2]].T].copy())
+        edges.triple = torch.from_numpy(rows)
+    return data
+
+
+def read_pyg(folder: Path) -> HeteroData:
+    """The graph in a ``pyg`` export, as `to_pyg` made it; raises `InputError` where there is none or it is damaged."""
+    with _needs("PyG"):
+        import torch
+        from torch_geometric.data import HeteroData
+    try:
+        data: HeteroData = HeteroData.from_dict(torch.load(folder / PYG, weights_only=True))
+    except Exception as error:  # torch documents none of what it raises for a damaged file
+        if isinstance(error, MemoryError):
+            raise
+        hint = "Export the graph again, in the format pyg."
+        raise InputError("is missing or damaged", hint, path=folder / PYG) from None
+    return data
+
+
+def _write_pykeen(triples: Triples, folder: Path) -> None:
+    """PyKEEN's own files, read back: pandas takes a name such as NA or null for a missing value."""
+    factory = to_pykeen(triples)
+    factory.to_path_binary(folder)
+    found = type(factory).from_path_binary(folder)
+    for what in ("entity_to_id", "relation_to_id"):
+        wanted, got = getattr(factory, what), getattr(found, what)
+        lost = [number for name, number in wanted.items() if got.get(name) != number]
+        if lost:
+            hint = "Use another format: after `Triples.read(DIR)`, `to_pykeen` makes the factory without these files."
+            what = what.removesuffix("_to_id")
+            raise InputError(
+                f"PyKEEN's files cannot hold the name of {what} {lost[0]} (and {len(lost) - 1} more)", hint
+            )
+
+
+def _write_pyg(triples: Triples, folder: Path) -> None:
+    data = to_pyg(triples)
+    import torch
+
+    torch.save(data.to_dict(), folder / PYG)
+
+
+def _write_csv(triples: Triples, folder: Path) -> None:
+    for name, columns, rows in (
+        ("triples.csv", _EDGE_COLUMNS, _edge_rows(triples)),
+        ("nodes.csv", _NODE_COLUMNS, _node_rows(triples)),
+    ):
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(rows)
+
+
+def _write_parquet(triples: Triples, folder: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for name, columns, rows in (
+        ("edges.parquet", _EDGE_COLUMNS, _edge_rows(triples)),
+        ("nodes.parquet", _NODE_COLUMNS, _node_rows(triples)),
+    ):
+        values = zip(*rows, strict=True)
+        pq.write_table(pa.table(dict(zip(columns, map(list, values), strict=True))), folder / name)
+
+
+def _edge_rows(triples: Triples) -> Iterator[tuple[str, ...]]:
+    """Each edge by the keys, types and names of its ends: what `kgp ingest triples` reads."""
+    for h, r, t in triples.ids.tolist():
+        head, tail = triples.nodes[h], triples.nodes[t]
+        yield head.key, triples.relations[r], tail.key, head.kind, tail.kind, head.name, tail.name
+
+
+def _node_rows(triples: Triples) -> Iterator[tuple[int | str, ...]]:
+    for i, (label, node) in enumerate(zip(triples.labels, triples.nodes, strict=True)):
+        yield i, label, node.key, node.kind, node.name, node.subject
+
+
+@contextmanager
+def _needs(library: str) -> Iterator[None]:
+    """Import a library of the extra ``ml``, whose own imports may warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except ImportError:
+            raise SettingsError(f"this needs {library}", "pip install 'kgplatform[ml]'") from None
+
+
+FORMATS: Final[Mapping[str, Callable[[Triples, Path], None]]] = {
+    "pykeen": _write_pykeen,
+    "pyg": _write_pyg,
+    "csv": _write_csv,
+    "parquet": _write_parquet,
+}

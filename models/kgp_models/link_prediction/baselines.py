@@ -1,0 +1,130 @@
+"""Baselines without training: how far counting and the inverse edges alone go.
+
+Both are `Scorer`s, so they are ranked just as the models are. A model that stays below them has learned less than a
+lookup.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from kgplatform.export.splits import Split
+
+
+class Frequency:
+    """Candidates by how often training has them with the same relation; among those never seen with it, by how often
+    it has them at all.
+    """
+
+    def __init__(self, split: Split) -> None:
+        triples, train = split.triples, torch.from_numpy(split.train.copy())
+        self.num_entities, self.num_relations = triples.num_entities, triples.num_relations
+        self.kinds = torch.from_numpy(np.unique(triples.kinds, return_inverse=True)[1].reshape(-1))
+        shape = self.num_relations, self.num_entities
+        self._heads, self._tails = (_counts(shape, train[:, 1], train[:, place]) for place in (0, 2))
+        pairs = self.kinds[train[:, 0]] * (int(self.kinds.max()) + 1) + self.kinds[train[:, 2]]
+        number = (int(self.kinds.max()) + 1) ** 2
+        self._relations = _counts((number, self.num_relations), pairs, train[:, 1])
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """How often the relation has this head and this tail, (b,)."""
+        return self.heads(r, t).gather(1, h.unsqueeze(1))[:, 0] + self.tails(h, r).gather(1, t.unsqueeze(1))[:, 0]
+
+    def tails(self, h: Tensor, r: Tensor) -> Tensor:
+        """Each entity's count as the relation's tail, (b, E)."""
+        return self._tails[r]
+
+    def heads(self, r: Tensor, t: Tensor) -> Tensor:
+        """Each entity's count as the relation's head, (b, E)."""
+        return self._heads[r]
+
+    def relations(self, h: Tensor, t: Tensor) -> Tensor:
+        """Each relation's count between nodes of the two node types, (b, R)."""
+        return self._relations[self.kinds[h] * (int(self.kinds.max()) + 1) + self.kinds[t]]
+
+
+class InverseRule:
+    """Candidates that training joins to the known entity the other way round, or by another relation, come first: by
+    P(r | r′ between the same two entities), estimated on training. The rest is ordered by `Frequency`.
+    """
+
+    def __init__(self, split: Split) -> None:
+        self._frequency = Frequency(split)
+        triples, train = split.triples, split.train
+        self.num_entities, self.num_relations = n, m = triples.num_entities, triples.num_relations
+        both = np.concatenate([train, train[:, [2, 1, 0]] + np.array([0, m, 0])])  # r + m: the edge runs t → h
+        self._around = _Lookup(both[:, 0] * n + both[:, 2], both[:, 1], n * n)
+        self._of_entity = _Lookup(both[:, 0], both[:, 2] * (2 * m) + both[:, 1], n)
+        self._rules = self._learned(train, both, n, m)
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,): the mean of its scores as tail and as head."""
+        tails, heads = self.tails(h, r), self.heads(r, t)
+        return (tails.gather(1, t.unsqueeze(1)) + heads.gather(1, h.unsqueeze(1)))[:, 0] / 2
+
+    def tails(self, h: Tensor, r: Tensor) -> Tensor:
+        """Each entity as tail, (b, E)."""
+        return _below(self._frequency.tails(h, r)) + self._joined(h, r)
+
+    def heads(self, r: Tensor, t: Tensor) -> Tensor:
+        """Each entity as head, (b, E): the question turned round."""
+        return _below(self._frequency.heads(r, t)) + self._joined(t, r + self.num_relations)
+
+    def relations(self, h: Tensor, t: Tensor) -> Tensor:
+        """Each relation, (b, R), by the other edges between the two."""
+        scores = _below(self._frequency.relations(h, t))
+        rows, others = self._around.find((h * self.num_entities + t).numpy())
+        scores.index_put_((rows,), self._rules[others, : self.num_relations], accumulate=True)
+        return scores
+
+    def _joined(self, known: Tensor, r: Tensor) -> Tensor:
+        """For each entity, Σ of P(r | r′) over the edges r′ that join it to the known one, (b, E)."""
+        rows, packed = self._of_entity.find(known.numpy())
+        others, entities = packed % (2 * self.num_relations), packed // (2 * self.num_relations)
+        scores = torch.zeros(len(known), self.num_entities)
+        return scores.index_put_((rows, entities), self._rules[others, r[rows]], accumulate=True)
+
+    def _learned(self, train: np.ndarray, both: np.ndarray, n: int, m: int) -> Tensor:
+        """P(r | r′), (2m, 2m): of the pairs that r′ joins, the share that r joins too; 0 on the diagonal."""
+        pairs, place = np.unique(both[:, 0] * n + both[:, 2], return_inverse=True)
+        has = csr_array((np.ones(len(both)), (place.reshape(-1), both[:, 1])), shape=(len(pairs), 2 * m))
+        together = torch.from_numpy((has.T @ has).toarray().astype(np.float32))
+        rules: Tensor = together / together.diagonal().clamp_min(1).unsqueeze(1)
+        return rules.fill_diagonal_(0.0)
+
+
+class _Lookup:
+    """Values by key, for many keys at once."""
+
+    def __init__(self, keys: np.ndarray, values: np.ndarray, size: int) -> None:
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._values = keys[order], values[order]
+
+    def find(self, wanted: np.ndarray) -> tuple[Tensor, Tensor]:
+        """All (row of `wanted`, value) with that key."""
+        start, end = (np.searchsorted(self._keys, wanted, side=side) for side in ("left", "right"))
+        counts = end - start
+        rows = np.repeat(np.arange(len(wanted)), counts)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return torch.from_numpy(rows), torch.from_numpy(self._values[np.repeat(start, counts) + within])
+
+
+def _counts(shape: tuple[int, int], rows: Tensor, columns: Tensor) -> Tensor:
+    """How often each (row, column) occurs, and below 1, how often the column does at all."""
+    ones = torch.ones(len(rows))
+    counts = torch.zeros(shape).index_put_((rows, columns), ones, accumulate=True)
+    overall = torch.bincount(columns, minlength=shape[1])
+    return counts + overall / (overall.max() + 1)
+
+
+def _below(counts: Tensor) -> Tensor:
+    """Counts squeezed under the least rule score that matters, in the same order."""
+    return 1e-4 * counts / (1 + counts)
+
+
+def baselines(split: Split) -> dict[str, Frequency | InverseRule]:
+    """The baselines by name."""
+    return {"frequency": Frequency(split), "inverse-rule": InverseRule(split)}

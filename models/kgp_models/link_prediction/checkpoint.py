@@ -1,0 +1,181 @@
+"""Trained models on disk: safetensors with the id maps that say what each row means.
+
+A folder: ``checkpoint.json`` (settings, hashes of graph and split, results), ``model.safetensors`` (the best weights)
+and the id maps as `Triples` without triples. While training goes on, ``training.safetensors`` holds what it takes to
+go on: the best and the last weights, the optimizer's state and the random state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from kgp_models.link_prediction import zoo
+from kgp_models.link_prediction.scoring import Scorer
+from kgp_models.link_prediction.settings import TrainingSettings
+from kgplatform.errors import InputError
+from kgplatform.export.triples import Triples
+
+ABOUT: Final = "checkpoint.json"
+WEIGHTS: Final = "model.safetensors"
+TRAINING: Final = "training.safetensors"
+PROGRESS: Final = "progress"  # the key of its metadata
+_AGAIN: Final = "Train the model again."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model with its id maps: `graph` has the entities and relations, and no triples."""
+
+    settings: TrainingSettings
+    model: zoo.Model
+    scorer: Scorer
+    graph: Triples
+    about: Mapping[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the weights."""
+        return str(self.about["weights"])
+
+
+def save(folder: Path, settings: TrainingSettings, model: zoo.Model, graph: Triples, about: Mapping[str, Any]) -> None:
+    """Write a finished model; what was there before stays until the new one is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = graph.without_triples()
+    names.write(folder)
+    _save_tensors(folder / WEIGHTS, _weights(model))
+    weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    document = {**about, "settings": settings.as_dict(), "weights": weights, "names": names.sha256}
+    _save_json(folder / ABOUT, document)
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read what `save` wrote; raises `InputError` for a damaged checkpoint, or id maps that are not its own."""
+    about = _read_json(folder / ABOUT)
+    graph = Triples.read(folder)
+    if not isinstance(about.get("settings"), dict) or "weights" not in about or "names" not in about:
+        raise InputError("is not a checkpoint of this program", _AGAIN, path=folder / ABOUT)
+    if about["names"] != graph.sha256:
+        raise InputError("its id maps are those of another model", _AGAIN, path=folder)
+    weights = _read_tensors(folder / WEIGHTS)
+    if hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest() != about["weights"]:
+        raise InputError("does not match its hash", _AGAIN, path=folder / WEIGHTS)
+    settings = TrainingSettings.of(about["settings"])
+    model, scorer = zoo.build(settings, graph.num_entities, graph.num_relations, seed=0)
+    _restore(model, weights, folder / WEIGHTS)
+    model.eval()
+    return Checkpoint(settings, model, scorer, graph, about)
+
+
+def save_progress(
+    folder: Path,
+    model: zoo.Model,
+    best: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    about: Mapping[str, Any],
+) -> None:
+    """Write what it takes to go on from here, in one file that replaces the last one at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {f"last.{name}": value for name, value in _weights(model).items()}
+    state |= {f"best.{name}": value for name, value in best.items()}
+    for number, slots in optimizer.state_dict()["state"].items():
+        state |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+    state["random"] = torch.get_rng_state()
+    _save_tensors(folder / TRAINING, state, {PROGRESS: json.dumps(about)})
+
+
+def load_progress(
+    folder: Path, model: zoo.Model, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Put model, optimizer and random state back; returns the best weights so far and what `save_progress` was told."""
+    path = folder / TRAINING
+    state = _read_tensors(path)
+    about = _metadata(path)
+    _restore(model, _under(state, "last."), path)
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in _under(state, "optimizer.").items():
+        number, slot = name.split(".", 1)
+        slots.setdefault(int(number), {})[slot] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    torch.set_rng_state(state["random"])
+    return _under(state, "best."), about
+
+
+def has_progress(folder: Path) -> bool:
+    """Whether a training was left unfinished here."""
+    return (folder / TRAINING).exists()
+
+
+def clear_progress(folder: Path) -> None:
+    """Remove what a finished training no longer needs."""
+    (folder / TRAINING).unlink(missing_ok=True)
+
+
+def _weights(model: zoo.Model) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+
+
+def copy_weights(model: zoo.Model) -> dict[str, Tensor]:
+    """The weights as they are now, on the CPU."""
+    return {name: value.clone() for name, value in _weights(model).items()}
+
+
+def _restore(model: zoo.Model, weights: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError:
+        raise InputError("holds the weights of another model", _AGAIN, path=path) from None
+
+
+def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    part = path.with_suffix(".part")
+    save_file(dict(tensors), part, metadata)
+    part.replace(path)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError):
+        raise InputError("is missing or damaged", _AGAIN, path=path) from None
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})[PROGRESS])
+    except (OSError, SafetensorError, ValueError, KeyError):
+        raise InputError("is damaged", "Delete it to train from the start.", path=path) from None
+    return dict(about)
+
+
+def _save_json(path: Path, document: Mapping[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError("is missing or damaged", "Name the folder of a trained model.", path=path) from None
+    if not isinstance(document, dict):
+        raise InputError("is not a checkpoint of this program", _AGAIN, path=path)
+    return document

@@ -1,0 +1,198 @@
+"""Trains a link-prediction model: a plain loop, stopped by the filtered validation rank, that can be interrupted."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kgp_models.link_prediction import checkpoint, zoo
+from kgp_models.link_prediction.evaluate import Known, evaluate
+from kgp_models.link_prediction.objectives import Objective, objective
+from kgp_models.link_prediction.scoring import Factored, Scorer
+from kgp_models.link_prediction.settings import TrainingSettings
+from kgplatform.errors import InputError, KgpError, UsageError
+from kgplatform.export.splits import Split
+
+Progress = Callable[[int, int | None], None]
+_OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "adagrad": torch.optim.Adagrad,
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, and how its training went: `history` has epoch, loss and validation MRR of each check."""
+
+    model: zoo.Model
+    scorer: Scorer
+    epochs: int
+    best_epoch: int
+    best_mrr: float
+    seconds: float
+    history: list[dict[str, float]]
+
+
+def train(
+    settings: TrainingSettings,
+    split: Split,
+    *,
+    seed: int = 42,
+    folder: Path | None = None,
+    device: torch.device | str = "cpu",
+    tensorboard: Path | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Trained:
+    """Train a model on the split's training part.
+
+    With `folder`, the training goes on from what an interrupted one left there, and ends as if it had not been
+    interrupted; at the end the checkpoint is there. Raises `InputError` when `folder` holds another training, and
+    `KgpError` when the model diverges.
+    """
+    run = _Training(settings, split, seed, folder, device)
+    writer = _tensorboard(tensorboard)
+    while not run.over:
+        loss = run.epoch()
+        progress(run.done, settings.epochs)
+        if run.done % settings.check_every == 0 or run.done == settings.epochs:
+            mrr = run.check(loss)
+            if writer is not None:
+                writer.add_scalar("loss", loss, run.done)
+                writer.add_scalar("validation MRR", mrr, run.done)
+    if writer is not None:
+        writer.close()
+    return run.finish()
+
+
+class _Training:
+    """One training under way."""
+
+    def __init__(
+        self, settings: TrainingSettings, split: Split, seed: int, folder: Path | None, device: torch.device | str
+    ) -> None:
+        triples = split.triples
+        self.settings, self.split, self.seed, self.folder, self.device = settings, split, seed, folder, device
+        self.model, self.scorer = zoo.build(settings, triples.num_entities, triples.num_relations, seed)
+        self.model.to(device)
+        self.optimizer = optimizer(settings, self.model)
+        sizes = triples.num_entities, triples.num_relations
+        self.objective = objective(settings, split.train, *sizes, device)
+        self.known = Known(triples.ids, *sizes)
+        self.best = checkpoint.copy_weights(self.model)
+        self.done, self.best_epoch, self.best_mrr, self.seconds = 0, 0, -1.0, 0.0
+        self.history: list[dict[str, float]] = []
+        self._started = time.perf_counter()
+        if folder is not None and checkpoint.has_progress(folder):
+            self._resume(folder)
+
+    @property
+    def over(self) -> bool:
+        """Whether the last epoch is done, or patience is at its end."""
+        waited = (self.done - self.best_epoch) // self.settings.check_every
+        return self.done >= self.settings.epochs or waited >= self.settings.patience
+
+    def epoch(self) -> float:
+        """One pass over the training triples in random order; returns the mean loss of the batches."""
+        self.model.train()
+        losses = [
+            step(self.model, self.scorer, self.optimizer, self.objective, batch) for batch in self.objective.batches()
+        ]
+        self.done += 1
+        mean = float(torch.stack(losses).mean())
+        if not math.isfinite(mean):
+            raise KgpError(f"the loss is not finite after epoch {self.done}", "Lower the learning rate.")
+        return mean
+
+    def check(self, loss: float) -> float:
+        """Rank the validation triples, keep the weights if they are the best so far, and save how far we are."""
+        self.model.eval()
+        tasks = self.settings.corrupt  # what it is trained for
+        evaluation = evaluate(self.scorer, self.split.valid, self.known, tasks=tasks, device=self.device)
+        mrr = float(np.mean([metrics.mrr for metrics in evaluation.metrics().values()]))
+        self.history.append({"epoch": self.done, "loss": loss, "mrr": mrr})
+        if mrr > self.best_mrr:
+            self.best_epoch, self.best_mrr = self.done, mrr
+            self.best = checkpoint.copy_weights(self.model)
+        if self.folder is not None:
+            checkpoint.save_progress(self.folder, self.model, self.best, self.optimizer, self._about())
+        return mrr
+
+    def finish(self) -> Trained:
+        """Put the best weights back, and write the checkpoint."""
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+        if self.folder is not None:
+            checkpoint.save(self.folder, self.settings, self.model, self.split.triples, self._about())
+            checkpoint.clear_progress(self.folder)
+        seconds = self._about()["seconds"]
+        return Trained(
+            self.model, self.scorer, self.done, self.best_epoch, self.best_mrr, seconds, self.history
+        )  # fmt: skip
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "settings": self.settings.as_dict(),
+            "graph": self.split.triples.sha256,
+            "split": {"kind": self.split.kind, "seed": self.split.seed, "sha256": self.split.sha256},
+            "seed": self.seed,
+            "epochs": self.done,
+            "best_epoch": self.best_epoch,
+            "best_mrr": self.best_mrr,
+            "seconds": self.seconds + time.perf_counter() - self._started,
+            "history": self.history,
+        }
+
+    def _resume(self, folder: Path) -> None:
+        self.best, about = checkpoint.load_progress(folder, self.model, self.optimizer)
+        mine = self._about()
+        for what in ("settings", "graph", "split", "seed"):
+            if about[what] != _as_json(mine[what]):
+                told = f"holds an unfinished training with another {what.rstrip('s')}"
+                raise InputError(told, "Give another folder, or delete it.", path=folder)
+        self.done, self.best_epoch = about["epochs"], about["best_epoch"]
+        self.best_mrr, self.seconds, self.history = about["best_mrr"], about["seconds"], about["history"]
+
+
+def step(
+    model: zoo.Model, scorer: Factored, optimizer: torch.optim.Optimizer, objective: Objective, batch: Any
+) -> Tensor:
+    """One optimizer step on a batch of the objective; returns the batch's loss."""
+    optimizer.zero_grad(set_to_none=True)
+    value = objective.loss(scorer, batch)
+    penalty: Tensor = model.collect_regularization_term()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(value + penalty)
+    optimizer.step()
+    model.post_parameter_update()
+    return value.detach()
+
+
+def optimizer(settings: TrainingSettings, model: zoo.Model) -> torch.optim.Optimizer:
+    """The optimizer that the settings ask for."""
+    make = _OPTIMIZERS[settings.optimizer]
+    # one kernel for all parameters
+    return make(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+
+
+def _as_json(value: Any) -> Any:
+    import json
+
+    return json.loads(json.dumps(value))
+
+
+def _tensorboard(folder: Path | None) -> Any:
+    if folder is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UsageError("TensorBoard is not installed", "pip install tensorboard") from None
+    return SummaryWriter(str(folder))

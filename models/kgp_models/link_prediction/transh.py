@@ -1,0 +1,54 @@
+"""TransH, as published.
+
+``pykeen.models.TransH`` 1.11.1 hands its interaction the translation as normal and the normalised normal as
+translation, so its hyperplanes have no unit normal. Here w is the unit normal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pykeen.models import ERModel
+from pykeen.nn.init import xavier_normal_
+from pykeen.nn.modules import TransHInteraction
+from torch import Tensor
+from torch.nn import functional
+
+from kgp_models.link_prediction.scorers import Projected
+from kgp_models.link_prediction.scoring import negative_norm
+
+
+class TransH(ERModel[Any, Any, Any]):
+    """−‖h_⊥ + d − t_⊥‖ with e_⊥ = e − (wᵀe) w and ‖w‖ = 1 (Wang et al. 2014, §3.2).
+
+    The soft constraint that entities have at most norm 1 (eq. 1) is a hard one here, as in TransE.
+    """
+
+    def __init__(self, *, embedding_dim: int = 64, scoring_fct_norm: int = 2, **rest: Any) -> None:
+        vector = {"shape": embedding_dim, "initializer": xavier_normal_}
+        unit = {**vector, "constrainer": functional.normalize}
+        super().__init__(  # type: ignore[no-untyped-call]
+            interaction=TransHInteraction,
+            interaction_kwargs={"p": scoring_fct_norm},
+            entity_representations_kwargs=unit,
+            relation_representations_kwargs=[unit, vector],  # w, d
+            **rest,
+        )
+
+
+class TransHScorer(Projected):
+    """Candidate scores of TransH."""
+
+    def links_of(self, relations: Tensor) -> tuple[Tensor, Tensor]:
+        """The translations and the normals, (u, d) each."""
+        return self.links[1](relations), self.links[0](relations)
+
+    def project(self, vectors: Tensor, projection: Tensor) -> Tensor:
+        """The entities on the hyperplane, (n, d)."""
+        return vectors - (vectors * projection).sum(dim=-1, keepdim=True) * projection
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,); a vector a relation needs no sorting."""
+        translations, normals = self.links_of(r)
+        difference = self.project(self.vectors(h) - self.vectors(t), normals)
+        return negative_norm(difference + translations, self.interaction.p, self.interaction.power_norm)

@@ -1,0 +1,72 @@
+"""The models by name: how each is built from PyKEEN's parts, and how it is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import pykeen.models
+import torch
+from pykeen.models import ERModel
+from pykeen.triples import KGInfo
+
+from kgp_models.link_prediction import scorers
+from kgp_models.link_prediction.atth import AttH, AttHScorer
+from kgp_models.link_prediction.complex_n3 import ComplExN3
+from kgp_models.link_prediction.convr import ConvR, ConvRScorer
+from kgp_models.link_prediction.hyper import HypER, HypERScorer
+from kgp_models.link_prediction.murp import MurP, MurPScorer
+from kgp_models.link_prediction.scorers import ModelScorer
+from kgp_models.link_prediction.scoring import Factored
+from kgp_models.link_prediction.settings import TrainingSettings
+from kgp_models.link_prediction.simple import SimplE, SimplEScorer
+from kgp_models.link_prediction.transh import TransH, TransHScorer
+from kgplatform.errors import InputError
+
+Model: TypeAlias = ERModel[Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How to build a model, and the class that scores it."""
+
+    build: Callable[..., Model]
+    scorer: Callable[[Model], ModelScorer]
+
+
+ZOO: Final[Mapping[str, Entry]] = {
+    "transe": Entry(pykeen.models.TransE, scorers.TransE),
+    "transh": Entry(TransH, TransHScorer),
+    "transr": Entry(pykeen.models.TransR, scorers.TransR),
+    "transd": Entry(pykeen.models.TransD, scorers.TransD),
+    "rotate": Entry(pykeen.models.RotatE, scorers.RotatE),
+    "rescal": Entry(pykeen.models.RESCAL, scorers.RESCAL),
+    "distmult": Entry(pykeen.models.DistMult, scorers.DistMult),
+    "complex": Entry(pykeen.models.ComplEx, scorers.ComplEx),
+    "complex-n3": Entry(ComplExN3, scorers.ComplEx),
+    "simple": Entry(SimplE, SimplEScorer),
+    "tucker": Entry(pykeen.models.TuckER, scorers.TuckER),
+    "conve": Entry(pykeen.models.ConvE, scorers.ConvE),
+    "mure": Entry(pykeen.models.MuRE, scorers.MuRE),
+    "hyper": Entry(HypER, HypERScorer),
+    "convr": Entry(ConvR, ConvRScorer),
+    "atth": Entry(AttH, AttHScorer),
+    "murp": Entry(MurP, MurPScorer),
+    "ntn": Entry(pykeen.models.NTN, scorers.NTN),
+}
+
+
+def build(settings: TrainingSettings, num_entities: int, num_relations: int, seed: int) -> tuple[Model, Factored]:
+    """A new model and its scorer; raises `InputError` for an unknown model or argument."""
+    entry = ZOO.get(settings.model)
+    if entry is None:
+        raise InputError(f"there is no model {settings.model}", f"Models: {', '.join(sorted(ZOO))}.")
+    size = KGInfo(num_entities, num_relations, create_inverse_triples=settings.reciprocal)
+    torch.manual_seed(seed)
+    try:
+        model = entry.build(triples_factory=size, random_seed=seed, **settings.arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{settings.model} does not take these arguments: {error}", "Check them.") from None
+    scorer = entry.scorer(model)
+    return model, scorers.Reciprocal(scorer) if settings.reciprocal else scorer

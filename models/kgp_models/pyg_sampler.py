@@ -1,0 +1,159 @@
+"""Neighbour sampling for PyG from the live database, one query a hop.
+
+    triples = read_triples(graph)
+    sampler = GraphSampler(graph, triples, fanout=[10, 10], seed=0)
+    loader = NodeLoader(sampler.data, sampler, input_nodes=images, batch_size=64, shuffle=True)
+    for batch in loader:  # n_id (entities), edge_index, edge_type; the first batch_size nodes are the seeds
+        out = model(embedding(batch.n_id), batch.edge_index, batch.edge_type)[: batch.batch_size]
+
+What is deleted from the graph is no longer drawn; what is new in it is not drawn yet, having no number in `triples`.
+A connection cannot be shared by processes, so loaders need ``num_workers=0``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch_geometric.data import Data  # type: ignore[import-untyped]
+from torch_geometric.sampler import (  # type: ignore[import-untyped]
+    BaseSampler,
+    EdgeSamplerInput,
+    NegativeSampling,
+    NodeSamplerInput,
+    SamplerOutput,
+)
+from torch_geometric.sampler.neighbor_sampler import edge_sample, node_sample  # type: ignore[import-untyped]
+
+from kgplatform import queries
+from kgplatform.errors import UsageError
+from kgplatform.export.triples import Triples
+from kgplatform.graph import Graph
+
+_PRIME: Final = 2**31 - 1  # of the query's hash; its products stay below 2^63
+_LISTS: Final = {"Image": "images", "Concept": "concepts", "Entity": "entities", "Thing": "things"}
+
+
+class GraphSampler(BaseSampler):  # type: ignore[misc]
+    """Draws up to `fanout[k]` edges a node in hop k, uniformly without replacement, along the edges of `triples`.
+
+    Messages go from head to tail; with `inverse`, edge e (a row of `triples.ids`, relation r) is also followed
+    backwards, as edge len(triples) + e of relation num_relations + r. A fanout of -1 draws all. To sample from the
+    training part of a split alone, give ``dataclasses.replace(triples, ids=split.train)``: edges outside are dropped
+    after the draw, so that a node then has fewer than `fanout`.
+
+    The same seed gives the same samples in the same order of calls, as long as the graph stays the same.
+    """
+
+    def __init__(
+        self, graph: Graph, triples: Triples, fanout: Sequence[int] = (10, 10), *, seed: int = 0, inverse: bool = True
+    ) -> None:
+        if not fanout or any(number < 1 and number != -1 for number in fanout):
+            raise UsageError("a fanout is a positive number for each hop, or -1 for all edges")
+        self._graph = graph
+        self._triples = triples
+        self._fanout = tuple(fanout)
+        self._inverse = inverse
+        self._chance = np.random.default_rng(seed)
+        self._entity = {(node.kind, node.key): i for i, node in enumerate(triples.nodes)}
+        self._relation = {name: i for i, name in enumerate(triples.relations)}
+        codes = self._codes(*triples.ids.T)
+        self._order = np.argsort(codes)
+        self._sorted = codes[self._order]
+
+    @property
+    def data(self) -> Data:
+        """What a loader takes features and relations from: `num_nodes`, `edge_index` and `edge_type` of all edges.
+
+        Add what the batches shall hold, such as `x` or `y` of each entity.
+        """
+        head, relation, tail = torch.from_numpy(self._triples.ids).unbind(dim=1)
+        if self._inverse:
+            head, tail = torch.cat([head, tail]), torch.cat([tail, head])
+            relation = torch.cat([relation, relation + self._triples.num_relations])
+        edge_index = torch.stack([head, tail])
+        return Data(num_nodes=self._triples.num_entities, edge_index=edge_index, edge_type=relation)
+
+    def sample_from_nodes(self, index: NodeSamplerInput, **kwargs: Any) -> SamplerOutput:
+        """The sampled neighbourhood of different entities, for `torch_geometric.loader.NodeLoader`."""
+        return node_sample(index, self._sample)
+
+    def sample_from_edges(
+        self, index: EdgeSamplerInput, neg_sampling: NegativeSampling | None = None, **kwargs: Any
+    ) -> SamplerOutput:
+        """The sampled neighbourhood of the ends of edges, for `torch_geometric.loader.LinkLoader`.
+
+        PyG draws negative samples itself, from torch's random numbers.
+        """
+        return edge_sample(index, self._sample, self._triples.num_entities, disjoint=False, neg_sampling=neg_sampling)
+
+    def _sample(self, seed: Tensor, seed_time: Tensor | None = None) -> SamplerOutput:
+        """Breadth first, one query a hop; `node` begins with the seeds, rows and columns are places in it."""
+        if seed_time is not None:
+            raise UsageError("edges of this graph have no time to sample by")
+        nodes: list[int] = seed.tolist()
+        place = {entity: i for i, entity in enumerate(nodes)}
+        if len(place) < len(nodes):
+            raise UsageError("the seed nodes of a batch must be different", "Sample without replacement.")
+        rows: list[int] = []
+        columns: list[int] = []
+        edges: list[int] = []
+        node_counts, edge_counts, begin = [len(nodes)], [], 0
+        for fanout in self._fanout:
+            frontier, begin = range(begin, len(nodes)), len(nodes)
+            targets, sources, drawn = self._draw(nodes, frontier, fanout)
+            for source in sources:
+                if source not in place:
+                    place[source] = len(nodes)
+                    nodes.append(source)
+            rows += [place[source] for source in sources]
+            columns += targets
+            edges += drawn
+            node_counts.append(len(nodes) - begin)
+            edge_counts.append(len(drawn))
+        return SamplerOutput(
+            node=torch.tensor(nodes),
+            row=torch.tensor(rows, dtype=torch.long),
+            col=torch.tensor(columns, dtype=torch.long),
+            edge=torch.tensor(edges, dtype=torch.long),
+            num_sampled_nodes=node_counts,
+            num_sampled_edges=edge_counts,
+        )
+
+    def _draw(self, nodes: list[int], frontier: range, fanout: int) -> tuple[list[int], list[int], list[int]]:
+        """Edges into the nodes of the frontier: places of their targets, their sources' entities, their numbers."""
+        if not frontier:
+            return [], [], []
+        lists: dict[str, list[list[Any]]] = {name: [] for name in _LISTS.values()}
+        for i in frontier:
+            node = self._triples.nodes[nodes[i]]
+            lists[_LISTS[node.kind]].append([i, node.key])
+        [found] = self._graph.read(
+            queries.get("export/sample_neighbours"),
+            relations=list(self._triples.relations),
+            outgoing=self._inverse,
+            fanout=fanout if fanout > 0 else _PRIME,
+            a=int(self._chance.integers(1, _PRIME)),
+            b=int(self._chance.integers(_PRIME)),
+            **lists,
+        )
+        target = np.array(found["places"], dtype=np.int64)
+        source = np.array([self._entity.get(k, -1) for k in zip(found["kinds"], found["keys"], strict=True)], np.int64)
+        relation = np.array([self._relation[name] for name in found["relations"]], dtype=np.int64)
+        incoming = np.array(found["incoming"], dtype=bool)
+        entity = np.array(nodes, dtype=np.int64)[target]
+        codes = self._codes(np.where(incoming, source, entity), relation, np.where(incoming, entity, source))
+        at = np.minimum(np.searchsorted(self._sorted, codes), len(self._sorted) - 1)
+        known = (source >= 0) & (self._sorted[at] == codes)
+        edge = self._order[at] + np.where(incoming, 0, len(self._triples))
+        return target[known].tolist(), source[known].tolist(), edge[known].tolist()
+
+    def _codes(
+        self, head: NDArray[np.int64], relation: NDArray[np.int64], tail: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """A number for each triple; different triples have different numbers."""
+        return (head * self._triples.num_relations + relation) * self._triples.num_entities + tail

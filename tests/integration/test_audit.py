@@ -1,0 +1,176 @@
+"""The audit on the released graph, where the problems are known, and on graphs with one problem each."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from kgplatform import naf, queries
+from kgplatform.audit import audit, audit_export, audit_split
+from kgplatform.errors import KgpError
+from kgplatform.export import splits
+from kgplatform.export.checks import Hashed, hashed_collisions
+from kgplatform.export.triples import Node, Triples
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.queries import parse
+from tests.conftest import Kgp
+from tests.integration.sources import small_rows, write_medmkg
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def release(data_dir: Path) -> Triples:
+    """The released graph as an export, read from the file."""
+    with (data_dir / "medmkg" / "image_mapping.csv").open(newline="", encoding="utf-8") as file:
+        paths = {row["IID"]: row["Image_Path"] for row in csv.DictReader(file)}
+    handles: dict[str, int] = {}
+    nodes: dict[int, Node] = {}
+
+    def place(key: str, name: str) -> int:
+        handle = handles.setdefault(key, len(handles))
+        subject = re.search(r"/p(\d{8})/", paths.get(key, ""))
+        image = key.startswith("I")
+        nodes[handle] = Node(key, "Image", "", subject[1] if subject else "") if image else Node(key, "Concept", name)
+        return handle
+
+    with (data_dir / "medmkg" / "MedMKG.csv").open(newline="", encoding="utf-8") as file:
+        rows = [(r["Head"], r["Head_Name"], r["Relation"], r["Tail"], r["Tail_Name"]) for r in csv.DictReader(file)]
+    edges = [
+        (place(head, head_name), relation, place(tail, tail_name))
+        for head, head_name, relation, tail, tail_name in rows
+    ]
+    return Triples.build(edges, nodes)
+
+
+@pytest.mark.data
+def test_the_known_problems_of_the_released_graph(medmkg_graph: Graph) -> None:
+    found = audit(medmkg_graph)
+    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in found} == {
+        "KGP-A001": ("warning", 68, 20_637),
+        "KGP-A002": ("warning", 929, 20_705),
+        "KGP-A003": ("info", 798, 20_705),
+        "KGP-A004": ("info", 1_528, 3_149),
+        "KGP-A005": ("info", 1_272, 3_149),
+        "KGP-A006": ("warning", 11_084, 11_084),
+        "KGP-A007": ("warning", 2_392, 11_084),
+        "KGP-A009": ("info", 52, 262),
+    }
+    examples = {finding.id: finding.examples for finding in found}
+    assert examples["KGP-A002"] == ("C4049863 Impression: 926", "C4321457 Examination: 3")
+    assert all(re.fullmatch(r"I\d+ C\d{7}", example) for example in examples["KGP-A001"])
+
+
+@pytest.mark.data
+def test_an_export_of_the_released_graph(release: Triples) -> None:
+    assert hashed_collisions(release) == Hashed(8_017, 5_070, 262, 166)
+    [found] = audit_export(release)
+    assert (found.id, found.severity, found.count) == ("KGP-A103", "info", 8_017 - 5_070)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        (
+            "paper",
+            {
+                "KGP-A201": ("error", 1_291, 3_539),
+                "KGP-A202": ("warning", 1_347, 3_539),
+                "KGP-A203": ("warning", 146, 3_212),
+                "KGP-A204": ("info", 2_433, 4_138),
+                "KGP-A205": ("info", 2_709, 4_868),
+            },
+        ),
+        (
+            "leakage-free",
+            {
+                "KGP-A203": ("warning", 172, 2_934),
+                "KGP-A204": ("info", 2_454, 4_138),
+                "KGP-A205": ("info", 2_702, 4_868),
+            },
+        ),
+        ("inductive", {"KGP-A203": ("warning", 83, 813)}),
+    ],
+)
+def test_the_splits_of_the_released_graph(release: Triples, kind: str, wanted: dict[str, tuple[str, int, int]]) -> None:
+    found = audit_split(splits.make(kind, release))
+    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in found} == wanted
+    if kind == "paper":
+        assert found[0].title.endswith("1,264 reversed, 529 parallel")
+
+
+@pytest.mark.data
+def test_the_command_fails_on_what_it_is_told_to_fail_on(
+    medmkg_graph: Graph, kgp: Kgp, release: Triples, tmp_path: Path
+) -> None:
+    export, leaking, clean = tmp_path / "export", tmp_path / "paper.parquet", tmp_path / "clean.parquet"
+    release.write(export)
+    splits.make("paper", release).write(leaking)
+    splits.make("leakage-free", release).write(clean)
+    plain = kgp("audit")
+    assert (plain.code, plain.err) == (0, "")
+    assert "warning   KGP-A001      68  20,637" in plain.out
+    assert "error" not in plain.out
+    told = kgp("audit", "--export", export, "--split", leaking, "--json")
+    assert told.code == 1
+    first = told.json["findings"][0]
+    assert (first["id"], first["severity"], first["count"], first["of"]) == ("KGP-A201", "error", 1_291, 3_539)
+    assert first.keys() == {"id", "severity", "title", "count", "of", "examples", "what_to_do"}
+    assert all(len(finding["examples"]) <= 5 for finding in told.json["findings"])
+    in_words = kgp("audit", "--export", export, "--split", leaking, "--fail-on", "never")
+    assert in_words.code == 0
+    assert (
+        "KGP-A201   1,291   3,539  test triples whose ends training joins: 1,264 reversed, 529 parallel" in in_words.out
+    )
+    fine = kgp("audit", "--export", export, "--split", clean, "--fail-on", "warning", "--json")
+    assert fine.code == 1
+    assert not {"KGP-A201", "KGP-A202"} & {finding["id"] for finding in fine.json["findings"]}
+    assert "error" not in {finding["severity"] for finding in fine.json["findings"]}
+
+
+def test_an_empty_graph_is_a_clear_error(graph: Graph, kgp: Kgp) -> None:
+    with pytest.raises(KgpError, match="the graph is empty"):
+        audit(graph)
+    ran = kgp("audit", "--json")
+    assert ran.code == 1
+    assert "empty" in ran.json["error"]["message"]
+
+
+def test_a_graph_with_one_problem_of_each_kind(graph: Graph, tmp_path: Path) -> None:
+    from kgp_loaders.medmkg import MedMKG
+
+    report = ingest(graph, MedMKG.find(write_medmkg(tmp_path, small_rows())))
+    naf.score(graph)
+    assert [finding.id for finding in audit(graph)] == ["KGP-A006"]
+    graph.write(
+        parse(
+            "t/w",
+            "// What other programs do to a graph.\n"
+            "MATCH (i:Image {id: 'I10000000'})-[r:POSITIVE]->(c:Concept)\n"
+            "MATCH (a:Concept {cui: 'C9900000'})-[:isa]->(b)\n"
+            "CREATE (i)-[:POSITIVE]->(c), (i)-[:NEGATIVE]->(c), (a)-[:part_of]->(b), (a)-[:PREDICTED]->(b),\n"
+            "  (i)-[:POSITIVE]->(:Concept {cui: 'C9999999', name: 'IMPRESSION'}),\n"
+            "  (:Concept {cui: 'C9999998', name: 'big\\n(Qualifier value)'})<-[:POSITIVE]-(:Image {id: 'I5'})",
+        )
+    )
+    graph.write(queries.get("ingest/outdate"))
+    graph.write(queries.get("runs/undo_begin"), run=report.run)
+    found = {finding.id: (finding.count, finding.examples) for finding in audit(graph)}
+    assert found == {
+        "KGP-A001": (1, ("I10000000 C9900000",)),
+        "KGP-A002": (1, ("C9999999 IMPRESSION: 1",)),
+        "KGP-A003": (1, ("C9999998 big�(Qualifier value): 1",)),
+        "KGP-A004": (2, ("C9999998 big�(Qualifier value)", "C9999999 IMPRESSION")),
+        "KGP-A005": (2, ("C9999998 big�(Qualifier value)", "C9999999 IMPRESSION")),
+        "KGP-A006": (58, tuple(found["KGP-A006"][1])),
+        "KGP-A007": (1, ("C9900000 C9900001",)),
+        "KGP-A008": (1, ("I10000000 POSITIVE C9900000",)),
+        "KGP-A009": (1, ("part_of",)),
+        "KGP-A010": (40, ()),
+        "KGP-A011": (1, (f"{report.run} (undoing)",)),
+    }
