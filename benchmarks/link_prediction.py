@@ -24,7 +24,7 @@ import link_prediction_table
 import record
 import torch
 
-from kgp_models.link_prediction.baselines import baselines
+from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.breakdown import groups
 from kgp_models.link_prediction.evaluate import Evaluation, Known, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
@@ -39,7 +39,6 @@ from kgplatform.graph import Graph
 
 HERE = Path(__file__).parent
 SETTINGS = HERE / "settings" / "link_prediction"
-BASELINES = ("frequency", "inverse-rule")
 
 
 def settings_of(model: str, split: str, kind: str | None) -> tuple[str, TrainingSettings]:
@@ -138,10 +137,10 @@ def run_model(
 
 def run_baselines(names: list[str], split: Split, results: Results, known: Known) -> None:
     """Rank the baselines, which take seconds and are always done."""
-    for name, scorer in baselines(split).items():
+    for name, make in BASELINES.items():
         if name in names:
             started = time.perf_counter()
-            evaluation = evaluate(scorer, split.test, known)
+            evaluation = evaluate(make(split), split.test, known)
             seconds = time.perf_counter() - started
             identity = {"model": name, "settings": "none", "seed": None, "settings_sha256": None}
             results.add(identity, {"evaluation_seconds": round(seconds, 2), **result(evaluation, split)})

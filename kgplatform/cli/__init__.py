@@ -13,7 +13,22 @@ import typer
 from typer.exceptions import TyperException
 
 from kgplatform import __version__
-from kgplatform.cli import audit, browser_setup, db, doctor, export, ingest, naf, phantom, query, runs, split, stats
+from kgplatform.cli import (
+    audit,
+    browser_setup,
+    db,
+    doctor,
+    export,
+    ingest,
+    naf,
+    phantom,
+    predict,
+    query,
+    runs,
+    split,
+    stats,
+    train,
+)
 from kgplatform.cli.output import fail
 from kgplatform.errors import KgpError, UsageError
 
@@ -34,6 +49,8 @@ app.command("stats")(stats.stats)
 app.command("query")(query.query)
 app.command("export")(export.export)
 app.command("split")(split.split)
+app.add_typer(train.app, name="train")
+app.add_typer(predict.app, name="predict")
 app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 app.command("browser-setup")(browser_setup.browser_setup)

@@ -22,15 +22,17 @@ from kgplatform.export.triples import Node, Triples
 torch = pytest.importorskip("torch")
 
 from kgp_models.link_prediction import checkpoint, zoo  # noqa: E402
-from kgp_models.link_prediction.baselines import Frequency, InverseRule  # noqa: E402
+from kgp_models.link_prediction.baselines import BASELINES, Frequency, InverseRule, Neighbours  # noqa: E402
 from kgp_models.link_prediction.evaluate import TASKS, Known, Metrics, evaluate  # noqa: E402
 from kgp_models.link_prediction.objectives import AllCandidates, Sampled, objective  # noqa: E402
+from kgp_models.link_prediction.pool import Pool  # noqa: E402
 from kgp_models.link_prediction.scoring import ByRelation, negative_distances  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 from kgp_models.link_prediction.train import optimizer, step, train  # noqa: E402
 
 PAPER = sorted((Path(__file__).parents[2] / "benchmarks/settings/link_prediction/paper").glob("*.yaml"))
 N, R = 24, 3
+QUICK = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 6, "check_every": 2, "batch_size": 32}
 
 
 def small_graph(seed: int = 0, entities: int = N, relations: int = R, edges: int = 120) -> Triples:
@@ -332,9 +334,6 @@ def test_the_paper_has_17_models() -> None:
     assert {TrainingSettings.read(path).model for path in PAPER} == set(zoo.ZOO) - {"complex-n3"}
 
 
-QUICK = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 6, "check_every": 2, "batch_size": 32}
-
-
 @pytest.fixture
 def split() -> Split:
     return splits.make("paper", small_graph(), 1)
@@ -380,6 +379,17 @@ def test_a_checkpoint_gives_the_model_back_with_its_names(split: Split, tmp_path
     with torch.no_grad():
         assert torch.equal(loaded.scorer.tails(h, r), trained.scorer.tails(h, r))
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_every_model_of_the_paper_survives_disk(path: Path, split: Split, tmp_path: Path) -> None:
+    written = TrainingSettings.read(path)
+    short = replace(written, arguments={**written.arguments, **small_arguments(written.model)}, epochs=1)
+    trained = train(short, split, folder=tmp_path)
+    loaded = checkpoint.load(tmp_path)
+    h, r = torch.tensor([0, 1]), torch.tensor([0, 0])
+    with torch.no_grad():
+        assert torch.equal(loaded.scorer.tails(h, r), trained.scorer.tails(h, r))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "checkpoint.json", "entities.tsv", "relations.tsv"])
@@ -480,9 +490,67 @@ def test_the_inverse_rule_finds_what_training_has_the_other_way_round() -> None:
             )
 
 
+def test_neighbours_are_weighted_by_the_cosine_of_their_edges(split: Split) -> None:
+    train_rows = split.train.tolist()
+    edges = [{(r, "to", t) for h, r, t in train_rows if h == e} | {(r, "from", h) for h, r, t in train_rows if t == e}
+             for e in range(N)]  # fmt: skip
+    weight = {edge: math.log(N / sum(edge in of for of in edges)) for of in edges for edge in of}
+    norms = [math.sqrt(sum(weight[edge] ** 2 for edge in of)) + Neighbours.DAMPING for of in edges]
+
+    def alike(a: int, b: int) -> float:
+        return 0.0 if a == b else sum(weight[x] ** 2 for x in edges[a] & edges[b]) / norms[a] / norms[b]
+
+    scorer = Neighbours(split)
+    for h, r, t in split.test[:6].tolist():
+        one = [torch.tensor([x]) for x in (h, r, t)]
+        tails = [sum(alike(h, a) for a, b, c in train_rows if (b, c) == (r, e)) for e in range(N)]
+        heads = [sum(alike(t, c) for a, b, c in train_rows if (a, b) == (e, r)) for e in range(N)]
+        relations = [
+            sum(alike(h, a) for a, b, c in train_rows if (b, c) == (q, t))
+            + sum(alike(t, c) for a, b, c in train_rows if (a, b) == (h, q))
+            for q in range(R)
+        ]
+        assert scorer.tails(one[0], one[1])[0].tolist() == pytest.approx(tails, abs=1e-5)
+        assert scorer.heads(one[1], one[2])[0].tolist() == pytest.approx(heads, abs=1e-5)
+        assert scorer.relations(one[0], one[2])[0].tolist() == pytest.approx(relations, abs=1e-5)
+
+
+def test_a_pool_is_at_least_as_likely_as_its_best_member_on_validation() -> None:
+    triples = small_graph(edges=300, entities=60)
+    split = splits.make("paper", triples, 0)
+    trained = train(TrainingSettings.of({**QUICK, "epochs": 10}), split)
+    pool = Pool(split, {"distmult": trained.scorer}).fit(split)
+    assert pool.names == ["distmult", *BASELINES]
+    known = Known(triples.ids, triples.num_entities, triples.num_relations)
+    for task in TASKS:
+        assert (pool.weights[task] >= 0).all()
+        pooled = likelihood(pool, task, split, known)
+        for number in range(len(pool.names)):
+            alone = Pool(split, {"distmult": trained.scorer})
+            alone.weights[task] = torch.zeros_like(alone.weights[task])
+            alone.weights[task][:, number] = 1.0
+            assert pooled >= likelihood(alone, task, split, known) - 1e-3
+
+
+def likelihood(pool: Pool, task: str, split: Split, known: Known) -> float:
+    """The mean log-probability of the validation answers among the candidates not known to be true."""
+    place, total = TASKS.index(task), 0.0
+    for row in split.valid:
+        h, r, t = torch.from_numpy(row).unsqueeze(1)
+        with torch.no_grad():
+            scores = {"head": pool.heads, "relation": pool.relations, "tail": pool.tails}[task](
+                *[x for i, x in enumerate((h, r, t)) if i != place]
+            )[0]
+        true = scores[row[place]].clone()
+        scores[known.answers(task, row[None])[1]] = -torch.inf
+        scores[row[place]] = true
+        total += float(true - scores.logsumexp(0))
+    return total / len(split.valid)
+
+
 def test_baselines_answer_in_the_shapes_that_ranks_need(split: Split) -> None:
     known = Known(split.triples.ids, N, R)
-    for scorer in (Frequency(split), InverseRule(split)):
+    for scorer in (make(split) for make in BASELINES.values()):
         metrics = evaluate(scorer, split.test, known).metrics()
         assert metrics["tail"].mr < (N + 1) / 2
 

@@ -1,16 +1,20 @@
-"""Baselines without training: how far counting and the inverse edges alone go.
+"""Baselines without training: how far counting, inverse edges and similar neighbourhoods alone go.
 
-Both are `Scorer`s, so they are ranked just as the models are. A model that stays below them has learned less than a
-lookup.
+They are `Scorer`s, so they are ranked just as the models are. A model that stays below them has learned less than a
+lookup. Scores are not negative; 0 says that nothing speaks for a candidate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 import numpy as np
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 from torch import Tensor
 
+from kgp_models.link_prediction.scoring import ByRelation, Scorer
 from kgplatform.export.splits import Split
 
 
@@ -96,6 +100,66 @@ class InverseRule:
         return rules.fill_diagonal_(0.0)
 
 
+class Neighbours:
+    """Candidates that entities with similar edges are joined to (nearest neighbours, as in collaborative filtering).
+
+    Two entities are as similar as their edges: the cosine of their (relation, direction, neighbour) sets, each edge
+    weighted by log(E / entities that have it). `DAMPING` keeps entities with a single edge from being sure.
+    """
+
+    DAMPING = 10.0
+
+    def __init__(self, split: Split) -> None:
+        triples, train = split.triples, split.train
+        self.num_entities, self.num_relations = n, m = triples.num_entities, triples.num_relations
+        both = np.concatenate([train, train[:, [2, 1, 0]] + np.array([0, m, 0])])
+        features, place = np.unique(both[:, 1] * n + both[:, 2], return_inverse=True)
+        has = csr_array((np.ones(len(both), dtype=np.float32), (both[:, 0], place)), shape=(n, len(features)))
+        weighted = has.multiply(np.log(n / has.sum(axis=0))).tocsr()
+        norms = np.sqrt(weighted.multiply(weighted).sum(axis=1)) + self.DAMPING
+        self._features = csr_array(diags_array((1 / norms).astype(np.float32)) @ weighted)
+        self._edges = [
+            csr_array((np.ones(len(rows), dtype=np.float32), (rows[:, 0], rows[:, 2])), shape=(n, n))
+            for rows in (train[train[:, 1] == relation] for relation in range(m))
+        ]
+        self._turned = [csr_array(edges.T) for edges in self._edges]
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,): as tail and as head together."""
+        tails, heads = self.tails(h, r), self.heads(r, t)
+        return tails.gather(1, t.unsqueeze(1))[:, 0] + heads.gather(1, h.unsqueeze(1))[:, 0]
+
+    def tails(self, h: Tensor, r: Tensor) -> Tensor:
+        """Each entity as tail, (b, E): Σ of similarity(h, h′) over the edges (h′, r, t)."""
+        return self._joined(h, r, self._turned)
+
+    def heads(self, r: Tensor, t: Tensor) -> Tensor:
+        """Each entity as head, (b, E): Σ of similarity(t, t′) over the edges (h, r, t′)."""
+        return self._joined(t, r, self._edges)
+
+    def relations(self, h: Tensor, t: Tensor) -> Tensor:
+        """Each relation, (b, R), by the edges of similar heads with the tail, and of the head with similar tails."""
+        near_h, near_t = self._similar(h), self._similar(t)
+        heads, tails = h.numpy(), t.numpy()
+        scores = []
+        for edges, turned in zip(self._edges, self._turned, strict=True):
+            with_tail = turned[tails].multiply(near_h).sum(axis=1)
+            scores.append(with_tail + edges[heads].multiply(near_t).sum(axis=1))
+        return torch.from_numpy(np.stack(scores, axis=1))
+
+    def _similar(self, entities: Tensor) -> np.ndarray:
+        """The similarity to each entity, (b, E), 0 to itself."""
+        ids = entities.numpy()
+        near = (self._features[ids] @ self._features.T).toarray()
+        near[np.arange(len(ids)), ids] = 0
+        return near
+
+    def _joined(self, known: Tensor, r: Tensor, edges: list[csr_array]) -> Tensor:
+        groups = ByRelation(r)
+        parts = zip(groups.relations.tolist(), groups.cut(known), strict=True)
+        return groups.join(torch.from_numpy((edges[one] @ self._similar(ids).T).T) for one, ids in parts)
+
+
 class _Lookup:
     """Values by key, for many keys at once."""
 
@@ -125,6 +189,8 @@ def _below(counts: Tensor) -> Tensor:
     return 1e-4 * counts / (1 + counts)
 
 
-def baselines(split: Split) -> dict[str, Frequency | InverseRule]:
-    """The baselines by name."""
-    return {"frequency": Frequency(split), "inverse-rule": InverseRule(split)}
+BASELINES: Final[Mapping[str, Callable[[Split], Scorer]]] = {
+    "frequency": Frequency,
+    "inverse-rule": InverseRule,
+    "neighbours": Neighbours,
+}

@@ -53,7 +53,7 @@ def save(folder: Path, settings: TrainingSettings, model: zoo.Model, graph: Trip
     folder.mkdir(parents=True, exist_ok=True)
     names = graph.without_triples()
     names.write(folder)
-    _save_tensors(folder / WEIGHTS, _weights(model))
+    _save_tensors(folder / WEIGHTS, copy_weights(model))
     weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     document = {**about, "settings": settings.as_dict(), "weights": weights, "names": names.sha256}
     _save_json(folder / ABOUT, document)
@@ -86,7 +86,7 @@ def save_progress(
 ) -> None:
     """Write what it takes to go on from here, in one file that replaces the last one at once."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = {f"last.{name}": value for name, value in _weights(model).items()}
+    state = {f"last.{name}": value for name, value in copy_weights(model).items()}
     state |= {f"best.{name}": value for name, value in best.items()}
     for number, slots in optimizer.state_dict()["state"].items():
         state |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
@@ -121,13 +121,9 @@ def clear_progress(folder: Path) -> None:
     (folder / TRAINING).unlink(missing_ok=True)
 
 
-def _weights(model: zoo.Model) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-
-
 def copy_weights(model: zoo.Model) -> dict[str, Tensor]:
-    """The weights as they are now, on the CPU."""
-    return {name: value.clone() for name, value in _weights(model).items()}
+    """The weights as they are now, on the CPU, each in memory of its own (a model may hold one under two names)."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
 
 
 def _restore(model: zoo.Model, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -1,0 +1,17 @@
+"""The one message for commands that need the extra ``ml``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kgplatform.errors import SettingsError
+
+
+@contextmanager
+def needed() -> Iterator[None]:
+    """Turn a missing package into a clear error."""
+    try:
+        yield
+    except ImportError as error:
+        raise SettingsError(f"this needs {error.name or 'torch'}", "pip install 'kgplatform[ml]'") from None

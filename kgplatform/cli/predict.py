@@ -1,0 +1,78 @@
+"""`kgp predict`: what a trained model expects to be true, printed or written into the graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kgplatform.cli.output import Json, emit_json, note, progress, table
+
+app = typer.Typer(no_args_is_help=True, help="Predict links with a trained model.")
+
+
+@app.callback()
+def predict() -> None:
+    """Predict links with a trained model."""
+
+
+@app.command()
+def links(
+    model: Annotated[Path, typer.Option(help="The folder of a trained model (`kgp train links`).")],
+    relation: Annotated[str, typer.Option(help="The relation to predict, such as POSITIVE or finding_site_of.")],
+    top: Annotated[int, typer.Option(min=1, help="How many predictions.")] = 20,
+    head: Annotated[str | None, typer.Option(metavar="ID", help="Only for this head (an image's id or a CUI).")] = None,
+    tail: Annotated[str | None, typer.Option(metavar="ID", help="Only for this tail.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write them into the graph as PREDICTED edges.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the likeliest links that the graph does not have; with --write, put them into it as predictions.
+
+    Predictions are never counted as facts, and `kgp runs undo` takes them out.
+    """
+    from kgplatform import predictions
+    from kgplatform.cli.ml import needed
+    from kgplatform.export.read import Selection, read_triples
+    from kgplatform.graph import Graph
+
+    with needed():
+        from kgp_models.link_prediction import checkpoint
+        from kgp_models.link_prediction.predict import predict_links
+
+    trained = checkpoint.load(model)
+    with Graph.open() as graph:
+        triples = read_triples(graph, Selection())
+        found = predict_links(
+            trained, triples, relation, top, head=head, tail=tail, progress=progress("asked, entities")
+        )
+        parameters = {"relation": relation, "top": top, "head": head, "tail": tail}
+        report = None
+        if write and found:
+            name = trained.settings.model
+            report = predictions.write(
+                graph, found, model=name, checkpoint_sha256=trained.sha256, parameters=parameters, told=note
+            )
+    names = {(node.kind, node.key): node.name for node in triples.nodes}
+    rows = [
+        {
+            "rank": one.rank,
+            "score": one.score,
+            "head": one.head[1],
+            "head_name": names.get((one.head[0], one.head[1]), ""),
+            "tail": one.tail[1],
+            "tail_name": names.get((one.tail[0], one.tail[1]), ""),
+        }
+        for one in found
+    ]
+    written = report.rows.written if report else 0
+    if as_json:
+        run = report.run if report else None
+        emit_json({"relation": relation, "predictions": rows, "run": run, "written": written})
+        return
+    typer.echo(table(rows) or "Nothing to predict: the graph has every link that this relation could make.")
+    if report:
+        typer.echo(
+            f"\n{written:,} predicted edges written, run {report.run}; `kgp runs undo {report.run}` takes them out."
+        )
+        typer.echo("Neo4j Browser draws them: `kgp query explore/predicted_links` prints the same.")

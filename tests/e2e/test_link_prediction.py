@@ -1,0 +1,83 @@
+"""From the graph to a trained model and back: export, split, train, predict, look, undo, as a user would type it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kgplatform.digest import digest
+from kgplatform.graph import Graph
+from tests.conftest import Kgp
+
+pytestmark = [pytest.mark.server, pytest.mark.data]
+ROOT = Path(__file__).parents[2]
+SETTINGS = "model: transe\narguments: {embedding_dim: 32, scoring_fct_norm: 2}\nepochs: 20\ncheck_every: 10\n"
+
+
+def test_a_model_is_trained_and_its_predictions_go_into_the_graph_and_out_again(
+    kgp: Kgp, medmkg_graph: Graph, tmp_path: Path
+) -> None:
+    before = digest(medmkg_graph)
+    export, split, model = tmp_path / "export", tmp_path / "split.parquet", tmp_path / "model"
+    settings = tmp_path / "transe.yaml"
+    settings.write_text(SETTINGS)
+    assert kgp("export", "parquet", "--out", export).code == 0
+    assert kgp("split", "leakage-free", export, "--out", split).code == 0
+    ran = kgp("train", "links", settings, "--export", export, "--split", split, "--out", model, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["epochs"] == 20
+    assert ran.json["test"]["tail"]["hits@10"] > 1  # chance is 0.1
+
+    ran = kgp("predict", "links", "--model", model, "--relation", "POSITIVE", "--top", "5", "--json")
+    assert ran.code == 0, ran.err
+    assert [row["rank"] for row in ran.json["predictions"]] == [1, 2, 3, 4, 5]
+    assert ran.json["run"] is None
+    assert digest(medmkg_graph) == before  # without --write, nothing is written
+
+    ran = kgp("predict", "links", "--model", model, "--relation", "POSITIVE", "--top", "5", "--write", "--json")
+    assert (ran.code, ran.json["written"]) == (0, 5), ran.err
+    shown = kgp("query", "explore/predicted_links", "--param", "limit=5", "--json")
+    assert shown.code == 0
+    assert "PREDICTED" in shown.out
+    stats = kgp("stats", "--json")
+    assert stats.json["edges"] == 35_387  # predictions are no facts
+    again = kgp("predict", "links", "--model", model, "--relation", "POSITIVE", "--top", "5", "--write", "--json")
+    assert (again.json["written"], again.json["run"]) == (0, ran.json["run"])
+    assert kgp("runs", "undo", ran.json["run"]).code == 0
+    assert digest(medmkg_graph) == before
+
+
+def test_wrong_models_and_settings_are_one_clear_line(kgp: Kgp, medmkg_graph: Graph, tmp_path: Path) -> None:
+    ran = kgp("predict", "links", "--model", tmp_path, "--relation", "POSITIVE")
+    assert ran.code == 1
+    assert "checkpoint.json: is missing or damaged" in ran.err
+    assert "Traceback" not in ran.err
+    settings = tmp_path / "x.yaml"
+    settings.write_text("model: transe\nepochs: many\n")
+    ran = kgp("train", "links", settings, "--export", tmp_path, "--split", tmp_path / "s", "--out", tmp_path / "m")
+    assert ran.code == 1
+    assert "x.yaml: epochs must be a whole number" in ran.err
+
+
+def test_a_short_benchmark_runs_resumes_and_writes_its_tables(medmkg_graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    export, results = tmp_path / "export", tmp_path / "results"
+    assert kgp("export", "parquet", "--out", export).code == 0
+    command = [sys.executable, ROOT / "benchmarks" / "link_prediction.py", "--export", export, "--results", results]
+    command += ["--build", tmp_path / "build", "--models", "frequency,inverse-rule,transe,tucker", "--epochs", "2"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads((results / "link_prediction_paper.json").read_text())
+    assert [run["model"] for run in document["runs"]] == ["frequency", "inverse-rule", "transe", "tucker"]
+    by_name = {run["model"]: run for run in document["runs"]}
+    assert by_name["inverse-rule"]["filtered"]["tail"]["hits@10"] == pytest.approx(50.5, abs=0.5)
+    assert by_name["transe"]["epochs"] == 2
+    assert document["split"]["either"] == 1291
+    table = (results / "link_prediction_paper.md").read_text()
+    assert "| transe | 1 |" in table
+    assert (results / "link_prediction_paper.svg").read_text().startswith("<?xml")
+    again = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert "transe seed 42: done before" in again.stderr
