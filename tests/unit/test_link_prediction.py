@@ -172,12 +172,21 @@ def test_transh_projects_on_a_plane_with_a_unit_normal() -> None:
     assert model.score_hrt(torch.tensor([[3, 1, 7]])).item() == pytest.approx(expected, rel=1e-5)
 
 
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=20))
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
+def test_each_row_is_multiplied_with_its_relations_matrix(relations: list[int]) -> None:
+    r, rows, matrices = torch.tensor(relations), torch.randn(len(relations), 3), torch.randn(5, 3, 2)
+    groups = ByRelation(r)
+    product = groups.multiply(rows, matrices[groups.relations])
+    assert_close(product, torch.stack([row @ matrices[i] for row, i in zip(rows, relations, strict=True)]))
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60))
 def test_cutting_by_relation_and_joining_gives_the_batch_back(relations: list[int]) -> None:
     r = torch.tensor(relations)
     groups, rows = ByRelation(r), torch.arange(len(r))
     parts = groups.cut(rows)
-    assert [set(r[part].tolist()) for part in parts] == [{relation} for relation in sorted(set(relations))]
+    assert [set(r[part].tolist()) for part in parts] == [{relation} for relation in groups.relations.tolist()]
+    assert sorted(groups.relations.tolist()) == sorted(set(relations))
     assert groups.join(parts).tolist() == rows.tolist()
 
 

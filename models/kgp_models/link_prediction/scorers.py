@@ -25,6 +25,11 @@ class ModelScorer:
         self.links: list[Callable[..., Tensor]] = list(model.relation_representations)
         self.interaction: Any = model.interaction
 
+    def ends(self, h: Tensor, t: Tensor, which: int = 0) -> tuple[Tensor, Tensor]:
+        """A vector of the heads and of the tails, (b, …) each, in one look-up: so one dense gradient, not two."""
+        head, tail = torch.split(self.entities[which](torch.cat([h, t])), [len(h), len(t)])
+        return head, tail
+
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
         raise NotImplementedError
@@ -53,7 +58,8 @@ class TransE(ModelScorer):
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
-        return self._norm(self.entities[0](h) + self.links[0](r) - self.entities[0](t))
+        head, tail = self.ends(h, t)
+        return self._norm(head + self.links[0](r) - tail)
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Every entity as tail, (b, E)."""
@@ -87,17 +93,10 @@ class Projected(ModelScorer):
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
-        groups = ByRelation(r)
-        translations, projections = self.links_of(groups.relations)
-        both = torch.stack([self.vectors(h), self.vectors(t)], dim=1)  # (b, 2, m)
-        parts = []
-        for rows, projection in zip(groups.cut(both), projections.unbind(0), strict=True):
-            points = self.project(rows.flatten(0, 1), projection).view(len(rows), 2, -1)
-            parts.append(points[:, 0] - points[:, 1])
-        sizes = torch.tensor([len(part) for part in parts], device=r.device)
-        moved = torch.cat(parts) + translations.repeat_interleave(sizes, dim=0)
-        norms = negative_norm(moved, self.interaction.p, self.interaction.power_norm)
-        return groups.join([norms])
+        head, tail = torch.split(self.vectors(torch.cat([h, t])), [len(h), len(t)])
+        translations, projections = self.links_of(r)
+        difference = self.project(head, projections) - self.project(tail, projections)
+        return negative_norm(difference + translations, self.interaction.p, self.interaction.power_norm)
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Every entity as tail, (b, E)."""
@@ -124,7 +123,17 @@ class TransR(Projected):
 
     def project(self, vectors: Tensor, projection: Tensor) -> Tensor:
         """The entities in the relation's space, (n, k)."""
-        return _clamp(vectors @ projection, self.interaction.p, self.interaction.max_projection_norm)
+        return self._limited(vectors @ projection)
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        groups = ByRelation(torch.cat([r, r]))
+        points = groups.multiply(self.entities[0](torch.cat([h, t])), self.links[1](groups.relations))
+        head, tail = torch.split(self._limited(points), [len(h), len(t)])
+        return negative_norm(head + self.links[0](r) - tail, self.interaction.p, self.interaction.power_norm)
+
+    def _limited(self, points: Tensor) -> Tensor:
+        return _clamp(points, self.interaction.p, self.interaction.max_projection_norm)
 
 
 class TransD(Projected):
@@ -142,20 +151,14 @@ class TransD(Projected):
         padded = e[:, : projection.shape[-1]] if width <= 0 else functional.pad(e, (0, width))
         return _clamp(padded + scale * projection, 2, 1.0)
 
-    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
-        """The score of each triple, (b,); a vector a relation needs no sorting."""
-        translations, projections = self.links_of(r)
-        difference = self.project(self.vectors(h), projections) - self.project(self.vectors(t), projections)
-        return negative_norm(difference + translations, self.interaction.p, self.interaction.power_norm)
-
 
 class RotatE(ModelScorer):
     """−‖h ∘ r − t‖ with |rᵢ| = 1 in the complex plane (Sun et al. 2019)."""
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
-        difference = self.entities[0](h) * self.links[0](r) - self.entities[0](t)
-        return negative_norm(_real(difference), 2, False)
+        head, tail = self.ends(h, t)
+        return negative_norm(_real(head * self.links[0](r) - tail), 2, False)
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Every entity as tail, (b, E)."""
@@ -174,8 +177,10 @@ class MuRE(ModelScorer):
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
-        difference = self.entities[0](h) * self.links[1](r) + self.links[0](r) - self.entities[0](t)
-        norm = negative_norm(difference, self.interaction.p, self.interaction.power_norm)
+        head, tail = self.ends(h, t)
+        norm = negative_norm(
+            head * self.links[1](r) + self.links[0](r) - tail, self.interaction.p, self.interaction.power_norm
+        )
         return norm + self.entities[1](h) + self.entities[2](t)
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
@@ -235,6 +240,11 @@ class DistMult(Bilinear):
         """R ∘ t, (b, d)."""
         return self.tail_query(t, r)
 
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        head, tail = self.ends(h, t)
+        return (head * self.links[0](r) * tail).sum(dim=1)
+
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R), by one product."""
         every = self.links[0](torch.arange(self.num_relations, device=h.device))
@@ -256,6 +266,11 @@ class ComplEx(Bilinear):
         """The entities' pairs, (n, 2d)."""
         return _real(self.entities[0](entities))
 
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        head, tail = self.ends(h, t)
+        return (_real(head * self.links[0](r)) * _real(tail)).sum(dim=1)
+
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R), by one product."""
         every = self.links[0](torch.arange(self.num_relations, device=h.device))
@@ -268,14 +283,12 @@ class RESCAL(Bilinear):
     def tail_query(self, h: Tensor, r: Tensor) -> Tensor:
         """Rᵀh, (b, d)."""
         groups = ByRelation(r)
-        matrices = self.links[0](groups.relations)
-        return groups.join(x @ m for x, m in zip(groups.cut(self.entities[0](h)), matrices.unbind(0), strict=True))
+        return groups.multiply(self.entities[0](h), self.links[0](groups.relations))
 
     def head_query(self, r: Tensor, t: Tensor) -> Tensor:
         """R t, (b, d)."""
         groups = ByRelation(r)
-        matrices = self.links[0](groups.relations)
-        return groups.join(x @ m.T for x, m in zip(groups.cut(self.entities[0](t)), matrices.unbind(0), strict=True))
+        return groups.multiply(self.entities[0](t), self.links[0](groups.relations).transpose(1, 2))
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R): the outer products h tᵀ times the matrices, some rows at a time."""
@@ -338,7 +351,7 @@ class TuckER(Encoded):
         matrices = tucker.relation_dropout(matrices)
         x = self.entities[0](h)
         x = tucker.head_dropout(x if tucker.head_batch_norm is None else tucker.head_batch_norm(x))
-        x = groups.join(part @ matrix for part, matrix in zip(groups.cut(x), matrices.unbind(0), strict=True))
+        x = groups.multiply(x, matrices)
         normal = tucker.head_relation_batch_norm
         dropped: Tensor = tucker.head_relation_dropout(x if normal is None else normal(x))
         return dropped

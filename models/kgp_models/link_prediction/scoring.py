@@ -7,7 +7,7 @@ and pairwise distances, without that intermediate; its scores are the model's ow
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor
@@ -44,15 +44,37 @@ class Factored(Scorer, Protocol):
         ...
 
 
+FEW: Final = 16  # rows from which on a relation's matrix is worth a product of its own
+
+
 class ByRelation:
     """A batch (b,) of relations, sorted so that each relation's rows are together and its matrix is used once, not b
     times. Rows are gathered before they are cut, since the gradient of a cut is a join, but that of a gather is dense.
+    `relations` are those of the batch, the rare ones first.
     """
 
     def __init__(self, r: Tensor) -> None:
-        self._order = torch.argsort(r, stable=True)
-        self.relations, counts = torch.unique_consecutive(r[self._order], return_counts=True)
-        self._counts: list[int] = counts.tolist()
+        relations, place, counts = torch.unique(r, return_inverse=True, return_counts=True)
+        by_count = torch.argsort(counts >= FEW, stable=True)
+        rank = torch.empty_like(by_count)
+        rank[by_count] = torch.arange(len(by_count), device=r.device)
+        self.relations = relations[by_count]
+        self._order = torch.argsort(rank[place], stable=True)
+        self._counts: list[int] = counts[by_count].tolist()
+        self._rare = sum(count < FEW for count in self._counts)  # so many relations
+
+    def multiply(self, rows: Tensor, matrices: Tensor) -> Tensor:
+        """Each row (b, d) times the matrix of its relation, of (u, d, k): (b, k).
+
+        Rare relations go together, with a copy of the matrix a row; the others one by one.
+        """
+        few = sum(self._counts[: self._rare])
+        first, *rest = torch.split(rows[self._order], [few, *self._counts[self._rare :]])
+        sizes = torch.tensor(self._counts[: self._rare], dtype=torch.int64, device=rows.device)
+        copies = matrices[torch.repeat_interleave(torch.arange(self._rare, device=rows.device), sizes)]
+        parts = [torch.bmm(first.unsqueeze(1), copies).squeeze(1)]
+        parts += [part @ matrix for part, matrix in zip(rest, matrices[self._rare :].unbind(0), strict=True)]
+        return self.join(parts)
 
     def cut(self, rows: Tensor) -> tuple[Tensor, ...]:
         """The rows (b, …) of each relation."""

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from kgp_models.link_prediction.scorers import Projected
-from kgp_models.link_prediction.scoring import negative_norm
 
 
 class TransH(ERModel[Any, Any, Any]):
@@ -46,9 +45,3 @@ class TransHScorer(Projected):
     def project(self, vectors: Tensor, projection: Tensor) -> Tensor:
         """The entities on the hyperplane, (n, d)."""
         return vectors - (vectors * projection).sum(dim=-1, keepdim=True) * projection
-
-    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
-        """The score of each triple, (b,); a vector a relation needs no sorting."""
-        translations, normals = self.links_of(r)
-        difference = self.project(self.vectors(h) - self.vectors(t), normals)
-        return negative_norm(difference + translations, self.interaction.p, self.interaction.power_norm)
