@@ -24,9 +24,11 @@ import link_prediction_table
 import record
 import torch
 
+from kgp_models.link_prediction import checkpoint
 from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.breakdown import groups
 from kgp_models.link_prediction.evaluate import Evaluation, Known, evaluate
+from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train
 from kgplatform.cli.output import note
@@ -39,6 +41,7 @@ from kgplatform.graph import Graph
 
 HERE = Path(__file__).parent
 SETTINGS = HERE / "settings" / "link_prediction"
+POOLED = ("complex-n3",)  # with the baselines
 
 
 def settings_of(model: str, split: str, kind: str | None) -> tuple[str, TrainingSettings]:
@@ -48,11 +51,13 @@ def settings_of(model: str, split: str, kind: str | None) -> tuple[str, Training
         path = SETTINGS / name / f"{model}.yaml"
         if path.exists():
             return name, TrainingSettings.read(path)
-    raise UsageError(f"there are no settings for {model}", f"Models: {', '.join((*BASELINES, *every_model()))}.")
+    raise UsageError(
+        f"there are no settings for {model}", f"Models: {', '.join((*BASELINES, *every_model(), 'pool'))}."
+    )
 
 
 def every_model() -> list[str]:
-    """All models that have settings."""
+    """All trained models that have settings."""
     return sorted({path.stem for path in SETTINGS.glob("*/*.yaml")})
 
 
@@ -104,21 +109,27 @@ def device_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
-def run_model(
-    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: Results, known: Known
-) -> None:
-    """Train and rank one model with one seed, unless that is done already."""
+def trained_model(
+    model: str, split: Split, seed: int, arguments: argparse.Namespace
+) -> tuple[dict[str, Any], TrainingSettings, Path]:
+    """What names a run of a model, its settings, and the folder of its checkpoint."""
     kind, settings = settings_of(model, split.kind, arguments.settings)
     document = settings.as_dict() | ({"epochs": arguments.epochs} if arguments.epochs else {})
     settings = TrainingSettings.of(document)
     hashed = hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
     identity = {"model": model, "settings": kind, "seed": seed, "settings_sha256": hashed}
+    return identity, settings, arguments.build / split.kind / kind / f"{model}-{seed}-{hashed}"
+
+
+def run_model(
+    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: Results, known: Known
+) -> None:
+    """Train and rank one model with one seed, unless that is done already."""
+    identity, settings, folder = trained_model(model, split, seed, arguments)
     if results.has(identity):
         return note(f"{model} seed {seed}: done before")
-    note(f"{model} seed {seed}: training with the {kind} settings")
+    note(f"{model} seed {seed}: training with the {identity['settings']} settings")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    folder = arguments.build / split.kind / kind / f"{model}-{seed}"
-    folder = folder.with_name(f"{folder.name}-{hashed}")
     trained = train(settings, split, seed=seed, folder=folder, device=device, progress=told(model))
     started = time.perf_counter()
     evaluation = evaluate(trained.scorer, split.test, known, device=device)
@@ -133,6 +144,26 @@ def run_model(
     }
     results.add(identity, outcome)
     tell(model, evaluation, trained.epochs, trained.seconds)
+
+
+def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: Results, known: Known) -> None:
+    """Rank the pool of `POOLED` and the baselines, trained first where they are not."""
+    folders = {}
+    for model in POOLED:
+        _, settings, folders[model] = trained_model(model, split, seed, arguments)
+        if not (folders[model] / checkpoint.ABOUT).exists():
+            note(f"{model} seed {seed}: training for the pool")
+            train(settings, split, seed=seed, folder=folders[model], progress=told(model))
+    started = time.perf_counter()
+    pool = Pool(split, {model: checkpoint.load(folder).scorer for model, folder in folders.items()}).fit(split)
+    fitted = time.perf_counter()
+    evaluation = evaluate(pool, split.test, known)
+    seconds = {"fitting_seconds": fitted - started, "evaluation_seconds": time.perf_counter() - fitted}
+    weights = {task: dict(zip(pool.names, of_task.T.tolist(), strict=True)) for task, of_task in pool.weights.items()}
+    members = {model: checkpoint.load(folder).sha256 for model, folder in folders.items()}
+    identity = {"model": "pool", "settings": "tuned", "seed": seed, "settings_sha256": None}
+    results.add(identity, {"members": members, "weights": weights, **seconds, **result(evaluation, split)})
+    tell("pool", evaluation, 0, fitted - started)
 
 
 def run_baselines(names: list[str], split: Split, results: Results, known: Known) -> None:
@@ -187,15 +218,18 @@ def main() -> int:
     try:
         if not arguments.table:
             split = splits.make(arguments.split, read_graph(arguments.export), arguments.split_seed)
-            names = [*BASELINES, *every_model()] if arguments.models == "all" else arguments.models.split(",")
-            for name in set(names) - set(BASELINES):
+            every = [*BASELINES, *every_model(), "pool"]
+            names = every if arguments.models == "all" else arguments.models.split(",")
+            for name in set(names) - {*BASELINES, "pool"}:
                 settings_of(name, split.kind, arguments.settings)  # a wrong name is told before the first hour
             results = Results(arguments.results / f"link_prediction_{split.kind}.json", split)
             known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
             run_baselines(names, split, results, known)
             for seed in map(int, arguments.seeds.split(",")):
                 for name in names:
-                    if name not in BASELINES:
+                    if name == "pool":
+                        run_pool(split, seed, arguments, results, known)
+                    elif name not in BASELINES:
                         run_model(name, split, seed, arguments, results, known)
         for path in sorted(arguments.results.glob("link_prediction_*.json")):
             link_prediction_table.write(path, SETTINGS / "paper")

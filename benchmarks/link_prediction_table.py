@@ -26,7 +26,7 @@ GROUPS = (
     "inverse known",
     "unseen entity",
 )
-BASELINES = ("frequency", "inverse-rule")
+BASELINES = ("frequency", "inverse-rule", "neighbours")
 
 
 def write(path: Path, paper: Path) -> None:
@@ -192,7 +192,7 @@ def plot(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], kind: str
                 label="paper, raw",
                 color="#bbbbbb",
             )
-            for baseline, style in zip(BASELINES, (":", "--"), strict=True):
+            for baseline, style in zip(BASELINES, (":", "--", "-."), strict=True):
                 if baseline in runs:
                     axes.axvline(mean(runs[baseline], task, "hits@10"), linestyle=style, color="black", label=baseline)
             axes.set_yticks(list(places), models)

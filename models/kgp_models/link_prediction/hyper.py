@@ -12,7 +12,7 @@ from pykeen.triples import KGInfo
 from torch import Tensor, nn
 from torch.nn.init import xavier_normal_, zeros_
 
-from kgp_models.link_prediction.scorers import Encoded
+from kgp_models.link_prediction.neural import Encoded
 
 
 class RelationConvolution(Interaction[Tensor, Tensor, tuple[Tensor, Tensor]]):

@@ -13,7 +13,7 @@ from pykeen.models import ERModel
 from pykeen.nn.modules import Interaction
 from torch import Tensor
 
-from kgp_models.link_prediction.scorers import Bilinear
+from kgp_models.link_prediction.bilinear import Bilinear
 
 Pair = tuple[Tensor, Tensor]
 

@@ -14,7 +14,7 @@ from pykeen.nn.modules import TransHInteraction
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.link_prediction.scorers import Projected
+from kgp_models.link_prediction.translational import Projected
 
 
 class TransH(ERModel[Any, Any, Any]):

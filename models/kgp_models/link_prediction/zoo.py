@@ -11,13 +11,13 @@ import torch
 from pykeen.models import ERModel
 from pykeen.triples import KGInfo
 
-from kgp_models.link_prediction import scorers
+from kgp_models.link_prediction import bilinear, neural, translational
 from kgp_models.link_prediction.atth import AttH, AttHScorer
 from kgp_models.link_prediction.complex_n3 import ComplExN3
 from kgp_models.link_prediction.convr import ConvR, ConvRScorer
 from kgp_models.link_prediction.hyper import HypER, HypERScorer
 from kgp_models.link_prediction.murp import MurP, MurPScorer
-from kgp_models.link_prediction.scorers import ModelScorer
+from kgp_models.link_prediction.scorers import ModelScorer, Reciprocal
 from kgp_models.link_prediction.scoring import Factored
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.simple import SimplE, SimplEScorer
@@ -36,24 +36,24 @@ class Entry:
 
 
 ZOO: Final[Mapping[str, Entry]] = {
-    "transe": Entry(pykeen.models.TransE, scorers.TransE),
+    "transe": Entry(pykeen.models.TransE, translational.TransE),
     "transh": Entry(TransH, TransHScorer),
-    "transr": Entry(pykeen.models.TransR, scorers.TransR),
-    "transd": Entry(pykeen.models.TransD, scorers.TransD),
-    "rotate": Entry(pykeen.models.RotatE, scorers.RotatE),
-    "rescal": Entry(pykeen.models.RESCAL, scorers.RESCAL),
-    "distmult": Entry(pykeen.models.DistMult, scorers.DistMult),
-    "complex": Entry(pykeen.models.ComplEx, scorers.ComplEx),
-    "complex-n3": Entry(ComplExN3, scorers.ComplEx),
+    "transr": Entry(pykeen.models.TransR, translational.TransR),
+    "transd": Entry(pykeen.models.TransD, translational.TransD),
+    "rotate": Entry(pykeen.models.RotatE, translational.RotatE),
+    "rescal": Entry(pykeen.models.RESCAL, bilinear.RESCAL),
+    "distmult": Entry(pykeen.models.DistMult, bilinear.DistMult),
+    "complex": Entry(pykeen.models.ComplEx, bilinear.ComplEx),
+    "complex-n3": Entry(ComplExN3, bilinear.ComplEx),
     "simple": Entry(SimplE, SimplEScorer),
-    "tucker": Entry(pykeen.models.TuckER, scorers.TuckER),
-    "conve": Entry(pykeen.models.ConvE, scorers.ConvE),
-    "mure": Entry(pykeen.models.MuRE, scorers.MuRE),
+    "tucker": Entry(pykeen.models.TuckER, neural.TuckER),
+    "conve": Entry(pykeen.models.ConvE, neural.ConvE),
+    "mure": Entry(pykeen.models.MuRE, translational.MuRE),
     "hyper": Entry(HypER, HypERScorer),
     "convr": Entry(ConvR, ConvRScorer),
     "atth": Entry(AttH, AttHScorer),
     "murp": Entry(MurP, MurPScorer),
-    "ntn": Entry(pykeen.models.NTN, scorers.NTN),
+    "ntn": Entry(pykeen.models.NTN, neural.NTN),
 }
 
 
@@ -69,4 +69,4 @@ def build(settings: TrainingSettings, num_entities: int, num_relations: int, see
     except (TypeError, ValueError) as error:
         raise InputError(f"{settings.model} does not take these arguments: {error}", "Check them.") from None
     scorer = entry.scorer(model)
-    return model, scorers.Reciprocal(scorer) if settings.reciprocal else scorer
+    return model, Reciprocal(scorer) if settings.reciprocal else scorer

@@ -1,0 +1,164 @@
+"""`Scorer`s of the models in which a relation moves the head to the tail."""
+
+from __future__ import annotations
+
+import torch
+from pykeen.utils import clamp_norm
+from torch import Tensor
+from torch.nn import functional
+
+from kgp_models.link_prediction.scorers import ModelScorer, as_real
+from kgp_models.link_prediction.scoring import ByRelation, negative_distances, negative_norm
+
+
+class TransE(ModelScorer):
+    """−‖h + r − t‖ (Bordes et al. 2013)."""
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        head, tail = self.ends(h, t)
+        return self._norm(head + self.links[0](r) - tail)
+
+    def tails(self, h: Tensor, r: Tensor) -> Tensor:
+        """Every entity as tail, (b, E)."""
+        return self._distances(self.entities[0](h) + self.links[0](r))
+
+    def heads(self, r: Tensor, t: Tensor) -> Tensor:
+        """Every entity as head, (b, E)."""
+        return self._distances(self.entities[0](t) - self.links[0](r))
+
+    def _norm(self, x: Tensor) -> Tensor:
+        return negative_norm(x, self.interaction.p, self.interaction.power_norm)
+
+    def _distances(self, x: Tensor) -> Tensor:
+        return negative_distances(x, self.entities[0](None), self.interaction.p, self.interaction.power_norm)
+
+
+class Projected(ModelScorer):
+    """−‖P_r(h) + r − P_r(t)‖: entities are projected into each relation's own space."""
+
+    def vectors(self, entities: Tensor | None) -> Tensor:
+        """What `project` needs of entities, (n, m)."""
+        return self.entities[0](entities)
+
+    def links_of(self, relations: Tensor) -> tuple[Tensor, Tensor]:
+        """The translation (u, k) and the projection (u, …) of relations."""
+        return self.links[0](relations), self.links[1](relations)
+
+    def project(self, vectors: Tensor, projection: Tensor) -> Tensor:
+        """P_r of entities, (n, k), by one relation's projection."""
+        raise NotImplementedError
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        head, tail = torch.split(self.vectors(torch.cat([h, t])), [len(h), len(t)])
+        translations, projections = self.links_of(r)
+        difference = self.project(head, projections) - self.project(tail, projections)
+        return negative_norm(difference + translations, self.interaction.p, self.interaction.power_norm)
+
+    def tails(self, h: Tensor, r: Tensor) -> Tensor:
+        """Every entity as tail, (b, E)."""
+        return self._candidates(h, r, +1)
+
+    def heads(self, r: Tensor, t: Tensor) -> Tensor:
+        """Every entity as head, (b, E)."""
+        return self._candidates(t, r, -1)
+
+    def _candidates(self, known: Tensor, r: Tensor, sign: int) -> Tensor:
+        groups = ByRelation(r)
+        every = self.vectors(None)
+        parts = []
+        links = zip(*self.links_of(groups.relations), strict=True)
+        for ids, (translation, projection) in zip(groups.cut(known), links, strict=True):
+            points = self.project(every, projection)
+            moved = points[ids] + sign * translation
+            parts.append(negative_distances(moved, points, self.interaction.p, self.interaction.power_norm))
+        return groups.join(parts)
+
+
+class TransR(Projected):
+    """Projection by a matrix: e M_r, at most of norm 1 (Lin et al. 2015)."""
+
+    def project(self, vectors: Tensor, projection: Tensor) -> Tensor:
+        """The entities in the relation's space, (n, k)."""
+        return self._limited(vectors @ projection)
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        groups = ByRelation(torch.cat([r, r]))
+        points = groups.multiply(self.entities[0](torch.cat([h, t])), self.links[1](groups.relations))
+        head, tail = torch.split(self._limited(points), [len(h), len(t)])
+        return negative_norm(head + self.links[0](r) - tail, self.interaction.p, self.interaction.power_norm)
+
+    def _limited(self, points: Tensor) -> Tensor:
+        return _clamp(points, self.interaction.p, self.interaction.max_projection_norm)
+
+
+class TransD(Projected):
+    """Projection by two vectors: e + r_p (e_pᵀe), at most of norm 1 (Ji et al. 2015)."""
+
+    def vectors(self, entities: Tensor | None) -> Tensor:
+        """[e, e_pᵀe], (n, d + 1)."""
+        e, e_p = self.entities[0](entities), self.entities[1](entities)
+        return torch.cat([e, (e * e_p).sum(dim=1, keepdim=True)], dim=1)
+
+    def project(self, vectors: Tensor, projection: Tensor) -> Tensor:
+        """The entities in the relation's space, (n, k)."""
+        e, scale = vectors[:, :-1], vectors[:, -1:]
+        width = projection.shape[-1] - e.shape[1]
+        padded = e[:, : projection.shape[-1]] if width <= 0 else functional.pad(e, (0, width))
+        return _clamp(padded + scale * projection, 2, 1.0)
+
+
+class RotatE(ModelScorer):
+    """−‖h ∘ r − t‖ with |rᵢ| = 1 in the complex plane (Sun et al. 2019)."""
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        head, tail = self.ends(h, t)
+        return negative_norm(as_real(head * self.links[0](r) - tail), 2, False)
+
+    def tails(self, h: Tensor, r: Tensor) -> Tensor:
+        """Every entity as tail, (b, E)."""
+        return self._distances(self.entities[0](h) * self.links[0](r))
+
+    def heads(self, r: Tensor, t: Tensor) -> Tensor:
+        """Every entity as head, (b, E): ‖h ∘ r − t‖ = ‖h − r̄ ∘ t‖."""
+        return self._distances(self.entities[0](t) * self.links[0](r).conj())
+
+    def _distances(self, x: Tensor) -> Tensor:
+        return negative_distances(as_real(x), as_real(self.entities[0](None)), 2, False)
+
+
+class MuRE(ModelScorer):
+    """−‖R h + r − t‖² + b_h + b_t with diagonal R (Balažević et al. 2019)."""
+
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        head, tail = self.ends(h, t)
+        norm = negative_norm(
+            head * self.links[1](r) + self.links[0](r) - tail, self.interaction.p, self.interaction.power_norm
+        )
+        return norm + self.entities[1](h) + self.entities[2](t)
+
+    def tails(self, h: Tensor, r: Tensor) -> Tensor:
+        """Every entity as tail, (b, E)."""
+        point = self.entities[0](h) * self.links[1](r) + self.links[0](r)
+        distances = negative_distances(point, self.entities[0](None), self.interaction.p, self.interaction.power_norm)
+        return distances + self.entities[1](h).unsqueeze(1) + self.entities[2](None)
+
+    def heads(self, r: Tensor, t: Tensor) -> Tensor:
+        """Every entity as head, (b, E)."""
+        groups = ByRelation(r)
+        every = self.entities[0](None)
+        parts = []
+        links = zip(self.links[0](groups.relations), self.links[1](groups.relations), strict=True)
+        for ids, (translation, diagonal) in zip(groups.cut(t), links, strict=True):
+            moved = every * diagonal + translation
+            parts.append(negative_distances(every[ids], moved, self.interaction.p, self.interaction.power_norm))
+        return groups.join(parts) + self.entities[1](None) + self.entities[2](t).unsqueeze(1)
+
+
+def _clamp(x: Tensor, p: float, maximum: float) -> Tensor:
+    clamped: Tensor = clamp_norm(x, p=p, dim=-1, maxnorm=maximum)  # type: ignore[arg-type]
+    return clamped
