@@ -176,7 +176,7 @@ def test_transh_projects_on_a_plane_with_a_unit_normal() -> None:
 def test_each_row_is_multiplied_with_its_relations_matrix(relations: list[int]) -> None:
     r, rows, matrices = torch.tensor(relations), torch.randn(len(relations), 3), torch.randn(5, 3, 2)
     groups = ByRelation(r)
-    product = groups.multiply(rows, matrices[groups.relations])
+    product = groups.back(groups.multiply(rows[groups.rows], matrices[groups.relations]))
     assert_close(product, torch.stack([row @ matrices[i] for row, i in zip(rows, relations, strict=True)]))
 
 

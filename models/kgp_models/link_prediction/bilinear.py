@@ -88,15 +88,22 @@ class ComplEx(Bilinear):
 class RESCAL(Bilinear):
     """hᵀ R t with a full matrix R (Nickel et al. 2011)."""
 
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        groups = ByRelation(r)
+        head, tail = self.ends(h[groups.rows], t[groups.rows])
+        return groups.back((groups.multiply(head, self.links[0](groups.relations)) * tail).sum(dim=1))
+
     def tail_query(self, h: Tensor, r: Tensor) -> Tensor:
         """Rᵀh, (b, d)."""
         groups = ByRelation(r)
-        return groups.multiply(self.entities[0](h), self.links[0](groups.relations))
+        return groups.back(groups.multiply(self.entities[0](h[groups.rows]), self.links[0](groups.relations)))
 
     def head_query(self, r: Tensor, t: Tensor) -> Tensor:
         """R t, (b, d)."""
         groups = ByRelation(r)
-        return groups.multiply(self.entities[0](t), self.links[0](groups.relations).transpose(1, 2))
+        matrices = self.links[0](groups.relations).transpose(1, 2)
+        return groups.back(groups.multiply(self.entities[0](t[groups.rows]), matrices))
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R): the outer products h tᵀ times the matrices, some rows at a time."""

@@ -64,7 +64,7 @@ class TuckER(Encoded):
         matrices = tucker.relation_dropout(matrices)
         x = self.entities[0](h)
         x = tucker.head_dropout(x if tucker.head_batch_norm is None else tucker.head_batch_norm(x))
-        x = groups.multiply(x, matrices)
+        x = groups.back(groups.multiply(x[groups.rows], matrices))
         normal = tucker.head_relation_batch_norm
         dropped: Tensor = tucker.head_relation_dropout(x if normal is None else normal(x))
         return dropped

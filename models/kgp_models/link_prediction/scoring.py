@@ -7,7 +7,8 @@ and pairwise distances, without that intermediate; its scores are the model's ow
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Protocol
+from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -44,47 +45,66 @@ class Factored(Scorer, Protocol):
         ...
 
 
-FEW: Final = 16  # rows from which on a relation's matrix is worth a product of its own
-
-
 class ByRelation:
     """A batch (b,) of relations, sorted so that each relation's rows are together and its matrix is used once, not b
-    times. Rows are gathered before they are cut, since the gradient of a cut is a join, but that of a gather is dense.
-    `relations` are those of the batch, the rare ones first.
+    times. `relations` are those of the batch, (u,), the rare ones first.
+
+    For products, the rows are laid out in places, `rows` (p,): relations with up to 1, 2, 4, 8, … rows have that many
+    places each, and what is missing is filled with other rows. So at most half is in vain, and one batched product
+    does all relations of one width: log₂ b of them, not one a relation nor one a row.
     """
 
     def __init__(self, r: Tensor) -> None:
-        relations, place, counts = torch.unique(r, return_inverse=True, return_counts=True)
-        by_count = torch.argsort(counts >= FEW, stable=True)
-        rank = torch.empty_like(by_count)
-        rank[by_count] = torch.arange(len(by_count), device=r.device)
+        relations, rank, counts = torch.unique(r, return_inverse=True, return_counts=True)
+        self._counts, by_count = torch.sort(counts, stable=True)
         self.relations = relations[by_count]
-        self._order = torch.argsort(rank[place], stable=True)
-        self._counts: list[int] = counts[by_count].tolist()
-        self._rare = sum(count < FEW for count in self._counts)  # so many relations
+        self._order = torch.argsort(torch.argsort(by_count)[rank], stable=True)
 
-    def multiply(self, rows: Tensor, matrices: Tensor) -> Tensor:
-        """Each row (b, d) times the matrix of its relation, of (u, d, k): (b, k).
+    @cached_property
+    def rows(self) -> Tensor:
+        """The row of the batch in each place, (p,)."""
+        widths, places = self._layout
+        rows = self._order.new_zeros(int(widths.sum()))
+        rows[places] = self._order
+        return rows
 
-        Rare relations go together, with a copy of the matrix a row; the others one by one.
-        """
-        few = sum(self._counts[: self._rare])
-        first, *rest = torch.split(rows[self._order], [few, *self._counts[self._rare :]])
-        sizes = torch.tensor(self._counts[: self._rare], dtype=torch.int64, device=rows.device)
-        copies = matrices[torch.repeat_interleave(torch.arange(self._rare, device=rows.device), sizes)]
-        parts = [torch.bmm(first.unsqueeze(1), copies).squeeze(1)]
-        parts += [part @ matrix for part, matrix in zip(rest, matrices[self._rare :].unbind(0), strict=True)]
-        return self.join(parts)
+    def multiply(self, vectors: Tensor, matrices: Tensor) -> Tensor:
+        """Vectors in places, (p, …, d), times the matrices of their relations, (u, d, k): (p, …, k)."""
+        sizes, groups = (x.tolist() for x in torch.unique_consecutive(self._layout[0], return_counts=True))
+        parts = torch.split(vectors, [size * group for size, group in zip(sizes, groups, strict=True)])
+        products = [
+            torch.bmm(part.reshape(len(some), -1, part.shape[-1]), some).view(*part.shape[:-1], -1)
+            for part, some in zip(parts, torch.split(matrices, groups), strict=True)
+        ]
+        return torch.cat(products)
+
+    @cached_property
+    def places(self) -> Tensor:
+        """The place of each row of the batch, (b,)."""
+        places = torch.empty_like(self._order)
+        places[self._order] = self._layout[1]
+        return places
+
+    def back(self, values: Tensor) -> Tensor:
+        """What is in places, (p, …), in the batch's order, (b, …)."""
+        return values[self.places]
 
     def cut(self, rows: Tensor) -> tuple[Tensor, ...]:
         """The rows (b, …) of each relation."""
-        return torch.split(rows[self._order], self._counts)
+        return torch.split(rows[self._order], self._counts.tolist())
 
     def join(self, parts: Iterable[Tensor]) -> Tensor:
         """Undo `cut`: (b, …) in the batch's order."""
-        back = torch.empty_like(self._order)
-        back[self._order] = torch.arange(len(back), device=back.device)
-        return torch.cat(list(parts))[back]
+        return torch.cat(list(parts))[torch.argsort(self._order)]
+
+    @cached_property
+    def _layout(self) -> tuple[Tensor, Tensor]:
+        """How many places each relation has, (u,), rising; and the place of each sorted row, (b,)."""
+        counts = self._counts
+        widths = 2 ** torch.ceil(torch.log2(counts.double())).long()
+        starts, first = torch.cumsum(widths, 0) - widths, torch.cumsum(counts, 0) - counts
+        rows = torch.arange(len(self._order), device=counts.device)
+        return widths, rows + torch.repeat_interleave(starts - first, counts)
 
 
 def negative_norm(x: Tensor, p: float, power: bool) -> Tensor:

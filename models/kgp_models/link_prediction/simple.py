@@ -67,6 +67,12 @@ class SimplEScorer(Bilinear):
         """[e₁, e₂], (n, 2d)."""
         return torch.cat([self.entities[0](entities), self.entities[1](entities)], dim=1)
 
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        (head, tail), (head_2, tail_2) = self.ends(h, t), self.ends(h, t, 1)
+        products = head * self.links[0](r) * tail_2 + tail * self.links[1](r) * head_2
+        return products.sum(dim=1) / 2
+
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R), by two products."""
         every = torch.arange(self.num_relations, device=h.device)

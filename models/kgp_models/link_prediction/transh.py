@@ -42,6 +42,12 @@ class TransHScorer(Projected):
         """The translations and the normals, (u, d) each."""
         return self.links[1](relations), self.links[0](relations)
 
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,): h_⊥ − t_⊥ = (h − t)_⊥, since the projection is linear."""
+        head, tail = self.ends(h, t)
+        translations, normals = self.links_of(r)
+        return self.norm(self.project(head - tail, normals) + translations)
+
     def project(self, vectors: Tensor, projection: Tensor) -> Tensor:
         """The entities on the hyperplane, (n, d)."""
         return vectors - (vectors * projection).sum(dim=-1, keepdim=True) * projection

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from pykeen.utils import clamp_norm
 from torch import Tensor
 from torch.nn import functional
 
@@ -53,8 +52,11 @@ class Projected(ModelScorer):
         """The score of each triple, (b,)."""
         head, tail = torch.split(self.vectors(torch.cat([h, t])), [len(h), len(t)])
         translations, projections = self.links_of(r)
-        difference = self.project(head, projections) - self.project(tail, projections)
-        return negative_norm(difference + translations, self.interaction.p, self.interaction.power_norm)
+        return self.norm(self.project(head, projections) - self.project(tail, projections) + translations)
+
+    def norm(self, x: Tensor) -> Tensor:
+        """−‖x‖, (n,), as the model has it."""
+        return negative_norm(x, self.interaction.p, self.interaction.power_norm)
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Every entity as tail, (b, E)."""
@@ -85,10 +87,12 @@ class TransR(Projected):
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
-        groups = ByRelation(torch.cat([r, r]))
-        points = groups.multiply(self.entities[0](torch.cat([h, t])), self.links[1](groups.relations))
-        head, tail = torch.split(self._limited(points), [len(h), len(t)])
-        return negative_norm(head + self.links[0](r) - tail, self.interaction.p, self.interaction.power_norm)
+        pairs = torch.cat([r, r]) * self.num_entities + torch.cat([h, t])
+        pairs, place = torch.unique(pairs, return_inverse=True)  # many triples share an end and the relation
+        groups, entities = ByRelation(pairs // self.num_entities), pairs % self.num_entities
+        points = groups.multiply(self.entities[0](entities[groups.rows]), self.links[1](groups.relations))
+        head, tail = torch.split(functional.embedding(groups.places[place], self._limited(points)), [len(h), len(t)])
+        return self.norm(head + self.links[0](r) - tail)
 
     def _limited(self, points: Tensor) -> Tensor:
         return _clamp(points, self.interaction.p, self.interaction.max_projection_norm)
@@ -97,6 +101,14 @@ class TransR(Projected):
 class TransD(Projected):
     """Projection by two vectors: e + r_p (e_pᵀe), at most of norm 1 (Ji et al. 2015)."""
 
+    def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+        """The score of each triple, (b,)."""
+        (head, tail), (head_p, tail_p) = self.ends(h, t), self.ends(h, t, 1)
+        translations, projections = self.links_of(r)
+        head = self._moved(head, (head * head_p).sum(dim=1, keepdim=True), projections)
+        tail = self._moved(tail, (tail * tail_p).sum(dim=1, keepdim=True), projections)
+        return self.norm(head + translations - tail)
+
     def vectors(self, entities: Tensor | None) -> Tensor:
         """[e, e_pᵀe], (n, d + 1)."""
         e, e_p = self.entities[0](entities), self.entities[1](entities)
@@ -104,10 +116,15 @@ class TransD(Projected):
 
     def project(self, vectors: Tensor, projection: Tensor) -> Tensor:
         """The entities in the relation's space, (n, k)."""
-        e, scale = vectors[:, :-1], vectors[:, -1:]
+        return self._moved(vectors[:, :-1], vectors[:, -1:], projection)
+
+    @staticmethod
+    def _moved(e: Tensor, scale: Tensor, projection: Tensor) -> Tensor:
+        """The sum e + scale r_p, (n, k); e is cut to k or filled up with zeros."""
         width = projection.shape[-1] - e.shape[1]
-        padded = e[:, : projection.shape[-1]] if width <= 0 else functional.pad(e, (0, width))
-        return _clamp(padded + scale * projection, 2, 1.0)
+        if width:
+            e = e[:, : projection.shape[-1]] if width < 0 else functional.pad(e, (0, width))
+        return _clamp(e + scale * projection, 2, 1.0)
 
 
 class RotatE(ModelScorer):
@@ -160,5 +177,7 @@ class MuRE(ModelScorer):
 
 
 def _clamp(x: Tensor, p: float, maximum: float) -> Tensor:
-    clamped: Tensor = clamp_norm(x, p=p, dim=-1, maxnorm=maximum)  # type: ignore[arg-type]
-    return clamped
+    """The vectors, (n, d), those that are longer than `maximum` shortened to it."""
+    norms = torch.linalg.vector_norm(x, ord=p, dim=-1, keepdim=True)
+    shortened: Tensor = x * (maximum / norms.clamp_min(maximum))
+    return shortened
