@@ -41,7 +41,7 @@ from kgplatform.graph import Graph
 
 HERE = Path(__file__).parent
 SETTINGS = HERE / "settings" / "link_prediction"
-POOLED = ("complex-n3",)  # with the baselines
+POOLED = ("complex-n3", "conve")  # with the baselines
 
 
 def settings_of(model: str, split: str, kind: str | None) -> tuple[str, TrainingSettings]:

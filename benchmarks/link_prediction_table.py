@@ -35,7 +35,7 @@ def write(path: Path, paper: Path) -> None:
     runs = by_model(document["runs"])
     rows = {file.stem: TrainingSettings.read(file).paper for file in sorted(paper.glob("*.yaml"))}
     text = "\n\n".join(
-        [head(document), *(task_table(runs, rows, task) for task in TASKS), *breakdowns(runs), costs(runs)]
+        [head(document), summary(runs, rows), *(task_table(runs, rows, task) for task in TASKS), *breakdowns(runs), costs(runs)]
     )
     path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     plot(runs, rows, document["split"]["kind"], path.with_suffix(".svg"))
@@ -93,6 +93,23 @@ def head(document: dict[str, Any]) -> str:
         f"in percent; mean ± standard deviation where there are several seeds. Measured on {', '.join(devices)}, "
         f"{machine['cores']} cores, commits {', '.join(sorted({context['commit'][:8] for context in contexts}))}."
     )
+
+
+def summary(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any]) -> str:
+    """Hits@10 of every model on the three tasks, with the paper's beside it, and on the cross-modality part."""
+    header = ["Model", *TASKS, *(f"paper {task}" for task in TASKS), *(f"cross {task}" for task in TASKS)]
+    rows = []
+    for name, found in runs.items():
+        row = paper.get(found[0]["model"], {})
+        rows.append(
+            [
+                name,
+                *(shown(values(found, task, "hits@10"), "hits@10") for task in TASKS),
+                *(f"{row[task][3]:.2f}" if row else "–" for task in TASKS),
+                *(shown(values(found, task, "hits@10", "cross"), "hits@10") for task in TASKS),
+            ]
+        )
+    return f"## Hits@10\n\n{table(header, rows)}"
 
 
 def task_table(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], task: str) -> str:

@@ -21,7 +21,7 @@ from kgp_models.link_prediction.scoring import Scorer
 from kgplatform.errors import UsageError
 from kgplatform.export.splits import Split
 
-QUESTIONS: Final = 2_000  # validation questions a task that the weights are fitted to, at most
+QUESTIONS: Final = 5_000  # validation questions a task that the weights are fitted to, at most
 STEPS: Final = 60
 FLOOR: Final = 1e-6  # what a count of 0 is taken for
 BATCH: Final = 256
