@@ -35,7 +35,13 @@ def write(path: Path, paper: Path) -> None:
     runs = by_model(document["runs"])
     rows = {file.stem: TrainingSettings.read(file).paper for file in sorted(paper.glob("*.yaml"))}
     text = "\n\n".join(
-        [head(document), summary(runs, rows), *(task_table(runs, rows, task) for task in TASKS), *breakdowns(runs), costs(runs)]
+        [
+            head(document),
+            summary(runs, rows),
+            *(task_table(runs, rows, task) for task in TASKS),
+            *breakdowns(runs),
+            costs(runs),
+        ]
     )
     path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     plot(runs, rows, document["split"]["kind"], path.with_suffix(".svg"))
