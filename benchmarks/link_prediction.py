@@ -24,7 +24,7 @@ import link_prediction_table
 import record
 import torch
 
-from kgp_models.link_prediction import checkpoint
+from kgp_models.link_prediction import checkpoint, pool_checkpoint
 from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.breakdown import groups
 from kgp_models.link_prediction.evaluate import Evaluation, Known, evaluate
@@ -157,6 +157,7 @@ def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: Re
     started = time.perf_counter()
     pool = Pool(split, {model: checkpoint.load(folder).scorer for model, folder in folders.items()}).fit(split)
     fitted = time.perf_counter()
+    pool_checkpoint.save(arguments.build / split.kind / "tuned" / f"pool-{seed}", pool, split, folders)
     evaluation = evaluate(pool, split.test, known)
     seconds = {"fitting_seconds": fitted - started, "evaluation_seconds": time.perf_counter() - fitted}
     weights = {task: dict(zip(pool.names, of_task.T.tolist(), strict=True)) for task, of_task in pool.weights.items()}

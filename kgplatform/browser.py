@@ -71,7 +71,7 @@ def for_browser(query: Query) -> str:
 
 
 def grass() -> str:
-    """The graph style: stances in green, red and amber, a colour and a caption for each label."""
+    """The graph style: stances in green, red and amber, predictions in blue, a colour and a caption for each label."""
     rules: dict[str, dict[str, str]] = {
         "node": {**_colours("#A5ABB6"), "diameter": "50px", "font-size": "10px", "caption": "{name}"},
         "relationship": {
@@ -88,6 +88,8 @@ def grass() -> str:
         rules[f"node.{label}"] = {**_colours(colour), "diameter": diameter, "caption": f"{{{caption}}}"}
     for stance, colour in _STANCE_COLOURS.items():
         rules[f"relationship.{stance}"] = {**_colours(colour), "shaft-width": "3px", "caption": "<type>"}
+    # a guess is named by what it guesses, and thinner than a fact
+    rules["relationship.PREDICTED"] = {**_colours("#1B9AAA"), "shaft-width": "2px", "caption": "{relation}"}
     return json.dumps(rules, indent=2) + "\n"
 
 

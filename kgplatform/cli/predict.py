@@ -19,7 +19,7 @@ def predict() -> None:
 
 @app.command()
 def links(
-    model: Annotated[Path, typer.Option(help="The folder of a trained model (`kgp train links`).")],
+    model: Annotated[Path, typer.Option(help="The folder of a trained model (`kgp train links`) or a pool.")],
     relation: Annotated[str, typer.Option(help="The relation to predict, such as POSITIVE or finding_site_of.")],
     top: Annotated[int, typer.Option(min=1, help="How many predictions.")] = 20,
     head: Annotated[str | None, typer.Option(metavar="ID", help="Only for this head (an image's id or a CUI).")] = None,
@@ -37,10 +37,10 @@ def links(
     from kgplatform.graph import Graph
 
     with needed():
-        from kgp_models.link_prediction import checkpoint
+        from kgp_models.link_prediction import pool_checkpoint
         from kgp_models.link_prediction.predict import predict_links
 
-    trained = checkpoint.load(model)
+    trained = pool_checkpoint.load_any(model)
     with Graph.open() as graph:
         triples = read_triples(graph, Selection())
         found = predict_links(
@@ -49,7 +49,7 @@ def links(
         parameters = {"relation": relation, "top": top, "head": head, "tail": tail}
         report = None
         if write and found:
-            name = trained.settings.model
+            name = trained.name
             report = predictions.write(
                 graph, found, model=name, checkpoint_sha256=trained.sha256, parameters=parameters, told=note
             )

@@ -153,6 +153,7 @@ def test_favourites_stand_alone_and_the_style_colours_the_stances(tmp_path: Path
     assert for_browser(queries.get("explore/figure3")).startswith("// Figure 3\n")
     assert not any("$" in for_browser(queries.get(name)) for name in queries.names("explore"))
     style = json.loads(grass())
+    assert style["relationship.PREDICTED"]["caption"] == "{relation}"
     assert len({style[f"relationship.{stance}"]["color"] for stance in ("POSITIVE", "NEGATIVE", "UNCERTAIN")}) == 3
     first = write_setup(tmp_path).favourites.read_bytes()
     assert write_setup(tmp_path).favourites.read_bytes() == first

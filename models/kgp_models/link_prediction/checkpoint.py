@@ -43,6 +43,11 @@ class Checkpoint:
     about: Mapping[str, Any]
 
     @property
+    def name(self) -> str:
+        """What predictions name as their model."""
+        return self.settings.model
+
+    @property
     def sha256(self) -> str:
         """The hash of the weights."""
         return str(self.about["weights"])
@@ -56,12 +61,12 @@ def save(folder: Path, settings: TrainingSettings, model: zoo.Model, graph: Trip
     _save_tensors(folder / WEIGHTS, copy_weights(model))
     weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     document = {**about, "settings": settings.as_dict(), "weights": weights, "names": names.sha256}
-    _save_json(folder / ABOUT, document)
+    save_json(folder / ABOUT, document)
 
 
 def load(folder: Path) -> Checkpoint:
     """Read what `save` wrote; raises `InputError` for a damaged checkpoint, or id maps that are not its own."""
-    about = _read_json(folder / ABOUT)
+    about = read_json(folder / ABOUT)
     graph = Triples.read(folder)
     if not isinstance(about.get("settings"), dict) or "weights" not in about or "names" not in about:
         raise InputError("is not a checkpoint of this program", _AGAIN, path=folder / ABOUT)
@@ -161,13 +166,15 @@ def _metadata(path: Path) -> dict[str, Any]:
     return dict(about)
 
 
-def _save_json(path: Path, document: Mapping[str, Any]) -> None:
+def save_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document, at once or not at all."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a document; raises `InputError`."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

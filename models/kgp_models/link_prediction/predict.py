@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kgp_models.link_prediction.checkpoint import Checkpoint
+from kgp_models.link_prediction.pool_checkpoint import PoolCheckpoint
 from kgplatform.errors import InputError, NotFoundError, UsageError
 from kgplatform.export.triples import Ids, Triples
 from kgplatform.predictions import Prediction
@@ -21,7 +22,7 @@ Progress = Callable[[int, int | None], None]
 
 @torch.inference_mode()
 def predict_links(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | PoolCheckpoint,
     graph: Triples,
     relation: str,
     top: int,
@@ -64,7 +65,7 @@ def predict_links(
 class _Search:
     """What is known about the relation, in the model's own ids."""
 
-    def __init__(self, checkpoint: Checkpoint, graph: Triples, relation: str) -> None:
+    def __init__(self, checkpoint: Checkpoint | PoolCheckpoint, graph: Triples, relation: str) -> None:
         names = checkpoint.graph
         if relation not in names.relations:
             raise NotFoundError(f"the model knows no relation {relation}", "It was trained without it.")
