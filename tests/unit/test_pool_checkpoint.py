@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kgplatform.errors import InputError
+from kgplatform.errors import InputError, UsageError
 from kgplatform.export import splits
 from kgplatform.export.splits import Split
 from kgplatform.export.triples import Node, Triples
@@ -76,16 +76,51 @@ def test_one_folder_or_the_other(made: tuple[Path, Pool, Split]) -> None:
     assert isinstance(pool_checkpoint.load_any(folder / "members" / "distmult"), checkpoint.Checkpoint)
 
 
-@pytest.mark.parametrize("kept", [0, 0.3, 0.9])
-@pytest.mark.parametrize(
-    "name",
-    ["pool.json", "train/triples.parquet", "train/entities.tsv", "members/distmult/model.safetensors"],
-)
-def test_a_damaged_file_is_an_input_error(copy: Path, name: str, kept: float) -> None:
+NAMES = ("entities.tsv", "relations.tsv", "triples.parquet")
+OF_MEMBER = (*NAMES, "checkpoint.json", "model.safetensors")
+FILES = ["pool.json", *(f"train/{name}" for name in NAMES), *(f"members/distmult/{name}" for name in OF_MEMBER)]
+
+
+def test_these_are_all_files(made: tuple[Path, Pool, Split]) -> None:
+    folder = made[0]
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == sorted(FILES)
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "changed"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_an_input_error(copy: Path, name: str, damage: str) -> None:
     file = copy / name
     content = file.read_bytes()
-    file.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(InputError):
+    middle = len(content) // 2
+    changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    file.write_bytes({"gone": b"", "empty": b"", "cut": content[:-9], "changed": changed}[damage])
+    if damage == "gone":
+        file.unlink()
+    with pytest.raises(InputError) as error:
+        pool_checkpoint.load(copy)
+    assert error.value.path == file
+    assert "\n" not in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("members/distmult/checkpoint.json", '"embedding_dim": 8', '"embedding_dim": 8, "random_seed": 1'),
+        ("train/entities.tsv", "I3\tImage", "I3\tConcept"),  # labels and triples are the same
+    ],
+)
+def test_what_no_other_hash_covers_is_covered(copy: Path, name: str, old: str, new: str) -> None:
+    content = (copy / name).read_text()
+    assert old in content
+    (copy / name).write_text(content.replace(old, new))
+    with pytest.raises(InputError, match=r"missing, damaged or another"):
+        pool_checkpoint.load(copy)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"weights": {}, "files": {}}', '{"files": {}, "sha256": "0"}'])
+def test_a_foreign_document_is_an_input_error(copy: Path, content: str) -> None:
+    (copy / "pool.json").write_text(content)
+    with pytest.raises(InputError, match=r"pool\.json: (is not|does not)"):
         pool_checkpoint.load(copy)
 
 
@@ -108,5 +143,46 @@ def test_a_part_of_another_pool_is_an_input_error(copy: Path, tmp_path: Path, pa
 
 def test_a_pool_that_was_not_written_to_the_end_is_none(copy: Path) -> None:
     (copy / "pool.json").unlink()
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"pool\.json: is missing"):
         pool_checkpoint.load_any(copy)
+
+
+@pytest.fixture(scope="module")
+def two(made: tuple[Path, Pool, Split], tmp_path_factory: pytest.TempPathFactory) -> tuple[Pool, dict[str, Path]]:
+    """A pool of two models on the same split, and their checkpoints."""
+    folder, split = tmp_path_factory.mktemp("two"), made[2]
+    settings = [
+        TrainingSettings.of({"model": m, "arguments": {"embedding_dim": 8}, "epochs": 5})
+        for m in ("transe", "distmult")
+    ]
+    trained = {one.model: train(one, split, folder=folder / one.model).scorer for one in settings}
+    return Pool(split, trained).fit(split), {name: folder / name for name in trained}
+
+
+def test_each_member_keeps_its_weight(
+    made: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], tmp_path: Path
+) -> None:
+    (pool, members), split = two, made[2]
+    pool_checkpoint.save(tmp_path, pool, split, dict(reversed(members.items())))
+    loaded = pool_checkpoint.load(tmp_path)
+    assert loaded.scorer.names == pool.names
+    h, r, _ = torch.from_numpy(np.ascontiguousarray(split.test.T))
+    with torch.no_grad():
+        assert torch.equal(loaded.scorer.tails(h, r), pool.tails(h, r))
+    pool_checkpoint.save(tmp_path, loaded.scorer, split, {name: tmp_path / "members" / name for name in members})
+    assert pool_checkpoint.load(tmp_path).sha256 == loaded.sha256  # saved in its own place, it is the same
+
+
+def test_members_that_are_not_the_pools_are_refused_and_nothing_is_lost(
+    made: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], copy: Path, tmp_path: Path
+) -> None:
+    (pool, members), split = two, made[2]
+    before = pool_checkpoint.load(copy).sha256
+    with pytest.raises(UsageError, match="transe, distmult"):
+        pool_checkpoint.save(copy, pool, split, {"transe": members["transe"]})
+    make(tmp_path / "other", 1, "D")
+    with pytest.raises(InputError, match="another graph"):
+        pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "other/members/distmult"})
+    with pytest.raises(InputError, match="missing or damaged"):
+        pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "none"})
+    assert pool_checkpoint.load(copy).sha256 == before
