@@ -5,9 +5,10 @@
     python benchmarks/link_prediction.py --table                       # only write tables and plots again
 
 The graph is read from the running Neo4j, or from `--export DIR`. On the `paper` split the 17 models have the paper's
-settings (`benchmarks/settings/link_prediction/paper`), elsewhere the tuned ones; models that the paper lacks have the
-tuned ones always. A finished run is in `benchmarks/results/link_prediction_SPLIT.json` and is not done again; an
-interrupted one goes on from its checkpoint in `build/link_prediction`.
+settings (`benchmarks/settings/link_prediction/paper`), elsewhere those that `link_prediction_tuning.py` found
+(`tuned/leakage-free`); models that the paper lacks have tuned ones always. A finished run is in
+`benchmarks/results/link_prediction_SPLIT.json` and is not done again; an interrupted one goes on from its checkpoint
+in `build/link_prediction`.
 """
 
 from __future__ import annotations
@@ -41,14 +42,16 @@ from kgplatform.graph import Graph
 
 HERE = Path(__file__).parent
 SETTINGS = HERE / "settings" / "link_prediction"
+BUILD = HERE.parent / "build" / "link_prediction"
 POOLED = ("complex-n3", "conve")  # with the baselines
 
 
 def settings_of(model: str, split: str, kind: str | None) -> tuple[str, TrainingSettings]:
     """The settings of a model for a split: the paper's or the tuned ones, and which they are."""
-    kinds = [kind] if kind else ["paper", "tuned"] if split == "paper" else ["tuned", "paper"]
-    for name in kinds:
-        path = SETTINGS / name / f"{model}.yaml"
+    tuned_on = split if (SETTINGS / "tuned" / split).exists() else "leakage-free"
+    folders = {"paper": SETTINGS / "paper", "tuned": SETTINGS / "tuned" / tuned_on}
+    for name in [kind] if kind else sorted(folders, reverse=split != "paper"):
+        path = folders[name] / f"{model}.yaml"
         if path.exists():
             return name, TrainingSettings.read(path)
     raise UsageError(
@@ -58,7 +61,7 @@ def settings_of(model: str, split: str, kind: str | None) -> tuple[str, Training
 
 def every_model() -> list[str]:
     """All trained models that have settings."""
-    return sorted({path.stem for path in SETTINGS.glob("*/*.yaml")})
+    return sorted({path.stem for kind in ("paper", "tuned/*") for path in SETTINGS.glob(f"{kind}/*.yaml")})
 
 
 def result(evaluation: Evaluation, split: Split) -> dict[str, Any]:
@@ -116,9 +119,14 @@ def trained_model(
     kind, settings = settings_of(model, split.kind, arguments.settings)
     document = settings.as_dict() | ({"epochs": arguments.epochs} if arguments.epochs else {})
     settings = TrainingSettings.of(document)
-    hashed = hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
-    identity = {"model": model, "settings": kind, "seed": seed, "settings_sha256": hashed}
-    return identity, settings, arguments.build / split.kind / kind / f"{model}-{seed}-{hashed}"
+    sha256 = hashed(settings)
+    identity = {"model": model, "settings": kind, "seed": seed, "settings_sha256": sha256}
+    return identity, settings, arguments.build / split.kind / kind / f"{model}-{seed}-{sha256}"
+
+
+def hashed(settings: TrainingSettings) -> str:
+    """What tells settings apart, in 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def run_model(
@@ -213,7 +221,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
     parser.add_argument("--export", type=Path, help="an export (`kgp export`), instead of the graph in Neo4j")
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
-    parser.add_argument("--build", type=Path, default=HERE.parent / "build" / "link_prediction", help="for checkpoints")
+    parser.add_argument("--build", type=Path, default=BUILD, help="for checkpoints")
     parser.add_argument("--table", action="store_true", help="train nothing, write tables and plots again")
     arguments = parser.parse_args()
     try:

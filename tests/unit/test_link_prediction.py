@@ -429,9 +429,9 @@ def test_another_training_in_the_folder_is_refused(split: Split, tmp_path: Path)
 
     with pytest.raises(KeyboardInterrupt):
         train(TrainingSettings.of(QUICK), split, folder=tmp_path, progress=interrupt)
-    with pytest.raises(InputError, match="unfinished training with another setting"):
+    with pytest.raises(InputError, match="a training with another setting"):
         train(TrainingSettings.of({**QUICK, "learning_rate": 0.1}), split, folder=tmp_path)
-    with pytest.raises(InputError, match="unfinished training with another seed"):
+    with pytest.raises(InputError, match="a training with another seed"):
         train(TrainingSettings.of(QUICK), split, seed=43, folder=tmp_path)
 
 

@@ -116,6 +116,11 @@ def load_progress(
     return _under(state, "best."), about
 
 
+def exists(folder: Path) -> bool:
+    """Whether a finished model is here."""
+    return (folder / ABOUT).exists()
+
+
 def has_progress(folder: Path) -> bool:
     """Whether a training was left unfinished here."""
     return (folder / TRAINING).exists()

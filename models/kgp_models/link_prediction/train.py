@@ -55,8 +55,8 @@ def train(
     """Train a model on the split's training part.
 
     With `folder`, the training goes on from what an interrupted one left there, and ends as if it had not been
-    interrupted; at the end the checkpoint is there. Raises `InputError` when `folder` holds another training, and
-    `KgpError` when the model diverges.
+    interrupted; at the end the checkpoint is there. If this very training was finished there, nothing is done again.
+    Raises `InputError` when `folder` holds another training, and `KgpError` when the model diverges.
     """
     run = _Training(settings, split, seed, folder, device)
     writer = _tensorboard(tensorboard)
@@ -93,6 +93,8 @@ class _Training:
         self._started = time.perf_counter()
         if folder is not None and checkpoint.has_progress(folder):
             self._resume(folder)
+        elif folder is not None and checkpoint.exists(folder):
+            self._take(folder)
 
     @property
     def over(self) -> bool:
@@ -153,10 +155,18 @@ class _Training:
 
     def _resume(self, folder: Path) -> None:
         self.best, about = checkpoint.load_progress(folder, self.model, self.optimizer)
+        self._go_on_from(about, folder)
+
+    def _take(self, folder: Path) -> None:
+        finished = checkpoint.load(folder)
+        self._go_on_from(finished.about, folder)
+        self.best = checkpoint.copy_weights(finished.model)
+
+    def _go_on_from(self, about: Mapping[str, Any], folder: Path) -> None:
         mine = self._about()
         for what in ("settings", "graph", "split", "seed"):
-            if about[what] != _as_json(mine[what]):
-                told = f"holds an unfinished training with another {what.rstrip('s')}"
+            if about.get(what) != _as_json(mine[what]):
+                told = f"holds a training with another {what.rstrip('s')}"
                 raise InputError(told, "Give another folder, or delete it.", path=folder)
         self.done, self.best_epoch = about["epochs"], about["best_epoch"]
         self.best_mrr, self.seconds, self.history = about["best_mrr"], about["seconds"], about["history"]

@@ -1,0 +1,198 @@
+"""Tries settings of the link-prediction models and keeps, of each, those that rank the validation part best.
+
+    python benchmarks/link_prediction_tuning.py [--models transe,…] [--export DIR]
+
+What is tried is in `settings/link_prediction/trials/SPLIT.yaml`. The measure is the filtered MRR of heads, relations
+and tails, one mean over the three; the test part is not looked at. A model's best settings are written to
+`settings/link_prediction/tuned/SPLIT/MODEL.yaml`, all trials to `results/link_prediction_tuning_SPLIT.{json,md}`.
+Trials are kept in `build/link_prediction`, where `link_prediction.py` finds the trained models again; one that was
+done is not done again, and one that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import link_prediction
+import numpy as np
+import record
+import yaml
+from link_prediction_table import TASKS, table
+
+from kgp_models.link_prediction.checkpoint import read_json, save_json
+from kgp_models.link_prediction.evaluate import Known, evaluate
+from kgp_models.link_prediction.settings import TrainingSettings
+from kgp_models.link_prediction.train import train
+from kgplatform.cli.output import note
+from kgplatform.errors import InputError, KgpError, UsageError
+from kgplatform.export import splits
+from kgplatform.export.splits import Split
+
+TRIAL = "trial.json"
+SEED = 42
+
+
+def trials(folder: Path, split: str) -> dict[str, list[TrainingSettings]]:
+    """What to try of each model: its settings in the paper (if it is there), changed by a start and by the trial."""
+    document = yaml.safe_load((folder / "trials" / f"{split}.yaml").read_text(encoding="utf-8"))
+    found = {}
+    for model, changes in document["models"].items():
+        paper = folder / "paper" / f"{model}.yaml"
+        base = TrainingSettings.read(paper).as_dict() if paper.exists() else {"model": model}
+        base.pop("paper", None)
+        found[model] = [_changed(base, document["starts"], change) for change in changes]
+    return found
+
+
+def _changed(base: dict[str, Any], starts: dict[str, Any], change: dict[str, Any]) -> TrainingSettings:
+    start = starts[change["start"]]
+    rest = {name: value for name, value in change.items() if name != "start"}
+    arguments = {**base.get("arguments", {}), **start.get("arguments", {}), **rest.get("arguments", {})}
+    return TrainingSettings.of({**base, **start, **rest, "arguments": arguments})
+
+
+def folder_of(build: Path, split: Split, settings: TrainingSettings) -> Path:
+    """Where a trial is kept; the benchmark looks for the tuned model there."""
+    name = f"{settings.model}-{SEED}-{link_prediction.hashed(settings)}"
+    return build / split.kind / "tuned" / name
+
+
+def run(settings: TrainingSettings, split: Split, known: Known, folder: Path) -> dict[str, Any]:
+    """Train once and rank the validation part, unless that was done before."""
+    if (folder / TRIAL).exists():
+        return read_json(folder / TRIAL)
+    try:
+        trained = train(settings, split, seed=SEED, folder=folder, progress=link_prediction.told(settings.model))
+    except InputError:
+        raise
+    except KgpError as error:  # it diverged
+        outcome: dict[str, Any] = {"failed": error.message, "mrr": -1.0}
+    else:
+        metrics = evaluate(trained.scorer, split.valid, known).metrics()
+        outcome = {
+            "mrr": float(np.mean([of_task.mrr for of_task in metrics.values()])),
+            "validation": {task: of_task.as_dict() for task, of_task in metrics.items()},
+            "epochs": trained.epochs,
+            "best_epoch": trained.best_epoch,
+            "training_seconds": round(trained.seconds, 1),
+        }
+    outcome |= {"settings": settings.as_dict(), "context": record.context(SEED, link_prediction.device_name())}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_json(folder / TRIAL, outcome)
+    return outcome
+
+
+def tell(outcome: dict[str, Any], base: dict[str, Any]) -> None:
+    """One line on a trial."""
+    name = outcome["settings"]["model"]
+    if "failed" in outcome:
+        note(f"{name}: {outcome['failed']}  {changes(outcome, base)}")
+    else:
+        hits = ", ".join(f"{task} {outcome['validation'][task]['hits@10']:.1f}" for task in TASKS)
+        note(
+            f"{name}: MRR {outcome['mrr']:.4f}, Hits@10 {hits}; best epoch {outcome['best_epoch']} of "
+            f"{outcome['epochs']}, {outcome['training_seconds']:.0f} s  {changes(outcome, base)}"
+        )
+
+
+def changes(outcome: dict[str, Any], base: dict[str, Any]) -> str:
+    """The settings that are not the defaults, on one line."""
+    settings = {name: value for name, value in outcome["settings"].items() if value != base[name] and name != "model"}
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def write_best(outcomes: list[dict[str, Any]], split: Split, folder: Path) -> None:
+    """Write the settings of the best trial, with what they were chosen among."""
+    best = max(outcomes, key=lambda outcome: outcome["mrr"])
+    settings = {name: value for name, value in best["settings"].items() if name != "paper"}
+    text = (
+        f"# The best of {len(outcomes)} trials by the mean filtered MRR on the validation part of `{split.kind}` "
+        f"({best['mrr']:.4f});\n# by benchmarks/link_prediction_tuning.py, all trials in "
+        f"results/link_prediction_tuning_{split.kind}.md.\n"
+    )
+    text += yaml.safe_dump(_plain(settings), sort_keys=False, default_flow_style=None, width=120)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{settings['model']}.yaml").write_text(text, encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def report(by_model: dict[str, list[dict[str, Any]]], split: Split, results: Path) -> None:
+    """Write all trials, as JSON and as a table a model."""
+    results.mkdir(exist_ok=True)
+    about = {"kind": split.kind, "seed": split.seed, "sha256": split.sha256, "valid": len(split.valid)}
+    save_json(results / f"link_prediction_tuning_{split.kind}.json", {"split": about, "models": by_model})
+    base = TrainingSettings.of({"model": ""}).as_dict()
+    texts = [
+        f"# Trials on the validation part of `{split.kind}`\n\nMean filtered MRR of heads, relations and tails, and "
+        f"Hits@10 in percent, over {len(split.valid):,} validation triples, seed {SEED}; the best of each model first."
+    ]
+    for model, outcomes in by_model.items():
+        header = ["MRR", *(f"{task} Hits@10" for task in TASKS), "Epochs (best)", "Seconds", "Settings"]
+        texts.append(f"## {model}\n\n{table(header, list(_rows(outcomes, base)))}")
+    (results / f"link_prediction_tuning_{split.kind}.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+
+
+def _rows(outcomes: list[dict[str, Any]], base: dict[str, Any]) -> Iterator[list[str]]:
+    for outcome in sorted(outcomes, key=lambda outcome: -outcome["mrr"]):
+        if "failed" in outcome:
+            yield ["–", "–", "–", "–", outcome["failed"], "–", changes(outcome, base)]
+            continue
+        yield [
+            f"{outcome['mrr']:.4f}",
+            *(f"{outcome['validation'][task]['hits@10']:.1f}" for task in TASKS),
+            f"{outcome['epochs']} ({outcome['best_epoch']})",
+            f"{outcome['training_seconds']:.0f}",
+            changes(outcome, base),
+        ]
+
+
+def main() -> int:
+    """Run the trials that are missing, then write what was found about the models that are complete."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="all", help="all, or names with commas between them: run only theirs")
+    parser.add_argument("--split", default="leakage-free", choices=list(splits.KINDS))
+    parser.add_argument("--export", type=Path, help="an export (`kgp export`), instead of the graph in Neo4j")
+    parser.add_argument(
+        "--settings", type=Path, default=link_prediction.SETTINGS, help="the folder with paper, trials and tuned"
+    )
+    parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
+    parser.add_argument("--build", type=Path, default=link_prediction.BUILD, help="for the trained models")
+    arguments = parser.parse_args()
+    try:
+        every = trials(arguments.settings, arguments.split)
+        names = list(every) if arguments.models == "all" else arguments.models.split(",")
+        if unknown := sorted(set(names) - set(every)):
+            raise UsageError(f"nothing to try of {', '.join(unknown)}", f"Models: {', '.join(every)}.")
+        split = splits.make(arguments.split, link_prediction.read_graph(arguments.export), splits.SEED)
+        known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+        base = TrainingSettings.of({"model": ""}).as_dict()
+        for name in names:
+            for settings in every[name]:
+                tell(run(settings, split, known, folder_of(arguments.build, split, settings)), base)
+        complete = {}
+        for name, of_model in every.items():
+            files = [folder_of(arguments.build, split, settings) / TRIAL for settings in of_model]
+            if all(file.exists() for file in files):
+                complete[name] = [read_json(file) for file in files]
+                write_best(complete[name], split, arguments.settings / "tuned" / split.kind)
+        report(complete, split, arguments.results)
+        note(f"{len(complete)} of {len(every)} models are complete; the rest is as it was")
+    except KgpError as error:
+        note(f"error: {error.message}\n  {error.hint}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        note("interrupted; the same command goes on from the last check")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
