@@ -115,9 +115,12 @@ class Triples:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the named triples: the same for the same graph, whatever the machine or library version."""
+        """The hash of the triples with their relations' names and their entities' keys, node types and patients.
+
+        The same for the same graph, whatever the machine or library version. Entities' names are not part of it.
+        """
         digest = hashlib.sha256()
-        for names in (self.labels, self.relations):
+        for names in ((f"{n.kind}\0{n.key}\0{n.subject}" for n in self.nodes), self.relations):
             digest.update("\0".join(names).encode() + b"\1")
         digest.update(np.ascontiguousarray(self.ids, dtype="<i8").tobytes())
         return digest.hexdigest()

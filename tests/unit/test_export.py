@@ -171,6 +171,17 @@ def test_a_damaged_file_is_an_input_error_or_no_damage(triples: Triples, tmp_pat
         assert found.sha256 == triples.sha256  # what a name means may differ; which triples there are may not
 
 
+@pytest.mark.parametrize(("was", "becomes"), [("Image", "Concept"), ("Concept", "Image"), ("\tp", "\tq")])
+def test_another_node_type_or_patient_is_noticed(triples: Triples, tmp_path: Path, was: str, becomes: str) -> None:
+    triples.write(tmp_path)
+    file = tmp_path / ENTITIES
+    before = file.read_bytes()
+    file.write_bytes(before.replace(was.encode(), becomes.encode(), 1))
+    assert file.read_bytes() != before
+    with pytest.raises(InputError, match="do not match their hash"):
+        Triples.read(tmp_path)
+
+
 @pytest.mark.parametrize("name", [ENTITIES, RELATIONS, TRIPLES])
 @pytest.mark.parametrize("content", [None, b"", b"id\n", b"\xff\xfe\0", b"PAR1PAR1"])
 def test_a_missing_or_foreign_file_is_an_input_error(
