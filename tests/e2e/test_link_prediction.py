@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,31 @@ def test_a_model_is_trained_and_its_predictions_go_into_the_graph_and_out_again(
     assert (again.json["written"], again.json["run"]) == (0, ran.json["run"])
     assert kgp("runs", "undo", ran.json["run"]).code == 0
     assert digest(medmkg_graph) == before
+
+
+def test_the_pool_of_the_docs_predicts_too(
+    kgp: Kgp, medmkg_graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digest(medmkg_graph)
+    monkeypatch.chdir(tmp_path)
+    Path("transe.yaml").write_text(SETTINGS)
+    assert kgp("export", "parquet", "--out", "export").code == 0
+    assert kgp("split", "leakage-free", "export", "--out", "leakage-free.parquet").code == 0
+    files = ("--export", "export", "--split", "leakage-free.parquet", "--out", "models/transe")
+    assert kgp("train", "links", "transe.yaml", *files).code == 0
+    docs = (ROOT / "docs" / "link-prediction.md").read_text(encoding="utf-8")
+    snippet = docs[docs.index("    from pathlib import Path") : docs.index("## Ranks")]
+    made = subprocess.run([sys.executable, "-c", textwrap.dedent(snippet)], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    predict = ("predict", "links", "--model", "models/pool", "--relation", "POSITIVE", "--top", "5")
+    ran = kgp(*predict, "--write", "--json")
+    assert (ran.code, ran.json["written"]) == (0, 5), ran.err
+    assert kgp("runs", "undo", ran.json["run"]).code == 0
+    assert digest(medmkg_graph) == before
+    Path("models/pool/pool.json").write_text("{}")
+    ran = kgp(*predict)
+    assert ran.code == 1
+    assert "pool.json: is not a pool of this program" in ran.err
 
 
 def test_wrong_models_and_settings_are_one_clear_line(kgp: Kgp, medmkg_graph: Graph, tmp_path: Path) -> None:

@@ -185,4 +185,8 @@ def test_members_that_are_not_the_pools_are_refused_and_nothing_is_lost(
         pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "other/members/distmult"})
     with pytest.raises(InputError, match="missing or damaged"):
         pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "none"})
+    longer = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 7})
+    train(longer, split, folder=tmp_path / "longer")
+    with pytest.raises(InputError, match="does not score as the pool's model"):
+        pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "longer"})
     assert pool_checkpoint.load(copy).sha256 == before

@@ -21,13 +21,15 @@ from kgp_models.link_prediction import checkpoint
 from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.evaluate import TASKS
 from kgp_models.link_prediction.pool import Pool
+from kgp_models.link_prediction.scoring import Scorer
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.splits import Split
-from kgplatform.export.triples import Triples
+from kgplatform.export.triples import Ids, Triples
 
 ABOUT: Final = "pool.json"
 MEMBERS: Final = "members"
 TRAIN: Final = "train"
+SAMPLE: Final = 1_000  # triples by which a checkpoint is known to be the pool's model
 _AGAIN: Final = "Make the pool again."
 
 
@@ -53,8 +55,8 @@ class PoolCheckpoint:
 def save(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path]) -> None:
     """Write a fitted pool; `members` are the folders of its models' checkpoints, which are copied.
 
-    Raises `UsageError` when they are not the pool's models, and `InputError` for one that is damaged or of another
-    graph; what was in `folder` before then stays.
+    Raises `UsageError` when they are not the pool's models, and `InputError` for one that is damaged, of another graph,
+    or does not score as the pool's model does; what was in `folder` before then stays.
     """
     if set(members) != set(pool.models):
         raise UsageError(f"a pool of {', '.join(pool.models)} is saved with the checkpoint of each", "Give them all.")
@@ -63,6 +65,10 @@ def save(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path]) ->
     for name, member in checkpoints.items():
         if member.graph.sha256 != train.without_triples().sha256:
             raise InputError("is a model of another graph", "Train it on this one.", path=members[name])
+        if not _same(member.scorer, pool.models[name], split.train[:SAMPLE]):
+            raise InputError(
+                "does not score as the pool's model", "Give the checkpoint that the pool has.", path=members[name]
+            )
     (folder / ABOUT).unlink(missing_ok=True)
     for name, source in members.items():
         target = folder / MEMBERS / name
@@ -80,6 +86,13 @@ def save(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path]) ->
         "files": {path.relative_to(folder).as_posix(): _hash_of_file(path) for path in sorted(files)},
     }
     checkpoint.save_json(folder / ABOUT, {**about, "sha256": _hash(about)})
+
+
+def _same(one: Scorer, other: Scorer, ids: Ids) -> bool:
+    """Whether two scorers give the triples, (n, 3), the same scores."""
+    h, r, t = torch.from_numpy(np.ascontiguousarray(ids.T))
+    with torch.inference_mode():
+        return torch.allclose(one.triples(h, r, t), other.triples(h, r, t), rtol=1e-4, atol=1e-5)
 
 
 def load(folder: Path) -> PoolCheckpoint:
