@@ -240,8 +240,9 @@ def main() -> int:
                         run_pool(split, seed, arguments, results, known)
                     elif name not in BASELINES:
                         run_model(name, split, seed, arguments, results, known)
-        for path in sorted(arguments.results.glob("link_prediction_*.json")):
-            link_prediction_table.write(path, SETTINGS / "paper")
+        for kind in splits.KINDS:
+            if (path := arguments.results / f"link_prediction_{kind}.json").exists():
+                link_prediction_table.write(path, SETTINGS / "paper")
     except KgpError as error:
         note(f"error: {error.message}\n  {error.hint}")
         return error.exit_code

@@ -102,7 +102,10 @@ def tell(outcome: dict[str, Any], base: dict[str, Any]) -> None:
 
 def changes(outcome: dict[str, Any], base: dict[str, Any]) -> str:
     """The settings that are not the defaults, on one line."""
-    settings = {name: value for name, value in outcome["settings"].items() if value != base[name] and name != "model"}
+    plain = _plain(base)
+    settings = {
+        name: value for name, value in _plain(outcome["settings"]).items() if value != plain[name] and name != "model"
+    }
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
@@ -92,6 +93,8 @@ def test_wrong_models_and_settings_are_one_clear_line(kgp: Kgp, medmkg_graph: Gr
 def test_a_short_benchmark_runs_resumes_and_writes_its_tables(medmkg_graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
     export, results = tmp_path / "export", tmp_path / "results"
     assert kgp("export", "parquet", "--out", export).code == 0
+    results.mkdir()
+    (results / "link_prediction_tuning_paper.json").write_text("{}")  # lies there too, and is no result
     command = [sys.executable, ROOT / "benchmarks" / "link_prediction.py", "--export", export, "--results", results]
     command += ["--build", tmp_path / "build", "--models", "frequency,inverse-rule,transe,tucker", "--epochs", "2"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
@@ -107,3 +110,35 @@ def test_a_short_benchmark_runs_resumes_and_writes_its_tables(medmkg_graph: Grap
     assert (results / "link_prediction_paper.svg").read_text().startswith("<?xml")
     again = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert "transe seed 42: done before" in again.stderr
+
+
+TRIALS = """
+starts: {quick: {objective: margin, epochs: 4, check_every: 2, batch_size: 4096}}
+models:
+  transe: [{start: quick, arguments: {embedding_dim: 16}}, {start: quick, learning_rate: 0.05}]
+  complex-n3: [{start: quick}]
+"""
+
+
+def test_tuning_keeps_the_best_trial_and_does_none_twice(medmkg_graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    settings, results = tmp_path / "settings", tmp_path / "results"
+    (settings / "trials").mkdir(parents=True)
+    (settings / "trials" / "leakage-free.yaml").write_text(TRIALS)
+    assert kgp("export", "parquet", "--out", tmp_path / "export").code == 0
+    command = [sys.executable, ROOT / "benchmarks" / "link_prediction_tuning.py", "--export", tmp_path / "export"]
+    command += ["--settings", settings, "--results", results, "--build", tmp_path / "build", "--models", "transe"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 models are complete" in done.stderr
+    tried = json.loads((results / "link_prediction_tuning_leakage-free.json").read_text())["models"]["transe"]
+    best = max(tried, key=lambda trial: trial["mrr"])
+    assert best["mrr"] == pytest.approx(sum(task["mrr"] for task in best["validation"].values()) / 3)
+    kept = yaml.safe_load((settings / "tuned" / "leakage-free" / "transe.yaml").read_text())
+    assert kept == {name: value for name, value in best["settings"].items() if name != "paper"}
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "build").rglob("*") if path.is_file()}
+    assert subprocess.run([*map(str, command)], capture_output=True, check=False).returncode == 0
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "build").rglob("*") if path.is_file()}
+    command[-1] = "tranze"
+    wrong = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "nothing to try of tranze" in wrong.stderr
