@@ -19,6 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from kgplatform import queries
 from kgplatform.browser import for_browser, write_setup
+from kgplatform.graph import Graph
 from kgplatform.settings import Settings
 
 IMAGES = Path(__file__).parent / "images"
@@ -102,24 +103,30 @@ def open_favourites(page: Page) -> None:
     page.get_by_test_id("navigationFavorites").click()
 
 
-def show_figure3(page: Page) -> None:
-    """Run the Figure 3 query in an otherwise empty stream and wait until its graph is drawn."""
-    for text in (":config autoComplete: false", ":clear", for_browser(queries.get("explore/figure3"))):
+def show(page: Page, name: str) -> None:
+    """Run a query of `cypher/`, as its favourite, in an otherwise empty stream and wait until its graph is drawn."""
+    for text in (":config autoComplete: false", ":clear", for_browser(queries.get(name))):
         run(page, text)  # autoComplete would add the relationships that the answer leaves out
     page.locator(NODES).first.wait_for(timeout=60 * SECOND)
     page.wait_for_timeout(6 * SECOND)  # the layout settles
 
 
-def take_pictures(uri: str, username: str, password: str, url: str, chromium: str) -> None:
-    """Log in, import the style, draw Figure 3 and save ``docs/images/``."""
+def take_pictures(uri: str, username: str, password: str, url: str, chromium: str, predictions: bool) -> None:
+    """Log in, import the style, draw Figure 3 and, where there are any, predictions, and save ``docs/images/``."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, open_browser(url, chromium=chromium) as page:
         log_in(page, uri, username, password)
         drop_file(page, write_setup(Path(folder)).style)
-        show_figure3(page)
+        show(page, "explore/figure3")
         page.screenshot(path=IMAGES / "browser-figure3.png")
         page.add_style_tag(content="[data-testid='vizInspector'], [data-testid='frame'] button { visibility: hidden }")
         page.screenshot(path=IMAGES / "graph.png", clip=page.evaluate(EXTENT, NODES))
+    if predictions:
+        with tempfile.TemporaryDirectory() as folder, open_browser(url, chromium=chromium, height=760) as page:
+            log_in(page, uri, username, password)
+            drop_file(page, write_setup(Path(folder)).style)
+            show(page, "explore/predicted_links")
+            page.screenshot(path=IMAGES / "browser-predicted.png")
 
 
 def main() -> None:
@@ -137,7 +144,9 @@ def main() -> None:
 
         uri, username, password = connection(settings)
         url = given.browser or status(settings).browser
-    take_pictures(uri, username, password, url, given.chromium)
+    with Graph.open(settings) as graph:
+        predictions = bool(graph.read(queries.get("predictions/list"), limit=1))
+    take_pictures(uri, username, password, url, given.chromium, predictions)
 
 
 if __name__ == "__main__":
