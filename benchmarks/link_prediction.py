@@ -33,7 +33,7 @@ from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train
 from kgplatform.cli.output import note
-from kgplatform.errors import KgpError, UsageError
+from kgplatform.errors import UsageError
 from kgplatform.export import splits
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.export.splits import Split
@@ -208,8 +208,30 @@ def read_graph(folder: Path | None) -> Triples:
         return read_triples(graph, Selection())
 
 
-def main() -> int:
+def work(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the tables."""
+    if not arguments.table:
+        split = splits.make(arguments.split, read_graph(arguments.export), arguments.split_seed)
+        every = [*BASELINES, *every_model(), "pool"]
+        names = every if arguments.models == "all" else arguments.models.split(",")
+        for name in set(names) - {*BASELINES, "pool"}:
+            settings_of(name, split.kind, arguments.settings)  # a wrong name is told before the first hour
+        results = Results(arguments.results / f"link_prediction_{split.kind}.json", split)
+        known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+        run_baselines(names, split, results, known)
+        for seed in map(int, arguments.seeds.split(",")):
+            for name in names:
+                if name == "pool":
+                    run_pool(split, seed, arguments, results, known)
+                elif name not in BASELINES:
+                    run_model(name, split, seed, arguments, results, known)
+    for kind in splits.KINDS:
+        if (path := arguments.results / f"link_prediction_{kind}.json").exists():
+            link_prediction_table.write(path, SETTINGS / "paper")
+
+
+def main() -> int:
+    """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="all", help="all, or names with commas between them")
     parser.add_argument("--split", default="paper", choices=list(splits.KINDS))
@@ -224,32 +246,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=BUILD, help="for checkpoints")
     parser.add_argument("--table", action="store_true", help="train nothing, write tables and plots again")
     arguments = parser.parse_args()
-    try:
-        if not arguments.table:
-            split = splits.make(arguments.split, read_graph(arguments.export), arguments.split_seed)
-            every = [*BASELINES, *every_model(), "pool"]
-            names = every if arguments.models == "all" else arguments.models.split(",")
-            for name in set(names) - {*BASELINES, "pool"}:
-                settings_of(name, split.kind, arguments.settings)  # a wrong name is told before the first hour
-            results = Results(arguments.results / f"link_prediction_{split.kind}.json", split)
-            known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
-            run_baselines(names, split, results, known)
-            for seed in map(int, arguments.seeds.split(",")):
-                for name in names:
-                    if name == "pool":
-                        run_pool(split, seed, arguments, results, known)
-                    elif name not in BASELINES:
-                        run_model(name, split, seed, arguments, results, known)
-        for kind in splits.KINDS:
-            if (path := arguments.results / f"link_prediction_{kind}.json").exists():
-                link_prediction_table.write(path, SETTINGS / "paper")
-    except KgpError as error:
-        note(f"error: {error.message}\n  {error.hint}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        note("interrupted; the same command goes on from the last check")
-        return 1
-    return 0
+    return record.exit_code(lambda: work(arguments))
 
 
 if __name__ == "__main__":

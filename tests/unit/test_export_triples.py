@@ -1,0 +1,130 @@
+"""Triples: what is built, written and read back, and damage that never passes for data."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as example_settings
+from hypothesis import strategies as st
+
+from kgplatform.errors import InputError
+from kgplatform.export.triples import ENTITIES, RELATIONS, TRIPLES, Node, Triples
+from tests.unit.export_graphs import edges_of, graphs, random_triples, same
+
+
+@pytest.fixture(scope="module")
+def triples() -> Triples:
+    return random_triples()
+
+
+@given(made=graphs())
+def test_built_triples_are_the_edges_each_once_and_sorted(made: tuple[list[tuple[Node, str, Node]], Triples]) -> None:
+    edges, triples = made
+    assert edges_of(triples) == set(edges)
+    assert len(triples) == len(set(edges))
+    assert triples.ids.tolist() == sorted(triples.ids.tolist())
+    assert len(set(triples.labels)) == triples.num_entities
+    assert list(triples.named()) == [
+        (triples.labels[h], triples.relations[r], triples.labels[t]) for h, r, t in triples.ids.tolist()
+    ]
+
+
+@given(made=graphs(), chance=st.randoms(use_true_random=False))
+def test_the_order_of_edges_and_nodes_changes_nothing(
+    made: tuple[list[tuple[Node, str, Node]], Triples], chance: random.Random
+) -> None:
+    edges, triples = made
+    chance.shuffle(edges)
+    handle = {node: i for i, node in enumerate(dict.fromkeys(end for h, _, t in edges for end in (t, h)))}
+    again = Triples.build([(handle[h], r, handle[t]) for h, r, t in edges], {i: node for node, i in handle.items()})
+    assert same(again, triples)
+
+
+@example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(made=graphs())
+def test_written_triples_are_read_back_exactly(
+    made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path
+) -> None:
+    made[1].write(tmp_path)
+    assert same(Triples.read(tmp_path), made[1])
+
+
+def test_nodes_of_different_kinds_that_share_a_key_stay_apart() -> None:
+    described = {0: Node("1", "Image"), 1: Node("1", "Thing"), 2: Node("2", "Thing")}
+    triples = Triples.build([(0, "r", 1), (1, "r", 2)], described)
+    assert set(triples.labels) == {"Image:1", "Thing:1", "2"}
+    described[2] = Node("Thing:1", "Concept")
+    triples = Triples.build([(0, "r", 1), (1, "r", 2)], described)
+    assert set(triples.labels) == {"Image:1", "Thing:1", "Concept:Thing:1"}
+
+
+@pytest.mark.parametrize("name", [ENTITIES, RELATIONS, TRIPLES])
+def test_a_damaged_file_is_an_input_error_or_no_damage(triples: Triples, tmp_path: Path, name: str) -> None:
+    triples.write(tmp_path)
+    file = tmp_path / name
+    whole = file.read_bytes()
+    chance = random.Random(3)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        if chance.random() < 0.5:
+            del damaged[chance.randrange(len(whole)) :]
+        else:
+            for _ in range(chance.choice([1, 1, 5])):
+                damaged[chance.randrange(len(whole))] = chance.randrange(256)
+        file.write_bytes(damaged)
+        try:
+            found = Triples.read(tmp_path)
+        except InputError:
+            continue
+        assert found.sha256 == triples.sha256  # what a name means may differ; which triples there are may not
+
+
+@pytest.mark.parametrize(("was", "becomes"), [("Image", "Concept"), ("Concept", "Image"), ("\tp", "\tq")])
+def test_another_node_type_or_patient_is_noticed(triples: Triples, tmp_path: Path, was: str, becomes: str) -> None:
+    triples.write(tmp_path)
+    file = tmp_path / ENTITIES
+    before = file.read_bytes()
+    file.write_bytes(before.replace(was.encode(), becomes.encode(), 1))
+    assert file.read_bytes() != before
+    with pytest.raises(InputError, match="do not match their hash"):
+        Triples.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", [ENTITIES, RELATIONS, TRIPLES])
+@pytest.mark.parametrize("content", [None, b"", b"id\n", b"\xff\xfe\0", b"PAR1PAR1"])
+def test_a_missing_or_foreign_file_is_an_input_error(
+    triples: Triples, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    triples.write(tmp_path)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError):
+        Triples.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"head": [0], "relation": [0]},
+        {"head": [0], "relation": [0], "tail": [999]},
+        {"head": [-1], "relation": [0], "tail": [0]},
+        {"head": [0], "relation": [0], "tail": [None]},
+        {"head": ["0"], "relation": ["0"], "tail": ["0"]},
+        {"head": [0], "relation": [0], "tail": [0]},
+    ],
+)
+def test_a_table_of_triples_that_is_none_of_this_graph(
+    triples: Triples, tmp_path: Path, columns: dict[str, list[Any]]
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    triples.write(tmp_path)
+    pq.write_table(pa.table(columns).replace_schema_metadata({"sha256": triples.sha256}), tmp_path / TRIPLES)
+    with pytest.raises(InputError):
+        Triples.read(tmp_path)
