@@ -24,7 +24,12 @@ def links(
     ],
     export: Annotated[Path, typer.Option(help="The folder of a `kgp export`.")],
     split: Annotated[Path, typer.Option(help="A split of that export (`kgp split`).")],
-    out: Annotated[Path, typer.Option(help="The folder for the trained model. An unfinished training there goes on; a finished one is not done again.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The folder for the trained model. An unfinished training there goes on; a finished one is not done again."
+        ),
+    ],
     seed: Annotated[int, typer.Option(min=0, help="The seed of the initial values and of the order.")] = 42,
     tensorboard: Annotated[Path | None, typer.Option(help="Also log loss and validation rank to this folder.")] = None,
     as_json: Json = False,
