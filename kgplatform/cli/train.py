@@ -27,7 +27,7 @@ def links(
     out: Annotated[
         Path,
         typer.Option(
-            help="The folder for the trained model. An unfinished training there goes on; a finished one is not done again."
+            help="The folder for the trained model. A training there goes on; a finished one is not done again."
         ),
     ],
     seed: Annotated[int, typer.Option(min=0, help="The seed of the initial values and of the order.")] = 42,
