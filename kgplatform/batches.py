@@ -34,6 +34,12 @@ class GraphBatch:
     edges: dict[EdgeRef, Properties] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     enrich: bool = False
+    given: int | None = None  # edges that the rows give, where a row is not one edge
+
+    @property
+    def asserted(self) -> int:
+        """How many edges (with `enrich`: nodes) the rows assert, repeated ones included."""
+        return self.read - len(self.rejects) if self.given is None else self.given
 
 
 class Source(Protocol):

@@ -30,8 +30,8 @@ def rehearse(graph: Graph, source: Source, run: str, survey: Survey, batch_rows:
         there = {known[record["position"]] for record in found}
         unchanged += len(there)
         new_edges.update(edge for edge in batch.edges if edge not in there)
-    valid = survey.rows.read - survey.rows.rejected
-    rows_account = Account(survey.rows.read, len(new_edges), valid - len(new_edges), survey.rows.rejected)
+    existing = survey.asserted - len(new_edges)
+    rows_account = Account(survey.rows.read, len(new_edges), existing, survey.rows.rejected)
     kept = survey.enriched
     enriched_account = Account(kept.read, enriched, kept.read - kept.rejected - enriched, kept.rejected)
     return rows_account, enriched_account, len(new_nodes)

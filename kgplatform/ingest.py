@@ -124,9 +124,7 @@ def ingest(
     load.write_all(batches, lambda done: progress(done, survey.total))
     _create(graph, INDEXES)
     load.finish(survey)
-    rows = Account(
-        survey.rows.read, load.written, survey.rows.read - survey.rows.rejected - load.written, survey.rows.rejected
-    )
+    rows = Account(survey.rows.read, load.written, survey.asserted - load.written, survey.rows.rejected)
     valid = survey.enriched.read - survey.enriched.rejected
     enriched = Account(survey.enriched.read, load.enriched, valid - load.enriched, survey.enriched.rejected)
     written_to = rejects if survey.first_rejects else None
@@ -240,14 +238,13 @@ class Load:
         batch = prepared.batch
         merged = self._merge(transaction, prepared, self._run, self._batches < REPLANNED_BATCHES)
         if self._record:
-            valid = batch.read - len(batch.rejects)
             transaction.run(
                 queries.get("ingest/checkpoint"),
                 run=self._run,
                 batch=token,
                 rows_done=self.position,
                 rows_written=merged.written,
-                rows_existing=0 if batch.enrich else valid - merged.written,
+                rows_existing=0 if batch.enrich else batch.asserted - merged.written,
                 rows_enriched=merged.enriched,
             )
         return merged

@@ -21,7 +21,10 @@ _OURS = frozenset({"runs", "claims", "naf", "naf_rank", "naf_kept", "id", "cui"}
 
 @dataclass(frozen=True)
 class Account:
-    """What became of the source rows: read = written + existing + rejected."""
+    """What became of the source rows: read = written + existing + rejected, where a row is an edge.
+
+    A row that gives any number of edges (a report) is read or rejected; written and existing are edges then.
+    """
 
     read: int = 0
     written: int = 0
@@ -35,6 +38,7 @@ class Survey:
 
     rows: Account = field(default_factory=Account)
     enriched: Account = field(default_factory=Account)
+    asserted: int = 0  # edges that the rows give
     first_rejects: list[Reject] = field(default_factory=list)
     batches: list[GraphBatch] | None = field(default_factory=list)  # of a small source, to save reading it again
 
@@ -65,6 +69,7 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
                 survey.enriched = new
             else:
                 survey.rows = new
+                survey.asserted += batch.asserted
             if survey.batches is not None:
                 survey.batches = [*survey.batches, batch] if survey.total <= KEPT_ROWS else None
     return survey

@@ -4,7 +4,7 @@
 // param batch string: names this attempt at this batch
 // param rows_done integer: source rows done, this batch included
 // param rows_written integer: rows of this batch whose edge was new
-// param rows_existing integer: rows of this batch whose edge was there
+// param rows_existing integer: edges that this batch gives and that were there
 // param rows_enriched integer: mapping rows of this batch that completed a node
 MATCH (r:Run {id: $run})
 SET r.batch = $batch

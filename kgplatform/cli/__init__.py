@@ -16,6 +16,7 @@ from kgplatform import __version__
 from kgplatform.cli import (
     audit,
     browser_setup,
+    construct,
     db,
     doctor,
     export,
@@ -44,6 +45,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(naf.app, name="naf")
 app.add_typer(runs.app, name="runs")
+app.add_typer(construct.app, name="construct")
 app.add_typer(phantom.app, name="phantom")
 app.command("stats")(stats.stats)
 app.command("query")(query.query)

@@ -1,0 +1,172 @@
+"""Names of concepts, looked up by the words of a text.
+
+A name and a text are compared by their *key*: the words in order, in lower case, in the singular, abbreviations
+written out, without articles and the like. "Opacities of the RUL" and "opacity, right upper lobe" have one key.
+Names in a terminology's own dress are known in plain dress, too: "Effusion, pleural" as "pleural effusion",
+"Structure of left lung (body structure)" as "left lung".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from kgplatform.construct.text import Token, stem, tokens
+
+SKIPPED: Final = frozenset(["the", "a", "an", "of", "in", "is", "are", "was", "were", "be", "been", "at", "within"])
+JOINING: Final = frozenset("-'’")  # marks that do not part a phrase
+ABBREVIATIONS: Final = {
+    "bibasilar": "bilateral basilar",
+    "cabg": "coronary artery bypass graft",
+    "chf": "congestive heart failure",
+    "copd": "chronic obstructive pulmonary disease",
+    "ett": "endotracheal tube",
+    "lll": "left lower lobe",
+    "lul": "left upper lobe",
+    "ngt": "nasogastric tube",
+    "picc": "peripherally inserted central catheter",
+    "ptx": "pneumothorax",
+    "rll": "right lower lobe",
+    "rml": "right middle lobe",
+    "rul": "right upper lobe",
+    "svc": "superior vena cava",
+}
+MAX_WORDS: Final = 12  # longer names are sentences of a classification, which no report holds
+
+_WRITTEN_OUT: Final = {short: tuple(long.split()) for short, long in ABBREVIATIONS.items()}
+_TAG: Final = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$|^\s*\[[A-Z]{1,2}\]:?\s*")  # (disorder), [D]
+_NOS: Final = re.compile(r"[,;\s]+(?:NOS|unspecified|not otherwise specified)\s*$", re.IGNORECASE)
+_STRUCTURE: Final = re.compile(r"^(?:entire|structure of|all of)\s+(.+)$|^(.+?)\s+structure$", re.IGNORECASE)
+
+
+class Concept(NamedTuple):
+    """A concept as a lexicon knows it."""
+
+    cui: str
+    name: str
+    types: tuple[str, ...] = ()  # semantic types: TUIs or names
+    weight: float = 0.0  # how common it is, to choose between concepts that share a name
+
+
+class Word(NamedTuple):
+    """A word of a key, and the token that it comes from."""
+
+    text: str
+    token: int
+
+
+def words(of: Sequence[Token]) -> Iterator[Word | None]:
+    """The words of a key, None where a mark parts what stands before it from what follows."""
+    for place, token in enumerate(of):
+        text = token.text
+        if text in JOINING or text in SKIPPED:
+            continue
+        if not text[0].isalnum():
+            yield None
+        elif text in _WRITTEN_OUT:
+            for word in _WRITTEN_OUT[text]:
+                yield Word(stem(word), place)
+        else:
+            yield Word(stem(text), place)
+
+
+def key(name: str) -> str:
+    """The key of a name as it stands; marks do not part it. Empty for a name without words."""
+    return " ".join(word.text for word in words(tokens(name)) if word is not None)
+
+
+def plain_names(name: str) -> Iterator[str]:
+    """The name, and what it is called in plain words; each once."""
+    given = [name]
+    bare = name
+    while (shorter := _TAG.sub("", bare)) != bare and shorter.strip():
+        bare = shorter
+    given.append(bare)
+    bare = _NOS.sub("", bare)
+    given.append(bare)
+    if (structure := _STRUCTURE.match(bare)) is not None:
+        given.append(structure[1] or structure[2])
+    parts = re.split(r"\s*[,;]\s*", bare)
+    if len(parts) == 2 and all(parts):
+        given.append(f"{parts[1]} {parts[0]}")
+    yield from dict.fromkeys(text.strip() for text in given if text.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A concept under one of its names."""
+
+    concept: Concept
+    name: str
+
+
+class Lexicon:
+    """Concepts by the keys of their names; find with `longest` or `entries`."""
+
+    def __init__(self, concepts: Iterable[Concept]) -> None:
+        """Take in concepts; a concept may come several times, under different names; the first is the preferred one."""
+        self._entries: dict[str, Entry | list[Entry]] = {}
+        self._reach: dict[str, int] = {}  # by first word: the most words that a key has after it
+        self.preferred: dict[str, str] = {}  # by CUI: the first name that came
+        self.names = 0
+        for concept in concepts:
+            self._add(concept)
+
+    def _add(self, concept: Concept) -> None:
+        self.preferred.setdefault(concept.cui, concept.name)
+        seen = set()
+        for name in plain_names(concept.name):
+            found = key(name)
+            if not found or found in seen:
+                continue
+            seen.add(found)
+            first, count = found.split(" ", 1)[0], found.count(" ")
+            if count >= MAX_WORDS:
+                continue
+            self._reach[first] = max(count, self._reach.get(first, 0))
+            entry = Entry(concept, name)
+            there = self._entries.get(found)
+            if there is None:
+                self._entries[found] = entry
+            elif isinstance(there, Entry):
+                if (there.concept.cui, there.name) != (concept.cui, name):
+                    self._entries[found] = [there, entry]
+            elif all((other.concept.cui, other.name) != (concept.cui, name) for other in there):
+                there.append(entry)
+            self.names += 1
+
+    def __len__(self) -> int:
+        """How many keys there are."""
+        return len(self._entries)
+
+    def entries(self, found: str) -> Sequence[Entry]:
+        """The concepts that have a name of this key."""
+        there = self._entries.get(found)
+        return () if there is None else (there,) if isinstance(there, Entry) else there
+
+    def longest(self, of: Sequence[str], start: int) -> int:
+        """How many words from `start` on make the longest key; 0 for none."""
+        reach = self._reach.get(of[start])
+        if reach is None:
+            return 0
+        entries = self._entries
+        for count in range(min(reach, len(of) - start - 1) + 1, 0, -1):
+            if " ".join(of[start : start + count]) in entries:
+                return count
+        return 0
+
+    def sha256(self) -> str:
+        """A hash of all that decides what is found."""
+        digest = hashlib.sha256()
+        for found in sorted(self._entries):
+            for entry in self.entries(found):
+                digest.update(repr((found, entry.name, entry.concept)).encode())
+        digest.update(repr(sorted(self.preferred.items())).encode())
+        return digest.hexdigest()
+
+    def vocabulary(self) -> set[str]:
+        """Every word of every key."""
+        return {word for found in self._entries for word in found.split(" ")}

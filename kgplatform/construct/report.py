@@ -1,0 +1,50 @@
+"""What construction reads: reports, one a study, each with the image that its findings are joined to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from kgplatform.batches import Reject
+
+SECTIONS: Final = ("findings", "impression")  # what describes the image (appendix F.1); all else is left out
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A study's report. `image` holds what the graph keeps of the study's image beside its id."""
+
+    study: str
+    image_id: str
+    sections: Mapping[str, str] = field(repr=False)  # never in a log: by name, in the report's order
+    image: Mapping[str, str] = field(default_factory=dict)
+
+
+class ReportSource(Protocol):
+    """A loader of reports, bound to its files. The same files give the same reports in the same order."""
+
+    @property
+    def kind(self) -> str:
+        """The loader's entry-point name, e.g. ``openi``."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Raised when the same files would give other reports."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Everything but the files' content that decides the outcome; JSON."""
+        ...
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        ...
+
+    def reports(self) -> Iterator[Report | Reject]:
+        """Yield the reports. Raises `InputError` where a file as a whole is unusable."""
+        ...

@@ -1,0 +1,63 @@
+"""Which semantic types may be concepts of an image (MedMKG appendix F.2, Table 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+EXCLUDED: Final = {
+    "T022": "Body System",
+    "T077": "Conceptual Entity",
+    "T078": "Idea or Concept",
+    "T079": "Temporal Concept",
+    "T080": "Qualitative Concept",
+    "T081": "Quantitative Concept",
+    "T083": "Geographic Area",
+    "T089": "Regulation or Law",
+    "T090": "Occupation or Discipline",
+    "T091": "Biomedical Occupation or Discipline",
+    "T092": "Organization",
+    "T093": "Health Care Related Organization",
+    "T094": "Professional Society",
+    "T095": "Self-help or Relief Organization",
+    "T096": "Group",
+    "T097": "Professional or Occupational Group",
+    "T098": "Population Group",
+    "T099": "Family Group",
+    "T100": "Age Group",
+    "T101": "Patient or Disabled Group",
+    "T102": "Group Attribute",
+    "T169": "Functional Concept",
+    "T170": "Intellectual Product",
+    "T171": "Language",
+    "T185": "Classification",
+}
+
+# The ends of SNOMED CT names that tell a type of their own, for concepts whose semantic types are not known.
+_TAGS: Final = {
+    "qualifier value": "Qualitative Concept",
+    "attribute": "Conceptual Entity",
+    "modifier": "Qualitative Concept",
+}
+_TAG: Final = re.compile(r"\(([^()]+)\)\s*$")
+
+
+def types_by_name(name: str) -> tuple[str, ...]:
+    """The semantic type that the end of a name tells, "(qualifier value)" for example; none for most names."""
+    found = _TAG.search(name)
+    return (_TAGS[found[1]],) if found is not None and found[1] in _TAGS else ()
+
+
+def allowed(excluded: Collection[str] = (*EXCLUDED, *EXCLUDED.values())) -> Callable[[Sequence[str]], bool]:
+    """A test of a concept's types, by TUI or by name: refused when it has types and all of them are excluded.
+
+    The paper does not say what becomes of a concept with several types; one that is allowed is enough here. A concept
+    of unknown type is allowed.
+    """
+    names = frozenset(name.casefold() for name in excluded)
+
+    def test(types: Sequence[str]) -> bool:
+        return not types or any(kind.casefold() not in names for kind in types)
+
+    return test

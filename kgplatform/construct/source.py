@@ -1,0 +1,63 @@
+"""Construction as a source of the graph: reports in, images, concepts and stances out.
+
+So construction is a load like any other: a run named by what it reads and how, idempotent, resumable, undone by
+`kgp runs undo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from kgplatform.batches import GraphBatch, NodeRef, Reject
+from kgplatform.construct.annotate import Annotation, Judge, annotate, properties
+from kgplatform.construct.report import Report, ReportSource
+from kgplatform.construct.tagger import Tagger
+
+
+class Construction:
+    """A `kgplatform.batches.Source` whose rows are reports.
+
+    `about` is what decides the outcome beside the reports: lexicon, tagger, judge and their settings, as JSON.
+    """
+
+    kind = "construct"
+    version = 1
+
+    def __init__(self, reports: ReportSource, tagger: Tagger, judge: Judge, about: Mapping[str, Any]) -> None:
+        self._reports = reports
+        self._tagger = tagger
+        self._judge = judge
+        self.files: tuple[Path, ...] = reports.files
+        self.parameters: Mapping[str, Any] = {
+            "reports": [reports.kind, reports.version, dict(reports.parameters)],
+            "tagger": tagger.name,
+            "judge": judge.name,
+            **about,
+        }
+
+    def batches(self, size: int) -> Iterator[GraphBatch]:
+        """Yield batches of at most `size` reports."""
+        reports = self._reports.reports()
+        while chunk := list(islice(reports, size)):
+            batch = GraphBatch(read=len(chunk), rejects=[row for row in chunk if isinstance(row, Reject)])
+            for annotation in self._annotated(row for row in chunk if isinstance(row, Report)):
+                self._add(batch, annotation)
+            batch.given = len(batch.edges)
+            yield batch
+
+    def _annotated(self, reports: Iterable[Report]) -> Iterator[Annotation]:
+        return (annotate(report, self._tagger, self._judge) for report in reports)
+
+    def _add(self, batch: GraphBatch, annotation: Annotation) -> None:
+        image: NodeRef = ("Image", annotation.report.image_id)
+        if not annotation.edges:
+            return  # an image without a concept is no part of the graph
+        batch.nodes[image] = dict(annotation.report.image)
+        for (concept, stance), evidence in annotation.edges.items():
+            node: NodeRef = ("Concept", concept.cui)
+            types = {"semantic_types": list(concept.types)} if concept.types else {}
+            batch.nodes.setdefault(node, {"name": concept.name, **types})
+            batch.edges[image, stance.value, node] = properties(annotation, evidence, self._tagger, self._judge)

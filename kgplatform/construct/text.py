@@ -1,0 +1,91 @@
+"""Words and sentences of a report, each with its place in the text, and the form in which words are compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+# A word (with its apostrophe and hyphens apart), a number, or one other character.
+_TOKEN: Final = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?|\d+(?:[.,]\d+)*|[^\w\s]|_+")
+_NOT_AN_END: Final = frozenset(["dr", "mr", "mrs", "ms", "vs", "cf", "eg", "ie", "e.g", "i.e", "approx", "fig", "pt"])
+
+# Plurals that the rules get wrong, and British spellings.
+_IRREGULAR: Final = {
+    "apices": "apex", "atelectases": "atelectasis", "bronchi": "bronchus", "bullae": "bulla", "calculi": "calculus",
+    "diagnoses": "diagnosis", "diverticula": "diverticulum", "emboli": "embolus", "fibroses": "fibrosis",
+    "foci": "focus", "hemothoraces": "hemothorax", "hila": "hilum", "humeri": "humerus",
+    "hydropneumothoraces": "hydropneumothorax", "kyphoses": "kyphosis", "metastases": "metastasis",
+    "pleurae": "pleura", "pneumothoraces": "pneumothorax", "prostheses": "prosthesis", "scolioses": "scoliosis",
+    "septa": "septum", "stenoses": "stenosis", "thoraces": "thorax", "thrombi": "thrombus", "vertebrae": "vertebra",
+    "anaemia": "anemia", "calibre": "caliber", "centre": "center", "fibre": "fiber", "haemothorax": "hemothorax",
+    "oedema": "edema", "oesophageal": "esophageal", "oesophagus": "esophagus", "tumour": "tumor", "tumours": "tumor",
+}  # fmt: skip
+
+
+class Token(NamedTuple):
+    """A word, number or mark: lower case, and where it stands in the text."""
+
+    text: str
+    start: int
+    end: int
+
+
+def tokens(text: str) -> list[Token]:
+    """The words, numbers and marks of a text, in order."""
+    return [Token(found[0].lower(), found.start(), found.end()) for found in _TOKEN.finditer(text)]
+
+
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Where each sentence begins and ends: at a full stop that ends one, at a blank line, and before a list's number.
+
+    A full stop without a space ends a sentence, too, when a capital follows (reports are often typed so).
+    """
+    start = 0
+    for end in _ends(text):
+        if text[start:end].strip():
+            yield start, end
+        start = end
+    if text[start:].strip():
+        yield start, len(text)
+
+
+# What may end a sentence: . ! ? (with what closes it), or an empty line.
+_END: Final = re.compile(r"[.!?]+[\"')\]]*(?=\s|$|[A-Z])|\n[ \t]*\n")
+_LAST_WORD: Final = re.compile(r"(?:^|[\s(])([A-Za-z.]+|\d+)$")
+
+
+def _ends(text: str) -> Iterator[int]:
+    for found in _END.finditer(text):
+        if found[0][0] == ".":
+            word = _LAST_WORD.search(text, max(0, found.start() - 12), found.start())
+            if word is not None and (word[1].lower() in _NOT_AN_END or _is_list_number(text, word)):
+                continue
+            if word is not None and len(word[1]) == 1 and word[1].isalpha() and word[1].isupper():
+                continue  # an initial
+        yield found.end()
+
+
+def _is_list_number(text: str, word: re.Match[str]) -> bool:
+    """Whether "2." begins an item of a list: it stands at the start, or after the end of a sentence."""
+    before = text[: word.start(1)].rstrip(" \t")
+    return word[1].isdigit() and len(word[1]) < 3 and (not before or before[-1] in ".!?\n:;")
+
+
+@lru_cache(maxsize=200_000)
+def stem(word: str) -> str:
+    """The word without accents and without the ending of its plural."""
+    if not word.isascii():
+        word = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+    word = word.removesuffix("'s").removesuffix("’s")
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is", "ps")):
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes", "zes")):
+        return word[:-2]
+    return word[:-1]

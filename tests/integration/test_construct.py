@@ -1,0 +1,145 @@
+"""Construction on a real graph: reports in, stances with evidence out, again and again the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kgplatform.graph import Graph
+from kgplatform.queries import parse
+from tests.conftest import Kgp
+
+pytestmark = pytest.mark.server
+
+CANARY = "zebrafinch"
+REPORTS = [
+    ("1", f"The {CANARY} lungs show a small pleural effusion. No pneumothorax.", "Possible pneumonia."),
+    ("2", "Heart is mildly enlarged.", "No effusion. Cardiomegaly."),
+    ("3", "", ""),
+    ("4", "No effusion.", "Effusion cannot be excluded."),
+]
+EDGES = parse(
+    "t/e",
+    "// All stances.\nMATCH (i:Image)-[r]->(c:Concept) RETURN i.id AS i, type(r) AS r, c.cui AS c, r.evidence AS e "
+    "ORDER BY i, c, r",
+)
+
+
+@pytest.fixture
+def openi(tmp_path: Path) -> Path:
+    folder = tmp_path / "openi"
+    folder.mkdir()
+    with (folder / "indiana_reports.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("uid", "findings", "impression"), *REPORTS])
+    with (folder / "indiana_projections.csv").open("w", newline="", encoding="utf-8") as file:
+        images = [(uid, f"{uid}.png", "Frontal") for uid, *_ in REPORTS]
+        csv.writer(file).writerows([("uid", "filename", "projection"), *images])
+    return folder
+
+
+def edges(graph: Graph) -> list[tuple[str, str, str]]:
+    return [(row["i"], row["r"], row["c"]) for row in graph.read(EDGES)]
+
+
+EXPECTED = [
+    ("I1", "POSITIVE", "C0032227"),
+    ("I1", "UNCERTAIN", "C0032285"),
+    ("I1", "NEGATIVE", "C0032326"),
+    ("I2", "POSITIVE", "C0018800"),
+    ("I2", "NEGATIVE", "C0032227"),
+    ("I4", "NEGATIVE", "C0032227"),
+    ("I4", "UNCERTAIN", "C0032227"),
+]
+
+
+def test_reports_become_stances_with_evidence(graph: Graph, kgp: Kgp, openi: Path) -> None:
+    done = kgp("construct", "run", "openi", str(openi))
+    assert done.code == 0, done.err
+    assert "4 reports read, 0 rejected: 7 stances written, 0 already there" in done.out
+    assert edges(graph) == EXPECTED
+    texts = {uid: {"findings": findings, "impression": impression} for uid, findings, impression in REPORTS}
+    for row in graph.read(EDGES):
+        for found in map(json.loads, row["e"]):
+            phrase = texts[row["i"][1:]][found["section"]][found["start"] : found["end"]]
+            assert row["c"] == found["candidates"][0][0]
+            assert phrase.lower().split()[-1] in (
+                "effusion", "pneumonia", "pneumothorax", "enlarged", "cardiomegaly"
+            )  # fmt: skip
+
+
+def test_the_same_again_changes_nothing_and_undo_takes_all_out(graph: Graph, kgp: Kgp, openi: Path) -> None:
+    first = kgp("construct", "run", "openi", str(openi), "--json").json
+    again = kgp("construct", "run", "openi", str(openi), "--json").json
+    assert (first["written"], again["written"], again["existing"]) == (7, 0, 7)
+    assert first["run"] == again["run"]
+    assert kgp("runs", "undo", first["run"]).code == 0
+    assert edges(graph) == []
+
+
+def test_a_dry_run_tells_and_writes_nothing(graph: Graph, kgp: Kgp, openi: Path) -> None:
+    done = kgp("construct", "run", "openi", str(openi), "--dry-run")
+    assert "7 stances would be written" in done.out
+    assert edges(graph) == []
+
+
+def test_explain_shows_the_sentence_with_phrase_and_cue(graph: Graph, kgp: Kgp, openi: Path) -> None:
+    kgp("construct", "run", "openi", str(openi))
+    bare = kgp("construct", "explain", "I1", "C0032326")
+    assert "NEGATIVE" in bare.out
+    assert "pneumothorax." not in bare.out
+    shown = kgp("construct", "explain", "I1", "C0032326", "--reports", "openi", str(openi))
+    assert "findings: {No} [pneumothorax]." in shown.out
+    both = kgp("construct", "explain", "I4", "C0032227", "--reports", "openi", str(openi), "--json").json
+    assert [edge["evidence"][0]["sentence"] for edge in both["edges"]] == [
+        "{No} [effusion].",
+        "[Effusion] {cannot be excluded}.",
+    ]
+
+
+def test_explain_of_what_is_not_there_is_a_clear_error(graph: Graph, kgp: Kgp, openi: Path) -> None:
+    kgp("construct", "run", "openi", str(openi))
+    wrong = kgp("construct", "explain", "I1", "C0000001")
+    assert wrong.code == 1
+    assert "no stance joins I1 and C0000001" in wrong.err
+
+
+def test_no_word_of_a_report_is_in_the_graph_or_told(graph: Graph, kgp: Kgp, openi: Path) -> None:
+    done = kgp("construct", "run", "openi", str(openi))
+    everything = parse(
+        "t/a", "// All.\nMATCH (n) OPTIONAL MATCH (n)-[r]->() RETURN properties(n) AS n, properties(r) AS r"
+    )
+    kept: list[Any] = [dict(row) for row in graph.read(everything)]
+    for text in (done.out, done.err, str(kept)):
+        assert CANARY not in text
+
+
+def test_a_lexicon_of_ones_own_is_used_and_its_bad_rows_are_told(
+    graph: Graph, kgp: Kgp, openi: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own.csv").write_text(f"cui,name\nC9900001,{CANARY}\nX1,bad\nC9900002,\n", encoding="utf-8")
+    done = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path / "own.csv"))
+    assert "1 rows left out, the first of them row 3: the CUI is not C and 7 digits" in done.err
+    assert ("I1", "POSITIVE", "C9900001") in edges(graph)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["nothing", "."], 2, "there is no loader of reports called nothing"),
+        (["openi", "."], 1, "there are no OpenI reports here"),
+        (["openi", "OPENI", "--lexicon", "missing.csv"], 1, "missing.csv"),
+        (["openi", "OPENI", "--on-error", "shrug"], 2, "on-error"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(
+    graph: Graph, kgp: Kgp, openi: Path, tmp_path: Path, arguments: list[str], code: int, told: str
+) -> None:
+    places = {"OPENI": str(openi), ".": str(tmp_path)}
+    done = kgp("construct", "run", *(places.get(argument, argument) for argument in arguments))
+    assert done.code == code
+    assert told in done.err
+    assert "Traceback" not in done.err

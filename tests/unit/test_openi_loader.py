@@ -1,0 +1,149 @@
+"""OpenI: the CSV form, the XML form, and damage to either."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as example_settings
+from hypothesis import strategies as st
+
+from kgp_loaders.openi import OpenI
+from kgplatform.batches import Reject
+from kgplatform.construct.report import Report
+from kgplatform.errors import InputError
+
+REPORTS = [
+    ["uid", "MeSH", "Problems", "image", "indication", "comparison", "findings", "impression"],
+    ["1", "normal", "normal", "PA", "pain", "", "Lungs are clear.", "Normal, chest."],
+    ["2", "Mass", "Mass", "PA", "", "", "", "A mass."],
+    ["3", "", "", "PA", "", "", "Lateral only.", ""],
+]
+IMAGES = [
+    ["uid", "filename", "projection"],
+    ["1", "1_IM-0002.dcm.png", "Frontal"],
+    ["1", "1_IM-0001.dcm.png", "Frontal"],
+    ["1", "1_IM-0000.dcm.png", "Lateral"],
+    ["2", "2_IM-0001.dcm.png", "Frontal"],
+    ["3", "3_IM-0001.dcm.png", "Lateral"],
+]
+XML = """<?xml version="1.0" encoding="utf-8"?>
+<eCitation><uId id="CXR{uid}"/><MedlineCitation><Article><Abstract>
+<AbstractText Label="INDICATION">pain</AbstractText>
+<AbstractText Label="FINDINGS">Lungs &amp; heart are clear.</AbstractText>
+<AbstractText Label="IMPRESSION">No effusion.</AbstractText>
+</Abstract></Article></MedlineCitation>
+<parentImage id="CXR{uid}_IM-0002"/><parentImage id="CXR{uid}_IM-0001"/></eCitation>
+"""
+
+
+def write(folder: Path, reports: list[list[str]] = REPORTS, images: list[list[str]] = IMAGES) -> Path:
+    for name, rows in (("indiana_reports.csv", reports), ("indiana_projections.csv", images)):
+        with (folder / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
+    return folder
+
+
+def read(source: OpenI) -> tuple[dict[str, Report], list[Reject]]:
+    rows = list(source.reports())
+    return {row.study: row for row in rows if isinstance(row, Report)}, [row for row in rows if isinstance(row, Reject)]
+
+
+def test_a_study_with_a_frontal_image_is_a_report(tmp_path: Path) -> None:
+    reports, rejects = read(OpenI(write(tmp_path)))
+    assert not rejects
+    assert list(reports) == ["1", "2"]
+    assert reports["1"].image_id == "I1"
+    assert reports["1"].sections == {"findings": "Lungs are clear.", "impression": "Normal, chest."}
+    assert reports["1"].image == {
+        "dataset": "OpenI",
+        "study_id": "1",
+        "path": "1_IM-0001.dcm.png",
+        "view": "Frontal",
+    }
+
+
+def test_other_projections_can_be_asked_for(tmp_path: Path) -> None:
+    reports, _ = read(OpenI(write(tmp_path), views=()))
+    assert list(reports) == ["1", "2", "3"]
+    assert reports["1"].image["path"] == "1_IM-0000.dcm.png"
+    assert list(read(OpenI(tmp_path, views=("Lateral",)))[0]) == ["1", "3"]
+
+
+def test_a_report_is_never_shown(tmp_path: Path) -> None:
+    reports, _ = read(OpenI(write(tmp_path)))
+    assert "clear" not in repr(reports["1"])
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (["x", *REPORTS[1][1:]], "uid is not a number"),
+        (REPORTS[1], "earlier row"),
+        (["4", "too", "few"], "values"),
+    ],
+)
+def test_a_bad_row_costs_itself_and_is_told_without_its_text(tmp_path: Path, row: list[str], reason: str) -> None:
+    reports, rejects = read(OpenI(write(tmp_path, [*REPORTS, row])))
+    assert list(reports) == ["1", "2"]
+    [bad] = rejects
+    assert bad.row == 5
+    assert reason in bad.reason
+    assert "clear" not in bad.reason
+
+
+def test_a_bad_row_of_images_costs_itself(tmp_path: Path) -> None:
+    _, rejects = read(OpenI(write(tmp_path, images=[*IMAGES, ["4", "../../etc/passwd", "Frontal"]])))
+    assert [bad.row for bad in rejects] == [7]
+
+
+def test_a_missing_column_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="findings"):
+        read(OpenI(write(tmp_path, [row[:6] for row in REPORTS])))
+
+
+def test_an_empty_folder_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no OpenI reports"):
+        OpenI(tmp_path)
+
+
+def test_the_xml_form_gives_the_same_kind_of_report(tmp_path: Path) -> None:
+    for uid in ("10", "9"):
+        (tmp_path / f"{uid}.xml").write_text(XML.format(uid=uid), encoding="utf-8")
+    reports, rejects = read(OpenI(tmp_path))
+    assert not rejects
+    assert list(reports) == ["9", "10"]
+    assert reports["9"].sections == {"findings": "Lungs & heart are clear.", "impression": "No effusion."}
+    assert reports["9"].image == {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001"}
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>' + XML.format(uid="1").replace("pain", "&b;")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not xml", BOMB.encode(), XML.format(uid="x").encode(), b"\xff\xfe", b"<a>" * 100_000, b" " * (1 << 21)],
+)
+def test_a_bad_xml_file_is_told_and_the_others_are_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "1.xml").write_bytes(content)
+    (tmp_path / "2.xml").write_text(XML.format(uid="2"), encoding="utf-8")
+    reports, rejects = read(OpenI(tmp_path))
+    assert list(reports) == ["2"]
+    assert [bad.path.name for bad in rejects] == ["1.xml"]
+
+
+@example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300), st.integers(0, 700))
+def test_damaged_xml_never_raises_anything_else(tmp_path: Path, noise: bytes, at: int) -> None:
+    whole = XML.format(uid="1").encode()
+    (tmp_path / "1.xml").write_bytes(whole[:at] + noise + whole[at + len(noise) :])
+    read(OpenI(tmp_path))
+
+
+@pytest.mark.data
+def test_the_released_reports(data_dir: Path) -> None:
+    reports, rejects = read(OpenI(data_dir / "openi"))
+    assert (len(reports), len(rejects)) == (2608, 0)
+    assert len(read(OpenI(data_dir / "openi", views=()))[0]) == 2719
