@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -131,8 +131,6 @@ def reports_of(kind: str, path: Path) -> ReportSource:
 
 def _concepts(graph: Graph | None, lexicons: list[Path]) -> Iterator[Concept]:
     """The graph's names first, then those of the files, then the platform's own."""
-    from importlib.resources import as_file, files
-
     from kgp_loaders.lexicons import read
     from kgplatform import queries
     from kgplatform.construct.lexicon import Concept
@@ -151,10 +149,20 @@ def _concepts(graph: Graph | None, lexicons: list[Path]) -> Iterator[Concept]:
         if left_out:
             first = left_out[0]
             note(f"{path}: {len(left_out):,} rows left out, the first of them row {first.row}: {first.reason}")
+    yield from own_words()
+
+
+def own_words() -> Iterator[Concept]:
+    """The platform's words for findings. They are of chest radiographs, so they come before all others."""
+    from importlib.resources import as_file, files
+
+    from kgp_loaders.lexicons import read
+    from kgplatform.construct.lexicon import Concept
+
     with as_file(files("kgplatform.construct").joinpath("chest.tsv")) as own:
         for concept in read(own):
             if isinstance(concept, Concept):
                 yield concept._replace(weight=OWN)
 
 
-OWN = 1e9  # the platform's words for findings are of chest radiographs, so they come before all others
+OWN: Final = 1e9
