@@ -1,0 +1,141 @@
+"""Reports of any origin: CSV, TSV or JSON Lines with an id, a text, and where the image is.
+
+    id,text,image                                   study-1,"FINDINGS: …",images/1.png
+    {"id": "study-1", "findings": "…", "impression": "…", "image": "images/1.png", "view": "AP", "subject": "7"}
+
+Either `text`, whose sections are found by their headers, or `findings` and `impression` as they are. Texts may have
+several lines. The file's name without its ending is the data set. An image's id is `I` and 18 digits made of data set
+and report id, so that two data sets do not share one.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from kgplatform.batches import Reject
+from kgplatform.construct.report import SECTIONS, Report
+from kgplatform.construct.sections import sections
+from kgplatform.errors import InputError
+
+COLUMNS: Final = {
+    "id": ("id", "study_id", "study", "report_id", "uid"),
+    "text": ("text", "report", "report_text"),
+    "findings": ("findings",),
+    "impression": ("impression",),
+    "path": ("image", "image_path", "path", "filename"),
+    "view": ("view", "projection", "view_position"),
+    "subject_id": ("subject", "subject_id", "patient", "patient_id"),
+}
+MAX_ID: Final = 200  # characters
+MAX_PATH: Final = 4_096
+MAX_LINE: Final = 10_000_000  # characters of a line of JSON
+_ROLES: Final = {name: role for role, names in COLUMNS.items() for name in names}
+_JSON: Final = (".jsonl", ".ndjson", ".json")
+
+
+class Reports:
+    """The file as a `kgplatform.construct.report.ReportSource`. Raises `InputError` where it is not there."""
+
+    kind = "reports"
+    version = 1
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise InputError("no such file", "Give a CSV, TSV or JSON Lines file of reports.", path=path)
+        self.path = path
+        self.files = (path,)
+        self.dataset = path.stem
+        self.parameters: Mapping[str, Any] = {"dataset": self.dataset}
+
+    def reports(self) -> Iterator[Report | Reject]:
+        """Yield the reports. Raises `InputError` for a file without the columns, or not UTF-8."""
+        seen: set[str] = set()
+        rows = _json_rows(self.path) if self.path.suffix.lower() in _JSON else _table_rows(self.path)
+        for number, row in rows:
+            found = row if isinstance(row, str) else self._report(row)
+            if isinstance(found, Report) and found.study in seen:
+                found = "the id stands in an earlier row, too"
+            if isinstance(found, str):
+                yield Reject(self.path, number, found)
+            else:
+                seen.add(found.study)
+                yield found
+
+    def _report(self, row: Mapping[str, str]) -> Report | str:
+        """The report of a row, or why it is none."""
+        study, path = row.get("id", ""), row.get("path", "")
+        if not study or len(study) > MAX_ID or not study.isprintable():
+            return f"the id must be 1-{MAX_ID} printable characters"
+        if len(path) > MAX_PATH or not path.isprintable():
+            return f"the image's path is longer than {MAX_PATH:,} characters or not printable"
+        given = {name: row[name] for name in SECTIONS if row.get(name, "").strip()}
+        image = {name: row[name] for name in ("path", "view", "subject_id") if row.get(name)}
+        return Report(
+            study,
+            image_id(self.dataset, study),
+            given or sections(row.get("text", "")),
+            {"dataset": self.dataset, "study_id": study, **image},
+        )
+
+
+def image_id(dataset: str, study: str) -> str:
+    """`I` and 18 digits, the first of them not 0, so that it is none of MIMIC-CXR's or OpenI's."""
+    number = int.from_bytes(hashlib.sha256(f"{dataset}\0{study}".encode()).digest()[:16])
+    return f"I{10**17 + number % (9 * 10**17)}"
+
+
+def _roles(columns: Sequence[str], path: Path) -> dict[str, str]:
+    """The role of each column that has one. Raises `InputError` where id or text are missing."""
+    roles = {column: _ROLES[name] for column in columns if (name := column.strip().casefold()) in _ROLES}
+    if "id" not in roles.values() or not {"text", *SECTIONS} & set(roles.values()):
+        raise InputError("no column is recognised as id, or none as text", "Name them id and text.", path=path)
+    return roles
+
+
+def _table_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
+    """Rows by role with their line, or what is wrong with them."""
+    delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            columns = next(reader, [])
+            roles = _roles(columns, path)
+            line = reader.line_num + 1
+            for values in reader:
+                if len(values) != len(columns):
+                    yield line, f"{len(values)} values, where the header has {len(columns)}"
+                else:
+                    pairs = zip(columns, values, strict=True)
+                    yield line, {roles[column]: value for column, value in pairs if column in roles}
+                line = reader.line_num + 1
+        except csv.Error:
+            raise InputError("a quote is not closed, or a value is too long", "", path=path, row=line) from None
+        except UnicodeDecodeError:
+            raise InputError("the file is not UTF-8", "Save it as UTF-8.", path=path) from None
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
+            if len(line) > MAX_LINE:
+                raise InputError(f"a line is longer than {MAX_LINE:,} bytes", "", path=path, row=number)
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                yield number, "the line is not JSON"
+                continue
+            if not isinstance(row, dict):
+                yield number, "the line is not a JSON object"
+                continue
+            values = {_ROLES[name]: value for name, value in row.items() if name in _ROLES and value is not None}
+            if any(not isinstance(value, str | int) for value in values.values()):
+                yield number, "a value is neither text nor a whole number"
+            else:
+                yield number, {role: str(value) for role, value in values.items()}
