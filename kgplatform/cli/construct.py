@@ -29,13 +29,16 @@ def construct() -> None:
 def run(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What the reports are, e.g. openi.")],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Where they are.")],
-    lexicon: Annotated[list[Path] | None, typer.Option(help="A table of CUIs and names; may be given again.")] = None,
+    lexicon: Annotated[
+        list[Path] | None, typer.Option(help="A table of CUIs and names, or a folder of UMLS; may be given again.")
+    ] = None,
     graph_names: Annotated[bool, typer.Option(help="Also look for the names of the graph's concepts.")] = True,
     on_error: Annotated[OnError, typer.Option(help="A bad row: stop before writing, or skip it.")] = OnError.stop,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would change.")] = False,
     as_json: Json = False,
 ) -> None:
     """Find concepts and their stances in reports, and write them to the graph with the evidence for each."""
+    from kgp_loaders.umls import UMLS
     from kgplatform.construct.lexicon import Lexicon
     from kgplatform.construct.semantic_types import allowed
     from kgplatform.construct.source import Construction
@@ -45,10 +48,13 @@ def run(
     from kgplatform.ingest import ingest
 
     reports = reports_of(kind, path)
+    ontologies = [UMLS(folder) for folder in lexicon or [] if folder.is_dir()]
     with Graph.open() as graph:
         names = Lexicon(_concepts(graph if graph_names else None, lexicon or []))
         note(f"{names.names:,} names of {len(names.preferred):,} concepts")
-        source = Construction(reports, DictionaryTagger(names, allowed()), rules(), {"lexicon": names.sha256()})
+        source = Construction(
+            reports, DictionaryTagger(names, allowed()), rules(), {"lexicon": names.sha256()}, ontologies
+        )
         report = ingest(
             graph,
             source,
@@ -62,9 +68,10 @@ def run(
     if as_json:
         report_load(report, as_json)
         return
+    what = "reports and relations" if ontologies else "reports"
     rows, verb = report.rows, "would be written" if dry_run else "written"
     typer.echo(
-        f"{rows.read:,} reports read, {rows.rejected:,} rejected: {rows.written:,} stances {verb}, "
+        f"{rows.read:,} {what} read, {rows.rejected:,} rejected: {rows.written:,} edges {verb}, "
         f"{rows.existing:,} already there"
     )
     for bad in report.first_rejects:
@@ -132,6 +139,7 @@ def reports_of(kind: str, path: Path) -> ReportSource:
 def _concepts(graph: Graph | None, lexicons: list[Path]) -> Iterator[Concept]:
     """The graph's names first, then those of the files, then the platform's own."""
     from kgp_loaders.lexicons import read
+    from kgp_loaders.umls import UMLS
     from kgplatform import queries
     from kgplatform.construct.lexicon import Concept
     from kgplatform.construct.semantic_types import types_by_name
@@ -141,7 +149,7 @@ def _concepts(graph: Graph | None, lexicons: list[Path]) -> Iterator[Concept]:
         yield Concept(row["cui"], row["name"], tuple(row["types"]) or types_by_name(row["name"]), float(row["weight"]))
     for path in lexicons:
         left_out = []
-        for concept in read(path):
+        for concept in UMLS(path).concepts() if path.is_dir() else read(path):
             if isinstance(concept, Concept):
                 yield concept
             else:

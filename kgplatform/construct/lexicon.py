@@ -51,6 +51,14 @@ class Concept(NamedTuple):
     weight: float = 0.0  # how common it is, to choose between concepts that share a name
 
 
+class Relation(NamedTuple):
+    """A relation between two concepts, named as in the ontology."""
+
+    head: str
+    name: str
+    tail: str
+
+
 class Word(NamedTuple):
     """A word of a key, and the token that it comes from."""
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 from kgplatform.batches import Reject
-from kgplatform.construct.lexicon import Concept
+from kgplatform.construct.lexicon import Concept, Relation
 from kgplatform.errors import InputError
 from kgplatform.schema import CONCEPT_ID, RELATION
 
@@ -29,14 +29,6 @@ NEEDED: Final = {
     "MRSTY.RRF": ("CUI", "TUI"),
     "MRREL.RRF": ("CUI1", "CUI2", "RELA", "SUPPRESS"),
 }
-
-
-class Relation(NamedTuple):
-    """A relation between two concepts, named as in UMLS."""
-
-    head: str
-    name: str
-    tail: str
 
 
 class UMLS:

@@ -12,6 +12,7 @@ import pytest
 from kgplatform.graph import Graph
 from kgplatform.queries import parse
 from tests.conftest import Kgp
+from tests.unit.test_umls_loader import conso, rel, release
 
 pytestmark = pytest.mark.server
 
@@ -59,7 +60,7 @@ EXPECTED = [
 def test_reports_become_stances_with_evidence(graph: Graph, kgp: Kgp, openi: Path) -> None:
     done = kgp("construct", "run", "openi", str(openi))
     assert done.code == 0, done.err
-    assert "4 reports read, 0 rejected: 7 stances written, 0 already there" in done.out
+    assert "4 reports read, 0 rejected: 7 edges written, 0 already there" in done.out
     assert edges(graph) == EXPECTED
     texts = {uid: {"findings": findings, "impression": impression} for uid, findings, impression in REPORTS}
     for row in graph.read(EDGES):
@@ -82,7 +83,7 @@ def test_the_same_again_changes_nothing_and_undo_takes_all_out(graph: Graph, kgp
 
 def test_a_dry_run_tells_and_writes_nothing(graph: Graph, kgp: Kgp, openi: Path) -> None:
     done = kgp("construct", "run", "openi", str(openi), "--dry-run")
-    assert "7 stances would be written" in done.out
+    assert "7 edges would be written" in done.out
     assert edges(graph) == []
 
 
@@ -124,6 +125,29 @@ def test_a_lexicon_of_ones_own_is_used_and_its_bad_rows_are_told(
     done = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path / "own.csv"))
     assert "1 rows left out, the first of them row 3: the CUI is not C and 7 digits" in done.err
     assert ("I1", "POSITIVE", "C9900001") in edges(graph)
+
+
+def test_an_ontology_gives_names_types_and_the_relations_between_what_was_found(
+    graph: Graph, kgp: Kgp, openi: Path, tmp_path: Path
+) -> None:
+    names = [conso("C9900001", CANARY), conso("C9900002", "small"), conso("C9900004", "x")]
+    relations = [
+        rel("C9900001", "C0032227", "sings_of"),
+        rel("C0032227", "C9900001", "sung_by"),
+        rel("C9900001", "C9900004", "isa"),
+    ]
+    release(tmp_path, names, ["C9900001|T033|A2|Finding|AT1||", "C9900002|T080|A2|Quality|AT2||"], relations)
+    done = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path))
+    assert "6 reports and relations read, 0 rejected: 10 edges written" in done.out, done.err
+    found = parse(
+        "t/r", "// All.\nMATCH (h:Concept)-[r]->(t:Concept) RETURN h.cui AS h, type(r) AS r, t.cui AS t ORDER BY r"
+    )
+    assert [tuple(row.values()) for row in graph.read(found)] == [
+        ("C0032227", "sings_of", "C9900001"),
+        ("C9900001", "sung_by", "C0032227"),
+    ]
+    assert ("I1", "POSITIVE", "C9900001") in edges(graph)
+    assert not any(cui == "C9900002" for _, _, cui in edges(graph))
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
-from kgp_loaders.umls import UMLS, Relation
+from kgp_loaders.umls import UMLS
 from kgplatform.batches import Reject
-from kgplatform.construct.lexicon import Concept
+from kgplatform.construct.lexicon import Concept, Relation
 from kgplatform.errors import InputError
 
 CONSO = "CUI,LAT,TS,LUI,STT,SUI,ISPREF,AUI,SAUI,SCUI,SDUI,SAB,TTY,CODE,STR,SRL,SUPPRESS,CVF"
