@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +13,15 @@ from kgplatform.batches import GraphBatch
 from kgplatform.errors import DatabaseError, InputError, KgpError, NotFoundError
 from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
-from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse
 from kgplatform.settings import Settings
 from tests.conftest import WIPE
 from tests.integration.sources import Handmade, small_rows, write_medmkg
+from tests.integration.test_export import Edge, edges_of
 
 pytestmark = pytest.mark.server
-
-STANCES = {"POSITIVE", "NEGATIVE", "UNCERTAIN"}
-
-Edge = tuple[str, str, str]
-
-
-def edges_in(path: Path) -> set[Edge]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return {(row["Head"], row["Relation"], row["Tail"]) for row in csv.DictReader(file)}
-
-
-def edges_of(triples: Triples) -> set[Edge]:
-    """By key; in these graphs no two nodes share one."""
-    keys = [node.key for node in triples.nodes]
-    return {(keys[h], triples.relations[r], keys[t]) for h, r, t in triples.ids.tolist()}
-
-
-def ends(edges: Iterable[Edge]) -> set[str]:
-    return {end for h, _, t in edges for end in (h, t)}
-
-
-def around(edges: set[Edge], seeds: set[str], hops: int) -> set[Edge]:
-    """The edges between nodes at most `hops` away, by breadth-first search."""
-    beside: dict[str, set[str]] = defaultdict(set)
-    for h, _, t in edges:
-        beside[h].add(t)
-        beside[t].add(h)
-    reached = set(seeds)
-    for _ in range(hops):
-        reached |= {other for node in reached for other in beside[node]}
-    return {(h, r, t) for h, r, t in edges if h in reached and t in reached}
 
 
 def batch(*edges: tuple[tuple[str, str], str, tuple[str, str]], **properties: Any) -> GraphBatch:
