@@ -29,7 +29,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Write MedMKG.csv and image_mapping.csv with invented images and concepts (C99...), for `kgp ingest medmkg`."""
-    from kgp_loaders.phantom import build
+    from kgp_loaders.phantom.graph import build
 
     made = build(directory, images, seed, force=force)
     if as_json:

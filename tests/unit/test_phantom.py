@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kgp_loaders.medmkg import MedMKG
-from kgp_loaders.phantom import MAX_CONCEPTS, build, concept
+from kgp_loaders.phantom.graph import MAX_CONCEPTS, build, concept
 from kgplatform.batches import EdgeRef
 from kgplatform.errors import InputError, UsageError
 
