@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
@@ -29,6 +29,8 @@ INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is the
 CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not in INDEXES)
 FIRST_BATCH_ROWS: Final = 300  # planned while the graph may have no edges at all, so kept small
 REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there are edges
+
+NAMED_FILES: Final = 5  # a data set of reports has 200,000
 
 PREDICTION: Final = "prediction"  # kind of the runs that assert PREDICTED edges alone; see cypher/runs/undo_begin
 
@@ -86,11 +88,17 @@ def run_properties(source: Source, sha256: str) -> dict[str, Any]:
     """What the graph keeps about a run from its beginning."""
     return {
         "kind": source.kind,
-        "source": ", ".join(path.name for path in source.files),
+        "source": _named(source.files),
         "sha256": sha256,
         "version": source.version,
         "parameters": json.dumps(source.parameters, sort_keys=True),
     }
+
+
+def _named(files: Sequence[Path]) -> str:
+    """The names of the files; of many, the first."""
+    names = ", ".join(path.name for path in files[:NAMED_FILES])
+    return names if len(files) <= NAMED_FILES else f"{names} and {len(files) - NAMED_FILES:,} more"
 
 
 def ingest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from kgplatform.construct.report import SECTIONS, Report
@@ -18,6 +19,14 @@ HEADERS: Final = frozenset(
 )
 
 
+class Tagged(NamedTuple):
+    """A section of a report with its mentions, in order."""
+
+    section: str
+    text: str
+    mentions: Sequence[Mention]
+
+
 class Judge(Protocol):
     """Stage II: chooses the concept of each mention and says its stance."""
 
@@ -26,9 +35,17 @@ class Judge(Protocol):
         """Kind and version, as the evidence of an edge tells it."""
         ...
 
-    def decide(self, text: str, mentions: Sequence[Mention]) -> list[Decision]:
-        """A decision for each mention, in order; one without a stance drops the mention."""
+    def decide(self, sections: Sequence[Tagged]) -> list[list[Decision]]:
+        """For each section of a report a decision for each mention; one without a stance drops the mention."""
         ...
+
+
+class Conflicts(StrEnum):
+    """What becomes of a concept with several stances in one report (requirements 1.1-b)."""
+
+    keep = "keep"  # all of them
+    strongest = "strongest"  # POSITIVE before UNCERTAIN before NEGATIVE
+    last = "last"  # the one that is said last
 
 
 class Evidence(NamedTuple):
@@ -61,20 +78,40 @@ class Annotation:
     edges: Mapping[tuple[Candidate, Stance], Sequence[Evidence]] = field(default_factory=dict)
 
 
-def annotate(report: Report, tagger: Tagger, judge: Judge) -> Annotation:
+def annotate(report: Report, tagger: Tagger, judge: Judge, conflicts: Conflicts = Conflicts.keep) -> Annotation:
     """Find the concepts of a report's findings and impression, and the stance of each."""
+    return judged(report, tag(report, tagger), judge, conflicts)
+
+
+def tag(report: Report, tagger: Tagger) -> list[Tagged]:
+    """The sections that describe the image, with the mentions in them (stage I)."""
+    texts = ((section, report.sections.get(section, "")) for section in SECTIONS)
+    return [Tagged(section, text, tagger.tag(text)) for section, text in texts if text]
+
+
+def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
+    """The report's edges (stage II)."""
     edges: dict[tuple[str, Stance], tuple[Candidate, list[Evidence]]] = {}
-    for section in SECTIONS:
-        text = report.sections.get(section, "")
-        mentions = tagger.tag(text) if text else []
-        for mention, decision in zip(mentions, judge.decide(text, mentions), strict=True):
+    for (section, _, mentions), decisions in zip(sections, judge.decide(sections), strict=True):
+        for mention, decision in zip(mentions, decisions, strict=True):
             chosen = mention.candidates[decision.chosen]
             if decision.stance is None or chosen.name.casefold() in HEADERS or not CONCEPT_ID.fullmatch(chosen.cui):
                 continue
             cue = None if decision.cue is None else (decision.cue.start, decision.cue.end)
             found = Evidence(section, mention.start, mention.end, cue, mention.candidates)
+            if conflicts is Conflicts.last:
+                edges = {key: edge for key, edge in edges.items() if key[0] != chosen.cui or key[1] is decision.stance}
             edges.setdefault((chosen.cui, decision.stance), (chosen, []))[1].append(found)
+    if conflicts is Conflicts.strongest:
+        edges = {key: edge for key, edge in edges.items() if not any((key[0], s) in edges for s in _STRONGER[key[1]])}
     return Annotation(report, {(chosen, stance): found for (_, stance), (chosen, found) in edges.items()})
+
+
+_STRONGER: Final[dict[Stance, tuple[Stance, ...]]] = {
+    Stance.POSITIVE: (),
+    Stance.UNCERTAIN: (Stance.POSITIVE,),
+    Stance.NEGATIVE: (Stance.POSITIVE, Stance.UNCERTAIN),
+}
 
 
 def properties(annotation: Annotation, evidence: Sequence[Evidence], tagger: Tagger, judge: Judge) -> dict[str, Any]:

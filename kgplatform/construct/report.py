@@ -45,6 +45,11 @@ class ReportSource(Protocol):
         """The files that are read."""
         ...
 
+    @property
+    def credentialed(self) -> bool:
+        """Whether an agreement forbids to share the reports with third parties, as far as is known."""
+        ...
+
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the reports. Raises `InputError` where a file as a whole is unusable."""
         ...

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 FINDINGS, IMPRESSION, OTHER = "findings", "impression", "other"
+UNKNOWN: Final = "unknown"
 
 _FINDINGS: Final = frozenset(
     {
@@ -53,10 +54,10 @@ def split(text: str) -> Iterator[Section]:
     for found in _HEADER.finditer(text):
         name = found["open"] or found["whole"]
         named = _kind(name, whole_line=found["open"] is None)
-        if named is None:
-            continue
+        if named is None or (named == UNKNOWN and kind != OTHER):
+            continue  # "LUNGS:" within the findings is a part of them
         yield Section(kind, header, text[start : found.start()].strip())
-        start, kind, header = found.end(), named, name.strip()
+        start, kind, header = found.end(), OTHER if named == UNKNOWN else named, name.strip()
     yield Section(kind, header, text[start:].strip())
 
 
@@ -75,7 +76,7 @@ def sections(text: str) -> dict[str, str]:
 
 
 def _kind(name: str, *, whole_line: bool) -> str | None:
-    """What a header announces; None for words that are no header."""
+    """What a header announces, `UNKNOWN` for one of no known name; None for words that are no header."""
     plain = _JOINED.sub(" ", name).strip().lower()
     plain = re.sub(r" and | or ", " ", plain) if plain.startswith(("findings", "impression")) else plain
     if plain in _FINDINGS:
@@ -86,7 +87,7 @@ def _kind(name: str, *, whole_line: bool) -> str | None:
         return OTHER
     if whole_line or not name.strip().isupper():
         return None  # a sentence in capitals, or "Note that there is no:" in running text
-    return OTHER
+    return UNKNOWN
 
 
 def _is_form(header: str) -> bool:

@@ -34,6 +34,16 @@ EXCLUDED: Final = {
     "T185": "Classification",
 }
 
+# Parts and places of the body: a report that names one says that it is there.
+_ANATOMY: Final = {
+    "T017": "Anatomical Structure",
+    "T023": "Body Part, Organ, or Organ Component",
+    "T024": "Tissue",
+    "T029": "Body Location or Region",
+    "T030": "Body Space or Junction",
+}
+ANATOMY: Final = frozenset((*_ANATOMY, *_ANATOMY.values()))
+
 # The ends of SNOMED CT names that tell a type of their own, for concepts whose semantic types are not known.
 _TAGS: Final = {
     "qualifier value": "Qualitative Concept",

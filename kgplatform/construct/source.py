@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kgplatform.batches import GraphBatch, NodeRef, Reject
-from kgplatform.construct.annotate import Annotation, Judge, annotate, properties
+from kgplatform.construct.annotate import Annotation, Conflicts, Judge, annotate, properties
 from kgplatform.construct.lexicon import Relation
 from kgplatform.construct.report import Report, ReportSource
 from kgplatform.construct.tagger import Tagger
@@ -48,16 +48,19 @@ class Construction:
         judge: Judge,
         about: Mapping[str, Any],
         ontologies: Sequence[Ontology] = (),
+        conflicts: Conflicts = Conflicts.keep,
     ) -> None:
         self._reports = reports
         self._tagger = tagger
         self._judge = judge
         self._ontologies = ontologies
+        self._conflicts = conflicts
         self.files = (*reports.files, *(file for ontology in ontologies for file in ontology.files))
         self.parameters: Mapping[str, Any] = {
             "reports": [reports.kind, reports.version, dict(reports.parameters)],
             "tagger": tagger.name,
             "judge": judge.name,
+            "conflicts": conflicts.value,
             **about,
         }
 
@@ -77,7 +80,7 @@ class Construction:
             yield _related(relations)
 
     def _annotated(self, reports: Iterable[Report]) -> Iterator[Annotation]:
-        return (annotate(report, self._tagger, self._judge) for report in reports)
+        return (annotate(report, self._tagger, self._judge, self._conflicts) for report in reports)
 
     def _add(self, batch: GraphBatch, annotation: Annotation) -> None:
         image: NodeRef = ("Image", annotation.report.image_id)

@@ -7,17 +7,21 @@ over a part of their sentence, and a mention in reach takes their meaning. The w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kgplatform.construct.lexicon import key
+from kgplatform.construct.semantic_types import ANATOMY
 from kgplatform.construct.tagger import Mention
 from kgplatform.construct.text import Token, sentences, tokens
 from kgplatform.errors import InputError
 from kgplatform.schema import Stance
+
+if TYPE_CHECKING:
+    from kgplatform.construct.annotate import Tagged
 
 
 class Kind(StrEnum):
@@ -74,7 +78,18 @@ class Rules:
         for phrase_tokens in sorted(together, key=len, reverse=True):
             self._cues.setdefault(phrase_tokens[0], []).append((phrase_tokens, together[phrase_tokens]))
 
-    def decide(self, text: str, mentions: Sequence[Mention]) -> list[Decision]:
+    def decide(self, sections: Sequence[Tagged]) -> list[list[Decision]]:
+        """A decision for each mention of each section of a report."""
+        senses = _senses(mention for _, _, mentions in sections for mention in mentions)
+        return [
+            [
+                decision._replace(chosen=_sense(mention, senses))
+                for mention, decision in zip(mentions, self.stances(text, mentions), strict=True)
+            ]
+            for _, text, mentions in sections
+        ]
+
+    def stances(self, text: str, mentions: Sequence[Mention]) -> list[Decision]:
         """A decision for each mention of the text; mentions are in order."""
         decisions: list[Decision] = []
         upcoming = iter(mentions)
@@ -96,6 +111,8 @@ class Rules:
                 yield Decision(None)
                 continue
             reaching = [(stance, cue) for cue in cues for stance in _reaching(cue, mention, cues, of)]
+            if _is_anatomy(mention):  # "no nodule in the left lung": the lung is there
+                reaching = [(stance, cue) for stance, cue in reaching if stance is None]
             if not reaching:
                 yield Decision(Stance.POSITIVE)
             else:
@@ -122,6 +139,25 @@ class Rules:
                 m.start <= cue.start and cue.end <= m.end and m.end - m.start > cue.end - cue.start for m in mentions
             )
         ]
+
+
+def _is_anatomy(mention: Mention) -> bool:
+    types = mention.candidates[0].types
+    return bool(types) and all(kind in ANATOMY for kind in types)
+
+
+def _senses(mentions: Iterable[Mention]) -> frozenset[str]:
+    """The concepts that a report names without ambiguity."""
+    return frozenset(mention.candidates[0].cui for mention in mentions if len(mention.candidates) == 1)
+
+
+def _sense(mention: Mention, senses: Collection[str]) -> int:
+    """The place of the concept that is meant: of several as good by name, the one that the report also names clearly."""
+    best = mention.candidates[0].score
+    for place, candidate in enumerate(mention.candidates):
+        if candidate.score == best and candidate.cui in senses:
+            return place
+    return 0
 
 
 def _reaching(cue: Cue, mention: Mention, cues: Sequence[Cue], of: Sequence[Token]) -> Iterator[Stance | None]:

@@ -40,6 +40,7 @@ class OpenI:
 
     kind = "openi"
     version = 1
+    credentialed = False  # published without a licence agreement
 
     def __init__(self, folder: Path, views: Sequence[str] = VIEWS) -> None:
         self.folder = folder

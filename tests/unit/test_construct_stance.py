@@ -19,7 +19,7 @@ def stances(text: str) -> dict[str, str]:
     """Each finding's stance by its first letters: + shown, - ruled out, ? open, o not about this image."""
     mentions = TAGGER.tag(text)
     marks = {"POSITIVE": "+", "NEGATIVE": "-", "UNCERTAIN": "?", None: "o"}
-    decisions = rules().decide(text, mentions)
+    decisions = rules().stances(text, mentions)
     return {text[m.start : m.end].lower(): marks[d.stance] for m, d in zip(mentions, decisions, strict=True)}
 
 
@@ -59,7 +59,7 @@ def test_what_a_sentence_says(text: str, expected: str) -> None:
 
 def test_the_cue_that_decided_is_told() -> None:
     text = "Heart large. No evidence of effusion."
-    [decision] = rules().decide(text, TAGGER.tag(text))
+    [decision] = rules().stances(text, TAGGER.tag(text))
     assert decision.cue is not None
     assert text[decision.cue.start : decision.cue.end] == "No evidence of"
 
@@ -72,7 +72,7 @@ def test_a_cue_of_one_sentence_says_nothing_of_the_next() -> None:
 def test_each_mention_has_one_decision(words: list[str]) -> None:
     text = " ".join(words)
     mentions = TAGGER.tag(text)
-    decisions = rules().decide(text, mentions)
+    decisions = rules().stances(text, mentions)
     assert len(decisions) == len(mentions)
     for mention, decision in zip(mentions, decisions, strict=True):
         if decision.cue is not None:
@@ -82,7 +82,7 @@ def test_each_mention_has_one_decision(words: list[str]) -> None:
 @given(st.text(max_size=200))
 def test_any_text_can_be_judged(text: str) -> None:
     mentions = TAGGER.tag(text)
-    assert len(rules().decide(text, mentions)) == len(mentions)
+    assert len(rules().stances(text, mentions)) == len(mentions)
 
 
 @pytest.mark.parametrize("line", ["negates no", "maybe\tno", "negates\t", "\tno"])

@@ -35,6 +35,13 @@ class Kind(StrEnum):
     PORT = "port"
 
 
+class View(StrEnum):
+    """The way the rays went: between front and back, or from side to side."""
+
+    FRONTAL = "frontal"
+    LATERAL = "lateral"
+
+
 class Side(StrEnum):
     """The patient's side; a frontal radiograph shows the patient's right on the viewer's left."""
 

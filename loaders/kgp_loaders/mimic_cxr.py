@@ -1,0 +1,196 @@
+"""MIMIC-CXR and MIMIC-CXR-JPG as they lie on disk: reports, metadata, splits, images.
+
+    files/p10/p10000032/s50414267.txt                    the report (MIMIC-CXR; also below mimic-cxr-reports/)
+    files/p10/p10000032/s50414267/02aa804e-….jpg         an image (MIMIC-CXR-JPG; .dcm in MIMIC-CXR)
+    mimic-cxr-2.0.0-metadata.csv[.gz]                    dicom_id,subject_id,study_id,…,ViewPosition,…
+    mimic-cxr-2.0.0-split.csv[.gz]                       dicom_id,study_id,subject_id,split
+
+The graph has one image a study, id `I` and the study's number: the first by DICOM id of the views asked for (AP, as in
+MedMKG's appendix F.1). Images need not be there; reports must. Sections are found by their headers.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple
+
+from kgplatform.batches import Reject
+from kgplatform.construct.report import Report
+from kgplatform.construct.sections import sections
+from kgplatform.errors import InputError
+
+DATASET: Final = "MIMIC-CXR"
+PHANTOM: Final = "Phantom"
+VIEWS: Final = ("AP",)
+SUFFIXES: Final = (".jpg", ".png", ".dcm")
+REPORT_ROOTS: Final = (Path(), Path("mimic-cxr-reports"), Path("reports"))
+MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has some 20 kB
+
+_TABLE: Final = re.compile(r"mimic-cxr-[0-9.]+-(metadata|split)\.csv(\.gz)?")
+_INVENTED: Final = 90_000_000  # subjects of `kgp phantom build` begin here, MIMIC's with 1
+
+
+class _Image(NamedTuple):
+    """An image as the metadata tells it, and the row that tells it."""
+
+    dicom: str
+    subject: str
+    study: str
+    view: str
+    row: int
+
+    @property
+    def folder(self) -> Path:
+        return Path("files", f"p{self.subject[:2]}", f"p{self.subject}")
+
+
+class MIMICCXR:
+    """The studies as a `kgplatform.construct.report.ReportSource`; `splits` keeps those of these splits.
+
+    Raises `InputError` where the metadata is not in the folder.
+    """
+
+    kind = "mimic-cxr"
+    version = 1
+
+    def __init__(self, folder: Path, views: Sequence[str] = VIEWS, splits: Sequence[str] = ()) -> None:
+        self.folder = folder
+        self.views = tuple(views)
+        self.splits = tuple(splits)
+        self.parameters: Mapping[str, Any] = {"views": list(self.views), "splits": list(self.splits)}
+        self._metadata = self._find("metadata")
+        if self._metadata is None:
+            hint = "Give MIMIC-CXR-JPG's folder, with mimic-cxr-2.0.0-metadata.csv."
+            raise InputError("there is no metadata of MIMIC-CXR here", hint, path=folder)
+
+    @property
+    def credentialed(self) -> bool:
+        """Whether the reports are under PhysioNet's agreement: all but the invented ones."""
+        return any(int(image.subject) < _INVENTED for image in self._chosen[0])
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The tables, and the report of every study asked for that is there."""
+        tables = [path for path in (self._metadata, self._find("split") if self.splits else None) if path]
+        reports = (self._report_of(image) for image in self._chosen[0])
+        return (*tables, *(path for path in reports if path is not None))
+
+    def reports(self) -> Iterator[Report | Reject]:
+        """Yield the studies that have an image of the views asked for, by subject and study."""
+        chosen, rejects = self._chosen
+        yield from rejects
+        for image in chosen:
+            yield self._read(image)
+
+    @cached_property
+    def _chosen(self) -> tuple[list[_Image], list[Reject]]:
+        """The image of each study, and the rows of the tables that tell none."""
+        kept, rejects = self._kept()
+        chosen: dict[str, _Image] = {}
+        for image in self._images(rejects):
+            if (self.views and image.view not in self.views) or (kept is not None and image.dicom not in kept):
+                continue
+            if image.study not in chosen or image.dicom < chosen[image.study].dicom:
+                chosen[image.study] = image
+        return sorted(chosen.values(), key=lambda image: (int(image.subject), int(image.study))), rejects
+
+    def _images(self, rejects: list[Reject]) -> Iterator[_Image]:
+        columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
+        assert self._metadata is not None  # noqa: S101  checked at the start
+        for number, values in _rows(self._metadata, columns, rejects):
+            dicom, subject, study, view = values
+            if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}", dicom):
+                rejects.append(Reject(self._metadata, number, "the dicom_id is not five groups of eight hex digits"))
+            elif not re.fullmatch(r"[0-9]{8}", subject) or not re.fullmatch(r"[0-9]{8}", study):
+                rejects.append(Reject(self._metadata, number, "subject_id and study_id are not eight digits each"))
+            else:
+                yield _Image(dicom, subject, study, view, number)
+
+    def _kept(self) -> tuple[set[str] | None, list[Reject]]:
+        """The images of the splits asked for; None for all."""
+        rejects: list[Reject] = []
+        if not self.splits:
+            return None, rejects
+        path = self._find("split")
+        if path is None:
+            raise InputError("there is no table of splits here", "Add mimic-cxr-2.0.0-split.csv.", path=self.folder)
+        rows = _rows(path, ("dicom_id", "split"), rejects)
+        return {dicom for _, (dicom, split) in rows if split in self.splits}, rejects
+
+    def _find(self, table: str) -> Path | None:
+        """The table of that name; the newest version if there are several."""
+        try:
+            names = sorted(path.name for path in self.folder.iterdir() if _TABLE.fullmatch(path.name))
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=self.folder) from None
+        found = [name for name in names if f"-{table}.csv" in name]
+        return self.folder / found[-1] if found else None
+
+    def _report_of(self, image: _Image) -> Path | None:
+        for root in REPORT_ROOTS:
+            path = self.folder / root / image.folder / f"s{image.study}.txt"
+            if path.is_file():
+                return path
+        return None
+
+    def _read(self, image: _Image) -> Report | Reject:
+        path = self._report_of(image)
+        if path is None:
+            assert self._metadata is not None  # noqa: S101
+            return Reject(self._metadata, image.row, f"study {image.study} has no report s{image.study}.txt")
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_REPORT + 1)
+            text = data.decode("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return Reject(path, 1, "the report cannot be read as UTF-8")
+        if len(data) > MAX_REPORT or "\0" in text:
+            return Reject(path, 1, f"this is no report: larger than {MAX_REPORT:,} bytes, or binary")
+        kept = {
+            "dataset": DATASET if int(image.subject) < _INVENTED else PHANTOM,
+            "study_id": image.study,
+            "subject_id": image.subject,
+            "view": image.view,
+            "path": self._image_path(image),
+        }
+        return Report(image.study, f"I{image.study}", sections(text), kept)
+
+    def _image_path(self, image: _Image) -> str:
+        """The image's path below the folder: as it is there, otherwise as MIMIC-CXR-JPG names it."""
+        base = image.folder / f"s{image.study}" / image.dicom
+        suffix = next((suffix for suffix in SUFFIXES if (self.folder / f"{base}{suffix}").is_file()), SUFFIXES[0])
+        return f"{base.as_posix()}{suffix}"
+
+
+def _rows(path: Path, columns: Sequence[str], rejects: list[Reject]) -> Iterator[tuple[int, list[str]]]:
+    """The values of these columns with their line. Raises `InputError` for a file that is no such table."""
+    line = 1
+    try:
+        with _opened(path) as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            missing = [column for column in columns if column not in header]
+            if missing:
+                raise InputError(f"there is no column {missing[0]}", "Use the table as PhysioNet ships it.", path=path)
+            places = [header.index(column) for column in columns]
+            line = reader.line_num + 1
+            for values in reader:
+                if len(values) == len(header):
+                    yield line, [values[place].strip() for place in places]
+                else:
+                    rejects.append(Reject(path, line, f"{len(values)} values, where the header has {len(header)}"))
+                line = reader.line_num + 1
+    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile, OSError) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else "the table is damaged"
+        raise InputError(str(what), "Fetch it again.", path=path, row=line) from None
+
+
+def _opened(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
+    return path.open(newline="", encoding="utf-8-sig")

@@ -1,0 +1,124 @@
+"""Which patients, studies and images there are, and what each study shows."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final, TypeVar
+
+from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, Zone
+from kgp_loaders.phantom.wording import pick
+
+T = TypeVar("T")
+
+FIRST_SUBJECT: Final = 90_000_000  # MIMIC-CXR's subjects and studies begin with 1 and 5
+MAX_STUDIES: Final = 1_000_000
+
+_VIEWS: Final = ((("AP",), 55), (("PA", "LATERAL"), 33), (("AP", "LATERAL"), 8), (("AP", "AP"), 4))
+_NORMAL: Final = 30  # of a hundred studies
+_COUNTS: Final = (40, 30, 20, 10)  # of a hundred others, with 1, 2 … findings
+_SIDED: Final = (Side.LEFT, Side.RIGHT)
+_LUNG: Final = (Zone.UPPER, Zone.MIDDLE, Zone.LOWER)
+
+# By finding: its share, the sides and zones that it can have.
+_FINDINGS: Final[dict[Kind, tuple[int, Sequence[Side], Sequence[Zone]]]] = {
+    Kind.CARDIOMEGALY: (14, (Side.NONE,), (Zone.NONE,)),
+    Kind.EFFUSION: (16, (*_SIDED, Side.BOTH), (Zone.NONE,)),
+    Kind.PNEUMOTHORAX: (7, _SIDED, (Zone.NONE,)),
+    Kind.CONSOLIDATION: (11, _SIDED, _LUNG),
+    Kind.ATELECTASIS: (12, _SIDED, (Zone.LOWER,)),
+    Kind.NODULE: (6, _SIDED, _LUNG),
+    Kind.MASS: (4, _SIDED, _LUNG),
+    Kind.EDEMA: (9, (Side.NONE,), (Zone.NONE,)),
+    Kind.EMPHYSEMA: (5, (Side.NONE,), (Zone.NONE,)),
+    Kind.INTERSTITIAL: (5, (Side.BOTH,), (Zone.NONE,)),
+    Kind.GRANULOMA: (4, _SIDED, _LUNG),
+    Kind.THICKENING: (3, _SIDED, (Zone.UPPER,)),
+    Kind.FRACTURE: (4, _SIDED, (Zone.NONE,)),
+    Kind.DIAPHRAGM: (4, _SIDED, (Zone.NONE,)),
+    Kind.SCOLIOSIS: (3, (Side.NONE,), (Zone.NONE,)),
+    Kind.HILUM: (3, _SIDED, (Zone.NONE,)),
+    Kind.HERNIA: (2, (Side.NONE,), (Zone.NONE,)),
+}
+_DEVICES: Final[dict[Kind, tuple[int, Sequence[Side]]]] = {
+    Kind.ET_TUBE: (18, (Side.NONE,)),
+    Kind.NG_TUBE: (18, (Side.NONE,)),
+    Kind.CENTRAL_LINE: (22, (Side.RIGHT, Side.LEFT)),
+    Kind.PACEMAKER: (8, (Side.LEFT,)),
+    Kind.CHEST_TUBE: (8, _SIDED),
+    Kind.WIRES: (8, (Side.NONE,)),
+    Kind.PORT: (5, (Side.RIGHT,)),
+}
+DEVICES: Final = frozenset(_DEVICES)
+FINDINGS: Final = tuple(_FINDINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study of a patient. `views` and `images` (DICOM ids) go together."""
+
+    number: int
+    subject: int
+    study: int
+    split: str
+    date: int  # YYYYMMDD, in the years to which MIMIC moves its dates
+    views: tuple[str, ...]
+    images: tuple[str, ...]
+    shown: tuple[Shown, ...]
+
+    @property
+    def folder(self) -> str:
+        """Where MIMIC-CXR-JPG keeps the patient's studies."""
+        return f"files/p{str(self.subject)[:2]}/p{self.subject}"
+
+
+def studies(count: int, seed: int) -> Iterator[Study]:
+    """The studies, by patient. A patient has up to three."""
+    patients = random.Random(f"kgp phantom patients {seed}")  # noqa: S311  not for secrets
+    number = patient = 0
+    while number < count:
+        subject = FIRST_SUBJECT + (patient * 7_368_787 + seed * 1_013) % 10_000_000
+        split = ("train", "validate", "test")[bisect((80, 90), patients.random() * 100)]
+        for _ in range(1 + bisect((70, 92), patients.random() * 100)):
+            if number < count:
+                yield _study(number, subject, split, seed)
+                number += 1
+        patient += 1
+
+
+def _study(number: int, subject: int, split: str, seed: int) -> Study:
+    rng = random.Random(f"kgp phantom study {seed} {number}")  # noqa: S311
+    views = _weighted(rng, _VIEWS)
+    images = tuple(_dicom_id(seed, number, place) for place in range(len(views)))
+    date = (2110 + int(rng.random() * 90)) * 10_000 + (1 + int(rng.random() * 12)) * 100 + 1 + int(rng.random() * 28)
+    study = FIRST_SUBJECT + (number * 3_687_631 + seed * 2_027) % 10_000_000
+    return Study(number, subject, study, split, date, views, images, tuple(_shown(rng, portable="AP" in views)))
+
+
+def _dicom_id(seed: int, number: int, place: int) -> str:
+    digits = hashlib.sha256(f"kgp phantom {seed} {number} {place}".encode()).hexdigest()
+    return "-".join(digits[at : at + 8] for at in range(0, 40, 8))
+
+
+def _shown(rng: random.Random, *, portable: bool) -> Iterator[Shown]:
+    """Findings and devices, none twice; the portable (AP) studies are those of the more severely ill."""
+    left = dict(_FINDINGS)
+    if rng.random() * 100 >= _NORMAL:
+        for _ in range(1 + bisect(list(accumulate(_COUNTS)), rng.random() * sum(_COUNTS))):
+            kind = _weighted(rng, [(kind, share) for kind, (share, _, _) in left.items()])
+            _, sides, zones = left.pop(kind)
+            side = pick(rng, sides)
+            zone = pick(rng, [zone for zone in zones if (side, zone) != (Side.LEFT, Zone.MIDDLE)])
+            yield Shown(kind, side, zone, pick(rng, tuple(Severity)))
+    for kind, (share, sides) in _DEVICES.items():
+        if rng.random() * 100 < (share if portable else share / 4):
+            yield Shown(kind, pick(rng, sides))
+
+
+def _weighted(rng: random.Random, choices: Sequence[tuple[T, int]]) -> T:
+    steps = list(accumulate(share for _, share in choices))
+    return choices[bisect(steps, rng.random() * steps[-1])][0]
