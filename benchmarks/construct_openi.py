@@ -32,8 +32,9 @@ from kgplatform.batches import Reject
 from kgplatform.cli.output import note
 from kgplatform.construct.annotate import annotate
 from kgplatform.construct.lexicon import Concept, Lexicon
+from kgplatform.construct.pipeline import own_words
 from kgplatform.construct.report import Report
-from kgplatform.construct.semantic_types import allowed, types_by_name
+from kgplatform.construct.semantic_types import Allowed, types_by_name
 from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.schema import Stance
@@ -90,7 +91,7 @@ def work(arguments: argparse.Namespace) -> None:
     """Measure and store."""
     settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
     lexicon = Lexicon(concepts(arguments.data))
-    tagger = DictionaryTagger(lexicon, allowed())
+    tagger = DictionaryTagger(lexicon, Allowed())
     with (arguments.data / "openi" / "indiana_reports.csv").open(newline="", encoding="utf-8") as file:
         problems = {row["uid"]: set(row["Problems"].split(";")) for row in csv.DictReader(file)}
     gold = {
@@ -138,14 +139,7 @@ def concepts(data: Path) -> list[Concept]:
         common.update(tail[1] for head, _, tail in batch.edges if head[0] == "Image")
     found = [Concept(cui, name, types_by_name(name), float(common[cui])) for cui, name in names.items()]
     found += [row for row in read(data / "umls" / "open_ontology_cui_xrefs.tsv") if not isinstance(row, Reject)]
-    return found + own()
-
-
-def own() -> list[Concept]:
-    """The platform's own words, as `kgp construct run` takes them."""
-    from kgplatform.cli.construct import own_words
-
-    return list(own_words())
+    return [*found, *own_words()]
 
 
 def main() -> int:

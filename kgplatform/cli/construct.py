@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +14,17 @@ from kgplatform.cli.ingest import OnError, report_load
 from kgplatform.cli.output import Json, emit_json, note, progress
 
 if TYPE_CHECKING:
-    from kgplatform.construct.lexicon import Concept
-    from kgplatform.construct.report import ReportSource
-    from kgplatform.graph import Graph
+    from kgplatform.construct.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Build the graph from reports.")
+
+
+class Conflict(StrEnum):
+    """`kgplatform.construct.annotate.Conflicts`, here so that help does not load it."""
+
+    keep = "keep"
+    strongest = "strongest"
+    last = "last"
 
 
 @app.callback()
@@ -27,39 +34,62 @@ def construct() -> None:
 
 @app.command()
 def run(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What the reports are, e.g. openi.")],
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Where they are.")],
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[KIND] PATH",
+            help="What the reports are (openi, mimic-cxr, reports) and where; or a folder with construct.yaml.",
+        ),
+    ],
     lexicon: Annotated[
         list[Path] | None, typer.Option(help="A table of CUIs and names, or a folder of UMLS; may be given again.")
     ] = None,
-    graph_names: Annotated[bool, typer.Option(help="Also look for the names of the graph's concepts.")] = True,
+    graph_names: Annotated[
+        bool | None,
+        typer.Option("--graph-names/--no-graph-names", help="Also look for the names of the graph's concepts."),
+    ] = None,
+    own_words: Annotated[
+        bool | None, typer.Option("--own-words/--no-own-words", help="Also look for the platform's words for findings.")
+    ] = None,
+    views: Annotated[
+        str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP [default: as the loader has it].")
+    ] = None,
+    tagger: Annotated[
+        str | None, typer.Option(metavar="NAME[:ARGUMENT]", help="What finds the concepts [default: dictionary].")
+    ] = None,
+    conflicts: Annotated[
+        Conflict | None, typer.Option(help="Of several stances of a concept in one report: keep all, or one of them.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that read the reports.")] = None,
+    ray: Annotated[bool | None, typer.Option("--ray", help="Read the reports on Ray Data.")] = None,
     on_error: Annotated[OnError, typer.Option(help="A bad row: stop before writing, or skip it.")] = OnError.stop,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would change.")] = False,
     as_json: Json = False,
 ) -> None:
     """Find concepts and their stances in reports, and write them to the graph with the evidence for each."""
-    from kgp_loaders.umls import UMLS
-    from kgplatform.construct.lexicon import Lexicon
-    from kgplatform.construct.semantic_types import allowed
-    from kgplatform.construct.source import Construction
-    from kgplatform.construct.stance import rules
-    from kgplatform.construct.tagger import DictionaryTagger
+    from kgplatform.construct.annotate import Conflicts
+    from kgplatform.construct.pipeline import construction
     from kgplatform.graph import Graph
     from kgplatform.ingest import ingest
 
-    reports = reports_of(kind, path)
-    ontologies = [UMLS(folder) for folder in lexicon or [] if folder.is_dir()]
+    given: dict[str, Any] = {
+        "lexicon": tuple(lexicon) if lexicon else None,
+        "graph_names": graph_names,
+        "own_words": own_words,
+        "views": None if views is None else tuple(view.strip() for view in views.split(",") if view.strip()),
+        "tagger": tagger,
+        "conflicts": None if conflicts is None else Conflicts(conflicts.value),
+        "workers": workers,
+        "ray": ray,
+    }
+    settings = replace(settings_of(what), **{name: value for name, value in given.items() if value is not None})
     with Graph.open() as graph:
-        names = Lexicon(_concepts(graph if graph_names else None, lexicon or []))
-        note(f"{names.names:,} names of {len(names.preferred):,} concepts")
-        source = Construction(
-            reports, DictionaryTagger(names, allowed()), rules(), {"lexicon": names.sha256()}, ontologies
-        )
+        source = construction(settings, graph, note)
         report = ingest(
             graph,
             source,
             on_error=on_error.value,
-            rejects=Path(f"{kind}.rejects.tsv") if on_error is OnError.skip else None,
+            rejects=Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None,
             dry_run=dry_run,
             batch_rows=1_000,
             progress=progress("reports"),
@@ -68,16 +98,30 @@ def run(
     if as_json:
         report_load(report, as_json)
         return
-    what = "reports and relations" if ontologies else "reports"
     rows, verb = report.rows, "would be written" if dry_run else "written"
     typer.echo(
-        f"{rows.read:,} {what} read, {rows.rejected:,} rejected: {rows.written:,} edges {verb}, "
+        f"{rows.read:,} {source.rows} read, {rows.rejected:,} rejected: {rows.written:,} edges {verb}, "
         f"{rows.existing:,} already there"
     )
     for bad in report.first_rejects:
         typer.echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
     if not dry_run:
         typer.echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
+        typer.echo("score its images: kgp naf score")
+
+
+@app.command()
+def texts(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What the reports are, e.g. openi.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Where they are.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the texts.")],
+) -> None:
+    """Write findings and impression of each report as text files, for a tagger that reads files (MetaMapLite)."""
+    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.texts import write
+
+    count = write(reports_of(kind, path), folder)
+    typer.echo(f"{folder}: {count:,} texts. They hold what the reports hold: keep them where the reports may be kept.")
 
 
 @app.command()
@@ -92,6 +136,7 @@ def explain(
     """Show what construction knows of an image and a concept: stance, phrase, cue, and with --reports the sentence."""
     from kgplatform import queries
     from kgplatform.construct.explain import sentences_of
+    from kgplatform.construct.pipeline import reports_of
     from kgplatform.errors import NotFoundError
     from kgplatform.graph import Graph
 
@@ -118,59 +163,15 @@ def explain(
             typer.echo(f"  {found['section']}: {shown}")
 
 
-def reports_of(kind: str, path: Path) -> ReportSource:
-    """The reports that the loader of that name finds at a path; loaders register in the group `kgplatform.reports`.
-
-    Raises `UsageError` for an unknown loader.
+def settings_of(what: list[str]) -> Settings:
+    """The settings that KIND and PATH, or one path, say. Raises `UsageError` for more words, `InputError` for a path
+    without settings.
     """
-    from importlib.metadata import entry_points
-
+    from kgplatform.construct import settings
     from kgplatform.errors import UsageError
 
-    loaders = entry_points(group="kgplatform.reports")
-    if kind not in loaders.names:
-        raise UsageError(
-            f"there is no loader of reports called {kind}", f"Loaders: {', '.join(sorted(loaders.names))}."
-        )
-    source: ReportSource = loaders[kind].load()(path)
-    return source
-
-
-def _concepts(graph: Graph | None, lexicons: list[Path]) -> Iterator[Concept]:
-    """The graph's names first, then those of the files, then the platform's own."""
-    from kgp_loaders.lexicons import read
-    from kgp_loaders.umls import UMLS
-    from kgplatform import queries
-    from kgplatform.construct.lexicon import Concept
-    from kgplatform.construct.semantic_types import types_by_name
-
-    rows: list[dict[str, Any]] = [] if graph is None else list(graph.read(queries.get("construct/names")))
-    for row in rows:
-        yield Concept(row["cui"], row["name"], tuple(row["types"]) or types_by_name(row["name"]), float(row["weight"]))
-    for path in lexicons:
-        left_out = []
-        for concept in UMLS(path).concepts() if path.is_dir() else read(path):
-            if isinstance(concept, Concept):
-                yield concept
-            else:
-                left_out.append(concept)
-        if left_out:
-            first = left_out[0]
-            note(f"{path}: {len(left_out):,} rows left out, the first of them row {first.row}: {first.reason}")
-    yield from own_words()
-
-
-def own_words() -> Iterator[Concept]:
-    """The platform's words for findings. They are of chest radiographs, so they come before all others."""
-    from importlib.resources import as_file, files
-
-    from kgp_loaders.lexicons import read
-    from kgplatform.construct.lexicon import Concept
-
-    with as_file(files("kgplatform.construct").joinpath("chest.tsv")) as own:
-        for concept in read(own):
-            if isinstance(concept, Concept):
-                yield concept._replace(weight=OWN)
-
-
-OWN: Final = 1e9
+    if len(what) == 1:
+        return settings.read(settings.find(Path(what[0])))
+    if len(what) == 2:
+        return settings.Settings(what[0], Path(what[1]))
+    raise UsageError("say what the reports are and where: KIND PATH", "Or give a folder with construct.yaml.")

@@ -8,27 +8,59 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json
+from kgplatform.cli.output import Json, emit_json, progress
 
-app = typer.Typer(no_args_is_help=True, help="Write an invented data set in MedMKG's form.")
+app = typer.Typer(no_args_is_help=True, help="Write invented data: studies, or a graph in MedMKG's form.")
 
 
 @app.callback()
 def phantom() -> None:
-    """Write an invented data set in MedMKG's form."""
+    """Write invented data: studies, or a graph in MedMKG's form."""
 
 
 @app.command()
 def build(
     directory: Annotated[Path, typer.Argument(help="Folder for the data set; made when it is not there.")],
-    images: Annotated[int, typer.Option(help="Images in the graph; the released graph has 4,868.")] = 500,
+    studies: Annotated[
+        int | None,
+        typer.Option(help="Studies: images, reports, an ontology and the truth, as MIMIC-CXR-JPG lies on disk."),
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(help="A graph alone, in MedMKG's form, of so many images [default: 500].")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same size and seed give the same files.")] = 7,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw the images of studies.")] = 1,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files that are not as this command wrote them.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write MedMKG.csv and image_mapping.csv with invented images and concepts (C99...), for `kgp ingest medmkg`."""
+    """Write invented studies (--studies, for `kgp construct run`) or an invented graph (for `kgp ingest medmkg`)."""
+    from kgplatform.errors import UsageError
+
+    if studies is not None and images is not None:
+        raise UsageError("--studies and --images exclude each other", "Build each into a folder of its own.")
+    if studies is None:
+        _graph(directory, 500 if images is None else images, seed, force, as_json)
+    else:
+        _studies(directory, studies, seed, workers, force, as_json)
+
+
+def _studies(directory: Path, count: int, seed: int, workers: int, force: bool, as_json: bool) -> None:
+    from kgp_loaders.phantom.study_set import build
+
+    made = build(directory, count, seed, force=force, workers=workers, progress=progress("studies"))
+    if as_json:
+        emit_json(asdict(made))
+        return
+    typer.echo(
+        f"{made.directory}: {made.studies:,} studies with {made.images:,} images, {made.concepts:,} concepts, "
+        f"{made.edges:,} stances of AP images in the truth; all invented"
+    )
+    typer.echo(f"build the graph from it: kgp construct run {made.directory}")
+
+
+def _graph(directory: Path, images: int, seed: int, force: bool, as_json: bool) -> None:
     from kgp_loaders.phantom.graph import build
 
     made = build(directory, images, seed, force=force)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 EXCLUDED: Final = {
@@ -59,15 +59,16 @@ def types_by_name(name: str) -> tuple[str, ...]:
     return (_TAGS[found[1]],) if found is not None and found[1] in _TAGS else ()
 
 
-def allowed(excluded: Collection[str] = (*EXCLUDED, *EXCLUDED.values())) -> Callable[[Sequence[str]], bool]:
+class Allowed:
     """A test of a concept's types, by TUI or by name: refused when it has types and all of them are excluded.
 
     The paper does not say what becomes of a concept with several types; one that is allowed is enough here. A concept
     of unknown type is allowed.
     """
-    names = frozenset(name.casefold() for name in excluded)
 
-    def test(types: Sequence[str]) -> bool:
-        return not types or any(kind.casefold() not in names for kind in types)
+    def __init__(self, excluded: Collection[str] = (*EXCLUDED, *EXCLUDED.values())) -> None:
+        self.excluded = frozenset(name.casefold() for name in excluded)
 
-    return test
+    def __call__(self, types: Sequence[str]) -> bool:
+        """Whether a concept of these types may be a candidate."""
+        return not types or any(kind.casefold() not in self.excluded for kind in types)

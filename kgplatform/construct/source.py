@@ -6,16 +6,17 @@ So construction is a load like any other: a run named by what it reads and how, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from kgplatform.batches import GraphBatch, NodeRef, Reject
-from kgplatform.construct.annotate import Annotation, Conflicts, Judge, annotate, properties
+from kgplatform.construct.annotate import Annotation, properties
 from kgplatform.construct.lexicon import Relation
-from kgplatform.construct.report import Report, ReportSource
-from kgplatform.construct.tagger import Tagger
+from kgplatform.construct.report import ReportSource
+from kgplatform.construct.spread import Stages, annotated
 
 
 class Ontology(Protocol):
@@ -44,43 +45,51 @@ class Construction:
     def __init__(
         self,
         reports: ReportSource,
-        tagger: Tagger,
-        judge: Judge,
+        stages: Stages,
         about: Mapping[str, Any],
         ontologies: Sequence[Ontology] = (),
-        conflicts: Conflicts = Conflicts.keep,
+        *,
+        workers: int = 1,
+        ray: bool = False,
     ) -> None:
-        self._reports = reports
-        self._tagger = tagger
-        self._judge = judge
+        self.reports = reports
+        self._stages = stages
         self._ontologies = ontologies
-        self._conflicts = conflicts
-        self.files = (*reports.files, *(file for ontology in ontologies for file in ontology.files))
+        self._workers = workers
+        self._ray = ray
         self.parameters: Mapping[str, Any] = {
             "reports": [reports.kind, reports.version, dict(reports.parameters)],
-            "tagger": tagger.name,
-            "judge": judge.name,
-            "conflicts": conflicts.value,
+            "tagger": stages.tagger.name,
+            "judge": stages.judge.name,
+            "conflicts": stages.conflicts.value,
             **about,
         }
+
+    @property
+    def rows(self) -> str:
+        """What its rows are, in words."""
+        return "reports and relations" if self._ontologies else "reports"
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The files of reports and ontologies."""
+        return (*self.reports.files, *(file for ontology in self._ontologies for file in ontology.files))
 
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Yield batches of at most `size` reports, then of as many relations."""
         found: set[str] = set()
-        reports = self._reports.reports()
-        while chunk := list(islice(reports, size)):
+        done = annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray)
+        while chunk := list(islice(done, size)):
             batch = GraphBatch(read=len(chunk), rejects=[row for row in chunk if isinstance(row, Reject)])
-            for annotation in self._annotated(row for row in chunk if isinstance(row, Report)):
-                self._add(batch, annotation)
+            for annotation in chunk:
+                if isinstance(annotation, Annotation):
+                    self._add(batch, annotation)
             batch.given = len(batch.edges)
             found.update(cui for label, cui in batch.nodes if label == "Concept")
             yield batch
         rows = (row for ontology in self._ontologies for row in ontology.relations(found))
         while relations := list(islice(rows, size)):
             yield _related(relations)
-
-    def _annotated(self, reports: Iterable[Report]) -> Iterator[Annotation]:
-        return (annotate(report, self._tagger, self._judge, self._conflicts) for report in reports)
 
     def _add(self, batch: GraphBatch, annotation: Annotation) -> None:
         image: NodeRef = ("Image", annotation.report.image_id)
@@ -91,7 +100,9 @@ class Construction:
             node: NodeRef = ("Concept", concept.cui)
             types = {"semantic_types": list(concept.types)} if concept.types else {}
             batch.nodes.setdefault(node, {"name": concept.name, **types})
-            batch.edges[image, stance.value, node] = properties(annotation, evidence, self._tagger, self._judge)
+            batch.edges[image, stance.value, node] = properties(
+                annotation, evidence, self._stages.tagger, self._stages.judge
+            )
 
 
 def _related(relations: Sequence[Relation | Reject]) -> GraphBatch:

@@ -152,7 +152,7 @@ def _senses(mentions: Iterable[Mention]) -> frozenset[str]:
 
 
 def _sense(mention: Mention, senses: Collection[str]) -> int:
-    """The place of the concept that is meant: of several as good by name, the one that the report also names clearly."""
+    """The place of the concept that is meant: of several as good by name, one that the report names clearly, too."""
     best = mention.candidates[0].score
     for place, candidate in enumerate(mention.candidates):
         if candidate.score == best and candidate.cui in senses:

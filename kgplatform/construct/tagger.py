@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from kgplatform.construct.lexicon import Entry, Lexicon, Word, key, words
 from kgplatform.construct.text import Token, tokens
+from kgplatform.errors import UsageError
 
 MAX_CANDIDATES: Final = 10
 SHORTEST_GUESS: Final = 6  # letters of the shortest word that may be a misspelling
@@ -64,8 +65,6 @@ class DictionaryTagger:
     (appendix F.2).
     """
 
-    name = "dictionary 1"
-
     def __init__(
         self,
         lexicon: Lexicon,
@@ -76,6 +75,7 @@ class DictionaryTagger:
         self._lexicon = lexicon
         self._allowed = allowed
         self._mend = _Mender(lexicon.vocabulary()) if approximate else None
+        self.name = "dictionary 1" if approximate else "dictionary 1 exact"
 
     def tag(self, text: str) -> list[Mention]:
         """The mentions of concepts in a text."""
@@ -97,13 +97,14 @@ class DictionaryTagger:
 
     def _find(self, phrase: list[Word], of: Sequence[Token], mentions: list[Mention]) -> None:
         """Add the mentions in words that no mark parts."""
-        mended = False
+        mended: set[int] = set()
         texts = [word.text for word in phrase]
         if self._mend is not None:
             for place, text in enumerate(texts):
                 better = self._mend(text)
-                if better is not text:
-                    texts[place], mended = better, True
+                if better != text:
+                    texts[place] = better
+                    mended.add(place)
         without = [place for place, text in enumerate(texts) if text not in DEGREES]
         bare = [texts[place] for place in without] if len(without) < len(texts) else None
         rank = {place: number for number, place in enumerate(without)}
@@ -118,7 +119,7 @@ class DictionaryTagger:
             if end == start:
                 start += 1
                 continue
-            candidates = self._rank(found, mended)
+            candidates = self._rank(found, not mended.isdisjoint(range(start, end)))
             if candidates and _whole(phrase, start, end):
                 mentions.append(Mention(of[phrase[start].token].start, of[phrase[end - 1].token].end, candidates))
                 start = end
@@ -144,6 +145,16 @@ class DictionaryTagger:
             Candidate(entry.concept.cui, self._lexicon.preferred[entry.concept.cui], closeness, entry.concept.types)
             for (closeness, _), entry in ranked[:MAX_CANDIDATES]
         )
+
+
+def dictionary(lexicon: Lexicon, allowed: Callable[[tuple[str, ...]], bool], argument: str = "") -> DictionaryTagger:
+    """The tagger of the entry point ``dictionary``; with the argument ``exact``, typos are not mended.
+
+    Raises `UsageError` for another argument.
+    """
+    if argument not in ("", "exact"):
+        raise UsageError("the dictionary tagger has no such argument", "Say dictionary, or dictionary:exact.")
+    return DictionaryTagger(lexicon, allowed, approximate=argument != "exact")
 
 
 def _whole(phrase: Sequence[Word], start: int, end: int) -> bool:

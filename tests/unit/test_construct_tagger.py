@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform.construct.lexicon import Concept, Lexicon, key, plain_names
-from kgplatform.construct.semantic_types import EXCLUDED, allowed, types_by_name
+from kgplatform.construct.semantic_types import EXCLUDED, Allowed, types_by_name
 from kgplatform.construct.tagger import DictionaryTagger
 
 CONCEPTS = [
@@ -24,7 +24,7 @@ CONCEPTS = [
     Concept("C0205177", "Active", ("Functional Concept",)),
     Concept("C0027627", "Lung disease", ("Disease or Syndrome", "Qualitative Concept")),
 ]
-TAGGER = DictionaryTagger(Lexicon(CONCEPTS), allowed())
+TAGGER = DictionaryTagger(Lexicon(CONCEPTS), Allowed())
 
 
 def tagged(text: str, tagger: DictionaryTagger = TAGGER) -> list[tuple[str, str]]:
@@ -136,7 +136,7 @@ def test_names_in_a_terminologys_dress_are_known_in_plain_dress(name: str, expec
 
 def test_the_papers_25_excluded_types() -> None:
     assert len(EXCLUDED) == 25
-    test = allowed()
+    test = Allowed()
     assert not test(("T080",))
     assert not test(("Qualitative Concept", "T079"))
     assert test(("Qualitative Concept", "Finding"))
@@ -144,7 +144,7 @@ def test_the_papers_25_excluded_types() -> None:
     assert test(())
     assert types_by_name("Focal (qualifier value)") == ("Qualitative Concept",)
     assert types_by_name("Pneumonia (disorder)") == ()
-    assert not allowed(["Finding"])(["finding"])
+    assert not Allowed(["Finding"])(["finding"])
 
 
 def test_the_hash_of_a_lexicon_is_of_all_that_decides() -> None:

@@ -135,8 +135,9 @@ def _names() -> Iterator[tuple[str, ...]]:
             atom += 1
             first = place == 0 or language != "ENG"
             yield (
-                concept.cui, language, "P" if first else "S", f"L{atom:07d}", "PF", f"S{atom:07d}", "Y" if first else "N",
-                f"A{atom:08d}", "", "", "", SOURCE, "PT" if first else "SY", concept.cui[1:], name, "0", suppressed, "",
+                concept.cui, language, "P" if first else "S", f"L{atom:07d}", "PF", f"S{atom:07d}",
+                "Y" if first else "N", f"A{atom:08d}", "", "", "", SOURCE, "PT" if first else "SY",
+                concept.cui[1:], name, "0", suppressed, "",
             )  # fmt: skip
 
 

@@ -88,8 +88,8 @@ def _findings(study: Study, rng: random.Random) -> Iterator[Sentence]:
     possible = _other(shown, rng)  # not shown, and yet a report may speak of it as possible
     absent = [key for key in absent if key != possible.kind.value]
     told = [_told(item, absent, rng) for item in study.shown]
-    for _ in range(1 + int(rng.random() * 2)):
-        told.append(say(pick(rng, wording.ABSENT), _slots(None, absent, rng), rng))
+    denials = 1 + int(rng.random() * 2)
+    told += [say(pick(rng, wording.ABSENT), _slots(None, absent, rng), rng) for _ in range(denials)]
     if rng.random() < 0.5:
         normal = wording.NORMAL if Kind.CARDIOMEGALY not in shown else wording.NORMAL_BUT_HEART
         told.append(say(pick(rng, normal), {}, rng))

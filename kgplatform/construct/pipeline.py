@@ -1,0 +1,99 @@
+"""A construction from its settings: which loader, lexicon, tagger and judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import entry_points
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Final
+
+from kgplatform import queries
+from kgplatform.batches import Reject
+from kgplatform.construct.lexicon import Concept, Lexicon
+from kgplatform.construct.report import ReportSource
+from kgplatform.construct.semantic_types import Allowed, types_by_name
+from kgplatform.construct.settings import Settings
+from kgplatform.construct.source import Construction, Ontology
+from kgplatform.construct.spread import Stages
+from kgplatform.construct.stance import rules
+from kgplatform.construct.tagger import Tagger
+from kgplatform.errors import UsageError
+from kgplatform.graph import Graph
+
+OWN: Final = 1e9  # weight of the platform's words: they are of chest radiographs, so they come before all others
+
+Told = Callable[[str], None]
+
+
+def construction(settings: Settings, graph: Graph, told: Told = lambda _: None) -> Construction:
+    """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
+    from kgp_loaders.umls import UMLS
+
+    reports = reports_of(settings.reports, settings.path, settings.views)
+    ontologies: list[Ontology] = [UMLS(folder) for folder in settings.lexicon if folder.is_dir()]
+    names = Lexicon(concepts(settings, graph, told))
+    told(f"lexicon: {names.names:,} names of {len(names.preferred):,} concepts")
+    stages = Stages(tagger_of(settings.tagger, names), rules(), settings.conflicts)
+    return Construction(
+        reports, stages, {"lexicon": names.sha256()}, ontologies, workers=settings.workers, ray=settings.ray
+    )
+
+
+def reports_of(kind: str, path: Path, views: Sequence[str] | None = None) -> ReportSource:
+    """The reports that the loader of that name finds at a path; loaders register in the group `kgplatform.reports`.
+
+    Raises `UsageError` for an unknown loader.
+    """
+    loaders = entry_points(group="kgplatform.reports")
+    if kind not in loaders.names:
+        raise UsageError(
+            f"there is no loader of reports called {kind}", f"Loaders: {', '.join(sorted(loaders.names))}."
+        )
+    loader = loaders[kind].load()
+    source: ReportSource = loader(path) if views is None else loader(path, views=tuple(views))
+    return source
+
+
+def tagger_of(name: str, lexicon: Lexicon) -> Tagger:
+    """The tagger of that name, or `NAME:ARGUMENT`; taggers register in the group `kgplatform.taggers` as callables
+    (lexicon, allowed, argument). Raises `UsageError` for an unknown one.
+    """
+    kind, _, argument = name.partition(":")
+    taggers = entry_points(group="kgplatform.taggers")
+    if kind not in taggers.names:
+        raise UsageError(f"there is no tagger called {kind}", f"Taggers: {', '.join(sorted(taggers.names))}.")
+    tagger: Tagger = taggers[kind].load()(lexicon, Allowed(), argument)
+    return tagger
+
+
+def concepts(settings: Settings, graph: Graph, told: Told) -> Iterator[Concept]:
+    """The graph's names first, then those of the files, then the platform's own."""
+    from kgp_loaders.lexicons import read
+    from kgp_loaders.umls import UMLS
+
+    rows: list[dict[str, Any]] = list(graph.read(queries.get("construct/names"))) if settings.graph_names else []
+    for row in rows:
+        yield Concept(row["cui"], row["name"], tuple(row["types"]) or types_by_name(row["name"]), float(row["weight"]))
+    for path in settings.lexicon:
+        left_out: list[Reject] = []
+        for concept in UMLS(path).concepts() if path.is_dir() else read(path):
+            if isinstance(concept, Concept):
+                yield concept
+            else:
+                left_out.append(concept)
+        if left_out:
+            first = left_out[0]
+            told(f"{path}: {len(left_out):,} rows left out, the first of them row {first.row}: {first.reason}")
+    if settings.own_words:
+        yield from own_words()
+
+
+def own_words() -> Iterator[Concept]:
+    """The platform's words for findings."""
+    from kgp_loaders.lexicons import read
+
+    with as_file(files("kgplatform.construct").joinpath("chest.tsv")) as own:
+        for concept in read(own):
+            if isinstance(concept, Concept):
+                yield concept._replace(weight=OWN)

@@ -1,0 +1,121 @@
+"""The per-report stages in one process, in several, or on Ray Data; the result is the same, in the same order."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any, Final, TypeAlias
+
+from kgplatform.batches import Reject
+from kgplatform.construct.annotate import Annotation, Conflicts, Judge, annotate
+from kgplatform.construct.report import Report
+from kgplatform.construct.tagger import Tagger
+from kgplatform.errors import UsageError
+
+Row: TypeAlias = Report | Reject
+Done: TypeAlias = Annotation | Reject
+
+CHUNK: Final = 200  # reports that a process takes at a time
+AHEAD: Final = 4  # chunks a process that are read before their turn: so memory stays flat
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Stage I and II with the settings that they need; it can be sent to another process."""
+
+    tagger: Tagger
+    judge: Judge
+    conflicts: Conflicts = Conflicts.keep
+
+    def __call__(self, row: Row) -> Done:
+        """The annotation of a report; a rejected row stays one."""
+        if isinstance(row, Reject):
+            return row
+        return annotate(row, self.tagger, self.judge, self.conflicts)
+
+
+def annotated(rows: Iterable[Row], stages: Stages, workers: int = 1, *, ray: bool = False) -> Iterator[Done]:
+    """The annotations of the reports, in their order.
+
+    `workers` is how many processes do it; on `ray`, how many actors. Raises `UsageError` where Ray is not installed.
+    """
+    if ray:
+        return _by_ray(rows, stages, workers)
+    if workers > 1:
+        return _by_processes(rows, stages, workers)
+    return map(stages, rows)
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    rest = iter(rows)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+_stages: Stages | None = None  # of this process, where it is one of several
+
+
+def _begin(stages: bytes) -> None:
+    global _stages
+    _stages = pickle.loads(stages)  # noqa: S301  made by the process that began this one
+
+
+def _work(rows: Sequence[Row]) -> list[Done]:
+    assert _stages is not None  # noqa: S101  set as the process begins
+    return [_stages(row) for row in rows]
+
+
+def _by_processes(rows: Iterable[Row], stages: Stages, workers: int) -> Iterator[Done]:
+    # Spawned, as a fork of a process with threads (the driver's) can hang; pickled once, not once a process.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (pickle.dumps(stages),)) as pool:
+        waiting: list[Future[list[Done]]] = []
+        try:
+            for chunk in _chunks(rows):
+                waiting.append(pool.submit(_work, chunk))
+                if len(waiting) >= workers * AHEAD:
+                    yield from waiting.pop(0).result()
+            while waiting:
+                yield from waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+class _Actor:
+    """A Ray actor: annotates the pickled reports of each of its rows."""
+
+    def __init__(self, stages: Any) -> None:
+        import ray
+
+        self._stages: Stages = ray.get(stages)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        rows = pickle.loads(row["rows"])  # noqa: S301  our own
+        return {"done": pickle.dumps([self._stages(row) for row in rows])}
+
+
+def _by_ray(rows: Iterable[Row], stages: Stages, workers: int) -> Iterator[Done]:
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise UsageError("Ray is not installed", "Install it: pip install 'kgplatform[ray]'.") from None
+    if not ray.is_initialized():
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of itself on stderr, at length
+        ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    pickled = [{"rows": pickle.dumps(chunk)} for chunk in _chunks(rows)]
+    if not pickled:
+        return
+    actors = ray.data.ActorPoolStrategy(size=workers)
+    actor: Any = _Actor  # Ray's types know only functions
+    found = ray.data.from_items(pickled).map(actor, fn_constructor_args=(ray.put(stages),), compute=actors)
+    for row in found.iter_rows():
+        yield from pickle.loads(row["done"])  # noqa: S301  made by our own actors

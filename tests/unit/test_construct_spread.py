@@ -1,0 +1,178 @@
+"""Construction over many reports: settings, other taggers, and the same result however many processes do it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kgp_loaders.phantom import study_set
+from kgplatform.batches import Reject
+from kgplatform.construct.annotate import Annotation, Conflicts, annotate
+from kgplatform.construct.lexicon import Concept, Lexicon
+from kgplatform.construct.metamaplite import MetaMapLite
+from kgplatform.construct.pipeline import own_words, reports_of, tagger_of
+from kgplatform.construct.report import Report
+from kgplatform.construct.semantic_types import Allowed
+from kgplatform.construct.settings import Settings, find, read
+from kgplatform.construct.spread import CHUNK, Stages, annotated
+from kgplatform.construct.stance import rules
+from kgplatform.construct.tagger import DictionaryTagger
+from kgplatform.construct.texts import write
+from kgplatform.errors import InputError, UsageError
+
+LEXICON = Lexicon(own_words())
+STAGES = Stages(DictionaryTagger(LEXICON, Allowed()), rules())
+TEXTS = ["Small pleural effusion. No pneumothorax.", "Possible pneumonia.", "No effusion or cardiomegaly.", "Clear."]
+
+
+def rows() -> list[Report | Reject]:
+    found: list[Report | Reject] = [
+        Report(str(n), f"I{n}", {"findings": TEXTS[n % 4], "impression": TEXTS[n % 3]}) for n in range(2 * CHUNK + 10)
+    ]
+    found[5] = Reject(Path("x.csv"), 6, "bad")
+    return found
+
+
+def test_processes_give_what_one_gives_in_the_same_order() -> None:
+    alone = list(annotated(rows(), STAGES))
+    assert list(annotated(rows(), STAGES, workers=2)) == alone
+    assert alone[5] == Reject(Path("x.csv"), 6, "bad")
+    assert sum(len(one.edges) for one in alone if isinstance(one, Annotation)) > CHUNK
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ray_gives_what_one_process_gives_in_the_same_order() -> None:
+    ray = pytest.importorskip("ray")
+    try:
+        assert list(annotated(rows(), STAGES, workers=2, ray=True)) == list(annotated(rows(), STAGES))
+        assert list(annotated([], STAGES, workers=2, ray=True)) == []
+    finally:
+        ray.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Conflicts.keep, {"NEGATIVE", "POSITIVE", "UNCERTAIN"}),
+        (Conflicts.strongest, {"POSITIVE"}),
+        (Conflicts.last, {"UNCERTAIN"}),
+    ],
+)
+def test_of_several_stances_the_policy_keeps_what_it_says(policy: Conflicts, expected: set[str]) -> None:
+    report = Report("1", "I1", {"findings": "No effusion. There is an effusion.", "impression": "Possible effusion."})
+    found = annotate(report, STAGES.tagger, STAGES.judge, policy)
+    assert {stance.value for _, stance in found.edges} == expected
+
+
+def test_a_report_is_understood_by_the_sense_that_it_names_clearly() -> None:
+    lexicon = Lexicon(
+        [Concept("C9900001", "chest tube"), Concept("C9900001", "tube"), Concept("C9900000", "feeding tube"),
+         Concept("C9900000", "tube")]
+    )  # fmt: skip
+    tagger = DictionaryTagger(lexicon)
+    unclear = annotate(Report("1", "I1", {"findings": "The tube is in place."}), tagger, rules())
+    assert [concept.cui for concept, _ in unclear.edges] == ["C9900000"]
+    clear = annotate(
+        Report("1", "I1", {"findings": "The tube is in place.", "impression": "Chest tube."}), tagger, rules()
+    )
+    assert [concept.cui for concept, _ in clear.edges] == ["C9900001"]
+
+
+def test_a_part_of_the_body_is_there_even_where_a_finding_in_it_is_not() -> None:
+    lexicon = Lexicon([Concept("C9900001", "left lung", ("T023",)), Concept("C9900002", "nodule", ("T033",))])
+    found = annotate(Report("1", "I1", {"findings": "No nodule in the left lung."}), DictionaryTagger(lexicon), rules())
+    assert {(concept.name, stance.value) for concept, stance in found.edges} == {
+        ("nodule", "NEGATIVE"), ("left lung", "POSITIVE")
+    }  # fmt: skip
+
+
+def test_settings_are_read_with_paths_beside_them(tmp_path: Path) -> None:
+    study_set.build(tmp_path / "p", 3, images=False)
+    assert read(find(tmp_path / "p")) == Settings(
+        "mimic-cxr", tmp_path / "p", lexicon=(tmp_path / "p" / "ontology",), graph_names=False, own_words=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("reports: openi", "need `reports` and `path`"),
+        ("[1, 2]", "need `reports` and `path`"),
+        ("a: [", "cannot be read as YAML"),
+        ("reports: openi\npath: .\ncolour: red", "no setting 'colour'"),
+        ("reports: openi\npath: .\nworkers: 0", "'workers' has a value of the wrong kind"),
+        ("reports: openi\npath: .\nlexicon: x.csv", "'lexicon' has a value of the wrong kind"),
+        ("reports: openi\npath: .\nconflicts: never", "'conflicts' has a value of the wrong kind"),
+        ("!!python/object/apply:os.system ['true']", "cannot be read as YAML"),
+    ],
+)
+def test_wrong_settings_are_one_clear_error(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "construct.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=told):
+        read(find(tmp_path))
+
+
+@given(text=st.text(max_size=200))
+def test_any_text_is_settings_or_an_input_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(text.encode("utf-8", "replace"))
+    with pytest.raises(InputError):
+        read(path)
+
+
+MMI = (
+    '{name}.txt|MMI|3.75|Pleural effusion|C0032227|[dsyn]|"effusion"-tx-1-"effusion"-NN-0|tx|14/8||\n'
+    '{name}.txt|MMI|2.50|Effusion of joint|C0013687|[dsyn]|"effusion"-tx-1-"effusion"-NN-0|tx|14/8||\n'
+    '{name}.txt|MMI|1.00|Small|C0700321|[qnco]|"small"|tx|0/5||\n'
+    '{name}.txt|MMI|1.00|Pneumothorax|C0032326|[dsyn]|"pneumothorax"|tx|27/12||\n'
+    "{name}.txt|AA|ptx|pneumothorax|1|3|1|12|0:3\n"
+)
+
+
+def test_metamaplite_is_read_from_its_output_for_texts_that_kgp_wrote(tmp_path: Path) -> None:
+    table = tmp_path / "r.csv"
+    table.write_text('id,findings\na/b,"Small pleural effusion. No pneumothorax."\n', encoding="utf-8")
+    source = reports_of("reports", table)
+    assert write(source, tmp_path / "texts") == 1
+    [text] = (tmp_path / "texts").glob("*.txt")
+    text.with_suffix(".mmi").write_text(MMI.format(name=text.stem), encoding="utf-8")
+    tagger = tagger_of(f"metamaplite:{tmp_path / 'texts'}", LEXICON)
+    [one] = source.reports()
+    assert isinstance(one, Report)
+    found = tagger.tag(one.sections["findings"])
+    assert [(m.start, m.end, [c.cui for c in m.candidates]) for m in found] == [
+        (14, 22, ["C0032227", "C0013687"]),
+        (27, 39, ["C0032326"]),
+    ]
+    assert [c.score for c in found[0].candidates] == [1.0, pytest.approx(2 / 3)]
+    with pytest.raises(InputError, match="has not read a report"):
+        tagger.tag("Another text.")
+    with pytest.raises(InputError, match="cannot be made"):
+        write(source, tmp_path / "texts")
+
+
+@pytest.mark.parametrize("row", ["x|MMI|a|b|C0032227|[dsyn]||tx|1/2|", "x|MMI|1|b|D1|[dsyn]||tx|1/2|", "x|MMI|1"])
+def test_damaged_output_names_its_line(tmp_path: Path, row: str) -> None:
+    (tmp_path / "1.txt").write_text("text", encoding="utf-8")
+    (tmp_path / "1.mmi").write_text(row + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"1\.mmi"):
+        MetaMapLite(LEXICON, Allowed(), str(tmp_path)).tag("text")
+
+
+@pytest.mark.parametrize("name", ["metamaplite", "metamaplite:/nowhere", "metamaplite:."])
+def test_a_folder_without_output_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"MetaMapLite|\.mmi"):
+        tagger_of(name, LEXICON)
+
+
+def test_an_unknown_tagger_or_argument_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="no tagger called nobody"):
+        tagger_of("nobody", LEXICON)
+    with pytest.raises(UsageError, match="no such argument"):
+        tagger_of("dictionary:fast", LEXICON)
+    assert not tagger_of("dictionary:exact", LEXICON).tag("There is an efusion.")
+    assert tagger_of("dictionary", LEXICON).tag("There is an efusion.")
