@@ -60,8 +60,21 @@ def run(
     conflicts: Annotated[
         Conflict | None, typer.Option(help="Of several stances of a concept in one report: keep all, or one of them.")
     ] = None,
+    keep: Annotated[Path | None, typer.Option(help="Only the studies that this selection keeps.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that read the reports.")] = None,
     ray: Annotated[bool | None, typer.Option("--ray", help="Read the reports on Ray Data.")] = None,
+    llm: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Let this language model judge the candidates.")
+    ] = None,
+    llm_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Its endpoint in OpenAI's form [default: Ollama on this machine].")
+    ] = None,
+    llm_concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Reports that it is asked about at a time.")
+    ] = None,
+    remote_consent: Annotated[
+        bool, typer.Option("--remote-consent", help="The reports may leave this machine: you are allowed to send them.")
+    ] = False,
     on_error: Annotated[OnError, typer.Option(help="A bad row: stop before writing, or skip it.")] = OnError.stop,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would change.")] = False,
     as_json: Json = False,
@@ -76,15 +89,19 @@ def run(
         "lexicon": tuple(lexicon) if lexicon else None,
         "graph_names": graph_names,
         "own_words": own_words,
-        "views": None if views is None else tuple(view.strip() for view in views.split(",") if view.strip()),
+        "views": None if views is None else views_of(views),
         "tagger": tagger,
         "conflicts": None if conflicts is None else Conflicts(conflicts.value),
+        "keep": keep,
         "workers": workers,
         "ray": ray,
     }
     settings = replace(settings_of(what), **{name: value for name, value in given.items() if value is not None})
+    asked = {"model": llm, "url": llm_url, "concurrency": llm_concurrency, "remote_consent": remote_consent or None}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    settings = replace(settings, llm={**settings.llm, **asked})
     with Graph.open() as graph:
-        source = construction(settings, graph, note)
+        source = construction(settings, graph, note, progress("judged"))
         report = ingest(
             graph,
             source,
@@ -95,9 +112,12 @@ def run(
             progress=progress("reports"),
             told=note,
         )
+    usage = getattr(source.judge, "usage", None)
     if as_json:
-        report_load(report, as_json)
+        report_load(report, as_json, {} if usage is None else {"language_model": usage.as_json()})
         return
+    if usage is not None:
+        typer.echo(usage.told())
     rows, verb = report.rows, "would be written" if dry_run else "written"
     typer.echo(
         f"{rows.read:,} {source.rows} read, {rows.rejected:,} rejected: {rows.written:,} edges {verb}, "
@@ -108,6 +128,50 @@ def run(
     if not dry_run:
         typer.echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
         typer.echo("score its images: kgp naf score")
+
+
+@app.command()
+def select(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="[KIND] PATH", help="What the reports are and where; or a folder with construct.yaml."),
+    ],
+    out: Annotated[Path, typer.Option(help="Where to write the selection, for `kgp construct run --keep`.")],
+    encoder: Annotated[
+        str, typer.Option(metavar="NAME[:FOLDER]", help="tfidf, transformer:FOLDER or open-clip:FOLDER.")
+    ] = "tfidf",
+    eps: Annotated[float, typer.Option(help="Cosine distance up to which two reports are neighbours.")] = 0.25,
+    min_samples: Annotated[int, typer.Option(min=1, help="Neighbours that make a cluster.")] = 2,
+    per_cluster: Annotated[int, typer.Option(min=1, help="Reports kept of each cluster.")] = 1,
+    views: Annotated[str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Keep the reports that are most typical of each cluster, and those like no other (MedMKG appendix F.1)."""
+    from kgplatform.construct import select as selecting
+    from kgplatform.construct.pipeline import reports_of
+    from kgplatform.construct.report import Report
+
+    settings = settings_of(what)
+    source = reports_of(settings.reports, settings.path, settings.views if views is None else views_of(views))
+    selection = selecting.Selection(encoder, eps, min_samples, per_cluster)
+    read = [row for row in source.reports() if isinstance(row, Report)]
+    choices = selecting.select(read, selection)
+    selecting.write(out, choices)
+    told = {
+        "reports": len(read),
+        "with_text": len(choices),
+        "clusters": len({choice.cluster for choice in choices if choice.cluster >= 0}),
+        "in_no_cluster": sum(choice.cluster < 0 for choice in choices),
+        "kept": sum(choice.kept for choice in choices),
+        "selection": str(out),
+    }
+    if as_json:
+        emit_json(told)
+        return
+    typer.echo(
+        f"{told['reports']:,} reports, {told['with_text']:,} with findings or impression: "
+        f"{told['clusters']:,} clusters, {told['in_no_cluster']:,} in none; {told['kept']:,} kept, listed in {out}"
+    )
 
 
 @app.command()
@@ -175,3 +239,8 @@ def settings_of(what: list[str]) -> Settings:
     if len(what) == 2:
         return settings.Settings(what[0], Path(what[1]))
     raise UsageError("say what the reports are and where: KIND PATH", "Or give a folder with construct.yaml.")
+
+
+def views_of(text: str) -> tuple[str, ...]:
+    """The views in a list with commas."""
+    return tuple(view.strip() for view in text.split(",") if view.strip())

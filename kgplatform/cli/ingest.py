@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -157,10 +158,10 @@ def source_of(kind: str, path: Path) -> Source:
     return source
 
 
-def report_load(report: Report, as_json: bool) -> None:
-    """Print the account of a load."""
+def report_load(report: Report, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+    """Print the account of a load; `more` goes into the JSON document alone."""
     if as_json:
-        emit_json(_document(report))
+        emit_json({**_document(report), **(more or {})})
     else:
         _print(report)
 

@@ -27,16 +27,39 @@ class Tagged(NamedTuple):
     mentions: Sequence[Mention]
 
 
+class Judgement(NamedTuple):
+    """What is said of a mention in a section."""
+
+    section: str
+    mention: Mention
+    decision: Decision
+
+
+class Verdict(NamedTuple):
+    """What is said of a report, and by whom: kind and version, as the evidence of an edge tells it.
+
+    A mention may have several judgements, or none, which drops it as one without a stance does.
+    """
+
+    judge: str
+    judgements: Sequence[Judgement]
+
+
 class Judge(Protocol):
     """Stage II: chooses the concept of each mention and says its stance."""
 
     @property
     def name(self) -> str:
-        """Kind and version, as the evidence of an edge tells it."""
+        """Kind and version."""
         ...
 
-    def decide(self, sections: Sequence[Tagged]) -> list[list[Decision]]:
-        """For each section of a report a decision for each mention; one without a stance drops the mention."""
+    @property
+    def concurrency(self) -> int:
+        """How many reports are judged at a time by threads: 1 for what computes, more for what waits."""
+        ...
+
+    def decide(self, sections: Sequence[Tagged]) -> Verdict:
+        """What the report of these sections says of its mentions."""
         ...
 
 
@@ -76,6 +99,7 @@ class Annotation:
 
     report: Report
     edges: Mapping[tuple[Candidate, Stance], Sequence[Evidence]] = field(default_factory=dict)
+    judge: str = ""
 
 
 def annotate(report: Report, tagger: Tagger, judge: Judge, conflicts: Conflicts = Conflicts.keep) -> Annotation:
@@ -92,19 +116,20 @@ def tag(report: Report, tagger: Tagger) -> list[Tagged]:
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
     edges: dict[tuple[str, Stance], tuple[Candidate, list[Evidence]]] = {}
-    for (section, _, mentions), decisions in zip(sections, judge.decide(sections), strict=True):
-        for mention, decision in zip(mentions, decisions, strict=True):
-            chosen = mention.candidates[decision.chosen]
-            if decision.stance is None or chosen.name.casefold() in HEADERS or not CONCEPT_ID.fullmatch(chosen.cui):
-                continue
-            cue = None if decision.cue is None else (decision.cue.start, decision.cue.end)
-            found = Evidence(section, mention.start, mention.end, cue, mention.candidates)
-            if conflicts is Conflicts.last:
-                edges = {key: edge for key, edge in edges.items() if key[0] != chosen.cui or key[1] is decision.stance}
-            edges.setdefault((chosen.cui, decision.stance), (chosen, []))[1].append(found)
+    verdict = judge.decide(sections)
+    for section, mention, decision in verdict.judgements:
+        chosen = mention.candidates[decision.chosen]
+        if decision.stance is None or chosen.name.casefold() in HEADERS or not CONCEPT_ID.fullmatch(chosen.cui):
+            continue
+        cue = None if decision.cue is None else (decision.cue.start, decision.cue.end)
+        found = Evidence(section, mention.start, mention.end, cue, mention.candidates)
+        if conflicts is Conflicts.last:
+            edges = {key: edge for key, edge in edges.items() if key[0] != chosen.cui or key[1] is decision.stance}
+        edges.setdefault((chosen.cui, decision.stance), (chosen, []))[1].append(found)
     if conflicts is Conflicts.strongest:
         edges = {key: edge for key, edge in edges.items() if not any((key[0], s) in edges for s in _STRONGER[key[1]])}
-    return Annotation(report, {(chosen, stance): found for (_, stance), (chosen, found) in edges.items()})
+    kept = {(chosen, stance): found for (_, stance), (chosen, found) in edges.items()}
+    return Annotation(report, kept, verdict.judge)
 
 
 _STRONGER: Final[dict[Stance, tuple[Stance, ...]]] = {
@@ -114,11 +139,11 @@ _STRONGER: Final[dict[Stance, tuple[Stance, ...]]] = {
 }
 
 
-def properties(annotation: Annotation, evidence: Sequence[Evidence], tagger: Tagger, judge: Judge) -> dict[str, Any]:
+def properties(annotation: Annotation, evidence: Sequence[Evidence], tagger: Tagger) -> dict[str, Any]:
     """What the graph keeps on an edge."""
     return {
         "report": annotation.report.study,
         "evidence": [found.as_json() for found in evidence],
         "tagger": tagger.name,
-        "judge": judge.name,
+        "judge": annotation.judge,
     }

@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from kgplatform import queries
 from kgplatform.batches import Reject
+from kgplatform.construct.annotate import Judge
+from kgplatform.construct.language_model.consent import check
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.report import ReportSource
+from kgplatform.construct.select import Kept
 from kgplatform.construct.semantic_types import Allowed, types_by_name
 from kgplatform.construct.settings import Settings
 from kgplatform.construct.source import Construction, Ontology
@@ -20,24 +23,46 @@ from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
+from kgplatform.settings import Settings as Platform
 
 OWN: Final = 1e9  # weight of the platform's words: they are of chest radiographs, so they come before all others
 
 Told = Callable[[str], None]
+Progress = Callable[[int, int | None], None]
 
 
-def construction(settings: Settings, graph: Graph, told: Told = lambda _: None) -> Construction:
+def construction(
+    settings: Settings, graph: Graph, told: Told = lambda _: None, progress: Progress = lambda done, total: None
+) -> Construction:
     """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
     from kgp_loaders.umls import UMLS
 
     reports = reports_of(settings.reports, settings.path, settings.views)
+    if settings.keep is not None:
+        reports = Kept(reports, settings.keep)
+    judge = judge_of(settings, reports)
     ontologies: list[Ontology] = [UMLS(folder) for folder in settings.lexicon if folder.is_dir()]
     names = Lexicon(concepts(settings, graph, told))
     told(f"lexicon: {names.names:,} names of {len(names.preferred):,} concepts")
-    stages = Stages(tagger_of(settings.tagger, names), rules(), settings.conflicts)
+    stages = Stages(tagger_of(settings.tagger, names), judge, settings.conflicts)
+    about = {"lexicon": names.sha256()}
     return Construction(
-        reports, stages, {"lexicon": names.sha256()}, ontologies, workers=settings.workers, ray=settings.ray
+        reports, stages, about, ontologies, workers=settings.workers, ray=settings.ray, progress=progress
     )
+
+
+def judge_of(settings: Settings, reports: ReportSource) -> Judge:
+    """The rules, or the language model that the settings name. Raises `UsageError` where it may not be asked."""
+    if not settings.llm:
+        return rules()
+    from kgplatform.construct.language_model.cache import Cache
+    from kgplatform.construct.language_model.judge import LLMJudge
+    from kgplatform.construct.language_model.settings import LLMSettings
+
+    asked = LLMSettings.of(settings.llm, settings.path if settings.path.is_dir() else settings.path.parent)
+    check(asked.url, credentialed=reports.credentialed, consent=asked.remote_consent)
+    cache = Cache(asked.cache or Platform.from_env().home / "language_model.sqlite")
+    return LLMJudge(asked, rules(), cache, credentialed=reports.credentialed)
 
 
 def reports_of(kind: str, path: Path, views: Sequence[str] | None = None) -> ReportSource:

@@ -6,7 +6,7 @@ So construction is a load like any other: a run named by what it reads and how, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from kgplatform.batches import GraphBatch, NodeRef, Reject
 from kgplatform.construct.annotate import Annotation, properties
 from kgplatform.construct.lexicon import Relation
 from kgplatform.construct.report import ReportSource
-from kgplatform.construct.spread import Stages, annotated
+from kgplatform.construct.spread import Done, Stages, annotated
 
 
 class Ontology(Protocol):
@@ -51,12 +51,15 @@ class Construction:
         *,
         workers: int = 1,
         ray: bool = False,
+        progress: Callable[[int, int | None], None] = lambda done, total: None,
     ) -> None:
         self.reports = reports
+        self.judge = stages.judge
         self._stages = stages
         self._ontologies = ontologies
         self._workers = workers
         self._ray = ray
+        self._progress = progress
         self.parameters: Mapping[str, Any] = {
             "reports": [reports.kind, reports.version, dict(reports.parameters)],
             "tagger": stages.tagger.name,
@@ -78,7 +81,7 @@ class Construction:
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Yield batches of at most `size` reports, then of as many relations."""
         found: set[str] = set()
-        done = annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray)
+        done = self._told(annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray))
         while chunk := list(islice(done, size)):
             batch = GraphBatch(read=len(chunk), rejects=[row for row in chunk if isinstance(row, Reject)])
             for annotation in chunk:
@@ -91,6 +94,11 @@ class Construction:
         while relations := list(islice(rows, size)):
             yield _related(relations)
 
+    def _told(self, rows: Iterator[Done]) -> Iterator[Done]:
+        for number, row in enumerate(rows, 1):
+            yield row
+            self._progress(number, None)
+
     def _add(self, batch: GraphBatch, annotation: Annotation) -> None:
         image: NodeRef = ("Image", annotation.report.image_id)
         if not annotation.edges:
@@ -100,9 +108,7 @@ class Construction:
             node: NodeRef = ("Concept", concept.cui)
             types = {"semantic_types": list(concept.types)} if concept.types else {}
             batch.nodes.setdefault(node, {"name": concept.name, **types})
-            batch.edges[image, stance.value, node] = properties(
-                annotation, evidence, self._stages.tagger, self._stages.judge
-            )
+            batch.edges[image, stance.value, node] = properties(annotation, evidence, self._stages.tagger)
 
 
 def _related(relations: Sequence[Relation | Reject]) -> GraphBatch:

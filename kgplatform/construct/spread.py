@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import pickle
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -21,7 +22,7 @@ Row: TypeAlias = Report | Reject
 Done: TypeAlias = Annotation | Reject
 
 CHUNK: Final = 200  # reports that a process takes at a time
-AHEAD: Final = 4  # chunks a process that are read before their turn: so memory stays flat
+AHEAD: Final = 4  # chunks a process, or reports a thread, that are read before their turn: memory stays flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,29 @@ def annotated(rows: Iterable[Row], stages: Stages, workers: int = 1, *, ray: boo
 
     `workers` is how many processes do it; on `ray`, how many actors. Raises `UsageError` where Ray is not installed.
     """
+    if stages.judge.concurrency > 1:  # it waits for others: processes would not help
+        return _by_threads(rows, stages)
     if ray:
         return _by_ray(rows, stages, workers)
     if workers > 1:
         return _by_processes(rows, stages, workers)
     return map(stages, rows)
+
+
+def _by_threads(rows: Iterable[Row], stages: Stages) -> Iterator[Done]:
+    threads = stages.judge.concurrency
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Done]] = deque()
+        try:
+            for row in rows:
+                waiting.append(pool.submit(stages, row))
+                if len(waiting) >= threads * AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -73,14 +92,14 @@ def _work(rows: Sequence[Row]) -> list[Done]:
 def _by_processes(rows: Iterable[Row], stages: Stages, workers: int) -> Iterator[Done]:
     # Spawned, as a fork of a process with threads (the driver's) can hang; pickled once, not once a process.
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (pickle.dumps(stages),)) as pool:
-        waiting: list[Future[list[Done]]] = []
+        waiting: deque[Future[list[Done]]] = deque()
         try:
             for chunk in _chunks(rows):
                 waiting.append(pool.submit(_work, chunk))
                 if len(waiting) >= workers * AHEAD:
-                    yield from waiting.pop(0).result()
+                    yield from waiting.popleft().result()
             while waiting:
-                yield from waiting.pop(0).result()
+                yield from waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()

@@ -21,7 +21,7 @@ from kgplatform.errors import InputError
 from kgplatform.schema import Stance
 
 if TYPE_CHECKING:
-    from kgplatform.construct.annotate import Tagged
+    from kgplatform.construct.annotate import Tagged, Verdict
 
 
 class Kind(StrEnum):
@@ -64,6 +64,8 @@ _FIRST: Final = (None, Stance.NEGATIVE, Stance.UNCERTAIN)  # of several cues, th
 class Rules:
     """The cues, ready to be found."""
 
+    concurrency = 1  # it computes, so threads do not help
+
     def __init__(self, cues: Iterable[tuple[Kind, str]]) -> None:
         """Take in kinds and phrases."""
         cues = list(cues)
@@ -78,16 +80,19 @@ class Rules:
         for phrase_tokens in sorted(together, key=len, reverse=True):
             self._cues.setdefault(phrase_tokens[0], []).append((phrase_tokens, together[phrase_tokens]))
 
-    def decide(self, sections: Sequence[Tagged]) -> list[list[Decision]]:
+    def decide(self, sections: Sequence[Tagged]) -> Verdict:
         """A decision for each mention of each section of a report."""
+        from kgplatform.construct.annotate import Judgement, Verdict
+
         senses = _senses(mention for _, _, mentions in sections for mention in mentions)
-        return [
+        return Verdict(
+            self.name,
             [
-                decision._replace(chosen=_sense(mention, senses))
+                Judgement(section, mention, decision._replace(chosen=_sense(mention, senses)))
+                for section, text, mentions in sections
                 for mention, decision in zip(mentions, self.stances(text, mentions), strict=True)
-            ]
-            for _, text, mentions in sections
-        ]
+            ],
+        )
 
     def stances(self, text: str, mentions: Sequence[Mention]) -> list[Decision]:
         """A decision for each mention of the text; mentions are in order."""

@@ -1,0 +1,129 @@
+"""Asks an endpoint that speaks OpenAI's chat API, through the `openai` package."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from kgplatform.construct.language_model.consent import is_local
+from kgplatform.construct.language_model.settings import LLMSettings
+from kgplatform.errors import KgpError, UsageError
+
+OPENAI_HOST: Final = "api.openai.com"
+
+
+class Said(NamedTuple):
+    """A reply, and its tokens as the endpoint counts them (0 where it does not)."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Unanswered(Exception):
+    """The endpoint did not answer one request; `why` is a word or two of our own."""
+
+    def __init__(self, why: str, *, unreachable: bool) -> None:
+        super().__init__(why)
+        self.why = why
+        self.unreachable = unreachable
+
+
+class Refused(KgpError):
+    """The endpoint refuses all requests of this kind: the key, the model or the address is wrong."""
+
+    kind = "language_model"
+
+
+class Client:
+    """A connection to the endpoint, for several threads. Raises `UsageError` where the package is not installed.
+
+    The key comes from KGP_LLM_API_KEY; OPENAI_API_KEY goes to OpenAI alone. For an endpoint on this machine proxies are
+    not used, and redirects are followed for none: both could carry a report away.
+    """
+
+    def __init__(self, settings: LLMSettings, env: Mapping[str, str] | None = None) -> None:
+        try:
+            import openai
+        except ImportError:
+            raise UsageError("the package openai is not installed", "Install: pip install 'kgplatform[llm]'.") from None
+        self._settings = settings
+        self._openai = openai
+        self._next = 0.0
+        self._lock = threading.Lock()
+        timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
+        self._http = openai.DefaultHttpxClient(
+            timeout=timeout, follow_redirects=False, trust_env=not is_local(settings.url)
+        )
+        self._client = openai.OpenAI(
+            api_key=_key(settings.url, os.environ if env is None else env),
+            base_url=settings.url,
+            max_retries=settings.retries,
+            timeout=timeout,
+            http_client=self._http,
+        )
+
+    def ask(self, messages: Sequence[Any]) -> Said:
+        """The reply to a conversation, messages of role and content.
+
+        Raises `Unanswered` for this one, `Refused` where no request can succeed.
+        """
+        self._wait()
+        openai = self._openai
+        try:
+            answer = self._client.chat.completions.create(
+                model=self._settings.model,
+                messages=messages,
+                temperature=self._settings.temperature,
+                max_tokens=self._settings.max_tokens,
+            )
+            text = answer.choices[0].message.content or ""
+            usage = answer.usage
+            spent = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage is not None else (0, 0)
+        except openai.APITimeoutError:
+            raise Unanswered("no answer in time", unreachable=True) from None
+        except openai.APIConnectionError:
+            raise Unanswered("no connection", unreachable=True) from None
+        except openai.APIStatusError as error:
+            raise self._status(error.status_code) from None
+        except (openai.OpenAIError, AttributeError, TypeError, ValueError, LookupError):
+            raise Unanswered("the answer is not of the API's form", unreachable=False) from None
+        if not isinstance(text, str):
+            raise Unanswered("the answer is not of the API's form", unreachable=False)
+        return Said(text, *spent)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def _status(self, status: int) -> Exception:
+        host = urlsplit(self._settings.url).netloc
+        if status in (401, 403):
+            return Refused(f"{host} refuses the key (HTTP {status})", "Set KGP_LLM_API_KEY.")
+        if status == 404:
+            return Refused(f"{host} has no such model or address (HTTP 404)", "Check the model's name and the URL.")
+        if 300 <= status < 400:
+            return Refused(f"{host} redirects elsewhere (HTTP {status})", "Give the endpoint's own URL.")
+        return Unanswered(f"HTTP {status}", unreachable=status == 429 or status >= 500)
+
+    def _wait(self) -> None:
+        """Keep to the rate limit: requests of all threads are evenly apart."""
+        if self._settings.requests_per_minute is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            at = max(now, self._next)
+            self._next = at + 60 / self._settings.requests_per_minute
+        time.sleep(at - now)
+
+
+def _key(url: str, env: Mapping[str, str]) -> str:
+    if key := env.get("KGP_LLM_API_KEY"):
+        return key
+    if urlsplit(url).hostname == OPENAI_HOST and (key := env.get("OPENAI_API_KEY")):
+        return key
+    return "none"  # servers on one's own machine ask for no key

@@ -1,0 +1,43 @@
+"""Reports stay on this machine unless the user has said that they may leave it.
+
+PhysioNet's notice of 24 September 2025: the agreement of credentialed data prohibits sharing it with third parties,
+"including sending it through APIs"; local models are recommended; a cloud needs zero retention, no training on the data
+and no human review.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from kgplatform.errors import UsageError
+
+
+def is_local(url: str) -> bool:
+    """Whether the endpoint is this machine by its very name: `localhost` or a loopback address.
+
+    Other names are not looked up: what they resolve to can change between the check and the request.
+    """
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check(url: str, *, credentialed: bool, consent: bool) -> None:
+    """Raises `UsageError` where reports would leave this machine without the user's word."""
+    if is_local(url) or consent:
+        return
+    agreement = (
+        "These reports may be under PhysioNet's agreement, which prohibits sharing them with third parties, including "
+        "through APIs; use a local model, or a cloud with zero retention, no training and no human review. "
+        if credentialed
+        else ""
+    )
+    raise UsageError(
+        f"the reports would leave this machine, to {urlsplit(url).hostname}",
+        f"{agreement}If you may send them there, say so: --remote-consent.",
+    )

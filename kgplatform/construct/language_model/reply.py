@@ -1,0 +1,70 @@
+"""Reads a model's answer strictly: only candidates, only the three stances, nothing that is not understood.
+
+***start***
+(C0032285, Negative), (C0018800, Positive)
+***end***
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from kgplatform.schema import Stance
+
+MAX_REPLY: Final = 200_000  # characters; the longest true one has some 3,000
+
+_START: Final = re.compile(r"\*{3}[ \t]*start[ \t]*\*{3}", re.IGNORECASE)
+_END: Final = re.compile(r"\*{3}[ \t]*end[ \t]*\*{3}", re.IGNORECASE)
+_ENTRY: Final = re.compile(r"\(\s{0,9}(C[0-9]{7})\s{0,9},\s{0,9}([A-Za-z]{1,20})\s{0,9}\)", re.IGNORECASE)
+_BETWEEN: Final = re.compile(r"[\s,;.]*")
+_STANCES: Final = {stance.value.lower(): stance for stance in Stance}
+
+
+class ReplyError(ValueError):
+    """An answer that cannot be read; the reason quotes nothing of it."""
+
+
+class Reply(NamedTuple):
+    """What an answer says: (concept, stance) in its order, each once; and what was left out of it."""
+
+    edges: tuple[tuple[str, Stance], ...]
+    neutral: int = 0
+    foreign: int = 0  # concepts that were no candidates
+    ended: bool = True  # whether the end mark was there
+
+
+def read(text: str, candidates: Collection[str]) -> Reply:
+    """The answer in a model's text. Raises `ReplyError` where it has none that can be read."""
+    if len(text) > MAX_REPLY:
+        raise ReplyError("it is too long")
+    start = _START.search(text)
+    if start is None:
+        raise ReplyError("there is no ***start***")
+    end = _END.search(text, start.end())
+    block = text[start.end() : end.start() if end else len(text)]
+    edges: dict[tuple[str, Stance], None] = {}
+    neutral = foreign = at = 0
+    for entry in _ENTRY.finditer(block):
+        _understood(block[at : entry.start()])
+        at = entry.end()
+        cui, relation = entry[1].upper(), entry[2].lower()
+        if relation == "neutral":
+            neutral += 1
+        elif relation not in _STANCES:
+            raise ReplyError("an entry has another relation than Positive, Negative or Uncertain")
+        elif cui not in candidates:
+            foreign += 1
+        else:
+            edges[cui, _STANCES[relation]] = None
+    rest = block[at:]
+    if end is None and rest.lstrip(" \t\r\n,;.").startswith("(") and ")" not in rest:
+        rest = ""  # cut off within an entry
+    _understood(rest)
+    return Reply(tuple(edges), neutral, foreign, end is not None)
+
+
+def _understood(between: str) -> None:
+    if _BETWEEN.fullmatch(between) is None:
+        raise ReplyError("there is something between the entries that is none")

@@ -1,0 +1,125 @@
+"""A real local server that speaks OpenAI's chat API, and misbehaves as it is told.
+
+Run as a script it answers `(C0000000, Positive)` for every candidate, slowly, and writes what it was asked to a file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+CUI = re.compile(r"C[0-9]{7}")
+
+
+@dataclass
+class Reply:
+    """What the server sends: a text in the API's form, or something else."""
+
+    text: str = ""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None  # in place of the API's form
+    wait: float = 0.0
+    usage: bool = True
+
+
+Answer = Callable[[list[dict[str, str]], int], Reply]  # the messages, and how many requests there were before
+
+
+def block(*edges: tuple[str, str]) -> str:
+    """A well-formed answer."""
+    return "***start***\n" + "\n".join(f"({cui}, {relation})" for cui, relation in edges) + "\n***end***"
+
+
+def candidates(messages: list[dict[str, str]]) -> list[str]:
+    """The concepts that a prompt gives to choose from."""
+    rows = messages[1]["content"].split("Phrases and their candidates:\n", 1)[1].splitlines()
+    return [cui for row in rows for cui in json.loads(row)["candidates"]]
+
+
+def report(messages: list[dict[str, str]]) -> dict[str, str]:
+    """The report of a prompt."""
+    found: dict[str, str] = json.loads(messages[1]["content"].split("\n", 2)[1])
+    return found
+
+
+def positive(messages: list[dict[str, str]], before: int) -> Reply:
+    """Says that all is there."""
+    return Reply(block(*((cui, "Positive") for cui in dict.fromkeys(candidates(messages)))))
+
+
+class Server(ThreadingHTTPServer):
+    """The server; `asked` has the messages of every request, `keys` the keys that came with them."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer = answer
+        self.asked: list[list[dict[str, str]]] = []
+        self.keys: list[str | None] = []
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """What a user would give as the endpoint."""
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        asked: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            before = len(self.server.asked)
+            self.server.asked.append(asked["messages"])
+            self.server.keys.append(self.headers.get("Authorization"))
+        reply = self.server.answer(asked["messages"], before)
+        time.sleep(reply.wait)
+        body = reply.body if reply.body is not None else _api(asked["model"], reply)
+        try:
+            self.send_response(reply.status)
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **reply.headers}
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # whoever asked has gone
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: what is asked stays out of the log."""
+
+
+def _api(model: str, reply: Reply) -> bytes:
+    document: dict[str, Any] = {
+        "id": "x", "object": "chat.completion", "created": 1, "model": model,
+        "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply.text}}
+        ],
+    }  # fmt: skip
+    if reply.usage:
+        document["usage"] = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    return json.dumps(document).encode()
+
+
+@contextmanager
+def serving(answer: Answer = positive) -> Iterator[Server]:
+    """A server on a port of its own, for as long as the context."""
+    with Server(answer) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
