@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from kgplatform import __version__
 from kgplatform.cli import (
+    assess,
     audit,
     browser_setup,
     construct,
@@ -53,6 +54,7 @@ app.command("export")(export.export)
 app.command("split")(split.split)
 app.add_typer(train.app, name="train")
 app.add_typer(predict.app, name="predict")
+app.add_typer(assess.app, name="assess")
 app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 app.command("browser-setup")(browser_setup.browser_setup)

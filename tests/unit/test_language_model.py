@@ -117,12 +117,12 @@ class TestReply:
         assert not read("***start***", set()).ended
 
     @given(
-        st.text(
-            alphabet=st.sampled_from(
-                ["***start***", "***end***", "(", ")", "C9900001", ",", " ", "Positive", "\n", "x", "*"]
+        st.lists(
+            st.sampled_from(
+                ["***start***", "***end***", "(", ")", EFFUSION, "C9900009", ",", " ", "Positive", "\n", "*"]
             ),
             max_size=60,
-        )
+        ).map("".join)
     )
     @example_settings(max_examples=5_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_no_text_breaks_it_or_gets_more_than_candidates(self, text: str) -> None:

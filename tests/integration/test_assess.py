@@ -1,0 +1,66 @@
+"""The sample for human assessment, drawn from a real graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from kgplatform.assess.sample import draw
+from kgplatform.graph import Graph
+from tests.conftest import Kgp
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def built(graph: Graph, kgp: Kgp, tmp_path: Path) -> Path:
+    rows = [
+        f"I{n},{stance},C990000{c},,finding {c}"
+        for n in range(40)
+        for c, stance in ((n % 5, "POSITIVE"), (7, "NEGATIVE"))
+    ]
+    table = tmp_path / "MedMKG.csv"
+    table.write_text("Head,Relation,Tail,Head_Name,Tail_Name\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    assert kgp("ingest", "medmkg", table).code == 0
+    return tmp_path
+
+
+def test_the_same_graph_and_seed_give_the_same_sample(graph: Graph, built: Path) -> None:
+    first = draw(graph, images=10, concepts=3, max_images=4)
+    assert first == draw(graph, images=10, concepts=3, max_images=4)
+    assert first.identity != draw(graph, images=10, concepts=3, max_images=4, seed=43).identity
+    assert len(first.images) == 10
+    assert all({shown.relation for shown in item.concepts} == {"POSITIVE", "NEGATIVE"} for item in first.images)
+    assert all((len(item.images), item.total) == (4, 8) for item in first.concepts)
+    assert "C9900007" not in {item.id for item in draw(graph, concepts=30).concepts}  # nowhere positive
+
+
+def test_the_command_writes_a_workbook_with_reports_only_when_asked(graph: Graph, kgp: Kgp, built: Path) -> None:
+    done = kgp("assess", "sample", built / "w.xlsx", "--images", "5", "--json")
+    assert done.code == 0, done.err
+    assert (done.json["images"], done.json["concepts"], done.json["reports"]) == (5, 5, 0)
+    again = kgp("assess", "sample", built / "w.xlsx")
+    assert again.code == 1
+    assert "is there already" in again.err
+    table = built / "openi"
+    table.mkdir()
+    (table / "indiana_reports.csv").write_text(
+        "uid,findings,impression\n" + "".join(f"{n},canary {n},\n" for n in range(40)), encoding="utf-8"
+    )
+    (table / "indiana_projections.csv").write_text(
+        "uid,filename,projection\n" + "".join(f"{n},{n}.png,Frontal\n" for n in range(40)), encoding="utf-8"
+    )
+    done = kgp("assess", "sample", built / "w.xlsx", "--force", "--reports", "openi", table)
+    assert "holds the text of 30 reports" in done.err
+    assert "canary" not in done.out + done.err
+    texts = [cell.value for cell in load_workbook(built / "w.xlsx")["Image2Concept"]["E"] if cell.value]
+    assert sum("canary" in text for text in texts) == 30
+
+
+def test_an_empty_graph_is_one_clear_error(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    done = kgp("assess", "sample", tmp_path / "w.xlsx")
+    assert done.code == 1
+    assert "no image of the graph has a concept" in done.err
+    assert not (tmp_path / "w.xlsx").exists()

@@ -1,0 +1,241 @@
+"""The assessment's workbook and its scores; agreement against published figures and plain oracles."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import product
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as example_settings
+from hypothesis import strategies as st
+from openpyxl import load_workbook
+from PIL import Image
+
+from kgplatform.assess.agreement import ICC, icc, weighted_kappa
+from kgplatform.assess.picture import thumbnail
+from kgplatform.assess.sample import ConceptItem, ImageItem, Sample, Shown
+from kgplatform.assess.score import score
+from kgplatform.assess.workbook import CONCEPTS, GUIDE, HIDDEN, IMAGES, METRICS, read, write
+from kgplatform.errors import InputError
+from tests.conftest import Kgp
+
+SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+SAMPLE = Sample(
+    42,
+    (
+        ImageItem("I1", "a.png", (Shown("effusion", "fluid", "POSITIVE"), Shown("=1+1", "", "NEGATIVE"))),
+        ImageItem("I2", "", (Shown("@mass\x00", "", "UNCERTAIN"),)),
+    ),
+    (ConceptItem("C9900001", "effusion", "fluid", (("I1", "a.png"), ("I3", "b.png")), 12),),
+)
+
+
+def fill(path: Path, ratings: dict[str, dict[int, object]], rater: str = "") -> None:
+    """As a rater would: numbers in cells. Rows by sheet and column letter."""
+    book = load_workbook(path)
+    book[GUIDE]["B3"] = rater
+    for place, values in ratings.items():
+        sheet, column = place.split("!")
+        for row, value in values.items():
+            book[sheet][f"{column}{row}"] = value
+    book.save(path)
+
+
+class TestAgreement:
+    def test_icc_is_that_of_shrout_and_fleiss(self) -> None:
+        found = icc(SHROUT_FLEISS)
+        assert found.single == pytest.approx(0.29, abs=0.005)
+        assert found.mean == pytest.approx(0.62, abs=0.005)
+
+    @pytest.mark.parametrize("ratings", [[], [[1, 2]], [[1], [2]], [[3, 3], [3, 3]]])
+    def test_icc_is_undefined_without_items_raters_or_variance(self, ratings: list[list[float]]) -> None:
+        assert icc(ratings) == ICC(None, None)
+
+    def test_raters_who_agree_in_all_have_one(self) -> None:
+        assert icc([[1, 1], [5, 5], [9, 9]]) == ICC(pytest.approx(1.0), pytest.approx(1.0))
+        assert weighted_kappa([1, 5, 9], [1, 5, 9]) == pytest.approx(1.0)
+
+    @given(st.lists(st.tuples(st.integers(1, 10), st.integers(1, 10)), min_size=1, max_size=30))
+    def test_kappa_is_that_of_its_definition_and_of_scikit_learn(self, pairs: list[tuple[int, int]]) -> None:
+        first, second = [a for a, _ in pairs], [b for _, b in pairs]
+        observed = sum((a - b) ** 2 for a, b in pairs) / len(pairs)
+        expected = sum((a - b) ** 2 for a, b in product(first, second)) / len(pairs) ** 2
+        found = weighted_kappa(first, second)
+        if expected == 0:
+            assert found is None
+            return
+        assert found == pytest.approx(1 - observed / expected)
+        metrics = pytest.importorskip("sklearn.metrics")
+        assert found == pytest.approx(
+            metrics.cohen_kappa_score(first, second, labels=range(1, 11), weights="quadratic")
+        )
+
+
+class TestWorkbook:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        Image.new("L", (2000, 1000), 90).save(tmp_path / "a.png")
+        (tmp_path / "b.png").write_bytes(b"no image")
+        assert write(SAMPLE, tmp_path / "w.xlsx", tmp_path, {"I1": "FINDINGS: an effusion."}) == 2
+        return tmp_path / "w.xlsx"
+
+    def test_it_asks_what_the_guide_asks(self, path: Path) -> None:
+        book = load_workbook(path)
+        assert book.sheetnames == [GUIDE, IMAGES, CONCEPTS, HIDDEN]
+        assert book[HIDDEN].sheet_state == "hidden"
+        sheet = book[IMAGES]
+        assert [cell.value for cell in sheet[1]][:7] == [
+            "Image", "Extracted Concept", "Definition", "Extracted Relation", "Report as Reference",
+            "Concept Coverage (1-10)", "Relation Correctness (1-10)",
+        ]  # fmt: skip
+        assert [[cell.value for cell in row[1:5]] for row in sheet.iter_rows(min_row=2)] == [
+            ["effusion", "fluid", "POSITIVE", "FINDINGS: an effusion."],
+            ["=1+1", None, "NEGATIVE", None],
+            ["@mass�", None, "UNCERTAIN", None],
+        ]
+        assert {cell.data_type for row in sheet.iter_rows(min_row=2, max_col=4) for cell in row} <= {"s", "n"}
+        assert sheet["B3"].data_type == "s"  # no formula
+        assert sheet.column_dimensions["H"].hidden
+        assert [(str(one.sqref), one.formula1, one.formula2) for one in sheet.data_validations.dataValidation] == [
+            ("F2:F4 G2:G4", "1", "10")
+        ]
+        assert len(sheet._images) == 1
+        assert book[CONCEPTS]["A2"].value == "effusion (2 of 12 images)"
+        assert book[CONCEPTS]["C3"].value == "b.png"
+
+    def test_ratings_come_back_and_missing_ones_are_counted(self, path: Path) -> None:
+        fill(path, {f"{IMAGES}!F": {2: 8, 4: 10.0}, f"{IMAGES}!G": {2: "7"}, f"{CONCEPTS}!D": {2: 3}}, " Ada ")
+        found = read(path)
+        assert found.rater == "Ada"
+        assert found.identity == SAMPLE.identity
+        assert dict(found.given) == {
+            METRICS[0]: {"I1": 8, "I2": 10},
+            METRICS[1]: {"I1": 7},
+            METRICS[2]: {"C9900001": 3},
+        }
+        assert dict(found.asked) == {METRICS[0]: 2, METRICS[1]: 2, METRICS[2]: 1}
+
+    @pytest.mark.parametrize("value", [0, 11, 7.5, "eight", -1, True, "=1+1", 10**30])
+    def test_a_rating_that_is_none_names_sheet_and_cell(self, path: Path, value: object) -> None:
+        fill(path, {f"{IMAGES}!G": {4: value}})
+        if value == "=1+1":  # a formula that no program has computed is an empty cell
+            assert read(path).given[METRICS[1]] == {}
+            return
+        with pytest.raises(InputError, match=f"sheet {IMAGES}, cell G4"):
+            read(path)
+
+    @given(cut=st.integers(0, 6000), flip=st.integers(0, 6000), value=st.integers(0, 255))
+    @example_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_a_damaged_workbook_is_read_or_refused(self, path: Path, cut: int, flip: int, value: int) -> None:
+        data = bytearray(path.read_bytes())
+        data[flip % len(data)] = value
+        damaged = path.with_name("damaged.xlsx")
+        damaged.write_bytes(bytes(data[: len(data) - cut % len(data)] if cut % 2 else data))
+        try:
+            read(damaged)
+        except InputError as error:
+            assert "damaged.xlsx" in str(error)
+
+    def test_other_files_are_refused(self, tmp_path: Path) -> None:
+        from openpyxl import Workbook
+
+        Workbook().save(tmp_path / "other.xlsx")
+        (tmp_path / "text.xlsx").write_text("text", encoding="utf-8")
+        for name in ("other.xlsx", "text.xlsx", "missing.xlsx"):
+            with pytest.raises(InputError, match=name):
+                read(tmp_path / name)
+
+
+class TestPicture:
+    def test_it_is_small_and_grey(self, tmp_path: Path) -> None:
+        Image.new("RGB", (900, 450), (90, 0, 0)).save(tmp_path / "a.jpg")
+        small = thumbnail("a.jpg", tmp_path)
+        assert small is not None
+        (tmp_path / "s.png").write_bytes(small)
+        with Image.open(tmp_path / "s.png") as image:
+            assert (image.size, image.mode) == ((300, 150), "L")
+
+    @pytest.mark.parametrize("path", ["../a.png", "/etc/passwd", "", "missing.png", "link.png", "bad.png", "bad.dcm"])
+    def test_what_is_elsewhere_or_no_image_is_none(self, tmp_path: Path, path: str) -> None:
+        root = tmp_path / "root"
+        root.mkdir()
+        Image.new("L", (9, 9)).save(tmp_path / "a.png")
+        (root / "link.png").symlink_to(tmp_path / "a.png")
+        (root / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 50)
+        (root / "bad.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 60)
+        assert thumbnail(path, root) is None
+
+    def test_a_bomb_is_refused(self, tmp_path: Path) -> None:
+        Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
+        assert thumbnail("bomb.png", tmp_path) is None
+
+    @pytest.mark.data
+    def test_real_radiographs_and_dicom_files_are_read(self, data_dir: Path) -> None:
+        paths = [*(data_dir / "cxr_samples").iterdir(), *(data_dir / "dicom").glob("*.dcm")]
+        assert len(paths) >= 5
+        assert all(
+            thumbnail(path.name, path.parent) for path in paths if path.suffix in (".png", ".jpg", ".jpeg", ".dcm")
+        )
+
+
+def raters(tmp_path: Path, *columns: dict[int, object]) -> list[Path]:
+    paths = []
+    for number, values in enumerate(columns):
+        path = tmp_path / f"r{number}.xlsx"
+        write(MANY, path)
+        fill(path, {f"{IMAGES}!F": values}, "Ada")
+        paths.append(path)
+    return paths
+
+
+MANY = Sample(1, tuple(ImageItem(f"I{n}", "", (Shown("x", "", "POSITIVE"),)) for n in range(6)), ())
+
+
+def test_scores_are_those_computed_by_hand(tmp_path: Path) -> None:
+    columns: list[dict[int, object]] = [{row + 2: SHROUT_FLEISS[row][judge] for row in range(6)} for judge in range(4)]
+    paths = raters(tmp_path, *columns)
+    coverage, correctness, diversity = score([read(path) for path in paths])
+    values = [value for row in SHROUT_FLEISS for value in row]
+    assert coverage.mean == pytest.approx(fmean(values))
+    assert coverage.sd == pytest.approx(stdev(values))
+    assert coverage.percent == pytest.approx(10 * fmean(values))
+    assert coverage.icc_single == pytest.approx(0.29, abs=0.005)
+    assert (coverage.items, coverage.ratings, coverage.missing, coverage.rated_by_all) == (6, 24, 0, 6)
+    assert list(coverage.by_rater) == ["Ada", "Ada (2)", "Ada (3)", "Ada (4)"]
+    assert len(coverage.kappa) == 6
+    assert (correctness.mean, correctness.ratings, correctness.missing, correctness.mean_kappa) == (None, 0, 24, None)
+    assert diversity.items == 0
+
+
+def test_agreement_is_over_what_all_rated(tmp_path: Path) -> None:
+    paths = raters(tmp_path, {2: 1, 3: 5, 4: 9, 5: 2}, {2: 1, 3: 5, 4: 9})
+    coverage, *_ = score([read(path) for path in paths])
+    assert (coverage.rated_by_all, coverage.missing) == (3, 5)
+    assert coverage.mean_kappa == pytest.approx(1.0)
+
+
+def test_raters_of_different_samples_are_not_scored_together(tmp_path: Path) -> None:
+    write(SAMPLE, tmp_path / "a.xlsx")
+    write(MANY, tmp_path / "b.xlsx")
+    with pytest.raises(InputError, match="another sample"):
+        score([read(tmp_path / "a.xlsx"), read(tmp_path / "b.xlsx")])
+
+
+def test_the_command_scores_and_draws(kgp: Kgp, tmp_path: Path) -> None:
+    paths = raters(tmp_path, {2: 8, 3: 9}, {2: 7, 3: 9})
+    done = kgp("assess", "score", *paths, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "Concept Coverage" in done.out
+    assert "8.250" in done.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"scores.json", "assessment.svg", "assessment.png"}
+    found = kgp("assess", "score", *paths, "--json").json
+    assert found["metrics"][0]["mean"] == 8.25
+    shutil.copy(paths[0], tmp_path / "c.xlsx")
+    fill(tmp_path / "c.xlsx", {f"{IMAGES}!F": {2: 99}})
+    wrong = kgp("assess", "score", tmp_path / "c.xlsx")
+    assert wrong.code == 1
+    assert "cell F2" in wrong.err
+    assert "Traceback" not in wrong.err
