@@ -64,7 +64,7 @@ def spline(knots: Likes, count: int) -> Array:
     at = np.minimum(place.astype(int), len(given) - 2)
     t = (place - at)[:, None]
     a, b, c, d = (padded[at + shift] for shift in range(4))
-    return 0.5 * (2 * b + t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * b - a - 3 * c + d))))
+    return np.asarray(0.5 * (2 * b + t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * b - a - 3 * c + d)))))
 
 
 def follow(at: Array, knots: Likes) -> Array:
@@ -85,7 +85,7 @@ def splat(grid: Grid, x: Array, y: Array, amount: Array) -> Array:
     lower, upper = amount * down, amount * (1.0 - down)
     cells = np.concatenate([first, first + 1, first + size, first + size + 1])
     shares = np.concatenate([upper * (1.0 - right), upper * right, lower * (1.0 - right), lower * right])
-    return np.bincount(cells, shares, size * size).reshape(size, size)
+    return np.bincount(cells, shares, size * size).reshape(size, size).astype(float)
 
 
 def stroke(grid: Grid, lines: Array, width: Likes, depth: Likes, rim: float = 0.0) -> Array:
@@ -134,7 +134,7 @@ def enlarge(coarse: Array, size: int) -> Array:
     at = np.minimum(place.astype(np.intp), coarse.shape[0] - 2)
     share = step(place - at - 0.5, 1.0)
     rows = coarse[at] + share[:, None] * (coarse[at + 1] - coarse[at])
-    return rows[:, at] + share[None, :] * (rows[:, at + 1] - rows[:, at])
+    return np.asarray(rows[:, at] + share[None, :] * (rows[:, at + 1] - rows[:, at]))
 
 
 def mottle(rng: np.random.Generator, grid: Grid, cells: int) -> Array:

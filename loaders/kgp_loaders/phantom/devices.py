@@ -1,0 +1,126 @@
+"""Tubes, lines and other devices drawn into a chest: metal and plastic along places in the body."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from kgp_loaders.phantom.anatomy import Film
+from kgp_loaders.phantom.findings import Kind, Shown, Side
+from kgp_loaders.phantom.pathology import Draw, seen, sides_of
+from kgp_loaders.phantom.patient import sign
+from kgp_loaders.phantom.raster import ball, spline, step
+
+
+def _tube(film: Film, knots: list[list[float]], width: float, depth: float, rim: float = 0.0, count: int = 160) -> None:
+    film.rod(spline(np.array(knots), count), width, depth, rim)
+
+
+def _et_tube(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """Down the trachea to some 4 cm above its fork; a line in its wall shows best."""
+    tip = film.patient.carina - rng.uniform(0.07, 0.12)
+    knots = [[0.0, -0.05, 0.47], [0.002, 0.4 * tip, 0.5], [-0.003, tip, 0.53]]
+    _tube(film, knots, 0.017, 1.3, 0.8)
+    _tube(film, [[x + 0.004, y, z] for x, y, z in knots], 0.005, 7.0)
+
+
+def _ng_tube(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """Down the gullet and under the left dome into the stomach."""
+    dome = film.patient.dome(Side.LEFT)
+    sway = rng.normal(0.0, 0.006, 3)
+    knots = [
+        [0.012, -0.05, 0.56], [0.014 + sway[0], 0.3, 0.6], [0.012 + sway[1], 0.55, 0.62], [0.03 + sway[2], dome, 0.6],
+        [0.09, dome + 0.09, 0.5], [0.15, dome + 0.13, 0.42], [0.19, dome + 0.1, 0.4],
+    ]  # fmt: skip
+    _tube(film, knots, 0.0085, 6.0, 0.3, 260)
+
+
+def _central_line(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """From the neck or under the collarbone into the superior vena cava."""
+    patient = film.patient
+    for side in sides_of(item):
+        way = sign(side)
+        cava = [[-0.05, patient.carina - 0.05, 0.45], [-0.055, patient.carina + 0.06 + rng.uniform(-0.02, 0.03), 0.45]]
+        if rng.random() < 0.5:
+            start = [[way * 0.12, -0.03, 0.45], [way * 0.09, patient.apex, 0.45]]
+        else:
+            start = [[way * 0.3, patient.apex + 0.1, 0.35], [way * 0.17, patient.apex + 0.02, 0.4]]
+        middle = [[way * 0.04, patient.apex + 0.07, 0.45]] if side is Side.LEFT else []
+        _tube(film, [*start, *middle, *cava], 0.007, 6.0, 0.0, 220)
+
+
+def _pacemaker(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """A box under the collarbone, and leads to the right atrium and ventricle."""
+    patient = film.patient
+    for side in sides_of(item):
+        way = sign(side)
+        box = np.array([way * 0.27, patient.apex + 0.12, 0.24])
+        x, y = seen(film, box)
+        near = np.hypot((film.grid.x - x) / 0.048, (film.grid.y - y) / 0.042)
+        square = np.maximum(np.abs(film.grid.x - x) / 0.05, np.abs(film.grid.y - y) / 0.044)
+        film.added += 22.0 * step(1.0 - 0.5 * (near + square), 0.06)
+        film.added += 8.0 * step(0.6 - square, 0.1)
+        level = patient.domes[Side.LEFT]
+        up = [[way * 0.25, patient.apex + 0.09, 0.26], [way * 0.12, patient.apex + 0.05, 0.38]]
+        cava = [[-0.045, patient.carina - 0.04, 0.45]]
+        atrium = [[-0.06, level - 0.16, 0.46], [-0.03, level - 0.13, 0.42]]
+        ventricle = [[-0.055, level - 0.1, 0.45], [0.02, level - 0.03, 0.38], [0.13, level - 0.015, 0.32]]
+        for end in (atrium, ventricle):
+            _tube(film, [*up, *cava, *end], 0.0055, 6.5, 0.0, 260)
+            film.added += 6.0 * ball(film.grid, seen(film, np.array(end[-1])), (0.006, 0.006))
+
+
+def _chest_tube(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """From the side of the chest up towards the apex, a gap in its line where its last hole is."""
+    patient = film.patient
+    for side in sides_of(item):
+        way, low = sign(side), 0.6 * patient.dome(side) + 0.4 * patient.apex
+        out = float(patient.wall(np.array([low]), side)[0])
+        knots = [
+            [way * (out + 0.08), low + 0.1, 0.55], [way * out, low + 0.04, 0.55], [way * out * 0.75, low - 0.09, 0.6],
+            [way * out * 0.5, patient.apex + 0.07 + rng.uniform(-0.02, 0.03), 0.6],
+        ]  # fmt: skip
+        _tube(film, knots, 0.017, 1.4, 0.85)
+        line = spline(np.array(knots), 200)
+        film.rod(line[:130], 0.005, 5.5)
+        film.rod(line[142:], 0.005, 5.5)
+
+
+def _wires(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """Loops of wire through the breastbone, one below the other."""
+    patient = film.patient
+    for number in range(6):
+        y = patient.carina - 0.12 + 0.062 * number
+        turns = np.linspace(0.0, 2 * np.pi, 60)
+        front = float(patient.breastbone(np.array([y]))[0])
+        size = rng.uniform(0.9, 1.1)
+        tilt = rng.normal(0.0, 0.15)
+        across, down = 0.017 * size * np.sin(turns), 0.011 * size * np.sin(2 * turns + tilt)
+        x = patient.turn + across
+        film.rod(np.stack([x, y + down, front - 0.01 + 0.008 * np.cos(turns)], axis=-1), 0.0045, 15.0)
+
+
+def _port(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """A chamber under the skin, and a catheter from it into the superior vena cava."""
+    patient = film.patient
+    for side in sides_of(item):
+        way = sign(side)
+        chamber = np.array([way * 0.21, patient.apex + 0.17, 0.25])
+        x, y = seen(film, chamber)
+        far = np.hypot(film.grid.x - x, film.grid.y - y) / 0.026
+        film.added += 9.0 * step(1.0 - far, 0.1) - 5.0 * step(0.6 - far, 0.12)
+        cava = [[-0.05, patient.carina - 0.05, 0.45], [-0.055, patient.carina + 0.08, 0.45]]
+        up = [[way * 0.2, patient.apex + 0.15, 0.26], [way * 0.14, patient.apex + 0.01, 0.36]]
+        _tube(film, [*up, [way * 0.07, patient.apex + 0.05, 0.42], *cava], 0.006, 4.8, 0.0, 220)
+
+
+DEVICES: Final[dict[Kind, Draw]] = {
+    Kind.ET_TUBE: _et_tube,
+    Kind.NG_TUBE: _ng_tube,
+    Kind.CENTRAL_LINE: _central_line,
+    Kind.PACEMAKER: _pacemaker,
+    Kind.CHEST_TUBE: _chest_tube,
+    Kind.WIRES: _wires,
+    Kind.PORT: _port,
+}

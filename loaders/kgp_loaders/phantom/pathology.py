@@ -1,0 +1,269 @@
+"""Findings drawn into a chest: each takes air out of a lung, or adds to what the rays go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from kgp_loaders.phantom.anatomy import Film
+from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, View, Zone
+from kgp_loaders.phantom.patient import SIDES, Patient, sign
+from kgp_loaders.phantom.raster import Array, ball, cloud, mottle, spline, step
+
+_DEGREE: Final = {Severity.SMALL: 0, Severity.MODERATE: 1, Severity.LARGE: 2}
+_ROUND: Final = 0.03  # the corner of a lung that has drawn back
+# Share of the way from the apex to the dome, share of half the chest from the midline, and depth, of a zone's middle.
+_PLACES: Final = {
+    Zone.UPPER: (0.27, 0.5, 0.5),
+    Zone.MIDDLE: (0.62, 0.55, 0.36),
+    Zone.LOWER: (0.84, 0.6, 0.66),
+    Zone.NONE: (0.55, 0.5, 0.5),
+}
+
+
+def sides_of(item: Shown) -> tuple[Side, ...]:
+    """The sides of a finding; both where none is said."""
+    return (item.side,) if item.side in SIDES else SIDES
+
+
+def grown(item: Shown, small: float, moderate: float, large: float) -> float:
+    """The size for how severe it is."""
+    return (small, moderate, large)[_DEGREE[item.severity]]
+
+
+def build_of(patient: Patient, shown: tuple[Shown, ...]) -> Patient:
+    """The patient's build with the findings that change it: the heart, the spine, the diaphragm, the lungs' size."""
+    for item in shown:
+        match item.kind:
+            case Kind.CARDIOMEGALY:
+                patient = replace(patient, heart=patient.heart * grown(item, 1.22, 1.38, 1.55))
+            case Kind.SCOLIOSIS:
+                way = 1.0 if patient.lean > 0 else -1.0
+                patient = replace(patient, bend=way * grown(item, 0.025, 0.04, 0.06))
+            case Kind.DIAPHRAGM:
+                up = dict.fromkeys(sides_of(item), grown(item, 0.05, 0.08, 0.12))
+                patient = replace(patient, rise={**patient.rise, **up})
+            case Kind.EMPHYSEMA:
+                down = grown(item, 0.03, 0.045, 0.06)
+                patient = replace(
+                    patient,
+                    domes={side: dome + down for side, dome in patient.domes.items()},
+                    angle=patient.angle * 0.45,
+                    heart=patient.heart * 0.8,
+                    vessels=patient.vessels * 0.55,
+                )
+            case _:
+                pass
+    return patient
+
+
+def place_of(film: Film, side: Side, zone: Zone, rng: np.random.Generator, spread: float = 1.0) -> Array:
+    """A place in that zone, (x, y, z), a little off its middle."""
+    patient, (down, out, deep) = film.patient, _PLACES[zone]
+    away = rng.uniform(-1.0, 1.0, 3) * spread
+    y = patient.apex + (down + 0.06 * away[0]) * (patient.dome(side) - patient.apex)
+    reach = float(patient.wall(np.array([y]), side)[0])
+    return np.array([sign(side) * reach * (out + 0.12 * away[1]), y, deep + 0.05 * away[2]])
+
+
+def seen(film: Film, place: Array) -> tuple[float, float]:
+    """Where a place falls in the picture."""
+    x, y = film.patient.project(place, film.view)
+    return float(x), float(y)
+
+
+def _outward(film: Film, side: Side) -> Array:
+    """How far each point is inside the chest's side wall, or its back in a lateral picture."""
+    lung = film.lungs[side]
+    if film.view is View.FRONTAL:
+        return sign(side) * (lung.outer[:, None] - film.grid.x)
+    return np.asarray(film.patient.back(film.grid.line)[:, None] - film.grid.x)
+
+
+def _effusion(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """Fluid with a meniscus: it stands higher at the wall."""
+    patient, grid = film.patient, film.grid
+    for side in sides_of(item):
+        high = grown(item, 0.055, 0.15, 0.3) * rng.uniform(0.9, 1.1)
+        out = _outward(film, side)
+        climb = (0.03 + 0.35 * high) * np.exp(-np.maximum(out, 0.0) / 0.055)
+        level = patient.foot(side) - high - climb
+        under = step(grid.y - level, 0.025)
+        film.fill(side, under)
+        film.added += 2.0 * under * film.lungs[side].field
+
+
+def _pneumothorax(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """Air beside a lung that has drawn back: a thin line, and no vessels beyond it."""
+    patient, grid = film.patient, film.grid
+    wide = grown(item, 0.028, 0.05, 0.1)
+    for side in sides_of(item):
+        lung = film.lungs[side]
+        share = np.clip((grid.y - patient.apex) / (patient.foot(side) - patient.apex), 0.0, 1.0)
+        width = wide * (1.25 - 0.8 * share)
+        top = patient.apex + 1.5 * wide
+        edges = np.stack([_outward(film, side) - width, (grid.y - top + 0.0 * grid.x) * 0.9])
+        gap = -_ROUND * np.log(np.exp(-np.clip(edges / _ROUND, -50.0, 50.0)).sum(axis=0))  # the lesser, rounded
+        beyond = step(-gap, 0.006)
+        inside = np.clip(lung.field * 1.4, 0.0, 1.0)
+        lung.vessels = lung.vessels * (1.0 - beyond)
+        lung.air = lung.air * (1.0 + 0.16 * beyond)
+        film.fill(side, 0.12 * (1.0 - beyond))  # what has drawn back is denser
+        film.added += 1.1 * np.exp(-((gap / 0.0035) ** 2)) * inside
+
+
+def _consolidation(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """Air spaces filled in a patch with ragged edges, air left in the bronchi."""
+    size = grown(item, 0.055, 0.085, 0.12)
+    for side in sides_of(item):
+        place = place_of(film, side, item.zone, rng, 0.6)
+        middle = seen(film, place)
+        patch = cloud(film.grid, middle, (size * rng.uniform(1.0, 1.3), size * rng.uniform(0.8, 1.1)))
+        ragged = patch * (1.15 + 0.3 * mottle(rng, film.grid, 14) + 0.2 * mottle(rng, film.grid, 30))
+        film.fill(side, 0.66 * step(ragged - 0.5, 0.9))
+        for _ in range(4):  # air in the bronchi
+            turn, reach = rng.uniform(-0.6, 0.6), size * rng.uniform(0.7, 1.1)
+            start = place - np.array([sign(side) * 0.5 * reach, 0.4 * reach, 0.0])
+            end = start + np.array([sign(side) * reach * np.cos(turn), reach * (0.6 + np.sin(turn)), 0.02])
+            bend = (start + end) / 2 + rng.normal(0, 0.006, 3)
+            film.rod(spline(np.stack([start, bend, end]), 40), 0.01, -1.6)
+
+
+def _atelectasis(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """Plates of collapsed lung: bands across the base."""
+    for side in sides_of(item):
+        for number in range(int(grown(item, 1, 2, 3))):
+            start = place_of(film, side, Zone.LOWER, rng, 0.5) - [0.0, 0.035 * number, 0.0]
+            reach = grown(item, 0.09, 0.12, 0.15) * rng.uniform(0.85, 1.1)
+            along = np.array([reach * 0.5, rng.uniform(-0.02, 0.02), 0.5 * reach])
+            bend = np.array([0.0, rng.uniform(-0.008, 0.008), 0.0])
+            band = spline(np.stack([start - along, start + bend, start + along]), 90)
+            film.rod(band, grown(item, 0.009, 0.011, 0.013), 2.6)
+
+
+def _round(film: Film, item: Shown, rng: np.random.Generator, radius: float, depth: float, lobes: int) -> None:
+    for side in sides_of(item):
+        x, y = seen(film, place_of(film, side, item.zone, rng))
+        for lobe in range(lobes):
+            turn, off = rng.uniform(0.0, 2 * np.pi), 0.0 if lobe == 0 else 0.45 * radius
+            centre = (x + off * float(np.cos(turn)), y + off * float(np.sin(turn)))
+            size = radius if lobe == 0 else radius * float(rng.uniform(0.55, 0.8))
+            body = ball(film.grid, centre, (size, size * float(rng.uniform(0.88, 1.1))))
+            film.fill(side, 0.3 * body)
+            film.added += depth / lobes * body
+
+
+def _nodule(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    _round(film, item, rng, grown(item, 0.018, 0.024, 0.031), 1.9, 1)
+
+
+def _mass(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    _round(film, item, rng, grown(item, 0.048, 0.062, 0.08), 3.6, 4)
+
+
+def _granuloma(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    _round(film, item, rng, grown(item, 0.009, 0.011, 0.014), 6.0, 1)
+
+
+def _edema(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """Haze around the hila, wide vessels, and Kerley's short lines at the sides of the bases."""
+    patient, much = film.patient, grown(item, 0.3, 0.45, 0.62)
+    for side in SIDES:
+        hilum = np.array([sign(side) * 0.12, patient.carina + 0.1, 0.55])
+        haze = cloud(film.grid, seen(film, hilum), (0.17, 0.24))
+        film.fill(side, 0.85 * much * haze * (1.0 + 0.3 * mottle(rng, film.grid, 18)) + 0.15 * much)
+        film.lungs[side].vessels *= 1.0 + 0.4 * much
+        for number in range(9):
+            y = patient.foot(side) - 0.05 - 0.014 * number
+            out = sign(side) * (float(patient.wall(np.array([y]), side)[0]) - 0.004)
+            line = np.array([[out, y, 0.7], [out - sign(side) * rng.uniform(0.02, 0.034), y + 0.003, 0.7]])
+            film.rod(spline(line, 20), 0.004, 2.4 * much)
+
+
+def _emphysema(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """More air, unevenly; the build has the rest."""
+    for side in SIDES:
+        bullae = np.maximum(0.0, mottle(rng, film.grid, 7))
+        film.lungs[side].air *= 1.0 + grown(item, 0.05, 0.08, 0.12) + 0.05 * bullae
+
+
+def _interstitial(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """A net of fine lines, denser at the bases."""
+    much = grown(item, 0.6, 1.0, 1.5)
+    for side in sides_of(item):
+        net = 1.0 - np.minimum(np.abs(mottle(rng, film.grid, 52)), np.abs(mottle(rng, film.grid, 44))) * 2.2
+        lower = 0.45 + 0.55 * step(film.grid.y - film.patient.carina - 0.05, 0.3)
+        film.added += much * np.maximum(0.0, net) * lower * film.lungs[side].field
+
+
+def _thickening(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """A cap on the apex, running down the side."""
+    thick = grown(item, 0.016, 0.028, 0.042)
+    for side in sides_of(item):
+        top = film.grid.y - film.patient.apex
+        near = np.minimum(top * 0.85, _outward(film, side) + np.maximum(0.0, top - 0.12) * 0.5)
+        film.fill(side, 0.95 * step(thick * (1.0 + 0.2 * mottle(rng, film.grid, 12)) - near, 0.01))
+
+
+def _fracture(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """A rib broken at the side: a gap, its ends apart, and swelling under it."""
+    patient = film.patient
+    for side in sides_of(item):
+        for number in (6, 5, 7)[: int(grown(item, 1, 1, 2))]:
+            break_ = rng.uniform(0.42, 0.5)
+            gap = patient.rib(number, side, np.linspace(break_ - 0.012, break_ + 0.012, 30))
+            film.rod(gap, 0.021, -1.6 * patient.bones, 0.45)
+            off = grown(item, 0.008, 0.012, 0.018)
+            for way in (-1, 1):
+                end = patient.rib(number, side, np.linspace(break_, break_ + 0.09 * way, 60))
+                film.rod(end, 0.023, -1.2 * patient.bones, 0.45)
+                film.rod(end + np.array([0.0, way * off, 0.0]), 0.025, 2.4 * patient.bones, 0.45)
+            film.fill(side, 0.5 * cloud(film.grid, seen(film, gap[15]), (0.025, 0.04)))
+
+
+def _hilum(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    size = grown(item, 0.036, 0.046, 0.06)
+    for side in sides_of(item):
+        middle = np.array([sign(side) * 0.105, film.patient.carina + (0.05 if side is Side.LEFT else 0.08), 0.55])
+        for _ in range(3):
+            x, y = seen(film, middle + rng.normal(0.0, 0.012, 3))
+            film.added += 1.9 * ball(film.grid, (x, y), (size * 0.8, size))
+
+
+def _hernia(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """A part of the stomach behind the heart: a round shadow with air over fluid."""
+    size = grown(item, 0.05, 0.065, 0.085)
+    centre = np.array([0.035, film.patient.dome(Side.LEFT) - 0.75 * size, 0.63])
+    x, y = seen(film, centre)
+    wall, hollow = ball(film.grid, (x, y), (size, size)), ball(film.grid, (x, y), (size * 0.86, size * 0.86))
+    film.added += 1.6 * wall**0.5 - 4.5 * hollow * step(y + 0.01 - film.grid.y, 0.006)
+
+
+def _none(film: Film, item: Shown, rng: np.random.Generator) -> None:
+    """The build has it all."""
+
+
+Draw = Callable[[Film, Shown, np.random.Generator], None]
+
+FINDINGS: Final[dict[Kind, Draw]] = {
+    Kind.CARDIOMEGALY: _none,
+    Kind.EFFUSION: _effusion,
+    Kind.PNEUMOTHORAX: _pneumothorax,
+    Kind.CONSOLIDATION: _consolidation,
+    Kind.ATELECTASIS: _atelectasis,
+    Kind.NODULE: _nodule,
+    Kind.MASS: _mass,
+    Kind.EDEMA: _edema,
+    Kind.EMPHYSEMA: _emphysema,
+    Kind.INTERSTITIAL: _interstitial,
+    Kind.GRANULOMA: _granuloma,
+    Kind.THICKENING: _thickening,
+    Kind.FRACTURE: _fracture,
+    Kind.DIAPHRAGM: _none,
+    Kind.SCOLIOSIS: _none,
+    Kind.HILUM: _hilum,
+    Kind.HERNIA: _hernia,
+}
