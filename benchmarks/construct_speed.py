@@ -7,7 +7,7 @@ Three measurements, each in a process of its own:
     reports   OpenI's reports, 30,000 names: reports a second, beside a loop that looks for every name as a substring,
               and beside pyahocorasick over the same names where that is installed (no stances: only finding)
     lexicon   invented names: seconds to take them in, and the memory of the process (aim: below 1 GB for 800,000)
-    stream    an invented MRCONSO.RRF of that size, read to its end: memory (aim: below 500 MB for 1 GiB) and MB a second
+    stream    an invented MRCONSO.RRF of that size, read to its end: MB a second, and memory (aim: below 500 MB)
 """
 
 from __future__ import annotations

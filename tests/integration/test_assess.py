@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
 
 from kgplatform.assess.sample import draw
+from kgplatform.assess.workbook import IMAGES
 from kgplatform.graph import Graph
 from tests.conftest import Kgp
+from tests.unit.test_assess import fill, raters
 
 pytestmark = pytest.mark.server
 
@@ -64,3 +67,20 @@ def test_an_empty_graph_is_one_clear_error(graph: Graph, kgp: Kgp, tmp_path: Pat
     assert done.code == 1
     assert "no image of the graph has a concept" in done.err
     assert not (tmp_path / "w.xlsx").exists()
+
+
+def test_the_command_scores_and_draws(kgp: Kgp, tmp_path: Path) -> None:
+    paths = raters(tmp_path, {2: 8, 3: 9}, {2: 7, 3: 9})
+    done = kgp("assess", "score", *paths, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "Concept Coverage" in done.out
+    assert "8.250" in done.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"scores.json", "assessment.svg", "assessment.png"}
+    found = kgp("assess", "score", *paths, "--json").json
+    assert found["metrics"][0]["mean"] == 8.25
+    shutil.copy(paths[0], tmp_path / "c.xlsx")
+    fill(tmp_path / "c.xlsx", {f"{IMAGES}!F": {2: 99}})
+    wrong = kgp("assess", "score", tmp_path / "c.xlsx")
+    assert wrong.code == 1
+    assert "cell F2" in wrong.err
+    assert "Traceback" not in wrong.err

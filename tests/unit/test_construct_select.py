@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from kgplatform.construct.pipeline import reports_of
 from kgplatform.construct.report import Report
 from kgplatform.construct.select import Kept, Selection, encoder_of, read, select, write
 from kgplatform.errors import InputError, UsageError
-from tests.conftest import Kgp
 
 NORMAL = ["The heart is normal in size. The lungs are clear.", "Heart is normal in size. Lungs are clear."]
 TEXTS = [
@@ -133,13 +131,3 @@ def test_a_sentence_encoder_from_local_weights_encodes(tmp_path: Path) -> None:
     assert vectors.shape == (3, 16)
     assert abs(vectors[0] - vectors[2]).max() < 1e-5
     assert abs(vectors[0] - vectors[1]).max() > 1e-3
-
-
-def test_the_command_says_what_it_did_and_writes_no_text(kgp: Kgp, tmp_path: Path) -> None:
-    table = tmp_path / "r.csv"
-    table.write_text("id,findings\n" + "".join(f'{n},"{text}"\n' for n, text in enumerate(TEXTS)), encoding="utf-8")
-    done = kgp("construct", "select", "reports", table, "--out", tmp_path / "s.csv", "--eps", "0.5", "--json")
-    assert Counter({k: v for k, v in done.json.items() if isinstance(v, int)}) == Counter(
-        {"reports": 6, "with_text": 5, "clusters": 1, "in_no_cluster": 1, "kept": 2}
-    )
-    assert "heart" not in (tmp_path / "s.csv").read_text(encoding="utf-8")

@@ -43,16 +43,6 @@ def test_processes_give_what_one_gives_in_the_same_order() -> None:
     assert sum(len(one.edges) for one in alone if isinstance(one, Annotation)) > CHUNK
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_ray_gives_what_one_process_gives_in_the_same_order() -> None:
-    ray = pytest.importorskip("ray")
-    try:
-        assert list(annotated(rows(), STAGES, workers=2, ray=True)) == list(annotated(rows(), STAGES))
-        assert list(annotated([], STAGES, workers=2, ray=True)) == []
-    finally:
-        ray.shutdown()
-
-
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [

@@ -121,7 +121,7 @@ class TestReply:
             st.sampled_from(
                 ["***start***", "***end***", "(", ")", EFFUSION, "C9900009", ",", " ", "Positive", "\n", "*"]
             ),
-            max_size=60,
+            max_size=25,
         ).map("".join)
     )
     @example_settings(max_examples=5_000, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -111,7 +111,7 @@ def _pneumothorax(film: Film, item: Shown, rng: np.random.Generator) -> None:
         inside = np.clip(lung.field * 1.4, 0.0, 1.0)
         lung.vessels = lung.vessels * (1.0 - beyond)
         lung.air = lung.air * (1.0 + 0.16 * beyond)
-        film.fill(side, 0.12 * (1.0 - beyond))  # what has drawn back is denser
+        film.fill(side, 1.5 * wide * (1.0 - beyond))  # what has drawn back is denser
         film.added += 1.1 * np.exp(-((gap / 0.0035) ** 2)) * inside
 
 
