@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-PHANTOM := build/phantom
+PHANTOM := build/studies
 export KGP_DATA_DIR
 
 .PHONY: quickstart test test-fast test-long lint docs benchmark clean
@@ -12,10 +12,11 @@ quickstart: $(VENV)/installed
 ifneq ($(KGP_DATA_DIR),)
 	@$(BIN)/kgp ingest medmkg $(KGP_DATA_DIR)/medmkg
 else
-	@$(BIN)/kgp phantom build $(PHANTOM)
-	@$(BIN)/kgp ingest medmkg $(PHANTOM)
+	@$(BIN)/kgp phantom build $(PHANTOM) --studies 200
+	@$(BIN)/kgp construct run $(PHANTOM)
 endif
 	@$(BIN)/kgp naf score
+	@$(BIN)/kgp naf filter
 	@$(BIN)/kgp stats
 	@$(BIN)/kgp db browser
 
