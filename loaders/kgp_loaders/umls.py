@@ -26,7 +26,7 @@ from kgplatform.schema import CONCEPT_ID, RELATION
 MAX_LINE: Final = 1_000_000  # bytes; the longest line of a release has some 30,000
 NEEDED: Final = {
     "MRCONSO.RRF": ("CUI", "LAT", "TS", "STT", "ISPREF", "STR", "SUPPRESS"),
-    "MRSTY.RRF": ("CUI", "TUI"),
+    "MRSTY.RRF": ("CUI", "STY"),
     "MRREL.RRF": ("CUI1", "CUI2", "RELA", "SUPPRESS"),
 }
 
@@ -42,7 +42,7 @@ class UMLS:
         self.files = tuple(folder / name for name in NEEDED if (folder / name).is_file())
 
     def concepts(self) -> Iterator[Concept | Reject]:
-        """Every name of every concept with its semantic types (TUIs), a concept's preferred name first.
+        """Every name of every concept with its semantic types (their names), a concept's preferred name first.
 
         Suppressed names are left out. Raises `InputError` where a file is not sorted by CUI.
         """

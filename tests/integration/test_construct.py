@@ -136,7 +136,9 @@ def test_an_ontology_gives_names_types_and_the_relations_between_what_was_found(
         rel("C0032227", "C9900001", "sung_by"),
         rel("C9900001", "C9900004", "isa"),
     ]
-    release(tmp_path, names, ["C9900001|T033|A2|Finding|AT1||", "C9900002|T080|A2|Quality|AT2||"], relations)
+    release(
+        tmp_path, names, ["C9900001|T033|A2|Finding|AT1||", "C9900002|T080|A2|Qualitative Concept|AT2||"], relations
+    )
     done = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path))
     assert "6 reports and relations read, 0 rejected: 10 edges written" in done.out, done.err
     found = parse(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from kgp_loaders.phantom import study_set
+from kgplatform.digest import digest
 from kgplatform.graph import Graph
 from kgplatform.queries import parse
 from kgplatform.settings import Settings
@@ -138,6 +139,46 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(graph: Graph, kgp: Kgp, fol
     again = set(before) & set(after)
     assert len(again) <= 2  # those under way as it was killed
     assert done.json["language_model"]["cached"] == len(before) - len(again)
+
+
+def test_a_model_that_talks_garbage_leaves_all_to_the_rules_and_no_word_of_a_report_gets_out(
+    graph: Graph, kgp: Kgp, folder: Path, settings: Settings
+) -> None:
+    assert kgp("construct", "run", folder).code == 0
+    by_rules = edges(graph)
+    graph.run_unmanaged(parse("t/w", "// Empty.\nMATCH (n) DETACH DELETE n"))
+    with serving(lambda messages, before: Reply(f"I read: {report(messages)}")) as server:
+        done = kgp("construct", "run", folder, "--llm", "chatty", "--llm-url", server.url)
+    assert done.code == 0, done.err
+    assert edges(graph) == by_rules
+    assert "0 reports answered earlier" in done.out
+    kept = b"".join(path.read_bytes() for path in settings.home.glob("language_model.sqlite*"))
+    for place in (done.out, done.err, kept.decode("latin-1")):
+        assert "effusion" not in place
+        assert "I read" not in place
+
+
+def test_a_construction_that_was_killed_goes_on_to_the_same_graph(
+    graph: Graph, kgp: Kgp, settings: Settings, tmp_path: Path
+) -> None:
+    study_set.build(tmp_path / "many", 6_000, 7, images=False)
+    command = [sys.executable, "-c", MAIN, "construct", "run", str(tmp_path / "many")]
+    count = parse("t/n", "// Edges.\nMATCH ()-[r]->() RETURN count(r) AS n")
+    process = subprocess.Popen(command, env={**os.environ, "KGP_HOME": str(settings.home)}, stdout=subprocess.DEVNULL)
+    while graph.read(count)[0]["n"] == 0:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert graph.read(count)[0]["n"] > 0
+    done = kgp("construct", "run", tmp_path / "many", "--json")
+    assert done.code == 0, done.err
+    after_a_kill = str(digest(graph))
+    assert kgp("runs", "undo", done.json["run"]).code == 0
+    assert kgp("construct", "run", tmp_path / "many").code == 0
+    assert str(digest(graph)) == after_a_kill
+    again = kgp("construct", "run", tmp_path / "many", "--json").json
+    assert again["written"] == 0
 
 
 def test_reports_do_not_leave_this_machine_without_consent(graph: Graph, kgp: Kgp, folder: Path) -> None:

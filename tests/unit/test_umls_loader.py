@@ -41,7 +41,7 @@ NAMES = [
 TYPES = [
     "C9900001|T047|B2|Disease or Syndrome|AT1||",
     "C9900001|T033|A2|Finding|AT2||",
-    "C9900002|T080|A2|Qualitative|AT3||",
+    "C9900002|T080|A2|Qualitative Concept|AT3||",
 ]
 RELATIONS = [
     rel("C9900001", "C9900003", "finding_site_of"),
@@ -67,9 +67,9 @@ def release(folder: Path, names: list[str] = NAMES, types: list[str] = TYPES, re
 
 def test_names_come_with_types_and_the_preferred_one_first(tmp_path: Path) -> None:
     assert list(UMLS(release(tmp_path)).concepts()) == [
-        Concept("C9900001", "Lung pus", ("T047", "T033")),
-        Concept("C9900001", "lung pus, variant", ("T047", "T033")),
-        Concept("C9900001", "pus in the lung", ("T047", "T033")),
+        Concept("C9900001", "Lung pus", ("Disease or Syndrome", "Finding")),
+        Concept("C9900001", "lung pus, variant", ("Disease or Syndrome", "Finding")),
+        Concept("C9900001", "pus in the lung", ("Disease or Syndrome", "Finding")),
         Concept("C9900003", "Lung", ()),
     ]
 
@@ -89,12 +89,12 @@ def test_a_relation_goes_from_the_second_concept_to_the_first(tmp_path: Path) ->
 
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:
-    release(tmp_path, types=["x|T047|C9900001|", "x|T033|C9900003|"])
-    files = (tmp_path / "MRFILES.RRF").read_text(encoding="utf-8").replace(f"|{STY}|6|", "|STN,TUI,CUI|3|")
+    release(tmp_path, types=["x|Finding|C9900001|", "x|Finding|C9900003|"])
+    files = (tmp_path / "MRFILES.RRF").read_text(encoding="utf-8").replace(f"|{STY}|6|", "|STN,STY,CUI|3|")
     (tmp_path / "MRFILES.RRF").write_text(files, encoding="utf-8")
     first = next(UMLS(tmp_path).concepts())
     assert isinstance(first, Concept)
-    assert first.types == ("T047",)
+    assert first.types == ("Finding",)
 
 
 @pytest.mark.parametrize("bad", ["C9900001|too|short|", conso("C9900001", "a|b"), NAMES[0][:-1] + "x", ""])
