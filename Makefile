@@ -24,7 +24,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not long"
 
 test-fast: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not server and not long" -q -n 2
+	$(BIN)/python -m pytest -m "not server and not slow and not long" -q -n 2
 
 # The full campaigns of docs/security.md; 20 and 10 kills took 6 minutes, so about half an hour.
 test-long: $(VENV)/installed-dev

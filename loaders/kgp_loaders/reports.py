@@ -106,6 +106,7 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
+        line = 1
         try:
             columns = next(reader, [])
             roles = _roles(columns, path)
