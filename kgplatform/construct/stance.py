@@ -70,7 +70,7 @@ class Rules:
         """Take in kinds and phrases."""
         cues = list(cues)
         self.name = f"rules {hashlib.sha256(repr(cues).encode()).hexdigest()[:12]}"
-        self._cues: dict[str, list[tuple[tuple[str, ...], list[Kind]]]] = {}
+        self._cues: dict[str, list[tuple[list[str], list[Kind]]]] = {}
         together: dict[tuple[str, ...], list[Kind]] = {}
         self._neutral = frozenset(key(phrase) for kind, phrase in cues if kind is Kind.NEUTRAL)
         for kind, phrase in cues:
@@ -78,7 +78,7 @@ class Rules:
                 continue
             together.setdefault(tuple(token.text for token in tokens(phrase)), []).append(kind)
         for phrase_tokens in sorted(together, key=len, reverse=True):
-            self._cues.setdefault(phrase_tokens[0], []).append((phrase_tokens, together[phrase_tokens]))
+            self._cues.setdefault(phrase_tokens[0], []).append((list(phrase_tokens), together[phrase_tokens]))
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
         """A decision for each mention of each section of a report."""
@@ -127,11 +127,12 @@ class Rules:
     def _find(self, of: Sequence[Token], mentions: Sequence[Mention]) -> list[Cue]:
         """The cues of a sentence, none within a mention."""
         found: list[Cue] = []
+        words = [token.text for token in of]
         place = 0
-        while place < len(of):
-            for phrase, kinds in self._cues.get(of[place].text, ()):
+        while place < len(words):
+            for phrase, kinds in self._cues.get(words[place], ()):
                 last = place + len(phrase)
-                if last <= len(of) and all(of[place + i].text == word for i, word in enumerate(phrase)):
+                if words[place:last] == phrase:
                     found.extend(Cue(kind, of[place].start, of[last - 1].end) for kind in kinds)
                     place = last
                     break
