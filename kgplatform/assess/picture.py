@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +18,18 @@ MAX_BYTES: Final = 200_000_000
 def thumbnail(path: str, root: Path) -> bytes | None:
     """The image below `root` as a small PNG; None where it is not there, not below it, too large, or no image."""
     try:
-        place = (root / path).resolve()
-        if not path or not place.is_relative_to(root.resolve()) or place.stat().st_size > MAX_BYTES:
-            return None
-        image = _dicom(place) if place.suffix.lower() == ".dcm" else _plain(place)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote values of the file
+            return _thumbnail(path, root)
     except Exception:  # noqa: BLE001  pydicom and Pillow raise classes without number on damaged files
         return None
+
+
+def _thumbnail(path: str, root: Path) -> bytes | None:
+    place = (root / path).resolve()
+    if not path or not place.is_relative_to(root.resolve()) or place.stat().st_size > MAX_BYTES:
+        return None
+    image = _dicom(place) if place.suffix.lower() == ".dcm" else _plain(place)
     if image is None:
         return None
     image.thumbnail((SIDE, SIDE))

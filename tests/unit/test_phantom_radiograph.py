@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import strptime
 
 import numpy as np
 import pytest
@@ -88,6 +89,11 @@ def test_a_size_that_cannot_be_is_refused(size: int) -> None:
         draw(View.FRONTAL, [], np.random.default_rng(1), size)
 
 
+def test_times_of_studies_are_times() -> None:
+    for one in studies(500, 7):
+        assert strptime(one.time, "%H%M%S")
+
+
 def test_a_study_set_has_the_images_of_its_metadata_and_dicom_of_the_same_pixels(tmp_path: Path) -> None:
     study_set.build(tmp_path / "a", 9, 7)
     study_set.build(tmp_path / "b", 9, 7, workers=2)
@@ -102,6 +108,8 @@ def test_a_study_set_has_the_images_of_its_metadata_and_dicom_of_the_same_pixels
             if path.exists():
                 data = dcmread(path)
                 assert (data.PatientID, data.Modality, data.PatientIdentityRemoved) == (str(one.subject), "DX", "YES")
+                assert data.StudyTime < "240000"
+                assert int(data.StudyTime[2:4]) < 60
                 assert data.ViewPosition == ("LL" if view == "LATERAL" else view)
                 with Image.open(path.with_suffix(".png")) as png:
                     assert np.array_equal(data.pixel_array, np.asarray(png))

@@ -42,7 +42,7 @@ def _write_dicom(path: Path, pixels: NDArray[np.uint8], study: Study, view: str,
     data.SeriesInstanceUID = f"{_UID}.{study.study}.{number + 1}"
     data.SOPInstanceUID = f"{_UID}.{study.study}.{number + 1}.1"
     data.StudyDate = str(study.date)
-    data.StudyTime = f"{study.number * 7919 % 240_000:06d}"
+    data.StudyTime = study.time
     data.Modality = "DX"
     data.PatientID = str(study.subject)
     data.PatientName = ""

@@ -71,6 +71,12 @@ class Study:
     shown: tuple[Shown, ...]
 
     @property
+    def time(self) -> str:
+        """HHMMSS of the study."""
+        second = self.number * 7_919 % 86_400
+        return f"{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
+
+    @property
     def folder(self) -> str:
         """Where MIMIC-CXR-JPG keeps the patient's studies."""
         return f"files/p{str(self.subject)[:2]}/p{self.subject}"

@@ -115,7 +115,7 @@ def _write(folder: Path, planned: Sequence[Study], reports: Sequence[report.Repo
 def _described(study: Study, view: str, image: str) -> tuple[object, ...]:
     portable = view == "AP"
     name = "CHEST (PORTABLE AP)" if portable else "CHEST (PA AND LAT)"
-    time = f"{study.number * 7919 % 240_000:06d}.{study.number % 1000:03d}"
+    time = f"{study.time}.{study.number % 1000:03d}"
     return (
         image,
         study.subject,
