@@ -75,11 +75,15 @@ def run(
     remote_consent: Annotated[
         bool, typer.Option("--remote-consent", help="The reports may leave this machine: you are allowed to send them.")
     ] = False,
+    score: Annotated[
+        bool, typer.Option("--score/--no-score", help="Score the graph's images by NaF at the end.")
+    ] = True,
     on_error: Annotated[OnError, typer.Option(help="A bad row: stop before writing, or skip it.")] = OnError.stop,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would change.")] = False,
     as_json: Json = False,
 ) -> None:
     """Find concepts and their stances in reports, and write them to the graph with the evidence for each."""
+    from kgplatform import naf
     from kgplatform.construct.annotate import Conflicts
     from kgplatform.construct.pipeline import construction
     from kgplatform.graph import Graph
@@ -112,9 +116,11 @@ def run(
             progress=progress("reports"),
             told=note,
         )
+        scored = naf.score(graph, top=0).images if score and not dry_run else None
     usage = getattr(source.judge, "usage", None)
     if as_json:
-        report_load(report, as_json, {} if usage is None else {"language_model": usage.as_json()})
+        asked_of = {} if usage is None else {"language_model": usage.as_json()}
+        report_load(report, as_json, {**asked_of, "images_scored": scored})
         return
     if usage is not None:
         typer.echo(usage.told())
@@ -127,7 +133,8 @@ def run(
         typer.echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
     if not dry_run:
         typer.echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
-        typer.echo("score its images: kgp naf score")
+    if scored is not None:
+        typer.echo(f"{scored:,} images scored; keep those that cover all concepts: kgp naf filter")
 
 
 @app.command()

@@ -169,3 +169,12 @@ def test_wrong_usage_is_one_clear_line(
     assert done.code == code
     assert told in done.err
     assert "Traceback" not in done.err
+
+
+def test_reports_without_a_finding_make_no_graph_and_no_error(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("id,findings\n1,Nothing to tell.\n", encoding="utf-8")
+    done = kgp("construct", "run", "reports", str(tmp_path / "r.csv"))
+    assert done.code == 0, done.err
+    assert "1 reports read, 0 rejected: 0 edges written" in done.out
+    assert "0 images scored" in done.out
+    assert edges(graph) == []

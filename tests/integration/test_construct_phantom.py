@@ -79,7 +79,7 @@ def test_one_folder_becomes_a_scored_and_filtered_graph_with_evidence(graph: Gra
         assert row["e"]
         assert row["j"].startswith("rules ")
         assert row["t"].startswith("dictionary")
-    assert kgp("naf", "score").code == 0
+    assert "images scored" in done.out
     kept = kgp("naf", "filter", "--json").json
     assert 0 < kept["kept"] <= kept["images"] <= STUDIES
 
