@@ -324,9 +324,10 @@ def _first_small(batches: Iterable[GraphBatch]) -> Iterator[GraphBatch]:
 def _split(batch: GraphBatch, edges: int) -> Iterable[GraphBatch]:
     """The batch as two: its first edges with their nodes, and the rest."""
     pairs = list(batch.edges.items())
-    head = GraphBatch(read=edges, edges=dict(pairs[:edges]))
+    head = GraphBatch(read=edges, edges=dict(pairs[:edges]), given=None if batch.given is None else edges)
     for (h, _, t), _properties in pairs[:edges]:
         head.nodes[h] = batch.nodes[h]
         head.nodes[t] = batch.nodes[t]
     rest = GraphBatch(batch.read - edges, batch.nodes, dict(pairs[edges:]), batch.rejects)
+    rest.given = None if batch.given is None else batch.given - edges
     return head, rest

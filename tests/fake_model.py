@@ -28,6 +28,7 @@ class Reply:
     body: bytes | None = None  # in place of the API's form
     wait: float = 0.0
     usage: bool = True
+    tokens: tuple[object, object] = (100, 10)  # as the server counts them
 
 
 Answer = Callable[[list[dict[str, str]], int], Reply]  # the messages, and how many requests there were before
@@ -108,7 +109,11 @@ def _api(model: str, reply: Reply) -> bytes:
         ],
     }  # fmt: skip
     if reply.usage:
-        document["usage"] = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        document["usage"] = {
+            "prompt_tokens": reply.tokens[0],
+            "completion_tokens": reply.tokens[1],
+            "total_tokens": 110,
+        }
     return json.dumps(document).encode()
 
 

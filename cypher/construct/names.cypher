@@ -1,6 +1,7 @@
-// The names that sources other than construction give to concepts, and how many stances those sources assert of each.
-// param kind string = "construct": the kind of the runs that are left out
-MATCH (run:Run) WHERE run.kind <> $kind
+// The names that sources give to concepts, and how many stances they assert of each. What found concepts by names is
+// left out, so that the same load twice looks for the same names.
+// param kinds list = ["construct", "radgraph", "generate"]: the kinds of runs that are left out
+MATCH (run:Run) WHERE NOT run.kind IN $kinds
 WITH collect(run.id) AS others
 MATCH (c:Concept) WHERE any(run IN c.runs WHERE run IN others) AND c.name IS NOT NULL
 RETURN c.cui AS cui, c.name AS name, coalesce(c.semantic_types, []) AS types,

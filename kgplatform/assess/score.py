@@ -41,6 +41,8 @@ def score(raters: Sequence[Ratings]) -> list[MetricScore]:
     """The scores of each metric. Raises `InputError` for workbooks of different samples, and one given twice."""
     if not raters:
         raise UsageError("no workbook is given", "Give the raters' files.")
+    if len({rater.path.resolve() for rater in raters}) < len(raters):
+        raise UsageError("a workbook is given twice", "Give each rater's file once.")
     for other in raters[1:]:
         if other.identity != raters[0].identity:
             told = f"this workbook asks about another sample than {raters[0].path.name}"

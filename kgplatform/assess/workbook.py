@@ -241,6 +241,11 @@ def read(path: Path) -> Ratings:
     facts = {str(book[HIDDEN].cell(row, 1).value): book[HIDDEN].cell(row, 2).value for row in range(1, 10)}
     if facts.get("form") != "kgp assess 1" or not isinstance(facts.get("identity"), str):
         raise InputError("the sheet Sample does not say which sample this is", hint, path=path)
+    for sheet, columns in ((IMAGES, IMAGE_COLUMNS), (CONCEPTS, CONCEPT_COLUMNS)):
+        if tuple(book[sheet].cell(1, number).value for number in range(1, len(columns) + 1)) != columns:
+            raise InputError(
+                f"sheet {sheet} has lost a column", "Give the workbook with its columns as they were.", path=path
+            )
     given: dict[str, dict[str, int]] = {metric: {} for metric in METRICS}
     asked = dict.fromkeys(METRICS, 0)
     for metric, (sheet, column, ids) in _RATED.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from kgplatform.cli.ingest import OnError, report_load
 from kgplatform.cli.output import Json, emit_json, note, progress
 
 if TYPE_CHECKING:
+    from kgplatform.batches import Reject
     from kgplatform.construct.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Build the graph from reports.")
@@ -79,7 +81,10 @@ def run(
         bool, typer.Option("--score/--no-score", help="Score the graph's images by NaF at the end.")
     ] = True,
     on_error: Annotated[OnError, typer.Option(help="A bad row: stop before writing, or skip it.")] = OnError.stop,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would change.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Write nothing; say what would change. A language model is asked all the same."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Find concepts and their stances in reports, and write them to the graph with the evidence for each."""
@@ -129,6 +134,8 @@ def run(
         f"{rows.read:,} {source.rows} read, {rows.rejected:,} rejected: {rows.written:,} edges {verb}, "
         f"{rows.existing:,} already there"
     )
+    if not rows.read:
+        typer.echo("there is no report here that is asked for: check the file, and --views")
     for bad in report.first_rejects:
         typer.echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
     if not dry_run:
@@ -161,7 +168,9 @@ def select(
     settings = settings_of(what)
     source = reports_of(settings.reports, settings.path, settings.views if views is None else views_of(views))
     selection = selecting.Selection(encoder, eps, min_samples, per_cluster)
-    read = [row for row in source.reports() if isinstance(row, Report)]
+    rows = list(source.reports())
+    read = [row for row in rows if isinstance(row, Report)]
+    told_rejects([row for row in rows if not isinstance(row, Report)])
     choices = selecting.select(read, selection)
     selecting.write(out, choices)
     told = {
@@ -191,7 +200,8 @@ def texts(
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.construct.texts import write
 
-    count = write(reports_of(kind, path), folder)
+    count, rejects = write(reports_of(kind, path), folder)
+    told_rejects(rejects)
     typer.echo(f"{folder}: {count:,} texts. They hold what the reports hold: keep them where the reports may be kept.")
 
 
@@ -232,6 +242,13 @@ def explain(
         for found in edge["evidence"]:
             shown = found.get("sentence") or f"characters {found['start']}-{found['end']}"
             typer.echo(f"  {found['section']}: {shown}")
+
+
+def told_rejects(rejects: Sequence[Reject]) -> None:
+    """Say on stderr which rows are no report."""
+    if rejects:
+        first = rejects[0]
+        note(f"{len(rejects):,} rows left out, the first of them {first.path}, row {first.row}: {first.reason}")
 
 
 def settings_of(what: list[str]) -> Settings:

@@ -59,7 +59,7 @@ def judge_of(settings: Settings, reports: ReportSource) -> Judge:
     from kgplatform.construct.language_model.judge import LLMJudge
     from kgplatform.construct.language_model.settings import LLMSettings
 
-    asked = LLMSettings.of(settings.llm, settings.path if settings.path.is_dir() else settings.path.parent)
+    asked = LLMSettings.of(settings.llm)
     check(asked.url, credentialed=reports.credentialed, consent=asked.remote_consent)
     cache = Cache(asked.cache or Platform.from_env().home / "language_model.sqlite")
     return LLMJudge(asked, rules(), cache, credentialed=reports.credentialed)
@@ -92,12 +92,15 @@ def tagger_of(name: str, lexicon: Lexicon) -> Tagger:
     return tagger
 
 
-def concepts(settings: Settings, graph: Graph, told: Told) -> Iterator[Concept]:
-    """The graph's names first, then those of the files, then the platform's own."""
+def concepts(
+    settings: Settings, graph: Graph, told: Told, kinds: Sequence[str] = ("construct", "radgraph", "generate")
+) -> Iterator[Concept]:
+    """The graph's names first (not those by runs of these kinds), then those of the files, then the platform's own."""
     from kgp_loaders.lexicons import read
     from kgp_loaders.umls import UMLS
 
-    rows: list[dict[str, Any]] = list(graph.read(queries.get("construct/names"))) if settings.graph_names else []
+    names = queries.get("construct/names")
+    rows: list[dict[str, Any]] = list(graph.read(names, kinds=list(kinds))) if settings.graph_names else []
     for row in rows:
         yield Concept(row["cui"], row["name"], tuple(row["types"]) or types_by_name(row["name"]), float(row["weight"]))
     for path in settings.lexicon:

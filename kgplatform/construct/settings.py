@@ -49,7 +49,7 @@ def read(path: Path) -> Settings:
         if path.stat().st_size > MAX_BYTES:
             raise InputError("the file is too large for settings", "Check the path.", path=path)
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):  # ValueError: not UTF-8, or a date that is none
         raise InputError("the file cannot be read as YAML", "Check its indentation.", path=path) from None
     if not isinstance(document, dict) or not {"reports", "path"} <= set(document):
         raise InputError("settings need `reports` and `path`", "See docs/construct.md.", path=path)
@@ -61,9 +61,9 @@ def read(path: Path) -> Settings:
 
 def _value(name: str, value: Any, path: Path) -> Any:
     """The value as `Settings` has it. Raises `InputError` for another type."""
-    if name in ("path", "keep") and isinstance(value, str):
+    if name in ("path", "keep") and isinstance(value, str) and "\0" not in value:
         return path.parent / value
-    if name == "lexicon" and isinstance(value, list) and all(isinstance(item, str) for item in value):
+    if name == "lexicon" and isinstance(value, list) and all(isinstance(v, str) and "\0" not in v for v in value):
         return tuple(path.parent / item for item in value)
     if name == "views" and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
@@ -76,5 +76,6 @@ def _value(name: str, value: Any, path: Path) -> Any:
     if name == "workers" and isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     if name == "llm" and isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return value
+        cache = value.get("cache")
+        return {**value, "cache": str(path.parent.absolute() / cache)} if isinstance(cache, str) and cache else value
     raise InputError(f"the setting {name!r} has a value of the wrong kind", "See docs/construct.md.", path=path)

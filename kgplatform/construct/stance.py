@@ -34,6 +34,8 @@ class Kind(StrEnum):
     ELSEWHERE = "elsewhere"
     NOTHING = "nothing"
     ENDS = "ends"
+    TURNS = "turns"
+    ANSWERS = "answers"
     NEUTRAL = "neutral"
 
 
@@ -133,7 +135,8 @@ class Rules:
             for phrase, kinds in self._cues.get(words[place], ()):
                 last = place + len(phrase)
                 if words[place:last] == phrase:
-                    found.extend(Cue(kind, of[place].start, of[last - 1].end) for kind in kinds)
+                    meant = _meant(kinds, words, place, last)
+                    found.extend(Cue(kind, of[place].start, of[last - 1].end) for kind in meant)
                     place = last
                     break
             else:
@@ -145,6 +148,24 @@ class Rules:
                 m.start <= cue.start and cue.end <= m.end and m.end - m.start > cue.end - cue.start for m in mentions
             )
         ]
+
+
+_MARKS: Final = frozenset(":-–(,=")  # between a finding and its answer: "Effusion: no"
+_CLOSES: Final = frozenset(".;,)!")
+
+
+def _meant(kinds: Sequence[Kind], words: Sequence[str], place: int, last: int) -> Sequence[Kind]:
+    """What a cue from `place` up to `last` does where it stands.
+
+    "no" is an answer where nothing but marks is around it; a comma with an adjective begins a new clause ("no effusion,
+    mild edema") unless the list that it stands in goes on ("no effusion, large nodule, or edema").
+    """
+    if Kind.ANSWERS in kinds:
+        alone = place > 0 and words[place - 1] in _MARKS and (last == len(words) or words[last] in _CLOSES)
+        return [Kind.ANSWERS] if alone else [kind for kind in kinds if kind is not Kind.ANSWERS]
+    if Kind.TURNS in kinds:
+        return [] if not {"or", "nor"}.isdisjoint(words[last:]) else [Kind.ENDS]
+    return kinds
 
 
 def _is_anatomy(mention: Mention) -> bool:
@@ -171,6 +192,10 @@ def _reaching(cue: Cue, mention: Mention, cues: Sequence[Cue], of: Sequence[Toke
     if cue.kind in _FORWARD and cue.end <= mention.start:
         low, high = cue.end, mention.start
         stance = _FORWARD[cue.kind]
+    elif cue.kind is Kind.ANSWERS and mention.end <= cue.start:
+        if not any(mention.end <= token.start < cue.start and token.text[0].isalnum() for token in of):
+            yield Stance.NEGATIVE
+        return
     elif cue.kind in _BACKWARD and mention.end <= cue.start:
         low, high = mention.end, cue.start
         stance = _BACKWARD[cue.kind]

@@ -39,7 +39,7 @@ def tokens(text: str) -> list[Token]:
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Where each sentence begins and ends: at a full stop that ends one, at a blank line, and before a list's number.
+    """Where each sentence begins and ends: at a full stop that ends one, at a blank line, and before a list's item.
 
     A full stop without a space ends a sentence, too, when a capital follows (reports are often typed so).
     """
@@ -52,8 +52,12 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text)
 
 
-# What may end a sentence: . ! ? (with what closes it), or an empty line.
-_END: Final = re.compile(r"[.!?]+[\"')\]]*(?=\s|$|[A-Z])|\n[ \t]*\n")
+# What may end a sentence: . ! ? (with what closes it), an empty line, and a line's end before an item of a list, or
+# before a line that begins with what it is about ("Effusion: no").
+_END: Final = re.compile(
+    r"[.!?]+[\"')\]]*(?=\s|$|[A-Z])|\n[ \t]*\n"
+    r"|\n(?=[ \t]*(?:\d{1,2}[.)]|[-*•])[ \t])|\n(?=[ \t]*[A-Z][A-Za-z /]{2,40}:)"
+)
 _LAST_WORD: Final = re.compile(r"(?:^|[\s(])([A-Za-z.]+|\d+)$")
 
 

@@ -98,6 +98,8 @@ def _roles(columns: Sequence[str], path: Path) -> dict[str, str]:
     roles = {column: _ROLES[name] for column in columns if (name := column.strip().casefold()) in _ROLES}
     if "id" not in roles.values() or not {"text", *SECTIONS} & set(roles.values()):
         raise InputError("no column is recognised as id, or none as text", "Name them id and text.", path=path)
+    if len(set(roles.values())) < len(roles) or len(set(columns)) < len(columns):
+        raise InputError("two columns are recognised as the same", "Name one of them otherwise.", path=path)
     return roles
 
 

@@ -18,7 +18,7 @@ from kgplatform.assess.picture import thumbnail
 from kgplatform.assess.sample import ConceptItem, ImageItem, Sample, Shown
 from kgplatform.assess.score import score
 from kgplatform.assess.workbook import CONCEPTS, GUIDE, HIDDEN, IMAGES, METRICS, read, write
-from kgplatform.errors import InputError
+from kgplatform.errors import InputError, UsageError
 
 SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
 SAMPLE = Sample(
@@ -141,6 +141,14 @@ class TestWorkbook:
         except InputError as error:
             assert "damaged.xlsx" in str(error)
 
+    @pytest.mark.parametrize(("sheet", "column"), [(IMAGES, 6), (IMAGES, 8), (CONCEPTS, 4)])
+    def test_a_workbook_without_a_column_is_refused(self, path: Path, sheet: str, column: int) -> None:
+        book = load_workbook(path)
+        book[sheet].delete_cols(column)
+        book.save(path)
+        with pytest.raises(InputError, match=f"sheet {sheet} has lost a column"):
+            read(path)
+
     def test_other_files_are_refused(self, tmp_path: Path) -> None:
         from openpyxl import Workbook
 
@@ -217,6 +225,12 @@ def test_agreement_is_over_what_all_rated(tmp_path: Path) -> None:
     coverage, *_ = score([read(path) for path in paths])
     assert (coverage.rated_by_all, coverage.missing) == (3, 5)
     assert coverage.mean_kappa == pytest.approx(1.0)
+
+
+def test_a_workbook_given_twice_is_wrong_usage(tmp_path: Path) -> None:
+    write(SAMPLE, tmp_path / "w.xlsx")
+    with pytest.raises(UsageError, match="given twice"):
+        score([read(tmp_path / "w.xlsx"), read(tmp_path / "w.xlsx")])
 
 
 def test_raters_of_different_samples_are_not_scored_together(tmp_path: Path) -> None:

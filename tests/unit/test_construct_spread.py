@@ -86,6 +86,12 @@ def test_settings_are_read_with_paths_beside_them(tmp_path: Path) -> None:
     )
 
 
+def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) -> None:
+    text = "reports: openi\npath: ../data\nllm: {model: m, cache: answers.sqlite}"
+    (tmp_path / "construct.yaml").write_text(text, encoding="utf-8")
+    assert read(find(tmp_path)).llm["cache"] == str(tmp_path / "answers.sqlite")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -97,6 +103,9 @@ def test_settings_are_read_with_paths_beside_them(tmp_path: Path) -> None:
         ("reports: openi\npath: .\nlexicon: x.csv", "'lexicon' has a value of the wrong kind"),
         ("reports: openi\npath: .\nconflicts: never", "'conflicts' has a value of the wrong kind"),
         ("!!python/object/apply:os.system ['true']", "cannot be read as YAML"),
+        ("reports: openi\npath: 2021-13-45", "cannot be read as YAML"),
+        ("reports: !!int abc\npath: .", "cannot be read as YAML"),
+        ('reports: openi\npath: .\nkeep: "a\\0b"', "'keep' has a value of the wrong kind"),
     ],
 )
 def test_wrong_settings_are_one_clear_error(tmp_path: Path, text: str, told: str) -> None:
@@ -126,7 +135,7 @@ def test_metamaplite_is_read_from_its_output_for_texts_that_kgp_wrote(tmp_path: 
     table = tmp_path / "r.csv"
     table.write_text('id,findings\na/b,"Small pleural effusion. No pneumothorax."\n', encoding="utf-8")
     source = reports_of("reports", table)
-    assert write(source, tmp_path / "texts") == 1
+    assert write(source, tmp_path / "texts") == (1, [])
     [text] = (tmp_path / "texts").glob("*.txt")
     text.with_suffix(".mmi").write_text(MMI.format(name=text.stem), encoding="utf-8")
     tagger = tagger_of(f"metamaplite:{tmp_path / 'texts'}", LEXICON)

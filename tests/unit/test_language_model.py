@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,23 @@ def test_an_unreadable_answer_is_asked_for_once_more(tmp_path: Path) -> None:
         assert "2 requests" in usage.told()
 
 
+@pytest.mark.parametrize("tokens", [("x", -5), (10**30, 1.5), (None, True), ([], {})])
+def test_a_count_of_tokens_that_is_none_counts_nothing(tmp_path: Path, tokens: tuple[object, object]) -> None:
+    def answer(messages: list[dict[str, str]], before: int) -> Reply:
+        return replace(positive(messages, before), tokens=tokens)
+
+    with serving(answer) as server, judging(server, tmp_path) as judge:
+        assert (PNEUMONIA, "POSITIVE") in edges(annotate(a_report(), TAGGER, judge))
+        assert (judge.usage.prompt_tokens, judge.usage.completion_tokens) == (0, 0)
+
+
+def test_a_second_pass_counts_nothing_again(tmp_path: Path) -> None:
+    with serving() as server, judging(server, tmp_path) as judge:
+        for _ in range(2):
+            annotate(a_report(), TAGGER, judge)
+        assert (judge.usage.reports, judge.usage.requests, judge.usage.cached) == (1, 1, 0)
+
+
 GARBAGE: dict[str, Callable[[list[dict[str, str]], int], Reply]] = {
     "prose": lambda messages, before: Reply("The image is normal."),
     "nothing": lambda messages, before: Reply(""),
@@ -352,6 +370,10 @@ class TestConsent:
     def test_this_machine_is_local(self, url: str) -> None:
         assert is_local(url)
 
+    @pytest.mark.parametrize("url", ["http://[::1].evil.com/v1", "http://[::1", "http://[127.0.0.1]/v1", "", "[::1]"])
+    def test_what_is_no_address_is_not_local(self, url: str) -> None:
+        assert not is_local(url)
+
     @pytest.mark.parametrize(
         "url",
         ["https://api.openai.com/v1", "http://127.0.0.1.evil.com/v1", "http://localhost.evil.com", "http://192.168.0.2/v1",
@@ -389,16 +411,18 @@ class TestConsent:
 @pytest.mark.parametrize(
     "wrong",
     [{"model": ""}, {"url": "ftp://x"}, {"url": "http://user:pw@127.0.0.1/v1"}, {"temperature": 3.0}, {"max_tokens": 0},
-     {"concurrency": 0}, {"timeout": 0.0}, {"retries": -1}, {"requests_per_minute": 0.0}],
+     {"concurrency": 0}, {"timeout": 0.0}, {"retries": -1}, {"requests_per_minute": 0.0},
+     {"timeout": float("nan")}, {"requests_per_minute": float("nan")}, {"url": "http://[::1"},
+     {"url": "http://[127.0.0.1]/v1"}, {"url": "http://127.0.0.1:99999/v1"}, {"url": "http://[::1].evil.com/v1"}],
 )  # fmt: skip
 def test_settings_out_of_range_are_wrong_usage(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         LLMSettings(**{"model": "m", **wrong})
 
 
-def test_settings_of_yaml_are_checked_and_its_paths_are_beside_it(tmp_path: Path) -> None:
-    made = LLMSettings.of({"model": "m", "temperature": 0, "cache": "c.sqlite", "prompt_price": 2}, tmp_path)
-    assert made == LLMSettings("m", temperature=0, cache=tmp_path / "c.sqlite", prompt_price=2)
+def test_settings_of_yaml_are_checked() -> None:
+    made = LLMSettings.of({"model": "m", "temperature": 0, "cache": "c.sqlite", "prompt_price": 2})
+    assert made == LLMSettings("m", temperature=0, cache=Path("c.sqlite"), prompt_price=2)
     wrong: list[dict[str, Any]] = [
         {},
         {"model": 3},
@@ -408,7 +432,7 @@ def test_settings_of_yaml_are_checked_and_its_paths_are_beside_it(tmp_path: Path
     ]
     for mapping in wrong:
         with pytest.raises(UsageError, match="llm"):
-            LLMSettings.of(mapping, tmp_path)
+            LLMSettings.of(mapping)
 
 
 def test_a_request_that_is_not_answered_says_so_in_our_words(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from kgp_loaders.mimic_cxr import MIMICCXR
 from kgp_loaders.phantom import ontology, report, study_set, truth
-from kgp_loaders.phantom.studies import FIRST_SUBJECT, studies
+from kgp_loaders.phantom.findings import Kind, Side
+from kgp_loaders.phantom.studies import DEVICES, FIRST_SUBJECT, studies
 from kgp_loaders.umls import UMLS
 from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Lexicon
@@ -122,12 +123,28 @@ def test_radgraph_graphs_are_of_its_schema(folder: Path) -> None:
     for graph in graphs.values():
         words = graph["text"].split()
         for entity in graph["entities"].values():
-            assert " ".join(words[entity["start_ix"] : entity["end_ix"] + 1]) == entity["tokens"].replace("-", " - ")
+            assert " ".join(words[entity["start_ix"] : entity["end_ix"] + 1]) == entity["tokens"]
             assert entity["label"] in ("ANAT-DP", "OBS-DP", "OBS-DA", "OBS-U")
             for kind, other in entity["relations"]:
                 assert other in graph["entities"]
                 kinds.add(kind)
     assert kinds == {"located_at", "modify", "suggestive_of"}
+
+
+def test_what_is_drawn_is_told_in_triplets_of_usual_names(folder: Path) -> None:
+    drawn = json.loads((folder / "truth" / "drawn.json").read_text(encoding="utf-8"))
+    shown = {study.study: study.shown for study in studies(COUNT, 7)}
+    assert len(drawn) == COUNT
+    for name, rows in drawn.items():
+        of_study = shown[int(Path(name).stem[1:])]
+        words = {word for head, _, tail in rows for word in (head, tail)}
+        for item in of_study:
+            usual = ontology.concepts()[item.kind.value].names[0].lower()
+            assert (usual in words) == (item.kind not in DEVICES or item.kind is not Kind.WIRES), name
+            if item.side is Side.BOTH:
+                assert [usual, "located_at", "bilateral"] in rows
+            if item.kind not in DEVICES:
+                assert [item.severity.value, "modify", usual] in rows
 
 
 def test_questions_have_answers_that_agree_with_what_is_drawn(folder: Path) -> None:
@@ -162,7 +179,7 @@ def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(folder: Path
 
 def test_nothing_that_others_wrote_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(InputError, match="did not write"):
+    with pytest.raises(InputError, match="other than invented studies"):
         study_set.build(tmp_path, 5, images=False)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     study_set.build(tmp_path / "p", 5, images=False)

@@ -64,7 +64,18 @@ def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str, content: str
     assert reason in bad.reason
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "id,image\n1,2\n", 'id,text\na,"b\n', b"id,text\na,\xff\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "a,b\n1,2\n",
+        "id,image\n1,2\n",
+        'id,text\na,"b\n',
+        b"id,text\na,\xff\n",
+        "id,text,text\n1,a,b\n",
+        "id,text,report\n1,a,b\n",
+    ],
+)
 def test_a_file_that_is_none_is_an_input_error(tmp_path: Path, content: str | bytes) -> None:
     with pytest.raises(InputError):
         read(tmp_path / "a.csv", content)

@@ -14,6 +14,7 @@ from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.errors import KgpError, UsageError
 
 OPENAI_HOST: Final = "api.openai.com"
+MAX_TOKENS: Final = 1_000_000_000  # of one answer; more is no count
 
 
 class Said(NamedTuple):
@@ -82,8 +83,7 @@ class Client:
                 max_tokens=self._settings.max_tokens,
             )
             text = answer.choices[0].message.content or ""
-            usage = answer.usage
-            spent = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage is not None else (0, 0)
+            spent = _count(answer.usage, "prompt_tokens"), _count(answer.usage, "completion_tokens")
         except openai.APITimeoutError:
             raise Unanswered("no answer in time", unreachable=True) from None
         except openai.APIConnectionError:
@@ -119,6 +119,12 @@ class Client:
             at = max(now, self._next)
             self._next = at + 60 / self._settings.requests_per_minute
         time.sleep(at - now)
+
+
+def _count(usage: object, name: str) -> int:
+    """Tokens as the endpoint counts them; 0 for what is no count."""
+    value = getattr(usage, name, None)
+    return value if type(value) is int and 0 <= value <= MAX_TOKENS else 0
 
 
 def _key(url: str, env: Mapping[str, str]) -> str:

@@ -7,10 +7,21 @@ and no human review.
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from kgplatform.errors import UsageError
+
+
+def host_of(url: str) -> str | None:
+    """The host of an address; None where it is no address. ``[::1].evil.example`` is none, though urlsplit reads it."""
+    try:
+        parts = urlsplit(url)
+        whole = not parts.netloc.startswith("[") or re.fullmatch(r"\[[^\]]*\](:\d*)?", parts.netloc)
+        return parts.hostname if whole and parts.port != 0 else None
+    except ValueError:  # brackets that are not closed, a port above 65535
+        return None
 
 
 def is_local(url: str) -> bool:
@@ -18,7 +29,7 @@ def is_local(url: str) -> bool:
 
     Other names are not looked up: what they resolve to can change between the check and the request.
     """
-    host = urlsplit(url).hostname or ""
+    host = host_of(url) or ""
     if host == "localhost":
         return True
     try:
@@ -38,6 +49,6 @@ def check(url: str, *, credentialed: bool, consent: bool) -> None:
         else ""
     )
     raise UsageError(
-        f"the reports would leave this machine, to {urlsplit(url).hostname}",
+        f"the reports would leave this machine, to {host_of(url)}",
         f"{agreement}If you may send them there, say so: --remote-consent.",
     )

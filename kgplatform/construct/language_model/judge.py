@@ -70,6 +70,7 @@ class LLMJudge:
         self._lock = threading.Lock()
         self._unreached = 0
         self._given_up: set[str] = set()  # so that a second pass over the reports decides as the first
+        self._counted: set[str] = set()  # a load passes over its reports twice
         self._began = time.monotonic()
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
@@ -97,10 +98,11 @@ class LLMJudge:
         """The answer, kept or asked for; None where there is none to be had."""
         kept = self._cache.get(key)
         with self._lock:
-            self.usage.reports += 1
-            self.usage.cached += kept is not None
+            first = key not in self._counted
+            self._counted.add(key)
+            self.usage.reports += first
+            self.usage.cached += first and kept is not None
             given_up = key in self._given_up
-            self.usage.fell_back += given_up
         if kept is not None:
             return kept
         if given_up:

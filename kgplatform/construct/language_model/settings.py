@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from kgplatform.construct.language_model.consent import host_of
 from kgplatform.errors import UsageError
 
 OLLAMA: Final = "http://127.0.0.1:11434/v1"
@@ -33,23 +35,22 @@ class LLMSettings:
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a value that cannot be."""
-        parts = urlsplit(self.url)
         wrong = {
             "model": not self.model or not self.model.isprintable(),
-            "url": parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc,
+            "url": not _is_url(self.url),
             "temperature": not 0 <= self.temperature <= 2,
             "max_tokens": self.max_tokens < 1,
             "concurrency": not 1 <= self.concurrency <= 256,
-            "timeout": self.timeout <= 0,
+            "timeout": not 0 < self.timeout < inf,
             "retries": not 0 <= self.retries <= 100,
-            "requests_per_minute": self.requests_per_minute is not None and self.requests_per_minute <= 0,
+            "requests_per_minute": self.requests_per_minute is not None and not 0 < self.requests_per_minute < inf,
         }
         if bad := [name for name, is_wrong in wrong.items() if is_wrong]:
             raise UsageError(f"the language model's {bad[0]} cannot be that", "See docs/language-model.md.")
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], beside: Path) -> LLMSettings:
-        """The settings of a YAML mapping whose paths are relative to `beside`. Raises `UsageError`."""
+    def of(cls, given: Mapping[str, Any]) -> LLMSettings:
+        """The settings of a YAML mapping. Raises `UsageError`."""
         kinds = {item.name: item.type for item in fields(cls)}
         if unknown := sorted(set(given) - set(kinds)):
             raise UsageError(f"there is no setting llm.{unknown[0]}", f"Settings: {', '.join(sorted(kinds))}.")
@@ -59,7 +60,12 @@ class LLMSettings:
             if not _fits(value, str(kinds[name])):
                 raise UsageError(f"llm.{name} has a value of the wrong kind", "See docs/language-model.md.")
         made = cls(**{name: value for name, value in given.items() if name != "cache"})
-        return replace(made, cache=beside / given["cache"]) if given.get("cache") else made
+        return replace(made, cache=Path(given["cache"])) if given.get("cache") else made
+
+
+def _is_url(text: str) -> bool:
+    """Whether it is an http address, without a password."""
+    return host_of(text) is not None and urlsplit(text).scheme in ("http", "https") and "@" not in urlsplit(text).netloc
 
 
 def _fits(value: Any, kind: str) -> bool:

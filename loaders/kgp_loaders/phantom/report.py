@@ -18,7 +18,7 @@ _SEVERITIES: Final = {
     Severity.MODERATE: ("moderate", "", ""),
     Severity.LARGE: ("large", "severe", "extensive"),
 }
-_LOBES: Final = {
+LOBES: Final = {
     (Side.RIGHT, Zone.UPPER): ("right upper lobe", "right lung"),
     (Side.RIGHT, Zone.MIDDLE): ("right middle lobe",),
     (Side.RIGHT, Zone.LOWER): ("right lower lobe", "right lung"),
@@ -136,7 +136,7 @@ def _slots(shown: Shown | None, absent: Sequence[str], rng: random.Random) -> Ma
         side = shown.side.value
         sided = f"{side}-sided" if shown.side in (Side.LEFT, Side.RIGHT) and rng.random() < 0.2 else side
         slots |= {"side": sided, "sev": pick(rng, _SEVERITIES[shown.severity])}
-        lobes = _LOBES.get((shown.side, shown.zone))
+        lobes = LOBES.get((shown.side, shown.zone))
         if lobes is not None:
             slots["place"] = lobes[0] if rng.random() < 0.7 else pick(rng, lobes)
     return slots

@@ -169,4 +169,4 @@ def _refuse_foreign_folder(directory: Path) -> None:
     ours = readme.is_file() and readme.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINE)
     if there and not ours:
         hint = "Choose another folder, or overwrite with --force."
-        raise InputError("the folder holds something that `kgp phantom build` did not write", hint, path=directory)
+        raise InputError("the folder holds something other than invented studies", hint, path=directory)

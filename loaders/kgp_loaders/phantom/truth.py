@@ -4,6 +4,7 @@ truth/mentions.jsonl   {"study_id", "mentions": [{"section", "start", "end", "cu
 truth/edges.csv        Head,Relation,Tail: what the graph is to have, images, stances and relations of UMLS's kind
 truth/shown.csv        study_id,finding,side,zone,severity: what is drawn
 truth/radgraph.json    RadGraph's schema: a graph a report, tokens inclusive
+truth/drawn.json       triplets of what is drawn, in the concepts' usual names, by the reports' names
 truth/vqa.json         VQA-RAD's schema: questions about what is drawn
 """
 
@@ -17,9 +18,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from kgp_loaders.phantom.findings import Side
+from kgp_loaders.phantom.findings import Kind, Side
 from kgp_loaders.phantom.ontology import concepts, relations
-from kgp_loaders.phantom.report import Part, Report
+from kgp_loaders.phantom.report import LOBES, Part, Report
 from kgp_loaders.phantom.studies import DEVICES, FINDINGS, Study
 from kgp_loaders.phantom.wording import Role, Said, pick
 from kgplatform.construct.semantic_types import EXCLUDED
@@ -27,6 +28,12 @@ from kgplatform.schema import Stance
 
 _TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 _PRESENCE: Final = {Stance.POSITIVE: "OBS-DP", Stance.NEGATIVE: "OBS-DA", Stance.UNCERTAIN: "OBS-U"}
+_DEVICE_PLACES: Final = {
+    Kind.ET_TUBE: ("trachea",),
+    Kind.NG_TUBE: ("stomach",),
+    Kind.CENTRAL_LINE: ("superior vena cava",),
+    Kind.PORT: ("superior vena cava",),
+}
 _RELATION: Final = {Role.PLACE: "located_at", Role.SIDE: "located_at", Role.SEVERITY: "modify"}
 
 
@@ -79,9 +86,13 @@ def radgraph(study: Study, report: Report) -> tuple[str, dict[str, Any]]:
         for first, last in part.sentences:
             _add_sentence(entities, part, part.said[first:last], tokens, len(words))
         words.extend(part.text[start:end] for start, end in tokens)
-    name = f"p{str(study.subject)[:2]}/p{study.subject}/s{study.study}.txt"
     graph = {"text": " ".join(words), "entities": entities, "data_source": "phantom", "data_split": study.split}
-    return name, graph
+    return report_name(study), graph
+
+
+def report_name(study: Study) -> str:
+    """The name by which RadGraph knows the report."""
+    return f"p{str(study.subject)[:2]}/p{study.subject}/s{study.study}.txt"
 
 
 def _add_sentence(
@@ -102,7 +113,7 @@ def _add_sentence(
         number = names[item] = str(len(entities) + 1)
         inside = [place for place, (start, end) in enumerate(tokens) if start < item.end and end > item.start]
         entities[number] = {
-            "tokens": " ".join(part.text[item.start : item.end].split()),
+            "tokens": " ".join(part.text[slice(*tokens[place])] for place in inside),
             "label": _label(item, head),
             "start_ix": offset + inside[0],
             "end_ix": offset + inside[-1],
@@ -124,6 +135,18 @@ def _label(item: Said, head: Said | None) -> str:
         return "ANAT-DP"
     stance = item.stance or (head.stance if head is not None else None)
     return _PRESENCE[stance or Stance.POSITIVE]
+
+
+def drawn(study: Study) -> Iterator[tuple[str, str, str]]:
+    """What the study's radiographs show, as triplets: where each finding and device is, and how severe a finding is."""
+    for item in study.shown:
+        finding = concepts()[item.kind.value].names[0].lower()
+        side = (item.side.value,) if item.side is not Side.NONE else ()
+        lobe = LOBES.get((item.side, item.zone), ())[:1]
+        for place in (*(lobe or side), *_DEVICE_PLACES.get(item.kind, ())):
+            yield finding, "located_at", place
+        if item.kind not in DEVICES:
+            yield item.severity.value, "modify", finding
 
 
 def questions(study: Study, seed: int) -> Iterator[dict[str, Any]]:
@@ -175,6 +198,7 @@ def write(folder: Path, studies: Sequence[Study], reports: Sequence[Report], see
     shown = [(study.study, *map(str, item)) for study in studies for item in study.shown]
     _table(folder / "shown.csv", ("study_id", "finding", "side", "zone", "severity"), shown)
     _json(folder / "radgraph.json", dict(radgraph(study, report) for study, report in pairs))
+    _json(folder / "drawn.json", {report_name(study): list(drawn(study)) for study in studies})
     _json(folder / "vqa.json", [row for study in studies for row in questions(study, seed)])
 
 
