@@ -88,6 +88,40 @@ def triples(
     _load(source, on_error, rejects, dry_run, as_json)
 
 
+@app.command()
+def radgraph(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="JSON file of RadGraph: a graph a report.")],
+    labeler: Annotated[
+        int, typer.Option(min=1, max=9, help="Whose graphs, where several people labelled a report (the test files).")
+    ] = 1,
+    lexicon: Annotated[
+        list[Path] | None,
+        typer.Option(help="Also link by a table of CUIs and names, or a folder of UMLS; may be given again."),
+    ] = None,
+    graph_names: Annotated[
+        bool, typer.Option("--graph-names/--no-graph-names", help="Link by the names of the graph's concepts.")
+    ] = True,
+    link: Annotated[bool, typer.Option("--link/--no-link", help="Link entities to concepts.")] = True,
+    on_error: OnErrorOption = OnError.stop,
+    rejects: Rejects = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Load RadGraph's graphs of reports, their entities linked to concepts."""
+    from kgp_loaders.radgraph import RadGraph
+    from kgplatform.construct.settings import Settings
+    from kgplatform.graph import Graph
+    from kgplatform.triplets.linking import linker_of
+
+    source = RadGraph(path, labeler)
+    if link:
+        settings = Settings("", path, lexicon=tuple(lexicon or ()), graph_names=graph_names, own_words=False)
+        with Graph.open() as graph:
+            linker = linker_of(settings, graph, source.kind, note)
+        source = RadGraph(path, labeler, linker.link, linker.about)
+    _load(source, on_error, rejects, dry_run, as_json)
+
+
 @app.command("with")
 def with_(
     loader: Annotated[str, typer.Argument(help="A loader's name, such as one that another package registers.")],

@@ -1,0 +1,27 @@
+// What each model saw in an image beside what its report says: the concepts of generated entities and those of stances.
+// The verdict: agree, differ (in stance), only seen, or only said. Where the model tells no stance, the concept decides.
+// param image string = "": the image's id; where it is absent, the image with most generated entities
+// param model string = "": the model that generated; any when empty
+// param limit integer = 200: how many rows
+MATCH (i:Image)
+WITH i ORDER BY i.id = $image DESC, COUNT { (i)-[s:SHOWS]->() WHERE s.model IS NOT NULL } DESC, i.id
+LIMIT 1
+MATCH (i)-[s:SHOWS]->() WHERE s.model IS NOT NULL AND $model IN ['', s.model]
+WITH DISTINCT i, s.model AS model
+CALL (i, model) {
+  MATCH (i)-[:SHOWS {model: model}]->(:Entity)-[r:REFERS_TO]->(c:Concept)
+  RETURN c, true AS named, r.stance AS seen, null AS said
+  UNION ALL
+  MATCH (i)-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c:Concept)
+  RETURN c, false AS named, null AS seen, type(r) AS said
+}
+WITH i, model, c, named, seen, said ORDER BY seen, said
+WITH i, model, c, collect(named) AS named, collect(DISTINCT seen) AS seen, collect(DISTINCT said) AS said
+RETURN i.id AS image, model, c.cui AS cui, c.name AS concept, seen, said, CASE
+  WHEN said = [] THEN 'only seen'
+  WHEN NOT true IN named THEN 'only said'
+  WHEN seen = [] OR any(stance IN seen WHERE stance IN said) THEN 'agree'
+  ELSE 'differ'
+END AS verdict
+ORDER BY model, verdict, cui
+LIMIT $limit

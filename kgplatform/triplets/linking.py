@@ -1,0 +1,80 @@
+"""Which concept a phrase means: the joint between triplets and the graph of concepts.
+
+RadGraph and the VLM-KG paper leave entities as phrases; MedMKG finds concepts in text (§3.2). So a phrase is given to
+the same tagger that construction uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from kgplatform.construct.lexicon import Lexicon, words
+from kgplatform.construct.tagger import Candidate, Mention, Tagger
+from kgplatform.construct.text import tokens
+from kgplatform.schema import CONCEPT_ID
+
+if TYPE_CHECKING:
+    from kgplatform.construct.settings import Settings
+    from kgplatform.graph import Graph
+
+LINKED: Final = ("radgraph", "generate")  # the kinds of runs that link entities
+THRESHOLD: Final = 0.5  # "small effusion" is still an effusion, "left lower lobe effusion" no longer
+
+
+class Link(NamedTuple):
+    """The concept that a phrase means. `score`, from 0 to 1: how sure the tagger is, times the share of the phrase's
+    words that it read.
+    """
+
+    cui: str
+    name: str
+    types: tuple[str, ...]
+    score: float
+    method: str
+
+
+class Linker:
+    """Links phrases to concepts by a tagger; `about` is what decides its answers beside the tagger's name, as JSON."""
+
+    def __init__(self, tagger: Tagger, about: Mapping[str, Any] | None = None) -> None:
+        self._tagger = tagger
+        self.about: Mapping[str, Any] = {"tagger": tagger.name, "threshold": THRESHOLD, **(about or {})}
+
+    @lru_cache(maxsize=100_000)  # noqa: B019  a linker lives as long as its process
+    def link(self, text: str) -> Link | None:
+        """The best concept of the mention that covers the most words of the phrase; None where the score is too low."""
+        found = tokens(text)
+        places = [found[word.token] for word in words(found) if word is not None]
+        best: tuple[int, Candidate] | None = None
+        for mention in self._tagger.tag(text):
+            covered = sum(mention.start <= place.start and place.end <= mention.end for place in places)
+            candidate = _first(mention)
+            if candidate is not None and (best is None or covered > best[0]):
+                best = covered, candidate
+        if best is None:
+            return None
+        covered, candidate = best
+        score = candidate.score * covered / len(places) if places else 0.0
+        if score < THRESHOLD:
+            return None
+        return Link(candidate.cui, candidate.name, candidate.types, score, self._tagger.name)
+
+
+def _first(mention: Mention) -> Candidate | None:
+    """The first candidate whose CUI can stand in the graph."""
+    return next((one for one in mention.candidates if CONCEPT_ID.fullmatch(one.cui)), None)
+
+
+def linker_of(settings: Settings, graph: Graph, told: Callable[[str], None] = lambda _: None) -> Linker:
+    """The linker by the names that construction would look for and those that constructions found, and by its tagger.
+
+    The names that RadGraph's graphs and generators brought are left out: otherwise the same load twice would not be the
+    same. Raises `InputError` for a lexicon that is none.
+    """
+    from kgplatform.construct.pipeline import concepts, tagger_of
+
+    lexicon = Lexicon(concepts(settings, graph, told, kinds=LINKED))
+    told(f"lexicon: {lexicon.names:,} names of {len(lexicon.preferred):,} concepts")
+    return Linker(tagger_of(settings.tagger, lexicon), {"lexicon": lexicon.sha256()})

@@ -1,0 +1,90 @@
+"""RadGraph-F1: how alike the graph of a prediction and that of its reference are, with labels. From 0 to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
+
+from kgplatform.triplets.metrics import Key, Result, same, shared, together
+from kgplatform.triplets.text import Triplet
+
+
+class Node(NamedTuple):
+    """An entity of a graph; the label has its kind and presence (``OBS-DP``), or is empty."""
+
+    text: str
+    label: str
+
+
+class Link(NamedTuple):
+    """A relation between two of the graph's entities, by their places."""
+
+    head: int
+    relation: str
+    tail: int
+
+
+class LabelledGraph(NamedTuple):
+    """The entities of one report, the same text perhaps more than once, and their relations."""
+
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True)
+class RadGraphF1(Result):
+    """Means over documents of the F1 of what is compared at each level. See `radgraph_f1`."""
+
+    simple: float
+    partial: float
+    complete: float
+    combined: float
+
+
+def unlabelled(triplets: Iterable[Triplet]) -> LabelledGraph:
+    """Triplets as a graph for `radgraph_f1`: equal text is one entity, all labels are empty.
+
+    So scored, `simple` is the entities' F1; a wrong presence costs nothing, and an entity without a relation is unseen:
+    the figures are not comparable with those of labelled graphs.
+    """
+    listed = list(triplets)
+    places: dict[str, int] = {}
+    for head, _, tail in listed:
+        places.setdefault(head, len(places))
+        places.setdefault(tail, len(places))
+    links = tuple(Link(places[head], str(relation), places[tail]) for head, relation, tail in listed)
+    return LabelledGraph(tuple(Node(text, "") for text in places), links)
+
+
+def radgraph_f1(predicted: Sequence[LabelledGraph], references: Sequence[LabelledGraph], key: Key = same) -> RadGraphF1:
+    """RadGraph-F1: the F1 of each document's sets, then the mean. `key` maps an entity's text to what is compared.
+
+    - simple: (text, label) of each entity;
+    - partial: also whether it has a relation going out (the RadGraph reward of Delbrouck et al. 2022, RG_ER);
+    - complete: (text, label, relation, text of the tail) for each relation, and (text, label) of entities with none;
+    - combined: the mean of the F1 of entities and of relations with both labels (Yu et al. 2023).
+
+    Two graphs of no entities have 1 here (0 in both papers' code); so have, in `combined`, two with no relations.
+    Raises `ValueError` for no documents.
+    """
+    levels: list[list[float]] = []
+    for one, other in together(predicted, references):
+        said, meant = _elements(one, key), _elements(other, key)
+        simple, partial, complete, linked = (shared(a, b).f1 for a, b in zip(said, meant, strict=True))
+        levels.append([simple, partial, complete, (simple + linked) / 2])
+    return RadGraphF1(*(fmean(column) for column in zip(*levels, strict=True)))
+
+
+def _elements(graph: LabelledGraph, key: Key) -> list[set[tuple[object, ...]]]:
+    """What is compared of a graph: for simple, partial and complete, and its relations."""
+    nodes = [(key(text), label) for text, label in graph.nodes]
+    heads = {link.head for link in graph.links}
+    alone = {node for place, node in enumerate(nodes) if place not in heads}
+    return [
+        set(nodes),
+        {(*node, place in heads) for place, node in enumerate(nodes)},
+        alone | {(*nodes[head], relation, nodes[tail][0]) for head, relation, tail in graph.links},
+        {(nodes[head], relation, nodes[tail]) for head, relation, tail in graph.links},
+    ]

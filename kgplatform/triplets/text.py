@@ -1,0 +1,91 @@
+"""Triplets as the text that a language model writes: ``head, relation, tail; head, relation, tail``.
+
+The paper (VLM-KG §3.2-3.3) turns a reply into a list of triplets by regular expressions, and separates commas from
+semicolons; how it writes a triplet it does not say. So this form is a reading of ours.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+MAX_ENTITY: Final = 100  # characters; RadGraph's longest entities have about 60
+MAX_TRIPLETS: Final = 500  # of one image; a report has some 20
+
+
+class Relation(StrEnum):
+    """A relation between two entities (RadGraph §3.1); in the graph a relationship type in capitals."""
+
+    SUGGESTIVE_OF = "suggestive_of"
+    LOCATED_AT = "located_at"
+    MODIFY = "modify"
+
+
+class Triplet(NamedTuple):
+    """Two entities, as phrases, and the relation between them."""
+
+    head: str
+    relation: Relation
+    tail: str
+
+
+class Parsed(NamedTuple):
+    """The triplets of a reply, each once, in order; and how many parts of it were none."""
+
+    triplets: tuple[Triplet, ...]
+    left_out: int
+
+
+NONE: Final = "none"  # what is written where there is no triplet
+
+
+def serialise(triplets: Iterable[Triplet]) -> str:
+    """Triplets as text that `parse` reads back; ``none`` for none."""
+    written = "; ".join(f"{entity(head)}, {relation.value}, {entity(tail)}" for head, relation, tail in triplets)
+    return written or NONE
+
+
+_SPACES: Final = re.compile(r"[\s,;|]+")
+_EDGES: Final = "\"'`´‘’“”()[]{}<>*#.:!?-–—_=/\\ "  # what may stand around an entity and is no part of it
+_NUMBERED: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s+")
+_PART: Final = re.compile(r"[;\n\r]+|\)\s*,?\s*\(")
+_NAMES: Final = {relation.value.replace("_", ""): relation for relation in Relation} | {
+    "suggests": Relation.SUGGESTIVE_OF, "modifies": Relation.MODIFY,
+}  # fmt: skip
+
+
+def entity(text: str) -> str:
+    """An entity in the form in which it is written and compared: lower case, one space between words, no marks around
+    it. Empty where nothing is left, or more than `MAX_ENTITY` characters are.
+    """
+    printable = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
+    plain = _SPACES.sub(" ", unicodedata.normalize("NFC", printable.casefold())).strip(_EDGES)
+    return plain if len(plain) <= MAX_ENTITY and any(map(str.isalnum, plain)) else ""
+
+
+def parse(reply: str) -> Parsed:
+    """The triplets in whatever a model says. What is no triplet of a known relation is left out and counted."""
+    found: dict[Triplet, None] = {}
+    left_out = 0
+    for part in _PART.split(reply):
+        if part.strip(_EDGES).casefold() in ("", NONE):
+            continue
+        triplet = _triplet(_NUMBERED.sub("", part))
+        if triplet is None or len(found) == MAX_TRIPLETS:
+            left_out += 1
+        else:
+            found[triplet] = None
+    return Parsed(tuple(found), left_out)
+
+
+def _triplet(part: str) -> Triplet | None:
+    """The triplet of ``head, relation, tail`` (or with ``|`` between them)."""
+    values = part.split("|") if "|" in part else part.split(",")
+    if len(values) != 3:
+        return None
+    relation = _NAMES.get(re.sub(r"[\s_-]+", "", values[1].casefold().strip(_EDGES)))
+    head, tail = entity(values[0]), entity(values[2])
+    return Triplet(head, relation, tail) if relation and head and tail else None

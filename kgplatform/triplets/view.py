@@ -1,0 +1,304 @@
+"""The graphs of one study beside each other (VLM-KG, Figure 2): the reference, then each system's, compared with it.
+
+The paper's colours: what is right is black, what is wrong red. What is missing, which the paper does not draw, is grey
+and dashed. Both forms, HTML and PNG, draw the same layout.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from html import escape
+from typing import Any, Final
+
+from kgplatform.errors import UsageError
+from kgplatform.triplets.layout import LINE, Box, Edge, Layout, Wire, breadth, lay_out, wrapped
+from kgplatform.triplets.metrics import Counts, Key, count, keyed, same
+from kgplatform.triplets.text import Triplet
+
+SHOWN: Final = 60  # triplets of a panel that are drawn; more would be no picture
+MARGIN: Final = 16.0  # pixels around a panel
+HEAD: Final = 56.0  # pixels above a graph, for its title
+LEGEND: Final = 56.0  # pixels above all panels, of a PNG
+SCALE: Final = 2  # pixels of a PNG for one of the layout
+LONGEST: Final = 16_000  # pixels of a side of a PNG
+
+
+class State(StrEnum):
+    """What a triplet, or an entity, of a system is, in comparison with the reference."""
+
+    RIGHT = "correct"
+    WRONG = "wrong"
+    MISSING = "missing"
+
+
+COLOURS: Final = {State.RIGHT: "#000000", State.WRONG: "#d00000", State.MISSING: "#767676"}
+WIDTHS: Final = {State.RIGHT: 1.2, State.WRONG: 1.8, State.MISSING: 1.2}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A graph to be drawn. Counts are None for the reference; `left_out` triplets are counted, but not drawn."""
+
+    name: str
+    edges: tuple[Edge, ...]
+    states: tuple[State, ...]  # of the edges
+    texts: Mapping[str, str]  # of the entities
+    entities: Mapping[str, State]
+    counts: Counts | None
+    left_out: int
+
+    @property
+    def caption(self) -> str:
+        """What stands under the name."""
+        if self.counts is None:
+            told = f"{len(self.edges) + self.left_out} triplets"
+        else:
+            right, predicted, reference = self.counts
+            told = (
+                f"P {self.counts.precision:.2f}   R {self.counts.recall:.2f}   F1 {self.counts.f1:.2f}   "
+                f"({right} correct, {predicted - right} wrong, {reference - right} missing)"
+            )
+        return f"{told}; {self.left_out} not drawn" if self.left_out else told
+
+
+def compare(reference: Sequence[Triplet], systems: Mapping[str, Sequence[Triplet]], key: Key = same) -> list[Panel]:
+    """The panels of a study. Triplets are right as `metrics.count` has it, with the same `key`; entities of one key are
+    one, with the text that the system has for them.
+    """
+    truth = keyed(reference, key)
+    panels = [_panel("reference", dict.fromkeys(_keyed(reference, key), State.RIGHT), reference, key, None)]
+    for name, predicted in systems.items():
+        said = keyed(predicted, key)
+        states = {one: State.RIGHT if one in said else State.MISSING for one in _keyed(reference, key)}
+        states |= {one: State.WRONG for one in _keyed(predicted, key) if one not in truth}
+        panels.append(_panel(name, states, [*predicted, *reference], key, count(predicted, reference, key)))
+    return panels
+
+
+def _keyed(triplets: Iterable[Triplet], key: Key) -> list[Triplet]:
+    """As `metrics.keyed`, in order."""
+    return list(dict.fromkeys(Triplet(key(head), relation, key(tail)) for head, relation, tail in triplets))
+
+
+def _panel(
+    name: str, states: Mapping[Triplet, State], worded: Iterable[Triplet], key: Key, counts: Counts | None
+) -> Panel:
+    texts: dict[str, str] = {}
+    for head, _, tail in worded:
+        texts.setdefault(key(head), head)
+        texts.setdefault(key(tail), tail)
+    shown = dict(list(states.items())[:SHOWN])
+    return Panel(
+        name=name,
+        edges=tuple(Edge(head, str(relation), tail) for head, relation, tail in shown),
+        states=tuple(shown.values()),
+        texts=texts,
+        entities=_entity_states(states),
+        counts=counts,
+        left_out=len(states) - len(shown),
+    )
+
+
+def _entity_states(states: Mapping[Triplet, State]) -> dict[str, State]:
+    """An entity is right when the system and the reference both have it, in whatever triplets."""
+    seen: dict[str, set[State]] = {}
+    for (head, _, tail), state in states.items():
+        for entity in (head, tail):
+            seen.setdefault(entity, set()).add(state)
+    return {entity: found.pop() if len(found) == 1 else State.RIGHT for entity, found in seen.items()}
+
+
+# HTML
+
+_STYLE: Final = """
+body { margin: 16px; font: 14px sans-serif; color: #000; background: #fff; }
+h1 { font-size: 18px; margin: 0 0 8px; }
+.legend, .panels { display: flex; flex-wrap: wrap; gap: 8px 24px; align-items: flex-start; }
+.legend { list-style: none; margin: 0 0 16px; padding: 0; }
+.legend svg { vertical-align: middle; margin-right: 6px; }
+figure { margin: 0; padding: 12px 16px; border: 1px solid #ccc; border-radius: 6px; }
+figcaption { margin-bottom: 12px; }
+figcaption b { display: block; font-size: 15px; }
+figcaption span { white-space: pre-wrap; }
+text { font-size: 12px; text-anchor: middle; dominant-baseline: central; }
+.name { font-size: 10.5px; font-style: italic; }
+rect, path { fill: none; }
+"""
+
+
+def to_html(title: str, panels: Sequence[Panel]) -> str:
+    """One page by itself: drawings in it, no scripts, nothing loaded. All text is escaped."""
+    legend = "".join(
+        f'<li><svg width="34" height="10"><path d="M0 5H34" {_stroke(state)}/></svg>{state.value}</li>'
+        for state in State
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{_text(title)}</h1>\n"
+        f'<ul class="legend">{legend}</ul>\n<div class="panels">\n'
+        + "".join(map(_figure, panels))
+        + "</div>\n</body>\n</html>\n"
+    )
+
+
+def _figure(panel: Panel) -> str:
+    layout = lay_out(panel.edges, panel.texts)
+    caption = f"<figcaption><b>{_text(panel.name)}</b><span>{escape(panel.caption)}</span></figcaption>"
+    width, height = layout.width + 4, layout.height + 4
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="-2 -2 {width:.0f} {height:.0f}"'
+    drawing = f'<svg {size} role="img" aria-label="{_text(panel.name)}">\n{_svg(panel, layout)}</svg>'
+    return f"<figure>{caption}\n{drawing}</figure>\n"
+
+
+def _svg(panel: Panel, layout: Layout) -> str:
+    """The drawing's elements, one a line."""
+    parts = []
+    for edge, line, state in zip(panel.edges, layout.lines, panel.states, strict=True):
+        said = f"{panel.texts[edge.head]}, {edge.name}, {panel.texts[edge.tail]} ({state.value})"
+        path = "".join(map(_path, line.wires))
+        back = -8 if line.rightwards else 8
+        tip = f"{line.x:.1f},{line.y:.1f} {line.x + back:.1f},{line.y - 4:.1f} {line.x + back:.1f},{line.y + 4:.1f}"
+        parts.append(
+            f'<g class="{state.value}"><title>{_text(said)}</title><path d="{path}" {_stroke(state)}/>'
+            f'<polygon points="{tip}" fill="{COLOURS[state]}"/>{_label(line.name, state, "name")}</g>\n'
+        )
+    for entity, box in layout.boxes.items():
+        state = panel.entities[entity]
+        place = f'x="{box.left:.1f}" y="{box.top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="5"'
+        parts.append(f'<g class="{state.value}"><rect {place} {_stroke(state)}/>{_label(box, state, "entity")}</g>\n')
+    return "".join(parts)
+
+
+def _path(wire: Wire) -> str:
+    x0, x1, x2, x3, y0, y1 = wire
+    middle = (x1 + x2) / 2
+    return f"M{x0:.1f} {y0:.1f}H{x1:.1f}C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x2:.1f} {y1:.1f}H{x3:.1f}"
+
+
+def _label(box: Box, state: State, kind: str) -> str:
+    return "".join(
+        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" fill="{COLOURS[state]}">{escape(line)}</text>'
+        for line, x, y in _lines(box)
+    )
+
+
+def _lines(box: Box) -> list[tuple[str, float, float]]:
+    """A box's lines of text, each with its middle."""
+    top = box.top + (box.height - LINE * len(box.lines)) / 2
+    return [(line, box.left + box.width / 2, top + LINE * (row + 0.5)) for row, line in enumerate(box.lines)]
+
+
+def _stroke(state: State) -> str:
+    dashes = ' stroke-dasharray="5 3"' if state is State.MISSING else ""
+    return f'stroke="{COLOURS[state]}" stroke-width="{WIDTHS[state]}"{dashes}'
+
+
+def _text(value: str) -> str:
+    """The value as text of a page, without unprintable characters."""
+    return escape(" ".join(wrapped(value)))
+
+
+# PNG
+
+
+def to_png(title: str, panels: Sequence[Panel]) -> bytes:
+    """The same as a picture, the panels in a row. Raises `UsageError` without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError("matplotlib is not installed", "Install it: pip install 'kgplatform[plot]'.") from None
+    layouts = [lay_out(panel.edges, panel.texts) for panel in panels]
+    width, height = _size(title, panels, layouts)
+    scale = min(SCALE, LONGEST / width, LONGEST / height)
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72 * scale)  # a point is a pixel of the layout
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    _write(axes, " ".join(wrapped(title)), MARGIN, 18, 15, ha="left", weight="bold")
+    _draw_legend(axes)
+    left = 0.0
+    for panel, layout in zip(panels, layouts, strict=True):
+        _draw(axes, panel, layout, left)
+        left += _panel_width(panel, layout)
+        if panel is not panels[-1]:
+            axes.plot([left, left], [LEGEND, height - MARGIN], color="#cccccc", linewidth=1)
+    written = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # drawn as a box
+        figure.savefig(written, format="png", dpi=72 * scale, metadata={"Software": None})
+    return written.getvalue()
+
+
+def _panel_width(panel: Panel, layout: Layout) -> float:
+    texts = (breadth(panel.caption) * 0.95, breadth(" ".join(wrapped(panel.name))) * 1.2)
+    return max(layout.width, *texts) + 2 * MARGIN
+
+
+def _size(title: str, panels: Sequence[Panel], layouts: Sequence[Layout]) -> tuple[int, int]:
+    """Width and height of the picture, before scaling."""
+    across = sum(_panel_width(panel, layout) for panel, layout in zip(panels, layouts, strict=True))
+    down = max((layout.height for layout in layouts), default=0.0)
+    return round(max(across, 1.3 * breadth(title) + 2 * MARGIN, 360)), round(LEGEND + HEAD + down + MARGIN)
+
+
+def _write(axes: Any, text: str, x: float, y: float, size: float, **how: object) -> None:
+    axes.text(x, y, text, fontsize=size, va="center", parse_math=False, **how)
+
+
+def _line_style(state: State) -> dict[str, Any]:
+    return {
+        "edgecolor": COLOURS[state], "linewidth": WIDTHS[state], "facecolor": "none",
+        "linestyle": (0, (4, 2.5)) if state is State.MISSING else "solid",
+    }  # fmt: skip
+
+
+def _draw_legend(axes: Any) -> None:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    left = MARGIN
+    for state in State:
+        axes.add_patch(PathPatch(Path([(left, 42), (left + 34, 42)]), **_line_style(state)))
+        _write(axes, state.value, left + 41, 42, 12, ha="left")
+        left += 41 + breadth(state.value) + 24
+
+
+def _draw(axes: Any, panel: Panel, layout: Layout, left: float) -> None:
+    """Draw a panel whose left side is at `left`."""
+    from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
+
+    _write(axes, " ".join(wrapped(panel.name)), left + MARGIN, LEGEND + 12, 13, ha="left", weight="bold")
+    _write(axes, panel.caption, left + MARGIN, LEGEND + 32, 11, ha="left")
+    left, top = left + MARGIN, LEGEND + HEAD
+    for line, state in zip(layout.lines, panel.states, strict=True):
+        for wire in line.wires:
+            axes.add_patch(PathPatch(_curve(wire, left, top), **_line_style(state)))
+        x, y, back = left + line.x, top + line.y, -8 if line.rightwards else 8
+        tip = [(x, y), (x + back, y - 4), (x + back, y + 4)]
+        axes.add_patch(Polygon(tip, facecolor=COLOURS[state], linewidth=0))
+        for text, x, y in _lines(line.name):
+            _write(axes, text, left + x, top + y, 10, ha="center", style="italic", color=COLOURS[state])
+    for entity, box in layout.boxes.items():
+        state = panel.entities[entity]
+        shape = "round,pad=0,rounding_size=5"
+        place = (left + box.left, top + box.top)
+        axes.add_patch(FancyBboxPatch(place, box.width, box.height, boxstyle=shape, **_line_style(state)))
+        for text, x, y in _lines(box):
+            _write(axes, text, left + x, top + y, 11, ha="center", color=COLOURS[state])
+
+
+def _curve(wire: Wire, left: float, top: float) -> Any:
+    """The wire as a path of matplotlib."""
+    from matplotlib.path import Path
+
+    x0, x1, x2, x3, y0, y1 = wire
+    middle = (x1 + x2) / 2
+    points = [(x0, y0), (x1, y0), (middle, y0), (middle, y1), (x2, y1), (x3, y1)]
+    codes = [Path.MOVETO, Path.LINETO, Path.CURVE4, Path.CURVE4, Path.CURVE4, Path.LINETO]
+    return Path([(left + x, top + y) for x, y in points], codes)

@@ -1,0 +1,88 @@
+"""IU X-ray as R2Gen splits it (Chen et al. 2020), which report generation, and the VLM-KG paper, use.
+
+    annotation.json   {"train": [{"id": "CXR2384_IM-0942", "report": "…", "image_path": ["CXR2384_IM-0942/0.png", …]}],
+                       "val": […], "test": […]}
+    images/           the images
+
+The first image of a study is the frontal one. Reports have findings alone, without headers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from kgp_loaders.reports import image_id
+from kgplatform.batches import Reject
+from kgplatform.construct.report import Report
+from kgplatform.errors import InputError
+
+DATASET: Final = "IU X-ray"
+FILE: Final = "annotation.json"
+SPLITS: Final = ("train", "val", "test")
+MAX_BYTES: Final = 1 << 30
+_ID: Final = re.compile(r"[\w.-]{1,200}")
+
+
+class IUXray:
+    """The studies as a `kgplatform.construct.report.ReportSource`. Raises `InputError` where the file is not there."""
+
+    kind = "iu-xray"
+    version = 1
+    credentialed = False  # published without a licence agreement
+
+    def __init__(self, folder: Path, views: Sequence[str] = (), splits: Sequence[str] = SPLITS) -> None:
+        self.path = folder / FILE if folder.is_dir() else folder
+        if not self.path.is_file():
+            raise InputError("no such file", f"Give R2Gen's folder of IU X-ray, with {FILE}.", path=self.path)
+        self.files = (self.path,)
+        self.splits = tuple(splits)
+        self.parameters: Mapping[str, Any] = {"splits": list(self.splits)}
+
+    def reports(self) -> Iterator[Report | Reject]:
+        """Yield the studies of the splits, in the file's order; a reject's row counts all of them."""
+        number, seen = 0, set[str]()
+        for split, rows in self._document().items():
+            for row in rows:
+                number += 1
+                if split not in self.splits:
+                    continue
+                found = _report(row)
+                if isinstance(found, Report) and found.study in seen:
+                    found = "the id stands in the file twice"
+                if isinstance(found, str):
+                    yield Reject(self.path, number, found)
+                else:
+                    seen.add(found.study)
+                    yield found
+
+    def _document(self) -> dict[str, list[Any]]:
+        try:
+            if self.path.stat().st_size > MAX_BYTES:
+                raise InputError("the file is too large", "Give R2Gen's annotation.json.", path=self.path)
+            document = json.loads(self.path.read_text(encoding="utf-8-sig"))
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=self.path) from None
+        except (ValueError, RecursionError):
+            raise InputError("the file is not JSON in UTF-8", "Fetch it again.", path=self.path) from None
+        if not isinstance(document, dict) or not all(isinstance(document.get(split), list) for split in SPLITS):
+            raise InputError(f"the file has no lists {', '.join(SPLITS)}", "Give R2Gen's file.", path=self.path)
+        return {split: document[split] for split in SPLITS}
+
+
+def _report(row: object) -> Report | str:
+    """The report of an entry, or why it is none."""
+    if not isinstance(row, dict):
+        return "the entry is not a JSON object"
+    study, text, images = row.get("id"), row.get("report"), row.get("image_path")
+    if not isinstance(study, str) or _ID.fullmatch(study) is None:
+        return "the id is not 1-200 letters, digits, '.', '_' or '-'"
+    if not isinstance(text, str):
+        return "there is no report"
+    if not isinstance(images, list) or not all(isinstance(path, str) and path.isprintable() for path in images):
+        return "image_path is not a list of paths"
+    path = {"path": f"images/{images[0]}"} if images else {}
+    return Report(study, image_id(DATASET, study), {"findings": text}, {"dataset": DATASET, "study_id": study, **path})

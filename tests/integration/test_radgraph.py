@@ -1,0 +1,361 @@
+"""RadGraph's graphs on a real graph, and the queries over what models generated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kgp_loaders.medmkg import MedMKG
+from kgp_loaders.phantom import study_set
+from kgp_loaders.radgraph import Graph as Read
+from kgp_loaders.radgraph import RadGraph, read, triplets
+from kgplatform import queries, runs
+from kgplatform.batches import EdgeRef, GraphBatch, NodeRef, Properties
+from kgplatform.digest import digest
+from kgplatform.errors import InputError
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.queries import parse
+from kgplatform.readonly import ask
+from tests.conftest import Kgp
+from tests.integration.sources import Handmade, write_medmkg
+
+pytestmark = pytest.mark.server
+
+CANARY = "zebrafinch"
+EFFUSION, LUNG, EDEMA = "C0032227", "C0024109", "C0034063"
+ENTITIES = {
+    "1": {
+        "tokens": "Pleural effusion", "label": "OBS-DA", "start_ix": 1, "end_ix": 2, "relations": [["located_at", "2"]]
+    },
+    "2": {"tokens": "left lung", "label": "ANAT-DP", "start_ix": 3, "end_ix": 4, "relations": []},
+    "3": {"tokens": "mild", "label": "OBS-DP", "start_ix": 6, "end_ix": 6, "relations": [["modify", "4"]]},
+    "4": {"tokens": "edema", "label": "OBS-U", "start_ix": 7, "end_ix": 7, "relations": []},
+}  # fmt: skip
+STUDY = "p10/p10000032/s50414267.txt"
+GRAPHS = {
+    STUDY: {"text": f"{CANARY} pleural effusion left lung", "entities": ENTITIES},
+    "elsewhere": {"text": f"{CANARY}", "entities": {"1": ENTITIES["2"]}},
+}
+NAMES = [
+    f"I50414267,NEGATIVE,{EFFUSION},Image_I50414267,Pleural effusion",
+    f"I50414267,POSITIVE,{EDEMA},Image_I50414267,Edema",
+    f"{LUNG},isa,{EFFUSION},Left lung structure (body structure),Pleural effusion",
+]
+ENTITY_EDGES = parse(
+    "t/e",
+    "// Triplets.\nMATCH (i:Image)-[:SHOWS]->(h:Entity)-[r:!REFERS_TO]->(t:Entity) "
+    "RETURN i.id AS i, h.text AS h, type(r) AS r, t.text AS t, properties(r) AS p ORDER BY i, h, r, t",
+)
+REFERS = parse(
+    "t/r",
+    "// Links.\nMATCH (e:Entity)-[r:REFERS_TO]->(c:Concept) RETURN e.text AS text, e.presence AS presence, "
+    "r.stance AS stance, r.score AS score, r.method AS method, c.cui AS cui ORDER BY text, cui",
+)
+COUNTS = parse("t/c", "// Counts.\nMATCH (n:Entity|Image|Concept) RETURN labels(n)[0] AS label, count(*) AS n")
+
+
+def counts(graph: Graph) -> dict[str, int]:
+    return {row["label"]: row["n"] for row in graph.read(COUNTS)}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    found = tmp_path / "radgraph.json"
+    found.write_text(json.dumps(GRAPHS), encoding="utf-8")
+    return found
+
+
+@pytest.fixture
+def named(graph: Graph, tmp_path: Path) -> Graph:
+    """A graph in which the concepts of the report have names."""
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "medmkg", NAMES)))
+    return graph
+
+
+# kgp ingest radgraph
+
+
+def test_graphs_become_triplets_linked_to_the_graphs_concepts(named: Graph, kgp: Kgp, path: Path) -> None:
+    done = kgp("ingest", "radgraph", path)
+    assert done.code == 0, done.err
+    assert "2 rows read: 11 written, 0 already there, 0 rejected" in done.out
+    found = named.read(ENTITY_EDGES)
+    assert [(row["i"], row["h"], row["r"], row["t"]) for row in found] == [
+        ("I50414267", "Pleural effusion", "LOCATED_AT", "left lung"),
+        ("I50414267", "mild", "MODIFY", "edema"),
+    ]
+    assert all(row["p"].keys() == {"runs"} for row in found)
+    assert [tuple(row.values()) for row in named.read(REFERS)] == [
+        ("Pleural effusion", "absent", "NEGATIVE", 1.0, "dictionary 1", EFFUSION),
+        ("edema", "uncertain", "UNCERTAIN", 1.0, "dictionary 1", EDEMA),
+        ("left lung", "present", "POSITIVE", 0.9, "dictionary 1", LUNG),
+        ("left lung", "present", "POSITIVE", 0.9, "dictionary 1", LUNG),
+    ]
+    assert counts(named) == {"Image": 2, "Concept": 3, "Entity": 5}
+
+
+def test_the_same_again_changes_nothing_and_undo_leaves_what_was_there(named: Graph, kgp: Kgp, path: Path) -> None:
+    before = str(digest(named))
+    first = kgp("ingest", "radgraph", path, "--json").json
+    once = str(digest(named))
+    again = kgp("ingest", "radgraph", path, "--json").json
+    assert (first["written"], again["written"], again["existing"]) == (11, 0, 11)
+    assert again["run"] == first["run"]
+    assert str(digest(named)) == once != before
+    assert kgp("runs", "undo", first["run"]).code == 0
+    assert str(digest(named)) == before
+
+
+def test_a_lexicon_links_an_empty_graph_and_the_same_again_is_the_same_run(
+    graph: Graph, kgp: Kgp, path: Path, tmp_path: Path
+) -> None:
+    lexicon = tmp_path / "names.csv"
+    lexicon.write_text(f"cui,name,semantic_types\n{EDEMA},Edema,T046\n", encoding="utf-8")
+    first = kgp("ingest", "radgraph", path, "--lexicon", lexicon, "--json").json
+    again = kgp("ingest", "radgraph", path, "--lexicon", lexicon, "--json").json
+    assert (first["run"], first["written"], again["written"]) == (again["run"], 8, 0)
+    assert [(row["text"], row["cui"]) for row in graph.read(REFERS)] == [("edema", EDEMA)]
+
+
+@pytest.mark.parametrize("option", ["--no-link", "--no-graph-names"])
+def test_without_names_or_links_there_are_none(named: Graph, kgp: Kgp, path: Path, option: str) -> None:
+    assert kgp("ingest", "radgraph", path, option).code == 0
+    assert named.read(REFERS) == []
+    assert counts(named)["Entity"] == 5
+
+
+def test_a_dry_run_tells_and_writes_nothing(named: Graph, kgp: Kgp, path: Path) -> None:
+    before = str(digest(named))
+    done = kgp("ingest", "radgraph", path, "--dry-run")
+    assert "11 would be written" in done.out
+    assert str(digest(named)) == before
+
+
+def test_the_registered_loader_reads_the_same(graph: Graph, kgp: Kgp, path: Path) -> None:
+    assert kgp("ingest", "with", "radgraph", path).code == 0
+    assert counts(graph) == {"Image": 2, "Entity": 5}
+
+
+def test_damaged_graphs_go_to_the_reject_file(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    bad = {**ENTITIES["1"], "relations": [["modify", CANARY]]}
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps({"a": {"text": CANARY, "entities": {"1": bad}}, **GRAPHS}), encoding="utf-8")
+    stopped = kgp("ingest", "radgraph", path, "--no-link")
+    assert stopped.code == 1
+    assert f"{path}, row 1: entity 1: a relation leads to an entity that is not there" in stopped.err
+    assert counts(graph) == {}
+    skipped = kgp("ingest", "radgraph", path, "--no-link", "--on-error", "skip", cwd=tmp_path)
+    assert skipped.code == 0, skipped.err
+    assert "3 rows read: 7 written, 0 already there, 1 rejected" in skipped.out
+    listed = (tmp_path / "some.json.rejects.tsv").read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t")[1] for line in listed] == ["row", "1"]
+    assert not any(CANARY in text for text in (stopped.err, stopped.out, skipped.err, skipped.out, *listed))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "code", "message"),
+    [
+        (None, [], 1, "no such file"),
+        ("{", [], 1, "not JSON in UTF-8"),
+        ("[]", [], 1, "not one JSON object"),
+        ("[" * 100_000, [], 1, "not JSON in UTF-8"),
+        ("{}", ["--lexicon", "missing.csv"], 1, "missing.csv"),
+        ("{}", ["--labeler", "0"], 2, "--labeler"),
+    ],
+)
+def test_errors_are_one_line_and_a_hint(
+    graph: Graph, kgp: Kgp, tmp_path: Path, content: str | None, options: list[str], code: int, message: str
+) -> None:
+    del graph
+    if content is not None:
+        (tmp_path / "a.json").write_text(content, encoding="utf-8")
+    done = kgp("ingest", "radgraph", tmp_path / "a.json", *options, cwd=tmp_path)
+    assert (done.code, done.out) == (code, "")
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_all_triplets_of_invented_studies_are_there(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    study_set.build(tmp_path / "p", 30, 7, images=False)
+    path = tmp_path / "p" / "truth" / "radgraph.json"
+    done = kgp("ingest", "radgraph", path, "--lexicon", tmp_path / "p" / "ontology")
+    assert done.code == 0, done.err
+    found = {(row["i"], row["h"].lower(), row["r"].lower(), row["t"].lower()) for row in graph.read(ENTITY_EDGES)}
+    expected = {
+        (f"I{row.name[-12:-4]}", *triplet) for row in read(path) if isinstance(row, Read) for triplet in triplets(row)
+    }
+    assert found == expected
+    assert len(graph.read(REFERS)) > 30
+
+
+def test_a_load_of_two_labelers_has_the_entities_of_both(graph: Graph, tmp_path: Path) -> None:
+    path = tmp_path / "test.json"
+    both = {"labeler_1": {"entities": {"1": ENTITIES["2"]}}, "labeler_2": {"entities": {"1": ENTITIES["4"]}}}
+    path.write_text(json.dumps({STUDY: {"text": CANARY, **both}}), encoding="utf-8")
+    first = ingest(graph, RadGraph(path))
+    second = ingest(graph, RadGraph(path, 2))
+    assert first.run != second.run
+    assert counts(graph) == {"Image": 1, "Entity": 2}
+    runs.undo(graph, second.run)
+    assert counts(graph) == {"Image": 1, "Entity": 1}
+    with pytest.raises(InputError, match="labeler 3"):
+        ingest(graph, RadGraph(path, 3))
+
+
+# The queries over generated triplets
+
+
+class Generated:
+    """A batch as `kgp generate` writes it, entity by entity."""
+
+    def __init__(self) -> None:
+        self.batch = GraphBatch(given=0)
+
+    def edge(self, head: NodeRef, relation: str, tail: NodeRef, **properties: Any) -> EdgeRef:
+        self.batch.edges[head, relation, tail] = properties
+        for node in (head, tail):
+            self.batch.nodes.setdefault(node, {})
+        self.batch.given = len(self.batch.edges)
+        return head, relation, tail
+
+    def entity(self, image: str, model: str, number: int, **properties: Any) -> NodeRef:
+        node = ("Entity", f"{image}:{model}:{number}")
+        self.edge(("Image", image), "SHOWS", node, model=model)
+        said: Properties = properties
+        self.batch.nodes[node] = said
+        return node
+
+    def triplet(self, image: str, model: str, number: int, head: str, relation: str, tail: str, **more: Any) -> NodeRef:
+        """A triplet of two new entities; returns its head."""
+        h = self.entity(image, model, number, text=head)
+        t = self.entity(image, model, number + 1, text=tail)
+        self.edge(h, relation, t, model=model, settings="ab", **more)
+        return h
+
+
+A, B, PNEUMONIA, OPACITY = "I50000001", "I50000002", "C0032285", "C0029053"
+
+
+@pytest.fixture
+def generated(graph: Graph, tmp_path: Path) -> Graph:
+    """Two images with stances, and what two models saw in them; and a RadGraph graph, which no query may count."""
+    made = Generated()
+    for image, stance, cui in (
+        (A, "NEGATIVE", EFFUSION), (A, "POSITIVE", EDEMA), (A, "UNCERTAIN", PNEUMONIA), (B, "POSITIVE", EFFUSION),
+        (B, "NEGATIVE", EFFUSION), (B, "NEGATIVE", EDEMA),
+    ):  # fmt: skip
+        made.edge(("Image", image), stance, ("Concept", cui))
+    for cui, name in ((EFFUSION, "effusion"), (EDEMA, "edema"), (PNEUMONIA, "pneumonia"), (OPACITY, "opacity")):
+        made.batch.nodes["Concept", cui] = {"name": name}
+    made.edge(("Concept", PNEUMONIA), "has_manifestation", ("Concept", OPACITY))
+    seen = made.triplet(A, "m1", 1, "effusion", "LOCATED_AT", "lung", score=0.9, grounded=False)
+    made.edge(seen, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m", stance="POSITIVE")
+    edema = made.triplet(A, "m1", 3, "edema", "LOCATED_AT", "lung", score=0.8, grounded=True)
+    made.edge(edema, "REFERS_TO", ("Concept", EDEMA), score=0.9, method="m", stance="POSITIVE")
+    opacity = made.triplet(A, "m1", 5, "opacity", "SUGGESTIVE_OF", "pneumonia", score=0.3)
+    made.edge(opacity, "REFERS_TO", ("Concept", OPACITY), score=1.0, method="m")
+    other = made.triplet(A, "m2", 1, "Effusion", "LOCATED_AT", "lung", score=0.95, grounded=False)
+    made.edge(other, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m", stance="NEGATIVE")
+    for image in (A, B):
+        unsure = made.triplet(image, "m2", 3, "edema", "LOCATED_AT", "lung", score=0.5)
+        made.edge(unsure, "REFERS_TO", ("Concept", EDEMA), score=0.7, method="m")
+    both = made.triplet(B, "m2", 5, "effusion", "MODIFY", "thing", score=0.5)
+    made.edge(both, "REFERS_TO", ("Concept", EFFUSION), score=0.7, method="m", stance="POSITIVE")
+    made.batch.read = len(made.batch.edges)
+    ingest(graph, Handmade(tmp_path / "generated", [made.batch]))
+    theirs = tmp_path / "theirs.json"
+    graphs = {"p10/p10000001/s50000001.txt": GRAPHS[STUDY]}
+    theirs.write_text(json.dumps(graphs), encoding="utf-8")
+    ingest(graph, RadGraph(theirs))
+    return graph
+
+
+def rows(graph: Graph, name: str, *columns: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    query = queries.get(f"explore/{name}")
+    with ask(graph, query.text, query.bind(parameters)) as answer:
+        found = list(answer)
+    return [tuple(row[column] for column in columns) for row in found]
+
+
+def test_the_generated_triplets_of_an_image(generated: Graph) -> None:
+    columns = ("image", "model", "head", "relation", "tail", "score", "grounded")
+    found = rows(generated, "generated_triplets", *columns)  # A has most generated entities
+    assert found == [
+        (A, "m1", "effusion", "located_at", "lung", 0.9, False),
+        (A, "m1", "edema", "located_at", "lung", 0.8, True),
+        (A, "m1", "opacity", "suggestive_of", "pneumonia", 0.3, None),
+        (A, "m2", "Effusion", "located_at", "lung", 0.95, False),
+        (A, "m2", "edema", "located_at", "lung", 0.5, None),
+    ]
+    assert rows(generated, "generated_triplets", *columns, model="m2") == found[3:]
+    assert rows(generated, "generated_triplets", *columns, limit=1) == found[:1]
+    assert {row[0] for row in rows(generated, "generated_triplets", *columns, image=B)} == {B}
+
+
+def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
+    columns = ("model", "verdict", "concept", "seen", "said")
+    found = rows(generated, "seen_and_said", *columns)
+    assert found == [
+        ("m1", "agree", "edema", ["POSITIVE"], ["POSITIVE"]),
+        ("m1", "differ", "effusion", ["POSITIVE"], ["NEGATIVE"]),
+        ("m1", "only said", "pneumonia", [], ["UNCERTAIN"]),
+        ("m1", "only seen", "opacity", [], []),
+        ("m2", "agree", "effusion", ["NEGATIVE"], ["NEGATIVE"]),
+        ("m2", "agree", "edema", [], ["POSITIVE"]),
+        ("m2", "only said", "pneumonia", [], ["UNCERTAIN"]),
+    ]
+    assert rows(generated, "seen_and_said", *columns, model="m1") == found[:4]
+    assert rows(generated, "seen_and_said", *columns, image=B) == [
+        ("m2", "agree", "effusion", ["POSITIVE"], ["NEGATIVE", "POSITIVE"]),
+        ("m2", "agree", "edema", [], ["NEGATIVE"]),
+    ]
+
+
+def test_generated_findings_that_the_report_rules_out(generated: Graph) -> None:
+    columns = ("image", "concept", "model", "seen", "link_score")
+    [found] = rows(generated, "generated_contradictions", *columns)
+    assert found == (A, "effusion", "m1", ["effusion"], 1.0)  # of B the report says both
+    unsure = rows(generated, "generated_contradictions", *columns, unknown=True)
+    assert unsure == [found, (B, "edema", "m2", ["edema"], 0.7)]
+    assert rows(generated, "generated_contradictions", *columns, model="m2") == []
+
+
+def test_generated_findings_one_step_from_what_the_report_names(generated: Graph) -> None:
+    columns = ("image", "model", "generated", "relations", "known", "stance")
+    expected = [(A, "m1", "opacity", ["← has_manifestation"], "pneumonia", "UNCERTAIN")]
+    assert rows(generated, "one_step_from_known", *columns) == expected
+    assert rows(generated, "one_step_from_known", *columns, image=A) == expected
+    assert rows(generated, "one_step_from_known", *columns, image=B) == []
+    assert rows(generated, "one_step_from_known", *columns, model="m2") == []
+
+
+def test_which_models_agree_on_a_triplet(generated: Graph) -> None:
+    assert rows(generated, "model_agreement", "head", "relation", "tail", "agree", "models") == [
+        ("edema", "located_at", "lung", 2, ["m1", "m2"]),
+        ("effusion", "located_at", "lung", 2, ["m1", "m2"]),
+        ("opacity", "suggestive_of", "pneumonia", 1, ["m1"]),
+    ]
+
+
+def test_triplets_that_the_report_does_not_support(generated: Graph) -> None:
+    columns = ("image", "model", "head", "relation", "tail", "score")
+    found = rows(generated, "ungrounded", *columns)
+    assert found == [
+        (A, "m2", "Effusion", "located_at", "lung", 0.95),
+        (A, "m1", "effusion", "located_at", "lung", 0.9),
+    ]
+    assert rows(generated, "ungrounded", *columns, model="m1") == found[1:]
+    assert rows(generated, "ungrounded", *columns, image=B) == []
+
+
+def test_a_graph_without_generated_triplets_has_no_rows(graph: Graph, path: Path) -> None:
+    ingest(graph, RadGraph(path))
+    for name in (
+        "generated_triplets", "seen_and_said", "generated_contradictions", "one_step_from_known", "model_agreement",
+        "ungrounded",
+    ):  # fmt: skip
+        assert rows(graph, name) == []

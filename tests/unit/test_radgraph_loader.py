@@ -1,0 +1,396 @@
+"""RadGraph's files: every graph comes out as it is, or as one reject that quotes nothing of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as example_settings
+from hypothesis import strategies as st
+
+from kgp_loaders.phantom import study_set
+from kgp_loaders.radgraph import PRESENCE_STANCE, Entity, Graph, RadGraph, image, read, triplets
+from kgp_loaders.reports import image_id
+from kgplatform.batches import GraphBatch, Reject
+from kgplatform.errors import InputError, UsageError
+from kgplatform.schema import IMAGE_ID, Stance
+from kgplatform.survey import checked
+from kgplatform.triplets.linking import Link
+from kgplatform.triplets.text import Relation
+
+STUDY = "p10/p10000032/s50414267.txt"
+CANARY = "zebrafinch"
+
+
+def one(**changes: Any) -> dict[str, Any]:
+    """An entity."""
+    return {"tokens": "effusion", "label": "OBS-DP", "start_ix": 1, "end_ix": 1, "relations": [], **changes}
+
+
+def report(**entities: Any) -> dict[str, Any]:
+    """A graph of these entities; `e1` stands for id 1."""
+    found = {key.removeprefix("e"): value for key, value in entities.items()}
+    return {"text": f"{CANARY} effusion .", "entities": found, "data_source": "MIMIC-CXR", "data_split": "train"}
+
+
+def write(path: Path, content: Any) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def graphs(path: Path, labeler: int = 1) -> list[Graph]:
+    found = list(read(path, labeler))
+    assert not [row for row in found if isinstance(row, Reject)]
+    return [row for row in found if isinstance(row, Graph)]
+
+
+def whole(source: RadGraph, size: int = 10_000) -> GraphBatch:
+    """All batches as one."""
+    total = GraphBatch(given=0)
+    for batch in source.batches(size):
+        checked(batch, source)
+        assert batch.given == len(batch.edges) == batch.asserted
+        total.read += batch.read
+        total.nodes |= batch.nodes
+        total.edges |= batch.edges
+        total.rejects += batch.rejects
+    return total
+
+
+# What the files hold
+
+
+@pytest.mark.data
+def test_the_samples_of_both_versions(data_dir: Path) -> None:
+    xl, v1 = graphs(data_dir / "radgraph" / "samples.json")
+    assert [(e.text, e.kind, e.presence) for e in xl.entities] == [
+        ("pneumothorax", "Observation", "absent"),
+        ("chest", "Anatomy", "present"),
+        ("tube", "Observation", "present"),
+    ]
+    assert (xl.source, xl.split, v1.source) == ("", "inference", "")
+    assert [", ".join(triplet) for triplet in triplets(xl)] == ["tube, located_at, chest"]
+    assert [", ".join(triplet) for triplet in triplets(v1)] == [
+        "normal, located_at, heart",
+        "size, modify, heart",
+        "stable, located_at, mediastinum",
+        "postsurgical, modify, changes",
+        "changes, located_at, breast",
+        "left, modify, breast",
+        "clear, located_at, lungs",
+    ]
+    for graph in (xl, v1):
+        words = graph.text.split(" ")
+        assert all(" ".join(words[e.start : e.end + 1]) == e.text for e in graph.entities)
+
+
+@pytest.mark.data
+def test_a_mocked_file_whose_places_are_off_says_what_its_tokens_say(data_dir: Path) -> None:
+    found = graphs(data_dir / "radgraph" / "mockedReports_MedKGC_MIT.json")
+    assert [len(graph.entities) for graph in found] == [5, 6, 7]
+    first = found[0]
+    assert [e.text for e in first.entities if e.presence == "absent"] == [
+        "pulmonary edema", "focal consolidation", "pleural effusion", "pneumothorax"
+    ]  # fmt: skip
+    assert first.entities[-1].start >= len(first.text.split(" "))
+    assert not any(map(triplets, found))  # it has no relations
+
+
+def test_the_phantom_studies_truth(tmp_path: Path) -> None:
+    study_set.build(tmp_path / "p", 60, 7, images=False)
+    path = tmp_path / "p" / "truth" / "radgraph.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    found = graphs(path)
+    assert [graph.name for graph in found] == list(content)
+    for graph in found:
+        there = content[graph.name]["entities"]
+        said = [
+            (there[h]["tokens"], relation, there[t]["tokens"]) for h in there for relation, t in there[h]["relations"]
+        ]
+        assert triplets(graph) == list(dict.fromkeys((h.lower(), relation, t.lower()) for h, relation, t in said))
+    about = {image(graph).properties["dataset"] for graph in found}
+    assert about == {"Phantom"}
+    assert {presence for graph in found for presence in (e.presence for e in graph.entities)} == PRESENCE_STANCE.keys()
+
+
+@pytest.mark.parametrize(
+    ("label", "kind", "presence"),
+    [
+        ("ANAT-DP", "Anatomy", "present"),
+        ("OBS-DP", "Observation", "present"),
+        ("OBS-DA", "Observation", "absent"),
+        ("OBS-U", "Observation", "uncertain"),
+        ("Anatomy::definitely present", "Anatomy", "present"),
+        ("Anatomy::uncertain", "Anatomy", "uncertain"),
+        ("Observation::definitely absent", "Observation", "absent"),
+        ("Observation::measurement::uncertain", "Observation", "uncertain"),
+    ],
+)
+def test_labels_of_both_versions(tmp_path: Path, label: str, kind: str, presence: str) -> None:
+    [graph] = graphs(write(tmp_path / "a.json", {STUDY: report(e1=one(label=label))}))
+    assert [(e.kind, e.presence) for e in graph.entities] == [(kind, presence)]
+
+
+def test_presence_is_a_stance() -> None:
+    assert PRESENCE_STANCE == {
+        "present": Stance.POSITIVE, "absent": Stance.NEGATIVE, "uncertain": Stance.UNCERTAIN
+    }  # fmt: skip
+
+
+def test_triplets_come_in_the_order_of_the_heads_each_once_in_normal_form(tmp_path: Path) -> None:
+    entities = {
+        "2": one(tokens="Left  Lung", label="ANAT-DP"),
+        "1": one(relations=[["located_at", "2"], ["located_at", "9"], ["suggestive_of", "3"]]),
+        "3": one(tokens="/", relations=[["modify", "2"]]),
+        "9": one(tokens="left lung", label="ANAT-DP"),
+    }
+    [graph] = graphs(write(tmp_path / "a.json", {STUDY: {**report(), "entities": entities}}))
+    assert triplets(graph) == [("effusion", Relation.LOCATED_AT, "left lung")]
+    assert graph.entities[0] == Entity("2", "Left Lung", "Anatomy", "present", 1, 1)
+
+
+def test_of_two_labelers_the_first_or_the_one_asked_for(tmp_path: Path) -> None:
+    twice = {"labeler_1": {"entities": {"1": one()}}, "labeler_2": {"entities": {"1": one(label="OBS-U")}}}
+    path = write(tmp_path / "test.json", {STUDY: {"text": "a b", **twice}, "chexpert": report(e1=one())})
+    assert [e.presence for graph in graphs(path) for e in graph.entities] == ["present", "present"]
+    second, missing = read(path, labeler=2)
+    assert isinstance(second, Graph)
+    assert [e.presence for e in second.entities] == ["uncertain"]
+    assert missing == Reject(path, 2, "there are no entities of labeler 2")
+    ids = [{key for label, key in whole(RadGraph(path, n)).nodes if label == "Entity"} for n in (1, 2)]
+    assert not ids[0] & ids[1]  # two people's entities do not become one
+    with pytest.raises(UsageError):
+        RadGraph(path, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (STUDY, ("I50414267", "MIMIC-CXR", "50414267", "10000032")),
+        (f"files/{STUDY}", ("I50414267", "MIMIC-CXR", "50414267", "10000032")),
+        ("p97/p97368787/s91234567.txt", ("I91234567", "Phantom", "91234567", "97368787")),
+        ("p11/p10000032/s50414267.txt", None),  # not of this subject
+        ("p1/mock001/s00001.txt", None),
+        ("patient46600/study1", None),
+    ],
+)
+def test_the_image_of_a_graph(name: str, expected: tuple[str, str, str, str] | None) -> None:
+    found = image(Graph(name, "", (), "", ""))
+    if expected is None:
+        assert found == (image_id("RadGraph", name), {"dataset": "RadGraph", "study_id": name})
+    else:
+        assert (found.id, *found.properties.values()) == expected
+    assert IMAGE_ID.fullmatch(found.id)
+
+
+# What becomes of it in the graph
+
+
+def test_a_graph_is_an_image_that_shows_entities(tmp_path: Path) -> None:
+    content = report(e1=one(relations=[["located_at", "2"]]), e2=one(tokens="lung", label="ANAT-DP"))
+    batch = whole(RadGraph(write(tmp_path / "a.json", {STUDY: content, "none": report()})))
+    keys = {key.rsplit(":", 1)[1]: key for label, key in batch.nodes if label == "Entity"}
+    shown, effusion, lung = ("Image", "I50414267"), ("Entity", keys["1"]), ("Entity", keys["2"])
+    assert batch.nodes == {
+        shown: {"dataset": "MIMIC-CXR", "study_id": "50414267", "subject_id": "10000032"},
+        effusion: {"text": "effusion", "kind": "Observation", "presence": "present"},
+        lung: {"text": "lung", "kind": "Anatomy", "presence": "present"},
+    }
+    assert batch.edges == {
+        (shown, "SHOWS", effusion): {}, (shown, "SHOWS", lung): {}, (effusion, "LOCATED_AT", lung): {}
+    }  # fmt: skip
+    assert (batch.read, batch.rejects) == (2, [])
+    assert keys["1"].startswith("I50414267:")
+    assert len(keys["1"].split(":")[1]) == 8
+
+
+def test_the_same_graph_in_another_file_is_the_same_and_another_graph_of_the_image_is_not(tmp_path: Path) -> None:
+    a = whole(RadGraph(write(tmp_path / "a.json", {STUDY: report(e1=one())})))
+    b = whole(RadGraph(write(tmp_path / "b.json", {"x": report(e1=one()), STUDY: report(e1=one())})))
+    c = whole(RadGraph(write(tmp_path / "c.json", {STUDY: report(e1=one(label="OBS-U"))})))
+    assert a.nodes.keys() < b.nodes.keys()
+    assert a.nodes.keys() & c.nodes.keys() == {("Image", "I50414267")}
+
+
+def test_entities_refer_to_the_concepts_that_a_linker_names(tmp_path: Path) -> None:
+    links = {
+        "effusion": Link("C0032227", "Pleural effusion", ("Finding",), 0.9, "m"),
+        "lung": Link("C0024109", "Lung", (), 1.0, "m"),
+        "odd": Link("12345", "not of UMLS", (), 1.0, "m"),
+    }
+    content = report(e1=one(label="OBS-DA"), e2=one(tokens="lung"), e3=one(tokens="odd"), e4=one(tokens="else"))
+    path = write(tmp_path / "a.json", {STUDY: content})
+    batch = whole(RadGraph(path, link=links.get, about={"by": "hand"}))
+    concepts = {key: value for (label, key), value in batch.nodes.items() if label == "Concept"}
+    assert concepts == {
+        "C0032227": {"name": "Pleural effusion", "semantic_types": ["Finding"]},
+        "C0024109": {"name": "Lung"},
+    }
+    refers = [value for (_, relation, _), value in batch.edges.items() if relation == "REFERS_TO"]
+    assert refers == [
+        {"score": 0.9, "method": "m", "stance": "NEGATIVE"},
+        {"score": 1.0, "method": "m", "stance": "POSITIVE"},
+    ]
+    assert RadGraph(path).parameters != RadGraph(path, link=links.get, about={"by": "hand"}).parameters
+    assert RadGraph(path).parameters != RadGraph(path, 2).parameters
+
+
+def test_batches_are_the_same_whatever_their_size(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", {f"s{number}": report(e1=one()) for number in range(700)})
+    sizes = [batch.read for batch in RadGraph(path).batches(10_000)]
+    assert (sum(sizes), max(sizes)) == (700, 250)
+    assert max(batch.read for batch in RadGraph(path).batches(7)) == 7
+    assert whole(RadGraph(path)) == whole(RadGraph(path), 7)
+
+
+# Damage
+
+
+def entities_of(value: Any) -> dict[str, Any]:
+    return {**report(), "entities": value}
+
+
+DAMAGED: dict[str, Any] = {
+    "not a JSON object": [CANARY],
+    "there is no text": {"entities": {"1": one()}},
+    "there is no text ": {"text": 7, "entities": {}},
+    "there are no entities of labeler 1": {"text": CANARY},
+    "the labeler's part: not": {"text": CANARY, "labeler_1": [CANARY]},
+    "entities: not": entities_of([CANARY]),
+    "entity 1: not": report(e1=CANARY),
+    "entity 1: the id": entities_of({f"{CANARY} {CANARY}": one()}),
+    "entity 1: the tokens": report(e1=one(tokens="")),
+    "entity 1: the tokens ": report(e1=one(tokens=[CANARY])),
+    "entity 1: the tokens  ": report(e1=one(tokens="x" * 201)),
+    "entity 1: the tokens   ": report(e1=one(tokens="\ud800")),
+    "entity 1: the label": report(e1=one(label="OBS-XX")),
+    "entity 1: the label ": report(e1=one(label=["OBS-DP"])),
+    "entity 1: the label  ": report(e1=one(label="Observation::definitely absent::")),
+    "entity 1: start_ix and end_ix": report(e1=one(start_ix="1")),
+    "entity 1: start_ix and end_ix ": report(e1=one(start_ix=1.0)),
+    "entity 1: start_ix and end_ix  ": report(e1=one(start_ix=True)),
+    "entity 1: start_ix and end_ix   ": report(e1=one(start_ix=2)),
+    "entity 1: start_ix and end_ix    ": report(e1=one(start_ix=-1)),
+    "entity 1: start_ix and end_ix     ": report(e1=one(end_ix=10**40)),
+    "entity 1: start_ix and end_ix      ": report(e1={"tokens": "x", "label": "OBS-DP"}),
+    "entity 1: relations are": report(e1=one(relations=None)),
+    "entity 1: relations are ": report(e1=one(relations=[["modify", "1"]] * 1_001)),
+    "a relation is not a name": report(e1=one(relations=["modify"])),
+    "a relation is not a name ": report(e1=one(relations=[["modify", 2]]), e2=one()),
+    "a relation is not a name  ": report(e1=one(relations=[["modify", "2", "2"]]), e2=one()),
+    "the relation is none": report(e1=one(relations=[[CANARY, "2"]]), e2=one()),
+    "an entity that is not there": report(e1=one(relations=[["modify", CANARY]])),
+    "to itself": report(e1=one(relations=[["modify", "1"]])),
+    "more than 5,000 entities": entities_of({str(number): one() for number in range(5_001)}),
+}
+
+
+@pytest.mark.parametrize("reason", DAMAGED)
+def test_a_damaged_graph_is_one_reject_and_the_others_are_read(tmp_path: Path, reason: str) -> None:
+    path = write(tmp_path / "a.json", {"a": report(e1=one()), CANARY: DAMAGED[reason], "b": report(e1=one())})
+    first, bad, last = read(path)
+    assert isinstance(first, Graph)
+    assert isinstance(last, Graph)
+    assert isinstance(bad, Reject)
+    assert (bad.path, bad.row) == (path, 2)
+    assert reason.strip() in bad.reason
+    assert CANARY not in bad.reason
+    batch = whole(RadGraph(path))
+    assert (batch.read, batch.rejects, len(batch.edges)) == (3, [bad], 2)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 201, "\ud800"])
+def test_a_name_that_is_none_is_a_reject(tmp_path: Path, name: str) -> None:
+    [bad] = read(write(tmp_path / "a.json", {name: report(e1=one())}))
+    assert isinstance(bad, Reject)
+    assert bad.reason == "the graph's name is not 1-200 printable characters"
+
+
+def test_an_id_that_stands_twice_is_a_reject_since_one_would_be_lost(tmp_path: Path) -> None:
+    entity = json.dumps(one())
+    path = write(tmp_path / "a.json", f'{{"a": {{"text": "x", "entities": {{"1": {entity}, "1": {entity}}}}}}}')
+    [bad] = read(path)
+    assert isinstance(bad, Reject)
+    assert "twice" in bad.reason
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "[]", "7", "null", "{", '{"a": 1}{"b": 2}', '{"a": {}, "a": {}}', "[" * 100_000, '{"a":' * 100_000,
+        '{"a": {"start_ix": ' + "9" * 5_000 + "}}",
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_an_input_error(tmp_path: Path, content: str) -> None:
+    path = write(tmp_path / "a.json", content)
+    with pytest.raises(InputError) as caught:
+        list(read(path))
+    assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe{}", b'{"a": "\xff"}', b"\x1f\x8b\x08\x00"])
+def test_a_file_that_is_not_utf8_is_an_input_error(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(InputError, match="not JSON in UTF-8"):
+        list(read(tmp_path / "a.json"))
+
+
+def test_a_missing_file_a_folder_and_a_file_without_end_are_input_errors(tmp_path: Path) -> None:
+    for path in (tmp_path / "a.json", tmp_path):
+        with pytest.raises(InputError, match="no such file"):
+            RadGraph(path)
+        with pytest.raises(InputError, match="cannot be read"):
+            list(read(path))
+    with (tmp_path / "huge.json").open("wb") as file:
+        file.truncate((2 << 30) + 1)  # takes no room
+    with pytest.raises(InputError, match="larger than 2 GiB"):
+        list(read(tmp_path / "huge.json"))
+
+
+def test_nothing_of_a_report_is_in_a_graphs_representation(tmp_path: Path) -> None:
+    [graph] = graphs(write(tmp_path / "a.json", {STUDY: report(e1=one())}))
+    assert CANARY in graph.text
+    assert CANARY not in repr(graph)
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(CANARY)
+KEYS = st.sampled_from(["text", "entities", "tokens", "label", "start_ix", "relations", "labeler_1", "1", "2", CANARY])
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4))
+Spoil = Callable[[dict[str, Any], Any], None]
+SPOILS: list[Spoil] = [
+    lambda graph, value: graph.update(text=value),
+    lambda graph, value: graph.update(entities=value),
+    lambda graph, value: graph["entities"].update({"3": value}),
+    lambda graph, value: graph["entities"]["1"].update(tokens=value),
+    lambda graph, value: graph["entities"]["1"].update(label=value),
+    lambda graph, value: graph["entities"]["1"].update(start_ix=value),
+    lambda graph, value: graph["entities"]["1"].update(relations=value),
+    lambda graph, value: graph["entities"]["1"].update(relations=[["modify", value]]),
+    lambda graph, value: graph.pop("entities") and graph.update(labeler_1=value),
+]
+
+
+@example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(st.sampled_from(SPOILS), VALUES)
+def test_whatever_stands_in_a_graph_it_is_one_or_a_reject(tmp_path: Path, spoil: Spoil, value: Any) -> None:
+    graph = report(e1=one(relations=[["modify", "2"]]), e2=one())
+    spoil(graph, value)
+    path = write(tmp_path / "a.json", {"a": graph, "b": report(e1=one())})
+    batch = whole(RadGraph(path))
+    assert batch.read == 2
+    assert all(CANARY not in bad.reason and "\n" not in bad.reason for bad in batch.rejects)
+    for label, key in batch.nodes:
+        f"{label}{key}{batch.nodes[label, key]}".encode()
+
+
+@example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_any_bytes_are_graphs_or_an_input_error(tmp_path: Path, noise: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(noise)
+    with contextlib.suppress(InputError):
+        assert all(isinstance(row, Reject) for row in read(tmp_path / "a.json"))

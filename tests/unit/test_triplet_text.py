@@ -1,0 +1,111 @@
+"""Triplets as text: what is written is read back, and nothing that a model says does harm."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kgplatform.triplets.text import MAX_ENTITY, MAX_TRIPLETS, Parsed, Relation, Triplet, entity, parse, serialise
+
+GARBAGE = 10_000
+PIECES = [
+    *",;|()[]{}<>\n\r\t\0 .:-_'\"“”\\/*#•1234567890",
+    *(relation.value for relation in Relation),
+    "Located At", "MODIFIES", "suggests", "located-at", "effusion", "left lower lobe", "Pneumothorax", "head, modify",
+    "; DROP", "MATCH (n) DETACH DELETE n", "`]->()", "{\"a\": ", "\ud800", "\u202e", "\u0130", "\u1e9e", "e\u0301",
+    "\ufeff", "\u2028", "🫁", "肺", "x" * 200, "the ", "null", "<|im_end|>", "Here are the triplets:", "1. ", "- ",
+]  # fmt: skip
+
+phrases = st.text(max_size=60)
+entities = phrases.map(entity).filter(bool)
+normalised = st.builds(Triplet, entities, st.sampled_from(Relation), entities)
+
+
+def test_the_form_in_plain_lines() -> None:
+    text = "effusion, located_at, left lung; small, modify, effusion; opacity, suggestive_of, pneumonia"
+    found = [
+        Triplet("effusion", Relation.LOCATED_AT, "left lung"),
+        Triplet("small", Relation.MODIFY, "effusion"),
+        Triplet("opacity", Relation.SUGGESTIVE_OF, "pneumonia"),
+    ]
+    assert serialise(found) == text
+    assert parse(text) == Parsed(tuple(found), 0)
+    assert parse("") == parse(" ;\n; ") == Parsed((), 0)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "(Small, modify, effusion), (effusion, located_at, Lung)",
+        "1. small, modify, effusion\n2. effusion, located at, lung.",
+        "- small | modifies | effusion\n- effusion | Located-At | lung",
+        '"small", MODIFY, "effusion";; \'effusion\', located_at, lung;',
+        "small, modify, effusion; effusion, located_at, lung; small, modify, effusion",
+    ],
+)
+def test_forms_that_models_use_are_read(reply: str) -> None:
+    found = (Triplet("small", Relation.MODIFY, "effusion"), Triplet("effusion", Relation.LOCATED_AT, "lung"))
+    assert parse(reply) == Parsed(found, 0)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "no evidence of disease",
+        "a, modify",
+        "a, b, c",
+        "a, modify, b, c",
+        ", modify, b",
+        "a, modify, ...",
+        "a, is_a, b",
+    ],
+)
+def test_what_is_no_triplet_is_left_out_and_counted(part: str) -> None:
+    assert parse(f"{part}; small, modify, effusion") == Parsed((Triplet("small", Relation.MODIFY, "effusion"),), 1)
+
+
+def test_a_reply_without_end_gives_a_bounded_number() -> None:
+    reply = "; ".join(f"a{number}, modify, b" for number in range(MAX_TRIPLETS + 7))
+    assert (len(parse(reply).triplets), parse(reply).left_out) == (MAX_TRIPLETS, 7)
+    assert entity("x" * (MAX_ENTITY + 1)) == ""
+
+
+@given(st.lists(normalised, max_size=20))
+def test_what_is_written_is_read_back(triplets: list[Triplet]) -> None:
+    assert parse(serialise(triplets)) == Parsed(tuple(dict.fromkeys(triplets)), 0)
+
+
+@given(phrases)
+def test_an_entity_is_its_own_normal_form(phrase: str) -> None:
+    once = entity(phrase)
+    assert entity(once) == once
+    assert not set(once) & set(",;|\n\r")
+    assert len(once) <= MAX_ENTITY
+    once.encode()
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_as_known_triplets(reply: str) -> None:
+    check(reply)
+
+
+def test_ten_thousand_replies_of_garbage_give_only_known_relations() -> None:
+    rng = random.Random(6)
+    kept = 0
+    for _ in range(GARBAGE):
+        kept += check("".join(rng.choice(PIECES) for _ in range(rng.randint(0, 40))))
+    assert kept  # not all is refused
+
+
+def check(reply: str) -> int:
+    found = parse(reply)
+    for head, relation, tail in found.triplets:
+        assert relation in Relation
+        assert entity(head) == head != ""
+        assert entity(tail) == tail != ""
+    assert len(set(found.triplets)) == len(found.triplets) <= MAX_TRIPLETS
+    assert parse(serialise(found.triplets)) == Parsed(found.triplets, 0)
+    return len(found.triplets)

@@ -1,0 +1,238 @@
+"""The side-by-side view: colours of right, wrong and missing; nothing overlaps; nothing gets out of its text."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from itertools import combinations, pairwise
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from kgplatform.errors import UsageError
+from kgplatform.triplets.layout import Box, Edge, lay_out
+from kgplatform.triplets.text import Relation, Triplet
+from kgplatform.triplets.view import COLOURS, LONGEST, SHOWN, Panel, State, compare, to_html, to_png
+
+REFERENCE = (
+    Triplet("small", Relation.MODIFY, "effusion"),
+    Triplet("effusion", Relation.LOCATED_AT, "pleura"),
+    Triplet("patchy", Relation.MODIFY, "opacity"),
+)
+SYSTEM = (
+    Triplet("small", Relation.MODIFY, "effusion"),
+    Triplet("effusion", Relation.SUGGESTIVE_OF, "pneumonia"),
+    Triplet("patchy", Relation.LOCATED_AT, "opacity"),
+)
+BLACK, RED, GREY = COLOURS[State.RIGHT], COLOURS[State.WRONG], COLOURS[State.MISSING]
+
+entities = st.sampled_from(
+    ["heart", "left lung", "effusion", "opacity", "a long name of something " * 3, "pleura", "x"]
+)
+edges = st.lists(st.builds(Edge, entities, st.sampled_from([one.value for one in Relation]), entities), max_size=25)
+
+
+def system(reference: tuple[Triplet, ...] = REFERENCE, predicted: tuple[Triplet, ...] = SYSTEM) -> Panel:
+    return compare(reference, {"system": predicted})[1]
+
+
+def drawings(page: str) -> list[ElementTree.Element]:
+    """The page's drawings, parsed strictly, without the legend's."""
+    found = re.findall(r"<svg [^>]*role=.*?</svg>", page, flags=re.DOTALL)
+    return [ElementTree.fromstring(one) for one in found]  # noqa: S314 - we wrote it
+
+
+def group(drawing: ElementTree.Element, title: str) -> ElementTree.Element:
+    """A triplet's elements, by its tooltip."""
+    (found,) = [one for one in drawing.iter("g") if one.findtext("title") == title]
+    return found
+
+
+def test_the_reference_comes_first_and_is_right() -> None:
+    reference, _ = compare(REFERENCE, {"system": SYSTEM})
+    assert (reference.name, reference.counts, reference.caption) == ("reference", None, "3 triplets")
+    assert set(reference.states) == set(reference.entities.values()) == {State.RIGHT}
+
+
+def test_a_system_has_what_is_right_then_missing_then_wrong() -> None:
+    panel = system()
+    assert dict(zip(panel.edges, panel.states, strict=True)) == {
+        Edge("small", "modify", "effusion"): State.RIGHT,
+        Edge("effusion", "located_at", "pleura"): State.MISSING,
+        Edge("patchy", "modify", "opacity"): State.MISSING,
+        Edge("effusion", "suggestive_of", "pneumonia"): State.WRONG,
+        Edge("patchy", "located_at", "opacity"): State.WRONG,
+    }
+    assert panel.caption == "P 0.33   R 0.33   F1 0.33   (1 correct, 2 wrong, 2 missing)"
+
+
+def test_an_entity_is_right_though_its_triplet_is_wrong() -> None:
+    assert system().entities == {
+        "small": State.RIGHT,
+        "effusion": State.RIGHT,
+        "pleura": State.MISSING,
+        "patchy": State.RIGHT,
+        "opacity": State.RIGHT,
+        "pneumonia": State.WRONG,
+    }
+
+
+def test_entities_of_one_key_are_one_box_with_the_systems_text() -> None:
+    said = (Triplet("small", Relation.MODIFY, "fluid"),)
+    panel = compare(REFERENCE[:2], {"s": said}, _concept)[1]
+    assert panel.texts["C1"] == "fluid"
+    assert panel.states == (State.RIGHT, State.MISSING)
+    assert panel.counts == (1, 1, 2)
+
+
+def _concept(entity: str) -> str:
+    return {"fluid": "C1", "effusion": "C1"}.get(entity, entity)
+
+
+def test_colours_of_right_wrong_and_missing() -> None:
+    _, drawing = drawings(to_html("study", compare(REFERENCE, {"system": SYSTEM})))
+    for title, colour, dashed in (
+        ("small, modify, effusion (correct)", BLACK, False),
+        ("effusion, suggestive_of, pneumonia (wrong)", RED, False),
+        ("effusion, located_at, pleura (missing)", GREY, True),
+    ):
+        found = group(drawing, title)
+        path, point, name = found.find("path"), found.find("polygon"), found.find("text")
+        assert path is not None and point is not None and name is not None
+        assert (path.get("stroke"), point.get("fill"), name.get("fill")) == (colour, colour, colour)
+        assert ("stroke-dasharray" in path.attrib) is dashed
+
+
+def test_the_page_has_a_legend_and_each_systems_scores() -> None:
+    page = to_html("s1", compare(REFERENCE, {"first": SYSTEM, "second": REFERENCE, "third": ()}))
+    for told in ("correct</li>", "wrong</li>", "missing</li>", "F1 0.33", "F1 1.00", "F1 0.00", "<b>second</b>"):
+        assert told in page
+    assert len(drawings(page)) == 4
+
+
+def test_what_a_model_says_stays_text() -> None:
+    bad = '<script>alert("1")</script>\x00\ud800 & \'"><img src=x onerror=y>'
+    triplet = Triplet(bad, Relation.MODIFY, bad + "!")
+    page = to_html(bad, compare((triplet,), {bad: (triplet,)}))
+    assert not re.search(r"<(script|img)", page)
+    assert "\x00" not in page
+    assert "&lt;script&gt;" in page
+    page.encode("utf-8")
+    assert len(drawings(page)) == 2
+    to_png(bad, compare((triplet,), {bad: (triplet,)}))
+
+
+def test_the_page_loads_nothing() -> None:
+    page = to_html("s1", compare(REFERENCE, {"system": SYSTEM}))
+    assert "default-src 'none'" in page
+    assert not re.search(r"https?:|src=|href=|@import|url\(", page)
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    panels = [compare(REFERENCE, {"system": SYSTEM}) for _ in range(2)]
+    assert to_html("s1", panels[0]) == to_html("s1", panels[1])
+    assert to_png("s1", panels[0]) == to_png("s1", panels[1])
+
+
+def test_the_picture_opens_and_is_as_wide_as_its_panels() -> None:
+    one, two = (
+        Image.open(io.BytesIO(to_png("s1", compare(REFERENCE, systems))))
+        for systems in ({"a": SYSTEM}, {"a": SYSTEM, "b": SYSTEM})
+    )
+    assert one.format == "PNG"
+    layouts = [lay_out(panel.edges, panel.texts) for panel in compare(REFERENCE, {"a": SYSTEM})]
+    assert one.height == two.height == 2 * round(56 + 56 + max(layout.height for layout in layouts) + 16)
+    assert two.width > one.width >= 2 * sum(layout.width for layout in layouts)
+
+
+def test_the_picture_has_the_colours() -> None:
+    picture = Image.open(io.BytesIO(to_png("s1", compare(REFERENCE, {"a": SYSTEM})))).convert("RGB")
+    seen = {colour for _, colour in picture.getcolors(1 << 20) or []}
+    assert {tuple(bytes.fromhex(colour[1:])) for colour in (BLACK, RED, GREY)} <= seen
+
+
+def test_empty_graphs_are_drawn() -> None:
+    panels = compare((), {"nothing": ()})
+    assert panels[1].caption == "P 1.00   R 1.00   F1 1.00   (0 correct, 0 wrong, 0 missing)"
+    assert len(drawings(to_html("s1", panels))) == 2
+    assert Image.open(io.BytesIO(to_png("s1", panels))).width >= 720
+
+
+def test_a_flood_of_triplets_is_cut_but_counted() -> None:
+    flood = tuple(Triplet(f"entity {i}", Relation.MODIFY, f"entity {i + 1}") for i in range(500))
+    panel = system(REFERENCE, flood)
+    assert len(panel.edges) == SHOWN
+    assert panel.counts == (0, 500, 3)
+    assert panel.caption.endswith(f"; {503 - SHOWN} not drawn")
+    picture = Image.open(io.BytesIO(to_png("s1", [panel])))
+    assert max(picture.size) <= LONGEST
+
+
+def test_letters_without_a_glyph_and_formulas_are_drawn() -> None:
+    odd = (Triplet("胸腔积液", Relation.MODIFY, r"$\frac{1}{2}$ $x"),)
+    to_png("s1", compare(odd, {"a": odd}))
+
+
+def test_a_picture_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(UsageError, match="matplotlib is not installed"):
+        to_png("s1", compare(REFERENCE, {}))
+
+
+# Layout
+
+
+def overlap(one: Box, other: Box) -> bool:
+    return (
+        one.left < other.left + other.width
+        and other.left < one.left + one.width
+        and one.top < other.top + other.height
+        and other.top < one.top + one.height
+    )
+
+
+@given(edges)
+def test_no_box_and_no_name_overlaps_another(some: list[Edge]) -> None:
+    layout = lay_out(some, {entity: entity for edge in some for entity in (edge.head, edge.tail)})
+    boxes = [*layout.boxes.values(), *(line.name for line in layout.lines)]
+    assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
+    for box in boxes:
+        assert box.left >= -1e-6 and box.left + box.width <= layout.width + 1e-6
+        assert box.top >= -1e-6 and box.top + box.height <= layout.height + 1e-6
+
+
+@given(edges)
+def test_every_arrow_points_at_its_tail(some: list[Edge]) -> None:
+    layout = lay_out(some, {entity: entity for edge in some for entity in (edge.head, edge.tail)})
+    for edge, line in zip(some, layout.lines, strict=True):
+        tail = layout.boxes[edge.tail]
+        assert line.x == pytest.approx(tail.left if line.rightwards else tail.left + tail.width)
+        assert tail.top <= line.y <= tail.top + tail.height
+        for one, other in pairwise(line.wires):  # the name, or nothing, stands between two
+            assert one.y1 == other.y0
+            assert other.x0 - one.x3 == pytest.approx(0) or other.x0 - one.x3 == pytest.approx(line.name.width)
+
+
+def test_tails_stand_right_of_heads_where_there_is_no_cycle() -> None:
+    some = [Edge("a", "modify", "b"), Edge("b", "modify", "c"), Edge("a", "modify", "c"), Edge("d", "modify", "c")]
+    layout = lay_out(some, {one: one for one in "abcd"})
+    assert all(layout.boxes[edge.head].left < layout.boxes[edge.tail].left for edge in some)
+    assert all(line.rightwards for line in layout.lines)
+    assert layout.boxes["d"].left == layout.boxes["b"].left  # close to its tail
+
+
+def test_a_line_back_in_a_cycle_points_left() -> None:
+    layout = lay_out(
+        [Edge("a", "modify", "b"), Edge("b", "modify", "a"), Edge("a", "modify", "a")], {"a": "a", "b": "b"}
+    )
+    assert [line.rightwards for line in layout.lines] == [True, False, False]
+
+
+def test_components_stand_under_each_other_in_order() -> None:
+    some = [Edge("a", "modify", "b"), Edge("c", "modify", "d"), Edge("e", "modify", "b")]
+    layout = lay_out(some, {one: one for one in "abcde"})
+    assert max(layout.boxes[one].top for one in "abe") < layout.boxes["c"].top
