@@ -64,7 +64,7 @@ def _dicom(path: Path) -> Image:
     import numpy as np
     from PIL import Image
     from pydicom import dcmread
-    from pydicom.pixels import apply_voi_lut
+    from pydicom.pixels.processing import apply_voi_lut
 
     data = dcmread(path)
     if int(data.Rows) * int(data.Columns) * int(data.get("NumberOfFrames", 1) or 1) > MAX_PIXELS:

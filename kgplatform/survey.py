@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from kgplatform.batches import GraphBatch, Reject, Source
 from kgplatform.errors import InputError
@@ -17,6 +17,20 @@ from kgplatform.schema import LABEL, NODE_TYPES, relation_problem
 KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OURS = frozenset({"runs", "claims", "naf", "naf_rank", "naf_kept", "id", "cui"})
+
+
+class Named(Protocol):
+    """What an error about a batch names."""
+
+    @property
+    def kind(self) -> str:
+        """The loader's name."""
+        ...
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read; none for a generator."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,20 +89,21 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
     return survey
 
 
-def checked(batch: GraphBatch, source: Source) -> GraphBatch:
+def checked(batch: GraphBatch, source: Named) -> GraphBatch:
     """The batch, if all names in it keep to the schema, whoever wrote the loader; raises `InputError`."""
+    path = source.files[0] if source.files else None
     for head, relation, tail in {(head[0], relation, tail[0]) for head, relation, tail in batch.edges}:
         problem = relation_problem(relation, head, tail)
         if problem:
-            raise InputError(f"the loader {source.kind} gave a bad relation: {problem}", path=source.files[0])
+            raise InputError(f"the loader {source.kind} gave a bad relation: {problem}", path=path)
     for label, key in batch.nodes:
         if label not in NODE_TYPES:
-            raise InputError(f"the loader {source.kind} gave a node of an unknown label", path=source.files[0])
+            raise InputError(f"the loader {source.kind} gave a node of an unknown label", path=path)
         if label == "Thing" and LABEL.fullmatch(key.partition(":")[0]) is None:
-            raise InputError(f"the loader {source.kind} gave a bad type name", path=source.files[0])
+            raise InputError(f"the loader {source.kind} gave a bad type name", path=path)
     names = {name for properties in (*batch.nodes.values(), *batch.edges.values()) for name in properties}
     if any(name in _OURS or _PROPERTY.fullmatch(name) is None for name in names):
-        raise InputError(f"the loader {source.kind} gave a bad property name", path=source.files[0])
+        raise InputError(f"the loader {source.kind} gave a bad property name", path=path)
     return batch
 
 

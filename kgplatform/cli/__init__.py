@@ -21,6 +21,7 @@ from kgplatform.cli import (
     db,
     doctor,
     export,
+    generate,
     ingest,
     naf,
     phantom,
@@ -52,6 +53,7 @@ app.command("stats")(stats.stats)
 app.command("query")(query.query)
 app.command("export")(export.export)
 app.command("split")(split.split)
+app.command("generate")(generate.generate)
 app.add_typer(train.app, name="train")
 app.add_typer(predict.app, name="predict")
 app.add_typer(assess.app, name="assess")

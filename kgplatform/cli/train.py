@@ -1,7 +1,9 @@
-"""`kgp train`: models trained on an export of the graph."""
+"""`kgp train`: models trained on an export of the graph, and generators of triplets."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +11,12 @@ import typer
 
 from kgplatform.cli.output import Json, emit_json, note, progress, table
 
-app = typer.Typer(no_args_is_help=True, help="Train models on an export of the graph.")
+app = typer.Typer(no_args_is_help=True, help="Train models.")
 
 
 @app.callback()
 def train() -> None:
-    """Train models on an export of the graph."""
+    """Train models: of links on an export of the graph, of triplets on studies."""
 
 
 @app.command()
@@ -57,3 +59,52 @@ def links(
         return
     typer.echo(f"{read.model} is in {out}; filtered realistic ranks of the test part:\n")
     typer.echo(table([{"task": task, **of_task.as_dict()} for task, of_task in metrics.items()]))
+
+
+class Stage(StrEnum):
+    """A part of a generator's training."""
+
+    vision = "vision"
+    language = "1"
+    visual = "2"
+
+
+@app.command()
+def generator(
+    config: Annotated[
+        Path, typer.Option(metavar="YAML", help="Settings, such as benchmarks/settings/generator/small.yaml.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder for the generator. A training there goes on.")],
+    stage: Annotated[
+        list[Stage] | None,
+        typer.Option(help="1: the language model on reports (LLM-KG); 2: with images (VLM-KG) [default: both]."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The folder of studies, in place of the settings' data.path.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a generator of triplets (VLM-KG paper): the language model on reports, then with images."""
+    import json
+
+    from kgplatform.cli.ml import needed
+
+    with needed():
+        from kgp_models.generator.checkpoint import ABOUT
+        from kgp_models.generator.settings import GeneratorSettings
+        from kgp_models.generator.train import Work, meaning
+        from kgp_models.generator.train import train as train_generator
+
+    settings = GeneratorSettings.read(config)
+    base = config.parent
+    if data is not None:
+        settings = replace(settings, data=replace(settings.data, path=str(data.absolute())))
+    work = Work(settings, out, base, meaning(settings.data, base), note, progress)
+    chosen = [one.value for one in stage or [Stage.language, Stage.visual]]
+    folder = train_generator(work, chosen)
+    about = folder / ABOUT
+    figures = json.loads(about.read_text(encoding="utf-8"))["figures"] if about.is_file() else {}
+    if as_json:
+        emit_json({"model": str(folder), "stages": chosen, "figures": figures})
+        return
+    typer.echo(f"{folder}: trained; use it: kgp generate --images DIR --model {folder}")

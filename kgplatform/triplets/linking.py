@@ -39,7 +39,7 @@ class Linker:
     """Links phrases to concepts by a tagger; `about` is what decides its answers beside the tagger's name, as JSON."""
 
     def __init__(self, tagger: Tagger, about: Mapping[str, Any] | None = None) -> None:
-        self._tagger = tagger
+        self.tagger = tagger
         self.about: Mapping[str, Any] = {"tagger": tagger.name, "threshold": THRESHOLD, **(about or {})}
 
     @lru_cache(maxsize=100_000)  # noqa: B019  a linker lives as long as its process
@@ -48,7 +48,7 @@ class Linker:
         found = tokens(text)
         places = [found[word.token] for word in words(found) if word is not None]
         best: tuple[int, Candidate] | None = None
-        for mention in self._tagger.tag(text):
+        for mention in self.tagger.tag(text):
             covered = sum(mention.start <= place.start and place.end <= mention.end for place in places)
             candidate = _first(mention)
             if candidate is not None and (best is None or covered > best[0]):
@@ -59,7 +59,7 @@ class Linker:
         score = candidate.score * covered / len(places) if places else 0.0
         if score < THRESHOLD:
             return None
-        return Link(candidate.cui, candidate.name, candidate.types, score, self._tagger.name)
+        return Link(candidate.cui, candidate.name, candidate.types, score, self.tagger.name)
 
 
 def _first(mention: Mention) -> Candidate | None:

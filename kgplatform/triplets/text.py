@@ -32,6 +32,14 @@ class Triplet(NamedTuple):
     tail: str
 
 
+_TOKEN: Final = re.compile(r"\w+|[^\w\s]")
+
+
+def report_text(sections: Iterable[str]) -> str:
+    """The sections of a report as RadGraph has its texts: words and marks with one space between them."""
+    return " ".join(_TOKEN.findall(" ".join(sections)))
+
+
 class Parsed(NamedTuple):
     """The triplets of a reply, each once, in order; and how many parts of it were none."""
 

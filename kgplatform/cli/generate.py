@@ -1,0 +1,163 @@
+"""`kgp generate`: triplets from radiographs and reports, straight into the graph."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgplatform.cli.construct import told_rejects, views_of
+from kgplatform.cli.output import Json, emit_json, note, progress
+
+if TYPE_CHECKING:
+    from kgplatform.construct.settings import Settings
+    from kgplatform.generate.backend import Backend
+    from kgplatform.generate.run import Outcome
+
+SHOWN = 5  # problems and unsupported triplets that are printed
+
+
+def generate(
+    images: Annotated[
+        Path,
+        typer.Option(help="A folder of radiographs (PNG, JPEG, TIFF, DICOM), one of them, a data set, or a table."),
+    ],
+    reports: Annotated[
+        Path | None, typer.Option(help="Their reports: a CSV or JSON Lines file, or a data set's folder.")
+    ] = None,
+    image_only: Annotated[bool, typer.Option("--image-only", help="Leave out the reports of a data set.")] = False,
+    views: Annotated[
+        str | None, typer.Option(metavar="VIEW,…", help="Of a data set, images of these views [default: as loaded].")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A generator's folder (`kgp train generator`) [default: the small one shipped].")
+    ] = None,
+    vision: Annotated[
+        str | None, typer.Option(metavar="KIND:FOLDER", help="Where its vision encoder is, if it has moved.")
+    ] = None,
+    beams: Annotated[int, typer.Option(min=1, help="Beams of the search.")] = 4,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="The longest reply.")] = 512,
+    batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
+    constrained: Annotated[
+        bool, typer.Option("--constrained", help="Let only triplets of known relations be written (xgrammar).")
+    ] = False,
+    lexicon: Annotated[
+        list[Path] | None, typer.Option(help="Link also by these names: a table, or a folder of UMLS; again for more.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also append replies to this file of JSON Lines.")] = None,
+    llm: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Ask this vision model of a server instead of a checkpoint.")
+    ] = None,
+    llm_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Its endpoint in OpenAI's form [default: Ollama on this machine].")
+    ] = None,
+    remote_consent: Annotated[
+        bool, typer.Option("--remote-consent", help="Images and reports may leave this machine: you may send them.")
+    ] = False,
+    ray: Annotated[bool, typer.Option("--ray", help="Generate on Ray Data, a model on each GPU.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing to the graph; say what would be.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let a generator look at radiographs, with their reports or alone, and write what it sees into the graph.
+
+    An image that this model has done with these settings is skipped, so what was interrupted goes on.
+    """
+    from kgplatform.generate.grounding import Grounding
+    from kgplatform.generate.inputs import inputs
+    from kgplatform.generate.run import generate as run
+    from kgplatform.generate.run import images_by_name
+    from kgplatform.generate.source import Writer
+    from kgplatform.graph import Graph
+    from kgplatform.triplets.linking import linker_of
+
+    with Graph.open() as graph:
+        chosen = None if views is None else views_of(views)
+        given = inputs(images, reports, known=dict(images_by_name(graph)), views=chosen, with_reports=not image_only)
+        told_rejects(given.rejects)
+        if limit is not None:
+            given = type(given)(given.rows[:limit], given.rejects, given.credentialed)
+        linker = linker_of(_names(images, lexicon), graph, note)
+        asked = {"model": llm, "url": llm_url, "remote_consent": remote_consent or None}
+        backend = (
+            _checkpoint(model, vision, beams, max_new_tokens, batch, constrained, ray)
+            if llm is None
+            else _served({name: value for name, value in asked.items() if value is not None}, given.credentialed)
+        )
+        writer = Writer(
+            backend, linker.link, lambda sections: Grounding(sections, linker.tagger, linker.link), linker.about
+        )
+        outcome = run(graph, given, writer, out=out, dry_run=dry_run, progress=progress("images"), told=note)
+    if as_json:
+        emit_json(_document(outcome))
+    else:
+        _print(outcome)
+    if outcome.problems and not outcome.done and not outcome.skipped:
+        raise typer.Exit(1)
+
+
+def _names(images: Path, lexicon: list[Path] | None) -> Settings:
+    """The names that entities are linked by: those that a construction of the folder looks for."""
+    from kgplatform.construct import settings
+
+    found = settings.Settings("", images, own_words=False)
+    if images.is_dir() and (images / settings.FILE).is_file():
+        found = settings.read(images / settings.FILE)
+    return settings.Settings("", images, lexicon=(*found.lexicon, *(lexicon or ())), own_words=found.own_words)
+
+
+def _checkpoint(
+    model: Path | None, vision: str | None, beams: int, tokens: int, batch: int, constrained: bool, ray: bool
+) -> Backend:
+    from kgplatform.cli.ml import needed
+
+    with needed():
+        from kgp_models.generator.checkpoint import SHIPPED, load
+        from kgp_models.generator.generate import Decoding, Generator, device
+    decoding = Decoding(beams, tokens, batch, constrained)
+    folder = SHIPPED if model is None else model
+    if ray:
+        from kgp_models.generator.spread import OnRay
+
+        spread: Backend = OnRay(folder, vision, decoding)
+        return spread
+    one: Backend = Generator(load(folder, device(), vision), decoding)
+    return one
+
+
+def _served(asked: dict[str, Any], credentialed: bool) -> Backend:
+    from kgplatform.construct.language_model.settings import LLMSettings
+    from kgplatform.generate.served import Served
+
+    served: Backend = Served(LLMSettings.of(asked), credentialed=credentialed)
+    return served
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    document = asdict(outcome)
+    document["problems"] = [{"image": image, "problem": problem} for image, problem in outcome.problems]
+    document["ungrounded"] = [{"image": image, "triplet": list(triplet)} for image, triplet in outcome.ungrounded]
+    return document
+
+
+def _print(outcome: Outcome) -> None:
+    typer.echo(
+        f"{outcome.images:,} images: {outcome.done:,} looked at, {outcome.skipped:,} done before, "
+        f"{len(outcome.problems):,} not read"
+    )
+    for image, problem in outcome.problems[:SHOWN]:
+        typer.echo(f"  {image}: {problem}")
+    if not outcome.done:
+        return
+    typer.echo(
+        f"{outcome.triplets:,} triplets ({outcome.left_out:,} parts of replies were none); "
+        f"{outcome.linked:,} of {outcome.entities:,} entities linked to concepts"
+    )
+    if outcome.ungrounded:
+        typer.echo(f"{len(outcome.ungrounded):,} triplets are not in their report: kgp query explore/ungrounded")
+    rate = outcome.done / outcome.seconds if outcome.seconds else 0.0
+    typer.echo(f"{outcome.seconds:.1f} s, {rate:.1f} images/s, {outcome.tokens:,} tokens")
+    if not outcome.dry_run:
+        typer.echo(f"{outcome.edges:,} edges written, run {outcome.run}; `kgp runs undo {outcome.run}` takes it out")

@@ -1,0 +1,64 @@
+"""What writes triplets: a trained checkpoint on this machine (`kgp_models.generator`), or a served model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from kgplatform.triplets.text import Triplet
+
+
+class Asked(NamedTuple):
+    """What a generator is asked about: an image, a report (in RadGraph's form; empty for none), or both."""
+
+    id: str
+    image: Path | None
+    report: str
+
+
+class Scored(NamedTuple):
+    """A triplet, and how sure the model is of its tokens: their geometric mean probability, from 0 to 1.
+
+    None where the model does not tell.
+    """
+
+    triplet: Triplet
+    score: float | None
+
+
+class Reply(NamedTuple):
+    """What was written of one image; `left_out` parts of it were no triplets.
+
+    `problem` says why there is nothing, where the image cannot be read or no answer came.
+    """
+
+    asked: Asked
+    text: str
+    triplets: tuple[Scored, ...]
+    left_out: int = 0
+    tokens: int = 0
+    problem: str | None = None
+
+
+class Backend(Protocol):
+    """A generator that is ready."""
+
+    @property
+    def name(self) -> str:
+        """What its triplets are marked with."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of all that decides what it writes, beside `parameters`."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """How replies are searched for; JSON."""
+        ...
+
+    def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
+        """Batches of replies, one for each that is asked, in any order."""
+        ...

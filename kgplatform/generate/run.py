@@ -1,0 +1,160 @@
+"""A generator's run over images: those that it has done are skipped, the rest is written batch by batch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final
+
+from kgplatform import queries
+from kgplatform.batches import GraphBatch
+from kgplatform.generate.backend import Asked, Reply
+from kgplatform.generate.inputs import Inputs
+from kgplatform.generate.source import KIND, VERSION, Writer
+from kgplatform.graph import Graph
+from kgplatform.ingest import Load, Prepared, Progress, merge, name_run, prepare
+from kgplatform.survey import Account, Survey, checked
+from kgplatform.triplets.text import Triplet, report_text
+
+ASKED_AT_A_TIME: Final = 10_000  # ids in a query for what is done
+
+
+@dataclass
+class Outcome:
+    """What a run over images did. `edges` and `seconds` are of this call alone."""
+
+    run: str
+    images: int = 0  # that were to be looked at
+    skipped: int = 0  # done before
+    done: int = 0
+    without: int = 0  # done, and no triplet was written of them
+    problems: list[tuple[str, str]] = field(default_factory=list)  # image and why there is nothing of it
+    triplets: int = 0
+    left_out: int = 0  # parts of replies that were no triplets
+    tokens: int = 0
+    edges: int = 0
+    linked: int = 0  # entities that are joined to a concept
+    entities: int = 0
+    ungrounded: list[tuple[str, Triplet]] = field(default_factory=list)
+    seconds: float = 0.0
+    writing: float = 0.0  # of these seconds, those of writing to the graph
+    dry_run: bool = False
+
+
+def generate(
+    graph: Graph,
+    given: Inputs,
+    writer: Writer,
+    *,
+    out: Path | None = None,
+    dry_run: bool = False,
+    progress: Progress = lambda done, total: None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Let the generator look at the images that it has not done with these settings, and write what it sees.
+
+    A batch of images is committed as a whole; what was killed goes on after the last one. With `out`, replies are also
+    appended to a file of JSON Lines; with `dry_run` nothing goes to the graph.
+    """
+    run = name_run(KIND, VERSION, writer.parameters, writer.backend.sha256)
+    if not dry_run:
+        prepare(graph)
+    done = _done(graph, run, [row.id for row in given.rows])
+    left = {row.id: row for row in given.rows if row.id not in done}
+    outcome = Outcome(run, len(given.rows), len(done), dry_run=dry_run)
+    if not left:
+        return outcome
+    load = None if dry_run else _load(graph, run, writer, told)
+    asked = (Asked(row.id, row.path, report_text(row.sections.values())) for row in left.values())
+    began = time.monotonic()
+    with _opened(out) as file:
+        for replies in writer.backend.replies(asked):
+            pairs = [(left[reply.asked.id], reply) for reply in replies]
+            batch, ungrounded = writer.batch(pairs)
+            _count(outcome, replies, batch, ungrounded)
+            started = time.monotonic()
+            if load is not None:
+                load.write(Prepared(checked(batch, writer)))
+            outcome.writing += time.monotonic() - started
+            _note(file, replies, writer)
+            progress(outcome.done + len(outcome.problems), len(left))
+    if load is not None:
+        load.finish(Survey(Account(load.position, rejected=len(outcome.problems))))
+        outcome.edges = load.written
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _done(graph: Graph, run: str, ids: Sequence[str]) -> set[str]:
+    """Which images the run has looked at."""
+    found: set[str] = set()
+    for start in range(0, len(ids), ASKED_AT_A_TIME):
+        chunk = list(ids[start : start + ASKED_AT_A_TIME])
+        found.update(row["id"] for row in graph.read(queries.get("generate/done"), run=run, ids=chunk))
+    return found
+
+
+def _load(graph: Graph, run: str, writer: Writer, told: Callable[[str], None]) -> Load:
+    properties = {
+        "kind": KIND,
+        "source": writer.backend.name,
+        "model": writer.backend.name,
+        "sha256": writer.backend.sha256,
+        "version": VERSION,
+        "parameters": json.dumps(writer.parameters, sort_keys=True),
+    }
+    load = Load(graph, run, properties, merge, told)
+    load.position = load.begin()  # what is done is skipped by image, not by row
+    return load
+
+
+def _count(
+    outcome: Outcome, replies: Sequence[Reply], batch: GraphBatch, ungrounded: list[tuple[str, Triplet]]
+) -> None:
+    for reply in replies:
+        if reply.problem is not None:
+            outcome.problems.append((reply.asked.id, reply.problem))
+            continue
+        outcome.done += 1
+        outcome.without += not reply.triplets
+        outcome.triplets += len(reply.triplets)
+        outcome.left_out += reply.left_out
+        outcome.tokens += reply.tokens
+    outcome.entities += sum(relation == "SHOWS" for _, relation, _ in batch.edges)
+    outcome.linked += sum(relation == "REFERS_TO" for _, relation, _ in batch.edges)
+    outcome.ungrounded.extend(ungrounded)
+
+
+def _opened(path: Path | None) -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext() if path is None else path.open("a", encoding="utf-8")
+
+
+def _note(file: IO[str] | None, replies: Sequence[Reply], writer: Writer) -> None:
+    """Append replies to the file: what the generator says, never the report."""
+    if file is None:
+        return
+    for reply in replies:
+        if reply.problem is None:
+            row = {
+                "image": reply.asked.id,
+                "model": writer.backend.name,
+                "settings": writer.settings,
+                "triplets": [[*one.triplet, one.score] for one in reply.triplets],
+            }
+            file.write(json.dumps(row) + "\n")
+    file.flush()
+
+
+def images_by_name(graph: Graph) -> Iterator[tuple[str, str]]:
+    """The graph's images by the name of their file, with and without its ending; not those that share one."""
+    found: dict[str, set[str]] = {}
+    for row in graph.read(queries.get("generate/paths")):
+        path = Path(row["path"])
+        for name in (path.name, path.stem):
+            found.setdefault(name, set()).add(row["id"])
+    return ((name, next(iter(ids))) for name, ids in found.items() if len(ids) == 1)

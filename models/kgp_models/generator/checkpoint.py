@@ -1,0 +1,190 @@
+"""A trained generator on disk: safetensors, a tokenizer, a description, a model card.
+
+generator.json          form, stage, settings, data hash, figures, hashes of the files
+language/               the language model and its tokenizer, in transformers' form
+projector.safetensors   stage 2 only
+vision.safetensors      our own encoder; another one is named in generator.json and stays where it is
+README.md               the model card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from kgp_models.generator import vision as vision_of
+from kgp_models.generator.language import read_language
+from kgp_models.generator.model import VLMKG
+from kgp_models.generator.projector import Projector
+from kgp_models.generator.settings import SMALL, GeneratorSettings
+from kgp_models.generator.vision import Vision
+from kgplatform.errors import InputError
+
+FORM: Final = 1
+ABOUT: Final = "generator.json"
+PROJECTOR: Final = "projector.safetensors"
+VISION: Final = "vision.safetensors"
+LANGUAGE: Final = "language"
+SHIPPED: Final = Path(__file__).parent / "shipped"  # the small checkpoint that comes with the package
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A generator ready for use. `vision` is None for LLM-KG; `sha256` is of all that decides what it says."""
+
+    folder: Path
+    model: VLMKG
+    tokenizer: Any
+    vision: Vision | None
+    settings: GeneratorSettings
+    stage: str
+    sha256: str
+    about: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What results are marked with."""
+        return f"{self.stage} {self.sha256[:8]}"
+
+
+def save(
+    folder: Path,
+    model: VLMKG,
+    tokenizer: Any,
+    settings: GeneratorSettings,
+    stage: str,
+    vision: Vision | None,
+    *,
+    data: str,
+    figures: Mapping[str, Any],
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write a generator into a folder; `dtype` is that of the weights on disk. Weights of a vision encoder that is not
+    ours are not copied.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    was = next(model.parameters()).dtype
+    model.to(dtype)
+    try:
+        model.language.save_pretrained(folder / LANGUAGE)
+        tokenizer.save_pretrained(folder / LANGUAGE)
+        if model.projector is not None:
+            save_file(
+                {name: value.contiguous() for name, value in model.projector.state_dict().items()}, folder / PROJECTOR
+            )
+    finally:
+        model.to(was)
+    if vision is not None and vision.name == SMALL:
+        save_vision(vision, folder, dtype)
+    named = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (ABOUT, "README.md"))
+    about = {
+        "form": FORM,
+        "stage": stage,
+        "settings": settings.as_dict(),
+        "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.sha256(vision.module)},
+        "data_sha256": data,
+        "figures": dict(figures),
+        "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in named},
+    }
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_card(about), encoding="utf-8")
+
+
+def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write our own encoder's weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = vision.module.state_dict()
+    save_file(
+        {
+            name: (value.to(dtype) if value.is_floating_point() else value).contiguous()
+            for name, value in weights.items()
+        },
+        folder / VISION,
+    )
+
+
+def load(folder: Path, device: str = "cpu", vision: str | None = None) -> Checkpoint:
+    """Read a generator; `vision` says where the encoder is, where it is not where it was at the training.
+
+    Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
+    """
+    about = _about(folder)
+    for name, known in about["files"].items():
+        place = folder / name
+        if not place.resolve().is_relative_to(folder.resolve()) or not place.is_file() or _sha256(place) != known:
+            raise InputError("a file of the generator is missing or changed", "Train or fetch it again.", path=place)
+    settings = GeneratorSettings.of(about["settings"])
+    language, tokenizer = read_language(folder / LANGUAGE)
+    encoder = None if about["vision"] is None else _vision(folder, about, settings, vision)
+    projector = None
+    if encoder is not None:
+        projector = Projector(encoder.width, language.config.hidden_size, settings.projector)
+        try:
+            projector.load_state_dict({name: value.float() for name, value in load_file(folder / PROJECTOR).items()})
+        except (OSError, RuntimeError, ValueError):
+            raise InputError("the projector's weights do not fit", "Train it again.", path=folder / PROJECTOR) from None
+        encoder.module.to(device)
+    model = VLMKG(language, projector).to(device).eval()
+    digest = hashlib.sha256(
+        json.dumps([about["files"], about["vision"], settings.instruction], sort_keys=True).encode()
+    )
+    return Checkpoint(folder, model, tokenizer, encoder, settings, about["stage"], digest.hexdigest(), about)
+
+
+def _vision(folder: Path, about: Mapping[str, Any], settings: GeneratorSettings, spec: str | None) -> Vision:
+    if about["vision"]["name"] == SMALL:
+        return vision_of.open_vision(f"small:{folder}")
+    found = vision_of.open_vision(spec or settings.vision)
+    if vision_of.sha256(found.module) != about["vision"]["sha256"]:
+        hint = "Say by --vision KIND:FOLDER where the one is that it was trained with."
+        raise InputError("the vision encoder is not the one of the training", hint, path=folder)
+    return found
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    path = folder / ABOUT
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if about["form"] != FORM:
+            raise InputError("the generator is of another version", "Train it again.", path=path)
+        known = {"stage": str, "settings": dict, "data_sha256": str, "files": dict}
+        if not all(isinstance(about[name], kind) for name, kind in known.items()):
+            raise TypeError
+        return dict(about)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        hint = "Give a folder of `kgp train generator`."
+        raise InputError("there is no generator here", hint, path=folder) from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _card(about: Mapping[str, Any]) -> str:
+    """What a model card tells: what it is, what it was trained on, what it reaches, what it is not for."""
+    figures = "\n".join(f"| {name} | {value} |" for name, value in about["figures"].items())
+    settings = about["settings"]
+    return f"""# {about["stage"]}: radiology triplets
+
+A generator of RadGraph-style triplets (`suggestive_of`, `located_at`, `modify`), trained by `kgp train generator`
+after the VLM-KG paper.
+
+- language model: {settings["language_model"]}; vision encoder: {settings["vision"]}
+- data: {settings["data"]["reports"]}, graphs {", ".join(settings["data"]["graphs"])}; sha256 {about["data_sha256"]}
+- instruction: {settings["instruction"]}
+
+| figure | |
+|---|---|
+{figures}
+
+Not for clinical use. What it writes is a guess, to be checked against report and image. A generator trained on invented
+studies knows invented studies.
+"""

@@ -1,0 +1,181 @@
+"""Triplets from images and reports by a trained generator: batched, by beam search, each triplet with a score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from kgp_models.generator.checkpoint import Checkpoint
+from kgp_models.generator.grammar import TripletsOnly
+from kgp_models.generator.language import prompt
+from kgplatform.errors import InputError, UsageError
+from kgplatform.generate.backend import Asked, Reply, Scored
+from kgplatform.triplets.text import Triplet, parse
+
+BUCKET: Final = 16  # batches that are sorted by length together
+IMAGE_READERS: Final = 4  # threads
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How replies are searched for. The paper: beam search, 512 new tokens; it does not say how many beams (4)."""
+
+    beams: int = 4
+    max_new_tokens: int = 512
+    batch: int = 16
+    constrained: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for a number out of range."""
+        limits = {"beams": (self.beams, 64), "max_new_tokens": (self.max_new_tokens, 4096), "batch": (self.batch, 1024)}
+        for name, (value, highest) in limits.items():
+            if not 1 <= value <= highest:
+                raise UsageError(f"{name} must be 1 to {highest}")
+
+
+def device() -> str:
+    """Where models run: on the first GPU, where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Generator:
+    """A checkpoint that writes triplets; a `kgplatform.generate.backend.Backend`."""
+
+    def __init__(self, trained: Checkpoint, decoding: Decoding = Decoding()) -> None:
+        self.trained = trained
+        self.decoding = decoding
+        self._tokenizer = trained.tokenizer
+        width = int(trained.model.language.get_input_embeddings().weight.shape[0])
+        self._grammar = TripletsOnly(self._tokenizer, width) if decoding.constrained else None
+        self.name = trained.name
+        self.sha256 = trained.sha256
+        self.parameters: Mapping[str, Any] = {
+            "beams": decoding.beams,
+            "max_new_tokens": decoding.max_new_tokens,
+            "constrained": decoding.constrained,
+        }
+
+    def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
+        """Batches of replies, in an order of their own: those of like length together. Images are read ahead."""
+        with ThreadPoolExecutor(IMAGE_READERS) as readers:
+            coming = self._ahead(asked, readers)
+            while bucket := list(islice(coming, self.decoding.batch * BUCKET)):
+                bucket.sort(key=lambda pair: len(pair[0].report), reverse=True)
+                for start in range(0, len(bucket), self.decoding.batch):
+                    yield self._batch(bucket[start : start + self.decoding.batch])
+
+    def _ahead(self, asked: Iterator[Asked], readers: ThreadPoolExecutor) -> Iterator[tuple[Asked, Any]]:
+        """Each with its image, which is being read while earlier ones are used."""
+        waiting: list[tuple[Asked, Any]] = []
+        for one in asked:
+            waiting.append((one, readers.submit(self._pixels, one)))
+            if len(waiting) > 2 * self.decoding.batch:
+                yield waiting.pop(0)
+        yield from waiting
+
+    def _pixels(self, one: Asked) -> Tensor | str | None:
+        """The image as the encoder reads it, or why it cannot be read."""
+        if self.trained.vision is None:
+            return None
+        if one.image is None:
+            return "there is no image, and this generator needs one"
+        try:
+            return self.trained.vision.pixels(one.image)
+        except InputError as error:
+            return error.message
+
+    def _batch(self, pairs: Sequence[tuple[Asked, Any]]) -> list[Reply]:
+        read = [(one, waiting.result()) for one, waiting in pairs]
+        bad = [Reply(one, "", (), problem=pixels) for one, pixels in read if isinstance(pixels, str)]
+        good = [(one, pixels) for one, pixels in read if not isinstance(pixels, str)]
+        if not good:
+            return bad
+        image = None
+        if self.trained.vision is not None:
+            image = self.trained.vision.encode([pixels for _, pixels in good]).to(self.trained.model.device)
+        return [*self.write([one for one, _ in good], image), *bad]
+
+    @torch.inference_mode()
+    def write(self, asked: Sequence[Asked], image: Tensor | None) -> list[Reply]:
+        """The replies to a batch; `image` are the encoder's vectors, (B, width)."""
+        given = self._prompts(asked)
+        embeddings, mask = self.trained.model.embedded(given["input_ids"], given["attention_mask"], image)
+        decoding = self.decoding
+        out: Tensor = self.trained.model.language.generate(
+            inputs_embeds=embeddings,
+            attention_mask=mask,
+            num_beams=decoding.beams,
+            do_sample=False,
+            early_stopping=True,
+            max_new_tokens=decoding.max_new_tokens,
+            pad_token_id=self._tokenizer.pad_token_id,
+            eos_token_id=self._tokenizer.eos_token_id,
+            logits_processor=[] if self._grammar is None else [self._grammar],
+        )
+        chances = self._chances(embeddings, mask, out)
+        return [self._reply(one, row, chance) for one, row, chance in zip(asked, out.tolist(), chances, strict=True)]
+
+    def _prompts(self, asked: Sequence[Asked]) -> Any:
+        """The prompts as tokens, padded on the left; the end of a report that is too long is cut."""
+        longest = self.trained.settings.max_length
+        instruction = self.trained.settings.instruction
+        rows = []
+        for one in asked:
+            tokens = self._tokenizer(prompt(instruction, one.report), add_special_tokens=False)["input_ids"]
+            if len(tokens) > longest:
+                tail = self._tokenizer("\nTriplets:", add_special_tokens=False)["input_ids"]
+                tokens = [*tokens[: longest - len(tail)], *tail]
+            rows.append(tokens)
+        width = max(map(len, rows))
+        ids = torch.tensor([[self._tokenizer.pad_token_id] * (width - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+        device = self.trained.model.device
+        return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+
+    def _chances(self, embeddings: Tensor, mask: Tensor, out: Tensor) -> list[list[float]]:
+        """The log probability of each token written, by one more pass over the reply: rows one by one, since the logits
+        of a large vocabulary fill memory.
+        """
+        language = self.trained.model.language
+        written = language.get_input_embeddings()(out)  # (B, T, width)
+        found = []
+        for row in range(len(out)):
+            whole = torch.cat([embeddings[row], written[row]])
+            keep = torch.cat([mask[row].bool(), mask.new_ones(len(out[row])).bool()])
+            logits = language(inputs_embeds=whole[keep][None], logits_to_keep=len(out[row]) + 1).logits[0, :-1]
+            chosen = logits.float().log_softmax(-1).gather(1, out[row][:, None])[:, 0]
+            found.append(chosen.tolist())
+        return found
+
+    def _reply(self, asked: Asked, row: Sequence[int], chances: Sequence[float]) -> Reply:
+        """The reply of a row of tokens: its triplets, each with the mean over the tokens of its part."""
+        end = row.index(self._tokenizer.eos_token_id) if self._tokenizer.eos_token_id in row else len(row)
+        row, chances = row[:end], chances[:end]
+        text = self._tokenizer.decode(row, skip_special_tokens=True)
+        parsed = parse(text)
+        scores: dict[Triplet, float] = {}
+        for first, last in _parts([self._tokenizer.decode([token]) for token in row]):
+            for triplet in parse(self._tokenizer.decode(row[first:last], skip_special_tokens=True)).triplets:
+                scores.setdefault(triplet, math.exp(sum(chances[first:last]) / (last - first)))
+        whole = math.exp(sum(chances) / len(chances)) if chances else 0.0
+        triplets = tuple(Scored(one, scores.get(one, whole)) for one in parsed.triplets)
+        return Reply(asked, text, triplets, parsed.left_out, len(row))
+
+
+def _parts(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where the parts between semicolons begin and end, by token."""
+    start = 0
+    for place, token in enumerate(tokens):
+        if ";" in token:
+            if place > start:
+                yield start, place
+            start = place + 1
+    if start < len(tokens):
+        yield start, len(tokens)

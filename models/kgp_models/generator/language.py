@@ -1,0 +1,99 @@
+"""The language model: one from local weights, or a small one of our own in Qwen2's architecture, and its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from kgp_models.generator.settings import SMALL, GeneratorSettings, SmallSettings
+from kgplatform.errors import InputError
+
+PAD, END = "<pad>", "<end>"
+MAX_POSITIONS: Final = 4096  # of the small model
+
+
+def prompt(instruction: str, report: str) -> str:
+    """What the model is given before its answer; a missing report is said to be none."""
+    return f"{instruction}\nReport: {report or 'none'}\nTriplets:"
+
+
+def answer(output: str) -> str:
+    """What it is to write after the prompt; the tokenizer's end mark follows."""
+    return f" {output}"
+
+
+def open_language(settings: GeneratorSettings, base: Path, texts: Iterable[str]) -> tuple[Any, Any]:
+    """Model and tokenizer: those in a folder, or new small ones, whose tokenizer learns from these texts.
+
+    Raises `InputError` where the folder holds no causal language model.
+    """
+    if settings.language_model == SMALL:
+        tokenizer = small_tokenizer(texts, settings.small.vocabulary)
+        return small_model(settings.small, tokenizer, settings.seed), tokenizer
+    return read_language(base / settings.language_model)
+
+
+def read_language(folder: Path) -> tuple[Any, Any]:
+    """A causal language model in transformers' form, with its tokenizer; no code of the folder is run."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not folder.is_dir():
+        raise InputError("the language model's weights are not there", "Give its folder, or small.", path=folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32
+        )
+    except (OSError, ValueError, KeyError, RuntimeError):
+        hint = "Give a folder of transformers: config.json, weights, tokenizer."
+        raise InputError("there is no causal language model here", hint, path=folder) from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.eos_token_id is None:
+        raise InputError("the tokenizer has no end mark", "Set eos_token.", path=folder)
+    return model, tokenizer
+
+
+def small_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
+    """A tokenizer of byte pairs, in lower case, that reads anything."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    import transformers
+
+    bpe: Any = Tokenizer(models.BPE())
+    bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[PAD, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    fast: Any = transformers.PreTrainedTokenizerFast
+    return fast(tokenizer_object=bpe, pad_token=PAD, eos_token=END, clean_up_tokenization_spaces=False)
+
+
+def small_model(settings: SmallSettings, tokenizer: Any, seed: int) -> Any:
+    """A Qwen2 of a few million weights."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    heads = max(1, settings.hidden // settings.head_width)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.hidden,
+        intermediate_size=settings.hidden * 8 // 3 // 16 * 16,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=MAX_POSITIONS,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    torch.manual_seed(seed)
+    return Qwen2ForCausalLM(config)

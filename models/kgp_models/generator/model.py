@@ -1,0 +1,56 @@
+"""VLM-KG: an image's vector, made into positions by the projector, before the instruction's tokens (VLM-KG §2.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kgp_models.generator.projector import Projector
+
+
+class VLMKG(nn.Module):
+    """Projector and language model. Without a projector it is LLM-KG, which reads reports alone."""
+
+    def __init__(self, language: Any, projector: Projector | None) -> None:
+        super().__init__()
+        self.language = language
+        self.projector = projector
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        found: torch.device = next(self.parameters()).device
+        return found
+
+    def embedded(self, input_ids: Tensor, attention_mask: Tensor, image: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Token embeddings with the image's positions before them, and their mask.
+
+        (B, T) and (B, image_width) to (B, k + T, width) and (B, k + T).
+        """
+        tokens = self.language.get_input_embeddings()(input_ids)  # (B, T, width)
+        if self.projector is None or image is None:
+            return tokens, attention_mask
+        seen = self.projector(image.to(tokens.dtype))  # (B, k, width)
+        mask = torch.cat([attention_mask.new_ones(seen.shape[:2]), attention_mask], 1)
+        return torch.cat([seen, tokens], 1), mask
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, image: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Logits of the tokens, (B, T, vocabulary), and with labels (-100: not counted) the mean cross-entropy."""
+        embeddings, mask = self.embedded(input_ids, attention_mask, image)
+        places = (mask.cumsum(1) - 1).clamp(min=0)
+        out = self.language(inputs_embeds=embeddings, attention_mask=mask, position_ids=places)
+        logits = out.logits[:, embeddings.shape[1] - input_ids.shape[1] :]
+        if labels is None:
+            return {"logits": logits}
+        loss = nn.functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=-100
+        )
+        return {"loss": loss, "logits": logits}
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """As `transformers.Trainer` asks for it."""
+        self.language.gradient_checkpointing_enable(gradient_checkpointing_kwargs)

@@ -1,0 +1,43 @@
+"""The projector: an image's vector becomes a sequence of the language model's width (VLM-KG §2.2, after ClipCap)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kgp_models.generator.settings import ProjectorSettings
+
+
+class Projector(nn.Module):
+    """A linear layer makes k positions of the image's vector, a learned constant of n positions joins them, a
+    transformer lets all of them attend to each other, and the k image positions are what comes out.
+
+    The paper says "focusing on the transformed sequence corresponding to the original image features"; ClipCap
+    (Mokady et al. 2021) returns the n positions of the constant instead. The paper is followed.
+    """
+
+    def __init__(self, image_width: int, width: int, settings: ProjectorSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.width = width
+        self.spread = nn.Linear(image_width, settings.clip_length * width)
+        self.prefix = nn.Parameter(torch.randn(settings.prefix_length, width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            width,
+            settings.heads,
+            int(width * settings.mlp_ratio),
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.transformer = nn.TransformerEncoder(layer, settings.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, image_width) to (B, k, width)."""
+        spread = self.spread(image).view(len(image), self.settings.clip_length, self.width)
+        prefix = self.prefix.expand(len(image), -1, -1)
+        joined = self.transformer(torch.cat([spread, prefix], 1))  # (B, k + n, width)
+        out: Tensor = self.norm(joined[:, : self.settings.clip_length])
+        return out

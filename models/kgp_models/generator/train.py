@@ -1,0 +1,386 @@
+"""Both stages of a generator's training (VLM-KG §2.1-2.2, §3.2), and before them that of our own vision encoder.
+
+    FOLDER/vision/     our own encoder, where the settings ask for it
+    FOLDER/llm-kg/     stage 1: the language model learns to write triplets of reports
+    FOLDER/vlm-kg/     stage 2: projector and language model learn from image and report
+    FOLDER/*/work/     where a training that is not finished goes on
+
+A finished part is not trained again. Data and settings of a folder cannot change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import load_file, load_model, save_file, save_model
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from kgp_models.generator import checkpoint
+from kgp_models.generator import vision as vision_of
+from kgp_models.generator.language import answer, open_language, prompt
+from kgp_models.generator.model import VLMKG
+from kgp_models.generator.projector import Projector
+from kgp_models.generator.records import Record, Study, data_sha256, studies, thinned
+from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings, StageSettings
+from kgp_models.generator.train_vision import train_vision
+from kgp_models.generator.vision import Vision
+from kgplatform.construct.lexicon import Concept, Lexicon
+from kgplatform.construct.tagger import DictionaryTagger
+from kgplatform.errors import InputError
+from kgplatform.triplets.linking import Linker
+from kgplatform.triplets.text import entity, serialise
+
+LLM_KG, VLM_KG = "LLM-KG", "VLM-KG"
+STAGES: Final = {"vision": "vision", "1": "llm-kg", "2": "vlm-kg"}
+ENCODED_AT_A_TIME: Final = 64
+THIN_SHARES: Final = (0.25, 0.5, 0.75)  # of the sentences of a thinned report are left out
+
+Progress = Callable[[str], Callable[[int, int | None], None]]
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A training: what from, how, and where to. `same` maps an entity to what it means."""
+
+    settings: GeneratorSettings
+    folder: Path
+    base: Path  # what paths of the settings are relative to
+    same: Callable[[str], str] = entity
+    told: Told = lambda _: None
+    progress: Progress = lambda what: lambda done, total: None
+
+    @property
+    def device(self) -> str:
+        """Where it is trained."""
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether the language model is trained in mixed precision."""
+        return self.settings.dtype == "bfloat16" or (self.settings.dtype == "auto" and self.device == "cuda")
+
+    def place(self, stage: str) -> Path:
+        """The folder of a stage."""
+        return self.folder / STAGES[stage]
+
+    def studies(self) -> list[Study]:
+        """The training's studies."""
+        return studies(self.settings.data, self.settings.data.train, self.base)
+
+
+def meaning(data: DataSettings, base: Path) -> Callable[[str], str]:
+    """What an entity means, to compare entities by: its concept in the data's lexicon, else its words."""
+    names = [base / data.path / name for name in data.lexicon]
+    if not names:
+        return entity
+    from kgp_loaders.lexicons import read
+    from kgp_loaders.umls import UMLS
+
+    found = (one for path in names for one in (UMLS(path).concepts() if path.is_dir() else read(path)))
+    lexicon = Lexicon(one for one in found if isinstance(one, Concept))
+    linker = Linker(DictionaryTagger(lexicon))
+
+    def same(text: str) -> str:
+        link = linker.link(text)
+        return entity(text) if link is None else link.cui
+
+    return same
+
+
+def train(work: Work, stages: Sequence[str]) -> Path:
+    """Train these stages in order, and the vision encoder before stage 2 where it is not there; returns the last one's
+    folder. Raises `InputError` for data that are not there, and for a folder of another training.
+    """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # ours is told by `work.progress`
+    of_training = work.studies()
+    data = data_sha256(of_training)
+    _same_training(work, data)
+    for stage in stages:
+        if stage == "vision" or (stage == "2" and work.settings.vision == SMALL):
+            _vision(work, of_training)
+        if stage == "1":
+            _language(work, of_training, data)
+        if stage == "2":
+            _visual(work, of_training, data)
+    return work.place(stages[-1])
+
+
+def _same_training(work: Work, data: str) -> None:
+    """Note what is trained here. Raises `InputError` where that is something else."""
+    known = {"data_sha256": data, "settings": work.settings.as_dict()}
+    path = work.folder / "training.json"
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(known)):
+            hint = "Choose another folder with --out."
+            raise InputError("another training, of other data or settings, is in this folder", hint, path=work.folder)
+        return
+    work.folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+def _vision(work: Work, of_training: Sequence[Study]) -> None:
+    place = work.place("vision")
+    if (place / checkpoint.VISION).is_file():
+        work.told("vision encoder: trained already")
+        return
+    began = time.monotonic()
+    with_image = [study for study in of_training if study.image is not None and study.image.is_file()]
+    small = work.settings.small
+    trained = train_vision(with_image, small, place, work.settings.seed, work.device, work.progress("vision, steps"))
+    checkpoint.save_vision(replace(trained, module=trained.module.cpu()), place)
+    work.told(f"vision encoder: {len(with_image):,} images, {time.monotonic() - began:.0f} s")
+
+
+def _open_vision(work: Work) -> Vision:
+    if work.settings.vision == SMALL:
+        return vision_of.open_vision(f"small:{work.place('vision')}")
+    kind, _, folder = work.settings.vision.partition(":")
+    return vision_of.open_vision(f"{kind}:{work.base / folder}")
+
+
+def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
+    """Stage 1, LLM-KG: instruction tuning on reports, by TRL's `SFTTrainer`."""
+    place = work.place("1")
+    if (place / checkpoint.ABOUT).is_file():
+        work.told(f"{LLM_KG}: trained already")
+        return
+    from datasets import Dataset as Table
+    from datasets import disable_progress_bars
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    disable_progress_bars()
+
+    instruction = work.settings.instruction
+    records = [study.record() for study in of_training]
+    rows = [
+        {"prompt": prompt(instruction, one.report), "completion": answer(serialise(one.triplets))} for one in records
+    ]
+    language, tokenizer = open_language(work.settings, work.base, (text for row in rows for text in row.values()))
+    stage = work.settings.language
+    arguments = SFTConfig(
+        **_arguments(work, stage, place),
+        max_length=work.settings.max_length,
+        completion_only_loss=True,
+        packing=False,
+        train_sampling_strategy="group_by_length",
+    )
+    trainer = SFTTrainer(
+        model=language,
+        args=arguments,
+        train_dataset=Table.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=[_told_steps(work, LLM_KG)],
+    )
+    figures = _run(trainer, place)
+    model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
+    checkpoint.save(place, model, tokenizer, work.settings, LLM_KG, None, data=data, figures=figures)
+    shutil.rmtree(place / "work", ignore_errors=True)
+    work.told(f"{LLM_KG}: {len(rows):,} reports, {figures['seconds']:.0f} s, loss {figures['loss']}")
+
+
+def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
+    """Stage 2, VLM-KG: visual instruction tuning, by `transformers.Trainer`."""
+    place = work.place("2")
+    if (place / checkpoint.ABOUT).is_file():
+        work.told(f"{VLM_KG}: trained already")
+        return
+    settings = work.settings.visual
+    before = checkpoint.load(work.place("1"))
+    vision = _open_vision(work)
+    with_image = [study for study in of_training if study.image is not None and study.image.is_file()]
+    if not with_image:
+        raise InputError("no study of the training has its image", "Check data.images.", path=work.folder)
+    vectors = encoded(vision, with_image, place / "work", work)
+    language = before.model.language
+    torch.manual_seed(work.settings.seed)
+    projector = Projector(vision.width, language.config.hidden_size, work.settings.projector)
+    if settings.tune == "lora":
+        from peft import LoraConfig, get_peft_model
+
+        chosen = LoraConfig(r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules="all-linear")
+        language = get_peft_model(language, chosen)
+    model = VLMKG(language, projector).train()
+    if settings.tune == "projector":
+        model.language.requires_grad_(False)
+    rows = VisualRows(with_image, vectors, work)
+    trainer = _trainer_class()(
+        model=model,
+        args=_training_arguments(work, settings, place),
+        train_dataset=rows,
+        data_collator=Collator(before.tokenizer, work.settings),
+        callbacks=[_told_steps(work, VLM_KG)],
+    )
+    figures = _run(trainer, place)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if settings.tune == "lora":
+        model.language = model.language.merge_and_unload()
+    name = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[settings.tune]
+    checkpoint.save(place, model, before.tokenizer, work.settings, name, vision, data=data, figures=figures)
+    shutil.rmtree(place / "work", ignore_errors=True)
+    work.told(f"{name}: {len(rows):,} records, {figures['seconds']:.0f} s, loss {figures['loss']}")
+
+
+def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work) -> Tensor:
+    """The images' vectors, (studies, width); the encoder is frozen, so they are computed once."""
+    identity = json.dumps([vision_of.sha256(vision.module), [study.id for study in with_image]])
+    path = cache / f"vectors-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
+    if path.is_file():
+        return load_file(path)["vectors"]
+    vision.module.to(work.device)
+    parts, tell = [], work.progress("images encoded")
+    for start in range(0, len(with_image), ENCODED_AT_A_TIME):
+        chosen = with_image[start : start + ENCODED_AT_A_TIME]
+        parts.append(vision.encode([vision.pixels(study.image) for study in chosen if study.image]).cpu())
+        tell(start + len(chosen), len(with_image))
+    vision.module.cpu()
+    vectors = torch.cat(parts)
+    cache.mkdir(parents=True, exist_ok=True)
+    save_file({"vectors": vectors}, path)
+    return vectors
+
+
+class VisualRows(Dataset[tuple[Record, Tensor]]):
+    """Records of stage 2 with their image's vector; which sentences a report lacks is decided by the row's number."""
+
+    def __init__(self, chosen: Sequence[Study], vectors: Tensor, work: Work) -> None:
+        visual = work.settings.visual
+        self._rows: list[tuple[Record, Tensor]] = []
+        rng = random.Random(f"kgp generator {work.settings.seed}")  # noqa: S311  not for secrets
+        shares = [1.0 - visual.thinned - visual.without, visual.thinned, visual.without]
+        copies = round(1 / min(share for share in shares if share > 0))
+        for _ in range(copies):
+            for study, vector in zip(chosen, vectors, strict=True):
+                kind = rng.choices(("whole", "thinned", "without"), shares)[0]
+                kept = {"whole": None, "without": set()}.get(kind, thinned(study, rng.choice(THIN_SHARES), rng))
+                self._rows.append((study.record(kept, work.same), vector))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> tuple[Record, Tensor]:
+        return self._rows[number]
+
+
+class Collator:
+    """Batches of records as tensors, padded on the right; only the answer's tokens count."""
+
+    def __init__(self, tokenizer: Any, settings: GeneratorSettings) -> None:
+        self._tokenizer = tokenizer
+        self._settings = settings
+
+    def __call__(self, rows: Sequence[tuple[Record, Tensor]]) -> dict[str, Tensor]:
+        """input_ids, attention_mask and labels, (B, T), and image, (B, width)."""
+        pairs = [self._tokens(record) for record, _ in rows]
+        longest = max(len(before) + len(after) for before, after in pairs)
+        ids = torch.full((len(rows), longest), self._tokenizer.pad_token_id)
+        labels = torch.full((len(rows), longest), -100)
+        mask = torch.zeros((len(rows), longest), dtype=torch.long)
+        for row, (before, after) in enumerate(pairs):
+            end = len(before) + len(after)
+            ids[row, :end] = torch.tensor(before + after)
+            labels[row, len(before) : end] = torch.tensor(after)
+            mask[row, :end] = 1
+        image = torch.stack([vector for _, vector in rows])
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels, "image": image}
+
+    def _tokens(self, record: Record) -> tuple[list[int], list[int]]:
+        """Prompt and answer; a report that is too long loses its end, the answer stays whole as far as it can."""
+        after = self._tokenizer(answer(serialise(record.triplets)), add_special_tokens=False)["input_ids"]
+        after = [*after[: self._settings.max_length - 1], self._tokenizer.eos_token_id]
+        text = prompt(self._settings.instruction, record.report)
+        before = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return before[: self._settings.max_length - len(after)], after
+
+
+def _arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
+    """What both trainers are told."""
+    return {
+        "output_dir": str(place / "work"),
+        "num_train_epochs": stage.epochs,
+        "per_device_train_batch_size": stage.batch,
+        "gradient_accumulation_steps": stage.accumulation,
+        "learning_rate": stage.learning_rate,
+        "warmup_steps": stage.warmup_steps,
+        "weight_decay": stage.weight_decay,
+        "lr_scheduler_type": "linear",
+        "optim": "adamw_torch",
+        "bf16": work.bfloat16,
+        "fp16": False,
+        "use_cpu": work.device == "cpu",
+        "activation_checkpointing": stage.gradient_checkpointing,
+        "seed": work.settings.seed,
+        "data_seed": work.settings.seed,
+        "save_strategy": "steps",
+        "save_steps": stage.save_every,
+        "save_total_limit": 1,
+        "logging_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "remove_unused_columns": False,
+    }
+
+
+def _training_arguments(work: Work, stage: StageSettings, place: Path) -> Any:
+    from transformers import TrainingArguments
+
+    return TrainingArguments(**_arguments(work, stage, place))
+
+
+def _run(trainer: Any, place: Path) -> dict[str, Any]:
+    """Train, from where an earlier training was stopped; returns seconds, steps and the mean loss."""
+    from transformers import trainer_utils
+
+    get_last_checkpoint: Any = trainer_utils.get_last_checkpoint
+    work = place / "work"
+    last = get_last_checkpoint(str(work)) if work.is_dir() else None
+    began = time.monotonic()
+    out = trainer.train(resume_from_checkpoint=last)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    seconds = round(time.monotonic() - began, 1)
+    return {"steps": out.global_step, "loss": round(out.training_loss, 4), "seconds": seconds, "device": device}
+
+
+def _told_steps(work: Work, what: str) -> Any:
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+    tell = work.progress(f"{what}, steps")
+
+    class Steps(TrainerCallback):
+        def on_step_end(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            tell(state.global_step, state.max_steps)
+
+    return Steps()
+
+
+def _trainer_class() -> Any:
+    """`transformers.Trainer` for a model that is not transformers': weights that are tied are saved once."""
+    from transformers import Trainer
+
+    class VisualTrainer(Trainer):
+        def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Any] | None = None) -> None:
+            folder = Path(output_dir or self.args.output_dir or ".")
+            folder.mkdir(parents=True, exist_ok=True)
+            save_model(self.accelerator.unwrap_model(self.model), str(folder / "model.safetensors"))
+
+        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+            target: Any = self.model if model is None else model
+            load_model(target, Path(resume_from_checkpoint) / "model.safetensors")
+
+    return VisualTrainer

@@ -1,0 +1,126 @@
+"""The training of our own vision encoder: it learns to tell which triplets an image shows.
+
+The paper takes MedCLIP, which was trained on images and their reports; this stands in for it where there are no
+weights. The classifier is thrown away, the vector before it is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from kgp_models.generator.records import Study
+from kgp_models.generator.settings import SmallSettings
+from kgp_models.generator.small_vision import WIDTH, SmallVision
+from kgp_models.generator.vision import Vision, small
+from kgplatform.errors import InputError
+from kgplatform.triplets.text import Triplet
+
+Progress = Callable[[int, int | None], None]
+SHIFT: Final = 8  # pixels by which a picture is moved at random
+LEAST: Final = 5  # studies that show a triplet, for it to be a label
+WARM: Final = 0.15  # of the steps, in which the rate rises
+
+
+def labels_of(studies: Sequence[Study]) -> list[Triplet]:
+    """The triplets that enough studies have: of what is drawn, else of their reports."""
+    counts = Counter(triplet for study in studies for triplet in set(_shown(study)))
+    return sorted(triplet for triplet, count in counts.items() if count >= LEAST)
+
+
+def _shown(study: Study) -> Sequence[Triplet]:
+    return study.record().triplets if study.drawn is None else study.drawn
+
+
+def train_vision(
+    studies: Sequence[Study],
+    settings: SmallSettings,
+    folder: Path,
+    seed: int,
+    device: str = "cpu",
+    progress: Progress = lambda done, total: None,
+) -> Vision:
+    """Train the encoder on the studies that have an image; `folder` keeps where it is, epoch by epoch.
+
+    Raises `InputError` for an image that cannot be read, or studies that show nothing.
+    """
+    torch.manual_seed(seed)
+    labels = labels_of(studies)
+    if not labels:
+        raise InputError("the studies have no triplet that several images show", "Give more studies.")
+    encoder = SmallVision()
+    net = nn.Sequential(encoder, nn.Linear(WIDTH, len(labels))).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    place = {triplet: number for number, triplet in enumerate(labels)}
+    truth = torch.zeros(len(studies), len(labels))
+    for row, study in enumerate(studies):
+        truth[row, [place[triplet] for triplet in set(_shown(study)) if triplet in place]] = 1.0
+    grey = read_all(small(encoder), studies)
+    steps = math.ceil(len(studies) / settings.vision_batch)
+    epochs = math.ceil(settings.vision_epochs)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.vision_learning_rate, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.vision_learning_rate, total_steps=steps * epochs, pct_start=WARM
+    )
+    parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
+    first = _resume(folder, parts)
+    net.train()
+    for epoch in range(first, epochs):
+        rng = torch.Generator().manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
+        order = torch.randperm(len(studies), generator=rng)
+        for step, chosen in enumerate(torch.split(order, settings.vision_batch)):
+            pixels = _varied(grey[chosen], rng).to(device, memory_format=torch.channels_last)
+            loss = nn.functional.binary_cross_entropy_with_logits(net(pixels), truth[chosen].to(device))
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+            progress(epoch * steps + step + 1, epochs * steps)
+        _keep(folder, parts, epoch + 1)
+    (folder / _STATE).unlink(missing_ok=True)
+    encoder.eval().requires_grad_(False)
+    return small(encoder.to(memory_format=torch.contiguous_format))
+
+
+def read_all(vision: Vision, studies: Sequence[Study]) -> Tensor:
+    """The studies' images as the encoder reads them, in a byte a pixel: (studies, 1, 256, 256)."""
+    rows = []
+    for study in studies:
+        if study.image is None:
+            raise InputError(f"study {study.id} has no image", "Leave it out, or add its image.")
+        rows.append((vision.pixels(study.image) * 127.5 + 127.5).round().to(torch.uint8))
+    return torch.stack(rows)
+
+
+def _varied(grey: Tensor, rng: torch.Generator) -> Tensor:
+    """Pictures moved, and made lighter or darker, at random; from -1 to 1."""
+    down, right = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=rng).tolist()
+    pixels = torch.roll(grey.float() / 127.5 - 1.0, (down, right), (2, 3))
+    contrast, light = (torch.randn(len(grey), 1, 1, 1, generator=rng) * 0.1 for _ in range(2))
+    return pixels * (1.0 + contrast) + light
+
+
+_STATE: Final = "vision.state"
+
+
+def _keep(folder: Path, parts: dict[str, Any], epoch: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    staged = folder / f"{_STATE}.part"
+    torch.save({"epoch": epoch, **{name: part.state_dict() for name, part in parts.items()}}, staged)
+    staged.replace(folder / _STATE)
+
+
+def _resume(folder: Path, parts: dict[str, Any]) -> int:
+    """The epoch to go on with."""
+    path = folder / _STATE
+    if not path.is_file():
+        return 0
+    state = torch.load(path, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return int(state["epoch"])
