@@ -59,8 +59,8 @@ def read_language(folder: Path) -> tuple[Any, Any]:
 
 def small_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     """A tokenizer of byte pairs, in lower case, that reads anything."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     import transformers
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     bpe: Any = Tokenizer(models.BPE())
     bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
