@@ -1,4 +1,5 @@
-# make quickstart: a running Neo4j with a scored graph. make test: everything, on a real Neo4j.
+# make quickstart: a running Neo4j with a scored graph, and a generator that writes to it. make test: everything, on a
+# real Neo4j.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -11,13 +12,12 @@ quickstart: $(VENV)/installed
 	@$(BIN)/kgp db start
 ifneq ($(KGP_DATA_DIR),)
 	@$(BIN)/kgp ingest medmkg $(KGP_DATA_DIR)/medmkg
-else
+endif
 	@$(BIN)/kgp phantom build $(PHANTOM) --studies 200
 	@$(BIN)/kgp construct run $(PHANTOM)
-endif
-	@$(BIN)/kgp naf score
 	@$(BIN)/kgp naf filter
 	@$(BIN)/kgp stats
+	@$(BIN)/kgp generate --images $(PHANTOM) --limit 100
 	@$(BIN)/kgp db browser
 
 test: $(VENV)/installed-dev
@@ -58,7 +58,7 @@ define install
 endef
 
 $(VENV)/installed: pyproject.toml constraints.txt
-	$(call install,.)
+	$(call install,.[ml])
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt
 	$(call install,.[dev])
