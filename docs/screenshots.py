@@ -103,17 +103,34 @@ def open_favourites(page: Page) -> None:
     page.get_by_test_id("navigationFavorites").click()
 
 
-def show(page: Page, name: str) -> None:
-    """Run a query of `cypher/`, as its favourite, in an otherwise empty stream and wait until its graph is drawn."""
-    for text in (":config autoComplete: false", ":clear", for_browser(queries.get(name))):
+def show(page: Page, name: str, first: str | None = None) -> None:
+    """Run a query of `cypher/`, as its favourite, in an otherwise empty stream and wait until its graph is drawn.
+
+    `first` stands in place of the default ``""``.
+    """
+    query = for_browser(queries.get(name))
+    if first is not None:
+        query = query.replace('""', first)
+    for text in (":config autoComplete: false", ":clear", query):
         run(page, text)  # autoComplete would add the relationships that the answer leaves out
     page.locator(NODES).first.wait_for(timeout=60 * SECOND)
     page.wait_for_timeout(6 * SECOND)  # the layout settles
 
 
-def take_pictures(uri: str, username: str, password: str, url: str, chromium: str, predictions: bool) -> None:
-    """Log in, import the style, draw Figure 3 and, where there are any, predictions, and save ``docs/images/``."""
+def take_pictures(
+    uri: str, username: str, password: str, url: str, chromium: str, predictions: bool, generated: str | None
+) -> None:
+    """Log in, import the style, draw Figure 3 and, where there are any, predictions and the triplets generated of an
+    image, and save ``docs/images/``.
+    """
     IMAGES.mkdir(parents=True, exist_ok=True)
+    if generated is not None:
+        with tempfile.TemporaryDirectory() as folder, open_browser(url, chromium=chromium, height=760) as page:
+            log_in(page, uri, username, password)
+            drop_file(page, write_setup(Path(folder)).style)
+            show(page, "explore/generated_subgraph", f'"{generated}"')
+            page.screenshot(path=IMAGES / "browser-generated.png")
+        return
     with tempfile.TemporaryDirectory() as folder, open_browser(url, chromium=chromium) as page:
         log_in(page, uri, username, password)
         drop_file(page, write_setup(Path(folder)).style)
@@ -134,6 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Take the pictures of the docs.")
     parser.add_argument("--browser", metavar="URL", help="address of Neo4j Browser, with NEO4J_URI")
     parser.add_argument("--chromium", default=CHROMIUM, metavar="PATH")
+    parser.add_argument("--generated", metavar="IMAGE", help="only the picture of what was generated of this image")
     given = parser.parse_args()
     settings = Settings.from_env()
     if settings.uri is not None:
@@ -146,7 +164,7 @@ def main() -> None:
         url = given.browser or status(settings).browser
     with Graph.open(settings) as graph:
         predictions = bool(graph.read(queries.get("predictions/list"), limit=1))
-    take_pictures(uri, username, password, url, given.chromium, predictions)
+    take_pictures(uri, username, password, url, given.chromium, predictions, given.generated)
 
 
 if __name__ == "__main__":
