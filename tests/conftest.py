@@ -19,6 +19,7 @@ from kgplatform.graph import Graph
 from kgplatform.ingest import ingest, prepare
 from kgplatform.queries import parse
 from kgplatform.settings import Settings
+from tests import generators
 
 # Fixed seeds, and no time limit an example: a slow machine is no failure.
 hypothesis_settings.register_profile("suite", derandomize=True, deadline=None)
@@ -142,3 +143,16 @@ def kgp(settings: Settings) -> Kgp:
 def all_queries() -> list[queries.Query]:
     """Every query file, loaded."""
     return [queries.get(name) for name in queries.names()]
+
+
+@pytest.fixture(scope="session")
+def invented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a few invented studies with images. Tests must leave it as it is."""
+    return generators.studies(tmp_path_factory.mktemp("invented"))
+
+
+@pytest.fixture(scope="session")
+def tiny(invented: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny generator that the training made of them: `vision`, `llm-kg`, `vlm-kg`. Tests must leave it as it is."""
+    pytest.importorskip("trl")
+    return generators.tiny(invented, tmp_path_factory.mktemp("tiny"))

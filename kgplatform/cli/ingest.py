@@ -117,7 +117,7 @@ def radgraph(
     if link:
         settings = Settings("", path, lexicon=tuple(lexicon or ()), graph_names=graph_names, own_words=False)
         with Graph.open() as graph:
-            linker = linker_of(settings, graph, source.kind, note)
+            linker = linker_of(settings, graph, note)
         source = RadGraph(path, labeler, linker.link, linker.about)
     _load(source, on_error, rejects, dry_run, as_json)
 

@@ -119,6 +119,19 @@ class _Actor:
 
 
 def _by_ray(rows: Iterable[Row], stages: Stages, workers: int) -> Iterator[Done]:
+    ray = started_ray()
+    ray.data.DataContext.get_current().execution_options.preserve_order = True
+    pickled = [{"rows": pickle.dumps(chunk)} for chunk in _chunks(rows)]
+    if not pickled:
+        return
+    actors = ray.data.ActorPoolStrategy(size=workers)
+    found = ray.data.from_items(pickled).map(_Actor, fn_constructor_args=(ray.put(stages),), compute=actors)
+    for row in found.iter_rows():
+        yield from pickle.loads(row["done"])  # noqa: S301  made by our own actors
+
+
+def started_ray() -> Any:
+    """Ray with its Data part, started and quiet. Raises `UsageError` where it is not installed."""
     try:
         import ray
         import ray.data
@@ -127,14 +140,5 @@ def _by_ray(rows: Iterable[Row], stages: Stages, workers: int) -> Iterator[Done]
     if not ray.is_initialized():
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of itself on stderr, at length
         ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
-    context = ray.data.DataContext.get_current()
-    context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
-    pickled = [{"rows": pickle.dumps(chunk)} for chunk in _chunks(rows)]
-    if not pickled:
-        return
-    actors = ray.data.ActorPoolStrategy(size=workers)
-    actor: Any = _Actor  # Ray's types know only functions
-    found = ray.data.from_items(pickled).map(actor, fn_constructor_args=(ray.put(stages),), compute=actors)
-    for row in found.iter_rows():
-        yield from pickle.loads(row["done"])  # noqa: S301  made by our own actors
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    return ray

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from kgplatform.construct.annotate import Annotation, annotate
 from kgplatform.construct.language_model import prompt
 from kgplatform.construct.language_model.cache import Answer, Cache
-from kgplatform.construct.language_model.client import Client, Refused, Unanswered
+from kgplatform.construct.language_model.client import MAX_UNREACHED, Client, Refused, Unanswered
 from kgplatform.construct.language_model.consent import is_local
-from kgplatform.construct.language_model.judge import MAX_UNREACHED, LLMJudge
+from kgplatform.construct.language_model.judge import LLMJudge
 from kgplatform.construct.language_model.reply import ReplyError, read
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.construct.lexicon import Concept, Lexicon
@@ -283,7 +283,7 @@ def test_a_server_that_is_not_there_stops_at_once_and_one_that_goes_stops_after_
         return positive(messages, before) if before == 0 else Reply(status=503)
 
     with serving(gone) as server, judging(server, tmp_path, retries=0) as judge:
-        for number in range(MAX_UNREACHED):
+        for number in range(MAX_UNREACHED):  # the first is answered
             annotate(a_report(number=number), TAGGER, judge)
         with pytest.raises(Refused, match="does not answer"):
             annotate(a_report(number=99), TAGGER, judge)

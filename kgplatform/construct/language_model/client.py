@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from kgplatform.errors import KgpError, UsageError
 
 OPENAI_HOST: Final = "api.openai.com"
 MAX_TOKENS: Final = 1_000_000_000  # of one answer; more is no count
+MAX_UNREACHED: Final = 10  # requests in a row that nobody answers, after which the endpoint counts as gone
 
 
 class Said(NamedTuple):
@@ -56,6 +58,9 @@ class Client:
         self._openai = openai
         self._next = 0.0
         self._lock = threading.Lock()
+        self._answered = False
+        self._unreached = 0  # requests in a row
+        logging.getLogger("openai").setLevel(logging.WARNING)  # at DEBUG it writes down what is asked
         timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
         self._http = openai.DefaultHttpxClient(
             timeout=timeout, follow_redirects=False, trust_env=not is_local(settings.url)
@@ -71,9 +76,20 @@ class Client:
     def ask(self, messages: Sequence[Any]) -> Said:
         """The reply to a conversation, messages of role and content.
 
-        Raises `Unanswered` for this one, `Refused` where no request can succeed.
+        Raises `Unanswered` for this one, `Refused` where no request can succeed or the endpoint seems to be gone.
         """
         self._wait()
+        try:
+            said = self._said(messages)
+        except Unanswered as error:
+            if error.unreachable:
+                self._note_unreached(error.why)
+            raise
+        with self._lock:
+            self._answered, self._unreached = True, 0
+        return said
+
+    def _said(self, messages: Sequence[Any]) -> Said:
         openai = self._openai
         try:
             answer = self._client.chat.completions.create(
@@ -99,6 +115,14 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
+
+    def _note_unreached(self, why: str) -> None:
+        """Count it. Raises `Refused` where it was one too many."""
+        with self._lock:
+            self._unreached += 1
+            if self._unreached >= MAX_UNREACHED or (not self._answered and why == "no connection"):
+                hint = "Start it, or check its URL; what is done is kept, and the same command goes on from there."
+                raise Refused(f"the language model does not answer ({why})", hint) from None
 
     def _status(self, status: int) -> Exception:
         host = urlsplit(self._settings.url).netloc

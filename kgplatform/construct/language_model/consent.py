@@ -38,17 +38,17 @@ def is_local(url: str) -> bool:
         return False
 
 
-def check(url: str, *, credentialed: bool, consent: bool) -> None:
-    """Raises `UsageError` where reports would leave this machine without the user's word."""
+def check(url: str, *, credentialed: bool, consent: bool, what: str = "the reports") -> None:
+    """Raises `UsageError` where reports (or `what` else) would leave this machine without the user's word."""
     if is_local(url) or consent:
         return
     agreement = (
-        "These reports may be under PhysioNet's agreement, which prohibits sharing them with third parties, including "
+        "They may be under PhysioNet's agreement, which prohibits sharing them with third parties, including "
         "through APIs; use a local model, or a cloud with zero retention, no training and no human review. "
         if credentialed
         else ""
     )
     raise UsageError(
-        f"the reports would leave this machine, to {host_of(url)}",
+        f"{what} would leave this machine, to {host_of(url)}",
         f"{agreement}If you may send them there, say so: --remote-consent.",
     )

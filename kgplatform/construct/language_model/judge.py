@@ -8,17 +8,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 from kgplatform.construct.annotate import Judgement, Tagged, Verdict
 from kgplatform.construct.language_model import consent, prompt, reply
 from kgplatform.construct.language_model.cache import Answer, Cache
-from kgplatform.construct.language_model.client import Client, Refused, Unanswered
+from kgplatform.construct.language_model.client import Client, Unanswered
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.construct.stance import Decision, Rules
 from kgplatform.schema import Stance
-
-MAX_UNREACHED: Final = 10  # reports in a row without an answer, after which the endpoint counts as gone
 
 
 @dataclass
@@ -68,7 +66,6 @@ class LLMJudge:
         self._cache = cache
         self._client = Client(settings)
         self._lock = threading.Lock()
-        self._unreached = 0
         self._given_up: set[str] = set()  # so that a second pass over the reports decides as the first
         self._counted: set[str] = set()  # a load passes over its reports twice
         self._began = time.monotonic()
@@ -109,8 +106,10 @@ class LLMJudge:
             return None
         try:
             answer = self._ask(asked, candidates)
-        except (Unanswered, reply.ReplyError) as error:
-            self._give_up(key, error)
+        except (Unanswered, reply.ReplyError):
+            with self._lock:
+                self._given_up.add(key)
+                self.usage.fell_back += 1
             return None
         self._cache.put(key, answer)
         return answer
@@ -140,7 +139,6 @@ class LLMJudge:
             self.usage.requests += 1
         said = self._client.ask(messages)
         with self._lock:
-            self._unreached = 0
             self._spend(said.prompt_tokens, said.completion_tokens)
         spent[0] += said.prompt_tokens
         spent[1] += said.completion_tokens
@@ -153,18 +151,6 @@ class LLMJudge:
         usage.seconds = time.monotonic() - self._began
         if prices != (None, None):
             usage.cost = (usage.prompt_tokens * (prices[0] or 0) + usage.completion_tokens * (prices[1] or 0)) / 1e6
-
-    def _give_up(self, key: str, error: Unanswered | reply.ReplyError) -> None:
-        """Leave a report to the rules. Raises `Refused` where the endpoint seems to be gone."""
-        with self._lock:
-            self._given_up.add(key)
-            self.usage.fell_back += 1
-            if isinstance(error, Unanswered) and error.unreachable:
-                self._unreached += 1
-                nothing_yet = self.usage.completion_tokens == 0 and self.usage.cached == 0
-                if self._unreached >= MAX_UNREACHED or (nothing_yet and error.why == "no connection"):
-                    hint = "Start it, or check its URL; answers are kept, and the same command goes on from there."
-                    raise Refused(f"the language model does not answer ({error.why})", hint) from None
 
 
 def _judged(sections: Sequence[Tagged], edges: Sequence[tuple[str, Stance]], ruled: Verdict) -> Iterator[Judgement]:

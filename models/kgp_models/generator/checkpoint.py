@@ -83,7 +83,8 @@ def save(
         model.to(was)
     if vision is not None and vision.name == SMALL:
         save_vision(vision, folder, dtype)
-    named = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (ABOUT, "README.md"))
+    found = [path for path in (folder / LANGUAGE).rglob("*") if path.is_file()]
+    named = sorted([*found, *(path for path in (folder / PROJECTOR, folder / VISION) if path.is_file())])
     about = {
         "form": FORM,
         "stage": stage,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kgp_models.generator.checkpoint import Checkpoint
 from kgp_models.generator.grammar import TripletsOnly
-from kgp_models.generator.language import prompt
+from kgp_models.generator.language import prompt_tokens
 from kgplatform.errors import InputError, UsageError
 from kgplatform.generate.backend import Asked, Reply, Scored
 from kgplatform.triplets.text import Triplet, parse
@@ -126,13 +126,7 @@ class Generator:
         """The prompts as tokens, padded on the left; the end of a report that is too long is cut."""
         longest = self.trained.settings.max_length
         instruction = self.trained.settings.instruction
-        rows = []
-        for one in asked:
-            tokens = self._tokenizer(prompt(instruction, one.report), add_special_tokens=False)["input_ids"]
-            if len(tokens) > longest:
-                tail = self._tokenizer("\nTriplets:", add_special_tokens=False)["input_ids"]
-                tokens = [*tokens[: longest - len(tail)], *tail]
-            rows.append(tokens)
+        rows = [prompt_tokens(self._tokenizer, instruction, one.report, longest) for one in asked]
         width = max(map(len, rows))
         ids = torch.tensor([[self._tokenizer.pad_token_id] * (width - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])

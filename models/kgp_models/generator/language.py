@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -15,9 +15,37 @@ PAD, END = "<pad>", "<end>"
 MAX_POSITIONS: Final = 4096  # of the small model
 
 
+class Example(NamedTuple):
+    """What a model is given and what it is to write, as tokens; the end mark is the answer's last."""
+
+    prompt: list[int]
+    answer: list[int]
+
+
 def prompt(instruction: str, report: str) -> str:
     """What the model is given before its answer; a missing report is said to be none."""
     return f"{instruction}\nReport: {report or 'none'}\nTriplets:"
+
+
+def prompt_tokens(tokenizer: Any, instruction: str, report: str, longest: int) -> list[int]:
+    """The prompt as tokens. A report that is too long loses its end; the words that ask for the answer stay."""
+    found: list[int] = tokenizer(prompt(instruction, report), add_special_tokens=False)["input_ids"]
+    if len(found) <= longest:
+        return found
+    last = _last(tokenizer)
+    return [*found[: max(0, longest - len(last))], *last]
+
+
+def example_tokens(tokenizer: Any, instruction: str, report: str, output: str, longest: int) -> Example:
+    """Prompt and answer as tokens, `longest` at most together: the report is cut before the answer is."""
+    said = tokenizer(answer(output), add_special_tokens=False)["input_ids"]
+    after = [*said[: max(0, longest - len(_last(tokenizer)) - 1)], tokenizer.eos_token_id]
+    return Example(prompt_tokens(tokenizer, instruction, report, longest - len(after)), after)
+
+
+def _last(tokenizer: Any) -> list[int]:
+    found: list[int] = tokenizer("\nTriplets:", add_special_tokens=False)["input_ids"]
+    return found
 
 
 def answer(output: str) -> str:
@@ -39,7 +67,10 @@ def open_language(settings: GeneratorSettings, base: Path, texts: Iterable[str])
 def read_language(folder: Path) -> tuple[Any, Any]:
     """A causal language model in transformers' form, with its tokenizer; no code of the folder is run."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    progress: Any = logging
+    progress.disable_progress_bar()
     if not folder.is_dir():
         raise InputError("the language model's weights are not there", "Give its folder, or small.", path=folder)
     try:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kgp_models.generator.settings import ProjectorSettings
+from kgplatform.errors import InputError
 
 
 class Projector(nn.Module):
@@ -14,10 +15,13 @@ class Projector(nn.Module):
 
     The paper says "focusing on the transformed sequence corresponding to the original image features"; ClipCap
     (Mokady et al. 2021) returns the n positions of the constant instead. The paper is followed.
+    Raises `InputError` where the heads do not divide the width.
     """
 
     def __init__(self, image_width: int, width: int, settings: ProjectorSettings) -> None:
         super().__init__()
+        if width % settings.heads:
+            raise InputError(f"projector.heads does not divide the language model's width, {width}", "It must.")
         self.settings = settings
         self.width = width
         self.spread = nn.Linear(image_width, settings.clip_length * width)

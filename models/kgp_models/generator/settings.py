@@ -14,6 +14,7 @@ from kgplatform.errors import InputError
 SMALL: Final = "small"
 INSTRUCTION: Final = "Write the knowledge graph of this chest radiograph as triplets."
 MAX_BYTES: Final = 1 << 20
+MAX_NUMBER: Final = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ class GeneratorSettings:
         made: GeneratorSettings = _made(cls, document, "")
         if made.visual.thinned + made.visual.without > 1:
             raise InputError("visual.thinned and visual.without are more than 1 together", "They are shares.")
+        if made.language_model == SMALL and made.small.hidden % made.projector.heads:
+            raise InputError("projector.heads does not divide small.hidden", "It must.")
         return made
 
     def as_dict(self) -> dict[str, Any]:
@@ -163,7 +166,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
             return value
         raise InputError(f"{name} is of the wrong kind", "Check the settings.")
     if kind in (int, float) and isinstance(value, int if kind is int else (int, float)):
-        if value < 0 or (name not in _MAY_BE_ZERO and value == 0):
+        if not 0 <= value < MAX_NUMBER or (name not in _MAY_BE_ZERO and value == 0):  # NaN is neither
             raise InputError(f"{name} is out of range", "It must be positive.")
         return kind(value)
     if kind not in (int, float) and (isinstance(value, str) or (value is None and kind is not str)):

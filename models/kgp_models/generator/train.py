@@ -27,7 +27,7 @@ from torch.utils.data import Dataset
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator import vision as vision_of
-from kgp_models.generator.language import answer, open_language, prompt
+from kgp_models.generator.language import Example, answer, example_tokens, open_language, prompt
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Record, Study, data_sha256, studies, thinned
@@ -164,12 +164,18 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
 
     disable_progress_bars()
 
-    instruction = work.settings.instruction
     records = [study.record() for study in of_training]
+    texts = (
+        text
+        for one in records
+        for text in (prompt(work.settings.instruction, one.report), answer(serialise(one.triplets)))
+    )
+    language, tokenizer = open_language(work.settings, work.base, texts)
+    examples = [tokens(tokenizer, work.settings, one) for one in records]
     rows = [
-        {"prompt": prompt(instruction, one.report), "completion": answer(serialise(one.triplets))} for one in records
+        {"input_ids": [*before, *after], "completion_mask": [0] * len(before) + [1] * len(after)}
+        for before, after in examples
     ]
-    language, tokenizer = open_language(work.settings, work.base, (text for row in rows for text in row.values()))
     stage = work.settings.language
     arguments = SFTConfig(
         **_arguments(work, stage, place),
@@ -284,7 +290,7 @@ class Collator:
 
     def __call__(self, rows: Sequence[tuple[Record, Tensor]]) -> dict[str, Tensor]:
         """input_ids, attention_mask and labels, (B, T), and image, (B, width)."""
-        pairs = [self._tokens(record) for record, _ in rows]
+        pairs = [tokens(self._tokenizer, self._settings, record) for record, _ in rows]
         longest = max(len(before) + len(after) for before, after in pairs)
         ids = torch.full((len(rows), longest), self._tokenizer.pad_token_id)
         labels = torch.full((len(rows), longest), -100)
@@ -297,13 +303,11 @@ class Collator:
         image = torch.stack([vector for _, vector in rows])
         return {"input_ids": ids, "attention_mask": mask, "labels": labels, "image": image}
 
-    def _tokens(self, record: Record) -> tuple[list[int], list[int]]:
-        """Prompt and answer; a report that is too long loses its end, the answer stays whole as far as it can."""
-        after = self._tokenizer(answer(serialise(record.triplets)), add_special_tokens=False)["input_ids"]
-        after = [*after[: self._settings.max_length - 1], self._tokenizer.eos_token_id]
-        text = prompt(self._settings.instruction, record.report)
-        before = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return before[: self._settings.max_length - len(after)], after
+
+def tokens(tokenizer: Any, settings: GeneratorSettings, record: Record) -> Example:
+    """A record as both stages train on it."""
+    output = serialise(record.triplets)
+    return example_tokens(tokenizer, settings.instruction, record.report, output, settings.max_length)
 
 
 def _arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
@@ -343,9 +347,10 @@ def _training_arguments(work: Work, stage: StageSettings, place: Path) -> Any:
 
 def _run(trainer: Any, place: Path) -> dict[str, Any]:
     """Train, from where an earlier training was stopped; returns seconds, steps and the mean loss."""
-    from transformers import trainer_utils
+    from transformers import PrinterCallback, trainer_utils
 
     get_last_checkpoint: Any = trainer_utils.get_last_checkpoint
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout, where results stand
     work = place / "work"
     last = get_last_checkpoint(str(work)) if work.is_dir() else None
     began = time.monotonic()

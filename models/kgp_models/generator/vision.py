@@ -93,7 +93,8 @@ def sha256(module: nn.Module) -> str:
     """A hash of the weights, by name; whatever file they came from."""
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        plain = value.detach().cpu().contiguous().reshape(-1)  # a count of batches has no dimension
+        digest.update(name.encode() + plain.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -1,0 +1,63 @@
+"""Generation on Ray Data: a model on each GPU, or one on the processor where there is none."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from kgp_models.generator.checkpoint import load
+from kgp_models.generator.generate import Decoding, Generator, device
+from kgplatform.construct.spread import started_ray
+from kgplatform.generate.backend import Asked, Reply
+
+CHUNK: Final = 4  # batches that an actor takes at a time: sorted by length together, and lost together in a kill
+
+
+class OnRay:
+    """A checkpoint that writes triplets in Ray actors, one a GPU; a `kgplatform.generate.backend.Backend`.
+
+    `actors` is how many there are where there is no GPU. Raises `UsageError` where Ray is not installed.
+    """
+
+    def __init__(self, folder: Path, vision: str | None, decoding: Decoding, actors: int = 1) -> None:
+        started_ray()  # fails before the model is read
+        kind, separator, place = (vision or "").partition(":")
+        where = f"{kind}:{Path(place).absolute()}" if separator else vision  # actors may have another folder
+        here = Generator(load(folder, "cpu", where), decoding)
+        self.name, self.sha256, self.parameters = here.name, here.sha256, here.parameters
+        self._arguments = (folder.absolute(), where, decoding)
+        self._actors = actors
+
+    def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
+        """Batches of replies, as they are done."""
+        ray = started_ray()
+        size = self._arguments[2].batch * CHUNK
+        chunks = [{"asked": pickle.dumps(chunk)} for chunk in iter(lambda: list(islice(asked, size)), [])]
+        if not chunks:
+            return
+        has = ray.cluster_resources()
+        gpus = int(has.get("GPU", 0))
+        each = {"num_gpus": 1} if gpus else {"num_cpus": max(1, (int(has["CPU"]) - 1) // self._actors)}
+        done = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map_batches(
+            _Actor,
+            batch_size=1,
+            fn_constructor_args=self._arguments,
+            compute=ray.data.ActorPoolStrategy(size=gpus or self._actors),
+            **each,
+        )
+        for row in done.iter_rows():
+            yield from pickle.loads(row["replies"])  # noqa: S301  made by our own actors
+
+
+class _Actor:
+    """A Ray actor: a generator that answers pickled chunks of what is asked."""
+
+    def __init__(self, folder: Path, vision: str | None, decoding: Decoding) -> None:
+        self._generator = Generator(load(folder, device(), vision), decoding)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+        chunks = [pickle.loads(chunk) for chunk in batch["asked"]]  # noqa: S301  our own
+        return {"replies": [pickle.dumps(list(self._generator.replies(iter(chunk)))) for chunk in chunks]}

@@ -1,0 +1,58 @@
+"""Small studies and a tiny generator trained on them, by the real training, in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgp_loaders.phantom import study_set
+
+if TYPE_CHECKING:
+    from kgp_models.generator.settings import GeneratorSettings
+    from kgp_models.generator.train import Work
+
+STUDIES = 24
+SETTINGS: Mapping[str, Any] = {
+    "data": {"drawn": "truth/drawn.json", "lexicon": ["ontology"]},
+    "small": {"vocabulary": 300, "hidden": 32, "layers": 1, "head_width": 16, "vision_epochs": 1, "vision_batch": 8},
+    "projector": {"clip_length": 2, "prefix_length": 2, "layers": 1, "heads": 2},
+    "language": {"epochs": 1, "batch": 4, "accumulation": 2, "learning_rate": 1e-3},
+    "visual": {"epochs": 1, "batch": 4, "learning_rate": 1e-3, "warmup_steps": 2, "thinned": 0.25, "without": 0.25},
+    "max_length": 768,
+}
+
+
+def studies(folder: Path) -> Path:
+    """A folder of invented studies."""
+    study_set.build(folder, STUDIES, 7)
+    return folder
+
+
+def settings(**changed: Mapping[str, Any] | Any) -> GeneratorSettings:
+    """The tiny generator's settings; a mapping changes a part of one of its parts."""
+    from kgp_models.generator.settings import GeneratorSettings
+
+    document = dict(SETTINGS)
+    for name, value in changed.items():
+        document[name] = {**document.get(name, {}), **value} if isinstance(value, Mapping) else value
+    return GeneratorSettings.of(document)
+
+
+def work(data: Path, folder: Path, **changed: Any) -> Work:
+    """A training of the tiny generator on studies."""
+    from kgp_models.generator.train import Work, meaning
+
+    made = settings(**changed)
+    return Work(made, folder, data, meaning(made.data, data))
+
+
+def tiny(data: Path, folder: Path) -> Path:
+    """Train it; returns the folder with `vision`, `llm-kg` and `vlm-kg`."""
+    import torch
+
+    from kgp_models.generator.train import train
+
+    torch.set_num_threads(1)
+    train(work(data, folder), ["1", "2"])
+    return folder
