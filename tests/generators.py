@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 STUDIES = 24
 SETTINGS: Mapping[str, Any] = {
     "data": {"drawn": "truth/drawn.json", "lexicon": ["ontology"]},
-    "small": {"vocabulary": 300, "hidden": 32, "layers": 1, "head_width": 16, "vision_epochs": 1, "vision_batch": 8},
+    "small": {"vocabulary": 300, "hidden": 32, "layers": 1, "head_width": 16, "vision_epochs": 2, "vision_batch": 8},
     "projector": {"clip_length": 2, "prefix_length": 2, "layers": 1, "heads": 2},
-    "language": {"epochs": 1, "batch": 4, "accumulation": 2, "learning_rate": 1e-3},
-    "visual": {"epochs": 1, "batch": 4, "learning_rate": 1e-3, "warmup_steps": 2, "thinned": 0.25, "without": 0.25},
+    "language": {"epochs": 2, "batch": 4, "accumulation": 2, "learning_rate": 1e-3, "save_every": 2},
+    "visual": {
+        "epochs": 1, "batch": 4, "learning_rate": 1e-3, "warmup_steps": 2, "thinned": 0.25, "without": 0.25, "save_every": 4,
+    },
     "max_length": 768,
-}
+}  # fmt: skip
 
 
 def studies(folder: Path) -> Path:
@@ -39,12 +41,12 @@ def settings(**changed: Mapping[str, Any] | Any) -> GeneratorSettings:
     return GeneratorSettings.of(document)
 
 
-def work(data: Path, folder: Path, **changed: Any) -> Work:
+def work(studies: Path, folder: Path, **changed: Any) -> Work:
     """A training of the tiny generator on studies."""
     from kgp_models.generator.train import Work, meaning
 
     made = settings(**changed)
-    return Work(made, folder, data, meaning(made.data, data))
+    return Work(made, folder, studies, meaning(made.data, studies))
 
 
 def tiny(data: Path, folder: Path) -> Path:

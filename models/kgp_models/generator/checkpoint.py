@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from kgp_models.generator import vision as vision_of
@@ -129,7 +130,7 @@ def load(folder: Path, device: str = "cpu", vision: str | None = None) -> Checkp
         projector = Projector(encoder.width, language.config.hidden_size, settings.projector)
         try:
             projector.load_state_dict({name: value.float() for name, value in load_file(folder / PROJECTOR).items()})
-        except (OSError, RuntimeError, ValueError):
+        except (OSError, RuntimeError, ValueError, SafetensorError):
             raise InputError("the projector's weights do not fit", "Train it again.", path=folder / PROJECTOR) from None
         encoder.module.to(device)
     model = VLMKG(language, projector).to(device).eval()
@@ -157,6 +158,9 @@ def _about(folder: Path) -> dict[str, Any]:
             raise InputError("the generator is of another version", "Train it again.", path=path)
         known = {"stage": str, "settings": dict, "data_sha256": str, "files": dict}
         if not all(isinstance(about[name], kind) for name, kind in known.items()):
+            raise TypeError
+        encoder = about["vision"]
+        if encoder is not None and not all(isinstance(encoder[name], str) for name in ("name", "sha256")):
             raise TypeError
         return dict(about)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

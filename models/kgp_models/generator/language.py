@@ -67,18 +67,14 @@ def open_language(settings: GeneratorSettings, base: Path, texts: Iterable[str])
 def read_language(folder: Path) -> tuple[Any, Any]:
     """A causal language model in transformers' form, with its tokenizer; no code of the folder is run."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
-    progress: Any = logging
-    progress.disable_progress_bar()
+    quiet()
     if not folder.is_dir():
         raise InputError("the language model's weights are not there", "Give its folder, or small.", path=folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32
-        )
-    except (OSError, ValueError, KeyError, RuntimeError):
+        model = whole(AutoModelForCausalLM, folder, trust_remote_code=False, dtype=torch.float32)
+    except Exception:  # noqa: BLE001  transformers, tokenizers and safetensors raise classes of their own
         hint = "Give a folder of transformers: config.json, weights, tokenizer."
         raise InputError("there is no causal language model here", hint, path=folder) from None
     if tokenizer.pad_token_id is None:
@@ -86,6 +82,25 @@ def read_language(folder: Path) -> tuple[Any, Any]:
     if tokenizer.eos_token_id is None:
         raise InputError("the tokenizer has no end mark", "Set eos_token.", path=folder)
     return model, tokenizer
+
+
+def whole(kind: Any, folder: Path, **options: Any) -> Any:
+    """The model in a folder in transformers' form. Raises `ValueError` where weights are missing, which transformers
+    would make up.
+    """
+    model, told = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
+    if told["missing_keys"]:
+        raise ValueError("weights are missing")
+    return model
+
+
+def quiet() -> None:
+    """Let transformers tell nothing of what it loads: progress is ours, and what is wrong is an error."""
+    from transformers.utils import logging
+
+    told: Any = logging
+    told.disable_progress_bar()
+    told.set_verbosity_error()
 
 
 def small_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:

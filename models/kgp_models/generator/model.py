@@ -51,6 +51,6 @@ class VLMKG(nn.Module):
         )
         return {"loss": loss, "logits": logits}
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+    def activation_checkpointing_enable(self, **options: Any) -> None:
         """As `transformers.Trainer` asks for it."""
-        self.language.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+        self.language.activation_checkpointing_enable(**options)

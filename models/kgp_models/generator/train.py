@@ -15,6 +15,7 @@ import json
 import random
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from torch.utils.data import Dataset
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator import vision as vision_of
-from kgp_models.generator.language import Example, answer, example_tokens, open_language, prompt
+from kgp_models.generator.language import Example, answer, example_tokens, open_language, prompt, quiet
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Record, Study, data_sha256, studies, thinned
@@ -102,9 +103,7 @@ def train(work: Work, stages: Sequence[str]) -> Path:
     """Train these stages in order, and the vision encoder before stage 2 where it is not there; returns the last one's
     folder. Raises `InputError` for data that are not there, and for a folder of another training.
     """
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # ours is told by `work.progress`
+    quiet()
     of_training = work.studies()
     data = data_sha256(of_training)
     _same_training(work, data)
@@ -218,7 +217,9 @@ def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
         from peft import LoraConfig, get_peft_model
 
         chosen = LoraConfig(r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules="all-linear")
-        language = get_peft_model(language, chosen)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft uses a name that transformers is to give up
+            language = get_peft_model(language, chosen)
     model = VLMKG(language, projector).train()
     if settings.tune == "projector":
         model.language.requires_grad_(False)

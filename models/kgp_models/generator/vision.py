@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from kgp_models.generator.language import quiet, whole
 from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
 from kgplatform import radiograph
-from kgplatform.errors import InputError, UsageError
+from kgplatform.errors import InputError, KgpError, UsageError
 
 MEDCLIP_WIDTH: Final = 512
-_UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def open_vision(spec: str) -> Vision:
         vision = _KINDS[kind](path)
     except ImportError as error:
         raise UsageError(f"this encoder needs {error.name}", f"pip install {error.name}") from None
-    except _UNREADABLE:
+    except KgpError:
+        raise
+    except Exception:  # noqa: BLE001  pickle, safetensors, transformers and open_clip raise classes of their own
         raise InputError(
             f"there is no vision encoder of the kind {kind} here", "Check the folder.", path=path
         ) from None
@@ -126,14 +128,17 @@ class _Clip(nn.Module):
 
 def _clip(folder: Path) -> Vision:
     """CLIP, PubMedCLIP: Radford et al. 2021; in transformers' form."""
-    from transformers import CLIPVisionModelWithProjection
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-    model: Any = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True)
+    quiet()
+    config: Any = CLIPVisionConfig.from_pretrained(folder, local_files_only=True)
+    whole_model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config.projection_dim = int(whole_model.get("projection_dim", config.projection_dim))  # of both towers
+    model = whole(CLIPVisionModelWithProjection, folder, config=config)
     described = folder / "preprocessor_config.json"
     given = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
     mean = tuple(given.get("image_mean", (0.48145466, 0.4578275, 0.40821073)))
     deviation = tuple(given.get("image_std", (0.26862954, 0.26130258, 0.27577711)))
-    config = model.config
     return Vision("clip", _Clip(model), int(config.projection_dim), int(config.image_size), mean, deviation)
 
 

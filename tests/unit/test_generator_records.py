@@ -1,0 +1,229 @@
+"""Studies as records: sentences, what a thinned report's answer tells, layouts, and that no test report is in training."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kgp_loaders.radgraph import Entity, Graph
+from kgplatform.errors import InputError, UsageError
+from kgplatform.triplets.text import Relation, Triplet
+from tests import generators
+
+pytest.importorskip("torch")
+
+from kgp_models.generator.records import (
+    Sentence,
+    Study,
+    by_sentence,
+    data_sha256,
+    finding,
+    graph_records,
+    read_drawn,
+    require_apart,
+    studies,
+    thinned,
+)
+from kgp_models.generator.settings import DataSettings
+
+TEXT = "Small left effusion . No edema of the lungs ."
+LEFT = Triplet("effusion", Relation.LOCATED_AT, "left")
+SMALL = Triplet("small", Relation.MODIFY, "effusion")
+EDEMA = Triplet("edema", Relation.LOCATED_AT, "lungs")
+NODULE = Triplet("lung nodule", Relation.LOCATED_AT, "right lung")
+STUDY = Study(
+    "I1", Path("1.png"), (Sentence("Small left effusion .", (SMALL, LEFT)), Sentence("No edema of the lungs .", (EDEMA,)))
+)  # fmt: skip
+
+
+def graph(name: str = "1", text: str = TEXT) -> Graph:
+    return Graph(
+        name, text,
+        (
+            Entity("1", "Small", "Observation", "present", 0, 0, ((Relation.MODIFY, "3"),)),
+            Entity("2", "left", "Anatomy", "present", 1, 1),
+            Entity("3", "effusion", "Observation", "present", 2, 2, ((Relation.LOCATED_AT, "2"),)),
+            Entity("4", "edema", "Observation", "absent", 5, 5, ((Relation.LOCATED_AT, "5"),)),
+            Entity("5", "lungs", "Anatomy", "present", 8, 8),
+        ), "", "",
+    )  # fmt: skip
+
+
+def document(name: str = "1", text: str = TEXT) -> dict[str, object]:
+    labels = {"Observation": "OBS-DP", "Anatomy": "ANAT-DP"}
+    entities = {
+        one.id: {"tokens": one.text, "label": labels[one.kind], "start_ix": one.start, "end_ix": one.end,
+                 "relations": [[relation.value, tail] for relation, tail in one.relations]}
+        for one in graph().entities
+    }  # fmt: skip
+    return {name: {"text": text, "entities": entities}}
+
+
+# sentences
+
+
+def test_a_triplet_stands_with_the_sentence_of_its_head() -> None:
+    assert by_sentence(graph()) == STUDY.sentences
+
+
+def test_places_beyond_the_text_go_to_its_last_sentence_and_an_empty_text_has_none() -> None:
+    far = Graph("1", TEXT, tuple(replace(one, start=900, end=900) for one in graph().entities), "", "")
+    assert [len(one.triplets) for one in by_sentence(far)] == [0, 3]
+    assert by_sentence(graph(text="")) == ()
+
+
+def test_a_record_is_the_papers_form() -> None:
+    record = STUDY.record()
+    assert record.document("Do it.") == {
+        "instruction": "Do it.",
+        "input": TEXT,
+        "output": "small, modify, effusion; effusion, located_at, left; edema, located_at, lungs",
+        "image": "1.png",
+    }
+    assert Study("I2", None, ()).record().document("")["output"] == "none"
+
+
+# thinning
+
+
+def test_without_drawn_triplets_what_was_left_out_is_still_told() -> None:
+    record = STUDY.record({1})
+    assert record.report == "No edema of the lungs ."
+    assert record.triplets == (EDEMA, SMALL, LEFT)
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (None, (SMALL, LEFT, EDEMA)),  # whole: the report alone, although the image shows a nodule
+        ({0, 1}, (SMALL, LEFT, EDEMA)),
+        ({0}, (SMALL, LEFT, NODULE)),  # the effusion is spoken of already
+        ({1}, (EDEMA, LEFT, SMALL, NODULE)),
+        (set(), (LEFT, SMALL, NODULE)),
+    ],
+)
+def test_what_is_drawn_follows_only_where_sentences_are_missing_and_say_nothing_of_it(
+    kept: set[int] | None, told: tuple[Triplet, ...]
+) -> None:
+    drawn = replace(STUDY, drawn=(LEFT, SMALL, NODULE))
+    assert drawn.record(kept).triplets == told
+
+
+def test_entities_that_mean_the_same_count_as_told() -> None:
+    drawn = replace(STUDY, drawn=(Triplet("pleural effusion", Relation.LOCATED_AT, "left lung"), NODULE))
+    meaning = {"effusion": "C1", "pleural effusion": "C1"}
+    assert drawn.record({0}, lambda text: meaning.get(text, text)).triplets == (SMALL, LEFT, NODULE)
+
+
+def test_an_image_that_shows_nothing_adds_nothing() -> None:
+    assert replace(STUDY, drawn=()).record({1}).triplets == (EDEMA,)
+    assert replace(STUDY, drawn=()).record(set()).triplets == ()
+
+
+def test_a_share_of_the_sentences_is_left_out_by_chance_but_repeatably() -> None:
+    long = Study("I1", None, tuple(Sentence(f"Sentence {n} .", ()) for n in range(8)))
+    found = [thinned(long, 0.25, random.Random(seed)) for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+    assert [len(one) for one in found] == [6, 6, 6]
+    assert thinned(long, 1.0, random.Random(1)) == set()
+    assert thinned(Study("I1", None, ()), 0.5, random.Random(1)) == set()
+
+
+def test_what_a_triplet_is_about() -> None:
+    assert (finding(SMALL), finding(LEFT)) == ("effusion", "effusion")
+
+
+# layouts
+
+
+def test_the_invented_studies_are_in_mimics_layout(invented: Path) -> None:
+    settings = generators.settings().data
+    training, test = studies(settings, "train", invented), studies(settings, "test", invented)
+    assert 0 < len(test) < len(training) < generators.STUDIES
+    assert all(one.image is not None and one.image.is_file() and one.sentences for one in training)
+    assert any(one.drawn for one in training)
+    assert any(one.triplets for study in training for one in study.sentences)
+    assert data_sha256(training) != data_sha256(training[1:])
+    require_apart(training, test)
+
+
+def iu_xray(folder: Path) -> DataSettings:
+    entries = [{"id": name, "report": "Small left effusion. No edema of the lungs.", "image_path": [f"{name}/0.png"]}
+               for name in ("CXR1_IM-1", "CXR2_IM-2", "CXR3_IM-3")]  # fmt: skip
+    split = {"train": entries[:2], "val": entries[2:], "test": []}
+    (folder / "annotation.json").write_text(json.dumps(split), encoding="utf-8")
+    graphs = {**document("CXR1_IM-1"), **document("CXR3_IM-3")}
+    (folder / "graphs.json").write_text(json.dumps(graphs), encoding="utf-8")
+    return DataSettings(reports="iu-xray", graphs=("graphs.json",), views=(), validation="val")
+
+
+def test_iu_xray_is_read_in_r2gens_layout(tmp_path: Path) -> None:
+    settings = iu_xray(tmp_path)
+    [one] = studies(settings, "train", tmp_path)  # the second has no graph
+    assert one.image == tmp_path / "images" / "CXR1_IM-1" / "0.png"
+    assert one.sentences == STUDY.sentences
+    assert [one.image for one in studies(settings, "val", tmp_path)] == [tmp_path / "images/CXR3_IM-3/0.png"]
+    with pytest.raises(InputError, match="no study of the split 'test'"):
+        studies(settings, "test", tmp_path)
+
+
+def test_loaders_that_cannot_be_are_wrong_usage(tmp_path: Path) -> None:
+    settings = iu_xray(tmp_path)
+    with pytest.raises(UsageError, match="no loader of reports called nobody"):
+        studies(replace(settings, reports="nobody"), "train", tmp_path)
+    (tmp_path / "r.csv").write_text("id,text\n1,x\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="knows no splits"):
+        studies(replace(settings, reports="reports", path="r.csv", graphs=()), "train", tmp_path)
+
+
+def test_graphs_alone_are_records_without_images(tmp_path: Path) -> None:
+    (tmp_path / "g.json").write_text(json.dumps({**document("a"), "b": {"text": "x"}}), encoding="utf-8")
+    [one] = graph_records(tmp_path / "g.json")
+    assert (one.id, one.image, one.report, set(one.triplets)) == ("a", None, TEXT, {SMALL, LEFT, EDEMA})
+
+
+# what images show
+
+
+def test_drawn_triplets_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "drawn.json"
+    path.write_text(json.dumps({"p10/p1/s12345678.txt": [["Effusion", "located_at", "left."]], "x": []}), "utf-8")
+    assert read_drawn(path) == {"12345678": (LEFT,), "x": ()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "1", '{"a": 1}', '{"a": [[1, 2, 3]]}', '{"a": [["x", "located_at"]]}', '{"a": [["x", "is", "y"]]}',
+     '{"a": {"b": 1}}', "[" * 100_000, '{"a": [["x", "located_at", "y"]]', '{"a": "abc"}'],
+)  # fmt: skip
+def test_damaged_drawn_triplets_are_one_clear_error(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "drawn.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"drawn\.json: is not a JSON object of triplets"):
+        read_drawn(path)
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(InputError):
+        read_drawn(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_drawn(tmp_path / "missing.json")
+
+
+# training and test apart
+
+
+def test_a_test_study_or_its_long_report_in_the_training_is_refused() -> None:
+    long = replace(
+        STUDY, id="I2", sentences=tuple(Sentence(f"There is finding {n} in the left lung .", ()) for n in range(5))
+    )
+    require_apart([STUDY, long], [replace(STUDY, id="I9")])  # a short report is written of many
+    with pytest.raises(InputError, match="1 test reports are in the training, too; the first is that of I1"):
+        require_apart([STUDY, long], [STUDY])
+    with pytest.raises(InputError, match="1 test reports .* I3"):
+        require_apart([STUDY, long], [replace(long, id="I3")])
+    with pytest.raises(InputError) as refused:
+        require_apart([long], [replace(long, id="I3")])
+    assert "finding" not in f"{refused.value}{refused.value.hint}"

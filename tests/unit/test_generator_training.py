@@ -1,0 +1,186 @@
+"""Both stages of the training on real, small studies: killed and resumed, finished, frozen, LoRA, other folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kgplatform.errors import InputError
+from tests import generators
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("trl")
+
+from safetensors.torch import load_file
+
+from kgp_models.generator.model import VLMKG
+from kgp_models.generator.train import Work, train
+
+WEIGHTS = ("vision/vision.safetensors", "llm-kg/language/model.safetensors", "vlm-kg/projector.safetensors",
+           "vlm-kg/language/model.safetensors", "vlm-kg/vision.safetensors")  # fmt: skip
+
+
+class Killed(Exception):
+    """In place of a kill."""
+
+
+def killed_at(part: str, step: int) -> Callable[[str], Callable[[int, int | None], None]]:
+    def progress(what: str) -> Callable[[int, int | None], None]:
+        def tell(done: int, total: int | None) -> None:
+            if what.startswith(part) and done == step:
+                raise Killed
+
+        return tell
+
+    return progress
+
+
+@pytest.fixture
+def begun(tiny: Path, tmp_path: Path) -> Path:
+    """A folder in which vision encoder and stage 1 are trained, for other settings of stage 2."""
+    for part in ("vision", "llm-kg"):
+        shutil.copytree(tiny / part, tmp_path / part)
+    return tmp_path
+
+
+def test_both_stages_end_as_generators_without_what_they_needed_on_the_way(tiny: Path) -> None:
+    for part, stage in (("llm-kg", "LLM-KG"), ("vlm-kg", "VLM-KG")):
+        about = json.loads((tiny / part / "generator.json").read_text(encoding="utf-8"))
+        assert about["stage"] == stage
+        assert about["figures"]["steps"] > 4
+        assert 0 < about["figures"]["loss"] < 10
+        assert about["settings"] == json.loads(json.dumps(generators.settings().as_dict()))
+        assert len(about["data_sha256"]) == 64
+        assert stage in (tiny / part / "README.md").read_text(encoding="utf-8")
+        assert not (tiny / part / "work").exists()
+    assert all((tiny / name).is_file() for name in WEIGHTS)
+    assert not list(tiny.rglob("*.state"))
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "stages"),
+    [("vision, steps", 5, ["vision"]), ("LLM-KG, steps", 3, ["1"]), ("VLM-KG, steps", 10, ["1", "2"])],
+)
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(
+    invented: Path, tiny: Path, tmp_path: Path, part: str, step: int, stages: list[str]
+) -> None:
+    work = generators.work(invented, tmp_path)
+    with pytest.raises(Killed):
+        train(replace(work, progress=killed_at(part, step)), stages)
+    kept = [*tmp_path.rglob("work/checkpoint-*"), *tmp_path.rglob("vision.state")]
+    assert kept, "something was saved before the kill"
+    seen: list[int] = []
+    resumed = replace(work, progress=lambda what: lambda done, total: seen.append(done) if what == part else None)
+    train(resumed, stages)
+    assert seen[0] > 1, "it did not begin anew"
+    for name in WEIGHTS:
+        if (tmp_path / name).is_file():
+            ours, whole = load_file(tmp_path / name), load_file(tiny / name)
+            assert all(torch.equal(ours[key], whole[key]) for key in whole), name
+    assert (tmp_path / {"vision": WEIGHTS[0], "1": WEIGHTS[1], "2": WEIGHTS[2]}[stages[-1]]).is_file()
+
+
+def test_what_is_finished_is_not_trained_again(invented: Path, tiny: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tiny.rglob("*") if path.is_file()}
+    told: list[str] = []
+    work = replace(generators.work(invented, tiny), told=told.append)
+    assert train(work, ["vision", "1", "2"]) == tiny / "vlm-kg"
+    assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*") if path.is_file()} == before
+    assert all(line.endswith("trained already") for line in told)
+
+
+def test_a_folder_of_another_training_is_refused(invented: Path, tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="another training, of other data or settings"):
+        train(generators.work(invented, tiny, seed=43), ["1"])
+    other = generators.work(invented, tiny, data={"train": "test"})
+    with pytest.raises(InputError, match="another training"):
+        train(other, ["1"])
+    with pytest.raises(InputError, match="no study of the split"):
+        train(generators.work(invented, tmp_path, data={"train": "nobody"}), ["1"])
+
+
+def test_stage_2_without_stage_1_and_without_images_are_one_clear_error(invented: Path, begun: Path) -> None:
+    work = generators.work(invented, begun, data={"images": "elsewhere"})
+    with pytest.raises(InputError, match="no study of the training has its image"):
+        train(work, ["2"])
+    shutil.rmtree(begun / "llm-kg")
+    (begun / "training.json").unlink()
+    with pytest.raises(InputError, match="llm-kg: there is no generator here"):
+        train(generators.work(invented, begun), ["2"])
+
+
+def test_frozen_only_the_projector_learns(invented: Path, begun: Path) -> None:
+    train(generators.work(invented, begun, visual={"tune": "projector"}), ["2"])
+    before, after = (begun / part / "language" / "model.safetensors" for part in ("llm-kg", "vlm-kg"))
+    assert before.read_bytes() == after.read_bytes()
+    about = json.loads((begun / "vlm-kg" / "generator.json").read_text(encoding="utf-8"))
+    assert about["stage"] == "VLM-KG*"
+
+
+def test_lora_trains_and_is_merged(invented: Path, begun: Path) -> None:
+    train(generators.work(invented, begun, visual={"tune": "lora", "lora_rank": 2}), ["2"])
+    before, after = (load_file(begun / part / "language" / "model.safetensors") for part in ("llm-kg", "vlm-kg"))
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed
+    assert all("_proj." in name for name in changed)
+    assert json.loads((begun / "vlm-kg" / "generator.json").read_text("utf-8"))["stage"] == "VLM-KG LoRA"
+
+
+def test_gradient_checkpointing_saves_memory_not_results(
+    invented: Path, tiny: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    enable = VLMKG.activation_checkpointing_enable
+
+    def noted(self: VLMKG, **options: Any) -> None:
+        asked.append(options)
+        enable(self, **options)
+
+    monkeypatch.setattr(VLMKG, "activation_checkpointing_enable", noted)
+    train(generators.work(invented, begun, visual={"gradient_checkpointing": True}), ["2"])
+    assert asked
+    ours, whole = (load_file(folder / WEIGHTS[3]) for folder in (begun, tiny))
+    for name, value in whole.items():
+        torch.testing.assert_close(ours[name].float(), value.float(), atol=2e-3, rtol=0)
+
+
+def test_mixed_precision_trains(invented: Path, begun: Path) -> None:
+    train(generators.work(invented, begun, dtype="bfloat16"), ["2"])
+    assert all(value.isfinite().all() for value in load_file(begun / WEIGHTS[2]).values())
+
+
+def test_it_learns(invented: Path, tiny: Path, tmp_path: Path) -> None:
+    train(generators.work(invented, tmp_path, language={"epochs": 20, "learning_rate": 1e-2}), ["1"])
+    few, many = (json.loads((folder / "llm-kg" / "generator.json").read_text("utf-8")) for folder in (tiny, tmp_path))
+    assert many["figures"]["loss"] < 0.7 * few["figures"]["loss"]
+
+
+def test_the_command_trains_and_says_where(invented: Path, tmp_path: Path) -> None:
+    import yaml
+    from typer.testing import CliRunner
+
+    from kgplatform.cli import app
+
+    config = tmp_path / "s.yaml"
+    config.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
+    arguments = ["train", "generator", "--config", str(config), "--data", str(invented), "--out", str(tmp_path / "g")]
+    done = CliRunner().invoke(app, [*arguments, "--stage", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["model"] == str(tmp_path / "g" / "llm-kg")
+    assert document["figures"]["steps"] > 0
+    wrong = CliRunner().invoke(app, [*arguments, "--stage", "3"])
+    assert wrong.exit_code == 2
+
+
+def test_work_knows_its_device(tmp_path: Path) -> None:
+    work = Work(generators.settings(), tmp_path, tmp_path)
+    assert work.device in ("cpu", "cuda")
+    assert work.bfloat16 == (work.device == "cuda")

@@ -1,0 +1,242 @@
+"""Vision encoders from folders in the layouts in which they are released, and images as they are given to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kgplatform.errors import InputError, UsageError
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from kgp_models.generator.vision import MEDCLIP_WIDTH, Vision, open_vision, sha256, square
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "x.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 60), dtype=np.uint8)).save(path)
+    return path
+
+
+def encoded(vision: Vision, picture: Path) -> Any:
+    pixels = vision.pixels(picture)
+    assert pixels.shape == (len(vision.mean), vision.size, vision.size)
+    out = vision.encode([pixels, torch.zeros_like(pixels)])
+    assert out.shape == (2, vision.width)
+    assert out.isfinite().all()
+    assert not torch.allclose(out[0], out[1])
+    assert not any(weight.requires_grad for weight in vision.module.parameters())
+    assert not vision.module.training
+    return out
+
+
+def clip(folder: Path) -> Any:
+    config = transformers.CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=16,
+        projection_dim=24,
+    )  # fmt: skip
+    model = transformers.CLIPVisionModelWithProjection(config).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+def open_clip(folder: Path) -> Any:
+    import open_clip
+
+    folder.mkdir(exist_ok=True)
+    config = {
+        "embed_dim": 24,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+        "text_cfg": {"context_length": 8, "vocab_size": 100, "width": 32, "heads": 2, "layers": 1},
+    }
+    preprocess = {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}
+    document = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(document), encoding="utf-8")
+    model = open_clip.CLIP(**config)
+    torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+    return model.eval()
+
+
+def medclip_vit(folder: Path) -> dict[str, Any]:
+    """As `MedCLIPModel.save` writes it: the whole model, of which the image tower has this prefix."""
+    folder.mkdir(exist_ok=True)
+    config = transformers.SwinConfig(
+        image_size=224, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=7, patch_size=16
+    )
+    config.save_pretrained(folder)
+    tower = transformers.SwinModel(config)
+    weights = {f"vision_model.model.{name}": value for name, value in tower.state_dict().items()}
+    weights["vision_model.projection_head.weight"] = torch.randn(MEDCLIP_WIDTH, config.hidden_size)
+    weights["text_model.model.embeddings.position_ids"] = torch.arange(4)
+    weights["logit_scale"] = torch.tensor(1.0)
+    torch.save(weights, folder / "pytorch_model.bin")
+    return weights
+
+
+def medclip_resnet(folder: Path) -> dict[str, Any]:
+    from torchvision.models import resnet50
+
+    folder.mkdir(exist_ok=True)
+    tower = resnet50()
+    tower.fc = torch.nn.Linear(tower.fc.in_features, MEDCLIP_WIDTH, bias=False)
+    weights = {f"vision_model.model.{name}": value for name, value in tower.state_dict().items()}
+    weights["logit_scale"] = torch.tensor(1.0)
+    torch.save(weights, folder / "pytorch_model.bin")
+    return weights
+
+
+class TestLayouts:
+    """Each kind as `KIND:FOLDER`."""
+
+    def test_clip_of_transformers(self, tmp_path: Path, picture: Path) -> None:
+        model = clip(tmp_path / "c")
+        described = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5]}
+        (tmp_path / "c" / "preprocessor_config.json").write_text(json.dumps(described), encoding="utf-8")
+        vision = open_vision(f"clip:{tmp_path / 'c'}")
+        assert (vision.width, vision.size, vision.mean) == (24, 32, (0.1, 0.2, 0.3))
+        out = encoded(vision, picture)
+        with torch.no_grad():
+            wanted = model(pixel_values=vision.pixels(picture)[None]).image_embeds
+        torch.testing.assert_close(out[:1], wanted)
+
+    def test_a_whole_clip_gives_its_image_tower(self, tmp_path: Path, picture: Path) -> None:
+        vision_config = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+                         "image_size": 32, "patch_size": 16}  # fmt: skip
+        text_config = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+                       "vocab_size": 50}  # fmt: skip
+        config = transformers.CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=24)
+        model = transformers.CLIPModel(config).eval()
+        model.save_pretrained(tmp_path / "c")
+        vision = open_vision(f"clip:{tmp_path / 'c'}")
+        out = encoded(vision, picture)
+        with torch.no_grad():
+            seen = model.vision_model(pixel_values=vision.pixels(picture)[None]).pooler_output
+            torch.testing.assert_close(out[:1], model.visual_projection(seen))
+
+    def test_open_clip(self, tmp_path: Path, picture: Path) -> None:
+        model = open_clip(tmp_path / "c")
+        vision = open_vision(f"open-clip:{tmp_path / 'c'}")
+        assert (vision.width, vision.size, vision.deviation) == (24, 32, (0.2, 0.2, 0.2))
+        with torch.no_grad():
+            wanted = model.encode_image(vision.pixels(picture)[None])
+        torch.testing.assert_close(encoded(vision, picture)[:1], wanted)
+
+    def test_medclips_swin(self, tmp_path: Path, picture: Path) -> None:
+        weights = medclip_vit(tmp_path / "m")
+        vision = open_vision(f"medclip-vit:{tmp_path / 'm'}")
+        assert (vision.width, vision.size) == (512, 224)
+        encoded(vision, picture)
+        head = dict(vision.module.named_parameters())["projection_head.weight"]
+        assert head.equal(weights["vision_model.projection_head.weight"])
+
+    def test_medclips_resnet(self, tmp_path: Path, picture: Path) -> None:
+        weights = medclip_resnet(tmp_path / "m")
+        vision = open_vision(f"medclip-resnet:{tmp_path / 'm'}")
+        encoded(vision, picture)
+        last = dict(vision.module.named_parameters())["model.fc.weight"]
+        assert last.equal(weights["vision_model.model.fc.weight"])
+
+    def test_a_clip_without_its_projection_is_none(self, tmp_path: Path) -> None:
+        clip(tmp_path / "c").vision_model.save_pretrained(tmp_path / "c")
+        with pytest.raises(InputError, match="no vision encoder of the kind clip here"):
+            open_vision(f"clip:{tmp_path / 'c'}")
+
+    def test_weights_that_lack_something_are_none(self, tmp_path: Path) -> None:
+        weights = medclip_vit(tmp_path / "m")
+        del weights["vision_model.projection_head.weight"]
+        torch.save(weights, tmp_path / "m" / "pytorch_model.bin")
+        with pytest.raises(InputError, match="no vision encoder of the kind medclip-vit here"):
+            open_vision(f"medclip-vit:{tmp_path / 'm'}")
+
+    def test_our_own(self, tiny: Path, picture: Path) -> None:
+        vision = open_vision(f"small:{tiny / 'vision'}")
+        assert (vision.width, vision.size) == (512, 256)
+        encoded(vision, picture)
+        assert sha256(vision.module) == sha256(open_vision(f"small:{tiny / 'vlm-kg'}").module)
+
+
+class Ran:
+    """Pickled, it would make a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.path,)
+
+
+class TestWhatIsNone:
+    """A folder that holds no encoder is one clear line, and nothing of it is run."""
+
+    @pytest.mark.parametrize("kind", ["medclip-vit", "medclip-resnet"])
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_pickles_never_run(self, tmp_path: Path, kind: str, whole: bool) -> None:
+        canary = tmp_path / "ran"
+        content = {"vision_model.model.x": Ran(canary)}
+        path = tmp_path / "pytorch_model.bin"
+        if whole:
+            torch.save(content, path)
+        else:
+            path.write_bytes(pickle.dumps(content))
+        with pytest.raises(InputError, match="no vision encoder"):
+            open_vision(f"{kind}:{tmp_path}")
+        assert not canary.exists()
+
+    @pytest.mark.parametrize("kind", ["clip", "open-clip"])
+    def test_pickles_of_others_never_run(self, tmp_path: Path, kind: str) -> None:
+        canary = tmp_path / "ran"
+        folder = tmp_path / "c"
+        (clip if kind == "clip" else open_clip)(folder)
+        (folder / "model.safetensors").unlink(missing_ok=True)
+        for name in ("pytorch_model.bin", "open_clip_pytorch_model.bin"):
+            torch.save({"x": Ran(canary)}, folder / name)
+        with pytest.raises(InputError, match="no vision encoder"):
+            open_vision(f"{kind}:{folder}")
+        assert not canary.exists()
+
+    @pytest.mark.parametrize("kind", ["small", "clip", "open-clip", "medclip-vit", "medclip-resnet"])
+    def test_empty_and_damaged_folders(self, tmp_path: Path, kind: str) -> None:
+        with pytest.raises(InputError, match="no vision encoder"):
+            open_vision(f"{kind}:{tmp_path}")
+        for name in ("config.json", "open_clip_config.json", "preprocessor_config.json"):
+            (tmp_path / name).write_text("[]", encoding="utf-8")
+        for name in ("pytorch_model.bin", "vision.safetensors", "open_clip_pytorch_model.bin", "model.safetensors"):
+            (tmp_path / name).write_bytes(b"\x08\0\0\0\0\0\0\0{}garbage")
+        with pytest.raises(InputError, match="no vision encoder"):
+            open_vision(f"{kind}:{tmp_path}")
+
+    def test_other_names(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="no vision encoder called dino"):
+            open_vision("dino:x")
+        for spec in ("clip", "clip:", f"clip:{tmp_path / 'missing'}"):
+            with pytest.raises(InputError, match="weights are not there"):
+                open_vision(spec)
+
+
+class TestPixels:
+    """The whole picture, in the middle of a black square."""
+
+    @pytest.mark.parametrize("size", [(90, 60), (60, 90), (7, 7), (500, 1), (32, 32)])
+    def test_the_whole_picture_is_seen(self, size: tuple[int, int]) -> None:
+        out = np.array(square(Image.new("L", size, 255), 32))
+        assert out.shape == (32, 32)
+        seen = out > 0
+        across, down = seen.any(0).sum(), seen.any(1).sum()
+        assert max(across, down) == 32
+        assert abs(across / down - size[0] / size[1]) <= max(size) / min(size) * 0.05 or 1 in (across, down)
+
+    def test_an_unreadable_picture_is_told_without_its_content(self, tiny: Path, tmp_path: Path) -> None:
+        vision = open_vision(f"small:{tiny / 'vision'}")
+        (tmp_path / "x.png").write_bytes(b"zebrafinch")
+        with pytest.raises(InputError) as refused:
+            vision.pixels(tmp_path / "x.png")
+        assert "zebrafinch" not in str(refused.value)
