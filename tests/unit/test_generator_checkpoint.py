@@ -50,6 +50,18 @@ def test_what_is_saved_is_loaded(tiny: Path, tmp_path: Path) -> None:
     assert next(one.model.parameters()).dtype == torch.float32, "saving in 16 bits leaves the model as it was"
 
 
+def test_the_tokenizer_reads_as_the_one_that_was_trained(tiny: Path, tmp_path: Path) -> None:
+    trained = small_tokenizer(["small left effusion located_at"], 300)
+    one = load(tiny / "llm-kg")
+    save(tmp_path / "g", one.model, trained, one.settings, one.stage, None, data="", figures={})
+    text = "Small EFFUSION, located_at; ünknown <end>\n"
+    loaded = load(tmp_path / "g").tokenizer
+    assert loaded(text)["input_ids"] == trained(text)["input_ids"]
+    assert (len(loaded), loaded.pad_token_id, loaded.eos_token_id) == (len(trained), 0, 1)
+    assert len(one.tokenizer) == one.model.language.config.vocab_size
+    assert one.tokenizer("SMALL")["input_ids"] == one.tokenizer("small")["input_ids"]
+
+
 def test_llm_kg_has_no_image(tiny: Path) -> None:
     one = load(tiny / "llm-kg")
     assert (one.stage, one.vision, one.model.projector) == ("LLM-KG", None, None)

@@ -48,7 +48,8 @@ class TripletsOnly:
             text = tuple(written)
             if text not in states:
                 states[text] = self._advanced(text)
-            states[text].fill_next_token_bitmask(mask, row)
+            if not states[text].is_terminated():  # a row that is finished is padded, whatever its scores
+                states[text].fill_next_token_bitmask(mask, row)
         self._states = states
         held = scores.float().cpu()
         self._xgrammar.apply_token_bitmask_inplace(held, mask)
@@ -64,8 +65,6 @@ class TripletsOnly:
             state = self._xgrammar.GrammarMatcher(self._compiled, terminate_without_stop_token=False)
             rest = text
         for token in rest:
-            if state.is_terminated():
-                break  # a finished beam is padded
-            if not state.accept_token(token):
+            if state.is_terminated() or not state.accept_token(token):
                 break
         return state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -66,13 +68,13 @@ def open_language(settings: GeneratorSettings, base: Path, texts: Iterable[str])
 
 def read_language(folder: Path) -> tuple[Any, Any]:
     """A causal language model in transformers' form, with its tokenizer; no code of the folder is run."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     quiet()
     if not folder.is_dir():
         raise InputError("the language model's weights are not there", "Give its folder, or small.", path=folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = _tokenizer(folder)
         model = whole(AutoModelForCausalLM, folder, trust_remote_code=False, dtype=torch.float32)
     except Exception:  # noqa: BLE001  transformers, tokenizers and safetensors raise classes of their own
         hint = "Give a folder of transformers: config.json, weights, tokenizer."
@@ -82,6 +84,19 @@ def read_language(folder: Path) -> tuple[Any, Any]:
     if tokenizer.eos_token_id is None:
         raise InputError("the tokenizer has no end mark", "Set eos_token.", path=folder)
     return model, tokenizer
+
+
+def _tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder. `AutoTokenizer` goes by the model's architecture, and would read one that says that
+    it is of no architecture, as ours does, in the architecture's way: without its lower case, with other marks.
+    """
+    import transformers
+
+    described = folder / "tokenizer_config.json"
+    about = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
+    plain = about.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    kind: Any = transformers.PreTrainedTokenizerFast if plain else transformers.AutoTokenizer
+    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def whole(kind: Any, folder: Path, **options: Any) -> Any:
@@ -101,6 +116,16 @@ def quiet() -> None:
     told: Any = logging
     told.disable_progress_bar()
     told.set_verbosity_error()
+
+
+def _tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder. For one of our own `AutoTokenizer` would build Qwen2's, which keeps capitals."""
+    import transformers
+
+    described = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    own = described.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
+    kind: Any = transformers.PreTrainedTokenizerFast if own else transformers.AutoTokenizer
+    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def small_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
