@@ -1,0 +1,248 @@
+"""Trains the generator's rows and scores what they write: the VLM-KG paper's Tables 1-4, and reports with gaps.
+
+    kgp phantom build studies/ --studies 5000 --workers 2
+    python benchmarks/generation.py --data studies/ --trained generator/       # all
+    python benchmarks/generation.py --data studies/ --tables 4 --limit 100
+    python benchmarks/generation.py --data studies/ --test-graphs test.json    # reports alone, in RadGraph's form
+    python benchmarks/generation.py --data MIMIC-CXR/ --base benchmarks/settings/generator/paper-mimic.yaml
+
+A row is a file of `settings/generator` (`generation_rows.py`). What is finished in `--out` is not done again: the
+vision encoder and stage 1 are trained once for all rows that share them, replies are kept by what was asked.
+`--trained` is a folder of `kgp train generator`, whose parts are taken where data and settings are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import generation_rows
+import generation_table
+import record
+from generation_bench import DICTIONARY, FREQUENT, Bench, Case
+from generation_scores import scores
+
+from kgp_models.generator.records import Sentence, Study, graph_records, require_apart
+from kgplatform.cli.output import note
+from kgplatform.errors import UsageError
+from kgplatform.triplets import view
+from kgplatform.triplets.metrics import bootstrap_difference
+
+BUILD: Final = record.RESULTS.parents[1] / "build" / "generation"
+DOCS: Final = record.RESULTS.parents[1] / "docs"
+SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a report's sentences are left out; 1: the image alone
+REFERENCE: Final = "reference"
+SHOWN: Final = range(5, 13)  # triplets of the study that is drawn
+ABREAST: Final = 3  # graphs of the picture beside each other
+
+
+def _both(*systems: str) -> list[Case]:
+    return [Case(system, share) for share in (0.0, 1.0) for system in systems]
+
+
+_IU: Final = ("vlm-kg-iu", "vlm-kg-iu-128-64", "vlm-kg-iu-64-128", "vlm-kg-iu-128-128")
+_TOKENS: Final = (25, 50, 100, 200, 256, 300)
+TABLES: Final[Mapping[str, Sequence[Case]]] = {
+    "1": [
+        *map(Case, (DICTIONARY, FREQUENT, "llm-kg-iu", "vlm-kg-iu", "llm-kg", "vlm-kg")),
+        *(Case(system, 1.0) for system in (FREQUENT, "vlm-kg-iu", "vlm-kg")),
+    ],
+    "2": _both("vlm-kg-frozen", "vlm-kg-lora", "vlm-kg"),
+    "3": _both(*_IU),
+    "4": [*(Case(f"llm-kg-{tokens}") for tokens in _TOKENS), Case("llm-kg")],
+    "curve": [Case(system, share) for system in (DICTIONARY, "llm-kg", "vlm-kg") for share in SHARES],
+}
+BESIDE: Final = {  # whose F1 is taken from that of the others
+    "1": (FREQUENT, DICTIONARY, "llm-kg"),
+    "2": ("vlm-kg",),
+    "3": ("vlm-kg-iu",),
+    "4": ("llm-kg",),
+    "curve": ("llm-kg",),
+}
+
+
+def run_table(bench: Bench, name: str, told: Callable[[str], None]) -> list[dict[str, Any]]:
+    """The rows of a table: every case with its scores, and its F1 minus that of the table's baseline."""
+    found, counts = [], {}
+    for case in filter(bench.knows, TABLES[name]):
+        said = bench.predicted(case)
+        row: dict[str, Any] = {"system": case.system, "share": case.share, "against": {}}
+        for reference, triplets in bench.references(case).items():
+            scored = scores(said["triplets"], triplets, bench.key, bench.seed)
+            row["against"][reference] = scored.document
+            counts[case, reference] = scored.counts
+        row |= {
+            key: said[key] for key in ("tokens", "longest", "cut", "left_out", "problems", "seconds") if key in said
+        }
+        row |= _about(bench, case)
+        found.append(row)
+        told(f"table {name}: {case}: F1 {row['against']['reference']['interval']['value']:.3f}")
+    for row in found:
+        case = Case(row["system"], row["share"])
+        row["minus"] = {
+            other: bootstrap_difference(counts[case, REFERENCE], beside, bench.seed).as_dict()
+            for other in BESIDE[name]
+            if other != case.system and (beside := counts.get((Case(other, case.share), REFERENCE))) is not None
+        }
+    return found
+
+
+def _about(bench: Bench, case: Case) -> dict[str, Any]:
+    """What a row is, beside its scores."""
+    if case.system in (DICTIONARY, FREQUENT):
+        said = [" ".join(one) for one in bench.frequent(case.share)] if case.system == FREQUENT else None
+        return {"name": case.system, "paper": {}, **({"says": said} if said is not None else {})}
+    row = bench.row(case.system)
+    return {
+        "name": row.name,
+        "paper": dict(row.paper) if not case.share else {},
+        "projector": asdict(row.settings.projector) if row.stage == "2" else None,
+        "max_new_tokens": row.max_new_tokens,
+        "cost": bench.cost(row),
+    }
+
+
+def run_graphs(bench: Bench, path: Path, labeler: int, told: Callable[[str], None]) -> dict[str, Any]:
+    """Reports alone, of a file in RadGraph's form: the systems that need no image."""
+    records = graph_records(path, labeler)
+    if not records:
+        raise UsageError(f"{path.name} has no graph", "Give a file in RadGraph's form; see --labeler.")
+    require_apart(bench.training, [Study(one.id, None, (Sentence(one.report, one.triplets),)) for one in records])
+    references = [one.triplets for one in records]
+    found = {}
+    for case in filter(bench.knows, (Case(DICTIONARY), Case(FREQUENT), Case("llm-kg-iu"), Case("llm-kg"))):
+        if case.system == DICTIONARY:
+            said = [bench.dictionary.triplets(one.report) for one in records]
+        elif case.system == FREQUENT:
+            said = [bench.frequent(0.0)] * len(records)
+        else:
+            said = bench.replies(bench.row(case.system), records, f"{case.system}-{path.stem}")["triplets"]
+        scored = scores(said, references, bench.key, bench.seed).document
+        found[case.system] = {**_about(bench, case), "against": {REFERENCE: scored}}
+        told(f"{path.name}: {case.system}: F1 {scored['interval']['value']:.3f}")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"sha256": sha256, "reports": len(records), "labeler": labeler, "systems": found}
+
+
+def draw(bench: Bench, folder: Path) -> dict[str, Any] | None:
+    """The graphs of one study beside each other, as HTML and PNG: the first with as many triplets as `SHOWN`."""
+    place = next((n for n, one in enumerate(bench.test) if len(set(one.record().triplets)) in SHOWN), None)
+    cases = [*map(Case, (DICTIONARY, "llm-kg", "vlm-kg")), Case("vlm-kg", 1.0)]
+    chosen = {_title(bench, case): case for case in filter(bench.knows, cases)}
+    if place is None or not chosen or bench.data.drawn is None:
+        return None  # reports that are not invented are shown to nobody
+    study = bench.test[place]
+    systems = {name: bench.predicted(case)["triplets"][place] for name, case in chosen.items()}
+    panels = view.compare(study.record().triplets, systems, bench.key)
+    title = f"Study {study.id}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "generation.html").write_text(view.to_html(title, panels), encoding="utf-8")
+    pictures = [view.to_png(title, panels[start : start + ABREAST]) for start in range(0, len(panels), ABREAST)]
+    generation_table.stacked(pictures).save(folder / "generation.png", optimize=True)
+    return {"study": study.id, "report": study.record().report, "systems": list(systems)}
+
+
+def _title(bench: Bench, case: Case) -> str:
+    name = case.system if case.system == DICTIONARY else bench.row(case.system).name
+    return f"{name}, image alone" if case.share else name
+
+
+# The run
+
+
+class Results:
+    """The tables in one JSON file, which is whole after each of them. Those of other data are thrown away."""
+
+    def __init__(self, path: Path, bench: Bench) -> None:
+        self.path = path
+        self.data = {
+            "sha256": bench.sha256,
+            "training": len(bench.training),
+            "test": len(bench.test),
+            "base": bench.base.name,
+            "beams": bench.arguments.beams,
+            "seed": bench.seed,
+        }
+        self.document: dict[str, Any] = {"data": self.data, "tables": {}, "graphs": {}, "pictures": {}}
+        if path.is_file():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["data"] == self.data:
+                self.document = stored
+            else:
+                note(f"{path.name} is of other data or settings and is begun anew")
+
+    def add(self, part: str, name: str, outcome: Any, seed: int) -> None:
+        """Add or replace a table, with commit, versions and machine."""
+        import torch
+
+        card = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        context = record.context(seed, card)
+        context["versions"] |= {package: version(package) for package in ("transformers", "trl", "peft", "tokenizers")}
+        self.document[part][name] = {"context": context, "rows": outcome}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        staged = self.path.with_suffix(".part")
+        staged.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        staged.replace(self.path)
+
+
+def work(arguments: argparse.Namespace) -> None:
+    """Run the tables that are asked for, then write them down."""
+    path = arguments.results / "generation.json"
+    pictures = DOCS / "images" if arguments.results == record.RESULTS else arguments.results
+    if not arguments.table:
+        names = list(_tables(arguments))
+        bench = Bench(arguments)
+        results = Results(path, bench)
+        note(f"{len(bench.training):,} studies to train on, {len(bench.test):,} to test")
+        for name in names:
+            results.add("tables", name, run_table(bench, name, note), bench.seed)
+        for graphs in arguments.test_graphs or ():
+            results.add("graphs", graphs.name, run_graphs(bench, graphs, arguments.labeler, note), bench.seed)
+        if {"1", "curve"} & set(names) and (drawn := draw(bench, pictures)) is not None:
+            results.add("pictures", "side by side", drawn, bench.seed)
+    generation_table.write(path, pictures, DOCS / "generate.md" if arguments.results == record.RESULTS else None)
+
+
+def _tables(arguments: argparse.Namespace) -> Iterator[str]:
+    """The tables by name. Raises `UsageError` for one that is not there, before the first hour."""
+    known = {*generation_rows.rows(), DICTIONARY, FREQUENT}
+    if arguments.models != "all" and (wrong := set(arguments.models.split(",")) - known):
+        raise UsageError(f"there is no row {sorted(wrong)[0]}", f"Rows: {', '.join(sorted(known))}.")
+    for name in filter(None, arguments.tables.split(",")):
+        if name not in TABLES:
+            raise UsageError(f"there is no table {name}", f"Tables: {', '.join(TABLES)}.")
+        yield name
+
+
+def main() -> int:
+    """Read the arguments and do the work."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="the folder of studies")
+    parser.add_argument("--out", type=Path, default=BUILD, help="for trainings and replies")
+    parser.add_argument("--tables", default=",".join(TABLES), help="with commas between them; may be empty")
+    parser.add_argument("--models", default="all", help="all, or rows with commas between them")
+    parser.add_argument("--base", type=Path, help="settings in place of small.yaml, such as paper-mimic.yaml")
+    parser.add_argument("--trained", type=Path, help="a folder of `kgp train generator`, whose parts may be taken")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--beams", type=int, default=4)
+    parser.add_argument("--test", default="test", help="the split that is tested")
+    parser.add_argument("--limit", type=int, help="at most so many test studies")
+    parser.add_argument("--test-graphs", type=Path, action="append", help="reports in RadGraph's form; again for more")
+    parser.add_argument("--labeler", type=int, default=1, help="whose graphs, where the file has those of several")
+    parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
+    parser.add_argument("--table", action="store_true", help="train and ask nothing, write tables and plots again")
+    arguments = parser.parse_args()
+    if arguments.data is None and not arguments.table:
+        parser.error("--data is needed")
+    return record.exit_code(lambda: work(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

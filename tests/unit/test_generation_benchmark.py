@@ -1,0 +1,152 @@
+"""The generator's benchmark on a few invented studies: it runs, goes on where it was, and says what was measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kgp_loaders.phantom import study_set
+from kgp_models.generator.records import studies, thinned
+from kgp_models.generator.settings import DataSettings
+from kgplatform.triplets.metrics import same
+from kgplatform.triplets.text import Relation, Triplet
+from tests.generators import SETTINGS
+from tests.unit.test_generation_settings import BENCHMARKS, script
+
+baselines, table = script("generation_baselines"), script("generation_table")
+scores, bench = script("generation_scores"), script("generation_bench")
+AT, MODIFY = Relation.LOCATED_AT, Relation.MODIFY
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generation") / "studies"
+    study_set.build(folder, 30, 7)
+    return folder
+
+
+@cache
+def dictionary(data: Path) -> object:
+    return baselines.Dictionary(DataSettings(lexicon=("ontology",)), data)
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        ("Small pleural effusion in the left lung .", [("pleural effusion", AT, "left lung"), MODIFY]),
+        ("Right pneumothorax .", [("pneumothorax", AT, "right")]),
+        ("Left lung : pneumothorax .", [("pneumothorax", AT, "left lung")]),
+        ("Atelectasis may represent pneumonia .", [("atelectasis", Relation.SUGGESTIVE_OF, "pneumonia")]),
+        ("Pneumothorax . The left lung is clear .", []),
+        ("", []),
+    ],
+)
+def test_the_dictionary_relates_phrases_by_their_order(data: Path, report: str, said: list[object]) -> None:
+    expected = {Triplet("small", MODIFY, "pleural effusion") if one is MODIFY else Triplet(*one) for one in said}  # type: ignore[misc]
+    assert set(dictionary(data).triplets(report)) == expected  # type: ignore[attr-defined]
+
+
+def test_the_most_frequent_triplets_are_as_many_as_score_best_on_validation() -> None:
+    often, seldom = Triplet("a", AT, "b"), Triplet("c", AT, "d")
+    training = [[often], [often, seldom], [often]]
+    assert baselines.most_frequent(training, [[often], [often]], same) == (often,)
+    assert baselines.most_frequent(training, [[often, seldom]], same) == (often, seldom)
+    assert baselines.most_frequent([[]], [[]], same) == ()
+
+
+def test_scores_tell_words_from_meanings() -> None:
+    predicted, reference = [(Triplet("ptx", AT, "left"),)], [(Triplet("pneumothorax", AT, "left"),)]
+    meaning = {"ptx": "C1", "pneumothorax": "C1"}
+    document = scores.scores(predicted, reference, lambda text: meaning.get(text, text), 1).document
+    assert document["triplets"]["exact"]["f1"] == 0
+    assert document["triplets"]["normalised"]["f1"] == document["entities"]["f1"] == 1
+    assert document["radgraph_f1"]["normalised"]["complete"] == 1
+
+
+def test_words_of_degree_are_compared_as_they_are() -> None:
+    key = baselines.with_degrees(lambda text: "C9980067")
+    assert key("small") != key("moderate")
+    assert key("small effusion") == key("effusion")
+
+
+def test_the_same_sentences_are_left_out_each_time(data: Path) -> None:
+    for study in studies(DataSettings(drawn="truth/drawn.json"), "train", data):
+        kept = [thinned(study, 0.5, random.Random(f"{study.id}")) for _ in range(2)]
+        assert kept[0] == kept[1]
+        assert len(study.sentences) - len(kept[0]) == round(0.5 * len(study.sentences))
+
+
+def test_what_a_part_is_shared_by_does_not_depend_on_the_other_parts() -> None:
+    from kgp_models.generator.settings import GeneratorSettings
+
+    first = GeneratorSettings.of(dict(SETTINGS))
+    other = GeneratorSettings.of({**SETTINGS, "visual": {"tune": "lora"}, "projector": {"clip_length": 4}})
+    wider = GeneratorSettings.of({**SETTINGS, "small": {**SETTINGS["small"], "hidden": 64}})
+    for stage in ("vision", "1"):
+        assert bench.part_settings(first, stage) == bench.part_settings(other, stage)
+    assert bench.part_settings(first, "vision") == bench.part_settings(wider, "vision")
+    assert bench.part_settings(first, "1") != bench.part_settings(wider, "1")
+
+
+def test_a_step_of_the_full_size_model_is_measured_on_a_tiny_one() -> None:
+    from kgp_models.generator.settings import ProjectorSettings
+
+    step = script("generation_step")
+    sizes = {"vocab_size": 100, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    shape = step.QWEN | sizes | {"num_attention_heads": 2, "num_key_value_heads": 2}
+    found = step.step(shape, ProjectorSettings(clip_length=4, prefix_length=4, layers=1, heads=2), 16)
+    assert found["seconds"] > 0
+    assert found["model_flops"] > 6 * 2 * 16 * 100 * 32  # the output layer alone
+
+
+def test_a_page_shows_the_tables_between_its_marks() -> None:
+    begin, end = table.MARKS
+    page = f"before\n{begin}\nold\n{end}\nafter"
+    assert table.between(page, "new\n") == f"before\n{begin}\nnew\n{end}\nafter"
+    with pytest.raises(ValueError, match="has no"):
+        table.between("a page", "new")
+
+
+@pytest.mark.slow
+def test_a_short_benchmark_runs_resumes_and_writes_its_tables(data: Path, tmp_path: Path) -> None:
+    base, graphs, results, out = (tmp_path / name for name in ("base.yaml", "graphs.json", "results", "out"))
+    document = json.loads(json.dumps(dict(SETTINGS)))
+    document["visual"] |= {"thinned": 0.5, "without": 0.0}
+    base.write_text(yaml.safe_dump(document))
+    entities = {
+        "1": {"tokens": "effusion", "label": "OBS-DP", "start_ix": 1, "end_ix": 1, "relations": [["located_at", "2"]]},
+        "2": {"tokens": "left", "label": "ANAT-DP", "start_ix": 0, "end_ix": 0, "relations": []},
+    }
+    graphs.write_text(json.dumps({"one": {"text": "Left effusion .", "labeler_1": {"entities": entities}}}))
+    options = ["--models", "dictionary,most-frequent,vlm-kg", "--limit", "2", "--beams", "1", "--tables", "1"]
+    places = ["--data", data, "--base", base, "--out", out, "--results", results, "--test-graphs", graphs]
+    command = list(map(str, [sys.executable, BENCHMARKS / "generation.py", *places, *options]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # of so small a model, threads take more than they give
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    stored = json.loads((results / "generation.json").read_text())
+    rows = stored["tables"]["1"]["rows"]
+    named = [(row["system"], row["share"]) for row in rows]
+    whole = [("dictionary", 0.0), ("most-frequent", 0.0), ("vlm-kg", 0.0)]
+    assert named == [*whole, ("most-frequent", 1.0), ("vlm-kg", 1.0)]
+    assert rows[2]["paper"]["bleu"] == [54.98, 49.65, 46.12, 43.29]
+    assert set(rows[4]["against"]) == {"reference", "whole report"}
+    assert set(rows[2]["minus"]) == {"dictionary", "most-frequent"}
+    assert stored["data"]["test"] == 2
+    assert stored["graphs"]["graphs.json"]["rows"]["systems"].keys() == {"dictionary", "most-frequent"}
+    text = (results / "generation.md").read_text()
+    assert "| VLM-KG |" in text
+    assert "54.98 | 49.65 | 46.12 | 43.29 | 54.69" in text
+
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}

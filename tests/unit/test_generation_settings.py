@@ -1,0 +1,85 @@
+"""The settings of the generator's benchmark: every file is read, and says what the paper says."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from kgp_models.generator.settings import GeneratorSettings
+from kgplatform.errors import InputError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SETTINGS = BENCHMARKS / "settings" / "generator"
+
+
+def script(name: str) -> ModuleType:
+    """A module of benchmarks/, which is no package."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+rows = script("generation_rows")
+
+
+@pytest.mark.parametrize("key", rows.rows())
+def test_every_row_is_a_change_of_the_small_settings(key: str) -> None:
+    row = rows.read(SETTINGS / f"{key}.yaml")
+    small = GeneratorSettings.read(SETTINGS / "small.yaml")
+    assert row.settings.data == small.data
+    assert row.settings.language == small.language
+    assert row.settings.seed == small.seed
+    if row.paper:
+        assert len(row.paper["bleu"]) == 4
+        assert row.paper["bleu"] == sorted(row.paper["bleu"], reverse=True)
+        assert "rouge_l" in row.paper
+
+
+def test_a_table_names_rows_that_are_there() -> None:
+    generation = script("generation")
+    named = {case.system for cases in generation.TABLES.values() for case in cases}
+    assert named - {"dictionary", "most-frequent"} == rows.rows().keys()
+
+
+def test_table_3_doubles_whatever_lengths_the_base_has() -> None:
+    both = rows.read(SETTINGS / "vlm-kg-iu-128-128.yaml").settings.projector
+    small = GeneratorSettings.read(SETTINGS / "small.yaml").projector
+    assert (both.prefix_length, both.clip_length) == (2 * small.prefix_length, 2 * small.clip_length)
+    paper = rows.read(SETTINGS / "vlm-kg-iu-128-64.yaml", SETTINGS / "paper-iu.yaml").settings.projector
+    assert (paper.prefix_length, paper.clip_length) == (128, 64)
+
+
+@pytest.mark.parametrize("name", ["paper-mimic", "paper-iu"])
+def test_the_papers_own_settings_are_those_it_prints(name: str) -> None:
+    settings = GeneratorSettings.read(SETTINGS / f"{name}.yaml")
+    assert (settings.language.batch, settings.language.accumulation, settings.language.learning_rate) == (2, 2, 1e-4)
+    assert (settings.visual.batch, settings.visual.learning_rate, settings.visual.warmup_steps) == (2, 2e-5, 5000)
+    assert settings.language.epochs == settings.visual.epochs == 5
+    assert (settings.projector.clip_length, settings.projector.prefix_length, settings.projector.layers) == (64, 64, 8)
+    assert settings.vision.startswith("medclip-vit:")
+    assert settings.language_model.endswith("Qwen1.5-0.5B")
+    assert (settings.visual.thinned, settings.visual.without) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("name: x\n", "names no base"),
+        ("base: small.yaml\nstage: 3\n", "not 1 or 2"),
+        ("base: small.yaml\nvisual: {tuned: all}\n", "visual.tuned"),
+        ("- base\n", "must be a mapping"),
+        ("base: none.yaml\n", "not a readable YAML file"),
+    ],
+)
+def test_a_row_that_is_none_is_told_before_anything_is_trained(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "small.yaml").write_text("seed: 1\n")
+    path = tmp_path / "row.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=problem):
+        rows.read(path)
