@@ -10,12 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kgplatform.errors import InputError
-from tests import generators
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+import torch
+import transformers
 
 from kgp_models.generator import vision as vision_of
 from kgp_models.generator.checkpoint import load, save
@@ -23,7 +19,9 @@ from kgp_models.generator.generate import Decoding, Generator
 from kgp_models.generator.language import open_language, read_language, small_tokenizer
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
+from kgplatform.errors import InputError
 from kgplatform.generate.backend import Asked
+from tests import generators
 from tests.unit.test_generator_vision import Ran, clip
 
 

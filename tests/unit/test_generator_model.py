@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from kgplatform.errors import InputError
-from kgplatform.triplets.text import Relation, Triplet
-from tests import generators
-
-torch = pytest.importorskip("torch")
+import torch
 
 from kgp_models.generator.language import answer, prompt, small_model, small_tokenizer
 from kgp_models.generator.model import VLMKG
@@ -16,6 +11,9 @@ from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Record
 from kgp_models.generator.settings import ProjectorSettings
 from kgp_models.generator.train import Collator
+from kgplatform.errors import InputError
+from kgplatform.triplets.text import Relation, Triplet
+from tests import generators
 
 IMAGE, WIDTH = 12, 32
 TRIPLET = Triplet("effusion", Relation.LOCATED_AT, "left lung")
@@ -66,7 +64,7 @@ class TestProjector:
         assert all(weight.grad is not None for weight in projector.parameters())
 
     def test_heads_that_do_not_divide_the_width_are_told(self) -> None:
-        with pytest.raises(InputError, match="projector.heads does not divide"):
+        with pytest.raises(InputError, match=r"projector\.heads does not divide"):
             Projector(IMAGE, 30, ProjectorSettings())
 
 

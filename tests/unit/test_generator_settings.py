@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgp_models.generator.settings import GeneratorSettings
 from kgplatform.errors import InputError
 from tests import generators
-
-pytest.importorskip("torch")
-
-from kgp_models.generator.settings import GeneratorSettings
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "settings" / "generator"
 SHIPPED = [path for path in sorted(FOLDER.glob("*.yaml")) if "\nbase: " not in path.read_text(encoding="utf-8")]

@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from kgplatform.errors import InputError
-from tests import generators
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("trl")
-
+import torch
 from safetensors.torch import load_file
 
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.train import Work, train
+from kgplatform.errors import InputError
+from tests import generators
 
 WEIGHTS = ("vision/vision.safetensors", "llm-kg/language/model.safetensors", "vlm-kg/projector.safetensors",
            "vlm-kg/language/model.safetensors", "vlm-kg/vision.safetensors")  # fmt: skip

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import transformers
 from PIL import Image
 
-from kgplatform.errors import InputError, UsageError
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
 from kgp_models.generator.vision import MEDCLIP_WIDTH, Vision, open_vision, sha256, square
+from kgplatform.errors import InputError, UsageError
 
 
 @pytest.fixture
