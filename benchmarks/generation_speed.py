@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import generation_table
 import record
 import torch
 from generation_step import POSITIONS, QWEN, step
@@ -45,6 +46,8 @@ from kgplatform.settings import Settings
 from kgplatform.triplets.text import report_text
 
 PARTS: Final = ("rate", "whole", "step")
+PAGE: Final = record.RESULTS.parents[1] / "docs" / "generate.md"
+MARKS: Final = ("<!-- speed -->", "<!-- /speed -->")
 BATCH: Final = 16
 
 
@@ -291,6 +294,14 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def show() -> None:
+    """Put the results, of a processor and of a GPU, into the docs page."""
+    paths = [record.RESULTS / f"{name}.md" for name in ("generation_speed", "generation_speed_gpu")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(generation_table.between(page, text, MARKS), encoding="utf-8")
+
+
 def work(arguments: argparse.Namespace) -> None:
     """Measure, store and print; parts that were not asked for stay as they were stored."""
     if arguments.one is not None:
@@ -307,6 +318,7 @@ def work(arguments: argparse.Namespace) -> None:
     if not arguments.dry_run:
         record.store(name, document)
         path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
+        show()
     print(markdown(document))
 
 

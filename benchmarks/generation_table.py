@@ -43,13 +43,14 @@ def write(path: Path, pictures: Path, page: Path | None) -> None:
         page.write_text(between(page.read_text(encoding="utf-8"), shown), encoding="utf-8")
 
 
-def between(page: str, text: str) -> str:
-    """The page with the text between its marks. Raises `ValueError` where it has none."""
-    before, _, rest = page.partition(MARKS[0])
-    _, found, after = rest.partition(MARKS[1])
+def between(page: str, text: str, marks: tuple[str, str] = MARKS) -> str:
+    """The page with the text between these marks. Raises `ValueError` where it has none."""
+    begin, end = marks
+    before, _, rest = page.partition(begin)
+    _, found, after = rest.partition(end)
     if not found:
-        raise ValueError(f"the page has no {MARKS[0]} … {MARKS[1]}")
-    return f"{before}{MARKS[0]}\n{text}{MARKS[1]}{after}"
+        raise ValueError(f"the page has no {begin} … {end}")
+    return f"{before}{begin}\n{text}{end}{after}"
 
 
 def _pictures(text: str, pictures: Path, page: Path) -> str:
