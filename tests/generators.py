@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgp_loaders.phantom import study_set
+from kgplatform.generate.backend import Asked, Reply, Scored
+from kgplatform.triplets.text import parse
 
 if TYPE_CHECKING:
     from kgp_models.generator.settings import GeneratorSettings
@@ -59,3 +63,37 @@ def tiny(data: Path, folder: Path) -> Path:
     torch.set_num_threads(1)
     train(work(data, folder), ["1", "2"])
     return folder
+
+
+class Fake:
+    """A backend that says of each image what it is told to, in small batches, and remembers what it was asked."""
+
+    name = "fake 1"
+    sha256 = "f" * 64
+
+    def __init__(
+        self, said: Mapping[str, str], size: int = 2, dies_after: int | None = None, wait: float = 0.0
+    ) -> None:
+        self.parameters: Mapping[str, Any] = {"beams": 1}
+        self.asked: list[Asked] = []
+        self._said = said
+        self._size = size
+        self._left = dies_after
+        self._wait = wait
+
+    def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
+        """Batches; after so many of them, a crash."""
+        while rows := list(islice(asked, self._size)):
+            if self._left == 0:
+                raise RuntimeError("the generator has crashed")
+            self._left = None if self._left is None else self._left - 1
+            self.asked += rows
+            time.sleep(self._wait)
+            yield [self._reply(row) for row in rows]
+
+    def _reply(self, row: Asked) -> Reply:
+        text = self._said.get(row.id)
+        if text is None:
+            return Reply(row, "", (), problem="no readable radiograph")
+        found = parse(text)
+        return Reply(row, text, tuple(Scored(one, 0.5) for one in found.triplets), found.left_out, 7)

@@ -87,7 +87,11 @@ def generate(
             else _served({name: value for name, value in asked.items() if value is not None}, given.credentialed)
         )
         writer = Writer(
-            backend, linker.link, lambda sections: Grounding(sections, linker.tagger, linker.link), linker.about
+            backend,
+            linker.link,
+            lambda sections: Grounding(sections, linker.tagger, linker.link),
+            linker.about,
+            any(row.sections for row in given.rows),
         )
         outcome = run(graph, given, writer, out=out, dry_run=dry_run, progress=progress("images"), told=note)
     if as_json:

@@ -32,18 +32,21 @@ class Writer:
     link: Callable[[str], Link | None]
     grounding: Callable[[Mapping[str, str]], Grounding]
     about: Mapping[str, Any]  # what decides links, as JSON
+    reports: bool = True  # whether the images come with reports: the same images without are another run
     files: tuple[Path, ...] = ()  # as `kgplatform.survey.checked` names a source
     kind: str = field(default=KIND, init=False)
 
     @property
     def settings(self) -> str:
-        """A hash of how replies are searched for."""
-        return hashlib.sha256(json.dumps(dict(self.backend.parameters), sort_keys=True).encode()).hexdigest()[:12]
+        """A hash of how replies are searched for, and in what."""
+        known = {**self.backend.parameters, "reports": self.reports}
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def parameters(self) -> dict[str, Any]:
         """What names the run beside the model."""
-        return {"model": self.backend.name, **self.backend.parameters, "link": dict(self.about)}
+        about = {"reports": self.reports, "link": dict(self.about)}
+        return {"model": self.backend.name, **self.backend.parameters, **about}
 
     @property
     def tag(self) -> str:
