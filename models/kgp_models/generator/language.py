@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -116,16 +115,6 @@ def quiet() -> None:
     told: Any = logging
     told.disable_progress_bar()
     told.set_verbosity_error()
-
-
-def _tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder. For one of our own `AutoTokenizer` would build Qwen2's, which keeps capitals."""
-    import transformers
-
-    described = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    own = described.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
-    kind: Any = transformers.PreTrainedTokenizerFast if own else transformers.AutoTokenizer
-    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def small_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
