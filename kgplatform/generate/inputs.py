@@ -90,7 +90,7 @@ def _of_reports(source: ReportSource, root: Path, other: Path | None, with_repor
         place = None if path is None else _within(below, path)
         sections = said.get(found.study) or (found.sections if with_reports else {})
         rows.append(Input(found.image_id, place, found.image, sections))
-    return Inputs(rows, rejects, source.credentialed)
+    return Inputs(rows, rejects, source.credentialed or other is not None)  # of another file nobody knows
 
 
 def _within(root: Path, path: str) -> Path | None:

@@ -42,6 +42,10 @@ def test_iu_xray_and_openi_are_known_by_their_files(tmp_path: Path) -> None:
     [row] = inputs(tmp_path, known={}).rows
     assert row.path == tmp_path / "images" / "CXR1_IM-1" / "0.png"
     assert row.sections == {"findings": "Clear lungs."}
+    assert not inputs(tmp_path, known={}).credentialed
+    table = tmp_path / "r.csv"
+    table.write_text("id,findings\nCXR1_IM-1,Other words.\n", encoding="utf-8")
+    assert inputs(tmp_path, table, known={}).credentialed, "of another file nobody knows"
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "indiana_reports.csv").touch()
     assert kind_of(tmp_path / "o") == "openi"

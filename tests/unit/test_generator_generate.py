@@ -217,7 +217,14 @@ def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(u
     found = {str(Generator(untrained, decoding).parameters) for decoding in (Decoding(), Decoding(2), Decoding(4, 9))}
     assert len(found) == 3
     assert Generator(untrained, Decoding(batch=2)).parameters == Generator(untrained).parameters
-    for wrong in ({"beams": 0}, {"beams": 65}, {"max_new_tokens": 0}, {"batch": 0}, {"max_new_tokens": 5_000}):
+    impossible: tuple[dict[str, Any], ...] = (
+        {"beams": 0},
+        {"beams": 65},
+        {"max_new_tokens": 0},
+        {"batch": 0},
+        {"max_new_tokens": 5_000},
+    )
+    for wrong in impossible:
         with pytest.raises(UsageError, match=next(iter(wrong))):
             Decoding(**wrong)
 

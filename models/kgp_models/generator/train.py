@@ -3,7 +3,7 @@
     FOLDER/vision/     our own encoder, where the settings ask for it
     FOLDER/llm-kg/     stage 1: the language model learns to write triplets of reports
     FOLDER/vlm-kg/     stage 2: projector and language model learn from image and report
-    FOLDER/*/work/     where a training that is not finished goes on
+    FOLDER/*/work      where a training that is not finished goes on
 
 A finished part is not trained again. Data and settings of a folder cannot change.
 """
