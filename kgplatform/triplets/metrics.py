@@ -38,7 +38,8 @@ class Result:
 
 def words(triplets: Iterable[Triplet]) -> list[str]:
     """The triplets' text as words, commas and semicolons being words of their own (VLM-KG §3.3)."""
-    return serialise(triplets).replace(",", " , ").replace(";", " ; ").split()
+    given = list(triplets)
+    return serialise(given).replace(",", " , ").replace(";", " ; ").split() if given else []
 
 
 def together(predicted: Sequence[_A], references: Sequence[_B]) -> list[tuple[_A, _B]]:

@@ -296,6 +296,19 @@ def test_the_generated_triplets_of_an_image(generated: Graph) -> None:
     assert {row[0] for row in rows(generated, "generated_triplets", *columns, image=B)} == {B}
 
 
+def test_what_was_seen_is_drawn_with_what_it_means_and_what_the_report_says(generated: Graph) -> None:
+    query = queries.get("explore/generated_subgraph")
+    with ask(generated, query.text, query.bind({"image": A})) as answer:
+        found = list(answer)
+    paths = [row[name] for row in found for name in ("shown", "triplet", "meaning", "stance") if row[name] is not None]
+    edges = {edge["type"] for path in paths for edge in path["relationships"]}
+    assert edges == {"SHOWS", "LOCATED_AT", "SUGGESTIVE_OF", "REFERS_TO", "NEGATIVE", "POSITIVE"}
+    images = {node["properties"]["id"] for path in paths for node in path["nodes"] if "Image" in node["labels"]}
+    assert images == {A}
+    with ask(generated, query.text, query.bind({"image": A, "limit": 1})) as answer:
+        assert len(list(answer)) == 1
+
+
 def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
     columns = ("model", "verdict", "concept", "seen", "said")
     found = rows(generated, "seen_and_said", *columns)
@@ -356,6 +369,6 @@ def test_a_graph_without_generated_triplets_has_no_rows(graph: Graph, path: Path
     ingest(graph, RadGraph(path))
     for name in (
         "generated_triplets", "seen_and_said", "generated_contradictions", "one_step_from_known", "model_agreement",
-        "ungrounded",
+        "ungrounded", "generated_subgraph",
     ):  # fmt: skip
         assert rows(graph, name) == []

@@ -16,7 +16,7 @@ import random
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator import vision as vision_of
@@ -44,6 +44,7 @@ from kgplatform.triplets.text import entity, serialise
 LLM_KG, VLM_KG = "LLM-KG", "VLM-KG"
 STAGES: Final = {"vision": "vision", "1": "llm-kg", "2": "vlm-kg"}
 ENCODED_AT_A_TIME: Final = 64
+BUCKET: Final = 16  # batches whose rows are sorted by length together
 THIN_SHARES: Final = (0.25, 0.5, 0.75)  # of the sentences of a thinned report are left out
 
 Progress = Callable[[str], Callable[[int, int | None], None]]
@@ -181,9 +182,13 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
         max_length=work.settings.max_length,
         completion_only_loss=True,
         packing=False,
-        train_sampling_strategy="group_by_length",
     )
-    trainer = SFTTrainer(
+
+    class LanguageTrainer(SFTTrainer):  # type: ignore[misc]
+        def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
+            return Buckets([len(row["input_ids"]) for row in rows], stage.batch, work.settings.seed)
+
+    trainer = LanguageTrainer(
         model=language,
         args=arguments,
         train_dataset=Table.from_list(rows),
@@ -260,6 +265,40 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
     return vectors
 
 
+class Buckets(Sampler[int]):
+    """An order in which rows of like length are in one batch, and the batches in none: of `BUCKET` batches' rows at
+    random, sorted, the batches are shuffled.
+
+    transformers' ``group_by_length`` goes from long to short over and over, which kept the small model from learning to
+    copy: a loss of 0.79 after 600 steps in place of 0.56.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self._lengths = lengths
+        self._batch = batch
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """As accelerate calls it; an epoch's order is the same after a kill."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = random.Random(f"kgp buckets {self._seed} {self._epoch}")  # noqa: S311  not for secrets
+        order = rng.sample(range(len(self._lengths)), len(self._lengths))
+        size = self._batch * BUCKET
+        for start in range(0, len(order), size):
+            rows = sorted(order[start : start + size], key=lambda row: self._lengths[row])
+            batches = [rows[at : at + self._batch] for at in range(0, len(rows), self._batch)]
+            whole = [batch for batch in batches if len(batch) == self._batch]
+            rng.shuffle(whole)
+            for batch in [*whole, *(batch for batch in batches if len(batch) < self._batch)]:
+                yield from batch
+
+
 class VisualRows(Dataset[tuple[Record, Tensor]]):
     """Records of stage 2 with their image's vector; which sentences a report lacks is decided by the row's number."""
 
@@ -274,6 +313,7 @@ class VisualRows(Dataset[tuple[Record, Tensor]]):
                 kind = rng.choices(("whole", "thinned", "without"), shares)[0]
                 kept = {"whole": None, "without": set()}.get(kind, thinned(study, rng.choice(THIN_SHARES), rng))
                 self._rows.append((study.record(kept, work.same), vector))
+        self.lengths = [len(record.report) + len(serialise(record.triplets)) for record, _ in self._rows]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -380,6 +420,10 @@ def _trainer_class() -> Any:
     from transformers import Trainer
 
     class VisualTrainer(Trainer):
+        def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
+            rows: Any = train_dataset or self.train_dataset
+            return Buckets(rows.lengths, self.args.per_device_train_batch_size, self.args.seed)
+
         def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Any] | None = None) -> None:
             folder = Path(output_dir or self.args.output_dir or ".")
             folder.mkdir(parents=True, exist_ok=True)
