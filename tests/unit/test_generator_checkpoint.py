@@ -24,6 +24,8 @@ from kgplatform.generate.backend import Asked
 from tests import generators
 from tests.unit.test_generator_vision import Ran, clip
 
+pytestmark = pytest.mark.slow  # a model is trained first
+
 
 @pytest.fixture
 def copy(tiny: Path, tmp_path: Path) -> Path:

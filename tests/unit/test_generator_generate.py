@@ -18,6 +18,8 @@ from kgplatform.errors import UsageError
 from kgplatform.generate.backend import Asked, Reply
 from kgplatform.triplets.text import parse, serialise
 
+pytestmark = pytest.mark.slow  # a model is trained first
+
 REPORTS = [
     "Small left effusion .",
     "",

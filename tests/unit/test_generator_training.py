@@ -18,6 +18,8 @@ from kgp_models.generator.train import Work, train
 from kgplatform.errors import InputError
 from tests import generators
 
+pytestmark = pytest.mark.slow  # a model is trained first
+
 WEIGHTS = ("vision/vision.safetensors", "llm-kg/language/model.safetensors", "vlm-kg/projector.safetensors",
            "vlm-kg/language/model.safetensors", "vlm-kg/vision.safetensors")  # fmt: skip
 

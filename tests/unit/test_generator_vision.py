@@ -17,6 +17,8 @@ from PIL import Image
 from kgp_models.generator.vision import MEDCLIP_WIDTH, Vision, open_vision, sha256, square
 from kgplatform.errors import InputError, UsageError
 
+pytestmark = pytest.mark.slow  # a model is trained first
+
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
