@@ -184,7 +184,7 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
         packing=False,
     )
 
-    class LanguageTrainer(SFTTrainer):  # type: ignore[misc]
+    class LanguageTrainer(SFTTrainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
             return Buckets([len(row["input_ids"]) for row in rows], stage.batch, work.settings.seed)
 
