@@ -9,8 +9,8 @@ from kgp_models.generator.language import answer, prompt, small_model, small_tok
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Record
+from kgp_models.generator.rows import Buckets, Collator
 from kgp_models.generator.settings import ProjectorSettings
-from kgp_models.generator.train import Collator
 from kgplatform.errors import InputError
 from kgplatform.triplets.text import Relation, Triplet
 from tests import generators
@@ -149,3 +149,26 @@ class TestCollator:
         batch = Collator(tokenizer, SETTINGS)([(Record("I1", None, "a", many), torch.zeros(IMAGE))])
         assert batch["input_ids"].shape == (1, SETTINGS.max_length)
         assert batch["input_ids"][0, -1] == tokenizer.eos_token_id  # type: ignore[attr-defined]
+
+
+class TestBuckets:
+    """The order of rows in an epoch."""
+
+    LENGTHS = [(number * 37) % 101 for number in range(530)]
+
+    def test_each_row_comes_once_and_batches_are_of_like_length(self) -> None:
+        order = list(Buckets(self.LENGTHS, 16, 1))
+        assert sorted(order) == list(range(530))
+        batches = [[self.LENGTHS[row] for row in order[at : at + 16]] for at in range(0, 512, 16)]
+        assert max(max(batch) - min(batch) for batch in batches) < 25
+        means = [sum(batch) / 16 for batch in batches]
+        assert means != sorted(means)
+        assert means != sorted(means, reverse=True)
+
+    def test_an_epoch_has_an_order_of_its_own_that_is_the_same_again(self) -> None:
+        first, second = Buckets(self.LENGTHS, 16, 1), Buckets(self.LENGTHS, 16, 1)
+        assert list(first) == list(second)
+        second.set_epoch(1)
+        assert list(first) != list(second)
+        first.set_epoch(1)
+        assert list(first) == list(second)
