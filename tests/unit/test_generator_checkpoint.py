@@ -38,6 +38,7 @@ def test_what_is_saved_is_loaded(tiny: Path, tmp_path: Path) -> None:
     assert (one.stage, one.settings) == ("VLM-KG", generators.settings())
     assert one.name == f"VLM-KG {one.sha256[:8]}"
     assert one.vision is not None
+    assert "/" not in one.about["settings"]["data"]["path"], "a place of one machine"
     assert not one.model.training
     save(
         tmp_path / "g", one.model, one.tokenizer, one.settings, one.stage, one.vision,

@@ -154,7 +154,7 @@ class TestCollator:
 class TestBuckets:
     """The order of rows in an epoch."""
 
-    LENGTHS = [(number * 37) % 101 for number in range(530)]
+    LENGTHS = tuple((number * 37) % 101 for number in range(530))
 
     def test_each_row_comes_once_and_batches_are_of_like_length(self) -> None:
         order = list(Buckets(self.LENGTHS, 16, 1))

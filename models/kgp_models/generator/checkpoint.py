@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,10 +86,11 @@ def save(
         save_vision(vision, folder, dtype)
     found = [path for path in (folder / LANGUAGE).rglob("*") if path.is_file()]
     named = sorted([*found, *(path for path in (folder / PROJECTOR, folder / VISION) if path.is_file())])
+    where = replace(settings.data, path=Path(settings.data.path).name)  # a path of one machine says nothing on another
     about = {
         "form": FORM,
         "stage": stage,
-        "settings": settings.as_dict(),
+        "settings": replace(settings, data=where).as_dict(),
         "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.sha256(vision.module)},
         "data_sha256": data,
         "figures": dict(figures),
