@@ -1,0 +1,62 @@
+"""The small generator that comes with the package: small, and it reads invented studies that it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kgp_loaders.phantom import study_set
+from kgp_models.generator.checkpoint import SHIPPED, load
+from kgp_models.generator.generate import Decoding, Generator
+from kgp_models.generator.records import Study, studies
+from kgp_models.generator.settings import DataSettings
+from kgp_models.generator.train import meaning
+from kgplatform.generate.backend import Asked
+from kgplatform.triplets.metrics import Counts, count, score
+
+pytestmark = pytest.mark.slow
+
+DATA = DataSettings(drawn="truth/drawn.json", lexicon=("ontology",))
+
+
+@pytest.fixture(scope="module")
+def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Studies of another seed than the training's."""
+    folder: Path = tmp_path_factory.mktemp("unseen")
+    study_set.build(folder, 40, 11)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chosen(unseen: Path) -> list[Study]:
+    """Those of the largest split."""
+    return studies(DATA, "train", unseen)
+
+
+def f1(folder: Path, chosen: list[Study], *, with_report: bool) -> float:
+    same = meaning(DATA, folder)
+    generator = Generator(load(SHIPPED), Decoding(beams=1, batch=32))
+    records = {one.id: one.record(None if with_report else set(), same) for one in chosen}
+    asked = (Asked(one.id, one.image, one.report) for one in records.values())
+    counts: list[Counts] = [
+        count([triplet for triplet, _ in reply.triplets], records[reply.asked.id].triplets, same)
+        for batch in generator.replies(asked)
+        for reply in batch
+    ]
+    return score(counts).f1
+
+
+def test_it_is_a_few_megabytes_and_names_no_place_of_the_machine_that_trained_it() -> None:
+    files = [path for path in SHIPPED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 8_000_000
+    assert load(SHIPPED).about["settings"]["data"]["path"] in ("", "studies", ".")
+    assert not [path for path in files if path.suffix in (".bin", ".pt", ".pkl")]
+
+
+def test_it_reads_a_report_with_its_image(unseen: Path, chosen: list[Study]) -> None:
+    assert f1(unseen, chosen, with_report=True) > 0.8
+
+
+def test_it_sees_something_in_an_image_alone(unseen: Path, chosen: list[Study]) -> None:
+    assert f1(unseen, chosen, with_report=False) > 0.4
