@@ -100,7 +100,7 @@ def test_a_loader_registered_by_any_package_loads_by_its_name(graph: Graph, kgp:
     assert kgp("ingest", "with", "medmkg", folder, "--json").json["rejected"] == 0
     unknown = kgp("ingest", "with", "nothing", folder)
     assert unknown.code == 2
-    assert "medmkg, triples" in unknown.err
+    assert "medmkg, radgraph, triples" in unknown.err
 
 
 def test_errors_are_json_under_json(graph: Graph, kgp: Kgp) -> None:
