@@ -86,7 +86,9 @@ def save(
         save_vision(vision, folder, dtype)
     found = [path for path in (folder / LANGUAGE).rglob("*") if path.is_file()]
     named = sorted([*found, *(path for path in (folder / PROJECTOR, folder / VISION) if path.is_file())])
-    where = replace(settings.data, path=Path(settings.data.path).name)  # a path of one machine says nothing on another
+    where = replace(
+        settings.data, path=Path(settings.data.path).name or "."
+    )  # a path of one machine says nothing on another
     about = {
         "form": FORM,
         "stage": stage,
