@@ -21,6 +21,8 @@ from kgplatform.triplets.text import Relation, Triplet
 from tests.generators import SETTINGS
 from tests.unit.test_generation_settings import BENCHMARKS, script
 
+pytestmark = pytest.mark.slow  # a model is made
+
 baselines, table = script("generation_baselines"), script("generation_table")
 scores, bench = script("generation_scores"), script("generation_bench")
 AT, MODIFY = Relation.LOCATED_AT, Relation.MODIFY

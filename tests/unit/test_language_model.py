@@ -117,6 +117,7 @@ class TestReply:
         assert (found.neutral, found.foreign, found.ended) == (1, 1, True)
         assert not read("***start***", set()).ended
 
+    @pytest.mark.slow
     @given(
         st.lists(
             st.sampled_from(
@@ -134,6 +135,7 @@ class TestReply:
         assert {cui for cui, _ in found.edges} <= {EFFUSION}
         assert all(isinstance(stance, Stance) for _, stance in found.edges)
 
+    @pytest.mark.slow
     @given(st.binary(max_size=400))
     @example_settings(max_examples=5_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_no_bytes_break_it(self, data: bytes) -> None:

@@ -269,6 +269,7 @@ def damaged(content: bytes, seed: int, count: int) -> Iterator[bytes]:
         yield bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "delimiter"), [("t.csv", b","), ("t.tsv", b"\t")])
 def test_ten_thousand_damaged_text_files(make: Make, name: str, delimiter: bytes) -> None:
     lines = ["head,relation,tail", "C0000001,isa,C0000002", 'I12,POSITIVE,"a, ""b"""', "ä,心,b", "", "x,y,z"]
@@ -277,6 +278,7 @@ def test_ten_thousand_damaged_text_files(make: Make, name: str, delimiter: bytes
         check_account(make(content, name), lines_in(content))
 
 
+@pytest.mark.slow
 def test_ten_thousand_damaged_parquet_files(make: Make) -> None:
     good = parquet_bytes()
     for content in damaged(good, 13, 10_000):
