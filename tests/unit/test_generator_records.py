@@ -17,6 +17,7 @@ from kgp_models.generator.records import (
     data_sha256,
     finding,
     graph_records,
+    mixed,
     read_drawn,
     require_apart,
     studies,
@@ -129,6 +130,20 @@ def test_a_share_of_the_sentences_is_left_out_by_chance_but_repeatably() -> None
     assert [len(one) for one in found] == [6, 6, 6]
     assert thinned(long, 1.0, random.Random(1)) == set()
     assert thinned(Study("I1", None, ()), 0.5, random.Random(1)) == set()
+
+
+def test_a_share_of_the_sentences_comes_from_other_reports_with_its_triplets() -> None:
+    long = Study("I1", Path("1.png"), tuple(Sentence(f"Sentence {n} .", ()) for n in range(1000)), drawn=(NODULE,))
+    pool = [Sentence("No edema .", (EDEMA,)), Sentence("Small effusion .", (SMALL,))]
+    found = [mixed(long, pool, 0.25, random.Random(seed)) for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+    assert (found[0].id, found[0].image, found[0].drawn) == (long.id, long.image, long.drawn)
+    other = [place for place, one in enumerate(found[0].sentences) if one != long.sentences[place]]
+    assert 200 < len(other) < 300
+    assert {found[0].sentences[place] for place in other} == set(pool)
+    assert set(found[0].record().triplets) == {EDEMA, SMALL}
+    assert mixed(long, pool, 0.0, random.Random(1)) is long
+    assert mixed(Study("I1", None, ()), [], 0.5, random.Random(1)).sentences == ()
 
 
 def test_what_a_triplet_is_about() -> None:

@@ -61,6 +61,8 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         ({"visual": {"tune": "all"}}, "visual.tune is not one of language, projector, lora"),
         ({"visual": {"tune": []}}, "visual.tune is not one of"),
         ({"visual": {"thinned": 0.7, "without": 0.7}}, "more than 1 together"),
+        ({"visual": {"mixed": 1.1}}, "mixed is more than 1"),
+        ({"language": {"copies": 0}}, "language.copies is out of range"),
         ({"visual": {"gradient_checkpointing": 1}}, "visual.gradient_checkpointing is of the wrong kind"),
         ({"data": {"graphs": "one.json"}}, "data.graphs must be a list"),
         ({"data": {"graphs": [1]}}, "data.graphs must be a list"),

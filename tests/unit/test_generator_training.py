@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +16,15 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
+from kgp_models.generator.checkpoint import load
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.train import Work, train
 from kgplatform.errors import InputError
 from tests import generators
+from tests.unit.test_generator_vision import clip
 
 pytestmark = pytest.mark.slow  # a model is trained first
 
@@ -73,6 +81,10 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
         train(replace(work, progress=killed_at(part, step)), stages)
     kept = [*tmp_path.rglob("work/checkpoint-*"), *tmp_path.rglob("vision.state")]
     assert kept, "something was saved before the kill"
+    if (last := kept[-1]).is_dir():  # and the next was cut short
+        cut = shutil.copytree(last, last.with_name("checkpoint-99"))
+        state = (cut / "trainer_state.json").read_bytes()
+        (cut / "trainer_state.json").write_bytes(state[: len(state) // 2])
     seen: list[int] = []
     resumed = replace(work, progress=lambda what: lambda done, total: seen.append(done) if what == part else None)
     train(resumed, stages)
@@ -82,6 +94,42 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
             ours, whole = load_file(tmp_path / name), load_file(tiny / name)
             assert all(torch.equal(ours[key], whole[key]) for key in whole), name
     assert (tmp_path / {"vision": WEIGHTS[0], "1": WEIGHTS[1], "2": WEIGHTS[2]}[stages[-1]]).is_file()
+
+
+def test_a_training_killed_outright_goes_on_by_the_same_command(invented: Path, tiny: Path, tmp_path: Path) -> None:
+    """SIGKILL to `kgp train generator` as soon as stage 1 has saved where it is."""
+    config = tmp_path / "s.yaml"
+    config.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
+    kgp = Path(sys.executable).with_name("kgp")
+    command = [kgp, "train", "generator", "--config", config, "--data", invented, "--out", tmp_path / "g",
+               "--stage", "1"]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    work, deadline = tmp_path / "g" / "llm-kg" / "work", time.monotonic() + 120
+    while not list(work.glob("checkpoint-*")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it was killed on its way"
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    ours, whole = (load_file(folder / WEIGHTS[1]) for folder in (tmp_path / "g", tiny))
+    assert all(torch.equal(ours[key], whole[key]) for key in whole)
+
+
+def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
+    invented: Path, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip(tmp_path / "settings" / "clip")
+    data = {"path": os.path.relpath(invented, tmp_path / "settings")}
+    made = generators.settings(data=data, vision="clip:clip")
+    train(Work(made, begun, tmp_path / "settings"), ["2"])
+    monkeypatch.chdir(tmp_path / "settings")
+    assert load(begun / "vlm-kg").vision is not None
+    monkeypatch.chdir(begun)
+    assert load(Path("vlm-kg")).vision is not None
+    shutil.move(begun / "vlm-kg", tmp_path / "elsewhere" / "vlm-kg")
+    with pytest.raises(InputError, match="weights are not there"):
+        load(tmp_path / "elsewhere" / "vlm-kg")
 
 
 def test_what_is_finished_is_not_trained_again(invented: Path, tiny: Path) -> None:
@@ -161,7 +209,6 @@ def test_it_learns(invented: Path, tiny: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_trains_and_says_where(invented: Path, tmp_path: Path) -> None:
-    import yaml
     from typer.testing import CliRunner
 
     from kgplatform.cli import app

@@ -146,7 +146,8 @@ def load(folder: Path, device: str = "cpu", vision: str | None = None) -> Checkp
 def _vision(folder: Path, about: Mapping[str, Any], settings: GeneratorSettings, spec: str | None) -> Vision:
     if about["vision"]["name"] == SMALL:
         return vision_of.open_vision(f"small:{folder}")
-    found = vision_of.open_vision(spec or settings.vision)
+    kind, _, place = settings.vision.partition(":")
+    found = vision_of.open_vision(spec or f"{kind}:{folder / place}")  # a path that is relative is so to the generator
     if vision_of.sha256(found.module) != about["vision"]["sha256"]:
         hint = "Say by --vision KIND:FOLDER where the one is that it was trained with."
         raise InputError("the vision encoder is not the one of the training", hint, path=folder)

@@ -12,7 +12,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -87,6 +87,15 @@ def thinned(study: Study, share: float, rng: random.Random) -> set[int]:
     numbers = list(range(len(study.sentences)))
     left_out = rng.sample(numbers, round(share * len(numbers)))
     return set(numbers) - set(left_out)
+
+
+def mixed(study: Study, sentences: Sequence[Sentence], share: float, rng: random.Random) -> Study:
+    """The study with that share of its sentences, on the average, taken at random from those given."""
+    if not share:
+        return study
+    return replace(
+        study, sentences=tuple(rng.choice(sentences) if rng.random() < share else one for one in study.sentences)
+    )
 
 
 def by_sentence(graph: Graph) -> tuple[Sentence, ...]:

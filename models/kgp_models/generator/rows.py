@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from kgp_models.generator.language import Example, example_tokens
-from kgp_models.generator.records import Record, Study, thinned
+from kgp_models.generator.records import Record, Study, mixed, thinned
 from kgp_models.generator.settings import GeneratorSettings
 from kgplatform.triplets.text import entity, serialise
 
@@ -53,6 +53,14 @@ class Buckets(Sampler[int]):
                 yield from batch
 
 
+def report_rows(chosen: Sequence[Study], settings: GeneratorSettings) -> list[Record]:
+    """The records of stage 1: `copies` of each study, with sentences of other reports where settings ask for that."""
+    stage = settings.language
+    rng = random.Random(f"kgp reports {settings.seed}")  # noqa: S311  not for secrets
+    pool = [sentence for study in chosen for sentence in study.sentences]
+    return [mixed(study, pool, stage.mixed, rng).record() for _ in range(stage.copies) for study in chosen]
+
+
 class VisualRows(Dataset[tuple[Record, Tensor]]):
     """Records of stage 2 with their image's vector; which sentences a report lacks is decided by the row's number."""
 
@@ -63,13 +71,19 @@ class VisualRows(Dataset[tuple[Record, Tensor]]):
         visual = settings.visual
         self._rows: list[tuple[Record, Tensor]] = []
         rng = random.Random(f"kgp generator {settings.seed}")  # noqa: S311  not for secrets
+        pool = [sentence for study in chosen for sentence in study.sentences]
         shares = [1.0 - visual.thinned - visual.without, visual.thinned, visual.without]
-        copies = round(1 / min(share for share in shares if share > 0))
-        for _ in range(copies):
+        for _ in range(visual.copies):
             for study, vector in zip(chosen, vectors, strict=True):
                 kind = rng.choices(("whole", "thinned", "without"), shares)[0]
-                kept = {"whole": None, "without": set()}.get(kind, thinned(study, rng.choice(THIN_SHARES), rng))
-                self._rows.append((study.record(kept, same), vector))
+                if kind == "whole":
+                    record = study.record()
+                elif kind == "without":
+                    record = study.record(set(), same)
+                else:
+                    other = mixed(study, pool, visual.mixed, rng)
+                    record = other.record(thinned(other, rng.choice(THIN_SHARES), rng), same)
+                self._rows.append((record, vector))
         self.lengths = [len(record.report) + len(serialise(record.triplets)) for record, _ in self._rows]
 
     def __len__(self) -> int:

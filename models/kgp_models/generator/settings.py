@@ -63,7 +63,11 @@ class SmallSettings:
 
 @dataclass(frozen=True)
 class StageSettings:
-    """How a stage is trained (paper §3.2); AdamW. What the paper does not say: the schedule (linear to 0)."""
+    """How a stage is trained (paper §3.2); AdamW. What the paper does not say: the schedule (linear to 0).
+
+    `copies` are the records of each study in an epoch. `mixed` is the share of sentences that a copy has from other
+    reports, so that few reports are read and not remembered; the paper has none (0).
+    """
 
     epochs: float = 5.0
     batch: int = 2
@@ -73,6 +77,8 @@ class StageSettings:
     weight_decay: float = 0.01
     save_every: int = 500  # steps; a training that was killed goes on from there
     gradient_checkpointing: bool = False
+    copies: int = 1
+    mixed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class VisualSettings(StageSettings):
     """Stage 2. `tune` is what is trained beside the projector: the language model (VLM-KG), nothing (VLM-KG*), LoRA.
 
     Of the records, `thinned` have a report that lacks sentences and `without` have none, so that the image counts;
-    the paper has neither (0).
+    the paper has neither (0). Only those that are thinned are `mixed`: a whole report says all that its image shows.
     """
 
     warmup_steps: int = 5000
@@ -130,6 +136,8 @@ class GeneratorSettings:
         made: GeneratorSettings = _made(cls, document, "")
         if made.visual.thinned + made.visual.without > 1:
             raise InputError("visual.thinned and visual.without are more than 1 together", "They are shares.")
+        if max(made.language.mixed, made.visual.mixed) > 1:
+            raise InputError("mixed is more than 1", "It is the share of sentences from other reports.")
         if made.language_model == SMALL and made.small.hidden % made.projector.heads:
             raise InputError("projector.heads does not divide small.hidden", "It must.")
         return made
@@ -176,5 +184,5 @@ def _value(kind: Any, value: Any, name: str) -> Any:
 
 _MAY_BE_ZERO: Final = frozenset(
     {"seed", "language.warmup_steps", "visual.warmup_steps", "language.weight_decay", "visual.weight_decay"}
-    | {"visual.thinned", "visual.without"}
+    | {"visual.thinned", "visual.without", "language.mixed", "visual.mixed"}
 )

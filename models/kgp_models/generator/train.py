@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 import warnings
@@ -30,7 +31,7 @@ from kgp_models.generator.language import answer, open_language, prompt, quiet
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Study, data_sha256, studies
-from kgp_models.generator.rows import Buckets, Collator, VisualRows, tokens
+from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokens
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings, StageSettings
 from kgp_models.generator.train_vision import train_vision
 from kgp_models.generator.vision import Vision
@@ -148,6 +149,16 @@ def _open_vision(work: Work) -> Vision:
     return vision_of.open_vision(f"{kind}:{work.base / folder}")
 
 
+def _vision_from(place: Path, work: Work) -> str:
+    """Where the encoder is, as the generator in `place` names it: a path that was relative to the YAML file stays
+    relative, to `place`.
+    """
+    kind, _, folder = work.settings.vision.partition(":")
+    if kind == SMALL or Path(folder).is_absolute():
+        return work.settings.vision
+    return f"{kind}:{os.path.relpath(work.base / folder, place)}"
+
+
 def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
     """Stage 1, LLM-KG: instruction tuning on reports, by TRL's `SFTTrainer`."""
     place = work.place("1")
@@ -161,7 +172,7 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
 
     disable_progress_bars()
 
-    records = [study.record() for study in of_training]
+    records = report_rows(of_training, work.settings)
     texts = (
         text
         for one in records
@@ -238,7 +249,8 @@ def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
     if settings.tune == "lora":
         model.language = model.language.merge_and_unload()
     name = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[settings.tune]
-    checkpoint.save(place, model, before.tokenizer, work.settings, name, vision, data=data, figures=figures)
+    settled = replace(work.settings, vision=_vision_from(place, work))
+    checkpoint.save(place, model, before.tokenizer, settled, name, vision, data=data, figures=figures)
     shutil.rmtree(place / "work", ignore_errors=True)
     work.told(f"{name}: {len(rows):,} records, {figures['seconds']:.0f} s, loss {figures['loss']}")
 
@@ -299,17 +311,28 @@ def _training_arguments(work: Work, stage: StageSettings, place: Path) -> Any:
 
 def _run(trainer: Any, place: Path) -> dict[str, Any]:
     """Train, from where an earlier training was stopped; returns seconds, steps and the mean loss."""
-    from transformers import PrinterCallback, trainer_utils
+    from transformers import PrinterCallback
 
-    get_last_checkpoint: Any = trainer_utils.get_last_checkpoint
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, where results stand
-    work = place / "work"
-    last = get_last_checkpoint(str(work)) if work.is_dir() else None
     began = time.monotonic()
-    out = trainer.train(resume_from_checkpoint=last)
+    out = trainer.train(resume_from_checkpoint=_last(place / "work"))
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     seconds = round(time.monotonic() - began, 1)
     return {"steps": out.global_step, "loss": round(out.training_loss, 4), "seconds": seconds, "device": device}
+
+
+def _last(work: Path) -> str | None:
+    """The checkpoint of the trainer's that is furthest on. One that a kill cut short is thrown away: the trainer writes
+    ``trainer_state.json`` last.
+    """
+    for path in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(path)
+        else:
+            return str(path)
+    return None
 
 
 def _told_steps(work: Work, what: str) -> Any:
