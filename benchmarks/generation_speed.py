@@ -74,21 +74,12 @@ class Plain:
     def __call__(self, size: int) -> int:
         """Answer all; returns how many tokens were written."""
         ours, tokens, start = self._generator, 0, 0
-        tokenizer, model, decoding = ours.trained.tokenizer, ours.trained.model, ours.decoding
+        tokenizer, model = ours.trained.tokenizer, ours.trained.model
         for batch in batches(self._rows, size):
             given = ours._prompts(batch)  # the same prompts
             image = None if self._vectors is None else self._vectors[start : start + len(batch)]
             embeddings, mask = model.embedded(given["input_ids"], given["attention_mask"], image)
-            out = model.language.generate(
-                inputs_embeds=embeddings,
-                attention_mask=mask,
-                num_beams=decoding.beams,
-                do_sample=False,
-                early_stopping=True,
-                max_new_tokens=decoding.max_new_tokens,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-            )
+            out = model.language.generate(inputs_embeds=embeddings, attention_mask=mask, **ours.search)
             tokenizer.batch_decode(out, skip_special_tokens=True)
             tokens += sum(_written(row, tokenizer.eos_token_id) for row in out.tolist())
             start += len(batch)

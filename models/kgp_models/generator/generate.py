@@ -62,6 +62,20 @@ class Generator:
             "constrained": decoding.constrained,
         }
 
+    @property
+    def search(self) -> dict[str, Any]:
+        """How transformers' `generate` searches: for the most probable reply, until no open beam can beat those that
+        have ended. Its default, to stop as soon as enough replies have ended, takes improbable short ones.
+        """
+        return {
+            "num_beams": self.decoding.beams,
+            "do_sample": False,
+            **({"early_stopping": "never", "length_penalty": 0.0} if self.decoding.beams > 1 else {}),
+            "max_new_tokens": self.decoding.max_new_tokens,
+            "pad_token_id": self._tokenizer.pad_token_id,
+            "eos_token_id": self._tokenizer.eos_token_id,
+        }
+
     def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
         """Batches of replies, in an order of their own: those of like length together. Images are read ahead."""
         with ThreadPoolExecutor(IMAGE_READERS) as readers:
@@ -107,17 +121,11 @@ class Generator:
         """The replies to a batch; `image` are the encoder's vectors, (B, width)."""
         given = self._prompts(asked)
         embeddings, mask = self.trained.model.embedded(given["input_ids"], given["attention_mask"], image)
-        decoding = self.decoding
         out: Tensor = self.trained.model.language.generate(
             inputs_embeds=embeddings,
             attention_mask=mask,
-            num_beams=decoding.beams,
-            do_sample=False,
-            early_stopping=True,
-            max_new_tokens=decoding.max_new_tokens,
-            pad_token_id=self._tokenizer.pad_token_id,
-            eos_token_id=self._tokenizer.eos_token_id,
             logits_processor=[] if self._grammar is None else [self._grammar],
+            **self.search,
         )
         chances = self._chances(embeddings, mask, out)
         return [self._reply(one, row, chance) for one, row, chance in zip(asked, out.tolist(), chances, strict=True)]
