@@ -23,8 +23,8 @@ SETTINGS: Mapping[str, Any] = {
     "projector": {"clip_length": 2, "prefix_length": 2, "layers": 1, "heads": 2},
     "language": {"epochs": 2, "batch": 4, "accumulation": 2, "learning_rate": 1e-3, "save_every": 2},
     "visual": {
-        "epochs": 1, "batch": 4, "learning_rate": 1e-3, "warmup_steps": 2, "copies": 4, "thinned": 0.25, "without": 0.25,
-        "save_every": 4,
+        "epochs": 1, "batch": 4, "learning_rate": 1e-3, "warmup_steps": 2, "thinned": 0.25, "without": 0.25,
+        "copies": 4, "save_every": 4,
     },
     "max_length": 768,
 }  # fmt: skip
