@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Final
 
 from kgplatform import queries
 from kgplatform.batches import GraphBatch
 from kgplatform.generate.backend import Asked, Reply
 from kgplatform.generate.inputs import Inputs
+from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.generate.source import KIND, VERSION, Writer
 from kgplatform.graph import Graph
 from kgplatform.ingest import Load, Prepared, Progress, merge, name_run, prepare
@@ -57,7 +59,7 @@ def generate(
     """Let the generator look at the images that it has not done with these settings, and write what it sees.
 
     A batch of images is committed as a whole; what was killed goes on after the last one. With `out`, replies are also
-    appended to a file of JSON Lines; with `dry_run` nothing goes to the graph.
+    appended to a file of JSON Lines (`ReplyFile`); with `dry_run` nothing goes to the graph.
     """
     run = name_run(KIND, VERSION, writer.parameters, writer.backend.sha256)
     if not dry_run:
@@ -70,8 +72,10 @@ def generate(
     load = None if dry_run else _load(graph, run, writer, told)
     asked = (Asked(row.id, row.path, report_text(row.sections.values())) for row in left.values())
     began = time.monotonic()
-    with _opened(out) as file:
+    with nullcontext() if out is None else closing(ReplyFile(out, writer.backend.name, writer.settings)) as file:
         for replies in writer.backend.replies(asked):
+            if file is not None:
+                file.append(replies)
             pairs = [(left[reply.asked.id], reply) for reply in replies]
             batch, ungrounded = writer.batch(pairs)
             _count(outcome, replies, batch, ungrounded)
@@ -79,7 +83,6 @@ def generate(
             if load is not None:
                 load.write(Prepared(checked(batch, writer)))
             outcome.writing += time.monotonic() - started
-            _note(file, replies, writer)
             progress(outcome.done + len(outcome.problems), len(left))
     if load is not None:
         load.finish(Survey(Account(load.position, rejected=len(outcome.problems))))
@@ -126,28 +129,6 @@ def _count(
     outcome.entities += sum(relation == "SHOWS" for _, relation, _ in batch.edges)
     outcome.linked += sum(relation == "REFERS_TO" for _, relation, _ in batch.edges)
     outcome.ungrounded.extend(ungrounded)
-
-
-def _opened(path: Path | None) -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext() if path is None else path.open("a", encoding="utf-8")
-
-
-def _note(file: IO[str] | None, replies: Sequence[Reply], writer: Writer) -> None:
-    """Append replies to the file: what the generator says, never the report."""
-    if file is None:
-        return
-    for reply in replies:
-        if reply.problem is None:
-            row = {
-                "image": reply.asked.id,
-                "model": writer.backend.name,
-                "settings": writer.settings,
-                "triplets": [[*one.triplet, one.score] for one in reply.triplets],
-            }
-            file.write(json.dumps(row) + "\n")
-    file.flush()
 
 
 def images_by_name(graph: Graph) -> Iterator[tuple[str, str]]:
