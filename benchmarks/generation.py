@@ -39,6 +39,7 @@ BUILD: Final = record.RESULTS.parents[1] / "build" / "generation"
 DOCS: Final = record.RESULTS.parents[1] / "docs"
 SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a report's sentences are left out; 1: the image alone
 REFERENCE: Final = "reference"
+BLIND: Final = "vlm-kg-blind"
 SHOWN: Final = range(5, 13)  # triplets of the study that is drawn
 ABREAST: Final = 3  # graphs of the picture beside each other
 
@@ -57,14 +58,14 @@ TABLES: Final[Mapping[str, Sequence[Case]]] = {
     "2": _both("vlm-kg-frozen", "vlm-kg-lora", "vlm-kg"),
     "3": _both(*_IU),
     "4": [*(Case(f"llm-kg-{tokens}") for tokens in _TOKENS), Case("llm-kg")],
-    "curve": [Case(system, share) for system in (DICTIONARY, "llm-kg", "vlm-kg") for share in SHARES],
+    "curve": [Case(system, share) for system in (DICTIONARY, "llm-kg", BLIND, "vlm-kg") for share in SHARES],
 }
 BESIDE: Final = {  # whose F1 is taken from that of the others
     "1": (FREQUENT, DICTIONARY, "llm-kg"),
     "2": ("vlm-kg",),
     "3": ("vlm-kg-iu",),
     "4": ("llm-kg",),
-    "curve": ("llm-kg",),
+    "curve": ("llm-kg", BLIND),
 }
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import generation_baselines as baselines
 import generation_rows
+from PIL import Image
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import ABOUT
@@ -53,13 +54,15 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True)
 class Limited(Work):
-    """A training on the first so many studies."""
+    """A training on the first so many studies, whose images may all be one."""
 
     at_most: int | None = None
+    image: Path | None = None
 
     def studies(self) -> list[Study]:
         """The training's studies."""
-        return super().studies()[: self.at_most]
+        chosen = super().studies()[: self.at_most]
+        return chosen if self.image is None else [replace(study, image=self.image) for study in chosen]
 
 
 class Bench:
@@ -142,6 +145,8 @@ class Bench:
     def replies(self, row: generation_rows.Row, records: Sequence[Record], name: str) -> dict[str, Any]:
         """A trained row's replies; kept in a file by what was asked."""
         trained = checkpoint.load(self.trained(row), device())
+        if row.blind:
+            records = [record._replace(image=self._blank) for record in records]
         identity = [trained.sha256, row.max_new_tokens, self.arguments.beams, [[one.id, one.report] for one in records]]
         path = self.out / "replies" / f"{name}-{_digest(identity)}.json"
         if path.is_file():
@@ -209,7 +214,16 @@ class Bench:
             return
         if not self._taken(row, settings, folder, stage):
             note(f"{row.name}: training of {STAGES[stage]}")
-            train(Limited(settings, folder, self.base.parent, self.same, note, progress, row.studies), [stage])
+            image = self._blank if row.blind and stage == "2" else None
+            train(Limited(settings, folder, self.base.parent, self.same, note, progress, row.studies, image), [stage])
+
+    @cached_property
+    def _blank(self) -> Path:
+        """The image of those that see nothing."""
+        path = self.out / "grey.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (256, 256), 128).save(path)
+        return path
 
     def _taken(self, row: generation_rows.Row, settings: GeneratorSettings, folder: Path, stage: str) -> bool:
         """Whether a training that was done elsewhere could be taken."""

@@ -1,8 +1,9 @@
 """The rows of the generator's benchmark: one YAML file each in `settings/generator`.
 
 A file has what differs from `base`, and beside the settings: `name`, `stage` (1: LLM-KG, 2: VLM-KG), `studies` (at most
-so many are trained on), `max_new_tokens` of a reply, `times` (factors of the base's projector sizes: the paper doubles
-n and k, whatever they are here), and `paper` (the paper's figures of that row).
+so many are trained on), `max_new_tokens` of a reply, `blind` (every image is the same, in stage 2 and when asked),
+`times` (factors of the base's projector sizes: the paper doubles n and k, whatever they are here), and `paper` (the
+paper's figures of that row).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kgp_models.generator.settings import GeneratorSettings
 from kgplatform.errors import InputError
 
 SETTINGS: Final = Path(__file__).parent / "settings" / "generator"
-OURS: Final = ("base", "name", "stage", "studies", "max_new_tokens", "times", "paper")
+OURS: Final = ("base", "name", "stage", "studies", "max_new_tokens", "times", "paper", "blind")
 HINT: Final = "See benchmarks/settings/generator/ for examples."
 
 
@@ -33,6 +34,7 @@ class Row:
     studies: int | None = None
     max_new_tokens: int = 512
     paper: Mapping[str, Any] = field(default_factory=dict)
+    blind: bool = False
 
 
 def rows() -> dict[str, Path]:
