@@ -1,5 +1,6 @@
 // What each model saw in an image beside what its report says: the concepts of generated entities and those of stances.
-// The verdict: agree, differ (in stance), only seen, or only said. Where the model tells no stance, the concept decides.
+// What a model saw without the report counts as POSITIVE; the stance of an entity that was written with the report is
+// the report's own. The verdict: agree, differ (in stance), no stance (of the entity), only seen, or only said.
 // param image string = "": the image's id; where it is absent, the image with most generated entities
 // param model string = "": the model that generated; any when empty
 // param limit integer = 200: how many rows
@@ -9,8 +10,8 @@ LIMIT 1
 MATCH (i)-[s:SHOWS]->() WHERE s.model IS NOT NULL AND $model IN ['', s.model]
 WITH DISTINCT i, s.model AS model
 CALL (i, model) {
-  MATCH (i)-[:SHOWS {model: model}]->(:Entity)-[r:REFERS_TO]->(c:Concept)
-  RETURN c, true AS named, r.stance AS seen, null AS said
+  MATCH (i)-[s:SHOWS {model: model}]->(:Entity)-[r:REFERS_TO]->(c:Concept)
+  RETURN c, true AS named, coalesce(r.stance, CASE s.mode WHEN 'image' THEN 'POSITIVE' END) AS seen, null AS said
   UNION ALL
   MATCH (i)-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c:Concept)
   RETURN c, false AS named, null AS seen, type(r) AS said
@@ -20,7 +21,8 @@ WITH i, model, c, collect(named) AS named, collect(DISTINCT seen) AS seen, colle
 RETURN i.id AS image, model, c.cui AS cui, c.name AS concept, seen, said, CASE
   WHEN said = [] THEN 'only seen'
   WHEN NOT true IN named THEN 'only said'
-  WHEN seen = [] OR any(stance IN seen WHERE stance IN said) THEN 'agree'
+  WHEN seen = [] THEN 'no stance'
+  WHEN any(stance IN seen WHERE stance IN said) THEN 'agree'
   ELSE 'differ'
 END AS verdict
 ORDER BY model, verdict, cui

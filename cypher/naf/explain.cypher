@@ -3,7 +3,7 @@
 // param image string: the image's id
 OPTIONAL MATCH (p:Platform {id: 'kgplatform'})
 WITH coalesce(p.naf_one_stance, false) AS one_stance
-MATCH (m:Image)
+MATCH (m:Image) WHERE EXISTS { (m)-[:POSITIVE|NEGATIVE|UNCERTAIN]->(:Concept) }
 WITH one_stance, count(m) AS M
 MATCH (i:Image {id: $image})-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c:Concept)
 WHERE NOT one_stance

@@ -68,15 +68,17 @@ def generate(
     from kgplatform.generate.grounding import Grounding
     from kgplatform.generate.inputs import inputs
     from kgplatform.generate.run import generate as run
-    from kgplatform.generate.run import images_by_name
+    from kgplatform.generate.run import images_by_path
     from kgplatform.generate.source import Writer
     from kgplatform.graph import Graph
     from kgplatform.triplets.linking import linker_of
 
     with Graph.open() as graph:
         chosen = None if views is None else views_of(views)
-        given = inputs(images, reports, known=dict(images_by_name(graph)), views=chosen, with_reports=not image_only)
+        given = inputs(images, reports, known=images_by_path(graph), views=chosen, with_reports=not image_only)
         told_rejects(given.rejects)
+        with_report = sum(bool(row.sections) for row in given.rows)
+        note(f"{len(given.rows):,} images, {with_report:,} of them with a report")
         if limit is not None:
             given = type(given)(given.rows[:limit], given.rejects, given.credentialed)
         linker = linker_of(_names(images, lexicon), graph, note)
@@ -91,7 +93,7 @@ def generate(
             linker.link,
             lambda sections: Grounding(sections, linker.tagger, linker.link),
             linker.about,
-            any(row.sections for row in given.rows),
+            with_report > 0,
         )
         outcome = run(graph, given, writer, out=out, dry_run=dry_run, progress=progress("images"), told=note)
     if as_json:

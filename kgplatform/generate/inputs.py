@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from pathlib import Path, PurePosixPath
+from typing import Final, TypeVar
 
 from kgplatform import radiograph
 from kgplatform.batches import Reject
 from kgplatform.construct.pipeline import reports_of
-from kgplatform.construct.report import Report, ReportSource
+from kgplatform.construct.report import ReportSource
 from kgplatform.errors import InputError
 
+T = TypeVar("T")
+
 FOLDER: Final = "images"  # the data set of pictures that belong to none
+DISTINCTIVE: Final = 8  # characters of a file's name that tell what it is: "0.png" is in every folder
 _MIMIC: Final = re.compile(r"mimic-cxr-[0-9.]+-metadata\.csv(\.gz)?")
 _TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 
@@ -47,9 +52,10 @@ def inputs(
     with_reports: bool = True,
 ) -> Inputs:
     """The images at a path: a data set (MIMIC-CXR, OpenI, IU X-ray), a table of reports with paths of images, a folder
-    of pictures, or one picture. `known` has the graph's images by file name: a picture of that name is that image.
+    of pictures, or one picture. `known` has the graph's images by their paths: a picture with that path, or with the
+    name at its end where that is long enough to tell, is that image. Another one's id is of what is in the file.
 
-    Raises `InputError` where there is nothing of that kind.
+    Raises `InputError` where there is nothing of that kind, and where `reports` has none of these images.
     """
     kind = kind_of(images)
     if kind is not None:
@@ -58,9 +64,24 @@ def inputs(
     if not pictures:
         hint = f"Give a folder with {', '.join(radiograph.SUFFIXES)} files, a data set, or a table of reports."
         raise InputError("there is no image here", hint, path=images)
-    said = {} if reports is None else _sections_by_name(reports, views)
-    rows = [_picture(path, images, known, said) for path in pictures]
-    return Inputs(list({row.id: row for row in rows}.values()))
+    said, rejects = ({}, []) if reports is None else _sections_by_name(reports, views)
+    there = _unique((key, image) for path, image in known.items() for key in _keys(path, short=False))
+    shared = {stem for stem, count in Counter(path.stem for path in pictures).items() if count > 1}
+    rows: dict[str, Input] = {}
+    for path in pictures:
+        row = _picture(path, images, there, said, alone=path.stem not in shared)
+        if row.id in rows:
+            rejects.append(Reject(path, 1, f"the same picture as {rows[row.id].path}"))
+        rows.setdefault(row.id, row)
+    return _with_reports(Inputs(list(rows.values()), rejects), reports)
+
+
+def _with_reports(found: Inputs, reports: Path | None) -> Inputs:
+    """The same. Raises `InputError` where reports were given, and none is of these images."""
+    if reports is not None and not any(row.sections for row in found.rows):
+        hint = "They are matched by the image's path, its file name, the study or the image's id."
+        raise InputError("none of these reports is of one of the images", hint, path=reports)
+    return found
 
 
 def kind_of(path: Path) -> str | None:
@@ -79,9 +100,9 @@ def kind_of(path: Path) -> str | None:
 
 def _of_reports(source: ReportSource, root: Path, other: Path | None, with_reports: bool) -> Inputs:
     """The images of a data set; another file's reports count before its own."""
-    said = {} if other is None else _sections_by_name(other, None)
+    said, rejects = ({}, []) if other is None else _sections_by_name(other, None)
     below = root if root.is_dir() else root.parent
-    rows, rejects = [], []
+    rows = []
     for found in source.reports():
         if isinstance(found, Reject):
             rejects.append(found)
@@ -90,7 +111,8 @@ def _of_reports(source: ReportSource, root: Path, other: Path | None, with_repor
         place = None if path is None else _within(below, path)
         sections = said.get(found.study) or (found.sections if with_reports else {})
         rows.append(Input(found.image_id, place, found.image, sections))
-    return Inputs(rows, rejects, source.credentialed or other is not None)  # of another file nobody knows
+    credentialed = source.credentialed or other is not None  # of another file nobody knows
+    return _with_reports(Inputs(rows, rejects, credentialed), other)
 
 
 def _within(root: Path, path: str) -> Path | None:
@@ -113,27 +135,63 @@ def _pictures(images: Path) -> Iterator[Path]:
                 yield path
 
 
-def _picture(path: Path, root: Path, known: Mapping[str, str], said: Mapping[str, Mapping[str, str]]) -> Input:
+def _picture(
+    path: Path, root: Path, known: Mapping[str, str], said: Mapping[str, Mapping[str, str]], *, alone: bool
+) -> Input:
+    """The picture with its report. One that is not `alone` with its name is known by its path only."""
     from kgp_loaders.reports import image_id
 
     name = path.relative_to(root).as_posix() if root.is_dir() else path.name
-    there = known.get(path.name) or known.get(path.stem)
-    sections = next((said[key] for key in (path.name, path.stem, name, there or "") if key in said), {})
+    there = _lookup(known, path, alone)
+    sections = _lookup(said, path, alone) or (said.get(there) if there is not None else None) or {}
     if there is not None:
         return Input(there, path, {}, sections)
-    return Input(image_id(FOLDER, name), path, {"dataset": FOLDER, "path": name}, sections)
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", "Check the file.", path=path) from None
+    return Input(image_id(FOLDER, digest), path, {"dataset": FOLDER, "path": name}, sections)
 
 
-def _sections_by_name(path: Path, views: Sequence[str] | None) -> dict[str, Mapping[str, str]]:
-    """The reports at a path, by study, by image id and by the image's file name."""
+def _sections_by_name(path: Path, views: Sequence[str] | None) -> tuple[dict[str, Mapping[str, str]], list[Reject]]:
+    """The reports at a path, by study, by image id and by the image's path or name; and rows that are no report."""
     kind = kind_of(path)
     if kind is None:
         raise InputError("these are no reports", "Give a CSV or JSON Lines file, or a data set's folder.", path=path)
-    found: dict[str, Mapping[str, str]] = {}
-    for report in reports_of(kind, path, views).reports():
-        if isinstance(report, Report):
-            image = Path(report.image.get("path", ""))
-            for key in (report.study, report.image_id, image.name, image.stem):
-                if key:
-                    found[key] = report.sections
-    return found
+    pairs: list[tuple[str, Mapping[str, str]]] = []
+    rejects = []
+    for found in reports_of(kind, path, views).reports():
+        if isinstance(found, Reject):
+            rejects.append(found)
+            continue
+        place = found.image.get("path")
+        keys = {found.study, found.image_id, *(() if place is None else _keys(place, short=True))}
+        pairs.extend((key, found.sections) for key in keys)
+    return _unique(pairs), rejects
+
+
+def _keys(path: str, *, short: bool) -> set[str]:
+    """What an image of that path is found by: the path, and its name where that tells what it is; a `short` one does
+    among files of one folder.
+    """
+    name = PurePosixPath(path)
+    tells = len(name.stem) >= DISTINCTIVE or (short and "/" not in path)
+    return ({path} if "/" in path else set()) | ({name.name, name.stem} if tells else set())
+
+
+def _unique(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """What each key means; not those that mean several things."""
+    found: dict[str, T] = {}
+    several = set()
+    for key, value in pairs:
+        if found.setdefault(key, value) != value:
+            several.add(key)
+    return {key: value for key, value in found.items() if key not in several}
+
+
+def _lookup(named: Mapping[str, T], path: Path, alone: bool) -> T | None:
+    """What the longest end of the path means; its name counts only where it is `alone` with that."""
+    parts = path.resolve().parts
+    ends = ["/".join(parts[-count:]) for count in range(len(parts) - 1, 1, -1)]
+    return next((named[key] for key in (*ends, *((path.name, path.stem) if alone else ())) if key in named), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final
 from kgplatform import queries
 from kgplatform.batches import GraphBatch
 from kgplatform.generate.backend import Asked, Reply
-from kgplatform.generate.inputs import Inputs
+from kgplatform.generate.inputs import FOLDER, Inputs
 from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.generate.source import KIND, VERSION, Writer
 from kgplatform.graph import Graph
@@ -67,9 +67,10 @@ def generate(
     done = _done(graph, run, [row.id for row in given.rows])
     left = {row.id: row for row in given.rows if row.id not in done}
     outcome = Outcome(run, len(given.rows), len(done), dry_run=dry_run)
-    if not left:
+    if not left and (dry_run or not done):
         return outcome
     load = None if dry_run else _load(graph, run, writer, told)
+    before = 0 if load is None else load.written  # by a call that was killed
     asked = (Asked(row.id, row.path, report_text(row.sections.values())) for row in left.values())
     began = time.monotonic()
     with nullcontext() if out is None else closing(ReplyFile(out, writer.backend.name, writer.settings)) as file:
@@ -86,7 +87,7 @@ def generate(
             progress(outcome.done + len(outcome.problems), len(left))
     if load is not None:
         load.finish(Survey(Account(load.position, rejected=len(outcome.problems))))
-        outcome.edges = load.written
+        outcome.edges = load.written - before
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -131,11 +132,9 @@ def _count(
     outcome.ungrounded.extend(ungrounded)
 
 
-def images_by_name(graph: Graph) -> Iterator[tuple[str, str]]:
-    """The graph's images by the name of their file, with and without its ending; not those that share one."""
+def images_by_path(graph: Graph) -> dict[str, str]:
+    """The graph's images by their path; not those that share one, and no pictures that belong to no data set."""
     found: dict[str, set[str]] = {}
-    for row in graph.read(queries.get("generate/paths")):
-        path = Path(row["path"])
-        for name in (path.name, path.stem):
-            found.setdefault(name, set()).add(row["id"])
-    return ((name, next(iter(ids))) for name, ids in found.items() if len(ids) == 1)
+    for row in graph.read(queries.get("generate/paths"), none=FOLDER):
+        found.setdefault(row["path"], set()).add(row["id"])
+    return {path: next(iter(ids)) for path, ids in found.items() if len(ids) == 1}

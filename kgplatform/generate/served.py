@@ -83,6 +83,8 @@ class Served:
         self._client.close()
 
     def _reply(self, one: Asked) -> Reply:
+        if one.image is None and not one.report:
+            return Reply(one, "", (), problem="there is neither an image nor a report")
         try:
             said = self._client.ask(messages(one))
         except InputError as error:

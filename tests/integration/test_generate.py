@@ -16,17 +16,18 @@ from typing import Any
 import pytest
 
 from kgp_loaders.medmkg import MedMKG
-from kgplatform import runs
+from kgplatform import naf, queries, runs
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.digest import digest
 from kgplatform.generate.grounding import Grounding
 from kgplatform.generate.inputs import Input, Inputs
-from kgplatform.generate.run import Outcome, generate, images_by_name
+from kgplatform.generate.run import Outcome, generate, images_by_path
 from kgplatform.generate.source import Writer
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse
+from kgplatform.readonly import ask
 from kgplatform.settings import Settings
 from kgplatform.triplets.linking import Linker
 from tests.conftest import WIPE, Kgp
@@ -244,11 +245,38 @@ def test_undo_leaves_exactly_what_was_there(graph: Graph, tmp_path: Path) -> Non
     assert str(digest(graph)) == before
 
 
-def test_images_are_known_by_the_name_of_their_file_but_not_where_two_share_it(graph: Graph, tmp_path: Path) -> None:
+def test_images_are_known_by_their_path_but_not_where_two_share_it(graph: Graph, tmp_path: Path) -> None:
     rows = [f"I{n},POSITIVE,{EFFUSION},Image_I{n},Effusion" for n in (1, 2, 3)]
-    paths = ["I1,a/one.png", "I2,a/two.jpg", "I3,b/two.jpg"]
+    paths = ["I1,a/one.png", "I2,a/two.jpg", "I3,a/two.jpg"]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", rows, paths)))
-    assert dict(images_by_name(graph)) == {"one.png": "I1", "one": "I1"}
+    run(graph, Fake(SAID), Inputs([Input("I5", Path("5.png"), {"dataset": "images", "path": "a/five.png"})]))
+    assert images_by_path(graph) == {"a/one.png": "I1"}
+
+
+def test_what_a_generator_sees_without_the_report_can_contradict_it(graph: Graph, tmp_path: Path) -> None:
+    rows = [f"I5,NEGATIVE,{EDEMA},Image_I5,Edema", f"I4,NEGATIVE,{EFFUSION},Image_I4,Effusion"]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", rows, [])))
+    run(graph, Fake(SAID))
+    query = queries.get("explore/generated_contradictions")
+    with ask(graph, query.text, query.bind({})) as answer:
+        assert [(row["image"], row["cui"], row["mode"], row["seen"]) for row in answer] == [
+            ("I5", EDEMA, "image", ["edema"])
+        ]
+
+
+def test_images_that_were_only_looked_at_change_no_naf_score(graph: Graph, tmp_path: Path) -> None:
+    rows = [f"I{n},POSITIVE,{EFFUSION},Image_I{n},Effusion" for n in (7, 8)] + [f"I9,NEGATIVE,{EDEMA},Image_I9,Edema"]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", rows, [])))
+    naf.score(graph)
+    before = naf_of(graph)
+    run(graph, Fake(SAID))
+    naf.score(graph)
+    assert {name: value for name, value in naf_of(graph).items() if value} == before
+
+
+def naf_of(graph: Graph) -> dict[str, float]:
+    query = parse("t/n", "// NaF.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf")
+    return {row["id"]: row["naf"] for row in graph.read(query)}
 
 
 # kgp generate

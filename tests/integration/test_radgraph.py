@@ -224,7 +224,7 @@ class Generated:
 
     def entity(self, image: str, model: str, number: int, **properties: Any) -> NodeRef:
         node = ("Entity", f"{image}:{model}:{number}")
-        self.edge(("Image", image), "SHOWS", node, model=model)
+        self.edge(("Image", image), "SHOWS", node, model=model, mode={"m1": "image and report", "m2": "image"}[model])
         said: Properties = properties
         self.batch.nodes[node] = said
         return node
@@ -242,7 +242,9 @@ A, B, PNEUMONIA, OPACITY = "I50000001", "I50000002", "C0032285", "C0029053"
 
 @pytest.fixture
 def generated(graph: Graph, tmp_path: Path) -> Graph:
-    """Two images with stances, and what two models saw in them; and a RadGraph graph, which no query may count."""
+    """Two images with stances; what m1 wrote of them with their reports (whose stances its entities have), m2 without;
+    and a RadGraph graph, which no query may count.
+    """
     made = Generated()
     for image, stance, cui in (
         (A, "NEGATIVE", EFFUSION), (A, "POSITIVE", EDEMA), (A, "UNCERTAIN", PNEUMONIA), (B, "POSITIVE", EFFUSION),
@@ -253,18 +255,20 @@ def generated(graph: Graph, tmp_path: Path) -> Graph:
         made.batch.nodes["Concept", cui] = {"name": name}
     made.edge(("Concept", PNEUMONIA), "has_manifestation", ("Concept", OPACITY))
     seen = made.triplet(A, "m1", 1, "effusion", "LOCATED_AT", "lung", score=0.9, grounded=False)
-    made.edge(seen, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m", stance="POSITIVE")
+    made.edge(seen, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m", stance="NEGATIVE")
     edema = made.triplet(A, "m1", 3, "edema", "LOCATED_AT", "lung", score=0.8, grounded=True)
     made.edge(edema, "REFERS_TO", ("Concept", EDEMA), score=0.9, method="m", stance="POSITIVE")
     opacity = made.triplet(A, "m1", 5, "opacity", "SUGGESTIVE_OF", "pneumonia", score=0.3)
     made.edge(opacity, "REFERS_TO", ("Concept", OPACITY), score=1.0, method="m")
     other = made.triplet(A, "m2", 1, "Effusion", "LOCATED_AT", "lung", score=0.95, grounded=False)
-    made.edge(other, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m", stance="NEGATIVE")
+    made.edge(other, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m")
     for image in (A, B):
         unsure = made.triplet(image, "m2", 3, "edema", "LOCATED_AT", "lung", score=0.5)
         made.edge(unsure, "REFERS_TO", ("Concept", EDEMA), score=0.7, method="m")
     both = made.triplet(B, "m2", 5, "effusion", "MODIFY", "thing", score=0.5)
-    made.edge(both, "REFERS_TO", ("Concept", EFFUSION), score=0.7, method="m", stance="POSITIVE")
+    made.edge(both, "REFERS_TO", ("Concept", EFFUSION), score=0.7, method="m")
+    alone = made.entity(B, "m1", 1, text="edema")  # of which the report's rules tell nothing
+    made.edge(alone, "REFERS_TO", ("Concept", EDEMA), score=0.7, method="m")
     made.batch.read = len(made.batch.edges)
     ingest(graph, Handmade(tmp_path / "generated", [made.batch]))
     theirs = tmp_path / "theirs.json"
@@ -313,28 +317,32 @@ def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
     columns = ("model", "verdict", "concept", "seen", "said")
     found = rows(generated, "seen_and_said", *columns)
     assert found == [
+        ("m1", "agree", "effusion", ["NEGATIVE"], ["NEGATIVE"]),
         ("m1", "agree", "edema", ["POSITIVE"], ["POSITIVE"]),
-        ("m1", "differ", "effusion", ["POSITIVE"], ["NEGATIVE"]),
         ("m1", "only said", "pneumonia", [], ["UNCERTAIN"]),
         ("m1", "only seen", "opacity", [], []),
-        ("m2", "agree", "effusion", ["NEGATIVE"], ["NEGATIVE"]),
-        ("m2", "agree", "edema", [], ["POSITIVE"]),
+        ("m2", "agree", "edema", ["POSITIVE"], ["POSITIVE"]),
+        ("m2", "differ", "effusion", ["POSITIVE"], ["NEGATIVE"]),
         ("m2", "only said", "pneumonia", [], ["UNCERTAIN"]),
     ]
     assert rows(generated, "seen_and_said", *columns, model="m1") == found[:4]
     assert rows(generated, "seen_and_said", *columns, image=B) == [
+        ("m1", "no stance", "edema", [], ["NEGATIVE"]),
+        ("m1", "only said", "effusion", [], ["NEGATIVE", "POSITIVE"]),
         ("m2", "agree", "effusion", ["POSITIVE"], ["NEGATIVE", "POSITIVE"]),
-        ("m2", "agree", "edema", [], ["NEGATIVE"]),
+        ("m2", "differ", "edema", ["POSITIVE"], ["NEGATIVE"]),
     ]
 
 
 def test_generated_findings_that_the_report_rules_out(generated: Graph) -> None:
-    columns = ("image", "concept", "model", "seen", "link_score")
-    [found] = rows(generated, "generated_contradictions", *columns)
-    assert found == (A, "effusion", "m1", ["effusion"], 1.0)  # of B the report says both
-    unsure = rows(generated, "generated_contradictions", *columns, unknown=True)
-    assert unsure == [found, (B, "edema", "m2", ["edema"], 0.7)]
-    assert rows(generated, "generated_contradictions", *columns, model="m2") == []
+    columns = ("image", "concept", "model", "mode", "seen", "link_score")
+    found = rows(generated, "generated_contradictions", *columns)
+    assert found == [  # of B's effusion the report says both
+        (A, "effusion", "m1", "image and report", ["effusion"], 1.0),  # located where the report does not say
+        (A, "effusion", "m2", "image", ["Effusion"], 1.0),
+        (B, "edema", "m2", "image", ["edema"], 0.7),
+    ]
+    assert rows(generated, "generated_contradictions", *columns, model="m1") == found[:1]
 
 
 def test_generated_findings_one_step_from_what_the_report_names(generated: Graph) -> None:

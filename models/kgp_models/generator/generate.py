@@ -60,6 +60,7 @@ class Generator:
             "beams": decoding.beams,
             "max_new_tokens": decoding.max_new_tokens,
             "constrained": decoding.constrained,
+            "best": "the most probable reply",  # not by probability a token
         }
 
     @property
@@ -89,15 +90,17 @@ class Generator:
         """Each with its image, which is being read while earlier ones are used."""
         waiting: list[tuple[Asked, Any]] = []
         for one in asked:
+            if self.trained.vision is None:
+                one = one._replace(image=None)  # it is told of as one that was not looked at
             waiting.append((one, readers.submit(self._pixels, one)))
             if len(waiting) > 2 * self.decoding.batch:
                 yield waiting.pop(0)
         yield from waiting
 
     def _pixels(self, one: Asked) -> Tensor | str | None:
-        """The image as the encoder reads it, or why it cannot be read."""
+        """The image as the encoder reads it, None where the generator reads reports alone; or why not."""
         if self.trained.vision is None:
-            return None
+            return None if one.report else "there is no report, and this generator reads nothing else"
         if one.image is None:
             return "there is no image, and this generator needs one"
         try:
