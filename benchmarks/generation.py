@@ -2,7 +2,7 @@
 
     kgp phantom build studies/ --studies 5000 --workers 2
     python benchmarks/generation.py --data studies/ --trained generator/       # all
-    python benchmarks/generation.py --data studies/ --tables 4 --limit 100
+    python benchmarks/generation.py --data studies/ --tables 4 --limit 100 --results some/
     python benchmarks/generation.py --data studies/ --test-graphs test.json    # reports alone, in RadGraph's form
     python benchmarks/generation.py --data MIMIC-CXR/ --base benchmarks/settings/generator/paper-mimic.yaml
 
@@ -242,6 +242,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.data is None and not arguments.table:
         parser.error("--data is needed")
+    partly = arguments.limit is not None or arguments.models != "all"
+    if partly and arguments.results == record.RESULTS:
+        parser.error("part of the studies or rows would replace the stored results of all: give --results")
     return record.exit_code(lambda: work(arguments))
 
 

@@ -227,7 +227,7 @@ class Bench:
 
     def _taken(self, row: generation_rows.Row, settings: GeneratorSettings, folder: Path, stage: str) -> bool:
         """Whether a training that was done elsewhere could be taken."""
-        other: Path | None = self.arguments.trained
+        other: Path | None = None if row.blind and stage == "2" else self.arguments.trained
         about = None if other is None else other / "training.json"
         if other is None or about is None or not about.is_file():
             return False

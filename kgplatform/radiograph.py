@@ -64,8 +64,14 @@ def _dicom(path: Path) -> Image:
     import numpy as np
     from PIL import Image
     from pydicom import dcmread
+    from pydicom.filereader import read_file_meta_info
     from pydicom.pixels.processing import apply_voi_lut
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+    if read_file_meta_info(path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+        raise InputError(  # pydicom would inflate all of it, however much that is
+            "is a deflated DICOM file, which is not read", "Convert it to another transfer syntax.", path=path
+        )
     data = dcmread(path)
     if int(data.Rows) * int(data.Columns) * int(data.get("NumberOfFrames", 1) or 1) > MAX_PIXELS:
         raise _bad(path)

@@ -237,6 +237,11 @@ def test_a_test_study_or_its_long_report_in_the_training_is_refused() -> None:
         require_apart([STUDY, long], [STUDY])
     with pytest.raises(InputError, match=r"1 test reports .* I3"):
         require_apart([STUDY, long], [replace(long, id="I3")])
+    with pytest.raises(InputError, match=r"1 test reports .* p10/p1/s50414267\.txt"):  # as RadGraph calls it
+        require_apart([replace(STUDY, id="I50414267")], [replace(STUDY, id="p10/p1/s50414267.txt")])
+    spaced = tuple(one._replace(text=one.text.replace(" ", "  ")) for one in long.sentences)
+    with pytest.raises(InputError, match=r"1 test reports .* I4"):
+        require_apart([long], [replace(long, id="I4", sentences=spaced)])
     with pytest.raises(InputError) as refused:
         require_apart([long], [replace(long, id="I3")])
     assert "finding" not in f"{refused.value}{refused.value.hint}"

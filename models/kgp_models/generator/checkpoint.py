@@ -19,6 +19,7 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from kgp_models.generator import vision as vision_of
 from kgp_models.generator.language import read_language
@@ -104,15 +105,22 @@ def save(
 
 def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write our own encoder's weights."""
-    folder.mkdir(parents=True, exist_ok=True)
     weights = vision.module.state_dict()
-    save_file(
+    save_whole(
         {
             name: (value.to(dtype) if value.is_floating_point() else value).contiguous()
             for name, value in weights.items()
         },
         folder / VISION,
     )
+
+
+def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a file of tensors that is not there before it is whole, so that what is there may be taken as finished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f"{path.name}.part")
+    save_file(dict(tensors), staged)
+    staged.replace(path)
 
 
 def load(folder: Path, device: str = "cpu", vision: str | None = None) -> Checkpoint:

@@ -153,8 +153,10 @@ def graph_records(path: Path, labeler: int = 1) -> list[Record]:
 
 def require_apart(training: Iterable[Study], test: Iterable[Study]) -> None:
     """Raises `InputError` where a study or a report's text of the test is in the training, too (paper §3.1)."""
-    ids, texts = {study.id for study in training}, {_text(study) for study in training if _long(study)}
-    shared = [study for study in test if study.id in ids or (_long(study) and _text(study) in texts)]
+    training = list(training)
+    names = {name for study in training for name in _names(study)}
+    texts = {_text(study) for study in training if _long(study)}
+    shared = [study for study in test if _names(study) & names or (_long(study) and _text(study) in texts)]
     if shared:
         raise InputError(
             f"{len(shared):,} test reports are in the training, too; the first is that of {shared[0].id}",
@@ -207,8 +209,13 @@ def _study_name(name: str) -> str:
     return stem[1:] if re.fullmatch(r"s\d{8}", stem) else stem
 
 
+def _names(study: Study) -> set[str]:
+    """What a study is called: as an image's id ``I50414267``, as a report's 50414267."""
+    return {study.id, _study_name(study.id), study.id.removeprefix("I")}
+
+
 def _text(study: Study) -> str:
-    return " ".join(one.text for one in study.sentences).casefold()
+    return " ".join(word for one in study.sentences for word in one.text.casefold().split())
 
 
 def _long(study: Study) -> bool:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import load_file, load_model, save_file, save_model
+from safetensors.torch import load_file, load_model, save_model
 from torch import Tensor, nn
 
 from kgp_models.generator import checkpoint
@@ -33,7 +33,7 @@ from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Study, data_sha256, studies
 from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokens
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings, StageSettings
-from kgp_models.generator.train_vision import train_vision
+from kgp_models.generator.train_vision import STATE, train_vision
 from kgp_models.generator.vision import Vision
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.tagger import DictionaryTagger
@@ -139,6 +139,7 @@ def _vision(work: Work, of_training: Sequence[Study]) -> None:
     small = work.settings.small
     trained = train_vision(with_image, small, place, work.settings.seed, work.device, work.progress("vision, steps"))
     checkpoint.save_vision(replace(trained, module=trained.module.cpu()), place)
+    (place / STATE).unlink()
     work.told(f"vision encoder: {len(with_image):,} images, {time.monotonic() - began:.0f} s")
 
 
@@ -269,8 +270,7 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
         tell(start + len(chosen), len(with_image))
     vision.module.cpu()
     vectors = torch.cat(parts)
-    cache.mkdir(parents=True, exist_ok=True)
-    save_file({"vectors": vectors}, path)
+    checkpoint.save_whole({"vectors": vectors}, path)
     return vectors
 
 

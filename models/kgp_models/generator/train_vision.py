@@ -48,7 +48,8 @@ def train_vision(
     device: str = "cpu",
     progress: Progress = lambda done, total: None,
 ) -> Vision:
-    """Train the encoder on the studies that have an image; `folder` keeps where it is, epoch by epoch.
+    """Train the encoder on the studies that have an image; `folder` keeps where it is, epoch by epoch, in a file that
+    may go when the encoder's weights are safe.
 
     Raises `InputError` for an image that cannot be read, or studies that show nothing.
     """
@@ -86,7 +87,6 @@ def train_vision(
             schedule.step()
             progress(epoch * steps + step + 1, epochs * steps)
         _keep(folder, parts, epoch + 1)
-    (folder / _STATE).unlink(missing_ok=True)
     encoder.eval().requires_grad_(False)
     return small(encoder.to(memory_format=torch.contiguous_format))
 
@@ -119,19 +119,19 @@ def _varied(grey: Tensor, rng: torch.Generator) -> Tensor:
     return pixels * (1.0 + contrast) + light
 
 
-_STATE: Final = "vision.state"
+STATE: Final = "vision.state"
 
 
 def _keep(folder: Path, parts: dict[str, Any], epoch: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    staged = folder / f"{_STATE}.part"
+    staged = folder / f"{STATE}.part"
     torch.save({"epoch": epoch, **{name: part.state_dict() for name, part in parts.items()}}, staged)
-    staged.replace(folder / _STATE)
+    staged.replace(folder / STATE)
 
 
 def _resume(folder: Path, parts: dict[str, Any]) -> int:
     """The epoch to go on with."""
-    path = folder / _STATE
+    path = folder / STATE
     if not path.is_file():
         return 0
     state = torch.load(path, weights_only=True)

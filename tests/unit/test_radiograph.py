@@ -1,0 +1,38 @@
+"""Radiographs of the DICOM kinds that are read, and of one that is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
+
+from kgplatform import radiograph
+from kgplatform.errors import InputError
+
+
+def dicom(path: Path, syntax: UID) -> Path:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1.1")
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    data.Rows, data.Columns = 2, 3
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
+    data.PixelData = np.arange(0, 600, 100, dtype=np.uint16).tobytes()
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_a_dicom_file_is_stretched_over_its_range(tmp_path: Path) -> None:
+    image = radiograph.read(dicom(tmp_path / "a.dcm", ExplicitVRLittleEndian))
+    assert np.asarray(image).tolist() == [[0, 51, 102], [153, 204, 255]]
+
+
+def test_one_that_inflates_to_who_knows_how_much_is_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a deflated DICOM file") as refused:
+        radiograph.read(dicom(tmp_path / "a.dcm", DeflatedExplicitVRLittleEndian))
+    assert "Convert it" in refused.value.hint
