@@ -147,12 +147,13 @@ class Bench:
         trained = checkpoint.load(self.trained(row), device())
         if row.blind:
             records = [record._replace(image=self._blank) for record in records]
-        identity = [trained.sha256, row.max_new_tokens, self.arguments.beams, [[one.id, one.report] for one in records]]
+        generator = Generator(trained, Decoding(self.arguments.beams, row.max_new_tokens))
+        identity = [trained.sha256, dict(generator.parameters), [[one.id, one.report] for one in records]]
         path = self.out / "replies" / f"{name}-{_digest(identity)}.json"
         if path.is_file():
             document = json.loads(path.read_text(encoding="utf-8"))
         else:
-            document = self._written(Generator(trained, Decoding(self.arguments.beams, row.max_new_tokens)), records)
+            document = self._written(generator, records)
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(".part")
             part.write_text(json.dumps(document) + "\n", encoding="utf-8")
