@@ -318,7 +318,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=SHIPPED, help="a trained generator")
     parser.add_argument("--data", type=Path, help="a folder of studies [default: invented ones]")
-    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--images", type=int, default=200, help="studies that are invented")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--beams", type=int, default=4)
     parser.add_argument("--parts", default=",".join(PARTS))
