@@ -73,11 +73,11 @@ def inputs(
         if row.id in rows:
             rejects.append(Reject(path, 1, f"the same picture as {rows[row.id].path}"))
         rows.setdefault(row.id, row)
-    return _with_reports(Inputs(list(rows.values()), rejects), reports)
+    return _refuse_foreign(Inputs(list(rows.values()), rejects), reports)
 
 
-def _with_reports(found: Inputs, reports: Path | None) -> Inputs:
-    """The same. Raises `InputError` where reports were given, and none is of these images."""
+def _refuse_foreign(found: Inputs, reports: Path | None) -> Inputs:
+    """The inputs as they are. Raises `InputError` where reports were given, and none is of these images."""
     if reports is not None and not any(row.sections for row in found.rows):
         hint = "They are matched by the image's path, its file name, the study or the image's id."
         raise InputError("none of these reports is of one of the images", hint, path=reports)
@@ -112,7 +112,7 @@ def _of_reports(source: ReportSource, root: Path, other: Path | None, with_repor
         sections = said.get(found.study) or (found.sections if with_reports else {})
         rows.append(Input(found.image_id, place, found.image, sections))
     credentialed = source.credentialed or other is not None  # of another file nobody knows
-    return _with_reports(Inputs(rows, rejects, credentialed), other)
+    return _refuse_foreign(Inputs(rows, rejects, credentialed), other)
 
 
 def _within(root: Path, path: str) -> Path | None:

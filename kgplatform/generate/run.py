@@ -135,6 +135,6 @@ def _count(
 def images_by_path(graph: Graph) -> dict[str, str]:
     """The graph's images by their path; not those that share one, and no pictures that belong to no data set."""
     found: dict[str, set[str]] = {}
-    for row in graph.read(queries.get("generate/paths"), none=FOLDER):
+    for row in graph.read(queries.get("generate/paths"), dataset=FOLDER):
         found.setdefault(row["path"], set()).add(row["id"])
     return {path: next(iter(ids)) for path, ids in found.items() if len(ids) == 1}
