@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from kgp_loaders.lexicons import read
 from kgp_loaders.umls import UMLS
 from kgp_models.generator.settings import DataSettings
+from kgp_models.generator.validate import DEGREE
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.semantic_types import ANATOMY, Allowed
 from kgplatform.construct.tagger import DictionaryTagger
@@ -19,20 +20,12 @@ from kgplatform.triplets.metrics import Key, count, score
 from kgplatform.triplets.text import Relation, Triplet, entity
 
 MOST: Final = 12  # triplets that a baseline without a report may say
-_DEGREE: Final = re.compile(
-    r"\b(tiny|trace|minimal|slight|mild|small|moderate|marked|severe|large|extensive|massive)\b", re.IGNORECASE
-)
 _SIDE: Final = re.compile(r"\b(?:left|right)(?: - sided)?\b|\bbilateral\b", re.IGNORECASE)
 _SUGGESTS: Final = re.compile(
     r"\b(?:may represent|could represent|suggest\w*|suspicious for|concerning for|consistent with|compatible with"
     r"|versus|likely)\b",
     re.IGNORECASE,
 )
-
-
-def with_degrees(same: Key) -> Key:
-    """The key, but words of degree are compared as they are: a vocabulary may have "small" and "moderate" as one."""
-    return lambda text: text if _DEGREE.fullmatch(text) else same(text)
 
 
 class _Found(NamedTuple):
@@ -73,7 +66,7 @@ class Dictionary:
             types = one.candidates[0].types
             kind = "place" if types and all(kind in ANATOMY for kind in types) else "finding"
             found.append(_Found(one.start, one.end, kind, entity(report[one.start : one.end])))
-        words = [("degree", match) for match in _DEGREE.finditer(report)]
+        words = [("degree", match) for match in DEGREE.finditer(report)]
         words += [("side", match) for match in _SIDE.finditer(report)]
         for kind, match in words:
             if not any(one.start <= match.start() < one.end for one in found):

@@ -32,6 +32,7 @@ from kgp_models.generator.settings import (
     VisualSettings,
 )
 from kgp_models.generator.train import STAGES, Work, meaning, train
+from kgp_models.generator.validate import with_degrees
 from kgplatform.cli.output import note, progress
 from kgplatform.errors import UsageError
 from kgplatform.generate.backend import Asked
@@ -76,7 +77,7 @@ class Bench:
         self.seed: int = arguments.seed
         self.data = self.row("vlm-kg").settings.data
         self.same = meaning(self.data, self.base.parent)
-        self.key = baselines.with_degrees(self.same)  # what triplets are compared by
+        self.key = with_degrees(self.same)  # what triplets are compared by
         self.training = studies(self.data, self.data.train, self.base.parent)
         test = studies(self.data, arguments.test, self.base.parent)
         require_apart(self.training, test)

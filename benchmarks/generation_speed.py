@@ -3,10 +3,11 @@
     python benchmarks/generation_speed.py [--model FOLDER] [--data STUDIES] [--parts rate,whole,step]
 
     rate    tokens a second of our `replies` (images read, sorted by length, parsed, each triplet scored) and `write`,
-            beside a loop of transformers' `generate` over the same prompts in batches as large, in alternating rounds;
-            and batches of 16 beside one by one
-    whole   `kgp generate` as a user types it, on a fresh server: images a second, the share of writing to the graph,
-            memory
+            beside a loop of transformers' `generate` over the same prompts in batches as large, in alternating rounds:
+            with the same search, and with the stop that it comes with, which misses probable replies; and batches of 16
+            beside one by one
+    whole   `kgp generate` as a user types it, on a fresh server and on the same, warm; images a second, the time that
+            is lost to writing to the graph, also beside a dry run; memory
     step    stage 2 on a model of Qwen1.5-0.5B's shape with random weights, batch 2, 512 positions: on a processor one
             step in float32; on a GPU several in bfloat16, with model FLOPs utilisation
 
@@ -62,6 +63,9 @@ def batches(rows: Sequence[Asked], size: int) -> list[Sequence[Asked]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
+MOST_PROBABLE: Final = {"early_stopping": "never", "length_penalty": 0.0}  # our search, as transformers has it
+
+
 class Plain:
     """What a user writes first: for each batch, the prompts' embeddings, `generate`, decode. No scores."""
 
@@ -69,9 +73,16 @@ class Plain:
         self._generator = generator
         self._vectors = vectors
         self._rows = rows
+        self._search = {
+            "num_beams": generator.decoding.beams,
+            "do_sample": False,
+            "max_new_tokens": generator.decoding.max_new_tokens,
+            "pad_token_id": generator.trained.tokenizer.pad_token_id,
+            "eos_token_id": generator.trained.tokenizer.eos_token_id,
+        }
 
     @torch.inference_mode()
-    def __call__(self, size: int) -> int:
+    def __call__(self, size: int, **search: Any) -> int:
         """Answer all; returns how many tokens were written."""
         ours, tokens, start = self._generator, 0, 0
         tokenizer, model = ours.trained.tokenizer, ours.trained.model
@@ -79,7 +90,7 @@ class Plain:
             given = ours._prompts(batch)  # the same prompts
             image = None if self._vectors is None else self._vectors[start : start + len(batch)]
             embeddings, mask = model.embedded(given["input_ids"], given["attention_mask"], image)
-            out = model.language.generate(inputs_embeds=embeddings, attention_mask=mask, **ours.search)
+            out = model.language.generate(inputs_embeds=embeddings, attention_mask=mask, **self._search, **search)
             tokenizer.batch_decode(out, skip_special_tokens=True)
             tokens += sum(_written(row, tokenizer.eos_token_id) for row in out.tolist())
             start += len(batch)
@@ -103,7 +114,7 @@ def rate(model: Path, data: Path, count: int, repeats: int, beams: int) -> dict[
     vectors = None
     if trained.vision is not None and pixels is not None:
         vectors = torch.cat([trained.vision.encode(part) for part in batches(pixels, BATCH)]).to(trained.model.device)
-    plain = Plain(sixteen, vectors, rows)
+    plain, best = Plain(sixteen, vectors, rows), MOST_PROBABLE if beams > 1 else {}
 
     def write() -> int:
         parts = batches(range(len(rows)), BATCH)
@@ -113,11 +124,12 @@ def rate(model: Path, data: Path, count: int, repeats: int, beams: int) -> dict[
         )
 
     ways: dict[str, Callable[[], int]] = {
-        "plain generate, batches of 16": lambda: plain(BATCH),
+        "plain generate, batches of 16": lambda: plain(BATCH, **best),
+        "the same, with its own stop": lambda: plain(BATCH),
         "ours, write": write,
         "ours, replies": lambda: sum(_tokens(batch) for batch in sixteen.replies(iter(rows))),
         "ours, one by one": lambda: sum(_tokens(batch) for batch in one.replies(iter(rows))),
-        "plain generate, one by one": lambda: plain(1),
+        "plain generate, one by one": lambda: plain(1, **best),
     }
     plain(BATCH)  # caches, imports
     taken: dict[str, list[tuple[int, float]]] = {name: [] for name in ways}
@@ -138,6 +150,7 @@ def rate(model: Path, data: Path, count: int, repeats: int, beams: int) -> dict[
         "plain_to_write": rates["plain generate, batches of 16"] / rates["ours, write"],
         "plain_to_replies": rates["plain generate, batches of 16"] / rates["ours, replies"],
         "batches_to_one_by_one": rates["ours, replies"] / rates["ours, one by one"],
+        "batches_to_plain_one_by_one": rates["ours, replies"] / rates["plain generate, one by one"],
     }
 
 
@@ -158,7 +171,9 @@ def _wait() -> None:
 
 
 def whole(model: Path, data: Path, count: int, beams: int) -> dict[str, Any]:
-    """`kgp generate` twice on a fresh server: the first call writes to an empty graph, the second skips all."""
+    """`kgp generate` on a fresh server, which writes to an empty graph; again, which skips all; and then on the server
+    that is warm by now, as runs of their own: their longest reply is another, which no reply is as long as.
+    """
     from kgplatform import server
 
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch:
@@ -170,22 +185,36 @@ def whole(model: Path, data: Path, count: int, beams: int) -> dict[str, Any]:
         server.start(settings)
         try:
             command = ["generate", "--images", data, "--model", model, "--limit", count, "--beams", beams, "--json"]
-            first, again = (_kgp(command, home) for _ in range(2))
+            fresh, again = (_kgp(command, home) for _ in range(2))
+            warm, dry = [], []
+            for longest in (511, 510, 509):
+                other = [*command, "--max-new-tokens", longest]
+                dry.append(_kgp([*other, "--dry-run"], home)["outcome"])
+                warm.append(_kgp(other, home)["outcome"])
         finally:
             server.stop(settings)
-    outcome = first["outcome"]
+    seconds, without = (statistics.median(one["seconds"] for one in runs) for runs in (warm, dry))
     return {
-        "images": outcome["done"],
-        "edges": outcome["edges"],
-        "tokens": outcome["tokens"],
-        "seconds": outcome["seconds"],
-        "writing_seconds": outcome["writing"],
-        "share_of_writing": outcome["writing"] / outcome["seconds"],
-        "images_per_second": outcome["done"] / outcome["seconds"],
-        "process_seconds": first["seconds"],
-        "share_of_writing_in_process": outcome["writing"] / first["seconds"],
-        "peak_mib": first["peak_mib"],
+        "images": fresh["outcome"]["done"],
+        "edges": fresh["outcome"]["edges"],
+        "tokens": fresh["outcome"]["tokens"],
+        "fresh": _timed(fresh["outcome"]),
+        "warm": _timed(next(one for one in warm if one["seconds"] == seconds)),
+        "warm_dry_seconds": without,
+        "warm_to_dry": seconds / without,
+        "process_seconds": fresh["seconds"],
+        "peak_mib": fresh["peak_mib"],
         "again": {"skipped": again["outcome"]["skipped"], "seconds": again["seconds"]},
+    }
+
+
+def _timed(outcome: dict[str, Any]) -> dict[str, float]:
+    seconds = outcome["seconds"]
+    return {
+        "seconds": seconds,
+        "images_per_second": outcome["done"] / seconds,
+        "waiting_seconds": outcome["writing"],
+        "share_of_waiting": outcome["writing"] / seconds,
     }
 
 
@@ -232,17 +261,19 @@ def markdown(document: dict[str, Any]) -> str:
             f"{found['model']}, {found['images']} images, {found['beams']} beams, median of {found['rounds']} rounds. "
             f"The plain loop's rate is {found['plain_to_write']:.2f} times that of `write` and "
             f"{found['plain_to_replies']:.2f} times that of `replies` (aim: at most 1.5); batches of {BATCH} are "
-            f"{found['batches_to_one_by_one']:.1f} times as fast as one by one (aim: 4). "
+            f"{found['batches_to_one_by_one']:.1f} times as fast as one by one, and "
+            f"{found['batches_to_plain_one_by_one']:.1f} times as fast as the plain loop one by one (aim: 4). "
             f"Peak memory {found['peak_mib']:,} MiB.",
             "",
         ]
     if "whole" in parts:
         found = parts["whole"]
         lines += [
-            f"`kgp generate` on {found['images']} images: {found['seconds']:.1f} s, {found['images_per_second']:.2f} "
-            f"images/s, {found['edges']:,} edges; writing took {found['share_of_writing']:.1%} of it (aim: 5 %). The "
-            f"process took {found['process_seconds']:.1f} s and {found['peak_mib']:,} MiB; again, with all skipped, "
-            f"{found['again']['seconds']:.1f} s.",
+            f"`kgp generate` on {found['images']} images, {found['edges']:,} edges: on a fresh server "
+            f"{_told(found['fresh'])}, the process {found['process_seconds']:.1f} s and {found['peak_mib']:,} MiB; "
+            f"again, with all skipped, {found['again']['seconds']:.1f} s. On a warm server {_told(found['warm'])}; "
+            f"a dry run {found['warm_dry_seconds']:.1f} s, so that writing makes it {found['warm_to_dry'] - 1:+.1%} "
+            "longer (aim: 5 %).",
             "",
         ]
     if "step" in parts:
@@ -262,6 +293,13 @@ def markdown(document: dict[str, Any]) -> str:
         f"{context['date'][:10]}."
     )
     return "\n".join(lines) + "\n"
+
+
+def _told(run: dict[str, float]) -> str:
+    return (
+        f"{run['seconds']:.1f} s, {run['images_per_second']:.1f} images/s, {run['share_of_waiting']:.1%} of it waiting "
+        "for the graph"
+    )
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The one message for commands that need the extra ``ml``."""
+"""The one message for commands that need the extra ``ml``, or another one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from kgplatform.errors import SettingsError
 
 
 @contextmanager
-def needed() -> Iterator[None]:
+def needed(extra: str = "ml") -> Iterator[None]:
     """Turn a missing package into a clear error."""
     try:
         yield
     except ImportError as error:
-        raise SettingsError(f"this needs {error.name or 'torch'}", "pip install 'kgplatform[ml]'") from None
+        raise SettingsError(f"this needs {error.name or 'torch'}", f"pip install 'kgplatform[{extra}]'") from None

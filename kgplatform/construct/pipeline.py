@@ -95,14 +95,24 @@ def tagger_of(name: str, lexicon: Lexicon) -> Tagger:
 def concepts(
     settings: Settings, graph: Graph, told: Told, kinds: Sequence[str] = ("construct", "radgraph", "generate")
 ) -> Iterator[Concept]:
-    """The graph's names first (not those by runs of these kinds), then those of the files, then the platform's own."""
+    """The graph's names first (not those by runs of these kinds), then those that the settings name."""
+    if settings.graph_names:
+        yield from names_of_graph(graph, kinds)
+    yield from names_of_settings(settings, told)
+
+
+def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
+    """The names that the graph has, but for those that runs of these kinds brought."""
+    rows: list[dict[str, Any]] = list(graph.read(queries.get("construct/names"), kinds=list(kinds)))
+    for row in rows:
+        yield Concept(row["cui"], row["name"], tuple(row["types"]) or types_by_name(row["name"]), float(row["weight"]))
+
+
+def names_of_settings(settings: Settings, told: Told) -> Iterator[Concept]:
+    """The names of the files of the settings, then the platform's own."""
     from kgp_loaders.lexicons import read
     from kgp_loaders.umls import UMLS
 
-    names = queries.get("construct/names")
-    rows: list[dict[str, Any]] = list(graph.read(names, kinds=list(kinds))) if settings.graph_names else []
-    for row in rows:
-        yield Concept(row["cui"], row["name"], tuple(row["types"]) or types_by_name(row["name"]), float(row["weight"]))
     for path in settings.lexicon:
         left_out: list[Reject] = []
         for concept in UMLS(path).concepts() if path.is_dir() else read(path):

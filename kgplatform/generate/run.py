@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, Self, TypeVar
 
 from kgplatform import queries
 from kgplatform.batches import GraphBatch
@@ -20,6 +21,8 @@ from kgplatform.graph import Graph
 from kgplatform.ingest import Load, Prepared, Progress, merge, name_run, prepare
 from kgplatform.survey import Account, Survey, checked
 from kgplatform.triplets.text import Triplet, report_text
+
+T = TypeVar("T")
 
 ASKED_AT_A_TIME: Final = 10_000  # ids in a query for what is done
 
@@ -42,7 +45,7 @@ class Outcome:
     entities: int = 0
     ungrounded: list[tuple[str, Triplet]] = field(default_factory=list)
     seconds: float = 0.0
-    writing: float = 0.0  # of these seconds, those of writing to the graph
+    writing: float = 0.0  # of these seconds, those in which the generator waited for the graph
     dry_run: bool = False
 
 
@@ -58,8 +61,9 @@ def generate(
 ) -> Outcome:
     """Let the generator look at the images that it has not done with these settings, and write what it sees.
 
-    A batch of images is committed as a whole; what was killed goes on after the last one. With `out`, replies are also
-    appended to a file of JSON Lines (`ReplyFile`); with `dry_run` nothing goes to the graph.
+    A batch of images is committed as a whole, while the next one is looked at; what was killed goes on after the last
+    one. With `out`, replies are also appended to a file of JSON Lines (`ReplyFile`); with `dry_run` nothing goes to the
+    graph.
     """
     run = name_run(KIND, VERSION, writer.parameters, writer.backend.sha256)
     if not dry_run:
@@ -73,23 +77,65 @@ def generate(
     before = 0 if load is None else load.written  # by a call that was killed
     asked = (Asked(row.id, row.path, report_text(row.sections.values())) for row in left.values())
     began = time.monotonic()
-    with nullcontext() if out is None else closing(ReplyFile(out, writer.backend.name, writer.settings)) as file:
+    with (
+        nullcontext() if out is None else closing(ReplyFile(out, writer.backend.name, writer.settings)) as file,
+        Beside(lambda batch: None if load is None else load.write(Prepared(batch))) as writing,
+    ):
         for replies in writer.backend.replies(asked):
             if file is not None:
                 file.append(replies)
             pairs = [(left[reply.asked.id], reply) for reply in replies]
             batch, ungrounded = writer.batch(pairs)
+            writing.take(checked(batch, writer))
             _count(outcome, replies, batch, ungrounded)
-            started = time.monotonic()
-            if load is not None:
-                load.write(Prepared(checked(batch, writer)))
-            outcome.writing += time.monotonic() - started
             progress(outcome.done + len(outcome.problems), len(left))
+    outcome.writing = writing.waited
     if load is not None:
         load.finish(Survey(Account(load.position, rejected=len(outcome.problems))))
         outcome.edges = load.written - before
     outcome.seconds = time.monotonic() - began
     return outcome
+
+
+class Beside(Generic[T]):
+    """Does one thing at a time beside what its caller does; `waited` is the time that the caller had to wait for it.
+
+    An error shows where the next thing is taken, or at the end; what was taken is finished whatever else goes wrong.
+    """
+
+    def __init__(self, does: Callable[[T], object]) -> None:
+        self._does = does
+        self._thread = ThreadPoolExecutor(1)
+        self._under_way: Future[object] | None = None
+        self.waited = 0.0
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Finish; an error that has come up already is not replaced by another one."""
+        try:
+            self._wait()
+        except Exception:
+            if kind is None:
+                raise
+        finally:
+            self._thread.shutdown()
+
+    def take(self, thing: T) -> None:
+        """Begin with that, when what was taken before is done."""
+        self._wait()
+        self._under_way = self._thread.submit(self._does, thing)
+
+    def _wait(self) -> None:
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            began = time.monotonic()
+            try:
+                under_way.result()
+            finally:
+                self.waited += time.monotonic() - began
 
 
 def _done(graph: Graph, run: str, ids: Sequence[str]) -> set[str]:

@@ -6,11 +6,13 @@ the same tagger that construction uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from kgplatform.construct.lexicon import Lexicon, words
+from kgplatform.construct.lexicon import Concept, Lexicon, words
 from kgplatform.construct.tagger import Candidate, Mention, Tagger
 from kgplatform.construct.text import tokens
 from kgplatform.schema import CONCEPT_ID
@@ -68,13 +70,23 @@ def _first(mention: Mention) -> Candidate | None:
 
 
 def linker_of(settings: Settings, graph: Graph, told: Callable[[str], None] = lambda _: None) -> Linker:
-    """The linker by the names that construction would look for and those that constructions found, and by its tagger.
+    """The linker by the names that the graph has and those that the settings name, and by their tagger.
 
-    The names that RadGraph's graphs and generators brought are left out: otherwise the same load twice would not be the
-    same. Raises `InputError` for a lexicon that is none.
+    What is told of it, and names a run, are the settings alone: the graph's names change with every other run, and what
+    was done before would be done again. The names that RadGraph's graphs and generators brought are left out.
+    Raises `InputError` for a lexicon that is none.
     """
-    from kgplatform.construct.pipeline import concepts, tagger_of
+    from kgplatform.construct.pipeline import names_of_graph, names_of_settings, tagger_of
 
-    lexicon = Lexicon(concepts(settings, graph, told, kinds=LINKED))
+    digest = hashlib.sha256()
+
+    def chosen() -> Iterator[Concept]:
+        for concept in names_of_settings(settings, told):
+            digest.update(repr(concept).encode())
+            yield concept
+
+    there = names_of_graph(graph, LINKED) if settings.graph_names else ()
+    lexicon = Lexicon(chain(there, chosen()))
     told(f"lexicon: {lexicon.names:,} names of {len(lexicon.preferred):,} concepts")
-    return Linker(tagger_of(settings.tagger, lexicon), {"lexicon": lexicon.sha256()})
+    about = {"lexicon": digest.hexdigest(), "graph_names": settings.graph_names}
+    return Linker(tagger_of(settings.tagger, lexicon), about)

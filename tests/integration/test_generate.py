@@ -302,6 +302,22 @@ def test_the_command_on_a_data_set_writes_linked_triplets_and_the_next_time_noth
     assert found(graph, ENTITIES) == []
 
 
+def test_what_the_graph_learns_meanwhile_asks_no_image_again(
+    graph: Graph, kgp: Kgp, invented: Path, tiny: Path, tmp_path: Path
+) -> None:
+    """Neither the concepts that the generator brought itself, nor names of others."""
+    lexicon = tmp_path / "names.csv"
+    lexicon.write_text(f"cui,name\n{EFFUSION},Pleural effusion\n{EDEMA},Edema\n", encoding="utf-8")
+    arguments = ("generate", "--images", invented, "--model", tiny / "vlm-kg", *FEW, "--limit", "3")
+    first = kgp(*arguments, "--lexicon", lexicon, "--json").json
+    rows = [f"I{n},POSITIVE,{EFFUSION},Image_I{n},Effusion" for n in (1, 2)]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", rows, [])))
+    again = kgp(*arguments, "--lexicon", lexicon, "--json").json
+    assert (again["run"], again["skipped"], again["done"]) == (first["run"], 3, 0)
+    other = kgp(*arguments, "--json").json
+    assert (other["run"] != first["run"], other["done"]) == (True, 3), "another lexicon is another run"
+
+
 def test_the_command_on_a_folder_of_pictures_finds_the_graphs_images(
     graph: Graph, kgp: Kgp, invented: Path, tiny: Path, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import yaml
 from kgp_loaders.phantom import study_set
 from kgp_models.generator.records import studies, thinned
 from kgp_models.generator.settings import DataSettings
+from kgp_models.generator.validate import with_degrees
 from kgplatform.triplets.metrics import same
 from kgplatform.triplets.text import Relation, Triplet
 from tests.generators import SETTINGS
@@ -74,7 +75,7 @@ def test_scores_tell_words_from_meanings() -> None:
 
 
 def test_words_of_degree_are_compared_as_they_are() -> None:
-    key = baselines.with_degrees(lambda text: "C9980067")
+    key = with_degrees(lambda text: "C9980067")
     assert key("small") != key("moderate")
     assert key("small effusion") == key("effusion")
 

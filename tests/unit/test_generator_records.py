@@ -184,6 +184,21 @@ def test_iu_xray_is_read_in_r2gens_layout(tmp_path: Path) -> None:
         studies(settings, "test", tmp_path)
 
 
+def test_what_the_data_have_and_cannot_be_used_is_told(tmp_path: Path) -> None:
+    settings = iu_xray(tmp_path)
+    graphs = {**document("CXR1_IM-1"), "zebrafinch": {"text": 7}}
+    (tmp_path / "graphs.json").write_text(json.dumps(graphs), encoding="utf-8")
+    entries = json.loads((tmp_path / "annotation.json").read_text(encoding="utf-8"))
+    entries["train"].append({"id": "CXR9_IM-9", "report": 9, "image_path": []})
+    (tmp_path / "annotation.json").write_text(json.dumps(entries), encoding="utf-8")
+    told: list[str] = []
+    assert len(studies(settings, "train", tmp_path, told.append)) == 1
+    graph, report, without = told
+    assert graph.startswith(f"1 graphs left out, the first of them {tmp_path / 'graphs.json'}, row 2: ")
+    assert report.startswith(f"1 reports left out, the first of them {tmp_path / 'annotation.json'}, row ")
+    assert without == "1 studies of the split train have no graph"
+
+
 def test_loaders_that_cannot_be_are_wrong_usage(tmp_path: Path) -> None:
     settings = iu_xray(tmp_path)
     with pytest.raises(UsageError, match="no loader of reports called nobody"):

@@ -20,8 +20,10 @@ import yaml
 from safetensors.torch import load_file
 
 from kgp_models.generator.checkpoint import load
+from kgp_models.generator.generate import Generator
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.train import Work, train
+from kgp_models.generator.validate import validated
 from kgplatform.errors import InputError
 from tests import generators
 from tests.unit.test_generator_vision import clip
@@ -153,12 +155,70 @@ def test_a_folder_of_another_training_is_refused(invented: Path, tiny: Path, tmp
 
 def test_stage_2_without_stage_1_and_without_images_are_one_clear_error(invented: Path, begun: Path) -> None:
     work = generators.work(invented, begun, data={"images": "elsewhere"})
-    with pytest.raises(InputError, match="no study of the training has its image"):
+    with pytest.raises(InputError, match="no study of the training has an image that can be read"):
         train(work, ["2"])
     shutil.rmtree(begun / "llm-kg")
     (begun / "training.json").unlink()
     with pytest.raises(InputError, match="llm-kg: there is no generator here"):
         train(generators.work(invented, begun), ["2"])
+
+
+def test_an_image_that_cannot_be_read_is_told_and_left_out(invented: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(invented, tmp_path / "data")
+    work = generators.work(data, tmp_path / "g")
+    bad, *_ = [study.image for study in work.studies() if study.image is not None]
+    assert bad is not None
+    bad.write_bytes(b"zebrafinch")
+    told: list[str] = []
+    train(replace(work, told=told.append), ["1", "2"])
+    assert sum(line.startswith(f"1 images left out, the first of them {bad}: ") for line in told) == 2, told
+    assert "zebrafinch" not in str(told)
+    assert load(tmp_path / "g" / "vlm-kg").stage == "VLM-KG"
+
+
+def test_the_model_card_says_what_is_reached_on_studies_held_out(invented: Path, tiny: Path) -> None:
+    """The figures again, of the generator that was saved."""
+    work = generators.work(invented, tiny)
+    images = {
+        "llm-kg": ["validation F1, report"],
+        "vlm-kg": ["validation F1, report and image", "validation F1, image alone"],
+    }
+    for part, names in images.items():
+        made = load(tiny / part)
+        again = validated(Generator(made), work.validation(), work.same, lambda done, total: None)
+        assert list(again) == ["validation studies", *names]
+        assert again["validation studies"] == len(work.validation())
+        figures = made.about["figures"]
+        assert {name: figures[name] for name in again} == pytest.approx(again, abs=0.05)  # half precision on disk
+        card = (tiny / part / "README.md").read_text(encoding="utf-8")
+        assert f"| {names[-1]} | {figures[names[-1]]} |" in card
+    assert validated(Generator(made), [], work.same, lambda done, total: None) == {}
+
+
+def test_data_without_a_validation_part_are_trained_on_too(invented: Path, begun: Path) -> None:
+    told: list[str] = []
+    work = generators.work(invented, begun, data={"validation": "nobody"})
+    train(replace(work, told=told.append), ["2"])
+    assert "no validation: no study of the split 'nobody' has a graph" in told
+    assert "validation" not in str(load(begun / "vlm-kg").about["figures"])
+
+
+def test_two_processes_train_one_generator(invented: Path, tiny: Path, tmp_path: Path) -> None:
+    """As on two GPUs, on processors: `accelerate launch` of the command."""
+    config = tmp_path / "s.yaml"
+    config.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
+    here = Path(sys.executable).parent
+    launch = [here / "accelerate", "launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+              "--mixed_precision", "no", "--main_process_port", "0", here / "kgp"]  # fmt: skip
+    command = [*launch, "train", "generator", "--config", config, "--data", invented, "--out", tmp_path / "g"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("VLM-KG: ") == 1, "one of them tells"
+    for part in ("llm-kg", "vlm-kg"):
+        ours, alone = (load(folder / part).about["figures"]["steps"] for folder in (tmp_path / "g", tiny))
+        assert ours < 0.7 * alone, "each has half of the records"
+    assert not list(tmp_path.rglob("work"))
 
 
 def test_frozen_only_the_projector_learns(invented: Path, begun: Path) -> None:

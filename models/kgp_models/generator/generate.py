@@ -15,6 +15,7 @@ from torch import Tensor
 from kgp_models.generator.checkpoint import Checkpoint
 from kgp_models.generator.grammar import TripletsOnly
 from kgp_models.generator.language import prompt_tokens
+from kgp_models.generator.search import most_probable
 from kgplatform.errors import InputError, UsageError
 from kgplatform.generate.backend import Asked, Reply, Scored
 from kgplatform.triplets.text import Triplet, parse
@@ -61,20 +62,6 @@ class Generator:
             "max_new_tokens": decoding.max_new_tokens,
             "constrained": decoding.constrained,
             "best": "the most probable reply",  # not by probability a token
-        }
-
-    @property
-    def search(self) -> dict[str, Any]:
-        """How transformers' `generate` searches: for the most probable reply, until no open beam can beat those that
-        have ended. Its default, to stop as soon as enough replies have ended, takes improbable short ones.
-        """
-        return {
-            "num_beams": self.decoding.beams,
-            "do_sample": False,
-            **({"early_stopping": "never", "length_penalty": 0.0} if self.decoding.beams > 1 else {}),
-            "max_new_tokens": self.decoding.max_new_tokens,
-            "pad_token_id": self._tokenizer.pad_token_id,
-            "eos_token_id": self._tokenizer.eos_token_id,
         }
 
     def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
@@ -124,14 +111,16 @@ class Generator:
         """The replies to a batch; `image` are the encoder's vectors, (B, width)."""
         given = self._prompts(asked)
         embeddings, mask = self.trained.model.embedded(given["input_ids"], given["attention_mask"], image)
-        out: Tensor = self.trained.model.language.generate(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            logits_processor=[] if self._grammar is None else [self._grammar],
-            **self.search,
+        written = most_probable(
+            self.trained.model.language,
+            embeddings,
+            mask,
+            beams=self.decoding.beams,
+            longest=self.decoding.max_new_tokens,
+            end=self._tokenizer.eos_token_id,
+            held=self._grammar,
         )
-        chances = self._chances(embeddings, mask, out)
-        return [self._reply(one, row, chance) for one, row, chance in zip(asked, out.tolist(), chances, strict=True)]
+        return [self._reply(one, *found) for one, found in zip(asked, written, strict=True)]
 
     def _prompts(self, asked: Sequence[Asked]) -> Any:
         """The prompts as tokens, padded on the left; the end of a report that is too long is cut."""
@@ -143,21 +132,6 @@ class Generator:
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         device = self.trained.model.device
         return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
-
-    def _chances(self, embeddings: Tensor, mask: Tensor, out: Tensor) -> list[list[float]]:
-        """The log probability of each token written, by one more pass over the reply: rows one by one, since the logits
-        of a large vocabulary fill memory.
-        """
-        language = self.trained.model.language
-        written = language.get_input_embeddings()(out)  # (B, T, width)
-        found = []
-        for row in range(len(out)):
-            whole = torch.cat([embeddings[row], written[row]])
-            keep = torch.cat([mask[row].bool(), mask.new_ones(len(out[row])).bool()])
-            logits = language(inputs_embeds=whole[keep][None], logits_to_keep=len(out[row]) + 1).logits[0, :-1]
-            chosen = logits.float().log_softmax(-1).gather(1, out[row][:, None])[:, 0]
-            found.append(chosen.tolist())
-        return found
 
     def _reply(self, asked: Asked, row: Sequence[int], chances: Sequence[float]) -> Reply:
         """The reply of a row of tokens: its triplets, each with the mean over the tokens of its part."""

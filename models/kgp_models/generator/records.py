@@ -119,24 +119,42 @@ def by_sentence(graph: Graph) -> tuple[Sentence, ...]:
     )
 
 
-def studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
-    """The studies of a split that have a graph. Raises `InputError` where a file is not there or there are none."""
+def studies(
+    settings: DataSettings, split: str, base: Path, told: Callable[[str], None] = lambda _: None
+) -> list[Study]:
+    """The studies of a split that have a graph; how many graphs and reports cannot be used, and studies have none, is
+    told. Raises `InputError` where a file is not there or no study is left.
+    """
     root = base / settings.path
     graphs: dict[str, Graph] = {}
+    left_out: dict[str, list[Reject]] = {"graphs": [], "reports": []}
     for name in settings.graphs:
         for graph in read(root / name):
             if isinstance(graph, Graph):
                 graphs[_study_name(graph.name)] = graph
+            else:
+                left_out["graphs"].append(graph)
     drawn = None if settings.drawn is None else read_drawn(root / settings.drawn)
     found = []
+    without = 0
     for report in _reports(settings, root, split):
+        if isinstance(report, Reject):
+            left_out["reports"].append(report)
+            continue
         known = graphs.get(_study_name(report.study))
         if known is None:
+            without += 1
             continue
         path = report.image.get("path")
         image = None if path is None else root / settings.images / path
         shown = None if drawn is None else drawn.get(_study_name(report.study), ())
         found.append(Study(report.image_id, image, by_sentence(known), shown))
+    for what, rejects in left_out.items():
+        if rejects:
+            first = rejects[0]
+            told(f"{len(rejects):,} {what} left out, the first of them {first.path}, row {first.row}: {first.reason}")
+    if without:
+        told(f"{without:,} studies of the split {split} have no graph")
     if not found:
         raise InputError(f"no study of the split {split!r} has a graph", "Check data.graphs and the splits.", path=root)
     return found
@@ -190,7 +208,7 @@ def read_drawn(path: Path) -> dict[str, tuple[Triplet, ...]]:
         raise InputError("is not a JSON object of triplets by study", "See docs/generate.md.", path=path) from None
 
 
-def _reports(settings: DataSettings, root: Path, split: str) -> list[Report]:
+def _reports(settings: DataSettings, root: Path, split: str) -> Iterable[Report | Reject]:
     loaders = entry_points(group="kgplatform.reports")
     if settings.reports not in loaders.names:
         known = ", ".join(sorted(loaders.names))
@@ -200,7 +218,8 @@ def _reports(settings: DataSettings, root: Path, split: str) -> list[Report]:
         source = load(root, views=settings.views, splits=(split,))
     except TypeError:
         raise UsageError(f"the loader {settings.reports} knows no splits", "Use mimic-cxr or iu-xray.") from None
-    return [row for row in source.reports() if not isinstance(row, Reject)]
+    rows: Iterable[Report | Reject] = source.reports()
+    return rows
 
 
 def _study_name(name: str) -> str:

@@ -5,7 +5,8 @@
     FOLDER/vlm-kg/     stage 2: projector and language model learn from image and report
     FOLDER/*/work      where a training that is not finished goes on
 
-A finished part is not trained again. Data and settings of a folder cannot change.
+A finished part is not trained again. Data and settings of a folder cannot change. Under `accelerate launch` each GPU
+has a process: what is done once is done by the main one, while the others wait.
 """
 
 from __future__ import annotations
@@ -18,22 +19,28 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file, load_model, save_model
 from torch import Tensor, nn
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator import vision as vision_of
+from kgp_models.generator.checkpoint import Checkpoint
+from kgp_models.generator.generate import Generator
 from kgp_models.generator.language import answer, open_language, prompt, quiet
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Study, data_sha256, studies
 from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokens
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings, StageSettings
-from kgp_models.generator.train_vision import STATE, train_vision
+from kgp_models.generator.train_vision import STATE, readable, train_vision
+from kgp_models.generator.validate import validated
 from kgp_models.generator.vision import Vision
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.tagger import DictionaryTagger
@@ -76,7 +83,15 @@ class Work:
 
     def studies(self) -> list[Study]:
         """The training's studies."""
-        return studies(self.settings.data, self.settings.data.train, self.base)
+        return studies(self.settings.data, self.settings.data.train, self.base, self.told)
+
+    def validation(self) -> list[Study]:
+        """The studies that the model card's figures are of; none where the data have no such part."""
+        try:
+            return studies(self.settings.data, self.settings.data.validation, self.base)
+        except InputError as error:
+            self.told(f"no validation: {error.message}")
+            return []
 
 
 def meaning(data: DataSettings, base: Path) -> Callable[[str], str]:
@@ -103,12 +118,17 @@ def train(work: Work, stages: Sequence[str]) -> Path:
     folder. Raises `InputError` for data that are not there, and for a folder of another training.
     """
     quiet()
+    processes = PartialState(cpu=work.device == "cpu", timeout=timedelta(days=2))
+    if not processes.is_main_process:
+        work = replace(work, told=lambda _: None, progress=lambda what: lambda done, total: None)
     of_training = work.studies()
     data = data_sha256(of_training)
-    _same_training(work, data)
+    with processes.main_process_first():
+        _same_training(work, data)
     for stage in stages:
         if stage == "vision" or (stage == "2" and work.settings.vision == SMALL):
-            _vision(work, of_training)
+            with processes.main_process_first():
+                _vision(work, of_training)
         if stage == "1":
             _language(work, of_training, data)
         if stage == "2":
@@ -135,9 +155,10 @@ def _vision(work: Work, of_training: Sequence[Study]) -> None:
         work.told("vision encoder: trained already")
         return
     began = time.monotonic()
-    with_image = [study for study in of_training if study.image is not None and study.image.is_file()]
+    with_image = _with_image(of_training)
     small = work.settings.small
-    trained = train_vision(with_image, small, place, work.settings.seed, work.device, work.progress("vision, steps"))
+    tell = work.progress("vision, steps")
+    trained = train_vision(with_image, small, place, work.settings.seed, work.device, tell, work.told)
     checkpoint.save_vision(replace(trained, module=trained.module.cpu()), place)
     (place / STATE).unlink()
     work.told(f"vision encoder: {len(with_image):,} images, {time.monotonic() - began:.0f} s")
@@ -206,9 +227,8 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
     )
     figures = _run(trainer, place)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
-    checkpoint.save(place, model, tokenizer, work.settings, LLM_KG, None, data=data, figures=figures)
-    shutil.rmtree(place / "work", ignore_errors=True)
-    work.told(f"{LLM_KG}: {len(rows):,} reports, {figures['seconds']:.0f} s, loss {figures['loss']}")
+    made = Checkpoint(place, model, tokenizer, None, work.settings, LLM_KG, "", {"data_sha256": data})
+    _finish(work, made, figures, f"{len(rows):,} reports")
 
 
 def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
@@ -220,10 +240,8 @@ def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
     settings = work.settings.visual
     before = checkpoint.load(work.place("1"))
     vision = _open_vision(work)
-    with_image = [study for study in of_training if study.image is not None and study.image.is_file()]
-    if not with_image:
-        raise InputError("no study of the training has its image", "Check data.images.", path=work.folder)
-    vectors = encoded(vision, with_image, place / "work", work)
+    with PartialState().main_process_first():
+        with_image, vectors = encoded(vision, _with_image(of_training), place / "work", work)
     language = before.model.language
     torch.manual_seed(work.settings.seed)
     projector = Projector(vision.width, language.config.hidden_size, work.settings.projector)
@@ -251,27 +269,58 @@ def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
         model.language = model.language.merge_and_unload()
     name = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[settings.tune]
     settled = replace(work.settings, vision=_vision_from(place, work))
-    checkpoint.save(place, model, before.tokenizer, settled, name, vision, data=data, figures=figures)
-    shutil.rmtree(place / "work", ignore_errors=True)
-    work.told(f"{name}: {len(rows):,} records, {figures['seconds']:.0f} s, loss {figures['loss']}")
+    made = Checkpoint(place, model, before.tokenizer, vision, settled, name, "", {"data_sha256": data})
+    _finish(work, made, figures, f"{len(rows):,} records")
 
 
-def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work) -> Tensor:
-    """The images' vectors, (studies, width); the encoder is frozen, so they are computed once."""
+def _finish(work: Work, made: Checkpoint, figures: dict[str, Any], of: str) -> None:
+    """Look at what a stage reaches, and save it."""
+    if PartialState().is_main_process:
+        made.model.to(work.device).eval()
+        if made.vision is not None:
+            made.vision.module.to(work.device)
+        reached = validated(Generator(made), work.validation(), work.same, work.progress(f"{made.stage}, validation"))
+        checkpoint.save(
+            made.folder,
+            made.model,
+            made.tokenizer,
+            made.settings,
+            made.stage,
+            made.vision,
+            data=made.about["data_sha256"],
+            figures=figures | reached,
+        )
+        shutil.rmtree(made.folder / "work", ignore_errors=True)
+        told = "".join(f", {name} {value}" for name, value in reached.items())
+        work.told(f"{made.stage}: {of}, {figures['seconds']:.0f} s, loss {figures['loss']}{told}")
+    PartialState().wait_for_everyone()
+
+
+def _with_image(of_training: Sequence[Study]) -> list[Study]:
+    return [study for study in of_training if study.image is not None and study.image.is_file()]
+
+
+def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work) -> tuple[list[Study], Tensor]:
+    """The studies whose images can be read, and the images' vectors, (studies, width); the encoder is frozen, so they
+    are computed once. Raises `InputError` where there is none.
+    """
     identity = json.dumps([vision_of.sha256(vision.module), [study.id for study in with_image]])
     path = cache / f"vectors-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
-    if path.is_file():
-        return load_file(path)["vectors"]
-    vision.module.to(work.device)
-    parts, tell = [], work.progress("images encoded")
-    for start in range(0, len(with_image), ENCODED_AT_A_TIME):
-        chosen = with_image[start : start + ENCODED_AT_A_TIME]
-        parts.append(vision.encode([vision.pixels(study.image) for study in chosen if study.image]).cpu())
-        tell(start + len(chosen), len(with_image))
-    vision.module.cpu()
-    vectors = torch.cat(parts)
-    checkpoint.save_whole({"vectors": vectors}, path)
-    return vectors
+    if not path.is_file():
+        vision.module.to(work.device)
+        read = torch.zeros(len(with_image), dtype=torch.bool)
+        parts, tell = [torch.zeros(0, vision.width)], work.progress("images encoded")
+        pairs = readable(with_image, vision.pixels, work.told)
+        while chunk := list(islice(pairs, ENCODED_AT_A_TIME)):
+            parts.append(vision.encode([pixels for _, pixels in chunk]).cpu())
+            read[[row for row, _ in chunk]] = True
+            tell(chunk[-1][0] + 1, len(with_image))
+        vision.module.cpu()
+        checkpoint.save_whole({"vectors": torch.cat(parts), "read": read}, path)
+    kept = load_file(path)
+    if not len(kept["vectors"]):
+        raise InputError("no study of the training has an image that can be read", "Check data.images.", path=work.base)
+    return list(compress(with_image, kept["read"].tolist())), kept["vectors"]
 
 
 def _arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
@@ -315,7 +364,9 @@ def _run(trainer: Any, place: Path) -> dict[str, Any]:
 
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, where results stand
     began = time.monotonic()
-    out = trainer.train(resume_from_checkpoint=_last(place / "work"))
+    with PartialState().main_process_first():
+        last = _last(place / "work")
+    out = trainer.train(resume_from_checkpoint=last)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     seconds = round(time.monotonic() - began, 1)
     return {"steps": out.global_step, "loss": round(out.training_loss, 4), "seconds": seconds, "device": device}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from kgp_models.generator.records import Study
 from kgp_models.generator.settings import SmallSettings
-from kgp_models.generator.small_vision import WIDTH, SmallVision
+from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
 from kgp_models.generator.vision import Vision, small
 from kgplatform.errors import InputError
 from kgplatform.triplets.text import Triplet
@@ -47,23 +47,24 @@ def train_vision(
     seed: int,
     device: str = "cpu",
     progress: Progress = lambda done, total: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Vision:
-    """Train the encoder on the studies that have an image; `folder` keeps where it is, epoch by epoch, in a file that
-    may go when the encoder's weights are safe.
+    """Train the encoder on the studies whose image can be read; `folder` keeps where it is, epoch by epoch, in a file
+    that may go when the encoder's weights are safe.
 
-    Raises `InputError` for an image that cannot be read, or studies that show nothing.
+    Raises `InputError` for studies that show nothing.
     """
     torch.manual_seed(seed)
+    encoder = SmallVision()
+    studies, grey = _read(studies, small(encoder), told)
     labels = labels_of(studies)
     if not labels:
         raise InputError("the studies have no triplet that several images show", "Give more studies.")
-    encoder = SmallVision()
     net = nn.Sequential(encoder, nn.Linear(WIDTH, len(labels))).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     place = {triplet: number for number, triplet in enumerate(labels)}
     truth = torch.zeros(len(studies), len(labels))
     for row, study in enumerate(studies):
         truth[row, [place[triplet] for triplet in set(_shown(study)) if triplet in place]] = 1.0
-    grey = read_all(small(encoder), studies)
     steps = math.ceil(len(studies) / settings.vision_batch)
     epochs = math.ceil(settings.vision_epochs)
     optimizer = torch.optim.AdamW(net.parameters(), lr=settings.vision_learning_rate, weight_decay=0.02)
@@ -91,14 +92,28 @@ def train_vision(
     return small(encoder.to(memory_format=torch.contiguous_format))
 
 
-def read_all(vision: Vision, studies: Sequence[Study]) -> Tensor:
-    """The studies' images as the encoder reads them, in a byte a pixel: (studies, 1, 256, 256)."""
-    rows = []
-    for study in studies:
-        if study.image is None:
-            raise InputError(f"study {study.id} has no image", "Leave it out, or add its image.")
-        rows.append((vision.pixels(study.image) * 127.5 + 127.5).round().to(torch.uint8))
-    return torch.stack(rows)
+def _read(studies: Sequence[Study], vision: Vision, told: Callable[[str], None]) -> tuple[list[Study], Tensor]:
+    """The studies whose image can be read, and the images in a byte a pixel: (studies, 1, 256, 256)."""
+    kept, rows = [], []
+    for row, pixels in readable(studies, vision.pixels, told):
+        kept.append(studies[row])
+        rows.append((pixels * 127.5 + 127.5).round().to(torch.uint8))
+    return kept, torch.stack(rows) if rows else torch.zeros(0, 1, SIZE, SIZE, dtype=torch.uint8)
+
+
+def readable(
+    studies: Sequence[Study], pixels: Callable[[Path], Tensor], told: Callable[[str], None]
+) -> Iterator[tuple[int, Tensor]]:
+    """The images that can be read, as `pixels` reads them, each with its study's number; how many cannot is told."""
+    problems = []
+    for row, study in enumerate(studies):
+        try:
+            if study.image is not None:
+                yield row, pixels(study.image)
+        except InputError as error:
+            problems.append(error)
+    if problems:
+        told(f"{len(problems):,} images left out, the first of them {problems[0].path}: {problems[0].message}")
 
 
 def _bfloat16_is_quick(device: str) -> bool:
