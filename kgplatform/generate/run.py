@@ -76,10 +76,15 @@ def generate(
     load = None if dry_run else _load(graph, run, writer, told)
     before = 0 if load is None else load.written  # by a call that was killed
     asked = (Asked(row.id, row.path, report_text(row.sections.values())) for row in left.values())
+
+    def write(batch: GraphBatch) -> None:
+        if load is not None:
+            load.write(Prepared(batch))
+
     began = time.monotonic()
     with (
         nullcontext() if out is None else closing(ReplyFile(out, writer.backend.name, writer.settings)) as file,
-        Beside(lambda batch: None if load is None else load.write(Prepared(batch))) as writing,
+        Beside(write) as writing,
     ):
         for replies in writer.backend.replies(asked):
             if file is not None:
