@@ -118,13 +118,14 @@ class Beside(Generic[T]):
         """Itself."""
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Finish; an error that has come up already is not replaced by another one."""
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Finish; an error that has come up already stays, with a note of this one."""
         try:
             self._wait()
-        except Exception:
-            if kind is None:
+        except Exception as own:
+            if error is None:
                 raise
+            error.add_note(f"and beside it: {own}")
         finally:
             self._thread.shutdown()
 
@@ -134,13 +135,13 @@ class Beside(Generic[T]):
         self._under_way = self._thread.submit(self._does, thing)
 
     def _wait(self) -> None:
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
+        if self._under_way is not None:
             began = time.monotonic()
-            try:
-                under_way.result()
-            finally:
-                self.waited += time.monotonic() - began
+            error = self._under_way.exception()  # interrupted here, it is still under way
+            self._under_way = None
+            self.waited += time.monotonic() - began
+            if error is not None:
+                raise error
 
 
 def _done(graph: Graph, run: str, ids: Sequence[str]) -> set[str]:

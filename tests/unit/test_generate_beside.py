@@ -59,7 +59,8 @@ def test_what_was_taken_is_finished_when_the_caller_fails_and_its_error_stays() 
         seen.append(thing)
         raise ValueError("a second error")
 
-    with pytest.raises(RuntimeError, match="the generator has crashed"), Beside(does) as beside:
+    with pytest.raises(RuntimeError, match="the generator has crashed") as told, Beside(does) as beside:
         beside.take(1)
         raise RuntimeError("the generator has crashed")
     assert seen == [1]
+    assert told.value.__notes__ == ["and beside it: a second error"]

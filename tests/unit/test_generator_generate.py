@@ -111,6 +111,16 @@ def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
     assert "secret" not in str(told)
 
 
+def test_a_model_that_gives_no_numbers_is_told_and_not_taken_for_seeing_nothing(
+    tiny: Path, pictures: list[Path]
+) -> None:
+    broken = load(tiny / "vlm-kg")
+    with torch.no_grad():
+        broken.model.language.get_input_embeddings().weight.fill_(torch.nan)
+    found = replies(Generator(broken, Decoding(2, 8, 2)), asked(pictures, 2))
+    assert {reply.problem for reply in found.values()} == {"the model gave no numbers"}
+
+
 def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
     untrained: Checkpoint, pictures: list[Path]
 ) -> None:

@@ -120,7 +120,10 @@ class Generator:
             end=self._tokenizer.eos_token_id,
             held=self._grammar,
         )
-        return [self._reply(one, *found) for one, found in zip(asked, written, strict=True)]
+        return [
+            self._reply(one, *found) if found.tokens else Reply(one, "", (), problem="the model gave no numbers")
+            for one, found in zip(asked, written, strict=True)
+        ]
 
     def _prompts(self, asked: Sequence[Asked]) -> Any:
         """The prompts as tokens, padded on the left; the end of a report that is too long is cut."""

@@ -107,8 +107,9 @@ def most_probable(
 ) -> list[Written]:
     """The most probable reply that the search finds, for each prompt; at most `longest` tokens.
 
-    Prompts are `embeddings`, (B, T, width), padded on the left, with their `mask`, (B, T). As in transformers, a reply
-    ends only where its end mark is among the best `beams` of an image's ways to go on.
+    Prompts are `embeddings`, (B, T, width), with their `mask`, (B, T); padding is anywhere but at the end (an image's
+    positions stand before it). As in transformers, a reply ends only where its end mark is among the best `beams` of an
+    image's ways to go on. A model that gives no numbers gives a reply with no token.
     """
     cache = _cache(language.config)
     place = mask.sum(1)  # of the next token, in each image

@@ -88,7 +88,7 @@ class Work:
     def validation(self) -> list[Study]:
         """The studies that the model card's figures are of; none where the data have no such part."""
         try:
-            return studies(self.settings.data, self.settings.data.validation, self.base)
+            return studies(self.settings.data, self.settings.data.validation, self.base, self.told)
         except InputError as error:
             self.told(f"no validation: {error.message}")
             return []
@@ -138,11 +138,13 @@ def train(work: Work, stages: Sequence[str]) -> Path:
 
 def _same_training(work: Work, data: str) -> None:
     """Note what is trained here. Raises `InputError` where that is something else."""
-    known = {"data_sha256": data, "settings": work.settings.as_dict()}
+    known: dict[str, Any] = {"data_sha256": data, "settings": work.settings.as_dict()}
+    if (processes := PartialState().num_processes) > 1:  # a step is of as many batches
+        known["processes"] = processes
     path = work.folder / "training.json"
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(known)):
-            hint = "Choose another folder with --out."
+            hint = "Choose another folder with --out; with several GPUs, go on with as many."
             raise InputError("another training, of other data or settings, is in this folder", hint, path=work.folder)
         return
     work.folder.mkdir(parents=True, exist_ok=True)
@@ -274,26 +276,24 @@ def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
 
 
 def _finish(work: Work, made: Checkpoint, figures: dict[str, Any], of: str) -> None:
-    """Look at what a stage reaches, and save it."""
+    """Save a stage, then look at what it reaches, with the weights as they were saved, and note that."""
     if PartialState().is_main_process:
+        _save(made, figures)
         made.model.to(work.device).eval()
         if made.vision is not None:
             made.vision.module.to(work.device)
         reached = validated(Generator(made), work.validation(), work.same, work.progress(f"{made.stage}, validation"))
-        checkpoint.save(
-            made.folder,
-            made.model,
-            made.tokenizer,
-            made.settings,
-            made.stage,
-            made.vision,
-            data=made.about["data_sha256"],
-            figures=figures | reached,
-        )
+        _save(made, figures | reached)
         shutil.rmtree(made.folder / "work", ignore_errors=True)
         told = "".join(f", {name} {value}" for name, value in reached.items())
         work.told(f"{made.stage}: {of}, {figures['seconds']:.0f} s, loss {figures['loss']}{told}")
     PartialState().wait_for_everyone()
+
+
+def _save(made: Checkpoint, figures: Mapping[str, Any]) -> None:
+    data = made.about["data_sha256"]
+    args = made.folder, made.model, made.tokenizer, made.settings, made.stage, made.vision
+    checkpoint.save(*args, data=data, figures=figures)
 
 
 def _with_image(of_training: Sequence[Study]) -> list[Study]:
@@ -305,7 +305,7 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
     are computed once. Raises `InputError` where there is none.
     """
     identity = json.dumps([vision_of.sha256(vision.module), [study.id for study in with_image]])
-    path = cache / f"vectors-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
+    path = cache / f"encoded-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
     if not path.is_file():
         vision.module.to(work.device)
         read = torch.zeros(len(with_image), dtype=torch.bool)
