@@ -176,6 +176,17 @@ def test_an_image_that_cannot_be_read_is_told_and_left_out(invented: Path, tmp_p
     assert load(tmp_path / "g" / "vlm-kg").stage == "VLM-KG"
 
 
+def test_a_vision_training_does_not_go_on_with_other_images(invented: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(invented, tmp_path / "data")
+    work = generators.work(data, tmp_path / "g")
+    with pytest.raises(Killed):
+        train(replace(work, progress=killed_at("vision, steps", 5)), ["vision"])
+    gone = next(study.image for study in work.studies() if study.image is not None)
+    gone.write_bytes(b"")
+    with pytest.raises(InputError, match="other images can be read than when this training began"):
+        train(work, ["vision"])
+
+
 def test_the_model_card_says_what_is_reached_on_studies_held_out(invented: Path, tiny: Path) -> None:
     """The figures again, of the generator that was saved."""
     work = generators.work(invented, tiny)

@@ -6,6 +6,7 @@ weights. The classifier is thrown away, the vector before it is kept.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +73,8 @@ def train_vision(
         optimizer, settings.vision_learning_rate, total_steps=steps * epochs, pct_start=WARM
     )
     parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
-    first = _resume(folder, parts)
+    used = hashlib.sha256("\n".join(study.id for study in studies).encode()).hexdigest()
+    first = _resume(folder, parts, used)
     net.train()
     for epoch in range(first, epochs):
         rng = torch.Generator().manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
@@ -87,7 +89,7 @@ def train_vision(
             optimizer.step()
             schedule.step()
             progress(epoch * steps + step + 1, epochs * steps)
-        _keep(folder, parts, epoch + 1)
+        _keep(folder, parts, epoch + 1, used)
     encoder.eval().requires_grad_(False)
     return small(encoder.to(memory_format=torch.contiguous_format))
 
@@ -137,19 +139,22 @@ def _varied(grey: Tensor, rng: torch.Generator) -> Tensor:
 STATE: Final = "vision.state"
 
 
-def _keep(folder: Path, parts: dict[str, Any], epoch: int) -> None:
+def _keep(folder: Path, parts: dict[str, Any], epoch: int, used: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     staged = folder / f"{STATE}.part"
-    torch.save({"epoch": epoch, **{name: part.state_dict() for name, part in parts.items()}}, staged)
+    torch.save({"epoch": epoch, "studies": used, **{name: part.state_dict() for name, part in parts.items()}}, staged)
     staged.replace(folder / STATE)
 
 
-def _resume(folder: Path, parts: dict[str, Any]) -> int:
-    """The epoch to go on with."""
+def _resume(folder: Path, parts: dict[str, Any], used: str) -> int:
+    """The epoch to go on with. Raises `InputError` where other images can be read than before."""
     path = folder / STATE
     if not path.is_file():
         return 0
     state = torch.load(path, weights_only=True)
+    if state["studies"] != used:
+        hint = "Bring back what is missing; or delete this file, and the encoder is trained from the start."
+        raise InputError("other images can be read than when this training began", hint, path=path)
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return int(state["epoch"])
