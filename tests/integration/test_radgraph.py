@@ -121,6 +121,20 @@ def test_a_lexicon_links_an_empty_graph_and_the_same_again_is_the_same_run(
     assert [(row["text"], row["cui"]) for row in graph.read(REFERS)] == [("edema", EDEMA)]
 
 
+def test_loaded_again_it_is_linked_to_what_the_graph_knows_by_then(
+    graph: Graph, kgp: Kgp, path: Path, tmp_path: Path
+) -> None:
+    first = kgp("ingest", "radgraph", path, "--json").json
+    assert graph.read(REFERS) == []
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "medmkg", NAMES)))
+    again = kgp("ingest", "radgraph", path, "--json").json
+    assert (again["run"], again["written"]) == (first["run"], 4)
+    assert len(graph.read(REFERS)) == 4
+    assert kgp("runs", "undo", first["run"]).code == 0
+    assert graph.read(REFERS) == []
+    assert "Entity" not in counts(graph)
+
+
 @pytest.mark.parametrize("option", ["--no-link", "--no-graph-names"])
 def test_without_names_or_links_there_are_none(named: Graph, kgp: Kgp, path: Path, option: str) -> None:
     assert kgp("ingest", "radgraph", path, option).code == 0

@@ -171,7 +171,8 @@ def test_an_image_that_cannot_be_read_is_told_and_left_out(invented: Path, tmp_p
     bad.write_bytes(b"zebrafinch")
     told: list[str] = []
     train(replace(work, told=told.append), ["1", "2"])
-    assert sum(line.startswith(f"1 images left out, the first of them {bad}: ") for line in told) == 2, told
+    first = f"1 of {len(work.studies())} images cannot be read, the first of them {bad}: "
+    assert sum(line.startswith(first) and line.endswith("; they are left out") for line in told) == 2, told
     assert "zebrafinch" not in str(told)
     assert load(tmp_path / "g" / "vlm-kg").stage == "VLM-KG"
 
@@ -196,14 +197,31 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(invented: Path,
     }
     for part, names in images.items():
         made = load(tiny / part)
-        again = validated(Generator(made), work.validation(), work.same, lambda done, total: None)
+        again = validated(Generator(made), work.validation(work.studies()), work.same, lambda done, total: None)
         assert list(again) == ["validation studies", *names]
-        assert again["validation studies"] == len(work.validation())
+        assert again["validation studies"] == len(work.validation(work.studies()))
         figures = made.about["figures"]
         assert {name: figures[name] for name in again} == pytest.approx(again, abs=0.05)  # half precision on disk
         card = (tiny / part / "README.md").read_text(encoding="utf-8")
         assert f"| {names[-1]} | {figures[names[-1]]} |" in card
     assert validated(Generator(made), [], work.same, lambda done, total: None) == {}
+
+
+def test_images_of_which_most_cannot_be_read_stop_a_training(invented: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(invented, tmp_path / "data")
+    for path in data.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="images cannot be read, the first of them"):
+        train(generators.work(data, tmp_path / "g"), ["vision"])
+
+
+def test_a_validation_part_that_is_in_the_training_counts_for_nothing(invented: Path, begun: Path) -> None:
+    told: list[str] = []
+    work = replace(generators.work(invented, begun, data={"validation": "train"}), told=told.append)
+    assert work.validation(work.studies()) == []
+    assert told[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
+    apart = generators.work(invented, begun)
+    assert apart.validation(apart.studies())
 
 
 def test_data_without_a_validation_part_are_trained_on_too(invented: Path, begun: Path) -> None:

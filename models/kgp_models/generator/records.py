@@ -169,15 +169,20 @@ def graph_records(path: Path, labeler: int = 1) -> list[Record]:
     ]
 
 
-def require_apart(training: Iterable[Study], test: Iterable[Study]) -> None:
-    """Raises `InputError` where a study or a report's text of the test is in the training, too (paper §3.1)."""
+def shared(training: Iterable[Study], other: Iterable[Study]) -> list[Study]:
+    """Those of the other studies that are in the training, too, by name or by the text of a long report."""
     training = list(training)
     names = {name for study in training for name in _names(study)}
     texts = {_text(study) for study in training if _long(study)}
-    shared = [study for study in test if _names(study) & names or (_long(study) and _text(study) in texts)]
-    if shared:
+    return [study for study in other if _names(study) & names or (_long(study) and _text(study) in texts)]
+
+
+def require_apart(training: Iterable[Study], test: Iterable[Study]) -> None:
+    """Raises `InputError` where a study or a report's text of the test is in the training, too (paper §3.1)."""
+    both = shared(training, test)
+    if both:
         raise InputError(
-            f"{len(shared):,} test reports are in the training, too; the first is that of {shared[0].id}",
+            f"{len(both):,} test reports are in the training, too; the first is that of {both[0].id}",
             "Split by patient, and leave repeated reports out of one of the two.",
         )
 

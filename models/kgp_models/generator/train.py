@@ -26,8 +26,8 @@ from typing import Any, Final
 
 import torch
 from accelerate import PartialState
-from safetensors.torch import load_file, load_model, save_model
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import Tensor
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator import vision as vision_of
@@ -36,10 +36,11 @@ from kgp_models.generator.generate import Generator
 from kgp_models.generator.language import answer, open_language, prompt, quiet
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
-from kgp_models.generator.records import Study, data_sha256, studies
+from kgp_models.generator.records import Study, data_sha256, shared, studies
 from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokens
-from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings, StageSettings
+from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, readable, train_vision
+from kgp_models.generator.trainers import arguments, run, told_steps, visual_trainer_class
 from kgp_models.generator.validate import validated
 from kgp_models.generator.vision import Vision
 from kgplatform.construct.lexicon import Concept, Lexicon
@@ -85,13 +86,19 @@ class Work:
         """The training's studies."""
         return studies(self.settings.data, self.settings.data.train, self.base, self.told)
 
-    def validation(self) -> list[Study]:
-        """The studies that the model card's figures are of; none where the data have no such part."""
+    def validation(self, of_training: Sequence[Study]) -> list[Study]:
+        """The studies that the model card's figures are of, none of which is in the training; none where the data have
+        no such part.
+        """
         try:
-            return studies(self.settings.data, self.settings.data.validation, self.base, self.told)
+            found = studies(self.settings.data, self.settings.data.validation, self.base, self.told)
         except InputError as error:
             self.told(f"no validation: {error.message}")
             return []
+        both = {study.id for study in shared(of_training, found)}
+        if both:
+            self.told(f"{len(both):,} studies of the validation are in the training, too, and count for nothing")
+        return [study for study in found if study.id not in both]
 
 
 def meaning(data: DataSettings, base: Path) -> Callable[[str], str]:
@@ -209,8 +216,8 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
         for before, after in examples
     ]
     stage = work.settings.language
-    arguments = SFTConfig(
-        **_arguments(work, stage, place),
+    given = SFTConfig(
+        **arguments(work, stage, place),
         max_length=work.settings.max_length,
         completion_only_loss=True,
         packing=False,
@@ -222,15 +229,15 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
 
     trainer = LanguageTrainer(
         model=language,
-        args=arguments,
+        args=given,
         train_dataset=Table.from_list(rows),
         processing_class=tokenizer,
-        callbacks=[_told_steps(work, LLM_KG)],
+        callbacks=[told_steps(work, LLM_KG)],
     )
-    figures = _run(trainer, place)
+    figures = run(trainer, place)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
     made = Checkpoint(place, model, tokenizer, None, work.settings, LLM_KG, "", {"data_sha256": data})
-    _finish(work, made, figures, f"{len(rows):,} reports")
+    _finish(work, of_training, made, figures, f"{len(rows):,} reports")
 
 
 def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
@@ -239,6 +246,8 @@ def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
     if (place / checkpoint.ABOUT).is_file():
         work.told(f"{VLM_KG}: trained already")
         return
+    from transformers import TrainingArguments
+
     settings = work.settings.visual
     before = checkpoint.load(work.place("1"))
     vision = _open_vision(work)
@@ -258,31 +267,32 @@ def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
     if settings.tune == "projector":
         model.language.requires_grad_(False)
     rows = VisualRows(with_image, vectors, work.settings, work.same)
-    trainer = _trainer_class()(
+    trainer = visual_trainer_class()(
         model=model,
-        args=_training_arguments(work, settings, place),
+        args=TrainingArguments(**arguments(work, settings, place)),
         train_dataset=rows,
         data_collator=Collator(before.tokenizer, work.settings),
-        callbacks=[_told_steps(work, VLM_KG)],
+        callbacks=[told_steps(work, VLM_KG)],
     )
-    figures = _run(trainer, place)
+    figures = run(trainer, place)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if settings.tune == "lora":
         model.language = model.language.merge_and_unload()
     name = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[settings.tune]
     settled = replace(work.settings, vision=_vision_from(place, work))
     made = Checkpoint(place, model, before.tokenizer, vision, settled, name, "", {"data_sha256": data})
-    _finish(work, made, figures, f"{len(rows):,} records")
+    _finish(work, of_training, made, figures, f"{len(rows):,} records")
 
 
-def _finish(work: Work, made: Checkpoint, figures: dict[str, Any], of: str) -> None:
+def _finish(work: Work, of_training: Sequence[Study], made: Checkpoint, figures: dict[str, Any], of: str) -> None:
     """Save a stage, then look at what it reaches, with the weights as they were saved, and note that."""
     if PartialState().is_main_process:
         _save(made, figures)
         made.model.to(work.device).eval()
         if made.vision is not None:
             made.vision.module.to(work.device)
-        reached = validated(Generator(made), work.validation(), work.same, work.progress(f"{made.stage}, validation"))
+        tell = work.progress(f"{made.stage}, validation")
+        reached = validated(Generator(made), work.validation(of_training), work.same, tell)
         _save(made, figures | reached)
         shutil.rmtree(made.folder / "work", ignore_errors=True)
         told = "".join(f", {name} {value}" for name, value in reached.items())
@@ -321,101 +331,3 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
     if not len(kept["vectors"]):
         raise InputError("no study of the training has an image that can be read", "Check data.images.", path=work.base)
     return list(compress(with_image, kept["read"].tolist())), kept["vectors"]
-
-
-def _arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
-    """What both trainers are told."""
-    return {
-        "output_dir": str(place / "work"),
-        "num_train_epochs": stage.epochs,
-        "per_device_train_batch_size": stage.batch,
-        "gradient_accumulation_steps": stage.accumulation,
-        "learning_rate": stage.learning_rate,
-        "warmup_steps": stage.warmup_steps,
-        "weight_decay": stage.weight_decay,
-        "lr_scheduler_type": "linear",
-        "optim": "adamw_torch",
-        "bf16": work.bfloat16,
-        "fp16": False,
-        "use_cpu": work.device == "cpu",
-        "activation_checkpointing": stage.gradient_checkpointing,
-        "seed": work.settings.seed,
-        "data_seed": work.settings.seed,
-        "save_strategy": "steps",
-        "save_steps": stage.save_every,
-        "save_total_limit": 1,
-        "logging_strategy": "no",
-        "report_to": [],
-        "disable_tqdm": True,
-        "dataloader_pin_memory": False,
-        "remove_unused_columns": False,
-    }
-
-
-def _training_arguments(work: Work, stage: StageSettings, place: Path) -> Any:
-    from transformers import TrainingArguments
-
-    return TrainingArguments(**_arguments(work, stage, place))
-
-
-def _run(trainer: Any, place: Path) -> dict[str, Any]:
-    """Train, from where an earlier training was stopped; returns seconds, steps and the mean loss."""
-    from transformers import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)  # it prints to stdout, where results stand
-    began = time.monotonic()
-    with PartialState().main_process_first():
-        last = _last(place / "work")
-    out = trainer.train(resume_from_checkpoint=last)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    seconds = round(time.monotonic() - began, 1)
-    return {"steps": out.global_step, "loss": round(out.training_loss, 4), "seconds": seconds, "device": device}
-
-
-def _last(work: Path) -> str | None:
-    """The checkpoint of the trainer's that is furthest on. One that a kill cut short is thrown away: the trainer writes
-    ``trainer_state.json`` last.
-    """
-    for path in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            shutil.rmtree(path)
-        else:
-            return str(path)
-    return None
-
-
-def _told_steps(work: Work, what: str) -> Any:
-    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-
-    tell = work.progress(f"{what}, steps")
-
-    class Steps(TrainerCallback):
-        def on_step_end(
-            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-        ) -> None:
-            tell(state.global_step, state.max_steps)
-
-    return Steps()
-
-
-def _trainer_class() -> Any:
-    """`transformers.Trainer` for a model that is not transformers': weights that are tied are saved once."""
-    from transformers import Trainer
-
-    class VisualTrainer(Trainer):
-        def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
-            rows: Any = train_dataset or self.train_dataset
-            return Buckets(rows.lengths, self.args.per_device_train_batch_size, self.args.seed)
-
-        def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Any] | None = None) -> None:
-            folder = Path(output_dir or self.args.output_dir or ".")
-            folder.mkdir(parents=True, exist_ok=True)
-            save_model(self.accelerator.unwrap_model(self.model), str(folder / "model.safetensors"))
-
-        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-            target: Any = self.model if model is None else model
-            load_model(target, Path(resume_from_checkpoint) / "model.safetensors")
-
-    return VisualTrainer

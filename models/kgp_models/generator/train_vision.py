@@ -106,7 +106,10 @@ def _read(studies: Sequence[Study], vision: Vision, told: Callable[[str], None])
 def readable(
     studies: Sequence[Study], pixels: Callable[[Path], Tensor], told: Callable[[str], None]
 ) -> Iterator[tuple[int, Tensor]]:
-    """The images that can be read, as `pixels` reads them, each with its study's number; how many cannot is told."""
+    """The images that can be read, as `pixels` reads them, each with its study's number; how many cannot is told.
+
+    Raises `InputError` where most cannot: then it is not the images that are wrong.
+    """
     problems = []
     for row, study in enumerate(studies):
         try:
@@ -115,7 +118,11 @@ def readable(
         except InputError as error:
             problems.append(error)
     if problems:
-        told(f"{len(problems):,} images left out, the first of them {problems[0].path}: {problems[0].message}")
+        what = f"{len(problems):,} of {len(studies):,} images cannot be read, the first of them {problems[0].path}: "
+        what += problems[0].message
+        if 2 * len(problems) > len(studies):
+            raise InputError(what, "Check data.images.")
+        told(f"{what}; they are left out")
 
 
 def _bfloat16_is_quick(device: str) -> bool:

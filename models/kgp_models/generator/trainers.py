@@ -1,0 +1,114 @@
+"""What both stages share of training by `transformers.Trainer`: arguments, resuming, progress; stage 2's trainer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate import PartialState
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from kgp_models.generator.rows import Buckets
+from kgp_models.generator.settings import StageSettings
+
+if TYPE_CHECKING:
+    from kgp_models.generator.train import Work
+
+
+def arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
+    """What both trainers are told."""
+    return {
+        "output_dir": str(place / "work"),
+        "num_train_epochs": stage.epochs,
+        "per_device_train_batch_size": stage.batch,
+        "gradient_accumulation_steps": stage.accumulation,
+        "learning_rate": stage.learning_rate,
+        "warmup_steps": stage.warmup_steps,
+        "weight_decay": stage.weight_decay,
+        "lr_scheduler_type": "linear",
+        "optim": "adamw_torch",
+        "bf16": work.bfloat16,
+        "fp16": False,
+        "use_cpu": work.device == "cpu",
+        "activation_checkpointing": stage.gradient_checkpointing,
+        "seed": work.settings.seed,
+        "data_seed": work.settings.seed,
+        "save_strategy": "steps",
+        "save_steps": stage.save_every,
+        "save_total_limit": 1,
+        "logging_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "remove_unused_columns": False,
+    }
+
+
+def run(trainer: Any, place: Path) -> dict[str, Any]:
+    """Train, from where an earlier training was stopped; returns seconds, steps and the mean loss."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout, where results stand
+    began = time.monotonic()
+    with PartialState().main_process_first():
+        last = _last(place / "work")
+    out = trainer.train(resume_from_checkpoint=last)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    seconds = round(time.monotonic() - began, 1)
+    return {"steps": out.global_step, "loss": round(out.training_loss, 4), "seconds": seconds, "device": device}
+
+
+def _last(work: Path) -> str | None:
+    """The checkpoint of the trainer's that is furthest on. One that a kill cut short is thrown away: the trainer writes
+    ``trainer_state.json`` last.
+    """
+    for path in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(path)
+        else:
+            return str(path)
+    return None
+
+
+def told_steps(work: Work, what: str) -> Any:
+    """A callback that tells of each step."""
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+    tell = work.progress(f"{what}, steps")
+
+    class Steps(TrainerCallback):
+        def on_step_end(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            tell(state.global_step, state.max_steps)
+
+    return Steps()
+
+
+def visual_trainer_class() -> Any:
+    """`transformers.Trainer` for a model that is not transformers': weights that are tied are saved once."""
+    from transformers import Trainer
+
+    class VisualTrainer(Trainer):
+        def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
+            rows: Any = train_dataset or self.train_dataset
+            return Buckets(rows.lengths, self.args.per_device_train_batch_size, self.args.seed)
+
+        def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Any] | None = None) -> None:
+            folder = Path(output_dir or self.args.output_dir or ".")
+            folder.mkdir(parents=True, exist_ok=True)
+            save_model(self.accelerator.unwrap_model(self.model), str(folder / "model.safetensors"))
+
+        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+            target: Any = self.model if model is None else model
+            load_model(target, Path(resume_from_checkpoint) / "model.safetensors")
+
+    return VisualTrainer
