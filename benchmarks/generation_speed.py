@@ -213,8 +213,8 @@ def _timed(outcome: dict[str, Any]) -> dict[str, float]:
     return {
         "seconds": seconds,
         "images_per_second": outcome["done"] / seconds,
-        "waiting_seconds": outcome["writing"],
-        "share_of_waiting": outcome["writing"] / seconds,
+        "waiting_seconds": outcome["waiting"],
+        "share_of_waiting": outcome["waiting"] / seconds,
     }
 
 

@@ -92,12 +92,13 @@ def tagger_of(name: str, lexicon: Lexicon) -> Tagger:
     return tagger
 
 
-def concepts(
-    settings: Settings, graph: Graph, told: Told, kinds: Sequence[str] = ("construct", "radgraph", "generate")
-) -> Iterator[Concept]:
-    """The graph's names first (not those by runs of these kinds), then those that the settings name."""
+BY_NAMES: Final = ("construct", "radgraph", "generate")  # kinds of runs that find concepts by their names
+
+
+def concepts(settings: Settings, graph: Graph, told: Told) -> Iterator[Concept]:
+    """The graph's names first (not those that were found by names), then those that the settings name."""
     if settings.graph_names:
-        yield from names_of_graph(graph, kinds)
+        yield from names_of_graph(graph, BY_NAMES)
     yield from names_of_settings(settings, told)
 
 

@@ -45,7 +45,7 @@ class Outcome:
     entities: int = 0
     ungrounded: list[tuple[str, Triplet]] = field(default_factory=list)
     seconds: float = 0.0
-    writing: float = 0.0  # of these seconds, those in which the generator waited for the graph
+    waiting: float = 0.0  # of these seconds, those in which the generator waited for the graph
     dry_run: bool = False
 
 
@@ -94,7 +94,7 @@ def generate(
             writing.take(checked(batch, writer))
             _count(outcome, replies, batch, ungrounded)
             progress(outcome.done + len(outcome.problems), len(left))
-    outcome.writing = writing.waited
+    outcome.waiting = writing.waited
     if load is not None:
         load.finish(Survey(Account(load.position, rejected=len(outcome.problems))))
         outcome.edges = load.written - before
