@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from kgplatform.errors import SettingsError
 
 
 @contextmanager
-def needed(extra: str = "ml") -> Iterator[None]:
-    """Turn a missing package into a clear error."""
+def needed(extra: str = "ml", *packages: str) -> Iterator[None]:
+    """Turn a missing package into a clear error: one of those named, which are imported later, or of an import within."""
     try:
+        for package in packages:
+            if find_spec(package) is None:
+                raise ImportError(name=package)
         yield
     except ImportError as error:
         raise SettingsError(f"this needs {error.name or 'torch'}", f"pip install 'kgplatform[{extra}]'") from None

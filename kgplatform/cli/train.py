@@ -89,7 +89,7 @@ def generator(
 
     from kgplatform.cli.ml import needed
 
-    with needed("generate"):
+    with needed("generate", "accelerate", "datasets", "trl"):
         from kgp_models.generator.checkpoint import ABOUT
         from kgp_models.generator.settings import GeneratorSettings
         from kgp_models.generator.train import Work, meaning

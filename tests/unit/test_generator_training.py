@@ -24,7 +24,7 @@ from kgp_models.generator.generate import Generator
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.train import Work, train
 from kgp_models.generator.validate import validated
-from kgplatform.errors import InputError
+from kgplatform.errors import InputError, SettingsError
 from tests import generators
 from tests.unit.test_generator_vision import clip
 
@@ -317,3 +317,24 @@ def test_work_knows_its_device(tmp_path: Path) -> None:
     work = Work(generators.settings(), tmp_path, tmp_path)
     assert work.device in ("cpu", "cuda")
     assert work.bfloat16 == (work.device == "cuda")
+
+
+def test_without_the_packages_of_training_it_is_one_clear_line(
+    invented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from kgplatform.cli import ml
+    from kgplatform.cli.train import app
+
+    there = ml.find_spec
+    monkeypatch.setattr(ml, "find_spec", lambda name: None if name == "datasets" else there(name))
+    config = tmp_path / "s.yaml"
+    config.write_text("{}", encoding="utf-8")
+    done = CliRunner().invoke(app, ["generator", "--config", str(config), "--out", str(tmp_path / "g")])
+    assert isinstance(done.exception, SettingsError)
+    assert (done.exception.message, done.exception.hint) == (
+        "this needs datasets",
+        "pip install 'kgplatform[generate]'",
+    )
+    assert not (tmp_path / "g").exists()
