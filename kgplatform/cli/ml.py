@@ -11,7 +11,7 @@ from kgplatform.errors import SettingsError
 
 @contextmanager
 def needed(extra: str = "ml", *packages: str) -> Iterator[None]:
-    """Turn a missing package into a clear error: one of those named, which are imported later, or of an import within."""
+    """Turn a missing package into a clear error: one of those named, which are used later, or of an import within."""
     try:
         for package in packages:
             if find_spec(package) is None:
