@@ -1,8 +1,8 @@
-"""What is wrong, or apt to mislead, in a graph, in an export of it and in a split of that; docs/audit.md explains each.
+"""What is wrong, or apt to mislead, in a graph, its exports and their splits, and pairs; docs/audit.md explains each.
 
 A rule is one thing that can be found. Its id is for good: a rule that goes takes its id with it. Checks of the graph
-are the queries of ``cypher/audit/``; those of exports and splits are in `kgplatform.export.checks`. Findings name ids
-and concepts, never text of a report.
+are the queries of ``cypher/audit/``; those of exports and splits are in `kgplatform.export.checks`, those of pairs
+in `kgplatform.retrieval.checks`. Findings name ids and concepts, never text of a report.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ from kgplatform.export.checks import (
 from kgplatform.export.splits import Split
 from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
+from kgplatform.retrieval import checks as pairing
+from kgplatform.retrieval.checks import Audited
+from kgplatform.retrieval.graph_studies import Used
+from kgplatform.retrieval.pairs import PairSet
 
 _LONGEST: Final = 100  # characters of an example
 
@@ -89,6 +93,11 @@ def audit_export(triples: Triples) -> list[Finding]:
 def audit_split(split: Split) -> list[Finding]:
     """What is found in a split, worst first."""
     return ordered(_apply(SPLIT, split, inductive=split.kind == "inductive"))
+
+
+def audit_pairs(pairs: PairSet, used: Used) -> list[Finding]:
+    """What is found in pairs of images and reports, worst first; `used` is what their graph was built from."""
+    return ordered(_apply(PAIRS, Audited(pairs, used)))
 
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
@@ -269,5 +278,43 @@ SPLIT: Final[tuple[Rule[Split], ...]] = (
         "images of an inductive split without a known subject",
         unknown_subjects,
         "Two of them may show one person, one on either side. Load the image mapping, and export and split again.",
+    ),
+)
+
+PAIRS: Final[tuple[Rule[Audited], ...]] = (
+    Rule(
+        "KGP-A301",
+        Severity.ERROR,
+        "subjects with pairs in several parts",
+        pairing.spread_subjects,
+        "The test is of patients that training saw. Use `kgp pairs --protocol subject`.",
+    ),
+    Rule(
+        "KGP-A302",
+        Severity.ERROR,
+        "reports with images in several parts",
+        pairing.spread_reports,
+        "The test asks for what training was told. Use `kgp pairs --protocol report`, or subject.",
+    ),
+    Rule(
+        "KGP-A303",
+        Severity.WARNING,
+        "texts that stand in several parts",
+        pairing.spread_texts,
+        "Reports of normal chests say the same. Report results on the texts that training lacks, too.",
+    ),
+    Rule(
+        "KGP-A304",
+        Severity.ERROR,
+        "images of studies or subjects that the graph was built from",
+        pairing.of_the_graph,
+        "The graph knows what their reports say. Make the pairs again: `kgp pairs --exclude-graph`.",
+    ),
+    Rule(
+        "KGP-A305",
+        Severity.WARNING,
+        "images without a known subject, where subjects are to be apart",
+        pairing.unknown_subjects,
+        "They are apart by report, and two of them may show one person, one on either side: say so.",
     ),
 )

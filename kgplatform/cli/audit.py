@@ -1,4 +1,4 @@
-"""`kgp audit`: what is wrong, or apt to mislead, in the graph, an export and a split."""
+"""`kgp audit`: what is wrong, or apt to mislead, in the graph, an export, a split, and pairs of images and reports."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ class FailOn(StrEnum):
 def audit(
     export: Annotated[Path | None, typer.Option(help="Also audit this folder, an export of the graph.")] = None,
     split: Annotated[Path | None, typer.Option(help="Also audit this split of the export, a Parquet file.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Also audit these pairs of images and reports, of `kgp pairs`.")
+    ] = None,
     fail_on: Annotated[
         FailOn, typer.Option(help="The exit code is 1 when a finding is as bad as this, or worse.")
     ] = FailOn.error,
@@ -39,6 +42,8 @@ def audit(
     from kgplatform.export.splits import Split
     from kgplatform.export.triples import Triples
     from kgplatform.graph import Graph
+    from kgplatform.retrieval.graph_studies import graph_images
+    from kgplatform.retrieval.pairs import PairSet
 
     if split and not export:
         raise UsageError("--split needs the export that it splits", "Give it with --export DIR.")
@@ -48,7 +53,10 @@ def audit(
         findings += checks.audit_export(triples)
         if split:
             findings += checks.audit_split(Split.read(split, triples))
+    paired = PairSet.read(pairs) if pairs else None
     with Graph.open() as graph:
+        if paired:
+            findings += checks.audit_pairs(paired, graph_images(graph))
         findings = checks.ordered([*findings, *checks.audit(graph)])
     if as_json:
         emit_json({"findings": [asdict(finding) for finding in findings]})

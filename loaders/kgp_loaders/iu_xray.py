@@ -4,7 +4,8 @@
                        "val": […], "test": […]}
     images/           the images
 
-The first image of a study is the frontal one. Reports have findings alone, without headers.
+The first image of a study is the frontal one; with `every_image` the report comes once for each. Reports have findings
+alone, without headers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kgp_loaders.reports import image_id
 from kgplatform.batches import Reject
@@ -27,6 +28,14 @@ MAX_BYTES: Final = 1 << 30
 _ID: Final = re.compile(r"[\w.-]{1,200}")
 
 
+class _Entry(NamedTuple):
+    """A study as the file has it."""
+
+    study: str
+    text: str
+    images: tuple[str, ...]
+
+
 class IUXray:
     """The studies as a `kgplatform.construct.report.ReportSource`. Raises `InputError` where the file is not there."""
 
@@ -34,13 +43,19 @@ class IUXray:
     version = 1
     credentialed = False  # published without a licence agreement
 
-    def __init__(self, folder: Path, views: Sequence[str] = (), splits: Sequence[str] = SPLITS) -> None:
+    def __init__(
+        self, folder: Path, views: Sequence[str] = (), splits: Sequence[str] = SPLITS, *, every_image: bool = False
+    ) -> None:
         self.path = folder / FILE if folder.is_dir() else folder
         if not self.path.is_file():
             raise InputError("no such file", f"Give R2Gen's folder of IU X-ray, with {FILE}.", path=self.path)
         self.files = (self.path,)
         self.splits = tuple(splits)
-        self.parameters: Mapping[str, Any] = {"splits": list(self.splits)}
+        self.every_image = every_image
+        self.parameters: Mapping[str, Any] = {
+            "splits": list(self.splits),
+            **({"every_image": True} if every_image else {}),  # when set alone: ids of runs stay
+        }
 
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the studies of the splits, in the file's order; a reject's row counts all of them."""
@@ -50,14 +65,21 @@ class IUXray:
                 number += 1
                 if split not in self.splits:
                     continue
-                found = _report(row)
-                if isinstance(found, Report) and found.study in seen:
-                    found = "the id stands in the file twice"
-                if isinstance(found, str):
-                    yield Reject(self.path, number, found)
+                entry = _entry(row)
+                if isinstance(entry, _Entry) and entry.study in seen:
+                    entry = "the id stands in the file twice"
+                if isinstance(entry, str):
+                    yield Reject(self.path, number, entry)
                 else:
-                    seen.add(found.study)
-                    yield found
+                    seen.add(entry.study)
+                    yield from self._reports(entry)
+
+    def _reports(self, entry: _Entry) -> Iterator[Report]:
+        """The report with its first image, if there is one, or with each."""
+        kept = {"dataset": DATASET, "study_id": entry.study}
+        paths = [{"path": f"images/{image}"} for image in entry.images]
+        for path in paths if self.every_image else (paths or [{}])[:1]:
+            yield Report(entry.study, image_id(DATASET, entry.study), {"findings": entry.text}, {**kept, **path})
 
     def _document(self) -> dict[str, list[Any]]:
         try:
@@ -73,8 +95,8 @@ class IUXray:
         return {split: document[split] for split in SPLITS}
 
 
-def _report(row: object) -> Report | str:
-    """The report of an entry, or why it is none."""
+def _entry(row: object) -> _Entry | str:
+    """The study of an entry, or why it is none."""
     if not isinstance(row, dict):
         return "the entry is not a JSON object"
     study, text, images = row.get("id"), row.get("report"), row.get("image_path")
@@ -84,5 +106,4 @@ def _report(row: object) -> Report | str:
         return "there is no report"
     if not isinstance(images, list) or not all(isinstance(path, str) and path.isprintable() for path in images):
         return "image_path is not a list of paths"
-    path = {"path": f"images/{images[0]}"} if images else {}
-    return Report(study, image_id(DATASET, study), {"findings": text}, {"dataset": DATASET, "study_id": study, **path})
+    return _Entry(study, text, tuple(images))

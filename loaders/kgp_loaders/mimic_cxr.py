@@ -6,7 +6,8 @@
     mimic-cxr-2.0.0-split.csv[.gz]                       dicom_id,study_id,subject_id,split
 
 The graph has one image a study, id `I` and the study's number: the first by DICOM id of the views asked for (AP, as in
-MedMKG's appendix F.1). Images need not be there; reports must. Sections are found by their headers.
+MedMKG's appendix F.1). With `every_image` the report comes once for each of them. Images need not be there; reports
+must. Sections are found by their headers.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -58,11 +60,18 @@ class MIMICCXR:
     kind = "mimic-cxr"
     version = 1
 
-    def __init__(self, folder: Path, views: Sequence[str] = VIEWS, splits: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, views: Sequence[str] = VIEWS, splits: Sequence[str] = (), *, every_image: bool = False
+    ) -> None:
         self.folder = folder
         self.views = tuple(views)
         self.splits = tuple(splits)
-        self.parameters: Mapping[str, Any] = {"views": list(self.views), "splits": list(self.splits)}
+        self.every_image = every_image
+        self.parameters: Mapping[str, Any] = {
+            "views": list(self.views),
+            "splits": list(self.splits),
+            **({"every_image": True} if every_image else {}),  # when set alone: ids of runs stay
+        }
         self._metadata = self._find("metadata")
         if self._metadata is None:
             hint = "Give MIMIC-CXR-JPG's folder, with mimic-cxr-2.0.0-metadata.csv."
@@ -77,27 +86,33 @@ class MIMICCXR:
     def files(self) -> tuple[Path, ...]:
         """The tables, and the report of every study asked for that is there."""
         tables = [path for path in (self._metadata, self._find("split") if self.splits else None) if path]
-        reports = (self._report_of(image) for image in self._chosen[0])
+        studies = {image.study: image for image in self._chosen[0]}
+        reports = (self._report_of(image) for image in studies.values())
         return (*tables, *(path for path in reports if path is not None))
 
-    def reports(self) -> Iterator[Report | Reject]:
-        """Yield the studies that have an image of the views asked for, by subject and study."""
+    def reports(self, studies: Container[str] | None = None) -> Iterator[Report | Reject]:
+        """Yield the studies that have an image of the views asked for, by subject and study; of `studies` alone where
+        they are given, as there are 227,835 reports to open.
+        """
         chosen, rejects = self._chosen
         yield from rejects
-        for image in chosen:
-            yield self._read(image)
+        for (_, study), images in groupby(chosen, key=lambda image: (image.subject, image.study)):
+            if studies is None or study in studies:
+                yield from self._read(list(images))
 
     @cached_property
     def _chosen(self) -> tuple[list[_Image], list[Reject]]:
-        """The image of each study, and the rows of the tables that tell none."""
+        """The image, or images, of each study, and the rows of the tables that tell none."""
         kept, rejects = self._kept()
-        chosen: dict[str, _Image] = {}
+        chosen: dict[tuple[str, str], _Image] = {}
         for image in self._images(rejects):
             if (self.views and image.view not in self.views) or (kept is not None and image.dicom not in kept):
                 continue
-            if image.study not in chosen or image.dicom < chosen[image.study].dicom:
-                chosen[image.study] = image
-        return sorted(chosen.values(), key=lambda image: (int(image.subject), int(image.study))), rejects
+            key = (image.study, image.dicom if self.every_image else "")
+            if key not in chosen or image.dicom < chosen[key].dicom:
+                chosen[key] = image
+        order = sorted(chosen.values(), key=lambda image: (int(image.subject), int(image.study), image.dicom))
+        return order, rejects
 
     def _images(self, rejects: list[Reject]) -> Iterator[_Image]:
         columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
@@ -138,7 +153,24 @@ class MIMICCXR:
                 return path
         return None
 
-    def _read(self, image: _Image) -> Report | Reject:
+    def _read(self, images: Sequence[_Image]) -> Iterator[Report | Reject]:
+        """The report of a study, for each of its images."""
+        text = self._text(images[0])
+        if isinstance(text, Reject):
+            yield text
+            return
+        found = sections(text)
+        for image in images:
+            kept = {
+                "dataset": DATASET if int(image.subject) < _INVENTED else PHANTOM,
+                "study_id": image.study,
+                "subject_id": image.subject,
+                "view": image.view,
+                "path": self._image_path(image),
+            }
+            yield Report(image.study, f"I{image.study}", found, kept)
+
+    def _text(self, image: _Image) -> str | Reject:
         path = self._report_of(image)
         if path is None:
             assert self._metadata is not None  # noqa: S101
@@ -151,14 +183,7 @@ class MIMICCXR:
             return Reject(path, 1, "the report cannot be read as UTF-8")
         if len(data) > MAX_REPORT or "\0" in text:
             return Reject(path, 1, f"this is no report: larger than {MAX_REPORT:,} bytes, or binary")
-        kept = {
-            "dataset": DATASET if int(image.subject) < _INVENTED else PHANTOM,
-            "study_id": image.study,
-            "subject_id": image.subject,
-            "view": image.view,
-            "path": self._image_path(image),
-        }
-        return Report(image.study, f"I{image.study}", sections(text), kept)
+        return text
 
     def _image_path(self, image: _Image) -> str:
         """The image's path below the folder: as it is there, otherwise as MIMIC-CXR-JPG names it."""

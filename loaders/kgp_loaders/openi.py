@@ -6,7 +6,8 @@
     <eCitation> … <AbstractText Label="FINDINGS">…</AbstractText> … <parentImage id="CXR1_1_IM-0001-3001">…
 
 A study is one report with its images. The graph has one image a study, id `I` and the report's uid: the first by name
-of the projections asked for. The XML form does not tell projections, so the first image stands.
+of the projections asked for. The XML form does not tell projections, so the first image stands. With `every_image` the
+report comes once for each image, by name.
 """
 
 from __future__ import annotations
@@ -42,10 +43,14 @@ class OpenI:
     version = 1
     credentialed = False  # published without a licence agreement
 
-    def __init__(self, folder: Path, views: Sequence[str] = VIEWS) -> None:
+    def __init__(self, folder: Path, views: Sequence[str] = VIEWS, *, every_image: bool = False) -> None:
         self.folder = folder
         self.views = tuple(views)
-        self.parameters: Mapping[str, Any] = {"views": list(self.views)}
+        self.every_image = every_image
+        self.parameters: Mapping[str, Any] = {
+            "views": list(self.views),
+            **({"every_image": True} if every_image else {}),  # when set alone: ids of runs stay
+        }
         tables = (folder / REPORTS, folder / PROJECTIONS)
         self._xml = not tables[0].is_file()
         self.files = tuple(sorted(folder.rglob("*.xml"), key=_by_number)) if self._xml else tables
@@ -61,7 +66,7 @@ class OpenI:
         return self._from_xml() if self._xml else self._from_tables()
 
     def _from_tables(self) -> Iterator[Report | Reject]:
-        images: dict[str, str] = {}
+        images: dict[str, dict[str, str]] = {}  # of a study, the projection by file name
         rejects = []
         for row in open_table(self.folder / PROJECTIONS).rows(("uid", "filename", "projection")):
             if isinstance(row, Reject):
@@ -70,8 +75,8 @@ class OpenI:
             number, (uid, name, view) = row
             if not _UID.fullmatch(uid) or not _FILE.fullmatch(name):
                 rejects.append(Reject(self.folder / PROJECTIONS, number, "the uid or the file name is none of OpenI's"))
-            elif (not self.views or view in self.views) and name < images.get(uid, "\U0010ffff"):
-                images[uid] = name
+            elif not self.views or view in self.views:
+                images.setdefault(uid, {}).setdefault(name, view)
         yield from rejects
         seen: set[str] = set()
         for row in open_table(self.folder / REPORTS).rows(("uid", *SECTIONS)):
@@ -84,30 +89,37 @@ class OpenI:
             elif uid in seen:
                 yield Reject(self.folder / REPORTS, number, "the uid stands in an earlier row, too")
             elif uid in images:
-                yield _report(uid, dict(zip(SECTIONS, texts, strict=True)), images[uid], self.views)
+                yield from self._reports(uid, dict(zip(SECTIONS, texts, strict=True)), images[uid])
             seen.add(uid)
 
     def _from_xml(self) -> Iterator[Report | Reject]:
         for path in self.files:
             try:
-                yield _read_xml(path)
+                uid, sections, names = _read_xml(path)
+                yield from self._reports(uid, sections, dict.fromkeys(names, ""))
             except ElementTree.ParseError as error:
                 yield Reject(path, error.position[0], "the file is not well-formed XML")
             except InputError as error:
                 yield Reject(path, 1, error.message)
+
+    def _reports(self, uid: str, sections: Mapping[str, str], images: Mapping[str, str]) -> Iterator[Report]:
+        """The report with its first image, or with each; `images` are projections by file name, "" where unknown."""
+        names = sorted(images)
+        for name in names if self.every_image else (names or [""])[:1]:
+            told = images.get(name, "") if self.every_image else ""
+            view = told or (self.views[0] if len(self.views) == 1 and not self._xml else "")
+            image = {"dataset": DATASET, "study_id": uid, "path": name, **({"view": view} if view else {})}
+            yield Report(uid, f"I{uid}", sections, image)
 
 
 def _by_number(path: Path) -> tuple[int, str]:
     return int(path.stem) if path.stem.isdigit() else 0, str(path)
 
 
-def _report(uid: str, sections: Mapping[str, str], name: str, views: Sequence[str]) -> Report:
-    view = {"view": views[0]} if len(views) == 1 else {}
-    return Report(uid, f"I{uid}", sections, {"dataset": DATASET, "study_id": uid, "path": name, **view})
-
-
-def _read_xml(path: Path) -> Report:
-    """The report in a file. Raises `InputError`, without the path, for one that is none of OpenI's."""
+def _read_xml(path: Path) -> tuple[str, dict[str, str], list[str]]:
+    """The uid, the sections and the images in a file. Raises `InputError`, without the path, for a file that is none of
+    OpenI's.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_XML + 1)
@@ -124,5 +136,5 @@ def _read_xml(path: Path) -> Report:
     if not _UID.fullmatch(uid):
         raise InputError("the report has no uId")
     found = {str(part.get("Label", "")).lower(): part.text or "" for part in root.iter("AbstractText")}
-    names = sorted(name for image in root.iter("parentImage") if _FILE.fullmatch(name := image.get("id", "")))
-    return _report(uid, {name: found.get(name, "") for name in SECTIONS}, names[0] if names else "", ())
+    names = [name for image in root.iter("parentImage") if _FILE.fullmatch(name := image.get("id", ""))]
+    return uid, {name: found.get(name, "") for name in SECTIONS}, names

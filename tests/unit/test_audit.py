@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform import queries
-from kgplatform.audit import EXPORT, GRAPH, SPLIT, Finding, Rule, Severity, audit_export, audit_split, ordered
+from kgplatform.audit import EXPORT, GRAPH, PAIRS, SPLIT, Finding, Rule, Severity, audit_export, audit_split, ordered
 from kgplatform.cli import audit as cli
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export import checks
@@ -22,7 +22,7 @@ from kgplatform.export.splits import KINDS, Split, leak
 from kgplatform.export.triples import Node, Triples
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
-RULES: list[Rule[Any]] = [*GRAPH, *EXPORT, *SPLIT]
+RULES: list[Rule[Any]] = [*GRAPH, *EXPORT, *SPLIT, *PAIRS]
 NODES = st.builds(
     Node,
     key=st.sampled_from(["a", "b", "Concept:a", "c\x1b[2J", "d"]),
@@ -166,8 +166,8 @@ def test_an_id_map_that_names_two_entities_alike_is_an_error() -> None:
 
 
 def test_careless_calls_of_the_command_are_refused_before_the_graph_is_asked(tmp_path: Path) -> None:
-    def call(export: Path | None, split: Path | None) -> None:
-        cli.audit(export=export, split=split, fail_on=cli.FailOn.error, as_json=False)
+    def call(export: Path | None, split: Path | None, pairs: Path | None = None) -> None:
+        cli.audit(export=export, split=split, pairs=pairs, fail_on=cli.FailOn.error, as_json=False)
 
     with pytest.raises(UsageError, match="--split needs the export"):
         call(None, tmp_path / "s.parquet")
@@ -177,6 +177,8 @@ def test_careless_calls_of_the_command_are_refused_before_the_graph_is_asked(tmp
     (tmp_path / "s.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="not a split"):
         call(tmp_path / "export", tmp_path / "s.parquet")
+    with pytest.raises(InputError, match="no file of pairs"):
+        call(None, None, tmp_path / "s.parquet")
 
 
 def test_severities_are_in_order() -> None:

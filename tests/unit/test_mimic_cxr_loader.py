@@ -34,6 +34,7 @@ TEXT = f" FINAL REPORT\n INDICATION:  ___\n \n FINDINGS: \n \n No {CANARY}.\n \n
 
 
 def layout(folder: Path, rows: list[tuple[str, ...]] = ROWS, root: str = "") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
     lines = ["dicom_id,subject_id,study_id,ViewPosition,Rows", *(",".join((*row, "10")) for row in rows)]
     (folder / METADATA).write_text("\n".join(lines) + "\n", encoding="utf-8")
     for _, subject, study, _ in rows:
@@ -72,6 +73,38 @@ def test_views_splits_gzip_reports_elsewhere_and_images_as_they_are(tmp_path: Pa
     [found] = MIMICCXR(tmp_path, views=("AP", "PA"), splits=("test",)).reports()
     assert isinstance(found, Report)
     assert found.image["path"].endswith(f"{dicom(4)}.dcm")
+
+
+def test_every_image_has_its_report(tmp_path: Path) -> None:
+    layout(tmp_path, [*ROWS, ROWS[0]])
+    every = MIMICCXR(tmp_path, views=(), every_image=True)
+    rows = [row for row in every.reports() if isinstance(row, Report)]
+    assert [(row.study, row.image["view"], Path(row.image["path"]).stem) for row in rows] == [
+        ("50000001", "AP", dicom(1)),
+        ("50000001", "AP", dicom(2)),
+        ("50000001", "LATERAL", dicom(3)),
+        ("50000002", "PA", dicom(4)),
+        ("50000003", "AP", dicom(5)),
+    ]
+    assert {row.image_id for row in rows[:3]} == {"I50000001"}
+    assert {row.sections["findings"] for row in rows} == {f"No {CANARY}."}
+    assert len(list(MIMICCXR(tmp_path, every_image=True).reports())) == 3
+    assert [row.study for row in every.reports({"50000002"}) if isinstance(row, Report)] == ["50000002"]
+    assert len(every.files) == 1 + 3
+
+
+def test_a_missing_report_is_told_once_for_all_its_images(tmp_path: Path) -> None:
+    layout(tmp_path)
+    (tmp_path / "files/p10/p10000001/s50000001.txt").unlink()
+    rows = list(MIMICCXR(tmp_path, views=(), every_image=True).reports())
+    assert [row.reason for row in rows if isinstance(row, Reject)] == ["study 50000001 has no report s50000001.txt"]
+    assert len(rows) == 3
+
+
+def test_runs_that_take_one_image_keep_their_ids(tmp_path: Path) -> None:
+    layout(tmp_path)
+    assert MIMICCXR(tmp_path).parameters == {"views": ["AP"], "splits": []}
+    assert MIMICCXR(tmp_path, every_image=True).parameters == {"views": ["AP"], "splits": [], "every_image": True}
 
 
 def test_only_invented_studies_are_free_of_an_agreement(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,41 @@ def test_other_projections_can_be_asked_for(tmp_path: Path) -> None:
     assert list(reports) == ["1", "2", "3"]
     assert reports["1"].image["path"] == "1_IM-0000.dcm.png"
     assert list(read(OpenI(tmp_path, views=("Lateral",)))[0]) == ["1", "3"]
+
+
+def test_every_image_has_its_report_and_its_own_projection(tmp_path: Path) -> None:
+    write(tmp_path, images=[*IMAGES, IMAGES[1]])
+    every = OpenI(tmp_path, views=(), every_image=True)
+    rows = [row for row in every.reports() if isinstance(row, Report)]
+    assert [(row.study, row.image["path"], row.image["view"]) for row in rows] == [
+        ("1", "1_IM-0000.dcm.png", "Lateral"),
+        ("1", "1_IM-0001.dcm.png", "Frontal"),
+        ("1", "1_IM-0002.dcm.png", "Frontal"),
+        ("2", "2_IM-0001.dcm.png", "Frontal"),
+        ("3", "3_IM-0001.dcm.png", "Lateral"),
+    ]
+    assert {row.image_id for row in rows[:3]} == {"I1"}
+    assert rows[0].sections == rows[2].sections == {"findings": "Lungs are clear.", "impression": "Normal, chest."}
+    frontal = [row for row in OpenI(tmp_path, every_image=True).reports() if isinstance(row, Report)]
+    assert [row.image["path"][:9] for row in frontal] == ["1_IM-0001", "1_IM-0002", "2_IM-0001"]
+
+
+def test_every_image_of_the_xml_form(tmp_path: Path) -> None:
+    (tmp_path / "9.xml").write_text(XML.format(uid="9"), encoding="utf-8")
+    (tmp_path / "8.xml").write_text(re.sub("<parentImage[^>]*>", "", XML.format(uid="8")), encoding="utf-8")
+    rows = [row for row in OpenI(tmp_path, every_image=True).reports() if isinstance(row, Report)]
+    assert [(row.study, dict(row.image)) for row in rows] == [
+        ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001"}),
+        ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0002"}),
+    ]
+    first, second = read(OpenI(tmp_path))[0].values()
+    assert (first.image["path"], second.image["path"]) == ("", "CXR9_IM-0001")
+
+
+def test_runs_that_take_one_image_keep_their_ids(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert OpenI(tmp_path).parameters == {"views": ["Frontal"]}
+    assert OpenI(tmp_path, every_image=True).parameters == {"views": ["Frontal"], "every_image": True}
 
 
 def test_a_report_is_never_shown(tmp_path: Path) -> None:
@@ -147,3 +183,5 @@ def test_the_released_reports(data_dir: Path) -> None:
     reports, rejects = read(OpenI(data_dir / "openi"))
     assert (len(reports), len(rejects)) == (2608, 0)
     assert len(read(OpenI(data_dir / "openi", views=()))[0]) == 2719
+    every = [row for row in OpenI(data_dir / "openi", views=(), every_image=True).reports() if isinstance(row, Report)]
+    assert len({row.image["path"] for row in every}) == len(every) == 5278

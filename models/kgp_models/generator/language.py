@@ -73,7 +73,7 @@ def read_language(folder: Path) -> tuple[Any, Any]:
     if not folder.is_dir():
         raise InputError("the language model's weights are not there", "Give its folder, or small.", path=folder)
     try:
-        tokenizer = _tokenizer(folder)
+        tokenizer = read_tokenizer(folder)
         model = whole(AutoModelForCausalLM, folder, trust_remote_code=False, dtype=torch.float32)
     except Exception:  # noqa: BLE001  transformers, tokenizers and safetensors raise classes of their own
         hint = "Give a folder of transformers: config.json, weights, tokenizer."
@@ -85,7 +85,7 @@ def read_language(folder: Path) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _tokenizer(folder: Path) -> Any:
+def read_tokenizer(folder: Path) -> Any:
     """The tokenizer in a folder. `AutoTokenizer` goes by the model's architecture, and would read one that says that
     it is of no architecture, as ours does, in the architecture's way: without its lower case, with other marks.
     """

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal
 
-import yaml
-
+from kgp_models import yaml_settings
 from kgplatform.errors import InputError
 
 SMALL: Final = "small"
 INSTRUCTION: Final = "Write the knowledge graph of this chest radiograph as triplets."
-MAX_BYTES: Final = 1 << 20
-MAX_NUMBER: Final = 1 << 31
+EXAMPLES: Final = "benchmarks/settings/generator/"
 
 
 @dataclass(frozen=True)
@@ -118,13 +115,7 @@ class GeneratorSettings:
     @classmethod
     def read(cls, path: Path) -> GeneratorSettings:
         """The settings in a YAML file. Raises `InputError` for what is unknown, ill-typed or out of range."""
-        try:
-            if path.stat().st_size > MAX_BYTES:
-                raise InputError("the file is too large for settings", "Check the path.", path=path)
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
-            hint = "See benchmarks/settings/generator/ for examples."
-            raise InputError("is not a readable YAML file", hint, path=path) from None
+        document = yaml_settings.document_of(path, EXAMPLES)
         try:
             return cls.of(document)
         except InputError as error:
@@ -133,7 +124,7 @@ class GeneratorSettings:
     @classmethod
     def of(cls, document: object) -> GeneratorSettings:
         """The settings in a plain mapping. Raises `InputError`."""
-        made: GeneratorSettings = _made(cls, document, "")
+        made = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
         if made.visual.thinned + made.visual.without > 1:
             raise InputError("visual.thinned and visual.without are more than 1 together", "They are shares.")
         if max(made.language.mixed, made.visual.mixed) > 1:
@@ -145,41 +136,6 @@ class GeneratorSettings:
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON can hold them; `of` reads them back."""
         return asdict(self)
-
-
-def _made(kind: Any, document: object, where: str) -> Any:
-    if not isinstance(document, Mapping):
-        raise InputError(f"{where or 'the settings'} must be a mapping", "See benchmarks/settings/generator/.")
-    hints = get_type_hints(kind)
-    known = {item.name for item in fields(kind)}
-    if unknown := sorted(str(name) for name in document if name not in known):
-        raise InputError(f"there is no setting {where}{unknown[0]}", f"Settings: {', '.join(sorted(known))}.")
-    return kind(**{name: _value(hints[name], value, f"{where}{name}") for name, value in document.items()})
-
-
-def _value(kind: Any, value: Any, name: str) -> Any:
-    """The value as its field has it. Raises `InputError`."""
-    if is_dataclass(kind):
-        return _made(kind, value, f"{name}.")
-    if get_origin(kind) is Literal:
-        if value in get_args(kind):
-            return value
-        raise InputError(f"{name} is not one of {', '.join(get_args(kind))}", "Check the settings.")
-    if get_origin(kind) is tuple:
-        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        raise InputError(f"{name} must be a list of texts", "Check the settings.")
-    if kind is bool or isinstance(value, bool):
-        if kind is bool and isinstance(value, bool):
-            return value
-        raise InputError(f"{name} is of the wrong kind", "Check the settings.")
-    if kind in (int, float) and isinstance(value, int if kind is int else (int, float)):
-        if not 0 <= value < MAX_NUMBER or (name not in _MAY_BE_ZERO and value == 0):  # NaN is neither
-            raise InputError(f"{name} is out of range", "It must be positive.")
-        return kind(value)
-    if kind not in (int, float) and (isinstance(value, str) or (value is None and kind is not str)):
-        return value
-    raise InputError(f"{name} is of the wrong kind", "Check the settings.")
 
 
 _MAY_BE_ZERO: Final = frozenset(

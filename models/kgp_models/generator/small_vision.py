@@ -32,23 +32,23 @@ class _Block(nn.Module):
 class SmallVision(nn.Module):
     """A residual network whose vector keeps places: what stands where decides the side of a finding.
 
-    (B, 1, 256, 256), grey values from -1 to 1, to (B, 512).
+    (B, 1, size, size), grey values from -1 to 1, to (B, 512); the size is a multiple of 32.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = SIZE) -> None:
         super().__init__()
         self.stem = nn.Conv2d(1, CHANNELS[0], 5, 2, 2, bias=False)
         self.stem_norm = nn.BatchNorm2d(CHANNELS[0])
         steps = (*CHANNELS, CHANNELS[-1])
         self.blocks = nn.Sequential(*(_Block(a, b) for a, b in pairwise(steps)))
         self.places = nn.Conv2d(CHANNELS[-1], 32, 1)
-        side = SIZE // 2 ** (len(steps))
+        side = size // 2 ** (len(steps))
         self.out = nn.Linear(32 * side * side + CHANNELS[-1], WIDTH)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 1, 256, 256) to (B, 512)."""
-        hidden = functional.relu(self.stem_norm(self.stem(pixels)))  # (B, 16, 128, 128)
-        hidden = self.blocks(hidden)  # (B, 128, 8, 8)
+        """(B, 1, size, size) to (B, 512)."""
+        hidden = functional.relu(self.stem_norm(self.stem(pixels)))  # (B, 16, size / 2, size / 2)
+        hidden = self.blocks(hidden)  # (B, 128, size / 32, size / 32)
         vector = torch.cat([self.places(hidden).flatten(1), hidden.amax((2, 3))], 1)
         out: Tensor = functional.relu(self.out(vector))
         return out

@@ -1,0 +1,135 @@
+"""`kgp pairs`: images and their reports in train, validation and test, for retrieval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgplatform.cli.construct import views_of
+from kgplatform.cli.output import Json, emit_json, progress, table
+
+if TYPE_CHECKING:
+    from kgplatform.batches import Reject
+    from kgplatform.retrieval.graph_studies import Used
+    from kgplatform.retrieval.pairs import Pair
+
+FEW = 3  # rows that are told one by one
+
+
+class Kind(StrEnum):
+    """`kgplatform.retrieval.pairs.KINDS`, here so that help does not load it."""
+
+    openi = "openi"
+    mimic_cxr = "mimic-cxr"
+    iu_xray = "iu-xray"
+
+
+class Protocol(StrEnum):
+    """`kgplatform.retrieval.pairs.PROTOCOLS`, here so that help does not load it."""
+
+    subject = "subject"
+    report = "report"
+    paper = "paper"
+
+
+def pairs(
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="openi, mimic-cxr or iu-xray.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set's reports, and its images.")],
+    out: Annotated[Path, typer.Option(help="The Parquet file to write. No text of a report stands in it.")],
+    images: Annotated[Path | None, typer.Option(help="Where the images lie, if not in FOLDER.")] = None,
+    views: Annotated[str, typer.Option(metavar="VIEW,…", help="Only images of these views, e.g. AP,PA.")] = "",
+    protocol: Annotated[
+        Protocol, typer.Option(help="What stays together: a subject's images, a report's, or (paper) nothing.")
+    ] = Protocol.subject,
+    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Take N pairs; the paper has 10000.")] = None,
+    exclude_graph: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-graph/--no-exclude-graph", help="Leave out studies and subjects that are in the graph."
+        ),
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and files give the same pairs.")] = 42,
+    as_json: Json = False,
+) -> None:
+    """Pair images with their reports, split them 8:1:1, and show what the test part has in common with training."""
+    from kgplatform.errors import InputError
+    from kgplatform.retrieval import checks, graph_studies
+    from kgplatform.retrieval import pairs as pairing
+
+    used = _used() if exclude_graph else None
+    there, rejects = pairing.read(
+        kind.value, folder, images=images, views=views_of(views), progress=progress("reports")
+    )
+    chosen = graph_studies.exclude(there, *used) if used else there
+    left_out = _reasons(rejects, len(there) - len(chosen))
+    if not chosen:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none has these views"
+        hint = "Give the folder of the images (--images), other --views, or --no-exclude-graph."
+        raise InputError(f"there is no pair of an image and its report: {why}", hint, path=folder)
+    chosen = pairing.sample(chosen, sample, seed) if sample else chosen
+    parts = pairing.split(chosen, protocol.value, seed)
+    made = pairing.PairSet(parts, kind.value, folder, images, protocol.value, seed)
+    made.write(out)
+    sizes = {part: _sizes(parts[part]) for part in pairing.PARTS}
+    shared = {part: checks.overlaps(made, part) for part in pairing.PARTS[1:]}
+    if as_json:
+        about = {"file": str(out), "kind": kind.value, "protocol": protocol.value, "seed": seed}
+        first = [{"path": str(bad.path), "row": bad.row, "reason": bad.reason} for bad in rejects[:FEW]]
+        found = {"left_out": left_out, "first_left_out": first, "in_training": shared}
+        emit_json({**about, "sha256": made.sha256, "parts": sizes, **found})
+        return
+    typer.echo(f"{len(chosen):,} pairs in {out}, by {protocol.value}\nsha256 {made.sha256}")
+    typer.echo("\n" + table([{"part": part, **sizes[part]} for part in sizes]))
+    _print_left_out(left_out, rejects)
+    titles = {"report": "report", "text": "text, or another report's same text", "subject": "subject"}
+    rows = [{"in training, too": titles[k], **{part: shared[part][k] for part in shared}} for k in titles]
+    typer.echo("\n" + table(rows))
+
+
+def _used() -> Used:
+    """What the graph was built from."""
+    from kgplatform.errors import ConnectionFailed, ServerError
+    from kgplatform.graph import Graph
+    from kgplatform.retrieval.graph_studies import graph_images
+
+    try:
+        with Graph.open() as graph:
+            return graph_images(graph)
+    except (ServerError, ConnectionFailed) as error:
+        error.hint = f"{error.hint} Without a graph: --no-exclude-graph.".strip()
+        raise
+
+
+def _sizes(pairs: list[Pair]) -> dict[str, int]:
+    return {
+        "pairs": len(pairs),
+        "studies": len({pair.study for pair in pairs}),
+        "subjects": len({pair.subject for pair in pairs} - {""}),
+        "texts": len({pair.wording for pair in pairs}),
+    }
+
+
+def _reasons(rejects: list[Reject], of_graph: int) -> dict[str, int]:
+    """How many were left out for each reason. A row that is no report has a reason of its own."""
+    from kgplatform.retrieval.pairs import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
+
+    plain = {
+        NO_TEXT: "without findings and impression",
+        NO_IMAGE: "without an image there",
+        OUTSIDE: "with a path that is empty or leads out of the folder",
+        TWICE: "of an image that stands there twice",
+    }
+    counted = Counter(plain.get(bad.reason, "rows that are no report") for bad in rejects)
+    return dict(counted) | ({"of the graph's studies and subjects": of_graph} if of_graph else {})
+
+
+def _print_left_out(left_out: dict[str, int], rejects: list[Reject]) -> None:
+    rows: list[dict[str, Any]] = [{"left out": reason, "count": count} for reason, count in left_out.items()]
+    if rows:
+        typer.echo("\n" + table(rows))
+    for bad in rejects[:FEW]:
+        typer.echo(f"  {bad.path}, row {bad.row}: {bad.reason}")

@@ -1,0 +1,1 @@
+"""Image-text retrieval with the graph's knowledge: backbones, FashionKLIP, KnowledgeCLIP (MedMKG §4.2)."""

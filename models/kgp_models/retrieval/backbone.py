@@ -1,0 +1,133 @@
+"""A vision-language backbone: an image tower and a text tower whose vectors meet in one space of 512 dimensions.
+
+All backbones (small, CLIP, PubMedCLIP, BiomedCLIP, MedCSPCLIP, the offline one) are this class with other towers, so
+that training, methods and embedding know one interface. A frozen backbone's towers are run once (`features`), and only
+its heads are trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kgp_models.generator.vision import square
+from kgplatform import radiograph
+
+WIDTH: Final = 512  # of the common space (MedMKG appendix I)
+LONGEST: Final = 77  # tokens of a text (ibidem)
+TEMPERATURE: Final = 0.07  # at the start, as CLIP's
+MOST: Final = 100.0  # of the scale, as CLIP's
+
+Tokens = Mapping[str, Tensor]  # each (B, T)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an image tower is given: a grey square of `size` pixels a side, in [0, 1], then by mean and SD.
+
+    As many channels as there are means; they are the same but for these.
+    """
+
+    size: int
+    mean: tuple[float, ...] = (0.5,)
+    deviation: tuple[float, ...] = (0.5,)
+
+    def read(self, path: Path) -> Tensor:
+        """A radiograph as grey values in bytes, (1, size, size): the whole picture, padded. Raises `InputError`."""
+        grey = square(radiograph.read(path, draft=self.size), self.size)
+        return torch.from_numpy(np.asarray(grey, dtype=np.uint8)[None].copy())
+
+    def scaled(self, grey: Tensor) -> Tensor:
+        """Grey values, bytes or from 0 to 255, (B, 1, size, size), as the tower's input, (B, channels, size, size)."""
+        mean, deviation = (torch.tensor(of, device=grey.device).view(1, -1, 1, 1) for of in (self.mean, self.deviation))
+        return (grey.float() / 255.0 - mean) / deviation
+
+
+class Backbone(nn.Module):
+    """Towers, and the heads that bring their vectors to the common space.
+
+    A head is the identity where its tower's vectors have 512 dimensions and are trained, too; otherwise it is linear,
+    at the start the identity where that can be.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        image_tower: nn.Module,
+        text_tower: nn.Module,
+        widths: tuple[int, int],
+        picture: Picture,
+        tokens: Callable[[Sequence[str]], Tokens],
+        *,
+        frozen: bool = False,
+    ) -> None:
+        """`image_tower` maps (B, channels, size, size) to (B, widths[0]); `text_tower` maps tokens, given by name, to
+        (B, widths[1]); `tokens` cuts a text after 77 of them.
+        """
+        super().__init__()
+        self.kind = kind
+        self.frozen = frozen
+        self.picture = picture
+        self.tokens = tokens
+        self.image_tower, self.text_tower = image_tower, text_tower
+        self.image_head, self.text_head = (_head(width, trained=not frozen) for width in widths)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1.0 / TEMPERATURE)))
+        if frozen:
+            for tower in (image_tower, text_tower):
+                tower.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Backbone:
+        """Towers that are frozen stay as in evaluation."""
+        super().train(mode)
+        if self.frozen:
+            self.image_tower.eval()
+            self.text_tower.eval()
+        return self
+
+    @property
+    def scale(self) -> Tensor:
+        """What cosines are multiplied by: the temperature's inverse."""
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def limit_scale(self) -> None:
+        """Keep the scale from rising over 100, as CLIP does after each step."""
+        self.log_scale.clamp_(max=math.log(MOST))
+
+    def image_features(self, grey: Tensor) -> Tensor:
+        """What the image tower makes of grey values (B, 1, size, size)."""
+        out: Tensor = self.image_tower(self.picture.scaled(grey))
+        return out
+
+    def text_features(self, tokens: Tokens) -> Tensor:
+        """What the text tower makes of tokens."""
+        out: Tensor = self.text_tower(**tokens)
+        return out
+
+    def embed_images(self, given: Tensor) -> Tensor:
+        """(B, 512), of length 1: from grey values (B, 1, size, size), or from features (B, width) of a frozen tower."""
+        features = given if given.dim() == 2 else self.image_features(given)
+        return functional.normalize(self.image_head(features.float()), dim=-1)
+
+    def embed_texts(self, given: Tokens | Tensor) -> Tensor:
+        """(B, 512), of length 1: from tokens, or from features (B, width) of a frozen tower."""
+        features = given if isinstance(given, Tensor) else self.text_features(given)
+        return functional.normalize(self.text_head(features.float()), dim=-1)
+
+
+def _head(width: int, *, trained: bool) -> nn.Module:
+    if width == WIDTH and trained:
+        return nn.Identity()
+    head = nn.Linear(width, WIDTH)
+    if width == WIDTH:
+        nn.init.eye_(head.weight)
+        nn.init.zeros_(head.bias)
+    return head

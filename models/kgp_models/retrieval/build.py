@@ -1,0 +1,174 @@
+"""A retrieval model from its settings: backbone, pairs, the graph's knowledge, training, test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from kgp_models.generator.language import small_tokenizer
+from kgp_models.retrieval import checkpoint
+from kgp_models.retrieval.backbone import Backbone
+from kgp_models.retrieval.backbones import open_backbone
+from kgp_models.retrieval.fashionklip import Alignment
+from kgp_models.retrieval.inputs import Examples, Told, examples, image_features, read_pictures
+from kgp_models.retrieval.settings import RetrievalSettings
+from kgp_models.retrieval.small import KIND as SMALL
+from kgp_models.retrieval.small import small_backbone
+from kgp_models.retrieval.train import Trained, evaluated, fine_tune, pretrain
+from kgplatform.errors import InputError, UsageError
+from kgplatform.retrieval.knowledge import POSITIVE, Knowledge
+from kgplatform.retrieval.mentions import mentions
+from kgplatform.retrieval.metrics import Scores
+from kgplatform.retrieval.pairs import Pair
+
+NEW: Final = "new"  # a small backbone whose weights are drawn by chance
+
+ProgressOf = Callable[[str], Callable[[int, int | None], None]]
+
+
+def quiet(_: str) -> Callable[[int, int | None], None]:
+    """Progress that nobody sees."""
+    return lambda done, total: None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a training reads. `images` is the folder that the graph's paths begin in, `lexicon` names concepts beside
+    the graph's names, `cache` keeps pictures that were read.
+    """
+
+    parts: Mapping[str, Sequence[Pair]]
+    knowledge: Knowledge | None = None
+    images: Path | None = None
+    lexicon: Sequence[Path] = ()
+    cache: Path | None = None
+    told: Told = lambda _: None
+    progress: ProgressOf = quiet
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: by `tuned` on pairs, by `pretrained` on the graph; `test` has its figures, both ways."""
+
+    backbone: Backbone
+    tokenizer: Any
+    tuned: Trained
+    pretrained: Trained | None
+    test: Mapping[str, Scores]
+    examples: Examples
+
+
+def train(
+    settings: RetrievalSettings, inputs: Inputs, folder: Path, seed: int, base: Path, device: str = "cpu"
+) -> Model:
+    """Train and test a model. `folder` keeps where the training is, so that it goes on; paths of the settings are
+    relative to `base`.
+
+    Raises `UsageError` for a method that needs the graph where none is given, and `InputError`.
+    """
+    backbone, tokenizer = opened(settings, [pair.text for pair in inputs.parts["train"]], seed, base)
+    backbone.to(device)
+    given = {
+        part: examples(pairs, backbone, inputs.cache, inputs.told, inputs.progress(f"{part}, images"))
+        for part, pairs in inputs.parts.items()
+    }
+    alignment = pretrained = None
+    if settings.method != "backbone":
+        knowledge, pictures = known(settings, inputs, backbone, seed)
+        if settings.method == "fashionklip":
+            said = _mentioned(settings, inputs, knowledge, given["train"].texts)
+            alignment = Alignment(knowledge, pictures, said, settings.fashion)
+        else:
+            pretrained = pretrain(
+                backbone,
+                knowledge,
+                pictures,
+                given["train"],
+                settings.knowledge,
+                settings.tuning,
+                folder / "graph",
+                seed,
+                inputs.progress("graph, steps"),
+            )
+    tuned = fine_tune(
+        backbone,
+        given["train"],
+        given["valid"],
+        settings.tuning,
+        folder / "pairs",
+        seed,
+        alignment,
+        settings.fashion.weight,
+        inputs.progress("pairs, steps"),
+    )
+    return Model(backbone, tokenizer, tuned, pretrained, evaluated(backbone, given["test"]), given["test"])
+
+
+def opened(settings: RetrievalSettings, texts: Sequence[str], seed: int, base: Path) -> tuple[Backbone, Any]:
+    """The backbone of the settings before its training, and the small one's tokenizer."""
+    spec = settings.backbone
+    if spec == NEW:
+        tokenizer = small_tokenizer(texts, settings.small.vocabulary)
+        return small_backbone(tokenizer, settings.small, seed, frozen=settings.frozen), tokenizer
+    if spec == SMALL or (base / spec).is_dir():
+        backbone, tokenizer = checkpoint.load_with_tokenizer(checkpoint.SHIPPED if spec == SMALL else base / spec)
+        if settings.frozen:
+            raise UsageError("a model that was trained as a whole is not frozen", "Leave out frozen.")
+        return backbone.train(), tokenizer
+    kind, colon, place = spec.partition(":")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # of heads
+        return open_backbone(f"{kind}:{base / place}" if colon else kind, frozen=settings.frozen), None
+
+
+def known(settings: RetrievalSettings, inputs: Inputs, backbone: Backbone, seed: int) -> tuple[Knowledge, Tensor]:
+    """The graph as the settings want it, of the images that can be read, and their pictures (or features).
+
+    Raises `UsageError` where there is no graph, and `InputError` where none of its images is there.
+    """
+    if inputs.knowledge is None or inputs.images is None:
+        raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
+    root = inputs.images.resolve()
+    knowledge = inputs.knowledge
+    paths = {image.id: root / image.path for image in knowledge.images if image.path}
+    there = {image: path for image, path in paths.items() if path.resolve().is_relative_to(root) and path.is_file()}
+    if not there:
+        raise InputError("none of the graph's images is here", "Its paths begin in that folder.", path=inputs.images)
+    if len(there) < len(knowledge.images):
+        inputs.told(f"{len(knowledge.images) - len(there):,} of the graph's images are not there, and left out")
+    knowledge = knowledge.of_images(lambda image: image.id in there)
+    listed = [there[image.id] for image in knowledge.images]
+    read = read_pictures(listed, backbone.picture, inputs.cache, inputs.told, inputs.progress("graph, images"))
+    kept = {knowledge.images[place].id for place in read.kept}
+    knowledge = knowledge.of_images(lambda image: image.id in kept)
+    values = image_features(backbone, read.values) if backbone.frozen else read.values
+    return varied_graph(knowledge, settings.graph, seed), values
+
+
+def varied_graph(knowledge: Knowledge, graph: str, seed: int) -> Knowledge:
+    """The graph, or one of its controls."""
+    if graph == "empty":
+        return knowledge.without_edges()
+    if graph == "shuffled":
+        return knowledge.shuffled(seed)
+    return knowledge.without_stance() if graph == "no-stance" else knowledge
+
+
+def _mentioned(
+    settings: RetrievalSettings, inputs: Inputs, knowledge: Knowledge, texts: Sequence[str]
+) -> list[list[int]]:
+    """The concepts that each report says are there; without stances, all that it speaks of."""
+    found = mentions(texts, knowledge, inputs.lexicon, told=inputs.told)
+    every = settings.graph == "no-stance"
+    return [sorted({concept for concept, stance in row if every or stance == POSITIVE}) for row in found]
+
+
+def without_paths(settings: RetrievalSettings) -> RetrievalSettings:
+    """The settings without the place of a backbone's folder, which says nothing on another machine."""
+    kind = settings.backbone.partition(":")[0]
+    return replace(settings, backbone=Path(kind).name)

@@ -1,0 +1,158 @@
+"""A trained retrieval model on disk: safetensors, a description, a model card.
+
+retrieval.json        form, backbone, settings, hashes of data and files, figures
+weights.safetensors   both towers and heads; of a backbone whose towers are frozen, the heads
+tokenizer/            of the small backbone; others have theirs where their towers are
+README.md             the model card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from kgp_models.generator.checkpoint import save_whole
+from kgp_models.generator.language import read_tokenizer
+from kgp_models.retrieval.backbone import Backbone
+from kgp_models.retrieval.backbones import open_backbone
+from kgp_models.retrieval.settings import RetrievalSettings
+from kgp_models.retrieval.small import KIND as SMALL
+from kgp_models.retrieval.small import small_backbone
+from kgplatform.errors import InputError
+
+FORM: Final = 1
+ABOUT: Final = "retrieval.json"
+WEIGHTS: Final = "weights.safetensors"
+TOKENIZER: Final = "tokenizer"
+SHIPPED: Final = Path(__file__).parent / "shipped"  # the small backbone that comes with the package
+_TOWERS: Final = ("image_tower.", "text_tower.")
+
+
+def save(
+    folder: Path,
+    backbone: Backbone,
+    settings: RetrievalSettings,
+    *,
+    base: str,
+    tokenizer: Any,
+    data: Mapping[str, str],
+    figures: Mapping[str, Any],
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write a model into a folder, the description last. `base` says where towers that are not ours are (KIND:FOLDER);
+    `tokenizer` is the small backbone's; `data` are hashes of what it was trained on.
+    """
+    kept = {
+        name: (value.to(dtype) if value.is_floating_point() and value.dim() else value).contiguous()
+        for name, value in backbone.state_dict().items()
+        if not (backbone.frozen and name.startswith(_TOWERS))
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_whole(kept, folder / WEIGHTS)
+    if backbone.kind == SMALL:
+        tokenizer.save_pretrained(folder / TOKENIZER)
+    files = (
+        [folder / WEIGHTS, *sorted((folder / TOKENIZER).glob("*"))] if backbone.kind == SMALL else [folder / WEIGHTS]
+    )
+    about = {
+        "form": FORM,
+        "backbone": _relative(base, folder),
+        "settings": {**settings.as_dict(), "backbone": backbone.kind},
+        "data": dict(data),
+        "figures": dict(figures),
+        "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+    }
+    (folder / "README.md").write_text(_card(about), encoding="utf-8")
+    staged = folder / f"{ABOUT}.part"
+    staged.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    staged.replace(folder / ABOUT)
+
+
+def load(folder: Path, base: str | None = None) -> Backbone:
+    """Read a model, in evaluation; `base` says where its towers are, where they are not where they were.
+
+    Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
+    """
+    backbone, _ = load_with_tokenizer(folder, base)
+    return backbone
+
+
+def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone, Any]:
+    """As `load`, with the small backbone's tokenizer, which a training goes on with; None of others."""
+    about = _about(folder)
+    for name, known in about["files"].items():
+        place = folder / name
+        if not place.resolve().is_relative_to(folder.resolve()) or not place.is_file() or _sha256(place) != known:
+            raise InputError("a file of the model is missing or changed", "Train or fetch it again.", path=place)
+    settings = RetrievalSettings.of(about["settings"])
+    tokenizer = None
+    if about["backbone"] == SMALL:
+        tokenizer = read_tokenizer(folder / TOKENIZER)
+        backbone = small_backbone(tokenizer, settings.small, 0, frozen=settings.frozen)
+    else:
+        kind, colon, place = about["backbone"].partition(":")
+        where = f"{kind}:{folder / place}" if colon else kind  # a path that is relative is so to the model
+        backbone = open_backbone(base or where, frozen=settings.frozen)
+    try:
+        found = load_file(folder / WEIGHTS)
+        weights = backbone.state_dict()
+        towers = {name for name in weights if backbone.frozen and name.startswith(_TOWERS)}
+        if set(found) != set(weights) - towers:
+            raise ValueError("other weights")
+        backbone.load_state_dict({**weights, **{name: value.to(weights[name].dtype) for name, value in found.items()}})
+    except (OSError, RuntimeError, ValueError, SafetensorError):
+        raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
+    return backbone.eval(), tokenizer
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if about["form"] != FORM:
+            raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
+        known = {"backbone": str, "settings": dict, "files": dict, "data": dict}
+        if not all(isinstance(about[name], kind) for name, kind in known.items()):
+            raise TypeError
+        return dict(about)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(
+            "there is no retrieval model here", "Give a folder of `kgp train retrieval`.", path=folder
+        ) from None
+
+
+def _relative(base: str, folder: Path) -> str:
+    kind, colon, place = base.partition(":")
+    return f"{kind}:{os.path.relpath(place, folder)}" if colon else kind
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _card(about: Mapping[str, Any]) -> str:
+    """What a model card tells: what it is, what it was trained on, what it reaches, what it is not for."""
+    settings = about["settings"]
+    figures = "\n".join(f"| {name} | {value} |" for name, value in about["figures"].items())
+    data = "\n".join(f"- {name}: {value}" for name, value in about["data"].items())
+    return f"""# Image-text retrieval: {settings["method"]} on {settings["backbone"]}
+
+Trained by `kgp train retrieval` after MedMKG's Table 3 (method {settings["method"]}, graph {settings["graph"]}).
+
+{data}
+
+| figure | |
+|---|---|
+{figures}
+
+Not for clinical use. What it finds is a guess, to be checked against image and report. A model that was trained on
+invented studies knows invented studies.
+"""

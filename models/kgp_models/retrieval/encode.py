@@ -1,0 +1,151 @@
+"""Backbones as `kgplatform.retrieval.encoder.Encoder`: radiographs and texts in batches, vectors in numpy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kgp_models.generator import vision
+from kgp_models.retrieval import checkpoint
+from kgp_models.retrieval.backbone import WIDTH, Backbone, Picture, Tokens
+from kgp_models.retrieval.backbones import TEXT_KINDS, TextTower, open_backbone, open_text
+from kgp_models.retrieval.small import KIND as SMALL
+from kgplatform.errors import UsageError
+from kgplatform.retrieval.encoder import Encoder
+
+BATCH: Final = 32
+SEED: Final = 0  # of heads that nobody has trained
+
+_T = TypeVar("_T")
+
+
+def open_encoder(spec: str, device: str = "cpu") -> Encoder:
+    """The encoder in a folder of `kgp train retrieval`, ``small`` (which comes with the package), ``clip:FOLDER``,
+    ``open-clip:FOLDER`` or ``offline``, or of texts alone: ``minilm``, ``transformer:FOLDER``.
+
+    The heads of ``offline`` are random, but the same each time. Raises as `open_backbone` does.
+    """
+    if spec.partition(":")[0] in TEXT_KINDS:
+        return TextEncoder(open_text(spec), device)
+    if spec == SMALL or Path(spec).is_dir():
+        return BackboneEncoder(checkpoint.load(checkpoint.SHIPPED if spec == SMALL else Path(spec)), device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        backbone = open_backbone(spec)
+    return BackboneEncoder(backbone, device)
+
+
+class BackboneEncoder:
+    """A backbone as an encoder; it may be in training, and stays so. It is moved to the device."""
+
+    sees: Final = True
+    width: Final = WIDTH
+
+    def __init__(self, backbone: Backbone, device: str = "cpu", batch: int = BATCH) -> None:
+        self.backbone = backbone.to(device)
+        self.device = torch.device(device)
+        self.batch = batch
+
+    @property
+    def name(self) -> str:
+        """Kind and the first 8 digits of the hash."""
+        return f"{self.backbone.kind}-{self.sha256[:8]}"
+
+    @property
+    def sha256(self) -> str:
+        """The hash of kind, picture and weights, as they are now: all of them are read for it."""
+        return _sha256(self.backbone.kind, self.backbone, self.backbone.picture)
+
+    def images(self, paths: Sequence[Path]) -> NDArray[np.float32]:
+        """The vectors of radiographs, (n, 512), of length 1. Raises `InputError` naming the file."""
+
+        def embed(some: Sequence[Path]) -> Tensor:
+            grey = torch.stack([self.backbone.picture.read(path) for path in some])
+            return self.backbone.embed_images(grey.to(self.device))
+
+        return _vectors(self.backbone, paths, embed, self.batch, self.width)
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of texts, (n, 512), of length 1."""
+
+        def embed(some: Sequence[str]) -> Tensor:
+            return self.backbone.embed_texts(_moved(self.backbone.tokens(some), self.device))
+
+        return _vectors(self.backbone, texts, embed, self.batch, self.width)
+
+
+class TextEncoder:
+    """A text tower alone as an encoder; its vectors have the tower's width. It is moved to the device."""
+
+    sees: Final = False
+
+    def __init__(self, tower: TextTower, device: str = "cpu", batch: int = BATCH) -> None:
+        self.tower = tower
+        self.module = tower.module.to(device)
+        self.device = torch.device(device)
+        self.batch = batch
+
+    @property
+    def width(self) -> int:
+        """Of the vectors."""
+        return self.tower.width
+
+    @property
+    def name(self) -> str:
+        """Kind and the first 8 digits of the hash."""
+        return f"{self.tower.kind}-{self.sha256[:8]}"
+
+    @property
+    def sha256(self) -> str:
+        """The hash of kind and weights: all of them are read for it."""
+        return _sha256(self.tower.kind, self.module, None)
+
+    def images(self, paths: Sequence[Path]) -> NDArray[np.float32]:
+        """None: raises `UsageError`."""
+        raise UsageError(f"{self.tower.kind} encodes texts alone", "Take a backbone that sees images.")
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of texts, (n, width), of length 1."""
+
+        def embed(some: Sequence[str]) -> Tensor:
+            out: Tensor = self.module(**_moved(self.tower.tokens(some), self.device))
+            return functional.normalize(out.float(), dim=-1)
+
+        return _vectors(self.module, texts, embed, self.batch, self.width)
+
+
+def _sha256(kind: str, module: nn.Module, picture: Picture | None) -> str:
+    return hashlib.sha256(f"{kind}\n{picture}\n{vision.sha256(module)}".encode()).hexdigest()
+
+
+def _moved(tokens: Tokens, device: torch.device) -> Tokens:
+    return {name: value.to(device) for name, value in tokens.items()}
+
+
+def _vectors(
+    module: nn.Module, given: Sequence[_T], embed: Callable[[Sequence[_T]], Tensor], batch: int, width: int
+) -> NDArray[np.float32]:
+    with _evaluated(module), torch.inference_mode():
+        rows = [embed(given[start : start + batch]).cpu().numpy() for start in range(0, len(given), batch)]
+    return np.concatenate(rows) if rows else np.empty((0, width), dtype=np.float32)
+
+
+@contextmanager
+def _evaluated(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation; then each part as it was."""
+    before = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in before:
+            part.training = training

@@ -1,0 +1,173 @@
+"""What training is given: pictures in memory, reports as texts, and what is relevant to what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kgp_models.retrieval.backbone import Backbone, Picture, Tokens
+from kgplatform.errors import InputError
+from kgplatform.retrieval.pairs import Pair, groups
+
+Progress = Callable[[int, int | None], None]
+Told = Callable[[str], None]
+READERS: Final = 2  # threads
+BLOCK: Final = 128  # pictures or texts at a time, where nothing is learnt
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Grey pictures (n, 1, size, size) in bytes, or features (n, width) of a frozen tower; `kept` are the places of the
+    paths that could be read.
+    """
+
+    values: Tensor
+    kept: Sequence[int]
+
+
+def read_pictures(
+    paths: Sequence[Path],
+    picture: Picture,
+    cache: Path | None = None,
+    told: Told = lambda _: None,
+    progress: Progress = lambda done, total: None,
+) -> Pictures:
+    """Read radiographs; those that cannot be are told and left out. `cache` is a folder that keeps what was read.
+
+    Raises `InputError` where none can be read.
+    """
+    place = None if cache is None else cache / f"{_key(paths, picture)}.npz"
+    if place is not None and place.is_file():
+        with np.load(place) as kept:
+            return Pictures(torch.from_numpy(kept["values"]), kept["kept"].tolist())
+    values, places = [], []
+    with ThreadPoolExecutor(READERS) as pool:
+        for number, found in enumerate(pool.map(lambda path: _read(picture, path), paths)):
+            progress(number + 1, len(paths))
+            if isinstance(found, Tensor):
+                values.append(found)
+                places.append(number)
+            else:
+                told(f"left out: {found}")
+    if not values:
+        raise InputError("none of the images can be read", "Check the folder of images.")
+    read = Pictures(torch.stack(values), places)
+    if place is not None:
+        _keep(place, read)
+    return read
+
+
+def _read(picture: Picture, path: Path) -> Tensor | str:
+    try:
+        return picture.read(path)
+    except InputError as error:
+        return error.message
+
+
+def _key(paths: Sequence[Path], picture: Picture) -> str:
+    """A name for these files as they are: paths, sizes and times of change."""
+    digest = hashlib.sha256(str(picture.size).encode())
+    for path in paths:
+        found = path.stat() if path.is_file() else None
+        digest.update(f"\0{path}\0{found and (found.st_size, found.st_mtime_ns)}".encode())
+    return digest.hexdigest()[:32]
+
+
+def _keep(place: Path, read: Pictures) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    staged = place.with_suffix(".part.npz")
+    np.savez(staged, values=read.values.numpy(), kept=np.array(read.kept, dtype=np.int64))
+    staged.replace(place)
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Pairs to train or test with: `images` are pictures or features, `groups` (n,) are the same for equal reports."""
+
+    images: Tensor
+    texts: Sequence[str] = field(repr=False)
+    groups: Tensor
+    pairs: Sequence[Pair]
+    text_features: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def text_inputs(self, rows: Tensor, backbone: Backbone) -> Tokens | Tensor:
+        """The texts of rows as a backbone takes them."""
+        if self.text_features is not None:
+            return self.text_features[rows]
+        return backbone.tokens([self.texts[row] for row in rows.tolist()])
+
+
+def examples(
+    pairs: Sequence[Pair],
+    backbone: Backbone,
+    cache: Path | None = None,
+    told: Told = lambda _: None,
+    progress: Progress = lambda done, total: None,
+) -> Examples:
+    """Read the pairs' images. Of a frozen backbone the features are computed once and kept."""
+    read = read_pictures([pair.path for pair in pairs], backbone.picture, cache, told, progress)
+    kept = [pairs[place] for place in read.kept]
+    texts = [pair.text for pair in kept]
+    ids = torch.from_numpy(groups(kept))
+    if not backbone.frozen:
+        return Examples(read.values, texts, ids, kept)
+    return Examples(image_features(backbone, read.values, progress), texts, ids, kept, text_features(backbone, texts))
+
+
+@torch.inference_mode()
+def image_features(backbone: Backbone, values: Tensor, progress: Progress = lambda done, total: None) -> Tensor:
+    """What the frozen tower makes of pictures (n, 1, size, size): (n, width)."""
+    device = next(backbone.parameters()).device
+    rows = []
+    for start in range(0, len(values), BLOCK):
+        rows.append(backbone.image_features(values[start : start + BLOCK].to(device)).float().cpu())
+        progress(min(start + BLOCK, len(values)), len(values))
+    return torch.cat(rows).clone()
+
+
+@torch.inference_mode()
+def text_features(backbone: Backbone, texts: Sequence[str]) -> Tensor:
+    """What the frozen tower makes of texts: (n, width)."""
+    rows = [
+        backbone.text_features(backbone.tokens(list(texts[start : start + BLOCK]))).float().cpu()
+        for start in range(0, len(texts), BLOCK)
+    ]
+    return torch.cat(rows).clone()
+
+
+@torch.inference_mode()
+def vectors_of_images(backbone: Backbone, values: Tensor) -> Tensor:
+    """(n, 512), of length 1, of pictures or features; the backbone as in evaluation, then as it was."""
+    was = backbone.training
+    backbone.eval()
+    device = next(backbone.parameters()).device
+    rows = [
+        backbone.embed_images(values[start : start + BLOCK].to(device)).cpu() for start in range(0, len(values), BLOCK)
+    ]
+    backbone.train(was)
+    return torch.cat(rows).clone()
+
+
+@torch.inference_mode()
+def vectors_of_texts(backbone: Backbone, texts: Sequence[str]) -> Tensor:
+    """(n, 512), of length 1, of texts; the backbone as in evaluation, then as it was."""
+    was = backbone.training
+    backbone.eval()
+    device = next(backbone.parameters()).device
+    rows = []
+    for start in range(0, len(texts), BLOCK):
+        tokens = backbone.tokens(list(texts[start : start + BLOCK]))
+        rows.append(backbone.embed_texts({name: value.to(device) for name, value in tokens.items()}).cpu())
+    backbone.train(was)
+    return torch.cat(rows).clone()

