@@ -108,3 +108,54 @@ def generator(
         emit_json({"model": str(folder), "stages": chosen, "figures": figures})
         return
     typer.echo(f"{folder}: trained; use it: kgp generate --images DIR --model {folder}")
+
+
+@app.command()
+def retrieval(
+    config: Annotated[
+        Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/settings/retrieval/.")
+    ],
+    pairs: Annotated[Path, typer.Option(help="Pairs of images and reports (`kgp pairs`).")],
+    out: Annotated[
+        Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
+    ],
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder that the paths of the graph's images begin in.")
+    ] = None,
+    lexicon: Annotated[
+        list[Path] | None,
+        typer.Option(help="Find concepts in reports by these names, too: a table, a folder of UMLS; again for more."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of initial values and of the order.")] = 42,
+    as_json: Json = False,
+) -> None:
+    """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it."""
+    from kgplatform.cli.ml import needed
+    from kgplatform.errors import UsageError
+    from kgplatform.graph import Graph
+    from kgplatform.retrieval.knowledge import read_knowledge
+    from kgplatform.retrieval.pairs import PairSet
+
+    with needed():
+        from kgp_models.retrieval import build, checkpoint
+        from kgp_models.retrieval.settings import RetrievalSettings
+
+    settings = RetrievalSettings.read(config)
+    if (out / checkpoint.ABOUT).is_file():
+        raise UsageError(f"{out} holds a trained model", "Use it (kgp embed --model), or give another folder.")
+    given = PairSet.read(pairs, require_images=True)
+    knowledge = None
+    if settings.method != "backbone":
+        if images is None:
+            raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
+        with Graph.open() as graph:
+            knowledge = read_knowledge(graph)
+    inputs = build.Inputs(given.parts, knowledge, images, tuple(lexicon or ()), out / "work", note, progress)
+    model = build.train(settings, inputs, out / "work", seed, config.parent)
+    build.save(model, settings, out, given, knowledge, seed, config.parent)
+    if as_json:
+        emit_json({"model": str(out), "epochs": model.tuned.epochs, "test": model.figures})
+        return
+    typer.echo(f"{settings.method} is in {out}, {model.tuned.epochs} epochs; of the test part:\n")
+    typer.echo(table([{"": way.replace("_", " "), **scores.as_dict()} for way, scores in model.test.items()]))
+    typer.echo(f"\nuse it: kgp embed --model {out}")

@@ -39,7 +39,7 @@ class GraphImage:
 class Knowledge:
     """Stances (image, stance, concept), shape (n, 3), and relations (head, relation, tail), shape (m, 3).
 
-    Columns are places in `images`, `STANCES`, `concepts`, `relation_names`; `cuis[i]` is that of the name `concepts[i]`.
+    Columns are places in `images`, `STANCES`, `concepts`, `relation_names`; `cuis[i]` is that of the concept i.
     """
 
     images: Sequence[GraphImage]

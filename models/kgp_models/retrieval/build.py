@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from kgplatform.errors import InputError, UsageError
 from kgplatform.retrieval.knowledge import POSITIVE, Knowledge
 from kgplatform.retrieval.mentions import mentions
 from kgplatform.retrieval.metrics import Scores
-from kgplatform.retrieval.pairs import Pair
+from kgplatform.retrieval.pairs import Pair, PairSet
 
 NEW: Final = "new"  # a small backbone whose weights are drawn by chance
 
@@ -61,6 +61,11 @@ class Model:
     pretrained: Trained | None
     test: Mapping[str, Scores]
     examples: Examples
+
+    @property
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """The test's figures in plain types."""
+        return {way: scores.as_dict() for way, scores in self.test.items()}
 
 
 def train(
@@ -168,7 +173,30 @@ def _mentioned(
     return [sorted({concept for concept, stance in row if every or stance == POSITIVE}) for row in found]
 
 
-def without_paths(settings: RetrievalSettings) -> RetrievalSettings:
-    """The settings without the place of a backbone's folder, which says nothing on another machine."""
-    kind = settings.backbone.partition(":")[0]
-    return replace(settings, backbone=Path(kind).name)
+def save(
+    model: Model,
+    settings: RetrievalSettings,
+    folder: Path,
+    pairs: PairSet,
+    knowledge: Knowledge | None,
+    seed: int,
+    base: Path,
+) -> None:
+    """Write the trained model into a folder, with hashes of what it was trained on and the test's figures."""
+    kind, colon, place = settings.backbone.partition(":")
+    data = {"pairs": f"{pairs.kind}, protocol {pairs.protocol}, sha256 {pairs.sha256}", "seed": str(seed)}
+    if knowledge is not None:
+        data["graph"] = f"sha256 {knowledge.sha256}"
+    figures = {"epochs": model.tuned.epochs, "validation R@10": round(model.tuned.best, 4)}
+    for way, scores in model.test.items():
+        means = scores.means()
+        figures |= {f"test {way.replace('_', ' ')} {name}": round(means[name], 4) for name in ("R@1", "R@10", "R@100")}
+    checkpoint.save(
+        folder,
+        model.backbone,
+        settings,
+        base=f"{kind}:{base / place}" if colon else model.backbone.kind,
+        tokenizer=model.tokenizer,
+        data=data,
+        figures=figures,
+    )

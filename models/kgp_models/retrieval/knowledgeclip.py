@@ -72,17 +72,17 @@ class TripletEncoder(nn.Module):
     def tail(self, heads: Tensor, relations: Tensor) -> Tensor:
         """What the tail should be: heads (B, 512) and relations (B,) to (B, 512), of length 1."""
         out = self._run(heads, self.relations(relations), self._mask(heads))[:, 2]
-        return functional.normalize(heads + self.entity(out), dim=-1)
+        return functional.normalize((heads + self.entity(out)).float(), dim=-1)
 
     def head(self, relations: Tensor, tails: Tensor) -> Tensor:
         """What the head should be: relations (B,) and tails (B, 512) to (B, 512), of length 1."""
         out = self._run(self._mask(tails), self.relations(relations), tails)[:, 0]
-        return functional.normalize(tails + self.entity(out), dim=-1)
+        return functional.normalize((tails + self.entity(out)).float(), dim=-1)
 
     def between(self, heads: Tensor, tails: Tensor) -> Tensor:
         """Which relation it is: (B, 512) and (B, 512) to logits (B, relations)."""
         out: Tensor = self.relation(self._run(heads, self._mask(heads), tails)[:, 1])
-        return out
+        return out.float()
 
     def _mask(self, like: Tensor) -> Tensor:
         return self.masked.expand_as(like)
@@ -115,7 +115,7 @@ class GraphNetwork(nn.Module):
         total = torch.zeros_like(entities).index_add(0, target, messages)
         counts = torch.bincount(target, minlength=len(entities))
         mean = total / counts.clamp(min=1).unsqueeze(1)
-        return functional.normalize(self.out(mean), dim=-1), counts > 0
+        return functional.normalize(self.out(mean).float(), dim=-1), counts > 0
 
 
 @dataclass(frozen=True, eq=False)

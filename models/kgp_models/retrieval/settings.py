@@ -23,8 +23,8 @@ _MAY_BE_ZERO: Final = frozenset(
 class FineTuning:
     """The training on pairs: AdamW (MedMKG appendix J); batch, clipping and temperature as in the released code.
 
-    What neither says: the schedule (constant after `warmup` epochs), weight decay, and whether pictures are `varied`
-    (turned, moved, scaled, made lighter; never mirrored, as sides count).
+    What neither says: the schedule (constant, or a cosine's fall, after `warmup` epochs), weight decay, and whether
+    pictures are `varied` (turned, moved, scaled, made lighter; never mirrored, as sides count).
     """
 
     learning_rate: float = 1e-4
@@ -34,6 +34,7 @@ class FineTuning:
     weight_decay: float = 0.01
     clip: float = 1.0  # of the gradient's norm
     warmup: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
     varied: bool = True
 
 

@@ -71,8 +71,10 @@ def fine_tune(
     device = next(backbone.parameters()).device
     steps = math.ceil(len(train) / settings.batch)
     optimizer = torch.optim.AdamW(_trained(backbone), settings.learning_rate, weight_decay=settings.weight_decay)
-    warm = max(1, round(settings.warmup * steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warm))
+    warm = round(settings.warmup * steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _share_of_rate(step, warm, steps * settings.epochs, settings.schedule)
+    )
     state = _State(folder / STATE, {"backbone": backbone, "optimizer": optimizer, "schedule": schedule})
     history, seconds = state.resume()
     best_weights = state.best or copy.deepcopy(backbone.state_dict())
@@ -143,7 +145,8 @@ def pretrain(
         for batch in batches(knowledge, settings, seed * 1_000 + epoch):
             seen = _images(backbone, pictures[batch.images], tuning.varied, rng, device)
             named = _texts(backbone, [names[place] for place in batch.concepts.tolist()], device)
-            losses = heads(backbone, batch, seen, named)
+            with _quick(device):
+                losses = heads(backbone, batch, seen, named)
             losses = {name: getattr(settings, name) * value for name, value in losses.items()}
             if teacher is not None:
                 rows = torch.randperm(len(pairs), generator=rng)[: settings.pairs]
@@ -173,6 +176,15 @@ def _teacher(backbone: Backbone, pairs: Examples) -> Callable[[Tensor], Tensor]:
             texts = backbone.embed_texts(pairs.text_features).clone()
     scale = float(backbone.scale.detach())
     return lambda rows: scale * images[rows] @ texts[rows].T
+
+
+def _share_of_rate(step: int, warm: int, total: int, schedule: str) -> float:
+    """Of the learning rate in a step: it rises through `warm` steps, then stays or falls to 0 as a cosine does."""
+    if step < warm:
+        return (step + 1) / warm
+    if schedule == "constant":
+        return 1.0
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
 
 
 def _trained(backbone: Backbone) -> Iterator[nn.Parameter]:

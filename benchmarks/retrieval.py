@@ -1,0 +1,280 @@
+"""Trains and tests retrieval with the graph's knowledge: MedMKG's Table 3, with controls and intervals.
+
+    python benchmarks/retrieval.py --data phantom --backbone small --methods all --seeds 3
+    python benchmarks/retrieval.py --data PAIRS.parquet --images DIR --backbone clip:FOLDER --methods all --seeds 3
+    python benchmarks/retrieval.py --table                      # train nothing, write the tables again
+
+A cell is a method with a graph: the backbone fine-tuned on pairs; FashionKLIP and KnowledgeCLIP with the whole graph,
+and with the controls: an empty graph, a shuffled one, and one without stances. Its settings are in
+`benchmarks/settings/retrieval/SETTINGS/METHOD.yaml`: `small` and `offline` for these backbones, `paper` for others.
+A finished run is in `benchmarks/results/retrieval_DATA_BACKBONE_PROTOCOL.json` and is not done again; an interrupted
+one goes on from its last epoch, in `build/retrieval`. `--jobs` trainings run beside each other, a core each.
+
+`--data phantom` draws the studies, builds their graph in a Neo4j of the benchmark's own, and pairs other studies. Pairs
+of one's own are made by `kgp pairs`; the graph is then that in the running Neo4j.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import record
+import retrieval_data
+import retrieval_table
+
+from kgplatform.cli.output import note
+from kgplatform.errors import UsageError
+from kgplatform.retrieval import checks, metrics, pairs
+
+HERE = Path(__file__).parent
+SETTINGS = HERE / "settings" / "retrieval"
+BUILD = HERE.parent / "build" / "retrieval"
+METHODS = ("backbone", "fashionklip", "knowledgeclip")
+GRAPHS = ("full", "empty", "shuffled", "no-stance")
+FIRST_SEED = 42
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of the table: a method and what becomes of the graph."""
+
+    method: str
+    graph: str = "full"
+
+    @property
+    def name(self) -> str:
+        """As results and folders name it."""
+        return self.method if self.graph == "full" else f"{self.method}-{self.graph}"
+
+
+def cells(methods: str, controls: bool) -> Iterator[Cell]:
+    """The cells asked for. Raises `UsageError`."""
+    names = METHODS if methods == "all" else methods.split(",")
+    for name in names:
+        if name not in METHODS:
+            raise UsageError(f"there is no method {name}", f"Methods: all, {', '.join(METHODS)}.")
+        for graph in GRAPHS if controls and name != "backbone" else ("full",):
+            yield Cell(name, graph)
+
+
+def settings_of(cell: Cell, backbone: str, epochs: int | None) -> Any:
+    """The settings of a cell, of the folder for the backbone."""
+    from kgp_models.retrieval.settings import RetrievalSettings
+
+    folder = backbone if (SETTINGS / backbone).is_dir() else "paper"
+    found = RetrievalSettings.read(SETTINGS / folder / f"{cell.method}.yaml")
+    kind, colon, place = backbone.partition(":")
+    spec = f"{kind}:{Path(place).absolute()}" if colon else kind
+    found = replace(found, backbone=spec, graph=cell.graph)
+    return found if epochs is None else replace(found, tuning=replace(found.tuning, epochs=epochs))
+
+
+def run(cell: Cell, seed: int, backbone: str, epochs: int | None, data: retrieval_data.Data, build: Path) -> Any:
+    """Train and test a cell with a seed; in a process of its own, with one core."""
+    import torch
+
+    from kgp_models.retrieval import build as models
+
+    torch.set_num_threads(1)
+    settings = settings_of(cell, backbone, epochs)
+    inputs = models.Inputs(
+        data.pairs.parts, data.knowledge, data.images, data.lexicon, build / "pictures", note, models.quiet
+    )
+    started = time.monotonic()
+    folder = build / "runs" / f"{cell.name}-{seed}-{hashed(settings, data)}"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = models.train(settings, inputs, folder, seed, HERE, device)
+    tuned, pretrained = model.tuned, model.pretrained
+    return {
+        "epochs": tuned.epochs,
+        "best_epoch": tuned.best_epoch,
+        "validation": tuned.best,
+        "history": tuned.history,
+        "pretraining": [] if pretrained is None else pretrained.history,
+        "training_seconds": round(tuned.seconds + (0.0 if pretrained is None else pretrained.seconds), 1),
+        "seconds": round(time.monotonic() - started, 1),
+        "test": model.figures,
+        "queries": {name: _rounded(model.test["text_to_image"].at(name)) for name in retrieval_table.COMPARED},
+        "subjects": subjects(model.examples.pairs, model.examples.groups.tolist()),
+    }
+
+
+def subjects(tested: Any, groups: list[int]) -> list[int]:
+    """The subject of each query, as numbers, for the bootstrap: queries of one subject are not drawn one by one."""
+    numbers: dict[str, int] = {}
+    first: dict[int, int] = {}
+    for pair, group in zip(tested, groups, strict=True):
+        first.setdefault(group, numbers.setdefault(pair.subject or pair.study, len(numbers)))
+    return [first[group] for group in range(len(first))]
+
+
+def _rounded(values: Any) -> list[float]:
+    return [round(float(value), 5) for value in values]
+
+
+def hashed(settings: Any, data: retrieval_data.Data) -> str:
+    """What tells runs apart, in 16 hexadecimal digits: settings, pairs, graph."""
+    about = {**settings.as_dict(), "backbone": settings.backbone.partition(":")[0]}
+    if settings.method == "backbone":
+        about = {name: value for name, value in about.items() if name not in ("fashion", "knowledge", "graph")}
+    known = "" if settings.method == "backbone" else data.knowledge.sha256
+    said = json.dumps([about, data.pairs.sha256, known], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+class Results:
+    """The runs, in one JSON file that is whole after each run."""
+
+    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+        self.path = path
+        self.document: dict[str, Any] = {"about": about, "runs": []}
+        if path.exists():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["about"]["pairs"]["sha256"] == about["pairs"]["sha256"]:
+                self.document = {**stored, "about": about}
+            else:
+                note(f"{path.name} is of other pairs and is begun anew")
+
+    def has(self, cell: str, seed: int, sha256: str) -> bool:
+        """Whether this very run is there."""
+        wanted = (cell, seed, sha256)
+        return any((row["cell"], row["seed"], row["settings_sha256"]) == wanted for row in self.document["runs"])
+
+    def add(self, cell: str, seed: int, sha256: str, outcome: dict[str, Any]) -> None:
+        """Add a run, in place of one of the same cell and seed."""
+        kept = [row for row in self.document["runs"] if (row["cell"], row["seed"]) != (cell, seed)]
+        row = {
+            "cell": cell,
+            "seed": seed,
+            "settings_sha256": sha256,
+            **outcome,
+            "context": record.context(seed, device()),
+        }
+        self.document["runs"] = sorted([*kept, row], key=lambda row: (row["cell"], row["seed"]))
+        self.path.parent.mkdir(exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(self.path)
+
+
+def device() -> str:
+    """The device that models are trained on."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[str, Any]:
+    """What the results are of: pairs, overlaps, graph; and what is reached by chance."""
+    test = data.pairs.parts["test"]
+    groups = pairs.groups(test)
+    first = {int(group): place for place, group in reversed(list(enumerate(groups)))}
+    texts = [test[first[group]].wording for group in range(len(first))]
+    seen: dict[str, int] = {}
+    for pair in data.pairs.parts["train"]:
+        seen[pair.wording] = seen.get(pair.wording, 0) + 1
+    each = list(range(len(texts)))
+    popular = metrics.popularity([seen.get(text, 0) for text in texts], groups, each)
+    chance = {"text_to_image": metrics.chance(each, groups), "image_to_text": metrics.chance(groups, each)}
+    return {
+        "data": data.name,
+        "backbone": backbone.partition(":")[0],
+        "protocol": protocol,
+        "pairs": {
+            "sha256": data.pairs.sha256,
+            "sizes": {part: len(of) for part, of in data.pairs.parts.items()},
+            "in_training": {part: checks.overlaps(data.pairs, part) for part in ("valid", "test")},
+        },
+        "graph": {
+            "sha256": data.knowledge.sha256,
+            "images": len(data.knowledge.images),
+            "concepts": len(data.knowledge.concepts),
+            "stances": len(data.knowledge.stances),
+            "relations": len(data.knowledge.relations),
+        },
+        "chance": {way: scores.as_dict() for way, scores in chance.items()},
+        "popularity": {"image_to_text": popular.as_dict()},
+    }
+
+
+def work(arguments: argparse.Namespace) -> None:
+    """Run what is missing, then write the table."""
+    kind = Path(arguments.data).stem
+    name = f"retrieval_{kind}_{arguments.backbone.partition(':')[0]}_{arguments.protocol}"
+    path = arguments.results / f"{name}.json"
+    if not arguments.table:
+        wanted = list(cells(arguments.methods, arguments.controls))
+        build = arguments.build / kind
+        data = (
+            retrieval_data.phantom(build, arguments.protocol)
+            if arguments.data == "phantom"
+            else retrieval_data.own(Path(arguments.data), arguments.images, arguments.lexicon, arguments.protocol)
+        )
+        results = Results(path, about_of(data, arguments.backbone, arguments.protocol))
+        started = time.monotonic()
+        _run_all(wanted, arguments, data, build, results)
+        note(f"all runs are done; {time.monotonic() - started:.0f} s this time")
+    if not path.exists():
+        raise UsageError(f"there are no results {path.name}", "Leave out --table.")
+    retrieval_table.write(path)
+
+
+def _run_all(
+    wanted: list[Cell], arguments: argparse.Namespace, data: retrieval_data.Data, build: Path, results: Results
+) -> None:
+    todo = []
+    for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
+        for cell in wanted:
+            sha256 = hashed(settings_of(cell, arguments.backbone, arguments.epochs), data)
+            if results.has(cell.name, seed, sha256):
+                note(f"{cell.name} seed {seed}: done before")
+            else:
+                todo.append((cell, seed, sha256))
+    with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn")) as pool:
+        running = {
+            pool.submit(run, cell, seed, arguments.backbone, arguments.epochs, data, build): (cell, seed, sha256)
+            for cell, seed, sha256 in todo
+        }
+        for count, future in enumerate(as_completed(running), 1):
+            cell, seed, sha256 = running[future]
+            outcome = future.result()
+            results.add(cell.name, seed, sha256, outcome)
+            found = outcome["test"]["text_to_image"]
+            note(
+                f"{count}/{len(todo)} {cell.name} seed {seed}: {outcome['epochs']} epochs, {outcome['seconds']:.0f} s; "
+                f"R@10 {100 * found['R@10']:.2f}, R@100 {100 * found['R@100']:.2f}"
+            )
+
+
+def main() -> int:
+    """Read the arguments and do the work."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="phantom", help="phantom, or a file of `kgp pairs`")
+    parser.add_argument("--backbone", default="small", help="small, offline, clip:FOLDER or open-clip:FOLDER")
+    parser.add_argument("--methods", default="all", help="all, or names with commas between them")
+    parser.add_argument("--seeds", type=int, default=3, help=f"how many, from {FIRST_SEED}")
+    parser.add_argument("--protocol", default="subject", choices=sorted(pairs.PROTOCOLS))
+    parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
+    parser.add_argument("--images", type=Path, help="the folder that the paths of the graph's images begin in")
+    parser.add_argument("--lexicon", type=Path, action="append", default=[], help="names of concepts; again for more")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings beside each other")
+    parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
+    parser.add_argument("--build", type=Path, default=BUILD, help="for data, pictures and checkpoints")
+    parser.add_argument("--table", action="store_true", help="train nothing, write the table again")
+    arguments = parser.parse_args()
+    return record.exit_code(lambda: work(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

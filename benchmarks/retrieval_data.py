@@ -1,0 +1,82 @@
+"""What the retrieval benchmark runs on: invented studies with their graph, or pairs and a graph of one's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kgp_loaders.phantom import study_set
+from kgplatform import server
+from kgplatform.cli.output import note
+from kgplatform.construct import settings as construct
+from kgplatform.construct.pipeline import construction
+from kgplatform.errors import UsageError
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.retrieval import graph_studies, pairs
+from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
+from kgplatform.retrieval.pairs import PairSet
+from kgplatform.settings import Settings
+
+GRAPH = (5000, 7)  # studies that the graph is built from, and their seed
+PAIRS = (4000, 11)  # studies that are paired: other patients
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pairs, the graph, where its images lie, and what names concepts in reports."""
+
+    name: str
+    pairs: PairSet
+    knowledge: Knowledge
+    images: Path
+    lexicon: Sequence[Path]
+
+
+def phantom(build: Path, protocol: str) -> Data:
+    """The invented studies: those of the graph, read by construction into a Neo4j of the benchmark's own, and those
+    that are paired, without what is in the graph. What is there already is used.
+    """
+    folders = [_studies(build / name, *of) for name, of in (("graph", GRAPH), ("pairs", PAIRS))]
+    own = Settings(home=build / "neo4j")
+    own.home.mkdir(parents=True, exist_ok=True)
+    shared = Settings.from_env().cache
+    shared.mkdir(parents=True, exist_ok=True)
+    if not (own.home / "cache").exists():
+        (own.home / "cache").symlink_to(shared)
+    server.start(own)
+    try:
+        with Graph.open(own) as graph:
+            loaded = ingest(graph, construction(construct.read(folders[0] / construct.FILE), graph))
+            note(f"graph: run {loaded.run}")
+            knowledge, used = read_knowledge(graph), graph_studies.graph_images(graph)
+    finally:
+        server.stop(own)
+    there, _ = pairs.read("mimic-cxr", folders[1])
+    chosen = graph_studies.exclude(there, *used)
+    note(f"pairs: {len(chosen):,}; {len(there) - len(chosen):,} of studies and subjects of the graph are left out")
+    parts = pairs.split(chosen, protocol)
+    dealt = PairSet(parts, "mimic-cxr", folders[1], None, protocol)
+    return Data("phantom", dealt, knowledge, folders[0], [folders[0] / "ontology"])
+
+
+def _studies(folder: Path, count: int, seed: int) -> Path:
+    """Invented studies, drawn unless they are there."""
+    readme = folder / "README.txt"
+    if not (readme.is_file() and f"Studies {count}, seed {seed}." in readme.read_text(encoding="utf-8")):
+        note(f"drawing {count:,} studies into {folder}")
+        study_set.build(folder, count, seed, workers=os.cpu_count() or 1)
+    return folder
+
+
+def own(file: Path, images: Path | None, lexicon: Sequence[Path], protocol: str) -> Data:
+    """Pairs of `kgp pairs`, and the graph in the running Neo4j, whose images' paths begin in `images`."""
+    found = PairSet.read(file, require_images=True)
+    if found.protocol != protocol:
+        raise UsageError(f"the pairs are dealt out by {found.protocol}", "Say it by --protocol, or make other pairs.")
+    if images is None:
+        raise UsageError("the graph's images are missing", "Say the folder that their paths begin in: --images DIR.")
+    with Graph.open() as graph:
+        return Data(file.stem, found, read_knowledge(graph), images, lexicon)

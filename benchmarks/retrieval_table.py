@@ -1,0 +1,224 @@
+"""The table of the retrieval benchmark: ours with intervals, beside MedMKG's Table 3."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kgplatform.retrieval.metrics import KS, paired_bootstrap
+
+COMPARED = ("R@10", "R@100", "P@10", "RR")  # figures that are kept query by query
+PAPER_COLUMNS = ("P@10", "P@20", "P@100", "R@10", "R@20", "R@100")
+TITLES = {"backbone": "backbone, fine-tuned", "fashionklip": "+ FashionKLIP", "knowledgeclip": "+ KnowledgeCLIP"}
+CONTROLS = {"empty": "empty graph", "shuffled": "shuffled graph", "no-stance": "without stance"}
+BETTER, WORSE, SAME = "🟩", "🟥", "⬜"
+
+# MedMKG's Table 3, in %: OpenI, then MIMIC-CXR, the columns of PAPER_COLUMNS each.
+PAPER: Mapping[str, tuple[str, str, str]] = {
+    "CLIP": (
+        "1.17 1.00 0.56 11.10 19.24 53.48 1.11 0.98 0.58 11.11 19.52 58.26",
+        "1.29 1.16 0.63 12.64 22.75 60.46 1.19 0.99 0.56 11.91 19.82 56.06",
+        "2.63 1.99 0.79 25.56 38.83 76.16 2.33 1.73 0.74 23.32 34.53 74.37",
+    ),
+    "PubMedCLIP": (
+        "1.17 0.98 0.51 10.81 18.47 48.46 0.69 0.65 0.43 6.91 13.01 42.79",
+        "1.54 1.21 0.70 15.10 23.38 67.73 0.73 0.72 0.49 7.31 14.41 49.20",
+        "1.49 1.17 0.61 14.33 22.61 59.41 1.26 1.13 0.60 12.61 22.62 59.96",
+    ),
+    "BioMedCLIP": (
+        "1.04 0.79 0.42 9.90 15.10 40.45 2.02 1.59 0.66 20.12 31.63 65.77",
+        "1.46 1.15 0.60 14.33 22.47 58.22 2.02 1.49 0.68 20.12 29.63 67.77",
+        "1.26 0.95 0.49 12.50 18.61 47.54 2.64 1.94 0.71 26.33 38.74 70.77",
+    ),
+    "MedCSPCLIP": (
+        "1.60 1.10 0.54 15.73 21.35 52.14 3.77 2.59 0.82 37.69 51.65 81.58",
+        "1.81 1.36 0.60 17.84 26.54 57.65 4.02 2.69 0.85 40.19 53.75 84.98",
+        "1.90 1.40 0.62 18.61 27.18 59.55 4.95 3.14 0.89 49.50 62.66 88.99",
+    ),
+}
+
+
+def write(path: Path) -> None:
+    """Write PATH.md from the results in `path`."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    by_cell: dict[str, list[dict[str, Any]]] = {}
+    for row in document["runs"]:
+        by_cell.setdefault(row["cell"], []).append(row)
+    ordered = dict(sorted(by_cell.items(), key=lambda item: _place(item[0])))
+    text = [
+        head(document),
+        main_table(document, ordered),
+        differences(ordered),
+        *(full_table(document, ordered, way) for way in ("text_to_image", "image_to_text")),
+        costs(ordered),
+        paper_table(),
+    ]
+    path.with_suffix(".md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+
+
+def _place(cell: str) -> tuple[int, int]:
+    method, _, graph = cell.partition("-")
+    return list(TITLES).index(method), 0 if not graph else 1 + list(CONTROLS).index(graph)
+
+
+def title(cell: str) -> str:
+    """A row's name."""
+    method, _, graph = cell.partition("-")
+    return TITLES[method] + (f", {CONTROLS[graph]}" if graph else "")
+
+
+def head(document: Mapping[str, Any]) -> str:
+    """What the results are of."""
+    about = document["about"]
+    sizes, shared = about["pairs"]["sizes"], about["pairs"]["in_training"]["test"]
+    graph = about["graph"]
+    queries = about["chance"]["text_to_image"]
+    contexts = [row["context"] for row in document["runs"]]
+    machines = sorted({f"{c['machine']['cores']} cores, {c['machine']['device']}" for c in contexts})
+    return (
+        f"# Retrieval on {about['data']}, backbone {about['backbone']}, protocol {about['protocol']}\n\n"
+        f"Pairs: {sizes['train']:,} train, {sizes['valid']:,} valid, {sizes['test']:,} test "
+        f"({queries['queries']:,} distinct texts, {queries['relevant']:.2f} images each). Of the test images, "
+        f"{shared['report']:,} have their report in training, {shared['subject']:,} their subject, {shared['text']:,} "
+        f"a report with the same words.\n\n"
+        f"Graph: {graph['images']:,} images, {graph['concepts']:,} concepts, {graph['stances']:,} stances, "
+        f"{graph['relations']:,} relations between concepts; none of its studies or subjects is among the pairs.\n\n"
+        f"Seeds: {', '.join(str(seed) for seed in sorted({row['seed'] for row in document['runs']}))}. Commit "
+        f"{contexts[-1]['commit'][:10]}{' with changes' if any(c['dirty'] for c in contexts) else ''}; "
+        f"{'; '.join(machines)}. Written by `benchmarks/retrieval.py`."
+    )
+
+
+def main_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The paper's columns: mean ± SD over the seeds, marked against the backbone."""
+    lines = ["## Texts that look for images, %", "", *_header(PAPER_COLUMNS)]
+    chance = document["about"]["chance"]["text_to_image"]
+    lines.append(_line("by chance", [f"{100 * chance[name]:.2f}" for name in PAPER_COLUMNS]))
+    plain = by_cell.get("backbone", [])
+    for cell, runs in by_cell.items():
+        shown = []
+        for name in PAPER_COLUMNS:
+            values = [row["test"]["text_to_image"][name] for row in runs]
+            base = [row["test"]["text_to_image"][name] for row in plain]
+            mark = "" if cell == "backbone" or not base else _mark(statistics.mean(values) - statistics.mean(base))
+            shown.append(f"{_spread(values)} {mark}".strip())
+        lines.append(_line(title(cell), shown))
+    lines += ["", f"{BETTER} above and {WORSE} below the fine-tuned backbone's mean. Mean ± SD over the seeds."]
+    return "\n".join(lines)
+
+
+def differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Each method against the backbone, and against its controls: paired bootstrap over subjects."""
+    pairs = [(cell, "backbone") for cell in by_cell if cell != "backbone"]
+    pairs += [(cell.partition("-")[0], cell) for cell in by_cell if "-" in cell]
+    rows = ["## Differences in points, with 95 % intervals", "", *_header(COMPARED, "this, minus that")]
+    for one, other in pairs:
+        if one in by_cell and other in by_cell:
+            shown = []
+            for name in COMPARED:
+                low, value, high = between(by_cell[one], by_cell[other], name)
+                mark = BETTER if low > 0 else WORSE if high < 0 else SAME
+                shown.append(f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] {mark}")
+            rows.append(_line(f"{title(one)}, minus {title(other)}", shown))
+    rows += [
+        "",
+        "Paired bootstrap of 10,000 samples over the test's subjects, of each query's mean over the seeds both have. "
+        f"{BETTER} the interval is above 0, {WORSE} below, {SAME} it holds 0. RR is the first relevant image's "
+        "reciprocal rank.",
+    ]
+    return "\n".join(rows)
+
+
+def between(
+    one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], name: str
+) -> tuple[float, float, float]:
+    """Low end, value and high end of a difference, over the seeds that both have."""
+    seeds = sorted({row["seed"] for row in one} & {row["seed"] for row in other})
+    values = [
+        np.array([next(row for row in of if row["seed"] == seed)["queries"][name] for seed in seeds])
+        for of in (one, other)
+    ]
+    found = paired_bootstrap(*values, clusters=one[0]["subjects"])
+    return found.low, found.value, found.high
+
+
+def full_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]], way: str) -> str:
+    """Every figure of a direction."""
+    names = [f"{figure}@{k}" for figure in "PR" for k in KS] + ["MRR", "median rank"]
+    lines = [f"## All figures, {way.replace('_', ' ')}, %", "", *_header(names)]
+    about = document["about"]
+    trivial = {"by chance": about["chance"][way]}
+    if way in about["popularity"]:
+        trivial["most frequent in training first"] = about["popularity"][way]
+    for name, found in trivial.items():
+        lines.append(_line(name, [_shown(column, [found[column]]) for column in names]))
+    for cell, runs in by_cell.items():
+        lines.append(
+            _line(title(cell), [_shown(column, [row["test"][way][column] for row in runs]) for column in names])
+        )
+    return "\n".join(lines)
+
+
+def costs(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Epochs and time."""
+    lines = ["## Training", "", *_header(("epochs", "best epoch", "validation R@10, %", "seconds, one core"))]
+    for cell, runs in by_cell.items():
+        lines.append(
+            _line(
+                title(cell),
+                [
+                    ", ".join(str(row["epochs"]) for row in runs),
+                    ", ".join(str(row["best_epoch"]) for row in runs),
+                    _spread([row["validation"] for row in runs]),
+                    f"{statistics.mean(row['training_seconds'] for row in runs):,.0f}",
+                ],
+            )
+        )
+    return "\n".join(lines)
+
+
+def paper_table() -> str:
+    """MedMKG's Table 3, marked as its own is."""
+    columns = [f"{data} {name}" for data in ("OpenI", "MIMIC") for name in PAPER_COLUMNS]
+    lines = ["## The paper's Table 3, %", "", *_header(columns)]
+    for name, rows in PAPER.items():
+        base = [float(value) for value in rows[0].split()]
+        for method, row in zip((name, "+ FashionKLIP", "+ KnowledgeCLIP"), rows, strict=True):
+            values = [float(value) for value in row.split()]
+            marks = [_mark(value - was) if method != name else "" for value, was in zip(values, base, strict=True)]
+            shown = [f"{value:.2f} {mark}".strip() for value, mark in zip(values, marks, strict=True)]
+            lines.append(_line(method, shown))
+    lines += [
+        "",
+        "One run each, without intervals; OpenI was split by image, so most test reports were in training. The numbers "
+        "are of other data and other backbones than ours, and compare only in direction.",
+    ]
+    return "\n".join(lines)
+
+
+def _mark(difference: float) -> str:
+    return SAME if abs(difference) < 1e-12 else BETTER if difference > 0 else WORSE
+
+
+def _spread(values: Sequence[float]) -> str:
+    spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.2f}{spread}"
+
+
+def _shown(column: str, values: Sequence[float]) -> str:
+    if column != "median rank":
+        return _spread(values)
+    return f"{statistics.mean(values):.1f}"
+
+
+def _header(columns: Sequence[str], first: str = "") -> list[str]:
+    return [f"| {' | '.join([first, *columns])} |", f"|---|{'---:|' * len(columns)}"]
+
+
+def _line(name: str, values: Sequence[str]) -> str:
+    return f"| {' | '.join([name, *values])} |"
