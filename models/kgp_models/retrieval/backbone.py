@@ -131,3 +131,9 @@ def _head(width: int, *, trained: bool) -> nn.Module:
         nn.init.eye_(head.weight)
         nn.init.zeros_(head.bias)
     return head
+
+
+def quick(device: torch.device) -> torch.autocast:
+    """A context of bfloat16 where it is several times as fast: on a GPU, and on processors with AMX."""
+    wanted = device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)

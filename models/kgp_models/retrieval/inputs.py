@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kgp_models.retrieval.backbone import Backbone, Picture, Tokens
+from kgp_models.retrieval.backbone import Backbone, Picture, Tokens, quick
 from kgplatform.errors import InputError
 from kgplatform.retrieval.pairs import Pair, groups
 
@@ -128,46 +128,45 @@ def examples(
 @torch.inference_mode()
 def image_features(backbone: Backbone, values: Tensor, progress: Progress = lambda done, total: None) -> Tensor:
     """What the frozen tower makes of pictures (n, 1, size, size): (n, width)."""
-    device = next(backbone.parameters()).device
-    rows = []
-    for start in range(0, len(values), BLOCK):
-        rows.append(backbone.image_features(values[start : start + BLOCK].to(device)).float().cpu())
-        progress(min(start + BLOCK, len(values)), len(values))
-    return torch.cat(rows).clone()
+    return _by_blocks(backbone, values, backbone.image_features, progress)
 
 
 @torch.inference_mode()
 def text_features(backbone: Backbone, texts: Sequence[str]) -> Tensor:
     """What the frozen tower makes of texts: (n, width)."""
-    rows = [
-        backbone.text_features(backbone.tokens(list(texts[start : start + BLOCK]))).float().cpu()
-        for start in range(0, len(texts), BLOCK)
-    ]
-    return torch.cat(rows).clone()
+    return _by_blocks(backbone, texts, backbone.text_features)
 
 
 @torch.inference_mode()
 def vectors_of_images(backbone: Backbone, values: Tensor) -> Tensor:
-    """(n, 512), of length 1, of pictures or features; the backbone as in evaluation, then as it was."""
-    was = backbone.training
-    backbone.eval()
-    device = next(backbone.parameters()).device
-    rows = [
-        backbone.embed_images(values[start : start + BLOCK].to(device)).cpu() for start in range(0, len(values), BLOCK)
-    ]
-    backbone.train(was)
-    return torch.cat(rows).clone()
+    """(n, 512), of length 1, of pictures or features."""
+    return _by_blocks(backbone, values, backbone.embed_images)
 
 
 @torch.inference_mode()
-def vectors_of_texts(backbone: Backbone, texts: Sequence[str]) -> Tensor:
-    """(n, 512), of length 1, of texts; the backbone as in evaluation, then as it was."""
-    was = backbone.training
+def vectors_of_texts(backbone: Backbone, given: Sequence[str] | Tensor) -> Tensor:
+    """(n, 512), of length 1, of texts or their features."""
+    return _by_blocks(backbone, given, backbone.embed_texts)
+
+
+def _by_blocks(
+    backbone: Backbone,
+    given: Sequence[str] | Tensor,
+    run: Callable[[Any], Tensor],
+    progress: Progress = lambda done, total: None,
+) -> Tensor:
+    """What `run` makes of all, in blocks, with the backbone as in evaluation; then it is as it was."""
+    was, device, rows = backbone.training, next(backbone.parameters()).device, []
     backbone.eval()
-    device = next(backbone.parameters()).device
-    rows = []
-    for start in range(0, len(texts), BLOCK):
-        tokens = backbone.tokens(list(texts[start : start + BLOCK]))
-        rows.append(backbone.embed_texts({name: value.to(device) for name, value in tokens.items()}).cpu())
+    for start in range(0, len(given), BLOCK):
+        block = given[start : start + BLOCK]
+        put: Any = (
+            block.to(device)
+            if isinstance(block, Tensor)
+            else {name: value.to(device) for name, value in backbone.tokens(block).items()}
+        )
+        with quick(device):
+            rows.append(run(put).float().cpu())
+        progress(min(start + BLOCK, len(given)), len(given))
     backbone.train(was)
     return torch.cat(rows).clone()

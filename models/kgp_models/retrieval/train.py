@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from kgp_models.retrieval.backbone import Backbone, Tokens
+from kgp_models.retrieval.backbone import Backbone, Tokens, quick
 from kgp_models.retrieval.fashionklip import Alignment
 from kgp_models.retrieval.inputs import Examples, vectors_of_images, vectors_of_texts
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, batches
@@ -44,12 +44,9 @@ def evaluated(backbone: Backbone, examples: Examples) -> dict[str, metrics.Score
     images = vectors_of_images(backbone, examples.images)
     groups = examples.groups.numpy()
     first = {int(group): place for place, group in reversed(list(enumerate(groups)))}
-    texts = [examples.texts[first[group]] for group in range(len(first))]
-    if examples.text_features is None:
-        vectors = vectors_of_texts(backbone, texts)
-    else:
-        with torch.inference_mode():
-            vectors = backbone.embed_texts(examples.text_features[[first[group] for group in range(len(first))]])
+    places = [first[group] for group in range(len(first))]
+    texts = [examples.texts[place] for place in places]
+    vectors = vectors_of_texts(backbone, texts if examples.text_features is None else examples.text_features[places])
     return metrics.both(images.numpy(), vectors.numpy(), groups)
 
 
@@ -145,7 +142,7 @@ def pretrain(
         for batch in batches(knowledge, settings, seed * 1_000 + epoch):
             seen = _images(backbone, pictures[batch.images], tuning.varied, rng, device)
             named = _texts(backbone, [names[place] for place in batch.concepts.tolist()], device)
-            with _quick(device):
+            with quick(device):
                 losses = heads(backbone, batch, seen, named)
             losses = {name: getattr(settings, name) * value for name, value in losses.items()}
             if teacher is not None:
@@ -169,11 +166,7 @@ def pretrain(
 def _teacher(backbone: Backbone, pairs: Examples) -> Callable[[Tensor], Tensor]:
     """The logits of pairs by the backbone as it is now."""
     images = vectors_of_images(backbone, pairs.images)
-    if pairs.text_features is None:
-        texts = vectors_of_texts(backbone, pairs.texts)
-    else:
-        with torch.inference_mode():
-            texts = backbone.embed_texts(pairs.text_features).clone()
+    texts = vectors_of_texts(backbone, pairs.texts if pairs.text_features is None else pairs.text_features)
     scale = float(backbone.scale.detach())
     return lambda rows: scale * images[rows] @ texts[rows].T
 
@@ -206,7 +199,7 @@ def _embedded(
     """The vectors of pairs, (B, 512) each."""
     images = _images(backbone, given.images[rows], change, rng, device)
     texts = given.text_inputs(rows, backbone)
-    with _quick(device):
+    with quick(device):
         if isinstance(texts, Tensor):
             return images, backbone.embed_texts(texts.to(device)).float()
         return images, backbone.embed_texts(_to(texts, device)).float()
@@ -215,23 +208,17 @@ def _embedded(
 def _images(backbone: Backbone, values: Tensor, change: bool, rng: torch.Generator, device: torch.device) -> Tensor:
     if values.dim() == 4 and change:
         values = varied(values, rng)
-    with _quick(device):
+    with quick(device):
         return backbone.embed_images(values.to(device)).float()
 
 
 def _texts(backbone: Backbone, texts: list[str], device: torch.device) -> Tensor:
-    with _quick(device):
+    with quick(device):
         return backbone.embed_texts(_to(backbone.tokens(texts), device)).float()
 
 
 def _to(tokens: Tokens, device: torch.device) -> Tokens:
     return {name: value.to(device) for name, value in tokens.items()}
-
-
-def _quick(device: torch.device) -> torch.autocast:
-    """bfloat16 where it is several times as fast: on a GPU, and on processors with AMX."""
-    quick = device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
-    return torch.autocast(device.type, torch.bfloat16, enabled=quick)
 
 
 def _add(sums: dict[str, float], losses: dict[str, Tensor]) -> None:

@@ -1,0 +1,239 @@
+"""Training on pairs and on the graph: it learns, stops, goes on after a kill; and a trained model on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from kgp_models.generator.language import small_tokenizer
+from kgp_models.retrieval import checkpoint
+from kgp_models.retrieval.backbone import Backbone, Picture
+from kgp_models.retrieval.encode import open_encoder
+from kgp_models.retrieval.inputs import examples, read_pictures, vectors_of_texts
+from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
+from kgp_models.retrieval.settings import FineTuning, RetrievalSettings
+from kgp_models.retrieval.small import small_backbone
+from kgp_models.retrieval.train import STATE, evaluated, fine_tune, pretrain
+from kgp_models.retrieval.varied import varied
+from kgplatform.errors import InputError
+from kgplatform.retrieval.pairs import Pair
+from tests.unit import retrieval_world as world
+
+TUNING = FineTuning(learning_rate=2e-3, epochs=4, patience=4, batch=8, varied=True)
+SETTINGS = RetrievalSettings(backbone="new", small=world.SIZES, tuning=TUNING)
+
+
+class Killed(Exception):
+    """The machine goes down."""
+
+
+def flat(backbone: Backbone) -> Tensor:
+    return torch.cat([value.detach().float().flatten() for value in backbone.state_dict().values()])
+
+
+def killed_after(steps: int) -> object:
+    def progress(done: int, total: int | None) -> None:
+        if done == steps:
+            raise Killed
+
+    return progress
+
+
+def test_a_backbone_learns_to_find_pictures_by_their_reports(tmp_path: Path) -> None:
+    backbone = world.backbone()
+    train, valid = world.example_pairs(64, 1), world.example_pairs(24, 2)
+    before = evaluated(backbone, valid)["text_to_image"].means()["MRR"]
+    trained = fine_tune(backbone, train, valid, replace(TUNING, epochs=12, patience=12), tmp_path, 3)
+    assert trained.history[-1]["itc"] < trained.history[0]["itc"]
+    assert evaluated(backbone, valid)["text_to_image"].means()["MRR"] > before
+    assert trained.best == max(row["R@10"] for row in trained.history)
+
+
+def test_the_weights_are_those_of_the_best_epoch_and_it_stops_when_patience_ends(tmp_path: Path) -> None:
+    backbone = world.backbone()
+    valid = world.example_pairs(24, 2)
+    still = replace(TUNING, learning_rate=1e-12, epochs=9, patience=2, varied=False)
+    trained = fine_tune(backbone, world.example_pairs(16, 1), valid, still, tmp_path, 3)
+    assert trained.epochs <= 9
+    figures = [row["R@10"] for row in trained.history]
+    assert len(figures) - 1 - figures.index(max(figures)) == 2 or trained.epochs == 9
+    assert evaluated(backbone, valid)["text_to_image"].means()["R@10"] == pytest.approx(trained.best, abs=0.05)
+
+
+def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    train, valid = world.example_pairs(16, 1), world.example_pairs(8, 2)
+    whole = world.backbone()
+    expected = fine_tune(whole, train, valid, TUNING, tmp_path / "whole", 3)
+    for at in (3, 5, 7):  # of 8 steps, in the second to the last epoch
+        backbone = world.backbone()
+        with pytest.raises(Killed):
+            fine_tune(backbone, train, valid, TUNING, tmp_path / str(at), 3, progress=killed_after(at))  # type: ignore[arg-type]
+        backbone = world.backbone()
+        found = fine_tune(backbone, train, valid, TUNING, tmp_path / str(at), 3)
+        assert found.history == expected.history
+        assert torch.equal(flat(backbone), flat(whole))
+
+
+def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    knowledge, pictures = world.graph()
+    settings = KnowledgeSettings(epochs=3, batch=8, learning_rate=1e-3, layers=1, heads=2, pairs=4, relations=4)
+    pairs = world.example_pairs(16, 1)
+    whole = world.backbone()
+    expected = pretrain(whole, knowledge, pictures, pairs, settings, TUNING, tmp_path / "whole", 3)
+    backbone = world.backbone()
+    with pytest.raises(Killed):
+        pretrain(backbone, knowledge, pictures, pairs, settings, TUNING, tmp_path / "cut", 3, killed_after(5))  # type: ignore[arg-type]
+    backbone = world.backbone()
+    found = pretrain(backbone, knowledge, pictures, pairs, settings, TUNING, tmp_path / "cut", 3)
+    assert found.history == expected.history
+    assert torch.equal(flat(backbone), flat(whole))
+
+
+def test_the_state_is_whole_or_not_there(tmp_path: Path) -> None:
+    train, valid = world.example_pairs(16, 1), world.example_pairs(8, 2)
+    fine_tune(world.backbone(), train, valid, replace(TUNING, epochs=1), tmp_path, 3)
+    assert [path.name for path in tmp_path.iterdir()] == [STATE]
+
+
+def test_a_frozen_backbone_trains_its_heads_on_features_alone(tmp_path: Path) -> None:
+    pairs = [_stored(tmp_path, n) for n in range(12)]
+    backbone = world.backbone(frozen=True)
+    given = examples(pairs, backbone)
+    assert given.images.shape == (12, 512)
+    assert given.text_features is not None
+    towers = {name: value.clone() for name, value in backbone.state_dict().items() if "tower" in name}
+    fine_tune(backbone, given, given, TUNING, tmp_path / "work", 3)
+    after = backbone.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in towers.items())
+    assert not torch.equal(after["image_head.weight"], world.backbone(frozen=True).state_dict()["image_head.weight"])
+
+
+def test_varied_pictures_stay_pictures_and_are_never_mirrored() -> None:
+    grey = torch.zeros(6, 1, 64, 64, dtype=torch.uint8)
+    grey[:, :, 20:40, 4:20] = 200  # at the left
+    found = varied(grey, torch.Generator().manual_seed(1))
+    assert found.shape == grey.shape
+    assert float(found.min()) >= 0.0
+    assert float(found.max()) <= 255.0
+    assert bool((found[:, :, :, :32].mean((1, 2, 3)) > found[:, :, :, 32:].mean((1, 2, 3)) + 10).all())
+    again = varied(grey, torch.Generator().manual_seed(1))
+    assert torch.equal(found, again)
+
+
+def _stored(folder: Path, number: int) -> Pair:
+    [shown] = world.shown_by(1, number)
+    path = folder / f"{number}.png"
+    Image.fromarray(world.picture(shown, number)[0].numpy()).save(path)
+    return Pair(str(number), path, world.report(shown, number), str(number), str(number), "AP", "Tiny")
+
+
+def test_images_that_cannot_be_read_are_told_and_left_out(tmp_path: Path) -> None:
+    pairs = [_stored(tmp_path, n) for n in range(4)]
+    pairs[1].path.write_bytes(pairs[1].path.read_bytes()[:50])
+    pairs[2].path.unlink()
+    told: list[str] = []
+    given = examples(pairs, world.backbone(), told=told.append)
+    assert [pair.image for pair in given.pairs] == ["0", "3"]
+    assert len(told) == 2
+    assert all(str(pairs[place].path) in line for place, line in zip((1, 2), told, strict=True))
+    assert not any(word in line for line in told for word in world.CONCEPTS)
+    for pair in pairs:
+        pair.path.unlink(missing_ok=True)
+    with pytest.raises(InputError, match="none of the images can be read"):
+        examples(pairs, world.backbone())
+
+
+def test_pictures_are_kept_and_read_again_when_a_file_changes(tmp_path: Path) -> None:
+    paths = [_stored(tmp_path, n).path for n in range(3)]
+    cache = tmp_path / "cache"
+    first = read_pictures(paths, Picture(32), cache)
+    assert len(list(cache.iterdir())) == 1
+    assert torch.equal(read_pictures(paths, Picture(32), cache).values, first.values)
+    Image.fromarray(np.full((32, 32), 7, dtype=np.uint8)).save(paths[0])
+    assert not torch.equal(read_pictures(paths, Picture(32), cache).values, first.values)
+
+
+def saved(folder: Path, settings: RetrievalSettings = SETTINGS) -> Backbone:
+    tokenizer = small_tokenizer([world.report([n % 4], n) for n in range(20)], world.SIZES.vocabulary)
+    backbone = small_backbone(tokenizer, world.SIZES, 4).eval()
+    checkpoint.save(
+        folder, backbone, settings, base="small", tokenizer=tokenizer, data={"pairs": "abc"}, figures={"R@10": 0.5}
+    )
+    return backbone
+
+
+def test_a_model_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    backbone = saved(tmp_path)
+    again = checkpoint.load(tmp_path)
+    texts = ["There is effusion.", "No edema. Study 7."]
+    assert torch.allclose(vectors_of_texts(again, texts), vectors_of_texts(backbone, texts), atol=5e-3)
+    images = world.example_pairs(3, 1).images
+    difference = again.embed_images(images) - backbone.embed_images(images)
+    assert float(difference.detach().abs().max()) < 5e-3  # kept in half precision
+    encoder = open_encoder(str(tmp_path))
+    assert encoder.sees
+    assert encoder.width == 512
+    assert encoder.texts(texts).shape == (2, 512)
+    assert "R@10 | 0.5" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "gone", "form", "json", "settings", "outside"])
+def test_a_damaged_model_is_one_clear_error(damage: str, tmp_path: Path) -> None:
+    saved(tmp_path)
+    weights, about = tmp_path / checkpoint.WEIGHTS, tmp_path / checkpoint.ABOUT
+    document = json.loads(about.read_text())
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "other":
+        (tmp_path / "tokenizer" / "tokenizer.json").write_text("{}")
+    elif damage == "gone":
+        weights.unlink()
+    elif damage == "form":
+        about.write_text(json.dumps({**document, "form": 99}))
+    elif damage == "json":
+        about.write_text("{")
+    elif damage == "settings":
+        document["settings"]["small"]["pixels"] = 64
+        about.write_text(json.dumps(document))
+    else:
+        document["files"] = {"../outside": "0"}
+        about.write_text(json.dumps(document))
+    with pytest.raises(InputError) as caught:
+        checkpoint.load(tmp_path)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("document", "what"),
+    [
+        ({"metod": "backbone"}, "there is no setting metod"),
+        ({"method": "clip"}, "method is not one of"),
+        ({"tuning": {"epochs": 0}}, "tuning.epochs is out of range"),
+        ({"tuning": {"learning_rate": "fast"}}, "tuning.learning_rate is of the wrong kind"),
+        ({"tuning": {"patience": float("nan")}}, "tuning.patience is of the wrong kind"),
+        ({"small": {"pixels": 100}}, "no multiple of 32"),
+        ({"fashion": {"nearest": 11}}, "more than its prototypes"),
+        ({"knowledge": {"prompt": "x"}}, "a prompt has no {}"),
+        ([], "must be a mapping"),
+    ],
+)
+def test_settings_that_are_wrong_are_one_clear_error(document: object, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        RetrievalSettings.of(document)
+
+
+def test_the_papers_settings_are_the_defaults() -> None:
+    folder = Path(__file__).parents[2] / "benchmarks" / "settings" / "retrieval" / "paper"
+    for method in ("backbone", "fashionklip", "knowledgeclip"):
+        settings = RetrievalSettings.read(folder / f"{method}.yaml")
+        assert settings.tuning == FineTuning()
+        assert (settings.tuning.learning_rate, settings.tuning.epochs, settings.tuning.patience) == (1e-4, 30, 3)
+        assert settings.method == method
+        assert RetrievalSettings.of(settings.as_dict()) == settings
