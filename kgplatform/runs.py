@@ -8,15 +8,19 @@ from typing import Any
 from kgplatform import queries
 from kgplatform.errors import NotFoundError
 from kgplatform.graph import Graph
+from kgplatform.retrieval.index import Part, clear
 
 
 @dataclass(frozen=True)
 class Undone:
-    """What undoing a run took out of the graph; `edges` includes predictions about nodes that are gone."""
+    """What undoing a run took out of the graph; `edges` includes predictions about nodes that are gone, `embeddings`
+    counts nodes that lost theirs.
+    """
 
     run: str
     edges: int
     nodes: int
+    embeddings: int = 0
 
 
 def list_runs(graph: Graph) -> list[dict[str, Any]]:
@@ -34,9 +38,10 @@ def show(graph: Graph, run: str) -> dict[str, Any]:
 
 def undo(graph: Graph, run: str) -> Undone:
     """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again."""
-    show(graph, run)
+    model = show(graph, run)["run"].get("embedding_model")  # of a run of `kgp embed`
     graph.write(queries.get("runs/undo_begin"), run=run)
     edges = graph.run_unmanaged(queries.get("runs/undo_edges"), run=run)
     nodes = graph.run_unmanaged(queries.get("runs/undo_nodes"), run=run)
+    embeddings = 0 if model is None else sum(clear(graph, part, [model]) for part in Part)
     graph.write(queries.get("runs/undo_finish"), run=run)
-    return Undone(run, edges.relationships_deleted + nodes.relationships_deleted, nodes.nodes_deleted)
+    return Undone(run, edges.relationships_deleted + nodes.relationships_deleted, nodes.nodes_deleted, embeddings)

@@ -46,7 +46,8 @@ NODE_TYPES: Final = {
     )
 }
 
-DERIVED: Final = ("naf", "naf_rank", "naf_kept")  # computed from the graph, not asserted by a source
+# Computed from the graph or by a model, not asserted by a source.
+DERIVED: Final = ("naf", "naf_rank", "naf_kept", "embedding", "embedding_model")
 
 CONCEPT_ID: Final = re.compile(r"C[0-9]{7}")
 IMAGE_ID: Final = re.compile(r"I[0-9]{1,18}")

@@ -12,11 +12,11 @@ from typing import Final, Protocol
 
 from kgplatform.batches import GraphBatch, Reject, Source
 from kgplatform.errors import InputError
-from kgplatform.schema import LABEL, NODE_TYPES, relation_problem
+from kgplatform.schema import DERIVED, LABEL, NODE_TYPES, relation_problem
 
 KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_OURS = frozenset({"runs", "claims", "naf", "naf_rank", "naf_kept", "id", "cui"})
+_OURS = frozenset({"runs", "claims", "id", "cui", *DERIVED})
 
 
 class Named(Protocol):

@@ -3,6 +3,6 @@
 // param run string: the run's id
 MATCH (r:Run {id: $run})
 SET r.status = 'undone', r.rows_done = 0, r.batch = null
-WITH r WHERE r.kind <> 'prediction'
+WITH r WHERE r.kind <> 'prediction' AND r.embedding_model IS NULL
 MATCH (p:Run {kind: 'prediction', status: 'running'})
 SET p.rows_done = 0, p.rows_written = 0, p.rows_existing = 0

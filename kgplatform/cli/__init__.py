@@ -20,14 +20,17 @@ from kgplatform.cli import (
     construct,
     db,
     doctor,
+    embed,
     export,
     generate,
     ingest,
     naf,
+    pairs,
     phantom,
     predict,
     query,
     runs,
+    search,
     split,
     stats,
     train,
@@ -53,7 +56,10 @@ app.command("stats")(stats.stats)
 app.command("query")(query.query)
 app.command("export")(export.export)
 app.command("split")(split.split)
+app.command("pairs")(pairs.pairs)
 app.command("generate")(generate.generate)
+app.command("embed")(embed.embed)
+app.command("search")(search.search)
 app.add_typer(train.app, name="train")
 app.add_typer(predict.app, name="predict")
 app.add_typer(assess.app, name="assess")

@@ -53,4 +53,7 @@ def undo(run: RunId, as_json: Json = False) -> None:
     if as_json:
         emit_json(asdict(undone))
     else:
-        typer.echo(f"{undone.run}: {undone.edges:,} edges and {undone.nodes:,} nodes taken out")
+        what = f"{undone.edges:,} edges and {undone.nodes:,} nodes"
+        if undone.embeddings:
+            what = f"the embeddings of {undone.embeddings:,} nodes"
+        typer.echo(f"{undone.run}: {what} taken out")

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kgp_models.retrieval.backbone import WIDTH, Backbone
+from kgp_models.retrieval.backbone import WIDTH, Backbone, plain_attention
 from kgp_models.retrieval.losses import both_ways, contrastive
 from kgplatform.retrieval.knowledge import POSITIVE, STANCES, UNCERTAIN, Knowledge
 
@@ -88,7 +88,9 @@ class TripletEncoder(nn.Module):
         return self.masked.expand_as(like)
 
     def _run(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
-        out: Tensor = self.layers(torch.stack([head, relation, tail], dim=1) + self.places)  # (B, 3, 512)
+        given = torch.stack([head, relation, tail], dim=1) + self.places  # (B, 3, 512)
+        with plain_attention(given):
+            out: Tensor = self.layers(given)
         return out
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kgp_models.generator.small_vision import WIDTH as IMAGE_WIDTH
 from kgp_models.generator.small_vision import SmallVision
-from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, Tokens
+from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, Tokens, plain_attention
 
 KIND: Final = "small"
 
@@ -45,7 +45,8 @@ class SmallText(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Tokens (B, T) to (B, hidden)."""
         hidden = self.words(input_ids) + self.places[: input_ids.shape[1]]  # (B, T, hidden)
-        hidden = self.norm(self.layers(hidden, src_key_padding_mask=attention_mask == 0))
+        with plain_attention(hidden):
+            hidden = self.norm(self.layers(hidden, src_key_padding_mask=attention_mask == 0))
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
         out: Tensor = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0)
         return out
@@ -55,7 +56,7 @@ def small_backbone(tokenizer: Any, sizes: SmallSizes, seed: int, *, frozen: bool
     """A new small backbone, its weights drawn by chance; `tokenizer` is in transformers' form."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        vision = SmallVision(sizes.pixels)
+        vision = SmallVision(sizes.pixels).to(memory_format=torch.channels_last)
         text = SmallText(sizes, len(tokenizer))
         widths = (IMAGE_WIDTH, sizes.hidden)
         made = Backbone(KIND, vision, text, widths, Picture(sizes.pixels), tokens_by(tokenizer), frozen=frozen)

@@ -1,0 +1,10 @@
+// Opens the run of embeddings, or finds it again: a model has one run. An undone one begins anew.
+// param run string: the run's id
+// param properties map: kind, source, model, sha256, embedding_model, dimension, version, parameters
+MERGE (r:Run {id: $run})
+ON CREATE SET r += $properties, r.status = 'new'
+WITH r, r.status AS was
+FOREACH (_ IN CASE WHEN was IN ['new', 'undone'] THEN [1] ELSE [] END |
+  SET r.started = datetime(), r.images = 0, r.concepts = 0, r.rows_written = 0)
+FOREACH (_ IN CASE WHEN was = 'undoing' THEN [] ELSE [1] END | SET r.status = 'running', r.finished = null)
+RETURN was

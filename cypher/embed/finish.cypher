@@ -1,0 +1,5 @@
+// Closes the run of embeddings.
+// param run string: the run's id
+// param rejected integer: images that could not be read
+MATCH (r:Run {id: $run})
+SET r.status = 'done', r.finished = datetime(), r.rows_rejected = $rejected, r.rows_read = r.rows_written + $rejected

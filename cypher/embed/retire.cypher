@@ -1,0 +1,7 @@
+// Marks the runs of other models as undone whose embeddings have all been replaced.
+// param model string: the first 16 digits of the hash of the model that stays
+MATCH (r:Run)
+WHERE r.embedding_model <> $model AND r.status <> 'undone'
+  AND NOT EXISTS { MATCH (i:Image) WHERE i.embedding_model = r.embedding_model }
+  AND NOT EXISTS { MATCH (c:Concept) WHERE c.embedding_model = r.embedding_model }
+SET r.status = 'undone', r.images = 0, r.concepts = 0

@@ -1,0 +1,9 @@
+// Writes embeddings of Concept nodes as vectors of 32-bit numbers, for those that have none of this model yet.
+// param rows list: [cui, vector], each key once
+// param model string: the first 16 digits of the model's hash
+UNWIND $rows AS row
+MATCH (n:Concept {cui: row[0]})
+WHERE coalesce(n.embedding_model, '') <> $model
+CALL db.create.setNodeVectorProperty(n, 'embedding', row[1])
+SET n.embedding_model = $model
+RETURN count(n) AS written

@@ -1,0 +1,100 @@
+"""`kgp embed`: vectors of images and concepts, into the graph's vector indexes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgplatform.cli.output import Json, emit_json, note, progress
+
+if TYPE_CHECKING:
+    from kgplatform.retrieval.embed import Count, Outcome
+
+SHOWN = 5  # problems that are printed
+Model = Annotated[
+    str,
+    typer.Option(
+        metavar="SPEC",
+        help="small (comes with the package), the folder of a trained retrieval model, offline, minilm (texts only), "
+        "clip:FOLDER, open-clip:FOLDER or transformer:FOLDER (texts only).",
+    ),
+]
+
+
+class Only(StrEnum):
+    """One of the two kinds of nodes that get vectors."""
+
+    images = "images"
+    concepts = "concepts"
+
+
+def embed(
+    model: Model = "small",
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder that the images' paths begin in.")
+    ] = None,
+    only: Annotated[Only | None, typer.Option(help="Only one of the two.")] = None,
+    batch: Annotated[int, typer.Option(min=1, max=4096, help="Images or names at a time.")] = 64,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take another model's embeddings out, and make the indexes anew.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Embed images and concepts' names, so that `kgp search` finds images by text.
+
+    What this model has embedded is skipped, so what was interrupted goes on, and new images are added.
+    """
+    from kgplatform.cli.ml import needed
+    from kgplatform.graph import Graph
+    from kgplatform.retrieval.embed import embed as run
+    from kgplatform.retrieval.index import Part
+
+    part = None if only is None else Part.IMAGES if only is Only.images else Part.CONCEPTS
+    with Graph.open() as graph:
+        with needed():
+            from kgp_models.retrieval.encode import open_encoder
+
+            encoder = open_encoder(model)
+        outcome = run(
+            graph, encoder, images=images, only=part, batch=batch, replace=replace, progress=progress, told=note
+        )
+    if as_json:
+        emit_json(_document(outcome))
+    else:
+        _print(outcome)
+    if outcome.problems and not outcome.images.done and not outcome.images.before:
+        raise typer.Exit(1)
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    document = asdict(outcome)
+    document["problems"] = [{"image": image, "problem": problem} for image, problem in outcome.problems]
+    return document
+
+
+def _print(outcome: Outcome) -> None:
+    if outcome.replaced:
+        typer.echo(f"embeddings of {outcome.replaced:,} nodes by other models taken out")
+    if outcome.images.done or outcome.images.before or outcome.problems:
+        left_out = f", {len(outcome.problems):,} left out" if outcome.problems else ""
+        typer.echo(f"images: {_counted(outcome.images, 'path')}{left_out}{_rate(outcome.images)}")
+        for image, problem in outcome.problems[:SHOWN]:
+            typer.echo(f"  {image}: {problem}")
+        if len(outcome.problems) > SHOWN:
+            typer.echo(f"  and {len(outcome.problems) - SHOWN:,} more")
+    if outcome.concepts.done or outcome.concepts.before:
+        typer.echo(f"concepts: {_counted(outcome.concepts, 'name')}{_rate(outcome.concepts)}")
+    typer.echo(f"{outcome.model}, {outcome.dimension} dimensions, {outcome.seconds:.1f} s, run {outcome.run}")
+
+
+def _counted(count: Count, what: str) -> str:
+    without = f", {count.without:,} without a {what}" if count.without else ""
+    return f"{count.done:,} embedded, {count.before:,} before{without}"
+
+
+def _rate(count: Count) -> str:
+    return f"; {count.seconds:.1f} s, {count.done / count.seconds:,.1f}/s" if count.done and count.seconds else ""

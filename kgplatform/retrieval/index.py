@@ -1,0 +1,148 @@
+"""The vector indexes: which nodes have embeddings of which model, and whether the index on them fits and is online.
+
+Embeddings are ``embedding`` of (:Image) and of (:Concept); ``embedding_model`` beside it is the first 16 digits of the
+hash of the model that made it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, Self
+
+from kgplatform import queries
+from kgplatform.errors import KgpError
+from kgplatform.graph import Graph
+from kgplatform.retrieval.encoder import Encoder
+
+DIGITS: Final = 16  # of a model's hash, on each node
+# Measured on 100,000 images (docs/search.md): m and ef_construction are twice the defaults; vectors are quantized as
+# by default, which takes less memory and finds the same, if the best are compared again by the whole vectors.
+BUILT: Final[Mapping[str, Any]] = {
+    "vector.similarity_function": "cosine",
+    "vector.hnsw.m": 32,
+    "vector.hnsw.ef_construction": 200,
+    "vector.quantization.enabled": True,
+}
+POLL_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of an encoder, asked once: hashing its weights takes a while."""
+
+    name: str
+    sha256: str
+    width: int
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> Self:
+        """The encoder as it is now."""
+        return cls(encoder.name, encoder.sha256, encoder.width)
+
+    @property
+    def digits(self) -> str:
+        """What stands on each node for the model."""
+        return self.sha256[:DIGITS]
+
+
+class Part(Enum):
+    """What has embeddings. The value names its queries and its index."""
+
+    IMAGES = "image"
+    CONCEPTS = "concept"
+
+    @property
+    def plural(self) -> str:
+        """As people say it."""
+        return f"{self.value}s"
+
+    @property
+    def index(self) -> str:
+        """The name of its vector index."""
+        return f"{self.value}_embedding"
+
+
+@dataclass(frozen=True)
+class Index:
+    """A vector index: POPULATING, ONLINE or FAILED, percent built, dimensions, and its similarity in capitals."""
+
+    state: str
+    percent: float
+    dimensions: int | None
+    similarity: str
+
+
+@dataclass(frozen=True)
+class State:
+    """How many nodes there are, how many of them have something to embed, and how many an embedding of which model."""
+
+    part: Part
+    nodes: int
+    readable: int
+    models: Mapping[str, int]
+    index: Index | None
+
+
+def state(graph: Graph, part: Part) -> State:
+    """The embeddings and the index as they are now."""
+    rows = graph.read(queries.get(f"embed/state_{part.value}"))
+    models = {row["model"]: row["nodes"] for row in rows if row["model"] is not None}
+    return State(
+        part, sum(row["nodes"] for row in rows), sum(row["readable"] for row in rows), models, index(graph, part)
+    )
+
+
+def index(graph: Graph, part: Part) -> Index | None:
+    """The vector index; None where there is none."""
+    for row in graph.read(queries.get("embed/show_index"), name=part.index):
+        config = row["config"]
+        dimensions = config.get("vector.dimensions")
+        similarity = str(config.get("vector.similarity_function", "")).upper()
+        return Index(row["state"], row["percent"], None if dimensions is None else int(dimensions), similarity)
+    return None
+
+
+def names(graph: Graph) -> dict[str, str]:
+    """Digits of the models that have embedded something -> their names."""
+    return {row["model"]: row["name"] for row in graph.read(queries.get("embed/models"))}
+
+
+def fits(found: Index | None, width: int) -> bool:
+    """Whether the index takes vectors of that width."""
+    return found is not None and found.dimensions == width and found.similarity == "COSINE" and found.state != "FAILED"
+
+
+def drop(graph: Graph, part: Part) -> None:
+    """Drop the index, where there is one."""
+    graph.run_unmanaged(queries.get("embed/drop_index"), name=part.index)
+
+
+def clear(graph: Graph, part: Part, models: list[str]) -> int:
+    """Take the embeddings of these models out; returns of how many nodes. Interrupted, it is finished by the next."""
+    [answer] = graph.run_unmanaged(queries.get(f"embed/clear_{part.value}"), models=models).records
+    return int(answer["cleared"])
+
+
+def ensure(
+    graph: Graph, part: Part, width: int, progress: Callable[[int, int | None], None] = lambda done, total: None
+) -> bool:
+    """Make the index where there is none that fits, and wait until it is online; returns whether it was made."""
+    found = index(graph, part)
+    made = not fits(found, width)
+    if made:
+        drop(graph, part)
+        graph.run_unmanaged(queries.get(f"embed/index_{part.value}"), config={"vector.dimensions": width, **BUILT})
+        found = index(graph, part)
+    while found is not None and found.state == "POPULATING":
+        progress(int(found.percent), 100)
+        time.sleep(POLL_SECONDS)
+        found = index(graph, part)
+    if found is None:
+        hint = f"Drop that index, then the same command makes {part.index}."
+        raise KgpError(f"another index is on the embeddings of {part.plural}", hint)
+    if found.state != "ONLINE":
+        raise KgpError(f"the index {part.index} could not be built", "The server's log says why.")
+    return made

@@ -1,0 +1,99 @@
+"""An encoder for tests: an image's vector is of its tiles' grey means, a text's of its words. Deterministic, and quick.
+
+As a program it is `kgp` with this encoder: ``fake`` and ``other`` see, ``words`` embeds texts only, ``narrow`` gives
+shorter vectors, and ``dying:N`` is ``fake`` that is killed with the N-th batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgplatform import radiograph
+from kgplatform.errors import InputError, UsageError
+
+TILES = 8
+
+
+class FakeEncoder:
+    """`kgplatform.retrieval.encoder.Encoder`."""
+
+    def __init__(self, name: str = "fake", width: int = 32, sees: bool = True, dies: int | None = None) -> None:
+        self.name = f"{name}-1"
+        self.sha256 = hashlib.sha256(name.encode()).hexdigest()
+        self.width = width
+        self.sees = sees
+        self.asked: list[Any] = []
+        self._left = dies
+        seed = int(self.sha256[:8], 16)
+        self._projection = np.random.default_rng(seed).normal(size=(TILES * TILES, width))
+
+    def images(self, paths: Sequence[Path]) -> NDArray[np.float32]:
+        if not self.sees:
+            raise UsageError("no image encoder")
+        self._count()
+        tiles = []
+        for path in paths:
+            if path.name == "cursed.png":
+                raise InputError("is no readable radiograph", path=path)
+            grey = np.asarray(radiograph.read(path).resize((TILES, TILES)), dtype=float) / 255 - 0.5
+            tiles.append(grey.ravel())
+        self.asked += paths
+        return _unit(np.array(tiles) @ self._projection)
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self._count()
+        self.asked += texts
+        return _unit(np.array([self._words(text) for text in texts]))
+
+    def _words(self, text: str) -> NDArray[np.float64]:
+        words = [hashlib.sha256(f"{self.name} {word}".encode()).digest() for word in text.lower().split()] or [b"none"]
+        return np.sum(
+            [np.random.default_rng(int.from_bytes(one[:8], "big")).normal(size=self.width) for one in words], axis=0
+        )
+
+    def _count(self) -> None:
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._left = None if self._left is None else self._left - 1
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def open_encoder(spec: str) -> FakeEncoder:
+    """As `kgp_models.retrieval.encode` has it."""
+    kind, _, count = spec.partition(":")
+    return {
+        "fake": lambda: FakeEncoder(),
+        "small": lambda: FakeEncoder(),
+        "other": lambda: FakeEncoder("other"),
+        "narrow": lambda: FakeEncoder("narrow", width=16),
+        "words": lambda: FakeEncoder("words", sees=False),
+        "dying": lambda: FakeEncoder(dies=int(count)),
+        "dyingnarrow": lambda: FakeEncoder("narrow", width=16, dies=int(count)),
+    }[kind]()
+
+
+def main() -> None:
+    """Run `kgp` with this encoder."""
+    module: Any = ModuleType("kgp_models.retrieval.encode")
+    module.open_encoder = open_encoder
+    sys.modules["kgp_models.retrieval.encode"] = module
+    from kgplatform.cli import main as kgp
+
+    kgp()
+
+
+if __name__ == "__main__":
+    main()

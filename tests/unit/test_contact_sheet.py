@@ -1,0 +1,117 @@
+"""The contact sheet, pixel by pixel: thumbnails in their frames, captions beneath, nothing elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, View, Zone
+from kgp_loaders.phantom.radiograph import draw as draw_radiograph
+from kgplatform.errors import InputError, KgpError
+from kgplatform.retrieval.contact_sheet import COLUMNS, FAINT, FRAME, INK, LINE, LINES, PAPER, SIDE, cell, draw, write
+from kgplatform.retrieval.place import place
+from kgplatform.retrieval.search import Hit
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A square radiograph, a wide grey one, a damaged file."""
+    effusion = [Shown(Kind.EFFUSION, Side.LEFT, Zone.NONE, Severity.LARGE)]
+    Image.fromarray(draw_radiograph(View.FRONTAL, effusion, np.random.default_rng(1), 256)).save(tmp_path / "a.png")
+    Image.new("L", (512, 128), 200).save(tmp_path / "wide.png")
+    (tmp_path / "bad.png").write_bytes(b"bad")
+    return tmp_path
+
+
+def hit(rank: int, path: str | None, concepts: tuple[str, ...] = ("Pleural effusion",)) -> Hit:
+    return Hit(rank, f"I{rank}", 0.5, 1.0, path, concepts)
+
+
+def pixels(hits: list[Hit], root: Path) -> NDArray[np.uint8]:
+    sheet, _ = draw(hits, root)
+    assert sheet.mode == "L"
+    return np.asarray(sheet)
+
+
+def inside(sheet: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    left, top = cell(number)
+    return sheet[top : top + SIDE, left : left + SIDE]
+
+
+def beneath(sheet: NDArray[np.uint8], number: int, lines: int = LINES) -> NDArray[np.uint8]:
+    left, top = cell(number)
+    return sheet[top + SIDE + 2 : top + SIDE + 4 + lines * LINE, left : left + SIDE]
+
+
+def test_thumbnails_are_where_they_should_be(root: Path) -> None:
+    sheet = pixels([hit(1, "a.png"), *[hit(n, "wide.png") for n in range(2, COLUMNS + 2)]], root)
+    np.testing.assert_array_equal(inside(sheet, 0), np.asarray(Image.open(root / "a.png")))
+    for number in range(1, COLUMNS + 1):
+        wide = inside(sheet, number)  # 256 x 64, in the middle
+        assert (wide[96:160] == 200).all()
+        assert (wide[:96] == PAPER).all()
+        assert (wide[160:] == PAPER).all()
+    assert cell(COLUMNS)[0] == cell(0)[0]
+    assert cell(COLUMNS)[1] > cell(0)[1] + SIDE + LINES * LINE
+
+
+def test_captions_are_legible_and_stay_in_their_place(root: Path) -> None:
+    long = tuple(f"a rather long name of a concept, number {n}" for n in range(20))
+    sheet = pixels([hit(1, "a.png", long), hit(2, "a.png", ()), hit(3, "a.png", ("wxyz" * 100,))], root)
+    for number in range(3):
+        head = beneath(sheet, number, 1)
+        assert head.max() == INK
+        assert INK - PAPER > 200, "bright on dark"
+    assert beneath(sheet, 0)[LINE + 4 :].max() == FAINT
+    assert (beneath(sheet, 1)[LINE + 4 :] == PAPER).all(), "no concepts, no line"
+    for number in range(3):
+        left, top = cell(number)
+        assert (sheet[top + SIDE + 2 :, left + SIDE : left + SIDE + 10] == PAPER).all(), "nothing runs over the edge"
+        assert (sheet[top + SIDE + 6 + LINES * LINE :, :] == PAPER).all()
+
+
+def test_what_is_not_there_has_an_empty_frame_that_says_so(root: Path) -> None:
+    (root / "below").mkdir()
+    hits = [hit(1, "missing.png"), hit(2, None), hit(3, "bad.png"), hit(4, "../a.png"), hit(5, "\0")]
+    sheet, drawn = draw(hits, root / "below")
+    found = np.asarray(sheet)
+    assert drawn == 0
+    for number in range(5):
+        left, top = cell(number)
+        assert (found[top - 1, left : left + SIDE] == FRAME).all()
+        assert inside(found, number).max() == FAINT, "a label"
+        assert (inside(found, number) == PAPER).mean() > 0.95
+
+
+def test_the_sheet_is_written_whole(root: Path) -> None:
+    out = root / "sheet.png"
+    assert write([hit(1, "a.png"), hit(2, "missing.png")], root, out) == 1
+    with Image.open(out) as image:
+        image.load()
+        assert image.format == "PNG"
+        assert image.width < 3 * SIDE
+    assert [path.name for path in root.glob("sheet*")] == ["sheet.png"]
+
+
+def test_what_makes_no_sheet_is_told(root: Path) -> None:
+    with pytest.raises(KgpError, match="nothing was found"):
+        write([], root, root / "s.png")
+    with pytest.raises(KgpError, match="at most 500"):
+        write([hit(n, None) for n in range(501)], root, root / "s.png")
+    with pytest.raises(InputError, match=r"is a \.png"):
+        write([hit(1, None)], root, root / "s.jpg")
+
+
+def test_a_path_is_below_its_folder_or_nowhere(root: Path) -> None:
+    (root / "link").symlink_to("/")
+    (root / "loop").symlink_to("loop")
+    assert place(root, "a.png") == root / "a.png"
+    assert place(root, "x/../a.png") is not None
+    for path in ("../a.png", "/etc/passwd", "link/etc/passwd", "", "\0"):
+        assert place(root, path) is None
+    at = place(root, "loop")
+    assert at is None or not at.is_file()

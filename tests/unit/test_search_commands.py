@@ -1,0 +1,53 @@
+"""`kgp embed` and `kgp search` without a server: wrong usage is told before anything is opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Ran
+
+MAIN = "from kgplatform.cli import main; main()"
+WRONG_USAGE = [
+    ["embed", "--only", "reports"],
+    ["embed", "--batch", "0"],
+    ["embed", "--batch", "many"],
+    ["embed", "extra"],
+    ["search"],
+    ["search", "  ", "--without", "C0032227"],
+    ["search", "--concept", "C0032227", "--by", "images"],
+    ["search", "effusion", "--stance", "negative"],
+    ["search", "effusion", "--stance", "maybe", "--concept", "C0032227"],
+    ["search", "effusion", "--by", "reports"],
+    ["search", "effusion", "--top", "0"],
+    ["search", "effusion", "--contact-sheet", "x.png"],
+]
+
+
+def kgp(home: Path, *arguments: str) -> Ran:
+    environment = {**os.environ, "KGP_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
+def test_wrong_usage_exits_2_with_a_line_and_a_hint(tmp_path: Path, arguments: list[str]) -> None:
+    ran = kgp(tmp_path, *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: ")
+    assert len(ran.err.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("arguments", [["embed"], ["search", "effusion"], ["search", "--concept", "x"]])
+def test_without_a_server_it_is_one_json_document(tmp_path: Path, arguments: list[str]) -> None:
+    ran = kgp(tmp_path, *arguments, "--json")
+    assert (ran.code, ran.err) == (1, "")
+    assert json.loads(ran.out)["error"]["kind"] == "connection"
+    assert not (tmp_path / "neo4j").exists()
