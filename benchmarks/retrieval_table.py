@@ -166,7 +166,7 @@ def full_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mappi
 
 def costs(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Epochs and time."""
-    lines = ["## Training", "", *_header(("epochs", "best epoch", "validation R@10, %", "seconds, one core"))]
+    lines = ["## Training", "", *_header(("epochs", "best epoch", "validation recall, %", "seconds, one core"))]
     for cell, runs in by_cell.items():
         lines.append(
             _line(

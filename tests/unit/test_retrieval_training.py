@@ -20,7 +20,7 @@ from kgp_models.retrieval.inputs import examples, read_pictures, vectors_of_text
 from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
 from kgp_models.retrieval.settings import FineTuning, RetrievalSettings
 from kgp_models.retrieval.small import small_backbone
-from kgp_models.retrieval.train import STATE, evaluated, fine_tune, pretrain
+from kgp_models.retrieval.train import STATE, evaluated, fine_tune, pretrain, recall
 from kgp_models.retrieval.varied import varied
 from kgplatform.errors import InputError
 from kgplatform.retrieval.pairs import Pair
@@ -53,7 +53,7 @@ def test_a_backbone_learns_to_find_pictures_by_their_reports(tmp_path: Path) -> 
     trained = fine_tune(backbone, train, valid, replace(TUNING, epochs=12, patience=12), tmp_path, 3)
     assert trained.history[-1]["itc"] < trained.history[0]["itc"]
     assert evaluated(backbone, valid)["text_to_image"].means()["MRR"] > before
-    assert trained.best == max(row["R@10"] for row in trained.history)
+    assert trained.best == max(row["recall"] for row in trained.history)
 
 
 def test_the_weights_are_those_of_the_best_epoch_and_it_stops_when_patience_ends(tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_the_weights_are_those_of_the_best_epoch_and_it_stops_when_patience_ends
     still = replace(TUNING, learning_rate=1e-12, epochs=9, patience=2, varied=False)
     trained = fine_tune(backbone, world.example_pairs(16, 1), valid, still, tmp_path, 3)
     assert trained.epochs <= 9
-    figures = [row["R@10"] for row in trained.history]
+    figures = [row["recall"] for row in trained.history]
     assert len(figures) - 1 - figures.index(max(figures)) == 2 or trained.epochs == 9
-    assert evaluated(backbone, valid)["text_to_image"].means()["R@10"] == pytest.approx(trained.best, abs=0.05)
+    assert recall(evaluated(backbone, valid)) == pytest.approx(trained.best, abs=0.05)
 
 
 def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:

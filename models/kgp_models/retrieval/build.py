@@ -187,7 +187,7 @@ def save(
     data = {"pairs": f"{pairs.kind}, protocol {pairs.protocol}, sha256 {pairs.sha256}", "seed": str(seed)}
     if knowledge is not None:
         data["graph"] = f"sha256 {knowledge.sha256}"
-    figures = {"epochs": model.tuned.epochs, "validation R@10": round(model.tuned.best, 4)}
+    figures = {"epochs": model.tuned.epochs, "validation recall": round(model.tuned.best, 4)}
     for way, scores in model.test.items():
         means = scores.means()
         figures |= {f"test {way.replace('_', ' ')} {name}": round(means[name], 4) for name in ("R@1", "R@10", "R@100")}

@@ -29,7 +29,7 @@ class FineTuning:
 
     learning_rate: float = 1e-4
     epochs: int = 30
-    patience: int = 3  # epochs without a better Recall@10 of the validation part
+    patience: int = 3  # epochs without a better recall of the validation part
     batch: int = 128
     weight_decay: float = 0.01
     clip: float = 1.0  # of the gradient's norm
