@@ -22,9 +22,7 @@ from kgplatform.schema import Stance
 # Measured in benchmarks/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking take.
 ASKED: Final = 100  # candidates from the index for each ten images that are to be found
 COMPARED: Final = 2000  # up to so many images that have the concepts are compared with the text one by one
-SPARE: Final = (
-    4  # more of them that have the concepts for each image to be found, if these had nothing to do with the text
-)
+SPARE: Final = 4  # times as many candidates as are needed if concepts and text have nothing to do with each other
 NEAR: Final = 5  # concepts that a text stands for
 CONCEPTS_ASKED: Final = 200  # of which many have no image
 LONGEST: Final = 10_000  # characters of a text

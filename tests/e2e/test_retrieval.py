@@ -64,7 +64,7 @@ def as_openi_tables(folder: Path, out: Path) -> Path:
             of_image.writerow([study, name, "Lateral" if view == "LATERAL" else "Frontal"])
             if study not in seen:
                 parts = sections(text)
-                said = [parts.get(part, "") for part in ("findings", "impression")]
+                said = [" ".join(parts.get(part, "").split()) for part in ("findings", "impression")]
                 of_report.writerow([study, "", "", "", "", "", *said])
                 seen.add(study)
     return out
@@ -122,7 +122,7 @@ def test_a_model_is_trained_with_the_graph_and_finds_images(
     assert embedded.code == 0, embedded.err
     found = kgp("search", "There is a pleural effusion.", "--model", model, "--top", "3", "--json")
     assert found.code == 0, found.err
-    assert [row["rank"] for row in found.json["results"]] == [1, 2, 3]
+    assert [row["rank"] for row in found.json["hits"]] == [1, 2, 3]
 
 
 def test_every_method_runs_on_openis_tables_and_xml(

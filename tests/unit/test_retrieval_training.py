@@ -219,7 +219,7 @@ def test_a_damaged_model_is_one_clear_error(damage: str, tmp_path: Path) -> None
         ({"tuning": {"learning_rate": "fast"}}, "tuning.learning_rate is of the wrong kind"),
         ({"tuning": {"patience": float("nan")}}, "tuning.patience is of the wrong kind"),
         ({"small": {"pixels": 100}}, "no multiple of 32"),
-        ({"fashion": {"nearest": 11}}, "more than its prototypes"),
+        ({"fashion": {"nearest": 11}}, "nearest is more than prototypes"),
         ({"knowledge": {"prompt": "x"}}, "a prompt has no {}"),
         ([], "must be a mapping"),
     ],

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
@@ -25,8 +24,6 @@ from kgp_models.retrieval.inputs import vectors_of_images, vectors_of_texts
 from kgp_models.retrieval.losses import both_ways
 from kgplatform.retrieval.knowledge import POSITIVE, UNCERTAIN, Knowledge
 
-CANDIDATES: Final = 20  # images nearest to a concept's name that prototypes are chosen of, as in the authors' code
-
 
 @dataclass(frozen=True)
 class FashionSettings:
@@ -34,11 +31,12 @@ class FashionSettings:
 
     `weight` is of CVA beside ITC (MedMKG's code defines 0.5 and does not use it). `concepts` of a report and step,
     `prototypes` of a concept, the `nearest` of which stand for it, and `diversity` are as in the authors' code by
-    default, where the small backbone's settings take fewer.
+    default; `candidates` are the images nearest to a concept's name that its prototypes are chosen of.
     """
 
     weight: float = 0.5
     concepts: int = 3
+    candidates: int = 20
     prototypes: int = 10
     nearest: int = 5
     diversity: float = 0.8
@@ -79,7 +77,8 @@ class Alignment:
         names = vectors_of_texts(backbone, [self._names[concept] for concept in wanted])
         for concept, name in zip(wanted, names, strict=True):
             places = torch.from_numpy(self._images[concept])
-            chosen = diverse(self._vectors[places], name, CANDIDATES, self.settings.prototypes, self.settings.diversity)
+            options = (self.settings.candidates, self.settings.prototypes, self.settings.diversity)
+            chosen = diverse(self._vectors[places], name, *options)
             self._prototypes[concept] = places[chosen]
 
     def loss(self, backbone: Backbone, rows: Tensor, images: Tensor, rng: torch.Generator) -> Tensor:

@@ -65,8 +65,10 @@ class RetrievalSettings:
         found = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
         if found.small.pixels % 32 or found.small.hidden % found.small.heads:
             raise InputError("small.pixels is no multiple of 32, or small.hidden none of small.heads", "It must be.")
-        if found.fashion.nearest > found.fashion.prototypes or found.fashion.diversity > 1:
-            raise InputError("fashion.nearest is more than its prototypes, or diversity more than 1", "Check them.")
+        counts = (found.fashion.nearest, found.fashion.prototypes, found.fashion.candidates)
+        if list(counts) != sorted(counts) or found.fashion.diversity > 1:
+            what = "fashion: nearest is more than prototypes, these more than candidates, or diversity more than 1"
+            raise InputError(what, "Check them.")
         if "{}" not in found.fashion.prompt or "{}" not in found.knowledge.prompt:
             raise InputError("a prompt has no {}, where the concept's name goes", "Write it there.")
         return found
