@@ -20,7 +20,7 @@ from kgp_models.retrieval.inputs import examples, read_pictures, vectors_of_text
 from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
 from kgp_models.retrieval.settings import FineTuning, RetrievalSettings
 from kgp_models.retrieval.small import small_backbone
-from kgp_models.retrieval.train import STATE, evaluated, fine_tune, pretrain, recall
+from kgp_models.retrieval.train import STATE, evaluated, fine_tune, pretrain, recall, settle
 from kgp_models.retrieval.varied import varied
 from kgplatform.errors import InputError
 from kgplatform.retrieval.pairs import Pair
@@ -94,6 +94,25 @@ def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) 
     found = pretrain(backbone, knowledge, pictures, pairs, settings, TUNING, tmp_path / "cut", 3)
     assert found.history == expected.history
     assert torch.equal(flat(backbone), flat(whole))
+
+
+def test_settled_statistics_are_those_of_the_pictures_by_the_weights_as_they_are() -> None:
+    backbone = world.backbone()
+    pictures = world.example_pairs(64, 1).images
+    backbone.train()
+    with torch.no_grad():
+        for _ in range(3):  # statistics of other pictures
+            backbone.image_features(torch.zeros_like(pictures))
+        by_the_batch = backbone.image_features(pictures)
+        trailing = backbone.eval().image_features(pictures)
+        backbone.train()
+        settle(backbone, pictures)
+        assert backbone.training
+        settled = backbone.eval().image_features(pictures)
+    assert float((settled - by_the_batch).abs().max()) < 0.05 * float(by_the_batch.abs().max())
+    assert float((trailing - by_the_batch).abs().max()) > 0.2 * float(by_the_batch.abs().max())
+    norms = [part for part in backbone.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert {norm.momentum for norm in norms} == {0.1}
 
 
 def test_the_state_is_whole_or_not_there(tmp_path: Path) -> None:

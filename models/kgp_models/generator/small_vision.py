@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -13,18 +12,16 @@ SIZE = 256  # pixels of a side
 WIDTH = 512  # of the vector, as MedCLIP's
 CHANNELS = (16, 32, 64, 128)
 
-Norm = Callable[[int], nn.Module]
-
 
 class _Block(nn.Module):
     """Two convolutions beside a short cut (He et al. 2016), at half the size."""
 
-    def __init__(self, inward: int, outward: int, norm: Norm) -> None:
+    def __init__(self, inward: int, outward: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inward, outward, 3, 2, 1, bias=False)
-        self.first_norm = norm(outward)
+        self.first_norm = nn.BatchNorm2d(outward)
         self.second = nn.Conv2d(outward, outward, 3, 1, 1, bias=False)
-        self.second_norm = norm(outward)
+        self.second_norm = nn.BatchNorm2d(outward)
         self.skip = nn.Conv2d(inward, outward, 1, 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,16 +32,15 @@ class _Block(nn.Module):
 class SmallVision(nn.Module):
     """A residual network whose vector keeps places: what stands where decides the side of a finding.
 
-    (B, 1, size, size), grey values from -1 to 1, to (B, 512); the size is a multiple of 32. Norms are over the batch,
-    or another `norm`: a function from a number of channels to a layer.
+    (B, 1, size, size), grey values from -1 to 1, to (B, 512); the size is a multiple of 32.
     """
 
-    def __init__(self, size: int = SIZE, norm: Norm = nn.BatchNorm2d) -> None:
+    def __init__(self, size: int = SIZE) -> None:
         super().__init__()
         self.stem = nn.Conv2d(1, CHANNELS[0], 5, 2, 2, bias=False)
-        self.stem_norm = norm(CHANNELS[0])
+        self.stem_norm = nn.BatchNorm2d(CHANNELS[0])
         steps = (*CHANNELS, CHANNELS[-1])
-        self.blocks = nn.Sequential(*(_Block(a, b, norm) for a, b in pairwise(steps)))
+        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in pairwise(steps)))
         self.places = nn.Conv2d(CHANNELS[-1], 32, 1)
         side = size // 2 ** (len(steps))
         self.out = nn.Linear(32 * side * side + CHANNELS[-1], WIDTH)

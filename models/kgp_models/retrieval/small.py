@@ -14,7 +14,6 @@ from kgp_models.generator.small_vision import SmallVision
 from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, Tokens, plain_attention
 
 KIND: Final = "small"
-GROUPS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -57,18 +56,11 @@ def small_backbone(tokenizer: Any, sizes: SmallSizes, seed: int, *, frozen: bool
     """A new small backbone, its weights drawn by chance; `tokenizer` is in transformers' form."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        vision = SmallVision(sizes.pixels, _norm).to(memory_format=torch.channels_last)
+        vision = SmallVision(sizes.pixels).to(memory_format=torch.channels_last)
         text = SmallText(sizes, len(tokenizer))
         widths = (IMAGE_WIDTH, sizes.hidden)
         made = Backbone(KIND, vision, text, widths, Picture(sizes.pixels), tokens_by(tokenizer), frozen=frozen)
     return made
-
-
-def _norm(channels: int) -> nn.Module:
-    """Over groups of an image's own channels (Wu & He 2018), not over the batch: batches of pairs and of prototypes
-    differ, and statistics of both together fit neither.
-    """
-    return nn.GroupNorm(GROUPS, channels)
 
 
 def tokens_by(tokenizer: Any) -> Callable[[Sequence[str]], Tokens]:

@@ -24,6 +24,8 @@ from kgplatform.retrieval import metrics
 from kgplatform.retrieval.knowledge import Knowledge
 
 Progress = Callable[[int, int | None], None]
+SETTLED: Final = 1024  # pictures that statistics of batch norms are computed from
+SETTLED_BATCH: Final = 128
 STATE: Final = "training.state"
 CHECKED: Final = "recall"  # of the validation part: see `recall`
 
@@ -99,6 +101,7 @@ def fine_tune(
             schedule.step()
             _add(sums, losses)
             progress(epoch * steps + step + 1, settings.epochs * steps)
+        settle(backbone, train.images)
         figure = recall(evaluated(backbone, valid))
         if not history or figure > max(row[CHECKED] for row in history):
             best_weights = copy.deepcopy(backbone.state_dict())
@@ -164,11 +167,36 @@ def pretrain(
             count += 1
             done += 1
             progress(done, total)
+        settle(backbone, pairs.images)
         seconds += time.monotonic() - started
         history.append({name: value / count for name, value in sums.items()})
         state.keep(history, seconds, {})
     backbone.eval()
     return Trained(len(history), len(history), 0.0, history, seconds)
+
+
+@torch.no_grad()
+def settle(backbone: Backbone, pictures: Tensor) -> None:
+    """Compute anew the statistics by which batch norms of an image tower go in evaluation, as it is now, from pictures
+    as they are (precise batch norm, Wu & Johnson 2021). In training they trail behind the weights, and mix batches of
+    pairs with those of prototypes or of the graph.
+    """
+    norms = [part for part in backbone.image_tower.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    if not norms or backbone.frozen:
+        return
+    was, momenta = backbone.training, [norm.momentum for norm in norms]
+    device = next(backbone.parameters()).device
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over the batches
+    backbone.train()
+    rows = torch.linspace(0, len(pictures) - 1, min(SETTLED, len(pictures))).long()
+    for block in torch.split(rows, SETTLED_BATCH):
+        with quick(device):
+            backbone.image_features(pictures[block].to(device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    backbone.train(was)
 
 
 def _teacher(backbone: Backbone, pairs: Examples) -> Callable[[Tensor], Tensor]:
