@@ -123,11 +123,14 @@ def _rounded(values: Any) -> list[float]:
 
 
 def hashed(settings: Any, data: retrieval_data.Data) -> str:
-    """What tells runs apart, in 16 hexadecimal digits: settings, pairs, graph."""
+    """What tells runs apart, in 16 hexadecimal digits: settings, pairs, graph. With an empty graph both methods are the
+    backbone's training, to the last bit (a test holds it), and are not done again.
+    """
     about = {**settings.as_dict(), "backbone": settings.backbone.partition(":")[0]}
-    if settings.method == "backbone":
-        about = {name: value for name, value in about.items() if name not in ("fashion", "knowledge", "graph")}
-    known = "" if settings.method == "backbone" else data.knowledge.sha256
+    plain = settings.method == "backbone" or settings.graph == "empty"
+    if plain:
+        about = {**about, "method": "backbone", "graph": "", "fashion": {}, "knowledge": {}}
+    known = "" if plain else data.knowledge.sha256
     said = json.dumps([about, data.pairs.sha256, known], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
@@ -150,16 +153,18 @@ class Results:
         wanted = (cell, seed, sha256)
         return any((row["cell"], row["seed"], row["settings_sha256"]) == wanted for row in self.document["runs"])
 
+    def of(self, seed: int, sha256: str) -> dict[str, Any] | None:
+        """What came out of a run with this seed and hash, whatever its cell."""
+        for row in self.document["runs"]:
+            if (row["seed"], row["settings_sha256"]) == (seed, sha256):
+                return {name: value for name, value in row.items() if name not in ("cell", "seed", "settings_sha256")}
+        return None
+
     def add(self, cell: str, seed: int, sha256: str, outcome: dict[str, Any]) -> None:
         """Add a run, in place of one of the same cell and seed."""
         kept = [row for row in self.document["runs"] if (row["cell"], row["seed"]) != (cell, seed)]
-        row = {
-            "cell": cell,
-            "seed": seed,
-            "settings_sha256": sha256,
-            **outcome,
-            "context": record.context(seed, device()),
-        }
+        context = record.context(seed, device())
+        row = {"cell": cell, "seed": seed, "settings_sha256": sha256, "context": context, **outcome}
         self.document["runs"] = sorted([*kept, row], key=lambda row: (row["cell"], row["seed"]))
         self.path.parent.mkdir(exist_ok=True)
         part = self.path.with_suffix(".part")
@@ -216,7 +221,7 @@ def work(arguments: argparse.Namespace) -> None:
         wanted = list(cells(arguments.methods, arguments.controls))
         build = arguments.build / kind
         data = (
-            retrieval_data.phantom(build, arguments.protocol)
+            retrieval_data.phantom(build, arguments.protocol, *arguments.studies)
             if arguments.data == "phantom"
             else retrieval_data.own(Path(arguments.data), arguments.images, arguments.lexicon, arguments.protocol)
         )
@@ -232,26 +237,29 @@ def work(arguments: argparse.Namespace) -> None:
 def _run_all(
     wanted: list[Cell], arguments: argparse.Namespace, data: retrieval_data.Data, build: Path, results: Results
 ) -> None:
-    todo = []
+    todo: dict[tuple[str, int], list[Cell]] = {}  # by hash and seed: what one training answers
     for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
         for cell in wanted:
             sha256 = hashed(settings_of(cell, arguments.backbone, arguments.epochs), data)
             if results.has(cell.name, seed, sha256):
                 note(f"{cell.name} seed {seed}: done before")
+            elif (same := results.of(seed, sha256)) is not None:
+                results.add(cell.name, seed, sha256, same)
             else:
-                todo.append((cell, seed, sha256))
+                todo.setdefault((sha256, seed), []).append(cell)
     with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn")) as pool:
         running = {
-            pool.submit(run, cell, seed, arguments.backbone, arguments.epochs, data, build): (cell, seed, sha256)
-            for cell, seed, sha256 in todo
+            pool.submit(run, same[0], seed, arguments.backbone, arguments.epochs, data, build): (same, seed, sha256)
+            for (sha256, seed), same in todo.items()
         }
         for count, future in enumerate(as_completed(running), 1):
-            cell, seed, sha256 = running[future]
+            same, seed, sha256 = running[future]
             outcome = future.result()
-            results.add(cell.name, seed, sha256, outcome)
-            found = outcome["test"]["text_to_image"]
+            for cell in same:
+                results.add(cell.name, seed, sha256, outcome)
+            found, names = outcome["test"]["text_to_image"], ", ".join(cell.name for cell in same)
             note(
-                f"{count}/{len(todo)} {cell.name} seed {seed}: {outcome['epochs']} epochs, {outcome['seconds']:.0f} s; "
+                f"{count}/{len(todo)} {names} seed {seed}: {outcome['epochs']} epochs, {outcome['seconds']:.0f} s; "
                 f"R@10 {100 * found['R@10']:.2f}, R@100 {100 * found['R@100']:.2f}"
             )
 
@@ -268,6 +276,14 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
     parser.add_argument("--images", type=Path, help="the folder that the paths of the graph's images begin in")
     parser.add_argument("--lexicon", type=Path, action="append", default=[], help="names of concepts; again for more")
+    parser.add_argument(
+        "--studies",
+        type=int,
+        nargs=2,
+        metavar=("GRAPH", "PAIRS"),
+        default=retrieval_data.STUDIES,
+        help="how many invented studies the graph is of, and how many are paired",
+    )
     parser.add_argument("--jobs", type=int, default=2, help="trainings beside each other")
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
     parser.add_argument("--build", type=Path, default=BUILD, help="for data, pictures and checkpoints")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -12,9 +16,11 @@ import pytest
 from kgp_loaders.phantom import study_set
 from kgplatform.construct.sections import sections
 from kgplatform.graph import Graph
+from kgplatform.settings import Settings
 from tests.conftest import Kgp
 
 pytestmark = pytest.mark.server
+ROOT = Path(__file__).parents[2]
 
 SETTINGS = """\
 backbone: new
@@ -164,3 +170,29 @@ def test_wrong_use_is_one_clear_line(kgp: Kgp, graph: Graph, paired: Path, tmp_p
         assert what in ran.err
         assert "Traceback" not in ran.err
         assert not (out / "retrieval.json").exists()
+
+
+def test_the_benchmark_runs_to_the_end_goes_on_and_writes_its_table(settings: Settings, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "retrieval.py"), "--studies", "24", "40", "--epochs", "1"]
+    command += ["--seeds", "1", "--results", str(tmp_path / "results"), "--build", str(tmp_path / "build")]
+    environment = {**os.environ, "KGP_HOME": str(settings.home)}
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    assert run("--methods", "backbone,knowledgeclip").count("; R@10") == 4
+    told = run("--methods", "backbone,knowledgeclip")
+    assert told.count("seed 42: done before") == 5  # the method has a graph and three controls
+    [path] = (tmp_path / "results").glob("*.json")
+    runs = json.loads(path.read_text())["runs"]
+    by_cell = {row["cell"]: row for row in runs}
+    assert len(by_cell) == len(runs) == 5
+    assert by_cell["knowledgeclip-empty"]["test"] == by_cell["backbone"]["test"]  # the same training
+    assert by_cell["knowledgeclip"]["test"] != by_cell["backbone"]["test"]
+    table = path.with_suffix(".md").read_text()
+    assert "+ KnowledgeCLIP, shuffled graph" in table
+    assert "25.56" in table  # the paper's

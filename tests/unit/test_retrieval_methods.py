@@ -22,6 +22,8 @@ from kgp_models.retrieval.train import fine_tune, pretrain
 from kgplatform.retrieval.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
 from tests.unit import retrieval_world as world
 
+pytestmark = pytest.mark.slow
+
 TUNING = FineTuning(learning_rate=1e-3, epochs=2, patience=2, batch=8, varied=False)
 PRETRAINING = KnowledgeSettings(epochs=2, batch=8, learning_rate=1e-3, layers=1, heads=2, pairs=4, relations=4)
 FASHION = FashionSettings(concepts=2, prototypes=3, nearest=2)

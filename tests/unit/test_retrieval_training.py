@@ -26,6 +26,8 @@ from kgplatform.errors import InputError
 from kgplatform.retrieval.pairs import Pair
 from tests.unit import retrieval_world as world
 
+pytestmark = pytest.mark.slow
+
 TUNING = FineTuning(learning_rate=2e-3, epochs=4, patience=4, batch=8, varied=True)
 SETTINGS = RetrievalSettings(backbone="new", small=world.SIZES, tuning=TUNING)
 

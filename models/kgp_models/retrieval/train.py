@@ -141,7 +141,9 @@ def pretrain(
     trained = [*_trained(backbone), *heads.parameters()]
     optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=tuning.weight_decay)
     total = settings.epochs * math.ceil(len({*knowledge.stances[:, 0].tolist()}) / settings.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=total, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _share_of_rate(step, total // 10, total, "cosine")
+    )
     parts = {"backbone": backbone, "heads": heads, "optimizer": optimizer, "schedule": schedule}
     state = _State(folder / STATE, parts)
     history, seconds = state.resume()
