@@ -172,7 +172,7 @@ def test_wrong_use_is_one_clear_line(kgp: Kgp, graph: Graph, paired: Path, tmp_p
         assert not (out / "retrieval.json").exists()
 
 
-def test_the_benchmark_runs_to_the_end_goes_on_and_writes_its_table(settings: Settings, tmp_path: Path) -> None:
+def test_the_benchmark_runs_to_the_end_and_writes_its_table(settings: Settings, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "retrieval.py"), "--studies", "24", "40", "--epochs", "1"]
     command += ["--seeds", "1", "--results", str(tmp_path / "results"), "--build", str(tmp_path / "build")]
     environment = {**os.environ, "KGP_HOME": str(settings.home)}
@@ -185,8 +185,6 @@ def test_the_benchmark_runs_to_the_end_goes_on_and_writes_its_table(settings: Se
         return done.stderr
 
     assert run("--methods", "backbone,knowledgeclip").count("; R@10") == 4
-    told = run("--methods", "backbone,knowledgeclip")
-    assert told.count("seed 42: done before") == 5  # the method has a graph and three controls
     [path] = (tmp_path / "results").glob("*.json")
     runs = json.loads(path.read_text())["runs"]
     by_cell = {row["cell"]: row for row in runs}

@@ -14,7 +14,7 @@ from kgplatform.errors import InputError
 
 EXAMPLES: Final = "benchmarks/settings/retrieval/"
 _MAY_BE_ZERO: Final = frozenset(
-    {"tuning.weight_decay", "tuning.warmup", "small.dropout", "fashion.weight", "fashion.diversity"}
+    {"tuning.weight_decay", "tuning.warmup", "small.dropout", "fashion.weight", "fashion.diversity", "fashion.drawn"}
     | {f"knowledge.{loss}" for loss in LOSSES}
 )
 
