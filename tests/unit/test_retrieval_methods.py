@@ -216,3 +216,21 @@ def test_an_epoch_has_each_image_once_with_all_its_stances() -> None:
             known = [int(batch.concepts[head]), relation, int(batch.concepts[tail])]
             assert known in knowledge.relations.tolist()
     assert sorted(seen) == sorted(map(tuple, knowledge.stances.tolist()))
+
+
+def test_of_the_nearest_prototypes_some_may_be_drawn_in_place_of_all() -> None:
+    knowledge, pictures = world.graph()
+    backbone = world.backbone()
+    nearest = Alignment(knowledge, pictures, [[0]], replace(FASHION, concepts=1, prototypes=3, nearest=3))
+    drawn = Alignment(knowledge, pictures, [[0]], replace(FASHION, concepts=1, prototypes=3, nearest=3, drawn=1))
+    image = backbone.eval().embed_images(world.example_pairs(1, 1).images).detach()
+    for alignment in (nearest, drawn):
+        alignment.begin_epoch(backbone)
+    rng = torch.Generator().manual_seed(0)
+    every = {shown: weight for _, shown, weight in nearest._slots(torch.tensor([0]), image, rng)}
+    assert sum(every.values()) == pytest.approx(1.0)
+    found = [drawn._slots(torch.tensor([0]), image, rng) for _ in range(600)]
+    assert all(len(slots) == 1 and slots[0][2] == 1.0 for slots in found)
+    for shown, weight in every.items():
+        share = sum(slots[0][1] == shown for slots in found) / len(found)
+        assert share == pytest.approx(weight, abs=0.08)
