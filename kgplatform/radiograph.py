@@ -16,6 +16,15 @@ MAX_PIXELS: Final = 50_000_000  # a chest radiograph has some 9 million
 MAX_BYTES: Final = 200_000_000
 
 
+def place(root: Path, path: str) -> Path | None:
+    """Where an image of the graph lies below a folder; None for a path that leads out of it, or that can be none."""
+    try:
+        found = root / path
+        return found if path and found.resolve().is_relative_to(root.resolve()) else None
+    except (OSError, RuntimeError, ValueError):  # a loop of links (RuntimeError before Python 3.13), a NUL
+        return None
+
+
 def read(path: Path, draft: int | None = None) -> Image:
     """The picture, dark where many rays went through, as mode ``L``; a JPEG may come smaller, but not below `draft`
     pixels a side. Raises `InputError`, which quotes nothing of the file.

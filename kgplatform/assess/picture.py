@@ -14,13 +14,13 @@ SIDE: Final = 300  # pixels at most
 
 def thumbnail(path: str, root: Path) -> bytes | None:
     """The image below `root` as a small PNG; None where it is not there, not below it, too large, or no image."""
+    place = radiograph.place(root, path)
+    if place is None:
+        return None
     try:
-        place = (root / path).resolve()
-        if not path or not place.is_relative_to(root.resolve()):
-            return None
         image = radiograph.read(place, draft=SIDE)
         image.thumbnail((SIDE, SIDE))
-    except (InputError, OSError, ValueError):  # ValueError: a path with a NUL
+    except (InputError, OSError):
         return None
     out = io.BytesIO()
     image.save(out, "PNG")

@@ -108,17 +108,11 @@ def _of_reports(source: ReportSource, root: Path, other: Path | None, with_repor
             rejects.append(found)
             continue
         path = found.image.get("path")
-        place = None if path is None else _within(below, path)
+        place = None if path is None else radiograph.place(below, path)
         sections = said.get(found.study) or (found.sections if with_reports else {})
         rows.append(Input(found.image_id, place, found.image, sections))
     credentialed = source.credentialed or other is not None  # of another file nobody knows
     return _refuse_foreign(Inputs(rows, rejects, credentialed), other)
-
-
-def _within(root: Path, path: str) -> Path | None:
-    """The place of a path below a folder; None for one that leads out of it."""
-    place = root / path
-    return place if place.resolve().is_relative_to(root.resolve()) else None
 
 
 def _pictures(images: Path) -> Iterator[Path]:

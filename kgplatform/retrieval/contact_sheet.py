@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError
-from kgplatform.retrieval.place import place
+from kgplatform.radiograph import place
 from kgplatform.retrieval.search import Hit
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from kgplatform.errors import ConnectionFailed, InputError, KgpError, UsageError
 from kgplatform.generate.run import Beside
 from kgplatform.graph import Graph, Transaction
 from kgplatform.ingest import Progress, name_run
+from kgplatform.radiograph import place
 from kgplatform.retrieval import index
 from kgplatform.retrieval.encoder import Encoder
 from kgplatform.retrieval.index import Model, Part, State
-from kgplatform.retrieval.place import place
 
 if TYPE_CHECKING:
     import numpy as np

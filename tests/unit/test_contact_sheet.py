@@ -12,8 +12,8 @@ from PIL import Image
 from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, View, Zone
 from kgp_loaders.phantom.radiograph import draw as draw_radiograph
 from kgplatform.errors import InputError, KgpError
+from kgplatform.radiograph import place
 from kgplatform.retrieval.contact_sheet import COLUMNS, FAINT, FRAME, INK, LINE, LINES, PAPER, SIDE, cell, draw, write
-from kgplatform.retrieval.place import place
 from kgplatform.retrieval.search import Hit
 
 

@@ -21,7 +21,7 @@ from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
 from kgp_models.retrieval.settings import FineTuning, RetrievalSettings
 from kgp_models.retrieval.small import small_backbone
 from kgp_models.retrieval.train import STATE, evaluated, fine_tune, pretrain, recall, settle
-from kgp_models.retrieval.varied import varied
+from kgp_models.varied import varied
 from kgplatform.errors import InputError
 from kgplatform.retrieval.pairs import Pair
 from tests.unit import retrieval_world as world
@@ -58,15 +58,19 @@ def test_a_backbone_learns_to_find_pictures_by_their_reports(tmp_path: Path) -> 
     assert trained.best == max(row["recall"] for row in trained.history)
 
 
-def test_the_weights_are_those_of_the_best_epoch_and_it_stops_when_patience_ends(tmp_path: Path) -> None:
-    backbone = world.backbone()
-    valid = world.example_pairs(24, 2)
+def test_it_stops_when_patience_ends(tmp_path: Path) -> None:
     still = replace(TUNING, learning_rate=1e-12, epochs=9, patience=2, varied=False)
-    trained = fine_tune(backbone, world.example_pairs(16, 1), valid, still, tmp_path, 3)
-    assert trained.epochs <= 9
+    trained = fine_tune(world.backbone(), world.example_pairs(16, 1), world.example_pairs(24, 2), still, tmp_path, 3)
+    assert (trained.epochs, trained.best_epoch) == (3, 1)  # nothing is learnt, so the first is the best
+
+
+def test_the_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
+    backbone, valid = world.backbone(), world.example_pairs(24, 2)
+    wild = replace(TUNING, learning_rate=5e-3, epochs=8, patience=8)
+    trained = fine_tune(backbone, world.example_pairs(32, 1), valid, wild, tmp_path, 3)
     figures = [row["recall"] for row in trained.history]
-    assert len(figures) - 1 - figures.index(max(figures)) == 2 or trained.epochs == 9
-    assert recall(evaluated(backbone, valid)) == pytest.approx(trained.best, abs=0.05)
+    assert trained.best == max(figures) > figures[-1]  # it got worse again
+    assert recall(evaluated(backbone, valid)) == pytest.approx(trained.best, abs=1e-6)
 
 
 def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
@@ -141,9 +145,8 @@ def test_varied_pictures_stay_pictures_and_are_never_mirrored() -> None:
     grey[:, :, 20:40, 4:20] = 200  # at the left
     found = varied(grey, torch.Generator().manual_seed(1))
     assert found.shape == grey.shape
-    assert float(found.min()) >= 0.0
-    assert float(found.max()) <= 255.0
-    assert bool((found[:, :, :, :32].mean((1, 2, 3)) > found[:, :, :, 32:].mean((1, 2, 3)) + 10).all())
+    assert float(found.abs().max()) < 1.6
+    assert bool((found[:, :, :, :32].mean((1, 2, 3)) > found[:, :, :, 32:].mean((1, 2, 3)) + 0.1).all())
     again = varied(grey, torch.Generator().manual_seed(1))
     assert torch.equal(found, again)
 

@@ -19,7 +19,6 @@ from typing import Any, Final
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from kgp_models.generator import vision as vision_of
 from kgp_models.generator.language import read_language
@@ -27,6 +26,7 @@ from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.settings import SMALL, GeneratorSettings
 from kgp_models.generator.vision import Vision
+from kgp_models.model_files import check_files, save_whole, sha256_of
 from kgplatform.errors import InputError
 
 FORM: Final = 1
@@ -97,7 +97,7 @@ def save(
         "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.sha256(vision.module)},
         "data_sha256": data,
         "figures": dict(figures),
-        "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in named},
+        "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in named},
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(_card(about), encoding="utf-8")
@@ -115,24 +115,13 @@ def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16
     )
 
 
-def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a file of tensors that is not there before it is whole, so that what is there may be taken as finished."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f"{path.name}.part")
-    save_file(dict(tensors), staged)
-    staged.replace(path)
-
-
 def load(folder: Path, device: str = "cpu", vision: str | None = None) -> Checkpoint:
     """Read a generator; `vision` says where the encoder is, where it is not where it was at the training.
 
     Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
     """
     about = _about(folder)
-    for name, known in about["files"].items():
-        place = folder / name
-        if not place.resolve().is_relative_to(folder.resolve()) or not place.is_file() or _sha256(place) != known:
-            raise InputError("a file of the generator is missing or changed", "Train or fetch it again.", path=place)
+    check_files(folder, about["files"])
     settings = GeneratorSettings.of(about["settings"])
     language, tokenizer = read_language(folder / LANGUAGE)
     encoder = None if about["vision"] is None else _vision(folder, about, settings, vision)
@@ -178,11 +167,6 @@ def _about(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         hint = "Give a folder of `kgp train generator`."
         raise InputError("there is no generator here", hint, path=folder) from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _card(about: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ from accelerate import PartialState
 from safetensors.torch import load_file
 from torch import Tensor
 
+from kgp_models import model_files
 from kgp_models.generator import checkpoint
 from kgp_models.generator import vision as vision_of
 from kgp_models.generator.checkpoint import Checkpoint
@@ -326,7 +327,7 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
             read[[row for row, _ in chunk]] = True
             tell(chunk[-1][0] + 1, len(with_image))
         vision.module.cpu()
-        checkpoint.save_whole({"vectors": torch.cat(parts), "read": read}, path)
+        model_files.save_whole({"vectors": torch.cat(parts), "read": read}, path)
     kept = load_file(path)
     if not len(kept["vectors"]):
         raise InputError("no study of the training has an image that can be read", "Check data.images.", path=work.base)

@@ -20,13 +20,11 @@ from kgp_models.generator.records import Study
 from kgp_models.generator.settings import SmallSettings
 from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
 from kgp_models.generator.vision import Vision, small
+from kgp_models.varied import varied
 from kgplatform.errors import InputError
 from kgplatform.triplets.text import Triplet
 
 Progress = Callable[[int, int | None], None]
-SHIFT: Final = 8  # pixels by which a picture is moved at random, at most
-TURN: Final = 0.05  # radians by which it is turned
-SCALE: Final = 0.05  # share by which it is made smaller or larger
 LEAST: Final = 5  # studies that show a triplet, for it to be a label
 WARM: Final = 0.15  # of the steps, in which the rate rises
 
@@ -80,7 +78,7 @@ def train_vision(
         rng = torch.Generator().manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
         order = torch.randperm(len(studies), generator=rng)
         for step, chosen in enumerate(torch.split(order, settings.vision_batch)):
-            pixels = _varied(grey[chosen], rng).to(device, memory_format=torch.channels_last)
+            pixels = varied(grey[chosen], rng).to(device, memory_format=torch.channels_last)
             with torch.autocast(device, torch.bfloat16, enabled=_bfloat16_is_quick(device)):
                 logits = net(pixels)
             loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), truth[chosen].to(device))
@@ -128,19 +126,6 @@ def readable(
 def _bfloat16_is_quick(device: str) -> bool:
     """Whether convolutions are several times as fast in bfloat16: on a GPU, and on processors with AMX."""
     return device != "cpu" or bool(torch.cpu._is_amx_tile_supported())
-
-
-def _varied(grey: Tensor, rng: torch.Generator) -> Tensor:
-    """Pictures turned, scaled and moved a little, and made lighter or darker, each at random; from -1 to 1."""
-    count = len(grey)
-    angle, size = (torch.rand(2, count, generator=rng) * 2 - 1) * torch.tensor([[TURN], [SCALE]])
-    away = (torch.rand(2, count, generator=rng) * 2 - 1) * (2 * SHIFT / grey.shape[-1])
-    cosine, sine = torch.cos(angle) * (1 + size), torch.sin(angle) * (1 + size)
-    turned = torch.stack([torch.stack([cosine, -sine, away[0]], 1), torch.stack([sine, cosine, away[1]], 1)], 1)
-    places = nn.functional.affine_grid(turned, list(grey.shape), align_corners=False)
-    pixels = nn.functional.grid_sample(grey.float() / 127.5 - 1.0, places, padding_mode="border", align_corners=False)
-    contrast, light = (torch.randn(count, 1, 1, 1, generator=rng) * 0.1 for _ in range(2))
-    return pixels * (1.0 + contrast) + light
 
 
 STATE: Final = "vision.state"

@@ -21,6 +21,7 @@ from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.retrieval.small import small_backbone
 from kgp_models.retrieval.train import Trained, evaluated, fine_tune, pretrain
 from kgplatform.errors import InputError, UsageError
+from kgplatform.radiograph import place
 from kgplatform.retrieval.knowledge import POSITIVE, Knowledge
 from kgplatform.retrieval.mentions import mentions
 from kgplatform.retrieval.metrics import Scores
@@ -138,10 +139,9 @@ def known(settings: RetrievalSettings, inputs: Inputs, backbone: Backbone, seed:
     """
     if inputs.knowledge is None or inputs.images is None:
         raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
-    root = inputs.images.resolve()
     knowledge = inputs.knowledge
-    paths = {image.id: root / image.path for image in knowledge.images if image.path}
-    there = {image: path for image, path in paths.items() if path.resolve().is_relative_to(root) and path.is_file()}
+    paths = {image.id: place(inputs.images, image.path) for image in knowledge.images}
+    there = {image: path for image, path in paths.items() if path is not None and path.is_file()}
     if not there:
         raise InputError("none of the graph's images is here", "Its paths begin in that folder.", path=inputs.images)
     if len(there) < len(knowledge.images):
@@ -149,7 +149,7 @@ def known(settings: RetrievalSettings, inputs: Inputs, backbone: Backbone, seed:
     knowledge = knowledge.of_images(lambda image: image.id in there)
     listed = [there[image.id] for image in knowledge.images]
     read = read_pictures(listed, backbone.picture, inputs.cache, inputs.told, inputs.progress("graph, images"))
-    kept = {knowledge.images[place].id for place in read.kept}
+    kept = {knowledge.images[number].id for number in read.kept}
     knowledge = knowledge.of_images(lambda image: image.id in kept)
     values = image_features(backbone, read.values) if backbone.frozen else read.values
     return varied_graph(knowledge, settings.graph, seed), values

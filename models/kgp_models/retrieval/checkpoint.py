@@ -8,7 +8,6 @@ README.md             the model card
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -19,8 +18,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from kgp_models.generator.checkpoint import save_whole
 from kgp_models.generator.language import read_tokenizer
+from kgp_models.model_files import check_files, save_whole, sha256_of
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.settings import RetrievalSettings
@@ -68,7 +67,7 @@ def save(
         "settings": {**settings.as_dict(), "backbone": backbone.kind},
         "data": dict(data),
         "figures": dict(figures),
-        "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+        "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in files},
     }
     (folder / "README.md").write_text(_card(about), encoding="utf-8")
     staged = folder / f"{ABOUT}.part"
@@ -88,10 +87,7 @@ def load(folder: Path, base: str | None = None) -> Backbone:
 def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone, Any]:
     """As `load`, with the small backbone's tokenizer, which a training goes on with; None of others."""
     about = _about(folder)
-    for name, known in about["files"].items():
-        place = folder / name
-        if not place.resolve().is_relative_to(folder.resolve()) or not place.is_file() or _sha256(place) != known:
-            raise InputError("a file of the model is missing or changed", "Train or fetch it again.", path=place)
+    check_files(folder, about["files"])
     settings = RetrievalSettings.of(about["settings"])
     tokenizer = None
     if about["backbone"] == SMALL:
@@ -131,11 +127,6 @@ def _about(folder: Path) -> dict[str, Any]:
 def _relative(base: str, folder: Path) -> str:
     kind, colon, place = base.partition(":")
     return f"{kind}:{os.path.relpath(place, folder)}" if colon else kind
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _card(about: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from kgp_models.retrieval.inputs import Examples, vectors_of_images, vectors_of_
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
-from kgp_models.retrieval.varied import varied
+from kgp_models.varied import varied
 from kgplatform.retrieval import metrics
 from kgplatform.retrieval.knowledge import Knowledge
 
@@ -245,7 +245,7 @@ def _embedded(
 
 def _images(backbone: Backbone, values: Tensor, change: bool, rng: torch.Generator, device: torch.device) -> Tensor:
     if values.dim() == 4 and change:
-        values = varied(values, rng)
+        values = ((varied(values, rng) + 1.0) * 127.5).clamp(0.0, 255.0)
     with quick(device):
         return backbone.embed_images(values.to(device)).float()
 

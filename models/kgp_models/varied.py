@@ -7,15 +7,15 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-SHIFT: Final = 0.03  # of a side by which a picture is moved, at most
+SHIFT: Final = 8 / 256  # of a side by which a picture is moved, at most
 TURN: Final = 0.05  # radians by which it is turned
 SCALE: Final = 0.05  # share by which it is made smaller or larger
-LIGHT: Final = 0.05  # of the range from black to white, standard deviation; also of the contrast, doubled
+LIGHT: Final = 0.1  # standard deviation, where black is -1 and white 1; also of the contrast
 
 
 def varied(grey: Tensor, rng: torch.Generator) -> Tensor:
     """Grey pictures (B, 1, size, size), 0 to 255, turned, scaled and moved a little, made lighter or darker, each at
-    random; never mirrored, as a finding's side counts.
+    random; from -1 to 1, or a little beyond. Never mirrored, as a finding's side counts.
     """
     count = len(grey)
     angle, size = (torch.rand(2, count, generator=rng) * 2 - 1) * torch.tensor([[TURN], [SCALE]])
@@ -23,7 +23,6 @@ def varied(grey: Tensor, rng: torch.Generator) -> Tensor:
     cosine, sine = torch.cos(angle) * (1 + size), torch.sin(angle) * (1 + size)
     turned = torch.stack([torch.stack([cosine, -sine, away[0]], 1), torch.stack([sine, cosine, away[1]], 1)], 1)
     places = nn.functional.affine_grid(turned, list(grey.shape), align_corners=False)
-    moved = nn.functional.grid_sample(grey.float(), places, padding_mode="border", align_corners=False)
-    contrast, light = (torch.randn(count, 1, 1, 1, generator=rng) for _ in range(2))
-    changed = (moved - 127.5) * (1.0 + 2 * LIGHT * contrast) + 127.5 + 255.0 * LIGHT * light
-    return changed.clamp(0.0, 255.0)
+    pixels = nn.functional.grid_sample(grey.float() / 127.5 - 1.0, places, padding_mode="border", align_corners=False)
+    contrast, light = (torch.randn(count, 1, 1, 1, generator=rng) * LIGHT for _ in range(2))
+    return pixels * (1.0 + contrast) + light
