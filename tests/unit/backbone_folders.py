@@ -1,0 +1,143 @@
+"""Folders of backbones in the forms in which they are released, with random weights; and how they are damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kgp_models.retrieval.backbone import WIDTH
+
+open_clip = pytest.importorskip("open_clip")
+transformers = pytest.importorskip("transformers")
+
+HUB = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"  # as BiomedCLIP's configuration names it
+MEAN, DEVIATION = (0.1, 0.2, 0.3), (0.5, 0.25, 0.2)
+NARROW = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+def clip(folder: Path) -> Any:
+    """CLIPModel, its tokenizer with CLIP's real vocabulary, its image processor, as transformers saves them."""
+    theirs = open_clip.SimpleTokenizer()
+    special = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocabulary = {special.get(token, token): number for token, number in theirs.encoder.items()}
+    merges = [pair for pair in theirs.bpe_ranks if len(pair) == 2]
+    transformers.CLIPTokenizer(vocab=vocabulary, merges=merges).save_pretrained(folder)
+    size = {"height": 32, "width": 32}
+    processor = transformers.CLIPImageProcessor(
+        size=size, crop_size=size, image_mean=list(MEAN), image_std=list(DEVIATION)
+    )
+    processor.save_pretrained(folder)
+    config = transformers.CLIPConfig(
+        text_config={**NARROW, "vocab_size": len(vocabulary)},
+        vision_config={**NARROW, "image_size": 32, "patch_size": 16},
+        projection_dim=WIDTH,
+        logit_scale_init_value=3.5,
+    )
+    torch.manual_seed(1)
+    model = transformers.CLIPModel(config).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+def described(folder: Path, config: dict[str, Any]) -> None:
+    """The configuration as open_clip saves it."""
+    folder.mkdir(exist_ok=True)
+    document = {"model_cfg": config, "preprocess_cfg": {"mean": MEAN, "std": DEVIATION}}
+    (folder / "open_clip_config.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def plain_open_clip(folder: Path, longest: int = 77) -> Any:
+    """CLIP in open_clip's form, with open_clip's own tokenizer."""
+    config = {
+        "embed_dim": WIDTH,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+        "text_cfg": {"context_length": longest, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    described(folder, config)
+    torch.manual_seed(2)
+    model = open_clip.CLIP(**config, init_logit_scale=3.0).eval()
+    torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+    return model
+
+
+def words(folder: Path) -> int:
+    """The tokenizer of a small BERT; how many tokens it knows."""
+    folder.mkdir(exist_ok=True)
+    letters = [chr(letter) for letter in range(ord("a"), ord("z") + 1)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "pleural", "effusion", "heart", "no", ";", *letters]
+    tokens += [f"##{letter}" for letter in letters]
+    transformers.BertTokenizer(vocab={token: number for number, token in enumerate(tokens)}).save_pretrained(folder)
+    return len(tokens)
+
+
+def bert(folder: Path, tokens: int) -> Any:
+    config = transformers.BertConfig(**NARROW, vocab_size=tokens, max_position_embeddings=256)
+    config.save_pretrained(folder)
+    return config
+
+
+def biomedical(text_model: str) -> dict[str, Any]:
+    """BiomedCLIP's configuration, with a smaller image tower."""
+    return {
+        "embed_dim": WIDTH,
+        "vision_cfg": {
+            "timm_model_name": "vit_tiny_patch16_224",
+            "timm_model_pretrained": False,
+            "timm_pool": "",
+            "timm_proj": "linear",
+            "image_size": 224,
+        },
+        "text_cfg": {
+            "hf_model_name": text_model,
+            "hf_tokenizer_name": text_model,
+            "hf_proj_type": "mlp",
+            "hf_pooler_type": "cls_last_hidden_state_pooler",
+            "context_length": 256,
+        },
+    }
+
+
+def biomedclip(folder: Path) -> Any:
+    """A timm ViT and a BERT whose architecture and tokenizer are in the folder, but named as a model of the hub."""
+    bert(folder, words(folder))
+    config = biomedical(str(folder))
+    config["text_cfg"]["hf_model_pretrained"] = False
+    torch.manual_seed(3)
+    model = open_clip.CustomTextCLIP(**config).eval()
+    torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+    described(folder, biomedical(HUB))
+    return model
+
+
+class Ran:
+    """Pickled, it would make a folder when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.path,)
+
+
+def emptied(folder: Path, name: str) -> None:
+    """Take out what the name says."""
+    weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    if name == "weights":
+        for path in weights:
+            path.unlink()
+    elif name == "damaged weights":
+        for path in weights:
+            path.write_bytes(path.read_bytes()[:2000])
+    elif name == "tokenizer":
+        for path in (*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("merges*")):
+            path.unlink()
+    elif name == "damaged tokenizer":
+        (folder / "tokenizer.json").write_text('{"model": 1', encoding="utf-8")
+    else:
+        for path in folder.glob("*config.json"):
+            path.write_text("[]", encoding="utf-8")
