@@ -252,16 +252,22 @@ def _run_all(
             pool.submit(run, same[0], seed, arguments.backbone, arguments.epochs, data, build): (same, seed, sha256)
             for (sha256, seed), same in todo.items()
         }
-        for count, future in enumerate(as_completed(running), 1):
-            same, seed, sha256 = running[future]
-            outcome = future.result()
-            for cell in same:
-                results.add(cell.name, seed, sha256, outcome)
-            found, names = outcome["test"]["text_to_image"], ", ".join(cell.name for cell in same)
-            note(
-                f"{count}/{len(todo)} {names} seed {seed}: {outcome['epochs']} epochs, {outcome['seconds']:.0f} s; "
-                f"R@10 {100 * found['R@10']:.2f}, R@100 {100 * found['R@100']:.2f}"
-            )
+        try:
+            for count, future in enumerate(as_completed(running), 1):
+                same, seed, sha256 = running[future]
+                outcome = future.result()
+                for cell in same:
+                    results.add(cell.name, seed, sha256, outcome)
+                found, names = outcome["test"]["text_to_image"], ", ".join(cell.name for cell in same)
+                note(
+                    f"{count}/{len(todo)} {names} seed {seed}: {outcome['epochs']} epochs, {outcome['seconds']:.0f} s; "
+                    f"R@10 {100 * found['R@10']:.2f}, R@100 {100 * found['R@100']:.2f}"
+                )
+        except BaseException:  # tell it now, not when the trainings that run have ended: they go on another time
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
 def main() -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,6 +185,21 @@ def test_pictures_are_kept_and_read_again_when_a_file_changes(tmp_path: Path) ->
     assert torch.equal(read_pictures(paths, Picture(32), cache).values, first.values)
     Image.fromarray(np.full((32, 32), 7, dtype=np.uint8)).save(paths[0])
     assert not torch.equal(read_pictures(paths, Picture(32), cache).values, first.values)
+
+
+def test_two_trainings_may_keep_the_same_pictures_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [_stored(tmp_path, n).path for n in range(3)]
+    written, save = Barrier(2), np.savez
+
+    def savez(*arguments: Any, **arrays: Any) -> None:
+        save(*arguments, **arrays)
+        written.wait(timeout=10)
+
+    monkeypatch.setattr(np, "savez", savez)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = (pool.submit(read_pictures, paths, Picture(32), tmp_path / "cache") for _ in range(2))
+    assert torch.equal(one.result().values, other.result().values)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npz"]
 
 
 def saved(folder: Path, settings: RetrievalSettings = SETTINGS) -> Backbone:

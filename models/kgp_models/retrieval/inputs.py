@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -83,9 +84,10 @@ def _key(paths: Sequence[Path], picture: Picture) -> str:
 
 def _keep(place: Path, read: Pictures) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    staged = place.with_suffix(".part.npz")
-    np.savez(staged, values=read.values.numpy(), kept=np.array(read.kept, dtype=np.int64))
-    staged.replace(place)
+    with TemporaryDirectory(dir=place.parent) as own:  # another training may read the same pictures now
+        staged = Path(own) / place.name
+        np.savez(staged, values=read.values.numpy(), kept=np.array(read.kept, dtype=np.int64))
+        staged.replace(place)
 
 
 @dataclass(frozen=True, eq=False)
