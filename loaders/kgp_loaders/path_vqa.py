@@ -1,0 +1,85 @@
+"""PathVQA (He et al. 2020): questions about images of pathology.
+
+    data/PART-*.parquet                     the model hub's form, which MedMKG uses: image, question, answer
+    qas/PART/PART_qa.pkl, images/PART/      the authors' form: a pickled list of {"image", "question", "answer"}
+
+The pickles are read without running what they name: plain lists, objects and strings, nothing else.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+from kgp_loaders.question_files import Parquet, below, parquet_files, said
+from kgplatform.batches import Reject
+from kgplatform.errors import InputError
+from kgplatform.vqa.questions import Question, QuestionSource
+
+DATASET: Final = "PathVQA"
+PARTS: Final = {"train": "train", "val": "valid", "test": "test"}
+TEST_SIZE: Final = (3362, 1816)  # closed questions of the test part, those answered by yes (MedMKG Table 4)
+MAX_BYTES: Final = 200_000_000
+_HINT: Final = "Give PathVQA's folder, with data/*.parquet, or with qas/ and images/."
+
+
+class PathVQA:
+    """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are not there."""
+
+    dataset = DATASET
+
+    def __init__(self, folder: Path, images: Path | None = None) -> None:
+        self._hub: QuestionSource | None = None
+        self.images = images or folder / "images"
+        if found := parquet_files(folder):
+            self.files = tuple(path for _, path in found)
+            self._hub = Parquet(DATASET, folder, images or folder / "unpacked")
+            return
+        self.files = tuple(folder / "qas" / part / f"{part}_qa.pkl" for part in PARTS)
+        for path in self.files:
+            if not path.is_file():
+                raise InputError("there are no questions of PathVQA here", _HINT, path=folder)
+
+    def questions(self) -> Iterator[Question | Reject]:
+        """See `QuestionSource`."""
+        if self._hub is not None:
+            yield from self._hub.questions()
+            return
+        for path in self.files:
+            released = path.parent.name
+            for number, row in enumerate(unpickled(path), 1):
+                words = said(row)
+                image = below(row.get("image")) if isinstance(row, dict) else None
+                if isinstance(words, str) or image is None:
+                    reason = words if isinstance(words, str) else "image is no path below the images' folder"
+                    yield Reject(path, number, reason)
+                    continue
+                place = self.images / released / f"{image}.jpg"
+                yield Question(f"{released}:{number}", *words, image, place, DATASET, PARTS[released])
+
+
+class _Plain(pickle.Unpickler):
+    """Reads lists, dictionaries, strings and numbers; whatever a pickle names to be looked up is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError("it names code")
+
+
+def unpickled(path: Path) -> list[Any]:
+    """The list in a pickle. Raises `InputError` for anything else."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError("the file is too large", _HINT, path=path)
+        found = _Plain(BytesIO(path.read_bytes())).load()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=path) from None
+    except InputError:
+        raise
+    except Exception:  # noqa: BLE001  a damaged pickle raises classes without number
+        raise InputError("is no pickled list of questions, or is damaged", "Fetch it again.", path=path) from None
+    if not isinstance(found, list):
+        raise InputError("is no pickled list of questions", _HINT, path=path)
+    return found

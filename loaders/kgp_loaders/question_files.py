@@ -1,0 +1,122 @@
+"""What releases of VQA data sets have in common: JSON lists of questions, and Parquet files with images in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from kgplatform.batches import Reject
+from kgplatform.errors import InputError
+from kgplatform.vqa.questions import LONGEST, Question
+
+MAX_BYTES: Final = 1 << 30  # of a JSON file
+MAX_IMAGE: Final = 50_000_000  # bytes of an image in a Parquet file
+NAME: Final = re.compile(r"[\w .()/-]{1,200}")  # of an image, a path below the folder
+
+_ENDINGS: Final = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg", b"II*\x00": ".tif", b"MM\x00*": ".tif"}
+
+
+def rows(path: Path, hint: str) -> list[Any]:
+    """The list in a JSON file. Raises `InputError` for anything else."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError("the file is too large", hint, path=path)
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=path) from None
+    except (ValueError, RecursionError):
+        raise InputError("the file is not JSON in UTF-8", "Fetch it again.", path=path) from None
+    if not isinstance(document, list):
+        raise InputError("the file holds no list of questions", hint, path=path)
+    return document
+
+
+def said(row: object, question: str = "question", answer: str = "answer") -> tuple[str, str] | str:
+    """Question and answer of an entry as words with single spaces, or why there are none."""
+    if not isinstance(row, Mapping):
+        return "the entry is not a JSON object"
+    words = []
+    for name in (question, answer):
+        value = row.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)  # counts
+        if not isinstance(value, str) or not value.strip():
+            return f"there is no {name}"
+        if len(value) > LONGEST or not value.replace("\n", " ").replace("\t", " ").strip().isprintable():
+            return f"the {name} is longer than {LONGEST:,} characters, or has control characters"
+        words.append(" ".join(value.split()))
+    return words[0], words[1]
+
+
+def below(name: object) -> str | None:
+    """The path of an image below its folder; None for one that leads out of it, or is none."""
+    if not isinstance(name, str) or NAME.fullmatch(name) is None:
+        return None
+    inside = not name.startswith("/") and ".." not in name.split("/")
+    return name if inside else None
+
+
+class Parquet:
+    """A data set as the model hub has it: ``data/PART-*.parquet`` with image, question, answer.
+
+    Images are unpacked below `images`, each once, named by the hash of its bytes.
+    """
+
+    def __init__(self, dataset: str, folder: Path, images: Path) -> None:
+        self.dataset = dataset
+        self.files = parquet_files(folder)
+        self.images = images
+
+    def questions(self) -> Iterator[Question | Reject]:
+        """See `kgplatform.vqa.questions.QuestionSource`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for part, path in self.files:
+            number = 0
+            try:
+                with pq.ParquetFile(path) as file:
+                    for batch in file.iter_batches(64, columns=["image", "question", "answer"]):
+                        for row in batch.to_pylist():
+                            number += 1
+                            yield self._question(row, part, path, number)
+            except (pa.ArrowException, OSError, KeyError):
+                raise InputError(
+                    "is no Parquet file with image, question and answer, or is damaged", "Fetch it again.", path=path
+                ) from None
+
+    def _question(self, row: Mapping[str, Any], part: str, path: Path, number: int) -> Question | Reject:
+        words = said(row)
+        if isinstance(words, str):
+            return Reject(path, number, words)
+        image = row["image"]
+        content = image.get("bytes") if isinstance(image, Mapping) else None
+        ending = next((end for magic, end in _ENDINGS.items() if (content or b"").startswith(magic)), None)
+        if content is None or ending is None or len(content) > MAX_IMAGE:
+            return Reject(path, number, "there is no image")
+        name = hashlib.sha256(content).hexdigest()[:24]
+        place = self.images / f"{name}{ending}"
+        if not place.is_file():
+            self.images.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=self.images) as own:  # another process may unpack the same images now
+                unfinished = Path(own) / place.name
+                unfinished.write_bytes(content)
+                unfinished.replace(place)
+        return Question(f"{path.name}:{number}", *words, name, place, self.dataset, part)
+
+
+def parquet_files(folder: Path) -> list[tuple[str, Path]]:
+    """The Parquet files of a data set by part, in order; none where there are none."""
+    names = {"train": "train", "validation": "valid", "valid": "valid", "test": "test"}
+    found = []
+    for place in (folder, folder / "data"):
+        for path in sorted(place.glob("*.parquet")):
+            part = re.split(r"[-._]", path.name)[0]
+            if part in names:
+                found.append((names[part], path))
+    return found

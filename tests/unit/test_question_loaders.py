@@ -1,0 +1,343 @@
+"""VQA-RAD, SLAKE and PathVQA in exactly the files that they are released as, whole and damaged."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from kgp_loaders.path_vqa import PathVQA
+from kgp_loaders.question_files import below, said
+from kgp_loaders.slake import SLAKE, Fact, facts
+from kgp_loaders.vqa_rad import TEST_SIZE, VQARAD
+from kgplatform.batches import Reject
+from kgplatform.errors import InputError, UsageError
+from kgplatform.vqa.questions import Box, Question, read
+
+
+def picture(path: Path, shade: int = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((20, 30), shade, dtype=np.uint8)).save(path)
+    return path
+
+
+def encoded(shade: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.full((20, 30), shade, dtype=np.uint8)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def written(path: Path, rows: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+RAD = {"qid": 7, "image_name": "synpic1.jpg", "image_organ": "CHEST", "question": "Is there  an effusion?",
+       "answer": "Yes", "answer_type": "CLOSED ", "question_type": "PRES", "phrase_type": "freeform"}  # fmt: skip
+
+
+def vqa_rad(folder: Path) -> Path:
+    picture(folder / "images" / "synpic1.jpg")
+    written(folder / "trainset.json", [RAD, {**RAD, "qid": 8, "answer": 3}])
+    written(folder / "testset.json", [{**RAD, "qid": 9, "answer": "no"}])
+    return folder
+
+
+def public(folder: Path) -> Path:
+    """As VQA-RAD's authors released it: one list."""
+    picture(folder / "VQA_RAD Image Folder" / "synpic1.jpg")
+    own = {"qid_linked_id": "03f4", "image_case_url": "https://medpix.nlm.nih.gov/case?id=48e1",
+           "evaluation": "not evaluated", "question_rephrase": "NULL", "question_relation": "NULL",
+           "question_frame": "NULL"}  # fmt: skip
+    rows = [
+        {**RAD, **own, "qid": str(n), "phrase_type": kind}
+        for n, kind in enumerate(("freeform", "test_freeform", "test_para"))
+    ]
+    written(folder / "VQA_RAD Dataset Public.json", rows)
+    return folder
+
+
+ENTRY = {"img_id": 102, "img_name": "xmlab102/source.jpg", "question": "Does the picture contain liver?",
+         "answer": "Yes", "q_lang": "en", "location": "Abdomen", "modality": "CT", "answer_type": "CLOSED",
+         "base_type": "vqa",
+         "content_type": "Organ", "triple": ["vhead", "_", "_"], "qid": 0}  # fmt: skip
+
+
+def slake(folder: Path, validation: str = "validate.json") -> Path:
+    picture(folder / "imgs" / "xmlab102" / "source.jpg")
+    written(folder / "imgs" / "xmlab102" / "detection.json", [{"Liver": [10.0, 2, 5.5, 6]}, {"Heart": [1, 2, 3, 4]}])
+    written(
+        folder / "train.json",
+        [ENTRY, {**ENTRY, "q_lang": "zh", "question": "图中有肝脏吗？", "answer": "有", "qid": 1}],
+    )
+    written(folder / validation, [{**ENTRY, "qid": 2, "answer": "CT"}])
+    written(folder / "test.json", [{**ENTRY, "qid": 3, "answer": "No"}])
+    return folder
+
+
+def path_vqa(folder: Path) -> Path:
+    """As its authors released it."""
+    for part in ("train", "val", "test"):
+        picture(folder / "images" / part / f"{part}_0422.jpg")
+        rows = [{"image": f"{part}_0422", "question": "Is the tumor benign?", "answer": "no"},
+                {"image": f"{part}_0422", "question": "What is seen?", "answer": "a cyst"}]  # fmt: skip
+        place = folder / "qas" / part / f"{part}_qa.pkl"
+        place.parent.mkdir(parents=True)
+        place.write_bytes(pickle.dumps(rows))
+    return folder
+
+
+def parquet(folder: Path) -> Path:
+    """As the model hub has it."""
+    (folder / "data").mkdir(parents=True)
+    for part, shade in (("train", 10), ("validation", 90), ("test", 200)):
+        image = {"bytes": encoded(shade), "path": None}
+        rows = [
+            {"image": image, "question": "Is the tumor benign?", "answer": answer} for answer in ("yes", "no", "a cyst")
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), folder / "data" / f"{part}-00000-of-00001-0a1b.parquet")
+    return folder
+
+
+FORMS: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    "vqa_rad": ("vqa_rad", vqa_rad),
+    "vqa_rad, one list": ("vqa_rad", public),
+    "vqa_rad, hub": ("vqa_rad", parquet),
+    "slake": ("slake", slake),
+    "slake, hub": ("slake", lambda folder: slake(folder, "validation.json")),
+    "path_vqa": ("path_vqa", path_vqa),
+    "path_vqa, hub": ("path_vqa", parquet),
+}
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+class TestEveryForm:
+    """What holds of each."""
+
+    def test_questions_come_with_images_and_answers(self, form: str, tmp_path: Path) -> None:
+        kind, make = FORMS[form]
+        make(tmp_path)
+        every, rejects = read(kind, tmp_path, closed=False)
+        closed, _ = read(kind, tmp_path)
+        assert not rejects
+        assert {one.part for one in every} >= {"train", "test"}
+        assert all(one.path.is_file() and one.text.endswith("?") for one in every)
+        assert [one.id for one in closed] == [one.id for one in every if one.yes is not None]
+        assert read(kind, tmp_path, closed=False)[0] == every  # the same again
+
+    def test_an_image_that_is_gone_is_told(self, form: str, tmp_path: Path) -> None:
+        kind, make = FORMS[form]
+        make(tmp_path)
+        found, _ = read(kind, tmp_path)
+        if "hub" in form and kind != "slake":
+            assert len({one.path for one in found}) == 3  # unpacked once each
+            return
+        gone = found[0].path
+        gone.unlink()
+        left = [one for one in found if one.path != gone]
+        if not left:
+            with pytest.raises(
+                InputError, match=r"no closed question; \d are left out, the first because there is no such"
+            ):
+                read(kind, tmp_path)
+            return
+        again, rejects = read(kind, tmp_path)
+        assert again == left
+        assert {bad.path for bad in rejects} == {gone}
+
+    def test_damaged_files_are_one_clear_line(self, form: str, tmp_path: Path) -> None:
+        kind, make = FORMS[form]
+        make(tmp_path)
+        files = [path for path in tmp_path.rglob("*") if path.suffix in (".json", ".pkl", ".parquet")]
+        for path in files:
+            whole = path.read_bytes()
+            for content in (b"", whole[: len(whole) // 2], b"\x80\x04nonsense", b"[1, 2", b"\xff\xfe"):
+                path.write_bytes(content)
+                with pytest.raises(InputError) as refused:
+                    read(kind, tmp_path)
+                assert refused.value.path == path
+                assert "\n" not in str(refused.value)
+            path.write_bytes(whole)
+
+    def test_another_folder(self, form: str, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="here"):
+            read(FORMS[form][0], tmp_path)
+
+
+def test_unknown_kinds(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no questions of okvqa"):
+        read("okvqa", tmp_path)
+
+
+class TestVQARAD:
+    """What is its own."""
+
+    def test_fields(self, tmp_path: Path) -> None:
+        first, second, third = VQARAD(vqa_rad(tmp_path)).questions()
+        assert first == Question(
+            "7",
+            "Is there an effusion?",
+            "Yes",
+            "synpic1.jpg",
+            tmp_path / "images" / "synpic1.jpg",
+            "VQA-RAD",
+            "train",
+            "PRES",
+        )
+        assert isinstance(second, Question)
+        assert (second.answer, second.yes) == ("3", None)
+        assert isinstance(third, Question)
+        assert (third.part, third.yes) == ("test", False)
+
+    def test_the_one_list_tells_its_test_part(self, tmp_path: Path) -> None:
+        assert [one.part for one in read("vqa_rad", public(tmp_path))[0]] == ["train", "test", "test"]
+
+    def test_bad_rows_are_told_by_row(self, tmp_path: Path) -> None:
+        vqa_rad(tmp_path)
+        bad = [3, {}, {**RAD, "question": " "}, {**RAD, "answer": None}, {**RAD, "image_name": "../x.jpg"},
+               {**RAD, "image_name": "/x.jpg"}, {**RAD, "qid": None}, {**RAD, "question": "a\x00b"}, RAD,
+               RAD]  # fmt: skip
+        written(tmp_path / "trainset.json", bad)
+        found, rejects = read("vqa_rad", tmp_path)
+        assert [one.id for one in found] == ["7", "9"]
+        assert [(one.row, one.path.name) for one in rejects[:8]] == [(n, "trainset.json") for n in range(1, 9)]
+        assert rejects[8].reason == "the question's id stands there twice"
+
+    @pytest.mark.data
+    def test_the_real_ones_are_those_of_the_papers_table(self, data_dir: Path) -> None:
+        found, rejects = read("vqa_rad", data_dir / "vqa_rad")
+        test = [one for one in found if one.part == "test"]
+        assert (len(test), sum(one.yes is True for one in test)) == TEST_SIZE == (251, 118)
+        assert (len(found), len(rejects)) == (1964, 0)
+        every, _ = read("vqa_rad", data_dir / "vqa_rad", closed=False)
+        assert len(every) == 3064 + 451
+        assert len({one.image for one in every}) == 314  # of 315 files: one has no question
+
+
+class TestSLAKE:
+    """What is its own."""
+
+    def test_english_ones_with_boxes(self, tmp_path: Path) -> None:
+        every, _ = read("slake", slake(tmp_path), closed=False)
+        assert [(one.part, one.answer, one.topic) for one in every] == [
+            ("train", "Yes", "Organ"), ("valid", "CT", "Organ"), ("test", "No", "Organ")
+        ]  # fmt: skip
+        assert every[0].boxes == (Box("Liver", 10, 2, 5.5, 6), Box("Heart", 1, 2, 3, 4))
+
+    @pytest.mark.parametrize(
+        "content", ["{", "[1]", '[{"a": [1, 2]}]', '[{"a": ["x", 1, 1, 1]}]', '[{"a": [1, 1, 1, NaN]}]']
+    )
+    def test_boxes_that_are_none(self, tmp_path: Path, content: str) -> None:
+        (slake(tmp_path) / "imgs" / "xmlab102" / "detection.json").write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=r"detection\.json"):
+            read("slake", tmp_path)
+
+    def test_its_graph(self, tmp_path: Path) -> None:
+        folder = slake(tmp_path) / "KG"
+        folder.mkdir()
+        (folder / "en_disease.csv").write_bytes(
+            b"disease#attribute#value\nPneumonia#symptom#Fever, Cough , Chest pain\n"
+            b"Pneumonia#location#Lung\xa1\xaf\n\nx#y\n"
+        )
+        (folder / "en_organ_rel.csv").write_text(
+            "organ1#relation#organ2\nHeart#belong to#Circulatory System\n", encoding="utf-8"
+        )
+        assert list(SLAKE(tmp_path).graph()) == [
+            Fact("Pneumonia", "symptom", "Fever"),
+            Fact("Pneumonia", "symptom", "Cough"),
+            Fact("Pneumonia", "symptom", "Chest pain"),
+            Fact("Pneumonia", "location", "Lung"),
+            Reject(folder / "en_disease.csv", 5, "the row is not head#relation#tail"),
+            Fact("Heart", "belong to", "Circulatory System"),
+        ]
+
+    @given(st.text(max_size=200))
+    def test_any_text_is_facts_or_rejects(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+        path = tmp_path_factory.mktemp("kg") / "en_organ.csv"
+        path.write_text(text, encoding="utf-8", errors="ignore", newline="")
+        for found in facts(path):
+            assert isinstance(found, Reject) or all(found)
+
+
+class Ran:
+    """Pickled, it would make a folder when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.path,)
+
+
+class TestPathVQA:
+    """What is its own."""
+
+    def test_pickles_never_run(self, tmp_path: Path) -> None:
+        path = path_vqa(tmp_path) / "qas" / "val" / "val_qa.pkl"
+        path.write_bytes(pickle.dumps([Ran(tmp_path / "ran")]))
+        with pytest.raises(InputError, match="no pickled list of questions"):
+            read("path_vqa", tmp_path)
+        assert not (tmp_path / "ran").exists()
+
+    def test_other_pickles(self, tmp_path: Path) -> None:
+        path = path_vqa(tmp_path) / "qas" / "test" / "test_qa.pkl"
+        path.write_bytes(pickle.dumps({"image": 1}))
+        with pytest.raises(InputError, match="no pickled list"):
+            list(PathVQA(tmp_path).questions())
+        path.write_bytes(pickle.dumps([1, {"image": "../x", "question": "a?", "answer": "b"}]))
+        assert [one.row for one in PathVQA(tmp_path).questions() if isinstance(one, Reject)] == [1, 2]
+
+    def test_images_in_parquet_are_unpacked_once_where_asked(self, tmp_path: Path) -> None:
+        found, _ = read("path_vqa", parquet(tmp_path / "release"), tmp_path / "here")
+        assert sorted({one.path.parent for one in found}) == [tmp_path / "here"]
+        times = {path: path.stat().st_mtime_ns for path in (tmp_path / "here").iterdir()}
+        assert len(times) == 3
+        read("path_vqa", tmp_path / "release", tmp_path / "here")
+        assert {path: path.stat().st_mtime_ns for path in (tmp_path / "here").iterdir()} == times
+        assert {path.read_bytes() for path in times} == {encoded(shade) for shade in (10, 90, 200)}
+
+    def test_rows_without_an_image(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        images = [
+            None,
+            {"bytes": b"GIF89a", "path": None},
+            {"bytes": None, "path": "x.jpg"},
+            {"bytes": encoded(1), "path": None},
+        ]
+        rows = [{"image": image, "question": "a?", "answer": "yes"} for image in images]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "test-00000-of-00001.parquet")
+        found, rejects = read("path_vqa", tmp_path)
+        assert (len(found), [one.row for one in rejects]) == (1, [1, 2, 3])
+
+
+@given(st.text())
+def test_no_name_of_an_image_leads_out_of_its_folder(name: str) -> None:
+    found = below(name)
+    assert found is None or (Path("/a") / found).resolve().is_relative_to("/a")
+
+
+@given(
+    st.one_of(
+        st.none(),
+        st.integers(),
+        st.text(),
+        st.dictionaries(st.sampled_from(["question", "answer"]), st.text() | st.integers() | st.none()),
+    )
+)
+def test_any_entry_is_words_or_a_reason(row: object) -> None:
+    found = said(row)
+    if not isinstance(found, str):
+        assert all(words == " ".join(words.split()) and words.isprintable() for words in found)
