@@ -1,0 +1,54 @@
+"""Which concepts of the graph a question names: by construction's tagger, so "IS" and "At" are found in no word."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from kgplatform.construct.lexicon import Concept, Lexicon
+from kgplatform.construct.pipeline import names_of_settings
+from kgplatform.construct.semantic_types import types_by_name
+from kgplatform.construct.settings import Settings
+from kgplatform.construct.tagger import DictionaryTagger
+from kgplatform.retrieval.knowledge import Knowledge
+
+
+class QuestionTagger:
+    """Finds the graph's concepts in questions, by the graph's names and those of files (see `kgp construct run`)."""
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        lexicon: Sequence[Path] = (),
+        *,
+        own_words: bool = False,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`own_words`: whether the platform's words for findings are known, too."""
+        self._place = {cui: number for number, cui in enumerate(knowledge.cuis)}
+        settings = Settings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
+        self._tagger = DictionaryTagger(Lexicon([*_names(knowledge), *names_of_settings(settings, told)]))
+
+    def concepts(self, text: str) -> list[int]:
+        """The concepts that a text names, as places in the graph's list, in order, each once.
+
+        Of the concepts that a phrase may mean the likeliest that is in the graph is taken; figures name none.
+        """
+        found: dict[int, None] = {}
+        for mention in self._tagger.tag(text):
+            if not any(character.isalpha() for character in text[mention.start : mention.end]):
+                continue
+            places = (self._place.get(candidate.cui) for candidate in mention.candidates)
+            known = next((place for place in places if place is not None), None)
+            if known is not None:
+                found[known] = None
+        return list(found)
+
+
+def _names(knowledge: Knowledge) -> Iterable[Concept]:
+    """The graph's names; of concepts with one name, the one with more edges is the likelier."""
+    edges = Counter(knowledge.stances[:, 2].tolist())
+    edges.update(knowledge.relations[:, (0, 2)].ravel().tolist())
+    for place, (cui, name) in enumerate(zip(knowledge.cuis, knowledge.concepts, strict=True)):
+        yield Concept(cui, name, types_by_name(name), float(edges[place]))

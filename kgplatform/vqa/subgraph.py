@@ -1,0 +1,170 @@
+"""From a question to the part of the graph that it speaks of: the concepts that it names and what lies around them.
+
+What is kept, most relevant first, until `cap` edges are reached:
+
+1. edges between two concepts of the question, and paths of two edges between them by way of a third concept, the one
+   with the fewest edges first: what joins the question's concepts is what it asks about;
+2. edges of each concept in turn. A concept's edges are ordered so that every kind (stance or relation, forth or back)
+   comes once before one comes twice; of a kind, the neighbour with the fewest edges comes first, as the most specific;
+3. with two hops, the first edges of the concepts reached, in the order in which they were reached.
+
+All of it is read from arrays that were sorted once, so the time for a question does not depend on the graph's size.
+``cypher/vqa/neighbourhood.cypher`` answers the second rule from a live graph, in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+
+from kgplatform.retrieval.knowledge import STANCES, Ids, Knowledge
+
+CAP: Final = 64  # edges of a subgraph
+PATHS: Final = 8  # paths between two concepts of a question
+FURTHER: Final = 4  # edges of each concept that was reached, with two hops
+SEEDS: Final = 8  # concepts of a question: more than a question has
+
+
+@dataclass(frozen=True, eq=False)
+class Subgraph:
+    """Places in the graph `nodes` (n,), concepts before images; `edges` (e, 3) are head, kind, tail, head and tail as
+    places in `nodes`; the first `seeds` nodes are those that the question names.
+    """
+
+    nodes: Ids
+    edges: Ids
+    seeds: int
+
+    def __len__(self) -> int:
+        """How many edges there are."""
+        return len(self.edges)
+
+
+EMPTY: Final = Subgraph(np.empty(0, dtype=np.int64), np.empty((0, 3), dtype=np.int64), 0)
+
+
+class Neighbourhoods:
+    """The graph, ready for questions. Nodes are numbered concepts first, as in `Knowledge`, then images.
+
+    `kinds` names the kinds of edges: the stances, then the relations. Subgraphs are kept by the concepts asked for.
+    """
+
+    def __init__(self, knowledge: Knowledge, *, hops: int = 1, cap: int = CAP, images: bool = True) -> None:
+        """`images`: whether images, and so stances, are part of a subgraph."""
+        self.knowledge = knowledge
+        self.hops, self.cap = hops, cap
+        self.kinds: tuple[str, ...] = (*STANCES, *knowledge.relation_names)
+        self.concepts = len(knowledge.cuis)
+        edges = _edges(knowledge, images=images)
+        self.nodes = self.concepts + len(knowledge.images)
+        self._sort(edges)
+        self._known: dict[tuple[int, ...], Subgraph] = {}
+        self._near: dict[int, Ids] = {}
+
+    def _sort(self, edges: Ids) -> None:
+        """Rows of neighbours, in order of relevance and in order of the neighbour."""
+        source = np.concatenate([edges[:, 0], edges[:, 2]])
+        target = np.concatenate([edges[:, 2], edges[:, 0]])
+        kind = np.concatenate([edges[:, 1], edges[:, 1]])
+        back = np.repeat([0, 1], len(edges))
+        self._degree = np.bincount(source, minlength=self.nodes)
+        order = np.lexsort((target, self._degree[target], back, kind, source))
+        group = np.stack([source, kind, back])[:, order]
+        starts = np.flatnonzero(np.r_[True, (group[:, 1:] != group[:, :-1]).any(0)]) if len(order) else order
+        turn = np.empty(len(order), dtype=np.int64)
+        turn[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+        ranked = np.lexsort((back, kind, turn, source))
+        self._rows = np.r_[0, np.cumsum(self._degree)]
+        self._target, self._kind, self._back = target[ranked], kind[ranked], back[ranked]
+        self._pairs = edges[np.argsort(edges[:, 0] * self.nodes + edges[:, 2], kind="stable")]
+        self._keys = self._pairs[:, 0] * self.nodes + self._pairs[:, 2]
+
+    def of(self, seeds: Sequence[int]) -> Subgraph:
+        """The subgraph around concepts; of more than eight, around the first eight. Empty for none."""
+        asked = tuple(dict.fromkeys(seeds))[:SEEDS]
+        found = self._known.get(asked)
+        if found is None:
+            found = self._known[asked] = self._collect(asked)
+        return found
+
+    def _collect(self, seeds: tuple[int, ...]) -> Subgraph:
+        if not seeds:
+            return EMPTY
+        kept: dict[tuple[int, int, int], None] = {}
+        for edge in self._ordered(seeds):
+            if len(kept) == self.cap:
+                break
+            kept[edge] = None
+        place = {seed: number for number, seed in enumerate(seeds)}
+        edges = [(place.setdefault(h, len(place)), k, place.setdefault(t, len(place))) for h, k, t in kept]
+        nodes = np.fromiter(place, dtype=np.int64, count=len(place))
+        return Subgraph(nodes, np.array(edges, dtype=np.int64).reshape(-1, 3), len(seeds))
+
+    def _ordered(self, seeds: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+        for one, other in combinations(seeds, 2):
+            yield from self.between(one, other)
+        for one, other in combinations(seeds, 2):
+            for middle in self.joining(one, other):
+                yield from self.between(one, middle)
+                yield from self.between(middle, other)
+        rows = [self._row(seed, self.cap) for seed in seeds]
+        for turn in range(self.cap):
+            for row in rows:
+                if turn < len(row):
+                    yield row[turn]
+        if self.hops > 1:
+            reached = dict.fromkeys(node for row in rows for head, _, tail in row for node in (head, tail))
+            for node in reached:
+                if node < self.concepts and node not in seeds:
+                    yield from self._row(node, FURTHER)
+
+    def _row(self, node: int, count: int) -> list[tuple[int, int, int]]:
+        """The first edges of a node, as head, kind, tail."""
+        start = self._rows[node]
+        part = slice(start, min(start + count, self._rows[node + 1]))
+        return [
+            (target, kind, node) if back else (node, kind, target)
+            for target, kind, back in zip(
+                self._target[part].tolist(), self._kind[part].tolist(), self._back[part].tolist(), strict=True
+            )
+        ]
+
+    def between(self, one: int, other: int) -> Iterator[tuple[int, int, int]]:
+        """The edges between two nodes, in both directions."""
+        for head, tail in ((one, other), (other, one)):
+            key = head * self.nodes + tail
+            first, last = np.searchsorted(self._keys, (key, key + 1))
+            yield from ((head, kind, tail) for kind in self._pairs[first:last, 1].tolist())
+
+    def joining(self, one: int, other: int) -> list[int]:
+        """The concepts that are neighbours of both, those with the fewest edges first, at most `PATHS`."""
+        both = np.intersect1d(self._concepts_near(one), self._concepts_near(other), assume_unique=True)
+        best: list[int] = both[np.lexsort((both, self._degree[both]))][:PATHS].tolist()
+        return best
+
+    def _concepts_near(self, node: int) -> Ids:
+        if node not in self._near:
+            near = self._target[self._rows[node] : self._rows[node + 1]]
+            self._near[node] = np.unique(near[near < self.concepts])
+        return self._near[node]
+
+    def named(self, subgraph: Subgraph) -> list[tuple[str, str, str]]:
+        """The edges of a subgraph by names of concepts, ids of images, and kinds."""
+        names = [
+            self.knowledge.concepts[node] if node < self.concepts else self.knowledge.images[node - self.concepts].id
+            for node in subgraph.nodes.tolist()
+        ]
+        return [(names[head], self.kinds[kind], names[tail]) for head, kind, tail in subgraph.edges.tolist()]
+
+
+def _edges(knowledge: Knowledge, *, images: bool) -> Ids:
+    """All edges as head, kind, tail, concepts numbered before images; each once."""
+    related = knowledge.relations + np.array([0, len(STANCES), 0])
+    if not images:
+        return np.unique(related, axis=0)
+    stances = knowledge.stances + np.array([len(knowledge.cuis), 0, 0])
+    return np.unique(np.concatenate([related, stances]), axis=0)
