@@ -73,3 +73,28 @@ def _graph(directory: Path, images: int, seed: int, force: bool, as_json: bool) 
         f"{made.mapped_images:,} mapped images; all invented"
     )
     typer.echo(f"load it: kgp ingest medmkg {made.directory}")
+
+
+@app.command()
+def questions(
+    studies: Annotated[Path, typer.Argument(help="Invented studies with images, of `kgp phantom build --studies`.")],
+    directory: Annotated[Path, typer.Argument(help="Folder for the questions; made when it is not there.")],
+    count: Annotated[int, typer.Option(help="Questions, about; 8:1:1 in training, validation and test.")] = 12_000,
+    seed: Annotated[int, typer.Option(help="The same studies, number and seed give the same files.")] = 7,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files that are not as this command wrote them.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write questions about invented studies that need the image, the ontology, or both, and the facts they need."""
+    from kgp_loaders.phantom.question_set import KNOWLEDGE, build
+
+    made = build(studies, directory, count, seed, force=force)
+    if as_json:
+        emit_json(asdict(made))
+        return
+    for part, counts in made.counts.items():
+        needs = ", ".join(f"{number:,} need {need}" for need, number in counts.items())
+        typer.echo(f"{part}: {sum(counts.values()):,} questions; {needs}")
+    typer.echo(f"{made.triples:,} facts about {made.remedies:,} remedies, all invented")
+    typer.echo(f"load them: kgp ingest triples {directory / KNOWLEDGE}")

@@ -95,7 +95,9 @@ def source(kind: str, folder: Path, images: Path | None = None) -> QuestionSourc
         raise UsageError(f"there are no questions of {kind}", f"Kinds: {', '.join(KINDS)}.")
     if kind == "slake":
         return SLAKE(folder, images)
-    return PathVQA(folder, images) if kind == "path_vqa" else VQARAD(folder, images)
+    if kind == "path_vqa":
+        return PathVQA(folder, images)
+    return VQARAD(folder, images, "phantom") if kind == "phantom" else VQARAD(folder, images)
 
 
 def read(

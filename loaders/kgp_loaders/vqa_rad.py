@@ -4,7 +4,7 @@
     VQA_RAD Dataset Public.json       the same in one list; test questions have a phrase_type that begins with test_
     data/PART-*.parquet               the model hub's form: image, question, answer; no validation part
 
-Invented studies (``truth/vqa.json`` of `kgp phantom build`) have the same fields, and ``part`` and ``needs``.
+Invented questions (`kgp phantom questions`) have the same fields, ``needs``, and a validset.json.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kgplatform.errors import InputError
 from kgplatform.vqa.questions import Question, QuestionSource
 
 DATASET: Final = "VQA-RAD"
-FILES: Final = {"train": "trainset.json", "test": "testset.json"}
+FILES: Final = {"train": "trainset.json", "valid": "validset.json", "test": "testset.json"}
 PUBLIC: Final = "VQA_RAD Dataset Public.json"
 FOLDERS: Final = ("images", "images_256", "VQA_RAD Image Folder")
 TEST_SIZE: Final = (251, 118)  # closed questions of the test part, those answered by yes (MedMKG Table 4)
@@ -29,18 +29,19 @@ _HINT: Final = "Give VQA-RAD's folder, with trainset.json and testset.json."
 class VQARAD:
     """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are not there."""
 
-    dataset = DATASET
-
-    def __init__(self, folder: Path, images: Path | None = None) -> None:
+    def __init__(self, folder: Path, images: Path | None = None, dataset: str = DATASET) -> None:
+        """`images`: where the images lie, if not below the folder."""
         self.folder = folder
+        self.dataset = dataset
         self._hub: QuestionSource | None = None
-        if all((folder / name).is_file() for name in FILES.values()):
-            self.files: tuple[Path, ...] = tuple(folder / name for name in FILES.values())
+        self.files: tuple[Path, ...]
+        if all((folder / FILES[part]).is_file() for part in ("train", "test")):
+            self.files = tuple(folder / name for name in FILES.values() if (folder / name).is_file())
         elif (folder / PUBLIC).is_file():
             self.files = (folder / PUBLIC,)
         elif found := parquet_files(folder):
             self.files = tuple(path for _, path in found)
-            self._hub = Parquet(DATASET, folder, images or folder / "unpacked")
+            self._hub = Parquet(dataset, folder, images or folder / "unpacked")
         else:
             raise InputError("there are no questions of VQA-RAD here", _HINT, path=folder)
         self.images = images or next((folder / name for name in FOLDERS if (folder / name).is_dir()), folder)
@@ -68,4 +69,5 @@ class VQARAD:
         if not part:
             part = "test" if str(row.get("phrase_type", "")).startswith("test") else "train"
         topic = " ".join(str(row.get("question_type", "")).split())
-        return Question(str(number), *words, image, self.images / image, DATASET, part, topic)
+        needs = str(row.get("needs", ""))
+        return Question(str(number), *words, image, self.images / image, self.dataset, part, topic, needs)

@@ -156,14 +156,14 @@ def questions(study: Study, seed: int) -> Iterator[dict[str, Any]]:
     absent = [kind for kind in FINDINGS if kind not in shown]
     asked: list[tuple[str, str, str, str]] = []
     for kind, item in list(shown.items())[:3]:
-        asked.append((f"Is there {_a(kind.value)}?", "yes", "CLOSED", "PRES"))
+        asked.append((f"Is there {article(kind.value)}?", "yes", "CLOSED", "PRES"))
         if item.side in (Side.LEFT, Side.RIGHT) and kind not in DEVICES:
             asked.append((f"On which side is the {kind.value}?", item.side.value, "OPEN", "POS"))
             side = pick(rng, (Side.LEFT, Side.RIGHT))
             answer = "yes" if side is item.side else "no"
             asked.append((f"Is the {kind.value} on the {side.value} side?", answer, "CLOSED", "POS"))
     denied = [absent.pop(int(rng.random() * len(absent))) for _ in range(min(3, max(1, len(shown))))]
-    asked += [(f"Is there {_a(kind.value)}?", "no", "CLOSED", "PRES") for kind in denied]
+    asked += [(f"Is there {article(kind.value)}?", "no", "CLOSED", "PRES") for kind in denied]
     asked.append(("What is the view of this radiograph?", study.views[0], "OPEN", "PLANE"))
     for place, (question, answer, kind_of_answer, kind_of_question) in enumerate(asked):
         yield {
@@ -179,7 +179,8 @@ def questions(study: Study, seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _a(name: str) -> str:
+def article(name: str) -> str:
+    """The name with the article that it takes, if it takes one."""
     if name.endswith("s") and not name.endswith("is"):
         return name  # opacities, wires
     if name in ("cardiomegaly", "atelectasis", "consolidation", "pulmonary edema", "emphysema", "scoliosis"):
