@@ -20,9 +20,9 @@ endif
 	@$(BIN)/kgp generate --images $(PHANTOM) --limit 100
 	@$(BIN)/kgp db browser
 
-# What needs the server by itself, then the rest by two processes, a core each.
+# What needs the server by two processes, each with a server of its own, then the rest by two, a core each.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "server and not long"
+	$(BIN)/python -m pytest -m "server and not long" -n 2 --dist loadfile
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not long" -n 2 --dist loadfile
 
 test-fast: $(VENV)/installed-dev

@@ -30,7 +30,7 @@ from kgplatform.export.triples import Triples
 
 if TYPE_CHECKING:
     from pykeen.triples import TriplesFactory
-    from torch_geometric.data import HeteroData  # type: ignore[import-untyped]
+    from torch_geometric.data import HeteroData
 
 MANIFEST: Final = "export.json"
 PYG: Final = "graph.pt"

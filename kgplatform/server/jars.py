@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kgplatform.errors import ServerError
+from kgplatform.server import state
 from kgplatform.settings import Settings
 
 VERSION: Final = "5.26.30"
@@ -71,10 +72,14 @@ def class_path(settings: Settings, told: Told = lambda _: None, pins: list[Pin] 
     pins = read_pins() if pins is None else pins
     home = folder(settings)
     home.mkdir(parents=True, exist_ok=True)
-    missing = [pin for pin in pins if not (home / pin.name).is_file()]
-    if missing:
-        _fetch(_copied(missing, home), home, told)
+    if _missing(home, pins):
+        with state.held(home.with_name(f"{home.name}.lock")):  # servers of several homes may share the jars
+            _fetch(_copied(_missing(home, pins), home), home, told)
     return check(settings, pins)
+
+
+def _missing(home: Path, pins: Iterable[Pin]) -> list[Pin]:
+    return [pin for pin in pins if not (home / pin.name).is_file()]
 
 
 def check(settings: Settings, pins: list[Pin] | None = None) -> list[Path]:
@@ -181,6 +186,6 @@ def _stamped(stamp: Path) -> object:
 
 
 def _write_stamp(stamp: Path, fingerprint: dict[str, object]) -> None:
-    part = stamp.with_suffix(".part")
+    part = stamp.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(fingerprint), encoding="utf-8")
     part.replace(stamp)

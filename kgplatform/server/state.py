@@ -155,7 +155,14 @@ def write_private(path: Path, text: str) -> None:
 def exclusive(home: Path) -> Iterator[None]:
     """Only one process at a time starts, stops or resets the server; the others wait."""
     make_folders(home)
-    with os.fdopen(os.open(home / "run" / "lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+    with held(home / "run" / "lock"):
+        yield
+
+
+@contextlib.contextmanager
+def held(lock: Path) -> Iterator[None]:
+    """Only one process at a time holds the file's lock; the others wait."""
+    with os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         _lock(file.fileno())
         yield  # closing the file releases the lock, and so does the end of the process
 

@@ -5,7 +5,8 @@ What is kept, most relevant first, until `cap` edges are reached:
 1. edges between two concepts of the question, and paths of two edges between them by way of a third concept, the one
    with the fewest edges first: what joins the question's concepts is what it asks about;
 2. edges of each concept in turn. A concept's edges are ordered so that every kind (stance or relation, forth or back)
-   comes once before one comes twice; of a kind, the neighbour with the fewest edges comes first, as the most specific;
+   comes once before one comes twice; of a kind, the concept with the fewest edges comes first, as the most specific,
+   and images come by id;
 3. with two hops, the first edges of the concepts reached, in the order in which they were reached.
 
 All of it is read from arrays that were sorted once, so the time for a question does not depend on the graph's size.
@@ -67,12 +68,14 @@ class Neighbourhoods:
 
     def _sort(self, edges: Ids) -> None:
         """Rows of neighbours, in order of relevance and in order of the neighbour."""
-        source = np.concatenate([edges[:, 0], edges[:, 2]])
-        target = np.concatenate([edges[:, 2], edges[:, 0]])
-        kind = np.concatenate([edges[:, 1], edges[:, 1]])
-        back = np.repeat([0, 1], len(edges))
+        others = edges[edges[:, 0] != edges[:, 2]]  # an edge to itself comes once
+        source = np.concatenate([edges[:, 0], others[:, 2]])
+        target = np.concatenate([edges[:, 2], others[:, 0]])
+        kind = np.concatenate([edges[:, 1], others[:, 1]])
+        back = np.repeat([0, 1], [len(edges), len(others)])
         self._degree = np.bincount(source, minlength=self.nodes)
-        order = np.lexsort((target, self._degree[target], back, kind, source))
+        weight = np.where(target < self.concepts, self._degree[target], 0)
+        order = np.lexsort((target, weight, back, kind, source))
         group = np.stack([source, kind, back])[:, order]
         starts = np.flatnonzero(np.r_[True, (group[:, 1:] != group[:, :-1]).any(0)]) if len(order) else order
         turn = np.empty(len(order), dtype=np.int64)
@@ -143,6 +146,7 @@ class Neighbourhoods:
     def joining(self, one: int, other: int) -> list[int]:
         """The concepts that are neighbours of both, those with the fewest edges first, at most `PATHS`."""
         both = np.intersect1d(self._concepts_near(one), self._concepts_near(other), assume_unique=True)
+        both = both[(both != one) & (both != other)]
         best: list[int] = both[np.lexsort((both, self._degree[both]))][:PATHS].tolist()
         return best
 

@@ -19,15 +19,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch_geometric.data import Data  # type: ignore[import-untyped]
-from torch_geometric.sampler import (  # type: ignore[import-untyped]
+from torch_geometric.data import Data
+from torch_geometric.sampler import (
     BaseSampler,
     EdgeSamplerInput,
     NegativeSampling,
     NodeSamplerInput,
     SamplerOutput,
 )
-from torch_geometric.sampler.neighbor_sampler import edge_sample, node_sample  # type: ignore[import-untyped]
+from torch_geometric.sampler.neighbor_sampler import edge_sample, node_sample
 
 from kgplatform import queries
 from kgplatform.errors import UsageError

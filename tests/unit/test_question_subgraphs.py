@@ -40,17 +40,21 @@ def plainly(knowledge: Knowledge, seeds: list[int], hops: int, cap: int) -> list
     concepts = len(knowledge.cuis)
     edges = {(h, r + len(STANCES), t) for h, r, t in knowledge.relations.tolist()}
     edges |= {(concepts + i, s, c) for i, s, c in knowledge.stances.tolist()}
-    degree = {n: sum((h == n) + (t == n) for h, _, t in edges) for n in range(concepts + len(knowledge.images))}
+    degree = {n: sum(n in (h, t) for h, _, t in edges) for n in range(concepts + len(knowledge.images))}
 
     def between(a: int, b: int) -> list[tuple[int, int, int]]:
         return [e for pair in ((a, b), (b, a)) for e in sorted(edges) if (e[0], e[2]) == pair]
 
     def row(node: int) -> list[tuple[int, int, int]]:
         ends = [(k, 0, t, (h, k, t)) for h, k, t in edges if h == node]
-        ends += [(k, 1, h, (h, k, t)) for h, k, t in edges if t == node]
+        ends += [(k, 1, h, (h, k, t)) for h, k, t in edges if t == node != h]
         ranked = []
         for kind in {(k, back) for k, back, _, _ in ends}:
-            those = sorted((degree[other], other, edge) for k, back, other, edge in ends if (k, back) == kind)
+            those = sorted(
+                (degree[other] if other < concepts else 0, other, edge)
+                for k, back, other, edge in ends
+                if (k, back) == kind
+            )
             ranked += [(turn, kind, edge) for turn, (_, _, edge) in enumerate(those)]
         return [edge for _, _, edge in sorted(ranked)]
 
@@ -60,7 +64,7 @@ def plainly(knowledge: Knowledge, seeds: list[int], hops: int, cap: int) -> list
     for a, b in combinations(seeds, 2):
         both = [
             n for n in range(concepts)
-            if any({e[0], e[2]} == {a, n} for e in edges) and any({e[0], e[2]} == {b, n} for e in edges)
+            if n not in (a, b) and all(any({e[0], e[2]} == {end, n} for e in edges) for end in (a, b))
         ]  # fmt: skip
         for middle in sorted(both, key=lambda n: (degree[n], n))[:PATHS]:
             wanted += between(a, middle) + between(middle, b)

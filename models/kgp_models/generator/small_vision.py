@@ -47,8 +47,12 @@ class SmallVision(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 1, size, size) to (B, 512)."""
+        return self.spread(pixels)[0]
+
+    def spread(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors, (B, 512), and those of the picture's regions, row by row, (B, (size / 32)², 128)."""
         hidden = functional.relu(self.stem_norm(self.stem(pixels)))  # (B, 16, size / 2, size / 2)
         hidden = self.blocks(hidden)  # (B, 128, size / 32, size / 32)
         vector = torch.cat([self.places(hidden).flatten(1), hidden.amax((2, 3))], 1)
         out: Tensor = functional.relu(self.out(vector))
-        return out
+        return out, hidden.flatten(2).transpose(1, 2)

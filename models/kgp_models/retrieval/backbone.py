@@ -113,6 +113,22 @@ class Backbone(nn.Module):
         out: Tensor = self.text_tower(**tokens)
         return out
 
+    def image_regions(self, grey: Tensor) -> tuple[Tensor, Tensor]:
+        """`image_features`, and those of regions, (B, R, their width); of a tower that tells none, the whole as one."""
+        pixels = self.picture.scaled(grey).contiguous(memory_format=torch.channels_last)
+        return _spread(self.image_tower, pixels)
+
+    def text_words(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
+        """`text_features`, those of words, (B, T, width), and where there is a word, (B, T); of a tower that tells no
+        words, the whole as one.
+        """
+        vectors, words = _spread(self.text_tower, **tokens)
+        mask = tokens.get("attention_mask")
+        there = (
+            mask > 0 if mask is not None and words.shape[1] == mask.shape[1] else words.new_ones(words.shape[:2]) > 0
+        )
+        return vectors, words, there
+
     def embed_images(self, given: Tensor) -> Tensor:
         """(B, 512), of length 1: from grey values (B, 1, size, size), or from features (B, width) of a frozen tower."""
         features = given if given.dim() == 2 else self.image_features(given)
@@ -122,6 +138,15 @@ class Backbone(nn.Module):
         """(B, 512), of length 1: from tokens, or from features (B, width) of a frozen tower."""
         features = given if isinstance(given, Tensor) else self.text_features(given)
         return functional.normalize(self.text_head(features.float()), dim=-1)
+
+
+def _spread(tower: nn.Module, *given: Tensor, **named: Tensor) -> tuple[Tensor, Tensor]:
+    spread = getattr(tower, "spread", None)
+    if spread is None:
+        vectors: Tensor = tower(*given, **named)
+        return vectors, vectors.unsqueeze(1)
+    found: tuple[Tensor, Tensor] = spread(*given, **named)
+    return found
 
 
 def _head(width: int, *, trained: bool) -> nn.Module:

@@ -163,8 +163,13 @@ class _ClipImage(nn.Module):
         self.model, self.projection = model.vision_model, model.visual_projection
 
     def forward(self, pixels: Tensor) -> Tensor:
-        out: Tensor = self.projection(self.model(pixel_values=pixels).pooler_output)
-        return out
+        return self.spread(pixels)[0]
+
+    def spread(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors, and those of the patches, by the same projection, (B, patches, width)."""
+        found = self.model(pixel_values=pixels)
+        patches = self.model.post_layernorm(found.last_hidden_state[:, 1:])
+        return self.projection(found.pooler_output), self.projection(patches)
 
 
 class _ClipText(nn.Module):
@@ -175,8 +180,12 @@ class _ClipText(nn.Module):
         self.model, self.projection = model.text_model, model.text_projection
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        out: Tensor = self.projection(self.model(input_ids=input_ids, attention_mask=attention_mask).pooler_output)
-        return out
+        return self.spread(input_ids, attention_mask)[0]
+
+    def spread(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors, and those of the words, by the same projection, (B, T, width)."""
+        found = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        return self.projection(found.pooler_output), self.projection(found.last_hidden_state)
 
 
 def _clip(folder: Path, longest: int) -> _Parts:
@@ -249,8 +258,12 @@ class _Lite(nn.Module):
         self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
-        out: Tensor = self.model.extract_features(pixels).mean((2, 3))
-        return out
+        return self.spread(pixels)[0]
+
+    def spread(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors, and those of the 7 by 7 regions that they are the mean of, (B, 49, 1280)."""
+        found: Tensor = self.model.extract_features(pixels)  # (B, 1280, 7, 7)
+        return found.mean((2, 3)), found.flatten(2).transpose(1, 2)
 
 
 class _MeanOfWords(nn.Module):
@@ -261,9 +274,13 @@ class _MeanOfWords(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.spread(input_ids, attention_mask)[0]
+
+    def spread(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors, and those of the words, (B, T, width)."""
         hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (B, T, D)
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
-        return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1), hidden
 
 
 def _transformer(folder: Path, longest: int) -> tuple[nn.Module, _Tokenize]:

@@ -44,12 +44,15 @@ class SmallText(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Tokens (B, T) to (B, hidden)."""
+        return self.spread(input_ids, attention_mask)[0]
+
+    def spread(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors, (B, hidden), and those of the words, (B, T, hidden)."""
         hidden = self.words(input_ids) + self.places[: input_ids.shape[1]]  # (B, T, hidden)
         with plain_attention(hidden):
             hidden = self.norm(self.layers(hidden, src_key_padding_mask=attention_mask == 0))
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
-        out: Tensor = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0)
-        return out
+        return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0), hidden
 
 
 def small_backbone(tokenizer: Any, sizes: SmallSizes, seed: int, *, frozen: bool = False) -> Backbone:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from kgp_models.retrieval.inputs import Examples, vectors_of_images, vectors_of_
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
+from kgp_models.training_state import TrainingState
 from kgp_models.varied import varied
 from kgplatform.retrieval import metrics
 from kgplatform.retrieval.knowledge import Knowledge
@@ -82,7 +83,7 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _share_of_rate(step, warm, steps * settings.epochs, settings.schedule)
     )
-    state = _State(folder / STATE, {"backbone": backbone, "optimizer": optimizer, "schedule": schedule})
+    state = TrainingState(folder / STATE, {"backbone": backbone, "optimizer": optimizer, "schedule": schedule})
     history, seconds = state.resume()
     best_weights = state.best or copy.deepcopy(backbone.state_dict())
     while len(history) < settings.epochs and not _is_over(history, settings.patience):
@@ -145,7 +146,7 @@ def pretrain(
         optimizer, lambda step: _share_of_rate(step, total // 10, total, "cosine")
     )
     parts = {"backbone": backbone, "heads": heads, "optimizer": optimizer, "schedule": schedule}
-    state = _State(folder / STATE, parts)
+    state = TrainingState(folder / STATE, parts)
     history, seconds = state.resume()
     done = total // settings.epochs * len(history)
     for epoch in range(len(history), settings.epochs):
@@ -268,30 +269,3 @@ def _is_over(history: list[dict[str, float]], patience: int) -> bool:
     """Whether the figure has not risen over its best for that many epochs."""
     figures = [row[CHECKED] for row in history]
     return bool(figures) and len(figures) - 1 - figures.index(max(figures)) >= patience
-
-
-class _State:
-    """Where a training is, in a file that is whole or not there."""
-
-    def __init__(self, path: Path, parts: dict[str, Any]) -> None:
-        self.path = path
-        self._parts = parts
-        self.best: dict[str, Tensor] = {}
-
-    def resume(self) -> tuple[list[dict[str, float]], float]:
-        """The history and seconds of a training that was stopped; its parts are as they were then."""
-        if not self.path.is_file():
-            return [], 0.0
-        state = torch.load(self.path, weights_only=True)
-        for name, part in self._parts.items():
-            part.load_state_dict(state[name])
-        self.best = state["best"]
-        return list(state["history"]), float(state["seconds"])
-
-    def keep(self, history: list[dict[str, float]], seconds: float, best: dict[str, Tensor]) -> None:
-        """Write where the training is."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        staged = self.path.with_suffix(".part")
-        parts = {name: part.state_dict() for name, part in self._parts.items()}
-        torch.save({"history": history, "seconds": seconds, "best": best, **parts}, staged)
-        staged.replace(self.path)

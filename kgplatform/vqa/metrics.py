@@ -1,0 +1,68 @@
+"""How well closed questions are answered: accuracy, precision, recall and F1, where positive means yes (MedMKG app. K).
+
+Of the questions with the answer yes, TP are answered by yes and FN by no; of those with the answer no, FP and TN:
+
+    accuracy = (TP + TN) / n     precision = TP / (TP + FP)     recall = TP / (TP + FN)     F1 = 2 TP / (2 TP + FP + FN)
+
+All from 0 to 1, more is better. A figure whose denominator is 0 is 0, as in the released code (scikit-learn's default).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers to closed questions: `yes` are the right ones, `said` the probabilities of yes, (n,) each."""
+
+    yes: NDArray[np.bool_]
+    said: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, yes: ArrayLike, said: ArrayLike) -> Answers:
+        """Checked. Raises `ValueError` for other shapes, and for what is no probability."""
+        right, given = np.asarray(yes, dtype=np.bool_), np.asarray(said, dtype=np.float64)
+        if right.ndim != 1 or right.shape != given.shape or not len(right):
+            raise ValueError(f"{right.shape} answers do not go with {given.shape} probabilities")
+        if not ((given >= 0) & (given <= 1)).all():
+            raise ValueError("a probability is not between 0 and 1")
+        return cls(right, given)
+
+    @property
+    def correct(self) -> NDArray[np.float64]:
+        """For each question 1 where it is answered right, else 0; a probability of just 0.5 says yes."""
+        found: NDArray[np.float64] = ((self.said >= THRESHOLD) == self.yes).astype(np.float64)
+        return found
+
+    def figures(self) -> dict[str, float]:
+        """Accuracy, precision, recall and F1."""
+        answered = self.said >= THRESHOLD
+        tp, fp = int((answered & self.yes).sum()), int((answered & ~self.yes).sum())
+        fn = int((~answered & self.yes).sum())
+        return {
+            "accuracy": float(self.correct.mean()),
+            "precision": _share(tp, tp + fp),
+            "recall": _share(tp, tp + fn),
+            "F1": _share(2 * tp, 2 * tp + fp + fn),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures, and how many questions there were."""
+        return {"questions": len(self.yes), "yes": int(self.yes.sum()), **self.figures()}
+
+
+def majority(trained: ArrayLike, yes: ArrayLike) -> Answers:
+    """What answering each question by the commoner answer in training gives: the trivial baseline."""
+    said = float(np.asarray(trained, dtype=np.float64).mean() >= THRESHOLD)
+    return Answers.of(yes, np.full(len(np.asarray(yes)), said))
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,80 @@
+"""What a model is given of some questions: vectors of frozen towers, and the questions' subgraphs as one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kgplatform.vqa.subgraph import Subgraph
+
+SEED, IMAGE, PICTURED, SEEN, TOLD = range(5)  # columns of `Batch.flags`
+FLAGS: Final = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B questions, N nodes, E directed edges (every edge of a subgraph forth and back), P paths a question.
+
+    `of` numbers the question of each node; `kinds` are places in the kinds' vectors, those of edges that are gone back
+    come after all those of edges that are gone forth. `flags` tell of a node whether the question names it, whether it
+    is an image, one with a picture, how likely the image shows it, and whether the graph's images tell that at all.
+    """
+
+    image: Tensor  # (B, Di)
+    regions: Tensor  # (B, R, Di)
+    question: Tensor  # (B, Dt)
+    words: Tensor  # (B, T, Dt)
+    mask: Tensor  # (B, T), whether there is a word
+    names: Tensor  # (N, Dt), zeros for images
+    pictures: Tensor  # (N, Di), zeros for concepts and images without a picture
+    flags: Tensor  # (N, FLAGS)
+    places: Tensor  # (N,), in the graph
+    of: Tensor  # (N,)
+    ends: Tensor  # (2, E), source and target
+    kinds: Tensor  # (E,)
+    paths: Tensor  # (B, P, Dt)
+    path_flags: Tensor  # (B, P, 2), SEEN and TOLD of the concept on it that is likeliest shown
+    path_mask: Tensor  # (B, P), whether there is a path
+    yes: Tensor  # (B,), 1.0 where the answer is yes
+
+    def __len__(self) -> int:
+        """How many questions there are."""
+        return len(self.yes)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch on a device."""
+        return Batch(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Subgraphs of several questions, side by side: `nodes` (N,) are places in the graph."""
+
+    nodes: Tensor
+    seeds: Tensor  # (N,), whether the question names it
+    of: Tensor
+    ends: Tensor
+    kinds: Tensor
+
+
+def joined(subgraphs: Sequence[Subgraph], kinds: int) -> Joined:
+    """The subgraphs as one graph whose parts are not joined; `kinds` is how many kinds of edges there are."""
+    sizes = np.array([len(one.nodes) for one in subgraphs], dtype=np.int64)
+    counts = np.array([len(one.edges) for one in subgraphs], dtype=np.int64)
+    starts = np.cumsum(sizes) - sizes
+    edges = np.concatenate([one.edges for one in subgraphs]) if len(subgraphs) else np.empty((0, 3), dtype=np.int64)
+    shift = np.repeat(starts, counts)
+    head, tail = edges[:, 0] + shift, edges[:, 2] + shift
+    seeds = [np.arange(len(one.nodes)) < one.seeds for one in subgraphs]
+    return Joined(
+        torch.from_numpy(np.concatenate([one.nodes for one in subgraphs])),
+        torch.from_numpy(np.concatenate(seeds)),
+        torch.from_numpy(np.repeat(np.arange(len(subgraphs)), sizes)),
+        torch.from_numpy(np.stack([np.concatenate([head, tail]), np.concatenate([tail, head])])),
+        torch.from_numpy(np.concatenate([edges[:, 1], edges[:, 1] + kinds])),
+    )

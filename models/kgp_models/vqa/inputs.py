@@ -1,0 +1,312 @@
+"""What frozen towers make of questions, images and the graph, computed once; and batches of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kgp_models.retrieval.backbone import Backbone
+from kgp_models.retrieval.inputs import Progress, Told, read_pictures
+from kgp_models.vqa.batch import FLAGS, IMAGE, PICTURED, SEED, SEEN, TOLD, Batch, joined
+from kgplatform.errors import InputError
+from kgplatform.radiograph import place
+from kgplatform.retrieval.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
+from kgplatform.vqa.questions import Question
+from kgplatform.vqa.subgraph import Neighbourhoods, Subgraph
+
+BLOCK: Final = 64  # pictures or texts at a time
+PATHS: Final = 16  # of a question
+RIDGE: Final = 10.0  # of the evidence: the penalty, for each image of the graph
+FEWEST: Final = 5  # images with a stance to a concept, below which the graph's images tell nothing of it
+STANCE_WORDS: Final = {POSITIVE: "shows", UNCERTAIN: "may show", NEGATIVE: "does not show"}
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Texts by the text tower: `vectors` (n, Dt), `words` (n, T, Dt), `mask` (n, T)."""
+
+    vectors: Tensor
+    words: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images by the image tower: `vectors` (n, Di), `regions` (n, R, Di); `known` is the place of each by its name."""
+
+    vectors: Tensor
+    regions: Tensor
+    known: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class GraphVectors:
+    """The graph by the towers: `names` (C, Dt), `pictures` (I, Di), zeros where there is none, `pictured` (I,), `kinds`
+    (K, Dt); `evidence` (n, C) is how likely each of the questions' images shows a concept, by the graph's images, from
+    0 to 1, and `told` (C,) whether these tell anything of it.
+    """
+
+    names: Tensor
+    pictures: Tensor
+    pictured: Tensor
+    kinds: Tensor
+    evidence: Tensor
+    told: Tensor
+
+
+@torch.inference_mode()
+def texts_of(backbone: Backbone, texts: Sequence[str]) -> Texts:
+    """What the frozen text tower makes of texts."""
+    vectors, words, masks = [], [], []
+    for start in range(0, len(texts), BLOCK):
+        tokens = backbone.tokens(list(texts[start : start + BLOCK]))
+        vector, spread, mask = backbone.text_words(tokens)
+        vectors.append(vector.float())
+        words.append(spread.float())
+        masks.append(mask)
+    longest = max(part.shape[1] for part in words)
+    return Texts(
+        torch.cat(vectors),
+        torch.cat([functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in words]),
+        torch.cat([functional.pad(part, (0, longest - part.shape[1])) for part in masks]),
+    )
+
+
+@torch.inference_mode()
+def images_of(
+    backbone: Backbone,
+    paths: Mapping[str, Path],
+    cache: Path | None = None,
+    told: Told = lambda _: None,
+    progress: Progress = lambda done, total: None,
+) -> Images:
+    """What the frozen image tower makes of images, by name; those that cannot be read are told and left out.
+
+    Raises `InputError` where none can be.
+    """
+    names = sorted(paths)
+    read = read_pictures([paths[name] for name in names], backbone.picture, cache, told, progress)
+    vectors, regions = [], []
+    for block in torch.split(read.values, BLOCK):
+        vector, spread = backbone.image_regions(block)
+        vectors.append(vector.float())
+        regions.append(spread.float())
+    known = {names[number]: row for row, number in enumerate(read.kept)}
+    return Images(torch.cat(vectors), torch.cat(regions), known)
+
+
+def graph_vectors(
+    backbone: Backbone,
+    knowledge: Knowledge,
+    images: Images,
+    folder: Path | None,
+    cache: Path | None = None,
+    told: Told = lambda _: None,
+    progress: Progress = lambda done, total: None,
+) -> GraphVectors:
+    """The graph as models take it. `folder` is where its images' paths begin; None, or none there, for a graph whose
+    images are not at hand.
+    """
+    names = texts_of(backbone, knowledge.concepts).vectors if knowledge.concepts else torch.zeros(0, 1)
+    kinds = [STANCE_WORDS[stance] for stance in (POSITIVE, UNCERTAIN, NEGATIVE)]
+    kinds += [name.replace("_", " ") for name in knowledge.relation_names]
+    width = images.vectors.shape[1]
+    pictures, pictured = torch.zeros(len(knowledge.images), width), torch.zeros(len(knowledge.images), dtype=torch.bool)
+    paths = {} if folder is None else {image.id: place(folder, image.path) for image in knowledge.images}
+    there = {image: path for image, path in paths.items() if path is not None and path.is_file()}
+    if there:
+        read = images_of(backbone, there, cache, told, progress)
+        rows = {image.id: row for row, image in enumerate(knowledge.images)}
+        places = torch.tensor([rows[name] for name in read.known])
+        pictures[places] = read.vectors[list(read.known.values())]
+        pictured[places] = True
+    evidence, known = evidence_of(knowledge, pictures, pictured, images.vectors)
+    return GraphVectors(names, pictures, pictured, texts_of(backbone, kinds).vectors, evidence, known)
+
+
+def evidence_of(knowledge: Knowledge, pictures: Tensor, pictured: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+    """How likely images (n, Di) show each concept, by ridge regression on the graph's images with pictures: 1 for those
+    that are POSITIVE to it, 0.5 for UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it.
+
+    Returns (n, C), from 0 to 1, and (C,), whether there were at least `FEWEST` images of either answer.
+    """
+    concepts = len(knowledge.cuis)
+    rows = torch.from_numpy(knowledge.stances)
+    rows = rows[pictured[rows[:, 0]]]
+    if not len(rows):
+        return torch.zeros(len(asked), concepts), torch.zeros(concepts, dtype=torch.bool)
+    wanted = torch.zeros(len(pictures), concepts, dtype=torch.float64)
+    for stance, value in ((NEGATIVE, 0.0), (UNCERTAIN, 0.5), (POSITIVE, 1.0)):  # of several stances the strongest
+        those = rows[rows[:, 1] == stance]
+        wanted[those[:, 0], those[:, 2]] = value
+    wanted = wanted[pictured]
+    x = pictures[pictured].double()
+    mean, scale = x.mean(0), x.std(0).clamp(min=1e-6)
+    x = (x - mean) / scale
+    centre = wanted.mean(0)
+    gram = x.T @ x + RIDGE * len(x) ** 0.5 * torch.eye(x.shape[1], dtype=torch.float64)
+    weights = torch.linalg.solve(gram, x.T @ (wanted - centre))
+    likely = ((asked.double() - mean) / scale) @ weights + centre
+    positive = (wanted > 0.5).sum(0)
+    known = (positive >= FEWEST) & (len(x) - positive >= FEWEST)
+    return likely.clamp(0, 1).float() * known, known
+
+
+class Examples:
+    """Questions ready to be batched: rows of images and texts, subgraphs, paths."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        images: Images,
+        texts: Texts,
+        text_rows: Mapping[str, int],
+        graph: GraphVectors,
+        around: Neighbourhoods,
+        seeds: Sequence[Sequence[int]],
+        paths: PathTexts | None = None,
+    ) -> None:
+        """`seeds` are the concepts that each question names; `text_rows` finds a question's words in `texts`."""
+        self.questions = list(questions)
+        self.images, self.texts, self.graph, self.around, self.paths = images, texts, graph, around, paths
+        self.image_rows = torch.tensor([images.known[one.image] for one in questions], dtype=torch.int64)
+        self.text_rows = torch.tensor([text_rows[one.text] for one in questions], dtype=torch.int64)
+        self.yes = torch.tensor([float(one.yes is True) for one in questions])
+        self.subgraphs: list[Subgraph] = [around.of(concepts) for concepts in seeds]
+
+    def __len__(self) -> int:
+        """How many questions there are."""
+        return len(self.questions)
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """The questions of rows."""
+        chosen = torch.tensor(list(rows), dtype=torch.int64)
+        image, text = self.image_rows[chosen], self.text_rows[chosen]
+        subgraphs = [self.subgraphs[row] for row in rows]
+        graph = joined(subgraphs, len(self.around.kinds))
+        concepts = self.around.concepts
+        is_image = graph.nodes >= concepts
+        names = self.graph.names.new_zeros(len(graph.nodes), self.graph.names.shape[1])
+        names[~is_image] = self.graph.names[graph.nodes[~is_image]]
+        pictures = self.images.vectors.new_zeros(len(graph.nodes), self.images.vectors.shape[1])
+        pictures[is_image] = self.graph.pictures[graph.nodes[is_image] - concepts]
+        flags = torch.zeros(len(graph.nodes), FLAGS)
+        flags[:, SEED], flags[:, IMAGE] = graph.seeds.float(), is_image.float()
+        flags[is_image, PICTURED] = self.graph.pictured[graph.nodes[is_image] - concepts].float()
+        plain = graph.nodes[~is_image]
+        flags[~is_image, SEEN] = self.graph.evidence[image[graph.of[~is_image]], plain]
+        flags[~is_image, TOLD] = self.graph.told[plain].float()
+        mask = self.texts.mask[text]
+        longest = int(mask.sum(1).max())
+        paths, path_flags, path_mask = self._paths(subgraphs, image)
+        return Batch(
+            self.images.vectors[image],
+            self.images.regions[image],
+            self.texts.vectors[text],
+            self.texts.words[text][:, :longest],
+            mask[:, :longest],
+            names,
+            pictures,
+            flags,
+            graph.nodes,
+            graph.of,
+            graph.ends,
+            graph.kinds,
+            paths,
+            path_flags,
+            path_mask,
+            self.yes[chosen],
+        )
+
+    def _paths(self, subgraphs: Sequence[Subgraph], image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.paths is None:
+            nothing = self.texts.vectors.new_zeros(len(subgraphs), 0, self.texts.vectors.shape[1])
+            return nothing, nothing[..., :2], torch.zeros(len(subgraphs), 0, dtype=torch.bool)
+        rows, ends = zip(*(self.paths.of(one) for one in subgraphs), strict=True)
+        longest = max(1, max(len(row) for row in rows))
+        vectors = self.texts.vectors.new_zeros(len(rows), longest, self.texts.vectors.shape[1])
+        flags, mask = torch.zeros(len(rows), longest, 2), torch.zeros(len(rows), longest, dtype=torch.bool)
+        for number, (row, concepts) in enumerate(zip(rows, ends, strict=True)):
+            vectors[number, : len(row)] = self.paths.vectors[list(row)]
+            mask[number, : len(row)] = True
+            for place_, those in enumerate(concepts):
+                known = [node for node in those if bool(self.graph.told[node])]
+                if known:
+                    flags[number, place_] = torch.stack(
+                        [self.graph.evidence[image[number], known].max(), torch.ones(())]
+                    )
+        return vectors, flags, mask
+
+
+class PathTexts:
+    """Paths of subgraphs as sentences, by the text tower: "zorevane may treat pneumothorax", or two of these in one."""
+
+    def __init__(self, backbone: Backbone, around: Neighbourhoods, subgraphs: Sequence[Subgraph]) -> None:
+        self._around = around
+        self._kinds = [*STANCE_WORDS.values(), *(name.replace("_", " ") for name in around.knowledge.relation_names)]
+        self._known: dict[int, tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]] = {}
+        rows: dict[str, int] = {}
+        for one in subgraphs:
+            if id(one) not in self._known:
+                found = list(self.paths(one))[:PATHS]
+                numbers = tuple(rows.setdefault(text, len(rows)) for text, _ in found)
+                self._known[id(one)] = numbers, tuple(concepts for _, concepts in found)
+        self._kept = list(subgraphs)  # so that their ids stay theirs
+        self.texts = list(rows)
+        self.vectors = texts_of(backbone, self.texts or [""]).vectors
+
+    def of(self, subgraph: Subgraph) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+        """The rows of a subgraph's paths, and of each path the concepts that the question does not name itself."""
+        return self._known[id(subgraph)]
+
+    def paths(self, subgraph: Subgraph) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The paths of two edges that join concepts of the question, then all single edges between concepts."""
+        nodes, concepts = subgraph.nodes.tolist(), self._around.concepts
+        edges = [edge for edge in subgraph.edges.tolist() if max(nodes[edge[0]], nodes[edge[2]]) < concepts]
+        for one, other in combinations(range(subgraph.seeds), 2):
+            for first in edges:
+                for second in edges:
+                    middle = {first[0], first[2]} & {second[0], second[2]} - {one, other}
+                    if middle and one in (first[0], first[2]) and other in (second[0], second[2]):
+                        yield (
+                            f"{self._said(first, nodes)}; {self._said(second, nodes)}",
+                            self._new(middle, nodes, subgraph),
+                        )
+        for edge in edges:
+            yield self._said(edge, nodes), self._new({edge[0], edge[2]}, nodes, subgraph)
+
+    def _said(self, edge: Sequence[int], nodes: Sequence[int]) -> str:
+        names = self._around.knowledge.concepts
+        return f"{names[nodes[edge[0]]]} {self._kinds[edge[1]]} {names[nodes[edge[2]]]}"
+
+    def _new(self, places: set[int], nodes: Sequence[int], subgraph: Subgraph) -> tuple[int, ...]:
+        return tuple(sorted(nodes[one] for one in places if one >= subgraph.seeds))
+
+
+def key_of(*parts: object) -> str:
+    """A name for what these decide."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def checked(images: Images, questions: Sequence[Question]) -> list[Question]:
+    """The questions whose image could be read. Raises `InputError` where none is left."""
+    left = [one for one in questions if one.image in images.known]
+    if not left:
+        raise InputError("no question has an image that can be read", "Check the folder of images.")
+    return left
+
+
+def positives_of(around: Neighbourhoods) -> Tensor:
+    """Places of images and of the concepts that they are POSITIVE to, (n, 2)."""
+    stances = around.knowledge.stances
+    rows = stances[stances[:, 1] == POSITIVE]
+    return torch.from_numpy(np.stack([rows[:, 0] + around.concepts, rows[:, 2]], 1))

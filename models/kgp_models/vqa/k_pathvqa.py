@@ -1,0 +1,50 @@
+"""K-PathVQA (Naseem et al., IEEE JBHI 2024): knowledge makes the question's representation better, then all fuse.
+
+Knowledge is the text of the paths around the question's concepts, of one and two edges, by the text tower. The question
+attends to them; image, question and the knowledge found are then one sequence of a transformer's layer.
+
+MedMKG's code draws one triplet by chance for a concept whose name is a part of the question's letters.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kgp_models.vqa.base import Method, Sizes, mlp
+from kgp_models.vqa.batch import Batch
+
+HEADS = 4
+
+
+class KPathVQA(Method):
+    """A path is its text's vector, that vector times the question's, and how likely the image shows what is on it."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        hidden = sizes.hidden
+        self.image_norm, self.text_norm = nn.LayerNorm(sizes.image), nn.LayerNorm(sizes.text)
+        self.image, self.question = nn.Linear(sizes.image, hidden), nn.Linear(sizes.text, hidden)
+        self.path = nn.Linear(3 * sizes.text + 2, hidden)
+        self.none = nn.Parameter(torch.zeros(1, 1, hidden))  # what is attended to where no path says anything
+        self.attention = nn.MultiheadAttention(hidden, HEADS, sizes.dropout, batch_first=True)
+        self.norm = nn.LayerNorm(hidden)
+        self.together = nn.TransformerEncoderLayer(
+            hidden, HEADS, 2 * hidden, sizes.dropout, batch_first=True, norm_first=True
+        )
+        self.out = mlp(3 * hidden, hidden, 1, sizes.dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B,)."""
+        question, paths = self.text_norm(batch.question), self.text_norm(batch.paths)
+        beside = question.unsqueeze(1).expand_as(paths)
+        given = torch.cat([paths, paths * beside, (paths - beside).abs(), batch.path_flags], 2)
+        known = torch.cat([self.none.expand(len(batch), -1, -1), torch.relu(self.path(given))], 1)  # (B, 1 + P, H)
+        hidden = ~torch.cat([torch.ones_like(batch.path_mask[:, :1]), batch.path_mask], 1)
+        asked = torch.relu(self.question(question)).unsqueeze(1)  # (B, 1, H)
+        found, _ = self.attention(asked, known, known, key_padding_mask=hidden, need_weights=False)
+        better = self.norm(asked + found)
+        image = torch.relu(self.image(self.image_norm(batch.image))).unsqueeze(1)
+        fused = self.together(torch.cat([image, better, found], 1))  # (B, 3, H)
+        logits: Tensor = self.out(fused.flatten(1)).squeeze(1)
+        return logits

@@ -1,0 +1,67 @@
+"""KRISP (Marino et al., CVPR 2021): implicit knowledge of the towers and symbolic knowledge of the graph, fused late.
+
+The symbolic part is a relational graph convolution (Schlichtkrull et al. 2018) over the question's subgraph. As in the
+paper a node is given whether the question names it, how likely the image shows it, its name, and the implicit part's
+vector; answers are the maximum of both parts' logits of each answer, and each part is trained by the answer on its own.
+
+MedMKG's code takes the maximum of two logits of yes, so one part alone can say yes but never no, convolves without
+relations, and drops 80 % in the symbolic part.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.nn import RGCNConv
+
+from kgp_models.vqa.base import Fused, Method, Sizes, mlp
+from kgp_models.vqa.batch import SEED, Batch
+from kgp_models.vqa.message_passing import Nodes, highest, pooled
+
+BASES = 8  # of the relations' matrices
+
+
+class KRISP(Method):
+    """Answers are no and yes, in this order."""
+
+    def __init__(self, sizes: Sizes, kinds: int) -> None:
+        """`kinds` is how many kinds of edges there are, forth and back together."""
+        super().__init__()
+        width = sizes.graph
+        self.fused = Fused(sizes)
+        self.implicit = nn.Linear(sizes.hidden, 2)
+        self.nodes = Nodes(sizes.image, sizes.text, width, sizes.dropout)
+        self.told = nn.Linear(sizes.hidden, width)
+        self.layers = nn.ModuleList(RGCNConv(width, width, kinds, num_bases=BASES) for _ in range(sizes.layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(sizes.layers))
+        self.dropout = nn.Dropout(sizes.dropout)
+        self.symbolic = mlp(2 * width, width, 2, sizes.dropout)
+
+    def parts(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The logits of both parts, (B, 2) each; without a subgraph the symbolic part says nothing: zeros."""
+        fused = self.fused(batch)
+        states = self.nodes(batch) + self.told(fused)[batch.of]
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            states = norm(states + self.dropout(torch.relu(layer(states, batch.ends, batch.kinds))))
+        named = batch.flags[:, SEED]
+        count = len(batch)
+        graph = torch.cat([pooled(states, 1e4 * (named - 1), batch.of, count), highest(states, batch.of, count)], 1)
+        known = torch.zeros(count, 1, device=graph.device).index_fill(0, batch.of, 1.0)
+        return self.implicit(fused), self.symbolic(graph) * known
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B,)."""
+        implicit, symbolic = self.parts(batch)
+        best = torch.maximum(implicit, symbolic)
+        return best[:, 1] - best[:, 0]
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The fused answer's, and each part's own."""
+        implicit, symbolic = self.parts(batch)
+        right = batch.yes.long()
+        return {
+            "answer": functional.cross_entropy(torch.maximum(implicit, symbolic), right),
+            "implicit": functional.cross_entropy(implicit, right),
+            "symbolic": functional.cross_entropy(symbolic, right),
+        }

@@ -1,0 +1,73 @@
+"""A VQA model's training as data: read from YAML, checked at the edge, frozen. The defaults are the paper's."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from kgp_models import yaml_settings
+from kgplatform.errors import InputError
+
+EXAMPLES: Final = "benchmarks/settings/vqa/"
+METHODS: Final = ("base", "question-only", "image-only", "krisp", "mkbn", "k-pathvqa", "ekgrl", "mr-mkg")
+_MAY_BE_ZERO: Final = frozenset({"tuning.weight_decay", "dropout", "align"})
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """AdamW, rate 1e-4, at most 30 epochs, patience 3 (MedMKG appendix J and K); batch and clipping as in its code.
+
+    `schedule`: constant, or a cosine's fall to 0. `by`: what epochs are compared by on the validation part.
+    """
+
+    learning_rate: float = 1e-4
+    epochs: int = 30
+    patience: int = 3
+    batch: int = 64
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    by: Literal["loss", "accuracy"] = "loss"
+
+
+@dataclass(frozen=True)
+class VQASettings:
+    """A model: the frozen backbone, the method, how the graph is read, and the widths of layers."""
+
+    backbone: str = "offline"
+    method: Literal["base", "question-only", "image-only", "krisp", "mkbn", "k-pathvqa", "ekgrl", "mr-mkg"] = "base"
+    graph: Literal["full", "empty", "shuffled", "no-stance"] = "full"
+    hops: int = 1
+    cap: int = 64  # edges of a subgraph
+    images: bool = True  # whether images, and so stances, are part of a subgraph
+    hidden: int = 512
+    width: int = 128  # of the graph's states
+    layers: int = 2
+    dropout: float = 0.1
+    align: float = 0.1  # λ of MR-MKG's alignment
+    tuning: Tuning = field(default_factory=Tuning)
+
+    @classmethod
+    def read(cls, path: Path) -> VQASettings:
+        """The settings in a YAML file. Raises `InputError` for what is unknown, ill-typed or out of range."""
+        try:
+            return cls.of(yaml_settings.document_of(path, EXAMPLES))
+        except InputError as error:
+            raise InputError(error.message, error.hint, path=path) from None
+
+    @classmethod
+    def of(cls, document: object) -> VQASettings:
+        """The settings in a plain mapping. Raises `InputError`."""
+        found = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
+        if found.hops > 2:
+            raise InputError("hops is more than 2", "Say 1 or 2.")
+        if found.width % 4 or found.hidden % 4:
+            raise InputError("width or hidden is no multiple of 4", "There are four heads.")
+        if found.dropout >= 1:
+            raise InputError("dropout is 1 or more", "It is a share.")
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as JSON can hold them."""
+        return asdict(self)

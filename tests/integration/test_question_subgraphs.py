@@ -1,0 +1,53 @@
+"""Subgraphs of questions from a live graph are those from arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kgp_loaders.triples import Triples
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.retrieval.knowledge import read_knowledge
+from kgplatform.vqa.linking import QuestionTagger
+from kgplatform.vqa.live import Edge, subgraphs
+from kgplatform.vqa.questions import read
+from kgplatform.vqa.subgraph import Neighbourhoods
+
+pytestmark = pytest.mark.server
+
+
+def named(edges: list[Edge]) -> list[tuple[str, str, str]]:
+    return [(*(node.key if node.image else node.name for node in (e.head, e.tail)), e.kind) for e in edges]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("images", [True, False])
+def test_questions_of_vqa_rad_on_the_released_graph(medmkg_graph: Graph, data_dir: Path, images: bool) -> None:
+    knowledge = read_knowledge(medmkg_graph)
+    around, tagger = Neighbourhoods(knowledge, images=images), QuestionTagger(knowledge, own_words=True)
+    questions, _ = read("vqa_rad", data_dir / "vqa_rad")
+    asked = [tagger.concepts(question.text) for question in questions]
+    asked = list(dict.fromkeys(tuple(concepts) for concepts in asked if concepts))
+    assert len(asked) > 200
+    assert any(len(concepts) > 2 for concepts in asked)
+    live = subgraphs(medmkg_graph, [[knowledge.cuis[c] for c in concepts] for concepts in asked], images=images)
+    for concepts, edges in zip(asked, live, strict=True):
+        wanted = [(head, tail, kind) for head, kind, tail in around.named(around.of(concepts))]
+        assert named(edges) == wanted
+
+
+def test_unknown_concepts_and_edges_to_itself(graph: Graph, tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text(
+        "head,relation,tail\nC0000001,isa,C0000001\nC0000001,isa,C0000002\nI1,NEGATIVE,C0000001\nI2,POSITIVE,C0000001\n",
+        encoding="utf-8",
+    )
+    ingest(graph, Triples(tmp_path / "g.csv"))
+    assert subgraphs(graph, [["C0000009"], [], ["C0000009", "C0000001"]])[:2] == [[], []]
+    [edges] = subgraphs(graph, [["C0000001", "C0000002"]])
+    knowledge = read_knowledge(graph)
+    around = Neighbourhoods(knowledge)
+    assert named(edges) == [(head, tail, kind) for head, kind, tail in around.named(around.of([0, 1]))]
+    assert len(edges) == 4
+    assert len(subgraphs(graph, [["C0000001", "C0000002"]], cap=2)[0]) == 2
