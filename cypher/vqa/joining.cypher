@@ -28,5 +28,5 @@ CALL (a, b) {
 WITH pair[0] AS number, turn, half, back, kind, head, tail
 ORDER BY number, turn, half, back, kind
 RETURN number, turn < 0 AS direct,
-       collect([kind, head.cui, head.name, tail.cui, tail.name]) AS edges
+       collect([kind, head.cui, coalesce(head.name, head.cui), tail.cui, coalesce(tail.name, tail.cui)]) AS edges
 ORDER BY number, direct DESC

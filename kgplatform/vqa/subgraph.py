@@ -60,20 +60,21 @@ class Neighbourhoods:
         self.hops, self.cap = hops, cap
         self.kinds: tuple[str, ...] = (*STANCES, *knowledge.relation_names)
         self.concepts = len(knowledge.cuis)
-        edges = _edges(knowledge, images=images)
+        edges = _edges(knowledge)
         self.nodes = self.concepts + len(knowledge.images)
-        self._sort(edges)
+        others = edges[edges[:, 0] != edges[:, 2]]
+        self._degree = np.bincount(np.concatenate([edges[:, 0], others[:, 2]]), minlength=self.nodes)
+        self._sort(edges if images else edges[edges[:, 0] < self.concepts])
         self._known: dict[tuple[int, ...], Subgraph] = {}
         self._near: dict[int, Ids] = {}
 
     def _sort(self, edges: Ids) -> None:
-        """Rows of neighbours, in order of relevance and in order of the neighbour."""
+        """Rows of neighbours, in order of relevance; and all edges by their ends."""
         others = edges[edges[:, 0] != edges[:, 2]]  # an edge to itself comes once
         source = np.concatenate([edges[:, 0], others[:, 2]])
         target = np.concatenate([edges[:, 2], others[:, 0]])
         kind = np.concatenate([edges[:, 1], others[:, 1]])
         back = np.repeat([0, 1], [len(edges), len(others)])
-        self._degree = np.bincount(source, minlength=self.nodes)
         weight = np.where(target < self.concepts, self._degree[target], 0)
         order = np.lexsort((target, weight, back, kind, source))
         group = np.stack([source, kind, back])[:, order]
@@ -81,7 +82,7 @@ class Neighbourhoods:
         turn = np.empty(len(order), dtype=np.int64)
         turn[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
         ranked = np.lexsort((back, kind, turn, source))
-        self._rows = np.r_[0, np.cumsum(self._degree)]
+        self._rows = np.r_[0, np.cumsum(np.bincount(source, minlength=self.nodes))]
         self._target, self._kind, self._back = target[ranked], kind[ranked], back[ranked]
         self._pairs = edges[np.argsort(edges[:, 0] * self.nodes + edges[:, 2], kind="stable")]
         self._keys = self._pairs[:, 0] * self.nodes + self._pairs[:, 2]
@@ -165,10 +166,8 @@ class Neighbourhoods:
         return [(names[head], self.kinds[kind], names[tail]) for head, kind, tail in subgraph.edges.tolist()]
 
 
-def _edges(knowledge: Knowledge, *, images: bool) -> Ids:
+def _edges(knowledge: Knowledge) -> Ids:
     """All edges as head, kind, tail, concepts numbered before images; each once."""
     related = knowledge.relations + np.array([0, len(STANCES), 0])
-    if not images:
-        return np.unique(related, axis=0)
     stances = knowledge.stances + np.array([len(knowledge.cuis), 0, 0])
     return np.unique(np.concatenate([related, stances]), axis=0)

@@ -38,9 +38,9 @@ def test_questions_of_vqa_rad_on_the_released_graph(medmkg_graph: Graph, data_di
         assert named(edges) == wanted
 
 
-def test_unknown_concepts_and_edges_to_itself(graph: Graph, tmp_path: Path) -> None:
+def test_unknown_concepts_and_names_that_are_not_there(graph: Graph, tmp_path: Path) -> None:
     (tmp_path / "g.csv").write_text(
-        "head,relation,tail\nC0000001,isa,C0000001\nC0000001,isa,C0000002\nI1,NEGATIVE,C0000001\nI2,POSITIVE,C0000001\n",
+        "head,relation,tail\nC0000001,isa,C0000003\nC0000001,isa,C0000002\nI1,NEGATIVE,C0000001\nI2,POSITIVE,C0000001\n",
         encoding="utf-8",
     )
     ingest(graph, Triples(tmp_path / "g.csv"))
