@@ -13,11 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_geometric.nn import RGCNConv
 
 from kgp_models.vqa.base import Fused, Method, Sizes, mlp
 from kgp_models.vqa.batch import SEED, Batch
-from kgp_models.vqa.message_passing import Nodes, highest, pooled
+from kgp_models.vqa.message_passing import Nodes, RelationalConvolution, highest, pooled
 
 BASES = 8  # of the relations' matrices
 
@@ -33,7 +32,7 @@ class KRISP(Method):
         self.implicit = nn.Linear(sizes.hidden, 2)
         self.nodes = Nodes(sizes.image, sizes.text, width, sizes.dropout)
         self.told = nn.Linear(sizes.hidden, width)
-        self.layers = nn.ModuleList(RGCNConv(width, width, kinds, num_bases=BASES) for _ in range(sizes.layers))
+        self.layers = nn.ModuleList(RelationalConvolution(width, kinds, BASES) for _ in range(sizes.layers))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(sizes.layers))
         self.dropout = nn.Dropout(sizes.dropout)
         self.symbolic = mlp(2 * width, width, 2, sizes.dropout)
