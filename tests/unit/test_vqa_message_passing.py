@@ -6,9 +6,9 @@ import pytest
 import torch
 
 pytest.importorskip("torch_geometric")
-from torch_geometric.nn import RGCNConv  # noqa: E402
+from torch_geometric.nn import RGCNConv
 
-from kgp_models.vqa.message_passing import RelationalConvolution  # noqa: E402
+from kgp_models.vqa.message_passing import RelationalConvolution
 
 pytestmark = pytest.mark.slow  # heavy libraries
 
