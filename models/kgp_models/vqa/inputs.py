@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -63,7 +62,7 @@ class GraphVectors:
     told: Tensor
 
 
-@torch.inference_mode()
+@torch.no_grad()  # what it gives is learnt from
 def texts_of(backbone: Backbone, texts: Sequence[str]) -> Texts:
     """What the frozen text tower makes of texts."""
     vectors, words, masks = [], [], []
@@ -81,7 +80,7 @@ def texts_of(backbone: Backbone, texts: Sequence[str]) -> Texts:
     )
 
 
-@torch.inference_mode()
+@torch.no_grad()  # what it gives is learnt from
 def images_of(
     backbone: Backbone,
     paths: Mapping[str, Path],
@@ -290,11 +289,6 @@ class PathTexts:
 
     def _new(self, places: set[int], nodes: Sequence[int], subgraph: Subgraph) -> tuple[int, ...]:
         return tuple(sorted(nodes[one] for one in places if one >= subgraph.seeds))
-
-
-def key_of(*parts: object) -> str:
-    """A name for what these decide."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def checked(images: Images, questions: Sequence[Question]) -> list[Question]:

@@ -84,6 +84,24 @@ class RelationalAttention(MessagePassing):  # type: ignore[misc]
         return out
 
 
+class GraphEncoder(nn.Module):
+    """Nodes, then layers of relational attention: the states of a batch's nodes and the vectors of its edges' kinds."""
+
+    def __init__(self, image: int, text: int, width: int, layers: int, dropout: float, kinds: Tensor) -> None:
+        """`kinds` (K, Dt) are the text tower's vectors of the kinds' names."""
+        super().__init__()
+        self.kinds, self.nodes = Kinds(kinds, width), Nodes(image, text, width, dropout)
+        self.layers = nn.ModuleList(RelationalAttention(width, dropout=dropout) for _ in range(layers))
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(N, width) and (E, width)."""
+        kinds = self.kinds()[batch.kinds]
+        states = self.nodes(batch)
+        for layer in self.layers:
+            states = layer(states, batch.ends, kinds)
+        return states, kinds
+
+
 class RelationalConvolution(MessagePassing):  # type: ignore[misc]
     """A layer of a relational graph convolution, its matrices sums of bases (RGCN: Schlichtkrull et al. 2018).
 
@@ -110,7 +128,7 @@ class RelationalConvolution(MessagePassing):  # type: ignore[misc]
 
     def message(self, spread_j: Tensor, share: Tensor) -> Tensor:
         """Messages (E, width)."""
-        return torch.einsum("ebw,eb->ew", spread_j.view(len(share), self.bases, -1), share)
+        return torch.einsum("ebw,eb->ew", spread_j.unflatten(1, (self.bases, -1)), share)
 
 
 def pooled(states: Tensor, scores: Tensor, of: Tensor, questions: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kgp_models.vqa.base import Method, Sizes, mlp
 from kgp_models.vqa.batch import Batch
-from kgp_models.vqa.message_passing import Kinds, Nodes, RelationalAttention, pooled
+from kgp_models.vqa.message_passing import GraphEncoder, pooled
 
 
 class MKBN(Method):
@@ -22,9 +22,7 @@ class MKBN(Method):
     def __init__(self, sizes: Sizes, kinds: Tensor) -> None:
         super().__init__()
         width, hidden = sizes.graph, sizes.hidden
-        self.kinds = Kinds(kinds, width)
-        self.nodes = Nodes(sizes.image, sizes.text, width, sizes.dropout)
-        self.layers = nn.ModuleList(RelationalAttention(width, dropout=sizes.dropout) for _ in range(sizes.layers))
+        self.graph = GraphEncoder(sizes.image, sizes.text, width, sizes.layers, sizes.dropout, kinds)
         self.image_norm, self.text_norm = nn.LayerNorm(sizes.image), nn.LayerNorm(sizes.text)
         self.region_norm = nn.LayerNorm(sizes.region)
         self.regions, self.words = nn.Linear(sizes.region, hidden), nn.Linear(sizes.text, hidden)
@@ -37,10 +35,7 @@ class MKBN(Method):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,)."""
-        kinds = self.kinds()[batch.kinds]  # (E, width)
-        states = self.nodes(batch)
-        for layer in self.layers:
-            states = layer(states, batch.ends, kinds)
+        states, kinds = self.graph(batch)
         together = [self._image_question(batch), self._image_entities(batch, states)]
         together.append(self._question_relations(batch, states, kinds))
         logits: Tensor = self.out(torch.cat(together, 1)).squeeze(1)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from kgp_models.vqa.base import Method, Sizes, answer_loss, mlp
 from kgp_models.vqa.batch import IMAGE, PICTURED, Batch
-from kgp_models.vqa.message_passing import Kinds, Nodes, RelationalAttention, pooled
+from kgp_models.vqa.message_passing import GraphEncoder, pooled
 from kgplatform.retrieval.knowledge import POSITIVE
 
 MARGIN, WEIGHT = 0.2, 0.1  # α and λ
@@ -35,22 +35,13 @@ class MRMKG(Method):
         self.register_buffer("positives", _keys(positives).sort().values, persistent=False)
         width, hidden = sizes.graph, sizes.hidden
         self.align = align
-        self.kinds = Kinds(kinds, width)
-        self.nodes = Nodes(sizes.image, sizes.text, width, sizes.dropout)
-        self.layers = nn.ModuleList(RelationalAttention(width, dropout=sizes.dropout) for _ in range(sizes.layers))
+        self.graph = GraphEncoder(sizes.image, sizes.text, width, sizes.layers, sizes.dropout, kinds)
         self.image_norm, self.text_norm = nn.LayerNorm(sizes.image), nn.LayerNorm(sizes.text)
         self.region_norm = nn.LayerNorm(sizes.region)
         self.regions, self.words = nn.Linear(sizes.region, hidden), nn.Linear(sizes.text, hidden)
         self.image, self.question = nn.Linear(sizes.image, hidden), nn.Linear(sizes.text, hidden)
         self.key, self.value = nn.Linear(width, hidden), nn.Linear(width, hidden)
         self.out = mlp(4 * hidden, hidden, 1, sizes.dropout)
-
-    def _encoded(self, batch: Batch) -> Tensor:
-        kinds = self.kinds()[batch.kinds]
-        states: Tensor = self.nodes(batch)
-        for layer in self.layers:
-            states = layer(states, batch.ends, kinds)
-        return states
 
     def _answered(self, batch: Batch, states: Tensor) -> Tensor:
         words = self.words(self.text_norm(batch.words))  # (B, T, H)
@@ -68,11 +59,11 @@ class MRMKG(Method):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,)."""
-        return self._answered(batch, self._encoded(batch))
+        return self._answered(batch, self.graph(batch)[0])
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The answer's and the alignment's."""
-        states = self._encoded(batch)
+        states, _ = self.graph(batch)
         losses = {"answer": answer_loss(self._answered(batch, states), batch)}
         if self.align:
             positives: Any = self.positives
