@@ -128,7 +128,7 @@ class RelationalConvolution(MessagePassing):  # type: ignore[misc]
 
     def message(self, spread_j: Tensor, share: Tensor) -> Tensor:
         """Messages (E, width)."""
-        return torch.einsum("ebw,eb->ew", spread_j.unflatten(1, (self.bases, -1)), share)
+        return torch.einsum("ebw,eb->ew", spread_j.view(-1, self.bases, spread_j.shape[1] // self.bases), share)
 
 
 def pooled(states: Tensor, scores: Tensor, of: Tensor, questions: int) -> Tensor:
