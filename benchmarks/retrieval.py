@@ -19,11 +19,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from typing import Any
 import record
 import retrieval_data
 import retrieval_table
+from training_runs import Results, in_lanes
 
 from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
@@ -135,50 +134,6 @@ def hashed(settings: Any, data: retrieval_data.Data) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-class Results:
-    """The runs, in one JSON file that is whole after each run."""
-
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
-        self.path = path
-        self.document: dict[str, Any] = {"about": about, "runs": []}
-        if path.exists():
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            if stored["about"]["pairs"]["sha256"] == about["pairs"]["sha256"]:
-                self.document = {**stored, "about": about}
-            else:
-                note(f"{path.name} is of other pairs and is begun anew")
-
-    def has(self, cell: str, seed: int, sha256: str) -> bool:
-        """Whether this very run is there."""
-        wanted = (cell, seed, sha256)
-        return any((row["cell"], row["seed"], row["settings_sha256"]) == wanted for row in self.document["runs"])
-
-    def of(self, seed: int, sha256: str) -> dict[str, Any] | None:
-        """What came out of a run with this seed and hash, whatever its cell."""
-        for row in self.document["runs"]:
-            if (row["seed"], row["settings_sha256"]) == (seed, sha256):
-                return {name: value for name, value in row.items() if name not in ("cell", "seed", "settings_sha256")}
-        return None
-
-    def add(self, cell: str, seed: int, sha256: str, outcome: dict[str, Any]) -> None:
-        """Add a run, in place of one of the same cell and seed."""
-        kept = [row for row in self.document["runs"] if (row["cell"], row["seed"]) != (cell, seed)]
-        context = record.context(seed, device())
-        row = {"cell": cell, "seed": seed, "settings_sha256": sha256, "context": context, **outcome}
-        self.document["runs"] = sorted([*kept, row], key=lambda row: (row["cell"], row["seed"]))
-        self.path.parent.mkdir(exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(self.path)
-
-
-def device() -> str:
-    """The device that models are trained on."""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-
-
 def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[str, Any]:
     """What the results are of: pairs, overlaps, graph; and what is reached by chance."""
     test = data.pairs.parts["test"]
@@ -225,7 +180,7 @@ def work(arguments: argparse.Namespace) -> None:
             if arguments.data == "phantom"
             else retrieval_data.own(Path(arguments.data), arguments.images, arguments.lexicon, arguments.protocol)
         )
-        results = Results(path, about_of(data, arguments.backbone, arguments.protocol))
+        results = Results(path, about_of(data, arguments.backbone, arguments.protocol), "pairs")
         started = time.monotonic()
         _run_all(wanted, arguments, data, build, results)
         note(f"all runs are done; {time.monotonic() - started:.0f} s this time")
@@ -247,27 +202,17 @@ def _run_all(
                 results.add(cell.name, seed, sha256, same)
             else:
                 todo.setdefault((sha256, seed), []).append(cell)
-    with ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("spawn")) as pool:
-        running = {
-            pool.submit(run, same[0], seed, arguments.backbone, arguments.epochs, data, build): (same, seed, sha256)
-            for (sha256, seed), same in todo.items()
-        }
-        try:
-            for count, future in enumerate(as_completed(running), 1):
-                same, seed, sha256 = running[future]
-                outcome = future.result()
-                for cell in same:
-                    results.add(cell.name, seed, sha256, outcome)
-                found, names = outcome["test"]["text_to_image"], ", ".join(cell.name for cell in same)
-                note(
-                    f"{count}/{len(todo)} {names} seed {seed}: {outcome['epochs']} epochs, {outcome['seconds']:.0f} s; "
-                    f"R@10 {100 * found['R@10']:.2f}, R@100 {100 * found['R@100']:.2f}"
-                )
-        except BaseException:  # tell it now, not when the trainings that run have ended: they go on another time
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+    same = [(seed, sha256, those) for (sha256, seed), those in todo.items()]
+    calls = [(those[0], seed, arguments.backbone, arguments.epochs, data, build) for seed, _, those in same]
+    for count, (place, outcome) in enumerate(in_lanes(arguments.jobs, run, calls), 1):
+        seed, sha256, those = same[place]
+        for cell in those:
+            results.add(cell.name, seed, sha256, outcome)
+        found, names = outcome["test"]["text_to_image"], ", ".join(cell.name for cell in those)
+        note(
+            f"{count}/{len(todo)} {names} seed {seed}: {outcome['epochs']} epochs, {outcome['seconds']:.0f} s; "
+            f"R@10 {100 * found['R@10']:.2f}, R@100 {100 * found['R@100']:.2f}"
+        )
 
 
 def main() -> int:

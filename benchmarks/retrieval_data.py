@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kgp_loaders.phantom import study_set
-from kgplatform import server
+from own_graph import own_graph, studies
+
 from kgplatform.cli.output import note
 from kgplatform.construct import settings as construct
 from kgplatform.construct.pipeline import construction
@@ -18,7 +17,6 @@ from kgplatform.ingest import ingest
 from kgplatform.retrieval import graph_studies, pairs
 from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
 from kgplatform.retrieval.pairs import PairSet
-from kgplatform.settings import Settings
 
 STUDIES = (5000, 4000)  # that the graph is built from, and that are paired
 GRAPH_SEED = 7
@@ -41,38 +39,19 @@ def phantom(build: Path, protocol: str, of_graph: int, of_pairs: int) -> Data:
     that are paired, without what is in the graph. What is there already is used.
     """
     folders = [
-        _studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED),
-        _studies(build / f"pairs-{of_pairs}", of_pairs, PAIRS_SEED),
+        studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED),
+        studies(build / f"pairs-{of_pairs}", of_pairs, PAIRS_SEED),
     ]
-    own = Settings(home=build / f"neo4j-{of_graph}")
-    own.home.mkdir(parents=True, exist_ok=True)
-    shared = Settings.from_env().cache
-    shared.mkdir(parents=True, exist_ok=True)
-    if not (own.home / "cache").exists():
-        (own.home / "cache").symlink_to(shared)
-    server.start(own)
-    try:
-        with Graph.open(own) as graph:
-            loaded = ingest(graph, construction(construct.read(folders[0] / construct.FILE), graph))
-            note(f"graph: run {loaded.run}")
-            knowledge, used = read_knowledge(graph), graph_studies.graph_images(graph)
-    finally:
-        server.stop(own)
+    with own_graph(build / f"neo4j-{of_graph}") as graph:
+        loaded = ingest(graph, construction(construct.read(folders[0] / construct.FILE), graph))
+        note(f"graph: run {loaded.run}")
+        knowledge, used = read_knowledge(graph), graph_studies.graph_images(graph)
     there, _ = pairs.read("mimic-cxr", folders[1])
     chosen = graph_studies.exclude(there, *used)
     note(f"pairs: {len(chosen):,}; {len(there) - len(chosen):,} of studies and subjects of the graph are left out")
     parts = pairs.split(chosen, protocol)
     dealt = PairSet(parts, "mimic-cxr", folders[1], None, protocol)
     return Data("phantom", dealt, knowledge, folders[0], [folders[0] / "ontology"])
-
-
-def _studies(folder: Path, count: int, seed: int) -> Path:
-    """Invented studies, drawn unless they are there."""
-    readme = folder / "README.txt"
-    if not (readme.is_file() and f"Studies {count}, seed {seed}." in readme.read_text(encoding="utf-8")):
-        note(f"drawing {count:,} studies into {folder}")
-        study_set.build(folder, count, seed, workers=os.cpu_count() or 1)
-    return folder
 
 
 def own(file: Path, images: Path | None, lexicon: Sequence[Path], protocol: str) -> Data:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from table_text import BETTER, SAME, WORSE, header, interval, line, mark, measured, spread
 
 from kgplatform.retrieval.metrics import KS, paired_bootstrap
 
@@ -16,7 +17,6 @@ COMPARED = ("R@10", "R@100", "P@10", "RR")  # figures that are kept query by que
 PAPER_COLUMNS = ("P@10", "P@20", "P@100", "R@10", "R@20", "R@100")
 TITLES = {"backbone": "backbone, fine-tuned", "fashionklip": "+ FashionKLIP", "knowledgeclip": "+ KnowledgeCLIP"}
 CONTROLS = {"empty": "empty graph", "shuffled": "shuffled graph", "no-stance": "without stance"}
-BETTER, WORSE, SAME = "🟩", "🟥", "⬜"
 
 # MedMKG's Table 3, in %: OpenI, then MIMIC-CXR, the columns of PAPER_COLUMNS each.
 PAPER: Mapping[str, tuple[str, str, str]] = {
@@ -78,8 +78,6 @@ def head(document: Mapping[str, Any]) -> str:
     sizes, shared = about["pairs"]["sizes"], about["pairs"]["in_training"]["test"]
     graph = about["graph"]
     queries = about["chance"]["text_to_image"]
-    contexts = [row["context"] for row in document["runs"]]
-    machines = sorted({f"{c['machine']['cores']} cores, {c['machine']['device']}" for c in contexts})
     return (
         f"# Retrieval on {about['data']}, backbone {about['backbone']}, protocol {about['protocol']}\n\n"
         f"Pairs: {sizes['train']:,} train, {sizes['valid']:,} valid, {sizes['test']:,} test "
@@ -88,26 +86,24 @@ def head(document: Mapping[str, Any]) -> str:
         f"a report with the same words.\n\n"
         f"Graph: {graph['images']:,} images, {graph['concepts']:,} concepts, {graph['stances']:,} stances, "
         f"{graph['relations']:,} relations between concepts; none of its studies or subjects is among the pairs.\n\n"
-        f"Seeds: {', '.join(str(seed) for seed in sorted({row['seed'] for row in document['runs']}))}. Commit "
-        f"{contexts[-1]['commit'][:10]}{' with changes' if any(c['dirty'] for c in contexts) else ''}; "
-        f"{'; '.join(machines)}. Written by `benchmarks/retrieval.py`."
+        f"{measured(document['runs'])} Written by `benchmarks/retrieval.py`."
     )
 
 
 def main_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The paper's columns: mean ± SD over the seeds, marked against the backbone."""
-    lines = ["## Texts that look for images, %", "", *_header(PAPER_COLUMNS)]
+    lines = ["## Texts that look for images, %", "", *header(PAPER_COLUMNS)]
     chance = document["about"]["chance"]["text_to_image"]
-    lines.append(_line("by chance", [f"{100 * chance[name]:.2f}" for name in PAPER_COLUMNS]))
+    lines.append(line("by chance", [f"{100 * chance[name]:.2f}" for name in PAPER_COLUMNS]))
     plain = by_cell.get("backbone", [])
     for cell, runs in by_cell.items():
         shown = []
         for name in PAPER_COLUMNS:
             values = [row["test"]["text_to_image"][name] for row in runs]
             base = [row["test"]["text_to_image"][name] for row in plain]
-            mark = "" if cell == "backbone" or not base else _mark(statistics.mean(values) - statistics.mean(base))
-            shown.append(f"{_spread(values)} {mark}".strip())
-        lines.append(_line(title(cell), shown))
+            seen = "" if cell == "backbone" or not base else mark(statistics.mean(values) - statistics.mean(base))
+            shown.append(f"{spread(values)} {seen}".strip())
+        lines.append(line(title(cell), shown))
     lines += ["", f"{BETTER} above and {WORSE} below the fine-tuned backbone's mean. Mean ± SD over the seeds."]
     return "\n".join(lines)
 
@@ -116,15 +112,11 @@ def differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Each method against the backbone, and against its controls: paired bootstrap over subjects."""
     pairs = [(cell, "backbone") for cell in by_cell if cell != "backbone"]
     pairs += [(cell.partition("-")[0], cell) for cell in by_cell if "-" in cell]
-    rows = ["## Differences in points, with 95 % intervals", "", *_header(COMPARED, "this, minus that")]
+    rows = ["## Differences in points, with 95 % intervals", "", *header(COMPARED, "this, minus that")]
     for one, other in pairs:
         if one in by_cell and other in by_cell:
-            shown = []
-            for name in COMPARED:
-                low, value, high = between(by_cell[one], by_cell[other], name)
-                mark = BETTER if low > 0 else WORSE if high < 0 else SAME
-                shown.append(f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] {mark}")
-            rows.append(_line(f"{title(one)}, minus {title(other)}", shown))
+            shown = [interval(*between(by_cell[one], by_cell[other], name)) for name in COMPARED]
+            rows.append(line(f"{title(one)}, minus {title(other)}", shown))
     rows += [
         "",
         "Paired bootstrap of 10,000 samples over the test's subjects, of each query's mean over the seeds both have. "
@@ -150,31 +142,31 @@ def between(
 def full_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]], way: str) -> str:
     """Every figure of a direction."""
     names = [f"{figure}@{k}" for figure in "PR" for k in KS] + ["MRR", "median rank"]
-    lines = [f"## All figures, {way.replace('_', ' ')}, %", "", *_header(names)]
+    lines = [f"## All figures, {way.replace('_', ' ')}, %", "", *header(names)]
     about = document["about"]
     trivial = {"by chance": about["chance"][way]}
     if way in about["popularity"]:
         trivial["most frequent in training first"] = about["popularity"][way]
     for name, found in trivial.items():
-        lines.append(_line(name, [_shown(column, [found[column]]) for column in names]))
+        lines.append(line(name, [_shown(column, [found[column]]) for column in names]))
     for cell, runs in by_cell.items():
         lines.append(
-            _line(title(cell), [_shown(column, [row["test"][way][column] for row in runs]) for column in names])
+            line(title(cell), [_shown(column, [row["test"][way][column] for row in runs]) for column in names])
         )
     return "\n".join(lines)
 
 
 def costs(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Epochs and time."""
-    lines = ["## Training", "", *_header(("epochs", "best epoch", "validation recall, %", "seconds, one core"))]
+    lines = ["## Training", "", *header(("epochs", "best epoch", "validation recall, %", "seconds, one core"))]
     for cell, runs in by_cell.items():
         lines.append(
-            _line(
+            line(
                 title(cell),
                 [
                     ", ".join(str(row["epochs"]) for row in runs),
                     ", ".join(str(row["best_epoch"]) for row in runs),
-                    _spread([row["validation"] for row in runs]),
+                    spread([row["validation"] for row in runs]),
                     f"{statistics.mean(row['training_seconds'] for row in runs):,.0f}",
                 ],
             )
@@ -185,14 +177,14 @@ def costs(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 def paper_table() -> str:
     """MedMKG's Table 3, marked as its own is."""
     columns = [f"{data} {name}" for data in ("OpenI", "MIMIC") for name in PAPER_COLUMNS]
-    lines = ["## The paper's Table 3, %", "", *_header(columns)]
+    lines = ["## The paper's Table 3, %", "", *header(columns)]
     for name, rows in PAPER.items():
         base = [float(value) for value in rows[0].split()]
         for method, row in zip((name, "+ FashionKLIP", "+ KnowledgeCLIP"), rows, strict=True):
             values = [float(value) for value in row.split()]
-            marks = [_mark(value - was) if method != name else "" for value, was in zip(values, base, strict=True)]
+            marks = [mark(value - was) if method != name else "" for value, was in zip(values, base, strict=True)]
             shown = [f"{value:.2f} {mark}".strip() for value, mark in zip(values, marks, strict=True)]
-            lines.append(_line(method, shown))
+            lines.append(line(method, shown))
     lines += [
         "",
         "One run each, without intervals; OpenI was split by image, so most test reports were in training. The numbers "
@@ -201,24 +193,7 @@ def paper_table() -> str:
     return "\n".join(lines)
 
 
-def _mark(difference: float) -> str:
-    return SAME if abs(difference) < 1e-12 else BETTER if difference > 0 else WORSE
-
-
-def _spread(values: Sequence[float]) -> str:
-    spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{100 * statistics.mean(values):.2f}{spread}"
-
-
 def _shown(column: str, values: Sequence[float]) -> str:
     if column != "median rank":
-        return _spread(values)
+        return spread(values)
     return f"{statistics.mean(values):.1f}"
-
-
-def _header(columns: Sequence[str], first: str = "") -> list[str]:
-    return [f"| {' | '.join([first, *columns])} |", f"|---|{'---:|' * len(columns)}"]
-
-
-def _line(name: str, values: Sequence[str]) -> str:
-    return f"| {' | '.join([name, *values])} |"

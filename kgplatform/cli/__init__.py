@@ -34,6 +34,7 @@ from kgplatform.cli import (
     split,
     stats,
     train,
+    vqa,
 )
 from kgplatform.cli.output import fail
 from kgplatform.errors import KgpError, UsageError
@@ -63,6 +64,8 @@ app.command("search")(search.search)
 app.add_typer(train.app, name="train")
 app.add_typer(predict.app, name="predict")
 app.add_typer(assess.app, name="assess")
+app.add_typer(vqa.app, name="vqa")
+app.command("ask")(vqa.ask)
 app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 app.command("browser-setup")(browser_setup.browser_setup)

@@ -159,3 +159,82 @@ def retrieval(
     typer.echo(f"{settings.method} is in {out}, {model.tuned.epochs} epochs; of the test part:\n")
     typer.echo(table([{"": way.replace("_", " "), **scores.as_dict()} for way, scores in model.test.items()]))
     typer.echo(f"\nuse it: kgp embed --model {out}")
+
+
+@app.command()
+def vqa(
+    config: Annotated[Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/settings/vqa/.")],
+    data: Annotated[str, typer.Option(help="The data set: vqa_rad, slake, path_vqa or phantom.")],
+    folder: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the questions' images are, if not in the data set's folder."),
+    ] = None,
+    graph_images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder that the paths of the graph's images begin in.")
+    ] = None,
+    lexicon: Annotated[
+        list[Path] | None,
+        typer.Option(help="Find concepts in questions by these names, too: a table, a folder of UMLS; again for more."),
+    ] = None,
+    own_words: Annotated[
+        bool,
+        typer.Option("--own-words/--no-own-words", help="Find concepts by the platform's words for findings, too."),
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of initial values and of the order.")] = 42,
+    as_json: Json = False,
+) -> None:
+    """Train a model that answers closed questions about images, with the graph's knowledge (MedMKG §4.3); test it."""
+    from dataclasses import replace
+
+    from kgplatform.cli.ml import needed
+    from kgplatform.errors import UsageError
+    from kgplatform.graph import Graph
+    from kgplatform.retrieval.knowledge import read_knowledge
+    from kgplatform.vqa import questions
+
+    with needed("retrieval"):
+        from kgp_models.vqa import build, checkpoint
+        from kgp_models.vqa.settings import VQASettings
+
+    settings = VQASettings.read(config)
+    if (out / checkpoint.ABOUT).is_file():
+        raise UsageError(f"{out} holds a trained model", "Use it (kgp ask --model), or give another folder.")
+    found, rejects = questions.read(data, folder, images, progress=progress("questions"))
+    if rejects:
+        note(f"{len(rejects):,} questions are left out, the first because {rejects[0].reason}")
+    dealt = questions.official(found)
+    with Graph.open() as graph:
+        knowledge = read_knowledge(graph)
+    work = out / "work"
+    inputs = build.Inputs(
+        dealt, knowledge, graph_images, tuple(lexicon or ()), own_words, work / "features", note, progress
+    )
+    kind, colon, place = settings.backbone.partition(":")
+    spec = f"{kind}:{config.parent / place}" if colon else kind
+    known = build.seen(build.opened(spec), dealt.questions, inputs)
+    base = build.fit(replace(settings, method="base"), inputs, known, work / "base", seed)
+    model = build.fit(settings, inputs, known, work / "method", seed)
+    figures = {"base model": base.test.as_dict(), settings.method: model.test.as_dict()}
+    checkpoint.save(
+        out,
+        model,
+        base,
+        settings,
+        backbone=spec,
+        data={
+            "questions": f"{data}, {dealt.protocol}, sha256 {dealt.sha256}",
+            "graph": f"sha256 {knowledge.sha256}",
+            "seed": str(seed),
+        },
+        figures={f"test {name}, {who}": round(of[name], 4) for who, of in figures.items() for name in of},
+    )
+    if as_json:
+        emit_json({"model": str(out), "epochs": model.trained.epochs, "test": figures})
+        return
+    typer.echo(f"{settings.method} is in {out}, {model.trained.epochs} epochs; of the test part:\n")
+    typer.echo(table([{"": who, **of} for who, of in figures.items()]))
+    typer.echo(f'\nuse it: kgp ask IMAGE "QUESTION" --model {out}')

@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from kgplatform import queries
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.pipeline import names_of_settings
 from kgplatform.construct.semantic_types import types_by_name
 from kgplatform.construct.settings import Settings
 from kgplatform.construct.tagger import DictionaryTagger
+from kgplatform.graph import Graph
 from kgplatform.retrieval.knowledge import Knowledge
+
+_Row = tuple[str, str, int]
 
 
 class QuestionTagger:
@@ -19,19 +23,23 @@ class QuestionTagger:
 
     def __init__(
         self,
-        knowledge: Knowledge,
+        graph: Knowledge | Graph,
         lexicon: Sequence[Path] = (),
         *,
         own_words: bool = False,
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`own_words`: whether the platform's words for findings are known, too."""
-        self._place = {cui: number for number, cui in enumerate(knowledge.cuis)}
+        rows = list(_read(graph) if isinstance(graph, Graph) else _of(graph))
+        self.cuis = [cui for cui, _, _ in rows]
+        self.names = [name for _, name, _ in rows]
+        self._place = {cui: number for number, cui in enumerate(self.cuis)}
+        named = [Concept(cui, name, types_by_name(name), float(edges)) for cui, name, edges in rows]
         settings = Settings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
-        self._tagger = DictionaryTagger(Lexicon([*_names(knowledge), *names_of_settings(settings, told)]))
+        self._tagger = DictionaryTagger(Lexicon([*named, *names_of_settings(settings, told)]))
 
     def concepts(self, text: str) -> list[int]:
-        """The concepts that a text names, as places in the graph's list, in order, each once.
+        """The concepts that a text names, as places in `cuis`, in order, each once.
 
         Of the concepts that a phrase may mean the likeliest that is in the graph is taken; figures name none.
         """
@@ -46,9 +54,15 @@ class QuestionTagger:
         return list(found)
 
 
-def _names(knowledge: Knowledge) -> Iterable[Concept]:
-    """The graph's names; of concepts with one name, the one with more edges is the likelier."""
+def _of(knowledge: Knowledge) -> Iterable[_Row]:
+    """CUI, name and number of edges: of concepts with one name, the one with more edges is the likelier."""
     edges = Counter(knowledge.stances[:, 2].tolist())
     edges.update(knowledge.relations[:, (0, 2)].ravel().tolist())
     for place, (cui, name) in enumerate(zip(knowledge.cuis, knowledge.concepts, strict=True)):
-        yield Concept(cui, name, types_by_name(name), float(edges[place]))
+        yield cui, name, edges[place]
+
+
+def _read(graph: Graph) -> Iterable[_Row]:
+    """The same of a live graph."""
+    for row in graph.read(queries.get("vqa/concepts")):
+        yield str(row["cui"]), str(row["name"]), int(row["edges"])

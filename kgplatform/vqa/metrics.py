@@ -36,14 +36,19 @@ class Answers:
         return cls(right, given)
 
     @property
+    def answered(self) -> NDArray[np.bool_]:
+        """For each question whether it is answered by yes; a probability of just 0.5 says yes."""
+        return self.said >= THRESHOLD
+
+    @property
     def correct(self) -> NDArray[np.float64]:
-        """For each question 1 where it is answered right, else 0; a probability of just 0.5 says yes."""
-        found: NDArray[np.float64] = ((self.said >= THRESHOLD) == self.yes).astype(np.float64)
+        """For each question 1 where it is answered right, else 0."""
+        found: NDArray[np.float64] = (self.answered == self.yes).astype(np.float64)
         return found
 
     def figures(self) -> dict[str, float]:
         """Accuracy, precision, recall and F1."""
-        answered = self.said >= THRESHOLD
+        answered = self.answered
         tp, fp = int((answered & self.yes).sum()), int((answered & ~self.yes).sum())
         fn = int((~answered & self.yes).sum())
         return {

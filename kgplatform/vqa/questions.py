@@ -214,6 +214,20 @@ def image_disjoint(
     return QuestionSet(ordered, "image-disjoint", seed, fold)
 
 
+def overlaps(dealt: QuestionSet, part: str) -> dict[str, int]:
+    """How many questions of a part have in training: their image, by name (``image``), a question of the same words
+    (``question``), and both in one question (``both``).
+    """
+    train, asked = dealt.parts["train"], dealt.parts[part]
+    images, wordings = {one.image for one in train}, {one.wording for one in train}
+    both = {(one.image, one.wording) for one in train}
+    return {
+        "image": sum(one.image in images for one in asked),
+        "question": sum(one.wording in wordings for one in asked),
+        "both": sum((one.image, one.wording) in both for one in asked),
+    }
+
+
 def _chance(what: str, seed: int, key: str) -> bytes:
     """A number that the seed and the key decide and nothing else does."""
     return hashlib.sha256("\0".join((what, str(seed), key)).encode()).digest()

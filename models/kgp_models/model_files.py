@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,12 @@ def sha256_of(path: Path) -> str:
     """The hash of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def relative(base: str, folder: Path) -> str:
+    """``KIND:FOLDER`` with its folder as seen from the model's, so that both may move together."""
+    kind, colon, place = base.partition(":")
+    return f"{kind}:{os.path.relpath(place, folder)}" if colon else kind
 
 
 def check_files(folder: Path, files: Mapping[str, str]) -> None:

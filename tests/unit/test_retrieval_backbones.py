@@ -19,7 +19,7 @@ from PIL import Image
 open_clip = pytest.importorskip("open_clip")
 transformers = pytest.importorskip("transformers")
 
-from kgp_models.retrieval.backbone import WIDTH, Backbone, Picture  # noqa: E402
+from kgp_models.retrieval.backbone import ALIKE, WIDTH, Backbone, Picture  # noqa: E402
 from kgp_models.retrieval.backbones import LITE, open_backbone, open_text  # noqa: E402
 from kgp_models.retrieval.encode import BackboneEncoder, TextEncoder, open_encoder  # noqa: E402
 from kgplatform.construct.select import encoder_of  # noqa: E402
@@ -206,6 +206,14 @@ class TestTokens:
         encoder = open_encoder(f"{kind}:{folder}")
         alone = np.concatenate([encoder.texts([text]) for text in TEXTS])
         np.testing.assert_allclose(encoder.texts(TEXTS), alone, atol=1e-5)
+
+    def test_many_texts_go_by_like_length_and_come_back_in_order(self, form: tuple[str, Path, Any]) -> None:
+        kind, folder, _ = form
+        backbone = open_backbone(f"{kind}:{folder}")
+        texts = ["effusion " * (1 + 7 * place % 23) for place in range(2 * ALIKE + 3)]
+        with torch.no_grad():
+            alone = torch.cat([backbone.embed_texts(backbone.tokens([text])) for text in texts])
+            torch.testing.assert_close(backbone.embed_texts(backbone.tokens(texts)), alone, atol=1e-5, rtol=1e-4)
 
 
 class TestTraining:

@@ -57,27 +57,27 @@ def about() -> dict[str, Any]:
 
 def test_a_run_is_kept_once_found_by_its_hash_and_begun_anew_with_other_pairs(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    results = benchmark.Results(path, about())
+    results = benchmark.Results(path, about(), "pairs")
     assert not results.has("backbone", 42, "a")
     assert results.of(42, "a") is None
     results.add("backbone", 42, "a", outcome(0.0))
     assert results.has("backbone", 42, "a")
     assert not results.has("backbone", 43, "a")
     results.add("knowledgeclip-empty", 42, "a", results.of(42, "a"))
-    again = benchmark.Results(path, about())
+    again = benchmark.Results(path, about(), "pairs")
     rows = again.document["runs"]
     assert [row["cell"] for row in rows] == ["backbone", "knowledgeclip-empty"]
     assert rows[0]["test"] == rows[1]["test"]
     again.add("backbone", 42, "b", outcome(0.1))  # other settings: in the place of the old run
     assert [row["settings_sha256"] for row in again.document["runs"]] == ["b", "a"]
     other = {**about(), "pairs": {**ABOUT["pairs"], "sha256": "q"}}
-    assert benchmark.Results(path, other).document["runs"] == []
+    assert benchmark.Results(path, other, "pairs").document["runs"] == []
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
 
 
 def test_the_table_marks_what_is_above_and_below_the_backbone(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    results = benchmark.Results(path, about())
+    results = benchmark.Results(path, about(), "pairs")
     for cell, shift in (("backbone", 0.0), ("fashionklip", -0.05), ("knowledgeclip", 0.1), ("knowledgeclip-empty", 0)):
         for seed in (42, 43):
             results.add(cell, seed, cell, outcome(shift))

@@ -26,6 +26,7 @@ WIDTH: Final = 512  # of the common space (MedMKG appendix I)
 LONGEST: Final = 77  # tokens of a text in retrieval (ibidem)
 TEMPERATURE: Final = 0.07  # at the start, as CLIP's
 MOST: Final = 100.0  # of the scale, as CLIP's
+ALIKE: Final = 16  # texts of like length that go through a tower together
 
 Tokens = Mapping[str, Tensor]  # each (B, T)
 
@@ -109,9 +110,18 @@ class Backbone(nn.Module):
         return out
 
     def text_features(self, tokens: Tokens) -> Tensor:
-        """What the text tower makes of tokens."""
-        out: Tensor = self.text_tower(**tokens)
-        return out
+        """What the text tower makes of tokens: by texts of like length, so that little of the work is on padding."""
+        mask = tokens.get("attention_mask")
+        if mask is None or len(mask) <= ALIKE:
+            out: Tensor = self.text_tower(**tokens)
+            return out
+        reach = mask.shape[1] - mask.flip(1).argmax(1)  # places up to a text's last word
+        order = reach.argsort(stable=True)
+        parts = [
+            self.text_tower(**{name: value[rows, : int(reach[rows].max())] for name, value in tokens.items()})
+            for rows in torch.split(order, ALIKE)
+        ]
+        return torch.cat(parts)[order.argsort()]
 
     def image_regions(self, grey: Tensor) -> tuple[Tensor, Tensor]:
         """`image_features`, and those of regions, (B, R, their width); of a tower that tells none, the whole as one."""

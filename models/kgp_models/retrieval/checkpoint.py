@@ -9,7 +9,6 @@ README.md             the model card
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from kgp_models.generator.language import read_tokenizer
-from kgp_models.model_files import check_files, save_whole, sha256_of
+from kgp_models.model_files import check_files, relative, save_whole, sha256_of
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.settings import RetrievalSettings
@@ -63,7 +62,7 @@ def save(
     )
     about = {
         "form": FORM,
-        "backbone": _relative(base, folder),
+        "backbone": relative(base, folder),
         "settings": {**settings.as_dict(), "backbone": backbone.kind},
         "data": dict(data),
         "figures": dict(figures),
@@ -122,11 +121,6 @@ def _about(folder: Path) -> dict[str, Any]:
         raise InputError(
             "there is no retrieval model here", "Give a folder of `kgp train retrieval`.", path=folder
         ) from None
-
-
-def _relative(base: str, folder: Path) -> str:
-    kind, colon, place = base.partition(":")
-    return f"{kind}:{os.path.relpath(place, folder)}" if colon else kind
 
 
 def _card(about: Mapping[str, Any]) -> str:

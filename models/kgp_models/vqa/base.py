@@ -16,7 +16,9 @@ Sees = Literal["both", "question", "image"]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths: of the towers' vectors, of hidden layers, of the graph's states; and the share that dropout drops."""
+    """Widths: of the towers' vectors, of hidden layers, of the graph's states; and the shares that dropout drops, of
+    image and question, and where the graph is read.
+    """
 
     image: int
     region: int
@@ -25,6 +27,7 @@ class Sizes:
     graph: int = 128
     layers: int = 2
     dropout: float = 0.1
+    graph_dropout: float = 0.1
 
 
 class Method(nn.Module):

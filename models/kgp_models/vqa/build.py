@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
+from torch import Tensor
 
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.backbone import Backbone
@@ -32,13 +34,15 @@ from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.krisp import KRISP
 from kgp_models.vqa.mkbn import MKBN
 from kgp_models.vqa.mr_mkg import MRMKG
-from kgp_models.vqa.settings import VQASettings
+from kgp_models.vqa.settings import PLAIN, VQASettings
 from kgp_models.vqa.train import Trained, answers, train
 from kgplatform.retrieval.knowledge import Knowledge
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.metrics import Answers
 from kgplatform.vqa.questions import PARTS, Question, QuestionSet
-from kgplatform.vqa.subgraph import Neighbourhoods
+from kgplatform.vqa.subgraph import EMPTY, Neighbourhoods
+
+TRAINED: Final = "model"  # a backbone of `kgp train retrieval`
 
 
 @dataclass(frozen=True)
@@ -67,20 +71,13 @@ class Seen:
     text_rows: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Model:
-    """A trained model and its answers to the test's questions, in their order."""
-
-    method: Method
-    trained: Trained
-    test: Answers
-    questions: Sequence[Question]
-
-
 def opened(spec: str) -> Backbone:
-    """The frozen backbone. Raises as `open_backbone` does."""
-    if spec == SMALL or Path(spec).is_dir():
-        backbone = checkpoint.load(checkpoint.SHIPPED if spec == SMALL else Path(spec))
+    """The frozen backbone: small, offline, KIND:FOLDER as `open_backbone` has them, or model:FOLDER, of `kgp train
+    retrieval`. Raises as `open_backbone` does.
+    """
+    kind, _, folder = spec.partition(":")
+    if kind in (SMALL, TRAINED):
+        backbone = checkpoint.load(checkpoint.SHIPPED if kind == SMALL else Path(folder))
         backbone.requires_grad_(False)
         return backbone.eval()
     return open_backbone(spec, frozen=True)
@@ -91,65 +88,106 @@ def seen(backbone: Backbone, questions: Sequence[Question], inputs: Inputs) -> S
     paths = {one.image: one.path for one in questions}
     images = images_of(backbone, paths, inputs.cache, inputs.told, inputs.progress("images"))
     words = sorted({one.text for one in questions})
-    return Seen(backbone, images, texts_of(backbone, words), {text: row for row, text in enumerate(words)})
+    return Seen(
+        backbone, images, texts_of(backbone, words, inputs.cache), {text: row for row, text in enumerate(words)}
+    )
 
 
-def examples(
-    settings: VQASettings, inputs: Inputs, known: Seen, seed: int
-) -> tuple[dict[str, Examples], Neighbourhoods, GraphVectors]:
-    """The questions of each part with their subgraphs, of the graph or of one of its controls."""
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a method is trained on: questions by part with their subgraphs, and the graph, or one of its controls."""
+
+    parts: Mapping[str, Examples]
+    knowledge: Knowledge
+    graph: GraphVectors
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model, what it was trained on, and its answers to the test's questions, in their order."""
+
+    method: Method
+    sizes: Sizes
+    given: Prepared
+    trained: Trained
+    test: Answers
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """The test's questions."""
+        return self.given.parts["test"].questions
+
+
+def prepared(settings: VQASettings, inputs: Inputs, known: Seen, seed: int) -> Prepared:
+    """Find the questions' subgraphs and what the towers make of the graph. `seed` is of the shuffled graph."""
     knowledge = varied_graph(inputs.knowledge, settings.graph, seed)
     tagger = QuestionTagger(inputs.knowledge, inputs.lexicon, own_words=inputs.own_words, told=inputs.told)
     around = Neighbourhoods(knowledge, hops=settings.hops, cap=settings.cap, images=settings.images)
     graph = graph_vectors(
         known.backbone, knowledge, known.images, inputs.images, inputs.cache, inputs.told, inputs.progress("graph")
     )
+    none = settings.graph == "empty" or settings.method in PLAIN
     parts = {part: checked(known.images, inputs.questions.parts[part]) for part in PARTS}
-    seeds = {part: [tagger.concepts(one.text) for one in those] for part, those in parts.items()}
-    if settings.graph == "empty":
-        seeds = {part: [[] for _ in those] for part, those in seeds.items()}
-    paths = None
-    if settings.method == "k-pathvqa":
-        every = [around.of(concepts) for those in seeds.values() for concepts in those]
-        paths = PathTexts(known.backbone, around, every)
-    made = {
-        part: Examples(those, known.images, known.texts, known.text_rows, graph, around, seeds[part], paths)
+    found = {
+        part: [EMPTY if none else around.of(tagger.concepts(one.text)) for one in those]
         for part, those in parts.items()
     }
-    return made, around, graph
+    paths = None
+    if settings.method == "k-pathvqa":
+        every = [subgraph for those in found.values() for subgraph in those]
+        paths = PathTexts(known.backbone, knowledge, every, inputs.cache)
+    examples = {
+        part: Examples(those, known.images, known.texts, known.text_rows, graph, found[part], paths)
+        for part, those in parts.items()
+    }
+    return Prepared(examples, knowledge, graph)
 
 
-def method_of(settings: VQASettings, known: Seen, around: Neighbourhoods, graph: GraphVectors) -> Method:
-    """A new model, its weights drawn by chance."""
-    sizes = Sizes(
-        image=known.images.vectors.shape[1],
-        region=known.images.regions.shape[2],
-        text=known.texts.vectors.shape[1],
+def sizes_of(settings: VQASettings, images: Images, texts: Texts) -> Sizes:
+    """A model's widths, by its settings and the towers' vectors."""
+    return Sizes(
+        image=images.vectors.shape[1],
+        region=images.regions.shape[2],
+        text=texts.vectors.shape[1],
         hidden=settings.hidden,
         graph=settings.width,
         layers=settings.layers,
         dropout=settings.dropout,
+        graph_dropout=settings.graph_dropout,
     )
+
+
+def method_of(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Tensor) -> Method:
+    """A new model, its weights drawn by chance. `kinds` (K, Dt) are the text tower's vectors of the kinds' names;
+    `positives` (n, 2) those of `positives_of`, for training.
+    """
     made: dict[str, Callable[[], Method]] = {
         "base": lambda: Base(sizes),
         "question-only": lambda: Base(sizes, "question"),
         "image-only": lambda: Base(sizes, "image"),
-        "krisp": lambda: KRISP(sizes, 2 * len(around.kinds)),
-        "mkbn": lambda: MKBN(sizes, graph.kinds),
+        "krisp": lambda: KRISP(sizes, 2 * len(kinds)),
+        "mkbn": lambda: MKBN(sizes, kinds),
         "k-pathvqa": lambda: KPathVQA(sizes),
-        "ekgrl": lambda: EKGRL(sizes, graph.kinds),
-        "mr-mkg": lambda: MRMKG(sizes, graph.kinds, positives_of(around), align=settings.align),
+        "ekgrl": lambda: EKGRL(sizes, kinds),
+        "mr-mkg": lambda: MRMKG(sizes, kinds, positives, align=settings.align),
     }
     return made[settings.method]()
 
 
 def fit(settings: VQASettings, inputs: Inputs, known: Seen, folder: Path, seed: int, device: str = "cpu") -> Model:
     """Train and test a model; `folder` keeps where the training is, so that it goes on."""
-    parts, around, graph = examples(settings, inputs, known, seed)
+    given = prepared(settings, inputs, known, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        method = method_of(settings, known, around, graph).to(device)
+        sizes = sizes_of(settings, known.images, known.texts)
+        method = method_of(settings, sizes, given.graph.kinds, positives_of(given.knowledge)).to(device)
     trained = train(
-        method, parts["train"], parts["valid"], settings.tuning, folder, seed, inputs.progress("questions, steps")
+        method,
+        given.parts["train"],
+        given.parts["valid"],
+        settings.tuning,
+        folder,
+        seed,
+        inputs.progress(f"{settings.method}, steps"),
     )
-    return Model(method, trained, answers(method, parts["test"]), parts["test"].questions)
+    return Model(method, sizes, given, trained, answers(method, given.parts["test"]))

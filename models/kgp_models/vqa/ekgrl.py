@@ -45,8 +45,8 @@ class EKGRL(Method):
         width = sizes.graph
         self.fused = Fused(sizes)
         self.kinds = Kinds(kinds, width)
-        self.nodes = Nodes(sizes.image, sizes.text, width, sizes.dropout)
-        self.layer = RelationalAttention(width, dropout=sizes.dropout)
+        self.nodes = Nodes(sizes.image, sizes.text, width, sizes.graph_dropout)
+        self.layer = RelationalAttention(width, dropout=sizes.graph_dropout)
         self.start = nn.Linear(sizes.hidden, width)
         self.step = nn.GRUCell(2 * width + FLAGS, width)
         self.wanted = mlp(sizes.hidden + 2 * width, width, width, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,19 +15,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.inputs import Progress, Told, read_pictures
+from kgp_models.retrieval.inputs import Progress, Told, read_pictures, text_features
 from kgp_models.vqa.batch import FLAGS, IMAGE, PICTURED, SEED, SEEN, TOLD, Batch, joined
+from kgp_models.vqa.kept import kept, of_files
 from kgplatform.errors import InputError
 from kgplatform.radiograph import place
 from kgplatform.retrieval.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
 from kgplatform.vqa.questions import Question
-from kgplatform.vqa.subgraph import Neighbourhoods, Subgraph
+from kgplatform.vqa.subgraph import Subgraph
 
 BLOCK: Final = 64  # pictures or texts at a time
+SIDE: Final = 4  # regions of an image's side: a projection of 49 regions takes most of a training's time
 PATHS: Final = 16  # of a question
 RIDGE: Final = 10.0  # of the evidence: the penalty, for each image of the graph
 FEWEST: Final = 5  # images with a stance to a concept, below which the graph's images tell nothing of it
-STANCE_WORDS: Final = {POSITIVE: "shows", UNCERTAIN: "may show", NEGATIVE: "does not show"}
+STANCE_WORDS: Final = ("shows", "may show", "does not show")  # in the order of `STANCES`
+
+
+def kind_words(relations: Sequence[str]) -> list[str]:
+    """The kinds of edges in words, stances first."""
+    return [*STANCE_WORDS, *(name.replace("_", " ") for name in relations)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +48,9 @@ class Texts:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images by the image tower: `vectors` (n, Di), `regions` (n, R, Di); `known` is the place of each by its name."""
+    """Images by the image tower: `vectors` (n, Di), `regions` (n, R, their width), 16 at most, as half floats, with R 0
+    where they were not asked for; `known` is the place of each by its name.
+    """
 
     vectors: Tensor
     regions: Tensor
@@ -50,21 +60,24 @@ class Images:
 @dataclass(frozen=True, eq=False)
 class GraphVectors:
     """The graph by the towers: `names` (C, Dt), `pictures` (I, Di), zeros where there is none, `pictured` (I,), `kinds`
-    (K, Dt); `evidence` (n, C) is how likely each of the questions' images shows a concept, by the graph's images, from
-    0 to 1, and `told` (C,) whether these tell anything of it.
+    (K, Dt); and `shown` (n, C), how likely each of the questions' images shows a concept, by the evidence.
     """
 
     names: Tensor
     pictures: Tensor
     pictured: Tensor
     kinds: Tensor
-    evidence: Tensor
-    told: Tensor
+    evidence: Evidence
+    shown: Tensor
+
+
+def texts_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Texts:
+    """What the frozen text tower makes of texts, from the cache where it is there."""
+    return Texts(**kept(cache, backbone, ["texts", *texts], lambda: _texts(backbone, texts)))
 
 
 @torch.no_grad()  # what it gives is learnt from
-def texts_of(backbone: Backbone, texts: Sequence[str]) -> Texts:
-    """What the frozen text tower makes of texts."""
+def _texts(backbone: Backbone, texts: Sequence[str]) -> dict[str, Tensor]:
     vectors, words, masks = [], [], []
     for start in range(0, len(texts), BLOCK):
         tokens = backbone.tokens(list(texts[start : start + BLOCK]))
@@ -73,34 +86,67 @@ def texts_of(backbone: Backbone, texts: Sequence[str]) -> Texts:
         words.append(spread.float())
         masks.append(mask)
     longest = max(part.shape[1] for part in words)
-    return Texts(
-        torch.cat(vectors),
-        torch.cat([functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in words]),
-        torch.cat([functional.pad(part, (0, longest - part.shape[1])) for part in masks]),
-    )
+    return {
+        "vectors": torch.cat(vectors),
+        "words": torch.cat([functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in words]),
+        "mask": torch.cat([functional.pad(part, (0, longest - part.shape[1])) for part in masks]),
+    }
 
 
-@torch.no_grad()  # what it gives is learnt from
+def vectors_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Tensor:
+    """The texts' vectors alone, (n, Dt), from the cache where they are there."""
+
+    def made() -> dict[str, Tensor]:
+        return {"vectors": text_features(backbone, texts).clone()}  # what is learnt from is no tensor of inference
+
+    return kept(cache, backbone, ["vectors", *texts], made)["vectors"]
+
+
 def images_of(
     backbone: Backbone,
     paths: Mapping[str, Path],
     cache: Path | None = None,
     told: Told = lambda _: None,
     progress: Progress = lambda done, total: None,
+    *,
+    regions: bool = True,
 ) -> Images:
     """What the frozen image tower makes of images, by name; those that cannot be read are told and left out.
 
-    Raises `InputError` where none can be.
+    What is in the cache is not read again. Raises `InputError` where no image can be read.
     """
     names = sorted(paths)
-    read = read_pictures([paths[name] for name in names], backbone.picture, cache, told, progress)
-    vectors, regions = [], []
+    those = [paths[name] for name in names]
+
+    def made() -> dict[str, Tensor]:
+        return _images(backbone, those, told, progress, regions=regions)
+
+    found = kept(cache, backbone, [f"images, regions {regions}", *of_files(those)], made)
+    known = {names[number]: row for row, number in enumerate(found["places"].tolist())}
+    return Images(found["vectors"], found["regions"], known)
+
+
+@torch.no_grad()  # what it gives is learnt from
+def _images(
+    backbone: Backbone, paths: Sequence[Path], told: Told, progress: Progress, *, regions: bool
+) -> dict[str, Tensor]:
+    read = read_pictures(paths, backbone.picture, None, told, progress)
+    vectors, spreads = [], []
     for block in torch.split(read.values, BLOCK):
         vector, spread = backbone.image_regions(block)
         vectors.append(vector.float())
-        regions.append(spread.float())
-    known = {names[number]: row for row, number in enumerate(read.kept)}
-    return Images(torch.cat(vectors), torch.cat(regions), known)
+        spreads.append((fewer(spread) if regions else spread[:, :0]).half())
+    return {"vectors": torch.cat(vectors), "regions": torch.cat(spreads), "places": torch.tensor(read.kept)}
+
+
+def fewer(regions: Tensor) -> Tensor:
+    """Regions in rows of a square (B, R, D) as those of a square of `SIDE` a side at most, each the mean of its own."""
+    count, number, width = regions.shape
+    side = math.isqrt(number)
+    if side <= SIDE or side * side != number:
+        return regions
+    square = regions.transpose(1, 2).reshape(count, width, side, side)
+    return functional.adaptive_avg_pool2d(square, SIDE).flatten(2).transpose(1, 2)
 
 
 def graph_vectors(
@@ -115,49 +161,66 @@ def graph_vectors(
     """The graph as models take it. `folder` is where its images' paths begin; None, or none there, for a graph whose
     images are not at hand.
     """
-    names = texts_of(backbone, knowledge.concepts).vectors if knowledge.concepts else torch.zeros(0, 1)
-    kinds = [STANCE_WORDS[stance] for stance in (POSITIVE, UNCERTAIN, NEGATIVE)]
-    kinds += [name.replace("_", " ") for name in knowledge.relation_names]
+    names = vectors_of(backbone, knowledge.concepts, cache) if knowledge.concepts else torch.zeros(0, 1)
+    kinds = kind_words(knowledge.relation_names)
     width = images.vectors.shape[1]
     pictures, pictured = torch.zeros(len(knowledge.images), width), torch.zeros(len(knowledge.images), dtype=torch.bool)
     paths = {} if folder is None else {image.id: place(folder, image.path) for image in knowledge.images}
     there = {image: path for image, path in paths.items() if path is not None and path.is_file()}
     if there:
-        read = images_of(backbone, there, cache, told, progress)
+        read = images_of(backbone, there, cache, told, progress, regions=False)
         rows = {image.id: row for row, image in enumerate(knowledge.images)}
         places = torch.tensor([rows[name] for name in read.known])
         pictures[places] = read.vectors[list(read.known.values())]
         pictured[places] = True
-    evidence, known = evidence_of(knowledge, pictures, pictured, images.vectors)
-    return GraphVectors(names, pictures, pictured, texts_of(backbone, kinds).vectors, evidence, known)
+    evidence = Evidence.of(knowledge, pictures, pictured)
+    return GraphVectors(
+        names, pictures, pictured, vectors_of(backbone, kinds, cache), evidence, evidence(images.vectors)
+    )
 
 
-def evidence_of(knowledge: Knowledge, pictures: Tensor, pictured: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-    """How likely images (n, Di) show each concept, by ridge regression on the graph's images with pictures: 1 for those
-    that are POSITIVE to it, 0.5 for UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it.
-
-    Returns (n, C), from 0 to 1, and (C,), whether there were at least `FEWEST` images of either answer.
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """How likely an image shows each concept, by ridge regression on the graph's images: `weights` (Di, C), for images
+    less `mean` over `scale` (Di,), and `centre` (C,); `told` (C,) says of which concepts these images tell anything.
     """
-    concepts = len(knowledge.cuis)
-    rows = torch.from_numpy(knowledge.stances)
-    rows = rows[pictured[rows[:, 0]]]
-    if not len(rows):
-        return torch.zeros(len(asked), concepts), torch.zeros(concepts, dtype=torch.bool)
-    wanted = torch.zeros(len(pictures), concepts, dtype=torch.float64)
-    for stance, value in ((NEGATIVE, 0.0), (UNCERTAIN, 0.5), (POSITIVE, 1.0)):  # of several stances the strongest
-        those = rows[rows[:, 1] == stance]
-        wanted[those[:, 0], those[:, 2]] = value
-    wanted = wanted[pictured]
-    x = pictures[pictured].double()
-    mean, scale = x.mean(0), x.std(0).clamp(min=1e-6)
-    x = (x - mean) / scale
-    centre = wanted.mean(0)
-    gram = x.T @ x + RIDGE * len(x) ** 0.5 * torch.eye(x.shape[1], dtype=torch.float64)
-    weights = torch.linalg.solve(gram, x.T @ (wanted - centre))
-    likely = ((asked.double() - mean) / scale) @ weights + centre
-    positive = (wanted > 0.5).sum(0)
-    known = (positive >= FEWEST) & (len(x) - positive >= FEWEST)
-    return likely.clamp(0, 1).float() * known, known
+
+    weights: Tensor
+    mean: Tensor
+    scale: Tensor
+    centre: Tensor
+    told: Tensor
+
+    @classmethod
+    def of(cls, knowledge: Knowledge, pictures: Tensor, pictured: Tensor) -> Evidence:
+        """Learnt from the graph's images with pictures (I, Di): 1 for those that are POSITIVE to a concept, 0.5 for
+        UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it. A concept is told of where at least
+        `FEWEST` images have either answer.
+        """
+        concepts, width = len(knowledge.cuis), pictures.shape[1]
+        rows = torch.from_numpy(knowledge.stances)
+        rows = rows[pictured[rows[:, 0]]]
+        if not len(rows):
+            nothing = torch.zeros(width, concepts), torch.zeros(width), torch.ones(width), torch.zeros(concepts)
+            return cls(*nothing, torch.zeros(concepts, dtype=torch.bool))
+        wanted = torch.zeros(len(pictures), concepts, dtype=torch.float64)
+        for stance, value in ((NEGATIVE, 0.0), (UNCERTAIN, 0.5), (POSITIVE, 1.0)):  # of several stances the strongest
+            those = rows[rows[:, 1] == stance]
+            wanted[those[:, 0], those[:, 2]] = value
+        wanted = wanted[pictured]
+        x = pictures[pictured].double()
+        mean, scale = x.mean(0), x.std(0).clamp(min=1e-6)
+        x = (x - mean) / scale
+        centre = wanted.mean(0)
+        gram = x.T @ x + RIDGE * len(x) ** 0.5 * torch.eye(width, dtype=torch.float64)
+        weights = torch.linalg.solve(gram, x.T @ (wanted - centre))
+        positive = (wanted > 0.5).sum(0)
+        told = (positive >= FEWEST) & (len(x) - positive >= FEWEST)
+        return cls(weights.float(), mean.float(), scale.float(), centre.float(), told)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images (n, Di) to (n, C), from 0 to 1; 0 for concepts that nothing is told of."""
+        return (((images - self.mean) / self.scale) @ self.weights + self.centre).clamp(0, 1) * self.told
 
 
 class Examples:
@@ -170,17 +233,16 @@ class Examples:
         texts: Texts,
         text_rows: Mapping[str, int],
         graph: GraphVectors,
-        around: Neighbourhoods,
-        seeds: Sequence[Sequence[int]],
+        subgraphs: Sequence[Subgraph],
         paths: PathTexts | None = None,
     ) -> None:
-        """`seeds` are the concepts that each question names; `text_rows` finds a question's words in `texts`."""
+        """`text_rows` finds a question's words in `texts`; `subgraphs` are the questions', of the graph of `graph`."""
         self.questions = list(questions)
-        self.images, self.texts, self.graph, self.around, self.paths = images, texts, graph, around, paths
+        self.images, self.texts, self.graph, self.paths = images, texts, graph, paths
         self.image_rows = torch.tensor([images.known[one.image] for one in questions], dtype=torch.int64)
         self.text_rows = torch.tensor([text_rows[one.text] for one in questions], dtype=torch.int64)
         self.yes = torch.tensor([float(one.yes is True) for one in questions])
-        self.subgraphs: list[Subgraph] = [around.of(concepts) for concepts in seeds]
+        self.subgraphs = list(subgraphs)
 
     def __len__(self) -> int:
         """How many questions there are."""
@@ -191,8 +253,8 @@ class Examples:
         chosen = torch.tensor(list(rows), dtype=torch.int64)
         image, text = self.image_rows[chosen], self.text_rows[chosen]
         subgraphs = [self.subgraphs[row] for row in rows]
-        graph = joined(subgraphs, len(self.around.kinds))
-        concepts = self.around.concepts
+        graph = joined(subgraphs, len(self.graph.kinds))
+        concepts = len(self.graph.names)
         is_image = graph.nodes >= concepts
         names = self.graph.names.new_zeros(len(graph.nodes), self.graph.names.shape[1])
         names[~is_image] = self.graph.names[graph.nodes[~is_image]]
@@ -202,14 +264,14 @@ class Examples:
         flags[:, SEED], flags[:, IMAGE] = graph.seeds.float(), is_image.float()
         flags[is_image, PICTURED] = self.graph.pictured[graph.nodes[is_image] - concepts].float()
         plain = graph.nodes[~is_image]
-        flags[~is_image, SEEN] = self.graph.evidence[image[graph.of[~is_image]], plain]
-        flags[~is_image, TOLD] = self.graph.told[plain].float()
+        flags[~is_image, SEEN] = self.graph.shown[image[graph.of[~is_image]], plain]
+        flags[~is_image, TOLD] = self.graph.evidence.told[plain].float()
         mask = self.texts.mask[text]
         longest = int(mask.sum(1).max())
         paths, path_flags, path_mask = self._paths(subgraphs, image)
         return Batch(
             self.images.vectors[image],
-            self.images.regions[image],
+            self.images.regions[image].float(),
             self.texts.vectors[text],
             self.texts.words[text][:, :longest],
             mask[:, :longest],
@@ -238,20 +300,20 @@ class Examples:
             vectors[number, : len(row)] = self.paths.vectors[list(row)]
             mask[number, : len(row)] = True
             for place_, those in enumerate(concepts):
-                known = [node for node in those if bool(self.graph.told[node])]
+                known = [node for node in those if bool(self.graph.evidence.told[node])]
                 if known:
-                    flags[number, place_] = torch.stack(
-                        [self.graph.evidence[image[number], known].max(), torch.ones(())]
-                    )
+                    flags[number, place_] = torch.stack([self.graph.shown[image[number], known].max(), torch.ones(())])
         return vectors, flags, mask
 
 
 class PathTexts:
     """Paths of subgraphs as sentences, by the text tower: "zorevane may treat pneumothorax", or two of these in one."""
 
-    def __init__(self, backbone: Backbone, around: Neighbourhoods, subgraphs: Sequence[Subgraph]) -> None:
-        self._around = around
-        self._kinds = [*STANCE_WORDS.values(), *(name.replace("_", " ") for name in around.knowledge.relation_names)]
+    def __init__(
+        self, backbone: Backbone, knowledge: Knowledge, subgraphs: Sequence[Subgraph], cache: Path | None = None
+    ) -> None:
+        self._names = knowledge.concepts
+        self._kinds = kind_words(knowledge.relation_names)
         self._known: dict[int, tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]] = {}
         rows: dict[str, int] = {}
         for one in subgraphs:
@@ -261,7 +323,7 @@ class PathTexts:
                 self._known[id(one)] = numbers, tuple(concepts for _, concepts in found)
         self._kept = list(subgraphs)  # so that their ids stay theirs
         self.texts = list(rows)
-        self.vectors = texts_of(backbone, self.texts or [""]).vectors
+        self.vectors = vectors_of(backbone, self.texts or [""], cache)
 
     def of(self, subgraph: Subgraph) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
         """The rows of a subgraph's paths, and of each path the concepts that the question does not name itself."""
@@ -269,7 +331,7 @@ class PathTexts:
 
     def paths(self, subgraph: Subgraph) -> Iterator[tuple[str, tuple[int, ...]]]:
         """The paths of two edges that join concepts of the question, then all single edges between concepts."""
-        nodes, concepts = subgraph.nodes.tolist(), self._around.concepts
+        nodes, concepts = subgraph.nodes.tolist(), len(self._names)
         edges = [edge for edge in subgraph.edges.tolist() if max(nodes[edge[0]], nodes[edge[2]]) < concepts]
         for one, other in combinations(range(subgraph.seeds), 2):
             for first in edges:
@@ -284,8 +346,7 @@ class PathTexts:
             yield self._said(edge, nodes), self._new({edge[0], edge[2]}, nodes, subgraph)
 
     def _said(self, edge: Sequence[int], nodes: Sequence[int]) -> str:
-        names = self._around.knowledge.concepts
-        return f"{names[nodes[edge[0]]]} {self._kinds[edge[1]]} {names[nodes[edge[2]]]}"
+        return f"{self._names[nodes[edge[0]]]} {self._kinds[edge[1]]} {self._names[nodes[edge[2]]]}"
 
     def _new(self, places: set[int], nodes: Sequence[int], subgraph: Subgraph) -> tuple[int, ...]:
         return tuple(sorted(nodes[one] for one in places if one >= subgraph.seeds))
@@ -299,8 +360,7 @@ def checked(images: Images, questions: Sequence[Question]) -> list[Question]:
     return left
 
 
-def positives_of(around: Neighbourhoods) -> Tensor:
-    """Places of images and of the concepts that they are POSITIVE to, (n, 2)."""
-    stances = around.knowledge.stances
-    rows = stances[stances[:, 1] == POSITIVE]
-    return torch.from_numpy(np.stack([rows[:, 0] + around.concepts, rows[:, 2]], 1))
+def positives_of(knowledge: Knowledge) -> Tensor:
+    """Places of images, after all concepts, and of the concepts that they are POSITIVE to, (n, 2)."""
+    rows = knowledge.stances[knowledge.stances[:, 1] == POSITIVE]
+    return torch.from_numpy(np.stack([rows[:, 0] + len(knowledge.cuis), rows[:, 2]], 1))

@@ -18,7 +18,7 @@ from kgp_models.vqa.base import Fused, Method, Sizes, mlp
 from kgp_models.vqa.batch import SEED, Batch
 from kgp_models.vqa.message_passing import Nodes, RelationalConvolution, highest, pooled
 
-BASES = 8  # of the relations' matrices
+BASES = 4  # of the relations' matrices
 
 
 class KRISP(Method):
@@ -30,12 +30,12 @@ class KRISP(Method):
         width = sizes.graph
         self.fused = Fused(sizes)
         self.implicit = nn.Linear(sizes.hidden, 2)
-        self.nodes = Nodes(sizes.image, sizes.text, width, sizes.dropout)
+        self.nodes = Nodes(sizes.image, sizes.text, width, sizes.graph_dropout)
         self.told = nn.Linear(sizes.hidden, width)
         self.layers = nn.ModuleList(RelationalConvolution(width, kinds, BASES) for _ in range(sizes.layers))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(sizes.layers))
-        self.dropout = nn.Dropout(sizes.dropout)
-        self.symbolic = mlp(2 * width, width, 2, sizes.dropout)
+        self.dropout = nn.Dropout(sizes.graph_dropout)
+        self.symbolic = mlp(2 * width, width, 2, sizes.graph_dropout)
 
     def parts(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The logits of both parts, (B, 2) each; without a subgraph the symbolic part says nothing: zeros."""

@@ -22,7 +22,7 @@ class MKBN(Method):
     def __init__(self, sizes: Sizes, kinds: Tensor) -> None:
         super().__init__()
         width, hidden = sizes.graph, sizes.hidden
-        self.graph = GraphEncoder(sizes.image, sizes.text, width, sizes.layers, sizes.dropout, kinds)
+        self.graph = GraphEncoder(sizes.image, sizes.text, width, sizes.layers, sizes.graph_dropout, kinds)
         self.image_norm, self.text_norm = nn.LayerNorm(sizes.image), nn.LayerNorm(sizes.text)
         self.region_norm = nn.LayerNorm(sizes.region)
         self.regions, self.words = nn.Linear(sizes.region, hidden), nn.Linear(sizes.text, hidden)
@@ -45,10 +45,10 @@ class MKBN(Method):
         """Σ_rt α_rt (U x_r ⊙ V w_t), with α the softmax of p · (U x_r ⊙ V w_t) over pairs of a region and a word."""
         regions = torch.relu(self.regions(self.region_norm(batch.regions)))  # (B, R, H)
         words = torch.relu(self.words(self.text_norm(batch.words)))  # (B, T, H)
-        scores = torch.einsum("brh,h,bth->brt", regions, self.glimpse, words)
+        scores = (regions * self.glimpse) @ words.transpose(1, 2)  # (B, R, T)
         scores = scores.masked_fill(~batch.mask.unsqueeze(1), -1e4)
         weight = scores.flatten(1).softmax(1).view_as(scores)
-        joint: Tensor = self.dropout(torch.einsum("brt,brh,bth->bh", weight, regions, words))
+        joint: Tensor = self.dropout((regions * (weight @ words)).sum(1))
         return joint
 
     def _image_entities(self, batch: Batch, states: Tensor) -> Tensor:

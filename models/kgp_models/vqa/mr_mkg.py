@@ -35,7 +35,7 @@ class MRMKG(Method):
         self.register_buffer("positives", _keys(positives).sort().values, persistent=False)
         width, hidden = sizes.graph, sizes.hidden
         self.align = align
-        self.graph = GraphEncoder(sizes.image, sizes.text, width, sizes.layers, sizes.dropout, kinds)
+        self.graph = GraphEncoder(sizes.image, sizes.text, width, sizes.layers, sizes.graph_dropout, kinds)
         self.image_norm, self.text_norm = nn.LayerNorm(sizes.image), nn.LayerNorm(sizes.text)
         self.region_norm = nn.LayerNorm(sizes.region)
         self.regions, self.words = nn.Linear(sizes.region, hidden), nn.Linear(sizes.text, hidden)

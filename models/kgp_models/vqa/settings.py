@@ -11,14 +11,16 @@ from kgplatform.errors import InputError
 
 EXAMPLES: Final = "benchmarks/settings/vqa/"
 METHODS: Final = ("base", "question-only", "image-only", "krisp", "mkbn", "k-pathvqa", "ekgrl", "mr-mkg")
-_MAY_BE_ZERO: Final = frozenset({"tuning.weight_decay", "dropout", "align"})
+PLAIN: Final = ("base", "question-only", "image-only")  # that read no graph
+_MAY_BE_ZERO: Final = frozenset({"tuning.weight_decay", "dropout", "graph_dropout", "align"})
 
 
 @dataclass(frozen=True)
 class Tuning:
     """AdamW, rate 1e-4, at most 30 epochs, patience 3 (MedMKG appendix J and K); batch and clipping as in its code.
 
-    `schedule`: constant, or a cosine's fall to 0. `by`: what epochs are compared by on the validation part.
+    `schedule`: constant, a cosine's fall to 0, or plateau: times 0.8, to 1e-6 at least, when the validation's loss has
+    not fallen for 4 epochs, as in MedMKG's code. `by`: what epochs are compared by on the validation part.
     """
 
     learning_rate: float = 1e-4
@@ -27,7 +29,7 @@ class Tuning:
     batch: int = 64
     weight_decay: float = 0.01
     clip: float = 1.0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
     by: Literal["loss", "accuracy"] = "loss"
 
 
@@ -44,7 +46,8 @@ class VQASettings:
     hidden: int = 512
     width: int = 128  # of the graph's states
     layers: int = 2
-    dropout: float = 0.1
+    dropout: float = 0.1  # of image and question
+    graph_dropout: float = 0.1  # where the graph is read
     align: float = 0.1  # λ of MR-MKG's alignment
     tuning: Tuning = field(default_factory=Tuning)
 
@@ -64,8 +67,8 @@ class VQASettings:
             raise InputError("hops is more than 2", "Say 1 or 2.")
         if found.width % 4 or found.hidden % 4:
             raise InputError("width or hidden is no multiple of 4", "There are four heads.")
-        if found.dropout >= 1:
-            raise InputError("dropout is 1 or more", "It is a share.")
+        if max(found.dropout, found.graph_dropout) >= 1:
+            raise InputError("a dropout is 1 or more", "It is a share.")
         return found
 
     def as_dict(self) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
@@ -22,6 +24,8 @@ from kgplatform.vqa.metrics import Answers
 
 Progress = Callable[[int, int | None], None]
 STATE: Final = "training.state"
+PLATEAU: Final = (0.8, 4)  # factor and patience, as in MedMKG's code
+LEAST: Final = 1e-6  # rate on a plateau
 BLOCK: Final = 128  # questions at a time, where nothing is learnt
 
 
@@ -36,14 +40,20 @@ class Trained:
 
 
 @torch.inference_mode()
-def answers(model: Method, examples: Examples) -> Answers:
-    """The model's answers."""
+def probabilities(model: Method, examples: Examples) -> NDArray[np.float64]:
+    """Of yes, for each question, (n,)."""
     model.eval()
     logits = []
     for start in range(0, len(examples), BLOCK):
         rows = range(start, min(start + BLOCK, len(examples)))
         logits.append(model(examples.batch(rows).to(next(model.parameters()).device)).float().cpu())
-    return Answers.of(examples.yes.bool().numpy(), torch.cat(logits).sigmoid().double().numpy())
+    found: NDArray[np.float64] = torch.cat(logits).sigmoid().double().numpy()
+    return found
+
+
+def answers(model: Method, examples: Examples) -> Answers:
+    """The model's answers."""
+    return Answers.of(examples.yes.bool().numpy(), probabilities(model, examples))
 
 
 def train(
@@ -62,10 +72,7 @@ def train(
     device = next(model.parameters()).device
     steps = math.ceil(len(given) / settings.batch)
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _share_of_rate(step, steps * settings.epochs, settings.schedule)
-    )
-    state = TrainingState(folder / STATE, {"model": model, "optimizer": optimizer, "schedule": schedule})
+    state = TrainingState(folder / STATE, {"model": model, "optimizer": optimizer})
     history, seconds = state.resume()
     best = state.best or copy.deepcopy(model.state_dict())
     while len(history) < settings.epochs and not _is_over(history, settings):
@@ -76,11 +83,12 @@ def train(
         for step, rows in enumerate(torch.split(torch.randperm(len(given)), settings.batch)):
             losses = model.losses(given.batch(rows.tolist()).to(device))
             total = torch.stack(list(losses.values())).sum()
+            for group in optimizer.param_groups:
+                group["lr"] = rate(settings, history, epoch * steps + step, steps * settings.epochs)
             optimizer.zero_grad()
             torch.autograd.backward(total)
             nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
             optimizer.step()
-            schedule.step()
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
             progress(epoch * steps + step + 1, settings.epochs * steps)
@@ -111,5 +119,19 @@ def _is_over(history: list[dict[str, float]], settings: Tuning) -> bool:
     return bool(history) and len(history) - 1 - _best(history, settings) >= settings.patience
 
 
-def _share_of_rate(step: int, total: int, schedule: str) -> float:
-    return 1.0 if schedule == "constant" else 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max(1, total))))
+def rate(settings: Tuning, history: Sequence[Mapping[str, float]], step: int, total: int) -> float:
+    """The learning rate of a step. It depends on the history alone, so a training that goes on has the same."""
+    if settings.schedule == "cosine":
+        return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / total))
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    factor, patience = PLATEAU
+    best, waited, falls = math.inf, 0, 0
+    for row in history:
+        if row["valid loss"] < best * (1 - 1e-4):
+            best, waited = row["valid loss"], 0
+        else:
+            waited += 1
+        if waited > patience:
+            falls, waited = falls + 1, 0
+    return max(settings.learning_rate * factor**falls, LEAST)

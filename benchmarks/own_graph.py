@@ -1,0 +1,40 @@
+"""A Neo4j of a benchmark's own, and invented studies for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kgp_loaders.phantom import study_set
+from kgplatform import server
+from kgplatform.cli.output import note
+from kgplatform.graph import Graph
+from kgplatform.settings import Settings
+
+
+@contextmanager
+def own_graph(home: Path) -> Iterator[Graph]:
+    """The graph of a Neo4j that lives in `home` and runs as long as this context; its jars are the user's."""
+    own = Settings(home=home)
+    own.home.mkdir(parents=True, exist_ok=True)
+    shared = Settings.from_env().cache
+    shared.mkdir(parents=True, exist_ok=True)
+    if not (own.home / "cache").exists():
+        (own.home / "cache").symlink_to(shared)
+    server.start(own)
+    try:
+        with Graph.open(own) as graph:
+            yield graph
+    finally:
+        server.stop(own)
+
+
+def studies(folder: Path, count: int, seed: int) -> Path:
+    """Invented studies, drawn unless they are there."""
+    readme = folder / "README.txt"
+    if not (readme.is_file() and f"Studies {count}, seed {seed}." in readme.read_text(encoding="utf-8")):
+        note(f"drawing {count:,} studies into {folder}")
+        study_set.build(folder, count, seed, workers=os.cpu_count() or 1)
+    return folder

@@ -1,0 +1,47 @@
+"""Tables in Markdown: figures in %, means and spreads, marks for what is better and worse."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BETTER, WORSE, SAME = "🟩", "🟥", "⬜"
+
+
+def header(columns: Sequence[str], first: str = "") -> list[str]:
+    """The two lines that begin a table."""
+    return [f"| {' | '.join([first, *columns])} |", f"|---|{'---:|' * len(columns)}"]
+
+
+def line(name: str, values: Sequence[str]) -> str:
+    """A row."""
+    return f"| {' | '.join([name, *values])} |"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Shares as mean ± SD in %."""
+    beside = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.2f}{beside}"
+
+
+def mark(difference: float) -> str:
+    """By the sign of a difference of means."""
+    return SAME if abs(difference) < 1e-12 else BETTER if difference > 0 else WORSE
+
+
+def interval(low: float, value: float, high: float) -> str:
+    """A difference in points, its interval, and whether that is above, below or around 0."""
+    where = BETTER if low > 0 else WORSE if high < 0 else SAME
+    return f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] {where}"
+
+
+def measured(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Of runs: their seeds, commit and machines, as a sentence."""
+    contexts = [row["context"] for row in runs]
+    machines = sorted({f"{c['machine']['cores']} cores, {c['machine']['device']}" for c in contexts})
+    return (
+        f"Seeds: {', '.join(str(seed) for seed in sorted({row['seed'] for row in runs}))}. Commit "
+        f"{contexts[-1]['commit'][:10]}{' with changes' if any(c['dirty'] for c in contexts) else ''}; "
+        f"{'; '.join(machines)}."
+    )

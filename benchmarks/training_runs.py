@@ -1,0 +1,81 @@
+"""The runs of a benchmark that trains: kept in a file that is whole after each, and run in lanes beside each other."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import record
+
+from kgplatform.cli.output import note
+
+_KEYS = ("cell", "seed", "fold", "settings_sha256", "context")
+
+
+class Results:
+    """The runs, in one JSON file. A run is told by its cell, seed and fold; the hash says of what settings and data."""
+
+    def __init__(self, path: Path, about: dict[str, Any], of: str) -> None:
+        """`about[of]["sha256"]` is the hash of the data: results of other data are begun anew."""
+        self.path = path
+        self.document: dict[str, Any] = {"about": about, "runs": []}
+        if path.exists():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["about"][of]["sha256"] == about[of]["sha256"]:
+                self.document = {**stored, "about": about}
+            else:
+                note(f"{path.name} is of other {of} and is begun anew")
+
+    def has(self, cell: str, seed: int, sha256: str, fold: int = 0) -> bool:
+        """Whether this very run is there."""
+        wanted = (cell, seed, fold, sha256)
+        return any((*_key(row), row["settings_sha256"]) == wanted for row in self.document["runs"])
+
+    def of(self, seed: int, sha256: str, fold: int = 0) -> dict[str, Any] | None:
+        """What came out of a run with this seed, fold and hash, whatever its cell."""
+        for row in self.document["runs"]:
+            if (*_key(row)[1:], row["settings_sha256"]) == (seed, fold, sha256):
+                return {name: value for name, value in row.items() if name not in _KEYS}
+        return None
+
+    def add(self, cell: str, seed: int, sha256: str, outcome: dict[str, Any], fold: int = 0) -> None:
+        """Add a run, in place of one of the same cell, seed and fold."""
+        kept = [row for row in self.document["runs"] if _key(row) != (cell, seed, fold)]
+        context = record.context(seed, device())
+        row = {"cell": cell, "seed": seed, "fold": fold, "settings_sha256": sha256, "context": context, **outcome}
+        self.document["runs"] = sorted([*kept, row], key=_key)
+        self.path.parent.mkdir(exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(self.path)
+
+
+def _key(row: dict[str, Any]) -> tuple[str, int, int]:
+    return row["cell"], row["seed"], row.get("fold", 0)
+
+
+def in_lanes(jobs: int, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+    """Call `work` with each of the arguments, `jobs` at a time in processes of their own; gives a call's place and what
+    came out, as each is done. What fails is told now, not when the others have ended: they go on another time.
+    """
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        running = {pool.submit(work, *arguments): place for place, arguments in enumerate(calls)}
+        try:
+            for future in as_completed(running):
+                yield running[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def device() -> str:
+    """The device that models are trained on."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,287 @@
+"""Trains and tests question answering with the graph's knowledge: MedMKG's Table 4, with baselines and controls.
+
+    python benchmarks/vqa.py --data vqa_rad --backbone offline --methods all --seeds 3
+    python benchmarks/vqa.py --data vqa_rad --backbone offline --protocol image-disjoint
+    python benchmarks/vqa.py --data phantom --backbone small
+    python benchmarks/vqa.py --data slake --folder DIR --backbone clip:FOLDER --settings code
+    python benchmarks/vqa.py --data vqa_rad --backbone offline --table      # train nothing, write the tables again
+
+A cell is a method with a graph: the base model and what it is without the image, or the question; the five methods with
+the whole graph and with the controls: an empty graph, a shuffled one, and one without stances. Settings are in
+`benchmarks/settings/vqa/SETTINGS/METHOD.yaml`: by default those of the backbone's name, `paper` for others.
+
+Finished runs are in `benchmarks/results/vqa_DATA_BACKBONE_PROTOCOL.json` and are not done again; an interrupted one
+goes on from its last epoch, in `build/vqa`. `--jobs` trainings run beside each other, a core each.
+
+The graph is the released MedMKG, in a Neo4j of the benchmark's own, or with `--running` that in the running Neo4j.
+`--data phantom` draws studies, builds their graph, and asks about others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import record
+import vqa_data
+import vqa_table
+from training_runs import Results, device, in_lanes
+
+from kgplatform.cli.output import note
+from kgplatform.errors import UsageError
+from kgplatform.vqa import questions
+from kgplatform.vqa.linking import QuestionTagger
+from kgplatform.vqa.questions import QuestionSet
+
+HERE = Path(__file__).parent
+SETTINGS = HERE / "settings" / "vqa"
+BUILD = HERE.parent / "build" / "vqa"
+PLAIN = ("base", "question-only", "image-only")
+METHODS = ("krisp", "mkbn", "k-pathvqa", "ekgrl", "mr-mkg")
+GRAPHS = ("full", "empty", "shuffled", "no-stance")
+FIRST_SEED = 42
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of the table: a method and what becomes of the graph."""
+
+    method: str
+    graph: str = "full"
+
+    @property
+    def name(self) -> str:
+        """As results and folders name it."""
+        return self.method if self.graph == "full" else f"{self.method} {self.graph}"
+
+
+def cells(methods: str, controls: bool) -> Iterator[Cell]:
+    """The cells asked for, the base model and its baselines among them. Raises `UsageError`."""
+    names = METHODS if methods == "all" else methods.split(",")
+    yield from (Cell(name) for name in PLAIN)
+    for name in names:
+        if name not in METHODS:
+            raise UsageError(f"there is no method {name}", f"Methods: all, {', '.join(METHODS)}.")
+        yield from (Cell(name, graph) for graph in (GRAPHS if controls else GRAPHS[:1]))
+
+
+def settings_of(cell: Cell, backbone: str, folder: str | None, epochs: int | None) -> Any:
+    """The settings of a cell, of a folder of `SETTINGS`, by default the backbone's."""
+    from kgp_models.vqa.settings import VQASettings
+
+    kind, colon, place = backbone.partition(":")
+    found = folder or (kind if (SETTINGS / kind).is_dir() else "paper")
+    if not (SETTINGS / found).is_dir():
+        raise UsageError(f"there are no settings {found}", f"Settings: {', '.join(sorted(_names(SETTINGS)))}.")
+    settings = VQASettings.read(SETTINGS / found / f"{cell.method}.yaml")
+    spec = f"{kind}:{Path(place).absolute()}" if colon else kind
+    settings = replace(settings, backbone=spec, graph=cell.graph)
+    return settings if epochs is None else replace(settings, tuning=replace(settings.tuning, epochs=epochs))
+
+
+def _names(folder: Path) -> Iterator[str]:
+    return (path.name for path in folder.iterdir() if path.is_dir())
+
+
+@cache
+def _opened(spec: str) -> Any:
+    from kgp_models.vqa import build as models
+
+    return models.opened(spec)
+
+
+def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, build: Path) -> dict[str, Any]:
+    """Train and test a cell with a seed on a fold; in a process of its own, with one core."""
+    import torch
+
+    from kgp_models.vqa import build as models
+
+    torch.set_num_threads(1)
+    dealt = data.folds[fold]
+    inputs = models.Inputs(
+        dealt,
+        data.knowledge,
+        data.images,
+        data.lexicon,
+        own_words=data.own_words,
+        cache=build / "features",
+        told=note,
+    )
+    started = time.monotonic()
+    known = models.seen(_opened(settings.backbone), dealt.questions, inputs)
+    folder = build / "runs" / f"{cell.name.replace(' ', '-')}-{seed}-{fold}-{hashed(settings, data)}"
+    model = models.fit(settings, inputs, known, folder, seed, "cuda" if torch.cuda.is_available() else "cpu")
+    answered = dict(zip((one.id for one in model.questions), _bits(model.test.answered.tolist()), strict=True))
+    return {
+        "epochs": model.trained.epochs,
+        "best_epoch": model.trained.best_epoch,
+        "validation": model.trained.history[model.trained.best_epoch - 1],
+        "history": [round(row["valid loss"], 4) for row in model.trained.history],
+        "training_seconds": round(model.trained.seconds, 1),
+        "seconds": round(time.monotonic() - started, 1),
+        "weights": sum(weight.numel() for weight in model.method.parameters()),
+        "answers": "".join(answered.get(one.id, "?") for one in dealt.parts["test"]),  # ? where the image is damaged
+    }
+
+
+def hashed(settings: Any, data: vqa_data.Data) -> str:
+    """What tells runs apart, in 16 hexadecimal digits: settings, questions, and, for what reads it, the graph."""
+    from kgp_models.vqa.settings import PLAIN as READ_NONE
+
+    about = {**settings.as_dict(), "backbone": settings.backbone.partition(":")[0]}
+    known = "" if settings.method in READ_NONE else data.knowledge.sha256
+    return hashlib.sha256(json.dumps([about, data.sha256, known], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def about_of(data: vqa_data.Data, backbone: str, protocol: str) -> dict[str, Any]:
+    """What the results are of: questions, overlaps, graph, and of each fold the right answers."""
+    tagger = QuestionTagger(data.knowledge, data.lexicon, own_words=data.own_words)
+    return {
+        "data": data.name,
+        "backbone": backbone.partition(":")[0],
+        "protocol": protocol,
+        "questions": {"sha256": data.sha256},
+        "folds": [_fold(fold, tagger) for fold in data.folds],
+        "graph": {
+            "sha256": data.knowledge.sha256,
+            "images": len(data.knowledge.images),
+            "at hand": data.images is not None,
+            "concepts": len(data.knowledge.concepts),
+            "stances": len(data.knowledge.stances),
+            "relations": len(data.knowledge.relations),
+        },
+    }
+
+
+def _fold(fold: QuestionSet, tagger: QuestionTagger) -> dict[str, Any]:
+    """Strings with a character for each test question: the right answer, whether it names a concept of the graph."""
+    test = fold.parts["test"]
+    images = {image: number for number, image in enumerate(dict.fromkeys(one.image for one in test))}
+    return {
+        "sizes": {part: len(those) for part, those in fold.parts.items()},
+        "train_yes": sum(one.yes is True for one in fold.parts["train"]),
+        "yes": _bits([one.yes is True for one in test]),
+        "linked": _bits([bool(tagger.concepts(one.text)) for one in test]),
+        "images": [images[one.image] for one in test],
+        "needs": [one.needs for one in test] if any(one.needs for one in test) else [],
+        "in_training": questions.overlaps(fold, "test"),
+    }
+
+
+def _bits(values: Sequence[bool]) -> str:
+    return "".join("01"[value] for value in values)
+
+
+def work(arguments: argparse.Namespace) -> None:
+    """Run what is missing, then write the table."""
+    kind, name = arguments.backbone.partition(":")[0], Path(arguments.data).name
+    beside = "" if arguments.settings is None else f"_{arguments.settings}"
+    path = arguments.results / f"vqa_{name}_{kind}_{arguments.protocol}{beside}.json"
+    if not arguments.table:
+        wanted = list(cells(arguments.methods, arguments.controls))
+        build = arguments.build / name
+        data = _data(arguments, build)
+        results = Results(path, about_of(data, arguments.backbone, arguments.protocol), "questions")
+        started = time.monotonic()
+        _run_all(wanted, arguments, data, build, results)
+        note(f"all runs are done; {time.monotonic() - started:.0f} s this time")
+    if not path.exists():
+        raise UsageError(f"there are no results {path.name}", "Leave out --table.")
+    vqa_table.write(path)
+
+
+def _data(arguments: argparse.Namespace, build: Path) -> vqa_data.Data:
+    of = arguments.data, arguments.folder, arguments.images
+    if arguments.data == "phantom" and arguments.folder is None:
+        return vqa_data.phantom(build, arguments.protocol, arguments.folds, *arguments.studies, arguments.questions)
+    if arguments.running:
+        if arguments.folder is None:
+            raise UsageError("where are the questions?", "Say it: --folder DIR.")
+        return vqa_data.running(*of, arguments.graph_images, arguments.protocol, arguments.folds)
+    return vqa_data.released(*of, arguments.medmkg, arguments.protocol, arguments.folds, build)
+
+
+def _run_all(
+    wanted: list[Cell], arguments: argparse.Namespace, data: vqa_data.Data, build: Path, results: Results
+) -> None:
+    todo = []
+    for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
+        for fold in range(len(data.folds)):
+            for cell in wanted:
+                settings = settings_of(cell, arguments.backbone, arguments.settings, arguments.epochs)
+                if not results.has(cell.name, seed, hashed(settings, data), fold):
+                    todo.append((cell, seed, fold, settings))
+    note(f"{len(todo):,} runs to do on {device()}")
+    _prepare(todo, data, build)
+    calls = [(*those, data, build) for those in todo]
+    for count, (place, outcome) in enumerate(in_lanes(arguments.jobs, run, calls), 1):
+        cell, seed, fold, settings = todo[place]
+        results.add(cell.name, seed, hashed(settings, data), outcome, fold)
+        right = results.document["about"]["folds"][fold]["yes"]
+        share = sum(map(str.__eq__, outcome["answers"], right)) / len(right)
+        note(
+            f"{count}/{len(todo)} {cell.name} seed {seed} fold {fold}: {outcome['epochs']} epochs, "
+            f"{outcome['seconds']:.0f} s; {100 * share:.2f} % right"
+        )
+
+
+def _prepare(todo: Sequence[tuple[Cell, int, int, Any]], data: vqa_data.Data, build: Path) -> None:
+    """Run the frozen towers once, so that the lanes need not."""
+    if not todo:
+        return
+    from kgp_models.vqa import build as models
+
+    settings, dealt = todo[0][3], data.folds[0]
+    inputs = models.Inputs(
+        dealt, data.knowledge, data.images, data.lexicon, own_words=data.own_words, cache=build / "features", told=note
+    )
+    started = time.monotonic()
+    known = models.seen(_opened(settings.backbone), dealt.questions, inputs)
+    models.prepared(replace(settings, method="krisp", graph="full"), inputs, known, FIRST_SEED)
+    note(f"embedded in {time.monotonic() - started:.0f} s, or read from {build / 'features'}")
+
+
+def main() -> int:
+    """Read the arguments and do the work."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="vqa_rad", choices=questions.KINDS)
+    parser.add_argument("--folder", type=Path, help="where the questions are; else in KGP_DATA_DIR")
+    parser.add_argument("--images", type=Path, help="where their images are, if not where the release has them")
+    parser.add_argument("--medmkg", type=Path, help="the folder of the released graph; else in KGP_DATA_DIR")
+    parser.add_argument("--running", action="store_true", help="ask the graph in the running Neo4j")
+    parser.add_argument("--graph-images", type=Path, help="with --running: where the paths of its images begin")
+    parser.add_argument("--backbone", default="offline", help="small, offline, clip:FOLDER or open-clip:FOLDER")
+    parser.add_argument("--settings", help="a folder of benchmarks/settings/vqa, such as paper or code")
+    parser.add_argument("--methods", default="all", help="all, or names with commas between them")
+    parser.add_argument("--seeds", type=int, default=3, help=f"how many, from {FIRST_SEED}")
+    parser.add_argument("--protocol", default="official", choices=questions.PROTOCOLS)
+    parser.add_argument("--folds", type=int, default=questions.FOLDS, help="of image-disjoint")
+    parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
+    parser.add_argument(
+        "--studies",
+        type=int,
+        nargs=2,
+        metavar=("GRAPH", "ASKED"),
+        default=vqa_data.STUDIES,
+        help="of phantom: invented studies that the graph is of, and that are asked about",
+    )
+    parser.add_argument("--questions", type=int, default=12_000, help="of phantom")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings beside each other")
+    parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
+    parser.add_argument("--build", type=Path, default=BUILD, help="for data, features and checkpoints")
+    parser.add_argument("--table", action="store_true", help="train nothing, write the table again")
+    arguments = parser.parse_args()
+    return record.exit_code(lambda: work(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

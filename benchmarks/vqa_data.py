@@ -1,0 +1,100 @@
+"""What the VQA benchmark runs on: a data set's questions, dealt out, and the graph that is asked about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from own_graph import own_graph, studies
+
+from kgp_loaders.medmkg import MedMKG
+from kgp_loaders.phantom import question_set
+from kgp_loaders.triples import Triples
+from kgplatform.cli.output import note
+from kgplatform.construct import settings as construct
+from kgplatform.construct.pipeline import construction
+from kgplatform.errors import UsageError
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
+from kgplatform.settings import Settings
+from kgplatform.vqa import questions
+from kgplatform.vqa.questions import QuestionSet
+
+STUDIES = (3000, 2000)  # that the graph is built from, and that are asked about
+GRAPH_SEED, ASKED_SEED = 7, 12
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set dealt out, once (official) or in folds; the graph; where the graph's images are, if anywhere; and what
+    names concepts in questions.
+    """
+
+    name: str
+    folds: Sequence[QuestionSet]
+    knowledge: Knowledge
+    images: Path | None = None
+    lexicon: Sequence[Path] = ()
+    own_words: bool = True
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all questions and how they are dealt out."""
+        return hashlib.sha256("".join(fold.sha256 for fold in self.folds).encode()).hexdigest()
+
+
+def released(
+    kind: str, folder: Path | None, images: Path | None, medmkg: Path | None, protocol: str, folds: int, build: Path
+) -> Data:
+    """A released data set, and the released MedMKG in a Neo4j of the benchmark's own: its images are not at hand.
+
+    Without a folder, what is in the setting KGP_DATA_DIR. Raises `UsageError`.
+    """
+    here = Settings.from_env().data_dir
+    folder, medmkg = (given or _there(here, name) for given, name in ((folder, kind), (medmkg, "medmkg")))
+    found, rejects = questions.read(kind, folder, images)
+    note(f"{kind}: {len(found):,} closed questions; {len(rejects):,} left out")
+    with own_graph(build / "neo4j-medmkg") as graph:
+        ingest(graph, MedMKG.find(medmkg))
+        knowledge = read_knowledge(graph)
+    return Data(kind, dealt(found, protocol, folds), knowledge)
+
+
+def phantom(build: Path, protocol: str, folds: int, of_graph: int, asked: int, count: int) -> Data:
+    """Invented studies, the graph that construction reads from them and the facts about remedies; and questions about
+    other studies, of other subjects.
+    """
+    own = studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED)
+    others = studies(build / f"asked-{asked}", asked, ASKED_SEED)
+    folder = build / f"questions-{asked}-{count}"
+    question_set.build(others, folder, count, ASKED_SEED, force=True)
+    with own_graph(build / f"neo4j-{of_graph}") as graph:
+        ingest(graph, construction(construct.read(own / construct.FILE), graph))
+        ingest(graph, Triples(folder / question_set.KNOWLEDGE))
+        knowledge = read_knowledge(graph)
+    found, _ = questions.read("phantom", folder, others)
+    return Data("phantom", dealt(found, protocol, folds), knowledge, own, [own / "ontology"], own_words=False)
+
+
+def running(kind: str, folder: Path, images: Path | None, of_graph: Path | None, protocol: str, folds: int) -> Data:
+    """A data set and the graph in the running Neo4j, whose images' paths begin in `of_graph`."""
+    found, _ = questions.read(kind, folder, images)
+    with Graph.open() as graph:
+        return Data(kind, dealt(found, protocol, folds), read_knowledge(graph), of_graph)
+
+
+def dealt(found: Sequence[questions.Question], protocol: str, folds: int) -> list[QuestionSet]:
+    """The questions by a protocol."""
+    if protocol == "official":
+        return [questions.official(found)]
+    shown = questions.pictures(found)
+    return [questions.image_disjoint(found, shown, fold, folds) for fold in range(folds)]
+
+
+def _there(here: Path | None, name: str) -> Path:
+    if here is None:
+        raise UsageError(f"where is {name}?", "Set KGP_DATA_DIR, or name the folders: --folder, --medmkg.")
+    return here / name

@@ -1,0 +1,138 @@
+"""`kgp vqa`: what the graph says about a question; and `kgp ask`, which answers one about an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgplatform.cli.output import Json, emit_json, note, table
+
+if TYPE_CHECKING:
+    from kgplatform.vqa.live import Edge, Node
+
+app = typer.Typer(no_args_is_help=True, help="Questions about images, and what the graph says about them.")
+
+SHOWN = 12  # edges of an answer, those that count most
+
+Lexicon = Annotated[
+    list[Path] | None,
+    typer.Option(help="Find concepts by these names, too: a table, a folder of UMLS; again for more."),
+]
+OwnWords = Annotated[
+    bool, typer.Option("--own-words/--no-own-words", help="Find concepts by the platform's words for findings, too.")
+]
+
+
+@app.command()
+def explain(
+    question: Annotated[str, typer.Argument(help="A question, in words.")],
+    cap: Annotated[int, typer.Option(min=1, max=1000, help="At most so many edges, the most relevant ones.")] = 64,
+    images: Annotated[bool, typer.Option("--images/--no-images", help="With images, and so with stances.")] = True,
+    lexicon: Lexicon = None,
+    own_words: OwnWords = True,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw the subgraph.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the concepts that a question names and the subgraph that models are given of it."""
+    from kgplatform.graph import Graph
+    from kgplatform.vqa import drawing, live
+    from kgplatform.vqa.linking import QuestionTagger
+    from kgplatform.vqa.live import Node
+
+    with Graph.open() as graph:
+        tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, told=note)
+        found = [Node(tagger.cuis[place], tagger.names[place]) for place in tagger.concepts(question)]
+        (edges,) = live.subgraphs(graph, [[node.key for node in found]], cap=cap, images=images)
+    if svg is not None:
+        drawing.write(svg, question, found, edges)
+        note(f"{svg}: {len(edges):,} edges")
+    if as_json:
+        emit_json({"question": question, "concepts": [_node(node) for node in found], "edges": [*map(_edge, edges)]})
+        return
+    if not found:
+        typer.echo("the question names no concept of the graph")
+        return
+    typer.echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in found)}\n")
+    typer.echo(table([_row(edge) for edge in edges]) or "the graph knows nothing of them")
+    typer.echo(
+        f"\nin Neo4j Browser: :param cuis => {[node.key for node in found]}, then cypher/vqa/neighbourhood.cypher"
+    )
+
+
+def ask(
+    image: Annotated[Path, typer.Argument(help="The image: DICOM, PNG or JPEG.")],
+    question: Annotated[str, typer.Argument(help='A closed question, such as "Is there a pleural effusion?".')],
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A model of `kgp train vqa` [default: the one that comes with the package]."),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(metavar="KIND:FOLDER", help="Where its backbone is, if not where it was.")
+    ] = None,
+    graph_images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder that the paths of the graph's images begin in.")
+    ] = None,
+    lexicon: Lexicon = None,
+    own_words: OwnWords = True,
+    as_json: Json = False,
+) -> None:
+    """Answer a question about an image by yes or no, with the part of the graph that was used, and what it counted.
+
+    What a model cannot answer with the graph, the base model answers without it, and a flag says why.
+    """
+    from kgplatform.cli.ml import needed
+    from kgplatform.graph import Graph
+
+    with needed("retrieval"):
+        from kgp_models.vqa import checkpoint
+        from kgp_models.vqa.answering import Answerer
+
+    loaded = checkpoint.load(model or checkpoint.SHIPPED, backbone)
+    with Graph.open() as graph:
+        answerer = Answerer(
+            loaded, graph, images=graph_images, lexicon=tuple(lexicon or ()), own_words=own_words, told=note
+        )
+        reply = answerer.ask(image, question)
+    if as_json:
+        emit_json(
+            {
+                "answer": "yes" if reply.yes else "no",
+                "probability": round(reply.probability, 4),
+                "by": reply.by,
+                "base": round(reply.base, 4),
+                "flags": list(reply.flags),
+                "concepts": [_node(node) for node in reply.concepts],
+                "shown": [{**_node(node), "likely": round(likely, 4)} for node, likely in reply.shown],
+                "edges": [{**_edge(edge), "counts": round(counts, 4)} for edge, counts in reply.edges],
+            }
+        )
+        return
+    typer.echo(f"{'yes' if reply.yes else 'no'}: probability of yes {reply.probability:.2f}, by {reply.by}")
+    if reply.by != "base":
+        typer.echo(f"the base model, without the graph: {reply.base:.2f}")
+    for flag in reply.flags:
+        note(f"note: {flag}")
+    if reply.concepts:
+        typer.echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")
+    if reply.shown:
+        likely = (f"{node.name} {share:.2f}" for node, share in reply.shown[:SHOWN])
+        typer.echo(f"the image shows, by the graph's images: {', '.join(likely)}")
+    if reply.edges and reply.by != "base":
+        ranked = sorted(reply.edges, key=lambda row: -abs(row[1]))[:SHOWN]
+        typer.echo(f"\n{len(reply.edges):,} edges; by how much yes is less likely without one:\n")
+        typer.echo(table([{**_row(edge), "counts": counts} for edge, counts in ranked]))
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {"image": node.key, "path": node.name} if node.image else {"cui": node.key, "name": node.name}
+
+
+def _edge(edge: Edge) -> dict[str, Any]:
+    return {"head": _node(edge.head), "kind": edge.kind, "tail": _node(edge.tail)}
+
+
+def _row(edge: Edge) -> dict[str, Any]:
+    head, tail = (node.key if node.image else node.name for node in (edge.head, edge.tail))
+    return {"head": head, "kind": edge.kind, "tail": tail}

@@ -1,0 +1,164 @@
+"""A trained VQA model on disk: safetensors, a description, a model card.
+
+vqa.json              form, backbone, settings, relations and concepts it knows, hashes of data and files, figures
+weights.safetensors   the method's weights, the base model's, and the evidence of the graph's images
+README.md             the model card
+
+The base model is trained beside each method, and answers where the graph says nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from kgp_models.model_files import check_files, relative, save_whole, sha256_of
+from kgp_models.retrieval.backbone import Backbone
+from kgp_models.vqa.base import Method, Sizes
+from kgp_models.vqa.build import Model, method_of, opened
+from kgp_models.vqa.inputs import Evidence, kind_words, vectors_of
+from kgp_models.vqa.settings import VQASettings
+from kgplatform.errors import InputError
+
+FORM: Final = 1
+ABOUT: Final = "vqa.json"
+WEIGHTS: Final = "weights.safetensors"
+SHIPPED: Final = Path(__file__).parent / "shipped"  # the model that comes with the package, trained on invented studies
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model ready to answer: `evidence` is of the concepts `cuis`; `mean_image` and `mean_region` stand for an image
+    that cannot be read.
+    """
+
+    settings: VQASettings
+    backbone: Backbone
+    method: Method
+    base: Method
+    relations: Sequence[str]
+    kinds: Tensor
+    evidence: Evidence
+    cuis: Sequence[str]
+    mean_image: Tensor
+    mean_region: Tensor
+
+
+def save(
+    folder: Path,
+    model: Model,
+    base: Model,
+    settings: VQASettings,
+    *,
+    backbone: str,
+    data: Mapping[str, str],
+    figures: Mapping[str, Any],
+) -> None:
+    """Write a model into a folder, the description last. `backbone` says where its towers are (KIND:FOLDER)."""
+    knowledge, evidence = model.given.knowledge, model.given.graph.evidence
+    told = evidence.told.nonzero().squeeze(1)
+    train = model.given.parts["train"]
+    seen = train.image_rows.unique()  # type: ignore[no-untyped-call]
+    kept = {
+        **{f"method.{name}": value for name, value in model.method.state_dict().items()},
+        **{f"base.{name}": value for name, value in base.method.state_dict().items()},
+        "evidence.weights": evidence.weights[:, told],
+        "evidence.mean": evidence.mean,
+        "evidence.scale": evidence.scale,
+        "evidence.centre": evidence.centre[told],
+        "mean_image": train.images.vectors[seen].mean(0),
+        "mean_region": train.images.regions[seen].float().mean((0, 1)),
+    }
+    halves = {
+        name: (value.half() if value.is_floating_point() and not name.startswith("evidence.") else value).contiguous()
+        for name, value in kept.items()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_whole(halves, folder / WEIGHTS)
+    about = {
+        "form": FORM,
+        "backbone": relative(backbone, folder),
+        "settings": {**settings.as_dict(), "backbone": backbone.partition(":")[0]},
+        "sizes": asdict(model.sizes),
+        "relations": list(knowledge.relation_names),
+        "concepts": [knowledge.cuis[place] for place in told.tolist()],
+        "data": dict(data),
+        "figures": dict(figures),
+        "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
+    }
+    (folder / "README.md").write_text(_card(about), encoding="utf-8")
+    staged = folder / f"{ABOUT}.part"
+    staged.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    staged.replace(folder / ABOUT)
+
+
+def load(folder: Path, backbone: str | None = None) -> Loaded:
+    """Read a model, in evaluation; `backbone` says where its towers are, where they are not where they were.
+
+    Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
+    """
+    about = _about(folder)
+    check_files(folder, about["files"])
+    settings = VQASettings.of(about["settings"])
+    kind, colon, place = about["backbone"].partition(":")
+    towers = opened(backbone or (f"{kind}:{folder / place}" if colon else kind))
+    try:
+        found = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
+        kinds = vectors_of(towers, kind_words(about["relations"]))
+        sizes = Sizes(**about["sizes"])
+        method = method_of(settings, sizes, kinds, torch.empty(0, 2, dtype=torch.int64))
+        base = method_of(replace(settings, method="base"), sizes, kinds, torch.empty(0, 2, dtype=torch.int64))
+        for part, name in ((method, "method."), (base, "base.")):
+            part.load_state_dict({key.removeprefix(name): of for key, of in found.items() if key.startswith(name)})
+        weights, mean, scale, centre = (found[f"evidence.{name}"] for name in ("weights", "mean", "scale", "centre"))
+        if weights.shape != (sizes.image, len(about["concepts"])):
+            raise ValueError("other concepts")
+        evidence = Evidence(weights, mean, scale, centre, torch.ones(weights.shape[1], dtype=torch.bool))
+        means = found["mean_image"], found["mean_region"]
+    except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError):
+        raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
+    return Loaded(
+        settings, towers, method.eval(), base.eval(), about["relations"], kinds, evidence, about["concepts"], *means
+    )
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if about["form"] != FORM:
+            raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
+        known = {"backbone": str, "settings": dict, "sizes": dict, "relations": list, "concepts": list, "files": dict}
+        if not all(isinstance(about[name], kind) for name, kind in known.items()):
+            raise TypeError
+        return dict(about)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise InputError("there is no VQA model here", "Give a folder of `kgp train vqa`.", path=folder) from None
+
+
+def _card(about: Mapping[str, Any]) -> str:
+    """What a model card tells: what it is, what it was trained on, what it reaches, what it is not for."""
+    settings = about["settings"]
+    figures = "\n".join(f"| {name} | {value} |" for name, value in about["figures"].items())
+    data = "\n".join(f"- {name}: {value}" for name, value in about["data"].items())
+    return f"""# Visual question answering: {settings["method"]} on {settings["backbone"]}
+
+Trained by `kgp train vqa` after MedMKG's Table 4 (method {settings["method"]}, graph {settings["graph"]}). Answers
+closed questions, by yes or no; the base model beside it answers where the graph says nothing.
+
+{data}
+
+| figure | |
+|---|---|
+{figures}
+
+Not for clinical use. An answer is a guess, to be checked against the image. A model that was trained on invented
+studies knows invented studies.
+"""
