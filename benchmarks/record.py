@@ -33,6 +33,7 @@ def context(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: v for name in PACKAGES if (v := _version(name))}},
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
             "cores": os.cpu_count(),
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
             "device": device,
@@ -60,6 +61,14 @@ def exit_code(work: Callable[[], None]) -> int:
         note("interrupted; the same command goes on from the last check")
         return 1
     return 0
+
+
+def _processor() -> str:
+    """Its name, where the system tells."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
 
 
 def _git(*arguments: str) -> str:

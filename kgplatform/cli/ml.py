@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,6 +17,8 @@ def needed(extra: str = "ml", *packages: str) -> Iterator[None]:
         for package in packages:
             if find_spec(package) is None:
                 raise ImportError(name=package)
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what libraries tell each other as they are imported
+            yield
     except ImportError as error:
         raise SettingsError(f"this needs {error.name or 'torch'}", f"pip install 'kgplatform[{extra}]'") from None

@@ -37,7 +37,7 @@ def knowledge(folder: Path, count: int = 24, seed: int = 5) -> Knowledge:
         stances += [(image, 2, concept) for concept in range(len(FINDINGS)) if concept not in row][:1]
     relations = [(len(FINDINGS) + n, 1, finding) for n, those in enumerate(TREATS) for finding in those]
     return Knowledge(
-        [GraphImage(f"I{n:03d}", f"{n}.png") for n in range(count)],
+        [GraphImage(f"I{10_000_000 + n}", f"{n}.png") for n in range(count)],
         CUIS,
         (*FINDINGS, *REMEDIES),
         RELATIONS,

@@ -1,0 +1,182 @@
+"""A trained model answers from a live graph as it did from arrays; what it cannot answer it flags."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch_geometric")
+from kgp_loaders.medmkg import MedMKG
+from kgp_loaders.triples import Triples
+from kgp_models.vqa import answering, build, checkpoint
+from kgp_models.vqa.answering import Answerer
+from kgp_models.vqa.settings import Tuning, VQASettings
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.retrieval.knowledge import STANCES, Knowledge, read_knowledge
+from kgplatform.vqa.questions import QuestionSet
+from tests.conftest import Kgp
+from tests.integration.sources import write_medmkg
+from tests.unit import vqa_world as world
+
+pytestmark = pytest.mark.server
+
+SETTINGS = VQASettings(
+    backbone="small", hidden=32, width=16, dropout=0.0, graph_dropout=0.0, tuning=Tuning(3e-3, epochs=3, batch=16)
+)
+
+
+def written(known: Knowledge, folder: Path) -> Path:
+    """A graph in the form of the release, its images with their paths."""
+    rows = [
+        (known.images[i].id, STANCES[s], known.cuis[c], known.images[i].path, known.concepts[c])
+        for i, s, c in known.stances.tolist()
+    ]
+    rows += [
+        (known.cuis[h], known.relation_names[r], known.cuis[t], known.concepts[h], known.concepts[t])
+        for h, r, t in known.relations.tolist()
+    ]
+    mapping = [f"{image.id},{image.path}" for image in known.images]
+    return write_medmkg(folder, [",".join(row) for row in rows], mapping)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("vqa-answering")
+
+
+@pytest.fixture
+def asked(graph: Graph, folder: Path) -> QuestionSet:
+    ingest(graph, MedMKG.find(written(world.knowledge(folder / "graph"), folder / "release")))
+    return world.questions(folder / "asked")
+
+
+def trained(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tuple[build.Model, Path]:
+    """A model of the tiny world, on disk; its graph is read from Neo4j."""
+    inputs = build.Inputs(asked, read_knowledge(graph), folder / "graph")
+    known = build.seen(world.backbone(), asked.questions, inputs)
+    settings = replace(SETTINGS, method=method)  # type: ignore[arg-type]
+    out = folder / method
+    base = build.fit(replace(settings, method="base"), inputs, known, out / "work" / "base", 1)
+    model = build.fit(settings, inputs, known, out / "work" / "method", 1)
+    checkpoint.save(out, model, base, settings, backbone="small", data={}, figures={})
+    return model, out
+
+
+@pytest.mark.parametrize("method", ["krisp", "mkbn", "k-pathvqa", "ekgrl", "mr-mkg"])
+def test_it_answers_as_it_did_from_arrays(
+    method: str, graph: Graph, asked: QuestionSet, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "opened", lambda _: world.backbone())
+    model, out = trained(graph, asked, folder, method)
+    answerer = Answerer(checkpoint.load(out), graph, images=folder / "graph")
+    for question, wanted in zip(model.questions, model.test.said, strict=True):
+        reply = answerer.ask(question.path, question.text)
+        assert reply.flags == ()
+        assert reply.by == method
+        assert reply.concepts[0].name in question.text
+        assert len(reply.edges) > 0
+        assert reply.yes == (reply.probability >= 0.5)
+        assert reply.probability == pytest.approx(float(wanted), abs=0.01)  # its weights are kept as half floats
+    assert any(abs(counts) > 0 for _, counts in reply.edges)
+    assert {node.name for node, _ in reply.shown} <= {*world.FINDINGS}
+
+
+class TestFlags:
+    """What cannot be answered with the graph is answered by the base model, and said to be."""
+
+    @pytest.fixture
+    def answerer(self, graph: Graph, asked: QuestionSet, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Answerer:
+        monkeypatch.setattr(checkpoint, "opened", lambda _: world.backbone())
+        _, out = trained(graph, asked, folder, "krisp")
+        return Answerer(checkpoint.load(out), graph)
+
+    def test_no_words_no_concepts_and_no_image(self, answerer: Answerer, folder: Path) -> None:
+        image = folder / "asked" / "0.png"
+        for text in ("", "   \n", "?!? 12", "\x00\x01"):
+            reply = answerer.ask(image, text)
+            assert answering.NO_WORDS in reply.flags
+            assert reply.by == "base"
+            assert reply.probability == reply.base
+        reply = answerer.ask(image, "Is there a Zebra in the picture?")
+        assert reply.flags == (answering.NO_CONCEPT,)
+        assert (reply.by, reply.edges, reply.concepts) == ("base", (), ())
+        for path in (folder / "asked" / "none.png", folder / "release" / "MedMKG.csv", folder):
+            reply = answerer.ask(path, "Is there effusion?")
+            assert reply.flags == (answering.NO_IMAGE,)
+            assert reply.by == "krisp"
+            assert 0 < reply.probability < 1
+        reply = answerer.ask(image, "Is there effusion? " * 1000)
+        assert reply.flags == (answering.SHORTENED,)
+
+    def test_the_graph_knows_less_or_other_things_than_it_did(
+        self, answerer: Answerer, graph: Graph, folder: Path
+    ) -> None:
+        image = folder / "asked" / "0.png"
+        (folder / "more.csv").write_text(
+            "head,relation,tail,head_name,tail_name\nC0000004,prevents,C0000001,zorevane,pneumothorax\n"
+        )
+        ingest(graph, Triples(folder / "more.csv"))
+        reply = answerer.ask(image, "Can zorevane treat effusion?")
+        assert reply.flags == (answering.UNKNOWN.format(1),)
+        assert reply.by == "krisp"
+
+    def test_a_concept_that_nothing_is_known_of_but_images(
+        self, answerer: Answerer, graph: Graph, folder: Path
+    ) -> None:
+        (folder / "more.csv").write_text(
+            "head,relation,tail,head_name,tail_name\nI10000001,POSITIVE,C0000077,,fibrosis\n"
+        )
+        ingest(graph, Triples(folder / "more.csv"))
+        answerer = Answerer(replace(answerer.model, settings=replace(SETTINGS, method="krisp", images=False)), graph)
+        reply = answerer.ask(folder / "asked" / "0.png", "Is there fibrosis?")
+        assert reply.flags == (answering.NO_EDGE,)
+        assert reply.by == "base"
+        assert reply.concepts[0].name == "fibrosis"
+
+
+class TestCommands:
+    """`kgp vqa explain`, `kgp train vqa`, `kgp ask`."""
+
+    def test_explain(self, graph: Graph, asked: QuestionSet, kgp: Kgp, folder: Path) -> None:
+        question = "Can zorevane treat effusion?"
+        said = kgp("vqa", "explain", question)
+        assert "zorevane (C0000004), effusion (C0000000)" in said.out or "effusion (C0000000)" in said.out
+        assert "may_treat" in said.out
+        told = kgp("vqa", "explain", question, "--json", "--svg", folder / "q.svg", "--no-images").json
+        assert [concept["name"] for concept in told["concepts"]] == ["zorevane", "effusion"]
+        assert told["edges"][0] == {
+            "head": {"cui": "C0000004", "name": "zorevane"},
+            "kind": "may_treat",
+            "tail": {"cui": "C0000000", "name": "effusion"},
+        }
+        assert not any("image" in edge["head"] for edge in told["edges"])
+        assert (folder / "q.svg").read_text(encoding="utf-8").startswith("<svg")
+        assert "no concept" in kgp("vqa", "explain", "Is it a zebra?").out
+
+    def test_train_and_ask(self, graph: Graph, kgp: Kgp, invented: Path, tmp_path: Path) -> None:
+        questions, settings = tmp_path / "questions", tmp_path / "krisp.yaml"
+        kgp("construct", "run", invented)
+        kgp("phantom", "questions", invented, questions, "--count", "200")
+        kgp("ingest", "triples", questions / "knowledge.csv")
+        settings.write_text("backbone: small\nmethod: krisp\ntuning: {learning_rate: 1.0e-3, epochs: 1}\n")
+        given = ("--config", settings, "--data", "phantom", "--folder", questions, "--images", invented)
+        said = kgp("train", "vqa", *given, "--out", tmp_path / "model", "--graph-images", invented)
+        assert "krisp is in" in said.out
+        assert "Warning" not in said.err
+        assert kgp("train", "vqa", *given, "--out", tmp_path / "model").code == 2
+        [row, *_] = json.loads((questions / "testset.json").read_text())
+        asked = ("ask", invented / row["image_name"], row["question"], "--model", tmp_path / "model")
+        told: dict[str, Any] = kgp(*asked, "--json").json
+        assert told["answer"] in ("yes", "no")
+        assert 0 < told["probability"] < 1
+        said = kgp(*asked)
+        assert "probability of yes" in said.out
+        nothing = kgp("ask", tmp_path / "none.png", "Is there a zebra?", "--model", tmp_path / "model")
+        assert nothing.code == 0
+        assert "note: the image cannot be read" in nothing.err
+        assert kgp("ask", tmp_path / "none.png", "?", "--model", tmp_path).code == 1

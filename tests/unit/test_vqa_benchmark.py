@@ -1,0 +1,123 @@
+"""The VQA benchmark's cells, its bookkeeping, and its tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kgplatform.errors import UsageError
+from tests.unit.test_generation_settings import script
+
+benchmark = script("vqa")
+table = benchmark.vqa_table
+
+YES = ["110100", "011010"]  # of two folds
+
+
+def row(cell: str, seed: int, fold: int, answers: str) -> dict[str, Any]:
+    context = {"machine": {"cores": 2, "device": "cpu"}, "commit": "c" * 40, "dirty": False}
+    return {
+        "cell": cell,
+        "seed": seed,
+        "fold": fold,
+        "settings_sha256": "s",
+        "context": context,
+        "epochs": 3,
+        "best_epoch": 2,
+        "validation": {"valid accuracy": 0.5},
+        "training_seconds": 1.0,
+        "weights": 7,
+        "answers": answers,
+    }
+
+
+def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    folds = [
+        {
+            "sizes": {"train": 8, "valid": 2, "test": 6},
+            "train_yes": 3,
+            "yes": yes,
+            "linked": "110000",
+            "images": [0, 0, 1, 1, 2, 2],
+            "needs": ["image", "both"] * 3,
+            "in_training": {"image": 1, "question": 2, "both": 0},
+        }
+        for yes in YES
+    ]
+    graph = {"images": 1, "concepts": 1, "stances": 1, "relations": 1, "at hand": False}
+    about = {"data": "tiny", "backbone": "offline", "protocol": "image-disjoint", "questions": {"sha256": "q"}}
+    return {"about": {**about, "folds": folds, "graph": graph}, "runs": rows}
+
+
+def test_the_cells_asked_for() -> None:
+    every = [cell.name for cell in benchmark.cells("all", controls=True)]
+    assert len(every) == 3 + 5 * 4 == len(set(every))
+    assert every[:4] == ["base", "question-only", "image-only", "krisp"]
+    assert [cell.name for cell in benchmark.cells("mkbn", controls=False)] == [*every[:3], "mkbn"]
+    with pytest.raises(UsageError, match="there is no method x"):
+        list(benchmark.cells("x", controls=True))
+
+
+def test_the_settings_of_a_cell_are_the_backbones_or_those_asked_for() -> None:
+    cell = benchmark.Cell("krisp", "shuffled")
+    own, code = (benchmark.settings_of(cell, "offline", name, None) for name in (None, "code"))
+    assert own.graph == code.graph == "shuffled"
+    assert own.tuning.learning_rate != code.tuning.learning_rate
+    assert benchmark.settings_of(cell, "clip:weights", None, 2).tuning.epochs == 2
+    assert benchmark.settings_of(cell, "clip:weights", None, None).backbone.endswith("/weights")
+    with pytest.raises(UsageError, match="there are no settings x"):
+        benchmark.settings_of(cell, "offline", "x", None)
+
+
+class TestTested:
+    """What cells answered, over folds."""
+
+    def test_answers_are_joined_over_the_folds_and_a_damaged_image_is_a_wrong_answer(self) -> None:
+        tested = table.Tested(document([row("base", 42, 0, "110?00"), row("base", 42, 1, "0?1010")]))
+        answers = tested.answers("base", 42)
+        assert answers.correct.tolist() == [1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1]
+        assert tested.majority().figures()["accuracy"] == pytest.approx(6 / 12)  # no, by training
+
+    def test_a_seed_counts_when_every_fold_is_there(self) -> None:
+        rows = [row("base", 42, 0, "110100"), row("base", 42, 1, "011010"), row("base", 43, 0, "110100")]
+        tested = table.Tested(document([*rows, row("krisp", 42, 0, "110100")]))
+        assert tested.seeds("base") == [42]
+        assert tested.cells == ["base"]
+
+    def test_images_of_folds_are_not_mixed_up(self) -> None:
+        tested = table.Tested(document([]))
+        assert len(set(tested.images.tolist())) == 6
+
+    def test_differences_are_of_the_questions_asked_for(self) -> None:
+        rows = [row("base", 42, fold, "000000") for fold in (0, 1)]
+        tested = table.Tested(document(rows + [row("krisp", 42, fold, yes) for fold, yes in enumerate(YES)]))
+        every = np.ones(12, dtype=bool)
+        assert table.between(tested, "krisp", "base", every).startswith("+50.00 [")
+        assert table.between(tested, "base", "krisp", every).startswith("-50.00 [")
+        assert table.between(tested, "krisp", "base", tested.linked).startswith("+75.00 [")
+
+
+def test_the_table_is_written_with_baselines_controls_and_the_papers(tmp_path: Path) -> None:
+    cells = [cell.name for cell in benchmark.cells("all", controls=True)]
+    rows = [row(cell, seed, fold, yes) for cell in cells for seed in (42, 43) for fold, yes in enumerate(YES)]
+    path = tmp_path / "vqa.json"
+    path.write_text(json.dumps(document(rows)), encoding="utf-8")
+    table.write(path)
+    text = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert "commoner answer of training | 50.00" in text
+    for name in ("question only", "KRISP, shuffled graph", "MR-MKG, without stance", "EKGRL, minus base model"):
+        assert name in text
+    assert "4 name a concept of the graph" in text
+    assert "| + KRISP | 73.71 🟩" in text
+
+
+def test_the_papers_table_is_whole() -> None:
+    for rows in table.PAPER.values():
+        assert len(rows) == 6
+        assert all(len(line.split()) == 12 for line in rows)
+    best = max(float(line.split()[0]) for rows in table.PAPER.values() for line in rows)
+    assert best == 80.08  # requirements, section 1.12

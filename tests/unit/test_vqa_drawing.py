@@ -1,0 +1,48 @@
+"""A question's subgraph as a picture: well-formed whatever the names are, and every edge is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kgplatform.errors import InputError
+from kgplatform.vqa.drawing import draw, write
+from kgplatform.vqa.live import Edge, Node
+
+SVG = "{http://www.w3.org/2000/svg}"
+NODES = st.builds(Node, st.text(max_size=9), st.text(max_size=60), st.booleans())
+
+
+@given(
+    st.text(max_size=200),
+    st.lists(NODES, max_size=4, unique=True),
+    st.lists(st.tuples(NODES, st.text(max_size=9), NODES), max_size=9),
+)
+def test_whatever_the_names_are_it_is_well_formed(
+    question: str, named: list[Node], rows: list[tuple[Node, str, Node]]
+) -> None:
+    edges = [Edge(*row) for row in rows]
+    root = ElementTree.fromstring(draw(question, named, edges))  # noqa: S314  our own
+    assert len(root.findall(f"{SVG}path")) == len(edges)
+    nodes = {*named, *(node for edge in edges for node in (edge.head, edge.tail))}
+    assert len(root.findall(f"{SVG}circle")) == len(nodes)
+
+
+def test_names_kinds_and_the_question_are_told() -> None:
+    zorevane, effusion = Node("C0000001", "zorevane"), Node("C0000002", "<pleural> effusion")
+    text = draw("Can zorevane treat it?", [zorevane], [Edge(zorevane, "may_treat", effusion)])
+    said = [element.text for element in ElementTree.fromstring(text).iter(f"{SVG}text")]  # noqa: S314  our own
+    assert said == ["Can zorevane treat it?", "may_treat", "zorevane", "<pleural> effusion"]
+    assert "says nothing" in draw("?", [], [])
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    write(tmp_path / "a.svg", "?", [], [])
+    assert (tmp_path / "a.svg").read_text(encoding="utf-8").startswith("<svg")
+    with pytest.raises(InputError, match="cannot be written"):
+        write(tmp_path / "none" / "a.svg", "?", [], [])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.svg"]
