@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PHANTOM := build/studies
 export KGP_DATA_DIR
+# Where it is set, each start with torch compiles what it imports: 20 s instead of 9.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: quickstart test test-fast test-long lint docs benchmark clean
 

@@ -168,15 +168,13 @@ class TestCommands:
         said = kgp("train", "vqa", *given, "--out", tmp_path / "model", "--graph-images", invented)
         assert "krisp is in" in said.out
         assert "Warning" not in said.err
-        assert kgp("train", "vqa", *given, "--out", tmp_path / "model").code == 2
         [row, *_] = json.loads((questions / "testset.json").read_text())
-        asked = ("ask", invented / row["image_name"], row["question"], "--model", tmp_path / "model")
-        told: dict[str, Any] = kgp(*asked, "--json").json
+        told: dict[str, Any] = kgp(
+            "ask", invented / row["image_name"], row["question"], "--model", tmp_path / "model", "--json"
+        ).json
         assert told["answer"] in ("yes", "no")
         assert 0 < told["probability"] < 1
-        said = kgp(*asked)
-        assert "probability of yes" in said.out
-        nothing = kgp("ask", tmp_path / "none.png", "Is there a zebra?", "--model", tmp_path / "model")
+        nothing = kgp("ask", tmp_path / "none.png", "Is there a pneumothorax?", "--model", tmp_path / "model")
         assert nothing.code == 0
+        assert "probability of yes" in nothing.out
         assert "note: the image cannot be read" in nothing.err
-        assert kgp("ask", tmp_path / "none.png", "?", "--model", tmp_path).code == 1
