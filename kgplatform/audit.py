@@ -1,8 +1,9 @@
-"""What is wrong, or apt to mislead, in a graph, its exports and their splits, and pairs; docs/audit.md explains each.
+"""What is wrong, or apt to mislead, in a graph, its exports and splits, pairs and questions; docs/audit.md explains it.
 
 A rule is one thing that can be found. Its id is for good: a rule that goes takes its id with it. Checks of the graph
 are the queries of ``cypher/audit/``; those of exports and splits are in `kgplatform.export.checks`, those of pairs
-in `kgplatform.retrieval.checks`. Findings name ids and concepts, never text of a report.
+in `kgplatform.retrieval.checks`, those of questions in `kgplatform.vqa.checks`. Findings name ids and concepts, never
+text of a report.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from kgplatform.retrieval import checks as pairing
 from kgplatform.retrieval.checks import Audited
 from kgplatform.retrieval.graph_studies import Used
 from kgplatform.retrieval.pairs import PairSet
+from kgplatform.vqa import checks as asking
+from kgplatform.vqa.checks import AuditedQuestions
 
 _LONGEST: Final = 100  # characters of an example
 
@@ -98,6 +101,11 @@ def audit_split(split: Split) -> list[Finding]:
 def audit_pairs(pairs: PairSet, used: Used) -> list[Finding]:
     """What is found in pairs of images and reports, worst first; `used` is what their graph was built from."""
     return ordered(_apply(PAIRS, Audited(pairs, used)))
+
+
+def audit_questions(audited: AuditedQuestions) -> list[Finding]:
+    """What is found in questions about images, worst first."""
+    return ordered(_apply(QUESTIONS, audited))
 
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
@@ -316,5 +324,36 @@ PAIRS: Final[tuple[Rule[Audited], ...]] = (
         "images without a known subject, where subjects are to be apart",
         pairing.unknown_subjects,
         "They are apart by report, and two of them may show one person, one on either side: say so.",
+    ),
+)
+
+QUESTIONS: Final[tuple[Rule[AuditedQuestions], ...]] = (
+    Rule(
+        "KGP-A401",
+        Severity.ERROR,
+        "test questions about a picture that training asks about, too",
+        asking.seen_pictures,
+        "The test is of pictures that training saw. Use the protocol image-disjoint, or say so beside each result.",
+    ),
+    Rule(
+        "KGP-A402",
+        Severity.ERROR,
+        "test questions that training asks in the same words about the same picture",
+        asking.seen_questions,
+        "Training was told their answers. Leave them out of what is reported.",
+    ),
+    Rule(
+        "KGP-A403",
+        Severity.WARNING,
+        "questions in the same words about the same picture with different answers",
+        asking.contradictions,
+        "No model can be right on both. Look at them.",
+    ),
+    Rule(
+        "KGP-A404",
+        Severity.INFO,
+        "pictures that have several names",
+        asking.shared_pictures,
+        "Names alone do not keep test and training apart; image-disjoint goes by what is shown.",
     ),
 )

@@ -1,4 +1,4 @@
-"""`kgp audit`: what is wrong, or apt to mislead, in the graph, an export, a split, and pairs of images and reports."""
+"""`kgp audit`: what is wrong, or apt to mislead, in the graph, an export, a split, pairs and questions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, table
+from kgplatform.cli.output import Json, emit_json, note, progress, table
 
 if TYPE_CHECKING:
     from kgplatform.audit import Finding
+    from kgplatform.vqa.checks import AuditedQuestions
 
 
 class FailOn(StrEnum):
@@ -28,6 +29,13 @@ def audit(
     split: Annotated[Path | None, typer.Option(help="Also audit this split of the export, a Parquet file.")] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="Also audit these pairs of images and reports, of `kgp pairs`.")
+    ] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(metavar="KIND:DIR", help="Also audit a data set's questions, such as vqa_rad:DIR, as released."),
+    ] = None,
+    question_images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where their images are, if not where the release has them.")
     ] = None,
     fail_on: Annotated[
         FailOn, typer.Option(help="The exit code is 1 when a finding is as bad as this, or worse.")
@@ -53,6 +61,8 @@ def audit(
         findings += checks.audit_export(triples)
         if split:
             findings += checks.audit_split(Split.read(split, triples))
+    if questions:
+        findings += checks.audit_questions(_questions(questions, question_images))
     paired = PairSet.read(pairs) if pairs else None
     with Graph.open() as graph:
         if paired:
@@ -64,6 +74,20 @@ def audit(
         _print(findings)
     if fail_on is not FailOn.never and any(finding.severity.reaches(fail_on) for finding in findings):
         raise typer.Exit(1)
+
+
+def _questions(spec: str, images: Path | None) -> AuditedQuestions:
+    from kgplatform.errors import UsageError
+    from kgplatform.vqa import questions
+    from kgplatform.vqa.checks import AuditedQuestions
+
+    kind, colon, folder = spec.partition(":")
+    if not colon:
+        raise UsageError(f"--questions {spec} names no folder", "Say KIND:DIR, such as vqa_rad:DIR.")
+    found, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"))
+    if rejects:
+        note(f"{len(rejects):,} questions are left out, the first because {rejects[0].reason}")
+    return AuditedQuestions(questions.official(found), questions.pictures(found))
 
 
 def _print(findings: list[Finding]) -> None:

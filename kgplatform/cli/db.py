@@ -30,7 +30,11 @@ def stop(as_json: Json = False) -> None:
     """Stop the local Neo4j; the graph stays on disk."""
     from kgplatform import server
 
-    _show(server.stop(_local_settings()), as_json)
+    stopped = server.stop(_local_settings())
+    if as_json or stopped.pid:
+        _show(stopped, as_json)
+    else:
+        typer.echo("Neo4j is stopped")
 
 
 @app.command()

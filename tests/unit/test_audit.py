@@ -14,7 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform import queries
-from kgplatform.audit import EXPORT, GRAPH, PAIRS, SPLIT, Finding, Rule, Severity, audit_export, audit_split, ordered
+from kgplatform.audit import (
+    EXPORT,
+    GRAPH,
+    PAIRS,
+    QUESTIONS,
+    SPLIT,
+    Finding,
+    Rule,
+    Severity,
+    audit_export,
+    audit_split,
+    ordered,
+)
 from kgplatform.cli import audit as cli
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export import checks
@@ -22,7 +34,7 @@ from kgplatform.export.splits import KINDS, Split, leak
 from kgplatform.export.triples import Node, Triples
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
-RULES: list[Rule[Any]] = [*GRAPH, *EXPORT, *SPLIT, *PAIRS]
+RULES: list[Rule[Any]] = [*GRAPH, *EXPORT, *SPLIT, *PAIRS, *QUESTIONS]
 NODES = st.builds(
     Node,
     key=st.sampled_from(["a", "b", "Concept:a", "c\x1b[2J", "d"]),
