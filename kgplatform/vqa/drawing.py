@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -54,7 +54,7 @@ def write(path: Path, question: str, named: Sequence[Node], edges: Sequence[Edge
         raise InputError(f"cannot be written: {error.strerror}", path=path) from None
 
 
-def _edge(edge: Edge, place: dict[Node, tuple[float, float]], number: int) -> list[str]:
+def _edge(edge: Edge, place: Mapping[Node, tuple[float, float]], number: int) -> list[str]:
     (x, y), (u, v) = place[edge.head], place[edge.tail]
     colour = COLOURS.get(edge.kind, PLAIN)
     if x == u:  # in one column: an arc beside it
