@@ -29,7 +29,7 @@ from typing import Any
 import record
 import retrieval_data
 import retrieval_table
-from training_runs import Results, in_lanes
+from training_runs import Results, backbone_name, backbone_of, in_lanes
 
 from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
@@ -125,7 +125,7 @@ def hashed(settings: Any, data: retrieval_data.Data) -> str:
     """What tells runs apart, in 16 hexadecimal digits: settings, pairs, graph. With an empty graph both methods are the
     backbone's training, to the last bit (a test holds it), and are not done again.
     """
-    about = {**settings.as_dict(), "backbone": settings.backbone.partition(":")[0]}
+    about = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
     plain = settings.method == "backbone" or settings.graph == "empty"
     if plain:
         about = {**about, "method": "backbone", "graph": "", "fashion": {}, "knowledge": {}}
@@ -148,7 +148,7 @@ def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[st
     chance = {"text_to_image": metrics.chance(each, groups), "image_to_text": metrics.chance(groups, each)}
     return {
         "data": data.name,
-        "backbone": backbone.partition(":")[0],
+        "backbone": backbone_name(backbone),
         "protocol": protocol,
         "pairs": {
             "sha256": data.pairs.sha256,
@@ -170,7 +170,7 @@ def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[st
 def work(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the table."""
     kind = Path(arguments.data).stem
-    name = f"retrieval_{kind}_{arguments.backbone.partition(':')[0]}_{arguments.protocol}"
+    name = f"retrieval_{kind}_{backbone_name(arguments.backbone)}_{arguments.protocol}"
     path = arguments.results / f"{name}.json"
     if not arguments.table:
         wanted = list(cells(arguments.methods, arguments.controls))

@@ -14,7 +14,7 @@ from kgplatform.construct.pipeline import construction
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.retrieval import graph_studies, pairs
+from kgplatform.retrieval import checks, graph_studies, pairs
 from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
 from kgplatform.retrieval.pairs import PairSet
 
@@ -62,4 +62,5 @@ def own(file: Path, images: Path | None, lexicon: Sequence[Path], protocol: str)
     if images is None:
         raise UsageError("the graph's images are missing", "Say the folder that their paths begin in: --images DIR.")
     with Graph.open() as graph:
+        checks.refuse_known(found, graph_studies.graph_images(graph))
         return Data(file.stem, found, read_knowledge(graph), images, lexicon)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,26 @@ def in_lanes(jobs: int, work: Callable[..., Any], calls: Sequence[tuple[Any, ...
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
+
+
+def backbone_name(spec: str) -> str:
+    """A backbone as results name it: its kind, and its folder's name."""
+    kind, _, folder = spec.partition(":")
+    return f"{kind}-{Path(folder).name}" if folder else kind
+
+
+@cache
+def backbone_of(spec: str) -> str:
+    """What tells backbones apart, wherever they lie: the kind, and of a folder a hash of its files."""
+    kind, _, folder = spec.partition(":")
+    if not folder:
+        return kind
+    digest = hashlib.sha256()
+    for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return f"{kind} {digest.hexdigest()}"
 
 
 def device() -> str:

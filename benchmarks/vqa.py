@@ -33,7 +33,7 @@ from typing import Any
 import record
 import vqa_data
 import vqa_table
-from training_runs import Results, device, in_lanes
+from training_runs import Results, backbone_name, backbone_of, device, in_lanes
 
 from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
@@ -136,7 +136,7 @@ def hashed(settings: Any, data: vqa_data.Data) -> str:
     """What tells runs apart, in 16 hexadecimal digits: settings, questions, and, for what reads it, the graph."""
     from kgp_models.vqa.settings import PLAIN as READ_NONE
 
-    about = {**settings.as_dict(), "backbone": settings.backbone.partition(":")[0]}
+    about = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
     known = "" if settings.method in READ_NONE else data.knowledge.sha256
     return hashlib.sha256(json.dumps([about, data.sha256, known], sort_keys=True).encode()).hexdigest()[:16]
 
@@ -146,7 +146,7 @@ def about_of(data: vqa_data.Data, backbone: str, protocol: str) -> dict[str, Any
     tagger = QuestionTagger(data.knowledge, data.lexicon, own_words=data.own_words)
     return {
         "data": data.name,
-        "backbone": backbone.partition(":")[0],
+        "backbone": backbone_name(backbone),
         "protocol": protocol,
         "questions": {"sha256": data.sha256},
         "folds": [_fold(fold, tagger) for fold in data.folds],
@@ -182,7 +182,7 @@ def _bits(values: Sequence[bool]) -> str:
 
 def work(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the table."""
-    kind, name = arguments.backbone.partition(":")[0], Path(arguments.data).name
+    kind, name = backbone_name(arguments.backbone), Path(arguments.data).name
     beside = "" if arguments.settings is None else f"_{arguments.settings}"
     path = arguments.results / f"vqa_{name}_{kind}_{arguments.protocol}{beside}.json"
     if not arguments.table:

@@ -52,6 +52,13 @@ def pairs(
             "--exclude-graph/--no-exclude-graph", help="Leave out studies and subjects that are in the graph."
         ),
     ] = True,
+    require_images: Annotated[
+        bool,
+        typer.Option(
+            "--require-images/--no-require-images",
+            help="Leave out images that are not there; without them sizes and overlaps can be told all the same.",
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and files give the same pairs.")] = 42,
     as_json: Json = False,
 ) -> None:
@@ -62,7 +69,12 @@ def pairs(
 
     used = _used() if exclude_graph else None
     there, rejects = pairing.read(
-        kind.value, folder, images=images, views=views_of(views), progress=progress("reports")
+        kind.value,
+        folder,
+        images=images,
+        views=views_of(views),
+        require_images=require_images,
+        progress=progress("reports"),
     )
     chosen = graph_studies.exclude(there, *used) if used else there
     left_out = _reasons(rejects, len(there) - len(chosen))

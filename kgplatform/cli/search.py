@@ -79,6 +79,8 @@ def search(
 
     part = None if by is None else Part.IMAGES if by is By.images else Part.CONCEPTS
     check(text, concept or (), part, top)
+    if contact_sheet is not None and images is not None:
+        sheet.check(images, contact_sheet)
     with Graph.open() as graph:
         found = Searcher(graph, lambda: _open(model)).search(
             text,

@@ -133,6 +133,8 @@ def retrieval(
     from kgplatform.cli.ml import needed
     from kgplatform.errors import UsageError
     from kgplatform.graph import Graph
+    from kgplatform.retrieval import checks
+    from kgplatform.retrieval.graph_studies import graph_images
     from kgplatform.retrieval.knowledge import read_knowledge
     from kgplatform.retrieval.pairs import PairSet
 
@@ -149,6 +151,7 @@ def retrieval(
         if images is None:
             raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
         with Graph.open() as graph:
+            checks.refuse_known(given, graph_images(graph))
             knowledge = read_knowledge(graph)
     inputs = build.Inputs(given.parts, knowledge, images, tuple(lexicon or ()), out / "work", note, progress)
     model = build.train(settings, inputs, out / "work", seed, config.parent)

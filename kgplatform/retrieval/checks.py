@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from kgplatform.errors import UsageError
 from kgplatform.export.checks import EXAMPLES, Found
 from kgplatform.retrieval.graph_studies import Used, exclude, study_key
 from kgplatform.retrieval.pairs import PARTS, Pair, PairSet
@@ -74,6 +75,17 @@ def of_the_graph(audited: Audited) -> Found:
     studies = sum(study_key(pair.dataset, pair.study) in used.studies for pair in found)
     detail = f"{studies:,} by their study, {len(found) - studies:,} by their subject alone"
     return Found(len(found), len(pairs), _images(found), detail)
+
+
+def refuse_known(pairs: PairSet, used: Used) -> None:
+    """Raise `UsageError` where the graph was built from a study or a subject that is validated or tested on."""
+    asked = [pair for part in PARTS if part != "train" for pair in pairs.parts[part]]
+    found = len(asked) - len(exclude(asked, used.studies, used.subjects))
+    if found:
+        raise UsageError(
+            f"the graph knows studies or subjects of {found:,} of the {len(asked):,} pairs that are held out",
+            "Make the pairs again without them: kgp pairs.",
+        )
 
 
 def unknown_subjects(audited: Audited) -> Found:

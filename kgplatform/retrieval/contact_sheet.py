@@ -38,17 +38,30 @@ def write(hits: Sequence[Hit], root: Path, out: Path) -> int:
 
     An image that is not there, not below `root`, or not readable has an empty frame that says so.
     """
+    check(root, out)
     if not hits:
         raise KgpError("nothing was found, so there is no contact sheet", "Ask for something else.")
     if len(hits) > MOST:
         raise KgpError(f"a contact sheet has at most {MOST} images", "Give a smaller --top.")
-    if out.suffix.lower() != ".png":
-        raise InputError("a contact sheet is a .png", "Give a name that ends so.", path=out)
     sheet, drawn = draw(hits, root)
     partial = out.with_name(out.name + ".partial")
-    sheet.save(partial, "PNG", optimize=True)
-    partial.replace(out)
+    try:
+        sheet.save(partial, "PNG", optimize=True)
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot be written: {error.strerror}", path=out) from None
     return drawn
+
+
+def check(root: Path, out: Path) -> None:
+    """Raise `InputError` where no sheet can be drawn, before anything is looked for."""
+    if out.suffix.lower() != ".png":
+        raise InputError("a contact sheet is a .png", "Give a name that ends so.", path=out)
+    if out.is_dir() or not out.parent.is_dir():
+        raise InputError("there can be no such file", "Give another name.", path=out)
+    if not root.is_dir():
+        raise InputError("there is no such folder", "Give the folder that the images' paths begin in.", path=root)
 
 
 def draw(hits: Sequence[Hit], root: Path) -> tuple[Image, int]:

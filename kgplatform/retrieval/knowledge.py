@@ -7,6 +7,7 @@ images and concepts, `without_stance` knows what reports mention and not what th
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -22,6 +23,7 @@ from kgplatform.schema import Stance
 Ids = NDArray[np.int64]
 STANCES: Final = (Stance.POSITIVE.value, Stance.UNCERTAIN.value, Stance.NEGATIVE.value)
 POSITIVE, UNCERTAIN, NEGATIVE = range(3)
+EXCHANGES: Final = 10  # for each edge, when a graph is shuffled
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,12 @@ class Knowledge:
         return replace(self, stances=none, relations=none)
 
     def shuffled(self, seed: int) -> Knowledge:
-        """As many edges of each kind, their heads and tails drawn anew among the same ones: a control.
+        """As many edges of each kind, their heads and tails exchanged by chance: a control.
 
-        Every image keeps its number of stances, every concept its number of images and of relations.
+        Every image keeps its number of stances of each kind, every concept its number of images and of relations.
         """
         rng = np.random.default_rng(seed)
-        return replace(self, stances=_rewired(self.stances, rng), relations=_rewired(self.relations, rng))
+        return replace(self, stances=_rewired(self.stances, rng), relations=_rewired(self.relations, rng, loops=False))
 
     def without_stance(self) -> Knowledge:
         """Every mention as if it were POSITIVE: the ablation."""
@@ -127,10 +129,26 @@ def _array(rows: Iterable[tuple[int, int, int]]) -> Ids:
     return np.array(list(rows), dtype=np.int64).reshape(-1, 3)
 
 
-def _rewired(edges: Ids, rng: np.random.Generator) -> Ids:
-    """The tails dealt out anew among the edges of the same kind."""
-    out = edges.copy()
-    for kind in np.unique(edges[:, 1]):
-        rows = np.flatnonzero(edges[:, 1] == kind)
-        out[rows, 2] = rng.permutation(edges[rows, 2])
-    return out
+def _rewired(edges: Ids, rng: np.random.Generator, *, loops: bool = True) -> Ids:
+    """Edges of the same kind, drawn by chance two at a time, exchange their tails, `EXCHANGES` times as often as there
+    are edges; not where a pair of head and tail would come to stand twice, with whichever kind, or, without `loops`, an
+    edge would lead from a node to itself.
+
+    So no edge is lost, no new contradiction made, and each head and each tail keeps its number of edges of each kind.
+    """
+    rows = edges.tolist()
+    taken = Counter((head, tail) for head, _, tail in rows)
+    for kind in np.unique(edges[:, 1]).tolist():
+        those = np.flatnonzero(edges[:, 1] == kind)
+        drawn = those[rng.integers(len(those), size=(EXCHANGES * len(those), 2))].tolist()
+        for one, other in drawn:
+            (a, _, x), (b, _, y) = rows[one], rows[other]
+            if a == b or x == y or (a, y) in taken or (b, x) in taken or (not loops and (a == y or b == x)):
+                continue
+            for pair in ((a, x), (b, y)):
+                taken[pair] -= 1
+                if not taken[pair]:
+                    del taken[pair]
+            taken[a, y] = taken[b, x] = 1
+            rows[one], rows[other] = [a, kind, y], [b, kind, x]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from kgplatform import queries
-from kgplatform.errors import NotFoundError
+from kgplatform.errors import NotFoundError, UsageError
 from kgplatform.graph import Graph
 
 SUGGESTED: Final = 5
+LONGEST: Final = 1_000  # characters of a name
 _WORD: Final = re.compile(r"\w+")
 _KIND: Final = re.compile(r"\s*\([^()]*\)$")  # "(disorder)", as SNOMED CT's names end
 
@@ -25,9 +26,13 @@ class Concept:
 
 def find_concept(graph: Graph, name: str) -> Concept:
     """The concept with that CUI, or with that name in any case, or else the only one of that name but for what stands
-    in brackets at its end. Raises `NotFoundError`, which suggests others.
+    in brackets at its end. Raises `NotFoundError`, which suggests others, and `UsageError` for what is too long.
     """
     name = name.strip()
+    if len(name) > LONGEST:
+        raise UsageError(
+            f"a concept's name of more than {LONGEST:,} characters", "Give its CUI, or a part of its name."
+        )
     words = _WORD.findall(name)
     found = []
     if words:

@@ -261,7 +261,13 @@ class PairSet:
             "sha256": self.sha256,
         }
         columns["path"] = [places[image] for image in columns["image"]]
-        pq.write_table(pa.table(columns).replace_schema_metadata(about), path)
+        staged = path.with_name(f"{path.name}.part")
+        try:
+            pq.write_table(pa.table(columns).replace_schema_metadata(about), staged)
+            staged.replace(path)
+        except OSError as error:
+            staged.unlink(missing_ok=True)
+            raise InputError(f"cannot be written: {error.strerror}", path=path) from None
 
     @classmethod
     def read(

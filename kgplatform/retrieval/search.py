@@ -122,6 +122,8 @@ class Searcher:
             self._states.clear()
             state = self._ready(part, model)
         notes = _notes(state, model.digits, chosen=by is not None)
+        if part is Part.CONCEPTS:
+            notes += self._naf_notes()
         return Found(part, hits, near, wanted, unwanted, notes)
 
     def _encode_with(self) -> tuple[Encoder, Model]:
@@ -209,6 +211,8 @@ def _require(graph: Graph, state: State, model: Model) -> None:
         known = index.names(graph)
         whose = ", ".join(known.get(one, "an unknown model") for one in sorted(state.models))
         hint = f"Search with that --model, or embed anew: `{command} --model … --replace`"
+        if state.part is Part.IMAGES:
+            hint += "; a model of texts alone can search --by concepts"
         raise KgpError(f"the {what} have embeddings of {whose}, not of {model.name}", hint)
     found = state.index
     name, again = state.part.index, f"The same `{command}` as before makes it; no vector is computed anew."

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
+
+from kgplatform.errors import InputError
+
+OF: Final = "training.json"
+
+
+def claim(folder: Path, about: Mapping[str, Any]) -> None:
+    """Say that the training in a folder is of these settings and data, so that no other one goes on from it.
+
+    Raises `InputError` where the folder has a training of others.
+    """
+    said = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+    place = folder / OF
+    try:
+        known = json.loads(place.read_text(encoding="utf-8"))["sha256"]
+    except FileNotFoundError:
+        known = None
+    except (OSError, ValueError, TypeError, KeyError):
+        known = ""
+    if known not in (None, said):
+        hint = "Give another folder, or delete this one to begin anew."
+        raise InputError("an unfinished training of other settings or data is here", hint, path=folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    staged = place.with_suffix(".part")
+    staged.write_text(json.dumps({"sha256": said}) + "\n", encoding="utf-8")
+    staged.replace(place)
 
 
 class TrainingState:

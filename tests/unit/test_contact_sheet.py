@@ -13,7 +13,20 @@ from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, View, Zone
 from kgp_loaders.phantom.radiograph import draw as draw_radiograph
 from kgplatform.errors import InputError, KgpError
 from kgplatform.radiograph import place
-from kgplatform.retrieval.contact_sheet import COLUMNS, FAINT, FRAME, INK, LINE, LINES, PAPER, SIDE, cell, draw, write
+from kgplatform.retrieval.contact_sheet import (
+    COLUMNS,
+    FAINT,
+    FRAME,
+    INK,
+    LINE,
+    LINES,
+    PAPER,
+    SIDE,
+    cell,
+    check,
+    draw,
+    write,
+)
 from kgplatform.retrieval.search import Hit
 
 
@@ -115,3 +128,17 @@ def test_a_path_is_below_its_folder_or_nowhere(root: Path) -> None:
         assert place(root, path) is None
     at = place(root, "loop")
     assert at is None or not at.is_file()
+
+
+def test_where_no_sheet_can_be_drawn_it_is_said_before_anything_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "d.png").mkdir()
+    for root, out in (
+        (tmp_path / "none", tmp_path / "a.png"),
+        (tmp_path, tmp_path / "a.jpg"),
+        (tmp_path, tmp_path / "d.png"),
+        (tmp_path, tmp_path / "none" / "a.png"),
+    ):
+        with pytest.raises(InputError):
+            check(root, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["d.png"]
+    check(tmp_path, tmp_path / "a.png")

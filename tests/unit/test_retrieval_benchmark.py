@@ -129,3 +129,13 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
     with pytest.raises(UsageError, match="there is no method clip"):
         list(benchmark.cells("clip", True))
     assert json.loads(json.dumps(names)) == names
+
+
+def test_backbones_of_one_kind_are_told_apart_by_what_their_folders_hold(tmp_path: Path) -> None:
+    for name, weights in (("clip", "a"), ("moved", "a"), ("pubmedclip", "b")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text(weights)
+    one, moved, other = (benchmark.backbone_of(f"clip:{tmp_path / name}") for name in ("clip", "moved", "pubmedclip"))
+    assert one == moved != other
+    assert benchmark.backbone_of("small") == benchmark.backbone_name("small") == "small"
+    assert benchmark.backbone_name(f"clip:{tmp_path / 'pubmedclip'}") == "clip-pubmedclip"

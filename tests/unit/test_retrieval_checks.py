@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform.audit import Finding, Severity, audit_pairs
+from kgplatform.errors import UsageError
 from kgplatform.retrieval import checks
 from kgplatform.retrieval.checks import Audited, overlaps
 from kgplatform.retrieval.graph_studies import Used
@@ -125,3 +126,13 @@ def test_openis_real_reports(data_dir: Path) -> None:
         "report": {"KGP-A303": (67, 2_206)},
         "paper": {"KGP-A302": (847, 2_701), "KGP-A303": (752, 2_206)},
     }
+
+
+def test_a_graph_that_knows_what_is_held_out_is_refused() -> None:
+    pairs = [pair(f"i{n}", f"s{n}", f"p{n}") for n in range(4)]
+    dealt = pair_set({"train": pairs[:2], "valid": [pairs[2]], "test": [pairs[3]]})
+    dataset = pairs[0].dataset
+    checks.refuse_known(dealt, Used(frozenset({(dataset, "s0")}), frozenset()))  # training may know it
+    for used in (Used(frozenset({(dataset, "s3")}), frozenset()), Used(frozenset(), frozenset({(dataset, "p2")}))):
+        with pytest.raises(UsageError, match="1 of the 2 pairs that are held out"):
+            checks.refuse_known(dealt, used)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kgplatform.errors import UsageError
+from kgplatform.retrieval.names import find_concept
 from tests.conftest import Ran
 
 MAIN = "from kgplatform.cli import main; main()"
@@ -51,3 +53,8 @@ def test_without_a_server_it_is_one_json_document(tmp_path: Path, arguments: lis
     assert (ran.code, ran.err) == (1, "")
     assert json.loads(ran.out)["error"]["kind"] == "connection"
     assert not (tmp_path / "neo4j").exists()
+
+
+def test_what_is_too_long_for_a_name_is_refused_before_the_graph_is_asked() -> None:
+    with pytest.raises(UsageError, match="1,000 characters"):
+        find_concept(None, "pneumothorax " * 1000)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.retrieval.small import small_backbone
 from kgp_models.retrieval.train import Trained, evaluated, fine_tune, pretrain
+from kgp_models.training_state import claim
 from kgplatform.errors import InputError, UsageError
 from kgplatform.radiograph import place
 from kgplatform.retrieval.knowledge import POSITIVE, Knowledge
@@ -77,6 +78,7 @@ def train(
 
     Raises `UsageError` for a method that needs the graph where none is given, and `InputError`.
     """
+    claim(folder, _about(settings, inputs, seed, base))
     backbone, tokenizer = opened(settings, [pair.text for pair in inputs.parts["train"]], seed, base)
     backbone.to(device)
     given = {
@@ -113,6 +115,19 @@ def train(
         inputs.progress("pairs, steps"),
     )
     return Model(backbone, tokenizer, tuned, pretrained, evaluated(backbone, given["test"]), given["test"])
+
+
+def _about(settings: RetrievalSettings, inputs: Inputs, seed: int, base: Path) -> dict[str, Any]:
+    """What decides a training's result."""
+    kind, _, folder = settings.backbone.partition(":")
+    known = inputs.knowledge.sha256 if inputs.knowledge is not None and settings.method != "backbone" else ""
+    return {
+        "settings": settings.as_dict(),
+        "backbone": f"{kind} {(base / folder).resolve() if folder else ''}",
+        "seed": seed,
+        "pairs": {part: [(pair.image, pair.text_sha256) for pair in of] for part, of in inputs.parts.items()},
+        "graph": known,
+    }
 
 
 def opened(settings: RetrievalSettings, texts: Sequence[str], seed: int, base: Path) -> tuple[Backbone, Any]:

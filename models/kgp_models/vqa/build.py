@@ -16,6 +16,7 @@ from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.build import ProgressOf, quiet, varied_graph
 from kgp_models.retrieval.inputs import Told
 from kgp_models.retrieval.small import KIND as SMALL
+from kgp_models.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
 from kgp_models.vqa.ekgrl import EKGRL
 from kgp_models.vqa.inputs import (
@@ -176,6 +177,8 @@ def method_of(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Ten
 
 def fit(settings: VQASettings, inputs: Inputs, known: Seen, folder: Path, seed: int, device: str = "cpu") -> Model:
     """Train and test a model; `folder` keeps where the training is, so that it goes on."""
+    about = {"settings": settings.as_dict(), "seed": seed, "questions": inputs.questions.sha256}
+    claim(folder, {**about, "graph": inputs.knowledge.sha256, "images": inputs.images is not None})
     given = prepared(settings, inputs, known, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
