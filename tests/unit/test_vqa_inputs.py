@@ -113,6 +113,11 @@ class TestEvidence:
                 np.vstack([z, penalty]), np.concatenate([wanted - wanted.mean(), np.zeros(5)]), rcond=None
             )[0]
             np.testing.assert_allclose(
+                found.lift(torch.from_numpy(x).float())[:, concept],
+                np.clip(z @ weights / (z @ weights).std(ddof=1), -3, 3),
+                atol=1e-3,
+            )
+            np.testing.assert_allclose(
                 found(torch.from_numpy(x).float())[:, concept], np.clip(z @ weights + wanted.mean(), 0, 1), atol=1e-4
             )
 

@@ -18,7 +18,7 @@ def test_the_relational_convolution_is_pygs() -> None:
     ours, theirs = RelationalConvolution(8, 6, 3), RGCNConv(8, 8, 6, num_bases=3)
     with torch.no_grad():
         theirs.comp.copy_(ours.shares)
-        theirs.weight.copy_(ours.spread.weight.view(3, 8, 8).transpose(1, 2))
+        theirs.weight.copy_(ours.gathered.weight.view(8, 3, 8).permute(1, 2, 0))
         theirs.root.copy_(ours.root.weight.T)
         theirs.bias.copy_(ours.root.bias)
     states, ends, kinds = torch.randn(10, 8), torch.randint(0, 10, (2, 40)), torch.randint(0, 6, (40,))

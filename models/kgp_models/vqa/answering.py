@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from kgp_models.retrieval.inputs import Told
@@ -204,8 +203,8 @@ class _Local:
         base: bool = False,
     ) -> list[float]:
         """Of yes, for each question with its subgraph."""
-        shown = self.evidence(images.vectors)
-        graph = GraphVectors(self.names, self.pictures, self.pictured, self.model.kinds, self.evidence, shown)
+        told_of = self.evidence(images.vectors), self.evidence.lift(images.vectors)
+        graph = GraphVectors(self.names, self.pictures, self.pictured, self.model.kinds, self.evidence, *told_of)
         paths = None
         if self.model.settings.method == "k-pathvqa":
             paths = PathTexts(self.model.backbone, self.knowledge, subgraphs)
@@ -220,6 +219,7 @@ def _of_concepts(model: Loaded, cuis: Sequence[str]) -> Evidence:
     places = {cui: number for number, cui in enumerate(model.cuis)}
     columns = [places.get(cui, -1) for cui in cuis]
     told = torch.tensor([column >= 0 for column in columns], dtype=torch.bool)
-    padded = functional.pad(model.evidence.weights, (0, 1)), functional.pad(model.evidence.centre, (0, 1))
-    chosen: list[Tensor] = [of[..., columns] for of in padded]
-    return replace(model.evidence, weights=chosen[0], centre=chosen[1], told=told)
+    own = model.evidence
+    weights, centre = (functional.pad(of, (0, 1))[..., columns] for of in (own.weights, own.centre))
+    spread = functional.pad(own.spread, (0, 1), value=1.0)[columns]
+    return replace(own, weights=weights, centre=centre, spread=spread, told=told)

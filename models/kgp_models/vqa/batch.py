@@ -12,8 +12,8 @@ from torch import Tensor
 
 from kgplatform.vqa.subgraph import Subgraph
 
-SEED, IMAGE, PICTURED, SEEN, TOLD = range(5)  # columns of `Batch.flags`
-FLAGS: Final = 5
+SEED, IMAGE, PICTURED, SEEN, LIFT, TOLD = range(6)  # columns of `Batch.flags`
+FLAGS: Final = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,8 @@ class Batch:
 
     `of` numbers the question of each node; `kinds` are places in the kinds' vectors, those of edges that are gone back
     come after all those of edges that are gone forth. `flags` tell of a node whether the question names it, whether it
-    is an image, one with a picture, how likely the image shows it, and whether the graph's images tell that at all.
+    is an image, one with a picture, how likely the image shows it, how much likelier than others do, and whether the
+    graph's images tell that at all.
     """
 
     image: Tensor  # (B, Di)
@@ -38,7 +39,7 @@ class Batch:
     ends: Tensor  # (2, E), source and target
     kinds: Tensor  # (E,)
     paths: Tensor  # (B, P, Dt)
-    path_flags: Tensor  # (B, P, 2), SEEN and TOLD of the concept on it that is likeliest shown
+    path_flags: Tensor  # (B, P, 3), SEEN, LIFT and TOLD: the highest of its concepts that the question does not name
     path_mask: Tensor  # (B, P), whether there is a path
     yes: Tensor  # (B,), 1.0 where the answer is yes
 

@@ -74,6 +74,7 @@ def save(
         "evidence.mean": evidence.mean,
         "evidence.scale": evidence.scale,
         "evidence.centre": evidence.centre[told],
+        "evidence.spread": evidence.spread[told],
         "mean_image": train.images.vectors[seen].mean(0),
         "mean_region": train.images.regions[seen].float().mean((0, 1)),
     }
@@ -118,10 +119,11 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
         base = method_of(replace(settings, method="base"), sizes, kinds, torch.empty(0, 2, dtype=torch.int64))
         for part, name in ((method, "method."), (base, "base.")):
             part.load_state_dict({key.removeprefix(name): of for key, of in found.items() if key.startswith(name)})
-        weights, mean, scale, centre = (found[f"evidence.{name}"] for name in ("weights", "mean", "scale", "centre"))
+        named = ("weights", "mean", "scale", "centre", "spread")
+        weights, *others = (found[f"evidence.{name}"] for name in named)
         if weights.shape != (sizes.image, len(about["concepts"])):
             raise ValueError("other concepts")
-        evidence = Evidence(weights, mean, scale, centre, torch.ones(weights.shape[1], dtype=torch.bool))
+        evidence = Evidence(weights, *others, torch.ones(weights.shape[1], dtype=torch.bool))
         means = found["mean_image"], found["mean_region"]
     except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError):
         raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None

@@ -57,7 +57,7 @@ class EKGRL(Method):
         """Walk over the subgraphs; a question without one stays where it began, and so knows nothing."""
         count, device = len(batch), fused.device
         kinds = self.kinds()
-        states = self.layer(self.nodes(batch), batch.ends, kinds[batch.kinds])
+        states = self.layer(self.nodes(batch), batch.ends, batch.kinds, kinds)
         nowhere = torch.zeros(1, states.shape[1], device=device)
         states = torch.cat([states, nowhere])  # its last row: no node
         flags = torch.cat([batch.flags, torch.zeros(1, FLAGS, device=device)])

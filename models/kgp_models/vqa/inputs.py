@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.inputs import Progress, Told, read_pictures, text_features
-from kgp_models.vqa.batch import FLAGS, IMAGE, PICTURED, SEED, SEEN, TOLD, Batch, joined
+from kgp_models.vqa.batch import FLAGS, IMAGE, LIFT, PICTURED, SEED, SEEN, TOLD, Batch, joined
 from kgp_models.vqa.kept import kept, of_files
 from kgplatform.errors import InputError
 from kgplatform.radiograph import place
@@ -60,7 +60,7 @@ class Images:
 @dataclass(frozen=True, eq=False)
 class GraphVectors:
     """The graph by the towers: `names` (C, Dt), `pictures` (I, Di), zeros where there is none, `pictured` (I,), `kinds`
-    (K, Dt); and `shown` (n, C), how likely each of the questions' images shows a concept, by the evidence.
+    (K, Dt); `shown` and `lift` (n, C) are what the evidence tells of the questions' images.
     """
 
     names: Tensor
@@ -69,6 +69,7 @@ class GraphVectors:
     kinds: Tensor
     evidence: Evidence
     shown: Tensor
+    lift: Tensor
 
 
 def texts_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Texts:
@@ -174,21 +175,22 @@ def graph_vectors(
         pictures[places] = read.vectors[list(read.known.values())]
         pictured[places] = True
     evidence = Evidence.of(knowledge, pictures, pictured)
-    return GraphVectors(
-        names, pictures, pictured, vectors_of(backbone, kinds, cache), evidence, evidence(images.vectors)
-    )
+    told_of = evidence(images.vectors), evidence.lift(images.vectors)
+    return GraphVectors(names, pictures, pictured, vectors_of(backbone, kinds, cache), evidence, *told_of)
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """How likely an image shows each concept, by ridge regression on the graph's images: `weights` (Di, C), for images
-    less `mean` over `scale` (Di,), and `centre` (C,); `told` (C,) says of which concepts these images tell anything.
+    less `mean` over `scale` (Di,), and `centre` (C,), what is likely of any image; `spread` (C,) is the standard
+    deviation over the graph's images. `told` (C,) says of which concepts these images tell anything.
     """
 
     weights: Tensor
     mean: Tensor
     scale: Tensor
     centre: Tensor
+    spread: Tensor
     told: Tensor
 
     @classmethod
@@ -202,7 +204,7 @@ class Evidence:
         rows = rows[pictured[rows[:, 0]]]
         if not len(rows):
             nothing = torch.zeros(width, concepts), torch.zeros(width), torch.ones(width), torch.zeros(concepts)
-            return cls(*nothing, torch.zeros(concepts, dtype=torch.bool))
+            return cls(*nothing, torch.ones(concepts), torch.zeros(concepts, dtype=torch.bool))
         wanted = torch.zeros(len(pictures), concepts, dtype=torch.float64)
         for stance, value in ((NEGATIVE, 0.0), (UNCERTAIN, 0.5), (POSITIVE, 1.0)):  # of several stances the strongest
             those = rows[rows[:, 1] == stance]
@@ -216,11 +218,21 @@ class Evidence:
         weights = torch.linalg.solve(gram, x.T @ (wanted - centre))
         positive = (wanted > 0.5).sum(0)
         told = (positive >= FEWEST) & (len(x) - positive >= FEWEST)
-        return cls(weights.float(), mean.float(), scale.float(), centre.float(), told)
+        spread = (x @ weights).std(0).clamp(min=1e-6)
+        return cls(weights.float(), mean.float(), scale.float(), centre.float(), spread.float(), told)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (n, Di) to (n, C), from 0 to 1; 0 for concepts that nothing is told of."""
-        return (((images - self.mean) / self.scale) @ self.weights + self.centre).clamp(0, 1) * self.told
+        return (self._beside(images) + self.centre).clamp(0, 1) * self.told
+
+    def lift(self, images: Tensor) -> Tensor:
+        """How much likelier an image shows each concept than the graph's images do, in their standard deviations, from
+        -3 to 3: (n, C). A rare finding is seldom likely, whatever the image shows.
+        """
+        return (self._beside(images) / self.spread).clamp(-3, 3) * self.told
+
+    def _beside(self, images: Tensor) -> Tensor:
+        return ((images - self.mean) / self.scale) @ self.weights
 
 
 class Examples:
@@ -265,6 +277,7 @@ class Examples:
         flags[is_image, PICTURED] = self.graph.pictured[graph.nodes[is_image] - concepts].float()
         plain = graph.nodes[~is_image]
         flags[~is_image, SEEN] = self.graph.shown[image[graph.of[~is_image]], plain]
+        flags[~is_image, LIFT] = self.graph.lift[image[graph.of[~is_image]], plain]
         flags[~is_image, TOLD] = self.graph.evidence.told[plain].float()
         mask = self.texts.mask[text]
         longest = int(mask.sum(1).max())
@@ -291,18 +304,21 @@ class Examples:
     def _paths(self, subgraphs: Sequence[Subgraph], image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.paths is None:
             nothing = self.texts.vectors.new_zeros(len(subgraphs), 0, self.texts.vectors.shape[1])
-            return nothing, nothing[..., :2], torch.zeros(len(subgraphs), 0, dtype=torch.bool)
+            return nothing, nothing[..., :3], torch.zeros(len(subgraphs), 0, dtype=torch.bool)
         rows, ends = zip(*(self.paths.of(one) for one in subgraphs), strict=True)
         longest = max(1, max(len(row) for row in rows))
         vectors = self.texts.vectors.new_zeros(len(rows), longest, self.texts.vectors.shape[1])
-        flags, mask = torch.zeros(len(rows), longest, 2), torch.zeros(len(rows), longest, dtype=torch.bool)
+        flags, mask = torch.zeros(len(rows), longest, 3), torch.zeros(len(rows), longest, dtype=torch.bool)
         for number, (row, concepts) in enumerate(zip(rows, ends, strict=True)):
             vectors[number, : len(row)] = self.paths.vectors[list(row)]
             mask[number, : len(row)] = True
             for place_, those in enumerate(concepts):
                 known = [node for node in those if bool(self.graph.evidence.told[node])]
                 if known:
-                    flags[number, place_] = torch.stack([self.graph.shown[image[number], known].max(), torch.ones(())])
+                    flags[number, place_] = torch.stack(
+                        [of[image[number], known].max() for of in (self.graph.shown, self.graph.lift)]
+                        + [torch.ones(())]
+                    )
         return vectors, flags, mask
 
 

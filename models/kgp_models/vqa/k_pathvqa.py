@@ -25,7 +25,7 @@ class KPathVQA(Method):
         hidden = sizes.hidden
         self.image_norm, self.text_norm = nn.LayerNorm(sizes.image), nn.LayerNorm(sizes.text)
         self.image, self.question = nn.Linear(sizes.image, hidden), nn.Linear(sizes.text, hidden)
-        self.path = nn.Linear(3 * sizes.text + 2, hidden)
+        self.path = nn.Linear(3 * sizes.text + 3, hidden)
         self.none = nn.Parameter(torch.zeros(1, 1, hidden))  # what is attended to where no path says anything
         self.attention = nn.MultiheadAttention(hidden, HEADS, sizes.dropout, batch_first=True)
         self.norm = nn.LayerNorm(hidden)

@@ -45,10 +45,21 @@ class Nodes(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """(N, width)."""
         pictured = batch.flags[:, IMAGE : IMAGE + 1]
-        own = (1 - pictured) * self.name(batch.names) + pictured * self.picture(batch.pictures)
+        _, rows = batch.places.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+        named, seen = _once(self.name, batch.names, rows), _once(self.picture, batch.pictures, rows)
+        own = (1 - pictured) * named + pictured * seen
         asked = self.asked(torch.cat([batch.question, batch.image], 1))  # (B, width)
         out: Tensor = self.dropout(torch.relu(self.norm(own + self.flags(batch.flags) + asked[batch.of])))
         return out
+
+
+def _once(layer: nn.Module, given: Tensor, rows: Tensor) -> Tensor:
+    """What a layer makes of vectors (N, D) that are the same where `rows` (N,) are: it is given each once."""
+    if not len(rows):
+        return layer(given)  # type: ignore[no-any-return]
+    each = given.new_zeros(int(rows.max()) + 1, given.shape[1]).index_copy(0, rows, given)
+    out: Tensor = layer(each)[rows]
+    return out
 
 
 class RelationalAttention(MessagePassing):  # type: ignore[misc]
@@ -69,23 +80,29 @@ class RelationalAttention(MessagePassing):  # type: ignore[misc]
         self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
         nn.init.xavier_uniform_(self.score)
 
-    def forward(self, states: Tensor, ends: Tensor, kinds: Tensor) -> Tensor:
-        """States (N, width), edges (2, E), the vectors of their kinds (E, width) to states (N, width)."""
-        passed = self.propagate(ends, to=self.target(states), sent=self.source(states), kinds=kinds)
+    def forward(self, states: Tensor, ends: Tensor, kinds: Tensor, table: Tensor) -> Tensor:
+        """States (N, width), edges (2, E), their kinds (E,) and the vectors of all kinds (K, width) to states (N,
+        width).
+        """
+        turn = 1 + torch.tanh(self.turn(table))  # (K, width): once for each kind, and not for each edge
+        to, sent = self.target(states), self.source(states)
+        passed = self.propagate(ends, to=to, sent=sent, kinds=table[kinds], turn=turn[kinds])
         out: Tensor = self.norm(states + self.dropout(torch.relu(passed)))
         return out
 
-    def message(self, to_i: Tensor, sent_j: Tensor, kinds: Tensor, index: Tensor, size_i: int | None) -> Tensor:
+    def message(
+        self, to_i: Tensor, sent_j: Tensor, kinds: Tensor, turn: Tensor, index: Tensor, size_i: int | None
+    ) -> Tensor:
         """Messages (E, width)."""
         raw = nn.functional.leaky_relu(to_i + sent_j + kinds, 0.2).view(-1, self.heads, self.score.shape[1])
         weight = softmax((raw * self.score).sum(-1), index, num_nodes=size_i)  # (E, heads)
-        sent = (sent_j * (1 + torch.tanh(self.turn(kinds))) + kinds).view_as(raw)
+        sent = (sent_j * turn + kinds).view_as(raw)
         out: Tensor = (weight.unsqueeze(-1) * sent).flatten(1)
         return out
 
 
 class GraphEncoder(nn.Module):
-    """Nodes, then layers of relational attention: the states of a batch's nodes and the vectors of its edges' kinds."""
+    """Nodes, then layers of relational attention: the states of a batch's nodes, and the vectors of all kinds."""
 
     def __init__(self, image: int, text: int, width: int, layers: int, dropout: float, kinds: Tensor) -> None:
         """`kinds` (K, Dt) are the text tower's vectors of the kinds' names."""
@@ -94,12 +111,12 @@ class GraphEncoder(nn.Module):
         self.layers = nn.ModuleList(RelationalAttention(width, dropout=dropout) for _ in range(layers))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(N, width) and (E, width)."""
-        kinds = self.kinds()[batch.kinds]
+        """(N, width) and (2 K, width)."""
+        table = self.kinds()
         states = self.nodes(batch)
         for layer in self.layers:
-            states = layer(states, batch.ends, kinds)
-        return states, kinds
+            states = layer(states, batch.ends, batch.kinds, table)
+        return states, table
 
 
 class RelationalConvolution(MessagePassing):  # type: ignore[misc]
@@ -112,8 +129,8 @@ class RelationalConvolution(MessagePassing):  # type: ignore[misc]
 
     def __init__(self, width: int, kinds: int, bases: int) -> None:
         super().__init__(aggr="add", node_dim=0)
-        self.kinds, self.bases = kinds, bases
-        self.root, self.spread = nn.Linear(width, width), nn.Linear(width, bases * width, bias=False)
+        self.kinds = kinds
+        self.root, self.gathered = nn.Linear(width, width), nn.Linear(bases * width, width, bias=False)
         self.shares = nn.Parameter(torch.empty(kinds, bases))
         nn.init.xavier_uniform_(self.shares)
 
@@ -122,13 +139,15 @@ class RelationalConvolution(MessagePassing):  # type: ignore[misc]
         groups = ends[1] * self.kinds + kinds
         _, place, counts = groups.unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
         share = self.shares[kinds] / counts[place].unsqueeze(1)  # (E, bases)
-        passed: Tensor = self.propagate(ends, spread=self.spread(states), share=share)
-        out: Tensor = self.root(states) + passed
+        passed: Tensor = self.propagate(ends, states=states, share=share)
+        out: Tensor = self.root(states) + self.gathered(passed)
         return out
 
-    def message(self, spread_j: Tensor, share: Tensor) -> Tensor:
-        """Messages (E, width)."""
-        return torch.einsum("ebw,eb->ew", spread_j.view(-1, self.bases, spread_j.shape[1] // self.bases), share)
+    def message(self, states_j: Tensor, share: Tensor) -> Tensor:
+        """A neighbour's state times its share of each basis, (E, bases · width); the bases themselves come after the
+        sum, once for each node.
+        """
+        return (share.unsqueeze(2) * states_j.unsqueeze(1)).flatten(1)
 
 
 def pooled(states: Tensor, scores: Tensor, of: Tensor, questions: int) -> Tensor:

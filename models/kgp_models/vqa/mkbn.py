@@ -28,7 +28,8 @@ class MKBN(Method):
         self.regions, self.words = nn.Linear(sizes.region, hidden), nn.Linear(sizes.text, hidden)
         self.glimpse = nn.Parameter(torch.randn(hidden) / hidden**0.5)
         self.image, self.entity = nn.Linear(sizes.image, hidden), nn.Linear(width, hidden)
-        self.question, self.relation = nn.Linear(sizes.text, hidden), nn.Linear(3 * width, hidden)
+        self.question = nn.Linear(sizes.text, hidden)
+        self.head, self.kind, self.tail = nn.Linear(width, hidden), nn.Linear(width, hidden), nn.Linear(width, hidden)
         self.entity_score, self.relation_score = nn.Linear(hidden, 1), nn.Linear(hidden, 1)
         self.dropout = nn.Dropout(sizes.dropout)
         self.out = mlp(3 * hidden, hidden, 1, sizes.dropout)
@@ -61,7 +62,7 @@ class MKBN(Method):
         """The same for the question and the edges: each by both its ends and its kind."""
         source, target = batch.ends
         of = batch.of[source]
-        edges = torch.relu(self.relation(torch.cat([states[source], kinds, states[target]], 1)))
+        edges = torch.relu(self.head(states)[source] + self.kind(kinds)[batch.kinds] + self.tail(states)[target])
         pairs = torch.relu(self.question(self.text_norm(batch.question)))[of] * edges
         joint: Tensor = self.dropout(pooled(pairs, self.relation_score(pairs).squeeze(1), of, len(batch)))
         return joint
