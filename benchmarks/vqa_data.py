@@ -54,7 +54,7 @@ def released(
     Without a folder, what is in the setting KGP_DATA_DIR. Raises `UsageError`.
     """
     here = Settings.from_env().data_dir
-    folder, medmkg = (given or _there(here, name) for given, name in ((folder, kind), (medmkg, "medmkg")))
+    folder, medmkg = (given or there(here, name) for given, name in ((folder, kind), (medmkg, "medmkg")))
     found, rejects = questions.read(kind, folder, images)
     note(f"{kind}: {len(found):,} closed questions; {len(rejects):,} left out")
     with own_graph(build / "neo4j-medmkg") as graph:
@@ -94,7 +94,8 @@ def dealt(found: Sequence[questions.Question], protocol: str, folds: int) -> lis
     return [questions.image_disjoint(found, shown, fold, folds) for fold in range(folds)]
 
 
-def _there(here: Path | None, name: str) -> Path:
+def there(here: Path | None, name: str) -> Path:
+    """A data set in KGP_DATA_DIR. Raises `UsageError` where that is not set."""
     if here is None:
         raise UsageError(f"where is {name}?", "Set KGP_DATA_DIR, or name the folders: --folder, --medmkg.")
     return here / name

@@ -95,6 +95,11 @@ class Neighbourhoods:
             found = self._known[asked] = self._collect(asked)
         return found
 
+    def forget(self) -> None:
+        """Keep no subgraph any longer."""
+        self._known.clear()
+        self._near.clear()
+
     def _collect(self, seeds: tuple[int, ...]) -> Subgraph:
         if not seeds:
             return EMPTY
