@@ -58,10 +58,11 @@ def check(root: Path, out: Path) -> None:
     """Raise `InputError` where no sheet can be drawn, before anything is looked for."""
     if out.suffix.lower() != ".png":
         raise InputError("a contact sheet is a .png", "Give a name that ends so.", path=out)
-    if out.is_dir() or not out.parent.is_dir():
-        raise InputError("there can be no such file", "Give another name.", path=out)
-    if not root.is_dir():
-        raise InputError("there is no such folder", "Give the folder that the images' paths begin in.", path=root)
+    if out.is_dir():
+        raise InputError("a contact sheet is a file, and this is a folder", "Give another name.", path=out)
+    for folder in (out.parent, root):
+        if not folder.is_dir():
+            raise InputError("there is no such folder", "Make it, or give another one.", path=folder)
 
 
 def draw(hits: Sequence[Hit], root: Path) -> tuple[Image, int]:

@@ -413,7 +413,9 @@ def test_what_is_wrong_is_one_clear_line(loaded: Graph, fake: Fake, tmp_path: Pa
         (("x", "--model", "other"), 1, "have embeddings of fake-1, not of other-1"),
         (("x", "--concept", "zebra"), 1, "no concept is named zebra"),
         (("x", "--images", tmp_path, "--contact-sheet", tmp_path / "x.jpg"), 1, "a contact sheet is a .png"),
-        (("x", "--images", tmp_path, "--contact-sheet", tmp_path / "no" / "x.png"), 1, "No such file"),
+        (("x", "--images", tmp_path, "--contact-sheet", tmp_path / "no" / "x.png"), 1, "there is no such folder"),
+        (("x", "--images", tmp_path / "no", "--contact-sheet", tmp_path / "x.png"), 1, "there is no such folder"),
+        (("x", "--concept", "zebra " * 999), 2, "a concept's name of more than 1,000 characters"),
     ]
     for arguments, code, told in cases:
         done = fake("search", *arguments)
