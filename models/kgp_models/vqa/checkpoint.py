@@ -120,10 +120,10 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
         for part, name in ((method, "method."), (base, "base.")):
             part.load_state_dict({key.removeprefix(name): of for key, of in found.items() if key.startswith(name)})
         named = ("weights", "mean", "scale", "centre", "spread")
-        weights, *others = (found[f"evidence.{name}"] for name in named)
+        weights, mean, scale, centre, spread = (found[f"evidence.{name}"] for name in named)
         if weights.shape != (sizes.image, len(about["concepts"])):
             raise ValueError("other concepts")
-        evidence = Evidence(weights, *others, torch.ones(weights.shape[1], dtype=torch.bool))
+        evidence = Evidence(weights, mean, scale, centre, spread, torch.ones(weights.shape[1], dtype=torch.bool))
         means = found["mean_image"], found["mean_region"]
     except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError):
         raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
