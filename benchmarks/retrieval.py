@@ -22,14 +22,14 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import record
 import retrieval_data
 import retrieval_table
-from training_runs import Results, backbone_name, backbone_of, in_lanes
+from training_runs import Cell, Results, backbone_name, backbone_of, in_lanes
 
 from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
@@ -41,19 +41,6 @@ BUILD = HERE.parent / "build" / "retrieval"
 METHODS = ("backbone", "fashionklip", "knowledgeclip")
 GRAPHS = ("full", "empty", "shuffled", "no-stance")
 FIRST_SEED = 42
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A row of the table: a method and what becomes of the graph."""
-
-    method: str
-    graph: str = "full"
-
-    @property
-    def name(self) -> str:
-        """As results and folders name it."""
-        return self.method if self.graph == "full" else f"{self.method}-{self.graph}"
 
 
 def cells(methods: str, controls: bool) -> Iterator[Cell]:

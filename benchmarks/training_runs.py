@@ -7,6 +7,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,19 @@ import record
 from kgplatform.cli.output import note
 
 _KEYS = ("cell", "seed", "fold", "settings_sha256", "context")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of a table: a method and what becomes of the graph."""
+
+    method: str
+    graph: str = "full"
+
+    @property
+    def name(self) -> str:
+        """As results and folders name it."""
+        return self.method if self.graph == "full" else f"{self.method}-{self.graph}"
 
 
 class Results:

@@ -25,7 +25,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,9 @@ from typing import Any
 import record
 import vqa_data
 import vqa_table
-from training_runs import Results, backbone_name, backbone_of, device, in_lanes
+from training_runs import Cell, Results, backbone_name, backbone_of, device, in_lanes
 
+from kgp_models.vqa import settings as vqa_settings
 from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
 from kgplatform.vqa import questions
@@ -44,29 +45,15 @@ from kgplatform.vqa.questions import QuestionSet
 HERE = Path(__file__).parent
 SETTINGS = HERE / "settings" / "vqa"
 BUILD = HERE.parent / "build" / "vqa"
-PLAIN = ("base", "question-only", "image-only")
-METHODS = ("krisp", "mkbn", "k-pathvqa", "ekgrl", "mr-mkg")
+METHODS = tuple(method for method in vqa_settings.METHODS if method not in vqa_settings.PLAIN)
 GRAPHS = ("full", "empty", "shuffled", "no-stance")
 FIRST_SEED = 42
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A row of the table: a method and what becomes of the graph."""
-
-    method: str
-    graph: str = "full"
-
-    @property
-    def name(self) -> str:
-        """As results and folders name it."""
-        return self.method if self.graph == "full" else f"{self.method} {self.graph}"
 
 
 def cells(methods: str, controls: bool) -> Iterator[Cell]:
     """The cells asked for, the base model and its baselines among them. Raises `UsageError`."""
     names = METHODS if methods == "all" else methods.split(",")
-    yield from (Cell(name) for name in PLAIN)
+    yield from (Cell(name) for name in vqa_settings.PLAIN)
     for name in names:
         if name not in METHODS:
             raise UsageError(f"there is no method {name}", f"Methods: all, {', '.join(METHODS)}.")
@@ -75,13 +62,11 @@ def cells(methods: str, controls: bool) -> Iterator[Cell]:
 
 def settings_of(cell: Cell, backbone: str, folder: str | None, epochs: int | None) -> Any:
     """The settings of a cell, of a folder of `SETTINGS`, by default the backbone's."""
-    from kgp_models.vqa.settings import VQASettings
-
     kind, colon, place = backbone.partition(":")
     found = folder or (kind if (SETTINGS / kind).is_dir() else "paper")
     if not (SETTINGS / found).is_dir():
         raise UsageError(f"there are no settings {found}", f"Settings: {', '.join(sorted(_names(SETTINGS)))}.")
-    settings = VQASettings.read(SETTINGS / found / f"{cell.method}.yaml")
+    settings = vqa_settings.VQASettings.read(SETTINGS / found / f"{cell.method}.yaml")
     spec = f"{kind}:{Path(place).absolute()}" if colon else kind
     settings = replace(settings, backbone=spec, graph=cell.graph)
     return settings if epochs is None else replace(settings, tuning=replace(settings.tuning, epochs=epochs))
@@ -117,7 +102,7 @@ def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, bu
     )
     started = time.monotonic()
     known = models.seen(_opened(settings.backbone), dealt.questions, inputs)
-    folder = build / "runs" / f"{cell.name.replace(' ', '-')}-{seed}-{fold}-{hashed(settings, data)}"
+    folder = build / "runs" / f"{cell.name}-{seed}-{fold}-{hashed(settings, data)}"
     model = models.fit(settings, inputs, known, folder, seed, "cuda" if torch.cuda.is_available() else "cpu")
     answered = dict(zip((one.id for one in model.questions), _bits(model.test.answered.tolist()), strict=True))
     return {
@@ -134,10 +119,8 @@ def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, bu
 
 def hashed(settings: Any, data: vqa_data.Data) -> str:
     """What tells runs apart, in 16 hexadecimal digits: settings, questions, and, for what reads it, the graph."""
-    from kgp_models.vqa.settings import PLAIN as READ_NONE
-
     about = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
-    known = "" if settings.method in READ_NONE else data.knowledge.sha256
+    known = "" if settings.method in vqa_settings.PLAIN else data.knowledge.sha256
     return hashlib.sha256(json.dumps([about, data.sha256, known], sort_keys=True).encode()).hexdigest()[:16]
 
 

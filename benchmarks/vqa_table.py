@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from table_text import BETTER, SAME, WORSE, header, interval, line, mark, measured, spread
 
+from kgp_models.vqa.settings import PLAIN
 from kgplatform.retrieval.metrics import paired_bootstrap
 from kgplatform.vqa.metrics import Answers
 
@@ -27,7 +28,6 @@ TITLES = {
     "mr-mkg": "MR-MKG",
 }
 CONTROLS = {"empty": "empty graph", "shuffled": "shuffled graph", "no-stance": "without stance"}
-PLAIN = tuple(TITLES)[:3]
 
 # MedMKG's Table 4, in %: VQA-RAD, SLAKE, PathVQA, the columns of FIGURES each; base, then the methods in order.
 PAPER: Mapping[str, tuple[str, ...]] = {
@@ -107,14 +107,20 @@ def _bits(text: str) -> NDArray[np.bool_]:
     return np.array([character == "1" for character in text], dtype=np.bool_)
 
 
+def method_and_graph(cell: str) -> tuple[str, str]:
+    """What a cell's name is made of; no graph for the whole one."""
+    graph = next((graph for graph in CONTROLS if cell.endswith(f"-{graph}")), "")
+    return cell.removesuffix(f"-{graph}"), graph
+
+
 def _place(cell: str) -> tuple[int, int]:
-    method, _, graph = cell.partition(" ")
+    method, graph = method_and_graph(cell)
     return list(TITLES).index(method), 0 if not graph else 1 + list(CONTROLS).index(graph)
 
 
 def title(cell: str) -> str:
     """A row's name."""
-    method, _, graph = cell.partition(" ")
+    method, graph = method_and_graph(cell)
     return TITLES[method] + (f", {CONTROLS[graph]}" if graph else "")
 
 
@@ -166,7 +172,7 @@ def main_table(tested: Tested) -> str:
 def compared(cells: Sequence[str]) -> list[tuple[str, str]]:
     """Each method with the base model, and with its controls; the baselines with the base model."""
     pairs = [(cell, "base") for cell in cells if cell != "base"]
-    pairs += [(cell.partition(" ")[0], cell) for cell in cells if " " in cell]
+    pairs += [(method_and_graph(cell)[0], cell) for cell in cells if method_and_graph(cell)[1]]
     return [pair for pair in pairs if set(pair) <= set(cells)]
 
 

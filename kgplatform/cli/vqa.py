@@ -64,10 +64,7 @@ def explain(
 def ask(
     image: Annotated[Path, typer.Argument(help="The image: DICOM, PNG or JPEG.")],
     question: Annotated[str, typer.Argument(help='A closed question, such as "Is there a pleural effusion?".')],
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A model of `kgp train vqa` [default: the one that comes with the package]."),
-    ] = None,
+    model: Annotated[Path, typer.Option(metavar="DIR", help="A model of `kgp train vqa`.")],
     backbone: Annotated[
         str | None, typer.Option(metavar="KIND:FOLDER", help="Where its backbone is, if not where it was.")
     ] = None,
@@ -89,7 +86,7 @@ def ask(
         from kgp_models.vqa import checkpoint
         from kgp_models.vqa.answering import Answerer
 
-    loaded = checkpoint.load(model or checkpoint.SHIPPED, backbone)
+    loaded = checkpoint.load(model, backbone)
     with Graph.open() as graph:
         answerer = Answerer(
             loaded, graph, images=graph_images, lexicon=tuple(lexicon or ()), own_words=own_words, told=note

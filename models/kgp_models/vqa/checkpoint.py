@@ -31,7 +31,6 @@ from kgplatform.errors import InputError
 FORM: Final = 1
 ABOUT: Final = "vqa.json"
 WEIGHTS: Final = "weights.safetensors"
-SHIPPED: Final = Path(__file__).parent / "shipped"  # the model that comes with the package, trained on invented studies
 
 
 @dataclass(frozen=True, eq=False)
