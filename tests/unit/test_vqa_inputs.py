@@ -41,6 +41,14 @@ class TestKept:
         assert len(made) == 3
         assert kept(tmp_path, one, ["a"], lambda: make("x"))["value"].tolist() == [1, 1]
 
+    def test_a_backbone_whose_heads_are_new_each_time_it_is_opened_is_the_same(self, tmp_path: Path) -> None:
+        for seed in (1, 2):
+            backbone = world.backbone()
+            torch.manual_seed(seed)
+            torch.nn.init.normal_(backbone.image_head.weight)
+            kept(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(2)})
+        assert len(list(tmp_path.iterdir())) == 1
+
     def test_a_damaged_file_is_made_again(self, tmp_path: Path) -> None:
         backbone = world.backbone()
         kept(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(2)})
