@@ -4,7 +4,8 @@
 
 On the released graph and VQA-RAD's questions (KGP_DATA_DIR), all in one run on one core:
 
-- concepts: `QuestionTagger`, and the loop that asks of every name whether it is a part of the question's letters;
+- concepts: `QuestionTagger`, and the loop that asks of every name whether it is a part of the question's letters; the
+  same with 50 times as many names, and what cutting the questions into words takes alone;
 - subgraphs: `Neighbourhoods` without what it remembers, and the scan that looks at every edge for each concept, once as
   MedMKG's code does (a column of a tensor, made a list, edge by edge), once over plain lists, which is kinder;
 - the graph 50 times as large: 50 graphs side by side, and 50 times the images on the same concepts;
@@ -30,6 +31,7 @@ from own_graph import own_graph
 
 from kgp_loaders.medmkg import MedMKG
 from kgplatform.cli.output import note
+from kgplatform.construct.text import tokens
 from kgplatform.ingest import ingest
 from kgplatform.retrieval.knowledge import GraphImage, Knowledge, read_knowledge
 from kgplatform.settings import Settings
@@ -87,6 +89,25 @@ def copies(knowledge: Knowledge) -> Knowledge:
     )
 
 
+def more_names(knowledge: Knowledge) -> Knowledge:
+    """`TIMES` as many concepts, each named after one that there is: "pleural effusion 7"."""
+    steps = range(1, TIMES)
+    return replace(
+        knowledge,
+        cuis=[*knowledge.cuis, *(f"{cui}-{n}" for n in steps for cui in knowledge.cuis)],
+        concepts=[*knowledge.concepts, *(f"{name} {n}" for n in steps for name in knowledge.concepts)],
+    )
+
+
+def matching_seconds(knowledge: Knowledge, texts: Sequence[str], rounds: int) -> tuple[float, float]:
+    """Seconds of finding a question's concepts by the tagger, and by the loop over all names (of 40 questions)."""
+    tagger = QuestionTagger(knowledge, own_words=True)
+    some = texts[:: max(1, len(texts) // 40)]
+    tagged = timed(lambda: [tagger.concepts(text) for text in texts], rounds) / len(texts)
+    looped = timed(lambda: [substrings(knowledge.concepts, text) for text in some], rounds) / len(some)
+    return tagged, looped
+
+
 def more_images(knowledge: Knowledge) -> Knowledge:
     """`TIMES` as many images with the same stances to the same concepts."""
     images = len(knowledge.images)
@@ -130,8 +151,16 @@ def measured(rounds: int, build: Path) -> dict[str, Any]:
         together = timed(lambda: live.subgraphs(graph, cuis), rounds) / len(cuis)
         alone = [timed(lambda one=one: live.subgraphs(graph, [one]), 1) for one in cuis[:200]]  # type: ignore[misc]
     note("the live graph is done")
-    tagged = timed(lambda: [tagger.concepts(text) for text in texts], rounds) / len(texts)
-    looped = timed(lambda: [substrings(knowledge.concepts, text) for text in texts[:200]], rounds) / 200
+    matching = {}
+    for name, of in (("released", knowledge), (f"{TIMES} times as many names", more_names(knowledge))):
+        tagged, looped = matching_seconds(of, texts, rounds)
+        matching[name] = {
+            "names": len(of.concepts),
+            "tagger_us": round(1e6 * tagged, 1),
+            "substring_loop_us": round(1e6 * looped, 1),
+            "ratio": round(looped / tagged, 1),
+        }
+    cut = timed(lambda: [tokens(text) for text in texts], rounds) / len(texts)
     built, quick = subgraph_seconds(knowledge, asked, rounds)
     pairs = [(h, t) for h, _, t in knowledge.relations.tolist()]
     pairs += [(i + len(knowledge.cuis), c) for i, _, c in knowledge.stances.tolist()]
@@ -157,11 +186,7 @@ def measured(rounds: int, build: Path) -> dict[str, Any]:
         "questions": len(texts),
         "with_concepts": len(asked),
         "edges": len(pairs),
-        "concepts": {
-            "tagger_us": round(1e6 * tagged, 1),
-            "substring_loop_us": round(1e6 * looped, 1),
-            "ratio": round(looped / tagged, 1),
-        },
+        "concepts": {**matching, "cut_into_words_us": round(1e6 * cut, 1)},
         "subgraphs": {
             "rows_built_s": round(built, 3),
             "us": round(1e6 * quick, 1),

@@ -1,0 +1,107 @@
+"""SLAKE and PathVQA, small and in exactly their released form, end to end by the benchmark: read, trained on, tested."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("torch_geometric")
+from kgp_loaders.triples import Triples
+from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.settings import Settings
+from kgplatform.vqa.questions import Question, read
+from tests.unit import vqa_world as world
+
+pytestmark = pytest.mark.server
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "vqa.py"
+GRAPH = (
+    "head,relation,tail,head_name,tail_name\n"
+    "C0000004,may_treat,C0000000,zorevane,effusion\nC0000004,may_treat,C0000001,zorevane,pneumothorax\n"
+    "I10000001,POSITIVE,C0000000,,effusion\nI10000001,NEGATIVE,C0000001,,pneumothorax\n"
+)
+
+
+def asked(folder: Path) -> dict[str, list[Question]]:
+    """Questions of a tiny world, by part, each with a picture."""
+    return dict(world.questions(folder, count=24).parts)
+
+
+def slake(folder: Path, parts: dict[str, list[Question]]) -> Path:
+    """`train.json`, `validate.json`, `test.json`, and a folder of each image with its mask's boxes."""
+    for part, name in (("train", "train"), ("valid", "validate"), ("test", "test")):
+        rows: list[dict[str, Any]] = []
+        for one in parts[part]:
+            number = int(one.path.stem)
+            place = folder / "imgs" / f"xmlab{number}"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.open(one.path).convert("RGB").save(place / "source.jpg")
+            (place / "detection.json").write_text(json.dumps([{"Lung": [1.0, 2.0, 8.0, 9.0]}]))
+            entry = {"img_id": number, "img_name": f"xmlab{number}/source.jpg", "question": one.text,
+                     "answer": "Yes" if one.yes else "No", "q_lang": "en", "location": "Chest_lung",
+                     "modality": "X-Ray", "answer_type": "CLOSED", "base_type": "vqa", "content_type": "Abnormality",
+                     "triple": ["vhead", "_", "_"], "qid": len(rows)}  # fmt: skip
+            rows += [entry, {**entry, "q_lang": "zh", "question": "图中有肺吗？", "answer": "有"}]
+            rows.append({**entry, "question": "What is shown?", "answer": "Lung", "answer_type": "OPEN"})
+        (folder / f"{name}.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    (folder / "KG").mkdir()
+    (folder / "KG" / "en_disease.csv").write_text("Pneumonia#Location#Lung\n", encoding="utf-8")
+    return folder
+
+
+def path_vqa(folder: Path, parts: dict[str, list[Question]]) -> Path:
+    """`qas/PART/PART_qa.pkl`, and `images/PART`."""
+    for part, name in (("train", "train"), ("valid", "val"), ("test", "test")):
+        images, place = folder / "images" / name, folder / "qas" / name
+        images.mkdir(parents=True)
+        place.mkdir(parents=True)
+        rows = []
+        for one in parts[part]:
+            image = f"{name}_{int(one.path.stem):04d}"
+            Image.open(one.path).convert("RGB").save(images / f"{image}.jpg")
+            rows.append({"image": image, "question": one.text, "answer": "yes" if one.yes else "no"})
+            rows.append({"image": image, "question": "What is seen?", "answer": "a cyst"})
+        (place / f"{name}_qa.pkl").write_bytes(pickle.dumps(rows))
+    return folder
+
+
+FORMS = {"slake": slake, "path_vqa": path_vqa}
+
+
+@pytest.mark.parametrize("kind", list(FORMS))
+def test_a_data_set_in_its_released_form(kind: str, graph: Graph, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "graph.csv").write_text(GRAPH, encoding="utf-8")
+    ingest(graph, Triples(tmp_path / "graph.csv"))
+    parts = asked(tmp_path / "pictures")
+    folder = FORMS[kind](tmp_path / kind, parts)
+    found, rejects = read(kind, folder)
+    assert not rejects
+    assert [one.text for one in found] == [one.text for part in ("train", "valid", "test") for one in parts[part]]
+
+    command = [sys.executable, BENCHMARK, "--data", kind, "--folder", folder, "--running", "--backbone", "small",
+               "--methods", "krisp", "--no-controls", "--seeds", "1", "--epochs", "1", "--jobs", "1",
+               "--results", tmp_path / "results", "--build", tmp_path / "build"]  # fmt: skip
+    done = subprocess.run(
+        [*map(str, command)],
+        env={**os.environ, "KGP_HOME": str(settings.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results" / f"vqa_{kind}_small_official.json").read_text(encoding="utf-8"))
+    assert sorted(run["cell"] for run in results["runs"]) == ["base", "image-only", "krisp", "question-only"]
+    [fold] = results["about"]["folds"]
+    assert fold["sizes"] == {part: len(those) for part, those in parts.items()}
+    assert fold["yes"] == "".join("01"[one.yes is True] for one in parts["test"])
+    assert all(set(run["answers"]) <= {"0", "1"} for run in results["runs"])
+    assert "| KRISP |" in (tmp_path / "results" / f"vqa_{kind}_small_official.md").read_text(encoding="utf-8")
