@@ -1,4 +1,4 @@
-"""SLAKE and PathVQA, small and in exactly their released form, end to end by the benchmark: read, trained on, tested."""
+"""SLAKE and PathVQA, small and exactly in their released form, go through the benchmark: read, trained on, tested."""
 
 from __future__ import annotations
 
