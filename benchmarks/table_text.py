@@ -37,11 +37,11 @@ def interval(low: float, value: float, high: float) -> str:
 
 
 def measured(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Of runs: their seeds, commit and machines, as a sentence."""
+    """Of runs: their seeds, every commit (a + where files differed from it) and the machines, as sentences."""
     contexts = [row["context"] for row in runs]
+    seeds = ", ".join(str(seed) for seed in sorted({row["seed"] for row in runs}))
+    commits: dict[str, None] = {}
+    for context in sorted(contexts, key=lambda context: str(context["date"])):
+        commits[context["commit"][:10] + ("+" if context["dirty"] else "")] = None
     machines = sorted({f"{c['machine']['cores']} cores, {c['machine']['device']}" for c in contexts})
-    return (
-        f"Seeds: {', '.join(str(seed) for seed in sorted({row['seed'] for row in runs}))}. Commit "
-        f"{contexts[-1]['commit'][:10]}{' with changes' if any(c['dirty'] for c in contexts) else ''}; "
-        f"{'; '.join(machines)}."
-    )
+    return f"Seeds: {seeds}. Commits, + with changes: {', '.join(commits)}; {'; '.join(machines)}."
