@@ -18,7 +18,7 @@ from kgp_models.retrieval.backbone import Backbone
 
 @lru_cache(maxsize=4)
 def identity(backbone: Backbone) -> str:
-    """A hash of a backbone's towers, computed once: they are frozen. Its heads are not read and may be new each time."""
+    """A hash of a backbone's towers, computed once: they are frozen. Heads are not read and may be new each time."""
     digest = hashlib.sha256(backbone.kind.encode())
     for tower in (backbone.image_tower, backbone.text_tower):
         for name, value in sorted(tower.state_dict().items()):
