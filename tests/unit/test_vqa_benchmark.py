@@ -19,7 +19,7 @@ YES = ["110100", "011010"]  # of two folds
 
 
 def row(cell: str, seed: int, fold: int, answers: str) -> dict[str, Any]:
-    context = {"machine": {"cores": 2, "device": "cpu"}, "commit": "c" * 40, "dirty": False}
+    context = {"machine": {"cores": 2, "device": "cpu"}, "commit": "c" * 40, "dirty": False, "date": "2026-01-01"}
     return {
         "cell": cell,
         "seed": seed,
@@ -121,3 +121,12 @@ def test_the_papers_table_is_whole() -> None:
         assert all(len(line.split()) == 12 for line in rows)
     best = max(float(line.split()[0]) for rows in table.PAPER.values() for line in rows)
     assert best == 80.08  # requirements, section 1.12
+
+
+def test_a_table_names_every_commit_that_runs_are_of_the_oldest_first() -> None:
+    def row(seed: int, commit: str, date: str, dirty: bool) -> dict[str, Any]:
+        machine = {"cores": 2, "device": "cpu"}
+        return {"seed": seed, "context": {"machine": machine, "commit": commit * 40, "date": date, "dirty": dirty}}
+
+    rows = [row(43, "b", "2026-02-01", True), row(42, "a", "2026-01-01", False), row(42, "b", "2026-02-02", True)]
+    assert table.measured(rows) == (f"Seeds: 42, 43. Commits, + with changes: {'a' * 10}, {'b' * 10}+; 2 cores, cpu.")
