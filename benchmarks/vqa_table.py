@@ -99,8 +99,8 @@ class Tested:
         return Answers.of(self.yes, np.array(said, dtype=np.float64))
 
     def of(self, cell: str) -> list[_Run]:
-        """A cell's runs."""
-        return [row for folds in self.runs[cell].values() for row in folds.values()]
+        """A cell's runs with the seeds that have run on every fold."""
+        return [row for seed in self.seeds(cell) for row in self.runs[cell][seed].values()]
 
 
 def _bits(text: str) -> NDArray[np.bool_]:
@@ -147,7 +147,7 @@ def head(document: Mapping[str, Any], tested: Tested) -> str:
         f"{shared['both']:,} both in one; {int(tested.linked.sum()):,} name a concept of the graph.\n\n"
         f"Graph: {graph['images']:,} images{'' if graph['at hand'] else ' (not at hand)'}, {graph['concepts']:,} "
         f"concepts, {graph['stances']:,} stances, {graph['relations']:,} relations between concepts.\n\n"
-        f"{measured(document['runs'])} Written by `benchmarks/vqa.py`."
+        f"{measured([row for cell in tested.cells for row in tested.of(cell)])} Written by `benchmarks/vqa.py`."
     )
 
 
