@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -51,7 +52,10 @@ def store(name: str, document: dict[str, Any]) -> Path:
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Do work that keeps what it has done; what stops it is told on stderr in one line and a hint."""
+    """Do work that keeps what it has done; what stops it is told on stderr in one line and a hint. SIGTERM stops it as
+    Ctrl-C does, so that processes beside it end, too.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         work()
     except KgpError as error:

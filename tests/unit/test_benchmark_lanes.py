@@ -1,0 +1,59 @@
+"""Runs of a benchmark beside each other: nothing is left running when the benchmark is told to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+import record
+from training_runs import in_lanes
+
+def work(folder):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    sys.exit(record.exit_code(lambda: list(in_lanes(2, work, [(sys.argv[1],)] * 4))))
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def until(seen: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """Whether it comes about in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if seen():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_benchmark_that_is_terminated_ends_its_lanes(tmp_path: Path) -> None:
+    script, folder = tmp_path / "script.py", tmp_path / "pids"
+    script.write_text(SCRIPT)
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
+    with subprocess.Popen([sys.executable, script, folder], env=environment, stderr=subprocess.PIPE, text=True) as ran:
+        assert until(lambda: len(list(folder.iterdir())) == 2)
+        lanes = [int(path.name) for path in folder.iterdir()]
+        ran.send_signal(signal.SIGTERM)
+        _, said = ran.communicate(timeout=60)
+    assert ran.returncode == 1
+    assert "interrupted; the same command goes on" in said
+    assert until(lambda: not any(alive(pid) for pid in lanes), 20)
