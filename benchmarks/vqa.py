@@ -257,7 +257,7 @@ def main() -> int:
         default=vqa_data.STUDIES,
         help="of phantom: invented studies that the graph is of, and that are asked about",
     )
-    parser.add_argument("--questions", type=int, default=12_000, help="of phantom")
+    parser.add_argument("--questions", type=int, default=6_000, help="of phantom")
     parser.add_argument("--jobs", type=int, default=2, help="trainings beside each other")
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
     parser.add_argument("--build", type=Path, default=BUILD, help="for data, features and checkpoints")

@@ -71,7 +71,9 @@ def train(
     """
     device = next(model.parameters()).device
     steps = math.ceil(len(given) / settings.batch)
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
     state = TrainingState(folder / STATE, {"model": model, "optimizer": optimizer})
     history, seconds = state.resume()
     best = state.best or copy.deepcopy(model.state_dict())
