@@ -153,12 +153,12 @@ class TestPaths:
         zorevane, effusion = known.cuis.index(world.CUIS[4]), 0
         direct = around.of([zorevane, effusion])
         paths = PathTexts(world.backbone(), known, [direct, EMPTY])
-        said = dict(paths.paths(direct))
-        assert said["zorevane may treat effusion"] == ()  # both are named by the question
-        assert said["zorevane may treat pneumothorax"] == (1,)
+        said = {path.text: path for path in paths.paths(direct)}
+        assert said["zorevane may treat effusion"][1:] == (1.0, ())  # both are named by the question
+        assert said["zorevane may treat pneumothorax"][1:] == (0.5, (1,))
         by_way = around.of([zorevane, known.cuis.index(world.CUIS[8])])  # ralumab treats pneumothorax, too
-        two = [text for text, _ in paths.paths(by_way) if "; " in text]
-        assert two == ["zorevane may treat pneumothorax; ralumab may treat pneumothorax"]
+        two = [path for path in paths.paths(by_way) if "; " in path.text]
+        assert two == [("zorevane may treat pneumothorax; ralumab may treat pneumothorax", 1.0, (1,))]
         assert paths.of(EMPTY) == ((), ())
 
 

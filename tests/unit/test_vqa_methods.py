@@ -9,7 +9,7 @@ import torch
 
 pytest.importorskip("torch_geometric")
 from kgp_models.vqa.base import Base, Method, Sizes
-from kgp_models.vqa.batch import FLAGS, IMAGE, PICTURED, SEED, Batch
+from kgp_models.vqa.batch import FLAGS, IMAGE, PATH_FLAGS, PICTURED, SEED, Batch
 from kgp_models.vqa.ekgrl import EKGRL
 from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.krisp import KRISP
@@ -43,7 +43,7 @@ def batch(*, graph: bool = True) -> Batch:
         torch.randn(3, 6), torch.randn(3, 4, 5), torch.randn(3, 7), torch.randn(3, 5, 7),
         torch.tensor([[True] * 5, [True] * 3 + [False] * 2, [True] + [False] * 4]), torch.randn(nodes, 7),
         torch.randn(nodes, 6), flags, torch.arange(nodes), torch.tensor([0, 0, 0, 1, 1, 1])[:nodes], ends, kinds,
-        torch.randn(3, 2, 7), torch.rand(3, 2, 3), torch.tensor([[True, graph], [graph, False], [False, False]]),
+        torch.randn(3, 2, 7), torch.rand(3, 2, PATH_FLAGS), torch.tensor([[True, graph], [graph, False], [False, False]]),
         torch.tensor([1.0, 0.0, 1.0]),
     )  # fmt: skip
 

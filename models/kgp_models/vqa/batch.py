@@ -14,6 +14,7 @@ from kgplatform.vqa.subgraph import Subgraph
 
 SEED, IMAGE, PICTURED, SEEN, LIFT, TOLD = range(6)  # columns of `Batch.flags`
 FLAGS: Final = 6
+PATH_FLAGS: Final = 4  # columns of `Batch.path_flags`
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,8 @@ class Batch:
     ends: Tensor  # (2, E), source and target
     kinds: Tensor  # (E,)
     paths: Tensor  # (B, P, Dt)
-    path_flags: Tensor  # (B, P, 3), SEEN, LIFT and TOLD: the highest of its concepts that the question does not name
+    path_flags: Tensor  # (B, P, PATH_FLAGS): which share of its ends the question names; then SEEN, LIFT and TOLD, the
+    # highest of those of its concepts that the question does not name
     path_mask: Tensor  # (B, P), whether there is a path
     yes: Tensor  # (B,), 1.0 where the answer is yes
 

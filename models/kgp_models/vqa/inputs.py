@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.inputs import Progress, Told, read_pictures, text_features
-from kgp_models.vqa.batch import FLAGS, IMAGE, LIFT, PICTURED, SEED, SEEN, TOLD, Batch, joined
+from kgp_models.vqa.batch import FLAGS, IMAGE, LIFT, PATH_FLAGS, PICTURED, SEED, SEEN, TOLD, Batch, joined
 from kgp_models.vqa.kept import kept, of_files
 from kgplatform.errors import InputError
 from kgplatform.radiograph import place
@@ -304,22 +304,31 @@ class Examples:
     def _paths(self, subgraphs: Sequence[Subgraph], image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.paths is None:
             nothing = self.texts.vectors.new_zeros(len(subgraphs), 0, self.texts.vectors.shape[1])
-            return nothing, nothing[..., :3], torch.zeros(len(subgraphs), 0, dtype=torch.bool)
-        rows, ends = zip(*(self.paths.of(one) for one in subgraphs), strict=True)
-        longest = max(1, max(len(row) for row in rows))
-        vectors = self.texts.vectors.new_zeros(len(rows), longest, self.texts.vectors.shape[1])
-        flags, mask = torch.zeros(len(rows), longest, 3), torch.zeros(len(rows), longest, dtype=torch.bool)
-        for number, (row, concepts) in enumerate(zip(rows, ends, strict=True)):
+            return nothing, nothing[..., :PATH_FLAGS], torch.zeros(len(subgraphs), 0, dtype=torch.bool)
+        found = [self.paths.of(one) for one in subgraphs]
+        longest = max(1, max(len(row) for row, _ in found))
+        vectors = self.texts.vectors.new_zeros(len(found), longest, self.texts.vectors.shape[1])
+        flags, mask = torch.zeros(len(found), longest, PATH_FLAGS), torch.zeros(len(found), longest, dtype=torch.bool)
+        for number, (row, paths) in enumerate(found):
             vectors[number, : len(row)] = self.paths.vectors[list(row)]
             mask[number, : len(row)] = True
-            for place_, those in enumerate(concepts):
-                known = [node for node in those if bool(self.graph.evidence.told[node])]
+            for place_, path in enumerate(paths):
+                flags[number, place_, 0] = path.named
+                known = [node for node in path.others if bool(self.graph.evidence.told[node])]
                 if known:
-                    flags[number, place_] = torch.stack(
+                    flags[number, place_, 1:] = torch.stack(
                         [of[image[number], known].max() for of in (self.graph.shown, self.graph.lift)]
                         + [torch.ones(())]
                     )
         return vectors, flags, mask
+
+
+class GraphPath(NamedTuple):
+    """A path in words; which share of its ends the question names; its concepts that the question does not name."""
+
+    text: str
+    named: float
+    others: tuple[int, ...]
 
 
 class PathTexts:
@@ -330,22 +339,21 @@ class PathTexts:
     ) -> None:
         self._names = knowledge.concepts
         self._kinds = kind_words(knowledge.relation_names)
-        self._known: dict[int, tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]] = {}
+        self._known: dict[int, tuple[tuple[int, ...], tuple[GraphPath, ...]]] = {}
         rows: dict[str, int] = {}
         for one in subgraphs:
             if id(one) not in self._known:
-                found = list(self.paths(one))[:PATHS]
-                numbers = tuple(rows.setdefault(text, len(rows)) for text, _ in found)
-                self._known[id(one)] = numbers, tuple(concepts for _, concepts in found)
+                found = tuple(islice(self.paths(one), PATHS))
+                self._known[id(one)] = tuple(rows.setdefault(path.text, len(rows)) for path in found), found
         self._kept = list(subgraphs)  # so that their ids stay theirs
         self.texts = list(rows)
         self.vectors = vectors_of(backbone, self.texts or [""], cache)
 
-    def of(self, subgraph: Subgraph) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-        """The rows of a subgraph's paths, and of each path the concepts that the question does not name itself."""
+    def of(self, subgraph: Subgraph) -> tuple[tuple[int, ...], tuple[GraphPath, ...]]:
+        """A subgraph's paths, and before them the rows of their texts in `vectors`."""
         return self._known[id(subgraph)]
 
-    def paths(self, subgraph: Subgraph) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def paths(self, subgraph: Subgraph) -> Iterator[GraphPath]:
         """The paths of two edges that join concepts of the question, then all single edges between concepts."""
         nodes, concepts = subgraph.nodes.tolist(), len(self._names)
         edges = [edge for edge in subgraph.edges.tolist() if max(nodes[edge[0]], nodes[edge[2]]) < concepts]
@@ -354,12 +362,11 @@ class PathTexts:
                 for second in edges:
                     middle = {first[0], first[2]} & {second[0], second[2]} - {one, other}
                     if middle and one in (first[0], first[2]) and other in (second[0], second[2]):
-                        yield (
-                            f"{self._said(first, nodes)}; {self._said(second, nodes)}",
-                            self._new(middle, nodes, subgraph),
-                        )
+                        text = f"{self._said(first, nodes)}; {self._said(second, nodes)}"
+                        yield GraphPath(text, 1.0, self._new(middle, nodes, subgraph))
         for edge in edges:
-            yield self._said(edge, nodes), self._new({edge[0], edge[2]}, nodes, subgraph)
+            named = sum(end < subgraph.seeds for end in (edge[0], edge[2])) / 2
+            yield GraphPath(self._said(edge, nodes), named, self._new({edge[0], edge[2]}, nodes, subgraph))
 
     def _said(self, edge: Sequence[int], nodes: Sequence[int]) -> str:
         return f"{self._names[nodes[edge[0]]]} {self._kinds[edge[1]]} {self._names[nodes[edge[2]]]}"

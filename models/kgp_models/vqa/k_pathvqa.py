@@ -12,25 +12,27 @@ import torch
 from torch import Tensor, nn
 
 from kgp_models.vqa.base import Method, Sizes, mlp
-from kgp_models.vqa.batch import Batch
+from kgp_models.vqa.batch import PATH_FLAGS, Batch
 
 HEADS = 4
 
 
 class KPathVQA(Method):
-    """A path is its text's vector, that vector times the question's, and how likely the image shows what is on it."""
+    """A path is its text's vector, that vector times the question's and less it, how much of it the question names, and
+    how likely the image shows the rest.
+    """
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         hidden = sizes.hidden
         self.image_norm, self.text_norm = nn.LayerNorm(sizes.image), nn.LayerNorm(sizes.text)
         self.image, self.question = nn.Linear(sizes.image, hidden), nn.Linear(sizes.text, hidden)
-        self.path = nn.Linear(3 * sizes.text + 3, hidden)
+        self.path, self.flags = nn.Linear(3 * sizes.text, hidden), nn.Linear(PATH_FLAGS, hidden)
         self.none = nn.Parameter(torch.zeros(1, 1, hidden))  # what is attended to where no path says anything
-        self.attention = nn.MultiheadAttention(hidden, HEADS, sizes.dropout, batch_first=True)
+        self.attention = nn.MultiheadAttention(hidden, HEADS, sizes.graph_dropout, batch_first=True)
         self.norm = nn.LayerNorm(hidden)
         self.together = nn.TransformerEncoderLayer(
-            hidden, HEADS, 2 * hidden, sizes.dropout, batch_first=True, norm_first=True
+            hidden, HEADS, 2 * hidden, sizes.graph_dropout, batch_first=True, norm_first=True
         )
         self.out = mlp(3 * hidden, hidden, 1, sizes.dropout)
 
@@ -38,8 +40,8 @@ class KPathVQA(Method):
         """(B,)."""
         question, paths = self.text_norm(batch.question), self.text_norm(batch.paths)
         beside = question.unsqueeze(1).expand_as(paths)
-        given = torch.cat([paths, paths * beside, (paths - beside).abs(), batch.path_flags], 2)
-        known = torch.cat([self.none.expand(len(batch), -1, -1), torch.relu(self.path(given))], 1)  # (B, 1 + P, H)
+        given = self.path(torch.cat([paths, paths * beside, (paths - beside).abs()], 2)) + self.flags(batch.path_flags)
+        known = torch.cat([self.none.expand(len(batch), -1, -1), torch.relu(given)], 1)  # (B, 1 + P, H)
         hidden = ~torch.cat([torch.ones_like(batch.path_mask[:, :1]), batch.path_mask], 1)
         asked = torch.relu(self.question(question)).unsqueeze(1)  # (B, 1, H)
         found, _ = self.attention(asked, known, known, key_padding_mask=hidden, need_weights=False)
