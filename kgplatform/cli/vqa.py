@@ -64,7 +64,9 @@ def explain(
 def ask(
     image: Annotated[Path, typer.Argument(help="The image: DICOM, PNG or JPEG.")],
     question: Annotated[str, typer.Argument(help='A closed question, such as "Is there a pleural effusion?".')],
-    model: Annotated[Path, typer.Option(metavar="DIR", help="A model of `kgp train vqa`.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A model of `kgp train vqa` [default: the small one shipped].")
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(metavar="KIND:FOLDER", help="Where its backbone is, if not where it was.")
     ] = None,
@@ -86,7 +88,7 @@ def ask(
         from kgp_models.vqa import checkpoint
         from kgp_models.vqa.answering import Answerer
 
-    loaded = checkpoint.load(model, backbone)
+    loaded = checkpoint.load(checkpoint.SHIPPED if model is None else model, backbone)
     with Graph.open() as graph:
         answerer = Answerer(
             loaded, graph, images=graph_images, lexicon=tuple(lexicon or ()), own_words=own_words, told=note

@@ -43,8 +43,8 @@ def batch(*, graph: bool = True) -> Batch:
         torch.randn(3, 6), torch.randn(3, 4, 5), torch.randn(3, 7), torch.randn(3, 5, 7),
         torch.tensor([[True] * 5, [True] * 3 + [False] * 2, [True] + [False] * 4]), torch.randn(nodes, 7),
         torch.randn(nodes, 6), flags, torch.arange(nodes), torch.tensor([0, 0, 0, 1, 1, 1])[:nodes], ends, kinds,
-        torch.randn(3, 2, 7), torch.rand(3, 2, PATH_FLAGS), torch.tensor([[True, graph], [graph, False], [False, False]]),
-        torch.tensor([1.0, 0.0, 1.0]),
+        torch.randn(3, 2, 7), torch.rand(3, 2, PATH_FLAGS),
+        torch.tensor([[True, graph], [graph, False], [False, False]]), torch.tensor([1.0, 0.0, 1.0]),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from kgplatform.errors import InputError
 FORM: Final = 1
 ABOUT: Final = "vqa.json"
 WEIGHTS: Final = "weights.safetensors"
+SHIPPED: Final = Path(__file__).parent / "shipped"  # the small model that comes with the package
 
 
 @dataclass(frozen=True, eq=False)
