@@ -29,11 +29,17 @@ def draw(question: str, named: Sequence[Node], edges: Sequence[Edge]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#ffffff"/>',
+        *(_arrow(colour) for colour in (PLAIN, *COLOURS.values())),
         f'<text x="20" y="32" font-size="15" font-weight="bold">{_text(question, 110)}</text>',
     ]
     if not edges:
         parts.append('<text x="20" y="56">The graph says nothing about it.</text>')
-    parts += [line for number, edge in enumerate(edges) for line in _edge(edge, place, number)]
+    lanes = {node: number % 3 for number, node in enumerate(named)}
+    parts += [_line(edge, place) for edge in edges]
+    for number, edge in enumerate(edges):
+        pair = {edge.head, edge.tail}
+        same = sum({one.head, one.tail} == pair for one in edges[:number])
+        parts.append(_kind(edge, place, lanes.get(edge.head, lanes.get(edge.tail, 0)), same))
     for node, (x, y) in place.items():
         end = ' text-anchor="end"' if x == LEFT else ""
         weight = ' font-weight="bold"' if x == LEFT else ""
@@ -54,24 +60,45 @@ def write(path: Path, question: str, named: Sequence[Node], edges: Sequence[Edge
         raise InputError(f"cannot be written: {error.strerror}", path=path) from None
 
 
-def _edge(edge: Edge, place: Mapping[Node, tuple[float, float]], number: int) -> list[str]:
+def _arrow(colour: str) -> str:
+    """The head of edges of a colour."""
+    return (
+        f'<marker id="{colour[1:]}" viewBox="0 0 8 8" refX="13" refY="4" markerWidth="6" markerHeight="6" '
+        f'orient="auto"><path d="M 0 0 L 8 4 L 0 8 z" fill="{colour}"/></marker>'
+    )
+
+
+def _line(edge: Edge, place: Mapping[Node, tuple[float, float]]) -> str:
+    """From head to tail; between two of one column an arc beside it."""
     (x, y), (u, v) = place[edge.head], place[edge.tail]
     colour = COLOURS.get(edge.kind, PLAIN)
-    if x == u:  # in one column: an arc beside it
-        reach = 40 if x == LEFT else -40
-        middle = (x + reach, (y + v) / 2)
-        path = f"M {x} {y:.1f} Q {x + 2 * reach} {(y + v) / 2:.1f} {u} {v:.1f}"
+    by = f"Q {x + 2 * _reach(x)} {(y + v) / 2:.1f}" if x == u else "L"
+    return (
+        f'<path d="M {x} {y:.1f} {by} {u} {v:.1f}" fill="none" stroke="{colour}" stroke-width="1.2" '
+        f'opacity="0.75" marker-end="url(#{colour[1:]})"/>'
+    )
+
+
+def _kind(edge: Edge, place: Mapping[Node, tuple[float, float]], lane: int, same: int) -> str:
+    """The edge's kind in words, near the right, where edges are apart; those of a named concept in a lane of its own,
+    and below the `same` edges that join the same two.
+    """
+    (x, y), (u, v) = place[edge.head], place[edge.tail]
+    share = 0.8 - 0.22 * lane
+    if x == u:
+        at, height = x + _reach(x), (y + v) / 2
     else:
-        share = 0.35 + 0.3 * (number % 3) / 2  # so that words of neighbours do not lie on each other
-        at = (LEFT + share * (RIGHT - LEFT), 0.0)
-        left, right = ((x, y), (u, v)) if x == LEFT else ((u, v), (x, y))
-        middle = (at[0], left[1] + share * (right[1] - left[1]))
-        path = f"M {x} {y:.1f} L {u} {v:.1f}"
-    return [
-        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.2" opacity="0.75"/>',
-        f'<text x="{middle[0]:.1f}" y="{middle[1] - 2:.1f}" fill="{colour}" font-size="9" text-anchor="middle">'
-        f"{_text(edge.kind, 30)}</text>",
-    ]
+        left, right = (y, v) if x == LEFT else (v, y)
+        at, height = LEFT + share * (RIGHT - LEFT), left + share * (right - left)
+    return (
+        f'<text x="{at:.1f}" y="{height - 2 + 10 * same:.1f}" fill="{COLOURS.get(edge.kind, PLAIN)}" font-size="9" '
+        f'text-anchor="middle" stroke="#ffffff" stroke-width="3" paint-order="stroke">{_text(edge.kind, 30)}</text>'
+    )
+
+
+def _reach(x: float) -> int:
+    """How far an arc is from its column."""
+    return 40 if x == LEFT else -40
 
 
 def _text(text: str, longest: int) -> str:

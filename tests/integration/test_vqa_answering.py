@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch_geometric")
 from kgp_loaders.medmkg import MedMKG
+from kgp_loaders.phantom.question_set import FILES
 from kgp_loaders.triples import Triples
 from kgp_models.vqa import answering, build, checkpoint
 from kgp_models.vqa.answering import Answerer
@@ -178,3 +179,24 @@ class TestCommands:
         assert nothing.code == 0
         assert "probability of yes" in nothing.out
         assert "note: the image cannot be read" in nothing.err
+
+
+def test_the_shipped_model_answers_about_remedies_and_studies_that_it_has_never_seen(
+    graph: Graph, kgp: Kgp, invented: Path, tmp_path: Path
+) -> None:
+    kgp("construct", "run", invented)
+    kgp("phantom", "questions", invented, tmp_path, "--count", "400", "--seed", "5")
+    kgp("ingest", "triples", tmp_path / "knowledge.csv")
+    rows = [row for name in FILES.values() for row in json.loads((tmp_path / name).read_text())]
+    asked = [row for row in rows if row["needs"] == "ontology"][:40]
+    answerer = Answerer(checkpoint.load(checkpoint.SHIPPED), graph, lexicon=(invented / "ontology",))
+    replies = [answerer.ask(invented / row["image_name"], row["question"]) for row in asked]
+    right = [row["answer"] == ("yes" if reply.yes else "no") for row, reply in zip(asked, replies, strict=True)]
+    by_base = [
+        row["answer"] == ("yes" if reply.base >= 0.5 else "no") for row, reply in zip(asked, replies, strict=True)
+    ]
+    assert sum(right) >= 0.8 * len(asked)
+    assert sum(by_base) <= 0.65 * len(asked)  # which no reading of the question tells
+    said = kgp("ask", invented / asked[0]["image_name"], asked[0]["question"])
+    assert said.code == 0
+    assert f"by {answerer.model.settings.method}" in said.out

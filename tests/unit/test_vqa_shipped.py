@@ -1,0 +1,15 @@
+"""The small VQA model that comes with the package: small, whole, and not tied to a folder of its maker's."""
+
+from __future__ import annotations
+
+import json
+
+from kgp_models.vqa.checkpoint import ABOUT, SHIPPED, load
+
+
+def test_it_is_small_and_reads_without_other_files() -> None:
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 4 << 20
+    model = load(SHIPPED)
+    assert not model.method.training
+    assert model.mean_image.isfinite().all()
+    assert json.loads((SHIPPED / ABOUT).read_text())["backbone"] == "small"
