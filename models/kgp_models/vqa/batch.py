@@ -14,7 +14,7 @@ from kgplatform.vqa.subgraph import Subgraph
 
 SEED, IMAGE, PICTURED, SEEN, LIFT, TOLD = range(6)  # columns of `Batch.flags`
 FLAGS: Final = 6
-PATH_FLAGS: Final = 4  # columns of `Batch.path_flags`
+NAMED, PATH_FLAGS = 0, 4  # of `Batch.path_flags`: its first column, and how many there are
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,8 @@ class Batch:
     `of` numbers the question of each node; `kinds` are places in the kinds' vectors, those of edges that are gone back
     come after all those of edges that are gone forth. `flags` tell of a node whether the question names it, whether it
     is an image, one with a picture, how likely the image shows it, how much likelier than others do, and whether the
-    graph's images tell that at all.
+    graph's images tell that at all. `path_flags` tell of a path which share of its ends the question names (NAMED),
+    then SEEN, LIFT and TOLD, the highest of those of its concepts that the question does not name.
     """
 
     image: Tensor  # (B, Di)
@@ -40,8 +41,7 @@ class Batch:
     ends: Tensor  # (2, E), source and target
     kinds: Tensor  # (E,)
     paths: Tensor  # (B, P, Dt)
-    path_flags: Tensor  # (B, P, PATH_FLAGS): which share of its ends the question names; then SEEN, LIFT and TOLD, the
-    # highest of those of its concepts that the question does not name
+    path_flags: Tensor  # (B, P, PATH_FLAGS)
     path_mask: Tensor  # (B, P), whether there is a path
     yes: Tensor  # (B,), 1.0 where the answer is yes
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.inputs import Progress, Told, read_pictures, text_features
-from kgp_models.vqa.batch import FLAGS, IMAGE, LIFT, PATH_FLAGS, PICTURED, SEED, SEEN, TOLD, Batch, joined
+from kgp_models.vqa.batch import FLAGS, IMAGE, LIFT, NAMED, PATH_FLAGS, PICTURED, SEED, SEEN, TOLD, Batch, joined
 from kgp_models.vqa.kept import kept, of_files
 from kgplatform.errors import InputError
 from kgplatform.radiograph import place
@@ -313,10 +313,10 @@ class Examples:
             vectors[number, : len(row)] = self.paths.vectors[list(row)]
             mask[number, : len(row)] = True
             for place_, path in enumerate(paths):
-                flags[number, place_, 0] = path.named
+                flags[number, place_, NAMED] = path.named
                 known = [node for node in path.others if bool(self.graph.evidence.told[node])]
                 if known:
-                    flags[number, place_, 1:] = torch.stack(
+                    flags[number, place_, NAMED + 1 :] = torch.stack(
                         [of[image[number], known].max() for of in (self.graph.shown, self.graph.lift)]
                         + [torch.ones(())]
                     )
