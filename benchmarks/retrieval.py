@@ -5,7 +5,7 @@
     python benchmarks/retrieval.py --table                      # train nothing, write the tables again
 
 A cell is a method with a graph: the backbone fine-tuned on pairs; FashionKLIP and KnowledgeCLIP with the whole graph,
-and with the controls: an empty graph, a shuffled one, and one without stances. Its settings are in
+with the controls, an empty and a shuffled one, and with `--ablation` also with one without stances. Its settings are in
 `benchmarks/settings/retrieval/SETTINGS/METHOD.yaml`: `small` and `offline` for these backbones, `paper` for others.
 A finished run is in `benchmarks/results/retrieval_DATA_BACKBONE_PROTOCOL.json` and is not done again; an interrupted
 one goes on from its last epoch, in `build/retrieval`. `--jobs` trainings run beside each other, a core each.
@@ -39,17 +39,19 @@ HERE = Path(__file__).parent
 SETTINGS = HERE / "settings" / "retrieval"
 BUILD = HERE.parent / "build" / "retrieval"
 METHODS = ("backbone", "fashionklip", "knowledgeclip")
-GRAPHS = ("full", "empty", "shuffled", "no-stance")
+CONTROLS = ("empty", "shuffled")
+ABLATION = ("no-stance",)
 FIRST_SEED = 42
 
 
-def cells(methods: str, controls: bool) -> Iterator[Cell]:
+def cells(methods: str, controls: bool, ablation: bool = False) -> Iterator[Cell]:
     """The cells asked for. Raises `UsageError`."""
+    graphs = ("full", *(CONTROLS if controls else ()), *(ABLATION if ablation else ()))
     names = METHODS if methods == "all" else methods.split(",")
     for name in names:
         if name not in METHODS:
             raise UsageError(f"there is no method {name}", f"Methods: all, {', '.join(METHODS)}.")
-        for graph in GRAPHS if controls and name != "backbone" else ("full",):
+        for graph in graphs if name != "backbone" else ("full",):
             yield Cell(name, graph)
 
 
@@ -157,10 +159,12 @@ def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[st
 def work(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the table."""
     kind = Path(arguments.data).stem
+    if kind == "phantom" and tuple(arguments.studies) != retrieval_data.STUDIES:
+        kind = "phantom-{}-{}".format(*arguments.studies)
     name = f"retrieval_{kind}_{backbone_name(arguments.backbone)}_{arguments.protocol}"
     path = arguments.results / f"{name}.json"
     if not arguments.table:
-        wanted = list(cells(arguments.methods, arguments.controls))
+        wanted = list(cells(arguments.methods, arguments.controls, arguments.ablation))
         build = arguments.build / kind
         data = (
             retrieval_data.phantom(build, arguments.protocol, *arguments.studies)
@@ -211,6 +215,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help=f"how many, from {FIRST_SEED}")
     parser.add_argument("--protocol", default="subject", choices=sorted(pairs.PROTOCOLS))
     parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--ablation", action="store_true", help="also the graph without stances")
     parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
     parser.add_argument("--images", type=Path, help="the folder that the paths of the graph's images begin in")
     parser.add_argument("--lexicon", type=Path, action="append", default=[], help="names of concepts; again for more")
@@ -220,7 +225,7 @@ def main() -> int:
         nargs=2,
         metavar=("GRAPH", "PAIRS"),
         default=retrieval_data.STUDIES,
-        help="how many invented studies the graph is of, and how many are paired",
+        help="how many invented studies the graph is of, and how many are paired; results of another size lie apart",
     )
     parser.add_argument("--jobs", type=int, default=2, help="trainings beside each other")
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")

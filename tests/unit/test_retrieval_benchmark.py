@@ -117,8 +117,9 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
         found: str = benchmark.hashed(benchmark.settings_of(benchmark.Cell(method, graph), "small", None), Data)
         return found
 
-    cells = list(benchmark.cells("all", True))
+    cells = list(benchmark.cells("all", controls=True, ablation=True))
     assert len(cells) == 9
+    assert {cell.graph for cell in benchmark.cells("all", controls=True)} == {"full", "empty", "shuffled"}
     names = {cell.name: name(cell.method, cell.graph) for cell in cells}
     assert names["fashionklip-empty"] == names["knowledgeclip-empty"] == names["backbone"]
     assert len(set(names.values())) == 7
@@ -127,7 +128,7 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
     assert name("knowledgeclip") != before
     assert name("backbone") == names["backbone"]
     with pytest.raises(UsageError, match="there is no method clip"):
-        list(benchmark.cells("clip", True))
+        list(benchmark.cells("clip", controls=True))
     assert json.loads(json.dumps(names)) == names
 
 

@@ -78,7 +78,8 @@ def fine_tune(
     torch.manual_seed(seed)
     device = next(backbone.parameters()).device
     steps = math.ceil(len(train) / settings.batch)
-    optimizer = torch.optim.AdamW(_trained(backbone), settings.learning_rate, weight_decay=settings.weight_decay)
+    decay = settings.weight_decay
+    optimizer = torch.optim.AdamW(_trained(backbone), settings.learning_rate, weight_decay=decay, fused=True)
     warm = round(settings.warmup * steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _share_of_rate(step, warm, steps * settings.epochs, settings.schedule)
@@ -140,7 +141,7 @@ def pretrain(
     names = [settings.prompt.format(name) for name in knowledge.concepts]
     teacher = _teacher(backbone, pairs) if settings.kd else None
     trained = [*_trained(backbone), *heads.parameters()]
-    optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=tuning.weight_decay)
+    optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=tuning.weight_decay, fused=True)
     total = settings.epochs * math.ceil(len({*knowledge.stances[:, 0].tolist()}) / settings.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _share_of_rate(step, total // 10, total, "cosine")
