@@ -36,20 +36,27 @@ class Results:
     """The runs, in one JSON file. A run is told by its cell, seed and fold; the hash says of what settings and data."""
 
     def __init__(self, path: Path, about: dict[str, Any], of: str) -> None:
-        """`about[of]["sha256"]` is the hash of the data: results of other data are begun anew."""
+        """`about[of]["sha256"]` is the hash of the data, `about["graph"]["sha256"]` that of the graph, where there is
+        one: results of others are begun anew.
+        """
         self.path = path
         self.document: dict[str, Any] = {"about": about, "runs": []}
         if path.exists():
             stored = json.loads(path.read_text(encoding="utf-8"))
-            if stored["about"][of]["sha256"] == about[of]["sha256"]:
-                self.document = {**stored, "about": about}
+            other = [name for name in (of, "graph") if _sha256(stored["about"], name) != _sha256(about, name)]
+            if other:
+                note(f"{path.name} is of other {' and another '.join(other)}, and is begun anew")
             else:
-                note(f"{path.name} is of other {of} and is begun anew")
+                self.document = {**stored, "about": about}
 
     def has(self, cell: str, seed: int, sha256: str, fold: int = 0) -> bool:
         """Whether this very run is there."""
         wanted = (cell, seed, fold, sha256)
         return any((*_key(row), row["settings_sha256"]) == wanted for row in self.document["runs"])
+
+    def leave_out(self, cell: str, seed: int, fold: int = 0) -> None:
+        """Leave out a run that is to be done again: it is of other settings, or of another form of its method."""
+        self.document["runs"] = [row for row in self.document["runs"] if _key(row) != (cell, seed, fold)]
 
     def of(self, seed: int, sha256: str, fold: int = 0) -> dict[str, Any] | None:
         """What came out of a run with this seed, fold and hash, whatever its cell."""
@@ -68,6 +75,11 @@ class Results:
         part = self.path.with_suffix(".part")
         part.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(self.path)
+
+
+def _sha256(about: dict[str, Any], name: str) -> str:
+    found: str = about.get(name, {}).get("sha256", "")
+    return found
 
 
 def _key(row: dict[str, Any]) -> tuple[str, int, int]:

@@ -20,10 +20,11 @@ from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
 from kgplatform.settings import Settings
-from kgplatform.vqa import questions
+from kgplatform.vqa import checks, questions
 from kgplatform.vqa.questions import QuestionSet
 
 STUDIES = (3000, 2000)  # that the graph is built from, and that are asked about
+QUESTIONS = 6_000
 GRAPH_SEED, ASKED_SEED = 7, 12
 
 
@@ -57,6 +58,8 @@ def released(
     folder, medmkg = (given or there(here, name) for given, name in ((folder, kind), (medmkg, "medmkg")))
     found, rejects = questions.read(kind, folder, images)
     note(f"{kind}: {len(found):,} closed questions; {len(rejects):,} left out")
+    if unlike := questions.unlike_release(kind, found):
+        note(unlike)
     with own_graph(build / "neo4j-medmkg") as graph:
         ingest(graph, MedMKG.find(medmkg))
         knowledge = read_knowledge(graph)
@@ -76,14 +79,21 @@ def phantom(build: Path, protocol: str, folds: int, of_graph: int, asked: int, c
         ingest(graph, Triples(folder / question_set.KNOWLEDGE))
         knowledge = read_knowledge(graph)
     found, _ = questions.read("phantom", folder, others)
-    return Data("phantom", dealt(found, protocol, folds), knowledge, own, [own / "ontology"], own_words=False)
+    parts = dealt(found, protocol, folds)
+    for one in parts:
+        checks.refuse_known(one, knowledge.images, own)
+    return Data("phantom", parts, knowledge, own, [own / "ontology"], own_words=False)
 
 
 def running(kind: str, folder: Path, images: Path | None, of_graph: Path | None, protocol: str, folds: int) -> Data:
     """A data set and the graph in the running Neo4j, whose images' paths begin in `of_graph`."""
     found, _ = questions.read(kind, folder, images)
     with Graph.open() as graph:
-        return Data(kind, dealt(found, protocol, folds), read_knowledge(graph), of_graph)
+        knowledge = read_knowledge(graph)
+    parts = dealt(found, protocol, folds)
+    for one in parts:
+        checks.refuse_known(one, knowledge.images, of_graph)
+    return Data(kind, parts, knowledge, of_graph)
 
 
 def dealt(found: Sequence[questions.Question], protocol: str, folds: int) -> list[QuestionSet]:

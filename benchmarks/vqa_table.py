@@ -65,6 +65,11 @@ PAPER: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
+UNSEEN = (
+    " As its images are not at hand, nothing is learnt of what they show: no method has visual evidence, an image is a "
+    "node without a picture, and MR-MKG's alignment has nothing to align, so its loss is 0."
+)
+
 _Run = Mapping[str, Any]
 
 
@@ -77,6 +82,7 @@ class Tested:
         self.yes = _bits("".join(fold["yes"] for fold in self.folds))
         self.linked = _bits("".join(fold["linked"] for fold in self.folds))
         self.needs = np.array([need for fold in self.folds for need in fold["needs"]])
+        self.topics = np.array([topic for fold in self.folds for topic in fold.get("topics", ())])
         self.images = np.array([1_000_000 * n + image for n, fold in enumerate(self.folds) for image in fold["images"]])
         self.runs: dict[str, dict[int, dict[int, _Run]]] = {}  # by cell, seed, fold
         for row in document["runs"]:
@@ -128,8 +134,8 @@ def write(path: Path) -> None:
     """Write PATH.md from the results in `path`."""
     document = json.loads(path.read_text(encoding="utf-8"))
     tested = Tested(document)
-    parts = [head(document, tested), main_table(tested), differences(tested), groups(tested), costs(tested)]
-    parts.append(paper_table())
+    parts = [head(document, tested), main_table(tested), differences(tested), groups(tested), topics(tested)]
+    parts += [costs(tested), paper_table()]
     path.with_suffix(".md").write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
 
 
@@ -146,7 +152,8 @@ def head(document: Mapping[str, Any], tested: Tested) -> str:
         f"{shared['image']:,} have their image in training, {shared['question']:,} a question of the same words, "
         f"{shared['both']:,} both in one; {int(tested.linked.sum()):,} name a concept of the graph.\n\n"
         f"Graph: {graph['images']:,} images{'' if graph['at hand'] else ' (not at hand)'}, {graph['concepts']:,} "
-        f"concepts, {graph['stances']:,} stances, {graph['relations']:,} relations between concepts.\n\n"
+        f"concepts, {graph['stances']:,} stances, {graph['relations']:,} relations between concepts."
+        f"{'' if graph['at hand'] else UNSEEN}\n\n"
         f"{measured([row for cell in tested.cells for row in tested.of(cell)])} Written by `benchmarks/vqa.py`."
     )
 
@@ -216,6 +223,21 @@ def groups(tested: Tested) -> str:
     for one, other in compared(tested.cells):
         shown = [between(tested, one, other, tested.needs == need) for need in needs]
         lines.append(line(f"{title(one)}, minus {title(other)}", shown))
+    return "\n".join(lines)
+
+
+def topics(tested: Tested) -> str:
+    """Of invented questions, by kind: how many are answered right."""
+    kinds = list(dict.fromkeys(tested.topics.tolist()))
+    if not len(tested.needs) or not kinds:
+        return ""
+    named = [f"{kind} ({', '.join(sorted(set(tested.needs[tested.topics == kind].tolist())))})" for kind in kinds]
+    lines = ["## Accuracy by kind of question, %", "", *header(named)]
+    for cell in tested.cells:
+        right = [tested.answers(cell, seed).correct for seed in tested.seeds(cell)]
+        lines.append(
+            line(title(cell), [spread([float(of[tested.topics == kind].mean()) for of in right]) for kind in kinds])
+        )
     return "\n".join(lines)
 
 

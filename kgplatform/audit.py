@@ -356,4 +356,11 @@ QUESTIONS: Final[tuple[Rule[AuditedQuestions], ...]] = (
         asking.shared_pictures,
         "Names alone do not keep test and training apart; image-disjoint goes by what is shown.",
     ),
+    Rule(
+        "KGP-A405",
+        Severity.ERROR,
+        "held-out questions about subjects that the graph was built from",
+        asking.of_the_graph,
+        "The graph tells what their reports say. Ask about other studies; kgp train vqa refuses these.",
+    ),
 )

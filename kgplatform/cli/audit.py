@@ -51,6 +51,7 @@ def audit(
     from kgplatform.export.triples import Triples
     from kgplatform.graph import Graph
     from kgplatform.retrieval.graph_studies import graph_images
+    from kgplatform.retrieval.knowledge import read_images
     from kgplatform.retrieval.pairs import PairSet
 
     if split and not export:
@@ -61,10 +62,11 @@ def audit(
         findings += checks.audit_export(triples)
         if split:
             findings += checks.audit_split(Split.read(split, triples))
-    if questions:
-        findings += checks.audit_questions(_questions(questions, question_images))
+    asked = _questions(questions, question_images) if questions else None
     paired = PairSet.read(pairs) if pairs else None
     with Graph.open() as graph:
+        if asked:
+            findings += checks.audit_questions(asked._replace(images=read_images(graph)))
         if paired:
             findings += checks.audit_pairs(paired, graph_images(graph))
         findings = checks.ordered([*findings, *checks.audit(graph)])
@@ -87,6 +89,8 @@ def _questions(spec: str, images: Path | None) -> AuditedQuestions:
     found, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"))
     if rejects:
         note(f"{len(rejects):,} questions are left out, the first because {rejects[0].reason}")
+    if unlike := questions.unlike_release(kind, found):
+        note(unlike)
     return AuditedQuestions(questions.official(found), questions.pictures(found))
 
 

@@ -197,21 +197,26 @@ def vqa(
     from kgplatform.errors import UsageError
     from kgplatform.graph import Graph
     from kgplatform.retrieval.knowledge import read_knowledge
-    from kgplatform.vqa import questions
+    from kgplatform.vqa import checks, questions
 
     with needed("retrieval"):
         from kgp_models.vqa import build, checkpoint
-        from kgp_models.vqa.settings import VQASettings
+        from kgp_models.vqa.settings import PLAIN, VQASettings
 
     settings = VQASettings.read(config)
+    if settings.graph != "full":
+        raise UsageError(f"graph: {settings.graph} is a control", "benchmarks/vqa.py trains controls. Leave it out.")
     if (out / checkpoint.ABOUT).is_file():
         raise UsageError(f"{out} holds a trained model", "Use it (kgp ask --model), or give another folder.")
     found, rejects = questions.read(data, folder, images, progress=progress("questions"))
     if rejects:
         note(f"{len(rejects):,} questions are left out, the first because {rejects[0].reason}")
+    if unlike := questions.unlike_release(data, found):
+        note(unlike)
     dealt = questions.official(found)
     with Graph.open() as graph:
         knowledge = read_knowledge(graph)
+    checks.refuse_known(dealt, knowledge.images, graph_images)
     work = out / "work"
     inputs = build.Inputs(
         dealt, knowledge, graph_images, tuple(lexicon or ()), own_words, work / "features", note, progress
@@ -222,11 +227,15 @@ def vqa(
     base = build.fit(replace(settings, method="base"), inputs, known, work / "base", seed)
     model = build.fit(settings, inputs, known, work / "method", seed)
     figures = {"base model": base.test.as_dict(), settings.method: model.test.as_dict()}
+    if settings.method not in PLAIN:
+        figures["as kgp ask answers"] = model.with_base(base).as_dict()
     checkpoint.save(
         out,
         model,
         base,
         settings,
+        inputs=inputs,
+        towers=known.backbone,
         backbone=spec,
         data={
             "questions": f"{data}, {dealt.protocol}, sha256 {dealt.sha256}",

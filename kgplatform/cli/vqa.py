@@ -28,6 +28,7 @@ OwnWords = Annotated[
 @app.command()
 def explain(
     question: Annotated[str, typer.Argument(help="A question, in words.")],
+    hops: Annotated[int, typer.Option(min=1, max=2, help="How far from the question's concepts.")] = 1,
     cap: Annotated[int, typer.Option(min=1, max=1000, help="At most so many edges, the most relevant ones.")] = 64,
     images: Annotated[bool, typer.Option("--images/--no-images", help="With images, and so with stances.")] = True,
     lexicon: Lexicon = None,
@@ -40,11 +41,13 @@ def explain(
     from kgplatform.vqa import drawing, live
     from kgplatform.vqa.linking import QuestionTagger
     from kgplatform.vqa.live import Node
+    from kgplatform.vqa.questions import readable
 
+    question = readable(question)
     with Graph.open() as graph:
         tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, told=note)
         found = [Node(tagger.cuis[place], tagger.names[place]) for place in tagger.concepts(question)]
-        (edges,) = live.subgraphs(graph, [[node.key for node in found]], cap=cap, images=images)
+        (edges,) = live.subgraphs(graph, [[node.key for node in found]], hops=hops, cap=cap, images=images)
     if svg is not None:
         drawing.write(svg, question, found, edges)
         note(f"{svg}: {len(edges):,} edges")
@@ -56,9 +59,9 @@ def explain(
         return
     typer.echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in found)}\n")
     typer.echo(table([_row(edge) for edge in edges]) or "the graph knows nothing of them")
-    typer.echo(
-        f"\nin Neo4j Browser: :param cuis => {[node.key for node in found]}, then cypher/vqa/neighbourhood.cypher"
-    )
+    cuis = [node.key for node in found]
+    given = f"{{cuis: {cuis}, cap: {cap}, images: {str(images).lower()}}}"
+    typer.echo(f"\nas rows in Neo4j Browser: :params {given}, then cypher/vqa/neighbourhood.cypher")
 
 
 def ask(
@@ -74,7 +77,13 @@ def ask(
         Path | None, typer.Option(metavar="DIR", help="The folder that the paths of the graph's images begin in.")
     ] = None,
     lexicon: Lexicon = None,
-    own_words: OwnWords = True,
+    own_words: Annotated[
+        bool | None,
+        typer.Option(
+            "--own-words/--no-own-words",
+            help="Find concepts by the platform's words for findings, too [default: as in training].",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Answer a question about an image by yes or no, with the part of the graph that was used, and what it counted.
@@ -91,7 +100,12 @@ def ask(
     loaded = checkpoint.load(checkpoint.SHIPPED if model is None else model, backbone)
     with Graph.open() as graph:
         answerer = Answerer(
-            loaded, graph, images=graph_images, lexicon=tuple(lexicon or ()), own_words=own_words, told=note
+            loaded,
+            graph,
+            images=graph_images,
+            lexicon=tuple(lexicon or ()),
+            own_words=loaded.own_words if own_words is None else own_words,
+            told=note,
         )
         reply = answerer.ask(image, question)
     if as_json:
@@ -113,6 +127,8 @@ def ask(
         typer.echo(f"the base model, without the graph: {reply.base:.2f}")
     for flag in reply.flags:
         note(f"note: {flag}")
+    if not reply.concepts and loaded.lexicon and not lexicon:
+        note("note: in training concepts had more names, from files; give such files by --lexicon")
     if reply.concepts:
         typer.echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")
     if reply.shown:

@@ -100,14 +100,19 @@ class Knowledge:
         return replace(self, images=[image for image, yes in zip(self.images, kept, strict=True) if yes], stances=rows)
 
 
+def read_images(graph: Graph) -> list[GraphImage]:
+    """The images with a stance in the graph in Neo4j, by id."""
+    given: list[dict[str, str | None]] = list(graph.read(queries.get("retrieval/images")))
+    names = ("id", "path", "dataset", "study", "subject")
+    return [GraphImage(*(row[name] or "" for name in names)) for row in given]
+
+
 def read_knowledge(graph: Graph) -> Knowledge:
     """All that the graph in Neo4j knows of images and concepts.
 
     Raises `InputError` for a graph without stances.
     """
-    given: list[dict[str, str | None]] = list(graph.read(queries.get("retrieval/images")))
-    names = ("id", "path", "dataset", "study", "subject")
-    images = [GraphImage(*(row[name] or "" for name in names)) for row in given]
+    images = read_images(graph)
     if not images:
         raise InputError("the graph has no image with a concept", "Load one: kgp construct run, kgp ingest medmkg.")
     concepts = list(graph.read(queries.get("retrieval/concepts")))

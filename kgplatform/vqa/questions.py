@@ -22,6 +22,8 @@ from kgplatform.errors import InputError, UsageError
 
 KINDS: Final = ("vqa_rad", "slake", "path_vqa", "phantom")
 PARTS: Final = ("train", "valid", "test")
+TEST_SIZES: Final = {"vqa_rad": (251, 118), "slake": (355, 175), "path_vqa": (3362, 1816)}
+"""Closed questions of the released test part, and those of them answered by yes, as MedMKG's Table 4 implies them."""
 PROTOCOLS: Final = ("official", "image-disjoint")
 SEED: Final = 42
 FOLDS: Final = 5
@@ -212,6 +214,26 @@ def image_disjoint(
         parts[part] += [replace(one, part=part) for one in those]
     ordered = {part: sorted(those, key=lambda one: order[one.id]) for part, those in parts.items()}
     return QuestionSet(ordered, "image-disjoint", seed, fold)
+
+
+def unlike_release(kind: str, questions: Iterable[Question]) -> str:
+    """What to say where the closed test questions are not as many as were released; nothing where they are."""
+    test = [one for one in questions if one.part == "test" and one.yes is not None]
+    found = len(test), sum(one.yes is True for one in test)
+    wanted = TEST_SIZES.get(kind, found)
+    if found == wanted:
+        return ""
+    return (
+        f"the test part has {found[0]:,} closed questions, {found[1]:,} of them answered by yes, where the release of "
+        f"{kind} has {wanted[0]:,} and {wanted[1]:,}: figures do not compare with those that others report"
+    )
+
+
+def readable(text: str) -> str:
+    """A text with question marks for what is no character: bytes on a command line that are not UTF-8, which neither
+    tokenizers nor files take.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def overlaps(dealt: QuestionSet, part: str) -> dict[str, int]:

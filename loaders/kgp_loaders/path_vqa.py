@@ -21,7 +21,6 @@ from kgplatform.vqa.questions import Question, QuestionSource
 
 DATASET: Final = "PathVQA"
 PARTS: Final = {"train": "train", "val": "valid", "test": "test"}
-TEST_SIZE: Final = (3362, 1816)  # closed questions of the test part, those answered by yes (MedMKG Table 4)
 MAX_BYTES: Final = 200_000_000
 _HINT: Final = "Give PathVQA's folder, with data/*.parquet, or with qas/ and images/."
 

@@ -23,7 +23,6 @@ from kgplatform.vqa.questions import Box, Question
 DATASET: Final = "SLAKE"
 FILES: Final = {"train": ("train.json",), "valid": ("validate.json", "validation.json"), "test": ("test.json",)}
 GRAPH: Final = ("en_disease.csv", "en_organ.csv", "en_organ_rel.csv")
-TEST_SIZE: Final = (355, 175)  # closed questions of the test part, those answered by yes (MedMKG Table 4)
 _HINT: Final = "Give SLAKE's folder, with train.json, validate.json and test.json."
 
 

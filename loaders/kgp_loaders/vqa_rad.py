@@ -22,7 +22,6 @@ DATASET: Final = "VQA-RAD"
 FILES: Final = {"train": "trainset.json", "valid": "validset.json", "test": "testset.json"}
 PUBLIC: Final = "VQA_RAD Dataset Public.json"
 FOLDERS: Final = ("images", "images_256", "VQA_RAD Image Folder")
-TEST_SIZE: Final = (251, 118)  # closed questions of the test part, those answered by yes (MedMKG Table 4)
 _HINT: Final = "Give VQA-RAD's folder, with trainset.json and testset.json."
 
 

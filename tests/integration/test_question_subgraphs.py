@@ -23,16 +23,20 @@ def named(edges: list[Edge]) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("images", [True, False])
-def test_questions_of_vqa_rad_on_the_released_graph(medmkg_graph: Graph, data_dir: Path, images: bool) -> None:
+@pytest.mark.parametrize(("images", "hops"), [(True, 1), (False, 1), (False, 2)])
+def test_questions_of_vqa_rad_on_the_released_graph(
+    medmkg_graph: Graph, data_dir: Path, images: bool, hops: int
+) -> None:
     knowledge = read_knowledge(medmkg_graph)
-    around, tagger = Neighbourhoods(knowledge, images=images), QuestionTagger(knowledge, own_words=True)
+    around = Neighbourhoods(knowledge, hops=hops, images=images)
+    tagger = QuestionTagger(knowledge, own_words=True)
     questions, _ = read("vqa_rad", data_dir / "vqa_rad")
     asked = [tagger.concepts(question.text) for question in questions]
     asked = list(dict.fromkeys(tuple(concepts) for concepts in asked if concepts))
     assert len(asked) > 200
     assert any(len(concepts) > 2 for concepts in asked)
-    live = subgraphs(medmkg_graph, [[knowledge.cuis[c] for c in concepts] for concepts in asked], images=images)
+    cuis = [[knowledge.cuis[c] for c in concepts] for concepts in asked]
+    live = subgraphs(medmkg_graph, cuis, hops=hops, images=images)
     for concepts, edges in zip(asked, live, strict=True):
         wanted = [(head, tail, kind) for head, kind, tail in around.named(around.of(concepts))]
         assert named(edges) == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from kgp_loaders.triples import Triples
 from kgp_models.vqa import answering, build, checkpoint
 from kgp_models.vqa.answering import Answerer
 from kgp_models.vqa.settings import Tuning, VQASettings
+from kgplatform import queries
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
+from kgplatform.queries import parse
 from kgplatform.retrieval.knowledge import STANCES, Knowledge, read_knowledge
 from kgplatform.vqa.questions import QuestionSet
 from tests.conftest import Kgp
@@ -64,7 +67,9 @@ def trained(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tupl
     out = folder / method
     base = build.fit(replace(settings, method="base"), inputs, known, out / "work" / "base", 1)
     model = build.fit(settings, inputs, known, out / "work" / "method", 1)
-    checkpoint.save(out, model, base, settings, backbone="small", data={}, figures={})
+    checkpoint.save(
+        out, model, base, settings, inputs=inputs, towers=known.backbone, backbone="small", data={}, figures={}
+    )
     return model, out
 
 
@@ -98,7 +103,7 @@ class TestFlags:
 
     def test_no_words_no_concepts_and_no_image(self, answerer: Answerer, folder: Path) -> None:
         image = folder / "asked" / "0.png"
-        for text in ("", "   \n", "?!? 12", "\x00\x01"):
+        for text in ("", "   \n", "?!? 12", "\x00\x01", "\udcff\ud800"):
             reply = answerer.ask(image, text)
             assert answering.NO_WORDS in reply.flags
             assert reply.by == "base"
@@ -109,8 +114,9 @@ class TestFlags:
         for path in (folder / "asked" / "none.png", folder / "release" / "MedMKG.csv", folder):
             reply = answerer.ask(path, "Is there effusion?")
             assert reply.flags == (answering.NO_IMAGE,)
-            assert reply.by == "krisp"
+            assert (reply.by, reply.probability, reply.shown) == ("base", reply.base, ())
             assert 0 < reply.probability < 1
+        assert answerer.ask(image, "Is there effusion \udcff?").by == "krisp"  # bytes that are no UTF-8
         reply = answerer.ask(image, "Is there effusion? " * 1000)
         assert reply.flags == (answering.SHORTENED,)
 
@@ -159,19 +165,31 @@ class TestCommands:
         assert (folder / "q.svg").read_text(encoding="utf-8").startswith("<svg")
         assert "no concept" in kgp("vqa", "explain", "Is it a zebra?").out
 
+    def test_explain_says_how_to_see_it_in_neo4j_browser(self, graph: Graph, asked: QuestionSet, kgp: Kgp) -> None:
+        said = kgp("vqa", "explain", "Can zorevane treat effusion?", "--cap", "9").out
+        query = queries.get("vqa/neighbourhood")
+        given = said.partition(":params ")[2].partition(", then")[0]
+        names = re.findall(r"(\w+):", given)
+        assert sorted(names) == sorted(query.parameters)
+        [told] = graph.read(parse("tests/hint", f"// What the hint says.\nRETURN {given} AS given"))
+        rows = graph.read(query, **told["given"])
+        assert {row["name"] for row in rows} == {"zorevane", "effusion"}
+
     def test_train_and_ask(self, graph: Graph, kgp: Kgp, invented: Path, tmp_path: Path) -> None:
-        questions, settings = tmp_path / "questions", tmp_path / "krisp.yaml"
+        questions, settings, others = tmp_path / "questions", tmp_path / "krisp.yaml", tmp_path / "others"
         kgp("construct", "run", invented)
-        kgp("phantom", "questions", invented, questions, "--count", "200")
+        kgp("phantom", "build", others, "--studies", "60", "--seed", "8")
+        kgp("phantom", "questions", others, questions, "--count", "200")
         kgp("ingest", "triples", questions / "knowledge.csv")
         settings.write_text("backbone: small\nmethod: krisp\ntuning: {learning_rate: 1.0e-3, epochs: 1}\n")
-        given = ("--config", settings, "--data", "phantom", "--folder", questions, "--images", invented)
+        given = ("--config", settings, "--data", "phantom", "--folder", questions, "--images", others)
         said = kgp("train", "vqa", *given, "--out", tmp_path / "model", "--graph-images", invented)
         assert "krisp is in" in said.out
+        assert "as kgp ask answers" in said.out
         assert "Warning" not in said.err
         [row, *_] = json.loads((questions / "testset.json").read_text())
         told: dict[str, Any] = kgp(
-            "ask", invented / row["image_name"], row["question"], "--model", tmp_path / "model", "--json"
+            "ask", others / row["image_name"], row["question"], "--model", tmp_path / "model", "--json"
         ).json
         assert told["answer"] in ("yes", "no")
         assert 0 < told["probability"] < 1
@@ -179,6 +197,24 @@ class TestCommands:
         assert nothing.code == 0
         assert "probability of yes" in nothing.out
         assert "note: the image cannot be read" in nothing.err
+        assert "the image shows" not in nothing.out
+
+    def test_what_the_graph_knows_is_not_asked_and_controls_are_not_for_use(
+        self, graph: Graph, kgp: Kgp, invented: Path, tmp_path: Path
+    ) -> None:
+        settings = tmp_path / "krisp.yaml"
+        settings.write_text("backbone: small\nmethod: krisp\n")
+        kgp("construct", "run", invented)
+        kgp("phantom", "questions", invented, tmp_path / "questions", "--count", "200")
+        given = ("--data", "phantom", "--folder", tmp_path / "questions", "--images", invented, "--out", tmp_path / "m")
+        said = kgp("train", "vqa", "--config", settings, *given)
+        assert said.code == 2
+        assert "the graph was built from the images, or the subjects, of" in said.err
+        settings.write_text("backbone: small\nmethod: krisp\ngraph: shuffled\n")
+        said = kgp("train", "vqa", "--config", settings, *given)
+        assert said.code == 2
+        assert "is a control" in said.err
+        assert not (tmp_path / "m").exists()
 
 
 def test_the_shipped_model_answers_about_remedies_and_studies_that_it_has_never_seen(

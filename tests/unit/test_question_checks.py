@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kgplatform.audit import audit_questions
+from kgplatform.errors import UsageError
+from kgplatform.retrieval.knowledge import GraphImage
 from kgplatform.vqa import questions
-from kgplatform.vqa.checks import AuditedQuestions
+from kgplatform.vqa.checks import AuditedQuestions, known, refuse_known
 from kgplatform.vqa.questions import Question, QuestionSet, overlaps
 
 
@@ -45,6 +48,32 @@ def test_what_training_knows_is_found_by_picture_and_words() -> None:
 def test_nothing_is_found_where_nothing_is_shared() -> None:
     clean = dealt(*(asked(n, part, f"{n}.png", "Is it?") for n, part in enumerate(questions.PARTS)))
     assert audit_questions(AuditedQuestions(clean, {f"{n}.png": str(n) for n in range(3)})) == []
+
+
+def test_what_the_graph_was_built_from_is_found_by_subject_and_refused() -> None:
+    own = dealt(
+        asked(1, "train", "files/p10/p10000001/s1/a.png", "Is it?"),
+        asked(2, "valid", "files/p10/p10000002/s2/a.png", "Is it?"),
+        asked(3, "test", "files/p10/p10000003/s3/a.png", "Is it?"),
+    )
+    images = [GraphImage("I1", subject="10000001"), GraphImage("I2", subject="10000003"), GraphImage("I3")]
+    shown = {one.image: one.image for one in own.questions}
+    [found] = audit_questions(AuditedQuestions(own, shown, images))
+    assert (found.id, found.count, found.of, found.examples) == ("KGP-A405", 1, 2, ("3",))
+    with pytest.raises(UsageError, match="of 1 of the 2 questions that are held out"):
+        refuse_known(own, images, None)
+    refuse_known(own, images[:1], None)  # what training asks about may be known
+
+
+def test_the_graphs_images_are_known_by_what_their_files_hold(tmp_path: Path) -> None:
+    (tmp_path / "graph").mkdir()
+    for name, content in (("graph/I1.png", b"one"), ("graph/I2.png", b"two"), ("x.png", b"one"), ("y.png", b"six")):
+        (tmp_path / name).write_bytes(content)
+    asked_of = [asked(1, "test", "x.png", "Is it?"), asked(2, "test", "y.png", "Is it?")]
+    those = [replace(one, path=tmp_path / one.image) for one in asked_of]
+    images = [GraphImage("I1", "I1.png"), GraphImage("I2", "I2.png"), GraphImage("I3", "none.png"), GraphImage("I4")]
+    assert [one.image for one in known(those, images, tmp_path / "graph")] == ["x.png"]
+    assert known(those, images) == []
 
 
 def test_overlaps_count_by_the_images_name() -> None:

@@ -21,10 +21,10 @@ from PIL import Image
 from kgp_loaders.path_vqa import PathVQA
 from kgp_loaders.question_files import below, said
 from kgp_loaders.slake import SLAKE, Fact, facts
-from kgp_loaders.vqa_rad import TEST_SIZE, VQARAD
+from kgp_loaders.vqa_rad import VQARAD
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError, UsageError
-from kgplatform.vqa.questions import Box, Question, read
+from kgplatform.vqa.questions import TEST_SIZES, Box, Question, read, unlike_release
 
 
 def picture(path: Path, shade: int = 100) -> Path:
@@ -220,11 +220,21 @@ class TestVQARAD:
     def test_the_real_ones_are_those_of_the_papers_table(self, data_dir: Path) -> None:
         found, rejects = read("vqa_rad", data_dir / "vqa_rad")
         test = [one for one in found if one.part == "test"]
-        assert (len(test), sum(one.yes is True for one in test)) == TEST_SIZE == (251, 118)
+        assert (len(test), sum(one.yes is True for one in test)) == (251, 118)
+        assert unlike_release("vqa_rad", found) == ""
+        assert "has 251 and 118" in unlike_release("vqa_rad", found[:-1])
         assert (len(found), len(rejects)) == (1964, 0)
         every, _ = read("vqa_rad", data_dir / "vqa_rad", closed=False)
         assert len(every) == 3064 + 451
         assert len({one.image for one in every}) == 314  # of 315 files: one has no question
+
+
+def test_other_test_parts_than_the_released_ones_are_told(tmp_path: Path) -> None:
+    """Requirements, section 1.12: the sizes that MedMKG's Table 4 implies."""
+    assert TEST_SIZES == {"vqa_rad": (251, 118), "slake": (355, 175), "path_vqa": (3362, 1816)}
+    found, _ = read("slake", slake(tmp_path))
+    assert "the release of slake has 355 and 175" in unlike_release("slake", found)
+    assert unlike_release("phantom", found) == ""
 
 
 class TestSLAKE:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 pytest.importorskip("torch_geometric")
 from kgp_models.vqa.base import Base, Method, Sizes
-from kgp_models.vqa.batch import FLAGS, IMAGE, PATH_FLAGS, PICTURED, SEED, Batch
-from kgp_models.vqa.ekgrl import EKGRL
+from kgp_models.vqa.batch import FLAGS, IMAGE, PATH_FLAGS, PICTURED, SEED, Batch, joined
+from kgp_models.vqa.ekgrl import EKGRL, MOST, actions
 from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.krisp import KRISP
 from kgp_models.vqa.mkbn import MKBN
 from kgp_models.vqa.mr_mkg import MRMKG
+from kgplatform.vqa.subgraph import Subgraph
 
 pytestmark = pytest.mark.slow  # heavy libraries
 
@@ -67,6 +71,37 @@ def test_every_weight_is_trained(name: str) -> None:
     losses = model.losses(given)
     torch.autograd.backward(torch.stack(list(losses.values())).sum())
     assert not [key for key, weight in model.named_parameters() if weight.grad is None]
+
+
+def test_without_a_subgraph_krisp_answers_by_its_implicit_part_alone() -> None:
+    torch.manual_seed(4)
+    model, given = KRISP(SIZES, 2 * KINDS).eval(), batch()
+    implicit, symbolic, known = model.parts(given)
+    assert known.tolist() == [True, True, False]
+    best = torch.maximum(implicit, symbolic)
+    wanted = [best[0], best[1], implicit[2]]
+    torch.testing.assert_close(model(given), torch.stack([row[1] - row[0] for row in wanted]))
+    with torch.no_grad():
+        model.implicit.bias -= 5.0  # both logits far below 0: still the larger of them counts
+    implicit, _, _ = model.parts(given)
+    torch.testing.assert_close(model(given)[2], implicit[2, 1] - implicit[2, 0])
+    torch.testing.assert_close(
+        model.losses(given)["symbolic"], functional.cross_entropy(symbolic[:2], given.yes[:2].long())
+    )
+
+
+def test_an_agent_at_a_hub_may_go_by_the_most_relevant_edges_forth_and_back() -> None:
+    edges = MOST + 6  # of one node in the order of relevance: image by image back, then concept by concept forth
+    rows = [(n, 0, 0) if n % 2 else (0, 1, n) for n in range(1, edges + 1)]
+    one = Subgraph(np.arange(edges + 1), np.array(rows), 1)
+    graph = joined([one], 2)
+    given = replace(batch(), of=graph.of, ends=graph.ends, kinds=graph.kinds)
+    table = actions(given)
+    assert table.shape == (edges + 2, MOST + 1)
+    taken = table[0, :MOST]
+    assert (graph.ends[0][taken] == 0).all()
+    assert graph.ends[1][taken].tolist() == list(range(1, MOST + 1))
+    assert (table[:, MOST] == 2 * edges).all()  # to stay
 
 
 def test_the_alignment_is_in_mr_mkgs_objective_and_never_draws_to_a_negative_neighbour() -> None:

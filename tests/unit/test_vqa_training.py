@@ -175,6 +175,21 @@ def test_every_loss_is_in_the_objective(
         assert any(not torch.allclose(a, b) for a, b in zip(whole, less, strict=True)), name
 
 
+def test_what_the_method_knows_nothing_of_the_base_model_answers(
+    inputs: build.Inputs, known: build.Seen, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
+    base, model = (
+        build.fit(replace(settings, method=name), inputs, known, tmp_path / name, 1) for name in ("base", "krisp")
+    )
+    subgraphs = model.given.parts["test"].subgraphs
+    subgraphs[0] = EMPTY
+    both = model.with_base(base).said
+    assert both[0] == base.test.said[0]
+    assert (both[1:] == model.test.said[1:]).all()
+    assert all(len(one) > 0 for one in subgraphs[1:])
+
+
 class TestOnDisk:
     """A trained model in a folder."""
 
@@ -186,7 +201,8 @@ class TestOnDisk:
         self.model = build.fit(settings, inputs, known, tmp_path / "method", 1)
         figures = {"test accuracy": 0.5}
         out = tmp_path / "model"
-        checkpoint.save(out, self.model, base, settings, backbone="small", data={"questions": "tiny"}, figures=figures)
+        given = {"inputs": inputs, "towers": known.backbone, "backbone": "small"}
+        checkpoint.save(out, self.model, base, settings, **given, data={"questions": "tiny"}, figures=figures)
         return out
 
     def same(self, one: Method, other: Method) -> bool:
@@ -201,6 +217,19 @@ class TestOnDisk:
         images = self.model.given.parts["test"].images.vectors
         torch.testing.assert_close(loaded.evidence(images), evidence(images)[:, told])
         assert "Not for clinical use" in (folder / "README.md").read_text()
+
+    def test_another_backbone_is_refused(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One of other widths does not fit, and one of the same widths would answer wrongly without a word."""
+        other = world.backbone()
+        with torch.no_grad():
+            next(other.text_tower.parameters()).add_(1.0)
+        monkeypatch.setattr(checkpoint, "opened", lambda _: other)
+        with pytest.raises(InputError, match="not the one that the model was trained with"):
+            checkpoint.load(folder, "clip:ELSEWHERE")
+
+    def test_how_concepts_were_found_is_kept(self, folder: Path) -> None:
+        loaded = checkpoint.load(folder)
+        assert (loaded.own_words, loaded.lexicon) == (False, False)
 
     @pytest.mark.parametrize("name", ["weights.safetensors", "vqa.json"])
     def test_a_file_that_is_damaged_or_not_there(self, folder: Path, name: str) -> None:

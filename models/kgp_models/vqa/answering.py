@@ -1,8 +1,8 @@
 """Answers to questions about images, by a trained model and a live graph: probability, subgraph, evidence, flags.
 
 What cannot be answered as the model was trained to is answered all the same, by the base model, with a flag that says
-why: a question that names no concept of the graph, or concepts of which the graph knows nothing, an image that cannot
-be read (the mean of training's images stands for it), a question without words.
+why: a question that names no concept of the graph, or concepts of which the graph knows nothing, a question without
+words, an image that cannot be read (the mean of training's images stands for it, and it shows nothing).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from kgplatform.retrieval.knowledge import STANCES, GraphImage, Knowledge
 from kgplatform.vqa import live
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.live import Edge, Node
-from kgplatform.vqa.questions import LONGEST, Question
+from kgplatform.vqa.questions import LONGEST, Question, readable
 from kgplatform.vqa.subgraph import EMPTY, Subgraph
 
 NO_WORDS: Final = "the question has no words"
@@ -86,6 +86,7 @@ class Answerer:
 
     def ask(self, image: Path, text: str) -> Reply:
         """Answer a question about an image."""
+        text = readable(text)
         flags = [SHORTENED] if len(text) > LONGEST else []
         text = " ".join(text[:LONGEST].split())
         if not any(character.isalpha() for character in text):
@@ -98,17 +99,15 @@ class Answerer:
         words = texts_of(self.model.backbone, [text])
         question = Question("", text, "", seen.name, image, "", "")
         base = local.probabilities([question], seen.images, words, [EMPTY], base=True)[0]
-        plain = self.model.settings.method in PLAIN
-        if plain or not edges:
-            shown = local.shown(seen.images)
-            return Reply(
-                base >= 0.5, base, "base", base, asked, tuple((edge, 0.0) for edge in edges), shown, tuple(flags)
-            )
+        shown = () if NO_IMAGE in flags else local.shown(seen.images)
+        if self.model.settings.method in PLAIN or NO_IMAGE in flags or not edges:
+            uncounted = tuple((edge, 0.0) for edge in edges)
+            return Reply(base >= 0.5, base, "base", base, asked, uncounted, shown, tuple(flags))
         without = [local.subgraph(leave_out=number) for number in range(len(edges))]
         found = local.probabilities([question] * (1 + len(edges)), seen.images, words, [local.subgraph(), *without])
         falls = tuple((edge, found[0] - other) for edge, other in zip(edges, found[1:], strict=True))
         method = self.model.settings.method
-        return Reply(found[0] >= 0.5, found[0], method, base, asked, falls, local.shown(seen.images), tuple(flags))
+        return Reply(found[0] >= 0.5, found[0], method, base, asked, falls, shown, tuple(flags))
 
     def _edges(self, asked: Sequence[Node], flags: list[str]) -> list[Edge]:
         if not asked:
@@ -116,7 +115,7 @@ class Answerer:
             return []
         settings = self.model.settings
         cuis = [node.key for node in asked]
-        (edges,) = live.subgraphs(self.graph, [cuis], cap=settings.cap, images=settings.images)
+        (edges,) = live.subgraphs(self.graph, [cuis], hops=settings.hops, cap=settings.cap, images=settings.images)
         if not edges:
             flags.append(NO_EDGE)
         known = {*STANCES, *self.model.relations}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -117,6 +118,11 @@ class Model:
     def questions(self) -> Sequence[Question]:
         """The test's questions."""
         return self.given.parts["test"].questions
+
+    def with_base(self, base: Model) -> Answers:
+        """The model's own answers where a question has a subgraph, and the base model's where it has none."""
+        known = [len(subgraph) > 0 for subgraph in self.given.parts["test"].subgraphs]
+        return Answers.of(self.test.yes, np.where(known, self.test.said, base.test.said))
 
 
 def prepared(settings: VQASettings, inputs: Inputs, known: Seen, seed: int) -> Prepared:

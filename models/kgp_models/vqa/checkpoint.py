@@ -1,6 +1,7 @@
 """A trained VQA model on disk: safetensors, a description, a model card.
 
-vqa.json              form, backbone, settings, relations and concepts it knows, hashes of data and files, figures
+vqa.json              form, backbone with its hash, settings, how concepts were found in questions, relations and
+                      concepts it knows, hashes of data and files, figures
 weights.safetensors   the method's weights, the base model's, and the evidence of the graph's images
 README.md             the model card
 
@@ -23,12 +24,13 @@ from torch import Tensor
 from kgp_models.model_files import check_files, relative, save_whole, sha256_of
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.vqa.base import Method, Sizes
-from kgp_models.vqa.build import Model, method_of, opened
+from kgp_models.vqa.build import Inputs, Model, method_of, opened
 from kgp_models.vqa.inputs import Evidence, kind_words, vectors_of
+from kgp_models.vqa.kept import identity
 from kgp_models.vqa.settings import VQASettings
 from kgplatform.errors import InputError
 
-FORM: Final = 1
+FORM: Final = 2
 ABOUT: Final = "vqa.json"
 WEIGHTS: Final = "weights.safetensors"
 SHIPPED: Final = Path(__file__).parent / "shipped"  # the small model that comes with the package
@@ -37,7 +39,8 @@ SHIPPED: Final = Path(__file__).parent / "shipped"  # the small model that comes
 @dataclass(frozen=True, eq=False)
 class Loaded:
     """A model ready to answer: `evidence` is of the concepts `cuis`; `mean_image` and `mean_region` stand for an image
-    that cannot be read.
+    that cannot be read; in training concepts were found in questions by the platform's `own_words`, too, or not, and by
+    names of a `lexicon` or not.
     """
 
     settings: VQASettings
@@ -50,6 +53,8 @@ class Loaded:
     cuis: Sequence[str]
     mean_image: Tensor
     mean_region: Tensor
+    own_words: bool
+    lexicon: bool
 
 
 def save(
@@ -58,11 +63,13 @@ def save(
     base: Model,
     settings: VQASettings,
     *,
+    inputs: Inputs,
+    towers: Backbone,
     backbone: str,
     data: Mapping[str, str],
     figures: Mapping[str, Any],
 ) -> None:
-    """Write a model into a folder, the description last. `backbone` says where its towers are (KIND:FOLDER)."""
+    """Write a model into a folder, the description last. `backbone` says where its `towers` are (KIND:FOLDER)."""
     knowledge, evidence = model.given.knowledge, model.given.graph.evidence
     told = evidence.told.nonzero().squeeze(1)
     train = model.given.parts["train"]
@@ -87,7 +94,9 @@ def save(
     about = {
         "form": FORM,
         "backbone": relative(backbone, folder),
+        "towers": identity(towers),
         "settings": {**settings.as_dict(), "backbone": backbone.partition(":")[0]},
+        "linking": {"own_words": inputs.own_words, "lexicon": bool(inputs.lexicon)},
         "sizes": asdict(model.sizes),
         "relations": list(knowledge.relation_names),
         "concepts": [knowledge.cuis[place] for place in told.tolist()],
@@ -104,13 +113,17 @@ def save(
 def load(folder: Path, backbone: str | None = None) -> Loaded:
     """Read a model, in evaluation; `backbone` says where its towers are, where they are not where they were.
 
-    Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
+    Raises `InputError` for a folder that holds none, or whose files are not those that were saved, and for another
+    backbone than that of its training.
     """
     about = _about(folder)
     check_files(folder, about["files"])
     settings = VQASettings.of(about["settings"])
     kind, colon, place = about["backbone"].partition(":")
     towers = opened(backbone or (f"{kind}:{folder / place}" if colon else kind))
+    if identity(towers) != about["towers"]:
+        hint = "Say where that one is: --backbone KIND:FOLDER."
+        raise InputError("the backbone is not the one that the model was trained with", hint, path=folder)
     try:
         found = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
         kinds = vectors_of(towers, kind_words(about["relations"]))
@@ -128,7 +141,17 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
     except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError):
         raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
     return Loaded(
-        settings, towers, method.eval(), base.eval(), about["relations"], kinds, evidence, about["concepts"], *means
+        settings,
+        towers,
+        method.eval(),
+        base.eval(),
+        about["relations"],
+        kinds,
+        evidence,
+        about["concepts"],
+        *means,
+        own_words=about["linking"].get("own_words") is True,
+        lexicon=about["linking"].get("lexicon") is True,
     )
 
 
@@ -137,8 +160,17 @@ def _about(folder: Path) -> dict[str, Any]:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if about["form"] != FORM:
             raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
-        known = {"backbone": str, "settings": dict, "sizes": dict, "relations": list, "concepts": list, "files": dict}
-        if not all(isinstance(about[name], kind) for name, kind in known.items()):
+        kinds = {
+            "backbone": str,
+            "towers": str,
+            "linking": dict,
+            "settings": dict,
+            "sizes": dict,
+            "relations": list,
+            "concepts": list,
+            "files": dict,
+        }
+        if not all(isinstance(about[name], kind) for name, kind in kinds.items()):
             raise TypeError
         return dict(about)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -152,7 +184,7 @@ def _card(about: Mapping[str, Any]) -> str:
     data = "\n".join(f"- {name}: {value}" for name, value in about["data"].items())
     return f"""# Visual question answering: {settings["method"]} on {settings["backbone"]}
 
-Trained by `kgp train vqa` after MedMKG's Table 4 (method {settings["method"]}, graph {settings["graph"]}). Answers
+Trained by `kgp train vqa` after MedMKG's Table 4 (method {settings["method"]}). Answers
 closed questions, by yes or no; the base model beside it answers where the graph says nothing.
 
 {data}

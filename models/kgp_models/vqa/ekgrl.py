@@ -129,10 +129,14 @@ class EKGRL(Method):
 
 def actions(batch: Batch) -> Tensor:
     """Of each node, and of no node in the last row, the edges that leave it, at most `MOST`, then to stay, (N + 1, 1 +
-    MOST): places among the edges, E to stay, -1 for none. A node with more edges has the first ones.
+    MOST): places among the edges, E to stay, -1 for none. A node with more edges has the most relevant ones, as their
+    subgraph has them in order, whether they go forth or back.
     """
     nodes, edges = len(batch.of), len(batch.kinds)
-    source, order = batch.ends[0].sort(stable=True)
+    half = edges // 2  # all edges forth, then the same back
+    rank = torch.arange(edges, device=batch.of.device) % max(1, half)
+    order = (batch.ends[0] * max(1, half) + rank).argsort(stable=True)
+    source = batch.ends[0][order]
     counts = torch.bincount(source, minlength=nodes) if edges else source.new_zeros(nodes)
     turn = torch.arange(edges, device=source.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     table = source.new_full((nodes + 1, 1 + MOST), -1)

@@ -1,7 +1,12 @@
 """K-PathVQA (Naseem et al., IEEE JBHI 2024): knowledge makes the question's representation better, then all fuse.
 
-Knowledge is the text of the paths around the question's concepts, of one and two edges, by the text tower. The question
-attends to them; image, question and the knowledge found are then one sequence of a transformer's layer.
+Knowledge is the text of the paths around the question's concepts, by the text tower: paths of two edges between two of
+them, and single edges between concepts. The question attends to them; image, question and the knowledge found are then
+one sequence of a transformer's layer. Edges of images have no words, so no path has a stance: stances tell by visual
+evidence alone (`kgp_models.vqa.inputs.Evidence`).
+
+Ours beside the original: a path's vector stands with its product with the question's and its difference from it; how
+much of the path the question names is told, and the visual evidence of the rest.
 
 MedMKG's code draws one triplet by chance for a concept whose name is a part of the question's letters.
 """

@@ -3,6 +3,7 @@
 The symbolic part is a relational graph convolution (Schlichtkrull et al. 2018) over the question's subgraph. As in the
 paper a node is given whether the question names it, how likely the image shows it, its name, and the implicit part's
 vector; answers are the maximum of both parts' logits of each answer, and each part is trained by the answer on its own.
+Of a question without a subgraph the implicit part alone answers.
 
 MedMKG's code takes the maximum of two logits of yes, so one part alone can say yes but never no, convolves without
 relations, and drops 80 % in the symbolic part.
@@ -37,8 +38,10 @@ class KRISP(Method):
         self.dropout = nn.Dropout(sizes.graph_dropout)
         self.symbolic = mlp(2 * width, width, 2, sizes.graph_dropout)
 
-    def parts(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The logits of both parts, (B, 2) each; without a subgraph the symbolic part says nothing: zeros."""
+    def parts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits of both parts, (B, 2) each, and which questions have a subgraph, (B,): the symbolic part says
+        nothing of the others.
+        """
         fused = self.fused(batch)
         states = self.nodes(batch) + self.told(fused)[batch.of]
         for layer, norm in zip(self.layers, self.norms, strict=True):
@@ -46,21 +49,26 @@ class KRISP(Method):
         named = batch.flags[:, SEED]
         count = len(batch)
         graph = torch.cat([pooled(states, 1e4 * (named - 1), batch.of, count), highest(states, batch.of, count)], 1)
-        known = torch.zeros(count, 1, device=graph.device).index_fill(0, batch.of, 1.0)
-        return self.implicit(fused), self.symbolic(graph) * known
+        known = torch.zeros(count, dtype=torch.bool, device=graph.device).index_fill(0, batch.of, True)
+        return self.implicit(fused), self.symbolic(graph), known
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,)."""
-        implicit, symbolic = self.parts(batch)
-        best = torch.maximum(implicit, symbolic)
+        best = together(*self.parts(batch))
         return best[:, 1] - best[:, 0]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The fused answer's, and each part's own."""
-        implicit, symbolic = self.parts(batch)
+        implicit, symbolic, known = self.parts(batch)
         right = batch.yes.long()
+        of_graph = functional.cross_entropy(symbolic, right, reduction="none") * known
         return {
-            "answer": functional.cross_entropy(torch.maximum(implicit, symbolic), right),
+            "answer": functional.cross_entropy(together(implicit, symbolic, known), right),
             "implicit": functional.cross_entropy(implicit, right),
-            "symbolic": functional.cross_entropy(symbolic, right),
+            "symbolic": of_graph.sum() / known.sum().clamp(min=1),
         }
+
+
+def together(implicit: Tensor, symbolic: Tensor, known: Tensor) -> Tensor:
+    """The larger logit of each answer, (B, 2); of a question of which nothing is known, the implicit part's."""
+    return torch.where(known.unsqueeze(1), torch.maximum(implicit, symbolic), implicit)
