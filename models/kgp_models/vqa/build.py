@@ -19,7 +19,6 @@ from kgp_models.retrieval.inputs import Told
 from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
-from kgp_models.vqa.ekgrl import EKGRL
 from kgp_models.vqa.inputs import (
     Examples,
     GraphVectors,
@@ -33,9 +32,6 @@ from kgp_models.vqa.inputs import (
     texts_of,
 )
 from kgp_models.vqa.k_pathvqa import KPathVQA
-from kgp_models.vqa.krisp import KRISP
-from kgp_models.vqa.mkbn import MKBN
-from kgp_models.vqa.mr_mkg import MRMKG
 from kgp_models.vqa.settings import PLAIN, VQASettings
 from kgp_models.vqa.train import Trained, answers, train
 from kgplatform.retrieval.knowledge import Knowledge
@@ -172,9 +168,23 @@ def method_of(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Ten
         "base": lambda: Base(sizes),
         "question-only": lambda: Base(sizes, "question"),
         "image-only": lambda: Base(sizes, "image"),
+        "k-pathvqa": lambda: KPathVQA(sizes),
+    }
+    if settings.method in made:
+        return made[settings.method]()
+    return _of_messages(settings, sizes, kinds, positives)
+
+
+def _of_messages(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Tensor) -> Method:
+    """Methods with message passing; PyG takes seconds to import, which the others need not wait for."""
+    from kgp_models.vqa.ekgrl import EKGRL
+    from kgp_models.vqa.krisp import KRISP
+    from kgp_models.vqa.mkbn import MKBN
+    from kgp_models.vqa.mr_mkg import MRMKG
+
+    made: dict[str, Callable[[], Method]] = {
         "krisp": lambda: KRISP(sizes, 2 * len(kinds)),
         "mkbn": lambda: MKBN(sizes, kinds),
-        "k-pathvqa": lambda: KPathVQA(sizes),
         "ekgrl": lambda: EKGRL(sizes, kinds),
         "mr-mkg": lambda: MRMKG(sizes, kinds, positives, align=settings.align),
     }
