@@ -29,7 +29,7 @@ def context(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
     """Where and with what a result was measured."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude)benchmarks/results")),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: v for name in PACKAGES if (v := _version(name))}},
         "machine": {
