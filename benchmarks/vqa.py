@@ -153,14 +153,15 @@ def _fold(fold: QuestionSet, tagger: QuestionTagger) -> dict[str, Any]:
     """Strings with a character for each test question: the right answer, whether it names a concept of the graph."""
     test = fold.parts["test"]
     images = {image: number for number, image in enumerate(dict.fromkeys(one.image for one in test))}
+    invented = any(one.needs for one in test)
     return {
         "sizes": {part: len(those) for part, those in fold.parts.items()},
         "train_yes": sum(one.yes is True for one in fold.parts["train"]),
         "yes": _bits([one.yes is True for one in test]),
         "linked": _bits([bool(tagger.concepts(one.text)) for one in test]),
         "images": [images[one.image] for one in test],
-        "needs": [one.needs for one in test] if any(one.needs for one in test) else [],
-        "topics": [one.topic for one in test],
+        "needs": [one.needs for one in test] if invented else [],
+        "topics": [one.topic for one in test] if invented else [],
         "in_training": questions.overlaps(fold, "test"),
     }
 
