@@ -228,16 +228,14 @@ def groups(tested: Tested) -> str:
 
 def topics(tested: Tested) -> str:
     """Of invented questions, by kind: how many are answered right."""
-    kinds = list(dict.fromkeys(tested.topics.tolist()))
-    if not len(tested.needs) or not kinds:
+    if not len(tested.needs) or not len(tested.topics):
         return ""
-    named = [f"{kind} ({', '.join(sorted(set(tested.needs[tested.topics == kind].tolist())))})" for kind in kinds]
-    lines = ["## Accuracy by kind of question, %", "", *header(named)]
+    kind_of = np.array([f"{topic} ({need})" for topic, need in zip(tested.topics, tested.needs, strict=True)])
+    kinds = sorted(set(kind_of.tolist()))
+    lines = ["## Accuracy by kind of question, %", "", *header(kinds)]
     for cell in tested.cells:
         right = [tested.answers(cell, seed).correct for seed in tested.seeds(cell)]
-        lines.append(
-            line(title(cell), [spread([float(of[tested.topics == kind].mean()) for of in right]) for kind in kinds])
-        )
+        lines.append(line(title(cell), [spread([float(of[kind_of == kind].mean()) for of in right]) for kind in kinds]))
     return "\n".join(lines)
 
 
