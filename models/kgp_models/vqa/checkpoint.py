@@ -160,7 +160,7 @@ def _about(folder: Path) -> dict[str, Any]:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if about["form"] != FORM:
             raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
-        kinds = {
+        types = {
             "backbone": str,
             "towers": str,
             "linking": dict,
@@ -170,7 +170,7 @@ def _about(folder: Path) -> dict[str, Any]:
             "concepts": list,
             "files": dict,
         }
-        if not all(isinstance(about[name], kind) for name, kind in kinds.items()):
+        if not all(isinstance(about[name], kind) for name, kind in types.items()):
             raise TypeError
         return dict(about)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
