@@ -22,9 +22,10 @@ endif
 	@$(BIN)/kgp generate --images $(PHANTOM) --limit 100
 	@$(BIN)/kgp db browser
 
-# What needs the server by two processes, each with a server of its own, then the rest by two, a core each.
+# What needs the server by two processes, each with a server of its own, then the rest by two, a core each. Tests are
+# dealt out by file, but those on the released MedMKG go together, so that it is loaded once.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "server and not long" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "server and not long" -n 2 --dist loadgroup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not long" -n 2 --dist loadfile
 
 test-fast: $(VENV)/installed-dev

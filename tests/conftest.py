@@ -32,6 +32,14 @@ TOUCHED = ""
 LOADED = "medmkg"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `--dist loadgroup`: a file's tests go to one process, so do all on the released MedMKG: one load of it."""
+    for item in items:
+        on_medmkg = "medmkg_graph" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("medmkg" if on_medmkg else item.path.stem))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Under CI a skipped test is a failed run: it would hide that something real was not there."""
