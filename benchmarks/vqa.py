@@ -24,7 +24,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -57,7 +57,8 @@ def cells(methods: str, controls: bool) -> Iterator[Cell]:
     yield from (Cell(name) for name in vqa_settings.PLAIN)
     for name in names:
         if name not in METHODS:
-            raise UsageError(f"there is no method {name}", f"Methods: all, {', '.join(METHODS)}.")
+            hint = f"Methods: all, {', '.join(METHODS)}; the base model and its baselines always run."
+            raise UsageError(f"there is no method {name}", hint)
         yield from (Cell(name, graph) for graph in (GRAPHS if controls else GRAPHS[:1]))
 
 
@@ -180,6 +181,9 @@ def work(arguments: argparse.Namespace) -> None:
     path = arguments.results / f"vqa_{name}_{kind}_{arguments.protocol}{beside}.json"
     if not arguments.table:
         wanted = list(cells(arguments.methods, arguments.controls))
+        for cell in wanted:
+            settings = settings_of(cell, arguments.backbone, arguments.settings, arguments.epochs)
+        _opened(settings.backbone)  # what is amiss is told before the data are made
         build = arguments.build / name
         data = _data(arguments, build)
         results = Results(path, about_of(data, arguments.backbone, arguments.protocol), "questions")
@@ -243,6 +247,15 @@ def _prepare(todo: Sequence[tuple[Cell, int, int, Any]], data: vqa_data.Data, bu
     note(f"embedded in {time.monotonic() - started:.0f} s, or read from {build / 'features'}")
 
 
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        return int(text)
+
+    return number
+
+
 def main() -> int:
     """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -255,23 +268,26 @@ def main() -> int:
     parser.add_argument("--backbone", default="offline", help="small, offline, clip:FOLDER or open-clip:FOLDER")
     parser.add_argument("--settings", help="a folder of benchmarks/settings/vqa, such as paper or code")
     parser.add_argument("--methods", default="all", help="all, or names with commas between them")
-    parser.add_argument("--seeds", type=int, default=3, help=f"how many, from {FIRST_SEED}")
+    parser.add_argument("--seeds", type=_at_least(1), default=3, help=f"how many, from {FIRST_SEED}")
     parser.add_argument("--protocol", default="official", choices=questions.PROTOCOLS)
-    parser.add_argument("--folds", type=int, default=questions.FOLDS, help="of image-disjoint")
+    parser.add_argument("--folds", type=_at_least(2), default=questions.FOLDS, help="of image-disjoint")
     parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
+    parser.add_argument("--epochs", type=_at_least(1), help="at most so many, instead of what the settings say")
     parser.add_argument(
         "--studies",
-        type=int,
+        type=_at_least(1),
         nargs=2,
         metavar=("GRAPH", "ASKED"),
         default=vqa_data.STUDIES,
         help="of phantom: invented studies that the graph is of, and that are asked about",
     )
     parser.add_argument(
-        "--questions", type=int, default=vqa_data.QUESTIONS, help="of phantom; results of other sizes lie apart"
+        "--questions",
+        type=_at_least(1),
+        default=vqa_data.QUESTIONS,
+        help="of phantom; other sizes' results lie apart",
     )
-    parser.add_argument("--jobs", type=int, default=2, help="trainings beside each other")
+    parser.add_argument("--jobs", type=_at_least(1), default=2, help="trainings beside each other")
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
     parser.add_argument("--build", type=Path, default=BUILD, help="for data, features and checkpoints")
     parser.add_argument("--table", action="store_true", help="train nothing, write the table again")

@@ -79,7 +79,9 @@ def _graph(directory: Path, images: int, seed: int, force: bool, as_json: bool) 
 def questions(
     studies: Annotated[Path, typer.Argument(help="Invented studies with images, of `kgp phantom build --studies`.")],
     directory: Annotated[Path, typer.Argument(help="Folder for the questions; made when it is not there.")],
-    count: Annotated[int, typer.Option(help="Questions, about; 8:1:1 in training, validation and test.")] = 12_000,
+    count: Annotated[
+        int, typer.Option(min=100, help="Questions, about; 8:1:1 in training, validation and test.")
+    ] = 12_000,
     seed: Annotated[int, typer.Option(help="The same studies, number and seed give the same files.")] = 7,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files that are not as this command wrote them.")

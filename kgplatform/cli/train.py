@@ -11,6 +11,8 @@ import typer
 
 from kgplatform.cli.output import Json, emit_json, note, progress, table
 
+WORK = "work"  # in a model's folder: where its training is
+
 app = typer.Typer(no_args_is_help=True, help="Train models.")
 
 
@@ -110,6 +112,16 @@ def generator(
     typer.echo(f"{folder}: trained; use it: kgp generate --images DIR --model {folder}")
 
 
+def _refuse_used(out: Path, about: str, use: str) -> None:
+    """Raise `UsageError` where the folder for a model has one, or has files of the user's."""
+    from kgplatform.errors import UsageError
+
+    if (out / about).is_file():
+        raise UsageError(f"{out} holds a trained model", f"Use it ({use}), or give another folder.")
+    if out.is_dir() and any(out.iterdir()) and not (out / WORK).is_dir():
+        raise UsageError(f"{out} holds other files", "Give a new or an empty folder for the model.")
+
+
 @app.command()
 def retrieval(
     config: Annotated[
@@ -143,8 +155,7 @@ def retrieval(
         from kgp_models.retrieval.settings import RetrievalSettings
 
     settings = RetrievalSettings.read(config)
-    if (out / checkpoint.ABOUT).is_file():
-        raise UsageError(f"{out} holds a trained model", "Use it (kgp embed --model), or give another folder.")
+    _refuse_used(out, checkpoint.ABOUT, "kgp embed --model")
     given = PairSet.read(pairs, require_images=True)
     knowledge = None
     if settings.method != "backbone":
@@ -153,8 +164,8 @@ def retrieval(
         with Graph.open() as graph:
             checks.refuse_known(given, graph_images(graph))
             knowledge = read_knowledge(graph)
-    inputs = build.Inputs(given.parts, knowledge, images, tuple(lexicon or ()), out / "work", note, progress)
-    model = build.train(settings, inputs, out / "work", seed, config.parent)
+    inputs = build.Inputs(given.parts, knowledge, images, tuple(lexicon or ()), out / WORK, note, progress)
+    model = build.train(settings, inputs, out / WORK, seed, config.parent)
     build.save(model, settings, out, given, knowledge, seed, config.parent)
     if as_json:
         emit_json({"model": str(out), "epochs": model.tuned.epochs, "test": model.figures})
@@ -206,18 +217,19 @@ def vqa(
     settings = VQASettings.read(config)
     if settings.graph != "full":
         raise UsageError(f"graph: {settings.graph} is a control", "benchmarks/vqa.py trains controls. Leave it out.")
-    if (out / checkpoint.ABOUT).is_file():
-        raise UsageError(f"{out} holds a trained model", "Use it (kgp ask --model), or give another folder.")
+    _refuse_used(out, checkpoint.ABOUT, "kgp ask --model")
+    if graph_images is not None and not graph_images.is_dir():
+        raise UsageError(f"{graph_images} is no folder", "Say where the paths of the graph's images begin.")
     found, rejects = questions.read(data, folder, images, progress=progress("questions"))
     if rejects:
-        note(f"{len(rejects):,} questions are left out, the first because {rejects[0].reason}")
+        note(f"left out: {len(rejects):,} of the questions, the first because {rejects[0].reason}")
     if unlike := questions.unlike_release(data, found):
         note(unlike)
     dealt = questions.official(found)
     with Graph.open() as graph:
         knowledge = read_knowledge(graph)
     checks.refuse_known(dealt, knowledge.images, graph_images)
-    work = out / "work"
+    work = out / WORK
     inputs = build.Inputs(
         dealt, knowledge, graph_images, tuple(lexicon or ()), own_words, work / "features", note, progress
     )
@@ -226,7 +238,9 @@ def vqa(
     known = build.seen(build.opened(spec), dealt.questions, inputs)
     base = build.fit(replace(settings, method="base"), inputs, known, work / "base", seed)
     model = build.fit(settings, inputs, known, work / "method", seed)
-    figures = {"base model": base.test.as_dict(), settings.method: model.test.as_dict()}
+    figures = {"base model": base.test.as_dict()}
+    if settings.method != "base":
+        figures[settings.method] = model.test.as_dict()
     if settings.method not in PLAIN:
         figures["as kgp ask answers"] = model.with_base(base).as_dict()
     checkpoint.save(

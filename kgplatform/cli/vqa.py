@@ -37,12 +37,15 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show the concepts that a question names and the subgraph that models are given of it."""
+    from kgplatform.errors import UsageError
     from kgplatform.graph import Graph
     from kgplatform.vqa import drawing, live
     from kgplatform.vqa.linking import QuestionTagger
     from kgplatform.vqa.live import Node
     from kgplatform.vqa.questions import readable
 
+    if svg is not None and svg.suffix.lower() != ".svg":
+        raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
     question = readable(question)
     with Graph.open() as graph:
         tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, told=note)
@@ -51,9 +54,19 @@ def explain(
     if svg is not None:
         drawing.write(svg, question, found, edges)
         note(f"{svg}: {len(edges):,} edges")
+    guesses = tagger.guesses(question)
     if as_json:
-        emit_json({"question": question, "concepts": [_node(node) for node in found], "edges": [*map(_edge, edges)]})
+        emit_json(
+            {
+                "question": question,
+                "concepts": [_node(node) for node in found],
+                "read_as": guesses,
+                "edges": [*map(_edge, edges)],
+            }
+        )
         return
+    for phrase, name in guesses.items():
+        note(f"note: {phrase} is read as {name}")
     if not found:
         typer.echo("the question names no concept of the graph")
         return
@@ -61,7 +74,8 @@ def explain(
     typer.echo(table([_row(edge) for edge in edges]) or "the graph knows nothing of them")
     cuis = [node.key for node in found]
     given = f"{{cuis: {cuis}, cap: {cap}, images: {str(images).lower()}}}"
-    typer.echo(f"\nas rows in Neo4j Browser: :params {given}, then cypher/vqa/neighbourhood.cypher")
+    first = " (the first hop)" if hops > 1 else ""
+    typer.echo(f"\nas rows in Neo4j Browser{first}: :params {given}, then cypher/vqa/neighbourhood.cypher")
 
 
 def ask(
@@ -137,7 +151,7 @@ def ask(
     if reply.edges and reply.by != "base":
         ranked = sorted(reply.edges, key=lambda row: -abs(row[1]))[:SHOWN]
         typer.echo(f"\n{len(reply.edges):,} edges; by how much yes is less likely without one:\n")
-        typer.echo(table([{**_row(edge), "counts": counts} for edge, counts in ranked]))
+        typer.echo(table([{**_row(edge), "counts": round(counts, 3) or 0.0} for edge, counts in ranked]))
 
 
 def _node(node: Node) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from kgplatform.construct.text import Token, tokens
 from kgplatform.errors import UsageError
 
 MAX_CANDIDATES: Final = 10
+BY_NAME: Final = 1.0  # the score of a concept's preferred name
+BY_SYNONYM: Final = 0.9
+MENDED: Final = 0.2  # so much less where a typo was mended
 SHORTEST_GUESS: Final = 6  # letters of the shortest word that may be a misspelling
 
 # Words of degree and course, which may stand within a name: "heart is mildly enlarged".
@@ -134,7 +137,7 @@ class DictionaryTagger:
             concept = entry.concept
             if not self._allowed(concept.types):
                 continue
-            closeness = (1.0 if key(concept.name) == found else 0.9) - (0.2 if mended else 0.0)
+            closeness = (BY_NAME if key(concept.name) == found else BY_SYNONYM) - (MENDED if mended else 0.0)
             merit = closeness, concept.weight
             if concept.cui not in best or best[concept.cui][0] < merit:
                 best[concept.cui] = merit, entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kgplatform import queries
@@ -11,7 +11,7 @@ from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.pipeline import names_of_settings
 from kgplatform.construct.semantic_types import types_by_name
 from kgplatform.construct.settings import Settings
-from kgplatform.construct.tagger import DictionaryTagger
+from kgplatform.construct.tagger import BY_SYNONYM, Candidate, DictionaryTagger
 from kgplatform.graph import Graph
 from kgplatform.retrieval.knowledge import Knowledge
 
@@ -43,15 +43,24 @@ class QuestionTagger:
 
         Of the concepts that a phrase may mean the likeliest that is in the graph is taken; figures name none.
         """
-        found: dict[int, None] = {}
+        return list(dict.fromkeys(self._place[candidate.cui] for _, candidate in self._found(text)))
+
+    def guesses(self, text: str) -> dict[str, str]:
+        """The phrases of a text that are read as a concept's name by mending a typo, and that concept's name."""
+        return {
+            phrase: self.names[self._place[candidate.cui]]
+            for phrase, candidate in self._found(text)
+            if candidate.score < BY_SYNONYM
+        }
+
+    def _found(self, text: str) -> Iterator[tuple[str, Candidate]]:
         for mention in self._tagger.tag(text):
-            if not any(character.isalpha() for character in text[mention.start : mention.end]):
+            phrase = text[mention.start : mention.end]
+            if not any(character.isalpha() for character in phrase):
                 continue
-            places = (self._place.get(candidate.cui) for candidate in mention.candidates)
-            known = next((place for place in places if place is not None), None)
+            known = next((candidate for candidate in mention.candidates if candidate.cui in self._place), None)
             if known is not None:
-                found[known] = None
-        return list(found)
+                yield phrase, known
 
 
 def _of(knowledge: Knowledge) -> Iterable[_Row]:

@@ -28,6 +28,7 @@ PROTOCOLS: Final = ("official", "image-disjoint")
 SEED: Final = 42
 FOLDS: Final = 5
 LONGEST: Final = 2_000  # characters of a question or an answer
+NO_IMAGE: Final = "there is no such image"
 _YES: Final = frozenset({"yes", "true"})
 _NO: Final = frozenset({"no", "false"})
 
@@ -125,14 +126,17 @@ def read(
         if closed and found.yes is None:
             continue
         if not there.setdefault(found.path, found.path.is_file()):
-            rejects.append(Reject(found.path, number, "there is no such image"))
+            rejects.append(Reject(found.path, number, NO_IMAGE))
         elif found.id in questions:
             rejects.append(Reject(folder, number, "the question's id stands there twice"))
         else:
             questions[found.id] = found
     if not questions:
-        why = f"; {len(rejects):,} are left out, the first because {rejects[0].reason}" if rejects else ""
-        raise InputError(f"there is no {'closed ' if closed else ''}question{why}", "Check the folder.", path=folder)
+        why = f"; {len(rejects):,} left out, the first because {rejects[0].reason}" if rejects else ""
+        hint = "Check the folder."
+        if rejects and rejects[0].reason == NO_IMAGE:
+            hint = f"Say where the images are (--images DIR); the first was looked for at {rejects[0].path}."
+        raise InputError(f"there is no {'closed ' if closed else ''}question{why}", hint, path=folder)
     return list(questions.values()), rejects
 
 

@@ -34,7 +34,7 @@ _RECORDS: Final = 8_192  # Parquet records read at a time
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all control characters but the tab
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")  # what `surrogateescape` makes of bytes that are not UTF-8
 _QUOTED: Final = re.compile(r'(?:^|(?<=,))"(?:[^"]|"")*"(?=,|$)')  # a whole quoted value of a CSV line
-_COLUMN_NAME: Final = re.compile(r"[\w .:/#()-]{1,40}")
+_COLUMN_NAME: Final = re.compile(r"(?=.{1,40}$)[\w.:/#()-]+( [\w.:/#()-]+){0,2}")
 
 _NOT_TEXT: Final = {
     b"\x1f\x8b": ("is compressed with gzip", "Unpack it first: gunzip FILE."),
@@ -261,6 +261,8 @@ def _positions(table: Table, columns: Sequence[str]) -> list[int]:
 
 def shown_columns(table: Table) -> str:
     """A sentence for an error's hint: the columns that the file has."""
+    if len(table.columns) < 2:  # a text, rather than a table
+        return "It has one column."
     found = ", ".join(map(_shown, table.columns[:20]))
     return f"The columns found: {found}{' …' if len(table.columns) > 20 else ''}."
 

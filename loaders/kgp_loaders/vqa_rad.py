@@ -42,6 +42,9 @@ class VQARAD:
             self.files = tuple(path for _, path in found)
             self._hub = Parquet(dataset, folder, images or folder / "unpacked")
         else:
+            if dataset != DATASET:
+                hint = "Make them: kgp phantom questions STUDIES DIR."
+                raise InputError("there are no invented questions here", hint, path=folder)
             raise InputError("there are no questions of VQA-RAD here", _HINT, path=folder)
         self.images = images or next((folder / name for name in FOLDERS if (folder / name).is_dir()), folder)
 

@@ -47,14 +47,21 @@ class TrainingState:
         self.best: dict[str, Tensor] = {}
 
     def resume(self) -> tuple[list[dict[str, float]], float]:
-        """The history and seconds of a training that was stopped; its parts are as they were then."""
+        """The history and seconds of a training that was stopped; its parts are as they were then.
+
+        Raises `InputError` where the file is damaged.
+        """
         if not self.path.is_file():
             return [], 0.0
-        state = torch.load(self.path, weights_only=True)
-        for name, part in self._parts.items():
-            part.load_state_dict(state[name])
-        self.best = state["best"]
-        return list(state["history"]), float(state["seconds"])
+        try:
+            state = torch.load(self.path, weights_only=True)
+            for name, part in self._parts.items():
+                part.load_state_dict(state[name])
+            self.best = state["best"]
+            return list(state["history"]), float(state["seconds"])
+        except Exception:  # noqa: BLE001  whatever pickle, zip and a part of another shape raise
+            hint = "Delete this file; the training then begins anew."
+            raise InputError("the state of the training is damaged", hint, path=self.path) from None
 
     def keep(self, history: list[dict[str, float]], seconds: float, best: dict[str, Tensor]) -> None:
         """Write where the training is."""

@@ -23,6 +23,8 @@ def document_of(path: Path, examples: str) -> object:
         if path.stat().st_size > MAX_BYTES:
             raise InputError("the file is too large for settings", "Check the path.", path=path)
         return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("there is no such file", f"See {examples} for examples.", path=path) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
         raise InputError("is not a readable YAML file", f"See {examples} for examples.", path=path) from None
 

@@ -18,6 +18,7 @@ from kgp_models.vqa import answering, build, checkpoint
 from kgp_models.vqa.answering import Answerer
 from kgp_models.vqa.settings import Tuning, VQASettings
 from kgplatform import queries
+from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse
@@ -111,14 +112,27 @@ class TestFlags:
         reply = answerer.ask(image, "Is there a Zebra in the picture?")
         assert reply.flags == (answering.NO_CONCEPT,)
         assert (reply.by, reply.edges, reply.concepts) == ("base", (), ())
-        for path in (folder / "asked" / "none.png", folder / "release" / "MedMKG.csv", folder):
+        unreadable = folder / "release" / "MedMKG.csv"
+        for path in (folder / "asked" / "none.png", unreadable, folder):
             reply = answerer.ask(path, "Is there effusion?")
-            assert reply.flags == (answering.NO_IMAGE,)
+            assert reply.flags == (answering.NO_IMAGE if path == unreadable else answering.MISSING,)
             assert (reply.by, reply.probability, reply.shown) == ("base", reply.base, ())
             assert 0 < reply.probability < 1
         assert answerer.ask(image, "Is there effusion \udcff?").by == "krisp"  # bytes that are no UTF-8
         reply = answerer.ask(image, "Is there effusion? " * 1000)
         assert reply.flags == (answering.SHORTENED,)
+
+    def test_a_name_that_is_guessed_is_told(self, answerer: Answerer, folder: Path) -> None:
+        reply = answerer.ask(folder / "asked" / "0.png", "Can zorevone treat effusion?")
+        assert reply.flags == (answering.GUESS.format("zorevone", "zorevane"),)
+        assert [node.name for node in reply.concepts] == ["zorevane", "effusion"]
+
+    def test_the_graphs_images_are_elsewhere(self, answerer: Answerer, graph: Graph, folder: Path) -> None:
+        with pytest.raises(InputError, match="no such folder of the graph's images"):
+            Answerer(answerer.model, graph, images=folder / "nowhere")
+        (folder / "elsewhere").mkdir(exist_ok=True)
+        elsewhere = Answerer(answerer.model, graph, images=folder / "elsewhere")
+        assert elsewhere.ask(folder / "asked" / "0.png", "Is there effusion?").flags == (answering.NO_PICTURE,)
 
     def test_the_graph_knows_less_or_other_things_than_it_did(
         self, answerer: Answerer, graph: Graph, folder: Path
@@ -164,6 +178,10 @@ class TestCommands:
         assert not any("image" in edge["head"] for edge in told["edges"])
         assert (folder / "q.svg").read_text(encoding="utf-8").startswith("<svg")
         assert "no concept" in kgp("vqa", "explain", "Is it a zebra?").out
+        assert told["read_as"] == {}
+        guessed = kgp("vqa", "explain", "Can zorevone treat effusion?")
+        assert "note: zorevone is read as zorevane" in guessed.err
+        assert kgp("vqa", "explain", question, "--svg", folder / "q.png").code == 2
 
     def test_explain_says_how_to_see_it_in_neo4j_browser(self, graph: Graph, asked: QuestionSet, kgp: Kgp) -> None:
         said = kgp("vqa", "explain", "Can zorevane treat effusion?", "--cap", "9").out
@@ -193,10 +211,11 @@ class TestCommands:
         ).json
         assert told["answer"] in ("yes", "no")
         assert 0 < told["probability"] < 1
+        assert kgp("ask", others / row["image_name"], row["question"], "--model", tmp_path / "model").err == ""
         nothing = kgp("ask", tmp_path / "none.png", "Is there a pneumothorax?", "--model", tmp_path / "model")
         assert nothing.code == 0
         assert "probability of yes" in nothing.out
-        assert "note: the image cannot be read" in nothing.err
+        assert "note: there is no such image file" in nothing.err
         assert "the image shows" not in nothing.out
 
     def test_what_the_graph_knows_is_not_asked_and_controls_are_not_for_use(
@@ -215,6 +234,14 @@ class TestCommands:
         assert said.code == 2
         assert "is a control" in said.err
         assert not (tmp_path / "m").exists()
+        settings.write_text("backbone: small\nmethod: krisp\n")
+        said = kgp("train", "vqa", "--config", settings, *given, "--graph-images", tmp_path / "nowhere")
+        assert (said.code, "is no folder" in said.err) == (2, True)
+        (tmp_path / "m").mkdir()
+        (tmp_path / "m" / "README.md").write_text("my own notes")
+        said = kgp("train", "vqa", "--config", settings, *given)
+        assert (said.code, "holds other files" in said.err) == (2, True)
+        assert (tmp_path / "m" / "README.md").read_text() == "my own notes"
 
 
 def test_the_shipped_model_answers_about_remedies_and_studies_that_it_has_never_seen(

@@ -71,6 +71,15 @@ def test_columns_that_cannot_be_found(file: Path) -> None:
         load(file, HEADER, columns={"tial": "tail"})
 
 
+@pytest.mark.parametrize(
+    "text", ["FINDINGS: the lungs are clear", "No effusion", "The heart is not enlarged, the lungs are clear of it"]
+)
+def test_a_report_in_place_of_a_table_is_not_repeated(file: Path, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(file, f"{text}\n")
+    assert not any(word in caught.value.hint for word in ("clear", "effusion", "enlarged"))
+
+
 def test_types_from_columns(file: Path) -> None:
     rows = ("9796,gene/protein,PHYHIP,ppi,56992,Drug,", "I1,image,,POSITIVE,C9900001,concept,Opacity")
     batch = load(file, "\n".join(["x_id,x_type,x_name,relation,y_id,y_type,y_name", *rows]))

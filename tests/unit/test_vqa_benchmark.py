@@ -62,6 +62,26 @@ def test_the_cells_asked_for() -> None:
         list(benchmark.cells("x", controls=True))
 
 
+@pytest.mark.parametrize(
+    "wrong", [("--seeds", "0"), ("--jobs", "0"), ("--folds", "1"), ("--epochs", "0"), ("--studies", "-1", "4")]
+)
+def test_numbers_that_make_no_sense_are_refused(wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["vqa.py", *wrong])
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main()
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("wrong", [("--backbone", "nope"), ("--settings", "nope"), ("--methods", "base")])
+def test_what_is_not_there_is_refused_before_data_are_made(
+    wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["vqa.py", "--data", "phantom", "--build", str(tmp_path), *wrong])
+    assert benchmark.main() == 2
+    assert f"{wrong[1]}" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_settings_of_a_cell_are_the_backbones_or_those_asked_for() -> None:
     cell = benchmark.Cell("krisp", "shuffled")
     own, code = (benchmark.settings_of(cell, "offline", name, None) for name in (None, "code"))

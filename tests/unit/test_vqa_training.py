@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -80,6 +81,18 @@ def test_the_graphs_controls(graph: str, inputs: build.Inputs, known: build.Seen
             not (one.edges.shape == other.edges.shape and (one.edges == other.edges).all())
             for one, other in zip(given.parts["train"].subgraphs, full.parts["train"].subgraphs, strict=True)
         )
+
+
+def test_a_training_does_not_go_on_with_other_subgraphs(
+    inputs: build.Inputs, known: build.Seen, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
+    build.fit(settings, inputs, known, tmp_path / "work", 1)
+    names = tmp_path / "names.csv"
+    words = sorted({word for one in inputs.questions.questions for word in one.text.split() if word.isalpha()})
+    names.write_text("cui,name\n" + "".join(f"C0000000,{word}\n" for word in words))
+    with pytest.raises(InputError, match="an unfinished training of other settings or data"):
+        build.fit(settings, replace(inputs, lexicon=(names,)), known, tmp_path / "work", 1)
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_been(
@@ -243,11 +256,21 @@ class TestOnDisk:
 
     def test_another_version_and_a_description_of_another_kind(self, folder: Path) -> None:
         about = json.loads((folder / "vqa.json").read_text())
-        for change in ({"form": 99}, {"sizes": []}, {"sizes": {**about["sizes"], "hidden": 64}}, {"relations": ["x"]}):
+        changes: list[dict[str, Any]] = [
+            {"form": 99},
+            {"sizes": []},
+            {"sizes": {**about["sizes"], "hidden": 64}},
+            {"relations": ["x"]},
+            {"relations": [1, 2]},
+            {"concepts": [None]},
+            {"files": {}},  # without hashes
+            {"settings": {**about["settings"], "cap": -1}},
+        ]
+        for change in changes:
             (folder / "vqa.json").write_text(json.dumps({**about, **change}))
             if change == {"relations": ["x"]}:  # KRISP has weights of each relation
                 with pytest.raises(InputError, match="do not fit"):
                     checkpoint.load(folder)
             else:
-                with pytest.raises(InputError):
+                with pytest.raises(InputError, match=str(folder)):
                     checkpoint.load(folder)

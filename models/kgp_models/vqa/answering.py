@@ -43,6 +43,9 @@ from kgplatform.vqa.subgraph import EMPTY, Subgraph
 
 NO_WORDS: Final = "the question has no words"
 NO_IMAGE: Final = "the image cannot be read: the mean of training's images stands for it"
+MISSING: Final = "there is no such image file: the mean of training's images stands for it"
+NO_PICTURE: Final = "none of the graph's images around the question is in the folder of its images"
+GUESS: Final = "{} is read as {}"
 NO_CONCEPT: Final = "the question names no concept of the graph"
 NO_EDGE: Final = "the graph knows nothing of the question's concepts"
 UNKNOWN: Final = "{} edges of kinds that the model has not seen are left out"
@@ -68,7 +71,8 @@ class Reply:
 
 class Answerer:
     """Answers questions with a model and a graph. `images` is where the paths of the graph's images begin, None where
-    they are not at hand; `lexicon` names concepts beside the graph's names.
+    they are not at hand; `lexicon` names concepts beside the graph's names. Raises `InputError` where there is no such
+    folder.
     """
 
     def __init__(
@@ -81,6 +85,8 @@ class Answerer:
         own_words: bool = False,
         told: Told = lambda _: None,
     ) -> None:
+        if images is not None and not images.is_dir():
+            raise InputError("there is no such folder of the graph's images", "Check the path.", path=images)
         self.model, self.graph, self.images = model, graph, images
         self._tagger = QuestionTagger(graph, lexicon, own_words=own_words, told=told)
 
@@ -93,14 +99,17 @@ class Answerer:
             flags.append(NO_WORDS)
         seeds = self._tagger.concepts(text)
         asked = tuple(Node(self._tagger.cuis[seed], self._tagger.names[seed]) for seed in seeds)
+        flags += (GUESS.format(*guess) for guess in self._tagger.guesses(text).items())
         edges = self._edges(asked, flags)
         seen = self._image(image, flags)
         local = _Local(self.model, asked, edges, self.images)
+        if self.images is not None and len(local.pictured) and not local.pictured.any():
+            flags.append(NO_PICTURE)
         words = texts_of(self.model.backbone, [text])
         question = Question("", text, "", seen.name, image, "", "")
         base = local.probabilities([question], seen.images, words, [EMPTY], base=True)[0]
-        shown = () if NO_IMAGE in flags else local.shown(seen.images)
-        if self.model.settings.method in PLAIN or NO_IMAGE in flags or not edges:
+        shown = local.shown(seen.images) if seen.there else ()
+        if self.model.settings.method in PLAIN or not seen.there or not edges:
             uncounted = tuple((edge, 0.0) for edge in edges)
             return Reply(base >= 0.5, base, "base", base, asked, uncounted, shown, tuple(flags))
         without = [local.subgraph(leave_out=number) for number in range(len(edges))]
@@ -125,17 +134,18 @@ class Answerer:
 
     def _image(self, path: Path, flags: list[str]) -> _Seen:
         try:
-            return _Seen(str(path), images_of(self.model.backbone, {str(path): path}))
+            return _Seen(str(path), images_of(self.model.backbone, {str(path): path}), there=True)
         except InputError:
-            flags.append(NO_IMAGE)
+            flags.append(NO_IMAGE if path.is_file() else MISSING)
         vector, region = self.model.mean_image, self.model.mean_region
-        return _Seen(str(path), Images(vector[None], region[None, None].half(), {str(path): 0}))
+        return _Seen(str(path), Images(vector[None], region[None, None].half(), {str(path): 0}), there=False)
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
     name: str
     images: Images
+    there: bool
 
 
 class _Local:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.backbones import open_backbone
+from kgp_models.retrieval.backbones import KINDS, open_backbone
 from kgp_models.retrieval.build import ProgressOf, quiet, varied_graph
 from kgp_models.retrieval.inputs import Told
 from kgp_models.retrieval.small import KIND as SMALL
@@ -34,6 +36,7 @@ from kgp_models.vqa.inputs import (
 from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.settings import PLAIN, VQASettings
 from kgp_models.vqa.train import Trained, answers, train
+from kgplatform.errors import UsageError
 from kgplatform.retrieval.knowledge import Knowledge
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.metrics import Answers
@@ -73,7 +76,11 @@ def opened(spec: str) -> Backbone:
     """The frozen backbone: small, offline, KIND:FOLDER as `open_backbone` has them, or model:FOLDER, of `kgp train
     retrieval`. Raises as `open_backbone` does.
     """
-    kind, _, folder = spec.partition(":")
+    kind, colon, folder = spec.partition(":")
+    if kind not in (SMALL, TRAINED, *KINDS):
+        raise UsageError(f"there is no such backbone: {kind}", f"Backbones: {', '.join((SMALL, TRAINED, *KINDS))}.")
+    if kind == SMALL and colon:
+        raise UsageError("small has no folder", "Say small.")
     if kind in (SMALL, TRAINED):
         backbone = checkpoint.load(checkpoint.SHIPPED if kind == SMALL else Path(folder))
         backbone.requires_grad_(False)
@@ -98,6 +105,15 @@ class Prepared:
     parts: Mapping[str, Examples]
     knowledge: Knowledge
     graph: GraphVectors
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the questions' subgraphs, and of which of the graph's images have pictures."""
+        digest = hashlib.sha256(self.graph.pictured.numpy().tobytes())
+        for part in PARTS:
+            for subgraph in self.parts[part].subgraphs:
+                digest.update(subgraph.nodes.tobytes() + b"|" + subgraph.edges.tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -177,10 +193,12 @@ def method_of(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Ten
 
 def _of_messages(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Tensor) -> Method:
     """Methods with message passing; PyG takes seconds to import, which the others need not wait for."""
-    from kgp_models.vqa.ekgrl import EKGRL
-    from kgp_models.vqa.krisp import KRISP
-    from kgp_models.vqa.mkbn import MKBN
-    from kgp_models.vqa.mr_mkg import MRMKG
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of torch, as PyG is imported
+        from kgp_models.vqa.ekgrl import EKGRL
+        from kgp_models.vqa.krisp import KRISP
+        from kgp_models.vqa.mkbn import MKBN
+        from kgp_models.vqa.mr_mkg import MRMKG
 
     made: dict[str, Callable[[], Method]] = {
         "krisp": lambda: KRISP(sizes, 2 * len(kinds)),
@@ -193,9 +211,9 @@ def _of_messages(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: 
 
 def fit(settings: VQASettings, inputs: Inputs, known: Seen, folder: Path, seed: int, device: str = "cpu") -> Model:
     """Train and test a model; `folder` keeps where the training is, so that it goes on."""
-    about = {"settings": settings.as_dict(), "seed": seed, "questions": inputs.questions.sha256}
-    claim(folder, {**about, "graph": inputs.knowledge.sha256, "images": inputs.images is not None})
     given = prepared(settings, inputs, known, seed)
+    about = {"settings": settings.as_dict(), "seed": seed, "questions": inputs.questions.sha256}
+    claim(folder, {**about, "graph": inputs.knowledge.sha256, "subgraphs": given.sha256})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         sizes = sizes_of(settings, known.images, known.texts)

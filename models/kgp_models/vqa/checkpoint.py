@@ -118,7 +118,7 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
     """
     about = _about(folder)
     check_files(folder, about["files"])
-    settings = VQASettings.of(about["settings"])
+    settings = _settings(about["settings"], folder)
     kind, colon, place = about["backbone"].partition(":")
     towers = opened(backbone or (f"{kind}:{folder / place}" if colon else kind))
     if identity(towers) != about["towers"]:
@@ -172,9 +172,20 @@ def _about(folder: Path) -> dict[str, Any]:
         }
         if not all(isinstance(about[name], kind) for name, kind in types.items()):
             raise TypeError
+        if not all(
+            isinstance(name, str) for name in (*about["relations"], *about["concepts"], about["files"][WEIGHTS])
+        ):
+            raise TypeError
         return dict(about)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError("there is no VQA model here", "Give a folder of `kgp train vqa`.", path=folder) from None
+
+
+def _settings(document: object, folder: Path) -> VQASettings:
+    try:
+        return VQASettings.of(document)
+    except InputError as error:
+        raise InputError(error.message, "Train it again.", path=folder / ABOUT) from None
 
 
 def _card(about: Mapping[str, Any]) -> str:

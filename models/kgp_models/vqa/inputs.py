@@ -168,6 +168,8 @@ def graph_vectors(
     pictures, pictured = torch.zeros(len(knowledge.images), width), torch.zeros(len(knowledge.images), dtype=torch.bool)
     paths = {} if folder is None else {image.id: place(folder, image.path) for image in knowledge.images}
     there = {image: path for image, path in paths.items() if path is not None and path.is_file()}
+    if folder is not None and len(there) < len(paths):
+        told(f"{len(there):,} of {len(paths):,} images of the graph are in {folder}")
     if there:
         read = images_of(backbone, there, cache, told, progress, regions=False)
         rows = {image.id: row for row, image in enumerate(knowledge.images)}

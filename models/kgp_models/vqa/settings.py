@@ -54,8 +54,9 @@ class VQASettings:
     @classmethod
     def read(cls, path: Path) -> VQASettings:
         """The settings in a YAML file. Raises `InputError` for what is unknown, ill-typed or out of range."""
+        document = yaml_settings.document_of(path, EXAMPLES)
         try:
-            return cls.of(yaml_settings.document_of(path, EXAMPLES))
+            return cls.of(document)
         except InputError as error:
             raise InputError(error.message, error.hint, path=path) from None
 
