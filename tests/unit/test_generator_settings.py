@@ -87,7 +87,7 @@ def test_a_file_that_is_no_yaml_is_one_clear_error(tmp_path: Path, content: byte
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"s\.yaml: "):
         GeneratorSettings.read(path)
-    with pytest.raises(InputError, match="YAML"):
+    with pytest.raises(InputError, match=r"missing\.yaml: there is no such file"):
         GeneratorSettings.read(tmp_path / "missing.yaml")
 
 

@@ -150,9 +150,11 @@ class TestEveryForm:
         left = [one for one in found if one.path != gone]
         if not left:
             with pytest.raises(
-                InputError, match=r"no closed question; \d are left out, the first because there is no such"
-            ):
+                InputError, match=r"no closed question; \d left out, the first because there is no such"
+            ) as caught:
                 read(kind, tmp_path)
+            assert "--images DIR" in caught.value.hint
+            assert str(gone) in caught.value.hint
             return
         again, rejects = read(kind, tmp_path)
         assert again == left
