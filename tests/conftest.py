@@ -34,7 +34,7 @@ LOADED = "medmkg"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: a file's tests go to one process, so do all on the released MedMKG: one load of it."""
+    """For `--dist loadgroup`: tests go by file, but all those on the released MedMKG together, to load it once."""
     for item in items:
         on_medmkg = "medmkg_graph" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("medmkg" if on_medmkg else item.path.stem))

@@ -132,7 +132,13 @@ def retrieval(
         Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
     ],
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder that the paths of the graph's images begin in.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="The folder that the paths of the graph's images begin in.",
+        ),
     ] = None,
     lexicon: Annotated[
         list[Path] | None,
@@ -188,7 +194,13 @@ def vqa(
         typer.Option(metavar="DIR", help="Where the questions' images are, if not in the data set's folder."),
     ] = None,
     graph_images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder that the paths of the graph's images begin in.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="The folder that the paths of the graph's images begin in.",
+        ),
     ] = None,
     lexicon: Annotated[
         list[Path] | None,
@@ -218,8 +230,6 @@ def vqa(
     if settings.graph != "full":
         raise UsageError(f"graph: {settings.graph} is a control", "benchmarks/vqa.py trains controls. Leave it out.")
     _refuse_used(out, checkpoint.ABOUT, "kgp ask --model")
-    if graph_images is not None and not graph_images.is_dir():
-        raise UsageError(f"{graph_images} is no folder", "Say where the paths of the graph's images begin.")
     found, rejects = questions.read(data, folder, images, progress=progress("questions"))
     if rejects:
         note(f"left out: {len(rejects):,} of the questions, the first because {rejects[0].reason}")

@@ -88,7 +88,13 @@ def ask(
         str | None, typer.Option(metavar="KIND:FOLDER", help="Where its backbone is, if not where it was.")
     ] = None,
     graph_images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder that the paths of the graph's images begin in.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="The folder that the paths of the graph's images begin in.",
+        ),
     ] = None,
     lexicon: Lexicon = None,
     own_words: Annotated[

@@ -49,7 +49,7 @@ class TrainingState:
     def resume(self) -> tuple[list[dict[str, float]], float]:
         """The history and seconds of a training that was stopped; its parts are as they were then.
 
-        Raises `InputError` where the file is damaged.
+        Raises `InputError` where the file is damaged, or its parts are not these.
         """
         if not self.path.is_file():
             return [], 0.0
@@ -61,7 +61,9 @@ class TrainingState:
             return list(state["history"]), float(state["seconds"])
         except Exception:  # noqa: BLE001  whatever pickle, zip and a part of another shape raise
             hint = "Delete this file; the training then begins anew."
-            raise InputError("the state of the training is damaged", hint, path=self.path) from None
+            raise InputError(
+                "the state of the training is damaged, or of another version", hint, path=self.path
+            ) from None
 
     def keep(self, history: list[dict[str, float]], seconds: float, best: dict[str, Tensor]) -> None:
         """Write where the training is."""

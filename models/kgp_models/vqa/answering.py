@@ -71,8 +71,7 @@ class Reply:
 
 class Answerer:
     """Answers questions with a model and a graph. `images` is where the paths of the graph's images begin, None where
-    they are not at hand; `lexicon` names concepts beside the graph's names. Raises `InputError` where there is no such
-    folder.
+    they are not at hand; `lexicon` names concepts beside the graph's names.
     """
 
     def __init__(
@@ -85,8 +84,6 @@ class Answerer:
         own_words: bool = False,
         told: Told = lambda _: None,
     ) -> None:
-        if images is not None and not images.is_dir():
-            raise InputError("there is no such folder of the graph's images", "Check the path.", path=images)
         self.model, self.graph, self.images = model, graph, images
         self._tagger = QuestionTagger(graph, lexicon, own_words=own_words, told=told)
 
