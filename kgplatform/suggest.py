@@ -1,0 +1,62 @@
+"""Names that are close to one the user typed, for the hint of an error: "Did you mean POSITIVE?"."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+CLOSE: Final = 0.7  # of difflib's ratio: one wrong letter in four, or two letters exchanged in a word of seven
+SPREAD: Final = 0.15  # a name that is less like it than the best by more is not listed
+LONGEST: Final = 200  # characters of a name that are compared
+MOST: Final = 100_000  # names that are compared; difflib takes about a second for as many
+
+
+def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
+    """The names most like `name`, best first, whatever their case; at most `limit`, none where nothing is close.
+
+    A name that begins with what was typed is close, too (``figure`` for ``figure3``), and so is the last part of a path
+    (``figure3`` for ``explore/figure3``). Similarity is difflib's ratio (Ratcliff and Obershelp).
+    """
+    typed = _folded(name)
+    if not typed:
+        return []
+    scored: list[tuple[float, int, str]] = []  # less the similarity, so that the best sorts first
+    matcher = difflib.SequenceMatcher(autojunk=False)
+    matcher.set_seq2(typed)
+    for place, candidate in enumerate(islice(dict.fromkeys(names), MOST)):
+        score = _similarity(matcher, typed, _folded(candidate))
+        if score >= CLOSE:
+            scored.append((-score, place, candidate))
+    scored.sort()
+    spread = 0.0 if scored and scored[0][0] == -1.0 else SPREAD  # the same but for its case: no others
+    return [candidate for score, _, candidate in scored[:limit] if score <= scored[0][0] + spread]
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """The hint that names the nearest: ``Did you mean POSITIVE or NEGATIVE?``, followed by `otherwise` if given."""
+    close = nearest(name, names)
+    if not close:
+        return otherwise
+    listed = close[0] if len(close) == 1 else f"{', '.join(close[:-1])} or {close[-1]}"
+    return f"Did you mean {listed}? {otherwise}".rstrip()
+
+
+def _folded(name: str) -> str:
+    """The name as it is compared: in one case, with one sign between words."""
+    return " ".join(name[:LONGEST].casefold().replace("_", " ").replace("-", " ").split())
+
+
+def _similarity(matcher: difflib.SequenceMatcher[str], typed: str, candidate: str) -> float:
+    """How alike the two are, 0 to 1; less than CLOSE means not close, whatever the number."""
+    if candidate == typed:
+        return 1.0
+    best = 0.0
+    if len(typed) >= 3 and (candidate.startswith(typed) or candidate.endswith(f"/{typed}")):
+        best = 0.9
+    for part in {candidate, candidate.rpartition("/")[2]}:
+        matcher.set_seq1(part)
+        if matcher.real_quick_ratio() >= CLOSE and matcher.quick_ratio() >= CLOSE:
+            best = max(best, matcher.ratio())
+    return best
