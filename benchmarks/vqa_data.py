@@ -57,7 +57,9 @@ def released(
     here = Settings.from_env().data_dir
     folder, medmkg = (given or there(here, name) for given, name in ((folder, kind), (medmkg, "medmkg")))
     found, rejects = questions.read(kind, folder, images)
-    note(f"{kind}: {len(found):,} closed questions; {len(rejects):,} left out")
+    note(f"{kind}: {len(found):,} closed questions")
+    if rejects:
+        note(questions.left_out(rejects))
     if unlike := questions.unlike_release(kind, found):
         note(unlike)
     with own_graph(build / "neo4j-medmkg") as graph:
@@ -87,7 +89,9 @@ def phantom(build: Path, protocol: str, folds: int, of_graph: int, asked: int, c
 
 def running(kind: str, folder: Path, images: Path | None, of_graph: Path | None, protocol: str, folds: int) -> Data:
     """A data set and the graph in the running Neo4j, whose images' paths begin in `of_graph`."""
-    found, _ = questions.read(kind, folder, images)
+    found, rejects = questions.read(kind, folder, images)
+    if rejects:
+        note(questions.left_out(rejects))
     with Graph.open() as graph:
         knowledge = read_knowledge(graph)
     parts = dealt(found, protocol, folds)

@@ -88,7 +88,7 @@ def _questions(spec: str, images: Path | None) -> AuditedQuestions:
         raise UsageError(f"--questions {spec} names no folder", "Say KIND:DIR, such as vqa_rad:DIR.")
     found, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"))
     if rejects:
-        note(f"{len(rejects):,} questions are left out, the first because {rejects[0].reason}")
+        note(questions.left_out(rejects))
     if unlike := questions.unlike_release(kind, found):
         note(unlike)
     return AuditedQuestions(questions.official(found), questions.pictures(found))

@@ -232,7 +232,7 @@ def vqa(
     _refuse_used(out, checkpoint.ABOUT, "kgp ask --model")
     found, rejects = questions.read(data, folder, images, progress=progress("questions"))
     if rejects:
-        note(f"left out: {len(rejects):,} of the questions, the first because {rejects[0].reason}")
+        note(questions.left_out(rejects))
     if unlike := questions.unlike_release(data, found):
         note(unlike)
     dealt = questions.official(found)

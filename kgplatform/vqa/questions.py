@@ -11,6 +11,7 @@ Two protocols deal questions out:
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ SEED: Final = 42
 FOLDS: Final = 5
 LONGEST: Final = 2_000  # characters of a question or an answer
 NO_IMAGE: Final = "there is no such image"
+REPEATED: Final = "an earlier row has the same image, question and answer"
 _YES: Final = frozenset({"yes", "true"})
 _NO: Final = frozenset({"no", "false"})
 
@@ -47,7 +49,8 @@ class Box(NamedTuple):
 class Question:
     """A question, its answer as released, and its image: by a name that no other image of the data set has, and by
     where it lies. `topic` is the data set's own word for the kind of question; `needs` is what a phantom one needs:
-    ``image``, ``ontology`` or ``both``.
+    ``image``, ``ontology`` or ``both``. `repeated` is of a row that an earlier row of its part equals, in data sets
+    whose publication counts such rows once.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Question:
     topic: str = ""
     needs: str = ""
     boxes: tuple[Box, ...] = ()
+    repeated: bool = False
 
     @property
     def yes(self) -> bool | None:
@@ -125,7 +129,9 @@ def read(
             continue
         if closed and found.yes is None:
             continue
-        if not there.setdefault(found.path, found.path.is_file()):
+        if found.repeated:
+            rejects.append(Reject(folder, number, REPEATED))
+        elif not there.setdefault(found.path, found.path.is_file()):
             rejects.append(Reject(found.path, number, NO_IMAGE))
         elif found.id in questions:
             rejects.append(Reject(folder, number, "the question's id stands there twice"))
@@ -138,6 +144,12 @@ def read(
             hint = f"Say where the images are (--images DIR); the first was looked for at {rejects[0].path}."
         raise InputError(f"there is no {'closed ' if closed else ''}question{why}", hint, path=folder)
     return list(questions.values()), rejects
+
+
+def left_out(rejects: Sequence[Reject]) -> str:
+    """How many questions were left out, by reason, the most frequent first."""
+    counts = Counter(bad.reason for bad in rejects).most_common()
+    return "questions left out: " + "; ".join(f"{count:,} because {reason}" for reason, count in counts)
 
 
 def pictures(questions: Iterable[Question]) -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -51,6 +52,15 @@ def said(row: object, question: str = "question", answer: str = "answer") -> tup
             return f"the {name} is longer than {LONGEST:,} characters, or has control characters"
         words.append(" ".join(value.split()))
     return words[0], words[1]
+
+
+def marked(questions: Iterable[Question | Reject]) -> Iterator[Question | Reject]:
+    """The questions, those marked as repeated that have part, image, question and answer of an earlier one."""
+    known = set()
+    for one in questions:
+        key = (one.part, one.image, one.text, one.answer) if isinstance(one, Question) else None
+        yield replace(one, repeated=True) if isinstance(one, Question) and key in known else one
+        known.add(key)
 
 
 def below(name: object) -> str | None:

@@ -3,7 +3,7 @@
 train.json, validate.json (or validation.json), test.json
     [{"img_name": "xmlab102/source.jpg", "question", "answer", "q_lang": "en", "qid", "content_type", …}]
 imgs/xmlab102/source.jpg, detection.json        [{"Lung": [left, top, width, height]}, …]
-KG/en_disease.csv, en_organ.csv, en_organ_rel.csv        head#relation#tail, further tails after commas
+KG/en_disease.csv, en_organ.csv, en_organ_rel.csv        head#relation#tail, in quotes where a tail has any
 """
 
 from __future__ import annotations
@@ -97,15 +97,23 @@ def detections(path: Path) -> tuple[Box, ...]:
 
 
 def facts(path: Path) -> Iterator[Fact | Reject]:
-    """The triplets of a file of the knowledge graph; bytes that are not UTF-8 are left out, as its users do."""
+    """The triplets of a file of the knowledge graph; bytes that are not UTF-8 are left out, as its users do.
+
+    A tail is the whole value: most tails are sentences, so a comma in one separates nothing.
+    """
     with path.open(encoding="utf-8", errors="ignore", newline="") as file:
-        for number, row in enumerate(csv.reader(file, skipinitialspace=True), 1):
-            if number == 1 or not any(row):
-                continue  # the names of columns
-            head, first, second = ([*row[0].split("#"), "", "", ""])[:3]
-            tails = [tail.strip() for tail in (second, *row[1:])]
-            if not head.strip() or not first.strip() or not all(tails) or row[0].count("#") != 2:
-                yield Reject(path, number, "the row is not head#relation#tail")
-                continue
-            for tail in tails:
-                yield Fact(head.strip(), first.strip(), tail)
+        reader = csv.reader(file, delimiter="#", skipinitialspace=True, strict=True)
+        line = 1  # a quoted tail may have several
+        while True:
+            try:
+                row = next(reader, None)
+            except csv.Error:
+                yield Reject(path, line, "a quoted value of the row is not closed, or goes on after its quote")
+                row = []
+            if row is None:
+                return
+            values = [" ".join(value.split()) for value in row]
+            if line > 1 and any(values):  # the first line has the names of columns
+                whole = len(values) == 3 and all(values)
+                yield Fact(*values) if whole else Reject(path, line, "the row is not head#relation#tail")
+            line = reader.line_num + 1

@@ -24,7 +24,7 @@ from kgp_loaders.slake import SLAKE, Fact, facts
 from kgp_loaders.vqa_rad import VQARAD
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError, UsageError
-from kgplatform.vqa.questions import TEST_SIZES, Box, Question, read, unlike_release
+from kgplatform.vqa.questions import REPEATED, TEST_SIZES, Box, Question, left_out, read, unlike_release
 
 
 def picture(path: Path, shade: int = 100) -> Path:
@@ -261,20 +261,34 @@ class TestSLAKE:
         folder = slake(tmp_path) / "KG"
         folder.mkdir()
         (folder / "en_disease.csv").write_bytes(
-            b"disease#attribute#value\nPneumonia#symptom#Fever, Cough , Chest pain\n"
-            b"Pneumonia#location#Lung\xa1\xaf\n\nx#y\n"
+            b"disease#attribute#value\r\nPneumonia#symptom#Fever, Cough , Chest pain\r\n"
+            b'Pneumonia#location#Lung\xa1\xaf\n\nx#y\nPneumonia#chunk#"An ""infection"", often\r\n of the lung. "\r\n'
+            b'Asthma#cause#two kinds#allergic\nAsthma#symptom#"Cough" #x\nAsthma#location#"Lung\n'
         )
         (folder / "en_organ_rel.csv").write_text(
             "organ1#relation#organ2\nHeart#belong to#Circulatory System\n", encoding="utf-8"
         )
+        not_closed = "a quoted value of the row is not closed, or goes on after its quote"
         assert list(SLAKE(tmp_path).graph()) == [
-            Fact("Pneumonia", "symptom", "Fever"),
-            Fact("Pneumonia", "symptom", "Cough"),
-            Fact("Pneumonia", "symptom", "Chest pain"),
+            Fact("Pneumonia", "symptom", "Fever, Cough , Chest pain"),
             Fact("Pneumonia", "location", "Lung"),
             Reject(folder / "en_disease.csv", 5, "the row is not head#relation#tail"),
+            Fact("Pneumonia", "chunk", 'An "infection", often of the lung.'),
+            Reject(folder / "en_disease.csv", 8, "the row is not head#relation#tail"),
+            Reject(folder / "en_disease.csv", 9, not_closed),
+            Reject(folder / "en_disease.csv", 10, not_closed),
             Fact("Heart", "belong to", "Circulatory System"),
         ]
+
+    def test_its_real_graph_has_whole_sentences(self, data_dir: Path) -> None:
+        """As many facts as its files have rows: the publication counts one triplet a row."""
+        found = list(SLAKE(data_dir / "slake").graph())
+        triplets = [one for one in found if isinstance(one, Fact)]
+        assert (len(triplets), len(found) - len(triplets)) == (2517 + 386 + 306, 1)
+        long = next(one for one in triplets if one[:2] == ("Alveolar Proteinosis", "description"))
+        assert long.tail.startswith("a rare disease")
+        assert long.tail.endswith("as females.")
+        assert not any('"' in one.tail[:1] + one.tail[-1:] for one in triplets)
 
     @given(st.text(max_size=200))
     def test_any_text_is_facts_or_rejects(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
@@ -311,6 +325,21 @@ class TestPathVQA:
             list(PathVQA(tmp_path).questions())
         path.write_bytes(pickle.dumps([1, {"image": "../x", "question": "a?", "answer": "b"}]))
         assert [one.row for one in PathVQA(tmp_path).questions() if isinstance(one, Reject)] == [1, 2]
+
+    def test_rows_that_are_the_same_count_once(self, tmp_path: Path) -> None:
+        """As the published counts have it; the same question about another image, or in another part, is another."""
+        path_vqa(tmp_path)
+        path = tmp_path / "qas" / "test" / "test_qa.pkl"
+        rows = pickle.loads(path.read_bytes())  # noqa: S301  our own
+        before, _ = read("path_vqa", tmp_path)
+        path.write_bytes(
+            pickle.dumps([*rows, *rows, {**rows[0], "answer": "no" if rows[0]["answer"] == "yes" else "yes"}])
+        )
+        found, rejects = read("path_vqa", tmp_path)
+        assert [one for one in found if one.part != "test"] == [one for one in before if one.part != "test"]
+        assert len(found) == len(before) + 1
+        closed = sum(one.part == "test" for one in before)
+        assert left_out(rejects) == f"questions left out: {closed} because {REPEATED}"
 
     def test_images_in_parquet_are_unpacked_once_where_asked(self, tmp_path: Path) -> None:
         found, _ = read("path_vqa", parquet(tmp_path / "release"), tmp_path / "here")
