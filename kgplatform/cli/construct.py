@@ -106,9 +106,9 @@ def run(
         "ray": ray,
     }
     settings = replace(settings_of(what), **{name: value for name, value in given.items() if value is not None})
-    asked = {"model": llm, "url": llm_url, "concurrency": llm_concurrency, "remote_consent": remote_consent or None}
+    asked = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
     asked = {name: value for name, value in asked.items() if value is not None}
-    settings = replace(settings, llm={**settings.llm, **asked})
+    settings = replace(settings, llm={**settings.llm, **asked}, remote_consent=remote_consent)
     with Graph.open() as graph:
         source = construction(settings, graph, note, progress("judged"))
         report = ingest(
@@ -259,7 +259,7 @@ def settings_of(what: list[str]) -> Settings:
     from kgplatform.errors import UsageError
 
     if len(what) == 1:
-        return settings.read(settings.find(Path(what[0])))
+        return settings.read(Path(what[0]))
     if len(what) == 2:
         return settings.Settings(what[0], Path(what[1]))
     raise UsageError("say what the reports are and where: KIND PATH", "Or give a folder with construct.yaml.")

@@ -82,11 +82,11 @@ def generate(
         if limit is not None:
             given = type(given)(given.rows[:limit], given.rejects, given.credentialed)
         linker = linker_of(_names(images, lexicon), graph, note)
-        asked = {"model": llm, "url": llm_url, "remote_consent": remote_consent or None}
+        asked = {name: value for name, value in (("model", llm), ("url", llm_url)) if value is not None}
         backend = (
             _checkpoint(model, vision, beams, max_new_tokens, batch, constrained, ray)
             if llm is None
-            else _served({name: value for name, value in asked.items() if value is not None}, given.credentialed)
+            else _served(asked, remote_consent, given.credentialed)
         )
         writer = Writer(
             backend,
@@ -110,7 +110,7 @@ def _names(images: Path, lexicon: list[Path] | None) -> Settings:
 
     found = settings.Settings("", images, own_words=False)
     if images.is_dir() and (images / settings.FILE).is_file():
-        found = settings.read(images / settings.FILE)
+        found = settings.read(images)
     return settings.Settings("", images, lexicon=(*found.lexicon, *(lexicon or ())), own_words=found.own_words)
 
 
@@ -133,11 +133,11 @@ def _checkpoint(
     return one
 
 
-def _served(asked: dict[str, Any], credentialed: bool) -> Backend:
+def _served(asked: dict[str, Any], remote_consent: bool, credentialed: bool) -> Backend:
     from kgplatform.construct.language_model.settings import LLMSettings
     from kgplatform.generate.served import Served
 
-    served: Backend = Served(LLMSettings.of(asked), credentialed=credentialed)
+    served: Backend = Served(LLMSettings.of(asked, remote_consent=remote_consent), credentialed=credentialed)
     return served
 
 

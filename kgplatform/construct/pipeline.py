@@ -59,7 +59,7 @@ def judge_of(settings: Settings, reports: ReportSource) -> Judge:
     from kgplatform.construct.language_model.judge import LLMJudge
     from kgplatform.construct.language_model.settings import LLMSettings
 
-    asked = LLMSettings.of(settings.llm)
+    asked = LLMSettings.of(settings.llm, remote_consent=settings.remote_consent)
     check(asked.url, credentialed=reports.credentialed, consent=asked.remote_consent)
     cache = Cache(asked.cache or Platform.from_env().home / "language_model.sqlite")
     return LLMJudge(asked, rules(), cache, credentialed=reports.credentialed)

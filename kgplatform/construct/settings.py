@@ -1,8 +1,14 @@
-"""How a construction is done, from flags or from a YAML file such as `construct.yaml` in a folder of studies."""
+"""How a construction is done, from flags or from a YAML file such as `construct.yaml` in a folder of studies.
+
+A file that the user names is the user's own settings. One that lies in a data folder came with the data: it describes
+the folder, so it may name files inside it alone, and neither send anything elsewhere nor choose what the machine spends
+(`_check_data_folder`). Consent to send reports away is in no file at all: it is an option of the command.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +16,11 @@ from typing import Any, Final
 import yaml
 
 from kgplatform.construct.annotate import Conflicts
+from kgplatform.construct.language_model.consent import is_local
 from kgplatform.errors import InputError
 
 FILE: Final = "construct.yaml"
+CONSENT: Final = "remote_consent"  # an option of the command, never a setting in a file
 MAX_BYTES: Final = 1 << 20
 
 
@@ -32,6 +40,7 @@ class Settings:
     workers: int = 1
     ray: bool = False
     llm: Mapping[str, Any] = field(default_factory=dict)
+    remote_consent: bool = False  # the user has said that reports may leave this machine
 
 
 def find(path: Path) -> Path:
@@ -44,7 +53,20 @@ def find(path: Path) -> Path:
 
 
 def read(path: Path) -> Settings:
-    """The settings in a YAML file; its paths are relative to it. Raises `InputError` for what is none."""
+    """The settings in a YAML file, or in the one of a data folder; paths are relative to the file.
+
+    Raises `InputError` for what is no settings, and for what a data folder may not decide.
+    """
+    file = find(path)
+    document = _document(file)
+    settings = Settings(**{name: _value(name, value, file) for name, value in document.items()})
+    if path.is_dir():
+        _check_data_folder(settings, path, file)
+    return settings
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """The file's mapping of settings. Raises `InputError`."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError("the file is too large for settings", "Check the path.", path=path)
@@ -53,10 +75,66 @@ def read(path: Path) -> Settings:
         raise InputError("the file cannot be read as YAML", "Check its indentation.", path=path) from None
     if not isinstance(document, dict) or not {"reports", "path"} <= set(document):
         raise InputError("settings need `reports` and `path`", "See docs/construct.md.", path=path)
-    known = {item.name for item in fields(Settings)}
+    if CONSENT in document or (isinstance(document.get("llm"), dict) and CONSENT in document["llm"]):
+        hint = "Take the line out. If you may send the reports away, say so in the command: --remote-consent."
+        raise InputError("remote_consent is no setting of a file", hint, path=path)
+    known = {item.name for item in fields(Settings)} - {CONSENT}
     if unknown := sorted(str(name) for name in document if name not in known):
         raise InputError(f"there is no setting {unknown[0]!r}", f"Settings: {', '.join(sorted(known))}.", path=path)
-    return Settings(**{name: _value(name, value, path) for name, value in document.items()})
+    return document
+
+
+def _check_data_folder(settings: Settings, folder: Path, file: Path) -> None:
+    """Raise `InputError` for a setting that a data folder may not decide."""
+    for name, path in _paths(settings):
+        if not _is_inside(path, folder):
+            raise _not_of_a_folder(f"{name} leads out of the folder", file)
+    url = settings.llm.get("url")
+    if isinstance(url, str) and not is_local(url):
+        raise _not_of_a_folder("llm.url is another machine, to which the reports would go", file)
+    if settings.llm.get("keep_replies"):
+        raise _not_of_a_folder("llm.keep_replies stores replies, which may quote reports", file)
+    if settings.ray:
+        raise _not_of_a_folder("ray may send the reports to a cluster", file)
+    if settings.workers > (cores := os.cpu_count() or 1):
+        raise _not_of_a_folder(f"workers is {settings.workers:,} on a machine of {cores:,} cores", file)
+
+
+def _paths(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """The files and folders that settings name, with the setting's name."""
+    yield "path", settings.path
+    yield from (("lexicon", path) for path in settings.lexicon)
+    if settings.keep is not None:
+        yield "keep", settings.keep
+    if isinstance(cache := settings.llm.get("cache"), str):
+        yield "llm.cache", Path(cache)
+    argument = settings.tagger.partition(":")[2]
+    is_word = "/" not in argument and os.sep not in argument and not _exists(Path(argument))  # as in dictionary:exact
+    if argument and not is_word:
+        yield "tagger", Path(argument)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path, with its links followed, is the folder or below it."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a loop of links (RuntimeError before Python 3.13)
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, a NUL
+        return False
+
+
+def _not_of_a_folder(what: str, file: Path) -> InputError:
+    hint = (
+        "A data folder may not decide this. Take the line out and use the command's option. Or name the file, if you "
+        f"trust all that it says: kgp construct run {file}"
+    )
+    return InputError(what, hint, path=file)
 
 
 def _value(name: str, value: Any, path: Path) -> Any:
@@ -69,8 +147,11 @@ def _value(name: str, value: Any, path: Path) -> Any:
         return tuple(value)
     if name == "conflicts" and value in list(Conflicts):
         return Conflicts(value)
-    if name in ("reports", "tagger") and isinstance(value, str):
+    if name == "reports" and isinstance(value, str):
         return value
+    if name == "tagger" and isinstance(value, str):
+        kind, _, argument = value.partition(":")
+        return f"{kind}:{path.parent / argument}" if argument and _exists(path.parent / argument) else value
     if name in ("graph_names", "own_words", "ray") and isinstance(value, bool):
         return value
     if name == "workers" and isinstance(value, int) and not isinstance(value, bool) and value > 0:

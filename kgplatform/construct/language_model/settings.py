@@ -49,9 +49,9 @@ class LLMSettings:
             raise UsageError(f"the language model's {bad[0]} cannot be that", "See docs/language-model.md.")
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> LLMSettings:
-        """The settings of a YAML mapping. Raises `UsageError`."""
-        kinds = {item.name: item.type for item in fields(cls)}
+    def of(cls, given: Mapping[str, Any], *, remote_consent: bool = False) -> LLMSettings:
+        """The settings of a YAML mapping. Consent is not one of them: the user gives it. Raises `UsageError`."""
+        kinds = {item.name: item.type for item in fields(cls) if item.name != "remote_consent"}
         if unknown := sorted(set(given) - set(kinds)):
             raise UsageError(f"there is no setting llm.{unknown[0]}", f"Settings: {', '.join(sorted(kinds))}.")
         if not isinstance(given.get("model"), str):
@@ -59,7 +59,7 @@ class LLMSettings:
         for name, value in given.items():
             if not _fits(value, str(kinds[name])):
                 raise UsageError(f"llm.{name} has a value of the wrong kind", "See docs/language-model.md.")
-        made = cls(**{name: value for name, value in given.items() if name != "cache"})
+        made = cls(**{name: value for name, value in given.items() if name != "cache"}, remote_consent=remote_consent)
         return replace(made, cache=Path(given["cache"])) if given.get("cache") else made
 
 

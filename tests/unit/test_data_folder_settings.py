@@ -1,0 +1,104 @@
+"""What the construct.yaml of a data folder may decide, and what the user alone decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kgplatform.construct.language_model.settings import LLMSettings
+from kgplatform.construct.settings import FILE, read
+from kgplatform.errors import InputError, UsageError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A data folder, with files next to it that it must not reach."""
+    folder = tmp_path / "data"
+    (folder / "inside").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "names.csv").write_text("cui,name\n", encoding="utf-8")
+    (folder / "link").symlink_to(tmp_path / "outside")
+    (folder / "loop").symlink_to(folder / "loop")
+    return folder
+
+
+def write(folder: Path, lines: str) -> Path:
+    path = folder / FILE
+    path.write_text(f"reports: openi\n{lines}\n", encoding="utf-8")
+    return path
+
+
+OUTSIDE = [
+    ("path: /etc/passwd", "path leads out"),
+    ("path: ..", "path leads out"),
+    ("path: inside/../../outside", "path leads out"),
+    ("path: link", "path leads out"),
+    ("path: link/names.csv", "path leads out"),
+    ("path: loop", "path leads out"),
+    ("path: .\nlexicon: [inside, ../outside/names.csv]", "lexicon leads out"),
+    ("path: .\nlexicon: [/usr/share]", "lexicon leads out"),
+    ("path: .\nkeep: /etc/hostname", "keep leads out"),
+    ("path: .\ntagger: metamaplite:../outside", "tagger leads out"),
+    ("path: .\ntagger: metamaplite:/tmp", "tagger leads out"),
+    ("path: .\ntagger: metamaplite:link", "tagger leads out"),
+    ("path: .\nllm: {model: m, cache: ../answers.sqlite}", "llm.cache leads out"),
+    ("path: .\nllm: {model: m, cache: /tmp/answers.sqlite}", "llm.cache leads out"),
+    ("path: .\nllm: {model: m, url: 'https://llm.example.com/v1'}", "llm.url is another machine"),
+    ("path: .\nllm: {model: m, url: 'http://localhost.example.com/v1'}", "llm.url is another machine"),
+    ("path: .\nllm: {model: m, url: 'http://0.0.0.0:8000/v1'}", "llm.url is another machine"),
+    ("path: .\nllm: {model: m, keep_replies: true}", "llm.keep_replies"),
+    ("path: .\nray: true", "ray may send"),
+    ("path: .\nworkers: 100000", "workers is 100,000"),
+]
+
+
+@pytest.mark.parametrize(("lines", "message"), OUTSIDE)
+def test_a_data_folder_may_not_decide_this_but_a_file_that_the_user_names_may(
+    folder: Path, lines: str, message: str
+) -> None:
+    file = write(folder, lines)
+    with pytest.raises(InputError, match=message) as error:
+        read(folder)
+    assert str(file) in error.value.message
+    assert f"kgp construct run {file}" in error.value.hint
+    read(file)
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "path: .\nllm: {model: m, remote_consent: true}",
+        "path: .\nllm: {model: m, remote_consent: false}",
+        "path: .\nllm: {remote_consent: 'yes'}",
+        "path: .\nremote_consent: true",
+    ],
+)
+def test_consent_is_in_no_file(folder: Path, lines: str, by_name: bool) -> None:
+    file = write(folder, lines)
+    with pytest.raises(InputError, match="remote_consent is no setting of a file") as error:
+        read(file if by_name else folder)
+    assert "--remote-consent" in error.value.hint
+
+
+def test_consent_is_no_setting_of_a_language_model_either() -> None:
+    with pytest.raises(UsageError, match=r"no setting llm\.remote_consent"):
+        LLMSettings.of({"model": "m", "remote_consent": True})
+    assert LLMSettings.of({"model": "m"}, remote_consent=True).remote_consent
+
+
+def test_a_data_folder_describes_itself(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder / "inside" / "names.csv").write_text("cui,name\n", encoding="utf-8")
+    write(
+        folder,
+        "path: inside/..\nlexicon: [inside, inside/names.csv]\nkeep: inside/kept.csv\ntagger: metamaplite:inside\n"
+        "workers: 1\nllm: {model: m, url: 'http://127.0.0.1:8000/v1', cache: answers.sqlite, concurrency: 2}",
+    )
+    settings = read(Path("data"))
+    assert settings.path.resolve() == folder
+    assert settings.tagger == "metamaplite:data/inside"
+    assert settings.llm["cache"] == str(folder / "answers.sqlite")
+    write(folder, "path: .\ntagger: dictionary:exact")
+    assert read(folder).tagger == "dictionary:exact"
