@@ -75,7 +75,7 @@ def phantom(build: Path, protocol: str, folds: int, of_graph: int, asked: int, c
     own = studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED)
     others = studies(build / f"asked-{asked}", asked, ASKED_SEED)
     folder = build / f"questions-{asked}-{count}"
-    question_set.build(others, folder, count, ASKED_SEED, force=True)
+    question_set.build(others, folder, count, ASKED_SEED, replace=True)
     with own_graph(build / f"neo4j-{of_graph}") as graph:
         ingest(graph, construction(construct.read(own / construct.FILE), graph))
         ingest(graph, Triples(folder / question_set.KNOWLEDGE))

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import csv
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kgplatform import queries
+from kgplatform import contents, queries
 from kgplatform.errors import KgpError, NotFoundError
 from kgplatform.graph import Graph, Transaction
+from kgplatform.staging import Told
 
 Method = Literal["algorithm1", "greedy"]
 
@@ -114,25 +115,27 @@ def _greedy(graph: Graph) -> Filtered:
     return Filtered(len(kept), images, len(covered), "greedy", curve)
 
 
-def export_kept(graph: Graph, folder: Path) -> dict[str, int]:
-    """Write the filtered graph as ``MedMKG.csv`` and ``image_mapping.csv``; returns rows written to each."""
-    folder.mkdir(parents=True, exist_ok=True)
+def export_kept(graph: Graph, folder: Path, told: Told = lambda _: None) -> dict[str, int]:
+    """Write the filtered graph as ``MedMKG.csv`` and ``image_mapping.csv``, in place of an earlier one in the folder;
+    returns rows written to each. Raises `UsageError` where the folder holds other files.
+    """
     edges = graph.stream(queries.get("export/kept_edges"))
     images = graph.stream(queries.get("export/kept_images"))
-    return {
-        "MedMKG.csv": _write_csv(folder / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], edges),
-        "image_mapping.csv": _write_csv(folder / "image_mapping.csv", ["IID", "Image_Path"], images),
-    }
+    with contents.built(folder, "kgp naf filter --export", {}, replace=True, told=told) as staged:
+        return {
+            "MedMKG.csv": _write_csv(
+                staged / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], edges
+            ),
+            "image_mapping.csv": _write_csv(staged / "image_mapping.csv", ["IID", "Image_Path"], images),
+        }
 
 
-def _write_csv(path: Path, header: list[str], rows: Iterator[dict[str, Any]]) -> int:
-    partial = path.with_suffix(".partial")
+def _write_csv(path: Path, header: Sequence[str], rows: Iterator[dict[str, Any]]) -> int:
     count = 0
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for row in rows:
             writer.writerow(row.values())
             count += 1
-    partial.replace(path)
     return count

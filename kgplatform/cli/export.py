@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, progress
+from kgplatform.cli.output import Json, emit_json, note, progress
 from kgplatform.errors import UsageError
 
 
@@ -76,7 +76,7 @@ def export(
     )
     with Graph.open() as graph:
         triples = read.read_triples(graph, selection, progress("edges"))
-    manifest = formats.write(triples, out, form.value, selection.as_dict())
+    manifest = formats.write(triples, out, form.value, selection.as_dict(), note)
     if as_json:
         emit_json({"folder": str(out), **asdict(manifest)})
         return

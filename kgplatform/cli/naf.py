@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, table
+from kgplatform.cli.output import Json, emit_json, note, table
 
 app = typer.Typer(no_args_is_help=True, help="Score images by Neighbor-aware Filtering and keep the informative ones.")
 
@@ -81,7 +81,7 @@ def filter_(
 
     with Graph.open() as graph:
         filtered = naf.filter_images(graph, "greedy" if method is MethodName.greedy else "algorithm1")
-        exported = naf.export_kept(graph, export) if export else {}
+        exported = naf.export_kept(graph, export, note) if export else {}
     if as_json:
         document = asdict(filtered)
         if export:

@@ -8,7 +8,11 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, progress
+from kgplatform.cli.output import Json, emit_json, note, progress
+
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace what this command wrote into the folder with other settings.")
+]
 
 app = typer.Typer(no_args_is_help=True, help="Write invented data: studies, or a graph in MedMKG's form.")
 
@@ -30,9 +34,7 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same size and seed give the same files.")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="Processes that draw the images of studies.")] = 1,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite files that are not as this command wrote them.")
-    ] = False,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Write invented studies (--studies, for `kgp construct run`) or an invented graph (for `kgp ingest medmkg`)."""
@@ -41,18 +43,20 @@ def build(
     if studies is not None and images is not None:
         raise UsageError("--studies and --images exclude each other", "Build each into a folder of its own.")
     if studies is None:
-        _graph(directory, 500 if images is None else images, seed, force, as_json)
+        _graph(directory, 500 if images is None else images, seed, replace, as_json)
     else:
-        _studies(directory, studies, seed, workers, force, as_json)
+        _studies(directory, studies, seed, workers, replace, as_json)
 
 
-def _studies(directory: Path, count: int, seed: int, workers: int, force: bool, as_json: bool) -> None:
+def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool, as_json: bool) -> None:
     from kgp_loaders.phantom.study_set import build
 
-    made = build(directory, count, seed, force=force, workers=workers, progress=progress("studies"))
+    made = build(directory, count, seed, replace=replace, workers=workers, progress=progress("studies"), told=note)
     if as_json:
         emit_json(asdict(made))
         return
+    if made.existing:
+        note(f"{made.directory} has this already; nothing was written")
     typer.echo(
         f"{made.directory}: {made.studies:,} studies with {made.images:,} images, {made.concepts:,} concepts, "
         f"{made.edges:,} stances of AP images in the truth; all invented"
@@ -60,13 +64,15 @@ def _studies(directory: Path, count: int, seed: int, workers: int, force: bool, 
     typer.echo(f"build the graph from it: kgp construct run {made.directory}")
 
 
-def _graph(directory: Path, images: int, seed: int, force: bool, as_json: bool) -> None:
+def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool) -> None:
     from kgp_loaders.phantom.graph import build
 
-    made = build(directory, images, seed, force=force)
+    made = build(directory, images, seed, replace=replace, told=note)
     if as_json:
         emit_json(asdict(made))
         return
+    if made.existing:
+        note(f"{made.directory} has this already; nothing was written")
     typer.echo(
         f"{made.directory}: {made.images:,} images and {made.concepts:,} concepts, "
         f"{made.cross_edges:,} edges between them, {made.intra_edges:,} among the concepts, "
@@ -83,18 +89,18 @@ def questions(
         int, typer.Option(min=100, help="Questions, about; 8:1:1 in training, validation and test.")
     ] = 12_000,
     seed: Annotated[int, typer.Option(help="The same studies, number and seed give the same files.")] = 7,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite files that are not as this command wrote them.")
-    ] = False,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Write questions about invented studies that need the image, the ontology, or both, and the facts they need."""
     from kgp_loaders.phantom.question_set import KNOWLEDGE, build
 
-    made = build(studies, directory, count, seed, force=force)
+    made = build(studies, directory, count, seed, replace=replace, told=note)
     if as_json:
         emit_json(asdict(made))
         return
+    if made.existing:
+        note(f"{made.directory} has this already; nothing was written")
     for part, counts in made.counts.items():
         needs = ", ".join(f"{number:,} need {need}" for need, number in counts.items())
         typer.echo(f"{part}: {sum(counts.values()):,} questions; {needs}")

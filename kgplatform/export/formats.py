@@ -6,15 +6,13 @@ Every folder holds the id maps (`Triples.write`) and ``export.json`` (`Manifest`
 - ``pyg``: ``graph.pt``, a dict of tensors for `torch.load` and `HeteroData.from_dict`; `read_pyg` does both
 - ``csv``: ``triples.csv`` and ``nodes.csv``; ``parquet``: the same tables as ``edges.parquet`` and ``nodes.parquet``
 
-A folder appears whole or not at all: it is written beside its place and then renamed.
+A folder appears whole or not at all (`kgplatform.staging`).
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kgplatform import __version__
+from kgplatform import __version__, staging
 from kgplatform.errors import InputError, SettingsError, UsageError
 from kgplatform.export.triples import Triples
 
@@ -54,7 +52,13 @@ class Manifest:
     files: list[str] = field(default_factory=list)
 
 
-def write(triples: Triples, folder: Path, kind: str, selection: Mapping[str, Any] | None = None) -> Manifest:
+def write(
+    triples: Triples,
+    folder: Path,
+    kind: str,
+    selection: Mapping[str, Any] | None = None,
+    told: staging.Told = lambda _: None,
+) -> Manifest:
     """Write `triples` to `folder` in the format `kind`, in place of an earlier export there.
 
     Raises `UsageError` for an unknown format and for a folder that holds anything but an export, `SettingsError`
@@ -64,7 +68,7 @@ def write(triples: Triples, folder: Path, kind: str, selection: Mapping[str, Any
         raise UsageError(f"there is no format {kind}", f"Formats: {', '.join(FORMATS)}.")
     counts = (triples.num_entities, triples.num_relations, len(triples))
     manifest = Manifest(kind, selection or {}, *counts, triples.sha256)
-    with _replacing(folder) as partial:
+    with staging.folder(folder, _written, told=told) as partial:
         triples.write(partial)
         FORMATS[kind](triples, partial)
         manifest.files.extend(sorted([MANIFEST, *(path.name for path in partial.iterdir())]))
@@ -82,62 +86,12 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError("is not an export, or is damaged", "Export the graph again.", path=folder) from None
 
 
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A folder to write to that takes the place of `folder` when the block ends well, and else is gone."""
-    folder = folder.resolve()
-    _check_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
-    partial, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
-    partial.mkdir()
+def _written(folder: Path) -> list[str]:
+    """The files of an earlier export in a folder; none where there is no export."""
     try:
-        yield partial
-        _check_replaceable(folder)
-        if folder.is_dir():
-            folder.rename(old)
-        partial.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        if old.is_dir() and not folder.exists():
-            old.rename(folder)
-        raise
-
-
-def _check_replaceable(folder: Path) -> None:
-    """Raise `UsageError` unless `folder` is absent, empty, or an earlier export to which nobody added files."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", "Choose another place for --out.")
-    found = sorted(path.name for path in folder.iterdir())
-    if not found:
-        return
-    try:
-        foreign = [name for name in found if name not in read_manifest(folder).files]
+        return read_manifest(folder).files
     except InputError:
-        foreign = found
-    if foreign:
-        hint = "Move it away, or choose another folder for --out."
-        raise UsageError(f"{folder} holds {foreign[0]}, which is of no earlier export", hint)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what exports to this folder left behind that were killed."""
-    import psutil
-
-    for path in folder.parent.glob(f".{_literal(folder.name)}.*.*"):
-        pid, _, what = path.name.removeprefix(f".{folder.name}.").partition(".")
-        if what in ("partial", "old") and pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _literal(name: str) -> str:
-    """A name as a pattern that matches it alone."""
-    import glob
-
-    return glob.escape(name)
+        return []
 
 
 def to_pykeen(triples: Triples) -> TriplesFactory:

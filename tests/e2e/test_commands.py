@@ -92,7 +92,7 @@ def test_files_that_cannot_be_written_are_one_line(graph: Graph, kgp: Kgp, tmp_p
     (tmp_path / "file").write_text("x", encoding="utf-8")
     kgp("ingest", "medmkg", folder)
     kgp("naf", "score")
-    assert kgp("naf", "filter", "--export", tmp_path / "file").code == 1
+    assert kgp("naf", "filter", "--export", tmp_path / "file").code == 2
 
 
 def test_a_loader_registered_by_any_package_loads_by_its_name(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.phantom.graph import MAX_CONCEPTS, build, concept
 from kgplatform.batches import EdgeRef
+from kgplatform.contents import LISTED
 from kgplatform.errors import InputError, UsageError
 
 FILES = ("MedMKG.csv", "README.txt", "image_mapping.csv")
@@ -113,27 +114,32 @@ def test_sizes_out_of_range(tmp_path: Path, images: int) -> None:
 
 
 def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
-    build(tmp_path, 10)
-    build(tmp_path, 20)  # its own files may go
+    assert not build(tmp_path, 10).existing
+    assert build(tmp_path, 10).existing
+    with pytest.raises(InputError, match="wrote this folder, but it was written with other settings"):
+        build(tmp_path, 20)
+    build(tmp_path, 20, replace=True)
     (tmp_path / "MedMKG.csv").write_text("the real one", encoding="utf-8")
-    with pytest.raises(InputError, match="not as `kgp phantom build` wrote it"):
+    with pytest.raises(InputError, match=r"but MedMKG\.csv is not as it was written"):
         build(tmp_path, 20)
     assert (tmp_path / "MedMKG.csv").read_text(encoding="utf-8") == "the real one"
-    build(tmp_path, 20, force=True)
-    (tmp_path / "README.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(InputError, match="not written by"):
-        build(tmp_path, 20)
-    (tmp_path / "README.txt").unlink()
-    with pytest.raises(InputError, match="not as"):
-        build(tmp_path, 20)
+    build(tmp_path, 20, replace=True)
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    for replace in (False, True):
+        with pytest.raises((InputError, UsageError)):
+            build(tmp_path, 10, replace=replace)
+    assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
+    assert build(tmp_path, 20).existing, "a file more does not make it another graph"
 
 
-def test_nothing_but_the_three_files_is_left(tmp_path: Path) -> None:
+def test_nothing_but_its_files_is_left(tmp_path: Path) -> None:
     build(tmp_path, 10)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, LISTED])
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(UsageError, match="is not a folder"):
         build(tmp_path / "file", 10)
+    with pytest.raises(InputError, match="cannot be written"):
+        build(tmp_path / "file" / "below", 10)

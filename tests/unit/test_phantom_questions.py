@@ -135,11 +135,10 @@ def test_other_folders(studies: Path, tmp_path: Path) -> None:
         question_set.build(tmp_path, tmp_path / "x")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "trainset.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(InputError, match="something other than invented questions"):
-        question_set.build(studies, tmp_path / "mine", 200)
+    for replace in (False, True):
+        with pytest.raises(UsageError, match=r"holds trainset\.json, which this command did not write"):
+            question_set.build(studies, tmp_path / "mine", 200, replace=replace)
     assert (tmp_path / "mine" / "trainset.json").read_text(encoding="utf-8") == "[]"
-    question_set.build(studies, tmp_path / "mine", 200, force=True)
-    assert len(rows(tmp_path / "mine", "train")) == 160
     for count, remedies in ((99, 200), (1_000_001, 200), (200, 19), (200, 1501)):
         with pytest.raises(UsageError):
             question_set.build(studies, tmp_path / "y", count, remedies=remedies)

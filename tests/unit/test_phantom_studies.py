@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,12 +180,27 @@ def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(folder: Path
 
 def test_nothing_that_others_wrote_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(InputError, match="other than invented studies"):
-        study_set.build(tmp_path, 5, images=False)
+    with pytest.raises(UsageError, match=r"holds mine\.txt, which this command did not write"):
+        study_set.build(tmp_path, 5, images=False, replace=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    study_set.build(tmp_path / "p", 5, images=False)
-    study_set.build(tmp_path / "p", 6, images=False)
-    assert len(list((tmp_path / "p").rglob("s9*.txt"))) == 6
+
+
+def test_a_study_set_is_replaced_only_where_asked(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    made = study_set.build(folder, 5, images=False)
+    report = next(folder.rglob("s9*.txt"))
+    before = report.stat().st_ino
+    assert study_set.build(folder, 5, images=False) == replace(made, existing=True)
+    assert report.stat().st_ino == before, "the same one is left as it is"
+    for other in ({"count": 6}, {"count": 5, "seed": 8}):
+        with pytest.raises(InputError, match="written with other settings") as refused:
+            study_set.build(folder, images=False, **other)
+        assert "--replace" in refused.value.hint
+    study_set.build(folder, 6, images=False, replace=True)
+    assert len(list(folder.rglob("s9*.txt"))) == 6
+    next(folder.rglob("s9*.txt")).unlink()
+    with pytest.raises(InputError, match=r"\.txt is not as it was written, or is gone"):
+        study_set.build(folder, 6, images=False)
 
 
 @pytest.mark.parametrize("count", [0, -1, 10**9])

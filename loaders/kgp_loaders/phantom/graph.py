@@ -21,16 +21,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
-from kgplatform.errors import InputError, UsageError
+from kgplatform import contents
+from kgplatform.errors import UsageError
 from kgplatform.schema import Stance
+from kgplatform.staging import Told
 
 MIN_IMAGES: Final = 10  # fewer do not reach all eight of the most popular concepts
 MAX_IMAGES: Final = 2_000_000  # study numbers have seven free digits, and the mapping lists 4.66 studies an image
 MAX_CONCEPTS: Final = 100_000  # CUIs that begin with C99
 
+_BY: Final = "kgp phantom build --images"
 _FIRST_LINE: Final = "An invented data set in the form of MedMKG, written by `kgp phantom build`."
 _ROOT: Final = "physionet.org/files/mimic-cxr-jpg/2.0.0/files"
 
@@ -148,7 +150,7 @@ _RELATIONS: Final = tuple(
 
 @dataclass(frozen=True)
 class Phantom:
-    """What was written, and where."""
+    """What was written, and where; `existing` tells that it was there already."""
 
     directory: Path
     images: int
@@ -157,31 +159,35 @@ class Phantom:
     intra_edges: int
     mapped_images: int
     seed: int
+    existing: bool = False
 
 
-def build(directory: Path, images: int = 500, seed: int = 7, *, force: bool = False) -> Phantom:
+def build(
+    directory: Path,
+    images: int = 500,
+    seed: int = 7,
+    *,
+    replace: bool = False,
+    told: Told = lambda _: None,
+) -> Phantom:
     """Write `MedMKG.csv`, `image_mapping.csv` and `README.txt` into `directory`, all or none of them.
 
-    Raises `UsageError` for a size out of range, and `InputError` where files would be lost that are not as this
-    function wrote them (unless `force`), or where they cannot be written.
+    Raises `UsageError` for a size out of range and where the folder holds other files, `InputError` where it holds
+    another such graph (unless `replace`) or cannot be written.
     """
     if not MIN_IMAGES <= images <= MAX_IMAGES:
         raise UsageError(f"the number of images must be {MIN_IMAGES} to {MAX_IMAGES:,}")
     plan = _Plan(images, seed)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if not force:
-            _refuse_foreign_files(directory)
-        with TemporaryDirectory(prefix=".phantom-", dir=directory) as folder:
-            staging = Path(folder)
-            cross, intra = _write_graph(staging / "MedMKG.csv", plan)
-            _write_csv(staging / "image_mapping.csv", ("IID", "Image_Path"), _mapping(plan))
-            _write_readme(staging, plan)
-            for name in ("README.txt", "image_mapping.csv", "MedMKG.csv"):
-                (staging / name).replace(directory / name)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=directory) from None
-    return Phantom(directory, images, plan.concepts, cross, intra, plan.studies, seed)
+    settings = {"images": images, "seed": seed}
+    existing = contents.complete(directory, _BY, settings)
+    if existing:
+        cross, intra = sum(1 for _ in _cross_edges(plan)), sum(1 for _ in _intra_edges(plan))
+    else:
+        with contents.built(directory, _BY, settings, replace=replace, told=told) as staged:
+            cross, intra = _write_graph(staged / "MedMKG.csv", plan)
+            _write_csv(staged / "image_mapping.csv", ("IID", "Image_Path"), _mapping(plan))
+            _write_readme(staged, plan)
+    return Phantom(directory, images, plan.concepts, cross, intra, plan.studies, seed, existing)
 
 
 @dataclass(frozen=True)
@@ -375,19 +381,6 @@ def _write_readme(directory: Path, plan: _Plan) -> None:
         f"(p9...) do not exist.\nWritten with --images {plan.images} --seed {plan.seed}.\n\nsha256:\n{sums}"
     )
     (directory / "README.txt").write_text(text, encoding="utf-8", newline="\n")
-
-
-def _refuse_foreign_files(directory: Path) -> None:
-    """Raise unless each file that would be overwritten is as an earlier call wrote it."""
-    readme = directory / "README.txt"
-    text = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
-    ours = text.startswith(_FIRST_LINE)
-    hint = "Choose another folder, or overwrite the files with --force."
-    if readme.exists() and not ours:
-        raise InputError("this file was not written by `kgp phantom build`", hint, path=readme)
-    for path in (directory / "MedMKG.csv", directory / "image_mapping.csv"):
-        if path.exists() and not (ours and f"{_sha256(path)}  {path.name}\n" in text):
-            raise InputError("this file is not as `kgp phantom build` wrote it", hint, path=path)
 
 
 def _sha256(path: Path) -> str:

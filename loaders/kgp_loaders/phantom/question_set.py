@@ -23,30 +23,33 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from kgp_loaders.phantom.remedies import ANATOMY, COLUMNS, Cabinet, Remedy, cabinet
 from kgp_loaders.phantom.studies import FINDINGS
 from kgp_loaders.phantom.truth import article
+from kgplatform import contents
 from kgplatform.errors import InputError, UsageError
+from kgplatform.staging import Told
 
 FILES: Final = {"train": "trainset.json", "valid": "validset.json", "test": "testset.json"}
 KNOWLEDGE: Final = "knowledge.csv"
 SHARES: Final = {"train": 8, "valid": 1, "test": 1}  # of ten subjects, and of ten remedies
 REMEDIES: Final = 400
 MAX_QUESTIONS: Final = 1_000_000
+_BY: Final = "kgp phantom questions"
 _FIRST_LINE: Final = "Invented questions about invented studies, written by `kgp phantom questions`."
 
 
 @dataclass(frozen=True)
 class QuestionFiles:
-    """What was written: questions by part and by what they need."""
+    """What was written: questions by part and by what they need; `existing` tells that it was there already."""
 
     directory: Path
     counts: dict[str, dict[str, int]]
     remedies: int
     triples: int
+    existing: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,19 @@ _Keys = Callable[[Remedy], Sequence[str]]
 
 
 def build(
-    studies: Path, directory: Path, count: int = 12_000, seed: int = 7, *, remedies: int = REMEDIES, force: bool = False
+    studies: Path,
+    directory: Path,
+    count: int = 12_000,
+    seed: int = 7,
+    *,
+    remedies: int = REMEDIES,
+    replace: bool = False,
+    told: Told = lambda _: None,
 ) -> QuestionFiles:
     """Write about `count` questions on the studies that `kgp phantom build --studies` wrote, all files or none.
 
-    Raises `UsageError` for a number out of range, and `InputError` where there are no studies, or the folder holds
-    something else (unless `force`).
+    Raises `UsageError` for a number out of range and where the folder holds other files, and `InputError` where there
+    are no studies, or the folder holds other questions of this command (unless `replace`).
     """
     if not 100 <= count <= MAX_QUESTIONS or not 20 <= remedies <= 1500:
         raise UsageError("the number of questions must be 100 to 1,000,000, that of remedies 20 to 1,500")
@@ -88,12 +98,14 @@ def build(
         for row in those:
             row["qid"] = number = number + 1
     triples = list(known.triples())
-    try:
-        _write(directory, rows, triples, force=force)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=directory) from None
+    digest = hashlib.sha256(json.dumps([rows, triples], sort_keys=True).encode()).hexdigest()
+    settings = {"questions": count, "seed": seed, "remedies": remedies, "sha256": digest}
+    existing = contents.complete(directory, _BY, settings)
+    if not existing:
+        with contents.built(directory, _BY, settings, replace=replace, told=told) as staged:
+            _write(staged, rows, triples)
     counts = {part: _counted(those) for part, those in rows.items()}
-    return QuestionFiles(directory, counts, len(known.remedies), len(triples))
+    return QuestionFiles(directory, counts, len(known.remedies), len(triples), existing)
 
 
 def _images(studies: Path, seed: int) -> dict[str, list[_Image]]:
@@ -224,23 +236,11 @@ def _counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return dict(sorted(Counter(str(row["needs"]) for row in rows).items()))
 
 
-def _write(
-    directory: Path, rows: Mapping[str, Sequence[Mapping[str, Any]]], triples: Sequence[Sequence[str]], *, force: bool
-) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    readme = directory / "README.txt"
-    ours = readme.is_file() and readme.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)
-    if any(directory.iterdir()) and not ours and not force:
-        hint = "Choose another folder, or overwrite with --force."
-        raise InputError("the folder holds something other than invented questions", hint, path=directory)
-    with TemporaryDirectory(prefix=".phantom-", dir=directory) as own:
-        staging = Path(own)
-        for part, name in FILES.items():
-            text = json.dumps(rows[part], indent=1) + "\n"
-            (staging / name).write_text(text, encoding="utf-8", newline="\n")
-        with (staging / KNOWLEDGE).open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *triples])
-        about = "The images are in the folder of the studies.\nNext: kgp ingest triples knowledge.csv\n"
-        (staging / "README.txt").write_text(f"{_FIRST_LINE}\n{about}", encoding="utf-8", newline="\n")
-        for path in sorted(staging.iterdir(), key=lambda path: path.name == "README.txt"):
-            path.replace(directory / path.name)
+def _write(folder: Path, rows: Mapping[str, Sequence[Mapping[str, Any]]], triples: Sequence[Sequence[str]]) -> None:
+    for part, name in FILES.items():
+        text = json.dumps(rows[part], indent=1) + "\n"
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    with (folder / KNOWLEDGE).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *triples])
+    about = "The images are in the folder of the studies.\nNext: kgp ingest triples knowledge.csv\n"
+    (folder / "README.txt").write_text(f"{_FIRST_LINE}\n{about}", encoding="utf-8", newline="\n")

@@ -13,22 +13,23 @@ The same number of studies and seed give the same bytes with the same versions o
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from kgp_loaders.phantom import ontology, report, truth
 from kgp_loaders.phantom.images import write_images
 from kgp_loaders.phantom.studies import MAX_STUDIES, Study, studies
-from kgplatform.errors import InputError, UsageError
+from kgplatform import contents
+from kgplatform.errors import UsageError
+from kgplatform.staging import Told
 
 SIZE: Final = 256  # pixels of an image's side
+BY: Final = "kgp phantom build --studies"
 FIRST_LINE: Final = "Invented chest X-ray studies, written by `kgp phantom build`."
 SETTINGS: Final = """\
 # How `kgp construct run` reads this folder.
@@ -48,7 +49,7 @@ _VIEW_CODES: Final = {"AP": "antero-posterior", "PA": "postero-anterior", "LATER
 
 @dataclass(frozen=True)
 class StudySet:
-    """What was written, and where."""
+    """What was written, and where; `existing` tells that it was there already."""
 
     directory: Path
     studies: int
@@ -56,6 +57,7 @@ class StudySet:
     concepts: int
     edges: int
     seed: int
+    existing: bool = False
 
 
 def build(
@@ -63,34 +65,32 @@ def build(
     count: int = 500,
     seed: int = 7,
     *,
-    force: bool = False,
+    replace: bool = False,
     images: bool = True,
     workers: int = 1,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
+    told: Told = lambda _: None,
 ) -> StudySet:
-    """Write the study set into `directory`, all of it or nothing; without `images`, only their names.
+    """Write the study set into `directory`, all of it or nothing; without `images`, only their names. The same set that
+    is there already is left as it is.
 
-    Raises `UsageError` for a number out of range, and `InputError` where the folder holds something else (unless
-    `force`) or cannot be written.
+    Raises `UsageError` for a number out of range and where the folder holds other files, `InputError` where it holds
+    another study set (unless `replace`) or cannot be written.
     """
     if not 1 <= count <= MAX_STUDIES:
         raise UsageError(f"the number of studies must be 1 to {MAX_STUDIES:,}")
     planned = list(studies(count, seed))
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if not force:
-            _refuse_foreign_folder(directory)
-        with TemporaryDirectory(prefix=".phantom-", dir=directory) as staging:
-            reports = [report.write(study, seed) for study in planned]
-            _write(Path(staging), planned, reports, seed)
+    reports = [report.write(study, seed) for study in planned]
+    settings = {"studies": count, "seed": seed, "images": images}
+    existing = contents.complete(directory, BY, settings)
+    if not existing:
+        with contents.built(directory, BY, settings, replace=replace, told=told) as staged:
+            _write(staged, planned, reports, seed)
             if images:
-                _draw(Path(staging), planned, seed, workers, progress)
-            _replace(directory, Path(staging))
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=directory) from None
+                _draw(staged, planned, seed, workers, progress)
     edges = sum(len(truth.stances(study, written)) for study, written in zip(planned, reports, strict=True))
     drawn = sum(len(study.views) for study in planned)
-    return StudySet(directory, count, drawn, len(ontology.concepts()), edges, seed)
+    return StudySet(directory, count, drawn, len(ontology.concepts()), edges, seed, existing)
 
 
 def _write(folder: Path, planned: Sequence[Study], reports: Sequence[report.Report], seed: int) -> None:
@@ -152,21 +152,3 @@ def _draw(
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for done, _ in enumerate(pool.map(drawing, planned, chunksize=8), 1):
             progress(done, len(planned))
-
-
-def _replace(directory: Path, staging: Path) -> None:
-    """Put what was staged in place of what an earlier call wrote."""
-    for path in sorted(staging.iterdir(), key=lambda path: path.name == "README.txt"):
-        old = directory / path.name
-        if old.is_dir():
-            shutil.rmtree(old)
-        path.replace(old)
-
-
-def _refuse_foreign_folder(directory: Path) -> None:
-    readme = directory / "README.txt"
-    there = [path for path in directory.iterdir() if not path.name.startswith(".phantom-")]
-    ours = readme.is_file() and readme.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINE)
-    if there and not ours:
-        hint = "Choose another folder, or overwrite with --force."
-        raise InputError("the folder holds something other than invented studies", hint, path=directory)

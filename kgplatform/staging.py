@@ -1,0 +1,160 @@
+"""Results on disk appear whole or not at all, and never in place of what somebody else wrote.
+
+A file or a folder is written next to its place, under a hidden name (``.NAME.PID.partial``), and renamed at the end.
+What a killed command left is removed by the next command that writes to the same place.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from kgplatform.errors import InputError, UsageError
+
+MARK: Final = b"kgplatform"  # in files whose form has no other sign of this program
+LARGEST_MARKED: Final = 64 << 20  # bytes of a file that is looked through for the mark
+_OF_DISKS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+Told = Callable[[str], None]
+
+
+@contextmanager
+def file(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator[Path]:
+    """A path to write to, whose file takes the place of `path` when the block ends well, and else is removed.
+
+    `own` tells whether a file that is there already is of the kind that the command writes; another one is kept.
+    Raises `UsageError` where it is kept, and `InputError` where the file cannot be written.
+    """
+    path = _resolved(path)
+    _check_file(path, own)
+    with _errors_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path, lambda _: None)
+        partial = _hidden(path, "partial")
+        try:
+            yield partial
+            _check_file(path, own)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder(
+    path: Path, written: Callable[[Path], Collection[str]], *, mode: int = 0o777, told: Told = lambda _: None
+) -> Iterator[Path]:
+    """A folder to write to, which takes the place of `path` when the block ends well, and else is removed.
+
+    `written` names the files below a folder that an earlier call wrote there: a folder with another file is kept.
+    Raises `UsageError` where it is kept, and `InputError` where the folder cannot be written.
+    """
+    path = _resolved(path)
+    _check_folder(path, written)
+    with _errors_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path, told)
+        partial, old = _hidden(path, "partial"), _hidden(path, "old")
+        partial.mkdir(mode)
+        try:
+            yield partial
+            _check_folder(path, written)
+            if path.is_dir():
+                shutil.copymode(path, partial)
+                path.rename(old)
+            partial.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            if old.is_dir() and not path.exists():
+                old.rename(path)
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def files_below(path: Path) -> list[str]:
+    """The names of all files below a folder, links included, sorted."""
+    found = []
+    for at, folders, names in os.walk(path):
+        links = (name for name in folders if Path(at, name).is_symlink())
+        found += [Path(at, name).relative_to(path).as_posix() for name in (*names, *links)]
+    return sorted(found)
+
+
+def marked(path: Path) -> bool:
+    """Whether a file has this program's mark in it."""
+    try:
+        return path.stat().st_size <= LARGEST_MARKED and MARK in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _check_file(path: Path, own: Callable[[Path], bool] | None) -> None:
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise UsageError(f"{path} is not a regular file", "Give the name of a file.")
+    if own is not None and path.stat().st_size and not own(path):
+        raise UsageError(
+            f"{path} holds something that this command did not write", "Move it away, or name another file."
+        )
+
+
+def _check_folder(path: Path, written: Callable[[Path], Collection[str]]) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a folder", "Name another folder.")
+    if not (found := files_below(path)):
+        return
+    known = set(written(path))
+    if foreign := next((name for name in found if name not in known), None):
+        hint = "Move it away, or name another folder."
+        raise UsageError(f"{path} holds {foreign}, which this command did not write", hint)
+
+
+def _hidden(path: Path, what: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{what}")
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links in a circle
+        raise InputError("cannot be written: its links lead nowhere", path=path) from None
+
+
+def _remove_leftovers(path: Path, told: Told) -> None:
+    """Remove what killed commands left that wrote to this path, or put it back where it is all there is."""
+    import psutil
+
+    for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.*.*")):
+        pid, _, what = left.name.removeprefix(f".{path.name}.").partition(".")
+        if what not in ("partial", "old") or not pid.isdecimal() or psutil.pid_exists(int(pid)):
+            continue
+        if what == "old" and not path.exists():
+            left.rename(path)
+            told(f"{path}: a command that was stopped had moved it aside; it is back")
+        elif left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+            told(f"removed what a command that was stopped left of {path}")
+        else:
+            left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Errors of writing as errors of `path`, which the user named; those of other files are let through."""
+    try:
+        yield
+    except OSError as error:
+        here = (str(path), str(path.parent), *(str(_hidden(path, what)) for what in ("partial", "old")))
+        if not (error.errno in _OF_DISKS if error.filename is None else str(error.filename).startswith(here)):
+            raise
+        hint = "Check the path, its permissions and the space on the disk."
+        if error.errno in (errno.EBUSY, errno.EXDEV):
+            hint = "It is the root of a file system: name a folder below it."
+        raise InputError(f"cannot be written: {error.strerror or error}", hint, path=path) from None
