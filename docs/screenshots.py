@@ -13,7 +13,9 @@ import base64
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -51,6 +53,13 @@ EXTENT = """nodes => {
     const x = Math.min(...boxes.map(b => b.left)) - 40, y = Math.min(...boxes.map(b => b.top)) - 12;
     const right = Math.max(...boxes.map(b => b.right)) + 40, bottom = Math.max(...boxes.map(b => b.bottom)) + 12;
     return { x, y, width: right - x, height: bottom - y };
+}"""
+
+
+# The frame with the drawing and its legend.
+FRAME = """() => {
+    const box = document.querySelector("[data-testid='frame']").getBoundingClientRect();
+    return { x: box.x, y: box.y, width: box.width, height: box.height };
 }"""
 
 
@@ -103,47 +112,61 @@ def open_favourites(page: Page) -> None:
     page.get_by_test_id("navigationFavorites").click()
 
 
-def show(page: Page, name: str, first: str | None = None) -> None:
-    """Run a query of `cypher/`, as its favourite, in an otherwise empty stream and wait until its graph is drawn.
+def show(page: Page, name: str, **values: Any) -> None:
+    """Draw the graph of a query of `cypher/`, as its favourite; `values` stand in place of its parameters' defaults."""
+    query = queries.get(name)
+    parameters = {key: replace(one, default=values.get(key, one.default)) for key, one in query.parameters.items()}
+    draw(page, for_browser(replace(query, parameters=parameters)))
 
-    `first` stands in place of the default ``""``.
-    """
-    query = for_browser(queries.get(name))
-    if first is not None:
-        query = query.replace('""', first)
-    for text in (":config autoComplete: false", ":clear", query):
+
+def draw(page: Page, cypher: str) -> None:
+    """Run a query in an otherwise empty stream and wait until its graph is drawn."""
+    for text in (":config autoComplete: false", ":clear", cypher):
         run(page, text)  # autoComplete would add the relationships that the answer leaves out
     page.locator(NODES).first.wait_for(timeout=60 * SECOND)
     page.wait_for_timeout(6 * SECOND)  # the layout settles
 
 
-def take_pictures(
-    uri: str, username: str, password: str, url: str, chromium: str, predictions: bool, generated: str | None
-) -> None:
-    """Log in, import the style, draw Figure 3 and, where there are any, predictions and the triplets generated of an
-    image, and save ``docs/images/``.
-    """
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    if generated is not None:
-        with tempfile.TemporaryDirectory() as folder, open_browser(url, chromium=chromium, height=760) as page:
-            log_in(page, uri, username, password)
-            drop_file(page, write_setup(Path(folder)).style)
-            show(page, "explore/generated_subgraph", f'"{generated}"')
-            page.screenshot(path=IMAGES / "browser-generated.png")
-        return
-    with tempfile.TemporaryDirectory() as folder, open_browser(url, chromium=chromium) as page:
-        log_in(page, uri, username, password)
+@dataclass(frozen=True)
+class Target:
+    """A server, how to log in, and its Neo4j Browser."""
+
+    uri: str
+    username: str
+    password: str
+    url: str
+    chromium: str
+
+
+@contextmanager
+def drawn(target: Target, name: str, *, height: int = 640, **values: Any) -> Iterator[Page]:
+    """Neo4j Browser after log-in, with the platform's style and the graph of a query of `cypher/explore/`."""
+    page_of = open_browser(target.url, chromium=target.chromium, height=height)
+    with tempfile.TemporaryDirectory() as folder, page_of as page:
+        log_in(page, target.uri, target.username, target.password)
         drop_file(page, write_setup(Path(folder)).style)
-        show(page, "explore/figure3")
+        show(page, f"explore/{name}", **values)
+        yield page
+
+
+def draw_generated(target: Target, image: str) -> None:
+    """What a generator wrote of an image: ``browser-generated.png``."""
+    with drawn(target, "generated_subgraph", height=760, image=image) as page:
+        page.screenshot(path=IMAGES / "browser-generated.png", clip=page.evaluate(FRAME))
+
+
+def draw_figure3(target: Target) -> None:
+    """Figure 3: ``browser-figure3.png``, the whole window, and ``graph.png``, the drawing."""
+    with drawn(target, "figure3") as page:
         page.screenshot(path=IMAGES / "browser-figure3.png")
         page.add_style_tag(content="[data-testid='vizInspector'], [data-testid='frame'] button { visibility: hidden }")
         page.screenshot(path=IMAGES / "graph.png", clip=page.evaluate(EXTENT, NODES))
-    if predictions:
-        with tempfile.TemporaryDirectory() as folder, open_browser(url, chromium=chromium, height=760) as page:
-            log_in(page, uri, username, password)
-            drop_file(page, write_setup(Path(folder)).style)
-            show(page, "explore/predicted_links")
-            page.screenshot(path=IMAGES / "browser-predicted.png")
+
+
+def draw_predicted(target: Target) -> None:
+    """Predicted edges among known ones: ``browser-predicted.png``. Few, so that their captions can be read."""
+    with drawn(target, "predicted_links", height=760, limit=2, around=2) as page:
+        page.screenshot(path=IMAGES / "browser-predicted.png", clip=page.evaluate(FRAME))
 
 
 def main() -> None:
@@ -152,19 +175,26 @@ def main() -> None:
     parser.add_argument("--browser", metavar="URL", help="address of Neo4j Browser, with NEO4J_URI")
     parser.add_argument("--chromium", default=CHROMIUM, metavar="PATH")
     parser.add_argument("--generated", metavar="IMAGE", help="only the picture of what was generated of this image")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     settings = Settings.from_env()
     if settings.uri is not None:
         uri, username, password = settings.uri, settings.username, settings.password or ""
-        url = given.browser or "http://127.0.0.1:7474/browser/"
+        url = arguments.browser or "http://127.0.0.1:7474/browser/"
     else:
         from kgplatform.server import connection, status
 
         uri, username, password = connection(settings)
-        url = given.browser or status(settings).browser
+        url = arguments.browser or status(settings).browser
+    target = Target(uri, username, password, url, arguments.chromium)
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    if arguments.generated is not None:
+        draw_generated(target, arguments.generated)
+        return
+    draw_figure3(target)
     with Graph.open(settings) as graph:
         predictions = bool(graph.read(queries.get("predictions/list"), limit=1))
-    take_pictures(uri, username, password, url, given.chromium, predictions, given.generated)
+    if predictions:
+        draw_predicted(target)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from kgplatform.digest import Digest, digest
 from kgplatform.errors import InputError, ServerError, UsageError
 from kgplatform.graph import Graph
 from kgplatform.ingest import BATCH_ROWS, Progress, Report, prepare, run_id, run_properties
-from kgplatform.schema import NODE_TYPES
+from kgplatform.schema import NODE_TYPES, presence_labels
 from kgplatform.settings import Settings
 from kgplatform.survey import Account, survey_source
 
@@ -157,7 +157,7 @@ def _node_files(db: sqlite3.Connection, folder: Path, run: str, wanted: Digest) 
         with _table(path, [f"{key_name}:ID({label})", ":LABEL", *_headers(kinds)]) as table:
             for key, text in db.execute("SELECT key, properties FROM node WHERE label = ?", (label,)):
                 properties = _asserted(json.loads(text), run)
-                labels = _labels(label, key)
+                labels = [*_labels(label, key), *presence_labels(label, properties)]
                 wanted.add_node(labels, {key_name: key, **properties})
                 table.writerow([key, LIST.join(labels), *(_cell(properties.get(name)) for name in kinds)])
         yield path

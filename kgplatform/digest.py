@@ -15,7 +15,7 @@ from typing import Any
 
 from kgplatform import queries
 from kgplatform.graph import Graph
-from kgplatform.schema import DERIVED
+from kgplatform.schema import DERIVED, PRESENCE_LABELS
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Digest:
     def add_node(self, labels: Iterable[str], properties: Mapping[str, Any]) -> None:
         """Count a node in."""
         self.nodes += 1
-        self._add(["node", sorted(labels), _canonical(properties)])
+        self._add(["node", _asserted(labels), _canonical(properties)])
 
     def add_edge(
         self,
@@ -40,7 +40,7 @@ class Digest:
     ) -> None:
         """Count an edge in; `head` and `tail` are (labels, key)."""
         self.edges += 1
-        ends = [sorted(head[0]), head[1], relation, sorted(tail[0]), tail[1]]
+        ends = [_asserted(head[0]), head[1], relation, _asserted(tail[0]), tail[1]]
         self._add(["edge", *ends, _canonical(properties)])
 
     def _add(self, element: list[Any]) -> None:
@@ -61,6 +61,12 @@ def digest(graph: Graph) -> Digest:
         head, tail = (edge["head_labels"], edge["head"]), (edge["tail_labels"], edge["tail"])
         result.add_edge(head, edge["relation"], tail, edge["properties"])
     return result
+
+
+def _asserted(labels: Iterable[str]) -> list[str]:
+    """The labels, in order, without those that repeat an entity's presence."""
+    names = set(labels)
+    return sorted(names - set(PRESENCE_LABELS.values()) if "Entity" in names else names)
 
 
 def _canonical(properties: Mapping[str, Any]) -> list[list[Any]]:

@@ -281,6 +281,8 @@ def merge(transaction: Transaction, prepared: Prepared, run: str, replan: bool) 
     if unasserted:
         [answer] = transaction.run(queries.get("ingest/assert_nodes"), rows=unasserted, run=run).records
         changed = answer["changed"]
+    if entities := [ids[place] for _, _, place in prepared.nodes.get("Entity", ()) if ids[place] is not None]:
+        transaction.run(queries.get("ingest/label_entities"), ids=entities)
     if prepared.edges:
         merging = queries.get("ingest/merge_edges")
         written = transaction.run(merging, replan=replan, ids=ids, rows=prepared.edges, run=run).relationships_created

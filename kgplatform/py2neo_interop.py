@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from kgplatform.batches import GraphBatch, NodeRef, Properties
 from kgplatform.errors import ConnectionFailed, InputError, SettingsError
 from kgplatform.graph import Graph
-from kgplatform.schema import CONCEPT_ID, DERIVED, IMAGE_ID, LABEL, NODE_TYPES, relation_problem
+from kgplatform.schema import CONCEPT_ID, DERIVED, IMAGE_ID, LABEL, NODE_TYPES, presence_labels, relation_problem
 from kgplatform.settings import Settings
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def _to_node(py2neo: ModuleType, ref: NodeRef, properties: Properties) -> py2neo
     if label == "Thing":
         kind = key.partition(":")[0]
         labels += [kind] if kind != label else []
+    labels += presence_labels(label, properties)
     node = py2neo.Node(*labels)
     node.update({**properties, NODE_TYPES[label].key: key})
     node.__primarylabel__ = label
@@ -128,8 +129,8 @@ def _from_node(node: py2neo.Node) -> tuple[NodeRef, dict[str, Any]]:
         raise InputError(f"a node of label {label} must have its {NODE_TYPES[label].key} as text")
     _check_node(label, key)
     expected = {label, key.partition(":")[0]} if label == "Thing" else {label}
-    if labels != expected:
-        raise InputError(f"a node of label {label} has a second label that does not fit its id")
+    if labels - set(presence_labels(label, properties)) != expected:
+        raise InputError(f"a node of label {label} has a second label that does not fit its id or presence")
     return (label, key), _asserted(properties)
 
 

@@ -42,6 +42,7 @@ def undo(graph: Graph, run: str) -> Undone:
     graph.write(queries.get("runs/undo_begin"), run=run)
     edges = graph.run_unmanaged(queries.get("runs/undo_edges"), run=run)
     nodes = graph.run_unmanaged(queries.get("runs/undo_nodes"), run=run)
+    graph.run_unmanaged(queries.get("runs/undo_labels"))
     embeddings = 0 if model is None else sum(clear(graph, part, [model]) for part in Part)
     graph.write(queries.get("runs/undo_finish"), run=run)
     return Undone(run, edges.relationships_deleted + nodes.relationships_deleted, nodes.nodes_deleted, embeddings)

@@ -5,6 +5,7 @@
     (:Image)-[:POSITIVE|NEGATIVE|UNCERTAIN]->(:Concept)          MedMKG stance (paper §3.3)
     (:Concept)-[:isa|finding_site_of|`co-occurs_with`|…]->(:Concept)   UMLS relation, name verbatim
     (:Image)-[:SHOWS]->(:Entity)-[:SUGGESTIVE_OF|LOCATED_AT|MODIFY]->(:Entity)   RadGraph triplet (VLM-KG §2)
+    (:Entity:Present|Absent|Uncertain)                           an entity's presence, as a label, too
     (:Entity)-[:REFERS_TO]->(:Concept)                           entity linking
     (:Thing:Gene …)-[:…]-(…)                                     your own graph (`kgp ingest triples`)
     (:Run), (:Platform)                                          provenance and the platform's own notes
@@ -13,9 +14,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 
 class Stance(StrEnum):
@@ -46,6 +48,10 @@ NODE_TYPES: Final = {
     )
 }
 
+# The second label of an Entity by its presence, so that Neo4j Browser's style, which selects by label, can show it.
+# cypher/ingest/label_entities.cypher sets it. It repeats the property, so it is not part of a graph's digest.
+PRESENCE_LABELS: Final = {"present": "Present", "absent": "Absent", "uncertain": "Uncertain"}
+
 # Computed from the graph or by a model, not asserted by a source.
 DERIVED: Final = ("naf", "naf_rank", "naf_kept", "embedding", "embedding_model")
 
@@ -65,6 +71,12 @@ RESERVED: Final = {
     "REFERS_TO": ("Entity", "Concept"),
     "PREDICTED": ("", ""),
 }
+
+
+def presence_labels(label: str, properties: Mapping[str, Any]) -> list[str]:
+    """The label that a node's presence adds to `label`, if any."""
+    presence = properties.get("presence") if label == "Entity" else None
+    return [PRESENCE_LABELS[presence]] if presence in PRESENCE_LABELS else []
 
 
 def relation_problem(relation: str, head: str, tail: str) -> str | None:

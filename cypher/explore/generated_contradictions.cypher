@@ -8,6 +8,6 @@ WHERE s.model IS NOT NULL AND $model IN ['', s.model]
   AND (s.mode = 'image' OR EXISTS { (e)-[t:!REFERS_TO&!SHOWS {grounded: false}]-(:Entity) })
   AND NOT EXISTS { (i)-[:POSITIVE|UNCERTAIN]->(c) }
 RETURN i.id AS image, c.cui AS cui, c.name AS concept, s.model AS model, s.mode AS mode,
-  collect(DISTINCT e.text) AS seen, max(r.score) AS link_score, n.evidence AS evidence
+  collect(DISTINCT e.text) AS seen, collect(DISTINCT e.presence) AS presence, max(r.score) AS link_score, n.evidence AS evidence
 ORDER BY link_score DESC, image, cui, model
 LIMIT $limit

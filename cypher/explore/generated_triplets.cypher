@@ -1,5 +1,6 @@
 // The triplets that models generated from an image, with their scores and whether the report supports them (grounded is
-// empty where no report was at hand).
+// empty where no report was at hand). Presence is what the report says of head and tail: present, absent or uncertain;
+// empty where it says nothing.
 // param image string = "": the image's id; where it is absent, the image with most generated entities
 // param model string = "": the model that generated; any when empty
 // param limit integer = 200: how many triplets
@@ -8,7 +9,7 @@ WITH i ORDER BY i.id = $image DESC, COUNT { (i)-[s:SHOWS]->() WHERE s.model IS N
 LIMIT 1
 MATCH (i)-[:SHOWS]->(h:Entity)-[r:LOCATED_AT|MODIFY|SUGGESTIVE_OF]->(t:Entity)
 WHERE r.model IS NOT NULL AND $model IN ['', r.model]
-RETURN DISTINCT i.id AS image, r.model AS model, h.text AS head, toLower(type(r)) AS relation, t.text AS tail,
-  r.score AS score, r.grounded AS grounded
+RETURN DISTINCT i.id AS image, r.model AS model, h.text AS head, h.presence AS head_presence,
+  toLower(type(r)) AS relation, t.text AS tail, t.presence AS tail_presence, r.score AS score, r.grounded AS grounded
 ORDER BY model, score DESC, head, relation, tail
 LIMIT $limit

@@ -4,7 +4,7 @@
 // param limit integer = 100: how many triplets
 MATCH (i:Image)-[:SHOWS]->(h:Entity)-[r:LOCATED_AT|MODIFY|SUGGESTIVE_OF {grounded: false}]->(t:Entity)
 WHERE $image IN ['', i.id] AND $model IN ['', r.model]
-RETURN DISTINCT i.id AS image, r.model AS model, h.text AS head, toLower(type(r)) AS relation, t.text AS tail,
-  r.score AS score
+RETURN DISTINCT i.id AS image, r.model AS model, h.text AS head, h.presence AS head_presence,
+  toLower(type(r)) AS relation, t.text AS tail, t.presence AS tail_presence, r.score AS score
 ORDER BY score DESC, image, model, head, relation, tail
 LIMIT $limit

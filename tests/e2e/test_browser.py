@@ -13,9 +13,25 @@ from kgplatform import queries, runs, server
 from kgplatform.browser import FOLDER, write_setup
 from kgplatform.graph import Graph
 from kgplatform.predictions import Prediction, write
+from kgplatform.queries import parse
 from kgplatform.settings import Settings
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
+# The caption and the fill of each node that is drawn.
+FILLS = """nodes => [...document.querySelectorAll(nodes)].map(node =>
+    [[...node.querySelectorAll("text")].map(line => line.textContent).join(" "),
+     node.querySelector("circle.b-outline, circle[fill]").getAttribute("fill")])"""
+# Not by a load, which would outdate the scores of the graph that all tests share.
+ENTITIES = parse(
+    "t/e",
+    """// An entity of each presence.
+    MATCH (i:Image {id: 'I58301613'})
+    CREATE (i)-[:SHOWS]->(:Entity:Present {id: 'I58301613:t:1', text: 'cardiomegaly', presence: 'present'}),
+           (i)-[:SHOWS]->(:Entity:Absent {id: 'I58301613:t:2', text: 'pneumothorax', presence: 'absent'}),
+           (i)-[:SHOWS]->(:Entity:Uncertain {id: 'I58301613:t:3', text: 'bilateral pleural effusions',
+                                             presence: 'uncertain'})""",
+)
+NO_ENTITIES = parse("t/n", "// Deletes them.\nMATCH (e:Entity) WHERE e.id STARTS WITH 'I58301613:t:' DETACH DELETE e")
 SCRIPT = Path(__file__).parents[2] / "docs" / "screenshots.py"
 
 
@@ -52,11 +68,12 @@ def test_browser_logs_in_imports_our_files_and_draws_figure3(
         assert name in legend
 
 
-def test_browser_draws_predictions_among_known_edges(
+def test_browser_draws_predictions_among_known_edges_and_the_presence_of_entities(
     medmkg_graph: Graph, settings: Settings, screenshots: ModuleType, tmp_path: Path
 ) -> None:
     rows = [Prediction(("Image", "I58301613"), "POSITIVE", ("Concept", "C0032285"), 0.75, 1)]
-    report = write(medmkg_graph, rows, model="transe", checkpoint_sha256="ab" * 32, parameters={"top": 1})
+    predicted = write(medmkg_graph, rows, model="transe", checkpoint_sha256="ab" * 32, parameters={"top": 1}).run
+    medmkg_graph.write(ENTITIES)
     try:
         uri, username, password = server.connection(settings)
         with screenshots.open_browser(server.status(settings).browser) as page:
@@ -65,8 +82,13 @@ def test_browser_draws_predictions_among_known_edges(
             screenshots.show(page, "explore/predicted_links")
             drawn = page.locator(screenshots.NODES).all_text_contents()
             legend = " ".join(page.locator("[data-testid='frame']").first.all_inner_texts())
+            screenshots.draw(page, 'MATCH path = (:Image {id: "I58301613"})-[:SHOWS]->() RETURN path')
+            fills = {" ".join(text.split()): fill for text, fill in page.evaluate(FILLS, screenshots.NODES)}
     finally:
-        runs.undo(medmkg_graph, report.run)
+        medmkg_graph.write(NO_ENTITIES)
+        runs.undo(medmkg_graph, predicted)
     assert any("I58301613" in text for text in drawn)
     assert "PREDICTED (1)" in legend
+    assert fills.keys() == {"I58301613", "cardiomegaly", "no pneumothorax", "bilateral pleural effusions?"}
+    assert len(set(fills.values())) == 4
     assert medmkg_graph.read(queries.get("predictions/list")) == []

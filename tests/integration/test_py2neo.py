@@ -116,6 +116,16 @@ def test_a_subgraph_made_with_py2neo_can_be_loaded_with_provenance(
     assert digest(graph) == first
 
 
+def test_an_entity_crosses_with_the_label_of_its_presence() -> None:
+    entity = GraphBatch(nodes={("Entity", "I1:m:1"): {"text": "edema", "presence": "absent"}})
+    [node] = to_subgraph(entity).nodes
+    assert set(node.labels) == {"Entity", "Absent"}
+    assert from_subgraph(node).nodes == entity.nodes
+    node["presence"] = "present"
+    with pytest.raises(InputError, match="presence"):
+        from_subgraph(node)
+
+
 def test_a_batch_survives_the_round_trip(batch: GraphBatch) -> None:
     back = from_subgraph(to_subgraph(batch))
     assert (back.nodes, back.edges) == (batch.nodes, batch.edges)

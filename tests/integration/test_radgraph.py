@@ -55,6 +55,10 @@ REFERS = parse(
     "// Links.\nMATCH (e:Entity)-[r:REFERS_TO]->(c:Concept) RETURN e.text AS text, e.presence AS presence, "
     "r.stance AS stance, r.score AS score, r.method AS method, c.cui AS cui ORDER BY text, cui",
 )
+LABELS = parse(
+    "t/l",
+    "// Labels.\nMATCH (e:Entity) RETURN e.text AS text, [l IN labels(e) WHERE l <> 'Entity'] AS more ORDER BY text",
+)
 COUNTS = parse("t/c", "// Counts.\nMATCH (n:Entity|Image|Concept) RETURN labels(n)[0] AS label, count(*) AS n")
 
 
@@ -108,6 +112,38 @@ def test_the_same_again_changes_nothing_and_undo_leaves_what_was_there(named: Gr
     assert str(digest(named)) == once != before
     assert kgp("runs", "undo", first["run"]).code == 0
     assert str(digest(named)) == before
+
+
+def labels(graph: Graph) -> dict[str, list[str]]:
+    return {row["text"]: row["more"] for row in graph.read(LABELS)}
+
+
+def test_an_entity_has_the_label_of_its_presence(graph: Graph, path: Path) -> None:
+    run = ingest(graph, RadGraph(path)).run
+    expected = {
+        "Pleural effusion": ["Absent"], "edema": ["Uncertain"], "left lung": ["Present"], "mild": ["Present"]
+    }  # fmt: skip
+    assert labels(graph) == expected
+    before = str(digest(graph))
+    graph.run_unmanaged(parse("t/old", "// As an older version wrote it.\nMATCH (e:Entity) REMOVE e:Absent:Present"))
+    assert str(digest(graph)) == before  # a label of presence repeats the property
+    ingest(graph, RadGraph(path))
+    assert labels(graph) == expected
+    runs.undo(graph, run)
+    assert labels(graph) == {}
+
+
+def test_a_presence_that_no_run_asserts_any_more_takes_its_label_with_it(graph: Graph, tmp_path: Path) -> None:
+    entity, image = ("Entity", "I1:m:1"), ("Image", "I1")
+    nodes: dict[NodeRef, Properties] = {image: {}, entity: {"text": "edema"}}
+    edges: dict[EdgeRef, Properties] = {(image, "SHOWS", entity): {}}
+    ingest(graph, Handmade(tmp_path / "a", [GraphBatch(read=1, nodes=nodes, edges=edges)]))
+    assert labels(graph) == {"edema": []}
+    said: dict[NodeRef, Properties] = {**nodes, entity: {"presence": "absent"}}
+    second = ingest(graph, Handmade(tmp_path / "b", [GraphBatch(read=1, nodes=said, edges=edges)], "b"))
+    assert labels(graph) == {"edema": ["Absent"]}
+    runs.undo(graph, second.run)
+    assert labels(graph) == {"edema": []}
 
 
 def test_a_lexicon_links_an_empty_graph_and_the_same_again_is_the_same_run(
@@ -270,6 +306,7 @@ def generated(graph: Graph, tmp_path: Path) -> Graph:
     made.edge(("Concept", PNEUMONIA), "has_manifestation", ("Concept", OPACITY))
     seen = made.triplet(A, "m1", 1, "effusion", "LOCATED_AT", "lung", score=0.9, grounded=False)
     made.edge(seen, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m", stance="NEGATIVE")
+    made.batch.nodes[seen] = {**made.batch.nodes[seen], "presence": "absent"}
     edema = made.triplet(A, "m1", 3, "edema", "LOCATED_AT", "lung", score=0.8, grounded=True)
     made.edge(edema, "REFERS_TO", ("Concept", EDEMA), score=0.9, method="m", stance="POSITIVE")
     opacity = made.triplet(A, "m1", 5, "opacity", "SUGGESTIVE_OF", "pneumonia", score=0.3)
@@ -301,6 +338,8 @@ def rows(graph: Graph, name: str, *columns: str, **parameters: Any) -> list[tupl
 
 def test_the_generated_triplets_of_an_image(generated: Graph) -> None:
     columns = ("image", "model", "head", "relation", "tail", "score", "grounded")
+    presences = rows(generated, "generated_triplets", "head", "head_presence", "tail_presence", limit=1)
+    assert presences == [("effusion", "absent", None)]
     found = rows(generated, "generated_triplets", *columns)  # A has most generated entities
     assert found == [
         (A, "m1", "effusion", "located_at", "lung", 0.9, False),
@@ -340,6 +379,7 @@ def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
         ("m2", "only said", "pneumonia", [], ["UNCERTAIN"]),
     ]
     assert rows(generated, "seen_and_said", *columns, model="m1") == found[:4]
+    assert rows(generated, "seen_and_said", "concept", "presence", limit=1) == [("effusion", ["absent"])]
     assert rows(generated, "seen_and_said", *columns, image=B) == [
         ("m1", "no stance", "edema", [], ["NEGATIVE"]),
         ("m1", "only said", "effusion", [], ["NEGATIVE", "POSITIVE"]),
@@ -357,6 +397,7 @@ def test_generated_findings_that_the_report_rules_out(generated: Graph) -> None:
         (B, "edema", "m2", "image", ["edema"], 0.7),
     ]
     assert rows(generated, "generated_contradictions", *columns, model="m1") == found[:1]
+    assert rows(generated, "generated_contradictions", "presence", model="m1") == [(["absent"],)]
 
 
 def test_generated_findings_one_step_from_what_the_report_names(generated: Graph) -> None:
@@ -384,6 +425,7 @@ def test_triplets_that_the_report_does_not_support(generated: Graph) -> None:
         (A, "m1", "effusion", "located_at", "lung", 0.9),
     ]
     assert rows(generated, "ungrounded", *columns, model="m1") == found[1:]
+    assert rows(generated, "ungrounded", "head_presence", "tail_presence", model="m1") == [("absent", None)]
     assert rows(generated, "ungrounded", *columns, image=B) == []
 
 

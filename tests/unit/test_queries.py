@@ -15,6 +15,7 @@ from kgplatform.browser import for_browser, grass, write_setup
 from kgplatform.errors import NotFoundError, QueryRefused, UsageError
 from kgplatform.queries import parse
 from kgplatform.readonly import check_text
+from kgplatform.schema import PRESENCE_LABELS
 
 NAME = st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -155,5 +156,9 @@ def test_favourites_stand_alone_and_the_style_colours_the_stances(tmp_path: Path
     style = json.loads(grass())
     assert style["relationship.PREDICTED"]["caption"] == "{relation}"
     assert len({style[f"relationship.{stance}"]["color"] for stance in ("POSITIVE", "NEGATIVE", "UNCERTAIN")}) == 3
+    presences = [style[f"node.{label}"] for label in PRESENCE_LABELS.values()]
+    assert [one["caption"] for one in presences] == ["{text}", "no {text}", "{text}?"]
+    assert len({(one["color"], one["border-color"]) for one in (style["node.Entity"], *presences)}) == 4
+    assert list(style).index("node.Entity") < min(list(style).index(f"node.{one}") for one in PRESENCE_LABELS.values())
     first = write_setup(tmp_path).favourites.read_bytes()
     assert write_setup(tmp_path).favourites.read_bytes() == first
