@@ -34,6 +34,7 @@ test-fast: $(VENV)/installed-dev
 # The full campaigns of docs/security.md; 20 and 10 kills took 6 minutes, so about half an hour.
 test-long: $(VENV)/installed-dev
 	KGP_KILLS=100 KGP_SERVER_KILLS=50 $(BIN)/python -m pytest -m "server or long" tests/integration/test_crashes.py
+	$(BIN)/python -m pytest -m long --ignore tests/integration/test_crashes.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

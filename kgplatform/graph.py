@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LOST = (ServiceUnavailable, SessionExpired, IncompleteCommit)  # the server went away; it may come back
 OUTAGE_SECONDS = 180.0  # how long a write waits for a server that went away (a restart took 10-42 s)
+OUTAGES = 10  # so often one call is done again: a statement that ends the server each time is not repeated for ever
+UNAVAILABLE = "DatabaseUnavailable"  # the server answers while the database is still starting
 SNAPSHOT_ATTEMPTS = 3
 
 
@@ -81,6 +84,7 @@ class Graph:
     def __init__(self, uri: str, username: str, password: str, database: str | None = None) -> None:
         self.uri = uri
         self.database = database
+        self._waiting: Callable[[str], None] | None = None
         with _translated(uri):
             self._driver = neo4j.GraphDatabase.driver(
                 uri,
@@ -124,9 +128,17 @@ class Graph:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def patient(self, told: Callable[[str], None] = lambda _: None) -> Self:
+        """The same graph for work that outlasts a server: when that goes away, `read`, `write`, `transact` and
+        `run_unmanaged` wait until it is back and are done again, so each must be idempotent.
+        """
+        patient = copy.copy(self)
+        patient._waiting = told
+        return patient
+
     def read(self, query: Query, **parameters: Any) -> list[dict[str, Any]]:
         """All records of a reading query."""
-        return list(self.stream(query, **parameters))
+        return self._lasting(lambda: list(self.stream(query, **parameters)))
 
     def stream(self, query: Query, **parameters: Any) -> Iterator[dict[str, Any]]:
         """The records of a reading query, one by one, with flat memory."""
@@ -168,8 +180,12 @@ class Graph:
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one managed transaction. It may run more than once, so it must be idempotent."""
-        with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
-            return session.execute_write(lambda transaction: work(Transaction(transaction)))
+
+        def attempt() -> T:
+            with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
+                return session.execute_write(lambda transaction: work(Transaction(transaction)))
+
+        return self._lasting(attempt)
 
     def snapshot(self, work: Callable[[Transaction], T]) -> T:
         """Run `work`, which only reads, in one transaction during which nobody writes, so that all it reads agrees.
@@ -190,9 +206,15 @@ class Graph:
         raise DatabaseError("the graph was written to while it was read", "Try again when no load is running.")
 
     def run_unmanaged(self, query: Query, **parameters: Any) -> Written:
-        """Run a query that manages its own transactions (``IN TRANSACTIONS``, schema changes); never retried."""
-        with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
-            return _written(session.run(cast("Any", query.text), query.bind(parameters)))
+        """Run a query that manages its own transactions (``IN TRANSACTIONS``, schema changes); retried by a `patient`
+        graph alone, and then what it returns is of the last attempt.
+        """
+
+        def attempt() -> Written:
+            with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
+                return _written(session.run(cast("Any", query.text), query.bind(parameters)))
+
+        return self._lasting(attempt)
 
     def wait(self, seconds: float = OUTAGE_SECONDS, told: Callable[[str], None] = lambda _: None) -> None:
         """Wait until the server answers again; raises `ConnectionFailed` after `seconds`."""
@@ -206,6 +228,17 @@ class Graph:
                 told(f"waiting for {self.uri} to come back")
                 time.sleep(pause)
                 pause = min(pause * 2, 5.0)
+
+    def _lasting(self, work: Callable[[], T]) -> T:
+        """Do the work; of a patient graph also again, when the server went away meanwhile and came back."""
+        for outage in range(OUTAGES + 1):
+            try:
+                return work()
+            except ConnectionFailed:
+                if self._waiting is None or outage == OUTAGES:
+                    raise
+                self.wait(told=self._waiting)
+        raise AssertionError("unreachable")
 
     def _session(self, access: str) -> neo4j.Session:
         return self._driver.session(database=self.database, default_access_mode=access)
@@ -225,6 +258,8 @@ def _translated(uri: str) -> Iterator[None]:
     except (ConfigurationError, ValueError) as error:
         raise SettingsError(f"{uri} is not a usable Neo4j address: {error}", "Check NEO4J_URI.") from None
     except TransientError as error:
+        if (error.code or "").endswith(UNAVAILABLE):
+            raise ConnectionFailed(f"the database at {uri} is not available", "Wait until it has started.") from None
         hint = "Try again; if it was memory, give the server more."
         raise DatabaseError(
             f"the database gave up on the transaction: {error.code}", hint, code=error.code or ""

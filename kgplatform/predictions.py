@@ -21,7 +21,8 @@ from kgplatform import queries
 from kgplatform.batches import EdgeRef, GraphBatch, NodeRef, Properties
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph, Transaction
-from kgplatform.ingest import BATCH_ROWS, PREDICTION, Load, Merged, Prepared, Progress, Report, name_run
+from kgplatform.ingest import BATCH_ROWS, PREDICTION, Progress, Report, name_run
+from kgplatform.load import Load, Merged, Prepared
 from kgplatform.schema import NODE_TYPES, relation_problem
 from kgplatform.survey import Account, Survey
 
@@ -67,6 +68,7 @@ def write(
     about = _about(model, checkpoint_sha256, parameters)
     sha256 = hashlib.sha256(json.dumps([_identity(row) for row in rows]).encode()).hexdigest()
     run = name_run(PREDICTION, VERSION, about, sha256)
+    graph = graph.patient(told)
     _require_entities(graph, rows)
     properties = {
         "kind": PREDICTION,
@@ -84,7 +86,7 @@ def write(
         merged = transaction.run(merging, replan=replan, ids=ids, rows=prepared.edges, model=model, run=run)
         return Merged(merged.relationships_created)
 
-    load = Load(graph, run, properties, merge, told)
+    load = Load(graph, run, properties, merge)
     resumed_at = load.begin()
     load.write_all(_batches(rows, batch_rows), lambda done: progress(done, len(rows)))
     load.finish(Survey(Account(len(rows))))

@@ -1,8 +1,10 @@
 // Opens the run of a load, or finds it again: the same files and parameters have the same run. An undone run begins
-// anew.
+// anew. It takes the lock of `ingest/lock` first.
 // param run string: the run's id
 // param properties map: kind, source, sha256, version, parameters
-MERGE (:Platform {id: 'kgplatform'})
+MERGE (p:Platform {id: 'kgplatform'})
+SET p.writer = $run
+WITH p
 MERGE (r:Run {id: $run})
 ON CREATE SET r += $properties, r.status = 'new'
 WITH r, r.status AS was

@@ -1,7 +1,11 @@
 // Marks a run as undone. Its record stays, so that the graph's history can be read. Predictions that are half written begin
-// anew: those about nodes that are gone went with them.
+// anew: those about nodes that are gone went with them. Takes the lock
+// of `ingest/lock` first.
 // param run string: the run's id
-MATCH (r:Run {id: $run})
+MERGE (l:Platform {id: 'kgplatform'})
+SET l.writer = $run
+WITH l
+MATCH (r:Run {id: $run}) WHERE r.status = 'undoing'
 SET r.status = 'undone', r.rows_done = 0, r.batch = null
 WITH r WHERE r.kind <> 'prediction' AND r.embedding_model IS NULL
 MATCH (p:Run {kind: 'prediction', status: 'running'})

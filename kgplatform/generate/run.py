@@ -18,7 +18,8 @@ from kgplatform.generate.inputs import FOLDER, Inputs
 from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.generate.source import KIND, VERSION, Writer
 from kgplatform.graph import Graph
-from kgplatform.ingest import Load, Prepared, Progress, merge, name_run, prepare
+from kgplatform.ingest import Progress, name_run, prepare
+from kgplatform.load import Load, Prepared, merge
 from kgplatform.survey import Account, Survey, checked
 from kgplatform.triplets.text import Triplet, report_text
 
@@ -65,6 +66,7 @@ def generate(
     one. With `out`, replies are also appended to a file of JSON Lines (`ReplyFile`); with `dry_run` nothing goes to the
     graph.
     """
+    graph = graph.patient(told)
     run = name_run(KIND, VERSION, writer.parameters, writer.backend.sha256)
     if not dry_run:
         prepare(graph)
@@ -73,7 +75,7 @@ def generate(
     outcome = Outcome(run, len(given.rows), len(done), dry_run=dry_run)
     if not left and (dry_run or not done):
         return outcome
-    load = None if dry_run else _load(graph, run, writer, told)
+    load = None if dry_run else _load(graph, run, writer)
     before = 0 if load is None else load.written  # by a call that was killed
     asked = (Asked(row.id, row.path, report_text(row.sections.values())) for row in left.values())
 
@@ -153,7 +155,7 @@ def _done(graph: Graph, run: str, ids: Sequence[str]) -> set[str]:
     return found
 
 
-def _load(graph: Graph, run: str, writer: Writer, told: Callable[[str], None]) -> Load:
+def _load(graph: Graph, run: str, writer: Writer) -> Load:
     properties = {
         "kind": KIND,
         "source": writer.backend.name,
@@ -162,7 +164,7 @@ def _load(graph: Graph, run: str, writer: Writer, told: Callable[[str], None]) -
         "version": VERSION,
         "parameters": json.dumps(writer.parameters, sort_keys=True),
     }
-    load = Load(graph, run, properties, merge, told)
+    load = Load(graph, run, properties, merge, in_order=False)
     load.position = load.begin()  # what is done is skipped by image, not by row
     return load
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from kgplatform.errors import InputError, KgpError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse
-from kgplatform.settings import Settings
 from kgplatform.survey import Account
 from tests.integration.sources import Handmade, small_rows, write_medmkg
 
@@ -188,58 +186,6 @@ def test_edges_and_nodes_that_somebody_else_made_survive_an_undo(graph: Graph, t
     graph.write(note)
     runs.undo(graph, report.run)
     assert [(e["r"], e["t"]) for e in graph.read(EDGES)] == [("ABOUT", "C9900003")]
-
-
-@pytest.mark.parametrize("loaders", [2, 4, 8])
-def test_loaders_of_the_same_rows_at_once_give_exact_counts(
-    graph: Graph, settings: Settings, tmp_path: Path, loaders: int
-) -> None:
-    alone = ingest(graph, small(tmp_path / "same", rows=small_rows(600, 90)))
-    wanted = digest(graph)
-    runs.undo(graph, alone.run)
-    reports, errors = [], []
-
-    def load() -> None:
-        try:
-            with Graph.open(settings) as own:
-                reports.append(ingest(own, MedMKG.find(tmp_path / "same"), batch_rows=300))
-        except KgpError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=load) for _ in range(loaders)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert str(digest(graph)) == str(wanted)
-    assert all(r.rows.read == r.rows.written + r.rows.existing + r.rows.rejected for r in reports)
-
-
-def test_loaders_of_overlapping_files_at_once_lose_nothing(graph: Graph, settings: Settings, tmp_path: Path) -> None:
-    rows = small_rows(400, 60)
-    parts = [rows[:900], rows[300:], rows[::2], rows[::-1]]
-    errors: list[KgpError] = []
-    written: list[int] = []
-
-    def load(number: int) -> None:
-        try:
-            with Graph.open(settings) as own:
-                written.append(
-                    ingest(own, small(tmp_path / str(number), rows=parts[number]), batch_rows=100).rows.written
-                )
-        except KgpError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=load, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    found = [(e["h"], e["r"], e["t"]) for e in graph.read(EDGES)]
-    assert sorted(found) == sorted({tuple(row.split(",")[:3]) for row in rows})
-    assert sum(written) == len(found)
 
 
 def test_a_users_own_graph_keeps_types_names_and_relations(graph: Graph, tmp_path: Path) -> None:
