@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from kgp_models.generator.settings import GeneratorSettings
 from kgplatform.errors import InputError
+from kgplatform.files import read_yaml
 
 SETTINGS: Final = Path(__file__).parent / "settings" / "generator"
 OURS: Final = ("base", "name", "stage", "studies", "max_new_tokens", "times", "paper", "blind")
@@ -65,10 +64,7 @@ def read(path: Path, base: Path | None = None) -> Row:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        raise InputError("is not a readable YAML file", HINT, path=path) from None
+    document = read_yaml(path, HINT)
     if not isinstance(document, dict):
         raise InputError("the settings must be a mapping", HINT, path=path)
     return document

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from kgplatform import contents, queries
 from kgplatform.errors import KgpError, NotFoundError
 from kgplatform.graph import Graph, Transaction
+from kgplatform.graph_names import key_hint
 from kgplatform.staging import Told
 
 Method = Literal["algorithm1", "greedy"]
@@ -61,7 +62,8 @@ def explain(graph: Graph, image: str) -> tuple[dict[str, Any], list[dict[str, An
     """The image's score and rank, and each pair's contribution, largest first. Raises `NotFoundError`."""
     found = graph.read(queries.get("naf/image"), image=image)
     if not found:
-        raise NotFoundError("no image has that id", "Ids look like I50978146; `kgp naf score` shows some.")
+        hint = key_hint(graph, image, "Ids look like I50978146; `kgp naf score` shows some.")
+        raise NotFoundError("no image has that id", hint)
     return found[0], graph.read(queries.get("naf/explain"), image=image)
 
 

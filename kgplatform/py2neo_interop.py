@@ -17,6 +17,7 @@ from kgplatform.errors import ConnectionFailed, InputError, SettingsError
 from kgplatform.graph import Graph
 from kgplatform.schema import CONCEPT_ID, DERIVED, IMAGE_ID, LABEL, NODE_TYPES, presence_labels, relation_problem
 from kgplatform.settings import Settings
+from kgplatform.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import py2neo
@@ -142,7 +143,7 @@ def _asserted(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_node(label: str, key: str) -> None:
     if label not in NODE_TYPES:
-        raise InputError(f"a node's label must be one of {', '.join(NODE_TYPES)}")
+        raise InputError(f"a node's label must be one of {', '.join(NODE_TYPES)}", did_you_mean(label, NODE_TYPES))
     form = _ID_FORMS.get(label)
     if form is not None and not form.fullmatch(key):
         raise InputError(f"the {NODE_TYPES[label].key} of a node of label {label} does not have its form")

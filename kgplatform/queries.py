@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kgplatform.errors import NotFoundError, UsageError
+from kgplatform.suggest import did_you_mean
 
 _PACKAGED = Path(__file__).parent / "cypher"  # in a wheel
 ROOT: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parent.parent / "cypher"  # in a checkout
@@ -81,7 +82,8 @@ class Query:
         unknown = values.keys() - self.parameters.keys()
         if unknown:
             known = ", ".join(self.parameters) or "none"
-            raise UsageError(f"{self.name} has no parameter {min(unknown)}", f"Its parameters: {known}.")
+            hint = did_you_mean(min(unknown), self.parameters, f"Its parameters: {known}.")
+            raise UsageError(f"{self.name} has no parameter {min(unknown)}", hint)
         bound = {}
         for parameter in self.parameters.values():
             if parameter.name in values:
@@ -135,7 +137,7 @@ def get(name: str) -> Query:
     """The query of that name; raises `NotFoundError`."""
     path = ROOT / f"{name}.cypher"
     if not re.fullmatch(r"[a-z_]+/[a-z0-9_]+", name) or not path.is_file():
-        raise NotFoundError(f"no query is named {name}", "`kgp query --list` shows them.")
+        raise NotFoundError(f"no query is named {name}", did_you_mean(name, names(), "`kgp query --list` shows them."))
     return parse(name, path.read_text(encoding="utf-8"))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from kgplatform import queries
 from kgplatform.errors import NotFoundError
 from kgplatform.graph import Graph, Transaction, Written
+from kgplatform.graph_names import run_hint
 from kgplatform.load import write_by_id
 from kgplatform.retrieval.index import Part, clear
 
@@ -34,7 +35,7 @@ def show(graph: Graph, run: str) -> dict[str, Any]:
     """One run's record and what it asserts now; raises `NotFoundError`."""
     records = graph.read(queries.get("runs/show"), run=run)
     if not records:
-        raise NotFoundError(f"no run is called {run}", "`kgp runs list` shows them.")
+        raise NotFoundError(f"no run is called {run}", run_hint(graph, run, "`kgp runs list` shows them."))
     return records[0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -36,11 +36,15 @@ def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
     """The hint that names the nearest: ``Did you mean POSITIVE or NEGATIVE?``, followed by `otherwise` if given."""
-    close = nearest(name, names)
-    if not close:
-        return otherwise
-    listed = close[0] if len(close) == 1 else f"{', '.join(close[:-1])} or {close[-1]}"
-    return f"Did you mean {listed}? {otherwise}".rstrip()
+    return f"{question(nearest(name, names))} {otherwise}".strip()
+
+
+def question(names: Sequence[str]) -> str:
+    """``Did you mean POSITIVE or NEGATIVE?``; empty without names."""
+    if not names:
+        return ""
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    return f"Did you mean {listed}?"
 
 
 def _folded(name: str) -> str:

@@ -6,7 +6,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. Heavy imports happen inside the com
 from __future__ import annotations
 
 import os
+import re
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +40,11 @@ from kgplatform.cli import (
 )
 from kgplatform.cli.output import fail
 from kgplatform.errors import KgpError, UsageError
+from kgplatform.files import final_name
+from kgplatform.suggest import did_you_mean
+
+_CHOICE = re.compile(r"'(?P<value>[^']*)' is not one of (?P<choices>'.*)")
+_QUOTED = re.compile(r"'([^']*)'")
 
 app = typer.Typer(
     name="kgp",
@@ -96,6 +103,15 @@ def main() -> None:
     sys.exit(code)
 
 
+def _usage(message: str, hint: str) -> UsageError:
+    """Typer's message as ours: the value nearly right is named where a choice was wrong."""
+    message = message.replace("Value error, ", "")
+    choice = _CHOICE.search(message)
+    if choice is None:
+        return UsageError(message, hint)
+    return UsageError(message, did_you_mean(choice["value"], _QUOTED.findall(choice["choices"]), hint))
+
+
 def _run(as_json: bool) -> int:
     try:
         code = app(standalone_mode=False)
@@ -108,11 +124,11 @@ def _run(as_json: bool) -> int:
             sys.stderr.write(error.format_message() + "\n")
             return UsageError.exit_code
         hint = f"See `{context.command_path} --help`." if context else ""
-        code = fail(UsageError(error.format_message(), hint), as_json)
+        code = fail(_usage(error.format_message(), hint), as_json)
     except BrokenPipeError:
         raise
     except OSError as error:  # a folder that is not there, a full disk
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        what = f"{final_name(Path(error.filename))}: {error.strerror}" if error.filename else str(error)
         code = fail(KgpError(what, "Check the path, its permissions and the space on the disk."), as_json)
     except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted; the same command goes on from here\n")

@@ -208,7 +208,7 @@ def texts(
 @app.command()
 def explain(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.")],
-    concept: Annotated[str, typer.Argument(metavar="CONCEPT", help="The concept's CUI.")],
+    concept: Annotated[str, typer.Argument(metavar="CUI|NAME", help="The concept.")],
     reports: Annotated[
         tuple[str, Path] | None, typer.Option(metavar="KIND PATH", help="The reports, to show the sentences.")
     ] = None,
@@ -220,13 +220,17 @@ def explain(
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.errors import NotFoundError
     from kgplatform.graph import Graph
+    from kgplatform.graph_names import key_hint
+    from kgplatform.retrieval.names import find_concept
 
     with Graph.open() as graph:
+        if not graph.read(queries.get("naf/image"), image=image):
+            raise NotFoundError(f"the graph has no image {image}", key_hint(graph, image))
+        concept = find_concept(graph, concept).cui
         edges = graph.read(queries.get("construct/edges"), image=image, concept=concept)
     if not edges:
-        raise NotFoundError(
-            f"no stance joins {image} and {concept}", "`kgp query explore/image_subgraph` shows an image."
-        )
+        hint = f"`kgp query explore/image_subgraph --param image={image}` shows the image's concepts."
+        raise NotFoundError(f"no stance joins {image} and {concept}", hint)
     source = None if reports is None else reports_of(*reports)
     documents = [
         {**edge, "evidence": sentences_of(image, [json.loads(text) for text in edge["evidence"]], source)}

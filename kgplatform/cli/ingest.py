@@ -181,14 +181,9 @@ def source_of(kind: str, path: Path) -> Source:
 
     Raises `UsageError` for an unknown loader.
     """
-    from importlib.metadata import entry_points
+    from kgplatform import plugins
 
-    from kgplatform.errors import UsageError
-
-    loaders = entry_points(group="kgplatform.loaders")
-    if kind not in loaders.names:
-        raise UsageError(f"there is no loader called {kind}", f"Loaders: {', '.join(sorted(loaders.names))}.")
-    source: Source = loaders[kind].load()(path)
+    source: Source = plugins.load("loaders", kind, "loader")(path)
     return source
 
 

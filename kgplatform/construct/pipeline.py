@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import entry_points
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
 
-from kgplatform import queries
+from kgplatform import plugins, queries
 from kgplatform.batches import Reject
 from kgplatform.construct.annotate import Judge
 from kgplatform.construct.language_model.consent import check
@@ -21,7 +20,6 @@ from kgplatform.construct.source import Construction, Ontology
 from kgplatform.construct.spread import Stages
 from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import Tagger
-from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
 from kgplatform.settings import Settings as Platform
 
@@ -70,12 +68,7 @@ def reports_of(kind: str, path: Path, views: Sequence[str] | None = None) -> Rep
 
     Raises `UsageError` for an unknown loader.
     """
-    loaders = entry_points(group="kgplatform.reports")
-    if kind not in loaders.names:
-        raise UsageError(
-            f"there is no loader of reports called {kind}", f"Loaders: {', '.join(sorted(loaders.names))}."
-        )
-    loader = loaders[kind].load()
+    loader = plugins.load("reports", kind, "loader of reports")
     source: ReportSource = loader(path) if views is None else loader(path, views=tuple(views))
     return source
 
@@ -85,10 +78,7 @@ def tagger_of(name: str, lexicon: Lexicon) -> Tagger:
     (lexicon, allowed, argument). Raises `UsageError` for an unknown one.
     """
     kind, _, argument = name.partition(":")
-    taggers = entry_points(group="kgplatform.taggers")
-    if kind not in taggers.names:
-        raise UsageError(f"there is no tagger called {kind}", f"Taggers: {', '.join(sorted(taggers.names))}.")
-    tagger: Tagger = taggers[kind].load()(lexicon, Allowed(), argument)
+    tagger: Tagger = plugins.load("taggers", kind, "tagger")(lexicon, Allowed(), argument)
     return tagger
 
 

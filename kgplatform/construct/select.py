@@ -11,10 +11,10 @@ import csv
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from kgplatform import plugins
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
 from kgplatform.errors import InputError, UsageError
@@ -129,10 +129,7 @@ def encoder_of(name: str) -> Encoder:
     of the argument. Raises `UsageError` for an unknown one.
     """
     kind, _, argument = name.partition(":")
-    known = entry_points(group="kgplatform.encoders")
-    if kind not in known.names:
-        raise UsageError(f"there is no encoder called {kind}", f"Encoders: {', '.join(sorted(known.names))}.")
-    encoder: Encoder = known[kind].load()(argument)
+    encoder: Encoder = plugins.load("encoders", kind, "encoder")(argument)
     return encoder
 
 

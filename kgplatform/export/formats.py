@@ -25,6 +25,7 @@ import numpy as np
 from kgplatform import __version__, staging
 from kgplatform.errors import InputError, SettingsError, UsageError
 from kgplatform.export.triples import Triples
+from kgplatform.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from pykeen.triples import TriplesFactory
@@ -65,7 +66,7 @@ def write(
     without the format's library, and `InputError` for names that the library's files cannot hold.
     """
     if kind not in FORMATS:
-        raise UsageError(f"there is no format {kind}", f"Formats: {', '.join(FORMATS)}.")
+        raise UsageError(f"there is no format {kind}", did_you_mean(kind, FORMATS, f"Formats: {', '.join(FORMATS)}."))
     counts = (triples.num_entities, triples.num_relations, len(triples))
     manifest = Manifest(kind, selection or {}, *counts, triples.sha256)
     with staging.folder(folder, _written, told=told) as partial:

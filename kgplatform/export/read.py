@@ -20,7 +20,9 @@ from kgplatform import queries
 from kgplatform.errors import InputError, KgpError, NotFoundError, UsageError
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph, Transaction
+from kgplatform.graph_names import concept_hint, key_hint, relation_hint, run_hint
 from kgplatform.schema import Stance
+from kgplatform.suggest import did_you_mean
 
 BATCH: Final = 5_000  # nodes whose edges a record may carry
 PREDICTED: Final = "PREDICTED"  # a model's guesses; never exported as facts
@@ -55,7 +57,8 @@ class Selection:
         """Raise `UsageError` for what cannot be meant."""
         for stance in self.stances:
             if stance not in STANCES:
-                raise UsageError(f"there is no stance {stance}", f"Stances: {', '.join(STANCES)}.")
+                hint = did_you_mean(stance, STANCES, f"Stances: {', '.join(STANCES)}.")
+                raise UsageError(f"there is no stance {stance}", hint)
         if self.relations is not None and PREDICTED in self.relations:
             raise UsageError("predictions are not exported: they are no facts", "Leave out --relation PREDICTED.")
         if self.hops < 1:
@@ -147,13 +150,15 @@ def _conditions(transaction: Transaction, selection: Selection) -> _Conditions:
     conditions: _Conditions = {"without": [PREDICTED, *(s for s in STANCES if s not in selection.stances)]}
     if selection.relations is not None:
         found = {row["relation"] for row in _stream(transaction, "find_relations", relations=list(selection.relations))}
-        _refuse_unknown("relation", [name for name in selection.relations if name not in found])
+        unknown = [name for name in selection.relations if name not in found]
+        _refuse_unknown("relation", unknown, lambda name: relation_hint(transaction, name))
         conditions["relations"] = list(selection.relations)
     if selection.only == "cross":
         conditions["relations"] = [r for r in conditions.get("relations", STANCES) if r in STANCES]
     if selection.run is not None:
         if not list(_stream(transaction, "find_run", run=selection.run)):
-            raise NotFoundError(f"there is no run {selection.run}", "`kgp runs list` shows them.")
+            hint = run_hint(transaction, selection.run, "`kgp runs list` shows them.")
+            raise NotFoundError(f"there is no run {selection.run}", hint)
         conditions["run"] = selection.run
     return conditions
 
@@ -169,7 +174,8 @@ def _node_ids(transaction: Transaction, selection: Selection, conditions: _Condi
     elif selection.images != "all":
         listed = list(selection.images)
         [record] = _stream(transaction, "find_images", images=listed)
-        _refuse_unknown("image", [i for i, place in zip(listed, record["ids"], strict=True) if place < 0])
+        unknown = [i for i, place in zip(listed, record["ids"], strict=True) if place < 0]
+        _refuse_unknown("image", unknown, lambda key: key_hint(transaction, key))
         images["images"] = record["ids"]
     intra = selection.only == "intra"
     blocks = _stream(transaction, "node_ids", concepts_only=intra, **images)
@@ -182,7 +188,8 @@ def _node_ids(transaction: Transaction, selection: Selection, conditions: _Condi
 def _around(transaction: Transaction, selection: Selection, nodes: list[int], conditions: _Conditions) -> list[int]:
     """Those of `nodes` that are at most `hops` edges away from the nodes that `around` names."""
     [record] = _stream(transaction, "find_nodes", keys=list(selection.around))
-    _refuse_unknown("node", [k for k, ids in zip(selection.around, record["ids"], strict=True) if not ids])
+    unknown = [k for k, ids in zip(selection.around, record["ids"], strict=True) if not ids]
+    _refuse_unknown("node", unknown, lambda key: key_hint(transaction, key) or concept_hint(transaction, key))
     frontier = {i for ids in record["ids"] for i in ids}.intersection(nodes)
     reached = set(frontier)
     for _ in range(selection.hops):
@@ -193,10 +200,10 @@ def _around(transaction: Transaction, selection: Selection, nodes: list[int], co
     return sorted(reached)
 
 
-def _refuse_unknown(what: str, unknown: Sequence[str]) -> None:
+def _refuse_unknown(what: str, unknown: Sequence[str], hint: Callable[[str], str]) -> None:
     if unknown:
         more = f" (and {len(unknown) - 1:,} more are not there)" if len(unknown) > 1 else ""
-        raise NotFoundError(f"the graph has no {what} {unknown[0]}{more}", "Check the selection.")
+        raise NotFoundError(f"the graph has no {what} {unknown[0]}{more}", hint(unknown[0]) or "Check the selection.")
 
 
 def _check_keys(nodes: dict[int, Node]) -> None:

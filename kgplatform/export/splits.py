@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Ids, Triples
+from kgplatform.suggest import did_you_mean
 
 PARTS: Final = ("train", "valid", "test")
 RATIOS: Final = (0.8, 0.1, 0.1)
@@ -142,7 +143,7 @@ KINDS: Final[Mapping[str, Callable[[Triples, int], Split]]] = {
 def make(kind: str, triples: Triples, seed: int = SEED) -> Split:
     """The split called `kind`; raises `UsageError` for an unknown kind or a graph too small to split."""
     if kind not in KINDS:
-        raise UsageError(f"there is no split {kind}", f"Splits: {', '.join(KINDS)}.")
+        raise UsageError(f"there is no split {kind}", did_you_mean(kind, KINDS, f"Splits: {', '.join(KINDS)}."))
     split = KINDS[kind](triples, seed)
     if any(not len(split.part(part)) for part in PARTS):
         raise UsageError("the export is too small to be split in three", "Export more of the graph.")

@@ -9,6 +9,7 @@ from typing import Final
 from kgplatform import queries
 from kgplatform.errors import NotFoundError, UsageError
 from kgplatform.graph import Graph
+from kgplatform.graph_names import concept_hint
 
 SUGGESTED: Final = 5
 LONGEST: Final = 1_000  # characters of a name
@@ -53,5 +54,8 @@ def find_concept(graph: Graph, name: str) -> Concept:
         raise NotFoundError(f"{len(exact)} concepts are named {shown}", f"Give the CUI: {listed}")
     raise NotFoundError(
         f"no concept is named {shown}",
-        f"Close to it: {listed}" if listed else "`kgp query explore/find_concept --param words=…` looks for names.",
+        concept_hint(graph, name)
+        or (
+            f"Close to it: {listed}" if listed else "`kgp query explore/find_concept --param words=…` looks for names."
+        ),
     )

@@ -25,6 +25,7 @@ from kgplatform import radiograph
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
 from kgplatform.errors import InputError, UsageError
+from kgplatform.suggest import did_you_mean
 
 KINDS: Final = ("openi", "mimic-cxr", "iu-xray")
 PARTS: Final = ("train", "valid", "test")
@@ -110,7 +111,7 @@ def _reports(kind: str, folder: Path, views: Sequence[str], studies: Set[str] | 
         return MIMICCXR(folder, tuple(views), every_image=True).reports(studies)
     loaders: dict[str, Callable[..., ReportSource]] = {"openi": OpenI, "iu-xray": IUXray}
     if kind not in loaders:
-        raise UsageError(f"there are no pairs of {kind}", f"Kinds: {', '.join(KINDS)}.")
+        raise UsageError(f"there are no pairs of {kind}", did_you_mean(kind, KINDS, f"Kinds: {', '.join(KINDS)}."))
     return loaders[kind](folder, tuple(views), every_image=True).reports()
 
 
@@ -177,7 +178,8 @@ def split(pairs: Iterable[Pair], protocol: str = "subject", seed: int = SEED) ->
     percent, so that more pairs move few of those that were there. Raises `UsageError` where a part would be empty.
     """
     if protocol not in PROTOCOLS:
-        raise UsageError(f"there is no protocol {protocol}", f"Protocols: {', '.join(PROTOCOLS)}.")
+        hint = did_you_mean(protocol, PROTOCOLS, f"Protocols: {', '.join(PROTOCOLS)}.")
+        raise UsageError(f"there is no protocol {protocol}", hint)
     pairs = sorted(pairs, key=lambda pair: pair.image)
     members: dict[tuple[str, ...], list[Pair]] = {}
     for pair in pairs:

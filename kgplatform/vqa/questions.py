@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, Protocol
 from kgplatform import radiograph
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError, UsageError
+from kgplatform.suggest import did_you_mean
 
 KINDS: Final = ("vqa_rad", "slake", "path_vqa", "phantom")
 PARTS: Final = ("train", "valid", "test")
@@ -99,7 +100,7 @@ def source(kind: str, folder: Path, images: Path | None = None) -> QuestionSourc
     from kgp_loaders.vqa_rad import VQARAD
 
     if kind not in KINDS:
-        raise UsageError(f"there are no questions of {kind}", f"Kinds: {', '.join(KINDS)}.")
+        raise UsageError(f"there are no questions of {kind}", did_you_mean(kind, KINDS, f"Kinds: {', '.join(KINDS)}."))
     if kind == "slake":
         return SLAKE(folder, images)
     if kind == "path_vqa":

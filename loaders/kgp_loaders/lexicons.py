@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from kgp_loaders.tabular import Table, open_table, shown_columns
+from kgp_loaders.tabular import Table, open_table, role_hint
 from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Concept
 from kgplatform.errors import InputError
@@ -52,7 +52,7 @@ def _columns(table: Table) -> dict[str, str]:
         if any(name in by_name for name in names)
     }
     if missing := [role for role in ("cui", "name") if role not in found]:
-        hint = f"A lexicon has columns cui and name. {shown_columns(table)}"
+        hint = f"A lexicon has columns cui and name. {role_hint(missing, COLUMNS, table.columns)}"
         raise InputError(f"no column is recognised as {' and '.join(missing)}", hint, path=table.path)
     return found
 

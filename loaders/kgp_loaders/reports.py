@@ -17,10 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from kgp_loaders.tabular import FIRST_LINES, delimiter_of, role_hint
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
+from kgplatform.files import require_file
 
 COLUMNS: Final = {
     "id": ("id", "study_id", "study", "report_id", "uid"),
@@ -33,6 +35,7 @@ COLUMNS: Final = {
 }
 MAX_ID: Final = 200  # characters
 MAX_PATH: Final = 4_096
+MAX_FIRST_LINE: Final = 131_072
 MAX_LINE: Final = 10_000_000  # characters of a line of JSON
 _ROLES: Final = {name: role for role, names in COLUMNS.items() for name in names}
 _JSON: Final = (".jsonl", ".ndjson", ".json")
@@ -46,8 +49,7 @@ class Reports:
     credentialed = True  # nobody knows
 
     def __init__(self, path: Path, views: Sequence[str] = ()) -> None:
-        if not path.is_file():
-            raise InputError("no such file", "Give a CSV, TSV or JSON Lines file of reports.", path=path)
+        require_file(path, "Give a CSV, TSV or JSON Lines file of reports.")
         self.path = path
         self.files = (path,)
         self.dataset = path.stem
@@ -96,8 +98,11 @@ def image_id(dataset: str, study: str) -> str:
 def _roles(columns: Sequence[str], path: Path) -> dict[str, str]:
     """The role of each column that has one. Raises `InputError` where id or text are missing."""
     roles = {column: _ROLES[name] for column in columns if (name := column.strip().casefold()) in _ROLES}
-    if "id" not in roles.values() or not {"text", *SECTIONS} & set(roles.values()):
-        raise InputError("no column is recognised as id, or none as text", "Name them id and text.", path=path)
+    missing = [] if "id" in roles.values() else ["id"]
+    missing += [] if {"text", *SECTIONS} & set(roles.values()) else ["text"]
+    if missing:
+        hint = f"Name them id and text. {role_hint(missing, COLUMNS, columns)}"
+        raise InputError(f"no column is recognised as {' and '.join(missing)}", hint, path=path)
     if len(set(roles.values())) < len(roles) or len(set(columns)) < len(columns):
         raise InputError("two columns are recognised as the same", "Name one of them otherwise.", path=path)
     return roles
@@ -105,7 +110,7 @@ def _roles(columns: Sequence[str], path: Path) -> dict[str, str]:
 
 def _table_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     """Rows by role with their line, or what is wrong with them."""
-    delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+    delimiter = delimiter_of(path, _first_lines(path))
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         line = 1
@@ -126,6 +131,11 @@ def _table_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
             raise InputError("the file is not UTF-8", "Save it as UTF-8.", path=path) from None
 
 
+def _first_lines(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return [file.readline(MAX_FIRST_LINE).rstrip("\r\n") for _ in range(FIRST_LINES)]
+
+
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
@@ -141,7 +151,8 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
             if not isinstance(row, dict):
                 yield number, "the line is not a JSON object"
                 continue
-            values = {_ROLES[name]: value for name, value in row.items() if name in _ROLES and value is not None}
+            roles = {name: role for name in row if (role := _ROLES.get(name.strip().casefold())) is not None}
+            values = {roles[name]: value for name, value in row.items() if name in roles and value is not None}
             if any(not isinstance(value, str | int) for value in values.values()):
                 yield number, "a value is neither text nor a whole number"
             else:

@@ -1,4 +1,4 @@
-"""Reads CSV, TSV and Parquet as rows of text: every source row comes out as its values or as a `Reject`.
+"""Reads tables (CSV, TSV, with semicolons or bars; Parquet) as rows of text, each its values or a `Reject`.
 
 One physical line is one row. A quoted value may not span lines, so a stray quote costs its own row and cannot swallow
 the rest of the file: rows in = rows out + rejected. Text is UTF-8 (a byte-order mark is fine) with LF, CRLF or CR line
@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from kgplatform.batches import GraphBatch, Reject
 from kgplatform.errors import InputError
+from kgplatform.files import require_file, unreadable
+from kgplatform.suggest import did_you_mean, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +35,11 @@ _PIECE: Final = 1 << 18  # characters read at a time
 _RECORDS: Final = 8_192  # Parquet records read at a time
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all control characters but the tab
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")  # what `surrogateescape` makes of bytes that are not UTF-8
-_QUOTED: Final = re.compile(r'(?:^|(?<=,))"(?:[^"]|"")*"(?=,|$)')  # a whole quoted value of a CSV line
+FIRST_LINES: Final = 10  # that tell what separates columns
+DELIMITERS: Final = (",", "\t", ";", "|")
+_QUOTED: Final = {  # a whole quoted value of a line
+    sign: re.compile(rf'(?:^|(?<={re.escape(sign)}))"(?:[^"]|"")*"(?={re.escape(sign)}|$)') for sign in DELIMITERS
+}
 _COLUMN_NAME: Final = re.compile(r"(?=.{1,40}$)[\w.:/#()-]+( [\w.:/#()-]+){0,2}")
 
 _NOT_TEXT: Final = {
@@ -63,7 +69,7 @@ class Table(Protocol):
 
 
 def open_table(path: Path) -> Table:
-    """The file as a table: Parquet by its first bytes, tab-separated by its name (.tsv, .tab), else comma-separated.
+    """The file as a table: Parquet by its first bytes, else separated by what its header is (see `delimiter_of`).
 
     Raises `InputError` when it is missing, empty, unreadable, or none of these.
     """
@@ -75,18 +81,50 @@ def open_table(path: Path) -> Table:
             raise InputError(f"the file {what}", hint, path=path)
     if path.suffix.lower() in (".parquet", ".pq"):
         raise InputError("the file is not Parquet", "Give a CSV file the suffix .csv.", path=path)
-    return Delimited(path, "\t" if path.suffix.lower() in (".tsv", ".tab") else ",")
+    return Delimited(path)
+
+
+def delimiter_of(path: Path, lines: Sequence[str]) -> str:
+    """What separates the columns: comma, tab, semicolon or bar; `lines` are the header and the first lines after it.
+
+    A tab in the header of a file named .tsv or .tab decides. Else it is what splits most of the lines into as many
+    values as the header; of equals, what leaves plain names in the header, none that begins with a space, and most of
+    them; then what the file's name says, which is also the answer for a single column.
+    """
+    usual = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+    header, *rows = lines
+    if usual == "\t" and usual in header:
+        return usual
+
+    def rank(sign: str) -> tuple[int, bool, bool, int, bool]:
+        names = _split(header, sign)
+        if len(names) < 2:
+            return 0, False, False, 0, sign == usual
+        fitting = sum(len(_split(row, sign)) == len(names) for row in rows)
+        plain = all(_COLUMN_NAME.fullmatch(name.strip()) for name in names)
+        return fitting, plain, not any(name.startswith(" ") for name in names), len(names), sign == usual
+
+    return max(DELIMITERS, key=rank)
+
+
+def _split(line: str, sign: str) -> list[str]:
+    """The line's values; none where its quotes are damaged."""
+    try:
+        return next(csv.reader([line], delimiter=sign, strict=True), [])
+    except csv.Error:
+        return []
 
 
 class Delimited:
-    """A CSV or TSV file. Values may stand in double quotes; a quote inside is doubled."""
+    """A table of text. Values may stand in double quotes; a quote inside is doubled."""
 
-    def __init__(self, path: Path, delimiter: str = ",") -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.delimiter = delimiter
-        header = next(_lines(path), "")
+        first = list(islice(_lines(path), FIRST_LINES))
+        header = first[0] if first else ""
         if header is None or not header.strip():
             raise InputError("the first line must name the columns", path=path, row=1)
+        self.delimiter = delimiter_of(path, [line for line in first if line])
         names = self._values(header)
         if isinstance(names, str):
             raise InputError(f"the first line must name the columns, but {names}", path=path, row=1)
@@ -134,7 +172,7 @@ class Delimited:
         except csv.Error:
             return "a quoted value is not closed on its line, or goes on after its closing quote"
         # RFC 4180 quotes such values; a stray quote is the end of a value that spans lines. TSV need not be quoted.
-        if self.delimiter == "," and '"' in _QUOTED.sub("", line):
+        if self.delimiter in ",;" and '"' in _QUOTED[self.delimiter].sub("", line):
             return "a quote stands inside a value that is not quoted"
         return values
 
@@ -216,13 +254,12 @@ def collect(
 
 
 def _first_bytes(path: Path) -> bytes:
+    require_file(path)
     try:
-        if not path.is_file():
-            raise InputError("no such file" if not path.exists() else "not a regular file", path=path)
         with path.open("rb") as file:
             first = file.read(8)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+        raise unreadable(path, error) from None
     if not first:
         raise InputError("the file is empty", path=path)
     return first
@@ -242,7 +279,7 @@ def _lines(path: Path) -> Iterator[str | None]:
                 if len(rest) > MAX_LINE:
                     rest, too_long = "", True
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+        raise unreadable(path, error) from None
     if rest or too_long:
         yield None if too_long or len(rest) > MAX_LINE else rest
 
@@ -252,19 +289,43 @@ def _positions(table: Table, columns: Sequence[str]) -> list[int]:
     count = Counter(table.columns)
     missing = [name for name in columns if not count[name]]
     if missing:
-        raise InputError(f"the header lacks {', '.join(missing)}", shown_columns(table), path=table.path)
+        raise InputError(f"the header lacks {', '.join(missing)}", column_hint(missing[0], table), path=table.path)
     twice = [name for name in columns if count[name] > 1]
     if twice:
         raise InputError(f"the header names {_shown(twice[0])} more than once", path=table.path)
     return [table.columns.index(name) for name in columns]
 
 
+def column_hint(name: str, table: Table) -> str:
+    """For an error's hint: the columns whose names are close to the one that is missing, and those there are."""
+    named = [column for column in table.columns if _COLUMN_NAME.fullmatch(column)]
+    return did_you_mean(name, named, shown_columns(table))
+
+
+def role_hint(missing: Iterable[str], usual: Mapping[str, Sequence[str]], columns: Sequence[str]) -> str:
+    """For an error's hint: which columns may be meant as the missing roles, and those there are.
+
+    `usual` has the names that a column of each role usually has.
+    """
+    named = [column for column in columns if _COLUMN_NAME.fullmatch(column)]
+    meant = [
+        f"Is {close[0]} meant as {role}?"
+        for role in missing
+        if (close := [column for name in usual[role] for column in nearest(name, named, 1)])
+    ]
+    return " ".join([*meant, _columns_sentence(columns)])
+
+
 def shown_columns(table: Table) -> str:
     """A sentence for an error's hint: the columns that the file has."""
-    if len(table.columns) < 2:  # a text, rather than a table
+    return _columns_sentence(table.columns)
+
+
+def _columns_sentence(columns: Sequence[str]) -> str:
+    if len(columns) < 2:  # a text, rather than a table
         return "It has one column."
-    found = ", ".join(map(_shown, table.columns[:20]))
-    return f"The columns found: {found}{' …' if len(table.columns) > 20 else ''}."
+    found = ", ".join(map(_shown, columns[:20]))
+    return f"The columns found: {found}{' …' if len(columns) > 20 else ''}."
 
 
 def _shown(name: str) -> str:

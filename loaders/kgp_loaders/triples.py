@@ -26,10 +26,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from kgp_loaders.tabular import Row, Table, collect, open_table, shown_columns
+from kgp_loaders.tabular import Row, Table, collect, open_table, role_hint
 from kgplatform.batches import GraphBatch, NodeRef, Properties, Reject
 from kgplatform.errors import InputError, UsageError
 from kgplatform.schema import CONCEPT_ID, IMAGE_ID, LABEL, NODE_TYPES, Stance, relation_problem
+from kgplatform.suggest import did_you_mean
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "head": ("head", "head_id", "h", "subject", "subject_id", "source", "source_id", "x_id", "from", ":start_id"),
@@ -162,7 +163,8 @@ def _resolve(table: Table, given: Mapping[str, str]) -> dict[str, str]:
     """The file's column for each role, in the order of `COLUMNS`; optional ones may be absent."""
     unknown = given.keys() - COLUMNS.keys()
     if unknown:
-        raise UsageError(f"there is no role {min(unknown)}", f"The roles: {', '.join(COLUMNS)}.")
+        hint = did_you_mean(min(unknown), COLUMNS, f"The roles: {', '.join(COLUMNS)}.")
+        raise UsageError(f"there is no role {min(unknown)}", hint)
     by_name = {name.casefold(): name for name in reversed(table.columns)}
     chosen: dict[str, str] = {}
     for role, common in COLUMNS.items():
@@ -175,7 +177,7 @@ def _resolve(table: Table, given: Mapping[str, str]) -> dict[str, str]:
     missing = [role for role in REQUIRED if role not in chosen]
     if missing:
         options = " ".join(f"--column {role}=NAME" for role in missing)
-        hint = f"Say which they are: {options}. {shown_columns(table)}"
+        hint = f"Say which they are: {options}. {role_hint(missing, COLUMNS, table.columns)}"
         raise InputError(f"no column is recognised as {', '.join(missing)}", hint, path=table.path)
     table.rows(list(chosen.values()))  # raises now, not at the first batch, where a column that was given is not there
     return {role: chosen[role] for role in COLUMNS if role in chosen}

@@ -7,26 +7,18 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
-
 from kgplatform.errors import InputError
+from kgplatform.files import read_yaml
+from kgplatform.suggest import did_you_mean
 
 T = TypeVar("T")
 
-MAX_BYTES: Final = 1 << 20
 MAX_NUMBER: Final = 1 << 31
 
 
 def document_of(path: Path, examples: str) -> object:
     """What a YAML file holds; `examples` is the folder of settings that a hint points to. Raises `InputError`."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError("the file is too large for settings", "Check the path.", path=path)
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("there is no such file", f"See {examples} for examples.", path=path) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
-        raise InputError("is not a readable YAML file", f"See {examples} for examples.", path=path) from None
+    return read_yaml(path, f"See {examples} for examples.")
 
 
 def made(kind: type[T], document: object, examples: str, may_be_zero: Collection[str], where: str = "") -> T:
@@ -39,7 +31,8 @@ def made(kind: type[T], document: object, examples: str, may_be_zero: Collection
     hints = get_type_hints(kind)
     known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(str(name) for name in document if name not in known):
-        raise InputError(f"there is no setting {where}{unknown[0]}", f"Settings: {', '.join(sorted(known))}.")
+        hint = did_you_mean(unknown[0], known, f"Settings: {', '.join(sorted(known))}.")
+        raise InputError(f"there is no setting {where}{unknown[0]}", hint)
     values = {}
     for name, value in document.items():
         if is_dataclass(hints[name]):
@@ -54,7 +47,9 @@ def _value(kind: Any, value: Any, name: str, may_be_zero: Collection[str]) -> An
     if get_origin(kind) is Literal:
         if value in get_args(kind):
             return value
-        raise InputError(f"{name} is not one of {', '.join(get_args(kind))}", "Check the settings.")
+        choices = [str(choice) for choice in get_args(kind)]
+        hint = did_you_mean(str(value), choices, "Check the settings.")
+        raise InputError(f"{name} is not one of {', '.join(choices)}", hint)
     if get_origin(kind) is tuple:
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)

@@ -21,7 +21,7 @@ from kgplatform.retrieval.index import Model, Part
 from kgplatform.retrieval.search import Found, Searcher
 from kgplatform.schema import Stance
 from kgplatform.settings import Settings
-from tests.conftest import Ran
+from tests.conftest import Kgp, Ran
 from tests.fake_encoder import FakeEncoder
 from tests.integration.drawn_images import IMAGES, embedded, fake_kgp, images_in, load, without_indexes
 
@@ -422,3 +422,29 @@ def test_what_is_wrong_is_one_clear_line(loaded: Graph, fake: Fake, tmp_path: Pa
         assert (done.code, told in done.err) == (code, True), (arguments, done.err)
         assert "Traceback" not in done.err
         assert len(done.err.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("typed", ["pleural effuson", "Plueral effusion", "PLEURAL EFFUSIONS", "pleural-efusion"])
+def test_a_concept_with_a_typing_error_is_suggested_with_its_cui(loaded: Graph, typed: str) -> None:
+    make = parse("t/s", "// Two.\nUNWIND [['C0032227', 'Pleural effusion'], ['C0032285', 'Pneumonia']] AS row\n"
+                        "CREATE (:Concept {cui: row[0], name: row[1]})")  # fmt: skip
+    loaded.write(make)
+    loaded.run_unmanaged(queries.get("ingest/await_indexes"))
+    with pytest.raises(NotFoundError, match="no concept is named") as unknown:
+        find(loaded, concepts=["C9900003"], without=[typed])
+    assert unknown.value.hint == "Did you mean Pleural effusion (C0032227)?"
+
+
+def test_other_names_of_the_graph_are_suggested(loaded: Graph, kgp: Kgp) -> None:
+    for arguments, suggested in (
+        (("naf", "explain", "I1000001"), "Did you mean I10000001"),
+        (("naf", "explain", "10000001"), "Did you mean I10000001"),
+        (("construct", "explain", "I1000001", "C9900003"), "Did you mean I10000001"),
+        (("export", "csv", "--relation", "postive", "--out", "x"), "Did you mean POSITIVE?"),
+        (("export", "csv", "--around", "C990003", "--out", "x"), "Did you mean C9900003"),
+        (("query", "explore/figur3"), "Did you mean explore/figure3"),
+        (("query", "explore/figure3", "--param", "nmes=[]"), "Did you mean names?"),
+    ):
+        refused = kgp(*arguments)
+        assert refused.code in (1, 2), arguments
+        assert suggested in refused.err, arguments

@@ -234,3 +234,24 @@ def test_a_failure_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert ran.code == 1
     assert json.loads(ran.out)["error"]["kind"] == "connection"
     assert ran.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggested"),
+    [
+        (["export", "pykeeen", "--out", "x"], "Did you mean pykeen?"),
+        (["export", "pykeen", "--stance", "postive", "--out", "x"], "Did you mean positive?"),
+        (["search", "--concept", "x", "--stance", "negativ"], "Did you mean negative?"),
+        (["split", "inductiv", "x", "--out", "y"], "Did you mean inductive?"),
+    ],
+)
+def test_a_choice_that_is_nearly_right_is_suggested(
+    arguments: list[str], suggested: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["kgp", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert suggested in printed
+    assert "Value error" not in printed

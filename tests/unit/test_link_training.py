@@ -194,5 +194,5 @@ def test_settings_survive_json(tmp_path: Path) -> None:
         assert json.dumps(again.as_dict()) == json.dumps(settings.as_dict())
     damaged = tmp_path / "x.yaml"
     damaged.write_text("model: [transe")
-    with pytest.raises(InputError, match=r"x\.yaml: is not a readable YAML file"):
+    with pytest.raises(InputError, match=r"x\.yaml, row 1: this is not YAML"):
         TrainingSettings.read(damaged)

@@ -168,7 +168,7 @@ def test_content_in_the_header_s_place_is_not_quoted(make: Make) -> None:
 
 
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:
-    for path, told in ((tmp_path / "none.csv", "no such file"), (tmp_path, "not a regular file")):
+    for path, told in ((tmp_path / "none.csv", "no such file"), (tmp_path, "a folder, not a file")):
         with pytest.raises(InputError, match=told):
             open_table(path)
 
@@ -303,3 +303,47 @@ def test_what_csv_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     assert accepted(path) == [list(row) for row in rows]
+
+
+@pytest.mark.parametrize("sign", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt"])
+def test_the_header_tells_what_separates_the_columns(tmp_path: Path, sign: str, suffix: str) -> None:
+    path = tmp_path / f"table{suffix}"
+    path.write_text(f"head{sign}relation{sign}tail\na{sign}isa{sign}b\n", encoding="utf-8")
+    assert list(open_table(path).rows(["head", "tail"])) == [(2, ["a", "b"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows"),
+    [
+        ("decimal.csv", "id;value\nx;1,5\n", [["x", "1,5"]]),  # a decimal comma
+        ("named.csv", "id,dose (mg; daily)\nx,1;5\n", [["x", "1;5"]]),
+        ("more.csv", "id;name (or label, synonym, term)\nx;a, b\n", [["x", "a, b"]]),
+        ("quoted.csv", '"id";"name; or label"\nx;"a;b"\n', [["x", "a;b"]]),
+        ("tabs.tsv", "id\ta, b, c, d\nx\t1\n", [["x", "1"]]),
+        ("single.csv", "id\nx;y\n", [["x;y"]]),
+    ],
+)
+def test_other_signs_in_names_and_values_do_not_separate(
+    tmp_path: Path, name: str, content: str, rows: list[list[str]]
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    table = open_table(path)
+    assert [list(row[1]) for row in table.rows(table.columns) if not isinstance(row, Reject)] == rows
+
+
+def test_a_stray_quote_between_semicolons_costs_its_row_alone(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('id;name\n1;a "b" c\n2;"d;e"\n', encoding="utf-8")
+    first, second = open_table(path).rows(["id", "name"])
+    assert isinstance(first, Reject)
+    assert second == (3, ["2", "d;e"])
+
+
+def test_a_missing_column_suggests_the_one_that_is_nearly_it(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("Head,relatoin,tail\na,b,c\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        open_table(path).rows(["relation"])
+    assert caught.value.hint.startswith("Did you mean relatoin?")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from kgplatform.construct.language_model.consent import host_of
 from kgplatform.errors import UsageError
+from kgplatform.suggest import did_you_mean
 
 OLLAMA: Final = "http://127.0.0.1:11434/v1"
 
@@ -53,7 +54,8 @@ class LLMSettings:
         """The settings of a YAML mapping. Consent is not one of them: the user gives it. Raises `UsageError`."""
         kinds = {item.name: item.type for item in fields(cls) if item.name != "remote_consent"}
         if unknown := sorted(set(given) - set(kinds)):
-            raise UsageError(f"there is no setting llm.{unknown[0]}", f"Settings: {', '.join(sorted(kinds))}.")
+            hint = did_you_mean(unknown[0], kinds, f"Settings: {', '.join(sorted(kinds))}.")
+            raise UsageError(f"there is no setting llm.{unknown[0]}", hint)
         if not isinstance(given.get("model"), str):
             raise UsageError("llm.model is missing", "Name the model, e.g. llama3.1.")
         for name, value in given.items():

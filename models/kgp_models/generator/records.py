@@ -13,12 +13,12 @@ import random
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kgp_loaders.radgraph import Graph, read, triplets
 from kgp_models.generator.settings import DataSettings
+from kgplatform import plugins
 from kgplatform.batches import Reject
 from kgplatform.construct.report import Report
 from kgplatform.construct.text import sentences
@@ -214,11 +214,7 @@ def read_drawn(path: Path) -> dict[str, tuple[Triplet, ...]]:
 
 
 def _reports(settings: DataSettings, root: Path, split: str) -> Iterable[Report | Reject]:
-    loaders = entry_points(group="kgplatform.reports")
-    if settings.reports not in loaders.names:
-        known = ", ".join(sorted(loaders.names))
-        raise UsageError(f"there is no loader of reports called {settings.reports}", f"Loaders: {known}.")
-    load: Any = loaders[settings.reports].load()
+    load = plugins.load("reports", settings.reports, "loader of reports")
     try:
         source = load(root, views=settings.views, splits=(split,))
     except TypeError:

@@ -21,6 +21,7 @@ from kgp_models.generator.language import quiet, whole
 from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError, UsageError
+from kgplatform.suggest import did_you_mean
 
 MEDCLIP_WIDTH: Final = 512
 
@@ -62,7 +63,8 @@ def open_vision(spec: str) -> Vision:
     """
     kind, _, folder = spec.partition(":")
     if kind not in _KINDS:
-        raise UsageError(f"there is no vision encoder called {kind}", f"Encoders: {', '.join(_KINDS)} (KIND:FOLDER).")
+        hint = did_you_mean(kind, _KINDS, f"Encoders: {', '.join(_KINDS)} (KIND:FOLDER).")
+        raise UsageError(f"there is no vision encoder called {kind}", hint)
     path = Path(folder)
     if not folder or not path.is_dir():
         raise InputError("the vision encoder's weights are not there", f"Say {kind}:FOLDER.", path=path)

@@ -14,6 +14,7 @@ from kgp_models.link_prediction.pool_checkpoint import PoolCheckpoint
 from kgplatform.errors import InputError, NotFoundError, UsageError
 from kgplatform.export.triples import Ids, Triples
 from kgplatform.predictions import Prediction
+from kgplatform.suggest import did_you_mean, nearest, question
 
 BATCH = 512
 
@@ -68,9 +69,11 @@ class _Search:
     def __init__(self, checkpoint: Checkpoint | PoolCheckpoint, graph: Triples, relation: str) -> None:
         names = checkpoint.graph
         if relation not in names.relations:
-            raise NotFoundError(f"the model knows no relation {relation}", "It was trained without it.")
+            hint = did_you_mean(relation, names.relations, "It was trained without it.")
+            raise NotFoundError(f"the model knows no relation {relation}", hint)
         if relation not in graph.relations:
-            raise NotFoundError(f"the graph has no relation {relation}", "So it says nothing of what it joins.")
+            hint = did_you_mean(relation, graph.relations, "So it says nothing of what it joins.")
+            raise NotFoundError(f"the graph has no relation {relation}", hint)
         self.scorer = checkpoint.scorer
         self.relation = list(names.relations).index(relation)
         place = {(node.kind, node.key): i for i, node in enumerate(names.nodes)}
@@ -88,6 +91,7 @@ class _Search:
         of_heads, of_tails = (set(graph.kinds[edges[:, side]].tolist()) for side in (0, 2))
         self.candidates = tuple(np.flatnonzero(present & np.isin(kinds, sorted(of))) for of in (of_heads, of_tails))
         self.labels = {label: i for i, label in enumerate(names.labels)}
+        self.names = [node.name for node in names.nodes]
 
     def tails(self, head: str | None) -> Iterator[tuple[int, int, Tensor, Tensor, Tensor]]:
         """Scores, heads and tails of each batch of heads."""
@@ -120,8 +124,16 @@ class _Search:
 
     def _one(self, label: str) -> Ids:
         if label not in self.labels:
-            raise NotFoundError(f"the model knows no entity {label}", "It was trained without it.")
+            raise NotFoundError(f"the model knows no entity {label}", self._hint(label))
         return np.array([self.labels[label]])
+
+    def _hint(self, label: str) -> str:
+        """The labels close to one that is not known, or those of entities with a name close to it."""
+        otherwise = "It was trained without it."
+        by_name = {self.names[place]: one for one, place in self.labels.items() if self.names[place]}
+        if named := nearest(label, by_name):
+            return f"{question([f'{by_name[name]} ({name})' for name in named])} {otherwise}"
+        return did_you_mean(label, self.labels, otherwise)
 
 
 def _batches(ids: Ids) -> Iterator[tuple[int, Ids]]:

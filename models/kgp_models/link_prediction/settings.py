@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-import yaml
-
 from kgplatform.errors import InputError
+from kgplatform.files import read_yaml
+from kgplatform.suggest import did_you_mean
 
 Objective = Literal["margin", "softplus", "self-adversarial", "cross-entropy", "binary-cross-entropy"]
 Optimizer = Literal["adamw", "adam", "adagrad"]
@@ -53,12 +53,7 @@ class TrainingSettings:
     @classmethod
     def read(cls, path: Path) -> TrainingSettings:
         """The settings in a YAML file; raises `InputError` for what is unknown, ill-typed or out of range."""
-        try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            raise InputError(
-                "is not a readable YAML file", "See benchmarks/settings/ for examples.", path=path
-            ) from None
+        document = read_yaml(path, "See benchmarks/settings/ for examples.")
         try:
             return cls.of(document)
         except InputError as error:
@@ -72,7 +67,8 @@ class TrainingSettings:
         kinds: dict[str, Any] = {f.name: f.type for f in fields(cls)}
         for name in document:
             if name not in kinds:
-                raise InputError(f"there is no setting {name}", f"Settings: {', '.join(kinds)}.")
+                hint = did_you_mean(str(name), kinds, f"Settings: {', '.join(kinds)}.")
+                raise InputError(f"there is no setting {name}", hint)
         if "model" not in document:
             raise InputError("the setting model is missing", "Name the model.")
         values = {name: _checked(name, value) for name, value in document.items()}
@@ -98,7 +94,8 @@ _WHOLE: Final = ("negatives", "batch_size", "epochs", "patience", "check_every")
 def _checked(name: str, value: Any) -> Any:
     """The value, with its type made exact; raises `InputError`."""
     if name in _CHOICES and value not in _CHOICES[name]:
-        raise InputError(f"{name} is not one of {', '.join(_CHOICES[name])}", f"It says {value!r}.")
+        hint = did_you_mean(str(value), _CHOICES[name], f"It says {value!r}.")
+        raise InputError(f"{name} is not one of {', '.join(_CHOICES[name])}", hint)
     if name in _NUMBERS:
         whole = name in _WHOLE
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):

@@ -23,6 +23,7 @@ from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.simple import SimplE, SimplEScorer
 from kgp_models.link_prediction.transh import TransH, TransHScorer
 from kgplatform.errors import InputError
+from kgplatform.suggest import did_you_mean
 
 Model: TypeAlias = ERModel[Any, Any, Any]
 
@@ -61,7 +62,8 @@ def build(settings: TrainingSettings, num_entities: int, num_relations: int, see
     """A new model and its scorer; raises `InputError` for an unknown model or argument."""
     entry = ZOO.get(settings.model)
     if entry is None:
-        raise InputError(f"there is no model {settings.model}", f"Models: {', '.join(sorted(ZOO))}.")
+        hint = did_you_mean(settings.model, ZOO, f"Models: {', '.join(sorted(ZOO))}.")
+        raise InputError(f"there is no model {settings.model}", hint)
     size = KGInfo(num_entities, num_relations, create_inverse_triples=settings.reciprocal)
     torch.manual_seed(seed)
     try:

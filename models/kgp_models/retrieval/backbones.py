@@ -20,6 +20,7 @@ from kgp_models import open_clip_folder
 from kgp_models.generator.language import quiet, read_tokenizer, whole
 from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, Tokens
 from kgplatform.errors import InputError, KgpError, UsageError
+from kgplatform.suggest import did_you_mean
 
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
@@ -96,7 +97,7 @@ def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], longest: int) -> tuple[st
     kind, colon, folder = spec.partition(":")
     if kind not in kinds:
         known = f"Images and texts: {', '.join(KINDS)}. Texts alone: {', '.join(TEXT_KINDS)}."
-        raise UsageError(f"there is no such backbone: {kind}", known)
+        raise UsageError(f"there is no such backbone: {kind}", did_you_mean(kind, kinds, known))
     of = kinds[kind]
     if not of.example and colon:
         raise UsageError(f"{kind} has no folder", f"Say {kind}.")

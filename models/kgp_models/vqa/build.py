@@ -38,6 +38,7 @@ from kgp_models.vqa.settings import PLAIN, VQASettings
 from kgp_models.vqa.train import Trained, answers, train
 from kgplatform.errors import UsageError
 from kgplatform.retrieval.knowledge import Knowledge
+from kgplatform.suggest import did_you_mean
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.metrics import Answers
 from kgplatform.vqa.questions import PARTS, Question, QuestionSet
@@ -78,7 +79,10 @@ def opened(spec: str) -> Backbone:
     """
     kind, colon, folder = spec.partition(":")
     if kind not in (SMALL, TRAINED, *KINDS):
-        raise UsageError(f"there is no such backbone: {kind}", f"Backbones: {', '.join((SMALL, TRAINED, *KINDS))}.")
+        known = (SMALL, TRAINED, *KINDS)
+        raise UsageError(
+            f"there is no such backbone: {kind}", did_you_mean(kind, known, f"Backbones: {', '.join(known)}.")
+        )
     if kind == SMALL and colon:
         raise UsageError("small has no folder", "Say small.")
     if kind in (SMALL, TRAINED):
