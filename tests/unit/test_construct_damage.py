@@ -1,4 +1,7 @@
-"""Ten thousand damaged inputs of each format: read, rejected with their place, or refused; never anything else."""
+"""Damaged inputs of each format are read, rejected with file and row, or refused; nothing else happens.
+
+Hundreds of each format in `make test`, ten thousand in `make test-long`.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,11 @@ from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Concept, Relation
 from kgplatform.construct.report import Report
 from kgplatform.errors import InputError
+from tests.campaigns import rounds
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.campaign]
 
-COUNT = 10_000
+COUNT = rounds(400, 10_000)
 CANARY = "zebrafinch"
 XML = f"""<?xml version="1.0"?><eCitation><uId id="CXR1"/><MedlineCitation><Article><Abstract>
 <AbstractText Label="FINDINGS">No {CANARY}.</AbstractText><AbstractText Label="IMPRESSION">Normal.</AbstractText>

@@ -29,6 +29,7 @@ from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError, UsageError
 from kgplatform.schema import Stance
+from tests.campaigns import rounds
 from tests.fake_model import Reply, Server, block, candidates, positive, report, serving
 
 pytest.importorskip("openai")
@@ -118,6 +119,7 @@ class TestReply:
         assert not read("***start***", set()).ended
 
     @pytest.mark.slow
+    @pytest.mark.campaign
     @given(
         st.lists(
             st.sampled_from(
@@ -126,7 +128,7 @@ class TestReply:
             max_size=25,
         ).map("".join)
     )
-    @example_settings(max_examples=5_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @example_settings(max_examples=rounds(500, 5_000), suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_no_text_breaks_it_or_gets_more_than_candidates(self, text: str) -> None:
         try:
             found = read(text, {EFFUSION})
@@ -136,8 +138,9 @@ class TestReply:
         assert all(isinstance(stance, Stance) for _, stance in found.edges)
 
     @pytest.mark.slow
+    @pytest.mark.campaign
     @given(st.binary(max_size=400))
-    @example_settings(max_examples=5_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @example_settings(max_examples=rounds(500, 5_000), suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_no_bytes_break_it(self, data: bytes) -> None:
         with suppress(ReplyError):
             read("***start***" + data.decode("latin-1"), {EFFUSION})

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from kgp_loaders.tabular import MAX_LINE, Row, open_table
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
+from tests.campaigns import rounds
 
 COLUMNS = ("head", "relation", "tail")
 SECRET = "Mrs-Example-aged-71"
@@ -270,18 +271,20 @@ def damaged(content: bytes, seed: int, count: int) -> Iterator[bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.parametrize(("name", "delimiter"), [("t.csv", b","), ("t.tsv", b"\t")])
-def test_ten_thousand_damaged_text_files(make: Make, name: str, delimiter: bytes) -> None:
+def test_damaged_text_files(make: Make, name: str, delimiter: bytes) -> None:
     lines = ["head,relation,tail", "C0000001,isa,C0000002", 'I12,POSITIVE,"a, ""b"""', "ä,心,b", "", "x,y,z"]
     good = b"\n".join(line.encode().replace(b",", delimiter) for line in lines) + b"\n"
-    for content in damaged(good, 11, 10_000):
+    for content in damaged(good, 11, rounds(500, 10_000)):
         check_account(make(content, name), lines_in(content))
 
 
 @pytest.mark.slow
-def test_ten_thousand_damaged_parquet_files(make: Make) -> None:
+@pytest.mark.campaign
+def test_damaged_parquet_files(make: Make) -> None:
     good = parquet_bytes()
-    for content in damaged(good, 13, 10_000):
+    for content in damaged(good, 13, rounds(500, 10_000)):
         check_account(make(content, "t.parquet"), None)
 
 
