@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from kgplatform import radiograph
 from kgplatform.errors import InputError, UsageError
+from kgplatform.retrieval.encoder import Reading
 
 TILES = 8
+LONGEST = 60  # words of a text at a time
 
 
 class FakeEncoder:
@@ -54,6 +56,11 @@ class FakeEncoder:
         self._count()
         self.asked += texts
         return _unit(np.array([self._words(text) for text in texts]))
+
+    def reading(self, text: str) -> Reading:
+        words = text.split()
+        parts = [" ".join(words[at : at + LONGEST]) for at in range(0, len(words), LONGEST)]
+        return Reading(len(words), LONGEST, tuple(parts or [text]))
 
     def _words(self, text: str) -> NDArray[np.float64]:
         words = [hashlib.sha256(f"{self.name} {word}".encode()).digest() for word in text.lower().split()] or [b"none"]

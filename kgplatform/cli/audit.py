@@ -86,7 +86,7 @@ def _questions(spec: str, images: Path | None) -> AuditedQuestions:
     kind, colon, folder = spec.partition(":")
     if not colon:
         raise UsageError(f"--questions {spec} names no folder", "Say KIND:DIR, such as vqa_rad:DIR.")
-    found, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"))
+    found, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"), told=note)
     if rejects:
         note(questions.left_out(rejects))
     if unlike := questions.unlike_release(kind, found):

@@ -88,6 +88,8 @@ def _print(outcome: Outcome) -> None:
             typer.echo(f"  and {len(outcome.problems) - SHOWN:,} more")
     if outcome.concepts.done or outcome.concepts.before:
         typer.echo(f"concepts: {_counted(outcome.concepts, 'name')}{_rate(outcome.concepts)}")
+        if (long := outcome.concepts.in_parts) > 0:
+            typer.echo(f"  {long:,} names are longer than the model reads at a time: their parts are averaged")
     typer.echo(f"{outcome.model}, {outcome.dimension} dimensions, {outcome.seconds:.1f} s, run {outcome.run}")
 
 

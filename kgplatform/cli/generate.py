@@ -144,6 +144,7 @@ def _served(asked: dict[str, Any], remote_consent: bool, credentialed: bool) -> 
 def _document(outcome: Outcome) -> dict[str, Any]:
     document = asdict(outcome)
     document["problems"] = [{"image": image, "problem": problem} for image, problem in outcome.problems]
+    document["shortened"] = [{"image": image, "tokens": tokens} for image, tokens in outcome.shortened]
     document["ungrounded"] = [{"image": image, "triplet": list(triplet)} for image, triplet in outcome.ungrounded]
     return document
 
@@ -161,6 +162,12 @@ def _print(outcome: Outcome) -> None:
         f"{outcome.triplets:,} triplets ({outcome.left_out:,} parts of replies were none); "
         f"{outcome.linked:,} of {outcome.entities:,} entities linked to concepts"
     )
+    if outcome.shortened:
+        typer.echo(f"{len(outcome.shortened):,} reports are longer than the model reads: their ends were left out")
+        for image, tokens in outcome.shortened[:SHOWN]:
+            typer.echo(f"  {image}: {tokens:,} tokens")
+    if outcome.unfinished:
+        typer.echo(f"{outcome.unfinished:,} replies stopped at the longest reply: raise --max-new-tokens")
     if outcome.ungrounded:
         typer.echo(f"{len(outcome.ungrounded):,} triplets are not in their report: kgp query explore/ungrounded")
     rate = outcome.done / outcome.seconds if outcome.seconds else 0.0

@@ -230,7 +230,7 @@ def vqa(
     if settings.graph != "full":
         raise UsageError(f"graph: {settings.graph} is a control", "benchmarks/vqa.py trains controls. Leave it out.")
     _refuse_used(out, checkpoint.ABOUT, "kgp ask --model")
-    found, rejects = questions.read(data, folder, images, progress=progress("questions"))
+    found, rejects = questions.read(data, folder, images, progress=progress("questions"), told=note)
     if rejects:
         note(questions.left_out(rejects))
     if unlike := questions.unlike_release(data, found):

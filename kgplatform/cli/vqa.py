@@ -79,8 +79,14 @@ def explain(
 
 
 def ask(
-    image: Annotated[Path, typer.Argument(help="The image: DICOM, PNG or JPEG.")],
-    question: Annotated[str, typer.Argument(help='A closed question, such as "Is there a pleural effusion?".')],
+    image: Annotated[str, typer.Argument(help="The image: DICOM, PNG, JPEG or TIFF. Not with --without-image.")],
+    question: Annotated[
+        str, typer.Argument(help='A yes/no question in English, such as "Is there a pleural effusion?".')
+    ] = "",
+    without_image: Annotated[
+        bool,
+        typer.Option("--without-image", help="Let the base model answer from the question alone: no image, no graph."),
+    ] = False,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model of `kgp train vqa` [default: the small one shipped].")
     ] = None,
@@ -108,10 +114,18 @@ def ask(
 ) -> None:
     """Answer a question about an image by yes or no, with the part of the graph that was used, and what it counted.
 
-    What a model cannot answer with the graph, the base model answers without it, and a flag says why.
+    An image that cannot be read and an open question are errors. Where the graph says nothing about a question, the
+    base model answers from image and question alone, and a note says why.
     """
     from kgplatform.cli.ml import needed
+    from kgplatform.errors import UsageError
     from kgplatform.graph import Graph
+    from kgplatform.vqa.closed import checked
+
+    if not question and not without_image:
+        raise UsageError("an image and a question are needed", 'kgp ask IMAGE "…?", or --without-image "…?"')
+    path = None if without_image else Path(image)
+    question = checked(path, question or image)
 
     with needed("retrieval"):
         from kgp_models.vqa import checkpoint
@@ -127,7 +141,7 @@ def ask(
             own_words=loaded.own_words if own_words is None else own_words,
             told=note,
         )
-        reply = answerer.ask(image, question)
+        reply = answerer.ask(path, question)
     if as_json:
         emit_json(
             {
@@ -146,7 +160,7 @@ def ask(
     if reply.by != "base":
         typer.echo(f"the base model, without the graph: {reply.base:.2f}")
     for flag in reply.flags:
-        note(f"note: {flag}")
+        typer.echo(f"note: {flag}")  # with the answer: it says what the answer rests on
     if not reply.concepts and loaded.lexicon and not lexicon:
         note("note: in training concepts had more names, from files; give such files by --lexicon")
     if reply.concepts:

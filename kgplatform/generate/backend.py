@@ -30,7 +30,8 @@ class Scored(NamedTuple):
 class Reply(NamedTuple):
     """What was written of one image; `left_out` parts of it were no triplets.
 
-    `problem` says why there is nothing, where the image cannot be read or no answer came.
+    `problem` says why there is nothing, where the image cannot be read or no answer came. `unread` are tokens at the
+    report's end that the model does not read; a reply that is not `finished` stopped at the limit of its length.
     """
 
     asked: Asked
@@ -39,6 +40,8 @@ class Reply(NamedTuple):
     left_out: int = 0
     tokens: int = 0
     problem: str | None = None
+    unread: int = 0
+    finished: bool = True
 
 
 class Backend(Protocol):

@@ -45,6 +45,8 @@ class Outcome:
     linked: int = 0  # entities that are joined to a concept
     entities: int = 0
     ungrounded: list[tuple[str, Triplet]] = field(default_factory=list)
+    shortened: list[tuple[str, int]] = field(default_factory=list)  # image, and tokens of its report that are not read
+    unfinished: int = 0  # replies that stopped at the limit of their length
     seconds: float = 0.0
     waiting: float = 0.0  # of these seconds, those in which the generator waited for the graph
     dry_run: bool = False
@@ -177,6 +179,9 @@ def _count(
             outcome.problems.append((reply.asked.id, reply.problem))
             continue
         outcome.done += 1
+        outcome.unfinished += not reply.finished
+        if reply.unread:
+            outcome.shortened.append((reply.asked.id, reply.unread))
         outcome.without += not reply.triplets
         outcome.triplets += len(reply.triplets)
         outcome.left_out += reply.left_out

@@ -43,6 +43,7 @@ class Count:
     before: int = 0
     without: int = 0
     seconds: float = 0.0
+    in_parts: int = 0  # names of more tokens than the model reads at a time
 
 
 @dataclass
@@ -244,6 +245,8 @@ def _write(
     with Beside(commit) as writing:
         while some := list(islice(left, batch)):
             encoded = list(_encoded(encoder, model, some, outcome.problems))
+            if part is Part.CONCEPTS:
+                count.in_parts += sum(len(encoder.reading(name).parts) > 1 for (_, name), _ in some)
             if encoded:
                 writing.take(encoded)
             seen += len(some)

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+CUTS_NAMED: Final = 3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an encoder reads a text: its tokens, how many are read at a time, and the parts that it is read in."""
+
+    tokens: int
+    longest: int
+    parts: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """What the user is told; nothing where the text is read as a whole."""
+        if len(self.parts) == 1:
+            return ""
+        starts = "; ".join(f'"{_beginning(part)} …"' for part in self.parts[1 : 1 + CUTS_NAMED])
+        return (
+            f"the text has {self.tokens:,} tokens, and the model reads {self.longest} at a time: it is read in "
+            f"{len(self.parts):,} parts, whose vectors are averaged; cut before {starts}"
+        )
+
+
+def _beginning(part: str) -> str:
+    return " ".join(part.split()[:3])[:40]
 
 
 class Encoder(Protocol):
@@ -41,5 +69,9 @@ class Encoder(Protocol):
         ...
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The vectors of texts, (n, width), of length 1."""
+        """The vectors of texts, (n, width), of length 1. No word of a text is left out (see `reading`)."""
+        ...
+
+    def reading(self, text: str) -> Reading:
+        """How a text is read; one that is longer than the encoder reads at a time, in parts."""
         ...

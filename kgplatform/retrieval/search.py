@@ -122,6 +122,8 @@ class Searcher:
             self._states.clear()
             state = self._ready(part, model)
         notes = _notes(state, model.digits, chosen=by is not None)
+        if long := encoder.reading(text).note:
+            notes = (long, *notes)
         if part is Part.CONCEPTS:
             notes += self._naf_notes()
         return Found(part, hits, near, wanted, unwanted, notes)

@@ -115,20 +115,24 @@ def read(
     *,
     closed: bool = True,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Question], list[Reject]]:
-    """The questions of a data set whose image is there, `closed` ones alone or all, and what was left out.
+    """The questions of a data set whose image is there, `closed` ones alone or all, and what was left out; how many
+    open ones are left out is told.
 
     Raises as `source` does, and `InputError` where no question is left.
     """
     questions: dict[str, Question] = {}
     rejects: list[Reject] = []
     there: dict[Path, bool] = {}
+    not_closed = 0
     for number, found in enumerate(source(kind, folder, images).questions(), 1):
         progress(number, None)
         if isinstance(found, Reject):
             rejects.append(found)
             continue
         if closed and found.yes is None:
+            not_closed += 1
             continue
         if found.repeated:
             rejects.append(Reject(folder, number, REPEATED))
@@ -138,6 +142,8 @@ def read(
             rejects.append(Reject(folder, number, "the question's id stands there twice"))
         else:
             questions[found.id] = found
+    if not_closed:
+        told(f"{not_closed:,} open questions are left out: only those answered by yes or no are used")
     if not questions:
         why = f"; {len(rejects):,} left out, the first because {rejects[0].reason}" if rejects else ""
         hint = "Check the folder."

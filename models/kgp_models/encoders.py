@@ -1,6 +1,7 @@
 """Text encoders from local weights, for the choice of studies: sentence encoders, and the text towers of CLIP models.
 
-Nothing is fetched: the argument is a folder on this machine, and no code from it is run.
+Nothing is fetched: the argument is a folder on this machine, and no code from it is run. A text that is longer than the
+encoder reads is encoded in parts, whose vectors are averaged.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from kgp_models.retrieval.tokens import Tokenize
 
 BATCH: Final = 64  # texts
 LONGEST: Final = 512  # tokens; reports have some 100
@@ -40,14 +43,19 @@ def open_clip(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
 
 
 def _by_batches(
-    tokens: Callable[[Sequence[str]], Mapping[str, Any]], vectors: Callable[[Mapping[str, Any]], Any]
+    tokens: Tokenize, vectors: Callable[[Mapping[str, Any]], Any]
 ) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
         import numpy as np
         import torch
 
+        from kgp_models.retrieval.tokens import in_parts
+
         with torch.inference_mode():
-            rows = [vectors(tokens(texts[start : start + BATCH])).numpy() for start in range(0, len(texts), BATCH)]
+            rows = [
+                in_parts(tokens, texts[start : start + BATCH], lambda some: vectors(tokens(some))).numpy()
+                for start in range(0, len(texts), BATCH)
+            ]
         return np.concatenate(rows)
 
     return encode

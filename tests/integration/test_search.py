@@ -22,7 +22,7 @@ from kgplatform.retrieval.search import Found, Searcher
 from kgplatform.schema import Stance
 from kgplatform.settings import Settings
 from tests.conftest import Kgp, Ran
-from tests.fake_encoder import FakeEncoder
+from tests.fake_encoder import LONGEST, FakeEncoder
 from tests.integration.drawn_images import IMAGES, embedded, fake_kgp, images_in, load, without_indexes
 
 pytestmark = pytest.mark.server
@@ -338,6 +338,16 @@ def test_an_index_that_is_being_built_is_told(loaded: Graph, monkeypatch: pytest
     monkeypatch.setattr(index, "state", lambda graph, part: building)
     with pytest.raises(KgpError, match="still being built, 42 %"):
         find(loaded, "effusion")
+
+
+def test_a_text_longer_than_the_model_reads_is_told_and_its_end_counts(loaded: Graph) -> None:
+    words = " ".join(f"word{number}" for number in range(LONGEST))
+    one, other = (find(loaded, f"{words} {end}") for end in ("effusion left", "pacemaker right lung"))
+    for found in (one, other):
+        [told] = found.notes
+        assert f"the model reads {LONGEST} at a time" in told
+        assert "cut before" in told
+    assert [hit.similarity for hit in one.hits] != [hit.similarity for hit in other.hits]
 
 
 def test_new_images_without_embedding_are_a_note(loaded: Graph) -> None:

@@ -18,6 +18,7 @@ from kgp_models.vqa import answering, build, checkpoint
 from kgp_models.vqa.answering import Answerer
 from kgp_models.vqa.settings import Tuning, VQASettings
 from kgplatform import queries
+from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse
@@ -101,25 +102,33 @@ class TestFlags:
         _, out = trained(graph, asked, folder, "krisp")
         return Answerer(checkpoint.load(out), graph)
 
-    def test_no_words_no_concepts_and_no_image(self, answerer: Answerer, folder: Path) -> None:
+    def test_a_question_without_concepts(self, answerer: Answerer, folder: Path) -> None:
         image = folder / "asked" / "0.png"
-        for text in ("", "   \n", "?!? 12", "\x00\x01", "\udcff\ud800"):
-            reply = answerer.ask(image, text)
-            assert answering.NO_WORDS in reply.flags
-            assert reply.by == "base"
-            assert reply.probability == reply.base
         reply = answerer.ask(image, "Is there a Zebra in the picture?")
         assert reply.flags == (answering.NO_CONCEPT,)
         assert (reply.by, reply.edges, reply.concepts) == ("base", (), ())
-        unreadable = folder / "release" / "MedMKG.csv"
-        for path in (folder / "asked" / "none.png", unreadable, folder):
-            reply = answerer.ask(path, "Is there effusion?")
-            assert reply.flags == (answering.NO_IMAGE if path == unreadable else answering.MISSING,)
-            assert (reply.by, reply.probability, reply.shown) == ("base", reply.base, ())
-            assert 0 < reply.probability < 1
         assert answerer.ask(image, "Is there effusion \udcff?").by == "krisp"  # bytes that are no UTF-8
-        reply = answerer.ask(image, "Is there effusion? " * 1000)
-        assert reply.flags == (answering.SHORTENED,)
+
+    def test_an_image_that_cannot_be_read_is_an_error(self, answerer: Answerer, folder: Path, tmp_path: Path) -> None:
+        text, empty, damaged = tmp_path / "text.png", tmp_path / "empty.png", tmp_path / "damaged.dcm"
+        text.write_text("no image")
+        empty.write_bytes(b"")
+        damaged.write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 64)
+        for path in (tmp_path / "none.png", tmp_path, text, empty, damaged):
+            with pytest.raises(InputError) as caught:
+                answerer.ask(path, "Is there effusion?")
+            assert caught.value.path == path
+
+    def test_an_open_question_is_an_error(self, answerer: Answerer, folder: Path) -> None:
+        for text in ("Where is the effusion?", "", "effusion"):
+            with pytest.raises(InputError, match="only yes/no questions"):
+                answerer.ask(folder / "asked" / "0.png", text)
+
+    def test_without_an_image_the_base_model_answers(self, answerer: Answerer) -> None:
+        reply = answerer.ask(None, "Is there effusion?")
+        assert reply.flags == (answering.WITHOUT_IMAGE,)
+        assert (reply.by, reply.probability, reply.shown) == ("base", reply.base, ())
+        assert 0 < reply.probability < 1
 
     def test_a_name_that_is_guessed_is_told(self, answerer: Answerer, folder: Path) -> None:
         reply = answerer.ask(folder / "asked" / "0.png", "Can zorevone treat effusion?")
@@ -210,11 +219,12 @@ class TestCommands:
         assert 0 < told["probability"] < 1
         assert kgp("ask", others / row["image_name"], row["question"], "--model", tmp_path / "model").err == ""
         assert kgp("ask", others / row["image_name"], "Is it?", "--graph-images", tmp_path / "nowhere").code == 2
-        nothing = kgp("ask", tmp_path / "none.png", "Is there a pneumothorax?", "--model", tmp_path / "model")
-        assert nothing.code == 0
-        assert "probability of yes" in nothing.out
-        assert "note: there is no such image file" in nothing.err
-        assert "the image shows" not in nothing.out
+        model = ("--model", tmp_path / "model")
+        nothing = kgp("ask", tmp_path / "none.png", "Is there a pneumothorax?", *model)
+        assert (nothing.code, nothing.out) == (1, "")
+        assert f"error: {tmp_path / 'none.png'}" in nothing.err
+        ignored = kgp("ask", tmp_path / "none.png", "Is there a pneumothorax?", "--without-image", *model, "--json")
+        assert (ignored.json["by"], ignored.json["flags"]) == ("base", [answering.WITHOUT_IMAGE])
 
     def test_what_the_graph_knows_is_not_asked_and_controls_are_not_for_use(
         self, graph: Graph, kgp: Kgp, invented: Path, tmp_path: Path

@@ -147,6 +147,9 @@ def test_a_report_that_is_too_long_is_cut_but_the_question_stays(untrained: Chec
     generator = Generator(short, Decoding(1, 4, 2))
     given = generator._prompts([Asked("a", pictures[0], "effusion " * 500), Asked("b", pictures[0], "x")])
     assert given["input_ids"].shape[1] == longest
+    found = replies(generator, [Asked("a", pictures[0], "effusion " * 500), Asked("b", pictures[0], "x")])
+    assert (found["a"].unread > 400, found["b"].unread) == (True, 0)
+    assert not found["a"].finished  # 4 tokens are no reply
     for row in given["input_ids"]:
         assert short.tokenizer.decode(row).endswith("\ntriplets:")
     assert given["attention_mask"][1, 0] == 0, "padded on the left"

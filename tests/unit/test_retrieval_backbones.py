@@ -197,6 +197,14 @@ class TestTokens:
             one, other = (backbone.embed_texts(backbone.tokens([text])) for text in (ENDLESS, ENDLESS + "fracture"))
         assert one.equal(other)
 
+    def test_longer_texts_are_read_in_parts(self, form: tuple[str, Path, Any]) -> None:
+        kind, folder, _ = form
+        encoder = open_encoder(f"{kind}:{folder}")
+        assert encoder.reading("fracture").parts == ("fracture",)
+        assert len(encoder.reading(ENDLESS).parts) > 1
+        one, other = encoder.texts([ENDLESS, ENDLESS + " fracture" * 20])
+        assert not (one == other).all()
+
     def test_fewer(self, tmp_path: Path) -> None:
         plain_open_clip(tmp_path, 16)
         assert open_backbone(f"open-clip:{tmp_path}").tokens([ENDLESS])["input_ids"].shape == (1, 16)

@@ -18,6 +18,29 @@ def test_it_is_small() -> None:
     assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 4 << 20
 
 
+LONG = "the lungs are well inflated, and the bones are intact and normal; " * 12
+
+
+def test_no_word_of_a_long_text_is_left_out() -> None:
+    """A text that is longer than the 77 tokens that the model reads is read in parts, and the user is told."""
+    encoder = open_encoder("small")
+    for text in (LONG, LONG.replace(", ", " ").replace("; ", " "), "x" * 500):
+        reading = encoder.reading(text)
+        assert reading.tokens > reading.longest == 77
+        assert "".join(reading.parts) == text
+        assert all(encoder.reading(part).parts == (part,) for part in reading.parts)
+        assert f"the text has {reading.tokens:,} tokens, and the model reads 77 at a time" in reading.note
+    ends = [LONG + "with a large pneumothorax", LONG + "with severe cardiomegaly and a pacemaker"]
+    one, other = encoder.texts(ends)
+    assert abs(one - other).max() > 0.01
+    short = encoder.texts(["a large pneumothorax"])
+    assert encoder.reading("a large pneumothorax").note == ""
+    together = encoder.texts(["a large pneumothorax", *ends])
+    assert abs(together[0] - short[0]).max() < 1e-5
+    assert abs(together[1:] - [one, other]).max() < 1e-5
+    assert abs((together**2).sum(1) - 1).max() < 1e-5
+
+
 def test_it_finds_unseen_images_far_better_than_chance(tmp_path: Path) -> None:
     study_set.build(tmp_path, 60, 29)
     found, _ = pairs.read("mimic-cxr", tmp_path)

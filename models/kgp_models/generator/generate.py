@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kgp_models.generator.checkpoint import Checkpoint
 from kgp_models.generator.grammar import TripletsOnly
-from kgp_models.generator.language import prompt_tokens
+from kgp_models.generator.language import prompt_length, prompt_tokens
 from kgp_models.generator.search import most_probable
 from kgplatform.errors import InputError, UsageError
 from kgplatform.generate.backend import Asked, Reply, Scored
@@ -136,9 +136,15 @@ class Generator:
         device = self.trained.model.device
         return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
+    def _unread(self, asked: Asked) -> int:
+        """Tokens of the report that are cut."""
+        settings = self.trained.settings
+        return max(0, prompt_length(self._tokenizer, settings.instruction, asked.report) - settings.max_length)
+
     def _reply(self, asked: Asked, row: Sequence[int], chances: Sequence[float]) -> Reply:
         """The reply of a row of tokens: its triplets, each with the mean over the tokens of its part."""
-        end = row.index(self._tokenizer.eos_token_id) if self._tokenizer.eos_token_id in row else len(row)
+        finished = self._tokenizer.eos_token_id in row
+        end = row.index(self._tokenizer.eos_token_id) if finished else len(row)
         row, chances = row[:end], chances[:end]
         text = self._tokenizer.decode(row, skip_special_tokens=True)
         parsed = parse(text)
@@ -148,7 +154,8 @@ class Generator:
                 scores.setdefault(triplet, math.exp(sum(chances[first:last]) / (last - first)))
         whole = math.exp(sum(chances) / len(chances)) if chances else 0.0
         triplets = tuple(Scored(one, scores.get(one, whole)) for one in parsed.triplets)
-        return Reply(asked, text, triplets, parsed.left_out, len(row))
+        unread = self._unread(asked)
+        return Reply(asked, text, triplets, parsed.left_out, len(row), unread=unread, finished=finished)
 
 
 def _parts(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -37,6 +37,11 @@ def prompt_tokens(tokenizer: Any, instruction: str, report: str, longest: int) -
     return [*found[: max(0, longest - len(last))], *last]
 
 
+def prompt_length(tokenizer: Any, instruction: str, report: str) -> int:
+    """Tokens of the whole prompt, and of the words that ask for the answer where it is cut."""
+    return len(tokenizer(prompt(instruction, report), add_special_tokens=False, verbose=False)["input_ids"])
+
+
 def example_tokens(tokenizer: Any, instruction: str, report: str, output: str, longest: int) -> Example:
     """Prompt and answer as tokens, `longest` at most together: the report is cut before the answer is."""
     said = tokenizer(answer(output), add_special_tokens=False)["input_ids"]

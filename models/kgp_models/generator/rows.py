@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from kgp_models.generator.language import Example, example_tokens
+from kgp_models.generator.language import Example, example_tokens, prompt_length
 from kgp_models.generator.records import Record, Study, mixed, thinned
 from kgp_models.generator.settings import GeneratorSettings
 from kgplatform.triplets.text import entity, serialise
@@ -114,6 +114,17 @@ class Collator:
             mask[row, :end] = 1
         image = torch.stack([vector for _, vector in rows])
         return {"input_ids": ids, "attention_mask": mask, "labels": labels, "image": image}
+
+
+def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study], told: Callable[[str], None]) -> None:
+    """Tell how many reports, with their triplets, have more tokens than are read."""
+    lengths = [
+        prompt_length(tokenizer, settings.instruction, record.report)
+        + len(tokenizer(serialise(record.triplets), verbose=False)["input_ids"])
+        for record in (study.record() for study in chosen)
+    ]
+    if cut := sum(length > settings.max_length for length in lengths):
+        told(f"{cut:,} of {len(lengths):,} reports are longer than max_length, {settings.max_length} tokens, and cut")
 
 
 def tokens(tokenizer: Any, settings: GeneratorSettings, record: Record) -> Example:

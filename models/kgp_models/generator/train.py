@@ -38,7 +38,7 @@ from kgp_models.generator.language import answer, open_language, prompt, quiet
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Study, data_sha256, shared, studies
-from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tokens
+from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tell_cut, tokens
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, readable, train_vision
 from kgp_models.generator.trainers import arguments, run, told_steps, visual_trainer_class
@@ -212,6 +212,7 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
     )
     language, tokenizer = open_language(work.settings, work.base, texts)
     examples = [tokens(tokenizer, work.settings, one) for one in records]
+    tell_cut(tokenizer, work.settings, of_training, work.told)
     rows = [
         {"input_ids": [*before, *after], "completion_mask": [0] * len(before) + [1] * len(after)}
         for before, after in examples

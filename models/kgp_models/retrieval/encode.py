@@ -16,11 +16,12 @@ from torch.nn import functional
 
 from kgp_models.generator import vision
 from kgp_models.retrieval import checkpoint
-from kgp_models.retrieval.backbone import WIDTH, Backbone, Picture, Tokens
+from kgp_models.retrieval.backbone import WIDTH, Backbone, Picture
 from kgp_models.retrieval.backbones import TEXT_KINDS, TextTower, open_backbone, open_text
 from kgp_models.retrieval.small import KIND as SMALL
+from kgp_models.retrieval.tokens import Tokenize, Tokens, in_parts
 from kgplatform.errors import UsageError
-from kgplatform.retrieval.encoder import Encoder
+from kgplatform.retrieval.encoder import Encoder, Reading
 
 BATCH: Final = 32
 SEED: Final = 0  # of heads that nobody has trained
@@ -65,6 +66,10 @@ class BackboneEncoder:
         """The hash of kind, picture and weights, as they are now: all of them are read for it."""
         return _sha256(self.backbone.kind, self.backbone, self.backbone.picture)
 
+    def reading(self, text: str) -> Reading:
+        """How the text is read."""
+        return _reading(self.backbone.tokens, text)
+
     def images(self, paths: Sequence[Path]) -> NDArray[np.float32]:
         """The vectors of radiographs, (n, 512), of length 1. Raises `InputError` naming the file."""
 
@@ -75,10 +80,11 @@ class BackboneEncoder:
         return _vectors(self.backbone, paths, embed, self.batch, self.width)
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The vectors of texts, (n, 512), of length 1."""
+        """The vectors of texts, (n, 512), of length 1; of a longer text the mean of its parts'."""
 
         def embed(some: Sequence[str]) -> Tensor:
-            return self.backbone.embed_texts(_moved(self.backbone.tokens(some), self.device))
+            tokens = self.backbone.tokens
+            return in_parts(tokens, some, lambda parts: self.backbone.embed_texts(_moved(tokens(parts), self.device)))
 
         return _vectors(self.backbone, texts, embed, self.batch, self.width)
 
@@ -109,18 +115,32 @@ class TextEncoder:
         """The hash of kind and weights: all of them are read for it."""
         return _sha256(self.tower.kind, self.module, None)
 
+    def reading(self, text: str) -> Reading:
+        """How the text is read."""
+        return _reading(self.tower.tokens, text)
+
     def images(self, paths: Sequence[Path]) -> NDArray[np.float32]:
         """None: raises `UsageError`."""
         raise UsageError(f"{self.tower.kind} encodes texts alone", "Take a backbone that sees images.")
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The vectors of texts, (n, width), of length 1."""
+        """The vectors of texts, (n, width), of length 1; of a longer one as `BackboneEncoder` does."""
 
         def embed(some: Sequence[str]) -> Tensor:
-            out: Tensor = self.module(**_moved(self.tower.tokens(some), self.device))
-            return functional.normalize(out.float(), dim=-1)
+            tokens = self.tower.tokens
+
+            def vectors(parts: Sequence[str]) -> Tensor:
+                out: Tensor = self.module(**_moved(tokens(parts), self.device))
+                return functional.normalize(out.float(), dim=-1)
+
+            return in_parts(tokens, some, vectors)
 
         return _vectors(self.module, texts, embed, self.batch, self.width)
+
+
+def _reading(tokens: Tokenize, text: str) -> Reading:
+    count = tokens.count(text)
+    return Reading(count, tokens.longest, tuple(tokens.parts(text)) if count > tokens.longest else (text,))
 
 
 def _sha256(kind: str, module: nn.Module, picture: Picture | None) -> str:

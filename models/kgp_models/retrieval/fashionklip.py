@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.retrieval.backbone import Backbone, Tokens
+from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.inputs import vectors_of_images, vectors_of_texts
 from kgp_models.retrieval.losses import both_ways
+from kgp_models.retrieval.tokens import Tokens
 from kgplatform.retrieval.knowledge import POSITIVE, UNCERTAIN, Knowledge
 
 

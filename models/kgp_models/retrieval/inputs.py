@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kgp_models.retrieval.backbone import Backbone, Picture, Tokens, quick
+from kgp_models.retrieval.backbone import Backbone, Picture, quick
+from kgp_models.retrieval.tokens import Tokens
 from kgplatform.errors import InputError
 from kgplatform.retrieval.pairs import Pair, groups
 
@@ -43,7 +44,7 @@ def read_pictures(
 ) -> Pictures:
     """Read radiographs; those that cannot be are told and left out. `cache` is a folder that keeps what was read.
 
-    Raises `InputError` where none can be read.
+    Raises `InputError` where none can be read; of a single image, the one that says why.
     """
     place = None if cache is None else cache / f"{_key(paths, picture)}.npz"
     if place is not None and place.is_file():
@@ -57,7 +58,9 @@ def read_pictures(
                 values.append(found)
                 places.append(number)
             else:
-                told(f"left out: {found}")
+                if len(paths) == 1:
+                    raise found
+                told(f"left out: {found.message}")
     if not values:
         raise InputError("none of the images can be read", "Check the folder of images.")
     read = Pictures(torch.stack(values), places)
@@ -66,11 +69,11 @@ def read_pictures(
     return read
 
 
-def _read(picture: Picture, path: Path) -> Tensor | str:
+def _read(picture: Picture, path: Path) -> Tensor | InputError:
     try:
         return picture.read(path)
     except InputError as error:
-        return error.message
+        return error
 
 
 def _key(paths: Sequence[Path], picture: Picture) -> str:
@@ -121,10 +124,20 @@ def examples(
     read = read_pictures([pair.path for pair in pairs], backbone.picture, cache, told, progress)
     kept = [pairs[place] for place in read.kept]
     texts = [pair.text for pair in kept]
+    tell_longer(backbone, texts, "reports", told)
     ids = torch.from_numpy(groups(kept))
     if not backbone.frozen:
         return Examples(read.values, texts, ids, kept)
     return Examples(image_features(backbone, read.values, progress), texts, ids, kept, text_features(backbone, texts))
+
+
+def tell_longer(backbone: Backbone, texts: Sequence[str], what: str, told: Told) -> None:
+    """Tell how many texts have more tokens than are read in training, where they are not read in parts."""
+    if longer := backbone.tokens.longer(texts):
+        told(
+            f"{longer:,} of {len(texts):,} {what} are longer than the {backbone.tokens.longest} tokens that are read: "
+            "their ends are left out"
+        )
 
 
 @torch.inference_mode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +10,8 @@ from torch import Tensor, nn
 
 from kgp_models.generator.small_vision import WIDTH as IMAGE_WIDTH
 from kgp_models.generator.small_vision import SmallVision
-from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, Tokens, plain_attention
+from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, plain_attention
+from kgp_models.retrieval.tokens import tokenize
 
 KIND: Final = "small"
 
@@ -62,18 +62,7 @@ def small_backbone(tokenizer: Any, sizes: SmallSizes, seed: int, *, frozen: bool
         vision = SmallVision(sizes.pixels).to(memory_format=torch.channels_last)
         text = SmallText(sizes, len(tokenizer))
         widths = (IMAGE_WIDTH, sizes.hidden)
-        made = Backbone(KIND, vision, text, widths, Picture(sizes.pixels), tokens_by(tokenizer), frozen=frozen)
-    return made
-
-
-def tokens_by(tokenizer: Any) -> Callable[[Sequence[str]], Tokens]:
-    """What cuts texts into 77 tokens at most; a text without words is one padding token."""
-
-    def tokens(texts: Sequence[str]) -> Tokens:
-        lowered = [text.lower() or " " for text in texts]
-        given = tokenizer(
-            lowered, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt", return_token_type_ids=False
+        made = Backbone(
+            KIND, vision, text, widths, Picture(sizes.pixels), tokenize(tokenizer, LONGEST, lower=True), frozen=frozen
         )
-        return {"input_ids": given["input_ids"], "attention_mask": given["attention_mask"]}
-
-    return tokens
+    return made

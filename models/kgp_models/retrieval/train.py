@@ -13,12 +13,13 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from kgp_models.retrieval.backbone import Backbone, Tokens, quick
+from kgp_models.retrieval.backbone import Backbone, quick
 from kgp_models.retrieval.fashionklip import Alignment
 from kgp_models.retrieval.inputs import Examples, vectors_of_images, vectors_of_texts
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
+from kgp_models.retrieval.tokens import Tokens
 from kgp_models.training_state import TrainingState
 from kgp_models.varied import varied
 from kgplatform.retrieval import metrics

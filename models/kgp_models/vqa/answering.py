@@ -1,8 +1,9 @@
 """Answers to questions about images, by a trained model and a live graph: probability, subgraph, evidence, flags.
 
-What cannot be answered as the model was trained to is answered all the same, by the base model, with a flag that says
-why: a question that names no concept of the graph, or concepts of which the graph knows nothing, a question without
-words, an image that cannot be read (the mean of training's images stands for it, and it shows nothing).
+An answer needs an image that can be read and a yes/no question; anything else is an error. Where the graph says nothing
+about a question (it names no concept of the graph, or the graph has no edge of its concepts), the base model answers
+from image and question alone, as it was trained to, and a flag says why. Without an image (None) the base model answers
+too: the mean of training's images stands for it.
 """
 
 from __future__ import annotations
@@ -36,20 +37,20 @@ from kgplatform.graph import Graph
 from kgplatform.radiograph import place
 from kgplatform.retrieval.knowledge import STANCES, GraphImage, Knowledge
 from kgplatform.vqa import live
+from kgplatform.vqa.closed import checked
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.live import Edge, Node
-from kgplatform.vqa.questions import LONGEST, Question, readable
+from kgplatform.vqa.questions import Question
 from kgplatform.vqa.subgraph import EMPTY, Subgraph
 
-NO_WORDS: Final = "the question has no words"
-NO_IMAGE: Final = "the image cannot be read: the mean of training's images stands for it"
-MISSING: Final = "there is no such image file: the mean of training's images stands for it"
+WITHOUT_IMAGE: Final = "without an image: the base model answers, and the mean of training's images stands for it"
+CUT: Final = "the model reads the first {} of the question's {} tokens"
+EMPTY_GRAPH: Final = "the graph has no concepts"
 NO_PICTURE: Final = "none of the graph's images around the question is in the folder of its images"
 GUESS: Final = "{} is read as {}"
 NO_CONCEPT: Final = "the question names no concept of the graph"
 NO_EDGE: Final = "the graph knows nothing of the question's concepts"
 UNKNOWN: Final = "{} edges of kinds that the model has not seen are left out"
-SHORTENED: Final = f"the question is cut after {LONGEST:,} characters"
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,13 @@ class Answerer:
         self.model, self.graph, self.images = model, graph, images
         self._tagger = QuestionTagger(graph, lexicon, own_words=own_words, told=told)
 
-    def ask(self, image: Path, text: str) -> Reply:
-        """Answer a question about an image."""
-        text = readable(text)
-        flags = [SHORTENED] if len(text) > LONGEST else []
-        text = " ".join(text[:LONGEST].split())
-        if not any(character.isalpha() for character in text):
-            flags.append(NO_WORDS)
+    def ask(self, image: Path | None, text: str) -> Reply:
+        """Answer a yes/no question about an image, or without one (None).
+
+        Raises `InputError` for an image that cannot be read, and where the text is no yes/no question.
+        """
+        text = checked(image, text)
+        flags: list[str] = []
         seeds = self._tagger.concepts(text)
         asked = tuple(Node(self._tagger.cuis[seed], self._tagger.names[seed]) for seed in seeds)
         flags += (GUESS.format(*guess) for guess in self._tagger.guesses(text).items())
@@ -102,8 +103,11 @@ class Answerer:
         local = _Local(self.model, asked, edges, self.images)
         if self.images is not None and len(local.pictured) and not local.pictured.any():
             flags.append(NO_PICTURE)
+        tokens = self.model.backbone.tokens
+        if (count := tokens.count(text)) > tokens.longest:
+            flags.append(CUT.format(tokens.longest, count))
         words = texts_of(self.model.backbone, [text])
-        question = Question("", text, "", seen.name, image, "", "")
+        question = Question("", text, "", seen.name, image or Path(), "", "")
         base = local.probabilities([question], seen.images, words, [EMPTY], base=True)[0]
         shown = local.shown(seen.images) if seen.there else ()
         if self.model.settings.method in PLAIN or not seen.there or not edges:
@@ -117,7 +121,7 @@ class Answerer:
 
     def _edges(self, asked: Sequence[Node], flags: list[str]) -> list[Edge]:
         if not asked:
-            flags.append(NO_CONCEPT)
+            flags.append(NO_CONCEPT if self._tagger.cuis else EMPTY_GRAPH)
             return []
         settings = self.model.settings
         cuis = [node.key for node in asked]
@@ -129,13 +133,12 @@ class Answerer:
             flags.append(UNKNOWN.format(left_out))
         return [edge for edge in edges if edge.kind in known]
 
-    def _image(self, path: Path, flags: list[str]) -> _Seen:
-        try:
+    def _image(self, path: Path | None, flags: list[str]) -> _Seen:
+        if path is not None:
             return _Seen(str(path), images_of(self.model.backbone, {str(path): path}), there=True)
-        except InputError:
-            flags.append(NO_IMAGE if path.is_file() else MISSING)
+        flags.append(WITHOUT_IMAGE)
         vector, region = self.model.mean_image, self.model.mean_region
-        return _Seen(str(path), Images(vector[None], region[None, None].half(), {str(path): 0}), there=False)
+        return _Seen("", Images(vector[None], region[None, None].half(), {"": 0}), there=False)
 
 
 @dataclass(frozen=True, eq=False)

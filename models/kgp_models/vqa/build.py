@@ -17,7 +17,7 @@ from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.backbones import KINDS, open_backbone
 from kgp_models.retrieval.build import ProgressOf, quiet, varied_graph
-from kgp_models.retrieval.inputs import Told
+from kgp_models.retrieval.inputs import Told, tell_longer
 from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
@@ -97,6 +97,7 @@ def seen(backbone: Backbone, questions: Sequence[Question], inputs: Inputs) -> S
     paths = {one.image: one.path for one in questions}
     images = images_of(backbone, paths, inputs.cache, inputs.told, inputs.progress("images"))
     words = sorted({one.text for one in questions})
+    tell_longer(backbone, words, "questions", inputs.told)
     return Seen(
         backbone, images, texts_of(backbone, words, inputs.cache), {text: row for row, text in enumerate(words)}
     )

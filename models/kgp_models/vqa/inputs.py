@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.inputs import Progress, Told, read_pictures, text_features
+from kgp_models.retrieval.inputs import Progress, Told, read_pictures, tell_longer, text_features
 from kgp_models.vqa.batch import FLAGS, IMAGE, LIFT, NAMED, PATH_FLAGS, PICTURED, SEED, SEEN, TOLD, Batch, joined
 from kgp_models.vqa.kept import kept, of_files
 from kgplatform.errors import InputError
@@ -162,6 +162,7 @@ def graph_vectors(
     """The graph as models take it. `folder` is where its images' paths begin; None, or none there, for a graph whose
     images are not at hand.
     """
+    tell_longer(backbone, knowledge.concepts, "concept names", told)
     names = vectors_of(backbone, knowledge.concepts, cache) if knowledge.concepts else torch.zeros(0, 1)
     kinds = kind_words(knowledge.relation_names)
     width = images.vectors.shape[1]
