@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-
-CUTS_NAMED: Final = 3
 
 
 @dataclass(frozen=True)
@@ -28,15 +25,14 @@ class Reading:
         """What the user is told; nothing where the text is read as a whole."""
         if len(self.parts) == 1:
             return ""
-        starts = "; ".join(f'"{_beginning(part)} …"' for part in self.parts[1 : 1 + CUTS_NAMED])
         return (
             f"the text has {self.tokens:,} tokens, and the model reads {self.longest} at a time: it is read in "
-            f"{len(self.parts):,} parts, whose vectors are averaged; cut before {starts}"
+            f'{len(self.parts):,} parts, whose vectors are averaged; the first ends with "… {_end(self.parts[0])}"'
         )
 
 
-def _beginning(part: str) -> str:
-    return " ".join(part.split()[:3])[:40]
+def _end(part: str) -> str:
+    return " ".join(part.split()[-3:])[-40:]
 
 
 class Encoder(Protocol):

@@ -27,8 +27,11 @@ def test_no_word_of_a_long_text_is_left_out() -> None:
     for text in (LONG, LONG.replace(", ", " ").replace("; ", " "), "x" * 500):
         reading = encoder.reading(text)
         assert reading.tokens > reading.longest == 77
-        assert "".join(reading.parts) == text
-        assert all(encoder.reading(part).parts == (part,) for part in reading.parts)
+        assert text.startswith("".join(reading.parts[:-1]))
+        assert text.endswith(reading.parts[-1])
+        assert sum(map(len, reading.parts)) >= len(text)
+        sizes = [encoder.reading(part).tokens for part in reading.parts]
+        assert all(70 < size <= 77 for size in sizes)  # short parts say less of a text
         assert f"the text has {reading.tokens:,} tokens, and the model reads 77 at a time" in reading.note
     ends = [LONG + "with a large pneumothorax", LONG + "with severe cardiomegaly and a pacemaker"]
     one, other = encoder.texts(ends)

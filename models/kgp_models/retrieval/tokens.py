@@ -13,7 +13,6 @@ from torch.nn import functional
 
 Tokens = Mapping[str, Tensor]  # each (B, T)
 
-_CLAUSE: Final = re.compile(r"[^.;:,!?\n]+[.;:,!?\n]*\s*|[.;:,!?\n]+\s*")
 _WORD: Final = re.compile(r"\S+\s*")
 
 
@@ -34,25 +33,27 @@ class Tokenize:
         return sum(self.count(text) > self.longest for text in texts)
 
     def parts(self, text: str) -> list[str]:
-        """The text in parts of `longest` tokens at most, which together are the text: cut between clauses, within a
-        clause between words, within a word between characters.
+        """The text in parts, each as long as is read: one after another, but for the last, which ends with the text and
+        begins as early as it can. A short part says less of a text than one as long as those of the training
+        (docs/search.md).
         """
-        return self._packed(_CLAUSE.findall(text), (_WORD.findall, list)) or [text]
+        units = [
+            unit for word in _WORD.findall(text) for unit in (word if self.count(word) > self.longest else (word,))
+        ]
+        found, start = [], 0
+        while (end := self._end(units, start)) < len(units):
+            found.append("".join(units[start:end]))
+            start = end
+        while start and self.count("".join(units[start - 1 :])) <= self.longest:
+            start -= 1
+        return [*found, "".join(units[start:])]
 
-    def _packed(self, pieces: Sequence[str], finer: Sequence[Callable[[str], list[str]]]) -> list[str]:
-        found: list[str] = []
-        part = ""
-        for piece in pieces:
-            if self.count(part + piece) <= self.longest:
-                part += piece
-                continue
-            if part:
-                found.append(part)
-            part = piece
-            if finer and self.count(piece) > self.longest:
-                *whole, part = self._packed(finer[0](piece), finer[1:])
-                found += whole
-        return [*found, part] if part else found
+    def _end(self, units: Sequence[str], start: int) -> int:
+        """Where a part ends that begins there; it has one unit at least."""
+        end = start + 1
+        while end < len(units) and self.count("".join(units[start : end + 1])) <= self.longest:
+            end += 1
+        return end
 
 
 def tokenize(tokenizer: Any, longest: int, *, lower: bool = False) -> Tokenize:
@@ -78,16 +79,15 @@ def tokenize(tokenizer: Any, longest: int, *, lower: bool = False) -> Tokenize:
 
 
 def in_parts(tokens: Tokenize, texts: Sequence[str], vectors: Callable[[Sequence[str]], Tensor]) -> Tensor:
-    """The vectors of texts, (n, width). That of a text in several parts is the mean of theirs, each of length 1 and
-    weighted by its tokens, so that no word is left out.
+    """The vectors of texts, (n, width). That of a text in several parts is the mean of theirs, each of length 1: no word
+    is left out.
     """
     parts = [[text] if tokens.count(text) <= tokens.longest else tokens.parts(text) for text in texts]
     found = vectors([part for those in parts for part in those])
     if len(found) == len(texts):
         return found
-    rows = []
-    for those, of in zip(parts, torch.split(found, [len(those) for those in parts]), strict=True):
-        weights = torch.tensor([float(tokens.count(part)) for part in those], device=of.device).unsqueeze(1)
-        mean = (functional.normalize(of.float(), dim=-1) * weights).sum(0) / weights.sum()
-        rows.append(of[0] if len(those) == 1 else functional.normalize(mean, dim=-1).to(of.dtype))
+    rows = [
+        of[0] if len(of) == 1 else functional.normalize(functional.normalize(of, dim=-1).mean(0), dim=-1)
+        for of in torch.split(found, [len(those) for those in parts])
+    ]
     return torch.stack(rows)
