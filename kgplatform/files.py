@@ -1,19 +1,34 @@
-"""Files of the user's: why one cannot be read or written, and YAML settings.
+"""Files that a user or a data set names: opened as regular files of a bounded size, read whole, written whole.
+
+A path from outside may be a FIFO (opening it waits for ever), a device (it has no end), a folder, or a file far larger
+than anything of its kind. Every reader opens its file here, or has `require_file` look at it before a library opens it
+by name. What a file unpacks to is bounded by the reader of its format.
 
 An error names the file as the user knows it, never the name under which it is being written.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from kgplatform.errors import InputError
 
-MAX_SETTINGS: Final = 1 << 20  # bytes of a file of settings
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+MAX_DOCUMENT: Final = 64 << 20  # bytes of a JSON document; Python needs some 10 times as much for one
+MAX_SETTINGS: Final = 1 << 17  # bytes of a YAML file; the longest of this repository has 3,000
+MAX_ROWS_PER_BYTE: Final = 8  # of a Parquet file; different rows take more than a byte each
+MAX_RATIO: Final = 100  # what a compressed file may unpack to, in times its size ...
+FREE: Final = 32 << 20  # ... where that is more than so many bytes
 _UNFINISHED: Final = re.compile(r"\.?(?P<name>.+?)(\.\d+)?\.(partial|part)")
 
 
@@ -28,41 +43,138 @@ def unreadable(path: Path, error: OSError, hint: str = "") -> InputError:
     return InputError(f"cannot be read: {error.strerror or 'unknown reason'}", hint or "Check the file.", path=path)
 
 
-def require_file(path: Path, hint: str = "") -> None:
-    """Raise `InputError` unless a regular file (or a link to one) is there and can be opened for reading."""
+def opened(path: Path, most: int | None = None, hint: str = "") -> BinaryIO:
+    """The file, open for reading. Raises `InputError` unless it is a regular file of at most `most` bytes."""
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise InputError("this is not a regular file", hint or "Give a file.", path=path)
-        with path.open("rb"):
-            pass
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise unreadable(path, error, hint) from None
     except ValueError:  # a NUL in the name
         raise InputError("no such file", hint or "Check the path.") from None
+    try:
+        status = os.fstat(file)
+        if stat.S_ISDIR(status.st_mode):
+            raise unreadable(path, IsADirectoryError(), hint)
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("this is not a regular file", hint or "Give a file.", path=path)
+        if most is not None and status.st_size > most:
+            raise _too_large(path, most, hint)
+    except BaseException:
+        os.close(file)
+        raise
+    return os.fdopen(file, "rb")
+
+
+def require_file(path: Path, hint: str = "") -> Path:
+    """The path as it is, for a library that opens it by name. Raises `InputError` as `opened` does."""
+    opened(path, hint=hint).close()
+    return path
+
+
+def read_bytes(path: Path, most: int, hint: str = "") -> bytes:
+    """The file's content. Raises `InputError` as `opened` does."""
+    with opened(path, most, hint) as file:
+        try:
+            content = file.read(most + 1)
+        except OSError as error:
+            raise unreadable(path, error, hint) from None
+    if len(content) > most:  # it grew since, or has no size, as files of /proc
+        raise _too_large(path, most, hint)
+    return content
+
+
+def _too_large(path: Path, most: int, hint: str) -> InputError:
+    return InputError(f"the file is too large: it has more than {most:,} bytes", hint or "Check the path.", path=path)
+
+
+def read_text(path: Path, most: int, hint: str = "") -> str:
+    """The file's text, UTF-8 with or without a byte-order mark. Raises `InputError`."""
+    try:
+        return read_bytes(path, most, hint).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("the file is not UTF-8 text", "Save it as UTF-8.", path=path) from None
+
+
+def read_json(
+    path: Path,
+    most: int = MAX_DOCUMENT,
+    hint: str = "",
+    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
+    """The JSON document in a file; `pairs` makes its objects. Raises `InputError`, which quotes nothing of it."""
+    content = read_bytes(path, most, hint)
+    try:
+        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=pairs)
+    except (ValueError, RecursionError):
+        raise InputError("the file is not JSON in UTF-8", hint or "Fetch it again.", path=path) from None
 
 
 def read_yaml(path: Path, hint: str) -> object:
     """What a YAML file of settings holds; `hint` says where to find examples.
 
-    Raises `InputError`: no such file, a folder, not permitted, too large, not text, or damaged at a line.
+    Raises `InputError`: no such file, a folder, not permitted, too large, not text, or damaged at a line; or with an
+    alias, as a file of 300 bytes with aliases is a billion items to whoever walks through it.
     """
     import yaml
 
-    require_file(path, hint)
+    content = read_bytes(path, MAX_SETTINGS, hint)
     try:
-        if path.stat().st_size > MAX_SETTINGS:
-            raise InputError("the file is too large for settings", "Check the path.", path=path)
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(path, error, hint) from None
+        text = content.decode("utf-8")
+        for event in yaml.parse(text, Loader=yaml.SafeLoader) if "*" in text else ():
+            if isinstance(event, yaml.AliasEvent):
+                raise InputError("settings may not have YAML aliases (*name)", "Write the value out.", path=path)
+        return yaml.safe_load(text)
     except UnicodeDecodeError:
         raise InputError("this is not YAML: it is not UTF-8 text", hint, path=path) from None
     except yaml.MarkedYAMLError as error:
-        row = error.problem_mark.line + 1 if error.problem_mark else None
+        line = error.problem_mark.line + 1 if error.problem_mark else None
         mend = f"Check indentation, colons and quotes. {hint}"
-        raise InputError("this is not YAML", mend, path=path, row=row) from None
+        raise InputError("this is not YAML", mend, path=path, row=line) from None
     except (ValueError, yaml.YAMLError, RecursionError):  # ValueError: a date that is none
         raise InputError("this is not YAML", hint, path=path) from None
+
+
+def check_parquet(file: pq.ParquetFile, path: Path) -> pq.ParquetFile:
+    """The Parquet file as it is. Raises `InputError` where its metadata announces far more than such a file can hold.
+
+    Equal values take no room in Parquet: a file of 7 kB may hold 10 billion of them, or 8,000 of a megabyte each.
+    """
+    size, about = path.stat().st_size, file.metadata
+    if about.num_rows > max(1_000_000, MAX_ROWS_PER_BYTE * size):
+        raise InputError(f"announces {about.num_rows:,} rows in {size:,} bytes", "Write it again.", path=path)
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    unpacked = max((group.total_byte_size for group in groups), default=0)
+    if unpacked > max(FREE, MAX_RATIO * size):
+        raise InputError(f"unpacks to {unpacked:,} bytes from {size:,}", "Write it again.", path=path)
+    return file
+
+
+def batch_rows(file: pq.ParquetFile, most: int) -> int:
+    """How many rows of the file to read at a time, at most `most`: fewer where its rows are large."""
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    row = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0.0)
+    return int(max(1, min(most, FREE / max(row, 1.0))))
+
+
+def read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
+    """These columns of a Parquet file, whole. Raises `InputError` where it holds far more than such a file can, and
+    what pyarrow raises for another file.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(require_file(path), read_dictionary=list(columns)) as file:
+        table = check_parquet(file, path).read(list(columns))
+    unpacked = 0
+    for chunk in (chunk for column in table.columns for chunk in column.chunks if pa.types.is_dictionary(column.type)):
+        lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
+        unpacked += pc.sum(lengths).as_py() or 0
+    if unpacked > max(FREE, MAX_RATIO * path.stat().st_size):
+        raise InputError(f"holds {unpacked:,} bytes of text, far more than its size", "Write it again.", path=path)
+    plain = [column.type.value_type if pa.types.is_dictionary(column.type) else column.type for column in table.columns]
+    schema = pa.schema(list(zip(columns, plain, strict=True)), metadata=table.schema.metadata)
+    return table.cast(schema)
 
 
 def final_name(path: Path) -> Path:

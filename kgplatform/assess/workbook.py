@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from kgplatform import files
 from kgplatform.assess.picture import SIDE, thumbnail
 from kgplatform.assess.sample import ConceptItem, ImageItem, Sample
 from kgplatform.errors import InputError
@@ -224,10 +225,9 @@ def read(path: Path) -> Ratings:
 
     hint = "Give a workbook that `kgp assess sample` wrote."
     try:
-        if (
-            path.stat().st_size > MAX_BYTES
-            or sum(one.file_size for one in zipfile.ZipFile(path).infolist()) > MAX_BYTES
-        ):
+        with files.opened(path, MAX_BYTES, hint) as file:
+            unpacked = sum(one.file_size for one in zipfile.ZipFile(file).infolist())
+        if unpacked > MAX_BYTES:
             raise InputError("the workbook is too large", hint, path=path)
         book = load_workbook(path, data_only=True)
     except InputError:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from kgplatform import files
 from kgplatform.construct.lexicon import Lexicon
 from kgplatform.construct.tagger import MAX_CANDIDATES, Candidate, Mention
 from kgplatform.errors import InputError
@@ -46,7 +47,10 @@ class MetaMapLite:
         self._allowed = allowed
         texts = {path.stem: path for path in sorted(Path(folder).glob("*.txt"))}
         found = {path.stem.removesuffix(".txt"): path for path in sorted(Path(folder).glob("*.mmi"))}
-        self._outputs = {_hash(texts[name].read_bytes()): found[name] for name in texts.keys() & found.keys()}
+        self._outputs = {
+            _hash(files.read_bytes(texts[name], files.MAX_DOCUMENT)): found[name]
+            for name in texts.keys() & found.keys()
+        }
         if not self._outputs:
             hint = "Write texts with `kgp construct texts`, then run MetaMapLite on them with --outputformat=mmi."
             raise InputError("no text has an .mmi file beside it", hint, path=Path(folder))
@@ -65,7 +69,7 @@ class MetaMapLite:
         return list(_apart(found))
 
     def _rows(self, path: Path) -> Iterator[tuple[tuple[int, int], Candidate]]:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(files.read_text(path, files.MAX_DOCUMENT, "Run it again.").splitlines(), 1):
             fields = line.split("|")
             if len(fields) > 1 and fields[1] != "MMI":
                 continue  # AA and UA rows: abbreviations

@@ -11,10 +11,11 @@ import csv
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from kgplatform import plugins
+from kgplatform import files, plugins
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
 from kgplatform.errors import InputError, UsageError
@@ -166,7 +167,7 @@ def read(path: Path) -> frozenset[str]:
     """The studies that a file of choices keeps. Raises `InputError` for a file that is none."""
     kept = set()
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with TextIOWrapper(files.opened(path, hint="Select again."), "utf-8", newline="") as file:
             reader = csv.reader(file, strict=True)
             if tuple(next(reader, ())) != COLUMNS:
                 hint = "Give a file that `kgp construct select` wrote."

@@ -25,6 +25,7 @@ import numpy as np
 from kgplatform import __version__, staging
 from kgplatform.errors import InputError, SettingsError, UsageError
 from kgplatform.export.triples import Triples
+from kgplatform.files import read_json, require_file
 from kgplatform.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -81,9 +82,9 @@ def write(
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of an export; raises `InputError` when the folder holds none."""
     try:
-        manifest = Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        manifest = Manifest(**read_json(folder / MANIFEST))
         return replace(manifest, files=[str(name) for name in manifest.files])
-    except (OSError, ValueError, TypeError):
+    except (InputError, TypeError):
         raise InputError("is not an export, or is damaged", "Export the graph again.", path=folder) from None
 
 
@@ -142,7 +143,7 @@ def read_pyg(folder: Path) -> HeteroData:
         import torch
         from torch_geometric.data import HeteroData
     try:
-        data: HeteroData = HeteroData.from_dict(torch.load(folder / PYG, weights_only=True))
+        data: HeteroData = HeteroData.from_dict(torch.load(require_file(folder / PYG), weights_only=True))
     except Exception as error:  # torch documents none of what it raises for a damaged file
         if isinstance(error, MemoryError):
             raise

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from kgplatform import queries
+from kgplatform import files, queries
 from kgplatform.errors import InputError, KgpError, NotFoundError, UsageError
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph, Transaction
@@ -83,11 +83,7 @@ _ALL: Final = Selection()
 
 def read_image_list(path: Path) -> tuple[str, ...]:
     """The image ids in a text file, one a line; raises `InputError`."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise InputError(f"cannot be read: {why}", "Give all, kept, or a file of image ids.", path=path) from None
+    lines = files.read_text(path, files.MAX_DOCUMENT, "Give all, kept, or a file of image ids.").splitlines()
     images = tuple(line.strip() for line in lines if line.strip())
     if not images:
         raise InputError("lists no image", "Write one image id a line.", path=path)

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kgplatform import files
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Ids, Triples
 from kgplatform.suggest import did_you_mean
@@ -85,10 +86,9 @@ class Split:
         Raises `InputError` for a damaged file, for a split of another graph, and when the hash does not match.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(path)
+            table = files.read_parquet(path, ("head", "relation", "tail", "part"))
             about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
             rows = zip(*(table[name].to_pylist() for name in ("head", "relation", "tail", "part")), strict=True)
             part_of = {(h, r, t): PARTS.index(part) for h, r, t, part in rows}

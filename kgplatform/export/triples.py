@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kgplatform import files
 from kgplatform.errors import InputError
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -174,7 +176,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]
 def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
     """Read a table that `write_table` wrote, whose ids must count from 0; raises `InputError`."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with TextIOWrapper(files.opened(path, hint="Export the graph again."), "utf-8", newline="") as file:
             header, *rows = csv.reader(file, delimiter="\t", strict=True)
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not a table of this program"
@@ -190,10 +192,9 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
 def _read_ids(path: Path, limits: tuple[int, int, int]) -> tuple[Ids, str]:
     """The triples of a Parquet file, and the hash that it gives."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=list(_TRIPLE_COLUMNS))
+        table = files.read_parquet(path, _TRIPLE_COLUMNS)
         sha256 = table.schema.metadata[b"sha256"].decode()
         columns = [table[name].to_numpy().astype(np.int64, casting="safe") for name in _TRIPLE_COLUMNS]
     except (OSError, pa.ArrowException, ValueError, TypeError, KeyError):

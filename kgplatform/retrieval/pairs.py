@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kgplatform import radiograph
+from kgplatform import files, radiograph
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
 from kgplatform.errors import InputError, UsageError
@@ -312,10 +312,9 @@ def _relative(folder: Path, here: Path) -> str:
 def _table(path: Path) -> tuple[dict[str, str], list[tuple[str, ...]]]:
     """The metadata and the rows of a file of pairs. Raises `InputError` for another file."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        table = files.read_parquet(path, _COLUMNS)
         about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         rows: list[Any] = list(zip(*(table[name].to_pylist() for name in _COLUMNS), strict=True))
         whole = about["protocol"] in PROTOCOLS and int(about["seed"]) >= 0 and about["kind"] in KINDS

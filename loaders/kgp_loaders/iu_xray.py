@@ -10,13 +10,13 @@ alone, without headers.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from kgp_loaders.reports import image_id
+from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.report import Report
 from kgplatform.errors import InputError
@@ -24,7 +24,6 @@ from kgplatform.errors import InputError
 DATASET: Final = "IU X-ray"
 FILE: Final = "annotation.json"
 SPLITS: Final = ("train", "val", "test")
-MAX_BYTES: Final = 1 << 30
 _ID: Final = re.compile(r"[\w.-]{1,200}")
 
 
@@ -82,14 +81,7 @@ class IUXray:
             yield Report(entry.study, image_id(DATASET, entry.study), {"findings": entry.text}, {**kept, **path})
 
     def _document(self) -> dict[str, list[Any]]:
-        try:
-            if self.path.stat().st_size > MAX_BYTES:
-                raise InputError("the file is too large", "Give R2Gen's annotation.json.", path=self.path)
-            document = json.loads(self.path.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=self.path) from None
-        except (ValueError, RecursionError):
-            raise InputError("the file is not JSON in UTF-8", "Fetch it again.", path=self.path) from None
+        document = files.read_json(self.path, hint="Give R2Gen's annotation.json.")
         if not isinstance(document, dict) or not all(isinstance(document.get(split), list) for split in SPLITS):
             raise InputError(f"the file has no lists {', '.join(SPLITS)}", "Give R2Gen's file.", path=self.path)
         return {split: document[split] for split in SPLITS}

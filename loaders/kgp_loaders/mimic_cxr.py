@@ -21,6 +21,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
+from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.report import Report
 from kgplatform.construct.sections import sections
@@ -176,10 +177,10 @@ class MIMICCXR:
             assert self._metadata is not None  # noqa: S101
             return Reject(self._metadata, image.row, f"study {image.study} has no report s{image.study}.txt")
         try:
-            with path.open("rb") as file:
+            with files.opened(path) as file:
                 data = file.read(MAX_REPORT + 1)
             text = data.decode("utf-8")
-        except (OSError, UnicodeDecodeError):
+        except (OSError, UnicodeDecodeError, InputError):
             return Reject(path, 1, "the report cannot be read as UTF-8")
         if len(data) > MAX_REPORT or "\0" in text:
             return Reject(path, 1, f"this is no report: larger than {MAX_REPORT:,} bytes, or binary")

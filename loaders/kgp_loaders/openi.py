@@ -19,6 +19,7 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 from kgp_loaders.tabular import open_table
+from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.errors import InputError
@@ -121,10 +122,10 @@ def _read_xml(path: Path) -> tuple[str, dict[str, str], list[str]]:
     OpenI's.
     """
     try:
-        with path.open("rb") as file:
+        with files.opened(path) as file:
             data = file.read(MAX_XML + 1)
         text = data.decode("utf-8")
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, InputError):
         raise InputError("the file cannot be read as UTF-8") from None
     if len(data) > MAX_XML:
         raise InputError(f"the file is larger than {MAX_XML:,} bytes")

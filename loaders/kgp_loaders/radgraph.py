@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from kgp_loaders.mimic_cxr import DATASET, PHANTOM
 from kgp_loaders.phantom.studies import FIRST_SUBJECT
 from kgp_loaders.reports import MAX_ID, image_id
+from kgplatform import files
 from kgplatform.batches import GraphBatch, NodeRef, Reject
 from kgplatform.errors import InputError, UsageError
 from kgplatform.schema import CONCEPT_ID, Stance
@@ -213,15 +214,7 @@ class _Damage(Exception):
 
 def _document(path: Path) -> dict[str, Any]:
     hint = "Give a JSON file of RadGraph: a graph a report, by the report's name."
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"the file is larger than {MAX_BYTES >> 30} GiB", "Give it in parts.", path=path)
-        with path.open(encoding="utf-8-sig") as file:
-            document = json.load(file, object_pairs_hook=_object)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=path) from None
-    except (ValueError, RecursionError):
-        raise InputError("the file is not JSON in UTF-8", hint, path=path) from None
+    document = files.read_json(path, MAX_BYTES, hint, _object)
     if not isinstance(document, dict):
         raise InputError("the file is not one JSON object, or a name stands in it twice", hint, path=path)
     return document

@@ -15,13 +15,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from kgplatform import files
 from kgplatform.batches import GraphBatch, Reject
 from kgplatform.errors import InputError
-from kgplatform.files import require_file, unreadable
+from kgplatform.files import unreadable
 from kgplatform.suggest import did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -195,7 +197,7 @@ class Parquet:
 
     def _rows(self, wanted: list[str]) -> Iterator[Row | Reject]:
         number = 0
-        with self._open() as file:
+        with self._open(wanted) as file:
             for values in self._records(file, wanted):
                 number += 1
                 problem = _record_problem(values, wanted)
@@ -204,12 +206,19 @@ class Parquet:
         if number != announced:
             raise InputError(f"damaged Parquet: {number:,} records, not {announced:,} as announced", path=self.path)
 
-    def _open(self) -> pq.ParquetFile:
+    def _open(self, columns: Sequence[str] = ()) -> pq.ParquetFile:
+        """The file; of these columns, equal values of a column stand in memory once."""
         import pyarrow.parquet as pq
 
         with _damage_reported(self.path):
             # With a buffer size pyarrow reads column pieces as needed instead of whole row groups.
-            return pq.ParquetFile(self.path, buffer_size=1 << 20, page_checksum_verification=True)
+            file = pq.ParquetFile(
+                files.require_file(self.path),
+                buffer_size=1 << 20,
+                page_checksum_verification=True,
+                read_dictionary=columns,
+            )
+            return files.check_parquet(file, self.path)
 
     def _check_types(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
         for name in columns:
@@ -219,7 +228,7 @@ class Parquet:
                 raise InputError(f"the column {_shown(name)} holds {kind} values", hint, path=self.path)
 
     def _records(self, file: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[Any, ...]]:
-        batches = file.iter_batches(_RECORDS, columns=list(dict.fromkeys(columns)))
+        batches = file.iter_batches(files.batch_rows(file, _RECORDS), columns=list(dict.fromkeys(columns)))
         while True:
             with _damage_reported(self.path):
                 batch = next(batches, None)
@@ -254,12 +263,8 @@ def collect(
 
 
 def _first_bytes(path: Path) -> bytes:
-    require_file(path)
-    try:
-        with path.open("rb") as file:
-            first = file.read(8)
-    except OSError as error:
-        raise unreadable(path, error) from None
+    with files.opened(path) as file:
+        first = file.read(8)
     if not first:
         raise InputError("the file is empty", path=path)
     return first
@@ -269,7 +274,7 @@ def _lines(path: Path) -> Iterator[str | None]:
     """The lines of a UTF-8 file without their ends; None for one that is too long. Bad bytes become surrogates."""
     rest, too_long = "", False
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline=None) as file:
+        with TextIOWrapper(files.opened(path), "utf-8-sig", "surrogateescape", newline=None) as file:
             while piece := file.read(_PIECE):
                 lines = (rest + piece).split("\n")
                 rest = lines.pop()
@@ -372,11 +377,17 @@ def _is_textual(kind: pa.DataType) -> bool:
 
 
 def _texts(column: pa.Array) -> list[str | None]:
-    """The column's values as text; bytes that are not UTF-8 become surrogates, as in a text file."""
+    """The column's values as text; bytes that are not UTF-8 become surrogates, as in a text file. A value that many
+    records have is one text in memory.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        places = column.indices
+        used = pc.unique(places)
+        texts = dict(zip(used.to_pylist(), _texts(column.dictionary.take(used)), strict=True))
+        return [texts[place] for place in places.to_pylist()]
     if pa.types.is_integer(column.type):
         column = column.cast(pa.string())
     values = column.cast(pa.large_binary()).to_pylist()

@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Concept, Relation
 from kgplatform.errors import InputError
@@ -177,7 +178,4 @@ def _plain(path: Path, width: int) -> Iterator[list[str]]:
 
 
 def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", "Name the folder with META's files.", path=path) from None
+    return files.opened(path, hint="Name the folder with META's files.")

@@ -54,8 +54,11 @@ class Client:
             import openai
         except ImportError:
             raise UsageError("the package openai is not installed", "Install: pip install 'kgplatform[llm]'.") from None
+        from kgplatform.construct.language_model.bounded import BadAnswer, bounded
+
         self._settings = settings
         self._openai = openai
+        self._bad_answer = BadAnswer
         self._next = 0.0
         self._lock = threading.Lock()
         self._answered = False
@@ -63,7 +66,11 @@ class Client:
         logging.getLogger("openai").setLevel(logging.WARNING)  # at DEBUG it writes down what is asked
         timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
         self._http = openai.DefaultHttpxClient(
-            timeout=timeout, follow_redirects=False, trust_env=not is_local(settings.url)
+            timeout=timeout,
+            follow_redirects=False,
+            trust_env=not is_local(settings.url),
+            headers={"Accept-Encoding": "identity"},  # so that the bytes that come bound the bytes that are kept
+            event_hooks={"response": [bounded(settings.timeout)]},
         )
         self._client = openai.OpenAI(
             api_key=_key(settings.url, os.environ if env is None else env),
@@ -104,9 +111,11 @@ class Client:
             raise Unanswered("no answer in time", unreachable=True) from None
         except openai.APIConnectionError:
             raise Unanswered("no connection", unreachable=True) from None
+        except self._bad_answer as error:
+            raise Unanswered(error.why, unreachable=False) from None
         except openai.APIStatusError as error:
             raise self._status(error.status_code) from None
-        except (openai.OpenAIError, AttributeError, TypeError, ValueError, LookupError):
+        except (openai.OpenAIError, AttributeError, TypeError, ValueError, LookupError, RecursionError):
             raise Unanswered("the answer is not of the API's form", unreachable=False) from None
         if not isinstance(text, str):
             raise Unanswered("the answer is not of the API's form", unreachable=False)

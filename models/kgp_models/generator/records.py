@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from kgp_loaders.radgraph import Graph, read, triplets
 from kgp_models.generator.settings import DataSettings
-from kgplatform import plugins
+from kgplatform import files, plugins
 from kgplatform.batches import Reject
 from kgplatform.construct.report import Report
 from kgplatform.construct.text import sentences
@@ -198,17 +198,13 @@ def data_sha256(chosen: Sequence[Study]) -> str:
 def read_drawn(path: Path) -> dict[str, tuple[Triplet, ...]]:
     """What images show, by study: ``{name: [[head, relation, tail], …]}``. Raises `InputError`."""
     try:
-        if path.stat().st_size > MAX_DRAWN:
-            raise InputError("the file is too large", "Give it in parts.", path=path)
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = files.read_json(path, MAX_DRAWN, "Check data.drawn.")
         return {
             _study_name(name): tuple(
                 Triplet(entity(head), Relation(relation), entity(tail)) for head, relation, tail in rows
             )
             for name, rows in document.items()
         }
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", "Check data.drawn.", path=path) from None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise InputError("is not a JSON object of triplets by study", "See docs/generate.md.", path=path) from None
 

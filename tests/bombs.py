@@ -1,0 +1,434 @@
+"""Small files that unpack to much, or have no end, each with what reads it; and a measure of what reading takes.
+
+Run as a script with a bomb's name and a folder, it builds the bomb, imports its reader, reads, and prints as JSON how
+many MB reading took at its peak above the base, how many seconds, and how it ended.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import struct
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SIDE = 7_000  # 49 million pixels
+Reader = Callable[[Path], Any]
+BOMBS: dict[str, tuple[str, Callable[[Path], object], Reader]] = {}
+
+
+def bomb(name: str, file: str, reader: Reader) -> Callable[[Callable[[Path], object]], Callable[[Path], object]]:
+    """Register the builder of a bomb, the name of its file, and its reader."""
+
+    def add(build: Callable[[Path], object]) -> Callable[[Path], object]:
+        BOMBS[name] = file, build, reader
+        return build
+
+    return add
+
+
+def image(path: Path) -> object:
+    from kgplatform import radiograph
+
+    return radiograph.read(path)
+
+
+def table(path: Path) -> object:
+    from kgp_loaders.tabular import open_table
+
+    return sum(1 for _ in open_table(path).rows(["head"]))
+
+
+def reports(path: Path) -> object:
+    from kgp_loaders.reports import Reports
+
+    return sum(1 for _ in Reports(path).reports())
+
+
+def mimic(path: Path) -> object:
+    from kgp_loaders.mimic_cxr import MIMICCXR
+
+    return sum(1 for _ in MIMICCXR(path.parent).reports())
+
+
+def questions(path: Path) -> object:
+    from kgp_loaders.question_files import rows
+
+    return len(rows(path, ""))
+
+
+def hub_questions(path: Path) -> object:
+    from kgp_loaders.question_files import Parquet
+
+    return sum(1 for _ in Parquet("X", path.parent, path.parent / "unpacked").questions())
+
+
+def training_settings(path: Path) -> object:
+    from kgp_models.yaml_settings import document_of
+
+    return document_of(path, "")
+
+
+def workbook(path: Path) -> object:
+    from kgplatform.assess.workbook import read
+
+    return read([path])
+
+
+def triples(path: Path) -> object:
+    from kgplatform.export.triples import Triples
+
+    return Triples.read(path.parent)
+
+
+def pairs(path: Path) -> object:
+    from kgplatform.retrieval.pairs import PairSet
+
+    return PairSet.read(path)
+
+
+def png(path: Path, width: int, height: int, bits: int, colour: int, chunks: bytes = b"") -> None:
+    """A blank PNG, written in pieces."""
+    samples = {0: 1, 2: 3, 6: 4}[colour]
+    packer = zlib.compressobj(9)
+    row = b"\0" * (1 + width * samples * bits // 8)
+    data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunks + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def dicom(path: Path, syntax: str, rows: int, columns: int, pixels: bytes, **values: Any) -> None:
+    """A DICOM file whose header and pixels need not fit together."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import UID, generate_uid
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = UID(syntax)
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1.1")
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    data.Rows, data.Columns, data.SamplesPerPixel, data.PhotometricInterpretation = rows, columns, 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
+    for name, value in values.items():
+        setattr(data, name, value)
+    compressed = meta.TransferSyntaxUID.is_compressed and not meta.TransferSyntaxUID.is_deflated
+    data.PixelData = encapsulate([pixels]) if compressed else pixels
+    if compressed:
+        data["PixelData"].is_undefined_length = True
+    data.save_as(path, enforce_file_format=True)
+
+
+RLE, JPEG, J2K, NATIVE = (
+    f"1.2.840.10008.1.2{end}" for end in (".5", ".4.50", ".4.90", ".1")
+)  # fmt: skip
+
+
+def rle(*segments: bytes) -> bytes:
+    offsets = [64 + sum(map(len, segments[:number])) for number in range(len(segments))]
+    return struct.pack("<16I", len(segments), *offsets, *[0] * (15 - len(segments))) + b"".join(segments)
+
+
+def blank_run(size: int) -> bytes:
+    packed = b"\x81\0" * (size // 128)
+    return packed + b"\0" * (len(packed) % 2)
+
+
+def jpeg(path: Path, width: int, height: int, mode: str, **options: Any) -> bytes:
+    from PIL import Image
+
+    Image.new(mode, (width, height)).save(path, "JPEG", **options)
+    return path.read_bytes()
+
+
+@bomb("DICOM RLE, 49 million pixels", "a.dcm", image)
+def _(path: Path) -> None:
+    dicom(path, RLE, SIDE, SIDE, rle(blank_run(SIDE * SIDE), blank_run(SIDE * SIDE)))
+
+
+@bomb("DICOM RLE, 64 pixels announced, 96 MB held", "a.dcm", image)
+def _(path: Path) -> None:
+    dicom(path, RLE, 8, 8, rle(blank_run(48 << 20), blank_run(48 << 20)))
+
+
+@bomb("DICOM RLE, 30 million pixels: read", "a.dcm", image)
+def _(path: Path) -> None:
+    dicom(path, RLE, 5_000, 6_000, rle(blank_run(30_000_128), blank_run(30_000_128)))
+
+
+@bomb("DICOM JPEG, 64 pixels announced, 65,000 x 5,000 held", "a.dcm", image)
+def _(path: Path) -> None:
+    stream = jpeg(path, 65_000, 1_000, "L").replace(
+        struct.pack(">HH", 1_000, 65_000), struct.pack(">HH", 5_000, 65_000)
+    )
+    dicom(path, JPEG, 8, 8, stream, BitsAllocated=8, BitsStored=8, HighBit=7)
+
+
+@bomb("DICOM JPEG 2000, 36 million pixels", "a.dcm", image)
+def _(path: Path) -> None:
+    from PIL import Image
+
+    Image.new("I;16", (6_000, 6_000)).save(path.with_suffix(".j2k"))
+    dicom(path, J2K, 6_000, 6_000, path.with_suffix(".j2k").read_bytes())
+
+
+@bomb("DICOM JPEG 2000, 64 pixels announced, 36 million held", "a.dcm", image)
+def _(path: Path) -> None:
+    from PIL import Image
+
+    Image.new("I;16", (6_000, 6_000)).save(path.with_suffix(".j2k"))
+    dicom(path, J2K, 8, 8, path.with_suffix(".j2k").read_bytes())
+
+
+@bomb("DICOM, 65,535 frames of 49 million pixels announced", "a.dcm", image)
+def _(path: Path) -> None:
+    dicom(path, NATIVE, SIDE, SIDE, b"\0" * 64, NumberOfFrames=65_535)
+
+
+@bomb("DICOM, 30,000 elements in sequences", "a.dcm", image)
+def _(path: Path) -> None:
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.CodeValue = "x"
+    dicom(path, NATIVE, 8, 8, b"\0" * 128, ProcedureCodeSequence=[item] * 30_000)
+
+
+@bomb("DICOM deflated, 1 GB", "a.dcm", image)
+def _(path: Path) -> None:
+    dicom(path, "1.2.840.10008.1.2.1.99", SIDE, SIDE, b"\0" * (SIDE * SIDE * 2))
+
+
+@bomb("PNG RGBA 16 bits, 49 million pixels", "a.png", image)
+def _(path: Path) -> None:
+    png(path, SIDE, SIDE, 16, 6)
+
+
+@bomb("PNG grey 16 bits, 49 million pixels", "a.png", image)
+def _(path: Path) -> None:
+    png(path, SIDE, SIDE, 16, 0)
+
+
+@bomb("PNG RGB, 40 million pixels: read", "a.png", image)
+def _(path: Path) -> None:
+    png(path, 8_000, 5_000, 8, 2)
+
+
+@bomb("PNG with 1 GB of text chunks", "a.png", image)
+def _(path: Path) -> None:
+    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(b" " * (1 << 20), 9))
+    png(path, 8, 8, 8, 0, text * 1_000)
+
+
+@bomb("PNG with a profile of 500 MB", "a.png", image)
+def _(path: Path) -> None:
+    packer = zlib.compressobj(9)
+    data = b"".join(packer.compress(b"\0" * (1 << 20)) for _ in range(500)) + packer.flush()
+    png(path, 8, 8, 8, 0, chunk(b"iCCP", b"a\0\0" + data))
+
+
+@bomb("JPEG progressive RGB, 49 million pixels", "a.jpg", image)
+def _(path: Path) -> None:
+    jpeg(path, SIDE, SIDE, "RGB", progressive=True, subsampling=0)
+
+
+@bomb("TIFF of one strip, 49 million pixels of 32 bits", "a.tif", image)
+def _(path: Path) -> None:
+    from PIL import Image
+
+    Image.new("F", (SIDE, SIDE)).save(path, compression="tiff_adobe_deflate", strip_size=1 << 31)
+
+
+@bomb("TIFF with a tile of 1 GB", "a.tif", image)
+def _(path: Path) -> None:
+    data = zlib.compress(b"\0" * (32_768 * 32_768 // 64), 9)
+    tags = {256: 8, 257: 8, 258: 8, 259: 8, 262: 1, 277: 1, 322: 32_768, 323: 32_768, 324: 8, 325: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory)
+
+
+@bomb("TIFF whose 65,000 tags each hold the whole file", "a.tif", image)
+def _(path: Path) -> None:
+    entries = b"".join(struct.pack("<HHII", tag, 7, 700_000, 8) for tag in range(256, 65_000))
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 64_744) + entries + b"\0" * 4)
+
+
+@bomb("JPEG whose Exif tags each hold all of it", "a.jpg", image)
+def _(path: Path) -> None:
+    entries = b"".join(struct.pack("<HHII", tag, 7, 700_000, 8) for tag in range(256, 60_000))
+    exif = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 59_744) + entries + b"\0" * 4
+    pieces = [exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
+    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(piece) + 8) + b"Exif\0\0" + piece for piece in pieces)
+    whole = jpeg(path, 8, 8, "L")
+    jfif = 4 + int.from_bytes(whole[4:6])
+    path.write_bytes(whole[:2] + segments + whole[jfif:])
+
+
+def parquet(path: Path, columns: dict[str, Any], **options: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), path, **{"compression": "zstd", **options})
+
+
+@bomb("Parquet, 8,192 times one value of 1 MB", "a.parquet", table)
+def _(path: Path) -> None:
+    parquet(path, {"head": ["x" * 1_000_000] * 8_192})
+
+
+@bomb("Parquet, 2,000 plain values of 500 kB", "a.parquet", table)
+def _(path: Path) -> None:
+    parquet(path, {"head": ["x" * 500_000] * 2_000}, use_dictionary=False)
+
+
+@bomb("Parquet, 300 million equal rows", "a.parquet", table)
+def _(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    piece = pa.table({"head": pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int32()), ["x"])})
+    with pq.ParquetWriter(path, piece.schema, compression="zstd") as writer:
+        for _ in range(300):
+            writer.write_table(piece, row_group_size=1 << 26)
+
+
+@bomb("Parquet, a column of lists", "a.parquet", table)
+def _(path: Path) -> None:
+    parquet(path, {"head": [["x" * 1_000] * 1_000] * 1_000})
+
+
+@bomb("Parquet of questions, 64 times one image of 30 MB", "train-a.parquet", hub_questions)
+def _(path: Path) -> None:
+    content = b"\x89PNG\r\n\x1a\n" + b"\0" * 30_000_000
+    row = {"bytes": content, "path": "a"}
+    parquet(path, {"image": [row] * 64, "question": ["q"] * 64, "answer": ["a"] * 64})
+
+
+@bomb("export, 100 million equal triples", "triples.parquet", triples)
+def _(path: Path) -> None:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (path.parent / "entities.tsv").write_text("id\tkey\tkind\tname\tsubject\r\n0\ta\tThing\ta\t\r\n")
+    (path.parent / "relations.tsv").write_text("id\trelation\r\n0\tr\r\n")
+    piece = pa.table({name: np.zeros(1_000_000, np.int64) for name in ("head", "relation", "tail")})
+    piece = piece.replace_schema_metadata({"sha256": "0"})
+    with pq.ParquetWriter(path, piece.schema, compression="zstd") as writer:
+        for _ in range(100):
+            writer.write_table(piece)
+
+
+@bomb("pairs, 20 million equal rows", "a.parquet", pairs)
+def _(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ("image", "study", "subject", "view", "dataset", "part", "text_sha256")
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int32()), ["x" * 1_000])
+    piece = pa.table(dict.fromkeys(names, column))
+    with pq.ParquetWriter(path, piece.schema, compression="zstd") as writer:
+        for _ in range(20):
+            writer.write_table(piece)
+
+
+@bomb("JSON nested 500,000 deep", "a.json", questions)
+def _(path: Path) -> None:
+    path.write_text("[" * 500_000)
+
+
+@bomb("JSON Lines, a line nested 500,000 deep", "a.jsonl", reports)
+def _(path: Path) -> None:
+    path.write_text('{"id": ' + "[" * 500_000 + "\n")
+
+
+@bomb("JSON of 2 million empty lists", "a.json", questions)
+def _(path: Path) -> None:
+    path.write_text("[" + "[]," * 2_000_000 + "[]]")
+
+
+@bomb("MIMIC-CXR metadata, 1 GB of one line in 1 MB of gzip", "mimic-cxr-2.0.0-metadata.csv.gz", mimic)
+def _(path: Path) -> None:
+    with gzip.open(path, "wb") as file:
+        for _ in range(1_000):
+            file.write(b"x" * 1_000_000)
+
+
+@bomb("YAML, a billion laughs", "a.yaml", training_settings)
+def _(path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    path.write_text("\n".join(lines))
+
+
+@bomb("YAML nested 100,000 deep", "a.yaml", training_settings)
+def _(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+@bomb("workbook, a sheet of 1 GB", "a.xlsx", workbook)
+def _(path: Path) -> None:
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("xl/worksheets/sheet1.xml", "w") as part,
+    ):
+        for _ in range(1_000):
+            part.write(b" " * 1_000_000)
+
+
+@bomb("a FIFO named .png", "a.png", image)
+def _(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@bomb("a link to /dev/zero named .csv", "a.csv", table)
+def _(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def build(name: str, folder: Path) -> Path:
+    """The bomb's file in a folder."""
+    file, builder, _ = BOMBS[name]
+    builder(folder / file)
+    return folder / file
+
+
+def measure(name: str, path: Path) -> dict[str, Any]:
+    """What reading a bomb takes in this process, and how it ends."""
+    import numpy  # noqa: F401  the readers' libraries: their memory is the base
+    import openpyxl  # noqa: F401
+    import PIL.Image
+    import pydicom.pixels.decoders  # noqa: F401
+    import yaml  # noqa: F401
+
+    from kgplatform.errors import KgpError
+
+    PIL.Image.init()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from now on
+    base, started = _kb("VmRSS"), time.perf_counter()
+    try:
+        end = f"read: {str(BOMBS[name][2](path))[:60]}"
+    except KgpError as error:
+        end = error.message.replace(f"{path}", path.name)
+    return {"mb": (_kb("VmHWM") - base) // 1024, "s": round(time.perf_counter() - started, 2), "end": end}
+
+
+def _kb(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(measure(sys.argv[1], Path(sys.argv[2]))) + "\n")

@@ -1,0 +1,92 @@
+"""Answers of a language model's endpoint that have no end, or are far larger than they look, against a real server."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from kgplatform.construct.language_model.client import Client, Unanswered
+from kgplatform.construct.language_model.settings import LLMSettings
+
+pytest.importorskip("openai")
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+PIECE = b"10000\r\n" + b" " * 65_536 + b"\r\n"
+
+
+@contextmanager
+def sending(pieces: Iterable[bytes]) -> Iterator[str]:
+    """A server that sends these bytes to whoever asks, and then hangs up; gives its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(1 << 16)
+                        for piece in pieces:
+                            connection.sendall(piece)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def problem(url: str, timeout: float = 5.0) -> str:
+    client = Client(LLMSettings("tiny", url, retries=0, timeout=timeout), {})
+    try:
+        with pytest.raises(Unanswered) as unanswered:
+            client.ask([{"role": "user", "content": "?"}])
+        return unanswered.value.why
+    finally:
+        client.close()
+
+
+def with_body(body: bytes, *headers: bytes) -> list[bytes]:
+    lines = b"".join(header + b"\r\n" for header in (*headers, b"Content-Length: %d" % len(body)))
+    return [OK + lines + b"\r\n" + body]
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br", b"zstd", b"gzip, gzip"])
+def test_a_compressed_answer_is_not_unpacked(encoding: bytes) -> None:
+    body = gzip.compress(b" " * 1_000_000)
+    with sending(with_body(body, b"Content-Encoding: " + encoding)) as url:
+        assert problem(url) == "the answer is compressed, which was not asked for"
+
+
+def test_an_answer_that_announces_too_much_is_not_read() -> None:
+    with sending([OK + b"Content-Length: 99999999999\r\n\r\n"]) as url:
+        assert problem(url) == "the answer is too long"
+
+
+def test_an_answer_without_end_is_left() -> None:
+    chunks = [OK + b"Transfer-Encoding: chunked\r\n\r\n", *[PIECE] * 200]
+    with sending(chunks) as url:
+        assert problem(url) == "the answer is too long"
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_is_left_after_the_timeout() -> None:
+    def drip() -> Iterator[bytes]:
+        yield OK + b"Content-Length: 1000\r\n\r\n"
+        for _ in range(100):
+            time.sleep(0.1)
+            yield b" "
+
+    started = time.monotonic()
+    with sending(drip()) as url:
+        assert problem(url, timeout=0.5) == "no answer in time"
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"choices": ' * 100_000, json.dumps({"choices": 10**400}).encode()])
+def test_json_of_no_sensible_form_is_one_failed_answer(body: bytes) -> None:
+    with sending(with_body(body)) as url:
+        assert problem(url) == "the answer is not of the API's form"
