@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kgplatform import staging
+from kgplatform import files, staging
 from kgplatform.errors import InputError
 from kgplatform.staging import Told
 
@@ -32,8 +32,8 @@ class Contents:
     def read(cls, folder: Path) -> Contents | None:
         """What stands in the folder; None where it tells nothing."""
         try:
-            found = cls(**json.loads((folder / LISTED).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError):
+            found = cls(**files.read_json(folder / LISTED))
+        except (InputError, TypeError):
             return None
         sound = isinstance(found.files, dict) and isinstance(found.settings, dict) and isinstance(found.by, str)
         return found if sound else None

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 MAX_DOCUMENT: Final = 64 << 20  # bytes of a JSON document; Python needs some 10 times as much for one
-MAX_SETTINGS: Final = 1 << 17  # bytes of a YAML file; the longest of this repository has 3,000
-MAX_ROWS_PER_BYTE: Final = 8  # of a Parquet file; different rows take more than a byte each
+MAX_SETTINGS: Final = 1 << 15  # bytes of a YAML file; the longest of this repository has 3,000
+MAX_ROWS_PER_BYTE: Final = 1  # of a Parquet file; different rows take more than a byte each
 MAX_RATIO: Final = 100  # what a compressed file may unpack to, in times its size ...
-FREE: Final = 32 << 20  # ... where that is more than so many bytes
+FREE: Final = 8 << 20  # ... where that is more than so many bytes
+BATCH: Final = 32 << 20  # bytes of Parquet rows that are in memory at a time
 _UNFINISHED: Final = re.compile(r"\.?(?P<name>.+?)(\.\d+)?\.(partial|part)")
 
 
@@ -153,7 +154,7 @@ def batch_rows(file: pq.ParquetFile, most: int) -> int:
     """How many rows of the file to read at a time, at most `most`: fewer where its rows are large."""
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     row = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0.0)
-    return int(max(1, min(most, FREE / max(row, 1.0))))
+    return int(max(1, min(most, BATCH / max(row, 1.0))))
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:

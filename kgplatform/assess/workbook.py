@@ -35,6 +35,7 @@ IMAGE_COLUMNS: Final = (
 CONCEPT_COLUMNS: Final = ("Concept", "Definition", "Images", "Diversity of the Images (1-10)", "id")
 RATER_CELL: Final = "B3"
 MAX_BYTES: Final = 500_000_000
+MAX_XML: Final = 10_000_000  # bytes of a workbook without its images; openpyxl needs some 30 times as much
 MAX_ROWS: Final = 100_000
 
 # Where each metric is rated: sheet, column, and the column of the ids.
@@ -226,8 +227,9 @@ def read(path: Path) -> Ratings:
     hint = "Give a workbook that `kgp assess sample` wrote."
     try:
         with files.opened(path, MAX_BYTES, hint) as file:
-            unpacked = sum(one.file_size for one in zipfile.ZipFile(file).infolist())
-        if unpacked > MAX_BYTES:
+            parts = zipfile.ZipFile(file).infolist()
+        xml = sum(part.file_size for part in parts if not part.filename.startswith("xl/media/"))
+        if xml > MAX_XML or sum(part.file_size for part in parts) > MAX_BYTES:
             raise InputError("the workbook is too large", hint, path=path)
         book = load_workbook(path, data_only=True)
     except InputError:

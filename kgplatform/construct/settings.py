@@ -13,15 +13,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from kgplatform import files
 from kgplatform.construct.annotate import Conflicts
 from kgplatform.construct.language_model.consent import is_local
 from kgplatform.errors import InputError
 
 FILE: Final = "construct.yaml"
 CONSENT: Final = "remote_consent"  # an option of the command, never a setting in a file
-MAX_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +65,7 @@ def read(path: Path) -> Settings:
 
 def _document(path: Path) -> dict[str, Any]:
     """The file's mapping of settings. Raises `InputError`."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError("the file is too large for settings", "Check the path.", path=path)
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):  # ValueError: not UTF-8, or a date that is none
-        raise InputError("the file cannot be read as YAML", "Check its indentation.", path=path) from None
+    document = files.read_yaml(path, "See docs/construct.md.")
     if not isinstance(document, dict) or not {"reports", "path"} <= set(document):
         raise InputError("settings need `reports` and `path`", "See docs/construct.md.", path=path)
     if CONSENT in document or (isinstance(document.get("llm"), dict) and CONSENT in document["llm"]):

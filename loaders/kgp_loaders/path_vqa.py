@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kgp_loaders.question_files import Parquet, below, marked, parquet_files, said
+from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
 from kgplatform.vqa.questions import Question, QuestionSource
@@ -73,11 +74,7 @@ class _Plain(pickle.Unpickler):
 def unpickled(path: Path) -> list[Any]:
     """The list in a pickle. Raises `InputError` for anything else."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError("the file is too large", _HINT, path=path)
-        found = _Plain(BytesIO(path.read_bytes())).load()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=path) from None
+        found = _Plain(BytesIO(files.read_bytes(path, MAX_BYTES, _HINT))).load()
     except InputError:
         raise
     except Exception:  # noqa: BLE001  a damaged pickle raises classes without number

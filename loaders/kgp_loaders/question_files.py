@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -11,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
 from kgplatform.vqa.questions import LONGEST, Question
 
-MAX_BYTES: Final = 1 << 30  # of a JSON file
 MAX_IMAGE: Final = 50_000_000  # bytes of an image in a Parquet file
 NAME: Final = re.compile(r"[\w .()/-]{1,200}")  # of an image, a path below the folder
 
@@ -24,14 +23,7 @@ _ENDINGS: Final = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg", b"II*\
 
 def rows(path: Path, hint: str) -> list[Any]:
     """The list in a JSON file. Raises `InputError` for anything else."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError("the file is too large", hint, path=path)
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=path) from None
-    except (ValueError, RecursionError):
-        raise InputError("the file is not JSON in UTF-8", "Fetch it again.", path=path) from None
+    document = files.read_json(path, hint=hint or "Fetch it again.")
     if not isinstance(document, list):
         raise InputError("the file holds no list of questions", hint, path=path)
     return document
@@ -81,6 +73,7 @@ class Parquet:
         self.dataset = dataset
         self.files = parquet_files(folder)
         self.images = images
+        self._last: tuple[bytes, str] | None = None  # an image and its name
 
     def questions(self) -> Iterator[Question | Reject]:
         """See `kgplatform.vqa.questions.QuestionSource`."""
@@ -90,11 +83,13 @@ class Parquet:
         for part, path in self.files:
             number = 0
             try:
-                with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(64, columns=["image", "question", "answer"]):
-                        for row in batch.to_pylist():
+                columns = ["image", "question", "answer"]
+                with pq.ParquetFile(files.require_file(path), read_dictionary=["image.bytes", *columns[1:]]) as file:
+                    files.check_parquet(file, path)
+                    for batch in file.iter_batches(files.batch_rows(file, 64), columns=columns):
+                        for place in range(len(batch)):  # one image in memory at a time
                             number += 1
-                            yield self._question(row, part, path, number)
+                            yield self._question(batch.slice(place, 1).to_pylist()[0], part, path, number)
             except (pa.ArrowException, OSError, KeyError):
                 raise InputError(
                     "is no Parquet file with image, question and answer, or is damaged", "Fetch it again.", path=path
@@ -109,7 +104,9 @@ class Parquet:
         ending = next((end for magic, end in _ENDINGS.items() if (content or b"").startswith(magic)), None)
         if content is None or ending is None or len(content) > MAX_IMAGE:
             return Reject(path, number, "there is no image")
-        name = hashlib.sha256(content).hexdigest()[:24]
+        if self._last is None or content != self._last[0]:  # several questions in a row are about one image
+            self._last = content, hashlib.sha256(content).hexdigest()[:24]
+        name = self._last[1]
         place = self.images / f"{name}{ending}"
         if not place.is_file():
             self.images.mkdir(parents=True, exist_ok=True)

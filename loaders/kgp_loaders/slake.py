@@ -9,13 +9,14 @@ KG/en_disease.csv, en_organ.csv, en_organ_rel.csv        head#relation#tail, in 
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from kgp_loaders.question_files import below, rows, said
+from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
 from kgplatform.vqa.questions import Box, Question
@@ -87,9 +88,9 @@ def detections(path: Path) -> tuple[Box, ...]:
     if not path.is_file():
         return ()
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        found = files.read_json(path, 1 << 20, "Fetch it again.")
         boxes = [Box(label, *(float(value) for value in edges)) for entry in found for label, edges in entry.items()]
-    except (ValueError, TypeError, AttributeError, RecursionError, OSError):
+    except (ValueError, TypeError, AttributeError):
         raise InputError("is no list of boxes", "Fetch it again.", path=path) from None
     if not all(map(math.isfinite, (edge for box in boxes for edge in box[1:]))):
         raise InputError("has a box that is no numbers", "Fetch it again.", path=path)
@@ -101,7 +102,7 @@ def facts(path: Path) -> Iterator[Fact | Reject]:
 
     A tail is the whole value: most tails are sentences, so a comma in one separates nothing.
     """
-    with path.open(encoding="utf-8", errors="ignore", newline="") as file:
+    with TextIOWrapper(files.opened(path), "utf-8", "ignore", newline="") as file:
         reader = csv.reader(file, delimiter="#", skipinitialspace=True, strict=True)
         line = 1  # a quoted tail may have several
         while True:
