@@ -25,7 +25,7 @@ REFUSED = {
     "Parquet, a column of lists": "holds list",
     "Parquet of questions, 64 times one image of 30 MB": "unpacks to",
     "workbook, a sheet of 1 GB": "too large",
-    "YAML, a billion laughs": "YAML alias",
+    "YAML, a billion laughs": "YAML aliases",
     "JSON nested 500,000 deep": "not JSON",
     "a FIFO named .png": "not a regular file",
     "a link to /dev/zero named .csv": "not a regular file",
@@ -94,13 +94,13 @@ def test_files_are_regular_bounded_and_there(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert files.read_bytes(tmp_path / "link", 5) == b"12345"
     for path, problem in (
-        (tmp_path / "a", "larger than 4 bytes"),
+        (tmp_path / "a", "more than 4 bytes"),
         (tmp_path / "none", "no such file"),
-        (tmp_path / "a" / "b", "cannot be read"),
+        (tmp_path / "a" / "b", "no such file"),
         (tmp_path / "loop", "cannot be read"),
-        (tmp_path, "not a regular file"),
+        (tmp_path, "this is a folder"),
         (Path("/dev/zero"), "not a regular file"),
-        (Path("/proc/self/status"), "larger than 4 bytes"),
+        (Path("/proc/self/status"), "more than 4 bytes"),
         (tmp_path / "a\0b", "no such file"),
     ):
         with pytest.raises(InputError, match=problem):

@@ -97,14 +97,14 @@ def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) ->
     [
         ("reports: openi", "need `reports` and `path`"),
         ("[1, 2]", "need `reports` and `path`"),
-        ("a: [", "is not a readable YAML file"),
+        ("a: [", "this is not YAML"),
         ("reports: openi\npath: .\ncolour: red", "no setting 'colour'"),
         ("reports: openi\npath: .\nworkers: 0", "'workers' has a value of the wrong kind"),
         ("reports: openi\npath: .\nlexicon: x.csv", "'lexicon' has a value of the wrong kind"),
         ("reports: openi\npath: .\nconflicts: never", "'conflicts' has a value of the wrong kind"),
-        ("!!python/object/apply:os.system ['true']", "is not a readable YAML file"),
-        ("reports: openi\npath: 2021-13-45", "is not a readable YAML file"),
-        ("reports: !!int abc\npath: .", "is not a readable YAML file"),
+        ("!!python/object/apply:os.system ['true']", "this is not YAML"),
+        ("reports: openi\npath: 2021-13-45", "this is not YAML"),
+        ("reports: !!int abc\npath: .", "this is not YAML"),
         ('reports: openi\npath: .\nkeep: "a\\0b"', "'keep' has a value of the wrong kind"),
     ],
 )

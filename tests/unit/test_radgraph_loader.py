@@ -344,11 +344,11 @@ def test_a_missing_file_a_folder_and_a_file_without_end_are_input_errors(tmp_pat
     for path in (tmp_path / "a.json", tmp_path):
         with pytest.raises(InputError, match="no such file"):
             RadGraph(path)
-        with pytest.raises(InputError, match=r"no such file|not a regular file"):
+        with pytest.raises(InputError, match=r"no such file|this is a folder"):
             list(read(path))
     with (tmp_path / "huge.json").open("wb") as file:
         file.truncate((2 << 30) + 1)  # takes no room
-    with pytest.raises(InputError, match=r"larger than 2,147,483,648 bytes"):
+    with pytest.raises(InputError, match=r"more than 2,147,483,648 bytes"):
         list(read(tmp_path / "huge.json"))
 
 
