@@ -13,7 +13,7 @@ from typing import Any, Final
 import typer
 
 from kgplatform import queries
-from kgplatform.cli import app
+from kgplatform.cli.commands import app
 from kgplatform.queries import Query
 
 HERE: Final = Path(__file__).parent
@@ -26,7 +26,7 @@ _COMMANDS: Final = """\
 
 Every command takes `--help`. Results go to stdout, progress and errors to stderr. With `--json`, stdout holds one JSON
 document and nothing else: the result, or `{"error": {"kind", "message", "hint"}}`. Exit codes: 0 done, 1 failed,
-2 wrong usage.
+2 wrong usage, 130 interrupted: after Ctrl-C or SIGTERM one line tells what is kept and which command goes on.
 
 | Variable | Meaning |
 |---|---|

@@ -1,6 +1,7 @@
 """The command line: one module a command, each thin: parse, call one function, print.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage. Heavy imports happen inside the commands, so that `kgp --help` is quick.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Heavy imports happen inside the commands, so that
+`kgp --help` is quick; those of all commands happen in `main`, so that Ctrl-C is one clear line from the start.
 """
 
 from __future__ import annotations
@@ -9,128 +10,87 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-from typer.exceptions import TyperException
+from kgplatform import interrupt
 
-from kgplatform import __version__
-from kgplatform.cli import (
-    assess,
-    audit,
-    browser_setup,
-    construct,
-    db,
-    doctor,
-    embed,
-    export,
-    generate,
-    ingest,
-    naf,
-    pairs,
-    phantom,
-    predict,
-    query,
-    runs,
-    search,
-    split,
-    stats,
-    train,
-    vqa,
-)
-from kgplatform.cli.output import fail
-from kgplatform.errors import KgpError, UsageError
-from kgplatform.files import final_name
-from kgplatform.suggest import did_you_mean
+if TYPE_CHECKING:
+    from kgplatform.errors import KgpError
 
 _CHOICE = re.compile(r"'(?P<value>[^']*)' is not one of (?P<choices>'.*)")
 _QUOTED = re.compile(r"'([^']*)'")
 
-app = typer.Typer(
-    name="kgp",
-    help="A knowledge-graph platform for medical imaging on Neo4j.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.add_typer(db.app, name="db")
-app.add_typer(ingest.app, name="ingest")
-app.add_typer(naf.app, name="naf")
-app.add_typer(runs.app, name="runs")
-app.add_typer(construct.app, name="construct")
-app.add_typer(phantom.app, name="phantom")
-app.command("stats")(stats.stats)
-app.command("query")(query.query)
-app.command("export")(export.export)
-app.command("split")(split.split)
-app.command("pairs")(pairs.pairs)
-app.command("generate")(generate.generate)
-app.command("embed")(embed.embed)
-app.command("search")(search.search)
-app.add_typer(train.app, name="train")
-app.add_typer(predict.app, name="predict")
-app.add_typer(assess.app, name="assess")
-app.add_typer(vqa.app, name="vqa")
-app.command("ask")(vqa.ask)
-app.command("audit")(audit.audit)
-app.command("doctor")(doctor.doctor)
-app.command("browser-setup")(browser_setup.browser_setup)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"kgp {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def kgp(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Load, score, question and export a knowledge graph of chest radiographs."""
-
 
 def main() -> None:
     """Run `kgp`; every deliberate error ends as one clear line, or as a JSON document under ``--json``."""
+    interrupt.install()
+    as_json = "--json" in sys.argv
     try:
-        code = _run("--json" in sys.argv)
+        code = _run(as_json)
     except BrokenPipeError:  # `kgp … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except BaseException as error:
+        if not interrupt.was_asked() and not isinstance(error, KeyboardInterrupt):
+            raise
+        interrupt.ignore()  # what is to be said takes a moment
+        from kgplatform.cli import interrupted
+
+        code = interrupted.report(sys.argv[1:], as_json, error if isinstance(error, interrupt.Stopped) else None)
     sys.exit(code)
 
 
-def _usage(message: str, hint: str) -> UsageError:
+def _run(as_json: bool) -> int:
+    import typer
+    from typer.exceptions import TyperException
+
+    from kgplatform.cli.commands import app
+    from kgplatform.cli.output import fail
+    from kgplatform.errors import KgpError, UsageError
+
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+        if code == interrupt.EXIT_CODE:  # what typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else 0
+    except (BrokenPipeError, interrupt.Stopped):
+        raise
+    except (KgpError, TyperException, OSError, typer.Abort) as error:
+        if interrupt.was_asked():  # whatever came of it: an import that failed, a connection that was lost
+            raise KeyboardInterrupt from None
+        if type(error).__name__ == "NoArgsIsHelpError" and isinstance(error, TyperException):
+            sys.stderr.write(error.format_message() + "\n")
+            return UsageError.exit_code
+        return fail(_as_ours(error), as_json)
+
+
+def _as_ours(error: Exception) -> KgpError:
+    """An error as one of the platform's, with what to do next."""
+    from typer.exceptions import TyperException
+
+    from kgplatform.errors import KgpError
+
+    if isinstance(error, KgpError):
+        return error
+    if isinstance(error, OSError):  # a folder that is not there, a full disk
+        from kgplatform.files import final_name
+
+        what = f"{final_name(Path(error.filename))}: {error.strerror}" if error.filename else str(error)
+        return KgpError(what, "Check the path, its permissions and the space on the disk.")
+    if isinstance(error, TyperException):
+        context = getattr(error, "ctx", None)
+        return _usage(error.format_message(), f"See `{context.command_path} --help`." if context else "")
+    return KgpError("not confirmed; nothing was done")
+
+
+def _usage(message: str, hint: str) -> KgpError:
     """Typer's message as ours: the value nearly right is named where a choice was wrong."""
+    from kgplatform.errors import UsageError
+    from kgplatform.suggest import did_you_mean
+
     message = message.replace("Value error, ", "")
     choice = _CHOICE.search(message)
     if choice is None:
         return UsageError(message, hint)
     return UsageError(message, did_you_mean(choice["value"], _QUOTED.findall(choice["choices"]), hint))
-
-
-def _run(as_json: bool) -> int:
-    try:
-        code = app(standalone_mode=False)
-        sys.stdout.flush()
-    except KgpError as error:
-        code = fail(error, as_json)
-    except TyperException as error:
-        context = getattr(error, "ctx", None)
-        if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stderr.write(error.format_message() + "\n")
-            return UsageError.exit_code
-        hint = f"See `{context.command_path} --help`." if context else ""
-        code = fail(_usage(error.format_message(), hint), as_json)
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # a folder that is not there, a full disk
-        what = f"{final_name(Path(error.filename))}: {error.strerror}" if error.filename else str(error)
-        code = fail(KgpError(what, "Check the path, its permissions and the space on the disk."), as_json)
-    except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted; the same command goes on from here\n")
-        code = 1
-    return code if isinstance(code, int) else 0

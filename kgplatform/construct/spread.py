@@ -17,6 +17,7 @@ from kgplatform.construct.annotate import Annotation, Conflicts, Judge, annotate
 from kgplatform.construct.report import Report
 from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import UsageError
+from kgplatform.interrupt import shielded
 
 Row: TypeAlias = Report | Reject
 Done: TypeAlias = Annotation | Reject
@@ -95,7 +96,8 @@ def _by_processes(rows: Iterable[Row], stages: Stages, workers: int) -> Iterator
         waiting: deque[Future[list[Done]]] = deque()
         try:
             for chunk in _chunks(rows):
-                waiting.append(pool.submit(_work, chunk))
+                with shielded():
+                    waiting.append(pool.submit(_work, chunk))
                 if len(waiting) >= workers * AHEAD:
                     yield from waiting.popleft().result()
             while waiting:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor
 
 from kgplatform.errors import InputError
+from kgplatform.interrupt import Checkpoints, Stopped
+
+Batch = TypeVar("Batch")
 
 OF: Final = "training.json"
 
@@ -39,36 +43,122 @@ def claim(folder: Path, about: Mapping[str, Any]) -> None:
 
 
 class TrainingState:
-    """The states of a training's parts (models, optimizers, schedules), in a file that is whole or not there."""
+    """Where a training is: its parts (models, optimizers, schedules), its history and its random numbers, in a file
+    that is whole or not there. A training that goes on from it ends as if it had not been stopped.
 
-    def __init__(self, path: Path, parts: dict[str, Any]) -> None:
+    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on.
+    """
+
+    def __init__(self, path: Path, parts: Mapping[str, Any], steps: int, epochs: int, of: str = "") -> None:
         self.path = path
-        self._parts = parts
-        self.best: dict[str, Tensor] = {}
+        self.history: list[dict[str, float]] = []  # an entry an epoch
+        self.best: dict[str, Tensor] = {}  # weights of the best epoch
+        self.step = 0  # done in the epoch
+        self._sums: dict[str, float] = {}  # of the epoch's losses
+        self._parts, self._steps, self._epochs, self._of = parts, steps, epochs, of
+        self._random: dict[str, Any] = {}  # as they were when the file was written
+        self._seconds, self._began = 0.0, time.monotonic()
 
-    def resume(self) -> tuple[list[dict[str, float]], float]:
-        """The history and seconds of a training that was stopped; its parts are as they were then.
+    @property
+    def seconds(self) -> float:
+        """How long the training took, all sessions together."""
+        return self._seconds + time.monotonic() - self._began
 
-        Raises `InputError` where the file is damaged, or its parts are not these.
+    def resume(self) -> None:
+        """Take all from the file, where there is one.
+
+        Raises `InputError` where it is damaged, its parts are not these, or its data were others.
         """
         if not self.path.is_file():
-            return [], 0.0
+            return
         try:
             state = torch.load(self.path, weights_only=True)
-            for name, part in self._parts.items():
+            of = state["of"]
+            for name, part in self._parts.items() if of == self._of else ():
                 part.load_state_dict(state[name])
-            self.best = state["best"]
-            return list(state["history"]), float(state["seconds"])
+            self.history, self.best, self.step = list(state["history"]), dict(state["best"]), int(state["step"])
+            self._sums, self._seconds, self._random = dict(state["sums"]), float(state["seconds"]), state["random"]
+            _restore(self._random)
         except Exception:  # noqa: BLE001  whatever pickle, zip and a part of another shape raise
             hint = "Delete this file; the training then begins anew."
             raise InputError(
                 "the state of the training is damaged, or of another version", hint, path=self.path
             ) from None
+        if of != self._of:
+            hint = "Bring back what is missing; or delete this file, and the training begins anew."
+            raise InputError("other images can be read than when this training began", hint, path=self.path)
 
-    def keep(self, history: list[dict[str, float]], seconds: float, best: dict[str, Tensor]) -> None:
-        """Write where the training is."""
+    def epoch(
+        self,
+        batches: Iterable[Batch],
+        when: Checkpoints,
+        rng: torch.Generator | None = None,
+        progress: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> Iterator[Batch]:
+        """The batches of the epoch that are still to do; `rng` are its own random numbers. After each, the state is
+        written where that is due.
+
+        Raises `Stopped` after a batch where the training is to stop.
+        """
+        rows = iter(batches)
+        for _ in range(self.step):
+            next(rows)
+        if self.step:
+            _restore(self._random, rng)
+        for batch in rows:
+            yield batch
+            self.step += 1
+            progress(self._done, self._steps * self._epochs)
+            if when.due():
+                self._keep(when, rng)
+
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        """Count the losses of a batch."""
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+
+    def end_epoch(self, when: Checkpoints, **figures: float) -> None:
+        """Note the epoch's mean losses and its figures, and write the state. Raises `Stopped` as `epoch` does."""
+        means = {name: total / self.step for name, total in self._sums.items()}
+        self.history.append({**means, **figures})
+        self.step, self._sums = 0, {}
+        when.due()
+        self._keep(when, None)
+
+    @property
+    def _done(self) -> int:
+        return len(self.history) * self._steps + self.step
+
+    def _keep(self, when: Checkpoints, rng: torch.Generator | None) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        rest = {
+            "of": self._of,
+            "history": self.history,
+            "best": self.best,
+            "step": self.step,
+            "sums": self._sums,
+            "seconds": self.seconds,
+            "random": _random(rng),
+        }
         staged = self.path.with_suffix(".part")
-        parts = {name: part.state_dict() for name, part in self._parts.items()}
-        torch.save({"history": history, "seconds": seconds, "best": best, **parts}, staged)
+        torch.save({**rest, **{name: part.state_dict() for name, part in self._parts.items()}}, staged)
         staged.replace(self.path)
+        when.saved()
+        if when.stopping:
+            raise Stopped(f"stopped after step {self._done:,} of {self._steps * self._epochs:,}, saved in {self.path}")
+
+
+def _random(rng: torch.Generator | None) -> dict[str, Any]:
+    """All random numbers that a training draws, as they are now."""
+    found: dict[str, Any] = {"cpu": torch.get_rng_state(), "own": None if rng is None else rng.get_state()}
+    if torch.cuda.is_available():
+        found["cuda"] = torch.cuda.get_rng_state_all()
+    return found
+
+
+def _restore(state: Mapping[str, Any], rng: torch.Generator | None = None) -> None:
+    torch.set_rng_state(state["cpu"])
+    if rng is not None and state["own"] is not None:
+        rng.set_state(state["own"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

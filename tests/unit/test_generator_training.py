@@ -25,7 +25,9 @@ from kgp_models.generator.model import VLMKG
 from kgp_models.generator.train import Work, train
 from kgp_models.generator.validate import validated
 from kgplatform.errors import InputError, SettingsError
+from kgplatform.interrupt import Stopped
 from tests import generators
+from tests.interrupts import interrupted_at
 from tests.unit.test_generator_vision import clip
 
 pytestmark = pytest.mark.slow  # a model is trained first
@@ -96,6 +98,23 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
             ours, whole = load_file(tmp_path / name), load_file(tiny / name)
             assert all(torch.equal(ours[key], whole[key]) for key in whole), name
     assert (tmp_path / {"vision": WEIGHTS[0], "1": WEIGHTS[1], "2": WEIGHTS[2]}[stages[-1]]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "stages"),
+    [("vision, steps", 5, ["vision"]), ("LLM-KG, steps", 3, ["1"])],
+)
+def test_a_training_that_is_interrupted_loses_no_step(
+    invented: Path, tiny: Path, tmp_path: Path, part: str, step: int, stages: list[str]
+) -> None:
+    work = generators.work(invented, tmp_path)
+    seen: list[int] = []
+    with pytest.raises(Stopped, match=rf"after step {step} of \d+, saved in {tmp_path}"):
+        train(replace(work, progress=lambda what: interrupted_at(step if what == part else -1)), stages)
+    train(replace(work, progress=lambda what: lambda done, total: seen.append(done) if what == part else None), stages)
+    assert seen[0] == step + 1
+    ours, whole = (load_file(folder / WEIGHTS[part.startswith("LLM")]) for folder in (tmp_path, tiny))
+    assert all(torch.equal(ours[key], whole[key]) for key in whole)
 
 
 def test_a_training_killed_outright_goes_on_by_the_same_command(invented: Path, tiny: Path, tmp_path: Path) -> None:
@@ -299,7 +318,7 @@ def test_it_learns(invented: Path, tiny: Path, tmp_path: Path) -> None:
 def test_the_command_trains_and_says_where(invented: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from kgplatform.cli import app
+    from kgplatform.cli.commands import app
 
     config = tmp_path / "s.yaml"
     config.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")

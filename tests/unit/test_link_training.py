@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from kgplatform.errors import InputError
 from kgplatform.export import splits
 from kgplatform.export.splits import Split
+from kgplatform.interrupt import Stopped
 from tests.unit.link_graphs import PAPER, QUICK, N, R, small_arguments, small_graph
 
 torch = pytest.importorskip("torch")
@@ -72,6 +74,31 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(split: Split, tmp_pa
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
     assert not checkpoint.has_progress(tmp_path / "cut")
+
+
+@pytest.mark.parametrize("objective", ["softplus", "cross-entropy"])
+def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
+    objective: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainingSettings.of({**QUICK, "objective": objective, "batch_size": 16, "epochs": 3})
+    whole = train(settings, split, seed=3, folder=tmp_path / "whole")
+    steps = 0
+
+    def stepped(*given: Any) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            signal.raise_signal(signal.SIGINT)
+        return step(*given)
+
+    monkeypatch.setattr("kgp_models.link_prediction.train.step", stepped)
+    with pytest.raises(Stopped, match=r"stopped after 3 steps of epoch 1 of 3, saved in .*cut"):
+        train(settings, split, seed=3, folder=tmp_path / "cut")
+    resumed = train(settings, split, seed=3, folder=tmp_path / "cut")
+    assert [h | {"loss": None} for h in resumed.history] == [h | {"loss": None} for h in whole.history]
+    assert [h["loss"] for h in resumed.history] == [h["loss"] for h in whole.history]
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
 def test_training_stops_when_the_validation_rank_no_longer_rises(split: Split) -> None:

@@ -19,14 +19,17 @@ from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.backbone import Backbone, Picture
 from kgp_models.retrieval.encode import open_encoder
+from kgp_models.retrieval.fashionklip import Alignment, FashionSettings
 from kgp_models.retrieval.inputs import examples, read_pictures, vectors_of_texts
 from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
 from kgp_models.retrieval.settings import FineTuning, RetrievalSettings
 from kgp_models.retrieval.small import small_backbone
-from kgp_models.retrieval.train import STATE, evaluated, fine_tune, pretrain, recall, settle
+from kgp_models.retrieval.train import STATE, Trained, evaluated, fine_tune, pretrain, recall, settle
 from kgp_models.varied import varied
 from kgplatform.errors import InputError
+from kgplatform.interrupt import Stopped
 from kgplatform.retrieval.pairs import Pair
+from tests.interrupts import Progress, interrupted_at
 from tests.unit import retrieval_world as world
 
 pytestmark = pytest.mark.slow
@@ -109,6 +112,62 @@ def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) 
     found = pretrain(backbone, knowledge, pictures, pairs, settings, TUNING, tmp_path / "cut", 3)
     assert found.history == expected.history
     assert torch.equal(flat(backbone), flat(whole))
+
+
+@pytest.mark.parametrize("method", ["plain", "fashionklip"])
+def test_a_training_that_is_interrupted_loses_no_step(method: str, tmp_path: Path) -> None:
+    train, valid = world.example_pairs(16, 1), world.example_pairs(8, 2)
+    knowledge, pictures = world.graph()
+    drawn = FashionSettings(drawn=2)  # by the epoch's random numbers
+
+    def tuned(folder: Path, backbone: Backbone, progress: Progress = lambda done, total: None) -> Trained:
+        said = world.shown_by(16, 1)
+        alignment = Alignment(knowledge, pictures, said, drawn) if method == "fashionklip" else None
+        return fine_tune(backbone, train, valid, TUNING, folder, 3, alignment, 0.5, progress)
+
+    whole = world.backbone()
+    expected = tuned(tmp_path / "whole", whole)
+    for at in (3, 6, 7):  # of 8 steps, two an epoch: within an epoch, and at its end
+        with pytest.raises(Stopped, match=rf"stopped after step {at} of 8, saved in .*{STATE}"):
+            tuned(tmp_path / "cut", world.backbone(), interrupted_at(at))
+    backbone, seen = world.backbone(), list[int]()
+    found = tuned(tmp_path / "cut", backbone, lambda done, total: seen.append(done))
+    assert seen == [8]
+    assert found.history == expected.history
+    assert torch.equal(flat(backbone), flat(whole))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_pretraining_that_is_interrupted_loses_no_step(tmp_path: Path) -> None:
+    knowledge, pictures = world.graph()
+    settings = KnowledgeSettings(epochs=1, batch=4, learning_rate=1e-3, layers=1, heads=2, pairs=4, relations=4)
+    pairs = world.example_pairs(16, 1)
+    whole, seen = world.backbone(), list[int]()
+    given = (knowledge, pictures, pairs, settings, replace(TUNING, varied=True))
+    expected = pretrain(whole, *given, tmp_path / "whole", 3, lambda done, total: seen.append(done))
+    assert len(seen) > 2, "an epoch has several steps"
+    with pytest.raises(Stopped, match="stopped after step 2 of"):
+        pretrain(world.backbone(), *given, tmp_path / "cut", 3, interrupted_at(2))
+    backbone = world.backbone()
+    found = pretrain(backbone, *given, tmp_path / "cut", 3)
+    assert found.history == expected.history
+    assert torch.equal(flat(backbone), flat(whole))
+
+
+def test_a_training_that_is_killed_loses_no_more_than_the_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, valid = world.example_pairs(16, 1), world.example_pairs(8, 2)
+    steps: list[int] = []
+    monkeypatch.setattr("kgplatform.interrupt.SHARE", 0)
+    for seconds, again in ((0.0, 4), (3600.0, 3)):  # the step that was not saved, or the whole epoch
+        monkeypatch.setattr("kgplatform.interrupt.SECONDS", seconds)
+        given = (train, valid, TUNING, tmp_path / str(again), 3)
+        with pytest.raises(Killed):
+            fine_tune(world.backbone(), *given, progress=killed_after(4))  # type: ignore[arg-type]
+        steps.clear()
+        fine_tune(world.backbone(), *given, progress=lambda done, total: steps.append(done))
+        assert steps[0] == again
 
 
 def test_settled_statistics_are_those_of_the_pictures_by_the_weights_as_they_are() -> None:

@@ -18,7 +18,9 @@ from kgp_models.vqa.base import Method
 from kgp_models.vqa.settings import METHODS, PLAIN, Tuning, VQASettings
 from kgp_models.vqa.train import probabilities, rate, train
 from kgplatform.errors import InputError
+from kgplatform.interrupt import Stopped
 from kgplatform.vqa.subgraph import EMPTY
+from tests.interrupts import interrupted_at
 from tests.unit import vqa_world as world
 
 pytestmark = pytest.mark.slow  # heavy libraries
@@ -114,6 +116,20 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
     for one, other in zip(whole.method.parameters(), again.method.parameters(), strict=True):
         torch.testing.assert_close(one, other)
     assert [row["answer"] for row in again.trained.history] == [row["answer"] for row in whole.trained.history]
+
+
+def test_an_interrupted_training_loses_no_step(inputs: build.Inputs, known: build.Seen, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=2))
+    whole = build.fit(settings, inputs, known, tmp_path / "whole", 5)
+    stopped = replace(
+        inputs, progress=lambda what: interrupted_at(5) if what.startswith("ekgrl") else interrupted_at(0)
+    )
+    with pytest.raises(Stopped, match="stopped after step 5 of 6, saved in"):
+        build.fit(settings, stopped, known, tmp_path / "cut", 5)
+    again = build.fit(settings, inputs, known, tmp_path / "cut", 5)
+    for one, other in zip(whole.method.parameters(), again.method.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert again.trained.history == whole.trained.history
 
 
 def test_it_stops_when_the_validation_is_no_better_and_goes_back_to_the_best(

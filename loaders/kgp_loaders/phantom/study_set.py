@@ -26,6 +26,7 @@ from kgp_loaders.phantom.images import write_images
 from kgp_loaders.phantom.studies import MAX_STUDIES, Study, studies
 from kgplatform import contents
 from kgplatform.errors import UsageError
+from kgplatform.interrupt import shielded
 from kgplatform.staging import Told
 
 SIZE: Final = 256  # pixels of an image's side
@@ -150,5 +151,7 @@ def _draw(
             progress(done, len(planned))
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for done, _ in enumerate(pool.map(drawing, planned, chunksize=8), 1):
+        with shielded():
+            drawn = pool.map(drawing, planned, chunksize=8)
+        for done, _ in enumerate(drawn, 1):
             progress(done, len(planned))

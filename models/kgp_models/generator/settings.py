@@ -72,7 +72,7 @@ class StageSettings:
     learning_rate: float = 2e-5
     warmup_steps: int = 0
     weight_decay: float = 0.01
-    save_every: int = 500  # steps; a training that was killed goes on from there
+    save_every: int = 500  # steps; it is saved every minute, too, and goes on from there
     gradient_checkpointing: bool = False
     copies: int = 1
     mixed: float = 0.0

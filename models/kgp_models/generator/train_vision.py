@@ -20,11 +20,14 @@ from kgp_models.generator.records import Study
 from kgp_models.generator.settings import SmallSettings
 from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
 from kgp_models.generator.vision import Vision, small
+from kgp_models.training_state import TrainingState
 from kgp_models.varied import varied
 from kgplatform.errors import InputError
+from kgplatform.interrupt import checkpoints
 from kgplatform.triplets.text import Triplet
 
 Progress = Callable[[int, int | None], None]
+STATE: Final = "vision.state"
 LEAST: Final = 5  # studies that show a triplet, for it to be a label
 WARM: Final = 0.15  # of the steps, in which the rate rises
 
@@ -48,7 +51,7 @@ def train_vision(
     progress: Progress = lambda done, total: None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Vision:
-    """Train the encoder on the studies whose image can be read; `folder` keeps where it is, epoch by epoch, in a file
+    """Train the encoder on the studies whose image can be read; `folder` keeps where it is, by the minute, in a file
     that may go when the encoder's weights are safe.
 
     Raises `InputError` for studies that show nothing.
@@ -72,22 +75,23 @@ def train_vision(
     )
     parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
     used = hashlib.sha256("\n".join(study.id for study in studies).encode()).hexdigest()
-    first = _resume(folder, parts, used)
+    state = TrainingState(folder / STATE, parts, steps, epochs, used)
+    state.resume()
     net.train()
-    for epoch in range(first, epochs):
-        rng = torch.Generator().manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
-        order = torch.randperm(len(studies), generator=rng)
-        for step, chosen in enumerate(torch.split(order, settings.vision_batch)):
-            pixels = varied(grey[chosen], rng).to(device, memory_format=torch.channels_last)
-            with torch.autocast(device, torch.bfloat16, enabled=_bfloat16_is_quick(device)):
-                logits = net(pixels)
-            loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), truth[chosen].to(device))
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-            schedule.step()
-            progress(epoch * steps + step + 1, epochs * steps)
-        _keep(folder, parts, epoch + 1, used)
+    with checkpoints() as when:
+        while len(state.history) < epochs:
+            rng = torch.Generator().manual_seed(seed * 1_000 + len(state.history))  # so that a kill changes nothing
+            order = torch.split(torch.randperm(len(studies), generator=rng), settings.vision_batch)
+            for chosen in state.epoch(order, when, rng, progress):
+                pixels = varied(grey[chosen], rng).to(device, memory_format=torch.channels_last)
+                with torch.autocast(device, torch.bfloat16, enabled=_bfloat16_is_quick(device)):
+                    logits = net(pixels)
+                loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), truth[chosen].to(device))
+                optimizer.zero_grad()
+                torch.autograd.backward(loss)
+                optimizer.step()
+                schedule.step()
+            state.end_epoch(when)
     encoder.eval().requires_grad_(False)
     return small(encoder.to(memory_format=torch.contiguous_format))
 
@@ -126,27 +130,3 @@ def readable(
 def _bfloat16_is_quick(device: str) -> bool:
     """Whether convolutions are several times as fast in bfloat16: on a GPU, and on processors with AMX."""
     return device != "cpu" or bool(torch.cpu._is_amx_tile_supported())
-
-
-STATE: Final = "vision.state"
-
-
-def _keep(folder: Path, parts: dict[str, Any], epoch: int, used: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    staged = folder / f"{STATE}.part"
-    torch.save({"epoch": epoch, "studies": used, **{name: part.state_dict() for name, part in parts.items()}}, staged)
-    staged.replace(folder / STATE)
-
-
-def _resume(folder: Path, parts: dict[str, Any], used: str) -> int:
-    """The epoch to go on with. Raises `InputError` where other images can be read than before."""
-    path = folder / STATE
-    if not path.is_file():
-        return 0
-    state = torch.load(path, weights_only=True)
-    if state["studies"] != used:
-        hint = "Bring back what is missing; or delete this file, and the encoder is trained from the start."
-        raise InputError("other images can be read than when this training began", hint, path=path)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return int(state["epoch"])

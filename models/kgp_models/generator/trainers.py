@@ -16,6 +16,7 @@ from torch import nn
 
 from kgp_models.generator.rows import Buckets
 from kgp_models.generator.settings import StageSettings
+from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
 
 if TYPE_CHECKING:
     from kgp_models.generator.train import Work
@@ -58,7 +59,12 @@ def run(trainer: Any, place: Path) -> dict[str, Any]:
     began = time.monotonic()
     with PartialState().main_process_first():
         last = _last(place / "work")
-    out = trainer.train(resume_from_checkpoint=last)
+    with checkpoints() as when:
+        trainer.add_callback(saving(when))
+        out = trainer.train(resume_from_checkpoint=last)
+        if when.stopping and out.global_step < trainer.state.max_steps:
+            steps = f"step {out.global_step:,} of {trainer.state.max_steps:,}"
+            raise Stopped(f"stopped {place.name} after {steps}, saved in {place / 'work'}")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     seconds = round(time.monotonic() - began, 1)
     return {"steps": out.global_step, "loss": round(out.training_loss, 4), "seconds": seconds, "device": device}
@@ -76,6 +82,28 @@ def _last(work: Path) -> str | None:
         else:
             return str(path)
     return None
+
+
+def saving(when: Checkpoints) -> Any:
+    """A callback that saves by the clock, beside the trainer's own saving by steps, and stops where that is asked."""
+    from accelerate.utils import broadcast
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+    class Saving(TrainerCallback):
+        def on_step_end(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            due, stop = when.due(), when.stopping
+            if args.world_size > 1:  # all processes save, or none: the main one decides
+                due, stop = broadcast(torch.tensor([due, stop], device=args.device)).tolist()
+            control.should_save |= due
+            control.should_training_stop |= stop
+            when.stopping |= stop
+
+        def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+            when.saved()
+
+    return Saving()
 
 
 def told_steps(work: Work, what: str) -> Any:

@@ -88,21 +88,26 @@ def save_progress(
     best: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer,
     about: Mapping[str, Any],
+    began: Tensor,
 ) -> None:
-    """Write what it takes to go on from here, in one file that replaces the last one at once."""
+    """Write what it takes to go on from here, in one file that replaces the last one at once. `began` is the random
+    state as the epoch began.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     state = {f"last.{name}": value for name, value in copy_weights(model).items()}
     state |= {f"best.{name}": value for name, value in best.items()}
     for number, slots in optimizer.state_dict()["state"].items():
         state |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
-    state["random"] = torch.get_rng_state()
+    state |= {"random": torch.get_rng_state(), "began": began}
     _save_tensors(folder / TRAINING, state, {PROGRESS: json.dumps(about)})
 
 
 def load_progress(
     folder: Path, model: zoo.Model, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Put model, optimizer and random state back; returns the best weights so far and what `save_progress` was told."""
+) -> tuple[dict[str, Tensor], dict[str, Any], Tensor]:
+    """Put model, optimizer and random state back; returns the best weights so far, and what `save_progress` was told of
+    the training and of the random state as the epoch began.
+    """
     path = folder / TRAINING
     state = _read_tensors(path)
     about = _metadata(path)
@@ -113,7 +118,7 @@ def load_progress(
         slots.setdefault(int(number), {})[slot] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
     torch.set_rng_state(state["random"])
-    return _under(state, "best."), about
+    return _under(state, "best."), about, state.get("began", state["random"])
 
 
 def exists(folder: Path) -> bool:

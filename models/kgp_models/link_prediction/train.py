@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from kgp_models.link_prediction.scoring import Factored, Scorer
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.export.splits import Split
+from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
 
 Progress = Callable[[int, int | None], None]
 _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
@@ -60,14 +61,16 @@ def train(
     """
     run = _Training(settings, split, seed, folder, device)
     writer = _tensorboard(tensorboard)
-    while not run.over:
-        loss = run.epoch()
-        progress(run.done, settings.epochs)
-        if run.done % settings.check_every == 0 or run.done == settings.epochs:
-            mrr = run.check(loss)
-            if writer is not None:
-                writer.add_scalar("loss", loss, run.done)
-                writer.add_scalar("validation MRR", mrr, run.done)
+    with checkpoints() as when:
+        while not run.over:
+            loss = run.epoch(when)
+            progress(run.done, settings.epochs)
+            if run.done % settings.check_every == 0 or run.done == settings.epochs:
+                mrr = run.check(loss)
+                if writer is not None:
+                    writer.add_scalar("loss", loss, run.done)
+                    writer.add_scalar("validation MRR", mrr, run.done)
+                run.save(when)
     if writer is not None:
         writer.close()
     return run.finish()
@@ -90,6 +93,9 @@ class _Training:
         self.best = checkpoint.copy_weights(self.model)
         self.done, self.best_epoch, self.best_mrr, self.seconds = 0, 0, -1.0, 0.0
         self.history: list[dict[str, float]] = []
+        self.losses: list[Tensor] = []  # of the epoch's batches
+        self.random = torch.get_rng_state()  # as the epoch began
+        self._resumed: Tensor | None = None  # random numbers of a training that goes on within an epoch
         self._started = time.perf_counter()
         if folder is not None and checkpoint.has_progress(folder):
             self._resume(folder)
@@ -102,20 +108,25 @@ class _Training:
         waited = (self.done - self.best_epoch) // self.settings.check_every
         return self.done >= self.settings.epochs or waited >= self.settings.patience
 
-    def epoch(self) -> float:
-        """One pass over the training triples in random order; returns the mean loss of the batches."""
+    def epoch(self, when: Checkpoints) -> float:
+        """One pass over the training triples in random order; returns the mean loss of the batches.
+
+        Raises `Stopped` after a batch where the training is to stop.
+        """
         self.model.train()
-        losses = [
-            step(self.model, self.scorer, self.optimizer, self.objective, batch) for batch in self.objective.batches()
-        ]
+        for batch in self._batches():
+            self.losses.append(step(self.model, self.scorer, self.optimizer, self.objective, batch))
+            if when.due():
+                self.save(when)
         self.done += 1
-        mean = float(torch.stack(losses).mean())
+        mean = float(torch.stack(self.losses).mean())
+        self.losses = []
         if not math.isfinite(mean):
             raise KgpError(f"the loss is not finite after epoch {self.done}", "Lower the learning rate.")
         return mean
 
     def check(self, loss: float) -> float:
-        """Rank the validation triples, keep the weights if they are the best so far, and save how far we are."""
+        """Rank the validation triples, and keep the weights if they are the best so far."""
         self.model.eval()
         tasks = self.settings.corrupt  # what it is trained for
         evaluation = evaluate(self.scorer, self.split.valid, self.known, tasks=tasks, device=self.device)
@@ -124,9 +135,33 @@ class _Training:
         if mrr > self.best_mrr:
             self.best_epoch, self.best_mrr = self.done, mrr
             self.best = checkpoint.copy_weights(self.model)
-        if self.folder is not None:
-            checkpoint.save_progress(self.folder, self.model, self.best, self.optimizer, self._about())
         return mrr
+
+    def save(self, when: Checkpoints) -> None:
+        """Save how far the training is. Raises `Stopped` where it is to stop."""
+        if self.folder is not None:
+            about = {**self._about(), "losses": [float(loss) for loss in self.losses]}
+            checkpoint.save_progress(self.folder, self.model, self.best, self.optimizer, about, self.random)
+            when.saved()
+        if when.stopping:
+            if self.folder is None:
+                raise KeyboardInterrupt
+            steps = f"{len(self.losses):,} steps of epoch {self.done + 1:,}" if self.losses else f"epoch {self.done:,}"
+            raise Stopped(f"stopped after {steps} of {self.settings.epochs:,}, saved in {self.folder}")
+
+    def _batches(self) -> Iterator[Any]:
+        """The batches of the epoch that are still to do."""
+        if self._resumed is None:
+            self.random = torch.get_rng_state()
+        else:
+            torch.set_rng_state(self.random)
+        batches = iter(self.objective.batches())
+        for _ in self.losses:
+            next(batches)
+        if self._resumed is not None:
+            torch.set_rng_state(self._resumed)
+            self._resumed = None
+        return batches
 
     def finish(self) -> Trained:
         """Put the best weights back, and write the checkpoint."""
@@ -154,8 +189,11 @@ class _Training:
         }
 
     def _resume(self, folder: Path) -> None:
-        self.best, about = checkpoint.load_progress(folder, self.model, self.optimizer)
+        self.best, about, began = checkpoint.load_progress(folder, self.model, self.optimizer)
         self._go_on_from(about, folder)
+        self.losses = [torch.tensor(loss, device=self.device) for loss in about.get("losses", [])]
+        if self.losses:
+            self.random, self._resumed = began, torch.get_rng_state()
 
     def _take(self, folder: Path) -> None:
         finished = checkpoint.load(folder)

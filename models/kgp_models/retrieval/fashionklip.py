@@ -11,8 +11,9 @@ another concept of the batch is no negative of it, an UNCERTAIN one neither; a N
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,6 +84,14 @@ class Alignment:
             options = (self.settings.candidates, self.settings.prototypes, self.settings.diversity)
             chosen = diverse(self._vectors[places], name, *options)
             self._prototypes[concept] = places[chosen]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The prototypes of the epoch, for a training that is stopped within it."""
+        return {"vectors": self._vectors, "prototypes": self._prototypes}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what `state_dict` gave."""
+        self._vectors, self._prototypes = state["vectors"], dict(state["prototypes"])
 
     def loss(self, backbone: Backbone, rows: Tensor, images: Tensor, rng: torch.Generator) -> Tensor:
         """CVA of training pairs: `rows` are their numbers, `images` (B, 512) their images' vectors."""

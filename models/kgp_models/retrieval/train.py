@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from kgp_models.retrieval.settings import FineTuning
 from kgp_models.retrieval.tokens import Tokens
 from kgp_models.training_state import TrainingState
 from kgp_models.varied import varied
+from kgplatform.interrupt import checkpoints
 from kgplatform.retrieval import metrics
 from kgplatform.retrieval.knowledge import Knowledge
 
@@ -74,7 +74,7 @@ def fine_tune(
     progress: Progress = lambda done, total: None,
 ) -> Trained:
     """Train on pairs by ITC, with `alignment` also by `weight` times CVA; stopped when the validation's `recall` has
-    not risen for `patience` epochs, and with the weights of the best epoch. `folder` keeps where it is, by epoch.
+    not risen for `patience` epochs, and with the weights of the best epoch. `folder` keeps where it is, by the minute.
     """
     torch.manual_seed(seed)
     device = next(backbone.parameters()).device
@@ -85,37 +85,36 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _share_of_rate(step, warm, steps * settings.epochs, settings.schedule)
     )
-    state = TrainingState(folder / STATE, {"backbone": backbone, "optimizer": optimizer, "schedule": schedule})
-    history, seconds = state.resume()
-    best_weights = state.best or copy.deepcopy(backbone.state_dict())
-    while len(history) < settings.epochs and not _is_over(history, settings.patience):
-        started, epoch = time.monotonic(), len(history)
-        rng = torch.Generator().manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
-        if alignment is not None:
-            alignment.begin_epoch(backbone)
-        backbone.train()
-        sums: dict[str, float] = {}
-        for step, rows in enumerate(torch.split(torch.randperm(len(train), generator=rng), settings.batch)):
-            images, texts = _embedded(backbone, train, rows, settings.varied, rng, device)
-            losses = {"itc": image_text(images, texts, backbone.scale, train.groups[rows].to(device))}
-            if alignment is not None:
-                losses["cva"] = weight * alignment.loss(backbone, rows, images, rng)
-            _step(backbone, optimizer, sum(losses.values(), images.new_zeros(())), settings.clip)
-            schedule.step()
-            _add(sums, losses)
-            progress(epoch * steps + step + 1, settings.epochs * steps)
-        settle(backbone, train.images)
-        figure = recall(evaluated(backbone, valid))
-        if not history or figure > max(row[CHECKED] for row in history):
-            best_weights = copy.deepcopy(backbone.state_dict())
-        seconds += time.monotonic() - started
-        history.append({**{name: total / steps for name, total in sums.items()}, CHECKED: figure})
-        state.keep(history, seconds, best_weights)
-    backbone.load_state_dict(best_weights)
+    parts: dict[str, Any] = {"backbone": backbone, "optimizer": optimizer, "schedule": schedule}
+    if alignment is not None:
+        parts["alignment"] = alignment
+    state = TrainingState(folder / STATE, parts, steps, settings.epochs)
+    state.resume()
+    with checkpoints() as when:
+        while len(state.history) < settings.epochs and not _is_over(state.history, settings.patience):
+            rng = torch.Generator().manual_seed(seed * 1_000 + len(state.history))  # so that a kill changes nothing
+            if alignment is not None and not state.step:
+                alignment.begin_epoch(backbone)
+            backbone.train()
+            order = torch.split(torch.randperm(len(train), generator=rng), settings.batch)
+            for rows in state.epoch(order, when, rng, progress):
+                images, texts = _embedded(backbone, train, rows, settings.varied, rng, device)
+                losses = {"itc": image_text(images, texts, backbone.scale, train.groups[rows].to(device))}
+                if alignment is not None:
+                    losses["cva"] = weight * alignment.loss(backbone, rows, images, rng)
+                _step(backbone, optimizer, sum(losses.values(), images.new_zeros(())), settings.clip)
+                schedule.step()
+                state.add(losses)
+            settle(backbone, train.images)
+            figure = recall(evaluated(backbone, valid))
+            if not state.history or figure > max(row[CHECKED] for row in state.history):
+                state.best = copy.deepcopy(backbone.state_dict())
+            state.end_epoch(when, **{CHECKED: figure})
+    backbone.load_state_dict(state.best)
     backbone.eval()
-    figures = [row[CHECKED] for row in history]
+    figures = [row[CHECKED] for row in state.history]
     best = max(figures)
-    return Trained(len(history), figures.index(best) + 1, best, history, seconds)
+    return Trained(len(figures), figures.index(best) + 1, best, state.history, state.seconds)
 
 
 def pretrain(
@@ -132,7 +131,7 @@ def pretrain(
     """KnowledgeCLIP's pre-training on the graph: `pictures` are those of its images, in its order; `pairs` are the
     training pairs on which the backbone's similarities are kept (KD).
 
-    A graph without edges changes nothing. `folder` keeps where the training is after each epoch.
+    A graph without edges changes nothing. `folder` keeps where the training is, by the minute.
     """
     if not len(knowledge.stances) and not len(knowledge.relations):
         return Trained(0, 0, 0.0, [], 0.0)
@@ -143,41 +142,37 @@ def pretrain(
     teacher = _teacher(backbone, pairs) if settings.kd else None
     trained = [*_trained(backbone), *heads.parameters()]
     optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=tuning.weight_decay, fused=True)
-    total = settings.epochs * math.ceil(len({*knowledge.stances[:, 0].tolist()}) / settings.batch)
+    steps = math.ceil(len({*knowledge.stances[:, 0].tolist()}) / settings.batch)
+    total = settings.epochs * steps
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _share_of_rate(step, total // 10, total, "cosine")
     )
     parts = {"backbone": backbone, "heads": heads, "optimizer": optimizer, "schedule": schedule}
-    state = TrainingState(folder / STATE, parts)
-    history, seconds = state.resume()
-    done = total // settings.epochs * len(history)
-    for epoch in range(len(history), settings.epochs):
-        started, sums, count = time.monotonic(), dict[str, float](), 0
-        rng = torch.Generator().manual_seed(seed * 1_000 + epoch)
-        backbone.train()
-        for batch in batches(knowledge, settings, seed * 1_000 + epoch):
-            seen = _images(backbone, pictures[batch.images], tuning.varied, rng, device)
-            named = _texts(backbone, [names[place] for place in batch.concepts.tolist()], device)
-            with quick(device):
-                losses = heads(backbone, batch, seen, named)
-            losses = {name: getattr(settings, name) * value for name, value in losses.items()}
-            if teacher is not None:
-                rows = torch.randperm(len(pairs), generator=rng)[: settings.pairs]
-                mine = _embedded(backbone, pairs, rows, tuning.varied, rng, device)
-                known = teacher(rows).to(device)
-                losses["kd"] = settings.kd * distillation(*mine, backbone.scale, known)
-            _step(backbone, optimizer, sum(losses.values(), seen.new_zeros(())), tuning.clip)
-            schedule.step()
-            _add(sums, losses)
-            count += 1
-            done += 1
-            progress(done, total)
-        settle(backbone, pairs.images)
-        seconds += time.monotonic() - started
-        history.append({name: value / count for name, value in sums.items()})
-        state.keep(history, seconds, {})
+    state = TrainingState(folder / STATE, parts, steps, settings.epochs)
+    state.resume()
+    with checkpoints() as when:
+        while len(state.history) < settings.epochs:
+            number = seed * 1_000 + len(state.history)
+            rng = torch.Generator().manual_seed(number)
+            backbone.train()
+            for batch in state.epoch(batches(knowledge, settings, number), when, rng, progress):
+                seen = _images(backbone, pictures[batch.images], tuning.varied, rng, device)
+                named = _texts(backbone, [names[place] for place in batch.concepts.tolist()], device)
+                with quick(device):
+                    losses = heads(backbone, batch, seen, named)
+                losses = {name: getattr(settings, name) * value for name, value in losses.items()}
+                if teacher is not None:
+                    rows = torch.randperm(len(pairs), generator=rng)[: settings.pairs]
+                    mine = _embedded(backbone, pairs, rows, tuning.varied, rng, device)
+                    known = teacher(rows).to(device)
+                    losses["kd"] = settings.kd * distillation(*mine, backbone.scale, known)
+                _step(backbone, optimizer, sum(losses.values(), seen.new_zeros(())), tuning.clip)
+                schedule.step()
+                state.add(losses)
+            settle(backbone, pairs.images)
+            state.end_epoch(when)
     backbone.eval()
-    return Trained(len(history), len(history), 0.0, history, seconds)
+    return Trained(len(state.history), len(state.history), 0.0, state.history, state.seconds)
 
 
 @torch.no_grad()
@@ -260,11 +255,6 @@ def _texts(backbone: Backbone, texts: list[str], device: torch.device) -> Tensor
 
 def _to(tokens: Tokens, device: torch.device) -> Tokens:
     return {name: value.to(device) for name, value in tokens.items()}
-
-
-def _add(sums: dict[str, float], losses: dict[str, Tensor]) -> None:
-    for name, value in losses.items():
-        sums[name] = sums.get(name, 0.0) + float(value.detach())
 
 
 def _is_over(history: list[dict[str, float]], patience: int) -> bool:

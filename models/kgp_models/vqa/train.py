@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from kgp_models.training_state import TrainingState
 from kgp_models.vqa.base import Method
 from kgp_models.vqa.inputs import Examples
 from kgp_models.vqa.settings import Tuning
+from kgplatform.interrupt import checkpoints
 from kgplatform.vqa.metrics import Answers
 
 Progress = Callable[[int, int | None], None]
@@ -67,42 +67,36 @@ def train(
 ) -> Trained:
     """Train until the validation's figure has not been better for `patience` epochs, and go back to the best epoch.
 
-    `folder` keeps where the training is, by epoch.
+    `folder` keeps where the training is, by the minute.
     """
     device = next(model.parameters()).device
     steps = math.ceil(len(given) / settings.batch)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    state = TrainingState(folder / STATE, {"model": model, "optimizer": optimizer})
-    history, seconds = state.resume()
-    best = state.best or copy.deepcopy(model.state_dict())
-    while len(history) < settings.epochs and not _is_over(history, settings):
-        started, epoch = time.monotonic(), len(history)
-        torch.manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
-        model.train()
-        sums: dict[str, float] = {}
-        for step, rows in enumerate(torch.split(torch.randperm(len(given)), settings.batch)):
-            losses = model.losses(given.batch(rows.tolist()).to(device))
-            total = torch.stack(list(losses.values())).sum()
-            for group in optimizer.param_groups:
-                group["lr"] = rate(settings, history, epoch * steps + step, steps * settings.epochs)
-            optimizer.zero_grad()
-            torch.autograd.backward(total)
-            nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-            optimizer.step()
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-            progress(epoch * steps + step + 1, settings.epochs * steps)
-        found = answers(model, valid)
-        history.append({**{name: value / steps for name, value in sums.items()}, **_checked(found)})
-        if _best(history, settings) == epoch:
-            best = copy.deepcopy(model.state_dict())
-        seconds += time.monotonic() - started
-        state.keep(history, seconds, best)
-    model.load_state_dict(best)
+    state = TrainingState(folder / STATE, {"model": model, "optimizer": optimizer}, steps, settings.epochs)
+    state.resume()
+    with checkpoints() as when:
+        while len(state.history) < settings.epochs and not _is_over(state.history, settings):
+            epoch = len(state.history)
+            torch.manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
+            model.train()
+            for rows in state.epoch(torch.split(torch.randperm(len(given)), settings.batch), when, None, progress):
+                losses = model.losses(given.batch(rows.tolist()).to(device))
+                for group in optimizer.param_groups:
+                    group["lr"] = rate(settings, state.history, epoch * steps + state.step, steps * settings.epochs)
+                optimizer.zero_grad()
+                torch.autograd.backward(torch.stack(list(losses.values())).sum())
+                nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+                optimizer.step()
+                state.add(losses)
+            checked = _checked(answers(model, valid))
+            if _best([*state.history, checked], settings) == epoch:
+                state.best = copy.deepcopy(model.state_dict())
+            state.end_epoch(when, **checked)
+    model.load_state_dict(state.best)
     model.eval()
-    return Trained(len(history), _best(history, settings) + 1, history, seconds)
+    return Trained(len(state.history), _best(state.history, settings) + 1, state.history, state.seconds)
 
 
 def _checked(found: Answers) -> dict[str, float]:
@@ -111,7 +105,7 @@ def _checked(found: Answers) -> dict[str, float]:
     return {"valid loss": float(loss), "valid accuracy": float(found.correct.mean())}
 
 
-def _best(history: list[dict[str, float]], settings: Tuning) -> int:
+def _best(history: Sequence[Mapping[str, float]], settings: Tuning) -> int:
     """The epoch with the lowest loss, or the highest accuracy, of those the first."""
     figures = [row["valid loss"] if settings.by == "loss" else -row["valid accuracy"] for row in history]
     return figures.index(min(figures))

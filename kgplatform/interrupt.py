@@ -1,0 +1,125 @@
+"""Ctrl-C and SIGTERM: what is saved before work stops, and how often work is saved anyway.
+
+Without more, both raise `KeyboardInterrupt` at once. Within `checkpoints` the step under way is finished first: the
+work then saves where it is and raises `Stopped`. A second signal does not wait.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from kgplatform.errors import KgpError
+
+EXIT_CODE: Final = 130  # as shells report a process that Ctrl-C ended
+SECONDS = 60.0  # of work that a kill may cost; tests shorten it
+SHARE: Final = 10  # saving takes at most one such part of the time: a large model is saved less often
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_asked = False
+
+
+class Stopped(KgpError):
+    """Work was stopped by a signal and can go on: the message tells what is kept, and where."""
+
+    kind = "interrupted"
+    exit_code = EXIT_CODE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "The same command goes on from there.")
+
+
+class Checkpoints:
+    """Tells when to save: `due` once the interval is over or the work is to stop (`stopping`)."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self.stopping = False
+        self._seconds = self._interval = SECONDS if seconds is None else seconds
+        self._began = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether to save now. After saving, call `saved`."""
+        late = time.monotonic() - self._began >= self._interval
+        if late or self.stopping:
+            self._began = time.monotonic()
+        return late or self.stopping
+
+    def saved(self) -> None:
+        """The work was saved, in the time since `due`: the next interval begins."""
+        now = time.monotonic()
+        self._interval = max(self._seconds, SHARE * (now - self._began))
+        self._began = now
+
+
+@contextmanager
+def checkpoints() -> Iterator[Checkpoints]:
+    """Work in steps that can be saved. A signal within is told by the checkpoints' `stopping`; the work then raises
+    `Stopped`. Where it ends without that, as the signal came too late, `KeyboardInterrupt` is raised afterwards.
+    """
+    when = Checkpoints()
+    if threading.current_thread() is not threading.main_thread():  # only the main thread has signals
+        yield when
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if when.stopping:
+            interrupted(number, frame)
+        when.stopping = True
+
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in handlers.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, handle)
+    try:
+        yield when
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if when.stopping:
+        interrupted()
+
+
+def interrupted(number: int = 0, frame: FrameType | None = None) -> None:
+    """A handler of signals that stops the work at once."""
+    global _asked
+    _asked = True
+    raise KeyboardInterrupt
+
+
+def was_asked() -> bool:
+    """Whether a signal came: what code that is under way makes of a `KeyboardInterrupt` may be any other error."""
+    return _asked
+
+
+def install() -> None:
+    """Let SIGTERM stop the work as Ctrl-C does. A signal that is ignored (as under nohup) stays so."""
+    global _asked
+    _asked = False
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupted)
+
+
+def ignore() -> None:
+    """Let no further signal disturb what is said of the first."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Processes that are started within do not get the terminal's Ctrl-C: the one that started them ends them."""
+    if os.name == "nt":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,18 @@
+"""A training that gets Ctrl-C in the middle of its work."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+Progress = Callable[[int, int | None], None]
+
+
+def interrupted_at(step: int) -> Progress:
+    """A progress that sends SIGINT to this process at that step."""
+
+    def progress(done: int, total: int | None) -> None:
+        if done == step:
+            signal.raise_signal(signal.SIGINT)
+
+    return progress

@@ -1,0 +1,129 @@
+"""Ctrl-C and SIGTERM: one clear line that is true, exit code 130, nothing half-written, at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from kgplatform import interrupt
+from kgplatform.cli import interrupted
+from kgplatform.cli.commands import app
+from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+MAIN = "from kgplatform.cli import main; main()"
+AT_IMPORT = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from kgplatform.cli import main
+main()
+"""
+
+
+def names(group: object, before: str = "") -> Iterator[str]:
+    for name, command in getattr(group, "commands", {}).items():
+        yield from names(command, f"{before}{name} ") if hasattr(command, "commands") else (f"{before}{name}",)
+
+
+def test_every_command_says_what_an_interrupt_leaves() -> None:
+    assert set(names(typer.main.get_command(app))) == set(interrupted.KEPT)
+
+
+def kgp(code: str, *arguments: object, home: Path, at: str = "") -> subprocess.Popen[str]:
+    environment = {**os.environ, "KGP_HOME": str(home), "AT": at}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+def test_a_command_that_is_interrupted_is_one_line(number: signal.Signals, workers: int, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["phantom", "build", out / "studies", "--studies", "300", "--workers", workers]
+    with kgp(MAIN, *arguments, home=tmp_path) as process:
+        while not list(out.glob(".studies.*/files/**/*.png")) and process.poll() is None:
+            time.sleep(0.05)
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+        said, errors = process.communicate(timeout=60)
+    assert (process.returncode, said) == (interrupt.EXIT_CODE, "")
+    again = " ".join(map(str, arguments))
+    assert errors == f"interrupted; no file was written, and the same command begins anew: kgp {again}\n"
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["typer", "kgplatform.cli.train", "torch", "pykeen.models"])
+def test_ctrl_c_while_modules_are_imported(module: str, tmp_path: Path) -> None:
+    arguments = ["train", "links", "x.yaml", "--export", "e", "--split", "s", "--out", "o"]
+    process = kgp(AT_IMPORT, *arguments, home=tmp_path, at=module)
+    said, errors = process.communicate(timeout=120)
+    assert (process.returncode, said) == (interrupt.EXIT_CODE, ""), errors
+    assert errors.count("\n") == 1, errors
+    assert errors.endswith(f"the same command goes on from there: kgp {' '.join(arguments)}\n")
+
+
+def test_as_json(tmp_path: Path) -> None:
+    process = kgp(AT_IMPORT, "doctor", "--json", home=tmp_path, at="kgplatform.doctor")
+    said, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (interrupt.EXIT_CODE, "")
+    assert json.loads(said) == {
+        "error": {"kind": "interrupted", "message": "interrupted; nothing was changed", "hint": ""}
+    }
+
+
+def test_work_in_steps_is_saved_before_it_stops() -> None:
+    done: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Stopped, match="step 3"), checkpoints() as when:
+        for step in range(1, 9):
+            if step == 3:
+                signal.raise_signal(signal.SIGINT)
+            done.append(step)
+            if when.due() and when.stopping:
+                raise Stopped(f"stopped after step {step}")
+    assert done == [1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) is handler
+    with pytest.raises(KeyboardInterrupt), checkpoints() as when:
+        signal.raise_signal(signal.SIGINT)
+        done.append(4)
+        signal.raise_signal(signal.SIGTERM)  # a second one does not wait
+        raise AssertionError("it must not come so far")
+    with pytest.raises(KeyboardInterrupt), checkpoints():
+        signal.raise_signal(signal.SIGINT)
+        done.append(5)  # what ends without looking is stopped afterwards
+    assert done == [1, 2, 3, 4, 5]
+
+
+def test_saving_is_due_by_the_clock_and_takes_a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    when, saved = Checkpoints(), []
+    for second in range(600):
+        now = float(second)
+        if when.due():
+            saved.append(second)
+            when.saved()
+    assert saved == [60 * n for n in range(1, 10)]
+    when = Checkpoints()
+    now += 60
+    assert when.due()
+    now += 30  # a large model
+    when.saved()
+    now += 299
+    assert not when.due()
+    now += 1
+    assert when.due()
