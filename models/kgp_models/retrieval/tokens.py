@@ -79,8 +79,8 @@ def tokenize(tokenizer: Any, longest: int, *, lower: bool = False) -> Tokenize:
 
 
 def in_parts(tokens: Tokenize, texts: Sequence[str], vectors: Callable[[Sequence[str]], Tensor]) -> Tensor:
-    """The vectors of texts, (n, width). That of a text in several parts is the mean of theirs, each of length 1: no word
-    is left out.
+    """The vectors of texts, (n, width). That of a text in several parts is the mean of theirs, each of length 1: no
+    word is left out.
     """
     parts = [[text] if tokens.count(text) <= tokens.longest else tokens.parts(text) for text in texts]
     found = vectors([part for those in parts for part in those])
