@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
 import neo4j
 from neo4j.exceptions import (
@@ -22,6 +23,7 @@ from neo4j.exceptions import (
     TransientError,
 )
 
+from kgplatform.bounded import Bounds
 from kgplatform.errors import ConnectionFailed, DatabaseError, LoginFailed, SettingsError
 from kgplatform.queries import Query
 from kgplatform.settings import Settings
@@ -35,6 +37,7 @@ OUTAGE_SECONDS = 180.0  # how long a write waits for a server that went away (a 
 OUTAGES = 10  # so often one call is done again: a statement that ends the server each time is not repeated for ever
 UNAVAILABLE = "DatabaseUnavailable"  # the server answers while the database is still starting
 SNAPSHOT_ATTEMPTS = 3
+logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else Python prints the driver's warnings on stderr
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,22 @@ class Written:
     properties_set: int = 0
 
 
+class Notice(NamedTuple):
+    """What the server remarks on a statement: its GQL status, its words, and the line and column (0: nowhere)."""
+
+    status: str
+    text: str
+    line: int
+    column: int
+
+
 @dataclass(frozen=True)
 class Plan:
-    """How the server would run a statement: its query type (r, w, rw, s) and its operators as (name, details)."""
+    """How the server would run a statement: its query type (r, w, rw, s), its operators as (name, details), notices."""
 
     query_type: str
     operators: list[tuple[str, str]]
+    notices: list[Notice]
 
 
 class Transaction:
@@ -152,27 +165,39 @@ class Graph:
 
         return pd.DataFrame.from_records(self.read(query, **parameters))
 
-    def explain(self, text: str, parameters: Mapping[str, Any], seconds: float) -> Plan:
+    def explain(self, text: str, parameters: Mapping[str, Any], bounds: Bounds) -> Plan:
         """The plan of a statement that is not ours. It is planned, not run; see `kgplatform.readonly`."""
-        with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
-            statement = neo4j.Query(cast("Any", f"EXPLAIN {text}"), timeout=seconds)
-            summary = session.run(statement, dict(parameters)).consume()
-        return Plan(summary.query_type or "", list(_operators(summary.plan or {})))
+        with self._bounded(bounds, notices="WARNING") as transaction:
+            summary = transaction.run(cast("Any", f"EXPLAIN {text}"), dict(parameters)).consume()
+        return Plan(summary.query_type or "", list(_operators(summary.plan or {})), list(_notices(summary)))
 
     def read_text(
-        self, text: str, parameters: Mapping[str, Any], seconds: float
+        self, text: str, parameters: Mapping[str, Any], bounds: Bounds
     ) -> Generator[dict[str, Any], None, None]:
         """The records of a statement that `kgplatform.readonly` let through, in a READ transaction that ends in time.
 
         Nodes, relationships and paths become maps of plain values.
         """
+        with self._bounded(bounds) as transaction:
+            records = iter(transaction.run(cast("Any", text), dict(parameters)))
+            while True:
+                bounds.next_record()
+                record = next(records, None)
+                if record is None:
+                    return
+                yield {key: _as_map(value) for key, value in dict(record).items()}
+
+    @contextmanager
+    def _bounded(self, bounds: Bounds, notices: str = "OFF") -> Iterator[neo4j.Transaction]:
+        """A READ transaction within bounds of time and memory."""
         with (
             _translated(self.uri),
-            self._session(neo4j.READ_ACCESS) as session,
-            session.begin_transaction(timeout=seconds) as transaction,
+            bounds.timed(),
+            self._session(neo4j.READ_ACCESS, notices) as session,
+            session.begin_transaction(timeout=bounds.left, metadata={"kgp": bounds.mark}) as transaction,
+            bounds.watching(session),
         ):
-            for record in transaction.run(cast("Any", text), dict(parameters)):
-                yield {key: _as_map(value) for key, value in dict(record).items()}
+            yield transaction
 
     def write(self, query: Query, **parameters: Any) -> Written:
         """Run one writing query in a managed transaction, retried on deadlocks and lost connections."""
@@ -240,8 +265,11 @@ class Graph:
                 self.wait(told=self._waiting)
         raise AssertionError("unreachable")
 
-    def _session(self, access: str) -> neo4j.Session:
-        return self._driver.session(database=self.database, default_access_mode=access)
+    def _session(self, access: str, notices: str = "OFF") -> neo4j.Session:
+        least = cast("Any", notices)
+        return self._driver.session(
+            database=self.database, default_access_mode=access, notifications_min_severity=least
+        )
 
 
 @contextmanager
@@ -298,8 +326,18 @@ def _operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _operators(child)
 
 
+def _notices(summary: neo4j.ResultSummary) -> Iterator[Notice]:
+    for status in summary.gql_status_objects:
+        place = status.position
+        yield Notice(
+            status.gql_status, status.status_description, place.line if place else 0, place.column if place else 0
+        )
+
+
 def _as_map(value: Any) -> Any:
-    """A node, relationship or path as maps and lists; other values unchanged."""
+    """A node, relationship or path as maps and lists; other values unchanged. Lists and maps are changed in place: a
+    copy of a large one would double the memory.
+    """
     if isinstance(value, neo4j.graph.Node):
         return {"id": value.element_id, "labels": sorted(value.labels), "properties": dict(value)}
     if isinstance(value, neo4j.graph.Relationship):
@@ -309,7 +347,9 @@ def _as_map(value: Any) -> Any:
     if isinstance(value, neo4j.graph.Path):
         return {"nodes": [_as_map(n) for n in value.nodes], "relationships": [_as_map(r) for r in value.relationships]}
     if isinstance(value, list):
-        return [_as_map(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _as_map(item) for key, item in value.items()}
+        for place, item in enumerate(value):
+            value[place] = _as_map(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            value[key] = _as_map(item)
     return value

@@ -8,22 +8,25 @@ Four layers, because each alone has a hole (tried on Neo4j 5.26):
 2. the plan: every operator of ``EXPLAIN`` reads the graph. (``LOAD CSV``, ``SHOW`` and ``TERMINATE`` count as reads
    for the server and run in a READ transaction.)
 3. the transaction: READ access mode, so that the server itself refuses writes, and a time limit.
-4. the answer: at most so many rows, streamed.
+4. the client: a timer of its own and a bound on each record, as a server cannot end every expression
+   (`kgplatform.bounded`); rows are streamed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from kgplatform.bounded import RECORD_BYTES, Bounds, end
 from kgplatform.errors import DatabaseError, QueryRefused
-from kgplatform.graph import Graph
+from kgplatform.graph import Graph, Notice
+from kgplatform.readonly_cost import check_cost
 
 SECONDS: Final = 30.0
-ROWS: Final = 10_000
+STOPPED: Final = "Kgp.QueryStopped"  # the code of an error of this side's own bounds
 LONGEST: Final = 10_000  # characters; a sum of 20,000 terms overflows the server's stack, which then never answers
 DEEPEST: Final = 50  # brackets in brackets; a thousand overflow it, too
 
@@ -78,6 +81,7 @@ _TOKEN = re.compile(
     | (?P<string> '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" )
     | (?P<quoted> `(?:``|[^`])*` )
     | (?P<word> [^\W\d]\w* )
+    | (?P<number> 0[xX][0-9a-fA-F]+ | 0[oO][0-7]+ | \d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)? )
     | (?P<sign> . )
     """,
     re.VERBOSE | re.DOTALL,
@@ -92,10 +96,14 @@ class _Token(NamedTuple):
 
 @dataclass
 class Answer:
-    """Rows of a checked query, streamed once. `cut` is true after the last row when there were more."""
+    """Rows of a checked query, streamed once. `cut` is true after the last row when a limit left out more.
+
+    `notices` are the server's remarks on the statement, such as an unknown label.
+    """
 
     rows: Iterator[dict[str, Any]] = field(repr=False)
-    limit: int = ROWS
+    limit: int | None = None
+    notices: Sequence[Notice] = ()
     cut: bool = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -113,23 +121,29 @@ def ask(
     parameters: Mapping[str, Any] | None = None,
     *,
     seconds: float = SECONDS,
-    limit: int = ROWS,
+    limit: int | None = None,
 ) -> Iterator[Answer]:
-    """Check `text`, run it, and give its rows while the context lasts.
+    """Check `text`, run it, and give its rows while the context lasts: all of them, or at most `limit`.
 
-    Raises `QueryRefused` when it is not a plain read, `DatabaseError` when it is wrong or runs out of time.
+    Raises `QueryRefused` when it is not a plain read, `DatabaseError` when it is wrong, or takes too much time or
+    memory, also midway through the rows.
     """
     parameters = parameters or {}
-    check(graph, text, parameters, seconds=seconds)
-    with _explained(seconds), contextlib.closing(graph.read_text(text, parameters, seconds)) as rows:
-        yield Answer(rows, limit)
+    bounds = Bounds(seconds)
+    notices = _check(graph, text, parameters, bounds)
+    with _explained(graph, bounds), contextlib.closing(graph.read_text(text, parameters, bounds)) as rows:
+        yield Answer(rows, limit, notices)
 
 
 def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS) -> None:
     """Raise `QueryRefused` unless the text and its plan only read. The statement is planned, not run."""
-    check_text(text)
-    with _explained(seconds):
-        plan = graph.explain(text, parameters or {}, seconds)
+    _check(graph, text, parameters or {}, Bounds(seconds))
+
+
+def _check(graph: Graph, text: str, parameters: Mapping[str, Any], bounds: Bounds) -> list[Notice]:
+    check_text(text, parameters)
+    with _explained(graph, bounds):
+        plan = graph.explain(text, parameters, bounds)
     if plan.query_type not in ("r", "s"):  # "s" is also a read-only procedure of the dbms namespace
         raise QueryRefused("the statement writes to the graph", "Only reading queries run here.")
     for operator, details in plan.operators:
@@ -138,9 +152,10 @@ def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, 
         if operator == "ProcedureCall":
             name = _PROCEDURE.match(details)
             _check_procedure(name[0] if name else "a procedure without a plain name")
+    return [notice._replace(column=_own_column(notice.line, notice.column)) for notice in plan.notices]
 
 
-def check_text(text: str) -> None:
+def check_text(text: str, parameters: Mapping[str, Any] | None = None) -> None:
     """The part of the check that needs no server; raises `QueryRefused`."""
     if len(text) > LONGEST:
         raise QueryRefused(f"the statement has more than {LONGEST:,} characters", "Pass long lists as parameters.")
@@ -164,6 +179,7 @@ def check_text(text: str) -> None:
     for name in _called(tokens):
         if name.split(".")[0].lower() not in FUNCTION_NAMESPACES:
             _check_procedure(name)
+    check_cost(tokens, parameters or {})
 
 
 _HINT: Final = "Allowed: MATCH, WITH, UNWIND, CALL subqueries, UNION, RETURN, and procedures that read the graph."
@@ -233,18 +249,42 @@ _PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: \d+\)\)")
 
 def _own_place(match: re.Match[str]) -> str:
     line, column = int(match[1]), int(match[2])
-    return f"(line {line}, column {column - len('EXPLAIN ') if line == 1 else column})"
+    return f"(line {line}, column {_own_column(line, column)})"
+
+
+def _own_column(line: int, column: int) -> int:
+    """The column in the user's text, without our ``EXPLAIN``."""
+    return column - len("EXPLAIN ") if line == 1 else column
+
+
+_LESS: Final = "Ask for less: fewer hops, a LIMIT inside, or a more selective pattern."
 
 
 @contextlib.contextmanager
-def _explained(seconds: float) -> Iterator[None]:
-    """The server's errors in the user's terms: the time limit, and places in the text without our ``EXPLAIN``."""
+def _explained(graph: Graph, bounds: Bounds) -> Iterator[None]:
+    """Errors in the user's terms: the bounds on time and memory, and places in the text without our ``EXPLAIN``."""
     try:
         yield
     except DatabaseError as error:
+        if bounds.exceeded:
+            ended = end(graph, bounds)
+            raise _exceeded(bounds, ended) from None
         if "SyntaxError" in error.code:
             raise DatabaseError(_PLACE.sub(_own_place, error.message), error.hint, code=error.code) from None
         if "TransactionTimedOut" not in error.code and "Terminated" not in error.code:
             raise
-        hint = "Ask for less: fewer hops, a LIMIT inside, or a more selective pattern."
-        raise DatabaseError(f"the query was stopped after {seconds:g} s", hint, code=error.code) from None
+        raise DatabaseError(f"the query was stopped after {bounds.seconds:g} s", _LESS, code=error.code) from None
+
+
+def _exceeded(bounds: Bounds, ended: bool) -> DatabaseError:
+    if bounds.exceeded == "size":
+        what = f"the query was stopped: a row of its answer has more than {RECORD_BYTES // 1024**2} MiB"
+        hint = "Return rows in place of one long list (UNWIND, or no collect())."
+    else:
+        what, hint = f"the query was stopped after {bounds.seconds:g} s", _LESS
+    if not ended:
+        hint += (
+            " The server goes on computing it, as Neo4j cannot end this expression: it holds a core until it is done, "
+            "or until the server is restarted (the local one: kgp db stop, then kgp db start)."
+        )
+    return DatabaseError(what, hint, code=STOPPED)

@@ -170,7 +170,8 @@ def select(
     selection = selecting.Selection(encoder, eps, min_samples, per_cluster)
     rows = list(source.reports())
     read = [row for row in rows if isinstance(row, Report)]
-    told_rejects([row for row in rows if not isinstance(row, Report)])
+    rejects = [row for row in rows if not isinstance(row, Report)]
+    told_rejects(rejects)
     choices = selecting.select(read, selection)
     selecting.write(out, choices)
     told = {
@@ -182,7 +183,7 @@ def select(
         "selection": str(out),
     }
     if as_json:
-        emit_json(told)
+        emit_json({**told, "left_out_rows": rejects_document(rejects)})
         return
     typer.echo(
         f"{told['reports']:,} reports, {told['with_text']:,} with findings or impression: "
@@ -253,6 +254,11 @@ def told_rejects(rejects: Sequence[Reject]) -> None:
     if rejects:
         first = rejects[0]
         note(f"{len(rejects):,} rows left out, the first of them {first.path}, row {first.row}: {first.reason}")
+
+
+def rejects_document(rejects: Sequence[Reject]) -> list[dict[str, Any]]:
+    """All rows that were left out, for `--json`."""
+    return [{"path": str(bad.path), "row": bad.row, "reason": bad.reason} for bad in rejects]
 
 
 def settings_of(what: list[str]) -> Settings:

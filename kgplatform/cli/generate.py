@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.construct import told_rejects, views_of
+from kgplatform.cli.construct import rejects_document, told_rejects, views_of
 from kgplatform.cli.output import Json, emit_json, note, progress
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def generate(
         )
         outcome = run(graph, given, writer, out=out, dry_run=dry_run, progress=progress("images"), told=note)
     if as_json:
-        emit_json(_document(outcome))
+        emit_json({**_document(outcome), "left_out_rows": rejects_document(given.rejects)})
     else:
         _print(outcome)
     if outcome.problems and not outcome.done and not outcome.skipped:

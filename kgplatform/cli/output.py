@@ -12,6 +12,8 @@ import typer
 
 from kgplatform.errors import KgpError
 
+WIDEST = 80  # characters of a cell
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 
 
@@ -59,8 +61,16 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(character if character.isprintable() else "�" for character in text)
-    return text if len(text) <= 80 else text[:79] + "…"
+    text = "".join(character if character.isprintable() else "�" for character in text[: WIDEST + 1])
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+
+
+def short(value: object) -> object:
+    """The value, or as much of a long text, list or map as a table shows, so that many rows do not fill the memory."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text[: WIDEST + 1]
 
 
 def progress(what: str) -> Callable[[int, int | None], None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.construct import views_of
+from kgplatform.cli.construct import rejects_document, views_of
 from kgplatform.cli.output import Json, emit_json, progress, table
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def pairs(
     shared = {part: checks.overlaps(made, part) for part in pairing.PARTS[1:]}
     if as_json:
         about = {"file": str(out), "kind": kind.value, "protocol": protocol.value, "seed": seed}
-        first = [{"path": str(bad.path), "row": bad.row, "reason": bad.reason} for bad in rejects[:FEW]]
-        found = {"left_out": left_out, "first_left_out": first, "in_training": shared}
+        found = {"left_out": left_out, "left_out_rows": rejects_document(rejects), "in_training": shared}
         emit_json({**about, "sha256": made.sha256, "parts": sizes, **found})
         return
     typer.echo(f"{len(chosen):,} pairs in {out}, by {protocol.value}\nsha256 {made.sha256}")

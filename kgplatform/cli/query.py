@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, table
+from kgplatform.cli.output import Json, emit_json, note, short, table
 from kgplatform.errors import QueryRefused, UsageError
 
 if TYPE_CHECKING:
@@ -25,16 +25,22 @@ FOLDERS = (
 )  # what people may run by name; their queries that write are refused
 
 
+SCREEN = 1_000  # rows of a table for people, where no --limit is given
+
+
 def query(
     what: Annotated[str, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or Cypher of your own.")] = "",
     param: Annotated[list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; repeatable.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the query's text and parameters, do not run it.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Stop after this many rows.")] = 1000,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="Stop after this many rows [default: all; a table on screen: 1,000]."),
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a named query or your own Cypher, read-only: at most 30 s, at most --limit rows.
+    """Run a named query or your own Cypher, read-only, for at most 30 s. --json and --csv have all rows.
 
     `kgp query --list` shows the names; `kgp query explore/figure3` runs one with its default parameters;
     `kgp query 'MATCH (c:Concept) RETURN c.name LIMIT 5'` runs Cypher. Values of --param for Cypher are JSON
@@ -49,7 +55,7 @@ def query(
         return _show(what if named is None else named.text, named, as_json)
     text = what if named is None else named.text
     parameters = _typed(named, param or []) if named else _guessed(param or [])
-    _run(text, parameters, limit, as_csv=as_csv, as_json=as_json)
+    _run(text, parameters, limit, as_csv=as_csv, as_json=as_json, own=named is None)
 
 
 def _named(name: str) -> Query:
@@ -127,21 +133,47 @@ def _pairs(given: list[str]) -> Iterator[tuple[str, Any]]:
         yield name, text
 
 
-def _run(text: str, parameters: Mapping[str, Any], limit: int, *, as_csv: bool, as_json: bool) -> None:
+def _run(
+    text: str, parameters: Mapping[str, Any], limit: int | None, *, as_csv: bool, as_json: bool, own: bool
+) -> None:
     from kgplatform.graph import Graph
     from kgplatform.readonly import ask
+    from kgplatform.unknown_names import remarks
 
+    if limit is None and not (as_csv or as_json):
+        limit = SCREEN
     with Graph.open() as graph, ask(graph, text, parameters, limit=limit) as answer:
+        if own:
+            for line in remarks(answer.notices, graph):
+                note(line)
         if as_csv:
             _write_csv(answer)
         elif as_json:
-            emit_json([_finite(row) for row in answer])
+            _write_json(answer)
         else:
-            rows = [{key: shown(value) for key, value in row.items()} for row in answer]
+            rows = [{key: short(shown(value)) for key, value in row.items()} for row in answer]
             print_lines([table(rows)] if rows else [])
             note(f"{len(rows):,} rows" if len(rows) != 1 else "1 row")
         if answer.cut:
-            note(f"cut after {limit:,} rows; --limit gives more")
+            note(f"cut after {limit:,} rows; --limit gives more, --json and --csv without --limit give all")
+
+
+def _write_json(rows: Any) -> None:
+    """The rows as one list, each written as it comes. The list stays open where an error ends the rows."""
+    encoder = json.JSONEncoder(ensure_ascii=False, indent=2, default=str)
+    before = "[\n  "
+    try:
+        for row in rows:
+            sys.stdout.write(before)
+            before = ",\n  "
+            for part in encoder.iterencode(_finite(row)):
+                sys.stdout.write(part.replace("\n", "\n  "))
+    except BaseException:
+        if before != "[\n  ":
+            sys.stdout.write("\n")
+            note("the answer on stdout is not complete")
+        raise
+    sys.stdout.write("[]\n" if before == "[\n  " else "\n]\n")
 
 
 def _write_csv(rows: Any) -> None:
@@ -163,11 +195,15 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _finite(value: Any) -> Any:
-    """`value` without the NaN and infinities that JSON does not have; they become text."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+    """`value` without the NaN and infinities that JSON does not have: they become text. Lists and maps are changed in
+    place, as a copy of a large one would double the memory.
+    """
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        for place, item in enumerate(value):
+            value[place] = _finite(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            value[key] = _finite(item)
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

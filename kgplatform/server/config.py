@@ -35,6 +35,8 @@ _FIXED: Final[Mapping[str, str]] = {
     "browser.remote_content_hostname_whitelist": "localhost",
     "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",  # else stopping waits 5 s for nothing
     "db.logs.query.enabled": "OFF",  # queries carry text from reports
+    "db.transaction.timeout": "1h",  # of what sets no limit of its own, as Neo4j Browser; no load takes so long at once
+    "db.transaction.monitor.check.interval": "500ms",  # else a limit is kept 2 s late
     "db.tx_log.rotation.retention_policy": "1 hours 512M",  # no backups are taken from it; the default keeps 2 GB
     "db.tx_log.rotation.size": "64M",  # allocated ahead, for each of the two databases
 }
@@ -52,6 +54,16 @@ class Memory:
 
     heap: int
     page_cache: int
+
+    @property
+    def transactions(self) -> int:
+        """What all transactions together may take of the heap, in MiB; the rest is the server's own."""
+        return self.heap * 7 // 10
+
+    @property
+    def transaction(self) -> int:
+        """What one transaction may take, in MiB, so that one query does not stop the others."""
+        return self.heap // 2
 
     @property
     def initial_heap(self) -> int:
@@ -97,6 +109,9 @@ def render(ports: Ports, memory: Memory) -> str:
         "server.memory.heap.initial_size": f"{memory.initial_heap}m",
         "server.memory.heap.max_size": f"{memory.heap}m",
         "server.memory.pagecache.size": f"{memory.page_cache}m",
+        "dbms.memory.transaction.total.max": f"{memory.transactions}m",
+        "db.memory.transaction.total.max": f"{memory.transactions}m",
+        "db.memory.transaction.max": f"{memory.transaction}m",
     }
     csp = f"{_BROWSER_REACHES} ws://{HOST}:{ports.bolt} ws://localhost:{ports.bolt}"
     settings["dbms.security.http_static_content_security_policy_header"] = csp

@@ -38,7 +38,7 @@ def test_pairs_are_written_and_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert sum(told["parts"][part]["studies"] for part in PARTS) == 40
     assert told["parts"]["train"].keys() == {"pairs", "studies", "subjects", "texts"}
     assert told["left_out"] == {"without an image there": 1, "without findings and impression": 2}
-    assert told["first_left_out"][0]["path"].endswith("1_IM-1001.dcm.png")
+    assert told["left_out_rows"][0]["path"].endswith("1_IM-1001.dcm.png")
     assert told["in_training"].keys() == {"valid", "test"}
     assert told["in_training"]["test"]["report"] == 0
     assert told["in_training"]["test"]["text"] > 0

@@ -1,0 +1,3 @@
+// The relationship types of the graph.
+CALL db.relationshipTypes() YIELD relationshipType
+RETURN relationshipType AS name

@@ -1,0 +1,36 @@
+"""The server's remarks on a user's statement in the user's terms: names that the graph does not have, deprecations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from kgplatform import queries
+from kgplatform.graph import Graph, Notice
+from kgplatform.suggest import nearest
+
+# By GQL status: what is not there, how it is written, and the query that lists the graph's own.
+_UNKNOWN: Final = {
+    "01N50": ("label", ":", "readonly/labels"),
+    "01N51": ("relationship type", ":", "readonly/relations"),
+    "01N52": ("property key", ".", "readonly/properties"),
+}
+_DEPRECATED: Final = ("01N00", "01N01", "01N02", "01N03")
+_NAME: Final = re.compile(r"`(.+?)` does not exist", re.DOTALL)
+
+
+def remarks(notices: Iterable[Notice], graph: Graph) -> Iterator[str]:
+    """A line for each unknown label, relationship type and property key, with the nearest names of the graph, and for
+    each deprecated feature.
+    """
+    for notice in dict.fromkeys(notices):
+        where = f" (line {notice.line}, column {notice.column})" if notice.line else ""
+        name = _NAME.search(notice.text)
+        if notice.status in _UNKNOWN and name:
+            what, sign, listing = _UNKNOWN[notice.status]
+            close = nearest(name[1], (row["name"] for row in graph.read(queries.get(listing))))
+            hint = f"; did you mean {' or '.join(sign + other for other in close)}?" if close else ""
+            yield f"warning: the graph has no {what} {name[1]}{where}{hint}"
+        elif notice.status in _DEPRECATED:
+            yield f"warning: {notice.text.removeprefix('warn: ')}{where}"

@@ -1,0 +1,168 @@
+"""Heavy statements end in time and memory of this side, whatever the server does, and the server answers afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kgplatform import readonly, server
+from kgplatform.bounded import RECORD_BYTES, Bounds
+from kgplatform.errors import DatabaseError
+from kgplatform.graph import Graph
+from kgplatform.readonly import ask
+from kgplatform.settings import Settings
+
+pytestmark = pytest.mark.server
+
+NESTED = (  # no single range is long, but an expression that the server does not look up from goes through 10^13
+    "WITH range(1, 100000) AS r RETURN reduce(a=0, i IN r | a + reduce(b=0, j IN r | b + reduce(c=0, k IN r | c+1)))"
+)
+HEAVY: dict[str, tuple[str, dict[str, object]]] = {
+    "reduce over a long range": ("RETURN reduce(x=0, i IN range(1,30000000000) | x+i)", {}),
+    "the same by a parameter": ("RETURN reduce(x=0, i IN range(1,$n) | x+i)", {"n": 30_000_000_000}),
+    "the same by a computed bound": (
+        "WITH size(split('a,b,c', ',')) AS k RETURN reduce(x=0, i IN range(1, k^21) | x+i)",
+        {},
+    ),
+    "reduce in reduce": (NESTED, {}),
+    "doubling in reduce": ("RETURN reduce(s='ab', i IN range(1,29) | s+s)", {}),
+    "doubling of a list": ("RETURN size(reduce(s=[1], i IN range(1,40) | s + [x IN s | x]))", {}),
+    "doubling by WITH": ("WITH 'abcd' AS s " + "WITH s+'' AS t, s WITH t+s AS s " * 32 + "RETURN s", {}),
+    "squaring by replace": (
+        "WITH 'aaaa' AS s " + "WITH s AS t, s WITH replace(t, 'a', s) AS s " * 5 + "RETURN size(s)",
+        {},
+    ),
+    "quadratic concatenation": ("RETURN size(reduce(s='', i IN range(1,1000000) | s + 'abcdefghij'))", {}),
+    "a long list": ("RETURN range(1,50000000)", {}),
+    "a long list by a parameter": ("WITH $n AS n RETURN range(1, n)", {"n": 50_000_000}),
+    "collect of rows": ("UNWIND range(1,50000000) AS x RETURN collect(x)", {}),
+    "rows of rows": ("UNWIND range(1,1000000) AS a UNWIND range(1,1000000) AS b RETURN max(a*b)", {}),
+    "a sort of many rows": ("UNWIND range(1,100000000) AS x RETURN x ORDER BY x % 7919 DESC, x LIMIT 10000000", {}),
+    "distinct of many rows": ("UNWIND range(1,1000000000) AS x WITH DISTINCT x RETURN count(x)", {}),
+    "a list in lists": ("RETURN [a IN range(1,1000) | [b IN range(1,1000) | [c IN range(1,90) | {}]]]", {}),
+    "a regular expression": ("RETURN reduce(s='', i IN range(1,60) | s + 'a') =~ '(a+)+b'", {}),
+    "the same by a parameter of parts": (
+        "RETURN reduce(s='', i IN range(1,60) | s + 'a') =~ ('(a' + $p + ')+b')",
+        {"p": "+"},
+    ),
+    "split of a long text": (
+        "WITH reduce(s='', i IN range(1,100000) | s + 'a,') AS s RETURN [x IN range(1,1000) | split(s, ',')]",
+        {},
+    ),
+    "many large rows": ("UNWIND range(1,1000000) AS x RETURN [i IN range(1,100000) | x+i] AS row", {}),
+}
+
+# As a client of its own, so that its peak memory is its own: prints the error's kind, the seconds and the peak in MB.
+CLIENT = """
+import json, resource, sys, time
+from kgplatform.errors import KgpError
+from kgplatform.graph import Graph
+from kgplatform.readonly import ask
+from kgplatform.settings import Settings
+text, parameters, seconds = json.load(sys.stdin)
+with Graph.open(Settings.from_env()) as graph:
+    started, error, message = time.monotonic(), "", ""
+    try:
+        with ask(graph, text, parameters, seconds=seconds) as answer:
+            for _ in answer:
+                pass
+    except KgpError as stopped:
+        error, message = type(stopped).__name__, f"{stopped.message} {stopped.hint}"
+    took = time.monotonic() - started
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"error": error, "message": message, "seconds": took, "megabytes": peak}))
+"""
+
+
+def run(settings: Settings, text: str, parameters: dict[str, object], seconds: float) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT],
+        input=json.dumps([text, parameters, seconds]),
+        env={**os.environ, "KGP_HOME": str(settings.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ran: dict[str, object] = json.loads(done.stdout)
+    return ran
+
+
+def answers(settings: Settings) -> bool:
+    with Graph.open(settings) as graph, ask(graph, "RETURN 1 AS x", seconds=30) as answer:
+        return list(answer) == [{"x": 1}]
+
+
+def test_the_timer_of_this_side_ends_what_the_server_does_not(
+    graph: Graph, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readonly, "check_cost", lambda tokens, parameters: None)
+    text = "RETURN reduce(x=0, i IN range(1,600000000) | x+i)"  # some seconds of a core, as they are left behind
+    started = time.monotonic()
+    with pytest.raises(DatabaseError, match="stopped after 1 s") as error, ask(graph, text, seconds=1) as answer:
+        list(answer)
+    assert time.monotonic() - started < 10
+    assert "The server goes on computing it" in error.value.hint
+    assert answers(settings)
+
+
+@pytest.mark.parametrize("what", ["list", "text", "maps"])
+def test_a_record_is_bounded_as_it_arrives(
+    settings: Settings, graph: Graph, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(readonly, "check_cost", lambda tokens, parameters: None)
+    texts = {
+        "list": "RETURN range(1, 2000000) AS x",
+        "text": "RETURN reduce(s='abcdefgh', i IN range(1, 19) | s + s) AS x",
+        "maps": "RETURN [i IN range(1, 3000000) | {}] AS x",
+    }
+    with pytest.raises(DatabaseError, match="more than 2 MiB"), ask(graph, texts[what]) as answer:
+        list(answer)
+    assert answers(settings)
+
+
+def test_a_row_within_the_bound_comes_whole(graph: Graph) -> None:
+    with ask(graph, "RETURN [i IN range(1, 200000) | i] AS x") as answer:
+        assert [len(row["x"]) for row in answer] == [200_000]
+    assert RECORD_BYTES > 200_000 * 5
+
+
+def test_all_rows_come_and_memory_stays_flat(settings: Settings) -> None:
+    text = "UNWIND range(1, 300) AS x RETURN x, [i IN range(1, 20000) | i] AS row"
+    ran = run(settings, text, {}, 60)
+    assert (ran["error"], float(str(ran["megabytes"])) < 300) == ("", True), ran
+
+
+def test_bounds_fail_loudly_where_the_driver_differs(graph: Graph) -> None:
+    class Another:
+        """A session of a driver that has no such place."""
+
+    with pytest.raises(DatabaseError, match="no bound on memory"), Bounds(1).watching(Another()):  # type: ignore[arg-type]
+        pass
+
+
+@pytest.mark.long
+def test_20_heavy_queries_end_in_35_s_and_500_mb(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(HEAVY) == 20
+    table = ["| statement | ended by | s | MB |", "|---|---|---:|---:|"]
+    failures = []
+    for name, (text, parameters) in HEAVY.items():
+        ran = run(settings, text, parameters, readonly.SECONDS)
+        seconds, megabytes = float(str(ran["seconds"])), float(str(ran["megabytes"]))
+        table.append(f"| {name} | {ran['error'] or 'done'}: {ran['message']} | {seconds:.1f} | {megabytes:.0f} |")
+        if seconds > 35 or megabytes > 500 or not answers(settings):
+            failures.append(name)
+        if "goes on computing" in str(ran["message"]):  # as the message advises; else each would leave a busy core
+            server.stop(settings)
+            server.start(settings)
+    with capsys.disabled():
+        sys.stdout.write("\n" + "\n".join(table) + "\n")
+    if out := os.environ.get("KGP_HEAVY_OUT"):
+        Path(out).write_text("\n".join(table) + "\n", encoding="utf-8")
+    assert failures == []
