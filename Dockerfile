@@ -1,5 +1,7 @@
 # The `kgp` command alone; the server is the other service of docker-compose.yml.
-FROM python:3.11-slim
+# `make pin-images` pins it by digest, for docker compose; by hand: --build-arg PYTHON_IMAGE=python:3.11-slim@sha256:…
+ARG PYTHON_IMAGE=python:3.11-slim
+FROM ${PYTHON_IMAGE}
 
 WORKDIR /app
 COPY pyproject.toml README.md constraints.txt ./

@@ -8,7 +8,7 @@ export KGP_DATA_DIR
 # Where it is set, each start with torch compiles what it imports: 20 s instead of 9.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: quickstart test test-fast test-long lint docs benchmark clean
+.PHONY: quickstart test test-fast test-long lint docs benchmark sbom pin-images clean
 
 quickstart: $(VENV)/installed
 	@$(BIN)/kgp db start
@@ -47,6 +47,24 @@ docs: $(VENV)/installed-dev
 
 benchmark: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/ingest_and_naf.py
+
+# The bill of materials (CycloneDX) and the licences of what is installed here, with Neo4j's jars: build/sbom.cdx.json and
+# build/licences.md. The two programs have an environment of their own, so that they do not list themselves.
+sbom: $(VENV)/installed build/sbom-tools/installed
+	$(BIN)/python docs/make_sbom.py $(BIN)/python build/sbom-tools/bin build
+
+build/sbom-tools/installed: constraints.txt
+	$(PYTHON) -m venv build/sbom-tools
+	build/sbom-tools/bin/python -m pip install -q --constraint constraints.txt cyclonedx-bom pip-licenses
+	@touch $@
+
+# Where docker reaches a registry: writes the images of docker-compose.yml with their digests into .env, which docker
+# compose reads by itself.
+pin-images:
+	@set -e; for pair in NEO4J_IMAGE=neo4j:5.26.30-community PYTHON_IMAGE=python:3.11-slim; do \
+	  image=$${pair#*=}; digest=$$(docker buildx imagetools inspect $$image --format '{{.Manifest.Digest}}'); \
+	  echo "$${pair%%=*}=$$image@$$digest"; \
+	done > .env.partial; mv .env.partial .env; cat .env
 
 clean:
 	rm -rf $(VENV) build
