@@ -101,13 +101,26 @@ def read_json(
     most: int = MAX_DOCUMENT,
     hint: str = "",
     pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+    errors: str = "strict",
 ) -> Any:
-    """The JSON document in a file; `pairs` makes its objects. Raises `InputError`, which quotes nothing of it."""
+    """The JSON document in a file; `pairs` makes its objects. Raises `InputError`, which quotes nothing of it.
+
+    With `errors` = ``surrogateescape`` bytes that are not UTF-8 are no error: `is_text` tells which values have them.
+    """
     content = read_bytes(path, most, hint)
     try:
-        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=pairs)
+        return json.loads(content.decode("utf-8-sig", errors), object_pairs_hook=pairs)
     except (ValueError, RecursionError):
         raise InputError("the file is not JSON in UTF-8", hint or "Fetch it again.", path=path) from None
+
+
+def is_text(value: object) -> bool:
+    """Whether all texts in a value of JSON can be UTF-8: not where a file was not, or has half a surrogate pair."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def read_yaml(path: Path, hint: str) -> object:

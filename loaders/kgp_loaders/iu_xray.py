@@ -81,7 +81,7 @@ class IUXray:
             yield Report(entry.study, image_id(DATASET, entry.study), {"findings": entry.text}, {**kept, **path})
 
     def _document(self) -> dict[str, list[Any]]:
-        document = files.read_json(self.path, hint="Give R2Gen's annotation.json.")
+        document = files.read_json(self.path, hint="Give R2Gen's annotation.json.", errors="surrogateescape")
         if not isinstance(document, dict) or not all(isinstance(document.get(split), list) for split in SPLITS):
             raise InputError(f"the file has no lists {', '.join(SPLITS)}", "Give R2Gen's file.", path=self.path)
         return {split: document[split] for split in SPLITS}
@@ -89,8 +89,8 @@ class IUXray:
 
 def _entry(row: object) -> _Entry | str:
     """The study of an entry, or why it is none."""
-    if not isinstance(row, dict):
-        return "the entry is not a JSON object"
+    if not isinstance(row, dict) or not files.is_text(row):
+        return "the entry is not a JSON object, or not valid UTF-8"
     study, text, images = row.get("id"), row.get("report"), row.get("image_path")
     if not isinstance(study, str) or _ID.fullmatch(study) is None:
         return "the id is not 1-200 letters, digits, '.', '_' or '-'"

@@ -12,15 +12,14 @@ must. Sections are found by their headers.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from kgp_loaders.records import records
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.report import Report
@@ -195,28 +194,17 @@ class MIMICCXR:
 
 def _rows(path: Path, columns: Sequence[str], rejects: list[Reject]) -> Iterator[tuple[int, list[str]]]:
     """The values of these columns with their line. Raises `InputError` for a file that is no such table."""
-    line = 1
-    try:
-        with _opened(path) as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            missing = [column for column in columns if column not in header]
-            if missing:
-                raise InputError(f"there is no column {missing[0]}", "Use the table as PhysioNet ships it.", path=path)
-            places = [header.index(column) for column in columns]
-            line = reader.line_num + 1
-            for values in reader:
-                if len(values) == len(header):
-                    yield line, [values[place].strip() for place in places]
-                else:
-                    rejects.append(Reject(path, line, f"{len(values)} values, where the header has {len(header)}"))
-                line = reader.line_num + 1
-    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile, OSError) as error:
-        what = error.strerror if isinstance(error, OSError) and error.strerror else "the table is damaged"
-        raise InputError(str(what), "Fetch it again.", path=path, row=line) from None
-
-
-def _opened(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
-    return path.open(newline="", encoding="utf-8-sig")
+    rows = records(path)
+    _, header = next(rows, (1, []))
+    if isinstance(header, str):
+        raise InputError("the table is damaged", "Fetch it again.", path=path, row=1)
+    if missing := [column for column in columns if column not in header]:
+        raise InputError(f"there is no column {missing[0]}", "Use the table as PhysioNet ships it.", path=path)
+    places = [header.index(column) for column in columns]
+    for line, values in rows:
+        if isinstance(values, str):
+            rejects.append(Reject(path, line, values))
+        elif len(values) == len(header):
+            yield line, [values[place].strip() for place in places]
+        else:
+            rejects.append(Reject(path, line, f"{len(values)} values, where the header has {len(header)}"))

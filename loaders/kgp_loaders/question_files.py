@@ -22,17 +22,17 @@ _ENDINGS: Final = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg", b"II*\
 
 
 def rows(path: Path, hint: str) -> list[Any]:
-    """The list in a JSON file. Raises `InputError` for anything else."""
-    document = files.read_json(path, hint=hint or "Fetch it again.")
+    """The list in a JSON file, None for an entry that is not valid UTF-8. Raises `InputError` for anything else."""
+    document = files.read_json(path, hint=hint, errors="surrogateescape")
     if not isinstance(document, list):
         raise InputError("the file holds no list of questions", hint, path=path)
-    return document
+    return [row if files.is_text(row) else None for row in document]
 
 
 def said(row: object, question: str = "question", answer: str = "answer") -> tuple[str, str] | str:
     """Question and answer of an entry as words with single spaces, or why there are none."""
     if not isinstance(row, Mapping):
-        return "the entry is not a JSON object"
+        return "the entry is not a JSON object, or not valid UTF-8"
     words = []
     for name in (question, answer):
         value = row.get(name)

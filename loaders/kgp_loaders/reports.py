@@ -10,19 +10,20 @@ and report id, so that two data sets do not share one.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
-from kgp_loaders.tabular import FIRST_LINES, delimiter_of, role_hint
+from kgp_loaders.records import lines, records
+from kgp_loaders.tabular import FIRST_LINES, check_text, delimiter_of, role_hint, text_problem
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
-from kgplatform.files import require_file
+from kgplatform.files import opened, require_file
 
 COLUMNS: Final = {
     "id": ("id", "study_id", "study", "report_id", "uid"),
@@ -36,7 +37,7 @@ COLUMNS: Final = {
 MAX_ID: Final = 200  # characters
 MAX_PATH: Final = 4_096
 MAX_FIRST_LINE: Final = 131_072
-MAX_LINE: Final = 10_000_000  # characters of a line of JSON
+MAX_LINE: Final = 1 << 20  # bytes of a line of JSON
 _ROLES: Final = {name: role for role, names in COLUMNS.items() for name in names}
 _JSON: Final = (".jsonl", ".ndjson", ".json")
 
@@ -57,7 +58,7 @@ class Reports:
         self.parameters: Mapping[str, Any] = {"dataset": self.dataset, "views": list(self.views)}
 
     def reports(self) -> Iterator[Report | Reject]:
-        """Yield the reports. Raises `InputError` for a file without the columns, or not UTF-8."""
+        """Yield the reports. Raises `InputError` for a file without the columns, or that is not UTF-8 throughout."""
         seen: set[str] = set()
         rows = _json_rows(self.path) if self.path.suffix.lower() in _JSON else _table_rows(self.path)
         for number, row in rows:
@@ -110,41 +111,40 @@ def _roles(columns: Sequence[str], path: Path) -> dict[str, str]:
 
 def _table_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     """Rows by role with their line, or what is wrong with them."""
-    delimiter = delimiter_of(path, _first_lines(path))
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        line = 1
-        try:
-            columns = next(reader, [])
-            roles = _roles(columns, path)
-            line = reader.line_num + 1
-            for values in reader:
-                if len(values) != len(columns):
-                    yield line, f"{len(values)} values, where the header has {len(columns)}"
-                else:
-                    pairs = zip(columns, values, strict=True)
-                    yield line, {roles[column]: value for column, value in pairs if column in roles}
-                line = reader.line_num + 1
-        except csv.Error:
-            raise InputError("a quote is not closed, or a value is too long", "", path=path, row=line) from None
-        except UnicodeDecodeError:
-            raise InputError("the file is not UTF-8", "Save it as UTF-8.", path=path) from None
+    rows = records(path, delimiter_of(path, _first_lines(path)))
+    _, columns = next(rows, (1, []))
+    if isinstance(columns, str):
+        raise InputError(f"the first line must name the columns, but {columns}", "Mend it.", path=path, row=1)
+    roles = _roles(columns, path)
+    for line, values in rows:
+        if isinstance(values, str):
+            yield line, values
+        elif len(values) != len(columns):
+            yield line, f"{len(values)} values, where the header has {len(columns)}"
+        else:
+            pairs = zip(columns, values, strict=True)
+            yield line, {roles[column]: value for column, value in pairs if column in roles}
 
 
 def _first_lines(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with TextIOWrapper(opened(path), "utf-8-sig", "replace") as file:
         return [file.readline(MAX_FIRST_LINE).rstrip("\r\n") for _ in range(FIRST_LINES)]
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
-            if len(line) > MAX_LINE:
-                raise InputError(f"a line is longer than {MAX_LINE:,} bytes", "", path=path, row=number)
+    check_text(path)
+    with opened(path) as file:
+        for number, line in enumerate(lines(file, MAX_LINE), 1):
+            if line is None:
+                yield number, f"the line is longer than {MAX_LINE:,} bytes"
+                continue
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError:
+                yield number, "it is not valid UTF-8"
+                continue
             except (ValueError, RecursionError):
                 yield number, "the line is not JSON"
                 continue
@@ -155,5 +155,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
             values = {roles[name]: value for name, value in row.items() if name in roles and value is not None}
             if any(not isinstance(value, str | int) for value in values.values()):
                 yield number, "a value is neither text nor a whole number"
-            else:
-                yield number, {role: str(value) for role, value in values.items()}
+                continue
+            texts = {role: str(value) for role, value in values.items()}
+            problem = next((problem for text in texts.values() if (problem := text_problem(text))), None)
+            yield number, texts if problem is None else problem

@@ -34,6 +34,8 @@ Row: TypeAlias = tuple[int, Sequence[str]]  # 1-based line or record, and the va
 
 MAX_LINE: Final = 131_072  # characters of a line or of a Parquet value; also the longest value Python's csv reads
 _PIECE: Final = 1 << 18  # characters read at a time
+_SAMPLE: Final = 1 << 16  # bytes that tell what a file's encoding is ...
+_BAD_LINES: Final = 10  # ... where so many lines, and most of them, are not UTF-8
 _RECORDS: Final = 8_192  # Parquet records read at a time
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all control characters but the tab
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")  # what `surrogateescape` makes of bytes that are not UTF-8
@@ -53,6 +55,7 @@ _NOT_TEXT: Final = {
     b"\xd0\xcf\x11\xe0": ("is an old Excel workbook", "Save the sheet as CSV (UTF-8)."),
     b"\xff\xfe": ("is UTF-16 text", "Save it as UTF-8."),
     b"\xfe\xff": ("is UTF-16 text", "Save it as UTF-8."),
+    b"\x00\x00\xfe\xff": ("is UTF-32 text", "Save it as UTF-8."),
 }
 
 
@@ -78,9 +81,7 @@ def open_table(path: Path) -> Table:
     first = _first_bytes(path)
     if first.startswith(b"PAR1"):
         return Parquet(path)
-    for magic, (what, hint) in _NOT_TEXT.items():
-        if first.startswith(magic):
-            raise InputError(f"the file {what}", hint, path=path)
+    check_text(path)
     if path.suffix.lower() in (".parquet", ".pq"):
         raise InputError("the file is not Parquet", "Give a CSV file the suffix .csv.", path=path)
     return Delimited(path)
@@ -262,6 +263,30 @@ def collect(
     return batch
 
 
+def check_text(path: Path) -> None:
+    """Raise `InputError` where the file as a whole is not UTF-8 text: better one error than a reject for each row."""
+    with files.opened(path) as file:
+        sample = file.read(_SAMPLE)
+    for magic, (what, hint) in _NOT_TEXT.items():
+        if sample.startswith(magic):
+            raise InputError(f"the file {what}", hint, path=path)
+    if 4 * sample.count(b"\0") > len(sample):
+        raise InputError("the file is UTF-16 text, or no text", "Save it as UTF-8.", path=path)
+    lines = sample.split(b"\n")[: -1 if len(sample) == _SAMPLE else None]
+    bad = sum(not _is_utf8(line) for line in lines)
+    if bad >= _BAD_LINES and 2 * bad > len(lines):
+        hint = "Save it as UTF-8; it may be Latin-1 or Windows-1252."
+        raise InputError(f"the file is not UTF-8: {bad:,} of the first {len(lines):,} lines", hint, path=path)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _first_bytes(path: Path) -> bytes:
     with files.opened(path) as file:
         first = file.read(8)
@@ -336,6 +361,13 @@ def _columns_sentence(columns: Sequence[str]) -> str:
 def _shown(name: str) -> str:
     """A column name for a message, or a stand-in: a file without a header has a row of content in its place."""
     return name if _COLUMN_NAME.fullmatch(name) else "(not a column name)"
+
+
+def text_problem(text: str) -> str | None:
+    """Why a text of several lines is none: a byte that is not UTF-8 (or half a surrogate pair of JSON), or a NUL."""
+    if _SURROGATE.search(text):
+        return "it is not valid UTF-8"
+    return "it contains a NUL character" if "\0" in text else None
 
 
 def _text_problem(text: str) -> str | None:

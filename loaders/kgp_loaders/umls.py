@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from kgp_loaders.records import lines
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Concept, Relation
@@ -89,7 +90,12 @@ class UMLS:
         """The needed columns of a file's rows, each with its line."""
         path, (width, places) = self.folder / name, self._columns[name]
         with _opened(path) as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), 1):
+            for number, line in enumerate(lines(file, MAX_LINE), 1):
+                if line is None or b"\0" in line:
+                    yield Reject(
+                        path, number, f"the row is longer than {MAX_LINE:,} bytes, or contains a NUL character"
+                    )
+                    continue
                 try:
                     values = line.decode("utf-8").rstrip("\r\n").split("|")
                 except UnicodeDecodeError:
@@ -170,7 +176,9 @@ def _columns(folder: Path) -> Mapping[str, tuple[int, tuple[int, ...]]]:
 def _plain(path: Path, width: int) -> Iterator[list[str]]:
     """The rows of a small file. Raises `InputError` for a bad one."""
     with _opened(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(lines(file, MAX_LINE), 1):
+            if line is None:
+                raise InputError("the row is too long", "Use a whole release.", path=path, row=number)
             values = line.decode("utf-8", "replace").rstrip("\r\n").split("|")
             if len(values) < width + 1:
                 raise InputError(f"the row has not {width} values", "Use a whole release.", path=path, row=number)

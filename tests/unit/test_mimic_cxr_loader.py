@@ -147,7 +147,7 @@ def test_a_report_that_is_none_is_rejected_without_its_words(tmp_path: Path, con
         ("other.csv", b"", "no metadata"),
         (METADATA, b"", "no column dicom_id"),
         (METADATA, b"dicom_id,subject_id,study_id\n", "no column ViewPosition"),
-        (METADATA, b'dicom_id,subject_id,study_id,ViewPosition\n"open', "damaged"),
+        (METADATA, b'"dicom_id,subject_id,study_id,ViewPosition', "damaged"),
         (f"{METADATA}.gz", b"\x1f\x8bnot gzip", "damaged"),
         (f"{METADATA}.gz", b"plain", "damaged"),
     ],

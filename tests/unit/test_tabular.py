@@ -137,7 +137,7 @@ def test_reasons_never_quote_the_row(make: Make) -> None:
         (b"\x1f\x8b\x08\x00rest", "t.csv", "gzip"),
         (b"PK\x03\x04rest", "t.csv", "zip archive or an Excel"),
         ("head,relation".encode("utf-16"), "t.csv", "UTF-16"),
-        ("head,relation\n".encode("utf-16-le"), "t.csv", "control character"),
+        ("head,relation\n".encode("utf-16-le"), "t.csv", "UTF-16"),
         (b"\xff\xffhead", "t.csv", "UTF-8"),
         (b"x" * 3 * MAX_LINE, "t.csv", "must name the columns"),
         (b"head,relation,tail\n", "t.parquet", "not Parquet"),
