@@ -39,6 +39,7 @@ def links(
     as_json: Json = False,
 ) -> None:
     """Train a link-prediction model, stopped by its filtered validation rank, and rank the test part."""
+    from kgplatform import training_folder
     from kgplatform.cli.ml import needed
     from kgplatform.export.splits import Split
     from kgplatform.export.triples import Triples
@@ -50,6 +51,7 @@ def links(
 
     read = TrainingSettings.read(settings)
     parts = Split.read(split, Triples.read(export))
+    training_folder.take(out, "kgp train links")
     trained = train_links(read, parts, seed=seed, folder=out, tensorboard=tensorboard, progress=progress("epochs"))
     note(f"{trained.epochs} epochs in {trained.seconds:.0f} s; the best was {trained.best_epoch}")
     triples = parts.triples
@@ -89,6 +91,7 @@ def generator(
     """Train a generator of triplets (VLM-KG paper): the language model on reports, then with images."""
     import json
 
+    from kgplatform import training_folder
     from kgplatform.cli.ml import needed
 
     with needed("generate", "accelerate", "datasets", "trl"):
@@ -103,6 +106,7 @@ def generator(
         settings = replace(settings, data=replace(settings.data, path=str(data.absolute())))
     work = Work(settings, out, base, meaning(settings.data, base), note, progress)
     chosen = [one.value for one in stage or [Stage.language, Stage.visual]]
+    training_folder.take(out, "kgp train generator")
     folder = train_generator(work, chosen)
     about = folder / ABOUT
     figures = json.loads(about.read_text(encoding="utf-8"))["figures"] if about.is_file() else {}
@@ -110,16 +114,6 @@ def generator(
         emit_json({"model": str(folder), "stages": chosen, "figures": figures})
         return
     typer.echo(f"{folder}: trained; use it: kgp generate --images DIR --model {folder}")
-
-
-def _refuse_used(out: Path, about: str, use: str) -> None:
-    """Raise `UsageError` where the folder for a model has one, or has files of the user's."""
-    from kgplatform.errors import UsageError
-
-    if (out / about).is_file():
-        raise UsageError(f"{out} holds a trained model", f"Use it ({use}), or give another folder.")
-    if out.is_dir() and any(out.iterdir()) and not (out / WORK).is_dir():
-        raise UsageError(f"{out} holds other files", "Give a new or an empty folder for the model.")
 
 
 @app.command()
@@ -148,6 +142,7 @@ def retrieval(
     as_json: Json = False,
 ) -> None:
     """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it."""
+    from kgplatform import training_folder
     from kgplatform.cli.ml import needed
     from kgplatform.errors import UsageError
     from kgplatform.graph import Graph
@@ -161,7 +156,7 @@ def retrieval(
         from kgp_models.retrieval.settings import RetrievalSettings
 
     settings = RetrievalSettings.read(config)
-    _refuse_used(out, checkpoint.ABOUT, "kgp embed --model")
+    training_folder.check(out, "kgp train retrieval", checkpoint.ABOUT, "kgp embed --model")
     given = PairSet.read(pairs, require_images=True)
     knowledge = None
     if settings.method != "backbone":
@@ -171,6 +166,7 @@ def retrieval(
             checks.refuse_known(given, graph_images(graph))
             knowledge = read_knowledge(graph)
     inputs = build.Inputs(given.parts, knowledge, images, tuple(lexicon or ()), out / WORK, note, progress)
+    training_folder.take(out, "kgp train retrieval")
     model = build.train(settings, inputs, out / WORK, seed, config.parent)
     build.save(model, settings, out, given, knowledge, seed, config.parent)
     if as_json:
@@ -216,6 +212,7 @@ def vqa(
     """Train a model that answers closed questions about images, with the graph's knowledge (MedMKG §4.3); test it."""
     from dataclasses import replace
 
+    from kgplatform import training_folder
     from kgplatform.cli.ml import needed
     from kgplatform.errors import UsageError
     from kgplatform.graph import Graph
@@ -229,7 +226,7 @@ def vqa(
     settings = VQASettings.read(config)
     if settings.graph != "full":
         raise UsageError(f"graph: {settings.graph} is a control", "benchmarks/vqa.py trains controls. Leave it out.")
-    _refuse_used(out, checkpoint.ABOUT, "kgp ask --model")
+    training_folder.check(out, "kgp train vqa", checkpoint.ABOUT, "kgp ask --model")
     found, rejects = questions.read(data, folder, images, progress=progress("questions"), told=note)
     if rejects:
         note(questions.left_out(rejects))
@@ -245,6 +242,7 @@ def vqa(
     )
     kind, colon, place = settings.backbone.partition(":")
     spec = f"{kind}:{config.parent / place}" if colon else kind
+    training_folder.take(out, "kgp train vqa")
     known = build.seen(build.opened(spec), dealt.questions, inputs)
     base = build.fit(replace(settings, method="base"), inputs, known, work / "base", seed)
     model = build.fit(settings, inputs, known, work / "method", seed)

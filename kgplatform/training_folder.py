@@ -1,0 +1,69 @@
+"""The folder of a training: one trainer's alone, from the first step to the finished model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from kgplatform.errors import UsageError
+from kgplatform.files import replacing
+
+MARK: Final = "trained-by.json"
+TRAINERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "kgp train links": ("training.safetensors", "checkpoint.json"),
+    "kgp train generator": ("training.json",),
+    "kgp train retrieval": ("work/training.json", "retrieval.json"),
+    "kgp train vqa": ("work/base", "work/method", "work/features", "vqa.json"),
+}
+"""What tells of a trainer in a folder without the mark, which earlier versions made."""
+MODELS: Final[Mapping[str, str]] = {
+    "checkpoint.json": "kgp train links",
+    "generator.json": "kgp train generator",
+    "retrieval.json": "kgp train retrieval",
+    "vqa.json": "kgp train vqa",
+}
+"""A finished model's description, and its trainer."""
+
+
+def take(folder: Path, trainer: str) -> None:
+    """Mark the folder as this trainer's. Raises `UsageError` as `check` does."""
+    check(folder, trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / MARK) as staged:
+        staged.write_text(json.dumps({"by": trainer}) + "\n", encoding="utf-8")
+
+
+def check(folder: Path, trainer: str, model: str = "", use: str = "") -> None:
+    """See that the folder may be this trainer's. `model` is the description of one that is finished, which is not trained again
+    but used: by `use`.
+
+    Raises `UsageError` where the folder holds such a model, a training of another trainer, or anything else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", "Give another one by --out.")
+    if model and (folder / model).is_file():
+        raise UsageError(f"{folder} holds a trained model", f"Use it ({use}), or give another folder.")
+    names = sorted(path.name for path in folder.iterdir() if path.name != MARK) if folder.is_dir() else []
+    owner = _owner(folder)
+    if names and owner is None:
+        hint = "Give a new or an empty folder for the model by --out."
+        raise UsageError(f"{folder} holds other files ({names[0]}), and no training", hint)
+    if names and owner != trainer:
+        state = "a model" if any((folder / name).is_file() for name in MODELS) else "an unfinished training"
+        hint = f"Give another folder by --out. Delete this one only if nobody needs what `{owner}` left."
+        raise UsageError(f"{folder} holds {state} of `{owner}`", hint)
+
+
+def _owner(folder: Path) -> str | None:
+    """The trainer whose folder this is."""
+    try:
+        found = json.loads((folder / MARK).read_text(encoding="utf-8"))["by"]
+        return found if found in TRAINERS else None
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    by_model = (trainer for name, trainer in MODELS.items() if (folder / name).is_file())
+    by_sign = (trainer for trainer, signs in TRAINERS.items() if any((folder / sign).exists() for sign in signs))
+    return next(chain(by_model, by_sign), None)
