@@ -16,6 +16,7 @@ from kgplatform import contents, queries
 from kgplatform.errors import KgpError, NotFoundError
 from kgplatform.graph import Graph, Transaction
 from kgplatform.graph_names import key_hint
+from kgplatform.spreadsheets import escaped
 from kgplatform.staging import Told
 
 Method = Literal["algorithm1", "greedy"]
@@ -138,6 +139,6 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterator[dict[str, Any]]
         writer = csv.writer(file)
         writer.writerow(header)
         for row in rows:
-            writer.writerow(row.values())
+            writer.writerow([escaped(value) for value in row.values()])
             count += 1
     return count

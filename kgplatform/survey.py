@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Final, Protocol
 from kgplatform.batches import GraphBatch, Reject, Source
 from kgplatform.errors import InputError
 from kgplatform.schema import DERIVED, LABEL, NODE_TYPES, relation_problem
+from kgplatform.spreadsheets import escaped
 
 KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -115,13 +117,14 @@ def _reject_file(path: Path | None) -> Iterator[Callable[[Reject], None]]:
         return
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     count = 0
-    with partial.open("w", encoding="utf-8") as file:
-        file.write("file\trow\treason\n")
+    with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(("file", "row", "reason"))
 
         def note(bad: Reject) -> None:
             nonlocal count
             count += 1
-            file.write(f"{bad.path}\t{bad.row}\t{bad.reason}\n")
+            writer.writerow((escaped(str(bad.path)), bad.row, escaped(bad.reason)))
 
         try:
             yield note

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def _run(as_json: bool) -> int:
     from kgplatform.cli.output import fail
     from kgplatform.errors import KgpError, UsageError
 
+    if isinstance(sys.stdout, TextIOWrapper):  # a file's name that is not UTF-8 is printed, and is valid JSON
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, table
+from kgplatform.cli.output import Json, echo, emit_json, note, table
 
 app = typer.Typer(no_args_is_help=True, help="Let people rate the graph (MedMKG appendix G).")
 
@@ -68,7 +68,7 @@ def sample(
     if as_json:
         emit_json(told)
         return
-    typer.echo(
+    echo(
         f"{out}: {len(drawn.images)} images and {len(drawn.concepts)} concepts, {embedded:,} pictures, "
         f"{len(texts):,} reports; one copy a rater, then `kgp assess score` with all of them"
     )
@@ -104,7 +104,7 @@ def score(
         }
         for one in scores
     ]
-    typer.echo(table(columns))
-    typer.echo(f"{len(raters)} raters; kappa: quadratic weights, mean over the pairs; empty: undefined")
+    echo(table(columns))
+    echo(f"{len(raters)} raters; kappa: quadratic weights, mean over the pairs; empty: undefined")
     for path in written:
-        typer.echo(f"wrote {path}")
+        echo(f"wrote {path}")

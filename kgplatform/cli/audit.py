@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
 
 if TYPE_CHECKING:
     from kgplatform.audit import Finding
@@ -96,11 +96,11 @@ def _questions(spec: str, images: Path | None) -> AuditedQuestions:
 
 def _print(findings: list[Finding]) -> None:
     if not findings:
-        typer.echo("nothing found")
+        echo("nothing found")
         return
     columns = ["severity", "id", "count", "of", "title"]
-    typer.echo(table([{column: getattr(finding, column) for column in columns} for finding in findings], columns))
+    echo(table([{column: getattr(finding, column) for column in columns} for finding in findings], columns))
     for finding in findings:
-        typer.echo(f"\n{finding.id}  {finding.what_to_do}")
+        echo(f"\n{finding.id}  {finding.what_to_do}")
         if finding.examples:
-            typer.echo(f"          For example: {'; '.join(finding.examples)}")
+            echo(f"          For example: {'; '.join(finding.examples)}")

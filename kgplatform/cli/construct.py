@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.ingest import OnError, report_load
-from kgplatform.cli.output import Json, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, note, progress
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
@@ -128,20 +128,20 @@ def run(
         report_load(report, as_json, {**asked_of, "images_scored": scored})
         return
     if usage is not None:
-        typer.echo(usage.told())
+        echo(usage.told())
     rows, verb = report.rows, "would be written" if dry_run else "written"
-    typer.echo(
+    echo(
         f"{rows.read:,} {source.rows} read, {rows.rejected:,} rejected: {rows.written:,} edges {verb}, "
         f"{rows.existing:,} already there"
     )
     if not rows.read:
-        typer.echo("there is no report here that is asked for: check the file, and --views")
+        echo("there is no report here that is asked for: check the file, and --views")
     for bad in report.first_rejects:
-        typer.echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
+        echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
     if not dry_run:
-        typer.echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
+        echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
     if scored is not None:
-        typer.echo(f"{scored:,} images scored; keep those that cover all concepts: kgp naf filter")
+        echo(f"{scored:,} images scored; keep those that cover all concepts: kgp naf filter")
 
 
 @app.command()
@@ -185,7 +185,7 @@ def select(
     if as_json:
         emit_json({**told, "left_out_rows": rejects_document(rejects)})
         return
-    typer.echo(
+    echo(
         f"{told['reports']:,} reports, {told['with_text']:,} with findings or impression: "
         f"{told['clusters']:,} clusters, {told['in_no_cluster']:,} in none; {told['kept']:,} kept, listed in {out}"
     )
@@ -203,7 +203,7 @@ def texts(
 
     count, rejects = write(reports_of(kind, path), folder)
     told_rejects(rejects)
-    typer.echo(f"{folder}: {count:,} texts. They hold what the reports hold: keep them where the reports may be kept.")
+    echo(f"{folder}: {count:,} texts. They hold what the reports hold: keep them where the reports may be kept.")
 
 
 @app.command()
@@ -241,12 +241,12 @@ def explain(
         emit_json({"image": image, "concept": concept, "edges": documents})
         return
     for edge in documents:
-        typer.echo(f"{image} {edge['stance']} {concept} {edge['name'] or ''}, by {', '.join(edge['runs'])}")
+        echo(f"{image} {edge['stance']} {concept} {edge['name'] or ''}, by {', '.join(edge['runs'])}")
         if not edge["evidence"]:
-            typer.echo("  no evidence: it was not constructed here")
+            echo("  no evidence: it was not constructed here")
         for found in edge["evidence"]:
             shown = found.get("sentence") or f"characters {found['start']}-{found['end']}"
-            typer.echo(f"  {found['section']}: {shown}")
+            echo(f"  {found['section']}: {shown}")
 
 
 def told_rejects(rejects: Sequence[Reject]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.errors import SettingsError
 from kgplatform.settings import Settings
 
@@ -34,7 +34,7 @@ def stop(as_json: Json = False) -> None:
     if as_json or stopped.pid:
         _show(stopped, as_json)
     else:
-        typer.echo("Neo4j is stopped")
+        echo("Neo4j is stopped")
 
 
 @app.command()
@@ -62,8 +62,8 @@ def browser(as_json: Json = False) -> None:
     if as_json:
         emit_json({"browser": state.browser, "uri": state.uri, "user": state.user, "running": state.running})
         return
-    typer.echo(state.browser)
-    typer.echo(f"  connect to {state.uri}, user {state.user}; `kgp db password` prints the password")
+    echo(state.browser)
+    echo(f"  connect to {state.uri}, user {state.user}; `kgp db password` prints the password")
     if not state.running:
         note("It is not running yet: `kgp db start`.")
 
@@ -73,7 +73,7 @@ def password() -> None:
     """Print the password of the local Neo4j, and nothing else."""
     from kgplatform import server
 
-    typer.echo(server.password(_local_settings()))
+    echo(server.password(_local_settings()))
 
 
 @app.command()
@@ -91,7 +91,7 @@ def reset(
     if as_json:
         emit_json({"reset": True, "home": str(settings.server_home)})
     else:
-        typer.echo(f"deleted the graph in {settings.server_home}")
+        echo(f"deleted the graph in {settings.server_home}")
 
 
 @app.command("import")
@@ -132,10 +132,10 @@ def _show(server: Server, as_json: bool) -> None:
             }
         )
     elif server.running:
-        typer.echo(f"Neo4j is running at {server.uri} (user {server.user}; `kgp db password` prints the password)")
-        typer.echo(f"Neo4j Browser: {server.browser}")
+        echo(f"Neo4j is running at {server.uri} (user {server.user}; `kgp db password` prints the password)")
+        echo(f"Neo4j Browser: {server.browser}")
     else:
-        typer.echo("Neo4j is starting or does not answer" if server.pid else "Neo4j is not running")
+        echo("Neo4j is starting or does not answer" if server.pid else "Neo4j is not running")
 
 
 def _foreign_status(settings: Settings, as_json: bool) -> bool:
@@ -152,5 +152,5 @@ def _foreign_status(settings: Settings, as_json: bool) -> bool:
         shown = {"uri": settings.uri, "browser": None, "user": settings.username, "home": None}
         emit_json({**shown, "running": not problem, "pid": None})
     else:
-        typer.echo(problem or f"Neo4j is running at {settings.uri} (user {settings.username}, from NEO4J_URI)")
+        echo(problem or f"Neo4j is running at {settings.uri} (user {settings.username}, from NEO4J_URI)")
     return not problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json
+from kgplatform.cli.output import Json, echo, emit_json
 from kgplatform.settings import Settings
 
 
@@ -19,8 +19,8 @@ def doctor(as_json: Json = False) -> None:
         emit_json({"findings": [asdict(finding) for finding in findings]})
     else:
         for finding in findings:
-            typer.echo(f"{finding.level:4}  {finding.name}: {finding.what}")
+            echo(f"{finding.level:4}  {finding.name}: {finding.what}")
             if finding.mend:
-                typer.echo(f"      {finding.mend}")
+                echo(f"      {finding.mend}")
     if any(finding.level is Level.FAIL for finding in findings):
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, note, progress
 
 if TYPE_CHECKING:
     from kgplatform.retrieval.embed import Count, Outcome
@@ -78,19 +78,19 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 def _print(outcome: Outcome) -> None:
     if outcome.replaced:
-        typer.echo(f"embeddings of {outcome.replaced:,} nodes by other models taken out")
+        echo(f"embeddings of {outcome.replaced:,} nodes by other models taken out")
     if outcome.images.done or outcome.images.before or outcome.problems:
         left_out = f", {len(outcome.problems):,} left out" if outcome.problems else ""
-        typer.echo(f"images: {_counted(outcome.images, 'path')}{left_out}{_rate(outcome.images)}")
+        echo(f"images: {_counted(outcome.images, 'path')}{left_out}{_rate(outcome.images)}")
         for image, problem in outcome.problems[:SHOWN]:
-            typer.echo(f"  {image}: {problem}")
+            echo(f"  {image}: {problem}")
         if len(outcome.problems) > SHOWN:
-            typer.echo(f"  and {len(outcome.problems) - SHOWN:,} more")
+            echo(f"  and {len(outcome.problems) - SHOWN:,} more")
     if outcome.concepts.done or outcome.concepts.before:
-        typer.echo(f"concepts: {_counted(outcome.concepts, 'name')}{_rate(outcome.concepts)}")
+        echo(f"concepts: {_counted(outcome.concepts, 'name')}{_rate(outcome.concepts)}")
         if (long := outcome.concepts.in_parts) > 0:
-            typer.echo(f"  {long:,} names are longer than the model reads at a time: their parts are averaged")
-    typer.echo(f"{outcome.model}, {outcome.dimension} dimensions, {outcome.seconds:.1f} s, run {outcome.run}")
+            echo(f"  {long:,} names are longer than the model reads at a time: their parts are averaged")
+    echo(f"{outcome.model}, {outcome.dimension} dimensions, {outcome.seconds:.1f} s, run {outcome.run}")
 
 
 def _counted(count: Count, what: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.errors import UsageError
 
 
@@ -81,4 +81,4 @@ def export(
         emit_json({"folder": str(out), **asdict(manifest)})
         return
     counts = f"{manifest.triples:,} triples, {manifest.entities:,} entities, {manifest.relations:,} relations"
-    typer.echo(f"{counts} in {out} ({manifest.format})\nsha256 {manifest.sha256}")
+    echo(f"{counts} in {out} ({manifest.format})\nsha256 {manifest.sha256}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.construct import rejects_document, told_rejects, views_of
-from kgplatform.cli.output import Json, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, note, progress
 
 if TYPE_CHECKING:
     from kgplatform.construct.settings import Settings
@@ -150,27 +150,27 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 
 def _print(outcome: Outcome) -> None:
-    typer.echo(
+    echo(
         f"{outcome.images:,} images: {outcome.done:,} looked at, {outcome.skipped:,} done before, "
         f"{len(outcome.problems):,} not read"
     )
     for image, problem in outcome.problems[:SHOWN]:
-        typer.echo(f"  {image}: {problem}")
+        echo(f"  {image}: {problem}")
     if not outcome.done:
         return
-    typer.echo(
+    echo(
         f"{outcome.triplets:,} triplets ({outcome.left_out:,} parts of replies were none); "
         f"{outcome.linked:,} of {outcome.entities:,} entities linked to concepts"
     )
     if outcome.shortened:
-        typer.echo(f"{len(outcome.shortened):,} reports are longer than the model reads: their ends were left out")
+        echo(f"{len(outcome.shortened):,} reports are longer than the model reads: their ends were left out")
         for image, tokens in outcome.shortened[:SHOWN]:
-            typer.echo(f"  {image}: {tokens:,} tokens")
+            echo(f"  {image}: {tokens:,} tokens")
     if outcome.unfinished:
-        typer.echo(f"{outcome.unfinished:,} replies stopped at the longest reply: raise --max-new-tokens")
+        echo(f"{outcome.unfinished:,} replies stopped at the longest reply: raise --max-new-tokens")
     if outcome.ungrounded:
-        typer.echo(f"{len(outcome.ungrounded):,} triplets are not in their report: kgp query explore/ungrounded")
+        echo(f"{len(outcome.ungrounded):,} triplets are not in their report: kgp query explore/ungrounded")
     rate = outcome.done / outcome.seconds if outcome.seconds else 0.0
-    typer.echo(f"{outcome.seconds:.1f} s, {rate:.1f} images/s, {outcome.tokens:,} tokens")
+    echo(f"{outcome.seconds:.1f} s, {rate:.1f} images/s, {outcome.tokens:,} tokens")
     if not outcome.dry_run:
-        typer.echo(f"{outcome.edges:,} edges written, run {outcome.run}; `kgp runs undo {outcome.run}` takes it out")
+        echo(f"{outcome.edges:,} edges written, run {outcome.run}; `kgp runs undo {outcome.run}` takes it out")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, note, progress
 
 if TYPE_CHECKING:
     from kgplatform.batches import Source
@@ -210,17 +210,17 @@ def _document(report: Report) -> dict[str, Any]:
 def _print(report: Report) -> None:
     verb = "would be written" if report.dry_run else "written"
     if report.resumed_at:
-        typer.echo(f"went on from row {report.resumed_at:,}")
+        echo(f"went on from row {report.resumed_at:,}")
     rest = {"rows": "already there", "mapping rows": "with nothing to add"}
     for title, account in (("rows", report.rows), ("mapping rows", report.enriched)):
         if account.read:
-            typer.echo(
+            echo(
                 f"{account.read:,} {title} read: {account.written:,} {verb}, {account.existing:,} {rest[title]}, "
                 f"{account.rejected:,} rejected"
             )
     for bad in report.first_rejects:
-        typer.echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
+        echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
     if report.rejects:
-        typer.echo(f"  all rejected rows: {report.rejects}")
+        echo(f"  all rejected rows: {report.rejects}")
     if not report.dry_run:
-        typer.echo(f"run {report.run}")
+        echo(f"run {report.run}")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kgplatform.cli.output import fail
+from kgplatform.cli.output import fail, note
 from kgplatform.errors import KgpError
 from kgplatform.interrupt import EXIT_CODE, Stopped
 
@@ -77,7 +77,7 @@ def report(arguments: Sequence[str], as_json: bool, stopped: Stopped | None = No
         error.kind = Stopped.kind
         fail(error, as_json)
     else:
-        sys.stderr.write(("\n" if sys.stderr.isatty() else "") + text + "\n")
+        note(("\n" if sys.stderr.isatty() else "") + text)
     return EXIT_CODE
 
 

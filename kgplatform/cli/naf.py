@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, table
+from kgplatform.cli.output import Json, echo, emit_json, note, table
 
 app = typer.Typer(no_args_is_help=True, help="Score images by Neighbor-aware Filtering and keep the informative ones.")
 
@@ -38,9 +38,9 @@ def score(
     if as_json:
         emit_json(asdict(scores))
         return
-    typer.echo(f"{scores.images:,} images scored")
+    echo(f"{scores.images:,} images scored")
     if scores.top:
-        typer.echo(table(scores.top, ["rank", "id", "naf"]))
+        echo(table(scores.top, ["rank", "id", "naf"]))
 
 
 @app.command()
@@ -58,11 +58,11 @@ def explain(
         emit_json({**found, "pairs": pairs})
         return
     if found["naf"] is None:
-        typer.echo(f"{image} is not scored yet: run `kgp naf score`")
+        echo(f"{image} is not scored yet: run `kgp naf score`")
     else:
         stale = "" if found["current"] else " (out of date: run `kgp naf score`)"
-        typer.echo(f"{image}: NaF {found['naf']:.3f}, rank {found['rank']:,}{stale}")
-    typer.echo(table(pairs))
+        echo(f"{image}: NaF {found['naf']:.3f}, rank {found['rank']:,}{stale}")
+    echo(table(pairs))
 
 
 @app.command("filter")
@@ -88,10 +88,10 @@ def filter_(
             document["exported"] = {str(export / name): rows for name, rows in exported.items()}
         emit_json(document)
         return
-    typer.echo(f"{filtered.kept:,} of {filtered.images:,} images are kept; they cover {filtered.concepts:,} concepts")
-    typer.echo(table(_curve(filtered.curve, filtered.concepts)))
+    echo(f"{filtered.kept:,} of {filtered.images:,} images are kept; they cover {filtered.concepts:,} concepts")
+    echo(table(_curve(filtered.curve, filtered.concepts)))
     for name, rows in exported.items():
-        typer.echo(f"{rows:,} rows in {export}/{name}")
+        echo(f"{rows:,} rows in {export}/{name}")
 
 
 def _curve(curve: list[tuple[int, int]], concepts: int) -> list[dict[str, object]]:

@@ -22,10 +22,25 @@ def fail(error: KgpError, as_json: bool) -> int:
     if as_json:
         emit_json({"error": {"kind": error.kind, "message": error.message, "hint": error.hint}})
     else:
-        sys.stderr.write(f"error: {error.message}\n")
+        sys.stderr.write(f"error: {printable(error.message)}\n")
         if error.hint:
-            sys.stderr.write(f"  {error.hint}\n")
+            sys.stderr.write(f"  {printable(error.hint)}\n")
     return error.exit_code
+
+
+def printable(text: str) -> str:
+    """The text for a terminal: line breaks stay; what else is no printable character is a question mark there.
+
+    Names come from data: a control character could move the cursor, set the window's title, or turn the text around.
+    """
+    if all(line.isprintable() for line in text.split("\n")):
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text.replace("\t", " "))
+
+
+def echo(text: object = "") -> None:
+    """A line of a result on stdout, as `printable`."""
+    sys.stdout.write(printable(str(text)) + "\n")
 
 
 def emit_json(document: object) -> None:
@@ -88,7 +103,7 @@ def progress(what: str) -> Callable[[int, int | None], None]:
         last = now
         share = f"{done / total:4.0%} " if total else ""
         rate = done / max(now - started, 1e-9)
-        sys.stderr.write(f"\r\033[K{what}: {share}{done:,} rows, {rate:,.0f}/s" + ("\n" if finished else ""))
+        sys.stderr.write(f"\r\033[K{printable(what)}: {share}{done:,} rows, {rate:,.0f}/s" + ("\n" if finished else ""))
         sys.stderr.flush()
 
     return report
@@ -96,4 +111,4 @@ def progress(what: str) -> Callable[[int, int | None], None]:
 
 def note(text: str) -> None:
     """A line for the person at the terminal, on stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.construct import rejects_document, views_of
-from kgplatform.cli.output import Json, emit_json, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, progress, table
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
@@ -93,12 +93,12 @@ def pairs(
         found = {"left_out": left_out, "left_out_rows": rejects_document(rejects), "in_training": shared}
         emit_json({**about, "sha256": made.sha256, "parts": sizes, **found})
         return
-    typer.echo(f"{len(chosen):,} pairs in {out}, by {protocol.value}\nsha256 {made.sha256}")
-    typer.echo("\n" + table([{"part": part, **sizes[part]} for part in sizes]))
+    echo(f"{len(chosen):,} pairs in {out}, by {protocol.value}\nsha256 {made.sha256}")
+    echo("\n" + table([{"part": part, **sizes[part]} for part in sizes]))
     _print_left_out(left_out, rejects)
     titles = {"report": "report", "text": "text, or another report's same text", "subject": "subject"}
     rows = [{"in training, too": titles[k], **{part: shared[part][k] for part in shared}} for k in titles]
-    typer.echo("\n" + table(rows))
+    echo("\n" + table(rows))
 
 
 def _used() -> Used:
@@ -141,6 +141,6 @@ def _reasons(rejects: list[Reject], of_graph: int) -> dict[str, int]:
 def _print_left_out(left_out: dict[str, int], rejects: list[Reject]) -> None:
     rows: list[dict[str, Any]] = [{"left out": reason, "count": count} for reason, count in left_out.items()]
     if rows:
-        typer.echo("\n" + table(rows))
+        echo("\n" + table(rows))
     for bad in rejects[:FEW]:
-        typer.echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
+        echo(f"  {bad.path}, row {bad.row}: {bad.reason}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, note, progress
 
 Replace = Annotated[
     bool, typer.Option("--replace", help="Replace what this command wrote into the folder with other settings.")
@@ -57,11 +57,11 @@ def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool
         return
     if made.existing:
         note(f"{made.directory} has this already; nothing was written")
-    typer.echo(
+    echo(
         f"{made.directory}: {made.studies:,} studies with {made.images:,} images, {made.concepts:,} concepts, "
         f"{made.edges:,} stances of AP images in the truth; all invented"
     )
-    typer.echo(f"build the graph from it: kgp construct run {made.directory}")
+    echo(f"build the graph from it: kgp construct run {made.directory}")
 
 
 def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool) -> None:
@@ -73,12 +73,12 @@ def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool
         return
     if made.existing:
         note(f"{made.directory} has this already; nothing was written")
-    typer.echo(
+    echo(
         f"{made.directory}: {made.images:,} images and {made.concepts:,} concepts, "
         f"{made.cross_edges:,} edges between them, {made.intra_edges:,} among the concepts, "
         f"{made.mapped_images:,} mapped images; all invented"
     )
-    typer.echo(f"load it: kgp ingest medmkg {made.directory}")
+    echo(f"load it: kgp ingest medmkg {made.directory}")
 
 
 @app.command()
@@ -103,6 +103,6 @@ def questions(
         note(f"{made.directory} has this already; nothing was written")
     for part, counts in made.counts.items():
         needs = ", ".join(f"{number:,} need {need}" for need, number in counts.items())
-        typer.echo(f"{part}: {sum(counts.values()):,} questions; {needs}")
-    typer.echo(f"{made.triples:,} facts about {made.remedies:,} remedies, all invented")
-    typer.echo(f"load them: kgp ingest triples {directory / KNOWLEDGE}")
+        echo(f"{part}: {sum(counts.values()):,} questions; {needs}")
+    echo(f"{made.triples:,} facts about {made.remedies:,} remedies, all invented")
+    echo(f"load them: kgp ingest triples {directory / KNOWLEDGE}")

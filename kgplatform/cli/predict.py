@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
 
 app = typer.Typer(no_args_is_help=True, help="Predict links with a trained model.")
 
@@ -70,9 +70,7 @@ def links(
         run = report.run if report else None
         emit_json({"relation": relation, "predictions": rows, "run": run, "written": written})
         return
-    typer.echo(table(rows) or "Nothing to predict: the graph has every link that this relation could make.")
+    echo(table(rows) or "Nothing to predict: the graph has every link that this relation could make.")
     if report:
-        typer.echo(
-            f"\n{written:,} predicted edges written, run {report.run}; `kgp runs undo {report.run}` takes them out."
-        )
-        typer.echo("Neo4j Browser draws them: `kgp query explore/predicted_links` prints the same.")
+        echo(f"\n{written:,} predicted edges written, run {report.run}; `kgp runs undo {report.run}` takes them out.")
+        echo("Neo4j Browser draws them: `kgp query explore/predicted_links` prints the same.")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, short, table
+from kgplatform.cli.output import Json, echo, emit_json, note, short, table
 from kgplatform.errors import QueryRefused, UsageError
+from kgplatform.spreadsheets import escaped
 
 if TYPE_CHECKING:
     from kgplatform.queries import Query
@@ -186,12 +187,8 @@ def _write_csv(rows: Any) -> None:
 
 
 def _csv_cell(value: Any) -> Any:
-    """Maps and lists as JSON; a text that a spreadsheet would run as a formula with an apostrophe before it."""
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@")):
-        return f"'{value}"
-    return value
+    """Maps and lists as JSON; a text that a spreadsheet would run as a formula is escaped."""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else escaped(value)
 
 
 def _finite(value: Any) -> Any:
@@ -244,4 +241,4 @@ def _shown_path(nodes: list[dict[str, Any]], relationships: list[dict[str, Any]]
 def print_lines(lines: Any) -> None:
     """Lines on stdout."""
     for line in lines:
-        sys.stdout.write(f"{line}\n")
+        echo(line)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, table
+from kgplatform.cli.output import Json, echo, emit_json, table
 
 app = typer.Typer(no_args_is_help=True, help="See what was loaded or generated when, and take it back.")
 RunId = Annotated[str, typer.Argument(help="The run's id, as `kgp runs list` shows it.")]
@@ -24,7 +24,7 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         emit_json(found)
     else:
-        typer.echo(table(found) or "no runs yet")
+        echo(table(found) or "no runs yet")
 
 
 @app.command()
@@ -39,7 +39,7 @@ def show(run: RunId, as_json: Json = False) -> None:
         emit_json(found)
         return
     record = {**found.pop("run"), **found}
-    typer.echo(table([{"": key, "value": str(value)} for key, value in sorted(record.items())]))
+    echo(table([{"": key, "value": str(value)} for key, value in sorted(record.items())]))
 
 
 @app.command()
@@ -56,4 +56,4 @@ def undo(run: RunId, as_json: Json = False) -> None:
         what = f"{undone.edges:,} edges and {undone.nodes:,} nodes"
         if undone.embeddings:
             what = f"the embeddings of {undone.embeddings:,} nodes"
-        typer.echo(f"{undone.run}: {what} taken out")
+        echo(f"{undone.run}: {what} taken out")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.embed import Model
-from kgplatform.cli.output import Json, emit_json, note, table
+from kgplatform.cli.output import Json, echo, emit_json, note, table
 from kgplatform.errors import UsageError
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ def _print(found: Found) -> None:
             {"concept": one.name, "cui": one.cui, "similarity": one.similarity, "images": one.images}
             for one in found.near
         ]
-        typer.echo(table(rows) + "\n")
-    typer.echo(table([_row(found, hit) for hit in found.hits]) or "no image was found")
+        echo(table(rows) + "\n")
+    echo(table([_row(found, hit) for hit in found.hits]) or "no image was found")
 
 
 def _row(found: Found, hit: Hit) -> dict[str, Any]:

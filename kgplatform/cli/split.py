@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, table
+from kgplatform.cli.output import Json, echo, emit_json, table
 
 
 class SplitName(StrEnum):
@@ -37,7 +37,7 @@ def split(
     if as_json:
         emit_json({"file": str(out), "kind": made.kind, "seed": seed, **sizes, "sha256": made.sha256, "leak": leaks})
         return
-    typer.echo(", ".join(f"{size:,} {part}" for part, size in sizes.items()) + f" in {out}\nsha256 {made.sha256}")
+    echo(", ".join(f"{size:,} {part}" for part, size in sizes.items()) + f" in {out}\nsha256 {made.sha256}")
     titles = {
         "test": "Triples",
         "reversed": "  known from training the other way round",
@@ -46,4 +46,4 @@ def split(
         "unseen_entities": "Entities not in training",
         "triples_with_unseen": "  triples with one of them",
     }
-    typer.echo("\n" + table([{"": titles[k], **{part: leaks[part][k] for part in leaks}} for k in titles]))
+    echo("\n" + table([{"": titles[k], **{part: leaks[part][k] for part in leaks}} for k in titles]))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, table
+from kgplatform.cli.output import Json, echo, emit_json, table
 
 _TITLES = {
     "edges": "Edges",
@@ -55,14 +55,14 @@ def stats(
         emit_json(document if value is None else {**document, "digest": value})
         return
     paper = statistics.PAPER
-    typer.echo(table([{"": _TITLES[k], "this graph": figures[k], "paper": paper[k]} for k in _TITLES]))
+    echo(table([{"": _TITLES[k], "this graph": figures[k], "paper": paper[k]} for k in _TITLES]))
     for title, rows in (("Most connected concepts", hubs), ("Semantic types", _beside(shares)), ("Nodes", labels)):
         if rows:
-            typer.echo(f"\n{title}\n{table(rows)}")
+            echo(f"\n{title}\n{table(rows)}")
     if value:
-        typer.echo(f"\nDigest {value}")
+        echo(f"\nDigest {value}")
     if plot:
-        typer.echo(f"\nFigure 2 is in {plot}")
+        echo(f"\nFigure 2 is in {plot}")
 
 
 def _beside(shares: list[dict[str, object]]) -> list[dict[str, object]]:

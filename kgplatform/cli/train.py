@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
 
 WORK = "work"  # in a model's folder: where its training is
 
@@ -61,8 +61,8 @@ def links(
         test = {task: of_task.as_dict() for task, of_task in metrics.items()}
         emit_json({"model": str(out), "epochs": trained.epochs, "best_epoch": trained.best_epoch, "test": test})
         return
-    typer.echo(f"{read.model} is in {out}; filtered realistic ranks of the test part:\n")
-    typer.echo(table([{"task": task, **of_task.as_dict()} for task, of_task in metrics.items()]))
+    echo(f"{read.model} is in {out}; filtered realistic ranks of the test part:\n")
+    echo(table([{"task": task, **of_task.as_dict()} for task, of_task in metrics.items()]))
 
 
 class Stage(StrEnum):
@@ -113,7 +113,7 @@ def generator(
     if as_json:
         emit_json({"model": str(folder), "stages": chosen, "figures": figures})
         return
-    typer.echo(f"{folder}: trained; use it: kgp generate --images DIR --model {folder}")
+    echo(f"{folder}: trained; use it: kgp generate --images DIR --model {folder}")
 
 
 @app.command()
@@ -172,9 +172,9 @@ def retrieval(
     if as_json:
         emit_json({"model": str(out), "epochs": model.tuned.epochs, "test": model.figures})
         return
-    typer.echo(f"{settings.method} is in {out}, {model.tuned.epochs} epochs; of the test part:\n")
-    typer.echo(table([{"": way.replace("_", " "), **scores.as_dict()} for way, scores in model.test.items()]))
-    typer.echo(f"\nuse it: kgp embed --model {out}")
+    echo(f"{settings.method} is in {out}, {model.tuned.epochs} epochs; of the test part:\n")
+    echo(table([{"": way.replace("_", " "), **scores.as_dict()} for way, scores in model.test.items()]))
+    echo(f"\nuse it: kgp embed --model {out}")
 
 
 @app.command()
@@ -269,6 +269,6 @@ def vqa(
     if as_json:
         emit_json({"model": str(out), "epochs": model.trained.epochs, "test": figures})
         return
-    typer.echo(f"{settings.method} is in {out}, {model.trained.epochs} epochs; of the test part:\n")
-    typer.echo(table([{"": who, **of} for who, of in figures.items()]))
-    typer.echo(f'\nuse it: kgp ask IMAGE "QUESTION" --model {out}')
+    echo(f"{settings.method} is in {out}, {model.trained.epochs} epochs; of the test part:\n")
+    echo(table([{"": who, **of} for who, of in figures.items()]))
+    echo(f'\nuse it: kgp ask IMAGE "QUESTION" --model {out}')

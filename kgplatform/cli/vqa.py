@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, emit_json, note, table
+from kgplatform.cli.output import Json, echo, emit_json, note, table
 
 if TYPE_CHECKING:
     from kgplatform.vqa.live import Edge, Node
@@ -68,14 +68,14 @@ def explain(
     for phrase, name in guesses.items():
         note(f"note: {phrase} is read as {name}")
     if not found:
-        typer.echo("the question names no concept of the graph")
+        echo("the question names no concept of the graph")
         return
-    typer.echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in found)}\n")
-    typer.echo(table([_row(edge) for edge in edges]) or "the graph knows nothing of them")
+    echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in found)}\n")
+    echo(table([_row(edge) for edge in edges]) or "the graph knows nothing of them")
     cuis = [node.key for node in found]
     given = f"{{cuis: {cuis}, cap: {cap}, images: {str(images).lower()}}}"
     first = " (the first hop)" if hops > 1 else ""
-    typer.echo(f"\nas rows in Neo4j Browser{first}: :params {given}, then cypher/vqa/neighbourhood.cypher")
+    echo(f"\nas rows in Neo4j Browser{first}: :params {given}, then cypher/vqa/neighbourhood.cypher")
 
 
 def ask(
@@ -156,22 +156,22 @@ def ask(
             }
         )
         return
-    typer.echo(f"{'yes' if reply.yes else 'no'}: probability of yes {reply.probability:.2f}, by {reply.by}")
+    echo(f"{'yes' if reply.yes else 'no'}: probability of yes {reply.probability:.2f}, by {reply.by}")
     if reply.by != "base":
-        typer.echo(f"the base model, without the graph: {reply.base:.2f}")
+        echo(f"the base model, without the graph: {reply.base:.2f}")
     for flag in reply.flags:
-        typer.echo(f"note: {flag}")  # with the answer: it says what the answer rests on
+        echo(f"note: {flag}")  # with the answer: it says what the answer rests on
     if not reply.concepts and loaded.lexicon and not lexicon:
         note("note: in training concepts had more names, from files; give such files by --lexicon")
     if reply.concepts:
-        typer.echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")
+        echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")
     if reply.shown:
         likely = (f"{node.name} {share:.2f}" for node, share in reply.shown[:SHOWN])
-        typer.echo(f"the image shows, by the graph's images: {', '.join(likely)}")
+        echo(f"the image shows, by the graph's images: {', '.join(likely)}")
     if reply.edges and reply.by != "base":
         ranked = sorted(reply.edges, key=lambda row: -abs(row[1]))[:SHOWN]
-        typer.echo(f"\n{len(reply.edges):,} edges; by how much yes is less likely without one:\n")
-        typer.echo(table([{**_row(edge), "counts": round(counts, 3) or 0.0} for edge, counts in ranked]))
+        echo(f"\n{len(reply.edges):,} edges; by how much yes is less likely without one:\n")
+        echo(table([{**_row(edge), "counts": round(counts, 3) or 0.0} for edge, counts in ranked]))
 
 
 def _node(node: Node) -> dict[str, Any]:

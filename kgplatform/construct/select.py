@@ -19,6 +19,7 @@ from kgplatform import files, plugins
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
 from kgplatform.errors import InputError, UsageError
+from kgplatform.spreadsheets import escaped, unescaped
 
 COLUMNS: Final = ("study", "cluster", "distance", "kept")
 NOISE: Final = -1
@@ -157,7 +158,7 @@ def write(path: Path, choices: Sequence[Choice]) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows((c.study, c.cluster, f"{c.distance:.6f}", int(c.kept)) for c in choices)
+            writer.writerows((escaped(c.study), c.cluster, f"{c.distance:.6f}", int(c.kept)) for c in choices)
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", "Choose another place.", path=path) from None
@@ -176,7 +177,7 @@ def read(path: Path) -> frozenset[str]:
                 if len(row) != len(COLUMNS) or row[3] not in ("0", "1"):
                     raise InputError("this is no row of a selection", "Select again.", path=path, row=reader.line_num)
                 if row[3] == "1":
-                    kept.add(row[0])
+                    kept.add(unescaped(row[0]))
     except (OSError, UnicodeDecodeError, csv.Error):
         raise InputError("the selection cannot be read", "Select again.", path=path) from None
     return frozenset(kept)

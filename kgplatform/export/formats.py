@@ -26,6 +26,7 @@ from kgplatform import __version__, staging
 from kgplatform.errors import InputError, SettingsError, UsageError
 from kgplatform.export.triples import Triples
 from kgplatform.files import read_json, require_file
+from kgplatform.spreadsheets import escaped
 from kgplatform.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _write_csv(triples: Triples, folder: Path) -> None:
         with (folder / name).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(columns)
-            writer.writerows(rows)
+            writer.writerows([escaped(value) for value in row] for row in rows)
 
 
 def _write_parquet(triples: Triples, folder: Path) -> None:

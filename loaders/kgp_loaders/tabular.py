@@ -4,6 +4,7 @@ One physical line is one row. A quoted value may not span lines, so a stray quot
 the rest of the file: rows in = rows out + rejected. Text is UTF-8 (a byte-order mark is fine) with LF, CRLF or CR line
 ends; a row that is not valid UTF-8 is rejected and reading goes on. Blank lines at the end of a file are not rows;
 a blank line before other rows is rejected like any other row with the wrong number of values.
+A text with an apostrophe before what a spreadsheet takes for a formula comes without it (`kgplatform.spreadsheets`).
 
 Memory stays flat whatever the file holds: text is read in pieces, Parquet in batches.
 """
@@ -24,6 +25,7 @@ from kgplatform import files
 from kgplatform.batches import GraphBatch, Reject
 from kgplatform.errors import InputError
 from kgplatform.files import unreadable
+from kgplatform.spreadsheets import unescaped
 from kgplatform.suggest import did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -161,6 +163,8 @@ class Delimited:
             elif len(values) != width:
                 yield Reject(self.path, number, f"it has {len(values)} values, the header {width}")
             else:
+                if "'" in line:
+                    values = [unescaped(value) for value in values]
                 yield number, values if everything else [values[i] for i in where]
 
     def _values(self, line: str) -> list[str] | str:

@@ -18,7 +18,12 @@ from hypothesis import settings as example_settings
 from kgplatform.errors import InputError, SettingsError, UsageError
 from kgplatform.export import formats
 from kgplatform.export.triples import Node, Triples
+from kgplatform.spreadsheets import unescaped
 from tests.unit.export_graphs import graphs, random_triples, same
+
+
+def _unescaped(row: dict[str, str]) -> dict[str, str]:
+    return {name: unescaped(value) for name, value in row.items()}
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +138,10 @@ def test_tables_hold_the_data_exactly(made: tuple[list[tuple[Node, str, Node]], 
     formats.write(triples, tmp_path / "csv", "csv")
     formats.write(triples, tmp_path / "parquet", "parquet")
     with io.StringIO((tmp_path / "csv" / "triples.csv").read_bytes().decode(), newline="") as file:
-        assert list(csv.DictReader(file)) == wanted_edges
+        assert [_unescaped(row) for row in csv.DictReader(file)] == wanted_edges
     assert pq.read_table(tmp_path / "parquet" / "edges.parquet").to_pylist() == wanted_edges
     with io.StringIO((tmp_path / "csv" / "nodes.csv").read_bytes().decode(), newline="") as file:
-        found = list(csv.DictReader(file))
+        found = [_unescaped(row) for row in csv.DictReader(file)]
     assert [(int(row["id"]), row["label"]) for row in found] == list(enumerate(triples.labels))
     assert [Node(row["key"], row["type"], row["name"], row["subject"]) for row in found] == list(triples.nodes)
     rows = pq.read_table(tmp_path / "parquet" / "nodes.parquet").to_pylist()
