@@ -3,7 +3,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-PHANTOM := build/studies
+STUDIES := build/studies
 export KGP_DATA_DIR
 # Where it is set, each start with torch compiles what it imports: 20 s instead of 9.
 export PYTHONDONTWRITEBYTECODE :=
@@ -13,13 +13,13 @@ export PYTHONDONTWRITEBYTECODE :=
 quickstart: $(VENV)/installed
 	@$(BIN)/kgp db start
 ifneq ($(KGP_DATA_DIR),)
-	@$(BIN)/kgp ingest medmkg $(KGP_DATA_DIR)/medmkg
+	@$(BIN)/kgp ingest medmkg
 endif
-	@$(BIN)/kgp phantom build $(PHANTOM) --studies 200
-	@$(BIN)/kgp construct run $(PHANTOM)
+	@$(BIN)/kgp phantom build $(STUDIES) --studies 100
+	@$(BIN)/kgp construct run $(STUDIES)
 	@$(BIN)/kgp naf filter
 	@$(BIN)/kgp stats
-	@$(BIN)/kgp generate --images $(PHANTOM) --limit 100
+	@$(BIN)/kgp generate --images $(STUDIES) --limit 50
 	@$(BIN)/kgp db browser
 
 # What needs the server by two processes, each with a server of its own, then the rest by two, a core each. Tests are
@@ -82,7 +82,7 @@ define install
 endef
 
 $(VENV)/installed: pyproject.toml constraints.txt
-	$(call install,.[ml])
+	$(call install,.[generate])
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt
 	$(call install,.[dev])

@@ -6,9 +6,12 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 REFERENCE: Final = "reference"
 WHOLE: Final = "whole report"
@@ -220,29 +223,41 @@ def stacked(pictures: Sequence[bytes]) -> Image.Image:
     return whole.quantize(64)
 
 
+TITLE_OF: Final = {REFERENCE: "against the sentences left and the image", WHOLE: "against the whole report"}
+# A line a system: marker, its size, line style and width. Lines of some systems coincide: the wide one shows both.
+LINES: Final = (("o", 7, "-", 2.0), ("s", 11, "-", 5.0), ("x", 8, "--", 1.8), ("D", 7, "-", 2.0), ("^", 7, "-.", 2.0))
+
+
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """F1 by the share of sentences left out, with its interval: a line a system; thin: against the whole report."""
+    """F1 by the share of sentences left out, with its interval: against the sentences left and the image, and
+    against the whole report; a line a system.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"svg.hashsalt": "kgplatform"}):
-        figure = Figure(figsize=(7.5, 4.5), layout="constrained")
-        axes = figure.subplots()
-        for number, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
-            mine = sorted((row for row in rows if row["name"] == name), key=lambda row: float(row["share"]))
-            shares = [100 * row["share"] for row in mine]
-            colour = f"C{number}"
-            found = [row["against"][REFERENCE]["interval"] for row in mine]
-            axes.plot(shares, [one["value"] for one in found], color=colour, marker="o", label=name)
-            low, high = ([one[side] for one in found] for side in ("low", "high"))
-            axes.fill_between(shares, low, high, color=colour, alpha=0.15, linewidth=0)
-            whole = [row["against"].get(WHOLE, row["against"][REFERENCE])["interval"]["value"] for row in mine]
-            axes.plot(
-                shares, whole, color=colour, linestyle=":", linewidth=1, label=f"{name}, against the whole report"
-            )
-        axes.set_xlabel("sentences of the report left out, %")
-        axes.set_ylabel("triplet F1, entities by concept")
-        axes.set_ylim(0, 1)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+    with mpl.rc_context({"svg.hashsalt": "kgplatform", "font.size": 12}):
+        figure = Figure(figsize=(11, 5.4), layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, reference in zip(panels, (REFERENCE, WHOLE), strict=True):
+            for number, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
+                _line(axes, number, [row for row in rows if row["name"] == name], reference)
+            axes.set_title(TITLE_OF[reference])
+            axes.set_xlabel("sentences of the report left out, %")
+            axes.set_ylim(0, 1)
+            axes.grid(alpha=0.3)
+        panels[0].set_ylabel("triplet F1, entities by concept")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         figure.savefig(path, metadata={"Date": None})
+
+
+def _line(axes: Axes, number: int, rows: list[dict[str, Any]], reference: str) -> None:
+    """A system's F1 against one reference. Of a whole report there is one reference alone."""
+    rows = sorted(rows, key=lambda row: float(row["share"]))
+    shares = [100 * row["share"] for row in rows]
+    f1 = [row["against"].get(reference, row["against"][REFERENCE])["interval"] for row in rows]
+    marker, size, style, width = LINES[number % len(LINES)]
+    shape = {"marker": marker, "markersize": size, "linestyle": style, "linewidth": width}
+    axes.plot(shares, [one["value"] for one in f1], color=f"C{number}", label=rows[0]["name"], alpha=0.8, **shape)
+    axes.fill_between(
+        shares, [one["low"] for one in f1], [one["high"] for one in f1], color=f"C{number}", alpha=0.12, linewidth=0
+    )

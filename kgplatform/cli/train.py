@@ -13,6 +13,13 @@ from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
 
 WORK = "work"  # in a model's folder: where its training is
 
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="At most so many epochs in each part of the training, for a first try [default: the settings']."
+    ),
+]
+
 app = typer.Typer(no_args_is_help=True, help="Train models.")
 
 
@@ -35,6 +42,7 @@ def links(
         ),
     ],
     seed: Annotated[int, typer.Option(min=0, help="The seed of the initial values and of the order.")] = 42,
+    epochs: Epochs = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Also log loss and validation rank to this folder.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -48,8 +56,9 @@ def links(
         from kgp_models.link_prediction.evaluate import Known, evaluate
         from kgp_models.link_prediction.settings import TrainingSettings
         from kgp_models.link_prediction.train import train as train_links
+        from kgp_models.short import at_most
 
-    read = TrainingSettings.read(settings)
+    read = at_most(TrainingSettings.read(settings), epochs)
     parts = Split.read(split, Triples.read(export))
     training_folder.take(out, "kgp train links")
     trained = train_links(read, parts, seed=seed, folder=out, tensorboard=tensorboard, progress=progress("epochs"))
@@ -86,6 +95,7 @@ def generator(
     data: Annotated[
         Path | None, typer.Option(help="The folder of studies, in place of the settings' data.path.")
     ] = None,
+    epochs: Epochs = None,
     as_json: Json = False,
 ) -> None:
     """Train a generator of triplets (VLM-KG paper): the language model on reports, then with images."""
@@ -99,8 +109,9 @@ def generator(
         from kgp_models.generator.settings import GeneratorSettings
         from kgp_models.generator.train import Work, meaning
         from kgp_models.generator.train import train as train_generator
+        from kgp_models.short import at_most
 
-    settings = GeneratorSettings.read(config)
+    settings = at_most(GeneratorSettings.read(config), epochs)
     base = config.parent
     if data is not None:
         settings = replace(settings, data=replace(settings.data, path=str(data.absolute())))
@@ -139,6 +150,7 @@ def retrieval(
         typer.Option(help="Find concepts in reports by these names, too: a table, a folder of UMLS; again for more."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed of initial values and of the order.")] = 42,
+    epochs: Epochs = None,
     as_json: Json = False,
 ) -> None:
     """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it."""
@@ -154,8 +166,9 @@ def retrieval(
     with needed():
         from kgp_models.retrieval import build, checkpoint
         from kgp_models.retrieval.settings import RetrievalSettings
+        from kgp_models.short import at_most
 
-    settings = RetrievalSettings.read(config)
+    settings = at_most(RetrievalSettings.read(config), epochs)
     training_folder.check(out, "kgp train retrieval", checkpoint.ABOUT, "kgp embed --model")
     given = PairSet.read(pairs, require_images=True)
     knowledge = None
@@ -207,6 +220,7 @@ def vqa(
         typer.Option("--own-words/--no-own-words", help="Find concepts by the platform's words for findings, too."),
     ] = True,
     seed: Annotated[int, typer.Option(min=0, help="The seed of initial values and of the order.")] = 42,
+    epochs: Epochs = None,
     as_json: Json = False,
 ) -> None:
     """Train a model that answers closed questions about images, with the graph's knowledge (MedMKG §4.3); test it."""
@@ -220,10 +234,11 @@ def vqa(
     from kgplatform.vqa import checks, questions
 
     with needed("retrieval"):
+        from kgp_models.short import at_most
         from kgp_models.vqa import build, checkpoint
         from kgp_models.vqa.settings import PLAIN, VQASettings
 
-    settings = VQASettings.read(config)
+    settings = at_most(VQASettings.read(config), epochs)
     if settings.graph != "full":
         raise UsageError(f"graph: {settings.graph} is a control", "benchmarks/vqa.py trains controls. Leave it out.")
     training_folder.check(out, "kgp train vqa", checkpoint.ABOUT, "kgp ask --model")

@@ -1,0 +1,69 @@
+"""README is typed from the first line to the last, on an empty graph and in an empty folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from kgplatform import server
+from tests.conftest import own_home
+from tests.e2e.typed import Shell, commands, matches
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LIMIT = 600.0  # seconds a command
+# What the test types in place of a command, and why. All else is typed as it stands.
+INSTEAD = {
+    "make quickstart": ("make --old-file=.venv/installed quickstart", "the packages are installed already"),
+    "make test": ("true", "it is what runs this test"),
+}
+
+
+def test_the_reader_finds_commands_and_outputs() -> None:
+    page = "text\n```console\n$ a \\\n    b\n1\n$ c\n```\n```python\n$ d\n```\n```console\n$ e\n…\nx … z\n```\n"
+    found = list(commands(page))
+    assert [(one.line, one.text, one.output) for one in found] == [
+        (3, "a \\\n    b", ("1",)),
+        (6, "c", ()),
+        (12, "e", ("…", "x … z")),
+    ]
+    assert matches(found[2].output, "1\n2\nx y z\n")
+    assert matches(found[2].output, "x y z  \n")
+    assert not matches(found[2].output, "x y z\n3\n")
+    assert not matches(found[0].output, "12\n")
+
+
+def test_a_shell_keeps_what_is_set_and_tells_failures(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, {})
+    assert shell.type("export A=1; cat", 10) == (0, "")
+    assert shell.type("echo $A; echo bad >&2; false", 10) == (1, "1\nbad\n")
+    shell.close()
+
+
+@pytest.mark.server
+@pytest.mark.data
+def test_readme_can_be_typed(tmp_path: Path, data_dir: Path) -> None:
+    home, clone = tmp_path / "home", tmp_path / "clone"
+    home.mkdir()
+    clone.mkdir()
+    settings = own_home(home)
+    for name in ("Makefile", "benchmarks", "docs"):
+        (clone / name).symlink_to(ROOT / name)
+    (clone / ".venv").symlink_to(sys.prefix)
+    shell = Shell(clone, {"KGP_HOME": str(settings.home), "KGP_DATA_DIR": str(data_dir)})
+    unused = dict(INSTEAD)
+    try:
+        for command in commands(README):
+            text, _reason = unused.pop(command.text.partition("    #")[0], (command.text, ""))
+            status, printed = shell.type(text, LIMIT)
+            assert status == 0, f"README line {command.line}: {command.text} ended with {status}:\n{printed}"
+            if command.output:
+                expected = "\n".join(command.output)
+                where = f"README line {command.line}: {command.text}"
+                assert matches(command.output, printed), f"{where} prints\n{printed}\nwhere README has\n{expected}"
+    finally:
+        shell.close()
+        server.stop(settings)
+    assert not unused, "README no longer has these commands"
