@@ -23,4 +23,5 @@ def browser_setup(
     note(f"wrote {setup.favourites} and {setup.style}")
     note("In Neo4j Browser (`kgp db browser` prints the link), drag each file from your file manager onto the window:")
     note(f"  {setup.favourites.name}: the queries appear in the pane of favourites (star), folder '{FOLDER}'")
-    note(f"  {setup.style.name}: POSITIVE green, NEGATIVE red, UNCERTAIN amber, negated entities with a red border; `:style reset` undoes it")
+    note(f"  {setup.style.name}: POSITIVE green, NEGATIVE red, UNCERTAIN amber, negated entities with a red border")
+    note("`:style reset` undoes the style")
