@@ -156,9 +156,9 @@ def draw_generated(target: Target, image: str) -> None:
 
 
 def draw_figure3(target: Target) -> None:
-    """Figure 3: ``browser-figure3.png``, the whole window, and ``graph.png``, the drawing."""
-    with drawn(target, "figure3") as page:
-        page.screenshot(path=IMAGES / "browser-figure3.png")
+    """Figure 3: ``browser-figure3.png``, with the legend, and ``graph.png``, the drawing."""
+    with drawn(target, "figure3", height=760) as page:
+        page.screenshot(path=IMAGES / "browser-figure3.png", clip=page.evaluate(FRAME))
         page.add_style_tag(content="[data-testid='vizInspector'], [data-testid='frame'] button { visibility: hidden }")
         page.screenshot(path=IMAGES / "graph.png", clip=page.evaluate(EXTENT, NODES))
 

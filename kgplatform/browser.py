@@ -27,13 +27,13 @@ EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever the zip is writt
 _PARAMETER = re.compile(r"\$(\w+)")
 _GREEN, _RED, _AMBER = "#2E9E5B", "#D64545", "#E6A117"
 _STANCE_COLOURS: Final = {Stance.POSITIVE: _GREEN, Stance.NEGATIVE: _RED, Stance.UNCERTAIN: _AMBER}
-# Browser breaks a caption between words only, and cuts off what does not fit the circle. With these sizes 94 % of the
+# Browser breaks a caption between words only, and cuts off what does not fit the circle. With these sizes 97 % of the
 # names of MedMKG's concepts fit (30 % in 60px with a font of 10px), and all texts of entities that were tried.
 _NODES: Final = {
     "Image": {"color": "#3B6FB6", "diameter": "90px", "font-size": "10px", "caption": "{id}"},
-    "Concept": {"color": "#8C6BB1", "diameter": "90px", "font-size": "9px", "caption": "{name}"},
+    "Concept": {"color": "#8C6BB1", "diameter": "96px", "font-size": "9px", "caption": "{name}"},
     "Entity": {"color": "#3FA7A0", "diameter": "80px", "font-size": "9px", "caption": "{text}"},
-    "Thing": {"color": "#B5838D", "diameter": "90px", "font-size": "9px", "caption": "{name}"},
+    "Thing": {"color": "#B5838D", "diameter": "96px", "font-size": "9px", "caption": "{name}"},
     "Run": {"color": "#6C757D", "diameter": "70px", "font-size": "10px", "caption": "{kind}"},
 }
 # An entity that the report negates or doubts has a pale fill, a broad border and a caption that says so. A later rule
