@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform import queries
+from kgplatform.files import replacing
 from kgplatform.queries import Query
 from kgplatform.schema import PRESENCE_LABELS, Stance
 
@@ -58,12 +59,21 @@ def write_setup(folder: Path) -> Setup:
     """Write the favourites and the style into `folder`, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     setup = Setup(folder / "kgp-favourites.zip", folder / "kgp.grass")
-    with zipfile.ZipFile(setup.favourites, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        replacing(setup.favourites, _is_favourites) as staged,
+        zipfile.ZipFile(staged, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         for name in queries.names("explore"):
             entry = zipfile.ZipInfo(f"{FOLDER}/{name.rpartition('/')[2]}.cypher", EPOCH)
             archive.writestr(entry, for_browser(queries.get(name)))
-    setup.style.write_text(grass(), encoding="utf-8")
+    with replacing(setup.style, lambda path: b"relationship.PREDICTED" in path.read_bytes()) as staged:
+        staged.write_text(grass(), encoding="utf-8")
     return setup
+
+
+def _is_favourites(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return all(name.startswith(f"{FOLDER}/") for name in archive.namelist())
 
 
 def for_browser(query: Query) -> str:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from kgplatform.errors import InputError
+from kgplatform.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +30,7 @@ MAX_ROWS_PER_BYTE: Final = 1  # of a Parquet file; different rows take more than
 MAX_RATIO: Final = 100  # what a compressed file may unpack to, in times its size ...
 FREE: Final = 8 << 20  # ... where that is more than so many bytes
 BATCH: Final = 32 << 20  # bytes of Parquet rows that are in memory at a time
+MARK: Final = "kgplatform"  # in files that have no other sign of this program
 _UNFINISHED: Final = re.compile(r"\.?(?P<name>.+?)(\.\d+)?\.(partial|part)")
 
 
@@ -198,14 +199,20 @@ def final_name(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """A name to write the file under; at the end it takes the place of `path`, or is removed where that failed.
 
-    Raises `InputError`, which names `path`, where it cannot be written.
+    `own` tells whether a file that is there already is of the kind that the command writes: another one is kept.
+    Raises `UsageError` where it is kept, and `InputError`, which names `path`, where it cannot be written.
     """
-    partial = path.with_name(f"{path.name}.partial")
+    from kgplatform.staging import remove_leftovers
+
+    require_own(path, own)
+    remove_leftovers(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
+        require_own(path, own)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -213,6 +220,44 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def require_own(path: Path, own: Callable[[Path], bool] | None) -> None:
+    """Raise `UsageError` where `path` is there and no file that may be overwritten (see `replacing`)."""
+    if not path.exists() or path.is_dir():  # a folder is told of when it is written to
+        return
+    if not path.is_file():
+        raise UsageError(f"{path} is not a regular file", "Give the name of a file.")
+    if own is None or not path.stat().st_size:
+        return
+    try:
+        ours = own(path)
+    except Exception:  # noqa: BLE001  whatever a library makes of a file that is something else
+        ours = False
+    if not ours:
+        hint = "Move it away, or give another name."
+        raise UsageError(f"{path} holds something that this command did not write", hint)
+
+
+def marked(path: Path) -> bool:
+    """Whether a file has this program's mark in it, as figures have."""
+    return path.stat().st_size <= MAX_DOCUMENT and MARK.encode() in path.read_bytes()
+
+
+def with_metadata(*names: str) -> Callable[[Path], bool]:
+    """Whether a file is Parquet whose metadata have these names."""
+
+    def own(path: Path) -> bool:
+        import pyarrow.parquet as pq
+
+        return {name.encode() for name in names} <= (pq.read_schema(path).metadata or {}).keys()
+
+    return own
+
+
+def figure_metadata(path: Path) -> dict[str, str]:
+    """What matplotlib is to write into a figure, by which `marked` knows it again."""
+    return {".png": {"Software": MARK}, ".svg": {"Creator": MARK}, ".pdf": {"Creator": MARK}}.get(path.suffix, {})
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

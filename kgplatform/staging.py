@@ -1,6 +1,6 @@
-"""Results on disk appear whole or not at all, and never in place of what somebody else wrote.
+"""Folders of results appear whole or not at all, and never in place of what somebody else wrote.
 
-A file or a folder is written next to its place, under a hidden name (``.NAME.PID.partial``), and renamed at the end.
+A folder is written next to its place, under a hidden name (``.NAME.PID.partial``), and renamed at the end.
 What a killed command left is removed by the next command that writes to the same place.
 """
 
@@ -17,32 +17,9 @@ from typing import Final
 
 from kgplatform.errors import InputError, UsageError
 
-MARK: Final = b"kgplatform"  # in files whose form has no other sign of this program
-LARGEST_MARKED: Final = 64 << 20  # bytes of a file that is looked through for the mark
 _OF_DISKS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 Told = Callable[[str], None]
-
-
-@contextmanager
-def file(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator[Path]:
-    """A path to write to, whose file takes the place of `path` when the block ends well, and else is removed.
-
-    `own` tells whether a file that is there already is of the kind that the command writes; another one is kept.
-    Raises `UsageError` where it is kept, and `InputError` where the file cannot be written.
-    """
-    path = _resolved(path)
-    _check_file(path, own)
-    with _errors_of(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path, lambda _: None)
-        partial = _hidden(path, "partial")
-        try:
-            yield partial
-            _check_file(path, own)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -58,7 +35,7 @@ def folder(
     _check_folder(path, written)
     with _errors_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path, told)
+        remove_leftovers(path, told)
         partial, old = _hidden(path, "partial"), _hidden(path, "old")
         partial.mkdir(mode)
         try:
@@ -82,25 +59,6 @@ def files_below(path: Path) -> list[str]:
         links = (name for name in folders if Path(at, name).is_symlink())
         found += [Path(at, name).relative_to(path).as_posix() for name in (*names, *links)]
     return sorted(found)
-
-
-def marked(path: Path) -> bool:
-    """Whether a file has this program's mark in it."""
-    try:
-        return path.stat().st_size <= LARGEST_MARKED and MARK in path.read_bytes()
-    except OSError:
-        return False
-
-
-def _check_file(path: Path, own: Callable[[Path], bool] | None) -> None:
-    if not path.exists():
-        return
-    if not path.is_file():
-        raise UsageError(f"{path} is not a regular file", "Give the name of a file.")
-    if own is not None and path.stat().st_size and not own(path):
-        raise UsageError(
-            f"{path} holds something that this command did not write", "Move it away, or name another file."
-        )
 
 
 def _check_folder(path: Path, written: Callable[[Path], Collection[str]]) -> None:
@@ -127,7 +85,7 @@ def _resolved(path: Path) -> Path:
         raise InputError("cannot be written: its links lead nowhere", path=path) from None
 
 
-def _remove_leftovers(path: Path, told: Told) -> None:
+def remove_leftovers(path: Path, told: Told = lambda _: None) -> None:
     """Remove what killed commands left that wrote to this path, or put it back where it is all there is."""
     import psutil
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from kgplatform import queries
 from kgplatform.errors import SettingsError
+from kgplatform.files import figure_metadata, marked, replacing
 from kgplatform.graph import Graph
 
 # MedMKG Table 1; stances and conflicts are recomputed from the released files, the paper does not print them.
@@ -97,4 +98,5 @@ def plot_semantic_types(shares: list[dict[str, Any]], path: Path) -> None:
             textprops={"fontsize": 8},
         )
         axes.set_title(f"Semantic types of {side}s")
-    figure.savefig(path, dpi=150)
+    with replacing(path, marked) as staged:
+        figure.savefig(staged, format=path.suffix[1:] or "png", dpi=150, metadata=figure_metadata(path))

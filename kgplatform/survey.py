@@ -13,10 +13,12 @@ from typing import Final, Protocol
 
 from kgplatform.batches import GraphBatch, Reject, Source
 from kgplatform.errors import InputError
+from kgplatform.files import require_own
 from kgplatform.schema import DERIVED, LABEL, NODE_TYPES, relation_problem
 from kgplatform.spreadsheets import escaped
 
 KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
+_REJECTS: Final = "file\trow\treason\n"
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OURS = frozenset({"runs", "claims", "id", "cui", *DERIVED})
 
@@ -115,11 +117,12 @@ def _reject_file(path: Path | None) -> Iterator[Callable[[Reject], None]]:
     if path is None:
         yield lambda _: None
         return
+    require_own(path, lambda there: there.open(encoding="utf-8").readline(100) == _REJECTS)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     count = 0
     with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(("file", "row", "reason"))
+        writer.writerow(_REJECTS.split())
 
         def note(bad: Reject) -> None:
             nonlocal count

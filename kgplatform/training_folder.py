@@ -37,8 +37,8 @@ def take(folder: Path, trainer: str) -> None:
 
 
 def check(folder: Path, trainer: str, model: str = "", use: str = "") -> None:
-    """See that the folder may be this trainer's. `model` is the description of one that is finished, which is not trained again
-    but used: by `use`.
+    """See that the folder may be this trainer's. `model` is the description of a finished one, which is not trained
+    again but used: by `use`.
 
     Raises `UsageError` where the folder holds such a model, a training of another trainer, or anything else.
     """

@@ -13,6 +13,7 @@ from typing import Any
 from kgplatform.assess.agreement import icc, weighted_kappa
 from kgplatform.assess.workbook import HIGHEST, METRICS, Ratings
 from kgplatform.errors import InputError, UsageError
+from kgplatform.files import figure_metadata, marked, replacing
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,15 @@ def write(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document: list[dict[str, Any]] = [asdict(one) for one in scores]
-        (folder / "scores.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        with replacing(folder / "scores.json", _is_scores) as staged:
+            staged.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         return [folder / "scores.json", *_chart(scores, folder)]
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", "Choose another folder.", path=folder) from None
+
+
+def _is_scores(path: Path) -> bool:
+    return all("metric" in row for row in json.loads(path.read_bytes()))
 
 
 def _chart(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
@@ -122,5 +128,6 @@ def _chart(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
     axes.spines[["top", "right"]].set_visible(False)
     paths = [folder / "assessment.svg", folder / "assessment.png"]
     for path in paths:
-        figure.savefig(path, dpi=150)
+        with replacing(path, marked) as staged:
+            figure.savefig(staged, format=path.suffix[1:], dpi=150, metadata=figure_metadata(path))
     return paths

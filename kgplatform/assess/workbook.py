@@ -18,6 +18,7 @@ from kgplatform import files
 from kgplatform.assess.picture import SIDE, thumbnail
 from kgplatform.assess.sample import ConceptItem, ImageItem, Sample
 from kgplatform.errors import InputError
+from kgplatform.files import replacing
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -85,12 +86,8 @@ def write(sample: Sample, path: Path, image_root: Path | None = None, reports: M
     _images(book.create_sheet(IMAGES), sample, reports or {}, pictures)
     _concepts(book.create_sheet(CONCEPTS), sample, pictures)
     _hidden(book, sample)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        book.save(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", "Choose another place.", path=path) from None
+    with replacing(path) as staged:
+        book.save(staged)
     return pictures.embedded
 
 

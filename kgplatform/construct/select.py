@@ -19,6 +19,7 @@ from kgplatform import files, plugins
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
 from kgplatform.errors import InputError, UsageError
+from kgplatform.files import replacing
 from kgplatform.spreadsheets import escaped, unescaped
 
 COLUMNS: Final = ("study", "cluster", "distance", "kept")
@@ -153,15 +154,15 @@ def tfidf(argument: str = "") -> Encoder:
 
 def write(path: Path, choices: Sequence[Choice]) -> None:
     """Write the choices as CSV, whole or not at all; no word of a report is in it."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows((escaped(c.study), c.cluster, f"{c.distance:.6f}", int(c.kept)) for c in choices)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", "Choose another place.", path=path) from None
+    with replacing(path, _is_selection) as staged, staged.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((escaped(c.study), c.cluster, f"{c.distance:.6f}", int(c.kept)) for c in choices)
+
+
+def _is_selection(path: Path) -> bool:
+    with path.open(encoding="utf-8") as file:
+        return file.readline(100).rstrip("\n") == ",".join(COLUMNS)
 
 
 def read(path: Path) -> frozenset[str]:

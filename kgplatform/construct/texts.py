@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final
 
+from kgplatform import staging
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
 from kgplatform.errors import InputError
@@ -20,18 +22,17 @@ def write(source: ReportSource, folder: Path) -> tuple[int, list[Reject]]:
 
     Raises `InputError` where the folder is there already or cannot be written.
     """
-    try:
-        folder.mkdir(mode=0o700, parents=True)
-    except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror}", "Name a new folder.", path=folder) from None
+    if os.path.lexists(folder):
+        raise InputError("cannot be made: it is there already", "Name a new folder.", path=folder)
     count, rejects = 0, []
-    for number, report in enumerate(source.reports(), 1):
-        if not isinstance(report, Report):
-            rejects.append(report)
-            continue
-        for section in SECTIONS:
-            if text := report.sections.get(section):
-                name = f"{number:07d}-{_UNSAFE.sub('_', report.study)[:100]}.{section}.txt"
-                (folder / name).write_text(text, encoding="utf-8", newline="")
-                count += 1
+    with staging.folder(folder, lambda _: (), mode=0o700) as staged:
+        for number, report in enumerate(source.reports(), 1):
+            if not isinstance(report, Report):
+                rejects.append(report)
+                continue
+            for section in SECTIONS:
+                if text := report.sections.get(section):
+                    name = f"{number:07d}-{_UNSAFE.sub('_', report.study)[:100]}.{section}.txt"
+                    (staged / name).write_text(text, encoding="utf-8", newline="")
+                    count += 1
     return count, rejects

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from kgplatform import files
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Ids, Triples
+from kgplatform.files import replacing, with_metadata
 from kgplatform.suggest import did_you_mean
 
 PARTS: Final = ("train", "valid", "test")
@@ -77,7 +78,8 @@ class Split:
         }
         about = {"kind": self.kind, "seed": str(self.seed), "sha256": self.sha256, "graph": self.triples.sha256}
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table(columns).replace_schema_metadata(about), path)
+        with replacing(path, with_metadata("kind", "sha256", "graph")) as staged:
+            pq.write_table(pa.table(columns).replace_schema_metadata(about), staged)
 
     @classmethod
     def read(cls, path: Path, triples: Triples) -> Split:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError
+from kgplatform.files import MARK, marked, replacing
 from kgplatform.radiograph import place
 from kgplatform.retrieval.search import Hit
 
@@ -44,13 +45,12 @@ def write(hits: Sequence[Hit], root: Path, out: Path) -> int:
     if len(hits) > MOST:
         raise KgpError(f"a contact sheet has at most {MOST} images", "Give a smaller --top.")
     sheet, drawn = draw(hits, root)
-    partial = out.with_name(out.name + ".partial")
-    try:
-        sheet.save(partial, "PNG", optimize=True)
-        partial.replace(out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"cannot be written: {error.strerror}", path=out) from None
+    from PIL.PngImagePlugin import PngInfo
+
+    about = PngInfo()
+    about.add_text("Software", MARK)
+    with replacing(out, marked) as staged:
+        sheet.save(staged, "PNG", optimize=True, pnginfo=about)
     return drawn
 
 

@@ -25,6 +25,7 @@ from kgplatform import files, radiograph
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
 from kgplatform.errors import InputError, UsageError
+from kgplatform.files import replacing, with_metadata
 from kgplatform.suggest import did_you_mean
 
 KINDS: Final = ("openi", "mimic-cxr", "iu-xray")
@@ -263,13 +264,8 @@ class PairSet:
             "sha256": self.sha256,
         }
         columns["path"] = [places[image] for image in columns["image"]]
-        staged = path.with_name(f"{path.name}.part")
-        try:
+        with replacing(path, with_metadata("kind", "sha256", "protocol")) as staged:
             pq.write_table(pa.table(columns).replace_schema_metadata(about), staged)
-            staged.replace(path)
-        except OSError as error:
-            staged.unlink(missing_ok=True)
-            raise InputError(f"cannot be written: {error.strerror}", path=path) from None
 
     @classmethod
     def read(

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from kgplatform.errors import InputError
+from kgplatform.files import MARK, marked, replacing
 from kgplatform.vqa.live import Edge, Node
 
 ROW: Final = 22  # pixels of a line
@@ -47,17 +47,13 @@ def draw(question: str, named: Sequence[Node], edges: Sequence[Edge]) -> str:
         name = node.key if node.image else node.name
         parts.append(f'<circle cx="{x}" cy="{y:.1f}" r="4" fill="{"#7b8794" if node.image else "#20415f"}"/>')
         parts.append(f'<text x="{x + shift}" y="{y + 4:.1f}"{end}{weight}>{_text(name, LONGEST)}</text>')
-    return "\n".join([*parts, "</svg>\n"])
+    return "\n".join([*parts, f"<!-- {MARK} -->", "</svg>\n"])
 
 
 def write(path: Path, question: str, named: Sequence[Node], edges: Sequence[Edge]) -> None:
     """Write the picture. Raises `InputError` where that cannot be."""
-    try:
-        staged = path.with_name(f"{path.name}.part")
+    with replacing(path, marked) as staged:
         staged.write_text(draw(question, named, edges), encoding="utf-8")
-        staged.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=path) from None
 
 
 def _arrow(colour: str) -> str:

@@ -6,19 +6,34 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from kgplatform import contents, staging
+from kgplatform import browser, contents, staging, stats
+from kgplatform.assess import score
+from kgplatform.construct import select
 from kgplatform.errors import InputError, UsageError
+from kgplatform.export.splits import Split
+from kgplatform.export.triples import Node, Triples
+from kgplatform.files import marked, replacing
+from kgplatform.retrieval.pairs import PairSet
+from kgplatform.vqa import drawing
 
+SHARES = [{"side": side, "semantic_type": "Finding", "edges": 1, "percent": 100.0} for side in ("head", "tail")]
 DIE = """
 import os, signal, sys
 from pathlib import Path
 from kgplatform import contents, staging
+from kgplatform.export.splits import Split
+from kgplatform.export.triples import Node, Triples
+from kgplatform.files import marked, replacing
+from kgplatform.retrieval.pairs import PairSet
+from kgplatform.vqa import drawing
 kind, path = sys.argv[1], Path(sys.argv[2])
-at = contents.built(path, "test", {"n": 2}, replace=True) if kind == "folder" else staging.file(path)
+at = contents.built(path, "test", {"n": 2}, replace=True) if kind == "folder" else replacing(path)
 with at as staged:
     (staged / "a" if kind == "folder" else staged).write_text("half")
     if sys.argv[3] == "swap":
@@ -123,21 +138,48 @@ def test_files(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     killed("file", path)
     assert not path.exists()
-    with staging.file(path) as staged:
+    with replacing(path) as staged:
         staged.write_text("whole", encoding="utf-8")
-    with pytest.raises(ZeroDivisionError), staging.file(path) as staged:
+    with pytest.raises(ZeroDivisionError), replacing(path) as staged:
         staged.write_text("half", encoding="utf-8")
         raise ZeroDivisionError
     with (
         pytest.raises(UsageError, match="holds something that this command did not write"),
-        staging.file(path, staging.marked),
+        replacing(path, marked),
     ):
         raise AssertionError("it must not come so far")
     assert tree(tmp_path) == {"out.txt": "whole"}
     path.write_text("by kgplatform", encoding="utf-8")
-    with staging.file(path, staging.marked) as staged:
+    with replacing(path, marked) as staged:
         staged.write_text("new", encoding="utf-8")
     assert tree(tmp_path) == {"out.txt": "new"}
-    for other in (tmp_path, Path("/dev/null")):
-        with pytest.raises(UsageError, match="is not a regular file"), staging.file(other):
-            raise AssertionError("it must not come so far")
+    with pytest.raises(UsageError, match="is not a regular file"), replacing(Path("/dev/null")):
+        raise AssertionError("it must not come so far")
+
+
+def test_no_command_writes_over_a_file_that_is_something_else(tmp_path: Path) -> None:
+    """Each writes over its own, and keeps what somebody else wrote."""
+    triples = Triples(np.array([[0, 0, 1]] * 3), [Node("Concept", f"C000000{n}", "x", "") for n in range(2)], ["r"])
+    writers: dict[str, Callable[[Path], object]] = {
+        "split.parquet": Split(triples, np.array([0, 1, 2], dtype=np.int8), "paper", 1).write,
+        "pairs.parquet": PairSet({"train": [], "valid": [], "test": []}, "openi", tmp_path, None, "subject").write,
+        "kept.csv": lambda path: select.write(path, []),
+        "shares.svg": lambda path: stats.plot_semantic_types(SHARES, path),
+        "shares.png": lambda path: stats.plot_semantic_types(SHARES, path),
+        "subgraph.svg": lambda path: drawing.write(path, "Is it?", [], []),
+        "kgp-favourites.zip": lambda path: browser.write_setup(path.parent),
+        "kgp.grass": lambda path: browser.write_setup(path.parent),
+        "scores.json": lambda path: score.write([], path.parent),
+        "assessment.png": lambda path: score.write([], path.parent),
+    }
+    for name, write in writers.items():
+        path = tmp_path / name
+        for _ in range(2):
+            write(path)
+        whole = path.read_bytes()
+        path.write_text("mine", encoding="utf-8")
+        with pytest.raises(UsageError, match="holds something that this command did not write"):
+            write(path)
+        assert path.read_text(encoding="utf-8") == "mine"
+        path.write_bytes(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*writers, "assessment.svg"])
