@@ -160,15 +160,12 @@ def _run(
 
 
 def _write_json(rows: Any) -> None:
-    """The rows as one list, each written as it comes. The list stays open where an error ends the rows."""
-    encoder = json.JSONEncoder(ensure_ascii=False, indent=2, default=str)
+    """The rows as one list, a row on a line, each written as it comes. The list stays open where an error ends them."""
     before = "[\n  "
     try:
         for row in rows:
-            sys.stdout.write(before)
+            sys.stdout.write(before + json.dumps(_finite(row), ensure_ascii=False, default=str))
             before = ",\n  "
-            for part in encoder.iterencode(_finite(row)):
-                sys.stdout.write(part.replace("\n", "\n  "))
     except BaseException:
         if before != "[\n  ":
             sys.stdout.write("\n")
