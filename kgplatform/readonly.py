@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from kgplatform.bounded import RECORD_BYTES, Bounds, end
+from kgplatform.bounded import ENDING, RECORD_BYTES, Bounds, end
 from kgplatform.errors import DatabaseError, QueryRefused
 from kgplatform.graph import Graph, Notice
 from kgplatform.readonly_cost import check_cost
@@ -284,7 +284,7 @@ def _exceeded(bounds: Bounds, ended: bool) -> DatabaseError:
         what, hint = f"the query was stopped after {bounds.seconds:g} s", _LESS
     if not ended:
         hint += (
-            " The server goes on computing it, as Neo4j cannot end this expression: it holds a core until it is done, "
-            "or until the server is restarted (the local one: kgp db stop, then kgp db start)."
+            f" The server had not ended it {ENDING:g} s later. An expression that Neo4j cannot end holds a core until it "
+            "is done, or until the server is restarted (the local one: kgp db stop, then kgp db start)."
         )
     return DatabaseError(what, hint, code=STOPPED)

@@ -18,7 +18,7 @@ from kgplatform.errors import QueryRefused
 MOST: Final = 1_000_000  # elements of a range within an expression
 STEPS: Final = 100_000_000  # of ranges in ranges: a server takes some seconds for as many
 DOUBLINGS: Final = 10  # of a text or list along a statement
-REPEATS: Final = 6  # unbounded repetitions in a regular expression
+REPEATS: Final = 5  # unbounded repetitions in a regular expression
 
 Tokens = Sequence[tuple[str, str]]  # (kind, text)
 _UNBOUNDED = re.compile(r"[*+]|\{\d+,\}")
