@@ -284,7 +284,7 @@ def _exceeded(bounds: Bounds, ended: bool) -> DatabaseError:
         what, hint = f"the query was stopped after {bounds.seconds:g} s", _LESS
     if not ended:
         hint += (
-            f" The server had not ended it {ENDING:g} s later. An expression that Neo4j cannot end holds a core until it "
-            "is done, or until the server is restarted (the local one: kgp db stop, then kgp db start)."
+            f" The server had not ended it {ENDING:g} s later. An expression that Neo4j cannot end holds a core until "
+            "it is done, or until the server is restarted (the local one: kgp db stop, then kgp db start)."
         )
     return DatabaseError(what, hint, code=STOPPED)
