@@ -222,7 +222,7 @@ def _json(properties: Properties) -> str:
 def _record(graph: Graph, source: Source, run: str, sha256: str, rows: Account, mapping: Account) -> None:
     """The run's record, as `ingest` would leave it."""
     properties = run_properties(source, sha256)
-    graph.write(queries.get("ingest/begin"), run=run, properties=properties)
+    graph.write(queries.get("ingest/begin"), run=run, properties=properties, extends=False)
     graph.write(queries.get("ingest/outdate"))
     graph.write(
         queries.get("ingest/checkpoint"),

@@ -142,8 +142,8 @@ class Graph:
         self.close()
 
     def patient(self, told: Callable[[str], None] = lambda _: None) -> Self:
-        """The same graph for work that outlasts a server: when that goes away, `read`, `write`, `transact` and
-        `run_unmanaged` wait until it is back and are done again, so each must be idempotent.
+        """The same graph for work that outlasts a server: when that goes away, all methods but
+        `stream` wait until it is back and are done again, so each must be idempotent.
         """
         patient = copy.copy(self)
         patient._waiting = told
@@ -218,17 +218,21 @@ class Graph:
         Neo4j shows a transaction what others commit meanwhile; that they did is seen from the bookmarks. Then `work`
         runs again. Raises `DatabaseError` when somebody wrote during each of three attempts.
         """
-        with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
-            with session.begin_transaction() as transaction:
-                transaction.commit()
-            before = session.last_bookmarks().raw_values
-            for _ in range(SNAPSHOT_ATTEMPTS):
-                result = session.execute_read(lambda transaction: work(Transaction(transaction)))
-                after = session.last_bookmarks().raw_values
-                if after == before:
-                    return result
-                before = after
-        raise DatabaseError("the graph was written to while it was read", "Try again when no load is running.")
+
+        def attempt() -> T:
+            with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
+                with session.begin_transaction() as transaction:
+                    transaction.commit()
+                before = session.last_bookmarks().raw_values
+                for _ in range(SNAPSHOT_ATTEMPTS):
+                    result = session.execute_read(lambda transaction: work(Transaction(transaction)))
+                    after = session.last_bookmarks().raw_values
+                    if after == before:
+                        return result
+                    before = after
+            raise DatabaseError("the graph was written to while it was read", "Try again when no load is running.")
+
+        return self._lasting(attempt)
 
     def run_unmanaged(self, query: Query, **parameters: Any) -> Written:
         """Run a query that manages its own transactions (``IN TRANSACTIONS``, schema changes); retried by a `patient`

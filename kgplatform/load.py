@@ -95,21 +95,23 @@ Merge = Callable[[Transaction, Prepared, str, bool], Merged]
 
 class Load:
     """One load under way: where it is, and what it has done. What a batch becomes in the graph is `merging`'s part.
-    The graph is a patient one, so that the load outlasts the server. `in_order`: all loaders of the run have the same
-    rows in the same order, so that what one of them has done is done.
+
+    The graph is a patient one, so that the load outlasts the server. Loaders of a run have the same rows in the same
+    order, so that what one of them has done is done; but where the run `extends`, each call has rows of its own, which
+    are added to the run.
     """
 
     def __init__(
-        self, graph: Graph, run: str, properties: Mapping[str, Any], merging: Merge, *, in_order: bool = True
+        self, graph: Graph, run: str, properties: Mapping[str, Any], merging: Merge, *, extends: bool = False
     ) -> None:
         self._graph = graph
         self._run = run
         self._properties = dict(properties)
         self._merge = merging
-        self._in_order = in_order
+        self._extends = extends
         self._attempt = uuid.uuid4().hex
         self._done_before = 0
-        self._record = True  # a finished run keeps its record when it is loaded again
+        self._record = True  # a finished run that is loaded again only counts what is new
         self._batches = 0
         self.position = 0
         self.written = 0
@@ -118,14 +120,15 @@ class Load:
 
     def begin(self) -> int:
         """Open or find the run; returns the row to go on from, 0 for a load from the start."""
-        [state] = self._graph.write(queries.get("ingest/begin"), run=self._run, properties=self._properties).records
+        opening = {"run": self._run, "properties": self._properties, "extends": self._extends}
+        [state] = self._graph.write(queries.get("ingest/begin"), **opening).records
         if state["was"] == "undoing":
             raise KgpError(f"run {self._run} is half undone", f"Finish it first: kgp runs undo {self._run}")
-        if state["was"] == "running":
+        self._record = self._extends or state["was"] != "done"
+        if self._record and state["was"] in ("running", "done"):
             self._done_before = state["rows_done"]
             self.written = state["rows_written"]
             self.enriched = state["rows_enriched"]
-        self._record = state["was"] != "done"
         return self._done_before
 
     def write_all(self, batches: Iterable[GraphBatch], progress: Callable[[int], None]) -> None:
@@ -152,21 +155,21 @@ class Load:
         run = take_lock(transaction, self._run)
         if run["status"] not in ("running", "done"):
             raise KgpError(f"run {self._run} was undone while it was loaded", "Load it again when the undo is done.")
-        if self._record and run["batch"] == token:  # it went through before, only the answer was lost
+        if run["batch"] == token:  # it went through before, only the answer was lost
             return Merged(run["written"], run["enriched"])
-        if self._record and self._in_order and run["rows_done"] >= self.position:
+        if self._record and not self._extends and run["rows_done"] >= self.position:
             return Merged()  # another loader of the same run was quicker
         merged = self._merge(transaction, prepared, self._run, self._batches < REPLANNED_BATCHES)
-        if self._record:
-            transaction.run(
-                queries.get("ingest/checkpoint"),
-                run=self._run,
-                batch=token,
-                rows_done=self.position,
-                rows_written=merged.written,
-                rows_existing=0 if batch.enrich else batch.asserted - merged.written,
-                rows_enriched=merged.enriched,
-            )
+        existing = batch.asserted - merged.written if self._record and not batch.enrich else 0
+        transaction.run(
+            queries.get("ingest/checkpoint"),
+            run=self._run,
+            batch=token,
+            rows_done=self.position,
+            rows_written=merged.written,
+            rows_existing=existing,
+            rows_enriched=merged.enriched,
+        )
         return merged
 
     def finish(self, survey: Survey) -> None:

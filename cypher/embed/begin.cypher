@@ -1,6 +1,10 @@
-// Opens the run of embeddings, or finds it again: a model has one run. An undone one begins anew.
+// Opens the run of embeddings, or finds it again: a model has one run. An undone one begins anew. Takes the lock of
+// `ingest/lock` first.
 // param run string: the run's id
 // param properties map: kind, source, model, sha256, embedding_model, dimension, version, parameters
+MERGE (p:Platform {id: 'kgplatform'})
+SET p.writer = $run
+WITH p
 MERGE (r:Run {id: $run})
 ON CREATE SET r += $properties, r.status = 'new'
 WITH r, r.status AS was

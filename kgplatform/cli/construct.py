@@ -109,7 +109,7 @@ def run(
     asked = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
     asked = {name: value for name, value in asked.items() if value is not None}
     settings = replace(settings, llm={**settings.llm, **asked}, remote_consent=remote_consent)
-    with Graph.open() as graph:
+    with Graph.open().patient(note) as graph:
         source = construction(settings, graph, note, progress("judged"))
         report = ingest(
             graph,

@@ -54,7 +54,7 @@ def embed(
     from kgplatform.retrieval.index import Part
 
     part = None if only is None else Part.IMAGES if only is Only.images else Part.CONCEPTS
-    with Graph.open() as graph:
+    with Graph.open().patient(note) as graph:
         with needed():
             from kgp_models.retrieval.encode import open_encoder
 

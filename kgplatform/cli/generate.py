@@ -73,7 +73,7 @@ def generate(
     from kgplatform.graph import Graph
     from kgplatform.triplets.linking import linker_of
 
-    with Graph.open() as graph:
+    with Graph.open().patient(note) as graph:
         chosen = None if views is None else views_of(views)
         given = inputs(images, reports, known=images_by_path(graph), views=chosen, with_reports=not image_only)
         told_rejects(given.rejects)
@@ -157,6 +157,7 @@ def _print(outcome: Outcome) -> None:
     for image, problem in outcome.problems[:SHOWN]:
         echo(f"  {image}: {problem}")
     if not outcome.done:
+        _print_run(outcome)
         return
     echo(
         f"{outcome.triplets:,} triplets ({outcome.left_out:,} parts of replies were none); "
@@ -173,4 +174,15 @@ def _print(outcome: Outcome) -> None:
     rate = outcome.done / outcome.seconds if outcome.seconds else 0.0
     echo(f"{outcome.seconds:.1f} s, {rate:.1f} images/s, {outcome.tokens:,} tokens")
     if not outcome.dry_run:
-        echo(f"{outcome.edges:,} edges written, run {outcome.run}; `kgp runs undo {outcome.run}` takes it out")
+        echo(f"{outcome.edges:,} edges written")
+    _print_run(outcome)
+
+
+def _print_run(outcome: Outcome) -> None:
+    """What the run holds by now: calls with the same model and settings extend the same run."""
+    if outcome.in_run:
+        images, triplets, edges = (outcome.in_run[name] for name in ("images", "triplets", "edges"))
+        echo(
+            f"run {outcome.run} has {images:,} images, {triplets:,} triplets and {edges:,} edges of all calls with "
+            f"these settings; `kgp runs undo {outcome.run}` takes all of them out"
+        )

@@ -14,6 +14,7 @@ from kgplatform.cli.output import Json, echo, emit_json, note, progress
 
 if TYPE_CHECKING:
     from kgplatform.batches import Source
+    from kgplatform.graph import Graph
     from kgplatform.ingest import Report
 
 app = typer.Typer(no_args_is_help=True, help="Load a source into the graph; the same load twice changes nothing.")
@@ -116,9 +117,11 @@ def radgraph(
     source = RadGraph(path, labeler)
     if link:
         settings = Settings("", path, lexicon=tuple(lexicon or ()), graph_names=graph_names, own_words=False)
-        with Graph.open() as graph:
+        with Graph.open().patient(note) as graph:  # once, so that a server that goes away meanwhile is waited for
             linker = linker_of(settings, graph, note)
-        source = RadGraph(path, labeler, linker.link, linker.about)
+            source = RadGraph(path, labeler, linker.link, linker.about)
+            _load_into(graph, source, on_error, rejects, dry_run, as_json)
+        return
     _load(source, on_error, rejects, dry_run, as_json)
 
 
@@ -160,19 +163,26 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 
 def _load(source: Source, on_error: OnError, rejects: Path | None, dry_run: bool, as_json: bool) -> None:
     from kgplatform.graph import Graph
+
+    with Graph.open() as graph:
+        _load_into(graph, source, on_error, rejects, dry_run, as_json)
+
+
+def _load_into(
+    graph: Graph, source: Source, on_error: OnError, rejects: Path | None, dry_run: bool, as_json: bool
+) -> None:
     from kgplatform.ingest import ingest
 
     beside = Path(f"{source.files[0].name}.rejects.tsv")
-    with Graph.open() as graph:
-        report = ingest(
-            graph,
-            source,
-            on_error=on_error.value,
-            rejects=(rejects or beside) if on_error is OnError.skip else None,
-            dry_run=dry_run,
-            progress=progress(source.kind),
-            told=note,
-        )
+    report = ingest(
+        graph,
+        source,
+        on_error=on_error.value,
+        rejects=(rejects or beside) if on_error is OnError.skip else None,
+        dry_run=dry_run,
+        progress=progress(source.kind),
+        told=note,
+    )
     report_load(report, as_json)
 
 

@@ -33,7 +33,7 @@ def score(
     from kgplatform import naf
     from kgplatform.graph import Graph
 
-    with Graph.open() as graph:
+    with Graph.open().patient(note) as graph:
         scores = naf.score(graph, one_stance=one_stance, top=top)
     if as_json:
         emit_json(asdict(scores))

@@ -41,7 +41,7 @@ def links(
         from kgp_models.link_prediction.predict import predict_links
 
     trained = pool_checkpoint.load_any(model)
-    with Graph.open() as graph:
+    with Graph.open().patient(note) as graph:
         triples = read_triples(graph, Selection())
         found = predict_links(
             trained, triples, relation, top, head=head, tail=tail, progress=progress("asked, entities")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, table
+from kgplatform.cli.output import Json, echo, emit_json, note, table
 
 app = typer.Typer(no_args_is_help=True, help="See what was loaded or generated when, and take it back.")
 RunId = Annotated[str, typer.Argument(help="The run's id, as `kgp runs list` shows it.")]
@@ -49,7 +49,7 @@ def undo(run: RunId, as_json: Json = False) -> None:
     from kgplatform.graph import Graph
 
     with Graph.open() as graph:
-        undone = runs.undo(graph, run)
+        undone = runs.undo(graph, run, note)
     if as_json:
         emit_json(asdict(undone))
     else:

@@ -20,7 +20,7 @@ from kgplatform.generate.source import KIND, VERSION, Writer
 from kgplatform.graph import Graph
 from kgplatform.ingest import Progress, name_run, prepare
 from kgplatform.load import Load, Prepared, merge
-from kgplatform.survey import Account, Survey, checked
+from kgplatform.survey import checked
 from kgplatform.triplets.text import Triplet, report_text
 
 T = TypeVar("T")
@@ -42,6 +42,9 @@ class Outcome:
     left_out: int = 0  # parts of replies that were no triplets
     tokens: int = 0
     edges: int = 0
+    in_run: dict[str, int] = field(
+        default_factory=dict
+    )  # images, triplets and edges of all calls: what an undo takes out
     linked: int = 0  # entities that are joined to a concept
     entities: int = 0
     ungrounded: list[tuple[str, Triplet]] = field(default_factory=list)
@@ -77,7 +80,7 @@ def generate(
     outcome = Outcome(run, len(given.rows), len(done), dry_run=dry_run)
     if not left and (dry_run or not done):
         return outcome
-    load = None if dry_run else _load(graph, run, writer)
+    load = None if dry_run else _load(graph, run, writer, bool(left))
     before = 0 if load is None else load.written  # by a call that was killed
     asked = (Asked(row.id, row.path, report_text(row.sections.values())) for row in left.values())
 
@@ -100,7 +103,8 @@ def generate(
             progress(outcome.done + len(outcome.problems), len(left))
     outcome.waiting = writing.waited
     if load is not None:
-        load.finish(Survey(Account(load.position, rejected=len(outcome.problems))))
+        closed = graph.write(queries.get("generate/finish"), run=run, rejected=len(outcome.problems)).records
+        outcome.in_run = closed[0] if closed else {}  # empty: it was undone meanwhile
         outcome.edges = load.written - before
     outcome.seconds = time.monotonic() - began
     return outcome
@@ -157,7 +161,7 @@ def _done(graph: Graph, run: str, ids: Sequence[str]) -> set[str]:
     return found
 
 
-def _load(graph: Graph, run: str, writer: Writer) -> Load:
+def _load(graph: Graph, run: str, writer: Writer, extends: bool) -> Load:
     properties = {
         "kind": KIND,
         "source": writer.backend.name,
@@ -166,7 +170,7 @@ def _load(graph: Graph, run: str, writer: Writer) -> Load:
         "version": VERSION,
         "parameters": json.dumps(writer.parameters, sort_keys=True),
     }
-    load = Load(graph, run, properties, merge, in_order=False)
+    load = Load(graph, run, properties, merge, extends=extends)
     load.position = load.begin()  # what is done is skipped by image, not by row
     return load
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kgplatform import queries
-from kgplatform.errors import ConnectionFailed, InputError, KgpError, UsageError
+from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.generate.run import Beside
 from kgplatform.graph import Graph, Transaction
 from kgplatform.ingest import Progress, name_run
+from kgplatform.load import take_lock
 from kgplatform.radiograph import place
 from kgplatform.retrieval import index
 from kgplatform.retrieval.encoder import Encoder
@@ -83,6 +84,7 @@ def embed(
     none of the images is there, and `KgpError` where another model's embeddings are there and are not to be replaced.
     """
     began = time.monotonic()
+    graph = graph.patient(told)
     model = Model.of(encoder)
     outcome = Outcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
     states = [index.state(graph, part) for part in _parts(model, encoder.sees, only, told)]
@@ -105,7 +107,7 @@ def embed(
             graph.write(queries.get("embed/retire"), model=model.digits)
     for part, rows in work:
         since = time.monotonic()
-        _write(graph, encoder, model, part, rows, batch, outcome, progress(part.plural), told)
+        _write(graph, encoder, model, part, rows, batch, outcome, progress(part.plural))
         outcome.of(part).seconds = time.monotonic() - since
     since = time.monotonic()
     for part, _ in work:
@@ -216,13 +218,14 @@ def _write(
     batch: int,
     outcome: Outcome,
     progress: Progress,
-    told: Callable[[str], None],
 ) -> None:
     """Embed the rows batch by batch; each is written while the next one is encoded."""
     count, left = outcome.of(part), iter(rows)
 
     def commit(vectors: list[list[Any]]) -> None:
         def work(transaction: Transaction) -> int:
+            if take_lock(transaction, outcome.run)["status"] not in ("running", "done"):
+                raise KgpError(f"run {outcome.run} was undone meanwhile", "Embed again when the undo is done.")
             [answer] = transaction.run(
                 queries.get(f"embed/write_{part.value}"), rows=vectors, model=model.digits
             ).records
@@ -235,11 +238,7 @@ def _write(
             )
             return written[part]
 
-        try:
-            count.done += graph.transact(work)
-        except ConnectionFailed:
-            graph.wait(told=told)
-            count.done += graph.transact(work)  # writes nothing twice
+        count.done += graph.transact(work)
 
     seen = 0
     with Beside(commit) as writing:

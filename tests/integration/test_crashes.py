@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
@@ -23,15 +24,22 @@ from kgp_loaders.medmkg import MedMKG
 from kgplatform import runs, server
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
-from kgplatform.ingest import ingest
+from kgplatform.ingest import ingest, prepare
+from kgplatform.retrieval.embed import embed
+from kgplatform.retrieval.index import Part
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
 from tests.conftest import WIPE, own_home
+from tests.fake_encoder import FakeEncoder
+from tests.integration.sources import small_rows, write_medmkg
+
+T = TypeVar("T")
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
 
 LOADER_KILLS = int(os.environ.get("KGP_KILLS", "5"))
-SERVER_KILLS = int(os.environ.get("KGP_SERVER_KILLS", "2"))
+SERVER_KILLS = int(os.environ.get("KGP_SERVER_KILLS", "1"))
+EARLY_KILLS = 10  # of the long campaign
 # A process that loads with small batches, so that there is much to interrupt.
 LOAD = """
 from pathlib import Path
@@ -98,15 +106,64 @@ def test_a_server_killed_in_the_middle_of_a_load_loses_nothing(own_server: Setti
             assert runs.show(graph, run)["run"]["rows_written"] == 35_387
 
 
+def test_a_server_killed_before_a_loads_first_statement_is_waited_for(own_server: Settings, tmp_path: Path) -> None:
+    source = MedMKG.find(write_medmkg(tmp_path / "small", small_rows(20, 10)))
+    with Graph.open(own_server) as graph:
+        report = _disturbed(own_server, 0.0, lambda: ingest(graph, source))
+        assert report.rows == Account(len(small_rows(20, 10)), len(small_rows(20, 10)), 0, 0)
+        assert runs.show(graph, report.run)["run"]["status"] == "done"
+
+
+@pytest.mark.long
+def test_10_early_kills_of_the_server_are_survived_by_load_dry_run_undo_and_embedding(
+    own_server: Settings, data_dir: Path
+) -> None:
+    source = MedMKG.find(data_dir / "medmkg")
+    chance = random.Random(11)
+    with Graph.open(own_server) as graph:
+        prepare(graph)
+        run = ingest(graph, source).run
+        wanted = str(digest(graph))
+        for number in range(EARLY_KILLS):
+            if number % 2 == 0:
+                _disturbed(own_server, chance.uniform(0, 1.0), lambda: runs.undo(graph, run))
+                assert digest(graph).nodes == 0
+                report = ingest(graph, source, dry_run=True)
+                assert report.rows == Account(35_387, 35_387, 0, 0)
+                report = _disturbed(own_server, chance.uniform(0, 3.0), lambda: ingest(graph, source))
+                assert report.rows == Account(35_387, 35_387, 0, 0)
+            else:
+                report = _disturbed(own_server, chance.uniform(0, 3.0), lambda: ingest(graph, source, dry_run=True))
+                assert report.rows == Account(35_387, 0, 35_387, 0)
+                _disturbed(own_server, chance.uniform(0, 3.0), lambda: embed(graph, FakeEncoder(), only=Part.CONCEPTS))
+            assert str(digest(graph)) == wanted
+
+
+def _disturbed(settings: Settings, moment: float, work: Callable[[], T]) -> T:
+    """Do the work while the server is killed so many seconds after its beginning, and started again."""
+    killer = threading.Thread(target=_kill_and_restart, args=(settings, moment))
+    if moment == 0.0:
+        _kill(settings)
+    killer.start()
+    try:
+        return work()
+    finally:
+        killer.join()
+
+
 def _kill_and_restart(settings: Settings, after: float) -> None:
     time.sleep(after)
-    pid = server.status(settings).pid
-    assert pid is not None
-    process = psutil.Process(pid)
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.kill()
-        process.wait(30)
+    _kill(settings)
     server.start(settings)
+
+
+def _kill(settings: Settings) -> None:
+    pid = server.status(settings).pid
+    if pid is not None:
+        process = psutil.Process(pid)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+            process.wait(30)
 
 
 def test_an_undo_that_was_interrupted_is_finished_by_the_next(graph: Graph, settings: Settings, data_dir: Path) -> None:

@@ -130,6 +130,21 @@ def test_the_same_again_changes_nothing_and_asks_nothing(graph: Graph) -> None:
     assert str(digest(graph)) == once
 
 
+def test_the_figures_of_a_run_are_those_of_all_its_calls(graph: Graph) -> None:
+    first = run(graph, Fake(SAID), given("12"))
+    again = run(graph, Fake(SAID), given("12"))
+    second = run(graph, Fake(SAID), given("345"))
+    assert first.run == again.run == second.run
+    assert first.in_run == again.in_run == {"images": 2, "triplets": 4, "edges": first.edges}
+    assert second.in_run == {"images": 5, "triplets": 6, "edges": first.edges + second.edges}
+    shown = runs.show(graph, first.run)
+    record = shown["run"]
+    assert (record["status"], record["images"], record["triplets"], record["rows_read"]) == ("done", 5, 6, 5)
+    assert record["rows_written"] == shown["edges"] == second.in_run["edges"]
+    undone = runs.undo(graph, first.run)
+    assert undone.edges == second.in_run["edges"]
+
+
 def test_new_images_extend_the_run_as_if_all_had_been_there(graph: Graph) -> None:
     first = run(graph, Fake(SAID), given("12"))
     more = Fake(SAID)
