@@ -252,6 +252,23 @@ def test_pictures_are_kept_and_read_again_when_a_file_changes(tmp_path: Path) ->
     assert not torch.equal(read_pictures(paths, Picture(32), cache).values, first.values)
 
 
+def test_reading_pictures_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kgp_models.retrieval.inputs.KEPT", 4)
+    paths = [tmp_path / f"{number}.png" for number in range(10)]
+    for number, path in enumerate(paths):
+        Image.new("L", (40, 40), 20 * number + 5).save(path)
+    paths[5].write_bytes(b"")
+    picture, cache = world.backbone().picture, tmp_path / "cache"
+    whole = read_pictures(paths, picture)
+    with pytest.raises(Killed):
+        read_pictures(paths, picture, cache, progress=killed_after(7))  # type: ignore[arg-type]
+    done: list[int] = []
+    again = read_pictures(paths, picture, cache, progress=lambda number, total: done.append(number))
+    assert done == [5, 6, 7, 8, 9, 10]
+    assert again.kept == whole.kept == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert torch.equal(again.values, whole.values)
+
+
 def test_two_trainings_may_keep_the_same_pictures_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [_stored(tmp_path, n).path for n in range(3)]
     written, save = Barrier(2), np.savez

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -22,6 +23,7 @@ from kgplatform.retrieval.pairs import Pair, groups
 Progress = Callable[[int, int | None], None]
 Told = Callable[[str], None]
 READERS: Final = 2  # threads
+KEPT: Final = 512  # images that are kept in one file: some seconds of reading
 BLOCK: Final = 128  # pictures or texts at a time, where nothing is learnt
 
 
@@ -42,31 +44,54 @@ def read_pictures(
     told: Told = lambda _: None,
     progress: Progress = lambda done, total: None,
 ) -> Pictures:
-    """Read radiographs; those that cannot be are told and left out. `cache` is a folder that keeps what was read.
+    """Read radiographs; those that cannot be are told and left out. `cache` is a folder that keeps what was read, in
+    blocks, so that one who is stopped goes on.
 
     Raises `InputError` where none can be read; of a single image, the one that says why.
     """
-    place = None if cache is None else cache / f"{_key(paths, picture)}.npz"
-    if place is not None and place.is_file():
-        with np.load(place) as kept:
-            return Pictures(torch.from_numpy(kept["values"]), kept["kept"].tolist())
     values, places = [], []
     with ThreadPoolExecutor(READERS) as pool:
-        for number, found in enumerate(pool.map(lambda path: _read(picture, path), paths)):
-            progress(number + 1, len(paths))
-            if isinstance(found, Tensor):
-                values.append(found)
-                places.append(number)
-            else:
-                if len(paths) == 1:
-                    raise found
-                told(f"left out: {found.message}")
+        for start in range(0, len(paths), KEPT):
+            block = paths[start : start + KEPT]
+            place = None if cache is None else cache / f"{_key(block, picture)}.npz"
+            tell = partial(shifted, progress, start, len(paths))
+            read = _kept(place) or _block(pool, block, picture, told, tell, alone=len(paths) == 1)
+            if place is not None and read.kept and not place.is_file():
+                _keep(place, read)
+            values += [read.values] if read.kept else []
+            places += [start + number for number in read.kept]
     if not values:
         raise InputError("none of the images can be read", "Check the folder of images.")
-    read = Pictures(torch.stack(values), places)
-    if place is not None:
-        _keep(place, read)
-    return read
+    return Pictures(torch.cat(values), places)
+
+
+def _kept(place: Path | None) -> Pictures | None:
+    if place is None or not place.is_file():
+        return None
+    with np.load(place) as kept:
+        return Pictures(torch.from_numpy(kept["values"]), kept["kept"].tolist())
+
+
+def _block(
+    pool: Executor, paths: Sequence[Path], picture: Picture, told: Told, progress: Progress, *, alone: bool
+) -> Pictures:
+    """A block of images, read; of one that is `alone` the problem is raised."""
+    values, places = [], []
+    for number, found in enumerate(pool.map(lambda path: _read(picture, path), paths)):
+        progress(number + 1, len(paths))
+        if isinstance(found, Tensor):
+            values.append(found)
+            places.append(number)
+        else:
+            if alone:
+                raise found
+            told(f"left out: {found.message}")
+    return Pictures(torch.stack(values) if values else torch.empty(0), places)
+
+
+def shifted(progress: Progress, start: int, total: int, done: int, _: int | None) -> None:
+    """Tell of a block's progress as of that of all."""
+    progress(start + done, total)
 
 
 def _read(picture: Picture, path: Path) -> Tensor | InputError:

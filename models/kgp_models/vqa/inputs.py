@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.inputs import Progress, Told, read_pictures, tell_longer, text_features
+from kgp_models.retrieval.inputs import KEPT, Progress, Told, read_pictures, shifted, tell_longer, text_features
 from kgp_models.vqa.batch import FLAGS, IMAGE, LIFT, NAMED, PATH_FLAGS, PICTURED, SEED, SEEN, TOLD, Batch, joined
 from kgp_models.vqa.kept import kept, of_files
 from kgplatform.errors import InputError
@@ -117,14 +118,24 @@ def images_of(
     What is in the cache is not read again. Raises `InputError` where no image can be read.
     """
     names = sorted(paths)
-    those = [paths[name] for name in names]
-
-    def made() -> dict[str, Tensor]:
-        return _images(backbone, those, told, progress, regions=regions)
-
-    found = kept(cache, backbone, [f"images, regions {regions}", *of_files(those)], made)
-    known = {names[number]: row for row, number in enumerate(found["places"].tolist())}
-    return Images(found["vectors"], found["regions"], known)
+    found: list[Mapping[str, Tensor]] = []
+    known: list[str] = []
+    problem: InputError | None = None
+    for start in range(0, len(names), KEPT):  # each kept on its own, so that one who is stopped goes on
+        block = names[start : start + KEPT]
+        those = [paths[name] for name in block]
+        tell = partial(shifted, progress, start, len(names))
+        make = partial(_images, backbone, those, told, tell, regions=regions)
+        try:
+            found.append(kept(cache, backbone, [f"images, regions {regions}", *of_files(those)], make))
+        except InputError as error:
+            problem = error
+        else:
+            known += [block[number] for number in found[-1]["places"].tolist()]
+    if not found:
+        raise problem or InputError("none of the images can be read", "Check the folder of images.")
+    vectors, spreads = (torch.cat([part[name] for part in found]) for name in ("vectors", "regions"))
+    return Images(vectors, spreads, {name: row for row, name in enumerate(known)})
 
 
 @torch.no_grad()  # what it gives is learnt from
