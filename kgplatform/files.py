@@ -73,6 +73,16 @@ def require_file(path: Path, hint: str = "") -> Path:
     return path
 
 
+def require_plain_folder(folder: Path) -> Path:
+    """The folder as it is, for a library that opens files in it by name. Raises `InputError` where one of them is a
+    FIFO, a device or the like, which it might wait for for ever.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.exists() and not path.is_dir():
+            require_file(path)
+    return folder
+
+
 def read_bytes(path: Path, most: int, hint: str = "") -> bytes:
     """The file's content. Raises `InputError` as `opened` does."""
     with opened(path, most, hint) as file:

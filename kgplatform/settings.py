@@ -12,10 +12,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 import platformdirs
 
 from kgplatform.errors import SettingsError
+
+SCHEMES: Final = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Settings:
         )
         if settings.uri and not settings.password:
             raise SettingsError("NEO4J_URI is set but NEO4J_PASSWORD is not", "Set NEO4J_PASSWORD, or unset NEO4J_URI.")
+        if settings.uri:
+            _check_uri(settings.uri)
         return settings
 
     @property
@@ -56,3 +62,19 @@ class Settings:
     def cache(self) -> Path:
         """Downloads checked against known hashes."""
         return self.home / "cache"
+
+
+def _check_uri(uri: str) -> None:
+    """Raise `SettingsError`, which does not quote it, for what is no address of Neo4j, or has a password in it."""
+    if "@" in uri:
+        hint = "Put them into NEO4J_USERNAME and NEO4J_PASSWORD, and the host alone into NEO4J_URI."
+        raise SettingsError("NEO4J_URI holds a user name or a password", hint)
+    try:
+        parts = urlsplit(uri)
+        usable = bool(parts.hostname) and parts.scheme in SCHEMES and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(
+            "NEO4J_URI is not a usable Neo4j address", "Write it as neo4j://HOST:7687 or neo4j+s://HOST."
+        )

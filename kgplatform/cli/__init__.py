@@ -79,7 +79,9 @@ def _as_ours(error: Exception) -> KgpError:
     if isinstance(error, OSError):  # a folder that is not there, a full disk
         from kgplatform.files import final_name
 
-        what = f"{final_name(Path(error.filename))}: {error.strerror}" if error.filename else str(error)
+        what = (
+            f"{final_name(Path(error.filename))}: {error.strerror}" if error.filename else error.strerror or str(error)
+        )
         return KgpError(what, "Check the path, its permissions and the space on the disk.")
     if isinstance(error, TyperException):
         context = getattr(error, "ctx", None)

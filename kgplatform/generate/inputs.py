@@ -60,8 +60,8 @@ def inputs(
     kind = kind_of(images)
     if kind is not None:
         return _of_reports(reports_of(kind, images, views), images, reports, with_reports)
-    pictures = list(_pictures(images))
-    if not pictures:
+    pictures, outside = _inside(images, _pictures(images))
+    if not pictures and not outside:
         hint = f"Give a folder with {', '.join(radiograph.SUFFIXES)} files, a data set, or a table of reports."
         raise InputError("there is no image here", hint, path=images)
     said, rejects = ({}, []) if reports is None else _sections_by_name(reports, views)
@@ -73,7 +73,19 @@ def inputs(
         if row.id in rows:
             rejects.append(Reject(path, 1, f"the same picture as {rows[row.id].path}"))
         rows.setdefault(row.id, row)
-    return _refuse_foreign(Inputs(list(rows.values()), rejects), reports)
+    return _refuse_foreign(Inputs(list(rows.values()), [*outside, *rejects]), reports)
+
+
+def _inside(root: Path, images: Iterable[Path]) -> tuple[list[Path], list[Reject]]:
+    """The images that lie below the folder, and rejects for links that lead out of it."""
+    found: list[Path] = []
+    outside: list[Reject] = []
+    for path in images:
+        if path == root or radiograph.place(root, path.relative_to(root).as_posix()) is not None:
+            found.append(path)
+        else:
+            outside.append(Reject(path, 1, "the link leads out of the folder"))
+    return found, outside
 
 
 def _refuse_foreign(found: Inputs, reports: Path | None) -> Inputs:

@@ -130,6 +130,8 @@ def _pair(kind: str, report: Report, root: Path, *, apart: bool) -> Pair | str:
         place = below if apart else place
     elif place.suffix.lower() not in radiograph.SUFFIXES:  # OpenI's XML form has bare ids
         name, place = place.name, place.with_name(f"{place.name}.png")
+    if radiograph.place(root, place.as_posix()) is None:  # by a link
+        return OUTSIDE
     path = root / place
     if kind == "mimic-cxr" and apart:
         from kgp_loaders.mimic_cxr import SUFFIXES

@@ -55,7 +55,8 @@ class PathVQA:
             released = path.parent.name
             for number, row in enumerate(unpickled(path), 1):
                 words = said(row)
-                image = below(row.get("image")) if isinstance(row, dict) else None
+                name = below(f"{row.get('image')}.jpg", self.images / released) if isinstance(row, dict) else None
+                image = None if name is None else name.removesuffix(".jpg")
                 if isinstance(words, str) or image is None:
                     reason = words if isinstance(words, str) else "image is no path below the images' folder"
                     yield Reject(path, number, reason)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
+from kgplatform.radiograph import place
 from kgplatform.vqa.questions import LONGEST, Question
 
 MAX_IMAGE: Final = 50_000_000  # bytes of an image in a Parquet file
@@ -55,11 +56,11 @@ def marked(questions: Iterable[Question | Reject]) -> Iterator[Question | Reject
         known.add(key)
 
 
-def below(name: object) -> str | None:
-    """The path of an image below its folder; None for one that leads out of it, or is none."""
+def below(name: object, folder: Path) -> str | None:
+    """The path of an image below its folder; None for one that leads out of it, links followed, or is none."""
     if not isinstance(name, str) or NAME.fullmatch(name) is None:
         return None
-    inside = not name.startswith("/") and ".." not in name.split("/")
+    inside = not name.startswith("/") and ".." not in name.split("/") and place(folder, name) is not None
     return name if inside else None
 
 
@@ -87,9 +88,9 @@ class Parquet:
                 with pq.ParquetFile(files.require_file(path), read_dictionary=["image.bytes", *columns[1:]]) as file:
                     files.check_parquet(file, path)
                     for batch in file.iter_batches(files.batch_rows(file, 64), columns=columns):
-                        for place in range(len(batch)):  # one image in memory at a time
+                        for at in range(len(batch)):  # one image in memory at a time
                             number += 1
-                            yield self._question(batch.slice(place, 1).to_pylist()[0], part, path, number)
+                            yield self._question(batch.slice(at, 1).to_pylist()[0], part, path, number)
             except (pa.ArrowException, OSError, KeyError):
                 raise InputError(
                     "is no Parquet file with image, question and answer, or is damaged", "Fetch it again.", path=path
@@ -107,22 +108,22 @@ class Parquet:
         if self._last is None or content != self._last[0]:  # several questions in a row are about one image
             self._last = content, hashlib.sha256(content).hexdigest()[:24]
         name = self._last[1]
-        place = self.images / f"{name}{ending}"
-        if not place.is_file():
+        unpacked = self.images / f"{name}{ending}"
+        if not unpacked.is_file():
             self.images.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=self.images) as own:  # another process may unpack the same images now
-                unfinished = Path(own) / place.name
+                unfinished = Path(own) / unpacked.name
                 unfinished.write_bytes(content)
-                unfinished.replace(place)
-        return Question(f"{path.name}:{number}", *words, name, place, self.dataset, part)
+                unfinished.replace(unpacked)
+        return Question(f"{path.name}:{number}", *words, name, unpacked, self.dataset, part)
 
 
 def parquet_files(folder: Path) -> list[tuple[str, Path]]:
     """The Parquet files of a data set by part, in order; none where there are none."""
     names = {"train": "train", "validation": "valid", "valid": "valid", "test": "test"}
     found = []
-    for place in (folder, folder / "data"):
-        for path in sorted(place.glob("*.parquet")):
+    for parts in (folder, folder / "data"):
+        for path in sorted(parts.glob("*.parquet")):
             part = re.split(r"[-._]", path.name)[0]
             if part in names:
                 found.append((names[part], path))

@@ -64,7 +64,7 @@ class SLAKE:
         words = said(row)
         if isinstance(words, str):
             return words
-        image, number = below(row.get("img_name")), row.get("qid")
+        image, number = below(row.get("img_name"), self.images), row.get("qid")
         if image is None:
             return "img_name is no path below imgs"
         if isinstance(number, bool) or not isinstance(number, int | str):

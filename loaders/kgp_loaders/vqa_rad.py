@@ -63,7 +63,7 @@ class VQARAD:
         words = said(row)
         if isinstance(words, str):
             return words
-        image, number = below(row.get("image_name")), row.get("qid")
+        image, number = below(row.get("image_name"), self.images), row.get("qid")
         if image is None:
             return "image_name is no path below the images' folder"
         if isinstance(number, bool) or not isinstance(number, int | str) or not str(number).strip():

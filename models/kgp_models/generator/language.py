@@ -11,6 +11,7 @@ import torch
 
 from kgp_models.generator.settings import SMALL, GeneratorSettings, SmallSettings
 from kgplatform.errors import InputError
+from kgplatform.files import require_plain_folder
 
 PAD, END = "<pad>", "<end>"
 MAX_POSITIONS: Final = 4096  # of the small model
@@ -77,6 +78,7 @@ def read_language(folder: Path) -> tuple[Any, Any]:
     quiet()
     if not folder.is_dir():
         raise InputError("the language model's weights are not there", "Give its folder, or small.", path=folder)
+    require_plain_folder(folder)
     try:
         tokenizer = read_tokenizer(folder)
         model = whole(AutoModelForCausalLM, folder, trust_remote_code=False, dtype=torch.float32)

@@ -22,8 +22,10 @@ from torch import Tensor
 from kgp_models.link_prediction import zoo
 from kgp_models.link_prediction.scoring import Scorer
 from kgp_models.link_prediction.settings import TrainingSettings
+from kgplatform import files
 from kgplatform.errors import InputError
 from kgplatform.export.triples import Triples
+from kgplatform.files import require_file
 
 ABOUT: Final = "checkpoint.json"
 WEIGHTS: Final = "model.safetensors"
@@ -160,7 +162,7 @@ def _save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        return load_file(require_file(path))
     except (OSError, SafetensorError, ValueError):
         raise InputError("is missing or damaged", _AGAIN, path=path) from None
 
@@ -186,8 +188,8 @@ def save_json(path: Path, document: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a document; raises `InputError`."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        document = files.read_json(path)
+    except InputError:
         raise InputError("is missing or damaged", "Name the folder of a trained model.", path=path) from None
     if not isinstance(document, dict):
         raise InputError("is not a checkpoint of this program", _AGAIN, path=path)
