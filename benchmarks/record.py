@@ -17,6 +17,7 @@ import psutil
 
 from kgplatform.cli.output import note
 from kgplatform.errors import KgpError
+from kgplatform.interrupt import EXIT_CODE, Stopped
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
@@ -58,12 +59,15 @@ def exit_code(work: Callable[[], None]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         work()
+    except Stopped as error:  # of a training in this process, which was saved
+        note(f"{error.message}; {error.hint.lower()}")
+        return error.exit_code
     except KgpError as error:
         note(f"error: {error.message}\n  {error.hint}")
         return error.exit_code
     except KeyboardInterrupt:
-        note("interrupted; the same command goes on from the last check")
-        return 1
+        note("interrupted; the same command goes on from what was saved last")
+        return EXIT_CODE
     return 0
 
 

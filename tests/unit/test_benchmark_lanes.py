@@ -54,6 +54,6 @@ def test_a_benchmark_that_is_terminated_ends_its_lanes(tmp_path: Path) -> None:
         lanes = [int(path.name) for path in folder.iterdir()]
         ran.send_signal(signal.SIGTERM)
         _, said = ran.communicate(timeout=60)
-    assert ran.returncode == 1
+    assert ran.returncode == 130
     assert "interrupted; the same command goes on" in said
     assert until(lambda: not any(alive(pid) for pid in lanes), 20)
