@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from kgplatform import radiograph
 from kgplatform.errors import InputError, UsageError
 from kgplatform.retrieval.encoder import Reading
+from kgplatform.trained_on import UNKNOWN, TrainedOn
 
 TILES = 8
 LONGEST = 60  # words of a text at a time
@@ -34,6 +35,7 @@ class FakeEncoder:
         self.sha256 = hashlib.sha256(name.encode()).hexdigest()
         self.width = width
         self.sees = sees
+        self.trained_on: TrainedOn = UNKNOWN
         self.asked: list[Any] = []
         self._left = dies
         seed = int(self.sha256[:8], 16)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgp_loaders.phantom import study_set
 from kgplatform.generate.backend import Asked, Reply, Scored
+from kgplatform.trained_on import UNKNOWN, TrainedOn
 from kgplatform.triplets.text import parse
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Fake:
 
     name = "fake 1"
     sha256 = "f" * 64
+    trained_on: TrainedOn = UNKNOWN
 
     def __init__(
         self, said: Mapping[str, str], size: int = 2, dies_after: int | None = None, wait: float = 0.0

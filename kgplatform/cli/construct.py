@@ -164,6 +164,7 @@ def select(
     from kgplatform.construct import select as selecting
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.construct.report import Report
+    from kgplatform.errors import InputError
 
     settings = settings_of(what)
     source = reports_of(settings.reports, settings.path, settings.views if views is None else views_of(views))
@@ -173,6 +174,8 @@ def select(
     rejects = [row for row in rows if not isinstance(row, Report)]
     told_rejects(rejects)
     choices = selecting.select(read, selection)
+    if not choices:
+        raise InputError("no report has findings or an impression", "Give other reports.", path=settings.path)
     selecting.write(out, choices)
     told = {
         "reports": len(read),

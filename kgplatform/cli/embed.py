@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kgplatform import trained_on
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def embed(
 ) -> None:
     """Embed images and concepts' names, so that `kgp search` finds images by text.
 
+    The model `small` was trained on synthetic images only: a warning says where images are not.
+
     What this model has embedded is skipped, so what was interrupted goes on, and new images are added.
     """
     from kgplatform.cli.ml import needed
@@ -72,11 +75,14 @@ def embed(
 
 def _document(outcome: Outcome) -> dict[str, Any]:
     document = asdict(outcome)
+    document["trained_on"] = trained_on.document(outcome.trained_on)
     document["problems"] = [{"image": image, "problem": problem} for image, problem in outcome.problems]
     return document
 
 
 def _print(outcome: Outcome) -> None:
+    for warning in outcome.warnings:
+        echo(f"warning: {warning}")
     if outcome.replaced:
         echo(f"embeddings of {outcome.replaced:,} nodes by other models taken out")
     if outcome.images.done or outcome.images.before or outcome.problems:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kgplatform import trained_on
 from kgplatform.cli.construct import rejects_document, told_rejects, views_of
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
 
@@ -62,6 +63,9 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Let a generator look at radiographs, with their reports or alone, and write what it sees into the graph.
+
+    The generator that comes with the package was trained on synthetic images only: of real ones it writes things that
+    are not there. A warning says where that holds. Nobody states what a served model (--llm) was trained on.
 
     An image that this model has done with these settings is skipped, so what was interrupted goes on.
     """
@@ -144,12 +148,15 @@ def _served(asked: dict[str, Any], remote_consent: bool, credentialed: bool) -> 
 def _document(outcome: Outcome) -> dict[str, Any]:
     document = asdict(outcome)
     document["problems"] = [{"image": image, "problem": problem} for image, problem in outcome.problems]
+    document["trained_on"] = trained_on.document(outcome.trained_on)
     document["shortened"] = [{"image": image, "tokens": tokens} for image, tokens in outcome.shortened]
     document["ungrounded"] = [{"image": image, "triplet": list(triplet)} for image, triplet in outcome.ungrounded]
     return document
 
 
 def _print(outcome: Outcome) -> None:
+    for warning in outcome.warnings:
+        echo(f"warning: {warning}")
     echo(
         f"{outcome.images:,} images: {outcome.done:,} looked at, {outcome.skipped:,} done before, "
         f"{len(outcome.problems):,} not read"

@@ -33,6 +33,7 @@ def links(
     """
     from kgplatform import predictions
     from kgplatform.cli.ml import needed
+    from kgplatform.errors import KgpError
     from kgplatform.export.read import Selection, read_triples
     from kgplatform.graph import Graph
 
@@ -46,9 +47,14 @@ def links(
         found = predict_links(
             trained, triples, relation, top, head=head, tail=tail, progress=progress("asked, entities")
         )
+        if not found:
+            raise KgpError(
+                "there is nothing to predict: the graph has every link that this relation could make",
+                "Give another --relation, --head or --tail.",
+            )
         parameters = {"relation": relation, "top": top, "head": head, "tail": tail}
         report = None
-        if write and found:
+        if write:
             name = trained.name
             report = predictions.write(
                 graph, found, model=name, checkpoint_sha256=trained.sha256, parameters=parameters, told=note
@@ -70,7 +76,7 @@ def links(
         run = report.run if report else None
         emit_json({"relation": relation, "predictions": rows, "run": run, "written": written})
         return
-    echo(table(rows) or "Nothing to predict: the graph has every link that this relation could make.")
+    echo(table(rows))
     if report:
         echo(f"\n{written:,} predicted edges written, run {report.run}; `kgp runs undo {report.run}` takes them out.")
         echo("Neo4j Browser draws them: `kgp query explore/predicted_links` prints the same.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kgplatform import trained_on
 from kgplatform.cli.embed import Model
 from kgplatform.cli.output import Json, echo, emit_json, note, table
 from kgplatform.errors import UsageError
@@ -65,6 +66,8 @@ def search(
 ) -> None:
     """Find images by text, by concept, or by both: those that have the concepts, most similar to the text first.
 
+    The model `small` was trained on synthetic images only: a warning says where the graph has others.
+
     A text needs embeddings (`kgp embed`) of the same model; concepts alone need none, and the highest NaF comes first.
     """
     if stance is not None and not concept:
@@ -115,11 +118,14 @@ def _document(found: Found) -> dict[str, Any]:
     from dataclasses import asdict
 
     document = asdict(found)
+    document["trained_on"] = trained_on.document(found.trained_on)
     document["by"] = None if found.by is None else found.by.plural
     return document
 
 
 def _print(found: Found) -> None:
+    for warning in found.warnings:
+        echo(f"warning: {warning}")
     if found.near:
         rows = [
             {"concept": one.name, "cui": one.cui, "similarity": one.similarity, "images": one.images}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kgplatform import trained_on
 from kgplatform.cli.output import Json, echo, emit_json, note, table
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def ask(
     """Answer a question about an image by yes or no, with the part of the graph that was used, and what it counted.
 
     An image that cannot be read and an open question are errors. Where the graph says nothing about a question, the
-    base model answers from image and question alone, and a note says why.
+    base model answers from image and question alone, and a note says why. The model that comes with the package was
+    trained on synthetic images only: a warning says where the image is not known to be synthetic.
     """
     from kgplatform.cli.ml import needed
     from kgplatform.errors import UsageError
@@ -150,12 +152,16 @@ def ask(
                 "by": reply.by,
                 "base": round(reply.base, 4),
                 "flags": list(reply.flags),
+                "trained_on": trained_on.document(loaded.trained_on),
+                "warnings": list(reply.warnings),
                 "concepts": [_node(node) for node in reply.concepts],
                 "shown": [{**_node(node), "likely": round(likely, 4)} for node, likely in reply.shown],
                 "edges": [{**_edge(edge), "counts": round(counts, 4)} for edge, counts in reply.edges],
             }
         )
         return
+    for warning in reply.warnings:
+        echo(f"warning: {warning}")
     echo(f"{'yes' if reply.yes else 'no'}: probability of yes {reply.probability:.2f}, by {reply.by}")
     if reply.by != "base":
         echo(f"the base model, without the graph: {reply.base:.2f}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from kgplatform.trained_on import TrainedOn
 from kgplatform.triplets.text import Triplet
 
 
@@ -60,6 +61,11 @@ class Backend(Protocol):
     @property
     def parameters(self) -> Mapping[str, Any]:
         """How replies are searched for; JSON."""
+        ...
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """The data sets of its training."""
         ...
 
     def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:

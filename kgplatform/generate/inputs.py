@@ -55,11 +55,12 @@ def inputs(
     of pictures, or one picture. `known` has the graph's images by their paths: a picture with that path, or with the
     name at its end where that is long enough to tell, is that image. Another one's id is of what is in the file.
 
-    Raises `InputError` where there is nothing of that kind, and where `reports` has none of these images.
+    Raises `InputError` where there is nothing of that kind, where no image is left, and where `reports` has none of
+    these images.
     """
     kind = kind_of(images)
     if kind is not None:
-        return _of_reports(reports_of(kind, images, views), images, reports, with_reports)
+        return _some(_of_reports(reports_of(kind, images, views), images, reports, with_reports), images)
     pictures, outside = _inside(images, _pictures(images))
     if not pictures and not outside:
         hint = f"Give a folder with {', '.join(radiograph.SUFFIXES)} files, a data set, or a table of reports."
@@ -73,7 +74,7 @@ def inputs(
         if row.id in rows:
             rejects.append(Reject(path, 1, f"the same picture as {rows[row.id].path}"))
         rows.setdefault(row.id, row)
-    return _refuse_foreign(Inputs(list(rows.values()), [*outside, *rejects]), reports)
+    return _refuse_foreign(_some(Inputs(list(rows.values()), [*outside, *rejects]), images), reports)
 
 
 def _inside(root: Path, images: Iterable[Path]) -> tuple[list[Path], list[Reject]]:
@@ -86,6 +87,14 @@ def _inside(root: Path, images: Iterable[Path]) -> tuple[list[Path], list[Reject
         else:
             outside.append(Reject(path, 1, "the link leads out of the folder"))
     return found, outside
+
+
+def _some(found: Inputs, images: Path) -> Inputs:
+    """The inputs as they are. Raises `InputError` where they have no image."""
+    if not found.rows:
+        first = f"; {len(found.rejects):,} rows left out, the first: {found.rejects[0].reason}" if found.rejects else ""
+        raise InputError(f"there is no image here{first}", "Check the files, or --views.", path=images)
+    return found
 
 
 def _refuse_foreign(found: Inputs, reports: Path | None) -> Inputs:

@@ -21,6 +21,7 @@ from kgplatform.graph import Graph
 from kgplatform.ingest import Progress, name_run, prepare
 from kgplatform.load import Load, Prepared, merge
 from kgplatform.survey import checked
+from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, warnings
 from kgplatform.triplets.text import Triplet, report_text
 
 T = TypeVar("T")
@@ -50,6 +51,8 @@ class Outcome:
     ungrounded: list[tuple[str, Triplet]] = field(default_factory=list)
     shortened: list[tuple[str, int]] = field(default_factory=list)  # image, and tokens of its report that are not read
     unfinished: int = 0  # replies that stopped at the limit of their length
+    trained_on: TrainedOn = ()
+    warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
     waiting: float = 0.0  # of these seconds, those in which the generator waited for the graph
     dry_run: bool = False
@@ -77,7 +80,8 @@ def generate(
         prepare(graph)
     done = _done(graph, run, [row.id for row in given.rows])
     left = {row.id: row for row in given.rows if row.id not in done}
-    outcome = Outcome(run, len(given.rows), len(done), dry_run=dry_run)
+    outcome = Outcome(run, len(given.rows), len(done), dry_run=dry_run, trained_on=writer.backend.trained_on)
+    outcome.warnings = _warnings(given, writer.backend.trained_on)
     if not left and (dry_run or not done):
         return outcome
     load = None if dry_run else _load(graph, run, writer, bool(left))
@@ -106,6 +110,8 @@ def generate(
         closed = graph.write(queries.get("generate/finish"), run=run, rejected=len(outcome.problems)).records
         outcome.in_run = closed[0] if closed else {}  # empty: it was undone meanwhile
         outcome.edges = load.written - before
+        if outcome.warnings:
+            graph.write(queries.get("runs/warn"), run=run, warnings=outcome.warnings)
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -152,6 +158,13 @@ class Beside(Generic[T]):
                 raise error
 
 
+def _warnings(given: Inputs, trained: TrainedOn) -> list[str]:
+    """What is to be said of the images that are looked at."""
+    images = [row for row in given.rows if row.path is not None]
+    synthetic = sum(row.properties.get("dataset") in SYNTHETIC or is_synthetic(row.path) for row in images if row.path)
+    return warnings(trained, len(images), synthetic)
+
+
 def _done(graph: Graph, run: str, ids: Sequence[str]) -> set[str]:
     """Which images the run has looked at."""
     found: set[str] = set()
@@ -169,6 +182,7 @@ def _load(graph: Graph, run: str, writer: Writer, extends: bool) -> Load:
         "sha256": writer.backend.sha256,
         "version": VERSION,
         "parameters": json.dumps(writer.parameters, sort_keys=True),
+        "trained_on": [one.name for one in writer.backend.trained_on],
     }
     load = Load(graph, run, properties, merge, extends=extends)
     load.position = load.begin()  # what is done is skipped by image, not by row

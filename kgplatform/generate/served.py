@@ -18,6 +18,7 @@ from kgplatform.construct.language_model.client import Client, Unanswered
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.errors import InputError
 from kgplatform.generate.backend import Asked, Reply, Scored
+from kgplatform.trained_on import UNKNOWN
 from kgplatform.triplets.text import NONE, Relation, parse
 
 MAX_SIDE: Final = 1_024  # pixels of the image that is sent; more is made smaller by the models themselves
@@ -53,6 +54,7 @@ class Served:
         self._threads = settings.concurrency
         self._client = Client(settings)
         self.name = f"{settings.model} prompt {HASH}"
+        self.trained_on = UNKNOWN
         self.parameters: Mapping[str, Any] = {
             "temperature": settings.temperature,
             "max_tokens": settings.max_tokens,

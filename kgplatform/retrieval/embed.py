@@ -24,6 +24,7 @@ from kgplatform.radiograph import place
 from kgplatform.retrieval import index
 from kgplatform.retrieval.encoder import Encoder
 from kgplatform.retrieval.index import Model, Part, State
+from kgplatform.trained_on import TrainedOn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +62,8 @@ class Outcome:
     indexed: list[str] = field(default_factory=list)  # indexes that were made
     indexing: float = 0.0  # of these seconds, those until the indexes were online
     seconds: float = 0.0
+    trained_on: TrainedOn = ()
+    warnings: tuple[str, ...] = ()
 
     def of(self, part: Part) -> Count:
         """The part's counts."""
@@ -87,6 +90,7 @@ def embed(
     graph = graph.patient(told)
     model = Model.of(encoder)
     outcome = Outcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
+    outcome.trained_on = encoder.trained_on
     states = [index.state(graph, part) for part in _parts(model, encoder.sees, only, told)]
     others = [(found, _others(found, model)) for found in states]
     if not replace:
@@ -99,7 +103,7 @@ def embed(
             work.append((found.part, _left(graph, found, model, images, outcome.problems)))
     running = any(rows for _, rows in work) or any(old for _, old in others) or _status(graph, outcome.run) == "running"
     if running:
-        _begin(graph, model, outcome.run)
+        _begin(graph, model, outcome)
     for found, old in others:
         if old:
             index.drop(graph, found.part)
@@ -116,8 +120,12 @@ def embed(
         ):
             outcome.indexed.append(part.index)
     outcome.indexing = time.monotonic() - since
+    if any(part is Part.IMAGES for part, _ in work):
+        outcome.warnings = index.warnings(graph, encoder.trained_on)
     if running:
         graph.write(queries.get("embed/finish"), run=outcome.run, rejected=len(outcome.problems))
+    if running and outcome.warnings:
+        graph.write(queries.get("runs/warn"), run=outcome.run, warnings=list(outcome.warnings))
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -175,6 +183,8 @@ def _left(
         raise UsageError("the folder of the images is missing", "Give --images DIR, or --only concepts.")
     if not root.is_dir():
         raise InputError("is no folder", "Give the folder that the images' paths begin in.", path=root)
+    if not any(root.iterdir()):
+        raise InputError("the folder is empty", "Give the folder that the images' paths begin in.", path=root)
     there: list[tuple[Row, Path | None]] = []
     for row in rows:
         at = place(root, row[1])
@@ -182,9 +192,10 @@ def _left(
             there.append((row, at))
         else:
             problems.append((row[0], "its path leads out of the folder" if at is None else f"no file {row[1]}"))
-    if rows and not there and model.digits not in found.models:
+    if rows and not there:
         key, why = problems[0]
-        what = f"none of the {len(rows):,} images is here; the first, {key}: {why}"
+        which = "images without an embedding" if model.digits in found.models else "images"
+        what = f"none of the {len(rows):,} {which} is here; the first, {key}: {why}"
         raise InputError(what, "Give the folder that the images' paths begin in.", path=root)
     return there
 
@@ -193,7 +204,8 @@ def _status(graph: Graph, run: str) -> str | None:
     return next((row["status"] for row in graph.read(queries.get("embed/models")) if row["run"] == run), None)
 
 
-def _begin(graph: Graph, model: Model, run: str) -> None:
+def _begin(graph: Graph, model: Model, outcome: Outcome) -> None:
+    run = outcome.run
     properties = {
         "kind": KIND,
         "source": model.name,
@@ -203,6 +215,7 @@ def _begin(graph: Graph, model: Model, run: str) -> None:
         "dimension": model.width,
         "version": VERSION,
         "parameters": "{}",
+        "trained_on": [one.name for one in outcome.trained_on],
     }
     [answer] = graph.write(queries.get("embed/begin"), run=run, properties=properties).records
     if answer["was"] == "undoing":

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from kgplatform.trained_on import TrainedOn
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -56,6 +58,11 @@ class Encoder(Protocol):
     @property
     def sees(self) -> bool:
         """Whether it has an image encoder; one of texts alone has none."""
+        ...
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """The data sets of its training."""
         ...
 
     def images(self, paths: Sequence[Path]) -> NDArray[np.float32]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Self
 
-from kgplatform import queries
+from kgplatform import queries, trained_on
 from kgplatform.errors import KgpError
 from kgplatform.graph import Graph
 from kgplatform.retrieval.encoder import Encoder
+from kgplatform.trained_on import TrainedOn
 
 DIGITS: Final = 16  # of a model's hash, on each node
 # Measured on 100,000 images (docs/search.md): m and ef_construction are twice the defaults; vectors are quantized as
@@ -103,6 +104,13 @@ def index(graph: Graph, part: Part) -> Index | None:
         similarity = str(config.get("vector.similarity_function", "")).upper()
         return Index(row["state"], row["percent"], None if dimensions is None else int(dimensions), similarity)
     return None
+
+
+def warnings(graph: Graph, trained: TrainedOn) -> tuple[str, ...]:
+    """What users of a model are warned of with the images of this graph."""
+    images = {row["dataset"]: row["images"] for row in graph.read(queries.get("retrieval/data_sets"))}
+    synthetic = sum(count for dataset, count in images.items() if dataset in trained_on.SYNTHETIC)
+    return tuple(trained_on.warnings(trained, sum(images.values()), synthetic))
 
 
 def names(graph: Graph) -> dict[str, str]:

@@ -18,6 +18,7 @@ from kgplatform.retrieval.encoder import Encoder
 from kgplatform.retrieval.index import Model, Part, State
 from kgplatform.retrieval.names import Concept, find_concept
 from kgplatform.schema import Stance
+from kgplatform.trained_on import TrainedOn
 
 # Measured in benchmarks/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking take.
 ASKED: Final = 100  # candidates from the index for each ten images that are to be found
@@ -56,7 +57,9 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found. `by` says how a text was compared, None without a text; `notes` are for the person who asked."""
+    """What was found. `by` says how a text was compared, None without a text; `notes` are for the person who asked;
+    `trained_on` says of the model of a text what it was trained on, and `warnings` what is not to be relied on.
+    """
 
     by: Part | None
     hits: tuple[Hit, ...]
@@ -64,6 +67,8 @@ class Found:
     wanted: tuple[Concept, ...] = ()
     without: tuple[Concept, ...] = ()
     notes: tuple[str, ...] = ()
+    trained_on: TrainedOn = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Searcher:
@@ -77,6 +82,7 @@ class Searcher:
         self._open = encoder
         self._encoder: tuple[Encoder, Model] | None = None
         self._states: dict[Part, State] = {}
+        self._warned: tuple[str, ...] | None = None
 
     def search(
         self,
@@ -126,7 +132,13 @@ class Searcher:
             notes = (long, *notes)
         if part is Part.CONCEPTS:
             notes += self._naf_notes()
-        return Found(part, hits, near, wanted, unwanted, notes)
+        trained, warnings = encoder.trained_on, self._warnings(encoder)
+        return Found(part, hits, near, wanted, unwanted, notes, trained, warnings)
+
+    def _warnings(self, encoder: Encoder) -> tuple[str, ...]:
+        if self._warned is None:
+            self._warned = index.warnings(self._graph, encoder.trained_on)
+        return self._warned
 
     def _encode_with(self) -> tuple[Encoder, Model]:
         if self._encoder is None:

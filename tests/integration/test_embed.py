@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kgplatform import naf, queries, runs
+from kgplatform import naf, queries, runs, trained_on
 from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.graph import Graph
@@ -18,6 +18,7 @@ from kgplatform.queries import parse
 from kgplatform.retrieval import index
 from kgplatform.retrieval.embed import Outcome, embed
 from kgplatform.retrieval.index import Part
+from kgplatform.retrieval.search import Searcher
 from kgplatform.settings import Settings
 from tests.conftest import Ran
 from tests.fake_encoder import FakeEncoder
@@ -36,6 +37,12 @@ pytestmark = pytest.mark.server
 Fake = Callable[..., Ran]
 FAKE, OTHER, NARROW = FakeEncoder(), FakeEncoder("other"), FakeEncoder("narrow", width=16)
 NEW_IMAGE = parse("t/n", "// A new image.\nCREATE (:Image {id: 'I7', path: 'p/7.png'})")
+RUN = parse(
+    "t/r",
+    "// A run.\n// param run string: it\n"
+    "MATCH (r:Run {id: $run}) RETURN r.trained_on AS trained_on, r.warnings AS warnings",
+)
+DRAWN = parse("t/d", "// All are synthetic.\nMATCH (i:Image) SET i.dataset = 'Phantom'")
 PATH = parse("t/p", "// A path.\n// param path string: it\nMATCH (i:Image {id: 'I10000003'}) SET i.path = $path")
 
 
@@ -186,6 +193,7 @@ def test_where_no_image_is_there_nothing_is_written(loaded: Graph, drawn: Path, 
     run(loaded, drawn)
     before = everything(loaded)
     (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "other.txt").write_text("other")
     with pytest.raises(InputError, match=r"none of the 30 images is here; the first, I10000000: no file p/0\.png"):
         run(loaded, tmp_path / "elsewhere", OTHER, replace=True)
     assert everything(loaded) == before
@@ -205,6 +213,38 @@ def test_all_damaged_exits_1_and_tells_five(loaded: Graph, drawn: Path, tmp_path
     assert done.out.count("is no readable radiograph") == 5
     assert "and 25 more" in done.out
     assert "Traceback" not in done.err
+
+
+def test_an_empty_folder_and_one_of_other_images_are_errors_after_others_were_embedded(
+    loaded: Graph, drawn: Path, tmp_path: Path, fake: Fake
+) -> None:
+    run(loaded, drawn)
+    loaded.run_unmanaged(NEW_IMAGE)
+    (tmp_path / "empty").mkdir()
+    done = fake("embed", "--images", tmp_path / "empty")
+    assert (done.code, done.out) == (1, "")
+    assert "the folder is empty" in done.err
+    (tmp_path / "empty" / "other.txt").write_text("other")
+    done = fake("embed", "--images", tmp_path / "empty")
+    assert done.code == 1
+    assert "none of the 1 images without an embedding is here" in done.err
+
+
+def test_a_model_of_synthetic_images_warns_of_others(loaded: Graph, drawn: Path) -> None:
+    encoder = FakeEncoder()
+    encoder.trained_on = trained_on.of_names(["Phantom"])
+    outcome = run(loaded, drawn, encoder)
+    [warning] = outcome.warnings
+    assert f"{IMAGES} of the {IMAGES} images are not known to be synthetic" in warning
+    [noted] = loaded.read(RUN, run=outcome.run)
+    assert noted == {"trained_on": ["Phantom"], "warnings": [warning]}
+    found = Searcher(loaded, lambda: encoder).search("effusion")
+    assert (found.warnings, found.trained_on) == ((warning,), encoder.trained_on)
+    assert Searcher(loaded).search(concepts=["C9900000"]).warnings == ()
+    loaded.run_unmanaged(DRAWN)
+    assert run(loaded, drawn, encoder).warnings == ()
+    assert Searcher(loaded, lambda: encoder).search("effusion").warnings == ()
+    assert Searcher(loaded, lambda: FakeEncoder()).search("effusion").trained_on == trained_on.UNKNOWN
 
 
 @pytest.mark.parametrize("only", [None, Part.IMAGES])

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from kgp_loaders.medmkg import MedMKG
-from kgplatform import naf, queries, runs
+from kgplatform import naf, queries, runs, trained_on
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.digest import digest
@@ -61,6 +61,11 @@ ENTITIES = parse(
     "i.id AS i, e.text AS text, e.kind AS kind, e.presence AS presence, c.cui AS cui, r.stance AS stance, "
     "r.score AS score, r.method AS method, s.mode AS mode ORDER BY i, text",
 )
+WARNED = parse(
+    "t/w",
+    "// A run.\n// param run string: it\n"
+    "MATCH (r:Run {id: $run}) RETURN r.trained_on AS trained_on, r.warnings AS warnings",
+)
 ALL = parse(
     "t/a", "// All.\nMATCH (n) OPTIONAL MATCH (n)-[r]->() RETURN properties(n) AS n, properties(r) AS r, type(r) AS t"
 )
@@ -90,6 +95,19 @@ def asked(backend: Fake) -> list[str]:
 
 def found(graph: Graph, query: Any) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in graph.read(query)]
+
+
+def test_a_generator_of_synthetic_images_warns_of_others_on_the_run_too(graph: Graph) -> None:
+    backend = Fake(SAID)
+    backend.trained_on = trained_on.of_names(["Phantom"])
+    outcome = generate(graph, given("2"), writer(backend))
+    [warning] = outcome.warnings
+    assert "trained on synthetic images only (Phantom), and the image is not known to be synthetic" in warning
+    [noted] = graph.read(WARNED, run=outcome.run)
+    assert noted == {"trained_on": ["Phantom"], "warnings": [warning]}
+    drawn = Inputs([Input("I3", Path("3.png"), {"dataset": "Phantom"})])
+    assert generate(graph, drawn, writer(backend)).warnings == []
+    assert generate(graph, given("4"), writer(Fake(SAID))).warnings == []
 
 
 def test_the_stated_graph_is_written(graph: Graph) -> None:

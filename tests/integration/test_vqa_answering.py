@@ -17,7 +17,7 @@ from kgp_loaders.triples import Triples
 from kgp_models.vqa import answering, build, checkpoint
 from kgp_models.vqa.answering import Answerer
 from kgp_models.vqa.settings import Tuning, VQASettings
-from kgplatform import queries
+from kgplatform import queries, trained_on
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
@@ -124,6 +124,12 @@ class TestFlags:
             with pytest.raises(InputError, match="only yes/no questions"):
                 answerer.ask(folder / "asked" / "0.png", text)
 
+    def test_an_image_that_is_not_synthetic_is_warned_of(self, answerer: Answerer, folder: Path) -> None:
+        loaded = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
+        reply = Answerer(loaded, answerer.graph).ask(folder / "asked" / "0.png", "Is there effusion?")
+        assert "the image is not known to be synthetic" in reply.warnings[0]
+        assert Answerer(loaded, answerer.graph).ask(None, "Is there effusion?").warnings == ()
+
     def test_without_an_image_the_base_model_answers(self, answerer: Answerer) -> None:
         reply = answerer.ask(None, "Is there effusion?")
         assert reply.flags == (answering.WITHOUT_IMAGE,)
@@ -219,6 +225,7 @@ class TestCommands:
         assert 0 < told["probability"] < 1
         assert kgp("ask", others / row["image_name"], row["question"], "--model", tmp_path / "model").err == ""
         assert kgp("ask", others / row["image_name"], "Is it?", "--graph-images", tmp_path / "nowhere").code == 2
+        assert (told["trained_on"], told["warnings"]) == ([{"name": "Phantom", "synthetic": True}], [])
         model = ("--model", tmp_path / "model")
         nothing = kgp("ask", tmp_path / "none.png", "Is there a pneumothorax?", *model)
         assert (nothing.code, nothing.out) == (1, "")

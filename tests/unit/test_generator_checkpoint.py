@@ -21,6 +21,7 @@ from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgplatform.errors import InputError
 from kgplatform.generate.backend import Asked
+from kgplatform.trained_on import of_names
 from tests import generators
 from tests.unit.test_generator_vision import Ran, clip
 
@@ -42,8 +43,9 @@ def test_what_is_saved_is_loaded(tiny: Path, tmp_path: Path) -> None:
     assert not one.model.training
     save(
         tmp_path / "g", one.model, one.tokenizer, one.settings, one.stage, one.vision,
-        data=one.about["data_sha256"], figures=one.about["figures"],
+        data=one.about["data_sha256"], figures=one.about["figures"], trained_on=one.trained_on,
     )  # fmt: skip
+    assert one.trained_on == of_names(["Phantom"]), "the training states its data"
     two = load(tmp_path / "g")
     weights = two.model.state_dict()
     assert all(value.equal(weights[name]) for name, value in one.model.state_dict().items())

@@ -27,7 +27,9 @@ from kgp_models.generator.projector import Projector
 from kgp_models.generator.settings import SMALL, GeneratorSettings
 from kgp_models.generator.vision import Vision
 from kgp_models.model_files import check_files, save_whole, sha256_of
+from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
+from kgplatform.trained_on import TrainedOn
 
 FORM: Final = 1
 ABOUT: Final = "generator.json"
@@ -55,6 +57,11 @@ class Checkpoint:
         """What results are marked with."""
         return f"{self.stage} {self.sha256[:8]}"
 
+    @property
+    def trained_on(self) -> TrainedOn:
+        """The data sets of its training."""
+        return provenance.read(self.about)
+
 
 def save(
     folder: Path,
@@ -66,6 +73,7 @@ def save(
     *,
     data: str,
     figures: Mapping[str, Any],
+    trained_on: TrainedOn = (),
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write a generator into a folder; `dtype` is that of the weights on disk. Weights of a vision encoder that is not
@@ -96,6 +104,7 @@ def save(
         "settings": replace(settings, data=where).as_dict(),
         "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.sha256(vision.module)},
         "data_sha256": data,
+        "trained_on": provenance.document(trained_on),
         "figures": dict(figures),
         "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in named},
     }
@@ -180,12 +189,13 @@ after the VLM-KG paper.
 
 - language model: {settings["language_model"]}; vision encoder: {settings["vision"]}
 - data: {settings["data"]["reports"]}, graphs {", ".join(settings["data"]["graphs"])}; sha256 {about["data_sha256"]}
+- trained on: {provenance.listed(provenance.read(about))}
 - instruction: {settings["instruction"]}
 
 | figure | |
 |---|---|
 {figures}
 
-Not for clinical use. What it writes is a guess, to be checked against report and image. A generator trained on invented
-studies knows invented studies.
+Not for clinical use. What it writes is a guess, to be checked against report and image. A generator that was trained on
+synthetic studies knows synthetic studies.
 """

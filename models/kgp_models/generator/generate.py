@@ -57,6 +57,7 @@ class Generator:
         self._grammar = TripletsOnly(self._tokenizer, width) if decoding.constrained else None
         self.name = trained.name
         self.sha256 = trained.sha256
+        self.trained_on = trained.trained_on
         self.parameters: Mapping[str, Any] = {
             "beams": decoding.beams,
             "max_new_tokens": decoding.max_new_tokens,

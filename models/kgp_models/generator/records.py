@@ -57,6 +57,7 @@ class Study:
     image: Path | None
     sentences: tuple[Sentence, ...] = field(repr=False)
     drawn: tuple[Triplet, ...] | None = None
+    dataset: str = ""
 
     def record(self, kept: Collection[int] | None = None, same: Callable[[str], str] = entity) -> Record:
         """The record with these sentences, by number; all by default. `same` maps an entity to what it means.
@@ -148,7 +149,7 @@ def studies(
         path = report.image.get("path")
         image = None if path is None else root / settings.images / path
         shown = None if drawn is None else drawn.get(_study_name(report.study), ())
-        found.append(Study(report.image_id, image, by_sentence(known), shown))
+        found.append(Study(report.image_id, image, by_sentence(known), shown, report.image.get("dataset", "")))
     for what, rejects in left_out.items():
         if rejects:
             first = rejects[0]

@@ -28,6 +28,7 @@ class OnRay:
         where = f"{kind}:{Path(place).absolute()}" if separator else vision  # actors may have another folder
         here = Generator(load(folder, "cpu", where), decoding)
         self.name, self.sha256, self.parameters = here.name, here.sha256, here.parameters
+        self.trained_on = here.trained_on
         self._arguments = (folder.absolute(), where, decoding)
         self._actors = actors
 

@@ -44,6 +44,7 @@ from kgp_models.generator.train_vision import STATE, readable, train_vision
 from kgp_models.generator.trainers import arguments, run, told_steps, visual_trainer_class
 from kgp_models.generator.validate import validated
 from kgp_models.generator.vision import Vision
+from kgplatform import trained_on
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
@@ -238,7 +239,7 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
     )
     figures = run(trainer, place)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
-    made = Checkpoint(place, model, tokenizer, None, work.settings, LLM_KG, "", {"data_sha256": data})
+    made = Checkpoint(place, model, tokenizer, None, work.settings, LLM_KG, "", _about(work, of_training, data))
     _finish(work, of_training, made, figures, f"{len(rows):,} reports")
 
 
@@ -282,7 +283,8 @@ def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
         model.language = model.language.merge_and_unload()
     name = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[settings.tune]
     settled = replace(work.settings, vision=_vision_from(place, work))
-    made = Checkpoint(place, model, before.tokenizer, vision, settled, name, "", {"data_sha256": data})
+    about = _about(work, of_training, data)
+    made = Checkpoint(place, model, before.tokenizer, vision, settled, name, "", about)
     _finish(work, of_training, made, figures, f"{len(rows):,} records")
 
 
@@ -302,10 +304,20 @@ def _finish(work: Work, of_training: Sequence[Study], made: Checkpoint, figures:
     PartialState().wait_for_everyone()
 
 
+def _about(work: Work, of_training: Sequence[Study], data: str) -> dict[str, Any]:
+    """What it was trained on; weights that were there before the training are of data that nobody states."""
+    ours = work.settings.language_model == SMALL and work.settings.vision == SMALL
+    stated = trained_on.of_names(study.dataset for study in of_training)
+    return {
+        "data_sha256": data,
+        "trained_on": trained_on.document(stated if ours else trained_on.joined(stated, trained_on.UNKNOWN)),
+    }
+
+
 def _save(made: Checkpoint, figures: Mapping[str, Any]) -> None:
     data = made.about["data_sha256"]
     args = made.folder, made.model, made.tokenizer, made.settings, made.stage, made.vision
-    checkpoint.save(*args, data=data, figures=figures)
+    checkpoint.save(*args, data=data, trained_on=made.trained_on, figures=figures)
 
 
 def _with_image(of_training: Sequence[Study]) -> list[Study]:

@@ -22,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kgp_models.retrieval.tokens import Tokenize, Tokens
 from kgplatform import radiograph
+from kgplatform.trained_on import TrainedOn
 
 WIDTH: Final = 512  # of the common space (MedMKG appendix I)
 LONGEST: Final = 77  # tokens of a text in retrieval (ibidem)
@@ -75,6 +76,7 @@ class Backbone(nn.Module):
         """
         super().__init__()
         self.kind = kind
+        self.trained_on: TrainedOn = ()  # of a new one nothing yet
         self.frozen = frozen
         self.picture = picture
         self.tokens = tokens

@@ -23,6 +23,7 @@ from kgp_models.retrieval.tokens import Tokenize, Tokens, tokenize
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.files import require_plain_folder
 from kgplatform.suggest import did_you_mean
+from kgplatform.trained_on import UNKNOWN
 
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
@@ -79,6 +80,7 @@ def open_backbone(spec: str, *, frozen: bool = False, longest: int = LONGEST) ->
     except Exception:  # noqa: BLE001  whatever a module raises whose configuration contradicts itself
         raise _none(spec, KINDS[kind]) from None
     backbone = Backbone(kind, image, text, widths, parts.picture, parts.tokens, frozen=frozen)
+    backbone.trained_on = UNKNOWN
     if parts.log_scale is not None:
         backbone.log_scale.data.copy_(parts.log_scale.detach().reshape(()))
     return backbone.eval()

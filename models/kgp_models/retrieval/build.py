@@ -21,6 +21,7 @@ from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.retrieval.small import small_backbone
 from kgp_models.retrieval.train import Trained, evaluated, fine_tune, pretrain
 from kgp_models.training_state import claim
+from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError, UsageError
 from kgplatform.radiograph import place
 from kgplatform.retrieval.knowledge import POSITIVE, Knowledge
@@ -203,6 +204,9 @@ def save(
     data = {"pairs": f"{pairs.kind}, protocol {pairs.protocol}, sha256 {pairs.sha256}", "seed": str(seed)}
     if knowledge is not None:
         data["graph"] = f"sha256 {knowledge.sha256}"
+    train = provenance.of_names(pair.dataset for pair in pairs.parts["train"])
+    of_graph = provenance.of_names(image.dataset for image in knowledge.images) if knowledge is not None else ()
+    model.backbone.trained_on = provenance.joined(model.backbone.trained_on, train, of_graph)
     figures = {"epochs": model.tuned.epochs, "validation recall": round(model.tuned.best, 4)}
     for way, scores in model.test.items():
         means = scores.means()

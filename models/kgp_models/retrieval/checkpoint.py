@@ -24,6 +24,7 @@ from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.retrieval.small import small_backbone
+from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 
 FORM: Final = 1
@@ -65,6 +66,7 @@ def save(
         "backbone": relative(base, folder),
         "settings": {**settings.as_dict(), "backbone": backbone.kind},
         "data": dict(data),
+        "trained_on": provenance.document(backbone.trained_on),
         "figures": dict(figures),
         "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in files},
     }
@@ -105,6 +107,7 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
         backbone.load_state_dict({**weights, **{name: value.to(weights[name].dtype) for name, value in found.items()}})
     except (OSError, RuntimeError, ValueError, SafetensorError):
         raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
+    backbone.trained_on = provenance.read(about)
     return backbone.eval(), tokenizer
 
 
@@ -133,11 +136,12 @@ def _card(about: Mapping[str, Any]) -> str:
 Trained by `kgp train retrieval` after MedMKG's Table 3 (method {settings["method"]}, graph {settings["graph"]}).
 
 {data}
+- trained on: {provenance.listed(provenance.read(about))}
 
 | figure | |
 |---|---|
 {figures}
 
 Not for clinical use. What it finds is a guess, to be checked against image and report. A model that was trained on
-invented studies knows invented studies.
+synthetic studies knows synthetic studies.
 """

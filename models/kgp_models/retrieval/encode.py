@@ -22,6 +22,7 @@ from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.retrieval.tokens import Tokenize, Tokens, in_parts
 from kgplatform.errors import UsageError
 from kgplatform.retrieval.encoder import Encoder, Reading
+from kgplatform.trained_on import UNKNOWN, TrainedOn
 
 BATCH: Final = 32
 SEED: Final = 0  # of heads that nobody has trained
@@ -55,6 +56,11 @@ class BackboneEncoder:
         self.backbone = backbone.to(device)
         self.device = torch.device(device)
         self.batch = batch
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """The data sets of its training."""
+        return self.backbone.trained_on
 
     @property
     def name(self) -> str:
@@ -93,6 +99,7 @@ class TextEncoder:
     """A text tower alone as an encoder; its vectors have the tower's width. It is moved to the device."""
 
     sees: Final = False
+    trained_on: Final = UNKNOWN
 
     def __init__(self, tower: TextTower, device: str = "cpu", batch: int = BATCH) -> None:
         self.tower = tower

@@ -32,10 +32,12 @@ from kgp_models.vqa.inputs import (
 )
 from kgp_models.vqa.settings import PLAIN
 from kgp_models.vqa.train import probabilities
+from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.radiograph import place
 from kgplatform.retrieval.knowledge import STANCES, GraphImage, Knowledge
+from kgplatform.trained_on import is_synthetic
 from kgplatform.vqa import live
 from kgplatform.vqa.closed import checked
 from kgplatform.vqa.linking import QuestionTagger
@@ -68,6 +70,7 @@ class Reply:
     edges: tuple[tuple[Edge, float], ...]
     shown: tuple[tuple[Node, float], ...]
     flags: tuple[str, ...]
+    warnings: tuple[str, ...] = ()  # what is not to be relied on, as the model was trained on other images
 
 
 class Answerer:
@@ -100,6 +103,7 @@ class Answerer:
         flags += (GUESS.format(*guess) for guess in self._tagger.guesses(text).items())
         edges = self._edges(asked, flags)
         seen = self._image(image, flags)
+        warnings = tuple(provenance.warnings(self.model.trained_on, 1, int(is_synthetic(image)))) if image else ()
         local = _Local(self.model, asked, edges, self.images)
         if self.images is not None and len(local.pictured) and not local.pictured.any():
             flags.append(NO_PICTURE)
@@ -112,12 +116,12 @@ class Answerer:
         shown = local.shown(seen.images) if seen.there else ()
         if self.model.settings.method in PLAIN or not seen.there or not edges:
             uncounted = tuple((edge, 0.0) for edge in edges)
-            return Reply(base >= 0.5, base, "base", base, asked, uncounted, shown, tuple(flags))
+            return Reply(base >= 0.5, base, "base", base, asked, uncounted, shown, tuple(flags), warnings)
         without = [local.subgraph(leave_out=number) for number in range(len(edges))]
         found = local.probabilities([question] * (1 + len(edges)), seen.images, words, [local.subgraph(), *without])
         falls = tuple((edge, found[0] - other) for edge, other in zip(edges, found[1:], strict=True))
         method = self.model.settings.method
-        return Reply(found[0] >= 0.5, found[0], method, base, asked, falls, shown, tuple(flags))
+        return Reply(found[0] >= 0.5, found[0], method, base, asked, falls, shown, tuple(flags), warnings)
 
     def _edges(self, asked: Sequence[Node], flags: list[str]) -> list[Edge]:
         if not asked:

@@ -36,9 +36,11 @@ from kgp_models.vqa.inputs import (
 from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.settings import PLAIN, VQASettings
 from kgp_models.vqa.train import Trained, answers, train
+from kgplatform import trained_on
 from kgplatform.errors import UsageError
 from kgplatform.retrieval.knowledge import Knowledge
 from kgplatform.suggest import did_you_mean
+from kgplatform.trained_on import TrainedOn
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.metrics import Answers
 from kgplatform.vqa.questions import PARTS, Question, QuestionSet
@@ -61,6 +63,12 @@ class Inputs:
     cache: Path | None = None
     told: Told = lambda _: None
     progress: ProgressOf = quiet
+
+    def trained_on(self, towers: Backbone) -> TrainedOn:
+        """The data sets of the training: those of the towers, of the questions, and of the graph's images at hand."""
+        asked = trained_on.of_names(one.dataset for one in self.questions.parts["train"])
+        of_graph = trained_on.of_names(one.dataset for one in self.knowledge.images) if self.images is not None else ()
+        return trained_on.joined(towers.trained_on, asked, of_graph)
 
 
 @dataclass(frozen=True, eq=False)

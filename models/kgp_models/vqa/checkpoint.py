@@ -28,7 +28,9 @@ from kgp_models.vqa.build import Inputs, Model, method_of, opened
 from kgp_models.vqa.inputs import Evidence, kind_words, vectors_of
 from kgp_models.vqa.kept import identity
 from kgp_models.vqa.settings import VQASettings
+from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
+from kgplatform.trained_on import TrainedOn
 
 FORM: Final = 2
 ABOUT: Final = "vqa.json"
@@ -55,6 +57,7 @@ class Loaded:
     mean_region: Tensor
     own_words: bool
     lexicon: bool
+    trained_on: TrainedOn
 
 
 def save(
@@ -101,6 +104,7 @@ def save(
         "relations": list(knowledge.relation_names),
         "concepts": [knowledge.cuis[place] for place in told.tolist()],
         "data": dict(data),
+        "trained_on": provenance.document(inputs.trained_on(towers)),
         "figures": dict(figures),
         "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
     }
@@ -152,6 +156,7 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
         *means,
         own_words=about["linking"].get("own_words") is True,
         lexicon=about["linking"].get("lexicon") is True,
+        trained_on=provenance.read(about),
     )
 
 
@@ -199,11 +204,12 @@ Trained by `kgp train vqa` after MedMKG's Table 4 (method {settings["method"]}).
 closed questions, by yes or no; the base model beside it answers where the graph says nothing.
 
 {data}
+- trained on: {provenance.listed(provenance.read(about))}
 
 | figure | |
 |---|---|
 {figures}
 
-Not for clinical use. An answer is a guess, to be checked against the image. A model that was trained on invented
-studies knows invented studies.
+Not for clinical use. An answer is a guess, to be checked against the image. A model that was trained on synthetic
+studies knows synthetic studies.
 """

@@ -1,0 +1,4 @@
+// How many images each data set has in the graph; an empty name for images of none.
+MATCH (i:Image)
+RETURN coalesce(i.dataset, '') AS dataset, count(*) AS images
+ORDER BY dataset
