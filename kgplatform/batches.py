@@ -35,6 +35,7 @@ class GraphBatch:
     rejects: list[Reject] = field(default_factory=list)
     enrich: bool = False
     given: int | None = None  # edges that the rows give, where a row is not one edge
+    left_out: dict[str, int] = field(default_factory=dict)  # what is no reject and yet not loaded, counted by reason
 
     @property
     def asserted(self) -> int:

@@ -121,8 +121,9 @@ def read_json(
     content = read_bytes(path, most, hint)
     try:
         return json.loads(content.decode("utf-8-sig", errors), object_pairs_hook=pairs)
-    except (ValueError, RecursionError):
-        raise InputError("the file is not JSON in UTF-8", hint or "Fetch it again.", path=path) from None
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
+        raise InputError("the file is not JSON in UTF-8", hint or "Fetch it again.", path=path, row=line) from None
 
 
 def is_text(value: object) -> bool:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
@@ -207,7 +208,7 @@ class Graph:
         """Run `work` in one managed transaction. It may run more than once, so it must be idempotent."""
 
         def attempt() -> T:
-            with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
+            with _translated(self.uri), _retries_told(self), self._session(neo4j.WRITE_ACCESS) as session:
                 return session.execute_write(lambda transaction: work(Transaction(transaction)))
 
         return self._lasting(attempt)
@@ -248,13 +249,13 @@ class Graph:
     def wait(self, seconds: float = OUTAGE_SECONDS, told: Callable[[str], None] = lambda _: None) -> None:
         """Wait until the server answers again; raises `ConnectionFailed` after `seconds`."""
         end, pause = time.monotonic() + seconds, 0.5
+        told(f"waiting for {self.uri} to come back")
         while True:
             try:
                 return self.verify()
             except DatabaseError as error:
                 if isinstance(error, LoginFailed) or time.monotonic() > end:
                     raise
-                told(f"waiting for {self.uri} to come back")
                 time.sleep(pause)
                 pause = min(pause * 2, 5.0)
 
@@ -274,6 +275,31 @@ class Graph:
         return self._driver.session(
             database=self.database, default_access_mode=access, notifications_min_severity=least
         )
+
+
+class _Retries(logging.Handler):
+    """Takes the driver's own lines about retries, and says in ours, once an outage, that the server is waited for."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Report a retry to who waits for it; everything else that the driver logs is dropped."""
+        waiting = _WAITING.get()
+        if waiting and "retried" in str(record.msg):
+            waiting.pop()()
+
+
+_WAITING: ContextVar[list[Callable[[], None]] | None] = ContextVar("waiting", default=None)
+logging.getLogger("neo4j").addHandler(_Retries(logging.WARNING))
+
+
+@contextmanager
+def _retries_told(graph: Graph) -> Iterator[None]:
+    """While a patient graph writes, one line when the driver tries again."""
+    told = graph._waiting
+    token = _WAITING.set(None if told is None else [lambda: told(f"waiting for {graph.uri} to come back")])
+    try:
+        yield
+    finally:
+        _WAITING.reset(token)
 
 
 @contextmanager

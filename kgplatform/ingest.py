@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from kgplatform.dry_run import rehearse
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.load import Load, merge, write_by_id
-from kgplatform.survey import Account, checked, survey_source
+from kgplatform.survey import Account, checked, refuse_nothing, survey_source
 
 BATCH_ROWS: Final = 10_000
 INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
@@ -48,6 +48,7 @@ class Report:
     rejects: Path | None = None
     first_rejects: tuple[Reject, ...] = ()
     new_nodes: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)  # by reason; see `GraphBatch`
     dry_run: bool = False
 
 
@@ -103,18 +104,22 @@ def ingest(
     """Load `source`. With ``on_error="stop"`` a bad row stops the load before anything is written; with ``"skip"``
     bad rows go to the file `rejects` and the rest is loaded.
 
-    Raises `InputError` for bad input and `DatabaseError` when the database cannot take it.
+    Raises `InputError` for bad input and for a source that has nothing to load, and `DatabaseError` when the database
+    cannot take it.
     """
     run, sha256 = run_id(source)
     graph = graph.patient(told)
     if dry_run:
         survey = survey_source(source, on_error, rejects, batch_rows)
+        refuse_nothing(survey, source, rejects)
         rows, enriched, new_nodes = rehearse(graph, source, run, survey, batch_rows)
-        return Report(run, rows, enriched, 0, None, tuple(survey.first_rejects), new_nodes, dry_run=True)
+        first_rejects = tuple(survey.first_rejects)
+        return Report(run, rows, enriched, 0, None, first_rejects, new_nodes, dict(survey.left_out), dry_run=True)
     with ThreadPoolExecutor(1) as beside:  # a fresh server takes a second for its constraints
         constraints = beside.submit(_create, graph, CONSTRAINTS)
         survey = survey_source(source, on_error, rejects, batch_rows)
         constraints.result()
+    refuse_nothing(survey, source, rejects)
     upgrade(graph)
     load = Load(graph, run, run_properties(source, sha256), merge)
     resumed_at = load.begin()
@@ -126,7 +131,11 @@ def ingest(
     valid = survey.enriched.read - survey.enriched.rejected
     enriched = Account(survey.enriched.read, load.enriched, valid - load.enriched, survey.enriched.rejected)
     written_to = rejects if survey.first_rejects else None
-    return Report(run, rows, enriched, resumed_at, written_to, tuple(survey.first_rejects), load.new_nodes)
+    if not survey.elements and not load.enriched and not load.repeats:
+        what = f"there is nothing to load: {enriched.read:,} rows of a mapping alone, of images that the graph lacks"
+        raise InputError(what, "Load the graph first.", path=source.files[0])
+    first_rejects = tuple(survey.first_rejects)
+    return Report(run, rows, enriched, resumed_at, written_to, first_rejects, load.new_nodes, dict(survey.left_out))
 
 
 def prepare(graph: Graph) -> None:

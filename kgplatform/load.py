@@ -131,6 +131,11 @@ class Load:
             self.enriched = state["rows_enriched"]
         return self._done_before
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the run was finished before this load."""
+        return not self._record
+
     def write_all(self, batches: Iterable[GraphBatch], progress: Callable[[int], None]) -> None:
         """Write the batches that are not in yet, each prepared while the one before is written."""
         for prepared in _ahead(map(Prepared, _first_small(batches))):

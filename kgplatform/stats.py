@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from kgplatform import queries
-from kgplatform.errors import SettingsError
+from kgplatform.errors import SettingsError, UsageError
 from kgplatform.files import figure_metadata, marked, replacing
 from kgplatform.graph import Graph
 
@@ -26,6 +28,11 @@ PAPER: Final[dict[str, float]] = {
     "edges_per_image": 4.25,
     "edges_per_concept": 11.24,
 }
+
+SIDES: Final = ("head", "tail")
+SUFFIXES: Final = (".png", ".svg", ".pdf")
+LABEL_WIDTH: Final = 30  # characters of a line of a bar's label
+COMPARABLE: Final = 50.0  # percent of heads (tails) with a known type from which shares are compared with the paper's
 
 # MedMKG appendix, figure 5: percent of edges by semantic type of the head and of the tail.
 PAPER_SEMANTIC_TYPES: Final[dict[str, dict[str, float]]] = {
@@ -74,29 +81,55 @@ def semantic_types(graph: Graph, limit: int = 10) -> list[dict[str, Any]]:
     return graph.read(queries.get("stats/semantic_types"), limit=limit)
 
 
+def type_coverage(graph: Graph) -> list[dict[str, Any]]:
+    """For heads and tails, of how many edges (`typed` of `edges`, `percent`) the concept's types are known."""
+    return graph.read(queries.get("stats/type_coverage"))
+
+
+def comparable(coverage: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """By side, whether enough types are known to put the shares next to the paper's."""
+    return {row["side"]: (row["percent"] or 0.0) >= COMPARABLE for row in coverage}
+
+
 def labels(graph: Graph) -> list[dict[str, Any]]:
     """Nodes by label."""
     return graph.read(queries.get("stats/labels"))
 
 
-def plot_semantic_types(shares: list[dict[str, Any]], path: Path) -> None:
-    """Figure 2 as a plot file (PNG, SVG or PDF by the suffix): a pie a side. Needs the extra ``plot``."""
+def plot_semantic_types(shares: Sequence[Mapping[str, Any]], coverage: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Figure 2 as a plot file (PNG, SVG or PDF by the suffix): bars for heads and for tails, each with how many of them
+    have a known type. Needs the extra ``plot``. Raises `UsageError` for another suffix.
+    """
     try:
-        import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError:
         raise SettingsError("plots need matplotlib", "pip install 'kgplatform[plot]'") from None
-    figure = Figure(figsize=(12, 5), layout="constrained")
-    for axes, side in zip(figure.subplots(1, 2), ("head", "tail"), strict=True):
-        of_side = [share for share in shares if share["side"] == side]
-        axes.pie(
-            [share["edges"] for share in of_side],
-            labels=[f"{share['semantic_type']} {share['percent']:.1f} %" for share in of_side],
-            colors=[mpl.colormaps["tab20"](i) for i in range(20)],
-            startangle=90,
-            counterclock=False,
-            textprops={"fontsize": 8},
-        )
-        axes.set_title(f"Semantic types of {side}s")
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path} is no name of a plot", f"End it with one of {', '.join(SUFFIXES)}.")
+    known = {row["side"]: row for row in coverage}
+    labels = {side: [_wrapped(row) for row in shares if row["side"] == side] for side in SIDES}
+    lines = max(sum(label.count("\n") + 2 for label in of_side) for of_side in labels.values())
+    figure = Figure(figsize=(12, 1.8 + 0.16 * lines), layout="constrained")
+    for axes, side in zip(figure.subplots(1, 2), SIDES, strict=True):
+        percents = [row["percent"] for row in shares if row["side"] == side]
+        bars = axes.barh(range(len(percents)), percents, color="tab:blue")
+        axes.bar_label(bars, [f"{percent:.1f} %" for percent in percents], padding=3, fontsize=8)
+        axes.set_yticks(range(len(percents)), labels[side], fontsize=8)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.2 * max(percents, default=1.0))
+        axes.set_xlabel(f"percent of the types of {side}s that are known", fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(f"Semantic types of {side}s\n{coverage_sentence(known[side])}", fontsize=10)
     with replacing(path, marked) as staged:
-        figure.savefig(staged, format=path.suffix[1:] or "png", dpi=150, metadata=figure_metadata(path))
+        figure.savefig(staged, format=path.suffix[1:].lower(), dpi=150, metadata=figure_metadata(path))
+
+
+def coverage_sentence(row: Mapping[str, Any]) -> str:
+    """How many heads or tails have a known type, in words."""
+    share = f" ({row['percent']:.1f} %)" if row["edges"] else ""
+    return f"known for {row['typed']:,} of {row['edges']:,} {row['side']}s{share}"
+
+
+def _wrapped(row: Mapping[str, Any]) -> str:
+    """The type's name in at most three lines."""
+    return "\n".join(textwrap.wrap(str(row["semantic_type"]), LABEL_WIDTH, max_lines=3, placeholder=" …"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Survey:
     rows: Account = field(default_factory=Account)
     enriched: Account = field(default_factory=Account)
     asserted: int = 0  # edges that the rows give
+    elements: int = 0  # nodes and edges that the rows give, repeated ones included
+    left_out: Counter[str] = field(default_factory=Counter)  # by reason; see `GraphBatch`
     first_rejects: list[Reject] = field(default_factory=list)
     batches: list[GraphBatch] | None = field(default_factory=list)  # of a small source, to save reading it again
 
@@ -81,6 +84,7 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
             for bad in batch.rejects:
                 note(bad)
             survey.first_rejects.extend(batch.rejects[: 5 - len(survey.first_rejects)])
+            survey.left_out.update(batch.left_out)
             old = survey.enriched if batch.enrich else survey.rows
             new = Account(old.read + batch.read, 0, 0, old.rejected + len(batch.rejects))
             if batch.enrich:
@@ -88,9 +92,29 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
             else:
                 survey.rows = new
                 survey.asserted += batch.asserted
+                survey.elements += len(batch.nodes) + len(batch.edges)
             if survey.batches is not None:
                 survey.batches = [*survey.batches, batch] if survey.total <= KEPT_ROWS else None
     return survey
+
+
+def refuse_nothing(survey: Survey, source: Source, rejects: Path | None) -> None:
+    """Raise `InputError` where the source has nothing that could go into the graph: it says what was read, and why."""
+    if survey.elements or survey.enriched.read > survey.enriched.rejected:
+        return
+    rejected = survey.rows.rejected + survey.enriched.rejected
+    reasons = [f"{count:,} {reason}" for reason, count in survey.left_out.items()]
+    if rejected:
+        first = survey.first_rejects[0]
+        where = f"{first.path.name}, row {first.row}"
+        reasons.insert(0, f"{rejected:,} rejected, the first of them {where}: {first.reason}")
+    rows = getattr(source, "rows", "rows")
+    reasons = reasons or ["none of them names anything" if survey.total else "it has no rows"]
+    hint = "Nothing was written. Check that it is the right file, and the options."
+    if rejects is not None and rejected:
+        hint = f"{hint} All rejected rows: {rejects}"
+    message = f"there is nothing to load: {survey.total:,} {rows} read; {'; '.join(reasons)}"
+    raise InputError(message, hint, path=source.files[0] if source.files else None)
 
 
 def checked(batch: GraphBatch, source: Named) -> GraphBatch:

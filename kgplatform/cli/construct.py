@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.ingest import OnError, report_load
+from kgplatform.cli.ingest import OnError, print_left_out, report_load
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def run(
     usage = getattr(source.judge, "usage", None)
     if as_json:
         asked_of = {} if usage is None else {"language_model": usage.as_json()}
-        report_load(report, as_json, {**asked_of, "images_scored": scored})
+        report_load(report, as_json, {**asked_of, "images": source.images, "images_scored": scored})
         return
     if usage is not None:
         echo(usage.told())
@@ -134,8 +134,8 @@ def run(
         f"{rows.read:,} {source.rows} read, {rows.rejected:,} rejected: {rows.written:,} edges {verb}, "
         f"{rows.existing:,} already there"
     )
-    if not rows.read:
-        echo("there is no report here that is asked for: check the file, and --views")
+    echo(f"{source.images:,} images have a concept")
+    print_left_out(report.left_out)
     for bad in report.first_rejects:
         echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
     if not dry_run:

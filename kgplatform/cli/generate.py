@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,8 +83,10 @@ def generate(
         told_rejects(given.rejects)
         with_report = sum(bool(row.sections) for row in given.rows)
         note(f"{len(given.rows):,} images, {with_report:,} of them with a report")
+        for reason, count in given.left_out.items():
+            note(f"  not looked at: {count:,} {reason}")
         if limit is not None:
-            given = type(given)(given.rows[:limit], given.rejects, given.credentialed)
+            given = replace(given, rows=given.rows[:limit])
         linker = linker_of(_names(images, lexicon), graph, note)
         asked = {name: value for name, value in (("model", llm), ("url", llm_url)) if value is not None}
         backend = (

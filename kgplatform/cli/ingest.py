@@ -205,12 +205,19 @@ def report_load(report: Report, as_json: bool, more: Mapping[str, Any] | None = 
         _print(report)
 
 
+def print_left_out(left_out: Mapping[str, int]) -> None:
+    """Print what is not loaded, and why."""
+    for reason, count in left_out.items():
+        typer.echo(f"  not loaded: {count:,} {reason}")
+
+
 def _document(report: Report) -> dict[str, Any]:
     return {
         "run": report.run,
         **asdict(report.rows),
         "mapping": asdict(report.enriched),
         "new_nodes": report.new_nodes,
+        "left_out": dict(report.left_out),
         "resumed_at": report.resumed_at,
         "rejects": str(report.rejects) if report.rejects else None,
         "dry_run": report.dry_run,
@@ -228,6 +235,7 @@ def _print(report: Report) -> None:
                 f"{account.read:,} {title} read: {account.written:,} {verb}, {account.existing:,} {rest[title]}, "
                 f"{account.rejected:,} rejected"
             )
+    print_left_out(report.left_out)
     for bad in report.first_rejects:
         echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
     if report.rejects:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +14,8 @@ import typer
 from kgplatform.errors import KgpError
 
 WIDEST = 80  # characters of a cell
+WIDTH = 120  # columns of a table that does not go to a terminal
+SHORT = 16  # characters that a shortened text has at least
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 
@@ -66,6 +69,34 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = Non
     return "\n".join([line(columns), line(["-" * w for w in widths]), *(line(values) for values in cells)])
 
 
+def fitted(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], flexible: str, optional: Sequence[str], width: int = 0
+) -> str:
+    """The rows as a `table` no wider than the terminal (of WIDTH where there is none, or `width`).
+
+    Columns of `optional` are left out, the first of them first, until the rest fits with SHORT characters of the
+    `flexible` column, whose texts are shortened to what is left.
+    """
+    width = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH)
+    columns = list(columns)
+
+    def needed(column: str) -> int:
+        cells = [len(column), *(len(_cell(row.get(column))) for row in rows)]
+        return min(max(cells), SHORT) if column == flexible else max(cells)
+
+    for column in optional:
+        if sum(map(needed, columns)) + 2 * (len(columns) - 1) <= width:
+            break
+        columns.remove(column)
+    others = sum(needed(column) + 2 for column in columns if column != flexible)
+    room = max(SHORT, width - others)
+    return table([{**row, flexible: _shortened(_cell(row.get(flexible)), room)} for row in rows], columns)
+
+
+def _shortened(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
 def _cell(value: object) -> str:
     if value is None:
         return ""
@@ -76,8 +107,7 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(character if character.isprintable() else "�" for character in text[: WIDEST + 1])
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+    return _shortened("".join(c if c.isprintable() else "�" for c in text[: WIDEST + 1]), WIDEST)
 
 
 def short(value: object) -> object:

@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, note, table
+from kgplatform.cli.output import Json, echo, emit_json, fitted, note, table
 
 app = typer.Typer(no_args_is_help=True, help="See what was loaded or generated when, and take it back.")
 RunId = Annotated[str, typer.Argument(help="The run's id, as `kgp runs list` shows it.")]
+
+COLUMNS = ("id", "source", "status", "read", "written", "existing", "rejected", "started")
+OPTIONAL = ("existing", "rejected", "started", "read")  # left out first on a narrow terminal
 
 
 @app.command("list")
@@ -24,7 +27,8 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         emit_json(found)
     else:
-        echo(table(found) or "no runs yet")
+        rows = [{**run, "started": str(run["started"] or "")[:16].replace("T", " ")} for run in found]
+        echo(fitted(rows, COLUMNS, "source", OPTIONAL) or "no runs yet: nothing was loaded or generated")
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,31 +44,41 @@ def stats(
         figures = statistics.overview(graph)
         hubs = statistics.hubs(graph, top)
         shares = statistics.semantic_types(graph)
+        coverage = statistics.type_coverage(graph)
         labels = statistics.labels(graph)
         value = str(compute_digest(graph)) if digest else None
     if plot:
         if not shares:
-            raise KgpError("no concept has a semantic type, so there is nothing to plot", "Load an ontology first.")
-        statistics.plot_semantic_types(shares, plot)
+            hint = "They come with a lexicon that has them: `kgp construct run --lexicon` (see docs/construct.md)."
+            raise KgpError("no concept has a semantic type, so there is nothing to plot", hint)
+        statistics.plot_semantic_types(shares, coverage, plot)
     if as_json:
         document = {**figures, "hubs": hubs, "semantic_types": shares, "labels": labels}
+        document["semantic_type_coverage"] = coverage
         emit_json(document if value is None else {**document, "digest": value})
         return
     paper = statistics.PAPER
     echo(table([{"": _TITLES[k], "this graph": figures[k], "paper": paper[k]} for k in _TITLES]))
-    for title, rows in (("Most connected concepts", hubs), ("Semantic types", _beside(shares)), ("Nodes", labels)):
+    comparable = statistics.comparable(coverage)
+    types = f"Semantic types, {'; '.join(map(statistics.coverage_sentence, coverage))}"
+    if not all(comparable.values()):
+        types += "\n(without the paper's shares where less than half of the types are known)"
+    for title, rows in (("Most connected concepts", hubs), (types, _beside(shares, comparable)), ("Nodes", labels)):
         if rows:
             echo(f"\n{title}\n{table(rows)}")
+    if not labels:
+        echo("\nthe graph is empty: load something first, such as `kgp ingest medmkg`")
     if value:
         echo(f"\nDigest {value}")
     if plot:
         echo(f"\nFigure 2 is in {plot}")
 
 
-def _beside(shares: list[dict[str, object]]) -> list[dict[str, object]]:
+def _beside(shares: list[dict[str, Any]], comparable: dict[str, bool]) -> list[dict[str, Any]]:
+    """The shares beside the paper's, of the sides that can be compared with it."""
     from kgplatform.stats import PAPER_SEMANTIC_TYPES
 
-    return [
-        {**share, "paper": PAPER_SEMANTIC_TYPES[str(share["side"])].get(str(share["semantic_type"]))}
-        for share in shares
-    ]
+    if not any(comparable.values()):
+        return shares
+    paper = {side: PAPER_SEMANTIC_TYPES[side] if comparable[side] else {} for side in comparable}
+    return [{**share, "paper": paper[share["side"]].get(share["semantic_type"])} for share in shares]

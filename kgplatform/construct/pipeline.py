@@ -20,6 +20,7 @@ from kgplatform.construct.source import Construction, Ontology
 from kgplatform.construct.spread import Stages
 from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import Tagger
+from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.settings import Settings as Platform
 
@@ -106,14 +107,21 @@ def names_of_settings(settings: Settings, told: Told) -> Iterator[Concept]:
 
     for path in settings.lexicon:
         left_out: list[Reject] = []
+        names = 0
         for concept in UMLS(path).concepts() if path.is_dir() else read(path):
             if isinstance(concept, Concept):
+                names += 1
                 yield concept
             else:
                 left_out.append(concept)
         if left_out:
             first = left_out[0]
-            told(f"{path}: {len(left_out):,} rows left out, the first of them row {first.row}: {first.reason}")
+            why = f"{len(left_out):,} rows left out, the first of them row {first.row}: {first.reason}"
+            if names:
+                told(f"{path}: {why}")
+        if not names:
+            why = why if left_out else "no row has a CUI and a name"
+            raise InputError(f"there is no name of a concept in it: {why}", "Check the lexicon.", path=path)
     if settings.own_words:
         yield from own_words()
 

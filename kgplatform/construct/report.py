@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from kgplatform.batches import Reject
 
+MORE_IMAGES: Final = "further images of a study: the first is taken"
 SECTIONS: Final = ("findings", "impression")  # what describes the image (appendix F.1); all else is left out
 
 
@@ -51,5 +52,7 @@ class ReportSource(Protocol):
         ...
 
     def reports(self) -> Iterator[Report | Reject]:
-        """Yield the reports. Raises `InputError` where a file as a whole is unusable."""
+        """Yield the reports. A source may also have `left_out`: once all are read, how many images or studies were not
+        asked for, by reason. Raises `InputError` where a file as a whole is unusable.
+        """
         ...

@@ -192,6 +192,7 @@ class Kept:
         self._source = source
         self._studies = read(path)
         self._path = path
+        self.left_out: Mapping[str, int] = {}
         digest = hashlib.sha256("\n".join(sorted(self._studies)).encode()).hexdigest()
         self.parameters: Mapping[str, Any] = {**source.parameters, "kept": digest}
 
@@ -217,6 +218,11 @@ class Kept:
 
     def reports(self) -> Iterator[Report | Reject]:
         """The source's reports that are kept, and its rejects."""
+        dropped = 0
         for row in self._source.reports():
             if isinstance(row, Reject) or row.study in self._studies:
                 yield row
+            else:
+                dropped += 1
+        others = {"reports that the selection does not keep": dropped} if dropped else {}
+        self.left_out = {**getattr(self._source, "left_out", {}), **others}

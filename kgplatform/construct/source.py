@@ -10,13 +10,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from kgplatform.batches import GraphBatch, NodeRef, Reject
 from kgplatform.construct.annotate import Annotation, properties
 from kgplatform.construct.lexicon import Relation
-from kgplatform.construct.report import ReportSource
+from kgplatform.construct.report import SECTIONS, ReportSource
 from kgplatform.construct.spread import Done, Stages, annotated
+
+NO_TEXT: Final = "reports without findings and impression"
+NO_CONCEPT: Final = "reports in which no concept was found"
 
 
 class Ontology(Protocol):
@@ -60,6 +63,7 @@ class Construction:
         self._workers = workers
         self._ray = ray
         self._progress = progress
+        self.images = 0  # with a concept, as far as `batches` was read
         self.parameters: Mapping[str, Any] = {
             "reports": [reports.kind, reports.version, dict(reports.parameters)],
             "tagger": stages.tagger.name,
@@ -81,6 +85,8 @@ class Construction:
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Yield batches of at most `size` reports, then of as many relations."""
         found: set[str] = set()
+        images: set[str] = set()
+        last: GraphBatch | None = None
         done = self._told(annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray))
         while chunk := list(islice(done, size)):
             batch = GraphBatch(read=len(chunk), rejects=[row for row in chunk if isinstance(row, Reject)])
@@ -89,7 +95,14 @@ class Construction:
                     self._add(batch, annotation)
             batch.given = len(batch.edges)
             found.update(cui for label, cui in batch.nodes if label == "Concept")
-            yield batch
+            images.update(image for label, image in batch.nodes if label == "Image")
+            if last is not None:
+                yield last
+            last = batch
+        self.images = len(images)
+        last = last or GraphBatch(given=0)
+        last.left_out = {**getattr(self.reports, "left_out", {}), **last.left_out}  # known once all reports are read
+        yield last
         rows = (row for ontology in self._ontologies for row in ontology.relations(found))
         while relations := list(islice(rows, size)):
             yield _related(relations)
@@ -101,8 +114,11 @@ class Construction:
 
     def _add(self, batch: GraphBatch, annotation: Annotation) -> None:
         image: NodeRef = ("Image", annotation.report.image_id)
-        if not annotation.edges:
-            return  # an image without a concept is no part of the graph
+        if not annotation.edges:  # an image without a concept is no part of the graph
+            texts = [annotation.report.sections.get(section, "") for section in SECTIONS]
+            reason = NO_CONCEPT if any(text.strip() for text in texts) else NO_TEXT
+            batch.left_out[reason] = batch.left_out.get(reason, 0) + 1
+            return
         batch.nodes[image] = dict(annotation.report.image)
         for (concept, stance), evidence in annotation.edges.items():
             node: NodeRef = ("Concept", concept.cui)

@@ -41,6 +41,7 @@ class Inputs:
     rows: Sequence[Input]
     rejects: Sequence[Reject] = ()
     credentialed: bool = True
+    left_out: Mapping[str, int] = field(default_factory=dict)  # images that were not asked for, by reason
 
 
 def inputs(
@@ -61,7 +62,8 @@ def inputs(
     kind = kind_of(images)
     if kind is not None:
         return _some(_of_reports(reports_of(kind, images, views), images, reports, with_reports), images)
-    pictures, outside = _inside(images, _pictures(images))
+    left_out: Counter[str] = Counter()
+    pictures, outside = _inside(images, _pictures(images, left_out))
     if not pictures and not outside:
         hint = f"Give a folder with {', '.join(radiograph.SUFFIXES)} files, a data set, or a table of reports."
         raise InputError("there is no image here", hint, path=images)
@@ -74,7 +76,8 @@ def inputs(
         if row.id in rows:
             rejects.append(Reject(path, 1, f"the same picture as {rows[row.id].path}"))
         rows.setdefault(row.id, row)
-    return _refuse_foreign(_some(Inputs(list(rows.values()), [*outside, *rejects]), images), reports)
+    found = Inputs(list(rows.values()), [*outside, *rejects], left_out=left_out)
+    return _refuse_foreign(_some(found, images), reports)
 
 
 def _inside(root: Path, images: Iterable[Path]) -> tuple[list[Path], list[Reject]]:
@@ -133,10 +136,15 @@ def _of_reports(source: ReportSource, root: Path, other: Path | None, with_repor
         sections = said.get(found.study) or (found.sections if with_reports else {})
         rows.append(Input(found.image_id, place, found.image, sections))
     credentialed = source.credentialed or other is not None  # of another file nobody knows
-    return _refuse_foreign(Inputs(rows, rejects, credentialed), other)
+    left_out = dict(getattr(source, "left_out", {}))
+    if not rows:
+        why = [f"{len(rejects):,} rows are no report"] if rejects else []
+        why += [f"{count:,} {reason}" for reason, count in left_out.items()]
+        raise InputError(f"there is no image here: {'; '.join(why) or 'it has no rows'}", "Check --views.", path=root)
+    return _refuse_foreign(Inputs(rows, rejects, credentialed, left_out), other)
 
 
-def _pictures(images: Path) -> Iterator[Path]:
+def _pictures(images: Path, left_out: Counter[str]) -> Iterator[Path]:
     """The radiographs at a path, by name; one by content, so that a .dcm beside a .png of its name is not two."""
     if images.is_file():
         yield images
@@ -145,9 +153,11 @@ def _pictures(images: Path) -> Iterator[Path]:
     for path in sorted(images.rglob("*")):
         if path.suffix.lower() in radiograph.SUFFIXES and path.is_file():
             stem = path.with_suffix("")
-            if stem not in seen:
-                seen.add(stem)
-                yield path
+            if stem in seen:
+                left_out["further files of an image, with its name and another ending"] += 1
+                continue
+            seen.add(stem)
+            yield path
 
 
 def _picture(

@@ -11,6 +11,7 @@ alone, without headers.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from kgp_loaders.reports import image_id
 from kgplatform import files
 from kgplatform.batches import Reject
-from kgplatform.construct.report import Report
+from kgplatform.construct.report import MORE_IMAGES, Report
 from kgplatform.errors import InputError
 
 DATASET: Final = "IU X-ray"
@@ -49,6 +50,7 @@ class IUXray:
         if not self.path.is_file():
             raise InputError("no such file", f"Give R2Gen's folder of IU X-ray, with {FILE}.", path=self.path)
         self.files = (self.path,)
+        self.left_out: Counter[str] = Counter()
         self.splits = tuple(splits)
         self.every_image = every_image
         self.parameters: Mapping[str, Any] = {
@@ -58,11 +60,13 @@ class IUXray:
 
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the studies of the splits, in the file's order; a reject's row counts all of them."""
+        self.left_out.clear()
         number, seen = 0, set[str]()
         for split, rows in self._document().items():
             for row in rows:
                 number += 1
                 if split not in self.splits:
+                    self.left_out["studies of other splits"] += 1
                     continue
                 entry = _entry(row)
                 if isinstance(entry, _Entry) and entry.study in seen:
@@ -77,6 +81,8 @@ class IUXray:
         """The report with its first image, if there is one, or with each."""
         kept = {"dataset": DATASET, "study_id": entry.study}
         paths = [{"path": f"images/{image}"} for image in entry.images]
+        if not self.every_image and len(paths) > 1:
+            self.left_out[MORE_IMAGES] += len(paths) - 1
         for path in paths if self.every_image else (paths or [{}])[:1]:
             yield Report(entry.study, image_id(DATASET, entry.study), {"findings": entry.text}, {**kept, **path})
 

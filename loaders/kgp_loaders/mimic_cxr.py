@@ -13,6 +13,7 @@ must. Sections are found by their headers.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
@@ -22,7 +23,7 @@ from typing import Any, Final, NamedTuple
 from kgp_loaders.records import records
 from kgplatform import files
 from kgplatform.batches import Reject
-from kgplatform.construct.report import Report
+from kgplatform.construct.report import MORE_IMAGES, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
 
@@ -72,6 +73,7 @@ class MIMICCXR:
             "splits": list(self.splits),
             **({"every_image": True} if every_image else {}),  # when set alone: ids of runs stay
         }
+        self.left_out: Counter[str] = Counter()
         self._metadata = self._find("metadata")
         if self._metadata is None:
             hint = "Give MIMIC-CXR-JPG's folder, with mimic-cxr-2.0.0-metadata.csv."
@@ -106,9 +108,15 @@ class MIMICCXR:
         kept, rejects = self._kept()
         chosen: dict[tuple[str, str], _Image] = {}
         for image in self._images(rejects):
-            if (self.views and image.view not in self.views) or (kept is not None and image.dicom not in kept):
+            if self.views and image.view not in self.views:
+                self.left_out[f"images of other views than {', '.join(self.views)}"] += 1
+                continue
+            if kept is not None and image.dicom not in kept:
+                self.left_out["images of other splits"] += 1
                 continue
             key = (image.study, image.dicom if self.every_image else "")
+            if key in chosen:
+                self.left_out[MORE_IMAGES] += 1
             if key not in chosen or image.dicom < chosen[key].dicom:
                 chosen[key] = image
         order = sorted(chosen.values(), key=lambda image: (int(image.subject), int(image.study), image.dicom))

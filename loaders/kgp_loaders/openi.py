@@ -13,6 +13,7 @@ report comes once for each image, by name.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ from xml.etree import ElementTree
 from kgp_loaders.tabular import open_table
 from kgplatform import files
 from kgplatform.batches import Reject
-from kgplatform.construct.report import SECTIONS, Report
+from kgplatform.construct.report import MORE_IMAGES, SECTIONS, Report
 from kgplatform.errors import InputError
 
 DATASET: Final = "OpenI"
@@ -52,6 +53,7 @@ class OpenI:
             "views": list(self.views),
             **({"every_image": True} if every_image else {}),  # when set alone: ids of runs stay
         }
+        self.left_out: Counter[str] = Counter()
         tables = (folder / REPORTS, folder / PROJECTIONS)
         self._xml = not tables[0].is_file()
         self.files = tuple(sorted(folder.rglob("*.xml"), key=_by_number)) if self._xml else tables
@@ -64,6 +66,7 @@ class OpenI:
 
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the studies that have an image of the projections asked for."""
+        self.left_out.clear()
         return self._from_xml() if self._xml else self._from_tables()
 
     def _from_tables(self) -> Iterator[Report | Reject]:
@@ -78,6 +81,8 @@ class OpenI:
                 rejects.append(Reject(self.folder / PROJECTIONS, number, "the uid or the file name is none of OpenI's"))
             elif not self.views or view in self.views:
                 images.setdefault(uid, {}).setdefault(name, view)
+            else:
+                self.left_out[f"images of other projections than {', '.join(self.views)}"] += 1
         yield from rejects
         seen: set[str] = set()
         for row in open_table(self.folder / REPORTS).rows(("uid", *SECTIONS)):
@@ -91,6 +96,8 @@ class OpenI:
                 yield Reject(self.folder / REPORTS, number, "the uid stands in an earlier row, too")
             elif uid in images:
                 yield from self._reports(uid, dict(zip(SECTIONS, texts, strict=True)), images[uid])
+            else:
+                self.left_out["reports without such an image"] += 1
             seen.add(uid)
 
     def _from_xml(self) -> Iterator[Report | Reject]:
@@ -106,6 +113,8 @@ class OpenI:
     def _reports(self, uid: str, sections: Mapping[str, str], images: Mapping[str, str]) -> Iterator[Report]:
         """The report with its first image, or with each; `images` are projections by file name, "" where unknown."""
         names = sorted(images)
+        if not self.every_image and len(names) > 1:
+            self.left_out[MORE_IMAGES] += len(names) - 1
         for name in names if self.every_image else (names or [""])[:1]:
             told = images.get(name, "") if self.every_image else ""
             view = told or (self.views[0] if len(self.views) == 1 and not self._xml else "")

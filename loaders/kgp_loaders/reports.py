@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
@@ -55,14 +56,17 @@ class Reports:
         self.files = (path,)
         self.dataset = path.stem
         self.views = tuple(views)
+        self.left_out: Counter[str] = Counter()
         self.parameters: Mapping[str, Any] = {"dataset": self.dataset, "views": list(self.views)}
 
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the reports. Raises `InputError` for a file without the columns, or that is not UTF-8 throughout."""
+        self.left_out.clear()
         seen: set[str] = set()
         rows = _json_rows(self.path) if self.path.suffix.lower() in _JSON else _table_rows(self.path)
         for number, row in rows:
             if self.views and not isinstance(row, str) and row.get("view") not in self.views:
+                self.left_out[f"rows of other views than {', '.join(self.views)}"] += 1
                 continue
             found = row if isinstance(row, str) else self._report(row)
             if isinstance(found, Report) and found.study in seen:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kgplatform import queries
 from kgplatform.graph import Graph
 from kgplatform.queries import parse
 from tests.conftest import Kgp
@@ -171,10 +172,10 @@ def test_wrong_usage_is_one_clear_line(
     assert "Traceback" not in done.err
 
 
-def test_reports_without_a_finding_make_no_graph_and_no_error(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+def test_reports_without_a_finding_make_no_graph_and_that_is_an_error(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("id,findings\n1,Nothing to tell.\n", encoding="utf-8")
     done = kgp("construct", "run", "reports", str(tmp_path / "r.csv"))
-    assert done.code == 0, done.err
-    assert "1 reports read, 0 rejected: 0 edges written" in done.out
-    assert "0 images scored" in done.out
+    assert done.code == 1
+    assert "there is nothing to load: 1 reports read; 1 reports in which no concept was found" in done.err
+    assert graph.read(queries.get("runs/list")) == []
     assert edges(graph) == []

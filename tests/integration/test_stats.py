@@ -11,6 +11,7 @@ import pytest
 from kgplatform import stats
 from kgplatform.graph import Graph
 from kgplatform.queries import parse
+from tests.conftest import Kgp
 
 pytestmark = pytest.mark.server
 
@@ -58,7 +59,7 @@ def test_semantic_types_are_shares_of_edge_ends(graph: Graph, tmp_path: Path) ->
     assert shares["head", "Finding"] == (2, pytest.approx(200 / 3))
     assert shares["tail", "Medical Device"] == (2, pytest.approx(40))
     plot = tmp_path / "figure2.png"
-    stats.plot_semantic_types(stats.semantic_types(graph), plot)
+    stats.plot_semantic_types(stats.semantic_types(graph), stats.type_coverage(graph), plot)
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
@@ -71,3 +72,32 @@ def test_predicted_edges_are_no_facts(graph: Graph) -> None:
         )
     )
     assert stats.overview(graph)["edges"] == 0
+
+
+def test_shares_of_few_typed_concepts_state_their_coverage_and_are_not_compared(
+    graph: Graph, kgp: Kgp, tmp_path: Path
+) -> None:
+    graph.write(
+        parse(
+            "t/c",
+            "// Five edges, one with a typed head.\nUNWIND range(1, 5) AS n\n"
+            "CREATE (:Concept {cui: 'C990000' + n})-[:isa]->(:Concept {cui: 'C991000' + n})\nWITH count(*) AS all\n"
+            "MATCH (c:Concept {cui: 'C9900001'}) SET c.semantic_types = ['Finding']",
+        )
+    )
+    coverage = {row["side"]: (row["typed"], row["edges"]) for row in stats.type_coverage(graph)}
+    assert coverage == {"head": (1, 5), "tail": (0, 5)}
+    plot = tmp_path / "figure2.svg"
+    shown = kgp("stats", "--plot", plot)
+    assert "known for 1 of 5 heads (20.0 %)" in shown.out, shown.err
+    assert "without the paper's shares" in shown.out
+    assert "13.300" not in shown.out  # the paper's share of Finding
+    assert plot.stat().st_size
+    graph.write(parse("t/all", "// All typed.\nMATCH (c:Concept) SET c.semantic_types = ['Finding']"))
+    assert "13.300" in kgp("stats").out
+    assert kgp("stats", "--json").json["semantic_type_coverage"][0]["percent"] == 100.0
+
+
+def test_an_empty_graph_is_said_to_be_empty(graph: Graph, kgp: Kgp) -> None:
+    assert "the graph is empty" in kgp("stats").out
+    assert "no runs yet" in kgp("runs", "list").out

@@ -1,0 +1,98 @@
+"""Tables that fit the terminal, and the figure of semantic types."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from kgplatform import stats
+from kgplatform.cli.output import SHORT, fitted
+from kgplatform.cli.runs import COLUMNS, OPTIONAL
+from kgplatform.graph import Graph
+
+RUN = {
+    "id": "construct-375b3bad834c",
+    "source": ", ".join(f"s9001{n}.txt" for n in range(20)),
+    "status": "done",
+    "read": 35_387,
+    "written": 1_035_387,
+    "existing": 0,
+    "rejected": None,
+    "started": "2026-11-28 15:28",
+}
+
+
+@pytest.mark.parametrize("width", [200, 120, 100, 80, 70])
+def test_a_table_is_no_wider_than_the_terminal(width: int) -> None:
+    lines = fitted([RUN, {**RUN, "source": "a.csv"}], COLUMNS, "source", OPTIONAL, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert RUN["id"] in lines[2]
+    assert lines[2].split("  ")[1].endswith("…") or width == 200
+
+
+def test_a_narrow_table_loses_the_optional_columns_first() -> None:
+    header = fitted([RUN], COLUMNS, "source", OPTIONAL, 60).splitlines()[0].split()
+    assert header == ["id", "source", "status", "written"]
+    assert fitted([], COLUMNS, "source", OPTIONAL, 60) == ""
+    assert len(fitted([RUN], COLUMNS, "source", OPTIONAL, 10).splitlines()[0]) >= SHORT
+
+
+def test_labels_of_the_figure_neither_overlap_nor_leave_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["Body Part, Organ, or Organ Component", "Amino Acid, Peptide, or Protein " * 6, "X" * 60, *"ABCDEFGH"]
+    shares = [
+        {"side": side, "semantic_type": name, "edges": 1, "percent": 90 / (place + 1)}
+        for side in stats.SIDES
+        for place, name in enumerate(names)
+    ]
+    coverage = [{"side": side, "typed": 106, "edges": 14_788, "percent": 0.7} for side in stats.SIDES]
+    drawn: list[Figure] = []
+    save = Figure.savefig
+
+    def saved(figure: Figure, *arguments: object, **options: object) -> None:
+        drawn.append(figure)
+        save(figure, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Figure, "savefig", saved)
+    stats.plot_semantic_types(shares, coverage, tmp_path / "figure.png")
+    [figure] = drawn
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and not text.get_text().isdigit()]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts if text.get_text()]
+    width, height = figure.bbox.width, figure.bbox.height
+    for place, (text, box) in enumerate(boxes):
+        assert box.x0 >= -1, text
+        assert box.y0 >= -1, text
+        assert box.x1 <= width + 1, text
+        assert box.y1 <= height + 1, text
+        for other, another in boxes[place + 1 :]:
+            assert not box.overlaps(another), (text, other)
+    assert any("106 of 14,788" in text for text, _ in boxes)
+
+
+def test_the_drivers_own_lines_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("neo4j.pool").error("Unable to retrieve routing information")
+    logging.getLogger("neo4j").warning("Transaction failed and will be retried in %ss (%s)", 0.9, "secret")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_patient_graph_says_once_in_its_own_words_that_it_waits() -> None:
+    lines: list[str] = []
+    graph = Graph("bolt://127.0.0.1:9", "neo4j", "x").patient(lines.append)
+    try:
+        from kgplatform.graph import _retries_told
+
+        with _retries_told(graph):
+            for _ in range(3):
+                logging.getLogger("neo4j").warning("Transaction failed and will be retried in %ss (%s)", 0.9, "raw")
+    finally:
+        graph.close()
+    assert lines == ["waiting for bolt://127.0.0.1:9 to come back"]
+    assert re.search("raw", "".join(lines)) is None
