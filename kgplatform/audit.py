@@ -8,7 +8,7 @@ text of a report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
@@ -27,7 +27,7 @@ from kgplatform.export.checks import (
     unseen_entities,
     unused_ids,
 )
-from kgplatform.export.splits import Split
+from kgplatform.export.splits import PARTS, Split
 from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
 from kgplatform.retrieval import checks as pairing
@@ -69,6 +69,21 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What was looked at, what it holds, and how many rules were applied."""
+
+    what: str
+    holds: Mapping[str, int]
+    rules: int
+
+    def __str__(self) -> str:
+        """In words."""
+        return (
+            f"{self.what}: {', '.join(f'{count:,} {name}' for name, count in self.holds.items())}; {self.rules} rules"
+        )
+
+
+@dataclass(frozen=True)
 class Rule(Generic[T]):
     """One thing that can be found in a `T`; `inductive` is the severity in an inductive split where it differs."""
 
@@ -106,6 +121,33 @@ def audit_pairs(pairs: PairSet, used: Used) -> list[Finding]:
 def audit_questions(audited: AuditedQuestions) -> list[Finding]:
     """What is found in questions about images, worst first."""
     return ordered(_apply(QUESTIONS, audited))
+
+
+def checked_graph(graph: Graph) -> Checked:
+    """What `audit` looks at."""
+    [figures] = graph.read(queries.get("stats/overview"))
+    return Checked("graph", {name: figures[name] for name in ("images", "concepts", "edges")}, len(GRAPH))
+
+
+def checked_export(triples: Triples) -> Checked:
+    """What `audit_export` looks at."""
+    return Checked("export", {"triples": len(triples), "entities": triples.num_entities}, len(EXPORT))
+
+
+def checked_split(split: Split) -> Checked:
+    """What `audit_split` looks at."""
+    return Checked("split", {f"{part} triples": len(split.part(part)) for part in PARTS}, len(SPLIT))
+
+
+def checked_pairs(pairs: PairSet) -> Checked:
+    """What `audit_pairs` looks at."""
+    return Checked("pairs", {f"{part} pairs": len(of_part) for part, of_part in pairs.parts.items()}, len(PAIRS))
+
+
+def checked_questions(audited: AuditedQuestions) -> Checked:
+    """What `audit_questions` looks at."""
+    shown = {"images": len(audited.shown), "different images": len(set(audited.shown.values()))}
+    return Checked("questions", {"questions": len(audited.dealt.questions), **shown}, len(QUESTIONS))
 
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,31 @@ from kgplatform import radiograph
 from kgplatform.errors import InputError
 
 SIDE: Final = 300  # pixels at most
+NO_PATH: Final = "without a path in the graph"
+NO_FILE: Final = "whose file is not in the folder"
+UNREADABLE: Final = "whose file cannot be read as an image"
+
+
+class Thumbnails:
+    """Small images of a folder by their paths, each read once; `left_out` counts those that raters cannot see."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises `InputError` where the folder is not there."""
+        if not root.is_dir():
+            raise InputError("there is no such folder", "Give the folder that the images' paths begin in.", path=root)
+        self._root = root
+        self._read: dict[str, bytes | None] = {}
+        self.left_out: Counter[str] = Counter()
+
+    def __call__(self, path: str) -> bytes | None:
+        """The image as PNG, or None."""
+        if path not in self._read:
+            small = self._read[path] = thumbnail(path, self._root) if path else None
+            if small is None:
+                place = radiograph.place(self._root, path) if path else None
+                there = place is not None and place.is_file()
+                self.left_out[UNREADABLE if there else NO_FILE if path else NO_PATH] += 1
+        return self._read[path]
 
 
 def thumbnail(path: str, root: Path) -> bytes | None:

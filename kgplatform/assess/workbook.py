@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kgplatform import files
-from kgplatform.assess.picture import SIDE, thumbnail
+from kgplatform.assess.picture import SIDE, Thumbnails
 from kgplatform.assess.sample import ConceptItem, ImageItem, Sample
 from kgplatform.errors import InputError
 from kgplatform.files import replacing
@@ -69,10 +69,11 @@ class Ratings:
     asked: Mapping[str, int]
 
 
-def write(sample: Sample, path: Path, image_root: Path | None = None, reports: Mapping[str, str] | None = None) -> int:
+def write(sample: Sample, path: Path, small: Thumbnails | None = None, reports: Mapping[str, str] | None = None) -> int:
     """Write the workbook, whole or not at all; returns how many images are embedded.
 
-    `reports` has the text of images' reports by image id. Raises `InputError` where it cannot be written.
+    `small` has the images; without it, their paths are shown. `reports` has the text of images' reports by image id.
+    Raises `InputError` where it cannot be written.
     """
     from openpyxl import Workbook
 
@@ -82,7 +83,7 @@ def write(sample: Sample, path: Path, image_root: Path | None = None, reports: M
         raise InputError("the workbook has no sheet", "", path=path)
     guide.title = GUIDE
     _guide(guide)
-    pictures = _Pictures(image_root)
+    pictures = _Pictures(small)
     _images(book.create_sheet(IMAGES), sample, reports or {}, pictures)
     _concepts(book.create_sheet(CONCEPTS), sample, pictures)
     _hidden(book, sample)
@@ -94,15 +95,15 @@ def write(sample: Sample, path: Path, image_root: Path | None = None, reports: M
 class _Pictures:
     """Puts images into cells, or their paths where they cannot be read."""
 
-    def __init__(self, root: Path | None) -> None:
-        self._root = root
+    def __init__(self, small: Thumbnails | None) -> None:
+        self._small = small
         self.embedded = 0
 
     def put(self, sheet: Worksheet, row: int, column: int, path: str, id: str) -> bool:
         """Whether the image itself could be put there."""
         from openpyxl.drawing.image import Image
 
-        small = thumbnail(path, self._root) if self._root is not None else None
+        small = None if self._small is None else self._small(path)
         if small is None:
             _text(sheet, row, column, path or id)
             return False

@@ -38,6 +38,7 @@ def sample(
     """Write a workbook that asks raters about random images and concepts."""
     from kgplatform.assess import sample as sampling
     from kgplatform.assess import workbook
+    from kgplatform.assess.picture import Thumbnails
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.construct.report import Report
     from kgplatform.errors import InputError
@@ -47,7 +48,14 @@ def sample(
         raise InputError("the file is there already", "It may hold ratings: overwrite it with --force.", path=out)
     source = None if reports is None else reports_of(*reports)
     with Graph.open() as graph:
-        drawn = sampling.draw(graph, images, concepts, seed, max_images)
+        small = None if image_root is None else Thumbnails(image_root)
+        drawn = sampling.draw(graph, images, concepts, seed, max_images, small or (lambda path: True))
+    left_out = dict(small.left_out) if small is not None else {}
+    for reason, count in left_out.items():
+        note(f"left out of those that were drawn: {count:,} images {reason}")
+    for what, got, wanted in (("images", len(drawn.images), images), ("concepts", len(drawn.concepts), concepts)):
+        if got < wanted:
+            note(f"{got:,} {what} instead of {wanted:,}: there are no more that raters can see")
     texts: dict[str, str] = {}
     if source is not None:
         wanted = {item.id for item in drawn.images}
@@ -55,12 +63,13 @@ def sample(
             if isinstance(row, Report) and row.image_id in wanted:
                 texts[row.image_id] = "\n\n".join(f"{name.upper()}: {text}" for name, text in row.sections.items())
         note(f"{out} holds the text of {len(texts):,} reports: keep it where the reports may be kept")
-    embedded = workbook.write(drawn, out, image_root, texts)
+    embedded = workbook.write(drawn, out, small, texts)
     told = {
         "workbook": str(out),
         "images": len(drawn.images),
         "concepts": len(drawn.concepts),
         "embedded": embedded,
+        "left_out": left_out,
         "reports": len(texts),
         "seed": seed,
         "identity": drawn.identity,

@@ -11,7 +11,7 @@ import typer
 from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
 
 if TYPE_CHECKING:
-    from kgplatform.audit import Finding
+    from kgplatform.audit import Checked, Finding
     from kgplatform.vqa.checks import AuditedQuestions
 
 
@@ -56,23 +56,32 @@ def audit(
 
     if split and not export:
         raise UsageError("--split needs the export that it splits", "Give it with --export DIR.")
-    findings = []
+    findings: list[Finding] = []
+    checked: list[Checked] = []
     if export:
         triples = Triples.read(export)
         findings += checks.audit_export(triples)
+        checked.append(checks.checked_export(triples))
         if split:
-            findings += checks.audit_split(Split.read(split, triples))
+            parts = Split.read(split, triples)
+            findings += checks.audit_split(parts)
+            checked.append(checks.checked_split(parts))
     asked = _questions(questions, question_images) if questions else None
     paired = PairSet.read(pairs) if pairs else None
     with Graph.open() as graph:
         if asked:
             findings += checks.audit_questions(asked._replace(images=read_images(graph)))
+            checked.append(checks.checked_questions(asked))
         if paired:
             findings += checks.audit_pairs(paired, graph_images(graph))
+            checked.append(checks.checked_pairs(paired))
         findings = checks.ordered([*findings, *checks.audit(graph)])
+        checked.append(checks.checked_graph(graph))
     if as_json:
-        emit_json({"findings": [asdict(finding) for finding in findings]})
+        emit_json({"checked": [asdict(one) for one in checked], "findings": [asdict(one) for one in findings]})
     else:
+        for one in checked:
+            echo(f"checked {one}")
         _print(findings)
     if fail_on is not FailOn.never and any(finding.severity.reaches(fail_on) for finding in findings):
         raise typer.Exit(1)
@@ -96,7 +105,7 @@ def _questions(spec: str, images: Path | None) -> AuditedQuestions:
 
 def _print(findings: list[Finding]) -> None:
     if not findings:
-        echo("nothing found")
+        echo("nothing was found")
         return
     columns = ["severity", "id", "count", "of", "title"]
     echo(table([{column: getattr(finding, column) for column in columns} for finding in findings], columns))

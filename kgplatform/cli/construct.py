@@ -203,9 +203,12 @@ def texts(
     """Write findings and impression of each report as text files, for a tagger that reads files (MetaMapLite)."""
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.construct.texts import write
+    from kgplatform.errors import InputError
 
     count, rejects = write(reports_of(kind, path), folder)
     told_rejects(rejects)
+    if not count:
+        raise InputError("there is no report with findings or impression here", "Check the path.", path=path)
     echo(f"{folder}: {count:,} texts. They hold what the reports hold: keep them where the reports may be kept.")
 
 

@@ -208,7 +208,7 @@ def report_load(report: Report, as_json: bool, more: Mapping[str, Any] | None = 
 def print_left_out(left_out: Mapping[str, int]) -> None:
     """Print what is not loaded, and why."""
     for reason, count in left_out.items():
-        typer.echo(f"  not loaded: {count:,} {reason}")
+        echo(f"  not loaded: {count:,} {reason}")
 
 
 def _document(report: Report) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def score(
         emit_json(asdict(scores))
         return
     echo(f"{scores.images:,} images scored")
+    if not scores.images:
+        echo("the graph has no image: load something first, such as `kgp ingest medmkg`")
     if scores.top:
         echo(table(scores.top, ["rank", "id", "naf"]))
 
@@ -62,7 +64,7 @@ def explain(
     else:
         stale = "" if found["current"] else " (out of date: run `kgp naf score`)"
         echo(f"{image}: NaF {found['naf']:.3f}, rank {found['rank']:,}{stale}")
-    echo(table(pairs))
+    echo(table(pairs) or "it has no stance to a concept")
 
 
 @app.command("filter")

@@ -96,7 +96,8 @@ def _some(found: Inputs, images: Path) -> Inputs:
     """The inputs as they are. Raises `InputError` where they have no image."""
     if not found.rows:
         first = f"; {len(found.rejects):,} rows left out, the first: {found.rejects[0].reason}" if found.rejects else ""
-        raise InputError(f"there is no image here{first}", "Check the files, or --views.", path=images)
+        others = "".join(f"; {count:,} {reason}" for reason, count in found.left_out.items())
+        raise InputError(f"there is no image here{first}{others}", "Check the files, or --views.", path=images)
     return found
 
 
@@ -137,10 +138,6 @@ def _of_reports(source: ReportSource, root: Path, other: Path | None, with_repor
         rows.append(Input(found.image_id, place, found.image, sections))
     credentialed = source.credentialed or other is not None  # of another file nobody knows
     left_out = dict(getattr(source, "left_out", {}))
-    if not rows:
-        why = [f"{len(rejects):,} rows are no report"] if rejects else []
-        why += [f"{count:,} {reason}" for reason, count in left_out.items()]
-        raise InputError(f"there is no image here: {'; '.join(why) or 'it has no rows'}", "Check --views.", path=root)
     return _refuse_foreign(Inputs(rows, rejects, credentialed, left_out), other)
 
 

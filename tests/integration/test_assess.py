@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
+from PIL import Image
 
 from kgplatform.assess.sample import draw
 from kgplatform.assess.workbook import IMAGES
 from kgplatform.graph import Graph
+from kgplatform.queries import parse
 from tests.conftest import Kgp
 from tests.unit.test_assess import fill, raters
 
@@ -84,3 +86,32 @@ def test_the_command_scores_and_draws(kgp: Kgp, tmp_path: Path) -> None:
     assert wrong.code == 1
     assert "cell F2" in wrong.err
     assert "Traceback" not in wrong.err
+
+
+def test_only_images_with_a_readable_file_are_drawn(graph: Graph, kgp: Kgp, built: Path) -> None:
+    graph.write(parse("t/paths", "// Paths.\nMATCH (i:Image) WHERE i.id <> 'I0' SET i.path = i.id + '.png'"))
+    images = built / "images"
+    refused = kgp("assess", "sample", built / "w.xlsx", "--image-root", images)
+    assert (refused.code, "there is no such folder" in refused.err) == (1, True)
+    images.mkdir()
+    refused = kgp("assess", "sample", built / "w.xlsx", "--image-root", images)
+    assert refused.code == 1
+    assert "none of the graph's 40 images with a concept has a readable file here" in refused.err
+    assert not (built / "w.xlsx").exists()
+    for number in range(1, 9):
+        Image.new("L", (8, 8), number).save(images / f"I{number}.png")
+    (images / "I9.png").write_bytes(b"no image")
+    done = kgp("assess", "sample", built / "w.xlsx", "--image-root", images, "--images", "30", "--json")
+    assert done.code == 0, done.err
+    assert done.json["images"] == 8
+    assert done.json["left_out"] == {
+        "whose file is not in the folder": 30,
+        "whose file cannot be read as an image": 1,
+        "without a path in the graph": 1,
+    }
+    assert "8 images instead of 30" in done.err
+    assert "30 images whose file is not in the folder" in done.err
+    drawn = draw(graph, images=3, max_images=2, can_show=lambda path: path in {"I1.png", "I6.png", "I2.png"})
+    assert {item.id for item in drawn.images} == {"I1", "I2", "I6"}
+    assert {image for item in drawn.concepts for image, _ in item.images} == {"I1", "I2", "I6"}
+    assert {item.id for item in drawn.concepts} == {"C9900001", "C9900002"}

@@ -113,11 +113,13 @@ def test_the_command_fails_on_what_it_is_told_to_fail_on(
     splits.make("paper", release).write(leaking)
     splits.make("leakage-free", release).write(clean)
     plain = kgp("audit")
+    assert "checked graph: 4,868 images, 3,149 concepts, 35,387 edges; 11 rules" in plain.out
     assert (plain.code, plain.err) == (0, "")
     assert "warning   KGP-A001      68  20,637" in plain.out
     assert "error" not in plain.out
     told = kgp("audit", "--export", export, "--split", leaking, "--json")
     assert told.code == 1
+    assert [one["what"] for one in told.json["checked"]] == ["export", "split", "graph"]
     first = told.json["findings"][0]
     assert (first["id"], first["severity"], first["count"], first["of"]) == ("KGP-A201", "error", 1_291, 3_539)
     assert first.keys() == {"id", "severity", "title", "count", "of", "examples", "what_to_do"}

@@ -14,7 +14,7 @@ from openpyxl import load_workbook
 from PIL import Image
 
 from kgplatform.assess.agreement import ICC, icc, weighted_kappa
-from kgplatform.assess.picture import thumbnail
+from kgplatform.assess.picture import Thumbnails, thumbnail
 from kgplatform.assess.sample import ConceptItem, ImageItem, Sample, Shown
 from kgplatform.assess.score import score
 from kgplatform.assess.workbook import CONCEPTS, GUIDE, HIDDEN, IMAGES, METRICS, read, write
@@ -77,7 +77,7 @@ class TestWorkbook:
     def path(self, tmp_path: Path) -> Path:
         Image.new("L", (2000, 1000), 90).save(tmp_path / "a.png")
         (tmp_path / "b.png").write_bytes(b"no image")
-        assert write(SAMPLE, tmp_path / "w.xlsx", tmp_path, {"I1": "FINDINGS: an effusion."}) == 2
+        assert write(SAMPLE, tmp_path / "w.xlsx", Thumbnails(tmp_path), {"I1": "FINDINGS: an effusion."}) == 2
         return tmp_path / "w.xlsx"
 
     def test_it_asks_what_the_guide_asks(self, path: Path) -> None:

@@ -64,8 +64,9 @@ def test_labels_of_the_figure_neither_overlap_nor_leave_it(tmp_path: Path, monke
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and not text.get_text().isdigit()]
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts if text.get_text()]
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
+    texts = [text for text in texts if text.get_text()]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts if not text.get_text().isdigit()]
     width, height = figure.bbox.width, figure.bbox.height
     for place, (text, box) in enumerate(boxes):
         assert box.x0 >= -1, text
