@@ -53,9 +53,9 @@ def sample(
     left_out = dict(small.left_out) if small is not None else {}
     for reason, count in left_out.items():
         note(f"left out of those that were drawn: {count:,} images {reason}")
-    for what, got, wanted in (("images", len(drawn.images), images), ("concepts", len(drawn.concepts), concepts)):
-        if got < wanted:
-            note(f"{got:,} {what} instead of {wanted:,}: there are no more that raters can see")
+    for what, got, asked in (("images", len(drawn.images), images), ("concepts", len(drawn.concepts), concepts)):
+        if got < asked:
+            note(f"{got:,} {what} instead of {asked:,}: there are no more that raters can see")
     texts: dict[str, str] = {}
     if source is not None:
         wanted = {item.id for item in drawn.images}
