@@ -1,4 +1,4 @@
-"""Why a file of the user's cannot be read."""
+"""Why a file of the user's cannot be read or written."""
 
 import os
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from kgp_models.generator.settings import GeneratorSettings
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.vqa.settings import VQASettings
-from kgplatform.errors import InputError
-from kgplatform.files import final_name, read_yaml, require_file, unreadable
+from kgplatform.errors import InputError, KgpError
+from kgplatform.files import final_name, read_yaml, replacing, require_file, unreadable
 
 YAML: list[Callable[[Path], object]] = [
     GeneratorSettings.read,
@@ -70,3 +70,18 @@ def test_a_file_that_may_not_be_read_and_one_that_is_none(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["a.csv.partial", ".a.csv.part", "a.csv.part", "a.csv.4711.partial", "a.csv"])
 def test_an_unfinished_file_is_known_by_its_final_name(name: str) -> None:
     assert final_name(Path("out") / name) == Path("out/a.csv")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    with replacing(path) as partial:
+        partial.write_text("new", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "new"
+    with pytest.raises(KgpError, match="stopped"), replacing(path) as partial:
+        partial.write_text("half", encoding="utf-8")
+        raise KgpError("stopped")
+    assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
+    missing = tmp_path / "none" / "a.csv"
+    with pytest.raises(InputError) as caught, replacing(missing) as partial:
+        partial.write_text("x", encoding="utf-8")
+    assert caught.value.message == f"{missing}: its folder is not there"
