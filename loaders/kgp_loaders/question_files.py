@@ -27,7 +27,7 @@ def rows(path: Path, hint: str) -> list[Any]:
     document = files.read_json(path, hint=hint, errors="surrogateescape")
     if not isinstance(document, list):
         raise InputError("the file holds no list of questions", hint, path=path)
-    return [row if files.is_text(row) else None for row in document]
+    return document if files.is_text(document) else [row if files.is_text(row) else None for row in document]
 
 
 def said(row: object, question: str = "question", answer: str = "answer") -> tuple[str, str] | str:
