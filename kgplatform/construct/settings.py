@@ -17,6 +17,7 @@ from kgplatform import files
 from kgplatform.construct.annotate import Conflicts
 from kgplatform.construct.language_model.consent import is_local
 from kgplatform.errors import InputError
+from kgplatform.suggest import did_you_mean
 
 FILE: Final = "construct.yaml"
 CONSENT: Final = "remote_consent"  # an option of the command, never a setting in a file
@@ -46,7 +47,8 @@ def find(path: Path) -> Path:
     found = path / FILE if path.is_dir() else path
     if found.suffix not in (".yaml", ".yml") or not found.is_file():
         hint = f"Say what the reports are (kgp construct run KIND PATH), or give a folder with {FILE}."
-        raise InputError("there are no settings of a construction here", hint, path=path)
+        what = "there are no settings of a construction here" if path.exists() else "no such file or folder"
+        raise InputError(what, hint, path=path)
     return found
 
 
@@ -73,7 +75,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise InputError("remote_consent is no setting of a file", hint, path=path)
     known = {item.name for item in fields(Settings)} - {CONSENT}
     if unknown := sorted(str(name) for name in document if name not in known):
-        raise InputError(f"there is no setting {unknown[0]!r}", f"Settings: {', '.join(sorted(known))}.", path=path)
+        hint = did_you_mean(unknown[0], known, f"Settings: {', '.join(sorted(known))}.")
+        raise InputError(f"there is no setting {unknown[0]!r}", hint, path=path)
     return document
 
 
