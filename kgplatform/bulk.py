@@ -185,13 +185,12 @@ def _labels(label: str, key: str) -> list[str]:
 
 def _asserted(properties: dict[str, Any], run: str) -> dict[str, Any]:
     """The properties as the run asserts them."""
-    claims = {"claims": [f"{name}@{run}" for name in properties]} if properties else {}
-    return {**properties, "runs": [run], **claims}
+    return {**properties, "runs": [run]}
 
 
 def _kinds(texts: Iterable[tuple[str]]) -> dict[str, type]:
-    """Every property's type, the platform's own two included. Raises `InputError` where one has several."""
-    kinds: dict[str, type] = {"runs": list, "claims": list}
+    """Every property's type, the platform's own included. Raises `InputError` where one has several."""
+    kinds: dict[str, type] = {"runs": list}
     for (text,) in texts:
         for name, value in json.loads(text).items():
             if kinds.setdefault(name, type(value)) is not type(value):

@@ -15,7 +15,7 @@ from typing import Any
 
 from kgplatform import queries
 from kgplatform.graph import Graph
-from kgplatform.schema import DERIVED, PRESENCE_LABELS
+from kgplatform.schema import DERIVED, PRESENCE_LABELS, UNCLAIMED
 
 
 @dataclass
@@ -70,5 +70,8 @@ def _asserted(labels: Iterable[str]) -> list[str]:
 
 
 def _canonical(properties: Mapping[str, Any]) -> list[list[Any]]:
-    kept = sorted((k, v) for k, v in properties.items() if k not in DERIVED)
-    return [[k, sorted(v) if k in ("runs", "claims") else v] for k, v in kept]
+    kept = {k: sorted(v) if k in ("runs", "claims") else v for k, v in properties.items() if k not in DERIVED}
+    implied = [f"{name}@{run}" for name in properties if name not in UNCLAIMED for run in properties.get("runs") or ()]
+    if implied and "claims" not in kept:  # they go without saying where all runs claim all properties
+        kept["claims"] = sorted(implied)
+    return [[k, kept[k]] for k in sorted(kept)]

@@ -20,14 +20,14 @@ from kgplatform.batches import Reject, Source
 from kgplatform.dry_run import rehearse
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
-from kgplatform.load import Load, merge, write_by_id
+from kgplatform.load import OWN, Load, merge, write_by_id
 from kgplatform.survey import Account, checked, refuse_nothing, survey_source
 
 BATCH_ROWS: Final = 10_000
 INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
 CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not in INDEXES)
 
-LAYOUT: Final = 1  # of the platform's own notes in the graph; raised when `upgrade` has something to do
+LAYOUT: Final = 2  # of the platform's own notes in the graph; raised when `upgrade` has something to do
 NAMED_FILES: Final = 5  # a data set of reports has 200,000
 
 PREDICTION: Final = "prediction"  # kind of the runs that assert PREDICTED edges alone; see cypher/runs/undo_begin
@@ -155,9 +155,9 @@ def upgrade(graph: Graph) -> None:
 
 
 def _upgrade(graph: Graph, what: str) -> None:
-    ids = [row["id"] for row in graph.read(queries.get(f"ingest/outdated_{what}"))]
+    ids = [row["id"] for row in graph.read(queries.get(f"ingest/outdated_{what}"), own=OWN)]
     query = queries.get(f"ingest/upgrade_{what}")
-    write_by_id(graph, "upgrade", ids, lambda transaction, chunk, _: transaction.run(query, ids=chunk))
+    write_by_id(graph, "upgrade", ids, lambda transaction, chunk, _: transaction.run(query, ids=chunk, own=OWN))
 
 
 def _create(graph: Graph, names: Iterable[str]) -> None:

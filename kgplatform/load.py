@@ -17,9 +17,11 @@ from kgplatform import queries
 from kgplatform.batches import GraphBatch, Properties
 from kgplatform.errors import KgpError
 from kgplatform.graph import Graph, Transaction, Written
+from kgplatform.schema import UNCLAIMED
 from kgplatform.survey import Survey
 
 FIRST_BATCH_ROWS: Final = 300  # planned while the graph may have no edges at all, so kept small
+OWN: Final = list(UNCLAIMED)
 IDS_AT_A_TIME: Final = 10_000
 REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there are edges
 
@@ -195,13 +197,15 @@ def merge(transaction: Transaction, prepared: Prepared, run: str, replan: bool) 
     ids, unasserted, created = _nodes(transaction, prepared, run)
     changed = written = 0
     if unasserted:
-        [answer] = transaction.run(queries.get("ingest/assert_nodes"), rows=unasserted, run=run).records
+        [answer] = transaction.run(queries.get("ingest/assert_nodes"), rows=unasserted, run=run, own=OWN).records
         changed = answer["changed"]
     if entities := [ids[place] for _, _, place in prepared.nodes.get("Entity", ()) if ids[place] is not None]:
         transaction.run(queries.get("ingest/label_entities"), ids=entities)
     if prepared.edges:
         merging = queries.get("ingest/merge_edges")
-        written = transaction.run(merging, replan=replan, ids=ids, rows=prepared.edges, run=run).relationships_created
+        written = transaction.run(
+            merging, replan=replan, ids=ids, rows=prepared.edges, run=run, own=OWN
+        ).relationships_created
     if written or created:
         transaction.run(queries.get("ingest/outdate"))
     return Merged(written, changed if prepared.batch.enrich else 0, created)

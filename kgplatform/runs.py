@@ -10,7 +10,7 @@ from kgplatform import queries
 from kgplatform.errors import NotFoundError
 from kgplatform.graph import Graph, Transaction, Written
 from kgplatform.graph_names import run_hint
-from kgplatform.load import write_by_id
+from kgplatform.load import OWN, write_by_id
 from kgplatform.retrieval.index import Part, clear
 
 
@@ -59,6 +59,6 @@ def _take_out(graph: Graph, run: str, what: str) -> tuple[int, int]:
     def take_out(transaction: Transaction, chunk: list[int], state: Mapping[str, Any]) -> Written:
         if state["status"] != "undoing":
             return Written()  # another undo was quicker, and the run may have been loaded again since
-        return transaction.run(queries.get(f"runs/undo_{what}"), run=run, ids=chunk)
+        return transaction.run(queries.get(f"runs/undo_{what}"), run=run, ids=chunk, own=OWN)
 
     return write_by_id(graph, run, ids, take_out)

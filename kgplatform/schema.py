@@ -55,6 +55,9 @@ PRESENCE_LABELS: Final = {"present": "Present", "absent": "Absent", "uncertain":
 # Computed from the graph or by a model, not asserted by a source.
 DERIVED: Final = ("naf", "naf_rank", "naf_kept", "embedding", "embedding_model")
 
+# What no run claims: keys, and the platform's own notes.
+UNCLAIMED: Final = ("id", "cui", "runs", "claims", *DERIVED)
+
 CONCEPT_ID: Final = re.compile(r"C[0-9]{7}")
 IMAGE_ID: Final = re.compile(r"I[0-9]{1,18}")
 LABEL: Final = re.compile(r"[A-Z][A-Za-z0-9_]{0,62}")  # a second label of a Thing

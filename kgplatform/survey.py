@@ -15,13 +15,12 @@ from typing import Final, Protocol
 from kgplatform.batches import GraphBatch, Reject, Source
 from kgplatform.errors import InputError
 from kgplatform.files import require_own
-from kgplatform.schema import DERIVED, LABEL, NODE_TYPES, relation_problem
+from kgplatform.schema import LABEL, NODE_TYPES, UNCLAIMED, relation_problem
 from kgplatform.spreadsheets import escaped
 
 KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
 _REJECTS: Final = "file\trow\treason\n"
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_OURS = frozenset({"runs", "claims", "id", "cui", *DERIVED})
 
 
 class Named(Protocol):
@@ -130,7 +129,7 @@ def checked(batch: GraphBatch, source: Named) -> GraphBatch:
         if label == "Thing" and LABEL.fullmatch(key.partition(":")[0]) is None:
             raise InputError(f"the loader {source.kind} gave a bad type name", path=path)
     names = {name for properties in (*batch.nodes.values(), *batch.edges.values()) for name in properties}
-    if any(name in _OURS or _PROPERTY.fullmatch(name) is None for name in names):
+    if any(name in UNCLAIMED or _PROPERTY.fullmatch(name) is None for name in names):
         raise InputError(f"the loader {source.kind} gave a bad property name", path=path)
     return batch
 

@@ -1,7 +1,9 @@
-// The internal ids of the edges on which runs or claims are listed twice: loads of the same run at once left them in earlier
-// versions.
+// The internal ids of the edges whose runs and claims an earlier version wrote: listed twice by loads of the same run at once,
+// or claims that go without saying.
+// param own list: names of properties that no run claims: keys, and the platform's own notes
 MATCH ()-[r]->()
-WITH r, reduce(d = [], x IN coalesce(r.runs, []) | CASE WHEN x IN d THEN d ELSE d + x END) AS runs,
-     reduce(d = [], x IN coalesce(r.claims, []) | CASE WHEN x IN d THEN d ELSE d + x END) AS claims
-WHERE size(runs) < size(r.runs) OR size(claims) < size(r.claims)
+WHERE r.runs IS NOT NULL
+WITH r, r.runs AS runs, coalesce(r.claims, []) AS claims, r.claims IS NOT NULL AS listed, [k IN keys(r) WHERE NOT k IN $own] AS names
+WHERE listed AND size(claims) >= size(names) * size(runs) OR any(i IN range(1, size(runs) - 1) WHERE runs[i] IN runs[..i])
+   OR any(i IN range(1, size(claims) - 1) WHERE claims[i] IN claims[..i])
 RETURN id(r) AS id

@@ -2,12 +2,18 @@
 // no run asserts any more.
 // param ids list: internal ids of edges
 // param run string: the run's id
+// param own list: names of properties that no run claims: keys, and the platform's own notes
 UNWIND $ids AS id
 MATCH ()-[r]->() WHERE id(r) = id AND $run IN r.runs
-WITH r, [x IN r.runs WHERE x <> $run] AS runs, coalesce(r.claims, []) AS claims
-WITH r, runs, [c IN claims WHERE NOT c ENDS WITH '@' + $run] AS kept,
+WITH r, r.runs AS runs, [k IN keys(r) WHERE NOT k IN $own] AS names
+WITH r, names, runs,
+     CASE WHEN r.claims IS NOT NULL THEN r.claims
+       ELSE reduce(all = [], x IN runs | all + [k IN names | k + '@' + x]) END AS claims
+WITH r, names, [x IN runs WHERE x <> $run] AS runs, [c IN claims WHERE NOT c ENDS WITH '@' + $run] AS kept,
      [c IN claims WHERE c ENDS WITH '@' + $run | split(c, '@')[0]] AS mine
+WITH r, names, runs, kept, [k IN mine WHERE NOT any(c IN kept WHERE c STARTS WITH k + '@')] AS lost
 FOREACH (_ IN CASE WHEN runs = [] THEN [1] ELSE [] END | DELETE r)
 FOREACH (_ IN CASE WHEN runs = [] THEN [] ELSE [1] END |
-  FOREACH (k IN [k IN mine WHERE NOT any(c IN kept WHERE c STARTS WITH k + '@')] | SET r[k] = null)
-  SET r.runs = runs, r.claims = CASE WHEN kept = [] THEN null ELSE kept END)
+  FOREACH (k IN lost | SET r[k] = null)
+  SET r.runs = runs,
+    r.claims = CASE WHEN size(kept) = (size(names) - size(lost)) * size(runs) THEN null ELSE kept END)

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.server
 DAMAGE = parse(
     "t/d",
     "// What two loads of a run at once left in earlier versions: claims listed twice.\n"
-    "MATCH (n:Image) SET n.claims = n.claims + n.claims, n.runs = n.runs + n.runs",
+    "MATCH (n:Image) WITH n, [k IN keys(n) WHERE NOT k IN ['id', 'runs'] | k + '@' + n.runs[0]] AS claims\n"
+    "SET n.claims = claims + claims, n.runs = n.runs + n.runs",
 )
 FORGET_LAYOUT = parse("t/f", "// As if an earlier version had written.\nMATCH (p:Platform) SET p.layout = null")
 

@@ -157,6 +157,25 @@ def test_undo_of_the_older_of_two_loads_keeps_what_the_newer_asserts(graph: Grap
     assert len(graph.read(EDGES)) == 20
 
 
+def test_claims_are_listed_only_where_runs_say_different_things(graph: Graph, tmp_path: Path) -> None:
+    image, concept = ("Image", "I1"), ("Concept", "C9900001")
+    batch = GraphBatch(read=1, nodes={image: {"dataset": "x"}, concept: {"name": "y"}})
+    batch.edges[image, "POSITIVE", concept] = {"score": 0.5}
+    for name in "ab":
+        ingest(graph, Handmade(tmp_path / name, [batch], name))
+    assert "claims" not in graph.read(IMAGE, id="I1")[0]["p"]
+    before = str(digest(graph))
+    more = GraphBatch(read=1, nodes={image: {"dataset": "z", "view": "PA"}, concept: {}})
+    more.edges[image, "POSITIVE", concept] = {"section": "findings"}
+    run = ingest(graph, Handmade(tmp_path / "c", [more], "c")).run
+    found = graph.read(IMAGE, id="I1")[0]["p"]
+    assert (found["dataset"], found["view"]) == ("x", "PA")
+    assert {claim.split("@")[0] for claim in found["claims"] if claim.endswith(f"@{run}")} == {"view"}
+    runs.undo(graph, run)
+    assert "claims" not in graph.read(IMAGE, id="I1")[0]["p"]
+    assert str(digest(graph)) == before
+
+
 def test_an_undone_load_can_be_loaded_again(graph: Graph, tmp_path: Path) -> None:
     source = small(tmp_path)
     empty = str(digest(graph))
