@@ -106,7 +106,7 @@ def test_explain_of_what_is_not_there_is_a_clear_error(graph: Graph, kgp: Kgp, o
     kgp("construct", "run", "openi", str(openi))
     wrong = kgp("construct", "explain", "I1", "C0000001")
     assert wrong.code == 1
-    assert "no stance joins I1 and C0000001" in wrong.err
+    assert "no concept is named C0000001" in wrong.err
 
 
 def test_no_word_of_a_report_is_in_the_graph_or_told(graph: Graph, kgp: Kgp, openi: Path) -> None:
