@@ -162,10 +162,10 @@ def test_a_nul_costs_its_row(tmp_path: Path, reader: Read) -> None:
     assert (read, len(rejects)) == (2, 1)
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    "reader", [reader for reader in READERS if reader is not annotation]
+)  # any length is read there
 def test_a_value_that_is_too_long_costs_its_row(tmp_path: Path, reader: Read) -> None:
-    if reader is annotation:
-        pytest.skip("a report of any length is a report there")
     read, rejects = reader(tmp_path, [b"one", LONG, b"three"])
     assert (read, len(rejects)) == (2, 1)
     assert "longer than" in rejects[0].reason

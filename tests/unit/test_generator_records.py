@@ -231,7 +231,9 @@ def test_drawn_triplets_are_read(tmp_path: Path) -> None:
 def test_damaged_drawn_triplets_are_one_clear_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "drawn.json"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=r"drawn\.json: (is not a JSON object of triplets|the file is not JSON)"):
+    with pytest.raises(
+        InputError, match=r"drawn\.json(, row 1)?: (is not a JSON object of triplets|the file is not JSON)"
+    ):
         read_drawn(path)
     path.write_bytes(b"\xff\xfe{}")
     with pytest.raises(InputError):

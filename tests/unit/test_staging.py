@@ -22,6 +22,7 @@ from kgplatform.files import marked, replacing
 from kgplatform.retrieval.pairs import PairSet
 from kgplatform.vqa import drawing
 
+COVERAGE = [{"side": side, "typed": 1, "edges": 1, "percent": 100.0} for side in ("head", "tail")]
 SHARES = [{"side": side, "semantic_type": "Finding", "edges": 1, "percent": 100.0} for side in ("head", "tail")]
 DIE = """
 import os, signal, sys
@@ -164,8 +165,8 @@ def test_no_command_writes_over_a_file_that_is_something_else(tmp_path: Path) ->
         "split.parquet": Split(triples, np.array([0, 1, 2], dtype=np.int8), "paper", 1).write,
         "pairs.parquet": PairSet({"train": [], "valid": [], "test": []}, "openi", tmp_path, None, "subject").write,
         "kept.csv": lambda path: select.write(path, []),
-        "shares.svg": lambda path: stats.plot_semantic_types(SHARES, path),
-        "shares.png": lambda path: stats.plot_semantic_types(SHARES, path),
+        "shares.svg": lambda path: stats.plot_semantic_types(SHARES, COVERAGE, path),
+        "shares.png": lambda path: stats.plot_semantic_types(SHARES, COVERAGE, path),
         "subgraph.svg": lambda path: drawing.write(path, "Is it?", [], []),
         "kgp-favourites.zip": lambda path: browser.write_setup(path.parent),
         "kgp.grass": lambda path: browser.write_setup(path.parent),

@@ -9,6 +9,7 @@ import torch
 
 from kgp_models.training_state import OF, TrainingState, claim
 from kgplatform.errors import InputError
+from kgplatform.interrupt import Checkpoints
 
 pytestmark = pytest.mark.slow  # torch
 
@@ -30,17 +31,22 @@ def test_a_damaged_note_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_a_damaged_state_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
-    place = tmp_path / "training.state"
-    state = TrainingState(place, {"model": torch.nn.Linear(2, 1)})
-    assert state.resume() == ([], 0.0)
-    state.keep([{"loss": 1.0}], 2.0, {})
-    assert state.resume() == ([{"loss": 1.0}], 2.0)
-    whole = place.read_bytes()
+    path = tmp_path / "training.state"
+    state = TrainingState(path, {"model": torch.nn.Linear(2, 1)}, steps=1, epochs=2)
+    state.resume()
+    assert (state.history, state.step) == ([], 0)
+    for _ in state.epoch([1], Checkpoints()):
+        state.add({"loss": torch.tensor(1.0)})
+    state.end_epoch(Checkpoints())
+    again = TrainingState(path, {"model": torch.nn.Linear(2, 1)}, steps=1, epochs=2)
+    again.resume()
+    assert again.history == [{"loss": 1.0}]
+    whole = path.read_bytes()
     for damaged in (whole[:200], b"", b"PK", whole[:-30] + b"0" * 30):
-        place.write_bytes(damaged)
+        path.write_bytes(damaged)
         with pytest.raises(InputError, match="the state of the training is damaged"):
-            state.resume()
-        assert place.read_bytes() == damaged
-    place.write_bytes(whole)
+            again.resume()
+        assert path.read_bytes() == damaged
+    path.write_bytes(whole)
     with pytest.raises(InputError, match="damaged"):
-        TrainingState(place, {"model": torch.nn.Linear(3, 1)}).resume()
+        TrainingState(path, {"model": torch.nn.Linear(3, 1)}, steps=1, epochs=2).resume()
