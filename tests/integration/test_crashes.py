@@ -1,6 +1,6 @@
 """Loaders and servers killed at random: afterwards the graph is that of an undisturbed load, digest for digest.
 
-`make test` runs a short campaign of fixed seed; `make test-long` the full one (KGP_KILLS, KGP_SERVER_KILLS).
+`make test` runs a short campaign of fixed seed; `make test-long` the full one.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from kgplatform.retrieval.embed import embed
 from kgplatform.retrieval.index import Part
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
+from tests.campaigns import rounds
 from tests.conftest import WIPE, own_home
 from tests.fake_encoder import FakeEncoder
 from tests.integration.sources import small_rows, write_medmkg
@@ -37,8 +38,8 @@ T = TypeVar("T")
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
 
-LOADER_KILLS = int(os.environ.get("KGP_KILLS", "5"))
-SERVER_KILLS = int(os.environ.get("KGP_SERVER_KILLS", "1"))
+LOADER_KILLS = rounds(5, 100)
+SERVER_KILLS = rounds(1, 50)
 EARLY_KILLS = 10  # of the long campaign
 # A process that loads with small batches, so that there is much to interrupt.
 LOAD = """
@@ -53,6 +54,7 @@ with Graph.open(Settings.from_env()) as graph:
 """
 
 
+@pytest.mark.campaign
 def test_a_loader_killed_at_random_goes_on_where_it_stopped(graph: Graph, settings: Settings, data_dir: Path) -> None:
     source = MedMKG.find(data_dir / "medmkg")
     ingest(graph, source)
@@ -85,6 +87,7 @@ def own_server(tmp_path: Path) -> Iterator[Settings]:
     server.stop(settings)
 
 
+@pytest.mark.campaign
 def test_a_server_killed_in_the_middle_of_a_load_loses_nothing(own_server: Settings, data_dir: Path) -> None:
     source = MedMKG.find(data_dir / "medmkg")
     with Graph.open(own_server) as graph:
