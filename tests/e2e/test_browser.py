@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +14,7 @@ from kgplatform.graph import Graph
 from kgplatform.predictions import Prediction, write
 from kgplatform.queries import parse
 from kgplatform.settings import Settings
+from tests.scripts import script
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
 # The caption and the fill of each node that is drawn.
@@ -32,17 +32,12 @@ ENTITIES = parse(
                                              presence: 'uncertain'})""",
 )
 NO_ENTITIES = parse("t/n", "// Deletes them.\nMATCH (e:Entity) WHERE e.id STARTS WITH 'I58301613:t:' DETACH DELETE e")
-SCRIPT = Path(__file__).parents[2] / "docs" / "screenshots.py"
 
 
 @pytest.fixture(scope="module")
 def screenshots() -> Iterator[ModuleType]:
     pytest.importorskip("playwright")
-    spec = importlib.util.spec_from_file_location("screenshots", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script("screenshots")
     if not Path(module.CHROMIUM).exists():
         pytest.skip(f"no {module.CHROMIUM}")
     yield module

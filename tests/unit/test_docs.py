@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from kgplatform import queries
+from tests.scripts import script
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
@@ -40,19 +39,9 @@ FOLDERS = ["bash" + "_jobs"]
 
 
 @cache
-def make_cli() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_cli", ROOT / "docs" / "make_cli.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@cache
 def commands() -> dict[str, Any]:
     """What a user types -> the command."""
-    return {path: command for path, command, _ in make_cli().commands()}
+    return {path: command for path, command, _ in script("make_cli").commands()}
 
 
 @cache
@@ -92,7 +81,7 @@ def test_every_command_stands_in_the_reference(path: str) -> None:
 @pytest.mark.parametrize("name", ["cli.md", "query-reference.md"])
 def test_generated_pages_are_what_the_product_says_now(name: str) -> None:
     page = ROOT / "docs" / name
-    assert page.read_text(encoding="utf-8") == make_cli().PAGES[page](), "run `make docs`"
+    assert page.read_text(encoding="utf-8") == script("make_cli").PAGES[page](), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", queries.names())
