@@ -41,6 +41,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group("medmkg" if on_medmkg else item.path.stem))
 
 
+@pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
+def groups_are_kept(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`--dist loadgroup` works by a suffix of each test's id. Without it, tests go to any process, and each loads
+    the released data again and again.
+    """
+    if getattr(config.option, "loadgroup", False) and not all("@" in item.nodeid for item in items):
+        raise pytest.UsageError("pytest-xdist does not group tests with this pytest; see constraints.txt")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Under CI a skipped test is a failed run: it would hide that something real was not there."""

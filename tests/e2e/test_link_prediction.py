@@ -17,23 +17,30 @@ from tests.conftest import Kgp
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
 ROOT = Path(__file__).parents[2]
-SETTINGS = "model: transe\narguments: {embedding_dim: 32, scoring_fct_norm: 2}\nepochs: 20\ncheck_every: 10\n"
+SETTINGS = "model: transe\narguments: {embedding_dim: 32, scoring_fct_norm: 2}\nepochs: 10\ncheck_every: 5\n"
 
 
-def test_a_model_is_trained_and_its_predictions_go_into_the_graph_and_out_again(
-    kgp: Kgp, medmkg_graph: Graph, tmp_path: Path
-) -> None:
+@pytest.fixture
+def trained(kgp: Kgp, medmkg_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with export/, leakage-free.parquet and models/transe, made by the first test that needs it."""
+    folder = tmp_path_factory.getbasetemp() / "links"
+    if not folder.exists():
+        folder.mkdir()
+        export, split = folder / "export", folder / "leakage-free.parquet"
+        (folder / "transe.yaml").write_text(SETTINGS)
+        assert kgp("export", "parquet", "--out", export).code == 0
+        assert kgp("split", "leakage-free", export, "--out", split).code == 0
+        files = ("--export", export, "--split", split, "--out", folder / "models" / "transe")
+        ran = kgp("train", "links", folder / "transe.yaml", *files, "--json")
+        assert ran.code == 0, ran.err
+        assert ran.json["epochs"] == 10
+        assert ran.json["test"]["tail"]["hits@10"] > 1  # chance is 0.1
+    return folder
+
+
+def test_a_models_predictions_go_into_the_graph_and_out_again(kgp: Kgp, medmkg_graph: Graph, trained: Path) -> None:
     before = digest(medmkg_graph)
-    export, split, model = tmp_path / "export", tmp_path / "split.parquet", tmp_path / "model"
-    settings = tmp_path / "transe.yaml"
-    settings.write_text(SETTINGS)
-    assert kgp("export", "parquet", "--out", export).code == 0
-    assert kgp("split", "leakage-free", export, "--out", split).code == 0
-    ran = kgp("train", "links", settings, "--export", export, "--split", split, "--out", model, "--json")
-    assert ran.code == 0, ran.err
-    assert ran.json["epochs"] == 20
-    assert ran.json["test"]["tail"]["hits@10"] > 1  # chance is 0.1
-
+    model = trained / "models" / "transe"
     ran = kgp("predict", "links", "--model", model, "--relation", "POSITIVE", "--top", "5", "--json")
     assert ran.code == 0, ran.err
     assert [row["rank"] for row in ran.json["predictions"]] == [1, 2, 3, 4, 5]
@@ -54,15 +61,10 @@ def test_a_model_is_trained_and_its_predictions_go_into_the_graph_and_out_again(
 
 
 def test_the_pool_of_the_docs_predicts_too(
-    kgp: Kgp, medmkg_graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kgp: Kgp, medmkg_graph: Graph, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = digest(medmkg_graph)
-    monkeypatch.chdir(tmp_path)
-    Path("transe.yaml").write_text(SETTINGS)
-    assert kgp("export", "parquet", "--out", "export").code == 0
-    assert kgp("split", "leakage-free", "export", "--out", "leakage-free.parquet").code == 0
-    files = ("--export", "export", "--split", "leakage-free.parquet", "--out", "models/transe")
-    assert kgp("train", "links", "transe.yaml", *files).code == 0
+    monkeypatch.chdir(trained)
     docs = (ROOT / "docs" / "link-prediction.md").read_text(encoding="utf-8")
     snippet = docs[docs.index("    from pathlib import Path") : docs.index("## Ranks")]
     made = subprocess.run([sys.executable, "-c", textwrap.dedent(snippet)], capture_output=True, text=True, check=False)
@@ -90,9 +92,8 @@ def test_wrong_models_and_settings_are_one_clear_line(kgp: Kgp, medmkg_graph: Gr
     assert "x.yaml: epochs must be a whole number" in ran.err
 
 
-def test_a_short_benchmark_runs_resumes_and_writes_its_tables(medmkg_graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
-    export, results = tmp_path / "export", tmp_path / "results"
-    assert kgp("export", "parquet", "--out", export).code == 0
+def test_a_short_benchmark_runs_resumes_and_writes_its_tables(trained: Path, tmp_path: Path) -> None:
+    export, results = trained / "export", tmp_path / "results"
     results.mkdir()
     (results / "link_prediction_tuning_paper.json").write_text("{}")  # lies there too, and is no result
     command = [sys.executable, ROOT / "benchmarks" / "link_prediction.py", "--export", export, "--results", results]
@@ -120,12 +121,11 @@ models:
 """
 
 
-def test_tuning_keeps_the_best_trial_and_does_none_twice(medmkg_graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+def test_tuning_keeps_the_best_trial_and_does_none_twice(trained: Path, tmp_path: Path) -> None:
     settings, results = tmp_path / "settings", tmp_path / "results"
     (settings / "trials").mkdir(parents=True)
     (settings / "trials" / "leakage-free.yaml").write_text(TRIALS)
-    assert kgp("export", "parquet", "--out", tmp_path / "export").code == 0
-    command = [sys.executable, ROOT / "benchmarks" / "link_prediction_tuning.py", "--export", tmp_path / "export"]
+    command = [sys.executable, ROOT / "benchmarks" / "link_prediction_tuning.py", "--export", trained / "export"]
     command += ["--settings", settings, "--results", results, "--build", tmp_path / "build", "--models", "transe"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
