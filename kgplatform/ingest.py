@@ -27,7 +27,7 @@ BATCH_ROWS: Final = 10_000
 INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
 CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not in INDEXES)
 
-LAYOUT: Final = 2  # of the platform's own notes in the graph; raised when `upgrade` has something to do
+LAYOUT: Final = 3  # of the platform's own notes in the graph; raised when `upgrade` has something to do
 NAMED_FILES: Final = 5  # a data set of reports has 200,000
 
 PREDICTION: Final = "prediction"  # kind of the runs that assert PREDICTED edges alone; see cypher/runs/undo_begin
@@ -138,10 +138,16 @@ def ingest(
     return Report(run, rows, enriched, resumed_at, written_to, first_rejects, load.new_nodes, dict(survey.left_out))
 
 
+def constrain(graph: Graph) -> None:
+    """Create the constraints and bring a graph of an earlier version up to date; changes nothing the second time."""
+    _create(graph, CONSTRAINTS)
+    upgrade(graph)
+
+
 def prepare(graph: Graph) -> None:
     """Create the constraints and indexes; changes nothing when they are there."""
-    _create(graph, (*CONSTRAINTS, *INDEXES))
-    upgrade(graph)
+    constrain(graph)
+    _create(graph, INDEXES)
     graph.run_unmanaged(queries.get("ingest/await_indexes"))
 
 
@@ -149,15 +155,18 @@ def upgrade(graph: Graph) -> None:
     """Bring the platform's own notes in a graph of an earlier version up to date; changes nothing the second time."""
     [state] = graph.read(queries.get("ingest/layout"))
     if state["layout"] < LAYOUT:
-        for what in ("nodes", "edges"):
-            _upgrade(graph, what)
+        _upgrade(graph, "nodes", own=OWN)
+        _upgrade(graph, "edges", own=OWN)
+        for row in graph.read(queries.get("ingest/outdated_indexes")):
+            graph.run_unmanaged(queries.get("embed/drop_index"), name=row["name"])
+        _upgrade(graph, "vectors")
         graph.write(queries.get("ingest/upgraded"), layout=LAYOUT)
 
 
-def _upgrade(graph: Graph, what: str) -> None:
-    ids = [row["id"] for row in graph.read(queries.get(f"ingest/outdated_{what}"), own=OWN)]
+def _upgrade(graph: Graph, what: str, **own: Sequence[str]) -> None:
+    ids = [row["id"] for row in graph.read(queries.get(f"ingest/outdated_{what}"), **own)]
     query = queries.get(f"ingest/upgrade_{what}")
-    write_by_id(graph, "upgrade", ids, lambda transaction, chunk, _: transaction.run(query, ids=chunk, own=OWN))
+    write_by_id(graph, "upgrade", ids, lambda transaction, chunk, _: transaction.run(query, ids=chunk, **own))
 
 
 def _create(graph: Graph, names: Iterable[str]) -> None:

@@ -47,6 +47,7 @@ def undo(graph: Graph, run: str, told: Callable[[str], None] = lambda _: None) -
     edges, _ = _take_out(graph, run, "edges")
     predictions, nodes = _take_out(graph, run, "nodes")
     graph.run_unmanaged(queries.get("runs/undo_labels"))
+    graph.run_unmanaged(queries.get("runs/undo_vectors"))
     embeddings = 0 if model is None else sum(clear(graph, part, [model]) for part in Part)
     graph.write(queries.get("runs/undo_finish"), run=run)
     return Undone(run, edges + predictions, nodes, embeddings)

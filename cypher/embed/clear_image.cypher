@@ -1,8 +1,8 @@
-// Takes the embeddings of some models off the Image nodes.
+// Deletes the embeddings of Image nodes by some models.
 // param models list: the first 16 digits of each model's hash; an empty text for embeddings that are not kgp embed's
-MATCH (n:Image)
-WHERE n.embedding IS NOT NULL AND coalesce(n.embedding_model, '') IN $models
-CALL (n) {
-  SET n.embedding = null, n.embedding_model = null
+MATCH (v:ImageVector)
+WHERE coalesce(v.embedding_model, '') IN $models
+CALL (v) {
+  DELETE v
 } IN TRANSACTIONS OF 1000 ROWS
-RETURN count(n) AS cleared
+RETURN count(*) AS cleared

@@ -2,6 +2,6 @@
 // param model string: the first 16 digits of the hash of the model that stays
 MATCH (r:Run)
 WHERE r.embedding_model <> $model AND r.status <> 'undone'
-  AND NOT EXISTS { MATCH (i:Image) WHERE i.embedding_model = r.embedding_model }
-  AND NOT EXISTS { MATCH (c:Concept) WHERE c.embedding_model = r.embedding_model }
+  AND NOT EXISTS { MATCH (v:ImageVector) WHERE v.embedding_model = r.embedding_model }
+  AND NOT EXISTS { MATCH (v:ConceptVector) WHERE v.embedding_model = r.embedding_model }
 SET r.status = 'undone', r.images = 0, r.concepts = 0

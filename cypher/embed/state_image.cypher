@@ -1,5 +1,6 @@
 // How many Image nodes have an embedding of which model: null for those without, an empty text for embeddings that are not
 // kgp embed's.
 MATCH (n:Image)
-WITH CASE WHEN n.embedding_model IS NOT NULL THEN n.embedding_model WHEN n.embedding IS NOT NULL THEN '' END AS model, n
+OPTIONAL MATCH (v:ImageVector {id: n.id})
+WITH n, CASE WHEN v.embedding_model IS NOT NULL THEN v.embedding_model WHEN v.embedding IS NOT NULL THEN '' END AS model
 RETURN model, count(*) AS nodes, count(n.path) AS readable

@@ -1,9 +1,12 @@
-// Writes embeddings of Image nodes as vectors of 32-bit numbers, for those that have none of this model yet.
+// Writes embeddings of Image nodes as vectors of 32-bit numbers, for those that have none of this model yet. They are on
+// nodes of their own, so that `RETURN n` shows the image without hundreds of numbers (docs/decisions/0010-vector-nodes.md).
 // param rows list: [id, vector], each key once
 // param model string: the first 16 digits of the model's hash
 UNWIND $rows AS row
 MATCH (n:Image {id: row[0]})
-WHERE coalesce(n.embedding_model, '') <> $model
-CALL db.create.setNodeVectorProperty(n, 'embedding', row[1])
-SET n.embedding_model = $model
-RETURN count(n) AS written
+MERGE (v:ImageVector {id: n.id})
+WITH v, row
+WHERE coalesce(v.embedding_model, '') <> $model
+CALL db.create.setNodeVectorProperty(v, 'embedding', row[1])
+SET v.embedding_model = $model
+RETURN count(v) AS written

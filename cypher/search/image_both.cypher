@@ -31,9 +31,10 @@ WITH wanted, unwanted, images, CASE WHEN wanted = [] THEN images ELSE fewest END
 WITH wanted, unwanted, fewest, $asked + toInteger(ceil(toFloat(images) / (fewest + 1) * $spare * $top)) AS enough
 CALL (wanted, unwanted, fewest, enough) {
   WITH * WHERE fewest > $compared AND enough < fewest
-  CALL db.index.vector.queryNodes('image_embedding', enough, $vector) YIELD node AS i, score
-  WHERE i.embedding_model = $model
-    AND all(c IN wanted WHERE EXISTS { (i)-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c) WHERE type(r) = $stance })
+  CALL db.index.vector.queryNodes('image_embedding', enough, $vector) YIELD node AS v, score
+  WHERE v.embedding_model = $model
+  MATCH (i:Image {id: v.id})
+  WHERE all(c IN wanted WHERE EXISTS { (i)-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c) WHERE type(r) = $stance })
     AND none(c IN unwanted WHERE EXISTS { (i)-[:POSITIVE]->(c) })
   WITH i, score
   ORDER BY score DESC, i.id
@@ -63,14 +64,15 @@ CALL (wanted, unwanted, near) {
     RETURN i
   }
   WITH i, wanted, unwanted
-  WHERE i.embedding_model = $model
-    AND all(c IN wanted[1..] WHERE EXISTS { (i)-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c) WHERE type(r) = $stance })
+  WHERE all(c IN wanted[1..] WHERE EXISTS { (i)-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c) WHERE type(r) = $stance })
     AND none(c IN unwanted WHERE EXISTS { (i)-[:POSITIVE]->(c) })
   RETURN collect(i) AS all
 }
 WITH CASE WHEN size(near) < $top THEN all ELSE near END AS found, size(near) >= $top AS by_index
 UNWIND found AS i
-WITH i, by_index, 2 * vector.similarity.cosine(i.embedding, $vector) - 1 AS similarity
+MATCH (v:ImageVector {id: i.id})
+WHERE v.embedding_model = $model
+WITH i, by_index, 2 * vector.similarity.cosine(v.embedding, $vector) - 1 AS similarity
 ORDER BY similarity DESC, i.id
 LIMIT $top
 RETURN i.id AS id, similarity, i.naf AS naf, i.path AS path, by_index,

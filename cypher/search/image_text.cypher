@@ -4,14 +4,15 @@
 // param model string: the first 16 digits of the model's hash
 // param asked integer: candidates to ask the index for: more find more of the nearest
 // param top integer: how many images
-CALL db.index.vector.queryNodes('image_embedding', $asked, $vector) YIELD node AS i, score
-WHERE i.embedding_model = $model
-WITH i, score
-ORDER BY score DESC, i.id
+CALL db.index.vector.queryNodes('image_embedding', $asked, $vector) YIELD node AS v, score
+WHERE v.embedding_model = $model
+WITH v, score
+ORDER BY score DESC, v.id
 LIMIT 3 * $top
-WITH i, 2 * vector.similarity.cosine(i.embedding, $vector) - 1 AS similarity
-ORDER BY similarity DESC, i.id
+WITH v, 2 * vector.similarity.cosine(v.embedding, $vector) - 1 AS similarity
+ORDER BY similarity DESC, v.id
 LIMIT $top
+MATCH (i:Image {id: v.id})
 RETURN i.id AS id, similarity, i.naf AS naf, i.path AS path,
        COLLECT { MATCH (i)-[:POSITIVE]->(c:Concept) RETURN coalesce(c.name, c.cui) AS name ORDER BY name } AS concepts
 ORDER BY similarity DESC, id

@@ -18,7 +18,7 @@ from kgplatform import queries
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.generate.run import Beside
 from kgplatform.graph import Graph, Transaction
-from kgplatform.ingest import Progress, name_run
+from kgplatform.ingest import Progress, constrain, name_run
 from kgplatform.load import take_lock
 from kgplatform.radiograph import place
 from kgplatform.retrieval import index
@@ -88,6 +88,7 @@ def embed(
     """
     began = time.monotonic()
     graph = graph.patient(told)
+    constrain(graph)
     model = Model.of(encoder)
     outcome = Outcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
     outcome.trained_on = encoder.trained_on

@@ -1,7 +1,8 @@
 """The vector indexes: which nodes have embeddings of which model, and whether the index on them fits and is online.
 
-Embeddings are ``embedding`` of (:Image) and of (:Concept); ``embedding_model`` beside it is the first 16 digits of the
-hash of the model that made it.
+An image's embedding is on a node of its own, (:ImageVector {id, embedding, embedding_model}), a concept's on
+(:ConceptVector {cui, …}), with the key of its image or concept and without a relationship. ``embedding_model`` is the
+first 16 digits of the hash of the model that made it. See docs/decisions/0010-vector-nodes.md.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ IMAGES, CONCEPTS = 30, 10
 KINDS = (Kind.EFFUSION, Kind.PNEUMOTHORAX, Kind.CONSOLIDATION, Kind.PACEMAKER)
 EMBEDDED = parse(
     "t/e",
-    "// Embeddings.\nMATCH (n) WHERE n.embedding IS NOT NULL\n"
+    "// Embeddings.\nMATCH (n:ImageVector|ConceptVector) WHERE n.embedding IS NOT NULL\n"
     "RETURN coalesce(n.id, n.cui) AS key, n.embedding AS vector, n.embedding_model AS model ORDER BY key",
 )
 

@@ -312,7 +312,7 @@ def test_a_replacement_that_is_killed_goes_on(loaded: Graph, drawn: Path, fake: 
 
 
 def test_embeddings_that_are_not_ours_are_refused_and_replaced(loaded: Graph, drawn: Path) -> None:
-    loaded.write(parse("t/f", "// A foreign one.\nMATCH (i:Image {id: 'I10000004'}) SET i.embedding = [1.0, 2.0]"))
+    loaded.write(parse("t/f", "// A foreign one.\nCREATE (:ImageVector {id: 'I10000004', embedding: [1.0, 2.0]})"))
     with pytest.raises(KgpError, match="embeddings of an unknown model"):
         run(loaded, drawn)
     assert run(loaded, drawn, replace=True).replaced == 1
@@ -372,3 +372,42 @@ def test_the_command_says_what_it_did(loaded: Graph, drawn: Path, fake: Fake) ->
     assert last.startswith("fake-1, 32 dimensions, ")
     refused = fake("embed", "--images", drawn, "--model", "other", "--json")
     assert (refused.code, refused.json["error"]["kind"]) == (1, "error")
+
+
+def test_images_and_concepts_stay_readable(loaded: Graph, drawn: Path) -> None:
+    """`RETURN i` sends neither vectors nor the platform's own notes about them."""
+    run(loaded, drawn)
+    names = "// Names.\nMATCH (n:Image|Concept) UNWIND keys(n) AS name RETURN collect(DISTINCT name) AS names"
+    [record] = loaded.read(parse("t/n", names))
+    assert not {"claims", "embedding", "embedding_model"} & {*record["names"]}
+
+
+def test_the_embeddings_of_an_earlier_version_are_moved(loaded: Graph, drawn: Path) -> None:
+    run(loaded, drawn)
+    before = embedded(loaded)
+    for label, key in (("Image", "id"), ("Concept", "cui")):
+        index = f"{label.lower()}_embedding"
+        loaded.run_unmanaged(parse("t/d", f"// Drop.\nDROP INDEX {index}"))
+        old = f"MATCH (v:{label}Vector) MATCH (n:{label} {{{key}: v.{key}}})\n"
+        old += "SET n.embedding = v.embedding, n.embedding_model = v.embedding_model DETACH DELETE v"
+        loaded.write(parse("t/o", f"// As an earlier version wrote it.\n{old}"))
+        options = "OPTIONS {indexConfig: {`vector.dimensions`: 8, `vector.similarity_function`: 'cosine'}}"
+        create = f"CREATE VECTOR INDEX {index} FOR (n:{label}) ON (n.embedding) {options}"
+        loaded.run_unmanaged(parse("t/i", f"// The index then.\n{create}"))
+    loaded.write(parse("t/l", "// Its layout.\nMATCH (p:Platform) SET p.layout = 2"))
+    outcome = run(loaded, drawn)
+    assert (outcome.images.done, outcome.concepts.done) == (0, 0), "nothing is embedded again"
+    assert outcome.indexed == ["image_embedding", "concept_embedding"]
+    after = embedded(loaded)
+    assert after.keys() == before.keys()
+    for name, (vector, model) in before.items():
+        np.testing.assert_array_equal(after[name][0], vector)
+        assert after[name][1] == model
+
+
+def test_an_undo_that_deletes_images_deletes_their_vectors(loaded: Graph, drawn: Path) -> None:
+    run(loaded, drawn)
+    for record in runs.list_runs(loaded):
+        if record["kind"] == "medmkg":
+            runs.undo(loaded, record["id"])
+    assert embedded(loaded) == {}
