@@ -74,13 +74,17 @@ class Bounds:
 
     @contextmanager
     def watching(self, session: neo4j.Session) -> Iterator[None]:
-        """Count what the session's connection receives, and let the timer close it."""
+        """Count what the session's connection receives, and let the timer close it. The connection then goes back to
+        the driver's pool as it was: the platform's own queries have no such bounds.
+        """
         self._socket = _Socket.of(session, self)
         try:
             yield
         except KeyboardInterrupt:
             self._socket.close()
             raise
+        finally:
+            self._socket.release()
 
     def _time_out(self) -> None:
         self.exceeded = "time"
@@ -91,9 +95,11 @@ class Bounds:
 class _Socket:
     """The socket of a Bolt connection, which counts what is received."""
 
-    def __init__(self, socket: Any, bounds: Bounds) -> None:
-        self._socket = socket
+    def __init__(self, inbox: Any, bounds: Bounds) -> None:
+        self._inbox = inbox
+        self._socket = inbox._socket
         self._bounds = bounds
+        inbox._socket = self
 
     @classmethod
     def of(cls, session: neo4j.Session, bounds: Bounds) -> Self:
@@ -106,14 +112,16 @@ class _Socket:
         if inbox is None or not callable(getattr(socket, "recv_into", None)):
             hint = "Use a Bolt address, and the driver's version in constraints.txt."
             raise DatabaseError("this connection has no bound on memory", hint)
-        bounded = cls(socket._socket if isinstance(socket, cls) else socket, bounds)
-        inbox._socket = bounded
-        return bounded
+        return cls(inbox, bounds)
 
     def recv_into(self, buffer: memoryview, size: int) -> int:
         received: int = self._socket.recv_into(buffer, size)
         self._bounds.count(received)
         return received
+
+    def release(self) -> None:
+        """Give the driver its own socket back."""
+        self._inbox._socket = self._socket
 
     def close(self) -> None:
         """Close the connection, also while another thread waits for it."""

@@ -167,6 +167,8 @@ class Load:
         if self._record and not self._extends and run["rows_done"] >= self.position:
             return Merged()  # another loader of the same run was quicker
         merged = self._merge(transaction, prepared, self._run, self._batches < REPLANNED_BATCHES)
+        if self.repeats and not (merged.written or merged.enriched):
+            return merged  # the record of a finished run changes only with what it asserts
         existing = batch.asserted - merged.written if self._record and not batch.enrich else 0
         transaction.run(
             queries.get("ingest/checkpoint"),

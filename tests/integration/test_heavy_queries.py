@@ -60,7 +60,8 @@ HEAVY: dict[str, tuple[str, dict[str, object]]] = {
 
 # As a client of its own, so that its peak memory is its own: prints the error's kind, the seconds and the peak in MB.
 CLIENT = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 from kgplatform.errors import KgpError
 from kgplatform.graph import Graph
 from kgplatform.readonly import ask
@@ -75,7 +76,8 @@ with Graph.open(Settings.from_env()) as graph:
     except KgpError as stopped:
         error, message = type(stopped).__name__, f"{stopped.message} {stopped.hint}"
     took = time.monotonic() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# not ru_maxrss, which a new process inherits from the one that started it
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 print(json.dumps({"error": error, "message": message, "seconds": took, "megabytes": peak}))
 """
 
