@@ -163,7 +163,7 @@ def upgrade(graph: Graph) -> None:
         graph.write(queries.get("ingest/upgraded"), layout=LAYOUT)
 
 
-def _upgrade(graph: Graph, what: str, **own: Sequence[str]) -> None:
+def _upgrade(graph: Graph, what: str, **own: Any) -> None:
     ids = [row["id"] for row in graph.read(queries.get(f"ingest/outdated_{what}"), **own)]
     query = queries.get(f"ingest/upgrade_{what}")
     write_by_id(graph, "upgrade", ids, lambda transaction, chunk, _: transaction.run(query, ids=chunk, **own))
