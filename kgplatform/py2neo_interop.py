@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from kgplatform.batches import GraphBatch, NodeRef, Properties
 from kgplatform.errors import ConnectionFailed, InputError, SettingsError
 from kgplatform.graph import Graph
-from kgplatform.schema import CONCEPT_ID, DERIVED, IMAGE_ID, LABEL, NODE_TYPES, presence_labels, relation_problem
+from kgplatform.schema import (
+    CONCEPT_ID,
+    DERIVED,
+    IMAGE_ID,
+    LABEL,
+    NODE_TYPES,
+    OWN_LABELS,
+    presence_labels,
+    relation_problem,
+)
 from kgplatform.settings import Settings
 from kgplatform.suggest import did_you_mean
 
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     import py2neo
 
 _PROPERTY: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")  # what `kgplatform.ingest` accepts
+_OWN_LABELS: Final = OWN_LABELS | NODE_TYPES.keys() - {"Thing"}
 _NOT_ASSERTED: Final = {"runs", "claims", *DERIVED}  # the platform's own notes, which no source may set
 _ID_FORMS: Final = {"Image": IMAGE_ID, "Concept": CONCEPT_ID}
 
@@ -149,7 +159,7 @@ def _check_node(label: str, key: str) -> None:
         raise InputError(f"the {NODE_TYPES[label].key} of a node of label {label} does not have its form")
     if label == "Thing":
         kind, colon, identity = key.partition(":")
-        if not colon or not identity or LABEL.fullmatch(kind) is None or kind in NODE_TYPES.keys() - {"Thing"}:
+        if not colon or not identity or LABEL.fullmatch(kind) is None or kind in _OWN_LABELS:
             raise InputError("the id of a Thing must be TYPE:ID, TYPE being a label that is not the platform's own")
 
 

@@ -10,6 +10,7 @@ from kgplatform import queries
 from kgplatform.errors import NotFoundError
 from kgplatform.graph import Graph, Transaction, Written
 from kgplatform.graph_names import run_hint
+from kgplatform.ingest import upgrade
 from kgplatform.load import OWN, write_by_id
 from kgplatform.retrieval.index import Part, clear
 
@@ -43,6 +44,7 @@ def undo(graph: Graph, run: str, told: Callable[[str], None] = lambda _: None) -
     """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again."""
     graph = graph.patient(told)
     model = show(graph, run)["run"].get("embedding_model")  # of a run of `kgp embed`
+    upgrade(graph)  # an earlier version wrote embeddings elsewhere
     graph.write(queries.get("runs/undo_begin"), run=run)
     edges, _ = _take_out(graph, run, "edges")
     predictions, nodes = _take_out(graph, run, "nodes")

@@ -48,6 +48,9 @@ NODE_TYPES: Final = {
     )
 }
 
+# Labels of the platform's own records, which no source may use: runs, its state, and vectors (`kgp embed`).
+OWN_LABELS: Final = frozenset({"Run", "Platform", "ImageVector", "ConceptVector"})
+
 # The second label of an Entity by its presence, so that Neo4j Browser's style, which selects by label, can show it.
 # cypher/ingest/label_entities.cypher sets it. It repeats the property, so it is not part of a graph's digest.
 PRESENCE_LABELS: Final = {"present": "Present", "absent": "Absent", "uncertain": "Uncertain"}

@@ -1,7 +1,8 @@
 // Deletes the embeddings of images and concepts that an undo has deleted.
 MATCH (v:ImageVector|ConceptVector)
-WHERE v:ImageVector AND NOT EXISTS { MATCH (:Image {id: v.id}) }
-   OR v:ConceptVector AND NOT EXISTS { MATCH (:Concept {cui: v.cui}) }
+WHERE NOT v:Thing
+  AND (v:ImageVector AND NOT EXISTS { MATCH (:Image {id: v.id}) }
+    OR v:ConceptVector AND NOT EXISTS { MATCH (:Concept {cui: v.cui}) })
 CALL (v) {
   DELETE v
 } IN TRANSACTIONS OF 1000 ROWS

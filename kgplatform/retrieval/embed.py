@@ -83,7 +83,7 @@ def embed(
 ) -> Outcome:
     """Embed what has no embedding of this model: images below the folder `images` and names of concepts.
 
-    Raises, before anything is written, `UsageError` where the model or the folder for it is missing, `InputError` where
+    Raises, before it embeds, `UsageError` where the model or the folder for it is missing, `InputError` where
     none of the images is there, and `KgpError` where another model's embeddings are there and are not to be replaced.
     """
     began = time.monotonic()

@@ -29,7 +29,7 @@ from typing import Any, Final, TypeAlias
 from kgp_loaders.tabular import Row, Table, collect, open_table, role_hint
 from kgplatform.batches import GraphBatch, NodeRef, Properties, Reject
 from kgplatform.errors import InputError, UsageError
-from kgplatform.schema import CONCEPT_ID, IMAGE_ID, LABEL, NODE_TYPES, Stance, relation_problem
+from kgplatform.schema import CONCEPT_ID, IMAGE_ID, LABEL, NODE_TYPES, OWN_LABELS, Stance, relation_problem
 from kgplatform.suggest import did_you_mean
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -47,7 +47,7 @@ DEFAULT_TYPE: Final = "Thing"
 MAX_ID: Final = 1_000  # characters; Neo4j indexes keys of up to about 8 kB
 MAX_NAME: Final = 10_000  # characters
 
-_OWN_LABELS: Final = {*NODE_TYPES, "Run", "Platform"} - {"Image", "Concept", DEFAULT_TYPE}
+_OWN_LABELS: Final = {*NODE_TYPES, *OWN_LABELS} - {"Image", "Concept", DEFAULT_TYPE}
 _ID_FORMS: Final = {"Image": (IMAGE_ID, "I and 1-18 digits"), "Concept": (CONCEPT_ID, "C and 7 digits")}
 _PARTS: Final = re.compile(r"[A-Za-z0-9]+")
 

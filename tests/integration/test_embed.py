@@ -382,9 +382,8 @@ def test_images_and_concepts_stay_readable(loaded: Graph, drawn: Path) -> None:
     assert not {"claims", "embedding", "embedding_model"} & {*record["names"]}
 
 
-def test_the_embeddings_of_an_earlier_version_are_moved(loaded: Graph, drawn: Path) -> None:
-    run(loaded, drawn)
-    before = embedded(loaded)
+def as_an_earlier_version_wrote_it(loaded: Graph) -> None:
+    """Embeddings and their indexes on the images and concepts themselves."""
     for label, key in (("Image", "id"), ("Concept", "cui")):
         index = f"{label.lower()}_embedding"
         loaded.run_unmanaged(parse("t/d", f"// Drop.\nDROP INDEX {index}"))
@@ -395,6 +394,19 @@ def test_the_embeddings_of_an_earlier_version_are_moved(loaded: Graph, drawn: Pa
         create = f"CREATE VECTOR INDEX {index} FOR (n:{label}) ON (n.embedding) {options}"
         loaded.run_unmanaged(parse("t/i", f"// The index then.\n{create}"))
     loaded.write(parse("t/l", "// Its layout.\nMATCH (p:Platform) SET p.layout = 2"))
+
+
+def test_an_undo_takes_out_the_embeddings_of_an_earlier_version(loaded: Graph, drawn: Path) -> None:
+    outcome = run(loaded, drawn)
+    as_an_earlier_version_wrote_it(loaded)
+    assert runs.undo(loaded, outcome.run).embeddings == IMAGES + CONCEPTS
+    assert embedded(loaded) == {}
+
+
+def test_the_embeddings_of_an_earlier_version_are_moved(loaded: Graph, drawn: Path) -> None:
+    run(loaded, drawn)
+    before = embedded(loaded)
+    as_an_earlier_version_wrote_it(loaded)
     outcome = run(loaded, drawn)
     assert (outcome.images.done, outcome.concepts.done) == (0, 0), "nothing is embedded again"
     assert outcome.indexed == ["image_embedding", "concept_embedding"]
