@@ -21,6 +21,16 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 PIECE = b"10000\r\n" + b" " * 65_536 + b"\r\n"
 
 
+def read_request(connection: socket.socket) -> None:
+    """Read a request to its end: a connection that is closed with bytes unread is reset, and the answer lost."""
+    with connection.makefile("rb") as stream:
+        length = 0
+        while (line := stream.readline()) not in (b"\r\n", b""):
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        stream.read(length)
+
+
 @contextmanager
 def sending(pieces: Iterable[bytes]) -> Iterator[str]:
     """A server that sends these bytes to whoever asks, and then hangs up; gives its URL."""
@@ -31,7 +41,7 @@ def sending(pieces: Iterable[bytes]) -> Iterator[str]:
                 while True:
                     connection, _ = server.accept()
                     with connection, suppress(OSError):
-                        connection.recv(1 << 16)
+                        read_request(connection)
                         for piece in pieces:
                             connection.sendall(piece)
 

@@ -22,17 +22,18 @@ def made(folder: Path, protocol: str = "report", count: int = 40) -> PairSet:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_pairs_are_read_back_with_their_reports_and_the_file_has_none(tmp_path: Path, protocol: str) -> None:
-    before = made(tmp_path, protocol)
-    before.write(tmp_path / "made" / "pairs.parquet")
-    table = pq.read_table(tmp_path / "made" / "pairs.parquet")
+    folder = tmp_path / "before"
+    before = made(folder, protocol)
+    before.write(folder / "made" / "pairs.parquet")
+    table = pq.read_table(folder / "made" / "pairs.parquet")
     assert set(table.column_names) == {
         "image", "path", "study", "subject", "view", "dataset", "part", "text_sha256",
     }  # fmt: skip
-    assert b"Finding" not in (tmp_path / "made" / "pairs.parquet").read_bytes()
+    assert b"Finding" not in (folder / "made" / "pairs.parquet").read_bytes()
     assert table.schema.metadata[b"folder"] == b"../openi"
     assert table["path"][0].as_py() == table["image"][0].as_py() + ".png"
-    tmp_path = tmp_path.rename(tmp_path.with_name(tmp_path.name + "-moved"))
-    after = PairSet.read(tmp_path / "made" / "pairs.parquet")
+    folder = folder.rename(tmp_path / "after")
+    after = PairSet.read(folder / "made" / "pairs.parquet")
     assert after.sha256 == before.sha256
     assert (after.kind, after.protocol, after.seed, after.images) == ("openi", protocol, 7, None)
     for part in PARTS:
