@@ -24,6 +24,7 @@ from neo4j.exceptions import (
     TransientError,
 )
 
+from kgplatform import interrupt
 from kgplatform.bounded import Bounds
 from kgplatform.errors import ConnectionFailed, DatabaseError, LoginFailed, SettingsError
 from kgplatform.queries import Query
@@ -254,7 +255,7 @@ class Graph:
             try:
                 return self.verify()
             except DatabaseError as error:
-                if isinstance(error, LoginFailed) or time.monotonic() > end:
+                if isinstance(error, LoginFailed) or time.monotonic() > end or interrupt.was_asked():
                     raise
                 time.sleep(pause)
                 pause = min(pause * 2, 5.0)
@@ -265,7 +266,7 @@ class Graph:
             try:
                 return work()
             except ConnectionFailed:
-                if self._waiting is None or outage == OUTAGES:
+                if self._waiting is None or outage == OUTAGES or interrupt.was_asked():
                     raise
                 self.wait(told=self._waiting)
         raise AssertionError("unreachable")

@@ -2,15 +2,20 @@
 
 Without more, both raise `KeyboardInterrupt` at once. Within `checkpoints` the step under way is finished first: the
 work then saves where it is and raises `Stopped`. A second signal does not wait.
+
+A library may swallow a `KeyboardInterrupt`, or wait for a server while it unwinds. So a process for which `install` was
+called is ended `UNWIND` seconds after the signal, as by a kill: every command survives that.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -21,8 +26,10 @@ EXIT_CODE: Final = 130  # as shells report a process that Ctrl-C ended
 SECONDS = 60.0  # of work that a kill may cost; tests shorten it
 SHARE: Final = 10  # saving takes at most one such part of the time: a large model is saved less often
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+UNWIND = 10.0  # seconds; tests shorten it
 
 _asked = False
+_end: Callable[[], None] | None = None  # ends the process that does not end by itself
 
 
 class Stopped(KgpError):
@@ -88,7 +95,10 @@ def checkpoints() -> Iterator[Checkpoints]:
 def interrupted(number: int = 0, frame: FrameType | None = None) -> None:
     """A handler of signals that stops the work at once."""
     global _asked
-    _asked = True
+    if _end is not None:
+        if not _asked:
+            _thread.start_new_thread(_end_late, ())  # threading's own takes locks, which this thread may hold
+        _asked = True
     raise KeyboardInterrupt
 
 
@@ -97,19 +107,50 @@ def was_asked() -> bool:
     return _asked
 
 
-def install() -> None:
-    """Let SIGTERM stop the work as Ctrl-C does. A signal that is ignored (as under nohup) stays so."""
-    global _asked
-    _asked = False
+def install(end: Callable[[], None]) -> None:
+    """Let SIGTERM stop the work as Ctrl-C does. A signal that is ignored (as under nohup) stays so.
+
+    `end` reports the interrupt and ends the process; it is called in another thread where the work goes on in spite of
+    the signal.
+    """
+    global _asked, _end
+    _asked, _end = False, end
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, interrupted)
+    sys.unraisablehook = _unraisable
 
 
 def ignore() -> None:
     """Let no further signal disturb what is said of the first."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def finish() -> None:
+    """All is done and printed: a signal that comes now, or came too late, changes nothing."""
+    global _end
+    ignore()
+    _end = None
+
+
+def _end_late() -> None:
+    time.sleep(UNWIND)
+    if _end is not None:
+        _end()
+
+
+def _unraisable(event: sys.UnraisableHookArgs) -> None:
+    """Python drops an exception that is raised while an object is deleted: a signal's is raised again."""
+    if issubclass(event.exc_type, KeyboardInterrupt):
+        _thread.start_new_thread(_interrupt_again, ())
+    else:
+        sys.__unraisablehook__(event)
+
+
+def _interrupt_again() -> None:
+    time.sleep(0.05)  # the deletion is over
+    _thread.interrupt_main()
 
 
 @contextmanager

@@ -24,10 +24,11 @@ _QUOTED = re.compile(r"'([^']*)'")
 
 def main() -> None:
     """Run `kgp`; every deliberate error ends as one clear line, or as a JSON document under ``--json``."""
-    interrupt.install()
     as_json = "--json" in sys.argv
+    interrupt.install(end=lambda: os._exit(_interrupted(as_json)))
     try:
         code = _run(as_json)
+        interrupt.finish()
     except BrokenPipeError:  # `kgp … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -35,10 +36,14 @@ def main() -> None:
         if not interrupt.was_asked() and not isinstance(error, KeyboardInterrupt):
             raise
         interrupt.ignore()  # what is to be said takes a moment
-        from kgplatform.cli import interrupted
-
-        code = interrupted.report(sys.argv[1:], as_json, error if isinstance(error, interrupt.Stopped) else None)
+        code = _interrupted(as_json, error if isinstance(error, interrupt.Stopped) else None)
     sys.exit(code)
+
+
+def _interrupted(as_json: bool, stopped: interrupt.Stopped | None = None) -> int:
+    from kgplatform.cli import interrupted
+
+    return interrupted.report(sys.argv[1:], as_json, stopped)
 
 
 def _run(as_json: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -63,13 +64,18 @@ KEPT: Final[Mapping[str, str]] = {
 }
 
 
+_reported = threading.Lock()
+
+
 def report(arguments: Sequence[str], as_json: bool, stopped: Stopped | None = None) -> int:
-    """Tell in one line what is kept and which command goes on; returns the exit code."""
+    """Tell in one line, once, what is kept and which command goes on; returns the exit code."""
+    if not _reported.acquire(blocking=False):
+        return EXIT_CODE
     command = shlex.join(["kgp", *arguments])
     if stopped is not None:
         text = f"{stopped.message}; the same command goes on from there: {command}"
     else:
-        kept = KEPT.get(_name(arguments), _NOTHING)
+        kept = _NOTHING if "--dry-run" in arguments else KEPT.get(_name(arguments), _NOTHING)
         again = "" if kept == _NOTHING or kept.endswith(" tells") else f": {command}"
         text = f"interrupted; {kept}{again}"
     if as_json:
@@ -78,6 +84,7 @@ def report(arguments: Sequence[str], as_json: bool, stopped: Stopped | None = No
         fail(error, as_json)
     else:
         note(("\n" if sys.stderr.isatty() else "") + text)
+    sys.stdout.flush()
     return EXIT_CODE
 
 

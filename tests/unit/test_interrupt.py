@@ -32,6 +32,42 @@ sys.meta_path.insert(0, Interrupting())
 from kgplatform.cli import main
 main()
 """
+WORKING = """
+import os, signal, sys, time
+from kgplatform import cli, interrupt
+interrupt.UNWIND = 1.0
+def stop():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
+class Deleted:
+    def __del__(self):
+        stop()
+def swallowed(as_json):
+    try:
+        stop()
+    except KeyboardInterrupt:
+        time.sleep(30)
+def deleted(as_json):
+    one = Deleted()
+    del one
+    time.sleep(30)
+def done(as_json):
+    try:
+        stop()
+    except KeyboardInterrupt:
+        print("done")
+    return 0
+def exits():
+    stop()
+    time.sleep(2)
+if os.environ["AT"] == "exits":
+    import atexit
+    atexit.register(exits)
+    cli._run = lambda as_json: print("done") or 0
+else:
+    cli._run = globals()[os.environ["AT"]]
+cli.main()
+"""
 
 
 def names(group: object, before: str = "") -> Iterator[str]:
@@ -83,6 +119,29 @@ def test_as_json(tmp_path: Path) -> None:
     assert json.loads(said) == {
         "error": {"kind": "interrupted", "message": "interrupted; nothing was changed", "hint": ""}
     }
+
+
+@pytest.mark.parametrize("at", ["swallowed", "deleted"])
+def test_a_signal_that_a_library_swallows_ends_the_work_all_the_same(at: str, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    process = kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
+    said, errors = process.communicate(timeout=60)
+    assert (process.returncode, said) == (interrupt.EXIT_CODE, ""), errors
+    assert errors.count("\n") == 1, errors
+    assert errors.startswith("interrupted; what was written so far is in the graph"), errors
+    assert time.monotonic() - begin < 20
+
+
+@pytest.mark.parametrize("at", ["done", "exits"])
+def test_a_signal_that_comes_when_all_is_done_changes_nothing(at: str, tmp_path: Path) -> None:
+    process = kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
+    assert (*process.communicate(timeout=60), process.returncode) == ("done\n", "", 0)
+
+
+def test_a_dry_run_that_is_interrupted_left_nothing(tmp_path: Path) -> None:
+    process = kgp(AT_IMPORT, "ingest", "triples", "x.csv", "--dry-run", home=tmp_path, at="kgplatform.cli.ingest")
+    said, errors = process.communicate(timeout=60)
+    assert (process.returncode, said, errors) == (interrupt.EXIT_CODE, "", "interrupted; nothing was changed\n")
 
 
 def test_work_in_steps_is_saved_before_it_stops() -> None:
