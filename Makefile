@@ -26,8 +26,8 @@ endif
 # dealt out by file, but those on the released MedMKG go together, so that it is loaded once. Files go in their order: the
 # test of README takes minutes, and would otherwise begin last, as it is alone in its file.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "server and not long" -n 2 --dist loadgroup --no-loadscope-reorder
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not long" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "server and not long" -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not long" -n 2 --dist loadfile --durations 15
 
 test-fast: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not server and not slow and not long" -q -n 2
