@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -83,17 +84,46 @@ def test_an_answer_without_end_is_left() -> None:
         assert problem(url) == "the answer is too long"
 
 
-def test_an_answer_that_comes_a_byte_at_a_time_is_left_after_the_timeout() -> None:
+@pytest.mark.parametrize(
+    ("at_once", "drop"),
+    [
+        (OK + b"Content-Length: 1000\r\n\r\n", b" "),
+        (OK + b"X-Slow: ", b"x"),
+        (b"HTTP/1.1 ", b"2"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ],
+    ids=["body", "headers", "status", "answers before the answer"],
+)
+def test_an_answer_that_comes_a_byte_at_a_time_is_left_after_the_timeout(at_once: bytes, drop: bytes) -> None:
     def drip() -> Iterator[bytes]:
-        yield OK + b"Content-Length: 1000\r\n\r\n"
-        for _ in range(100):
+        yield at_once
+        for _ in range(50):
             time.sleep(0.1)
-            yield b" "
+            yield drop
 
     started = time.monotonic()
     with sending(drip()) as url:
-        assert problem(url, timeout=0.5) == "no answer in time"
-    assert time.monotonic() - started < 5
+        assert problem(url, timeout=0.3) == "no answer in time"
+    assert time.monotonic() - started < 2
+
+
+def test_closing_does_not_wait_for_an_answer() -> None:
+    asked = threading.Event()
+
+    def hang() -> Iterator[bytes]:
+        asked.set()
+        time.sleep(2)
+        yield b""
+
+    with sending(hang()) as url:
+        client = Client(LLMSettings("tiny", url, retries=0, timeout=60), {})
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(client.ask, [{"role": "user", "content": "?"}])
+            assert asked.wait(5)
+            started = time.monotonic()
+            client.close()
+            assert time.monotonic() - started < 1
+            assert answer.exception() is not None
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"choices": ' * 100_000, json.dumps({"choices": 10**400}).encode()])

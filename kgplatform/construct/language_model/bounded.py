@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from typing import Final
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
 
 import httpx2
-from openai import OpenAIError
+import openai
 
 MAX_ANSWER: Final = 2 << 20  # bytes; an answer of 100,000 tokens has some 400,000
 
 
-class BadAnswer(OpenAIError):
+class BadAnswer(openai.OpenAIError):
     """An answer that is not read to its end; `why` is a few words of our own. The package does not ask again."""
 
     def __init__(self, why: str) -> None:
@@ -20,40 +20,50 @@ class BadAnswer(OpenAIError):
         self.why = why
 
 
-def bounded(timeout: float) -> Callable[[httpx2.Response], None]:
-    """A hook that bounds every answer: `MAX_ANSWER` bytes, not compressed, whole within `timeout` seconds.
+class Bounded(openai.DefaultAsyncHttpxClient):
+    """A client whose answers have at most `MAX_ANSWER` bytes, are not compressed, and are whole within `seconds` of
+    the request.
 
-    httpx's own timeout is of one read: an answer that comes a byte at a time would never meet it.
+    httpx's own timeout is of one read: an answer that comes a byte at a time, its headers or its body, would never
+    meet it. Waiting can be ended from outside only where it is asynchronous.
     """
 
-    def bound(response: httpx2.Response) -> None:
-        length = response.headers.get("Content-Length", "0")
-        if length.isdigit() and int(length) > MAX_ANSWER:
-            raise BadAnswer("the answer is too long")
-        if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise BadAnswer("the answer is compressed, which was not asked for")  # 1 MB may unpack to 1 GB
-        if isinstance(response.stream, httpx2.SyncByteStream):
-            response.stream = _Bounded(response.stream, time.monotonic() + timeout)
+    def __init__(self, seconds: float, **options: Any) -> None:
+        super().__init__(event_hooks={"response": [_bound]}, **options)
+        self._seconds = seconds
 
-    return bound
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """The answer with its body. Raises `httpx2.ReadTimeout` where it takes too long, and `BadAnswer`."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await super().send(request, **options)
+        except TimeoutError:
+            raise httpx2.ReadTimeout("the answer takes too long") from None
 
 
-class _Bounded(httpx2.SyncByteStream):
-    """A stream of bytes that ends with an error where it is too long or too slow."""
+async def _bound(response: httpx2.Response) -> None:
+    length = response.headers.get("Content-Length", "0")
+    if length.isdigit() and int(length) > MAX_ANSWER:
+        raise BadAnswer("the answer is too long")
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise BadAnswer("the answer is compressed, which was not asked for")  # 1 MB may unpack to 1 GB
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _Short(response.stream)
 
-    def __init__(self, stream: httpx2.SyncByteStream, deadline: float) -> None:
+
+class _Short(httpx2.AsyncByteStream):
+    """A stream of bytes that ends with an error where it is too long."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
-        self._deadline = deadline
 
-    def __iter__(self) -> Iterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        for piece in self._stream:
+        async for piece in self._stream:
             size += len(piece)
             if size > MAX_ANSWER:
                 raise BadAnswer("the answer is too long")
-            if time.monotonic() > self._deadline:
-                raise httpx2.ReadTimeout("the answer takes too long")
             yield piece
 
-    def close(self) -> None:
-        self._stream.close()
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -54,7 +55,9 @@ class Client:
             import openai
         except ImportError:
             raise UsageError("the package openai is not installed", "Install: pip install 'kgplatform[llm]'.") from None
-        from kgplatform.construct.language_model.bounded import BadAnswer, bounded
+        from anyio.from_thread import start_blocking_portal
+
+        from kgplatform.construct.language_model.bounded import BadAnswer, Bounded
 
         self._settings = settings
         self._openai = openai
@@ -65,20 +68,22 @@ class Client:
         self._unreached = 0  # requests in a row
         logging.getLogger("openai").setLevel(logging.WARNING)  # at DEBUG it writes down what is asked
         timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
-        self._http = openai.DefaultHttpxClient(
+        self._http = Bounded(
+            settings.timeout,
             timeout=timeout,
             follow_redirects=False,
             trust_env=not is_local(settings.url),
             headers={"Accept-Encoding": "identity"},  # so that the bytes that come bound the bytes that are kept
-            event_hooks={"response": [bounded(settings.timeout)]},
         )
-        self._client = openai.OpenAI(
+        self._client = openai.AsyncOpenAI(
             api_key=_key(settings.url, os.environ if env is None else env),
             base_url=settings.url,
             max_retries=settings.retries,
             timeout=timeout,
             http_client=self._http,
         )
+        self._open = ExitStack()
+        self._waiting = self._open.enter_context(start_blocking_portal())  # a thread of its own waits for all answers
 
     def ask(self, messages: Sequence[Any]) -> Said:
         """The reply to a conversation, messages of role and content.
@@ -99,12 +104,7 @@ class Client:
     def _said(self, messages: Sequence[Any]) -> Said:
         openai = self._openai
         try:
-            answer = self._client.chat.completions.create(
-                model=self._settings.model,
-                messages=messages,
-                temperature=self._settings.temperature,
-                max_tokens=self._settings.max_tokens,
-            )
+            answer = self._waiting.call(self._answer, messages)
             text = answer.choices[0].message.content or ""
             spent = _count(answer.usage, "prompt_tokens"), _count(answer.usage, "completion_tokens")
         except openai.APITimeoutError:
@@ -121,9 +121,19 @@ class Client:
             raise Unanswered("the answer is not of the API's form", unreachable=False)
         return Said(text, *spent)
 
+    async def _answer(self, messages: Sequence[Any]) -> Any:
+        return await self._client.chat.completions.create(
+            model=self._settings.model,
+            messages=messages,
+            temperature=self._settings.temperature,
+            max_tokens=self._settings.max_tokens,
+        )
+
     def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
+        """Close the connection; answers that are still awaited will not come."""
+        self._waiting.call(self._http.aclose)
+        self._waiting.call(self._waiting.stop, True)
+        self._open.close()
 
     def _note_unreached(self, why: str) -> None:
         """Count it. Raises `Refused` where it was one too many."""
