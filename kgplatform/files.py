@@ -216,7 +216,7 @@ def replacing(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator
     `own` tells whether a file that is there already is of the kind that the command writes: another one is kept.
     Raises `UsageError` where it is kept, and `InputError`, which names `path`, where it cannot be written.
     """
-    from kgplatform.staging import remove_leftovers
+    from kgplatform.staging import disk_error, remove_leftovers
 
     require_own(path, own)
     remove_leftovers(path)
@@ -225,11 +225,10 @@ def replacing(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator
         yield partial
         require_own(path, own)
         partial.replace(path)
-    except OSError as error:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
-        raise unwritable(path, error) from None
-    except BaseException:
-        partial.unlink(missing_ok=True)
+        if cause := disk_error(error) or (error if isinstance(error, OSError) else None):
+            raise unwritable(path, cause) from None
         raise
 
 

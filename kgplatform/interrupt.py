@@ -144,7 +144,7 @@ def _unraisable(event: sys.UnraisableHookArgs) -> None:
     """Python drops an exception that is raised while an object is deleted: a signal's is raised again."""
     if issubclass(event.exc_type, KeyboardInterrupt):
         _thread.start_new_thread(_interrupt_again, ())
-    else:
+    elif not issubclass(event.exc_type, OSError):  # a full disk is an error where the file is written, too
         sys.__unraisablehook__(event)
 
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from kgplatform.errors import InputError, UsageError
+from kgplatform.errors import InputError, KgpError, UsageError
 
 _OF_DISKS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_IN_RUST: Final = re.compile(r"\(os error (\d+)\)")
+_IN_TORCH: Final = re.compile(r"iostream error|PytorchStreamWriter failed")  # the reason is lost there
+_ROOM: Final = "Make room on the disk, or name another one, and give the same command again."
 
 Told = Callable[[str], None]
 
@@ -50,6 +54,33 @@ def folder(
             if old.is_dir() and not path.exists():
                 old.rename(path)
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def disk_error(error: BaseException) -> OSError | None:
+    """The full or failing disk behind whatever a library made of it; None where it is something else."""
+    cause: BaseException | None = error
+    while cause is not None:
+        match = _IN_RUST.search(str(cause))
+        number = cause.errno if isinstance(cause, OSError) else int(match[1]) if match else None
+        if number in _OF_DISKS:
+            return OSError(number, os.strerror(number))
+        if isinstance(cause, RuntimeError) and _IN_TORCH.search(str(cause)):
+            return OSError(errno.ENOSPC, "the disk is full or fails")
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+@contextmanager
+def on_disk(path: Path) -> Iterator[None]:
+    """Work that writes to `path`. Raises `InputError`, which names it, where the disk is full or fails."""
+    try:
+        yield
+    except KgpError:
+        raise
+    except Exception as error:
+        if (disk := disk_error(error)) is None:
+            raise
+        raise InputError(f"cannot be written: {disk.strerror}", _ROOM, path=path) from None
 
 
 def files_below(path: Path) -> list[str]:

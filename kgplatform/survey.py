@@ -17,6 +17,7 @@ from kgplatform.errors import InputError
 from kgplatform.files import require_own
 from kgplatform.schema import LABEL, NODE_TYPES, UNCLAIMED, relation_problem
 from kgplatform.spreadsheets import escaped
+from kgplatform.staging import on_disk
 
 KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
 _REJECTS: Final = "file\trow\treason\n"
@@ -143,20 +144,20 @@ def _reject_file(path: Path | None) -> Iterator[Callable[[Reject], None]]:
     require_own(path, lambda there: there.open(encoding="utf-8").readline(100) == _REJECTS)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     count = 0
-    with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(_REJECTS.split())
+    try:
+        with on_disk(path), partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+            writer.writerow(_REJECTS.split())
 
-        def note(bad: Reject) -> None:
-            nonlocal count
-            count += 1
-            writer.writerow((escaped(str(bad.path)), bad.row, escaped(bad.reason)))
+            def note(bad: Reject) -> None:
+                nonlocal count
+                count += 1
+                writer.writerow((escaped(str(bad.path)), bad.row, escaped(bad.reason)))
 
-        try:
             yield note
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     if count:
         partial.replace(path)
     else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +30,21 @@ def train() -> None:
     """Train models: of links on an export of the graph, of triplets on studies."""
 
 
+def _writes_to_out(command: Callable[..., None]) -> Callable[..., None]:
+    """A training whose folder is named where the disk is full, whatever the library that writes makes of it."""
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        from kgplatform.staging import on_disk
+
+        with on_disk(options["out"]):
+            command(**options)
+
+    return run
+
+
 @app.command()
+@_writes_to_out
 def links(
     settings: Annotated[
         Path, typer.Argument(metavar="SETTINGS", help="A YAML file, such as benchmarks/settings/link_prediction/….")
@@ -83,6 +99,7 @@ class Stage(StrEnum):
 
 
 @app.command()
+@_writes_to_out
 def generator(
     config: Annotated[
         Path, typer.Option(metavar="YAML", help="Settings, such as benchmarks/settings/generator/small.yaml.")
@@ -128,6 +145,7 @@ def generator(
 
 
 @app.command()
+@_writes_to_out
 def retrieval(
     config: Annotated[
         Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/settings/retrieval/.")
@@ -191,6 +209,7 @@ def retrieval(
 
 
 @app.command()
+@_writes_to_out
 def vqa(
     config: Annotated[Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/settings/vqa/.")],
     data: Annotated[str, typer.Option(help="The data set: vqa_rad, slake, path_vqa or phantom.")],

@@ -13,6 +13,7 @@ from typing import Final
 
 from kgplatform.errors import InputError
 from kgplatform.generate.backend import Reply
+from kgplatform.staging import on_disk
 
 _BEGINS: Final = b'{"image": '
 
@@ -26,6 +27,7 @@ class ReplyFile:
         Raises `InputError` for a file of something else, and for one that cannot be written.
         """
         self._by = [model, settings]
+        self._path = path
         try:
             self._file = path.open("a+b")
         except OSError as error:
@@ -57,15 +59,17 @@ class ReplyFile:
 
     def append(self, replies: Iterable[Reply]) -> None:
         """Append what is not there yet, but nothing of an image that could not be read."""
-        for reply in replies:
-            if reply.problem is None and reply.asked.id not in self._done:
-                model, settings = self._by
-                triplets = [[*one.triplet, one.score] for one in reply.triplets]
-                row = {"image": reply.asked.id, "model": model, "settings": settings, "triplets": triplets}
-                self._file.write(json.dumps(row).encode() + b"\n")
-                self._done.add(reply.asked.id)
-        self._file.flush()
+        with on_disk(self._path):
+            for reply in replies:
+                if reply.problem is None and reply.asked.id not in self._done:
+                    model, settings = self._by
+                    triplets = [[*one.triplet, one.score] for one in reply.triplets]
+                    row = {"image": reply.asked.id, "model": model, "settings": settings, "triplets": triplets}
+                    self._file.write(json.dumps(row).encode() + b"\n")
+                    self._done.add(reply.asked.id)
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with on_disk(self._path):
+            self._file.close()

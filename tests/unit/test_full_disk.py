@@ -1,0 +1,154 @@
+"""A disk that is full: one line that names the file or folder, nothing under its final name, and what was there stays.
+
+A limit on the size of files stands for the disk: writing fails in the same way, with another reason.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kgplatform.errors import InputError
+from kgplatform.files import figure_metadata, replacing
+from kgplatform.generate.backend import Asked, Reply
+from kgplatform.generate.reply_file import ReplyFile
+from kgplatform.staging import disk_error, on_disk
+from kgplatform.survey import _reject_file
+
+resource = pytest.importorskip("resource")
+
+ROOM = 100  # bytes
+
+
+@contextmanager
+def full_disk(room: int = ROOM) -> Iterator[None]:
+    """Files may have so many bytes, and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def write_text(path: Path) -> None:
+    path.write_text("x" * 10 * ROOM, encoding="utf-8")
+
+
+def write_parquet(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"a": list(range(1000))}), path)
+
+
+def write_workbook(path: Path) -> None:
+    import openpyxl
+
+    openpyxl.Workbook().save(path)
+
+
+def write_image(path: Path) -> None:
+    from PIL import Image
+
+    Image.effect_noise((64, 64), 50).save(path, "PNG")
+
+
+def write_figure(path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().plot([1, 2, 3])
+    figure.savefig(path, format=path.name.split(".")[2], metadata=figure_metadata(path))
+
+
+def write_tensors(path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1000)}, path)
+
+
+def write_state(path: Path) -> None:
+    import torch
+
+    torch.save({"a": torch.zeros(1000)}, path)
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "a.txt": write_text,
+    "a.parquet": write_parquet,
+    "a.xlsx": write_workbook,
+    "a.png": write_image,
+    "a.pdf": write_figure,
+    "a.svg": write_figure,
+    "a.safetensors": write_tensors,
+    "a.pt": write_state,
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_that_does_not_fit_is_named_and_the_earlier_one_stays(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("before")
+    with pytest.raises(InputError, match=r"cannot be written: (File too large|the disk is full)") as refused:  # noqa: SIM117
+        with full_disk(), replacing(path) as staged:
+            WRITERS[name](staged)
+    assert refused.value.path == path
+    assert [(left.name, left.read_text()) for left in tmp_path.iterdir()] == [(name, "before")]
+
+
+@pytest.mark.parametrize("write", [write_tensors, write_state])
+def test_a_training_on_a_full_disk_names_its_folder(write: Callable[[Path], None], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be written: (File too large|the disk is full)") as refused:  # noqa: SIM117
+        with full_disk(), on_disk(tmp_path):
+            write(tmp_path / "weights")
+    assert refused.value.path == tmp_path
+    assert disk_error(ValueError("damaged")) is None
+    assert disk_error(FileNotFoundError(2, "no such file")) is None
+
+
+def test_replies_on_a_full_disk_are_those_that_fit_and_the_rest_is_appended_later(tmp_path: Path) -> None:
+    path = tmp_path / "replies.jsonl"
+    replies = [Reply(Asked(f"I{number}", tmp_path / "a.png", ""), "", ()) for number in range(10)]
+    file = ReplyFile(path, "model", "settings")
+    with full_disk(250), pytest.raises(InputError, match="cannot be written") as refused:
+        file.append(replies)
+    with full_disk(250), pytest.raises(InputError, match="cannot be written"):
+        file.close()
+    assert refused.value.path == path
+    file = ReplyFile(path, "model", "settings")
+    file.append(replies)
+    file.close()
+    again = tmp_path / "again.jsonl"
+    file = ReplyFile(again, "model", "settings")
+    file.append(replies)
+    file.close()
+    assert sorted(path.read_bytes().splitlines()) == sorted(again.read_bytes().splitlines())
+
+
+def test_rejected_rows_on_a_full_disk(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.tsv"
+    with full_disk(5), pytest.raises(InputError, match="cannot be written") as refused, _reject_file(path):
+        pass
+    assert refused.value.path == path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_on_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
+        "from kgplatform.cli import main; main()"
+    )
+    call = [sys.executable, "-c", code, "phantom", "build", str(tmp_path / "studies"), "--studies", "2"]
+    run = subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 1
+    assert f"error: {tmp_path / 'studies'}: cannot be written: File too large" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert list(tmp_path.iterdir()) == []
