@@ -114,7 +114,7 @@ def plot_semantic_types(shares: Sequence[Mapping[str, Any]], coverage: Sequence[
         percents = [row["percent"] for row in shares if row["side"] == side]
         bars = axes.barh(range(len(percents)), percents, color="tab:blue")
         axes.bar_label(bars, [f"{percent:.1f} %" for percent in percents], padding=3, fontsize=8)
-        axes.set_yticks(range(len(percents)), labels[side], fontsize=8)
+        axes.set_yticks(range(len(percents)), labels[side], fontsize=8, parse_math=False)  # "$" is no formula
         axes.invert_yaxis()
         axes.set_xlim(0, 1.2 * max(percents, default=1.0))
         axes.set_xlabel(f"percent of the types of {side}s that are known", fontsize=8)
@@ -131,5 +131,6 @@ def coverage_sentence(row: Mapping[str, Any]) -> str:
 
 
 def _wrapped(row: Mapping[str, Any]) -> str:
-    """The type's name in at most three lines."""
-    return "\n".join(textwrap.wrap(str(row["semantic_type"]), LABEL_WIDTH, max_lines=3, placeholder=" …"))
+    """The type's name in at most three lines; a character that is not printable would make the SVG invalid."""
+    name = "".join(one if one.isprintable() else "�" for one in str(row["semantic_type"]))
+    return "\n".join(textwrap.wrap(name, LABEL_WIDTH, max_lines=3, placeholder=" …"))
