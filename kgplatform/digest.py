@@ -15,7 +15,7 @@ from typing import Any
 
 from kgplatform import queries
 from kgplatform.graph import Graph
-from kgplatform.schema import DERIVED, PRESENCE_LABELS, UNCLAIMED
+from kgplatform.schema import CLAIMS, DERIVED, FORMER_CLAIMS, PRESENCE_LABELS, UNCLAIMED
 
 
 @dataclass
@@ -70,8 +70,11 @@ def _asserted(labels: Iterable[str]) -> list[str]:
 
 
 def _canonical(properties: Mapping[str, Any]) -> list[list[Any]]:
-    kept = {k: sorted(v) if k in ("runs", "claims") else v for k, v in properties.items() if k not in DERIVED}
+    notes = ("runs", CLAIMS, FORMER_CLAIMS)
+    kept = {k: sorted(v) if k in notes else v for k, v in properties.items() if k not in DERIVED}
+    if CLAIMS in kept:  # digests are those of earlier versions
+        kept[FORMER_CLAIMS] = kept.pop(CLAIMS)
     implied = [f"{name}@{run}" for name in properties if name not in UNCLAIMED for run in properties.get("runs") or ()]
-    if implied and "claims" not in kept:  # they go without saying where all runs claim all properties
-        kept["claims"] = sorted(implied)
+    if implied and FORMER_CLAIMS not in kept:  # they go without saying where all runs claim all properties
+        kept[FORMER_CLAIMS] = sorted(implied)
     return [[k, kept[k]] for k in sorted(kept)]

@@ -20,14 +20,14 @@ from kgplatform.batches import Reject, Source
 from kgplatform.dry_run import rehearse
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
-from kgplatform.load import OWN, Load, merge, write_by_id
+from kgplatform.load import Load, merge
 from kgplatform.survey import Account, checked, refuse_nothing, survey_source
+from kgplatform.upgrade import upgrade
 
 BATCH_ROWS: Final = 10_000
 INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
 CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not in INDEXES)
 
-LAYOUT: Final = 3  # of the platform's own notes in the graph; raised when `upgrade` has something to do
 NAMED_FILES: Final = 5  # a data set of reports has 200,000
 
 PREDICTION: Final = "prediction"  # kind of the runs that assert PREDICTED edges alone; see cypher/runs/undo_begin
@@ -149,24 +149,6 @@ def prepare(graph: Graph) -> None:
     constrain(graph)
     _create(graph, INDEXES)
     graph.run_unmanaged(queries.get("ingest/await_indexes"))
-
-
-def upgrade(graph: Graph) -> None:
-    """Bring the platform's own notes in a graph of an earlier version up to date; changes nothing the second time."""
-    [state] = graph.read(queries.get("ingest/layout"))
-    if state["layout"] < LAYOUT:
-        _upgrade(graph, "nodes", own=OWN)
-        _upgrade(graph, "edges", own=OWN)
-        for row in graph.read(queries.get("ingest/outdated_indexes")):
-            graph.run_unmanaged(queries.get("embed/drop_index"), name=row["name"])
-        _upgrade(graph, "vectors")
-        graph.write(queries.get("ingest/upgraded"), layout=LAYOUT)
-
-
-def _upgrade(graph: Graph, what: str, **own: Any) -> None:
-    ids = [row["id"] for row in graph.read(queries.get(f"ingest/outdated_{what}"), **own)]
-    query = queries.get(f"ingest/upgrade_{what}")
-    write_by_id(graph, "upgrade", ids, lambda transaction, chunk, _: transaction.run(query, ids=chunk, **own))
 
 
 def _create(graph: Graph, names: Iterable[str]) -> None:

@@ -22,7 +22,7 @@ from kgplatform.survey import Survey
 
 FIRST_BATCH_ROWS: Final = 300  # planned while the graph may have no edges at all, so kept small
 OWN: Final = list(UNCLAIMED)
-IDS_AT_A_TIME: Final = 10_000
+ELEMENTS_AT_A_TIME: Final = 10_000
 REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there are edges
 
 T = TypeVar("T")
@@ -73,22 +73,24 @@ def take_lock(transaction: Transaction, run: str) -> dict[str, Any]:
 
 
 def write_by_id(
-    graph: Graph, writer: str, ids: Sequence[int], work: Callable[[Transaction, list[int], Mapping[str, Any]], Written]
-) -> tuple[int, int]:
-    """Let `work` change elements of the graph, given by their internal ids, batch by batch under the lock. It also gets
-    where the run is that writes. Returns how many edges and nodes were deleted.
+    graph: Graph,
+    writer: str,
+    ids: Sequence[int],
+    work: Callable[[Transaction, list[int], Mapping[str, Any]], Written],
+    at_a_time: int = ELEMENTS_AT_A_TIME,
+) -> list[Written]:
+    """Let `work` change elements of the graph, given by their internal ids, so many at a time, under the lock. It also
+    gets where the run is that writes. Returns what each transaction did.
     """
-    edges = nodes = 0
-    for start in range(0, len(ids), IDS_AT_A_TIME):
-        chunk = list(ids[start : start + IDS_AT_A_TIME])
+    done = []
+    for start in range(0, len(ids), at_a_time):
+        chunk = list(ids[start : start + at_a_time])
 
         def locked(transaction: Transaction, chunk: list[int] = chunk) -> Written:
             return work(transaction, chunk, take_lock(transaction, writer))
 
-        written = graph.transact(locked)
-        edges += written.relationships_deleted
-        nodes += written.nodes_deleted
-    return edges, nodes
+        done.append(graph.transact(locked))
+    return done
 
 
 # Writes the batch's elements in the transaction, asserted by the run; the last argument: whether to plan anew.

@@ -16,8 +16,10 @@ from kgplatform.batches import GraphBatch, NodeRef, Properties
 from kgplatform.errors import ConnectionFailed, InputError, SettingsError
 from kgplatform.graph import Graph
 from kgplatform.schema import (
+    CLAIMS,
     CONCEPT_ID,
     DERIVED,
+    FORMER_CLAIMS,
     IMAGE_ID,
     LABEL,
     NODE_TYPES,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 _PROPERTY: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")  # what `kgplatform.ingest` accepts
 _OWN_LABELS: Final = OWN_LABELS | NODE_TYPES.keys() - {"Thing"}
-_NOT_ASSERTED: Final = {"runs", "claims", *DERIVED}  # the platform's own notes, which no source may set
+_NOT_ASSERTED: Final = {"runs", CLAIMS, FORMER_CLAIMS, *DERIVED}  # the platform's own notes, which no source may set
 _ID_FORMS: Final = {"Image": IMAGE_ID, "Concept": CONCEPT_ID}
 
 

@@ -10,21 +10,29 @@ from kgplatform import queries
 from kgplatform.errors import NotFoundError
 from kgplatform.graph import Graph, Transaction, Written
 from kgplatform.graph_names import run_hint
-from kgplatform.ingest import upgrade
+from kgplatform.ingest import constrain
 from kgplatform.load import OWN, write_by_id
-from kgplatform.retrieval.index import Part, clear
+from kgplatform.retrieval.index import Part, clear, recount
 
 
 @dataclass(frozen=True)
 class Undone:
     """What undoing a run took out of the graph; `edges` includes predictions about nodes that are gone, `embeddings`
-    counts nodes that lost theirs.
+    are those of nodes that are gone, and all of the model where the run is its own.
     """
 
     run: str
     edges: int
     nodes: int
     embeddings: int = 0
+
+
+@dataclass(frozen=True)
+class Preview(Undone):
+    """What undoing a run would take out, and what would stay, because other runs assert it, too."""
+
+    kept_edges: int = 0
+    kept_nodes: int = 0
 
 
 def list_runs(graph: Graph) -> list[dict[str, Any]]:
@@ -40,23 +48,33 @@ def show(graph: Graph, run: str) -> dict[str, Any]:
     return records[0]
 
 
+def preview(graph: Graph, run: str) -> Preview:
+    """What `undo` would do now; raises `NotFoundError`. A graph of an earlier version is brought up to date first."""
+    show(graph, run)
+    constrain(graph)
+    [counts] = graph.read(queries.get("runs/undo_preview"), run=run)
+    return Preview(run, **counts)
+
+
 def undo(graph: Graph, run: str, told: Callable[[str], None] = lambda _: None) -> Undone:
     """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again."""
     graph = graph.patient(told)
     model = show(graph, run)["run"].get("embedding_model")  # of a run of `kgp embed`
-    upgrade(graph)  # an earlier version wrote embeddings elsewhere
+    constrain(graph)  # an earlier version wrote embeddings elsewhere
     graph.write(queries.get("runs/undo_begin"), run=run)
-    edges, _ = _take_out(graph, run, "edges")
-    predictions, nodes = _take_out(graph, run, "nodes")
+    done = [*_take_out(graph, run, "edges"), *_take_out(graph, run, "nodes")]
     graph.run_unmanaged(queries.get("runs/undo_labels"))
-    graph.run_unmanaged(queries.get("runs/undo_vectors"))
     embeddings = 0 if model is None else sum(clear(graph, part, [model]) for part in Part)
+    recount(graph)
     graph.write(queries.get("runs/undo_finish"), run=run)
-    return Undone(run, edges + predictions, nodes, embeddings)
+    edges = sum(written.relationships_deleted for written in done)
+    counts = [row for written in done for row in written.records]
+    nodes = sum(row["nodes"] for row in counts)
+    return Undone(run, edges, nodes, embeddings + sum(row["embeddings"] for row in counts))
 
 
-def _take_out(graph: Graph, run: str, what: str) -> tuple[int, int]:
-    """Take the run off its edges or nodes, batch by batch; returns how many edges and nodes were deleted."""
+def _take_out(graph: Graph, run: str, what: str) -> list[Written]:
+    """Take the run off its edges or nodes, batch by batch; returns what each transaction did."""
     ids = [row["id"] for row in graph.read(queries.get(f"runs/asserted_{what}"), run=run)]
 
     def take_out(transaction: Transaction, chunk: list[int], state: Mapping[str, Any]) -> Written:

@@ -58,8 +58,12 @@ PRESENCE_LABELS: Final = {"present": "Present", "absent": "Absent", "uncertain":
 # Computed from the graph or by a model, not asserted by a source.
 DERIVED: Final = ("naf", "naf_rank", "naf_kept", "embedding", "embedding_model")
 
+# Which run claims which property, where they differ: [property@run]. Neo4j Browser lists properties by name, this last.
+CLAIMS: Final = "who_claims"
+FORMER_CLAIMS: Final = "claims"  # its name in earlier versions, and still in digests
+
 # What no run claims: keys, and the platform's own notes.
-UNCLAIMED: Final = ("id", "cui", "runs", "claims", *DERIVED)
+UNCLAIMED: Final = ("id", "cui", "runs", CLAIMS, FORMER_CLAIMS, *DERIVED)
 
 CONCEPT_ID: Final = re.compile(r"C[0-9]{7}")
 IMAGE_ID: Final = re.compile(r"I[0-9]{1,18}")

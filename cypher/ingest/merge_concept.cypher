@@ -6,4 +6,4 @@ MERGE (n:Concept {cui: row[0]})
 ON CREATE SET n += row[1], n.runs = [$run]
 RETURN collect([row[2], elementId(n),
   $run IN coalesce(n.runs, []) AND all(k IN keys(row[1])
-    WHERE n[k] IS NOT NULL AND k + '@' + $run IN coalesce(n.claims, [k + '@' + $run]))]) AS nodes
+    WHERE n[k] IS NOT NULL AND k + '@' + $run IN coalesce(n.who_claims, [k + '@' + $run]))]) AS nodes

@@ -11,14 +11,14 @@ MERGE (h)-[r:$(row[1])]->(t)
 ON CREATE SET r += row[3], r.runs = [$run]
 WITH r, row[3] AS properties
 WHERE NOT $run IN coalesce(r.runs, [])
-   OR any(k IN keys(properties) WHERE r[k] IS NULL OR NOT k + '@' + $run IN coalesce(r.claims, [k + '@' + $run]))
+   OR any(k IN keys(properties) WHERE r[k] IS NULL OR NOT k + '@' + $run IN coalesce(r.who_claims, [k + '@' + $run]))
 WITH r, properties, coalesce(r.runs, []) AS runs, [k IN keys(r) WHERE NOT k IN $own] AS names
 WITH r, properties, names, runs,
-     CASE WHEN r.claims IS NOT NULL THEN r.claims
+     CASE WHEN r.who_claims IS NOT NULL THEN r.who_claims
        ELSE reduce(all = [], x IN runs | all + [k IN names | k + '@' + x]) END AS claims
 WITH r, properties, names, claims, CASE WHEN $run IN runs THEN runs ELSE runs + $run END AS runs,
      [k IN keys(properties) WHERE coalesce(r[k] = properties[k], true) AND NOT k + '@' + $run IN claims] AS new
 WITH r, properties, runs, new, claims + [k IN new | k + '@' + $run] AS claims,
      size(names) + size([k IN new WHERE NOT k IN names]) AS names
 FOREACH (k IN new | SET r[k] = properties[k])
-SET r.runs = runs, r.claims = CASE WHEN size(claims) = names * size(runs) THEN null ELSE claims END
+SET r.runs = runs, r.who_claims = CASE WHEN size(claims) = names * size(runs) THEN null ELSE claims END

@@ -1,9 +1,10 @@
 // The internal ids of the edges whose runs and claims an earlier version wrote: listed twice by loads of the same run at once,
-// or claims that go without saying.
+// claims that go without saying, or under the former name `claims`, which came before all else in Neo4j Browser.
 // param own list: names of properties that no run claims: keys, and the platform's own notes
 MATCH ()-[r]->()
 WHERE r.runs IS NOT NULL
-WITH r, r.runs AS runs, coalesce(r.claims, []) AS claims, r.claims IS NOT NULL AS listed, [k IN keys(r) WHERE NOT k IN $own] AS names
-WHERE listed AND size(claims) >= size(names) * size(runs) OR any(i IN range(1, size(runs) - 1) WHERE runs[i] IN runs[..i])
-   OR any(i IN range(1, size(claims) - 1) WHERE claims[i] IN claims[..i])
+WITH r, r.runs AS runs, r.who_claims AS claims, [k IN keys(r) WHERE NOT k IN $own] AS names
+WHERE r.claims IS NOT NULL OR size(claims) >= size(names) * size(runs)
+   OR any(i IN range(1, size(runs) - 1) WHERE runs[i] IN runs[..i])
+   OR any(i IN range(1, size(coalesce(claims, [])) - 1) WHERE claims[i] IN claims[..i])
 RETURN id(r) AS id

@@ -1,9 +1,10 @@
 // The internal ids of the nodes whose runs and claims an earlier version wrote: listed twice by loads of the same run at once,
-// or claims that go without saying.
+// claims that go without saying, or under the former name `claims`, which came before all else in Neo4j Browser.
 // param own list: names of properties that no run claims: keys, and the platform's own notes
 MATCH (n)
 WHERE n.runs IS NOT NULL
-WITH n, n.runs AS runs, coalesce(n.claims, []) AS claims, n.claims IS NOT NULL AS listed, [k IN keys(n) WHERE NOT k IN $own] AS names
-WHERE listed AND size(claims) >= size(names) * size(runs) OR any(i IN range(1, size(runs) - 1) WHERE runs[i] IN runs[..i])
-   OR any(i IN range(1, size(claims) - 1) WHERE claims[i] IN claims[..i])
+WITH n, n.runs AS runs, n.who_claims AS claims, [k IN keys(n) WHERE NOT k IN $own] AS names
+WHERE n.claims IS NOT NULL OR size(claims) >= size(names) * size(runs)
+   OR any(i IN range(1, size(runs) - 1) WHERE runs[i] IN runs[..i])
+   OR any(i IN range(1, size(coalesce(claims, [])) - 1) WHERE claims[i] IN claims[..i])
 RETURN id(n) AS id

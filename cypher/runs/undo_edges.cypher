@@ -7,7 +7,7 @@ UNWIND $ids AS id
 MATCH ()-[r]->() WHERE id(r) = id AND $run IN r.runs
 WITH r, r.runs AS runs, [k IN keys(r) WHERE NOT k IN $own] AS names
 WITH r, names, runs,
-     CASE WHEN r.claims IS NOT NULL THEN r.claims
+     CASE WHEN r.who_claims IS NOT NULL THEN r.who_claims
        ELSE reduce(all = [], x IN runs | all + [k IN names | k + '@' + x]) END AS claims
 WITH r, names, [x IN runs WHERE x <> $run] AS runs, [c IN claims WHERE NOT c ENDS WITH '@' + $run] AS kept,
      [c IN claims WHERE c ENDS WITH '@' + $run | split(c, '@')[0]] AS mine
@@ -16,4 +16,4 @@ FOREACH (_ IN CASE WHEN runs = [] THEN [1] ELSE [] END | DELETE r)
 FOREACH (_ IN CASE WHEN runs = [] THEN [] ELSE [1] END |
   FOREACH (k IN lost | SET r[k] = null)
   SET r.runs = runs,
-    r.claims = CASE WHEN size(kept) = (size(names) - size(lost)) * size(runs) THEN null ELSE kept END)
+    r.who_claims = CASE WHEN size(kept) = (size(names) - size(lost)) * size(runs) THEN null ELSE kept END)

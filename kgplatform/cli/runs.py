@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, fitted, note, table
+from kgplatform.wording import counted
+
+if TYPE_CHECKING:
+    from kgplatform.runs import Preview, Undone
 
 app = typer.Typer(no_args_is_help=True, help="See what was loaded or generated when, and take it back.")
 RunId = Annotated[str, typer.Argument(help="The run's id, as `kgp runs list` shows it.")]
@@ -47,17 +52,40 @@ def show(run: RunId, as_json: Json = False) -> None:
 
 
 @app.command()
-def undo(run: RunId, as_json: Json = False) -> None:
-    """Take everything out of the graph that only this run asserts."""
+def undo(
+    run: RunId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take everything out of the graph that only this run asserts. It says what that is and, at a terminal, asks."""
     from kgplatform import runs
     from kgplatform.graph import Graph
 
-    with Graph.open() as graph:
+    with Graph.open().patient(note) as graph:
+        note(_foreseen(runs.preview(graph, run)))
+        if not yes and sys.stdin.isatty():
+            typer.confirm("Take it out?", abort=True, err=True)
         undone = runs.undo(graph, run, note)
     if as_json:
         emit_json(asdict(undone))
     else:
-        what = f"{undone.edges:,} edges and {undone.nodes:,} nodes"
-        if undone.embeddings:
-            what = f"the embeddings of {undone.embeddings:,} nodes"
-        echo(f"{undone.run}: {what} taken out")
+        echo(f"{undone.run}: {_parts(undone)} taken out")
+
+
+def _foreseen(preview: Preview) -> str:
+    """What an undo would do."""
+    text = f"{preview.run}: {_parts(preview)} would go"
+    if preview.kept_edges or preview.kept_nodes:
+        kept = f"{counted(preview.kept_edges, 'edge')} and {counted(preview.kept_nodes, 'node')}"
+        text += f"; {kept} would stay, which others need or assert, too"
+    return text
+
+
+def _parts(what: Undone) -> str:
+    """What goes, in words."""
+    parts = []
+    if what.edges or what.nodes or not what.embeddings:
+        parts.append(f"{counted(what.edges, 'edge')} and {counted(what.nodes, 'node')}")
+    if what.embeddings:
+        parts.append(f"the embeddings of {counted(what.embeddings, 'node')}")
+    return " and ".join(parts)

@@ -102,6 +102,7 @@ def embed(
         count.before, count.without = found.models.get(model.digits, 0), found.nodes - found.readable
         if _has_something(found, alone=only is not None or found.part is Part.IMAGES, told=told):
             work.append((found.part, _left(graph, found, model, images, outcome.problems)))
+    index.tidy(graph)
     running = any(rows for _, rows in work) or any(old for _, old in others) or _status(graph, outcome.run) == "running"
     if running:
         _begin(graph, model, outcome)
@@ -180,6 +181,8 @@ def _left(
     ]
     if found.part is Part.CONCEPTS:
         return [(row, None) for row in rows]
+    if root is None and not rows:
+        return []
     if root is None:
         raise UsageError("the folder of the images is missing", "Give --images DIR, or --only concepts.")
     if not root.is_dir():

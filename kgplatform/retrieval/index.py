@@ -143,7 +143,7 @@ def ensure(
     made = not fits(found, width)
     if made:
         drop(graph, part)
-        graph.run_unmanaged(queries.get(f"embed/index_{part.value}"), config={"vector.dimensions": width, **BUILT})
+        _make(graph, part, width)
         found = index(graph, part)
     while found is not None and found.state == "POPULATING":
         progress(int(found.percent), 100)
@@ -155,3 +155,25 @@ def ensure(
     if found.state != "ONLINE":
         raise KgpError(f"the index {part.index} could not be built", "The server's log says why.")
     return made
+
+
+def restore(graph: Graph, part: Part, width: int) -> None:
+    """Make the index where there is none, without waiting until it is online."""
+    if index(graph, part) is None:
+        _make(graph, part, width)
+
+
+def tidy(graph: Graph) -> int:
+    """Delete the vectors of images and concepts that are gone; returns how many. Runs count what they still have."""
+    [answer] = graph.run_unmanaged(queries.get("embed/clear_orphans")).records
+    recount(graph)
+    return int(answer["cleared"])
+
+
+def recount(graph: Graph) -> None:
+    """Set the figures of runs of `kgp embed` to what there is now."""
+    graph.write(queries.get("embed/recount"))
+
+
+def _make(graph: Graph, part: Part, width: int) -> None:
+    graph.run_unmanaged(queries.get(f"embed/index_{part.value}"), config={"vector.dimensions": width, **BUILT})

@@ -19,13 +19,14 @@ from kgplatform.retrieval.index import Model, Part, State
 from kgplatform.retrieval.names import Concept, find_concept
 from kgplatform.schema import Stance
 from kgplatform.trained_on import TrainedOn
+from kgplatform.upgrade import embeddings_outdated
 
 # Measured in benchmarks/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking take.
 ASKED: Final = 100  # candidates from the index for each ten images that are to be found
 COMPARED: Final = 2000  # up to so many images that have the concepts are compared with the text one by one
 SPARE: Final = 4  # times as many candidates as are needed if concepts and text have nothing to do with each other
 NEAR: Final = 5  # concepts that a text stands for
-CONCEPTS_ASKED: Final = 200  # of which many have no image
+CONCEPTS_ASKED: Final = (200, 20_000)  # of which many have no image; the second, where too few of the first have
 LONGEST: Final = 10_000  # characters of a text
 MOST: Final = 10_000  # images to be found
 
@@ -117,9 +118,10 @@ class Searcher:
         encoder, model = self._encode_with()
         part = by or self._route()
         state = self._ready(part, model)
+        embedded = state.models[model.digits]
         vector = encoder.texts([text])[0].tolist()
         try:
-            near, hits = self._ask(part, vector, model.digits, conditions, filtered=bool(wanted or unwanted))
+            near, hits = self._ask(part, vector, model.digits, embedded, conditions)
         except DatabaseError:
             self._states.clear()
             self._ready(part, model)  # tells what has happened to the index, if that is it
@@ -170,20 +172,21 @@ class Searcher:
         return state
 
     def _ask(
-        self, part: Part, vector: list[float], model: str, conditions: dict[str, Any], *, filtered: bool
+        self, part: Part, vector: list[float], model: str, embedded: int, conditions: dict[str, Any]
     ) -> tuple[tuple[Near, ...], tuple[Hit, ...]]:
+        """The hits by index; where it proposes too few that are still in the graph, all images are compared."""
         top = conditions["top"]
         asked = max(ASKED, ASKED * top // 10)
         if part is Part.CONCEPTS:
-            rows = self._graph.read(
-                queries.get("search/concept_text"), vector=vector, model=model, asked=CONCEPTS_ASKED, top=NEAR
-            )
+            rows = self._near(vector, model)
             pairs = [[row["cui"], row["similarity"]] for row in rows]
             found = self._graph.read(queries.get("search/image_by_concepts"), near=pairs, **conditions)
             return tuple(Near(**row) for row in rows), _hits(found)
-        if not filtered:
+        if not (conditions["wanted"] or conditions["without"]):
             query = queries.get("search/image_text")
-            return (), _hits(self._graph.read(query, vector=vector, model=model, asked=asked, top=top))
+            found = self._graph.read(query, vector=vector, model=model, asked=asked, top=top)
+            if len(found) >= min(top, embedded):
+                return (), _hits(found)
         found = self._graph.read(
             queries.get("search/image_both"),
             vector=vector,
@@ -194,6 +197,16 @@ class Searcher:
             **conditions,
         )
         return (), _hits(found)
+
+    def _near(self, vector: list[float], model: str) -> list[dict[str, Any]]:
+        """The concepts near a text that have images; the index is asked for more where it proposes too few of them."""
+        rows: list[dict[str, Any]] = []
+        for asked in CONCEPTS_ASKED:
+            query = queries.get("search/concept_text")
+            rows = self._graph.read(query, vector=vector, model=model, asked=asked, top=NEAR)
+            if len(rows) == NEAR:
+                break
+        return rows
 
     def _naf_notes(self) -> tuple[str, ...]:
         [state] = self._graph.read(queries.get("naf/state"))
@@ -219,6 +232,9 @@ def _require(graph: Graph, state: State, model: Model) -> None:
     """Raise `KgpError` unless the part has embeddings of this model and an index that is ready."""
     what = state.part.plural
     command = f"kgp embed --only {what}" + (" --images DIR" if state.part is Part.IMAGES else "")
+    if not state.models and embeddings_outdated(graph):
+        hint = f"Bring it up to date: `{command}`; no vector is computed anew."
+        raise KgpError("an earlier version wrote the graph, and its embeddings are not where they are now", hint)
     if not state.models:
         raise KgpError(f"no {what[:-1]} of the graph has an embedding", f"Make them: `{command}`")
     if model.digits not in state.models:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kgp_loaders.medmkg import MedMKG
 from kgplatform import naf, queries, runs, trained_on
+from kgplatform import upgrade as upgrading
 from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
 from kgplatform.queries import parse
 from kgplatform.retrieval import index
+from kgplatform.retrieval import search as searching
 from kgplatform.retrieval.embed import Outcome, embed
 from kgplatform.retrieval.index import Part
 from kgplatform.retrieval.search import Searcher
@@ -31,6 +36,7 @@ from tests.integration.drawn_images import (
     load,
     without_indexes,
 )
+from tests.integration.sources import small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
 
@@ -324,6 +330,7 @@ def test_undo_takes_the_embeddings_out_and_leaves_the_scores_current(loaded: Gra
     outcome = run(loaded, drawn)
     undone = fake("runs", "undo", outcome.run)
     assert undone.out == f"{outcome.run}: the embeddings of {IMAGES + CONCEPTS} nodes taken out\n"
+    assert undone.err == f"{outcome.run}: the embeddings of {IMAGES + CONCEPTS} nodes would go\n"
     assert embedded(loaded) == {}
     assert loaded.read(queries.get("naf/state"))[0]["current"]
     assert runs.show(loaded, outcome.run)["run"]["status"] == "undone"
@@ -379,11 +386,11 @@ def test_images_and_concepts_stay_readable(loaded: Graph, drawn: Path) -> None:
     run(loaded, drawn)
     names = "// Names.\nMATCH (n:Image|Concept) UNWIND keys(n) AS name RETURN collect(DISTINCT name) AS names"
     [record] = loaded.read(parse("t/n", names))
-    assert not {"claims", "embedding", "embedding_model"} & {*record["names"]}
+    assert not {"claims", "who_claims", "embedding", "embedding_model"} & {*record["names"]}
 
 
 def as_an_earlier_version_wrote_it(loaded: Graph) -> None:
-    """Embeddings and their indexes on the images and concepts themselves."""
+    """Embeddings, their indexes and claims as they were."""
     for label, key in (("Image", "id"), ("Concept", "cui")):
         index = f"{label.lower()}_embedding"
         loaded.run_unmanaged(parse("t/d", f"// Drop.\nDROP INDEX {index}"))
@@ -393,33 +400,138 @@ def as_an_earlier_version_wrote_it(loaded: Graph) -> None:
         options = "OPTIONS {indexConfig: {`vector.dimensions`: 8, `vector.similarity_function`: 'cosine'}}"
         create = f"CREATE VECTOR INDEX {index} FOR (n:{label}) ON (n.embedding) {options}"
         loaded.run_unmanaged(parse("t/i", f"// The index then.\n{create}"))
+    for what in ("(n)", "()-[n]->()"):
+        claims = f"MATCH {what} WHERE n.who_claims IS NOT NULL SET n.claims = n.who_claims REMOVE n.who_claims"
+        loaded.write(parse("t/c", f"// Claims under their former name.\n{claims}"))
     loaded.write(parse("t/l", "// Its layout.\nMATCH (p:Platform) SET p.layout = 2"))
 
 
-def test_an_undo_takes_out_the_embeddings_of_an_earlier_version(loaded: Graph, drawn: Path) -> None:
-    outcome = run(loaded, drawn)
-    as_an_earlier_version_wrote_it(loaded)
-    assert runs.undo(loaded, outcome.run).embeddings == IMAGES + CONCEPTS
-    assert embedded(loaded) == {}
-
-
-def test_the_embeddings_of_an_earlier_version_are_moved(loaded: Graph, drawn: Path) -> None:
-    run(loaded, drawn)
-    before = embedded(loaded)
-    as_an_earlier_version_wrote_it(loaded)
-    outcome = run(loaded, drawn)
-    assert (outcome.images.done, outcome.concepts.done) == (0, 0), "nothing is embedded again"
-    assert outcome.indexed == ["image_embedding", "concept_embedding"]
-    after = embedded(loaded)
+def assert_same_vectors(graph: Graph, before: dict[str, tuple[Any, str]]) -> None:
+    after = embedded(graph)
     assert after.keys() == before.keys()
     for name, (vector, model) in before.items():
         np.testing.assert_array_equal(after[name][0], vector)
         assert after[name][1] == model
 
 
-def test_an_undo_that_deletes_images_deletes_their_vectors(loaded: Graph, drawn: Path) -> None:
-    run(loaded, drawn)
-    for record in runs.list_runs(loaded):
-        if record["kind"] == "medmkg":
-            runs.undo(loaded, record["id"])
+def test_an_undo_takes_out_the_embeddings_of_an_earlier_version(loaded: Graph, drawn: Path) -> None:
+    outcome = run(loaded, drawn)
+    as_an_earlier_version_wrote_it(loaded)
+    assert runs.preview(loaded, outcome.run).embeddings == IMAGES + CONCEPTS
+    assert runs.undo(loaded, outcome.run).embeddings == IMAGES + CONCEPTS
     assert embedded(loaded) == {}
+
+
+def test_a_load_moves_the_embeddings_of_an_earlier_version_and_makes_their_indexes(
+    loaded: Graph, drawn: Path, tmp_path: Path
+) -> None:
+    run(loaded, drawn)
+    before = embedded(loaded)
+    as_an_earlier_version_wrote_it(loaded)
+    with pytest.raises(KgpError, match="an earlier version wrote the graph") as refused:
+        Searcher(loaded, lambda: FAKE).search("effusion")
+    assert "kgp embed" in refused.value.hint
+    load(loaded, tmp_path / "medmkg")
+    assert not any(index.ensure(loaded, part, FAKE.width) for part in Part), "they are there"
+    assert_same_vectors(loaded, before)
+    assert len(Searcher(loaded, lambda: FAKE).search("effusion").hits) == 10
+
+
+def test_embeddings_of_an_earlier_version_are_not_computed_anew(loaded: Graph, drawn: Path) -> None:
+    run(loaded, drawn)
+    before = embedded(loaded)
+    as_an_earlier_version_wrote_it(loaded)
+    outcome = run(loaded, None)  # no folder: no image is left
+    assert (outcome.images.done, outcome.images.before, outcome.concepts.done) == (0, IMAGES, 0)
+    assert_same_vectors(loaded, before)
+    loaded.write(NEW_IMAGE)
+    with pytest.raises(UsageError, match="folder of the images is missing"):
+        run(loaded, None)
+
+
+def test_an_upgrade_that_was_killed_anywhere_is_finished_by_the_next(
+    loaded: Graph, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(loaded, MedMKG.find(write_medmkg(tmp_path / "more", small_rows(5, 5))))  # claims differ: it has no paths
+    run(loaded, drawn)
+    before, assertions = embedded(loaded), str(digest(loaded))
+    monkeypatch.setattr(upgrading, "VECTORS_AT_A_TIME", 25)
+    for statements in range(20):
+        as_an_earlier_version_wrote_it(loaded)
+        with monkeypatch.context() as patched:
+            died = dies_after(patched, statements)
+            with contextlib.suppress(Killed):
+                upgrading.upgrade(loaded)
+        upgrading.upgrade(loaded)
+        assert_same_vectors(loaded, before)
+        assert str(digest(loaded)) == assertions
+        assert all(index.fits(index.index(loaded, part), FAKE.width) for part in Part)
+        if not died:
+            break
+    assert statements > 7, "nodes, two indexes, two batches of vectors, two indexes, and the layout"
+
+
+class Killed(Exception):
+    """The process, from outside."""
+
+
+def dies_after(patched: pytest.MonkeyPatch, statements: int) -> list[None]:
+    """Let a statement that writes be the last after so many others; returns a list that is filled when that is so."""
+    died: list[None] = []
+    left = [statements]
+
+    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*arguments: Any, **named: Any) -> Any:
+            if not left[0]:
+                died.append(None)
+                raise Killed
+            left[0] -= 1
+            return method(*arguments, **named)
+
+        return counting
+
+    for name in ("transact", "run_unmanaged"):
+        patched.setattr(Graph, name, counted(getattr(Graph, name)))
+    return died
+
+
+def test_an_undo_deletes_vectors_with_their_images_and_says_so_before(
+    loaded: Graph, drawn: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = run(loaded, drawn)
+    [source] = [row["id"] for row in runs.list_runs(loaded) if row["kind"] == "medmkg"]
+    preview = runs.preview(loaded, source)
+    with monkeypatch.context() as patched:
+        unmanaged = Graph.run_unmanaged
+
+        def killed(graph: Graph, query: queries.Query, **parameters: Any) -> Any:
+            if query.name == "runs/undo_labels":
+                raise Killed
+            return unmanaged(graph, query, **parameters)
+
+        patched.setattr(Graph, "run_unmanaged", killed)
+        with pytest.raises(Killed):
+            runs.undo(loaded, source)
+    assert embedded(loaded) == {}, "vectors go with their nodes"
+    assert (preview.nodes, preview.embeddings) == (IMAGES + CONCEPTS, IMAGES + CONCEPTS)
+    done = fake("runs", "undo", source)
+    assert f"{source}: 0 edges and 0 nodes would go" in done.err
+    record = runs.show(loaded, made.run)["run"]
+    assert [record[name] for name in ("images", "concepts", "rows_written", "rows_read")] == [0, 0, 0, 0]
+
+
+def test_vectors_of_images_that_somebody_deleted_are_skipped_then_deleted(
+    loaded: Graph, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = run(loaded, drawn)
+    searcher = Searcher(loaded, lambda: FAKE)
+    gone = [hit.id for hit in searcher.search("effusion", top=18).hits]
+    delete = "// By hand.\n// param ids list: images\nMATCH (i:Image) WHERE i.id IN $ids DETACH DELETE i"
+    loaded.write(parse("t/g", delete), ids=gone)
+    monkeypatch.setattr(searching, "ASKED", 10)
+    left = {hit.id for hit in searcher.search("effusion", top=10).hits}
+    assert len(left) == 10
+    assert not left & {*gone}
+    run(loaded, drawn)
+    assert len(embedded(loaded)) == IMAGES - 18 + CONCEPTS
+    assert runs.show(loaded, made.run)["run"]["images"] == IMAGES - 18

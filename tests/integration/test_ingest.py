@@ -163,16 +163,16 @@ def test_claims_are_listed_only_where_runs_say_different_things(graph: Graph, tm
     batch.edges[image, "POSITIVE", concept] = {"score": 0.5}
     for name in "ab":
         ingest(graph, Handmade(tmp_path / name, [batch], name))
-    assert "claims" not in graph.read(IMAGE, id="I1")[0]["p"]
+    assert "who_claims" not in graph.read(IMAGE, id="I1")[0]["p"]
     before = str(digest(graph))
     more = GraphBatch(read=1, nodes={image: {"dataset": "z", "view": "PA"}, concept: {}})
     more.edges[image, "POSITIVE", concept] = {"section": "findings"}
     run = ingest(graph, Handmade(tmp_path / "c", [more], "c")).run
     found = graph.read(IMAGE, id="I1")[0]["p"]
     assert (found["dataset"], found["view"]) == ("x", "PA")
-    assert {claim.split("@")[0] for claim in found["claims"] if claim.endswith(f"@{run}")} == {"view"}
+    assert {claim.split("@")[0] for claim in found["who_claims"] if claim.endswith(f"@{run}")} == {"view"}
     runs.undo(graph, run)
-    assert "claims" not in graph.read(IMAGE, id="I1")[0]["p"]
+    assert "who_claims" not in graph.read(IMAGE, id="I1")[0]["p"]
     assert str(digest(graph)) == before
 
 

@@ -1,4 +1,4 @@
-// Deletes the embeddings of images and concepts that an undo has deleted.
+// Deletes the vectors of images and concepts that are no longer there, as somebody deleted them by other means than an undo.
 MATCH (v:ImageVector|ConceptVector)
 WHERE NOT v:Thing
   AND (v:ImageVector AND NOT EXISTS { MATCH (:Image {id: v.id}) }
@@ -6,3 +6,4 @@ WHERE NOT v:Thing
 CALL (v) {
   DELETE v
 } IN TRANSACTIONS OF 1000 ROWS
+RETURN count(*) AS cleared

@@ -1,0 +1,50 @@
+"""Brings a graph that an earlier version wrote up to date: the platform's own notes in it, and its embeddings.
+
+Each step looks for what is still to be done, so an upgrade that was interrupted is finished by the next one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kgplatform import queries
+from kgplatform.graph import Graph
+from kgplatform.load import ELEMENTS_AT_A_TIME, OWN, write_by_id
+from kgplatform.retrieval import index
+from kgplatform.retrieval.index import Part
+
+LAYOUT: Final = 4  # of the platform's own notes in the graph; raised when there is something to do
+VECTORS_AT_A_TIME: Final = 1_000  # a vector of 512 numbers takes some 20 kB of a transaction's memory
+
+
+def outdated(graph: Graph) -> bool:
+    """Whether an earlier version wrote the graph."""
+    [state] = graph.read(queries.get("ingest/layout"))
+    return bool(state["layout"] < LAYOUT)
+
+
+def embeddings_outdated(graph: Graph) -> bool:
+    """Whether images or concepts hold embeddings themselves, as an earlier version wrote them."""
+    return outdated(graph) and bool(graph.read(queries.get("ingest/outdated_vectors")))
+
+
+def upgrade(graph: Graph) -> None:
+    """Bring the graph up to date; changes nothing the second time. Its vector indexes are made, and fill by and by."""
+    if not outdated(graph):
+        return
+    _convert(graph, "nodes", own=OWN)
+    _convert(graph, "edges", own=OWN)
+    for row in graph.read(queries.get("ingest/outdated_indexes")):
+        graph.run_unmanaged(queries.get("embed/drop_index"), name=row["name"])
+    _convert(graph, "vectors", VECTORS_AT_A_TIME)
+    for row in graph.read(queries.get("embed/widths")):
+        index.restore(graph, Part(row["part"]), row["width"])
+    graph.write(queries.get("ingest/upgraded"), layout=LAYOUT)
+
+
+def _convert(graph: Graph, what: str, at_a_time: int = ELEMENTS_AT_A_TIME, **own: Any) -> None:
+    ids = [row["id"] for row in graph.read(queries.get(f"ingest/outdated_{what}"), **own)]
+    query = queries.get(f"ingest/upgrade_{what}")
+    write_by_id(
+        graph, "upgrade", ids, lambda transaction, chunk, _: transaction.run(query, ids=chunk, **own), at_a_time
+    )
