@@ -101,10 +101,11 @@ def _too_large(path: Path, most: int, hint: str) -> InputError:
 
 def read_text(path: Path, most: int, hint: str = "") -> str:
     """The file's text, UTF-8 with or without a byte-order mark. Raises `InputError`."""
+    content = read_bytes(path, most, hint)
     try:
-        return read_bytes(path, most, hint).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError("the file is not UTF-8 text", "Save it as UTF-8.", path=path) from None
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _bad_byte("the file is not UTF-8 text", "Save it as UTF-8.", path, content, error) from None
 
 
 def read_json(
@@ -121,9 +122,18 @@ def read_json(
     content = read_bytes(path, most, hint)
     try:
         return json.loads(content.decode("utf-8-sig", errors), object_pairs_hook=pairs)
+    except UnicodeDecodeError as error:
+        hint = hint or "Fetch it again."
+        raise _bad_byte("the file is not JSON in UTF-8", hint, path, content, error) from None
     except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else None
         raise InputError("the file is not JSON in UTF-8", hint or "Fetch it again.", path=path, row=line) from None
+
+
+def _bad_byte(what: str, hint: str, path: Path, content: bytes, error: UnicodeDecodeError) -> InputError:
+    """The error for content that is not UTF-8: it names the line, and the byte, as a document may be one line."""
+    at = len(content) - len(error.object) + error.start  # a byte-order mark is no part of the object
+    return InputError(f"{what}: byte {at + 1:,}", hint, path=path, row=content.count(b"\n", 0, at) + 1)
 
 
 def is_text(value: object) -> bool:
@@ -150,8 +160,8 @@ def read_yaml(path: Path, hint: str) -> object:
             if isinstance(event, yaml.AliasEvent):
                 raise InputError("settings may not have YAML aliases (*name)", "Write the value out.", path=path)
         return yaml.safe_load(text)
-    except UnicodeDecodeError:
-        raise InputError("this is not YAML: it is not UTF-8 text", hint, path=path) from None
+    except UnicodeDecodeError as error:
+        raise _bad_byte("this is not YAML: it is not UTF-8 text", hint, path, content, error) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         mend = f"Check indentation, colons and quotes. {hint}"

@@ -65,11 +65,14 @@ class Notice(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """How the server would run a statement: its query type (r, w, rw, s), its operators as (name, details), notices."""
+    """How the server would run a statement: its query type (r, w, rw, s), its operators as (name, details), notices,
+    and the columns of its answer.
+    """
 
     query_type: str
     operators: list[tuple[str, str]]
     notices: list[Notice]
+    columns: tuple[str, ...] = ()
 
 
 class Transaction:
@@ -170,8 +173,10 @@ class Graph:
     def explain(self, text: str, parameters: Mapping[str, Any], bounds: Bounds) -> Plan:
         """The plan of a statement that is not ours. It is planned, not run; see `kgplatform.readonly`."""
         with self._bounded(bounds, notices="WARNING") as transaction:
-            summary = transaction.run(cast("Any", f"EXPLAIN {text}"), dict(parameters)).consume()
-        return Plan(summary.query_type or "", list(_operators(summary.plan or {})), list(_notices(summary)))
+            result = transaction.run(cast("Any", f"EXPLAIN {text}"), dict(parameters))
+            columns = tuple(result.keys())
+            summary = result.consume()
+        return Plan(summary.query_type or "", list(_operators(summary.plan or {})), list(_notices(summary)), columns)
 
     def read_text(
         self, text: str, parameters: Mapping[str, Any], bounds: Bounds

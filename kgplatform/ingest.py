@@ -23,6 +23,7 @@ from kgplatform.graph import Graph
 from kgplatform.load import Load, merge
 from kgplatform.survey import Account, checked, refuse_nothing, survey_source
 from kgplatform.upgrade import upgrade
+from kgplatform.wording import counted
 
 BATCH_ROWS: Final = 10_000
 INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
@@ -132,7 +133,8 @@ def ingest(
     enriched = Account(survey.enriched.read, load.enriched, valid - load.enriched, survey.enriched.rejected)
     written_to = rejects if survey.first_rejects else None
     if not survey.elements and not load.enriched and not load.repeats:
-        what = f"there is nothing to load: {enriched.read:,} rows of a mapping alone, of images that the graph lacks"
+        rows_read = counted(enriched.read, "rows of a mapping alone, of images that the graph lacks")
+        what = f"there is nothing to load: {rows_read}"
         raise InputError(what, "Load the graph first.", path=source.files[0])
     first_rejects = tuple(survey.first_rejects)
     return Report(run, rows, enriched, resumed_at, written_to, first_rejects, load.new_nodes, dict(survey.left_out))

@@ -17,12 +17,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from kgplatform.bounded import ENDING, RECORD_BYTES, Bounds, end
 from kgplatform.errors import DatabaseError, QueryRefused
-from kgplatform.graph import Graph, Notice
+from kgplatform.graph import Graph, Notice, Plan
 from kgplatform.readonly_cost import check_cost
 
 SECONDS: Final = 30.0
@@ -98,12 +98,14 @@ class _Token(NamedTuple):
 class Answer:
     """Rows of a checked query, streamed once. `cut` is true after the last row when a limit left out more.
 
-    `notices` are the server's remarks on the statement, such as an unknown label.
+    `columns` are there without rows, too. `notices` are the server's remarks on the statement, such as an unknown
+    label.
     """
 
     rows: Iterator[dict[str, Any]] = field(repr=False)
     limit: int | None = None
     notices: Sequence[Notice] = ()
+    columns: Sequence[str] = ()
     cut: bool = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -130,9 +132,9 @@ def ask(
     """
     parameters = parameters or {}
     bounds = Bounds(seconds)
-    notices = _check(graph, text, parameters, bounds)
+    plan = _check(graph, text, parameters, bounds)
     with _explained(graph, bounds), contextlib.closing(graph.read_text(text, parameters, bounds)) as rows:
-        yield Answer(rows, limit, notices)
+        yield Answer(rows, limit, plan.notices, plan.columns)
 
 
 def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS) -> None:
@@ -140,7 +142,7 @@ def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, 
     _check(graph, text, parameters or {}, Bounds(seconds))
 
 
-def _check(graph: Graph, text: str, parameters: Mapping[str, Any], bounds: Bounds) -> list[Notice]:
+def _check(graph: Graph, text: str, parameters: Mapping[str, Any], bounds: Bounds) -> Plan:
     check_text(text, parameters)
     with _explained(graph, bounds):
         plan = graph.explain(text, parameters, bounds)
@@ -152,7 +154,8 @@ def _check(graph: Graph, text: str, parameters: Mapping[str, Any], bounds: Bound
         if operator == "ProcedureCall":
             name = _PROCEDURE.match(details)
             _check_procedure(name[0] if name else "a procedure without a plain name")
-    return [notice._replace(column=_own_column(notice.line, notice.column)) for notice in plan.notices]
+    notices = [notice._replace(column=_own_column(notice.line, notice.column)) for notice in plan.notices]
+    return replace(plan, notices=notices)
 
 
 def check_text(text: str, parameters: Mapping[str, Any] | None = None) -> None:

@@ -18,6 +18,7 @@ from kgplatform.files import require_own
 from kgplatform.schema import LABEL, NODE_TYPES, UNCLAIMED, relation_problem
 from kgplatform.spreadsheets import escaped
 from kgplatform.staging import on_disk
+from kgplatform.wording import counted
 
 KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
 _REJECTS: Final = "file\trow\treason\n"
@@ -103,7 +104,7 @@ def refuse_nothing(survey: Survey, source: Source, rejects: Path | None) -> None
     if survey.elements or survey.enriched.read > survey.enriched.rejected:
         return
     rejected = survey.rows.rejected + survey.enriched.rejected
-    reasons = [f"{count:,} {reason}" for reason, count in survey.left_out.items()]
+    reasons = [counted(count, reason) for reason, count in survey.left_out.items()]
     if rejected:
         first = survey.first_rejects[0]
         where = f"{first.path.name}, row {first.row}"
@@ -113,7 +114,7 @@ def refuse_nothing(survey: Survey, source: Source, rejects: Path | None) -> None
     hint = "Nothing was written. Check that it is the right file, and the options."
     if rejects is not None and rejected:
         hint = f"{hint} All rejected rows: {rejects}"
-    message = f"there is nothing to load: {survey.total:,} {rows} read; {'; '.join(reasons)}"
+    message = f"there is nothing to load: {counted(survey.total, rows)} read; {'; '.join(reasons)}"
     raise InputError(message, hint, path=source.files[0] if source.files else None)
 
 

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
 
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """The count with its noun; `plural` is given where an "s" does not make it."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+_PLURAL: Final = re.compile(r"\b[a-z]+[^s\W]s\b")
+
+
+def counted(count: int, what: str, one: str = "") -> str:
+    """The count with what is counted, a phrase in the plural, such as "further images of a study". For a single thing
+    its first plural becomes a singular; `one` is the phrase then, where that is not enough ("image has").
+    """
+    return f"{count:,} {what if count != 1 else one or _PLURAL.sub(_singular, what, count=1)}"
+
+
+def _singular(plural: re.Match[str]) -> str:
+    word = plural[0]
+    return word[:-3] + "y" if word.endswith("ies") else word[:-1]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, note, table
+from kgplatform.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Let people rate the graph (MedMKG appendix G).")
 
@@ -52,7 +53,7 @@ def sample(
         drawn = sampling.draw(graph, images, concepts, seed, max_images, small or (lambda path: True))
     left_out = dict(small.left_out) if small is not None else {}
     for reason, count in left_out.items():
-        note(f"left out of those that were drawn: {count:,} images {reason}")
+        note(f"left out of those that were drawn: {counted(count, 'images')} {reason}")
     for what, got, asked in (("images", len(drawn.images), images), ("concepts", len(drawn.concepts), concepts)):
         if got < asked:
             note(f"{got:,} {what} instead of {asked:,}: there are no more that raters can see")
@@ -62,7 +63,7 @@ def sample(
         for row in source.reports():
             if isinstance(row, Report) and row.image_id in wanted:
                 texts[row.image_id] = "\n\n".join(f"{name.upper()}: {text}" for name, text in row.sections.items())
-        note(f"{out} holds the text of {len(texts):,} reports: keep it where the reports may be kept")
+        note(f"{out} holds the text of {counted(len(texts), 'reports')}: keep it where the reports may be kept")
     embedded = workbook.write(drawn, out, small, texts)
     told = {
         "workbook": str(out),
@@ -78,8 +79,9 @@ def sample(
         emit_json(told)
         return
     echo(
-        f"{out}: {len(drawn.images)} images and {len(drawn.concepts)} concepts, {embedded:,} pictures, "
-        f"{len(texts):,} reports; one copy a rater, then `kgp assess score` with all of them"
+        f"{out}: {counted(len(drawn.images), 'images')} and {counted(len(drawn.concepts), 'concepts')}, "
+        f"{counted(embedded, 'pictures')}, "
+        f"{counted(len(texts), 'reports')}; one copy a rater, then `kgp assess score` with all of them"
     )
 
 
@@ -114,6 +116,6 @@ def score(
         for one in scores
     ]
     echo(table(columns))
-    echo(f"{len(raters)} raters; kappa: quadratic weights, mean over the pairs; empty: undefined")
+    echo(f"{counted(len(raters), 'raters')}; kappa: quadratic weights, mean over the pairs; empty: undefined")
     for path in written:
         echo(f"wrote {path}")

@@ -13,6 +13,7 @@ import typer
 
 from kgplatform.cli.ingest import OnError, print_left_out, report_load
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
@@ -131,17 +132,17 @@ def run(
         echo(usage.told())
     rows, verb = report.rows, "would be written" if dry_run else "written"
     echo(
-        f"{rows.read:,} {source.rows} read, {rows.rejected:,} rejected: {rows.written:,} edges {verb}, "
+        f"{counted(rows.read, source.rows)} read, {rows.rejected:,} rejected: {counted(rows.written, 'edges')} {verb}, "
         f"{rows.existing:,} already there"
     )
-    echo(f"{source.images:,} images have a concept")
+    echo(f"{counted(source.images, 'images have a concept', 'image has a concept')}")
     print_left_out(report.left_out)
     for bad in report.first_rejects:
         echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
     if not dry_run:
         echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
     if scored is not None:
-        echo(f"{scored:,} images scored; keep those that cover all concepts: kgp naf filter")
+        echo(f"{counted(scored, 'images')} scored; keep those that cover all concepts: kgp naf filter")
 
 
 @app.command()
@@ -177,20 +178,20 @@ def select(
     if not choices:
         raise InputError("no report has findings or an impression", "Give other reports.", path=settings.path)
     selecting.write(out, choices)
-    told = {
+    counts = {
         "reports": len(read),
         "with_text": len(choices),
         "clusters": len({choice.cluster for choice in choices if choice.cluster >= 0}),
         "in_no_cluster": sum(choice.cluster < 0 for choice in choices),
         "kept": sum(choice.kept for choice in choices),
-        "selection": str(out),
     }
     if as_json:
-        emit_json({**told, "left_out_rows": rejects_document(rejects)})
+        emit_json({**counts, "selection": str(out), "left_out_rows": rejects_document(rejects)})
         return
     echo(
-        f"{told['reports']:,} reports, {told['with_text']:,} with findings or impression: "
-        f"{told['clusters']:,} clusters, {told['in_no_cluster']:,} in none; {told['kept']:,} kept, listed in {out}"
+        f"{counted(counts['reports'], 'reports')}, {counts['with_text']:,} with findings or impression: "
+        f"{counted(counts['clusters'], 'clusters')}, {counts['in_no_cluster']:,} in none; "
+        f"{counts['kept']:,} kept, listed in {out}"
     )
 
 
@@ -209,7 +210,8 @@ def texts(
     told_rejects(rejects)
     if not count:
         raise InputError("there is no report with findings or impression here", "Check the path.", path=path)
-    echo(f"{folder}: {count:,} texts. They hold what the reports hold: keep them where the reports may be kept.")
+    hold = "They hold what the reports hold: keep them where the reports may be kept."
+    echo(f"{folder}: {counted(count, 'texts')}. {hold}")
 
 
 @app.command()
@@ -259,7 +261,8 @@ def told_rejects(rejects: Sequence[Reject]) -> None:
     """Say on stderr which rows are no report."""
     if rejects:
         first = rejects[0]
-        note(f"{len(rejects):,} rows left out, the first of them {first.path}, row {first.row}: {first.reason}")
+        where = f"{first.path}, row {first.row}"
+        note(f"{counted(len(rejects), 'rows')} left out, the first of them {where}: {first.reason}")
 
 
 def rejects_document(rejects: Sequence[Reject]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import typer
 
 from kgplatform import trained_on
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.retrieval.embed import Count, Outcome
@@ -84,7 +85,7 @@ def _print(outcome: Outcome) -> None:
     for warning in outcome.warnings:
         echo(f"warning: {warning}")
     if outcome.replaced:
-        echo(f"embeddings of {outcome.replaced:,} nodes by other models taken out")
+        echo(f"embeddings of {counted(outcome.replaced, 'nodes')} by other models taken out")
     if outcome.images.done or outcome.images.before or outcome.problems:
         left_out = f", {len(outcome.problems):,} left out" if outcome.problems else ""
         echo(f"images: {_counted(outcome.images, 'path')}{left_out}{_rate(outcome.images)}")
@@ -95,7 +96,9 @@ def _print(outcome: Outcome) -> None:
     if outcome.concepts.done or outcome.concepts.before:
         echo(f"concepts: {_counted(outcome.concepts, 'name')}{_rate(outcome.concepts)}")
         if (long := outcome.concepts.in_parts) > 0:
-            echo(f"  {long:,} names are longer than the model reads at a time: their parts are averaged")
+            many = "names are longer than the model reads at a time: their parts are averaged"
+            one = "name is longer than the model reads at a time: its parts are averaged"
+            echo(f"  {counted(long, many, one)}")
     echo(f"{outcome.model}, {outcome.dimension} dimensions, {outcome.seconds:.1f} s, run {outcome.run}")
 
 

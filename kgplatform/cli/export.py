@@ -11,6 +11,7 @@ import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.errors import UsageError
+from kgplatform.wording import counted
 
 
 class FormatName(StrEnum):
@@ -80,5 +81,6 @@ def export(
     if as_json:
         emit_json({"folder": str(out), **asdict(manifest)})
         return
-    counts = f"{manifest.triples:,} triples, {manifest.entities:,} entities, {manifest.relations:,} relations"
+    held = {"triples": manifest.triples, "entities": manifest.entities, "relations": manifest.relations}
+    counts = ", ".join(counted(count, what) for what, count in held.items())
     echo(f"{counts} in {out} ({manifest.format})\nsha256 {manifest.sha256}")

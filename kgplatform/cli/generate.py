@@ -11,6 +11,7 @@ import typer
 from kgplatform import trained_on
 from kgplatform.cli.construct import rejects_document, told_rejects, views_of
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.construct.settings import Settings
@@ -82,9 +83,9 @@ def generate(
         given = inputs(images, reports, known=images_by_path(graph), views=chosen, with_reports=not image_only)
         told_rejects(given.rejects)
         with_report = sum(bool(row.sections) for row in given.rows)
-        note(f"{len(given.rows):,} images, {with_report:,} of them with a report")
+        note(f"{counted(len(given.rows), 'images')}, {with_report:,} of them with a report")
         for reason, count in given.left_out.items():
-            note(f"  not looked at: {count:,} {reason}")
+            note(f"  not looked at: {counted(count, reason)}")
         if limit is not None:
             given = replace(given, rows=given.rows[:limit])
         linker = linker_of(_names(images, lexicon), graph, note)
@@ -160,7 +161,7 @@ def _print(outcome: Outcome) -> None:
     for warning in outcome.warnings:
         echo(f"warning: {warning}")
     echo(
-        f"{outcome.images:,} images: {outcome.done:,} looked at, {outcome.skipped:,} done before, "
+        f"{counted(outcome.images, 'images')}: {outcome.done:,} looked at, {outcome.skipped:,} done before, "
         f"{len(outcome.problems):,} not read"
     )
     for image, problem in outcome.problems[:SHOWN]:
@@ -169,21 +170,24 @@ def _print(outcome: Outcome) -> None:
         _print_run(outcome)
         return
     echo(
-        f"{outcome.triplets:,} triplets ({outcome.left_out:,} parts of replies were none); "
-        f"{outcome.linked:,} of {outcome.entities:,} entities linked to concepts"
+        f"{counted(outcome.triplets, 'triplets')} "
+        f"({counted(outcome.left_out, 'parts of replies were none', 'part of a reply was none')}); "
+        f"{outcome.linked:,} of {counted(outcome.entities, 'entities')} linked to concepts"
     )
     if outcome.shortened:
-        echo(f"{len(outcome.shortened):,} reports are longer than the model reads: their ends were left out")
+        one = "report is longer than the model reads: its end was left out"
+        echo(counted(len(outcome.shortened), "reports are longer than the model reads: their ends were left out", one))
         for image, tokens in outcome.shortened[:SHOWN]:
-            echo(f"  {image}: {tokens:,} tokens")
+            echo(f"  {image}: {counted(tokens, 'tokens')}")
     if outcome.unfinished:
-        echo(f"{outcome.unfinished:,} replies stopped at the longest reply: raise --max-new-tokens")
+        echo(f"{counted(outcome.unfinished, 'replies')} stopped at the longest reply: raise --max-new-tokens")
     if outcome.ungrounded:
-        echo(f"{len(outcome.ungrounded):,} triplets are not in their report: kgp query explore/ungrounded")
+        what = counted(len(outcome.ungrounded), "triplets are not in their report", "triplet is not in its report")
+        echo(f"{what}: kgp query explore/ungrounded")
     rate = outcome.done / outcome.seconds if outcome.seconds else 0.0
-    echo(f"{outcome.seconds:.1f} s, {rate:.1f} images/s, {outcome.tokens:,} tokens")
+    echo(f"{outcome.seconds:.1f} s, {rate:.1f} images/s, {counted(outcome.tokens, 'tokens')}")
     if not outcome.dry_run:
-        echo(f"{outcome.edges:,} edges written")
+        echo(f"{counted(outcome.edges, 'edges')} written")
     _print_run(outcome)
 
 
@@ -192,6 +196,7 @@ def _print_run(outcome: Outcome) -> None:
     if outcome.in_run:
         images, triplets, edges = (outcome.in_run[name] for name in ("images", "triplets", "edges"))
         echo(
-            f"run {outcome.run} has {images:,} images, {triplets:,} triplets and {edges:,} edges of all calls with "
-            f"these settings; `kgp runs undo {outcome.run}` takes all of them out"
+            f"run {outcome.run} has {counted(images, 'images')}, {counted(triplets, 'triplets')} and "
+            f"{counted(edges, 'edges')} of all calls with these settings; "
+            f"`kgp runs undo {outcome.run}` takes all of them out"
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.batches import Source
@@ -208,7 +209,7 @@ def report_load(report: Report, as_json: bool, more: Mapping[str, Any] | None = 
 def print_left_out(left_out: Mapping[str, int]) -> None:
     """Print what is not loaded, and why."""
     for reason, count in left_out.items():
-        echo(f"  not loaded: {count:,} {reason}")
+        echo(f"  not loaded: {counted(count, reason)}")
 
 
 def _document(report: Report) -> dict[str, Any]:
@@ -232,7 +233,7 @@ def _print(report: Report) -> None:
     for title, account in (("rows", report.rows), ("mapping rows", report.enriched)):
         if account.read:
             echo(
-                f"{account.read:,} {title} read: {account.written:,} {verb}, {account.existing:,} {rest[title]}, "
+                f"{counted(account.read, title)} read: {account.written:,} {verb}, {account.existing:,} {rest[title]}, "
                 f"{account.rejected:,} rejected"
             )
     print_left_out(report.left_out)

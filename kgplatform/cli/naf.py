@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, note, table
+from kgplatform.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Score images by Neighbor-aware Filtering and keep the informative ones.")
 
@@ -38,7 +39,7 @@ def score(
     if as_json:
         emit_json(asdict(scores))
         return
-    echo(f"{scores.images:,} images scored")
+    echo(f"{counted(scores.images, 'images')} scored")
     if not scores.images:
         echo("the graph has no image: load something first, such as `kgp ingest medmkg`")
     if scores.top:
@@ -90,10 +91,11 @@ def filter_(
             document["exported"] = {str(export / name): rows for name, rows in exported.items()}
         emit_json(document)
         return
-    echo(f"{filtered.kept:,} of {filtered.images:,} images are kept; they cover {filtered.concepts:,} concepts")
+    kept = f"{filtered.kept:,} of {counted(filtered.images, 'images')}"
+    echo(f"{kept} are kept; they cover {counted(filtered.concepts, 'concepts')}")
     echo(table(_curve(filtered.curve, filtered.concepts)))
     for name, rows in exported.items():
-        echo(f"{rows:,} rows in {export}/{name}")
+        echo(f"{counted(rows, 'rows')} in {export}/{name}")
 
 
 def _curve(curve: list[tuple[int, int]], concepts: int) -> list[dict[str, object]]:

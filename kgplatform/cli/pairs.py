@@ -11,6 +11,7 @@ import typer
 
 from kgplatform.cli.construct import rejects_document, views_of
 from kgplatform.cli.output import Json, echo, emit_json, progress, table
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
@@ -93,7 +94,7 @@ def pairs(
         found = {"left_out": left_out, "left_out_rows": rejects_document(rejects), "in_training": shared}
         emit_json({**about, "sha256": made.sha256, "parts": sizes, **found})
         return
-    echo(f"{len(chosen):,} pairs in {out}, by {protocol.value}\nsha256 {made.sha256}")
+    echo(f"{counted(len(chosen), 'pairs')} in {out}, by {protocol.value}\nsha256 {made.sha256}")
     echo("\n" + table([{"part": part, **sizes[part]} for part in sizes]))
     _print_left_out(left_out, rejects)
     titles = {"report": "report", "text": "text, or another report's same text", "subject": "subject"}

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.wording import counted
 
 Replace = Annotated[
     bool, typer.Option("--replace", help="Replace what this command wrote into the folder with other settings.")
@@ -58,8 +59,9 @@ def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool
     if made.existing:
         note(f"{made.directory} has this already; nothing was written")
     echo(
-        f"{made.directory}: {made.studies:,} studies with {made.images:,} images, {made.concepts:,} concepts, "
-        f"{made.edges:,} stances of AP images in the truth; all invented"
+        f"{made.directory}: {counted(made.studies, 'studies')} with {counted(made.images, 'images')}, "
+        f"{counted(made.concepts, 'concepts')}, "
+        f"{counted(made.edges, 'stances')} of AP images in the truth; all invented"
     )
     echo(f"build the graph from it: kgp construct run {made.directory}")
 
@@ -74,9 +76,9 @@ def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool
     if made.existing:
         note(f"{made.directory} has this already; nothing was written")
     echo(
-        f"{made.directory}: {made.images:,} images and {made.concepts:,} concepts, "
-        f"{made.cross_edges:,} edges between them, {made.intra_edges:,} among the concepts, "
-        f"{made.mapped_images:,} mapped images; all invented"
+        f"{made.directory}: {counted(made.images, 'images')} and {counted(made.concepts, 'concepts')}, "
+        f"{counted(made.cross_edges, 'edges')} between them, {made.intra_edges:,} among the concepts, "
+        f"{counted(made.mapped_images, 'mapped images')}; all invented"
     )
     echo(f"load it: kgp ingest medmkg {made.directory}")
 
@@ -103,6 +105,6 @@ def questions(
         note(f"{made.directory} has this already; nothing was written")
     for part, counts in made.counts.items():
         needs = ", ".join(f"{number:,} need {need}" for need, number in counts.items())
-        echo(f"{part}: {sum(counts.values()):,} questions; {needs}")
-    echo(f"{made.triples:,} facts about {made.remedies:,} remedies, all invented")
+        echo(f"{part}: {counted(sum(counts.values()), 'questions')}; {needs}")
+    echo(f"{counted(made.triples, 'facts')} about {counted(made.remedies, 'remedies')}, all invented")
     echo(f"load them: kgp ingest triples {directory / KNOWLEDGE}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
+from kgplatform.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Predict links with a trained model.")
 
@@ -78,5 +79,6 @@ def links(
         return
     echo(table(rows))
     if report:
-        echo(f"\n{written:,} predicted edges written, run {report.run}; `kgp runs undo {report.run}` takes them out.")
+        what = f"{counted(written, 'predicted edges')} written, run {report.run}"
+        echo(f"\n{what}; `kgp runs undo {report.run}` takes them out.")
         echo("Neo4j Browser draws them: `kgp query explore/predicted_links` prints the same.")

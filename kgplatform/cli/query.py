@@ -14,9 +14,11 @@ import typer
 from kgplatform.cli.output import Json, echo, emit_json, note, short, table
 from kgplatform.errors import QueryRefused, UsageError
 from kgplatform.spreadsheets import escaped
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.queries import Query
+    from kgplatform.readonly import Answer
 
 FOLDERS = (
     "explore",
@@ -154,9 +156,10 @@ def _run(
         else:
             rows = [{key: short(shown(value)) for key, value in row.items()} for row in answer]
             print_lines([table(rows)] if rows else [])
-            note(f"{len(rows):,} rows" if len(rows) != 1 else "1 row")
+            note(counted(len(rows), "rows"))
         if answer.cut:
-            note(f"cut after {limit:,} rows; --limit gives more, --json and --csv without --limit give all")
+            more = "--limit gives more, --json and --csv without --limit give all"
+            note(f"cut after {counted(limit or 0, 'rows')}; {more}")
 
 
 def _write_json(rows: Any) -> None:
@@ -174,13 +177,17 @@ def _write_json(rows: Any) -> None:
     sys.stdout.write("[]\n" if before == "[\n  " else "\n]\n")
 
 
-def _write_csv(rows: Any) -> None:
-    writer = None
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(sys.stdout, list(row), lineterminator="\n")
+def _write_csv(answer: Answer) -> None:
+    """The columns' names, then the rows as they come; nothing where an error comes before the first one."""
+    writer = csv.DictWriter(sys.stdout, list(answer.columns), lineterminator="\n")
+    named = False
+    for row in answer:
+        if not named:
             writer.writeheader()
+        named = True
         writer.writerow({key: _csv_cell(value) for key, value in row.items()})
+    if not named and answer.columns:
+        writer.writeheader()
 
 
 def _csv_cell(value: Any) -> Any:

@@ -76,7 +76,7 @@ def _foreseen(preview: Preview) -> str:
     """What an undo would do."""
     text = f"{preview.run}: {_parts(preview)} would go"
     if preview.kept_edges or preview.kept_nodes:
-        kept = f"{counted(preview.kept_edges, 'edge')} and {counted(preview.kept_nodes, 'node')}"
+        kept = f"{counted(preview.kept_edges, 'edges')} and {counted(preview.kept_nodes, 'nodes')}"
         text += f"; {kept} would stay, which others need or assert, too"
     return text
 
@@ -85,7 +85,7 @@ def _parts(what: Undone) -> str:
     """What goes, in words."""
     parts = []
     if what.edges or what.nodes or not what.embeddings:
-        parts.append(f"{counted(what.edges, 'edge')} and {counted(what.nodes, 'node')}")
+        parts.append(f"{counted(what.edges, 'edges')} and {counted(what.nodes, 'nodes')}")
     if what.embeddings:
-        parts.append(f"the embeddings of {counted(what.embeddings, 'node')}")
+        parts.append(f"the embeddings of {counted(what.embeddings, 'nodes')}")
     return " and ".join(parts)

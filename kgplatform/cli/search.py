@@ -12,6 +12,7 @@ from kgplatform import trained_on
 from kgplatform.cli.embed import Model
 from kgplatform.cli.output import Json, echo, emit_json, note, table
 from kgplatform.errors import UsageError
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.retrieval.encoder import Encoder
@@ -97,7 +98,7 @@ def search(
         note(line)
     if contact_sheet is not None and images is not None:
         drawn = sheet.write(found.hits, images, contact_sheet)
-        note(f"{contact_sheet}: {drawn:,} of {len(found.hits):,} images")
+        note(f"{contact_sheet}: {drawn:,} of {counted(len(found.hits), 'images')}")
     if as_json:
         emit_json(_document(found))
     else:

@@ -9,6 +9,7 @@ import typer
 
 from kgplatform import trained_on
 from kgplatform.cli.output import Json, echo, emit_json, note, table
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.vqa.live import Edge, Node
@@ -54,7 +55,7 @@ def explain(
         (edges,) = live.subgraphs(graph, [[node.key for node in found]], hops=hops, cap=cap, images=images)
     if svg is not None:
         drawing.write(svg, question, found, edges)
-        note(f"{svg}: {len(edges):,} edges")
+        note(f"{svg}: {counted(len(edges), 'edges')}")
     guesses = tagger.guesses(question)
     if as_json:
         emit_json(
@@ -176,7 +177,7 @@ def ask(
         echo(f"the image shows, by the graph's images: {', '.join(likely)}")
     if reply.edges and reply.by != "base":
         ranked = sorted(reply.edges, key=lambda row: -abs(row[1]))[:SHOWN]
-        echo(f"\n{len(reply.edges):,} edges; by how much yes is less likely without one:\n")
+        echo(f"\n{counted(len(reply.edges), 'edges')}; by how much yes is less likely without one:\n")
         echo(table([{**_row(edge), "counts": round(counts, 3) or 0.0} for edge, counts in ranked]))
 
 

@@ -23,6 +23,7 @@ from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.settings import Settings as Platform
+from kgplatform.wording import counted
 
 OWN: Final = 1e9  # weight of the platform's words: they are of chest radiographs, so they come before all others
 
@@ -42,7 +43,7 @@ def construction(
     judge = judge_of(settings, reports)
     ontologies: list[Ontology] = [UMLS(folder) for folder in settings.lexicon if folder.is_dir()]
     names = Lexicon(concepts(settings, graph, told))
-    told(f"lexicon: {names.names:,} names of {len(names.preferred):,} concepts")
+    told(f"lexicon: {counted(names.names, 'names')} of {counted(len(names.preferred), 'concepts')}")
     stages = Stages(tagger_of(settings.tagger, names), judge, settings.conflicts)
     about = {"lexicon": names.sha256()}
     return Construction(
@@ -116,7 +117,7 @@ def names_of_settings(settings: Settings, told: Told) -> Iterator[Concept]:
                 left_out.append(concept)
         if left_out:
             first = left_out[0]
-            why = f"{len(left_out):,} rows left out, the first of them row {first.row}: {first.reason}"
+            why = f"{counted(len(left_out), 'rows')} left out, the first of them row {first.row}: {first.reason}"
             if names:
                 told(f"{path}: {why}")
         if not names:

@@ -23,6 +23,7 @@ from kgplatform.graph import Graph, Transaction
 from kgplatform.graph_names import concept_hint, key_hint, relation_hint, run_hint
 from kgplatform.schema import Stance
 from kgplatform.suggest import did_you_mean
+from kgplatform.wording import counted
 
 BATCH: Final = 5_000  # nodes whose edges a record may carry
 PREDICTED: Final = "PREDICTED"  # a model's guesses; never exported as facts
@@ -206,10 +207,12 @@ def _check_keys(nodes: dict[int, Node]) -> None:
     """Raise `InputError` unless every node can be named."""
     nameless = sum(not node.key for node in nodes.values())
     if nameless:
-        raise InputError(f"{nameless:,} nodes with edges have no id (or cui, for a concept)", "Give them one.")
+        what = counted(nameless, "nodes with edges have", "node with edges has")
+        raise InputError(f"{what} no id (or cui, for a concept)", "Give it one.")
     twice = len(nodes) - len({(node.kind, node.key) for node in nodes.values()})
     if twice:
-        raise InputError(f"{twice:,} nodes have the kind and id of another", "Run `kgp doctor`.")
+        what = counted(twice, "nodes have", "node has")
+        raise InputError(f"{what} the kind and id of another", "Run `kgp doctor`.")
 
 
 def _batches(ids: Sequence[int]) -> list[Sequence[int]]:

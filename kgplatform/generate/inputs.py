@@ -15,6 +15,7 @@ from kgplatform.batches import Reject
 from kgplatform.construct.pipeline import reports_of
 from kgplatform.construct.report import ReportSource
 from kgplatform.errors import InputError
+from kgplatform.wording import counted
 
 T = TypeVar("T")
 
@@ -95,8 +96,12 @@ def _inside(root: Path, images: Iterable[Path]) -> tuple[list[Path], list[Reject
 def _some(found: Inputs, images: Path) -> Inputs:
     """The inputs as they are. Raises `InputError` where they have no image."""
     if not found.rows:
-        first = f"; {len(found.rejects):,} rows left out, the first: {found.rejects[0].reason}" if found.rejects else ""
-        others = "".join(f"; {count:,} {reason}" for reason, count in found.left_out.items())
+        first = (
+            f"; {counted(len(found.rejects), 'rows')} left out, the first: {found.rejects[0].reason}"
+            if found.rejects
+            else ""
+        )
+        others = "".join(f"; {counted(count, reason)}" for reason, count in found.left_out.items())
         raise InputError(f"there is no image here{first}{others}", "Check the files, or --views.", path=images)
     return found
 

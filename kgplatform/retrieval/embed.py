@@ -25,6 +25,7 @@ from kgplatform.retrieval import index
 from kgplatform.retrieval.encoder import Encoder
 from kgplatform.retrieval.index import Model, Part, State
 from kgplatform.trained_on import TrainedOn
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -199,7 +200,7 @@ def _left(
     if rows and not there:
         key, why = problems[0]
         which = "images without an embedding" if model.digits in found.models else "images"
-        what = f"none of the {len(rows):,} {which} is here; the first, {key}: {why}"
+        what = f"none of the {counted(len(rows), which)} is here; the first, {key}: {why}"
         raise InputError(what, "Give the folder that the images' paths begin in.", path=root)
     return there
 

@@ -16,6 +16,7 @@ from kgplatform.construct.lexicon import Concept, Lexicon, words
 from kgplatform.construct.tagger import Candidate, Mention, Tagger
 from kgplatform.construct.text import tokens
 from kgplatform.schema import CONCEPT_ID
+from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.construct.settings import Settings
@@ -87,6 +88,6 @@ def linker_of(settings: Settings, graph: Graph, told: Callable[[str], None] = la
 
     there = names_of_graph(graph, LINKED) if settings.graph_names else ()
     lexicon = Lexicon(chain(there, chosen()))
-    told(f"lexicon: {lexicon.names:,} names of {len(lexicon.preferred):,} concepts")
+    told(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
     about = {"lexicon": digest.hexdigest(), "graph_names": settings.graph_names}
     return Linker(tagger_of(settings.tagger, lexicon), about)

@@ -21,6 +21,7 @@ from kgplatform import radiograph
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError, UsageError
 from kgplatform.suggest import did_you_mean
+from kgplatform.wording import counted
 
 KINDS: Final = ("vqa_rad", "slake", "path_vqa", "phantom")
 PARTS: Final = ("train", "valid", "test")
@@ -143,7 +144,8 @@ def read(
         else:
             questions[found.id] = found
     if not_closed:
-        told(f"{not_closed:,} open questions are left out: only those answered by yes or no are used")
+        what = counted(not_closed, "open questions are", "open question is")
+        told(f"{what} left out: only those answered by yes or no are used")
     if not questions:
         why = f"; {len(rejects):,} left out, the first because {rejects[0].reason}" if rejects else ""
         hint = "Check the folder."

@@ -214,7 +214,7 @@ class _Damage(Exception):
 
 def _document(path: Path) -> dict[str, Any]:
     hint = "Give a JSON file of RadGraph: a graph a report, by the report's name."
-    document = files.read_json(path, MAX_BYTES, hint, _object)
+    document = files.read_json(path, MAX_BYTES, hint, _object, errors="surrogateescape")
     if not isinstance(document, dict):
         raise InputError("the file is not one JSON object, or a name stands in it twice", hint, path=path)
     return document
@@ -234,6 +234,8 @@ def _graph(name: str, content: Any, labeler: int) -> Graph:
     text = part.get("text", whole.get("text"))
     if not isinstance(text, str):
         raise _Damage("there is no text")
+    if not files.is_text(text):
+        raise _Damage("the text is not valid UTF-8")
     entities = _mapping(part.get("entities"), "entities")
     if len(entities) > MAX_ENTITIES:
         raise _Damage(f"there are more than {MAX_ENTITIES:,} entities")

@@ -23,13 +23,16 @@ _PIECE: Final = 1 << 16  # characters of a long line at a time
 csv.field_size_limit(8 * MAX_LINE)  # more than a record's outline has: see `_Lines`
 
 
-def records(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str] | str]]:
-    """The records with the line that each begins at; the first one is the header. A file named .gz is unpacked.
+def records(path: Path, delimiter: str = ",", header: int = 1) -> Iterator[tuple[int, list[str] | str]]:
+    """The records with the line that each begins at; the first one, at line `header`, names the columns. A file named
+    .gz is unpacked.
 
     Raises `InputError` for a file that is not text, or not UTF-8 throughout.
     """
     with _opened(path) as file:
         lines = _Lines(file, delimiter)
+        for _ in range(header - 1):
+            next(lines)
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         while True:
             first, lines.size = lines.number + 1, 0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kgp_loaders.records import lines, records
-from kgp_loaders.tabular import FIRST_LINES, check_text, delimiter_of, role_hint, text_problem
+from kgp_loaders.tabular import FIRST_LINES, check_text, layout_of, role_hint, text_problem
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
@@ -115,10 +115,11 @@ def _roles(columns: Sequence[str], path: Path) -> dict[str, str]:
 
 def _table_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     """Rows by role with their line, or what is wrong with them."""
-    rows = records(path, delimiter_of(path, _first_lines(path)))
-    _, columns = next(rows, (1, []))
+    header, delimiter = layout_of(path, _first_lines(path))
+    rows = records(path, delimiter, header)
+    _, columns = next(rows, (header, []))
     if isinstance(columns, str):
-        raise InputError(f"the first line must name the columns, but {columns}", "Mend it.", path=path, row=1)
+        raise InputError(f"the first line must name the columns, but {columns}", "Mend it.", path=path, row=header)
     roles = _roles(columns, path)
     for line, values in rows:
         if isinstance(values, str):

@@ -4,6 +4,7 @@ One physical line is one row. A quoted value may not span lines, so a stray quot
 the rest of the file: rows in = rows out + rejected. Text is UTF-8 (a byte-order mark is fine) with LF, CRLF or CR line
 ends; a row that is not valid UTF-8 is rejected and reading goes on. Blank lines at the end of a file are not rows;
 a blank line before other rows is rejected like any other row with the wrong number of values.
+A first line ``sep=;``, as Excel writes and reads it, says what separates the columns, and the second line names them.
 A text with an apostrophe before what a spreadsheet takes for a formula comes without it (`kgplatform.spreadsheets`).
 
 Memory stays flat whatever the file holds: text is read in pieces, Parquet in batches.
@@ -43,6 +44,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all control ch
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")  # what `surrogateescape` makes of bytes that are not UTF-8
 FIRST_LINES: Final = 10  # that tell what separates columns
 DELIMITERS: Final = (",", "\t", ";", "|")
+_DECLARED: Final = re.compile(r"\"?sep=(?P<sign>[^\w\s\"]|\t)\"?[,;|\t]*", re.IGNORECASE)
 _QUOTED: Final = {  # a whole quoted value of a line
     sign: re.compile(rf'(?:^|(?<={re.escape(sign)}))"(?:[^"]|"")*"(?={re.escape(sign)}|$)') for sign in DELIMITERS
 }
@@ -89,6 +91,14 @@ def open_table(path: Path) -> Table:
     return Delimited(path)
 
 
+def layout_of(path: Path, lines: Sequence[str | None]) -> tuple[int, str]:
+    """Which line names the columns, from 1, and what separates them; `lines` are the first, None for a long one."""
+    declared = _DECLARED.fullmatch(lines[0] or "")
+    if declared and len(lines) > 1:
+        return 2, declared["sign"]
+    return 1, delimiter_of(path, [line for line in lines if line is not None])
+
+
 def delimiter_of(path: Path, lines: Sequence[str]) -> str:
     """What separates the columns: comma, tab, semicolon or bar; `lines` are the header and the first lines after it.
 
@@ -126,13 +136,13 @@ class Delimited:
     def __init__(self, path: Path) -> None:
         self.path = path
         first = list(islice(_lines(path), FIRST_LINES))
-        header = first[0] if first else ""
-        if header is None or not header.strip():
+        if not first or not (first[0] or "").strip():
             raise InputError("the first line must name the columns", path=path, row=1)
-        self.delimiter = delimiter_of(path, [line for line in first if line])
-        names = self._values(header)
+        self.header, self.delimiter = layout_of(path, first)
+        header = first[self.header - 1] or ""
+        names = self._values(header) if header.strip() else "it is empty, or too long"
         if isinstance(names, str):
-            raise InputError(f"the first line must name the columns, but {names}", path=path, row=1)
+            raise InputError(f"the first line must name the columns, but {names}", path=path, row=self.header)
         self.columns = tuple(name.strip() for name in names)
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row | Reject]:
@@ -144,7 +154,7 @@ class Delimited:
         width, delimiter = len(self.columns), self.delimiter
         blank = 0
         for number, line in enumerate(_lines(self.path), start=1):
-            if number == 1:
+            if number <= self.header:
                 continue
             if line == "":
                 blank += 1

@@ -124,7 +124,7 @@ def test_a_lexicon_of_ones_own_is_used_and_its_bad_rows_are_told(
 ) -> None:
     (tmp_path / "own.csv").write_text(f"cui,name\nC9900001,{CANARY}\nX1,bad\nC9900002,\n", encoding="utf-8")
     done = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path / "own.csv"))
-    assert "1 rows left out, the first of them row 3: the CUI is not C and 7 digits" in done.err
+    assert "1 row left out, the first of them row 3: the CUI is not C and 7 digits" in done.err
     assert ("I1", "POSITIVE", "C9900001") in edges(graph)
 
 
@@ -176,6 +176,6 @@ def test_reports_without_a_finding_make_no_graph_and_that_is_an_error(graph: Gra
     (tmp_path / "r.csv").write_text("id,findings\n1,Nothing to tell.\n", encoding="utf-8")
     done = kgp("construct", "run", "reports", str(tmp_path / "r.csv"))
     assert done.code == 1
-    assert "there is nothing to load: 1 reports read; 1 reports in which no concept was found" in done.err
+    assert "there is nothing to load: 1 report read; 1 report in which no concept was found" in done.err
     assert graph.read(queries.get("runs/list")) == []
     assert edges(graph) == []

@@ -233,7 +233,7 @@ def test_an_empty_folder_and_one_of_other_images_are_errors_after_others_were_em
     (tmp_path / "empty" / "other.txt").write_text("other")
     done = fake("embed", "--images", tmp_path / "empty")
     assert done.code == 1
-    assert "none of the 1 images without an embedding is here" in done.err
+    assert "none of the 1 image without an embedding is here" in done.err
 
 
 def test_a_model_of_synthetic_images_warns_of_others(loaded: Graph, drawn: Path) -> None:

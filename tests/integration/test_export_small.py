@@ -117,7 +117,7 @@ def test_kinds_that_share_a_key_and_nodes_without_one(graph: Graph, tmp_path: Pa
     assert set(triples.labels) == {"Thing:I1", "Image:I1", "x", "C0000000"}
     assert len(read_triples(graph, Selection(around=("I1",)))) == 2
     graph.write(parse("t/n", "// No key.\nMATCH (i:Image {id: 'I1'}) CREATE (i)-[:POSITIVE]->(:Concept {name: 'a'})"))
-    with pytest.raises(InputError, match="1 nodes"):
+    with pytest.raises(InputError, match="1 node "):
         read_triples(graph)
 
 

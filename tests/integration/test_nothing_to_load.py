@@ -1,4 +1,4 @@
-"""A load whose files hold nothing usable is an error, and writes nothing; a repeated load is none."""
+"""A command whose files hold nothing usable is an error, and writes nothing; a repeated load is none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from kgplatform import queries
+from kgplatform.export import splits
+from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
 from tests.conftest import Kgp
 from tests.integration.sources import MEDMKG_HEADER, small_rows, write_medmkg
@@ -24,6 +26,7 @@ FILES = {
     "reports.csv": "id,findings\n1,Pleural effusion.\n",
     "lexicon.csv": "cui,name\nX1,effusion\n",
     "empty-lexicon.csv": "cui,name\n",
+    "notes/readme.txt": "no picture",
 }
 
 
@@ -42,24 +45,30 @@ FILES = {
         (["ingest", "radgraph", "graphs.json", "--no-link"], "it has no rows"),
         (["construct", "run", "reports", "no-text.csv"], "2 reports without findings and impression"),
         (["construct", "run", "reports", "no-rows.csv"], "it has no rows"),
-        (["construct", "run", "reports", "views.csv", "--views", "AP"], "1 rows of other views than AP"),
+        (["construct", "run", "reports", "views.csv", "--views", "AP"], "1 row of other views than AP"),
         (["construct", "run", "reports", "no-column.csv"], "no column is recognised as text"),
-        (["construct", "run", "reports", "reports.csv", "--lexicon", "lexicon.csv"], "1 rows left out"),
+        (["construct", "run", "reports", "reports.csv", "--lexicon", "lexicon.csv"], "1 row left out"),
         (
             ["construct", "run", "reports", "reports.csv", "--lexicon", "empty-lexicon.csv"],
             "no row has a CUI and a name",
         ),
+        (["construct", "select", "reports", "no-text.csv", "--out", "kept.csv"], "no report has findings or an"),
+        (["construct", "select", "reports", "no-rows.csv", "--out", "kept.csv"], "no report has findings or an"),
+        (["generate", "--images", "notes"], "there is no image here"),
+        (["generate", "--images", "reports.csv", "--views", "AP"], "there is no image here"),
     ],
 )
 def test_nothing_usable_is_an_error_that_says_what_was_read(
     graph: Graph, kgp: Kgp, tmp_path: Path, arguments: list[str], why: str
 ) -> None:
     for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
     done = kgp(*arguments, cwd=tmp_path)
     assert done.code == 1, done.out
     assert why in done.err
     assert "Traceback" not in done.err
+    assert not (tmp_path / "kept.csv").exists()
     assert graph.read(queries.get("runs/list")) == []
     assert not list(tmp_path.glob("*.partial"))
 
@@ -75,6 +84,22 @@ def test_a_repeated_load_is_no_error_and_a_mapping_of_other_images_is(graph: Gra
     added = write_medmkg(tmp_path / "added", [], ["I10000001,b.png"])
     for _ in range(2):
         assert kgp("ingest", "medmkg", added).code == 0
+
+
+def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from kgp_models.link_prediction.settings import TrainingSettings
+    from kgp_models.link_prediction.train import train
+
+    rows = [f"I{image},POSITIVE,C990000{concept},a,b" for image in range(5) for concept in range(4)]
+    assert kgp("ingest", "medmkg", write_medmkg(tmp_path / "graph", rows)).code == 0
+    split = splits.make("paper", read_triples(graph, Selection()), 0)
+    quick = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 1}
+    train(TrainingSettings.of(quick), split, folder=tmp_path / "model")
+    done = kgp("predict", "links", "--model", tmp_path / "model", "--relation", "POSITIVE", "--write")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: there is nothing to predict: the graph has every link")
+    assert [run["kind"] for run in graph.read(queries.get("runs/list"))] == ["medmkg"]
 
 
 def test_the_account_of_a_construction_adds_up(graph: Graph, kgp: Kgp, invented: Path) -> None:

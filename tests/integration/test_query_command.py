@@ -71,8 +71,10 @@ def test_an_answer_that_fails_at_once_is_an_error_document(graph: Graph, kgp: Kg
     assert done.json["error"]["kind"] == "database"
 
 
-def test_no_rows_are_an_empty_list(graph: Graph, kgp: Kgp) -> None:
+def test_no_rows_are_an_empty_list_and_csv_still_names_the_columns(graph: Graph, kgp: Kgp) -> None:
     assert kgp("query", "UNWIND [] AS x RETURN x", "--json").out == "[]\n"
+    assert kgp("query", "UNWIND [] AS x RETURN x, x + 1 AS `a, b`", "--csv").out == 'x,"a, b"\n'
+    assert kgp("query", "RETURN 1 / 0 AS x", "--csv").out == ""
 
 
 def test_values_are_written_as_before(graph: Graph, kgp: Kgp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from kgplatform.audit import (
     PAIRS,
     QUESTIONS,
     SPLIT,
+    Checked,
     Finding,
     Rule,
     Severity,
@@ -211,6 +213,13 @@ def test_ids_are_unique_and_each_is_documented() -> None:
         severity = f"{rule.severity}, inductive {rule.inductive}" if rule.inductive else str(rule.severity)
         assert shown[rule.id] == (severity, rule.title)
     assert len({rule.title for rule in RULES}) == len(RULES)
+
+
+def test_the_page_has_every_field_of_the_json() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    described = "".join(re.findall(r"`\{[^`]*\}`", page))
+    names = [field.name for of in (Checked, Finding) for field in fields(of)]
+    assert re.findall(r"\w+", described) == ["checked", *names[:3], "findings", *names[3:]]
 
 
 def test_the_graph_has_a_rule_for_each_query_of_the_audit() -> None:

@@ -17,6 +17,7 @@ from kgp_loaders.iu_xray import IUXray
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.mimic_cxr import MIMICCXR
 from kgp_loaders.openi import OpenI
+from kgp_loaders.radgraph import read as read_radgraph
 from kgp_loaders.reports import Reports
 from kgp_loaders.triples import Triples
 from kgp_loaders.umls import UMLS
@@ -140,11 +141,18 @@ def annotation(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]
     return counted(list(IUXray(folder).reports()))
 
 
+def radgraph(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
+    tokens = b'{"1": {"tokens": "effusion", "label": "OBS-DP", "start_ix": 0, "end_ix": 0, "relations": []}}'
+    rows = [b'"%d": {"text": "%s", "entities": %s}' % (number, text, tokens) for number, text in enumerate(texts)]
+    (folder / "a.json").write_bytes(b"{" + b",\n".join(rows) + b"}")
+    return counted(list(read_radgraph(folder / "a.json")))
+
+
 READERS: list[Read] = [
     csv_reports, tsv_reports, json_reports, openi, mimic, triples, parquet_triples, medmkg, lexicon, umls, questions,
-    annotation,
+    annotation, radgraph,
 ]  # fmt: skip
-ONE_LINE = [reader for reader in READERS if reader not in (questions, annotation, umls)]
+IN_ONE_DOCUMENT = (questions, annotation, radgraph)
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -156,14 +164,14 @@ def test_a_bad_byte_costs_its_row(tmp_path: Path, reader: Read, bad: bytes) -> N
     assert "zebrafinch" not in rejects[0].reason
 
 
-@pytest.mark.parametrize("reader", [reader for reader in READERS if reader not in (questions, annotation)])
+@pytest.mark.parametrize("reader", [reader for reader in READERS if reader not in IN_ONE_DOCUMENT])
 def test_a_nul_costs_its_row(tmp_path: Path, reader: Read) -> None:
     read, rejects = reader(tmp_path, [b"one", b"a\0b", b"three"])
     assert (read, len(rejects)) == (2, 1)
 
 
 @pytest.mark.parametrize(
-    "reader", [reader for reader in READERS if reader is not annotation]
+    "reader", [reader for reader in READERS if reader not in (annotation, radgraph)]
 )  # any length is read there
 def test_a_value_that_is_too_long_costs_its_row(tmp_path: Path, reader: Read) -> None:
     read, rejects = reader(tmp_path, [b"one", LONG, b"three"])

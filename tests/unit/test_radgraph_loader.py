@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kgp_loaders.phantom import study_set
 from kgp_loaders.radgraph import PRESENCE_STANCE, Entity, Graph, RadGraph, image, read, triplets
 from kgp_loaders.reports import image_id
+from kgplatform import files
 from kgplatform.batches import GraphBatch, Reject
 from kgplatform.errors import InputError, UsageError
 from kgplatform.schema import IMAGE_ID, Stance
@@ -333,11 +334,17 @@ def test_a_damaged_file_is_an_input_error(tmp_path: Path, content: str) -> None:
     assert str(caught.value).count("\n") == 0
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe{}", b'{"a": "\xff"}', b"\x1f\x8b\x08\x00"])
+@pytest.mark.parametrize("data", [b"\xff\xfe{}", b'{"a": {}, \xff}', b"\x1f\x8b\x08\x00"])
 def test_a_file_that_is_not_utf8_is_an_input_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(InputError, match="not JSON in UTF-8"):
         list(read(tmp_path / "a.json"))
+
+
+def test_json_that_has_to_be_utf8_says_where_it_is_not(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a":\n"\xff"}')
+    with pytest.raises(InputError, match=r"a\.json, row 2: the file is not JSON in UTF-8: byte 11"):
+        files.read_json(tmp_path / "a.json")
 
 
 def test_a_missing_file_a_folder_and_a_file_without_end_are_input_errors(tmp_path: Path) -> None:

@@ -37,6 +37,12 @@ def test_a_csv_with_texts_of_several_lines(tmp_path: Path) -> None:
     assert IMAGE_ID.fullmatch(first.image_id)
 
 
+def test_excels_first_line_says_what_separates(tmp_path: Path) -> None:
+    [report], [reject] = read(tmp_path / "ward.csv", 'sep=;\r\nid;text\r\na;"No effusion;\r\nnormal, all"\r\nb\r\n')
+    assert report.sections == {"findings": "No effusion;\r\nnormal, all"}
+    assert reject.row == 5
+
+
 def test_json_lines_with_sections_of_their_own(tmp_path: Path) -> None:
     rows = [{"id": 5, "findings": "x", "impression": "y", "view": "AP"}, {"id": "6", "text": FREE, "image": None}]
     reports, rejects = read(tmp_path / "ward.jsonl", "\n".join(map(json.dumps, rows)) + "\n\n")

@@ -336,6 +336,23 @@ def test_other_signs_in_names_and_values_do_not_separate(
     assert [list(row[1]) for row in table.rows(table.columns) if not isinstance(row, Reject)] == rows
 
 
+@pytest.mark.parametrize("sign", [";", "|", "\t", "^"])
+@pytest.mark.parametrize("first", ["sep={}", '"sep={}"', "\ufeffSEP={}", "sep={};;"])
+def test_excels_first_line_says_what_separates(tmp_path: Path, first: str, sign: str) -> None:
+    path = tmp_path / "t.csv"
+    lines = [first.format(sign), f"id{sign}name, and more", f"1{sign}a, b", "2"]
+    path.write_text("\r\n".join(lines), encoding="utf-8")
+    table = open_table(path)
+    assert table.columns == ("id", "name, and more")
+    row, reject = table.rows(["id", "name, and more"])
+    assert row == (3, ["1", "a, b"])
+    assert isinstance(reject, Reject)
+    assert reject.row == 4
+    path.write_text(first.format(sign), encoding="utf-8")
+    with pytest.raises(InputError):
+        open_table(path).rows(["id"])
+
+
 def test_a_stray_quote_between_semicolons_costs_its_row_alone(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('id;name\n1;a "b" c\n2;"d;e"\n', encoding="utf-8")

@@ -17,6 +17,7 @@ from kgplatform.construct.language_model.client import Client, Unanswered
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.construct.stance import Decision, Rules
 from kgplatform.schema import Stance
+from kgplatform.wording import counted
 
 
 @dataclass
@@ -38,9 +39,10 @@ class Usage:
         """In a line."""
         cost = "" if self.cost is None else f", cost {self.cost:,.4f}"
         return (
-            f"language model: {self.requests:,} requests, {self.cached:,} reports answered earlier, "
+            f"language model: {counted(self.requests, 'requests')}, "
+            f"{counted(self.cached, 'reports')} answered earlier, "
             f"{self.asked_again:,} asked again, {self.fell_back:,} left to the rules; "
-            f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens{cost}"
+            f"{self.prompt_tokens:,} + {counted(self.completion_tokens, 'tokens')}{cost}"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from kgplatform.construct.report import Report
 from kgplatform.construct.text import sentences
 from kgplatform.errors import InputError, UsageError
 from kgplatform.triplets.text import Relation, Triplet, entity, serialise
+from kgplatform.wording import counted
 
 MAX_DRAWN: Final = 1 << 30  # bytes
 
@@ -153,9 +154,12 @@ def studies(
     for what, rejects in left_out.items():
         if rejects:
             first = rejects[0]
-            told(f"{len(rejects):,} {what} left out, the first of them {first.path}, row {first.row}: {first.reason}")
+            where = f"{first.path}, row {first.row}"
+            told(f"{counted(len(rejects), what)} left out, the first of them {where}: {first.reason}")
     if without:
-        told(f"{without:,} studies of the split {split} have no graph")
+        told(
+            counted(without, f"studies of the split {split} have no graph", f"study of the split {split} has no graph")
+        )
     if not found:
         raise InputError(f"no study of the split {split!r} has a graph", "Check data.graphs and the splits.", path=root)
     return found
