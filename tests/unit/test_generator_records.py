@@ -194,7 +194,7 @@ def test_what_the_data_have_and_cannot_be_used_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     assert len(studies(settings, "train", tmp_path, told.append)) == 1
     graph, report, without = told
-    assert graph.startswith(f"1 graphs left out, the first of them {tmp_path / 'graphs.json'}, row 2: ")
+    assert graph.startswith(f"1 graph left out, the first of them {tmp_path / 'graphs.json'}, row 2: ")
     assert report.startswith(f"1 report left out, the first of them {tmp_path / 'annotation.json'}, row ")
     assert without == "1 study of the split train has no graph"
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from kgplatform.errors import UsageError
 from tests.unit.link_graphs import N, R, Table, assert_close, small_graph
 
 torch = pytest.importorskip("torch")
@@ -52,6 +53,15 @@ def test_a_corrupted_triple_differs_in_one_part_and_the_parts_take_turns() -> No
     different = (loss.corrupted(batch, 3) != batch.repeat_interleave(3, dim=0)).numpy()
     assert different.sum(axis=1).tolist() == [1] * (3 * len(batch))
     assert different.sum(axis=0).tolist() == [len(batch)] * 3
+
+
+def test_the_only_relation_of_a_graph_is_not_replaced() -> None:
+    batch = torch.tensor([[0, 0, 1], [1, 0, 2]])
+    loss = Sampled(TrainingSettings("distmult", negatives=4), batch.numpy(), 3, 1, "cpu")
+    different = (loss.corrupted(batch, 4) != batch.repeat_interleave(4, dim=0)).numpy()
+    assert different.sum(axis=0).tolist() == [4, 0, 4]
+    with pytest.raises(UsageError, match="one relation"):
+        Sampled(TrainingSettings("distmult", corrupt=("relation",)), batch.numpy(), 3, 1, "cpu")
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "binary-cross-entropy"])

@@ -14,6 +14,7 @@ from torch.nn import functional
 from kgp_models.link_prediction.evaluate import Known, score
 from kgp_models.link_prediction.scoring import Factored
 from kgp_models.link_prediction.settings import SAMPLED, TrainingSettings
+from kgplatform.errors import UsageError
 from kgplatform.export.triples import Ids
 
 _PLACE: Final = {"head": 0, "relation": 1, "tail": 2}
@@ -47,8 +48,13 @@ class Sampled:
     ) -> None:
         self.settings = settings
         self.triples = torch.from_numpy(np.ascontiguousarray(train)).to(device)
-        self.places = [_PLACE[slot] for slot in settings.corrupt]
         self.sizes = (num_entities, num_relations, num_entities)
+        # a graph's only relation cannot be replaced by another
+        self.places = [place for slot in settings.corrupt if self.sizes[place := _PLACE[slot]] > 1]
+        if not self.places:
+            raise UsageError(
+                "the graph has one relation, and no other part is replaced", "Add head or tail to corrupt."
+            )
 
     def batches(self) -> Iterator[Tensor]:
         """Triples, (b, 3)."""
