@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from kgplatform.errors import InputError, KgpError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse
+from kgplatform.settings import Settings
 from kgplatform.survey import Account
 from tests.integration.sources import Handmade, small_rows, write_medmkg
 
@@ -155,6 +159,27 @@ def test_undo_of_the_older_of_two_loads_keeps_what_the_newer_asserts(graph: Grap
     ingest(graph, small(tmp_path / "new", rows=rows[:20]))
     runs.undo(graph, old.run)
     assert len(graph.read(EDGES)) == 20
+
+
+def test_at_a_terminal_an_undo_says_what_goes_and_asks(graph: Graph, settings: Settings, tmp_path: Path) -> None:
+    rows = small_rows()
+    old = ingest(graph, small(tmp_path / "old", rows=rows))
+    ingest(graph, small(tmp_path / "new", rows=rows[:20]))
+    before = str(digest(graph))
+    terminal, theirs = os.openpty()
+    os.write(terminal, b"n\n")
+    command = [sys.executable, "-c", "from kgplatform.cli import main; main()", "runs", "undo", old.run]
+    environment = {**os.environ, "KGP_HOME": str(settings.home)}
+    refused = subprocess.run(command, env=environment, stdin=theirs, capture_output=True, text=True, check=False)
+    os.close(terminal)
+    os.close(theirs)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    preview = runs.preview(graph, old.run)
+    assert (preview.edges, preview.kept_edges) == (158, 20)
+    assert f"{old.run}: 158 edges and {preview.nodes} nodes would go; 20 edges and" in refused.stderr
+    assert str(digest(graph)) == before
+    undone = runs.undo(graph, old.run)
+    assert (undone.edges, undone.nodes) == (preview.edges, preview.nodes), "it does what it said"
 
 
 def test_claims_are_listed_only_where_runs_say_different_things(graph: Graph, tmp_path: Path) -> None:
