@@ -14,7 +14,7 @@ from kgplatform.retrieval import index
 from kgplatform.retrieval.index import Part
 
 LAYOUT: Final = 4  # of the platform's own notes in the graph; raised when there is something to do
-VECTORS_AT_A_TIME: Final = 1_000  # a vector of 512 numbers takes some 20 kB of a transaction's memory
+VECTORS_AT_A_TIME: Final = 1_000  # 512 numbers are 4 kB, and a transaction holds them several times: old, new, logged
 
 
 def outdated(graph: Graph) -> bool:
