@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.cli.output import Json, confirm, echo, emit_json, note, progress
 from kgplatform.errors import SettingsError
 from kgplatform.settings import Settings
 
@@ -86,7 +86,7 @@ def reset(
 
     settings = _local_settings()
     if not yes:
-        typer.confirm(f"Delete the graph in {settings.server_home}?", abort=True, err=True)
+        confirm(f"Delete the graph in {settings.server_home}?")
     server.reset(settings)
     if as_json:
         emit_json({"reset": True, "home": str(settings.server_home)})

@@ -139,6 +139,14 @@ def progress(what: str) -> Callable[[int, int | None], None]:
     return report
 
 
+def confirm(question: str) -> None:
+    """Ask on stderr, as stdout is for results. Raises `typer.Abort` unless the answer is yes."""
+    sys.stderr.write(f"{printable(question)} [y/N]: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise typer.Abort
+
+
 def note(text: str) -> None:
     """A line for the person at the terminal, on stderr."""
     sys.stderr.write(printable(text) + "\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, fitted, note, table
+from kgplatform.cli.output import Json, confirm, echo, emit_json, fitted, note, table
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def undo(
     with Graph.open().patient(note) as graph:
         note(_foreseen(runs.preview(graph, run)))
         if not yes and sys.stdin.isatty():
-            typer.confirm("Take it out?", abort=True, err=True)
+            confirm("Take it out?")
         undone = runs.undo(graph, run, note)
     if as_json:
         emit_json(asdict(undone))

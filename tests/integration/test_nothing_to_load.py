@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from kgp_loaders.medmkg import MedMKG
 from kgplatform import queries
+from kgplatform.cli import predict
+from kgplatform.errors import KgpError
 from kgplatform.export import splits
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
+from kgplatform.ingest import ingest
+from kgplatform.settings import Settings
 from tests.conftest import Kgp
 from tests.integration.sources import MEDMKG_HEADER, small_rows, write_medmkg
 
@@ -86,19 +91,22 @@ def test_a_repeated_load_is_no_error_and_a_mapping_of_other_images_is(graph: Gra
         assert kgp("ingest", "medmkg", added).code == 0
 
 
-def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(
+    graph: Graph, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torch")
     from kgp_models.link_prediction.settings import TrainingSettings
     from kgp_models.link_prediction.train import train
 
     rows = [f"I{image},POSITIVE,C990000{concept},a,b" for image in range(5) for concept in range(4)]
-    assert kgp("ingest", "medmkg", write_medmkg(tmp_path / "graph", rows)).code == 0
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "graph", rows)))
     split = splits.make("paper", read_triples(graph, Selection()), 0)
     quick = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 1}
     train(TrainingSettings.of(quick), split, folder=tmp_path / "model")
-    done = kgp("predict", "links", "--model", tmp_path / "model", "--relation", "POSITIVE", "--write")
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("error: there is nothing to predict: the graph has every link")
+    monkeypatch.setenv("KGP_HOME", str(settings.home))
+    with pytest.raises(KgpError, match="there is nothing to predict: the graph has every link") as refused:
+        predict.links(tmp_path / "model", "POSITIVE", head=None, tail=None, write=True)
+    assert refused.value.exit_code == 1
     assert [run["kind"] for run in graph.read(queries.get("runs/list"))] == ["medmkg"]
 
 
