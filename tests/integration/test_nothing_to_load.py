@@ -91,6 +91,7 @@ def test_a_repeated_load_is_no_error_and_a_mapping_of_other_images_is(graph: Gra
         assert kgp("ingest", "medmkg", added).code == 0
 
 
+@pytest.mark.long  # the libraries of models take their time
 def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(
     graph: Graph, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
