@@ -330,6 +330,9 @@ def _translated(uri: str) -> Iterator[None]:
         ) from None
     except ClientError as error:
         code = error.code or ""
+        if code.endswith("AuthenticationRateLimit"):
+            hint = "Wait some seconds, and check NEO4J_USERNAME and NEO4J_PASSWORD."
+            raise LoginFailed(f"{uri} refuses all logins after several wrong passwords", hint, code=code) from None
         told = (error.message or "").split("\n")[0] if code.endswith(("SyntaxError", "ParameterMissing")) else code
         raise DatabaseError(f"the database refused the statement: {told}", code=code) from None
     except (Neo4jError, DriverError) as error:
