@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: what is saved before work stops, and how often work is saved anyway.
+"""Ctrl-C, SIGTERM and SIGHUP: what is saved before work stops, and how often work is saved anyway.
 
-Without more, both raise `KeyboardInterrupt` at once. Within `checkpoints` the step under way is finished first: the
+Without more, each raises `KeyboardInterrupt` at once. Within `checkpoints` the step under way is finished first: the
 work then saves where it is and raises `Stopped`. A second signal does not wait.
 
 A library may swallow a `KeyboardInterrupt`, or wait for a server while it unwinds. So a process for which `install` was
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Final
 
 from kgplatform.errors import KgpError
@@ -25,10 +25,13 @@ from kgplatform.errors import KgpError
 EXIT_CODE: Final = 130  # as shells report a process that Ctrl-C ended
 SECONDS = 60.0  # of work that a kill may cost; tests shorten it
 SHARE: Final = 10  # saving takes at most one such part of the time: a large model is saved less often
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C; a kill; the end of the terminal, which Windows lacks
+SIGNALS: Final = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal, name))
 UNWIND = 10.0  # seconds; tests shorten it
+REPORT: Final = 3.0  # seconds after that, in which the report is to be written
 
 _asked = False
+_timed = False  # whether the process ends by the clock
 _end: Callable[[], None] | None = None  # ends the process that does not end by itself
 
 
@@ -75,9 +78,10 @@ def checkpoints() -> Iterator[Checkpoints]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
+        global _asked
         if when.stopping:
             interrupted(number, frame)
-        when.stopping = True
+        _asked = when.stopping = True
 
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in handlers.items():
@@ -95,11 +99,29 @@ def checkpoints() -> Iterator[Checkpoints]:
 def interrupted(number: int = 0, frame: FrameType | None = None) -> None:
     """A handler of signals that stops the work at once."""
     global _asked
-    if _end is not None:
-        if not _asked:
-            _thread.start_new_thread(_end_late, ())  # threading's own takes locks, which this thread may hold
-        _asked = True
+    _asked = True
+    _end_by_the_clock()
     raise KeyboardInterrupt
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Work that is done whole: a signal within takes effect at its end. For what takes less than a second."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def was_asked() -> bool:
@@ -108,36 +130,64 @@ def was_asked() -> bool:
 
 
 def install(end: Callable[[], None]) -> None:
-    """Let SIGTERM stop the work as Ctrl-C does. A signal that is ignored (as under nohup) stays so.
+    """Let SIGTERM and SIGHUP stop the work as Ctrl-C does. A signal that is ignored (as under nohup) stays so.
 
     `end` reports the interrupt and ends the process; it is called in another thread where the work goes on in spite of
     the signal.
     """
-    global _asked, _end
-    _asked, _end = False, end
+    global _asked, _timed, _end
+    _asked, _timed, _end = False, False, end
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, interrupted)
     sys.unraisablehook = _unraisable
+    sys.excepthook = _uncaught
 
 
 def ignore() -> None:
-    """Let no further signal disturb what is said of the first."""
+    """Let no further signal disturb what is said of the first; the process ends by the clock all the same."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    _end_by_the_clock()
 
 
-def finish() -> None:
-    """All is done and printed: a signal that comes now, or came too late, changes nothing."""
+def finish(code: int) -> None:
+    """All is done and printed: a signal that comes now, or came too late, does not change the exit code. It ends the
+    process by the clock where that hangs.
+    """
     global _end
-    ignore()
-    _end = None
+    _end = lambda: os._exit(code)  # noqa: E731  this module's only other way to end
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: _end_by_the_clock())
+
+
+def _end_by_the_clock() -> None:
+    """Have the process end after `UNWIND` seconds, whatever it does. Nothing where `install` was not called."""
+    global _timed
+    if _end is not None and not _timed:
+        _timed = True
+        _thread.start_new_thread(_end_late, ())  # threading's own takes locks, which this thread may hold
 
 
 def _end_late() -> None:
     time.sleep(UNWIND)
+    _thread.start_new_thread(_end_at_once, ())
     if _end is not None:
         _end()
+
+
+def _end_at_once() -> None:
+    """Even the report is not written: nobody reads what is at the other end of the pipe."""
+    time.sleep(REPORT)
+    os._exit(EXIT_CODE)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An interrupt that came while another one was dealt with is no traceback."""
+    if issubclass(kind, KeyboardInterrupt) and _end is not None:
+        _end()
+    sys.__excepthook__(kind, error, trace)
 
 
 def _unraisable(event: sys.UnraisableHookArgs) -> None:
@@ -164,3 +214,17 @@ def shielded() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """Let this process, which another one started to work for it, end when that one does, however it ends."""
+    _thread.start_new_thread(_wait_for_parent, ())
+
+
+def _wait_for_parent() -> None:
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(EXIT_CODE)

@@ -122,7 +122,9 @@ def remove_leftovers(path: Path, told: Told = lambda _: None) -> None:
 
     for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.*.*")):
         pid, _, what = left.name.removeprefix(f".{path.name}.").partition(".")
-        if what not in ("partial", "old") or not pid.isdecimal() or psutil.pid_exists(int(pid)):
+        if what not in ("partial", "old") or not pid.isdecimal():
+            continue
+        if int(pid) != os.getpid() and psutil.pid_exists(int(pid)):  # in a container all commands have the same pid
             continue
         if what == "old" and not path.exists():
             left.rename(path)

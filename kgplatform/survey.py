@@ -17,7 +17,7 @@ from kgplatform.errors import InputError
 from kgplatform.files import require_own
 from kgplatform.schema import LABEL, NODE_TYPES, UNCLAIMED, relation_problem
 from kgplatform.spreadsheets import escaped
-from kgplatform.staging import on_disk
+from kgplatform.staging import on_disk, remove_leftovers
 from kgplatform.wording import counted
 
 KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
@@ -143,7 +143,8 @@ def _reject_file(path: Path | None) -> Iterator[Callable[[Reject], None]]:
         yield lambda _: None
         return
     require_own(path, lambda there: there.open(encoding="utf-8").readline(100) == _REJECTS)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    remove_leftovers(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     count = 0
     try:
         with on_disk(path), partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:

@@ -28,15 +28,16 @@ def main() -> None:
     interrupt.install(end=lambda: os._exit(_interrupted(as_json)))
     try:
         code = _run(as_json)
-        interrupt.finish()
-    except BrokenPipeError:  # `kgp … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        interrupt.finish(code)
     except BaseException as error:
-        if not interrupt.was_asked() and not isinstance(error, KeyboardInterrupt):
+        if interrupt.was_asked() or isinstance(error, KeyboardInterrupt):
+            interrupt.ignore()  # what is to be said takes a moment
+            code = _interrupted(as_json, error if isinstance(error, interrupt.Stopped) else None)
+        elif isinstance(error, BrokenPipeError):  # `kgp … | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 0
+        else:
             raise
-        interrupt.ignore()  # what is to be said takes a moment
-        code = _interrupted(as_json, error if isinstance(error, interrupt.Stopped) else None)
     sys.exit(code)
 
 

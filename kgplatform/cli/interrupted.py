@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import threading
@@ -13,9 +14,9 @@ from kgplatform.errors import KgpError
 from kgplatform.interrupt import EXIT_CODE, Stopped
 
 _IN_GRAPH: Final = "what was written so far is in the graph, and the same command goes on from there"
-_WHOLE: Final = "no file was written, and the same command begins anew"
+_WHOLE: Final = "nothing is half-written, and the same command begins anew"
 _NOTHING: Final = "nothing was changed"
-_TRAINING: Final = "what was saved last is in the folder of --out, and the same command goes on from there"
+_TRAINING: Final = "what was saved so far, if anything, is in the folder of --out, and the same command goes on"
 
 KEPT: Final[Mapping[str, str]] = {
     "ingest medmkg": _IN_GRAPH,
@@ -31,7 +32,7 @@ KEPT: Final[Mapping[str, str]] = {
     "predict links": _IN_GRAPH,
     "naf score": "the scores are all new, or all as before; the same command goes over all images again",
     "naf explain": _NOTHING,
-    "naf filter": "the marks are all new, or all as before, and no file was written; the same command begins anew",
+    "naf filter": "the marks are all new, or all as before, nothing is half-written, and the same command begins anew",
     "runs list": _NOTHING,
     "runs show": _NOTHING,
     "runs undo": "what was taken out so far is gone, and the same command goes on from there",
@@ -64,28 +65,44 @@ KEPT: Final[Mapping[str, str]] = {
 }
 
 
-_reported = threading.Lock()
+_reporting = threading.Lock()
+_WAIT: Final = 2.0  # seconds for the other thread that reports
+_reported = False
 
 
 def report(arguments: Sequence[str], as_json: bool, stopped: Stopped | None = None) -> int:
     """Tell in one line, once, what is kept and which command goes on; returns the exit code."""
-    if not _reported.acquire(blocking=False):
-        return EXIT_CODE
+    global _reported
+    if _reporting.acquire(timeout=_WAIT):
+        if not _reported:
+            _reported = True
+            _write(_text(arguments, stopped), as_json)
+        _reporting.release()
+    return EXIT_CODE
+
+
+def _text(arguments: Sequence[str], stopped: Stopped | None) -> str:
     command = shlex.join(["kgp", *arguments])
     if stopped is not None:
-        text = f"{stopped.message}; the same command goes on from there: {command}"
-    else:
-        kept = _NOTHING if "--dry-run" in arguments else KEPT.get(_name(arguments), _NOTHING)
-        again = "" if kept == _NOTHING or kept.endswith(" tells") else f": {command}"
-        text = f"interrupted; {kept}{again}"
-    if as_json:
-        error = KgpError(text)
-        error.kind = Stopped.kind
-        fail(error, as_json)
-    else:
-        note(("\n" if sys.stderr.isatty() else "") + text)
-    sys.stdout.flush()
-    return EXIT_CODE
+        return f"{stopped.message}; the same command goes on from there: {command}"
+    kept = _NOTHING if "--dry-run" in arguments else KEPT.get(_name(arguments), _NOTHING)
+    again = "" if kept == _NOTHING or kept.endswith(" tells") else f": {command}"
+    return f"interrupted; {kept}{again}"
+
+
+def _write(text: str, as_json: bool) -> None:
+    """Write the line; where whoever reads it was interrupted, too (`kgp … | less`), nobody is there to read it."""
+    try:
+        if as_json:
+            error = KgpError(text)
+            error.kind = Stopped.kind
+            fail(error, as_json)
+        else:
+            note(("\n" if sys.stderr.isatty() else "") + text)
+        sys.stdout.flush()
+    except OSError:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _name(arguments: Sequence[str]) -> str:

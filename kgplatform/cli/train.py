@@ -77,7 +77,9 @@ def links(
     read = at_most(TrainingSettings.read(settings), epochs)
     parts = Split.read(split, Triples.read(export))
     training_folder.take(out, "kgp train links")
-    trained = train_links(read, parts, seed=seed, folder=out, tensorboard=tensorboard, progress=progress("epochs"))
+    trained = train_links(
+        read, parts, seed=seed, folder=out, tensorboard=tensorboard, progress=progress("epochs"), told=note
+    )
     note(f"{trained.epochs} epochs in {trained.seconds:.0f} s; the best was {trained.best_epoch}")
     triples = parts.triples
     known = Known(triples.ids, triples.num_entities, triples.num_relations)

@@ -17,7 +17,7 @@ from kgplatform.construct.annotate import Annotation, Conflicts, Judge, annotate
 from kgplatform.construct.report import Report
 from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import UsageError
-from kgplatform.interrupt import shielded
+from kgplatform.interrupt import end_with_parent, shielded
 
 Row: TypeAlias = Report | Reject
 Done: TypeAlias = Annotation | Reject
@@ -82,6 +82,7 @@ _stages: Stages | None = None  # of this process, where it is one of several
 
 def _begin(stages: bytes) -> None:
     global _stages
+    end_with_parent()
     _stages = pickle.loads(stages)  # noqa: S301  made by the process that began this one
 
 

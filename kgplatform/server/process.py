@@ -13,6 +13,7 @@ from typing import Final
 
 import psutil
 
+from kgplatform import interrupt
 from kgplatform.errors import ConnectionFailed, LoginFailed, ServerError
 from kgplatform.server import config, jars, java, state, tool
 from kgplatform.server.state import Server, State
@@ -43,7 +44,8 @@ def start(settings: Settings, told: Told = lambda _: None) -> Server:
         told("starting Neo4j")
         for attempt in range(1, TRIES + 1):
             current = State(state.choose_ports(current.ports))
-            current = state.save(home, _launch(home, class_path, current))
+            with interrupt.deferred():  # a server that is not remembered could not be stopped
+                current = state.save(home, _launch(home, class_path, current))
             try:
                 _await_ready(home, current)
                 break

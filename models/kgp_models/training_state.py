@@ -46,10 +46,19 @@ class TrainingState:
     """Where a training is: its parts (models, optimizers, schedules), its history and its random numbers, in a file
     that is whole or not there. A training that goes on from it ends as if it had not been stopped.
 
-    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on.
+    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on; `told`
+    hears at which step it does.
     """
 
-    def __init__(self, path: Path, parts: Mapping[str, Any], steps: int, epochs: int, of: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        parts: Mapping[str, Any],
+        steps: int,
+        epochs: int,
+        of: str = "",
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.path = path
         self.history: list[dict[str, float]] = []  # an entry an epoch
         self.best: dict[str, Tensor] = {}  # weights of the best epoch
@@ -58,6 +67,7 @@ class TrainingState:
         self._parts, self._steps, self._epochs, self._of = parts, steps, epochs, of
         self._random: dict[str, Any] = {}  # as they were when the file was written
         self._seconds, self._began = 0.0, time.monotonic()
+        self._told, self._resumed = told, False
 
     @property
     def seconds(self) -> float:
@@ -79,6 +89,7 @@ class TrainingState:
             self.history, self.best, self.step = list(state["history"]), dict(state["best"]), int(state["step"])
             self._sums, self._seconds, self._random = dict(state["sums"]), float(state["seconds"]), state["random"]
             _restore(self._random)
+            self._resumed = True
         except Exception:  # noqa: BLE001  whatever pickle, zip and a part of another shape raise
             hint = "Delete this file; the training then begins anew."
             raise InputError(
@@ -100,6 +111,9 @@ class TrainingState:
 
         Raises `Stopped` after a batch where the training is to stop.
         """
+        if self._resumed:
+            self._resumed = False
+            self._told(f"{self.path.parent.name} goes on at step {self._done + 1:,} of {self._steps * self._epochs:,}")
         rows = iter(batches)
         for _ in range(self.step):
             next(rows)

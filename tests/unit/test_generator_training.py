@@ -20,10 +20,12 @@ import yaml
 from safetensors.torch import load_file
 
 from kgp_models.generator.checkpoint import load
+from kgp_models.generator.encoded import encoded
 from kgp_models.generator.generate import Generator
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.train import Work, train
 from kgp_models.generator.validate import validated
+from kgp_models.generator.vision import open_vision
 from kgplatform.errors import InputError, SettingsError
 from kgplatform.interrupt import Stopped
 from tests import generators
@@ -90,14 +92,58 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
         state = (cut / "trainer_state.json").read_bytes()
         (cut / "trainer_state.json").write_bytes(state[: len(state) // 2])
     seen: list[int] = []
+    told: list[str] = []
     resumed = replace(work, progress=lambda what: lambda done, total: seen.append(done) if what == part else None)
-    train(resumed, stages)
+    train(replace(resumed, told=told.append), stages)
     assert seen[0] > 1, "it did not begin anew"
     for name in WEIGHTS:
         if (tmp_path / name).is_file():
             ours, whole = load_file(tmp_path / name), load_file(tiny / name)
             assert all(torch.equal(ours[key], whole[key]) for key in whole), name
     assert (tmp_path / {"vision": WEIGHTS[0], "1": WEIGHTS[1], "2": WEIGHTS[2]}[stages[-1]]).is_file()
+    assert [line for line in told if f" goes on at step {seen[0]} of " in line], told
+    if stages != ["vision"]:  # its figures are those of all sessions
+        about, whole_about = (
+            json.loads((folder / {"1": "llm-kg", "2": "vlm-kg"}[stages[-1]] / "generator.json").read_text("utf-8"))
+            for folder in (tmp_path, tiny)
+        )
+        assert about["figures"]["loss"] == whole_about["figures"]["loss"]
+        assert about["figures"]["seconds"] > 0
+
+
+def test_a_validation_that_is_interrupted_is_done_again(invented: Path, tiny: Path, tmp_path: Path) -> None:
+    work = generators.work(invented, tmp_path)
+    with pytest.raises(Killed):
+        train(replace(work, progress=killed_at("LLM-KG, validation", len(work.validation(work.studies())))), ["1"])
+    before = (tmp_path / WEIGHTS[1]).read_bytes()
+    assert "validation F1, report" not in json.loads((tmp_path / "llm-kg/generator.json").read_text())["figures"]
+    train(work, ["1"])
+    ours, whole = (json.loads((at / "llm-kg/generator.json").read_text())["figures"] for at in (tmp_path, tiny))
+    assert {**ours, "seconds": 0} == {**whole, "seconds": 0}
+    assert (tmp_path / WEIGHTS[1]).read_bytes() == before
+    assert not (tmp_path / "llm-kg/work").exists()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_encoding_images_goes_on_where_it_was(
+    invented: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    monkeypatch.setattr("kgp_models.generator.encoded.ENCODED_AT_A_TIME", 4)
+    monkeypatch.setattr("kgplatform.interrupt.SECONDS", 0.0)
+    monkeypatch.setattr("kgplatform.interrupt.SHARE", 0)
+    vision = open_vision(f"small:{tiny / 'vision'}")
+    work = generators.work(invented, tmp_path)
+    studies = [study for study in work.studies() if study.image is not None]
+    wanted = encoded(vision, studies, tmp_path / "whole", work)
+    ends = interrupted_at(8) if stopped else killed_at("images", 8)("images")
+    with pytest.raises(Stopped if stopped else Killed, match="stopped after 8 of" if stopped else ""):
+        encoded(vision, studies, tmp_path / "cut", replace(work, progress=lambda what: ends))
+    seen: list[int] = []
+    goes_on = replace(work, progress=lambda what: lambda done, total: seen.append(done))
+    kept, vectors = encoded(vision, studies, tmp_path / "cut", goes_on)
+    assert seen[0] == (12 if stopped else 8)
+    assert kept == wanted[0]
+    assert torch.equal(vectors, wanted[1])
 
 
 @pytest.mark.parametrize(

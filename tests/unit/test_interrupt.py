@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import typer
 
@@ -57,6 +59,19 @@ def done(as_json):
     except KeyboardInterrupt:
         print("done")
     return 0
+def twice(as_json):
+    try:
+        stop()
+    finally:
+        stop()
+def piped(as_json):
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.dup2(writing, 1)
+    try:
+        stop()
+    finally:
+        sys.stdout.write("row")
 def exits():
     stop()
     time.sleep(2)
@@ -64,6 +79,9 @@ if os.environ["AT"] == "exits":
     import atexit
     atexit.register(exits)
     cli._run = lambda as_json: print("done") or 0
+elif os.environ["AT"] == "caught":  # a second signal as the first one is dealt with
+    cli._run = globals()["twice"]
+    ignore, interrupt.ignore = interrupt.ignore, lambda: (os.kill(os.getpid(), signal.SIGTERM), ignore())
 else:
     cli._run = globals()[os.environ["AT"]]
 cli.main()
@@ -98,7 +116,7 @@ def test_a_command_that_is_interrupted_is_one_line(number: signal.Signals, worke
         said, errors = process.communicate(timeout=60)
     assert (process.returncode, said) == (interrupt.EXIT_CODE, "")
     again = " ".join(map(str, arguments))
-    assert errors == f"interrupted; no file was written, and the same command begins anew: kgp {again}\n"
+    assert errors == f"interrupted; nothing is half-written, and the same command begins anew: kgp {again}\n"
     assert list(out.iterdir()) == []
 
 
@@ -109,7 +127,7 @@ def test_ctrl_c_while_modules_are_imported(module: str, tmp_path: Path) -> None:
     said, errors = process.communicate(timeout=120)
     assert (process.returncode, said) == (interrupt.EXIT_CODE, ""), errors
     assert errors.count("\n") == 1, errors
-    assert errors.endswith(f"the same command goes on from there: kgp {' '.join(arguments)}\n")
+    assert errors.endswith(f"the same command goes on: kgp {' '.join(arguments)}\n")
 
 
 def test_as_json(tmp_path: Path) -> None:
@@ -119,6 +137,74 @@ def test_as_json(tmp_path: Path) -> None:
     assert json.loads(said) == {
         "error": {"kind": "interrupted", "message": "interrupted; nothing was changed", "hint": ""}
     }
+
+
+@pytest.mark.parametrize("at", ["twice", "caught"])
+def test_a_second_signal_at_any_moment_is_still_one_line(at: str, tmp_path: Path) -> None:
+    process = kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
+    said, errors = process.communicate(timeout=60)
+    assert (process.returncode, said) == (interrupt.EXIT_CODE, ""), errors
+    assert errors.count("\n") == 1, errors
+    assert errors.startswith("interrupted; what was written so far is in the graph"), errors
+
+
+def test_a_pipe_that_nobody_reads_any_more_is_no_traceback(tmp_path: Path) -> None:
+    """`kgp … | less`: Ctrl-C ends both."""
+    process = kgp(WORKING, "query", "names", home=tmp_path, at="piped")
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (interrupt.EXIT_CODE, "interrupted; nothing was changed\n")
+
+
+def test_a_pipe_that_is_full_does_not_keep_the_process(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    environment = {**os.environ, "KGP_HOME": str(tmp_path), "AT": "swallowed"}
+    process = subprocess.Popen([sys.executable, "-c", WORKING, "stats"], env=environment, stderr=writing)
+    try:
+        assert process.wait(30) == interrupt.EXIT_CODE
+    finally:
+        process.kill()
+        os.close(reading)
+        os.close(writing)
+
+
+def test_the_end_of_the_terminal_is_an_interrupt_unless_nohup_keeps_it_away(tmp_path: Path) -> None:
+    code = WORKING.replace("signal.SIGINT", "signal.SIGHUP").replace("time.sleep(30)", "raise")
+    process = kgp(code, "ingest", "triples", "x.csv", home=tmp_path, at="swallowed")
+    assert process.communicate(timeout=60)[1].startswith("interrupted; what was written so far is in the graph")
+    ignored = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + code
+    process = kgp(ignored, "ingest", "triples", "x.csv", home=tmp_path, at="done")
+    assert (*process.communicate(timeout=60), process.returncode) == ("", "", 0)
+
+
+def test_work_that_is_done_whole_is_stopped_at_its_end() -> None:
+    done: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        with interrupt.deferred():
+            signal.raise_signal(signal.SIGINT)
+            done.append(1)
+        done.append(2)
+    assert done == [1]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_processes_that_work_for_one_that_was_killed_end_with_it(tmp_path: Path) -> None:
+    arguments = ["phantom", "build", tmp_path / "studies", "--studies", "300", "--workers", "2"]
+    with kgp(MAIN, *arguments, home=tmp_path) as process:
+        parent = psutil.Process(process.pid)
+        while len(workers := parent.children(recursive=True)) < 3 and process.poll() is None:  # one is a tracker
+            time.sleep(0.02)
+        process.kill()
+        process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(workers, 10)
+    for left in alive:
+        left.kill()
+    assert alive == []
 
 
 @pytest.mark.parametrize("at", ["swallowed", "deleted"])

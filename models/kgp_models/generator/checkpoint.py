@@ -29,6 +29,7 @@ from kgp_models.generator.vision import Vision
 from kgp_models.model_files import check_files, save_whole, sha256_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
+from kgplatform.files import replacing
 from kgplatform.trained_on import TrainedOn
 
 FORM: Final = 1
@@ -108,8 +109,20 @@ def save(
         "figures": dict(figures),
         "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in named},
     }
-    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    _describe(folder, about)
+
+
+def add_figures(folder: Path, figures: Mapping[str, Any]) -> None:
+    """Note what a saved generator reaches; its weights stay as they are."""
+    about = _about(folder)
+    _describe(folder, {**about, "figures": {**about["figures"], **figures}})
+
+
+def _describe(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write the model card, and last the description, by which a generator is known to be whole."""
     (folder / "README.md").write_text(_card(about), encoding="utf-8")
+    with replacing(folder / ABOUT) as staged:
+        staged.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16) -> None:
@@ -166,7 +179,7 @@ def _about(folder: Path) -> dict[str, Any]:
         about = json.loads(path.read_text(encoding="utf-8"))
         if about["form"] != FORM:
             raise InputError("the generator is of another version", "Train it again.", path=path)
-        known = {"stage": str, "settings": dict, "data_sha256": str, "files": dict}
+        known = {"stage": str, "settings": dict, "data_sha256": str, "files": dict, "figures": dict}
         if not all(isinstance(about[name], kind) for name, kind in known.items()):
             raise TypeError
         encoder = about["vision"]

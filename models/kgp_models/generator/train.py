@@ -11,7 +11,6 @@ has a process: what is done once is done by the main one, while the others wait.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,19 +19,16 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import compress, islice
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from accelerate import PartialState
-from safetensors.torch import load_file
-from torch import Tensor
 
-from kgp_models import model_files
 from kgp_models.generator import checkpoint
 from kgp_models.generator import vision as vision_of
 from kgp_models.generator.checkpoint import Checkpoint
+from kgp_models.generator.encoded import encoded
 from kgp_models.generator.generate import Generator
 from kgp_models.generator.language import answer, open_language, prompt, quiet
 from kgp_models.generator.model import VLMKG
@@ -40,7 +36,7 @@ from kgp_models.generator.projector import Projector
 from kgp_models.generator.records import Study, data_sha256, shared, studies
 from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tell_cut, tokens
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
-from kgp_models.generator.train_vision import STATE, readable, train_vision
+from kgp_models.generator.train_vision import STATE, train_vision
 from kgp_models.generator.trainers import arguments, run, told_steps, visual_trainer_class
 from kgp_models.generator.validate import validated
 from kgp_models.generator.vision import Vision
@@ -53,7 +49,6 @@ from kgplatform.triplets.text import entity, serialise
 
 LLM_KG, VLM_KG = "LLM-KG", "VLM-KG"
 STAGES: Final = {"vision": "vision", "1": "llm-kg", "2": "vlm-kg"}
-ENCODED_AT_A_TIME: Final = 64
 
 Progress = Callable[[str], Callable[[int, int | None], None]]
 Told = Callable[[str], None]
@@ -163,6 +158,7 @@ def _same_training(work: Work, data: str) -> None:
 def _vision(work: Work, of_training: Sequence[Study]) -> None:
     place = work.place("vision")
     if (place / checkpoint.VISION).is_file():
+        (place / STATE).unlink(missing_ok=True)  # where a kill came between the two
         work.told("vision encoder: trained already")
         return
     began = time.monotonic()
@@ -171,7 +167,7 @@ def _vision(work: Work, of_training: Sequence[Study]) -> None:
     tell = work.progress("vision, steps")
     trained = train_vision(with_image, small, place, work.settings.seed, work.device, tell, work.told)
     checkpoint.save_vision(replace(trained, module=trained.module.cpu()), place)
-    (place / STATE).unlink()
+    (place / STATE).unlink(missing_ok=True)
     work.told(f"vision encoder: {len(with_image):,} images, {time.monotonic() - began:.0f} s")
 
 
@@ -195,8 +191,7 @@ def _vision_from(place: Path, work: Work) -> str:
 def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
     """Stage 1, LLM-KG: instruction tuning on reports, by TRL's `SFTTrainer`."""
     place = work.place("1")
-    if (place / checkpoint.ABOUT).is_file():
-        work.told(f"{LLM_KG}: trained already")
+    if _is_trained(work, of_training, place, LLM_KG):
         return
     from datasets import Dataset as Table
     from datasets import disable_progress_bars
@@ -237,7 +232,7 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
         processing_class=tokenizer,
         callbacks=[told_steps(work, LLM_KG)],
     )
-    figures = run(trainer, place)
+    figures = run(trainer, place, work.told)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
     made = Checkpoint(place, model, tokenizer, None, work.settings, LLM_KG, "", _about(work, of_training, data))
     _finish(work, of_training, made, figures, f"{len(rows):,} reports")
@@ -246,8 +241,7 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
 def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
     """Stage 2, VLM-KG: visual instruction tuning, by `transformers.Trainer`."""
     place = work.place("2")
-    if (place / checkpoint.ABOUT).is_file():
-        work.told(f"{VLM_KG}: trained already")
+    if _is_trained(work, of_training, place, VLM_KG):
         return
     from transformers import TrainingArguments
 
@@ -277,7 +271,7 @@ def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
         data_collator=Collator(before.tokenizer, work.settings),
         callbacks=[told_steps(work, VLM_KG)],
     )
-    figures = run(trainer, place)
+    figures = run(trainer, place, work.told)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if settings.tune == "lora":
         model.language = model.language.merge_and_unload()
@@ -292,16 +286,33 @@ def _finish(work: Work, of_training: Sequence[Study], made: Checkpoint, figures:
     """Save a stage, then look at what it reaches, with the weights as they were saved, and note that."""
     if PartialState().is_main_process:
         _save(made, figures)
-        made.model.to(work.device).eval()
-        if made.vision is not None:
-            made.vision.module.to(work.device)
-        tell = work.progress(f"{made.stage}, validation")
-        reached = validated(Generator(made), work.validation(of_training), work.same, tell)
-        _save(made, figures | reached)
-        shutil.rmtree(made.folder / "work", ignore_errors=True)
+        reached = _validate(work, of_training, made)
         told = "".join(f", {name} {value}" for name, value in reached.items())
         work.told(f"{made.stage}: {of}, {figures['seconds']:.0f} s, loss {figures['loss']}{told}")
     PartialState().wait_for_everyone()
+
+
+def _is_trained(work: Work, of_training: Sequence[Study], place: Path, stage: str) -> bool:
+    """Whether the stage is trained. Where it was interrupted in its validation, that is done again."""
+    if not (place / checkpoint.ABOUT).is_file():
+        return False
+    if (place / "work").exists() and PartialState().is_main_process:
+        _validate(work, of_training, checkpoint.load(place))
+    PartialState().wait_for_everyone()
+    work.told(f"{stage}: trained already")
+    return True
+
+
+def _validate(work: Work, of_training: Sequence[Study], made: Checkpoint) -> dict[str, Any]:
+    """Look at what a saved stage reaches, and add it to its figures. Once its folder `work` is gone, it is done."""
+    made.model.to(work.device).eval()
+    if made.vision is not None:
+        made.vision.module.to(work.device)
+    tell = work.progress(f"{made.stage}, validation")
+    reached = validated(Generator(made), work.validation(of_training), work.same, tell)
+    checkpoint.add_figures(made.folder, reached)
+    shutil.rmtree(made.folder / "work", ignore_errors=True)
+    return reached
 
 
 def _about(work: Work, of_training: Sequence[Study], data: str) -> dict[str, Any]:
@@ -322,26 +333,3 @@ def _save(made: Checkpoint, figures: Mapping[str, Any]) -> None:
 
 def _with_image(of_training: Sequence[Study]) -> list[Study]:
     return [study for study in of_training if study.image is not None and study.image.is_file()]
-
-
-def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work) -> tuple[list[Study], Tensor]:
-    """The studies whose images can be read, and the images' vectors, (studies, width); the encoder is frozen, so they
-    are computed once. Raises `InputError` where there is none.
-    """
-    identity = json.dumps([vision_of.sha256(vision.module), [study.id for study in with_image]])
-    path = cache / f"encoded-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
-    if not path.is_file():
-        vision.module.to(work.device)
-        read = torch.zeros(len(with_image), dtype=torch.bool)
-        parts, tell = [torch.zeros(0, vision.width)], work.progress("images encoded")
-        pairs = readable(with_image, vision.pixels, work.told)
-        while chunk := list(islice(pairs, ENCODED_AT_A_TIME)):
-            parts.append(vision.encode([pixels for _, pixels in chunk]).cpu())
-            read[[row for row, _ in chunk]] = True
-            tell(chunk[-1][0] + 1, len(with_image))
-        vision.module.cpu()
-        model_files.save_whole({"vectors": torch.cat(parts), "read": read}, path)
-    kept = load_file(path)
-    if not len(kept["vectors"]):
-        raise InputError("no study of the training has an image that can be read", "Check data.images.", path=work.base)
-    return list(compress(with_image, kept["read"].tolist())), kept["vectors"]

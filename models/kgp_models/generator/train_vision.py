@@ -75,7 +75,7 @@ def train_vision(
     )
     parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
     used = hashlib.sha256("\n".join(study.id for study in studies).encode()).hexdigest()
-    state = TrainingState(folder / STATE, parts, steps, epochs, used)
+    state = TrainingState(folder / STATE, parts, steps, epochs, used, told)
     state.resume()
     net.train()
     with checkpoints() as when:
@@ -106,9 +106,10 @@ def _read(studies: Sequence[Study], vision: Vision, told: Callable[[str], None])
 
 
 def readable(
-    studies: Sequence[Study], pixels: Callable[[Path], Tensor], told: Callable[[str], None]
+    studies: Sequence[Study], pixels: Callable[[Path], Tensor], told: Callable[[str], None], before: int = 0
 ) -> Iterator[tuple[int, Tensor]]:
     """The images that can be read, as `pixels` reads them, each with its study's number; how many cannot is told.
+    `before` is how many images of the training were read earlier, and are not among these.
 
     Raises `InputError` where most cannot: then it is not the images that are wrong.
     """
@@ -120,9 +121,10 @@ def readable(
         except InputError as error:
             problems.append(error)
     if problems:
-        what = f"{len(problems):,} of {len(studies):,} images cannot be read, the first of them {problems[0].path}: "
+        total = before + len(studies)
+        what = f"{len(problems):,} of {total:,} images cannot be read, the first of them {problems[0].path}: "
         what += problems[0].message
-        if 2 * len(problems) > len(studies):
+        if 2 * len(problems) > total:
             raise InputError(what, "Check data.images.")
         told(f"{what}; they are left out")
 

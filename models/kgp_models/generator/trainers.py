@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from accelerate import PartialState
@@ -20,6 +20,9 @@ from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
 
 if TYPE_CHECKING:
     from kgp_models.generator.train import Work
+
+STEPS: Final = "steps"  # of a row of the trainer's history: how many steps its loss is the mean of ...
+SECONDS: Final = "seconds"  # ... and how long the training has taken
 
 
 def arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
@@ -51,23 +54,33 @@ def arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
     }
 
 
-def run(trainer: Any, place: Path) -> dict[str, Any]:
-    """Train, from where an earlier training was stopped; returns seconds, steps and the mean loss."""
+def run(trainer: Any, place: Path, told: Callable[[str], None]) -> dict[str, Any]:
+    """Train, from where an earlier training was stopped, which is told; returns seconds, steps and the mean loss of all
+    sessions together.
+    """
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, where results stand
-    began = time.monotonic()
     with PartialState().main_process_first():
         last = _last(place / "work")
     with checkpoints() as when:
-        trainer.add_callback(saving(when))
+        trainer.add_callback(
+            saving(when, lambda step, steps: told(f"{place.name} goes on at step {step:,} of {steps:,}"))
+        )
         out = trainer.train(resume_from_checkpoint=last)
         if when.stopping and out.global_step < trainer.state.max_steps:
             steps = f"step {out.global_step:,} of {trainer.state.max_steps:,}"
             raise Stopped(f"stopped {place.name} after {steps}, saved in {place / 'work'}")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    seconds = round(time.monotonic() - began, 1)
-    return {"steps": out.global_step, "loss": round(out.training_loss, 4), "seconds": seconds, "device": device}
+    return {"steps": out.global_step, **_totals(trainer.state.log_history), "device": device}
+
+
+def _totals(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean loss of all steps, and the seconds, from what `saving` notes with each checkpoint."""
+    rows = [row for row in history if STEPS in row]
+    steps = sum(row[STEPS] for row in rows)
+    loss = sum(row["loss"] * row[STEPS] for row in rows) / max(1, steps)
+    return {"loss": round(loss, 4), "seconds": round(rows[-1][SECONDS], 1) if rows else 0.0}
 
 
 def _last(work: Path) -> str | None:
@@ -84,12 +97,25 @@ def _last(work: Path) -> str | None:
     return None
 
 
-def saving(when: Checkpoints) -> Any:
-    """A callback that saves by the clock, beside the trainer's own saving by steps, and stops where that is asked."""
+def saving(when: Checkpoints, resumes: Callable[[int, int], None]) -> Any:
+    """A callback that saves by the clock, beside the trainer's own saving by steps, and stops where that is asked.
+
+    With each checkpoint it notes the loss of the steps since the last one and the seconds so far, of all sessions. It
+    calls `resumes` with the first step of a training that goes on, and how many there are.
+    """
     from accelerate.utils import broadcast
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
     class Saving(TrainerCallback):
+        def on_train_begin(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            self._step = state.global_step
+            earlier = [row[SECONDS] for row in state.log_history if SECONDS in row]
+            self._began = time.monotonic() - (earlier[-1] if earlier else 0.0)
+            if 0 < state.global_step < state.max_steps:
+                resumes(state.global_step + 1, state.max_steps)
+
         def on_step_end(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
         ) -> None:
@@ -97,8 +123,15 @@ def saving(when: Checkpoints) -> Any:
             if args.world_size > 1:  # all processes save, or none: the main one decides
                 due, stop = broadcast(torch.tensor([due, stop], device=args.device)).tolist()
             control.should_save |= due
+            control.should_log |= control.should_save
             control.should_training_stop |= stop
             when.stopping |= stop
+
+        def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+            row = state.log_history[-1]
+            if "loss" in row:
+                row |= {STEPS: state.global_step - self._step, SECONDS: time.monotonic() - self._began}
+                self._step = state.global_step
 
         def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
             when.saved()

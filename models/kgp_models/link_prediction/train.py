@@ -52,14 +52,18 @@ def train(
     device: torch.device | str = "cpu",
     tensorboard: Path | None = None,
     progress: Progress = lambda done, total: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train a model on the split's training part.
 
-    With `folder`, the training goes on from what an interrupted one left there, and ends as if it had not been
-    interrupted; at the end the checkpoint is there. If this very training was finished there, nothing is done again.
+    With `folder`, the training goes on from what an interrupted one left there (`told` hears from where), and ends as
+    if it had not been interrupted; at the end the checkpoint is there. If this very training was finished there,
+    nothing is done again.
     Raises `InputError` when `folder` holds another training, and `KgpError` when the model diverges.
     """
     run = _Training(settings, split, seed, folder, device)
+    if (run.done or run.losses) and not run.over:
+        told(f"the training goes on at step {len(run.losses) + 1:,} of epoch {run.done + 1:,} of {settings.epochs:,}")
     writer = _tensorboard(tensorboard)
     with checkpoints() as when:
         while not run.over:

@@ -103,6 +103,7 @@ def train(
                 folder / "graph",
                 seed,
                 inputs.progress("graph, steps"),
+                inputs.told,
             )
     tuned = fine_tune(
         backbone,
@@ -114,6 +115,7 @@ def train(
         alignment,
         settings.fashion.weight,
         inputs.progress("pairs, steps"),
+        inputs.told,
     )
     return Model(backbone, tokenizer, tuned, pretrained, evaluated(backbone, given["test"]), given["test"])
 

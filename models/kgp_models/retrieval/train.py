@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kgp_models.retrieval.backbone import Backbone, quick
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import Examples, vectors_of_images, vectors_of_texts
+from kgp_models.retrieval.inputs import Examples, Told, vectors_of_images, vectors_of_texts
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
@@ -72,6 +72,7 @@ def fine_tune(
     alignment: Alignment | None = None,
     weight: float = 0.0,
     progress: Progress = lambda done, total: None,
+    told: Told = lambda _: None,
 ) -> Trained:
     """Train on pairs by ITC, with `alignment` also by `weight` times CVA; stopped when the validation's `recall` has
     not risen for `patience` epochs, and with the weights of the best epoch. `folder` keeps where it is, by the minute.
@@ -88,7 +89,7 @@ def fine_tune(
     parts: dict[str, Any] = {"backbone": backbone, "optimizer": optimizer, "schedule": schedule}
     if alignment is not None:
         parts["alignment"] = alignment
-    state = TrainingState(folder / STATE, parts, steps, settings.epochs)
+    state = TrainingState(folder / STATE, parts, steps, settings.epochs, told=told)
     state.resume()
     with checkpoints() as when:
         while len(state.history) < settings.epochs and not _is_over(state.history, settings.patience):
@@ -127,6 +128,7 @@ def pretrain(
     folder: Path,
     seed: int,
     progress: Progress = lambda done, total: None,
+    told: Told = lambda _: None,
 ) -> Trained:
     """KnowledgeCLIP's pre-training on the graph: `pictures` are those of its images, in its order; `pairs` are the
     training pairs on which the backbone's similarities are kept (KD).
@@ -148,7 +150,7 @@ def pretrain(
         optimizer, lambda step: _share_of_rate(step, total // 10, total, "cosine")
     )
     parts = {"backbone": backbone, "heads": heads, "optimizer": optimizer, "schedule": schedule}
-    state = TrainingState(folder / STATE, parts, steps, settings.epochs)
+    state = TrainingState(folder / STATE, parts, steps, settings.epochs, told=told)
     state.resume()
     with checkpoints() as when:
         while len(state.history) < settings.epochs:

@@ -239,5 +239,6 @@ def fit(settings: VQASettings, inputs: Inputs, known: Seen, folder: Path, seed: 
         folder,
         seed,
         inputs.progress(f"{settings.method}, steps"),
+        inputs.told,
     )
     return Model(method, sizes, given, trained, answers(method, given.parts["test"]))

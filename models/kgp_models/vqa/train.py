@@ -64,6 +64,7 @@ def train(
     folder: Path,
     seed: int,
     progress: Progress = lambda done, total: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train until the validation's figure has not been better for `patience` epochs, and go back to the best epoch.
 
@@ -74,7 +75,7 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    state = TrainingState(folder / STATE, {"model": model, "optimizer": optimizer}, steps, settings.epochs)
+    state = TrainingState(folder / STATE, {"model": model, "optimizer": optimizer}, steps, settings.epochs, told=told)
     state.resume()
     with checkpoints() as when:
         while len(state.history) < settings.epochs and not _is_over(state.history, settings):
