@@ -81,7 +81,8 @@ def checkpoints() -> Iterator[Checkpoints]:
         global _asked
         if when.stopping:
             interrupted(number, frame)
-        _asked = when.stopping = True
+        when.stopping = True
+        _asked = _end is not None
 
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in handlers.items():
@@ -99,7 +100,7 @@ def checkpoints() -> Iterator[Checkpoints]:
 def interrupted(number: int = 0, frame: FrameType | None = None) -> None:
     """A handler of signals that stops the work at once."""
     global _asked
-    _asked = True
+    _asked = _end is not None  # a program that uses the library goes on after the interrupt
     _end_by_the_clock()
     raise KeyboardInterrupt
 

@@ -251,6 +251,7 @@ def test_work_in_steps_is_saved_before_it_stops() -> None:
         signal.raise_signal(signal.SIGINT)
         done.append(5)  # what ends without looking is stopped afterwards
     assert done == [1, 2, 3, 4, 5]
+    assert not interrupt.was_asked(), "a program that uses the library goes on"
 
 
 def test_saving_is_due_by_the_clock_and_takes_a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
