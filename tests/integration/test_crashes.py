@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from kgp_loaders.medmkg import MedMKG
-from kgplatform import runs, server
+from kgplatform import interrupt, runs, server
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest, prepare
@@ -41,6 +41,7 @@ pytestmark = [pytest.mark.server, pytest.mark.data]
 LOADER_KILLS = rounds(5, 100)
 SERVER_KILLS = rounds(1, 50)
 EARLY_KILLS = 10  # of the long campaign
+INTERRUPTS = rounds(1, 20)  # of each command
 # A process that loads with small batches, so that there is much to interrupt.
 LOAD = """
 from pathlib import Path
@@ -180,3 +181,43 @@ def test_an_undo_that_was_interrupted_is_finished_by_the_next(graph: Graph, sett
         undo.wait()
     runs.undo(graph, run)
     assert str(digest(graph)) == empty
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("what", ["ingest", "undo"] if rounds(0, 1) else ["ingest"])
+def test_a_command_that_is_interrupted_at_random_says_so_and_goes_on(
+    what: str, graph: Graph, settings: Settings, tmp_path: Path
+) -> None:
+    """Ctrl-C and SIGTERM to the command that a user types, then the same command again."""
+    folder = write_medmkg(tmp_path / "small", small_rows(300, 60))
+    run = ingest(graph, MedMKG.find(folder)).run
+    arguments = ["runs", "undo", run] if what == "undo" else ["ingest", "medmkg", str(folder)]
+    if what == "undo":
+        runs.undo(graph, run)
+    wanted = str(digest(graph))
+    chance = random.Random(25)
+    for number in range(INTERRUPTS):
+        if what == "undo":
+            ingest(graph, MedMKG.find(folder))
+        else:
+            runs.undo(graph, run)
+        process = _typed(settings, arguments)
+        time.sleep(chance.uniform(0.5, 2.5))
+        began = time.monotonic()
+        process.send_signal((signal.SIGINT, signal.SIGTERM)[number % 2])
+        said, errors = process.communicate(timeout=60)
+        assert time.monotonic() - began < interrupt.UNWIND + interrupt.REPORT
+        assert process.returncode in (0, interrupt.EXIT_CODE), errors
+        if process.returncode:
+            assert said == ""
+            assert errors.count("interrupted; ") == errors.count("\n") == 1, errors
+            assert errors.endswith(f"the same command goes on from there: kgp {' '.join(arguments)}\n")
+            again = _typed(settings, arguments)
+            assert (again.communicate(timeout=120)[1], again.returncode) == ("", 0)
+        assert str(digest(graph)) == wanted
+
+
+def _typed(settings: Settings, arguments: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from kgplatform.cli import main; main()", *arguments]
+    environment = {**os.environ, "KGP_HOME": str(settings.home)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

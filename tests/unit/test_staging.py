@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kgplatform import browser, contents, staging, stats
+from kgplatform import browser, contents, staging, stats, survey
 from kgplatform.assess import score
 from kgplatform.construct import select
 from kgplatform.errors import InputError, UsageError
@@ -24,6 +24,7 @@ from kgplatform.vqa import drawing
 
 COVERAGE = [{"side": side, "typed": 1, "edges": 1, "percent": 100.0} for side in ("head", "tail")]
 SHARES = [{"side": side, "semantic_type": "Finding", "edges": 1, "percent": 100.0} for side in ("head", "tail")]
+DEAD = 99_999_999  # no process has such a number
 DIE = """
 import os, signal, sys
 from pathlib import Path
@@ -116,6 +117,19 @@ def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_pat
         raise ZeroDivisionError
     assert tree(folder) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.mine", "out"]
+
+
+def test_what_a_command_of_the_same_process_number_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    """In a container each command may have the number that the killed one had."""
+    left = tmp_path / f".out.{os.getpid()}.partial"
+    left.mkdir()
+    (left / "a").write_text("half", encoding="utf-8")
+    build(tmp_path / "out", 1)
+    (tmp_path / f".rejects.tsv.{os.getpid()}.partial").write_text("half", encoding="utf-8")
+    (tmp_path / f".rejects.tsv.{DEAD}.partial").write_text("half", encoding="utf-8")
+    with survey._reject_file(tmp_path / "rejects.tsv"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_failed_build_leaves_the_old_folder(tmp_path: Path) -> None:
