@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,6 @@ from torch import Tensor
 from kgp_models.retrieval.backbone import Backbone, Picture, quick
 from kgp_models.retrieval.tokens import Tokens
 from kgplatform.errors import InputError
-from kgplatform.files import replacing
 from kgplatform.retrieval.pairs import Pair, groups
 
 Progress = Callable[[int, int | None], None]
@@ -112,8 +112,10 @@ def _key(paths: Sequence[Path], picture: Picture) -> str:
 
 def _keep(place: Path, read: Pictures) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(place) as staged, staged.open("wb") as file:  # another training may read the same pictures now
-        np.savez(file, values=read.values.numpy(), kept=np.array(read.kept, dtype=np.int64))
+    with TemporaryDirectory(dir=place.parent) as own:  # another training may read the same pictures now
+        staged = Path(own) / place.name
+        np.savez(staged, values=read.values.numpy(), kept=np.array(read.kept, dtype=np.int64))
+        staged.replace(place)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kgp_models.retrieval.backbone import Backbone
-from kgplatform.files import replacing
 
 
 @lru_cache(maxsize=4)
@@ -47,6 +47,8 @@ def kept(
     except (OSError, SafetensorError):
         made = {name: value.contiguous() for name, value in make().items()}
     cache.mkdir(parents=True, exist_ok=True)
-    with replacing(place) as staged:  # another training may make the same now
+    with TemporaryDirectory(dir=cache) as own:  # another training may make the same now
+        staged = Path(own) / place.name
         save_file(made, staged)
+        staged.replace(place)
     return made
