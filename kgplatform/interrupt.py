@@ -217,6 +217,23 @@ def shielded() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def ending_workers() -> Iterator[None]:
+    """End the processes that are started within, and what they are at, where this work ends by an exception: a pool
+    would let them finish first.
+    """
+    from multiprocessing import active_children
+
+    before = {process.pid for process in active_children()}
+    try:
+        yield
+    except BaseException:
+        for process in active_children():
+            if process.pid not in before:
+                process.terminate()
+        raise
+
+
 def end_with_parent() -> None:
     """Let this process, which another one started to work for it, end when that one does, however it ends."""
     _thread.start_new_thread(_wait_for_parent, ())

@@ -17,7 +17,7 @@ from kgplatform.construct.annotate import Annotation, Conflicts, Judge, annotate
 from kgplatform.construct.report import Report
 from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import UsageError
-from kgplatform.interrupt import end_with_parent, shielded
+from kgplatform.interrupt import end_with_parent, ending_workers, shielded
 
 Row: TypeAlias = Report | Reject
 Done: TypeAlias = Annotation | Reject
@@ -93,7 +93,8 @@ def _work(rows: Sequence[Row]) -> list[Done]:
 
 def _by_processes(rows: Iterable[Row], stages: Stages, workers: int) -> Iterator[Done]:
     # Spawned, as a fork of a process with threads (the driver's) can hang; pickled once, not once a process.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (pickle.dumps(stages),)) as pool:
+    begin = pickle.dumps(stages)
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (begin,)) as pool, ending_workers():
         waiting: deque[Future[list[Done]]] = deque()
         try:
             for chunk in _chunks(rows):

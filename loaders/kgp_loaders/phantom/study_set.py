@@ -26,7 +26,7 @@ from kgp_loaders.phantom.images import write_images
 from kgp_loaders.phantom.studies import MAX_STUDIES, Study, studies
 from kgplatform import contents
 from kgplatform.errors import UsageError
-from kgplatform.interrupt import end_with_parent, shielded
+from kgplatform.interrupt import end_with_parent, ending_workers, shielded
 from kgplatform.staging import Told
 
 SIZE: Final = 256  # pixels of an image's side
@@ -150,12 +150,8 @@ def _draw(
             drawing(study)
             progress(done, len(planned))
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool, ending_workers():
         with shielded():
             drawn = pool.map(drawing, planned, chunksize=8)
-        try:
-            for done, _ in enumerate(drawn, 1):
-                progress(done, len(planned))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else the pool draws them all before it ends
-            raise
+        for done, _ in enumerate(drawn, 1):
+            progress(done, len(planned))
