@@ -15,8 +15,9 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kgplatform.errors import InputError, UsageError
 
@@ -45,7 +46,7 @@ def unreadable(path: Path, error: OSError, hint: str = "") -> InputError:
     return InputError(f"cannot be read: {error.strerror or 'unknown reason'}", hint or "Check the file.", path=path)
 
 
-def opened(path: Path, most: int | None = None, hint: str = "") -> BinaryIO:
+def opened(path: Path, most: int | None = None, hint: str = "") -> BufferedReader:
     """The file, open for reading. Raises `InputError` unless it is a regular file of at most `most` bytes."""
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -8,8 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from kgplatform.errors import UsageError
-from kgplatform.files import replacing
+from kgplatform.errors import InputError, UsageError
+from kgplatform.files import read_json, replacing
 
 MARK: Final = "trained-by.json"
 TRAINERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -60,9 +60,9 @@ def check(folder: Path, trainer: str, model: str = "", use: str = "") -> None:
 def _owner(folder: Path) -> str | None:
     """The trainer whose folder this is."""
     try:
-        found = json.loads((folder / MARK).read_text(encoding="utf-8"))["by"]
+        found = read_json(folder / MARK)["by"]
         return found if found in TRAINERS else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (InputError, TypeError, KeyError):
         pass
     by_model = (trainer for name, trainer in MODELS.items() if (folder / name).is_file())
     by_sign = (trainer for trainer, signs in TRAINERS.items() if any((folder / sign).exists() for sign in signs))

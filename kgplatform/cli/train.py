@@ -118,10 +118,9 @@ def generator(
     as_json: Json = False,
 ) -> None:
     """Train a generator of triplets (VLM-KG paper): the language model on reports, then with images."""
-    import json
-
     from kgplatform import training_folder
     from kgplatform.cli.ml import needed
+    from kgplatform.files import read_json
 
     with needed("generate", "accelerate", "datasets", "trl"):
         from kgp_models.generator.checkpoint import ABOUT
@@ -139,7 +138,7 @@ def generator(
     training_folder.take(out, "kgp train generator")
     folder = train_generator(work, chosen)
     about = folder / ABOUT
-    figures = json.loads(about.read_text(encoding="utf-8"))["figures"] if about.is_file() else {}
+    figures = read_json(about)["figures"] if about.is_file() else {}
     if as_json:
         emit_json({"model": str(folder), "stages": chosen, "figures": figures})
         return

@@ -6,11 +6,18 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kgplatform.errors import InputError
+from kgplatform.files import opened, require_file, require_plain_folder
+
+PICKLED: Final = (".bin", ".pt", ".pth")  # how files of torch's own form are called
+_AGAIN: Final = "Fetch or make it again."
 
 
 def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -21,9 +28,44 @@ def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
     staged.replace(path)
 
 
+def read_kept(path: Path) -> dict[str, Tensor] | None:
+    """The tensors of a file that can be made again; None where it is not there, damaged, or no regular file."""
+    try:
+        return load_file(require_file(path))
+    except (InputError, OSError, SafetensorError):
+        return None
+
+
+def require_model_folder(folder: Path) -> Path:
+    """The folder as it is, for a library that opens the files of a model in it by name. Raises `InputError` where one
+    of them is a FIFO, a device or the like, or a zip of torch's that unpacks to more than it has.
+    """
+    for path in require_plain_folder(folder).iterdir() if folder.is_dir() else ():
+        if path.suffix in PICKLED and path.is_file() and is_zipfile(path):
+            require_uncompressed(path)
+    return folder
+
+
+def require_uncompressed(path: Path) -> Path:
+    """The path of a zip as it is, for torch or numpy, which write what they save without compression.
+
+    Raises `InputError` for another kind of file, and where the members of the zip would take more than the file has: a
+    megabyte may unpack to a gigabyte.
+    """
+    with opened(path) as file:
+        try:
+            with ZipFile(file) as members:
+                unpacked = sum(member.file_size for member in members.infolist())
+        except (BadZipFile, NotImplementedError, ValueError):
+            raise InputError("the file is damaged", _AGAIN, path=path) from None
+        if unpacked > os.fstat(file.fileno()).st_size:
+            raise InputError(f"the file unpacks to {unpacked:,} bytes", _AGAIN, path=path)
+    return path
+
+
 def sha256_of(path: Path) -> str:
-    """The hash of a file."""
-    with path.open("rb") as file:
+    """The hash of a file. Raises `InputError` where it is no regular one."""
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

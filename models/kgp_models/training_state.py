@@ -12,7 +12,9 @@ from typing import Any, Final, TypeVar
 import torch
 from torch import Tensor
 
+from kgp_models.model_files import require_uncompressed
 from kgplatform.errors import InputError
+from kgplatform.files import MAX_SETTINGS, read_json
 from kgplatform.interrupt import Checkpoints, Stopped
 
 Batch = TypeVar("Batch")
@@ -28,10 +30,8 @@ def claim(folder: Path, about: Mapping[str, Any]) -> None:
     said = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
     place = folder / OF
     try:
-        known = json.loads(place.read_text(encoding="utf-8"))["sha256"]
-    except FileNotFoundError:
-        known = None
-    except (OSError, ValueError, TypeError, KeyError):
+        known = read_json(place, MAX_SETTINGS)["sha256"] if place.exists() else None
+    except (InputError, TypeError, KeyError):
         known = ""
     if known not in (None, said):
         hint = "Give another folder, or delete this one to begin anew."
@@ -79,10 +79,10 @@ class TrainingState:
 
         Raises `InputError` where it is damaged, its parts are not these, or its data were others.
         """
-        if not self.path.is_file():
+        if not self.path.exists():
             return
         try:
-            state = torch.load(self.path, weights_only=True)
+            state = torch.load(require_uncompressed(self.path), weights_only=True)
             of = state["of"]
             for name, part in self._parts.items() if of == self._of else ():
                 part.load_state_dict(state[name])
@@ -90,7 +90,7 @@ class TrainingState:
             self._sums, self._seconds, self._random = dict(state["sums"]), float(state["seconds"]), state["random"]
             _restore(self._random)
             self._resumed = True
-        except Exception:  # noqa: BLE001  whatever pickle, zip and a part of another shape raise
+        except Exception:  # noqa: BLE001  no file or no zip, whatever pickle and a part of another shape raise
             hint = "Delete this file; the training then begins anew."
             raise InputError(
                 "the state of the training is damaged, or of another version", hint, path=self.path

@@ -29,7 +29,7 @@ from kgp_models.generator.vision import Vision
 from kgp_models.model_files import check_files, save_whole, sha256_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
-from kgplatform.files import replacing
+from kgplatform.files import read_json, replacing
 from kgplatform.trained_on import TrainedOn
 
 FORM: Final = 1
@@ -176,19 +176,20 @@ def _vision(folder: Path, about: Mapping[str, Any], settings: GeneratorSettings,
 def _about(folder: Path) -> dict[str, Any]:
     path = folder / ABOUT
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        if about["form"] != FORM:
-            raise InputError("the generator is of another version", "Train it again.", path=path)
+        about = read_json(path)
+        old = about["form"] != FORM
         known = {"stage": str, "settings": dict, "data_sha256": str, "files": dict, "figures": dict}
-        if not all(isinstance(about[name], kind) for name, kind in known.items()):
+        encoder = None if old else about["vision"]
+        if not old and not all(isinstance(about[name], kind) for name, kind in known.items()):
             raise TypeError
-        encoder = about["vision"]
         if encoder is not None and not all(isinstance(encoder[name], str) for name in ("name", "sha256")):
             raise TypeError
-        return dict(about)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (InputError, KeyError, TypeError):
         hint = "Give a folder of `kgp train generator`."
         raise InputError("there is no generator here", hint, path=folder) from None
+    if old:
+        raise InputError("the generator is of another version", "Train it again.", path=path)
+    return dict(about)
 
 
 def _card(about: Mapping[str, Any]) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from kgp_models import model_files
@@ -38,7 +37,10 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
     vectors = [torch.zeros(0, vision.width)]
     rows: list[int] = []
     for path in sorted(parts.glob("*.safetensors")):
-        saved = load_file(path)
+        saved = model_files.read_kept(path)
+        if saved is None:  # damaged: its images are encoded again
+            path.unlink(missing_ok=True)
+            continue
         vectors.append(saved["vectors"])
         rows += saved["rows"].tolist()
     if len(rows) < len(with_image):
@@ -61,7 +63,7 @@ def _encode(
     vision.module.to(work.device)
     tell = work.progress("images encoded")
     pairs = readable([with_image[row] for row in left], vision.pixels, work.told, len(known))
-    done, number = len(known), len(list(folder.glob("*.safetensors")))
+    done, number = len(known), max((int(path.stem) for path in folder.glob("*.safetensors")), default=-1) + 1
     unsaved: list[tuple[list[int], Tensor]] = []
     with checkpoints() as when:
         while chunk := list(islice(pairs, ENCODED_AT_A_TIME)):

@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from kgp_models.generator.settings import SMALL, GeneratorSettings, SmallSettings
+from kgp_models.model_files import require_model_folder
 from kgplatform.errors import InputError
-from kgplatform.files import require_plain_folder
 
 PAD, END = "<pad>", "<end>"
 MAX_POSITIONS: Final = 4096  # of the small model
@@ -78,7 +78,7 @@ def read_language(folder: Path) -> tuple[Any, Any]:
     quiet()
     if not folder.is_dir():
         raise InputError("the language model's weights are not there", "Give its folder, or small.", path=folder)
-    require_plain_folder(folder)
+    require_model_folder(folder)
     try:
         tokenizer = read_tokenizer(folder)
         model = whole(AutoModelForCausalLM, folder, trust_remote_code=False, dtype=torch.float32)
@@ -98,7 +98,7 @@ def read_tokenizer(folder: Path) -> Any:
     """
     import transformers
 
-    described = folder / "tokenizer_config.json"
+    described = require_model_folder(folder) / "tokenizer_config.json"
     about = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
     plain = about.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
     kind: Any = transformers.PreTrainedTokenizerFast if plain else transformers.AutoTokenizer

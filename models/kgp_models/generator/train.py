@@ -44,6 +44,7 @@ from kgplatform import trained_on
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
+from kgplatform.files import read_json
 from kgplatform.triplets.linking import Linker
 from kgplatform.triplets.text import entity, serialise
 
@@ -146,8 +147,8 @@ def _same_training(work: Work, data: str) -> None:
     if (processes := PartialState().num_processes) > 1:  # a step is of as many batches
         known["processes"] = processes
     path = work.folder / "training.json"
-    if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(known)):
+    if path.exists():
+        if read_json(path, hint="Choose another folder with --out.") != json.loads(json.dumps(known)):
             hint = "Choose another folder with --out; with several GPUs, go on with as many."
             raise InputError("another training, of other data or settings, is in this folder", hint, path=work.folder)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,9 @@ from torch import nn
 
 from kgp_models.generator.rows import Buckets
 from kgp_models.generator.settings import StageSettings
+from kgp_models.model_files import require_uncompressed
+from kgplatform.errors import InputError
+from kgplatform.files import read_json, require_plain_folder
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
 
 if TYPE_CHECKING:
@@ -85,15 +87,21 @@ def _totals(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _last(work: Path) -> str | None:
     """The checkpoint of the trainer's that is furthest on. One that a kill cut short is thrown away: the trainer writes
-    ``trainer_state.json`` last.
+    ``trainer_state.json`` last. Raises `InputError` where it is damaged otherwise.
     """
     for path in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
         try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            read_json(path / "trainer_state.json")
+        except InputError:
             shutil.rmtree(path)
-        else:
-            return str(path)
+            continue
+        try:
+            for state in require_plain_folder(path).glob("*.pt*"):
+                require_uncompressed(state)
+        except InputError:
+            hint = "Delete this folder; the training then goes on from an earlier checkpoint, or begins anew."
+            raise InputError("the checkpoint is damaged", hint, path=path) from None
+        return str(path)
     return None
 
 

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from kgp_models.generator.language import quiet, whole
 from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
+from kgp_models.model_files import require_model_folder
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError, UsageError
-from kgplatform.files import require_plain_folder
 from kgplatform.suggest import did_you_mean
 
 MEDCLIP_WIDTH: Final = 512
@@ -70,7 +70,7 @@ def open_vision(spec: str) -> Vision:
     if not folder or not path.is_dir():
         raise InputError("the vision encoder's weights are not there", f"Say {kind}:FOLDER.", path=path)
     try:
-        vision = _KINDS[kind](require_plain_folder(path))
+        vision = _KINDS[kind](require_model_folder(path))
     except ImportError as error:
         raise UsageError(f"this encoder needs {error.name}", f"pip install {error.name}") from None
     except KgpError:

@@ -22,6 +22,7 @@ from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.evaluate import TASKS
 from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.scoring import Scorer
+from kgp_models.model_files import sha256_of
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.splits import Split
 from kgplatform.export.triples import Ids, Triples
@@ -128,6 +129,6 @@ def _hash(about: Mapping[str, Any]) -> str:
 def _hash_of_file(path: Path) -> str | None:
     """The file's sha256, None where it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return sha256_of(path)
+    except InputError:
         return None

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from kgp_models import open_clip_folder
 from kgp_models.generator.language import quiet, read_tokenizer, whole
+from kgp_models.model_files import require_model_folder
 from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture
 from kgp_models.retrieval.tokens import Tokenize, Tokens, tokenize
 from kgplatform.errors import InputError, KgpError, UsageError
-from kgplatform.files import require_plain_folder
 from kgplatform.suggest import did_you_mean
 from kgplatform.trained_on import UNKNOWN
 
@@ -109,7 +109,7 @@ def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], longest: int) -> tuple[st
         hint = f"Say {kind}:FOLDER. Fetch it once: hf download {of.example} --local-dir {folder or 'FOLDER'}"
         raise InputError("the weights are not there", hint, path=path if folder else None)
     try:
-        return kind, of.open(require_plain_folder(path) if of.example else path, longest)
+        return kind, of.open(require_model_folder(path) if of.example else path, longest)
     except ImportError as error:
         needed = (error.name or "a package").partition(".")[0]
         raise UsageError(f"{kind} needs {needed}", f"pip install 'kgplatform[{of.extra}]'") from None

@@ -26,6 +26,7 @@ from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.retrieval.small import small_backbone
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
+from kgplatform.files import read_json
 
 FORM: Final = 1
 ABOUT: Final = "retrieval.json"
@@ -113,17 +114,18 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
 
 def _about(folder: Path) -> dict[str, Any]:
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        if about["form"] != FORM:
-            raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
+        about = read_json(folder / ABOUT)
+        old = about["form"] != FORM
         known = {"backbone": str, "settings": dict, "files": dict, "data": dict}
-        if not all(isinstance(about[name], kind) for name, kind in known.items()):
+        if not old and not all(isinstance(about[name], kind) for name, kind in known.items()):
             raise TypeError
-        return dict(about)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (InputError, KeyError, TypeError):
         raise InputError(
             "there is no retrieval model here", "Give a folder of `kgp train retrieval`.", path=folder
         ) from None
+    if old:
+        raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
+    return dict(about)
 
 
 def _card(about: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kgp_models.model_files import require_uncompressed
 from kgp_models.retrieval.backbone import Backbone, Picture, quick
 from kgp_models.retrieval.tokens import Tokens
 from kgplatform.errors import InputError
@@ -55,9 +56,11 @@ def read_pictures(
             block = paths[start : start + KEPT]
             place = None if cache is None else cache / f"{_key(block, picture)}.npz"
             tell = partial(shifted, progress, start, len(paths))
-            read = _kept(place) or _block(pool, block, picture, told, tell, alone=len(paths) == 1)
-            if place is not None and read.kept and not place.is_file():
-                _keep(place, read)
+            read = None if place is None else _kept(place, picture.size, len(block))
+            if read is None:
+                read = _block(pool, block, picture, told, tell, alone=len(paths) == 1)
+                if place is not None and read.kept:
+                    _keep(place, read)
             values += [read.values] if read.kept else []
             places += [start + number for number in read.kept]
     if not values:
@@ -65,11 +68,17 @@ def read_pictures(
     return Pictures(torch.cat(values), places)
 
 
-def _kept(place: Path | None) -> Pictures | None:
-    if place is None or not place.is_file():
+def _kept(place: Path, size: int, most: int) -> Pictures | None:
+    """What was kept of a block of at most so many pictures; None where there is nothing, or something damaged."""
+    if not place.exists():
         return None
-    with np.load(place) as kept:
-        return Pictures(torch.from_numpy(kept["values"]), kept["kept"].tolist())
+    try:
+        with np.load(require_uncompressed(place)) as found:
+            values, kept = torch.from_numpy(found["values"]), found["kept"].tolist()
+    except Exception:  # noqa: BLE001  whatever numpy and zip make of a damaged file
+        return None
+    whole = values.dtype == torch.uint8 and values.shape == (len(kept), 1, size, size)
+    return Pictures(values, kept) if whole and kept == sorted({*kept} & {*range(most)}) else None
 
 
 def _block(

@@ -30,6 +30,7 @@ from kgp_models.vqa.kept import identity
 from kgp_models.vqa.settings import VQASettings
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
+from kgplatform.files import read_json
 from kgplatform.trained_on import TrainedOn
 
 FORM: Final = 2
@@ -162,28 +163,34 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
 
 def _about(folder: Path) -> dict[str, Any]:
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        if about["form"] != FORM:
-            raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
-        types = {
-            "backbone": str,
-            "towers": str,
-            "linking": dict,
-            "settings": dict,
-            "sizes": dict,
-            "relations": list,
-            "concepts": list,
-            "files": dict,
-        }
-        if not all(isinstance(about[name], kind) for name, kind in types.items()):
-            raise TypeError
-        if not all(
-            isinstance(name, str) for name in (*about["relations"], *about["concepts"], about["files"][WEIGHTS])
-        ):
-            raise TypeError
-        return dict(about)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        about = read_json(folder / ABOUT)
+        old = about["form"] != FORM
+        if not old:
+            _check_types(about)
+    except (InputError, KeyError, TypeError):
         raise InputError("there is no VQA model here", "Give a folder of `kgp train vqa`.", path=folder) from None
+    if old:
+        raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
+    return dict(about)
+
+
+def _check_types(about: Mapping[str, Any]) -> None:
+    """Raise `KeyError` or `TypeError` where the description lacks something, or it is of another type."""
+    types = {
+        "backbone": str,
+        "towers": str,
+        "linking": dict,
+        "settings": dict,
+        "sizes": dict,
+        "relations": list,
+        "concepts": list,
+        "files": dict,
+    }
+    names = [*about["relations"], *about["concepts"], about["files"][WEIGHTS]]
+    if not all(isinstance(about[name], kind) for name, kind in types.items()):
+        raise TypeError
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError
 
 
 def _settings(document: object, folder: Path) -> VQASettings:

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
+from kgp_models.model_files import read_kept
 from kgp_models.retrieval.backbone import Backbone
 
 
@@ -42,10 +42,9 @@ def kept(
         return make()
     key = hashlib.sha256(json.dumps([identity(backbone), *given]).encode()).hexdigest()[:32]
     place = cache / f"{key}.safetensors"
-    try:
-        return load_file(place)
-    except (OSError, SafetensorError):
-        made = {name: value.contiguous() for name, value in make().items()}
+    if (found := read_kept(place)) is not None:
+        return found
+    made = {name: value.contiguous() for name, value in make().items()}
     cache.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=cache) as own:  # another training may make the same now
         staged = Path(own) / place.name
