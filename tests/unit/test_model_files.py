@@ -16,9 +16,10 @@ from torch import nn
 
 from kgp_models.generator import checkpoint as generator
 from kgp_models.generator import vision as vision_of
+from kgp_models.generator.encoded import encoded
 from kgp_models.generator.language import read_tokenizer
 from kgp_models.generator.records import Study
-from kgp_models.generator.train import Work, encoded
+from kgp_models.generator.train import Work
 from kgp_models.generator.trainers import _last
 from kgp_models.link_prediction.pool_checkpoint import load_any
 from kgp_models.model_files import require_model_folder
@@ -142,7 +143,7 @@ def test_images_that_were_encoded_are_encoded_again(tmp_path: Path, damage: Dama
     work = Work(generators.settings(), tmp_path, tmp_path)
     vision = vision_of.small(vision_of.SmallVision().eval())
     _, whole = encoded(vision, [study], tmp_path / "cache", work)
-    [place] = (tmp_path / "cache").iterdir()
+    [place] = (tmp_path / "cache").rglob("*.safetensors")
     damage(place)
     studies, again = encoded(vision, [study], tmp_path / "cache", work)
     assert studies == [study]
