@@ -76,7 +76,8 @@ def _foreseen(preview: Preview) -> str:
     """What an undo would do."""
     text = f"{preview.run}: {_parts(preview)} would go"
     if preview.kept_edges or preview.kept_nodes:
-        kept = f"{counted(preview.kept_edges, 'edges')} and {counted(preview.kept_nodes, 'nodes')}"
+        counts = ((preview.kept_edges, "edges"), (preview.kept_nodes, "nodes"))
+        kept = " and ".join(counted(count, what) for count, what in counts if count)
         text += f"; {kept} would stay, which others need or assert, too"
     return text
 
