@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -35,6 +35,10 @@ class Unanswered(Exception):
         super().__init__(why)
         self.why = why
         self.unreachable = unreachable
+
+
+class _Closed(Exception):
+    """The connection is closed while answers are awaited."""
 
 
 class Refused(KgpError):
@@ -132,8 +136,8 @@ class Client:
     def close(self) -> None:
         """Close the connection; answers that are still awaited will not come."""
         self._waiting.call(self._http.aclose)
-        self._waiting.call(self._waiting.stop, True)
-        self._open.close()
+        with suppress(_Closed), self._open:
+            raise _Closed  # ends what is awaited. A second `stop` of the portal would wait for a loop that has ended
 
     def _note_unreached(self, why: str) -> None:
         """Count it. Raises `Refused` where it was one too many."""
