@@ -18,6 +18,8 @@ from kgplatform.settings import Settings
 from tests.conftest import Kgp
 from tests.integration.sources import MEDMKG_HEADER, small_rows, write_medmkg
 
+pytestmark = pytest.mark.server
+
 FILES = {
     "header.csv": f"{MEDMKG_HEADER}\n",
     "bad.csv": f"{MEDMKG_HEADER}\nI1,POSITIVE,nonsense,a,b\nx,POSITIVE,C0000001,a,b\n",
