@@ -11,11 +11,16 @@ from kgplatform.triplets.text import Triplet
 
 
 class Asked(NamedTuple):
-    """What a generator is asked about: an image, a report (in RadGraph's form; empty for none), or both."""
+    """What a generator is asked about: an image, a report (in RadGraph's form; empty for none), or both.
+
+    `position` is its number among all images of the call, including those done before: with it, a run resumed after a
+    kill forms the same batches as a run that was not interrupted.
+    """
 
     id: str
     image: Path | None
     report: str
+    position: int | None = None
 
 
 class Scored(NamedTuple):

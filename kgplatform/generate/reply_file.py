@@ -63,7 +63,7 @@ class ReplyFile:
             for reply in replies:
                 if reply.problem is None and reply.asked.id not in self._done:
                     model, settings = self._by
-                    triplets = [[*one.triplet, one.score] for one in reply.triplets]
+                    triplets = [[*one.triplet, _rounded(one.score)] for one in reply.triplets]
                     row = {"image": reply.asked.id, "model": model, "settings": settings, "triplets": triplets}
                     self._file.write(json.dumps(row).encode() + b"\n")
                     self._done.add(reply.asked.id)
@@ -73,3 +73,8 @@ class ReplyFile:
         """Close the file."""
         with on_disk(self._path):
             self._file.close()
+
+
+def _rounded(score: float | None) -> float | None:
+    # the last digits of a probability depend on the other rows of its batch
+    return None if score is None else round(score, 4)

@@ -86,7 +86,8 @@ def generate(
         return outcome
     load = None if dry_run else _load(graph, run, writer, bool(left))
     before = 0 if load is None else load.written  # by a call that was killed
-    asked = (Asked(row.id, row.path, report_text(row.sections.values())) for row in left.values())
+    positions = {row.id: position for position, row in enumerate(given.rows)}
+    asked = (Asked(row.id, row.path, report_text(row.sections.values()), positions[row.id]) for row in left.values())
 
     def write(batch: GraphBatch) -> None:
         if load is not None:

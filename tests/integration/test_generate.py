@@ -206,25 +206,28 @@ def test_a_run_that_crashes_in_the_middle_goes_on_to_the_same_graph(graph: Graph
 MANY = {f"I{n}": f"finding {n}, located_at, lung" for n in range(1, 61)}
 
 
-def slow(settings: Settings) -> Fake:
+def slow(settings: Settings, out: str) -> Fake:
     """What the process that is killed does."""
     backend = Fake(MANY, wait=0.05)
     with Graph.open(settings) as graph:
-        generate(graph, Inputs([Input(name, None) for name in MANY]), writer(backend))
+        generate(graph, Inputs([Input(name, None) for name in MANY]), writer(backend), out=Path(out))
     return backend
 
 
 def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again(
-    graph: Graph, settings: Settings
+    graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
     rows = Inputs([Input(name, None) for name in MANY])
-    whole_run = generate(graph, rows, writer(Fake(MANY))).run
+    whole_run = generate(graph, rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
     whole = str(digest(graph))
     graph.run_unmanaged(WIPE)
-    code = "from tests.integration.test_generate import Settings, slow; slow(Settings.from_env())"
+    code = (
+        "import sys; from tests.integration.test_generate import Settings, slow; slow(Settings.from_env(), sys.argv[1])"
+    )
+    out = str(tmp_path / "killed.jsonl")
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "KGP_HOME": str(settings.home)}, cwd=root
+        [sys.executable, "-c", code, out], env={**os.environ, "KGP_HOME": str(settings.home)}, cwd=root
     )
     shown = parse("t/d", "// Done.\nMATCH (i:Image) RETURN i.id AS id")
     deadline = time.monotonic() + 60
@@ -235,8 +238,9 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
     done = {row["id"] for row in graph.read(shown)}
     assert 6 <= len(done) < len(MANY)
     resumed = Fake(MANY)
-    outcome = generate(graph, rows, writer(resumed))
+    outcome = generate(graph, rows, writer(resumed), out=Path(out))
     assert outcome.run == whole_run
+    assert Path(out).read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert set(asked(resumed)) == set(MANY) - done
     assert str(digest(graph)) == whole
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kgp_models.generator.checkpoint import Checkpoint, load
-from kgp_models.generator.generate import BUCKET, Decoding, Generator, _parts
+from kgp_models.generator.generate import BUCKET, Decoding, Generator, _parts, buckets
 from kgp_models.generator.language import prompt
 from kgplatform.errors import UsageError
 from kgplatform.generate.backend import Asked, Reply
@@ -74,6 +76,29 @@ def test_a_batch_gives_what_one_by_one_gives(
         for mine, its in zip(other.triplets, reply.triplets, strict=True):
             assert mine.triplet == its.triplet
             assert mine.score == pytest.approx(its.score, rel=1e-3)
+
+
+def test_a_run_that_goes_on_after_any_batch_has_the_batches_of_one_that_was_not_stopped(
+    untrained: Checkpoint, pictures: list[Path]
+) -> None:
+    generator = Generator(untrained, Decoding(1, 8, 2))
+    rows = [row._replace(position=number) for number, row in enumerate(asked(pictures, 3 * 2 * BUCKET + 5))]
+    whole = list(generator.replies(iter(rows)))
+    assert [reply.asked.id for batch in whole for reply in batch] != [row.id for row in rows]  # sorted by length
+    for count in (1, BUCKET - 1, BUCKET, BUCKET + 1, 2 * BUCKET, len(whole) - 1):
+        done = {reply.asked.id for batch in whole[:count] for reply in batch}
+        assert list(generator.replies(row for row in rows if row.id not in done)) == whole[count:]
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.data())
+def test_groups_by_position_are_the_same_whatever_was_done_before(count: int, size: int, data: st.DataObject) -> None:
+    rows = [(Asked(str(number), None, "", number), number) for number in range(count)]
+    done = data.draw(st.sets(st.integers(0, max(0, count - 1))))
+    whole = list(buckets(rows, size))
+    assert [pair for bucket in whole for pair in bucket] == rows
+    assert all(len(bucket) == size for bucket in whole[:-1])
+    left = [[pair for pair in bucket if pair[1] not in done] for bucket in whole]
+    assert list(buckets((pair for pair in rows if pair[1] not in done), size)) == [bucket for bucket in left if bucket]
 
 
 def test_image_and_report_decide_the_reply(untrained: Checkpoint, pictures: list[Path]) -> None:

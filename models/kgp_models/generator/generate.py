@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final
+from itertools import groupby
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ from kgp_models.generator.search import most_probable
 from kgplatform.errors import InputError, UsageError
 from kgplatform.generate.backend import Asked, Reply, Scored
 from kgplatform.triplets.text import Triplet, parse
+
+T = TypeVar("T")
 
 BUCKET: Final = 16  # batches that are sorted by length together
 IMAGE_READERS: Final = 4  # threads
@@ -68,8 +70,7 @@ class Generator:
     def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
         """Batches of replies, in an order of their own: those of like length together. Images are read ahead."""
         with ThreadPoolExecutor(IMAGE_READERS) as readers:
-            coming = self._ahead(asked, readers)
-            while bucket := list(islice(coming, self.decoding.batch * BUCKET)):
+            for bucket in buckets(self._ahead(asked, readers), self.decoding.batch * BUCKET):
                 bucket.sort(key=lambda pair: len(pair[0].report), reverse=True)
                 for start in range(0, len(bucket), self.decoding.batch):
                     yield self._batch(bucket[start : start + self.decoding.batch])
@@ -157,6 +158,17 @@ class Generator:
         triplets = tuple(Scored(one, scores.get(one, whole)) for one in parsed.triplets)
         unread = self._unread(asked)
         return Reply(asked, text, triplets, parsed.left_out, len(row), unread=unread, finished=finished)
+
+
+def buckets(coming: Iterable[tuple[Asked, T]], size: int) -> Iterator[list[tuple[Asked, T]]]:
+    """Groups of at most `size` neighbours, by position: a group is the same whether or not others were done before."""
+
+    def group(numbered: tuple[int, tuple[Asked, T]]) -> int:
+        count, (asked, _) = numbered
+        return (count if asked.position is None else asked.position) // size
+
+    for _, numbered in groupby(enumerate(coming), group):
+        yield [pair for _, pair in numbered]
 
 
 def _parts(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,267 @@
+"""Every command that writes, typed by a user and interrupted at random: it says so in one line, and the same command
+then ends with the graph and the files of a command that was left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kgplatform import interrupt, runs, server
+from kgplatform.digest import digest
+from kgplatform.graph import Graph
+from kgplatform.queries import parse
+from kgplatform.settings import Settings
+from tests.campaigns import rounds
+from tests.conftest import WIPE, own_home
+
+pytestmark = [pytest.mark.server, pytest.mark.campaign, pytest.mark.long]
+
+ROUNDS = rounds(2, 20)  # interrupts of each command
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "settings"
+UPDATED = parse(
+    "t/derived",
+    "// What commands compute or record in the graph, beside what its digest holds.\n"
+    "MATCH (n:Image|Run|ImageVector|ConceptVector) RETURN labels(n) AS labels, properties(n) AS properties",
+)
+# Of a session rather than of the work, or rounded below: not compared.
+OF_A_SESSION = {"started", "finished", "seconds", "attempts", "source", "position", "beat"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command to interrupt. `before` are commands that bring the graph to the state in which it is typed; `undoes` is
+    the kind of run that is taken out first; `output` the file or folder it writes, `compared` the patterns of the files
+    in it that must be equal.
+    """
+
+    name: str
+    command: str
+    before: tuple[str, ...] = ()
+    undoes: str | None = None
+    output: str | None = None
+    compared: tuple[str, ...] = ("**/*",)
+    goes_on: bool = False  # what is interrupted leaves a part of its output, from which it goes on
+
+
+LINKS = f"train links {BENCHMARKS}/link_prediction/paper/transe.yaml --export export --split split.parquet"
+CASES = [
+    Case("construct", "construct run studies", undoes="construct"),
+    Case("naf score", "naf score"),
+    Case("naf filter", "naf filter --export kept", output="kept"),
+    Case("undo", "runs undo {construct} --yes", before=("construct run studies",)),
+    Case(
+        "generate", "generate --images studies --limit 12 --out replies.jsonl", undoes="generate",
+        output="replies.jsonl", goes_on=True,
+    ),
+    Case("embed", "embed --images studies --batch 8", undoes="embed"),
+    Case("export pykeen", "export pykeen --out exported", output="exported"),
+    Case("export pyg", "export pyg --out exported", output="exported"),
+    Case("export csv", "export csv --out exported", output="exported"),
+    Case("export parquet", "export parquet --out exported", output="exported"),
+    Case("split", "split leakage-free export --out parts.parquet", output="parts.parquet"),
+    Case("pairs", "pairs mimic-cxr others --out paired.parquet", output="paired.parquet"),
+    Case("assess", "assess sample ratings.xlsx --image-root studies", output="ratings.xlsx", compared=()),
+    Case("plot", "stats --plot plots", output="plots", compared=()),
+    Case("browser-setup", "browser-setup --out browser", output="browser"),
+    Case("phantom build", "phantom build built --studies 60", output="built"),
+    Case("phantom questions", "phantom questions others asked --count 200", output="asked"),
+    Case("predict", "predict links --model transe --relation POSITIVE --write", undoes="prediction"),
+    Case(
+        "train links", f"{LINKS} --out trained --epochs 3",
+        output="trained", compared=("*.safetensors", "*.pt"), goes_on=True,
+    ),
+    Case(
+        "train retrieval",
+        f"train retrieval --config {BENCHMARKS}/retrieval/small/knowledgeclip.yaml --pairs pairs.parquet "
+        "--images studies --out trained --epochs 1",
+        output="trained", compared=("**/*.safetensors", "**/*.pt"), goes_on=True,
+    ),
+    Case(
+        "train vqa",
+        f"train vqa --config {BENCHMARKS}/vqa/small/krisp.yaml --data phantom --folder questions --images others "
+        "--graph-images studies --out trained --epochs 1",
+        output="trained", compared=("**/*.safetensors", "**/*.pt"), goes_on=True,
+    ),
+    Case(
+        "train generator",
+        f"train generator --config {BENCHMARKS}/generator/small.yaml --data others --out trained --epochs 1",
+        output="trained", compared=("**/*.safetensors",), goes_on=True,
+    ),
+]  # fmt: skip
+
+
+class User:
+    """A user who types commands in a folder of their own."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self._environment = {**os.environ, "KGP_HOME": str(settings.home), "OMP_NUM_THREADS": "1"}
+
+    def types(self, command: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        arguments = [sys.executable, "-c", "from kgplatform.cli import main; main()", *command.split()]
+        return subprocess.Popen(
+            arguments, cwd=self.folder, env=self._environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def runs(self, command: str) -> float:
+        """Run a command to its end, which must be a success; returns its seconds."""
+        began = time.monotonic()
+        process = self.types(command)
+        printed, errors = process.communicate(timeout=800)
+        assert process.returncode == 0, f"{command}\n{printed}\n{errors}"
+        return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def user(
+    settings: Settings, _session_graph: tuple[Graph, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> User:
+    """A user with a small graph from reports, and with what the commands read."""
+    graph, state = _session_graph
+    graph.run_unmanaged(WIPE)
+    state["holds"] = ""
+    user = User(tmp_path_factory.mktemp("user"), settings)
+    for command in (
+        "phantom build studies --studies 60",
+        "phantom build others --studies 40 --seed 8",
+        "construct run studies",
+        "naf filter",
+        "phantom questions others questions --count 100",
+        "ingest triples questions/knowledge.csv",
+        "export pykeen --out export",
+        "split leakage-free export --out split.parquet",
+        "pairs mimic-cxr others --out pairs.parquet",
+        f"{LINKS} --out transe --epochs 1",
+    ):
+        user.runs(command)
+    return user
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_command_that_is_interrupted_says_so_and_the_same_command_ends_as_if_it_had_not_been(
+    case: Case, user: User, _session_graph: tuple[Graph, dict[str, str]]
+) -> None:
+    graph, _ = _session_graph
+    command = case.command.format(construct=_run(graph, "construct"))
+    around = _names(user.folder, case.output)
+    reset = _resetter(case, user, graph)
+    reset()
+    seconds = user.runs(command)
+    wanted, files = _graph(graph), _files(user.folder, case)
+    assert case.output is None or files
+    chance = random.Random(case.name)
+    stopped = 0
+    for number in range(ROUNDS):
+        reset()
+        process = user.types(command)
+        time.sleep(chance.uniform(0.3, seconds))
+        began = time.monotonic()
+        process.send_signal((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[number % 3])
+        printed, errors = process.communicate(timeout=120)
+        assert process.returncode in (0, interrupt.EXIT_CODE), errors
+        if process.returncode:
+            stopped += 1
+            assert time.monotonic() - began < interrupt.UNWIND + interrupt.REPORT
+            assert printed == ""
+            assert errors.count("interrupted; ") == 1, errors
+            assert errors.splitlines()[-1].endswith(f"the same command goes on from there: kgp {command}"), errors
+            if not case.goes_on:
+                assert _files(user.folder, case) in ({}, files), "a part of the output is there as if it were the whole"
+            user.runs(command)
+        assert _graph(graph) == wanted
+        assert _files(user.folder, case) == files
+        assert _names(user.folder, case.output) == around, "something is left over"
+    print(f"{case.name}: {stopped} of {ROUNDS} interrupts before the end of {seconds:.1f} s")
+    reset()
+    if case.undoes == "construct":
+        user.runs(command)
+
+
+@pytest.mark.timeout(3600)
+def test_the_server_starts_and_stops_whenever_it_was_interrupted_before(tmp_path: Path) -> None:
+    settings = own_home(tmp_path)
+    user = User(tmp_path, settings)
+    seconds = user.runs("db start")
+    user.runs("db stop")
+    chance = random.Random("db")
+    try:
+        for number in range(ROUNDS):
+            for command in ("db start", "db stop"):
+                process = user.types(command)
+                time.sleep(chance.uniform(0.3, seconds))
+                process.send_signal((signal.SIGINT, signal.SIGTERM)[number % 2])
+                _, errors = process.communicate(timeout=120)
+                assert process.returncode in (0, interrupt.EXIT_CODE), errors
+                assert errors.count("interrupted; ") == (process.returncode != 0), errors
+                user.runs(command)
+                assert server.status(settings).running is (command == "db start")
+    finally:
+        server.stop(settings)
+
+
+def _resetter(case: Case, user: User, graph: Graph) -> Callable[[], None]:
+    def reset() -> None:
+        if case.undoes is not None:
+            for row in runs.list_runs(graph):
+                if row["kind"] == case.undoes:
+                    runs.undo(graph, row["id"])
+        for command in case.before:
+            user.runs(command)
+        if case.output is not None:
+            for path in (user.folder / case.output, *user.folder.glob(f".{case.output}*")):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    return reset
+
+
+def _run(graph: Graph, kind: str) -> str:
+    return next(str(row["id"]) for row in runs.list_runs(graph) if row["kind"] == kind)
+
+
+def _graph(graph: Graph) -> tuple[str, str]:
+    """All that is in the graph: its digest, and one of what the digest leaves out, vectors to four digits."""
+    rows = sorted(json.dumps([row["labels"], _rounded(row["properties"])], default=str) for row in graph.read(UPDATED))
+    return str(digest(graph)), hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def _rounded(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: [round(number, 4) for number in value] if name == "embedding" else value
+        for name, value in sorted(properties.items())
+        if name not in OF_A_SESSION and not name.startswith("rows_")
+    }
+
+
+def _files(folder: Path, case: Case) -> dict[str, str]:
+    """The output's files that must be equal, each with its hash."""
+    if case.output is None:
+        return {}
+    root = folder / case.output
+    paths: Iterator[Path] = (
+        iter([root]) if root.is_file() else (p for pattern in case.compared for p in root.glob(pattern))
+    )
+    if not case.compared:  # with a date in it
+        return {str(path): "" for path in [root, *root.glob("**/*")] if path.exists()}
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
+
+
+def _names(folder: Path, output: str | None) -> set[str]:
+    """What is in the user's folder, but for the output."""
+    return {path.name for path in folder.iterdir()} - {output}
