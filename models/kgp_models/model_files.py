@@ -11,7 +11,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from kgplatform.errors import InputError
 from kgplatform.files import opened, require_file, require_plain_folder
@@ -44,6 +44,15 @@ def require_model_folder(folder: Path) -> Path:
         if path.suffix in PICKLED and path.is_file() and is_zipfile(path):
             require_uncompressed(path)
     return folder
+
+
+def require_finite(module: nn.Module, folder: Path) -> None:
+    """Raise `InputError` where a weight is NaN or infinite: every vector made with it would be, too, and a sum or a
+    comparison hides that. Buffers are not looked at: a mask is infinite by intention.
+    """
+    for name, weight in module.named_parameters():
+        if not weight.isfinite().all():
+            raise InputError(f"the weights {name} are not all finite numbers", _AGAIN, path=folder)
 
 
 def require_uncompressed(path: Path) -> Path:

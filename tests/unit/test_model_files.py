@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
+from transformers import BertModel
 
 from kgp_models.generator import checkpoint as generator
 from kgp_models.generator import vision as vision_of
+from kgp_models.generator.checkpoint import LANGUAGE
 from kgp_models.generator.encoded import encoded
-from kgp_models.generator.language import read_tokenizer
+from kgp_models.generator.language import read_language, read_tokenizer
 from kgp_models.generator.records import Study
 from kgp_models.generator.train import Work
 from kgp_models.generator.trainers import _last
@@ -25,6 +29,7 @@ from kgp_models.link_prediction.pool_checkpoint import load_any
 from kgp_models.model_files import require_model_folder
 from kgp_models.retrieval import checkpoint as retrieval
 from kgp_models.retrieval.backbone import Picture
+from kgp_models.retrieval.backbones import open_text
 from kgp_models.retrieval.inputs import read_pictures
 from kgp_models.training_state import OF, TrainingState, claim
 from kgp_models.vqa import checkpoint as vqa
@@ -33,6 +38,7 @@ from kgplatform import training_folder
 from kgplatform.errors import InputError, UsageError
 from kgplatform.interrupt import Checkpoints
 from tests import generators
+from tests.unit import backbone_folders
 from tests.unit import retrieval_world as world
 
 pytestmark = pytest.mark.slow  # torch
@@ -207,3 +213,38 @@ def test_weights_of_others_that_unpack_to_more_than_they_have_are_refused(tmp_pa
     ):
         with pytest.raises(InputError, match="unpacks to"):
             open_it()
+
+
+def nan_in(model: Any, weight: str, folder: Path) -> None:
+    """Make one number of a model NaN, such as that of a rare word, which a trial would not meet; save it again."""
+    with torch.no_grad():
+        model.get_parameter(weight).view(-1)[-1] = float("nan")
+    if (folder / "open_clip_pytorch_model.bin").is_file():
+        torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+    else:
+        model.save_pretrained(folder)
+
+
+def test_weights_of_others_that_are_no_numbers_are_refused(tmp_path: Path, tiny: Path) -> None:
+    clip, open_clip, bert = tmp_path / "clip", tmp_path / "open_clip", tmp_path / "bert"
+    words = "text_model.embeddings.token_embedding.weight"
+    nan_in(backbone_folders.clip(clip), words, clip)
+    nan_in(backbone_folders.plain_open_clip(open_clip), "visual.proj", open_clip)
+    bert.mkdir()
+    text = BertModel(backbone_folders.bert(bert, backbone_folders.words(bert)))
+    nan_in(text, "embeddings.word_embeddings.weight", bert)
+    language = tmp_path / "language"
+    shutil.copytree(tiny / "vlm-kg" / LANGUAGE, language)
+    model, _ = read_language(language)
+    nan_in(model, "model.embed_tokens.weight", language)
+    refused: tuple[tuple[Path, Callable[[], object]], ...] = (
+        (clip, lambda: retrieval.open_backbone(f"clip:{clip}")),
+        (open_clip, lambda: retrieval.open_backbone(f"open-clip:{open_clip}")),
+        (open_clip, lambda: vision_of.open_vision(f"open-clip:{open_clip}")),
+        (bert, lambda: open_text(f"transformer:{bert}")),
+        (language, lambda: read_language(language)),
+    )
+    for folder, opens in refused:
+        with pytest.raises(InputError, match="are not all finite numbers") as error:
+            opens()
+        assert error.value.path == folder

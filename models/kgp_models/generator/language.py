@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from kgp_models.generator.settings import SMALL, GeneratorSettings, SmallSettings
-from kgp_models.model_files import require_model_folder
+from kgp_models.model_files import require_finite, require_model_folder
 from kgplatform.errors import InputError
 
 PAD, END = "<pad>", "<end>"
@@ -85,6 +85,7 @@ def read_language(folder: Path) -> tuple[Any, Any]:
     except Exception:  # noqa: BLE001  transformers, tokenizers and safetensors raise classes of their own
         hint = "Give a folder of transformers: config.json, weights, tokenizer."
         raise InputError("there is no causal language model here", hint, path=folder) from None
+    require_finite(model, folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.eos_token_id is None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from kgp_models.generator.language import quiet, whole
 from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
-from kgp_models.model_files import require_model_folder
+from kgp_models.model_files import require_finite, require_model_folder
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.suggest import did_you_mean
@@ -79,6 +79,7 @@ def open_vision(spec: str) -> Vision:
         raise InputError(
             f"there is no vision encoder of the kind {kind} here", "Check the folder.", path=path
         ) from None
+    require_finite(vision.module, path)
     vision.module.requires_grad_(False).eval()
     return vision
 

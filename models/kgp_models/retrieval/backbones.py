@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from kgp_models import open_clip_folder
 from kgp_models.generator.language import quiet, read_tokenizer, whole
-from kgp_models.model_files import require_model_folder
+from kgp_models.model_files import require_finite, require_model_folder
 from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture
 from kgp_models.retrieval.tokens import Tokenize, Tokens, tokenize
 from kgplatform.errors import InputError, KgpError, UsageError
@@ -71,6 +71,8 @@ def open_backbone(spec: str, *, frozen: bool = False, longest: int = LONGEST) ->
     Raises `UsageError` for another kind or a missing package, and `InputError` where the folder holds no such model.
     """
     kind, parts = _opened(spec, KINDS, longest)
+    for module in (parts.image, parts.text):
+        require_finite(module, _folder(spec))
     try:
         image, text = parts.image.eval(), parts.text.eval()
         widths = (
@@ -89,10 +91,15 @@ def open_backbone(spec: str, *, frozen: bool = False, longest: int = LONGEST) ->
 def open_text(spec: str, longest: int = LONGEST) -> TextTower:
     """The text encoder of ``minilm`` or ``transformer:FOLDER``, in evaluation; else as `open_backbone`."""
     kind, (module, tokens) = _opened(spec, TEXT_KINDS, longest)
+    require_finite(module, _folder(spec))
     try:
         return TextTower(kind, module.eval(), _width(module, **tokens([PROBE])), tokens)
     except Exception:  # noqa: BLE001  as above
         raise _none(spec, TEXT_KINDS[kind]) from None
+
+
+def _folder(spec: str) -> Path:
+    return Path(spec.partition(":")[2])
 
 
 def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], longest: int) -> tuple[str, _T]:
