@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from kgplatform import files
@@ -111,10 +110,8 @@ class Parquet:
         unpacked = self.images / f"{name}{ending}"
         if not unpacked.is_file():
             self.images.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=self.images) as own:  # another process may unpack the same images now
-                unfinished = Path(own) / unpacked.name
-                unfinished.write_bytes(content)
-                unfinished.replace(unpacked)
+            with files.replacing(unpacked) as staged:  # another process may unpack the same images now
+                staged.write_bytes(content)
         return Question(f"{path.name}:{number}", *words, name, unpacked, self.dataset, part)
 
 

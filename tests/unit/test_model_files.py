@@ -142,6 +142,19 @@ def test_features_that_were_kept_are_made_again(tmp_path: Path, damage: Damage) 
     assert kept(tmp_path, backbone, ["a"], dict)["value"].sum() == 0
 
 
+def test_what_a_kill_left_in_a_cache_goes_when_it_is_made_again(tmp_path: Path) -> None:
+    Image.new("L", (64, 64), 100).save(tmp_path / "1.png")
+    cache = tmp_path / "cache"
+    read_pictures([tmp_path / "1.png"], Picture(64), cache)
+    kept(cache, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
+    whole = sorted(cache.iterdir())
+    for path in whole:
+        path.rename(path.with_name(f".{path.name}.99999999.partial"))  # no process has this number
+    read_pictures([tmp_path / "1.png"], Picture(64), cache)
+    kept(cache, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
+    assert sorted(cache.iterdir()) == whole
+
+
 @pytest.mark.parametrize("damage", [cut, fifo])
 def test_images_that_were_encoded_are_encoded_again(tmp_path: Path, damage: Damage) -> None:
     Image.new("L", (64, 64), 100).save(tmp_path / "1.png")

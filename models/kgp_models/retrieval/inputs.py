@@ -8,14 +8,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kgp_models.model_files import require_uncompressed
+from kgp_models.model_files import caching, require_uncompressed
 from kgp_models.retrieval.backbone import Backbone, Picture, quick
 from kgp_models.retrieval.tokens import Tokens
 from kgplatform.errors import InputError
@@ -120,11 +119,8 @@ def _key(paths: Sequence[Path], picture: Picture) -> str:
 
 
 def _keep(place: Path, read: Pictures) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=place.parent) as own:  # another training may read the same pictures now
-        staged = Path(own) / place.name
-        np.savez(staged, values=read.values.numpy(), kept=np.array(read.kept, dtype=np.int64))
-        staged.replace(place)
+    with caching(place) as staged, staged.open("wb") as file:
+        np.savez(file, values=read.values.numpy(), kept=np.array(read.kept, dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)

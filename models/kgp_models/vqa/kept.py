@@ -7,12 +7,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kgp_models.model_files import read_kept
+from kgp_models.model_files import caching, read_kept
 from kgp_models.retrieval.backbone import Backbone
 
 
@@ -45,9 +44,6 @@ def kept(
     if (found := read_kept(place)) is not None:
         return found
     made = {name: value.contiguous() for name, value in make().items()}
-    cache.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=cache) as own:  # another training may make the same now
-        staged = Path(own) / place.name
+    with caching(place) as staged:
         save_file(made, staged)
-        staged.replace(place)
     return made
