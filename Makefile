@@ -22,11 +22,11 @@ endif
 	@$(BIN)/kgp generate --images $(STUDIES) --limit 50
 	@$(BIN)/kgp db browser
 
-# What needs the server by two processes, each with a server of its own, then the rest by two, a core each. Tests are
+# What needs the server by two processes, each with a server of its own, then the rest by two; torch has a core each. Tests are
 # dealt out by file, but those on the released MedMKG go together, so that it is loaded once. Files go in their order: the
 # test of README takes minutes, and would otherwise begin last, as it is alone in its file.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "server and not long" -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "server and not long" -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not long" -n 2 --dist loadfile --durations 15
 
 test-fast: $(VENV)/installed-dev

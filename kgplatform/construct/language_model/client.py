@@ -7,11 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from kgplatform.construct.language_model.consent import is_local
+from kgplatform.construct.language_model.event_loop import EventLoop
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.errors import KgpError, UsageError
 
@@ -37,10 +38,6 @@ class Unanswered(Exception):
         self.unreachable = unreachable
 
 
-class _Closed(Exception):
-    """The connection is closed while answers are awaited."""
-
-
 class Refused(KgpError):
     """The endpoint refuses all requests of this kind: the key, the model or the address is wrong."""
 
@@ -59,7 +56,6 @@ class Client:
             import openai
         except ImportError:
             raise UsageError("the package openai is not installed", "Install: pip install 'kgplatform[llm]'.") from None
-        from anyio.from_thread import start_blocking_portal
 
         from kgplatform.construct.language_model.bounded import BadAnswer, Bounded
 
@@ -86,8 +82,7 @@ class Client:
             timeout=timeout,
             http_client=self._http,
         )
-        self._open = ExitStack()
-        self._waiting = self._open.enter_context(start_blocking_portal())  # a thread of its own waits for all answers
+        self._loop = EventLoop("language model")  # its thread waits for all answers
 
     def ask(self, messages: Sequence[Any]) -> Said:
         """The reply to a conversation, messages of role and content.
@@ -108,7 +103,7 @@ class Client:
     def _said(self, messages: Sequence[Any]) -> Said:
         openai = self._openai
         try:
-            answer = self._waiting.call(self._answer, messages)
+            answer = self._loop.call(partial(self._answer, messages))
             text = answer.choices[0].message.content or ""
             spent = _count(answer.usage, "prompt_tokens"), _count(answer.usage, "completion_tokens")
         except openai.APITimeoutError:
@@ -135,9 +130,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection; answers that are still awaited will not come."""
-        self._waiting.call(self._http.aclose)
-        with suppress(_Closed), self._open:
-            raise _Closed  # ends what is awaited. A second `stop` of the portal would wait for a loop that has ended
+        self._loop.close(self._http.aclose)
 
     def _note_unreached(self, why: str) -> None:
         """Count it. Raises `Refused` where it was one too many."""

@@ -1,0 +1,55 @@
+"""An event loop in a thread of its own, on which any thread can wait for what is asynchronous.
+
+anyio's portal does this, too, but it must be closed: where a program ends without that, Python closes it when the
+loop's thread is gone already, and then waits for ever. This one needs no closing to end with the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class EventLoop:
+    """A loop that runs until it is closed or the program ends."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Wait for the work's result. Raises what it raises, and `CancelledError` where the loop is closed before."""
+        with self._lock:  # nothing is handed to a loop that has stopped: nobody would ever answer
+            if self._closed:
+                raise CancelledError("the event loop is closed")
+            waiting = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        return waiting.result()
+
+    def close(self, last: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Cancel all work under way, do the last work, and end the thread. A second call does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            waiting = asyncio.run_coroutine_threadsafe(self._end(last), self._loop)
+        try:
+            waiting.result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    async def _end(self, last: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await last()
