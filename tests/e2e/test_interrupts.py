@@ -30,7 +30,7 @@ from tests.conftest import WIPE, own_home
 
 pytestmark = [pytest.mark.server, pytest.mark.campaign, pytest.mark.long]
 
-ROUNDS = rounds(2, 20)  # interrupts of each command
+ROUNDS = rounds(2, 5)  # interrupts of each command
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "settings"
 UPDATED = parse(
     "t/derived",
