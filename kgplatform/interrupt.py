@@ -10,6 +10,7 @@ called is ended `UNWIND` seconds after the signal, as by a kill: every command s
 from __future__ import annotations
 
 import _thread
+import atexit
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ REPORT: Final = 3.0  # seconds after that, in which the report is to be written
 
 _asked = False
 _timed = False  # whether the process ends by the clock
+_finished = False  # whether all is done and printed
 _end: Callable[[], None] | None = None  # ends the process that does not end by itself
 
 
@@ -136,8 +138,10 @@ def install(end: Callable[[], None]) -> None:
     `end` reports the interrupt and ends the process; it is called in another thread where the work goes on in spite of
     the signal.
     """
-    global _asked, _timed, _end
-    _asked, _timed, _end = False, False, end
+    global _asked, _timed, _finished, _end
+    _asked, _timed, _finished, _end = False, False, False, end
+    atexit.unregister(_leave)
+    atexit.register(_leave)  # early, so that it is called after what libraries register
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, interrupted)
@@ -156,11 +160,24 @@ def finish(code: int) -> None:
     """All is done and printed: a signal that comes now, or came too late, does not change the exit code. It ends the
     process by the clock where that hangs.
     """
-    global _end
+    global _end, _finished
     _end = lambda: os._exit(code)  # noqa: E731  this module's only other way to end
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, frame: _end_by_the_clock())
+    _finished = True
+
+
+def _leave() -> None:
+    """Python takes its handlers off before it deletes modules, some 100 ms of work with torch: a signal then would end
+    the process with an exit code of its own, although all is done and printed. Where that hangs, an alarm ends it.
+    """
+    if not _finished:
+        return
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):
+        signal.alarm(int(UNWIND + REPORT))
 
 
 def _end_by_the_clock() -> None:

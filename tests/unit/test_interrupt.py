@@ -75,9 +75,15 @@ def piped(as_json):
 def exits():
     stop()
     time.sleep(2)
+class TakenDown:
+    def __del__(self, kill=os.kill, own=os.getpid(), number=signal.SIGINT):
+        kill(own, number)  # Python's handlers are off already
 if os.environ["AT"] == "exits":
     import atexit
     atexit.register(exits)
+    cli._run = lambda as_json: print("done") or 0
+elif os.environ["AT"] == "taken down":
+    module = TakenDown()
     cli._run = lambda as_json: print("done") or 0
 elif os.environ["AT"] == "caught":  # a second signal as the first one is dealt with
     cli._run = globals()["twice"]
@@ -218,7 +224,7 @@ def test_a_signal_that_a_library_swallows_ends_the_work_all_the_same(at: str, tm
     assert time.monotonic() - begin < 20
 
 
-@pytest.mark.parametrize("at", ["done", "exits"])
+@pytest.mark.parametrize("at", ["done", "exits", "taken down"])
 def test_a_signal_that_comes_when_all_is_done_changes_nothing(at: str, tmp_path: Path) -> None:
     process = kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
     assert (*process.communicate(timeout=60), process.returncode) == ("done\n", "", 0)
