@@ -9,15 +9,18 @@ An error names the file as the user knows it, never the name under which it is b
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from kgplatform.errors import InputError, UsageError
 
@@ -31,6 +34,7 @@ MAX_ROWS_PER_BYTE: Final = 1  # of a Parquet file; different rows take more than
 MAX_RATIO: Final = 100  # what a compressed file may unpack to, in times its size ...
 FREE: Final = 8 << 20  # ... where that is more than so many bytes
 BATCH: Final = 32 << 20  # bytes of Parquet rows that are in memory at a time
+STALE: Final = 3_600  # seconds after which nobody writes to an unfinished file any more
 MARK: Final = "kgplatform"  # in files that have no other sign of this program
 _UNFINISHED: Final = re.compile(r"\.?(?P<name>.+?)(\.\d+)?\.(partial|part)")
 
@@ -241,6 +245,24 @@ def replacing(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator
         if cause := disk_error(error) or (error if isinstance(error, OSError) else None):
             raise unwritable(path, cause) from None
         raise
+
+
+@contextmanager
+def caching(path: Path) -> Iterator[Path]:
+    """A name to write a file under that can be made again, and that another thread or process may write now, too. At
+    the end it takes the place of `path`, whatever that is. What a killed process left goes after an hour.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(FileNotFoundError):  # another writer is done with it
+            if time.time() - left.stat().st_mtime > STALE:
+                left.unlink()
+    partial = path.with_name(f".{path.name}.{uuid4().int}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def require_own(path: Path, own: Callable[[Path], bool] | None) -> None:

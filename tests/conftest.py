@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from kgplatform import naf, queries, server
+from kgplatform import interrupt, naf, queries, server
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest, prepare
 from kgplatform.queries import parse
@@ -66,6 +66,19 @@ def interrupts_arrive() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def signals_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that calls `main` in this process does not leave the command's handlers, which end the process."""
+    for name in ("_asked", "_timed", "_finished", "_end"):
+        monkeypatch.setattr(interrupt, name, getattr(interrupt, name))
+    for name in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    handlers = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

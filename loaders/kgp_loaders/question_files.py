@@ -110,7 +110,7 @@ class Parquet:
         unpacked = self.images / f"{name}{ending}"
         if not unpacked.is_file():
             self.images.mkdir(parents=True, exist_ok=True)
-            with files.replacing(unpacked) as staged:  # another process may unpack the same images now
+            with files.caching(unpacked) as staged:  # another process may unpack the same images now
                 staged.write_bytes(content)
         return Question(f"{path.name}:{number}", *words, name, unpacked, self.dataset, part)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from zipfile import BadZipFile, ZipFile, is_zipfile
@@ -15,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from kgplatform.errors import InputError
-from kgplatform.files import opened, replacing, require_file, require_plain_folder
+from kgplatform.files import opened, require_file, require_plain_folder
 
 PICKLED: Final = (".bin", ".pt", ".pth")  # how files of torch's own form are called
 _AGAIN: Final = "Fetch or make it again."
@@ -35,16 +34,6 @@ def read_kept(path: Path) -> dict[str, Tensor] | None:
         return load_file(require_file(path))
     except (InputError, OSError, SafetensorError):
         return None
-
-
-@contextmanager
-def caching(path: Path) -> Iterator[Path]:
-    """As `kgplatform.files.replacing`, for a file that can be made again: whatever has its name is replaced."""
-    if path.exists() and not path.is_file():
-        path.unlink()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as staged:
-        yield staged
 
 
 def require_model_folder(folder: Path) -> Path:

@@ -149,7 +149,8 @@ def test_what_a_kill_left_in_a_cache_goes_when_it_is_made_again(tmp_path: Path) 
     kept(cache, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
     whole = sorted(cache.iterdir())
     for path in whole:
-        path.rename(path.with_name(f".{path.name}.99999999.partial"))  # no process has this number
+        left = path.rename(path.with_name(f".{path.name}.123456789.partial"))
+        os.utime(left, (0, 0))
     read_pictures([tmp_path / "1.png"], Picture(64), cache)
     kept(cache, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
     assert sorted(cache.iterdir()) == whole

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kgp_models.model_files import caching, require_uncompressed
+from kgp_models.model_files import require_uncompressed
 from kgp_models.retrieval.backbone import Backbone, Picture, quick
 from kgp_models.retrieval.tokens import Tokens
 from kgplatform.errors import InputError
+from kgplatform.files import caching
 from kgplatform.retrieval.pairs import Pair, groups
 
 Progress = Callable[[int, int | None], None]

@@ -11,8 +11,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kgp_models.model_files import caching, read_kept
+from kgp_models.model_files import read_kept
 from kgp_models.retrieval.backbone import Backbone
+from kgplatform.files import caching
 
 
 @lru_cache(maxsize=4)
