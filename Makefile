@@ -35,7 +35,8 @@ test-fast: $(VENV)/installed-dev
 # All campaigns at full length: kills of loaders and servers, heavy queries, damaged and oversized files. It takes hours;
 # the figures of the last run are in docs/security.md.
 test-long: $(VENV)/installed-dev
-	KGP_CAMPAIGNS=full $(BIN)/python -m pytest -m "long or campaign"
+	KGP_CAMPAIGNS=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "long or campaign" -n 2 --dist loadgroup \
+	    --no-loadscope-reorder --timeout 7200 --durations 0
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
