@@ -52,38 +52,42 @@ def part_of(uid: str) -> str:
 
 def findings_of(report: Report, tagger: DictionaryTagger) -> dict[str, set[str]]:
     """The concepts that a report shows, in each reading."""
-    shown: dict[str, set[str]] = {reading: set() for reading in READINGS}
+    cuis_by_reading: dict[str, set[str]] = {reading: set() for reading in READINGS}
     for (concept, stance), evidence in annotate(report, tagger, rules()).edges.items():
-        cues = {report.sections[found.section][slice(*found.cue)].lower() for found in evidence if found.cue}
+        cues = {report.sections[mention.section][slice(*mention.cue)].lower() for mention in evidence if mention.cue}
         if stance is Stance.POSITIVE:
-            shown["stance"].add(concept.cui)
+            cuis_by_reading["stance"].add(concept.cui)
         if stance is Stance.POSITIVE or (stance is Stance.UNCERTAIN and cues & INDEXED):
-            shown["indexers"].add(concept.cui)
-    return shown
+            cuis_by_reading["indexers"].add(concept.cui)
+    return cuis_by_reading
 
 
 def counts_of(
     reports: list[Report], gold: dict[str, set[str]], tagger: DictionaryTagger, concepts: dict[str, set[str]]
 ) -> dict[str, dict[str, Counter[str]]]:
     """True positives, false positives and false negatives of each finding, by reading."""
-    counts = {reading: {finding: Counter[str]() for finding in concepts} for reading in READINGS}
+    counts_by_reading = {reading: {finding: Counter[str]() for finding in concepts} for reading in READINGS}
     for report in reports:
-        shown = findings_of(report, tagger)
-        for reading, counted in counts.items():
-            for finding, cuis in concepts.items():
-                predicted, true = bool(shown[reading] & cuis), finding in gold[report.study]
-                counted[finding]["tp" if predicted and true else "fp" if predicted else "fn" if true else "tn"] += 1
-    return counts
+        cuis_by_reading = findings_of(report, tagger)
+        for reading, finding_counts in counts_by_reading.items():
+            for finding, finding_cuis in concepts.items():
+                is_predicted, is_indexed = bool(cuis_by_reading[reading] & finding_cuis), finding in gold[report.study]
+                finding_counts[finding][
+                    "tp" if is_predicted and is_indexed else "fp" if is_predicted else "fn" if is_indexed else "tn"
+                ] += 1
+    return counts_by_reading
 
 
 def figures(counts: Counter[str]) -> dict[str, Any]:
     """Precision, recall and F1 beside the counts; None where they are undefined."""
-    tp, fp, fn = counts["tp"], counts["fp"], counts["fn"]
+    true_positives, false_positives, false_negatives = counts["tp"], counts["fp"], counts["fn"]
     return {
-        **{name: counts[name] for name in ("tp", "fp", "fn")},
-        "precision": tp / (tp + fp) if tp + fp else None,
-        "recall": tp / (tp + fn) if tp + fn else None,
-        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None,
+        **{count_name: counts[count_name] for count_name in ("tp", "fp", "fn")},
+        "precision": true_positives / (true_positives + false_positives) if true_positives + false_positives else None,
+        "recall": true_positives / (true_positives + false_negatives) if true_positives + false_negatives else None,
+        "f1": 2 * true_positives / (2 * true_positives + false_positives + false_negatives)
+        if true_positives + false_positives + false_negatives
+        else None,
     }
 
 
@@ -92,20 +96,29 @@ def work(arguments: argparse.Namespace) -> None:
     settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
     lexicon = Lexicon(concepts(arguments.data))
     tagger = DictionaryTagger(lexicon, Allowed())
-    with (arguments.data / "openi" / "indiana_reports.csv").open(newline="", encoding="utf-8") as file:
-        problems = {row["uid"]: set(row["Problems"].split(";")) for row in csv.DictReader(file)}
-    gold = {
-        uid: {finding for finding, one in settings.items() if one["problem"] in found}
-        for uid, found in problems.items()
+    with (arguments.data / "openi" / "indiana_reports.csv").open(newline="", encoding="utf-8") as reports_file:
+        problems_by_uid = {
+            table_row["uid"]: set(table_row["Problems"].split(";")) for table_row in csv.DictReader(reports_file)
+        }
+    gold_findings = {
+        uid: {
+            finding for finding, finding_settings in settings.items() if finding_settings["problem"] in report_problems
+        }
+        for uid, report_problems in problems_by_uid.items()
     }
     reports = [
         report
         for report in OpenI(arguments.data / "openi", views=()).reports()
         if isinstance(report, Report) and part_of(report.study) == arguments.part
     ]
-    began = time.perf_counter()
-    counts = counts_of(reports, gold, tagger, {finding: set(one["concepts"]) for finding, one in settings.items()})
-    seconds = time.perf_counter() - began
+    start_time = time.perf_counter()
+    counts_by_reading = counts_of(
+        reports,
+        gold_findings,
+        tagger,
+        {finding: set(finding_settings["concepts"]) for finding, finding_settings in settings.items()},
+    )
+    seconds = time.perf_counter() - start_time
     document = {
         "context": record.context(),
         "part": arguments.part,
@@ -114,32 +127,42 @@ def work(arguments: argparse.Namespace) -> None:
         "judge": rules().name,
         "readings": {
             reading: {
-                **{finding: figures(found) for finding, found in of_reading.items()},
-                "micro": figures(sum(of_reading.values(), Counter())),
+                **{finding: figures(finding_counts) for finding, finding_counts in counts_by_finding.items()},
+                "micro": figures(sum(counts_by_finding.values(), Counter())),
             }
-            for reading, of_reading in counts.items()
+            for reading, counts_by_finding in counts_by_reading.items()
         },
         "reports_per_second": len(reports) / seconds,
     }
-    for reading, rows in document["readings"].items():
-        for name, row in rows.items():
-            note(f"{reading:9} {name:14} tp {row['tp']:4} fp {row['fp']:4} fn {row['fn']:4}  F1 {row['f1'] or 0:.3f}")
+    for reading, table_rows in document["readings"].items():
+        for finding_name, table_row in table_rows.items():
+            note(
+                f"{reading:9} {finding_name:14} tp {table_row['tp']:4} fp {table_row['fp']:4} fn {table_row['fn']:4}  "
+                f"F1 {table_row['f1'] or 0:.3f}"
+            )
     note(f"stored in {record.store(f'construct_openi_{arguments.part}', document)}")
 
 
 def concepts(data: Path) -> list[Concept]:
     """The lexicon of the issue: the graph's concept names, the open ontologies' labels, and the platform's words."""
     source = MedMKG.find(data / "medmkg", None)
-    names: dict[str, str] = {}
-    common: Counter[str] = Counter()
+    names_by_cui: dict[str, str] = {}
+    mention_counts: Counter[str] = Counter()
     for batch in source.batches(10_000):
-        for (label, key), properties in batch.nodes.items():
-            if label == "Concept" and "name" in properties:
-                names.setdefault(key, properties["name"])
-        common.update(tail[1] for head, _, tail in batch.edges if head[0] == "Image")
-    found = [Concept(cui, name, types_by_name(name), float(common[cui])) for cui, name in names.items()]
-    found += [row for row in read(data / "umls" / "open_ontology_cui_xrefs.tsv") if not isinstance(row, Reject)]
-    return [*found, *own_words()]
+        for (node_label, node_key), properties in batch.nodes.items():
+            if node_label == "Concept" and "name" in properties:
+                names_by_cui.setdefault(node_key, properties["name"])
+        mention_counts.update(tail[1] for head, _, tail in batch.edges if head[0] == "Image")
+    graph_concepts = [
+        Concept(cui, concept_name, types_by_name(concept_name), float(mention_counts[cui]))
+        for cui, concept_name in names_by_cui.items()
+    ]
+    graph_concepts += [
+        ontology_row
+        for ontology_row in read(data / "umls" / "open_ontology_cui_xrefs.tsv")
+        if not isinstance(ontology_row, Reject)
+    ]
+    return [*graph_concepts, *own_words()]
 
 
 def main() -> int:

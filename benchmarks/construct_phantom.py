@@ -44,72 +44,83 @@ def f1(found: set[Any], true: set[Any]) -> float:
 
 def scores(found: set[Edge], true: set[Edge]) -> dict[str, Any]:
     """Concept F1, each stance's F1 and their mean."""
-    pairs, gold = {(i, c) for i, _, c in found}, {(i, c) for i, _, c in true}
-    both = pairs & gold
-    stances = {
+    predicted_pairs, gold_pairs = (
+        {(image, concept) for image, _, concept in found},
+        {(image, concept) for image, _, concept in true},
+    )
+    common_pairs = predicted_pairs & gold_pairs
+    stance_scores = {
         stance.value: f1(
-            {edge for edge in found if edge[1] == stance and (edge[0], edge[2]) in both},
-            {edge for edge in true if edge[1] == stance and (edge[0], edge[2]) in both},
+            {edge for edge in found if edge[1] == stance and (edge[0], edge[2]) in common_pairs},
+            {edge for edge in true if edge[1] == stance and (edge[0], edge[2]) in common_pairs},
         )
         for stance in Stance
     }
     return {
-        "concept_f1": f1(pairs, gold),
-        "stance_f1": stances,
-        "stance_macro_f1": sum(stances.values()) / len(stances),
+        "concept_f1": f1(predicted_pairs, gold_pairs),
+        "stance_f1": stance_scores,
+        "stance_macro_f1": sum(stance_scores.values()) / len(stance_scores),
         "edge_f1": f1(found, true),
     }
 
 
 def baselines(found: set[Edge], true: set[Edge]) -> dict[str, set[Edge]]:
     """What knows nothing of stances: all POSITIVE; and each concept's commonest stance, taken from the truth itself."""
-    common: dict[str, Counter[str]] = defaultdict(Counter)
+    stance_counts: dict[str, Counter[str]] = defaultdict(Counter)
     for _, stance, concept in true:
-        common[concept][stance] += 1
-    known = {concept: counted.most_common(1)[0][0] for concept, counted in common.items()}
+        stance_counts[concept][stance] += 1
+    commonest_stances = {
+        concept: concept_counts.most_common(1)[0][0] for concept, concept_counts in stance_counts.items()
+    }
     return {
         "all POSITIVE": {(image, "POSITIVE", concept) for image, _, concept in found},
         "commonest stance of the concept": {
-            (image, known.get(concept, "POSITIVE"), concept) for image, _, concept in found
+            (image, commonest_stances.get(concept, "POSITIVE"), concept) for image, _, concept in found
         },
     }
 
 
 def construct(folder: Path) -> set[Edge]:
     """The edges that the rules find in the reports of a study set."""
-    names = Lexicon(row for row in UMLS(folder / "ontology").concepts() if not isinstance(row, Reject))
-    tagger, judge = DictionaryTagger(names, Allowed()), rules()
-    reports = (row for row in MIMICCXR(folder).reports() if isinstance(row, Report))
+    lexicon = Lexicon(record for record in UMLS(folder / "ontology").concepts() if not isinstance(record, Reject))
+    tagger, stance_judge = DictionaryTagger(lexicon, Allowed()), rules()
+    reports = (record for record in MIMICCXR(folder).reports() if isinstance(record, Report))
     return {
         (report.image_id, stance.value, concept.cui)
         for report in reports
-        for concept, stance in annotate(report, tagger, judge).edges
+        for concept, stance in annotate(report, tagger, stance_judge).edges
     }
 
 
 def truth(folder: Path) -> set[Edge]:
     """The edges of the truth that join an image to a concept."""
-    with (folder / "truth" / "edges.csv").open(newline="", encoding="utf-8") as file:
-        rows = ((row["Head"], row["Relation"], row["Tail"]) for row in csv.DictReader(file))
-        return {row for row in rows if row[0].startswith("I")}
+    with (folder / "truth" / "edges.csv").open(newline="", encoding="utf-8") as edges_file:
+        edges = ((edge["Head"], edge["Relation"], edge["Tail"]) for edge in csv.DictReader(edges_file))
+        return {edge for edge in edges if edge[0].startswith("I")}
 
 
 def work(studies: int, seeds: Iterable[int]) -> None:
     """Measure and store."""
-    runs = {}
+    runs_by_seed = {}
     for seed in seeds:
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place) / "phantom"
+        with tempfile.TemporaryDirectory() as temporary_folder:
+            folder = Path(temporary_folder) / "phantom"
             study_set.build(folder, studies, seed, images=False)
-            found, true = construct(folder), truth(folder)
-        runs[str(seed)] = {
-            "edges": {"found": len(found), "true": len(true)},
-            "rules": scores(found, true),
-            "baselines": {name: scores(edges, true) for name, edges in baselines(found, true).items()},
+            predicted_edges, true_edges = construct(folder), truth(folder)
+        runs_by_seed[str(seed)] = {
+            "edges": {"found": len(predicted_edges), "true": len(true_edges)},
+            "rules": scores(predicted_edges, true_edges),
+            "baselines": {
+                baseline_name: scores(baseline_edges, true_edges)
+                for baseline_name, baseline_edges in baselines(predicted_edges, true_edges).items()
+            },
         }
-        ours = runs[str(seed)]["rules"]
-        note(f"seed {seed}: concept F1 {ours['concept_f1']:.3f}, stance macro-F1 {ours['stance_macro_f1']:.3f}")
-    document = {"context": record.context(), "studies": studies, "judge": rules().name, "seeds": runs}
+        rule_scores = runs_by_seed[str(seed)]["rules"]
+        note(
+            f"seed {seed}: concept F1 {rule_scores['concept_f1']:.3f}, stance macro-F1 "
+            f"{rule_scores['stance_macro_f1']:.3f}"
+        )
+    document = {"context": record.context(), "studies": studies, "judge": rules().name, "seeds": runs_by_seed}
     note(f"stored in {record.store('construct_phantom', document)}")
 
 

@@ -47,138 +47,160 @@ WORDS = tuple(f"{a}{b}{c}" for a in ("pul", "car", "ple", "hep", "ost", "neu") f
 
 def invented(count: int) -> Iterator[Concept]:
     """So many concepts with a name of three or four words each; no two alike."""
-    size = len(WORDS)
-    for number in range(count):
-        first, rest = divmod(number, size)
-        second, third = divmod(rest, size)
-        words = f"{WORDS[first % size]} {WORDS[second % size]} {WORDS[third % size]} {ROOTS[number % len(ROOTS)]}"
-        yield Concept(f"C{number:07d}", f"{words} {number}" if first >= size else words, ("T047",))
+    word_count = len(WORDS)
+    for concept_number in range(count):
+        first_index, remainder = divmod(concept_number, word_count)
+        second_index, third_index = divmod(remainder, word_count)
+        name_words = (
+            f"{WORDS[first_index % word_count]} {WORDS[second_index % word_count]} {WORDS[third_index % word_count]} "
+            f"{ROOTS[concept_number % len(ROOTS)]}"
+        )
+        yield Concept(
+            f"C{concept_number:07d}",
+            f"{name_words} {concept_number}" if first_index >= word_count else name_words,
+            ("T047",),
+        )
 
 
 def measure_reports(data: Path) -> dict[str, Any]:
     """Reports a second of the whole rules path, and of the rivals' finding alone."""
-    given = list(concepts(data))
-    taken = Lexicon(islice(given, TERMS - 200))
-    names = Lexicon([*islice(given, TERMS - 200), *given[-200:]])
-    reports = [row for row in OpenI(data / "openi").reports() if isinstance(row, Report)]
-    tagger, judge = DictionaryTagger(names, Allowed()), rules()
+    all_concepts = list(concepts(data))
+    lexicon_without_own_words = Lexicon(islice(all_concepts, TERMS - 200))
+    lexicon = Lexicon([*islice(all_concepts, TERMS - 200), *all_concepts[-200:]])
+    reports = [record for record in OpenI(data / "openi").reports() if isinstance(record, Report)]
+    tagger, stance_judge = DictionaryTagger(lexicon, Allowed()), rules()
     for report in reports[:200]:  # fill the caches of words, as any long run has them
-        annotate(report, tagger, judge)
-    rates = []
+        annotate(report, tagger, stance_judge)
+    report_rates = []
     for _ in range(TURNS):
-        began = time.process_time()
+        start_time = time.process_time()
         for report in reports:
-            annotate(report, tagger, judge)
-        rates.append(len(reports) / (time.process_time() - began))
-    texts = [" ".join(report.sections.values()).lower() for report in reports]
-    plain = sorted({concept.name.lower() for concept in islice(given, TERMS) if concept.name})
-    few = texts[:40]
-    began = time.process_time()
-    for text in few:
-        [name for name in plain if name in text]
-    loop = len(few) / (time.process_time() - began)
+            annotate(report, tagger, stance_judge)
+        report_rates.append(len(reports) / (time.process_time() - start_time))
+    report_texts = [" ".join(report.sections.values()).lower() for report in reports]
+    lowercase_names = sorted({concept.name.lower() for concept in islice(all_concepts, TERMS) if concept.name})
+    sample_texts = report_texts[:40]
+    start_time = time.process_time()
+    for report_text in sample_texts:
+        [concept_name for concept_name in lowercase_names if concept_name in report_text]
+    loop_rate = len(sample_texts) / (time.process_time() - start_time)
     result = {
-        "names": names.names,
-        "names_without_own_words": taken.names,
+        "names": lexicon.names,
+        "names_without_own_words": lexicon_without_own_words.names,
         "reports": len(reports),
-        "reports_per_second": sorted(rates)[TURNS // 2],
-        "all_turns": rates,
-        "substring_loop": {"names": len(plain), "reports": len(few), "reports_per_second": loop},
-        "times_the_substring_loop": sorted(rates)[TURNS // 2] / loop,
+        "reports_per_second": sorted(report_rates)[TURNS // 2],
+        "all_turns": report_rates,
+        "substring_loop": {
+            "names": len(lowercase_names),
+            "reports": len(sample_texts),
+            "reports_per_second": loop_rate,
+        },
+        "times_the_substring_loop": sorted(report_rates)[TURNS // 2] / loop_rate,
     }
     try:
         import ahocorasick
     except ImportError:
         note("pyahocorasick is not installed, so there is no figure for it")
         return result
-    began = time.process_time()
+    start_time = time.process_time()
     automaton = ahocorasick.Automaton()
-    for name in plain:
-        automaton.add_word(name, name)
+    for concept_name in lowercase_names:
+        automaton.add_word(concept_name, concept_name)
     automaton.make_automaton()
-    built = time.process_time() - began
-    began = time.process_time()
-    for text in texts:
-        list(automaton.iter(text))
-    found = time.process_time() - began
-    began = time.process_time()
+    build_seconds = time.process_time() - start_time
+    start_time = time.process_time()
+    for report_text in report_texts:
+        list(automaton.iter(report_text))
+    search_seconds = time.process_time() - start_time
+    start_time = time.process_time()
     for report in reports:
-        for text in report.sections.values():
-            tagger.tag(text)
-    ours = time.process_time() - began
+        for report_text in report.sections.values():
+            tagger.tag(report_text)
+    tagging_seconds = time.process_time() - start_time
     result["pyahocorasick"] = {
-        "build_seconds": built,
-        "reports_per_second": len(texts) / found,
-        "our_tagging_alone_reports_per_second": len(reports) / ours,
+        "build_seconds": build_seconds,
+        "reports_per_second": len(report_texts) / search_seconds,
+        "our_tagging_alone_reports_per_second": len(reports) / tagging_seconds,
     }
     return result
 
 
 def measure_lexicon(terms: int) -> dict[str, Any]:
     """Seconds and memory of a lexicon of so many names."""
-    before = psutil.Process().memory_info().rss
-    began = time.perf_counter()
-    names = Lexicon(invented(terms))
-    taken = time.perf_counter() - began
-    tagger = DictionaryTagger(names, Allowed())
+    memory_before = psutil.Process().memory_info().rss
+    start_time = time.perf_counter()
+    lexicon = Lexicon(invented(terms))
+    seconds = time.perf_counter() - start_time
+    tagger = DictionaryTagger(lexicon, Allowed())
     tagger.tag("There is a small effusion.")
     return {
-        "names": names.names,
-        "seconds": taken,
+        "names": lexicon.names,
+        "seconds": seconds,
         "process_mib": psutil.Process().memory_info().rss / 2**20,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "lexicon_mib": (psutil.Process().memory_info().rss - before) / 2**20,
+        "lexicon_mib": (psutil.Process().memory_info().rss - memory_before) / 2**20,
     }
 
 
 def measure_stream(mib: int) -> dict[str, Any]:
     """Memory and speed of reading an MRCONSO.RRF of that size."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        size = _write_release(folder, mib)
-        began = time.perf_counter()
-        count = sum(1 for _ in UMLS(folder).concepts())
-        taken = time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as temporary_folder:
+        folder = Path(temporary_folder)
+        byte_count = _write_release(folder, mib)
+        start_time = time.perf_counter()
+        name_count = sum(1 for _ in UMLS(folder).concepts())
+        seconds = time.perf_counter() - start_time
     return {
-        "bytes": size,
-        "names": count,
-        "seconds": taken,
-        "mb_per_second": size / 1e6 / taken,
+        "bytes": byte_count,
+        "names": name_count,
+        "seconds": seconds,
+        "mb_per_second": byte_count / 1e6 / seconds,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
-def _write_release(folder: Path, mib: int) -> int:
-    columns = {
+def _write_release(folder: Path, size_mib: int) -> int:
+    columns_by_file = {
         "MRCONSO.RRF": "CUI,LAT,TS,LUI,STT,SUI,ISPREF,AUI,SAUI,SCUI,SDUI,SAB,TTY,CODE,STR,SRL,SUPPRESS,CVF",
         "MRSTY.RRF": "CUI,TUI,STN,STY,ATUI,CVF",
         "MRREL.RRF": "CUI1,AUI1,STYPE1,REL,CUI2,AUI2,STYPE2,RELA,RUI,SRUI,SAB,SL,RG,DIR,SUPPRESS,CVF",
     }
-    files = [f"{name}|what|{listed}|{listed.count(',') + 1}|1|1|\n" for name, listed in columns.items()]
-    (folder / "MRFILES.RRF").write_text("".join(files), encoding="utf-8")
-    described = [f"{one}|what||1|1|1|{name}|char|\n" for name, listed in columns.items() for one in listed.split(",")]
-    (folder / "MRCOLS.RRF").write_text("".join(described), encoding="utf-8")
+    file_lines = [
+        f"{file_name}|what|{column_names}|{column_names.count(',') + 1}|1|1|\n"
+        for file_name, column_names in columns_by_file.items()
+    ]
+    (folder / "MRFILES.RRF").write_text("".join(file_lines), encoding="utf-8")
+    column_lines = [
+        f"{column_name}|what||1|1|1|{file_name}|char|\n"
+        for file_name, column_names in columns_by_file.items()
+        for column_name in column_names.split(",")
+    ]
+    (folder / "MRCOLS.RRF").write_text("".join(column_lines), encoding="utf-8")
     (folder / "MRREL.RRF").write_text("", encoding="utf-8")
-    wanted, size, number = mib * 2**20, 0, 0
-    with (folder / "MRCONSO.RRF").open("w") as names, (folder / "MRSTY.RRF").open("w") as types:
-        while size < wanted:
-            number += 1
-            cui = f"C{number:07d}"
-            types.write(f"{cui}|T047|B2.2.1.2.1|Disease or Syndrome|AT{number:08d}||\n")
-            for place in range(4):
-                name = f"{ROOTS[number % 10]} of the {WORDS[number % len(WORDS)]} {number} form {place}"
-                size += names.write(
-                    f"{cui}|ENG|{'P' if place == 0 else 'S'}|L{number:07d}|PF|S{number:07d}|Y|A{number:08d}{place}||"
-                    f"M{number:07d}|D{number:06d}|MSH|MH|D{number:06d}|{name}|0|N|256|\n"
+    target_bytes, written_bytes, concept_number = size_mib * 2**20, 0, 0
+    with (folder / "MRCONSO.RRF").open("w") as names_file, (folder / "MRSTY.RRF").open("w") as types_file:
+        while written_bytes < target_bytes:
+            concept_number += 1
+            cui = f"C{concept_number:07d}"
+            types_file.write(f"{cui}|T047|B2.2.1.2.1|Disease or Syndrome|AT{concept_number:08d}||\n")
+            for term_index in range(4):
+                concept_name = (
+                    f"{ROOTS[concept_number % 10]} of the {WORDS[concept_number % len(WORDS)]} {concept_number} form "
+                    f"{term_index}"
                 )
-    return size
+                written_bytes += names_file.write(
+                    f"{cui}|ENG|{'P' if term_index == 0 else 'S'}|L{concept_number:07d}|PF|S"
+                    f"{concept_number:07d}|Y|A{concept_number:08d}{term_index}||"
+                    f"M{concept_number:07d}|D{concept_number:06d}|MSH|MH|D{concept_number:06d}|{concept_name}|0|N|256|\n"
+                )
+    return written_bytes
 
 
 def work(arguments: argparse.Namespace) -> None:
     """Run each measurement in a process of its own, and store what they tell."""
     document: dict[str, Any] = {"context": record.context()}
-    for part in ("reports", "lexicon", "stream"):
-        note(f"measuring {part} …")
+    for measurement in ("reports", "lexicon", "stream"):
+        note(f"measuring {measurement} …")
         options = [
             "--data",
             str(arguments.data),
@@ -187,9 +209,11 @@ def work(arguments: argparse.Namespace) -> None:
             "--conso-mib",
             str(arguments.conso_mib),
         ]
-        done = subprocess.run([sys.executable, __file__, "--part", part, *options], stdout=subprocess.PIPE, check=True)
-        document[part] = json.loads(done.stdout)
-        note(json.dumps(document[part]))
+        completed_run = subprocess.run(
+            [sys.executable, __file__, "--part", measurement, *options], stdout=subprocess.PIPE, check=True
+        )
+        document[measurement] = json.loads(completed_run.stdout)
+        note(json.dumps(document[measurement]))
     note(f"stored in {record.store('construct_speed', document)}")
 
 

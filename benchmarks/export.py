@@ -42,9 +42,9 @@ SELECTIONS = {
 
 def seconds(work: Callable[[], Any]) -> float:
     """How long `work` takes."""
-    started = time.perf_counter()
+    start_time = time.perf_counter()
     work()
-    return time.perf_counter() - started
+    return time.perf_counter() - start_time
 
 
 def plain(graph: Graph) -> int:
@@ -56,57 +56,65 @@ def plain(graph: Graph) -> int:
 def measure(graph: Graph, scratch: Path, repeats: int) -> dict[str, Any]:
     """Rows and edges a second, rivals in turn so that a busy machine slows all alike."""
     triples = read_triples(graph)
-    works: dict[str, Callable[[], Any]] = {"driver": lambda: plain(graph), "read": lambda: read_triples(graph)}
-    for kind in formats.FORMATS:
-        works[f"write {kind}"] = lambda kind=kind: formats.write(triples, scratch / kind, kind)
-    for name, selection in SELECTIONS.items():
-        works[f"read: {name}"] = lambda selection=selection: read_triples(graph, selection)
-    edges = {name: len(triples) for name in works}
-    edges |= {f"read: {name}": len(read_triples(graph, selection)) for name, selection in SELECTIONS.items()}
-    for work in works.values():  # plans, caches, imports
+    work_by_name: dict[str, Callable[[], Any]] = {"driver": lambda: plain(graph), "read": lambda: read_triples(graph)}
+    for format_name in formats.FORMATS:
+        work_by_name[f"write {format_name}"] = lambda format_name=format_name: formats.write(
+            triples, scratch / format_name, format_name
+        )
+    for work_name, selection in SELECTIONS.items():
+        work_by_name[f"read: {work_name}"] = lambda selection=selection: read_triples(graph, selection)
+    edge_counts = {work_name: len(triples) for work_name in work_by_name}
+    edge_counts |= {
+        f"read: {work_name}": len(read_triples(graph, selection)) for work_name, selection in SELECTIONS.items()
+    }
+    for work in work_by_name.values():  # plans, caches, imports
         for _ in range(3):
             work()
-    taken: dict[str, list[float]] = {name: [] for name in works}
+    times_by_name: dict[str, list[float]] = {work_name: [] for work_name in work_by_name}
     for _ in range(repeats):
-        for name, work in works.items():
-            taken[name].append(seconds(work))
-    rows = {}
-    for name, times in taken.items():
-        median = statistics.median(times)
-        rows[name] = {
-            "edges": edges[name],
-            "seconds": median,
-            "best_seconds": min(times),
-            "edges_per_second": edges[name] / median,
-            "all": times,
+        for work_name, work in work_by_name.items():
+            times_by_name[work_name].append(seconds(work))
+    result_rows = {}
+    for work_name, run_seconds in times_by_name.items():
+        median_seconds = statistics.median(run_seconds)
+        result_rows[work_name] = {
+            "edges": edge_counts[work_name],
+            "seconds": median_seconds,
+            "best_seconds": min(run_seconds),
+            "edges_per_second": edge_counts[work_name] / median_seconds,
+            "all": run_seconds,
         }
     return {
         "edges": len(triples),
         "entities": triples.num_entities,
         "relations": triples.num_relations,
         "sha256": triples.sha256,
-        "measured": rows,
-        "read_to_driver": rows["read"]["edges_per_second"] / rows["driver"]["edges_per_second"],
-        "spread": {name: max(row["all"]) / min(row["all"]) for name, row in rows.items()},
+        "measured": result_rows,
+        "read_to_driver": result_rows["read"]["edges_per_second"] / result_rows["driver"]["edges_per_second"],
+        "spread": {
+            work_name: max(result_row["all"]) / min(result_row["all"]) for work_name, result_row in result_rows.items()
+        },
     }
 
 
 def markdown(document: dict[str, Any]) -> str:
     """The result as a table."""
-    lines = ["| | edges | median, s | best, s | edges/s |", "|---|---|---|---|---|"]
-    for name, row in document["measured"].items():
-        told = f"{row['seconds']:.3f} | {row['best_seconds']:.3f} | {row['edges_per_second']:,.0f}"
-        lines.append(f"| {name} | {row['edges']:,} | {told} |")
+    table_lines = ["| | edges | median, s | best, s | edges/s |", "|---|---|---|---|---|"]
+    for work_name, result_row in document["measured"].items():
+        time_cells = (
+            f"{result_row['seconds']:.3f} | {result_row['best_seconds']:.3f} | {result_row['edges_per_second']:,.0f}"
+        )
+        table_lines.append(f"| {work_name} | {result_row['edges']:,} | {time_cells} |")
     context = document["context"]
     machine = context["machine"]
-    lines += [
+    table_lines += [
         "",
         f"Reading is {document['read_to_driver']:.1f} times as fast as the driver's own rows.",
         "",
         f"{machine['system']}, {machine['cores']} cores, {machine['memory_gib']} GiB; commit "
         f"{context['commit'][:10]}, {context['date'][:10]}, driver {context['versions'].get('neo4j')}.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(table_lines) + "\n"
 
 
 def main() -> None:
@@ -116,9 +124,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--home", type=Path, help="a platform home whose server runs and holds MedMKG, scored, already")
     arguments = parser.parse_args()
-    data = arguments.data or (Settings.from_env().data_dir or Path("data")) / "medmkg"
-    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as folder:
-        scratch = Path(folder)
+    data_folder = arguments.data or (Settings.from_env().data_dir or Path("data")) / "medmkg"
+    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as temporary_folder:
+        scratch = Path(temporary_folder)
         settings = Settings(home=arguments.home or scratch / "home")
         if not arguments.home:
             print("starting a server and loading MedMKG", file=sys.stderr)
@@ -126,15 +134,15 @@ def main() -> None:
         try:
             with Graph.open(settings) as graph:
                 if not arguments.home:
-                    ingest(graph, MedMKG.find(data))
+                    ingest(graph, MedMKG.find(data_folder))
                     naf.score(graph)
                     naf.filter_images(graph)
                 document = {"context": record.context(), **measure(graph, scratch, arguments.repeats)}
         finally:
             if not arguments.home:
                 server.stop(settings)
-    path = record.store("export", document)
-    path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
+    result_path = record.store("export", document)
+    result_path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
     print(markdown(document))
 
 

@@ -71,42 +71,47 @@ BESIDE: Final = {  # whose F1 is taken from that of the others
 
 def run_table(bench: Bench, name: str, told: Callable[[str], None]) -> list[dict[str, Any]]:
     """The rows of a table: every case with its scores, and its F1 minus that of the table's baseline."""
-    found, counts = [], {}
+    table_rows, counts_by_case = [], {}
     for case in filter(bench.knows, TABLES[name]):
-        said = bench.predicted(case)
-        row: dict[str, Any] = {"system": case.system, "share": case.share, "against": {}}
+        outcome = bench.predicted(case)
+        table_row: dict[str, Any] = {"system": case.system, "share": case.share, "against": {}}
         for reference, triplets in bench.references(case).items():
-            scored = scores(said["triplets"], triplets, bench.key, bench.seed)
-            row["against"][reference] = scored.document
-            counts[case, reference] = scored.counts
-        row |= {
-            key: said[key] for key in ("tokens", "longest", "cut", "left_out", "problems", "seconds") if key in said
+            scored = scores(outcome["triplets"], triplets, bench.key, bench.seed)
+            table_row["against"][reference] = scored.document
+            counts_by_case[case, reference] = scored.counts
+        table_row |= {
+            figure_name: outcome[figure_name]
+            for figure_name in ("tokens", "longest", "cut", "left_out", "problems", "seconds")
+            if figure_name in outcome
         }
-        row |= _about(bench, case)
-        found.append(row)
-        told(f"table {name}: {case}: F1 {row['against']['reference']['interval']['value']:.3f}")
-    for row in found:
-        case = Case(row["system"], row["share"])
-        row["minus"] = {
-            other: bootstrap_difference(counts[case, REFERENCE], beside, bench.seed).as_dict()
-            for other in BESIDE[name]
-            if other != case.system and (beside := counts.get((Case(other, case.share), REFERENCE))) is not None
+        table_row |= _about(bench, case)
+        table_rows.append(table_row)
+        told(f"table {name}: {case}: F1 {table_row['against']['reference']['interval']['value']:.3f}")
+    for table_row in table_rows:
+        case = Case(table_row["system"], table_row["share"])
+        table_row["minus"] = {
+            baseline: bootstrap_difference(counts_by_case[case, REFERENCE], baseline_counts, bench.seed).as_dict()
+            for baseline in BESIDE[name]
+            if baseline != case.system
+            and (baseline_counts := counts_by_case.get((Case(baseline, case.share), REFERENCE))) is not None
         }
-    return found
+    return table_rows
 
 
 def _about(bench: Bench, case: Case) -> dict[str, Any]:
     """What a row is, beside its scores."""
     if case.system in (DICTIONARY, FREQUENT):
-        said = [" ".join(one) for one in bench.frequent(case.share)] if case.system == FREQUENT else None
-        return {"name": case.system, "paper": {}, **({"says": said} if said is not None else {})}
-    row = bench.row(case.system)
+        triplet_texts = (
+            [" ".join(triplet) for triplet in bench.frequent(case.share)] if case.system == FREQUENT else None
+        )
+        return {"name": case.system, "paper": {}, **({"says": triplet_texts} if triplet_texts is not None else {})}
+    system_row = bench.row(case.system)
     return {
-        "name": row.name,
-        "paper": dict(row.paper) if not case.share else {},
-        "projector": asdict(row.settings.projector) if row.stage == "2" else None,
-        "max_new_tokens": row.max_new_tokens,
-        "cost": bench.cost(row),
+        "name": system_row.name,
+        "paper": dict(system_row.paper) if not case.share else {},
+        "projector": asdict(system_row.settings.projector) if system_row.stage == "2" else None,
+        "max_new_tokens": system_row.max_new_tokens,
+        "cost": bench.cost(system_row),
     }
 
 
@@ -115,44 +120,59 @@ def run_graphs(bench: Bench, path: Path, labeler: int, told: Callable[[str], Non
     records = graph_records(path, labeler)
     if not records:
         raise UsageError(f"{path.name} has no graph", "Give a file in RadGraph's form; see --labeler.")
-    require_apart(bench.training, [Study(one.id, None, (Sentence(one.report, one.triplets),)) for one in records])
-    references = [one.triplets for one in records]
-    found = {}
+    require_apart(
+        bench.training,
+        [
+            Study(graph_record.id, None, (Sentence(graph_record.report, graph_record.triplets),))
+            for graph_record in records
+        ],
+    )
+    references = [graph_record.triplets for graph_record in records]
+    systems = {}
     for case in filter(bench.knows, (Case(DICTIONARY), Case(FREQUENT), Case("llm-kg-iu"), Case("llm-kg"))):
         if case.system == DICTIONARY:
-            said = [bench.dictionary.triplets(one.report) for one in records]
+            predicted_triplets = [bench.dictionary.triplets(graph_record.report) for graph_record in records]
         elif case.system == FREQUENT:
-            said = [bench.frequent(0.0)] * len(records)
+            predicted_triplets = [bench.frequent(0.0)] * len(records)
         else:
-            said = bench.replies(bench.row(case.system), records, f"{case.system}-{path.stem}")["triplets"]
-        scored = scores(said, references, bench.key, bench.seed).document
-        found[case.system] = {**_about(bench, case), "against": {REFERENCE: scored}}
-        told(f"{path.name}: {case.system}: F1 {scored['interval']['value']:.3f}")
+            predicted_triplets = bench.replies(bench.row(case.system), records, f"{case.system}-{path.stem}")[
+                "triplets"
+            ]
+        score_document = scores(predicted_triplets, references, bench.key, bench.seed).document
+        systems[case.system] = {**_about(bench, case), "against": {REFERENCE: score_document}}
+        told(f"{path.name}: {case.system}: F1 {score_document['interval']['value']:.3f}")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {"sha256": sha256, "reports": len(records), "labeler": labeler, "systems": found}
+    return {"sha256": sha256, "reports": len(records), "labeler": labeler, "systems": systems}
 
 
 def draw(bench: Bench, folder: Path) -> dict[str, Any] | None:
     """The graphs of one study beside each other, as HTML and PNG: the first with as many triplets as `SHOWN`."""
-    place = next((n for n, one in enumerate(bench.test) if len(set(one.record().triplets)) in SHOWN), None)
+    study_index = next(
+        (index for index, test_study in enumerate(bench.test) if len(set(test_study.record().triplets)) in SHOWN), None
+    )
     cases = [*map(Case, (DICTIONARY, "llm-kg", "vlm-kg")), Case("vlm-kg", 1.0)]
-    chosen = {_title(bench, case): case for case in filter(bench.knows, cases)}
-    if place is None or not chosen or bench.data.drawn is None:
+    cases_by_title = {_title(bench, case): case for case in filter(bench.knows, cases)}
+    if study_index is None or not cases_by_title or bench.data.drawn is None:
         return None  # reports that are not invented are shown to nobody
-    study = bench.test[place]
-    systems = {name: bench.predicted(case)["triplets"][place] for name, case in chosen.items()}
+    study = bench.test[study_index]
+    systems = {
+        case_title: bench.predicted(case)["triplets"][study_index] for case_title, case in cases_by_title.items()
+    }
     panels = view.compare(study.record().triplets, systems, bench.key)
     title = f"Study {study.id}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "generation.html").write_text(view.to_html(title, panels), encoding="utf-8")
-    pictures = [view.to_png(title, panels[start : start + ABREAST]) for start in range(0, len(panels), ABREAST)]
-    generation_table.stacked(pictures).save(folder / "generation.png", optimize=True)
+    png_images = [
+        view.to_png(title, panels[first_panel : first_panel + ABREAST])
+        for first_panel in range(0, len(panels), ABREAST)
+    ]
+    generation_table.stacked(png_images).save(folder / "generation.png", optimize=True)
     return {"study": study.id, "report": study.record().report, "systems": list(systems)}
 
 
 def _title(bench: Bench, case: Case) -> str:
-    name = case.system if case.system == DICTIONARY else bench.row(case.system).name
-    return f"{name}, image alone" if case.share else name
+    system_name = case.system if case.system == DICTIONARY else bench.row(case.system).name
+    return f"{system_name}, image alone" if case.share else system_name
 
 
 # The run
@@ -173,9 +193,9 @@ class Results:
         }
         self.document: dict[str, Any] = {"data": self.data, "tables": {}, "graphs": {}, "pictures": {}}
         if path.is_file():
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            if stored["data"] == self.data:
-                self.document = stored
+            stored_document = json.loads(path.read_text(encoding="utf-8"))
+            if stored_document["data"] == self.data:
+                self.document = stored_document
             else:
                 note(f"{path.name} is of other data or settings and is begun anew")
 
@@ -183,43 +203,45 @@ class Results:
         """Add or replace a table, with commit, versions and machine."""
         import torch
 
-        card = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-        context = record.context(seed, card)
+        device_name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        context = record.context(seed, device_name)
         context["versions"] |= {package: version(package) for package in ("transformers", "trl", "peft", "tokenizers")}
         self.document[part][name] = {"context": context, "rows": outcome}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        staged = self.path.with_suffix(".part")
-        staged.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        staged.replace(self.path)
+        partial_path = self.path.with_suffix(".part")
+        partial_path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial_path.replace(self.path)
 
 
 def work(arguments: argparse.Namespace) -> None:
     """Run the tables that are asked for, then write them down."""
-    path = arguments.results / "generation.json"
-    pictures = DOCS / "images" if arguments.results == record.RESULTS else arguments.results
+    results_path = arguments.results / "generation.json"
+    image_folder = DOCS / "images" if arguments.results == record.RESULTS else arguments.results
     if not arguments.table:
-        names = list(_tables(arguments))
+        table_names = list(_tables(arguments))
         bench = Bench(arguments)
-        results = Results(path, bench)
+        results = Results(results_path, bench)
         note(f"{len(bench.training):,} studies to train on, {len(bench.test):,} to test")
-        for name in names:
-            results.add("tables", name, run_table(bench, name, note), bench.seed)
-        for graphs in arguments.test_graphs or ():
-            results.add("graphs", graphs.name, run_graphs(bench, graphs, arguments.labeler, note), bench.seed)
-        if {"1", "curve"} & set(names) and (drawn := draw(bench, pictures)) is not None:
-            results.add("pictures", "side by side", drawn, bench.seed)
-    generation_table.write(path, pictures, DOCS / "generate.md" if arguments.results == record.RESULTS else None)
+        for table_name in table_names:
+            results.add("tables", table_name, run_table(bench, table_name, note), bench.seed)
+        for graphs_path in arguments.test_graphs or ():
+            results.add("graphs", graphs_path.name, run_graphs(bench, graphs_path, arguments.labeler, note), bench.seed)
+        if {"1", "curve"} & set(table_names) and (drawing := draw(bench, image_folder)) is not None:
+            results.add("pictures", "side by side", drawing, bench.seed)
+    generation_table.write(
+        results_path, image_folder, DOCS / "generate.md" if arguments.results == record.RESULTS else None
+    )
 
 
 def _tables(arguments: argparse.Namespace) -> Iterator[str]:
     """The tables by name. Raises `UsageError` for one that is not there, before the first hour."""
-    known = {*generation_rows.rows(), DICTIONARY, FREQUENT}
-    if arguments.models != "all" and (wrong := set(arguments.models.split(",")) - known):
-        raise UsageError(f"there is no row {sorted(wrong)[0]}", f"Rows: {', '.join(sorted(known))}.")
-    for name in filter(None, arguments.tables.split(",")):
-        if name not in TABLES:
-            raise UsageError(f"there is no table {name}", f"Tables: {', '.join(TABLES)}.")
-        yield name
+    row_names = {*generation_rows.rows(), DICTIONARY, FREQUENT}
+    if arguments.models != "all" and (unknown_names := set(arguments.models.split(",")) - row_names):
+        raise UsageError(f"there is no row {sorted(unknown_names)[0]}", f"Rows: {', '.join(sorted(row_names))}.")
+    for table_name in filter(None, arguments.tables.split(",")):
+        if table_name not in TABLES:
+            raise UsageError(f"there is no table {table_name}", f"Tables: {', '.join(TABLES)}.")
+        yield table_name
 
 
 def main() -> int:
@@ -242,8 +264,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.data is None and not arguments.table:
         parser.error("--data is needed")
-    partly = arguments.limit is not None or arguments.models != "all"
-    if partly and arguments.results == record.RESULTS:
+    is_partial = arguments.limit is not None or arguments.models != "all"
+    if is_partial and arguments.results == record.RESULTS:
         parser.error("part of the studies or rows would replace the stored results of all: give --results")
     return record.exit_code(lambda: work(arguments))
 

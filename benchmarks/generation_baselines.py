@@ -47,59 +47,78 @@ class Dictionary:
     """
 
     def __init__(self, data: DataSettings, base: Path) -> None:
-        paths = [base / data.path / name for name in data.lexicon]
-        found = (one for path in paths for one in (UMLS(path).concepts() if path.is_dir() else read(path)))
-        self._tagger = DictionaryTagger(Lexicon(one for one in found if isinstance(one, Concept)), Allowed())
+        lexicon_paths = [base / data.path / lexicon_name for lexicon_name in data.lexicon]
+        concept_rows = (
+            concept_row
+            for lexicon_path in lexicon_paths
+            for concept_row in (UMLS(lexicon_path).concepts() if lexicon_path.is_dir() else read(lexicon_path))
+        )
+        self._tagger = DictionaryTagger(
+            Lexicon(concept_row for concept_row in concept_rows if isinstance(concept_row, Concept)), Allowed()
+        )
 
     def triplets(self, report: str) -> tuple[Triplet, ...]:
         """The triplets of a report in RadGraph's form, in the order of its sentences."""
-        found = self._phrases(report)
-        said: dict[Triplet, None] = {}
-        for start, end in sentences(report):
-            said |= dict.fromkeys(_related(report, [one for one in found if start <= one.start < end]))
-        return tuple(said)
+        phrases = self._phrases(report)
+        unique_triplets: dict[Triplet, None] = {}
+        for sentence_start, sentence_end in sentences(report):
+            unique_triplets |= dict.fromkeys(
+                _related(report, [phrase for phrase in phrases if sentence_start <= phrase.start < sentence_end])
+            )
+        return tuple(unique_triplets)
 
     def _phrases(self, report: str) -> list[_Found]:
         """Phrases in order; a degree or a side within a name is part of the name."""
-        found = []
-        for one in self._tagger.tag(report):
-            types = one.candidates[0].types
-            kind = "place" if types and all(kind in ANATOMY for kind in types) else "finding"
-            found.append(_Found(one.start, one.end, kind, entity(report[one.start : one.end])))
-        words = [("degree", match) for match in DEGREE.finditer(report)]
-        words += [("side", match) for match in _SIDE.finditer(report)]
-        for kind, match in words:
-            if not any(one.start <= match.start() < one.end for one in found):
-                found.append(_Found(match.start(), match.end(), kind, entity(match[0])))
-        return sorted(one for one in found if one.text)
+        phrases = []
+        for phrase in self._tagger.tag(report):
+            semantic_types = phrase.candidates[0].types
+            kind = "place" if semantic_types and all(kind in ANATOMY for kind in semantic_types) else "finding"
+            phrases.append(_Found(phrase.start, phrase.end, kind, entity(report[phrase.start : phrase.end])))
+        pattern_matches = [("degree", match) for match in DEGREE.finditer(report)]
+        pattern_matches += [("side", match) for match in _SIDE.finditer(report)]
+        for kind, match in pattern_matches:
+            if not any(phrase.start <= match.start() < phrase.end for phrase in phrases):
+                phrases.append(_Found(match.start(), match.end(), kind, entity(match[0])))
+        return sorted(phrase for phrase in phrases if phrase.text)
 
 
 def _related(report: str, phrases: Sequence[_Found]) -> Iterator[Triplet]:
-    findings = [number for number, one in enumerate(phrases) if one.kind == "finding"]
-    for at, number in enumerate(findings):
-        one = phrases[number]
-        last = findings[at - 1] if at else -1
-        after = findings[at + 1] if at + 1 < len(findings) else len(phrases)
-        before = phrases[last + 1 : number]
-        for degree in [word for word in before if word.kind == "degree"][-1:]:
-            yield Triplet(degree.text, Relation.MODIFY, one.text)
-        places = [word for word in phrases[number + 1 : after] if word.kind in ("place", "side")]
-        sides = [word for word in before if word.kind == "side" and word.end + 1 == one.start]
-        earlier = [word for word in phrases[:number] if word.kind == "place"]
-        for place in (sides or places[:1] or earlier[-1:])[:1]:
-            yield Triplet(one.text, Relation.LOCATED_AT, place.text)
-        if after < len(phrases) and _SUGGESTS.search(report[one.end : phrases[after].start]):
-            yield Triplet(one.text, Relation.SUGGESTIVE_OF, phrases[after].text)
+    findings = [phrase_index for phrase_index, phrase in enumerate(phrases) if phrase.kind == "finding"]
+    for finding_index, phrase_index in enumerate(findings):
+        phrase = phrases[phrase_index]
+        previous_index = findings[finding_index - 1] if finding_index else -1
+        next_index = findings[finding_index + 1] if finding_index + 1 < len(findings) else len(phrases)
+        preceding_phrases = phrases[previous_index + 1 : phrase_index]
+        for degree in [candidate for candidate in preceding_phrases if candidate.kind == "degree"][-1:]:
+            yield Triplet(degree.text, Relation.MODIFY, phrase.text)
+        following_places = [
+            candidate for candidate in phrases[phrase_index + 1 : next_index] if candidate.kind in ("place", "side")
+        ]
+        adjacent_sides = [
+            candidate
+            for candidate in preceding_phrases
+            if candidate.kind == "side" and candidate.end + 1 == phrase.start
+        ]
+        earlier_places = [candidate for candidate in phrases[:phrase_index] if candidate.kind == "place"]
+        for location in (adjacent_sides or following_places[:1] or earlier_places[-1:])[:1]:
+            yield Triplet(phrase.text, Relation.LOCATED_AT, location.text)
+        if next_index < len(phrases) and _SUGGESTS.search(report[phrase.end : phrases[next_index].start]):
+            yield Triplet(phrase.text, Relation.SUGGESTIVE_OF, phrases[next_index].text)
 
 
 def most_frequent(
     training: Sequence[Sequence[Triplet]], validation: Sequence[Sequence[Triplet]], key: Key
 ) -> tuple[Triplet, ...]:
     """The triplets that most training records have, as many of them as score best (micro-F1) on the validation's."""
-    counts = Counter(triplet for record in training for triplet in set(record))
-    common = [triplet for triplet, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST]]
+    triplet_counts = Counter(triplet for record in training for triplet in set(record))
+    common_triplets = [
+        triplet
+        for triplet, _ in sorted(
+            triplet_counts.items(), key=lambda triplet_and_count: (-triplet_and_count[1], triplet_and_count[0])
+        )[:MOST]
+    ]
 
-    def f1(number: int) -> float:
-        return score([count(common[:number], reference, key) for reference in validation]).f1
+    def f1(triplet_count: int) -> float:
+        return score([count(common_triplets[:triplet_count], reference, key) for reference in validation]).f1
 
-    return tuple(common[: max(range(1, len(common) + 1), key=f1)]) if common else ()
+    return tuple(common_triplets[: max(range(1, len(common_triplets) + 1), key=f1)]) if common_triplets else ()

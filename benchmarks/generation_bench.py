@@ -62,8 +62,10 @@ class Limited(Work):
 
     def studies(self) -> list[Study]:
         """The training's studies."""
-        chosen = super().studies()[: self.at_most]
-        return chosen if self.image is None else [replace(study, image=self.image) for study in chosen]
+        selected_studies = super().studies()[: self.at_most]
+        return (
+            selected_studies if self.image is None else [replace(study, image=self.image) for study in selected_studies]
+        )
 
 
 class Bench:
@@ -79,9 +81,11 @@ class Bench:
         self.same = meaning(self.data, self.base.parent)
         self.key = with_degrees(self.same)  # what triplets are compared by
         self.training = studies(self.data, self.data.train, self.base.parent)
-        test = studies(self.data, arguments.test, self.base.parent)
-        require_apart(self.training, test)
-        self.test = [study for study in test if study.image is not None and study.image.is_file()][: arguments.limit]
+        test_studies = studies(self.data, arguments.test, self.base.parent)
+        require_apart(self.training, test_studies)
+        self.test = [study for study in test_studies if study.image is not None and study.image.is_file()][
+            : arguments.limit
+        ]
         if not self.test:
             raise UsageError("no test study has its image", "Check --data and --limit.")
         self._frequent: dict[float, Triplets] = {}
@@ -89,16 +93,16 @@ class Bench:
 
     def row(self, key: str) -> generation_rows.Row:
         """The row of that key, on this data with this seed."""
-        found = generation_rows.read(self.files[key], self.arguments.base)
-        data = replace(found.settings.data, path=str(self.arguments.data.absolute()))
-        return replace(found, settings=replace(found.settings, data=data, seed=self.seed))
+        system_row = generation_rows.read(self.files[key], self.arguments.base)
+        data = replace(system_row.settings.data, path=str(self.arguments.data.absolute()))
+        return replace(system_row, settings=replace(system_row.settings, data=data, seed=self.seed))
 
     def knows(self, case: Case) -> bool:
         """Whether the case was asked for, and can be done."""
-        chosen = self.arguments.models
+        requested_models = self.arguments.models
         if case.system == DICTIONARY and not self.data.lexicon:
             return False
-        return chosen == "all" or case.system in chosen.split(",")
+        return requested_models == "all" or case.system in requested_models.split(",")
 
     # What is asked, and what is right
 
@@ -106,15 +110,15 @@ class Bench:
         """The record with that share of its sentences left out: always the same ones. Its triplets are those that the
         rest of the report says, then what the image shows.
         """
-        rng = random.Random(f"kgp benchmark {self.seed} {share} {study.id}")
-        return study.record(thinned(study, share, rng) if share else None, self.same)
+        generator = random.Random(f"kgp benchmark {self.seed} {share} {study.id}")
+        return study.record(thinned(study, share, generator) if share else None, self.same)
 
     def references(self, case: Case) -> dict[str, list[Triplets]]:
         """What the replies are compared with: what stays in the report and the image shows; and the whole report."""
-        found = {"reference": [self.asked(study, case.share).triplets for study in self.test]}
+        references_by_kind = {"reference": [self.asked(study, case.share).triplets for study in self.test]}
         if case.share:
-            found["whole report"] = [study.record().triplets for study in self.test]
-        return found
+            references_by_kind["whole report"] = [study.record().triplets for study in self.test]
+        return references_by_kind
 
     # Replies
 
@@ -122,7 +126,7 @@ class Bench:
         """What the system says of each test study, in their order, as `triplets`; with tokens and seconds."""
         records = [self.asked(study, case.share) for study in self.test]
         if case.system == DICTIONARY:
-            return {"triplets": [self.dictionary.triplets(one.report) for one in records]}
+            return {"triplets": [self.dictionary.triplets(record.report) for record in records]}
         if case.system == FREQUENT:
             return {"triplets": [self.frequent(case.share)] * len(records)}
         return self.replies(self.row(case.system), records, f"{case.system}-{round(100 * case.share)}")
@@ -139,46 +143,55 @@ class Bench:
     def frequent(self, share: float) -> Triplets:
         """The most frequent triplets of training records with as many sentences left out."""
         if share not in self._frequent:
-            parts = [[self.asked(one, share).triplets for one in part] for part in (self.training, self._validation)]
-            self._frequent[share] = baselines.most_frequent(parts[0], parts[1], self.key)
+            triplets_by_part = [
+                [self.asked(study, share).triplets for study in part_studies]
+                for part_studies in (self.training, self._validation)
+            ]
+            self._frequent[share] = baselines.most_frequent(triplets_by_part[0], triplets_by_part[1], self.key)
         return self._frequent[share]
 
     def replies(self, row: generation_rows.Row, records: Sequence[Record], name: str) -> dict[str, Any]:
         """A trained row's replies; kept in a file by what was asked."""
-        trained = checkpoint.load(self.trained(row), device())
+        trained_generator = checkpoint.load(self.trained(row), device())
         if row.blind:
             records = [record._replace(image=self._blank) for record in records]
-        generator = Generator(trained, Decoding(self.arguments.beams, row.max_new_tokens))
-        identity = [trained.sha256, dict(generator.parameters), [[one.id, one.report] for one in records]]
-        path = self.out / "replies" / f"{name}-{_digest(identity)}.json"
-        if path.is_file():
-            document = json.loads(path.read_text(encoding="utf-8"))
+        generator = Generator(trained_generator, Decoding(self.arguments.beams, row.max_new_tokens))
+        identity = [
+            trained_generator.sha256,
+            dict(generator.parameters),
+            [[record.id, record.report] for record in records],
+        ]
+        reply_path = self.out / "replies" / f"{name}-{_digest(identity)}.json"
+        if reply_path.is_file():
+            document = json.loads(reply_path.read_text(encoding="utf-8"))
         else:
             document = self._written(generator, records)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(document) + "\n", encoding="utf-8")
-            part.replace(path)
-        return document | {"triplets": [_read(rows) for rows in document["triplets"]]}
+            reply_path.parent.mkdir(parents=True, exist_ok=True)
+            partial_path = reply_path.with_suffix(".part")
+            partial_path.write_text(json.dumps(document) + "\n", encoding="utf-8")
+            partial_path.replace(reply_path)
+        return document | {"triplets": [_read(triplet_rows) for triplet_rows in document["triplets"]]}
 
     def _written(self, generator: Generator, records: Sequence[Record]) -> dict[str, Any]:
         """Ask the generator. One that cannot read an image says nothing of it."""
-        asked = (Asked(str(number), one.image, one.report) for number, one in enumerate(records))
-        told, done, began = progress("replies"), 0, time.monotonic()
-        found: dict[int, Any] = {}
-        for batch in generator.replies(asked):
-            found |= {int(reply.asked.id): reply for reply in batch}
-            done += len(batch)
-            told(done, len(records))
-        seconds = time.monotonic() - began
-        rows = [found[number] for number in range(len(records))]
+        requests = (
+            Asked(str(record_index), record.image, record.report) for record_index, record in enumerate(records)
+        )
+        log_progress, reply_count, start_time = progress("replies"), 0, time.monotonic()
+        reply_by_index: dict[int, Any] = {}
+        for batch in generator.replies(requests):
+            reply_by_index |= {int(reply.asked.id): reply for reply in batch}
+            reply_count += len(batch)
+            log_progress(reply_count, len(records))
+        seconds = time.monotonic() - start_time
+        ordered_replies = [reply_by_index[record_index] for record_index in range(len(records))]
         return {
-            "triplets": [[list(one.triplet) for one in reply.triplets] for reply in rows],
-            "tokens": sum(reply.tokens for reply in rows),
-            "longest": max(reply.tokens for reply in rows),
-            "cut": sum(reply.tokens >= generator.decoding.max_new_tokens for reply in rows),
-            "left_out": sum(reply.left_out for reply in rows),
-            "problems": sum(reply.problem is not None for reply in rows),
+            "triplets": [[list(record.triplet) for record in reply.triplets] for reply in ordered_replies],
+            "tokens": sum(reply.tokens for reply in ordered_replies),
+            "longest": max(reply.tokens for reply in ordered_replies),
+            "cut": sum(reply.tokens >= generator.decoding.max_new_tokens for reply in ordered_replies),
+            "left_out": sum(reply.left_out for reply in ordered_replies),
+            "problems": sum(reply.problem is not None for reply in ordered_replies),
             "seconds": round(seconds, 1),
         }
 
@@ -211,59 +224,65 @@ class Bench:
         return folder
 
     def _train(self, row: generation_rows.Row, settings: GeneratorSettings, folder: Path, stage: str) -> None:
-        name = ABOUT if stage != "vision" else checkpoint.VISION
-        if (folder / STAGES[stage] / name).is_file():
+        file_name = ABOUT if stage != "vision" else checkpoint.VISION
+        if (folder / STAGES[stage] / file_name).is_file():
             return
         if not self._taken(row, settings, folder, stage):
             note(f"{row.name}: training of {STAGES[stage]}")
-            image = self._blank if row.blind and stage == "2" else None
-            train(Limited(settings, folder, self.base.parent, self.same, note, progress, row.studies, image), [stage])
+            image_path = self._blank if row.blind and stage == "2" else None
+            train(
+                Limited(settings, folder, self.base.parent, self.same, note, progress, row.studies, image_path), [stage]
+            )
 
     @cached_property
     def _blank(self) -> Path:
         """The image of those that see nothing."""
-        path = self.out / "grey.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (256, 256), 128).save(path)
-        return path
+        image_path = self.out / "grey.png"
+        image_path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (256, 256), 128).save(image_path)
+        return image_path
 
     def _taken(self, row: generation_rows.Row, settings: GeneratorSettings, folder: Path, stage: str) -> bool:
         """Whether a training that was done elsewhere could be taken."""
-        other: Path | None = None if row.blind and stage == "2" else self.arguments.trained
-        about = None if other is None else other / "training.json"
-        if other is None or about is None or not about.is_file():
+        source_folder: Path | None = None if row.blind and stage == "2" else self.arguments.trained
+        description_path = None if source_folder is None else source_folder / "training.json"
+        if source_folder is None or description_path is None or not description_path.is_file():
             return False
-        document = json.loads(about.read_text(encoding="utf-8"))
-        there = part_settings(GeneratorSettings.of(document["settings"]), stage)
-        done = other / STAGES[stage] / (ABOUT if stage != "vision" else checkpoint.VISION)
+        document = json.loads(description_path.read_text(encoding="utf-8"))
+        source_settings = part_settings(GeneratorSettings.of(document["settings"]), stage)
+        finished_file = source_folder / STAGES[stage] / (ABOUT if stage != "vision" else checkpoint.VISION)
         if (
             document["data_sha256"] != self._data(row)
-            or _placeless(there) != _placeless(settings)
-            or not done.is_file()
+            or _placeless(source_settings) != _placeless(settings)
+            or not finished_file.is_file()
         ):
             return False
-        note(f"{row.name}: {STAGES[stage]} is taken from {other}")
-        _link(other / STAGES[stage], folder / STAGES[stage])
+        note(f"{row.name}: {STAGES[stage]} is taken from {source_folder}")
+        _link(source_folder / STAGES[stage], folder / STAGES[stage])
         return True
 
     def cost(self, row: generation_rows.Row) -> dict[str, Any]:
         """What the model card tells of a training, and how large the model is."""
         folder = self.trained(row)
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        model_card = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         model = checkpoint.load(folder).model
-        return {**about["figures"], "parameters": sum(one.numel() for one in model.parameters())}
+        return {**model_card["figures"], "parameters": sum(parameter.numel() for parameter in model.parameters())}
 
 
 def part_settings(settings: GeneratorSettings, stage: str) -> GeneratorSettings:
     """The settings that decide a part, everything else being as it is by default."""
     if stage == "2":
         return settings
-    of_vision = {one.name for one in fields(SmallSettings) if one.name.startswith("vision_")}
-    mine = {name: value for name, value in asdict(settings.small).items() if (name in of_vision) == (stage == "vision")}
-    small = SmallSettings(**mine)
+    vision_names = {setting.name for setting in fields(SmallSettings) if setting.name.startswith("vision_")}
+    stage_values = {
+        setting_name: value
+        for setting_name, value in asdict(settings.small).items()
+        if (setting_name in vision_names) == (stage == "vision")
+    }
+    small_settings = SmallSettings(**stage_values)
     if stage == "vision":
-        return GeneratorSettings(settings.data, small=small, seed=settings.seed)
-    return replace(settings, small=small, vision=SMALL, projector=ProjectorSettings(), visual=VisualSettings())
+        return GeneratorSettings(settings.data, small=small_settings, seed=settings.seed)
+    return replace(settings, small=small_settings, vision=SMALL, projector=ProjectorSettings(), visual=VisualSettings())
 
 
 def _placeless(settings: GeneratorSettings) -> GeneratorSettings:
@@ -277,12 +296,12 @@ def _digest(identity: object) -> str:
 
 def _link(source: Path, target: Path) -> None:
     """The finished part in another folder, without a copy where that can be."""
-    staged = target.with_name(f"{target.name}.part")
-    shutil.rmtree(staged, ignore_errors=True)
+    partial_folder = target.with_name(f"{target.name}.part")
+    shutil.rmtree(partial_folder, ignore_errors=True)
     shutil.rmtree(target, ignore_errors=True)  # what is there was not finished
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, staged, ignore=shutil.ignore_patterns("work"), copy_function=_linked)
-    staged.replace(target)
+    shutil.copytree(source, partial_folder, ignore=shutil.ignore_patterns("work"), copy_function=_linked)
+    partial_folder.replace(target)
 
 
 def _linked(source: str, target: str) -> None:
@@ -292,5 +311,5 @@ def _linked(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _read(rows: Sequence[Sequence[str]]) -> Triplets:
-    return tuple(Triplet(head, Relation(relation), tail) for head, relation, tail in rows)
+def _read(triplet_rows: Sequence[Sequence[str]]) -> Triplets:
+    return tuple(Triplet(head, Relation(relation), tail) for head, relation, tail in triplet_rows)

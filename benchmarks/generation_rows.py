@@ -38,29 +38,35 @@ class Row:
 
 def rows() -> dict[str, Path]:
     """The files that are rows, by key; the others are settings alone."""
-    return {path.stem: path for path in sorted(SETTINGS.glob("*.yaml")) if "base" in _document(path)}
+    return {
+        settings_path.stem: settings_path
+        for settings_path in sorted(SETTINGS.glob("*.yaml"))
+        if "base" in _document(settings_path)
+    }
 
 
 def read(path: Path, base: Path | None = None) -> Row:
     """A row; `base` is taken in place of the file's own, for other data and sizes. Raises `InputError`."""
     document = _document(path)
-    ours = {name: document.pop(name) for name in OURS if name in document}
-    if "base" not in ours or not isinstance(ours["base"], str):
+    row_fields = {field_name: document.pop(field_name) for field_name in OURS if field_name in document}
+    if "base" not in row_fields or not isinstance(row_fields["base"], str):
         raise InputError("the row names no base", HINT, path=path)
-    of_base = _document(base or path.parent / ours.pop("base"))
-    ours.pop("base", None)
-    merged = _merged(of_base, document)
-    for name, times in ours.pop("times", {}).items():
-        sizes = merged["projector"] = dict(merged.get("projector", {}))
-        sizes[name] = sizes.get(name, 64) * times  # 64: the paper's, which settings have where they say nothing
+    base_document = _document(base or path.parent / row_fields.pop("base"))
+    row_fields.pop("base", None)
+    merged_settings = _merged(base_document, document)
+    for field_name, factor in row_fields.pop("times", {}).items():
+        sizes = merged_settings["projector"] = dict(merged_settings.get("projector", {}))
+        sizes[field_name] = (
+            sizes.get(field_name, 64) * factor
+        )  # 64: the paper's, which settings have where they say nothing
     try:
-        settings = GeneratorSettings.of(merged)
+        settings = GeneratorSettings.of(merged_settings)
     except InputError as error:
         raise InputError(error.message, error.hint, path=path) from None
-    stage = str(ours.pop("stage", 2))
+    stage = str(row_fields.pop("stage", 2))
     if stage not in ("1", "2"):
         raise InputError("the stage is not 1 or 2", HINT, path=path)
-    return Row(path.stem, ours.pop("name", path.stem), settings, stage, **ours)
+    return Row(path.stem, row_fields.pop("name", path.stem), settings, stage, **row_fields)
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -70,10 +76,12 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _merged(base: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """The base with what differs, mapping by mapping."""
-    found = dict(base)
-    for name, value in changed.items():
-        below = found.get(name)
-        found[name] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return found
+    merged_document = dict(base)
+    for setting_name, value in changes.items():
+        base_section = merged_document.get(setting_name)
+        merged_document[setting_name] = (
+            _merged(base_section, value) if isinstance(base_section, Mapping) and isinstance(value, Mapping) else value
+        )
+    return merged_document

@@ -22,20 +22,22 @@ class Scores(NamedTuple):
 
 def scores(predicted: Sequence[Triplets], references: Sequence[Triplets], same: Key, seed: int) -> Scores:
     """All measures. `normalised` compares an entity by the concept that it means, `exact` by its words."""
-    texts = [words(one) for one in predicted], [words(one) for one in references]
-    exact = [count(one, other) for one, other in zip(predicted, references, strict=True)]
-    counts = [count(one, other, same) for one, other in zip(predicted, references, strict=True)]
-    ends = [count_entities(one, other, same) for one, other in zip(predicted, references, strict=True)]
-    graphs = [unlabelled(one) for one in predicted], [unlabelled(one) for one in references]
+    text_pair = [words(triplets) for triplets in predicted], [words(triplets) for triplets in references]
+    exact_counts = [count(triplets, reference) for triplets, reference in zip(predicted, references, strict=True)]
+    counts = [count(triplets, reference, same) for triplets, reference in zip(predicted, references, strict=True)]
+    entity_counts = [
+        count_entities(triplets, reference, same) for triplets, reference in zip(predicted, references, strict=True)
+    ]
+    graph_pair = [unlabelled(triplets) for triplets in predicted], [unlabelled(triplets) for triplets in references]
     document = {
-        "bleu": metrics.bleu(*texts).as_dict(),
-        "rouge_l": metrics.rouge_l(*texts).as_dict(),
-        "triplets": {"exact": metrics.score(exact).as_dict(), "normalised": metrics.score(counts).as_dict()},
+        "bleu": metrics.bleu(*text_pair).as_dict(),
+        "rouge_l": metrics.rouge_l(*text_pair).as_dict(),
+        "triplets": {"exact": metrics.score(exact_counts).as_dict(), "normalised": metrics.score(counts).as_dict()},
         "interval": bootstrap(counts, seed).as_dict(),
-        "entities": metrics.score(ends).as_dict(),
+        "entities": metrics.score(entity_counts).as_dict(),
         "radgraph_f1": {
-            "exact": radgraph_f1(*graphs).as_dict(),
-            "normalised": radgraph_f1(*graphs, key=same).as_dict(),
+            "exact": radgraph_f1(*graph_pair).as_dict(),
+            "normalised": radgraph_f1(*graph_pair, key=same).as_dict(),
         },
     }
     return Scores(document, counts)

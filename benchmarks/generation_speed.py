@@ -54,8 +54,15 @@ BATCH: Final = 16
 
 def asked(data: Path, count: int) -> list[Asked]:
     """Images with their reports, as `kgp generate` asks of them."""
-    rows = [row for row in inputs(data, known={}).rows if row.path is not None and row.path.is_file()]
-    return [Asked(row.id, row.path, report_text(row.sections.values())) for row in rows[:count]]
+    input_rows = [
+        input_row
+        for input_row in inputs(data, known={}).rows
+        if input_row.path is not None and input_row.path.is_file()
+    ]
+    return [
+        Asked(input_row.id, input_row.path, report_text(input_row.sections.values()))
+        for input_row in input_rows[:count]
+    ]
 
 
 def batches(rows: Sequence[Asked], size: int) -> list[Sequence[Asked]]:
@@ -84,21 +91,25 @@ class Plain:
     @torch.inference_mode()
     def __call__(self, size: int, **search: Any) -> int:
         """Answer all; returns how many tokens were written."""
-        ours, tokens, start = self._generator, 0, 0
-        tokenizer, model = ours.trained.tokenizer, ours.trained.model
+        generator, token_count, start = self._generator, 0, 0
+        tokenizer, model = generator.trained.tokenizer, generator.trained.model
         for batch in batches(self._rows, size):
-            given = ours._prompts(batch)  # the same prompts
-            image = None if self._vectors is None else self._vectors[start : start + len(batch)]
-            embeddings, mask = model.embedded(given["input_ids"], given["attention_mask"], image)
-            out = model.language.generate(inputs_embeds=embeddings, attention_mask=mask, **self._search, **search)
-            tokenizer.batch_decode(out, skip_special_tokens=True)
-            tokens += sum(_written(row, tokenizer.eos_token_id) for row in out.tolist())
+            prompt_inputs = generator._prompts(batch)  # the same prompts
+            image_vectors = None if self._vectors is None else self._vectors[start : start + len(batch)]
+            embeddings, mask = model.embedded(
+                prompt_inputs["input_ids"], prompt_inputs["attention_mask"], image_vectors
+            )
+            output_ids = model.language.generate(
+                inputs_embeds=embeddings, attention_mask=mask, **self._search, **search
+            )
+            tokenizer.batch_decode(output_ids, skip_special_tokens=True)
+            token_count += sum(_written(reply_ids, tokenizer.eos_token_id) for reply_ids in output_ids.tolist())
             start += len(batch)
-        return tokens
+        return token_count
 
 
-def _written(row: Sequence[int], end: int) -> int:
-    return row.index(end) if end in row else len(row)
+def _written(reply_ids: Sequence[int], end_token_id: int) -> int:
+    return reply_ids.index(end_token_id) if end_token_id in reply_ids else len(reply_ids)
 
 
 def _tokens(replies: Sequence[Reply]) -> int:
@@ -107,46 +118,61 @@ def _tokens(replies: Sequence[Reply]) -> int:
 
 def rate(model: Path, data: Path, count: int, repeats: int, beams: int) -> dict[str, Any]:
     """Tokens a second of each way, in turn so that a busy machine slows all alike."""
-    trained = load(model, device())
-    rows = asked(data, count)
-    sixteen, one = (Generator(trained, Decoding(beams=beams, batch=size)) for size in (BATCH, 1))
-    pixels = None if trained.vision is None else [trained.vision.pixels(row.image) for row in rows if row.image]
+    trained_generator = load(model, device())
+    requests = asked(data, count)
+    batch_generator, single_generator = (
+        Generator(trained_generator, Decoding(beams=beams, batch=batch_size)) for batch_size in (BATCH, 1)
+    )
+    pixels = (
+        None
+        if trained_generator.vision is None
+        else [trained_generator.vision.pixels(request.image) for request in requests if request.image]
+    )
     vectors = None
-    if trained.vision is not None and pixels is not None:
-        vectors = torch.cat([trained.vision.encode(part) for part in batches(pixels, BATCH)]).to(trained.model.device)
-    plain, best = Plain(sixteen, vectors, rows), MOST_PROBABLE if beams > 1 else {}
+    if trained_generator.vision is not None and pixels is not None:
+        vectors = torch.cat(
+            [trained_generator.vision.encode(pixel_batch) for pixel_batch in batches(pixels, BATCH)]
+        ).to(trained_generator.model.device)
+    plain_loop, search_options = Plain(batch_generator, vectors, requests), MOST_PROBABLE if beams > 1 else {}
 
     def write() -> int:
-        parts = batches(range(len(rows)), BATCH)
+        index_batches = batches(range(len(requests)), BATCH)
         return sum(
-            _tokens(sixteen.write([rows[number] for number in part], None if vectors is None else vectors[list(part)]))
-            for part in parts
+            _tokens(
+                batch_generator.write(
+                    [requests[row_index] for row_index in row_indices],
+                    None if vectors is None else vectors[list(row_indices)],
+                )
+            )
+            for row_indices in index_batches
         )
 
-    ways: dict[str, Callable[[], int]] = {
-        "plain generate, batches of 16": lambda: plain(BATCH, **best),
-        "the same, with its own stop": lambda: plain(BATCH),
+    methods: dict[str, Callable[[], int]] = {
+        "plain generate, batches of 16": lambda: plain_loop(BATCH, **search_options),
+        "the same, with its own stop": lambda: plain_loop(BATCH),
         "ours, write": write,
-        "ours, replies": lambda: sum(_tokens(batch) for batch in sixteen.replies(iter(rows))),
-        "ours, one by one": lambda: sum(_tokens(batch) for batch in one.replies(iter(rows))),
-        "plain generate, one by one": lambda: plain(1, **best),
+        "ours, replies": lambda: sum(_tokens(batch) for batch in batch_generator.replies(iter(requests))),
+        "ours, one by one": lambda: sum(_tokens(batch) for batch in single_generator.replies(iter(requests))),
+        "plain generate, one by one": lambda: plain_loop(1, **search_options),
     }
-    plain(BATCH)  # caches, imports
-    taken: dict[str, list[tuple[int, float]]] = {name: [] for name in ways}
+    plain_loop(BATCH)  # caches, imports
+    timings: dict[str, list[tuple[int, float]]] = {method_name: [] for method_name in methods}
     for _ in range(repeats):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            tokens = way()
+        for method_name, method in methods.items():
+            start_time = time.perf_counter()
+            token_count = method()
             _wait()
-            taken[name].append((tokens, time.perf_counter() - began))
-    measured = {name: _measured(found, len(rows)) for name, found in taken.items()}
-    rates = {name: row["tokens_per_second"] for name, row in measured.items()}
+            timings[method_name].append((token_count, time.perf_counter() - start_time))
+    measurements = {
+        method_name: _measured(method_timings, len(requests)) for method_name, method_timings in timings.items()
+    }
+    rates = {method_name: measurement["tokens_per_second"] for method_name, measurement in measurements.items()}
     return {
-        "model": trained.name,
-        "images": len(rows),
+        "model": trained_generator.name,
+        "images": len(requests),
         "beams": beams,
         "rounds": repeats,
-        "measured": measured,
+        "measured": measurements,
         "plain_to_write": rates["plain generate, batches of 16"] / rates["ours, write"],
         "plain_to_replies": rates["plain generate, batches of 16"] / rates["ours, replies"],
         "batches_to_one_by_one": rates["ours, replies"] / rates["ours, one by one"],
@@ -154,14 +180,14 @@ def rate(model: Path, data: Path, count: int, repeats: int, beams: int) -> dict[
     }
 
 
-def _measured(found: Sequence[tuple[int, float]], images: int) -> dict[str, Any]:
-    seconds = statistics.median(took for _, took in found)
+def _measured(timings: Sequence[tuple[int, float]], image_count: int) -> dict[str, Any]:
+    seconds = statistics.median(run_seconds for _, run_seconds in timings)
     return {
-        "tokens": found[0][0],
+        "tokens": timings[0][0],
         "seconds": seconds,
-        "all": [took for _, took in found],
-        "tokens_per_second": found[0][0] / seconds,
-        "images_per_second": images / seconds,
+        "all": [run_seconds for _, run_seconds in timings],
+        "tokens_per_second": timings[0][0] / seconds,
+        "images_per_second": image_count / seconds,
     }
 
 
@@ -176,35 +202,37 @@ def whole(model: Path, data: Path, count: int, beams: int) -> dict[str, Any]:
     """
     from kgplatform import server
 
-    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch:
-        home = Path(scratch) / "home"
+    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
+        home = Path(scratch_folder) / "home"
         home.mkdir()
-        if (shared := Settings.from_env().cache).is_dir():
-            (home / "cache").symlink_to(shared)  # the server's jars
+        if (shared_cache := Settings.from_env().cache).is_dir():
+            (home / "cache").symlink_to(shared_cache)  # the server's jars
         settings = Settings(home=home)
         server.start(settings)
         try:
             command = ["generate", "--images", data, "--model", model, "--limit", count, "--beams", beams, "--json"]
-            fresh, again = (_kgp(command, home) for _ in range(2))
-            warm, dry = [], []
-            for longest in (511, 510, 509):
-                other = [*command, "--max-new-tokens", longest]
-                dry.append(_kgp([*other, "--dry-run"], home)["outcome"])
-                warm.append(_kgp(other, home)["outcome"])
+            fresh_run, repeated_run = (_kgp(command, home) for _ in range(2))
+            warm_outcomes, dry_outcomes = [], []
+            for max_reply_tokens in (511, 510, 509):
+                limited_command = [*command, "--max-new-tokens", max_reply_tokens]
+                dry_outcomes.append(_kgp([*limited_command, "--dry-run"], home)["outcome"])
+                warm_outcomes.append(_kgp(limited_command, home)["outcome"])
         finally:
             server.stop(settings)
-    seconds, without = (statistics.median(one["seconds"] for one in runs) for runs in (warm, dry))
+    seconds, dry_seconds = (
+        statistics.median(outcome["seconds"] for outcome in outcomes) for outcomes in (warm_outcomes, dry_outcomes)
+    )
     return {
-        "images": fresh["outcome"]["done"],
-        "edges": fresh["outcome"]["edges"],
-        "tokens": fresh["outcome"]["tokens"],
-        "fresh": _timed(fresh["outcome"]),
-        "warm": _timed(next(one for one in warm if one["seconds"] == seconds)),
-        "warm_dry_seconds": without,
-        "warm_to_dry": seconds / without,
-        "process_seconds": fresh["seconds"],
-        "peak_mib": fresh["peak_mib"],
-        "again": {"skipped": again["outcome"]["skipped"], "seconds": again["seconds"]},
+        "images": fresh_run["outcome"]["done"],
+        "edges": fresh_run["outcome"]["edges"],
+        "tokens": fresh_run["outcome"]["tokens"],
+        "fresh": _timed(fresh_run["outcome"]),
+        "warm": _timed(next(outcome for outcome in warm_outcomes if outcome["seconds"] == seconds)),
+        "warm_dry_seconds": dry_seconds,
+        "warm_to_dry": seconds / dry_seconds,
+        "process_seconds": fresh_run["seconds"],
+        "peak_mib": fresh_run["peak_mib"],
+        "again": {"skipped": repeated_run["outcome"]["skipped"], "seconds": repeated_run["seconds"]},
     }
 
 
@@ -220,79 +248,94 @@ def _timed(outcome: dict[str, Any]) -> dict[str, float]:
 
 def _kgp(command: Sequence[object], home: Path) -> dict[str, Any]:
     """Run `kgp` with a home of its own; returns what it said, its seconds and its peak of memory."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")}
-    began = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as said:
-        ran = subprocess.Popen(
-            [Path(sys.executable).with_name("kgp"), *map(str, command)], stdout=said, env={**own, "KGP_HOME": str(home)}
+    environment = {
+        variable_name: value for variable_name, value in os.environ.items() if not variable_name.startswith("NEO4J_")
+    }
+    start_time = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as stdout_file:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("kgp"), *map(str, command)],
+            stdout=stdout_file,
+            env={**environment, "KGP_HOME": str(home)},
         )
-        _, status, usage = os.wait4(ran.pid, 0)
-        ran.returncode = os.waitstatus_to_exitcode(status)
-        if ran.returncode:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
             raise UsageError("kgp generate did not work", "Its message is above.")
-        said.seek(0)
-        outcome = json.load(said)
-    return {"outcome": outcome, "seconds": time.perf_counter() - began, "peak_mib": round(usage.ru_maxrss / 1024)}
+        stdout_file.seek(0)
+        outcome = json.load(stdout_file)
+    return {"outcome": outcome, "seconds": time.perf_counter() - start_time, "peak_mib": round(usage.ru_maxrss / 1024)}
 
 
 def part(name: str, arguments: argparse.Namespace, data: Path) -> dict[str, Any]:
     """One part, in this process, with its peak of memory."""
     if name == "rate":
-        found = rate(arguments.model, data, arguments.images, arguments.repeats, arguments.beams)
+        results = rate(arguments.model, data, arguments.images, arguments.repeats, arguments.beams)
     elif name == "whole":
-        found = whole(arguments.model, data, arguments.images, arguments.beams)
+        results = whole(arguments.model, data, arguments.images, arguments.beams)
     else:
-        found = step(QWEN, ProjectorSettings(), POSITIONS)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"peak_mib": round(peak / 1024), **found}
+        results = step(QWEN, ProjectorSettings(), POSITIONS)
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak_mib": round(peak_kib / 1024), **results}
 
 
 def markdown(document: dict[str, Any]) -> str:
     """The results as tables."""
-    parts, lines = document["parts"], []
+    parts, markdown_lines = document["parts"], []
     if "rate" in parts:
-        found = parts["rate"]
-        lines += ["| | tokens | seconds | tokens/s | images/s |", "|---|---:|---:|---:|---:|"]
-        for name, row in found["measured"].items():
-            told = f"{row['seconds']:.2f} | {row['tokens_per_second']:,.0f} | {row['images_per_second']:.2f}"
-            lines.append(f"| {name} | {row['tokens']:,} | {told} |")
-        lines += [
+        part_results = parts["rate"]
+        markdown_lines += ["| | tokens | seconds | tokens/s | images/s |", "|---|---:|---:|---:|---:|"]
+        for method_name, measurement in part_results["measured"].items():
+            row_cells = (
+                f"{measurement['seconds']:.2f} | {measurement['tokens_per_second']:,.0f} | "
+                f"{measurement['images_per_second']:.2f}"
+            )
+            markdown_lines.append(f"| {method_name} | {measurement['tokens']:,} | {row_cells} |")
+        markdown_lines += [
             "",
-            f"{found['model']}, {found['images']} images, {found['beams']} beams, median of {found['rounds']} rounds. "
-            f"The plain loop's rate is {found['plain_to_write']:.2f} times that of `write` and "
-            f"{found['plain_to_replies']:.2f} times that of `replies` (aim: at most 1.5); batches of {BATCH} are "
-            f"{found['batches_to_one_by_one']:.1f} times as fast as one by one, and "
-            f"{found['batches_to_plain_one_by_one']:.1f} times as fast as the plain loop one by one (aim: 4). "
-            f"Peak memory {found['peak_mib']:,} MiB.",
+            f"{part_results['model']}, {part_results['images']} images, {part_results['beams']} beams, median of "
+            f"{part_results['rounds']} rounds. "
+            f"The plain loop's rate is {part_results['plain_to_write']:.2f} times that of `write` and "
+            f"{part_results['plain_to_replies']:.2f} times that of `replies` (aim: at most 1.5); batches of {BATCH} "
+            "are "
+            f"{part_results['batches_to_one_by_one']:.1f} times as fast as one by one, and "
+            f"{part_results['batches_to_plain_one_by_one']:.1f} times as fast as the plain loop one by one (aim: 4). "
+            f"Peak memory {part_results['peak_mib']:,} MiB.",
             "",
         ]
     if "whole" in parts:
-        found = parts["whole"]
-        lines += [
-            f"`kgp generate` on {found['images']} images, {found['edges']:,} edges: on a fresh server "
-            f"{_told(found['fresh'])}, the process {found['process_seconds']:.1f} s and {found['peak_mib']:,} MiB; "
-            f"again, with all skipped, {found['again']['seconds']:.1f} s. On a warm server {_told(found['warm'])}; "
-            f"a dry run {found['warm_dry_seconds']:.1f} s, so that writing makes it {found['warm_to_dry'] - 1:+.1%} "
+        part_results = parts["whole"]
+        markdown_lines += [
+            f"`kgp generate` on {part_results['images']} images, {part_results['edges']:,} edges: on a fresh server "
+            f"{_told(part_results['fresh'])}, the process {part_results['process_seconds']:.1f} s and "
+            f"{part_results['peak_mib']:,} MiB; "
+            f"again, with all skipped, {part_results['again']['seconds']:.1f} s. On a warm server "
+            f"{_told(part_results['warm'])}; "
+            f"a dry run {part_results['warm_dry_seconds']:.1f} s, so that writing makes it "
+            f"{part_results['warm_to_dry'] - 1:+.1%} "
             "longer (aim: 5 %).",
             "",
         ]
     if "step" in parts:
-        found = parts["step"]
-        use = found.get("model_flops_utilisation")
-        memory = found.get("gpu_peak_mib", found["peak_mib"])
-        lines += [
-            f"A step of stage 2 at full size ({found['parameters'] / 1e6:.0f} million weights, batch {found['batch']}, "
-            f"{found['positions']} positions, {found['dtype']}): {found['seconds']:.3g} s, {memory:,} MiB, "
-            f"{found['flops_per_second'] / 1e12:.3g} TFLOP/s{'' if use is None else f', {use:.0%} of the peak'}.",
+        part_results = parts["step"]
+        utilisation = part_results.get("model_flops_utilisation")
+        memory_mib = part_results.get("gpu_peak_mib", part_results["peak_mib"])
+        markdown_lines += [
+            f"A step of stage 2 at full size ({part_results['parameters'] / 1e6:.0f} million weights, batch "
+            f"{part_results['batch']}, "
+            f"{part_results['positions']} positions, {part_results['dtype']}): {part_results['seconds']:.3g} s, "
+            f"{memory_mib:,} MiB, "
+            f"{part_results['flops_per_second'] / 1e12:.3g} "
+            f"TFLOP/s{'' if utilisation is None else f', {utilisation:.0%} of the peak'}.",
             "",
         ]
     context = document["context"]
     machine = context["machine"]
-    lines.append(
+    markdown_lines.append(
         f"{machine['device']}, {machine['cores']} cores, {machine['memory_gib']} GiB; commit {context['commit'][:10]}, "
         f"{context['date'][:10]}."
     )
-    return "\n".join(lines) + "\n"
+    return "\n".join(markdown_lines) + "\n"
 
 
 def _told(run: dict[str, float]) -> str:
@@ -304,49 +347,51 @@ def _told(run: dict[str, float]) -> str:
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Each part in a process of its own."""
-    found = {}
-    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch:
-        data = arguments.data
-        if data is None:
-            data = Path(scratch) / "studies"
-            study_set.build(data, arguments.images, 11)
-        for name in arguments.parts.split(","):
-            note(f"{name} …")
+    results = {}
+    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
+        studies_folder = arguments.data
+        if studies_folder is None:
+            studies_folder = Path(scratch_folder) / "studies"
+            study_set.build(studies_folder, arguments.images, 11)
+        for part_name in arguments.parts.split(","):
+            note(f"{part_name} …")
             options = ["--model", arguments.model, "--images", arguments.images, "--repeats", arguments.repeats]
-            options += ["--beams", arguments.beams, "--data", data, "--one", name]
-            ran = subprocess.run(
+            options += ["--beams", arguments.beams, "--data", studies_folder, "--one", part_name]
+            completed_run = subprocess.run(
                 [sys.executable, __file__, *map(str, options)], stdout=subprocess.PIPE, text=True, check=False
             )
-            if ran.returncode:
-                raise UsageError(f"the part {name} did not work", "Its message is above.")
-            found[name] = json.loads(ran.stdout)
-    return found
+            if completed_run.returncode:
+                raise UsageError(f"the part {part_name} did not work", "Its message is above.")
+            results[part_name] = json.loads(completed_run.stdout)
+    return results
 
 
 def show() -> None:
     """Put the results, of a processor and of a GPU, into the docs page."""
-    paths = [record.RESULTS / f"{name}.md" for name in ("generation_speed", "generation_speed_gpu")]
-    text = "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(generation_table.between(page, text, MARKS), encoding="utf-8")
+    table_paths = [record.RESULTS / f"{result_name}.md" for result_name in ("generation_speed", "generation_speed_gpu")]
+    tables_text = "\n".join(
+        table_path.read_text(encoding="utf-8") for table_path in table_paths if table_path.is_file()
+    )
+    page_text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(generation_table.between(page_text, tables_text, MARKS), encoding="utf-8")
 
 
 def work(arguments: argparse.Namespace) -> None:
     """Measure, store and print; parts that were not asked for stay as they were stored."""
     if arguments.one is not None:
         return print(json.dumps(part(arguments.one, arguments, arguments.data)))
-    if wrong := set(arguments.parts.split(",")) - set(PARTS):
-        raise UsageError(f"there is no part {sorted(wrong)[0]}", f"Parts: {', '.join(PARTS)}.")
-    card = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    document = {"context": record.context(device=card), "parts": measure(arguments)}
-    name = "generation_speed" if card == "cpu" else "generation_speed_gpu"
-    path = record.RESULTS / f"{name}.json"
-    if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        document["parts"] = {**before["parts"], **document["parts"]}
+    if unknown_parts := set(arguments.parts.split(",")) - set(PARTS):
+        raise UsageError(f"there is no part {sorted(unknown_parts)[0]}", f"Parts: {', '.join(PARTS)}.")
+    device_name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    document = {"context": record.context(device=device_name), "parts": measure(arguments)}
+    result_name = "generation_speed" if device_name == "cpu" else "generation_speed_gpu"
+    result_path = record.RESULTS / f"{result_name}.json"
+    if result_path.is_file():
+        previous_document = json.loads(result_path.read_text(encoding="utf-8"))
+        document["parts"] = {**previous_document["parts"], **document["parts"]}
     if not arguments.dry_run:
-        record.store(name, document)
-        path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
+        record.store(result_name, document)
+        result_path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
         show()
     print(markdown(document))
 

@@ -27,51 +27,51 @@ def step(shape: dict[str, Any], projector: ProjectorSettings, positions: int, ba
     """Seconds and memory of a step of stage 2: forward, backward, AdamW."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    where = device()
+    device_type = device()
     torch.manual_seed(0)
     language = Qwen2ForCausalLM(Qwen2Config(**shape))
-    model = VLMKG(language, Projector(IMAGE_WIDTH, shape["hidden_size"], projector)).to(where).train()
-    parameters = sum(one.numel() for one in model.parameters())
+    model = VLMKG(language, Projector(IMAGE_WIDTH, shape["hidden_size"], projector)).to(device_type).train()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
-    tokens = positions - projector.clip_length
-    ids = torch.randint(0, shape["vocab_size"], (batch, tokens), device=where)
-    mask, image = torch.ones_like(ids), torch.randn(batch, IMAGE_WIDTH, device=where)
+    token_count = positions - projector.clip_length
+    token_ids = torch.randint(0, shape["vocab_size"], (batch, token_count), device=device_type)
+    mask, image_vectors = torch.ones_like(token_ids), torch.randn(batch, IMAGE_WIDTH, device=device_type)
 
     def once() -> float:
-        began = time.perf_counter()
-        with torch.autocast(where, torch.bfloat16, enabled=where == "cuda"):
-            loss = model(ids, mask, ids, image)["loss"]
+        start_time = time.perf_counter()
+        with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
+            loss = model(token_ids, mask, token_ids, image_vectors)["loss"]
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        if where == "cuda":
+        if device_type == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - began
+        return time.perf_counter() - start_time
 
-    warm, steps = (3, 20) if where == "cuda" else (0, 1)
-    for _ in range(warm):
+    warmup_steps, timed_steps = (3, 20) if device_type == "cuda" else (0, 1)
+    for _ in range(warmup_steps):
         once()
-    if where == "cuda":
+    if device_type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    times = [once() for _ in range(steps)]
-    seconds = statistics.median(times)
+    step_seconds = [once() for _ in range(timed_steps)]
+    median_seconds = statistics.median(step_seconds)
     flops = _flops(model, shape, batch, positions)
-    found = {
+    results = {
         "parameters": parameters,
         "batch": batch,
         "positions": positions,
-        "dtype": "bfloat16 (weights and optimizer in float32)" if where == "cuda" else "float32",
-        "steps": steps,
-        "seconds": seconds,
+        "dtype": "bfloat16 (weights and optimizer in float32)" if device_type == "cuda" else "float32",
+        "steps": timed_steps,
+        "seconds": median_seconds,
         "model_flops": flops,
-        "flops_per_second": flops / seconds,
+        "flops_per_second": flops / median_seconds,
     }
-    if where == "cuda":
-        name = torch.cuda.get_device_name()
-        peak = next((value for part, value in PEAKS.items() if part in name), None)
-        found["gpu_peak_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
-        found["model_flops_utilisation"] = None if peak is None else flops / seconds / peak
-    return found
+    if device_type == "cuda":
+        gpu_name = torch.cuda.get_device_name()
+        gpu_peak_flops = next((peak_flops for gpu_model, peak_flops in PEAKS.items() if gpu_model in gpu_name), None)
+        results["gpu_peak_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
+        results["model_flops_utilisation"] = None if gpu_peak_flops is None else flops / median_seconds / gpu_peak_flops
+    return results
 
 
 def _flops(model: VLMKG, shape: dict[str, Any], batch: int, positions: int) -> float:
@@ -83,10 +83,14 @@ def _flops(model: VLMKG, shape: dict[str, Any], batch: int, positions: int) -> f
     projector = model.projector
     if projector is None:
         raise ValueError("stage 2 has a projector")
-    language = sum(one.numel() for one in model.language.parameters())
-    spread = projector.spread.weight.numel()
-    rest = sum(one.numel() for one in projector.transformer.parameters())
-    lengths = projector.settings.clip_length + projector.settings.prefix_length
-    attention = 12.0 * shape["num_hidden_layers"] * shape["hidden_size"] * positions
-    of_projector = spread + rest * lengths + 2.0 * projector.settings.layers * projector.width * lengths**2
-    return batch * (positions * (6.0 * language + attention) + 6.0 * of_projector)
+    language_weights = sum(parameter.numel() for parameter in model.language.parameters())
+    spread_weights = projector.spread.weight.numel()
+    transformer_weights = sum(parameter.numel() for parameter in projector.transformer.parameters())
+    projector_positions = projector.settings.clip_length + projector.settings.prefix_length
+    attention_flops = 12.0 * shape["num_hidden_layers"] * shape["hidden_size"] * positions
+    projector_flops = (
+        spread_weights
+        + transformer_weights * projector_positions
+        + 2.0 * projector.settings.layers * projector.width * projector_positions**2
+    )
+    return batch * (positions * (6.0 * language_weights + attention_flops) + 6.0 * projector_flops)

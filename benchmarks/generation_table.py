@@ -31,48 +31,49 @@ def write(path: Path, pictures: Path, page: Path | None) -> None:
     """Write PATH.md and the plot of the results in `path`, and show them between the marks of a docs page."""
     document = json.loads(path.read_text(encoding="utf-8"))
     tables = document["tables"]
-    parts = [_head(document)]
-    for name in (name for name in TITLES if name in tables):
-        parts += _table(name, tables[name]["rows"])
-        if name == "curve":
+    text_parts = [_head(document)]
+    for table_name in (table_name for table_name in TITLES if table_name in tables):
+        text_parts += _table(table_name, tables[table_name]["rows"])
+        if table_name == "curve":
             pictures.mkdir(parents=True, exist_ok=True)
-            plot(tables[name]["rows"], pictures / "generation-curve.svg")
-    for name, graphs in document["graphs"].items():
-        parts += _graphs(name, graphs["rows"])
-    text = "\n\n".join(parts) + "\n"
-    path.with_suffix(".md").write_text(f"# Generation\n\n{text}", encoding="utf-8")
+            plot(tables[table_name]["rows"], pictures / "generation-curve.svg")
+    for table_name, graph_results in document["graphs"].items():
+        text_parts += _graphs(table_name, graph_results["rows"])
+    page_text = "\n\n".join(text_parts) + "\n"
+    path.with_suffix(".md").write_text(f"# Generation\n\n{page_text}", encoding="utf-8")
     if page is not None:
-        shown = _pictures(text, pictures, page) + _side_by_side(document["pictures"], pictures, page)
-        page.write_text(between(page.read_text(encoding="utf-8"), shown), encoding="utf-8")
+        displayed_text = _pictures(page_text, pictures, page) + _side_by_side(document["pictures"], pictures, page)
+        page.write_text(between(page.read_text(encoding="utf-8"), displayed_text), encoding="utf-8")
 
 
 def between(page: str, text: str, marks: tuple[str, str] = MARKS) -> str:
     """The page with the text between these marks. Raises `ValueError` where it has none."""
-    begin, end = marks
-    before, _, rest = page.partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise ValueError(f"the page has no {begin} … {end}")
-    return f"{before}{begin}\n{text}{end}{after}"
+    begin_mark, end_mark = marks
+    text_before, _, remaining_text = page.partition(begin_mark)
+    _, end_match, text_after = remaining_text.partition(end_mark)
+    if not end_match:
+        raise ValueError(f"the page has no {begin_mark} … {end_mark}")
+    return f"{text_before}{begin_mark}\n{text}{end_mark}{text_after}"
 
 
 def _pictures(text: str, pictures: Path, page: Path) -> str:
     """The text with the plot under its title."""
     title = f"### {TITLES['curve']}\n\n"
-    plotted = (pictures / "generation-curve.svg").relative_to(page.parent).as_posix()
-    alt = "Triplet F1 by the share of sentences that are left out"
-    return text.replace(title, f"{title}![{alt}]({plotted})\n\n")
+    plot_path = (pictures / "generation-curve.svg").relative_to(page.parent).as_posix()
+    alternative_text = "Triplet F1 by the share of sentences that are left out"
+    return text.replace(title, f"{title}![{alternative_text}]({plot_path})\n\n")
 
 
-def _side_by_side(drawn: Mapping[str, Any], pictures: Path, page: Path) -> str:
-    if "side by side" not in drawn:
+def _side_by_side(drawings: Mapping[str, Any], pictures: Path, page: Path) -> str:
+    if "side by side" not in drawings:
         return ""
-    name = (pictures / "generation").relative_to(page.parent).as_posix()
-    study = drawn["side by side"]["rows"]
+    image_stem = (pictures / "generation").relative_to(page.parent).as_posix()
+    study = drawings["side by side"]["rows"]
     return (
-        f"\n### One study\n\n![The graphs of a study beside each other]({name}.png)\n\n"
+        f"\n### One study\n\n![The graphs of a study beside each other]({image_stem}.png)\n\n"
         "The paper's Figure 2: the first test study with 5 to 12 triplets, the reference and what each system says. "
-        f"Black is right, red is wrong, grey and dashed is missing. [As HTML]({name}.html).\n\n> {study['report']}\n"
+        f"Black is right, red is wrong, grey and dashed is missing. [As HTML]({image_stem}.html).\n\n> "
+        f"{study['report']}\n"
     )
 
 
@@ -83,144 +84,179 @@ def table(header: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def _head(document: Mapping[str, Any]) -> str:
-    data = document["data"]
-    contexts = [one["context"] for part in ("tables", "graphs") for one in document[part].values()]
-    told = ""
+    data_settings = document["data"]
+    contexts = [
+        table_result["context"]
+        for result_kind in ("tables", "graphs")
+        for table_result in document[result_kind].values()
+    ]
+    machine_text = ""
     if contexts:
         machine = contexts[0]["machine"]
-        commits = ", ".join(sorted({one["commit"][:10] for one in contexts}))
-        told = (
+        commits = ", ".join(sorted({table_result["commit"][:10] for table_result in contexts}))
+        machine_text = (
             f" Seed {contexts[0]['seed']}; {machine['device']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
             f"commit {commits}, {contexts[-1]['date'][:10]}."
         )
     return (
-        f"{data['training']:,} studies to train on, {data['test']:,} to test (sha256 `{data['sha256']['test'][:12]}`), "
-        f"settings `{data['base']}`, {data['beams']} beams.{told}"
+        f"{data_settings['training']:,} studies to train on, {data_settings['test']:,} to test (sha256 "
+        f"`{data_settings['sha256']['test'][:12]}`), "
+        f"settings `{data_settings['base']}`, {data_settings['beams']} beams.{machine_text}"
     )
 
 
-def _table(name: str, rows: list[dict[str, Any]]) -> list[str]:
+def _table(table_name: str, result_rows: list[dict[str, Any]]) -> list[str]:
     """A table's title and its parts: scores as text, as sets, and what it cost."""
-    parts = [f"### {TITLES[name]}"]
-    for share in sorted({row["share"] for row in rows}) if name != "curve" else [None]:
-        chosen = [row for row in rows if share is None or row["share"] == share]
+    text_parts = [f"### {TITLES[table_name]}"]
+    for share in sorted({result_row["share"] for result_row in result_rows}) if table_name != "curve" else [None]:
+        share_rows = [result_row for result_row in result_rows if share is None or result_row["share"] == share]
         if share is not None:
-            kind = "Report and image" if not share else "Image alone"
-            parts.append(f"**{'The report' if name == '4' else kind}**, as text ×100, then as sets of triplets")
-        texts, sets = _texts(name, chosen, share), _sets(name, chosen, share)
-        parts += [sets] if name == "curve" else [texts, sets]
-    if name != "curve" and (costs := [row for row in rows if "cost" in row and not row["share"]]):
-        parts.append(_costs(costs))
-    return parts
+            input_label = "Report and image" if not share else "Image alone"
+            text_parts.append(
+                f"**{'The report' if table_name == '4' else input_label}**, as text ×100, then as sets of triplets"
+            )
+        text_table, set_table = _texts(table_name, share_rows, share), _sets(table_name, share_rows, share)
+        text_parts += [set_table] if table_name == "curve" else [text_table, set_table]
+    if table_name != "curve" and (
+        cost_rows := [result_row for result_row in result_rows if "cost" in result_row and not result_row["share"]]
+    ):
+        text_parts.append(_costs(cost_rows))
+    return text_parts
 
 
-def _label(name: str, row: Mapping[str, Any]) -> str:
+def _label(table_name: str, result_row: Mapping[str, Any]) -> str:
     """The system; with its sizes where the table is about them."""
-    sizes = row.get("projector")
-    if name == "3" and sizes:
-        paper = row["paper"]
-        theirs = f" (the paper's {paper['prefix_length']} / {paper['clip_length']})" if "clip_length" in paper else ""
-        return f"n / k = {sizes['prefix_length']} / {sizes['clip_length']}{theirs}"
-    if name == "4":
-        return f"{row['max_new_tokens']} tokens"
-    if name == "curve":
-        return f"{row['name']}, {row['share']:.0%} left out"
-    return str(row["name"])
+    sizes = result_row.get("projector")
+    if table_name == "3" and sizes:
+        paper_row = result_row["paper"]
+        paper_label = (
+            f" (the paper's {paper_row['prefix_length']} / {paper_row['clip_length']})"
+            if "clip_length" in paper_row
+            else ""
+        )
+        return f"n / k = {sizes['prefix_length']} / {sizes['clip_length']}{paper_label}"
+    if table_name == "4":
+        return f"{result_row['max_new_tokens']} tokens"
+    if table_name == "curve":
+        return f"{result_row['name']}, {result_row['share']:.0%} left out"
+    return str(result_row["name"])
 
 
-def _texts(name: str, rows: list[dict[str, Any]], share: float | None) -> str:
+def _texts(table_name: str, result_rows: list[dict[str, Any]], share: float | None) -> str:
     """BLEU and ROUGE-L beside the paper's, with the parts of BLEU that explain it."""
     header = ["", "BLEU-1", "-2", "-3", "-4", "ROUGE-L", "brevity penalty", "length ratio", "BLEU-4, mean of documents"]
     header += ["paper: BLEU-1", "-2", "-3", "-4", "ROUGE-L"]
-    found = []
-    for row in rows:
-        scores = row["against"][REFERENCE]
-        bleu, paper = scores["bleu"], row["paper"]
-        theirs = [*paper["bleu"], paper["rouge_l"]] if "bleu" in paper else []
-        found.append(
+    table_rows = []
+    for result_row in result_rows:
+        scores = result_row["against"][REFERENCE]
+        bleu_scores, paper_row = scores["bleu"], result_row["paper"]
+        paper_figures = [*paper_row["bleu"], paper_row["rouge_l"]] if "bleu" in paper_row else []
+        table_rows.append(
             [
-                _label(name, row),
-                *(f"{one:.2f}" for one in (*bleu["corpus"], scores["rouge_l"]["f"])),
-                f"{bleu['brevity_penalty']:.3f}",
-                "–" if bleu["length_ratio"] is None else f"{bleu['length_ratio']:.3f}",
-                f"{bleu['sentences'][3]:.2f}",
-                *([f"{one:.2f}" for one in theirs] or ["–"] * 5),
+                _label(table_name, result_row),
+                *(f"{figure:.2f}" for figure in (*bleu_scores["corpus"], scores["rouge_l"]["f"])),
+                f"{bleu_scores['brevity_penalty']:.3f}",
+                "–" if bleu_scores["length_ratio"] is None else f"{bleu_scores['length_ratio']:.3f}",
+                f"{bleu_scores['sentences'][3]:.2f}",
+                *([f"{figure:.2f}" for figure in paper_figures] or ["–"] * 5),
             ]
         )
     if not share:
-        for system, (bleu, rouge) in ONLY_PAPER.get(name, {}).items():
-            found.insert(0, [system, *["–"] * 8, *(f"{one:.2f}" for one in (*bleu, rouge))])
-    return table(header, found)
+        for system, (bleu_scores, rouge_score) in ONLY_PAPER.get(table_name, {}).items():
+            table_rows.insert(0, [system, *["–"] * 8, *(f"{figure:.2f}" for figure in (*bleu_scores, rouge_score))])
+    return table(header, table_rows)
 
 
-def _sets(name: str, rows: list[dict[str, Any]], share: float | None) -> str:
+def _sets(table_name: str, result_rows: list[dict[str, Any]], share: float | None) -> str:
     """Triplets, entities and graphs; the F1 against the whole report where some of it is left out."""
-    others = list(dict.fromkeys(system for row in rows for system in row["minus"]))
+    other_systems = list(dict.fromkeys(system for result_row in result_rows for system in result_row["minus"]))
     header = ["", "P", "R", "F1 (95 %)", "F1, exact words", "entity F1"]
-    header += ["RadGraph-F1: simple", "partial", "complete", *(f"F1 minus {_name(one, rows)}" for one in others)]
-    whole = share is None or share > 0
-    header += ["F1 against the whole report"] if whole else []
-    header += ["replies cut"] if name == "4" else []
-    found = []
-    for row in rows:
-        scores = row["against"][REFERENCE]
-        normalised, graph = scores["triplets"]["normalised"], scores["radgraph_f1"]["normalised"]
-        cells = [_label(name, row), f"{normalised['precision']:.3f}", f"{normalised['recall']:.3f}"]
+    header += [
+        "RadGraph-F1: simple",
+        "partial",
+        "complete",
+        *(f"F1 minus {_name(other_system, result_rows)}" for other_system in other_systems),
+    ]
+    has_whole_report = share is None or share > 0
+    header += ["F1 against the whole report"] if has_whole_report else []
+    header += ["replies cut"] if table_name == "4" else []
+    table_rows = []
+    for result_row in result_rows:
+        scores = result_row["against"][REFERENCE]
+        normalised_scores, graph_scores = scores["triplets"]["normalised"], scores["radgraph_f1"]["normalised"]
+        cells = [
+            _label(table_name, result_row),
+            f"{normalised_scores['precision']:.3f}",
+            f"{normalised_scores['recall']:.3f}",
+        ]
         cells.append(_interval(scores["interval"]))
         cells += [f"{scores['triplets']['exact']['f1']:.3f}", f"{scores['entities']['f1']:.3f}"]
-        cells += [f"{graph[level]:.3f}" for level in ("simple", "partial", "complete")]
-        cells += [_interval(row["minus"][one], "+") if one in row["minus"] else "–" for one in others]
-        if whole:
-            cells.append(_interval(row["against"][WHOLE]["interval"]) if WHOLE in row["against"] else "the same")
-        if name == "4":
-            cells.append(str(row["cut"]))
-        found.append(cells)
-    return table(header, found)
+        cells += [f"{graph_scores[level]:.3f}" for level in ("simple", "partial", "complete")]
+        cells += [
+            _interval(result_row["minus"][other_system], "+") if other_system in result_row["minus"] else "–"
+            for other_system in other_systems
+        ]
+        if has_whole_report:
+            cells.append(
+                _interval(result_row["against"][WHOLE]["interval"]) if WHOLE in result_row["against"] else "the same"
+            )
+        if table_name == "4":
+            cells.append(str(result_row["cut"]))
+        table_rows.append(cells)
+    return table(header, table_rows)
 
 
-def _name(system: str, rows: Iterable[Mapping[str, Any]]) -> str:
-    return next((str(row["name"]) for row in rows if row["system"] == system), system)
+def _name(system: str, result_rows: Iterable[Mapping[str, Any]]) -> str:
+    return next((str(result_row["name"]) for result_row in result_rows if result_row["system"] == system), system)
 
 
-def _interval(found: Mapping[str, float], sign: str = "") -> str:
-    return f"{found['value']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
+def _interval(interval: Mapping[str, float], sign_format: str = "") -> str:
+    return (
+        f"{interval['value']:{sign_format}.3f} ({interval['low']:{sign_format}.3f} to "
+        f"{interval['high']:{sign_format}.3f})"
+    )
 
 
-def _costs(rows: list[dict[str, Any]]) -> str:
+def _costs(result_rows: list[dict[str, Any]]) -> str:
     """What the last stage of each row cost, and how fast it answered; a row's earlier stages are those of others."""
     header = ["", "parameters", "last stage, s", "its loss", "on", "replies, s", "tokens"]
     return table(
         header,
         (
             [
-                row["name"],
-                f"{row['cost']['parameters']:,}",
-                f"{row['cost']['seconds']:,.0f}",
-                str(row["cost"]["loss"]),
-                str(row["cost"].get("device", "–")),
-                f"{row['seconds']:,.0f}" if "seconds" in row else "–",
-                f"{row['tokens']:,}" if "tokens" in row else "–",
+                result_row["name"],
+                f"{result_row['cost']['parameters']:,}",
+                f"{result_row['cost']['seconds']:,.0f}",
+                str(result_row["cost"]["loss"]),
+                str(result_row["cost"].get("device", "–")),
+                f"{result_row['seconds']:,.0f}" if "seconds" in result_row else "–",
+                f"{result_row['tokens']:,}" if "tokens" in result_row else "–",
             ]
-            for row in rows
+            for result_row in result_rows
         ),
     )
 
 
-def _graphs(name: str, graphs: Mapping[str, Any]) -> list[str]:
-    rows = [{"system": key, "share": 0.0, "minus": {}, **row} for key, row in graphs["systems"].items()]
-    told = f"{graphs['reports']:,} reports, labeler {graphs['labeler']}; without images."
-    return [f"### Reports of {name}", told, _texts("", rows, 0.0), _sets("", rows, 0.0)]
+def _graphs(file_name: str, graph_results: Mapping[str, Any]) -> list[str]:
+    result_rows = [
+        {"system": system, "share": 0.0, "minus": {}, **system_result}
+        for system, system_result in graph_results["systems"].items()
+    ]
+    description = f"{graph_results['reports']:,} reports, labeler {graph_results['labeler']}; without images."
+    return [f"### Reports of {file_name}", description, _texts("", result_rows, 0.0), _sets("", result_rows, 0.0)]
 
 
 def stacked(pictures: Sequence[bytes]) -> Image.Image:
     """Pictures under each other, in few colours, so that the file is small."""
-    parts = [Image.open(io.BytesIO(one)).convert("RGB") for one in pictures]
-    whole = Image.new("RGB", (max(one.width for one in parts), sum(one.height for one in parts)), "white")
-    top = 0
-    for one in parts:
-        whole.paste(one, (0, top))
-        top += one.height
-    return whole.quantize(64)
+    images = [Image.open(io.BytesIO(image)).convert("RGB") for image in pictures]
+    stacked_image = Image.new(
+        "RGB", (max(image.width for image in images), sum(image.height for image in images)), "white"
+    )
+    top_offset = 0
+    for image in images:
+        stacked_image.paste(image, (0, top_offset))
+        top_offset += image.height
+    return stacked_image.quantize(64)
 
 
 TITLE_OF: Final = {REFERENCE: "against the sentences left and the image", WHOLE: "against the whole report"}
@@ -239,8 +275,13 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         figure = Figure(figsize=(11, 5.4), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         for axes, reference in zip(panels, (REFERENCE, WHOLE), strict=True):
-            for number, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
-                _line(axes, number, [row for row in rows if row["name"] == name], reference)
+            for system_index, system_name in enumerate(dict.fromkeys(result_row["name"] for result_row in rows)):
+                _line(
+                    axes,
+                    system_index,
+                    [result_row for result_row in rows if result_row["name"] == system_name],
+                    reference,
+                )
             axes.set_title(TITLE_OF[reference])
             axes.set_xlabel("sentences of the report left out, %")
             axes.set_ylim(0, 1)
@@ -250,14 +291,28 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def _line(axes: Axes, number: int, rows: list[dict[str, Any]], reference: str) -> None:
+def _line(axes: Axes, system_index: int, result_rows: list[dict[str, Any]], reference: str) -> None:
     """A system's F1 against one reference. Of a whole report there is one reference alone."""
-    rows = sorted(rows, key=lambda row: float(row["share"]))
-    shares = [100 * row["share"] for row in rows]
-    f1 = [row["against"].get(reference, row["against"][REFERENCE])["interval"] for row in rows]
-    marker, size, style, width = LINES[number % len(LINES)]
-    shape = {"marker": marker, "markersize": size, "linestyle": style, "linewidth": width}
-    axes.plot(shares, [one["value"] for one in f1], color=f"C{number}", label=rows[0]["name"], alpha=0.8, **shape)
+    result_rows = sorted(result_rows, key=lambda result_row: float(result_row["share"]))
+    shares = [100 * result_row["share"] for result_row in result_rows]
+    f1_intervals = [
+        result_row["against"].get(reference, result_row["against"][REFERENCE])["interval"] for result_row in result_rows
+    ]
+    marker, marker_size, line_style, line_width = LINES[system_index % len(LINES)]
+    line_options = {"marker": marker, "markersize": marker_size, "linestyle": line_style, "linewidth": line_width}
+    axes.plot(
+        shares,
+        [interval["value"] for interval in f1_intervals],
+        color=f"C{system_index}",
+        label=result_rows[0]["name"],
+        alpha=0.8,
+        **line_options,
+    )
     axes.fill_between(
-        shares, [one["low"] for one in f1], [one["high"] for one in f1], color=f"C{number}", alpha=0.12, linewidth=0
+        shares,
+        [interval["low"] for interval in f1_intervals],
+        [interval["high"] for interval in f1_intervals],
+        color=f"C{system_index}",
+        alpha=0.12,
+        linewidth=0,
     )

@@ -55,20 +55,25 @@ PLAIN_NAF = parse(
 def enlarge(released: Path, folder: Path, copies: int) -> Path:
     """`copies` disjoint copies of the released graph as one MedMKG.csv."""
     folder.mkdir(parents=True)
-    with (released / "MedMKG.csv").open(newline="", encoding="utf-8") as file:
-        header, *rows = csv.reader(file)
-    concepts = {cui: i for i, cui in enumerate(sorted({x for r in rows for x in (r[0], r[2]) if x[0] == "C"}))}
-    with (folder / "MedMKG.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+    with (released / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
+        header, *edge_rows = csv.reader(csv_file)
+    concept_numbers = {
+        cui: concept_number
+        for concept_number, cui in enumerate(
+            sorted({node_id for edge_row in edge_rows for node_id in (edge_row[0], edge_row[2]) if node_id[0] == "C"})
+        )
+    }
+    with (folder / "MedMKG.csv").open("w", newline="", encoding="utf-8") as csv_file:
+        writer = csv.writer(csv_file)
         writer.writerow(header)
-        for copy in range(copies):
+        for copy_number in range(copies):
 
-            def renamed(name: str, copy: int = copy) -> str:
-                if name[0] == "C":
-                    return f"C{copy * len(concepts) + concepts[name]:07d}"
-                return f"I{copy + 1}{name[1:]:0>8}"
+            def renamed(original_id: str, copy_number: int = copy_number) -> str:
+                if original_id[0] == "C":
+                    return f"C{copy_number * len(concept_numbers) + concept_numbers[original_id]:07d}"
+                return f"I{copy_number + 1}{original_id[1:]:0>8}"
 
-            for head, relation, tail, head_name, tail_name in rows:
+            for head, relation, tail, head_name, tail_name in edge_rows:
                 writer.writerow([renamed(head), relation, renamed(tail), head_name, tail_name])
     return folder
 
@@ -84,34 +89,42 @@ def load_kgp(graph: Graph, folder: Path) -> None:
 def load_plain(graph: Graph, folder: Path) -> None:
     """The plain loader: nodes first, then one statement text a relation type."""
     driver = graph._driver
-    run = driver.execute_query
-    run("CREATE CONSTRAINT c IF NOT EXISTS FOR (n:Concept) REQUIRE n.cui IS UNIQUE")
-    run("CREATE CONSTRAINT i IF NOT EXISTS FOR (n:Image) REQUIRE n.id IS UNIQUE")
-    concepts: dict[str, str] = {}
-    images: set[str] = set()
-    edges: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    with (folder / "MedMKG.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            for key, name in ((row["Head"], row["Head_Name"]), (row["Tail"], row["Tail_Name"])):
-                if key[0] == "C":
-                    concepts[key] = name
+    run_query = driver.execute_query
+    run_query("CREATE CONSTRAINT c IF NOT EXISTS FOR (n:Concept) REQUIRE n.cui IS UNIQUE")
+    run_query("CREATE CONSTRAINT i IF NOT EXISTS FOR (n:Image) REQUIRE n.id IS UNIQUE")
+    names_by_cui: dict[str, str] = {}
+    image_ids: set[str] = set()
+    edges_by_type: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    with (folder / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
+        for edge_row in csv.DictReader(csv_file):
+            for node_id, node_name in (
+                (edge_row["Head"], edge_row["Head_Name"]),
+                (edge_row["Tail"], edge_row["Tail_Name"]),
+            ):
+                if node_id[0] == "C":
+                    names_by_cui[node_id] = node_name
                 else:
-                    images.add(key)
-            edges[row["Head"][0], row["Relation"]].append({"h": row["Head"], "t": row["Tail"]})
-    named = [{"cui": cui, "name": name} for cui, name in concepts.items()]
-    for rows in _chunks(named):
-        run("UNWIND $rows AS row MERGE (n:Concept {cui: row.cui}) SET n.name = row.name", rows=rows)
-    for rows in _chunks([{"id": image} for image in images]):
-        run("UNWIND $rows AS row MERGE (n:Image {id: row.id})", rows=rows)
-    for (kind, relation), of_type in edges.items():
-        head = "Concept {cui: row.h}" if kind == "C" else "Image {id: row.h}"
-        text = f"UNWIND $rows AS row MATCH (h:{head}) MATCH (t:Concept {{cui: row.t}}) MERGE (h)-[:`{relation}`]->(t)"
-        for rows in _chunks(of_type):
-            run(text, rows=rows)
+                    image_ids.add(node_id)
+            edges_by_type[edge_row["Head"][0], edge_row["Relation"]].append(
+                {"h": edge_row["Head"], "t": edge_row["Tail"]}
+            )
+    concept_rows = [{"cui": cui, "name": node_name} for cui, node_name in names_by_cui.items()]
+    for query_rows in _chunks(concept_rows):
+        run_query("UNWIND $rows AS row MERGE (n:Concept {cui: row.cui}) SET n.name = row.name", rows=query_rows)
+    for query_rows in _chunks([{"id": image_id} for image_id in image_ids]):
+        run_query("UNWIND $rows AS row MERGE (n:Image {id: row.id})", rows=query_rows)
+    for (head_kind, relation), relation_edges in edges_by_type.items():
+        head_pattern = "Concept {cui: row.h}" if head_kind == "C" else "Image {id: row.h}"
+        query_text = (
+            f"UNWIND $rows AS row MATCH (h:{head_pattern}) MATCH (t:Concept {{cui: row.t}}) MERGE "
+            f"(h)-[:`{relation}`]->(t)"
+        )
+        for query_rows in _chunks(relation_edges):
+            run_query(query_text, rows=query_rows)
 
 
 def _chunks(rows: list[Any]) -> list[list[Any]]:
-    return [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
 
 
 LOADERS: dict[str, Callable[[Graph, Path], None]] = {"kgp": load_kgp, "plain": load_plain}
@@ -121,72 +134,76 @@ def timed_load(settings: Settings, loader: str, folder: Path) -> dict[str, float
     """One load in a process of its own: wall seconds from before the connection, and its peak memory."""
     command = [sys.executable, __file__, "--load", loader, "--folder", str(folder)]
     environment = {**os.environ, "KGP_HOME": str(settings.home)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout))
+    completed_run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return dict(json.loads(completed_run.stdout))
 
 
 def load_here(loader: str, folder: Path) -> None:
     """The timed process."""
-    started = time.perf_counter()
+    start_time = time.perf_counter()
     if loader == "import":
         from kgp_loaders.medmkg import MedMKG
         from kgplatform.bulk import bulk_import
 
         stages: list[tuple[str, float]] = []
         source = MedMKG.find(folder)
-        bulk_import(Settings.from_env(), source, told=lambda what: stages.append((what, time.perf_counter())))
-        end = time.perf_counter()
-        stages.append(("end", end))
-        begin = next(i for i, (what, _) in enumerate(stages) if what == "importing")
-        tool = stages[begin + 1][1] - stages[begin][1]
-        extra = {"tool_seconds": tool}
+        bulk_import(
+            Settings.from_env(), source, told=lambda stage_name: stages.append((stage_name, time.perf_counter()))
+        )
+        end_time = time.perf_counter()
+        stages.append(("end", end_time))
+        import_index = next(
+            stage_index for stage_index, (stage_name, _) in enumerate(stages) if stage_name == "importing"
+        )
+        tool_seconds = stages[import_index + 1][1] - stages[import_index][1]
+        extra_figures = {"tool_seconds": tool_seconds}
     else:
         with Graph.open() as graph:
             LOADERS[loader](graph, folder)
-        end = time.perf_counter()
-        extra = {}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": end - started, "peak_mib": peak, **extra}))
+        end_time = time.perf_counter()
+        extra_figures = {}
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": end_time - start_time, "peak_mib": peak_mib, **extra_figures}))
 
 
 def edges_in(graph: Graph) -> int:
     """How many edges are there."""
-    count = parse("c", "// Edges.\nMATCH ()-[r]->() RETURN count(r) AS n")
-    return int(graph.read(count)[0]["n"])
+    count_query = parse("c", "// Edges.\nMATCH ()-[r]->() RETURN count(r) AS n")
+    return int(graph.read(count_query)[0]["n"])
 
 
 def measure_loads(folder: Path, scratch: Path, scale: int, edges: int, repeats: int) -> dict[str, Any]:
     """Each way of loading on fresh servers; at scale 1 the online ones warm as well."""
     results: dict[str, Any] = {}
     for loader in ("kgp", "plain", "import"):
-        cold, warm, memory, tool = [], [], [], []
+        cold_seconds, warm_seconds, peak_mib, tool_seconds = [], [], [], []
         for _ in range(repeats):
             settings = Settings(home=scratch / "home")
             if loader != "import":
                 server.start(settings)
-            first = timed_load(settings, loader, folder)
-            cold.append(first["seconds"])
-            memory.append(first["peak_mib"])
-            tool.append(first.get("tool_seconds", 0.0))
+            first_load = timed_load(settings, loader, folder)
+            cold_seconds.append(first_load["seconds"])
+            peak_mib.append(first_load["peak_mib"])
+            tool_seconds.append(first_load.get("tool_seconds", 0.0))
             with Graph.open(settings) as graph:
                 assert edges_in(graph) == edges, f"{loader} loaded {edges_in(graph)} of {edges} edges"
                 if scale == 1 and loader != "import":
                     for _ in range(3):
                         graph.run_unmanaged(WIPE)
-                        warm.append(timed_load(settings, loader, folder)["seconds"])
+                        warm_seconds.append(timed_load(settings, loader, folder)["seconds"])
             server.stop(settings)
             shutil.rmtree(settings.home)
         results[loader] = {
-            "first_load_seconds": statistics.median(cold),
-            "first_loads": cold,
-            "edges_per_second": edges / statistics.median(cold),
-            "client_peak_mib": max(memory),
+            "first_load_seconds": statistics.median(cold_seconds),
+            "first_loads": cold_seconds,
+            "edges_per_second": edges / statistics.median(cold_seconds),
+            "client_peak_mib": max(peak_mib),
         }
-        if warm:
-            results[loader]["warm_seconds"] = statistics.median(warm)
-            results[loader]["warm_loads"] = warm
+        if warm_seconds:
+            results[loader]["warm_seconds"] = statistics.median(warm_seconds)
+            results[loader]["warm_loads"] = warm_seconds
         if loader == "import":
-            results[loader]["tool_alone_seconds"] = statistics.median(tool)
+            results[loader]["tool_alone_seconds"] = statistics.median(tool_seconds)
         _say(f"  {loader}: {results[loader]}")
     return results
 
@@ -198,29 +215,36 @@ def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
     try:
         with Graph.open(settings) as graph:
             load_kgp(graph, folder)
-            seconds: dict[str, Any] = {
+            seconds_by_method: dict[str, Any] = {
                 "kgp_first": _time(lambda: naf.score(graph)),
                 "kgp_warm": [_time(lambda: naf.score(graph)) for _ in range(5)],
                 "cypher_read_only_warm": [_time(lambda: graph.read(PLAIN_NAF)) for _ in range(6)][1:],
             }
-            best = [(t["id"], round(t["naf"], 9)) for t in naf.score(graph, top=20).top]
+            best_images = [
+                (scored_image["id"], round(scored_image["naf"], 9)) for scored_image in naf.score(graph, top=20).top
+            ]
     finally:
         server.stop(settings)
         shutil.rmtree(settings.home)
     heads, relations, tails = _stances(folder)
-    seconds["pandas"] = [_time(lambda: naf_pandas(heads, relations, tails)) for _ in range(3)]
-    seconds["numpy"] = [_time(lambda: naf_numpy(heads, relations, tails)) for _ in range(3)]
+    seconds_by_method["pandas"] = [_time(lambda: naf_pandas(heads, relations, tails)) for _ in range(3)]
+    seconds_by_method["numpy"] = [_time(lambda: naf_numpy(heads, relations, tails)) for _ in range(3)]
     scores = naf_pandas(heads, relations, tails).round(9)
-    assert all(abs(scores[image] - score) < 1e-8 for image, score in best)
-    medians = {name: statistics.median(v) if isinstance(v, list) else v for name, v in seconds.items()}
-    _say(f"  naf: {medians}")
-    return {"seconds": medians, "all": seconds}
+    assert all(abs(scores[image] - score) < 1e-8 for image, score in best_images)
+    median_seconds = {
+        method_name: statistics.median(measurement) if isinstance(measurement, list) else measurement
+        for method_name, measurement in seconds_by_method.items()
+    }
+    _say(f"  naf: {median_seconds}")
+    return {"seconds": median_seconds, "all": seconds_by_method}
 
 
 def _stances(folder: Path) -> tuple[list[str], list[str], list[str]]:
-    with (folder / "MedMKG.csv").open(newline="", encoding="utf-8") as file:
-        rows = [(r[0], r[1], r[2]) for r in csv.reader(file) if r[1] in STANCES]
-    heads, relations, tails = (list(column) for column in zip(*rows, strict=True))
+    with (folder / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
+        stance_edges = [
+            (edge_row[0], edge_row[1], edge_row[2]) for edge_row in csv.reader(csv_file) if edge_row[1] in STANCES
+        ]
+    heads, relations, tails = (list(column) for column in zip(*stance_edges, strict=True))
     return heads, relations, tails
 
 
@@ -230,92 +254,96 @@ def naf_pandas(heads: list[str], relations: list[str], tails: list[str]) -> Any:
     import pandas as pd
 
     frame = pd.DataFrame({"image": heads, "relation": relations, "concept": tails})
-    sharing = frame.groupby(["relation", "concept"])["image"].transform("size")
-    terms = np.log(frame["image"].nunique() / sharing)
-    return terms.groupby(frame["image"]).sum().sort_values(ascending=False)
+    sharing_counts = frame.groupby(["relation", "concept"])["image"].transform("size")
+    log_terms = np.log(frame["image"].nunique() / sharing_counts)
+    return log_terms.groupby(frame["image"]).sum().sort_values(ascending=False)
 
 
 def naf_numpy(heads: list[str], relations: list[str], tails: list[str]) -> Any:
     """NaF from memory in numpy."""
     import numpy as np
 
-    _, image = np.unique(np.array(heads), return_inverse=True)
-    _, relation = np.unique(np.array(relations), return_inverse=True)
-    _, concept = np.unique(np.array(tails), return_inverse=True)
-    pair = concept * 4 + relation
-    sharing = np.bincount(pair)
-    images = image.max() + 1
-    return np.bincount(image, weights=np.log(images / sharing[pair]), minlength=images)
+    _, image_index = np.unique(np.array(heads), return_inverse=True)
+    _, relation_index = np.unique(np.array(relations), return_inverse=True)
+    _, concept_index = np.unique(np.array(tails), return_inverse=True)
+    pair_index = concept_index * 4 + relation_index
+    sharing_counts = np.bincount(pair_index)
+    image_count = image_index.max() + 1
+    return np.bincount(image_index, weights=np.log(image_count / sharing_counts[pair_index]), minlength=image_count)
 
 
 def _time(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
+    start_time = time.perf_counter()
     work()
-    return time.perf_counter() - started
+    return time.perf_counter() - start_time
 
 
 def ratios(scale: dict[str, Any]) -> dict[str, float]:
     """Ours against each rival; above 1 is in our favour for speed-ups, below for `naf_to_read_only`."""
     loads, seconds = scale["loads"], scale["naf"]["seconds"]
-    kgp, plain = loads["kgp"], loads["plain"]
-    found = {
-        "first_load_speedup_over_plain": plain["first_load_seconds"] / kgp["first_load_seconds"],
-        "first_load_to_import_tool": kgp["first_load_seconds"] / loads["import"]["tool_alone_seconds"],
+    our_loads, plain_loads = loads["kgp"], loads["plain"]
+    ratio_by_name = {
+        "first_load_speedup_over_plain": plain_loads["first_load_seconds"] / our_loads["first_load_seconds"],
+        "first_load_to_import_tool": our_loads["first_load_seconds"] / loads["import"]["tool_alone_seconds"],
         "naf_to_read_only": seconds["kgp_warm"] / seconds["cypher_read_only_warm"],
         "naf_to_pandas": seconds["kgp_warm"] / seconds["pandas"],
         "naf_to_numpy": seconds["kgp_warm"] / seconds["numpy"],
     }
-    if "warm_seconds" in kgp:
-        found["warm_speedup_over_plain"] = plain["warm_seconds"] / kgp["warm_seconds"]
-    return found
+    if "warm_seconds" in our_loads:
+        ratio_by_name["warm_speedup_over_plain"] = plain_loads["warm_seconds"] / our_loads["warm_seconds"]
+    return ratio_by_name
 
 
 def markdown(document: dict[str, Any]) -> str:
     """The result as tables."""
-    lines = [
+    table_lines = [
         "| scale | edges | way | first load, s | edges/s | warm load, s | client peak, MiB |",
         "|---|---|---|---|---|---|---|",
     ]
-    for scale in document["scales"]:
-        for name, load in scale["loads"].items():
-            warm = f"{load['warm_seconds']:.2f}" if "warm_seconds" in load else "–"
-            tool = f" (tool alone {load['tool_alone_seconds']:.1f})" if "tool_alone_seconds" in load else ""
-            lines.append(
-                f"| {scale['scale']}× | {scale['edges']:,} | {name} | {load['first_load_seconds']:.2f}{tool} | "
-                f"{load['edges_per_second']:,.0f} | {warm} | {load['client_peak_mib']:.0f} |"
+    for scale_result in document["scales"]:
+        for loader_name, load_result in scale_result["loads"].items():
+            warm_seconds = f"{load_result['warm_seconds']:.2f}" if "warm_seconds" in load_result else "–"
+            tool_note = (
+                f" (tool alone {load_result['tool_alone_seconds']:.1f})" if "tool_alone_seconds" in load_result else ""
             )
-    lines += [
+            table_lines.append(
+                f"| {scale_result['scale']}× | {scale_result['edges']:,} | {loader_name} | "
+                f"{load_result['first_load_seconds']:.2f}{tool_note} | "
+                f"{load_result['edges_per_second']:,.0f} | {warm_seconds} | {load_result['client_peak_mib']:.0f} |"
+            )
+    table_lines += [
         "",
         "| scale | NaF, written back: first / warm, s | Cypher, read only, s | pandas, s | numpy, s |",
         "|---|---|---|---|---|",
     ]
-    for scale in document["scales"]:
-        s = scale["naf"]["seconds"]
-        lines.append(
-            f"| {scale['scale']}× | {s['kgp_first']:.2f} / {s['kgp_warm']:.3f} | {s['cypher_read_only_warm']:.3f} | "
-            f"{s['pandas']:.3f} | {s['numpy']:.3f} |"
+    for scale_result in document["scales"]:
+        naf_seconds = scale_result["naf"]["seconds"]
+        table_lines.append(
+            f"| {scale_result['scale']}× | {naf_seconds['kgp_first']:.2f} / {naf_seconds['kgp_warm']:.3f} | "
+            f"{naf_seconds['cypher_read_only_warm']:.3f} | "
+            f"{naf_seconds['pandas']:.3f} | {naf_seconds['numpy']:.3f} |"
         )
-    lines += [
+    table_lines += [
         "",
         "| scale | " + " | ".join(document["scales"][0]["ratios"]) + " |",
         "|---" * (1 + len(document["scales"][0]["ratios"])) + "|",
     ]
-    for scale in document["scales"]:
-        found = (scale["ratios"].get(name) for name in document["scales"][0]["ratios"])
-        cells = " | ".join("–" if ratio is None else f"{ratio:.2f}" for ratio in found)
-        lines.append(f"| {scale['scale']}× | {cells} |")
+    for scale_result in document["scales"]:
+        scale_ratios = (scale_result["ratios"].get(loader_name) for loader_name in document["scales"][0]["ratios"])
+        cells = " | ".join("–" if ratio is None else f"{ratio:.2f}" for ratio in scale_ratios)
+        table_lines.append(f"| {scale_result['scale']}× | {cells} |")
     context = document["context"]
     machine = context["machine"]
-    lines += [
+    table_lines += [
         "",
         f"{machine['system']}, {machine['cores']} cores, {machine['memory_gib']} GiB; commit "
         f"{context['commit'][:10]}, {context['date'][:10]}, driver {context['versions'].get('neo4j')}.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(table_lines) + "\n"
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -332,23 +360,25 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.load:
         return load_here(arguments.load, arguments.folder)
-    data = arguments.data or (Settings.from_env().data_dir or Path("data")) / "medmkg"
+    data_folder = arguments.data or (Settings.from_env().data_dir or Path("data")) / "medmkg"
     document: dict[str, Any] = {"context": record.context(), "scales": []}
-    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as folder:
-        scratch = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as temporary_folder:
+        scratch = Path(temporary_folder)
         for scale in arguments.scales:
             _say(f"scale {scale}")
-            copies = enlarge(data, scratch / f"x{scale}", scale)
-            with (copies / "MedMKG.csv").open(encoding="utf-8") as file:
-                edges = sum(1 for _ in file) - 1
-            loads = measure_loads(copies, scratch, scale, edges, arguments.repeats if scale == 1 else 1)
-            result: dict[str, Any] = {"scale": scale, "edges": edges, "loads": loads}
-            result["naf"] = measure_naf(copies, scratch)
+            copies_folder = enlarge(data_folder, scratch / f"x{scale}", scale)
+            with (copies_folder / "MedMKG.csv").open(encoding="utf-8") as csv_file:
+                edge_count = sum(1 for _ in csv_file) - 1
+            load_results = measure_loads(
+                copies_folder, scratch, scale, edge_count, arguments.repeats if scale == 1 else 1
+            )
+            result: dict[str, Any] = {"scale": scale, "edges": edge_count, "loads": load_results}
+            result["naf"] = measure_naf(copies_folder, scratch)
             result["ratios"] = ratios(result)
             document["scales"].append(result)
             record.store(arguments.name, document)
-    path = record.store(arguments.name, document)
-    path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
+    result_path = record.store(arguments.name, document)
+    result_path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
     print(markdown(document))
 
 

@@ -49,11 +49,11 @@ POOLED = ("complex-n3", "conve")  # with the baselines
 def settings_of(model: str, split: str, kind: str | None) -> tuple[str, TrainingSettings]:
     """The settings of a model for a split: the paper's or the tuned ones, and which they are."""
     tuned_on = split if (SETTINGS / "tuned" / split).exists() else "leakage-free"
-    folders = {"paper": SETTINGS / "paper", "tuned": SETTINGS / "tuned" / tuned_on}
-    for name in [kind] if kind else sorted(folders, reverse=split != "paper"):
-        path = folders[name] / f"{model}.yaml"
-        if path.exists():
-            return name, TrainingSettings.read(path)
+    settings_folders = {"paper": SETTINGS / "paper", "tuned": SETTINGS / "tuned" / tuned_on}
+    for settings_kind in [kind] if kind else sorted(settings_folders, reverse=split != "paper"):
+        settings_path = settings_folders[settings_kind] / f"{model}.yaml"
+        if settings_path.exists():
+            return settings_kind, TrainingSettings.read(settings_path)
     raise UsageError(
         f"there are no settings for {model}", f"Models: {', '.join((*BASELINES, *every_model(), 'pool'))}."
     )
@@ -61,19 +61,25 @@ def settings_of(model: str, split: str, kind: str | None) -> tuple[str, Training
 
 def every_model() -> list[str]:
     """All trained models that have settings."""
-    return sorted({path.stem for kind in ("paper", "tuned/*") for path in SETTINGS.glob(f"{kind}/*.yaml")})
+    return sorted(
+        {
+            settings_path.stem
+            for subfolder in ("paper", "tuned/*")
+            for settings_path in SETTINGS.glob(f"{subfolder}/*.yaml")
+        }
+    )
 
 
 def result(evaluation: Evaluation, split: Split) -> dict[str, Any]:
     """The metrics of an evaluation, filtered and raw, and filtered ones by group."""
-    by_group = {
-        name: {task: metrics.as_dict() for task, metrics in evaluation.metrics(rows).items()}
-        for name, rows in groups(split).items()
+    group_metrics = {
+        group_name: {task: task_metrics.as_dict() for task, task_metrics in evaluation.metrics(row_indices).items()}
+        for group_name, row_indices in groups(split).items()
     }
     return {
-        "filtered": {task: metrics.as_dict() for task, metrics in evaluation.metrics().items()},
-        "raw": {task: metrics.as_dict() for task, metrics in evaluation.raw_metrics().items()},
-        "groups": by_group,
+        "filtered": {task: task_metrics.as_dict() for task, task_metrics in evaluation.metrics().items()},
+        "raw": {task: task_metrics.as_dict() for task, task_metrics in evaluation.raw_metrics().items()},
+        "groups": group_metrics,
     }
 
 
@@ -85,26 +91,32 @@ class Results:
         self.document: dict[str, Any] = {"split": {"kind": split.kind, "seed": split.seed}, "runs": []}
         self.document["split"] |= {"sha256": split.sha256, **splits.leak(split).as_dict()}
         if path.exists():
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            if stored["split"]["sha256"] == split.sha256:
-                self.document = stored
+            stored_document = json.loads(path.read_text(encoding="utf-8"))
+            if stored_document["split"]["sha256"] == split.sha256:
+                self.document = stored_document
             else:
                 note(f"{path.name} is of another split and is begun anew")
 
     def has(self, identity: dict[str, Any]) -> bool:
         """Whether this very run is there."""
-        return any(all(run.get(key) == value for key, value in identity.items()) for run in self.document["runs"])
+        return any(
+            all(run.get(field_name) == value for field_name, value in identity.items()) for run in self.document["runs"]
+        )
 
     def add(self, identity: dict[str, Any], outcome: dict[str, Any]) -> None:
         """Add a run, in place of one of the same model, settings kind and seed."""
-        same = {key: identity[key] for key in ("model", "settings", "seed")}
-        kept = [run for run in self.document["runs"] if any(run.get(key) != value for key, value in same.items())]
-        kept.append({**identity, **outcome, "context": record.context(identity["seed"], device_name())})
-        self.document["runs"] = sorted(kept, key=lambda run: (run["model"], run["settings"], run["seed"] or 0))
+        run_identity = {field_name: identity[field_name] for field_name in ("model", "settings", "seed")}
+        retained_runs = [
+            run
+            for run in self.document["runs"]
+            if any(run.get(field_name) != field_value for field_name, field_value in run_identity.items())
+        ]
+        retained_runs.append({**identity, **outcome, "context": record.context(identity["seed"], device_name())})
+        self.document["runs"] = sorted(retained_runs, key=lambda run: (run["model"], run["settings"], run["seed"] or 0))
         self.path.parent.mkdir(exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(self.path)
+        partial_path = self.path.with_suffix(".part")
+        partial_path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial_path.replace(self.path)
 
 
 def device_name() -> str:
@@ -116,12 +128,12 @@ def trained_model(
     model: str, split: Split, seed: int, arguments: argparse.Namespace
 ) -> tuple[dict[str, Any], TrainingSettings, Path]:
     """What names a run of a model, its settings, and the folder of its checkpoint."""
-    kind, settings = settings_of(model, split.kind, arguments.settings)
+    settings_kind, settings = settings_of(model, split.kind, arguments.settings)
     document = settings.as_dict() | ({"epochs": arguments.epochs} if arguments.epochs else {})
     settings = TrainingSettings.of(document)
     sha256 = hashed(settings)
-    identity = {"model": model, "settings": kind, "seed": seed, "settings_sha256": sha256}
-    return identity, settings, arguments.build / split.kind / kind / f"{model}-{seed}-{sha256}"
+    identity = {"model": model, "settings": settings_kind, "seed": seed, "settings_sha256": sha256}
+    return identity, settings, arguments.build / split.kind / settings_kind / f"{model}-{seed}-{sha256}"
 
 
 def hashed(settings: TrainingSettings) -> str:
@@ -137,17 +149,17 @@ def run_model(
     if results.has(identity):
         return note(f"{model} seed {seed}: done before")
     note(f"{model} seed {seed}: training with the {identity['settings']} settings")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    trained = train(settings, split, seed=seed, folder=folder, device=device, progress=told(model))
-    started = time.perf_counter()
-    evaluation = evaluate(trained.scorer, split.test, known, device=device)
+    device_kind = "cuda" if torch.cuda.is_available() else "cpu"
+    trained = train(settings, split, seed=seed, folder=folder, device=device_kind, progress=told(model))
+    start_time = time.perf_counter()
+    evaluation = evaluate(trained.scorer, split.test, known, device=device_kind)
     outcome = {
         "epochs": trained.epochs,
         "best_epoch": trained.best_epoch,
         "validation_mrr": trained.best_mrr,
         "parameters": sum(parameter.numel() for parameter in trained.model.parameters()),
         "training_seconds": round(trained.seconds, 1),
-        "evaluation_seconds": round(time.perf_counter() - started, 2),
+        "evaluation_seconds": round(time.perf_counter() - start_time, 2),
         **result(evaluation, split),
     }
     results.add(identity, outcome)
@@ -162,35 +174,37 @@ def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: Re
         if not (folders[model] / checkpoint.ABOUT).exists():
             note(f"{model} seed {seed}: training for the pool")
             train(settings, split, seed=seed, folder=folders[model], progress=told(model))
-    started = time.perf_counter()
+    start_time = time.perf_counter()
     pool = Pool(split, {model: checkpoint.load(folder).scorer for model, folder in folders.items()}).fit(split)
-    fitted = time.perf_counter()
+    fitted_time = time.perf_counter()
     pool_checkpoint.save(arguments.build / split.kind / "tuned" / f"pool-{seed}", pool, split, folders)
     evaluation = evaluate(pool, split.test, known)
-    seconds = {"fitting_seconds": fitted - started, "evaluation_seconds": time.perf_counter() - fitted}
-    weights = {task: dict(zip(pool.names, of_task.T.tolist(), strict=True)) for task, of_task in pool.weights.items()}
-    members = {model: checkpoint.load(folder).sha256 for model, folder in folders.items()}
+    seconds = {"fitting_seconds": fitted_time - start_time, "evaluation_seconds": time.perf_counter() - fitted_time}
+    weights = {
+        task: dict(zip(pool.names, task_weights.T.tolist(), strict=True)) for task, task_weights in pool.weights.items()
+    }
+    member_hashes = {model: checkpoint.load(folder).sha256 for model, folder in folders.items()}
     identity = {"model": "pool", "settings": "tuned", "seed": seed, "settings_sha256": None}
-    results.add(identity, {"members": members, "weights": weights, **seconds, **result(evaluation, split)})
-    tell("pool", evaluation, 0, fitted - started)
+    results.add(identity, {"members": member_hashes, "weights": weights, **seconds, **result(evaluation, split)})
+    tell("pool", evaluation, 0, fitted_time - start_time)
 
 
 def run_baselines(names: list[str], split: Split, results: Results, known: Known) -> None:
     """Rank the baselines, which take seconds and are always done."""
-    for name, make in BASELINES.items():
-        if name in names:
-            started = time.perf_counter()
-            evaluation = evaluate(make(split), split.test, known)
-            seconds = time.perf_counter() - started
-            identity = {"model": name, "settings": "none", "seed": None, "settings_sha256": None}
+    for baseline_name, make_baseline in BASELINES.items():
+        if baseline_name in names:
+            start_time = time.perf_counter()
+            evaluation = evaluate(make_baseline(split), split.test, known)
+            seconds = time.perf_counter() - start_time
+            identity = {"model": baseline_name, "settings": "none", "seed": None, "settings_sha256": None}
             results.add(identity, {"evaluation_seconds": round(seconds, 2), **result(evaluation, split)})
-            tell(name, evaluation, 0, seconds)
+            tell(baseline_name, evaluation, 0, seconds)
 
 
 def tell(model: str, evaluation: Evaluation, epochs: int, seconds: float) -> None:
     """One line on what came out."""
-    hits = ", ".join(f"{task} {metrics.hits[10]:.2f}" for task, metrics in evaluation.metrics().items())
-    note(f"{model}: {epochs} epochs in {seconds:.0f} s; filtered Hits@10 {hits}")
+    hits_text = ", ".join(f"{task} {task_metrics.hits[10]:.2f}" for task, task_metrics in evaluation.metrics().items())
+    note(f"{model}: {epochs} epochs in {seconds:.0f} s; filtered Hits@10 {hits_text}")
 
 
 def told(model: str) -> Any:
@@ -212,22 +226,22 @@ def work(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the tables."""
     if not arguments.table:
         split = splits.make(arguments.split, read_graph(arguments.export), arguments.split_seed)
-        every = [*BASELINES, *every_model(), "pool"]
-        names = every if arguments.models == "all" else arguments.models.split(",")
-        for name in set(names) - {*BASELINES, "pool"}:
-            settings_of(name, split.kind, arguments.settings)  # a wrong name is told before the first hour
+        all_names = [*BASELINES, *every_model(), "pool"]
+        model_names = all_names if arguments.models == "all" else arguments.models.split(",")
+        for model_name in set(model_names) - {*BASELINES, "pool"}:
+            settings_of(model_name, split.kind, arguments.settings)  # a wrong name is told before the first hour
         results = Results(arguments.results / f"link_prediction_{split.kind}.json", split)
-        known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
-        run_baselines(names, split, results, known)
+        known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+        run_baselines(model_names, split, results, known_triples)
         for seed in map(int, arguments.seeds.split(",")):
-            for name in names:
-                if name == "pool":
-                    run_pool(split, seed, arguments, results, known)
-                elif name not in BASELINES:
-                    run_model(name, split, seed, arguments, results, known)
-    for kind in splits.KINDS:
-        if (path := arguments.results / f"link_prediction_{kind}.json").exists():
-            link_prediction_table.write(path, SETTINGS / "paper")
+            for model_name in model_names:
+                if model_name == "pool":
+                    run_pool(split, seed, arguments, results, known_triples)
+                elif model_name not in BASELINES:
+                    run_model(model_name, split, seed, arguments, results, known_triples)
+    for split_kind in splits.KINDS:
+        if (results_path := arguments.results / f"link_prediction_{split_kind}.json").exists():
+            link_prediction_table.write(results_path, SETTINGS / "paper")
 
 
 def main() -> int:

@@ -52,8 +52,8 @@ class AdamW(torch.optim.AdamW):
 
 def build(name: str, split: Split) -> tuple[TrainingSettings, Any, Any]:
     """A model by the paper's settings, but trained with sampled negatives, whatever they say."""
-    path = link_prediction.SETTINGS / "paper" / f"{name}.yaml"
-    arguments = TrainingSettings.read(path).arguments
+    settings_path = link_prediction.SETTINGS / "paper" / f"{name}.yaml"
+    arguments = TrainingSettings.read(settings_path).arguments
     settings = TrainingSettings.of({"model": name, "arguments": arguments})
     return settings, *zoo.build(settings, split.triples.num_entities, split.triples.num_relations, seed=42)
 
@@ -61,14 +61,14 @@ def build(name: str, split: Split) -> tuple[TrainingSettings, Any, Any]:
 def our_epochs(name: str, split: Split) -> tuple[Callable[[], None], Any, Any]:
     """What trains `EPOCHS` epochs by our loop, with the model and its scorer."""
     settings, model, scorer = build(name, split)
-    steps = optimizer(settings, model)
-    goal = objective(settings, split.train, split.triples.num_entities, split.triples.num_relations)
+    model_optimizer = optimizer(settings, model)
+    training_objective = objective(settings, split.train, split.triples.num_entities, split.triples.num_relations)
 
     def run() -> None:
         model.train()
         for _ in range(EPOCHS):
-            for batch in goal.batches():
-                step(model, scorer, steps, goal, batch)
+            for batch in training_objective.batches():
+                step(model, scorer, model_optimizer, training_objective, batch)
 
     return run, model, scorer
 
@@ -78,20 +78,20 @@ def their_epochs(name: str, split: Split) -> Callable[[], None]:
     settings, model, _ = build(name, split)
     model.loss = MarginRankingLoss(margin=1.0)
     triples = split.triples
-    factory = CoreTriplesFactory(
+    core_triples = CoreTriplesFactory(
         torch.from_numpy(split.train.copy()), triples.num_entities, triples.num_relations, create_inverse_triples=False
     )
-    loop = SLCWATrainingLoop(
+    training_loop = SLCWATrainingLoop(
         model=model,
-        triples_factory=factory,
+        triples_factory=core_triples,
         optimizer=AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay),
         negative_sampler=BasicNegativeSampler,
         negative_sampler_kwargs={"num_negs_per_pos": 1, "corruption_scheme": ("head", "relation", "tail")},
     )
 
     def run() -> None:
-        loop.train(
-            factory, num_epochs=EPOCHS, batch_size=settings.batch_size, use_tqdm=False, use_tqdm_batch=False
+        training_loop.train(
+            core_triples, num_epochs=EPOCHS, batch_size=settings.batch_size, use_tqdm=False, use_tqdm_batch=False
         )  # fmt: skip
 
     return run
@@ -99,73 +99,87 @@ def their_epochs(name: str, split: Split) -> Callable[[], None]:
 
 def alternate(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """The median seconds of each, timed in turns after one untimed turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            if turn:
-                seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    seconds_by_run: dict[str, list[float]] = {run_name: [] for run_name in runs}
+    for turn_number in range(rounds + 1):
+        for run_name, timed_run in runs.items():
+            start_time = time.perf_counter()
+            timed_run()
+            if turn_number:
+                seconds_by_run[run_name].append(time.perf_counter() - start_time)
+    return {run_name: statistics.median(run_seconds) for run_name, run_seconds in seconds_by_run.items()}
 
 
 def one_by_one(model: Any, triples: np.ndarray, known: Known, sizes: tuple[int, int, int]) -> dict[str, np.ndarray]:
     """Filtered realistic ranks, a triple and a task at a time: score all candidates, leave out the known, count."""
     ranks = {task: np.empty(len(triples)) for task in TASKS}
-    for row, triple in enumerate(triples):
-        for place, task in enumerate(TASKS):
-            candidates = torch.from_numpy(np.tile(triple, (sizes[place], 1)))
-            candidates[:, place] = torch.arange(sizes[place])
+    for row_index, triple in enumerate(triples):
+        for column_index, task in enumerate(TASKS):
+            candidates = torch.from_numpy(np.tile(triple, (sizes[column_index], 1)))
+            candidates[:, column_index] = torch.arange(sizes[column_index])
             with torch.inference_mode():
                 scores = model.score_hrt(candidates)[:, 0].numpy().copy()
-            true = scores[triple[place]]
+            true_score = scores[triple[column_index]]
             scores[known.answers(task, triple[None])[1]] = -np.inf
-            ranks[task][row] = 1 + (scores > true).sum() + (scores == true).sum() / 2
+            ranks[task][row_index] = 1 + (scores > true_score).sum() + (scores == true_score).sum() / 2
     return ranks
 
 
 def ranking(model: Any, scorer: Any, split: Split, known: Known, rounds: int) -> dict[str, Any]:
     """Seconds to rank the test part by each way, and how far their ranks are from ours."""
     model.eval()
-    test = split.test
-    rest = [torch.from_numpy(part.copy()) for part in (split.train, split.valid)]
+    test_triples = split.test
+    filter_triples = [torch.from_numpy(split_part.copy()) for split_part in (split.train, split.valid)]
     sizes = (split.triples.num_entities, split.triples.num_relations, split.triples.num_entities)
-    sample = test[np.random.default_rng(0).permutation(len(test))[:SAMPLE]]
-    found: dict[str, Any] = {}
+    sample_triples = test_triples[np.random.default_rng(0).permutation(len(test_triples))[:SAMPLE]]
+    results_by_method: dict[str, Any] = {}
 
     def theirs() -> None:
-        found["pykeen"] = RankBasedEvaluator().evaluate(
-            model, torch.from_numpy(test.copy()), additional_filter_triples=rest, use_tqdm=False, batch_size=256
+        results_by_method["pykeen"] = RankBasedEvaluator().evaluate(
+            model,
+            torch.from_numpy(test_triples.copy()),
+            additional_filter_triples=filter_triples,
+            use_tqdm=False,
+            batch_size=256,
         )
 
     def loop() -> None:
-        found["loop"] = one_by_one(model, sample, known, sizes)
+        results_by_method["loop"] = one_by_one(model, sample_triples, known, sizes)
 
     def ours() -> None:
-        found["ours"] = evaluate(scorer, test, known)
+        results_by_method["ours"] = evaluate(scorer, test_triples, known)
 
     runs = {
         "pykeen": theirs,
         "loop": loop,
-        "two": lambda: evaluate(scorer, test, known, tasks=("head", "tail")),
+        "two": lambda: evaluate(scorer, test_triples, known, tasks=("head", "tail")),
         "ours": ours,
     }
     seconds = alternate(runs, rounds)
-    metrics = found["ours"].metrics()
-    place = {tuple(row): i for i, row in enumerate(test.tolist())}
-    rows = [place[tuple(row)] for row in sample.tolist()]
-    apart = {task: float(np.abs(found["loop"][task] - found["ours"].filtered[task][rows]).max()) for task in TASKS}
-    mr = {task: found["pykeen"].get_metric(f"{task}.realistic.arithmetic_mean_rank") for task in ("head", "tail")}
-    per_sample = seconds["loop"] * len(test) / len(sample)
+    metrics = results_by_method["ours"].metrics()
+    row_by_triple = {tuple(triple): row_index for row_index, triple in enumerate(test_triples.tolist())}
+    sample_rows = [row_by_triple[tuple(triple)] for triple in sample_triples.tolist()]
+    rank_differences = {
+        task: float(
+            np.abs(results_by_method["loop"][task] - results_by_method["ours"].filtered[task][sample_rows]).max()
+        )
+        for task in TASKS
+    }
+    pykeen_mean_ranks = {
+        task: results_by_method["pykeen"].get_metric(f"{task}.realistic.arithmetic_mean_rank")
+        for task in ("head", "tail")
+    }
+    loop_seconds = seconds["loop"] * len(test_triples) / len(sample_triples)
     return {
         "pykeen_head_and_tail_s": seconds["pykeen"],
         "ours_head_and_tail_s": seconds["two"],
         "ours_all_tasks_s": seconds["ours"],
-        "per_sample_loop_all_tasks_s": per_sample,
+        "per_sample_loop_all_tasks_s": loop_seconds,
         "pykeen_over_ours": seconds["pykeen"] / seconds["two"],
-        "per_sample_loop_over_ours": per_sample / seconds["ours"],
-        "largest_rank_difference_to_loop": apart,
-        "mean_rank": {task: {"pykeen": mr[task], "ours": metrics[task].mr} for task in mr},
+        "per_sample_loop_over_ours": loop_seconds / seconds["ours"],
+        "largest_rank_difference_to_loop": rank_differences,
+        "mean_rank": {
+            task: {"pykeen": pykeen_mean_ranks[task], "ours": metrics[task].mr} for task in pykeen_mean_ranks
+        },
     }
 
 
@@ -177,24 +191,30 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     split = splits.paper(link_prediction.read_graph(arguments.export))
-    known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
-    models = {}
-    for name in arguments.models.split(","):
-        ours, model, scorer = our_epochs(name, split)
-        seconds = alternate({"pykeen": their_epochs(name, split), "ours": ours}, arguments.rounds)
-        training = {f"{whose}_s_per_epoch": value / EPOCHS for whose, value in seconds.items()}
-        training["pykeen_over_ours"] = seconds["pykeen"] / seconds["ours"]
-        models[name] = {"training": training, "ranking": ranking(model, scorer, split, known, arguments.rounds)}
-        rank = models[name]["ranking"]
+    known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+    model_results = {}
+    for model_name in arguments.models.split(","):
+        run_ours, model, scorer = our_epochs(model_name, split)
+        seconds = alternate({"pykeen": their_epochs(model_name, split), "ours": run_ours}, arguments.rounds)
+        training_result = {
+            f"{framework}_s_per_epoch": round_seconds / EPOCHS for framework, round_seconds in seconds.items()
+        }
+        training_result["pykeen_over_ours"] = seconds["pykeen"] / seconds["ours"]
+        model_results[model_name] = {
+            "training": training_result,
+            "ranking": ranking(model, scorer, split, known_triples, arguments.rounds),
+        }
+        ranking_result = model_results[model_name]["ranking"]
         note(
-            f"{name}: training {training['pykeen_over_ours']:.1f}x PyKEEN's loop, ranking "
-            f"{rank['pykeen_over_ours']:.1f}x its evaluator, {rank['per_sample_loop_over_ours']:.0f}x a per-sample loop"
+            f"{model_name}: training {training_result['pykeen_over_ours']:.1f}x PyKEEN's loop, ranking "
+            f"{ranking_result['pykeen_over_ours']:.1f}x its evaluator, "
+            f"{ranking_result['per_sample_loop_over_ours']:.0f}x a per-sample loop"
         )
     document = {
         **record.context(42),
         "threads": torch.get_num_threads(),
         "settings": {"epochs_a_round": EPOCHS, "rounds": arguments.rounds, "sample": SAMPLE, "batch_size": 2048},
-        "models": models,
+        "models": model_results,
     }
     note(f"stored in {record.store('link_prediction_speed', document)}")
     return 0

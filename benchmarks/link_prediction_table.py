@@ -33,36 +33,43 @@ def write(path: Path, paper: Path) -> None:
     """Write PATH.md and PATH.svg from the results in `path`; the paper's rows are in the settings in `paper`."""
     document = json.loads(path.read_text(encoding="utf-8"))
     runs = by_model(document["runs"])
-    rows = {file.stem: TrainingSettings.read(file).paper for file in sorted(paper.glob("*.yaml"))}
-    text = "\n\n".join(
+    paper_rows = {
+        settings_path.stem: TrainingSettings.read(settings_path).paper for settings_path in sorted(paper.glob("*.yaml"))
+    }
+    report_text = "\n\n".join(
         [
             head(document),
-            summary(runs, rows),
-            *(task_table(runs, rows, task) for task in TASKS),
+            summary(runs, paper_rows),
+            *(task_table(runs, paper_rows, task) for task in TASKS),
             *breakdowns(runs),
             costs(runs),
         ]
     )
-    path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
-    plot(runs, rows, document["split"]["kind"], path.with_suffix(".svg"))
+    path.with_suffix(".md").write_text(report_text + "\n", encoding="utf-8")
+    plot(runs, paper_rows, document["split"]["kind"], path.with_suffix(".svg"))
 
 
 def by_model(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """The runs of each model with each kind of settings, best validation first, baselines at the end."""
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    kinds = defaultdict(set)
+    runs_by_label: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    kinds_by_model = defaultdict(set)
     for run in runs:
-        kinds[run["model"]].add(run["settings"])
+        kinds_by_model[run["model"]].add(run["settings"])
     for run in runs:
-        several = len(kinds[run["model"]]) > 1
-        found[f"{run['model']} ({run['settings']})" if several else run["model"]].append(run)
-    return dict(sorted(found.items(), key=lambda item: (item[0] in BASELINES, -mean(item[1], "tail", "hits@10"))))
+        has_several_kinds = len(kinds_by_model[run["model"]]) > 1
+        runs_by_label[f"{run['model']} ({run['settings']})" if has_several_kinds else run["model"]].append(run)
+    return dict(
+        sorted(
+            runs_by_label.items(),
+            key=lambda label_and_runs: (label_and_runs[0] in BASELINES, -mean(label_and_runs[1], "tail", "hits@10")),
+        )
+    )
 
 
 def values(runs: list[dict[str, Any]], task: str, metric: str, group: str | None = None) -> list[float]:
     """A filtered metric of each run, in a group of test triples if one is named."""
-    parts = [run["groups"].get(group) if group else run["filtered"] for run in runs]
-    return [part[task][metric] for part in parts if part]
+    metrics_by_run = [run["groups"].get(group) if group else run["filtered"] for run in runs]
+    return [run_metrics[task][metric] for run_metrics in metrics_by_run if run_metrics]
 
 
 def mean(runs: list[dict[str, Any]], task: str, metric: str) -> float:
@@ -104,18 +111,18 @@ def head(document: dict[str, Any]) -> str:
 def summary(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any]) -> str:
     """Hits@10 of every model on the three tasks, with the paper's beside it, and on the cross-modality part."""
     header = ["Model", *TASKS, *(f"paper {task}" for task in TASKS), *(f"cross {task}" for task in TASKS)]
-    rows = []
-    for name, found in runs.items():
-        row = paper.get(found[0]["model"], {})
-        rows.append(
+    table_rows = []
+    for model_name, model_runs in runs.items():
+        paper_row = paper.get(model_runs[0]["model"], {})
+        table_rows.append(
             [
-                name,
-                *(shown(values(found, task, "hits@10"), "hits@10") for task in TASKS),
-                *(f"{row[task][3]:.2f}" if row else "–" for task in TASKS),
-                *(shown(values(found, task, "hits@10", "cross"), "hits@10") for task in TASKS),
+                model_name,
+                *(shown(values(model_runs, task, "hits@10"), "hits@10") for task in TASKS),
+                *(f"{paper_row[task][3]:.2f}" if paper_row else "–" for task in TASKS),
+                *(shown(values(model_runs, task, "hits@10", "cross"), "hits@10") for task in TASKS),
             ]
         )
-    return f"## Hits@10\n\n{table(header, rows)}"
+    return f"## Hits@10\n\n{table(header, table_rows)}"
 
 
 def task_table(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], task: str) -> str:
@@ -137,61 +144,72 @@ def task_table(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], tas
         "Δ H@5",
         "Δ H@10",
     ]
-    rows = []
-    for name, found in runs.items():
-        cells = [name, str(len(found)), *(shown(values(found, task, metric), metric) for metric in COLUMNS)]
-        cells.append(shown([run["raw"][task]["hits@10"] for run in found], "hits@10"))
-        row = paper.get(found[0]["model"], {}).get(task)
-        if row:
+    table_rows = []
+    for model_name, model_runs in runs.items():
+        cells = [
+            model_name,
+            str(len(model_runs)),
+            *(shown(values(model_runs, task, metric), metric) for metric in COLUMNS),
+        ]
+        cells.append(shown([run["raw"][task]["hits@10"] for run in model_runs], "hits@10"))
+        paper_row = paper.get(model_runs[0]["model"], {}).get(task)
+        if paper_row:
             differences = [
-                mean(found, task, metric) - figure for metric, figure in zip(PAPER_COLUMNS, row, strict=True)
+                mean(model_runs, task, metric) - figure for metric, figure in zip(PAPER_COLUMNS, paper_row, strict=True)
             ]
             cells += [
-                f"{row[0]:.1f}",
-                f"{row[3]:.2f}",
+                f"{paper_row[0]:.1f}",
+                f"{paper_row[3]:.2f}",
                 f"{differences[0]:+.1f}",
-                *(f"{d:+.2f}" for d in differences[1:]),
+                *(f"{difference:+.2f}" for difference in differences[1:]),
             ]
         else:
             cells += ["–"] * 6
-        rows.append(cells)
-    return f"## {task.capitalize()} prediction\n\n{table(header, rows)}"
+        table_rows.append(cells)
+    return f"## {task.capitalize()} prediction\n\n{table(header, table_rows)}"
 
 
 def breakdowns(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Hits@10 by group of test triples, a table a task."""
-    texts = []
+    table_texts = []
     for task in TASKS:
-        present = [group for group in GROUPS if any(values(found, task, "n", group) for found in runs.values())]
-        sizes = {
-            group: max(max(values(found, task, "n", group), default=0) for found in runs.values()) for group in present
-        }
-        header = ["Model", *(f"{group} ({sizes[group]:,.0f})" for group in present)]
-        rows = [
-            [name, *(shown(values(found, task, "hits@10", group), "hits@10") for group in present)]
-            for name, found in runs.items()
+        present_groups = [
+            group for group in GROUPS if any(values(model_runs, task, "n", group) for model_runs in runs.values())
         ]
-        texts.append(f"## {task.capitalize()} prediction, Hits@10 by group (test triples)\n\n{table(header, rows)}")
-    return texts
+        group_sizes = {
+            group: max(max(values(model_runs, task, "n", group), default=0) for model_runs in runs.values())
+            for group in present_groups
+        }
+        header = ["Model", *(f"{group} ({group_sizes[group]:,.0f})" for group in present_groups)]
+        table_rows = [
+            [model_name, *(shown(values(model_runs, task, "hits@10", group), "hits@10") for group in present_groups)]
+            for model_name, model_runs in runs.items()
+        ]
+        table_texts.append(
+            f"## {task.capitalize()} prediction, Hits@10 by group (test triples)\n\n{table(header, table_rows)}"
+        )
+    return table_texts
 
 
 def costs(runs: dict[str, list[dict[str, Any]]]) -> str:
     """What each model cost."""
-    rows = [
+    table_rows = [
         [
-            name,
-            found[0]["settings"],
-            f"{found[0]['parameters']:,}",
-            ", ".join(str(run["epochs"]) for run in found),
-            ", ".join(f"{run['training_seconds']:.0f}" for run in found),
-            f"{statistics.mean(run['evaluation_seconds'] for run in found):.1f}",
+            model_name,
+            model_runs[0]["settings"],
+            f"{model_runs[0]['parameters']:,}",
+            ", ".join(str(run["epochs"]) for run in model_runs),
+            ", ".join(f"{run['training_seconds']:.0f}" for run in model_runs),
+            f"{statistics.mean(run['evaluation_seconds'] for run in model_runs):.1f}",
         ]
-        for name, found in runs.items()
-        if "epochs" in found[0]
+        for model_name, model_runs in runs.items()
+        if "epochs" in model_runs[0]
     ]
     header = ["Model", "Settings", "Parameters", "Epochs", "Training, s", "Evaluation of the test part, s"]
-    total = sum(run["training_seconds"] for found in runs.values() for run in found if "epochs" in run)
-    return f"## Cost\n\nAll training together: {total / 60:.0f} minutes.\n\n{table(header, rows)}"
+    total_seconds = sum(
+        run["training_seconds"] for model_runs in runs.values() for run in model_runs if "epochs" in run
+    )
+    return f"## Cost\n\nAll training together: {total_seconds / 60:.0f} minutes.\n\n{table(header, table_rows)}"
 
 
 def plot(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], kind: str, path: Path) -> None:
@@ -200,25 +218,30 @@ def plot(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], kind: str
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "kgplatform"}):
-        models = [name for name in runs if name not in BASELINES]
-        figure = Figure(figsize=(11, 0.32 * len(models) + 1.5), layout="constrained")
+        model_labels = [model_label for model_label in runs if model_label not in BASELINES]
+        figure = Figure(figsize=(11, 0.32 * len(model_labels) + 1.5), layout="constrained")
         for axes, task in zip(figure.subplots(1, 3, sharey=True), TASKS, strict=True):
-            places = range(len(models))
+            positions = range(len(model_labels))
             axes.barh(
-                [p - 0.2 for p in places], [mean(runs[m], task, "hits@10") for m in models], 0.4, label="ours, filtered"
+                [position - 0.2 for position in positions],
+                [mean(runs[model_name], task, "hits@10") for model_name in model_labels],
+                0.4,
+                label="ours, filtered",
             )
-            rows = [paper.get(runs[m][0]["model"], {}).get(task) for m in models]
+            paper_rows = [paper.get(runs[model_name][0]["model"], {}).get(task) for model_name in model_labels]
             axes.barh(
-                [p + 0.2 for p in places],
-                [row[3] if row else 0 for row in rows],
+                [position + 0.2 for position in positions],
+                [paper_row[3] if paper_row else 0 for paper_row in paper_rows],
                 0.4,
                 label="paper, raw",
                 color="#bbbbbb",
             )
-            for baseline, style in zip(BASELINES, (":", "--", "-."), strict=True):
+            for baseline, line_style in zip(BASELINES, (":", "--", "-."), strict=True):
                 if baseline in runs:
-                    axes.axvline(mean(runs[baseline], task, "hits@10"), linestyle=style, color="black", label=baseline)
-            axes.set_yticks(list(places), models)
+                    axes.axvline(
+                        mean(runs[baseline], task, "hits@10"), linestyle=line_style, color="black", label=baseline
+                    )
+            axes.set_yticks(list(positions), model_labels)
             axes.set_xlabel(f"{task} Hits@10, %")
             axes.invert_yaxis()
         figure.axes[0].legend(loc="lower right", fontsize="small")

@@ -40,26 +40,30 @@ SEED = 42
 def trials(folder: Path, split: str) -> dict[str, list[TrainingSettings]]:
     """What to try of each model: its settings in the paper (if it is there), changed by a start and by the trial."""
     document = yaml.safe_load((folder / "trials" / f"{split}.yaml").read_text(encoding="utf-8"))
-    found = {}
+    settings_by_model = {}
     for model, changes in document["models"].items():
-        paper = folder / "paper" / f"{model}.yaml"
-        base = TrainingSettings.read(paper).as_dict() if paper.exists() else {"model": model}
-        base.pop("paper", None)
-        found[model] = [_changed(base, document["starts"], change) for change in changes]
-    return found
+        paper_path = folder / "paper" / f"{model}.yaml"
+        base_settings = TrainingSettings.read(paper_path).as_dict() if paper_path.exists() else {"model": model}
+        base_settings.pop("paper", None)
+        settings_by_model[model] = [_changed(base_settings, document["starts"], change) for change in changes]
+    return settings_by_model
 
 
-def _changed(base: dict[str, Any], starts: dict[str, Any], change: dict[str, Any]) -> TrainingSettings:
-    start = starts[change["start"]]
-    rest = {name: value for name, value in change.items() if name != "start"}
-    arguments = {**base.get("arguments", {}), **start.get("arguments", {}), **rest.get("arguments", {})}
-    return TrainingSettings.of({**base, **start, **rest, "arguments": arguments})
+def _changed(base_settings: dict[str, Any], starts: dict[str, Any], change: dict[str, Any]) -> TrainingSettings:
+    start_settings = starts[change["start"]]
+    trial_changes = {setting_name: value for setting_name, value in change.items() if setting_name != "start"}
+    arguments = {
+        **base_settings.get("arguments", {}),
+        **start_settings.get("arguments", {}),
+        **trial_changes.get("arguments", {}),
+    }
+    return TrainingSettings.of({**base_settings, **start_settings, **trial_changes, "arguments": arguments})
 
 
 def folder_of(build: Path, split: Split, settings: TrainingSettings) -> Path:
     """Where a trial is kept; the benchmark looks for the tuned model there."""
-    name = f"{settings.model}-{SEED}-{link_prediction.hashed(settings)}"
-    return build / split.kind / "tuned" / name
+    folder_name = f"{settings.model}-{SEED}-{link_prediction.hashed(settings)}"
+    return build / split.kind / "tuned" / folder_name
 
 
 def run(settings: TrainingSettings, split: Split, known: Known, folder: Path) -> dict[str, Any]:
@@ -73,10 +77,10 @@ def run(settings: TrainingSettings, split: Split, known: Known, folder: Path) ->
     except KgpError as error:  # it diverged
         outcome: dict[str, Any] = {"failed": error.message, "mrr": -1.0}
     else:
-        metrics = evaluate(trained.scorer, split.valid, known).metrics()
+        metrics_by_task = evaluate(trained.scorer, split.valid, known).metrics()
         outcome = {
-            "mrr": float(np.mean([of_task.mrr for of_task in metrics.values()])),
-            "validation": {task: of_task.as_dict() for task, of_task in metrics.items()},
+            "mrr": float(np.mean([task_metrics.mrr for task_metrics in metrics_by_task.values()])),
+            "validation": {task: task_metrics.as_dict() for task, task_metrics in metrics_by_task.items()},
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
             "training_seconds": round(trained.seconds, 1),
@@ -89,38 +93,42 @@ def run(settings: TrainingSettings, split: Split, known: Known, folder: Path) ->
 
 def tell(outcome: dict[str, Any], base: dict[str, Any]) -> None:
     """One line on a trial."""
-    name = outcome["settings"]["model"]
+    model_name = outcome["settings"]["model"]
     if "failed" in outcome:
-        note(f"{name}: {outcome['failed']}  {changes(outcome, base)}")
+        note(f"{model_name}: {outcome['failed']}  {changes(outcome, base)}")
     else:
-        hits = ", ".join(f"{task} {outcome['validation'][task]['hits@10']:.1f}" for task in TASKS)
+        hits_text = ", ".join(f"{task} {outcome['validation'][task]['hits@10']:.1f}" for task in TASKS)
         note(
-            f"{name}: MRR {outcome['mrr']:.4f}, Hits@10 {hits}; best epoch {outcome['best_epoch']} of "
+            f"{model_name}: MRR {outcome['mrr']:.4f}, Hits@10 {hits_text}; best epoch {outcome['best_epoch']} of "
             f"{outcome['epochs']}, {outcome['training_seconds']:.0f} s  {changes(outcome, base)}"
         )
 
 
 def changes(outcome: dict[str, Any], base: dict[str, Any]) -> str:
     """The settings that are not the defaults, on one line."""
-    plain = _plain(base)
+    plain_base = _plain(base)
     settings = {
-        name: value for name, value in _plain(outcome["settings"]).items() if value != plain[name] and name != "model"
+        setting_name: value
+        for setting_name, value in _plain(outcome["settings"]).items()
+        if value != plain_base[setting_name] and setting_name != "model"
     }
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+    return ", ".join(f"{setting_name} {value}" for setting_name, value in settings.items())
 
 
 def write_best(outcomes: list[dict[str, Any]], split: Split, folder: Path) -> None:
     """Write the settings of the best trial, with what they were chosen among."""
-    best = max(outcomes, key=lambda outcome: outcome["mrr"])
-    settings = {name: value for name, value in best["settings"].items() if name != "paper"}
-    text = (
+    best_outcome = max(outcomes, key=lambda outcome: outcome["mrr"])
+    settings = {
+        setting_name: setting for setting_name, setting in best_outcome["settings"].items() if setting_name != "paper"
+    }
+    settings_text = (
         f"# The best of {len(outcomes)} trials by the mean filtered MRR on the validation part of `{split.kind}` "
-        f"({best['mrr']:.4f});\n# by benchmarks/link_prediction_tuning.py, all trials in "
+        f"({best_outcome['mrr']:.4f});\n# by benchmarks/link_prediction_tuning.py, all trials in "
         f"results/link_prediction_tuning_{split.kind}.md.\n"
     )
-    text += yaml.safe_dump(_plain(settings), sort_keys=False, default_flow_style=None, width=120)
+    settings_text += yaml.safe_dump(_plain(settings), sort_keys=False, default_flow_style=None, width=120)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{settings['model']}.yaml").write_text(text, encoding="utf-8")
+    (folder / f"{settings['model']}.yaml").write_text(settings_text, encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
@@ -130,53 +138,53 @@ def _plain(value: Any) -> Any:
 def report(by_model: dict[str, list[dict[str, Any]]], split: Split, results: Path) -> None:
     """Write all trials, as JSON and as a table a model."""
     results.mkdir(exist_ok=True)
-    about = {"kind": split.kind, "seed": split.seed, "sha256": split.sha256, "valid": len(split.valid)}
-    save_json(results / f"link_prediction_tuning_{split.kind}.json", {"split": about, "models": by_model})
-    base = TrainingSettings.of({"model": ""}).as_dict()
-    texts = [
+    split_description = {"kind": split.kind, "seed": split.seed, "sha256": split.sha256, "valid": len(split.valid)}
+    save_json(results / f"link_prediction_tuning_{split.kind}.json", {"split": split_description, "models": by_model})
+    base_settings = TrainingSettings.of({"model": ""}).as_dict()
+    report_parts = [
         f"# Trials on the validation part of `{split.kind}`\n\nMean filtered MRR of heads, relations and tails, and "
         f"Hits@10 in percent, over {len(split.valid):,} validation triples, seed {SEED}; the best of each model first."
     ]
     for model, outcomes in by_model.items():
         header = ["MRR", *(f"{task} Hits@10" for task in TASKS), "Epochs (best)", "Seconds", "Settings"]
-        texts.append(f"## {model}\n\n{table(header, list(_rows(outcomes, base)))}")
-    (results / f"link_prediction_tuning_{split.kind}.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+        report_parts.append(f"## {model}\n\n{table(header, list(_rows(outcomes, base_settings)))}")
+    (results / f"link_prediction_tuning_{split.kind}.md").write_text("\n\n".join(report_parts) + "\n", encoding="utf-8")
 
 
-def _rows(outcomes: list[dict[str, Any]], base: dict[str, Any]) -> Iterator[list[str]]:
+def _rows(outcomes: list[dict[str, Any]], base_settings: dict[str, Any]) -> Iterator[list[str]]:
     for outcome in sorted(outcomes, key=lambda outcome: -outcome["mrr"]):
         if "failed" in outcome:
-            yield ["–", "–", "–", "–", outcome["failed"], "–", changes(outcome, base)]
+            yield ["–", "–", "–", "–", outcome["failed"], "–", changes(outcome, base_settings)]
             continue
         yield [
             f"{outcome['mrr']:.4f}",
             *(f"{outcome['validation'][task]['hits@10']:.1f}" for task in TASKS),
             f"{outcome['epochs']} ({outcome['best_epoch']})",
             f"{outcome['training_seconds']:.0f}",
-            changes(outcome, base),
+            changes(outcome, base_settings),
         ]
 
 
 def work(arguments: argparse.Namespace) -> None:
     """Run the trials that are missing, then write what was found about the models that are complete."""
-    every = trials(arguments.settings, arguments.split)
-    names = list(every) if arguments.models == "all" else arguments.models.split(",")
-    if unknown := sorted(set(names) - set(every)):
-        raise UsageError(f"nothing to try of {', '.join(unknown)}", f"Models: {', '.join(every)}.")
+    trials_by_model = trials(arguments.settings, arguments.split)
+    model_names = list(trials_by_model) if arguments.models == "all" else arguments.models.split(",")
+    if unknown_names := sorted(set(model_names) - set(trials_by_model)):
+        raise UsageError(f"nothing to try of {', '.join(unknown_names)}", f"Models: {', '.join(trials_by_model)}.")
     split = splits.make(arguments.split, link_prediction.read_graph(arguments.export), splits.SEED)
-    known = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
-    base = TrainingSettings.of({"model": ""}).as_dict()
-    for name in names:
-        for settings in every[name]:
-            tell(run(settings, split, known, folder_of(arguments.build, split, settings)), base)
-    complete = {}
-    for name, of_model in every.items():
-        files = [folder_of(arguments.build, split, settings) / TRIAL for settings in of_model]
-        if all(file.exists() for file in files):
-            complete[name] = [read_json(file) for file in files]
-            write_best(complete[name], split, arguments.settings / "tuned" / split.kind)
-    report(complete, split, arguments.results)
-    note(f"{len(complete)} of {len(every)} models are complete; the rest is as it was")
+    known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
+    base_settings = TrainingSettings.of({"model": ""}).as_dict()
+    for model_name in model_names:
+        for settings in trials_by_model[model_name]:
+            tell(run(settings, split, known_triples, folder_of(arguments.build, split, settings)), base_settings)
+    complete_outcomes = {}
+    for model_name, model_trials in trials_by_model.items():
+        trial_paths = [folder_of(arguments.build, split, settings) / TRIAL for settings in model_trials]
+        if all(trial_path.exists() for trial_path in trial_paths):
+            complete_outcomes[model_name] = [read_json(trial_path) for trial_path in trial_paths]
+            write_best(complete_outcomes[model_name], split, arguments.settings / "tuned" / split.kind)
+    report(complete_outcomes, split, arguments.results)
+    note(f"{len(complete_outcomes)} of {len(trials_by_model)} models are complete; the rest is as it was")
 
 
 def main() -> int:

@@ -17,24 +17,24 @@ from kgplatform.settings import Settings
 @contextmanager
 def own_graph(home: Path) -> Iterator[Graph]:
     """The graph of a Neo4j that lives in `home` and runs as long as this context; its jars are the user's."""
-    own = Settings(home=home)
-    own.home.mkdir(parents=True, exist_ok=True)
-    shared = Settings.from_env().cache
-    shared.mkdir(parents=True, exist_ok=True)
-    if not (own.home / "cache").exists():
-        (own.home / "cache").symlink_to(shared)
-    server.start(own)
+    own_settings = Settings(home=home)
+    own_settings.home.mkdir(parents=True, exist_ok=True)
+    shared_cache = Settings.from_env().cache
+    shared_cache.mkdir(parents=True, exist_ok=True)
+    if not (own_settings.home / "cache").exists():
+        (own_settings.home / "cache").symlink_to(shared_cache)
+    server.start(own_settings)
     try:
-        with Graph.open(own) as graph:
+        with Graph.open(own_settings) as graph:
             yield graph
     finally:
-        server.stop(own)
+        server.stop(own_settings)
 
 
 def studies(folder: Path, count: int, seed: int) -> Path:
     """Invented studies, drawn unless they are there."""
-    readme = folder / "README.txt"
-    if not (readme.is_file() and f"Studies {count}, seed {seed}." in readme.read_text(encoding="utf-8")):
+    readme_path = folder / "README.txt"
+    if not (readme_path.is_file() and f"Studies {count}, seed {seed}." in readme_path.read_text(encoding="utf-8")):
         note(f"drawing {count:,} studies into {folder}")
         study_set.build(folder, count, seed, workers=os.cpu_count() or 1)
     return folder

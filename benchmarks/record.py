@@ -32,7 +32,10 @@ def context(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude)benchmarks/results")),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{name: v for name in PACKAGES if (v := _version(name))}},
+        "versions": {
+            "python": platform.python_version(),
+            **{package: package_version for package in PACKAGES if (package_version := _version(package))},
+        },
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
@@ -47,9 +50,9 @@ def context(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
 def store(name: str, document: dict[str, Any]) -> Path:
     """Write ``results/NAME.json``."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
+    result_path = RESULTS / f"{name}.json"
+    result_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return result_path
 
 
 def exit_code(work: Callable[[], None]) -> int:
@@ -73,15 +76,21 @@ def exit_code(work: Callable[[], None]) -> int:
 
 def _processor() -> str:
     """Its name, where the system tells."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor())
+    cpuinfo_path = Path("/proc/cpuinfo")
+    cpuinfo_lines = cpuinfo_path.read_text(encoding="utf-8").splitlines() if cpuinfo_path.is_file() else []
+    processor_names = (
+        cpuinfo_line.partition(":")[2].strip()
+        for cpuinfo_line in cpuinfo_lines
+        if cpuinfo_line.startswith("model name")
+    )
+    return next(processor_names, platform.processor())
 
 
 def _git(*arguments: str) -> str:
-    here = Path(__file__).parent
-    return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+    benchmarks_folder = Path(__file__).parent
+    return subprocess.run(
+        ["git", *arguments], cwd=benchmarks_folder, capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def _version(package: str) -> str | None:

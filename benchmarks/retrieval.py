@@ -47,12 +47,12 @@ FIRST_SEED = 42
 def cells(methods: str, controls: bool, ablation: bool = False) -> Iterator[Cell]:
     """The cells asked for. Raises `UsageError`."""
     graphs = ("full", *(CONTROLS if controls else ()), *(ABLATION if ablation else ()))
-    names = METHODS if methods == "all" else methods.split(",")
-    for name in names:
-        if name not in METHODS:
-            raise UsageError(f"there is no method {name}", f"Methods: all, {', '.join(METHODS)}.")
-        for graph in graphs if name != "backbone" else ("full",):
-            yield Cell(name, graph)
+    method_names = METHODS if methods == "all" else methods.split(",")
+    for method_name in method_names:
+        if method_name not in METHODS:
+            raise UsageError(f"there is no method {method_name}", f"Methods: all, {', '.join(METHODS)}.")
+        for graph in graphs if method_name != "backbone" else ("full",):
+            yield Cell(method_name, graph)
 
 
 def settings_of(cell: Cell, backbone: str, epochs: int | None) -> Any:
@@ -60,11 +60,13 @@ def settings_of(cell: Cell, backbone: str, epochs: int | None) -> Any:
     from kgp_models.retrieval.settings import RetrievalSettings
 
     folder = backbone if (SETTINGS / backbone).is_dir() else "paper"
-    found = RetrievalSettings.read(SETTINGS / folder / f"{cell.method}.yaml")
-    kind, colon, place = backbone.partition(":")
-    spec = f"{kind}:{Path(place).absolute()}" if colon else kind
-    found = replace(found, backbone=spec, graph=cell.graph)
-    return found if epochs is None else replace(found, tuning=replace(found.tuning, epochs=epochs))
+    cell_settings = RetrievalSettings.read(SETTINGS / folder / f"{cell.method}.yaml")
+    kind, colon, backbone_path = backbone.partition(":")
+    backbone_spec = f"{kind}:{Path(backbone_path).absolute()}" if colon else kind
+    cell_settings = replace(cell_settings, backbone=backbone_spec, graph=cell.graph)
+    return (
+        cell_settings if epochs is None else replace(cell_settings, tuning=replace(cell_settings.tuning, epochs=epochs))
+    )
 
 
 def run(cell: Cell, seed: int, backbone: str, epochs: int | None, data: retrieval_data.Data, build: Path) -> Any:
@@ -78,7 +80,7 @@ def run(cell: Cell, seed: int, backbone: str, epochs: int | None, data: retrieva
     inputs = models.Inputs(
         data.pairs.parts, data.knowledge, data.images, data.lexicon, build / "pictures", note, models.quiet
     )
-    started = time.monotonic()
+    start_time = time.monotonic()
     folder = build / "runs" / f"{cell.name}-{seed}-{hashed(settings, data)}"
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = models.train(settings, inputs, folder, seed, HERE, device)
@@ -90,20 +92,23 @@ def run(cell: Cell, seed: int, backbone: str, epochs: int | None, data: retrieva
         "history": tuned.history,
         "pretraining": [] if pretrained is None else pretrained.history,
         "training_seconds": round(tuned.seconds + (0.0 if pretrained is None else pretrained.seconds), 1),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(time.monotonic() - start_time, 1),
         "test": model.figures,
-        "queries": {name: _rounded(model.test["text_to_image"].at(name)) for name in retrieval_table.COMPARED},
+        "queries": {
+            figure_name: _rounded(model.test["text_to_image"].at(figure_name))
+            for figure_name in retrieval_table.COMPARED
+        },
         "subjects": subjects(model.examples.pairs, model.examples.groups.tolist()),
     }
 
 
 def subjects(tested: Any, groups: list[int]) -> list[int]:
     """The subject of each query, as numbers, for the bootstrap: queries of one subject are not drawn one by one."""
-    numbers: dict[str, int] = {}
-    first: dict[int, int] = {}
+    subject_numbers: dict[str, int] = {}
+    subject_by_group: dict[int, int] = {}
     for pair, group in zip(tested, groups, strict=True):
-        first.setdefault(group, numbers.setdefault(pair.subject or pair.study, len(numbers)))
-    return [first[group] for group in range(len(first))]
+        subject_by_group.setdefault(group, subject_numbers.setdefault(pair.subject or pair.study, len(subject_numbers)))
+    return [subject_by_group[group] for group in range(len(subject_by_group))]
 
 
 def _rounded(values: Any) -> list[float]:
@@ -114,35 +119,40 @@ def hashed(settings: Any, data: retrieval_data.Data) -> str:
     """What tells runs apart, in 16 hexadecimal digits: settings, pairs, graph. With an empty graph both methods are the
     backbone's training, to the last bit (a test holds it), and are not done again.
     """
-    about = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
-    plain = settings.method == "backbone" or settings.graph == "empty"
-    if plain:
-        about = {**about, "method": "backbone", "graph": "", "fashion": {}, "knowledge": {}}
-    known = "" if plain else data.knowledge.sha256
-    said = json.dumps([about, data.pairs.sha256, known], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    settings_document = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
+    is_plain = settings.method == "backbone" or settings.graph == "empty"
+    if is_plain:
+        settings_document = {**settings_document, "method": "backbone", "graph": "", "fashion": {}, "knowledge": {}}
+    graph_sha256 = "" if is_plain else data.knowledge.sha256
+    identity_text = json.dumps([settings_document, data.pairs.sha256, graph_sha256], sort_keys=True)
+    return hashlib.sha256(identity_text.encode()).hexdigest()[:16]
 
 
 def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[str, Any]:
     """What the results are of: pairs, overlaps, graph; and what is reached by chance."""
-    test = data.pairs.parts["test"]
-    groups = pairs.groups(test)
-    first = {int(group): place for place, group in reversed(list(enumerate(groups)))}
-    texts = [test[first[group]].wording for group in range(len(first))]
-    seen: dict[str, int] = {}
+    test_pairs = data.pairs.parts["test"]
+    groups = pairs.groups(test_pairs)
+    first_index = {int(group): pair_index for pair_index, group in reversed(list(enumerate(groups)))}
+    test_texts = [test_pairs[first_index[group]].wording for group in range(len(first_index))]
+    training_counts: dict[str, int] = {}
     for pair in data.pairs.parts["train"]:
-        seen[pair.wording] = seen.get(pair.wording, 0) + 1
-    each = list(range(len(texts)))
-    popular = metrics.popularity([seen.get(text, 0) for text in texts], groups, each)
-    chance = {"text_to_image": metrics.chance(each, groups), "image_to_text": metrics.chance(groups, each)}
+        training_counts[pair.wording] = training_counts.get(pair.wording, 0) + 1
+    text_groups = list(range(len(test_texts)))
+    popularity_scores = metrics.popularity(
+        [training_counts.get(report_text, 0) for report_text in test_texts], groups, text_groups
+    )
+    chance_scores = {
+        "text_to_image": metrics.chance(text_groups, groups),
+        "image_to_text": metrics.chance(groups, text_groups),
+    }
     return {
         "data": data.name,
         "backbone": backbone_name(backbone),
         "protocol": protocol,
         "pairs": {
             "sha256": data.pairs.sha256,
-            "sizes": {part: len(of) for part, of in data.pairs.parts.items()},
-            "in_training": {part: checks.overlaps(data.pairs, part) for part in ("valid", "test")},
+            "sizes": {part_name: len(part_pairs) for part_name, part_pairs in data.pairs.parts.items()},
+            "in_training": {part_name: checks.overlaps(data.pairs, part_name) for part_name in ("valid", "test")},
         },
         "graph": {
             "sha256": data.knowledge.sha256,
@@ -151,58 +161,62 @@ def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[st
             "stances": len(data.knowledge.stances),
             "relations": len(data.knowledge.relations),
         },
-        "chance": {way: scores.as_dict() for way, scores in chance.items()},
-        "popularity": {"image_to_text": popular.as_dict()},
+        "chance": {direction: scores.as_dict() for direction, scores in chance_scores.items()},
+        "popularity": {"image_to_text": popularity_scores.as_dict()},
     }
 
 
 def work(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the table."""
-    kind = Path(arguments.data).stem
-    if kind == "phantom" and tuple(arguments.studies) != retrieval_data.STUDIES:
-        kind = "phantom-{}-{}".format(*arguments.studies)
-    name = f"retrieval_{kind}_{backbone_name(arguments.backbone)}_{arguments.protocol}"
-    path = arguments.results / f"{name}.json"
+    data_kind = Path(arguments.data).stem
+    if data_kind == "phantom" and tuple(arguments.studies) != retrieval_data.STUDIES:
+        data_kind = "phantom-{}-{}".format(*arguments.studies)
+    result_name = f"retrieval_{data_kind}_{backbone_name(arguments.backbone)}_{arguments.protocol}"
+    results_path = arguments.results / f"{result_name}.json"
     if not arguments.table:
-        wanted = list(cells(arguments.methods, arguments.controls, arguments.ablation))
-        build = arguments.build / kind
+        requested_cells = list(cells(arguments.methods, arguments.controls, arguments.ablation))
+        build_folder = arguments.build / data_kind
         data = (
-            retrieval_data.phantom(build, arguments.protocol, *arguments.studies)
+            retrieval_data.phantom(build_folder, arguments.protocol, *arguments.studies)
             if arguments.data == "phantom"
             else retrieval_data.own(Path(arguments.data), arguments.images, arguments.lexicon, arguments.protocol)
         )
-        results = Results(path, about_of(data, arguments.backbone, arguments.protocol), "pairs")
-        started = time.monotonic()
-        _run_all(wanted, arguments, data, build, results)
-        note(f"all runs are done; {time.monotonic() - started:.0f} s this time")
-    if not path.exists():
-        raise UsageError(f"there are no results {path.name}", "Leave out --table.")
-    retrieval_table.write(path)
+        results = Results(results_path, about_of(data, arguments.backbone, arguments.protocol), "pairs")
+        start_time = time.monotonic()
+        _run_all(requested_cells, arguments, data, build_folder, results)
+        note(f"all runs are done; {time.monotonic() - start_time:.0f} s this time")
+    if not results_path.exists():
+        raise UsageError(f"there are no results {results_path.name}", "Leave out --table.")
+    retrieval_table.write(results_path)
 
 
 def _run_all(
-    wanted: list[Cell], arguments: argparse.Namespace, data: retrieval_data.Data, build: Path, results: Results
+    requested_cells: list[Cell], arguments: argparse.Namespace, data: retrieval_data.Data, build: Path, results: Results
 ) -> None:
-    todo: dict[tuple[str, int], list[Cell]] = {}  # by hash and seed: what one training answers
+    cells_by_run: dict[tuple[str, int], list[Cell]] = {}  # by hash and seed: what one training answers
     for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
-        for cell in wanted:
+        for cell in requested_cells:
             sha256 = hashed(settings_of(cell, arguments.backbone, arguments.epochs), data)
             if results.has(cell.name, seed, sha256):
                 note(f"{cell.name} seed {seed}: done before")
-            elif (same := results.of(seed, sha256)) is not None:
-                results.add(cell.name, seed, sha256, same)
+            elif (earlier_outcome := results.of(seed, sha256)) is not None:
+                results.add(cell.name, seed, sha256, earlier_outcome)
             else:
-                todo.setdefault((sha256, seed), []).append(cell)
-    same = [(seed, sha256, those) for (sha256, seed), those in todo.items()]
-    calls = [(those[0], seed, arguments.backbone, arguments.epochs, data, build) for seed, _, those in same]
-    for count, (place, outcome) in enumerate(in_lanes(arguments.jobs, run, calls), 1):
-        seed, sha256, those = same[place]
-        for cell in those:
+                cells_by_run.setdefault((sha256, seed), []).append(cell)
+    earlier_outcome = [(seed, sha256, run_cells) for (sha256, seed), run_cells in cells_by_run.items()]
+    calls = [
+        (run_cells[0], seed, arguments.backbone, arguments.epochs, data, build)
+        for seed, _, run_cells in earlier_outcome
+    ]
+    for run_count, (call_index, outcome) in enumerate(in_lanes(arguments.jobs, run, calls), 1):
+        seed, sha256, run_cells = earlier_outcome[call_index]
+        for cell in run_cells:
             results.add(cell.name, seed, sha256, outcome)
-        found, names = outcome["test"]["text_to_image"], ", ".join(cell.name for cell in those)
+        text_figures, cell_names = outcome["test"]["text_to_image"], ", ".join(cell.name for cell in run_cells)
         note(
-            f"{count}/{len(todo)} {names} seed {seed}: {outcome['epochs']} epochs, {outcome['seconds']:.0f} s; "
-            f"R@10 {100 * found['R@10']:.2f}, R@100 {100 * found['R@100']:.2f}"
+            f"{run_count}/{len(cells_by_run)} {cell_names} seed {seed}: {outcome['epochs']} epochs, "
+            f"{outcome['seconds']:.0f} s; "
+            f"R@10 {100 * text_figures['R@10']:.2f}, R@100 {100 * text_figures['R@100']:.2f}"
         )
 
 

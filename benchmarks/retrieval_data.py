@@ -43,24 +43,29 @@ def phantom(build: Path, protocol: str, of_graph: int, of_pairs: int) -> Data:
         studies(build / f"pairs-{of_pairs}", of_pairs, PAIRS_SEED),
     ]
     with own_graph(build / f"neo4j-{of_graph}") as graph:
-        loaded = ingest(graph, construction(construct.read(folders[0] / construct.FILE), graph))
-        note(f"graph: run {loaded.run}")
-        knowledge, used = read_knowledge(graph), graph_studies.graph_images(graph)
-    there, _ = pairs.read("mimic-cxr", folders[1])
-    chosen = graph_studies.exclude(there, *used)
-    note(f"pairs: {len(chosen):,}; {len(there) - len(chosen):,} of studies and subjects of the graph are left out")
-    parts = pairs.split(chosen, protocol)
-    dealt = PairSet(parts, "mimic-cxr", folders[1], None, protocol)
-    return Data("phantom", dealt, knowledge, folders[0], [folders[0] / "ontology"])
+        ingest_report = ingest(graph, construction(construct.read(folders[0] / construct.FILE), graph))
+        note(f"graph: run {ingest_report.run}")
+        knowledge, graph_ids = read_knowledge(graph), graph_studies.graph_images(graph)
+    all_pairs, _ = pairs.read("mimic-cxr", folders[1])
+    disjoint_pairs = graph_studies.exclude(all_pairs, *graph_ids)
+    note(
+        f"pairs: {len(disjoint_pairs):,}; {len(all_pairs) - len(disjoint_pairs):,} of studies and subjects of the "
+        "graph are left out"
+    )
+    parts = pairs.split(disjoint_pairs, protocol)
+    pair_set = PairSet(parts, "mimic-cxr", folders[1], None, protocol)
+    return Data("phantom", pair_set, knowledge, folders[0], [folders[0] / "ontology"])
 
 
 def own(file: Path, images: Path | None, lexicon: Sequence[Path], protocol: str) -> Data:
     """Pairs of `kgp pairs`, and the graph in the running Neo4j, whose images' paths begin in `images`."""
-    found = PairSet.read(file, require_images=True)
-    if found.protocol != protocol:
-        raise UsageError(f"the pairs are dealt out by {found.protocol}", "Say it by --protocol, or make other pairs.")
+    pair_set = PairSet.read(file, require_images=True)
+    if pair_set.protocol != protocol:
+        raise UsageError(
+            f"the pairs are dealt out by {pair_set.protocol}", "Say it by --protocol, or make other pairs."
+        )
     if images is None:
         raise UsageError("the graph's images are missing", "Say the folder that their paths begin in: --images DIR.")
     with Graph.open() as graph:
-        checks.refuse_known(found, graph_studies.graph_images(graph))
-        return Data(file.stem, found, read_knowledge(graph), images, lexicon)
+        checks.refuse_known(pair_set, graph_studies.graph_images(graph))
+        return Data(file.stem, pair_set, read_knowledge(graph), images, lexicon)

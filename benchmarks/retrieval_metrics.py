@@ -28,9 +28,9 @@ SEED = 42
 
 def vectors(count: int, width: int) -> tuple[Any, Any, Any]:
     """Images, texts and groups; every tenth text is shared by two images."""
-    rng = np.random.default_rng(SEED)
-    images = rng.normal(size=(count, width)).astype(np.float32)
-    texts = (images + 4.5 * rng.normal(size=images.shape)).astype(np.float32)
+    generator = np.random.default_rng(SEED)
+    images = generator.normal(size=(count, width)).astype(np.float32)
+    texts = (images + 4.5 * generator.normal(size=images.shape)).astype(np.float32)
     groups = np.arange(count)
     groups[::10] = np.minimum(groups[::10] + 1, count - 1)
     return images, texts, groups
@@ -38,44 +38,44 @@ def vectors(count: int, width: int) -> tuple[Any, Any, Any]:
 
 def plain(texts: Any, images: Any, groups: Any) -> dict[str, float]:
     """The whole matrix of cosines in single precision, all of it sorted."""
-    left, right = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (texts, images))
-    order = np.argsort(-(left @ right.T), axis=1)
-    relevant = groups[order] == groups[:, None]
-    total = relevant.sum(axis=1)
-    hits = {k: relevant[:, :k].sum(axis=1) for k in KS}
+    text_directions, image_directions = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (texts, images))
+    image_order = np.argsort(-(text_directions @ image_directions.T), axis=1)
+    relevant = groups[image_order] == groups[:, None]
+    relevant_counts = relevant.sum(axis=1)
+    hits = {cutoff: relevant[:, :cutoff].sum(axis=1) for cutoff in KS}
     ranks = 1 + relevant.argmax(axis=1)
-    found = {f"P@{k}": float((hits[k] / k).mean()) for k in KS} | {
-        f"R@{k}": float((hits[k] / total).mean()) for k in KS
+    figures = {f"P@{cutoff}": float((hits[cutoff] / cutoff).mean()) for cutoff in KS} | {
+        f"R@{cutoff}": float((hits[cutoff] / relevant_counts).mean()) for cutoff in KS
     }
-    return found | {"MRR": float((1 / ranks).mean()), "median rank": float(np.median(ranks))}
+    return figures | {"MRR": float((1 / ranks).mean()), "median rank": float(np.median(ranks))}
 
 
 def measure(way: str, count: int, width: int) -> dict[str, Any]:
     """Seconds and peak memory of one way, in this process; the memory that the vectors take is in it."""
     images, texts, groups = vectors(count, width)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    started = time.perf_counter()
-    found = plain(texts, images, groups) if way == "plain" else score(texts, images, groups, groups).means()
-    taken = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": taken, "peak_mib": peak, "peak_before_mib": before, "figures": found}
+    memory_before_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    start_time = time.perf_counter()
+    figures = plain(texts, images, groups) if way == "plain" else score(texts, images, groups, groups).means()
+    seconds = time.perf_counter() - start_time
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "peak_mib": peak_mib, "peak_before_mib": memory_before_mib, "figures": figures}
 
 
 def bootstrap_seconds(count: int) -> float:
     """How long 10,000 samples of as many queries take."""
     _, _, groups = vectors(count, 1)
     figures = chance(groups, groups).at("R@10") + np.random.default_rng(SEED).random(count)
-    started = time.perf_counter()
+    start_time = time.perf_counter()
     paired_bootstrap(figures, np.zeros(count))
-    return time.perf_counter() - started
+    return time.perf_counter() - start_time
 
 
 def apart(way: str, count: int, width: int) -> dict[str, Any]:
     """`measure` in a process of its own."""
     command = [sys.executable, __file__, "--way", way, "--count", str(count), "--width", str(width)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    completed_run = subprocess.run(command, capture_output=True, text=True, check=True)
+    measurement: dict[str, Any] = json.loads(completed_run.stdout)
+    return measurement
 
 
 def main() -> None:
@@ -90,34 +90,39 @@ def main() -> None:
     if arguments.way:
         json.dump(measure(arguments.way, count, width), sys.stdout)
         return
-    each: dict[str, list[dict[str, Any]]] = {"blocks": [], "plain": []}
+    runs_by_method: dict[str, list[dict[str, Any]]] = {"blocks": [], "plain": []}
     for _ in range(arguments.repeats):
-        for way, found in each.items():
-            found.append(apart(way, count, width))
-    figures = {way: found[0]["figures"] for way, found in each.items()}
-    difference = max(abs(figures["blocks"][name] - figures["plain"][name]) for name in figures["blocks"])
+        for method, method_runs in runs_by_method.items():
+            method_runs.append(apart(method, count, width))
+    figures = {method: method_runs[0]["figures"] for method, method_runs in runs_by_method.items()}
+    difference = max(
+        abs(figures["blocks"][figure_name] - figures["plain"][figure_name]) for figure_name in figures["blocks"]
+    )
     document = {
         "context": record.context(SEED),
         "count": count,
         "width": width,
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "ways": {
-            way: {
-                "seconds": statistics.median(one["seconds"] for one in found),
-                "all_seconds": [one["seconds"] for one in found],
-                "peak_mib": max(one["peak_mib"] for one in found),
-                "vectors_mib": found[0]["peak_before_mib"],
+            method: {
+                "seconds": statistics.median(method_run["seconds"] for method_run in method_runs),
+                "all_seconds": [method_run["seconds"] for method_run in method_runs],
+                "peak_mib": max(method_run["peak_mib"] for method_run in method_runs),
+                "vectors_mib": method_runs[0]["peak_before_mib"],
             }
-            for way, found in each.items()
+            for method, method_runs in runs_by_method.items()
         },
         "bootstrap_seconds": bootstrap_seconds(count),
         "figures": figures["blocks"],
         "largest_difference": difference,
     }
-    path = record.store("retrieval_metrics", document)
-    for way, row in document["ways"].items():
-        print(f"{way}: {row['seconds']:.1f} s, peak {row['peak_mib']:,.0f} MiB ({row['vectors_mib']:,.0f} before)")
-    print(f"bootstrap: {document['bootstrap_seconds']:.1f} s; largest difference {difference:.1e}; {path}")
+    result_path = record.store("retrieval_metrics", document)
+    for method, method_result in document["ways"].items():
+        print(
+            f"{method}: {method_result['seconds']:.1f} s, peak {method_result['peak_mib']:,.0f} MiB "
+            f"({method_result['vectors_mib']:,.0f} before)"
+        )
+    print(f"bootstrap: {document['bootstrap_seconds']:.1f} s; largest difference {difference:.1e}; {result_path}")
 
 
 if __name__ == "__main__":

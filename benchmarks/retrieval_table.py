@@ -46,19 +46,19 @@ PAPER: Mapping[str, tuple[str, str, str]] = {
 def write(path: Path) -> None:
     """Write PATH.md from the results in `path`."""
     document = json.loads(path.read_text(encoding="utf-8"))
-    by_cell: dict[str, list[dict[str, Any]]] = {}
-    for row in document["runs"]:
-        by_cell.setdefault(row["cell"], []).append(row)
-    ordered = dict(sorted(by_cell.items(), key=lambda item: _place(item[0])))
-    text = [
+    runs_by_cell: dict[str, list[dict[str, Any]]] = {}
+    for result_row in document["runs"]:
+        runs_by_cell.setdefault(result_row["cell"], []).append(result_row)
+    ordered_cells = dict(sorted(runs_by_cell.items(), key=lambda cell_and_runs: _place(cell_and_runs[0])))
+    report_parts = [
         head(document),
-        main_table(document, ordered),
-        differences(ordered),
-        *(full_table(document, ordered, way) for way in ("text_to_image", "image_to_text")),
-        costs(ordered),
+        main_table(document, ordered_cells),
+        differences(ordered_cells),
+        *(full_table(document, ordered_cells, direction) for direction in ("text_to_image", "image_to_text")),
+        costs(ordered_cells),
         paper_table(),
     ]
-    path.with_suffix(".md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text("\n\n".join(report_parts) + "\n", encoding="utf-8")
 
 
 def _place(cell: str) -> tuple[int, int]:
@@ -75,14 +75,16 @@ def title(cell: str) -> str:
 def head(document: Mapping[str, Any]) -> str:
     """What the results are of."""
     about = document["about"]
-    sizes, shared = about["pairs"]["sizes"], about["pairs"]["in_training"]["test"]
+    sizes, shared_counts = about["pairs"]["sizes"], about["pairs"]["in_training"]["test"]
     graph = about["graph"]
-    queries = about["chance"]["text_to_image"]
+    query_figures = about["chance"]["text_to_image"]
     return (
         f"# Retrieval on {about['data']}, backbone {about['backbone']}, protocol {about['protocol']}\n\n"
         f"Pairs: {sizes['train']:,} train, {sizes['valid']:,} valid, {sizes['test']:,} test "
-        f"({queries['queries']:,} distinct texts, {queries['relevant']:.2f} images each). Of the test images, "
-        f"{shared['report']:,} have their report in training, {shared['subject']:,} their subject, {shared['text']:,} "
+        f"({query_figures['queries']:,} distinct texts, {query_figures['relevant']:.2f} images each). Of the test "
+        "images, "
+        f"{shared_counts['report']:,} have their report in training, {shared_counts['subject']:,} their subject, "
+        f"{shared_counts['text']:,} "
         f"a report with the same words.\n\n"
         f"Graph: {graph['images']:,} images, {graph['concepts']:,} concepts, {graph['stances']:,} stances, "
         f"{graph['relations']:,} relations between concepts; none of its studies or subjects is among the pairs.\n\n"
@@ -92,105 +94,119 @@ def head(document: Mapping[str, Any]) -> str:
 
 def main_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The paper's columns: mean ± SD over the seeds, marked against the backbone."""
-    lines = ["## Texts that look for images, %", "", *header(PAPER_COLUMNS)]
+    table_lines = ["## Texts that look for images, %", "", *header(PAPER_COLUMNS)]
     chance = document["about"]["chance"]["text_to_image"]
-    lines.append(line("by chance", [f"{100 * chance[name]:.2f}" for name in PAPER_COLUMNS]))
-    plain = by_cell.get("backbone", [])
+    table_lines.append(line("by chance", [f"{100 * chance[column_name]:.2f}" for column_name in PAPER_COLUMNS]))
+    backbone_runs = by_cell.get("backbone", [])
     for cell, runs in by_cell.items():
-        shown = []
-        for name in PAPER_COLUMNS:
-            values = [row["test"]["text_to_image"][name] for row in runs]
-            base = [row["test"]["text_to_image"][name] for row in plain]
-            seen = "" if cell == "backbone" or not base else mark(statistics.mean(values) - statistics.mean(base))
-            shown.append(f"{spread(values)} {seen}".strip())
-        lines.append(line(title(cell), shown))
-    lines += ["", f"{BETTER} above and {WORSE} below the fine-tuned backbone's mean. Mean ± SD over the seeds."]
-    return "\n".join(lines)
+        row_cells = []
+        for column_name in PAPER_COLUMNS:
+            values = [run_row["test"]["text_to_image"][column_name] for run_row in runs]
+            backbone_values = [run_row["test"]["text_to_image"][column_name] for run_row in backbone_runs]
+            mark_text = (
+                ""
+                if cell == "backbone" or not backbone_values
+                else mark(statistics.mean(values) - statistics.mean(backbone_values))
+            )
+            row_cells.append(f"{spread(values)} {mark_text}".strip())
+        table_lines.append(line(title(cell), row_cells))
+    table_lines += ["", f"{BETTER} above and {WORSE} below the fine-tuned backbone's mean. Mean ± SD over the seeds."]
+    return "\n".join(table_lines)
 
 
 def differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Each method against the backbone, and against its controls: paired bootstrap over subjects."""
-    pairs = [(cell, "backbone") for cell in by_cell if cell != "backbone"]
-    pairs += [(cell.partition("-")[0], cell) for cell in by_cell if "-" in cell]
-    rows = ["## Differences in points, with 95 % intervals", "", *header(COMPARED, "this, minus that")]
-    for one, other in pairs:
-        if one in by_cell and other in by_cell:
-            shown = [interval(*between(by_cell[one], by_cell[other], name)) for name in COMPARED]
-            rows.append(line(f"{title(one)}, minus {title(other)}", shown))
-    rows += [
+    cell_pairs = [(cell, "backbone") for cell in by_cell if cell != "backbone"]
+    cell_pairs += [(cell.partition("-")[0], cell) for cell in by_cell if "-" in cell]
+    table_lines = ["## Differences in points, with 95 % intervals", "", *header(COMPARED, "this, minus that")]
+    for first_cell, second_cell in cell_pairs:
+        if first_cell in by_cell and second_cell in by_cell:
+            intervals = [
+                interval(*between(by_cell[first_cell], by_cell[second_cell], figure_name)) for figure_name in COMPARED
+            ]
+            table_lines.append(line(f"{title(first_cell)}, minus {title(second_cell)}", intervals))
+    table_lines += [
         "",
         "Paired bootstrap of 10,000 samples over the test's subjects, of each query's mean over the seeds both have. "
         f"{BETTER} the interval is above 0, {WORSE} below, {SAME} it holds 0. RR is the first relevant image's "
         "reciprocal rank.",
     ]
-    return "\n".join(rows)
+    return "\n".join(table_lines)
 
 
 def between(
     one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], name: str
 ) -> tuple[float, float, float]:
     """Low end, value and high end of a difference, over the seeds that both have."""
-    seeds = sorted({row["seed"] for row in one} & {row["seed"] for row in other})
+    seeds = sorted({run_row["seed"] for run_row in one} & {run_row["seed"] for run_row in other})
     values = [
-        np.array([next(row for row in of if row["seed"] == seed)["queries"][name] for seed in seeds])
-        for of in (one, other)
+        np.array([next(run_row for run_row in cell_runs if run_row["seed"] == seed)["queries"][name] for seed in seeds])
+        for cell_runs in (one, other)
     ]
-    found = paired_bootstrap(*values, clusters=one[0]["subjects"])
-    return found.low, found.value, found.high
+    difference = paired_bootstrap(*values, clusters=one[0]["subjects"])
+    return difference.low, difference.value, difference.high
 
 
 def full_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]], way: str) -> str:
     """Every figure of a direction."""
-    names = [f"{figure}@{k}" for figure in "PR" for k in KS] + ["MRR", "median rank"]
-    lines = [f"## All figures, {way.replace('_', ' ')}, %", "", *header(names)]
+    column_names = [f"{figure}@{cutoff}" for figure in "PR" for cutoff in KS] + ["MRR", "median rank"]
+    table_lines = [f"## All figures, {way.replace('_', ' ')}, %", "", *header(column_names)]
     about = document["about"]
-    trivial = {"by chance": about["chance"][way]}
+    baseline_figures = {"by chance": about["chance"][way]}
     if way in about["popularity"]:
-        trivial["most frequent in training first"] = about["popularity"][way]
-    for name, found in trivial.items():
-        lines.append(line(name, [_shown(column, [found[column]]) for column in names]))
+        baseline_figures["most frequent in training first"] = about["popularity"][way]
+    for baseline_name, figures in baseline_figures.items():
+        table_lines.append(line(baseline_name, [_shown(column, [figures[column]]) for column in column_names]))
     for cell, runs in by_cell.items():
-        lines.append(
-            line(title(cell), [_shown(column, [row["test"][way][column] for row in runs]) for column in names])
+        table_lines.append(
+            line(
+                title(cell),
+                [_shown(column, [run_row["test"][way][column] for run_row in runs]) for column in column_names],
+            )
         )
-    return "\n".join(lines)
+    return "\n".join(table_lines)
 
 
 def costs(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Epochs and time."""
-    lines = ["## Training", "", *header(("epochs", "best epoch", "validation recall, %", "seconds, one core"))]
+    table_lines = ["## Training", "", *header(("epochs", "best epoch", "validation recall, %", "seconds, one core"))]
     for cell, runs in by_cell.items():
-        lines.append(
+        table_lines.append(
             line(
                 title(cell),
                 [
-                    ", ".join(str(row["epochs"]) for row in runs),
-                    ", ".join(str(row["best_epoch"]) for row in runs),
-                    spread([row["validation"] for row in runs]),
-                    f"{statistics.mean(row['training_seconds'] for row in runs):,.0f}",
+                    ", ".join(str(run_row["epochs"]) for run_row in runs),
+                    ", ".join(str(run_row["best_epoch"]) for run_row in runs),
+                    spread([run_row["validation"] for run_row in runs]),
+                    f"{statistics.mean(run_row['training_seconds'] for run_row in runs):,.0f}",
                 ],
             )
         )
-    return "\n".join(lines)
+    return "\n".join(table_lines)
 
 
 def paper_table() -> str:
     """MedMKG's Table 3, marked as its own is."""
-    columns = [f"{data} {name}" for data in ("OpenI", "MIMIC") for name in PAPER_COLUMNS]
-    lines = ["## The paper's Table 3, %", "", *header(columns)]
-    for name, rows in PAPER.items():
-        base = [float(value) for value in rows[0].split()]
-        for method, row in zip((name, "+ FashionKLIP", "+ KnowledgeCLIP"), rows, strict=True):
-            values = [float(value) for value in row.split()]
-            marks = [mark(value - was) if method != name else "" for value, was in zip(values, base, strict=True)]
-            shown = [f"{value:.2f} {mark}".strip() for value, mark in zip(values, marks, strict=True)]
-            lines.append(line(method, shown))
-    lines += [
+    columns = [
+        f"{dataset_name} {backbone_name}" for dataset_name in ("OpenI", "MIMIC") for backbone_name in PAPER_COLUMNS
+    ]
+    table_lines = ["## The paper's Table 3, %", "", *header(columns)]
+    for backbone_name, method_rows in PAPER.items():
+        backbone_values = [float(value) for value in method_rows[0].split()]
+        for method, figures_text in zip((backbone_name, "+ FashionKLIP", "+ KnowledgeCLIP"), method_rows, strict=True):
+            values = [float(value) for value in figures_text.split()]
+            marks = [
+                mark(value - backbone_value) if method != backbone_name else ""
+                for value, backbone_value in zip(values, backbone_values, strict=True)
+            ]
+            row_cells = [f"{value:.2f} {mark}".strip() for value, mark in zip(values, marks, strict=True)]
+            table_lines.append(line(method, row_cells))
+    table_lines += [
         "",
         "One run each, without intervals; OpenI was split by image, so most test reports were in training. The numbers "
         "are of other data and other backbones than ours, and compare only in direction.",
     ]
-    return "\n".join(lines)
+    return "\n".join(table_lines)
 
 
 def _shown(column: str, values: Sequence[float]) -> str:

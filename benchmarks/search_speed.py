@@ -61,27 +61,29 @@ class Synthetic:
     name, sha256, width, sees = "synthetic-1", "5e" * 32, WIDTH, True
 
     def __init__(self, folder: Path, images: int, queries: int) -> None:
-        rng = np.random.default_rng(SEED)
-        self._cone = _unit(rng.normal(size=(1, WIDTH)))
-        self._centres = _unit(rng.normal(size=(CENTRES, WIDTH)))
-        self._rng = rng
-        self.cluster = rng.integers(0, CENTRES, images)
-        self.of_query = rng.integers(0, CENTRES, queries)
+        generator = np.random.default_rng(SEED)
+        self._cone = _unit(generator.normal(size=(1, WIDTH)))
+        self._centres = _unit(generator.normal(size=(CENTRES, WIDTH)))
+        self._rng = generator
+        self.cluster = generator.integers(0, CENTRES, images)
+        self.of_query = generator.integers(0, CENTRES, queries)
         self.vectors = self._around(self.cluster, SPREAD)
         self.queries = self._around(self.of_query, FARTHER)
-        self._names = self._around(rng.integers(0, CENTRES, CONCEPTS + 1), SPREAD)
-        share = COMMONEST / np.arange(1, CONCEPTS + 1)
-        self.home = rng.random((CONCEPTS, CENTRES)) < 2 * share[:, None]
-        has = self.home[:, self.cluster] & (rng.random((CONCEPTS, images)) < 0.5)
-        axis = _unit(rng.normal(size=(1, WIDTH)))[0]  # what the texts of the worst case say, and a concept rules out
-        along = self.vectors @ axis
-        self.has = np.vstack([has, along < np.quantile(along, RULED_OUT)])
+        self._names = self._around(generator.integers(0, CENTRES, CONCEPTS + 1), SPREAD)
+        concept_shares = COMMONEST / np.arange(1, CONCEPTS + 1)
+        self.home = generator.random((CONCEPTS, CENTRES)) < 2 * concept_shares[:, None]
+        has_concept = self.home[:, self.cluster] & (generator.random((CONCEPTS, images)) < 0.5)
+        axis = _unit(generator.normal(size=(1, WIDTH)))[
+            0
+        ]  # what the texts of the worst case say, and a concept rules out
+        axis_products = self.vectors @ axis
+        self.has = np.vstack([has_concept, axis_products < np.quantile(axis_products, RULED_OUT)])
         self.saying = _unit((self.queries + 2 * axis).astype(float))
         self.folder = folder
-        for part in range(0, images, 1000):
-            (folder / str(part)).mkdir(parents=True)
-        for number in range(images):
-            (folder / self.path(number)).touch()
+        for first_number in range(0, images, 1000):
+            (folder / str(first_number)).mkdir(parents=True)
+        for image_number in range(images):
+            (folder / self.path(image_number)).touch()
         (folder / "name").write_text("synthetic", encoding="utf-8")
         self.files: tuple[Path, ...] = (folder / "name",)
         self.parameters: Mapping[str, Any] = {"images": images}
@@ -96,12 +98,12 @@ class Synthetic:
 
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Images with their stances."""
-        for start in range(0, len(self.vectors), 1000):
+        for first_number in range(0, len(self.vectors), 1000):
             batch = GraphBatch()
-            for number in range(start, min(start + 1000, len(self.vectors))):
-                batch.nodes["Image", f"I{number}"] = {"path": self.path(number)}
-                for concept in np.flatnonzero(self.has[:, number]):
-                    head, tail = ("Image", f"I{number}"), ("Concept", cui(int(concept)))
+            for image_number in range(first_number, min(first_number + 1000, len(self.vectors))):
+                batch.nodes["Image", f"I{image_number}"] = {"path": self.path(image_number)}
+                for concept in np.flatnonzero(self.has[:, image_number]):
+                    head, tail = ("Image", f"I{image_number}"), ("Concept", cui(int(concept)))
                     batch.nodes[tail] = {"name": f"concept {concept}"}
                     batch.edges[head, "POSITIVE", tail] = {}
             batch.read = len(batch.edges)
@@ -109,12 +111,12 @@ class Synthetic:
 
     def images(self, paths: Sequence[Path]) -> Vectors:
         """Their vectors, by the number in the name."""
-        return self.vectors[[int(path.stem) for path in paths]]
+        return self.vectors[[int(image_path.stem) for image_path in paths]]
 
     def texts(self, texts: Sequence[str]) -> Vectors:
         """``query N``, ``saying N`` and ``concept N``."""
-        known = {"query": self.queries, "saying": self.saying, "concept": self._names}
-        return np.array([known[text.split()[0]][int(text.split()[1])] for text in texts])
+        vectors_by_kind = {"query": self.queries, "saying": self.saying, "concept": self._names}
+        return np.array([vectors_by_kind[text.split()[0]][int(text.split()[1])] for text in texts])
 
 
 def _unit(vectors: NDArray[np.float64]) -> Vectors:
@@ -129,105 +131,128 @@ def cui(concept: int) -> str:
 def exact(data: Synthetic, query: Vectors, concept: int | None) -> list[str]:
     """The nearest images of all, or of those that have the concept, by numpy: the rival, and what is right."""
     if concept is None:
-        similar = data.vectors @ query
-        best = np.argpartition(-similar, TOP)[:TOP]
-        return [f"I{n}" for n in best[np.argsort(-similar[best])]]
-    those = np.flatnonzero(data.has[concept])
-    similar = data.vectors[those] @ query
-    return [f"I{those[n]}" for n in np.argsort(-similar)[:TOP]]
+        similarities = data.vectors @ query
+        best_indices = np.argpartition(-similarities, TOP)[:TOP]
+        return [f"I{index}" for index in best_indices[np.argsort(-similarities[best_indices])]]
+    concept_images = np.flatnonzero(data.has[concept])
+    similarities = data.vectors[concept_images] @ query
+    return [f"I{concept_images[index]}" for index in np.argsort(-similarities)[:TOP]]
 
 
 def timed(work: Callable[[int], Any], numbers: Sequence[int]) -> tuple[list[Any], dict[str, float]]:
     """What each query gives, and median and 95th percentile in ms, after some that do not count."""
-    for number in list(numbers)[:WARM_UP]:
-        work(number)
-    found, taken = [], []
-    for number in numbers:
-        began = time.perf_counter()
-        found.append(work(number))
-        taken.append((time.perf_counter() - began) * 1000)
-    return found, {"median_ms": statistics.median(taken), "p95_ms": float(np.percentile(taken, 95))}
+    for query_number in list(numbers)[:WARM_UP]:
+        work(query_number)
+    results, milliseconds = [], []
+    for query_number in numbers:
+        start_time = time.perf_counter()
+        results.append(work(query_number))
+        milliseconds.append((time.perf_counter() - start_time) * 1000)
+    return results, {"median_ms": statistics.median(milliseconds), "p95_ms": float(np.percentile(milliseconds, 95))}
 
 
 def measure(searcher: Searcher, data: Synthetic, queries: int) -> dict[str, Any]:
     """Each way of searching."""
-    measured: dict[str, Any] = {}
+    measurements: dict[str, Any] = {}
 
-    def row(what: str, ask: Callable[[int], Found], truth: Callable[[int], list[str]] | None, asked: list[int]) -> None:
-        found, times = timed(ask, asked)
-        measured[what] = {"queries": len(asked), **times}
-        if truth is not None:
-            right, rival = timed(truth, asked)
-            same = [
-                len({hit.id for hit in one.hits} & set(best)) / len(best)
-                for one, best in zip(found, right, strict=True)
+    def row(
+        search_label: str,
+        run_search: Callable[[int], Found],
+        run_exact: Callable[[int], list[str]] | None,
+        query_numbers: list[int],
+    ) -> None:
+        search_results, times = timed(run_search, query_numbers)
+        measurements[search_label] = {"queries": len(query_numbers), **times}
+        if run_exact is not None:
+            exact_results, exact_times = timed(run_exact, query_numbers)
+            shared_shares = [
+                len({hit.id for hit in result.hits} & set(exact_ids)) / len(exact_ids)
+                for result, exact_ids in zip(search_results, exact_results, strict=True)
             ]
-            measured[what] |= {"recall_at_10": statistics.mean(same), "numpy_median_ms": rival["median_ms"]}
-        note(f"{what}: {measured[what]}")
+            measurements[search_label] |= {
+                "recall_at_10": statistics.mean(shared_shares),
+                "numpy_median_ms": exact_times["median_ms"],
+            }
+        note(f"{search_label}: {measurements[search_label]}")
 
-    every = list(range(queries))
-    row("text", lambda q: searcher.search(f"query {q}"), lambda q: exact(data, data.queries[q], None), every)
-    for name, rank in (("rare", RARE), ("middle", MIDDLE), ("common", COMMON)):
-        concept = rank - 1
-        label = f"{name} concept, {int(data.has[concept].sum()):,} images"
-        row(label, lambda q, c=concept: searcher.search(concepts=[cui(c)]), None, every)  # type: ignore[misc]
+    all_numbers = list(range(queries))
+    row(
+        "text",
+        lambda number: searcher.search(f"query {number}"),
+        lambda number: exact(data, data.queries[number], None),
+        all_numbers,
+    )
+    for rank_name, rank in (("rare", RARE), ("middle", MIDDLE), ("common", COMMON)):
+        concept_number = rank - 1
+        label = f"{rank_name} concept, {int(data.has[concept_number].sum()):,} images"
+        row(
+            label,
+            lambda number, bound_concept=concept_number: searcher.search(concepts=[cui(bound_concept)]),  # type: ignore[misc]
+            None,
+            all_numbers,
+        )
         row(
             f"text and {label}",
-            lambda q, c=concept: searcher.search(f"query {q}", concepts=[cui(c)]),  # type: ignore[misc]
-            lambda q, c=concept: exact(data, data.queries[q], c),  # type: ignore[misc]
-            every,
+            lambda number, bound_concept=concept_number: searcher.search(  # type: ignore[misc]
+                f"query {number}", concepts=[cui(bound_concept)]
+            ),
+            lambda number, bound_concept=concept_number: exact(data, data.queries[number], bound_concept),  # type: ignore[misc]
+            all_numbers,
         )
-    common = COMMON - 1
-    far = [q for q in every if not data.home[common, data.of_query[q]]]
+    common_concept = COMMON - 1
+    distant_numbers = [number for number in all_numbers if not data.home[common_concept, data.of_query[number]]]
     row(
         "text and common concept, which the text's own cluster lacks",
-        lambda q: searcher.search(f"query {q}", concepts=[cui(common)]),
-        lambda q: exact(data, data.queries[q], common),
-        far,
+        lambda number: searcher.search(f"query {number}", concepts=[cui(common_concept)]),
+        lambda number: exact(data, data.queries[number], common_concept),
+        distant_numbers,
     )
     row(
         f"worst case: text whose contrary is the concept, {int(data.has[CONCEPTS].sum()):,} images",
-        lambda q: searcher.search(f"saying {q}", concepts=[cui(CONCEPTS)]),
-        lambda q: exact(data, data.saying[q], CONCEPTS),
-        every[:50],
+        lambda number: searcher.search(f"saying {number}", concepts=[cui(CONCEPTS)]),
+        lambda number: exact(data, data.saying[number], CONCEPTS),
+        all_numbers[:50],
     )
-    row("text, by concepts", lambda q: searcher.search(f"query {q}", by=Part.CONCEPTS), None, every)
-    return measured
+    row("text, by concepts", lambda number: searcher.search(f"query {number}", by=Part.CONCEPTS), None, all_numbers)
+    return measurements
 
 
 def encoding(queries: int) -> dict[str, dict[str, float]]:
     """How long a warm encoder takes for one text."""
     from kgp_models.retrieval.encode import open_encoder
 
-    measured = {}
-    for spec in ENCODERS:
-        encoder = open_encoder(spec)
-        _, measured[spec] = timed(lambda q, of=encoder: of.texts([TEXTS[q % len(TEXTS)]]), range(queries))  # type: ignore[misc]
-        note(f"encoding a text, {spec}: {measured[spec]}")
-    return measured
+    measurements = {}
+    for encoder_spec in ENCODERS:
+        encoder = open_encoder(encoder_spec)
+        _, measurements[encoder_spec] = timed(
+            lambda number, bound_encoder=encoder: bound_encoder.texts([TEXTS[number % len(TEXTS)]]),  # type: ignore[misc]
+            range(queries),
+        )
+        note(f"encoding a text, {encoder_spec}: {measurements[encoder_spec]}")
+    return measurements
 
 
 def run(images: int, queries: int) -> dict[str, Any]:
     """Load, embed and search on a server of its own."""
-    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch:
-        home = Path(scratch) / "home"
+    with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
+        home = Path(scratch_folder) / "home"
         home.mkdir()
-        if (shared := Settings.from_env().cache).is_dir():
-            (home / "cache").symlink_to(shared)  # the server's jars
-        data = Synthetic(Path(scratch) / "images", images, queries)
+        if (shared_cache := Settings.from_env().cache).is_dir():
+            (home / "cache").symlink_to(shared_cache)  # the server's jars
+        data = Synthetic(Path(scratch_folder) / "images", images, queries)
         settings = Settings(home=home)
         server.start(settings)
         try:
             with Graph.open(settings) as graph:
                 report = ingest(graph, data)
                 note(f"{report.rows.written:,} stances")
-                before = _size(settings.server_home)
+                bytes_before = _size(settings.server_home)
                 outcome = embed(graph, data, images=data.folder)
                 note(f"embedded in {outcome.images.seconds:.0f} s, indexed in {outcome.indexing:.0f} s")
-                after = _size(settings.server_home)
+                bytes_after = _size(settings.server_home)
                 naf.score(graph)
                 searcher = Searcher(graph, lambda: data)
-                measured = measure(searcher, data, queries)
+                measurements = measure(searcher, data, queries)
         finally:
             server.stop(settings)
     return {
@@ -241,35 +266,45 @@ def run(images: int, queries: int) -> dict[str, Any]:
         "embedding": {
             "images_per_second": images / outcome.images.seconds,
             "index_seconds": outcome.indexing,
-            "disk_mib": (after - before) / 2**20,
+            "disk_mib": (bytes_after - bytes_before) / 2**20,
         },
-        "measured": measured,
+        "measured": measurements,
         "encoding": encoding(queries),
     }
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in (folder / "data" / "databases").rglob("*") if path.is_file())
+    return sum(
+        file_path.stat().st_size for file_path in (folder / "data" / "databases").rglob("*") if file_path.is_file()
+    )
 
 
 def markdown(document: dict[str, Any]) -> str:
     """The result as a table."""
-    found, embedding = document["result"], document["result"]["embedding"]
-    lines = [
-        f"{found['images']:,} images, {found['dimensions']} dimensions, {found['stances']:,} stances; written at "
+    results, embedding = document["result"], document["result"]["embedding"]
+    table_lines = [
+        f"{results['images']:,} images, {results['dimensions']} dimensions, {results['stances']:,} stances; written at "
         f"{embedding['images_per_second']:,.0f} images/s, index built in {embedding['index_seconds']:.0f} s, "
         f"{embedding['disk_mib']:,.0f} MiB on disk.",
         "",
         "| search | queries | median, ms | p95, ms | recall@10 | numpy, exact: median, ms |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name, row in found["measured"].items():
-        recall, rival = (row.get(key) for key in ("recall_at_10", "numpy_median_ms"))
-        told = f"{'' if recall is None else f'{recall:.4f}'} | {'' if rival is None else f'{rival:.1f}'}"
-        lines.append(f"| {name} | {row['queries']} | {row['median_ms']:.1f} | {row['p95_ms']:.1f} | {told} |")
-    lines += ["", "| encoding a text | median, ms | p95, ms |", "|---|---:|---:|"]
-    lines += [f"| `{spec}` | {row['median_ms']:.1f} | {row['p95_ms']:.1f} |" for spec, row in found["encoding"].items()]
-    return "\n".join(lines) + "\n"
+    for search_label, measurement in results["measured"].items():
+        recall, exact_median = (measurement.get(figure_name) for figure_name in ("recall_at_10", "numpy_median_ms"))
+        exact_cells = (
+            f"{'' if recall is None else f'{recall:.4f}'} | {'' if exact_median is None else f'{exact_median:.1f}'}"
+        )
+        table_lines.append(
+            f"| {search_label} | {measurement['queries']} | {measurement['median_ms']:.1f} | "
+            f"{measurement['p95_ms']:.1f} | {exact_cells} |"
+        )
+    table_lines += ["", "| encoding a text | median, ms | p95, ms |", "|---|---:|---:|"]
+    table_lines += [
+        f"| `{encoder_spec}` | {measurement['median_ms']:.1f} | {measurement['p95_ms']:.1f} |"
+        for encoder_spec, measurement in results["encoding"].items()
+    ]
+    return "\n".join(table_lines) + "\n"
 
 
 def main() -> None:
@@ -280,8 +315,8 @@ def main() -> None:
     parser.add_argument("--name", default="search_speed", help="name of the result")
     arguments = parser.parse_args()
     document = {"context": record.context(SEED), "result": run(arguments.images, arguments.queries)}
-    path = record.store(arguments.name, document)
-    path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
+    result_path = record.store(arguments.name, document)
+    result_path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
     print(markdown(document))
 
 

@@ -21,8 +21,8 @@ def line(name: str, values: Sequence[str]) -> str:
 
 def spread(values: Sequence[float]) -> str:
     """Shares as mean ± SD in %."""
-    beside = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{100 * statistics.mean(values):.2f}{beside}"
+    deviation = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.2f}{deviation}"
 
 
 def mark(difference: float) -> str:
@@ -32,16 +32,18 @@ def mark(difference: float) -> str:
 
 def interval(low: float, value: float, high: float) -> str:
     """A difference in points, its interval, and whether that is above, below or around 0."""
-    where = BETTER if low > 0 else WORSE if high < 0 else SAME
-    return f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] {where}"
+    sign_mark = BETTER if low > 0 else WORSE if high < 0 else SAME
+    return f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] {sign_mark}"
 
 
 def measured(runs: Sequence[Mapping[str, Any]]) -> str:
     """Of runs: their seeds, every commit (a + where files differed from it) and the machines, as sentences."""
-    contexts = [row["context"] for row in runs]
-    seeds = ", ".join(str(seed) for seed in sorted({row["seed"] for row in runs}))
+    contexts = [run_row["context"] for run_row in runs]
+    seeds = ", ".join(str(seed) for seed in sorted({run_row["seed"] for run_row in runs}))
     commits: dict[str, None] = {}
     for context in sorted(contexts, key=lambda context: str(context["date"])):
         commits[context["commit"][:10] + ("+" if context["dirty"] else "")] = None
-    machines = sorted({f"{c['machine']['cores']} cores, {c['machine']['device']}" for c in contexts})
+    machines = sorted(
+        {f"{run_context['machine']['cores']} cores, {run_context['machine']['device']}" for run_context in contexts}
+    )
     return f"Seeds: {seeds}. Commits, + with changes: {', '.join(commits)}; {'; '.join(machines)}."

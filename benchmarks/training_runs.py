@@ -42,48 +42,52 @@ class Results:
         self.path = path
         self.document: dict[str, Any] = {"about": about, "runs": []}
         if path.exists():
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            other = [name for name in (of, "graph") if _sha256(stored["about"], name) != _sha256(about, name)]
-            if other:
-                note(f"{path.name} is of other {' and another '.join(other)}, and is begun anew")
+            stored_document = json.loads(path.read_text(encoding="utf-8"))
+            changed_parts = [
+                part_name
+                for part_name in (of, "graph")
+                if _sha256(stored_document["about"], part_name) != _sha256(about, part_name)
+            ]
+            if changed_parts:
+                note(f"{path.name} is of other {' and another '.join(changed_parts)}, and is begun anew")
             else:
-                self.document = {**stored, "about": about}
+                self.document = {**stored_document, "about": about}
 
     def has(self, cell: str, seed: int, sha256: str, fold: int = 0) -> bool:
         """Whether this very run is there."""
-        wanted = (cell, seed, fold, sha256)
-        return any((*_key(row), row["settings_sha256"]) == wanted for row in self.document["runs"])
+        expected_key = (cell, seed, fold, sha256)
+        return any((*_key(run_row), run_row["settings_sha256"]) == expected_key for run_row in self.document["runs"])
 
     def leave_out(self, cell: str, seed: int, fold: int = 0) -> None:
         """Leave out a run that is to be done again: it is of other settings, or of another form of its method."""
-        self.document["runs"] = [row for row in self.document["runs"] if _key(row) != (cell, seed, fold)]
+        self.document["runs"] = [run_row for run_row in self.document["runs"] if _key(run_row) != (cell, seed, fold)]
 
     def of(self, seed: int, sha256: str, fold: int = 0) -> dict[str, Any] | None:
         """What came out of a run with this seed, fold and hash, whatever its cell."""
-        for row in self.document["runs"]:
-            if (*_key(row)[1:], row["settings_sha256"]) == (seed, fold, sha256):
-                return {name: value for name, value in row.items() if name not in _KEYS}
+        for run_row in self.document["runs"]:
+            if (*_key(run_row)[1:], run_row["settings_sha256"]) == (seed, fold, sha256):
+                return {field_name: value for field_name, value in run_row.items() if field_name not in _KEYS}
         return None
 
     def add(self, cell: str, seed: int, sha256: str, outcome: dict[str, Any], fold: int = 0) -> None:
         """Add a run, in place of one of the same cell, seed and fold."""
-        kept = [row for row in self.document["runs"] if _key(row) != (cell, seed, fold)]
+        retained_runs = [run_row for run_row in self.document["runs"] if _key(run_row) != (cell, seed, fold)]
         context = record.context(seed, device())
-        row = {"cell": cell, "seed": seed, "fold": fold, "settings_sha256": sha256, "context": context, **outcome}
-        self.document["runs"] = sorted([*kept, row], key=_key)
+        run_row = {"cell": cell, "seed": seed, "fold": fold, "settings_sha256": sha256, "context": context, **outcome}
+        self.document["runs"] = sorted([*retained_runs, run_row], key=_key)
         self.path.parent.mkdir(exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(self.path)
+        partial_path = self.path.with_suffix(".part")
+        partial_path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial_path.replace(self.path)
 
 
-def _sha256(about: dict[str, Any], name: str) -> str:
-    found: str = about.get(name, {}).get("sha256", "")
-    return found
+def _sha256(about: dict[str, Any], part_name: str) -> str:
+    digest: str = about.get(part_name, {}).get("sha256", "")
+    return digest
 
 
-def _key(row: dict[str, Any]) -> tuple[str, int, int]:
-    return row["cell"], row["seed"], row.get("fold", 0)
+def _key(run_row: dict[str, Any]) -> tuple[str, int, int]:
+    return run_row["cell"], run_row["seed"], run_row.get("fold", 0)
 
 
 def in_lanes(jobs: int, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
@@ -91,10 +95,10 @@ def in_lanes(jobs: int, work: Callable[..., Any], calls: Sequence[tuple[Any, ...
     came out, as each is done. What fails is told now, not when the others have ended: they go on another time.
     """
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(work, *arguments): place for place, arguments in enumerate(calls)}
+        index_by_future = {pool.submit(work, *arguments): call_index for call_index, arguments in enumerate(calls)}
         try:
-            for future in as_completed(running):
-                yield running[future], future.result()
+            for future in as_completed(index_by_future):
+                yield index_by_future[future], future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -115,10 +119,10 @@ def backbone_of(spec: str) -> str:
     if not folder:
         return kind
     digest = hashlib.sha256()
-    for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    for file_path in sorted(file_path for file_path in Path(folder).rglob("*") if file_path.is_file()):
+        with file_path.open("rb") as backbone_file:
+            content_sha256 = hashlib.file_digest(backbone_file, "sha256").hexdigest()
+        digest.update(f"{file_path.relative_to(folder).as_posix()} {content_sha256}\n".encode())
     return f"{kind} {digest.hexdigest()}"
 
 

@@ -53,29 +53,29 @@ FORMS = {"krisp": 2, "ekgrl": 2, "k-pathvqa": 2}  # of methods whose code was ch
 
 def cells(methods: str, controls: bool) -> Iterator[Cell]:
     """The cells asked for, the base model and its baselines among them. Raises `UsageError`."""
-    names = METHODS if methods == "all" else methods.split(",")
-    yield from (Cell(name) for name in vqa_settings.PLAIN)
-    for name in names:
-        if name not in METHODS:
+    method_names = METHODS if methods == "all" else methods.split(",")
+    yield from (Cell(method_name) for method_name in vqa_settings.PLAIN)
+    for method_name in method_names:
+        if method_name not in METHODS:
             hint = f"Methods: all, {', '.join(METHODS)}; the base model and its baselines always run."
-            raise UsageError(f"there is no method {name}", hint)
-        yield from (Cell(name, graph) for graph in (GRAPHS if controls else GRAPHS[:1]))
+            raise UsageError(f"there is no method {method_name}", hint)
+        yield from (Cell(method_name, graph) for graph in (GRAPHS if controls else GRAPHS[:1]))
 
 
 def settings_of(cell: Cell, backbone: str, folder: str | None, epochs: int | None) -> Any:
     """The settings of a cell, of a folder of `SETTINGS`, by default the backbone's."""
-    kind, colon, place = backbone.partition(":")
-    found = folder or (kind if (SETTINGS / kind).is_dir() else "paper")
-    if not (SETTINGS / found).is_dir():
-        raise UsageError(f"there are no settings {found}", f"Settings: {', '.join(sorted(_names(SETTINGS)))}.")
-    settings = vqa_settings.VQASettings.read(SETTINGS / found / f"{cell.method}.yaml")
-    spec = f"{kind}:{Path(place).absolute()}" if colon else kind
-    settings = replace(settings, backbone=spec, graph=cell.graph)
+    kind, colon, backbone_path = backbone.partition(":")
+    settings_name = folder or (kind if (SETTINGS / kind).is_dir() else "paper")
+    if not (SETTINGS / settings_name).is_dir():
+        raise UsageError(f"there are no settings {settings_name}", f"Settings: {', '.join(sorted(_names(SETTINGS)))}.")
+    settings = vqa_settings.VQASettings.read(SETTINGS / settings_name / f"{cell.method}.yaml")
+    backbone_spec = f"{kind}:{Path(backbone_path).absolute()}" if colon else kind
+    settings = replace(settings, backbone=backbone_spec, graph=cell.graph)
     return settings if epochs is None else replace(settings, tuning=replace(settings.tuning, epochs=epochs))
 
 
 def _names(folder: Path) -> Iterator[str]:
-    return (path.name for path in folder.iterdir() if path.is_dir())
+    return (subfolder.name for subfolder in folder.iterdir() if subfolder.is_dir())
 
 
 @cache
@@ -92,9 +92,9 @@ def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, bu
     from kgp_models.vqa import build as models
 
     torch.set_num_threads(1)
-    dealt = data.folds[fold]
+    question_set = data.folds[fold]
     inputs = models.Inputs(
-        dealt,
+        question_set,
         data.knowledge,
         data.images,
         data.lexicon,
@@ -102,20 +102,24 @@ def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, bu
         cache=build / "features",
         told=note,
     )
-    started = time.monotonic()
-    known = models.seen(_opened(settings.backbone), dealt.questions, inputs)
+    start_time = time.monotonic()
+    features = models.seen(_opened(settings.backbone), question_set.questions, inputs)
     folder = build / "runs" / f"{cell.name}-{seed}-{fold}-{hashed(settings, data)}"
-    model = models.fit(settings, inputs, known, folder, seed, "cuda" if torch.cuda.is_available() else "cpu")
-    answered = dict(zip((one.id for one in model.questions), _bits(model.test.answered.tolist()), strict=True))
+    model = models.fit(settings, inputs, features, folder, seed, "cuda" if torch.cuda.is_available() else "cpu")
+    answer_by_id = dict(
+        zip((question.id for question in model.questions), _bits(model.test.answered.tolist()), strict=True)
+    )
     return {
         "epochs": model.trained.epochs,
         "best_epoch": model.trained.best_epoch,
         "validation": model.trained.history[model.trained.best_epoch - 1],
-        "history": [round(row["valid loss"], 4) for row in model.trained.history],
+        "history": [round(epoch_row["valid loss"], 4) for epoch_row in model.trained.history],
         "training_seconds": round(model.trained.seconds, 1),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(time.monotonic() - start_time, 1),
         "weights": sum(weight.numel() for weight in model.method.parameters()),
-        "answers": "".join(answered.get(one.id, "?") for one in dealt.parts["test"]),  # ? where the image is damaged
+        "answers": "".join(
+            answer_by_id.get(question.id, "?") for question in question_set.parts["test"]
+        ),  # ? where the image is damaged
     }
 
 
@@ -123,11 +127,13 @@ def hashed(settings: Any, data: vqa_data.Data) -> str:
     """What tells runs apart, in 16 hexadecimal digits: settings, questions, and, for what reads it, the graph, whether
     its images are at hand, and the form of the method.
     """
-    about = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
-    known: Any = ""
+    settings_document = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
+    graph_identity: Any = ""
     if settings.method not in vqa_settings.PLAIN:
-        known = [data.knowledge.sha256, data.images is not None, FORMS.get(settings.method, 1)]
-    return hashlib.sha256(json.dumps([about, data.sha256, known], sort_keys=True).encode()).hexdigest()[:16]
+        graph_identity = [data.knowledge.sha256, data.images is not None, FORMS.get(settings.method, 1)]
+    return hashlib.sha256(
+        json.dumps([settings_document, data.sha256, graph_identity], sort_keys=True).encode()
+    ).hexdigest()[:16]
 
 
 def about_of(data: vqa_data.Data, backbone: str, protocol: str) -> dict[str, Any]:
@@ -152,17 +158,20 @@ def about_of(data: vqa_data.Data, backbone: str, protocol: str) -> dict[str, Any
 
 def _fold(fold: QuestionSet, tagger: QuestionTagger) -> dict[str, Any]:
     """Strings with a character for each test question: the right answer, whether it names a concept of the graph."""
-    test = fold.parts["test"]
-    images = {image: number for number, image in enumerate(dict.fromkeys(one.image for one in test))}
-    invented = any(one.needs for one in test)
+    test_questions = fold.parts["test"]
+    image_numbers = {
+        image_id: image_number
+        for image_number, image_id in enumerate(dict.fromkeys(question.image for question in test_questions))
+    }
+    is_synthetic = any(question.needs for question in test_questions)
     return {
-        "sizes": {part: len(those) for part, those in fold.parts.items()},
-        "train_yes": sum(one.yes is True for one in fold.parts["train"]),
-        "yes": _bits([one.yes is True for one in test]),
-        "linked": _bits([bool(tagger.concepts(one.text)) for one in test]),
-        "images": [images[one.image] for one in test],
-        "needs": [one.needs for one in test] if invented else [],
-        "topics": [one.topic for one in test] if invented else [],
+        "sizes": {part_name: len(part_questions) for part_name, part_questions in fold.parts.items()},
+        "train_yes": sum(question.yes is True for question in fold.parts["train"]),
+        "yes": _bits([question.yes is True for question in test_questions]),
+        "linked": _bits([bool(tagger.concepts(question.text)) for question in test_questions]),
+        "images": [image_numbers[question.image] for question in test_questions],
+        "needs": [question.needs for question in test_questions] if is_synthetic else [],
+        "topics": [question.topic for question in test_questions] if is_synthetic else [],
         "in_training": questions.overlaps(fold, "test"),
     }
 
@@ -173,85 +182,93 @@ def _bits(values: Sequence[bool]) -> str:
 
 def work(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the table."""
-    kind, name = backbone_name(arguments.backbone), arguments.data
-    sizes = (*arguments.studies, arguments.questions)
-    if name == "phantom" and arguments.folder is None and sizes != (*vqa_data.STUDIES, vqa_data.QUESTIONS):
-        name = "phantom-{}-{}-{}".format(*sizes)
-    beside = "" if arguments.settings is None else f"_{arguments.settings}"
-    path = arguments.results / f"vqa_{name}_{kind}_{arguments.protocol}{beside}.json"
+    backbone_kind, data_name = backbone_name(arguments.backbone), arguments.data
+    phantom_sizes = (*arguments.studies, arguments.questions)
+    if data_name == "phantom" and arguments.folder is None and phantom_sizes != (*vqa_data.STUDIES, vqa_data.QUESTIONS):
+        data_name = "phantom-{}-{}-{}".format(*phantom_sizes)
+    settings_suffix = "" if arguments.settings is None else f"_{arguments.settings}"
+    results_path = arguments.results / f"vqa_{data_name}_{backbone_kind}_{arguments.protocol}{settings_suffix}.json"
     if not arguments.table:
-        wanted = list(cells(arguments.methods, arguments.controls))
-        for cell in wanted:
+        requested_cells = list(cells(arguments.methods, arguments.controls))
+        for cell in requested_cells:
             settings = settings_of(cell, arguments.backbone, arguments.settings, arguments.epochs)
         _opened(settings.backbone)  # what is amiss is told before the data are made
-        build = arguments.build / name
-        data = _data(arguments, build)
-        results = Results(path, about_of(data, arguments.backbone, arguments.protocol), "questions")
-        started = time.monotonic()
-        _run_all(wanted, arguments, data, build, results)
-        note(f"all runs are done; {time.monotonic() - started:.0f} s this time")
-    if not path.exists():
-        raise UsageError(f"there are no results {path.name}", "Leave out --table.")
-    vqa_table.write(path)
+        build_folder = arguments.build / data_name
+        data = _data(arguments, build_folder)
+        results = Results(results_path, about_of(data, arguments.backbone, arguments.protocol), "questions")
+        start_time = time.monotonic()
+        _run_all(requested_cells, arguments, data, build_folder, results)
+        note(f"all runs are done; {time.monotonic() - start_time:.0f} s this time")
+    if not results_path.exists():
+        raise UsageError(f"there are no results {results_path.name}", "Leave out --table.")
+    vqa_table.write(results_path)
 
 
-def _data(arguments: argparse.Namespace, build: Path) -> vqa_data.Data:
-    of = arguments.data, arguments.folder, arguments.images
+def _data(arguments: argparse.Namespace, build_folder: Path) -> vqa_data.Data:
+    source_options = arguments.data, arguments.folder, arguments.images
     if arguments.data == "phantom" and arguments.folder is None:
-        return vqa_data.phantom(build, arguments.protocol, arguments.folds, *arguments.studies, arguments.questions)
+        return vqa_data.phantom(
+            build_folder, arguments.protocol, arguments.folds, *arguments.studies, arguments.questions
+        )
     if arguments.running:
         if arguments.folder is None:
             raise UsageError("where are the questions?", "Say it: --folder DIR.")
-        return vqa_data.running(*of, arguments.graph_images, arguments.protocol, arguments.folds)
-    return vqa_data.released(*of, arguments.medmkg, arguments.protocol, arguments.folds, build)
+        return vqa_data.running(*source_options, arguments.graph_images, arguments.protocol, arguments.folds)
+    return vqa_data.released(*source_options, arguments.medmkg, arguments.protocol, arguments.folds, build_folder)
 
 
 def _run_all(
-    wanted: list[Cell], arguments: argparse.Namespace, data: vqa_data.Data, build: Path, results: Results
+    requested_cells: list[Cell], arguments: argparse.Namespace, data: vqa_data.Data, build: Path, results: Results
 ) -> None:
-    todo = []
+    pending_runs = []
     for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
         for fold in range(len(data.folds)):
-            for cell in wanted:
+            for cell in requested_cells:
                 settings = settings_of(cell, arguments.backbone, arguments.settings, arguments.epochs)
                 if not results.has(cell.name, seed, hashed(settings, data), fold):
                     results.leave_out(cell.name, seed, fold)
-                    todo.append((cell, seed, fold, settings))
-    note(f"{len(todo):,} runs to do on {device()}")
-    _prepare(todo, data, build)
-    calls = [(*those, data, build) for those in todo]
-    for count, (place, outcome) in enumerate(in_lanes(arguments.jobs, run, calls), 1):
-        cell, seed, fold, settings = todo[place]
+                    pending_runs.append((cell, seed, fold, settings))
+    note(f"{len(pending_runs):,} runs to do on {device()}")
+    _prepare(pending_runs, data, build)
+    calls = [(*pending_run, data, build) for pending_run in pending_runs]
+    for run_count, (run_index, outcome) in enumerate(in_lanes(arguments.jobs, run, calls), 1):
+        cell, seed, fold, settings = pending_runs[run_index]
         results.add(cell.name, seed, hashed(settings, data), outcome, fold)
-        right = results.document["about"]["folds"][fold]["yes"]
-        share = sum(map(str.__eq__, outcome["answers"], right)) / len(right)
+        correct_answers = results.document["about"]["folds"][fold]["yes"]
+        correct_share = sum(map(str.__eq__, outcome["answers"], correct_answers)) / len(correct_answers)
         note(
-            f"{count}/{len(todo)} {cell.name} seed {seed} fold {fold}: {outcome['epochs']} epochs, "
-            f"{outcome['seconds']:.0f} s; {100 * share:.2f} % right"
+            f"{run_count}/{len(pending_runs)} {cell.name} seed {seed} fold {fold}: {outcome['epochs']} epochs, "
+            f"{outcome['seconds']:.0f} s; {100 * correct_share:.2f} % right"
         )
 
 
-def _prepare(todo: Sequence[tuple[Cell, int, int, Any]], data: vqa_data.Data, build: Path) -> None:
+def _prepare(pending_runs: Sequence[tuple[Cell, int, int, Any]], data: vqa_data.Data, build: Path) -> None:
     """Run the frozen towers once, so that the lanes need not."""
-    if not todo:
+    if not pending_runs:
         return
     from kgp_models.vqa import build as models
 
-    settings, dealt = todo[0][3], data.folds[0]
+    settings, question_set = pending_runs[0][3], data.folds[0]
     inputs = models.Inputs(
-        dealt, data.knowledge, data.images, data.lexicon, own_words=data.own_words, cache=build / "features", told=note
+        question_set,
+        data.knowledge,
+        data.images,
+        data.lexicon,
+        own_words=data.own_words,
+        cache=build / "features",
+        told=note,
     )
-    started = time.monotonic()
-    known = models.seen(_opened(settings.backbone), dealt.questions, inputs)
-    models.prepared(replace(settings, method="krisp", graph="full"), inputs, known, FIRST_SEED)
-    note(f"embedded in {time.monotonic() - started:.0f} s, or read from {build / 'features'}")
+    start_time = time.monotonic()
+    features = models.seen(_opened(settings.backbone), question_set.questions, inputs)
+    models.prepared(replace(settings, method="krisp", graph="full"), inputs, features, FIRST_SEED)
+    note(f"embedded in {time.monotonic() - start_time:.0f} s, or read from {build / 'features'}")
 
 
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
-        return int(text)
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def number(argument: str) -> int:
+        if int(argument) < minimum:
+            raise argparse.ArgumentTypeError(f"{argument} is less than {minimum}")
+        return int(argument)
 
     return number
 

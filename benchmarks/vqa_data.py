@@ -54,58 +54,61 @@ def released(
 
     Without a folder, what is in the setting KGP_DATA_DIR. Raises `UsageError`.
     """
-    here = Settings.from_env().data_dir
-    folder, medmkg = (given or there(here, name) for given, name in ((folder, kind), (medmkg, "medmkg")))
-    found, rejects = questions.read(kind, folder, images)
-    note(f"{kind}: {len(found):,} closed questions")
+    data_folder = Settings.from_env().data_dir
+    folder, medmkg = (
+        option_path or there(data_folder, dataset_name)
+        for option_path, dataset_name in ((folder, kind), (medmkg, "medmkg"))
+    )
+    all_questions, rejects = questions.read(kind, folder, images)
+    note(f"{kind}: {len(all_questions):,} closed questions")
     if rejects:
         note(questions.left_out(rejects))
-    if unlike := questions.unlike_release(kind, found):
-        note(unlike)
+    if difference_note := questions.unlike_release(kind, all_questions):
+        note(difference_note)
     with own_graph(build / "neo4j-medmkg") as graph:
         ingest(graph, MedMKG.find(medmkg))
         knowledge = read_knowledge(graph)
-    return Data(kind, dealt(found, protocol, folds), knowledge)
+    return Data(kind, dealt(all_questions, protocol, folds), knowledge)
 
 
 def phantom(build: Path, protocol: str, folds: int, of_graph: int, asked: int, count: int) -> Data:
     """Invented studies, the graph that construction reads from them and the facts about remedies; and questions about
     other studies, of other subjects.
     """
-    own = studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED)
-    others = studies(build / f"asked-{asked}", asked, ASKED_SEED)
+    graph_studies = studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED)
+    asked_studies = studies(build / f"asked-{asked}", asked, ASKED_SEED)
     folder = build / f"questions-{asked}-{count}"
-    question_set.build(others, folder, count, ASKED_SEED, replace=True)
+    question_set.build(asked_studies, folder, count, ASKED_SEED, replace=True)
     with own_graph(build / f"neo4j-{of_graph}") as graph:
-        ingest(graph, construction(construct.read(own / construct.FILE), graph))
+        ingest(graph, construction(construct.read(graph_studies / construct.FILE), graph))
         ingest(graph, Triples(folder / question_set.KNOWLEDGE))
         knowledge = read_knowledge(graph)
-    found, _ = questions.read("phantom", folder, others)
-    parts = dealt(found, protocol, folds)
-    for one in parts:
-        checks.refuse_known(one, knowledge.images, own)
-    return Data("phantom", parts, knowledge, own, [own / "ontology"], own_words=False)
+    all_questions, _ = questions.read("phantom", folder, asked_studies)
+    fold_sets = dealt(all_questions, protocol, folds)
+    for fold_set in fold_sets:
+        checks.refuse_known(fold_set, knowledge.images, graph_studies)
+    return Data("phantom", fold_sets, knowledge, graph_studies, [graph_studies / "ontology"], own_words=False)
 
 
 def running(kind: str, folder: Path, images: Path | None, of_graph: Path | None, protocol: str, folds: int) -> Data:
     """A data set and the graph in the running Neo4j, whose images' paths begin in `of_graph`."""
-    found, rejects = questions.read(kind, folder, images)
+    all_questions, rejects = questions.read(kind, folder, images)
     if rejects:
         note(questions.left_out(rejects))
     with Graph.open() as graph:
         knowledge = read_knowledge(graph)
-    parts = dealt(found, protocol, folds)
-    for one in parts:
-        checks.refuse_known(one, knowledge.images, of_graph)
-    return Data(kind, parts, knowledge, of_graph)
+    fold_sets = dealt(all_questions, protocol, folds)
+    for fold_set in fold_sets:
+        checks.refuse_known(fold_set, knowledge.images, of_graph)
+    return Data(kind, fold_sets, knowledge, of_graph)
 
 
 def dealt(found: Sequence[questions.Question], protocol: str, folds: int) -> list[QuestionSet]:
     """The questions by a protocol."""
     if protocol == "official":
         return [questions.official(found)]
-    shown = questions.pictures(found)
-    return [questions.image_disjoint(found, shown, fold, folds) for fold in range(folds)]
+    image_groups = questions.pictures(found)
+    return [questions.image_disjoint(found, image_groups, fold, folds) for fold in range(folds)]
 
 
 def there(here: Path | None, name: str) -> Path:

@@ -47,21 +47,21 @@ def timed(call: Callable[[], Any], rounds: int) -> float:
     """Seconds of a call, the median of some rounds."""
     seconds = []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start_time = time.perf_counter()
         call()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.perf_counter() - start_time)
     return statistics.median(seconds)
 
 
 def scan_tensor(edges: torch.Tensor, concepts: Sequence[int]) -> list[list[int]]:
     """Every edge that touches a concept, edge by edge of a tensor (2, E), concept by concept."""
-    found = []
+    touching_edges = []
     for concept in concepts:
-        for number in range(edges.shape[1]):
-            ends = edges[:, number].tolist()
-            if concept in ends:
-                found.append(ends)
-    return found
+        for edge_index in range(edges.shape[1]):
+            edge_ends = edges[:, edge_index].tolist()
+            if concept in edge_ends:
+                touching_edges.append(edge_ends)
+    return touching_edges
 
 
 def scan_list(edges: Sequence[tuple[int, int]], concepts: Sequence[int]) -> list[tuple[int, int]]:
@@ -71,135 +71,149 @@ def scan_list(edges: Sequence[tuple[int, int]], concepts: Sequence[int]) -> list
 
 def substrings(names: Sequence[str], text: str) -> list[int]:
     """The concepts whose name is a part of the question's letters."""
-    lowered = text.lower()
-    return [number for number, name in enumerate(names) if name.lower() in lowered]
+    lowercase_text = text.lower()
+    return [concept_index for concept_index, concept_name in enumerate(names) if concept_name.lower() in lowercase_text]
 
 
 def copies(knowledge: Knowledge) -> Knowledge:
     """`TIMES` graphs side by side."""
-    concepts, images = len(knowledge.cuis), len(knowledge.images)
-    steps = range(TIMES)
+    concept_count, image_count = len(knowledge.cuis), len(knowledge.images)
+    copy_numbers = range(TIMES)
     return replace(
         knowledge,
-        images=[GraphImage(f"{image.id}-{n}") for n in steps for image in knowledge.images],
-        cuis=[f"{cui}-{n}" for n in steps for cui in knowledge.cuis],
-        concepts=[name for _ in steps for name in knowledge.concepts],
-        stances=np.concatenate([knowledge.stances + np.array([n * images, 0, n * concepts]) for n in steps]),
-        relations=np.concatenate([knowledge.relations + np.array([n * concepts, 0, n * concepts]) for n in steps]),
+        images=[GraphImage(f"{image.id}-{copy}") for copy in copy_numbers for image in knowledge.images],
+        cuis=[f"{cui}-{copy}" for copy in copy_numbers for cui in knowledge.cuis],
+        concepts=[concept_name for _ in copy_numbers for concept_name in knowledge.concepts],
+        stances=np.concatenate(
+            [knowledge.stances + np.array([copy * image_count, 0, copy * concept_count]) for copy in copy_numbers]
+        ),
+        relations=np.concatenate(
+            [knowledge.relations + np.array([copy * concept_count, 0, copy * concept_count]) for copy in copy_numbers]
+        ),
     )
 
 
 def more_names(knowledge: Knowledge) -> Knowledge:
     """`TIMES` as many concepts, each named after one that there is: "pleural effusion 7"."""
-    steps = range(1, TIMES)
+    copy_numbers = range(1, TIMES)
     return replace(
         knowledge,
-        cuis=[*knowledge.cuis, *(f"{cui}-{n}" for n in steps for cui in knowledge.cuis)],
-        concepts=[*knowledge.concepts, *(f"{name} {n}" for n in steps for name in knowledge.concepts)],
+        cuis=[*knowledge.cuis, *(f"{cui}-{copy}" for copy in copy_numbers for cui in knowledge.cuis)],
+        concepts=[
+            *knowledge.concepts,
+            *(f"{concept_name} {copy}" for copy in copy_numbers for concept_name in knowledge.concepts),
+        ],
     )
 
 
 def matching_seconds(knowledge: Knowledge, texts: Sequence[str], rounds: int) -> tuple[float, float]:
     """Seconds of finding a question's concepts by the tagger, and by the loop over all names (of 40 questions)."""
     tagger = QuestionTagger(knowledge, own_words=True)
-    some = texts[:: max(1, len(texts) // 40)]
-    tagged = timed(lambda: [tagger.concepts(text) for text in texts], rounds) / len(texts)
-    looped = timed(lambda: [substrings(knowledge.concepts, text) for text in some], rounds) / len(some)
-    return tagged, looped
+    sample_texts = texts[:: max(1, len(texts) // 40)]
+    tagger_seconds = timed(lambda: [tagger.concepts(text) for text in texts], rounds) / len(texts)
+    loop_seconds = timed(lambda: [substrings(knowledge.concepts, text) for text in sample_texts], rounds) / len(
+        sample_texts
+    )
+    return tagger_seconds, loop_seconds
 
 
 def more_images(knowledge: Knowledge) -> Knowledge:
     """`TIMES` as many images with the same stances to the same concepts."""
-    images = len(knowledge.images)
+    image_count = len(knowledge.images)
     return replace(
         knowledge,
-        images=[GraphImage(f"{image.id}-{n}") for n in range(TIMES) for image in knowledge.images],
-        stances=np.concatenate([knowledge.stances + np.array([n * images, 0, 0]) for n in range(TIMES)]),
+        images=[GraphImage(f"{image.id}-{copy}") for copy in range(TIMES) for image in knowledge.images],
+        stances=np.concatenate([knowledge.stances + np.array([copy * image_count, 0, 0]) for copy in range(TIMES)]),
     )
 
 
 def subgraph_seconds(knowledge: Knowledge, asked: Sequence[Sequence[int]], rounds: int) -> tuple[float, float]:
     """Seconds of building the rows, and for a question, without anything remembered."""
-    start = time.perf_counter()
-    around = Neighbourhoods(knowledge)
-    built = time.perf_counter() - start
+    start_time = time.perf_counter()
+    neighbourhoods = Neighbourhoods(knowledge)
+    build_seconds = time.perf_counter() - start_time
 
     def every() -> None:
-        around.forget()
+        neighbourhoods.forget()
         for concepts in asked:
-            around.of(concepts)
+            neighbourhoods.of(concepts)
 
     every()
-    return built, timed(every, rounds) / len(asked)
+    return build_seconds, timed(every, rounds) / len(asked)
 
 
 def measured(rounds: int, build: Path) -> dict[str, Any]:
     """All figures; times in microseconds a question unless they say otherwise."""
     torch.set_num_threads(1)
-    data = Settings.from_env().data_dir
-    folder, medmkg = (vqa_data.there(data, name) for name in ("vqa_rad", "medmkg"))
-    found, _ = questions.read("vqa_rad", folder)
-    texts = sorted({question.text for question in found})
+    data_folder = Settings.from_env().data_dir
+    folder, medmkg = (vqa_data.there(data_folder, variant_name) for variant_name in ("vqa_rad", "medmkg"))
+    all_questions, _ = questions.read("vqa_rad", folder)
+    texts = sorted({question.text for question in all_questions})
     with own_graph(build / "neo4j-medmkg") as graph:
         ingest(graph, MedMKG.find(medmkg))
         knowledge = read_knowledge(graph)
         tagger = QuestionTagger(knowledge, own_words=True)
-        asked = [concepts for text in texts if (concepts := tagger.concepts(text))]
-        note(f"{len(texts):,} questions, {len(asked):,} of them name a concept")
-        cuis = [[knowledge.cuis[concept] for concept in concepts] for concepts in asked]
-        live.subgraphs(graph, cuis)  # plans and pages are warm
-        together = timed(lambda: live.subgraphs(graph, cuis), rounds) / len(cuis)
-        alone = [timed(lambda one=one: live.subgraphs(graph, [one]), 1) for one in cuis[:200]]  # type: ignore[misc]
+        concepts_by_question = [concepts for text in texts if (concepts := tagger.concepts(text))]
+        note(f"{len(texts):,} questions, {len(concepts_by_question):,} of them name a concept")
+        cuis_by_question = [[knowledge.cuis[concept] for concept in concepts] for concepts in concepts_by_question]
+        live.subgraphs(graph, cuis_by_question)  # plans and pages are warm
+        batched_seconds = timed(lambda: live.subgraphs(graph, cuis_by_question), rounds) / len(cuis_by_question)
+        single_seconds = [
+            timed(lambda question_cuis=question_cuis: live.subgraphs(graph, [question_cuis]), 1)  # type: ignore[misc]
+            for question_cuis in cuis_by_question[:200]
+        ]
     note("the live graph is done")
-    matching = {}
-    for name, of in (("released", knowledge), (f"{TIMES} times as many names", more_names(knowledge))):
-        tagged, looped = matching_seconds(of, texts, rounds)
-        matching[name] = {
-            "names": len(of.concepts),
-            "tagger_us": round(1e6 * tagged, 1),
-            "substring_loop_us": round(1e6 * looped, 1),
-            "ratio": round(looped / tagged, 1),
+    matching_results = {}
+    for variant_name, variant in (("released", knowledge), (f"{TIMES} times as many names", more_names(knowledge))):
+        tagger_seconds, loop_seconds = matching_seconds(variant, texts, rounds)
+        matching_results[variant_name] = {
+            "names": len(variant.concepts),
+            "tagger_us": round(1e6 * tagger_seconds, 1),
+            "substring_loop_us": round(1e6 * loop_seconds, 1),
+            "ratio": round(loop_seconds / tagger_seconds, 1),
         }
-    cut = timed(lambda: [tokens(text) for text in texts], rounds) / len(texts)
-    built, quick = subgraph_seconds(knowledge, asked, rounds)
-    pairs = [(h, t) for h, _, t in knowledge.relations.tolist()]
-    pairs += [(i + len(knowledge.cuis), c) for i, _, c in knowledge.stances.tolist()]
-    edges = torch.tensor(pairs).T.contiguous()
-    step = max(1, len(asked) // SCANNED)
-    sample = asked[::step][:SCANNED]
-    slow = timed(lambda: [scan_tensor(edges, concepts) for concepts in sample], 1) / len(sample)
-    kinder = timed(lambda: [scan_list(pairs, concepts) for concepts in sample], rounds) / len(sample)
+    token_seconds = timed(lambda: [tokens(text) for text in texts], rounds) / len(texts)
+    build_seconds, subgraph_time = subgraph_seconds(knowledge, concepts_by_question, rounds)
+    edge_pairs = [(head, tail) for head, _, tail in knowledge.relations.tolist()]
+    edge_pairs += [
+        (image + len(knowledge.cuis), stance_concept) for image, _, stance_concept in knowledge.stances.tolist()
+    ]
+    edge_tensor = torch.tensor(edge_pairs).T.contiguous()
+    sample_step = max(1, len(concepts_by_question) // SCANNED)
+    sample = concepts_by_question[::sample_step][:SCANNED]
+    tensor_seconds = timed(lambda: [scan_tensor(edge_tensor, concepts) for concepts in sample], 1) / len(sample)
+    list_seconds = timed(lambda: [scan_list(edge_pairs, concepts) for concepts in sample], rounds) / len(sample)
     note("the scans are done")
-    large = {}
-    for name, grown in (
+    large_results = {}
+    for variant_name, large_knowledge in (
         ("graphs side by side", copies(knowledge)),
         ("images of the same concepts", more_images(knowledge)),
     ):
-        made, each = subgraph_seconds(grown, asked, rounds)
-        large[name] = {
-            "edges": len(grown.stances) + len(grown.relations),
-            "rows_built_s": round(made, 2),
-            "us": round(1e6 * each, 1),
-            "times_as_long": round(each / quick, 2),
+        large_build_seconds, large_subgraph_time = subgraph_seconds(large_knowledge, concepts_by_question, rounds)
+        large_results[variant_name] = {
+            "edges": len(large_knowledge.stances) + len(large_knowledge.relations),
+            "rows_built_s": round(large_build_seconds, 2),
+            "us": round(1e6 * large_subgraph_time, 1),
+            "times_as_long": round(large_subgraph_time / subgraph_time, 2),
         }
     return {
         "questions": len(texts),
-        "with_concepts": len(asked),
-        "edges": len(pairs),
-        "concepts": {**matching, "cut_into_words_us": round(1e6 * cut, 1)},
+        "with_concepts": len(concepts_by_question),
+        "edges": len(edge_pairs),
+        "concepts": {**matching_results, "cut_into_words_us": round(1e6 * token_seconds, 1)},
         "subgraphs": {
-            "rows_built_s": round(built, 3),
-            "us": round(1e6 * quick, 1),
-            "scan_of_a_tensor_us": round(1e6 * slow, 1),
-            "ratio": round(slow / quick, 1),
-            "scan_of_a_list_us": round(1e6 * kinder, 1),
-            "ratio_to_list": round(kinder / quick, 1),
+            "rows_built_s": round(build_seconds, 3),
+            "us": round(1e6 * subgraph_time, 1),
+            "scan_of_a_tensor_us": round(1e6 * tensor_seconds, 1),
+            "ratio": round(tensor_seconds / subgraph_time, 1),
+            "scan_of_a_list_us": round(1e6 * list_seconds, 1),
+            "ratio_to_list": round(list_seconds / subgraph_time, 1),
         },
-        f"{TIMES} times as large": large,
+        f"{TIMES} times as large": large_results,
         "live": {
-            "together_ms": round(1e3 * together, 3),
-            "one_by_one_median_ms": round(1e3 * statistics.median(alone), 2),
-            "one_by_one_p95_ms": round(1e3 * float(np.percentile(alone, 95)), 2),
+            "together_ms": round(1e3 * batched_seconds, 3),
+            "one_by_one_median_ms": round(1e3 * statistics.median(single_seconds), 2),
+            "one_by_one_p95_ms": round(1e3 * float(np.percentile(single_seconds, 95)), 2),
         },
     }
 
@@ -213,8 +227,8 @@ def main() -> int:
 
     def work() -> None:
         result = measured(arguments.rounds, arguments.build)
-        path = record.store("vqa_speed", {"context": record.context(), "result": result})
-        note(f"{path}\n{result}")
+        result_path = record.store("vqa_speed", {"context": record.context(), "result": result})
+        note(f"{result_path}\n{result}")
 
     return record.exit_code(work)
 

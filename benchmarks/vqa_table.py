@@ -83,10 +83,12 @@ class Tested:
         self.linked = _bits("".join(fold["linked"] for fold in self.folds))
         self.needs = np.array([need for fold in self.folds for need in fold["needs"]])
         self.topics = np.array([topic for fold in self.folds for topic in fold.get("topics", ())])
-        self.images = np.array([1_000_000 * n + image for n, fold in enumerate(self.folds) for image in fold["images"]])
+        self.images = np.array(
+            [1_000_000 * fold_index + image for fold_index, fold in enumerate(self.folds) for image in fold["images"]]
+        )
         self.runs: dict[str, dict[int, dict[int, _Run]]] = {}  # by cell, seed, fold
-        for row in document["runs"]:
-            self.runs.setdefault(row["cell"], {}).setdefault(row["seed"], {})[row["fold"]] = row
+        for run_row in document["runs"]:
+            self.runs.setdefault(run_row["cell"], {}).setdefault(run_row["seed"], {})[run_row["fold"]] = run_row
         self.cells = sorted((cell for cell in self.runs if self.seeds(cell)), key=_place)
 
     def seeds(self, cell: str) -> list[int]:
@@ -95,18 +97,21 @@ class Tested:
 
     def answers(self, cell: str, seed: int) -> Answers:
         """Over all folds. What was not answered, as its image is damaged, counts as a wrong answer."""
-        given = "".join(self.runs[cell][seed][fold]["answers"] for fold in range(len(self.folds)))
-        said = [not right if one == "?" else one == "1" for one, right in zip(given, self.yes, strict=True)]
-        return Answers.of(self.yes, np.array(said, dtype=np.float64))
+        answer_characters = "".join(self.runs[cell][seed][fold]["answers"] for fold in range(len(self.folds)))
+        predictions = [
+            not is_yes if character == "?" else character == "1"
+            for character, is_yes in zip(answer_characters, self.yes, strict=True)
+        ]
+        return Answers.of(self.yes, np.array(predictions, dtype=np.float64))
 
     def majority(self) -> Answers:
         """The commoner answer of each fold's training."""
-        said = [fold["train_yes"] * 2 >= fold["sizes"]["train"] for fold in self.folds for _ in fold["yes"]]
-        return Answers.of(self.yes, np.array(said, dtype=np.float64))
+        predictions = [fold["train_yes"] * 2 >= fold["sizes"]["train"] for fold in self.folds for _ in fold["yes"]]
+        return Answers.of(self.yes, np.array(predictions, dtype=np.float64))
 
     def of(self, cell: str) -> list[_Run]:
         """A cell's runs with the seeds that have run on every fold."""
-        return [row for seed in self.seeds(cell) for row in self.runs[cell][seed].values()]
+        return [run_row for seed in self.seeds(cell) for run_row in self.runs[cell][seed].values()]
 
 
 def _bits(text: str) -> NDArray[np.bool_]:
@@ -134,78 +139,104 @@ def write(path: Path) -> None:
     """Write PATH.md from the results in `path`."""
     document = json.loads(path.read_text(encoding="utf-8"))
     tested = Tested(document)
-    parts = [head(document, tested), main_table(tested), differences(tested), groups(tested), topics(tested)]
-    parts += [costs(tested), paper_table()]
-    path.with_suffix(".md").write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+    report_parts = [head(document, tested), main_table(tested), differences(tested), groups(tested), topics(tested)]
+    report_parts += [costs(tested), paper_table()]
+    path.with_suffix(".md").write_text(
+        "\n\n".join(report_part for report_part in report_parts if report_part) + "\n", encoding="utf-8"
+    )
 
 
 def head(document: Mapping[str, Any], tested: Tested) -> str:
     """What the results are of."""
     about, graph, folds = document["about"], document["about"]["graph"], tested.folds
-    sizes = {part: sum(fold["sizes"][part] for fold in folds) / len(folds) for part in ("train", "valid", "test")}
-    shared = {name: sum(fold["in_training"][name] for fold in folds) for name in ("image", "question", "both")}
-    several = f" in each of {len(folds)} folds, on average" if len(folds) > 1 else ""
+    sizes = {
+        part_name: sum(fold["sizes"][part_name] for fold in folds) / len(folds)
+        for part_name in ("train", "valid", "test")
+    }
+    shared_counts = {
+        overlap_kind: sum(fold["in_training"][overlap_kind] for fold in folds)
+        for overlap_kind in ("image", "question", "both")
+    }
+    folds_text = f" in each of {len(folds)} folds, on average" if len(folds) > 1 else ""
     return (
         f"# VQA on {about['data']}, backbone {about['backbone']}, protocol {about['protocol']}\n\n"
         f"Closed questions: {sizes['train']:,.0f} train, {sizes['valid']:,.0f} valid, {sizes['test']:,.0f} "
-        f"test{several}. Of {len(tested.yes):,} test questions {int(tested.yes.sum()):,} are answered by yes; "
-        f"{shared['image']:,} have their image in training, {shared['question']:,} a question of the same words, "
-        f"{shared['both']:,} both in one; {int(tested.linked.sum()):,} name a concept of the graph.\n\n"
+        f"test{folds_text}. Of {len(tested.yes):,} test questions {int(tested.yes.sum()):,} are answered by yes; "
+        f"{shared_counts['image']:,} have their image in training, {shared_counts['question']:,} a question of the "
+        "same words, "
+        f"{shared_counts['both']:,} both in one; {int(tested.linked.sum()):,} name a concept of the graph.\n\n"
         f"Graph: {graph['images']:,} images{'' if graph['at hand'] else ' (not at hand)'}, {graph['concepts']:,} "
         f"concepts, {graph['stances']:,} stances, {graph['relations']:,} relations between concepts."
         f"{'' if graph['at hand'] else UNSEEN}\n\n"
-        f"{measured([row for cell in tested.cells for row in tested.of(cell)])} Written by `benchmarks/vqa.py`."
+        f"{measured([run_row for cell in tested.cells for run_row in tested.of(cell)])} Written by `benchmarks/vqa.py`."
     )
 
 
 def main_table(tested: Tested) -> str:
     """The paper's figures: mean ± SD over the seeds, marked against the base model; and the trivial baselines."""
-    lines = ["## Answers, %", "", *header(FIGURES)]
-    common = tested.majority().figures()
-    lines.append(line("commoner answer of training", [f"{100 * common[name]:.2f}" for name in FIGURES]))
-    base = [tested.answers("base", seed).figures() for seed in tested.seeds("base")] if "base" in tested.cells else []
+    table_lines = ["## Answers, %", "", *header(FIGURES)]
+    majority_figures = tested.majority().figures()
+    table_lines.append(
+        line("commoner answer of training", [f"{100 * majority_figures[figure_name]:.2f}" for figure_name in FIGURES])
+    )
+    base_figures = (
+        [tested.answers("base", seed).figures() for seed in tested.seeds("base")] if "base" in tested.cells else []
+    )
     for cell in tested.cells:
-        found = [tested.answers(cell, seed).figures() for seed in tested.seeds(cell)]
-        shown = []
-        for name in FIGURES:
-            values = [row[name] for row in found]
-            seen = mark(statistics.mean(values) - statistics.mean(row[name] for row in base)) if base else ""
-            shown.append(f"{spread(values)} {'' if cell == 'base' else seen}".strip())
-        lines.append(line(title(cell), shown))
-    lines += ["", f"{BETTER} above and {WORSE} below the base model's mean. Mean ± SD over the seeds; positive is yes."]
-    return "\n".join(lines)
+        cell_figures = [tested.answers(cell, seed).figures() for seed in tested.seeds(cell)]
+        row_cells = []
+        for figure_name in FIGURES:
+            values = [seed_figures[figure_name] for seed_figures in cell_figures]
+            mark_text = (
+                mark(
+                    statistics.mean(values)
+                    - statistics.mean(seed_figures[figure_name] for seed_figures in base_figures)
+                )
+                if base_figures
+                else ""
+            )
+            row_cells.append(f"{spread(values)} {'' if cell == 'base' else mark_text}".strip())
+        table_lines.append(line(title(cell), row_cells))
+    table_lines += [
+        "",
+        f"{BETTER} above and {WORSE} below the base model's mean. Mean ± SD over the seeds; positive is yes.",
+    ]
+    return "\n".join(table_lines)
 
 
 def compared(cells: Sequence[str]) -> list[tuple[str, str]]:
     """Each method with the base model, and with its controls; the baselines with the base model."""
-    pairs = [(cell, "base") for cell in cells if cell != "base"]
-    pairs += [(method_and_graph(cell)[0], cell) for cell in cells if method_and_graph(cell)[1]]
-    return [pair for pair in pairs if set(pair) <= set(cells)]
+    cell_pairs = [(cell, "base") for cell in cells if cell != "base"]
+    cell_pairs += [(method_and_graph(cell)[0], cell) for cell in cells if method_and_graph(cell)[1]]
+    return [cell_pair for cell_pair in cell_pairs if set(cell_pair) <= set(cells)]
 
 
 def differences(tested: Tested) -> str:
     """Differences in accuracy: paired bootstrap over images, of all questions, and of those that name a concept."""
-    some = 0 < tested.linked.sum() < len(tested.linked)
-    columns = ["all questions", *(["those that name a concept"] if some else [])]
-    rows = ["## Differences in accuracy, points, with 95 % intervals", "", *header(columns, "this, minus that")]
-    every = np.ones(len(tested.yes), dtype=np.bool_)
-    for one, other in compared(tested.cells):
-        shown = [between(tested, one, other, chosen) for chosen in ([every, tested.linked] if some else [every])]
-        rows.append(line(f"{title(one)}, minus {title(other)}", shown))
-    rows += [
+    has_unlinked = 0 < tested.linked.sum() < len(tested.linked)
+    columns = ["all questions", *(["those that name a concept"] if has_unlinked else [])]
+    table_lines = ["## Differences in accuracy, points, with 95 % intervals", "", *header(columns, "this, minus that")]
+    all_questions = np.ones(len(tested.yes), dtype=np.bool_)
+    for first_cell, second_cell in compared(tested.cells):
+        intervals = [
+            between(tested, first_cell, second_cell, question_mask)
+            for question_mask in ([all_questions, tested.linked] if has_unlinked else [all_questions])
+        ]
+        table_lines.append(line(f"{title(first_cell)}, minus {title(second_cell)}", intervals))
+    table_lines += [
         "",
         "Paired bootstrap of 10,000 samples over the test's images, of each question's mean over the seeds both have. "
         f"{BETTER} the interval is above 0, {WORSE} below, {SAME} it holds 0.",
     ]
-    return "\n".join(rows)
+    return "\n".join(table_lines)
 
 
 def between(tested: Tested, one: str, other: str, chosen: NDArray[np.bool_]) -> str:
     """The difference of two cells' accuracy on some questions, with its interval."""
     seeds = sorted({*tested.seeds(one)} & {*tested.seeds(other)})
     values = [np.array([tested.answers(cell, seed).correct[chosen] for seed in seeds]) for cell in (one, other)]
-    found = paired_bootstrap(*values, clusters=tested.images[chosen])
-    return interval(found.low, found.value, found.high)
+    difference = paired_bootstrap(*values, clusters=tested.images[chosen])
+    return interval(difference.low, difference.value, difference.high)
 
 
 def groups(tested: Tested) -> str:
@@ -213,66 +244,98 @@ def groups(tested: Tested) -> str:
     needs = sorted(set(tested.needs.tolist()))
     if not needs:
         return ""
-    lines = ["## Accuracy by what a question needs, %", "", *header(needs)]
+    table_lines = ["## Accuracy by what a question needs, %", "", *header(needs)]
     for cell in tested.cells:
-        right = [tested.answers(cell, seed).correct for seed in tested.seeds(cell)]
-        lines.append(
-            line(title(cell), [spread([float(of[tested.needs == need].mean()) for of in right]) for need in needs])
+        correct_by_seed = [tested.answers(cell, seed).correct for seed in tested.seeds(cell)]
+        table_lines.append(
+            line(
+                title(cell),
+                [
+                    spread([float(is_correct[tested.needs == need].mean()) for is_correct in correct_by_seed])
+                    for need in needs
+                ],
+            )
         )
-    lines += ["", *header(needs, "this, minus that, points")]
-    for one, other in compared(tested.cells):
-        shown = [between(tested, one, other, tested.needs == need) for need in needs]
-        lines.append(line(f"{title(one)}, minus {title(other)}", shown))
-    return "\n".join(lines)
+    table_lines += ["", *header(needs, "this, minus that, points")]
+    for first_cell, second_cell in compared(tested.cells):
+        intervals = [between(tested, first_cell, second_cell, tested.needs == need) for need in needs]
+        table_lines.append(line(f"{title(first_cell)}, minus {title(second_cell)}", intervals))
+    return "\n".join(table_lines)
 
 
 def topics(tested: Tested) -> str:
     """Of invented questions, by kind: how many are answered right."""
     if not len(tested.needs) or not len(tested.topics):
         return ""
-    kind_of = np.array([f"{topic} ({need})" for topic, need in zip(tested.topics, tested.needs, strict=True)])
-    kinds = sorted(set(kind_of.tolist()))
-    lines = ["## Accuracy by kind of question, %", "", *header(kinds)]
+    question_kinds = np.array([f"{topic} ({need})" for topic, need in zip(tested.topics, tested.needs, strict=True)])
+    sorted_kinds = sorted(set(question_kinds.tolist()))
+    table_lines = ["## Accuracy by kind of question, %", "", *header(sorted_kinds)]
     for cell in tested.cells:
-        right = [tested.answers(cell, seed).correct for seed in tested.seeds(cell)]
-        lines.append(line(title(cell), [spread([float(of[kind_of == kind].mean()) for of in right]) for kind in kinds]))
-    return "\n".join(lines)
+        correct_by_seed = [tested.answers(cell, seed).correct for seed in tested.seeds(cell)]
+        table_lines.append(
+            line(
+                title(cell),
+                [
+                    spread(
+                        [float(is_correct[question_kinds == question_kind].mean()) for is_correct in correct_by_seed]
+                    )
+                    for question_kind in sorted_kinds
+                ],
+            )
+        )
+    return "\n".join(table_lines)
 
 
 def costs(tested: Tested) -> str:
     """Epochs, weights and time."""
-    lines = ["## Training", "", *header(("epochs", "validation accuracy, %", "trained weights", "seconds, one core"))]
+    table_lines = [
+        "## Training",
+        "",
+        *header(("epochs", "validation accuracy, %", "trained weights", "seconds, one core")),
+    ]
     for cell in tested.cells:
         runs = tested.of(cell)
-        lines.append(
+        table_lines.append(
             line(
                 title(cell),
                 [
-                    f"{statistics.mean(row['epochs'] for row in runs):.1f}",
-                    spread([row["validation"]["valid accuracy"] for row in runs]),
+                    f"{statistics.mean(run_row['epochs'] for run_row in runs):.1f}",
+                    spread([run_row["validation"]["valid accuracy"] for run_row in runs]),
                     f"{runs[0]['weights']:,}",
-                    f"{statistics.mean(row['training_seconds'] for row in runs):,.0f}",
+                    f"{statistics.mean(run_row['training_seconds'] for run_row in runs):,.0f}",
                 ],
             )
         )
-    return "\n".join(lines)
+    return "\n".join(table_lines)
 
 
 def paper_table() -> str:
     """MedMKG's Table 4, marked as its own is."""
-    columns = [f"{data} {name}" for data in ("VQA-RAD", "SLAKE", "PathVQA") for name in ("Acc", "Prec", "Rec", "F1")]
-    lines = ["## The paper's Table 4, %", "", *header(columns)]
-    methods = [f"+ {TITLES[name]}" for name in TITLES if name not in PLAIN]
-    for name, rows in PAPER.items():
-        base = [float(value) for value in rows[0].split()]
-        for method, row in zip((name, *methods), rows, strict=True):
-            values = [float(value) for value in row.split()]
-            marks = [mark(value - was) if method != name else "" for value, was in zip(values, base, strict=True)]
-            lines.append(line(method, [f"{v:.2f} {m}".strip() for v, m in zip(values, marks, strict=True)]))
-    lines += [
+    columns = [
+        f"{dataset_name} {backbone_name}"
+        for dataset_name in ("VQA-RAD", "SLAKE", "PathVQA")
+        for backbone_name in ("Acc", "Prec", "Rec", "F1")
+    ]
+    table_lines = ["## The paper's Table 4, %", "", *header(columns)]
+    methods = [f"+ {TITLES[backbone_name]}" for backbone_name in TITLES if backbone_name not in PLAIN]
+    for backbone_name, method_rows in PAPER.items():
+        backbone_values = [float(value) for value in method_rows[0].split()]
+        for method, figures_text in zip((backbone_name, *methods), method_rows, strict=True):
+            values = [float(value) for value in figures_text.split()]
+            marks = [
+                mark(value - backbone_value) if method != backbone_name else ""
+                for value, backbone_value in zip(values, backbone_values, strict=True)
+            ]
+            table_lines.append(
+                line(
+                    method,
+                    [f"{figure:.2f} {sign_mark}".strip() for figure, sign_mark in zip(values, marks, strict=True)],
+                )
+            )
+    table_lines += [
         "",
         "One run each, without intervals, on the official parts: nearly all of VQA-RAD's test questions have their "
         "image in training. 95 % half-widths are about 5.4, 4.5 and 1.2 points. Other backbones than ours, so the "
         "numbers compare only in direction.",
     ]
-    return "\n".join(lines)
+    return "\n".join(table_lines)

@@ -1,4 +1,4 @@
-"""Draws docs/images/phantom-contact-sheet.png: invented radiographs, one of each finding, and some normal ones.
+"""Draws docs/images/phantom-contact-sheet.png: synthetic radiographs, one of each finding, and some normal ones.
 
 python docs/contact_sheet.py
 """

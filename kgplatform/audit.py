@@ -51,8 +51,8 @@ class Severity(StrEnum):
 
     def reaches(self, other: str) -> bool:
         """Whether this is as bad as `other`, or worse."""
-        order = list(Severity)
-        return order.index(self) >= order.index(Severity(other))
+        severities = list(Severity)
+        return severities.index(self) >= severities.index(Severity(other))
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class Checked:
     def __str__(self) -> str:
         """In words."""
         return (
-            f"{self.what}: {', '.join(f'{count:,} {name}' for name, count in self.holds.items())}; {self.rules} rules"
+            f"{self.what}: {', '.join(f'{count:,} {kind_name}' for kind_name, count in self.holds.items())}; "
+            f"{self.rules} rules"
         )
 
 
@@ -126,7 +127,9 @@ def audit_questions(audited: AuditedQuestions) -> list[Finding]:
 def checked_graph(graph: Graph) -> Checked:
     """What `audit` looks at."""
     [figures] = graph.read(queries.get("stats/overview"))
-    return Checked("graph", {name: figures[name] for name in ("images", "concepts", "edges")}, len(GRAPH))
+    return Checked(
+        "graph", {figure_name: figures[figure_name] for figure_name in ("images", "concepts", "edges")}, len(GRAPH)
+    )
 
 
 def checked_export(triples: Triples) -> Checked:
@@ -136,18 +139,20 @@ def checked_export(triples: Triples) -> Checked:
 
 def checked_split(split: Split) -> Checked:
     """What `audit_split` looks at."""
-    return Checked("split", {f"{part} triples": len(split.part(part)) for part in PARTS}, len(SPLIT))
+    return Checked("split", {f"{part_name} triples": len(split.part(part_name)) for part_name in PARTS}, len(SPLIT))
 
 
 def checked_pairs(pairs: PairSet) -> Checked:
     """What `audit_pairs` looks at."""
-    return Checked("pairs", {f"{part} pairs": len(of_part) for part, of_part in pairs.parts.items()}, len(PAIRS))
+    return Checked(
+        "pairs", {f"{part_name} pairs": len(part_pairs) for part_name, part_pairs in pairs.parts.items()}, len(PAIRS)
+    )
 
 
 def checked_questions(audited: AuditedQuestions) -> Checked:
     """What `audit_questions` looks at."""
-    shown = {"images": len(audited.shown), "different images": len(set(audited.shown.values()))}
-    return Checked("questions", {"questions": len(audited.dealt.questions), **shown}, len(QUESTIONS))
+    image_counts = {"images": len(audited.shown), "different images": len(set(audited.shown.values()))}
+    return Checked("questions", {"questions": len(audited.dealt.questions), **image_counts}, len(QUESTIONS))
 
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
@@ -157,25 +162,25 @@ def ordered(findings: Iterable[Finding]) -> list[Finding]:
 
 def _apply(rules: Iterable[Rule[T]], subject: T, *, inductive: bool = False) -> Iterator[Finding]:
     for rule in rules:
-        found = rule.check(subject)
-        if found.count:
+        check_result = rule.check(subject)
+        if check_result.count:
             severity = (inductive and rule.inductive) or rule.severity
-            title = rule.title + (f": {found.detail}" if found.detail else "")
-            examples = tuple(map(_printable, found.examples[:EXAMPLES]))
-            yield Finding(rule.id, severity, title, found.count, found.of, examples, rule.what_to_do)
+            title = rule.title + (f": {check_result.detail}" if check_result.detail else "")
+            examples = tuple(map(_printable, check_result.examples[:EXAMPLES]))
+            yield Finding(rule.id, severity, title, check_result.count, check_result.of, examples, rule.what_to_do)
 
 
-def _printable(text: str) -> str:
-    shown = "".join(character if character.isprintable() else "�" for character in text)
-    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+def _printable(example_text: str) -> str:
+    printable_text = "".join(character if character.isprintable() else "�" for character in example_text)
+    return printable_text if len(printable_text) <= _LONGEST else printable_text[: _LONGEST - 1] + "…"
 
 
-def _query(name: str) -> Callable[[Graph], Found]:
+def _query(query_name: str) -> Callable[[Graph], Found]:
     """A check of the graph by the query ``audit/name``."""
 
     def check(graph: Graph) -> Found:
-        [row] = graph.read(queries.get(f"audit/{name}"))
-        return Found(row["count"], row["of"], row["examples"])
+        [result_row] = graph.read(queries.get(f"audit/{query_name}"))
+        return Found(result_row["count"], result_row["of"], result_row["examples"])
 
     return check
 

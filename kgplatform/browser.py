@@ -60,20 +60,20 @@ def write_setup(folder: Path) -> Setup:
     folder.mkdir(parents=True, exist_ok=True)
     setup = Setup(folder / "kgp-favourites.zip", folder / "kgp.grass")
     with (
-        replacing(setup.favourites, _is_favourites) as staged,
-        zipfile.ZipFile(staged, "w", zipfile.ZIP_DEFLATED) as archive,
+        replacing(setup.favourites, _is_favourites) as staged_path,
+        zipfile.ZipFile(staged_path, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for name in queries.names("explore"):
-            entry = zipfile.ZipInfo(f"{FOLDER}/{name.rpartition('/')[2]}.cypher", EPOCH)
-            archive.writestr(entry, for_browser(queries.get(name)))
-    with replacing(setup.style, lambda path: b"relationship.PREDICTED" in path.read_bytes()) as staged:
-        staged.write_text(grass(), encoding="utf-8")
+        for query_name in queries.names("explore"):
+            zip_entry = zipfile.ZipInfo(f"{FOLDER}/{query_name.rpartition('/')[2]}.cypher", EPOCH)
+            archive.writestr(zip_entry, for_browser(queries.get(query_name)))
+    with replacing(setup.style, lambda style_path: b"relationship.PREDICTED" in style_path.read_bytes()) as staged_path:
+        staged_path.write_text(grass(), encoding="utf-8")
     return setup
 
 
-def _is_favourites(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return all(name.startswith(f"{FOLDER}/") for name in archive.namelist())
+def _is_favourites(archive_path: Path) -> bool:
+    with zipfile.ZipFile(archive_path) as archive:
+        return all(member_name.startswith(f"{FOLDER}/") for member_name in archive.namelist())
 
 
 def for_browser(query: Query) -> str:
@@ -86,9 +86,11 @@ def for_browser(query: Query) -> str:
     def default(match: re.Match[str]) -> str:
         return json.dumps(query.parameters[match[1]].default, ensure_ascii=False)  # JSON's values are Cypher's, too
 
-    lines = query.text.splitlines()
-    shown = [line if line.startswith("//") else _PARAMETER.sub(default, line) for line in lines]
-    return "\n".join([f"// {title}", *shown]) + ";\n"
+    query_lines = query.text.splitlines()
+    favourite_lines = [
+        query_line if query_line.startswith("//") else _PARAMETER.sub(default, query_line) for query_line in query_lines
+    ]
+    return "\n".join([f"// {title}", *favourite_lines]) + ";\n"
 
 
 def grass() -> str:

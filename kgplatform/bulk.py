@@ -73,133 +73,167 @@ def bulk_import(
     """
     if settings.uri is not None:
         raise UsageError("bulk import needs the local server's files", "Unset NEO4J_URI, or use `kgp ingest`.")
-    unfinished = settings.server_home / "import-unfinished"
-    if not unfinished.exists():
+    unfinished_mark = settings.server_home / "import-unfinished"
+    if not unfinished_mark.exists():
         _require_empty(settings)
-    run, sha256 = run_id(source)
+    import_run, sha256 = run_id(source)
     survey = survey_source(source, on_error, rejects, BATCH_ROWS)
     settings.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="import-", dir=settings.home) as folder:
-        stage = Path(folder)
-        with closing(sqlite3.connect(stage / "stage.sqlite")) as db:
-            db.executescript(_STAGE)
+    with tempfile.TemporaryDirectory(prefix="import-", dir=settings.home) as temporary_folder:
+        stage_folder = Path(temporary_folder)
+        with closing(sqlite3.connect(stage_folder / "stage.sqlite")) as database:
+            database.executescript(_STAGE)
             batches = survey.batches or source.batches(BATCH_ROWS)
-            written, completed = _gather(db, batches, survey.total, progress)
+            written_edges, completed_nodes = _gather(database, batches, survey.total, progress)
             told("writing the import files")
-            wanted, arguments = _write_files(db, stage, run)
+            expected_digest, arguments = _write_files(database, stage_folder, import_run)
         server.stop(settings)
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.touch()
+        unfinished_mark.parent.mkdir(parents=True, exist_ok=True)
+        unfinished_mark.touch()
         told("importing")
         server.admin(
-            settings, "database", "import", "full", "neo4j", *_OPTIONS, f"--report-file={stage / 'report'}", *arguments
+            settings,
+            "database",
+            "import",
+            "full",
+            "neo4j",
+            *_OPTIONS,
+            f"--report-file={stage_folder / 'report'}",
+            *arguments,
         )
-    unfinished.unlink()
+    unfinished_mark.unlink()
     server.start(settings, told)
     with Graph.open(settings) as graph:
         told("creating constraints and indexes")
         prepare(graph)
-        rows = survey.rows
-        account = Account(rows.read, written, rows.read - rows.rejected - written, rows.rejected)
-        mapping = survey.enriched
-        unused = mapping.read - mapping.rejected - completed
-        enriched = Account(mapping.read, completed, unused, mapping.rejected)
-        _record(graph, source, run, sha256, account, enriched)
+        row_counts = survey.rows
+        account = Account(
+            row_counts.read, written_edges, row_counts.read - row_counts.rejected - written_edges, row_counts.rejected
+        )
+        mapping_counts = survey.enriched
+        unused_rows = mapping_counts.read - mapping_counts.rejected - completed_nodes
+        enriched = Account(mapping_counts.read, completed_nodes, unused_rows, mapping_counts.rejected)
+        _record(graph, source, import_run, sha256, account, enriched)
         told("reading back and comparing")
-        found = digest(graph)
-    if str(found) != str(wanted):
+        imported_digest = digest(graph)
+    if str(imported_digest) != str(expected_digest):
         raise ServerError(
             "the imported graph is not what was read from the files", "`kgp db reset`, then `kgp ingest`."
         )
-    first = tuple(survey.first_rejects)
-    return Report(run, account, enriched, 0, rejects if first else None, first, found.nodes)
+    rejected_rows = tuple(survey.first_rejects)
+    return Report(
+        import_run, account, enriched, 0, rejects if rejected_rows else None, rejected_rows, imported_digest.nodes
+    )
 
 
 def _require_empty(settings: Settings) -> None:
     if not server.store_exists(settings):
         return
-    running = server.start(settings).running
+    is_running = server.start(settings).running
     with Graph.open(settings) as graph:
         [answer] = graph.read(queries.get("ingest/is_empty"))
-    if running and not answer["empty"]:
+    if is_running and not answer["empty"]:
         hint = "Use `kgp ingest` to add to it, or `kgp db reset` to start afresh."
         raise UsageError("the graph is not empty: bulk import is for first loads", hint)
 
 
-def _gather(db: sqlite3.Connection, batches: Iterable[GraphBatch], total: int, progress: Progress) -> tuple[int, int]:
+def _gather(
+    database: sqlite3.Connection, batches: Iterable[GraphBatch], total: int, progress: Progress
+) -> tuple[int, int]:
     """Stage all batches; returns how many edges there are and how many mapping rows completed a node."""
-    completed = done = 0
+    completed_nodes = rows_done = 0
     for batch in batches:
-        nodes = [(label, key, _json(properties)) for (label, key), properties in batch.nodes.items()]
+        node_rows = [
+            (node_label, node_key, _json(properties)) for (node_label, node_key), properties in batch.nodes.items()
+        ]
         if batch.enrich:
-            completed += db.executemany(_COMPLETE, nodes).rowcount
+            completed_nodes += database.executemany(_COMPLETE, node_rows).rowcount
         else:
-            db.executemany(_ADD_NODE, nodes)
-            edges = [(h[0], t[0], h[1], name, t[1], _json(p)) for (h, name, t), p in batch.edges.items()]
-            db.executemany(_ADD_EDGE, edges)
-        done += batch.read
-        progress(done, total)
-    db.commit()
-    return db.execute("SELECT count(*) FROM edge").fetchone()[0], completed
+            database.executemany(_ADD_NODE, node_rows)
+            edge_rows = [
+                (head[0], tail[0], head[1], relation, tail[1], _json(edge_properties))
+                for (head, relation, tail), edge_properties in batch.edges.items()
+            ]
+            database.executemany(_ADD_EDGE, edge_rows)
+        rows_done += batch.read
+        progress(rows_done, total)
+    database.commit()
+    return database.execute("SELECT count(*) FROM edge").fetchone()[0], completed_nodes
 
 
-def _write_files(db: sqlite3.Connection, folder: Path, run: str) -> tuple[Digest, list[str]]:
+def _write_files(database: sqlite3.Connection, folder: Path, import_run: str) -> tuple[Digest, list[str]]:
     """Write the tool's CSV files; returns the digest of what they say and the tool's arguments."""
-    wanted = Digest()
-    arguments = [f"--nodes={path}" for path in _node_files(db, folder, run, wanted)]
-    return wanted, arguments + [f"--relationships={path}" for path in _edge_files(db, folder, run, wanted)]
+    expected_digest = Digest()
+    arguments = [f"--nodes={csv_path}" for csv_path in _node_files(database, folder, import_run, expected_digest)]
+    return expected_digest, arguments + [
+        f"--relationships={csv_path}" for csv_path in _edge_files(database, folder, import_run, expected_digest)
+    ]
 
 
-def _node_files(db: sqlite3.Connection, folder: Path, run: str, wanted: Digest) -> Iterator[Path]:
-    for (label,) in db.execute("SELECT DISTINCT label FROM node").fetchall():
-        kinds = _kinds(db.execute("SELECT properties FROM node WHERE label = ?", (label,)))
-        key_name, path = NODE_TYPES[label].key, folder / f"{label}.csv"
-        with _table(path, [f"{key_name}:ID({label})", ":LABEL", *_headers(kinds)]) as table:
-            for key, text in db.execute("SELECT key, properties FROM node WHERE label = ?", (label,)):
-                properties = _asserted(json.loads(text), run)
-                labels = [*_labels(label, key), *presence_labels(label, properties)]
-                wanted.add_node(labels, {key_name: key, **properties})
-                table.writerow([key, LIST.join(labels), *(_cell(properties.get(name)) for name in kinds)])
-        yield path
+def _node_files(database: sqlite3.Connection, folder: Path, import_run: str, expected_digest: Digest) -> Iterator[Path]:
+    for (node_label,) in database.execute("SELECT DISTINCT label FROM node").fetchall():
+        property_types = _kinds(database.execute("SELECT properties FROM node WHERE label = ?", (node_label,)))
+        key_name, csv_path = NODE_TYPES[node_label].key, folder / f"{node_label}.csv"
+        with _table(csv_path, [f"{key_name}:ID({node_label})", ":LABEL", *_headers(property_types)]) as table:
+            for node_key, properties_json in database.execute(
+                "SELECT key, properties FROM node WHERE label = ?", (node_label,)
+            ):
+                properties = _asserted(json.loads(properties_json), import_run)
+                all_labels = [*_labels(node_label, node_key), *presence_labels(node_label, properties)]
+                expected_digest.add_node(all_labels, {key_name: node_key, **properties})
+                table.writerow(
+                    [
+                        node_key,
+                        LIST.join(all_labels),
+                        *(_cell(properties.get(property_name)) for property_name in property_types),
+                    ]
+                )
+        yield csv_path
 
 
-def _edge_files(db: sqlite3.Connection, folder: Path, run: str, wanted: Digest) -> Iterator[Path]:
-    for pair in db.execute("SELECT DISTINCT head_label, tail_label FROM edge").fetchall():
-        head_label, tail_label = pair
-        kinds = _kinds(db.execute("SELECT properties FROM edge WHERE head_label = ? AND tail_label = ?", pair))
-        path = folder / f"{head_label}-{tail_label}.csv"
-        rows = "SELECT head, relation, tail, properties FROM edge WHERE head_label = ? AND tail_label = ?"
-        with _table(path, [f":START_ID({head_label})", ":TYPE", f":END_ID({tail_label})", *_headers(kinds)]) as table:
-            for head, relation, tail, text in db.execute(rows, pair):
-                properties = _asserted(json.loads(text), run)
-                ends = (_labels(head_label, head), head), relation, (_labels(tail_label, tail), tail)
-                wanted.add_edge(*ends, properties)
-                table.writerow([head, relation, tail, *(_cell(properties.get(name)) for name in kinds)])
-        yield path
+def _edge_files(database: sqlite3.Connection, folder: Path, import_run: str, expected_digest: Digest) -> Iterator[Path]:
+    for label_pair in database.execute("SELECT DISTINCT head_label, tail_label FROM edge").fetchall():
+        head_label, tail_label = label_pair
+        property_types = _kinds(
+            database.execute("SELECT properties FROM edge WHERE head_label = ? AND tail_label = ?", label_pair)
+        )
+        csv_path = folder / f"{head_label}-{tail_label}.csv"
+        edge_query = "SELECT head, relation, tail, properties FROM edge WHERE head_label = ? AND tail_label = ?"
+        with _table(
+            csv_path, [f":START_ID({head_label})", ":TYPE", f":END_ID({tail_label})", *_headers(property_types)]
+        ) as table:
+            for head, relation, tail, properties_json in database.execute(edge_query, label_pair):
+                properties = _asserted(json.loads(properties_json), import_run)
+                edge_ends = (_labels(head_label, head), head), relation, (_labels(tail_label, tail), tail)
+                expected_digest.add_edge(*edge_ends, properties)
+                table.writerow(
+                    [head, relation, tail, *(_cell(properties.get(property_name)) for property_name in property_types)]
+                )
+        yield csv_path
 
 
-def _labels(label: str, key: str) -> list[str]:
+def _labels(label: str, node_key: str) -> list[str]:
     """A node's labels: a Thing has its type for a second one."""
-    return sorted({label, key.split(":")[0]}) if label == "Thing" else [label]
+    return sorted({label, node_key.split(":")[0]}) if label == "Thing" else [label]
 
 
-def _asserted(properties: dict[str, Any], run: str) -> dict[str, Any]:
+def _asserted(properties: dict[str, Any], import_run: str) -> dict[str, Any]:
     """The properties as the run asserts them."""
-    return {**properties, "runs": [run]}
+    return {**properties, "runs": [import_run]}
 
 
-def _kinds(texts: Iterable[tuple[str]]) -> dict[str, type]:
+def _kinds(json_rows: Iterable[tuple[str]]) -> dict[str, type]:
     """Every property's type, the platform's own included. Raises `InputError` where one has several."""
-    kinds: dict[str, type] = {"runs": list}
-    for (text,) in texts:
-        for name, value in json.loads(text).items():
-            if kinds.setdefault(name, type(value)) is not type(value):
-                raise InputError(f"the property {name} has values of several types", "Use `kgp ingest`.")
-    return kinds
+    property_types: dict[str, type] = {"runs": list}
+    for (properties_json,) in json_rows:
+        for property_name, value in json.loads(properties_json).items():
+            if property_types.setdefault(property_name, type(value)) is not type(value):
+                raise InputError(f"the property {property_name} has values of several types", "Use `kgp ingest`.")
+    return property_types
 
 
-def _headers(kinds: Mapping[str, type]) -> list[str]:
-    return [f"{name}:{_TYPES[kind]}" for name, kind in kinds.items()]
+def _headers(property_types: Mapping[str, type]) -> list[str]:
+    return [f"{property_name}:{_TYPES[property_type]}" for property_name, property_type in property_types.items()]
 
 
 def _cell(value: Any) -> Any:
@@ -208,8 +242,8 @@ def _cell(value: Any) -> Any:
 
 @contextmanager
 def _table(path: Path, header: list[str]) -> Iterator[Any]:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
+    with path.open("w", newline="", encoding="utf-8") as csv_file:
+        table = csv.writer(csv_file)
         table.writerow(header)
         yield table
 
@@ -218,19 +252,25 @@ def _json(properties: Properties) -> str:
     return json.dumps(dict(properties), ensure_ascii=False)
 
 
-def _record(graph: Graph, source: Source, run: str, sha256: str, rows: Account, mapping: Account) -> None:
+def _record(
+    graph: Graph, source: Source, import_run: str, sha256: str, row_counts: Account, mapping_counts: Account
+) -> None:
     """The run's record, as `ingest` would leave it."""
     properties = run_properties(source, sha256)
-    graph.write(queries.get("ingest/begin"), run=run, properties=properties, extends=False)
+    graph.write(queries.get("ingest/begin"), run=import_run, properties=properties, extends=False)
     graph.write(queries.get("ingest/outdate"))
     graph.write(
         queries.get("ingest/checkpoint"),
-        run=run,
+        run=import_run,
         batch="bulk",
-        rows_done=rows.read + mapping.read,
-        rows_written=rows.written,
-        rows_existing=rows.existing,
-        rows_enriched=mapping.written,
+        rows_done=row_counts.read + mapping_counts.read,
+        rows_written=row_counts.written,
+        rows_existing=row_counts.existing,
+        rows_enriched=mapping_counts.written,
     )
-    closing = {"rows_read": rows.read, "rows_rejected": rows.rejected, "mapping_read": mapping.read}
-    graph.write(queries.get("ingest/finish"), run=run, **closing)
+    final_counts = {
+        "rows_read": row_counts.read,
+        "rows_rejected": row_counts.rejected,
+        "mapping_read": mapping_counts.read,
+    }
+    graph.write(queries.get("ingest/finish"), run=import_run, **final_counts)

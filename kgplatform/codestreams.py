@@ -23,46 +23,58 @@ class Announced(NamedTuple):
 
 def announced(stream: bytes) -> Announced | None:
     """The size in the header of a JPEG, JPEG-LS or JPEG 2000 codestream; None where it has none."""
-    if (start := stream[:4096].find(_J2K)) >= 0:
-        return _jpeg_2000(stream[start + 4 : start + 42])
+    if (marker_start := stream[:4096].find(_J2K)) >= 0:
+        return _jpeg_2000(stream[marker_start + 4 : marker_start + 42])
     return _jpeg(stream)
 
 
-def _jpeg_2000(siz: bytes) -> Announced | None:
+def _jpeg_2000(siz_segment: bytes) -> Announced | None:
     """Of the SIZ segment: length, capabilities, then the image's corners and the first tile (4 bytes each)."""
-    if len(siz) < 38:
+    if len(siz_segment) < 38:
         return None
-    right, bottom, left, top, width, height, tile_left, tile_top = (
-        int.from_bytes(siz[at : at + 4]) for at in range(4, 36, 4)
+    image_right, image_bottom, image_left, image_top, tile_width, tile_height, tile_left, tile_top = (
+        int.from_bytes(siz_segment[byte_offset : byte_offset + 4]) for byte_offset in range(4, 36, 4)
     )
-    if not width or not height:
+    if not tile_width or not tile_height:
         return None
-    tiles = -(-(right - tile_left) // width) * -(-(bottom - tile_top) // height)
-    return Announced(bottom - top, right - left, int.from_bytes(siz[36:38]), tiles)
+    tile_count = -(-(image_right - tile_left) // tile_width) * -(-(image_bottom - tile_top) // tile_height)
+    return Announced(image_bottom - image_top, image_right - image_left, int.from_bytes(siz_segment[36:38]), tile_count)
 
 
-def _jpeg(stream: bytes) -> Announced | None:
+def _jpeg(codestream: bytes) -> Announced | None:
     """Of the first frame header: length, precision, rows, columns, components."""
-    at = 2
-    while at + 10 <= len(stream) and stream[at] == 0xFF:
-        marker = stream[at + 1]
+    byte_offset = 2
+    while byte_offset + 10 <= len(codestream) and codestream[byte_offset] == 0xFF:
+        marker = codestream[byte_offset + 1]
         if marker in _FRAME_HEADERS:
-            rows, columns = int.from_bytes(stream[at + 5 : at + 7]), int.from_bytes(stream[at + 7 : at + 9])
-            return Announced(rows, columns, stream[at + 9])
-        without_length = marker in (0x01, 0xFF) or 0xD0 <= marker <= 0xD8
-        at += 1 if marker == 0xFF else 2 if without_length else 2 + int.from_bytes(stream[at + 2 : at + 4])
+            row_count, column_count = (
+                int.from_bytes(codestream[byte_offset + 5 : byte_offset + 7]),
+                int.from_bytes(codestream[byte_offset + 7 : byte_offset + 9]),
+            )
+            return Announced(row_count, column_count, codestream[byte_offset + 9])
+        lacks_length = marker in (0x01, 0xFF) or 0xD0 <= marker <= 0xD8
+        byte_offset += (
+            1
+            if marker == 0xFF
+            else 2
+            if lacks_length
+            else 2 + int.from_bytes(codestream[byte_offset + 2 : byte_offset + 4])
+        )
     return None
 
 
 def rle_unpacks_to(frame: bytes, most: int) -> int:
     """The bytes that a frame of DICOM's RLE unpacks to; counting ends above `most` (PS3.5, annex G)."""
-    count = int.from_bytes(frame[:4], "little")
-    offsets = [int.from_bytes(frame[at : at + 4], "little") for at in range(4, 4 + 4 * min(count, 15), 4)]
-    total = 0
-    for at, end in zip(offsets, [*offsets[1:], len(frame)], strict=True):
-        end = min(end, len(frame))
-        while at < end and total <= most:
-            run = frame[at]
-            total += 257 - run if run > 128 else run + 1 if run < 128 else 0
-            at += 2 if run > 128 else run + 2 if run < 128 else 1
-    return total
+    segment_count = int.from_bytes(frame[:4], "little")
+    segment_offsets = [
+        int.from_bytes(frame[byte_offset : byte_offset + 4], "little")
+        for byte_offset in range(4, 4 + 4 * min(segment_count, 15), 4)
+    ]
+    unpacked_bytes = 0
+    for byte_offset, segment_end in zip(segment_offsets, [*segment_offsets[1:], len(frame)], strict=True):
+        segment_end = min(segment_end, len(frame))
+        while byte_offset < segment_end and unpacked_bytes <= most:
+            run_header = frame[byte_offset]
+            unpacked_bytes += 257 - run_header if run_header > 128 else run_header + 1 if run_header < 128 else 0
+            byte_offset += 2 if run_header > 128 else run_header + 2 if run_header < 128 else 1
+    return unpacked_bytes

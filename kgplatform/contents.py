@@ -32,21 +32,32 @@ class Contents:
     def read(cls, folder: Path) -> Contents | None:
         """What stands in the folder; None where it tells nothing."""
         try:
-            found = cls(**files.read_json(folder / LISTED))
+            contents = cls(**files.read_json(folder / LISTED))
         except (InputError, TypeError):
             return None
-        sound = isinstance(found.files, dict) and isinstance(found.settings, dict) and isinstance(found.by, str)
-        return found if sound else None
+        is_sound = (
+            isinstance(contents.files, dict) and isinstance(contents.settings, dict) and isinstance(contents.by, str)
+        )
+        return contents if is_sound else None
 
     def changed(self, folder: Path) -> str | None:
         """The first file that is missing or not as it was written."""
-        return next((name for name, sha256 in self.files.items() if _sha256(folder / name) != sha256), None)
+        return next(
+            (
+                file_name
+                for file_name, written_sha256 in self.files.items()
+                if _sha256(folder / file_name) != written_sha256
+            ),
+            None,
+        )
 
 
 def complete(folder: Path, by: str, settings: Mapping[str, Any]) -> bool:
     """Whether the folder is what this command writes with these settings, each file as it was written."""
-    found = Contents.read(folder)
-    return found is not None and (found.by, found.settings) == (by, settings) and found.changed(folder) is None
+    contents = Contents.read(folder)
+    return (
+        contents is not None and (contents.by, contents.settings) == (by, settings) and contents.changed(folder) is None
+    )
 
 
 @contextmanager
@@ -59,25 +70,27 @@ def built(
     holds files that it did not write.
     """
 
-    def written(there: Path) -> list[str]:
-        found = Contents.read(there)
-        return [] if found is None or found.by != by else [LISTED, *found.files]
+    def written(target_folder: Path) -> list[str]:
+        contents = Contents.read(target_folder)
+        return [] if contents is None or contents.by != by else [LISTED, *contents.files]
 
-    if folder.is_dir() and (found := Contents.read(folder)) is not None and found.by == by and not replace:
-        changed = found.changed(folder)
-        state = "is not as it was written, or is gone" if changed else "was written with other settings"
+    if folder.is_dir() and (contents := Contents.read(folder)) is not None and contents.by == by and not replace:
+        changed_file = contents.changed(folder)
+        problem = "is not as it was written, or is gone" if changed_file else "was written with other settings"
         hint = "Name another folder, or give --replace."
-        raise InputError(f"{by} wrote this folder, but {changed or 'it'} {state}", hint, path=folder)
-    with staging.folder(folder, written, told=told) as partial:
-        yield partial
-        files = {name: str(_sha256(partial / name)) for name in staging.files_below(partial)}
-        text = json.dumps(asdict(Contents(by, settings, files)), indent=1, ensure_ascii=False) + "\n"
-        (partial / LISTED).write_text(text, encoding="utf-8", newline="\n")
+        raise InputError(f"{by} wrote this folder, but {changed_file or 'it'} {problem}", hint, path=folder)
+    with staging.folder(folder, written, told=told) as partial_folder:
+        yield partial_folder
+        file_hashes = {
+            file_name: str(_sha256(partial_folder / file_name)) for file_name in staging.files_below(partial_folder)
+        }
+        contents_text = json.dumps(asdict(Contents(by, settings, file_hashes)), indent=1, ensure_ascii=False) + "\n"
+        (partial_folder / LISTED).write_text(contents_text, encoding="utf-8", newline="\n")
 
 
-def _sha256(path: Path) -> str | None:
+def _sha256(file_path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
+        with file_path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

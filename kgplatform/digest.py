@@ -40,13 +40,13 @@ class Digest:
     ) -> None:
         """Count an edge in; `head` and `tail` are (labels, key)."""
         self.edges += 1
-        ends = [_asserted(head[0]), head[1], relation, _asserted(tail[0]), tail[1]]
-        self._add(["edge", *ends, _canonical(properties)])
+        edge_ends = [_asserted(head[0]), head[1], relation, _asserted(tail[0]), tail[1]]
+        self._add(["edge", *edge_ends, _canonical(properties)])
 
     def _add(self, element: list[Any]) -> None:
-        text = json.dumps(element, ensure_ascii=True, separators=(",", ":"), default=str)
-        value = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
-        self.total = (self.total + value) % (1 << 256)
+        element_json = json.dumps(element, ensure_ascii=True, separators=(",", ":"), default=str)
+        element_hash = int.from_bytes(hashlib.sha256(element_json.encode()).digest(), "big")
+        self.total = (self.total + element_hash) % (1 << 256)
 
     def __str__(self) -> str:
         return f"{self.nodes}-{self.edges}-{self.total:064x}"
@@ -54,27 +54,38 @@ class Digest:
 
 def digest(graph: Graph) -> Digest:
     """The digest of the whole graph, read with flat memory."""
-    result = Digest()
+    graph_digest = Digest()
     for node in graph.stream(queries.get("export/digest_nodes")):
-        result.add_node(node["labels"], node["properties"])
+        graph_digest.add_node(node["labels"], node["properties"])
     for edge in graph.stream(queries.get("export/digest_edges")):
         head, tail = (edge["head_labels"], edge["head"]), (edge["tail_labels"], edge["tail"])
-        result.add_edge(head, edge["relation"], tail, edge["properties"])
-    return result
+        graph_digest.add_edge(head, edge["relation"], tail, edge["properties"])
+    return graph_digest
 
 
 def _asserted(labels: Iterable[str]) -> list[str]:
     """The labels, in order, without those that repeat an entity's presence."""
-    names = set(labels)
-    return sorted(names - set(PRESENCE_LABELS.values()) if "Entity" in names else names)
+    label_names = set(labels)
+    return sorted(label_names - set(PRESENCE_LABELS.values()) if "Entity" in label_names else label_names)
 
 
 def _canonical(properties: Mapping[str, Any]) -> list[list[Any]]:
-    notes = ("runs", CLAIMS, FORMER_CLAIMS)
-    kept = {k: sorted(v) if k in notes else v for k, v in properties.items() if k not in DERIVED}
-    if CLAIMS in kept:  # digests are those of earlier versions
-        kept[FORMER_CLAIMS] = kept.pop(CLAIMS)
-    implied = [f"{name}@{run}" for name in properties if name not in UNCLAIMED for run in properties.get("runs") or ()]
-    if implied and FORMER_CLAIMS not in kept:  # they go without saying where all runs claim all properties
-        kept[FORMER_CLAIMS] = sorted(implied)
-    return [[k, kept[k]] for k in sorted(kept)]
+    bookkeeping = ("runs", CLAIMS, FORMER_CLAIMS)
+    counted_properties = {
+        property_name: sorted(property_value) if property_name in bookkeeping else property_value
+        for property_name, property_value in properties.items()
+        if property_name not in DERIVED
+    }
+    if CLAIMS in counted_properties:  # digests are those of earlier versions
+        counted_properties[FORMER_CLAIMS] = counted_properties.pop(CLAIMS)
+    implied_claims = [
+        f"{property_name}@{run_id}"
+        for property_name in properties
+        if property_name not in UNCLAIMED
+        for run_id in properties.get("runs") or ()
+    ]
+    if (
+        implied_claims and FORMER_CLAIMS not in counted_properties
+    ):  # they go without saying where all runs claim all properties
+        counted_properties[FORMER_CLAIMS] = sorted(implied_claims)
+    return [[property_name, counted_properties[property_name]] for property_name in sorted(counted_properties)]

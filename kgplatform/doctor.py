@@ -55,17 +55,17 @@ def examine(settings: Settings) -> list[Finding]:
 
 def expected_schema(kind: str) -> set[str]:
     """Names that ``cypher/schema/`` creates; `kind` is ``CONSTRAINT`` or ``FULLTEXT INDEX``."""
-    texts = (queries.get(name).text for name in queries.names("schema"))
-    return {found[2] for text in texts for found in _MADE.finditer(text) if found[1].upper() == kind}
+    query_texts = (queries.get(query_name).text for query_name in queries.names("schema"))
+    return {match[2] for query_text in query_texts for match in _MADE.finditer(query_text) if match[1].upper() == kind}
 
 
 def is_loopback(uri: str) -> bool:
     """Whether the address stays on this machine."""
-    host = urlsplit(uri).hostname or ""
+    host_name = urlsplit(uri).hostname or ""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host_name).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host_name == "localhost"
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
@@ -81,26 +81,29 @@ def _machine(settings: Settings) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    ok = sys.version_info >= (3, 11)
+    is_supported = sys.version_info >= (3, 11)
     return Finding(
-        "python", Level.OK if ok else Level.FAIL, platform.python_version(), "" if ok else "Use 3.11 or newer."
+        "python",
+        Level.OK if is_supported else Level.FAIL,
+        platform.python_version(),
+        "" if is_supported else "Use 3.11 or newer.",
     )
 
 
-def _package(name: str) -> Finding:
+def _package(package_name: str) -> Finding:
     try:
-        return Finding(name, Level.OK, importlib.metadata.version(name))
+        return Finding(package_name, Level.OK, importlib.metadata.version(package_name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(
-            name, Level.WARN, "used without being installed", "`pip install kgplatform` (or `pip install -e .`)"
+            package_name, Level.WARN, "used without being installed", "`pip install kgplatform` (or `pip install -e .`)"
         )
 
 
-def _checked(name: str, look: Callable[[], str]) -> Finding:
+def _checked(finding_name: str, describe: Callable[[], str]) -> Finding:
     try:
-        return Finding(name, Level.OK, look())
+        return Finding(finding_name, Level.OK, describe())
     except KgpError as error:
-        return Finding(name, Level.FAIL, error.message, error.hint)
+        return Finding(finding_name, Level.FAIL, error.message, error.hint)
 
 
 def _jars(settings: Settings) -> Finding:
@@ -111,31 +114,35 @@ def _jars(settings: Settings) -> Finding:
     )
 
 
-def _password_file(path: Path) -> Finding:
-    if not path.exists():
+def _password_file(password_path: Path) -> Finding:
+    if not password_path.exists():
         return Finding("password file", Level.OK, "none yet; `kgp db start` makes one")
-    modes = [stat.S_IMODE(place.stat().st_mode) for place in (path, path.parent)]
-    if sys.platform != "win32" and any(mode & 0o077 for mode in modes):
-        mend = f"chmod 700 {path.parent} && chmod 600 {path}"
-        return Finding("password file", Level.FAIL, f"others may read {path}", mend)
-    return Finding("password file", Level.OK, f"only you may read {path}")
+    permissions = [stat.S_IMODE(guarded_path.stat().st_mode) for guarded_path in (password_path, password_path.parent)]
+    if sys.platform != "win32" and any(permission & 0o077 for permission in permissions):
+        remedy = f"chmod 700 {password_path.parent} && chmod 600 {password_path}"
+        return Finding("password file", Level.FAIL, f"others may read {password_path}", remedy)
+    return Finding("password file", Level.OK, f"only you may read {password_path}")
 
 
 def _memory(*, starts_server: bool) -> Finding:
-    wanted = config.memory()
-    needed = (wanted.heap + wanted.page_cache) * config.MIB if starts_server else GIB
-    free = psutil.virtual_memory().available
-    what = f"{free / GIB:.1f} GB free" + (f"; the local server takes up to {needed / GIB:.1f} GB" * starts_server)
-    level = Level.OK if free >= needed else Level.WARN
-    return Finding("memory", level, what, "" if level is Level.OK else "Close other programs before a large load.")
+    server_memory = config.memory()
+    needed_bytes = (server_memory.heap + server_memory.page_cache) * config.MIB if starts_server else GIB
+    free_bytes = psutil.virtual_memory().available
+    description = f"{free_bytes / GIB:.1f} GB free" + (
+        f"; the local server takes up to {needed_bytes / GIB:.1f} GB" * starts_server
+    )
+    level = Level.OK if free_bytes >= needed_bytes else Level.WARN
+    return Finding(
+        "memory", level, description, "" if level is Level.OK else "Close other programs before a large load."
+    )
 
 
 def _disk(home: Path) -> Finding:
-    existing = next(place for place in (home, *home.parents) if place.exists())
-    free = shutil.disk_usage(existing).free / GIB
-    level = Level.OK if free >= 5 else Level.WARN if free >= 1 else Level.FAIL
-    mend = "" if level is Level.OK else "Free some space, or set KGP_HOME to another disk."
-    return Finding("disk", level, f"{free:.1f} GB free for {home}", mend)
+    existing_folder = next(ancestor for ancestor in (home, *home.parents) if ancestor.exists())
+    free_gib = shutil.disk_usage(existing_folder).free / GIB
+    level = Level.OK if free_gib >= 5 else Level.WARN if free_gib >= 1 else Level.FAIL
+    remedy = "" if level is Level.OK else "Free some space, or set KGP_HOME to another disk."
+    return Finding("disk", level, f"{free_gib:.1f} GB free for {home}", remedy)
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
@@ -150,9 +157,9 @@ def _server(settings: Settings) -> Iterator[Finding]:
     with graph:
         yield Finding("connection", Level.OK, f"logged in at {uri}")
         yield _default_password(uri)
-        for look in (_version, _schema, lambda graph: _security(graph, settings)):
+        for check in (_version, _schema, lambda graph: _security(graph, settings)):
             try:
-                yield look(graph)
+                yield check(graph)
             except DatabaseError as error:
                 yield Finding(
                     "server", Level.WARN, error.message, error.hint or "This user may not see it; ask its keeper."
@@ -160,66 +167,80 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 
 def _transport(uri: str) -> Finding:
-    encrypted = urlsplit(uri).scheme in ("bolt+s", "neo4j+s", "bolt+ssc", "neo4j+ssc")
-    if encrypted or is_loopback(uri):
-        return Finding("transport", Level.OK, "encrypted" if encrypted else "loopback")
-    what = f"{uri} is another machine and the connection is not encrypted: password and reports pass in the open"
-    return Finding("transport", Level.FAIL, what, "Use neo4j+s:// or bolt+s://, or an SSH tunnel to loopback.")
+    is_encrypted = urlsplit(uri).scheme in ("bolt+s", "neo4j+s", "bolt+ssc", "neo4j+ssc")
+    if is_encrypted or is_loopback(uri):
+        return Finding("transport", Level.OK, "encrypted" if is_encrypted else "loopback")
+    problem = f"{uri} is another machine and the connection is not encrypted: password and reports pass in the open"
+    return Finding("transport", Level.FAIL, problem, "Use neo4j+s:// or bolt+s://, or an SSH tunnel to loopback.")
 
 
 def _default_password(uri: str) -> Finding:
-    refused = Finding("default password", Level.OK, "neo4j/neo4j is refused")
+    refused_finding = Finding("default password", Level.OK, "neo4j/neo4j is refused")
     try:
         with Graph(uri, "neo4j", "neo4j") as graph:
             graph.verify()
     except LoginFailed:
-        return refused
+        return refused_finding
     except ConnectionFailed as error:
         return Finding("default password", Level.WARN, f"could not be tried: {error.message}")
     except DatabaseError as error:  # logged in, and told to change the password first; or too many tries
         if error.code.endswith("AuthenticationRateLimit"):
-            return refused
-    mend = "Set a password: ALTER CURRENT USER SET PASSWORD in Neo4j Browser, and keep authentication on."
-    return Finding("default password", Level.FAIL, "neo4j/neo4j is accepted", mend)
+            return refused_finding
+    remedy = "Set a password: ALTER CURRENT USER SET PASSWORD in Neo4j Browser, and keep authentication on."
+    return Finding("default password", Level.FAIL, "neo4j/neo4j is accepted", remedy)
 
 
 def _version(graph: Graph) -> Finding:
-    found = graph.read(queries.get("doctor/version"))[0]
-    numbers = tuple(int(part) for part in re.findall(r"\d+", found["version"])[:2])
-    what = f"Neo4j {found['version']} {found['edition']}"
-    if numbers < OLDEST_SERVER:
-        return Finding("server version", Level.FAIL, what, "The platform needs 5.26 or newer.")
-    return Finding("server version", Level.OK, what)
+    version_record = graph.read(queries.get("doctor/version"))[0]
+    version_numbers = tuple(int(number_text) for number_text in re.findall(r"\d+", version_record["version"])[:2])
+    description = f"Neo4j {version_record['version']} {version_record['edition']}"
+    if version_numbers < OLDEST_SERVER:
+        return Finding("server version", Level.FAIL, description, "The platform needs 5.26 or newer.")
+    return Finding("server version", Level.OK, description)
 
 
 def _schema(graph: Graph) -> Finding:
-    constraints = {row["name"] for row in graph.read(queries.get("doctor/constraints"))}
-    indexes = {row["name"] for row in graph.read(queries.get("doctor/fulltext")) if row["state"] == "ONLINE"}
-    wanted, there = expected_schema("CONSTRAINT") | expected_schema("FULLTEXT INDEX"), constraints | indexes
-    missing = sorted(wanted - there)
-    if missing == sorted(wanted):
+    constraints = {schema_row["name"] for schema_row in graph.read(queries.get("doctor/constraints"))}
+    indexes = {
+        schema_row["name"]
+        for schema_row in graph.read(queries.get("doctor/fulltext"))
+        if schema_row["state"] == "ONLINE"
+    }
+    expected_names, existing_names = (
+        expected_schema("CONSTRAINT") | expected_schema("FULLTEXT INDEX"),
+        constraints | indexes,
+    )
+    missing_names = sorted(expected_names - existing_names)
+    if missing_names == sorted(expected_names):
         return Finding("constraints", Level.WARN, "none yet", "The first `kgp ingest` creates them.")
-    if missing:
+    if missing_names:
         return Finding(
-            "constraints", Level.FAIL, f"missing: {', '.join(missing)}", "Any `kgp ingest` creates them again."
+            "constraints", Level.FAIL, f"missing: {', '.join(missing_names)}", "Any `kgp ingest` creates them again."
         )
-    return Finding("constraints", Level.OK, f"all {len(wanted)} are there")
+    return Finding("constraints", Level.OK, f"all {len(expected_names)} are there")
 
 
 def _security(graph: Graph, settings: Settings) -> Finding:
-    found = graph.read(queries.get("doctor/settings"), names=list(_SETTINGS_SEEN))
-    values = {row["name"]: str(row["value"]) for row in found}
-    wrong = [f"{name}={config.SECURITY[name]}" for name in _SETTINGS_SEEN if values.get(name) != config.SECURITY[name]]
+    setting_rows = graph.read(queries.get("doctor/settings"), names=list(_SETTINGS_SEEN))
+    setting_values = {setting_row["name"]: str(setting_row["value"]) for setting_row in setting_rows}
+    wrong_settings = [
+        f"{setting_name}={config.SECURITY[setting_name]}"
+        for setting_name in _SETTINGS_SEEN
+        if setting_values.get(setting_name) != config.SECURITY[setting_name]
+    ]
     if settings.uri is None:
-        if wrong:
+        if wrong_settings:
             return Finding(
-                "security", Level.FAIL, f"not in force: {', '.join(wrong)}", "`kgp db stop`, then `kgp db start`."
+                "security",
+                Level.FAIL,
+                f"not in force: {', '.join(wrong_settings)}",
+                "`kgp db stop`, then `kgp db start`.",
             )
         return Finding("security", Level.OK, "queries can read no file and reach no address")
-    if wrong:
-        mend = f"Set {', '.join([*wrong, _BLOCKLIST])}=0.0.0.0/0,::/0 in its neo4j.conf."
-        return Finding("security", Level.WARN, "any query can make this server read its files", mend)
-    mend = f"Make sure of {_BLOCKLIST}=0.0.0.0/0,::/0 in its neo4j.conf."
+    if wrong_settings:
+        remedy = f"Set {', '.join([*wrong_settings, _BLOCKLIST])}=0.0.0.0/0,::/0 in its neo4j.conf."
+        return Finding("security", Level.WARN, "any query can make this server read its files", remedy)
+    remedy = f"Make sure of {_BLOCKLIST}=0.0.0.0/0,::/0 in its neo4j.conf."
     return Finding(
-        "security", Level.WARN, "files are closed to queries; whether addresses are, the server does not show", mend
+        "security", Level.WARN, "files are closed to queries; whether addresses are, the server does not show", remedy
     )

@@ -15,36 +15,47 @@ def rehearse(graph: Graph, source: Source, run: str, survey: Survey, batch_rows:
     """
     new_nodes: set[NodeRef] = set()
     new_edges: set[EdgeRef] = set()
-    unchanged = enriched = 0
+    unchanged_count = enriched_count = 0
     for batch in source.batches(batch_rows):
-        index, ids = _find_nodes(graph, batch)
+        node_index, element_ids = _find_nodes(graph, batch)
         if batch.enrich:
-            named = [[ids[index[ref]], properties] for ref, properties in batch.nodes.items() if ref in index]
-            [answer] = graph.read(queries.get("ingest/count_changes"), rows=named, run=run)
-            enriched += answer["changed"] + sum(ref in new_nodes for ref in batch.nodes)
+            node_rows = [
+                [element_ids[node_index[node_ref]], properties]
+                for node_ref, properties in batch.nodes.items()
+                if node_ref in node_index
+            ]
+            [answer] = graph.read(queries.get("ingest/count_changes"), rows=node_rows, run=run)
+            enriched_count += answer["changed"] + sum(node_ref in new_nodes for node_ref in batch.nodes)
             continue
-        new_nodes.update(ref for ref in batch.nodes if ref not in index)
-        known = [edge for edge in batch.edges if edge[0] in index and edge[2] in index]
-        rows = [[index[head], relation, index[tail], i] for i, (head, relation, tail) in enumerate(known)]
-        found = graph.read(queries.get("ingest/find_edges"), ids=ids, rows=rows) if rows else []
-        there = {known[record["position"]] for record in found}
-        unchanged += len(there)
-        new_edges.update(edge for edge in batch.edges if edge not in there)
-    existing = survey.asserted - len(new_edges)
-    rows_account = Account(survey.rows.read, len(new_edges), existing, survey.rows.rejected)
-    kept = survey.enriched
-    enriched_account = Account(kept.read, enriched, kept.read - kept.rejected - enriched, kept.rejected)
+        new_nodes.update(node_ref for node_ref in batch.nodes if node_ref not in node_index)
+        linked_edges = [edge for edge in batch.edges if edge[0] in node_index and edge[2] in node_index]
+        edge_rows = [
+            [node_index[head], relation, node_index[tail], edge_index]
+            for edge_index, (head, relation, tail) in enumerate(linked_edges)
+        ]
+        edge_records = (
+            graph.read(queries.get("ingest/find_edges"), ids=element_ids, rows=edge_rows) if edge_rows else []
+        )
+        existing_edges = {linked_edges[record["position"]] for record in edge_records}
+        unchanged_count += len(existing_edges)
+        new_edges.update(edge for edge in batch.edges if edge not in existing_edges)
+    existing_count = survey.asserted - len(new_edges)
+    rows_account = Account(survey.rows.read, len(new_edges), existing_count, survey.rows.rejected)
+    surveyed = survey.enriched
+    enriched_account = Account(
+        surveyed.read, enriched_count, surveyed.read - surveyed.rejected - enriched_count, surveyed.rejected
+    )
     return rows_account, enriched_account, len(new_nodes)
 
 
 def _find_nodes(graph: Graph, batch: GraphBatch) -> tuple[dict[NodeRef, int], list[str]]:
-    index: dict[NodeRef, int] = {}
-    ids: list[str] = []
+    node_index: dict[NodeRef, int] = {}
+    element_ids: list[str] = []
     for label in {label for label, _ in batch.nodes}:
-        keys = [key for other, key in batch.nodes if other == label]
-        rows = [[key, {}, place] for place, key in enumerate(keys)]
-        [answer] = graph.read(queries.get(f"ingest/find_{label.lower()}"), rows=rows)
-        for place, element, _ in answer["nodes"]:
-            index[label, keys[place]] = len(ids)
-            ids.append(element)
-    return index, ids
+        node_keys = [node_key for node_label, node_key in batch.nodes if node_label == label]
+        key_rows = [[node_key, {}, key_index] for key_index, node_key in enumerate(node_keys)]
+        [answer] = graph.read(queries.get(f"ingest/find_{label.lower()}"), rows=key_rows)
+        for key_index, element_id, _ in answer["nodes"]:
+            node_index[label, node_keys[key_index]] = len(element_ids)
+            element_ids.append(element_id)
+    return node_index, element_ids

@@ -49,8 +49,8 @@ class InputError(KgpError):
     kind = "input"
 
     def __init__(self, message: str, hint: str = "", *, path: Path | None = None, row: int | None = None) -> None:
-        where = "" if path is None else f"{path}: " if row is None else f"{path}, row {row}: "
-        super().__init__(where + message, hint)
+        location = "" if path is None else f"{path}: " if row is None else f"{path}, row {row}: "
+        super().__init__(location + message, hint)
         self.path = path
         self.row = row
 

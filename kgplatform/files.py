@@ -53,23 +53,23 @@ def unreadable(path: Path, error: OSError, hint: str = "") -> InputError:
 def opened(path: Path, most: int | None = None, hint: str = "") -> BufferedReader:
     """The file, open for reading. Raises `InputError` unless it is a regular file of at most `most` bytes."""
     try:
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise unreadable(path, error, hint) from None
     except ValueError:  # a NUL in the name
         raise InputError("no such file", hint or "Check the path.") from None
     try:
-        status = os.fstat(file)
-        if stat.S_ISDIR(status.st_mode):
+        file_status = os.fstat(descriptor)
+        if stat.S_ISDIR(file_status.st_mode):
             raise unreadable(path, IsADirectoryError(), hint)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(file_status.st_mode):
             raise InputError("this is not a regular file", hint or "Give a file.", path=path)
-        if most is not None and status.st_size > most:
+        if most is not None and file_status.st_size > most:
             raise _too_large(path, most, hint)
     except BaseException:
-        os.close(file)
+        os.close(descriptor)
         raise
-    return os.fdopen(file, "rb")
+    return os.fdopen(descriptor, "rb")
 
 
 def require_file(path: Path, hint: str = "") -> Path:
@@ -82,9 +82,9 @@ def require_plain_folder(folder: Path) -> Path:
     """The folder as it is, for a library that opens files in it by name. Raises `InputError` where one of them is a
     FIFO, a device or the like, which it might wait for for ever.
     """
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.exists() and not path.is_dir():
-            require_file(path)
+    for member_path in folder.iterdir() if folder.is_dir() else ():
+        if member_path.exists() and not member_path.is_dir():
+            require_file(member_path)
     return folder
 
 
@@ -100,8 +100,10 @@ def read_bytes(path: Path, most: int, hint: str = "") -> bytes:
     return content
 
 
-def _too_large(path: Path, most: int, hint: str) -> InputError:
-    return InputError(f"the file is too large: it has more than {most:,} bytes", hint or "Check the path.", path=path)
+def _too_large(path: Path, max_bytes: int, hint: str) -> InputError:
+    return InputError(
+        f"the file is too large: it has more than {max_bytes:,} bytes", hint or "Check the path.", path=path
+    )
 
 
 def read_text(path: Path, most: int, hint: str = "") -> str:
@@ -131,14 +133,18 @@ def read_json(
         hint = hint or "Fetch it again."
         raise _bad_byte("the file is not JSON in UTF-8", hint, path, content, error) from None
     except (ValueError, RecursionError) as error:
-        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
-        raise InputError("the file is not JSON in UTF-8", hint or "Fetch it again.", path=path, row=line) from None
+        line_number = error.lineno if isinstance(error, json.JSONDecodeError) else None
+        raise InputError(
+            "the file is not JSON in UTF-8", hint or "Fetch it again.", path=path, row=line_number
+        ) from None
 
 
-def _bad_byte(what: str, hint: str, path: Path, content: bytes, error: UnicodeDecodeError) -> InputError:
+def _bad_byte(problem: str, hint: str, path: Path, content: bytes, error: UnicodeDecodeError) -> InputError:
     """The error for content that is not UTF-8: it names the line, and the byte, as a document may be one line."""
-    at = len(content) - len(error.object) + error.start  # a byte-order mark is no part of the object
-    return InputError(f"{what}: byte {at + 1:,}", hint, path=path, row=content.count(b"\n", 0, at) + 1)
+    byte_index = len(content) - len(error.object) + error.start  # a byte-order mark is no part of the object
+    return InputError(
+        f"{problem}: byte {byte_index + 1:,}", hint, path=path, row=content.count(b"\n", 0, byte_index) + 1
+    )
 
 
 def is_text(value: object) -> bool:
@@ -160,17 +166,17 @@ def read_yaml(path: Path, hint: str) -> object:
 
     content = read_bytes(path, MAX_SETTINGS, hint)
     try:
-        text = content.decode("utf-8")
-        for event in yaml.parse(text, Loader=yaml.SafeLoader) if "*" in text else ():
-            if isinstance(event, yaml.AliasEvent):
+        yaml_text = content.decode("utf-8")
+        for yaml_event in yaml.parse(yaml_text, Loader=yaml.SafeLoader) if "*" in yaml_text else ():
+            if isinstance(yaml_event, yaml.AliasEvent):
                 raise InputError("settings may not have YAML aliases (*name)", "Write the value out.", path=path)
-        return yaml.safe_load(text)
+        return yaml.safe_load(yaml_text)
     except UnicodeDecodeError as error:
         raise _bad_byte("this is not YAML: it is not UTF-8 text", hint, path, content, error) from None
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        mend = f"Check indentation, colons and quotes. {hint}"
-        raise InputError("this is not YAML", mend, path=path, row=line) from None
+        line_number = error.problem_mark.line + 1 if error.problem_mark else None
+        remedy = f"Check indentation, colons and quotes. {hint}"
+        raise InputError("this is not YAML", remedy, path=path, row=line_number) from None
     except (ValueError, yaml.YAMLError, RecursionError):  # ValueError: a date that is none
         raise InputError("this is not YAML", hint, path=path) from None
 
@@ -180,21 +186,25 @@ def check_parquet(file: pq.ParquetFile, path: Path) -> pq.ParquetFile:
 
     Equal values take no room in Parquet: a file of 7 kB may hold 10 billion of them, or 8,000 of a megabyte each.
     """
-    size, about = path.stat().st_size, file.metadata
-    if about.num_rows > max(1_000_000, MAX_ROWS_PER_BYTE * size):
-        raise InputError(f"announces {about.num_rows:,} rows in {size:,} bytes", "Write it again.", path=path)
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    unpacked = max((group.total_byte_size for group in groups), default=0)
-    if unpacked > max(FREE, MAX_RATIO * size):
-        raise InputError(f"unpacks to {unpacked:,} bytes from {size:,}", "Write it again.", path=path)
+    file_bytes, file_metadata = path.stat().st_size, file.metadata
+    if file_metadata.num_rows > max(1_000_000, MAX_ROWS_PER_BYTE * file_bytes):
+        raise InputError(
+            f"announces {file_metadata.num_rows:,} rows in {file_bytes:,} bytes", "Write it again.", path=path
+        )
+    row_groups = [file_metadata.row_group(group_number) for group_number in range(file_metadata.num_row_groups)]
+    unpacked_bytes = max((group_metadata.total_byte_size for group_metadata in row_groups), default=0)
+    if unpacked_bytes > max(FREE, MAX_RATIO * file_bytes):
+        raise InputError(f"unpacks to {unpacked_bytes:,} bytes from {file_bytes:,}", "Write it again.", path=path)
     return file
 
 
 def batch_rows(file: pq.ParquetFile, most: int) -> int:
     """How many rows of the file to read at a time, at most `most`: fewer where its rows are large."""
-    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-    row = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0.0)
-    return int(max(1, min(most, BATCH / max(row, 1.0))))
+    row_groups = [file.metadata.row_group(group_number) for group_number in range(file.metadata.num_row_groups)]
+    row_bytes = max(
+        (group_metadata.total_byte_size / max(1, group_metadata.num_rows) for group_metadata in row_groups), default=0.0
+    )
+    return int(max(1, min(most, BATCH / max(row_bytes, 1.0))))
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
@@ -205,23 +215,27 @@ def read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(require_file(path), read_dictionary=list(columns)) as file:
-        table = check_parquet(file, path).read(list(columns))
-    unpacked = 0
+    with pq.ParquetFile(require_file(path), read_dictionary=list(columns)) as parquet_file:
+        table = check_parquet(parquet_file, path).read(list(columns))
+    unpacked_bytes = 0
     for chunk in (chunk for column in table.columns for chunk in column.chunks if pa.types.is_dictionary(column.type)):
-        lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
-        unpacked += pc.sum(lengths).as_py() or 0
-    if unpacked > max(FREE, MAX_RATIO * path.stat().st_size):
-        raise InputError(f"holds {unpacked:,} bytes of text, far more than its size", "Write it again.", path=path)
-    plain = [column.type.value_type if pa.types.is_dictionary(column.type) else column.type for column in table.columns]
-    schema = pa.schema(list(zip(columns, plain, strict=True)), metadata=table.schema.metadata)
-    return table.cast(schema)
+        text_lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
+        unpacked_bytes += pc.sum(text_lengths).as_py() or 0
+    if unpacked_bytes > max(FREE, MAX_RATIO * path.stat().st_size):
+        raise InputError(
+            f"holds {unpacked_bytes:,} bytes of text, far more than its size", "Write it again.", path=path
+        )
+    plain_types = [
+        column.type.value_type if pa.types.is_dictionary(column.type) else column.type for column in table.columns
+    ]
+    plain_schema = pa.schema(list(zip(columns, plain_types, strict=True)), metadata=table.schema.metadata)
+    return table.cast(plain_schema)
 
 
 def final_name(path: Path) -> Path:
     """The file that is being written under that name: ``a.csv`` for ``.a.csv.part`` and ``a.csv.4711.partial``."""
-    match = _UNFINISHED.fullmatch(path.name)
-    return path.with_name(match["name"]) if match else path
+    name_match = _UNFINISHED.fullmatch(path.name)
+    return path.with_name(name_match["name"]) if name_match else path
 
 
 @contextmanager
@@ -235,13 +249,13 @@ def replacing(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator
 
     require_own(path, own)
     remove_leftovers(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield partial
+        yield partial_path
         require_own(path, own)
-        partial.replace(path)
+        partial_path.replace(path)
     except BaseException as error:
-        partial.unlink(missing_ok=True)
+        partial_path.unlink(missing_ok=True)
         if cause := disk_error(error) or (error if isinstance(error, OSError) else None):
             raise unwritable(path, cause) from None
         raise
@@ -253,16 +267,16 @@ def caching(path: Path) -> Iterator[Path]:
     the end it takes the place of `path`, whatever that is. What a killed process left goes after an hour.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+    for leftover_path in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         with suppress(FileNotFoundError):  # another writer is done with it
-            if time.time() - left.stat().st_mtime > STALE:
-                left.unlink()
-    partial = path.with_name(f".{path.name}.{uuid4().int}.partial")
+            if time.time() - leftover_path.stat().st_mtime > STALE:
+                leftover_path.unlink()
+    partial_path = path.with_name(f".{path.name}.{uuid4().int}.partial")
     try:
-        yield partial
-        partial.replace(path)
+        yield partial_path
+        partial_path.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        partial_path.unlink(missing_ok=True)
 
 
 def require_own(path: Path, own: Callable[[Path], bool] | None) -> None:
@@ -274,10 +288,10 @@ def require_own(path: Path, own: Callable[[Path], bool] | None) -> None:
     if own is None or not path.stat().st_size:
         return
     try:
-        ours = own(path)
+        is_ours = own(path)
     except Exception:  # noqa: BLE001  whatever a library makes of a file that is something else
-        ours = False
-    if not ours:
+        is_ours = False
+    if not is_ours:
         hint = "Move it away, or give another name."
         raise UsageError(f"{path} holds something that this command did not write", hint)
 
@@ -293,7 +307,7 @@ def with_metadata(*names: str) -> Callable[[Path], bool]:
     def own(path: Path) -> bool:
         import pyarrow.parquet as pq
 
-        return {name.encode() for name in names} <= (pq.read_schema(path).metadata or {}).keys()
+        return {metadata_name.encode() for metadata_name in names} <= (pq.read_schema(path).metadata or {}).keys()
 
     return own
 

@@ -83,8 +83,8 @@ class Transaction:
 
     def run(self, query: Query, *, replan: bool = False, **parameters: Any) -> Written:
         """Run the query and return its records and counters; `replan` discards a plan made for an emptier graph."""
-        text = f"CYPHER replan=force {query.text}" if replan else query.text
-        return _written(self._transaction.run(cast("Any", text), query.bind(parameters)))
+        query_text = f"CYPHER replan=force {query.text}" if replan else query.text
+        return _written(self._transaction.run(cast("Any", query_text), query.bind(parameters)))
 
     def stream(self, query: Query, **parameters: Any) -> Iterator[dict[str, Any]]:
         """The records of a query that returns plain values, one by one, with flat memory."""
@@ -150,9 +150,9 @@ class Graph:
         """The same graph for work that outlasts a server: when that goes away, all methods but
         `stream` wait until it is back and are done again, so each must be idempotent.
         """
-        patient = copy.copy(self)
-        patient._waiting = told
-        return patient
+        patient_graph = copy.copy(self)
+        patient_graph._waiting = told
+        return patient_graph
 
     def read(self, query: Query, **parameters: Any) -> list[dict[str, Any]]:
         """All records of a reading query."""
@@ -173,10 +173,12 @@ class Graph:
     def explain(self, text: str, parameters: Mapping[str, Any], bounds: Bounds) -> Plan:
         """The plan of a statement that is not ours. It is planned, not run; see `kgplatform.readonly`."""
         with self._bounded(bounds, notices="WARNING") as transaction:
-            result = transaction.run(cast("Any", f"EXPLAIN {text}"), dict(parameters))
-            columns = tuple(result.keys())
-            summary = result.consume()
-        return Plan(summary.query_type or "", list(_operators(summary.plan or {})), list(_notices(summary)), columns)
+            plan_result = transaction.run(cast("Any", f"EXPLAIN {text}"), dict(parameters))
+            column_names = tuple(plan_result.keys())
+            summary = plan_result.consume()
+        return Plan(
+            summary.query_type or "", list(_operators(summary.plan or {})), list(_notices(summary)), column_names
+        )
 
     def read_text(
         self, text: str, parameters: Mapping[str, Any], bounds: Bounds
@@ -186,13 +188,13 @@ class Graph:
         Nodes, relationships and paths become maps of plain values.
         """
         with self._bounded(bounds) as transaction:
-            records = iter(transaction.run(cast("Any", text), dict(parameters)))
+            record_iterator = iter(transaction.run(cast("Any", text), dict(parameters)))
             while True:
                 bounds.next_record()
-                record = next(records, None)
+                record = next(record_iterator, None)
                 if record is None:
                     return
-                yield {key: _as_map(value) for key, value in dict(record).items()}
+                yield {field_name: _as_map(value) for field_name, value in dict(record).items()}
 
     @contextmanager
     def _bounded(self, bounds: Bounds, notices: str = "OFF") -> Iterator[neo4j.Transaction]:
@@ -230,13 +232,13 @@ class Graph:
             with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
                 with session.begin_transaction() as transaction:
                     transaction.commit()
-                before = session.last_bookmarks().raw_values
+                previous_bookmarks = session.last_bookmarks().raw_values
                 for _ in range(SNAPSHOT_ATTEMPTS):
-                    result = session.execute_read(lambda transaction: work(Transaction(transaction)))
-                    after = session.last_bookmarks().raw_values
-                    if after == before:
-                        return result
-                    before = after
+                    work_result = session.execute_read(lambda transaction: work(Transaction(transaction)))
+                    current_bookmarks = session.last_bookmarks().raw_values
+                    if current_bookmarks == previous_bookmarks:
+                        return work_result
+                    previous_bookmarks = current_bookmarks
             raise DatabaseError("the graph was written to while it was read", "Try again when no load is running.")
 
         return self._lasting(attempt)
@@ -254,32 +256,32 @@ class Graph:
 
     def wait(self, seconds: float = OUTAGE_SECONDS, told: Callable[[str], None] = lambda _: None) -> None:
         """Wait until the server answers again; raises `ConnectionFailed` after `seconds`."""
-        end, pause = time.monotonic() + seconds, 0.5
+        deadline, pause_seconds = time.monotonic() + seconds, 0.5
         told(f"waiting for {self.uri} to come back")
         while True:
             try:
                 return self.verify()
             except DatabaseError as error:
-                if isinstance(error, LoginFailed) or time.monotonic() > end or interrupt.was_asked():
+                if isinstance(error, LoginFailed) or time.monotonic() > deadline or interrupt.was_asked():
                     raise
-                time.sleep(pause)
-                pause = min(pause * 2, 5.0)
+                time.sleep(pause_seconds)
+                pause_seconds = min(pause_seconds * 2, 5.0)
 
     def _lasting(self, work: Callable[[], T]) -> T:
         """Do the work; of a patient graph also again, when the server went away meanwhile and came back."""
-        for outage in range(OUTAGES + 1):
+        for outage_number in range(OUTAGES + 1):
             try:
                 return work()
             except ConnectionFailed:
-                if self._waiting is None or outage == OUTAGES or interrupt.was_asked():
+                if self._waiting is None or outage_number == OUTAGES or interrupt.was_asked():
                     raise
                 self.wait(told=self._waiting)
         raise AssertionError("unreachable")
 
-    def _session(self, access: str, notices: str = "OFF") -> neo4j.Session:
-        least = cast("Any", notices)
+    def _session(self, access_mode: str, notices: str = "OFF") -> neo4j.Session:
+        min_severity = cast("Any", notices)
         return self._driver.session(
-            database=self.database, default_access_mode=access, notifications_min_severity=least
+            database=self.database, default_access_mode=access_mode, notifications_min_severity=min_severity
         )
 
 
@@ -288,9 +290,9 @@ class _Retries(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Report a retry to who waits for it; everything else that the driver logs is dropped."""
-        waiting = _WAITING.get()
-        if waiting and "retried" in str(record.msg):
-            waiting.pop()()
+        callbacks = _WAITING.get()
+        if callbacks and "retried" in str(record.msg):
+            callbacks.pop()()
 
 
 _WAITING: ContextVar[list[Callable[[], None]] | None] = ContextVar("waiting", default=None)
@@ -300,12 +302,12 @@ logging.getLogger("neo4j").addHandler(_Retries(logging.WARNING))
 @contextmanager
 def _retries_told(graph: Graph) -> Iterator[None]:
     """While a patient graph writes, one line when the driver tries again."""
-    told = graph._waiting
-    token = _WAITING.set(None if told is None else [lambda: told(f"waiting for {graph.uri} to come back")])
+    log = graph._waiting
+    context_token = _WAITING.set(None if log is None else [lambda: log(f"waiting for {graph.uri} to come back")])
     try:
         yield
     finally:
-        _WAITING.reset(token)
+        _WAITING.reset(context_token)
 
 
 @contextmanager
@@ -329,20 +331,28 @@ def _translated(uri: str) -> Iterator[None]:
             f"the database gave up on the transaction: {error.code}", hint, code=error.code or ""
         ) from None
     except ClientError as error:
-        code = error.code or ""
-        if code.endswith("AuthenticationRateLimit"):
+        error_code = error.code or ""
+        if error_code.endswith("AuthenticationRateLimit"):
             hint = "Wait some seconds, and check NEO4J_USERNAME and NEO4J_PASSWORD."
-            raise LoginFailed(f"{uri} refuses all logins after several wrong passwords", hint, code=code) from None
-        told = (error.message or "").split("\n")[0] if code.endswith(("SyntaxError", "ParameterMissing")) else code
-        raise DatabaseError(f"the database refused the statement: {told}", code=code) from None
+            raise LoginFailed(
+                f"{uri} refuses all logins after several wrong passwords", hint, code=error_code
+            ) from None
+        detail = (
+            (error.message or "").split("\n")[0]
+            if error_code.endswith(("SyntaxError", "ParameterMissing"))
+            else error_code
+        )
+        raise DatabaseError(f"the database refused the statement: {detail}", code=error_code) from None
     except (Neo4jError, DriverError) as error:
-        code = getattr(error, "code", None) or type(error).__name__
-        raise DatabaseError(f"the database failed: {code}", "The server's log says more.", code=code) from None
+        error_code = getattr(error, "code", None) or type(error).__name__
+        raise DatabaseError(
+            f"the database failed: {error_code}", "The server's log says more.", code=error_code
+        ) from None
 
 
-def _written(result: neo4j.Result) -> Written:
-    records = [dict(record) for record in result]
-    counters = result.consume().counters
+def _written(query_result: neo4j.Result) -> Written:
+    records = [dict(record) for record in query_result]
+    counters = query_result.consume().counters
     return Written(
         records,
         counters.nodes_created,
@@ -359,17 +369,20 @@ def _has_graph_types(record: Mapping[str, Any]) -> bool:
 
 def _operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "operatorType" in plan:
-        name = plan["operatorType"].rpartition("@")[0] or plan["operatorType"]
-        yield name, str(plan.get("args", {}).get("Details", ""))
-    for child in plan.get("children", ()):
-        yield from _operators(child)
+        operator_name = plan["operatorType"].rpartition("@")[0] or plan["operatorType"]
+        yield operator_name, str(plan.get("args", {}).get("Details", ""))
+    for child_plan in plan.get("children", ()):
+        yield from _operators(child_plan)
 
 
 def _notices(summary: neo4j.ResultSummary) -> Iterator[Notice]:
-    for status in summary.gql_status_objects:
-        place = status.position
+    for status_object in summary.gql_status_objects:
+        source_position = status_object.position
         yield Notice(
-            status.gql_status, status.status_description, place.line if place else 0, place.column if place else 0
+            status_object.gql_status,
+            status_object.status_description,
+            source_position.line if source_position else 0,
+            source_position.column if source_position else 0,
         )
 
 
@@ -380,15 +393,18 @@ def _as_map(value: Any) -> Any:
     if isinstance(value, neo4j.graph.Node):
         return {"id": value.element_id, "labels": sorted(value.labels), "properties": dict(value)}
     if isinstance(value, neo4j.graph.Relationship):
-        ends = {"start": value.start_node, "end": value.end_node}
-        ids = {key: node.element_id if node else None for key, node in ends.items()}
-        return {"id": value.element_id, "type": value.type, **ids, "properties": dict(value)}
+        end_nodes = {"start": value.start_node, "end": value.end_node}
+        end_ids = {entry_key: node.element_id if node else None for entry_key, node in end_nodes.items()}
+        return {"id": value.element_id, "type": value.type, **end_ids, "properties": dict(value)}
     if isinstance(value, neo4j.graph.Path):
-        return {"nodes": [_as_map(n) for n in value.nodes], "relationships": [_as_map(r) for r in value.relationships]}
+        return {
+            "nodes": [_as_map(path_node) for path_node in value.nodes],
+            "relationships": [_as_map(relationship) for relationship in value.relationships],
+        }
     if isinstance(value, list):
-        for place, item in enumerate(value):
-            value[place] = _as_map(item)
+        for index, entry in enumerate(value):
+            value[index] = _as_map(entry)
     elif isinstance(value, dict):
-        for key, item in value.items():
-            value[key] = _as_map(item)
+        for entry_key, entry in value.items():
+            value[entry_key] = _as_map(entry)
     return value

@@ -30,31 +30,37 @@ class Reader(Protocol):
 
 def concept_hint(reader: Reader, name: str) -> str:
     """The concepts with names close to this one, with their CUIs; empty where none is."""
-    words = " ".join(f"{word.lower()}~" for word in _WORD.findall(name[:_LONGEST]))
-    if not words:
+    fuzzy_words = " ".join(f"{typed_word.lower()}~" for typed_word in _WORD.findall(name[:_LONGEST]))
+    if not fuzzy_words:
         return ""
-    rows = list(reader.stream(queries.get("suggest/concepts"), words=words))
-    whole = {_KIND.sub("", row["name"]): row for row in reversed(rows)}
-    close = [whole[found] for found in nearest(name, whole, SHOWN)]
-    close = close or [row for row in rows if _has_all_words(row["name"], name)][:SHOWN]
-    return question([f"{row['name']} ({row['cui']})" for row in close])
+    concept_rows = list(reader.stream(queries.get("suggest/concepts"), words=fuzzy_words))
+    rows_by_name = {_KIND.sub("", concept_row["name"]): concept_row for concept_row in reversed(concept_rows)}
+    close_rows = [rows_by_name[close_name] for close_name in nearest(name, rows_by_name, SHOWN)]
+    close_rows = (
+        close_rows or [concept_row for concept_row in concept_rows if _has_all_words(concept_row["name"], name)][:SHOWN]
+    )
+    return question([f"{concept_row['name']} ({concept_row['cui']})" for concept_row in close_rows])
 
 
-def _has_all_words(name: str, typed: str) -> bool:
+def _has_all_words(name: str, typed_name: str) -> bool:
     """Whether each word typed is close to one of the name's: ``pnumothorax`` to ``tension pneumothorax``."""
-    words = _WORD.findall(name)
-    return all(nearest(word, words, 1) for word in _WORD.findall(typed))
+    name_words = _WORD.findall(name)
+    return all(nearest(typed_word, name_words, 1) for typed_word in _WORD.findall(typed_name))
 
 
 def key_hint(reader: Reader, key: str, otherwise: str = "") -> str:
     """The ids of images and CUIs of concepts close to this one; `otherwise` follows."""
-    typed = key.strip().upper()
-    starts = dict.fromkeys([typed[:_START], f"I{typed[: _START - 1]}", f"C{typed[: _START - 1]}", typed[:2]])
-    found: dict[str, None] = {}
-    for start in starts:
-        if start:
-            found |= dict.fromkeys(row["key"] for row in reader.stream(queries.get("suggest/keys"), start=start))
-    return did_you_mean(typed, found, otherwise)
+    typed_key = key.strip().upper()
+    key_starts = dict.fromkeys(
+        [typed_key[:_START], f"I{typed_key[: _START - 1]}", f"C{typed_key[: _START - 1]}", typed_key[:2]]
+    )
+    close_keys: dict[str, None] = {}
+    for key_start in key_starts:
+        if key_start:
+            close_keys |= dict.fromkeys(
+                key_row["key"] for key_row in reader.stream(queries.get("suggest/keys"), start=key_start)
+            )
+    return did_you_mean(typed_key, close_keys, otherwise)
 
 
 def relation_hint(reader: Reader, relation: str, otherwise: str = "") -> str:
@@ -67,5 +73,5 @@ def run_hint(reader: Reader, run: str, otherwise: str = "") -> str:
     return did_you_mean(run, _column(reader, "runs", "run"), otherwise)
 
 
-def _column(reader: Reader, name: str, column: str) -> Iterable[str]:
-    return [row[column] for row in reader.stream(queries.get(f"suggest/{name}"))]
+def _column(reader: Reader, query_name: str, column_name: str) -> Iterable[str]:
+    return [name_row[column_name] for name_row in reader.stream(queries.get(f"suggest/{query_name}"))]

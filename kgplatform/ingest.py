@@ -57,15 +57,15 @@ def run_id(source: Source) -> tuple[str, str]:
     """The run's id and the sha256 of the source's files. Raises `InputError` for an unreadable file."""
     if source.kind == PREDICTION:
         raise InputError(f"a loader cannot be called {PREDICTION}", "Give it another name.")
-    digest = hashlib.sha256()
-    for path in source.files:
+    files_digest = hashlib.sha256()
+    for file_path in source.files:
         try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            with file_path.open("rb") as source_file:
+                files_digest.update(hashlib.file_digest(source_file, "sha256").digest())
         except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=path) from None
-    files = digest.hexdigest()
-    return name_run(source.kind, source.version, source.parameters, files), files
+            raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=file_path) from None
+    files_sha256 = files_digest.hexdigest()
+    return name_run(source.kind, source.version, source.parameters, files_sha256), files_sha256
 
 
 def name_run(kind: str, version: int, parameters: Mapping[str, Any], sha256: str) -> str:
@@ -85,10 +85,12 @@ def run_properties(source: Source, sha256: str) -> dict[str, Any]:
     }
 
 
-def _named(files: Sequence[Path]) -> str:
+def _named(source_files: Sequence[Path]) -> str:
     """The names of the files; of many, the first."""
-    names = ", ".join(path.name for path in files[:NAMED_FILES])
-    return names if len(files) <= NAMED_FILES else f"{names} and {len(files) - NAMED_FILES:,} more"
+    file_names = ", ".join(file_path.name for file_path in source_files[:NAMED_FILES])
+    return (
+        file_names if len(source_files) <= NAMED_FILES else f"{file_names} and {len(source_files) - NAMED_FILES:,} more"
+    )
 
 
 def ingest(
@@ -113,13 +115,15 @@ def ingest(
     if dry_run:
         survey = survey_source(source, on_error, rejects, batch_rows)
         refuse_nothing(survey, source, rejects)
-        rows, enriched, new_nodes = rehearse(graph, source, run, survey, batch_rows)
+        rows_account, enriched_account, new_nodes = rehearse(graph, source, run, survey, batch_rows)
         first_rejects = tuple(survey.first_rejects)
-        return Report(run, rows, enriched, 0, None, first_rejects, new_nodes, dict(survey.left_out), dry_run=True)
-    with ThreadPoolExecutor(1) as beside:  # a fresh server takes a second for its constraints
-        constraints = beside.submit(_create, graph, CONSTRAINTS)
+        return Report(
+            run, rows_account, enriched_account, 0, None, first_rejects, new_nodes, dict(survey.left_out), dry_run=True
+        )
+    with ThreadPoolExecutor(1) as executor:  # a fresh server takes a second for its constraints
+        constraints_future = executor.submit(_create, graph, CONSTRAINTS)
         survey = survey_source(source, on_error, rejects, batch_rows)
-        constraints.result()
+        constraints_future.result()
     refuse_nothing(survey, source, rejects)
     upgrade(graph)
     load = Load(graph, run, run_properties(source, sha256), merge)
@@ -128,16 +132,27 @@ def ingest(
     load.write_all(batches, lambda done: progress(done, survey.total))
     _create(graph, INDEXES)
     load.finish(survey)
-    rows = Account(survey.rows.read, load.written, survey.asserted - load.written, survey.rows.rejected)
-    valid = survey.enriched.read - survey.enriched.rejected
-    enriched = Account(survey.enriched.read, load.enriched, valid - load.enriched, survey.enriched.rejected)
-    written_to = rejects if survey.first_rejects else None
+    rows_account = Account(survey.rows.read, load.written, survey.asserted - load.written, survey.rows.rejected)
+    valid_rows = survey.enriched.read - survey.enriched.rejected
+    enriched_account = Account(
+        survey.enriched.read, load.enriched, valid_rows - load.enriched, survey.enriched.rejected
+    )
+    rejects_path = rejects if survey.first_rejects else None
     if not survey.elements and not load.enriched and not load.repeats:
-        rows_read = counted(enriched.read, "rows of a mapping alone, of images that the graph lacks")
-        what = f"there is nothing to load: {rows_read}"
-        raise InputError(what, "Load the graph first.", path=source.files[0])
+        rows_read = counted(enriched_account.read, "rows of a mapping alone, of images that the graph lacks")
+        problem = f"there is nothing to load: {rows_read}"
+        raise InputError(problem, "Load the graph first.", path=source.files[0])
     first_rejects = tuple(survey.first_rejects)
-    return Report(run, rows, enriched, resumed_at, written_to, first_rejects, load.new_nodes, dict(survey.left_out))
+    return Report(
+        run,
+        rows_account,
+        enriched_account,
+        resumed_at,
+        rejects_path,
+        first_rejects,
+        load.new_nodes,
+        dict(survey.left_out),
+    )
 
 
 def constrain(graph: Graph) -> None:
@@ -153,6 +168,6 @@ def prepare(graph: Graph) -> None:
     graph.run_unmanaged(queries.get("ingest/await_indexes"))
 
 
-def _create(graph: Graph, names: Iterable[str]) -> None:
-    for name in names:
-        graph.run_unmanaged(queries.get(name))
+def _create(graph: Graph, query_names: Iterable[str]) -> None:
+    for query_name in query_names:
+        graph.run_unmanaged(queries.get(query_name))

@@ -57,16 +57,16 @@ class Checkpoints:
 
     def due(self) -> bool:
         """Whether to save now. After saving, call `saved`."""
-        late = time.monotonic() - self._began >= self._interval
-        if late or self.stopping:
+        is_late = time.monotonic() - self._began >= self._interval
+        if is_late or self.stopping:
             self._began = time.monotonic()
-        return late or self.stopping
+        return is_late or self.stopping
 
     def saved(self) -> None:
         """The work was saved, in the time since `due`: the next interval begins."""
-        now = time.monotonic()
-        self._interval = max(self._seconds, SHARE * (now - self._began))
-        self._began = now
+        current_time = time.monotonic()
+        self._interval = max(self._seconds, SHARE * (current_time - self._began))
+        self._began = current_time
 
 
 @contextmanager
@@ -74,28 +74,28 @@ def checkpoints() -> Iterator[Checkpoints]:
     """Work in steps that can be saved. A signal within is told by the checkpoints' `stopping`; the work then raises
     `Stopped`. Where it ends without that, as the signal came too late, `KeyboardInterrupt` is raised afterwards.
     """
-    when = Checkpoints()
+    checkpoint_timer = Checkpoints()
     if threading.current_thread() is not threading.main_thread():  # only the main thread has signals
-        yield when
+        yield checkpoint_timer
         return
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(signal_number: int, frame: FrameType | None) -> None:
         global _asked
-        if when.stopping:
-            interrupted(number, frame)
-        when.stopping = True
+        if checkpoint_timer.stopping:
+            interrupted(signal_number, frame)
+        checkpoint_timer.stopping = True
         _asked = _end is not None
 
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    for number, handler in handlers.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, handle)
+    previous_handlers = {signal_number: signal.getsignal(signal_number) for signal_number in SIGNALS}
+    for signal_number, previous_handler in previous_handlers.items():
+        if previous_handler is not signal.SIG_IGN:
+            signal.signal(signal_number, handle)
     try:
-        yield when
+        yield checkpoint_timer
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if when.stopping:
+        for signal_number, previous_handler in previous_handlers.items():
+            signal.signal(signal_number, previous_handler)
+    if checkpoint_timer.stopping:
         interrupted()
 
 
@@ -113,18 +113,18 @@ def deferred() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    for number, handler in handlers.items():
-        if callable(handler):
-            signal.signal(number, lambda number, frame: came.append(number))
+    received_signals: list[int] = []
+    previous_handlers = {signal_number: signal.getsignal(signal_number) for signal_number in SIGNALS}
+    for signal_number, previous_handler in previous_handlers.items():
+        if callable(previous_handler):
+            signal.signal(signal_number, lambda signal_number, frame: received_signals.append(signal_number))
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if came:
-        signal.raise_signal(came[0])
+        for signal_number, previous_handler in previous_handlers.items():
+            signal.signal(signal_number, previous_handler)
+    if received_signals:
+        signal.raise_signal(received_signals[0])
 
 
 def was_asked() -> bool:
@@ -142,17 +142,17 @@ def install(end: Callable[[], None]) -> None:
     _asked, _timed, _finished, _end = False, False, False, end
     atexit.unregister(_leave)
     atexit.register(_leave)  # early, so that it is called after what libraries register
-    for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupted)
+    for signal_number in SIGNALS:
+        if signal.getsignal(signal_number) is not signal.SIG_IGN:
+            signal.signal(signal_number, interrupted)
     sys.unraisablehook = _unraisable
     sys.excepthook = _uncaught
 
 
 def ignore() -> None:
     """Let no further signal disturb what is said of the first; the process ends by the clock all the same."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    for signal_number in SIGNALS:
+        signal.signal(signal_number, signal.SIG_IGN)
     _end_by_the_clock()
 
 
@@ -162,9 +162,9 @@ def finish(code: int) -> None:
     """
     global _end, _finished
     _end = lambda: os._exit(code)  # noqa: E731  this module's only other way to end
-    for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda number, frame: _end_by_the_clock())
+    for signal_number in SIGNALS:
+        if signal.getsignal(signal_number) is not signal.SIG_IGN:
+            signal.signal(signal_number, lambda signal_number, frame: _end_by_the_clock())
     _finished = True
 
 
@@ -174,8 +174,8 @@ def _leave() -> None:
     """
     if not _finished:
         return
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    for signal_number in SIGNALS:
+        signal.signal(signal_number, signal.SIG_IGN)
     if hasattr(signal, "alarm"):
         signal.alarm(int(UNWIND + REPORT))
 
@@ -201,11 +201,11 @@ def _end_at_once() -> None:
     os._exit(EXIT_CODE)
 
 
-def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _uncaught(error_type: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     """An interrupt that came while another one was dealt with is no traceback."""
-    if issubclass(kind, KeyboardInterrupt) and _end is not None:
+    if issubclass(error_type, KeyboardInterrupt) and _end is not None:
         _end()
-    sys.__excepthook__(kind, error, trace)
+    sys.__excepthook__(error_type, error, traceback)
 
 
 def _unraisable(event: sys.UnraisableHookArgs) -> None:
@@ -227,11 +227,11 @@ def shielded() -> Iterator[None]:
     if os.name == "nt":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
 
 
 @contextmanager
@@ -241,13 +241,13 @@ def ending_workers() -> Iterator[None]:
     """
     from multiprocessing import active_children
 
-    before = {process.pid for process in active_children()}
+    earlier_pids = {child_process.pid for child_process in active_children()}
     try:
         yield
     except BaseException:
-        for process in active_children():
-            if process.pid not in before:
-                process.terminate()
+        for child_process in active_children():
+            if child_process.pid not in earlier_pids:
+                child_process.terminate()
         raise
 
 

@@ -39,10 +39,10 @@ class Merged:
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
     """The items, the next one made while the last one is used."""
-    with ThreadPoolExecutor(1) as beside:
-        coming = beside.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = beside.submit(next, items, None)
+    with ThreadPoolExecutor(1) as executor:
+        next_future = executor.submit(next, items, None)
+        while (item := next_future.result()) is not None:
+            next_future = executor.submit(next, items, None)
             yield item
 
 
@@ -55,12 +55,13 @@ class Prepared:
     def __init__(self, batch: GraphBatch) -> None:
         self.batch = batch
         self.refs = sorted(batch.nodes)
-        places = {ref: place for place, ref in enumerate(self.refs)}
+        positions = {node_ref: position for position, node_ref in enumerate(self.refs)}
         self.nodes: dict[str, list[list[Any]]] = {}  # by label: [key, properties, place]
-        for (label, key), place in places.items():
-            self.nodes.setdefault(label, []).append([key, dict(batch.nodes[label, key]), place])
+        for (label, node_key), position in positions.items():
+            self.nodes.setdefault(label, []).append([node_key, dict(batch.nodes[label, node_key]), position])
         self.edges = [
-            [places[h], name, places[t], dict(properties)] for (h, name, t), properties in batch.edges.items()
+            [positions[head], relation, positions[tail], dict(properties)]
+            for (head, relation, tail), properties in batch.edges.items()
         ]
         self.edges.sort(key=itemgetter(0, 2))
 
@@ -82,15 +83,15 @@ def write_by_id(
     """Let `work` change elements of the graph, given by their internal ids, so many at a time, under the lock. It also
     gets where the run is that writes. Returns what each transaction did.
     """
-    done = []
-    for start in range(0, len(ids), at_a_time):
-        chunk = list(ids[start : start + at_a_time])
+    results = []
+    for chunk_start in range(0, len(ids), at_a_time):
+        id_chunk = list(ids[chunk_start : chunk_start + at_a_time])
 
-        def locked(transaction: Transaction, chunk: list[int] = chunk) -> Written:
-            return work(transaction, chunk, take_lock(transaction, writer))
+        def locked(transaction: Transaction, id_chunk: list[int] = id_chunk) -> Written:
+            return work(transaction, id_chunk, take_lock(transaction, writer))
 
-        done.append(graph.transact(locked))
-    return done
+        results.append(graph.transact(locked))
+    return results
 
 
 # Writes the batch's elements in the transaction, asserted by the run; the last argument: whether to plan anew.
@@ -124,15 +125,15 @@ class Load:
 
     def begin(self) -> int:
         """Open or find the run; returns the row to go on from, 0 for a load from the start."""
-        opening = {"run": self._run, "properties": self._properties, "extends": self._extends}
-        [state] = self._graph.write(queries.get("ingest/begin"), **opening).records
-        if state["was"] == "undoing":
+        run_parameters = {"run": self._run, "properties": self._properties, "extends": self._extends}
+        [run_state] = self._graph.write(queries.get("ingest/begin"), **run_parameters).records
+        if run_state["was"] == "undoing":
             raise KgpError(f"run {self._run} is half undone", f"Finish it first: kgp runs undo {self._run}")
-        self._record = self._extends or state["was"] != "done"
-        if self._record and state["was"] in ("running", "done"):
-            self._done_before = state["rows_done"]
-            self.written = state["rows_written"]
-            self.enriched = state["rows_enriched"]
+        self._record = self._extends or run_state["was"] != "done"
+        if self._record and run_state["was"] in ("running", "done"):
+            self._done_before = run_state["rows_done"]
+            self.written = run_state["rows_written"]
+            self.enriched = run_state["rows_enriched"]
         return self._done_before
 
     @property
@@ -152,33 +153,33 @@ class Load:
         self.position += batch.read
         if self.position <= self._done_before:
             return
-        token = f"{self._attempt}:{self.position}"
-        merged = self._graph.transact(lambda transaction: self._write(transaction, prepared, token))
+        batch_token = f"{self._attempt}:{self.position}"
+        merged = self._graph.transact(lambda transaction: self._write(transaction, prepared, batch_token))
         self._batches += 1
         self.written += merged.written
         self.enriched += merged.enriched
         self.new_nodes += merged.new_nodes
 
-    def _write(self, transaction: Transaction, prepared: Prepared, token: str) -> Merged:
+    def _write(self, transaction: Transaction, prepared: Prepared, batch_token: str) -> Merged:
         batch = prepared.batch
-        run = take_lock(transaction, self._run)
-        if run["status"] not in ("running", "done"):
+        run_state = take_lock(transaction, self._run)
+        if run_state["status"] not in ("running", "done"):
             raise KgpError(f"run {self._run} was undone while it was loaded", "Load it again when the undo is done.")
-        if run["batch"] == token:  # it went through before, only the answer was lost
-            return Merged(run["written"], run["enriched"])
-        if self._record and not self._extends and run["rows_done"] >= self.position:
+        if run_state["batch"] == batch_token:  # it went through before, only the answer was lost
+            return Merged(run_state["written"], run_state["enriched"])
+        if self._record and not self._extends and run_state["rows_done"] >= self.position:
             return Merged()  # another loader of the same run was quicker
         merged = self._merge(transaction, prepared, self._run, self._batches < REPLANNED_BATCHES)
         if self.repeats and not (merged.written or merged.enriched):
             return merged  # the record of a finished run changes only with what it asserts
-        existing = batch.asserted - merged.written if self._record and not batch.enrich else 0
+        existing_rows = batch.asserted - merged.written if self._record and not batch.enrich else 0
         transaction.run(
             queries.get("ingest/checkpoint"),
             run=self._run,
-            batch=token,
+            batch=batch_token,
             rows_done=self.position,
             rows_written=merged.written,
-            rows_existing=existing,
+            rows_existing=existing_rows,
             rows_enriched=merged.enriched,
         )
         return merged
@@ -187,32 +188,36 @@ class Load:
         """Close the run."""
         if not self._record:
             return
-        closing = {
+        run_counts = {
             "run": self._run,
             "rows_read": survey.rows.read,
             "rows_rejected": survey.rows.rejected,
             "mapping_read": survey.enriched.read,
         }
-        self._graph.write(queries.get("ingest/finish"), **closing)
+        self._graph.write(queries.get("ingest/finish"), **run_counts)
 
 
 def merge(transaction: Transaction, prepared: Prepared, run: str, replan: bool) -> Merged:
     """Write what a source asserts: nodes, their properties, and edges; new ones outdate the NaF scores."""
-    ids, unasserted, created = _nodes(transaction, prepared, run)
-    changed = written = 0
+    element_ids, unasserted, created_count = _nodes(transaction, prepared, run)
+    changed_count = written_edges = 0
     if unasserted:
         [answer] = transaction.run(queries.get("ingest/assert_nodes"), rows=unasserted, run=run, own=OWN).records
-        changed = answer["changed"]
-    if entities := [ids[place] for _, _, place in prepared.nodes.get("Entity", ()) if ids[place] is not None]:
-        transaction.run(queries.get("ingest/label_entities"), ids=entities)
+        changed_count = answer["changed"]
+    if entity_ids := [
+        element_ids[position]
+        for _, _, position in prepared.nodes.get("Entity", ())
+        if element_ids[position] is not None
+    ]:
+        transaction.run(queries.get("ingest/label_entities"), ids=entity_ids)
     if prepared.edges:
-        merging = queries.get("ingest/merge_edges")
-        written = transaction.run(
-            merging, replan=replan, ids=ids, rows=prepared.edges, run=run, own=OWN
+        merge_query = queries.get("ingest/merge_edges")
+        written_edges = transaction.run(
+            merge_query, replan=replan, ids=element_ids, rows=prepared.edges, run=run, own=OWN
         ).relationships_created
-    if written or created:
+    if written_edges or created_count:
         transaction.run(queries.get("ingest/outdate"))
-    return Merged(written, changed if prepared.batch.enrich else 0, created)
+    return Merged(written_edges, changed_count if prepared.batch.enrich else 0, created_count)
 
 
 def _nodes(
@@ -222,38 +227,40 @@ def _nodes(
 
     Returns their element ids by place, those that the run has yet to assert, and how many are new.
     """
-    ids: list[str | None] = [None] * len(prepared.refs)
+    element_ids: list[str | None] = [None] * len(prepared.refs)
     unasserted: list[tuple[str, Properties]] = []
-    created = 0
-    for label, rows in prepared.nodes.items():
+    created_count = 0
+    for label, node_rows in prepared.nodes.items():
         if prepared.batch.enrich:
-            result = transaction.run(queries.get(f"ingest/find_{label.lower()}"), rows=rows)
+            nodes_result = transaction.run(queries.get(f"ingest/find_{label.lower()}"), rows=node_rows)
         else:
-            result = transaction.run(queries.get(f"ingest/merge_{label.lower()}"), rows=rows, run=run)
-        created += result.nodes_created
-        for place, element, asserted in result.records[0]["nodes"]:
-            ids[place] = element
-            if not asserted:
-                unasserted.append((element, dict(prepared.batch.nodes[prepared.refs[place]])))
-    return ids, unasserted, created
+            nodes_result = transaction.run(queries.get(f"ingest/merge_{label.lower()}"), rows=node_rows, run=run)
+        created_count += nodes_result.nodes_created
+        for position, element_id, is_asserted in nodes_result.records[0]["nodes"]:
+            element_ids[position] = element_id
+            if not is_asserted:
+                unasserted.append((element_id, dict(prepared.batch.nodes[prepared.refs[position]])))
+    return element_ids, unasserted, created_count
 
 
 def _first_small(batches: Iterable[GraphBatch]) -> Iterator[GraphBatch]:
     """The batches, the first one in two: see FIRST_BATCH_ROWS."""
-    for number, batch in enumerate(batches):
-        if number == 0 and batch.read > FIRST_BATCH_ROWS and len(batch.edges) > FIRST_BATCH_ROWS:
+    for batch_number, batch in enumerate(batches):
+        if batch_number == 0 and batch.read > FIRST_BATCH_ROWS and len(batch.edges) > FIRST_BATCH_ROWS:
             yield from _split(batch, FIRST_BATCH_ROWS)
         else:
             yield batch
 
 
-def _split(batch: GraphBatch, edges: int) -> Iterable[GraphBatch]:
+def _split(batch: GraphBatch, edge_count: int) -> Iterable[GraphBatch]:
     """The batch as two: its first edges with their nodes, and the rest."""
-    pairs = list(batch.edges.items())
-    head = GraphBatch(read=edges, edges=dict(pairs[:edges]), given=None if batch.given is None else edges)
-    for (h, _, t), _properties in pairs[:edges]:
-        head.nodes[h] = batch.nodes[h]
-        head.nodes[t] = batch.nodes[t]
-    rest = GraphBatch(batch.read - edges, batch.nodes, dict(pairs[edges:]), batch.rejects)
-    rest.given = None if batch.given is None else batch.given - edges
-    return head, rest
+    edge_items = list(batch.edges.items())
+    first_batch = GraphBatch(
+        read=edge_count, edges=dict(edge_items[:edge_count]), given=None if batch.given is None else edge_count
+    )
+    for (head_ref, _, tail_ref), _properties in edge_items[:edge_count]:
+        first_batch.nodes[head_ref] = batch.nodes[head_ref]
+        first_batch.nodes[tail_ref] = batch.nodes[tail_ref]
+    second_batch = GraphBatch(batch.read - edge_count, batch.nodes, dict(edge_items[edge_count:]), batch.rejects)
+    second_batch.given = None if batch.given is None else batch.given - edge_count
+    return first_batch, second_batch

@@ -61,11 +61,11 @@ def score(graph: Graph, *, one_stance: bool = False, top: int = 10) -> Scores:
 
 def explain(graph: Graph, image: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The image's score and rank, and each pair's contribution, largest first. Raises `NotFoundError`."""
-    found = graph.read(queries.get("naf/image"), image=image)
-    if not found:
+    image_rows = graph.read(queries.get("naf/image"), image=image)
+    if not image_rows:
         hint = key_hint(graph, image, "Ids look like I50978146; `kgp naf score` shows some.")
         raise NotFoundError("no image has that id", hint)
-    return found[0], graph.read(queries.get("naf/explain"), image=image)
+    return image_rows[0], graph.read(queries.get("naf/explain"), image=image)
 
 
 def filter_images(graph: Graph, method: Method = "algorithm1") -> Filtered:
@@ -74,71 +74,71 @@ def filter_images(graph: Graph, method: Method = "algorithm1") -> Filtered:
     ``algorithm1`` keeps every image from the highest score down to the one that completes the cover; ``greedy`` is
     greedy set cover (the image with most uncovered concepts next, ties by rank), which keeps fewer.
     """
-    [state] = graph.read(queries.get("naf/state"))
-    if not state["current"]:
-        what = "are out of date" if state["scored"] else "have not been computed"
-        raise KgpError(f"the NaF scores {what}", "Run `kgp naf score` first.")
+    [naf_state] = graph.read(queries.get("naf/state"))
+    if not naf_state["current"]:
+        problem = "are out of date" if naf_state["scored"] else "have not been computed"
+        raise KgpError(f"the NaF scores {problem}", "Run `kgp naf score` first.")
     return _greedy(graph) if method == "greedy" else _algorithm1(graph)
 
 
 def _algorithm1(graph: Graph) -> Filtered:
-    curve, covered = [], 0
-    for step in graph.stream(queries.get("naf/coverage")):
-        covered += step["concepts"]
-        curve.append((step["rank"], covered))
-    cutoff = curve[-1][0] if curve else 0
-    [answer] = graph.write(queries.get("naf/keep_top"), cutoff=cutoff).records
-    return Filtered(cutoff, answer["images"], covered, "algorithm1", curve)
+    curve, covered_count = [], 0
+    for coverage_step in graph.stream(queries.get("naf/coverage")):
+        covered_count += coverage_step["concepts"]
+        curve.append((coverage_step["rank"], covered_count))
+    cutoff_rank = curve[-1][0] if curve else 0
+    [answer] = graph.write(queries.get("naf/keep_top"), cutoff=cutoff_rank).records
+    return Filtered(cutoff_rank, answer["images"], covered_count, "algorithm1", curve)
 
 
 def _greedy(graph: Graph) -> Filtered:
     """Lazy greedy: an image's gain only falls, so the top of the heap is re-counted until it is still the best."""
-    concepts_of: dict[str, set[str]] = {}
-    heap: list[tuple[int, int, str]] = []
-    for row in graph.stream(queries.get("naf/pairs")):
-        concepts_of[row["image"]] = set(row["concepts"])
-        heap.append((-len(row["concepts"]), row["rank"], row["image"]))
-    heapq.heapify(heap)
-    covered: set[str] = set()
-    kept: list[str] = []
+    concepts_by_image: dict[str, set[str]] = {}
+    gain_heap: list[tuple[int, int, str]] = []
+    for image_row in graph.stream(queries.get("naf/pairs")):
+        concepts_by_image[image_row["image"]] = set(image_row["concepts"])
+        gain_heap.append((-len(image_row["concepts"]), image_row["rank"], image_row["image"]))
+    heapq.heapify(gain_heap)
+    covered_concepts: set[str] = set()
+    kept_images: list[str] = []
     curve: list[tuple[int, int]] = []
-    while heap:
-        gain, rank, image = heapq.heappop(heap)
-        now = -len(concepts_of[image] - covered)
-        if now == 0:
+    while gain_heap:
+        stored_gain, rank, image_id = heapq.heappop(gain_heap)
+        current_gain = -len(concepts_by_image[image_id] - covered_concepts)
+        if current_gain == 0:
             continue
-        if now != gain:
-            heapq.heappush(heap, (now, rank, image))
+        if current_gain != stored_gain:
+            heapq.heappush(gain_heap, (current_gain, rank, image_id))
             continue
-        covered |= concepts_of[image]
-        kept.append(image)
-        curve.append((len(kept), len(covered)))
-    answer = graph.write(queries.get("naf/keep_listed"), images=kept).records
-    images = answer[0]["images"] if answer else 0
-    return Filtered(len(kept), images, len(covered), "greedy", curve)
+        covered_concepts |= concepts_by_image[image_id]
+        kept_images.append(image_id)
+        curve.append((len(kept_images), len(covered_concepts)))
+    answer = graph.write(queries.get("naf/keep_listed"), images=kept_images).records
+    image_count = answer[0]["images"] if answer else 0
+    return Filtered(len(kept_images), image_count, len(covered_concepts), "greedy", curve)
 
 
 def export_kept(graph: Graph, folder: Path, told: Told = lambda _: None) -> dict[str, int]:
     """Write the filtered graph as ``MedMKG.csv`` and ``image_mapping.csv``, in place of an earlier one in the folder;
     returns rows written to each. Raises `UsageError` where the folder holds other files.
     """
-    edges = graph.stream(queries.get("export/kept_edges"))
-    images = graph.stream(queries.get("export/kept_images"))
-    with contents.built(folder, "kgp naf filter --export", {}, replace=True, told=told) as staged:
+    edge_rows = graph.stream(queries.get("export/kept_edges"))
+    image_rows = graph.stream(queries.get("export/kept_images"))
+    with contents.built(folder, "kgp naf filter --export", {}, replace=True, told=told) as staged_folder:
         return {
             "MedMKG.csv": _write_csv(
-                staged / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], edges
+                staged_folder / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], edge_rows
             ),
-            "image_mapping.csv": _write_csv(staged / "image_mapping.csv", ["IID", "Image_Path"], images),
+            "image_mapping.csv": _write_csv(staged_folder / "image_mapping.csv", ["IID", "Image_Path"], image_rows),
         }
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterator[dict[str, Any]]) -> int:
-    count = 0
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for row in rows:
-            writer.writerow([escaped(value) for value in row.values()])
-            count += 1
-    return count
+def _write_csv(csv_path: Path, column_names: Sequence[str], graph_rows: Iterator[dict[str, Any]]) -> int:
+    row_count = 0
+    with csv_path.open("w", newline="", encoding="utf-8") as csv_file:
+        csv_writer = csv.writer(csv_file)
+        csv_writer.writerow(column_names)
+        for graph_row in graph_rows:
+            csv_writer.writerow([escaped(cell_value) for cell_value in graph_row.values()])
+            row_count += 1
+    return row_count

@@ -16,7 +16,7 @@ def load(group: str, name: str, what: str) -> Any:
     """
     registered = entry_points(group=f"kgplatform.{group}")
     if name not in registered.names:
-        names = sorted(registered.names)
-        hint = did_you_mean(name, names, f"{group.capitalize()}: {', '.join(names)}.")
+        plugin_names = sorted(registered.names)
+        hint = did_you_mean(name, plugin_names, f"{group.capitalize()}: {', '.join(plugin_names)}.")
         raise UsageError(f"there is no {what} called {name}", hint)
     return registered[name].load()

@@ -73,15 +73,15 @@ def to_subgraph(batch: GraphBatch) -> py2neo.Subgraph:
     py2neo = _py2neo()
     if batch.enrich:
         raise InputError("a batch that only completes nodes cannot be merged: merging would create them")
-    nodes = {ref: _to_node(py2neo, ref, properties) for ref, properties in batch.nodes.items()}
+    nodes_by_ref = {node_ref: _to_node(py2neo, node_ref, properties) for node_ref, properties in batch.nodes.items()}
     relationships = []
     for (head, relation, tail), properties in batch.edges.items():
         _check_relation(relation, head[0], tail[0])
         _check_properties(properties)
-        relationship = py2neo.Relationship(nodes[head], relation, nodes[tail])
+        relationship = py2neo.Relationship(nodes_by_ref[head], relation, nodes_by_ref[tail])
         relationship.update(properties)
         relationships.append(relationship)
-    return py2neo.Subgraph(nodes.values(), relationships)
+    return py2neo.Subgraph(nodes_by_ref.values(), relationships)
 
 
 def from_subgraph(subgraph: py2neo.Subgraph) -> GraphBatch:
@@ -90,14 +90,14 @@ def from_subgraph(subgraph: py2neo.Subgraph) -> GraphBatch:
     Raises `InputError` on a label, key, relation or property outside the schema.
     """
     batch = GraphBatch()
-    refs: dict[int, NodeRef] = {}
+    node_refs: dict[int, NodeRef] = {}
     for node in subgraph.nodes:
-        ref, properties = _from_node(node)
-        refs[id(node)] = ref
-        batch.nodes[ref] = {**properties, **batch.nodes.get(ref, {})}
+        node_ref, properties = _from_node(node)
+        node_refs[id(node)] = node_ref
+        batch.nodes[node_ref] = {**properties, **batch.nodes.get(node_ref, {})}
     for relationship in subgraph.relationships:
-        ends = [refs.get(id(node)) or _from_node(node)[0] for node in relationship.nodes]
-        head, tail = ends[0], ends[-1]
+        end_refs = [node_refs.get(id(node)) or _from_node(node)[0] for node in relationship.nodes]
+        head, tail = end_refs[0], end_refs[-1]
         relation = type(relationship).__name__
         _check_relation(relation, head[0], tail[0])
         batch.edges[head, relation, tail] = _asserted(dict(relationship))
@@ -114,73 +114,79 @@ def _py2neo() -> ModuleType:
     return cast("ModuleType", py2neo)
 
 
-def _to_node(py2neo: ModuleType, ref: NodeRef, properties: Properties) -> py2neo.Node:
-    label, key = ref
-    _check_node(label, key)
+def _to_node(py2neo: ModuleType, node_ref: NodeRef, properties: Properties) -> py2neo.Node:
+    node_label, node_key = node_ref
+    _check_node(node_label, node_key)
     _check_properties(properties)
-    labels = [label]
-    if label == "Thing":
-        kind = key.partition(":")[0]
-        labels += [kind] if kind != label else []
-    labels += presence_labels(label, properties)
-    node = py2neo.Node(*labels)
-    node.update({**properties, NODE_TYPES[label].key: key})
-    node.__primarylabel__ = label
-    node.__primarykey__ = NODE_TYPES[label].key
+    node_labels = [node_label]
+    if node_label == "Thing":
+        thing_kind = node_key.partition(":")[0]
+        node_labels += [thing_kind] if thing_kind != node_label else []
+    node_labels += presence_labels(node_label, properties)
+    node = py2neo.Node(*node_labels)
+    node.update({**properties, NODE_TYPES[node_label].key: node_key})
+    node.__primarylabel__ = node_label
+    node.__primarykey__ = NODE_TYPES[node_label].key
     return node
 
 
 def _from_node(node: py2neo.Node) -> tuple[NodeRef, dict[str, Any]]:
-    labels = set(node.labels)
-    own = labels & NODE_TYPES.keys()
-    if len(own) != 1:
+    node_labels = set(node.labels)
+    own_labels = node_labels & NODE_TYPES.keys()
+    if len(own_labels) != 1:
         raise InputError(f"a node must have exactly one label of {', '.join(NODE_TYPES)}")
-    label = own.pop()
+    node_label = own_labels.pop()
     properties = dict(node)
-    key = properties.pop(NODE_TYPES[label].key, None)
-    if not isinstance(key, str):
-        raise InputError(f"a node of label {label} must have its {NODE_TYPES[label].key} as text")
-    _check_node(label, key)
-    expected = {label, key.partition(":")[0]} if label == "Thing" else {label}
-    if labels - set(presence_labels(label, properties)) != expected:
-        raise InputError(f"a node of label {label} has a second label that does not fit its id or presence")
-    return (label, key), _asserted(properties)
+    node_key = properties.pop(NODE_TYPES[node_label].key, None)
+    if not isinstance(node_key, str):
+        raise InputError(f"a node of label {node_label} must have its {NODE_TYPES[node_label].key} as text")
+    _check_node(node_label, node_key)
+    expected_labels = {node_label, node_key.partition(":")[0]} if node_label == "Thing" else {node_label}
+    if node_labels - set(presence_labels(node_label, properties)) != expected_labels:
+        raise InputError(f"a node of label {node_label} has a second label that does not fit its id or presence")
+    return (node_label, node_key), _asserted(properties)
 
 
 def _asserted(properties: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in properties.items() if name not in _NOT_ASSERTED}
-    _check_properties(kept)
-    return kept
+    asserted_properties = {
+        property_name: property_value
+        for property_name, property_value in properties.items()
+        if property_name not in _NOT_ASSERTED
+    }
+    _check_properties(asserted_properties)
+    return asserted_properties
 
 
-def _check_node(label: str, key: str) -> None:
-    if label not in NODE_TYPES:
-        raise InputError(f"a node's label must be one of {', '.join(NODE_TYPES)}", did_you_mean(label, NODE_TYPES))
-    form = _ID_FORMS.get(label)
-    if form is not None and not form.fullmatch(key):
-        raise InputError(f"the {NODE_TYPES[label].key} of a node of label {label} does not have its form")
-    if label == "Thing":
-        kind, colon, identity = key.partition(":")
-        if not colon or not identity or LABEL.fullmatch(kind) is None or kind in _OWN_LABELS:
+def _check_node(node_label: str, node_key: str) -> None:
+    if node_label not in NODE_TYPES:
+        raise InputError(f"a node's label must be one of {', '.join(NODE_TYPES)}", did_you_mean(node_label, NODE_TYPES))
+    id_form = _ID_FORMS.get(node_label)
+    if id_form is not None and not id_form.fullmatch(node_key):
+        raise InputError(f"the {NODE_TYPES[node_label].key} of a node of label {node_label} does not have its form")
+    if node_label == "Thing":
+        thing_kind, separator, identity = node_key.partition(":")
+        if not separator or not identity or LABEL.fullmatch(thing_kind) is None or thing_kind in _OWN_LABELS:
             raise InputError("the id of a Thing must be TYPE:ID, TYPE being a label that is not the platform's own")
 
 
-def _check_relation(relation: str, head: str, tail: str) -> None:
-    problem = relation_problem(relation, head, tail)
+def _check_relation(relation: str, head_label: str, tail_label: str) -> None:
+    problem = relation_problem(relation, head_label, tail_label)
     if problem is not None:
         raise InputError(problem)
 
 
 def _check_properties(properties: Properties) -> None:
-    if any(_PROPERTY.fullmatch(name) is None for name in properties):
+    if any(_PROPERTY.fullmatch(property_name) is None for property_name in properties):
         raise InputError("a property name must be lower-case letters, digits and '_', beginning with a letter")
     if properties.keys() & (_NOT_ASSERTED | {"id", "cui"}):
         raise InputError("id, cui, runs, claims and scores are the platform's own properties")
-    if any(not _storable(value) for value in properties.values()):
+    if any(not _storable(property_value) for property_value in properties.values()):
         raise InputError("a property must be text, a number, a truth value or a list of one of these")
 
 
 def _storable(value: object) -> bool:
     if isinstance(value, list):
-        return len({type(item) for item in value}) <= 1 and all(isinstance(item, str | int | float) for item in value)
+        return len({type(list_entry) for list_entry in value}) <= 1 and all(
+            isinstance(list_entry, str | int | float) for list_entry in value
+        )
     return isinstance(value, str | int | float)

@@ -55,16 +55,16 @@ class Parameter:
         if self.type == "string":
             return text
         try:
-            value = json.loads(text)
+            parsed_value = json.loads(text)
         except json.JSONDecodeError:
-            value = None
-        self.check(value, shown=text)
-        return value
+            parsed_value = None
+        self.check(parsed_value, shown=text)
+        return parsed_value
 
     def check(self, value: Any, shown: str = "the value") -> None:
         """Raise `UsageError` unless `value` has the declared type."""
-        wrong_bool = isinstance(value, bool) and self.type in ("integer", "float")
-        if wrong_bool or not isinstance(value, _TYPES[self.type]):
+        is_wrong_bool = isinstance(value, bool) and self.type in ("integer", "float")
+        if is_wrong_bool or not isinstance(value, _TYPES[self.type]):
             raise UsageError(f"parameter {self.name}: {shown} is not of type {self.type}", self.doc)
 
 
@@ -79,69 +79,71 @@ class Query:
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters with defaults filled in; raises `UsageError` on a missing, unknown or ill-typed one."""
-        unknown = values.keys() - self.parameters.keys()
-        if unknown:
-            known = ", ".join(self.parameters) or "none"
-            hint = did_you_mean(min(unknown), self.parameters, f"Its parameters: {known}.")
-            raise UsageError(f"{self.name} has no parameter {min(unknown)}", hint)
-        bound = {}
+        unknown_names = values.keys() - self.parameters.keys()
+        if unknown_names:
+            parameter_names = ", ".join(self.parameters) or "none"
+            hint = did_you_mean(min(unknown_names), self.parameters, f"Its parameters: {parameter_names}.")
+            raise UsageError(f"{self.name} has no parameter {min(unknown_names)}", hint)
+        bound_values = {}
         for parameter in self.parameters.values():
             if parameter.name in values:
                 parameter.check(values[parameter.name])
             elif parameter.required:
                 raise UsageError(f"{self.name} needs the parameter {parameter.name}", parameter.doc)
-            bound[parameter.name] = values.get(parameter.name, parameter.default)
-        return bound
+            bound_values[parameter.name] = values.get(parameter.name, parameter.default)
+        return bound_values
 
 
 def parse(name: str, source: str) -> Query:
     """Read one file's text. Raises `ValueError` where it does not keep to the form above."""
-    doc: list[str] = []
+    doc_lines: list[str] = []
     parameters: dict[str, Parameter] = {}
-    for line in source.splitlines():
-        if not line.startswith("//"):
+    for source_line in source.splitlines():
+        if not source_line.startswith("//"):
             break
-        comment = line.removeprefix("//").strip()
+        comment = source_line.removeprefix("//").strip()
         if not comment.startswith("param "):
-            doc.append(comment)
+            doc_lines.append(comment)
             continue
-        match = _PARAM.fullmatch(comment)
-        if match is None or match["type"] not in _TYPES:
+        parameter_match = _PARAM.fullmatch(comment)
+        if parameter_match is None or parameter_match["type"] not in _TYPES:
             raise ValueError(f"{name}: cannot read '{comment}'; write 'param NAME TYPE = DEFAULT: what it is'")
-        parameters[match["name"]] = _parameter(name, match["name"], match["type"], match["rest"])
-    if not any(doc):
+        parameters[parameter_match["name"]] = _parameter(
+            name, parameter_match["name"], parameter_match["type"], parameter_match["rest"]
+        )
+    if not any(doc_lines):
         raise ValueError(f"{name}: the first comment must say what the query answers")
-    used = set(_USED.findall(_NOT_CODE.sub(" ", source)))
-    if used != parameters.keys():
-        odd = sorted(used ^ parameters.keys())
-        raise ValueError(f"{name}: declared and used parameters differ: {', '.join(odd)}")
-    return Query(name, source.strip().rstrip(";"), "\n".join(doc).strip(), parameters)
+    used_names = set(_USED.findall(_NOT_CODE.sub(" ", source)))
+    if used_names != parameters.keys():
+        differing_names = sorted(used_names ^ parameters.keys())
+        raise ValueError(f"{name}: declared and used parameters differ: {', '.join(differing_names)}")
+    return Query(name, source.strip().rstrip(";"), "\n".join(doc_lines).strip(), parameters)
 
 
-def _parameter(query: str, name: str, kind: str, rest: str) -> Parameter:
+def _parameter(query_name: str, parameter_name: str, type_name: str, declaration: str) -> Parameter:
     """A parameter from what follows its type: ``= DEFAULT: what it is``, or ``: what it is``."""
-    default, required = None, not rest.startswith(" = ")
-    if not required:
+    default, is_required = None, not declaration.startswith(" = ")
+    if not is_required:
         try:
-            default, end = json.JSONDecoder().raw_decode(rest, 3)
+            default, default_end = json.JSONDecoder().raw_decode(declaration, 3)
         except json.JSONDecodeError:
-            raise ValueError(f"{query}: the default of {name} is not JSON") from None
-        rest = rest[end:]
-    if not rest.startswith(": ") or not rest[2:].strip():
-        raise ValueError(f"{query}: the parameter {name} is not described")
-    return Parameter(name, kind, rest[2:], required, default)
+            raise ValueError(f"{query_name}: the default of {parameter_name} is not JSON") from None
+        declaration = declaration[default_end:]
+    if not declaration.startswith(": ") or not declaration[2:].strip():
+        raise ValueError(f"{query_name}: the parameter {parameter_name} is not described")
+    return Parameter(parameter_name, type_name, declaration[2:], is_required, default)
 
 
 @functools.cache
 def get(name: str) -> Query:
     """The query of that name; raises `NotFoundError`."""
-    path = ROOT / f"{name}.cypher"
-    if not re.fullmatch(r"[a-z_]+/[a-z0-9_]+", name) or not path.is_file():
+    query_path = ROOT / f"{name}.cypher"
+    if not re.fullmatch(r"[a-z_]+/[a-z0-9_]+", name) or not query_path.is_file():
         raise NotFoundError(f"no query is named {name}", did_you_mean(name, names(), "`kgp query --list` shows them."))
-    return parse(name, path.read_text(encoding="utf-8"))
+    return parse(name, query_path.read_text(encoding="utf-8"))
 
 
 def names(folder: str = "") -> list[str]:
     """All query names, or those of one folder, sorted."""
-    files = ROOT.joinpath(folder).rglob("*.cypher")
-    return sorted(str(path.relative_to(ROOT).with_suffix("")).replace("\\", "/") for path in files)
+    query_paths = ROOT.joinpath(folder).rglob("*.cypher")
+    return sorted(str(query_path.relative_to(ROOT).with_suffix("")).replace("\\", "/") for query_path in query_paths)

@@ -31,8 +31,8 @@ _BYTES_OF_MODE: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L":
 def place(root: Path, path: str) -> Path | None:
     """Where an image of the graph lies below a folder; None for a path that leads out of it, or that can be none."""
     try:
-        found = root / path
-        return found if path and found.resolve().is_relative_to(root.resolve()) else None
+        image_path = root / path
+        return image_path if path and image_path.resolve().is_relative_to(root.resolve()) else None
     except (OSError, RuntimeError, ValueError):  # a loop of links (RuntimeError before Python 3.13), a NUL
         return None
 
@@ -41,11 +41,11 @@ def read(path: Path, draft: int | None = None) -> Image:
     """The picture, dark where many rays went through, as mode ``L``; a JPEG may come smaller, but not below `draft`
     pixels a side. Raises `InputError`, which quotes nothing of the file.
     """
-    with files.opened(path, MAX_BYTES) as file:
+    with files.opened(path, MAX_BYTES) as image_file:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pydicom's quote values of the file
-                return _dicom(file, path) if path.suffix.lower() == ".dcm" else _plain(file, path, draft)
+                return _dicom(image_file, path) if path.suffix.lower() == ".dcm" else _plain(image_file, path, draft)
         except InputError:
             raise
         except Exception:  # noqa: BLE001  pydicom and Pillow raise classes without number on damaged files
@@ -57,50 +57,55 @@ def square(image: Image, size: int) -> Image:
     from PIL import Image
 
     scale = size / max(image.size)
-    small = image.resize(
+    scaled_image = image.resize(
         (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX
     )
-    if small.size == (size, size):
-        return small
-    padded = Image.new("L", (size, size))
-    padded.paste(small, ((size - small.width) // 2, (size - small.height) // 2))
-    return padded
+    if scaled_image.size == (size, size):
+        return scaled_image
+    padded_image = Image.new("L", (size, size))
+    padded_image.paste(scaled_image, ((size - scaled_image.width) // 2, (size - scaled_image.height) // 2))
+    return padded_image
 
 
-def _bad(path: Path) -> InputError:
+def _bad(image_path: Path) -> InputError:
     return InputError(
-        "is no readable radiograph", "Give a whole PNG, JPEG, TIFF or DICOM file of one image.", path=path
+        "is no readable radiograph", "Give a whole PNG, JPEG, TIFF or DICOM file of one image.", path=image_path
     )
 
 
-def _check_memory(path: Path, file: BinaryIO, pixels: int, needed: int) -> None:
+def _check_memory(image_path: Path, image_file: BinaryIO, pixel_count: int, needed_bytes: int) -> None:
     """Raise `InputError` where an image has too many pixels, or reading it takes more bytes than its file warrants."""
-    if pixels > MAX_PIXELS or needed > MEMORY + MEMORY_PER_BYTE * os.fstat(file.fileno()).st_size:
+    if pixel_count > MAX_PIXELS or needed_bytes > MEMORY + MEMORY_PER_BYTE * os.fstat(image_file.fileno()).st_size:
         hint = "Make it smaller; a chest radiograph has some 9 million pixels."
-        raise InputError(f"is too large an image: {pixels:,} pixels", hint, path=path)
+        raise InputError(f"is too large an image: {pixel_count:,} pixels", hint, path=image_path)
 
 
-def _plain(file: BinaryIO, path: Path, draft: int | None) -> Image:
+def _plain(image_file: BinaryIO, image_path: Path, draft: int | None) -> Image:
     from PIL import Image
 
-    with Image.open(file, formats=("PNG", "JPEG", "TIFF")) as image:
-        whole = image.width * image.height
-        if whole > MAX_PIXELS:
-            _check_memory(path, file, whole, 0)
-        coefficients = 2 * len(image.getbands()) * whole if "progressive" in image.info else 0
+    with Image.open(image_file, formats=("PNG", "JPEG", "TIFF")) as image:
+        full_pixels = image.width * image.height
+        if full_pixels > MAX_PIXELS:
+            _check_memory(image_path, image_file, full_pixels, 0)
+        coefficient_bytes = 2 * len(image.getbands()) * full_pixels if "progressive" in image.info else 0
         if draft is not None:
             image.draft("L", (draft, draft))
-        pixels, each = image.width * image.height, _BYTES_OF_MODE.get(image.mode, 4)
-        copies = 2 if image.format == "TIFF" else 1  # a strip may be the whole image
-        _check_memory(path, file, whole, pixels * (each * copies + 1) + coefficients + _tile(image))
+        draft_pixels, bytes_per_pixel = image.width * image.height, _BYTES_OF_MODE.get(image.mode, 4)
+        copy_count = 2 if image.format == "TIFF" else 1  # a strip may be the whole image
+        _check_memory(
+            image_path,
+            image_file,
+            full_pixels,
+            draft_pixels * (bytes_per_pixel * copy_count + 1) + coefficient_bytes + _tile(image),
+        )
         return _grey(image)
 
 
 def _tile(image: Image) -> int:
     """The bytes of a tile of a TIFF file, which may be larger than the image."""
-    tags: dict[int, Any] = getattr(image, "tag_v2", {})
-    width, height = tags.get(322, 0), tags.get(323, 0)
-    return 4 * int(width) * int(height)
+    tiff_tags: dict[int, Any] = getattr(image, "tag_v2", {})
+    tile_width, tile_height = tiff_tags.get(322, 0), tiff_tags.get(323, 0)
+    return 4 * int(tile_width) * int(tile_height)
 
 
 def _grey(image: Image) -> Image:
@@ -109,23 +114,25 @@ def _grey(image: Image) -> Image:
 
     if image.mode not in ("I", "I;16", "I;16B", "F"):
         return image.convert("L")
-    extrema: list[Any] = [value for rows in _bands(image) for value in rows[1].convert("F").getextrema()]
-    low, high = float(min(extrema)), float(max(extrema))
-    scale = 255.0 / ((high - low) or 1.0)
-    grey = Image.new("L", image.size)
-    for top, rows in _bands(image):
-        grey.paste(rows.convert("F").point(lambda value: value * scale - low * scale).convert("L"), (0, top))
-    return grey
+    band_extrema: list[Any] = [grey_value for band in _bands(image) for grey_value in band[1].convert("F").getextrema()]
+    lowest, highest = float(min(band_extrema)), float(max(band_extrema))
+    scale = 255.0 / ((highest - lowest) or 1.0)
+    grey_image = Image.new("L", image.size)
+    for top_row, band in _bands(image):
+        grey_image.paste(
+            band.convert("F").point(lambda grey_value: grey_value * scale - lowest * scale).convert("L"), (0, top_row)
+        )
+    return grey_image
 
 
 def _bands(image: Image) -> Iterator[tuple[int, Image]]:
     """The image in bands of `BLOCK` pixels, each with its first row."""
-    height = max(1, BLOCK // image.width)
-    for top in range(0, image.height, height):
-        yield top, image.crop((0, top, image.width, min(image.height, top + height)))
+    band_height = max(1, BLOCK // image.width)
+    for top_row in range(0, image.height, band_height):
+        yield top_row, image.crop((0, top_row, image.width, min(image.height, top_row + band_height)))
 
 
-def _dicom(file: BinaryIO, path: Path) -> Image:
+def _dicom(image_file: BinaryIO, image_path: Path) -> Image:
     import numpy as np
     from PIL import Image
     from pydicom import dcmread
@@ -133,68 +140,94 @@ def _dicom(file: BinaryIO, path: Path) -> Image:
     from pydicom.pixels.processing import apply_voi_lut
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    if read_file_meta_info(path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+    if read_file_meta_info(image_path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
         raise InputError(  # pydicom would inflate all of it, however much that is
-            "is a deflated DICOM file, which is not read", "Convert it to another transfer syntax.", path=path
+            "is a deflated DICOM file, which is not read", "Convert it to another transfer syntax.", path=image_path
         )
-    _check_header(dcmread(file, stop_before_pixels=True, defer_size=BLOCK), file, path)
-    file.seek(0)
-    data = dcmread(file)
-    _check_pixels(data, path)
-    values = data.pixel_array
-    if values.ndim != 2:
-        raise _bad(path)
-    height = max(1, BLOCK // values.shape[1])
-    bands = [slice(top, top + height) for top in range(0, values.shape[0], height)]
-    extrema = [(band.min(), band.max()) for band in (apply_voi_lut(values[rows], data) for rows in bands)]
-    low, high = float(min(low for low, _ in extrema)), float(max(high for _, high in extrema))
-    grey = np.empty(values.shape, np.uint8)
-    for rows in bands:
-        stretched = (np.asarray(apply_voi_lut(values[rows], data), float) - low) / ((high - low) or 1.0) * 255
-        grey[rows] = 255 - stretched if data.PhotometricInterpretation == "MONOCHROME1" else stretched
-    return Image.fromarray(grey)
+    _check_header(dcmread(image_file, stop_before_pixels=True, defer_size=BLOCK), image_file, image_path)
+    image_file.seek(0)
+    dataset = dcmread(image_file)
+    _check_pixels(dataset, image_path)
+    stored_pixels = dataset.pixel_array
+    if stored_pixels.ndim != 2:
+        raise _bad(image_path)
+    band_height = max(1, BLOCK // stored_pixels.shape[1])
+    row_bands = [slice(top_row, top_row + band_height) for top_row in range(0, stored_pixels.shape[0], band_height)]
+    band_extrema = [
+        (band_pixels.min(), band_pixels.max())
+        for band_pixels in (apply_voi_lut(stored_pixels[row_band], dataset) for row_band in row_bands)
+    ]
+    lowest, highest = (
+        float(min(lowest for lowest, _ in band_extrema)),
+        float(max(highest for _, highest in band_extrema)),
+    )
+    grey_pixels = np.empty(stored_pixels.shape, np.uint8)
+    for row_band in row_bands:
+        stretched_band = (
+            (np.asarray(apply_voi_lut(stored_pixels[row_band], dataset), float) - lowest)
+            / ((highest - lowest) or 1.0)
+            * 255
+        )
+        grey_pixels[row_band] = (
+            255 - stretched_band if dataset.PhotometricInterpretation == "MONOCHROME1" else stretched_band
+        )
+    return Image.fromarray(grey_pixels)
 
 
-def _check_header(data: Dataset, file: BinaryIO, path: Path) -> None:
+def _check_header(dataset: Dataset, image_file: BinaryIO, image_path: Path) -> None:
     """Raise `InputError` for an image that cannot be decoded here, or that takes too much memory."""
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import JPEG2000TransferSyntaxes
 
-    syntax = data.file_meta.TransferSyntaxUID
-    frames, samples, bits = int(data.get("NumberOfFrames", 1) or 1), int(data.SamplesPerPixel), int(data.BitsAllocated)
-    if frames != 1 or samples != 1:
-        what = f"{frames:,} frames" if frames != 1 else "a colour image"
-        raise InputError(f"is a DICOM file with {what}, where one grey image is needed", "Convert it.", path=path)
-    pixels, each = int(data.Rows) * int(data.Columns), -(-bits // 8)
-    if pixels < 1 or not 1 <= bits <= 64:
-        raise _bad(path)
-    needed = 4 + 5 * each if syntax in JPEG2000TransferSyntaxes else 3 * each
-    _check_memory(path, file, pixels, pixels * (needed + 1))
-    if not syntax.is_compressed:
+    transfer_syntax = dataset.file_meta.TransferSyntaxUID
+    frame_count, sample_count, bits_per_sample = (
+        int(dataset.get("NumberOfFrames", 1) or 1),
+        int(dataset.SamplesPerPixel),
+        int(dataset.BitsAllocated),
+    )
+    if frame_count != 1 or sample_count != 1:
+        content = f"{frame_count:,} frames" if frame_count != 1 else "a colour image"
+        raise InputError(
+            f"is a DICOM file with {content}, where one grey image is needed", "Convert it.", path=image_path
+        )
+    pixel_count, bytes_per_sample = int(dataset.Rows) * int(dataset.Columns), -(-bits_per_sample // 8)
+    if pixel_count < 1 or not 1 <= bits_per_sample <= 64:
+        raise _bad(image_path)
+    bytes_per_pixel = 4 + 5 * bytes_per_sample if transfer_syntax in JPEG2000TransferSyntaxes else 3 * bytes_per_sample
+    _check_memory(image_path, image_file, pixel_count, pixel_count * (bytes_per_pixel + 1))
+    if not transfer_syntax.is_compressed:
         return
     try:
-        decodable = get_decoder(syntax).is_available
+        is_decodable = get_decoder(transfer_syntax).is_available
     except NotImplementedError:
-        decodable = False
-    if not decodable:
+        is_decodable = False
+    if not is_decodable:
         hint = "Install one (pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg), or decompress the file."
-        raise InputError(f"no decoder for this DICOM file is installed: {syntax.name}", hint, path=path)
+        raise InputError(f"no decoder for this DICOM file is installed: {transfer_syntax.name}", hint, path=image_path)
 
 
-def _check_pixels(data: Dataset, path: Path) -> None:
+def _check_pixels(dataset: Dataset, image_path: Path) -> None:
     """Raise `InputError` where the compressed image announces, or holds, another size than the header."""
     from pydicom.encaps import get_frame
     from pydicom.uid import RLELossless
 
-    syntax, rows, columns = data.file_meta.TransferSyntaxUID, int(data.Rows), int(data.Columns)
-    if not syntax.is_compressed:
+    transfer_syntax, row_count, column_count = (
+        dataset.file_meta.TransferSyntaxUID,
+        int(dataset.Rows),
+        int(dataset.Columns),
+    )
+    if not transfer_syntax.is_compressed:
         return
-    frame = get_frame(data.PixelData, 0, number_of_frames=1)
-    if syntax == RLELossless:
-        expected = rows * columns * -(-int(data.BitsAllocated) // 8)
-        if codestreams.rle_unpacks_to(frame, 2 * expected) > 2 * expected:  # some writers pad it
-            raise _bad(path)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if transfer_syntax == RLELossless:
+        expected_bytes = row_count * column_count * -(-int(dataset.BitsAllocated) // 8)
+        if codestreams.rle_unpacks_to(frame, 2 * expected_bytes) > 2 * expected_bytes:  # some writers pad it
+            raise _bad(image_path)
         return
-    size = codestreams.announced(frame)
-    if size is None or size[:3] != (rows, columns, 1) or size.tiles > codestreams.MAX_TILES:
-        raise _bad(path)
+    announced_size = codestreams.announced(frame)
+    if (
+        announced_size is None
+        or announced_size[:3] != (row_count, column_count, 1)
+        or announced_size.tiles > codestreams.MAX_TILES
+    ):
+        raise _bad(image_path)

@@ -109,11 +109,11 @@ class Answer:
     cut: bool = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for number, row in enumerate(self.rows):
-            if number == self.limit:
+        for row_number, answer_row in enumerate(self.rows):
+            if row_number == self.limit:
                 self.cut = True
                 return
-            yield row
+            yield answer_row
 
 
 @contextlib.contextmanager
@@ -132,9 +132,9 @@ def ask(
     """
     parameters = parameters or {}
     bounds = Bounds(seconds)
-    plan = _check(graph, text, parameters, bounds)
-    with _explained(graph, bounds), contextlib.closing(graph.read_text(text, parameters, bounds)) as rows:
-        yield Answer(rows, limit, plan.notices, plan.columns)
+    query_plan = _check(graph, text, parameters, bounds)
+    with _explained(graph, bounds), contextlib.closing(graph.read_text(text, parameters, bounds)) as answer_rows:
+        yield Answer(answer_rows, limit, query_plan.notices, query_plan.columns)
 
 
 def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS) -> None:
@@ -145,17 +145,17 @@ def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, 
 def _check(graph: Graph, text: str, parameters: Mapping[str, Any], bounds: Bounds) -> Plan:
     check_text(text, parameters)
     with _explained(graph, bounds):
-        plan = graph.explain(text, parameters, bounds)
-    if plan.query_type not in ("r", "s"):  # "s" is also a read-only procedure of the dbms namespace
+        query_plan = graph.explain(text, parameters, bounds)
+    if query_plan.query_type not in ("r", "s"):  # "s" is also a read-only procedure of the dbms namespace
         raise QueryRefused("the statement writes to the graph", "Only reading queries run here.")
-    for operator, details in plan.operators:
+    for operator, details in query_plan.operators:
         if _READING.fullmatch(operator) is None:
             raise QueryRefused(f"the statement needs {operator}, which is not a read of the graph", _HINT)
         if operator == "ProcedureCall":
-            name = _PROCEDURE.match(details)
-            _check_procedure(name[0] if name else "a procedure without a plain name")
-    notices = [notice._replace(column=_own_column(notice.line, notice.column)) for notice in plan.notices]
-    return replace(plan, notices=notices)
+            procedure_match = _PROCEDURE.match(details)
+            _check_procedure(procedure_match[0] if procedure_match else "a procedure without a plain name")
+    notices = [notice._replace(column=_own_column(notice.line, notice.column)) for notice in query_plan.notices]
+    return replace(query_plan, notices=notices)
 
 
 def check_text(text: str, parameters: Mapping[str, Any] | None = None) -> None:
@@ -173,74 +173,82 @@ def check_text(text: str, parameters: Mapping[str, Any] | None = None) -> None:
     _check_depth(tokens)
     if any(token == _Token("sign", ";") for token in tokens[:-1]):
         raise QueryRefused("there is more than one statement", "Run them one by one.")
-    for number, token in enumerate(tokens):
-        if token.kind == "word" and token.text.upper() in _FORBIDDEN and _is_clause(tokens, number):
+    for token_index, token in enumerate(tokens):
+        if token.kind == "word" and token.text.upper() in _FORBIDDEN and _is_clause(tokens, token_index):
             raise QueryRefused(
                 f"the statement has a {token.text.upper()} clause",
                 "Only reading queries run here; a variable of that name can be written in `backticks`.",
             )
-    for name in _called(tokens):
-        if name.split(".")[0].lower() not in FUNCTION_NAMESPACES:
-            _check_procedure(name)
+    for called_name in _called(tokens):
+        if called_name.split(".")[0].lower() not in FUNCTION_NAMESPACES:
+            _check_procedure(called_name)
     check_cost(tokens, parameters or {})
 
 
 _HINT: Final = "Allowed: MATCH, WITH, UNWIND, CALL subqueries, UNION, RETURN, and procedures that read the graph."
 
 
-def _check_procedure(name: str) -> None:
-    if name not in PROCEDURES:
-        raise QueryRefused(f"{name} may not be called here", f"Procedures allowed: {', '.join(sorted(PROCEDURES))}.")
+def _check_procedure(procedure_name: str) -> None:
+    if procedure_name not in PROCEDURES:
+        raise QueryRefused(
+            f"{procedure_name} may not be called here", f"Procedures allowed: {', '.join(sorted(PROCEDURES))}."
+        )
 
 
 def _check_depth(tokens: list[_Token]) -> None:
-    depth = signs = 0
+    depth = sign_run = 0
     for token in tokens:
-        word = token.text.upper()
-        depth += (word in ("(", "[", "{", "CASE")) - (word in (")", "]", "}", "END"))
-        signs = signs + 1 if word in ("NOT", "+", "-") else 0
-        if max(depth, signs) > DEEPEST:
+        token_word = token.text.upper()
+        depth += (token_word in ("(", "[", "{", "CASE")) - (token_word in (")", "]", "}", "END"))
+        sign_run = sign_run + 1 if token_word in ("NOT", "+", "-") else 0
+        if max(depth, sign_run) > DEEPEST:
             raise QueryRefused(f"the statement is nested more than {DEEPEST} deep", "Split it with WITH.")
 
 
 def _unescaped(text: str) -> str:
     r"""`text` with its ``\u`` escapes replaced as Neo4j does before it reads the words, so that none hides a clause."""
 
-    def character(match: re.Match[str]) -> str:
-        value = chr(int(match[1], 16))
-        if value.isascii() or not value.isprintable():
-            raise QueryRefused(rf"the statement hides a plain character in a \u{match[1]} escape", "Write it plainly.")
-        return value
+    def character(escape_match: re.Match[str]) -> str:
+        replacement = chr(int(escape_match[1], 16))
+        if replacement.isascii() or not replacement.isprintable():
+            raise QueryRefused(
+                rf"the statement hides a plain character in a \u{escape_match[1]} escape", "Write it plainly."
+            )
+        return replacement
 
     return _ESCAPE.sub(character, text)
 
 
-def _tokens(text: str) -> list[_Token]:
-    matches = _TOKEN.finditer(text)
-    return [_Token(match.lastgroup or "", match[0]) for match in matches if match.lastgroup != "skip"]
+def _tokens(query_text: str) -> list[_Token]:
+    token_matches = _TOKEN.finditer(query_text)
+    return [
+        _Token(token_match.lastgroup or "", token_match[0])
+        for token_match in token_matches
+        if token_match.lastgroup != "skip"
+    ]
 
 
-def _is_clause(tokens: list[_Token], number: int) -> bool:
+def _is_clause(tokens: list[_Token], token_index: int) -> bool:
     """Whether a clause's word stands where a clause can, not where a property, label, parameter or alias does."""
-    before = tokens[number - 1].text.upper() if number else ""
-    after = tokens[number + 1].text.upper() if number + 1 < len(tokens) else ")"
-    if tokens[number].text.upper() == "LOAD":  # nothing else stops it inside an expression
-        return after == "CSV"
-    return before not in (".", ":", "$", "AS") and after not in {*":,.)]}|=<>+-*/;", "AS", "IN"}
+    previous_word = tokens[token_index - 1].text.upper() if token_index else ""
+    next_word = tokens[token_index + 1].text.upper() if token_index + 1 < len(tokens) else ")"
+    if tokens[token_index].text.upper() == "LOAD":  # nothing else stops it inside an expression
+        return next_word == "CSV"
+    return previous_word not in (".", ":", "$", "AS") and next_word not in {*":,.)]}|=<>+-*/;", "AS", "IN"}
 
 
 def _called(tokens: list[_Token]) -> Iterator[str]:
     """The names of functions and procedures that hold a dot: nothing else puts such a name before a parenthesis."""
-    name = ""  # the dotted name that ends at the token before
-    for before, token in zip([_Token("", ""), *tokens], tokens, strict=False):
+    dotted_name = ""  # the dotted name that ends at the token before
+    for previous_token, token in zip([_Token("", ""), *tokens], tokens, strict=False):
         if token.kind in ("word", "quoted"):
-            name = f"{name}{_plain(token)}" if before.text == "." else _plain(token)
-        elif token.text == "." and before.kind in ("word", "quoted"):
-            name += "."
+            dotted_name = f"{dotted_name}{_plain(token)}" if previous_token.text == "." else _plain(token)
+        elif token.text == "." and previous_token.kind in ("word", "quoted"):
+            dotted_name += "."
         else:
-            if token.text == "(" and "." in name:
-                yield name
-            name = ""
+            if token.text == "(" and "." in dotted_name:
+                yield dotted_name
+            dotted_name = ""
 
 
 def _plain(token: _Token) -> str:
@@ -250,14 +258,14 @@ def _plain(token: _Token) -> str:
 _PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: \d+\)\)")
 
 
-def _own_place(match: re.Match[str]) -> str:
-    line, column = int(match[1]), int(match[2])
-    return f"(line {line}, column {_own_column(line, column)})"
+def _own_place(position_match: re.Match[str]) -> str:
+    line_number, column_number = int(position_match[1]), int(position_match[2])
+    return f"(line {line_number}, column {_own_column(line_number, column_number)})"
 
 
-def _own_column(line: int, column: int) -> int:
+def _own_column(line_number: int, column_number: int) -> int:
     """The column in the user's text, without our ``EXPLAIN``."""
-    return column - len("EXPLAIN ") if line == 1 else column
+    return column_number - len("EXPLAIN ") if line_number == 1 else column_number
 
 
 _LESS: Final = "Ask for less: fewer hops, a LIMIT inside, or a more selective pattern."
@@ -270,8 +278,8 @@ def _explained(graph: Graph, bounds: Bounds) -> Iterator[None]:
         yield
     except DatabaseError as error:
         if bounds.exceeded:
-            ended = end(graph, bounds)
-            raise _exceeded(bounds, ended) from None
+            has_ended = end(graph, bounds)
+            raise _exceeded(bounds, has_ended) from None
         if "SyntaxError" in error.code:
             raise DatabaseError(_PLACE.sub(_own_place, error.message), error.hint, code=error.code) from None
         if "TransactionTimedOut" not in error.code and "Terminated" not in error.code:
@@ -279,15 +287,15 @@ def _explained(graph: Graph, bounds: Bounds) -> Iterator[None]:
         raise DatabaseError(f"the query was stopped after {bounds.seconds:g} s", _LESS, code=error.code) from None
 
 
-def _exceeded(bounds: Bounds, ended: bool) -> DatabaseError:
+def _exceeded(bounds: Bounds, has_ended: bool) -> DatabaseError:
     if bounds.exceeded == "size":
-        what = f"the query was stopped: a row of its answer has more than {RECORD_BYTES // 1024**2} MiB"
+        problem = f"the query was stopped: a row of its answer has more than {RECORD_BYTES // 1024**2} MiB"
         hint = "Return rows in place of one long list (UNWIND, or no collect())."
     else:
-        what, hint = f"the query was stopped after {bounds.seconds:g} s", _LESS
-    if not ended:
+        problem, hint = f"the query was stopped after {bounds.seconds:g} s", _LESS
+    if not has_ended:
         hint += (
             f" The server had not ended it {ENDING:g} s later. An expression that Neo4j cannot end holds a core until "
             "it is done, or until the server is restarted (the local one: kgp db stop, then kgp db start)."
         )
-    return DatabaseError(what, hint, code=STOPPED)
+    return DatabaseError(problem, hint, code=STOPPED)

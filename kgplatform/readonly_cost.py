@@ -31,77 +31,96 @@ def check_cost(tokens: Tokens, parameters: Mapping[str, Any]) -> None:
     """Raise `QueryRefused` for a statement that would run or grow within one row beyond what a server can end."""
     _check_ranges(tokens, parameters)
     doublings = 0
-    for name, body in _calls(tokens, {"reduce", "replace"}):
+    for name, call_body in _calls(tokens, {"reduce", "replace"}):
         if name == "reduce":
-            _check_reduce(body)
+            _check_reduce(call_body)
         else:
-            doublings += 4 * any(count > 1 for count in Counter(_names(body)).values())
+            doublings += 4 * any(name_count > 1 for name_count in Counter(_names(call_body)).values())
     doublings += sum(
-        before[0] == "word" and sign[1] == "+" and before == after
-        for before, sign, after in zip(tokens, tokens[1:], tokens[2:], strict=False)
+        previous_token[0] == "word" and sign_token[1] == "+" and previous_token == next_token
+        for previous_token, sign_token, next_token in zip(tokens, tokens[1:], tokens[2:], strict=False)
     )
     if doublings > DOUBLINGS:
         raise QueryRefused(
             "the statement doubles a value again and again", "A text or list that grows so does not fit a server."
         )
-    if any(before[1] == "=" and after[1] == "~" for before, after in pairwise(tokens)):
-        texts = [text[1:-1].replace("\\\\", "\\") for kind, text in tokens if kind == "string"]
-        used = (parameters.get(name[1].strip("`")) for sign, name in pairwise(tokens) if sign[1] == "$")
-        for pattern in (*texts, *(value for value in used if isinstance(value, str))):
+    if any(previous_token[1] == "=" and next_token[1] == "~" for previous_token, next_token in pairwise(tokens)):
+        string_texts = [
+            string_text[1:-1].replace("\\\\", "\\") for syntax_kind, string_text in tokens if syntax_kind == "string"
+        ]
+        used_parameters = (
+            parameters.get(name[1].strip("`")) for sign_token, name in pairwise(tokens) if sign_token[1] == "$"
+        )
+        for pattern in (
+            *string_texts,
+            *(parameter_value for parameter_value in used_parameters if isinstance(parameter_value, str)),
+        ):
             _check_pattern(pattern)
 
 
 def _check_ranges(tokens: Tokens, parameters: Mapping[str, Any]) -> None:
-    steps = 1
-    for before, (_, body) in _calls_after(tokens, {"range"}):
-        if before == "UNWIND":
+    step_count = 1
+    for previous_word, (_, range_body) in _calls_after(tokens, {"range"}):
+        if previous_word == "UNWIND":
             continue
-        size = _size(body, parameters)
-        steps *= max(size, 1)
-        if size > MOST or steps > STEPS:
-            most = MOST if size > MOST else STEPS
+        range_size = _size(range_body, parameters)
+        step_count *= max(range_size, 1)
+        if range_size > MOST or step_count > STEPS:
+            max_numbers = MOST if range_size > MOST else STEPS
             raise QueryRefused(
-                f"the statement goes through more than {most:,} numbers of range() within a row",
+                f"the statement goes through more than {max_numbers:,} numbers of range() within a row",
                 "Neo4j cannot end this while it runs. UNWIND range(…) AS x makes rows of them, which it can end.",
             )
 
 
-def _size(body: Tokens, parameters: Mapping[str, Any]) -> int:
+def _size(range_body: Tokens, parameters: Mapping[str, Any]) -> int:
     """How many numbers a range has as far as the text tells: all its bounds, or else the largest number in it."""
-    bounds = [_number(argument, parameters) for argument in _split(body)]
-    if len(bounds) in (2, 3) and all(bound is not None for bound in bounds):
-        start, end, step = (*(bound or 0 for bound in bounds), 1)[:3]
-        return int((end - start) // step) + 1 if step else 0
-    numbers = [_value(token, after, parameters) for token, after in zip(body, [*body[1:], ("", "")], strict=True)]
-    grows = any(sign in ("*", "^") for _, sign in body)
-    return MOST + 1 if grows else int(min(max((abs(n) for n in numbers if n is not None), default=1), MOST + 1))
+    range_bounds = [_number(argument, parameters) for argument in _split(range_body)]
+    if len(range_bounds) in (2, 3) and all(range_bound is not None for range_bound in range_bounds):
+        range_start, range_end, range_step = (*(range_bound or 0 for range_bound in range_bounds), 1)[:3]
+        return int((range_end - range_start) // range_step) + 1 if range_step else 0
+    literal_values = [
+        _value(token, next_token, parameters)
+        for token, next_token in zip(range_body, [*range_body[1:], ("", "")], strict=True)
+    ]
+    may_grow = any(symbol_text in ("*", "^") for _, symbol_text in range_body)
+    return (
+        MOST + 1
+        if may_grow
+        else int(
+            min(
+                max((abs(literal_value) for literal_value in literal_values if literal_value is not None), default=1),
+                MOST + 1,
+            )
+        )
+    )
 
 
 def _number(argument: Tokens, parameters: Mapping[str, Any]) -> float | None:
     """The value of an argument that is a plain number or parameter; else None."""
-    negative = [text for _, text in argument[:1]] == ["-"]
-    rest = argument[1:] if negative else argument
-    if len(rest) == 1 and rest[0][0] == "number":
-        value = _literal(rest[0][1])
-    elif len(rest) == 2 and rest[0][1] == "$":
-        value = _numeric(parameters.get(rest[1][1].strip("`")))
+    is_negative = [symbol_text for _, symbol_text in argument[:1]] == ["-"]
+    magnitude = argument[1:] if is_negative else argument
+    if len(magnitude) == 1 and magnitude[0][0] == "number":
+        number_value = _literal(magnitude[0][1])
+    elif len(magnitude) == 2 and magnitude[0][1] == "$":
+        number_value = _numeric(parameters.get(magnitude[1][1].strip("`")))
     else:
         return None
-    return None if value is None else -value if negative else value
+    return None if number_value is None else -number_value if is_negative else number_value
 
 
-def _value(token: tuple[str, str], after: tuple[str, str], parameters: Mapping[str, Any]) -> float | None:
+def _value(token: tuple[str, str], next_token: tuple[str, str], parameters: Mapping[str, Any]) -> float | None:
     """The number that a token is, a parameter's value, or how long a text in digits makes it."""
     if token[1] == "$":
-        return _numeric(parameters.get(after[1].strip("`")))
+        return _numeric(parameters.get(next_token[1].strip("`")))
     if token[0] == "string":
         return _numeric(_literal(token[1][1:-1]))
     return _literal(token[1]) if token[0] == "number" else None
 
 
-def _literal(text: str) -> float | None:
+def _literal(literal_text: str) -> float | None:
     try:
-        return int(text, 0) if text[:2].lower() in ("0x", "0o") else float(text)
+        return int(literal_text, 0) if literal_text[:2].lower() in ("0x", "0o") else float(literal_text)
     except (ValueError, OverflowError):
         return None
 
@@ -112,81 +131,92 @@ def _numeric(value: object) -> float | None:
     )
 
 
-def _check_reduce(body: Tokens) -> None:
+def _check_reduce(reduce_body: Tokens) -> None:
     """Refuse an accumulator of text or lists that a step contains twice, so that it doubles."""
-    texts = [text for _, text in body]
-    if len(body) < 4 or texts[1] != "=" or "|" not in texts:
+    body_texts = [symbol_text for _, symbol_text in reduce_body]
+    if len(reduce_body) < 4 or body_texts[1] != "=" or "|" not in body_texts:
         return
-    initial, step = _split(body)[0][2:], body[texts.index("|") + 1 :]
-    plain = all(kind == "number" or text == "-" for kind, text in initial)
-    if plain and not any(kind == "string" or text == "[" for kind, text in step):
+    initial_tokens, step_tokens = _split(reduce_body)[0][2:], reduce_body[body_texts.index("|") + 1 :]
+    is_number = all(syntax_kind == "number" or symbol_text == "-" for syntax_kind, symbol_text in initial_tokens)
+    if is_number and not any(syntax_kind == "string" or symbol_text == "[" for syntax_kind, symbol_text in step_tokens):
         return  # a number stays a number
-    name, occurrences = texts[0], Counter[tuple[int, str]]()
-    branch = 0
-    for place, (_, text) in enumerate(step):
-        branch += text.upper() in _BRANCHES
-        if text == name and not _only_measured(step, place):
-            after = step[place + 1 : place + 3]
-            key = after[1][1] if len(after) == 2 and after[0][1] == "." else ""
-            occurrences[branch, key] += 1
-    replaced = any(Counter(_names(inner))[name] > 1 for _, inner in _calls(step, {"replace"}))
-    if replaced or max(occurrences.values(), default=0) > 1:
+    accumulator, occurrences = body_texts[0], Counter[tuple[int, str]]()
+    branch_number = 0
+    for token_index, (_, symbol_text) in enumerate(step_tokens):
+        branch_number += symbol_text.upper() in _BRANCHES
+        if symbol_text == accumulator and not _only_measured(step_tokens, token_index):
+            following_tokens = step_tokens[token_index + 1 : token_index + 3]
+            property_key = (
+                following_tokens[1][1] if len(following_tokens) == 2 and following_tokens[0][1] == "." else ""
+            )
+            occurrences[branch_number, property_key] += 1
+    is_replaced_twice = any(
+        Counter(_names(inner_body))[accumulator] > 1 for _, inner_body in _calls(step_tokens, {"replace"})
+    )
+    if is_replaced_twice or max(occurrences.values(), default=0) > 1:
         raise QueryRefused(
-            f"reduce() has {name[:40]} twice in one step, so that it may double with each",
+            f"reduce() has {accumulator[:40]} twice in one step, so that it may double with each",
             "Neo4j cannot end this while it runs. Write it with the value once in a step.",
         )
 
 
-def _only_measured(step: Tokens, place: int) -> bool:
+def _only_measured(step_tokens: Tokens, token_index: int) -> bool:
     """Whether the value there is only measured or searched (``size(s)``, ``x IN s``) and not part of the result."""
-    before = [text.upper() for _, text in step[max(place - 3, 0) : place]]
-    if before[-1:] == ["IN"]:
-        return before[:1] != ["["]
-    return before[-2:] in (["SIZE", "("], ["LENGTH", "("], ["LAST", "("], ["HEAD", "("])
+    previous_words = [symbol_text.upper() for _, symbol_text in step_tokens[max(token_index - 3, 0) : token_index]]
+    if previous_words[-1:] == ["IN"]:
+        return previous_words[:1] != ["["]
+    return previous_words[-2:] in (["SIZE", "("], ["LENGTH", "("], ["LAST", "("], ["HEAD", "("])
 
 
 def _check_pattern(pattern: str) -> None:
-    plain = _ESCAPED.sub("c", pattern)
-    if _NESTED.search(plain) or len(_UNBOUNDED.findall(plain)) > REPEATS:
+    plain_pattern = _ESCAPED.sub("c", pattern)
+    if _NESTED.search(plain_pattern) or len(_UNBOUNDED.findall(plain_pattern)) > REPEATS:
         raise QueryRefused(
             "a regular expression repeats what repeats, or has many repetitions",
             "Such a search may take for ever, and Neo4j cannot end it. Use CONTAINS, or fewer repetitions.",
         )
 
 
-def _calls(tokens: Tokens, names: set[str]) -> Iterator[tuple[str, Tokens]]:
-    return (call for _, call in _calls_after(tokens, names))
+def _calls(tokens: Tokens, function_names: set[str]) -> Iterator[tuple[str, Tokens]]:
+    return (call for _, call in _calls_after(tokens, function_names))
 
 
-def _calls_after(tokens: Tokens, names: set[str]) -> Iterator[tuple[str, tuple[str, Tokens]]]:
+def _calls_after(tokens: Tokens, function_names: set[str]) -> Iterator[tuple[str, tuple[str, Tokens]]]:
     """The calls of these functions: the word before, and the name with the tokens in its brackets."""
-    for place in range(len(tokens) - 1):
-        name = tokens[place][1].strip("`").lower()
-        if name in names and tokens[place][0] in ("word", "quoted") and tokens[place + 1][1] == "(":
-            yield tokens[place - 1][1].upper() if place else "", (name, _inside(tokens, place + 1))
+    for token_index in range(len(tokens) - 1):
+        function_name = tokens[token_index][1].strip("`").lower()
+        if (
+            function_name in function_names
+            and tokens[token_index][0] in ("word", "quoted")
+            and tokens[token_index + 1][1] == "("
+        ):
+            yield (
+                tokens[token_index - 1][1].upper() if token_index else "",
+                (function_name, _inside(tokens, token_index + 1)),
+            )
 
 
-def _inside(tokens: Tokens, opening: int) -> Tokens:
+def _inside(tokens: Tokens, opening_index: int) -> Tokens:
     depth = 0
-    for place in range(opening, len(tokens)):
-        depth += (tokens[place][1] in ("(", "[", "{")) - (tokens[place][1] in (")", "]", "}"))
+    for token_index in range(opening_index, len(tokens)):
+        depth += (tokens[token_index][1] in ("(", "[", "{")) - (tokens[token_index][1] in (")", "]", "}"))
         if depth == 0:
-            return tokens[opening + 1 : place]
-    return tokens[opening + 1 :]
+            return tokens[opening_index + 1 : token_index]
+    return tokens[opening_index + 1 :]
 
 
 def _split(tokens: Tokens) -> list[Tokens]:
     """The arguments between the commas of the outermost level."""
-    parts: list[list[tuple[str, str]]] = [[]]
+    arguments: list[list[tuple[str, str]]] = [[]]
     depth = 0
     for token in tokens:
         depth += (token[1] in ("(", "[", "{")) - (token[1] in (")", "]", "}"))
         if token[1] == "," and depth == 0:
-            parts.append([])
+            arguments.append([])
         else:
-            parts[-1].append(token)
-    return list(parts)
+            arguments[-1].append(token)
+    return list(arguments)
 
 
 def _names(tokens: Tokens) -> list[str]:
-    return [text for kind, text in tokens if kind in ("word", "quoted")]
+    return [symbol_text for syntax_kind, symbol_text in tokens if syntax_kind in ("word", "quoted")]

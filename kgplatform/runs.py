@@ -42,10 +42,10 @@ def list_runs(graph: Graph) -> list[dict[str, Any]]:
 
 def show(graph: Graph, run: str) -> dict[str, Any]:
     """One run's record and what it asserts now; raises `NotFoundError`."""
-    records = graph.read(queries.get("runs/show"), run=run)
-    if not records:
+    run_records = graph.read(queries.get("runs/show"), run=run)
+    if not run_records:
         raise NotFoundError(f"no run is called {run}", run_hint(graph, run, "`kgp runs list` shows them."))
-    return records[0]
+    return run_records[0]
 
 
 def preview(graph: Graph, run: str) -> Preview:
@@ -59,27 +59,29 @@ def preview(graph: Graph, run: str) -> Preview:
 def undo(graph: Graph, run: str, told: Callable[[str], None] = lambda _: None) -> Undone:
     """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again."""
     graph = graph.patient(told)
-    model = show(graph, run)["run"].get("embedding_model")  # of a run of `kgp embed`
+    model_digits = show(graph, run)["run"].get("embedding_model")  # of a run of `kgp embed`
     constrain(graph)  # an earlier version wrote embeddings elsewhere
     graph.write(queries.get("runs/undo_begin"), run=run)
-    done = [*_take_out(graph, run, "edges"), *_take_out(graph, run, "nodes")]
+    written_batches = [*_take_out(graph, run, "edges"), *_take_out(graph, run, "nodes")]
     graph.run_unmanaged(queries.get("runs/undo_labels"))
-    embeddings = 0 if model is None else sum(clear(graph, part, [model]) for part in Part)
+    embedding_count = 0 if model_digits is None else sum(clear(graph, part, [model_digits]) for part in Part)
     recount(graph)
     graph.write(queries.get("runs/undo_finish"), run=run)
-    edges = sum(written.relationships_deleted for written in done)
-    counts = [row for written in done for row in written.records]
-    nodes = sum(row["nodes"] for row in counts)
-    return Undone(run, edges, nodes, embeddings + sum(row["embeddings"] for row in counts))
+    edge_count = sum(written_batch.relationships_deleted for written_batch in written_batches)
+    count_rows = [count_row for written_batch in written_batches for count_row in written_batch.records]
+    node_count = sum(count_row["nodes"] for count_row in count_rows)
+    return Undone(
+        run, edge_count, node_count, embedding_count + sum(count_row["embeddings"] for count_row in count_rows)
+    )
 
 
-def _take_out(graph: Graph, run: str, what: str) -> list[Written]:
+def _take_out(graph: Graph, run: str, element_kind: str) -> list[Written]:
     """Take the run off its edges or nodes, batch by batch; returns what each transaction did."""
-    ids = [row["id"] for row in graph.read(queries.get(f"runs/asserted_{what}"), run=run)]
+    element_ids = [id_row["id"] for id_row in graph.read(queries.get(f"runs/asserted_{element_kind}"), run=run)]
 
-    def take_out(transaction: Transaction, chunk: list[int], state: Mapping[str, Any]) -> Written:
-        if state["status"] != "undoing":
+    def take_out(transaction: Transaction, id_chunk: list[int], run_state: Mapping[str, Any]) -> Written:
+        if run_state["status"] != "undoing":
             return Written()  # another undo was quicker, and the run may have been loaded again since
-        return transaction.run(queries.get(f"runs/undo_{what}"), run=run, ids=chunk, own=OWN)
+        return transaction.run(queries.get(f"runs/undo_{element_kind}"), run=run, ids=id_chunk, own=OWN)
 
-    return write_by_id(graph, run, ids, take_out)
+    return write_by_id(graph, run, element_ids, take_out)

@@ -37,10 +37,12 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Read the settings; raises `SettingsError` when ``NEO4J_URI`` comes without a password."""
         env = os.environ if env is None else env
-        home = env.get("KGP_HOME")
+        home_folder = env.get("KGP_HOME")
         data_dir = env.get("KGP_DATA_DIR")
         settings = cls(
-            home=Path(home).expanduser().absolute() if home else platformdirs.user_data_path("kgplatform"),
+            home=Path(home_folder).expanduser().absolute()
+            if home_folder
+            else platformdirs.user_data_path("kgplatform"),
             data_dir=Path(data_dir).expanduser().absolute() if data_dir else None,
             uri=env.get("NEO4J_URI") or None,
             username=env.get("NEO4J_USERNAME") or "neo4j",
@@ -70,11 +72,13 @@ def _check_uri(uri: str) -> None:
         hint = "Put them into NEO4J_USERNAME and NEO4J_PASSWORD, and the host alone into NEO4J_URI."
         raise SettingsError("NEO4J_URI holds a user name or a password", hint)
     try:
-        parts = urlsplit(uri)
-        usable = bool(parts.hostname) and parts.scheme in SCHEMES and (parts.port is None or parts.port > 0)
+        split_uri = urlsplit(uri)
+        is_usable = (
+            bool(split_uri.hostname) and split_uri.scheme in SCHEMES and (split_uri.port is None or split_uri.port > 0)
+        )
     except ValueError:
-        usable = False
-    if not usable:
+        is_usable = False
+    if not is_usable:
         raise SettingsError(
             "NEO4J_URI is not a usable Neo4j address", "Write it as neo4j://HOST:7687 or neo4j+s://HOST."
         )

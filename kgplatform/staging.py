@@ -40,20 +40,20 @@ def folder(
     with _errors_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path, told)
-        partial, old = _hidden(path, "partial"), _hidden(path, "old")
-        partial.mkdir(mode)
+        partial_folder, previous_folder = _hidden(path, "partial"), _hidden(path, "old")
+        partial_folder.mkdir(mode)
         try:
-            yield partial
+            yield partial_folder
             _check_folder(path, written)
             if path.is_dir():
-                shutil.copymode(path, partial)
-                path.rename(old)
-            partial.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
+                shutil.copymode(path, partial_folder)
+                path.rename(previous_folder)
+            partial_folder.rename(path)
+            shutil.rmtree(previous_folder, ignore_errors=True)
         finally:
-            if old.is_dir() and not path.exists():
-                old.rename(path)
-            shutil.rmtree(partial, ignore_errors=True)
+            if previous_folder.is_dir() and not path.exists():
+                previous_folder.rename(path)
+            shutil.rmtree(partial_folder, ignore_errors=True)
 
 
 def disk_error(error: BaseException) -> OSError | None:
@@ -61,9 +61,9 @@ def disk_error(error: BaseException) -> OSError | None:
     cause: BaseException | None = error
     while cause is not None:
         match = _IN_RUST.search(str(cause))
-        number = cause.errno if isinstance(cause, OSError) else int(match[1]) if match else None
-        if number in _OF_DISKS:
-            return OSError(number, os.strerror(number))
+        error_number = cause.errno if isinstance(cause, OSError) else int(match[1]) if match else None
+        if error_number in _OF_DISKS:
+            return OSError(error_number, os.strerror(error_number))
         if isinstance(cause, RuntimeError) and _IN_TORCH.search(str(cause)):
             return OSError(errno.ENOSPC, "the disk is full or fails")
         cause = cause.__cause__ or cause.__context__
@@ -78,62 +78,64 @@ def on_disk(path: Path) -> Iterator[None]:
     except KgpError:
         raise
     except Exception as error:
-        if (disk := disk_error(error)) is None:
+        if (disk_failure := disk_error(error)) is None:
             raise
-        raise InputError(f"cannot be written: {disk.strerror}", _ROOM, path=path) from None
+        raise InputError(f"cannot be written: {disk_failure.strerror}", _ROOM, path=path) from None
 
 
 def files_below(path: Path) -> list[str]:
     """The names of all files below a folder, links included, sorted."""
-    found = []
-    for at, folders, names in os.walk(path):
-        links = (name for name in folders if Path(at, name).is_symlink())
-        found += [Path(at, name).relative_to(path).as_posix() for name in (*names, *links)]
-    return sorted(found)
+    relative_paths = []
+    for parent, subfolders, file_names in os.walk(path):
+        links = (entry_name for entry_name in subfolders if Path(parent, entry_name).is_symlink())
+        relative_paths += [
+            Path(parent, entry_name).relative_to(path).as_posix() for entry_name in (*file_names, *links)
+        ]
+    return sorted(relative_paths)
 
 
-def _check_folder(path: Path, written: Callable[[Path], Collection[str]]) -> None:
-    if not path.exists():
+def _check_folder(folder_path: Path, written: Callable[[Path], Collection[str]]) -> None:
+    if not folder_path.exists():
         return
-    if not path.is_dir():
-        raise UsageError(f"{path} is not a folder", "Name another folder.")
-    if not (found := files_below(path)):
+    if not folder_path.is_dir():
+        raise UsageError(f"{folder_path} is not a folder", "Name another folder.")
+    if not (existing_files := files_below(folder_path)):
         return
-    known = set(written(path))
-    if foreign := next((name for name in found if name not in known), None):
+    own_files = set(written(folder_path))
+    if foreign_file := next((file_name for file_name in existing_files if file_name not in own_files), None):
         hint = "Move it away, or name another folder."
-        raise UsageError(f"{path} holds {foreign}, which this command did not write", hint)
+        raise UsageError(f"{folder_path} holds {foreign_file}, which this command did not write", hint)
 
 
-def _hidden(path: Path, what: str) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{what}")
+def _hidden(target_path: Path, suffix: str) -> Path:
+    return target_path.with_name(f".{target_path.name}.{os.getpid()}.{suffix}")
 
 
-def _resolved(path: Path) -> Path:
+def _resolved(target_path: Path) -> Path:
     try:
-        return path.resolve()
+        return target_path.resolve()
     except (OSError, RuntimeError):  # links in a circle
-        raise InputError("cannot be written: its links lead nowhere", path=path) from None
+        raise InputError("cannot be written: its links lead nowhere", path=target_path) from None
 
 
 def remove_leftovers(path: Path, told: Told = lambda _: None) -> None:
     """Remove what killed commands left that wrote to this path, or put it back where it is all there is."""
     import psutil
 
-    for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.*.*")):
-        pid, _, what = left.name.removeprefix(f".{path.name}.").partition(".")
-        if what not in ("partial", "old") or not pid.isdecimal():
+    for leftover in sorted(path.parent.glob(f".{glob.escape(path.name)}.*.*")):
+        pid, _, suffix = leftover.name.removeprefix(f".{path.name}.").partition(".")
+        if suffix not in ("partial", "old") or not pid.isdecimal():
             continue
         if int(pid) != os.getpid() and psutil.pid_exists(int(pid)):  # in a container all commands have the same pid
             continue
-        if what == "old" and not path.exists():
-            left.rename(path)
+        if suffix == "old" and not path.exists():
+            leftover.rename(path)
             told(f"{path}: a command that was stopped had moved it aside; it is back")
-        elif left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
+        elif leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
             told(f"removed what a command that was stopped left of {path}")
         else:
-            left.unlink(missing_ok=True)
+            leftover.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -142,8 +144,8 @@ def _errors_of(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        here = (str(path), str(path.parent), *(str(_hidden(path, what)) for what in ("partial", "old")))
-        if not (error.errno in _OF_DISKS if error.filename is None else str(error.filename).startswith(here)):
+        own_prefixes = (str(path), str(path.parent), *(str(_hidden(path, suffix)) for suffix in ("partial", "old")))
+        if not (error.errno in _OF_DISKS if error.filename is None else str(error.filename).startswith(own_prefixes)):
             raise
         hint = "Check the path, its permissions and the space on the disk."
         if error.errno in (errno.EBUSY, errno.EXDEV):

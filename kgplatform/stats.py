@@ -88,7 +88,7 @@ def type_coverage(graph: Graph) -> list[dict[str, Any]]:
 
 def comparable(coverage: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
     """By side, whether enough types are known to put the shares next to the paper's."""
-    return {row["side"]: (row["percent"] or 0.0) >= COMPARABLE for row in coverage}
+    return {record["side"]: (record["percent"] or 0.0) >= COMPARABLE for record in coverage}
 
 
 def labels(graph: Graph) -> list[dict[str, Any]]:
@@ -106,31 +106,31 @@ def plot_semantic_types(shares: Sequence[Mapping[str, Any]], coverage: Sequence[
         raise SettingsError("plots need matplotlib", "pip install 'kgplatform[plot]'") from None
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} is no name of a plot", f"End it with one of {', '.join(SUFFIXES)}.")
-    known = {row["side"]: row for row in coverage}
-    labels = {side: [_wrapped(row) for row in shares if row["side"] == side] for side in SIDES}
-    lines = max(sum(label.count("\n") + 2 for label in of_side) for of_side in labels.values())
-    figure = Figure(figsize=(12, 1.8 + 0.16 * lines), layout="constrained")
+    coverage_by_side = {record["side"]: record for record in coverage}
+    labels_by_side = {side: [_wrapped(record) for record in shares if record["side"] == side] for side in SIDES}
+    line_count = max(sum(label.count("\n") + 2 for label in side_labels) for side_labels in labels_by_side.values())
+    figure = Figure(figsize=(12, 1.8 + 0.16 * line_count), layout="constrained")
     for axes, side in zip(figure.subplots(1, 2), SIDES, strict=True):
-        percents = [row["percent"] for row in shares if row["side"] == side]
+        percents = [record["percent"] for record in shares if record["side"] == side]
         bars = axes.barh(range(len(percents)), percents, color="tab:blue")
         axes.bar_label(bars, [f"{percent:.1f} %" for percent in percents], padding=3, fontsize=8)
-        axes.set_yticks(range(len(percents)), labels[side], fontsize=8, parse_math=False)  # "$" is no formula
+        axes.set_yticks(range(len(percents)), labels_by_side[side], fontsize=8, parse_math=False)  # "$" is no formula
         axes.invert_yaxis()
         axes.set_xlim(0, 1.2 * max(percents, default=1.0))
         axes.set_xlabel(f"percent of the types of {side}s that are known", fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_title(f"Semantic types of {side}s\n{coverage_sentence(known[side])}", fontsize=10)
-    with replacing(path, marked) as staged:
-        figure.savefig(staged, format=path.suffix[1:].lower(), dpi=150, metadata=figure_metadata(path))
+        axes.set_title(f"Semantic types of {side}s\n{coverage_sentence(coverage_by_side[side])}", fontsize=10)
+    with replacing(path, marked) as staged_path:
+        figure.savefig(staged_path, format=path.suffix[1:].lower(), dpi=150, metadata=figure_metadata(path))
 
 
 def coverage_sentence(row: Mapping[str, Any]) -> str:
     """How many heads or tails have a known type, in words."""
-    share = f" ({row['percent']:.1f} %)" if row["edges"] else ""
-    return f"known for {row['typed']:,} of {row['edges']:,} {row['side']}s{share}"
+    share_text = f" ({row['percent']:.1f} %)" if row["edges"] else ""
+    return f"known for {row['typed']:,} of {row['edges']:,} {row['side']}s{share_text}"
 
 
-def _wrapped(row: Mapping[str, Any]) -> str:
+def _wrapped(record: Mapping[str, Any]) -> str:
     """The type's name in at most three lines; a character that is not printable would make the SVG invalid."""
-    name = "".join(one if one.isprintable() else "�" for one in str(row["semantic_type"]))
-    return "\n".join(textwrap.wrap(name, LABEL_WIDTH, max_lines=3, placeholder=" …"))
+    type_name = "".join(character if character.isprintable() else "�" for character in str(record["semantic_type"]))
+    return "\n".join(textwrap.wrap(type_name, LABEL_WIDTH, max_lines=3, placeholder=" …"))

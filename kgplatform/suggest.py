@@ -19,19 +19,19 @@ def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
     A name that begins with what was typed is close, too (``figure`` for ``figure3``), and so is the last part of a path
     (``figure3`` for ``explore/figure3``). Similarity is difflib's ratio (Ratcliff and Obershelp).
     """
-    typed = _folded(name)
-    if not typed:
+    typed_name = _folded(name)
+    if not typed_name:
         return []
-    scored: list[tuple[float, int, str]] = []  # less the similarity, so that the best sorts first
+    scored_names: list[tuple[float, int, str]] = []  # less the similarity, so that the best sorts first
     matcher = difflib.SequenceMatcher(autojunk=False)
-    matcher.set_seq2(typed)
-    for place, candidate in enumerate(islice(dict.fromkeys(names), MOST)):
-        score = _similarity(matcher, typed, _folded(candidate))
+    matcher.set_seq2(typed_name)
+    for position, candidate in enumerate(islice(dict.fromkeys(names), MOST)):
+        score = _similarity(matcher, typed_name, _folded(candidate))
         if score >= CLOSE:
-            scored.append((-score, place, candidate))
-    scored.sort()
-    spread = 0.0 if scored and scored[0][0] == -1.0 else SPREAD  # the same but for its case: no others
-    return [candidate for score, _, candidate in scored[:limit] if score <= scored[0][0] + spread]
+            scored_names.append((-score, position, candidate))
+    scored_names.sort()
+    spread = 0.0 if scored_names and scored_names[0][0] == -1.0 else SPREAD  # the same but for its case: no others
+    return [candidate for score, _, candidate in scored_names[:limit] if score <= scored_names[0][0] + spread]
 
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
@@ -43,8 +43,8 @@ def question(names: Sequence[str]) -> str:
     """``Did you mean POSITIVE or NEGATIVE?``; empty without names."""
     if not names:
         return ""
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-    return f"Did you mean {listed}?"
+    joined_names = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    return f"Did you mean {joined_names}?"
 
 
 def _folded(name: str) -> str:
@@ -52,15 +52,15 @@ def _folded(name: str) -> str:
     return " ".join(name[:LONGEST].casefold().replace("_", " ").replace("-", " ").split())
 
 
-def _similarity(matcher: difflib.SequenceMatcher[str], typed: str, candidate: str) -> float:
+def _similarity(matcher: difflib.SequenceMatcher[str], typed_name: str, candidate: str) -> float:
     """How alike the two are, 0 to 1; less than CLOSE means not close, whatever the number."""
-    if candidate == typed:
+    if candidate == typed_name:
         return 1.0
-    best = 0.0
-    if len(typed) >= 3 and (candidate.startswith(typed) or candidate.endswith(f"/{typed}")):
-        best = 0.9
-    for part in {candidate, candidate.rpartition("/")[2]}:
-        matcher.set_seq1(part)
+    best_score = 0.0
+    if len(typed_name) >= 3 and (candidate.startswith(typed_name) or candidate.endswith(f"/{typed_name}")):
+        best_score = 0.9
+    for candidate_part in {candidate, candidate.rpartition("/")[2]}:
+        matcher.set_seq1(candidate_part)
         if matcher.real_quick_ratio() >= CLOSE and matcher.quick_ratio() >= CLOSE:
-            best = max(best, matcher.ratio())
-    return best
+            best_score = max(best_score, matcher.ratio())
+    return best_score

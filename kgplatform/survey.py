@@ -75,23 +75,23 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
     unless `on_error` is ``"skip"``.
     """
     survey = Survey()
-    with _reject_file(rejects) as note:
+    with _reject_file(rejects) as write_reject:
         for batch in source.batches(batch_rows):
             checked(batch, source)
             if batch.rejects and on_error != "skip":
-                bad = batch.rejects[0]
+                reject = batch.rejects[0]
                 hint = "Nothing was written. Mend the row, or load the rest with --on-error skip."
-                raise InputError(bad.reason, hint, path=bad.path, row=bad.row)
-            for bad in batch.rejects:
-                note(bad)
+                raise InputError(reject.reason, hint, path=reject.path, row=reject.row)
+            for reject in batch.rejects:
+                write_reject(reject)
             survey.first_rejects.extend(batch.rejects[: 5 - len(survey.first_rejects)])
             survey.left_out.update(batch.left_out)
-            old = survey.enriched if batch.enrich else survey.rows
-            new = Account(old.read + batch.read, 0, 0, old.rejected + len(batch.rejects))
+            previous_account = survey.enriched if batch.enrich else survey.rows
+            account = Account(previous_account.read + batch.read, 0, 0, previous_account.rejected + len(batch.rejects))
             if batch.enrich:
-                survey.enriched = new
+                survey.enriched = account
             else:
-                survey.rows = new
+                survey.rows = account
                 survey.asserted += batch.asserted
                 survey.elements += len(batch.nodes) + len(batch.edges)
             if survey.batches is not None:
@@ -103,36 +103,40 @@ def refuse_nothing(survey: Survey, source: Source, rejects: Path | None) -> None
     """Raise `InputError` where the source has nothing that could go into the graph: it says what was read, and why."""
     if survey.elements or survey.enriched.read > survey.enriched.rejected:
         return
-    rejected = survey.rows.rejected + survey.enriched.rejected
+    rejected_count = survey.rows.rejected + survey.enriched.rejected
     reasons = [counted(count, reason) for reason, count in survey.left_out.items()]
-    if rejected:
-        first = survey.first_rejects[0]
-        where = f"{first.path.name}, row {first.row}"
-        reasons.insert(0, f"{rejected:,} rejected, the first of them {where}: {first.reason}")
-    rows = getattr(source, "rows", "rows")
+    if rejected_count:
+        first_reject = survey.first_rejects[0]
+        first_location = f"{first_reject.path.name}, row {first_reject.row}"
+        reasons.insert(0, f"{rejected_count:,} rejected, the first of them {first_location}: {first_reject.reason}")
+    row_noun = getattr(source, "rows", "rows")
     reasons = reasons or ["none of them names anything" if survey.total else "it has no rows"]
     hint = "Nothing was written. Check that it is the right file, and the options."
-    if rejects is not None and rejected:
+    if rejects is not None and rejected_count:
         hint = f"{hint} All rejected rows: {rejects}"
-    message = f"there is nothing to load: {counted(survey.total, rows)} read; {'; '.join(reasons)}"
+    message = f"there is nothing to load: {counted(survey.total, row_noun)} read; {'; '.join(reasons)}"
     raise InputError(message, hint, path=source.files[0] if source.files else None)
 
 
 def checked(batch: GraphBatch, source: Named) -> GraphBatch:
     """The batch, if all names in it keep to the schema, whoever wrote the loader; raises `InputError`."""
-    path = source.files[0] if source.files else None
+    source_path = source.files[0] if source.files else None
     for head, relation, tail in {(head[0], relation, tail[0]) for head, relation, tail in batch.edges}:
         problem = relation_problem(relation, head, tail)
         if problem:
-            raise InputError(f"the loader {source.kind} gave a bad relation: {problem}", path=path)
-    for label, key in batch.nodes:
+            raise InputError(f"the loader {source.kind} gave a bad relation: {problem}", path=source_path)
+    for label, node_key in batch.nodes:
         if label not in NODE_TYPES:
-            raise InputError(f"the loader {source.kind} gave a node of an unknown label", path=path)
-        if label == "Thing" and LABEL.fullmatch(key.partition(":")[0]) is None:
-            raise InputError(f"the loader {source.kind} gave a bad type name", path=path)
-    names = {name for properties in (*batch.nodes.values(), *batch.edges.values()) for name in properties}
-    if any(name in UNCLAIMED or _PROPERTY.fullmatch(name) is None for name in names):
-        raise InputError(f"the loader {source.kind} gave a bad property name", path=path)
+            raise InputError(f"the loader {source.kind} gave a node of an unknown label", path=source_path)
+        if label == "Thing" and LABEL.fullmatch(node_key.partition(":")[0]) is None:
+            raise InputError(f"the loader {source.kind} gave a bad type name", path=source_path)
+    property_names = {
+        property_name for properties in (*batch.nodes.values(), *batch.edges.values()) for property_name in properties
+    }
+    if any(
+        property_name in UNCLAIMED or _PROPERTY.fullmatch(property_name) is None for property_name in property_names
+    ):
+        raise InputError(f"the loader {source.kind} gave a bad property name", path=source_path)
     return batch
 
 
@@ -142,25 +146,28 @@ def _reject_file(path: Path | None) -> Iterator[Callable[[Reject], None]]:
     if path is None:
         yield lambda _: None
         return
-    require_own(path, lambda there: there.open(encoding="utf-8").readline(100) == _REJECTS)
+    require_own(path, lambda existing_path: existing_path.open(encoding="utf-8").readline(100) == _REJECTS)
     remove_leftovers(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    count = 0
+    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    reject_count = 0
     try:
-        with on_disk(path), partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        with (
+            on_disk(path),
+            partial_path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as partial_file,
+        ):
+            writer = csv.writer(partial_file, delimiter="\t", lineterminator="\n")
             writer.writerow(_REJECTS.split())
 
-            def note(bad: Reject) -> None:
-                nonlocal count
-                count += 1
-                writer.writerow((escaped(str(bad.path)), bad.row, escaped(bad.reason)))
+            def note(reject: Reject) -> None:
+                nonlocal reject_count
+                reject_count += 1
+                writer.writerow((escaped(str(reject.path)), reject.row, escaped(reject.reason)))
 
             yield note
     except BaseException:
-        partial.unlink(missing_ok=True)
+        partial_path.unlink(missing_ok=True)
         raise
-    if count:
-        partial.replace(path)
+    if reject_count:
+        partial_path.replace(path)
     else:
-        partial.unlink()
+        partial_path.unlink()

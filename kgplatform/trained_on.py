@@ -30,48 +30,51 @@ UNKNOWN: Final[TrainedOn] = (DataSet("unknown", None),)  # of weights that are n
 
 def of_names(names: Iterable[str]) -> TrainedOn:
     """Data sets by their names, each once."""
-    known = {DRAWN if name in SYNTHETIC else name for name in names if name}
-    return tuple(DataSet(name, name == DRAWN) for name in sorted(known))
+    unique_names = {DRAWN if set_name in SYNTHETIC else set_name for set_name in names if set_name}
+    return tuple(DataSet(set_name, set_name == DRAWN) for set_name in sorted(unique_names))
 
 
 def joined(*several: TrainedOn) -> TrainedOn:
     """All of them, each once: of a model that was trained in several steps."""
-    return tuple(sorted({one for some in several for one in some}, key=lambda one: one.name))
+    return tuple(
+        sorted({data_set for trained_on in several for data_set in trained_on}, key=lambda data_set: data_set.name)
+    )
 
 
 def read(description: Mapping[str, Any]) -> TrainedOn:
     """What a model's description states; nothing where it has no such part, or another one than is written."""
-    found = description.get("trained_on")
-    if not isinstance(found, list):
+    stated = description.get("trained_on")
+    if not isinstance(stated, list):
         return ()
-    rows = [row for row in found if isinstance(row, dict) and isinstance(row.get("name"), str)]
+    entries = [entry for entry in stated if isinstance(entry, dict) and isinstance(entry.get("name"), str)]
     return tuple(
-        DataSet(row["name"], row.get("synthetic") if row.get("synthetic") in (True, False) else None) for row in rows
+        DataSet(entry["name"], entry.get("synthetic") if entry.get("synthetic") in (True, False) else None)
+        for entry in entries
     )
 
 
 def document(trained: TrainedOn) -> list[dict[str, Any]]:
     """As JSON."""
-    return [one._asdict() for one in trained]
+    return [data_set._asdict() for data_set in trained]
 
 
 def listed(trained: TrainedOn) -> str:
     """In words, for a model card."""
-    words = {True: "synthetic", False: "real", None: "not known whether synthetic"}
-    return ", ".join(f"{one.name} ({words[one.synthetic]})" for one in trained) or "not stated"
+    labels = {True: "synthetic", False: "real", None: "not known whether synthetic"}
+    return ", ".join(f"{data_set.name} ({labels[data_set.synthetic]})" for data_set in trained) or "not stated"
 
 
 def warnings(trained: TrainedOn, images: int, synthetic: int) -> list[str]:
     """What users of so many images, `synthetic` of them known to be so, are warned of."""
-    others = images - synthetic
-    if others <= 0 or not all(one.synthetic for one in trained):
+    other_count = images - synthetic
+    if other_count <= 0 or not all(data_set.synthetic for data_set in trained):
         return []
     if not trained:
         return [NOT_STATED]
-    names = ", ".join(one.name for one in trained)
-    which = "the image is" if images == 1 else f"{others:,} of the {images:,} images are"
+    set_names = ", ".join(data_set.name for data_set in trained)
+    image_phrase = "the image is" if images == 1 else f"{other_count:,} of the {images:,} images are"
     return [
-        f"the model was trained on synthetic images only ({names}), and {which} not known to be synthetic: "
+        f"the model was trained on synthetic images only ({set_names}), and {image_phrase} not known to be synthetic: "
         "do not rely on its results"
     ]
 
@@ -80,13 +83,13 @@ def is_synthetic(image: Path) -> bool:
     """Whether the image is one of those that `kgp phantom build` wrote into its folder."""
     from kgplatform.contents import LISTED
 
-    place = image.resolve()
-    for folder in place.parents:
+    image_path = image.resolve()
+    for folder in image_path.parents:
         try:
-            written = (folder / LISTED).stat().st_mtime_ns
+            modified_ns = (folder / LISTED).stat().st_mtime_ns
         except OSError:
             continue
-        if place.relative_to(folder).as_posix() in _drawn(folder, written):
+        if image_path.relative_to(folder).as_posix() in _drawn(folder, modified_ns):
             return True
     return False
 
@@ -97,5 +100,5 @@ def _drawn(folder: Path, written: int) -> frozenset[str]:
     from kgp_loaders.phantom.study_set import BY
     from kgplatform.contents import Contents
 
-    found = Contents.read(folder)
-    return frozenset(found.files) if found is not None and found.by == BY else frozenset()
+    folder_contents = Contents.read(folder)
+    return frozenset(folder_contents.files) if folder_contents is not None and folder_contents.by == BY else frozenset()

@@ -32,8 +32,8 @@ def take(folder: Path, trainer: str) -> None:
     """Mark the folder as this trainer's. Raises `UsageError` as `check` does."""
     check(folder, trainer)
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / MARK) as staged:
-        staged.write_text(json.dumps({"by": trainer}) + "\n", encoding="utf-8")
+    with replacing(folder / MARK) as staged_path:
+        staged_path.write_text(json.dumps({"by": trainer}) + "\n", encoding="utf-8")
 
 
 def check(folder: Path, trainer: str, model: str = "", use: str = "") -> None:
@@ -46,24 +46,30 @@ def check(folder: Path, trainer: str, model: str = "", use: str = "") -> None:
         raise UsageError(f"{folder} is not a folder", "Give another one by --out.")
     if model and (folder / model).is_file():
         raise UsageError(f"{folder} holds a trained model", f"Use it ({use}), or give another folder.")
-    names = sorted(path.name for path in folder.iterdir() if path.name != MARK) if folder.is_dir() else []
+    file_names = (
+        sorted(file_path.name for file_path in folder.iterdir() if file_path.name != MARK) if folder.is_dir() else []
+    )
     owner = _owner(folder)
-    if names and owner is None:
+    if file_names and owner is None:
         hint = "Give a new or an empty folder for the model by --out."
-        raise UsageError(f"{folder} holds other files ({names[0]}), and no training", hint)
-    if names and owner != trainer:
-        state = "a model" if any((folder / name).is_file() for name in MODELS) else "an unfinished training"
+        raise UsageError(f"{folder} holds other files ({file_names[0]}), and no training", hint)
+    if file_names and owner != trainer:
+        folder_state = (
+            "a model" if any((folder / model_file).is_file() for model_file in MODELS) else "an unfinished training"
+        )
         hint = f"Give another folder by --out. Delete this one only if nobody needs what `{owner}` left."
-        raise UsageError(f"{folder} holds {state} of `{owner}`", hint)
+        raise UsageError(f"{folder} holds {folder_state} of `{owner}`", hint)
 
 
 def _owner(folder: Path) -> str | None:
     """The trainer whose folder this is."""
     try:
-        found = read_json(folder / MARK)["by"]
-        return found if found in TRAINERS else None
+        owner = read_json(folder / MARK)["by"]
+        return owner if owner in TRAINERS else None
     except (InputError, TypeError, KeyError):
         pass
-    by_model = (trainer for name, trainer in MODELS.items() if (folder / name).is_file())
-    by_sign = (trainer for trainer, signs in TRAINERS.items() if any((folder / sign).exists() for sign in signs))
-    return next(chain(by_model, by_sign), None)
+    by_model = (trainer for model_file, trainer in MODELS.items() if (folder / model_file).is_file())
+    by_marker = (
+        trainer for trainer, markers in TRAINERS.items() if any((folder / marker).exists() for marker in markers)
+    )
+    return next(chain(by_model, by_marker), None)

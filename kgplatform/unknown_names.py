@@ -25,12 +25,16 @@ def remarks(notices: Iterable[Notice], graph: Graph) -> Iterator[str]:
     each deprecated feature.
     """
     for notice in dict.fromkeys(notices):
-        where = f" (line {notice.line}, column {notice.column})" if notice.line else ""
-        name = _NAME.search(notice.text)
-        if notice.status in _UNKNOWN and name:
-            what, sign, listing = _UNKNOWN[notice.status]
-            close = nearest(name[1], (row["name"] for row in graph.read(queries.get(listing))))
-            hint = f"; did you mean {' or '.join(sign + other for other in close)}?" if close else ""
-            yield f"warning: the graph has no {what} {name[1]}{where}{hint}"
+        location = f" (line {notice.line}, column {notice.column})" if notice.line else ""
+        name_match = _NAME.search(notice.text)
+        if notice.status in _UNKNOWN and name_match:
+            kind, prefix, query_name = _UNKNOWN[notice.status]
+            suggestions = nearest(name_match[1], (record["name"] for record in graph.read(queries.get(query_name))))
+            hint = (
+                f"; did you mean {' or '.join(prefix + suggestion for suggestion in suggestions)}?"
+                if suggestions
+                else ""
+            )
+            yield f"warning: the graph has no {kind} {name_match[1]}{location}{hint}"
         elif notice.status in _DEPRECATED:
-            yield f"warning: {notice.text.removeprefix('warn: ')}{where}"
+            yield f"warning: {notice.text.removeprefix('warn: ')}{location}"

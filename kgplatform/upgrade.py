@@ -19,8 +19,8 @@ VECTORS_AT_A_TIME: Final = 1_000  # 512 numbers are 4 kB, and a transaction hold
 
 def outdated(graph: Graph) -> bool:
     """Whether an earlier version wrote the graph."""
-    [state] = graph.read(queries.get("ingest/layout"))
-    return bool(state["layout"] < LAYOUT)
+    [record] = graph.read(queries.get("ingest/layout"))
+    return bool(record["layout"] < LAYOUT)
 
 
 def embeddings_outdated(graph: Graph) -> bool:
@@ -34,17 +34,17 @@ def upgrade(graph: Graph) -> None:
         return
     _convert(graph, "nodes", own=OWN)
     _convert(graph, "edges", own=OWN)
-    for row in graph.read(queries.get("ingest/outdated_indexes")):
-        graph.run_unmanaged(queries.get("embed/drop_index"), name=row["name"])
+    for record in graph.read(queries.get("ingest/outdated_indexes")):
+        graph.run_unmanaged(queries.get("embed/drop_index"), name=record["name"])
     _convert(graph, "vectors", VECTORS_AT_A_TIME)
-    for row in graph.read(queries.get("embed/widths")):
-        index.restore(graph, Part(row["part"]), row["width"])
+    for record in graph.read(queries.get("embed/widths")):
+        index.restore(graph, Part(record["part"]), record["width"])
     graph.write(queries.get("ingest/upgraded"), layout=LAYOUT)
 
 
-def _convert(graph: Graph, what: str, at_a_time: int = ELEMENTS_AT_A_TIME, **own: Any) -> None:
-    ids = [row["id"] for row in graph.read(queries.get(f"ingest/outdated_{what}"), **own)]
-    query = queries.get(f"ingest/upgrade_{what}")
+def _convert(graph: Graph, kind: str, at_a_time: int = ELEMENTS_AT_A_TIME, **own: Any) -> None:
+    ids = [record["id"] for record in graph.read(queries.get(f"ingest/outdated_{kind}"), **own)]
+    query = queries.get(f"ingest/upgrade_{kind}")
     write_by_id(
-        graph, "upgrade", ids, lambda transaction, chunk, _: transaction.run(query, ids=chunk, **own), at_a_time
+        graph, "upgrade", ids, lambda transaction, id_chunk, _: transaction.run(query, ids=id_chunk, **own), at_a_time
     )

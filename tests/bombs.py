@@ -97,11 +97,11 @@ def png(path: Path, width: int, height: int, bits: int, colour: int, chunks: byt
     """A blank PNG, written in pieces."""
     samples = {0: 1, 2: 3, 6: 4}[colour]
     packer = zlib.compressobj(9)
-    row = b"\0" * (1 + width * samples * bits // 8)
-    data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    blank_row = b"\0" * (1 + width * samples * bits // 8)
+    compressed_rows = b"".join(packer.compress(blank_row) for _ in range(height)) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + chunks + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    png_chunks = chunk(b"IHDR", header) + chunks + chunk(b"IDAT", compressed_rows) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + png_chunks)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -114,20 +114,25 @@ def dicom(path: Path, syntax: str, rows: int, columns: int, pixels: bytes, **val
     from pydicom.encaps import encapsulate
     from pydicom.uid import UID, generate_uid
 
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = UID(syntax)
-    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1.1")
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    data.Rows, data.Columns, data.SamplesPerPixel, data.PhotometricInterpretation = rows, columns, 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
-    for name, value in values.items():
-        setattr(data, name, value)
-    compressed = meta.TransferSyntaxUID.is_compressed and not meta.TransferSyntaxUID.is_deflated
-    data.PixelData = encapsulate([pixels]) if compressed else pixels
+    meta_header = FileMetaDataset()
+    meta_header.TransferSyntaxUID = UID(syntax)
+    meta_header.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1.1")
+    meta_header.MediaStorageSOPInstanceUID = generate_uid()
+    data_set = FileDataset(str(path), {}, file_meta=meta_header, preamble=b"\0" * 128)
+    data_set.Rows, data_set.Columns, data_set.SamplesPerPixel, data_set.PhotometricInterpretation = (
+        rows,
+        columns,
+        1,
+        "MONOCHROME2",
+    )
+    data_set.BitsAllocated, data_set.BitsStored, data_set.HighBit, data_set.PixelRepresentation = 16, 16, 15, 0
+    for keyword, element_value in values.items():
+        setattr(data_set, keyword, element_value)
+    compressed = meta_header.TransferSyntaxUID.is_compressed and not meta_header.TransferSyntaxUID.is_deflated
+    data_set.PixelData = encapsulate([pixels]) if compressed else pixels
     if compressed:
-        data["PixelData"].is_undefined_length = True
-    data.save_as(path, enforce_file_format=True)
+        data_set["PixelData"].is_undefined_length = True
+    data_set.save_as(path, enforce_file_format=True)
 
 
 RLE, JPEG, J2K, NATIVE = (
@@ -136,7 +141,7 @@ RLE, JPEG, J2K, NATIVE = (
 
 
 def rle(*segments: bytes) -> bytes:
-    offsets = [64 + sum(map(len, segments[:number])) for number in range(len(segments))]
+    offsets = [64 + sum(map(len, segments[:segment_count])) for segment_count in range(len(segments))]
     return struct.pack("<16I", len(segments), *offsets, *[0] * (15 - len(segments))) + b"".join(segments)
 
 
@@ -200,9 +205,9 @@ def _(path: Path) -> None:
 def _(path: Path) -> None:
     from pydicom.dataset import Dataset
 
-    item = Dataset()
-    item.CodeValue = "x"
-    dicom(path, NATIVE, 8, 8, b"\0" * 128, ProcedureCodeSequence=[item] * 30_000)
+    procedure_code = Dataset()
+    procedure_code.CodeValue = "x"
+    dicom(path, NATIVE, 8, 8, b"\0" * 128, ProcedureCodeSequence=[procedure_code] * 30_000)
 
 
 @bomb("DICOM deflated, 1 GB", "a.dcm", image)
@@ -227,15 +232,15 @@ def _(path: Path) -> None:
 
 @bomb("PNG with 1 GB of text chunks", "a.png", image)
 def _(path: Path) -> None:
-    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(b" " * (1 << 20), 9))
-    png(path, 8, 8, 8, 0, text * 1_000)
+    text_chunk = chunk(b"zTXt", b"a\0\0" + zlib.compress(b" " * (1 << 20), 9))
+    png(path, 8, 8, 8, 0, text_chunk * 1_000)
 
 
 @bomb("PNG with a profile of 500 MB", "a.png", image)
 def _(path: Path) -> None:
     packer = zlib.compressobj(9)
-    data = b"".join(packer.compress(b"\0" * (1 << 20)) for _ in range(500)) + packer.flush()
-    png(path, 8, 8, 8, 0, chunk(b"iCCP", b"a\0\0" + data))
+    compressed = b"".join(packer.compress(b"\0" * (1 << 20)) for _ in range(500)) + packer.flush()
+    png(path, 8, 8, 8, 0, chunk(b"iCCP", b"a\0\0" + compressed))
 
 
 @bomb("JPEG progressive RGB, 49 million pixels", "a.jpg", image)
@@ -252,28 +257,45 @@ def _(path: Path) -> None:
 
 @bomb("TIFF with a tile of 1 GB", "a.tif", image)
 def _(path: Path) -> None:
-    data = zlib.compress(b"\0" * (32_768 * 32_768 // 64), 9)
-    tags = {256: 8, 257: 8, 258: 8, 259: 8, 262: 1, 277: 1, 322: 32_768, 323: 32_768, 324: 8, 325: len(data)}
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
-    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
-    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory)
+    compressed = zlib.compress(b"\0" * (32_768 * 32_768 // 64), 9)
+    tag_values = {
+        256: 8,
+        257: 8,
+        258: 8,
+        259: 8,
+        262: 1,
+        277: 1,
+        322: 32_768,
+        323: 32_768,
+        324: 8,
+        325: len(compressed),
+    }
+    entries = b"".join(
+        struct.pack("<HHII", tag_number, 4, 1, tag_value) for tag_number, tag_value in tag_values.items()
+    )
+    directory = struct.pack("<H", len(tag_values)) + entries + struct.pack("<I", 0)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(compressed)) + compressed + directory)
 
 
 @bomb("TIFF whose 65,000 tags each hold the whole file", "a.tif", image)
 def _(path: Path) -> None:
-    entries = b"".join(struct.pack("<HHII", tag, 7, 700_000, 8) for tag in range(256, 65_000))
+    entries = b"".join(struct.pack("<HHII", tag_number, 7, 700_000, 8) for tag_number in range(256, 65_000))
     path.write_bytes(b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 64_744) + entries + b"\0" * 4)
 
 
 @bomb("JPEG whose Exif tags each hold all of it", "a.jpg", image)
 def _(path: Path) -> None:
-    entries = b"".join(struct.pack("<HHII", tag, 7, 700_000, 8) for tag in range(256, 60_000))
-    exif = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 59_744) + entries + b"\0" * 4
-    pieces = [exif[at : at + 65_000] for at in range(0, len(exif), 65_000)]
-    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(piece) + 8) + b"Exif\0\0" + piece for piece in pieces)
-    whole = jpeg(path, 8, 8, "L")
-    jfif = 4 + int.from_bytes(whole[4:6])
-    path.write_bytes(whole[:2] + segments + whole[jfif:])
+    entries = b"".join(struct.pack("<HHII", tag_number, 7, 700_000, 8) for tag_number in range(256, 60_000))
+    exif_bytes = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 59_744) + entries + b"\0" * 4
+    chunk_parts = [
+        exif_bytes[start_offset : start_offset + 65_000] for start_offset in range(0, len(exif_bytes), 65_000)
+    ]
+    segments = b"".join(
+        b"\xff\xe1" + struct.pack(">H", len(chunk_part) + 8) + b"Exif\0\0" + chunk_part for chunk_part in chunk_parts
+    )
+    jpeg_bytes = jpeg(path, 8, 8, "L")
+    jfif_end = 4 + int.from_bytes(jpeg_bytes[4:6])
+    path.write_bytes(jpeg_bytes[:2] + segments + jpeg_bytes[jfif_end:])
 
 
 def parquet(path: Path, columns: dict[str, Any], **options: Any) -> None:
@@ -298,10 +320,10 @@ def _(path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    piece = pa.table({"head": pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int32()), ["x"])})
-    with pq.ParquetWriter(path, piece.schema, compression="zstd") as writer:
+    row_block = pa.table({"head": pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int32()), ["x"])})
+    with pq.ParquetWriter(path, row_block.schema, compression="zstd") as writer:
         for _ in range(300):
-            writer.write_table(piece, row_group_size=1 << 26)
+            writer.write_table(row_block, row_group_size=1 << 26)
 
 
 @bomb("Parquet, a column of lists", "a.parquet", table)
@@ -312,8 +334,8 @@ def _(path: Path) -> None:
 @bomb("Parquet of questions, 64 times one image of 30 MB", "train-a.parquet", hub_questions)
 def _(path: Path) -> None:
     content = b"\x89PNG\r\n\x1a\n" + b"\0" * 30_000_000
-    row = {"bytes": content, "path": "a"}
-    parquet(path, {"image": [row] * 64, "question": ["q"] * 64, "answer": ["a"] * 64})
+    image_record = {"bytes": content, "path": "a"}
+    parquet(path, {"image": [image_record] * 64, "question": ["q"] * 64, "answer": ["a"] * 64})
 
 
 @bomb("export, 100 million equal triples", "triples.parquet", triples)
@@ -324,11 +346,11 @@ def _(path: Path) -> None:
 
     (path.parent / "entities.tsv").write_text("id\tkey\tkind\tname\tsubject\r\n0\ta\tThing\ta\t\r\n")
     (path.parent / "relations.tsv").write_text("id\trelation\r\n0\tr\r\n")
-    piece = pa.table({name: np.zeros(1_000_000, np.int64) for name in ("head", "relation", "tail")})
-    piece = piece.replace_schema_metadata({"sha256": "0"})
-    with pq.ParquetWriter(path, piece.schema, compression="zstd") as writer:
+    row_block = pa.table({column_name: np.zeros(1_000_000, np.int64) for column_name in ("head", "relation", "tail")})
+    row_block = row_block.replace_schema_metadata({"sha256": "0"})
+    with pq.ParquetWriter(path, row_block.schema, compression="zstd") as writer:
         for _ in range(100):
-            writer.write_table(piece)
+            writer.write_table(row_block)
 
 
 @bomb("pairs, 20 million equal rows", "a.parquet", pairs)
@@ -336,12 +358,12 @@ def _(path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = ("image", "study", "subject", "view", "dataset", "part", "text_sha256")
+    column_names = ("image", "study", "subject", "view", "dataset", "part", "text_sha256")
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int32()), ["x" * 1_000])
-    piece = pa.table(dict.fromkeys(names, column))
-    with pq.ParquetWriter(path, piece.schema, compression="zstd") as writer:
+    row_block = pa.table(dict.fromkeys(column_names, column))
+    with pq.ParquetWriter(path, row_block.schema, compression="zstd") as writer:
         for _ in range(20):
-            writer.write_table(piece)
+            writer.write_table(row_block)
 
 
 @bomb("JSON nested 500,000 deep", "a.json", questions)
@@ -361,16 +383,16 @@ def _(path: Path) -> None:
 
 @bomb("MIMIC-CXR metadata, 1 GB of one line in 1 MB of gzip", "mimic-cxr-2.0.0-metadata.csv.gz", mimic)
 def _(path: Path) -> None:
-    with gzip.open(path, "wb") as file:
+    with gzip.open(path, "wb") as gzip_file:
         for _ in range(1_000):
-            file.write(b"x" * 1_000_000)
+            gzip_file.write(b"x" * 1_000_000)
 
 
 @bomb("YAML, a billion laughs", "a.yaml", training_settings)
 def _(path: Path) -> None:
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
-    path.write_text("\n".join(lines))
+    yaml_lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    yaml_lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 10)]
+    path.write_text("\n".join(yaml_lines))
 
 
 @bomb("YAML nested 100,000 deep", "a.yaml", training_settings)
@@ -382,10 +404,10 @@ def _(path: Path) -> None:
 def _(path: Path) -> None:
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("xl/worksheets/sheet1.xml", "w") as part,
+        archive.open("xl/worksheets/sheet1.xml", "w") as sheet_file,
     ):
         for _ in range(1_000):
-            part.write(b" " * 1_000_000)
+            sheet_file.write(b" " * 1_000_000)
 
 
 @bomb("a FIFO named .png", "a.png", image)
@@ -400,9 +422,9 @@ def _(path: Path) -> None:
 
 def build(name: str, folder: Path) -> Path:
     """The bomb's file in a folder."""
-    file, builder, _ = BOMBS[name]
-    builder(folder / file)
-    return folder / file
+    file_name, builder, _ = BOMBS[name]
+    builder(folder / file_name)
+    return folder / file_name
 
 
 def measure(name: str, path: Path) -> dict[str, Any]:
@@ -417,17 +439,17 @@ def measure(name: str, path: Path) -> dict[str, Any]:
 
     PIL.Image.init()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from now on
-    base, started = _kb("VmRSS"), time.process_time()
+    base_memory, start_time = _kb("VmRSS"), time.process_time()
     try:
-        end = f"read: {str(BOMBS[name][2](path))[:60]}"
+        ending = f"read: {str(BOMBS[name][2](path))[:60]}"
     except KgpError as error:
-        end = error.message.replace(f"{path}", path.name)
-    return {"mb": (_kb("VmHWM") - base) // 1024, "s": round(time.process_time() - started, 2), "end": end}
+        ending = error.message.replace(f"{path}", path.name)
+    return {"mb": (_kb("VmHWM") - base_memory) // 1024, "s": round(time.process_time() - start_time, 2), "end": ending}
 
 
-def _kb(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+def _kb(field_name: str) -> int:
+    status_lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(status_line.split()[1]) for status_line in status_lines if status_line.startswith(f"{field_name}:"))
 
 
 if __name__ == "__main__":

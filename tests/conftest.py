@@ -36,9 +36,9 @@ LOADED = "medmkg"
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `--dist loadgroup`: tests go by file, but all those on the released MedMKG together, to load it once."""
-    for item in items:
-        on_medmkg = "medmkg_graph" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("medmkg" if on_medmkg else item.path.stem))
+    for test_item in items:
+        on_medmkg = "medmkg_graph" in getattr(test_item, "fixturenames", ())
+        test_item.add_marker(pytest.mark.xdist_group("medmkg" if on_medmkg else test_item.path.stem))
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
@@ -46,7 +46,7 @@ def groups_are_kept(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`--dist loadgroup` works by a suffix of each test's id. Without it, tests go to any process, and each loads
     the released data again and again.
     """
-    if getattr(config.option, "loadgroup", False) and not all("@" in item.nodeid for item in items):
+    if getattr(config.option, "loadgroup", False) and not all("@" in test_item.nodeid for test_item in items):
         raise pytest.UsageError("pytest-xdist does not group tests with this pytest; see constraints.txt")
 
 
@@ -71,28 +71,28 @@ def interrupts_arrive() -> None:
 @pytest.fixture(autouse=True)
 def signals_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A test that calls `main` in this process does not leave the command's handlers, which end the process."""
-    for name in ("_asked", "_timed", "_finished", "_end"):
-        monkeypatch.setattr(interrupt, name, getattr(interrupt, name))
-    for name in ("excepthook", "unraisablehook"):
-        monkeypatch.setattr(sys, name, getattr(sys, name))
-    handlers = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
+    for hook_name in ("_asked", "_timed", "_finished", "_end"):
+        monkeypatch.setattr(interrupt, hook_name, getattr(interrupt, hook_name))
+    for hook_name in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, hook_name, getattr(sys, hook_name))
+    handlers_by_signal = {signal_number: signal.getsignal(signal_number) for signal_number in interrupt.SIGNALS}
     yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    for signal_number, handler in handlers_by_signal.items():
+        signal.signal(signal_number, handler)
 
 
 @pytest.fixture(autouse=True)
 def no_foreign_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests never write to the graph that the developer's environment points at."""
-    for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE"):
-        monkeypatch.delenv(name, raising=False)
+    for variable_name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE"):
+        monkeypatch.delenv(variable_name, raising=False)
 
 
 def own_home(folder: Path) -> Settings:
     """Settings of a platform home of a test's own, but for the fetched jars, which all share."""
-    shared = Settings.from_env().cache
-    shared.mkdir(parents=True, exist_ok=True)
-    (folder / "cache").symlink_to(shared)
+    shared_cache = Settings.from_env().cache
+    shared_cache.mkdir(parents=True, exist_ok=True)
+    (folder / "cache").symlink_to(shared_cache)
     return Settings(home=folder)
 
 
@@ -139,12 +139,12 @@ def medmkg_graph(_session_graph: tuple[Graph, dict[str, str]], data_dir: Path) -
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The released data sets. Without KGP_DATA_DIR the test is skipped, and under CI that fails."""
-    path = Settings.from_env({"KGP_DATA_DIR": os.environ.get("KGP_DATA_DIR", "")}).data_dir
-    if path is None:
+    data_folder = Settings.from_env({"KGP_DATA_DIR": os.environ.get("KGP_DATA_DIR", "")}).data_dir
+    if data_folder is None:
         if os.environ.get("CI"):
             pytest.fail("KGP_DATA_DIR is not set: the tests on the released data would be skipped")
         pytest.skip("KGP_DATA_DIR is not set")
-    return path
+    return data_folder
 
 
 @dataclass(frozen=True)
@@ -171,10 +171,10 @@ def kgp(settings: Settings) -> Kgp:
     def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
         command = [sys.executable, "-c", "from kgplatform.cli import main; main()", *map(str, arguments)]
         environment = {**os.environ, "KGP_HOME": str(settings.home), **(env or {})}
-        done = subprocess.run(
+        completed = subprocess.run(
             command, env=environment, cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return Ran(completed.returncode, completed.stdout, completed.stderr)
 
     return run
 
@@ -182,7 +182,7 @@ def kgp(settings: Settings) -> Kgp:
 @pytest.fixture(scope="session")
 def all_queries() -> list[queries.Query]:
     """Every query file, loaded."""
-    return [queries.get(name) for name in queries.names()]
+    return [queries.get(query_name) for query_name in queries.names()]
 
 
 @pytest.fixture(scope="session")

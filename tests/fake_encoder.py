@@ -45,14 +45,14 @@ class FakeEncoder:
         if not self.sees:
             raise UsageError("no image encoder")
         self._count()
-        tiles = []
-        for path in paths:
-            if path.name == "cursed.png":
-                raise InputError("is no readable radiograph", path=path)
-            grey = np.asarray(radiograph.read(path).resize((TILES, TILES)), dtype=float) / 255 - 0.5
-            tiles.append(grey.ravel())
+        tile_vectors = []
+        for image_path in paths:
+            if image_path.name == "cursed.png":
+                raise InputError("is no readable radiograph", path=image_path)
+            grey_means = np.asarray(radiograph.read(image_path).resize((TILES, TILES)), dtype=float) / 255 - 0.5
+            tile_vectors.append(grey_means.ravel())
         self.asked += paths
-        return _unit(np.array(tiles) @ self._projection)
+        return _unit(np.array(tile_vectors) @ self._projection)
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self._count()
@@ -61,13 +61,21 @@ class FakeEncoder:
 
     def reading(self, text: str) -> Reading:
         words = text.split()
-        parts = [" ".join(words[at : at + LONGEST]) for at in range(0, len(words), LONGEST)]
-        return Reading(len(words), LONGEST, tuple(parts or [text]))
+        text_parts = [
+            " ".join(words[start_index : start_index + LONGEST]) for start_index in range(0, len(words), LONGEST)
+        ]
+        return Reading(len(words), LONGEST, tuple(text_parts or [text]))
 
     def _words(self, text: str) -> NDArray[np.float64]:
-        words = [hashlib.sha256(f"{self.name} {word}".encode()).digest() for word in text.lower().split()] or [b"none"]
+        word_digests = [hashlib.sha256(f"{self.name} {word}".encode()).digest() for word in text.lower().split()] or [
+            b"none"
+        ]
         return np.sum(
-            [np.random.default_rng(int.from_bytes(one[:8], "big")).normal(size=self.width) for one in words], axis=0
+            [
+                np.random.default_rng(int.from_bytes(word_digest[:8], "big")).normal(size=self.width)
+                for word_digest in word_digests
+            ],
+            axis=0,
         )
 
     def _count(self) -> None:
@@ -82,23 +90,23 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def open_encoder(spec: str) -> FakeEncoder:
     """As `kgp_models.retrieval.encode` has it."""
-    kind, _, count = spec.partition(":")
+    encoder_kind, _, batch_count = spec.partition(":")
     return {
         "fake": lambda: FakeEncoder(),
         "small": lambda: FakeEncoder(),
         "other": lambda: FakeEncoder("other"),
         "narrow": lambda: FakeEncoder("narrow", width=16),
         "words": lambda: FakeEncoder("words", sees=False),
-        "dying": lambda: FakeEncoder(dies=int(count)),
-        "dyingnarrow": lambda: FakeEncoder("narrow", width=16, dies=int(count)),
-    }[kind]()
+        "dying": lambda: FakeEncoder(dies=int(batch_count)),
+        "dyingnarrow": lambda: FakeEncoder("narrow", width=16, dies=int(batch_count)),
+    }[encoder_kind]()
 
 
 def main() -> None:
     """Run `kgp` with this encoder."""
-    module: Any = ModuleType("kgp_models.retrieval.encode")
-    module.open_encoder = open_encoder
-    sys.modules["kgp_models.retrieval.encode"] = module
+    encode_module: Any = ModuleType("kgp_models.retrieval.encode")
+    encode_module.open_encoder = open_encoder
+    sys.modules["kgp_models.retrieval.encode"] = encode_module
     from kgplatform.cli import main as kgp
 
     kgp()

@@ -41,14 +41,14 @@ def block(*edges: tuple[str, str]) -> str:
 
 def candidates(messages: list[dict[str, str]]) -> list[str]:
     """The concepts that a prompt gives to choose from."""
-    rows = messages[1]["content"].split("Phrases and their candidates:\n", 1)[1].splitlines()
-    return [cui for row in rows for cui in json.loads(row)["candidates"]]
+    phrase_rows = messages[1]["content"].split("Phrases and their candidates:\n", 1)[1].splitlines()
+    return [cui for phrase_row in phrase_rows for cui in json.loads(phrase_row)["candidates"]]
 
 
 def report(messages: list[dict[str, str]]) -> dict[str, str]:
     """The report of a prompt."""
-    found: dict[str, str] = json.loads(messages[1]["content"].split("\n", 2)[1])
-    return found
+    report_sections: dict[str, str] = json.loads(messages[1]["content"].split("\n", 2)[1])
+    return report_sections
 
 
 def positive(messages: list[dict[str, str]], before: int) -> Reply:
@@ -79,21 +79,21 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_POST(self) -> None:
-        asked: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request_document: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
-            before = len(self.server.asked)
-            self.server.asked.append(asked["messages"])
+            request_count = len(self.server.asked)
+            self.server.asked.append(request_document["messages"])
             self.server.keys.append(self.headers.get("Authorization"))
-        reply = self.server.answer(asked["messages"], before)
+        reply = self.server.answer(request_document["messages"], request_count)
         time.sleep(reply.wait)
-        body = reply.body if reply.body is not None else _api(asked["model"], reply)
+        reply_body = reply.body if reply.body is not None else _api(request_document["model"], reply)
         try:
             self.send_response(reply.status)
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **reply.headers}
-            for name, value in headers.items():
-                self.send_header(name, value)
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(reply_body)), **reply.headers}
+            for header_name, header_value in headers.items():
+                self.send_header(header_name, header_value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(reply_body)
         except (BrokenPipeError, ConnectionResetError):
             pass  # whoever asked has gone
 
@@ -101,9 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: what is asked stays out of the log."""
 
 
-def _api(model: str, reply: Reply) -> bytes:
+def _api(model_name: str, reply: Reply) -> bytes:
     document: dict[str, Any] = {
-        "id": "x", "object": "chat.completion", "created": 1, "model": model,
+        "id": "x", "object": "chat.completion", "created": 1, "model": model_name,
         "choices": [
             {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply.text}}
         ],

@@ -42,8 +42,10 @@ def settings(**changed: Mapping[str, Any] | Any) -> GeneratorSettings:
     from kgp_models.generator.settings import GeneratorSettings
 
     document = dict(SETTINGS)
-    for name, value in changed.items():
-        document[name] = {**document.get(name, {}), **value} if isinstance(value, Mapping) else value
+    for section_name, new_value in changed.items():
+        document[section_name] = (
+            {**document.get(section_name, {}), **new_value} if isinstance(new_value, Mapping) else new_value
+        )
     return GeneratorSettings.of(document)
 
 
@@ -51,8 +53,8 @@ def work(studies: Path, folder: Path, **changed: Any) -> Work:
     """A training of the tiny generator on studies."""
     from kgp_models.generator.train import Work, meaning
 
-    made = settings(**changed)
-    return Work(made, folder, studies, meaning(made.data, studies))
+    generator_settings = settings(**changed)
+    return Work(generator_settings, folder, studies, meaning(generator_settings.data, studies))
 
 
 def tiny(data: Path, folder: Path) -> Path:
@@ -85,17 +87,23 @@ class Fake:
 
     def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
         """Batches; after so many of them, a crash."""
-        while rows := list(islice(asked, self._size)):
+        while requests := list(islice(asked, self._size)):
             if self._left == 0:
                 raise RuntimeError("the generator has crashed")
             self._left = None if self._left is None else self._left - 1
-            self.asked += rows
+            self.asked += requests
             time.sleep(self._wait)
-            yield [self._reply(row) for row in rows]
+            yield [self._reply(request) for request in requests]
 
-    def _reply(self, row: Asked) -> Reply:
-        text = self._said.get(row.id)
-        if text is None:
-            return Reply(row, "", (), problem="no readable radiograph")
-        found = parse(text)
-        return Reply(row, text, tuple(Scored(one, 0.5) for one in found.triplets), found.left_out, 7)
+    def _reply(self, request: Asked) -> Reply:
+        reply_text = self._said.get(request.id)
+        if reply_text is None:
+            return Reply(request, "", (), problem="no readable radiograph")
+        parsed_reply = parse(reply_text)
+        return Reply(
+            request,
+            reply_text,
+            tuple(Scored(triplet, 0.5) for triplet in parsed_reply.triplets),
+            parsed_reply.left_out,
+            7,
+        )

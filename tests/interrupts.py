@@ -11,8 +11,8 @@ Progress = Callable[[int, int | None], None]
 def interrupted_at(step: int) -> Progress:
     """A progress that sends SIGINT to this process at that step."""
 
-    def progress(done: int, total: int | None) -> None:
-        if done == step:
+    def progress(steps_done: int, step_total: int | None) -> None:
+        if steps_done == step:
             signal.raise_signal(signal.SIGINT)
 
     return progress

@@ -14,9 +14,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 @cache
 def script(name: str) -> ModuleType:
     """The module of ``docs/NAME.py``."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module_spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert module_spec is not None and module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
+    module_spec.loader.exec_module(module)
     return module

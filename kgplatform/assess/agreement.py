@@ -46,22 +46,22 @@ def icc(ratings: Sequence[Sequence[float]]) -> ICC:
     n, k = len(ratings), len(ratings[0]) if ratings else 0
     if n < 2 or k < 2:
         return ICC(None, None)
-    if any(len(row) != k for row in ratings):
+    if any(len(item_ratings) != k for item_ratings in ratings):
         raise ValueError("not every item has a rating of each rater")
-    grand = sum(map(sum, ratings)) / (n * k)
-    items = [sum(row) / k for row in ratings]
-    raters = [sum(row[place] for row in ratings) / n for place in range(k)]
-    between = k * sum((item - grand) ** 2 for item in items) / (n - 1)
-    judges = n * sum((rater - grand) ** 2 for rater in raters) / (k - 1)
-    rest = sum(
-        (value - item - rater + grand) ** 2
-        for row, item in zip(ratings, items, strict=True)
-        for value, rater in zip(row, raters, strict=True)
+    grand_mean = sum(map(sum, ratings)) / (n * k)
+    item_means = [sum(item_ratings) / k for item_ratings in ratings]
+    rater_means = [sum(item_ratings[rater_index] for item_ratings in ratings) / n for rater_index in range(k)]
+    between_items = k * sum((item_mean - grand_mean) ** 2 for item_mean in item_means) / (n - 1)
+    between_raters = n * sum((rater_mean - grand_mean) ** 2 for rater_mean in rater_means) / (k - 1)
+    residual = sum(
+        (rating - item_mean - rater_mean + grand_mean) ** 2
+        for item_ratings, item_mean in zip(ratings, item_means, strict=True)
+        for rating, rater_mean in zip(item_ratings, rater_means, strict=True)
     ) / ((n - 1) * (k - 1))
-    single = between + (k - 1) * rest + k * (judges - rest) / n
-    mean = between + (judges - rest) / n
-    defined = between + judges + rest > 1e-12
+    single_denominator = between_items + (k - 1) * residual + k * (between_raters - residual) / n
+    mean_denominator = between_items + (between_raters - residual) / n
+    is_defined = between_items + between_raters + residual > 1e-12
     return ICC(
-        (between - rest) / single if defined and abs(single) > 1e-12 else None,
-        (between - rest) / mean if defined and abs(mean) > 1e-12 else None,
+        (between_items - residual) / single_denominator if is_defined and abs(single_denominator) > 1e-12 else None,
+        (between_items - residual) / mean_denominator if is_defined and abs(mean_denominator) > 1e-12 else None,
     )

@@ -30,24 +30,24 @@ class Thumbnails:
     def __call__(self, path: str) -> bytes | None:
         """The image as PNG, or None."""
         if path not in self._read:
-            small = self._read[path] = thumbnail(path, self._root) if path else None
-            if small is None:
-                place = radiograph.place(self._root, path) if path else None
-                there = place is not None and place.is_file()
-                self.left_out[UNREADABLE if there else NO_FILE if path else NO_PATH] += 1
+            small_image = self._read[path] = thumbnail(path, self._root) if path else None
+            if small_image is None:
+                image_path = radiograph.place(self._root, path) if path else None
+                file_exists = image_path is not None and image_path.is_file()
+                self.left_out[UNREADABLE if file_exists else NO_FILE if path else NO_PATH] += 1
         return self._read[path]
 
 
 def thumbnail(path: str, root: Path) -> bytes | None:
     """The image below `root` as a small PNG; None where it is not there, not below it, too large, or no image."""
-    place = radiograph.place(root, path)
-    if place is None:
+    image_path = radiograph.place(root, path)
+    if image_path is None:
         return None
     try:
-        image = radiograph.read(place, draft=SIDE)
+        image = radiograph.read(image_path, draft=SIDE)
         image.thumbnail((SIDE, SIDE))
     except (InputError, OSError):
         return None
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
+    png_buffer = io.BytesIO()
+    image.save(png_buffer, "PNG")
+    return png_buffer.getvalue()

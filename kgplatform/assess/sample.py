@@ -79,45 +79,58 @@ def draw(
     if not candidates:
         hint = "Load a graph first: `kgp ingest medmkg` or `kgp construct run`."
         raise NotFoundError("no image of the graph has a concept", hint)
-    chosen = list(islice((row["id"] for row in candidates if can_show(row["path"])), images))
-    if not chosen:
-        what = f"none of the graph's {len(candidates):,} images with a concept has a readable file here"
-        raise NotFoundError(what, "Give the folder that the images' paths begin in: --image-root.")
-    shown = graph.read(queries.get("assess/image_concepts"), ids=chosen)
-    items = [_image(id, [row for row in shown if row["image"] == id]) for id in chosen]
-    return Sample(seed, tuple(items), tuple(islice(_concepts(graph, seed, max_images, can_show), concepts)))
+    image_ids = list(islice((graph_row["id"] for graph_row in candidates if can_show(graph_row["path"])), images))
+    if not image_ids:
+        message = f"none of the graph's {len(candidates):,} images with a concept has a readable file here"
+        raise NotFoundError(message, "Give the folder that the images' paths begin in: --image-root.")
+    concept_rows = graph.read(queries.get("assess/image_concepts"), ids=image_ids)
+    image_items = [
+        _image(image_id, [graph_row for graph_row in concept_rows if graph_row["image"] == image_id])
+        for image_id in image_ids
+    ]
+    return Sample(seed, tuple(image_items), tuple(islice(_concepts(graph, seed, max_images, can_show), concepts)))
 
 
-def _shuffled(rows: Sequence[T], seed: str) -> list[T]:
-    return random.Random(f"kgp assess {seed}").sample(rows, len(rows))  # noqa: S311  not for secrets
+def _shuffled(rows: Sequence[T], seed_text: str) -> list[T]:
+    return random.Random(f"kgp assess {seed_text}").sample(rows, len(rows))  # noqa: S311  not for secrets
 
 
 def _concepts(graph: Graph, seed: int, max_images: int, can_show: Callable[[str], object]) -> Iterator[ConceptItem]:
     """The concepts with an image that can be shown, in a random order."""
-    ids = [row["id"] for row in _shuffled(graph.read(queries.get("assess/concepts")), f"concepts {seed}")]
-    for start in range(0, len(ids), CONCEPTS_AT_A_TIME):
-        part = ids[start : start + CONCEPTS_AT_A_TIME]
-        showing = graph.read(queries.get("assess/concept_images"), ids=part)
-        for id in part:
-            item = _concept(id, [row for row in showing if row["cui"] == id], seed, max_images, can_show)
-            if item.images:
-                yield item
+    concept_ids = [
+        graph_row["id"] for graph_row in _shuffled(graph.read(queries.get("assess/concepts")), f"concepts {seed}")
+    ]
+    for start in range(0, len(concept_ids), CONCEPTS_AT_A_TIME):
+        batch_ids = concept_ids[start : start + CONCEPTS_AT_A_TIME]
+        image_rows = graph.read(queries.get("assess/concept_images"), ids=batch_ids)
+        for concept_id in batch_ids:
+            concept_item = _concept(
+                concept_id,
+                [graph_row for graph_row in image_rows if graph_row["cui"] == concept_id],
+                seed,
+                max_images,
+                can_show,
+            )
+            if concept_item.images:
+                yield concept_item
 
 
-def _image(id: str, rows: Sequence[dict[str, Any]]) -> ImageItem:
-    concepts = (Shown(row["concept"], _definition(row), row["relation"]) for row in rows)
-    return ImageItem(id, rows[0]["path"] or "", tuple(concepts))
+def _image(image_id: str, concept_rows: Sequence[dict[str, Any]]) -> ImageItem:
+    concepts = (
+        Shown(concept_row["concept"], _definition(concept_row), concept_row["relation"]) for concept_row in concept_rows
+    )
+    return ImageItem(image_id, concept_rows[0]["path"] or "", tuple(concepts))
 
 
 def _concept(
-    id: str, rows: Sequence[dict[str, Any]], seed: int, max_images: int, can_show: Callable[[str], object]
+    concept_id: str, image_rows: Sequence[dict[str, Any]], seed: int, max_images: int, can_show: Callable[[str], object]
 ) -> ConceptItem:
-    paths = {row["image"]: row["path"] or "" for row in rows}
-    order = _shuffled(list(paths), f"images of {id} {seed}")
-    shown = islice((image for image in order if can_show(paths[image])), max_images)
-    images = tuple((image, paths[image]) for image in sorted(shown))
-    return ConceptItem(id, rows[0]["concept"], _definition(rows[0]), images, len(paths))
+    paths = {image_row["image"]: image_row["path"] or "" for image_row in image_rows}
+    shuffled_images = _shuffled(list(paths), f"images of {concept_id} {seed}")
+    displayed_images = islice((image_id for image_id in shuffled_images if can_show(paths[image_id])), max_images)
+    images = tuple((image_id, paths[image_id]) for image_id in sorted(displayed_images))
+    return ConceptItem(concept_id, image_rows[0]["concept"], _definition(image_rows[0]), images, len(paths))
 
 
-def _definition(row: dict[str, Any]) -> str:
-    return row["definition"] or ", ".join(row["types"])
+def _definition(concept_row: dict[str, Any]) -> str:
+    return concept_row["definition"] or ", ".join(concept_row["types"])

@@ -44,49 +44,54 @@ def score(raters: Sequence[Ratings]) -> list[MetricScore]:
         raise UsageError("no workbook is given", "Give the raters' files.")
     if len({rater.path.resolve() for rater in raters}) < len(raters):
         raise UsageError("a workbook is given twice", "Give each rater's file once.")
-    for other in raters[1:]:
-        if other.identity != raters[0].identity:
-            told = f"this workbook asks about another sample than {raters[0].path.name}"
-            raise InputError(told, "Score the raters of one sample together.", path=other.path)
-    names = _names(raters)
-    return [_metric(metric, raters, names) for metric in METRICS]
+    for compared_rater in raters[1:]:
+        if compared_rater.identity != raters[0].identity:
+            message = f"this workbook asks about another sample than {raters[0].path.name}"
+            raise InputError(message, "Score the raters of one sample together.", path=compared_rater.path)
+    rater_names = _names(raters)
+    return [_metric(metric, raters, rater_names) for metric in METRICS]
 
 
 def _names(raters: Sequence[Ratings]) -> list[str]:
     """The raters' names, made different where two gave the same."""
-    names: list[str] = []
+    rater_names: list[str] = []
     for rater in raters:
-        name, number = rater.rater, 2
-        while name in names:
-            name, number = f"{rater.rater} ({number})", number + 1
-        names.append(name)
-    return names
+        rater_name, suffix_number = rater.rater, 2
+        while rater_name in rater_names:
+            rater_name, suffix_number = f"{rater.rater} ({suffix_number})", suffix_number + 1
+        rater_names.append(rater_name)
+    return rater_names
 
 
-def _metric(metric: str, raters: Sequence[Ratings], names: Sequence[str]) -> MetricScore:
-    given = [rater.given[metric] for rater in raters]
-    values = [value for ratings in given for value in ratings.values()]
+def _metric(metric: str, raters: Sequence[Ratings], rater_names: Sequence[str]) -> MetricScore:
+    ratings_by_rater = [rater.given[metric] for rater in raters]
+    all_ratings = [rating for rater_ratings in ratings_by_rater for rating in rater_ratings.values()]
     kappas = {}
-    for (one, first), (two, second) in combinations(zip(names, given, strict=True), 2):
-        both = sorted(first.keys() & second.keys())
-        kappas[f"{one} / {two}"] = weighted_kappa([first[id] for id in both], [second[id] for id in both])
-    defined = [kappa for kappa in kappas.values() if kappa is not None]
-    all_rated = sorted(set.intersection(*(set(ratings) for ratings in given)))
-    agreement = icc([[float(ratings[id]) for ratings in given] for id in all_rated])
-    mean = fmean(values) if values else None
+    for (first_name, first_ratings), (second_name, second_ratings) in combinations(
+        zip(rater_names, ratings_by_rater, strict=True), 2
+    ):
+        common_ids = sorted(first_ratings.keys() & second_ratings.keys())
+        kappas[f"{first_name} / {second_name}"] = weighted_kappa(
+            [first_ratings[item_id] for item_id in common_ids], [second_ratings[item_id] for item_id in common_ids]
+        )
+    defined_kappas = [kappa for kappa in kappas.values() if kappa is not None]
+    all_rated = sorted(set.intersection(*(set(rater_ratings) for rater_ratings in ratings_by_rater)))
+    agreement = icc([[float(rater_ratings[item_id]) for rater_ratings in ratings_by_rater] for item_id in all_rated])
+    mean_rating = fmean(all_ratings) if all_ratings else None
     return MetricScore(
         metric=metric,
         items=max(rater.asked[metric] for rater in raters),
-        ratings=len(values),
-        missing=sum(rater.asked[metric] for rater in raters) - len(values),
-        mean=mean,
-        sd=stdev(values) if len(values) > 1 else None,
-        percent=None if mean is None else 100 * mean / HIGHEST,
+        ratings=len(all_ratings),
+        missing=sum(rater.asked[metric] for rater in raters) - len(all_ratings),
+        mean=mean_rating,
+        sd=stdev(all_ratings) if len(all_ratings) > 1 else None,
+        percent=None if mean_rating is None else 100 * mean_rating / HIGHEST,
         by_rater={
-            name: fmean(ratings.values()) if ratings else None for name, ratings in zip(names, given, strict=True)
+            rater_name: fmean(rater_ratings.values()) if rater_ratings else None
+            for rater_name, rater_ratings in zip(rater_names, ratings_by_rater, strict=True)
         },
         kappa=kappas,
-        mean_kappa=fmean(defined) if defined else None,
+        mean_kappa=fmean(defined_kappas) if defined_kappas else None,
         icc_single=agreement.single,
         icc_mean=agreement.mean,
         rated_by_all=len(all_rated),
@@ -102,16 +107,16 @@ def write(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
     mpl.use("Agg")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        document: list[dict[str, Any]] = [asdict(one) for one in scores]
-        with replacing(folder / "scores.json", _is_scores) as staged:
-            staged.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        document: list[dict[str, Any]] = [asdict(metric_score) for metric_score in scores]
+        with replacing(folder / "scores.json", _is_scores) as staged_path:
+            staged_path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         return [folder / "scores.json", *_chart(scores, folder)]
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", "Choose another folder.", path=folder) from None
 
 
-def _is_scores(path: Path) -> bool:
-    return all("metric" in row for row in json.loads(path.read_bytes()))
+def _is_scores(scores_path: Path) -> bool:
+    return all("metric" in score_row for score_row in json.loads(scores_path.read_bytes()))
 
 
 def _chart(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
@@ -119,15 +124,17 @@ def _chart(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
 
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
-    heights = [one.percent or 0.0 for one in scores]
-    spread = [100 * (one.sd or 0.0) / HIGHEST for one in scores]
-    bars = axes.bar([one.metric for one in scores], heights, 0.55, yerr=spread, capsize=5, color="#4878a8")
+    heights = [metric_score.percent or 0.0 for metric_score in scores]
+    deviations = [100 * (metric_score.sd or 0.0) / HIGHEST for metric_score in scores]
+    bars = axes.bar(
+        [metric_score.metric for metric_score in scores], heights, 0.55, yerr=deviations, capsize=5, color="#4878a8"
+    )
     axes.bar_label(bars, [f"{height:.1f} %" for height in heights], padding=3)
     axes.set_ylim(0, 110)
     axes.set_ylabel("mean rating, % of 10 (whiskers: SD)")
     axes.spines[["top", "right"]].set_visible(False)
-    paths = [folder / "assessment.svg", folder / "assessment.png"]
-    for path in paths:
-        with replacing(path, marked) as staged:
-            figure.savefig(staged, format=path.suffix[1:], dpi=150, metadata=figure_metadata(path))
-    return paths
+    chart_paths = [folder / "assessment.svg", folder / "assessment.png"]
+    for chart_path in chart_paths:
+        with replacing(chart_path, marked) as staged_path:
+            figure.savefig(staged_path, format=chart_path.suffix[1:], dpi=150, metadata=figure_metadata(chart_path))
+    return chart_paths

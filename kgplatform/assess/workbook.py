@@ -77,18 +77,18 @@ def write(sample: Sample, path: Path, small: Thumbnails | None = None, reports: 
     """
     from openpyxl import Workbook
 
-    book = Workbook()
-    guide = book.active
-    if guide is None:  # a new workbook has a sheet
+    workbook = Workbook()
+    guide_sheet = workbook.active
+    if guide_sheet is None:  # a new workbook has a sheet
         raise InputError("the workbook has no sheet", "", path=path)
-    guide.title = GUIDE
-    _guide(guide)
+    guide_sheet.title = GUIDE
+    _guide(guide_sheet)
     pictures = _Pictures(small)
-    _images(book.create_sheet(IMAGES), sample, reports or {}, pictures)
-    _concepts(book.create_sheet(CONCEPTS), sample, pictures)
-    _hidden(book, sample)
-    with replacing(path) as staged:
-        book.save(staged)
+    _images(workbook.create_sheet(IMAGES), sample, reports or {}, pictures)
+    _concepts(workbook.create_sheet(CONCEPTS), sample, pictures)
+    _hidden(workbook, sample)
+    with replacing(path) as staged_path:
+        workbook.save(staged_path)
     return pictures.embedded
 
 
@@ -103,11 +103,11 @@ class _Pictures:
         """Whether the image itself could be put there."""
         from openpyxl.drawing.image import Image
 
-        small = None if self._small is None else self._small(path)
-        if small is None:
+        small_image = None if self._small is None else self._small(path)
+        if small_image is None:
             _text(sheet, row, column, path or id)
             return False
-        sheet.add_image(Image(io.BytesIO(small)), sheet.cell(row, column).coordinate)
+        sheet.add_image(Image(io.BytesIO(small_image)), sheet.cell(row, column).coordinate)
         self.embedded += 1
         return True
 
@@ -118,85 +118,91 @@ def _guide(sheet: Worksheet) -> None:
     _text(sheet, 1, 1, "Human assessment of the knowledge graph")
     sheet["A1"].font = Font(bold=True, size=14)
     _text(sheet, 3, 1, "Rater:")
-    for row, paragraph in enumerate(_INSTRUCTIONS.split("\n\n"), 5):
-        _text(sheet, row, 1, " ".join(paragraph.split()))
-        sheet.cell(row, 1).alignment = Alignment(wrap_text=True, vertical="top")
-        sheet.row_dimensions[row].height = 62
+    for row_index, paragraph in enumerate(_INSTRUCTIONS.split("\n\n"), 5):
+        _text(sheet, row_index, 1, " ".join(paragraph.split()))
+        sheet.cell(row_index, 1).alignment = Alignment(wrap_text=True, vertical="top")
+        sheet.row_dimensions[row_index].height = 62
     sheet.column_dimensions["A"].width = 100
     sheet.column_dimensions["B"].width = 30
 
 
 def _images(sheet: Worksheet, sample: Sample, reports: Mapping[str, str], pictures: _Pictures) -> None:
     _header(sheet, IMAGE_COLUMNS, (44, 34, 40, 18, 60, 18, 20, 4))
-    row = 2
-    for item in sample.images:
-        row = _image(sheet, row, item, reports.get(item.id, ""), pictures)
-    _validated(sheet, ("F", "G"), row)
+    next_row = 2
+    for image_item in sample.images:
+        next_row = _image(sheet, next_row, image_item, reports.get(image_item.id, ""), pictures)
+    _validated(sheet, ("F", "G"), next_row)
 
 
-def _image(sheet: Worksheet, row: int, item: ImageItem, report: str, pictures: _Pictures) -> int:
-    last = row + len(item.concepts) - 1
-    for place, shown in enumerate(item.concepts, row):
-        for column, text in zip((2, 3, 4), (shown.concept, shown.definition, shown.relation), strict=True):
-            _text(sheet, place, column, text)
-    _text(sheet, row, 5, report)
-    _text(sheet, row, 8, item.id)
-    if pictures.put(sheet, row, 1, item.path, item.id):
-        for place in range(row, last + 1):
-            sheet.row_dimensions[place].height = max(15.0, SIDE * 0.76 / len(item.concepts))
+def _image(sheet: Worksheet, first_row: int, image_item: ImageItem, report: str, pictures: _Pictures) -> int:
+    last_row = first_row + len(image_item.concepts) - 1
+    for row_index, image_concept in enumerate(image_item.concepts, first_row):
+        for column, cell_text in zip(
+            (2, 3, 4), (image_concept.concept, image_concept.definition, image_concept.relation), strict=True
+        ):
+            _text(sheet, row_index, column, cell_text)
+    _text(sheet, first_row, 5, report)
+    _text(sheet, first_row, 8, image_item.id)
+    if pictures.put(sheet, first_row, 1, image_item.path, image_item.id):
+        for row_index in range(first_row, last_row + 1):
+            sheet.row_dimensions[row_index].height = max(15.0, SIDE * 0.76 / len(image_item.concepts))
     for column in (1, 5, 6, 7):
-        if last > row:
-            sheet.merge_cells(start_row=row, end_row=last, start_column=column, end_column=column)
-    return last + 1
+        if last_row > first_row:
+            sheet.merge_cells(start_row=first_row, end_row=last_row, start_column=column, end_column=column)
+    return last_row + 1
 
 
 def _concepts(sheet: Worksheet, sample: Sample, pictures: _Pictures) -> None:
     _header(sheet, CONCEPT_COLUMNS, (34, 40, 44, 26, 4))
-    row = 2
-    for item in sample.concepts:
-        row = _concept(sheet, row, item, pictures)
-    _validated(sheet, ("D",), row)
+    next_row = 2
+    for concept_item in sample.concepts:
+        next_row = _concept(sheet, next_row, concept_item, pictures)
+    _validated(sheet, ("D",), next_row)
 
 
-def _concept(sheet: Worksheet, row: int, item: ConceptItem, pictures: _Pictures) -> int:
-    more = "" if item.total == len(item.images) else f" ({len(item.images)} of {item.total:,} images)"
-    _text(sheet, row, 1, item.name + more)
-    _text(sheet, row, 2, item.definition)
-    _text(sheet, row, 5, item.id)
-    for place, (image, path) in enumerate(item.images, row):
-        if pictures.put(sheet, place, 3, path, image):
-            sheet.row_dimensions[place].height = SIDE * 0.76
-    last = row + len(item.images) - 1
+def _concept(sheet: Worksheet, first_row: int, concept_item: ConceptItem, pictures: _Pictures) -> int:
+    count_note = (
+        ""
+        if concept_item.total == len(concept_item.images)
+        else f" ({len(concept_item.images)} of {concept_item.total:,} images)"
+    )
+    _text(sheet, first_row, 1, concept_item.name + count_note)
+    _text(sheet, first_row, 2, concept_item.definition)
+    _text(sheet, first_row, 5, concept_item.id)
+    for row_index, (image_id, image_path) in enumerate(concept_item.images, first_row):
+        if pictures.put(sheet, row_index, 3, image_path, image_id):
+            sheet.row_dimensions[row_index].height = SIDE * 0.76
+    last_row = first_row + len(concept_item.images) - 1
     for column in (1, 2, 4):
-        if last > row:
-            sheet.merge_cells(start_row=row, end_row=last, start_column=column, end_column=column)
-    return last + 1
+        if last_row > first_row:
+            sheet.merge_cells(start_row=first_row, end_row=last_row, start_column=column, end_column=column)
+    return last_row + 1
 
 
-def _hidden(book: Workbook, sample: Sample) -> None:
-    sheet = book.create_sheet(HIDDEN)
+def _hidden(workbook: Workbook, sample: Sample) -> None:
+    sheet = workbook.create_sheet(HIDDEN)
     sheet.sheet_state = "hidden"
-    facts = (("identity", sample.identity), ("seed", str(sample.seed)), ("form", "kgp assess 1"))
-    for row, (name, value) in enumerate(facts, 1):
-        _text(sheet, row, 1, name)
-        _text(sheet, row, 2, value)
+    sample_facts = (("identity", sample.identity), ("seed", str(sample.seed)), ("form", "kgp assess 1"))
+    for row_index, (fact_name, fact_value) in enumerate(sample_facts, 1):
+        _text(sheet, row_index, 1, fact_name)
+        _text(sheet, row_index, 2, fact_value)
 
 
 def _header(sheet: Worksheet, columns: tuple[str, ...], widths: tuple[int, ...]) -> None:
     from openpyxl.styles import Font, PatternFill
     from openpyxl.utils import get_column_letter
 
-    for number, (name, width) in enumerate(zip(columns, widths, strict=True), 1):
-        _text(sheet, 1, number, name)
-        cell = sheet.cell(1, number)
+    for column_index, (column_name, width) in enumerate(zip(columns, widths, strict=True), 1):
+        _text(sheet, 1, column_index, column_name)
+        cell = sheet.cell(1, column_index)
         cell.font = Font(bold=True)
         cell.fill = PatternFill("solid", fgColor="DDE6F0")
-        sheet.column_dimensions[get_column_letter(number)].width = width
+        sheet.column_dimensions[get_column_letter(column_index)].width = width
     sheet.column_dimensions[get_column_letter(len(columns))].hidden = True
     sheet.freeze_panes = "A2"
 
 
-def _validated(sheet: Worksheet, columns: tuple[str, ...], end: int) -> None:
+def _validated(sheet: Worksheet, columns: tuple[str, ...], end_row: int) -> None:
     """Only whole numbers from 1 to 10 in these columns."""
     from openpyxl.worksheet.datavalidation import DataValidation
 
@@ -205,15 +211,15 @@ def _validated(sheet: Worksheet, columns: tuple[str, ...], end: int) -> None:
     rule.showErrorMessage = True
     sheet.add_data_validation(rule)
     for column in columns:
-        rule.add(f"{column}2:{column}{max(2, end - 1)}")
+        rule.add(f"{column}2:{column}{max(2, end_row - 1)}")
 
 
-def _text(sheet: Worksheet, row: int, column: int, text: str) -> None:
+def _text(sheet: Worksheet, row_index: int, column_index: int, cell_text: str) -> None:
     """A cell that is a text whatever it begins with: never a formula."""
     from openpyxl.styles import Alignment
 
-    cell: Any = sheet.cell(row, column)
-    cell.value = _FORBIDDEN.sub("�", text)[:_LONGEST]
+    cell: Any = sheet.cell(row_index, column_index)
+    cell.value = _FORBIDDEN.sub("�", cell_text)[:_LONGEST]
     cell.data_type = "s"
     cell.alignment = Alignment(wrap_text=True, vertical="top")
 
@@ -224,55 +230,76 @@ def read(path: Path) -> Ratings:
 
     hint = "Give a workbook that `kgp assess sample` wrote."
     try:
-        with files.opened(path, MAX_BYTES, hint) as file:
-            parts = zipfile.ZipFile(file).infolist()
-        xml = sum(part.file_size for part in parts if not part.filename.startswith("xl/media/"))
-        if xml > MAX_XML or sum(part.file_size for part in parts) > MAX_BYTES:
+        with files.opened(path, MAX_BYTES, hint) as workbook_file:
+            archive_members = zipfile.ZipFile(workbook_file).infolist()
+        xml_bytes = sum(
+            archive_member.file_size
+            for archive_member in archive_members
+            if not archive_member.filename.startswith("xl/media/")
+        )
+        if xml_bytes > MAX_XML or sum(archive_member.file_size for archive_member in archive_members) > MAX_BYTES:
             raise InputError("the workbook is too large", hint, path=path)
-        book = load_workbook(path, data_only=True)
+        workbook = load_workbook(path, data_only=True)
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or 'damaged'}", hint, path=path) from None
     except Exception:  # noqa: BLE001  openpyxl raises classes without number on damaged files
         raise InputError("this is no workbook, or a damaged one", hint, path=path) from None
-    if not {GUIDE, IMAGES, CONCEPTS, HIDDEN} <= set(book.sheetnames):
+    if not {GUIDE, IMAGES, CONCEPTS, HIDDEN} <= set(workbook.sheetnames):
         raise InputError("a sheet of the assessment is missing", hint, path=path)
-    facts = {str(book[HIDDEN].cell(row, 1).value): book[HIDDEN].cell(row, 2).value for row in range(1, 10)}
-    if facts.get("form") != "kgp assess 1" or not isinstance(facts.get("identity"), str):
+    sample_facts = {
+        str(workbook[HIDDEN].cell(row_index, 1).value): workbook[HIDDEN].cell(row_index, 2).value
+        for row_index in range(1, 10)
+    }
+    if sample_facts.get("form") != "kgp assess 1" or not isinstance(sample_facts.get("identity"), str):
         raise InputError("the sheet Sample does not say which sample this is", hint, path=path)
-    for sheet, columns in ((IMAGES, IMAGE_COLUMNS), (CONCEPTS, CONCEPT_COLUMNS)):
-        if tuple(book[sheet].cell(1, number).value for number in range(1, len(columns) + 1)) != columns:
+    for sheet_name, columns in ((IMAGES, IMAGE_COLUMNS), (CONCEPTS, CONCEPT_COLUMNS)):
+        if tuple(workbook[sheet_name].cell(1, number).value for number in range(1, len(columns) + 1)) != columns:
             raise InputError(
-                f"sheet {sheet} has lost a column", "Give the workbook with its columns as they were.", path=path
+                f"sheet {sheet_name} has lost a column", "Give the workbook with its columns as they were.", path=path
             )
-    given: dict[str, dict[str, int]] = {metric: {} for metric in METRICS}
-    asked = dict.fromkeys(METRICS, 0)
-    for metric, (sheet, column, ids) in _RATED.items():
-        for id, value, cell in _cells(book[sheet], column, ids):
-            asked[metric] += 1
-            if value is None or value == "":
+    ratings: dict[str, dict[str, int]] = {metric: {} for metric in METRICS}
+    item_counts = dict.fromkeys(METRICS, 0)
+    for metric, (sheet_name, column, id_column) in _RATED.items():
+        for item_id, cell_value, coordinate in _cells(workbook[sheet_name], column, id_column):
+            item_counts[metric] += 1
+            if cell_value is None or cell_value == "":
                 continue
-            number = _rating(value)
+            number = _rating(cell_value)
             if number is None:
-                told = f"sheet {sheet}, cell {cell}: a rating must be a whole number from {LOWEST} to {HIGHEST}"
-                raise InputError(told, "Mend the cell, or empty it.", path=path)
-            given[metric][id] = number
-    named = book[GUIDE][RATER_CELL].value
-    return Ratings(path, str(named).strip() if named else path.stem, str(facts["identity"]), given, asked)
+                message = (
+                    f"sheet {sheet_name}, cell {coordinate}: a rating must be a whole number from {LOWEST} to {HIGHEST}"
+                )
+                raise InputError(message, "Mend the cell, or empty it.", path=path)
+            ratings[metric][item_id] = number
+    rater_name = workbook[GUIDE][RATER_CELL].value
+    return Ratings(
+        path, str(rater_name).strip() if rater_name else path.stem, str(sample_facts["identity"]), ratings, item_counts
+    )
 
 
-def _cells(sheet: Worksheet, column: int, ids: int) -> Iterator[tuple[str, Any, str]]:
-    for row in range(2, min(sheet.max_row, MAX_ROWS) + 1):
-        id = sheet.cell(row, ids).value
-        if id is not None:
-            cell = sheet.cell(row, column)
-            yield str(id), cell.value, cell.coordinate
+def _cells(sheet: Worksheet, column_index: int, id_column: int) -> Iterator[tuple[str, Any, str]]:
+    for row_index in range(2, min(sheet.max_row, MAX_ROWS) + 1):
+        item_id = sheet.cell(row_index, id_column).value
+        if item_id is not None:
+            cell = sheet.cell(row_index, column_index)
+            yield str(item_id), cell.value, cell.coordinate
 
 
-def _rating(value: object) -> int | None:
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 10:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value not in range(1, 11):
+def _rating(cell_value: object) -> int | None:
+    if (
+        isinstance(cell_value, str)
+        and cell_value.strip().isascii()
+        and cell_value.strip().isdigit()
+        and len(cell_value) < 10
+    ):
+        cell_value = int(cell_value)
+    if (
+        isinstance(cell_value, bool)
+        or not isinstance(cell_value, int | float)
+        or cell_value != cell_value
+        or cell_value not in range(1, 11)
+    ):
         return None
-    return int(value)
+    return int(cell_value)

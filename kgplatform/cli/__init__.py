@@ -27,18 +27,18 @@ def main() -> None:
     as_json = "--json" in sys.argv
     interrupt.install(end=lambda: os._exit(_interrupted(as_json)))
     try:
-        code = _run(as_json)
-        interrupt.finish(code)
+        exit_code = _run(as_json)
+        interrupt.finish(exit_code)
     except BaseException as error:
         if interrupt.was_asked() or isinstance(error, KeyboardInterrupt):
             interrupt.ignore()  # what is to be said takes a moment
-            code = _interrupted(as_json, error if isinstance(error, interrupt.Stopped) else None)
+            exit_code = _interrupted(as_json, error if isinstance(error, interrupt.Stopped) else None)
         elif isinstance(error, BrokenPipeError):  # `kgp … | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 0
+            exit_code = 0
         else:
             raise
-    sys.exit(code)
+    sys.exit(exit_code)
 
 
 def _interrupted(as_json: bool, stopped: interrupt.Stopped | None = None) -> int:
@@ -58,11 +58,11 @@ def _run(as_json: bool) -> int:
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name that is not UTF-8 is printed, and is valid JSON
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(standalone_mode=False)
+        result_code = app(standalone_mode=False)
         sys.stdout.flush()
-        if code == interrupt.EXIT_CODE:  # what typer makes of a KeyboardInterrupt
+        if result_code == interrupt.EXIT_CODE:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt
-        return code if isinstance(code, int) else 0
+        return result_code if isinstance(result_code, int) else 0
     except (BrokenPipeError, interrupt.Stopped):
         raise
     except (KgpError, TyperException, OSError, typer.Abort) as error:
@@ -85,10 +85,10 @@ def _as_ours(error: Exception) -> KgpError:
     if isinstance(error, OSError):  # a folder that is not there, a full disk
         from kgplatform.files import final_name
 
-        what = (
+        description = (
             f"{final_name(Path(error.filename))}: {error.strerror}" if error.filename else error.strerror or str(error)
         )
-        return KgpError(what, "Check the path, its permissions and the space on the disk.")
+        return KgpError(description, "Check the path, its permissions and the space on the disk.")
     if isinstance(error, TyperException):
         context = getattr(error, "ctx", None)
         return _usage(error.format_message(), f"See `{context.command_path} --help`." if context else "")
@@ -101,7 +101,7 @@ def _usage(message: str, hint: str) -> KgpError:
     from kgplatform.suggest import did_you_mean
 
     message = message.replace("Value error, ", "")
-    choice = _CHOICE.search(message)
-    if choice is None:
+    choice_match = _CHOICE.search(message)
+    if choice_match is None:
         return UsageError(message, hint)
-    return UsageError(message, did_you_mean(choice["value"], _QUOTED.findall(choice["choices"]), hint))
+    return UsageError(message, did_you_mean(choice_match["value"], _QUOTED.findall(choice_match["choices"]), hint))

@@ -49,39 +49,45 @@ def sample(
         raise InputError("the file is there already", "It may hold ratings: overwrite it with --force.", path=out)
     source = None if reports is None else reports_of(*reports)
     with Graph.open() as graph:
-        small = None if image_root is None else Thumbnails(image_root)
-        drawn = sampling.draw(graph, images, concepts, seed, max_images, small or (lambda path: True))
-    left_out = dict(small.left_out) if small is not None else {}
-    for reason, count in left_out.items():
-        note(f"left out of those that were drawn: {counted(count, 'images')} {reason}")
-    for what, got, asked in (("images", len(drawn.images), images), ("concepts", len(drawn.concepts), concepts)):
-        if got < asked:
-            note(f"{got:,} {what} instead of {asked:,}: there are no more that raters can see")
-    texts: dict[str, str] = {}
+        thumbnails = None if image_root is None else Thumbnails(image_root)
+        drawn_sample = sampling.draw(graph, images, concepts, seed, max_images, thumbnails or (lambda path: True))
+    left_out = dict(thumbnails.left_out) if thumbnails is not None else {}
+    for reason, image_count in left_out.items():
+        note(f"left out of those that were drawn: {counted(image_count, 'images')} {reason}")
+    for kind_name, drawn_count, requested_count in (
+        ("images", len(drawn_sample.images), images),
+        ("concepts", len(drawn_sample.concepts), concepts),
+    ):
+        if drawn_count < requested_count:
+            note(f"{drawn_count:,} {kind_name} instead of {requested_count:,}: there are no more that raters can see")
+    report_texts: dict[str, str] = {}
     if source is not None:
-        wanted = {item.id for item in drawn.images}
-        for row in source.reports():
-            if isinstance(row, Report) and row.image_id in wanted:
-                texts[row.image_id] = "\n\n".join(f"{name.upper()}: {text}" for name, text in row.sections.items())
-        note(f"{out} holds the text of {counted(len(texts), 'reports')}: keep it where the reports may be kept")
-    embedded = workbook.write(drawn, out, small, texts)
-    told = {
+        sampled_ids = {image_item.id for image_item in drawn_sample.images}
+        for report_row in source.reports():
+            if isinstance(report_row, Report) and report_row.image_id in sampled_ids:
+                report_texts[report_row.image_id] = "\n\n".join(
+                    f"{section_name.upper()}: {section_text}"
+                    for section_name, section_text in report_row.sections.items()
+                )
+        note(f"{out} holds the text of {counted(len(report_texts), 'reports')}: keep it where the reports may be kept")
+    embedded_count = workbook.write(drawn_sample, out, thumbnails, report_texts)
+    document = {
         "workbook": str(out),
-        "images": len(drawn.images),
-        "concepts": len(drawn.concepts),
-        "embedded": embedded,
+        "images": len(drawn_sample.images),
+        "concepts": len(drawn_sample.concepts),
+        "embedded": embedded_count,
         "left_out": left_out,
-        "reports": len(texts),
+        "reports": len(report_texts),
         "seed": seed,
-        "identity": drawn.identity,
+        "identity": drawn_sample.identity,
     }
     if as_json:
-        emit_json(told)
+        emit_json(document)
         return
     echo(
-        f"{out}: {counted(len(drawn.images), 'images')} and {counted(len(drawn.concepts), 'concepts')}, "
-        f"{counted(embedded, 'pictures')}, "
-        f"{counted(len(texts), 'reports')}; one copy a rater, then `kgp assess score` with all of them"
+        f"{out}: {counted(len(drawn_sample.images), 'images')} and {counted(len(drawn_sample.concepts), 'concepts')}, "
+        f"{counted(embedded_count, 'pictures')}, "
+        f"{counted(len(report_texts), 'reports')}; one copy a rater, then `kgp assess score` with all of them"
     )
 
 
@@ -95,27 +101,33 @@ def score(
     from kgplatform.assess import score as scoring
     from kgplatform.assess import workbook
 
-    raters = [workbook.read(path) for path in files]
+    raters = [workbook.read(file_path) for file_path in files]
     scores = scoring.score(raters)
-    written = [] if out is None else scoring.write(scores, out)
+    written_paths = [] if out is None else scoring.write(scores, out)
     if as_json:
-        emit_json({"raters": len(raters), "metrics": [asdict(one) for one in scores], "files": list(map(str, written))})
+        emit_json(
+            {
+                "raters": len(raters),
+                "metrics": [asdict(metric_score) for metric_score in scores],
+                "files": list(map(str, written_paths)),
+            }
+        )
         return
-    columns: list[dict[str, Any]] = [
+    score_rows: list[dict[str, Any]] = [
         {
-            "metric": one.metric,
-            "ratings": one.ratings,
-            "missing": one.missing,
-            "mean": one.mean,
-            "SD": one.sd,
-            "percent": one.percent,
-            "kappa": one.mean_kappa,
-            "ICC(2,1)": one.icc_single,
-            "ICC(2,k)": one.icc_mean,
+            "metric": metric_score.metric,
+            "ratings": metric_score.ratings,
+            "missing": metric_score.missing,
+            "mean": metric_score.mean,
+            "SD": metric_score.sd,
+            "percent": metric_score.percent,
+            "kappa": metric_score.mean_kappa,
+            "ICC(2,1)": metric_score.icc_single,
+            "ICC(2,k)": metric_score.icc_mean,
         }
-        for one in scores
+        for metric_score in scores
     ]
-    echo(table(columns))
+    echo(table(score_rows))
     echo(f"{counted(len(raters), 'raters')}; kappa: quadratic weights, mean over the pairs; empty: undefined")
-    for path in written:
-        echo(f"wrote {path}")
+    for file_path in written_paths:
+        echo(f"wrote {file_path}")

@@ -63,25 +63,25 @@ def audit(
         findings += checks.audit_export(triples)
         checked.append(checks.checked_export(triples))
         if split:
-            parts = Split.read(split, triples)
-            findings += checks.audit_split(parts)
-            checked.append(checks.checked_split(parts))
-    asked = _questions(questions, question_images) if questions else None
-    paired = PairSet.read(pairs) if pairs else None
+            split_parts = Split.read(split, triples)
+            findings += checks.audit_split(split_parts)
+            checked.append(checks.checked_split(split_parts))
+    audited_questions = _questions(questions, question_images) if questions else None
+    pair_set = PairSet.read(pairs) if pairs else None
     with Graph.open() as graph:
-        if asked:
-            findings += checks.audit_questions(asked._replace(images=read_images(graph)))
-            checked.append(checks.checked_questions(asked))
-        if paired:
-            findings += checks.audit_pairs(paired, graph_images(graph))
-            checked.append(checks.checked_pairs(paired))
+        if audited_questions:
+            findings += checks.audit_questions(audited_questions._replace(images=read_images(graph)))
+            checked.append(checks.checked_questions(audited_questions))
+        if pair_set:
+            findings += checks.audit_pairs(pair_set, graph_images(graph))
+            checked.append(checks.checked_pairs(pair_set))
         findings = checks.ordered([*findings, *checks.audit(graph)])
         checked.append(checks.checked_graph(graph))
     if as_json:
-        emit_json({"checked": [asdict(one) for one in checked], "findings": [asdict(one) for one in findings]})
+        emit_json({"checked": [asdict(entry) for entry in checked], "findings": [asdict(entry) for entry in findings]})
     else:
-        for one in checked:
-            echo(f"checked {one}")
+        for entry in checked:
+            echo(f"checked {entry}")
         _print(findings)
     if fail_on is not FailOn.never and any(finding.severity.reaches(fail_on) for finding in findings):
         raise typer.Exit(1)
@@ -95,12 +95,12 @@ def _questions(spec: str, images: Path | None) -> AuditedQuestions:
     kind, colon, folder = spec.partition(":")
     if not colon:
         raise UsageError(f"--questions {spec} names no folder", "Say KIND:DIR, such as vqa_rad:DIR.")
-    found, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"), told=note)
+    all_questions, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"), told=note)
     if rejects:
         note(questions.left_out(rejects))
-    if unlike := questions.unlike_release(kind, found):
-        note(unlike)
-    return AuditedQuestions(questions.official(found), questions.pictures(found))
+    if difference_note := questions.unlike_release(kind, all_questions):
+        note(difference_note)
+    return AuditedQuestions(questions.official(all_questions), questions.pictures(all_questions))
 
 
 def _print(findings: list[Finding]) -> None:

@@ -63,8 +63,8 @@ app.command("doctor")(doctor.doctor)
 app.command("browser-setup")(browser_setup.browser_setup)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"kgp {__version__}")
         raise typer.Exit
 

@@ -95,7 +95,7 @@ def run(
     from kgplatform.graph import Graph
     from kgplatform.ingest import ingest
 
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "lexicon": tuple(lexicon) if lexicon else None,
         "graph_names": graph_names,
         "own_words": own_words,
@@ -106,10 +106,12 @@ def run(
         "workers": workers,
         "ray": ray,
     }
-    settings = replace(settings_of(what), **{name: value for name, value in given.items() if value is not None})
-    asked = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    settings = replace(settings, llm={**settings.llm, **asked}, remote_consent=remote_consent)
+    settings = replace(
+        settings_of(what), **{option_name: value for option_name, value in options.items() if value is not None}
+    )
+    llm_options = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
+    llm_options = {option_name: value for option_name, value in llm_options.items() if value is not None}
+    settings = replace(settings, llm={**settings.llm, **llm_options}, remote_consent=remote_consent)
     with Graph.open().patient(note) as graph:
         source = construction(settings, graph, note, progress("judged"))
         report = ingest(
@@ -122,27 +124,28 @@ def run(
             progress=progress("reports"),
             told=note,
         )
-        scored = naf.score(graph, top=0).images if score and not dry_run else None
+        scored_count = naf.score(graph, top=0).images if score and not dry_run else None
     usage = getattr(source.judge, "usage", None)
     if as_json:
-        asked_of = {} if usage is None else {"language_model": usage.as_json()}
-        report_load(report, as_json, {**asked_of, "images": source.images, "images_scored": scored})
+        llm_usage = {} if usage is None else {"language_model": usage.as_json()}
+        report_load(report, as_json, {**llm_usage, "images": source.images, "images_scored": scored_count})
         return
     if usage is not None:
         echo(usage.told())
-    rows, verb = report.rows, "would be written" if dry_run else "written"
+    row_counts, verb = report.rows, "would be written" if dry_run else "written"
     echo(
-        f"{counted(rows.read, source.rows)} read, {rows.rejected:,} rejected: {counted(rows.written, 'edges')} {verb}, "
-        f"{rows.existing:,} already there"
+        f"{counted(row_counts.read, source.rows)} read, {row_counts.rejected:,} rejected: "
+        f"{counted(row_counts.written, 'edges')} {verb}, "
+        f"{row_counts.existing:,} already there"
     )
     echo(f"{counted(source.images, 'images have a concept', 'image has a concept')}")
     print_left_out(report.left_out)
-    for bad in report.first_rejects:
-        echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
+    for reject in report.first_rejects:
+        echo(f"  {reject.path}, row {reject.row}: {reject.reason}")
     if not dry_run:
         echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
-    if scored is not None:
-        echo(f"{counted(scored, 'images')} scored; keep those that cover all concepts: kgp naf filter")
+    if scored_count is not None:
+        echo(f"{counted(scored_count, 'images')} scored; keep those that cover all concepts: kgp naf filter")
 
 
 @app.command()
@@ -170,16 +173,16 @@ def select(
     settings = settings_of(what)
     source = reports_of(settings.reports, settings.path, settings.views if views is None else views_of(views))
     selection = selecting.Selection(encoder, eps, min_samples, per_cluster)
-    rows = list(source.reports())
-    read = [row for row in rows if isinstance(row, Report)]
-    rejects = [row for row in rows if not isinstance(row, Report)]
+    all_rows = list(source.reports())
+    parsed_reports = [report_row for report_row in all_rows if isinstance(report_row, Report)]
+    rejects = [report_row for report_row in all_rows if not isinstance(report_row, Report)]
     told_rejects(rejects)
-    choices = selecting.select(read, selection)
+    choices = selecting.select(parsed_reports, selection)
     if not choices:
         raise InputError("no report has findings or an impression", "Give other reports.", path=settings.path)
     selecting.write(out, choices)
     counts = {
-        "reports": len(read),
+        "reports": len(parsed_reports),
         "with_text": len(choices),
         "clusters": len({choice.cluster for choice in choices if choice.cluster >= 0}),
         "in_no_cluster": sum(choice.cluster < 0 for choice in choices),
@@ -206,12 +209,12 @@ def texts(
     from kgplatform.construct.texts import write
     from kgplatform.errors import InputError
 
-    count, rejects = write(reports_of(kind, path), folder)
+    text_count, rejects = write(reports_of(kind, path), folder)
     told_rejects(rejects)
-    if not count:
+    if not text_count:
         raise InputError("there is no report with findings or impression here", "Check the path.", path=path)
-    hold = "They hold what the reports hold: keep them where the reports may be kept."
-    echo(f"{folder}: {counted(count, 'texts')}. {hold}")
+    storage_note = "They hold what the reports hold: keep them where the reports may be kept."
+    echo(f"{folder}: {counted(text_count, 'texts')}. {storage_note}")
 
 
 @app.command()
@@ -242,7 +245,10 @@ def explain(
         raise NotFoundError(f"no stance joins {image} and {concept}", hint)
     source = None if reports is None else reports_of(*reports)
     documents = [
-        {**edge, "evidence": sentences_of(image, [json.loads(text) for text in edge["evidence"]], source)}
+        {
+            **edge,
+            "evidence": sentences_of(image, [json.loads(evidence_json) for evidence_json in edge["evidence"]], source),
+        }
         for edge in edges
     ]
     if as_json:
@@ -252,22 +258,22 @@ def explain(
         echo(f"{image} {edge['stance']} {concept} {edge['name'] or ''}, by {', '.join(edge['runs'])}")
         if not edge["evidence"]:
             echo("  no evidence: it was not constructed here")
-        for found in edge["evidence"]:
-            shown = found.get("sentence") or f"characters {found['start']}-{found['end']}"
-            echo(f"  {found['section']}: {shown}")
+        for mention in edge["evidence"]:
+            mention_text = mention.get("sentence") or f"characters {mention['start']}-{mention['end']}"
+            echo(f"  {mention['section']}: {mention_text}")
 
 
 def told_rejects(rejects: Sequence[Reject]) -> None:
     """Say on stderr which rows are no report."""
     if rejects:
-        first = rejects[0]
-        where = f"{first.path}, row {first.row}"
-        note(f"{counted(len(rejects), 'rows')} left out, the first of them {where}: {first.reason}")
+        first_reject = rejects[0]
+        location = f"{first_reject.path}, row {first_reject.row}"
+        note(f"{counted(len(rejects), 'rows')} left out, the first of them {location}: {first_reject.reason}")
 
 
 def rejects_document(rejects: Sequence[Reject]) -> list[dict[str, Any]]:
     """All rows that were left out, for `--json`."""
-    return [{"path": str(bad.path), "row": bad.row, "reason": bad.reason} for bad in rejects]
+    return [{"path": str(reject.path), "row": reject.row, "reason": reject.reason} for reject in rejects]
 
 
 def settings_of(what: list[str]) -> Settings:

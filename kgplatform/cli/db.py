@@ -30,9 +30,9 @@ def stop(as_json: Json = False) -> None:
     """Stop the local Neo4j; the graph stays on disk."""
     from kgplatform import server
 
-    stopped = server.stop(_local_settings())
-    if as_json or stopped.pid:
-        _show(stopped, as_json)
+    stopped_server = server.stop(_local_settings())
+    if as_json or stopped_server.pid:
+        _show(stopped_server, as_json)
     else:
         echo("Neo4j is stopped")
 
@@ -44,12 +44,12 @@ def status(as_json: Json = False) -> None:
 
     settings = Settings.from_env()
     if settings.uri is None:
-        state = server.status(settings)
-        _show(state, as_json)
-        running = state.running
+        server_state = server.status(settings)
+        _show(server_state, as_json)
+        is_running = server_state.running
     else:
-        running = _foreign_status(settings, as_json)
-    if not running:
+        is_running = _foreign_status(settings, as_json)
+    if not is_running:
         raise typer.Exit(1)
 
 
@@ -58,13 +58,20 @@ def browser(as_json: Json = False) -> None:
     """Print the link to Neo4j Browser and how to log in."""
     from kgplatform import server
 
-    state = server.status(_local_settings())
+    server_state = server.status(_local_settings())
     if as_json:
-        emit_json({"browser": state.browser, "uri": state.uri, "user": state.user, "running": state.running})
+        emit_json(
+            {
+                "browser": server_state.browser,
+                "uri": server_state.uri,
+                "user": server_state.user,
+                "running": server_state.running,
+            }
+        )
         return
-    echo(state.browser)
-    echo(f"  connect to {state.uri}, user {state.user}; `kgp db password` prints the password")
-    if not state.running:
+    echo(server_state.browser)
+    echo(f"  connect to {server_state.uri}, user {server_state.user}; `kgp db password` prints the password")
+    if not server_state.running:
         note("It is not running yet: `kgp db start`.")
 
 
@@ -149,8 +156,8 @@ def _foreign_status(settings: Settings, as_json: bool) -> bool:
     except DatabaseError as error:
         problem = error.message
     if as_json:
-        shown = {"uri": settings.uri, "browser": None, "user": settings.username, "home": None}
-        emit_json({**shown, "running": not problem, "pid": None})
+        server_document = {"uri": settings.uri, "browser": None, "user": settings.username, "home": None}
+        emit_json({**server_document, "running": not problem, "pid": None})
     else:
         echo(problem or f"Neo4j is running at {settings.uri} (user {settings.username}, from NEO4J_URI)")
     return not problem

@@ -57,14 +57,14 @@ def embed(
     from kgplatform.retrieval.embed import embed as run
     from kgplatform.retrieval.index import Part
 
-    part = None if only is None else Part.IMAGES if only is Only.images else Part.CONCEPTS
+    index_part = None if only is None else Part.IMAGES if only is Only.images else Part.CONCEPTS
     with Graph.open().patient(note) as graph:
         with needed():
             from kgp_models.retrieval.encode import open_encoder
 
             encoder = open_encoder(model)
         outcome = run(
-            graph, encoder, images=images, only=part, batch=batch, replace=replace, progress=progress, told=note
+            graph, encoder, images=images, only=index_part, batch=batch, replace=replace, progress=progress, told=note
         )
     if as_json:
         emit_json(_document(outcome))
@@ -77,7 +77,7 @@ def embed(
 def _document(outcome: Outcome) -> dict[str, Any]:
     document = asdict(outcome)
     document["trained_on"] = trained_on.document(outcome.trained_on)
-    document["problems"] = [{"image": image, "problem": problem} for image, problem in outcome.problems]
+    document["problems"] = [{"image": image_id, "problem": problem} for image_id, problem in outcome.problems]
     return document
 
 
@@ -89,22 +89,22 @@ def _print(outcome: Outcome) -> None:
     if outcome.images.done or outcome.images.before or outcome.problems:
         left_out = f", {len(outcome.problems):,} left out" if outcome.problems else ""
         echo(f"images: {_counted(outcome.images, 'path')}{left_out}{_rate(outcome.images)}")
-        for image, problem in outcome.problems[:SHOWN]:
-            echo(f"  {image}: {problem}")
+        for image_id, problem in outcome.problems[:SHOWN]:
+            echo(f"  {image_id}: {problem}")
         if len(outcome.problems) > SHOWN:
             echo(f"  and {len(outcome.problems) - SHOWN:,} more")
     if outcome.concepts.done or outcome.concepts.before:
         echo(f"concepts: {_counted(outcome.concepts, 'name')}{_rate(outcome.concepts)}")
-        if (long := outcome.concepts.in_parts) > 0:
-            many = "names are longer than the model reads at a time: their parts are averaged"
-            one = "name is longer than the model reads at a time: its parts are averaged"
-            echo(f"  {counted(long, many, one)}")
+        if (long_names := outcome.concepts.in_parts) > 0:
+            plural_text = "names are longer than the model reads at a time: their parts are averaged"
+            singular_text = "name is longer than the model reads at a time: its parts are averaged"
+            echo(f"  {counted(long_names, plural_text, singular_text)}")
     echo(f"{outcome.model}, {outcome.dimension} dimensions, {outcome.seconds:.1f} s, run {outcome.run}")
 
 
-def _counted(count: Count, what: str) -> str:
-    without = f", {count.without:,} without a {what}" if count.without else ""
-    return f"{count.done:,} embedded, {count.before:,} before{without}"
+def _counted(count: Count, missing_kind: str) -> str:
+    without_note = f", {count.without:,} without a {missing_kind}" if count.without else ""
+    return f"{count.done:,} embedded, {count.before:,} before{without_note}"
 
 
 def _rate(count: Count) -> str:

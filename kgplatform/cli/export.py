@@ -66,7 +66,7 @@ def export(
     from kgplatform.graph import Graph
 
     selection = read.Selection(
-        stances=tuple(name.value for name in stance) if stance else read.STANCES,
+        stances=tuple(stance_name.value for stance_name in stance) if stance else read.STANCES,
         relations=tuple(relation) if relation else None,
         images=images if images in ("all", "kept") else read.read_image_list(Path(images)),
         only="cross" if cross_only else "intra" if intra_only else None,
@@ -81,6 +81,6 @@ def export(
     if as_json:
         emit_json({"folder": str(out), **asdict(manifest)})
         return
-    held = {"triples": manifest.triples, "entities": manifest.entities, "relations": manifest.relations}
-    counts = ", ".join(counted(count, what) for what, count in held.items())
+    totals = {"triples": manifest.triples, "entities": manifest.entities, "relations": manifest.relations}
+    counts = ", ".join(counted(count, kind_name) for kind_name, count in totals.items())
     echo(f"{counts} in {out} ({manifest.format})\nsha256 {manifest.sha256}")

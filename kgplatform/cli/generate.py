@@ -79,21 +79,25 @@ def generate(
     from kgplatform.triplets.linking import linker_of
 
     with Graph.open().patient(note) as graph:
-        chosen = None if views is None else views_of(views)
-        given = inputs(images, reports, known=images_by_path(graph), views=chosen, with_reports=not image_only)
-        told_rejects(given.rejects)
-        with_report = sum(bool(row.sections) for row in given.rows)
-        note(f"{counted(len(given.rows), 'images')}, {with_report:,} of them with a report")
-        for reason, count in given.left_out.items():
-            note(f"  not looked at: {counted(count, reason)}")
+        selected_views = None if views is None else views_of(views)
+        selected_inputs = inputs(
+            images, reports, known=images_by_path(graph), views=selected_views, with_reports=not image_only
+        )
+        told_rejects(selected_inputs.rejects)
+        with_report = sum(bool(input_row.sections) for input_row in selected_inputs.rows)
+        note(f"{counted(len(selected_inputs.rows), 'images')}, {with_report:,} of them with a report")
+        for reason, image_count in selected_inputs.left_out.items():
+            note(f"  not looked at: {counted(image_count, reason)}")
         if limit is not None:
-            given = replace(given, rows=given.rows[:limit])
+            selected_inputs = replace(selected_inputs, rows=selected_inputs.rows[:limit])
         linker = linker_of(_names(images, lexicon), graph, note)
-        asked = {name: value for name, value in (("model", llm), ("url", llm_url)) if value is not None}
+        llm_options = {
+            option_name: value for option_name, value in (("model", llm), ("url", llm_url)) if value is not None
+        }
         backend = (
             _checkpoint(model, vision, beams, max_new_tokens, batch, constrained, ray)
             if llm is None
-            else _served(asked, remote_consent, given.credentialed)
+            else _served(llm_options, remote_consent, selected_inputs.credentialed)
         )
         writer = Writer(
             backend,
@@ -102,9 +106,9 @@ def generate(
             linker.about,
             with_report > 0,
         )
-        outcome = run(graph, given, writer, out=out, dry_run=dry_run, progress=progress("images"), told=note)
+        outcome = run(graph, selected_inputs, writer, out=out, dry_run=dry_run, progress=progress("images"), told=note)
     if as_json:
-        emit_json({**_document(outcome), "left_out_rows": rejects_document(given.rejects)})
+        emit_json({**_document(outcome), "left_out_rows": rejects_document(selected_inputs.rejects)})
     else:
         _print(outcome)
     if outcome.problems and not outcome.done and not outcome.skipped:
@@ -115,45 +119,49 @@ def _names(images: Path, lexicon: list[Path] | None) -> Settings:
     """The names that entities are linked by: those that a construction of the folder looks for."""
     from kgplatform.construct import settings
 
-    found = settings.Settings("", images, own_words=False)
+    folder_settings = settings.Settings("", images, own_words=False)
     if images.is_dir() and (images / settings.FILE).is_file():
-        found = settings.read(images)
-    return settings.Settings("", images, lexicon=(*found.lexicon, *(lexicon or ())), own_words=found.own_words)
+        folder_settings = settings.read(images)
+    return settings.Settings(
+        "", images, lexicon=(*folder_settings.lexicon, *(lexicon or ())), own_words=folder_settings.own_words
+    )
 
 
 def _checkpoint(
-    model: Path | None, vision: str | None, beams: int, tokens: int, batch: int, constrained: bool, ray: bool
+    model: Path | None, vision: str | None, beams: int, max_tokens: int, batch: int, constrained: bool, ray: bool
 ) -> Backend:
     from kgplatform.cli.ml import needed
 
     with needed():
         from kgp_models.generator.checkpoint import SHIPPED, load
         from kgp_models.generator.generate import Decoding, Generator, device
-    decoding = Decoding(beams, tokens, batch, constrained)
+    decoding = Decoding(beams, max_tokens, batch, constrained)
     folder = SHIPPED if model is None else model
     if ray:
         from kgp_models.generator.spread import OnRay
 
-        spread: Backend = OnRay(folder, vision, decoding)
-        return spread
-    one: Backend = Generator(load(folder, device(), vision), decoding)
-    return one
+        ray_backend: Backend = OnRay(folder, vision, decoding)
+        return ray_backend
+    loaded_generator: Backend = Generator(load(folder, device(), vision), decoding)
+    return loaded_generator
 
 
-def _served(asked: dict[str, Any], remote_consent: bool, credentialed: bool) -> Backend:
+def _served(llm_options: dict[str, Any], remote_consent: bool, credentialed: bool) -> Backend:
     from kgplatform.construct.language_model.settings import LLMSettings
     from kgplatform.generate.served import Served
 
-    served: Backend = Served(LLMSettings.of(asked, remote_consent=remote_consent), credentialed=credentialed)
-    return served
+    served_backend: Backend = Served(
+        LLMSettings.of(llm_options, remote_consent=remote_consent), credentialed=credentialed
+    )
+    return served_backend
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:
     document = asdict(outcome)
-    document["problems"] = [{"image": image, "problem": problem} for image, problem in outcome.problems]
+    document["problems"] = [{"image": image_id, "problem": problem} for image_id, problem in outcome.problems]
     document["trained_on"] = trained_on.document(outcome.trained_on)
-    document["shortened"] = [{"image": image, "tokens": tokens} for image, tokens in outcome.shortened]
-    document["ungrounded"] = [{"image": image, "triplet": list(triplet)} for image, triplet in outcome.ungrounded]
+    document["shortened"] = [{"image": image_id, "tokens": token_count} for image_id, token_count in outcome.shortened]
+    document["ungrounded"] = [{"image": image_id, "triplet": list(triplet)} for image_id, triplet in outcome.ungrounded]
     return document
 
 
@@ -164,8 +172,8 @@ def _print(outcome: Outcome) -> None:
         f"{counted(outcome.images, 'images')}: {outcome.done:,} looked at, {outcome.skipped:,} done before, "
         f"{len(outcome.problems):,} not read"
     )
-    for image, problem in outcome.problems[:SHOWN]:
-        echo(f"  {image}: {problem}")
+    for image_id, problem in outcome.problems[:SHOWN]:
+        echo(f"  {image_id}: {problem}")
     if not outcome.done:
         _print_run(outcome)
         return
@@ -175,15 +183,23 @@ def _print(outcome: Outcome) -> None:
         f"{outcome.linked:,} of {counted(outcome.entities, 'entities')} linked to concepts"
     )
     if outcome.shortened:
-        one = "report is longer than the model reads: its end was left out"
-        echo(counted(len(outcome.shortened), "reports are longer than the model reads: their ends were left out", one))
-        for image, tokens in outcome.shortened[:SHOWN]:
-            echo(f"  {image}: {counted(tokens, 'tokens')}")
+        singular_text = "report is longer than the model reads: its end was left out"
+        echo(
+            counted(
+                len(outcome.shortened),
+                "reports are longer than the model reads: their ends were left out",
+                singular_text,
+            )
+        )
+        for image_id, token_count in outcome.shortened[:SHOWN]:
+            echo(f"  {image_id}: {counted(token_count, 'tokens')}")
     if outcome.unfinished:
         echo(f"{counted(outcome.unfinished, 'replies')} stopped at the longest reply: raise --max-new-tokens")
     if outcome.ungrounded:
-        what = counted(len(outcome.ungrounded), "triplets are not in their report", "triplet is not in its report")
-        echo(f"{what}: kgp query explore/ungrounded")
+        ungrounded_text = counted(
+            len(outcome.ungrounded), "triplets are not in their report", "triplet is not in its report"
+        )
+        echo(f"{ungrounded_text}: kgp query explore/ungrounded")
     rate = outcome.done / outcome.seconds if outcome.seconds else 0.0
     echo(f"{outcome.seconds:.1f} s, {rate:.1f} images/s, {counted(outcome.tokens, 'tokens')}")
     if not outcome.dry_run:
@@ -194,9 +210,11 @@ def _print(outcome: Outcome) -> None:
 def _print_run(outcome: Outcome) -> None:
     """What the run holds by now: calls with the same model and settings extend the same run."""
     if outcome.in_run:
-        images, triplets, edges = (outcome.in_run[name] for name in ("images", "triplets", "edges"))
+        image_count, triplet_count, edge_count = (
+            outcome.in_run[total_name] for total_name in ("images", "triplets", "edges")
+        )
         echo(
-            f"run {outcome.run} has {counted(images, 'images')}, {counted(triplets, 'triplets')} and "
-            f"{counted(edges, 'edges')} of all calls with these settings; "
+            f"run {outcome.run} has {counted(image_count, 'images')}, {counted(triplet_count, 'triplets')} and "
+            f"{counted(edge_count, 'edges')} of all calls with these settings; "
             f"`kgp runs undo {outcome.run}` takes all of them out"
         )

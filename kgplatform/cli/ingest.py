@@ -85,7 +85,7 @@ def triples(
     """Load your own graph from a table of triples."""
     from kgp_loaders.triples import PATTERNS, Triples
 
-    columns = dict(_pair(text, "--column") for text in column or ())
+    columns = dict(_pair(column_option, "--column") for column_option in column or ())
     source = Triples(path, columns, [*(entity_type or ()), *PATTERNS])
     _load(source, on_error, rejects, dry_run, as_json)
 
@@ -153,12 +153,12 @@ def _release() -> Path:
     return fetch(settings.cache)
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def _pair(option_text: str, option: str) -> tuple[str, str]:
     from kgplatform.errors import UsageError
 
-    name, equals, value = text.partition("=")
+    name, equals, value = option_text.partition("=")
     if not (name and equals and value):
-        raise UsageError(f"{option} {text}: write NAME=VALUE")
+        raise UsageError(f"{option} {option_text}: write NAME=VALUE")
     return name, value
 
 
@@ -174,12 +174,12 @@ def _load_into(
 ) -> None:
     from kgplatform.ingest import ingest
 
-    beside = Path(f"{source.files[0].name}.rejects.tsv")
+    default_rejects = Path(f"{source.files[0].name}.rejects.tsv")
     report = ingest(
         graph,
         source,
         on_error=on_error.value,
-        rejects=(rejects or beside) if on_error is OnError.skip else None,
+        rejects=(rejects or default_rejects) if on_error is OnError.skip else None,
         dry_run=dry_run,
         progress=progress(source.kind),
         told=note,
@@ -208,8 +208,8 @@ def report_load(report: Report, as_json: bool, more: Mapping[str, Any] | None = 
 
 def print_left_out(left_out: Mapping[str, int]) -> None:
     """Print what is not loaded, and why."""
-    for reason, count in left_out.items():
-        echo(f"  not loaded: {counted(count, reason)}")
+    for reason, row_count in left_out.items():
+        echo(f"  not loaded: {counted(row_count, reason)}")
 
 
 def _document(report: Report) -> dict[str, Any]:
@@ -229,16 +229,17 @@ def _print(report: Report) -> None:
     verb = "would be written" if report.dry_run else "written"
     if report.resumed_at:
         echo(f"went on from row {report.resumed_at:,}")
-    rest = {"rows": "already there", "mapping rows": "with nothing to add"}
-    for title, account in (("rows", report.rows), ("mapping rows", report.enriched)):
+    existing_notes = {"rows": "already there", "mapping rows": "with nothing to add"}
+    for row_title, account in (("rows", report.rows), ("mapping rows", report.enriched)):
         if account.read:
             echo(
-                f"{counted(account.read, title)} read: {account.written:,} {verb}, {account.existing:,} {rest[title]}, "
+                f"{counted(account.read, row_title)} read: {account.written:,} {verb}, {account.existing:,} "
+                f"{existing_notes[row_title]}, "
                 f"{account.rejected:,} rejected"
             )
     print_left_out(report.left_out)
-    for bad in report.first_rejects:
-        echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
+    for reject in report.first_rejects:
+        echo(f"  {reject.path}, row {reject.row}: {reject.reason}")
     if report.rejects:
         echo(f"  all rejected rows: {report.rejects}")
     if not report.dry_run:

@@ -85,20 +85,20 @@ def _text(arguments: Sequence[str], stopped: Stopped | None) -> str:
     command = shlex.join(["kgp", *arguments])
     if stopped is not None:
         return f"{stopped.message}; the same command goes on from there: {command}"
-    kept = _NOTHING if "--dry-run" in arguments else KEPT.get(_name(arguments), _NOTHING)
-    again = "" if kept == _NOTHING or kept.endswith(" tells") else f": {command}"
-    return f"interrupted; {kept}{again}"
+    state_text = _NOTHING if "--dry-run" in arguments else KEPT.get(_name(arguments), _NOTHING)
+    command_note = "" if state_text == _NOTHING or state_text.endswith(" tells") else f": {command}"
+    return f"interrupted; {state_text}{command_note}"
 
 
-def _write(text: str, as_json: bool) -> None:
+def _write(message: str, as_json: bool) -> None:
     """Write the line; where whoever reads it was interrupted, too (`kgp … | less`), nobody is there to read it."""
     try:
         if as_json:
-            error = KgpError(text)
+            error = KgpError(message)
             error.kind = Stopped.kind
             fail(error, as_json)
         else:
-            note(("\n" if sys.stderr.isatty() else "") + text)
+            note(("\n" if sys.stderr.isatty() else "") + message)
         sys.stdout.flush()
     except OSError:
         for stream in (sys.stdout, sys.stderr):
@@ -107,5 +107,7 @@ def _write(text: str, as_json: bool) -> None:
 
 def _name(arguments: Sequence[str]) -> str:
     """The command that was called, without its options."""
-    words = [word for word in arguments if not word.startswith("-")]
-    return next((name for name in (" ".join(words[:2]), *words[:1]) if name in KEPT), "")
+    command_words = [argument for argument in arguments if not argument.startswith("-")]
+    return next(
+        (command_name for command_name in (" ".join(command_words[:2]), *command_words[:1]) if command_name in KEPT), ""
+    )

@@ -56,15 +56,15 @@ def explain(
     from kgplatform.graph import Graph
 
     with Graph.open() as graph:
-        found, pairs = naf.explain(graph, image)
+        image_score, pairs = naf.explain(graph, image)
     if as_json:
-        emit_json({**found, "pairs": pairs})
+        emit_json({**image_score, "pairs": pairs})
         return
-    if found["naf"] is None:
+    if image_score["naf"] is None:
         echo(f"{image} is not scored yet: run `kgp naf score`")
     else:
-        stale = "" if found["current"] else " (out of date: run `kgp naf score`)"
-        echo(f"{image}: NaF {found['naf']:.3f}, rank {found['rank']:,}{stale}")
+        outdated_note = "" if image_score["current"] else " (out of date: run `kgp naf score`)"
+        echo(f"{image}: NaF {image_score['naf']:.3f}, rank {image_score['rank']:,}{outdated_note}")
     echo(table(pairs) or "it has no stance to a concept")
 
 
@@ -88,21 +88,30 @@ def filter_(
     if as_json:
         document = asdict(filtered)
         if export:
-            document["exported"] = {str(export / name): rows for name, rows in exported.items()}
+            document["exported"] = {str(export / file_name): row_count for file_name, row_count in exported.items()}
         emit_json(document)
         return
-    kept = f"{filtered.kept:,} of {counted(filtered.images, 'images')}"
-    echo(f"{kept} are kept; they cover {counted(filtered.concepts, 'concepts')}")
+    retained_text = f"{filtered.kept:,} of {counted(filtered.images, 'images')}"
+    echo(f"{retained_text} are kept; they cover {counted(filtered.concepts, 'concepts')}")
     echo(table(_curve(filtered.curve, filtered.concepts)))
-    for name, rows in exported.items():
-        echo(f"{counted(rows, 'rows')} in {export}/{name}")
+    for file_name, row_count in exported.items():
+        echo(f"{counted(row_count, 'rows')} in {export}/{file_name}")
 
 
 def _curve(curve: list[tuple[int, int]], concepts: int) -> list[dict[str, object]]:
     """The coverage curve at tenths of the concepts."""
-    rows = []
+    curve_rows = []
     for tenth in range(1, 11):
-        point = next(((images, covered) for images, covered in curve if covered * 10 >= concepts * tenth), None)
-        if point:
-            rows.append({"concepts covered": point[1], "share": f"{tenth * 10} %", "images kept": point[0]})
-    return rows
+        first_point = next(
+            (
+                (image_count, covered_count)
+                for image_count, covered_count in curve
+                if covered_count * 10 >= concepts * tenth
+            ),
+            None,
+        )
+        if first_point:
+            curve_rows.append(
+                {"concepts covered": first_point[1], "share": f"{tenth * 10} %", "images kept": first_point[0]}
+            )
+    return curve_rows

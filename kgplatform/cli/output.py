@@ -36,9 +36,11 @@ def printable(text: str) -> str:
 
     Names come from data: a control character could move the cursor, set the window's title, or turn the text around.
     """
-    if all(line.isprintable() for line in text.split("\n")):
+    if all(text_line.isprintable() for text_line in text.split("\n")):
         return text
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text.replace("\t", " "))
+    return "".join(
+        character if character.isprintable() or character == "\n" else "�" for character in text.replace("\t", " ")
+    )
 
 
 def echo(text: object = "") -> None:
@@ -59,14 +61,25 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = Non
         return ""
     columns = columns or list(rows[0])
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-    widths = [max(len(column), *(len(line[i]) for line in cells)) for i, column in enumerate(columns)]
-    right = [all(isinstance(row.get(column), int | float | None) for row in rows) for column in columns]
+    column_widths = [
+        max(len(column), *(len(line[column_index]) for line in cells)) for column_index, column in enumerate(columns)
+    ]
+    numeric_columns = [all(isinstance(row.get(column), int | float | None) for row in rows) for column in columns]
 
     def line(values: Sequence[str]) -> str:
-        padded = (v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, right, strict=True))
+        padded = (
+            cell_text.rjust(column_width) if is_numeric else cell_text.ljust(column_width)
+            for cell_text, column_width, is_numeric in zip(values, column_widths, numeric_columns, strict=True)
+        )
         return "  ".join(padded).rstrip()
 
-    return "\n".join([line(columns), line(["-" * w for w in widths]), *(line(values) for values in cells)])
+    return "\n".join(
+        [
+            line(columns),
+            line(["-" * column_width for column_width in column_widths]),
+            *(line(values) for values in cells),
+        ]
+    )
 
 
 def fitted(
@@ -81,20 +94,20 @@ def fitted(
     columns = list(columns)
 
     def needed(column: str) -> int:
-        cells = [len(column), *(len(_cell(row.get(column))) for row in rows)]
-        return min(max(cells), SHORT) if column == flexible else max(cells)
+        cell_widths = [len(column), *(len(_cell(row.get(column))) for row in rows)]
+        return min(max(cell_widths), SHORT) if column == flexible else max(cell_widths)
 
     for column in optional:
         if sum(map(needed, columns)) + 2 * (len(columns) - 1) <= width:
             break
         columns.remove(column)
-    others = sum(needed(column) + 2 for column in columns if column != flexible)
-    room = max(SHORT, width - others)
-    return table([{**row, flexible: _shortened(_cell(row.get(flexible)), room)} for row in rows], columns)
+    other_widths = sum(needed(column) + 2 for column in columns if column != flexible)
+    flexible_width = max(SHORT, width - other_widths)
+    return table([{**row, flexible: _shortened(_cell(row.get(flexible)), flexible_width)} for row in rows], columns)
 
 
-def _shortened(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 1] + "…"
+def _shortened(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
 def _cell(value: object) -> str:
@@ -106,34 +119,38 @@ def _cell(value: object) -> str:
         return f"{value:,.3f}"
     if isinstance(value, int):
         return f"{value:,}"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return _shortened("".join(c if c.isprintable() else "�" for c in text[: WIDEST + 1]), WIDEST)
+    cell_text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return _shortened(
+        "".join(character if character.isprintable() else "�" for character in cell_text[: WIDEST + 1]), WIDEST
+    )
 
 
 def short(value: object) -> object:
     """The value, or as much of a long text, list or map as a table shows, so that many rows do not fill the memory."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text[: WIDEST + 1]
+    value_text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value_text[: WIDEST + 1]
 
 
 def progress(what: str) -> Callable[[int, int | None], None]:
     """A reporter `(done, total)` that keeps one line on stderr up to date; quiet when stderr is not a terminal."""
     if not sys.stderr.isatty():
         return lambda done, total: None
-    started, last = time.monotonic(), 0.0
+    start_time, last_time = time.monotonic(), 0.0
 
     def report(done: int, total: int | None) -> None:
-        nonlocal last
-        now = time.monotonic()
+        nonlocal last_time
+        current_time = time.monotonic()
         finished = done == total
-        if now - last < 0.1 and not finished:
+        if current_time - last_time < 0.1 and not finished:
             return
-        last = now
-        share = f"{done / total:4.0%} " if total else ""
-        rate = done / max(now - started, 1e-9)
-        sys.stderr.write(f"\r\033[K{printable(what)}: {share}{done:,} rows, {rate:,.0f}/s" + ("\n" if finished else ""))
+        last_time = current_time
+        share_text = f"{done / total:4.0%} " if total else ""
+        rate = done / max(current_time - start_time, 1e-9)
+        sys.stderr.write(
+            f"\r\033[K{printable(what)}: {share_text}{done:,} rows, {rate:,.0f}/s" + ("\n" if finished else "")
+        )
         sys.stderr.flush()
 
     return report

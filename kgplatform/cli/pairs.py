@@ -68,8 +68,8 @@ def pairs(
     from kgplatform.retrieval import checks, graph_studies
     from kgplatform.retrieval import pairs as pairing
 
-    used = _used() if exclude_graph else None
-    there, rejects = pairing.read(
+    graph_ids = _used() if exclude_graph else None
+    all_pairs, rejects = pairing.read(
         kind.value,
         folder,
         images=images,
@@ -77,29 +77,35 @@ def pairs(
         require_images=require_images,
         progress=progress("reports"),
     )
-    chosen = graph_studies.exclude(there, *used) if used else there
-    left_out = _reasons(rejects, len(there) - len(chosen))
-    if not chosen:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none has these views"
+    selected_pairs = graph_studies.exclude(all_pairs, *graph_ids) if graph_ids else all_pairs
+    left_out = _reasons(rejects, len(all_pairs) - len(selected_pairs))
+    if not selected_pairs:
+        reasons_text = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none has these views"
         hint = "Give the folder of the images (--images), other --views, or --no-exclude-graph."
-        raise InputError(f"there is no pair of an image and its report: {why}", hint, path=folder)
-    chosen = pairing.sample(chosen, sample, seed) if sample else chosen
-    parts = pairing.split(chosen, protocol.value, seed)
-    made = pairing.PairSet(parts, kind.value, folder, images, protocol.value, seed)
-    made.write(out)
-    sizes = {part: _sizes(parts[part]) for part in pairing.PARTS}
-    shared = {part: checks.overlaps(made, part) for part in pairing.PARTS[1:]}
+        raise InputError(f"there is no pair of an image and its report: {reasons_text}", hint, path=folder)
+    selected_pairs = pairing.sample(selected_pairs, sample, seed) if sample else selected_pairs
+    parts = pairing.split(selected_pairs, protocol.value, seed)
+    pair_set = pairing.PairSet(parts, kind.value, folder, images, protocol.value, seed)
+    pair_set.write(out)
+    part_sizes = {part_name: _sizes(parts[part_name]) for part_name in pairing.PARTS}
+    overlaps_by_part = {part_name: checks.overlaps(pair_set, part_name) for part_name in pairing.PARTS[1:]}
     if as_json:
-        about = {"file": str(out), "kind": kind.value, "protocol": protocol.value, "seed": seed}
-        found = {"left_out": left_out, "left_out_rows": rejects_document(rejects), "in_training": shared}
-        emit_json({**about, "sha256": made.sha256, "parts": sizes, **found})
+        description = {"file": str(out), "kind": kind.value, "protocol": protocol.value, "seed": seed}
+        rejections = {"left_out": left_out, "left_out_rows": rejects_document(rejects), "in_training": overlaps_by_part}
+        emit_json({**description, "sha256": pair_set.sha256, "parts": part_sizes, **rejections})
         return
-    echo(f"{counted(len(chosen), 'pairs')} in {out}, by {protocol.value}\nsha256 {made.sha256}")
-    echo("\n" + table([{"part": part, **sizes[part]} for part in sizes]))
+    echo(f"{counted(len(selected_pairs), 'pairs')} in {out}, by {protocol.value}\nsha256 {pair_set.sha256}")
+    echo("\n" + table([{"part": part_name, **part_sizes[part_name]} for part_name in part_sizes]))
     _print_left_out(left_out, rejects)
     titles = {"report": "report", "text": "text, or another report's same text", "subject": "subject"}
-    rows = [{"in training, too": titles[k], **{part: shared[part][k] for part in shared}} for k in titles]
-    echo("\n" + table(rows))
+    overlap_rows = [
+        {
+            "in training, too": titles[overlap_kind],
+            **{part_name: overlaps_by_part[part_name][overlap_kind] for part_name in overlaps_by_part},
+        }
+        for overlap_kind in titles
+    ]
+    echo("\n" + table(overlap_rows))
 
 
 def _used() -> Used:
@@ -129,19 +135,19 @@ def _reasons(rejects: list[Reject], of_graph: int) -> dict[str, int]:
     """How many were left out for each reason. A row that is no report has a reason of its own."""
     from kgplatform.retrieval.pairs import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
 
-    plain = {
+    plain_reasons = {
         NO_TEXT: "without findings and impression",
         NO_IMAGE: "without an image there",
         OUTSIDE: "with a path that is empty or leads out of the folder",
         TWICE: "of an image that stands there twice",
     }
-    counted = Counter(plain.get(bad.reason, "rows that are no report") for bad in rejects)
-    return dict(counted) | ({"of the graph's studies and subjects": of_graph} if of_graph else {})
+    reason_counts = Counter(plain_reasons.get(reject.reason, "rows that are no report") for reject in rejects)
+    return dict(reason_counts) | ({"of the graph's studies and subjects": of_graph} if of_graph else {})
 
 
 def _print_left_out(left_out: dict[str, int], rejects: list[Reject]) -> None:
-    rows: list[dict[str, Any]] = [{"left out": reason, "count": count} for reason, count in left_out.items()]
-    if rows:
-        echo("\n" + table(rows))
-    for bad in rejects[:FEW]:
-        echo(f"  {bad.path}, row {bad.row}: {bad.reason}")
+    reason_rows: list[dict[str, Any]] = [{"left out": reason, "count": count} for reason, count in left_out.items()]
+    if reason_rows:
+        echo("\n" + table(reason_rows))
+    for reject in rejects[:FEW]:
+        echo(f"  {reject.path}, row {reject.row}: {reject.reason}")

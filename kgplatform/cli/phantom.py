@@ -52,35 +52,39 @@ def build(
 def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool, as_json: bool) -> None:
     from kgp_loaders.phantom.study_set import build
 
-    made = build(directory, count, seed, replace=replace, workers=workers, progress=progress("studies"), told=note)
-    if as_json:
-        emit_json(asdict(made))
-        return
-    if made.existing:
-        note(f"{made.directory} has this already; nothing was written")
-    echo(
-        f"{made.directory}: {counted(made.studies, 'studies')} with {counted(made.images, 'images')}, "
-        f"{counted(made.concepts, 'concepts')}, "
-        f"{counted(made.edges, 'stances')} of AP images in the truth; all invented"
+    build_report = build(
+        directory, count, seed, replace=replace, workers=workers, progress=progress("studies"), told=note
     )
-    echo(f"build the graph from it: kgp construct run {made.directory}")
+    if as_json:
+        emit_json(asdict(build_report))
+        return
+    if build_report.existing:
+        note(f"{build_report.directory} has this already; nothing was written")
+    echo(
+        f"{build_report.directory}: {counted(build_report.studies, 'studies')} with "
+        f"{counted(build_report.images, 'images')}, "
+        f"{counted(build_report.concepts, 'concepts')}, "
+        f"{counted(build_report.edges, 'stances')} of AP images in the truth; all invented"
+    )
+    echo(f"build the graph from it: kgp construct run {build_report.directory}")
 
 
 def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool) -> None:
     from kgp_loaders.phantom.graph import build
 
-    made = build(directory, images, seed, replace=replace, told=note)
+    build_report = build(directory, images, seed, replace=replace, told=note)
     if as_json:
-        emit_json(asdict(made))
+        emit_json(asdict(build_report))
         return
-    if made.existing:
-        note(f"{made.directory} has this already; nothing was written")
+    if build_report.existing:
+        note(f"{build_report.directory} has this already; nothing was written")
     echo(
-        f"{made.directory}: {counted(made.images, 'images')} and {counted(made.concepts, 'concepts')}, "
-        f"{counted(made.cross_edges, 'edges')} between them, {made.intra_edges:,} among the concepts, "
-        f"{counted(made.mapped_images, 'mapped images')}; all invented"
+        f"{build_report.directory}: {counted(build_report.images, 'images')} and "
+        f"{counted(build_report.concepts, 'concepts')}, "
+        f"{counted(build_report.cross_edges, 'edges')} between them, {build_report.intra_edges:,} among the concepts, "
+        f"{counted(build_report.mapped_images, 'mapped images')}; all invented"
     )
-    echo(f"load it: kgp ingest medmkg {made.directory}")
+    echo(f"load it: kgp ingest medmkg {build_report.directory}")
 
 
 @app.command()
@@ -97,14 +101,14 @@ def questions(
     """Write questions about invented studies that need the image, the ontology, or both, and the facts they need."""
     from kgp_loaders.phantom.question_set import KNOWLEDGE, build
 
-    made = build(studies, directory, count, seed, replace=replace, told=note)
+    build_report = build(studies, directory, count, seed, replace=replace, told=note)
     if as_json:
-        emit_json(asdict(made))
+        emit_json(asdict(build_report))
         return
-    if made.existing:
-        note(f"{made.directory} has this already; nothing was written")
-    for part, counts in made.counts.items():
-        needs = ", ".join(f"{number:,} need {need}" for need, number in counts.items())
-        echo(f"{part}: {counted(sum(counts.values()), 'questions')}; {needs}")
-    echo(f"{counted(made.triples, 'facts')} about {counted(made.remedies, 'remedies')}, all invented")
+    if build_report.existing:
+        note(f"{build_report.directory} has this already; nothing was written")
+    for part_name, counts in build_report.counts.items():
+        needs_text = ", ".join(f"{question_count:,} need {need_kind}" for need_kind, question_count in counts.items())
+        echo(f"{part_name}: {counted(sum(counts.values()), 'questions')}; {needs_text}")
+    echo(f"{counted(build_report.triples, 'facts')} about {counted(build_report.remedies, 'remedies')}, all invented")
     echo(f"load them: kgp ingest triples {directory / KNOWLEDGE}")

@@ -45,10 +45,10 @@ def links(
     trained = pool_checkpoint.load_any(model)
     with Graph.open().patient(note) as graph:
         triples = read_triples(graph, Selection())
-        found = predict_links(
+        predicted_links = predict_links(
             trained, triples, relation, top, head=head, tail=tail, progress=progress("asked, entities")
         )
-        if not found:
+        if not predicted_links:
             raise KgpError(
                 "there is nothing to predict: the graph has every link that this relation could make",
                 "Give another --relation, --head or --tail.",
@@ -56,29 +56,34 @@ def links(
         parameters = {"relation": relation, "top": top, "head": head, "tail": tail}
         report = None
         if write:
-            name = trained.name
+            model_name = trained.name
             report = predictions.write(
-                graph, found, model=name, checkpoint_sha256=trained.sha256, parameters=parameters, told=note
+                graph,
+                predicted_links,
+                model=model_name,
+                checkpoint_sha256=trained.sha256,
+                parameters=parameters,
+                told=note,
             )
-    names = {(node.kind, node.key): node.name for node in triples.nodes}
-    rows = [
+    node_names = {(node.kind, node.key): node.name for node in triples.nodes}
+    link_rows = [
         {
-            "rank": one.rank,
-            "score": one.score,
-            "head": one.head[1],
-            "head_name": names.get((one.head[0], one.head[1]), ""),
-            "tail": one.tail[1],
-            "tail_name": names.get((one.tail[0], one.tail[1]), ""),
+            "rank": predicted_link.rank,
+            "score": predicted_link.score,
+            "head": predicted_link.head[1],
+            "head_name": node_names.get((predicted_link.head[0], predicted_link.head[1]), ""),
+            "tail": predicted_link.tail[1],
+            "tail_name": node_names.get((predicted_link.tail[0], predicted_link.tail[1]), ""),
         }
-        for one in found
+        for predicted_link in predicted_links
     ]
-    written = report.rows.written if report else 0
+    written_count = report.rows.written if report else 0
     if as_json:
-        run = report.run if report else None
-        emit_json({"relation": relation, "predictions": rows, "run": run, "written": written})
+        run_id = report.run if report else None
+        emit_json({"relation": relation, "predictions": link_rows, "run": run_id, "written": written_count})
         return
-    echo(table(rows))
+    echo(table(link_rows))
     if report:
-        what = f"{counted(written, 'predicted edges')} written, run {report.run}"
-        echo(f"\n{what}; `kgp runs undo {report.run}` takes them out.")
+        summary_text = f"{counted(written_count, 'predicted edges')} written, run {report.run}"
+        echo(f"\n{summary_text}; `kgp runs undo {report.run}` takes them out.")
         echo("Neo4j Browser draws them: `kgp query explore/predicted_links` prints the same.")

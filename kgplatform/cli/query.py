@@ -53,41 +53,45 @@ def query(
         raise UsageError("--csv and --json exclude each other", "Give one of them.")
     if list_ or not what:
         return _list(as_json)
-    named = None if any(character.isspace() or character in "({" for character in what) else _named(what)
+    named_query = None if any(character.isspace() or character in "({" for character in what) else _named(what)
     if show:
-        return _show(what if named is None else named.text, named, as_json)
-    text = what if named is None else named.text
-    parameters = _typed(named, param or []) if named else _guessed(param or [])
-    _run(text, parameters, limit, as_csv=as_csv, as_json=as_json, own=named is None)
+        return _show(what if named_query is None else named_query.text, named_query, as_json)
+    query_text = what if named_query is None else named_query.text
+    parameters = _typed(named_query, param or []) if named_query else _guessed(param or [])
+    _run(query_text, parameters, limit, as_csv=as_csv, as_json=as_json, is_own=named_query is None)
 
 
-def _named(name: str) -> Query:
+def _named(query_name: str) -> Query:
     """The query of that name, if people may run it."""
     from kgplatform import queries
     from kgplatform.readonly import check_text
 
-    found = queries.get(name)
-    if name.split("/")[0] not in FOLDERS:
-        raise QueryRefused(f"{name} is part of the platform's own work", "`kgp query --list` shows what can be run.")
-    check_text(found.text)
-    return found
+    named_query = queries.get(query_name)
+    if query_name.split("/")[0] not in FOLDERS:
+        raise QueryRefused(
+            f"{query_name} is part of the platform's own work", "`kgp query --list` shows what can be run."
+        )
+    check_text(named_query.text)
+    return named_query
 
 
 def _list(as_json: bool) -> None:
-    rows = [
+    query_rows = [
         {
-            "name": found.name,
-            "answers": found.doc.splitlines()[0],
+            "name": named_query.name,
+            "answers": named_query.doc.splitlines()[0],
             "parameters": ", ".join(
-                p.name if p.required else f"{p.name}={json.dumps(p.default, ensure_ascii=False)}"
-                for p in found.parameters.values()
+                parameter.name
+                if parameter.required
+                else f"{parameter.name}={json.dumps(parameter.default, ensure_ascii=False)}"
+                for parameter in named_query.parameters.values()
             ),
         }
-        for found in _readable()
+        for named_query in _readable()
     ]
     if as_json:
-        return emit_json(rows)
-    print_lines(f"{row['name']:32} {row['answers']}" for row in rows)
+        return emit_json(query_rows)
+    print_lines(f"{query_row['name']:32} {query_row['answers']}" for query_row in query_rows)
     note("\n`kgp query NAME --show` prints a query with its parameters.")
 
 
@@ -95,49 +99,57 @@ def _readable() -> Iterator[Query]:
     from kgplatform import queries
 
     for folder in FOLDERS:
-        for name in queries.names(folder):
+        for query_name in queries.names(folder):
             try:
-                yield _named(name)
+                yield _named(query_name)
             except QueryRefused:  # naf/ also holds the queries that write the scores
                 continue
 
 
-def _show(text: str, named: Query | None, as_json: bool) -> None:
+def _show(query_text: str, named_query: Query | None, as_json: bool) -> None:
     if not as_json:
-        return print_lines([text])
-    emit_json({"name": named.name if named else None, "doc": named.doc if named else "", "text": text})
+        return print_lines([query_text])
+    emit_json(
+        {
+            "name": named_query.name if named_query else None,
+            "doc": named_query.doc if named_query else "",
+            "text": query_text,
+        }
+    )
 
 
-def _typed(named: Query, given: list[str]) -> dict[str, Any]:
+def _typed(named_query: Query, parameter_texts: list[str]) -> dict[str, Any]:
     """The values for a named query, by its declared types."""
-    values = dict(_pairs(given))
-    for name in values.keys() & named.parameters.keys():
-        values[name] = named.parameters[name].parse(values[name])
-    return named.bind(values)
+    values = dict(_pairs(parameter_texts))
+    for parameter_name in values.keys() & named_query.parameters.keys():
+        values[parameter_name] = named_query.parameters[parameter_name].parse(values[parameter_name])
+    return named_query.bind(values)
 
 
-def _guessed(given: list[str]) -> dict[str, Any]:
+def _guessed(parameter_texts: list[str]) -> dict[str, Any]:
     """The values for a user's own Cypher: JSON where it parses, else the text itself."""
 
-    def value(text: str) -> Any:
+    def value(value_text: str) -> Any:
         try:
-            return json.loads(text)
+            return json.loads(value_text)
         except json.JSONDecodeError:
-            return text
+            return value_text
 
-    return {name: value(text) for name, text in _pairs(given)}
+    return {parameter_name: value(value_text) for parameter_name, value_text in _pairs(parameter_texts)}
 
 
-def _pairs(given: list[str]) -> Iterator[tuple[str, Any]]:
-    for pair in given:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise UsageError(f"--param {name[:40]}: a parameter is written NAME=VALUE", "Example: --param limit=10")
-        yield name, text
+def _pairs(parameter_texts: list[str]) -> Iterator[tuple[str, Any]]:
+    for assignment in parameter_texts:
+        parameter_name, equals, value_text = assignment.partition("=")
+        if not equals or not parameter_name.isidentifier():
+            raise UsageError(
+                f"--param {parameter_name[:40]}: a parameter is written NAME=VALUE", "Example: --param limit=10"
+            )
+        yield parameter_name, value_text
 
 
 def _run(
-    text: str, parameters: Mapping[str, Any], limit: int | None, *, as_csv: bool, as_json: bool, own: bool
+    query_text: str, parameters: Mapping[str, Any], limit: int | None, *, as_csv: bool, as_json: bool, is_own: bool
 ) -> None:
     from kgplatform.graph import Graph
     from kgplatform.readonly import ask
@@ -145,48 +157,50 @@ def _run(
 
     if limit is None and not (as_csv or as_json):
         limit = SCREEN
-    with Graph.open() as graph, ask(graph, text, parameters, limit=limit) as answer:
-        if own:
-            for line in remarks(answer.notices, graph):
-                note(line)
+    with Graph.open() as graph, ask(graph, query_text, parameters, limit=limit) as answer:
+        if is_own:
+            for remark in remarks(answer.notices, graph):
+                note(remark)
         if as_csv:
             _write_csv(answer)
         elif as_json:
             _write_json(answer)
         else:
-            rows = [{key: short(shown(value)) for key, value in row.items()} for row in answer]
-            print_lines([table(rows)] if rows else [])
-            note(counted(len(rows), "rows"))
+            table_rows = [
+                {column_name: short(shown(value)) for column_name, value in answer_row.items()} for answer_row in answer
+            ]
+            print_lines([table(table_rows)] if table_rows else [])
+            note(counted(len(table_rows), "rows"))
         if answer.cut:
-            more = "--limit gives more, --json and --csv without --limit give all"
-            note(f"cut after {counted(limit or 0, 'rows')}; {more}")
+            limit_note = "--limit gives more, --json and --csv without --limit give all"
+            note(f"cut after {counted(limit or 0, 'rows')}; {limit_note}")
 
 
-def _write_json(rows: Any) -> None:
+def _write_json(answer_rows: Any) -> None:
     """The rows as one list, a row on a line, each written as it comes. The list stays open where an error ends them."""
-    before = "[\n  "
+    separator = "[\n  "
     try:
-        for row in rows:
-            sys.stdout.write(before + json.dumps(_finite(row), ensure_ascii=False, default=str))
-            before = ",\n  "
+        for answer_row in answer_rows:
+            sys.stdout.write(separator + json.dumps(_finite(answer_row), ensure_ascii=False, default=str))
+            separator = ",\n  "
     except BaseException:
-        if before != "[\n  ":
+        if separator != "[\n  ":
             sys.stdout.write("\n")
             note("the answer on stdout is not complete")
         raise
-    sys.stdout.write("[]\n" if before == "[\n  " else "\n]\n")
+    sys.stdout.write("[]\n" if separator == "[\n  " else "\n]\n")
 
 
 def _write_csv(answer: Answer) -> None:
     """The columns' names, then the rows as they come; nothing where an error comes before the first one."""
     writer = csv.DictWriter(sys.stdout, list(answer.columns), lineterminator="\n")
-    named = False
-    for row in answer:
-        if not named:
+    header_written = False
+    for answer_row in answer:
+        if not header_written:
             writer.writeheader()
-        named = True
-        writer.writerow({key: _csv_cell(value) for key, value in row.items()})
-    if not named and answer.columns:
+        header_written = True
+        writer.writerow({column_name: _csv_cell(value) for column_name, value in answer_row.items()})
+    if not header_written and answer.columns:
         writer.writeheader()
 
 
@@ -200,8 +214,8 @@ def _finite(value: Any) -> Any:
     place, as a copy of a large one would double the memory.
     """
     if isinstance(value, list):
-        for place, item in enumerate(value):
-            value[place] = _finite(item)
+        for item_index, item in enumerate(value):
+            value[item_index] = _finite(item)
     elif isinstance(value, dict):
         for key, item in value.items():
             value[key] = _finite(item)
@@ -211,7 +225,7 @@ def _finite(value: Any) -> Any:
 def shown(value: Any) -> Any:
     """A value for a table: nodes as ``(:Image I5)``, relationships as ``[:isa]``, paths as a chain of them."""
     if isinstance(value, list):
-        return "[" + ", ".join(str(shown(item)) for item in value) + "]"
+        return "[" + ", ".join(str(shown(element)) for element in value) + "]"
     if not isinstance(value, dict):
         return value
     if value.keys() == {"nodes", "relationships"}:
@@ -227,19 +241,23 @@ def _shown_node(node: Mapping[str, Any]) -> str:
     from kgplatform.schema import NODE_TYPES
 
     label = next((label for label in node["labels"] if label in NODE_TYPES), None) or ":".join(node["labels"])
-    key = NODE_TYPES[label].key if label in NODE_TYPES else "id"
+    key_property = NODE_TYPES[label].key if label in NODE_TYPES else "id"
     properties = node["properties"]
-    known = [properties[name] for name in (key, "name", "text") if properties.get(name) is not None]
-    return f"({' '.join([f':{label}' if label else '', *map(str, known)]).strip()})"
+    node_values = [
+        properties[property_name]
+        for property_name in (key_property, "name", "text")
+        if properties.get(property_name) is not None
+    ]
+    return f"({' '.join([f':{label}' if label else '', *map(str, node_values)]).strip()})"
 
 
 def _shown_path(nodes: list[dict[str, Any]], relationships: list[dict[str, Any]]) -> str:
-    text = _shown_node(nodes[0])
-    for before, relationship, after in zip(nodes, relationships, nodes[1:], strict=False):
-        forward = relationship["start"] == before["id"]
-        arrow = f"-[:{relationship['type']}]->" if forward else f"<-[:{relationship['type']}]-"
-        text += arrow + _shown_node(after)
-    return text
+    path_text = _shown_node(nodes[0])
+    for previous_node, relationship, next_node in zip(nodes, relationships, nodes[1:], strict=False):
+        is_forward = relationship["start"] == previous_node["id"]
+        arrow = f"-[:{relationship['type']}]->" if is_forward else f"<-[:{relationship['type']}]-"
+        path_text += arrow + _shown_node(next_node)
+    return path_text
 
 
 def print_lines(lines: Any) -> None:

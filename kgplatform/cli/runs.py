@@ -28,12 +28,15 @@ def list_(as_json: Json = False) -> None:
     from kgplatform.graph import Graph
 
     with Graph.open() as graph:
-        found = runs.list_runs(graph)
+        run_records = runs.list_runs(graph)
     if as_json:
-        emit_json(found)
+        emit_json(run_records)
     else:
-        rows = [{**run, "started": str(run["started"] or "")[:16].replace("T", " ")} for run in found]
-        echo(fitted(rows, COLUMNS, "source", OPTIONAL) or "no runs yet: nothing was loaded or generated")
+        run_rows = [
+            {**run_record, "started": str(run_record["started"] or "")[:16].replace("T", " ")}
+            for run_record in run_records
+        ]
+        echo(fitted(run_rows, COLUMNS, "source", OPTIONAL) or "no runs yet: nothing was loaded or generated")
 
 
 @app.command()
@@ -43,12 +46,12 @@ def show(run: RunId, as_json: Json = False) -> None:
     from kgplatform.graph import Graph
 
     with Graph.open() as graph:
-        found = runs.show(graph, run)
+        run_summary = runs.show(graph, run)
     if as_json:
-        emit_json(found)
+        emit_json(run_summary)
         return
-    record = {**found.pop("run"), **found}
-    echo(table([{"": key, "value": str(value)} for key, value in sorted(record.items())]))
+    record = {**run_summary.pop("run"), **run_summary}
+    echo(table([{"": field_name, "value": str(value)} for field_name, value in sorted(record.items())]))
 
 
 @app.command()
@@ -74,19 +77,19 @@ def undo(
 
 def _foreseen(preview: Preview) -> str:
     """What an undo would do."""
-    text = f"{preview.run}: {_parts(preview)} would go"
+    preview_text = f"{preview.run}: {_parts(preview)} would go"
     if preview.kept_edges or preview.kept_nodes:
         counts = ((preview.kept_edges, "edges"), (preview.kept_nodes, "nodes"))
-        kept = " and ".join(counted(count, what) for count, what in counts if count)
-        text += f"; {kept} would stay, which others need or assert, too"
-    return text
+        retained_text = " and ".join(counted(count, element_kind) for count, element_kind in counts if count)
+        preview_text += f"; {retained_text} would stay, which others need or assert, too"
+    return preview_text
 
 
-def _parts(what: Undone) -> str:
+def _parts(removed: Undone) -> str:
     """What goes, in words."""
-    parts = []
-    if what.edges or what.nodes or not what.embeddings:
-        parts.append(f"{counted(what.edges, 'edges')} and {counted(what.nodes, 'nodes')}")
-    if what.embeddings:
-        parts.append(f"the embeddings of {counted(what.embeddings, 'nodes')}")
-    return " and ".join(parts)
+    removed_texts = []
+    if removed.edges or removed.nodes or not removed.embeddings:
+        removed_texts.append(f"{counted(removed.edges, 'edges')} and {counted(removed.nodes, 'nodes')}")
+    if removed.embeddings:
+        removed_texts.append(f"the embeddings of {counted(removed.embeddings, 'nodes')}")
+    return " and ".join(removed_texts)

@@ -81,75 +81,87 @@ def search(
     from kgplatform.retrieval.search import Searcher, check
     from kgplatform.schema import Stance
 
-    part = None if by is None else Part.IMAGES if by is By.images else Part.CONCEPTS
-    check(text, concept or (), part, top)
+    index_part = None if by is None else Part.IMAGES if by is By.images else Part.CONCEPTS
+    check(text, concept or (), index_part, top)
     if contact_sheet is not None and images is not None:
         sheet.check(images, contact_sheet)
     with Graph.open() as graph:
-        found = Searcher(graph, lambda: _open(model)).search(
+        search_result = Searcher(graph, lambda: _open(model)).search(
             text,
             concepts=concept or (),
             stance=Stance.POSITIVE if stance is None else Stance[stance.value.upper()],
             without=without or (),
-            by=part,
+            by=index_part,
             top=top,
         )
-    for line in found.notes:
-        note(line)
+    for remark in search_result.notes:
+        note(remark)
     if contact_sheet is not None and images is not None:
-        drawn = sheet.write(found.hits, images, contact_sheet)
-        note(f"{contact_sheet}: {drawn:,} of {counted(len(found.hits), 'images')}")
+        drawn_count = sheet.write(search_result.hits, images, contact_sheet)
+        note(f"{contact_sheet}: {drawn_count:,} of {counted(len(search_result.hits), 'images')}")
     if as_json:
-        emit_json(_document(found))
+        emit_json(_document(search_result))
     else:
-        _print(found)
+        _print(search_result)
 
 
-def _open(spec: str) -> Encoder:
+def _open(model_spec: str) -> Encoder:
     from kgplatform.cli.ml import needed
 
     with needed():
         from kgp_models.retrieval.encode import open_encoder
 
-        encoder: Encoder = open_encoder(spec)
+        encoder: Encoder = open_encoder(model_spec)
     return encoder
 
 
-def _document(found: Found) -> dict[str, Any]:
+def _document(search_result: Found) -> dict[str, Any]:
     from dataclasses import asdict
 
-    document = asdict(found)
-    document["trained_on"] = trained_on.document(found.trained_on)
-    document["by"] = None if found.by is None else found.by.plural
+    document = asdict(search_result)
+    document["trained_on"] = trained_on.document(search_result.trained_on)
+    document["by"] = None if search_result.by is None else search_result.by.plural
     return document
 
 
-def _print(found: Found) -> None:
-    for warning in found.warnings:
+def _print(search_result: Found) -> None:
+    for warning in search_result.warnings:
         echo(f"warning: {warning}")
-    if found.near:
-        rows = [
-            {"concept": one.name, "cui": one.cui, "similarity": one.similarity, "images": one.images}
-            for one in found.near
+    if search_result.near:
+        concept_rows = [
+            {
+                "concept": near_concept.name,
+                "cui": near_concept.cui,
+                "similarity": near_concept.similarity,
+                "images": near_concept.images,
+            }
+            for near_concept in search_result.near
         ]
-        echo(table(rows) + "\n")
-    echo(table([_row(found, hit) for hit in found.hits]) or "no image was found")
+        echo(table(concept_rows) + "\n")
+    echo(table([_row(search_result, hit) for hit in search_result.hits]) or "no image was found")
 
 
-def _row(found: Found, hit: Hit) -> dict[str, Any]:
-    row: dict[str, Any] = {"rank": hit.rank, "id": hit.id}
-    if found.by is not None:
-        row["similarity"] = hit.similarity
-    path = hit.path or ""
-    row |= {"naf": hit.naf, "path": path if len(path) <= SHOWN_PATH else f"…{path[1 - SHOWN_PATH :]}"}
-    if found.near:
-        scores = {one.cui: one for one in found.near}
-        matched = sorted((scores[cui] for cui in hit.matched), key=lambda one: -one.similarity)
-        row["matched"] = _short([f"{one.name} {one.similarity:.3f}" for one in matched])
-    row["concepts"] = _short(hit.concepts)
-    return row
+def _row(search_result: Found, hit: Hit) -> dict[str, Any]:
+    table_row: dict[str, Any] = {"rank": hit.rank, "id": hit.id}
+    if search_result.by is not None:
+        table_row["similarity"] = hit.similarity
+    image_path = hit.path or ""
+    table_row |= {
+        "naf": hit.naf,
+        "path": image_path if len(image_path) <= SHOWN_PATH else f"…{image_path[1 - SHOWN_PATH :]}",
+    }
+    if search_result.near:
+        concepts_by_cui = {near_concept.cui: near_concept for near_concept in search_result.near}
+        matched_concepts = sorted(
+            (concepts_by_cui[cui] for cui in hit.matched), key=lambda near_concept: -near_concept.similarity
+        )
+        table_row["matched"] = _short(
+            [f"{near_concept.name} {near_concept.similarity:.3f}" for near_concept in matched_concepts]
+        )
+    table_row["concepts"] = _short(hit.concepts)
+    return table_row
 
 
-def _short(names: Any) -> str:
-    text = ", ".join(names)
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+def _short(concept_names: Any) -> str:
+    joined_names = ", ".join(concept_names)
+    return joined_names if len(joined_names) <= SHOWN else joined_names[: SHOWN - 1] + "…"

@@ -30,14 +30,26 @@ def split(
     from kgplatform.export import splits
     from kgplatform.export.triples import Triples
 
-    made = splits.make(kind.value, Triples.read(export), seed)
-    made.write(out)
-    sizes = {part: len(made.part(part)) for part in splits.PARTS}
-    leaks = {part: splits.leak(made, part).as_dict() for part in splits.PARTS[1:]}
+    triple_split = splits.make(kind.value, Triples.read(export), seed)
+    triple_split.write(out)
+    part_sizes = {part_name: len(triple_split.part(part_name)) for part_name in splits.PARTS}
+    leak_counts = {part_name: splits.leak(triple_split, part_name).as_dict() for part_name in splits.PARTS[1:]}
     if as_json:
-        emit_json({"file": str(out), "kind": made.kind, "seed": seed, **sizes, "sha256": made.sha256, "leak": leaks})
+        emit_json(
+            {
+                "file": str(out),
+                "kind": triple_split.kind,
+                "seed": seed,
+                **part_sizes,
+                "sha256": triple_split.sha256,
+                "leak": leak_counts,
+            }
+        )
         return
-    echo(", ".join(f"{size:,} {part}" for part, size in sizes.items()) + f" in {out}\nsha256 {made.sha256}")
+    echo(
+        ", ".join(f"{size:,} {part_name}" for part_name, size in part_sizes.items())
+        + f" in {out}\nsha256 {triple_split.sha256}"
+    )
     titles = {
         "test": "Triples",
         "reversed": "  known from training the other way round",
@@ -46,4 +58,15 @@ def split(
         "unseen_entities": "Entities not in training",
         "triples_with_unseen": "  triples with one of them",
     }
-    echo("\n" + table([{"": titles[k], **{part: leaks[part][k] for part in leaks}} for k in titles]))
+    echo(
+        "\n"
+        + table(
+            [
+                {
+                    "": titles[measure_name],
+                    **{part_name: leak_counts[part_name][measure_name] for part_name in leak_counts},
+                }
+                for measure_name in titles
+            ]
+        )
+    )

@@ -46,7 +46,7 @@ def stats(
         shares = statistics.semantic_types(graph)
         coverage = statistics.type_coverage(graph)
         labels = statistics.labels(graph)
-        value = str(compute_digest(graph)) if digest else None
+        digest_text = str(compute_digest(graph)) if digest else None
     if plot:
         if not shares:
             hint = "They come with a lexicon that has them: `kgp construct run --lexicon` (see docs/construct.md)."
@@ -55,21 +55,32 @@ def stats(
     if as_json:
         document = {**figures, "hubs": hubs, "semantic_types": shares, "labels": labels}
         document["semantic_type_coverage"] = coverage
-        emit_json(document if value is None else {**document, "digest": value})
+        emit_json(document if digest_text is None else {**document, "digest": digest_text})
         return
-    paper = statistics.PAPER
-    echo(table([{"": _TITLES[k], "this graph": figures[k], "paper": paper[k]} for k in _TITLES]))
+    paper_figures = statistics.PAPER
+    echo(
+        table(
+            [
+                {"": _TITLES[figure_name], "this graph": figures[figure_name], "paper": paper_figures[figure_name]}
+                for figure_name in _TITLES
+            ]
+        )
+    )
     comparable = statistics.comparable(coverage)
-    types = f"Semantic types, {'; '.join(map(statistics.coverage_sentence, coverage))}"
+    types_title = f"Semantic types, {'; '.join(map(statistics.coverage_sentence, coverage))}"
     if not all(comparable.values()):
-        types += "\n(without the paper's shares where less than half of the types are known)"
-    for title, rows in (("Most connected concepts", hubs), (types, _beside(shares, comparable)), ("Nodes", labels)):
-        if rows:
-            echo(f"\n{title}\n{table(rows)}")
+        types_title += "\n(without the paper's shares where less than half of the types are known)"
+    for table_title, table_rows in (
+        ("Most connected concepts", hubs),
+        (types_title, _beside(shares, comparable)),
+        ("Nodes", labels),
+    ):
+        if table_rows:
+            echo(f"\n{table_title}\n{table(table_rows)}")
     if not labels:
         echo("\nthe graph is empty: load something first, such as `kgp ingest medmkg`")
-    if value:
-        echo(f"\nDigest {value}")
+    if digest_text:
+        echo(f"\nDigest {digest_text}")
     if plot:
         echo(f"\nFigure 2 is in {plot}")
 
@@ -80,5 +91,5 @@ def _beside(shares: list[dict[str, Any]], comparable: dict[str, bool]) -> list[d
 
     if not any(comparable.values()):
         return shares
-    paper = {side: PAPER_SEMANTIC_TYPES[side] if comparable[side] else {} for side in comparable}
-    return [{**share, "paper": paper[share["side"]].get(share["semantic_type"])} for share in shares]
+    paper_shares = {side: PAPER_SEMANTIC_TYPES[side] if comparable[side] else {} for side in comparable}
+    return [{**share, "paper": paper_shares[share["side"]].get(share["semantic_type"])} for share in shares]

@@ -74,22 +74,28 @@ def links(
         from kgp_models.link_prediction.train import train as train_links
         from kgp_models.short import at_most
 
-    read = at_most(TrainingSettings.read(settings), epochs)
-    parts = Split.read(split, Triples.read(export))
+    training_settings = at_most(TrainingSettings.read(settings), epochs)
+    split_parts = Split.read(split, Triples.read(export))
     training_folder.take(out, "kgp train links")
     trained = train_links(
-        read, parts, seed=seed, folder=out, tensorboard=tensorboard, progress=progress("epochs"), told=note
+        training_settings,
+        split_parts,
+        seed=seed,
+        folder=out,
+        tensorboard=tensorboard,
+        progress=progress("epochs"),
+        told=note,
     )
     note(f"{trained.epochs} epochs in {trained.seconds:.0f} s; the best was {trained.best_epoch}")
-    triples = parts.triples
-    known = Known(triples.ids, triples.num_entities, triples.num_relations)
-    metrics = evaluate(trained.scorer, parts.test, known, progress=progress("ranked")).metrics()
+    triples = split_parts.triples
+    known_triples = Known(triples.ids, triples.num_entities, triples.num_relations)
+    metrics = evaluate(trained.scorer, split_parts.test, known_triples, progress=progress("ranked")).metrics()
     if as_json:
-        test = {task: of_task.as_dict() for task, of_task in metrics.items()}
-        emit_json({"model": str(out), "epochs": trained.epochs, "best_epoch": trained.best_epoch, "test": test})
+        test_metrics = {task: task_metrics.as_dict() for task, task_metrics in metrics.items()}
+        emit_json({"model": str(out), "epochs": trained.epochs, "best_epoch": trained.best_epoch, "test": test_metrics})
         return
-    echo(f"{read.model} is in {out}; filtered realistic ranks of the test part:\n")
-    echo(table([{"task": task, **of_task.as_dict()} for task, of_task in metrics.items()]))
+    echo(f"{training_settings.model} is in {out}; filtered realistic ranks of the test part:\n")
+    echo(table([{"task": task, **task_metrics.as_dict()} for task, task_metrics in metrics.items()]))
 
 
 class Stage(StrEnum):
@@ -130,19 +136,19 @@ def generator(
         from kgp_models.short import at_most
 
     settings = at_most(GeneratorSettings.read(config), epochs)
-    base = config.parent
+    base_folder = config.parent
     if data is not None:
         settings = replace(settings, data=replace(settings.data, path=str(data.absolute())))
-    work = Work(settings, out, base, meaning(settings.data, base), note, progress)
-    chosen = [one.value for one in stage or [Stage.language, Stage.visual]]
+    training_work = Work(settings, out, base_folder, meaning(settings.data, base_folder), note, progress)
+    stage_names = [chosen_stage.value for chosen_stage in stage or [Stage.language, Stage.visual]]
     training_folder.take(out, "kgp train generator")
-    folder = train_generator(work, chosen)
-    about = folder / ABOUT
-    figures = read_json(about)["figures"] if about.is_file() else {}
+    model_folder = train_generator(training_work, stage_names)
+    card_path = model_folder / ABOUT
+    figures = read_json(card_path)["figures"] if card_path.is_file() else {}
     if as_json:
-        emit_json({"model": str(folder), "stages": chosen, "figures": figures})
+        emit_json({"model": str(model_folder), "stages": stage_names, "figures": figures})
         return
-    echo(f"{folder}: trained; use it: kgp generate --images DIR --model {folder}")
+    echo(f"{model_folder}: trained; use it: kgp generate --images DIR --model {model_folder}")
 
 
 @app.command()
@@ -189,23 +195,23 @@ def retrieval(
 
     settings = at_most(RetrievalSettings.read(config), epochs)
     training_folder.check(out, "kgp train retrieval", checkpoint.ABOUT, "kgp embed --model")
-    given = PairSet.read(pairs, require_images=True)
+    pair_set = PairSet.read(pairs, require_images=True)
     knowledge = None
     if settings.method != "backbone":
         if images is None:
             raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
         with Graph.open() as graph:
-            checks.refuse_known(given, graph_images(graph))
+            checks.refuse_known(pair_set, graph_images(graph))
             knowledge = read_knowledge(graph)
-    inputs = build.Inputs(given.parts, knowledge, images, tuple(lexicon or ()), out / WORK, note, progress)
+    inputs = build.Inputs(pair_set.parts, knowledge, images, tuple(lexicon or ()), out / WORK, note, progress)
     training_folder.take(out, "kgp train retrieval")
     model = build.train(settings, inputs, out / WORK, seed, config.parent)
-    build.save(model, settings, out, given, knowledge, seed, config.parent)
+    build.save(model, settings, out, pair_set, knowledge, seed, config.parent)
     if as_json:
         emit_json({"model": str(out), "epochs": model.tuned.epochs, "test": model.figures})
         return
     echo(f"{settings.method} is in {out}, {model.tuned.epochs} epochs; of the test part:\n")
-    echo(table([{"": way.replace("_", " "), **scores.as_dict()} for way, scores in model.test.items()]))
+    echo(table([{"": direction.replace("_", " "), **scores.as_dict()} for direction, scores in model.test.items()]))
     echo(f"\nuse it: kgp embed --model {out}")
 
 
@@ -262,48 +268,52 @@ def vqa(
     if settings.graph != "full":
         raise UsageError(f"graph: {settings.graph} is a control", "benchmarks/vqa.py trains controls. Leave it out.")
     training_folder.check(out, "kgp train vqa", checkpoint.ABOUT, "kgp ask --model")
-    found, rejects = questions.read(data, folder, images, progress=progress("questions"), told=note)
+    all_questions, rejects = questions.read(data, folder, images, progress=progress("questions"), told=note)
     if rejects:
         note(questions.left_out(rejects))
-    if unlike := questions.unlike_release(data, found):
-        note(unlike)
-    dealt = questions.official(found)
+    if difference_note := questions.unlike_release(data, all_questions):
+        note(difference_note)
+    question_set = questions.official(all_questions)
     with Graph.open() as graph:
         knowledge = read_knowledge(graph)
-    checks.refuse_known(dealt, knowledge.images, graph_images)
-    work = out / WORK
+    checks.refuse_known(question_set, knowledge.images, graph_images)
+    work_folder = out / WORK
     inputs = build.Inputs(
-        dealt, knowledge, graph_images, tuple(lexicon or ()), own_words, work / "features", note, progress
+        question_set, knowledge, graph_images, tuple(lexicon or ()), own_words, work_folder / "features", note, progress
     )
-    kind, colon, place = settings.backbone.partition(":")
-    spec = f"{kind}:{config.parent / place}" if colon else kind
+    kind, colon, backbone_path = settings.backbone.partition(":")
+    backbone_spec = f"{kind}:{config.parent / backbone_path}" if colon else kind
     training_folder.take(out, "kgp train vqa")
-    known = build.seen(build.opened(spec), dealt.questions, inputs)
-    base = build.fit(replace(settings, method="base"), inputs, known, work / "base", seed)
-    model = build.fit(settings, inputs, known, work / "method", seed)
-    figures = {"base model": base.test.as_dict()}
+    features = build.seen(build.opened(backbone_spec), question_set.questions, inputs)
+    base_model = build.fit(replace(settings, method="base"), inputs, features, work_folder / "base", seed)
+    model = build.fit(settings, inputs, features, work_folder / "method", seed)
+    figures = {"base model": base_model.test.as_dict()}
     if settings.method != "base":
         figures[settings.method] = model.test.as_dict()
     if settings.method not in PLAIN:
-        figures["as kgp ask answers"] = model.with_base(base).as_dict()
+        figures["as kgp ask answers"] = model.with_base(base_model).as_dict()
     checkpoint.save(
         out,
         model,
-        base,
+        base_model,
         settings,
         inputs=inputs,
-        towers=known.backbone,
-        backbone=spec,
+        towers=features.backbone,
+        backbone=backbone_spec,
         data={
-            "questions": f"{data}, {dealt.protocol}, sha256 {dealt.sha256}",
+            "questions": f"{data}, {question_set.protocol}, sha256 {question_set.sha256}",
             "graph": f"sha256 {knowledge.sha256}",
             "seed": str(seed),
         },
-        figures={f"test {name}, {who}": round(of[name], 4) for who, of in figures.items() for name in of},
+        figures={
+            f"test {figure_name}, {model_label}": round(model_figures[figure_name], 4)
+            for model_label, model_figures in figures.items()
+            for figure_name in model_figures
+        },
     )
     if as_json:
         emit_json({"model": str(out), "epochs": model.trained.epochs, "test": figures})
         return
     echo(f"{settings.method} is in {out}, {model.trained.epochs} epochs; of the test part:\n")
-    echo(table([{"": who, **of} for who, of in figures.items()]))
+    echo(table([{"": model_label, **model_figures} for model_label, model_figures in figures.items()]))
     echo(f'\nuse it: kgp ask IMAGE "QUESTION" --model {out}')

@@ -51,33 +51,35 @@ def explain(
     question = readable(question)
     with Graph.open() as graph:
         tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, told=note)
-        found = [Node(tagger.cuis[place], tagger.names[place]) for place in tagger.concepts(question)]
-        (edges,) = live.subgraphs(graph, [[node.key for node in found]], hops=hops, cap=cap, images=images)
+        question_nodes = [
+            Node(tagger.cuis[concept_index], tagger.names[concept_index]) for concept_index in tagger.concepts(question)
+        ]
+        (edges,) = live.subgraphs(graph, [[node.key for node in question_nodes]], hops=hops, cap=cap, images=images)
     if svg is not None:
-        drawing.write(svg, question, found, edges)
+        drawing.write(svg, question, question_nodes, edges)
         note(f"{svg}: {counted(len(edges), 'edges')}")
     guesses = tagger.guesses(question)
     if as_json:
         emit_json(
             {
                 "question": question,
-                "concepts": [_node(node) for node in found],
+                "concepts": [_node(node) for node in question_nodes],
                 "read_as": guesses,
                 "edges": [*map(_edge, edges)],
             }
         )
         return
-    for phrase, name in guesses.items():
-        note(f"note: {phrase} is read as {name}")
-    if not found:
+    for phrase, concept_name in guesses.items():
+        note(f"note: {phrase} is read as {concept_name}")
+    if not question_nodes:
         echo("the question names no concept of the graph")
         return
-    echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in found)}\n")
+    echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in question_nodes)}\n")
     echo(table([_row(edge) for edge in edges]) or "the graph knows nothing of them")
-    cuis = [node.key for node in found]
-    given = f"{{cuis: {cuis}, cap: {cap}, images: {str(images).lower()}}}"
-    first = " (the first hop)" if hops > 1 else ""
-    echo(f"\nas rows in Neo4j Browser{first}: :params {given}, then cypher/vqa/neighbourhood.cypher")
+    cuis = [node.key for node in question_nodes]
+    parameters_text = f"{{cuis: {cuis}, cap: {cap}, images: {str(images).lower()}}}"
+    hop_note = " (the first hop)" if hops > 1 else ""
+    echo(f"\nas rows in Neo4j Browser{hop_note}: :params {parameters_text}, then cypher/vqa/neighbourhood.cypher")
 
 
 def ask(
@@ -127,24 +129,24 @@ def ask(
 
     if not question and not without_image:
         raise UsageError("an image and a question are needed", 'kgp ask IMAGE "…?", or --without-image "…?"')
-    path = None if without_image else Path(image)
-    question = checked(path, question or image)
+    image_path = None if without_image else Path(image)
+    question = checked(image_path, question or image)
 
     with needed("retrieval"):
         from kgp_models.vqa import checkpoint
         from kgp_models.vqa.answering import Answerer
 
-    loaded = checkpoint.load(checkpoint.SHIPPED if model is None else model, backbone)
+    loaded_model = checkpoint.load(checkpoint.SHIPPED if model is None else model, backbone)
     with Graph.open() as graph:
         answerer = Answerer(
-            loaded,
+            loaded_model,
             graph,
             images=graph_images,
             lexicon=tuple(lexicon or ()),
-            own_words=loaded.own_words if own_words is None else own_words,
+            own_words=loaded_model.own_words if own_words is None else own_words,
             told=note,
         )
-        reply = answerer.ask(path, question)
+        reply = answerer.ask(image_path, question)
     if as_json:
         emit_json(
             {
@@ -153,11 +155,11 @@ def ask(
                 "by": reply.by,
                 "base": round(reply.base, 4),
                 "flags": list(reply.flags),
-                "trained_on": trained_on.document(loaded.trained_on),
+                "trained_on": trained_on.document(loaded_model.trained_on),
                 "warnings": list(reply.warnings),
                 "concepts": [_node(node) for node in reply.concepts],
-                "shown": [{**_node(node), "likely": round(likely, 4)} for node, likely in reply.shown],
-                "edges": [{**_edge(edge), "counts": round(counts, 4)} for edge, counts in reply.edges],
+                "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.shown],
+                "edges": [{**_edge(edge), "counts": round(contribution, 4)} for edge, contribution in reply.edges],
             }
         )
         return
@@ -168,17 +170,17 @@ def ask(
         echo(f"the base model, without the graph: {reply.base:.2f}")
     for flag in reply.flags:
         echo(f"note: {flag}")  # with the answer: it says what the answer rests on
-    if not reply.concepts and loaded.lexicon and not lexicon:
+    if not reply.concepts and loaded_model.lexicon and not lexicon:
         note("note: in training concepts had more names, from files; give such files by --lexicon")
     if reply.concepts:
         echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")
     if reply.shown:
-        likely = (f"{node.name} {share:.2f}" for node, share in reply.shown[:SHOWN])
-        echo(f"the image shows, by the graph's images: {', '.join(likely)}")
+        node_texts = (f"{node.name} {node_likelihood:.2f}" for node, node_likelihood in reply.shown[:SHOWN])
+        echo(f"the image shows, by the graph's images: {', '.join(node_texts)}")
     if reply.edges and reply.by != "base":
-        ranked = sorted(reply.edges, key=lambda row: -abs(row[1]))[:SHOWN]
+        ranked_edges = sorted(reply.edges, key=lambda edge_and_count: -abs(edge_and_count[1]))[:SHOWN]
         echo(f"\n{counted(len(reply.edges), 'edges')}; by how much yes is less likely without one:\n")
-        echo(table([{**_row(edge), "counts": round(counts, 3) or 0.0} for edge, counts in ranked]))
+        echo(table([{**_row(edge), "counts": round(contribution, 3) or 0.0} for edge, contribution in ranked_edges]))
 
 
 def _node(node: Node) -> dict[str, Any]:

@@ -109,8 +109,12 @@ def annotate(report: Report, tagger: Tagger, judge: Judge, conflicts: Conflicts 
 
 def tag(report: Report, tagger: Tagger) -> list[Tagged]:
     """The sections that describe the image, with the mentions in them (stage I)."""
-    texts = ((section, report.sections.get(section, "")) for section in SECTIONS)
-    return [Tagged(section, text, tagger.tag(text)) for section, text in texts if text]
+    section_texts = ((section, report.sections.get(section, "")) for section in SECTIONS)
+    return [
+        Tagged(section, section_text, tagger.tag(section_text))
+        for section, section_text in section_texts
+        if section_text
+    ]
 
 
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
@@ -118,18 +122,30 @@ def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: 
     edges: dict[tuple[str, Stance], tuple[Candidate, list[Evidence]]] = {}
     verdict = judge.decide(sections)
     for section, mention, decision in verdict.judgements:
-        chosen = mention.candidates[decision.chosen]
-        if decision.stance is None or chosen.name.casefold() in HEADERS or not CONCEPT_ID.fullmatch(chosen.cui):
+        chosen_concept = mention.candidates[decision.chosen]
+        if (
+            decision.stance is None
+            or chosen_concept.name.casefold() in HEADERS
+            or not CONCEPT_ID.fullmatch(chosen_concept.cui)
+        ):
             continue
-        cue = None if decision.cue is None else (decision.cue.start, decision.cue.end)
-        found = Evidence(section, mention.start, mention.end, cue, mention.candidates)
+        cue_span = None if decision.cue is None else (decision.cue.start, decision.cue.end)
+        evidence = Evidence(section, mention.start, mention.end, cue_span, mention.candidates)
         if conflicts is Conflicts.last:
-            edges = {key: edge for key, edge in edges.items() if key[0] != chosen.cui or key[1] is decision.stance}
-        edges.setdefault((chosen.cui, decision.stance), (chosen, []))[1].append(found)
+            edges = {
+                edge_key: edge
+                for edge_key, edge in edges.items()
+                if edge_key[0] != chosen_concept.cui or edge_key[1] is decision.stance
+            }
+        edges.setdefault((chosen_concept.cui, decision.stance), (chosen_concept, []))[1].append(evidence)
     if conflicts is Conflicts.strongest:
-        edges = {key: edge for key, edge in edges.items() if not any((key[0], s) in edges for s in _STRONGER[key[1]])}
-    kept = {(chosen, stance): found for (_, stance), (chosen, found) in edges.items()}
-    return Annotation(report, kept, verdict.judge)
+        edges = {
+            edge_key: edge
+            for edge_key, edge in edges.items()
+            if not any((edge_key[0], stronger_stance) in edges for stronger_stance in _STRONGER[edge_key[1]])
+        }
+    retained_edges = {(chosen_concept, stance): evidence for (_, stance), (chosen_concept, evidence) in edges.items()}
+    return Annotation(report, retained_edges, verdict.judge)
 
 
 _STRONGER: Final[dict[Stance, tuple[Stance, ...]]] = {
@@ -143,7 +159,7 @@ def properties(annotation: Annotation, evidence: Sequence[Evidence], tagger: Tag
     """What the graph keeps on an edge."""
     return {
         "report": annotation.report.study,
-        "evidence": [found.as_json() for found in evidence],
+        "evidence": [evidence_record.as_json() for evidence_record in evidence],
         "tagger": tagger.name,
         "judge": annotation.judge,
     }

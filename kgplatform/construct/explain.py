@@ -18,24 +18,50 @@ def sentences_of(
     Raises `NotFoundError` when the source has no such image, or another text for it.
     """
     if source is None or not evidence:
-        return [dict(found) for found in evidence]
-    report = next((row for row in source.reports() if isinstance(row, Report) and row.image_id == image), None)
-    if report is None:
+        return [dict(evidence_record) for evidence_record in evidence]
+    image_report = next(
+        (
+            source_row
+            for source_row in source.reports()
+            if isinstance(source_row, Report) and source_row.image_id == image
+        ),
+        None,
+    )
+    if image_report is None:
         raise NotFoundError(f"these reports have no image {image}", "Give those that the graph was constructed from.")
-    return [{**found, "sentence": _marked(report.sections.get(found["section"], ""), found)} for found in evidence]
+    return [
+        {
+            **evidence_record,
+            "sentence": _marked(image_report.sections.get(evidence_record["section"], ""), evidence_record),
+        }
+        for evidence_record in evidence
+    ]
 
 
-def _marked(text: str, found: Mapping[str, Any]) -> str:
-    whole = next(((a, b) for a, b in sentences(text) if a <= found["start"] and found["end"] <= b), None)
-    if whole is None:
+def _marked(section_text: str, evidence_record: Mapping[str, Any]) -> str:
+    sentence_span = next(
+        (
+            (sentence_start, sentence_end)
+            for sentence_start, sentence_end in sentences(section_text)
+            if sentence_start <= evidence_record["start"] and evidence_record["end"] <= sentence_end
+        ),
+        None,
+    )
+    if sentence_span is None:
         raise NotFoundError(
             "the report is not the one that the graph was constructed from", "Give the reports of that construction."
         )
-    marks = [(found["start"], found["end"], "[", "]")]
-    if found["cue"] is not None:
-        marks.append((*found["cue"], "{", "}"))
-    shown = text[whole[0] : whole[1]]
-    for start, end, before, after in sorted(marks, reverse=True):
-        start, end = start - whole[0], end - whole[0]
-        shown = shown[:start] + before + shown[start:end] + after + shown[end:]
-    return " ".join(shown.split())
+    span_marks = [(evidence_record["start"], evidence_record["end"], "[", "]")]
+    if evidence_record["cue"] is not None:
+        span_marks.append((*evidence_record["cue"], "{", "}"))
+    marked_text = section_text[sentence_span[0] : sentence_span[1]]
+    for mark_start, mark_end, opening_mark, closing_mark in sorted(span_marks, reverse=True):
+        mark_start, mark_end = mark_start - sentence_span[0], mark_end - sentence_span[0]
+        marked_text = (
+            marked_text[:mark_start]
+            + opening_mark
+            + marked_text[mark_start:mark_end]
+            + closing_mark
+            + marked_text[mark_end:]
+        )
+    return " ".join(marked_text.split())

@@ -68,17 +68,17 @@ class Word(NamedTuple):
 
 def words(of: Sequence[Token]) -> Iterator[Word | None]:
     """The words of a key, None where a mark parts what stands before it from what follows."""
-    for place, token in enumerate(of):
-        text = token.text
-        if text in JOINING or text in SKIPPED:
+    for token_index, token in enumerate(of):
+        token_text = token.text
+        if token_text in JOINING or token_text in SKIPPED:
             continue
-        if not text[0].isalnum():
+        if not token_text[0].isalnum():
             yield None
-        elif text in _WRITTEN_OUT:
-            for word in _WRITTEN_OUT[text]:
-                yield Word(stem(word), place)
+        elif token_text in _WRITTEN_OUT:
+            for word in _WRITTEN_OUT[token_text]:
+                yield Word(stem(word), token_index)
         else:
-            yield Word(stem(text), place)
+            yield Word(stem(token_text), token_index)
 
 
 def key(name: str) -> str:
@@ -88,19 +88,19 @@ def key(name: str) -> str:
 
 def plain_names(name: str) -> Iterator[str]:
     """The name, and what it is called in plain words; each once."""
-    given = [name]
-    bare = name
-    while (shorter := _TAG.sub("", bare)) != bare and shorter.strip():
-        bare = shorter
-    given.append(bare)
-    bare = _NOS.sub("", bare)
-    given.append(bare)
-    if (structure := _STRUCTURE.match(bare)) is not None:
-        given.append(structure[1] or structure[2])
-    parts = re.split(r"\s*[,;]\s*", bare)
-    if len(parts) == 2 and all(parts):
-        given.append(f"{parts[1]} {parts[0]}")
-    yield from dict.fromkeys(text.strip() for text in given if text.strip())
+    variants = [name]
+    bare_name = name
+    while (shorter_name := _TAG.sub("", bare_name)) != bare_name and shorter_name.strip():
+        bare_name = shorter_name
+    variants.append(bare_name)
+    bare_name = _NOS.sub("", bare_name)
+    variants.append(bare_name)
+    if (structure_match := _STRUCTURE.match(bare_name)) is not None:
+        variants.append(structure_match[1] or structure_match[2])
+    name_parts = re.split(r"\s*[,;]\s*", bare_name)
+    if len(name_parts) == 2 and all(name_parts):
+        variants.append(f"{name_parts[1]} {name_parts[0]}")
+    yield from dict.fromkeys(variant.strip() for variant in variants if variant.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,25 +125,28 @@ class Lexicon:
 
     def _add(self, concept: Concept) -> None:
         self.preferred.setdefault(concept.cui, concept.name)
-        seen = set()
-        for name in plain_names(concept.name):
-            found = key(name)
-            if not found or found in seen:
+        added_keys = set()
+        for plain_name in plain_names(concept.name):
+            name_key = key(plain_name)
+            if not name_key or name_key in added_keys:
                 continue
-            seen.add(found)
-            first, count = found.split(" ", 1)[0], found.count(" ")
-            if count >= MAX_WORDS:
+            added_keys.add(name_key)
+            first_word, later_words = name_key.split(" ", 1)[0], name_key.count(" ")
+            if later_words >= MAX_WORDS:
                 continue
-            self._reach[first] = max(count, self._reach.get(first, 0))
-            entry = Entry(concept, name)
-            there = self._entries.get(found)
-            if there is None:
-                self._entries[found] = entry
-            elif isinstance(there, Entry):
-                if (there.concept.cui, there.name) != (concept.cui, name):
-                    self._entries[found] = [there, entry]
-            elif all((other.concept.cui, other.name) != (concept.cui, name) for other in there):
-                there.append(entry)
+            self._reach[first_word] = max(later_words, self._reach.get(first_word, 0))
+            entry = Entry(concept, plain_name)
+            present = self._entries.get(name_key)
+            if present is None:
+                self._entries[name_key] = entry
+            elif isinstance(present, Entry):
+                if (present.concept.cui, present.name) != (concept.cui, plain_name):
+                    self._entries[name_key] = [present, entry]
+            elif all(
+                (present_entry.concept.cui, present_entry.name) != (concept.cui, plain_name)
+                for present_entry in present
+            ):
+                present.append(entry)
             self.names += 1
 
     def __len__(self) -> int:
@@ -152,29 +155,29 @@ class Lexicon:
 
     def entries(self, found: str) -> Sequence[Entry]:
         """The concepts that have a name of this key."""
-        there = self._entries.get(found)
-        return () if there is None else (there,) if isinstance(there, Entry) else there
+        present = self._entries.get(found)
+        return () if present is None else (present,) if isinstance(present, Entry) else present
 
     def longest(self, of: Sequence[str], start: int) -> int:
         """How many words from `start` on make the longest key; 0 for none."""
-        reach = self._reach.get(of[start])
-        if reach is None:
+        max_reach = self._reach.get(of[start])
+        if max_reach is None:
             return 0
         entries = self._entries
-        for count in range(min(reach, len(of) - start - 1) + 1, 0, -1):
-            if " ".join(of[start : start + count]) in entries:
-                return count
+        for word_count in range(min(max_reach, len(of) - start - 1) + 1, 0, -1):
+            if " ".join(of[start : start + word_count]) in entries:
+                return word_count
         return 0
 
     def sha256(self) -> str:
         """A hash of all that decides what is found."""
         digest = hashlib.sha256()
-        for found in sorted(self._entries):
-            for entry in self.entries(found):
-                digest.update(repr((found, entry.name, entry.concept)).encode())
+        for entry_key in sorted(self._entries):
+            for entry in self.entries(entry_key):
+                digest.update(repr((entry_key, entry.name, entry.concept)).encode())
         digest.update(repr(sorted(self.preferred.items())).encode())
         return digest.hexdigest()
 
     def vocabulary(self) -> set[str]:
         """Every word of every key."""
-        return {word for found in self._entries for word in found.split(" ")}
+        return {word for entry_key in self._entries for word in entry_key.split(" ")}

@@ -45,11 +45,11 @@ class MetaMapLite:
         if not folder or not Path(folder).is_dir():
             raise InputError("no folder of MetaMapLite's output", "Say --tagger metamaplite:FOLDER.")
         self._allowed = allowed
-        texts = {path.stem: path for path in sorted(Path(folder).glob("*.txt"))}
-        found = {path.stem.removesuffix(".txt"): path for path in sorted(Path(folder).glob("*.mmi"))}
+        text_paths = {path.stem: path for path in sorted(Path(folder).glob("*.txt"))}
+        output_paths = {path.stem.removesuffix(".txt"): path for path in sorted(Path(folder).glob("*.mmi"))}
         self._outputs = {
-            _hash(files.read_bytes(texts[name], files.MAX_DOCUMENT)): found[name]
-            for name in texts.keys() & found.keys()
+            _hash(files.read_bytes(text_paths[text_name], files.MAX_DOCUMENT)): output_paths[text_name]
+            for text_name in text_paths.keys() & output_paths.keys()
         }
         if not self._outputs:
             hint = "Write texts with `kgp construct texts`, then run MetaMapLite on them with --outputformat=mmi."
@@ -57,45 +57,64 @@ class MetaMapLite:
 
     def tag(self, text: str) -> list[Mention]:
         """The mentions that do not overlap, the longest first. Raises `InputError` for a text without output."""
-        path = self._outputs.get(_hash(text.encode()))
-        if path is None:
+        output_path = self._outputs.get(_hash(text.encode()))
+        if output_path is None:
             raise InputError("MetaMapLite has not read a report", "Write the texts again and run it on all of them.")
-        found: dict[tuple[int, int], dict[str, Candidate]] = {}
-        for (start, end), candidate in self._rows(path):
+        candidates_by_span: dict[tuple[int, int], dict[str, Candidate]] = {}
+        for (start, end), candidate in self._rows(output_path):
             if end <= len(text) and self._allowed(candidate.types):
-                there = found.setdefault((start, end), {})
-                if candidate.cui not in there or there[candidate.cui].score < candidate.score:
-                    there[candidate.cui] = candidate
-        return list(_apart(found))
+                by_cui = candidates_by_span.setdefault((start, end), {})
+                if candidate.cui not in by_cui or by_cui[candidate.cui].score < candidate.score:
+                    by_cui[candidate.cui] = candidate
+        return list(_apart(candidates_by_span))
 
-    def _rows(self, path: Path) -> Iterator[tuple[tuple[int, int], Candidate]]:
-        for number, line in enumerate(files.read_text(path, files.MAX_DOCUMENT, "Run it again.").splitlines(), 1):
-            fields = line.split("|")
+    def _rows(self, output_path: Path) -> Iterator[tuple[tuple[int, int], Candidate]]:
+        for row_number, output_line in enumerate(
+            files.read_text(output_path, files.MAX_DOCUMENT, "Run it again.").splitlines(), 1
+        ):
+            fields = output_line.split("|")
             if len(fields) > 1 and fields[1] != "MMI":
                 continue  # AA and UA rows: abbreviations
             try:
-                score, name, cui, types, places = float(fields[2]), fields[3], fields[4], fields[5], fields[8]
+                score, preferred_name, cui, type_list, span_list = (
+                    float(fields[2]),
+                    fields[3],
+                    fields[4],
+                    fields[5],
+                    fields[8],
+                )
             except (IndexError, ValueError):
-                raise InputError("this is no row of MMI output", "Run it again.", path=path, row=number) from None
+                raise InputError(
+                    "this is no row of MMI output", "Run it again.", path=output_path, row=row_number
+                ) from None
             if CONCEPT_ID.fullmatch(cui) is None:
-                raise InputError("the CUI is not C and 7 digits", "Run it again.", path=path, row=number)
-            known = tuple(_TYPES.get(kind, kind) for kind in types.strip("[]").split(",") if kind)
-            for start, length in _PLACE.findall(places):
+                raise InputError("the CUI is not C and 7 digits", "Run it again.", path=output_path, row=row_number)
+            type_ids = tuple(
+                _TYPES.get(abbreviation, abbreviation)
+                for abbreviation in type_list.strip("[]").split(",")
+                if abbreviation
+            )
+            for start, length in _PLACE.findall(span_list):
                 if int(length):
-                    yield (int(start), int(start) + int(length)), Candidate(cui, name, score, known)
+                    yield (int(start), int(start) + int(length)), Candidate(cui, preferred_name, score, type_ids)
 
 
-def _apart(found: dict[tuple[int, int], dict[str, Candidate]]) -> Iterator[Mention]:
-    taken: list[tuple[int, int]] = []
-    for start, end in sorted(found, key=lambda place: (place[0] - place[1], place)):
-        if all(end <= other or last <= start for other, last in taken):
-            taken.append((start, end))
-    for start, end in sorted(taken):
-        ranked = sorted(found[start, end].values(), key=lambda one: (-one.score, one.cui))[:MAX_CANDIDATES]
-        best = ranked[0].score or 1.0
-        scaled = tuple(one._replace(score=max(0.0, min(1.0, one.score / best))) for one in ranked)
-        yield Mention(start, end, scaled)
+def _apart(candidates_by_span: dict[tuple[int, int], dict[str, Candidate]]) -> Iterator[Mention]:
+    chosen_spans: list[tuple[int, int]] = []
+    for start, end in sorted(candidates_by_span, key=lambda span: (span[0] - span[1], span)):
+        if all(end <= chosen_start or chosen_end <= start for chosen_start, chosen_end in chosen_spans):
+            chosen_spans.append((start, end))
+    for start, end in sorted(chosen_spans):
+        ranked_candidates = sorted(
+            candidates_by_span[start, end].values(), key=lambda candidate: (-candidate.score, candidate.cui)
+        )[:MAX_CANDIDATES]
+        best_score = ranked_candidates[0].score or 1.0
+        scaled_candidates = tuple(
+            candidate._replace(score=max(0.0, min(1.0, candidate.score / best_score)))
+            for candidate in ranked_candidates
+        )
+        yield Mention(start, end, scaled_candidates)
 
 
-def _hash(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()
+def _hash(text_bytes: bytes) -> str:
+    return hashlib.sha256(text_bytes).hexdigest()

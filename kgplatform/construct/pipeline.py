@@ -42,12 +42,12 @@ def construction(
         reports = Kept(reports, settings.keep)
     judge = judge_of(settings, reports)
     ontologies: list[Ontology] = [UMLS(folder) for folder in settings.lexicon if folder.is_dir()]
-    names = Lexicon(concepts(settings, graph, told))
-    told(f"lexicon: {counted(names.names, 'names')} of {counted(len(names.preferred), 'concepts')}")
-    stages = Stages(tagger_of(settings.tagger, names), judge, settings.conflicts)
-    about = {"lexicon": names.sha256()}
+    name_lexicon = Lexicon(concepts(settings, graph, told))
+    told(f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}")
+    stages = Stages(tagger_of(settings.tagger, name_lexicon), judge, settings.conflicts)
+    lexicon_hash = {"lexicon": name_lexicon.sha256()}
     return Construction(
-        reports, stages, about, ontologies, workers=settings.workers, ray=settings.ray, progress=progress
+        reports, stages, lexicon_hash, ontologies, workers=settings.workers, ray=settings.ray, progress=progress
     )
 
 
@@ -59,10 +59,10 @@ def judge_of(settings: Settings, reports: ReportSource) -> Judge:
     from kgplatform.construct.language_model.judge import LLMJudge
     from kgplatform.construct.language_model.settings import LLMSettings
 
-    asked = LLMSettings.of(settings.llm, remote_consent=settings.remote_consent)
-    check(asked.url, credentialed=reports.credentialed, consent=asked.remote_consent)
-    cache = Cache(asked.cache or Platform.from_env().home / "language_model.sqlite")
-    return LLMJudge(asked, rules(), cache, credentialed=reports.credentialed)
+    llm_settings = LLMSettings.of(settings.llm, remote_consent=settings.remote_consent)
+    check(llm_settings.url, credentialed=reports.credentialed, consent=llm_settings.remote_consent)
+    cache = Cache(llm_settings.cache or Platform.from_env().home / "language_model.sqlite")
+    return LLMJudge(llm_settings, rules(), cache, credentialed=reports.credentialed)
 
 
 def reports_of(kind: str, path: Path, views: Sequence[str] | None = None) -> ReportSource:
@@ -96,9 +96,14 @@ def concepts(settings: Settings, graph: Graph, told: Told) -> Iterator[Concept]:
 
 def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
     """The names that the graph has, but for those that runs of these kinds brought."""
-    rows: list[dict[str, Any]] = list(graph.read(queries.get("construct/names"), kinds=list(kinds)))
-    for row in rows:
-        yield Concept(row["cui"], row["name"], tuple(row["types"]) or types_by_name(row["name"]), float(row["weight"]))
+    name_rows: list[dict[str, Any]] = list(graph.read(queries.get("construct/names"), kinds=list(kinds)))
+    for name_row in name_rows:
+        yield Concept(
+            name_row["cui"],
+            name_row["name"],
+            tuple(name_row["types"]) or types_by_name(name_row["name"]),
+            float(name_row["weight"]),
+        )
 
 
 def names_of_settings(settings: Settings, told: Told) -> Iterator[Concept]:
@@ -106,23 +111,26 @@ def names_of_settings(settings: Settings, told: Told) -> Iterator[Concept]:
     from kgp_loaders.lexicons import read
     from kgp_loaders.umls import UMLS
 
-    for path in settings.lexicon:
-        left_out: list[Reject] = []
-        names = 0
-        for concept in UMLS(path).concepts() if path.is_dir() else read(path):
+    for lexicon_path in settings.lexicon:
+        rejects: list[Reject] = []
+        name_count = 0
+        for concept in UMLS(lexicon_path).concepts() if lexicon_path.is_dir() else read(lexicon_path):
             if isinstance(concept, Concept):
-                names += 1
+                name_count += 1
                 yield concept
             else:
-                left_out.append(concept)
-        if left_out:
-            first = left_out[0]
-            why = f"{counted(len(left_out), 'rows')} left out, the first of them row {first.row}: {first.reason}"
-            if names:
-                told(f"{path}: {why}")
-        if not names:
-            why = why if left_out else "no row has a CUI and a name"
-            raise InputError(f"there is no name of a concept in it: {why}", "Check the lexicon.", path=path)
+                rejects.append(concept)
+        if rejects:
+            first_reject = rejects[0]
+            problem = (
+                f"{counted(len(rejects), 'rows')} left out, "
+                f"the first of them row {first_reject.row}: {first_reject.reason}"
+            )
+            if name_count:
+                told(f"{lexicon_path}: {problem}")
+        if not name_count:
+            problem = problem if rejects else "no row has a CUI and a name"
+            raise InputError(f"there is no name of a concept in it: {problem}", "Check the lexicon.", path=lexicon_path)
     if settings.own_words:
         yield from own_words()
 
@@ -131,7 +139,7 @@ def own_words() -> Iterator[Concept]:
     """The platform's words for findings."""
     from kgp_loaders.lexicons import read
 
-    with as_file(files("kgplatform.construct").joinpath("chest.tsv")) as own:
-        for concept in read(own):
+    with as_file(files("kgplatform.construct").joinpath("chest.tsv")) as words_path:
+        for concept in read(words_path):
             if isinstance(concept, Concept):
                 yield concept._replace(weight=OWN)

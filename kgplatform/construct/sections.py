@@ -51,41 +51,51 @@ class Section(NamedTuple):
 def split(text: str) -> Iterator[Section]:
     """The parts of a report in order; what stands before the first header has an empty one."""
     start, kind, header = 0, OTHER, ""
-    for found in _HEADER.finditer(text):
-        name = found["open"] or found["whole"]
-        named = _kind(name, whole_line=found["open"] is None)
-        if named is None or (named == UNKNOWN and kind != OTHER):
+    for header_match in _HEADER.finditer(text):
+        header_name = header_match["open"] or header_match["whole"]
+        announced_kind = _kind(header_name, whole_line=header_match["open"] is None)
+        if announced_kind is None or (announced_kind == UNKNOWN and kind != OTHER):
             continue  # "LUNGS:" within the findings is a part of them
-        yield Section(kind, header, text[start : found.start()].strip())
-        start, kind, header = found.end(), OTHER if named == UNKNOWN else named, name.strip()
+        yield Section(kind, header, text[start : header_match.start()].strip())
+        start, kind, header = (
+            header_match.end(),
+            OTHER if announced_kind == UNKNOWN else announced_kind,
+            header_name.strip(),
+        )
     yield Section(kind, header, text[start:].strip())
 
 
 def sections(text: str) -> dict[str, str]:
     """Findings and impression of a report; parts of one kind are joined by an empty line."""
-    parts = [part for part in split(text) if part.text]
-    found = {
-        kind: "\n\n".join(part.text for part in parts if part.kind == kind)
+    report_parts = [section for section in split(text) if section.text]
+    section_texts = {
+        kind: "\n\n".join(section.text for section in report_parts if section.kind == kind)
         for kind in (FINDINGS, IMPRESSION)
-        if any(part.kind == kind for part in parts)
+        if any(section.kind == kind for section in report_parts)
     }
-    if not found and parts:
-        *_, last = parts[-1].text.split("\n\n")
-        found = {FINDINGS: last.strip()} if parts[-1].header == "" or _is_form(parts[-1].header) else {}
-    return found
+    if not section_texts and report_parts:
+        *_, last_paragraph = report_parts[-1].text.split("\n\n")
+        section_texts = (
+            {FINDINGS: last_paragraph.strip()}
+            if report_parts[-1].header == "" or _is_form(report_parts[-1].header)
+            else {}
+        )
+    return section_texts
 
 
-def _kind(name: str, *, whole_line: bool) -> str | None:
+def _kind(header_name: str, *, whole_line: bool) -> str | None:
     """What a header announces, `UNKNOWN` for one of no known name; None for words that are no header."""
-    plain = _JOINED.sub(" ", name).strip().lower()
-    plain = re.sub(r" and | or ", " ", plain) if plain.startswith(("findings", "impression")) else plain
-    if plain in _FINDINGS:
+    plain_name = _JOINED.sub(" ", header_name).strip().lower()
+    plain_name = (
+        re.sub(r" and | or ", " ", plain_name) if plain_name.startswith(("findings", "impression")) else plain_name
+    )
+    if plain_name in _FINDINGS:
         return FINDINGS
-    if plain in _IMPRESSION:
+    if plain_name in _IMPRESSION:
         return IMPRESSION
-    if plain in _NAMED:
+    if plain_name in _NAMED:
         return OTHER
-    if whole_line or not name.strip().isupper():
+    if whole_line or not header_name.strip().isupper():
         return None  # a sentence in capitals, or "Note that there is no:" in running text
     return UNKNOWN
 

@@ -58,25 +58,32 @@ def select(reports: Iterable[Report], selection: Selection) -> list[Choice]:
     Raises `UsageError` where scikit-learn or the encoder is not there.
     """
     studies: list[str] = []
-    places: dict[str, int] = {}  # of each wording
-    wording: list[int] = []
+    wording_indices: dict[str, int] = {}  # of each wording
+    wording_of_report: list[int] = []
     for report in reports:
-        text = "\n".join(" ".join(report.sections.get(name, "").split()) for name in SECTIONS).strip()
-        if text:
+        report_text = "\n".join(
+            " ".join(report.sections.get(section_name, "").split()) for section_name in SECTIONS
+        ).strip()
+        if report_text:
             studies.append(report.study)
-            wording.append(places.setdefault(text, len(places)))
+            wording_of_report.append(wording_indices.setdefault(report_text, len(wording_indices)))
     if not studies:
         return []
-    weights = [0] * len(places)
-    for place in wording:
-        weights[place] += 1
-    vectors = _unit(encoder_of(selection.encoder)(list(places)))
+    weights = [0] * len(wording_indices)
+    for wording_index in wording_of_report:
+        weights[wording_index] += 1
+    vectors = _unit(encoder_of(selection.encoder)(list(wording_indices)))
     clusters = _clusters(vectors, weights, selection)
     distances = _distances(vectors, weights, clusters)
-    kept = _kept(studies, [clusters[place] for place in wording], [distances[place] for place in wording], selection)
+    kept_numbers = _kept(
+        studies,
+        [clusters[wording_index] for wording_index in wording_of_report],
+        [distances[wording_index] for wording_index in wording_of_report],
+        selection,
+    )
     return [
-        Choice(study, clusters[place], round(distances[place], 6), number in kept)
-        for number, (study, place) in enumerate(zip(studies, wording, strict=True))
+        Choice(study, clusters[wording_index], round(distances[wording_index], 6), report_number in kept_numbers)
+        for report_number, (study, wording_index) in enumerate(zip(studies, wording_of_report, strict=True))
     ]
 
 
@@ -91,8 +98,8 @@ def _unit(vectors: Any) -> Any:
 def _clusters(vectors: Any, weights: Sequence[int], selection: Selection) -> list[int]:
     from sklearn.cluster import DBSCAN
 
-    found = DBSCAN(eps=selection.eps, min_samples=selection.min_samples, metric="cosine")
-    return [int(label) for label in found.fit(vectors, sample_weight=weights).labels_]
+    clustering = DBSCAN(eps=selection.eps, min_samples=selection.min_samples, metric="cosine")
+    return [int(label) for label in clustering.fit(vectors, sample_weight=weights).labels_]
 
 
 def _distances(vectors: Any, weights: Sequence[int], clusters: Sequence[int]) -> list[float]:
@@ -100,14 +107,14 @@ def _distances(vectors: Any, weights: Sequence[int], clusters: Sequence[int]) ->
     import numpy as np
 
     distances = np.zeros(len(clusters))
-    labels = np.asarray(clusters)
-    order = np.argsort(labels, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
-        if labels[members[0]] == NOISE:
+    cluster_labels = np.asarray(clusters)
+    label_order = np.argsort(cluster_labels, kind="stable")
+    for member_indices in np.split(label_order, np.flatnonzero(np.diff(cluster_labels[label_order])) + 1):
+        if cluster_labels[member_indices[0]] == NOISE:
             continue
-        inside = vectors[members]
-        centroid = np.asarray(inside.T @ np.asarray(weights, dtype=float)[members]).ravel()
-        distances[members] = 1.0 - np.asarray(inside @ centroid).ravel() / np.linalg.norm(centroid)
+        member_vectors = vectors[member_indices]
+        centroid = np.asarray(member_vectors.T @ np.asarray(weights, dtype=float)[member_indices]).ravel()
+        distances[member_indices] = 1.0 - np.asarray(member_vectors @ centroid).ravel() / np.linalg.norm(centroid)
     return [max(0.0, float(distance)) for distance in distances]
 
 
@@ -115,16 +122,18 @@ def _kept(
     studies: Sequence[str], clusters: Sequence[int], distances: Sequence[float], selection: Selection
 ) -> set[int]:
     """The numbers of those that are kept: the nearest of each cluster (the earliest of equals), and all of none."""
-    kept: set[int] = set()
-    taken: dict[int, int] = {}
-    for number in sorted(range(len(studies)), key=lambda number: (round(distances[number], 9), number)):
-        cluster = clusters[number]
+    kept_numbers: set[int] = set()
+    kept_per_cluster: dict[int, int] = {}
+    for report_number in sorted(
+        range(len(studies)), key=lambda report_number: (round(distances[report_number], 9), report_number)
+    ):
+        cluster = clusters[report_number]
         if cluster == NOISE:
-            kept.add(number)
-        elif taken.get(cluster, 0) < selection.per_cluster:
-            taken[cluster] = taken.get(cluster, 0) + 1
-            kept.add(number)
-    return kept
+            kept_numbers.add(report_number)
+        elif kept_per_cluster.get(cluster, 0) < selection.per_cluster:
+            kept_per_cluster[cluster] = kept_per_cluster.get(cluster, 0) + 1
+            kept_numbers.add(report_number)
+    return kept_numbers
 
 
 def encoder_of(name: str) -> Encoder:
@@ -146,8 +155,8 @@ def tfidf(argument: str = "") -> Encoder:
         raise UsageError("the encoder tfidf takes no argument", "Say tfidf.")
 
     def encode(texts: Sequence[str]) -> Any:
-        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+")  # noqa: S106  no secret
-        return words.fit_transform(texts)
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+")  # noqa: S106  no secret
+        return vectorizer.fit_transform(texts)
 
     return encode
 
@@ -157,7 +166,9 @@ def write(path: Path, choices: Sequence[Choice]) -> None:
     with replacing(path, _is_selection) as staged, staged.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows((escaped(c.study), c.cluster, f"{c.distance:.6f}", int(c.kept)) for c in choices)
+        writer.writerows(
+            (escaped(choice.study), choice.cluster, f"{choice.distance:.6f}", int(choice.kept)) for choice in choices
+        )
 
 
 def _is_selection(path: Path) -> bool:
@@ -167,21 +178,21 @@ def _is_selection(path: Path) -> bool:
 
 def read(path: Path) -> frozenset[str]:
     """The studies that a file of choices keeps. Raises `InputError` for a file that is none."""
-    kept = set()
+    kept_studies = set()
     try:
         with TextIOWrapper(files.opened(path, hint="Select again."), "utf-8", newline="") as file:
             reader = csv.reader(file, strict=True)
             if tuple(next(reader, ())) != COLUMNS:
                 hint = "Give a file that `kgp construct select` wrote."
                 raise InputError(f"the columns are not {', '.join(COLUMNS)}", hint, path=path)
-            for row in reader:
-                if len(row) != len(COLUMNS) or row[3] not in ("0", "1"):
+            for choice_row in reader:
+                if len(choice_row) != len(COLUMNS) or choice_row[3] not in ("0", "1"):
                     raise InputError("this is no row of a selection", "Select again.", path=path, row=reader.line_num)
-                if row[3] == "1":
-                    kept.add(unescaped(row[0]))
+                if choice_row[3] == "1":
+                    kept_studies.add(unescaped(choice_row[0]))
     except (OSError, UnicodeDecodeError, csv.Error):
         raise InputError("the selection cannot be read", "Select again.", path=path) from None
-    return frozenset(kept)
+    return frozenset(kept_studies)
 
 
 class Kept:
@@ -193,8 +204,8 @@ class Kept:
         self._studies = read(path)
         self._path = path
         self.left_out: Mapping[str, int] = {}
-        digest = hashlib.sha256("\n".join(sorted(self._studies)).encode()).hexdigest()
-        self.parameters: Mapping[str, Any] = {**source.parameters, "kept": digest}
+        studies_digest = hashlib.sha256("\n".join(sorted(self._studies)).encode()).hexdigest()
+        self.parameters: Mapping[str, Any] = {**source.parameters, "kept": studies_digest}
 
     @property
     def kind(self) -> str:
@@ -218,11 +229,11 @@ class Kept:
 
     def reports(self) -> Iterator[Report | Reject]:
         """The source's reports that are kept, and its rejects."""
-        dropped = 0
-        for row in self._source.reports():
-            if isinstance(row, Reject) or row.study in self._studies:
-                yield row
+        dropped_count = 0
+        for source_row in self._source.reports():
+            if isinstance(source_row, Reject) or source_row.study in self._studies:
+                yield source_row
             else:
-                dropped += 1
-        others = {"reports that the selection does not keep": dropped} if dropped else {}
-        self.left_out = {**getattr(self._source, "left_out", {}), **others}
+                dropped_count += 1
+        drop_reasons = {"reports that the selection does not keep": dropped_count} if dropped_count else {}
+        self.left_out = {**getattr(self._source, "left_out", {}), **drop_reasons}

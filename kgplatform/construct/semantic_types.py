@@ -55,8 +55,8 @@ _TAG: Final = re.compile(r"\(([^()]+)\)\s*$")
 
 def types_by_name(name: str) -> tuple[str, ...]:
     """The semantic type that the end of a name tells, "(qualifier value)" for example; none for most names."""
-    found = _TAG.search(name)
-    return (_TAGS[found[1]],) if found is not None and found[1] in _TAGS else ()
+    tag_match = _TAG.search(name)
+    return (_TAGS[tag_match[1]],) if tag_match is not None and tag_match[1] in _TAGS else ()
 
 
 class Allowed:
@@ -67,8 +67,8 @@ class Allowed:
     """
 
     def __init__(self, excluded: Collection[str] = (*EXCLUDED, *EXCLUDED.values())) -> None:
-        self.excluded = frozenset(name.casefold() for name in excluded)
+        self.excluded = frozenset(excluded_name.casefold() for excluded_name in excluded)
 
     def __call__(self, types: Sequence[str]) -> bool:
         """Whether a concept of these types may be a candidate."""
-        return not types or any(kind.casefold() not in self.excluded for kind in types)
+        return not types or any(type_name.casefold() not in self.excluded for type_name in types)

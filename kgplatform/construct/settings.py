@@ -44,12 +44,12 @@ class Settings:
 
 def find(path: Path) -> Path:
     """The settings of a folder, or the file itself. Raises `InputError` where there are none."""
-    found = path / FILE if path.is_dir() else path
-    if found.suffix not in (".yaml", ".yml") or not found.is_file():
+    settings_file = path / FILE if path.is_dir() else path
+    if settings_file.suffix not in (".yaml", ".yml") or not settings_file.is_file():
         hint = f"Say what the reports are (kgp construct run KIND PATH), or give a folder with {FILE}."
-        what = "there are no settings of a construction here" if path.exists() else "no such file or folder"
-        raise InputError(what, hint, path=path)
-    return found
+        problem = "there are no settings of a construction here" if path.exists() else "no such file or folder"
+        raise InputError(problem, hint, path=path)
+    return settings_file
 
 
 def read(path: Path) -> Settings:
@@ -57,57 +57,61 @@ def read(path: Path) -> Settings:
 
     Raises `InputError` for what is no settings, and for what a data folder may not decide.
     """
-    file = find(path)
-    document = _document(file)
-    settings = Settings(**{name: _value(name, value, file) for name, value in document.items()})
+    settings_file = find(path)
+    document = _document(settings_file)
+    settings = Settings(
+        **{setting_name: _value(setting_name, value, settings_file) for setting_name, value in document.items()}
+    )
     if path.is_dir():
-        _check_data_folder(settings, path, file)
+        _check_data_folder(settings, path, settings_file)
     return settings
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _document(settings_file: Path) -> dict[str, Any]:
     """The file's mapping of settings. Raises `InputError`."""
-    document = files.read_yaml(path, "See docs/construct.md.")
+    document = files.read_yaml(settings_file, "See docs/construct.md.")
     if not isinstance(document, dict) or not {"reports", "path"} <= set(document):
-        raise InputError("settings need `reports` and `path`", "See docs/construct.md.", path=path)
+        raise InputError("settings need `reports` and `path`", "See docs/construct.md.", path=settings_file)
     if CONSENT in document or (isinstance(document.get("llm"), dict) and CONSENT in document["llm"]):
         hint = "Take the line out. If you may send the reports away, say so in the command: --remote-consent."
-        raise InputError("remote_consent is no setting of a file", hint, path=path)
-    known = {item.name for item in fields(Settings)} - {CONSENT}
-    if unknown := sorted(str(name) for name in document if name not in known):
-        hint = did_you_mean(unknown[0], known, f"Settings: {', '.join(sorted(known))}.")
-        raise InputError(f"there is no setting {unknown[0]!r}", hint, path=path)
+        raise InputError("remote_consent is no setting of a file", hint, path=settings_file)
+    setting_names = {settings_field.name for settings_field in fields(Settings)} - {CONSENT}
+    if unknown_names := sorted(str(setting_name) for setting_name in document if setting_name not in setting_names):
+        hint = did_you_mean(unknown_names[0], setting_names, f"Settings: {', '.join(sorted(setting_names))}.")
+        raise InputError(f"there is no setting {unknown_names[0]!r}", hint, path=settings_file)
     return document
 
 
-def _check_data_folder(settings: Settings, folder: Path, file: Path) -> None:
+def _check_data_folder(settings: Settings, folder: Path, settings_file: Path) -> None:
     """Raise `InputError` for a setting that a data folder may not decide."""
-    for name, path in _paths(settings):
-        if not _is_inside(path, folder):
-            raise _not_of_a_folder(f"{name} leads out of the folder", file)
-    url = settings.llm.get("url")
-    if isinstance(url, str) and not is_local(url):
-        raise _not_of_a_folder("llm.url is another machine, to which the reports would go", file)
+    for setting_name, named_path in _paths(settings):
+        if not _is_inside(named_path, folder):
+            raise _not_of_a_folder(f"{setting_name} leads out of the folder", settings_file)
+    model_url = settings.llm.get("url")
+    if isinstance(model_url, str) and not is_local(model_url):
+        raise _not_of_a_folder("llm.url is another machine, to which the reports would go", settings_file)
     if settings.llm.get("keep_replies"):
-        raise _not_of_a_folder("llm.keep_replies stores replies, which may quote reports", file)
+        raise _not_of_a_folder("llm.keep_replies stores replies, which may quote reports", settings_file)
     if settings.ray:
-        raise _not_of_a_folder("ray may send the reports to a cluster", file)
-    if settings.workers > (cores := os.cpu_count() or 1):
-        raise _not_of_a_folder(f"workers is {settings.workers:,} on a machine of {cores:,} cores", file)
+        raise _not_of_a_folder("ray may send the reports to a cluster", settings_file)
+    if settings.workers > (core_count := os.cpu_count() or 1):
+        raise _not_of_a_folder(f"workers is {settings.workers:,} on a machine of {core_count:,} cores", settings_file)
 
 
 def _paths(settings: Settings) -> Iterator[tuple[str, Path]]:
     """The files and folders that settings name, with the setting's name."""
     yield "path", settings.path
-    yield from (("lexicon", path) for path in settings.lexicon)
+    yield from (("lexicon", lexicon_path) for lexicon_path in settings.lexicon)
     if settings.keep is not None:
         yield "keep", settings.keep
-    if isinstance(cache := settings.llm.get("cache"), str):
-        yield "llm.cache", Path(cache)
-    argument = settings.tagger.partition(":")[2]
-    is_word = "/" not in argument and os.sep not in argument and not _exists(Path(argument))  # as in dictionary:exact
-    if argument and not is_word:
-        yield "tagger", Path(argument)
+    if isinstance(cache_path := settings.llm.get("cache"), str):
+        yield "llm.cache", Path(cache_path)
+    tagger_argument = settings.tagger.partition(":")[2]
+    is_word = (
+        "/" not in tagger_argument and os.sep not in tagger_argument and not _exists(Path(tagger_argument))
+    )  # as in dictionary:exact
+    if tagger_argument and not is_word:
+        yield "tagger", Path(tagger_argument)
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
@@ -125,34 +129,48 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _not_of_a_folder(what: str, file: Path) -> InputError:
+def _not_of_a_folder(problem: str, settings_file: Path) -> InputError:
     hint = (
         "A data folder may not decide this. Take the line out and use the command's option. Or name the file, if you "
-        f"trust all that it says: kgp construct run {file}"
+        f"trust all that it says: kgp construct run {settings_file}"
     )
-    return InputError(what, hint, path=file)
+    return InputError(problem, hint, path=settings_file)
 
 
-def _value(name: str, value: Any, path: Path) -> Any:
+def _value(setting_name: str, value: Any, settings_file: Path) -> Any:
     """The value as `Settings` has it. Raises `InputError` for another type."""
-    if name in ("path", "keep") and isinstance(value, str) and "\0" not in value:
-        return path.parent / value
-    if name == "lexicon" and isinstance(value, list) and all(isinstance(v, str) and "\0" not in v for v in value):
-        return tuple(path.parent / item for item in value)
-    if name == "views" and isinstance(value, list) and all(isinstance(item, str) for item in value):
+    if setting_name in ("path", "keep") and isinstance(value, str) and "\0" not in value:
+        return settings_file.parent / value
+    if (
+        setting_name == "lexicon"
+        and isinstance(value, list)
+        and all(isinstance(list_entry, str) and "\0" not in list_entry for list_entry in value)
+    ):
+        return tuple(settings_file.parent / list_entry for list_entry in value)
+    if setting_name == "views" and isinstance(value, list) and all(isinstance(list_entry, str) for list_entry in value):
         return tuple(value)
-    if name == "conflicts" and value in list(Conflicts):
+    if setting_name == "conflicts" and value in list(Conflicts):
         return Conflicts(value)
-    if name == "reports" and isinstance(value, str):
+    if setting_name == "reports" and isinstance(value, str):
         return value
-    if name == "tagger" and isinstance(value, str):
-        kind, _, argument = value.partition(":")
-        return f"{kind}:{path.parent / argument}" if argument and _exists(path.parent / argument) else value
-    if name in ("graph_names", "own_words", "ray") and isinstance(value, bool):
+    if setting_name == "tagger" and isinstance(value, str):
+        tagger_kind, _, argument = value.partition(":")
+        return (
+            f"{tagger_kind}:{settings_file.parent / argument}"
+            if argument and _exists(settings_file.parent / argument)
+            else value
+        )
+    if setting_name in ("graph_names", "own_words", "ray") and isinstance(value, bool):
         return value
-    if name == "workers" and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    if setting_name == "workers" and isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    if name == "llm" and isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        cache = value.get("cache")
-        return {**value, "cache": str(path.parent.absolute() / cache)} if isinstance(cache, str) and cache else value
-    raise InputError(f"the setting {name!r} has a value of the wrong kind", "See docs/construct.md.", path=path)
+    if setting_name == "llm" and isinstance(value, dict) and all(isinstance(option_name, str) for option_name in value):
+        cache_path = value.get("cache")
+        return (
+            {**value, "cache": str(settings_file.parent.absolute() / cache_path)}
+            if isinstance(cache_path, str) and cache_path
+            else value
+        )
+    raise InputError(
+        f"the setting {setting_name!r} has a value of the wrong kind", "See docs/construct.md.", path=settings_file
+    )

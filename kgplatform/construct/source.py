@@ -84,52 +84,59 @@ class Construction:
 
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Yield batches of at most `size` reports, then of as many relations."""
-        found: set[str] = set()
-        images: set[str] = set()
-        last: GraphBatch | None = None
-        done = self._told(annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray))
-        while chunk := list(islice(done, size)):
-            batch = GraphBatch(read=len(chunk), rejects=[row for row in chunk if isinstance(row, Reject)])
+        concept_cuis: set[str] = set()
+        image_ids: set[str] = set()
+        last_batch: GraphBatch | None = None
+        annotations = self._told(annotated(self.reports.reports(), self._stages, self._workers, ray=self._ray))
+        while chunk := list(islice(annotations, size)):
+            batch = GraphBatch(
+                read=len(chunk), rejects=[source_row for source_row in chunk if isinstance(source_row, Reject)]
+            )
             for annotation in chunk:
                 if isinstance(annotation, Annotation):
                     self._add(batch, annotation)
             batch.given = len(batch.edges)
-            found.update(cui for label, cui in batch.nodes if label == "Concept")
-            images.update(image for label, image in batch.nodes if label == "Image")
-            if last is not None:
-                yield last
-            last = batch
-        self.images = len(images)
-        last = last or GraphBatch(given=0)
-        last.left_out = {**getattr(self.reports, "left_out", {}), **last.left_out}  # known once all reports are read
-        yield last
-        rows = (row for ontology in self._ontologies for row in ontology.relations(found))
-        while relations := list(islice(rows, size)):
+            concept_cuis.update(cui for label, cui in batch.nodes if label == "Concept")
+            image_ids.update(image_id for label, image_id in batch.nodes if label == "Image")
+            if last_batch is not None:
+                yield last_batch
+            last_batch = batch
+        self.images = len(image_ids)
+        last_batch = last_batch or GraphBatch(given=0)
+        last_batch.left_out = {
+            **getattr(self.reports, "left_out", {}),
+            **last_batch.left_out,
+        }  # known once all reports are read
+        yield last_batch
+        relation_rows = (source_row for ontology in self._ontologies for source_row in ontology.relations(concept_cuis))
+        while relations := list(islice(relation_rows, size)):
             yield _related(relations)
 
-    def _told(self, rows: Iterator[Done]) -> Iterator[Done]:
-        for number, row in enumerate(rows, 1):
-            yield row
-            self._progress(number, None)
+    def _told(self, annotated_rows: Iterator[Done]) -> Iterator[Done]:
+        for row_number, annotated_row in enumerate(annotated_rows, 1):
+            yield annotated_row
+            self._progress(row_number, None)
 
     def _add(self, batch: GraphBatch, annotation: Annotation) -> None:
-        image: NodeRef = ("Image", annotation.report.image_id)
+        image_node: NodeRef = ("Image", annotation.report.image_id)
         if not annotation.edges:  # an image without a concept is no part of the graph
-            texts = [annotation.report.sections.get(section, "") for section in SECTIONS]
-            reason = NO_CONCEPT if any(text.strip() for text in texts) else NO_TEXT
+            section_texts = [annotation.report.sections.get(section, "") for section in SECTIONS]
+            reason = NO_CONCEPT if any(section_text.strip() for section_text in section_texts) else NO_TEXT
             batch.left_out[reason] = batch.left_out.get(reason, 0) + 1
             return
-        batch.nodes[image] = dict(annotation.report.image)
+        batch.nodes[image_node] = dict(annotation.report.image)
         for (concept, stance), evidence in annotation.edges.items():
-            node: NodeRef = ("Concept", concept.cui)
-            types = {"semantic_types": list(concept.types)} if concept.types else {}
-            batch.nodes.setdefault(node, {"name": concept.name, **types})
-            batch.edges[image, stance.value, node] = properties(annotation, evidence, self._stages.tagger)
+            concept_node: NodeRef = ("Concept", concept.cui)
+            type_properties = {"semantic_types": list(concept.types)} if concept.types else {}
+            batch.nodes.setdefault(concept_node, {"name": concept.name, **type_properties})
+            batch.edges[image_node, stance.value, concept_node] = properties(annotation, evidence, self._stages.tagger)
 
 
 def _related(relations: Sequence[Relation | Reject]) -> GraphBatch:
     """The batch of these relations."""
-    batch = GraphBatch(read=len(relations), rejects=[row for row in relations if isinstance(row, Reject)])
+    batch = GraphBatch(
+        read=len(relations), rejects=[relation_row for relation_row in relations if isinstance(relation_row, Reject)]
+    )
     for relation in relations:
         if isinstance(relation, Relation):
             head, tail = ("Concept", relation.head), ("Concept", relation.tail)

@@ -55,57 +55,60 @@ def annotated(rows: Iterable[Row], stages: Stages, workers: int = 1, *, ray: boo
     return map(stages, rows)
 
 
-def _by_threads(rows: Iterable[Row], stages: Stages) -> Iterator[Done]:
-    threads = stages.judge.concurrency
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Done]] = deque()
+def _by_threads(source_rows: Iterable[Row], stages: Stages) -> Iterator[Done]:
+    thread_count = stages.judge.concurrency
+    with ThreadPoolExecutor(thread_count) as thread_pool:
+        pending_futures: deque[Future[Done]] = deque()
         try:
-            for row in rows:
-                waiting.append(pool.submit(stages, row))
-                if len(waiting) >= threads * AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            for source_row in source_rows:
+                pending_futures.append(thread_pool.submit(stages, source_row))
+                if len(pending_futures) >= thread_count * AHEAD:
+                    yield pending_futures.popleft().result()
+            while pending_futures:
+                yield pending_futures.popleft().result()
         finally:
-            for future in waiting:
+            for future in pending_futures:
                 future.cancel()
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    rest = iter(rows)
-    while chunk := list(islice(rest, CHUNK)):
+def _chunks(source_rows: Iterable[Row]) -> Iterator[list[Row]]:
+    row_iterator = iter(source_rows)
+    while chunk := list(islice(row_iterator, CHUNK)):
         yield chunk
 
 
 _stages: Stages | None = None  # of this process, where it is one of several
 
 
-def _begin(stages: bytes) -> None:
+def _begin(pickled_stages: bytes) -> None:
     global _stages
     end_with_parent()
-    _stages = pickle.loads(stages)  # noqa: S301  made by the process that began this one
+    _stages = pickle.loads(pickled_stages)  # noqa: S301  made by the process that began this one
 
 
-def _work(rows: Sequence[Row]) -> list[Done]:
+def _work(source_rows: Sequence[Row]) -> list[Done]:
     assert _stages is not None  # noqa: S101  set as the process begins
-    return [_stages(row) for row in rows]
+    return [_stages(source_row) for source_row in source_rows]
 
 
-def _by_processes(rows: Iterable[Row], stages: Stages, workers: int) -> Iterator[Done]:
+def _by_processes(source_rows: Iterable[Row], stages: Stages, worker_count: int) -> Iterator[Done]:
     # Spawned, as a fork of a process with threads (the driver's) can hang; pickled once, not once a process.
-    begin = pickle.dumps(stages)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (begin,)) as pool, ending_workers():
-        waiting: deque[Future[list[Done]]] = deque()
+    pickled_stages = pickle.dumps(stages)
+    with (
+        ProcessPoolExecutor(worker_count, get_context("spawn"), _begin, (pickled_stages,)) as process_pool,
+        ending_workers(),
+    ):
+        pending_futures: deque[Future[list[Done]]] = deque()
         try:
-            for chunk in _chunks(rows):
+            for chunk in _chunks(source_rows):
                 with shielded():
-                    waiting.append(pool.submit(_work, chunk))
-                if len(waiting) >= workers * AHEAD:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+                    pending_futures.append(process_pool.submit(_work, chunk))
+                if len(pending_futures) >= worker_count * AHEAD:
+                    yield from pending_futures.popleft().result()
+            while pending_futures:
+                yield from pending_futures.popleft().result()
         finally:
-            for future in waiting:
+            for future in pending_futures:
                 future.cancel()
 
 
@@ -118,20 +121,22 @@ class _Actor:
         self._stages: Stages = ray.get(stages)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        rows = pickle.loads(row["rows"])  # noqa: S301  our own
-        return {"done": pickle.dumps([self._stages(row) for row in rows])}
+        source_rows = pickle.loads(row["rows"])  # noqa: S301  our own
+        return {"done": pickle.dumps([self._stages(row) for row in source_rows])}
 
 
-def _by_ray(rows: Iterable[Row], stages: Stages, workers: int) -> Iterator[Done]:
+def _by_ray(source_rows: Iterable[Row], stages: Stages, worker_count: int) -> Iterator[Done]:
     ray = started_ray()
     ray.data.DataContext.get_current().execution_options.preserve_order = True
-    pickled = [{"rows": pickle.dumps(chunk)} for chunk in _chunks(rows)]
-    if not pickled:
+    pickled_chunks = [{"rows": pickle.dumps(chunk)} for chunk in _chunks(source_rows)]
+    if not pickled_chunks:
         return
-    actors = ray.data.ActorPoolStrategy(size=workers)
-    found = ray.data.from_items(pickled).map(_Actor, fn_constructor_args=(ray.put(stages),), compute=actors)
-    for row in found.iter_rows():
-        yield from pickle.loads(row["done"])  # noqa: S301  made by our own actors
+    actor_pool = ray.data.ActorPoolStrategy(size=worker_count)
+    annotated_chunks = ray.data.from_items(pickled_chunks).map(
+        _Actor, fn_constructor_args=(ray.put(stages),), compute=actor_pool
+    )
+    for chunk_row in annotated_chunks.iter_rows():
+        yield from pickle.loads(chunk_row["done"])  # noqa: S301  made by our own actors
 
 
 def started_ray() -> Any:

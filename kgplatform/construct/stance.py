@@ -73,14 +73,14 @@ class Rules:
         cues = list(cues)
         self.name = f"rules {hashlib.sha256(repr(cues).encode()).hexdigest()[:12]}"
         self._cues: dict[str, list[tuple[list[str], list[Kind]]]] = {}
-        together: dict[tuple[str, ...], list[Kind]] = {}
+        kinds_by_phrase: dict[tuple[str, ...], list[Kind]] = {}
         self._neutral = frozenset(key(phrase) for kind, phrase in cues if kind is Kind.NEUTRAL)
         for kind, phrase in cues:
             if kind is Kind.NEUTRAL:
                 continue
-            together.setdefault(tuple(token.text for token in tokens(phrase)), []).append(kind)
-        for phrase_tokens in sorted(together, key=len, reverse=True):
-            self._cues.setdefault(phrase_tokens[0], []).append((list(phrase_tokens), together[phrase_tokens]))
+            kinds_by_phrase.setdefault(tuple(token.text for token in tokens(phrase)), []).append(kind)
+        for phrase_tokens in sorted(kinds_by_phrase, key=len, reverse=True):
+            self._cues.setdefault(phrase_tokens[0], []).append((list(phrase_tokens), kinds_by_phrase[phrase_tokens]))
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
         """A decision for each mention of each section of a report."""
@@ -91,8 +91,8 @@ class Rules:
             self.name,
             [
                 Judgement(section, mention, decision._replace(chosen=_sense(mention, senses)))
-                for section, text, mentions in sections
-                for mention, decision in zip(mentions, self.stances(text, mentions), strict=True)
+                for section, section_text, mentions in sections
+                for mention, decision in zip(mentions, self.stances(section_text, mentions), strict=True)
             ],
         )
 
@@ -101,51 +101,66 @@ class Rules:
         decisions: list[Decision] = []
         upcoming = iter(mentions)
         mention = next(upcoming, None)
-        for start, end in sentences(text):
-            inside = []
-            while mention is not None and mention.start < end:
-                inside.append(mention)
+        for sentence_start, sentence_end in sentences(text):
+            sentence_mentions = []
+            while mention is not None and mention.start < sentence_end:
+                sentence_mentions.append(mention)
                 mention = next(upcoming, None)
-            if inside:
-                decisions.extend(self._in_sentence(text, start, end, inside))
+            if sentence_mentions:
+                decisions.extend(self._in_sentence(text, sentence_start, sentence_end, sentence_mentions))
         return decisions
 
-    def _in_sentence(self, text: str, start: int, end: int, mentions: Sequence[Mention]) -> Iterator[Decision]:
-        of = [Token(token.text, token.start + start, token.end + start) for token in tokens(text[start:end])]
-        cues = self._find(of, mentions)
+    def _in_sentence(
+        self, text: str, sentence_start: int, sentence_end: int, mentions: Sequence[Mention]
+    ) -> Iterator[Decision]:
+        sentence_tokens = [
+            Token(token.text, token.start + sentence_start, token.end + sentence_start)
+            for token in tokens(text[sentence_start:sentence_end])
+        ]
+        sentence_cues = self._find(sentence_tokens, mentions)
         for mention in mentions:
             if key(text[mention.start : mention.end]) in self._neutral:
                 yield Decision(None)
                 continue
-            reaching = [(stance, cue) for cue in cues for stance in _reaching(cue, mention, cues, of)]
+            reaching = [
+                (stance, cue)
+                for cue in sentence_cues
+                for stance in _reaching(cue, mention, sentence_cues, sentence_tokens)
+            ]
             if _is_anatomy(mention):  # "no nodule in the left lung": the lung is there
                 reaching = [(stance, cue) for stance, cue in reaching if stance is None]
             if not reaching:
                 yield Decision(Stance.POSITIVE)
             else:
-                stance, cue = min(reaching, key=lambda found: _FIRST.index(found[0]))
+                stance, cue = min(reaching, key=lambda stance_cue: _FIRST.index(stance_cue[0]))
                 yield Decision(stance, cue)
 
-    def _find(self, of: Sequence[Token], mentions: Sequence[Mention]) -> list[Cue]:
+    def _find(self, sentence_tokens: Sequence[Token], mentions: Sequence[Mention]) -> list[Cue]:
         """The cues of a sentence, none within a mention."""
-        found: list[Cue] = []
-        words = [token.text for token in of]
-        place = 0
-        while place < len(words):
-            for phrase, kinds in self._cues.get(words[place], ()):
-                last = place + len(phrase)
-                if words[place:last] == phrase:
-                    meant = _meant(kinds, words, place, last)
-                    found.extend(Cue(kind, of[place].start, of[last - 1].end) for kind in meant)
-                    place = last
+        sentence_cues: list[Cue] = []
+        token_texts = [token.text for token in sentence_tokens]
+        position = 0
+        while position < len(token_texts):
+            for cue_words, cue_kinds in self._cues.get(token_texts[position], ()):
+                cue_end = position + len(cue_words)
+                if token_texts[position:cue_end] == cue_words:
+                    active_kinds = _meant(cue_kinds, token_texts, position, cue_end)
+                    sentence_cues.extend(
+                        Cue(kind, sentence_tokens[position].start, sentence_tokens[cue_end - 1].end)
+                        for kind in active_kinds
+                    )
+                    position = cue_end
                     break
             else:
-                place += 1
+                position += 1
         return [
             cue
-            for cue in found
+            for cue in sentence_cues
             if not any(
-                m.start <= cue.start and cue.end <= m.end and m.end - m.start > cue.end - cue.start for m in mentions
+                mention.start <= cue.start
+                and cue.end <= mention.end
+                and mention.end - mention.start > cue.end - cue.start
+                for mention in mentions
             )
         ]
 
@@ -154,23 +169,27 @@ _MARKS: Final = frozenset(":-–(,=")  # between a finding and its answer: "Effu
 _CLOSES: Final = frozenset(".;,)!")
 
 
-def _meant(kinds: Sequence[Kind], words: Sequence[str], place: int, last: int) -> Sequence[Kind]:
-    """What a cue from `place` up to `last` does where it stands.
+def _meant(cue_kinds: Sequence[Kind], token_texts: Sequence[str], cue_start: int, cue_end: int) -> Sequence[Kind]:
+    """What a cue from `cue_start` up to `cue_end` does where it stands.
 
     "no" is an answer where nothing but marks is around it; a comma with an adjective begins a new clause ("no effusion,
     mild edema") unless the list that it stands in goes on ("no effusion, large nodule, or edema").
     """
-    if Kind.ANSWERS in kinds:
-        alone = place > 0 and words[place - 1] in _MARKS and (last == len(words) or words[last] in _CLOSES)
-        return [Kind.ANSWERS] if alone else [kind for kind in kinds if kind is not Kind.ANSWERS]
-    if Kind.TURNS in kinds:
-        return [] if not {"or", "nor"}.isdisjoint(words[last:]) else [Kind.ENDS]
-    return kinds
+    if Kind.ANSWERS in cue_kinds:
+        stands_alone = (
+            cue_start > 0
+            and token_texts[cue_start - 1] in _MARKS
+            and (cue_end == len(token_texts) or token_texts[cue_end] in _CLOSES)
+        )
+        return [Kind.ANSWERS] if stands_alone else [kind for kind in cue_kinds if kind is not Kind.ANSWERS]
+    if Kind.TURNS in cue_kinds:
+        return [] if not {"or", "nor"}.isdisjoint(token_texts[cue_end:]) else [Kind.ENDS]
+    return cue_kinds
 
 
 def _is_anatomy(mention: Mention) -> bool:
-    types = mention.candidates[0].types
-    return bool(types) and all(kind in ANATOMY for kind in types)
+    concept_types = mention.candidates[0].types
+    return bool(concept_types) and all(concept_type in ANATOMY for concept_type in concept_types)
 
 
 def _senses(mentions: Iterable[Mention]) -> frozenset[str]:
@@ -180,44 +199,49 @@ def _senses(mentions: Iterable[Mention]) -> frozenset[str]:
 
 def _sense(mention: Mention, senses: Collection[str]) -> int:
     """The place of the concept that is meant: of several as good by name, one that the report names clearly, too."""
-    best = mention.candidates[0].score
-    for place, candidate in enumerate(mention.candidates):
-        if candidate.score == best and candidate.cui in senses:
-            return place
+    best_score = mention.candidates[0].score
+    for candidate_index, candidate in enumerate(mention.candidates):
+        if candidate.score == best_score and candidate.cui in senses:
+            return candidate_index
     return 0
 
 
-def _reaching(cue: Cue, mention: Mention, cues: Sequence[Cue], of: Sequence[Token]) -> Iterator[Stance | None]:
+def _reaching(
+    cue: Cue, mention: Mention, sentence_cues: Sequence[Cue], sentence_tokens: Sequence[Token]
+) -> Iterator[Stance | None]:
     """What the cue says of the mention, if it reaches it."""
     if cue.kind in _FORWARD and cue.end <= mention.start:
-        low, high = cue.end, mention.start
+        gap_start, gap_end = cue.end, mention.start
         stance = _FORWARD[cue.kind]
     elif cue.kind is Kind.ANSWERS and mention.end <= cue.start:
-        if not any(mention.end <= token.start < cue.start and token.text[0].isalnum() for token in of):
+        if not any(mention.end <= token.start < cue.start and token.text[0].isalnum() for token in sentence_tokens):
             yield Stance.NEGATIVE
         return
     elif cue.kind in _BACKWARD and mention.end <= cue.start:
-        low, high = mention.end, cue.start
+        gap_start, gap_end = mention.end, cue.start
         stance = _BACKWARD[cue.kind]
     else:
         return
-    if not any(other.kind is Kind.ENDS and low <= other.start and other.end <= high for other in cues):
+    if not any(
+        other_cue.kind is Kind.ENDS and gap_start <= other_cue.start and other_cue.end <= gap_end
+        for other_cue in sentence_cues
+    ):
         yield stance
 
 
 def read_cues(text: str, name: str) -> Iterator[tuple[Kind, str]]:
     """Kinds and phrases of a table of cues. Raises `InputError` for a line that is none."""
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
+    for line_number, cue_line in enumerate(text.splitlines(), 1):
+        if not cue_line.strip() or cue_line.startswith("#"):
             continue
-        kind, tab, phrase = line.partition("\t")
-        if not tab or kind not in list(Kind) or not phrase.strip():
-            raise InputError(f"{name}, line {number}: not a kind and a phrase", f"Kinds: {', '.join(Kind)}.")
-        yield Kind(kind), phrase.strip()
+        kind_name, separator, phrase = cue_line.partition("\t")
+        if not separator or kind_name not in list(Kind) or not phrase.strip():
+            raise InputError(f"{name}, line {line_number}: not a kind and a phrase", f"Kinds: {', '.join(Kind)}.")
+        yield Kind(kind_name), phrase.strip()
 
 
 @cache
 def rules() -> Rules:
     """The platform's own rules."""
-    table = files("kgplatform.construct").joinpath("cues.tsv").read_text(encoding="utf-8")
-    return Rules(read_cues(table, "cues.tsv"))
+    cue_table = files("kgplatform.construct").joinpath("cues.tsv").read_text(encoding="utf-8")
+    return Rules(read_cues(cue_table, "cues.tsv"))

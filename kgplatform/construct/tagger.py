@@ -98,55 +98,76 @@ class DictionaryTagger:
             self._find(phrase, of, mentions)
         return mentions
 
-    def _find(self, phrase: list[Word], of: Sequence[Token], mentions: list[Mention]) -> None:
+    def _find(self, phrase: list[Word], text_tokens: Sequence[Token], mentions: list[Mention]) -> None:
         """Add the mentions in words that no mark parts."""
-        mended: set[int] = set()
-        texts = [word.text for word in phrase]
+        mended_indices: set[int] = set()
+        word_texts = [word.text for word in phrase]
         if self._mend is not None:
-            for place, text in enumerate(texts):
-                better = self._mend(text)
-                if better != text:
-                    texts[place] = better
-                    mended.add(place)
-        without = [place for place, text in enumerate(texts) if text not in DEGREES]
-        bare = [texts[place] for place in without] if len(without) < len(texts) else None
-        rank = {place: number for number, place in enumerate(without)}
-        start = 0
-        while start < len(texts):
-            count = self._lexicon.longest(texts, start)
-            end, found = start + count, " ".join(texts[start : start + count])
-            if bare is not None and start in rank:
-                skipping = self._lexicon.longest(bare, rank[start])
-                if skipping and (last := without[rank[start] + skipping - 1] + 1) > end:
-                    end, found = last, " ".join(bare[rank[start] : rank[start] + skipping])
-            if end == start:
-                start += 1
+            for word_index, word_text in enumerate(word_texts):
+                mended_text = self._mend(word_text)
+                if mended_text != word_text:
+                    word_texts[word_index] = mended_text
+                    mended_indices.add(word_index)
+        content_indices = [word_index for word_index, word_text in enumerate(word_texts) if word_text not in DEGREES]
+        content_words = (
+            [word_texts[word_index] for word_index in content_indices]
+            if len(content_indices) < len(word_texts)
+            else None
+        )
+        content_positions = {word_index: content_index for content_index, word_index in enumerate(content_indices)}
+        name_start = 0
+        while name_start < len(word_texts):
+            word_count = self._lexicon.longest(word_texts, name_start)
+            name_end, name_key = name_start + word_count, " ".join(word_texts[name_start : name_start + word_count])
+            if content_words is not None and name_start in content_positions:
+                content_count = self._lexicon.longest(content_words, content_positions[name_start])
+                if (
+                    content_count
+                    and (content_end := content_indices[content_positions[name_start] + content_count - 1] + 1)
+                    > name_end
+                ):
+                    name_end, name_key = (
+                        content_end,
+                        " ".join(
+                            content_words[content_positions[name_start] : content_positions[name_start] + content_count]
+                        ),
+                    )
+            if name_end == name_start:
+                name_start += 1
                 continue
-            candidates = self._rank(found, not mended.isdisjoint(range(start, end)))
-            if candidates and _whole(phrase, start, end):
-                mentions.append(Mention(of[phrase[start].token].start, of[phrase[end - 1].token].end, candidates))
-                start = end
+            candidates = self._rank(name_key, not mended_indices.isdisjoint(range(name_start, name_end)))
+            if candidates and _whole(phrase, name_start, name_end):
+                mentions.append(
+                    Mention(
+                        text_tokens[phrase[name_start].token].start,
+                        text_tokens[phrase[name_end - 1].token].end,
+                        candidates,
+                    )
+                )
+                name_start = name_end
             else:
-                start += 1
+                name_start += 1
 
     @lru_cache(maxsize=100_000)  # noqa: B019  a tagger lives as long as its process
-    def _rank(self, found: str, mended: bool) -> tuple[Candidate, ...]:
+    def _rank(self, name_key: str, is_mended: bool) -> tuple[Candidate, ...]:
         """The concepts of that key, the likeliest first: by how close the name is, then how common the concept."""
-        best: dict[str, tuple[tuple[float, float], Entry]] = {}
-        for entry in self._lexicon.entries(found):
+        best_by_cui: dict[str, tuple[tuple[float, float], Entry]] = {}
+        for entry in self._lexicon.entries(name_key):
             concept = entry.concept
             if not self._allowed(concept.types):
                 continue
-            closeness = (BY_NAME if key(concept.name) == found else BY_SYNONYM) - (MENDED if mended else 0.0)
+            closeness = (BY_NAME if key(concept.name) == name_key else BY_SYNONYM) - (MENDED if is_mended else 0.0)
             merit = closeness, concept.weight
-            if concept.cui not in best or best[concept.cui][0] < merit:
-                best[concept.cui] = merit, entry
-        ranked = sorted(
-            sorted(best.values(), key=lambda pair: pair[1].concept.cui), key=lambda pair: pair[0], reverse=True
+            if concept.cui not in best_by_cui or best_by_cui[concept.cui][0] < merit:
+                best_by_cui[concept.cui] = merit, entry
+        ranked_entries = sorted(
+            sorted(best_by_cui.values(), key=lambda merit_entry: merit_entry[1].concept.cui),
+            key=lambda merit_entry: merit_entry[0],
+            reverse=True,
         )
         return tuple(
             Candidate(entry.concept.cui, self._lexicon.preferred[entry.concept.cui], closeness, entry.concept.types)
-            for (closeness, _), entry in ranked[:MAX_CANDIDATES]
+            for (closeness, _), entry in ranked_entries[:MAX_CANDIDATES]
         )
 
 
@@ -160,10 +181,10 @@ def dictionary(lexicon: Lexicon, allowed: Callable[[tuple[str, ...]], bool], arg
     return DictionaryTagger(lexicon, allowed, approximate=argument != "exact")
 
 
-def _whole(phrase: Sequence[Word], start: int, end: int) -> bool:
+def _whole(phrase: Sequence[Word], name_start: int, name_end: int) -> bool:
     """Whether no word of an abbreviation that was written out is left before or after."""
-    return (start == 0 or phrase[start - 1].token != phrase[start].token) and (
-        end == len(phrase) or phrase[end - 1].token != phrase[end].token
+    return (name_start == 0 or phrase[name_start - 1].token != phrase[name_start].token) and (
+        name_end == len(phrase) or phrase[name_end - 1].token != phrase[name_end].token
     )
 
 
@@ -186,17 +207,21 @@ class _Mender:
     def _guess(self, word: str) -> str:
         if not (word.isascii() and word.isalpha()):
             return word
-        close = {edited for edited in _edits(word) if edited in self._known and len(edited) >= SHORTEST_GUESS}
-        return close.pop() if len(close) == 1 else word
+        corrections = {
+            edited_word
+            for edited_word in _edits(word)
+            if edited_word in self._known and len(edited_word) >= SHORTEST_GUESS
+        }
+        return corrections.pop() if len(corrections) == 1 else word
 
 
 def _edits(word: str) -> Iterator[str]:
     """The words that a letter left out, swapped with its neighbour, changed or added makes; the first letter stays."""
-    for place in range(1, len(word) + 1):
-        before, after = word[:place], word[place:]
-        if after:
-            yield before + after[1:]
-            yield from (before + letter + after[1:] for letter in ascii_lowercase)
-        if len(after) > 1:
-            yield before + after[1] + after[0] + after[2:]
-        yield from (before + letter + after for letter in ascii_lowercase)
+    for position in range(1, len(word) + 1):
+        word_head, word_tail = word[:position], word[position:]
+        if word_tail:
+            yield word_head + word_tail[1:]
+            yield from (word_head + letter + word_tail[1:] for letter in ascii_lowercase)
+        if len(word_tail) > 1:
+            yield word_head + word_tail[1] + word_tail[0] + word_tail[2:]
+        yield from (word_head + letter + word_tail for letter in ascii_lowercase)

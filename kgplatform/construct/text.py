@@ -35,7 +35,9 @@ class Token(NamedTuple):
 
 def tokens(text: str) -> list[Token]:
     """The words, numbers and marks of a text, in order."""
-    return [Token(found[0].lower(), found.start(), found.end()) for found in _TOKEN.finditer(text)]
+    return [
+        Token(token_match[0].lower(), token_match.start(), token_match.end()) for token_match in _TOKEN.finditer(text)
+    ]
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
@@ -43,13 +45,13 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
 
     A full stop without a space ends a sentence, too, when a capital follows (reports are often typed so).
     """
-    start = 0
-    for end in _ends(text):
-        if text[start:end].strip():
-            yield start, end
-        start = end
-    if text[start:].strip():
-        yield start, len(text)
+    sentence_start = 0
+    for sentence_end in _ends(text):
+        if text[sentence_start:sentence_end].strip():
+            yield sentence_start, sentence_end
+        sentence_start = sentence_end
+    if text[sentence_start:].strip():
+        yield sentence_start, len(text)
 
 
 # What may end a sentence: . ! ? (with what closes it), an empty line, and a line's end before an item of a list, or
@@ -62,27 +64,29 @@ _LAST_WORD: Final = re.compile(r"(?:^|[\s(])([A-Za-z.]+|\d+)$")
 
 
 def _ends(text: str) -> Iterator[int]:
-    for found in _END.finditer(text):
-        if found[0][0] == ".":
-            word = _LAST_WORD.search(text, max(0, found.start() - 12), found.start())
-            if word is not None and (word[1].lower() in _NOT_AN_END or _is_list_number(text, word)):
+    for end_match in _END.finditer(text):
+        if end_match[0][0] == ".":
+            last_word = _LAST_WORD.search(text, max(0, end_match.start() - 12), end_match.start())
+            if last_word is not None and (last_word[1].lower() in _NOT_AN_END or _is_list_number(text, last_word)):
                 continue
-            if word is not None and len(word[1]) == 1 and word[1].isalpha() and word[1].isupper():
+            if last_word is not None and len(last_word[1]) == 1 and last_word[1].isalpha() and last_word[1].isupper():
                 continue  # an initial
-        yield found.end()
+        yield end_match.end()
 
 
-def _is_list_number(text: str, word: re.Match[str]) -> bool:
+def _is_list_number(text: str, last_word: re.Match[str]) -> bool:
     """Whether "2." begins an item of a list: it stands at the start, or after the end of a sentence."""
-    before = text[: word.start(1)].rstrip(" \t")
-    return word[1].isdigit() and len(word[1]) < 3 and (not before or before[-1] in ".!?\n:;")
+    preceding_text = text[: last_word.start(1)].rstrip(" \t")
+    return last_word[1].isdigit() and len(last_word[1]) < 3 and (not preceding_text or preceding_text[-1] in ".!?\n:;")
 
 
 @lru_cache(maxsize=200_000)
 def stem(word: str) -> str:
     """The word without accents and without the ending of its plural."""
     if not word.isascii():
-        word = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+        word = "".join(
+            character for character in unicodedata.normalize("NFKD", word) if not unicodedata.combining(character)
+        )
     word = word.removesuffix("'s").removesuffix("’s")
     if word in _IRREGULAR:
         return _IRREGULAR[word]

@@ -24,15 +24,15 @@ def write(source: ReportSource, folder: Path) -> tuple[int, list[Reject]]:
     """
     if os.path.lexists(folder):
         raise InputError("cannot be made: it is there already", "Name a new folder.", path=folder)
-    count, rejects = 0, []
-    with staging.folder(folder, lambda _: (), mode=0o700) as staged:
-        for number, report in enumerate(source.reports(), 1):
+    file_count, rejects = 0, []
+    with staging.folder(folder, lambda _: (), mode=0o700) as staged_folder:
+        for report_number, report in enumerate(source.reports(), 1):
             if not isinstance(report, Report):
                 rejects.append(report)
                 continue
             for section in SECTIONS:
-                if text := report.sections.get(section):
-                    name = f"{number:07d}-{_UNSAFE.sub('_', report.study)[:100]}.{section}.txt"
-                    (staged / name).write_text(text, encoding="utf-8", newline="")
-                    count += 1
-    return count, rejects
+                if section_text := report.sections.get(section):
+                    file_name = f"{report_number:07d}-{_UNSAFE.sub('_', report.study)[:100]}.{section}.txt"
+                    (staged_folder / file_name).write_text(section_text, encoding="utf-8", newline="")
+                    file_count += 1
+    return file_count, rejects

@@ -38,27 +38,29 @@ class Hashed:
 
 def shared_labels(triples: Triples) -> Found:
     """Labels that name several entities, so that triples by label cannot be told apart."""
-    labels, times = np.unique(np.array(triples.labels, dtype=np.str_), return_counts=True)
-    shared = labels[times > 1].tolist()
-    return Found(len(shared), len(labels), shared)
+    unique_labels, label_counts = np.unique(np.array(triples.labels, dtype=np.str_), return_counts=True)
+    repeated_labels = unique_labels[label_counts > 1].tolist()
+    return Found(len(repeated_labels), len(unique_labels), repeated_labels)
 
 
 def unused_ids(triples: Triples) -> Found:
     """Entities and relations of the id maps that no triple has: their embeddings are never trained."""
-    ends, relations = triples.ids[:, [0, 2]].reshape(-1), triples.ids[:, 1]
-    entity = np.bincount(ends, minlength=triples.num_entities) == 0
-    relation = np.bincount(relations, minlength=triples.num_relations) == 0
-    names = [triples.labels[i] for i in np.flatnonzero(entity).tolist()]
-    names += [triples.relations[i] for i in np.flatnonzero(relation).tolist()]
-    return Found(len(names), triples.num_entities + triples.num_relations, names)
+    end_ids, relation_ids = triples.ids[:, [0, 2]].reshape(-1), triples.ids[:, 1]
+    unused_entities = np.bincount(end_ids, minlength=triples.num_entities) == 0
+    unused_relations = np.bincount(relation_ids, minlength=triples.num_relations) == 0
+    unused_names = [triples.labels[unused_id] for unused_id in np.flatnonzero(unused_entities).tolist()]
+    unused_names += [triples.relations[unused_id] for unused_id in np.flatnonzero(unused_relations).tolist()]
+    return Found(len(unused_names), triples.num_entities + triples.num_relations, unused_names)
 
 
 def hashed_collisions(triples: Triples) -> Hashed:
     """What the ids of the MedMKG authors' code would merge (``int(md5(name), 16) % N``); exports do not use them."""
 
-    def ids(names: Sequence[str]) -> int:
-        digests = (hashlib.md5(name.encode(), usedforsecurity=False).hexdigest() for name in names)
-        return len({int(digest, 16) % len(names) for digest in digests})
+    def ids(label_names: Sequence[str]) -> int:
+        md5_digests = (
+            hashlib.md5(label_name.encode(), usedforsecurity=False).hexdigest() for label_name in label_names
+        )
+        return len({int(md5_digest, 16) % len(label_names) for md5_digest in md5_digests})
 
     entities, relations = triples.labels, triples.relations
     return Hashed(len(entities), ids(entities), len(relations), ids(relations))
@@ -67,8 +69,8 @@ def hashed_collisions(triples: Triples) -> Hashed:
 def hashed_ids(triples: Triples) -> Found:
     """What `hashed_collisions` says, as a finding for information."""
     hashed = hashed_collisions(triples)
-    entities = f"{hashed.entities:,} into {hashed.entity_ids:,}"
-    detail = f"{entities}, relations {hashed.relations:,} into {hashed.relation_ids:,}"
+    entity_counts = f"{hashed.entities:,} into {hashed.entity_ids:,}"
+    detail = f"{entity_counts}, relations {hashed.relations:,} into {hashed.relation_ids:,}"
     return Found(hashed.entities - hashed.entity_ids, hashed.entities, (), detail)
 
 
@@ -76,40 +78,44 @@ def leak_of(part: str) -> Callable[[Split], Found]:
     """A check for triples of `part` whose two entities are joined in training, too."""
 
     def check(split: Split) -> Found:
-        leaking, held, train = leak(split, part), split.part(part), split.train
-        joined = np.isin(_unordered_pairs(split, held), _unordered_pairs(split, train))
-        examples = _names(split.triples, held[joined][:EXAMPLES])
-        detail = f"{leaking.reversed:,} reversed, {leaking.parallel:,} parallel"
-        return Found(leaking.either, leaking.test, examples, detail)
+        part_leak, part_triples, train_triples = leak(split, part), split.part(part), split.train
+        is_joined = np.isin(_unordered_pairs(split, part_triples), _unordered_pairs(split, train_triples))
+        example_names = _names(split.triples, part_triples[is_joined][:EXAMPLES])
+        detail = f"{part_leak.reversed:,} reversed, {part_leak.parallel:,} parallel"
+        return Found(part_leak.either, part_leak.test, example_names, detail)
 
     return check
 
 
-def _unordered_pairs(split: Split, rows: Ids) -> NDArray[np.int64]:
+def _unordered_pairs(split: Split, triple_ids: Ids) -> NDArray[np.int64]:
     """A number for the two entities of each triple, whatever their order; shape (n,)."""
-    ends = np.sort(rows[:, [0, 2]], axis=1)
-    return ends[:, 0] * split.triples.num_entities + ends[:, 1]
+    sorted_ends = np.sort(triple_ids[:, [0, 2]], axis=1)
+    return sorted_ends[:, 0] * split.triples.num_entities + sorted_ends[:, 1]
 
 
-def _names(triples: Triples, rows: Ids) -> list[str]:
-    return [" ".join(triple) for triple in triples.named(rows)]
+def _names(triples: Triples, triple_ids: Ids) -> list[str]:
+    return [" ".join(triple) for triple in triples.named(triple_ids)]
 
 
 def unseen_entities(split: Split) -> Found:
     """Entities of the test part that no training triple has. Images of an inductive split are meant to be unseen."""
-    counted = np.ones(split.triples.num_entities, dtype=bool)
+    is_counted = np.ones(split.triples.num_entities, dtype=bool)
     if split.kind == "inductive":
-        counted = split.triples.kinds != "Image"
-    held, known = np.unique(split.test[:, [0, 2]]), np.unique(split.train[:, [0, 2]])
-    held = held[counted[held]]
-    unseen = held[~np.isin(held, known)]
-    return Found(len(unseen), len(held), [split.triples.labels[i] for i in unseen[:EXAMPLES].tolist()])
+        is_counted = split.triples.kinds != "Image"
+    test_entities, train_entities = np.unique(split.test[:, [0, 2]]), np.unique(split.train[:, [0, 2]])
+    test_entities = test_entities[is_counted[test_entities]]
+    unseen_ids = test_entities[~np.isin(test_entities, train_entities)]
+    return Found(
+        len(unseen_ids),
+        len(test_entities),
+        [split.triples.labels[entity_id] for entity_id in unseen_ids[:EXAMPLES].tolist()],
+    )
 
 
 def spread_images(split: Split) -> Found:
     """Images with triples in several parts."""
-    names = [node.key if node.kind == "Image" else "" for node in split.triples.nodes]
-    return _spread(split, names)
+    image_keys = [node.key if node.kind == "Image" else "" for node in split.triples.nodes]
+    return _spread(split, image_keys)
 
 
 def spread_subjects(split: Split) -> Found:
@@ -117,20 +123,20 @@ def spread_subjects(split: Split) -> Found:
     return _spread(split, [node.subject if node.kind == "Image" else "" for node in split.triples.nodes])
 
 
-def _spread(split: Split, names: Sequence[str]) -> Found:
+def _spread(split: Split, group_names: Sequence[str]) -> Found:
     """Groups of entities (those with the same name that is not empty) with triples in several parts."""
-    groups, group = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
-    group = group.reshape(-1)
-    seen = np.zeros((len(groups), len(PARTS)), dtype=bool)
+    group_labels, group_of_entity = np.unique(np.array(group_names, dtype=np.str_), return_inverse=True)
+    group_of_entity = group_of_entity.reshape(-1)
+    group_parts = np.zeros((len(group_labels), len(PARTS)), dtype=bool)
     for column in (0, 2):
-        seen[group[split.triples.ids[:, column]], split.parts] = True
-    named = groups != ""
-    spread = groups[named & (seen.sum(axis=1) > 1)]
-    return Found(len(spread), int((named & seen.any(axis=1)).sum()), spread.tolist())
+        group_parts[group_of_entity[split.triples.ids[:, column]], split.parts] = True
+    is_named = group_labels != ""
+    spread_groups = group_labels[is_named & (group_parts.sum(axis=1) > 1)]
+    return Found(len(spread_groups), int((is_named & group_parts.any(axis=1)).sum()), spread_groups.tolist())
 
 
 def unknown_subjects(split: Split) -> Found:
     """Images of an inductive split whose subject is not known: two of them may show the same person."""
-    images = [node for node in split.triples.nodes if node.kind == "Image"]
-    unknown = [node.key for node in images if not node.subject] if split.kind == "inductive" else []
-    return Found(len(unknown), len(images), unknown)
+    image_nodes = [node for node in split.triples.nodes if node.kind == "Image"]
+    unknown_keys = [node.key for node in image_nodes if not node.subject] if split.kind == "inductive" else []
+    return Found(len(unknown_keys), len(image_nodes), unknown_keys)

@@ -69,14 +69,14 @@ def write(
     """
     if kind not in FORMATS:
         raise UsageError(f"there is no format {kind}", did_you_mean(kind, FORMATS, f"Formats: {', '.join(FORMATS)}."))
-    counts = (triples.num_entities, triples.num_relations, len(triples))
-    manifest = Manifest(kind, selection or {}, *counts, triples.sha256)
-    with staging.folder(folder, _written, told=told) as partial:
-        triples.write(partial)
-        FORMATS[kind](triples, partial)
-        manifest.files.extend(sorted([MANIFEST, *(path.name for path in partial.iterdir())]))
-        text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
-        (partial / MANIFEST).write_text(text, encoding="utf-8")
+    triple_counts = (triples.num_entities, triples.num_relations, len(triples))
+    manifest = Manifest(kind, selection or {}, *triple_counts, triples.sha256)
+    with staging.folder(folder, _written, told=told) as partial_folder:
+        triples.write(partial_folder)
+        FORMATS[kind](triples, partial_folder)
+        manifest.files.extend(sorted([MANIFEST, *(file_path.name for file_path in partial_folder.iterdir())]))
+        manifest_json = json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
+        (partial_folder / MANIFEST).write_text(manifest_json, encoding="utf-8")
     return manifest
 
 
@@ -84,7 +84,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of an export; raises `InputError` when the folder holds none."""
     try:
         manifest = Manifest(**read_json(folder / MANIFEST))
-        return replace(manifest, files=[str(name) for name in manifest.files])
+        return replace(manifest, files=[str(file_name) for file_name in manifest.files])
     except (InputError, TypeError):
         raise InputError("is not an export, or is damaged", "Export the graph again.", path=folder) from None
 
@@ -104,8 +104,8 @@ def to_pykeen(triples: Triples) -> TriplesFactory:
         from pykeen.triples import TriplesFactory
     return TriplesFactory(
         torch.from_numpy(np.ascontiguousarray(triples.ids)),
-        entity_to_id={label: i for i, label in enumerate(triples.labels)},
-        relation_to_id={name: i for i, name in enumerate(triples.relations)},
+        entity_to_id={label: index for index, label in enumerate(triples.labels)},
+        relation_to_id={relation_name: index for index, relation_name in enumerate(triples.relations)},
     )
 
 
@@ -119,23 +119,25 @@ def to_pyg(triples: Triples) -> HeteroData:
     with _needs("PyG"):
         import torch
         from torch_geometric.data import HeteroData
-    data = HeteroData()
-    local = np.zeros(triples.num_entities, dtype=np.int64)
-    kinds, kind_of = np.unique(triples.kinds, return_inverse=True)
-    for number, kind in enumerate(kinds.tolist()):
-        entities = np.flatnonzero(kind_of == number)
-        local[entities] = np.arange(len(entities))
-        data[kind].num_nodes = len(entities)
-        data[kind].entity = torch.from_numpy(entities)
-    head, relation, tail = triples.ids.T
-    types = np.stack([kind_of[head], relation, kind_of[tail]], axis=1)
-    found, type_of = np.unique(types, axis=0, return_inverse=True)
-    order = np.argsort(type_of.reshape(-1), kind="stable")
-    for (h, r, t), rows in zip(found, np.split(order, np.cumsum(np.bincount(type_of.reshape(-1)))[:-1]), strict=True):
-        edges = data[str(kinds[h]), triples.relations[r], str(kinds[t])]
-        edges.edge_index = torch.from_numpy(local[triples.ids[rows][:, [0, 2]].T].copy())
-        edges.triple = torch.from_numpy(rows)
-    return data
+    hetero_data = HeteroData()
+    local_ids = np.zeros(triples.num_entities, dtype=np.int64)
+    kind_names, kind_of_entity = np.unique(triples.kinds, return_inverse=True)
+    for kind_number, kind_name in enumerate(kind_names.tolist()):
+        entity_ids = np.flatnonzero(kind_of_entity == kind_number)
+        local_ids[entity_ids] = np.arange(len(entity_ids))
+        hetero_data[kind_name].num_nodes = len(entity_ids)
+        hetero_data[kind_name].entity = torch.from_numpy(entity_ids)
+    head_ids, relation_ids, tail_ids = triples.ids.T
+    triple_types = np.stack([kind_of_entity[head_ids], relation_ids, kind_of_entity[tail_ids]], axis=1)
+    edge_types, type_of_triple = np.unique(triple_types, axis=0, return_inverse=True)
+    type_order = np.argsort(type_of_triple.reshape(-1), kind="stable")
+    for (head_kind, relation_id, tail_kind), triple_rows in zip(
+        edge_types, np.split(type_order, np.cumsum(np.bincount(type_of_triple.reshape(-1)))[:-1]), strict=True
+    ):
+        edge_store = hetero_data[str(kind_names[head_kind]), triples.relations[relation_id], str(kind_names[tail_kind])]
+        edge_store.edge_index = torch.from_numpy(local_ids[triples.ids[triple_rows][:, [0, 2]].T].copy())
+        edge_store.triple = torch.from_numpy(triple_rows)
+    return hetero_data
 
 
 def read_pyg(folder: Path) -> HeteroData:
@@ -144,71 +146,71 @@ def read_pyg(folder: Path) -> HeteroData:
         import torch
         from torch_geometric.data import HeteroData
     try:
-        data: HeteroData = HeteroData.from_dict(torch.load(require_file(folder / PYG), weights_only=True))
+        hetero_data: HeteroData = HeteroData.from_dict(torch.load(require_file(folder / PYG), weights_only=True))
     except Exception as error:  # torch documents none of what it raises for a damaged file
         if isinstance(error, MemoryError):
             raise
         hint = "Export the graph again, in the format pyg."
         raise InputError("is missing or damaged", hint, path=folder / PYG) from None
-    return data
+    return hetero_data
 
 
 def _write_pykeen(triples: Triples, folder: Path) -> None:
     """PyKEEN's own files, read back: pandas takes a name such as NA or null for a missing value."""
     factory = to_pykeen(triples)
     factory.to_path_binary(folder)
-    found = type(factory).from_path_binary(folder)
-    for what in ("entity_to_id", "relation_to_id"):
-        wanted, got = getattr(factory, what), getattr(found, what)
-        lost = [number for name, number in wanted.items() if got.get(name) != number]
-        if lost:
+    reread_factory = type(factory).from_path_binary(folder)
+    for map_name in ("entity_to_id", "relation_to_id"):
+        written_ids, reread_ids = getattr(factory, map_name), getattr(reread_factory, map_name)
+        lost_ids = [name_id for name, name_id in written_ids.items() if reread_ids.get(name) != name_id]
+        if lost_ids:
             hint = "Use another format: after `Triples.read(DIR)`, `to_pykeen` makes the factory without these files."
-            what = what.removesuffix("_to_id")
+            map_name = map_name.removesuffix("_to_id")
             raise InputError(
-                f"PyKEEN's files cannot hold the name of {what} {lost[0]} (and {len(lost) - 1} more)", hint
+                f"PyKEEN's files cannot hold the name of {map_name} {lost_ids[0]} (and {len(lost_ids) - 1} more)", hint
             )
 
 
 def _write_pyg(triples: Triples, folder: Path) -> None:
-    data = to_pyg(triples)
+    hetero_data = to_pyg(triples)
     import torch
 
-    torch.save(data.to_dict(), folder / PYG)
+    torch.save(hetero_data.to_dict(), folder / PYG)
 
 
 def _write_csv(triples: Triples, folder: Path) -> None:
-    for name, columns, rows in (
+    for file_name, column_names, table_rows in (
         ("triples.csv", _EDGE_COLUMNS, _edge_rows(triples)),
         ("nodes.csv", _NODE_COLUMNS, _node_rows(triples)),
     ):
-        with (folder / name).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows([escaped(value) for value in row] for row in rows)
+        with (folder / file_name).open("w", encoding="utf-8", newline="") as file:
+            csv_writer = csv.writer(file)
+            csv_writer.writerow(column_names)
+            csv_writer.writerows([escaped(cell_value) for cell_value in table_row] for table_row in table_rows)
 
 
 def _write_parquet(triples: Triples, folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for name, columns, rows in (
+    for file_name, column_names, table_rows in (
         ("edges.parquet", _EDGE_COLUMNS, _edge_rows(triples)),
         ("nodes.parquet", _NODE_COLUMNS, _node_rows(triples)),
     ):
-        values = zip(*rows, strict=True)
-        pq.write_table(pa.table(dict(zip(columns, map(list, values), strict=True))), folder / name)
+        column_values = zip(*table_rows, strict=True)
+        pq.write_table(pa.table(dict(zip(column_names, map(list, column_values), strict=True))), folder / file_name)
 
 
 def _edge_rows(triples: Triples) -> Iterator[tuple[str, ...]]:
     """Each edge by the keys, types and names of its ends: what `kgp ingest triples` reads."""
-    for h, r, t in triples.ids.tolist():
-        head, tail = triples.nodes[h], triples.nodes[t]
-        yield head.key, triples.relations[r], tail.key, head.kind, tail.kind, head.name, tail.name
+    for head_id, relation_id, tail_id in triples.ids.tolist():
+        head, tail = triples.nodes[head_id], triples.nodes[tail_id]
+        yield head.key, triples.relations[relation_id], tail.key, head.kind, tail.kind, head.name, tail.name
 
 
 def _node_rows(triples: Triples) -> Iterator[tuple[int | str, ...]]:
-    for i, (label, node) in enumerate(zip(triples.labels, triples.nodes, strict=True)):
-        yield i, label, node.key, node.kind, node.name, node.subject
+    for entity_id, (label, node) in enumerate(zip(triples.labels, triples.nodes, strict=True)):
+        yield entity_id, label, node.key, node.kind, node.name, node.subject
 
 
 @contextmanager

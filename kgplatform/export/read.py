@@ -69,13 +69,17 @@ class Selection:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields that narrow, as JSON; of a list of images how many there are, and their hash."""
-        found = {name: value for name, value in self.__dict__.items() if value != getattr(_ALL, name)}
+        narrowing = {
+            field_name: value for field_name, value in self.__dict__.items() if value != getattr(_ALL, field_name)
+        }
         if not isinstance(self.images, str):
-            digest = hashlib.sha256("\n".join(sorted(set(self.images))).encode()).hexdigest()
-            found["images"] = {"listed": len(set(self.images)), "sha256": digest}
+            images_digest = hashlib.sha256("\n".join(sorted(set(self.images))).encode()).hexdigest()
+            narrowing["images"] = {"listed": len(set(self.images)), "sha256": images_digest}
         if self.around:
-            found["hops"] = self.hops
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+            narrowing["hops"] = self.hops
+        return {
+            field_name: list(value) if isinstance(value, tuple) else value for field_name, value in narrowing.items()
+        }
 
 
 _IMAGES: Final = ("all", "kept")
@@ -84,11 +88,11 @@ _ALL: Final = Selection()
 
 def read_image_list(path: Path) -> tuple[str, ...]:
     """The image ids in a text file, one a line; raises `InputError`."""
-    lines = files.read_text(path, files.MAX_DOCUMENT, "Give all, kept, or a file of image ids.").splitlines()
-    images = tuple(line.strip() for line in lines if line.strip())
-    if not images:
+    list_lines = files.read_text(path, files.MAX_DOCUMENT, "Give all, kept, or a file of image ids.").splitlines()
+    image_ids = tuple(list_line.strip() for list_line in list_lines if list_line.strip())
+    if not image_ids:
         raise InputError("lists no image", "Write one image id a line.", path=path)
-    return images
+    return image_ids
 
 
 def read_triples(graph: Graph, selection: Selection = _ALL, told: Told = lambda done, total: None) -> Triples:
@@ -98,15 +102,17 @@ def read_triples(graph: Graph, selection: Selection = _ALL, told: Told = lambda 
     something that the selection names is not there, `InputError` when nodes cannot be told apart by key, and
     `DatabaseError` when somebody keeps writing to the graph.
     """
-    raw = graph.snapshot(lambda transaction: _read(transaction, selection, told))
-    if not raw.heads:
+    raw_edges = graph.snapshot(lambda transaction: _read(transaction, selection, told))
+    if not raw_edges.heads:
         if selection == _ALL:
             raise NotFoundError("the graph has no edges to export", "Load something first: `kgp ingest`.")
         raise NotFoundError("the selection is empty: no edge passes all its conditions", "Select less narrowly.")
-    _check_keys(raw.nodes)
-    told(len(raw.heads), len(raw.heads))
-    heads, codes, tails = (np.frombuffer(column, dtype=np.int64) for column in (raw.heads, raw.codes, raw.tails))
-    return Triples.of_columns(heads, codes, tails, raw.relations, raw.nodes)
+    _check_keys(raw_edges.nodes)
+    told(len(raw_edges.heads), len(raw_edges.heads))
+    head_ids, relation_codes, tail_ids = (
+        np.frombuffer(raw_column, dtype=np.int64) for raw_column in (raw_edges.heads, raw_edges.codes, raw_edges.tails)
+    )
+    return Triples.of_columns(head_ids, relation_codes, tail_ids, raw_edges.relations, raw_edges.nodes)
 
 
 @dataclass
@@ -120,38 +126,50 @@ class _Raw:
     nodes: dict[int, Node]
 
 
-def _read(transaction: Transaction, selection: Selection, told: Told) -> _Raw:
+def _read(transaction: Transaction, selection: Selection, report_progress: Told) -> _Raw:
     conditions = _conditions(transaction, selection)
-    nodes, narrowed = _node_ids(transaction, selection, conditions)
-    if narrowed:
-        conditions["tails"] = nodes
-    raw = _Raw(array("q"), array("q"), array("q"), [], {})
-    codes: dict[str, int] = {}
-    for record in transaction.stream(queries.get("export/edges"), batches=_batches(nodes), **conditions):
-        code = codes.setdefault(record["relation"], len(codes))
-        raw.heads.extend(record["heads"])
-        raw.tails.extend(record["tails"])
-        raw.codes.extend([code] * len(record["heads"]))
-        told(len(raw.heads), None)
-    raw.relations = list(codes)
-    ends = np.union1d(raw.heads, raw.tails).tolist()
-    for record in transaction.stream(queries.get("export/nodes"), batches=_batches(ends), texts=selection.texts):
+    node_ids, is_narrowed = _node_ids(transaction, selection, conditions)
+    if is_narrowed:
+        conditions["tails"] = node_ids
+    raw_edges = _Raw(array("q"), array("q"), array("q"), [], {})
+    relation_codes: dict[str, int] = {}
+    for record in transaction.stream(queries.get("export/edges"), batches=_batches(node_ids), **conditions):
+        relation_code = relation_codes.setdefault(record["relation"], len(relation_codes))
+        raw_edges.heads.extend(record["heads"])
+        raw_edges.tails.extend(record["tails"])
+        raw_edges.codes.extend([relation_code] * len(record["heads"]))
+        report_progress(len(raw_edges.heads), None)
+    raw_edges.relations = list(relation_codes)
+    end_ids = np.union1d(raw_edges.heads, raw_edges.tails).tolist()
+    for record in transaction.stream(queries.get("export/nodes"), batches=_batches(end_ids), texts=selection.texts):
         kind = record["kind"]
-        columns = (record[name] for name in ("ids", "keys", "names", "subjects"))
-        raw.nodes.update((i, Node(key, kind, name, subject)) for i, key, name, subject in zip(*columns, strict=True))
-    return raw
+        node_columns = (record[name] for name in ("ids", "keys", "names", "subjects"))
+        raw_edges.nodes.update(
+            (node_id, Node(node_key, kind, name, subject))
+            for node_id, node_key, name, subject in zip(*node_columns, strict=True)
+        )
+    return raw_edges
 
 
 def _conditions(transaction: Transaction, selection: Selection) -> _Conditions:
     """What the edges must be, apart from their ends; raises `NotFoundError` for an unknown relation or run."""
-    conditions: _Conditions = {"without": [PREDICTED, *(s for s in STANCES if s not in selection.stances)]}
+    conditions: _Conditions = {
+        "without": [PREDICTED, *(stance for stance in STANCES if stance not in selection.stances)]
+    }
     if selection.relations is not None:
-        found = {row["relation"] for row in _stream(transaction, "find_relations", relations=list(selection.relations))}
-        unknown = [name for name in selection.relations if name not in found]
-        _refuse_unknown("relation", unknown, lambda name: relation_hint(transaction, name))
+        existing_relations = {
+            relation_row["relation"]
+            for relation_row in _stream(transaction, "find_relations", relations=list(selection.relations))
+        }
+        unknown_relations = [
+            relation_name for relation_name in selection.relations if relation_name not in existing_relations
+        ]
+        _refuse_unknown("relation", unknown_relations, lambda relation_name: relation_hint(transaction, relation_name))
         conditions["relations"] = list(selection.relations)
     if selection.only == "cross":
-        conditions["relations"] = [r for r in conditions.get("relations", STANCES) if r in STANCES]
+        conditions["relations"] = [
+            relation_name for relation_name in conditions.get("relations", STANCES) if relation_name in STANCES
+        ]
     if selection.run is not None:
         if not list(_stream(transaction, "find_run", run=selection.run)):
             hint = run_hint(transaction, selection.run, "`kgp runs list` shows them.")
@@ -162,62 +180,75 @@ def _conditions(transaction: Transaction, selection: Selection) -> _Conditions:
 
 def _node_ids(transaction: Transaction, selection: Selection, conditions: _Conditions) -> tuple[list[int], bool]:
     """The internal ids of the nodes that may be exported, and whether they are fewer than all."""
-    images: dict[str, list[int]] = {}
+    image_filter: dict[str, list[int]] = {}
     if selection.images == "kept":
         [record] = _stream(transaction, "kept_ids")
         if not record["ids"]:
             raise KgpError("no image is kept by NaF", "Run `kgp naf score` and `kgp naf filter` first.")
-        images["images"] = record["ids"]
+        image_filter["images"] = record["ids"]
     elif selection.images != "all":
-        listed = list(selection.images)
-        [record] = _stream(transaction, "find_images", images=listed)
-        unknown = [i for i, place in zip(listed, record["ids"], strict=True) if place < 0]
-        _refuse_unknown("image", unknown, lambda key: key_hint(transaction, key))
-        images["images"] = record["ids"]
-    intra = selection.only == "intra"
-    blocks = _stream(transaction, "node_ids", concepts_only=intra, **images)
-    nodes = [i for block in blocks for i in block["ids"]]
+        listed_images = list(selection.images)
+        [record] = _stream(transaction, "find_images", images=listed_images)
+        unknown_images = [
+            image_id for image_id, internal_id in zip(listed_images, record["ids"], strict=True) if internal_id < 0
+        ]
+        _refuse_unknown("image", unknown_images, lambda image_key: key_hint(transaction, image_key))
+        image_filter["images"] = record["ids"]
+    is_intra = selection.only == "intra"
+    id_blocks = _stream(transaction, "node_ids", concepts_only=is_intra, **image_filter)
+    node_ids = [node_id for id_block in id_blocks for node_id in id_block["ids"]]
     if selection.around:
-        return _around(transaction, selection, nodes, conditions), True
-    return nodes, intra or bool(images)
+        return _around(transaction, selection, node_ids, conditions), True
+    return node_ids, is_intra or bool(image_filter)
 
 
-def _around(transaction: Transaction, selection: Selection, nodes: list[int], conditions: _Conditions) -> list[int]:
-    """Those of `nodes` that are at most `hops` edges away from the nodes that `around` names."""
+def _around(
+    transaction: Transaction, selection: Selection, allowed_ids: list[int], conditions: _Conditions
+) -> list[int]:
+    """Those of `allowed_ids` that are at most `hops` edges away from the nodes that `around` names."""
     [record] = _stream(transaction, "find_nodes", keys=list(selection.around))
-    unknown = [k for k, ids in zip(selection.around, record["ids"], strict=True) if not ids]
-    _refuse_unknown("node", unknown, lambda key: key_hint(transaction, key) or concept_hint(transaction, key))
-    frontier = {i for ids in record["ids"] for i in ids}.intersection(nodes)
-    reached = set(frontier)
+    unknown_keys = [
+        requested_key for requested_key, node_ids in zip(selection.around, record["ids"], strict=True) if not node_ids
+    ]
+    _refuse_unknown(
+        "node", unknown_keys, lambda node_key: key_hint(transaction, node_key) or concept_hint(transaction, node_key)
+    )
+    frontier = {node_id for node_ids in record["ids"] for node_id in node_ids}.intersection(allowed_ids)
+    reached_ids = set(frontier)
     for _ in range(selection.hops):
-        batches = _batches(sorted(frontier))
-        records = _stream(transaction, "neighbours", batches=batches, nodes=nodes, **conditions)
-        frontier = {i for found in records for i in found["ids"]} - reached
-        reached |= frontier
-    return sorted(reached)
+        id_batches = _batches(sorted(frontier))
+        neighbour_records = _stream(transaction, "neighbours", batches=id_batches, nodes=allowed_ids, **conditions)
+        frontier = {
+            node_id for neighbour_record in neighbour_records for node_id in neighbour_record["ids"]
+        } - reached_ids
+        reached_ids |= frontier
+    return sorted(reached_ids)
 
 
-def _refuse_unknown(what: str, unknown: Sequence[str], hint: Callable[[str], str]) -> None:
-    if unknown:
-        more = f" (and {len(unknown) - 1:,} more are not there)" if len(unknown) > 1 else ""
-        raise NotFoundError(f"the graph has no {what} {unknown[0]}{more}", hint(unknown[0]) or "Check the selection.")
+def _refuse_unknown(kind_name: str, unknown_names: Sequence[str], hint_for: Callable[[str], str]) -> None:
+    if unknown_names:
+        remainder = f" (and {len(unknown_names) - 1:,} more are not there)" if len(unknown_names) > 1 else ""
+        raise NotFoundError(
+            f"the graph has no {kind_name} {unknown_names[0]}{remainder}",
+            hint_for(unknown_names[0]) or "Check the selection.",
+        )
 
 
-def _check_keys(nodes: dict[int, Node]) -> None:
+def _check_keys(nodes_by_id: dict[int, Node]) -> None:
     """Raise `InputError` unless every node can be named."""
-    nameless = sum(not node.key for node in nodes.values())
-    if nameless:
-        what = counted(nameless, "nodes with edges have", "node with edges has")
-        raise InputError(f"{what} no id (or cui, for a concept)", "Give it one.")
-    twice = len(nodes) - len({(node.kind, node.key) for node in nodes.values()})
-    if twice:
-        what = counted(twice, "nodes have", "node has")
-        raise InputError(f"{what} the kind and id of another", "Run `kgp doctor`.")
+    nameless_count = sum(not node.key for node in nodes_by_id.values())
+    if nameless_count:
+        subject = counted(nameless_count, "nodes with edges have", "node with edges has")
+        raise InputError(f"{subject} no id (or cui, for a concept)", "Give it one.")
+    duplicate_count = len(nodes_by_id) - len({(node.kind, node.key) for node in nodes_by_id.values()})
+    if duplicate_count:
+        subject = counted(duplicate_count, "nodes have", "node has")
+        raise InputError(f"{subject} the kind and id of another", "Run `kgp doctor`.")
 
 
-def _batches(ids: Sequence[int]) -> list[Sequence[int]]:
-    return [ids[i : i + BATCH] for i in range(0, len(ids), BATCH)]
+def _batches(node_ids: Sequence[int]) -> list[Sequence[int]]:
+    return [node_ids[batch_start : batch_start + BATCH] for batch_start in range(0, len(node_ids), BATCH)]
 
 
-def _stream(transaction: Transaction, name: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-    return transaction.stream(queries.get(f"export/{name}"), **parameters)
+def _stream(transaction: Transaction, query_name: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+    return transaction.stream(queries.get(f"export/{query_name}"), **parameters)

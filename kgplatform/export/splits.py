@@ -41,8 +41,8 @@ class Split:
 
     def part(self, name: str) -> Ids:
         """The triples of ``train``, ``valid`` or ``test``, shape (n, 3)."""
-        chosen: Ids = self.triples.ids[self.parts == PARTS.index(name)]
-        return chosen
+        part_triples: Ids = self.triples.ids[self.parts == PARTS.index(name)]
+        return part_triples
 
     @property
     def train(self) -> Ids:
@@ -69,17 +69,22 @@ class Split:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows = list(self.triples.named())
-        columns = {
-            "head": [h for h, _, _ in rows],
-            "relation": [r for _, r, _ in rows],
-            "tail": [t for _, _, t in rows],
-            "part": [PARTS[p] for p in self.parts],
+        named_triples = list(self.triples.named())
+        split_columns = {
+            "head": [head for head, _, _ in named_triples],
+            "relation": [relation for _, relation, _ in named_triples],
+            "tail": [tail for _, _, tail in named_triples],
+            "part": [PARTS[part_number] for part_number in self.parts],
         }
-        about = {"kind": self.kind, "seed": str(self.seed), "sha256": self.sha256, "graph": self.triples.sha256}
+        split_metadata = {
+            "kind": self.kind,
+            "seed": str(self.seed),
+            "sha256": self.sha256,
+            "graph": self.triples.sha256,
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path, with_metadata("kind", "sha256", "graph")) as staged:
-            pq.write_table(pa.table(columns).replace_schema_metadata(about), staged)
+        with replacing(path, with_metadata("kind", "sha256", "graph")) as staged_path:
+            pq.write_table(pa.table(split_columns).replace_schema_metadata(split_metadata), staged_path)
 
     @classmethod
     def read(cls, path: Path, triples: Triples) -> Split:
@@ -91,17 +96,31 @@ class Split:
 
         try:
             table = files.read_parquet(path, ("head", "relation", "tail", "part"))
-            about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-            rows = zip(*(table[name].to_pylist() for name in ("head", "relation", "tail", "part")), strict=True)
-            part_of = {(h, r, t): PARTS.index(part) for h, r, t, part in rows}
-            kind, seed, sha256, graph = about["kind"], int(about["seed"]), about["sha256"], about["graph"]
+            split_metadata = {
+                encoded_key.decode(): encoded_value.decode()
+                for encoded_key, encoded_value in (table.schema.metadata or {}).items()
+            }
+            table_rows = zip(
+                *(table[column_name].to_pylist() for column_name in ("head", "relation", "tail", "part")), strict=True
+            )
+            part_of_triple = {
+                (head, relation, tail): PARTS.index(part_name) for head, relation, tail, part_name in table_rows
+            }
+            split_kind, seed, expected_sha256, graph_sha256 = (
+                split_metadata["kind"],
+                int(split_metadata["seed"]),
+                split_metadata["sha256"],
+                split_metadata["graph"],
+            )
         except (OSError, pa.ArrowException, ValueError, KeyError, UnicodeDecodeError):
             raise InputError("is not a split of this program, or is damaged", "Make it again.", path=path) from None
-        if graph != triples.sha256:
+        if graph_sha256 != triples.sha256:
             raise InputError("is a split of another graph", "Make a split of this export.", path=path)
-        parts = np.array([part_of.get(row, -1) for row in triples.named()], dtype=np.int8)
-        split = cls(triples, parts, kind, seed)
-        if split.sha256 != sha256 or len(part_of) != len(triples):
+        part_numbers = np.array(
+            [part_of_triple.get(named_triple, -1) for named_triple in triples.named()], dtype=np.int8
+        )
+        split = cls(triples, part_numbers, split_kind, seed)
+        if split.sha256 != expected_sha256 or len(part_of_triple) != len(triples):
             raise InputError("does not match its hash", "Make the split again.", path=path)
         return split
 
@@ -113,9 +132,9 @@ def paper(triples: Triples, seed: int = SEED) -> Split:
 
 def leakage_free(triples: Triples, seed: int = SEED) -> Split:
     """8:1:1 over the unordered pairs of entities: every edge between two entities is on one side."""
-    ends = np.sort(triples.ids[:, [0, 2]], axis=1)
-    _, pair = np.unique(ends, axis=0, return_inverse=True)
-    return _by_group(triples, pair.reshape(-1), "leakage-free", seed)
+    sorted_ends = np.sort(triples.ids[:, [0, 2]], axis=1)
+    _, pair_numbers = np.unique(sorted_ends, axis=0, return_inverse=True)
+    return _by_group(triples, pair_numbers.reshape(-1), "leakage-free", seed)
 
 
 def inductive(triples: Triples, seed: int = SEED) -> Split:
@@ -123,16 +142,16 @@ def inductive(triples: Triples, seed: int = SEED) -> Split:
 
     Triples without an image are all in training. Raises `UsageError` when the graph has no images.
     """
-    image = triples.kinds == "Image"
-    if not image.any():
+    is_image = triples.kinds == "Image"
+    if not is_image.any():
         raise UsageError("an inductive split needs images, and this export has none", "Use `paper` or `leakage-free`.")
-    names = [node.subject or f"image {label}" for node, label in zip(triples.nodes, triples.labels, strict=True)]
-    of_entity = np.unique(np.array(names), return_inverse=True)[1].reshape(-1)
-    heads, tails = triples.ids[:, 0], triples.ids[:, 2]
-    with_image = image[heads] | image[tails]
-    group = np.where(image[heads], of_entity[heads], of_entity[tails])
-    split = _by_group(triples, np.where(with_image, group, -1), "inductive", seed)
-    return Split(triples, np.where(with_image, split.parts, 0).astype(np.int8), "inductive", seed)
+    group_names = [node.subject or f"image {label}" for node, label in zip(triples.nodes, triples.labels, strict=True)]
+    group_of_entity = np.unique(np.array(group_names), return_inverse=True)[1].reshape(-1)
+    head_ids, tail_ids = triples.ids[:, 0], triples.ids[:, 2]
+    has_image = is_image[head_ids] | is_image[tail_ids]
+    group_numbers = np.where(is_image[head_ids], group_of_entity[head_ids], group_of_entity[tail_ids])
+    image_split = _by_group(triples, np.where(has_image, group_numbers, -1), "inductive", seed)
+    return Split(triples, np.where(has_image, image_split.parts, 0).astype(np.int8), "inductive", seed)
 
 
 KINDS: Final[Mapping[str, Callable[[Triples, int], Split]]] = {
@@ -147,21 +166,21 @@ def make(kind: str, triples: Triples, seed: int = SEED) -> Split:
     if kind not in KINDS:
         raise UsageError(f"there is no split {kind}", did_you_mean(kind, KINDS, f"Splits: {', '.join(KINDS)}."))
     split = KINDS[kind](triples, seed)
-    if any(not len(split.part(part)) for part in PARTS):
+    if any(not len(split.part(part_name)) for part_name in PARTS):
         raise UsageError("the export is too small to be split in three", "Export more of the graph.")
     return split
 
 
-def _by_group(triples: Triples, group: NDArray[np.int64], kind: str, seed: int) -> Split:
+def _by_group(triples: Triples, group_numbers: NDArray[np.int64], kind: str, seed: int) -> Split:
     """Shuffle the groups (those ≥ 0) and cut them where their triples make up 80, 90 and 100 percent."""
-    counted = group[group >= 0]
-    sizes = np.bincount(counted)
-    order = np.random.default_rng(seed).permutation(np.flatnonzero(sizes))
-    reached = np.cumsum(sizes[order]) / max(len(counted), 1)
-    bounds = np.cumsum(RATIOS)[:-1]
-    part = np.zeros(len(sizes), dtype=np.int8)
-    part[order] = np.searchsorted(bounds + 1e-12, reached, side="left")
-    return Split(triples, part[group], kind, seed)
+    counted_groups = group_numbers[group_numbers >= 0]
+    group_sizes = np.bincount(counted_groups)
+    group_order = np.random.default_rng(seed).permutation(np.flatnonzero(group_sizes))
+    cumulative_shares = np.cumsum(group_sizes[group_order]) / max(len(counted_groups), 1)
+    part_bounds = np.cumsum(RATIOS)[:-1]
+    part_of_group = np.zeros(len(group_sizes), dtype=np.int8)
+    part_of_group[group_order] = np.searchsorted(part_bounds + 1e-12, cumulative_shares, side="left")
+    return Split(triples, part_of_group[group_numbers], kind, seed)
 
 
 @dataclass(frozen=True)
@@ -184,19 +203,19 @@ class Leak:
 
 def leak(split: Split, part: str = "test") -> Leak:
     """Measure how `part` leaks from training."""
-    train, held = split.train, split.part(part)
-    n = split.triples.num_entities
-    known = np.unique(train[:, 0] * n + train[:, 2])
-    backwards = np.isin(held[:, 2] * n + held[:, 0], known)
-    forwards = np.isin(held[:, 0] * n + held[:, 2], known)
-    seen = np.zeros(n, dtype=bool)
-    seen[train[:, [0, 2]].reshape(-1)] = True
-    unseen = ~seen[held[:, [0, 2]]]
+    train_triples, part_triples = split.train, split.part(part)
+    entity_count = split.triples.num_entities
+    train_pairs = np.unique(train_triples[:, 0] * entity_count + train_triples[:, 2])
+    has_reverse = np.isin(part_triples[:, 2] * entity_count + part_triples[:, 0], train_pairs)
+    has_parallel = np.isin(part_triples[:, 0] * entity_count + part_triples[:, 2], train_pairs)
+    in_training = np.zeros(entity_count, dtype=bool)
+    in_training[train_triples[:, [0, 2]].reshape(-1)] = True
+    is_unseen = ~in_training[part_triples[:, [0, 2]]]
     return Leak(
-        test=len(held),
-        reversed=int(backwards.sum()),
-        parallel=int(forwards.sum()),
-        either=int((backwards | forwards).sum()),
-        unseen_entities=len(np.unique(held[:, [0, 2]][unseen])),
-        triples_with_unseen=int(unseen.any(axis=1).sum()),
+        test=len(part_triples),
+        reversed=int(has_reverse.sum()),
+        parallel=int(has_parallel.sum()),
+        either=int((has_reverse | has_parallel).sum()),
+        unseen_entities=len(np.unique(part_triples[:, [0, 2]][is_unseen])),
+        triples_with_unseen=int(is_unseen.any(axis=1).sum()),
     )

@@ -63,29 +63,37 @@ class Triples:
 
         Every node of `nodes` becomes an entity, so leave out those without edges. No two may share kind and key.
         """
-        names: dict[str, int] = {}
-        rows = [(h, names.setdefault(r, len(names)), t) for h, r, t in edges]
-        columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-        return cls.of_columns(columns[0], columns[1], columns[2], list(names), nodes)
+        relation_numbers: dict[str, int] = {}
+        numbered_edges = [
+            (head, relation_numbers.setdefault(relation, len(relation_numbers)), tail) for head, relation, tail in edges
+        ]
+        edge_columns = np.array(numbered_edges, dtype=np.int64).reshape(-1, 3).T
+        return cls.of_columns(edge_columns[0], edge_columns[1], edge_columns[2], list(relation_numbers), nodes)
 
     @classmethod
     def of_columns(
         cls, heads: Ids, relation_of: Ids, tails: Ids, relations: Sequence[str], nodes: Mapping[int, Node]
     ) -> Triples:
         """As `build`, from arrays of shape (n,): `relation_of` are places in `relations`, each of which is used."""
-        labels = _labels(list(nodes.values()))
-        order = np.array(sorted(range(len(labels)), key=labels.__getitem__), dtype=np.int64)
-        handles = np.fromiter(nodes, dtype=np.int64, count=len(nodes))
-        by_handle = np.argsort(handles)
-        place = np.argsort(order)[by_handle]  # of the node with the i-th smallest handle
-        if not (np.isin(heads, handles).all() and np.isin(tails, handles).all()):
+        node_labels = _labels(list(nodes.values()))
+        label_order = np.array(sorted(range(len(node_labels)), key=node_labels.__getitem__), dtype=np.int64)
+        node_handles = np.fromiter(nodes, dtype=np.int64, count=len(nodes))
+        handle_order = np.argsort(node_handles)
+        id_by_handle = np.argsort(label_order)[handle_order]  # of the node with the i-th smallest handle
+        if not (np.isin(heads, node_handles).all() and np.isin(tails, node_handles).all()):
             raise ValueError("an edge has an end that no node describes")
-        ends = [place[np.searchsorted(handles[by_handle], column)] for column in (heads, tails)]
-        alphabetical = sorted(range(len(relations)), key=relations.__getitem__)
-        renumbered = np.argsort(np.array(alphabetical, dtype=np.int64))[relation_of]
-        ids = np.unique(np.stack([ends[0], renumbered, ends[1]], axis=1), axis=0)
-        described = list(nodes.values())
-        return cls(ids, [described[i] for i in order.tolist()], [relations[i] for i in alphabetical])
+        end_ids = [
+            id_by_handle[np.searchsorted(node_handles[handle_order], end_column)] for end_column in (heads, tails)
+        ]
+        relation_order = sorted(range(len(relations)), key=relations.__getitem__)
+        relation_ids = np.argsort(np.array(relation_order, dtype=np.int64))[relation_of]
+        triple_ids = np.unique(np.stack([end_ids[0], relation_ids, end_ids[1]], axis=1), axis=0)
+        described_nodes = list(nodes.values())
+        return cls(
+            triple_ids,
+            [described_nodes[index] for index in label_order.tolist()],
+            [relations[index] for index in relation_order],
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -112,8 +120,8 @@ class Triples:
 
     def named(self, rows: Ids | None = None) -> Iterator[tuple[str, str, str]]:
         """The triples (or `rows`) by label."""
-        for h, r, t in (self.ids if rows is None else rows).tolist():
-            yield self.labels[h], self.relations[r], self.labels[t]
+        for head_id, relation_id, tail_id in (self.ids if rows is None else rows).tolist():
+            yield self.labels[head_id], self.relations[relation_id], self.labels[tail_id]
 
     @cached_property
     def sha256(self) -> str:
@@ -122,8 +130,8 @@ class Triples:
         The same for the same graph, whatever the machine or library version. Entities' names are not part of it.
         """
         digest = hashlib.sha256()
-        for names in ((f"{n.kind}\0{n.key}\0{n.subject}" for n in self.nodes), self.relations):
-            digest.update("\0".join(names).encode() + b"\1")
+        for id_names in ((f"{node.kind}\0{node.key}\0{node.subject}" for node in self.nodes), self.relations):
+            digest.update("\0".join(id_names).encode() + b"\1")
         digest.update(np.ascontiguousarray(self.ids, dtype="<i8").tobytes())
         return digest.hexdigest()
 
@@ -134,72 +142,78 @@ class Triples:
     def write(self, folder: Path) -> None:
         """Write the three files to `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [[str(i), n.key, n.kind, n.name, n.subject] for i, n in enumerate(self.nodes)]
-        write_table(folder / ENTITIES, _ENTITY_COLUMNS, rows)
-        write_table(folder / RELATIONS, _RELATION_COLUMNS, [[str(i), name] for i, name in enumerate(self.relations)])
+        entity_rows = [
+            [str(index), node.key, node.kind, node.name, node.subject] for index, node in enumerate(self.nodes)
+        ]
+        write_table(folder / ENTITIES, _ENTITY_COLUMNS, entity_rows)
+        write_table(
+            folder / RELATIONS, _RELATION_COLUMNS, [[str(index), name] for index, name in enumerate(self.relations)]
+        )
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        columns = {name: pa.array(self.ids[:, i]) for i, name in enumerate(_TRIPLE_COLUMNS)}
-        table = pa.table(columns).replace_schema_metadata({"sha256": self.sha256})
+        triple_columns = {name: pa.array(self.ids[:, index]) for index, name in enumerate(_TRIPLE_COLUMNS)}
+        table = pa.table(triple_columns).replace_schema_metadata({"sha256": self.sha256})
         pq.write_table(table, folder / TRIPLES)
 
     @classmethod
     def read(cls, folder: Path) -> Triples:
         """Read what `write` wrote; raises `InputError` for what is missing, damaged, or not what the hash says."""
-        nodes = [Node(*row[1:]) for row in read_table(folder / ENTITIES, _ENTITY_COLUMNS)]
-        relations = [name for _, name in read_table(folder / RELATIONS, _RELATION_COLUMNS)]
+        nodes = [Node(*entity_row[1:]) for entity_row in read_table(folder / ENTITIES, _ENTITY_COLUMNS)]
+        relations = [relation_name for _, relation_name in read_table(folder / RELATIONS, _RELATION_COLUMNS)]
         if len({(node.kind, node.key) for node in nodes}) < len(nodes) or len(set(relations)) < len(relations):
             raise InputError("its id maps name something twice", "Export the graph again.", path=folder)
-        ids, sha256 = _read_ids(folder / TRIPLES, (len(nodes), len(relations), len(nodes)))
-        triples = cls(ids, nodes, relations)
-        if triples.sha256 != sha256:
+        triple_ids, expected_sha256 = _read_ids(folder / TRIPLES, (len(nodes), len(relations), len(nodes)))
+        triples = cls(triple_ids, nodes, relations)
+        if triples.sha256 != expected_sha256:
             raise InputError("the triples and id maps do not match their hash", "Export the graph again.", path=folder)
         return triples
 
 
 def _labels(nodes: Sequence[Node]) -> list[str]:
     """A name for each node: its key, with its kind before it where two nodes share a key."""
-    seen = Counter(node.key for node in nodes)
-    labels = [node.key if seen[node.key] == 1 else f"{node.kind}:{node.key}" for node in nodes]
-    return labels if len(set(labels)) == len(labels) else [f"{node.kind}:{node.key}" for node in nodes]
+    key_counts = Counter(node.key for node in nodes)
+    node_labels = [node.key if key_counts[node.key] == 1 else f"{node.kind}:{node.key}" for node in nodes]
+    return node_labels if len(set(node_labels)) == len(node_labels) else [f"{node.kind}:{node.key}" for node in nodes]
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a tab-separated table; tabs and line breaks in values are quoted."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\r\n")  # so that both line ends are quoted in values
-        writer.writerow(columns)
-        writer.writerows(rows)
+        table_writer = csv.writer(
+            file, delimiter="\t", lineterminator="\r\n"
+        )  # so that both line ends are quoted in values
+        table_writer.writerow(columns)
+        table_writer.writerows(rows)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
     """Read a table that `write_table` wrote, whose ids must count from 0; raises `InputError`."""
     try:
         with TextIOWrapper(files.opened(path, hint="Export the graph again."), "utf-8", newline="") as file:
-            header, *rows = csv.reader(file, delimiter="\t", strict=True)
+            header, *table_rows = csv.reader(file, delimiter="\t", strict=True)
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not a table of this program"
-        raise InputError(f"cannot be read: {why}", "Export the graph again.", path=path) from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not a table of this program"
+        raise InputError(f"cannot be read: {reason}", "Export the graph again.", path=path) from None
     if tuple(header) != tuple(columns):
         raise InputError(f"has not the columns {', '.join(columns)}", "Export the graph again.", path=path)
-    for number, row in enumerate(rows):
-        if len(row) != len(columns) or row[0] != str(number):
-            raise InputError("has a damaged row", "Export the graph again.", path=path, row=number + 2)
-    return rows
+    for row_number, table_row in enumerate(table_rows):
+        if len(table_row) != len(columns) or table_row[0] != str(row_number):
+            raise InputError("has a damaged row", "Export the graph again.", path=path, row=row_number + 2)
+    return table_rows
 
 
-def _read_ids(path: Path, limits: tuple[int, int, int]) -> tuple[Ids, str]:
+def _read_ids(path: Path, id_limits: tuple[int, int, int]) -> tuple[Ids, str]:
     """The triples of a Parquet file, and the hash that it gives."""
     import pyarrow as pa
 
     try:
         table = files.read_parquet(path, _TRIPLE_COLUMNS)
-        sha256 = table.schema.metadata[b"sha256"].decode()
-        columns = [table[name].to_numpy().astype(np.int64, casting="safe") for name in _TRIPLE_COLUMNS]
+        stored_sha256 = table.schema.metadata[b"sha256"].decode()
+        id_columns = [table[column_name].to_numpy().astype(np.int64, casting="safe") for column_name in _TRIPLE_COLUMNS]
     except (OSError, pa.ArrowException, ValueError, TypeError, KeyError):
         raise InputError("is missing or damaged", "Export the graph again.", path=path) from None
-    ids = np.stack(columns, axis=1)
-    if len(ids) and ((ids < 0).any() or (ids >= np.array(limits)).any()):
+    triple_ids = np.stack(id_columns, axis=1)
+    if len(triple_ids) and ((triple_ids < 0).any() or (triple_ids >= np.array(id_limits)).any()):
         raise InputError("names entities that its id map lacks", "Export the graph again.", path=path)
-    return ids, sha256
+    return triple_ids, stored_sha256

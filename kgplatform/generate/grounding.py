@@ -32,14 +32,18 @@ class Grounding:
 
     def supports(self, triplet: Triplet) -> bool:
         """Whether one sentence names both ends, by their words or by their concepts."""
-        return any(self._names(one, triplet.head) and self._names(one, triplet.tail) for one in self._sentences)
+        return any(
+            self._names(sentence, triplet.head) and self._names(sentence, triplet.tail) for sentence in self._sentences
+        )
 
     def stance(self, entity: str) -> Stance | None:
         """What the report says of an entity's concept where it first names it; None where it says nothing."""
         link = self._link(entity)
         if link is None:
             return None
-        return next((one.stances[link.cui] for one in self._sentences if one.stances.get(link.cui)), None)
+        return next(
+            (sentence.stances[link.cui] for sentence in self._sentences if sentence.stances.get(link.cui)), None
+        )
 
     def _names(self, sentence: _Sentence, entity: str) -> bool:
         if f" {key(entity)} " in sentence.words:
@@ -49,12 +53,20 @@ class Grounding:
 
 
 def _read(sections: Mapping[str, str], tagger: Tagger) -> list[_Sentence]:
-    found = []
-    for _, text, mentions in tag(Report("", "", sections), tagger):
-        decisions = rules().stances(text, mentions)
-        said = list(zip(mentions, decisions, strict=True))
-        for start, end in sentences(text):
-            inside = [(mention, one) for mention, one in said if start <= mention.start < end]
-            stances = {candidate.cui: one.stance for mention, one in inside for candidate in mention.candidates}
-            found.append(_Sentence(f" {key(text[start:end])} ", stances))
-    return found
+    read_sentences = []
+    for _, section_text, mentions in tag(Report("", "", sections), tagger):
+        decisions = rules().stances(section_text, mentions)
+        judged_mentions = list(zip(mentions, decisions, strict=True))
+        for sentence_start, sentence_end in sentences(section_text):
+            sentence_mentions = [
+                (mention, decision)
+                for mention, decision in judged_mentions
+                if sentence_start <= mention.start < sentence_end
+            ]
+            stances = {
+                candidate.cui: decision.stance
+                for mention, decision in sentence_mentions
+                for candidate in mention.candidates
+            }
+            read_sentences.append(_Sentence(f" {key(section_text[sentence_start:sentence_end])} ", stances))
+    return read_sentences

@@ -63,55 +63,66 @@ def inputs(
     kind = kind_of(images)
     if kind is not None:
         return _some(_of_reports(reports_of(kind, images, views), images, reports, with_reports), images)
-    left_out: Counter[str] = Counter()
-    pictures, outside = _inside(images, _pictures(images, left_out))
-    if not pictures and not outside:
+    left_out_counts: Counter[str] = Counter()
+    image_paths, outside_rejects = _inside(images, _pictures(images, left_out_counts))
+    if not image_paths and not outside_rejects:
         hint = f"Give a folder with {', '.join(radiograph.SUFFIXES)} files, a data set, or a table of reports."
         raise InputError("there is no image here", hint, path=images)
-    said, rejects = ({}, []) if reports is None else _sections_by_name(reports, views)
-    there = _unique((key, image) for path, image in known.items() for key in _keys(path, short=False))
-    shared = {stem for stem, count in Counter(path.stem for path in pictures).items() if count > 1}
-    rows: dict[str, Input] = {}
-    for path in pictures:
-        row = _picture(path, images, there, said, alone=path.stem not in shared)
-        if row.id in rows:
-            rejects.append(Reject(path, 1, f"the same picture as {rows[row.id].path}"))
-        rows.setdefault(row.id, row)
-    found = Inputs(list(rows.values()), [*outside, *rejects], left_out=left_out)
-    return _refuse_foreign(_some(found, images), reports)
+    sections_by_key, report_rejects = ({}, []) if reports is None else _sections_by_name(reports, views)
+    ids_by_key = _unique(
+        (path_key, image_id) for image_path, image_id in known.items() for path_key in _keys(image_path, short=False)
+    )
+    shared_stems = {
+        stem for stem, stem_count in Counter(image_path.stem for image_path in image_paths).items() if stem_count > 1
+    }
+    inputs_by_id: dict[str, Input] = {}
+    for image_path in image_paths:
+        image_input = _picture(
+            image_path, images, ids_by_key, sections_by_key, has_unique_stem=image_path.stem not in shared_stems
+        )
+        if image_input.id in inputs_by_id:
+            report_rejects.append(Reject(image_path, 1, f"the same picture as {inputs_by_id[image_input.id].path}"))
+        inputs_by_id.setdefault(image_input.id, image_input)
+    image_inputs = Inputs(list(inputs_by_id.values()), [*outside_rejects, *report_rejects], left_out=left_out_counts)
+    return _refuse_foreign(_some(image_inputs, images), reports)
 
 
-def _inside(root: Path, images: Iterable[Path]) -> tuple[list[Path], list[Reject]]:
+def _inside(root_folder: Path, image_paths: Iterable[Path]) -> tuple[list[Path], list[Reject]]:
     """The images that lie below the folder, and rejects for links that lead out of it."""
-    found: list[Path] = []
-    outside: list[Reject] = []
-    for path in images:
-        if path == root or radiograph.place(root, path.relative_to(root).as_posix()) is not None:
-            found.append(path)
+    inside_paths: list[Path] = []
+    outside_rejects: list[Reject] = []
+    for image_path in image_paths:
+        if (
+            image_path == root_folder
+            or radiograph.place(root_folder, image_path.relative_to(root_folder).as_posix()) is not None
+        ):
+            inside_paths.append(image_path)
         else:
-            outside.append(Reject(path, 1, "the link leads out of the folder"))
-    return found, outside
+            outside_rejects.append(Reject(image_path, 1, "the link leads out of the folder"))
+    return inside_paths, outside_rejects
 
 
-def _some(found: Inputs, images: Path) -> Inputs:
+def _some(image_inputs: Inputs, images: Path) -> Inputs:
     """The inputs as they are. Raises `InputError` where they have no image."""
-    if not found.rows:
-        first = (
-            f"; {counted(len(found.rejects), 'rows')} left out, the first: {found.rejects[0].reason}"
-            if found.rejects
+    if not image_inputs.rows:
+        reject_note = (
+            f"; {counted(len(image_inputs.rejects), 'rows')} left out, the first: {image_inputs.rejects[0].reason}"
+            if image_inputs.rejects
             else ""
         )
-        others = "".join(f"; {counted(count, reason)}" for reason, count in found.left_out.items())
-        raise InputError(f"there is no image here{first}{others}", "Check the files, or --views.", path=images)
-    return found
+        left_out_note = "".join(f"; {counted(count, reason)}" for reason, count in image_inputs.left_out.items())
+        raise InputError(
+            f"there is no image here{reject_note}{left_out_note}", "Check the files, or --views.", path=images
+        )
+    return image_inputs
 
 
-def _refuse_foreign(found: Inputs, reports: Path | None) -> Inputs:
+def _refuse_foreign(image_inputs: Inputs, reports: Path | None) -> Inputs:
     """The inputs as they are. Raises `InputError` where reports were given, and none is of these images."""
-    if reports is not None and not any(row.sections for row in found.rows):
+    if reports is not None and not any(image_input.sections for image_input in image_inputs.rows):
         hint = "They are matched by the image's path, its file name, the study or the image's id."
         raise InputError("none of these reports is of one of the images", hint, path=reports)
-    return found
+    return image_inputs
 
 
 def kind_of(path: Path) -> str | None:
@@ -120,105 +131,131 @@ def kind_of(path: Path) -> str | None:
         return "reports" if path.suffix.lower() in _TABLES else None
     if not path.is_dir():
         raise InputError("no such file or folder", "Check the path.", path=path)
-    names = {one.name for one in path.iterdir()}
-    if any(_MIMIC.fullmatch(name) for name in names):
+    file_names = {member.name for member in path.iterdir()}
+    if any(_MIMIC.fullmatch(file_name) for file_name in file_names):
         return "mimic-cxr"
-    if "indiana_reports.csv" in names:
+    if "indiana_reports.csv" in file_names:
         return "openi"
-    return "iu-xray" if "annotation.json" in names else None
+    return "iu-xray" if "annotation.json" in file_names else None
 
 
-def _of_reports(source: ReportSource, root: Path, other: Path | None, with_reports: bool) -> Inputs:
+def _of_reports(source: ReportSource, source_path: Path, reports_path: Path | None, with_reports: bool) -> Inputs:
     """The images of a data set; another file's reports count before its own."""
-    said, rejects = ({}, []) if other is None else _sections_by_name(other, None)
-    below = root if root.is_dir() else root.parent
-    rows = []
-    for found in source.reports():
-        if isinstance(found, Reject):
-            rejects.append(found)
+    sections_by_key, rejects = ({}, []) if reports_path is None else _sections_by_name(reports_path, None)
+    base_folder = source_path if source_path.is_dir() else source_path.parent
+    image_inputs = []
+    for source_report in source.reports():
+        if isinstance(source_report, Reject):
+            rejects.append(source_report)
             continue
-        path = found.image.get("path")
-        place = None if path is None else radiograph.place(below, path)
-        sections = said.get(found.study) or (found.sections if with_reports else {})
-        rows.append(Input(found.image_id, place, found.image, sections))
-    credentialed = source.credentialed or other is not None  # of another file nobody knows
-    left_out = dict(getattr(source, "left_out", {}))
-    return _refuse_foreign(Inputs(rows, rejects, credentialed, left_out), other)
+        relative_path = source_report.image.get("path")
+        image_path = None if relative_path is None else radiograph.place(base_folder, relative_path)
+        sections = sections_by_key.get(source_report.study) or (source_report.sections if with_reports else {})
+        image_inputs.append(Input(source_report.image_id, image_path, source_report.image, sections))
+    is_credentialed = source.credentialed or reports_path is not None  # of another file nobody knows
+    left_out_counts = dict(getattr(source, "left_out", {}))
+    return _refuse_foreign(Inputs(image_inputs, rejects, is_credentialed, left_out_counts), reports_path)
 
 
-def _pictures(images: Path, left_out: Counter[str]) -> Iterator[Path]:
+def _pictures(images_path: Path, left_out_counts: Counter[str]) -> Iterator[Path]:
     """The radiographs at a path, by name; one by content, so that a .dcm beside a .png of its name is not two."""
-    if images.is_file():
-        yield images
+    if images_path.is_file():
+        yield images_path
         return
-    seen: set[Path] = set()
-    for path in sorted(images.rglob("*")):
-        if path.suffix.lower() in radiograph.SUFFIXES and path.is_file():
-            stem = path.with_suffix("")
-            if stem in seen:
-                left_out["further files of an image, with its name and another ending"] += 1
+    visited_stems: set[Path] = set()
+    for image_path in sorted(images_path.rglob("*")):
+        if image_path.suffix.lower() in radiograph.SUFFIXES and image_path.is_file():
+            image_stem = image_path.with_suffix("")
+            if image_stem in visited_stems:
+                left_out_counts["further files of an image, with its name and another ending"] += 1
                 continue
-            seen.add(stem)
-            yield path
+            visited_stems.add(image_stem)
+            yield image_path
 
 
 def _picture(
-    path: Path, root: Path, known: Mapping[str, str], said: Mapping[str, Mapping[str, str]], *, alone: bool
+    image_path: Path,
+    images_path: Path,
+    ids_by_key: Mapping[str, str],
+    sections_by_key: Mapping[str, Mapping[str, str]],
+    *,
+    has_unique_stem: bool,
 ) -> Input:
-    """The picture with its report. One that is not `alone` with its name is known by its path only."""
+    """The picture with its report. Without `has_unique_stem` it is known by its path only."""
     from kgp_loaders.reports import image_id
 
-    name = path.relative_to(root).as_posix() if root.is_dir() else path.name
-    there = _lookup(known, path, alone)
-    sections = _lookup(said, path, alone) or (said.get(there) if there is not None else None) or {}
-    if there is not None:
-        return Input(there, path, {}, sections)
+    relative_path = image_path.relative_to(images_path).as_posix() if images_path.is_dir() else image_path.name
+    matched_id = _lookup(ids_by_key, image_path, has_unique_stem)
+    sections = (
+        _lookup(sections_by_key, image_path, has_unique_stem)
+        or (sections_by_key.get(matched_id) if matched_id is not None else None)
+        or {}
+    )
+    if matched_id is not None:
+        return Input(matched_id, image_path, {}, sections)
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with image_path.open("rb") as image_file:
+            image_digest = hashlib.file_digest(image_file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", "Check the file.", path=path) from None
-    return Input(image_id(FOLDER, digest), path, {"dataset": FOLDER, "path": name}, sections)
+        raise InputError(f"cannot be read: {error.strerror}", "Check the file.", path=image_path) from None
+    return Input(image_id(FOLDER, image_digest), image_path, {"dataset": FOLDER, "path": relative_path}, sections)
 
 
-def _sections_by_name(path: Path, views: Sequence[str] | None) -> tuple[dict[str, Mapping[str, str]], list[Reject]]:
+def _sections_by_name(
+    reports_path: Path, views: Sequence[str] | None
+) -> tuple[dict[str, Mapping[str, str]], list[Reject]]:
     """The reports at a path, by study, by image id and by the image's path or name; and rows that are no report."""
-    kind = kind_of(path)
+    kind = kind_of(reports_path)
     if kind is None:
-        raise InputError("these are no reports", "Give a CSV or JSON Lines file, or a data set's folder.", path=path)
-    pairs: list[tuple[str, Mapping[str, str]]] = []
+        raise InputError(
+            "these are no reports", "Give a CSV or JSON Lines file, or a data set's folder.", path=reports_path
+        )
+    keyed_sections: list[tuple[str, Mapping[str, str]]] = []
     rejects = []
-    for found in reports_of(kind, path, views).reports():
-        if isinstance(found, Reject):
-            rejects.append(found)
+    for source_report in reports_of(kind, reports_path, views).reports():
+        if isinstance(source_report, Reject):
+            rejects.append(source_report)
             continue
-        place = found.image.get("path")
-        keys = {found.study, found.image_id, *(() if place is None else _keys(place, short=True))}
-        pairs.extend((key, found.sections) for key in keys)
-    return _unique(pairs), rejects
+        image_path = source_report.image.get("path")
+        report_keys = {
+            source_report.study,
+            source_report.image_id,
+            *(() if image_path is None else _keys(image_path, short=True)),
+        }
+        keyed_sections.extend((report_key, source_report.sections) for report_key in report_keys)
+    return _unique(keyed_sections), rejects
 
 
-def _keys(path: str, *, short: bool) -> set[str]:
+def _keys(image_path: str, *, short: bool) -> set[str]:
     """What an image of that path is found by: the path, and its name where that tells what it is; a `short` one does
     among files of one folder.
     """
-    name = PurePosixPath(path)
-    tells = len(name.stem) >= DISTINCTIVE or (short and "/" not in path)
-    return ({path} if "/" in path else set()) | ({name.name, name.stem} if tells else set())
+    pure_path = PurePosixPath(image_path)
+    is_distinctive = len(pure_path.stem) >= DISTINCTIVE or (short and "/" not in image_path)
+    return ({image_path} if "/" in image_path else set()) | (
+        {pure_path.name, pure_path.stem} if is_distinctive else set()
+    )
 
 
-def _unique(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
+def _unique(keyed_values: Iterable[tuple[str, T]]) -> dict[str, T]:
     """What each key means; not those that mean several things."""
-    found: dict[str, T] = {}
-    several = set()
-    for key, value in pairs:
-        if found.setdefault(key, value) != value:
-            several.add(key)
-    return {key: value for key, value in found.items() if key not in several}
+    value_by_key: dict[str, T] = {}
+    ambiguous_keys = set()
+    for key, value in keyed_values:
+        if value_by_key.setdefault(key, value) != value:
+            ambiguous_keys.add(key)
+    return {key: value for key, value in value_by_key.items() if key not in ambiguous_keys}
 
 
-def _lookup(named: Mapping[str, T], path: Path, alone: bool) -> T | None:
-    """What the longest end of the path means; its name counts only where it is `alone` with that."""
-    parts = path.resolve().parts
-    ends = ["/".join(parts[-count:]) for count in range(len(parts) - 1, 1, -1)]
-    return next((named[key] for key in (*ends, *((path.name, path.stem) if alone else ())) if key in named), None)
+def _lookup(value_by_key: Mapping[str, T], image_path: Path, has_unique_stem: bool) -> T | None:
+    """What the longest end of the path means; its name counts only with `has_unique_stem`."""
+    path_parts = image_path.resolve().parts
+    path_ends = ["/".join(path_parts[-part_count:]) for part_count in range(len(path_parts) - 1, 1, -1)]
+    return next(
+        (
+            value_by_key[key]
+            for key in (*path_ends, *((image_path.name, image_path.stem) if has_unique_stem else ()))
+            if key in value_by_key
+        ),
+        None,
+    )

@@ -38,34 +38,41 @@ class ReplyFile:
             self._file.close()
             raise
 
-    def _read(self, path: Path) -> set[str]:
+    def _read(self, file_path: Path) -> set[str]:
         """The images whose replies are there."""
         self._file.seek(0)
-        done, end = set[str](), 0
-        for number, line in enumerate(self._file, 1):
-            if not line.endswith(b"\n") and line.startswith(_BEGINS[: len(line)]):
-                self._file.truncate(end)
+        done_images, end_offset = set[str](), 0
+        for line_number, reply_line in enumerate(self._file, 1):
+            if not reply_line.endswith(b"\n") and reply_line.startswith(_BEGINS[: len(reply_line)]):
+                self._file.truncate(end_offset)
                 break
-            end += len(line)
+            end_offset += len(reply_line)
             try:
-                row = json.loads(line)
-                image, by = row["image"], [row["model"], row["settings"]]
+                reply_row = json.loads(reply_line)
+                image_id, written_by = reply_row["image"], [reply_row["model"], reply_row["settings"]]
             except (ValueError, TypeError, KeyError, RecursionError):
                 hint = "Choose another file for --out."
-                raise InputError("this is not a reply of a generator", hint, path=path, row=number) from None
-            if by == self._by:
-                done.add(image)
-        return done
+                raise InputError("this is not a reply of a generator", hint, path=file_path, row=line_number) from None
+            if written_by == self._by:
+                done_images.add(image_id)
+        return done_images
 
     def append(self, replies: Iterable[Reply]) -> None:
         """Append what is not there yet, but nothing of an image that could not be read."""
         with on_disk(self._path):
             for reply in replies:
                 if reply.problem is None and reply.asked.id not in self._done:
-                    model, settings = self._by
-                    triplets = [[*one.triplet, _rounded(one.score)] for one in reply.triplets]
-                    row = {"image": reply.asked.id, "model": model, "settings": settings, "triplets": triplets}
-                    self._file.write(json.dumps(row).encode() + b"\n")
+                    model_name, settings_hash = self._by
+                    triplets = [
+                        [*scored_triplet.triplet, _rounded(scored_triplet.score)] for scored_triplet in reply.triplets
+                    ]
+                    reply_row = {
+                        "image": reply.asked.id,
+                        "model": model_name,
+                        "settings": settings_hash,
+                        "triplets": triplets,
+                    }
+                    self._file.write(json.dumps(reply_row).encode() + b"\n")
                     self._done.add(reply.asked.id)
             self._file.flush()
 

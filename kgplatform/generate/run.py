@@ -65,7 +65,7 @@ def generate(
     *,
     out: Path | None = None,
     dry_run: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_ids, total: None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Let the generator look at the images that it has not done with these settings, and write what it sees.
@@ -75,45 +75,48 @@ def generate(
     graph.
     """
     graph = graph.patient(told)
-    run = name_run(KIND, VERSION, writer.parameters, writer.backend.sha256)
+    run_id = name_run(KIND, VERSION, writer.parameters, writer.backend.sha256)
     if not dry_run:
         prepare(graph)
-    done = _done(graph, run, [row.id for row in given.rows])
-    left = {row.id: row for row in given.rows if row.id not in done}
-    outcome = Outcome(run, len(given.rows), len(done), dry_run=dry_run, trained_on=writer.backend.trained_on)
+    done_ids = _done(graph, run_id, [image_input.id for image_input in given.rows])
+    remaining_inputs = {image_input.id: image_input for image_input in given.rows if image_input.id not in done_ids}
+    outcome = Outcome(run_id, len(given.rows), len(done_ids), dry_run=dry_run, trained_on=writer.backend.trained_on)
     outcome.warnings = _warnings(given, writer.backend.trained_on)
-    if not left and (dry_run or not done):
+    if not remaining_inputs and (dry_run or not done_ids):
         return outcome
-    load = None if dry_run else _load(graph, run, writer, bool(left))
-    before = 0 if load is None else load.written  # by a call that was killed
-    positions = {row.id: position for position, row in enumerate(given.rows)}
-    asked = (Asked(row.id, row.path, report_text(row.sections.values()), positions[row.id]) for row in left.values())
+    load = None if dry_run else _load(graph, run_id, writer, bool(remaining_inputs))
+    written_before = 0 if load is None else load.written  # by a call that was killed
+    positions = {image_input.id: position for position, image_input in enumerate(given.rows)}
+    requests = (
+        Asked(image_input.id, image_input.path, report_text(image_input.sections.values()), positions[image_input.id])
+        for image_input in remaining_inputs.values()
+    )
 
     def write(batch: GraphBatch) -> None:
         if load is not None:
             load.write(Prepared(batch))
 
-    began = time.monotonic()
+    start_time = time.monotonic()
     with (
-        nullcontext() if out is None else closing(ReplyFile(out, writer.backend.name, writer.settings)) as file,
-        Beside(write) as writing,
+        nullcontext() if out is None else closing(ReplyFile(out, writer.backend.name, writer.settings)) as reply_file,
+        Beside(write) as background_writer,
     ):
-        for replies in writer.backend.replies(asked):
-            if file is not None:
-                file.append(replies)
-            pairs = [(left[reply.asked.id], reply) for reply in replies]
-            batch, ungrounded = writer.batch(pairs)
-            writing.take(checked(batch, writer))
-            _count(outcome, replies, batch, ungrounded)
-            progress(outcome.done + len(outcome.problems), len(left))
-    outcome.waiting = writing.waited
+        for replies in writer.backend.replies(requests):
+            if reply_file is not None:
+                reply_file.append(replies)
+            input_replies = [(remaining_inputs[reply.asked.id], reply) for reply in replies]
+            batch, ungrounded_triplets = writer.batch(input_replies)
+            background_writer.take(checked(batch, writer))
+            _count(outcome, replies, batch, ungrounded_triplets)
+            progress(outcome.done + len(outcome.problems), len(remaining_inputs))
+    outcome.waiting = background_writer.waited
     if load is not None:
-        closed = graph.write(queries.get("generate/finish"), run=run, rejected=len(outcome.problems)).records
-        outcome.in_run = closed[0] if closed else {}  # empty: it was undone meanwhile
-        outcome.edges = load.written - before
+        closed_runs = graph.write(queries.get("generate/finish"), run=run_id, rejected=len(outcome.problems)).records
+        outcome.in_run = closed_runs[0] if closed_runs else {}  # empty: it was undone meanwhile
+        outcome.edges = load.written - written_before
         if outcome.warnings:
-            graph.write(queries.get("runs/warn"), run=run, warnings=outcome.warnings)
-    outcome.seconds = time.monotonic() - began
+            graph.write(queries.get("runs/warn"), run=run_id, warnings=outcome.warnings)
+    outcome.seconds = time.monotonic() - start_time
     return outcome
 
 
@@ -151,31 +154,37 @@ class Beside(Generic[T]):
 
     def _wait(self) -> None:
         if self._under_way is not None:
-            began = time.monotonic()
+            start_time = time.monotonic()
             error = self._under_way.exception()  # interrupted here, it is still under way
             self._under_way = None
-            self.waited += time.monotonic() - began
+            self.waited += time.monotonic() - start_time
             if error is not None:
                 raise error
 
 
-def _warnings(given: Inputs, trained: TrainedOn) -> list[str]:
+def _warnings(image_inputs: Inputs, trained_on: TrainedOn) -> list[str]:
     """What is to be said of the images that are looked at."""
-    images = [row for row in given.rows if row.path is not None]
-    synthetic = sum(row.properties.get("dataset") in SYNTHETIC or is_synthetic(row.path) for row in images if row.path)
-    return warnings(trained, len(images), synthetic)
+    readable_inputs = [image_input for image_input in image_inputs.rows if image_input.path is not None]
+    synthetic_count = sum(
+        image_input.properties.get("dataset") in SYNTHETIC or is_synthetic(image_input.path)
+        for image_input in readable_inputs
+        if image_input.path
+    )
+    return warnings(trained_on, len(readable_inputs), synthetic_count)
 
 
-def _done(graph: Graph, run: str, ids: Sequence[str]) -> set[str]:
+def _done(graph: Graph, run_id: str, image_ids: Sequence[str]) -> set[str]:
     """Which images the run has looked at."""
-    found: set[str] = set()
-    for start in range(0, len(ids), ASKED_AT_A_TIME):
-        chunk = list(ids[start : start + ASKED_AT_A_TIME])
-        found.update(row["id"] for row in graph.read(queries.get("generate/done"), run=run, ids=chunk))
-    return found
+    done_ids: set[str] = set()
+    for chunk_start in range(0, len(image_ids), ASKED_AT_A_TIME):
+        id_chunk = list(image_ids[chunk_start : chunk_start + ASKED_AT_A_TIME])
+        done_ids.update(
+            done_row["id"] for done_row in graph.read(queries.get("generate/done"), run=run_id, ids=id_chunk)
+        )
+    return done_ids
 
 
-def _load(graph: Graph, run: str, writer: Writer, extends: bool) -> Load:
+def _load(graph: Graph, run_id: str, writer: Writer, extends: bool) -> Load:
     properties = {
         "kind": KIND,
         "source": writer.backend.name,
@@ -183,15 +192,15 @@ def _load(graph: Graph, run: str, writer: Writer, extends: bool) -> Load:
         "sha256": writer.backend.sha256,
         "version": VERSION,
         "parameters": json.dumps(writer.parameters, sort_keys=True),
-        "trained_on": [one.name for one in writer.backend.trained_on],
+        "trained_on": [data_set.name for data_set in writer.backend.trained_on],
     }
-    load = Load(graph, run, properties, merge, extends=extends)
+    load = Load(graph, run_id, properties, merge, extends=extends)
     load.position = load.begin()  # what is done is skipped by image, not by row
     return load
 
 
 def _count(
-    outcome: Outcome, replies: Sequence[Reply], batch: GraphBatch, ungrounded: list[tuple[str, Triplet]]
+    outcome: Outcome, replies: Sequence[Reply], batch: GraphBatch, ungrounded_triplets: list[tuple[str, Triplet]]
 ) -> None:
     for reply in replies:
         if reply.problem is not None:
@@ -207,12 +216,12 @@ def _count(
         outcome.tokens += reply.tokens
     outcome.entities += sum(relation == "SHOWS" for _, relation, _ in batch.edges)
     outcome.linked += sum(relation == "REFERS_TO" for _, relation, _ in batch.edges)
-    outcome.ungrounded.extend(ungrounded)
+    outcome.ungrounded.extend(ungrounded_triplets)
 
 
 def images_by_path(graph: Graph) -> dict[str, str]:
     """The graph's images by their path; not those that share one, and no pictures that belong to no data set."""
-    found: dict[str, set[str]] = {}
-    for row in graph.read(queries.get("generate/paths"), dataset=FOLDER):
-        found.setdefault(row["path"], set()).add(row["id"])
-    return {path: next(iter(ids)) for path, ids in found.items() if len(ids) == 1}
+    ids_by_path: dict[str, set[str]] = {}
+    for path_row in graph.read(queries.get("generate/paths"), dataset=FOLDER):
+        ids_by_path.setdefault(path_row["path"], set()).add(path_row["id"])
+    return {image_path: next(iter(image_ids)) for image_path, image_ids in ids_by_path.items() if len(image_ids) == 1}

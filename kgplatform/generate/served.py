@@ -49,8 +49,8 @@ class Served:
     """
 
     def __init__(self, settings: LLMSettings, *, credentialed: bool = True) -> None:
-        what = "the images and reports"
-        consent.check(settings.url, credentialed=credentialed, consent=settings.remote_consent, what=what)
+        content = "the images and reports"
+        consent.check(settings.url, credentialed=credentialed, consent=settings.remote_consent, what=content)
         self._threads = settings.concurrency
         self._client = Client(settings)
         self.name = f"{settings.model} prompt {HASH}"
@@ -67,54 +67,54 @@ class Served:
 
         Raises `Refused` where the endpoint can answer none.
         """
-        with ThreadPoolExecutor(self._threads) as pool:
-            waiting: deque[Future[Reply]] = deque()
+        with ThreadPoolExecutor(self._threads) as thread_pool:
+            pending_futures: deque[Future[Reply]] = deque()
             try:
-                for one in asked:
-                    waiting.append(pool.submit(self._reply, one))
-                    if len(waiting) >= self._threads * AHEAD:
-                        yield [waiting.popleft().result() for _ in range(self._threads)]
-                if waiting:
-                    yield [future.result() for future in waiting]
+                for request in asked:
+                    pending_futures.append(thread_pool.submit(self._reply, request))
+                    if len(pending_futures) >= self._threads * AHEAD:
+                        yield [pending_futures.popleft().result() for _ in range(self._threads)]
+                if pending_futures:
+                    yield [future.result() for future in pending_futures]
             finally:
-                for future in waiting:
+                for future in pending_futures:
                     future.cancel()
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
-    def _reply(self, one: Asked) -> Reply:
-        if one.image is None and not one.report:
-            return Reply(one, "", (), problem="there is neither an image nor a report")
+    def _reply(self, request: Asked) -> Reply:
+        if request.image is None and not request.report:
+            return Reply(request, "", (), problem="there is neither an image nor a report")
         try:
-            said = self._client.ask(messages(one))
+            model_reply = self._client.ask(messages(request))
         except InputError as error:
-            return Reply(one, "", (), problem=error.message)
+            return Reply(request, "", (), problem=error.message)
         except Unanswered as error:
-            return Reply(one, "", (), problem=error.why)
-        if not said.text.strip():
-            return Reply(one, "", (), tokens=said.completion_tokens, problem="the answer is empty")
-        text = said.text[:MAX_REPLY]
-        found = parse(text)
-        triplets = tuple(Scored(triplet, None) for triplet in found.triplets)
-        return Reply(one, text, triplets, found.left_out, said.completion_tokens)
+            return Reply(request, "", (), problem=error.why)
+        if not model_reply.text.strip():
+            return Reply(request, "", (), tokens=model_reply.completion_tokens, problem="the answer is empty")
+        reply_text = model_reply.text[:MAX_REPLY]
+        parsed_reply = parse(reply_text)
+        triplets = tuple(Scored(triplet, None) for triplet in parsed_reply.triplets)
+        return Reply(request, reply_text, triplets, parsed_reply.left_out, model_reply.completion_tokens)
 
 
 def messages(one: Asked) -> list[dict[str, Any]]:
     """The conversation about an image and its report. Raises `InputError` for an image that cannot be read."""
-    report = json.dumps({"report": one.report}, ensure_ascii=False) if one.report else "There is no report."
-    parts: list[dict[str, Any]] = [{"type": "text", "text": report}]
+    report_json = json.dumps({"report": one.report}, ensure_ascii=False) if one.report else "There is no report."
+    content_parts: list[dict[str, Any]] = [{"type": "text", "text": report_json}]
     if one.image is not None:
-        parts.append({"type": "image_url", "image_url": {"url": _png(one.image)}})
-    return [{"role": "system", "content": TASK}, {"role": "user", "content": parts}]
+        content_parts.append({"type": "image_url", "image_url": {"url": _png(one.image)}})
+    return [{"role": "system", "content": TASK}, {"role": "user", "content": content_parts}]
 
 
-def _png(path: Path) -> str:
+def _png(image_path: Path) -> str:
     """The radiograph as a ``data:`` URL: grey values alone, nothing of what else its file says."""
-    image = radiograph.read(path, draft=MAX_SIDE)
+    image = radiograph.read(image_path, draft=MAX_SIDE)
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     image.info.clear()
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+    png_buffer = io.BytesIO()
+    image.save(png_buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(png_buffer.getvalue()).decode('ascii')}"

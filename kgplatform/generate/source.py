@@ -39,14 +39,14 @@ class Writer:
     @property
     def settings(self) -> str:
         """A hash of how replies are searched for, and in what."""
-        known = {**self.backend.parameters, "reports": self.reports}
-        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
+        hashed_settings = {**self.backend.parameters, "reports": self.reports}
+        return hashlib.sha256(json.dumps(hashed_settings, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def parameters(self) -> dict[str, Any]:
         """What names the run beside the model."""
-        about = {"reports": self.reports, "link": dict(self.about)}
-        return {"model": self.backend.name, **self.backend.parameters, **about}
+        link_parameters = {"reports": self.reports, "link": dict(self.about)}
+        return {"model": self.backend.name, **self.backend.parameters, **link_parameters}
 
     @property
     def tag(self) -> str:
@@ -56,61 +56,94 @@ class Writer:
     def batch(self, pairs: Iterable[tuple[Input, Reply]]) -> tuple[GraphBatch, list[tuple[str, Triplet]]]:
         """The elements of replies, and the triplets that their reports do not support, by image."""
         batch = GraphBatch()
-        ungrounded: list[tuple[str, Triplet]] = []
-        for given, reply in pairs:
+        ungrounded_triplets: list[tuple[str, Triplet]] = []
+        for image_input, reply in pairs:
             batch.read += 1
             if reply.problem is None:
-                ungrounded.extend((given.id, one) for one in self._add(batch, given, reply))
+                ungrounded_triplets.extend(
+                    (image_input.id, triplet) for triplet in self._add(batch, image_input, reply)
+                )
         batch.given = len(batch.edges)
-        return batch, ungrounded
+        return batch, ungrounded_triplets
 
-    def _add(self, batch: GraphBatch, given: Input, reply: Reply) -> list[Triplet]:
+    def _add(self, batch: GraphBatch, image_input: Input, reply: Reply) -> list[Triplet]:
         """Add a reply; returns the triplets that the report does not support."""
-        image: NodeRef = ("Image", given.id)
-        batch.nodes[image] = dict(given.properties)  # also of an image with no triplet: it has been looked at
-        report = self.grounding(given.sections) if given.sections else None
-        mode = WITH_REPORT if report is not None else IMAGE_ONLY
+        image_ref: NodeRef = ("Image", image_input.id)
+        batch.nodes[image_ref] = dict(image_input.properties)  # also of an image with no triplet: it has been looked at
+        report_grounding = self.grounding(image_input.sections) if image_input.sections else None
+        input_mode = WITH_REPORT if report_grounding is not None else IMAGE_ONLY
         if reply.asked.image is None:
-            mode = REPORT_ONLY
-        marks = {"model": self.backend.name, "settings": self.settings, "mode": mode}
-        ungrounded = []
+            input_mode = REPORT_ONLY
+        run_marks = {"model": self.backend.name, "settings": self.settings, "mode": input_mode}
+        ungrounded_triplets = []
         for triplet, score in reply.triplets:
             if triplet.head == triplet.tail:
                 continue  # an entity is in no relation to itself
-            grounded = None if report is None else report.supports(triplet)
-            if grounded is False:
-                ungrounded.append(triplet)
-            ends = [self._entity(batch, image, end, triplet, report, marks) for end in (triplet.head, triplet.tail)]
-            said = {"score": None if score is None else round(score, 4), "grounded": grounded, **marks}
-            kept = {name: value for name, value in said.items() if value is not None}
-            batch.edges[ends[0], triplet.relation.name, ends[1]] = kept
-        return ungrounded
+            is_grounded = None if report_grounding is None else report_grounding.supports(triplet)
+            if is_grounded is False:
+                ungrounded_triplets.append(triplet)
+            entity_refs = [
+                self._entity(batch, image_ref, entity_text, triplet, report_grounding, run_marks)
+                for entity_text in (triplet.head, triplet.tail)
+            ]
+            optional_properties = {
+                "score": None if score is None else round(score, 4),
+                "grounded": is_grounded,
+                **run_marks,
+            }
+            edge_properties = {
+                property_name: property_value
+                for property_name, property_value in optional_properties.items()
+                if property_value is not None
+            }
+            batch.edges[entity_refs[0], triplet.relation.name, entity_refs[1]] = edge_properties
+        return ungrounded_triplets
 
     def _entity(
-        self, batch: GraphBatch, image: NodeRef, text: str, triplet: Triplet, report: Grounding | None, marks: Any
+        self,
+        batch: GraphBatch,
+        image_ref: NodeRef,
+        entity_text: str,
+        triplet: Triplet,
+        report_grounding: Grounding | None,
+        run_marks: Any,
     ) -> NodeRef:
         """The entity of that text of the image, joined to image and concept."""
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        ref: NodeRef = ("Entity", f"{image[1]}:{self.tag}:{digest}")
-        link = self.link(text)
-        stance = None if report is None else report.stance(text)
-        known = {"kind": _kind(text, triplet, link), "presence": PRESENCE[stance] if stance else None}
-        properties = {"text": text, **{name: value for name, value in known.items() if value is not None}}
-        batch.nodes[ref] = {**properties, **batch.nodes.get(ref, {})}
-        batch.edges[image, "SHOWS", ref] = marks
-        if link is not None and CONCEPT_ID.fullmatch(link.cui):
-            types = {"semantic_types": list(link.types)} if link.types else {}
-            batch.nodes.setdefault(("Concept", link.cui), {"name": link.name, **types})
-            told = {"stance": stance.value} if stance is not None else {}
-            said = {"score": round(link.score, 4), "method": link.method, **told}
-            batch.edges[ref, "REFERS_TO", ("Concept", link.cui)] = said
-        return ref
+        text_digest = hashlib.sha256(entity_text.encode()).hexdigest()[:12]
+        entity_ref: NodeRef = ("Entity", f"{image_ref[1]}:{self.tag}:{text_digest}")
+        concept_link = self.link(entity_text)
+        stance = None if report_grounding is None else report_grounding.stance(entity_text)
+        optional_properties = {
+            "kind": _kind(entity_text, triplet, concept_link),
+            "presence": PRESENCE[stance] if stance else None,
+        }
+        properties = {
+            "text": entity_text,
+            **{
+                property_name: property_value
+                for property_name, property_value in optional_properties.items()
+                if property_value is not None
+            },
+        }
+        batch.nodes[entity_ref] = {**properties, **batch.nodes.get(entity_ref, {})}
+        batch.edges[image_ref, "SHOWS", entity_ref] = run_marks
+        if concept_link is not None and CONCEPT_ID.fullmatch(concept_link.cui):
+            type_properties = {"semantic_types": list(concept_link.types)} if concept_link.types else {}
+            batch.nodes.setdefault(("Concept", concept_link.cui), {"name": concept_link.name, **type_properties})
+            stance_properties = {"stance": stance.value} if stance is not None else {}
+            link_properties = {
+                "score": round(concept_link.score, 4),
+                "method": concept_link.method,
+                **stance_properties,
+            }
+            batch.edges[entity_ref, "REFERS_TO", ("Concept", concept_link.cui)] = link_properties
+        return entity_ref
 
 
-def _kind(text: str, triplet: Triplet, link: Link | None) -> str | None:
+def _kind(entity_text: str, triplet: Triplet, concept_link: Link | None) -> str | None:
     """Anatomy or Observation, by the concept's types, else by the part in the triplet; None where neither tells."""
-    if link is not None and link.types:
-        return "Anatomy" if all(kind in ANATOMY for kind in link.types) else "Observation"
+    if concept_link is not None and concept_link.types:
+        return "Anatomy" if all(concept_type in ANATOMY for concept_type in concept_link.types) else "Observation"
     if triplet.relation is Relation.LOCATED_AT:
-        return "Anatomy" if text == triplet.tail else "Observation"
+        return "Anatomy" if entity_text == triplet.tail else "Observation"
     return "Observation" if triplet.relation is Relation.SUGGESTIVE_OF else None

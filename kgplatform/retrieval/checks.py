@@ -30,12 +30,12 @@ def overlaps(pairs: PairSet, part: str = "test") -> dict[str, int]:
     """How many images of a part have their ``report``, their ``text`` (another report may have the same) and their
     ``subject`` in training, too.
     """
-    return {name: len(_in_training(pairs, key, part)) for name, key in KEYS.items()}
+    return {key_name: len(_in_training(pairs, pair_key, part)) for key_name, pair_key in KEYS.items()}
 
 
-def _in_training(pairs: PairSet, key: Key, part: str) -> list[Pair]:
-    known = {key(pair) for pair in pairs.parts["train"]} - {""}
-    return [pair for pair in pairs.parts[part] if key(pair) in known]
+def _in_training(pairs: PairSet, pair_key: Key, part: str) -> list[Pair]:
+    training_keys = {pair_key(pair) for pair in pairs.parts["train"]} - {""}
+    return [pair for pair in pairs.parts[part] if pair_key(pair) in training_keys]
 
 
 def spread_subjects(audited: Audited) -> Found:
@@ -53,46 +53,51 @@ def spread_texts(audited: Audited) -> Found:
     return _spread(audited.pairs, "text", lambda pairs: " = ".join(dict.fromkeys(pair.study for pair in pairs)))
 
 
-def _spread(pairs: PairSet, what: str, named: Callable[[list[Pair]], str]) -> Found:
-    key = KEYS[what]
-    members: dict[str, list[Pair]] = {}
-    parts: dict[str, set[str]] = {}
-    for part in PARTS:
-        for pair in pairs.parts[part]:
-            members.setdefault(key(pair), []).append(pair)
-            parts.setdefault(key(pair), set()).add(part)
-    spread = sorted(value for value, among in parts.items() if value and len(among) > 1)
-    tested = f"{overlaps(pairs)[what]:,} of {len(pairs.parts['test']):,} test images, protocol {pairs.protocol}"
-    examples = [named(members[value]) for value in spread[:EXAMPLES]]
-    return Found(len(spread), len(members.keys() - {""}), examples, tested)
+def _spread(pairs: PairSet, key_name: str, name_of: Callable[[list[Pair]], str]) -> Found:
+    pair_key = KEYS[key_name]
+    pairs_by_value: dict[str, list[Pair]] = {}
+    parts_by_value: dict[str, set[str]] = {}
+    for part_name in PARTS:
+        for pair in pairs.parts[part_name]:
+            pairs_by_value.setdefault(pair_key(pair), []).append(pair)
+            parts_by_value.setdefault(pair_key(pair), set()).add(part_name)
+    spread_values = sorted(
+        key_value for key_value, value_parts in parts_by_value.items() if key_value and len(value_parts) > 1
+    )
+    tested_note = (
+        f"{overlaps(pairs)[key_name]:,} of {len(pairs.parts['test']):,} test images, protocol {pairs.protocol}"
+    )
+    example_names = [name_of(pairs_by_value[key_value]) for key_value in spread_values[:EXAMPLES]]
+    return Found(len(spread_values), len(pairs_by_value.keys() - {""}), example_names, tested_note)
 
 
 def of_the_graph(audited: Audited) -> Found:
     """Images of studies and subjects that the graph was built from."""
-    pairs, used = audited.pairs.pairs, audited.used
-    left = {pair.image for pair in exclude(pairs, used.studies, used.subjects)}
-    found = [pair for pair in pairs if pair.image not in left]
-    studies = sum(study_key(pair.dataset, pair.study) in used.studies for pair in found)
-    detail = f"{studies:,} by their study, {len(found) - studies:,} by their subject alone"
-    return Found(len(found), len(pairs), _images(found), detail)
+    all_pairs, graph_sources = audited.pairs.pairs, audited.used
+    remaining_images = {pair.image for pair in exclude(all_pairs, graph_sources.studies, graph_sources.subjects)}
+    used_pairs = [pair for pair in all_pairs if pair.image not in remaining_images]
+    study_count = sum(study_key(pair.dataset, pair.study) in graph_sources.studies for pair in used_pairs)
+    detail = f"{study_count:,} by their study, {len(used_pairs) - study_count:,} by their subject alone"
+    return Found(len(used_pairs), len(all_pairs), _images(used_pairs), detail)
 
 
 def refuse_known(pairs: PairSet, used: Used) -> None:
     """Raise `UsageError` where the graph was built from a study or a subject that is validated or tested on."""
-    asked = [pair for part in PARTS if part != "train" for pair in pairs.parts[part]]
-    found = len(asked) - len(exclude(asked, used.studies, used.subjects))
-    if found:
+    held_out_pairs = [pair for part_name in PARTS if part_name != "train" for pair in pairs.parts[part_name]]
+    shared_count = len(held_out_pairs) - len(exclude(held_out_pairs, used.studies, used.subjects))
+    if shared_count:
         raise UsageError(
-            f"the graph knows studies or subjects of {found:,} of the {len(asked):,} pairs that are held out",
+            f"the graph knows studies or subjects of {shared_count:,} of the {len(held_out_pairs):,} pairs "
+            "that are held out",
             "Make the pairs again without them: kgp pairs.",
         )
 
 
 def unknown_subjects(audited: Audited) -> Found:
     """Images without a known subject, where subjects are to be apart."""
-    pairs = audited.pairs.pairs
-    unknown = [pair for pair in pairs if not pair.subject] if audited.pairs.protocol == "subject" else []
-    return Found(len(unknown), len(pairs), _images(unknown))
+    all_pairs = audited.pairs.pairs
+    unknown_pairs = [pair for pair in all_pairs if not pair.subject] if audited.pairs.protocol == "subject" else []
+    return Found(len(unknown_pairs), len(all_pairs), _images(unknown_pairs))
 
 
 def _images(pairs: Iterable[Pair]) -> list[str]:

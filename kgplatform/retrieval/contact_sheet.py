@@ -30,8 +30,8 @@ MOST: Final = 500  # images on a sheet
 
 def cell(number: int) -> tuple[int, int]:
     """Left and top of the frame of the thumbnail with that number, from 0."""
-    row, column = divmod(number, COLUMNS)
-    return MARGIN + column * (SIDE + MARGIN), MARGIN + row * (SIDE + LINES * LINE + 2 * MARGIN)
+    row_index, column_index = divmod(number, COLUMNS)
+    return MARGIN + column_index * (SIDE + MARGIN), MARGIN + row_index * (SIDE + LINES * LINE + 2 * MARGIN)
 
 
 def write(hits: Sequence[Hit], root: Path, out: Path) -> int:
@@ -44,14 +44,14 @@ def write(hits: Sequence[Hit], root: Path, out: Path) -> int:
         raise KgpError("nothing was found, so there is no contact sheet", "Ask for something else.")
     if len(hits) > MOST:
         raise KgpError(f"a contact sheet has at most {MOST} images", "Give a smaller --top.")
-    sheet, drawn = draw(hits, root)
+    sheet, image_count = draw(hits, root)
     from PIL.PngImagePlugin import PngInfo
 
-    about = PngInfo()
-    about.add_text("Software", MARK)
-    with replacing(out, marked) as staged:
-        sheet.save(staged, "PNG", optimize=True, pnginfo=about)
-    return drawn
+    png_info = PngInfo()
+    png_info.add_text("Software", MARK)
+    with replacing(out, marked) as staged_path:
+        sheet.save(staged_path, "PNG", optimize=True, pnginfo=png_info)
+    return image_count
 
 
 def check(root: Path, out: Path) -> None:
@@ -69,61 +69,67 @@ def draw(hits: Sequence[Hit], root: Path) -> tuple[Image, int]:
     """The sheet, mode ``L``, and how many of the images are on it."""
     from PIL import Image, ImageDraw, ImageFont
 
-    left, top = cell(len(hits) - 1)
-    columns = min(len(hits), COLUMNS)
-    size = (MARGIN + columns * (SIDE + MARGIN), top + SIDE + LINES * LINE + 2 * MARGIN)
-    sheet = Image.new("L", size, PAPER)
-    pen, font, drawn = ImageDraw.Draw(sheet), ImageFont.load_default(FONT), 0
-    for number, hit in enumerate(hits):
-        left, top = cell(number)
-        pen.rectangle((left - 1, top - 1, left + SIDE, top + SIDE), outline=FRAME)
+    frame_left, frame_top = cell(len(hits) - 1)
+    column_count = min(len(hits), COLUMNS)
+    sheet_size = (MARGIN + column_count * (SIDE + MARGIN), frame_top + SIDE + LINES * LINE + 2 * MARGIN)
+    sheet = Image.new("L", sheet_size, PAPER)
+    pen, font, image_count = ImageDraw.Draw(sheet), ImageFont.load_default(FONT), 0
+    for hit_index, hit in enumerate(hits):
+        frame_left, frame_top = cell(hit_index)
+        pen.rectangle((frame_left - 1, frame_top - 1, frame_left + SIDE, frame_top + SIDE), outline=FRAME)
         thumbnail = _thumbnail(hit, root)
         if thumbnail is None:
-            told = "no path" if hit.path is None else "image not found"
-            pen.text((left + SIDE // 2, top + SIDE // 2), told, fill=FAINT, font=font, anchor="mm")
+            notice = "no path" if hit.path is None else "image not found"
+            pen.text((frame_left + SIDE // 2, frame_top + SIDE // 2), notice, fill=FAINT, font=font, anchor="mm")
         else:
-            sheet.paste(thumbnail, (left + (SIDE - thumbnail.width) // 2, top + (SIDE - thumbnail.height) // 2))
-            drawn += 1
-        _caption(pen, font, hit, left, top + SIDE + 4)
-    return sheet, drawn
+            sheet.paste(
+                thumbnail, (frame_left + (SIDE - thumbnail.width) // 2, frame_top + (SIDE - thumbnail.height) // 2)
+            )
+            image_count += 1
+        _caption(pen, font, hit, frame_left, frame_top + SIDE + 4)
+    return sheet, image_count
 
 
 def _thumbnail(hit: Hit, root: Path) -> Image | None:
-    at = None if hit.path is None else place(root, hit.path)
-    if at is None:
+    image_path = None if hit.path is None else place(root, hit.path)
+    if image_path is None:
         return None
     try:
-        image = radiograph.read(at, draft=SIDE)
+        image = radiograph.read(image_path, draft=SIDE)
     except (InputError, OSError):
         return None
     image.thumbnail((SIDE, SIDE))
     return image
 
 
-def _caption(pen: ImageDraw, font: FreeTypeFont | BitmapFont, hit: Hit, left: int, top: int) -> None:
-    number = "" if hit.similarity is None else f"  {hit.similarity:.3f}"
-    lines = [f"{hit.rank}  {hit.id}{number}", *_wrapped(pen, font, ", ".join(hit.concepts))]
-    for row, line in enumerate(lines):
-        text = _fitted(pen, font, "".join(c if c.isprintable() else " " for c in line))
-        pen.text((left, top + row * LINE), text, fill=INK if row == 0 else FAINT, font=font)
+def _caption(pen: ImageDraw, font: FreeTypeFont | BitmapFont, hit: Hit, frame_left: int, text_top: int) -> None:
+    similarity_text = "" if hit.similarity is None else f"  {hit.similarity:.3f}"
+    caption_lines = [f"{hit.rank}  {hit.id}{similarity_text}", *_wrapped(pen, font, ", ".join(hit.concepts))]
+    for line_number, caption_line in enumerate(caption_lines):
+        fitted_text = _fitted(
+            pen, font, "".join(character if character.isprintable() else " " for character in caption_line)
+        )
+        pen.text(
+            (frame_left, text_top + line_number * LINE), fitted_text, fill=INK if line_number == 0 else FAINT, font=font
+        )
 
 
-def _wrapped(pen: ImageDraw, font: FreeTypeFont | BitmapFont, text: str) -> list[str]:
+def _wrapped(pen: ImageDraw, font: FreeTypeFont | BitmapFont, caption_text: str) -> list[str]:
     """The text in lines that fit the frame; what is too much ends in dots."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if pen.textlength(longer, font=font) <= SIDE:
-            lines[-1] = longer
-        elif len(lines) == LINES - 1:
-            lines[-1] += "…"
+    wrapped_lines = [""]
+    for next_word in caption_text.split():
+        longer_line = f"{wrapped_lines[-1]} {next_word}".strip()
+        if pen.textlength(longer_line, font=font) <= SIDE:
+            wrapped_lines[-1] = longer_line
+        elif len(wrapped_lines) == LINES - 1:
+            wrapped_lines[-1] += "…"
             break
         else:
-            lines.append(word)
-    return lines
+            wrapped_lines.append(next_word)
+    return wrapped_lines
 
 
-def _fitted(pen: ImageDraw, font: FreeTypeFont | BitmapFont, text: str) -> str:
-    while pen.textlength(text, font=font) > SIDE:
-        text = text[:-2] + "…"
-    return text
+def _fitted(pen: ImageDraw, font: FreeTypeFont | BitmapFont, caption_text: str) -> str:
+    while pen.textlength(caption_text, font=font) > SIDE:
+        caption_text = caption_text[:-2] + "…"
+    return caption_text

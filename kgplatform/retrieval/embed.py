@@ -79,7 +79,7 @@ def embed(
     only: Part | None = None,
     batch: int = BATCH,
     replace: bool = False,
-    progress: Callable[[str], Progress] = lambda what: lambda done, total: None,
+    progress: Callable[[str], Progress] = lambda part_name: lambda done, total: None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Embed what has no embedding of this model: images below the folder `images` and names of concepts.
@@ -87,130 +87,142 @@ def embed(
     Raises, before it embeds, `UsageError` where the model or the folder for it is missing, `InputError` where
     none of the images is there, and `KgpError` where another model's embeddings are there and are not to be replaced.
     """
-    began = time.monotonic()
+    start_time = time.monotonic()
     graph = graph.patient(told)
     constrain(graph)
     model = Model.of(encoder)
     outcome = Outcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
     outcome.trained_on = encoder.trained_on
-    states = [index.state(graph, part) for part in _parts(model, encoder.sees, only, told)]
-    others = [(found, _others(found, model)) for found in states]
+    part_states = [index.state(graph, part) for part in _parts(model, encoder.sees, only, told)]
+    other_embeddings = [(part_state, _others(part_state, model)) for part_state in part_states]
     if not replace:
-        _refuse_others(graph, model, others)
-    work: list[tuple[Part, list[tuple[Row, Path | None]]]] = []
-    for found in states:
-        count = outcome.of(found.part)
-        count.before, count.without = found.models.get(model.digits, 0), found.nodes - found.readable
-        if _has_something(found, alone=only is not None or found.part is Part.IMAGES, told=told):
-            work.append((found.part, _left(graph, found, model, images, outcome.problems)))
+        _refuse_others(graph, model, other_embeddings)
+    work_list: list[tuple[Part, list[tuple[Row, Path | None]]]] = []
+    for part_state in part_states:
+        part_count = outcome.of(part_state.part)
+        part_count.before, part_count.without = (
+            part_state.models.get(model.digits, 0),
+            part_state.nodes - part_state.readable,
+        )
+        if _has_something(part_state, is_required=only is not None or part_state.part is Part.IMAGES, log=told):
+            work_list.append((part_state.part, _left(graph, part_state, model, images, outcome.problems)))
     index.tidy(graph)
-    running = any(rows for _, rows in work) or any(old for _, old in others) or _status(graph, outcome.run) == "running"
-    if running:
+    is_running = (
+        any(part_rows for _, part_rows in work_list)
+        or any(other_models for _, other_models in other_embeddings)
+        or _status(graph, outcome.run) == "running"
+    )
+    if is_running:
         _begin(graph, model, outcome)
-    for found, old in others:
-        if old:
-            index.drop(graph, found.part)
-            outcome.replaced += index.clear(graph, found.part, old)
+    for part_state, other_models in other_embeddings:
+        if other_models:
+            index.drop(graph, part_state.part)
+            outcome.replaced += index.clear(graph, part_state.part, other_models)
             graph.write(queries.get("embed/retire"), model=model.digits)
-    for part, rows in work:
-        since = time.monotonic()
-        _write(graph, encoder, model, part, rows, batch, outcome, progress(part.plural))
-        outcome.of(part).seconds = time.monotonic() - since
-    since = time.monotonic()
-    for part, _ in work:
+    for part, part_rows in work_list:
+        stage_start = time.monotonic()
+        _write(graph, encoder, model, part, part_rows, batch, outcome, progress(part.plural))
+        outcome.of(part).seconds = time.monotonic() - stage_start
+    stage_start = time.monotonic()
+    for part, _ in work_list:
         if outcome.of(part).done + outcome.of(part).before and index.ensure(
             graph, part, model.width, progress(f"index {part.index}, percent")
         ):
             outcome.indexed.append(part.index)
-    outcome.indexing = time.monotonic() - since
-    if any(part is Part.IMAGES for part, _ in work):
+    outcome.indexing = time.monotonic() - stage_start
+    if any(part is Part.IMAGES for part, _ in work_list):
         outcome.warnings = index.warnings(graph, encoder.trained_on)
-    if running:
+    if is_running:
         graph.write(queries.get("embed/finish"), run=outcome.run, rejected=len(outcome.problems))
-    if running and outcome.warnings:
+    if is_running and outcome.warnings:
         graph.write(queries.get("runs/warn"), run=outcome.run, warnings=list(outcome.warnings))
-    outcome.seconds = time.monotonic() - began
+    outcome.seconds = time.monotonic() - start_time
     return outcome
 
 
-def _parts(model: Model, sees: bool, only: Part | None, told: Callable[[str], None]) -> list[Part]:
-    if sees:
-        return [only] if only else list(Part)
-    if only is Part.IMAGES:
+def _parts(model: Model, sees_images: bool, only_part: Part | None, log: Callable[[str], None]) -> list[Part]:
+    if sees_images:
+        return [only_part] if only_part else list(Part)
+    if only_part is Part.IMAGES:
         raise UsageError(f"{model.name} embeds texts only", "Give --model of an image encoder, or --only concepts.")
-    if only is None:
-        told(f"{model.name} embeds texts only: images are left out")
+    if only_part is None:
+        log(f"{model.name} embeds texts only: images are left out")
     return [Part.CONCEPTS]
 
 
-def _others(found: State, model: Model) -> list[str]:
+def _others(part_state: State, model: Model) -> list[str]:
     """The other models with embeddings there."""
-    return sorted(found.models.keys() - {model.digits})
+    return sorted(part_state.models.keys() - {model.digits})
 
 
-def _refuse_others(graph: Graph, model: Model, others: Sequence[tuple[State, list[str]]]) -> None:
-    for found, old in others:
-        if old:
-            known = index.names(graph)
-            whose = ", ".join(known.get(one, "an unknown model") for one in old)
-            what = f"the {found.part.plural} have embeddings of {whose}, not of {model.name}"
-            raise KgpError(what, "Embed with that model, or let --replace take its embeddings out.")
+def _refuse_others(graph: Graph, model: Model, other_embeddings: Sequence[tuple[State, list[str]]]) -> None:
+    for part_state, other_models in other_embeddings:
+        if other_models:
+            model_names = index.names(graph)
+            owner_names = ", ".join(model_names.get(model_digits, "an unknown model") for model_digits in other_models)
+            problem = f"the {part_state.part.plural} have embeddings of {owner_names}, not of {model.name}"
+            raise KgpError(problem, "Embed with that model, or let --replace take its embeddings out.")
 
 
-def _has_something(found: State, *, alone: bool, told: Callable[[str], None]) -> bool:
+def _has_something(part_state: State, *, is_required: bool, log: Callable[[str], None]) -> bool:
     """Whether there is something to embed. Raises `KgpError` where there has to be."""
-    if found.readable:
+    if part_state.readable:
         return True
-    if not alone:
-        told("the graph has no concepts with a name: none are embedded")
+    if not is_required:
+        log("the graph has no concepts with a name: none are embedded")
         return False
-    if found.part is Part.CONCEPTS:
+    if part_state.part is Part.CONCEPTS:
         raise KgpError("the graph has no concepts with a name", "Load some: `kgp ingest`, `kgp construct run`.")
-    if not found.nodes:
+    if not part_state.nodes:
         raise KgpError("the graph has no images", "Load some: `kgp ingest`, `kgp construct run`.")
     hint = "Load them with their mapping or their data set, or embed concepts alone: --only concepts"
     raise KgpError("no image of the graph has a path", hint)
 
 
 def _left(
-    graph: Graph, found: State, model: Model, root: Path | None, problems: list[tuple[str, str]]
+    graph: Graph, part_state: State, model: Model, images_folder: Path | None, problems: list[tuple[str, str]]
 ) -> list[tuple[Row, Path | None]]:
     """What is still to be embedded; images with their places, those without one in `problems`."""
-    rows = [
-        (row["key"], row["what"])
-        for row in graph.read(queries.get(f"embed/left_{found.part.value}"), model=model.digits)
+    node_rows = [
+        (node_row["key"], node_row["what"])
+        for node_row in graph.read(queries.get(f"embed/left_{part_state.part.value}"), model=model.digits)
     ]
-    if found.part is Part.CONCEPTS:
-        return [(row, None) for row in rows]
-    if root is None and not rows:
+    if part_state.part is Part.CONCEPTS:
+        return [(node_row, None) for node_row in node_rows]
+    if images_folder is None and not node_rows:
         return []
-    if root is None:
+    if images_folder is None:
         raise UsageError("the folder of the images is missing", "Give --images DIR, or --only concepts.")
-    if not root.is_dir():
-        raise InputError("is no folder", "Give the folder that the images' paths begin in.", path=root)
-    if not any(root.iterdir()):
-        raise InputError("the folder is empty", "Give the folder that the images' paths begin in.", path=root)
-    there: list[tuple[Row, Path | None]] = []
-    for row in rows:
-        at = place(root, row[1])
-        if at is not None and at.is_file():
-            there.append((row, at))
+    if not images_folder.is_dir():
+        raise InputError("is no folder", "Give the folder that the images' paths begin in.", path=images_folder)
+    if not any(images_folder.iterdir()):
+        raise InputError("the folder is empty", "Give the folder that the images' paths begin in.", path=images_folder)
+    present_rows: list[tuple[Row, Path | None]] = []
+    for node_row in node_rows:
+        image_path = place(images_folder, node_row[1])
+        if image_path is not None and image_path.is_file():
+            present_rows.append((node_row, image_path))
         else:
-            problems.append((row[0], "its path leads out of the folder" if at is None else f"no file {row[1]}"))
-    if rows and not there:
-        key, why = problems[0]
-        which = "images without an embedding" if model.digits in found.models else "images"
-        what = f"none of the {counted(len(rows), which)} is here; the first, {key}: {why}"
-        raise InputError(what, "Give the folder that the images' paths begin in.", path=root)
-    return there
+            problems.append(
+                (node_row[0], "its path leads out of the folder" if image_path is None else f"no file {node_row[1]}")
+            )
+    if node_rows and not present_rows:
+        first_key, first_problem = problems[0]
+        image_kind = "images without an embedding" if model.digits in part_state.models else "images"
+        problem = f"none of the {counted(len(node_rows), image_kind)} is here; the first, {first_key}: {first_problem}"
+        raise InputError(problem, "Give the folder that the images' paths begin in.", path=images_folder)
+    return present_rows
 
 
-def _status(graph: Graph, run: str) -> str | None:
-    return next((row["status"] for row in graph.read(queries.get("embed/models")) if row["run"] == run), None)
+def _status(graph: Graph, run_id: str) -> str | None:
+    return next(
+        (model_row["status"] for model_row in graph.read(queries.get("embed/models")) if model_row["run"] == run_id),
+        None,
+    )
 
 
 def _begin(graph: Graph, model: Model, outcome: Outcome) -> None:
-    run = outcome.run
+    run_id = outcome.run
     properties = {
         "kind": KIND,
         "source": model.name,
@@ -220,11 +232,11 @@ def _begin(graph: Graph, model: Model, outcome: Outcome) -> None:
         "dimension": model.width,
         "version": VERSION,
         "parameters": "{}",
-        "trained_on": [one.name for one in outcome.trained_on],
+        "trained_on": [data_set.name for data_set in outcome.trained_on],
     }
-    [answer] = graph.write(queries.get("embed/begin"), run=run, properties=properties).records
+    [answer] = graph.write(queries.get("embed/begin"), run=run_id, properties=properties).records
     if answer["was"] == "undoing":
-        raise KgpError(f"run {run} is half undone", f"Finish it first: kgp runs undo {run}")
+        raise KgpError(f"run {run_id} is half undone", f"Finish it first: kgp runs undo {run_id}")
 
 
 def _write(
@@ -232,69 +244,79 @@ def _write(
     encoder: Encoder,
     model: Model,
     part: Part,
-    rows: Sequence[tuple[Row, Path | None]],
-    batch: int,
+    part_rows: Sequence[tuple[Row, Path | None]],
+    batch_size: int,
     outcome: Outcome,
     progress: Progress,
 ) -> None:
     """Embed the rows batch by batch; each is written while the next one is encoded."""
-    count, left = outcome.of(part), iter(rows)
+    part_count, remaining_rows = outcome.of(part), iter(part_rows)
 
-    def commit(vectors: list[list[Any]]) -> None:
+    def commit(vector_rows: list[list[Any]]) -> None:
         def work(transaction: Transaction) -> int:
             if take_lock(transaction, outcome.run)["status"] not in ("running", "done"):
                 raise KgpError(f"run {outcome.run} was undone meanwhile", "Embed again when the undo is done.")
             [answer] = transaction.run(
-                queries.get(f"embed/write_{part.value}"), rows=vectors, model=model.digits
+                queries.get(f"embed/write_{part.value}"), rows=vector_rows, model=model.digits
             ).records
-            written = {Part.IMAGES: 0, Part.CONCEPTS: 0, part: int(answer["written"])}
+            written_counts = {Part.IMAGES: 0, Part.CONCEPTS: 0, part: int(answer["written"])}
             transaction.run(
                 queries.get("embed/checkpoint"),
                 run=outcome.run,
-                images=written[Part.IMAGES],
-                concepts=written[Part.CONCEPTS],
+                images=written_counts[Part.IMAGES],
+                concepts=written_counts[Part.CONCEPTS],
             )
-            return written[part]
+            return written_counts[part]
 
-        count.done += graph.transact(work)
+        part_count.done += graph.transact(work)
 
-    seen = 0
-    with Beside(commit) as writing:
-        while some := list(islice(left, batch)):
-            encoded = list(_encoded(encoder, model, some, outcome.problems))
+    processed_count = 0
+    with Beside(commit) as background_writer:
+        while row_batch := list(islice(remaining_rows, batch_size)):
+            encoded_rows = list(_encoded(encoder, model, row_batch, outcome.problems))
             if part is Part.CONCEPTS:
-                count.in_parts += sum(len(encoder.reading(name).parts) > 1 for (_, name), _ in some)
-            if encoded:
-                writing.take(encoded)
-            seen += len(some)
-            progress(seen, len(rows))
+                part_count.in_parts += sum(
+                    len(encoder.reading(concept_name).parts) > 1 for (_, concept_name), _ in row_batch
+                )
+            if encoded_rows:
+                background_writer.take(encoded_rows)
+            processed_count += len(row_batch)
+            progress(processed_count, len(part_rows))
 
 
 def _encoded(
-    encoder: Encoder, model: Model, rows: list[tuple[Row, Path | None]], problems: list[tuple[str, str]]
+    encoder: Encoder, model: Model, batch_rows: list[tuple[Row, Path | None]], problems: list[tuple[str, str]]
 ) -> Iterator[list[Any]]:
     """Key and vector of each row; images that cannot be read are left out and go to `problems`."""
-    while rows:
-        paths = [at for _, at in rows if at is not None]
+    while batch_rows:
+        image_paths = [image_path for _, image_path in batch_rows if image_path is not None]
         try:
-            vectors = encoder.images(paths) if paths else encoder.texts([name for (_, name), _ in rows])
+            vectors = (
+                encoder.images(image_paths)
+                if image_paths
+                else encoder.texts([concept_name for (_, concept_name), _ in batch_rows])
+            )
         except InputError as error:
-            bad = [(row, at) for row, at in rows if at is not None and at == error.path]
-            if not bad:
+            damaged_rows = [
+                (node_row, image_path)
+                for node_row, image_path in batch_rows
+                if image_path is not None and image_path == error.path
+            ]
+            if not damaged_rows:
                 raise
-            problems += [(key, error.message.removeprefix(f"{error.path}: ")) for (key, _), _ in bad]
-            rows = [row for row in rows if row not in bad]
+            problems += [(node_key, error.message.removeprefix(f"{error.path}: ")) for (node_key, _), _ in damaged_rows]
+            batch_rows = [node_row for node_row in batch_rows if node_row not in damaged_rows]
             continue
-        _check(model, vectors, len(rows))
-        yield from ([key, vector] for ((key, _), _), vector in zip(rows, vectors.tolist(), strict=True))
+        _check(model, vectors, len(batch_rows))
+        yield from ([node_key, vector] for ((node_key, _), _), vector in zip(batch_rows, vectors.tolist(), strict=True))
         return
 
 
-def _check(model: Model, vectors: NDArray[np.float32], count: int) -> None:
+def _check(model: Model, vectors: NDArray[np.float32], row_count: int) -> None:
     """Raise `KgpError` unless these are vectors as the index takes them."""
     import numpy as np
 
-    if vectors.shape != (count, model.width):
-        raise KgpError(f"{model.name} gave an array of {vectors.shape} for {count} inputs of width {model.width}")
+    if vectors.shape != (row_count, model.width):
+        raise KgpError(f"{model.name} gave an array of {vectors.shape} for {row_count} inputs of width {model.width}")
     if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
         raise KgpError(f"{model.name} gave a vector that is not finite or is zero", "The model is damaged.")

@@ -33,8 +33,8 @@ class Reading:
         )
 
 
-def _end(part: str) -> str:
-    return " ".join(part.split()[-3:])[-40:]
+def _end(text_part: str) -> str:
+    return " ".join(text_part.split()[-3:])[-40:]
 
 
 class Encoder(Protocol):

@@ -22,15 +22,18 @@ class Used(NamedTuple):
 
 def graph_images(graph: Graph) -> Used:
     """The studies and subjects of the graph's images. MedMKG's are MIMIC-CXR's and stand under that name."""
-    rows = graph.read(queries.get("retrieval/graph_studies"))
-    studies = {study_key(row["dataset"], row["study"]) for row in rows if row["study"]}
-    return Used(frozenset(studies), frozenset((row["dataset"], row["subject"]) for row in rows if row["subject"]))
+    image_rows = graph.read(queries.get("retrieval/graph_studies"))
+    studies = {study_key(image_row["dataset"], image_row["study"]) for image_row in image_rows if image_row["study"]}
+    return Used(
+        frozenset(studies),
+        frozenset((image_row["dataset"], image_row["subject"]) for image_row in image_rows if image_row["subject"]),
+    )
 
 
 def study_key(dataset: str, study: str) -> tuple[str, str]:
     """A study with its data set. IU X-ray's are OpenI's under other names, and get those."""
-    found = _INDIANA.fullmatch(study) if dataset == "IU X-ray" else None
-    return ("OpenI", found["uid"]) if found else (dataset, study)
+    name_match = _INDIANA.fullmatch(study) if dataset == "IU X-ray" else None
+    return ("OpenI", name_match["uid"]) if name_match else (dataset, study)
 
 
 def exclude(
@@ -40,10 +43,14 @@ def exclude(
     among them. The paper's code compares absolute paths with relative ones and so excludes nothing.
     """
     pairs = list(pairs)
-    known = {_subject_key(pair) for pair in pairs if pair.subject and study_key(pair.dataset, pair.study) in studies}
-    known |= subjects
+    excluded_subjects = {
+        _subject_key(pair) for pair in pairs if pair.subject and study_key(pair.dataset, pair.study) in studies
+    }
+    excluded_subjects |= subjects
     return [
-        pair for pair in pairs if study_key(pair.dataset, pair.study) not in studies and _subject_key(pair) not in known
+        pair
+        for pair in pairs
+        if study_key(pair.dataset, pair.study) not in studies and _subject_key(pair) not in excluded_subjects
     ]
 
 

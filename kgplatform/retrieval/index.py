@@ -90,33 +90,45 @@ class State:
 
 def state(graph: Graph, part: Part) -> State:
     """The embeddings and the index as they are now."""
-    rows = graph.read(queries.get(f"embed/state_{part.value}"))
-    models = {row["model"]: row["nodes"] for row in rows if row["model"] is not None}
+    state_rows = graph.read(queries.get(f"embed/state_{part.value}"))
+    nodes_by_model = {
+        state_row["model"]: state_row["nodes"] for state_row in state_rows if state_row["model"] is not None
+    }
     return State(
-        part, sum(row["nodes"] for row in rows), sum(row["readable"] for row in rows), models, index(graph, part)
+        part,
+        sum(state_row["nodes"] for state_row in state_rows),
+        sum(state_row["readable"] for state_row in state_rows),
+        nodes_by_model,
+        index(graph, part),
     )
 
 
 def index(graph: Graph, part: Part) -> Index | None:
     """The vector index; None where there is none."""
-    for row in graph.read(queries.get("embed/show_index"), name=part.index):
-        config = row["config"]
-        dimensions = config.get("vector.dimensions")
-        similarity = str(config.get("vector.similarity_function", "")).upper()
-        return Index(row["state"], row["percent"], None if dimensions is None else int(dimensions), similarity)
+    for index_row in graph.read(queries.get("embed/show_index"), name=part.index):
+        index_config = index_row["config"]
+        dimensions = index_config.get("vector.dimensions")
+        similarity = str(index_config.get("vector.similarity_function", "")).upper()
+        return Index(
+            index_row["state"], index_row["percent"], None if dimensions is None else int(dimensions), similarity
+        )
     return None
 
 
 def warnings(graph: Graph, trained: TrainedOn) -> tuple[str, ...]:
     """What users of a model are warned of with the images of this graph."""
-    images = {row["dataset"]: row["images"] for row in graph.read(queries.get("retrieval/data_sets"))}
-    synthetic = sum(count for dataset, count in images.items() if dataset in trained_on.SYNTHETIC)
-    return tuple(trained_on.warnings(trained, sum(images.values()), synthetic))
+    images_by_dataset = {
+        dataset_row["dataset"]: dataset_row["images"] for dataset_row in graph.read(queries.get("retrieval/data_sets"))
+    }
+    synthetic_count = sum(
+        image_count for dataset, image_count in images_by_dataset.items() if dataset in trained_on.SYNTHETIC
+    )
+    return tuple(trained_on.warnings(trained, sum(images_by_dataset.values()), synthetic_count))
 
 
 def names(graph: Graph) -> dict[str, str]:
     """Digits of the models that have embedded something -> their names."""
-    return {row["model"]: row["name"] for row in graph.read(queries.get("embed/models"))}
+    return {model_row["model"]: model_row["name"] for model_row in graph.read(queries.get("embed/models"))}
 
 
 def fits(found: Index | None, width: int) -> bool:
@@ -139,22 +151,22 @@ def ensure(
     graph: Graph, part: Part, width: int, progress: Callable[[int, int | None], None] = lambda done, total: None
 ) -> bool:
     """Make the index where there is none that fits, and wait until it is online; returns whether it was made."""
-    found = index(graph, part)
-    made = not fits(found, width)
-    if made:
+    vector_index = index(graph, part)
+    is_new = not fits(vector_index, width)
+    if is_new:
         drop(graph, part)
         _make(graph, part, width)
-        found = index(graph, part)
-    while found is not None and found.state == "POPULATING":
-        progress(int(found.percent), 100)
+        vector_index = index(graph, part)
+    while vector_index is not None and vector_index.state == "POPULATING":
+        progress(int(vector_index.percent), 100)
         time.sleep(POLL_SECONDS)
-        found = index(graph, part)
-    if found is None:
+        vector_index = index(graph, part)
+    if vector_index is None:
         hint = f"Drop that index, then the same command makes {part.index}."
         raise KgpError(f"another index is on the embeddings of {part.plural}", hint)
-    if found.state != "ONLINE":
+    if vector_index.state != "ONLINE":
         raise KgpError(f"the index {part.index} could not be built", "The server's log says why.")
-    return made
+    return is_new
 
 
 def restore(graph: Graph, part: Part, width: int) -> None:

@@ -55,27 +55,32 @@ class Knowledge:
     def sha256(self) -> str:
         """The hash of all of it."""
         digest = hashlib.sha256()
-        named = ([image.id for image in self.images], self.cuis, self.concepts, self.relation_names)
-        for names in named:
-            digest.update("\0".join(names).encode() + b"\1")
-        for ids in (self.stances, self.relations):
-            digest.update(np.ascontiguousarray(ids, dtype="<i8").tobytes() + b"\1")
+        name_lists = ([image.id for image in self.images], self.cuis, self.concepts, self.relation_names)
+        for name_list in name_lists:
+            digest.update("\0".join(name_list).encode() + b"\1")
+        for edge_ids in (self.stances, self.relations):
+            digest.update(np.ascontiguousarray(edge_ids, dtype="<i8").tobytes() + b"\1")
         return digest.hexdigest()
 
     def images_of(self, stance: int) -> dict[int, Ids]:
         """By concept: the images with that stance to it."""
-        rows = self.stances[self.stances[:, 1] == stance]
-        rows = rows[np.argsort(rows[:, 2], kind="stable")]
-        found, starts = np.unique(rows[:, 2], return_index=True)
-        parts = np.split(rows[:, 0], starts[1:])
+        stance_rows = self.stances[self.stances[:, 1] == stance]
+        stance_rows = stance_rows[np.argsort(stance_rows[:, 2], kind="stable")]
+        concept_indices, group_starts = np.unique(stance_rows[:, 2], return_index=True)
+        images_by_concept = np.split(stance_rows[:, 0], group_starts[1:])
         return (
-            {int(concept): images for concept, images in zip(found.tolist(), parts, strict=True)} if len(rows) else {}
+            {
+                int(concept): concept_images
+                for concept, concept_images in zip(concept_indices.tolist(), images_by_concept, strict=True)
+            }
+            if len(stance_rows)
+            else {}
         )
 
     def without_edges(self) -> Knowledge:
         """The empty graph: a control."""
-        none = np.empty((0, 3), dtype=np.int64)
-        return replace(self, stances=none, relations=none)
+        no_edges = np.empty((0, 3), dtype=np.int64)
+        return replace(self, stances=no_edges, relations=no_edges)
 
     def shuffled(self, seed: int) -> Knowledge:
         """As many edges of each kind, their heads and tails exchanged by chance: a control.
@@ -87,24 +92,28 @@ class Knowledge:
 
     def without_stance(self) -> Knowledge:
         """Every mention as if it were POSITIVE: the ablation."""
-        plain = self.stances.copy()
-        plain[:, 1] = POSITIVE
-        return replace(self, stances=np.unique(plain, axis=0))
+        positive_stances = self.stances.copy()
+        positive_stances[:, 1] = POSITIVE
+        return replace(self, stances=np.unique(positive_stances, axis=0))
 
     def of_images(self, wanted: Callable[[GraphImage], bool]) -> Knowledge:
         """The graph with these images only."""
-        kept = np.array([wanted(image) for image in self.images], dtype=bool)
-        places = np.cumsum(kept) - 1
-        rows = self.stances[kept[self.stances[:, 0]]].copy()
-        rows[:, 0] = places[rows[:, 0]]
-        return replace(self, images=[image for image, yes in zip(self.images, kept, strict=True) if yes], stances=rows)
+        is_retained = np.array([wanted(image) for image in self.images], dtype=bool)
+        new_indices = np.cumsum(is_retained) - 1
+        stance_rows = self.stances[is_retained[self.stances[:, 0]]].copy()
+        stance_rows[:, 0] = new_indices[stance_rows[:, 0]]
+        return replace(
+            self,
+            images=[image for image, is_included in zip(self.images, is_retained, strict=True) if is_included],
+            stances=stance_rows,
+        )
 
 
 def read_images(graph: Graph) -> list[GraphImage]:
     """The images with a stance in the graph in Neo4j, by id."""
-    given: list[dict[str, str | None]] = list(graph.read(queries.get("retrieval/images")))
-    names = ("id", "path", "dataset", "study", "subject")
-    return [GraphImage(*(row[name] or "" for name in names)) for row in given]
+    image_rows: list[dict[str, str | None]] = list(graph.read(queries.get("retrieval/images")))
+    field_names = ("id", "path", "dataset", "study", "subject")
+    return [GraphImage(*(image_row[field_name] or "" for field_name in field_names)) for image_row in image_rows]
 
 
 def read_knowledge(graph: Graph) -> Knowledge:
@@ -115,23 +124,36 @@ def read_knowledge(graph: Graph) -> Knowledge:
     images = read_images(graph)
     if not images:
         raise InputError("the graph has no image with a concept", "Load one: kgp construct run, kgp ingest medmkg.")
-    concepts = list(graph.read(queries.get("retrieval/concepts")))
-    cuis = [str(row["cui"]) for row in concepts]
-    relations = list(graph.read(queries.get("retrieval/relations")))
-    types = sorted({str(row["relation"]) for row in relations})
-    places = [{name: place for place, name in enumerate(of)} for of in ([i.id for i in images], cuis, types)]
-    image, concept, relation = places
-    stance = {name: place for place, name in enumerate(STANCES)}
-    stances = [
-        (image[row["image"]], stance[row["stance"]], concept[row["cui"]])
-        for row in graph.read(queries.get("retrieval/stances"))
+    concept_rows = list(graph.read(queries.get("retrieval/concepts")))
+    cuis = [str(graph_row["cui"]) for graph_row in concept_rows]
+    relation_rows = list(graph.read(queries.get("retrieval/relations")))
+    relation_types = sorted({str(graph_row["relation"]) for graph_row in relation_rows})
+    index_maps = [
+        {entry_name: position for position, entry_name in enumerate(name_list)}
+        for name_list in ([graph_image.id for graph_image in images], cuis, relation_types)
     ]
-    related = [(concept[row["head"]], relation[row["relation"]], concept[row["tail"]]) for row in relations]
-    return Knowledge(images, cuis, [str(row["name"]) for row in concepts], types, _array(stances), _array(related))
+    image_index, concept_index, relation_index = index_maps
+    stance_index = {entry_name: position for position, entry_name in enumerate(STANCES)}
+    stance_triples = [
+        (image_index[graph_row["image"]], stance_index[graph_row["stance"]], concept_index[graph_row["cui"]])
+        for graph_row in graph.read(queries.get("retrieval/stances"))
+    ]
+    relation_triples = [
+        (concept_index[graph_row["head"]], relation_index[graph_row["relation"]], concept_index[graph_row["tail"]])
+        for graph_row in relation_rows
+    ]
+    return Knowledge(
+        images,
+        cuis,
+        [str(graph_row["name"]) for graph_row in concept_rows],
+        relation_types,
+        _array(stance_triples),
+        _array(relation_triples),
+    )
 
 
-def _array(rows: Iterable[tuple[int, int, int]]) -> Ids:
-    return np.array(list(rows), dtype=np.int64).reshape(-1, 3)
+def _array(triple_rows: Iterable[tuple[int, int, int]]) -> Ids:
+    return np.array(list(triple_rows), dtype=np.int64).reshape(-1, 3)
 
 
 def _rewired(edges: Ids, rng: np.random.Generator, *, loops: bool = True) -> Ids:
@@ -141,19 +163,28 @@ def _rewired(edges: Ids, rng: np.random.Generator, *, loops: bool = True) -> Ids
 
     So no edge is lost, no new contradiction made, and each head and each tail keeps its number of edges of each kind.
     """
-    rows = edges.tolist()
-    taken = Counter((head, tail) for head, _, tail in rows)
+    edge_rows = edges.tolist()
+    edge_counts = Counter((head, tail) for head, _, tail in edge_rows)
     for kind in np.unique(edges[:, 1]).tolist():
-        those = np.flatnonzero(edges[:, 1] == kind)
-        drawn = those[rng.integers(len(those), size=(EXCHANGES * len(those), 2))].tolist()
-        for one, other in drawn:
-            (a, _, x), (b, _, y) = rows[one], rows[other]
-            if a == b or x == y or (a, y) in taken or (b, x) in taken or (not loops and (a == y or b == x)):
+        kind_edges = np.flatnonzero(edges[:, 1] == kind)
+        drawn_pairs = kind_edges[rng.integers(len(kind_edges), size=(EXCHANGES * len(kind_edges), 2))].tolist()
+        for first_index, second_index in drawn_pairs:
+            (first_head, _, first_tail), (second_head, _, second_tail) = edge_rows[first_index], edge_rows[second_index]
+            if (
+                first_head == second_head
+                or first_tail == second_tail
+                or (first_head, second_tail) in edge_counts
+                or (second_head, first_tail) in edge_counts
+                or (not loops and (first_head == second_tail or second_head == first_tail))
+            ):
                 continue
-            for pair in ((a, x), (b, y)):
-                taken[pair] -= 1
-                if not taken[pair]:
-                    del taken[pair]
-            taken[a, y] = taken[b, x] = 1
-            rows[one], rows[other] = [a, kind, y], [b, kind, x]
-    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+            for edge_pair in ((first_head, first_tail), (second_head, second_tail)):
+                edge_counts[edge_pair] -= 1
+                if not edge_counts[edge_pair]:
+                    del edge_counts[edge_pair]
+            edge_counts[first_head, second_tail] = edge_counts[second_head, first_tail] = 1
+            edge_rows[first_index], edge_rows[second_index] = (
+                [first_head, kind, second_tail],
+                [second_head, kind, first_tail],
+            )
+    return np.array(edge_rows, dtype=np.int64).reshape(-1, 3)

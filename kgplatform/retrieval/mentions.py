@@ -27,18 +27,22 @@ def mentions(
 
     They are found by the graph's names, and by those of the files of `lexicon` and, with `own_words`, of the platform.
     """
-    place = {cui: number for number, cui in enumerate(knowledge.cuis)}
+    concept_indices = {cui: position for position, cui in enumerate(knowledge.cuis)}
     settings = Settings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
     tagger = tagger_of("dictionary", Lexicon([*_names(knowledge), *names_of_settings(settings, told)]))
     judge = rules()
-    found = []
-    for number, text in enumerate(texts):
-        annotation = annotate(Report(str(number), "", {"findings": text}), tagger, judge)
-        edges = {(concept.cui, stance.value) for concept, stance in annotation.edges}
-        found.append(sorted((place[cui], STANCES.index(stance)) for cui, stance in edges if cui in place))
-    return found
+    text_mentions = []
+    for position, report_text in enumerate(texts):
+        annotation = annotate(Report(str(position), "", {"findings": report_text}), tagger, judge)
+        stated_edges = {(concept.cui, stance.value) for concept, stance in annotation.edges}
+        text_mentions.append(
+            sorted(
+                (concept_indices[cui], STANCES.index(stance)) for cui, stance in stated_edges if cui in concept_indices
+            )
+        )
+    return text_mentions
 
 
 def _names(knowledge: Knowledge) -> Iterable[Concept]:
-    for cui, name in zip(knowledge.cuis, knowledge.concepts, strict=True):
-        yield Concept(cui, name, types_by_name(name), 1.0)
+    for cui, concept_name in zip(knowledge.cuis, knowledge.concepts, strict=True):
+        yield Concept(cui, concept_name, types_by_name(concept_name), 1.0)

@@ -50,15 +50,15 @@ class Scores:
         """The figure of each query by name: ``P@10``, ``R@100`` or ``RR``, the reciprocal rank."""
         if name == "RR":
             return self.reciprocal
-        of = {"P": self.precision, "R": self.recall}[name[0]]
-        column: Floats = of[:, self.ks.index(int(name[2:]))]
-        return column
+        figures = {"P": self.precision, "R": self.recall}[name[0]]
+        figure_column: Floats = figures[:, self.ks.index(int(name[2:]))]
+        return figure_column
 
     def means(self) -> dict[str, float]:
         """Over the queries: ``P@k`` and ``R@k`` for each k, ``MRR``, and the ``median rank`` of the first relevant."""
-        names = [f"{figure}@{k}" for figure in "PR" for k in self.ks]
-        ranks = {"MRR": float(self.at("RR").mean()), "median rank": float(np.median(self.first))}
-        return {name: float(self.at(name).mean()) for name in names} | ranks
+        figure_names = [f"{figure}@{k}" for figure in "PR" for k in self.ks]
+        rank_figures = {"MRR": float(self.at("RR").mean()), "median rank": float(np.median(self.first))}
+        return {figure_name: float(self.at(figure_name).mean()) for figure_name in figure_names} | rank_figures
 
     def as_dict(self) -> dict[str, Any]:
         """The means, and how many queries and items there were, in plain types."""
@@ -70,10 +70,10 @@ def both(images: ArrayLike, texts: ArrayLike, groups: Numbers, ks: Sequence[int]
     """Scores of ``text_to_image`` and ``image_to_text``. `groups` (n,) numbers the images' texts from 0, as
     `kgplatform.retrieval.pairs.groups` does; `texts` (groups, d) has the vector of each. Raises `ValueError`.
     """
-    each = np.arange(len(np.asarray(texts)))
+    text_numbers = np.arange(len(np.asarray(texts)))
     return {
-        "text_to_image": score(texts, images, each, groups, ks),
-        "image_to_text": score(images, texts, groups, each, ks),
+        "text_to_image": score(texts, images, text_numbers, groups, ks),
+        "image_to_text": score(images, texts, groups, text_numbers, ks),
     }
 
 
@@ -90,10 +90,16 @@ def score(
 
     Raises `ValueError` for values that are not finite, other shapes, and a query without a relevant item.
     """
-    left, right = _unit(queries, "queries"), _unit(items, "items")
-    if left.shape[1] != right.shape[1]:
-        raise ValueError(f"queries have {left.shape[1]} values and items {right.shape[1]}")
-    return _scores(lambda start: left[start : start + block] @ right.T, query_groups, item_groups, ks, block)
+    query_vectors, item_vectors = _unit(queries, "queries"), _unit(items, "items")
+    if query_vectors.shape[1] != item_vectors.shape[1]:
+        raise ValueError(f"queries have {query_vectors.shape[1]} values and items {item_vectors.shape[1]}")
+    return _scores(
+        lambda block_start: query_vectors[block_start : block_start + block] @ item_vectors.T,
+        query_groups,
+        item_groups,
+        ks,
+        block,
+    )
 
 
 def popularity(
@@ -103,13 +109,19 @@ def popularity(
     in training, for images that look for texts. For texts that look for images it can do no better in precision than
     chance: every image is relevant to one text.
     """
-    row = np.asarray(weights, dtype=np.float64).reshape(1, -1)
-    if not np.isfinite(row).all():
+    weight_row = np.asarray(weights, dtype=np.float64).reshape(1, -1)
+    if not np.isfinite(weight_row).all():
         raise ValueError("a weight is not finite")
-    order = np.unique(row, return_inverse=True)[1].reshape(1, -1) * (2 * TIE)  # nothing else of them counts
-    count = len(np.asarray(query_groups))
+    weight_ranks = np.unique(weight_row, return_inverse=True)[1].reshape(1, -1) * (
+        2 * TIE
+    )  # nothing else of them counts
+    query_count = len(np.asarray(query_groups))
     return _scores(
-        lambda start: np.repeat(order, min(block, count - start), axis=0), query_groups, item_groups, ks, block
+        lambda block_start: np.repeat(weight_ranks, min(block, query_count - block_start), axis=0),
+        query_groups,
+        item_groups,
+        ks,
+        block,
     )
 
 
@@ -117,15 +129,20 @@ def chance(query_groups: ArrayLike, item_groups: ArrayLike, ks: Sequence[int] = 
     """The expected scores of a random order: of n items min(k, n) are looked at, so R@k = min(k, n) / n and
     P@k = |R(q)| min(k, n) / (n k); the first relevant one is expected at rank (n + 1) / (|R(q)| + 1).
     """
-    _, _, count = _relevant(query_groups, item_groups)
-    n = len(np.asarray(item_groups))
-    cuts = np.asarray(_cuts(ks))
-    seen = np.minimum(cuts, n) / n
-    precision, recall = np.outer(count, seen) / cuts, np.broadcast_to(seen, (len(count), len(cuts)))
-    first = (n + 1) / (count + 1.0)
-    sizes, place = np.unique(count, return_inverse=True)
-    reciprocal = np.array([_reciprocal(0, n, int(size)) for size in sizes])[place]
-    return Scores(tuple(cuts.tolist()), precision, recall.copy(), first, reciprocal, count, n)
+    _, _, relevant_counts = _relevant(query_groups, item_groups)
+    item_count = len(np.asarray(item_groups))
+    cutoffs = np.asarray(_cuts(ks))
+    inspected_share = np.minimum(cutoffs, item_count) / item_count
+    precision, recall = (
+        np.outer(relevant_counts, inspected_share) / cutoffs,
+        np.broadcast_to(inspected_share, (len(relevant_counts), len(cutoffs))),
+    )
+    first_ranks = (item_count + 1) / (relevant_counts + 1.0)
+    group_sizes, size_index = np.unique(relevant_counts, return_inverse=True)
+    reciprocal = np.array([_reciprocal(0, item_count, int(group_size)) for group_size in group_sizes])[size_index]
+    return Scores(
+        tuple(cutoffs.tolist()), precision, recall.copy(), first_ranks, reciprocal, relevant_counts, item_count
+    )
 
 
 def paired_bootstrap(
@@ -137,38 +154,44 @@ def paired_bootstrap(
     first. Queries are drawn with replacement, the same for both; with `clusters` (queries,), such as subjects, whole
     clusters are, as queries of one patient are alike.
     """
-    one, other = (np.atleast_2d(np.asarray(values, dtype=np.float64)).mean(axis=0) for values in (a, b))
-    if one.shape != other.shape or not one.size:
-        raise ValueError(f"{one.size} and {other.size} queries do not make pairs")
-    difference = one - other
+    first_means, second_means = (
+        np.atleast_2d(np.asarray(figures, dtype=np.float64)).mean(axis=0) for figures in (a, b)
+    )
+    if first_means.shape != second_means.shape or not first_means.size:
+        raise ValueError(f"{first_means.size} and {second_means.size} queries do not make pairs")
+    difference = first_means - second_means
     if not np.isfinite(difference).all():
         raise ValueError("a figure is not finite")
-    labels = np.arange(difference.size) if clusters is None else np.asarray(clusters)
-    if labels.shape != difference.shape:
-        raise ValueError(f"{labels.size} clusters for {difference.size} queries")
-    place = np.unique(labels, return_inverse=True)[1].reshape(-1)
-    sums, sizes = np.bincount(place, weights=difference), np.bincount(place)
+    cluster_labels = np.arange(difference.size) if clusters is None else np.asarray(clusters)
+    if cluster_labels.shape != difference.shape:
+        raise ValueError(f"{cluster_labels.size} clusters for {difference.size} queries")
+    cluster_index = np.unique(cluster_labels, return_inverse=True)[1].reshape(-1)
+    cluster_sums, cluster_sizes = np.bincount(cluster_index, weights=difference), np.bincount(cluster_index)
     rng = np.random.default_rng(seed)
-    step = max(1, 2_000_000 // len(sums))
-    means: list[Floats] = []
-    for start in range(0, repeats, step):
-        drawn = rng.integers(len(sums), size=(min(step, repeats - start), len(sums)))
-        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
-    return Interval(float(difference.mean()), float(low), float(high))
+    batch_size = max(1, 2_000_000 // len(cluster_sums))
+    sample_means: list[Floats] = []
+    for batch_start in range(0, repeats, batch_size):
+        cluster_sample = rng.integers(
+            len(cluster_sums), size=(min(batch_size, repeats - batch_start), len(cluster_sums))
+        )
+        sample_means.append(cluster_sums[cluster_sample].sum(axis=1) / cluster_sizes[cluster_sample].sum(axis=1))
+    lower_bound, upper_bound = np.percentile(np.concatenate(sample_means), [2.5, 97.5])
+    return Interval(float(difference.mean()), float(lower_bound), float(upper_bound))
 
 
-def _unit(vectors: ArrayLike, what: str) -> Floats:
+def _unit(vectors: ArrayLike, description: str) -> Floats:
     """The vectors at length 1, in double precision, so that the same vectors have the same cosines."""
-    found = np.array(vectors, dtype=np.float64)
-    if found.ndim != 2 or not found.size:
-        raise ValueError(f"{what} have the shape {found.shape}, where (n, d) is wanted")
-    if not np.isfinite(found).all():
-        raise ValueError(f"a value of the {what}' vectors is not finite")
-    found /= np.abs(found).max(axis=1, keepdims=True, initial=np.finfo(np.float64).tiny)  # no overflow in squares
-    length = np.linalg.norm(found, axis=1, keepdims=True)
-    found /= np.where(length > 0, length, 1)
-    return found
+    unit_vectors = np.array(vectors, dtype=np.float64)
+    if unit_vectors.ndim != 2 or not unit_vectors.size:
+        raise ValueError(f"{description} have the shape {unit_vectors.shape}, where (n, d) is wanted")
+    if not np.isfinite(unit_vectors).all():
+        raise ValueError(f"a value of the {description}' vectors is not finite")
+    unit_vectors /= np.abs(unit_vectors).max(
+        axis=1, keepdims=True, initial=np.finfo(np.float64).tiny
+    )  # no overflow in squares
+    vector_lengths = np.linalg.norm(unit_vectors, axis=1, keepdims=True)
+    unit_vectors /= np.where(vector_lengths > 0, vector_lengths, 1)
+    return unit_vectors
 
 
 def _cuts(ks: Sequence[int]) -> tuple[int, ...]:
@@ -179,13 +202,13 @@ def _cuts(ks: Sequence[int]) -> tuple[int, ...]:
 
 def _relevant(query_groups: ArrayLike, item_groups: ArrayLike) -> tuple[Numbers, Numbers, Numbers]:
     """The items by group; where each query's begin there; and how many they are."""
-    asked, there = np.asarray(query_groups), np.asarray(item_groups)
-    order = np.argsort(there, kind="stable")
-    start = np.searchsorted(there[order], asked, side="left")
-    count = np.searchsorted(there[order], asked, side="right") - start
-    if not asked.size or not count.all():
-        raise ValueError(f"{int((count == 0).sum()):,} of {asked.size:,} queries have no relevant item")
-    return order, start, count
+    query_labels, item_labels = np.asarray(query_groups), np.asarray(item_groups)
+    item_order = np.argsort(item_labels, kind="stable")
+    group_starts = np.searchsorted(item_labels[item_order], query_labels, side="left")
+    group_counts = np.searchsorted(item_labels[item_order], query_labels, side="right") - group_starts
+    if not query_labels.size or not group_counts.all():
+        raise ValueError(f"{int((group_counts == 0).sum()):,} of {query_labels.size:,} queries have no relevant item")
+    return item_order, group_starts, group_counts
 
 
 def _scores(
@@ -195,26 +218,39 @@ def _scores(
     many stand level with it, itself among them: it is among the first k with the probability (k - above) / level, and
     these add up to how many are expected there.
     """
-    cuts = np.asarray(_cuts(ks))
-    order, start, count = _relevant(query_groups, item_groups)
-    hits = np.zeros((len(count), len(cuts)))
-    first, reciprocal = np.zeros(len(count)), np.zeros(len(count))
-    for begin in range(0, len(count), block):
-        matrix = cosines(begin)
-        if matrix.shape != (min(block, len(count) - begin), len(order)):
+    cutoffs = np.asarray(_cuts(ks))
+    item_order, group_starts, relevant_counts = _relevant(query_groups, item_groups)
+    hit_counts = np.zeros((len(relevant_counts), len(cutoffs)))
+    first_ranks, reciprocal = np.zeros(len(relevant_counts)), np.zeros(len(relevant_counts))
+    for block_start in range(0, len(relevant_counts), block):
+        cosine_block = cosines(block_start)
+        if cosine_block.shape != (min(block, len(relevant_counts) - block_start), len(item_order)):
             raise ValueError("there are not as many vectors as groups")
-        np.rint(np.divide(matrix, TIE, out=matrix), out=matrix)
-        for query, row in enumerate(matrix, begin):
-            wanted = row[order[start[query] : start[query] + count[query]]]
-            row.sort()
-            upto = np.searchsorted(row, wanted, side="right")
-            above, level = len(row) - upto, upto - np.searchsorted(row, wanted, side="left")
-            hits[query] = np.clip((cuts - above[:, None]) / level[:, None], 0, 1).sum(axis=0)
-            best = above.argmin()
-            among = int(np.count_nonzero(above == above[best]))
-            first[query] = above[best] + (level[best] + 1) / (among + 1)
-            reciprocal[query] = _reciprocal(int(above[best]), int(level[best]), among)
-    return Scores(tuple(cuts.tolist()), hits / cuts, hits / count[:, None], first, reciprocal, count, len(order))
+        np.rint(np.divide(cosine_block, TIE, out=cosine_block), out=cosine_block)
+        for query_index, cosine_row in enumerate(cosine_block, block_start):
+            relevant_cosines = cosine_row[
+                item_order[group_starts[query_index] : group_starts[query_index] + relevant_counts[query_index]]
+            ]
+            cosine_row.sort()
+            end_positions = np.searchsorted(cosine_row, relevant_cosines, side="right")
+            above, level = (
+                len(cosine_row) - end_positions,
+                end_positions - np.searchsorted(cosine_row, relevant_cosines, side="left"),
+            )
+            hit_counts[query_index] = np.clip((cutoffs - above[:, None]) / level[:, None], 0, 1).sum(axis=0)
+            best_item = above.argmin()
+            among = int(np.count_nonzero(above == above[best_item]))
+            first_ranks[query_index] = above[best_item] + (level[best_item] + 1) / (among + 1)
+            reciprocal[query_index] = _reciprocal(int(above[best_item]), int(level[best_item]), among)
+    return Scores(
+        tuple(cutoffs.tolist()),
+        hit_counts / cutoffs,
+        hit_counts / relevant_counts[:, None],
+        first_ranks,
+        reciprocal,
+        relevant_counts,
+        len(item_order),
+    )
 
 
 def _reciprocal(above: int, level: int, among: int) -> float:
@@ -223,7 +259,7 @@ def _reciprocal(above: int, level: int, among: int) -> float:
     """
     if level == 1:
         return 1 / (above + 1)
-    left = level - np.arange(level - among)  # how many are left when none of the first j was relevant
-    none_yet = np.cumprod(np.concatenate([[1.0], (left - among) / left]))
-    ranks = above + 1 + np.arange(len(none_yet))
-    return float((none_yet * among / (level - np.arange(len(none_yet))) / ranks).sum())
+    remaining = level - np.arange(level - among)  # how many are left when none of the first j was relevant
+    miss_chances = np.cumprod(np.concatenate([[1.0], (remaining - among) / remaining]))
+    possible_ranks = above + 1 + np.arange(len(miss_chances))
+    return float((miss_chances * among / (level - np.arange(len(miss_chances))) / possible_ranks).sum())

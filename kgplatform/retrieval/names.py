@@ -34,28 +34,44 @@ def find_concept(graph: Graph, name: str) -> Concept:
         raise UsageError(
             f"a concept's name of more than {LONGEST:,} characters", "Give its CUI, or a part of its name."
         )
-    words = _WORD.findall(name)
-    found = []
-    if words:
+    name_words = _WORD.findall(name)
+    concept_rows = []
+    if name_words:
         # Quoted, no word is an operator of the full-text query.
-        query = " ".join(f'"{word}"' for word in words)
-        found = graph.read(queries.get("search/find_concept"), name=name, words=query)
-    exact = [Concept(row["cui"], row["name"] or row["cui"]) for row in found if row["exact"]]
-    by_cui = [concept for concept in exact if concept.cui == name.upper()]
-    if not exact:
-        named = [Concept(row["cui"], row["name"]) for row in found if row["name"]]
-        exact = [concept for concept in named if _KIND.sub("", concept.name).casefold() == name.casefold()]
-    if len(by_cui or exact) == 1:
-        return (by_cui or exact)[0]
-    close = [Concept(row["cui"], row["name"] or "") for row in found][:SUGGESTED]
-    listed = ", ".join(f"{concept.name} ({concept.cui})" for concept in (exact[:SUGGESTED] or close))
-    shown = "".join(character if character.isprintable() else "�" for character in name[:80])
-    if exact:
-        raise NotFoundError(f"{len(exact)} concepts are named {shown}", f"Give the CUI: {listed}")
+        fulltext_query = " ".join(f'"{name_word}"' for name_word in name_words)
+        concept_rows = graph.read(queries.get("search/find_concept"), name=name, words=fulltext_query)
+    exact_matches = [
+        Concept(concept_row["cui"], concept_row["name"] or concept_row["cui"])
+        for concept_row in concept_rows
+        if concept_row["exact"]
+    ]
+    cui_matches = [concept for concept in exact_matches if concept.cui == name.upper()]
+    if not exact_matches:
+        named_concepts = [
+            Concept(concept_row["cui"], concept_row["name"]) for concept_row in concept_rows if concept_row["name"]
+        ]
+        exact_matches = [
+            concept for concept in named_concepts if _KIND.sub("", concept.name).casefold() == name.casefold()
+        ]
+    if len(cui_matches or exact_matches) == 1:
+        return (cui_matches or exact_matches)[0]
+    close_concepts = [Concept(concept_row["cui"], concept_row["name"] or "") for concept_row in concept_rows][
+        :SUGGESTED
+    ]
+    concept_list = ", ".join(
+        f"{concept.name} ({concept.cui})" for concept in (exact_matches[:SUGGESTED] or close_concepts)
+    )
+    printable_name = "".join(character if character.isprintable() else "�" for character in name[:80])
+    if exact_matches:
+        raise NotFoundError(
+            f"{len(exact_matches)} concepts are named {printable_name}", f"Give the CUI: {concept_list}"
+        )
     raise NotFoundError(
-        f"no concept is named {shown}",
+        f"no concept is named {printable_name}",
         concept_hint(graph, name)
         or (
-            f"Close to it: {listed}" if listed else "`kgp query explore/find_concept --param words=…` looks for names."
+            f"Close to it: {concept_list}"
+            if concept_list
+            else "`kgp query explore/find_concept --param words=…` looks for names."
         ),
     )

@@ -82,25 +82,25 @@ def read(
     The images' paths count from `images`, or from `folder` where that is not given. `studies` reads only these.
     Raises `UsageError` for an unknown kind and for views of a data set that does not tell them, and `InputError`.
     """
-    root = images or (folder if folder.is_dir() else folder.parent)
-    pairs: dict[str, Pair] = {}
+    images_root = images or (folder if folder.is_dir() else folder.parent)
+    pairs_by_image: dict[str, Pair] = {}
     rejects: list[Reject] = []
-    for number, found in enumerate(_reports(kind, folder, views, studies), 1):
-        progress(number, None)
-        if isinstance(found, Reject):
-            rejects.append(found)
+    for report_number, source_report in enumerate(_reports(kind, folder, views, studies), 1):
+        progress(report_number, None)
+        if isinstance(source_report, Reject):
+            rejects.append(source_report)
             continue
-        if studies is not None and found.study not in studies:
+        if studies is not None and source_report.study not in studies:
             continue
-        if views and "view" not in found.image:
+        if views and "view" not in source_report.image:
             raise UsageError(f"{folder} does not tell the views of its images", "Leave out the views.")
-        pair = _pair(kind, found, root, apart=images is not None)
-        problem = pair if isinstance(pair, str) else _problem(pair, pairs, require_images)
+        pair = _pair(kind, source_report, images_root, apart=images is not None)
+        problem = pair if isinstance(pair, str) else _problem(pair, pairs_by_image, require_images)
         if isinstance(pair, Pair) and problem is None:
-            pairs[pair.image] = pair
+            pairs_by_image[pair.image] = pair
         else:
-            rejects.append(Reject(pair.path if isinstance(pair, Pair) else root, 1, str(problem)))
-    return list(pairs.values()), rejects
+            rejects.append(Reject(pair.path if isinstance(pair, Pair) else images_root, 1, str(problem)))
+    return list(pairs_by_image.values()), rejects
 
 
 def _reports(kind: str, folder: Path, views: Sequence[str], studies: Set[str] | None) -> Iterator[Report | Reject]:
@@ -116,40 +116,49 @@ def _reports(kind: str, folder: Path, views: Sequence[str], studies: Set[str] | 
     return loaders[kind](folder, tuple(views), every_image=True).reports()
 
 
-def _pair(kind: str, report: Report, root: Path, *, apart: bool) -> Pair | str:
+def _pair(kind: str, report: Report, images_root: Path, *, apart: bool) -> Pair | str:
     """The pair of a report and its image, or why there is none. `apart`: the images lie in a folder of their own."""
-    place = PurePosixPath(report.image.get("path", ""))
-    if not place.parts or place.is_absolute() or ".." in place.parts:
+    image_path = PurePosixPath(report.image.get("path", ""))
+    if not image_path.parts or image_path.is_absolute() or ".." in image_path.parts:
         return OUTSIDE
-    name = place.stem
+    image_name = image_path.stem
     if kind == "iu-xray":
-        below = place.relative_to("images")  # R2Gen counts them from there
-        if not below.parts:
+        inner_path = image_path.relative_to("images")  # R2Gen counts them from there
+        if not inner_path.parts:
             return OUTSIDE
-        name = below.with_suffix("").as_posix()
-        place = below if apart else place
-    elif place.suffix.lower() not in radiograph.SUFFIXES:  # OpenI's XML form has bare ids
-        name, place = place.name, place.with_name(f"{place.name}.png")
-    if radiograph.place(root, place.as_posix()) is None:  # by a link
+        image_name = inner_path.with_suffix("").as_posix()
+        image_path = inner_path if apart else image_path
+    elif image_path.suffix.lower() not in radiograph.SUFFIXES:  # OpenI's XML form has bare ids
+        image_name, image_path = image_path.name, image_path.with_name(f"{image_path.name}.png")
+    if radiograph.place(images_root, image_path.as_posix()) is None:  # by a link
         return OUTSIDE
-    path = root / place
+    full_path = images_root / image_path
     if kind == "mimic-cxr" and apart:
         from kgp_loaders.mimic_cxr import SUFFIXES
 
-        path = next((there for suffix in SUFFIXES if (there := path.with_suffix(suffix)).is_file()), path)
-    image = report.image
+        full_path = next(
+            (candidate_path for suffix in SUFFIXES if (candidate_path := full_path.with_suffix(suffix)).is_file()),
+            full_path,
+        )
+    image_fields = report.image
     return Pair(
-        name, path, _text(report), report.study, image.get("subject_id", ""), image.get("view", ""), image["dataset"]
+        image_name,
+        full_path,
+        _text(report),
+        report.study,
+        image_fields.get("subject_id", ""),
+        image_fields.get("view", ""),
+        image_fields["dataset"],
     )
 
 
 def _text(report: Report) -> str:
-    return " ".join(" ".join(report.sections.get(name, "") for name in SECTIONS).split())
+    return " ".join(" ".join(report.sections.get(section_name, "") for section_name in SECTIONS).split())
 
 
-def _problem(pair: Pair, pairs: Mapping[str, Pair], require_images: bool) -> str | None:
+def _problem(pair: Pair, pairs_by_image: Mapping[str, Pair], require_images: bool) -> str | None:
     """Why the pair is left out, if it is."""
-    if pair.image in pairs:
+    if pair.image in pairs_by_image:
         return TWICE
     if not pair.text:
         return NO_TEXT
@@ -160,13 +169,13 @@ def sample(pairs: Iterable[Pair], count: int = COUNT, seed: int = SEED) -> list[
     """`count` of the pairs, by image: those with the lowest hashes, so that the order of the files does not matter and
     a larger sample holds the smaller one. All where there are no more.
     """
-    chosen = sorted(pairs, key=lambda pair: _chance("sample", seed, pair.image))[:count]
-    return sorted(chosen, key=lambda pair: pair.image)
+    chosen_pairs = sorted(pairs, key=lambda pair: _chance("sample", seed, pair.image))[:count]
+    return sorted(chosen_pairs, key=lambda pair: pair.image)
 
 
-def _chance(what: str, seed: int, *key: str) -> bytes:
+def _chance(purpose: str, seed: int, *key: str) -> bytes:
     """A number that the seed and the key decide and nothing else does."""
-    return hashlib.sha256("\0".join((what, str(seed), *key)).encode()).digest()
+    return hashlib.sha256("\0".join((purpose, str(seed), *key)).encode()).digest()
 
 
 PROTOCOLS: Final[Mapping[str, Callable[[Pair], tuple[str, ...]]]] = {
@@ -184,38 +193,47 @@ def split(pairs: Iterable[Pair], protocol: str = "subject", seed: int = SEED) ->
         hint = did_you_mean(protocol, PROTOCOLS, f"Protocols: {', '.join(PROTOCOLS)}.")
         raise UsageError(f"there is no protocol {protocol}", hint)
     pairs = sorted(pairs, key=lambda pair: pair.image)
-    members: dict[tuple[str, ...], list[Pair]] = {}
+    pairs_by_group: dict[tuple[str, ...], list[Pair]] = {}
     for pair in pairs:
-        members.setdefault(PROTOCOLS[protocol](pair), []).append(pair)
-    parts: dict[str, list[Pair]] = {part: [] for part in PARTS}
-    reached = 0
-    for group in sorted(members, key=lambda key: _chance("split", seed, *key)):
-        reached += len(members[group])
-        part = next(part for part, tenths in zip(PARTS, (8, 9, 10), strict=True) if 10 * reached <= tenths * len(pairs))
-        parts[part] += members[group]
-    if not all(parts.values()):
+        pairs_by_group.setdefault(PROTOCOLS[protocol](pair), []).append(pair)
+    pairs_by_part: dict[str, list[Pair]] = {part_name: [] for part_name in PARTS}
+    cumulative_count = 0
+    for group in sorted(pairs_by_group, key=lambda group_key: _chance("split", seed, *group_key)):
+        cumulative_count += len(pairs_by_group[group])
+        part_name = next(
+            part_name
+            for part_name, limit_tenths in zip(PARTS, (8, 9, 10), strict=True)
+            if 10 * cumulative_count <= limit_tenths * len(pairs)
+        )
+        pairs_by_part[part_name] += pairs_by_group[group]
+    if not all(pairs_by_part.values()):
         raise UsageError(f"{len(pairs):,} pairs are too few to split by {protocol}", "Take more of them.")
-    return {part: sorted(of_part, key=lambda pair: pair.image) for part, of_part in parts.items()}
+    return {
+        part_name: sorted(part_pairs, key=lambda pair: pair.image) for part_name, part_pairs in pairs_by_part.items()
+    }
 
 
 def groups(pairs: Sequence[Pair]) -> NDArray[np.int64]:
     """A number for each pair, from 0 in order; the images that a text is to find have its number: those of the same
     study, and those whose report says the same (MedMKG: "images sharing the query text"), capitals aside.
     """
-    parent = list(range(len(pairs)))
+    parents = list(range(len(pairs)))
 
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = place = parent[parent[place]]
-        return place
+    def root(pair_index: int) -> int:
+        while parents[pair_index] != pair_index:
+            parents[pair_index] = pair_index = parents[parents[pair_index]]
+        return pair_index
 
-    first: dict[tuple[str, ...], int] = {}
-    for place, pair in enumerate(pairs):
-        for key in (("study", pair.dataset, pair.study), ("text", pair.wording)):
-            one, other = sorted((root(first.setdefault(key, place)), root(place)))
-            parent[other] = one  # the first of a group is its root
-    numbers: dict[int, int] = {}
-    return np.array([numbers.setdefault(root(place), len(numbers)) for place in range(len(pairs))], dtype=np.int64)
+    first_indices: dict[tuple[str, ...], int] = {}
+    for pair_index, pair in enumerate(pairs):
+        for group_key in (("study", pair.dataset, pair.study), ("text", pair.wording)):
+            first_root, second_root = sorted((root(first_indices.setdefault(group_key, pair_index)), root(pair_index)))
+            parents[second_root] = first_root  # the first of a group is its root
+    group_numbers: dict[int, int] = {}
+    return np.array(
+        [group_numbers.setdefault(root(pair_index), len(group_numbers)) for pair_index in range(len(pairs))],
+        dtype=np.int64,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +250,7 @@ class PairSet:
     @property
     def pairs(self) -> list[Pair]:
         """All pairs, by part."""
-        return [pair for part in PARTS for pair in self.parts[part]]
+        return [pair for part_name in PARTS for pair in self.parts[part_name]]
 
     @cached_property
     def sha256(self) -> str:
@@ -241,9 +259,9 @@ class PairSet:
 
     def _rows(self) -> list[tuple[str, ...]]:
         return sorted(
-            (pair.image, pair.study, pair.subject, pair.view, pair.dataset, part, pair.text_sha256)
-            for part in PARTS
-            for pair in self.parts[part]
+            (pair.image, pair.study, pair.subject, pair.view, pair.dataset, part_name, pair.text_sha256)
+            for part_name in PARTS
+            for pair in self.parts[part_name]
         )
 
     def write(self, path: Path) -> None:
@@ -252,22 +270,25 @@ class PairSet:
         import pyarrow.parquet as pq
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        here = path.parent.resolve()
-        root = self.images or (self.folder if self.folder.is_dir() else self.folder.parent)
-        places = {pair.image: Path(os.path.relpath(pair.path, root)).as_posix() for pair in self.pairs}
-        rows = self._rows()
-        columns: dict[str, list[str]] = {name: [row[i] for row in rows] for i, name in enumerate(_COLUMNS)}
-        about = {
+        file_folder = path.parent.resolve()
+        images_root = self.images or (self.folder if self.folder.is_dir() else self.folder.parent)
+        path_by_image = {pair.image: Path(os.path.relpath(pair.path, images_root)).as_posix() for pair in self.pairs}
+        pair_rows = self._rows()
+        pair_columns: dict[str, list[str]] = {
+            column_name: [pair_row[column_index] for pair_row in pair_rows]
+            for column_index, column_name in enumerate(_COLUMNS)
+        }
+        file_metadata = {
             "kind": self.kind,
-            "folder": _relative(self.folder, here),
-            "images": _relative(self.images, here) if self.images else "",
+            "folder": _relative(self.folder, file_folder),
+            "images": _relative(self.images, file_folder) if self.images else "",
             "protocol": self.protocol,
             "seed": str(self.seed),
             "sha256": self.sha256,
         }
-        columns["path"] = [places[image] for image in columns["image"]]
-        with replacing(path, with_metadata("kind", "sha256", "protocol")) as staged:
-            pq.write_table(pa.table(columns).replace_schema_metadata(about), staged)
+        pair_columns["path"] = [path_by_image[image_name] for image_name in pair_columns["image"]]
+        with replacing(path, with_metadata("kind", "sha256", "protocol")) as staged_path:
+            pq.write_table(pa.table(pair_columns).replace_schema_metadata(file_metadata), staged_path)
 
     @classmethod
     def read(
@@ -277,34 +298,39 @@ class PairSet:
 
         Raises `InputError` for a damaged file, and where a report (with `require_images`: an image) is gone or changed.
         """
-        about, rows = _table(path)
-        if _digest(rows) != about["sha256"]:
+        file_metadata, pair_rows = _table(path)
+        if _digest(pair_rows) != file_metadata["sha256"]:
             raise InputError("does not match its hash", "Make the pairs again.", path=path)
-        kind, folder = about["kind"], folder or path.parent / about["folder"]
-        if images is None and about["images"]:
-            images = path.parent / about["images"]
-        found, _ = read(kind, folder, images=images, require_images=require_images, studies={row[1] for row in rows})
-        there = {pair.image: pair for pair in found}
-        parts: dict[str, list[Pair]] = {part: [] for part in PARTS}
-        stale = 0
-        for image, *told, part, text in rows:
-            pair = there.get(image)
-            if pair is None or [pair.study, pair.subject, pair.view, pair.dataset, pair.text_sha256] != [*told, text]:
-                stale += 1
+        kind, folder = file_metadata["kind"], folder or path.parent / file_metadata["folder"]
+        if images is None and file_metadata["images"]:
+            images = path.parent / file_metadata["images"]
+        current_pairs, _ = read(
+            kind, folder, images=images, require_images=require_images, studies={pair_row[1] for pair_row in pair_rows}
+        )
+        pairs_by_image = {pair.image: pair for pair in current_pairs}
+        pairs_by_part: dict[str, list[Pair]] = {part_name: [] for part_name in PARTS}
+        stale_count = 0
+        for image_name, *recorded_fields, part_name, text_hash in pair_rows:
+            pair = pairs_by_image.get(image_name)
+            if pair is None or [pair.study, pair.subject, pair.view, pair.dataset, pair.text_sha256] != [
+                *recorded_fields,
+                text_hash,
+            ]:
+                stale_count += 1
             else:
-                parts[part].append(pair)
-        if stale:
-            what = f"is stale: of {len(rows):,} pairs, {stale:,} changed in {folder} or are gone"
-            raise InputError(what, "Make the pairs again: kgp pairs.", path=path)
-        return cls(parts, kind, folder, images, about["protocol"], int(about["seed"]))
+                pairs_by_part[part_name].append(pair)
+        if stale_count:
+            problem = f"is stale: of {len(pair_rows):,} pairs, {stale_count:,} changed in {folder} or are gone"
+            raise InputError(problem, "Make the pairs again: kgp pairs.", path=path)
+        return cls(pairs_by_part, kind, folder, images, file_metadata["protocol"], int(file_metadata["seed"]))
 
 
-def _digest(rows: Iterable[tuple[str, ...]]) -> str:
-    return hashlib.sha256("\n".join("\0".join(row) for row in sorted(rows)).encode()).hexdigest()
+def _digest(pair_rows: Iterable[tuple[str, ...]]) -> str:
+    return hashlib.sha256("\n".join("\0".join(pair_row) for pair_row in sorted(pair_rows)).encode()).hexdigest()
 
 
-def _relative(folder: Path, here: Path) -> str:
-    return Path(os.path.relpath(folder.resolve(), here)).as_posix()
+def _relative(folder: Path, base_folder: Path) -> str:
+    return Path(os.path.relpath(folder.resolve(), base_folder)).as_posix()
 
 
 def _table(path: Path) -> tuple[dict[str, str], list[tuple[str, ...]]]:
@@ -313,13 +339,23 @@ def _table(path: Path) -> tuple[dict[str, str], list[tuple[str, ...]]]:
 
     try:
         table = files.read_parquet(path, _COLUMNS)
-        about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-        rows: list[Any] = list(zip(*(table[name].to_pylist() for name in _COLUMNS), strict=True))
-        whole = about["protocol"] in PROTOCOLS and int(about["seed"]) >= 0 and about["kind"] in KINDS
-        known = whole and {"folder", "images", "sha256"} <= about.keys() and {row[5] for row in rows} == set(PARTS)
-        sound = known and all(isinstance(value, str) for row in rows for value in row)
+        file_metadata = {
+            encoded_key.decode(): value.decode() for encoded_key, value in (table.schema.metadata or {}).items()
+        }
+        pair_rows: list[Any] = list(zip(*(table[column_name].to_pylist() for column_name in _COLUMNS), strict=True))
+        has_valid_metadata = (
+            file_metadata["protocol"] in PROTOCOLS
+            and int(file_metadata["seed"]) >= 0
+            and file_metadata["kind"] in KINDS
+        )
+        has_valid_parts = (
+            has_valid_metadata
+            and {"folder", "images", "sha256"} <= file_metadata.keys()
+            and {pair_row[5] for pair_row in pair_rows} == set(PARTS)
+        )
+        is_sound = has_valid_parts and all(isinstance(value, str) for pair_row in pair_rows for value in pair_row)
     except (OSError, pa.ArrowException, ValueError, KeyError, UnicodeDecodeError):
-        sound = False
-    if not sound:
+        is_sound = False
+    if not is_sound:
         raise InputError("is no file of pairs of this program, or is damaged", "Make it again: kgp pairs.", path=path)
-    return about, rows
+    return file_metadata, pair_rows

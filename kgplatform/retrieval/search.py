@@ -104,38 +104,40 @@ class Searcher:
         """
         text = text.strip()
         check(text, concepts, by, top)
-        wanted = tuple(dict.fromkeys(find_concept(self._graph, name) for name in concepts))
-        unwanted = tuple(dict.fromkeys(find_concept(self._graph, name) for name in without))
+        wanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
+        unwanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in without))
         conditions = {
-            "wanted": [one.cui for one in wanted],
+            "wanted": [concept.cui for concept in wanted_concepts],
             "stance": stance.value,
-            "without": [one.cui for one in unwanted],
+            "without": [concept.cui for concept in unwanted_concepts],
             "top": top,
         }
         if not text:
             hits = _hits(self._graph.read(queries.get("search/image_concepts"), **conditions))
-            return Found(None, hits, (), wanted, unwanted, self._naf_notes())
+            return Found(None, hits, (), wanted_concepts, unwanted_concepts, self._naf_notes())
         encoder, model = self._encode_with()
-        part = by or self._route()
-        state = self._ready(part, model)
-        embedded = state.models[model.digits]
-        vector = encoder.texts([text])[0].tolist()
+        search_part = by or self._route()
+        part_state = self._ready(search_part, model)
+        embedded_count = part_state.models[model.digits]
+        text_vector = encoder.texts([text])[0].tolist()
         try:
-            near, hits = self._ask(part, vector, model.digits, embedded, conditions)
+            near_concepts, hits = self._ask(search_part, text_vector, model.digits, embedded_count, conditions)
         except DatabaseError:
             self._states.clear()
-            self._ready(part, model)  # tells what has happened to the index, if that is it
+            self._ready(search_part, model)  # tells what has happened to the index, if that is it
             raise
         if not hits:
             self._states.clear()
-            state = self._ready(part, model)
-        notes = _notes(state, model.digits, chosen=by is not None)
-        if long := encoder.reading(text).note:
-            notes = (long, *notes)
-        if part is Part.CONCEPTS:
+            part_state = self._ready(search_part, model)
+        notes = _notes(part_state, model.digits, chosen=by is not None)
+        if length_note := encoder.reading(text).note:
+            notes = (length_note, *notes)
+        if search_part is Part.CONCEPTS:
             notes += self._naf_notes()
-        trained, warnings = encoder.trained_on, self._warnings(encoder)
-        return Found(part, hits, near, wanted, unwanted, notes, trained, warnings)
+        training_sets, model_warnings = encoder.trained_on, self._warnings(encoder)
+        return Found(
+            search_part, hits, near_concepts, wanted_concepts, unwanted_concepts, notes, training_sets, model_warnings
+        )
 
     def _warnings(self, encoder: Encoder) -> tuple[str, ...]:
         if self._warned is None:
@@ -163,57 +165,61 @@ class Searcher:
 
     def _ready(self, part: Part, model: Model) -> State:
         """The part's state. Raises `KgpError` where it cannot be searched with this model."""
-        state = self._state(part)
+        part_state = self._state(part)
         try:
-            _require(self._graph, state, model)
+            _require(self._graph, part_state, model)
         except KgpError:
             self._states.clear()  # it may have been mended until the next search
             raise
-        return state
+        return part_state
 
     def _ask(
-        self, part: Part, vector: list[float], model: str, embedded: int, conditions: dict[str, Any]
+        self, part: Part, text_vector: list[float], model_digits: str, embedded_count: int, conditions: dict[str, Any]
     ) -> tuple[tuple[Near, ...], tuple[Hit, ...]]:
         """The hits by index; where it proposes too few that are still in the graph, all images are compared."""
-        top = conditions["top"]
-        asked = max(ASKED, ASKED * top // 10)
+        hit_limit = conditions["top"]
+        candidate_count = max(ASKED, ASKED * hit_limit // 10)
         if part is Part.CONCEPTS:
-            rows = self._near(vector, model)
-            pairs = [[row["cui"], row["similarity"]] for row in rows]
-            found = self._graph.read(queries.get("search/image_by_concepts"), near=pairs, **conditions)
-            return tuple(Near(**row) for row in rows), _hits(found)
+            concept_rows = self._near(text_vector, model_digits)
+            near_pairs = [[concept_row["cui"], concept_row["similarity"]] for concept_row in concept_rows]
+            image_rows = self._graph.read(queries.get("search/image_by_concepts"), near=near_pairs, **conditions)
+            return tuple(Near(**concept_row) for concept_row in concept_rows), _hits(image_rows)
         if not (conditions["wanted"] or conditions["without"]):
-            query = queries.get("search/image_text")
-            found = self._graph.read(query, vector=vector, model=model, asked=asked, top=top)
-            if len(found) >= min(top, embedded):
-                return (), _hits(found)
-        found = self._graph.read(
+            image_query = queries.get("search/image_text")
+            image_rows = self._graph.read(
+                image_query, vector=text_vector, model=model_digits, asked=candidate_count, top=hit_limit
+            )
+            if len(image_rows) >= min(hit_limit, embedded_count):
+                return (), _hits(image_rows)
+        image_rows = self._graph.read(
             queries.get("search/image_both"),
-            vector=vector,
-            model=model,
-            asked=asked,
+            vector=text_vector,
+            model=model_digits,
+            asked=candidate_count,
             compared=COMPARED,
             spare=SPARE,
             **conditions,
         )
-        return (), _hits(found)
+        return (), _hits(image_rows)
 
-    def _near(self, vector: list[float], model: str) -> list[dict[str, Any]]:
+    def _near(self, text_vector: list[float], model_digits: str) -> list[dict[str, Any]]:
         """The concepts near a text that have images; the index is asked for more where it proposes too few of them."""
-        rows: list[dict[str, Any]] = []
-        for asked in CONCEPTS_ASKED:
-            query = queries.get("search/concept_text")
-            rows = self._graph.read(query, vector=vector, model=model, asked=asked, top=NEAR)
-            if len(rows) == NEAR:
+        concept_rows: list[dict[str, Any]] = []
+        for candidate_count in CONCEPTS_ASKED:
+            concept_query = queries.get("search/concept_text")
+            concept_rows = self._graph.read(
+                concept_query, vector=text_vector, model=model_digits, asked=candidate_count, top=NEAR
+            )
+            if len(concept_rows) == NEAR:
                 break
-        return rows
+        return concept_rows
 
     def _naf_notes(self) -> tuple[str, ...]:
-        [state] = self._graph.read(queries.get("naf/state"))
-        if state["current"]:
+        [naf_state] = self._graph.read(queries.get("naf/state"))
+        if naf_state["current"]:
             return ()
-        what = "are out of date" if state["scored"] else "have not been computed"
-        return (f"the NaF scores {what}, and rank the images: run `kgp naf score`",)
+        problem = "are out of date" if naf_state["scored"] else "have not been computed"
+        return (f"the NaF scores {problem}, and rank the images: run `kgp naf score`",)
 
 
 def check(text: str, concepts: Sequence[str], by: Part | None, top: int) -> None:
@@ -228,56 +234,68 @@ def check(text: str, concepts: Sequence[str], by: Part | None, top: int) -> None
         raise UsageError(f"1 to {MOST:,} images can be found at a time", "Change --top.")
 
 
-def _require(graph: Graph, state: State, model: Model) -> None:
+def _require(graph: Graph, part_state: State, model: Model) -> None:
     """Raise `KgpError` unless the part has embeddings of this model and an index that is ready."""
-    what = state.part.plural
-    command = f"kgp embed --only {what}" + (" --images DIR" if state.part is Part.IMAGES else "")
-    if not state.models and embeddings_outdated(graph):
-        hint = f"Bring it up to date: `{command}`; no vector is computed anew."
+    plural_name = part_state.part.plural
+    embed_command = f"kgp embed --only {plural_name}" + (" --images DIR" if part_state.part is Part.IMAGES else "")
+    if not part_state.models and embeddings_outdated(graph):
+        hint = f"Bring it up to date: `{embed_command}`; no vector is computed anew."
         raise KgpError("an earlier version wrote the graph, and its embeddings are not where they are now", hint)
-    if not state.models:
-        raise KgpError(f"no {what[:-1]} of the graph has an embedding", f"Make them: `{command}`")
-    if model.digits not in state.models:
-        known = index.names(graph)
-        whose = ", ".join(known.get(one, "an unknown model") for one in sorted(state.models))
-        hint = f"Search with that --model, or embed anew: `{command} --model … --replace`"
-        if state.part is Part.IMAGES:
+    if not part_state.models:
+        raise KgpError(f"no {plural_name[:-1]} of the graph has an embedding", f"Make them: `{embed_command}`")
+    if model.digits not in part_state.models:
+        model_names = index.names(graph)
+        owner_names = ", ".join(
+            model_names.get(model_digits, "an unknown model") for model_digits in sorted(part_state.models)
+        )
+        hint = f"Search with that --model, or embed anew: `{embed_command} --model … --replace`"
+        if part_state.part is Part.IMAGES:
             hint += "; a model of texts alone can search --by concepts"
-        raise KgpError(f"the {what} have embeddings of {whose}, not of {model.name}", hint)
-    found = state.index
-    name, again = state.part.index, f"The same `{command}` as before makes it; no vector is computed anew."
-    if found is None:
-        raise KgpError(f"the index {name} is missing", again)
-    if found.state == "POPULATING":
-        raise KgpError(f"the index {name} is still being built, {found.percent:.0f} %", "Try again in a while.")
-    if found.state != "ONLINE":
-        raise KgpError(f"the index {name} is {found.state}", again)
-    if not index.fits(found, model.width):
-        had = f"{found.dimensions} dimensions and the similarity {found.similarity}"
-        raise KgpError(f"the index {name} has {had}, the model's vectors have {model.width} and COSINE", again)
+        raise KgpError(f"the {plural_name} have embeddings of {owner_names}, not of {model.name}", hint)
+    vector_index = part_state.index
+    index_name, retry_hint = (
+        part_state.part.index,
+        f"The same `{embed_command}` as before makes it; no vector is computed anew.",
+    )
+    if vector_index is None:
+        raise KgpError(f"the index {index_name} is missing", retry_hint)
+    if vector_index.state == "POPULATING":
+        raise KgpError(
+            f"the index {index_name} is still being built, {vector_index.percent:.0f} %", "Try again in a while."
+        )
+    if vector_index.state != "ONLINE":
+        raise KgpError(f"the index {index_name} is {vector_index.state}", retry_hint)
+    if not index.fits(vector_index, model.width):
+        index_shape = f"{vector_index.dimensions} dimensions and the similarity {vector_index.similarity}"
+        raise KgpError(
+            f"the index {index_name} has {index_shape}, the model's vectors have {model.width} and COSINE", retry_hint
+        )
 
 
-def _notes(state: State, model: str, *, chosen: bool) -> tuple[str, ...]:
+def _notes(part_state: State, model_digits: str, *, chosen: bool) -> tuple[str, ...]:
     notes = []
-    if state.part is Part.CONCEPTS and not chosen:
+    if part_state.part is Part.CONCEPTS and not chosen:
         notes.append("no image has an embedding: the text is compared with the names of concepts")
-    left = state.nodes - state.models.get(model, 0)
-    if left:
-        what = state.part.plural
-        notes.append(f"{left:,} of {state.nodes:,} {what} have no embedding of this model and are not found by text")
+    missing_count = part_state.nodes - part_state.models.get(model_digits, 0)
+    if missing_count:
+        plural_name = part_state.part.plural
+        notes.append(
+            f"{missing_count:,} of {part_state.nodes:,} {plural_name} have no embedding of this model "
+            "and are not found by text"
+        )
     return tuple(notes)
 
 
-def _hits(rows: Sequence[dict[str, Any]]) -> tuple[Hit, ...]:
+def _hits(hit_rows: Sequence[dict[str, Any]]) -> tuple[Hit, ...]:
     return tuple(
         Hit(
             rank,
-            row["id"],
-            row["similarity"],
-            row["naf"],
-            row["path"],
-            tuple(row["concepts"]),
-            tuple(row.get("matched", ())),
+            hit_row["id"],
+            hit_row["similarity"],
+            hit_row["naf"],
+            hit_row["path"],
+            tuple(hit_row["concepts"]),
+            tuple(hit_row.get("matched", ())),
         )
-        for rank, row in enumerate(rows, 1)
+        for rank, hit_row in enumerate(hit_rows, 1)
     )

@@ -113,18 +113,18 @@ def render(ports: Ports, memory: Memory) -> str:
         "db.memory.transaction.total.max": f"{memory.transactions}m",
         "db.memory.transaction.max": f"{memory.transaction}m",
     }
-    csp = f"{_BROWSER_REACHES} ws://{HOST}:{ports.bolt} ws://localhost:{ports.bolt}"
-    settings["dbms.security.http_static_content_security_policy_header"] = csp
-    lines = [f"{name}={value}" for name, value in sorted(settings.items())]
-    return "\n".join(["# Written by `kgp db start`, which overwrites changes.", *lines, ""])
+    browser_policy = f"{_BROWSER_REACHES} ws://{HOST}:{ports.bolt} ws://localhost:{ports.bolt}"
+    settings["dbms.security.http_static_content_security_policy_header"] = browser_policy
+    setting_lines = [f"{setting_name}={setting_value}" for setting_name, setting_value in sorted(settings.items())]
+    return "\n".join(["# Written by `kgp db start`, which overwrites changes.", *setting_lines, ""])
 
 
 def _container_limits() -> list[int]:
     """Memory limits that psutil does not know of (cgroups: docker, Slurm)."""
-    limits = []
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        file = Path(path)
-        text = file.read_text(encoding="ascii").strip() if file.is_file() else ""
-        if text.isdigit():
-            limits.append(int(text))
-    return limits
+    memory_limits = []
+    for limit_path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        limit_file = Path(limit_path)
+        limit_text = limit_file.read_text(encoding="ascii").strip() if limit_file.is_file() else ""
+        if limit_text.isdigit():
+            memory_limits.append(int(limit_text))
+    return memory_limits

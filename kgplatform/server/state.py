@@ -49,10 +49,10 @@ class State:
             return None
         try:
             process = psutil.Process(self.pid)
-            ours = home_argument(home) in process.cmdline()
+            is_ours = home_argument(home) in process.cmdline()
         except psutil.Error:  # gone, a zombie, or another user's
             return None
-        return process if ours else None
+        return process if is_ours else None
 
     def server(self, home: Path) -> Server:
         """The state in the words of users."""
@@ -72,7 +72,7 @@ class State:
             connections = process.net_connections(kind="tcp")
         except psutil.Error:
             return False
-        open_ports = {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
+        open_ports = {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
         return {self.ports.bolt, self.ports.http} <= open_ports
 
 
@@ -86,8 +86,8 @@ def make_folders(home: Path) -> None:
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         home.chmod(0o700)
-        for name in FOLDERS:
-            (home / name).mkdir(exist_ok=True, mode=0o700)
+        for folder_name in FOLDERS:
+            (home / folder_name).mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise ServerError(
             f"cannot keep a server in {home}: {error.strerror}", "Set KGP_HOME to another folder."
@@ -97,8 +97,8 @@ def make_folders(home: Path) -> None:
 def load(home: Path) -> State:
     """The state; the usual ports when nothing is remembered."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        stored = json.loads(_state_file(home).read_text(encoding="utf-8"))
-        return State(Ports(int(stored["ports"]["bolt"]), int(stored["ports"]["http"])), stored["pid"])
+        stored_state = json.loads(_state_file(home).read_text(encoding="utf-8"))
+        return State(Ports(int(stored_state["ports"]["bolt"]), int(stored_state["ports"]["http"])), stored_state["pid"])
     return State()
 
 
@@ -142,13 +142,15 @@ def make_password(home: Path) -> str:
 
 def write_private(path: Path, text: str) -> None:
     """Write the file whole or not at all; never readable by others, not even for a moment."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    partial_path = path.with_name(path.name + ".part")
+    partial_path.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(partial_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as partial_file:
+        partial_file.write(text)
+        partial_file.flush()
+        os.fsync(partial_file.fileno())
+    partial_path.replace(path)
 
 
 @contextlib.contextmanager
@@ -162,37 +164,39 @@ def exclusive(home: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def held(lock: Path) -> Iterator[None]:
     """Only one process at a time holds the file's lock; the others wait."""
-    with os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-        _lock(file.fileno())
+    with os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock_file:
+        _lock(lock_file.fileno())
         yield  # closing the file releases the lock, and so does the end of the process
 
 
 def choose_ports(last: Ports) -> Ports:
     """The ports used last, so that bookmarks keep working, else the usual ones, else free ones."""
-    usual = Ports()
-    bolt = _first_free(last.bolt, usual.bolt)
-    return Ports(bolt, _first_free(last.http, usual.http, but=bolt))
+    usual_ports = Ports()
+    bolt_port = _first_free(last.bolt, usual_ports.bolt)
+    return Ports(bolt_port, _first_free(last.http, usual_ports.http, excluded_port=bolt_port))
 
 
-def _first_free(*wanted: int, but: int = 0) -> int:
-    for port in wanted:
-        if port != but and is_free(port):
+def _first_free(*candidate_ports: int, excluded_port: int = 0) -> int:
+    for port in candidate_ports:
+        if port != excluded_port and is_free(port):
             return port
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    with socket.socket() as probe_socket:
+        probe_socket.bind((HOST, 0))
+        return int(probe_socket.getsockname()[1])
 
 
 def is_free(port: int) -> bool:
     """Whether a server could listen there on loopback."""
-    with socket.socket() as probe:
-        if probe.connect_ex((HOST, port)) == 0:
+    with socket.socket() as probe_socket:
+        if probe_socket.connect_ex((HOST, port)) == 0:
             return False  # some systems let us bind beside a server that listens on all addresses
-    with socket.socket() as probe:
+    with socket.socket() as probe_socket:
         if os.name == "posix":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what a dead server left lingering is free
+            probe_socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # what a dead server left lingering is free
         try:
-            probe.bind((HOST, port))
+            probe_socket.bind((HOST, port))
         except OSError:
             return False
     return True

@@ -101,64 +101,68 @@ def lay_out(edges: Sequence[Edge], texts: Mapping[str, str]) -> Layout:
     """Places for the edges and their entities, whose texts are given by identity. Components stand under each other."""
     boxes: dict[str, Box] = {}
     lines: dict[int, Line] = {}
-    top = width = 0.0
+    next_top = total_width = 0.0
     for component in _components(edges):
-        drawn = _Drawing({place: edges[place] for place in component}, texts)
-        across, down = drawn.arrange(top)
-        boxes |= drawn.boxes()
-        lines |= drawn.lines()
-        top, width = top + down + 2 * APART, max(width, across)
-    return Layout(boxes, tuple(lines[place] for place in range(len(edges))), width, max(top - 2 * APART, 0.0))
+        drawing = _Drawing({edge_index: edges[edge_index] for edge_index in component}, texts)
+        drawing_width, drawing_height = drawing.arrange(next_top)
+        boxes |= drawing.boxes()
+        lines |= drawing.lines()
+        next_top, total_width = next_top + drawing_height + 2 * APART, max(total_width, drawing_width)
+    return Layout(
+        boxes, tuple(lines[edge_index] for edge_index in range(len(edges))), total_width, max(next_top - 2 * APART, 0.0)
+    )
 
 
 def _components(edges: Sequence[Edge]) -> list[list[int]]:
     """The edges' places by connected component, in the order in which components first occur."""
-    component: dict[str, list[int]] = {}
-    for place, (head, _, tail) in enumerate(edges):
-        one, other = component.setdefault(head, []), component.setdefault(tail, [])
-        if one is not other:
-            one.extend(other)
-            component |= {entity: one for entity, places in component.items() if places is other}
-        one.append(place)
-    unique = {id(places): sorted(places) for places in component.values()}
+    component_of: dict[str, list[int]] = {}
+    for edge_index, (head, _, tail) in enumerate(edges):
+        head_edges, tail_edges = component_of.setdefault(head, []), component_of.setdefault(tail, [])
+        if head_edges is not tail_edges:
+            head_edges.extend(tail_edges)
+            component_of |= {
+                entity: head_edges for entity, edge_indices in component_of.items() if edge_indices is tail_edges
+            }
+        head_edges.append(edge_index)
+    unique = {id(edge_indices): sorted(edge_indices) for edge_indices in component_of.values()}
     return sorted(unique.values())
 
 
 def _forward(edges: Iterable[Edge]) -> list[tuple[str, str]]:
     """The edges as pairs without a cycle: one that would close a cycle is turned round. Loops are left out."""
-    after: dict[str, list[str]] = {}
+    successors: dict[str, list[str]] = {}
     pairs = []
     for head, _, tail in edges:
-        left, right = (tail, head) if _reaches(after, tail, head) else (head, tail)
-        if left != right:
-            after.setdefault(left, []).append(right)
-            pairs.append((left, right))
+        source, target = (tail, head) if _reaches(successors, tail, head) else (head, tail)
+        if source != target:
+            successors.setdefault(source, []).append(target)
+            pairs.append((source, target))
     return pairs
 
 
-def _reaches(after: Mapping[str, Sequence[str]], start: str, end: str) -> bool:
-    seen, waiting = {start}, [start]
-    while waiting:
-        for following in after.get(waiting.pop(), ()):
-            if following not in seen:
-                seen.add(following)
-                waiting.append(following)
-    return end in seen and start != end
+def _reaches(successors: Mapping[str, Sequence[str]], source: str, target: str) -> bool:
+    visited, pending = {source}, [source]
+    while pending:
+        for successor in successors.get(pending.pop(), ()):
+            if successor not in visited:
+                visited.add(successor)
+                pending.append(successor)
+    return target in visited and source != target
 
 
 def _ranks(edges: Sequence[Edge]) -> dict[str, int]:
     """Each entity's layer, of those of entities: right of every head, as far left as that allows; and those without a
     head close to their tails.
     """
-    rank = {entity: 0 for head, _, tail in edges for entity in (head, tail)}
+    ranks = {entity: 0 for head, _, tail in edges for entity in (head, tail)}
     pairs = _forward(edges)
-    for _ in rank:
-        for left, right in pairs:
-            rank[right] = max(rank[right], rank[left] + 1)
-    for entity in rank.keys() - {right for _, right in pairs}:
-        rank[entity] = min((rank[right] for left, right in pairs if left == entity), default=1) - 1
-    first = min(rank.values())
-    return {entity: layer - first for entity, layer in rank.items()}
+    for _ in ranks:
+        for source, target in pairs:
+            ranks[target] = max(ranks[target], ranks[source] + 1)
+    for entity in ranks.keys() - {target for _, target in pairs}:
+        ranks[entity] = min((ranks[target] for source, target in pairs if source == entity), default=1) - 1
+    lowest_rank = min(ranks.values())
+    return {entity: entity_rank - lowest_rank for entity, entity_rank in ranks.items()}
 
 
 class _Drawing:
@@ -169,7 +173,7 @@ class _Drawing:
         self._ranks = _ranks(list(edges.values()))
         self._items: list[_Item] = []
         self._entities = {entity: self._box(2 * rank, texts[entity]) for entity, rank in self._ranks.items()}
-        self._chains = {place: self._chain(edge) for place, edge in edges.items()}
+        self._chains = {edge_index: self._chain(edge) for edge_index, edge in edges.items()}
         for item in self._entities.values():
             item.height = max(item.height, PORT * (max(len(item.before), len(item.after)) + 1))
 
@@ -178,20 +182,20 @@ class _Drawing:
         return item
 
     def _box(self, layer: int, text: str) -> _Item:
-        lines = wrapped(text)
-        return self._add(_Item(layer, lines, max(map(breadth, lines)) + 16, LINE * len(lines) + 10))
+        text_lines = wrapped(text)
+        return self._add(_Item(layer, text_lines, max(map(breadth, text_lines)) + 16, LINE * len(text_lines) + 10))
 
     def _chain(self, edge: Edge) -> list[_Item]:
         """The edge's items from left to right: an entity, the name, bends, an entity. A loop ends at its name."""
-        left, right = sorted((edge.head, edge.tail), key=self._ranks.__getitem__)
-        first, last = self._entities[left], self._entities[right]
-        chain = [first, self._add(_Item(first.layer + 1, (edge.name,), breadth(edge.name) * 0.9 + 6, LINE))]
-        chain += [self._add(_Item(layer, (), 0, 4)) for layer in range(first.layer + 2, last.layer)]
-        if left != right:
-            chain.append(last)
-        for one, other in pairwise(chain):
-            one.after.append(other)
-            other.before.append(one)
+        left_name, right_name = sorted((edge.head, edge.tail), key=self._ranks.__getitem__)
+        left_end, right_end = self._entities[left_name], self._entities[right_name]
+        chain = [left_end, self._add(_Item(left_end.layer + 1, (edge.name,), breadth(edge.name) * 0.9 + 6, LINE))]
+        chain += [self._add(_Item(layer, (), 0, 4)) for layer in range(left_end.layer + 2, right_end.layer)]
+        if left_name != right_name:
+            chain.append(right_end)
+        for left_item, right_item in pairwise(chain):
+            left_item.after.append(right_item)
+            right_item.before.append(left_item)
         return chain
 
     def arrange(self, top: float) -> tuple[float, float]:
@@ -202,28 +206,28 @@ class _Drawing:
         for layer in self._layers.values():
             _stack(layer, [0.0] * len(layer))
         for sweep in range(SWEEPS):
-            both = sweep >= SWEEPS - 4  # at last between all neighbours; before, one side decides the order
-            for number in sorted(self._layers, reverse=sweep % 2 == 1):
-                layer = self._layers[number]
-                layer.sort(key=lambda item: _wanted(item, sweep % 2 == 1, both))
-                _stack(layer, [_wanted(item, sweep % 2 == 1, both) for item in layer])
-        highest = min(item.y - item.height / 2 for item in self._items)
+            by_both_sides = sweep >= SWEEPS - 4  # at last between all neighbours; before, one side decides the order
+            for layer_number in sorted(self._layers, reverse=sweep % 2 == 1):
+                layer = self._layers[layer_number]
+                layer.sort(key=lambda item: _wanted(item, sweep % 2 == 1, by_both_sides))
+                _stack(layer, [_wanted(item, sweep % 2 == 1, by_both_sides) for item in layer])
+        top_edge = min(item.y - item.height / 2 for item in self._items)
         for item in self._items:
-            item.y += top - highest
+            item.y += top - top_edge
         return self._across(), max(item.y + item.height / 2 for item in self._items) - top
 
     def _across(self) -> float:
         """Set the layers beside each other; returns their width."""
         self._sides: dict[int, tuple[float, float]] = {}
-        left = 0.0
-        for number, layer in self._layers.items():
-            width = max(item.width for item in layer)
-            self._sides[number] = (left, left + width)
+        left_edge = 0.0
+        for layer_number, layer in self._layers.items():
+            layer_width = max(item.width for item in layer)
+            self._sides[layer_number] = (left_edge, left_edge + layer_width)
             for item in layer:
-                item.width = width if number % 2 == 0 else item.width
-                item.left = left + (width - item.width) / 2
-            left += width + GAP
-        return left - GAP
+                item.width = layer_width if layer_number % 2 == 0 else item.width
+                item.left = left_edge + (layer_width - item.width) / 2
+            left_edge += layer_width + GAP
+        return left_edge - GAP
 
     def boxes(self) -> dict[str, Box]:
         """The entities' boxes."""
@@ -231,51 +235,61 @@ class _Drawing:
 
     def lines(self) -> dict[int, Line]:
         """The lines, by the edges' places."""
-        found = {}
-        for place, edge in self._edges.items():
-            chain = self._chains[place]
-            wires = tuple(self._wire(one, other) for one, other in pairwise(chain))
+        edge_lines = {}
+        for edge_index, edge in self._edges.items():
+            chain = self._chains[edge_index]
+            wires = tuple(self._wire(left_item, right_item) for left_item, right_item in pairwise(chain))
             rightwards = edge.head != edge.tail and chain[0] is self._entities[edge.head]
-            x, y = (wires[-1].x3, wires[-1].y1) if rightwards else (wires[0].x0, wires[0].y0)
-            found[place] = Line(wires, _placed(chain[1]), x, y, rightwards)
-        return found
+            tip_x, tip_y = (wires[-1].x3, wires[-1].y1) if rightwards else (wires[0].x0, wires[0].y0)
+            edge_lines[edge_index] = Line(wires, _placed(chain[1]), tip_x, tip_y, rightwards)
+        return edge_lines
 
-    def _wire(self, one: _Item, other: _Item) -> Wire:
-        leaves = one.left + (one.width if one.lines else 0)  # a bend is crossed, too
-        start, end = _port(one, one.after, other), _port(other, other.before, one)
-        return Wire(leaves, self._sides[one.layer][1], self._sides[other.layer][0], other.left, start, end)
+    def _wire(self, left_item: _Item, right_item: _Item) -> Wire:
+        leaving_x = left_item.left + (left_item.width if left_item.lines else 0)  # a bend is crossed, too
+        start_y, end_y = _port(left_item, left_item.after, right_item), _port(right_item, right_item.before, left_item)
+        return Wire(
+            leaving_x,
+            self._sides[left_item.layer][1],
+            self._sides[right_item.layer][0],
+            right_item.left,
+            start_y,
+            end_y,
+        )
 
 
-def _port(item: _Item, side: Sequence[_Item], other: _Item) -> float:
+def _port(item: _Item, side: Sequence[_Item], neighbour: _Item) -> float:
     """Where on this side of the item the line from the other meets it: in the order of the others."""
-    place = sorted(side, key=lambda near: near.y).index(other)
-    return item.y + PORT * (place - (len(side) - 1) / 2)
+    port_index = sorted(side, key=lambda side_item: side_item.y).index(neighbour)
+    return item.y + PORT * (port_index - (len(side) - 1) / 2)
 
 
 def _placed(item: _Item) -> Box:
     return Box(item.lines, item.left, item.y - item.height / 2, item.width, item.height)
 
 
-def _wanted(item: _Item, leftwards: bool, both: bool) -> float:
+def _wanted(item: _Item, leftwards: bool, by_both_sides: bool) -> float:
     """Where the item would stand best: at the middle of its neighbours."""
-    near = item.before + item.after if both else (item.after if leftwards else item.before)
-    return fmean(one.y for one in near) if near else item.y
+    neighbours = item.before + item.after if by_both_sides else (item.after if leftwards else item.before)
+    return fmean(neighbour.y for neighbour in neighbours) if neighbours else item.y
 
 
-def _stack(layer: Sequence[_Item], wanted: Sequence[float]) -> None:
+def _stack(layer: Sequence[_Item], targets: Sequence[float]) -> None:
     """Place the items in their order as near as can be to where they are wanted, without overlap: the least squares
     solution, by pooling neighbours that are in each other's way.
     """
     offsets = [0.0]
-    for one, other in pairwise(layer):
-        offsets.append(offsets[-1] + (one.height + other.height) / 2 + APART)
+    for upper_item, lower_item in pairwise(layer):
+        offsets.append(offsets[-1] + (upper_item.height + lower_item.height) / 2 + APART)
     blocks: list[tuple[float, int]] = []
-    for want, offset in zip(wanted, offsets, strict=True):
-        mean, size = want - offset, 1
-        while blocks and blocks[-1][0] > mean:
-            above, more = blocks.pop()
-            mean, size = (mean * size + above * more) / (size + more), size + more
-        blocks.append((mean, size))
-    places = [mean for mean, size in blocks for _ in range(size)]
-    for item, place, offset in zip(layer, places, offsets, strict=True):
-        item.y = place + offset
+    for target, offset in zip(targets, offsets, strict=True):
+        block_mean, block_size = target - offset, 1
+        while blocks and blocks[-1][0] > block_mean:
+            above_mean, above_size = blocks.pop()
+            block_mean, block_size = (
+                (block_mean * block_size + above_mean * above_size) / (block_size + above_size),
+                block_size + above_size,
+            )
+        blocks.append((block_mean, block_size))
+    positions = [block_mean for block_mean, block_size in blocks for _ in range(block_size)]
+    for item, position, offset in zip(layer, positions, offsets, strict=True):
+        item.y = position + offset

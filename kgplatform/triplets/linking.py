@@ -48,18 +48,20 @@ class Linker:
     @lru_cache(maxsize=100_000)  # noqa: B019  a linker lives as long as its process
     def link(self, text: str) -> Link | None:
         """The best concept of the mention that covers the most words of the phrase; None where the score is too low."""
-        found = tokens(text)
-        places = [found[word.token] for word in words(found) if word is not None]
-        best: tuple[int, Candidate] | None = None
+        text_tokens = tokens(text)
+        word_tokens = [text_tokens[word.token] for word in words(text_tokens) if word is not None]
+        best_match: tuple[int, Candidate] | None = None
         for mention in self.tagger.tag(text):
-            covered = sum(mention.start <= place.start and place.end <= mention.end for place in places)
+            covered_count = sum(
+                mention.start <= word_token.start and word_token.end <= mention.end for word_token in word_tokens
+            )
             candidate = _first(mention)
-            if candidate is not None and (best is None or covered > best[0]):
-                best = covered, candidate
-        if best is None:
+            if candidate is not None and (best_match is None or covered_count > best_match[0]):
+                best_match = covered_count, candidate
+        if best_match is None:
             return None
-        covered, candidate = best
-        score = candidate.score * covered / len(places) if places else 0.0
+        covered_count, candidate = best_match
+        score = candidate.score * covered_count / len(word_tokens) if word_tokens else 0.0
         if score < THRESHOLD:
             return None
         return Link(candidate.cui, candidate.name, candidate.types, score, self.tagger.name)
@@ -67,7 +69,7 @@ class Linker:
 
 def _first(mention: Mention) -> Candidate | None:
     """The first candidate whose CUI can stand in the graph."""
-    return next((one for one in mention.candidates if CONCEPT_ID.fullmatch(one.cui)), None)
+    return next((candidate for candidate in mention.candidates if CONCEPT_ID.fullmatch(candidate.cui)), None)
 
 
 def linker_of(settings: Settings, graph: Graph, told: Callable[[str], None] = lambda _: None) -> Linker:
@@ -86,8 +88,8 @@ def linker_of(settings: Settings, graph: Graph, told: Callable[[str], None] = la
             digest.update(repr(concept).encode())
             yield concept
 
-    there = names_of_graph(graph, LINKED) if settings.graph_names else ()
-    lexicon = Lexicon(chain(there, chosen()))
+    graph_concepts = names_of_graph(graph, LINKED) if settings.graph_names else ()
+    lexicon = Lexicon(chain(graph_concepts, chosen()))
     told(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
-    about = {"lexicon": digest.hexdigest(), "graph_names": settings.graph_names}
-    return Linker(tagger_of(settings.tagger, lexicon), about)
+    description = {"lexicon": digest.hexdigest(), "graph_names": settings.graph_names}
+    return Linker(tagger_of(settings.tagger, lexicon), description)

@@ -38,8 +38,8 @@ class Result:
 
 def words(triplets: Iterable[Triplet]) -> list[str]:
     """The triplets' text as words, commas and semicolons being words of their own (VLM-KG §3.3)."""
-    given = list(triplets)
-    return serialise(given).replace(",", " , ").replace(";", " ; ").split() if given else []
+    triplet_list = list(triplets)
+    return serialise(triplet_list).replace(",", " , ").replace(";", " ; ").split() if triplet_list else []
 
 
 def together(predicted: Sequence[_A], references: Sequence[_B]) -> list[tuple[_A, _B]]:
@@ -85,56 +85,64 @@ def bleu(predicted: Sequence[Words], references: Sequence[Words]) -> Bleu:
     pₙ for n > 1 (Lin & Och 2004), as nearly every document lacks some 4-gram; their mean is `sentences`. The paper does
     not say which of the two it prints.
     """
-    overlaps = [_overlap(one, other) for one, other in together(predicted, references)]
-    whole = _Overlap(
-        tuple(map(sum, zip(*(one.matched for one in overlaps), strict=True))),
-        tuple(map(sum, zip(*(one.total for one in overlaps), strict=True))),
-        sum(one.predicted for one in overlaps),
-        sum(one.reference for one in overlaps),
+    overlaps = [_overlap(prediction, reference) for prediction, reference in together(predicted, references)]
+    corpus_overlap = _Overlap(
+        tuple(map(sum, zip(*(overlap.matched for overlap in overlaps), strict=True))),
+        tuple(map(sum, zip(*(overlap.total for overlap in overlaps), strict=True))),
+        sum(overlap.predicted for overlap in overlaps),
+        sum(overlap.reference for overlap in overlaps),
     )
-    each = [_bleu(one, smooth=1) for one in overlaps]
+    document_scores = [_bleu(overlap, smooth=1) for overlap in overlaps]
     return Bleu(
-        corpus=_bleu(whole, smooth=0),
-        sentences=tuple(fmean(column) for column in zip(*each, strict=True)),
-        precisions=tuple(100 * one for one in _precisions(whole, smooth=0)),
-        brevity_penalty=_brevity(whole),
-        length_ratio=whole.predicted / whole.reference if whole.reference else None,
-        predicted_words=whole.predicted,
-        reference_words=whole.reference,
+        corpus=_bleu(corpus_overlap, smooth=0),
+        sentences=tuple(fmean(order_scores) for order_scores in zip(*document_scores, strict=True)),
+        precisions=tuple(100 * precision for precision in _precisions(corpus_overlap, smooth=0)),
+        brevity_penalty=_brevity(corpus_overlap),
+        length_ratio=corpus_overlap.predicted / corpus_overlap.reference if corpus_overlap.reference else None,
+        predicted_words=corpus_overlap.predicted,
+        reference_words=corpus_overlap.reference,
     )
 
 
 def _overlap(predicted: Words, reference: Words) -> _Overlap:
-    said = [_ngrams(predicted, n) for n in ORDERS]
-    meant = [_ngrams(reference, n) for n in ORDERS]
-    matched = tuple((one & other).total() for one, other in zip(said, meant, strict=True))
-    return _Overlap(matched, tuple(one.total() for one in said), len(predicted), len(reference))
+    predicted_ngrams = [_ngrams(predicted, order) for order in ORDERS]
+    reference_ngrams = [_ngrams(reference, order) for order in ORDERS]
+    matched = tuple(
+        (predicted_counts & reference_counts).total()
+        for predicted_counts, reference_counts in zip(predicted_ngrams, reference_ngrams, strict=True)
+    )
+    return _Overlap(
+        matched,
+        tuple(predicted_counts.total() for predicted_counts in predicted_ngrams),
+        len(predicted),
+        len(reference),
+    )
 
 
-def _ngrams(text: Words, n: int) -> Counter[tuple[str, ...]]:
-    return Counter(zip(*(text[start:] for start in range(n)), strict=False))
+def _ngrams(word_sequence: Words, order: int) -> Counter[tuple[str, ...]]:
+    return Counter(zip(*(word_sequence[offset:] for offset in range(order)), strict=False))
 
 
-def _precisions(one: _Overlap, smooth: int) -> list[float]:
+def _precisions(overlap: _Overlap, smooth: int) -> list[float]:
     """p₁..p₄, from 0 to 1. All are 1 where both sides are empty; 0 where the prediction is too short for an n-gram."""
-    if one.predicted == one.reference == 0:
+    if overlap.predicted == overlap.reference == 0:
         return [1.0] * len(ORDERS)
-    added = [0, *[smooth] * (len(ORDERS) - 1)]
+    smoothing = [0, *[smooth] * (len(ORDERS) - 1)]
     return [
-        (right + more) / (total + more) if total + more else 0.0
-        for right, total, more in zip(one.matched, one.total, added, strict=True)
+        (match_count + addend) / (ngram_count + addend) if ngram_count + addend else 0.0
+        for match_count, ngram_count, addend in zip(overlap.matched, overlap.total, smoothing, strict=True)
     ]
 
 
-def _brevity(one: _Overlap) -> float:
-    if one.predicted >= one.reference:
+def _brevity(overlap: _Overlap) -> float:
+    if overlap.predicted >= overlap.reference:
         return 1.0
-    return math.exp(1 - one.reference / one.predicted) if one.predicted else 0.0
+    return math.exp(1 - overlap.reference / overlap.predicted) if overlap.predicted else 0.0
 
 
-def _bleu(one: _Overlap, smooth: int) -> tuple[float, ...]:
-    precisions = _precisions(one, smooth)
-    return tuple(100 * _brevity(one) * _geometric_mean(precisions[:n]) for n in ORDERS)
+def _bleu(overlap: _Overlap, smooth: int) -> tuple[float, ...]:
+    precisions = _precisions(overlap, smooth)
+    return tuple(100 * _brevity(overlap) * _geometric_mean(precisions[:order]) for order in ORDERS)
 
 
 def _geometric_mean(values: Sequence[float]) -> float:
@@ -158,18 +166,22 @@ def rouge_l(predicted: Sequence[Words], references: Sequence[Words], beta: float
     The paper's formula has `RLCS` for R·P, which is no score; this is the one of coco-caption, as is the mean over
     documents.
     """
-    each = [_rouge_l(one, other, beta) for one, other in together(predicted, references)]
-    f, precision, recall = (100 * fmean(column) for column in zip(*each, strict=True))
-    return RougeL(f, precision, recall)
+    document_scores = [
+        _rouge_l(prediction, reference, beta) for prediction, reference in together(predicted, references)
+    ]
+    f_measure, precision, recall = (
+        100 * fmean(measure_scores) for measure_scores in zip(*document_scores, strict=True)
+    )
+    return RougeL(f_measure, precision, recall)
 
 
 def _rouge_l(predicted: Words, reference: Words, beta: float) -> tuple[float, float, float]:
     if not predicted and not reference:
         return 1.0, 1.0, 1.0
-    common = longest_common_subsequence(predicted, reference)
-    if not common:
+    common_length = longest_common_subsequence(predicted, reference)
+    if not common_length:
         return 0.0, 0.0, 0.0
-    precision, recall = common / len(predicted), common / len(reference)
+    precision, recall = common_length / len(predicted), common_length / len(reference)
     return (1 + beta**2) * recall * precision / (recall + beta**2 * precision), precision, recall
 
 
@@ -177,15 +189,15 @@ def longest_common_subsequence(first: Words, second: Words) -> int:
     """The length, in O(n) operations on integers of m bits (Hyyrö 2004): a row of the usual table is one integer whose
     zeros are the places where the table's value rises by one.
     """
-    places: dict[str, int] = {}
-    for place, word in enumerate(first):
-        places[word] = places.get(word, 0) | 1 << place
-    everything = (1 << len(first)) - 1
-    row = everything
+    position_masks: dict[str, int] = {}
+    for position, word in enumerate(first):
+        position_masks[word] = position_masks.get(word, 0) | 1 << position
+    all_bits = (1 << len(first)) - 1
+    row_bits = all_bits
     for word in second:
-        kept = row & places.get(word, 0)
-        row = ((row + kept) | (row - kept)) & everything
-    return len(first) - row.bit_count()
+        matches = row_bits & position_masks.get(word, 0)
+        row_bits = ((row_bits + matches) | (row_bits - matches)) & all_bits
+    return len(first) - row_bits.bit_count()
 
 
 class Counts(NamedTuple):
@@ -208,8 +220,8 @@ class Counts(NamedTuple):
     @property
     def f1(self) -> float:
         """Their harmonic mean, 2 right / (predicted + reference)."""
-        both = self.predicted + self.reference
-        return 2 * self.right / both if both else 1.0
+        total_size = self.predicted + self.reference
+        return 2 * self.right / total_size if total_size else 1.0
 
     def _share(self, count: int) -> float:
         if self.predicted == self.reference == 0:
@@ -266,9 +278,14 @@ def score(documents: Sequence[Counts]) -> SetScore:
     """The documents' counts (of `count` or `count_entities`) as one score. Raises `ValueError` for none."""
     if not documents:
         raise ValueError("there are no documents to score")
-    whole = Counts(*map(sum, zip(*documents, strict=True)))
+    total_counts = Counts(*map(sum, zip(*documents, strict=True)))
     return SetScore(
-        whole.precision, whole.recall, whole.f1, fmean(one.f1 for one in documents), *whole, documents=len(documents)
+        total_counts.precision,
+        total_counts.recall,
+        total_counts.f1,
+        fmean(document.f1 for document in documents),
+        *total_counts,
+        documents=len(documents),
     )
 
 
@@ -290,10 +307,10 @@ def bootstrap_difference(first: Sequence[Counts], second: Sequence[Counts], seed
     """The micro-F1 of the first system minus that of the second, on the same documents in the same order: each sample
     takes the same documents for both. They differ where the interval leaves out 0.
     """
-    if [one.reference for one in first] != [one.reference for one in second]:
+    if [document.reference for document in first] != [document.reference for document in second]:
         raise ValueError("the two systems were not scored on the same documents")
-    one, other = _resampled((first, second), seed, samples)
-    return _interval(_micro(first) - _micro(second), one - other)
+    first_scores, second_scores = _resampled((first, second), seed, samples)
+    return _interval(_micro(first) - _micro(second), first_scores - second_scores)
 
 
 def _micro(documents: Sequence[Counts]) -> float:
@@ -302,16 +319,18 @@ def _micro(documents: Sequence[Counts]) -> float:
 
 def _resampled(systems: Sequence[Sequence[Counts]], seed: int, samples: int) -> list[np.ndarray]:
     """Each system's micro-F1 in each sample."""
-    size = len(systems[0])
-    if not size:
+    document_count = len(systems[0])
+    if not document_count:
         raise ValueError("there are no documents to sample")
-    times = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), samples)  # (samples, documents)
-    found = []
+    draws = np.random.default_rng(seed).multinomial(
+        document_count, np.full(document_count, 1 / document_count), samples
+    )  # (samples, documents)
+    scores = []
     for documents in systems:
-        right, predicted, reference = (times @ np.array(documents)).T
-        both = predicted + reference
-        found.append(np.where(both == 0, 1.0, 2 * right / np.maximum(both, 1)))
-    return found
+        right_counts, predicted_counts, reference_counts = (draws @ np.array(documents)).T
+        total_counts = predicted_counts + reference_counts
+        scores.append(np.where(total_counts == 0, 1.0, 2 * right_counts / np.maximum(total_counts, 1)))
+    return scores
 
 
 def _interval(value: float, sampled: np.ndarray) -> Interval:

@@ -49,13 +49,13 @@ def unlabelled(triplets: Iterable[Triplet]) -> LabelledGraph:
     So scored, `simple` is the entities' F1; a wrong presence costs nothing, and an entity without a relation is unseen:
     the figures are not comparable with those of labelled graphs.
     """
-    listed = list(triplets)
-    places: dict[str, int] = {}
-    for head, _, tail in listed:
-        places.setdefault(head, len(places))
-        places.setdefault(tail, len(places))
-    links = tuple(Link(places[head], str(relation), places[tail]) for head, relation, tail in listed)
-    return LabelledGraph(tuple(Node(text, "") for text in places), links)
+    triplet_list = list(triplets)
+    node_indices: dict[str, int] = {}
+    for head, _, tail in triplet_list:
+        node_indices.setdefault(head, len(node_indices))
+        node_indices.setdefault(tail, len(node_indices))
+    links = tuple(Link(node_indices[head], str(relation), node_indices[tail]) for head, relation, tail in triplet_list)
+    return LabelledGraph(tuple(Node(entity_text, "") for entity_text in node_indices), links)
 
 
 def radgraph_f1(predicted: Sequence[LabelledGraph], references: Sequence[LabelledGraph], key: Key = same) -> RadGraphF1:
@@ -70,21 +70,24 @@ def radgraph_f1(predicted: Sequence[LabelledGraph], references: Sequence[Labelle
     Raises `ValueError` for no documents.
     """
     levels: list[list[float]] = []
-    for one, other in together(predicted, references):
-        said, meant = _elements(one, key), _elements(other, key)
-        simple, partial, complete, linked = (shared(a, b).f1 for a, b in zip(said, meant, strict=True))
+    for prediction, reference in together(predicted, references):
+        predicted_sets, reference_sets = _elements(prediction, key), _elements(reference, key)
+        simple, partial, complete, linked = (
+            shared(predicted_set, reference_set).f1
+            for predicted_set, reference_set in zip(predicted_sets, reference_sets, strict=True)
+        )
         levels.append([simple, partial, complete, (simple + linked) / 2])
-    return RadGraphF1(*(fmean(column) for column in zip(*levels, strict=True)))
+    return RadGraphF1(*(fmean(level_scores) for level_scores in zip(*levels, strict=True)))
 
 
 def _elements(graph: LabelledGraph, key: Key) -> list[set[tuple[object, ...]]]:
     """What is compared of a graph: for simple, partial and complete, and its relations."""
-    nodes = [(key(text), label) for text, label in graph.nodes]
+    nodes = [(key(entity_text), label) for entity_text, label in graph.nodes]
     heads = {link.head for link in graph.links}
-    alone = {node for place, node in enumerate(nodes) if place not in heads}
+    unlinked = {node for node_index, node in enumerate(nodes) if node_index not in heads}
     return [
         set(nodes),
-        {(*node, place in heads) for place, node in enumerate(nodes)},
-        alone | {(*nodes[head], relation, nodes[tail][0]) for head, relation, tail in graph.links},
+        {(*node, node_index in heads) for node_index, node in enumerate(nodes)},
+        unlinked | {(*nodes[head], relation, nodes[tail][0]) for head, relation, tail in graph.links},
         {(nodes[head], relation, nodes[tail]) for head, relation, tail in graph.links},
     ]

@@ -52,8 +52,8 @@ NONE: Final = "none"  # what is written where there is no triplet
 
 def serialise(triplets: Iterable[Triplet]) -> str:
     """Triplets as text that `parse` reads back; ``none`` for none."""
-    written = "; ".join(f"{entity(head)}, {relation.value}, {entity(tail)}" for head, relation, tail in triplets)
-    return written or NONE
+    joined = "; ".join(f"{entity(head)}, {relation.value}, {entity(tail)}" for head, relation, tail in triplets)
+    return joined or NONE
 
 
 _SPACES: Final = re.compile(r"[\s,;|]+")
@@ -70,30 +70,30 @@ def entity(text: str) -> str:
     it. Empty where nothing is left, or more than `MAX_ENTITY` characters are.
     """
     printable = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
-    plain = _SPACES.sub(" ", unicodedata.normalize("NFC", printable.casefold())).strip(_EDGES)
-    return plain if len(plain) <= MAX_ENTITY and any(map(str.isalnum, plain)) else ""
+    plain_text = _SPACES.sub(" ", unicodedata.normalize("NFC", printable.casefold())).strip(_EDGES)
+    return plain_text if len(plain_text) <= MAX_ENTITY and any(map(str.isalnum, plain_text)) else ""
 
 
 def parse(reply: str) -> Parsed:
     """The triplets in whatever a model says. What is no triplet of a known relation is left out and counted."""
-    found: dict[Triplet, None] = {}
+    triplets: dict[Triplet, None] = {}
     left_out = 0
-    for part in _PART.split(reply):
-        if part.strip(_EDGES).casefold() in ("", NONE):
+    for triplet_text in _PART.split(reply):
+        if triplet_text.strip(_EDGES).casefold() in ("", NONE):
             continue
-        triplet = _triplet(_NUMBERED.sub("", part))
-        if triplet is None or len(found) == MAX_TRIPLETS:
+        triplet = _triplet(_NUMBERED.sub("", triplet_text))
+        if triplet is None or len(triplets) == MAX_TRIPLETS:
             left_out += 1
         else:
-            found[triplet] = None
-    return Parsed(tuple(found), left_out)
+            triplets[triplet] = None
+    return Parsed(tuple(triplets), left_out)
 
 
-def _triplet(part: str) -> Triplet | None:
+def _triplet(triplet_text: str) -> Triplet | None:
     """The triplet of ``head, relation, tail`` (or with ``|`` between them)."""
-    values = part.split("|") if "|" in part else part.split(",")
-    if len(values) != 3:
+    fields = triplet_text.split("|") if "|" in triplet_text else triplet_text.split(",")
+    if len(fields) != 3:
         return None
-    relation = _NAMES.get(re.sub(r"[\s_-]+", "", values[1].casefold().strip(_EDGES)))
-    head, tail = entity(values[0]), entity(values[2])
+    relation = _NAMES.get(re.sub(r"[\s_-]+", "", fields[1].casefold().strip(_EDGES)))
+    head, tail = entity(fields[0]), entity(fields[2])
     return Triplet(head, relation, tail) if relation and head and tail else None

@@ -55,27 +55,30 @@ class Panel:
     def caption(self) -> str:
         """What stands under the name."""
         if self.counts is None:
-            told = f"{len(self.edges) + self.left_out} triplets"
+            description = f"{len(self.edges) + self.left_out} triplets"
         else:
-            right, predicted, reference = self.counts
-            told = (
+            right_count, predicted_count, reference_count = self.counts
+            description = (
                 f"P {self.counts.precision:.2f}   R {self.counts.recall:.2f}   F1 {self.counts.f1:.2f}   "
-                f"({right} correct, {predicted - right} wrong, {reference - right} missing)"
+                f"({right_count} correct, {predicted_count - right_count} wrong, "
+                f"{reference_count - right_count} missing)"
             )
-        return f"{told}; {self.left_out} not drawn" if self.left_out else told
+        return f"{description}; {self.left_out} not drawn" if self.left_out else description
 
 
 def compare(reference: Sequence[Triplet], systems: Mapping[str, Sequence[Triplet]], key: Key = same) -> list[Panel]:
     """The panels of a study. Triplets are right as `metrics.count` has it, with the same `key`; entities of one key are
     one, with the text that the system has for them.
     """
-    truth = keyed(reference, key)
+    reference_keyed = keyed(reference, key)
     panels = [_panel("reference", dict.fromkeys(_keyed(reference, key), State.RIGHT), reference, key, None)]
-    for name, predicted in systems.items():
-        said = keyed(predicted, key)
-        states = {one: State.RIGHT if one in said else State.MISSING for one in _keyed(reference, key)}
-        states |= {one: State.WRONG for one in _keyed(predicted, key) if one not in truth}
-        panels.append(_panel(name, states, [*predicted, *reference], key, count(predicted, reference, key)))
+    for system_name, predicted in systems.items():
+        predicted_keyed = keyed(predicted, key)
+        states = {
+            triplet: State.RIGHT if triplet in predicted_keyed else State.MISSING for triplet in _keyed(reference, key)
+        }
+        states |= {triplet: State.WRONG for triplet in _keyed(predicted, key) if triplet not in reference_keyed}
+        panels.append(_panel(system_name, states, [*predicted, *reference], key, count(predicted, reference, key)))
     return panels
 
 
@@ -85,31 +88,34 @@ def _keyed(triplets: Iterable[Triplet], key: Key) -> list[Triplet]:
 
 
 def _panel(
-    name: str, states: Mapping[Triplet, State], worded: Iterable[Triplet], key: Key, counts: Counts | None
+    panel_name: str, states: Mapping[Triplet, State], worded: Iterable[Triplet], key: Key, counts: Counts | None
 ) -> Panel:
     texts: dict[str, str] = {}
     for head, _, tail in worded:
         texts.setdefault(key(head), head)
         texts.setdefault(key(tail), tail)
-    shown = dict(list(states.items())[:SHOWN])
+    displayed = dict(list(states.items())[:SHOWN])
     return Panel(
-        name=name,
-        edges=tuple(Edge(head, str(relation), tail) for head, relation, tail in shown),
-        states=tuple(shown.values()),
+        name=panel_name,
+        edges=tuple(Edge(head, str(relation), tail) for head, relation, tail in displayed),
+        states=tuple(displayed.values()),
         texts=texts,
         entities=_entity_states(states),
         counts=counts,
-        left_out=len(states) - len(shown),
+        left_out=len(states) - len(displayed),
     )
 
 
 def _entity_states(states: Mapping[Triplet, State]) -> dict[str, State]:
     """An entity is right when the system and the reference both have it, in whatever triplets."""
-    seen: dict[str, set[State]] = {}
+    states_by_entity: dict[str, set[State]] = {}
     for (head, _, tail), state in states.items():
         for entity in (head, tail):
-            seen.setdefault(entity, set()).add(state)
-    return {entity: found.pop() if len(found) == 1 else State.RIGHT for entity, found in seen.items()}
+            states_by_entity.setdefault(entity, set()).add(state)
+    return {
+        entity: entity_states.pop() if len(entity_states) == 1 else State.RIGHT
+        for entity, entity_states in states_by_entity.items()
+    }
 
 
 # HTML
@@ -150,28 +156,33 @@ def _figure(panel: Panel) -> str:
     layout = lay_out(panel.edges, panel.texts)
     caption = f"<figcaption><b>{_text(panel.name)}</b><span>{escape(panel.caption)}</span></figcaption>"
     width, height = layout.width + 4, layout.height + 4
-    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="-2 -2 {width:.0f} {height:.0f}"'
-    drawing = f'<svg {size} role="img" aria-label="{_text(panel.name)}">\n{_svg(panel, layout)}</svg>'
+    size_attributes = f'width="{width:.0f}" height="{height:.0f}" viewBox="-2 -2 {width:.0f} {height:.0f}"'
+    drawing = f'<svg {size_attributes} role="img" aria-label="{_text(panel.name)}">\n{_svg(panel, layout)}</svg>'
     return f"<figure>{caption}\n{drawing}</figure>\n"
 
 
 def _svg(panel: Panel, layout: Layout) -> str:
     """The drawing's elements, one a line."""
-    parts = []
-    for edge, line, state in zip(panel.edges, layout.lines, panel.states, strict=True):
-        said = f"{panel.texts[edge.head]}, {edge.name}, {panel.texts[edge.tail]} ({state.value})"
-        path = "".join(map(_path, line.wires))
-        back = -8 if line.rightwards else 8
-        tip = f"{line.x:.1f},{line.y:.1f} {line.x + back:.1f},{line.y - 4:.1f} {line.x + back:.1f},{line.y + 4:.1f}"
-        parts.append(
-            f'<g class="{state.value}"><title>{_text(said)}</title><path d="{path}" {_stroke(state)}/>'
-            f'<polygon points="{tip}" fill="{COLOURS[state]}"/>{_label(line.name, state, "name")}</g>\n'
+    elements = []
+    for edge, edge_line, state in zip(panel.edges, layout.lines, panel.states, strict=True):
+        tooltip = f"{panel.texts[edge.head]}, {edge.name}, {panel.texts[edge.tail]} ({state.value})"
+        path_data = "".join(map(_path, edge_line.wires))
+        tip_offset = -8 if edge_line.rightwards else 8
+        tip_points = (
+            f"{edge_line.x:.1f},{edge_line.y:.1f} {edge_line.x + tip_offset:.1f},{edge_line.y - 4:.1f} "
+            f"{edge_line.x + tip_offset:.1f},{edge_line.y + 4:.1f}"
+        )
+        elements.append(
+            f'<g class="{state.value}"><title>{_text(tooltip)}</title><path d="{path_data}" {_stroke(state)}/>'
+            f'<polygon points="{tip_points}" fill="{COLOURS[state]}"/>{_label(edge_line.name, state, "name")}</g>\n'
         )
     for entity, box in layout.boxes.items():
         state = panel.entities[entity]
-        place = f'x="{box.left:.1f}" y="{box.top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="5"'
-        parts.append(f'<g class="{state.value}"><rect {place} {_stroke(state)}/>{_label(box, state, "entity")}</g>\n')
-    return "".join(parts)
+        rectangle = f'x="{box.left:.1f}" y="{box.top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="5"'
+        elements.append(
+            f'<g class="{state.value}"><rect {rectangle} {_stroke(state)}/>{_label(box, state, "entity")}</g>\n'
+        )
+    return "".join(elements)
 
 
 def _path(wire: Wire) -> str:
@@ -182,15 +193,18 @@ def _path(wire: Wire) -> str:
 
 def _label(box: Box, state: State, kind: str) -> str:
     return "".join(
-        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" fill="{COLOURS[state]}">{escape(line)}</text>'
-        for line, x, y in _lines(box)
+        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" fill="{COLOURS[state]}">{escape(text_line)}</text>'
+        for text_line, x, y in _lines(box)
     )
 
 
 def _lines(box: Box) -> list[tuple[str, float, float]]:
     """A box's lines of text, each with its middle."""
-    top = box.top + (box.height - LINE * len(box.lines)) / 2
-    return [(line, box.left + box.width / 2, top + LINE * (row + 0.5)) for row, line in enumerate(box.lines)]
+    first_top = box.top + (box.height - LINE * len(box.lines)) / 2
+    return [
+        (text_line, box.left + box.width / 2, first_top + LINE * (row_index + 0.5))
+        for row_index, text_line in enumerate(box.lines)
+    ]
 
 
 def _stroke(state: State) -> str:
@@ -198,9 +212,9 @@ def _stroke(state: State) -> str:
     return f'stroke="{COLOURS[state]}" stroke-width="{WIDTHS[state]}"{dashes}'
 
 
-def _text(value: str) -> str:
+def _text(raw_text: str) -> str:
     """The value as text of a page, without unprintable characters."""
-    return escape(" ".join(wrapped(value)))
+    return escape(" ".join(wrapped(raw_text)))
 
 
 # PNG
@@ -222,33 +236,33 @@ def to_png(title: str, panels: Sequence[Panel]) -> bytes:
     axes.set_axis_off()
     _write(axes, " ".join(wrapped(title)), MARGIN, 18, 15, ha="left", weight="bold")
     _draw_legend(axes)
-    left = 0.0
+    left_x = 0.0
     for panel, layout in zip(panels, layouts, strict=True):
-        _draw(axes, panel, layout, left)
-        left += _panel_width(panel, layout)
+        _draw(axes, panel, layout, left_x)
+        left_x += _panel_width(panel, layout)
         if panel is not panels[-1]:
-            axes.plot([left, left], [LEGEND, height - MARGIN], color="#cccccc", linewidth=1)
-    written = io.BytesIO()
+            axes.plot([left_x, left_x], [LEGEND, height - MARGIN], color="#cccccc", linewidth=1)
+    png_buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # drawn as a box
-        figure.savefig(written, format="png", dpi=72 * scale, metadata={"Software": None})
-    return written.getvalue()
+        figure.savefig(png_buffer, format="png", dpi=72 * scale, metadata={"Software": None})
+    return png_buffer.getvalue()
 
 
 def _panel_width(panel: Panel, layout: Layout) -> float:
-    texts = (breadth(panel.caption) * 0.95, breadth(" ".join(wrapped(panel.name))) * 1.2)
-    return max(layout.width, *texts) + 2 * MARGIN
+    text_widths = (breadth(panel.caption) * 0.95, breadth(" ".join(wrapped(panel.name))) * 1.2)
+    return max(layout.width, *text_widths) + 2 * MARGIN
 
 
 def _size(title: str, panels: Sequence[Panel], layouts: Sequence[Layout]) -> tuple[int, int]:
     """Width and height of the picture, before scaling."""
-    across = sum(_panel_width(panel, layout) for panel, layout in zip(panels, layouts, strict=True))
-    down = max((layout.height for layout in layouts), default=0.0)
-    return round(max(across, 1.3 * breadth(title) + 2 * MARGIN, 360)), round(LEGEND + HEAD + down + MARGIN)
+    total_width = sum(_panel_width(panel, layout) for panel, layout in zip(panels, layouts, strict=True))
+    max_height = max((layout.height for layout in layouts), default=0.0)
+    return round(max(total_width, 1.3 * breadth(title) + 2 * MARGIN, 360)), round(LEGEND + HEAD + max_height + MARGIN)
 
 
-def _write(axes: Any, text: str, x: float, y: float, size: float, **how: object) -> None:
-    axes.text(x, y, text, fontsize=size, va="center", parse_math=False, **how)
+def _write(axes: Any, label_text: str, x: float, y: float, font_size: float, **text_options: object) -> None:
+    axes.text(x, y, label_text, fontsize=font_size, va="center", parse_math=False, **text_options)
 
 
 def _line_style(state: State) -> dict[str, Any]:
@@ -262,43 +276,43 @@ def _draw_legend(axes: Any) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    left = MARGIN
+    left_x = MARGIN
     for state in State:
-        axes.add_patch(PathPatch(Path([(left, 42), (left + 34, 42)]), **_line_style(state)))
-        _write(axes, state.value, left + 41, 42, 12, ha="left")
-        left += 41 + breadth(state.value) + 24
+        axes.add_patch(PathPatch(Path([(left_x, 42), (left_x + 34, 42)]), **_line_style(state)))
+        _write(axes, state.value, left_x + 41, 42, 12, ha="left")
+        left_x += 41 + breadth(state.value) + 24
 
 
-def _draw(axes: Any, panel: Panel, layout: Layout, left: float) -> None:
-    """Draw a panel whose left side is at `left`."""
+def _draw(axes: Any, panel: Panel, layout: Layout, left_x: float) -> None:
+    """Draw a panel whose left side is at `left_x`."""
     from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 
-    _write(axes, " ".join(wrapped(panel.name)), left + MARGIN, LEGEND + 12, 13, ha="left", weight="bold")
-    _write(axes, panel.caption, left + MARGIN, LEGEND + 32, 11, ha="left")
-    left, top = left + MARGIN, LEGEND + HEAD
-    for line, state in zip(layout.lines, panel.states, strict=True):
-        for wire in line.wires:
-            axes.add_patch(PathPatch(_curve(wire, left, top), **_line_style(state)))
-        x, y, back = left + line.x, top + line.y, -8 if line.rightwards else 8
-        tip = [(x, y), (x + back, y - 4), (x + back, y + 4)]
-        axes.add_patch(Polygon(tip, facecolor=COLOURS[state], linewidth=0))
-        for text, x, y in _lines(line.name):
-            _write(axes, text, left + x, top + y, 10, ha="center", style="italic", color=COLOURS[state])
+    _write(axes, " ".join(wrapped(panel.name)), left_x + MARGIN, LEGEND + 12, 13, ha="left", weight="bold")
+    _write(axes, panel.caption, left_x + MARGIN, LEGEND + 32, 11, ha="left")
+    left_x, top_y = left_x + MARGIN, LEGEND + HEAD
+    for edge_line, state in zip(layout.lines, panel.states, strict=True):
+        for wire in edge_line.wires:
+            axes.add_patch(PathPatch(_curve(wire, left_x, top_y), **_line_style(state)))
+        x, y, tip_offset = left_x + edge_line.x, top_y + edge_line.y, -8 if edge_line.rightwards else 8
+        tip_points = [(x, y), (x + tip_offset, y - 4), (x + tip_offset, y + 4)]
+        axes.add_patch(Polygon(tip_points, facecolor=COLOURS[state], linewidth=0))
+        for text_line, x, y in _lines(edge_line.name):
+            _write(axes, text_line, left_x + x, top_y + y, 10, ha="center", style="italic", color=COLOURS[state])
     for entity, box in layout.boxes.items():
         state = panel.entities[entity]
-        shape = "round,pad=0,rounding_size=5"
-        place = (left + box.left, top + box.top)
-        axes.add_patch(FancyBboxPatch(place, box.width, box.height, boxstyle=shape, **_line_style(state)))
-        for text, x, y in _lines(box):
-            _write(axes, text, left + x, top + y, 11, ha="center", color=COLOURS[state])
+        box_style = "round,pad=0,rounding_size=5"
+        corner = (left_x + box.left, top_y + box.top)
+        axes.add_patch(FancyBboxPatch(corner, box.width, box.height, boxstyle=box_style, **_line_style(state)))
+        for text_line, x, y in _lines(box):
+            _write(axes, text_line, left_x + x, top_y + y, 11, ha="center", color=COLOURS[state])
 
 
-def _curve(wire: Wire, left: float, top: float) -> Any:
+def _curve(wire: Wire, left_x: float, top_y: float) -> Any:
     """The wire as a path of matplotlib."""
     from matplotlib.path import Path
 
     x0, x1, x2, x3, y0, y1 = wire
     middle = (x1 + x2) / 2
     points = [(x0, y0), (x1, y0), (middle, y0), (middle, y1), (x2, y1), (x3, y1)]
-    codes = [Path.MOVETO, Path.LINETO, Path.CURVE4, Path.CURVE4, Path.CURVE4, Path.LINETO]
-    return Path([(left + x, top + y) for x, y in points], codes)
+    path_codes = [Path.MOVETO, Path.LINETO, Path.CURVE4, Path.CURVE4, Path.CURVE4, Path.LINETO]
+    return Path([(left_x + x, top_y + y) for x, y in points], path_codes)

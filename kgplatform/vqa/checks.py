@@ -26,40 +26,44 @@ class AuditedQuestions(NamedTuple):
 
 def seen_pictures(audited: AuditedQuestions) -> Found:
     """Test questions about a picture that training asks about, too, be it under another name."""
-    return _in_training(audited, lambda one: audited.shown[one.image])
+    return _in_training(audited, lambda question: audited.shown[question.image])
 
 
 def seen_questions(audited: AuditedQuestions) -> Found:
     """Test questions that training asks in the same words about the same picture."""
-    return _in_training(audited, lambda one: f"{audited.shown[one.image]} {one.wording}")
+    return _in_training(audited, lambda question: f"{audited.shown[question.image]} {question.wording}")
 
 
 def contradictions(audited: AuditedQuestions) -> Found:
     """Questions in the same words about the same picture with another answer."""
     answers: dict[str, set[bool | None]] = {}
-    those: dict[str, list[Question]] = {}
-    for one in audited.dealt.questions:
-        key = f"{audited.shown[one.image]} {one.wording}"
-        answers.setdefault(key, set()).add(one.yes)
-        those.setdefault(key, []).append(one)
-    found = [" = ".join(one.id for one in those[key]) for key, said in sorted(answers.items()) if len(said) > 1]
-    return Found(len(found), len(those), found[:EXAMPLES])
+    questions_by_key: dict[str, list[Question]] = {}
+    for question in audited.dealt.questions:
+        question_key = f"{audited.shown[question.image]} {question.wording}"
+        answers.setdefault(question_key, set()).add(question.yes)
+        questions_by_key.setdefault(question_key, []).append(question)
+    contradicting = [
+        " = ".join(question.id for question in questions_by_key[question_key])
+        for question_key, answer_set in sorted(answers.items())
+        if len(answer_set) > 1
+    ]
+    return Found(len(contradicting), len(questions_by_key), contradicting[:EXAMPLES])
 
 
 def shared_pictures(audited: AuditedQuestions) -> Found:
     """Pictures that the data set has under several names."""
-    names: dict[str, list[str]] = {}
+    images_by_picture: dict[str, list[str]] = {}
     for image, picture in sorted(audited.shown.items()):
-        names.setdefault(picture, []).append(image)
-    found = [" = ".join(those) for those in names.values() if len(those) > 1]
-    return Found(len(found), len(names), found[:EXAMPLES])
+        images_by_picture.setdefault(picture, []).append(image)
+    shared = [" = ".join(image_names) for image_names in images_by_picture.values() if len(image_names) > 1]
+    return Found(len(shared), len(images_by_picture), shared[:EXAMPLES])
 
 
 def of_the_graph(audited: AuditedQuestions) -> Found:
     """Questions of validation and test about subjects that the graph was built from."""
     held_out = _held_out(audited.dealt)
-    found = [one.id for one in known(held_out, audited.images)]
-    return Found(len(found), len(held_out), found[:EXAMPLES])
+    matching_ids = [question.id for question in known(held_out, audited.images)]
+    return Found(len(matching_ids), len(held_out), matching_ids[:EXAMPLES])
 
 
 def refuse_known(dealt: QuestionSet, images: Sequence[GraphImage], folder: Path | None) -> None:
@@ -68,10 +72,10 @@ def refuse_known(dealt: QuestionSet, images: Sequence[GraphImage], folder: Path 
     `folder` is where the paths of the graph's images begin, None where they are not at hand.
     """
     held_out = _held_out(dealt)
-    found = known(held_out, images, folder)
-    if found:
+    matches = known(held_out, images, folder)
+    if matches:
         raise UsageError(
-            f"the graph was built from the images, or the subjects, of {len(found):,} of the {len(held_out):,} "
+            f"the graph was built from the images, or the subjects, of {len(matches):,} of the {len(held_out):,} "
             "questions that are held out",
             "Ask about other studies than those of the graph.",
         )
@@ -83,29 +87,37 @@ def known(questions: Iterable[Question], images: Iterable[GraphImage], folder: P
     """
     images, questions = list(images), list(questions)
     subjects = {f"p{image.subject}" for image in images if image.subject}
-    paths = [] if folder is None else [place(folder, image.path) for image in images]
-    graph = {path for path in paths if path is not None and path.is_file()}
-    asked = {one.path for one in questions if one.path.is_file()}
-    sizes = {path.stat().st_size for path in graph} & {path.stat().st_size for path in asked}
-    contents = {content for _, content in _contents(graph, sizes)}
-    same = {path for path, content in _contents(asked, sizes) if content in contents}
-    return [one for one in questions if one.path in same or subjects & {*PurePosixPath(one.image).parts}]
+    image_paths = [] if folder is None else [place(folder, image.path) for image in images]
+    graph_paths = {image_path for image_path in image_paths if image_path is not None and image_path.is_file()}
+    question_paths = {question.path for question in questions if question.path.is_file()}
+    shared_sizes = {image_path.stat().st_size for image_path in graph_paths} & {
+        image_path.stat().st_size for image_path in question_paths
+    }
+    graph_hashes = {file_hash for _, file_hash in _contents(graph_paths, shared_sizes)}
+    shared_paths = {
+        image_path for image_path, file_hash in _contents(question_paths, shared_sizes) if file_hash in graph_hashes
+    }
+    return [
+        question
+        for question in questions
+        if question.path in shared_paths or subjects & {*PurePosixPath(question.image).parts}
+    ]
 
 
 def _contents(paths: Iterable[Path], sizes: set[int]) -> Iterator[tuple[Path, str]]:
     """Hashes of the files that have one of these sizes: of others no two are the same."""
-    for path in paths:
-        if path.stat().st_size in sizes:
-            with path.open("rb") as file:
-                yield path, hashlib.file_digest(file, "sha256").hexdigest()
+    for image_path in paths:
+        if image_path.stat().st_size in sizes:
+            with image_path.open("rb") as image_file:
+                yield image_path, hashlib.file_digest(image_file, "sha256").hexdigest()
 
 
-def _held_out(dealt: QuestionSet) -> list[Question]:
-    return [*dealt.parts["valid"], *dealt.parts["test"]]
+def _held_out(question_set: QuestionSet) -> list[Question]:
+    return [*question_set.parts["valid"], *question_set.parts["test"]]
 
 
-def _in_training(audited: AuditedQuestions, key: Callable[[Question], str]) -> Found:
-    train, test = audited.dealt.parts["train"], audited.dealt.parts["test"]
-    known = {key(one) for one in train}
-    found = [one.id for one in test if key(one) in known]
-    return Found(len(found), len(test), found[:EXAMPLES], f"protocol {audited.dealt.protocol}")
+def _in_training(audited: AuditedQuestions, question_key: Callable[[Question], str]) -> Found:
+    train_questions, test_questions = audited.dealt.parts["train"], audited.dealt.parts["test"]
+    train_keys = {question_key(question) for question in train_questions}
+    shared_ids = [question.id for question in test_questions if question_key(question) in train_keys]
+    return Found(len(shared_ids), len(test_questions), shared_ids[:EXAMPLES], f"protocol {audited.dealt.protocol}")

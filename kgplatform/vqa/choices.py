@@ -35,40 +35,52 @@ _PREFIXES: Final = ("ab", "un", "in", "im", "ir", "non", "a", "hypo", "hyper", "
 
 def is_choice(words: Sequence[str]) -> bool:
     """Whether the words of a question (in lower case) offer a choice."""
-    for place, word in enumerate(words):
+    for position, word in enumerate(words):
         if word in ("vs", "versus"):
             return True
-        if word == "or" and 0 < place < len(words) - 1 and _of_two(words, place):
+        if word == "or" and 0 < position < len(words) - 1 and _of_two(words, position):
             return True
     return False
 
 
-def _of_two(words: Sequence[str], place: int) -> bool:
+def _of_two(words: Sequence[str], position: int) -> bool:
     """Whether the "or" at this place joins things to choose from."""
-    before, after = words[:place], words[place + 1 :]
-    if after[0] == "not" or (after[0] == "no" and len(after) == 1):
+    words_before, words_after = words[:position], words[position + 1 :]
+    if words_after[0] == "not" or (words_after[0] == "no" and len(words_after) == 1):
         return False  # "… or not?"
-    if _EITHER & {*before}:
+    if _EITHER & {*words_before}:
         return False
-    if after[0] in _SECOND:
+    if words_after[0] in _SECOND:
         return True
-    if "there" in before[:3]:
-        return _opposite(before[-1], after[0])
-    if before[0] in _COPULAS:
-        return not _within_subject(before, after)
-    return bool(_WEIGHS & {*before}) or _opposite(before[-1], after[0]) or _sides(before, after)
+    if "there" in words_before[:3]:
+        return _opposite(words_before[-1], words_after[0])
+    if words_before[0] in _COPULAS:
+        return not _within_subject(words_before, words_after)
+    return (
+        bool(_WEIGHS & {*words_before})
+        or _opposite(words_before[-1], words_after[0])
+        or _sides(words_before, words_after)
+    )
 
 
-def _within_subject(before: Sequence[str], after: Sequence[str]) -> bool:
+def _within_subject(words_before: Sequence[str], words_after: Sequence[str]) -> bool:
     """Of "Is the heart or mediastinum enlarged?": the two are what is asked about, and what is asked follows."""
-    return len(before) == 3 and before[1] in _ARTICLES and len(after) > 1 and not _sides(before, after)
+    return (
+        len(words_before) == 3
+        and words_before[1] in _ARTICLES
+        and len(words_after) > 1
+        and not _sides(words_before, words_after)
+    )
 
 
-def _sides(before: Sequence[str], after: Sequence[str]) -> bool:
-    return any(after[0] in pair and pair & {*before} for pair in _SIDES)
+def _sides(words_before: Sequence[str], words_after: Sequence[str]) -> bool:
+    return any(words_after[0] in pair and pair & {*words_before} for pair in _SIDES)
 
 
-def _opposite(one: str, other: str) -> bool:
+def _opposite(first_word: str, second_word: str) -> bool:
     """Whether two words differ by a prefix that turns the meaning: normal and abnormal, hypodense and hyperdense."""
-    roots = [{word, *(word[len(prefix) :] for prefix in _PREFIXES if word.startswith(prefix))} for word in (one, other)]
-    return one != other and any(len(root) > 3 for root in roots[0] & roots[1])
+    roots = [
+        {word, *(word[len(prefix) :] for prefix in _PREFIXES if word.startswith(prefix))}
+        for word in (first_word, second_word)
+    ]
+    return first_word != second_word and any(len(root) > 3 for root in roots[0] & roots[1])

@@ -50,8 +50,8 @@ _YES_OR_NO: Final = re.compile(r"[\s,:(\[-]*\b(?:yes\s*(?:/|or)\s*no|y/n|true\s*
 _SLASHED: Final = re.compile(r"\b(is|are|was|were|do|does|has|have)\s*/\s*(?:is|are|was|were|do|does|has|have)\b")
 
 
-def _words(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
+def _words(joined_words: str) -> frozenset[str]:
+    return frozenset(joined_words.split())
 
 
 WH: Final = frozenset({"what", "which", "where", "when", "who", "whom", "whose", "why", "how"})
@@ -114,122 +114,135 @@ def checked(image: Path | None, text: str) -> str:
         raise InputError("the question comes first, and the image second", 'Give the image first: kgp ask IMAGE "…?"')
     if len(text) > LONGEST:
         raise InputError(f"the question has more than {LONGEST:,} characters", "Ask in one sentence.")
-    form = form_of(text)
-    if form is not Form.YES_NO:
-        raise InputError(f"{form.value}; only yes/no questions are answered", HINTS.get(form, HINT))
+    question_form = form_of(text)
+    if question_form is not Form.YES_NO:
+        raise InputError(f"{question_form.value}; only yes/no questions are answered", HINTS.get(question_form, HINT))
     return text
 
 
-def _changed_places(image: Path, text: str) -> bool:
+def _changed_places(image: Path, question: str) -> bool:
     """Whether the question names a file, and the image none."""
     try:
-        is_file = Path(text).suffix.lower() in radiograph.SUFFIXES or (bool(text) and Path(text).exists())
-        return is_file and not image.exists() and form_of(str(image)) is not Form.NO_WORDS
+        names_file = Path(question).suffix.lower() in radiograph.SUFFIXES or (
+            bool(question) and Path(question).exists()
+        )
+        return names_file and not image.exists() and form_of(str(image)) is not Form.NO_WORDS
     except (OSError, ValueError):  # a name that can be none: too long, a NUL
         return False
 
 
 def form_of(text: str) -> Form:
     """The form of a question of one or more sentences: of an open one where any of them is open, and so on."""
-    lowered = _SLASHED.sub(r"\1", " ".join(text.replace("\u2019", "'").casefold().split()))
-    lowered = re.sub(r"\b(vs|e\.g|i\.e|dr|approx|[a-z])\.(?=\s)", r"\1", lowered)
-    if not any(character.isalpha() for character in lowered):
+    lowered_text = _SLASHED.sub(r"\1", " ".join(text.replace("\u2019", "'").casefold().split()))
+    lowered_text = re.sub(r"\b(vs|e\.g|i\.e|dr|approx|[a-z])\.(?=\s)", r"\1", lowered_text)
+    if not any(character.isalpha() for character in lowered_text):
         return Form.NO_WORDS
-    if _not_english(lowered):
+    if _not_english(lowered_text):
         return Form.NOT_ENGLISH
-    asked: dict[tuple[str, ...], Form] = {}
-    for sentence in _SENTENCE.findall(lowered):
-        plain = _YES_OR_NO.sub(" , ", sentence)
-        words = _trimmed(_TOKEN.findall(plain))
-        tagged = plain != sentence
+    forms_by_words: dict[tuple[str, ...], Form] = {}
+    for sentence in _SENTENCE.findall(lowered_text):
+        plain_sentence = _YES_OR_NO.sub(" , ", sentence)
+        words = _trimmed(_TOKEN.findall(plain_sentence))
+        is_tagged = plain_sentence != sentence
         if not words or (len(words) == 1 and words[0] in _TAGS):
-            if (tagged or words) and asked:  # "The heart is enlarged. Right?"
-                last = next(reversed(asked))
-                asked[last] = Form.YES_NO if asked[last] in (Form.STATEMENT, Form.UNCLEAR) else asked[last]
+            if (is_tagged or words) and forms_by_words:  # "The heart is enlarged. Right?"
+                last_words = next(reversed(forms_by_words))
+                forms_by_words[last_words] = (
+                    Form.YES_NO
+                    if forms_by_words[last_words] in (Form.STATEMENT, Form.UNCLEAR)
+                    else forms_by_words[last_words]
+                )
             continue
-        asked[tuple(words)] = _sentence(words, marked=tagged or "?" in sentence)
-    forms = list(asked.values())
+        forms_by_words[tuple(words)] = _sentence(words, is_marked=is_tagged or "?" in sentence)
+    forms = list(forms_by_words.values())
     for form in (Form.OPEN, Form.CHOICE):
         if form in forms:
             return form
     if forms.count(Form.YES_NO) > 1:
         return Form.SEVERAL
-    order = (Form.YES_NO, Form.STATEMENT)
-    return next((form for form in order if form in forms), Form.UNCLEAR)
+    preference = (Form.YES_NO, Form.STATEMENT)
+    return next((form for form in preference if form in forms), Form.UNCLEAR)
 
 
-def _not_english(text: str) -> bool:
+def _not_english(question_text: str) -> bool:
     """Another script, or function words of another language."""
-    letters = [character for character in text if character.isalpha()]
-    latin = sum(character < "\u0250" for character in letters)
-    words = _TOKEN.findall(text)
-    foreign = sum(word in _FOREIGN for word in words)
-    return 2 * latin < len(letters) or "\u00bf" in text or foreign > 1 or (bool(words) and words[0] in _FOREIGN)
+    letters = [character for character in question_text if character.isalpha()]
+    latin_count = sum(character < "\u0250" for character in letters)
+    words = _TOKEN.findall(question_text)
+    foreign_count = sum(word in _FOREIGN for word in words)
+    return (
+        2 * latin_count < len(letters)
+        or "\u00bf" in question_text
+        or foreign_count > 1
+        or (bool(words) and words[0] in _FOREIGN)
+    )
 
 
 def _trimmed(words: Sequence[str]) -> list[str]:
     """The words without commas at either end, openers ("Please, …"), and contractions taken apart."""
-    found: list[str] = []
+    trimmed: list[str] = []
     for word in words:
-        stem, _, end = word.partition("'")
-        if (stem in WH or stem == "there") and end in ("s", "re", "d", "ll"):
-            found += [stem, "is"]
+        stem, _, ending = word.partition("'")
+        if (stem in WH or stem == "there") and ending in ("s", "re", "d", "ll"):
+            trimmed += [stem, "is"]
         elif word.endswith("n't"):
-            found += [{"ca": "can", "wo": "will", "ai": "is"}.get(word[:-3], word[:-3]), "not"]
+            trimmed += [{"ca": "can", "wo": "will", "ai": "is"}.get(word[:-3], word[:-3]), "not"]
         else:
-            found.append({"whats": "what", "wheres": "where", "whos": "who"}.get(word, word))
-    while found and (found[0] in _OPENERS or not found[0][0].isalnum()) and len(found) > 1:
-        del found[0]
-    while found and not found[-1][0].isalnum():
-        del found[-1]
-    return found
+            trimmed.append({"whats": "what", "wheres": "where", "whos": "who"}.get(word, word))
+    while trimmed and (trimmed[0] in _OPENERS or not trimmed[0][0].isalnum()) and len(trimmed) > 1:
+        del trimmed[0]
+    while trimmed and not trimmed[-1][0].isalnum():
+        del trimmed[-1]
+    return trimmed
 
 
-def _sentence(words: list[str], *, marked: bool) -> Form:
-    """The form of one sentence; `marked`: with a question mark, or "yes or no"."""
-    first = words[0]
-    if first in AUXILIARIES and first != "be":
+def _sentence(words: list[str], *, is_marked: bool) -> Form:
+    """The form of one sentence; `is_marked`: with a question mark, or "yes or no"."""
+    first_word = words[0]
+    if first_word in AUXILIARIES and first_word != "be":
         return _inverted(words)
-    if first in WH:
+    if first_word in WH:
         return _after_clause(words, Form.OPEN)
-    if first in _REQUESTS:
+    if first_word in _REQUESTS:
         return _reported(words)
-    if first == "whether" or (first in {"i", "we"} and {"whether", "if"} & {*words}):
+    if first_word == "whether" or (first_word in {"i", "we"} and {"whether", "if"} & {*words}):
         return Form.OPEN if _asks_more(words) else Form.YES_NO
-    if first in _PREPOSITIONS and (found := _fronted(words)) is not None:
-        return found
+    if first_word in _PREPOSITIONS and (fronted_form := _fronted(words)) is not None:
+        return fronted_form
     if WH & {*words}:
         return Form.OPEN
-    return _without_inversion(words, marked=marked)
+    return _without_inversion(words, is_marked=is_marked)
 
 
-def _after_clause(words: list[str], otherwise: Form) -> Form:
+def _after_clause(words: list[str], default_form: Form) -> Form:
     """Of "When the patient lies, is there …?" the main clause's form."""
     if words[0] in ("when", "where") and "," in words and words[1] not in AUXILIARIES:
-        rest = words[words.index(",") + 1 :]
-        if rest and rest[0] in AUXILIARIES:
-            return _inverted(rest)
-    return otherwise
+        main_clause = words[words.index(",") + 1 :]
+        if main_clause and main_clause[0] in AUXILIARIES:
+            return _inverted(main_clause)
+    return default_form
 
 
 def _fronted(words: list[str]) -> Form | None:
     """The form of a question that begins with an adverbial: "In this image, is there …?", "In which lobe is …?"."""
-    for place in range(1, len(words)):
-        word, before = words[place], words[place - 1]
-        follows = words[place + 1] if place + 1 < len(words) else ""
+    for position in range(1, len(words)):
+        word, previous_word = words[position], words[position - 1]
+        next_word = words[position + 1] if position + 1 < len(words) else ""
         if word in WH and word not in ("which", "who"):
             return Form.OPEN
-        if word == "which" and (place == 1 or before in _PREPOSITIONS or before == ","):
+        if word == "which" and (position == 1 or previous_word in _PREPOSITIONS or previous_word == ","):
             return Form.OPEN
-        if word in AUXILIARIES and (before == "," or follows in _SUBJECTS) and before not in _SUBJECTS:
-            return _inverted(words[place:])
+        if word in AUXILIARIES and (previous_word == "," or next_word in _SUBJECTS) and previous_word not in _SUBJECTS:
+            return _inverted(words[position:])
     return None
 
 
 def _reported(words: Sequence[str]) -> Form:
     """Of a request: a yes/no question where it asks whether something is so."""
-    asks = "whether" in words or ("if" in words and words[words.index("if") - 1] in (*_REQUESTS, *_POLITE, "know"))
-    return Form.YES_NO if asks and not _asks_more(words) else Form.OPEN
+    asks_whether = "whether" in words or (
+        "if" in words and words[words.index("if") - 1] in (*_REQUESTS, *_POLITE, "know")
+    )
+    return Form.YES_NO if asks_whether and not _asks_more(words) else Form.OPEN
 
 
 def _inverted(words: list[str]) -> Form:
@@ -237,14 +250,16 @@ def _inverted(words: list[str]) -> Form:
     if len(words) < 2:
         return Form.UNCLEAR
     if words[1] in _PERSONS or (words[1] == "not" and words[2:3] and words[2] in _PERSONS):
-        rest = [word for word in words[2:] if word not in _POLITE and word not in _PERSONS]
-        verb, following = (rest[0], rest[1:]) if rest else ("", [])
-        if verb in _REQUESTS and "as" not in following:  # but "Would you describe it as cystic?"
-            if {"whether", "if"} & {*following[:2]}:
+        predicate = [word for word in words[2:] if word not in _POLITE and word not in _PERSONS]
+        verb, words_after = (predicate[0], predicate[1:]) if predicate else ("", [])
+        if verb in _REQUESTS and "as" not in words_after:  # but "Would you describe it as cystic?"
+            if {"whether", "if"} & {*words_after[:2]}:
                 return _reported(words)
-            if not (verb in _DETECTS and following[:1] and following[0] in _ARTICLES):
+            if not (verb in _DETECTS and words_after[:1] and words_after[0] in _ARTICLES):
                 return Form.OPEN
-        elif WH & {*following[:1]} or (following[:1] and following[0] in _PREPOSITIONS and WH & {*following[1:2]}):
+        elif WH & {*words_after[:1]} or (
+            words_after[:1] and words_after[0] in _PREPOSITIONS and WH & {*words_after[1:2]}
+        ):
             return Form.OPEN  # "Do you know where …?"
     if _asks_more(words):
         return Form.OPEN
@@ -256,35 +271,48 @@ def _asks_more(words: Sequence[str]) -> bool:
 
     A relative clause does not: "a finding which zorevane can treat", "with which it is contraindicated".
     """
-    for place, word in enumerate(words):
-        before, after = words[place - 1] if place else "", words[place + 1 :]
-        if word in _REQUESTS and before == "and" and word not in ("mark", "point", "grade", "report", "show"):
+    for position, word in enumerate(words):
+        previous_word, words_after = words[position - 1] if position else "", words[position + 1 :]
+        if word in _REQUESTS and previous_word == "and" and word not in ("mark", "point", "grade", "report", "show"):
             return True
-        if word not in WH or not place:
+        if word not in WH or not position:
             continue
-        at = place - 1 if before in _PREPOSITIONS else place
-        joint = words[at - 1] if at else ""
-        joined = joint in ("and", "or", "but", "so", "then", "if") or (joint == "," and word not in ("which", "who"))
-        closed = not _FINITE & {*after}
-        if joined or not after or word == "how" or (closed and word in ("what", "which") and at < place):
+        clause_start = position - 1 if previous_word in _PREPOSITIONS else position
+        joining_word = words[clause_start - 1] if clause_start else ""
+        is_joined = joining_word in ("and", "or", "but", "so", "then", "if") or (
+            joining_word == "," and word not in ("which", "who")
+        )
+        is_closed = not _FINITE & {*words_after}
+        if (
+            is_joined
+            or not words_after
+            or word == "how"
+            or (is_closed and word in ("what", "which") and clause_start < position)
+        ):
             return True
-        if word == "what" and closed:
+        if word == "what" and is_closed:
             return True
     return False
 
 
-def _without_inversion(words: list[str], *, marked: bool) -> Form:
+def _without_inversion(words: list[str], *, is_marked: bool) -> Form:
     """The form of a statement or an ellipsis."""
-    first, rest = words[0], words[1:]
-    if first in ("any", "anything", "anyone") or first in _SIGNS or (first in _SEES and {"any", "a", "an"} & {*rest}):
-        return Form.OPEN if _VIEWS & {*rest[:1]} else Form.YES_NO
-    tag = len(words) > 2 and words[-2] == "," and words[-1] in _TAGS
-    tag = tag or ("," in words and words[len(words) - 1 - words[::-1].index(",") + 1] in AUXILIARIES)  # ", is it?"
+    first_word, other_words = words[0], words[1:]
+    if (
+        first_word in ("any", "anything", "anyone")
+        or first_word in _SIGNS
+        or (first_word in _SEES and {"any", "a", "an"} & {*other_words})
+    ):
+        return Form.OPEN if _VIEWS & {*other_words[:1]} else Form.YES_NO
+    has_tag = len(words) > 2 and words[-2] == "," and words[-1] in _TAGS
+    has_tag = has_tag or (
+        "," in words and words[len(words) - 1 - words[::-1].index(",") + 1] in AUXILIARIES
+    )  # ", is it?"
     if words[-1] in _FINITE and len(words) > 1:
         return Form.OPEN  # "The modality is …?"
-    if _FINITE & {*rest}:
-        return Form.YES_NO if marked or tag else Form.STATEMENT
-    if not (marked or tag):
+    if _FINITE & {*other_words}:
+        return Form.YES_NO if is_marked or has_tag else Form.STATEMENT
+    if not (is_marked or has_tag):
         return Form.UNCLEAR
     if is_choice(words):
         return Form.CHOICE
@@ -293,7 +321,7 @@ def _without_inversion(words: list[str], *, marked: bool) -> Form:
 
 def _head(words: Sequence[str]) -> str:
     """The noun that a phrase is about: the last word before its first preposition or participle."""
-    for place, word in enumerate(words):
-        if place and (word in _PREPOSITIONS or word in ("used", "shown", "seen", "depicted", "imaged", ",")):
-            return words[place - 1]
+    for position, word in enumerate(words):
+        if position and (word in _PREPOSITIONS or word in ("used", "shown", "seen", "depicted", "imaged", ",")):
+            return words[position - 1]
     return words[-1]

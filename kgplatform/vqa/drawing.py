@@ -20,40 +20,42 @@ PLAIN: Final = "#4a5b6c"
 
 def draw(question: str, named: Sequence[Node], edges: Sequence[Edge]) -> str:
     """The SVG's text. Edges between two named concepts are drawn on the left of them."""
-    others = list(dict.fromkeys(node for edge in edges for node in (edge.head, edge.tail) if node not in named))
-    rows = max(len(others), len(named), 1)
-    gap = rows * ROW / max(len(named), 1)
-    place = {node: (LEFT, 70 + gap * (number + 0.5)) for number, node in enumerate(named)}
-    place |= {node: (RIGHT, 70 + ROW * (number + 0.5)) for number, node in enumerate(others)}
-    height = 90 + rows * ROW
-    parts = [
+    other_nodes = list(dict.fromkeys(node for edge in edges for node in (edge.head, edge.tail) if node not in named))
+    row_count = max(len(other_nodes), len(named), 1)
+    row_gap = row_count * ROW / max(len(named), 1)
+    positions = {node: (LEFT, 70 + row_gap * (index + 0.5)) for index, node in enumerate(named)}
+    positions |= {node: (RIGHT, 70 + ROW * (index + 0.5)) for index, node in enumerate(other_nodes)}
+    height = 90 + row_count * ROW
+    elements = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#ffffff"/>',
         *(_arrow(colour) for colour in (PLAIN, *COLOURS.values())),
         f'<text x="20" y="32" font-size="15" font-weight="bold">{_text(question, 110)}</text>',
     ]
     if not edges:
-        parts.append('<text x="20" y="56">The graph says nothing about it.</text>')
-    lanes = {node: number % 3 for number, node in enumerate(named)}
-    parts += [_line(edge, place) for edge in edges]
-    for number, edge in enumerate(edges):
-        pair = {edge.head, edge.tail}
-        same = sum({one.head, one.tail} == pair for one in edges[:number])
-        parts.append(_kind(edge, place, lanes.get(edge.head, lanes.get(edge.tail, 0)), same))
-    for node, (x, y) in place.items():
-        end = ' text-anchor="end"' if x == LEFT else ""
-        weight = ' font-weight="bold"' if x == LEFT else ""
-        shift = -8 if x == LEFT else 8
-        name = node.key if node.image else node.name
-        parts.append(f'<circle cx="{x}" cy="{y:.1f}" r="4" fill="{"#7b8794" if node.image else "#20415f"}"/>')
-        parts.append(f'<text x="{x + shift}" y="{y + 4:.1f}"{end}{weight}>{_text(name, LONGEST)}</text>')
-    return "\n".join([*parts, f"<!-- {MARK} -->", "</svg>\n"])
+        elements.append('<text x="20" y="56">The graph says nothing about it.</text>')
+    lanes = {node: index % 3 for index, node in enumerate(named)}
+    elements += [_line(edge, positions) for edge in edges]
+    for index, edge in enumerate(edges):
+        end_nodes = {edge.head, edge.tail}
+        same_pair_count = sum({previous_edge.head, previous_edge.tail} == end_nodes for previous_edge in edges[:index])
+        elements.append(_kind(edge, positions, lanes.get(edge.head, lanes.get(edge.tail, 0)), same_pair_count))
+    for node, (x, y) in positions.items():
+        anchor_text = ' text-anchor="end"' if x == LEFT else ""
+        font_weight = ' font-weight="bold"' if x == LEFT else ""
+        label_shift = -8 if x == LEFT else 8
+        node_name = node.key if node.image else node.name
+        elements.append(f'<circle cx="{x}" cy="{y:.1f}" r="4" fill="{"#7b8794" if node.image else "#20415f"}"/>')
+        elements.append(
+            f'<text x="{x + label_shift}" y="{y + 4:.1f}"{anchor_text}{font_weight}>{_text(node_name, LONGEST)}</text>'
+        )
+    return "\n".join([*elements, f"<!-- {MARK} -->", "</svg>\n"])
 
 
 def write(path: Path, question: str, named: Sequence[Node], edges: Sequence[Edge]) -> None:
     """Write the picture. Raises `InputError` where that cannot be."""
-    with replacing(path, marked) as staged:
-        staged.write_text(draw(question, named, edges), encoding="utf-8")
+    with replacing(path, marked) as staged_path:
+        staged_path.write_text(draw(question, named, edges), encoding="utf-8")
 
 
 def _arrow(colour: str) -> str:
@@ -64,39 +66,40 @@ def _arrow(colour: str) -> str:
     )
 
 
-def _line(edge: Edge, place: Mapping[Node, tuple[float, float]]) -> str:
+def _line(edge: Edge, positions: Mapping[Node, tuple[float, float]]) -> str:
     """From head to tail; between two of one column an arc beside it."""
-    (x, y), (u, v) = place[edge.head], place[edge.tail]
+    (head_x, head_y), (tail_x, tail_y) = positions[edge.head], positions[edge.tail]
     colour = COLOURS.get(edge.kind, PLAIN)
-    by = f"Q {x + 2 * _reach(x)} {(y + v) / 2:.1f}" if x == u else "L"
+    curve = f"Q {head_x + 2 * _reach(head_x)} {(head_y + tail_y) / 2:.1f}" if head_x == tail_x else "L"
     return (
-        f'<path d="M {x} {y:.1f} {by} {u} {v:.1f}" fill="none" stroke="{colour}" stroke-width="1.2" '
-        f'opacity="0.75" marker-end="url(#{colour[1:]})"/>'
+        f'<path d="M {head_x} {head_y:.1f} {curve} {tail_x} {tail_y:.1f}" fill="none" stroke="{colour}" '
+        f'stroke-width="1.2" opacity="0.75" marker-end="url(#{colour[1:]})"/>'
     )
 
 
-def _kind(edge: Edge, place: Mapping[Node, tuple[float, float]], lane: int, same: int) -> str:
+def _kind(edge: Edge, positions: Mapping[Node, tuple[float, float]], lane: int, same_pair_count: int) -> str:
     """The edge's kind in words, near the right, where edges are apart; those of a named concept in a lane of its own,
-    and below the `same` edges that join the same two.
+    and below the `same_pair_count` edges that join the same two.
     """
-    (x, y), (u, v) = place[edge.head], place[edge.tail]
-    share = 0.8 - 0.22 * lane
-    if x == u:
-        at, height = x + _reach(x), (y + v) / 2
+    (head_x, head_y), (tail_x, tail_y) = positions[edge.head], positions[edge.tail]
+    fraction = 0.8 - 0.22 * lane
+    if head_x == tail_x:
+        label_x, label_y = head_x + _reach(head_x), (head_y + tail_y) / 2
     else:
-        left, right = (y, v) if x == LEFT else (v, y)
-        at, height = LEFT + share * (RIGHT - LEFT), left + share * (right - left)
+        left_y, right_y = (head_y, tail_y) if head_x == LEFT else (tail_y, head_y)
+        label_x, label_y = LEFT + fraction * (RIGHT - LEFT), left_y + fraction * (right_y - left_y)
     return (
-        f'<text x="{at:.1f}" y="{height - 2 + 10 * same:.1f}" fill="{COLOURS.get(edge.kind, PLAIN)}" font-size="9" '
-        f'text-anchor="middle" stroke="#ffffff" stroke-width="3" paint-order="stroke">{_text(edge.kind, 30)}</text>'
+        f'<text x="{label_x:.1f}" y="{label_y - 2 + 10 * same_pair_count:.1f}" '
+        f'fill="{COLOURS.get(edge.kind, PLAIN)}" font-size="9" text-anchor="middle" '
+        f'stroke="#ffffff" stroke-width="3" paint-order="stroke">{_text(edge.kind, 30)}</text>'
     )
 
 
-def _reach(x: float) -> int:
+def _reach(column_x: float) -> int:
     """How far an arc is from its column."""
-    return 40 if x == LEFT else -40
+    return 40 if column_x == LEFT else -40
 
 
-def _text(text: str, longest: int) -> str:
-    printable = "".join(character if character.isprintable() else "�" for character in text)
-    return escape(printable if len(printable) <= longest else printable[: longest - 1] + "…")
+def _text(raw_text: str, max_length: int) -> str:
+    printable = "".join(character if character.isprintable() else "�" for character in raw_text)
+    return escape(printable if len(printable) <= max_length else printable[: max_length - 1] + "…")

@@ -30,13 +30,16 @@ class QuestionTagger:
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`own_words`: whether the platform's words for findings are known, too."""
-        rows = list(_read(graph) if isinstance(graph, Graph) else _of(graph))
-        self.cuis = [cui for cui, _, _ in rows]
-        self.names = [name for _, name, _ in rows]
-        self._place = {cui: number for number, cui in enumerate(self.cuis)}
-        named = [Concept(cui, name, types_by_name(name), float(edges)) for cui, name, edges in rows]
+        concept_rows = list(_read(graph) if isinstance(graph, Graph) else _of(graph))
+        self.cuis = [cui for cui, _, _ in concept_rows]
+        self.names = [concept_name for _, concept_name, _ in concept_rows]
+        self._place = {cui: index for index, cui in enumerate(self.cuis)}
+        named_concepts = [
+            Concept(cui, concept_name, types_by_name(concept_name), float(edge_count))
+            for cui, concept_name, edge_count in concept_rows
+        ]
         settings = Settings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
-        self._tagger = DictionaryTagger(Lexicon([*named, *names_of_settings(settings, told)]))
+        self._tagger = DictionaryTagger(Lexicon([*named_concepts, *names_of_settings(settings, told)]))
 
     def concepts(self, text: str) -> list[int]:
         """The concepts that a text names, as places in `cuis`, in order, each once.
@@ -53,25 +56,27 @@ class QuestionTagger:
             if candidate.score < BY_SYNONYM
         }
 
-    def _found(self, text: str) -> Iterator[tuple[str, Candidate]]:
-        for mention in self._tagger.tag(text):
-            phrase = text[mention.start : mention.end]
+    def _found(self, question_text: str) -> Iterator[tuple[str, Candidate]]:
+        for mention in self._tagger.tag(question_text):
+            phrase = question_text[mention.start : mention.end]
             if not any(character.isalpha() for character in phrase):
                 continue
-            known = next((candidate for candidate in mention.candidates if candidate.cui in self._place), None)
-            if known is not None:
-                yield phrase, known
+            chosen_candidate = next(
+                (candidate for candidate in mention.candidates if candidate.cui in self._place), None
+            )
+            if chosen_candidate is not None:
+                yield phrase, chosen_candidate
 
 
 def _of(knowledge: Knowledge) -> Iterable[_Row]:
     """CUI, name and number of edges: of concepts with one name, the one with more edges is the likelier."""
-    edges = Counter(knowledge.stances[:, 2].tolist())
-    edges.update(knowledge.relations[:, (0, 2)].ravel().tolist())
-    for place, (cui, name) in enumerate(zip(knowledge.cuis, knowledge.concepts, strict=True)):
-        yield cui, name, edges[place]
+    edge_counts = Counter(knowledge.stances[:, 2].tolist())
+    edge_counts.update(knowledge.relations[:, (0, 2)].ravel().tolist())
+    for index, (cui, concept_name) in enumerate(zip(knowledge.cuis, knowledge.concepts, strict=True)):
+        yield cui, concept_name, edge_counts[index]
 
 
 def _read(graph: Graph) -> Iterable[_Row]:
     """The same of a live graph."""
-    for row in graph.read(queries.get("vqa/concepts")):
-        yield str(row["cui"]), str(row["name"]), int(row["edges"])
+    for record in graph.read(queries.get("vqa/concepts")):
+        yield str(record["cui"]), str(record["name"]), int(record["edges"])

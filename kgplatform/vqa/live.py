@@ -41,24 +41,26 @@ def subgraphs(
 
     Concepts that the graph does not have give nothing.
     """
-    asked = [list(dict.fromkeys(cuis))[:SEEDS] for cuis in questions]
-    every = sorted({cui for cuis in asked for cui in cuis})
-    pairs = sorted({pair for cuis in asked for pair in combinations(cuis, 2)})
-    around = _neighbourhoods(graph, every, cap, images)
-    between: dict[tuple[str, str], dict[bool, list[Edge]]] = {pair: {} for pair in pairs}
-    numbered = [[number, *pair] for number, pair in enumerate(pairs)]
-    for row in graph.read(queries.get("vqa/joining"), pairs=numbered, paths=PATHS):
-        between[pairs[row["number"]]][row["direct"]] = [
+    seed_lists = [list(dict.fromkeys(cuis))[:SEEDS] for cuis in questions]
+    all_cuis = sorted({cui for cuis in seed_lists for cui in cuis})
+    cui_pairs = sorted({cui_pair for cuis in seed_lists for cui_pair in combinations(cuis, 2)})
+    neighbourhoods = _neighbourhoods(graph, all_cuis, cap, images)
+    edges_between: dict[tuple[str, str], dict[bool, list[Edge]]] = {cui_pair: {} for cui_pair in cui_pairs}
+    numbered_pairs = [[pair_number, *cui_pair] for pair_number, cui_pair in enumerate(cui_pairs)]
+    for record in graph.read(queries.get("vqa/joining"), pairs=numbered_pairs, paths=PATHS):
+        edges_between[cui_pairs[record["number"]]][record["direct"]] = [
             Edge(Node(head, head_name), kind, Node(tail, tail_name))
-            for kind, head, head_name, tail, tail_name in row["edges"]
+            for kind, head, head_name, tail, tail_name in record["edges"]
         ]
-    reached = [_reached(cuis, around) if hops > 1 else [] for cuis in asked]
-    beyond = _neighbourhoods(graph, sorted({cui for cuis in reached for cui in cuis}), FURTHER, images)
-    found = []
-    for cuis, further in zip(asked, reached, strict=True):
-        edges = chain(_ordered(cuis, around, between, cap), *(beyond.get(cui, ()) for cui in further))
-        found.append(list(_first(edges, cap)))
-    return found
+    reached_cuis = [_reached(cuis, neighbourhoods) if hops > 1 else [] for cuis in seed_lists]
+    further_edges = _neighbourhoods(graph, sorted({cui for cuis in reached_cuis for cui in cuis}), FURTHER, images)
+    edge_lists = []
+    for cuis, further_cuis in zip(seed_lists, reached_cuis, strict=True):
+        ordered_edges = chain(
+            _ordered(cuis, neighbourhoods, edges_between, cap), *(further_edges.get(cui, ()) for cui in further_cuis)
+        )
+        edge_lists.append(list(_first(ordered_edges, cap)))
+    return edge_lists
 
 
 def _neighbourhoods(graph: Graph, cuis: Sequence[str], cap: int, images: bool) -> dict[str, list[Edge]]:
@@ -66,43 +68,43 @@ def _neighbourhoods(graph: Graph, cuis: Sequence[str], cap: int, images: bool) -
     if not cuis:
         return {}
     return {
-        row["cui"]: list(_around(row["edges"], row["cui"], row["name"]))
-        for row in graph.read(queries.get("vqa/neighbourhood"), cuis=cuis, cap=cap, images=images)
+        record["cui"]: list(_around(record["edges"], record["cui"], record["name"]))
+        for record in graph.read(queries.get("vqa/neighbourhood"), cuis=cuis, cap=cap, images=images)
     }
 
 
-def _reached(cuis: Sequence[str], around: Mapping[str, Sequence[Edge]]) -> list[str]:
+def _reached(cuis: Sequence[str], neighbourhoods: Mapping[str, Sequence[Edge]]) -> list[str]:
     """The concepts around those of a question, in the order in which they are reached."""
-    nodes = (node for cui in cuis for edge in around.get(cui, ()) for node in (edge.head, edge.tail))
+    nodes = (node for cui in cuis for edge in neighbourhoods.get(cui, ()) for node in (edge.head, edge.tail))
     return list(dict.fromkeys(node.key for node in nodes if not node.image and node.key not in cuis))
 
 
-def _around(edges: Sequence[Any], cui: str, name: str) -> Iterator[Edge]:
-    concept = Node(cui, name)
-    for kind, back, image, key, named in edges:
-        other = Node(key, named or key, image)
-        yield Edge(other, kind, concept) if back else Edge(concept, kind, other)
+def _around(edges: Sequence[Any], cui: str, concept_name: str) -> Iterator[Edge]:
+    concept = Node(cui, concept_name)
+    for kind, is_reversed, is_image, node_key, node_name in edges:
+        neighbour = Node(node_key, node_name or node_key, is_image)
+        yield Edge(neighbour, kind, concept) if is_reversed else Edge(concept, kind, neighbour)
 
 
 def _ordered(
     cuis: Sequence[str],
-    around: Mapping[str, Sequence[Edge]],
-    between: Mapping[tuple[str, str], Mapping[bool, Sequence[Edge]]],
+    neighbourhoods: Mapping[str, Sequence[Edge]],
+    edges_between: Mapping[tuple[str, str], Mapping[bool, Sequence[Edge]]],
     cap: int,
 ) -> Iterator[Edge]:
     for direct in (True, False):
-        for pair in combinations(cuis, 2):
-            yield from between[pair].get(direct, ())
-    rows = [around.get(cui, ()) for cui in cuis]
-    for turn in range(cap):
-        yield from (row[turn] for row in rows if turn < len(row))
+        for cui_pair in combinations(cuis, 2):
+            yield from edges_between[cui_pair].get(direct, ())
+    edge_rows = [neighbourhoods.get(cui, ()) for cui in cuis]
+    for edge_index in range(cap):
+        yield from (edge_row[edge_index] for edge_row in edge_rows if edge_index < len(edge_row))
 
 
 def _first(edges: Iterator[Edge], cap: int) -> Iterator[Edge]:
-    seen: dict[Edge, None] = {}
+    yielded: dict[Edge, None] = {}
     for edge in edges:
-        if len(seen) == cap:
+        if len(yielded) == cap:
             return
-        if edge not in seen:
-            seen[edge] = None
+        if edge not in yielded:
+            yielded[edge] = None
             yield edge

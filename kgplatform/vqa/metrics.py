@@ -28,12 +28,12 @@ class Answers:
     @classmethod
     def of(cls, yes: ArrayLike, said: ArrayLike) -> Answers:
         """Checked. Raises `ValueError` for other shapes, and for what is no probability."""
-        right, given = np.asarray(yes, dtype=np.bool_), np.asarray(said, dtype=np.float64)
-        if right.ndim != 1 or right.shape != given.shape or not len(right):
-            raise ValueError(f"{right.shape} answers do not go with {given.shape} probabilities")
-        if not ((given >= 0) & (given <= 1)).all():
+        expected, probabilities = np.asarray(yes, dtype=np.bool_), np.asarray(said, dtype=np.float64)
+        if expected.ndim != 1 or expected.shape != probabilities.shape or not len(expected):
+            raise ValueError(f"{expected.shape} answers do not go with {probabilities.shape} probabilities")
+        if not ((probabilities >= 0) & (probabilities <= 1)).all():
             raise ValueError("a probability is not between 0 and 1")
-        return cls(right, given)
+        return cls(expected, probabilities)
 
     @property
     def answered(self) -> NDArray[np.bool_]:
@@ -43,19 +43,19 @@ class Answers:
     @property
     def correct(self) -> NDArray[np.float64]:
         """For each question 1 where it is answered right, else 0."""
-        found: NDArray[np.float64] = (self.answered == self.yes).astype(np.float64)
-        return found
+        correctness: NDArray[np.float64] = (self.answered == self.yes).astype(np.float64)
+        return correctness
 
     def figures(self) -> dict[str, float]:
         """Accuracy, precision, recall and F1."""
         answered = self.answered
-        tp, fp = int((answered & self.yes).sum()), int((answered & ~self.yes).sum())
-        fn = int((~answered & self.yes).sum())
+        true_positives, false_positives = int((answered & self.yes).sum()), int((answered & ~self.yes).sum())
+        false_negatives = int((~answered & self.yes).sum())
         return {
             "accuracy": float(self.correct.mean()),
-            "precision": _share(tp, tp + fp),
-            "recall": _share(tp, tp + fn),
-            "F1": _share(2 * tp, 2 * tp + fp + fn),
+            "precision": _share(true_positives, true_positives + false_positives),
+            "recall": _share(true_positives, true_positives + false_negatives),
+            "F1": _share(2 * true_positives, 2 * true_positives + false_positives + false_negatives),
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,9 +65,9 @@ class Answers:
 
 def majority(trained: ArrayLike, yes: ArrayLike) -> Answers:
     """What answering each question by the commoner answer in training gives: the trivial baseline."""
-    said = float(np.asarray(trained, dtype=np.float64).mean() >= THRESHOLD)
-    return Answers.of(yes, np.full(len(np.asarray(yes)), said))
+    majority_answer = float(np.asarray(trained, dtype=np.float64).mean() >= THRESHOLD)
+    return Answers.of(yes, np.full(len(np.asarray(yes)), majority_answer))
 
 
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+def _share(numerator: int, denominator: int) -> float:
+    return numerator / denominator if denominator else 0.0

@@ -70,13 +70,15 @@ class Question:
     @property
     def yes(self) -> bool | None:
         """Whether the answer is yes; None for an open question."""
-        said = self.answer.strip().rstrip(".").casefold()
-        return True if said in _YES else False if said in _NO else None
+        answer_text = self.answer.strip().rstrip(".").casefold()
+        return True if answer_text in _YES else False if answer_text in _NO else None
 
     @property
     def wording(self) -> str:
         """What two questions have in common that ask the same: their words, without capitals and marks."""
-        return " ".join("".join(c if c.isalnum() else " " for c in self.text.casefold()).split())
+        return " ".join(
+            "".join(character if character.isalnum() else " " for character in self.text.casefold()).split()
+        )
 
 
 class QuestionSource(Protocol):
@@ -125,40 +127,40 @@ def read(
     """
     questions: dict[str, Question] = {}
     rejects: list[Reject] = []
-    there: dict[Path, bool] = {}
+    image_exists: dict[Path, bool] = {}
     not_closed = 0
-    for number, found in enumerate(source(kind, folder, images).questions(), 1):
-        progress(number, None)
-        if isinstance(found, Reject):
-            rejects.append(found)
+    for question_number, entry in enumerate(source(kind, folder, images).questions(), 1):
+        progress(question_number, None)
+        if isinstance(entry, Reject):
+            rejects.append(entry)
             continue
-        if closed and found.yes is None:
+        if closed and entry.yes is None:
             not_closed += 1
             continue
-        if found.repeated:
-            rejects.append(Reject(folder, number, REPEATED))
-        elif not there.setdefault(found.path, found.path.is_file()):
-            rejects.append(Reject(found.path, number, NO_IMAGE))
-        elif found.id in questions:
-            rejects.append(Reject(folder, number, "the question's id stands there twice"))
+        if entry.repeated:
+            rejects.append(Reject(folder, question_number, REPEATED))
+        elif not image_exists.setdefault(entry.path, entry.path.is_file()):
+            rejects.append(Reject(entry.path, question_number, NO_IMAGE))
+        elif entry.id in questions:
+            rejects.append(Reject(folder, question_number, "the question's id stands there twice"))
         else:
-            questions[found.id] = found
+            questions[entry.id] = entry
     if not_closed:
-        what = counted(not_closed, "open questions are", "open question is")
-        told(f"{what} left out: only those answered by yes or no are used")
+        count_text = counted(not_closed, "open questions are", "open question is")
+        told(f"{count_text} left out: only those answered by yes or no are used")
     if not questions:
-        why = f"; {len(rejects):,} left out, the first because {rejects[0].reason}" if rejects else ""
+        reason_text = f"; {len(rejects):,} left out, the first because {rejects[0].reason}" if rejects else ""
         hint = "Check the folder."
         if rejects and rejects[0].reason == NO_IMAGE:
             hint = f"Say where the images are (--images DIR); the first was looked for at {rejects[0].path}."
-        raise InputError(f"there is no {'closed ' if closed else ''}question{why}", hint, path=folder)
+        raise InputError(f"there is no {'closed ' if closed else ''}question{reason_text}", hint, path=folder)
     return list(questions.values()), rejects
 
 
 def left_out(rejects: Sequence[Reject]) -> str:
     """How many questions were left out, by reason, the most frequent first."""
-    counts = Counter(bad.reason for bad in rejects).most_common()
-    return "questions left out: " + "; ".join(f"{count:,} because {reason}" for reason, count in counts)
+    reason_counts = Counter(reject.reason for reject in rejects).most_common()
+    return "questions left out: " + "; ".join(f"{count:,} because {reason}" for reason, count in reason_counts)
 
 
 def pictures(questions: Iterable[Question]) -> dict[str, str]:
@@ -166,13 +168,13 @@ def pictures(questions: Iterable[Question]) -> dict[str, str]:
 
     Raises `InputError` for a damaged image.
     """
-    paths = {question.image: question.path for question in questions}
-    return {image: _shown(path) for image, path in sorted(paths.items())}
+    image_paths = {question.image: question.path for question in questions}
+    return {image: _shown(image_path) for image, image_path in sorted(image_paths.items())}
 
 
-def _shown(path: Path) -> str:
-    small = radiograph.square(radiograph.read(path, draft=64), 64)
-    return hashlib.sha256(small.tobytes()).hexdigest()[:16]
+def _shown(image_path: Path) -> str:
+    thumbnail = radiograph.square(radiograph.read(image_path, draft=64), 64)
+    return hashlib.sha256(thumbnail.tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,15 +189,17 @@ class QuestionSet:
     @property
     def questions(self) -> list[Question]:
         """All of them, by part."""
-        return [question for part in PARTS for question in self.parts[part]]
+        return [question for part_name in PARTS for question in self.parts[part_name]]
 
     @property
     def sha256(self) -> str:
         """The hash of all that decides a result but the pictures: ids, words, answers, images, parts."""
-        rows = sorted(
-            (part, one.dataset, one.id, one.text, one.answer, one.image) for part in PARTS for one in self.parts[part]
+        question_rows = sorted(
+            (part_name, question.dataset, question.id, question.text, question.answer, question.image)
+            for part_name in PARTS
+            for question in self.parts[part_name]
         )
-        return hashlib.sha256("\n".join("\0".join(row) for row in rows).encode()).hexdigest()
+        return hashlib.sha256("\n".join("\0".join(question_row) for question_row in question_rows).encode()).hexdigest()
 
 
 def official(questions: Sequence[Question], seed: int = SEED) -> QuestionSet:
@@ -203,15 +207,15 @@ def official(questions: Sequence[Question], seed: int = SEED) -> QuestionSet:
 
     Raises `UsageError` where there is no training or no test part.
     """
-    parts = {part: [one for one in questions if one.part == part] for part in PARTS}
+    parts = {part_name: [question for question in questions if question.part == part_name] for part_name in PARTS}
     if not parts["valid"]:
-        dealt = sorted(parts["train"], key=lambda one: _chance("valid", seed, one.id))
-        chosen = {one.id for one in dealt[: round(len(dealt) / 10)]}
-        parts["valid"] = [one for one in parts["train"] if one.id in chosen]
-        parts["train"] = [one for one in parts["train"] if one.id not in chosen]
+        shuffled_train = sorted(parts["train"], key=lambda question: _chance("valid", seed, question.id))
+        valid_ids = {question.id for question in shuffled_train[: round(len(shuffled_train) / 10)]}
+        parts["valid"] = [question for question in parts["train"] if question.id in valid_ids]
+        parts["train"] = [question for question in parts["train"] if question.id not in valid_ids]
     if not all(parts.values()):
-        empty = ", ".join(part for part in PARTS if not parts[part])
-        raise UsageError(f"no question is released for {empty}", "Use the protocol image-disjoint.")
+        empty_parts = ", ".join(part_name for part_name in PARTS if not parts[part_name])
+        raise UsageError(f"no question is released for {empty_parts}", "Use the protocol image-disjoint.")
     return QuestionSet(parts, "official", seed)
 
 
@@ -224,33 +228,38 @@ def image_disjoint(
 
     Raises `UsageError` for fewer than three folds, an unknown fold, and more folds than pictures.
     """
-    of_picture: dict[str, list[Question]] = {}
+    questions_by_picture: dict[str, list[Question]] = {}
     for question in questions:
-        of_picture.setdefault(shown[question.image], []).append(question)
-    if not 3 <= folds <= len(of_picture) or not 0 <= fold < folds:
-        raise UsageError(f"fold {fold} of {folds} is none of {len(of_picture):,} pictures", "Take 5 folds, from 0.")
-    members: list[list[Question]] = [[] for _ in range(folds)]
-    for picture in sorted(of_picture, key=lambda key: _chance("fold", seed, key)):
-        min(members, key=len).extend(of_picture[picture])
-    order = {question.id: place for place, question in enumerate(questions)}
-    parts: dict[str, list[Question]] = {part: [] for part in PARTS}
-    for number, those in enumerate(members):
-        part = "test" if number == fold else "valid" if number == (fold + 1) % folds else "train"
-        parts[part] += [replace(one, part=part) for one in those]
-    ordered = {part: sorted(those, key=lambda one: order[one.id]) for part, those in parts.items()}
+        questions_by_picture.setdefault(shown[question.image], []).append(question)
+    if not 3 <= folds <= len(questions_by_picture) or not 0 <= fold < folds:
+        raise UsageError(
+            f"fold {fold} of {folds} is none of {len(questions_by_picture):,} pictures", "Take 5 folds, from 0."
+        )
+    fold_members: list[list[Question]] = [[] for _ in range(folds)]
+    for picture in sorted(questions_by_picture, key=lambda picture_hash: _chance("fold", seed, picture_hash)):
+        min(fold_members, key=len).extend(questions_by_picture[picture])
+    order_by_id = {question.id: position for position, question in enumerate(questions)}
+    parts: dict[str, list[Question]] = {part_name: [] for part_name in PARTS}
+    for fold_number, group in enumerate(fold_members):
+        part_name = "test" if fold_number == fold else "valid" if fold_number == (fold + 1) % folds else "train"
+        parts[part_name] += [replace(member, part=part_name) for member in group]
+    ordered = {
+        part_name: sorted(group, key=lambda member: order_by_id[member.id]) for part_name, group in parts.items()
+    }
     return QuestionSet(ordered, "image-disjoint", seed, fold)
 
 
 def unlike_release(kind: str, questions: Iterable[Question]) -> str:
     """What to say where the closed test questions are not as many as were released; nothing where they are."""
-    test = [one for one in questions if one.part == "test" and one.yes is not None]
-    found = len(test), sum(one.yes is True for one in test)
-    wanted = TEST_SIZES.get(kind, found)
-    if found == wanted:
+    test_questions = [question for question in questions if question.part == "test" and question.yes is not None]
+    test_sizes = len(test_questions), sum(question.yes is True for question in test_questions)
+    released_sizes = TEST_SIZES.get(kind, test_sizes)
+    if test_sizes == released_sizes:
         return ""
     return (
-        f"the test part has {found[0]:,} closed questions, {found[1]:,} of them answered by yes, where the release of "
-        f"{kind} has {wanted[0]:,} and {wanted[1]:,}: figures do not compare with those that others report"
+        f"the test part has {test_sizes[0]:,} closed questions, {test_sizes[1]:,} of them answered by yes, where the "
+        f"release of {kind} has {released_sizes[0]:,} and {released_sizes[1]:,}: figures do not compare with those "
+        "that others report"
     )
 
 
@@ -265,16 +274,19 @@ def overlaps(dealt: QuestionSet, part: str) -> dict[str, int]:
     """How many questions of a part have in training: their image, by name (``image``), a question of the same words
     (``question``), and both in one question (``both``).
     """
-    train, asked = dealt.parts["train"], dealt.parts[part]
-    images, wordings = {one.image for one in train}, {one.wording for one in train}
-    both = {(one.image, one.wording) for one in train}
+    train_questions, part_questions = dealt.parts["train"], dealt.parts[part]
+    images, wordings = (
+        {question.image for question in train_questions},
+        {question.wording for question in train_questions},
+    )
+    image_wordings = {(question.image, question.wording) for question in train_questions}
     return {
-        "image": sum(one.image in images for one in asked),
-        "question": sum(one.wording in wordings for one in asked),
-        "both": sum((one.image, one.wording) in both for one in asked),
+        "image": sum(question.image in images for question in part_questions),
+        "question": sum(question.wording in wordings for question in part_questions),
+        "both": sum((question.image, question.wording) in image_wordings for question in part_questions),
     }
 
 
-def _chance(what: str, seed: int, key: str) -> bytes:
+def _chance(purpose: str, seed: int, key: str) -> bytes:
     """A number that the seed and the key decide and nothing else does."""
-    return hashlib.sha256("\0".join((what, str(seed), key)).encode()).digest()
+    return hashlib.sha256("\0".join((purpose, str(seed), key)).encode()).digest()

@@ -62,38 +62,38 @@ class Neighbourhoods:
         self.concepts = len(knowledge.cuis)
         edges = _edges(knowledge)
         self.nodes = self.concepts + len(knowledge.images)
-        others = edges[edges[:, 0] != edges[:, 2]]
-        self._degree = np.bincount(np.concatenate([edges[:, 0], others[:, 2]]), minlength=self.nodes)
+        non_loops = edges[edges[:, 0] != edges[:, 2]]
+        self._degree = np.bincount(np.concatenate([edges[:, 0], non_loops[:, 2]]), minlength=self.nodes)
         self._sort(edges if images else edges[edges[:, 0] < self.concepts])
         self._known: dict[tuple[int, ...], Subgraph] = {}
         self._near: dict[int, Ids] = {}
 
     def _sort(self, edges: Ids) -> None:
         """Rows of neighbours, in order of relevance; and all edges by their ends."""
-        others = edges[edges[:, 0] != edges[:, 2]]  # an edge to itself comes once
-        source = np.concatenate([edges[:, 0], others[:, 2]])
-        target = np.concatenate([edges[:, 2], others[:, 0]])
-        kind = np.concatenate([edges[:, 1], others[:, 1]])
-        back = np.repeat([0, 1], [len(edges), len(others)])
-        weight = np.where(target < self.concepts, self._degree[target], 0)
-        order = np.lexsort((target, weight, back, kind, source))
-        group = np.stack([source, kind, back])[:, order]
-        starts = np.flatnonzero(np.r_[True, (group[:, 1:] != group[:, :-1]).any(0)]) if len(order) else order
-        turn = np.empty(len(order), dtype=np.int64)
-        turn[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-        ranked = np.lexsort((back, kind, turn, source))
-        self._rows = np.r_[0, np.cumsum(np.bincount(source, minlength=self.nodes))]
-        self._target, self._kind, self._back = target[ranked], kind[ranked], back[ranked]
+        non_loops = edges[edges[:, 0] != edges[:, 2]]  # an edge to itself comes once
+        sources = np.concatenate([edges[:, 0], non_loops[:, 2]])
+        targets = np.concatenate([edges[:, 2], non_loops[:, 0]])
+        kinds = np.concatenate([edges[:, 1], non_loops[:, 1]])
+        backwards = np.repeat([0, 1], [len(edges), len(non_loops)])
+        weights = np.where(targets < self.concepts, self._degree[targets], 0)
+        order = np.lexsort((targets, weights, backwards, kinds, sources))
+        groups = np.stack([sources, kinds, backwards])[:, order]
+        group_starts = np.flatnonzero(np.r_[True, (groups[:, 1:] != groups[:, :-1]).any(0)]) if len(order) else order
+        turns = np.empty(len(order), dtype=np.int64)
+        turns[order] = np.arange(len(order)) - np.repeat(group_starts, np.diff(np.r_[group_starts, len(order)]))
+        ranking = np.lexsort((backwards, kinds, turns, sources))
+        self._rows = np.r_[0, np.cumsum(np.bincount(sources, minlength=self.nodes))]
+        self._target, self._kind, self._back = targets[ranking], kinds[ranking], backwards[ranking]
         self._pairs = edges[np.argsort(edges[:, 0] * self.nodes + edges[:, 2], kind="stable")]
         self._keys = self._pairs[:, 0] * self.nodes + self._pairs[:, 2]
 
     def of(self, seeds: Sequence[int]) -> Subgraph:
         """The subgraph around concepts; of more than eight, around the first eight. Empty for none."""
-        asked = tuple(dict.fromkeys(seeds))[:SEEDS]
-        found = self._known.get(asked)
-        if found is None:
-            found = self._known[asked] = self._collect(asked)
-        return found
+        seed_key = tuple(dict.fromkeys(seeds))[:SEEDS]
+        subgraph = self._known.get(seed_key)
+        if subgraph is None:
+            subgraph = self._known[seed_key] = self._collect(seed_key)
+        return subgraph
 
     def forget(self) -> None:
         """Keep no subgraph any longer."""
@@ -103,76 +103,81 @@ class Neighbourhoods:
     def _collect(self, seeds: tuple[int, ...]) -> Subgraph:
         if not seeds:
             return EMPTY
-        kept: dict[tuple[int, int, int], None] = {}
+        collected: dict[tuple[int, int, int], None] = {}
         for edge in self._ordered(seeds):
-            if len(kept) == self.cap:
+            if len(collected) == self.cap:
                 break
-            kept[edge] = None
-        place = {seed: number for number, seed in enumerate(seeds)}
-        edges = [(place.setdefault(h, len(place)), k, place.setdefault(t, len(place))) for h, k, t in kept]
-        nodes = np.fromiter(place, dtype=np.int64, count=len(place))
+            collected[edge] = None
+        node_numbers = {seed: position for position, seed in enumerate(seeds)}
+        edges = [
+            (node_numbers.setdefault(head, len(node_numbers)), kind, node_numbers.setdefault(tail, len(node_numbers)))
+            for head, kind, tail in collected
+        ]
+        nodes = np.fromiter(node_numbers, dtype=np.int64, count=len(node_numbers))
         return Subgraph(nodes, np.array(edges, dtype=np.int64).reshape(-1, 3), len(seeds))
 
     def _ordered(self, seeds: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
-        for one, other in combinations(seeds, 2):
-            yield from self.between(one, other)
-        for one, other in combinations(seeds, 2):
-            for middle in self.joining(one, other):
-                yield from self.between(one, middle)
-                yield from self.between(middle, other)
-        rows = [self._row(seed, self.cap) for seed in seeds]
-        for turn in range(self.cap):
-            for row in rows:
-                if turn < len(row):
-                    yield row[turn]
+        for first_seed, second_seed in combinations(seeds, 2):
+            yield from self.between(first_seed, second_seed)
+        for first_seed, second_seed in combinations(seeds, 2):
+            for middle in self.joining(first_seed, second_seed):
+                yield from self.between(first_seed, middle)
+                yield from self.between(middle, second_seed)
+        edge_rows = [self._row(seed, self.cap) for seed in seeds]
+        for edge_index in range(self.cap):
+            for edge_row in edge_rows:
+                if edge_index < len(edge_row):
+                    yield edge_row[edge_index]
         if self.hops > 1:
-            reached = dict.fromkeys(node for row in rows for head, _, tail in row for node in (head, tail))
-            for node in reached:
+            neighbours = dict.fromkeys(
+                node for edge_row in edge_rows for head, _, tail in edge_row for node in (head, tail)
+            )
+            for node in neighbours:
                 if node < self.concepts and node not in seeds:
                     yield from self._row(node, FURTHER)
 
     def _row(self, node: int, count: int) -> list[tuple[int, int, int]]:
         """The first edges of a node, as head, kind, tail."""
-        start = self._rows[node]
-        part = slice(start, min(start + count, self._rows[node + 1]))
+        first_row = self._rows[node]
+        window = slice(first_row, min(first_row + count, self._rows[node + 1]))
         return [
             (target, kind, node) if back else (node, kind, target)
             for target, kind, back in zip(
-                self._target[part].tolist(), self._kind[part].tolist(), self._back[part].tolist(), strict=True
+                self._target[window].tolist(), self._kind[window].tolist(), self._back[window].tolist(), strict=True
             )
         ]
 
     def between(self, one: int, other: int) -> Iterator[tuple[int, int, int]]:
         """The edges between two nodes, in both directions."""
         for head, tail in ((one, other), (other, one)):
-            key = head * self.nodes + tail
-            first, last = np.searchsorted(self._keys, (key, key + 1))
-            yield from ((head, kind, tail) for kind in self._pairs[first:last, 1].tolist())
+            pair_key = head * self.nodes + tail
+            first_index, last_index = np.searchsorted(self._keys, (pair_key, pair_key + 1))
+            yield from ((head, kind, tail) for kind in self._pairs[first_index:last_index, 1].tolist())
 
     def joining(self, one: int, other: int) -> list[int]:
         """The concepts that are neighbours of both, those with the fewest edges first, at most `PATHS`."""
-        both = np.intersect1d(self._concepts_near(one), self._concepts_near(other), assume_unique=True)
-        both = both[(both != one) & (both != other)]
-        best: list[int] = both[np.lexsort((both, self._degree[both]))][:PATHS].tolist()
-        return best
+        shared = np.intersect1d(self._concepts_near(one), self._concepts_near(other), assume_unique=True)
+        shared = shared[(shared != one) & (shared != other)]
+        best_concepts: list[int] = shared[np.lexsort((shared, self._degree[shared]))][:PATHS].tolist()
+        return best_concepts
 
     def _concepts_near(self, node: int) -> Ids:
         if node not in self._near:
-            near = self._target[self._rows[node] : self._rows[node + 1]]
-            self._near[node] = np.unique(near[near < self.concepts])
+            neighbours = self._target[self._rows[node] : self._rows[node + 1]]
+            self._near[node] = np.unique(neighbours[neighbours < self.concepts])
         return self._near[node]
 
     def named(self, subgraph: Subgraph) -> list[tuple[str, str, str]]:
         """The edges of a subgraph by names of concepts, ids of images, and kinds."""
-        names = [
+        node_names = [
             self.knowledge.concepts[node] if node < self.concepts else self.knowledge.images[node - self.concepts].id
             for node in subgraph.nodes.tolist()
         ]
-        return [(names[head], self.kinds[kind], names[tail]) for head, kind, tail in subgraph.edges.tolist()]
+        return [(node_names[head], self.kinds[kind], node_names[tail]) for head, kind, tail in subgraph.edges.tolist()]
 
 
 def _edges(knowledge: Knowledge) -> Ids:
     """All edges as head, kind, tail, concepts numbered before images; each once."""
-    related = knowledge.relations + np.array([0, len(STANCES), 0])
-    stances = knowledge.stances + np.array([len(knowledge.cuis), 0, 0])
-    return np.unique(np.concatenate([related, stances]), axis=0)
+    relation_edges = knowledge.relations + np.array([0, len(STANCES), 0])
+    stance_edges = knowledge.stances + np.array([len(knowledge.cuis), 0, 0])
+    return np.unique(np.concatenate([relation_edges, stance_edges]), axis=0)

@@ -61,30 +61,35 @@ class IUXray:
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the studies of the splits, in the file's order; a reject's row counts all of them."""
         self.left_out.clear()
-        number, seen = 0, set[str]()
-        for split, rows in self._document().items():
-            for row in rows:
-                number += 1
+        row_number, previous_ids = 0, set[str]()
+        for split, records in self._document().items():
+            for record in records:
+                row_number += 1
                 if split not in self.splits:
                     self.left_out["studies of other splits"] += 1
                     continue
-                entry = _entry(row)
-                if isinstance(entry, _Entry) and entry.study in seen:
+                entry = _entry(record)
+                if isinstance(entry, _Entry) and entry.study in previous_ids:
                     entry = "the id stands in the file twice"
                 if isinstance(entry, str):
-                    yield Reject(self.path, number, entry)
+                    yield Reject(self.path, row_number, entry)
                 else:
-                    seen.add(entry.study)
+                    previous_ids.add(entry.study)
                     yield from self._reports(entry)
 
     def _reports(self, entry: _Entry) -> Iterator[Report]:
         """The report with its first image, if there is one, or with each."""
-        kept = {"dataset": DATASET, "study_id": entry.study}
-        paths = [{"path": f"images/{image}"} for image in entry.images]
-        if not self.every_image and len(paths) > 1:
-            self.left_out[MORE_IMAGES] += len(paths) - 1
-        for path in paths if self.every_image else (paths or [{}])[:1]:
-            yield Report(entry.study, image_id(DATASET, entry.study), {"findings": entry.text}, {**kept, **path})
+        image_properties = {"dataset": DATASET, "study_id": entry.study}
+        path_entries = [{"path": f"images/{image_name}"} for image_name in entry.images]
+        if not self.every_image and len(path_entries) > 1:
+            self.left_out[MORE_IMAGES] += len(path_entries) - 1
+        for path_entry in path_entries if self.every_image else (path_entries or [{}])[:1]:
+            yield Report(
+                entry.study,
+                image_id(DATASET, entry.study),
+                {"findings": entry.text},
+                {**image_properties, **path_entry},
+            )
 
     def _document(self) -> dict[str, list[Any]]:
         document = files.read_json(self.path, hint="Give R2Gen's annotation.json.", errors="surrogateescape")
@@ -93,15 +98,17 @@ class IUXray:
         return {split: document[split] for split in SPLITS}
 
 
-def _entry(row: object) -> _Entry | str:
+def _entry(record: object) -> _Entry | str:
     """The study of an entry, or why it is none."""
-    if not isinstance(row, dict) or not files.is_text(row):
+    if not isinstance(record, dict) or not files.is_text(record):
         return "the entry is not a JSON object, or not valid UTF-8"
-    study, text, images = row.get("id"), row.get("report"), row.get("image_path")
-    if not isinstance(study, str) or _ID.fullmatch(study) is None:
+    study_id, report_text, image_paths = record.get("id"), record.get("report"), record.get("image_path")
+    if not isinstance(study_id, str) or _ID.fullmatch(study_id) is None:
         return "the id is not 1-200 letters, digits, '.', '_' or '-'"
-    if not isinstance(text, str):
+    if not isinstance(report_text, str):
         return "there is no report"
-    if not isinstance(images, list) or not all(isinstance(path, str) and path.isprintable() for path in images):
+    if not isinstance(image_paths, list) or not all(
+        isinstance(image_path, str) and image_path.isprintable() for image_path in image_paths
+    ):
         return "image_path is not a list of paths"
-    return _Entry(study, text, tuple(images))
+    return _Entry(study_id, report_text, tuple(image_paths))

@@ -31,30 +31,30 @@ def read(path: Path) -> Iterator[Concept | Reject]:
     missing.
     """
     table = open_table(path)
-    found = _columns(table)
-    for row in table.rows(list(found.values())):
-        if isinstance(row, Reject):
-            yield row
+    columns_by_role = _columns(table)
+    for record in table.rows(list(columns_by_role.values())):
+        if isinstance(record, Reject):
+            yield record
             continue
-        number, values = row
-        concept = _concept(dict(zip(found, values, strict=True)))
+        row_number, values = record
+        concept = _concept(dict(zip(columns_by_role, values, strict=True)))
         if isinstance(concept, str):
-            yield Reject(path, number, concept)
+            yield Reject(path, row_number, concept)
         elif concept.name:
             yield concept
 
 
 def _columns(table: Table) -> dict[str, str]:
-    by_name = {column.casefold(): column for column in reversed(table.columns)}
-    found = {
-        role: next(by_name[name] for name in names if name in by_name)
-        for role, names in COLUMNS.items()
-        if any(name in by_name for name in names)
+    columns_by_name = {column.casefold(): column for column in reversed(table.columns)}
+    columns_by_role = {
+        role: next(columns_by_name[column_name] for column_name in column_names if column_name in columns_by_name)
+        for role, column_names in COLUMNS.items()
+        if any(column_name in columns_by_name for column_name in column_names)
     }
-    if missing := [role for role in ("cui", "name") if role not in found]:
-        hint = f"A lexicon has columns cui and name. {role_hint(missing, COLUMNS, table.columns)}"
-        raise InputError(f"no column is recognised as {' and '.join(missing)}", hint, path=table.path)
-    return found
+    if missing_roles := [role for role in ("cui", "name") if role not in columns_by_role]:
+        hint = f"A lexicon has columns cui and name. {role_hint(missing_roles, COLUMNS, table.columns)}"
+        raise InputError(f"no column is recognised as {' and '.join(missing_roles)}", hint, path=table.path)
+    return columns_by_role
 
 
 def _concept(values: dict[str, str]) -> Concept | str:
@@ -72,5 +72,5 @@ def _concept(values: dict[str, str]) -> Concept | str:
     return Concept(values["cui"], values["name"].strip(), _types(values.get("types", "")), weight)
 
 
-def _types(text: str) -> tuple[str, ...]:
-    return tuple(kind.strip() for kind in text.split("|") if kind.strip())
+def _types(types_text: str) -> tuple[str, ...]:
+    return tuple(semantic_type.strip() for semantic_type in types_text.split("|") if semantic_type.strip())

@@ -53,8 +53,11 @@ class MedMKG:
         """
         if not path.is_dir():
             return cls(_present(path), mapping and _present(mapping))
-        beside = path / "image_mapping.csv"
-        return cls(_present(path / "MedMKG.csv"), _present(mapping) if mapping else beside if beside.exists() else None)
+        default_mapping = path / "image_mapping.csv"
+        return cls(
+            _present(path / "MedMKG.csv"),
+            _present(mapping) if mapping else default_mapping if default_mapping.exists() else None,
+        )
 
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Yield batches of at most `size` rows. Raises `InputError` where a file as a whole is unusable."""
@@ -73,8 +76,8 @@ def _present(path: Path) -> Path:
 
 def _add_triple(batch: GraphBatch, head: str, relation: str, tail: str, head_name: str, tail_name: str) -> str | None:
     """Put the triple into the batch, or return why it is none of MedMKG's."""
-    label = "Image" if IMAGE_ID.fullmatch(head) else "Concept"
-    if label == "Concept" and not CONCEPT_ID.fullmatch(head):
+    head_label = "Image" if IMAGE_ID.fullmatch(head) else "Concept"
+    if head_label == "Concept" and not CONCEPT_ID.fullmatch(head):
         return "the head is neither an image (I and digits) nor a concept (C and 7 digits)"
     if not CONCEPT_ID.fullmatch(tail):
         return "the tail is not a concept (C and 7 digits)"
@@ -82,18 +85,18 @@ def _add_triple(batch: GraphBatch, head: str, relation: str, tail: str, head_nam
         return "a concept cannot be related to itself"
     if len(head_name) > MAX_NAME or len(tail_name) > MAX_NAME:
         return f"a name is longer than {MAX_NAME:,} characters"
-    problem = _relation_problem(relation, label)
+    problem = _relation_problem(relation, head_label)
     if problem is not None:
         return problem
-    source: NodeRef = (label, head)
-    target: NodeRef = ("Concept", tail)
+    head_ref: NodeRef = (head_label, head)
+    tail_ref: NodeRef = ("Concept", tail)
     # The first value of a property stays, within a batch as in the graph.
-    if label == "Concept":
-        _name(batch, source, head_name)
-    elif source not in batch.nodes:
-        batch.nodes[source] = {"dataset": DATASET, "study_id": head[1:]}  # ids are I and the study, one image a study
-    _name(batch, target, tail_name)
-    batch.edges[source, relation, target] = {}
+    if head_label == "Concept":
+        _name(batch, head_ref, head_name)
+    elif head_ref not in batch.nodes:
+        batch.nodes[head_ref] = {"dataset": DATASET, "study_id": head[1:]}  # ids are I and the study, one image a study
+    _name(batch, tail_ref, tail_name)
+    batch.edges[head_ref, relation, tail_ref] = {}
     return None
 
 
@@ -105,15 +108,15 @@ def _add_mapping(batch: GraphBatch, image_id: str, path: str) -> str | None:
         return f"the path is empty, longer than {MAX_PATH:,} characters or not printable"
     if _OUTSIDE.match(path):
         return "the path is absolute, a URL, or leads outside with '..'"
-    subject = _SUBJECT.search(path)
-    found = {"path": path, "subject_id": subject["subject"]} if subject else {"path": path}
-    batch.nodes["Image", image_id] = {**found, **batch.nodes.get(("Image", image_id), {})}
+    subject_match = _SUBJECT.search(path)
+    properties = {"path": path, "subject_id": subject_match["subject"]} if subject_match else {"path": path}
+    batch.nodes["Image", image_id] = {**properties, **batch.nodes.get(("Image", image_id), {})}
     return None
 
 
-def _name(batch: GraphBatch, concept: NodeRef, text: str) -> None:
+def _name(batch: GraphBatch, concept: NodeRef, concept_name: str) -> None:
     if not batch.nodes.get(concept):
-        batch.nodes[concept] = {"name": text} if text else {}
+        batch.nodes[concept] = {"name": concept_name} if concept_name else {}
 
 
 @lru_cache(maxsize=4096)

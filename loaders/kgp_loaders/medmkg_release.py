@@ -45,22 +45,22 @@ def fetch(cache: Path, source: str = _RAW, release: Mapping[str, Released] = REL
     """
     folder = cache / "medmkg"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, released in release.items():
-        path = folder / name
-        if not path.is_file() or _sha256(path.read_bytes()) != released.sha256:
-            content = _download(f"{source}/{released.commit}/{name}", folder)
+    for file_name, released in release.items():
+        target_path = folder / file_name
+        if not target_path.is_file() or _sha256(target_path.read_bytes()) != released.sha256:
+            content = _download(f"{source}/{released.commit}/{file_name}", folder)
             if _sha256(content) != released.sha256:
-                raise InputError(f"{name} as fetched is not the known release", _by_hand(folder))
-            partial = path.with_name(f"{name}.{os.getpid()}.partial")
-            partial.write_bytes(content)
-            partial.replace(path)
+                raise InputError(f"{file_name} as fetched is not the known release", _by_hand(folder))
+            partial_path = target_path.with_name(f"{file_name}.{os.getpid()}.partial")
+            partial_path.write_bytes(content)
+            partial_path.replace(target_path)
     return folder
 
 
 def _download(url: str, folder: Path) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  the address is a constant of ours
-            return bytes(answer.read(_LIMIT))
+        with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310  the address is a constant of ours
+            return bytes(response.read(_LIMIT))
     except urllib.error.HTTPError as error:
         error.close()
         raise InputError(f"the MedMKG release cannot be fetched: HTTP {error.code}", _by_hand(folder)) from None

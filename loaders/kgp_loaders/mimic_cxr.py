@@ -87,132 +87,138 @@ class MIMICCXR:
     @cached_property
     def files(self) -> tuple[Path, ...]:
         """The tables, and the report of every study asked for that is there."""
-        tables = [path for path in (self._metadata, self._find("split") if self.splits else None) if path]
-        studies = {image.study: image for image in self._chosen[0]}
-        reports = (self._report_of(image) for image in studies.values())
-        return (*tables, *(path for path in reports if path is not None))
+        tables = [
+            file_path for file_path in (self._metadata, self._find("split") if self.splits else None) if file_path
+        ]
+        images_by_study = {image.study: image for image in self._chosen[0]}
+        report_paths = (self._report_of(image) for image in images_by_study.values())
+        return (*tables, *(file_path for file_path in report_paths if file_path is not None))
 
     def reports(self, studies: Container[str] | None = None) -> Iterator[Report | Reject]:
         """Yield the studies that have an image of the views asked for, by subject and study; of `studies` alone where
         they are given, as there are 227,835 reports to open.
         """
-        chosen, rejects = self._chosen
+        selected, rejects = self._chosen
         yield from rejects
-        for (_, study), images in groupby(chosen, key=lambda image: (image.subject, image.study)):
+        for (_, study), images in groupby(selected, key=lambda image: (image.subject, image.study)):
             if studies is None or study in studies:
                 yield from self._read(list(images))
 
     @cached_property
     def _chosen(self) -> tuple[list[_Image], list[Reject]]:
         """The image, or images, of each study, and the rows of the tables that tell none."""
-        kept, rejects = self._kept()
+        split_dicoms, rejects = self._kept()
         chosen: dict[tuple[str, str], _Image] = {}
         for image in self._images(rejects):
             if self.views and image.view not in self.views:
                 self.left_out[f"images of other views than {', '.join(self.views)}"] += 1
                 continue
-            if kept is not None and image.dicom not in kept:
+            if split_dicoms is not None and image.dicom not in split_dicoms:
                 self.left_out["images of other splits"] += 1
                 continue
-            key = (image.study, image.dicom if self.every_image else "")
-            if key in chosen:
+            study_key = (image.study, image.dicom if self.every_image else "")
+            if study_key in chosen:
                 self.left_out[MORE_IMAGES] += 1
-            if key not in chosen or image.dicom < chosen[key].dicom:
-                chosen[key] = image
-        order = sorted(chosen.values(), key=lambda image: (int(image.subject), int(image.study), image.dicom))
-        return order, rejects
+            if study_key not in chosen or image.dicom < chosen[study_key].dicom:
+                chosen[study_key] = image
+        ordered_images = sorted(chosen.values(), key=lambda image: (int(image.subject), int(image.study), image.dicom))
+        return ordered_images, rejects
 
     def _images(self, rejects: list[Reject]) -> Iterator[_Image]:
         columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
         assert self._metadata is not None  # noqa: S101  checked at the start
-        for number, values in _rows(self._metadata, columns, rejects):
-            dicom, subject, study, view = values
-            if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}", dicom):
-                rejects.append(Reject(self._metadata, number, "the dicom_id is not five groups of eight hex digits"))
-            elif not re.fullmatch(r"[0-9]{8}", subject) or not re.fullmatch(r"[0-9]{8}", study):
-                rejects.append(Reject(self._metadata, number, "subject_id and study_id are not eight digits each"))
+        for row_number, values in _rows(self._metadata, columns, rejects):
+            dicom_id, subject_id, study_id, view = values
+            if not re.fullmatch(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}", dicom_id):
+                rejects.append(
+                    Reject(self._metadata, row_number, "the dicom_id is not five groups of eight hex digits")
+                )
+            elif not re.fullmatch(r"[0-9]{8}", subject_id) or not re.fullmatch(r"[0-9]{8}", study_id):
+                rejects.append(Reject(self._metadata, row_number, "subject_id and study_id are not eight digits each"))
             else:
-                yield _Image(dicom, subject, study, view, number)
+                yield _Image(dicom_id, subject_id, study_id, view, row_number)
 
     def _kept(self) -> tuple[set[str] | None, list[Reject]]:
         """The images of the splits asked for; None for all."""
         rejects: list[Reject] = []
         if not self.splits:
             return None, rejects
-        path = self._find("split")
-        if path is None:
+        split_table = self._find("split")
+        if split_table is None:
             raise InputError("there is no table of splits here", "Add mimic-cxr-2.0.0-split.csv.", path=self.folder)
-        rows = _rows(path, ("dicom_id", "split"), rejects)
-        return {dicom for _, (dicom, split) in rows if split in self.splits}, rejects
+        table_rows = _rows(split_table, ("dicom_id", "split"), rejects)
+        return {dicom_id for _, (dicom_id, split) in table_rows if split in self.splits}, rejects
 
-    def _find(self, table: str) -> Path | None:
+    def _find(self, table_name: str) -> Path | None:
         """The table of that name; the newest version if there are several."""
         try:
-            names = sorted(path.name for path in self.folder.iterdir() if _TABLE.fullmatch(path.name))
+            file_names = sorted(
+                file_path.name for file_path in self.folder.iterdir() if _TABLE.fullmatch(file_path.name)
+            )
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", "Check the path.", path=self.folder) from None
-        found = [name for name in names if f"-{table}.csv" in name]
-        return self.folder / found[-1] if found else None
+        matches = [file_name for file_name in file_names if f"-{table_name}.csv" in file_name]
+        return self.folder / matches[-1] if matches else None
 
     def _report_of(self, image: _Image) -> Path | None:
-        for root in REPORT_ROOTS:
-            path = self.folder / root / image.folder / f"s{image.study}.txt"
-            if path.is_file():
-                return path
+        for report_root in REPORT_ROOTS:
+            report_path = self.folder / report_root / image.folder / f"s{image.study}.txt"
+            if report_path.is_file():
+                return report_path
         return None
 
     def _read(self, images: Sequence[_Image]) -> Iterator[Report | Reject]:
         """The report of a study, for each of its images."""
-        text = self._text(images[0])
-        if isinstance(text, Reject):
-            yield text
+        report_text = self._text(images[0])
+        if isinstance(report_text, Reject):
+            yield report_text
             return
-        found = sections(text)
+        report_sections = sections(report_text)
         for image in images:
-            kept = {
+            image_properties = {
                 "dataset": DATASET if int(image.subject) < _INVENTED else PHANTOM,
                 "study_id": image.study,
                 "subject_id": image.subject,
                 "view": image.view,
                 "path": self._image_path(image),
             }
-            yield Report(image.study, f"I{image.study}", found, kept)
+            yield Report(image.study, f"I{image.study}", report_sections, image_properties)
 
     def _text(self, image: _Image) -> str | Reject:
-        path = self._report_of(image)
-        if path is None:
+        report_path = self._report_of(image)
+        if report_path is None:
             assert self._metadata is not None  # noqa: S101
             return Reject(self._metadata, image.row, f"study {image.study} has no report s{image.study}.txt")
         try:
-            with files.opened(path) as file:
-                data = file.read(MAX_REPORT + 1)
-            text = data.decode("utf-8")
+            with files.opened(report_path) as report_file:
+                raw_bytes = report_file.read(MAX_REPORT + 1)
+            report_text = raw_bytes.decode("utf-8")
         except (OSError, UnicodeDecodeError, InputError):
-            return Reject(path, 1, "the report cannot be read as UTF-8")
-        if len(data) > MAX_REPORT or "\0" in text:
-            return Reject(path, 1, f"this is no report: larger than {MAX_REPORT:,} bytes, or binary")
-        return text
+            return Reject(report_path, 1, "the report cannot be read as UTF-8")
+        if len(raw_bytes) > MAX_REPORT or "\0" in report_text:
+            return Reject(report_path, 1, f"this is no report: larger than {MAX_REPORT:,} bytes, or binary")
+        return report_text
 
     def _image_path(self, image: _Image) -> str:
         """The image's path below the folder: as it is there, otherwise as MIMIC-CXR-JPG names it."""
-        base = image.folder / f"s{image.study}" / image.dicom
-        suffix = next((suffix for suffix in SUFFIXES if (self.folder / f"{base}{suffix}").is_file()), SUFFIXES[0])
-        return f"{base.as_posix()}{suffix}"
+        base_path = image.folder / f"s{image.study}" / image.dicom
+        suffix = next((suffix for suffix in SUFFIXES if (self.folder / f"{base_path}{suffix}").is_file()), SUFFIXES[0])
+        return f"{base_path.as_posix()}{suffix}"
 
 
-def _rows(path: Path, columns: Sequence[str], rejects: list[Reject]) -> Iterator[tuple[int, list[str]]]:
+def _rows(table_path: Path, columns: Sequence[str], rejects: list[Reject]) -> Iterator[tuple[int, list[str]]]:
     """The values of these columns with their line. Raises `InputError` for a file that is no such table."""
-    rows = records(path)
-    _, header = next(rows, (1, []))
+    table_rows = records(table_path)
+    _, header = next(table_rows, (1, []))
     if isinstance(header, str):
-        raise InputError("the table is damaged", "Fetch it again.", path=path, row=1)
+        raise InputError("the table is damaged", "Fetch it again.", path=table_path, row=1)
     if missing := [column for column in columns if column not in header]:
-        raise InputError(f"there is no column {missing[0]}", "Use the table as PhysioNet ships it.", path=path)
-    places = [header.index(column) for column in columns]
-    for line, values in rows:
+        raise InputError(f"there is no column {missing[0]}", "Use the table as PhysioNet ships it.", path=table_path)
+    column_indices = [header.index(column) for column in columns]
+    for line_number, values in table_rows:
         if isinstance(values, str):
-            rejects.append(Reject(path, line, values))
+            rejects.append(Reject(table_path, line_number, values))
         elif len(values) == len(header):
-            yield line, [values[place].strip() for place in places]
+            yield line_number, [values[column_index].strip() for column_index in column_indices]
         else:
-            rejects.append(Reject(path, line, f"{len(values)} values, where the header has {len(header)}"))
+            rejects.append(Reject(table_path, line_number, f"{len(values)} values, where the header has {len(header)}"))

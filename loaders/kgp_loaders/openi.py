@@ -70,81 +70,89 @@ class OpenI:
         return self._from_xml() if self._xml else self._from_tables()
 
     def _from_tables(self) -> Iterator[Report | Reject]:
-        images: dict[str, dict[str, str]] = {}  # of a study, the projection by file name
+        views_by_study: dict[str, dict[str, str]] = {}  # of a study, the projection by file name
         rejects = []
-        for row in open_table(self.folder / PROJECTIONS).rows(("uid", "filename", "projection")):
-            if isinstance(row, Reject):
-                rejects.append(row)
+        for record in open_table(self.folder / PROJECTIONS).rows(("uid", "filename", "projection")):
+            if isinstance(record, Reject):
+                rejects.append(record)
                 continue
-            number, (uid, name, view) = row
-            if not _UID.fullmatch(uid) or not _FILE.fullmatch(name):
-                rejects.append(Reject(self.folder / PROJECTIONS, number, "the uid or the file name is none of OpenI's"))
+            row_number, (uid, file_name, view) = record
+            if not _UID.fullmatch(uid) or not _FILE.fullmatch(file_name):
+                rejects.append(
+                    Reject(self.folder / PROJECTIONS, row_number, "the uid or the file name is none of OpenI's")
+                )
             elif not self.views or view in self.views:
-                images.setdefault(uid, {}).setdefault(name, view)
+                views_by_study.setdefault(uid, {}).setdefault(file_name, view)
             else:
                 self.left_out[f"images of other projections than {', '.join(self.views)}"] += 1
         yield from rejects
-        seen: set[str] = set()
-        for row in open_table(self.folder / REPORTS).rows(("uid", *SECTIONS)):
-            if isinstance(row, Reject):
-                yield row
+        previous_ids: set[str] = set()
+        for record in open_table(self.folder / REPORTS).rows(("uid", *SECTIONS)):
+            if isinstance(record, Reject):
+                yield record
                 continue
-            number, (uid, *texts) = row
+            row_number, (uid, *section_texts) = record
             if not _UID.fullmatch(uid):
-                yield Reject(self.folder / REPORTS, number, "the uid is not a number")
-            elif uid in seen:
-                yield Reject(self.folder / REPORTS, number, "the uid stands in an earlier row, too")
-            elif uid in images:
-                yield from self._reports(uid, dict(zip(SECTIONS, texts, strict=True)), images[uid])
+                yield Reject(self.folder / REPORTS, row_number, "the uid is not a number")
+            elif uid in previous_ids:
+                yield Reject(self.folder / REPORTS, row_number, "the uid stands in an earlier row, too")
+            elif uid in views_by_study:
+                yield from self._reports(uid, dict(zip(SECTIONS, section_texts, strict=True)), views_by_study[uid])
             else:
                 self.left_out["reports without such an image"] += 1
-            seen.add(uid)
+            previous_ids.add(uid)
 
     def _from_xml(self) -> Iterator[Report | Reject]:
-        for path in self.files:
+        for xml_path in self.files:
             try:
-                uid, sections, names = _read_xml(path)
-                yield from self._reports(uid, sections, dict.fromkeys(names, ""))
+                uid, sections, image_names = _read_xml(xml_path)
+                yield from self._reports(uid, sections, dict.fromkeys(image_names, ""))
             except ElementTree.ParseError as error:
-                yield Reject(path, error.position[0], "the file is not well-formed XML")
+                yield Reject(xml_path, error.position[0], "the file is not well-formed XML")
             except InputError as error:
-                yield Reject(path, 1, error.message)
+                yield Reject(xml_path, 1, error.message)
 
     def _reports(self, uid: str, sections: Mapping[str, str], images: Mapping[str, str]) -> Iterator[Report]:
         """The report with its first image, or with each; `images` are projections by file name, "" where unknown."""
-        names = sorted(images)
-        if not self.every_image and len(names) > 1:
-            self.left_out[MORE_IMAGES] += len(names) - 1
-        for name in names if self.every_image else (names or [""])[:1]:
-            told = images.get(name, "") if self.every_image else ""
-            view = told or (self.views[0] if len(self.views) == 1 and not self._xml else "")
-            image = {"dataset": DATASET, "study_id": uid, "path": name, **({"view": view} if view else {})}
+        image_names = sorted(images)
+        if not self.every_image and len(image_names) > 1:
+            self.left_out[MORE_IMAGES] += len(image_names) - 1
+        for image_name in image_names if self.every_image else (image_names or [""])[:1]:
+            projection = images.get(image_name, "") if self.every_image else ""
+            view = projection or (self.views[0] if len(self.views) == 1 and not self._xml else "")
+            image = {"dataset": DATASET, "study_id": uid, "path": image_name, **({"view": view} if view else {})}
             yield Report(uid, f"I{uid}", sections, image)
 
 
-def _by_number(path: Path) -> tuple[int, str]:
-    return int(path.stem) if path.stem.isdigit() else 0, str(path)
+def _by_number(xml_path: Path) -> tuple[int, str]:
+    return int(xml_path.stem) if xml_path.stem.isdigit() else 0, str(xml_path)
 
 
-def _read_xml(path: Path) -> tuple[str, dict[str, str], list[str]]:
+def _read_xml(xml_path: Path) -> tuple[str, dict[str, str], list[str]]:
     """The uid, the sections and the images in a file. Raises `InputError`, without the path, for a file that is none of
     OpenI's.
     """
     try:
-        with files.opened(path) as file:
-            data = file.read(MAX_XML + 1)
-        text = data.decode("utf-8")
+        with files.opened(xml_path) as xml_file:
+            raw_bytes = xml_file.read(MAX_XML + 1)
+        xml_text = raw_bytes.decode("utf-8")
     except (OSError, UnicodeDecodeError, InputError):
         raise InputError("the file cannot be read as UTF-8") from None
-    if len(data) > MAX_XML:
+    if len(raw_bytes) > MAX_XML:
         raise InputError(f"the file is larger than {MAX_XML:,} bytes")
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+    if "<!DOCTYPE" in xml_text or "<!ENTITY" in xml_text:
         raise InputError("the file declares a document type, which OpenI's reports do not")
-    root = ElementTree.fromstring(data)  # noqa: S314  no document type, so no entities to expand
-    identity = root.find("uId")
-    uid = re.sub(r"^CXR", "", identity.get("id", "")) if identity is not None else ""
+    root = ElementTree.fromstring(raw_bytes)  # noqa: S314  no document type, so no entities to expand
+    uid_element = root.find("uId")
+    uid = re.sub(r"^CXR", "", uid_element.get("id", "")) if uid_element is not None else ""
     if not _UID.fullmatch(uid):
         raise InputError("the report has no uId")
-    found = {str(part.get("Label", "")).lower(): part.text or "" for part in root.iter("AbstractText")}
-    names = [name for image in root.iter("parentImage") if _FILE.fullmatch(name := image.get("id", ""))]
-    return uid, {name: found.get(name, "") for name in SECTIONS}, names
+    texts_by_label = {
+        str(abstract.get("Label", "")).lower(): abstract.text or "" for abstract in root.iter("AbstractText")
+    }
+    image_names = [
+        image_name
+        for image_element in root.iter("parentImage")
+        if _FILE.fullmatch(image_name := image_element.get("id", ""))
+    ]
+    return uid, {section: texts_by_label.get(section, "") for section in SECTIONS}, image_names

@@ -37,13 +37,13 @@ class PathVQA:
     def __init__(self, folder: Path, images: Path | None = None) -> None:
         self._hub: QuestionSource | None = None
         self.images = images or folder / "images"
-        if found := parquet_files(folder):
-            self.files = tuple(path for _, path in found)
+        if hub_files := parquet_files(folder):
+            self.files = tuple(file_path for _, file_path in hub_files)
             self._hub = Parquet(DATASET, folder, images or folder / "unpacked")
             return
-        self.files = tuple(folder / "qas" / part / f"{part}_qa.pkl" for part in PARTS)
-        for path in self.files:
-            if not path.is_file():
+        self.files = tuple(folder / "qas" / part_name / f"{part_name}_qa.pkl" for part_name in PARTS)
+        for file_path in self.files:
+            if not file_path.is_file():
                 raise InputError("there are no questions of PathVQA here", _HINT, path=folder)
 
     def questions(self) -> Iterator[Question | Reject]:
@@ -51,18 +51,24 @@ class PathVQA:
         return marked(self._listed()) if self._hub is None else self._hub.questions()
 
     def _listed(self) -> Iterator[Question | Reject]:
-        for path in self.files:
-            released = path.parent.name
-            for number, row in enumerate(unpickled(path), 1):
-                words = said(row)
-                name = below(f"{row.get('image')}.jpg", self.images / released) if isinstance(row, dict) else None
-                image = None if name is None else name.removesuffix(".jpg")
-                if isinstance(words, str) or image is None:
-                    reason = words if isinstance(words, str) else "image is no path below the images' folder"
-                    yield Reject(path, number, reason)
+        for pickle_path in self.files:
+            released_part = pickle_path.parent.name
+            for row_number, record in enumerate(unpickled(pickle_path), 1):
+                texts = said(record)
+                image_name = (
+                    below(f"{record.get('image')}.jpg", self.images / released_part)
+                    if isinstance(record, dict)
+                    else None
+                )
+                image = None if image_name is None else image_name.removesuffix(".jpg")
+                if isinstance(texts, str) or image is None:
+                    reason = texts if isinstance(texts, str) else "image is no path below the images' folder"
+                    yield Reject(pickle_path, row_number, reason)
                     continue
-                place = self.images / released / f"{image}.jpg"
-                yield Question(f"{released}:{number}", *words, image, place, DATASET, PARTS[released])
+                image_path = self.images / released_part / f"{image}.jpg"
+                yield Question(
+                    f"{released_part}:{row_number}", *texts, image, image_path, DATASET, PARTS[released_part]
+                )
 
 
 class _Plain(pickle.Unpickler):
@@ -75,11 +81,11 @@ class _Plain(pickle.Unpickler):
 def unpickled(path: Path) -> list[Any]:
     """The list in a pickle. Raises `InputError` for anything else."""
     try:
-        found = _Plain(BytesIO(files.read_bytes(path, MAX_BYTES, _HINT))).load()
+        content = _Plain(BytesIO(files.read_bytes(path, MAX_BYTES, _HINT))).load()
     except InputError:
         raise
     except Exception:  # noqa: BLE001  a damaged pickle raises classes without number
         raise InputError("is no pickled list of questions, or is damaged", "Fetch it again.", path=path) from None
-    if not isinstance(found, list):
+    if not isinstance(content, list):
         raise InputError("is no pickled list of questions", _HINT, path=path)
-    return found
+    return content

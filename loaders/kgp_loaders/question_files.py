@@ -26,41 +26,47 @@ def rows(path: Path, hint: str) -> list[Any]:
     document = files.read_json(path, hint=hint, errors="surrogateescape")
     if not isinstance(document, list):
         raise InputError("the file holds no list of questions", hint, path=path)
-    return document if files.is_text(document) else [row if files.is_text(row) else None for row in document]
+    return document if files.is_text(document) else [entry if files.is_text(entry) else None for entry in document]
 
 
 def said(row: object, question: str = "question", answer: str = "answer") -> tuple[str, str] | str:
     """Question and answer of an entry as words with single spaces, or why there are none."""
     if not isinstance(row, Mapping):
         return "the entry is not a JSON object, or not valid UTF-8"
-    words = []
-    for name in (question, answer):
-        value = row.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            value = str(value)  # counts
-        if not isinstance(value, str) or not value.strip():
-            return f"there is no {name}"
-        if len(value) > LONGEST or not value.replace("\n", " ").replace("\t", " ").strip().isprintable():
-            return f"the {name} is longer than {LONGEST:,} characters, or has control characters"
-        words.append(" ".join(value.split()))
-    return words[0], words[1]
+    texts = []
+    for field_name in (question, answer):
+        content = row.get(field_name)
+        if isinstance(content, int | float) and not isinstance(content, bool):
+            content = str(content)  # counts
+        if not isinstance(content, str) or not content.strip():
+            return f"there is no {field_name}"
+        if len(content) > LONGEST or not content.replace("\n", " ").replace("\t", " ").strip().isprintable():
+            return f"the {field_name} is longer than {LONGEST:,} characters, or has control characters"
+        texts.append(" ".join(content.split()))
+    return texts[0], texts[1]
 
 
 def marked(questions: Iterable[Question | Reject]) -> Iterator[Question | Reject]:
     """The questions, those marked as repeated that have part, image, question and answer of an earlier one."""
-    known = set()
-    for one in questions:
-        key = (one.part, one.image, one.text, one.answer) if isinstance(one, Question) else None
-        yield replace(one, repeated=True) if isinstance(one, Question) and key in known else one
-        known.add(key)
+    previous_keys = set()
+    for question in questions:
+        question_key = (
+            (question.part, question.image, question.text, question.answer) if isinstance(question, Question) else None
+        )
+        yield (
+            replace(question, repeated=True)
+            if isinstance(question, Question) and question_key in previous_keys
+            else question
+        )
+        previous_keys.add(question_key)
 
 
 def below(name: object, folder: Path) -> str | None:
     """The path of an image below its folder; None for one that leads out of it, links followed, or is none."""
     if not isinstance(name, str) or NAME.fullmatch(name) is None:
         return None
-    inside = not name.startswith("/") and ".." not in name.split("/") and place(folder, name) is not None
-    return name if inside else None
+    is_inside = not name.startswith("/") and ".." not in name.split("/") and place(folder, name) is not None
+    return name if is_inside else None
 
 
 class Parquet:
@@ -80,48 +86,58 @@ class Parquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        for part, path in self.files:
-            number = 0
+        for part_name, parquet_path in self.files:
+            row_number = 0
             try:
                 columns = ["image", "question", "answer"]
-                with pq.ParquetFile(files.require_file(path), read_dictionary=["image.bytes", *columns[1:]]) as file:
-                    files.check_parquet(file, path)
-                    for batch in file.iter_batches(files.batch_rows(file, 64), columns=columns):
-                        for at in range(len(batch)):  # one image in memory at a time
-                            number += 1
-                            yield self._question(batch.slice(at, 1).to_pylist()[0], part, path, number)
+                with pq.ParquetFile(
+                    files.require_file(parquet_path), read_dictionary=["image.bytes", *columns[1:]]
+                ) as parquet_file:
+                    files.check_parquet(parquet_file, parquet_path)
+                    for batch in parquet_file.iter_batches(files.batch_rows(parquet_file, 64), columns=columns):
+                        for row_index in range(len(batch)):  # one image in memory at a time
+                            row_number += 1
+                            yield self._question(
+                                batch.slice(row_index, 1).to_pylist()[0], part_name, parquet_path, row_number
+                            )
             except (pa.ArrowException, OSError, KeyError):
                 raise InputError(
-                    "is no Parquet file with image, question and answer, or is damaged", "Fetch it again.", path=path
+                    "is no Parquet file with image, question and answer, or is damaged",
+                    "Fetch it again.",
+                    path=parquet_path,
                 ) from None
 
-    def _question(self, row: Mapping[str, Any], part: str, path: Path, number: int) -> Question | Reject:
-        words = said(row)
-        if isinstance(words, str):
-            return Reject(path, number, words)
-        image = row["image"]
-        content = image.get("bytes") if isinstance(image, Mapping) else None
-        ending = next((end for magic, end in _ENDINGS.items() if (content or b"").startswith(magic)), None)
-        if content is None or ending is None or len(content) > MAX_IMAGE:
-            return Reject(path, number, "there is no image")
-        if self._last is None or content != self._last[0]:  # several questions in a row are about one image
-            self._last = content, hashlib.sha256(content).hexdigest()[:24]
-        name = self._last[1]
-        unpacked = self.images / f"{name}{ending}"
-        if not unpacked.is_file():
+    def _question(
+        self, record: Mapping[str, Any], part_name: str, parquet_path: Path, row_number: int
+    ) -> Question | Reject:
+        texts = said(record)
+        if isinstance(texts, str):
+            return Reject(parquet_path, row_number, texts)
+        image = record["image"]
+        image_bytes = image.get("bytes") if isinstance(image, Mapping) else None
+        image_suffix = next(
+            (suffix for signature, suffix in _ENDINGS.items() if (image_bytes or b"").startswith(signature)), None
+        )
+        if image_bytes is None or image_suffix is None or len(image_bytes) > MAX_IMAGE:
+            return Reject(parquet_path, row_number, "there is no image")
+        if self._last is None or image_bytes != self._last[0]:  # several questions in a row are about one image
+            self._last = image_bytes, hashlib.sha256(image_bytes).hexdigest()[:24]
+        image_hash = self._last[1]
+        image_path = self.images / f"{image_hash}{image_suffix}"
+        if not image_path.is_file():
             self.images.mkdir(parents=True, exist_ok=True)
-            with files.caching(unpacked) as staged:  # another process may unpack the same images now
-                staged.write_bytes(content)
-        return Question(f"{path.name}:{number}", *words, name, unpacked, self.dataset, part)
+            with files.caching(image_path) as staged_path:  # another process may unpack the same images now
+                staged_path.write_bytes(image_bytes)
+        return Question(f"{parquet_path.name}:{row_number}", *texts, image_hash, image_path, self.dataset, part_name)
 
 
 def parquet_files(folder: Path) -> list[tuple[str, Path]]:
     """The Parquet files of a data set by part, in order; none where there are none."""
-    names = {"train": "train", "validation": "valid", "valid": "valid", "test": "test"}
-    found = []
-    for parts in (folder, folder / "data"):
-        for path in sorted(parts.glob("*.parquet")):
-            part = re.split(r"[-._]", path.name)[0]
-            if part in names:
-                found.append((names[part], path))
-    return found
+    parts_by_name = {"train": "train", "validation": "valid", "valid": "valid", "test": "test"}
+    part_files = []
+    for data_folder in (folder, folder / "data"):
+        for parquet_path in sorted(data_folder.glob("*.parquet")):
+            part_name = re.split(r"[-._]", parquet_path.name)[0]
+            if part_name in parts_by_name:
+                part_files.append((parts_by_name[part_name], parquet_path))
+    return part_files

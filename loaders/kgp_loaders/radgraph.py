@@ -105,34 +105,34 @@ def read(path: Path, labeler: int = 1) -> Iterator[Graph | Reject]:
 
     Raises `InputError` for a file that is none of RadGraph's.
     """
-    for number, (name, content) in enumerate(_document(path).items(), 1):
+    for graph_number, (graph_name, graph_content) in enumerate(_document(path).items(), 1):
         try:
-            yield _graph(name, content, labeler)
+            yield _graph(graph_name, graph_content, labeler)
         except _Damage as damage:
-            yield Reject(path, number, str(damage))
+            yield Reject(path, graph_number, str(damage))
 
 
 def triplets(graph: Graph) -> list[Triplet]:
     """The relations of a graph as triplets, each once, in the order of the heads. An entity of which `triplets.text`
     leaves nothing (a mark, an overlong phrase) gives none.
     """
-    texts = {one.id: entity(one.text) for one in graph.entities}
-    found = {
-        Triplet(texts[head.id], relation, texts[tail]): None
+    entity_texts = {graph_entity.id: entity(graph_entity.text) for graph_entity in graph.entities}
+    unique_triplets = {
+        Triplet(entity_texts[head.id], relation, entity_texts[tail]): None
         for head in graph.entities
         for relation, tail in head.relations
-        if texts[head.id] and texts[tail]
+        if entity_texts[head.id] and entity_texts[tail]
     }
-    return list(found)
+    return list(unique_triplets)
 
 
 def image(graph: Graph) -> Image:
     """The image of a graph: the study's, where its name is a path of MIMIC-CXR or of invented studies."""
-    study = _STUDY.fullmatch(graph.name)
-    if study is None:
+    study_match = _STUDY.fullmatch(graph.name)
+    if study_match is None:
         return Image(image_id(ELSEWHERE, graph.name), {"dataset": ELSEWHERE, "study_id": graph.name})
-    dataset = DATASET if int(study[2]) < FIRST_SUBJECT else PHANTOM
-    return Image(f"I{study[3]}", {"dataset": dataset, "study_id": study[3], "subject_id": study[2]})
+    dataset = DATASET if int(study_match[2]) < FIRST_SUBJECT else PHANTOM
+    return Image(f"I{study_match[3]}", {"dataset": dataset, "study_id": study_match[3], "subject_id": study_match[2]})
 
 
 class RadGraph:
@@ -158,53 +158,60 @@ class RadGraph:
             raise UsageError("labelers count from 1")
         self.files = (path,)
         self.labeler = labeler
-        self._link = link or (lambda text: None)
+        self._link = link or (lambda entity_text: None)
         self.parameters: Mapping[str, Any] = {"labeler": labeler, "link": dict(about or {})}
 
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Yield batches of at most `size` graphs."""
-        rows = read(self.files[0], self.labeler)
-        count = min(size, FIRST_GRAPHS)
-        while chunk := list(islice(rows, count)):
-            batch = GraphBatch(read=len(chunk), rejects=[row for row in chunk if isinstance(row, Reject)])
-            for row in chunk:
-                if isinstance(row, Graph):
-                    self._add(batch, row)
+        entries = read(self.files[0], self.labeler)
+        batch_size = min(size, FIRST_GRAPHS)
+        while chunk := list(islice(entries, batch_size)):
+            batch = GraphBatch(read=len(chunk), rejects=[entry for entry in chunk if isinstance(entry, Reject)])
+            for entry in chunk:
+                if isinstance(entry, Graph):
+                    self._add(batch, entry)
             batch.given = len(batch.edges)
             yield batch
-            count = min(size, GRAPHS)
+            batch_size = min(size, GRAPHS)
 
     def _add(self, batch: GraphBatch, graph: Graph) -> None:
         """Put a graph into the batch; one without entities says nothing of its image."""
-        shown, tag = image(graph), _tag(graph)
-        refs: dict[str, NodeRef] = {one.id: ("Entity", f"{shown.id}:{tag}:{one.id}") for one in graph.entities}
-        whole: NodeRef = ("Image", shown.id)
-        for one in graph.entities:
-            batch.nodes[whole] = shown.properties
-            batch.nodes[refs[one.id]] = {"text": one.text, "kind": one.kind, "presence": one.presence}
-            batch.edges[whole, "SHOWS", refs[one.id]] = {}
-            for relation, tail in one.relations:
-                batch.edges[refs[one.id], relation.name, refs[tail]] = {}
-            self._refer(batch, refs[one.id], one)
+        graph_image, graph_tag = image(graph), _tag(graph)
+        entity_refs: dict[str, NodeRef] = {
+            graph_entity.id: ("Entity", f"{graph_image.id}:{graph_tag}:{graph_entity.id}")
+            for graph_entity in graph.entities
+        }
+        image_ref: NodeRef = ("Image", graph_image.id)
+        for graph_entity in graph.entities:
+            batch.nodes[image_ref] = graph_image.properties
+            batch.nodes[entity_refs[graph_entity.id]] = {
+                "text": graph_entity.text,
+                "kind": graph_entity.kind,
+                "presence": graph_entity.presence,
+            }
+            batch.edges[image_ref, "SHOWS", entity_refs[graph_entity.id]] = {}
+            for relation, tail in graph_entity.relations:
+                batch.edges[entity_refs[graph_entity.id], relation.name, entity_refs[tail]] = {}
+            self._refer(batch, entity_refs[graph_entity.id], graph_entity)
 
-    def _refer(self, batch: GraphBatch, ref: NodeRef, one: Entity) -> None:
+    def _refer(self, batch: GraphBatch, ref: NodeRef, graph_entity: Entity) -> None:
         """Join an entity to the concept that it means, where there is one."""
-        link = self._link(one.text)
+        link = self._link(graph_entity.text)
         if link is None or CONCEPT_ID.fullmatch(link.cui) is None:
             return
-        types = {"semantic_types": list(link.types)} if link.types else {}
-        batch.nodes.setdefault(("Concept", link.cui), {"name": link.name, **types})
-        stance = PRESENCE_STANCE[one.presence].value
-        said = {"score": link.score, "method": link.method, "stance": stance}
-        batch.edges[ref, "REFERS_TO", ("Concept", link.cui)] = said
+        type_properties = {"semantic_types": list(link.types)} if link.types else {}
+        batch.nodes.setdefault(("Concept", link.cui), {"name": link.name, **type_properties})
+        stance = PRESENCE_STANCE[graph_entity.presence].value
+        properties = {"score": link.score, "method": link.method, "stance": stance}
+        batch.edges[ref, "REFERS_TO", ("Concept", link.cui)] = properties
 
 
 def _tag(graph: Graph) -> str:
     """What tells a graph's entities from those of other graphs of the same image (another labeler's, another
     version's): its name and its entities, so the same graph in two files is one.
     """
-    entities = [astuple(one) for one in graph.entities]
-    identity = json.dumps(["radgraph", graph.name, entities])
+    entity_tuples = [astuple(graph_entity) for graph_entity in graph.entities]
+    identity = json.dumps(["radgraph", graph.name, entity_tuples])
     return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
@@ -220,75 +227,92 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any] | None:
     """A JSON object; None where a name stands in it twice, because then one of the two would be lost."""
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else None
+    mapping = dict(members)
+    return mapping if len(mapping) == len(members) else None
 
 
-def _graph(name: str, content: Any, labeler: int) -> Graph:
-    if not 0 < len(name) <= MAX_ID or not name.isprintable():
+def _graph(graph_name: str, content: Any, labeler: int) -> Graph:
+    if not 0 < len(graph_name) <= MAX_ID or not graph_name.isprintable():
         raise _Damage(f"the graph's name is not 1-{MAX_ID} printable characters")
-    whole = _mapping(content, "the graph")
-    part = whole if "entities" in whole and labeler == 1 else _labelled(whole, labeler)
-    text = part.get("text", whole.get("text"))
-    if not isinstance(text, str):
+    graph_mapping = _mapping(content, "the graph")
+    labelled_part = graph_mapping if "entities" in graph_mapping and labeler == 1 else _labelled(graph_mapping, labeler)
+    report_text = labelled_part.get("text", graph_mapping.get("text"))
+    if not isinstance(report_text, str):
         raise _Damage("there is no text")
-    if not files.is_text(text):
+    if not files.is_text(report_text):
         raise _Damage("the text is not valid UTF-8")
-    entities = _mapping(part.get("entities"), "entities")
+    entities = _mapping(labelled_part.get("entities"), "entities")
     if len(entities) > MAX_ENTITIES:
         raise _Damage(f"there are more than {MAX_ENTITIES:,} entities")
-    source, split = (value if isinstance(value := whole.get(key), str) else "" for key in ("data_source", "data_split"))
-    found = (_entity(f"entity {number}", key, entities) for number, key in enumerate(entities, 1))
-    return Graph(name, text, tuple(found), source, split)
+    data_source, data_split = (
+        value if isinstance(value := graph_mapping.get(entry_key), str) else ""
+        for entry_key in ("data_source", "data_split")
+    )
+    parsed_entities = (
+        _entity(f"entity {entity_number}", entry_key, entities) for entity_number, entry_key in enumerate(entities, 1)
+    )
+    return Graph(graph_name, report_text, tuple(parsed_entities), data_source, data_split)
 
 
-def _labelled(whole: Mapping[str, Any], labeler: int) -> Mapping[str, Any]:
+def _labelled(graph_mapping: Mapping[str, Any], labeler: int) -> Mapping[str, Any]:
     """The part of a labeler."""
-    if f"labeler_{labeler}" not in whole:
+    if f"labeler_{labeler}" not in graph_mapping:
         raise _Damage(f"there are no entities of labeler {labeler}")
-    return _mapping(whole[f"labeler_{labeler}"], "the labeler's part")
+    return _mapping(graph_mapping[f"labeler_{labeler}"], "the labeler's part")
 
 
-def _entity(which: str, key: str, entities: Mapping[str, Any]) -> Entity:
-    """The entity under that key; `which` names it by its number, because a key may be anything."""
-    if _ENTITY_ID.fullmatch(key) is None:
-        raise _Damage(f"{which}: the id is not 1-20 letters and digits")
-    values = _mapping(entities[key], which)
-    tokens, label, start, end = (values.get(name) for name in ("tokens", "label", "start_ix", "end_ix"))
-    text = " ".join(tokens.split()) if isinstance(tokens, str) else ""
-    if not 0 < len(text) <= MAX_TOKENS or not text.isprintable():
-        raise _Damage(f"{which}: the tokens are not 1-{MAX_TOKENS} printable characters")
-    found = _LABEL.fullmatch(label) if isinstance(label, str) else None
-    if found is None:
-        raise _Damage(f"{which}: the label is none of RadGraph's")
-    kind = _KINDS[found[0][0]]
-    presence = _PRESENCES[found["presence"] or found["xl_presence"]]
-    if type(start) is not int or type(end) is not int or not 0 <= start <= end <= MAX_PLACE:
-        raise _Damage(f"{which}: start_ix and end_ix are not two places in order")
-    return Entity(key, text, kind, presence, start, end, _relations(which, key, values.get("relations"), entities))
+def _entity(entity_name: str, entity_id: str, entities: Mapping[str, Any]) -> Entity:
+    """The entity under that key; `entity_name` names it by its number, because a key may be anything."""
+    if _ENTITY_ID.fullmatch(entity_id) is None:
+        raise _Damage(f"{entity_name}: the id is not 1-20 letters and digits")
+    fields = _mapping(entities[entity_id], entity_name)
+    tokens, label, first_token, last_token = (
+        fields.get(field_name) for field_name in ("tokens", "label", "start_ix", "end_ix")
+    )
+    entity_text = " ".join(tokens.split()) if isinstance(tokens, str) else ""
+    if not 0 < len(entity_text) <= MAX_TOKENS or not entity_text.isprintable():
+        raise _Damage(f"{entity_name}: the tokens are not 1-{MAX_TOKENS} printable characters")
+    label_match = _LABEL.fullmatch(label) if isinstance(label, str) else None
+    if label_match is None:
+        raise _Damage(f"{entity_name}: the label is none of RadGraph's")
+    kind = _KINDS[label_match[0][0]]
+    presence = _PRESENCES[label_match["presence"] or label_match["xl_presence"]]
+    if type(first_token) is not int or type(last_token) is not int or not 0 <= first_token <= last_token <= MAX_PLACE:
+        raise _Damage(f"{entity_name}: start_ix and end_ix are not two places in order")
+    return Entity(
+        entity_id,
+        entity_text,
+        kind,
+        presence,
+        first_token,
+        last_token,
+        _relations(entity_name, entity_id, fields.get("relations"), entities),
+    )
 
 
-def _relations(which: str, key: str, content: Any, entities: Mapping[str, Any]) -> tuple[tuple[Relation, str], ...]:
+def _relations(
+    entity_name: str, entity_id: str, content: Any, entities: Mapping[str, Any]
+) -> tuple[tuple[Relation, str], ...]:
     if not isinstance(content, list) or len(content) > MAX_RELATIONS:
-        raise _Damage(f"{which}: relations are not a list of at most {MAX_RELATIONS:,}")
-    found = []
-    for item in content:
-        if not isinstance(item, list) or len(item) != 2 or not all(isinstance(value, str) for value in item):
-            raise _Damage(f"{which}: a relation is not a name and an entity's id")
-        name, tail = item
-        if name not in _RELATIONS:
-            raise _Damage(f"{which}: the relation is none of RadGraph's")
+        raise _Damage(f"{entity_name}: relations are not a list of at most {MAX_RELATIONS:,}")
+    relations = []
+    for pair in content:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(member, str) for member in pair):
+            raise _Damage(f"{entity_name}: a relation is not a name and an entity's id")
+        relation_name, tail = pair
+        if relation_name not in _RELATIONS:
+            raise _Damage(f"{entity_name}: the relation is none of RadGraph's")
         if tail not in entities:
-            raise _Damage(f"{which}: a relation leads to an entity that is not there")
-        if tail == key:
-            raise _Damage(f"{which}: a relation leads from the entity to itself")
-        found.append((_RELATIONS[name], tail))
-    return tuple(found)
+            raise _Damage(f"{entity_name}: a relation leads to an entity that is not there")
+        if tail == entity_id:
+            raise _Damage(f"{entity_name}: a relation leads from the entity to itself")
+        relations.append((_RELATIONS[relation_name], tail))
+    return tuple(relations)
 
 
-def _mapping(content: Any, what: str) -> dict[str, Any]:
+def _mapping(content: Any, subject: str) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise _Damage(f"{what}: not a JSON object, or a name stands in it twice")
+        raise _Damage(f"{subject}: not a JSON object, or a name stands in it twice")
     return content

@@ -29,32 +29,32 @@ def records(path: Path, delimiter: str = ",", header: int = 1) -> Iterator[tuple
 
     Raises `InputError` for a file that is not text, or not UTF-8 throughout.
     """
-    with _opened(path) as file:
-        lines = _Lines(file, delimiter)
+    with _opened(path) as text_file:
+        bounded_lines = _Lines(text_file, delimiter)
         for _ in range(header - 1):
-            next(lines)
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+            next(bounded_lines)
+        reader = csv.reader(bounded_lines, delimiter=delimiter, strict=True)
         while True:
-            first, lines.size = lines.number + 1, 0
+            first_line, bounded_lines.size = bounded_lines.number + 1, 0
             try:
                 values = next(reader, None)
-                problem = None if values is None else _problem(values, lines.size)
+                problem = None if values is None else _problem(values, bounded_lines.size)
             except csv.Error:
                 values, problem = [], "a quote is not closed, or a value goes on after its closing quote"
             if values is None:
                 return
-            if problem is not None and lines.number > first:
-                problem += f" (lines {first} to {lines.number})"
-            yield first, values if problem is None else problem
+            if problem is not None and bounded_lines.number > first_line:
+                problem += f" (lines {first_line} to {bounded_lines.number})"
+            yield first_line, values if problem is None else problem
 
 
 def lines(file: BinaryIO, most: int) -> Iterator[bytes | None]:
     """The lines of a file; None for one of more than `most` bytes."""
-    while line := file.readline(most + 1):
-        too_long = len(line) > most
-        while too_long and line and not line.endswith(b"\n"):
-            line = file.readline(_PIECE)
-        yield None if too_long else line
+    while file_line := file.readline(most + 1):
+        is_too_long = len(file_line) > most
+        while is_too_long and file_line and not file_line.endswith(b"\n"):
+            file_line = file.readline(_PIECE)
+        yield None if is_too_long else file_line
 
 
 class _Lines:
@@ -73,24 +73,24 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(MAX_LINE + 1)
-        if not line:
+        next_line = self._file.readline(MAX_LINE + 1)
+        if not next_line:
             raise StopIteration
         self.number += 1
-        self.size += len(line)
-        return line if self.size <= MAX_LINE else self._outline(line)
+        self.size += len(next_line)
+        return next_line if self.size <= MAX_LINE else self._outline(next_line)
 
-    def _outline(self, line: str) -> str:
-        parts, size = [], 0
-        while line:
-            if size < MAX_LINE:
-                parts.append(self._words.sub("x", line))
-                size += len(parts[-1])
-            if line.endswith(("\n", "\r")):
+    def _outline(self, text_line: str) -> str:
+        pieces, total_size = [], 0
+        while text_line:
+            if total_size < MAX_LINE:
+                pieces.append(self._words.sub("x", text_line))
+                total_size += len(pieces[-1])
+            if text_line.endswith(("\n", "\r")):
                 break
-            line = self._file.readline(_PIECE)
-            self.size += len(line)
-        return "".join(parts)
+            text_line = self._file.readline(_PIECE)
+            self.size += len(text_line)
+        return "".join(pieces)
 
 
 def _problem(values: list[str], size: int) -> str | None:
@@ -99,13 +99,13 @@ def _problem(values: list[str], size: int) -> str | None:
     return next((problem for value in values if (problem := text_problem(value))), None)
 
 
-def _opened(path: Path) -> TextIOWrapper:
-    if path.suffix == ".gz":
-        packed = files.opened(path)
-        unpacked: BinaryIO = _Bounded(packed, path)  # type: ignore[assignment]
-        return TextIOWrapper(unpacked, "utf-8-sig", "surrogateescape", newline="")
-    check_text(path)
-    return TextIOWrapper(files.opened(path), "utf-8-sig", "surrogateescape", newline="")
+def _opened(file_path: Path) -> TextIOWrapper:
+    if file_path.suffix == ".gz":
+        packed_file = files.opened(file_path)
+        unpacked_file: BinaryIO = _Bounded(packed_file, file_path)  # type: ignore[assignment]
+        return TextIOWrapper(unpacked_file, "utf-8-sig", "surrogateescape", newline="")
+    check_text(file_path)
+    return TextIOWrapper(files.opened(file_path), "utf-8-sig", "surrogateescape", newline="")
 
 
 class _Bounded(gzip.GzipFile):

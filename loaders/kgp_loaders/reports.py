@@ -62,105 +62,126 @@ class Reports:
     def reports(self) -> Iterator[Report | Reject]:
         """Yield the reports. Raises `InputError` for a file without the columns, or that is not UTF-8 throughout."""
         self.left_out.clear()
-        seen: set[str] = set()
-        rows = _json_rows(self.path) if self.path.suffix.lower() in _JSON else _table_rows(self.path)
-        for number, row in rows:
-            if self.views and not isinstance(row, str) and row.get("view") not in self.views:
+        previous_ids: set[str] = set()
+        numbered_rows = _json_rows(self.path) if self.path.suffix.lower() in _JSON else _table_rows(self.path)
+        for row_number, record in numbered_rows:
+            if self.views and not isinstance(record, str) and record.get("view") not in self.views:
                 self.left_out[f"rows of other views than {', '.join(self.views)}"] += 1
                 continue
-            found = row if isinstance(row, str) else self._report(row)
-            if isinstance(found, Report) and found.study in seen:
-                found = "the id stands in an earlier row, too"
-            if isinstance(found, str):
-                yield Reject(self.path, number, found)
+            report = record if isinstance(record, str) else self._report(record)
+            if isinstance(report, Report) and report.study in previous_ids:
+                report = "the id stands in an earlier row, too"
+            if isinstance(report, str):
+                yield Reject(self.path, row_number, report)
             else:
-                seen.add(found.study)
-                yield found
+                previous_ids.add(report.study)
+                yield report
 
-    def _report(self, row: Mapping[str, str]) -> Report | str:
+    def _report(self, record: Mapping[str, str]) -> Report | str:
         """The report of a row, or why it is none."""
-        study, path = row.get("id", ""), row.get("path", "")
-        if not study or len(study) > MAX_ID or not study.isprintable():
+        study_id, image_path = record.get("id", ""), record.get("path", "")
+        if not study_id or len(study_id) > MAX_ID or not study_id.isprintable():
             return f"the id must be 1-{MAX_ID} printable characters"
-        if len(path) > MAX_PATH or not path.isprintable():
+        if len(image_path) > MAX_PATH or not image_path.isprintable():
             return f"the image's path is longer than {MAX_PATH:,} characters or not printable"
-        given = {name: row[name] for name in SECTIONS if row.get(name, "").strip()}
-        image = {name: row[name] for name in ("path", "view", "subject_id") if row.get(name)}
+        section_texts = {
+            field_name: record[field_name] for field_name in SECTIONS if record.get(field_name, "").strip()
+        }
+        image_properties = {
+            field_name: record[field_name] for field_name in ("path", "view", "subject_id") if record.get(field_name)
+        }
         return Report(
-            study,
-            image_id(self.dataset, study),
-            given or sections(row.get("text", "")),
-            {"dataset": self.dataset, "study_id": study, **image},
+            study_id,
+            image_id(self.dataset, study_id),
+            section_texts or sections(record.get("text", "")),
+            {"dataset": self.dataset, "study_id": study_id, **image_properties},
         )
 
 
 def image_id(dataset: str, study: str) -> str:
     """`I` and 18 digits, the first of them not 0, so that it is none of MIMIC-CXR's or OpenI's."""
-    number = int.from_bytes(hashlib.sha256(f"{dataset}\0{study}".encode()).digest()[:16])
-    return f"I{10**17 + number % (9 * 10**17)}"
+    hash_number = int.from_bytes(hashlib.sha256(f"{dataset}\0{study}".encode()).digest()[:16])
+    return f"I{10**17 + hash_number % (9 * 10**17)}"
 
 
-def _roles(columns: Sequence[str], path: Path) -> dict[str, str]:
+def _roles(columns: Sequence[str], table_path: Path) -> dict[str, str]:
     """The role of each column that has one. Raises `InputError` where id or text are missing."""
-    roles = {column: _ROLES[name] for column in columns if (name := column.strip().casefold()) in _ROLES}
-    missing = [] if "id" in roles.values() else ["id"]
-    missing += [] if {"text", *SECTIONS} & set(roles.values()) else ["text"]
-    if missing:
-        hint = f"Name them id and text. {role_hint(missing, COLUMNS, columns)}"
-        raise InputError(f"no column is recognised as {' and '.join(missing)}", hint, path=path)
-    if len(set(roles.values())) < len(roles) or len(set(columns)) < len(columns):
-        raise InputError("two columns are recognised as the same", "Name one of them otherwise.", path=path)
-    return roles
+    roles_by_column = {
+        column: _ROLES[column_name] for column in columns if (column_name := column.strip().casefold()) in _ROLES
+    }
+    missing_roles = [] if "id" in roles_by_column.values() else ["id"]
+    missing_roles += [] if {"text", *SECTIONS} & set(roles_by_column.values()) else ["text"]
+    if missing_roles:
+        hint = f"Name them id and text. {role_hint(missing_roles, COLUMNS, columns)}"
+        raise InputError(f"no column is recognised as {' and '.join(missing_roles)}", hint, path=table_path)
+    if len(set(roles_by_column.values())) < len(roles_by_column) or len(set(columns)) < len(columns):
+        raise InputError("two columns are recognised as the same", "Name one of them otherwise.", path=table_path)
+    return roles_by_column
 
 
-def _table_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
+def _table_rows(table_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
     """Rows by role with their line, or what is wrong with them."""
-    header, delimiter = layout_of(path, _first_lines(path))
-    rows = records(path, delimiter, header)
-    _, columns = next(rows, (header, []))
+    header_line, delimiter = layout_of(table_path, _first_lines(table_path))
+    table_records = records(table_path, delimiter, header_line)
+    _, columns = next(table_records, (header_line, []))
     if isinstance(columns, str):
-        raise InputError(f"the first line must name the columns, but {columns}", "Mend it.", path=path, row=header)
-    roles = _roles(columns, path)
-    for line, values in rows:
+        raise InputError(
+            f"the first line must name the columns, but {columns}", "Mend it.", path=table_path, row=header_line
+        )
+    roles_by_column = _roles(columns, table_path)
+    for line_number, values in table_records:
         if isinstance(values, str):
-            yield line, values
+            yield line_number, values
         elif len(values) != len(columns):
-            yield line, f"{len(values)} values, where the header has {len(columns)}"
+            yield line_number, f"{len(values)} values, where the header has {len(columns)}"
         else:
-            pairs = zip(columns, values, strict=True)
-            yield line, {roles[column]: value for column, value in pairs if column in roles}
+            named_values = zip(columns, values, strict=True)
+            yield (
+                line_number,
+                {roles_by_column[column]: value for column, value in named_values if column in roles_by_column},
+            )
 
 
-def _first_lines(path: Path) -> list[str]:
-    with TextIOWrapper(opened(path), "utf-8-sig", "replace") as file:
-        return [file.readline(MAX_FIRST_LINE).rstrip("\r\n") for _ in range(FIRST_LINES)]
+def _first_lines(table_path: Path) -> list[str]:
+    with TextIOWrapper(opened(table_path), "utf-8-sig", "replace") as text_file:
+        return [text_file.readline(MAX_FIRST_LINE).rstrip("\r\n") for _ in range(FIRST_LINES)]
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
-    check_text(path)
-    with opened(path) as file:
-        for number, line in enumerate(lines(file, MAX_LINE), 1):
-            if line is None:
-                yield number, f"the line is longer than {MAX_LINE:,} bytes"
+def _json_rows(json_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
+    check_text(json_path)
+    with opened(json_path) as json_file:
+        for line_number, json_line in enumerate(lines(json_file, MAX_LINE), 1):
+            if json_line is None:
+                yield line_number, f"the line is longer than {MAX_LINE:,} bytes"
                 continue
-            if not line.strip():
+            if not json_line.strip():
                 continue
             try:
-                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                record = json.loads(json_line.decode("utf-8-sig" if line_number == 1 else "utf-8"))
             except UnicodeDecodeError:
-                yield number, "it is not valid UTF-8"
+                yield line_number, "it is not valid UTF-8"
                 continue
             except (ValueError, RecursionError):
-                yield number, "the line is not JSON"
+                yield line_number, "the line is not JSON"
                 continue
-            if not isinstance(row, dict):
-                yield number, "the line is not a JSON object"
+            if not isinstance(record, dict):
+                yield line_number, "the line is not a JSON object"
                 continue
-            roles = {name: role for name in row if (role := _ROLES.get(name.strip().casefold())) is not None}
-            values = {roles[name]: value for name, value in row.items() if name in roles and value is not None}
-            if any(not isinstance(value, str | int) for value in values.values()):
-                yield number, "a value is neither text nor a whole number"
+            roles_by_field = {
+                field_name: role
+                for field_name in record
+                if (role := _ROLES.get(field_name.strip().casefold())) is not None
+            }
+            values_by_role = {
+                roles_by_field[field_name]: value
+                for field_name, value in record.items()
+                if field_name in roles_by_field and value is not None
+            }
+            if any(not isinstance(value, str | int) for value in values_by_role.values()):
+                yield line_number, "a value is neither text nor a whole number"
                 continue
-            texts = {role: str(value) for role, value in values.items()}
-            problem = next((problem for text in texts.values() if (problem := text_problem(text))), None)
-            yield number, texts if problem is None else problem
+            texts_by_role = {role: str(value) for role, value in values_by_role.items()}
+            problem = next(
+                (problem for field_text in texts_by_role.values() if (problem := text_problem(field_text))), None
+            )
+            yield line_number, texts_by_role if problem is None else problem

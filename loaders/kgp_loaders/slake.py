@@ -44,43 +44,54 @@ class SLAKE:
         self.folder = folder
         self.images = images or folder / "imgs"
         self.files: dict[str, Path] = {}
-        for part, names in FILES.items():
-            there = next((folder / name for name in names if (folder / name).is_file()), None)
-            if there is None:
-                raise InputError(f"there is no {names[0]} of SLAKE here", _HINT, path=folder)
-            self.files[part] = there
+        for part_name, file_names in FILES.items():
+            existing_path = next(
+                (folder / file_name for file_name in file_names if (folder / file_name).is_file()), None
+            )
+            if existing_path is None:
+                raise InputError(f"there is no {file_names[0]} of SLAKE here", _HINT, path=folder)
+            self.files[part_name] = existing_path
 
     def questions(self) -> Iterator[Question | Reject]:
         """See `QuestionSource`. Questions in Chinese are passed over."""
-        boxes: dict[str, tuple[Box, ...]] = {}
-        for part, path in self.files.items():
-            for number, row in enumerate(rows(path, _HINT), 1):
-                if isinstance(row, dict) and row.get("q_lang") != "en":
+        boxes_by_image: dict[str, tuple[Box, ...]] = {}
+        for part_name, json_path in self.files.items():
+            for row_number, record in enumerate(rows(json_path, _HINT), 1):
+                if isinstance(record, dict) and record.get("q_lang") != "en":
                     continue
-                found = self._question(row, part, boxes)
-                yield found if isinstance(found, Question) else Reject(path, number, found)
+                question = self._question(record, part_name, boxes_by_image)
+                yield question if isinstance(question, Question) else Reject(json_path, row_number, question)
 
-    def _question(self, row: Any, part: str, boxes: dict[str, tuple[Box, ...]]) -> Question | str:
-        words = said(row)
-        if isinstance(words, str):
-            return words
-        image, number = below(row.get("img_name"), self.images), row.get("qid")
-        if image is None:
+    def _question(self, record: Any, part_name: str, boxes_by_image: dict[str, tuple[Box, ...]]) -> Question | str:
+        texts = said(record)
+        if isinstance(texts, str):
+            return texts
+        image_name, question_id = below(record.get("img_name"), self.images), record.get("qid")
+        if image_name is None:
             return "img_name is no path below imgs"
-        if isinstance(number, bool) or not isinstance(number, int | str):
+        if isinstance(question_id, bool) or not isinstance(question_id, int | str):
             return "there is no qid"
-        path = self.images / image
-        if image not in boxes:
-            boxes[image] = detections(path.with_name("detection.json"))
-        topic = " ".join(str(row.get("content_type", "")).split())
-        return Question(f"{part}:{number}", *words, image, path, DATASET, part, topic, boxes=boxes[image])
+        image_path = self.images / image_name
+        if image_name not in boxes_by_image:
+            boxes_by_image[image_name] = detections(image_path.with_name("detection.json"))
+        topic = " ".join(str(record.get("content_type", "")).split())
+        return Question(
+            f"{part_name}:{question_id}",
+            *texts,
+            image_name,
+            image_path,
+            DATASET,
+            part_name,
+            topic,
+            boxes=boxes_by_image[image_name],
+        )
 
     def graph(self) -> Iterator[Fact | Reject]:
         """The triplets of its knowledge graph, of the files that are there."""
-        for name in GRAPH:
-            path = self.folder / "KG" / name
-            if path.is_file():
-                yield from facts(path)
+        for file_name in GRAPH:
+            facts_path = self.folder / "KG" / file_name
+            if facts_path.is_file():
+                yield from facts(facts_path)
 
 
 def detections(path: Path) -> tuple[Box, ...]:
@@ -88,8 +99,8 @@ def detections(path: Path) -> tuple[Box, ...]:
     if not path.is_file():
         return ()
     try:
-        found = files.read_json(path, 1 << 20, "Fetch it again.")
-        boxes = [Box(label, *(float(value) for value in edges)) for entry in found for label, edges in entry.items()]
+        entries = files.read_json(path, 1 << 20, "Fetch it again.")
+        boxes = [Box(label, *(float(value) for value in edges)) for entry in entries for label, edges in entry.items()]
     except (ValueError, TypeError, AttributeError):
         raise InputError("is no list of boxes", "Fetch it again.", path=path) from None
     if not all(map(math.isfinite, (edge for box in boxes for edge in box[1:]))):
@@ -102,19 +113,19 @@ def facts(path: Path) -> Iterator[Fact | Reject]:
 
     A tail is the whole value: most tails are sentences, so a comma in one separates nothing.
     """
-    with TextIOWrapper(files.opened(path), "utf-8", "ignore", newline="") as file:
-        reader = csv.reader(file, delimiter="#", skipinitialspace=True, strict=True)
-        line = 1  # a quoted tail may have several
+    with TextIOWrapper(files.opened(path), "utf-8", "ignore", newline="") as facts_file:
+        reader = csv.reader(facts_file, delimiter="#", skipinitialspace=True, strict=True)
+        line_number = 1  # a quoted tail may have several
         while True:
             try:
-                row = next(reader, None)
+                record = next(reader, None)
             except csv.Error:
-                yield Reject(path, line, "a quoted value of the row is not closed, or goes on after its quote")
-                row = []
-            if row is None:
+                yield Reject(path, line_number, "a quoted value of the row is not closed, or goes on after its quote")
+                record = []
+            if record is None:
                 return
-            values = [" ".join(value.split()) for value in row]
-            if line > 1 and any(values):  # the first line has the names of columns
-                whole = len(values) == 3 and all(values)
-                yield Fact(*values) if whole else Reject(path, line, "the row is not head#relation#tail")
-            line = reader.line_num + 1
+            values = [" ".join(value.split()) for value in record]
+            if line_number > 1 and any(values):  # the first line has the names of columns
+                is_complete = len(values) == 3 and all(values)
+                yield Fact(*values) if is_complete else Reject(path, line_number, "the row is not head#relation#tail")
+            line_number = reader.line_num + 1

@@ -82,8 +82,8 @@ def open_table(path: Path) -> Table:
 
     Raises `InputError` when it is missing, empty, unreadable, or none of these.
     """
-    first = _first_bytes(path)
-    if first.startswith(b"PAR1"):
+    first_bytes = _first_bytes(path)
+    if first_bytes.startswith(b"PAR1"):
         return Parquet(path)
     check_text(path)
     if path.suffix.lower() in (".parquet", ".pq"):
@@ -96,7 +96,7 @@ def layout_of(path: Path, lines: Sequence[str | None]) -> tuple[int, str]:
     declared = _DECLARED.fullmatch(lines[0] or "")
     if declared and len(lines) > 1:
         return 2, declared["sign"]
-    return 1, delimiter_of(path, [line for line in lines if line is not None])
+    return 1, delimiter_of(path, [first_line for first_line in lines if first_line is not None])
 
 
 def delimiter_of(path: Path, lines: Sequence[str]) -> str:
@@ -106,26 +106,32 @@ def delimiter_of(path: Path, lines: Sequence[str]) -> str:
     values as the header; of equals, what leaves plain names in the header, none that begins with a space, and most of
     them; then what the file's name says, which is also the answer for a single column.
     """
-    usual = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
-    header, *rows = lines
-    if usual == "\t" and usual in header:
-        return usual
+    usual_sign = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+    header_line, *body_lines = lines
+    if usual_sign == "\t" and usual_sign in header_line:
+        return usual_sign
 
     def rank(sign: str) -> tuple[int, bool, bool, int, bool]:
-        names = _split(header, sign)
-        if len(names) < 2:
-            return 0, False, False, 0, sign == usual
-        fitting = sum(len(_split(row, sign)) == len(names) for row in rows)
-        plain = all(_COLUMN_NAME.fullmatch(name.strip()) for name in names)
-        return fitting, plain, not any(name.startswith(" ") for name in names), len(names), sign == usual
+        column_names = _split(header_line, sign)
+        if len(column_names) < 2:
+            return 0, False, False, 0, sign == usual_sign
+        fitting_count = sum(len(_split(body_line, sign)) == len(column_names) for body_line in body_lines)
+        is_plain = all(_COLUMN_NAME.fullmatch(column_name.strip()) for column_name in column_names)
+        return (
+            fitting_count,
+            is_plain,
+            not any(column_name.startswith(" ") for column_name in column_names),
+            len(column_names),
+            sign == usual_sign,
+        )
 
     return max(DELIMITERS, key=rank)
 
 
-def _split(line: str, sign: str) -> list[str]:
+def _split(text_line: str, sign: str) -> list[str]:
     """The line's values; none where its quotes are damaged."""
     try:
-        return next(csv.reader([line], delimiter=sign, strict=True), [])
+        return next(csv.reader([text_line], delimiter=sign, strict=True), [])
     except csv.Error:
         return []
 
@@ -135,61 +141,64 @@ class Delimited:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        first = list(islice(_lines(path), FIRST_LINES))
-        if not first or not (first[0] or "").strip():
+        first_lines = list(islice(_lines(path), FIRST_LINES))
+        if not first_lines or not (first_lines[0] or "").strip():
             raise InputError("the first line must name the columns", path=path, row=1)
-        self.header, self.delimiter = layout_of(path, first)
-        header = first[self.header - 1] or ""
-        names = self._values(header) if header.strip() else "it is empty, or too long"
-        if isinstance(names, str):
-            raise InputError(f"the first line must name the columns, but {names}", path=path, row=self.header)
-        self.columns = tuple(name.strip() for name in names)
+        self.header, self.delimiter = layout_of(path, first_lines)
+        header_line = first_lines[self.header - 1] or ""
+        column_names = self._values(header_line) if header_line.strip() else "it is empty, or too long"
+        if isinstance(column_names, str):
+            raise InputError(f"the first line must name the columns, but {column_names}", path=path, row=self.header)
+        self.columns = tuple(column_name.strip() for column_name in column_names)
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row | Reject]:
         """See `Table.rows`."""
         return self._rows(_positions(self, columns))
 
-    def _rows(self, where: list[int]) -> Iterator[Row | Reject]:
-        everything = where == list(range(len(self.columns)))
-        width, delimiter = len(self.columns), self.delimiter
-        blank = 0
-        for number, line in enumerate(_lines(self.path), start=1):
-            if number <= self.header:
+    def _rows(self, column_indices: list[int]) -> Iterator[Row | Reject]:
+        all_columns = column_indices == list(range(len(self.columns)))
+        column_count, delimiter = len(self.columns), self.delimiter
+        blank_count = 0
+        for line_number, text_line in enumerate(_lines(self.path), start=1):
+            if line_number <= self.header:
                 continue
-            if line == "":
-                blank += 1
+            if text_line == "":
+                blank_count += 1
                 continue
-            if blank:
-                yield from (Reject(self.path, n, "the line is empty") for n in range(number - blank, number))
-                blank = 0
-            if line is None:
-                yield Reject(self.path, number, f"the line is longer than {MAX_LINE:,} characters")
+            if blank_count:
+                yield from (
+                    Reject(self.path, empty_number, "the line is empty")
+                    for empty_number in range(line_number - blank_count, line_number)
+                )
+                blank_count = 0
+            if text_line is None:
+                yield Reject(self.path, line_number, f"the line is longer than {MAX_LINE:,} characters")
                 continue
             # A line of plain printable text without quotes, nearly every one, needs no more than a split.
-            plain = '"' not in line and line.isprintable()
-            values = line.split(delimiter) if plain else self._values(line)
+            is_plain = '"' not in text_line and text_line.isprintable()
+            values = text_line.split(delimiter) if is_plain else self._values(text_line)
             if isinstance(values, str):
-                yield Reject(self.path, number, values)
-            elif len(values) != width:
-                yield Reject(self.path, number, f"it has {len(values)} values, the header {width}")
+                yield Reject(self.path, line_number, values)
+            elif len(values) != column_count:
+                yield Reject(self.path, line_number, f"it has {len(values)} values, the header {column_count}")
             else:
-                if "'" in line:
+                if "'" in text_line:
                     values = [unescaped(value) for value in values]
-                yield number, values if everything else [values[i] for i in where]
+                yield line_number, values if all_columns else [values[column_index] for column_index in column_indices]
 
-    def _values(self, line: str) -> list[str] | str:
+    def _values(self, text_line: str) -> list[str] | str:
         """The line's values, or why it has none."""
-        problem = _text_problem(line)
+        problem = _text_problem(text_line)
         if problem is not None:
             return problem
-        if '"' not in line:
-            return line.split(self.delimiter)
+        if '"' not in text_line:
+            return text_line.split(self.delimiter)
         try:
-            values = next(csv.reader([line], delimiter=self.delimiter, strict=True))
+            values = next(csv.reader([text_line], delimiter=self.delimiter, strict=True))
         except csv.Error:
             return "a quoted value is not closed on its line, or goes on after its closing quote"
         # RFC 4180 quotes such values; a stray quote is the end of a value that spans lines. TSV need not be quoted.
-        if self.delimiter in ",;" and '"' in _QUOTED[self.delimiter].sub("", line):
+        if self.delimiter in ",;" and '"' in _QUOTED[self.delimiter].sub("", text_line):
             return "a quote stands inside a value that is not quoted"
         return values
 
@@ -199,27 +208,29 @@ class Parquet:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._open() as file, _damage_reported(path):
-            self.columns = tuple(str(name) for name in file.schema_arrow.names)
+        with self._open() as parquet_file, _damage_reported(path):
+            self.columns = tuple(str(column_name) for column_name in parquet_file.schema_arrow.names)
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row | Reject]:
         """See `Table.rows`. Also raises where a column holds anything but text and whole numbers."""
-        wanted = list(columns)
-        _positions(self, wanted)
-        with self._open() as file:
-            self._check_types(file, wanted)
-        return self._rows(wanted)
+        requested_columns = list(columns)
+        _positions(self, requested_columns)
+        with self._open() as parquet_file:
+            self._check_types(parquet_file, requested_columns)
+        return self._rows(requested_columns)
 
-    def _rows(self, wanted: list[str]) -> Iterator[Row | Reject]:
-        number = 0
-        with self._open(wanted) as file:
-            for values in self._records(file, wanted):
-                number += 1
-                problem = _record_problem(values, wanted)
-                yield Reject(self.path, number, problem) if problem else (number, values)
-            announced = file.metadata.num_rows
-        if number != announced:
-            raise InputError(f"damaged Parquet: {number:,} records, not {announced:,} as announced", path=self.path)
+    def _rows(self, requested_columns: list[str]) -> Iterator[Row | Reject]:
+        record_number = 0
+        with self._open(requested_columns) as parquet_file:
+            for values in self._records(parquet_file, requested_columns):
+                record_number += 1
+                problem = _record_problem(values, requested_columns)
+                yield Reject(self.path, record_number, problem) if problem else (record_number, values)
+            announced_count = parquet_file.metadata.num_rows
+        if record_number != announced_count:
+            raise InputError(
+                f"damaged Parquet: {record_number:,} records, not {announced_count:,} as announced", path=self.path
+            )
 
     def _open(self, columns: Sequence[str] = ()) -> pq.ParquetFile:
         """The file; of these columns, equal values of a column stand in memory once."""
@@ -227,30 +238,32 @@ class Parquet:
 
         with _damage_reported(self.path):
             # With a buffer size pyarrow reads column pieces as needed instead of whole row groups.
-            file = pq.ParquetFile(
+            parquet_file = pq.ParquetFile(
                 files.require_file(self.path),
                 buffer_size=1 << 20,
                 page_checksum_verification=True,
                 read_dictionary=columns,
             )
-            return files.check_parquet(file, self.path)
+            return files.check_parquet(parquet_file, self.path)
 
-    def _check_types(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
-        for name in columns:
-            kind = file.schema_arrow.field(name).type
-            if not _is_textual(kind):
+    def _check_types(self, parquet_file: pq.ParquetFile, columns: Sequence[str]) -> None:
+        for column_name in columns:
+            column_type = parquet_file.schema_arrow.field(column_name).type
+            if not _is_textual(column_type):
                 hint = "Write the column as text or as whole numbers."
-                raise InputError(f"the column {_shown(name)} holds {kind} values", hint, path=self.path)
+                raise InputError(f"the column {_shown(column_name)} holds {column_type} values", hint, path=self.path)
 
-    def _records(self, file: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[Any, ...]]:
-        batches = file.iter_batches(files.batch_rows(file, _RECORDS), columns=list(dict.fromkeys(columns)))
+    def _records(self, parquet_file: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[Any, ...]]:
+        batches = parquet_file.iter_batches(
+            files.batch_rows(parquet_file, _RECORDS), columns=list(dict.fromkeys(columns))
+        )
         while True:
             with _damage_reported(self.path):
                 batch = next(batches, None)
-                values = [] if batch is None else [_texts(batch.column(name)) for name in columns]
+                column_values = [] if batch is None else [_texts(batch.column(column_name)) for column_name in columns]
             if batch is None:
                 return
-            yield from zip(*values, strict=True)
+            yield from zip(*column_values, strict=True)
 
 
 def batches(
@@ -266,84 +279,88 @@ def collect(
 ) -> GraphBatch:
     """One batch of all these rows; `add` as in `batches`."""
     batch = GraphBatch(read=len(rows), enrich=enrich)
-    for row in rows:
-        if isinstance(row, Reject):
-            batch.rejects.append(row)
+    for record in rows:
+        if isinstance(record, Reject):
+            batch.rejects.append(record)
             continue
-        number, values = row
+        row_number, values = record
         problem = add(batch, *values)
         if problem is not None:
-            batch.rejects.append(Reject(path, number, problem))
+            batch.rejects.append(Reject(path, row_number, problem))
     return batch
 
 
 def check_text(path: Path) -> None:
     """Raise `InputError` where the file as a whole is not UTF-8 text: better one error than a reject for each row."""
-    with files.opened(path) as file:
-        sample = file.read(_SAMPLE)
-    for magic, (what, hint) in _NOT_TEXT.items():
-        if sample.startswith(magic):
-            raise InputError(f"the file {what}", hint, path=path)
+    with files.opened(path) as text_file:
+        sample = text_file.read(_SAMPLE)
+    for signature, (description, hint) in _NOT_TEXT.items():
+        if sample.startswith(signature):
+            raise InputError(f"the file {description}", hint, path=path)
     if 4 * sample.count(b"\0") > len(sample):
         raise InputError("the file is UTF-16 text, or no text", "Save it as UTF-8.", path=path)
-    lines = sample.split(b"\n")[: -1 if len(sample) == _SAMPLE else None]
-    bad = sum(not _is_utf8(line) for line in lines)
-    if bad >= _BAD_LINES and 2 * bad > len(lines):
+    sample_lines = sample.split(b"\n")[: -1 if len(sample) == _SAMPLE else None]
+    bad_count = sum(not _is_utf8(sample_line) for sample_line in sample_lines)
+    if bad_count >= _BAD_LINES and 2 * bad_count > len(sample_lines):
         hint = "Save it as UTF-8; it may be Latin-1 or Windows-1252."
-        raise InputError(f"the file is not UTF-8: {bad:,} of the first {len(lines):,} lines", hint, path=path)
+        raise InputError(
+            f"the file is not UTF-8: {bad_count:,} of the first {len(sample_lines):,} lines", hint, path=path
+        )
 
 
-def _is_utf8(line: bytes) -> bool:
+def _is_utf8(byte_line: bytes) -> bool:
     try:
-        line.decode("utf-8")
+        byte_line.decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True
 
 
 def _first_bytes(path: Path) -> bytes:
-    with files.opened(path) as file:
-        first = file.read(8)
-    if not first:
+    with files.opened(path) as binary_file:
+        first_bytes = binary_file.read(8)
+    if not first_bytes:
         raise InputError("the file is empty", path=path)
-    return first
+    return first_bytes
 
 
 def _lines(path: Path) -> Iterator[str | None]:
     """The lines of a UTF-8 file without their ends; None for one that is too long. Bad bytes become surrogates."""
-    rest, too_long = "", False
+    remainder, is_too_long = "", False
     try:
-        with TextIOWrapper(files.opened(path), "utf-8-sig", "surrogateescape", newline=None) as file:
-            while piece := file.read(_PIECE):
-                lines = (rest + piece).split("\n")
-                rest = lines.pop()
-                for line in lines:
-                    yield None if too_long or len(line) > MAX_LINE else line
-                    too_long = False
-                if len(rest) > MAX_LINE:
-                    rest, too_long = "", True
+        with TextIOWrapper(files.opened(path), "utf-8-sig", "surrogateescape", newline=None) as text_file:
+            while piece := text_file.read(_PIECE):
+                complete_lines = (remainder + piece).split("\n")
+                remainder = complete_lines.pop()
+                for complete_line in complete_lines:
+                    yield None if is_too_long or len(complete_line) > MAX_LINE else complete_line
+                    is_too_long = False
+                if len(remainder) > MAX_LINE:
+                    remainder, is_too_long = "", True
     except OSError as error:
         raise unreadable(path, error) from None
-    if rest or too_long:
-        yield None if too_long or len(rest) > MAX_LINE else rest
+    if remainder or is_too_long:
+        yield None if is_too_long or len(remainder) > MAX_LINE else remainder
 
 
 def _positions(table: Table, columns: Sequence[str]) -> list[int]:
     """Where the columns stand in the header; raises `InputError` unless each is there once."""
-    count = Counter(table.columns)
-    missing = [name for name in columns if not count[name]]
-    if missing:
-        raise InputError(f"the header lacks {', '.join(missing)}", column_hint(missing[0], table), path=table.path)
-    twice = [name for name in columns if count[name] > 1]
-    if twice:
-        raise InputError(f"the header names {_shown(twice[0])} more than once", path=table.path)
-    return [table.columns.index(name) for name in columns]
+    counts = Counter(table.columns)
+    missing_names = [column_name for column_name in columns if not counts[column_name]]
+    if missing_names:
+        raise InputError(
+            f"the header lacks {', '.join(missing_names)}", column_hint(missing_names[0], table), path=table.path
+        )
+    repeated_names = [column_name for column_name in columns if counts[column_name] > 1]
+    if repeated_names:
+        raise InputError(f"the header names {_shown(repeated_names[0])} more than once", path=table.path)
+    return [table.columns.index(column_name) for column_name in columns]
 
 
 def column_hint(name: str, table: Table) -> str:
     """For an error's hint: the columns whose names are close to the one that is missing, and those there are."""
-    named = [column for column in table.columns if _COLUMN_NAME.fullmatch(column)]
-    return did_you_mean(name, named, shown_columns(table))
+    usable_names = [column for column in table.columns if _COLUMN_NAME.fullmatch(column)]
+    return did_you_mean(name, usable_names, shown_columns(table))
 
 
 def role_hint(missing: Iterable[str], usual: Mapping[str, Sequence[str]], columns: Sequence[str]) -> str:
@@ -351,13 +368,13 @@ def role_hint(missing: Iterable[str], usual: Mapping[str, Sequence[str]], column
 
     `usual` has the names that a column of each role usually has.
     """
-    named = [column for column in columns if _COLUMN_NAME.fullmatch(column)]
-    meant = [
-        f"Is {close[0]} meant as {role}?"
+    usable_names = [column for column in columns if _COLUMN_NAME.fullmatch(column)]
+    suggestions = [
+        f"Is {closest[0]} meant as {role}?"
         for role in missing
-        if (close := [column for name in usual[role] for column in nearest(name, named, 1)])
+        if (closest := [column for usual_name in usual[role] for column in nearest(usual_name, usable_names, 1)])
     ]
-    return " ".join([*meant, _columns_sentence(columns)])
+    return " ".join([*suggestions, _columns_sentence(columns)])
 
 
 def shown_columns(table: Table) -> str:
@@ -368,13 +385,13 @@ def shown_columns(table: Table) -> str:
 def _columns_sentence(columns: Sequence[str]) -> str:
     if len(columns) < 2:  # a text, rather than a table
         return "It has one column."
-    found = ", ".join(map(_shown, columns[:20]))
-    return f"The columns found: {found}{' …' if len(columns) > 20 else ''}."
+    listed_columns = ", ".join(map(_shown, columns[:20]))
+    return f"The columns found: {listed_columns}{' …' if len(columns) > 20 else ''}."
 
 
-def _shown(name: str) -> str:
+def _shown(column_name: str) -> str:
     """A column name for a message, or a stand-in: a file without a header has a row of content in its place."""
-    return name if _COLUMN_NAME.fullmatch(name) else "(not a column name)"
+    return column_name if _COLUMN_NAME.fullmatch(column_name) else "(not a column name)"
 
 
 def text_problem(text: str) -> str | None:
@@ -384,35 +401,35 @@ def text_problem(text: str) -> str | None:
     return "it contains a NUL character" if "\0" in text else None
 
 
-def _text_problem(text: str) -> str | None:
-    if text.isprintable():
+def _text_problem(field_text: str) -> str | None:
+    if field_text.isprintable():
         return None
-    if _SURROGATE.search(text):
+    if _SURROGATE.search(field_text):
         return "it is not valid UTF-8"
-    if _CONTROL.search(text):
+    if _CONTROL.search(field_text):
         return "it contains a control character"
     return None
 
 
 def _record_problem(values: Sequence[str | None], columns: Sequence[str]) -> str | None:
-    for name, value in zip(columns, values, strict=True):
+    for column_name, value in zip(columns, values, strict=True):
         if value is None:
-            return f"{_shown(name)} is empty (null)"
+            return f"{_shown(column_name)} is empty (null)"
         if len(value) > MAX_LINE:
-            return f"{_shown(name)} is longer than {MAX_LINE:,} characters"
+            return f"{_shown(column_name)} is longer than {MAX_LINE:,} characters"
         if not value.isprintable() and (problem := _text_problem(value)):
             return problem
     return None
 
 
-def _is_textual(kind: pa.DataType) -> bool:
+def _is_textual(data_type: pa.DataType) -> bool:
     import pyarrow.types as types
 
-    if types.is_dictionary(kind):
-        kind = kind.value_type
+    if types.is_dictionary(data_type):
+        data_type = data_type.value_type
     return any(
-        of_kind(kind)
-        for of_kind in (
+        is_kind(data_type)
+        for is_kind in (
             types.is_string,
             types.is_large_string,
             types.is_binary,
@@ -430,10 +447,10 @@ def _texts(column: pa.Array) -> list[str | None]:
     import pyarrow.compute as pc
 
     if pa.types.is_dictionary(column.type):
-        places = column.indices
-        used = pc.unique(places)
-        texts = dict(zip(used.to_pylist(), _texts(column.dictionary.take(used)), strict=True))
-        return [texts[place] for place in places.to_pylist()]
+        value_indices = column.indices
+        used_indices = pc.unique(value_indices)
+        texts_by_index = dict(zip(used_indices.to_pylist(), _texts(column.dictionary.take(used_indices)), strict=True))
+        return [texts_by_index[value_index] for value_index in value_indices.to_pylist()]
     if pa.types.is_integer(column.type):
         column = column.cast(pa.string())
     values = column.cast(pa.large_binary()).to_pylist()

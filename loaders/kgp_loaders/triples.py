@@ -79,52 +79,58 @@ class Triples:
         self.files = (path,)
         self._table = open_table(path)
         self._columns = _resolve(self._table, columns or {})
-        self._patterns = [_pattern(text) for text in types]
+        self._patterns = [_pattern(pattern_text) for pattern_text in types]
         self.parameters: Mapping[str, Any] = {"columns": self._columns, "types": list(types)}
-        place = {role: number for number, role in enumerate(self._columns)}
+        positions = {role: index for index, role in enumerate(self._columns)}
         self._head, self._tail = (
-            _End(side, place[side], place.get(f"{side}_type"), place.get(f"{side}_name")) for side in ("head", "tail")
+            _End(side, positions[side], positions.get(f"{side}_type"), positions.get(f"{side}_name"))
+            for side in ("head", "tail")
         )
-        self._relation = place["relation"]
+        self._relation = positions["relation"]
 
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Yield batches of at most `size` rows. Raises `InputError` where the whole file is unusable."""
-        rows = self._table.rows(list(self._columns.values()))
-        while chunk := list(islice(rows, size)):
+        table_rows = self._table.rows(list(self._columns.values()))
+        while chunk := list(islice(table_rows, size)):
             yield collect(self.path, chunk, partial(self._add, self._typed(chunk)))
 
-    def _typed(self, rows: Sequence[Row | Reject]) -> Typed:
+    def _typed(self, table_rows: Sequence[Row | Reject]) -> Typed:
         """The types that patterns give to the ids in these rows; the first pattern wins."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        by_pattern = [end.id for end in (self._head, self._tail) if end.type is None]
-        ids = {row[1][i] for row in rows if not isinstance(row, Reject) for i in by_pattern}
-        array = pa.array([text for text in ids if len(text) <= MAX_ID], pa.string())
-        typed: dict[str, str] = {}
-        for name, pattern in reversed(self._patterns):
-            matching = array.filter(pc.match_substring_regex(array, pattern))
-            typed.update(dict.fromkeys(matching.to_pylist(), name))
-        return typed
+        untyped_columns = [end.id for end in (self._head, self._tail) if end.type is None]
+        ids = {
+            record[1][id_column]
+            for record in table_rows
+            if not isinstance(record, Reject)
+            for id_column in untyped_columns
+        }
+        id_array = pa.array([node_id for node_id in ids if len(node_id) <= MAX_ID], pa.string())
+        types_by_id: dict[str, str] = {}
+        for label, pattern in reversed(self._patterns):
+            matching_ids = id_array.filter(pc.match_substring_regex(id_array, pattern))
+            types_by_id.update(dict.fromkeys(matching_ids.to_pylist(), label))
+        return types_by_id
 
-    def _add(self, typed: Typed, batch: GraphBatch, *values: str) -> str | None:
+    def _add(self, types_by_id: Typed, batch: GraphBatch, *values: str) -> str | None:
         """Put the row's edge into the batch, or return why it cannot stand in the graph."""
-        head, tail = _node(self._head, values, typed), _node(self._tail, values, typed)
-        if isinstance(head, str):
-            return head
-        if isinstance(tail, str):
-            return tail
-        (source, _), (target, _) = head, tail
+        head_node, tail_node = _node(self._head, values, types_by_id), _node(self._tail, values, types_by_id)
+        if isinstance(head_node, str):
+            return head_node
+        if isinstance(tail_node, str):
+            return tail_node
+        (source_ref, _), (target_ref, _) = head_node, tail_node
         relation = values[self._relation]
-        if (source[0], target[0]) == ("Image", "Concept") and relation.upper() in Stance.__members__:
+        if (source_ref[0], target_ref[0]) == ("Image", "Concept") and relation.upper() in Stance.__members__:
             relation = relation.upper()
-        problem = _relation_problem(relation, source[0], target[0])
-        if problem is None and source == target and source[0] == "Concept":
+        problem = _relation_problem(relation, source_ref[0], target_ref[0])
+        if problem is None and source_ref == target_ref and source_ref[0] == "Concept":
             problem = "a concept cannot be related to itself"
         if problem is None:
-            for node, properties in (head, tail):  # the first value of a property stays, as in the graph
+            for node, properties in (head_node, tail_node):  # the first value of a property stays, as in the graph
                 batch.nodes[node] = {**properties, **batch.nodes.get(node, {})}
-            batch.edges[source, relation, target] = {}
+            batch.edges[source_ref, relation, target_ref] = {}
         return problem
 
 
@@ -134,72 +140,80 @@ def type_name(text: str) -> str | None:
         return text
     if not text.isascii():  # dropping what is not ASCII would make different types one
         return None
-    label = "".join(part[0].upper() + part[1:] for part in _PARTS.findall(text))
+    label = "".join(word[0].upper() + word[1:] for word in _PARTS.findall(text))
     return label if LABEL.fullmatch(label) else None
 
 
-def _node(end: _End, values: Sequence[str], typed: Typed) -> tuple[NodeRef, Properties] | str:
+def _node(end: _End, values: Sequence[str], types_by_id: Typed) -> tuple[NodeRef, Properties] | str:
     """The node at one end of a row, or why there is none."""
     identity = values[end.id]
     if not identity or len(identity) > MAX_ID or not identity.isprintable() or identity.isspace():
         return f"the {end.side} must be 1-{MAX_ID:,} printable characters"
-    name = "" if end.name is None else values[end.name]
-    if len(name) > MAX_NAME:
+    node_name = "" if end.name is None else values[end.name]
+    if len(node_name) > MAX_NAME:
         return f"the {end.side}'s name is longer than {MAX_NAME:,} characters"
-    kind = typed.get(identity, DEFAULT_TYPE) if end.type is None else _column_type(values[end.type])
-    if kind is None:
+    node_type = types_by_id.get(identity, DEFAULT_TYPE) if end.type is None else _column_type(values[end.type])
+    if node_type is None:
         return f"the {end.side}'s type is not letters and digits beginning with a letter, at most 63 in all"
-    if kind in _OWN_LABELS:
-        return f"the {end.side}'s type {kind} is one of the platform's own labels"
-    if kind not in _ID_FORMS:
-        return ("Thing", f"{kind}:{identity}"), {"type": kind, "name": name or identity}
-    form, told = _ID_FORMS[kind]
-    if not form.fullmatch(identity):
-        return f"the {end.side} is of type {kind}, so its id must be {told}"
-    return (kind, identity), {"name": name} if name and kind == "Concept" else {}
+    if node_type in _OWN_LABELS:
+        return f"the {end.side}'s type {node_type} is one of the platform's own labels"
+    if node_type not in _ID_FORMS:
+        return ("Thing", f"{node_type}:{identity}"), {"type": node_type, "name": node_name or identity}
+    id_form, description = _ID_FORMS[node_type]
+    if not id_form.fullmatch(identity):
+        return f"the {end.side} is of type {node_type}, so its id must be {description}"
+    return (node_type, identity), {"name": node_name} if node_name and node_type == "Concept" else {}
 
 
-def _resolve(table: Table, given: Mapping[str, str]) -> dict[str, str]:
+def _resolve(table: Table, requested: Mapping[str, str]) -> dict[str, str]:
     """The file's column for each role, in the order of `COLUMNS`; optional ones may be absent."""
-    unknown = given.keys() - COLUMNS.keys()
-    if unknown:
-        hint = did_you_mean(min(unknown), COLUMNS, f"The roles: {', '.join(COLUMNS)}.")
-        raise UsageError(f"there is no role {min(unknown)}", hint)
-    by_name = {name.casefold(): name for name in reversed(table.columns)}
-    chosen: dict[str, str] = {}
-    for role, common in COLUMNS.items():
-        if role in given:
-            chosen[role] = (
-                given[role] if given[role] in table.columns else by_name.get(given[role].casefold(), given[role])
+    unknown_roles = requested.keys() - COLUMNS.keys()
+    if unknown_roles:
+        hint = did_you_mean(min(unknown_roles), COLUMNS, f"The roles: {', '.join(COLUMNS)}.")
+        raise UsageError(f"there is no role {min(unknown_roles)}", hint)
+    columns_by_name = {column_name.casefold(): column_name for column_name in reversed(table.columns)}
+    columns_by_role: dict[str, str] = {}
+    for role, usual_names in COLUMNS.items():
+        if role in requested:
+            columns_by_role[role] = (
+                requested[role]
+                if requested[role] in table.columns
+                else columns_by_name.get(requested[role].casefold(), requested[role])
             )
         else:
-            chosen.update((role, by_name[name]) for name in reversed(common) if name in by_name)
-    missing = [role for role in REQUIRED if role not in chosen]
-    if missing:
-        options = " ".join(f"--column {role}=NAME" for role in missing)
-        hint = f"Say which they are: {options}. {role_hint(missing, COLUMNS, table.columns)}"
-        raise InputError(f"no column is recognised as {', '.join(missing)}", hint, path=table.path)
-    table.rows(list(chosen.values()))  # raises now, not at the first batch, where a column that was given is not there
-    return {role: chosen[role] for role in COLUMNS if role in chosen}
+            columns_by_role.update(
+                (role, columns_by_name[column_name])
+                for column_name in reversed(usual_names)
+                if column_name in columns_by_name
+            )
+    missing_roles = [role for role in REQUIRED if role not in columns_by_role]
+    if missing_roles:
+        column_options = " ".join(f"--column {role}=NAME" for role in missing_roles)
+        hint = f"Say which they are: {column_options}. {role_hint(missing_roles, COLUMNS, table.columns)}"
+        raise InputError(f"no column is recognised as {', '.join(missing_roles)}", hint, path=table.path)
+    table.rows(
+        list(columns_by_role.values())
+    )  # raises now, not at the first batch, where a column that was given is not there
+    return {role: columns_by_role[role] for role in COLUMNS if role in columns_by_role}
 
 
-def _pattern(text: str) -> tuple[str, str]:
+def _pattern(pattern_text: str) -> tuple[str, str]:
     """A ``TYPE=REGEX`` as the type and an RE2 pattern for whole ids."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    name, equals, regex = text.partition("=")
-    if not equals or not LABEL.fullmatch(name) or name in _OWN_LABELS:
+    type_label, separator, regex = pattern_text.partition("=")
+    if not separator or not LABEL.fullmatch(type_label) or type_label in _OWN_LABELS:
         hint = r"Write TYPE=REGEX, e.g. Gene=ENSG\d+. TYPE is letters, digits and '_' after a capital letter, and not "
         hint += ", ".join(sorted(_OWN_LABELS)) + "."
-        raise UsageError(f"not a type pattern: {text}", hint)
-    whole = f"^(?:{regex})$"
+        raise UsageError(f"not a type pattern: {pattern_text}", hint)
+    full_pattern = f"^(?:{regex})$"
     try:
-        for pattern in (regex, whole):  # alone too, so that a stray parenthesis cannot end the group
+        for pattern in (regex, full_pattern):  # alone too, so that a stray parenthesis cannot end the group
             pc.match_substring_regex(pa.array([""]), pattern)
     except pa.ArrowInvalid as error:
-        raise UsageError(f"not a pattern that RE2 knows: {text}", str(error)) from None
-    return name, whole
+        raise UsageError(f"not a pattern that RE2 knows: {pattern_text}", str(error)) from None
+    return type_label, full_pattern
 
 
 @lru_cache(maxsize=4096)

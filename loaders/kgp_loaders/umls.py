@@ -41,74 +41,80 @@ class UMLS:
         self.folder = folder
         self.languages = frozenset(languages)
         self._columns = _columns(folder)
-        self.files = tuple(folder / name for name in NEEDED if (folder / name).is_file())
+        self.files = tuple(folder / file_name for file_name in NEEDED if (folder / file_name).is_file())
 
     def concepts(self) -> Iterator[Concept | Reject]:
         """Every name of every concept with its semantic types (their names), a concept's preferred name first.
 
         Suppressed names are left out. Raises `InputError` where a file is not sorted by CUI.
         """
-        types = _Joined(self._rows("MRSTY.RRF"), self.folder / "MRSTY.RRF")
-        rows = _sorted(self._rows("MRCONSO.RRF"), self.folder / "MRCONSO.RRF")
-        for cui, group in groupby(rows, key=_cui):
+        semantic_types = _Joined(self._rows("MRSTY.RRF"), self.folder / "MRSTY.RRF")
+        sorted_rows = _sorted(self._rows("MRCONSO.RRF"), self.folder / "MRCONSO.RRF")
+        for cui, concept_rows in groupby(sorted_rows, key=_cui):
             if isinstance(cui, Reject):
                 yield cui
                 continue
-            names = []
-            for row in group:
-                if isinstance(row, Reject):
+            ranked_names = []
+            for record in concept_rows:
+                if isinstance(record, Reject):
                     continue
-                number, (_, language, status, form, preferred, name, suppressed) = row
+                line_number, (_, language, term_status, form_type, preferred, concept_name, suppressed) = record
                 if not CONCEPT_ID.fullmatch(cui):
-                    yield Reject(self.folder / "MRCONSO.RRF", number, "the CUI is not C and 7 digits")
+                    yield Reject(self.folder / "MRCONSO.RRF", line_number, "the CUI is not C and 7 digits")
                 elif suppressed in ("", "N") and (not self.languages or language in self.languages):
-                    names.append((status != "P", form != "PF", preferred != "Y", name))
-            tuis = types.of(cui)
-            yield from types.rejects()
-            for *_, name in sorted(names, key=lambda found: found[:3]):
-                yield Concept(cui, name, tuis)
+                    ranked_names.append((term_status != "P", form_type != "PF", preferred != "Y", concept_name))
+            type_names = semantic_types.of(cui)
+            yield from semantic_types.rejects()
+            for *_, concept_name in sorted(ranked_names, key=lambda ranked_name: ranked_name[:3]):
+                yield Concept(cui, concept_name, type_names)
 
     def relations(self, among: Collection[str]) -> Iterator[Relation | Reject]:
         """The named relations between two different concepts that are both among these.
 
         Suppressed ones and those without a name of their own (RELA) are left out.
         """
-        path = self.folder / "MRREL.RRF"
-        for row in self._rows("MRREL.RRF"):
-            if isinstance(row, Reject):
-                yield row
+        relations_path = self.folder / "MRREL.RRF"
+        for record in self._rows("MRREL.RRF"):
+            if isinstance(record, Reject):
+                yield record
                 continue
-            number, (first, second, name, suppressed) = row
-            if first == second or not name or suppressed not in ("", "N") or first not in among or second not in among:
+            line_number, (first_cui, second_cui, relation_name, suppressed) = record
+            if (
+                first_cui == second_cui
+                or not relation_name
+                or suppressed not in ("", "N")
+                or first_cui not in among
+                or second_cui not in among
+            ):
                 continue
-            if RELATION.fullmatch(name) is None:
-                yield Reject(path, number, "the relation name must be 1-100 letters, digits, '_' or '-'")
+            if RELATION.fullmatch(relation_name) is None:
+                yield Reject(relations_path, line_number, "the relation name must be 1-100 letters, digits, '_' or '-'")
             else:
-                yield Relation(second, name, first)
+                yield Relation(second_cui, relation_name, first_cui)
 
-    def _rows(self, name: str) -> Iterator[tuple[int, tuple[str, ...]] | Reject]:
+    def _rows(self, file_name: str) -> Iterator[tuple[int, tuple[str, ...]] | Reject]:
         """The needed columns of a file's rows, each with its line."""
-        path, (width, places) = self.folder / name, self._columns[name]
-        with _opened(path) as file:
-            for number, line in enumerate(lines(file, MAX_LINE), 1):
-                if line is None or b"\0" in line:
+        rrf_path, (column_count, column_indices) = self.folder / file_name, self._columns[file_name]
+        with _opened(rrf_path) as rrf_file:
+            for line_number, rrf_line in enumerate(lines(rrf_file, MAX_LINE), 1):
+                if rrf_line is None or b"\0" in rrf_line:
                     yield Reject(
-                        path, number, f"the row is longer than {MAX_LINE:,} bytes, or contains a NUL character"
+                        rrf_path, line_number, f"the row is longer than {MAX_LINE:,} bytes, or contains a NUL character"
                     )
                     continue
                 try:
-                    values = line.decode("utf-8").rstrip("\r\n").split("|")
+                    values = rrf_line.decode("utf-8").rstrip("\r\n").split("|")
                 except UnicodeDecodeError:
-                    yield Reject(path, number, "the row is not UTF-8")
+                    yield Reject(rrf_path, line_number, "the row is not UTF-8")
                     continue
-                if len(values) != width + 1 or values[-1]:
-                    yield Reject(path, number, f"the row has not {width} values, each with | after it")
+                if len(values) != column_count + 1 or values[-1]:
+                    yield Reject(rrf_path, line_number, f"the row has not {column_count} values, each with | after it")
                 else:
-                    yield number, tuple(values[place] for place in places)
+                    yield line_number, tuple(values[column_index] for column_index in column_indices)
 
 
-def _cui(row: tuple[int, tuple[str, ...]] | Reject) -> str | Reject:
-    return row if isinstance(row, Reject) else row[1][0]
+def _cui(record: tuple[int, tuple[str, ...]] | Reject) -> str | Reject:
+    return record if isinstance(record, Reject) else record[1][0]
 
 
 class _Joined:
@@ -121,12 +127,12 @@ class _Joined:
         self._advance()
 
     def of(self, cui: str) -> tuple[str, ...]:
-        found = []
+        values = []
         while self._next is not None and self._next[0] <= cui:
             if self._next[0] == cui:
-                found.append(self._next[1])
+                values.append(self._next[1])
             self._advance()
-        return tuple(found)
+        return tuple(values)
 
     def rejects(self) -> Iterator[Reject]:
         """The bad rows that were come by since the last call."""
@@ -134,54 +140,60 @@ class _Joined:
         self._rejects.clear()
 
     def _advance(self) -> None:
-        for row in self._rows:
-            if not isinstance(row, Reject):
-                self._next = row[1]
+        for record in self._rows:
+            if not isinstance(record, Reject):
+                self._next = record[1]
                 return
-            self._rejects.append(row)
+            self._rejects.append(record)
         self._next = None
 
 
 def _sorted(
-    rows: Iterator[tuple[int, tuple[str, ...]] | Reject], path: Path
+    unchecked_rows: Iterator[tuple[int, tuple[str, ...]] | Reject], path: Path
 ) -> Iterator[tuple[int, tuple[str, ...]] | Reject]:
     """The rows; raises `InputError` where a CUI is smaller than one before."""
-    last = ""
-    for row in rows:
-        if not isinstance(row, Reject):
-            if row[1][0] < last:
+    last_cui = ""
+    for record in unchecked_rows:
+        if not isinstance(record, Reject):
+            if record[1][0] < last_cui:
                 hint = "UMLS ships it sorted; sort it: LC_ALL=C sort."
-                raise InputError("the file is not sorted by CUI", hint, path=path, row=row[0])
-            last = row[1][0]
-        yield row
+                raise InputError("the file is not sorted by CUI", hint, path=path, row=record[0])
+            last_cui = record[1][0]
+        yield record
 
 
 def _columns(folder: Path) -> Mapping[str, tuple[int, tuple[int, ...]]]:
     """For each file how many columns it has, and where the needed ones stand."""
-    described = {(row[6], row[0]) for row in _plain(folder / "MRCOLS.RRF", 8)}
-    formats = {row[0]: row[2].split(",") for row in _plain(folder / "MRFILES.RRF", 6)}
-    found = {}
-    for name, needed in NEEDED.items():
-        columns = formats.get(name)
+    described_columns = {(record[6], record[0]) for record in _plain(folder / "MRCOLS.RRF", 8)}
+    listed_columns = {record[0]: record[2].split(",") for record in _plain(folder / "MRFILES.RRF", 6)}
+    columns_by_file = {}
+    for file_name, needed_columns in NEEDED.items():
+        columns = listed_columns.get(file_name)
         if columns is None:
-            raise InputError(f"{name} is not described", "Use all files of one release.", path=folder / "MRFILES.RRF")
-        missing = [column for column in needed if column not in columns or (name, column) not in described]
-        if missing:
-            told = f"{name} has no column {missing[0]}"
-            raise InputError(told, "Use the MRFILES.RRF and MRCOLS.RRF of one release.", path=folder / "MRFILES.RRF")
-        found[name] = len(columns), tuple(columns.index(column) for column in needed)
-    return found
+            raise InputError(
+                f"{file_name} is not described", "Use all files of one release.", path=folder / "MRFILES.RRF"
+            )
+        missing_columns = [
+            column for column in needed_columns if column not in columns or (file_name, column) not in described_columns
+        ]
+        if missing_columns:
+            message = f"{file_name} has no column {missing_columns[0]}"
+            raise InputError(message, "Use the MRFILES.RRF and MRCOLS.RRF of one release.", path=folder / "MRFILES.RRF")
+        columns_by_file[file_name] = len(columns), tuple(columns.index(column) for column in needed_columns)
+    return columns_by_file
 
 
-def _plain(path: Path, width: int) -> Iterator[list[str]]:
+def _plain(rrf_path: Path, column_count: int) -> Iterator[list[str]]:
     """The rows of a small file. Raises `InputError` for a bad one."""
-    with _opened(path) as file:
-        for number, line in enumerate(lines(file, MAX_LINE), 1):
-            if line is None:
-                raise InputError("the row is too long", "Use a whole release.", path=path, row=number)
-            values = line.decode("utf-8", "replace").rstrip("\r\n").split("|")
-            if len(values) < width + 1:
-                raise InputError(f"the row has not {width} values", "Use a whole release.", path=path, row=number)
+    with _opened(rrf_path) as rrf_file:
+        for line_number, rrf_line in enumerate(lines(rrf_file, MAX_LINE), 1):
+            if rrf_line is None:
+                raise InputError("the row is too long", "Use a whole release.", path=rrf_path, row=line_number)
+            values = rrf_line.decode("utf-8", "replace").rstrip("\r\n").split("|")
+            if len(values) < column_count + 1:
+                raise InputError(
+                    f"the row has not {column_count} values", "Use a whole release.", path=rrf_path, row=line_number
+                )
             yield values
 
 

@@ -34,42 +34,46 @@ class VQARAD:
         self.dataset = dataset
         self._hub: QuestionSource | None = None
         self.files: tuple[Path, ...]
-        if all((folder / FILES[part]).is_file() for part in ("train", "test")):
-            self.files = tuple(folder / name for name in FILES.values() if (folder / name).is_file())
+        if all((folder / FILES[part_name]).is_file() for part_name in ("train", "test")):
+            self.files = tuple(folder / entry_name for entry_name in FILES.values() if (folder / entry_name).is_file())
         elif (folder / PUBLIC).is_file():
             self.files = (folder / PUBLIC,)
-        elif found := parquet_files(folder):
-            self.files = tuple(path for _, path in found)
+        elif hub_files := parquet_files(folder):
+            self.files = tuple(file_path for _, file_path in hub_files)
             self._hub = Parquet(dataset, folder, images or folder / "unpacked")
         else:
             if dataset != DATASET:
                 hint = "Make them: kgp phantom questions STUDIES DIR."
                 raise InputError("there are no invented questions here", hint, path=folder)
             raise InputError("there are no questions of VQA-RAD here", _HINT, path=folder)
-        self.images = images or next((folder / name for name in FOLDERS if (folder / name).is_dir()), folder)
+        self.images = images or next(
+            (folder / entry_name for entry_name in FOLDERS if (folder / entry_name).is_dir()), folder
+        )
 
     def questions(self) -> Iterator[Question | Reject]:
         """See `QuestionSource`."""
         if self._hub is not None:
             yield from self._hub.questions()
             return
-        for path in self.files:
-            part = next((part for part, name in FILES.items() if name == path.name), "")
-            for number, row in enumerate(rows(path, _HINT), 1):
-                found = self._question(row, part)
-                yield found if isinstance(found, Question) else Reject(path, number, found)
+        for json_path in self.files:
+            part_name = next((part_name for part_name, file_name in FILES.items() if file_name == json_path.name), "")
+            for row_number, record in enumerate(rows(json_path, _HINT), 1):
+                question = self._question(record, part_name)
+                yield question if isinstance(question, Question) else Reject(json_path, row_number, question)
 
-    def _question(self, row: Any, part: str) -> Question | str:
-        words = said(row)
-        if isinstance(words, str):
-            return words
-        image, number = below(row.get("image_name"), self.images), row.get("qid")
-        if image is None:
+    def _question(self, record: Any, part_name: str) -> Question | str:
+        texts = said(record)
+        if isinstance(texts, str):
+            return texts
+        image_name, question_id = below(record.get("image_name"), self.images), record.get("qid")
+        if image_name is None:
             return "image_name is no path below the images' folder"
-        if isinstance(number, bool) or not isinstance(number, int | str) or not str(number).strip():
+        if isinstance(question_id, bool) or not isinstance(question_id, int | str) or not str(question_id).strip():
             return "there is no qid"
-        if not part:
-            part = "test" if str(row.get("phrase_type", "")).startswith("test") else "train"
-        topic = " ".join(str(row.get("question_type", "")).split())
-        needs = str(row.get("needs", ""))
-        return Question(str(number), *words, image, self.images / image, self.dataset, part, topic, needs)
+        if not part_name:
+            part_name = "test" if str(record.get("phrase_type", "")).startswith("test") else "train"
+        topic = " ".join(str(record.get("question_type", "")).split())
+        needs = str(record.get("needs", ""))
+        return Question(
+            str(question_id), *texts, image_name, self.images / image_name, self.dataset, part_name, topic, needs
+        )

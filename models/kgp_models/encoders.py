@@ -27,7 +27,7 @@ def transformer(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     from kgp_models.retrieval.backbones import open_text
 
     tower = open_text(f"transformer:{folder}", LONGEST)
-    return _by_batches(tower.tokens, lambda tokens: tower.module(**tokens))
+    return _by_batches(tower.tokens, lambda token_batch: tower.module(**token_batch))
 
 
 def open_clip(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
@@ -43,7 +43,7 @@ def open_clip(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
 
 
 def _by_batches(
-    tokens: Tokenize, vectors: Callable[[Mapping[str, Any]], Any]
+    tokenize: Tokenize, embed: Callable[[Mapping[str, Any]], Any]
 ) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
         import numpy as np
@@ -52,10 +52,12 @@ def _by_batches(
         from kgp_models.retrieval.tokens import in_parts
 
         with torch.inference_mode():
-            rows = [
-                in_parts(tokens, texts[start : start + BATCH], lambda some: vectors(tokens(some))).numpy()
-                for start in range(0, len(texts), BATCH)
+            batch_vectors = [
+                in_parts(
+                    tokenize, texts[batch_start : batch_start + BATCH], lambda part_texts: embed(tokenize(part_texts))
+                ).numpy()
+                for batch_start in range(0, len(texts), BATCH)
             ]
-        return np.concatenate(rows)
+        return np.concatenate(batch_vectors)
 
     return encode

@@ -23,9 +23,9 @@ _AGAIN: Final = "Fetch or make it again."
 def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a file of tensors that is not there before it is whole, so that what is there may be taken as finished."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f"{path.name}.part")
-    save_file(dict(tensors), staged)
-    staged.replace(path)
+    partial_path = path.with_name(f"{path.name}.part")
+    save_file(dict(tensors), partial_path)
+    partial_path.replace(path)
 
 
 def read_kept(path: Path) -> dict[str, Tensor] | None:
@@ -40,9 +40,9 @@ def require_model_folder(folder: Path) -> Path:
     """The folder as it is, for a library that opens the files of a model in it by name. Raises `InputError` where one
     of them is a FIFO, a device or the like, or a zip of torch's that unpacks to more than it has.
     """
-    for path in require_plain_folder(folder).iterdir() if folder.is_dir() else ():
-        if path.suffix in PICKLED and path.is_file() and is_zipfile(path):
-            require_uncompressed(path)
+    for file_path in require_plain_folder(folder).iterdir() if folder.is_dir() else ():
+        if file_path.suffix in PICKLED and file_path.is_file() and is_zipfile(file_path):
+            require_uncompressed(file_path)
     return folder
 
 
@@ -50,9 +50,9 @@ def require_finite(module: nn.Module, folder: Path) -> None:
     """Raise `InputError` where a weight is NaN or infinite: every vector made with it would be, too, and a sum or a
     comparison hides that. Buffers are not looked at: a mask is infinite by intention.
     """
-    for name, weight in module.named_parameters():
+    for weight_name, weight in module.named_parameters():
         if not weight.isfinite().all():
-            raise InputError(f"the weights {name} are not all finite numbers", _AGAIN, path=folder)
+            raise InputError(f"the weights {weight_name} are not all finite numbers", _AGAIN, path=folder)
 
 
 def require_uncompressed(path: Path) -> Path:
@@ -61,32 +61,36 @@ def require_uncompressed(path: Path) -> Path:
     Raises `InputError` for another kind of file, and where the members of the zip would take more than the file has: a
     megabyte may unpack to a gigabyte.
     """
-    with opened(path) as file:
+    with opened(path) as opened_file:
         try:
-            with ZipFile(file) as members:
-                unpacked = sum(member.file_size for member in members.infolist())
+            with ZipFile(opened_file) as archive:
+                unpacked_bytes = sum(archive_member.file_size for archive_member in archive.infolist())
         except (BadZipFile, NotImplementedError, ValueError):
             raise InputError("the file is damaged", _AGAIN, path=path) from None
-        if unpacked > os.fstat(file.fileno()).st_size:
-            raise InputError(f"the file unpacks to {unpacked:,} bytes", _AGAIN, path=path)
+        if unpacked_bytes > os.fstat(opened_file.fileno()).st_size:
+            raise InputError(f"the file unpacks to {unpacked_bytes:,} bytes", _AGAIN, path=path)
     return path
 
 
 def sha256_of(path: Path) -> str:
     """The hash of a file. Raises `InputError` where it is no regular one."""
-    with opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with opened(path) as opened_file:
+        return hashlib.file_digest(opened_file, "sha256").hexdigest()
 
 
 def relative(base: str, folder: Path) -> str:
     """``KIND:FOLDER`` with its folder as seen from the model's, so that both may move together."""
-    kind, colon, place = base.partition(":")
-    return f"{kind}:{os.path.relpath(place, folder)}" if colon else kind
+    base_kind, separator, base_folder = base.partition(":")
+    return f"{base_kind}:{os.path.relpath(base_folder, folder)}" if separator else base_kind
 
 
 def check_files(folder: Path, files: Mapping[str, str]) -> None:
     """Raise `InputError` where a file of the model, by its name below the folder, is not there with its hash."""
-    for name, known in files.items():
-        place = folder / name
-        if not place.resolve().is_relative_to(folder.resolve()) or not place.is_file() or sha256_of(place) != known:
-            raise InputError("a file of the model is missing or changed", "Train or fetch it again.", path=place)
+    for file_name, expected_hash in files.items():
+        file_path = folder / file_name
+        if (
+            not file_path.resolve().is_relative_to(folder.resolve())
+            or not file_path.is_file()
+            or sha256_of(file_path) != expected_hash
+        ):
+            raise InputError("a file of the model is missing or changed", "Train or fetch it again.", path=file_path)

@@ -39,24 +39,30 @@ def read(folder: Path) -> OpenClip:
     """
     import open_clip
 
-    described = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
-    text = described["model_cfg"]["text_cfg"]
-    if not any(path.suffix in WEIGHTS for path in folder.iterdir()):
+    clip_config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
+    text_config = clip_config["model_cfg"]["text_cfg"]
+    if not any(file_path.suffix in WEIGHTS for file_path in folder.iterdir()):
         raise FileNotFoundError("open_clip would make up the weights")
-    with TemporaryDirectory() as own:  # open_clip takes the text tower's architecture by a name only
-        changed = {}
-        if text.get("hf_model_name"):
-            _text_config(folder).save_pretrained(own)
-            changed["text_cfg"] = {**text, "hf_model_name": own, "hf_model_pretrained": False}
+    with TemporaryDirectory() as temporary_folder:  # open_clip takes the text tower's architecture by a name only
+        config_changes = {}
+        if text_config.get("hf_model_name"):
+            _text_config(folder).save_pretrained(temporary_folder)
+            config_changes["text_cfg"] = {
+                **text_config,
+                "hf_model_name": temporary_folder,
+                "hf_model_pretrained": False,
+            }
         # each tower as a module of its own, whatever the configuration says
-        model: Any = open_clip.create_model(f"local-dir:{folder}", force_custom_text=True, **changed)
-    size = model.visual.image_size
-    height, width = (size, size) if isinstance(size, int) else size
+        model: Any = open_clip.create_model(f"local-dir:{folder}", force_custom_text=True, **config_changes)
+    pixel_size = model.visual.image_size
+    height, width = (pixel_size, pixel_size) if isinstance(pixel_size, int) else pixel_size
     if height != width:
         raise ValueError("its pictures are no squares")
-    prepared = model.visual.preprocess_cfg
-    padding = int(model.text.config.pad_token_id) if changed else None
-    return OpenClip(model, described, int(height), tuple(prepared["mean"]), tuple(prepared["std"]), padding)
+    preprocessing = model.visual.preprocess_cfg
+    padding_id = int(model.text.config.pad_token_id) if config_changes else None
+    return OpenClip(
+        model, clip_config, int(height), tuple(preprocessing["mean"]), tuple(preprocessing["std"]), padding_id
+    )
 
 
 def _text_config(folder: Path) -> Any:
@@ -65,7 +71,7 @@ def _text_config(folder: Path) -> Any:
     from transformers import AutoConfig, BertConfig
 
     if (folder / "config.json").is_file():
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if config.model_type in arch_dict:
-            return config
+        tower_config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if tower_config.model_type in arch_dict:
+            return tower_config
     return BertConfig()

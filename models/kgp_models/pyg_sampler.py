@@ -52,18 +52,18 @@ class GraphSampler(BaseSampler):  # type: ignore[misc]
     def __init__(
         self, graph: Graph, triples: Triples, fanout: Sequence[int] = (10, 10), *, seed: int = 0, inverse: bool = True
     ) -> None:
-        if not fanout or any(number < 1 and number != -1 for number in fanout):
+        if not fanout or any(hop_fanout < 1 and hop_fanout != -1 for hop_fanout in fanout):
             raise UsageError("a fanout is a positive number for each hop, or -1 for all edges")
         self._graph = graph
         self._triples = triples
         self._fanout = tuple(fanout)
         self._inverse = inverse
         self._chance = np.random.default_rng(seed)
-        self._entity = {(node.kind, node.key): i for i, node in enumerate(triples.nodes)}
-        self._relation = {name: i for i, name in enumerate(triples.relations)}
-        codes = self._codes(*triples.ids.T)
-        self._order = np.argsort(codes)
-        self._sorted = codes[self._order]
+        self._entity = {(node.kind, node.key): position for position, node in enumerate(triples.nodes)}
+        self._relation = {relation_name: position for position, relation_name in enumerate(triples.relations)}
+        triple_codes = self._codes(*triples.ids.T)
+        self._order = np.argsort(triple_codes)
+        self._sorted = triple_codes[self._order]
 
     @property
     def data(self) -> Data:
@@ -71,12 +71,12 @@ class GraphSampler(BaseSampler):  # type: ignore[misc]
 
         Add what the batches shall hold, such as `x` or `y` of each entity.
         """
-        head, relation, tail = torch.from_numpy(self._triples.ids).unbind(dim=1)
+        heads, relations, tails = torch.from_numpy(self._triples.ids).unbind(dim=1)
         if self._inverse:
-            head, tail = torch.cat([head, tail]), torch.cat([tail, head])
-            relation = torch.cat([relation, relation + self._triples.num_relations])
-        edge_index = torch.stack([head, tail])
-        return Data(num_nodes=self._triples.num_entities, edge_index=edge_index, edge_type=relation)
+            heads, tails = torch.cat([heads, tails]), torch.cat([tails, heads])
+            relations = torch.cat([relations, relations + self._triples.num_relations])
+        edge_index = torch.stack([heads, tails])
+        return Data(num_nodes=self._triples.num_entities, edge_index=edge_index, edge_type=relations)
 
     def sample_from_nodes(self, index: NodeSamplerInput, **kwargs: Any) -> SamplerOutput:
         """The sampled neighbourhood of different entities, for `torch_geometric.loader.NodeLoader`."""
@@ -95,62 +95,78 @@ class GraphSampler(BaseSampler):  # type: ignore[misc]
         """Breadth first, one query a hop; `node` begins with the seeds, rows and columns are places in it."""
         if seed_time is not None:
             raise UsageError("edges of this graph have no time to sample by")
-        nodes: list[int] = seed.tolist()
-        place = {entity: i for i, entity in enumerate(nodes)}
-        if len(place) < len(nodes):
+        sampled_nodes: list[int] = seed.tolist()
+        positions = {entity: position for position, entity in enumerate(sampled_nodes)}
+        if len(positions) < len(sampled_nodes):
             raise UsageError("the seed nodes of a batch must be different", "Sample without replacement.")
-        rows: list[int] = []
-        columns: list[int] = []
-        edges: list[int] = []
-        node_counts, edge_counts, begin = [len(nodes)], [], 0
-        for fanout in self._fanout:
-            frontier, begin = range(begin, len(nodes)), len(nodes)
-            targets, sources, drawn = self._draw(nodes, frontier, fanout)
+        source_positions: list[int] = []
+        target_positions: list[int] = []
+        all_edges: list[int] = []
+        node_counts, edge_counts, frontier_start = [len(sampled_nodes)], [], 0
+        for hop_fanout in self._fanout:
+            frontier, frontier_start = range(frontier_start, len(sampled_nodes)), len(sampled_nodes)
+            targets, sources, edge_numbers = self._draw(sampled_nodes, frontier, hop_fanout)
             for source in sources:
-                if source not in place:
-                    place[source] = len(nodes)
-                    nodes.append(source)
-            rows += [place[source] for source in sources]
-            columns += targets
-            edges += drawn
-            node_counts.append(len(nodes) - begin)
-            edge_counts.append(len(drawn))
+                if source not in positions:
+                    positions[source] = len(sampled_nodes)
+                    sampled_nodes.append(source)
+            source_positions += [positions[source] for source in sources]
+            target_positions += targets
+            all_edges += edge_numbers
+            node_counts.append(len(sampled_nodes) - frontier_start)
+            edge_counts.append(len(edge_numbers))
         return SamplerOutput(
-            node=torch.tensor(nodes),
-            row=torch.tensor(rows, dtype=torch.long),
-            col=torch.tensor(columns, dtype=torch.long),
-            edge=torch.tensor(edges, dtype=torch.long),
+            node=torch.tensor(sampled_nodes),
+            row=torch.tensor(source_positions, dtype=torch.long),
+            col=torch.tensor(target_positions, dtype=torch.long),
+            edge=torch.tensor(all_edges, dtype=torch.long),
             num_sampled_nodes=node_counts,
             num_sampled_edges=edge_counts,
         )
 
-    def _draw(self, nodes: list[int], frontier: range, fanout: int) -> tuple[list[int], list[int], list[int]]:
+    def _draw(
+        self, sampled_nodes: list[int], frontier: range, hop_fanout: int
+    ) -> tuple[list[int], list[int], list[int]]:
         """Edges into the nodes of the frontier: places of their targets, their sources' entities, their numbers."""
         if not frontier:
             return [], [], []
-        lists: dict[str, list[list[Any]]] = {name: [] for name in _LISTS.values()}
-        for i in frontier:
-            node = self._triples.nodes[nodes[i]]
-            lists[_LISTS[node.kind]].append([i, node.key])
-        [found] = self._graph.read(
+        keys_by_list: dict[str, list[list[Any]]] = {list_name: [] for list_name in _LISTS.values()}
+        for position in frontier:
+            node = self._triples.nodes[sampled_nodes[position]]
+            keys_by_list[_LISTS[node.kind]].append([position, node.key])
+        [neighbour_lists] = self._graph.read(
             queries.get("export/sample_neighbours"),
             relations=list(self._triples.relations),
             outgoing=self._inverse,
-            fanout=fanout if fanout > 0 else _PRIME,
+            fanout=hop_fanout if hop_fanout > 0 else _PRIME,
             a=int(self._chance.integers(1, _PRIME)),
             b=int(self._chance.integers(_PRIME)),
-            **lists,
+            **keys_by_list,
         )
-        target = np.array(found["places"], dtype=np.int64)
-        source = np.array([self._entity.get(k, -1) for k in zip(found["kinds"], found["keys"], strict=True)], np.int64)
-        relation = np.array([self._relation[name] for name in found["relations"]], dtype=np.int64)
-        incoming = np.array(found["incoming"], dtype=bool)
-        entity = np.array(nodes, dtype=np.int64)[target]
-        codes = self._codes(np.where(incoming, source, entity), relation, np.where(incoming, entity, source))
-        at = np.minimum(np.searchsorted(self._sorted, codes), len(self._sorted) - 1)
-        known = (source >= 0) & (self._sorted[at] == codes)
-        edge = self._order[at] + np.where(incoming, 0, len(self._triples))
-        return target[known].tolist(), source[known].tolist(), edge[known].tolist()
+        target_positions = np.array(neighbour_lists["places"], dtype=np.int64)
+        source_entities = np.array(
+            [
+                self._entity.get(node_key, -1)
+                for node_key in zip(neighbour_lists["kinds"], neighbour_lists["keys"], strict=True)
+            ],
+            np.int64,
+        )
+        relation_ids = np.array([self._relation[relation] for relation in neighbour_lists["relations"]], dtype=np.int64)
+        is_incoming = np.array(neighbour_lists["incoming"], dtype=bool)
+        target_entities = np.array(sampled_nodes, dtype=np.int64)[target_positions]
+        triple_codes = self._codes(
+            np.where(is_incoming, source_entities, target_entities),
+            relation_ids,
+            np.where(is_incoming, target_entities, source_entities),
+        )
+        code_index = np.minimum(np.searchsorted(self._sorted, triple_codes), len(self._sorted) - 1)
+        in_triples = (source_entities >= 0) & (self._sorted[code_index] == triple_codes)
+        edge_numbers = self._order[code_index] + np.where(is_incoming, 0, len(self._triples))
+        return (
+            target_positions[in_triples].tolist(),
+            source_entities[in_triples].tolist(),
+            edge_numbers[in_triples].tolist(),
+        )
 
     def _codes(
         self, head: NDArray[np.int64], relation: NDArray[np.int64], tail: NDArray[np.int64]

@@ -18,10 +18,10 @@ def at_most(settings: T, epochs: int | None) -> T:
     if epochs is None:
         return settings
     changes: dict[str, Any] = {}
-    for item in fields(settings):  # type: ignore[arg-type]
-        value = getattr(settings, item.name)
-        if is_dataclass(value):
-            changes[item.name] = at_most(value, epochs)
-        elif item.name in EPOCHS:
-            changes[item.name] = min(value, type(value)(epochs))
+    for setting_field in fields(settings):  # type: ignore[arg-type]
+        setting = getattr(settings, setting_field.name)
+        if is_dataclass(setting):
+            changes[setting_field.name] = at_most(setting, epochs)
+        elif setting_field.name in EPOCHS:
+            changes[setting_field.name] = min(setting, type(setting)(epochs))
     return replace(settings, **changes)  # type: ignore[type-var]

@@ -27,19 +27,19 @@ def claim(folder: Path, about: Mapping[str, Any]) -> None:
 
     Raises `InputError` where the folder has a training of others.
     """
-    said = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
-    place = folder / OF
+    settings_hash = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+    claim_path = folder / OF
     try:
-        known = read_json(place, MAX_SETTINGS)["sha256"] if place.exists() else None
+        previous_hash = read_json(claim_path, MAX_SETTINGS)["sha256"] if claim_path.exists() else None
     except (InputError, TypeError, KeyError):
-        known = ""
-    if known not in (None, said):
+        previous_hash = ""
+    if previous_hash not in (None, settings_hash):
         hint = "Give another folder, or delete this one to begin anew."
         raise InputError("an unfinished training of other settings or data is here", hint, path=folder)
     folder.mkdir(parents=True, exist_ok=True)
-    staged = place.with_suffix(".part")
-    staged.write_text(json.dumps({"sha256": said}) + "\n", encoding="utf-8")
-    staged.replace(place)
+    partial_path = claim_path.with_suffix(".part")
+    partial_path.write_text(json.dumps({"sha256": settings_hash}) + "\n", encoding="utf-8")
+    partial_path.replace(claim_path)
 
 
 class TrainingState:
@@ -82,12 +82,20 @@ class TrainingState:
         if not self.path.exists():
             return
         try:
-            state = torch.load(require_uncompressed(self.path), weights_only=True)
-            of = state["of"]
-            for name, part in self._parts.items() if of == self._of else ():
-                part.load_state_dict(state[name])
-            self.history, self.best, self.step = list(state["history"]), dict(state["best"]), int(state["step"])
-            self._sums, self._seconds, self._random = dict(state["sums"]), float(state["seconds"]), state["random"]
+            saved_state = torch.load(require_uncompressed(self.path), weights_only=True)
+            data_name = saved_state["of"]
+            for part_name, state_part in self._parts.items() if data_name == self._of else ():
+                state_part.load_state_dict(saved_state[part_name])
+            self.history, self.best, self.step = (
+                list(saved_state["history"]),
+                dict(saved_state["best"]),
+                int(saved_state["step"]),
+            )
+            self._sums, self._seconds, self._random = (
+                dict(saved_state["sums"]),
+                float(saved_state["seconds"]),
+                saved_state["random"],
+            )
             _restore(self._random)
             self._resumed = True
         except Exception:  # noqa: BLE001  no file or no zip, whatever pickle and a part of another shape raise
@@ -95,7 +103,7 @@ class TrainingState:
             raise InputError(
                 "the state of the training is damaged, or of another version", hint, path=self.path
             ) from None
-        if of != self._of:
+        if data_name != self._of:
             hint = "Bring back what is missing; or delete this file, and the training begins anew."
             raise InputError("other images can be read than when this training began", hint, path=self.path)
 
@@ -104,7 +112,7 @@ class TrainingState:
         batches: Iterable[Batch],
         when: Checkpoints,
         rng: torch.Generator | None = None,
-        progress: Callable[[int, int | None], None] = lambda done, total: None,
+        progress: Callable[[int, int | None], None] = lambda done_count, total_count: None,
     ) -> Iterator[Batch]:
         """The batches of the epoch that are still to do; `rng` are its own random numbers. After each, the state is
         written where that is due.
@@ -114,12 +122,12 @@ class TrainingState:
         if self._resumed:
             self._resumed = False
             self._told(f"{self.path.parent.name} goes on at step {self._done + 1:,} of {self._steps * self._epochs:,}")
-        rows = iter(batches)
+        batch_iterator = iter(batches)
         for _ in range(self.step):
-            next(rows)
+            next(batch_iterator)
         if self.step:
             _restore(self._random, rng)
-        for batch in rows:
+        for batch in batch_iterator:
             yield batch
             self.step += 1
             progress(self._done, self._steps * self._epochs)
@@ -128,13 +136,13 @@ class TrainingState:
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
         """Count the losses of a batch."""
-        for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+        for loss_name, loss in losses.items():
+            self._sums[loss_name] = self._sums.get(loss_name, 0.0) + float(loss.detach())
 
     def end_epoch(self, when: Checkpoints, **figures: float) -> None:
         """Note the epoch's mean losses and its figures, and write the state. Raises `Stopped` as `epoch` does."""
-        means = {name: total / self.step for name, total in self._sums.items()}
-        self.history.append({**means, **figures})
+        mean_losses = {loss_name: loss_sum / self.step for loss_name, loss_sum in self._sums.items()}
+        self.history.append({**mean_losses, **figures})
         self.step, self._sums = 0, {}
         when.due()
         self._keep(when, None)
@@ -143,9 +151,9 @@ class TrainingState:
     def _done(self) -> int:
         return len(self.history) * self._steps + self.step
 
-    def _keep(self, when: Checkpoints, rng: torch.Generator | None) -> None:
+    def _keep(self, checkpoint_clock: Checkpoints, rng: torch.Generator | None) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        rest = {
+        saved_state = {
             "of": self._of,
             "history": self.history,
             "best": self.best,
@@ -154,25 +162,28 @@ class TrainingState:
             "seconds": self.seconds,
             "random": _random(rng),
         }
-        staged = self.path.with_suffix(".part")
-        torch.save({**rest, **{name: part.state_dict() for name, part in self._parts.items()}}, staged)
-        staged.replace(self.path)
-        when.saved()
-        if when.stopping:
+        partial_path = self.path.with_suffix(".part")
+        torch.save(
+            {**saved_state, **{part_name: state_part.state_dict() for part_name, state_part in self._parts.items()}},
+            partial_path,
+        )
+        partial_path.replace(self.path)
+        checkpoint_clock.saved()
+        if checkpoint_clock.stopping:
             raise Stopped(f"stopped after step {self._done:,} of {self._steps * self._epochs:,}, saved in {self.path}")
 
 
 def _random(rng: torch.Generator | None) -> dict[str, Any]:
     """All random numbers that a training draws, as they are now."""
-    found: dict[str, Any] = {"cpu": torch.get_rng_state(), "own": None if rng is None else rng.get_state()}
+    random_state: dict[str, Any] = {"cpu": torch.get_rng_state(), "own": None if rng is None else rng.get_state()}
     if torch.cuda.is_available():
-        found["cuda"] = torch.cuda.get_rng_state_all()
-    return found
+        random_state["cuda"] = torch.cuda.get_rng_state_all()
+    return random_state
 
 
-def _restore(state: Mapping[str, Any], rng: torch.Generator | None = None) -> None:
-    torch.set_rng_state(state["cpu"])
-    if rng is not None and state["own"] is not None:
-        rng.set_state(state["own"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+def _restore(random_state: Mapping[str, Any], rng: torch.Generator | None = None) -> None:
+    torch.set_rng_state(random_state["cpu"])
+    if rng is not None and random_state["own"] is not None:
+        rng.set_state(random_state["own"])
+    if "cuda" in random_state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(random_state["cuda"])

@@ -17,12 +17,16 @@ def varied(grey: Tensor, rng: torch.Generator) -> Tensor:
     """Grey pictures (B, 1, size, size), 0 to 255, turned, scaled and moved a little, made lighter or darker, each at
     random; from -1 to 1, or a little beyond. Never mirrored, as a finding's side counts.
     """
-    count = len(grey)
-    angle, size = (torch.rand(2, count, generator=rng) * 2 - 1) * torch.tensor([[TURN], [SCALE]])
-    away = (torch.rand(2, count, generator=rng) * 2 - 1) * (2 * SHIFT)
-    cosine, sine = torch.cos(angle) * (1 + size), torch.sin(angle) * (1 + size)
-    turned = torch.stack([torch.stack([cosine, -sine, away[0]], 1), torch.stack([sine, cosine, away[1]], 1)], 1)
-    places = nn.functional.affine_grid(turned, list(grey.shape), align_corners=False)
-    pixels = nn.functional.grid_sample(grey.float() / 127.5 - 1.0, places, padding_mode="border", align_corners=False)
-    contrast, light = (torch.randn(count, 1, 1, 1, generator=rng) * LIGHT for _ in range(2))
-    return pixels * (1.0 + contrast) + light
+    image_count = len(grey)
+    turn_angle, scale_change = (torch.rand(2, image_count, generator=rng) * 2 - 1) * torch.tensor([[TURN], [SCALE]])
+    offsets = (torch.rand(2, image_count, generator=rng) * 2 - 1) * (2 * SHIFT)
+    cosine, sine = torch.cos(turn_angle) * (1 + scale_change), torch.sin(turn_angle) * (1 + scale_change)
+    transforms = torch.stack(
+        [torch.stack([cosine, -sine, offsets[0]], 1), torch.stack([sine, cosine, offsets[1]], 1)], 1
+    )
+    sampling_grid = nn.functional.affine_grid(transforms, list(grey.shape), align_corners=False)
+    pixels = nn.functional.grid_sample(
+        grey.float() / 127.5 - 1.0, sampling_grid, padding_mode="border", align_corners=False
+    )
+    contrast, brightness = (torch.randn(image_count, 1, 1, 1, generator=rng) * LIGHT for _ in range(2))
+    return pixels * (1.0 + contrast) + brightness

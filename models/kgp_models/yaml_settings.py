@@ -28,40 +28,44 @@ def made(kind: type[T], document: object, examples: str, may_be_zero: Collection
     """
     if not isinstance(document, Mapping):
         raise InputError(f"{where or 'the settings'} must be a mapping", f"See {examples}.")
-    hints = get_type_hints(kind)
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(str(name) for name in document if name not in known):
-        hint = did_you_mean(unknown[0], known, f"Settings: {', '.join(sorted(known))}.")
-        raise InputError(f"there is no setting {where}{unknown[0]}", hint)
-    values = {}
-    for name, value in document.items():
-        if is_dataclass(hints[name]):
-            values[name] = made(hints[name], value, examples, may_be_zero, f"{where}{name}.")
+    type_hints = get_type_hints(kind)
+    field_names = {setting_field.name for setting_field in fields(kind)}  # type: ignore[arg-type]
+    if unknown_names := sorted(str(setting_name) for setting_name in document if setting_name not in field_names):
+        hint = did_you_mean(unknown_names[0], field_names, f"Settings: {', '.join(sorted(field_names))}.")
+        raise InputError(f"there is no setting {where}{unknown_names[0]}", hint)
+    setting_values = {}
+    for setting_name, setting in document.items():
+        if is_dataclass(type_hints[setting_name]):
+            setting_values[setting_name] = made(
+                type_hints[setting_name], setting, examples, may_be_zero, f"{where}{setting_name}."
+            )
         else:
-            values[name] = _value(hints[name], value, f"{where}{name}", may_be_zero)
-    return kind(**values)
+            setting_values[setting_name] = _value(
+                type_hints[setting_name], setting, f"{where}{setting_name}", may_be_zero
+            )
+    return kind(**setting_values)
 
 
-def _value(kind: Any, value: Any, name: str, may_be_zero: Collection[str]) -> Any:
+def _value(field_type: Any, setting: Any, setting_name: str, may_be_zero: Collection[str]) -> Any:
     """The value as its field has it. Raises `InputError`."""
-    if get_origin(kind) is Literal:
-        if value in get_args(kind):
-            return value
-        choices = [str(choice) for choice in get_args(kind)]
-        hint = did_you_mean(str(value), choices, "Check the settings.")
-        raise InputError(f"{name} is not one of {', '.join(choices)}", hint)
-    if get_origin(kind) is tuple:
-        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        raise InputError(f"{name} must be a list of texts", "Check the settings.")
-    if kind is bool or isinstance(value, bool):
-        if kind is bool and isinstance(value, bool):
-            return value
-        raise InputError(f"{name} is of the wrong kind", "Check the settings.")
-    if kind in (int, float) and isinstance(value, int if kind is int else (int, float)):
-        if not 0 <= value < MAX_NUMBER or (name not in may_be_zero and value == 0):  # NaN is neither
-            raise InputError(f"{name} is out of range", "It must be positive.")
-        return kind(value)
-    if kind not in (int, float) and (isinstance(value, str) or (value is None and kind is not str)):
-        return value
-    raise InputError(f"{name} is of the wrong kind", "Check the settings.")
+    if get_origin(field_type) is Literal:
+        if setting in get_args(field_type):
+            return setting
+        choices = [str(choice) for choice in get_args(field_type)]
+        hint = did_you_mean(str(setting), choices, "Check the settings.")
+        raise InputError(f"{setting_name} is not one of {', '.join(choices)}", hint)
+    if get_origin(field_type) is tuple:
+        if isinstance(setting, list | tuple) and all(isinstance(entry, str) for entry in setting):
+            return tuple(setting)
+        raise InputError(f"{setting_name} must be a list of texts", "Check the settings.")
+    if field_type is bool or isinstance(setting, bool):
+        if field_type is bool and isinstance(setting, bool):
+            return setting
+        raise InputError(f"{setting_name} is of the wrong kind", "Check the settings.")
+    if field_type in (int, float) and isinstance(setting, int if field_type is int else (int, float)):
+        if not 0 <= setting < MAX_NUMBER or (setting_name not in may_be_zero and setting == 0):  # NaN is neither
+            raise InputError(f"{setting_name} is out of range", "It must be positive.")
+        return field_type(setting)
+    if field_type not in (int, float) and (isinstance(setting, str) or (setting is None and field_type is not str)):
+        return setting
+    raise InputError(f"{setting_name} is of the wrong kind", "Check the settings.")

@@ -579,26 +579,40 @@ PREDICATE
 
 def hostile() -> list[str]:
     """Statements that write, administrate, read files, send requests or get round the checks."""
-    writes = [p.format(w=w) for i, p in enumerate(POSITIONS) for j, w in enumerate(WRITES) if (i + j) % 5 == 0]
-    loads = [t.format(url=u) for i, t in enumerate(LOADS) for j, u in enumerate(URLS) if (i + j) % 2 == 0]
-    calls = [t.format(p=p) for t, p in zip(itertools.cycle(CALLS), PROCEDURES, strict=False)]
-    others = [*STANDALONE, *SCHEMA, *SHOWS, *LOAD_TRICKS, *CALL_TRICKS, *PREFIXES, *ESCAPES, *ODD_CHARACTERS]
-    return list(dict.fromkeys([*others, *calls, *loads, *writes]))
+    writes = [
+        template.format(w=clause)
+        for template_index, template in enumerate(POSITIONS)
+        for filler_index, clause in enumerate(WRITES)
+        if (template_index + filler_index) % 5 == 0
+    ]
+    loads = [
+        template.format(url=address)
+        for template_index, template in enumerate(LOADS)
+        for filler_index, address in enumerate(URLS)
+        if (template_index + filler_index) % 2 == 0
+    ]
+    calls = [
+        template.format(p=procedure) for template, procedure in zip(itertools.cycle(CALLS), PROCEDURES, strict=False)
+    ]
+    standalone = [*STANDALONE, *SCHEMA, *SHOWS, *LOAD_TRICKS, *CALL_TRICKS, *PREFIXES, *ESCAPES, *ODD_CHARACTERS]
+    return list(dict.fromkeys([*standalone, *calls, *loads, *writes]))
 
 
 def legitimate() -> list[str]:
     """Reads of the platform's graph as researchers write them."""
-    kinds = itertools.product(range(6), READS)
-    statements = (read.format(cui=CONCEPTS[k], word=WORDS[k], n=k + 2) for k, read in kinds)
+    combinations = itertools.product(range(6), READS)
+    statements = (
+        template.format(cui=CONCEPTS[index], word=WORDS[index], n=index + 2) for index, template in combinations
+    )
     return list(dict.fromkeys(statements))
 
 
 def main() -> None:
-    for name, statements in (("hostile", hostile()), ("legitimate", legitimate())):
+    for corpus_name, statements in (("hostile", hostile()), ("legitimate", legitimate())):
         if len(statements) < SIZE:
-            raise SystemExit(f"{name}: only {len(statements)} different statements")
-        text = "".join(statement.replace("\n", "⏎") + "\n" for statement in statements[:SIZE])
-        HERE.joinpath(f"{name}_cypher.txt").write_bytes(text.encode())  # bytes: a lone \r stays one
+            raise SystemExit(f"{corpus_name}: only {len(statements)} different statements")
+        corpus_text = "".join(statement.replace("\n", "⏎") + "\n" for statement in statements[:SIZE])
+        HERE.joinpath(f"{corpus_name}_cypher.txt").write_bytes(corpus_text.encode())  # bytes: a lone \r stays one
 
 
 if __name__ == "__main__":

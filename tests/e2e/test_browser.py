@@ -46,44 +46,49 @@ def screenshots() -> Iterator[ModuleType]:
 def test_browser_logs_in_imports_our_files_and_draws_figure3(
     medmkg_graph: Graph, settings: Settings, screenshots: ModuleType, tmp_path: Path
 ) -> None:
-    setup = write_setup(tmp_path)
-    uri, username, password = server.connection(settings)
-    with screenshots.open_browser(server.status(settings).browser) as page:
-        screenshots.log_in(page, uri, username, password)
-        screenshots.drop_file(page, setup.style)
-        screenshots.drop_file(page, setup.favourites)
-        screenshots.show(page, "explore/figure3")
-        drawn = page.locator(screenshots.NODES).all_text_contents()
-        legend = " ".join(page.locator("[data-testid='frame']").first.all_inner_texts())
-        screenshots.open_favourites(page)
-        assert page.get_by_text(FOLDER).count() == 1
-    assert len(drawn) >= 7
-    assert any("I58301613" in text for text in drawn)
-    for name in ("Image (1)", "POSITIVE (1)", "NEGATIVE (1)", "UNCERTAIN (1)"):
-        assert name in legend
+    setup_files = write_setup(tmp_path)
+    server_uri, username, password = server.connection(settings)
+    with screenshots.open_browser(server.status(settings).browser) as browser_page:
+        screenshots.log_in(browser_page, server_uri, username, password)
+        screenshots.drop_file(browser_page, setup_files.style)
+        screenshots.drop_file(browser_page, setup_files.favourites)
+        screenshots.show(browser_page, "explore/figure3")
+        node_texts = browser_page.locator(screenshots.NODES).all_text_contents()
+        legend = " ".join(browser_page.locator("[data-testid='frame']").first.all_inner_texts())
+        screenshots.open_favourites(browser_page)
+        assert browser_page.get_by_text(FOLDER).count() == 1
+    assert len(node_texts) >= 7
+    assert any("I58301613" in node_text for node_text in node_texts)
+    for legend_entry in ("Image (1)", "POSITIVE (1)", "NEGATIVE (1)", "UNCERTAIN (1)"):
+        assert legend_entry in legend
 
 
 def test_browser_draws_predictions_among_known_edges_and_the_presence_of_entities(
     medmkg_graph: Graph, settings: Settings, screenshots: ModuleType, tmp_path: Path
 ) -> None:
-    rows = [Prediction(("Image", "I58301613"), "POSITIVE", ("Concept", "C0032285"), 0.75, 1)]
-    predicted = write(medmkg_graph, rows, model="transe", checkpoint_sha256="ab" * 32, parameters={"top": 1}).run
+    predictions = [Prediction(("Image", "I58301613"), "POSITIVE", ("Concept", "C0032285"), 0.75, 1)]
+    prediction_run = write(
+        medmkg_graph, predictions, model="transe", checkpoint_sha256="ab" * 32, parameters={"top": 1}
+    ).run
     medmkg_graph.write(ENTITIES)
     try:
-        uri, username, password = server.connection(settings)
-        with screenshots.open_browser(server.status(settings).browser) as page:
-            screenshots.log_in(page, uri, username, password)
-            screenshots.drop_file(page, write_setup(tmp_path).style)
-            screenshots.show(page, "explore/predicted_links")
-            drawn = page.locator(screenshots.NODES).all_text_contents()
-            legend = " ".join(page.locator("[data-testid='frame']").first.all_inner_texts())
-            screenshots.draw(page, 'MATCH path = (:Image {id: "I58301613"})-[:SHOWS]->() RETURN path')
-            fills = {" ".join(text.split()): fill for text, fill in page.evaluate(FILLS, screenshots.NODES)}
+        server_uri, username, password = server.connection(settings)
+        with screenshots.open_browser(server.status(settings).browser) as browser_page:
+            screenshots.log_in(browser_page, server_uri, username, password)
+            screenshots.drop_file(browser_page, write_setup(tmp_path).style)
+            screenshots.show(browser_page, "explore/predicted_links")
+            node_texts = browser_page.locator(screenshots.NODES).all_text_contents()
+            legend = " ".join(browser_page.locator("[data-testid='frame']").first.all_inner_texts())
+            screenshots.draw(browser_page, 'MATCH path = (:Image {id: "I58301613"})-[:SHOWS]->() RETURN path')
+            fill_colours = {
+                " ".join(node_text.split()): fill_colour
+                for node_text, fill_colour in browser_page.evaluate(FILLS, screenshots.NODES)
+            }
     finally:
         medmkg_graph.write(NO_ENTITIES)
-        runs.undo(medmkg_graph, predicted)
-    assert any("I58301613" in text for text in drawn)
+        runs.undo(medmkg_graph, prediction_run)
+    assert any("I58301613" in node_text for node_text in node_texts)
     assert "PREDICTED (1)" in legend
-    assert fills.keys() == {"I58301613", "cardiomegaly", "no pneumothorax", "bilateral pleural effusions?"}
-    assert len(set(fills.values())) == 4
+    assert fill_colours.keys() == {"I58301613", "cardiomegaly", "no pneumothorax", "bilateral pleural effusions?"}
+    assert len(set(fill_colours.values())) == 4
     assert medmkg_graph.read(queries.get("predictions/list")) == []

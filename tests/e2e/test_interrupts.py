@@ -122,11 +122,11 @@ class User:
 
     def runs(self, command: str) -> float:
         """Run a command to its end, which must be a success; returns its seconds."""
-        began = time.monotonic()
+        start_time = time.monotonic()
         process = self.types(command)
-        printed, errors = process.communicate(timeout=800)
-        assert process.returncode == 0, f"{command}\n{printed}\n{errors}"
-        return time.monotonic() - began
+        output, errors = process.communicate(timeout=800)
+        assert process.returncode == 0, f"{command}\n{output}\n{errors}"
+        return time.monotonic() - start_time
 
 
 @pytest.fixture(scope="module")
@@ -161,36 +161,38 @@ def test_a_command_that_is_interrupted_says_so_and_the_same_command_ends_as_if_i
 ) -> None:
     graph, _ = _session_graph
     command = case.command.format(construct=_run(graph, "construct"))
-    around = _names(user.folder, case.output)
-    reset = _resetter(case, user, graph)
-    reset()
-    seconds = user.runs(command)
-    wanted, files = _graph(graph), _files(user.folder, case)
-    assert case.output is None or files
-    chance = random.Random(case.name)
-    stopped = 0
-    for number in range(ROUNDS):
-        reset()
+    file_names_before = _names(user.folder, case.output)
+    reset_state = _resetter(case, user, graph)
+    reset_state()
+    full_seconds = user.runs(command)
+    expected_graph, expected_files = _graph(graph), _files(user.folder, case)
+    assert case.output is None or expected_files
+    random_source = random.Random(case.name)
+    stopped_count = 0
+    for round_number in range(ROUNDS):
+        reset_state()
         process = user.types(command)
-        time.sleep(chance.uniform(0.3, seconds))
-        began = time.monotonic()
-        process.send_signal((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[number % 3])
-        printed, errors = process.communicate(timeout=120)
+        time.sleep(random_source.uniform(0.3, full_seconds))
+        interrupt_time = time.monotonic()
+        process.send_signal((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[round_number % 3])
+        stdout, errors = process.communicate(timeout=120)
         assert process.returncode in (0, interrupt.EXIT_CODE), errors
         if process.returncode:
-            stopped += 1
-            assert time.monotonic() - began < interrupt.UNWIND + interrupt.REPORT
-            assert printed == ""
+            stopped_count += 1
+            assert time.monotonic() - interrupt_time < interrupt.UNWIND + interrupt.REPORT
+            assert stdout == ""
             assert errors.count("interrupted; ") == 1, errors
             assert errors.splitlines()[-1].endswith(f": kgp {command}"), errors
             if not case.goes_on:
-                assert _files(user.folder, case) in ({}, files), "a part of the output is there as if it were the whole"
+                assert _files(user.folder, case) in ({}, expected_files), (
+                    "a part of the output is there as if it were the whole"
+                )
             user.runs(command)
-        assert _graph(graph) ^ wanted == set()
-        assert _files(user.folder, case) == files
-        assert _names(user.folder, case.output) == around, "something is left over"
-    print(f"{case.name}: {stopped} of {ROUNDS} interrupts before the end of {seconds:.1f} s")
-    reset()
+        assert _graph(graph) ^ expected_graph == set()
+        assert _files(user.folder, case) == expected_files
+        assert _names(user.folder, case.output) == file_names_before, "something is left over"
+    print(f"{case.name}: {stopped_count} of {ROUNDS} interrupts before the end of {full_seconds:.1f} s")
+    reset_state()
     if case.undoes == "construct":
         user.runs(command)
 
@@ -199,15 +201,15 @@ def test_a_command_that_is_interrupted_says_so_and_the_same_command_ends_as_if_i
 def test_the_server_starts_and_stops_whenever_it_was_interrupted_before(tmp_path: Path) -> None:
     settings = own_home(tmp_path)
     user = User(tmp_path, settings)
-    seconds = user.runs("db start")
+    start_seconds = user.runs("db start")
     user.runs("db stop")
-    chance = random.Random("db")
+    random_source = random.Random("db")
     try:
-        for number in range(ROUNDS):
+        for round_number in range(ROUNDS):
             for command in ("db start", "db stop"):
                 process = user.types(command)
-                time.sleep(chance.uniform(0.3, seconds))
-                process.send_signal((signal.SIGINT, signal.SIGTERM)[number % 2])
+                time.sleep(random_source.uniform(0.3, start_seconds))
+                process.send_signal((signal.SIGINT, signal.SIGTERM)[round_number % 2])
                 _, errors = process.communicate(timeout=120)
                 assert process.returncode in (0, interrupt.EXIT_CODE), errors
                 assert errors.count("interrupted; ") == (process.returncode != 0), errors
@@ -220,33 +222,38 @@ def test_the_server_starts_and_stops_whenever_it_was_interrupted_before(tmp_path
 def _resetter(case: Case, user: User, graph: Graph) -> Callable[[], None]:
     def reset() -> None:
         if case.undoes is not None:
-            for row in runs.list_runs(graph):
-                if row["kind"] == case.undoes:
-                    runs.undo(graph, row["id"])
+            for run_record in runs.list_runs(graph):
+                if run_record["kind"] == case.undoes:
+                    runs.undo(graph, run_record["id"])
         for command in case.before:
             user.runs(command)
         if case.output is not None:
-            for path in (user.folder / case.output, *user.folder.glob(f".{case.output}*")):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            for output_path in (user.folder / case.output, *user.folder.glob(f".{case.output}*")):
+                shutil.rmtree(output_path) if output_path.is_dir() else output_path.unlink(missing_ok=True)
 
     return reset
 
 
-def _run(graph: Graph, kind: str) -> str:
-    return next(str(row["id"]) for row in runs.list_runs(graph) if row["kind"] == kind)
+def _run(graph: Graph, run_kind: str) -> str:
+    return next(str(run_record["id"]) for run_record in runs.list_runs(graph) if run_record["kind"] == run_kind)
 
 
 def _graph(graph: Graph) -> set[str]:
     """All that is in the graph: its digest, and the nodes with what the digest leaves out, vectors to four digits."""
-    rows = (json.dumps([row["labels"], _rounded(row["properties"])], default=str) for row in graph.read(UPDATED))
-    return {str(digest(graph)), *rows}
+    node_texts = (
+        json.dumps([node_row["labels"], _rounded(node_row["properties"])], default=str)
+        for node_row in graph.read(UPDATED)
+    )
+    return {str(digest(graph)), *node_texts}
 
 
 def _rounded(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: [round(number, 4) for number in value] if name == "embedding" else value
-        for name, value in sorted(properties.items())
-        if name not in OF_A_SESSION and not name.startswith(("rows_", "batch"))
+        property_name: [round(component, 4) for component in property_value]
+        if property_name == "embedding"
+        else property_value
+        for property_name, property_value in sorted(properties.items())
+        if property_name not in OF_A_SESSION and not property_name.startswith(("rows_", "batch"))
     }
 
 
@@ -254,20 +261,28 @@ def _files(folder: Path, case: Case) -> dict[str, str]:
     """The output's files that must be equal, each with its hash."""
     if case.output is None:
         return {}
-    root = folder / case.output
-    paths: Iterator[Path] = (
-        iter([root]) if root.is_file() else (p for pattern in case.compared for p in root.glob(pattern))
+    output_path = folder / case.output
+    output_files: Iterator[Path] = (
+        iter([output_path])
+        if output_path.is_file()
+        else (match for pattern in case.compared for match in output_path.glob(pattern))
     )
     if not case.compared:  # with a date in it
-        return {str(path): "" for path in [root, *root.glob("**/*")] if path.exists()}
-    return {str(path): hashlib.sha256(_content(path)).hexdigest() for path in paths if path.is_file()}
+        return {
+            str(output_file): "" for output_file in [output_path, *output_path.glob("**/*")] if output_file.exists()
+        }
+    return {
+        str(output_file): hashlib.sha256(_content(output_file)).hexdigest()
+        for output_file in output_files
+        if output_file.is_file()
+    }
 
 
-def _content(path: Path) -> bytes:
+def _content(file_path: Path) -> bytes:
     """A file's bytes; unpacked, as gzip's header has the time."""
-    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return gzip.decompress(file_path.read_bytes()) if file_path.suffix == ".gz" else file_path.read_bytes()
 
 
-def _names(folder: Path, output: str | None) -> set[str]:
+def _names(folder: Path, output_name: str | None) -> set[str]:
     """What is in the user's folder, but for the output."""
-    return {path.name for path in folder.iterdir()} - {output}
+    return {entry.name for entry in folder.iterdir()} - {output_name}

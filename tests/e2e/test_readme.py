@@ -22,17 +22,17 @@ INSTEAD = {
 
 
 def test_the_reader_finds_commands_and_outputs() -> None:
-    page = "text\n```console\n$ a \\\n    b\n1\n$ c\n```\n```python\n$ d\n```\n```console\n$ e\n…\nx … z\n```\n"
-    found = list(commands(page))
-    assert [(one.line, one.text, one.output) for one in found] == [
+    page_text = "text\n```console\n$ a \\\n    b\n1\n$ c\n```\n```python\n$ d\n```\n```console\n$ e\n…\nx … z\n```\n"
+    readme_commands = list(commands(page_text))
+    assert [(command.line, command.text, command.output) for command in readme_commands] == [
         (3, "a \\\n    b", ("1",)),
         (6, "c", ()),
         (12, "e", ("…", "x … z")),
     ]
-    assert matches(found[2].output, "1\n2\nx y z\n")
-    assert matches(found[2].output, "x y z  \n")
-    assert not matches(found[2].output, "x y z\n3\n")
-    assert not matches(found[0].output, "12\n")
+    assert matches(readme_commands[2].output, "1\n2\nx y z\n")
+    assert matches(readme_commands[2].output, "x y z  \n")
+    assert not matches(readme_commands[2].output, "x y z\n3\n")
+    assert not matches(readme_commands[0].output, "12\n")
 
 
 def test_a_shell_keeps_what_is_set_and_tells_failures(tmp_path: Path) -> None:
@@ -45,25 +45,27 @@ def test_a_shell_keeps_what_is_set_and_tells_failures(tmp_path: Path) -> None:
 @pytest.mark.server
 @pytest.mark.data
 def test_readme_can_be_typed(tmp_path: Path, data_dir: Path) -> None:
-    home, clone = tmp_path / "home", tmp_path / "clone"
-    home.mkdir()
-    clone.mkdir()
-    settings = own_home(home)
-    for name in ("Makefile", "benchmarks", "docs"):
-        (clone / name).symlink_to(ROOT / name)
-    (clone / ".venv").symlink_to(sys.prefix)
-    shell = Shell(clone, {"KGP_HOME": str(settings.home), "KGP_DATA_DIR": str(data_dir)})
-    unused = dict(INSTEAD)
+    home_folder, clone_folder = tmp_path / "home", tmp_path / "clone"
+    home_folder.mkdir()
+    clone_folder.mkdir()
+    own_settings = own_home(home_folder)
+    for entry_name in ("Makefile", "benchmarks", "docs"):
+        (clone_folder / entry_name).symlink_to(ROOT / entry_name)
+    (clone_folder / ".venv").symlink_to(sys.prefix)
+    shell = Shell(clone_folder, {"KGP_HOME": str(own_settings.home), "KGP_DATA_DIR": str(data_dir)})
+    unused_replacements = dict(INSTEAD)
     try:
         for command in commands(README):
-            text, _reason = unused.pop(command.text.partition("    #")[0], (command.text, ""))
-            status, printed = shell.type(text, LIMIT)
-            assert status == 0, f"README line {command.line}: {command.text} ended with {status}:\n{printed}"
+            command_text, _reason = unused_replacements.pop(command.text.partition("    #")[0], (command.text, ""))
+            status, shell_output = shell.type(command_text, LIMIT)
+            assert status == 0, f"README line {command.line}: {command.text} ended with {status}:\n{shell_output}"
             if command.output:
                 expected = "\n".join(command.output)
-                where = f"README line {command.line}: {command.text}"
-                assert matches(command.output, printed), f"{where} prints\n{printed}\nwhere README has\n{expected}"
+                command_label = f"README line {command.line}: {command.text}"
+                assert matches(command.output, shell_output), (
+                    f"{command_label} prints\n{shell_output}\nwhere README has\n{expected}"
+                )
     finally:
         shell.close()
-        server.stop(settings)
-    assert not unused, "README no longer has these commands"
+        server.stop(own_settings)
+    assert not unused_replacements, "README no longer has these commands"

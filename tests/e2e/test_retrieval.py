@@ -36,43 +36,56 @@ knowledge: {{epochs: 1, batch: 16, learning_rate: 1.0e-3, layers: 1, pairs: 8}}
 @pytest.fixture(scope="module")
 def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Invented studies that are paired: none is of the graph's."""
-    folder = tmp_path_factory.mktemp("paired")
-    study_set.build(folder, 60, 11, workers=2)
-    return folder
+    studies_folder = tmp_path_factory.mktemp("paired")
+    study_set.build(studies_folder, 60, 11, workers=2)
+    return studies_folder
 
 
 def rows(folder: Path) -> list[tuple[str, str, str, Path, str]]:
     """Each image of the studies: number of its study, view, name, path and the report."""
-    found = []
-    with (folder / "mimic-cxr-2.0.0-metadata.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            place = folder / "files" / f"p{row['subject_id'][:2]}" / f"p{row['subject_id']}"
-            image = place / f"s{row['study_id']}" / f"{row['dicom_id']}.png"
-            text = (place / f"s{row['study_id']}.txt").read_text()
-            found.append((row["study_id"], row["ViewPosition"], row["dicom_id"], image, text))
-    return found
+    image_rows = []
+    with (folder / "mimic-cxr-2.0.0-metadata.csv").open(newline="") as metadata_file:
+        for metadata_row in csv.DictReader(metadata_file):
+            subject_folder = folder / "files" / f"p{metadata_row['subject_id'][:2]}" / f"p{metadata_row['subject_id']}"
+            image_path = subject_folder / f"s{metadata_row['study_id']}" / f"{metadata_row['dicom_id']}.png"
+            report_text = (subject_folder / f"s{metadata_row['study_id']}.txt").read_text()
+            image_rows.append(
+                (
+                    metadata_row["study_id"],
+                    metadata_row["ViewPosition"],
+                    metadata_row["dicom_id"],
+                    image_path,
+                    report_text,
+                )
+            )
+    return image_rows
 
 
 def as_openi_tables(folder: Path, out: Path) -> Path:
     """The studies as OpenI's CSV files and PNG folder."""
     (out / "images").mkdir(parents=True)
     with (
-        (out / "indiana_reports.csv").open("w", newline="") as reports,
-        (out / "indiana_projections.csv").open("w", newline="") as projections,
+        (out / "indiana_reports.csv").open("w", newline="") as report_file,
+        (out / "indiana_projections.csv").open("w", newline="") as projection_file,
     ):
-        of_report, of_image = csv.writer(reports), csv.writer(projections)
-        of_report.writerow(["uid", "MeSH", "Problems", "image", "indication", "comparison", "findings", "impression"])
-        of_image.writerow(["uid", "filename", "projection"])
-        seen = set()
-        for study, view, image, path, text in rows(folder):
-            name = f"{study}_IM-{image[:4]}-{image[-4:]}.dcm.png"
-            shutil.copy(path, out / "images" / name)
-            of_image.writerow([study, name, "Lateral" if view == "LATERAL" else "Frontal"])
-            if study not in seen:
-                parts = sections(text)
-                said = [" ".join(parts.get(part, "").split()) for part in ("findings", "impression")]
-                of_report.writerow([study, "", "", "", "", "", *said])
-                seen.add(study)
+        report_writer, projection_writer = csv.writer(report_file), csv.writer(projection_file)
+        report_writer.writerow(
+            ["uid", "MeSH", "Problems", "image", "indication", "comparison", "findings", "impression"]
+        )
+        projection_writer.writerow(["uid", "filename", "projection"])
+        written_studies = set()
+        for study_id, view, image_id, image_path, report_text in rows(folder):
+            file_name = f"{study_id}_IM-{image_id[:4]}-{image_id[-4:]}.dcm.png"
+            shutil.copy(image_path, out / "images" / file_name)
+            projection_writer.writerow([study_id, file_name, "Lateral" if view == "LATERAL" else "Frontal"])
+            if study_id not in written_studies:
+                report_sections = sections(report_text)
+                section_texts = [
+                    " ".join(report_sections.get(section_name, "").split())
+                    for section_name in ("findings", "impression")
+                ]
+                report_writer.writerow([study_id, "", "", "", "", "", *section_texts])
+                written_studies.add(study_id)
     return out
 
 
@@ -80,96 +93,128 @@ def as_openi_xml(folder: Path, out: Path) -> Path:
     """The studies as OpenI's XML reports and PNG folder."""
     (out / "images").mkdir(parents=True)
     (out / "ecgen-radiology").mkdir()
-    by_study: dict[str, list[tuple[str, Path, str]]] = {}
-    for study, _, image, path, text in rows(folder):
-        by_study.setdefault(study, []).append((f"CXR{study}_IM-{image[:4]}-{image[-4:]}", path, text))
-    for study, images in by_study.items():
-        parts = sections(images[0][2])
-        said = "".join(
-            f'<AbstractText Label="{label}">{escape(parts.get(label.lower(), ""))}</AbstractText>'
+    images_by_study: dict[str, list[tuple[str, Path, str]]] = {}
+    for study_id, _, image_id, image_path, report_text in rows(folder):
+        images_by_study.setdefault(study_id, []).append(
+            (f"CXR{study_id}_IM-{image_id[:4]}-{image_id[-4:]}", image_path, report_text)
+        )
+    for study_id, study_images in images_by_study.items():
+        report_sections = sections(study_images[0][2])
+        abstract_xml = "".join(
+            f'<AbstractText Label="{label}">{escape(report_sections.get(label.lower(), ""))}</AbstractText>'
             for label in ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
         )
-        shown = "".join(f'<parentImage id="{name}"><figureId>F1</figureId></parentImage>' for name, _, _ in images)
-        (out / "ecgen-radiology" / f"{study}.xml").write_text(
-            f'<?xml version="1.0" encoding="utf-8"?><eCitation><uId id="CXR{study}"/><MedlineCitation><Article>'
-            f"<Abstract>{said}</Abstract></Article></MedlineCitation>{shown}</eCitation>"
+        images_xml = "".join(
+            f'<parentImage id="{image_name}"><figureId>F1</figureId></parentImage>' for image_name, _, _ in study_images
         )
-        for name, path, _ in images:
-            shutil.copy(path, out / "images" / f"{name}.png")
+        (out / "ecgen-radiology" / f"{study_id}.xml").write_text(
+            f'<?xml version="1.0" encoding="utf-8"?><eCitation><uId id="CXR{study_id}"/><MedlineCitation><Article>'
+            f"<Abstract>{abstract_xml}</Abstract></Article></MedlineCitation>{images_xml}</eCitation>"
+        )
+        for image_name, image_path, _ in study_images:
+            shutil.copy(image_path, out / "images" / f"{image_name}.png")
     return out
 
 
 def yaml(folder: Path, method: str, graph: str = "full") -> Path:
-    path = folder / f"{method}-{graph}.yaml"
-    path.write_text(SETTINGS.format(method=method, graph=graph))
-    return path
+    settings_path = folder / f"{method}-{graph}.yaml"
+    settings_path.write_text(SETTINGS.format(method=method, graph=graph))
+    return settings_path
 
 
 def test_a_model_is_trained_with_the_graph_and_finds_images(
     kgp: Kgp, graph: Graph, invented: Path, paired: Path, tmp_path: Path
 ) -> None:
     assert kgp("construct", "run", invented).code == 0
-    pairs, model = tmp_path / "pairs.parquet", tmp_path / "model"
-    made = kgp("pairs", "mimic-cxr", paired, "--out", pairs, "--json")
-    assert made.code == 0, made.err
-    assert made.json["in_training"]["test"] == {"report": 0, "text": 0, "subject": 0}
-    assert kgp("audit", "--pairs", pairs, "--json").code == 0
+    pairs_path, model_folder = tmp_path / "pairs.parquet", tmp_path / "model"
+    pairing = kgp("pairs", "mimic-cxr", paired, "--out", pairs_path, "--json")
+    assert pairing.code == 0, pairing.err
+    assert pairing.json["in_training"]["test"] == {"report": 0, "text": 0, "subject": 0}
+    assert kgp("audit", "--pairs", pairs_path, "--json").code == 0
 
-    train = ("train", "retrieval", "--pairs", pairs, "--out", model, "--images", invented)
-    ran = kgp(*train, "--config", yaml(tmp_path, "knowledgeclip"), "--json")
-    assert ran.code == 0, ran.err
-    assert ran.json["test"]["text_to_image"]["queries"] > 0
-    assert 0 <= ran.json["test"]["text_to_image"]["R@10"] <= 1
-    assert "No " not in ran.err  # no word of a report
-    again = kgp(*train, "--config", yaml(tmp_path, "knowledgeclip"))
-    assert (again.code, "holds a trained model" in again.err) == (2, True)
+    train_command = ("train", "retrieval", "--pairs", pairs_path, "--out", model_folder, "--images", invented)
+    training = kgp(*train_command, "--config", yaml(tmp_path, "knowledgeclip"), "--json")
+    assert training.code == 0, training.err
+    assert training.json["test"]["text_to_image"]["queries"] > 0
+    assert 0 <= training.json["test"]["text_to_image"]["R@10"] <= 1
+    assert "No " not in training.err  # no word of a report
+    second_training = kgp(*train_command, "--config", yaml(tmp_path, "knowledgeclip"))
+    assert (second_training.code, "holds a trained model" in second_training.err) == (2, True)
 
-    embedded = kgp("embed", "--model", model, "--images", invented, "--json")
-    assert embedded.code == 0, embedded.err
-    found = kgp("search", "There is a pleural effusion.", "--model", model, "--top", "3", "--json")
-    assert found.code == 0, found.err
-    assert [row["rank"] for row in found.json["hits"]] == [1, 2, 3]
+    embedding_run = kgp("embed", "--model", model_folder, "--images", invented, "--json")
+    assert embedding_run.code == 0, embedding_run.err
+    search_result = kgp("search", "There is a pleural effusion.", "--model", model_folder, "--top", "3", "--json")
+    assert search_result.code == 0, search_result.err
+    assert [search_hit["rank"] for search_hit in search_result.json["hits"]] == [1, 2, 3]
 
 
 def test_every_method_runs_on_openis_tables_and_xml(
     kgp: Kgp, graph: Graph, invented: Path, paired: Path, tmp_path: Path
 ) -> None:
     assert kgp("construct", "run", invented).code == 0
-    tables = as_openi_tables(paired, tmp_path / "tables")
-    xml = as_openi_xml(paired, tmp_path / "xml")
-    made = {}
-    for name, folder in (("tables", tables), ("xml", xml)):
-        ran = kgp(
-            "pairs", "openi", folder, "--images", folder / "images", "--out", tmp_path / f"{name}.parquet", "--json"
+    tables_folder = as_openi_tables(paired, tmp_path / "tables")
+    xml_folder = as_openi_xml(paired, tmp_path / "xml")
+    pair_counts = {}
+    for form_name, source_folder in (("tables", tables_folder), ("xml", xml_folder)):
+        completed = kgp(
+            "pairs",
+            "openi",
+            source_folder,
+            "--images",
+            source_folder / "images",
+            "--out",
+            tmp_path / f"{form_name}.parquet",
+            "--json",
         )
-        assert ran.code == 0, ran.err
-        made[name] = {part: sizes["pairs"] for part, sizes in ran.json["parts"].items()}
-    assert made["tables"] == made["xml"]
-    assert sum(made["xml"].values()) == len(rows(paired))
-    for name, method, of in (("tables", "fashionklip", "full"), ("xml", "knowledgeclip", "shuffled")):
-        ran = kgp(
-            *("train", "retrieval", "--config", yaml(tmp_path, method, of), "--pairs", tmp_path / f"{name}.parquet"),
-            *("--out", tmp_path / f"{name}-model", "--images", invented, "--lexicon", invented / "ontology", "--json"),
+        assert completed.code == 0, completed.err
+        pair_counts[form_name] = {
+            part_name: part_sizes["pairs"] for part_name, part_sizes in completed.json["parts"].items()
+        }
+    assert pair_counts["tables"] == pair_counts["xml"]
+    assert sum(pair_counts["xml"].values()) == len(rows(paired))
+    for form_name, method, graph_kind in (("tables", "fashionklip", "full"), ("xml", "knowledgeclip", "shuffled")):
+        completed = kgp(
+            *(
+                "train",
+                "retrieval",
+                "--config",
+                yaml(tmp_path, method, graph_kind),
+                "--pairs",
+                tmp_path / f"{form_name}.parquet",
+            ),
+            *(
+                "--out",
+                tmp_path / f"{form_name}-model",
+                "--images",
+                invented,
+                "--lexicon",
+                invented / "ontology",
+                "--json",
+            ),
         )
-        assert ran.code == 0, ran.err
-        assert ran.json["epochs"] == 2
+        assert completed.code == 0, completed.err
+        assert completed.json["epochs"] == 2
 
 
 def test_wrong_use_is_one_clear_line(kgp: Kgp, graph: Graph, paired: Path, tmp_path: Path) -> None:
-    pairs = tmp_path / "pairs.parquet"
-    assert kgp("pairs", "mimic-cxr", paired, "--no-exclude-graph", "--out", pairs).code == 0
-    config, out = yaml(tmp_path, "fashionklip"), tmp_path / "model"
-    train = ("train", "retrieval", "--config", config, "--pairs", pairs, "--out", out)
-    for arguments, code, what in (
-        (train, 2, "fashionklip reads the graph"),
-        ((*train, "--images", tmp_path), 1, "the graph has no image with a concept"),
-        (("train", "retrieval", "--config", config, "--pairs", config, "--out", out), 1, str(config)),
+    pairs_path = tmp_path / "pairs.parquet"
+    assert kgp("pairs", "mimic-cxr", paired, "--no-exclude-graph", "--out", pairs_path).code == 0
+    config_path, model_folder = yaml(tmp_path, "fashionklip"), tmp_path / "model"
+    train_command = ("train", "retrieval", "--config", config_path, "--pairs", pairs_path, "--out", model_folder)
+    for arguments, exit_code, message in (
+        (train_command, 2, "fashionklip reads the graph"),
+        ((*train_command, "--images", tmp_path), 1, "the graph has no image with a concept"),
+        (
+            ("train", "retrieval", "--config", config_path, "--pairs", config_path, "--out", model_folder),
+            1,
+            str(config_path),
+        ),
     ):
-        ran = kgp(*arguments)
-        assert ran.code == code
-        assert what in ran.err
-        assert "Traceback" not in ran.err
-        assert not (out / "retrieval.json").exists()
+        completed = kgp(*arguments)
+        assert completed.code == exit_code
+        assert message in completed.err
+        assert "Traceback" not in completed.err
+        assert not (model_folder / "retrieval.json").exists()
 
 
 def test_the_benchmark_runs_to_the_end_and_writes_its_table(settings: Settings, tmp_path: Path) -> None:
@@ -178,18 +223,18 @@ def test_the_benchmark_runs_to_the_end_and_writes_its_table(settings: Settings, 
     environment = {**os.environ, "KGP_HOME": str(settings.home)}
 
     def run(*arguments: str) -> str:
-        done = subprocess.run(
+        completed = subprocess.run(
             [*command, *arguments], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
         )
-        assert done.returncode == 0, done.stderr
-        return done.stderr
+        assert completed.returncode == 0, completed.stderr
+        return completed.stderr
 
     assert run("--methods", "backbone,knowledgeclip", "--no-controls").count("; R@10") == 2
-    [path] = (tmp_path / "results").glob("*.json")
-    runs = json.loads(path.read_text())["runs"]
-    by_cell = {row["cell"]: row for row in runs}
-    assert len(by_cell) == len(runs) == 2
-    assert by_cell["knowledgeclip"]["test"] != by_cell["backbone"]["test"]
-    table = path.with_suffix(".md").read_text()
-    assert "| + KnowledgeCLIP, minus backbone, fine-tuned |" in table
-    assert "25.56" in table  # the paper's
+    [results_path] = (tmp_path / "results").glob("*.json")
+    result_rows = json.loads(results_path.read_text())["runs"]
+    rows_by_cell = {result_row["cell"]: result_row for result_row in result_rows}
+    assert len(rows_by_cell) == len(result_rows) == 2
+    assert rows_by_cell["knowledgeclip"]["test"] != rows_by_cell["backbone"]["test"]
+    table_text = results_path.with_suffix(".md").read_text()
+    assert "| + KnowledgeCLIP, minus backbone, fine-tuned |" in table_text
+    assert "25.56" in table_text  # the paper's

@@ -35,28 +35,28 @@ class Command:
 def commands(page: str) -> Iterator[Command]:
     """The commands of a page, in order."""
     for block in _BLOCK.finditer(page):
-        first = page.count("\n", 0, block.start(1)) + 1
-        lines = block[1].splitlines()
-        starts = [number for number, line in enumerate(lines) if line.startswith("$ ")]
-        assert starts[:1] == [0], f"line {first}: a block begins with a command"
-        for start, stop in zip(starts, [*starts[1:], len(lines)], strict=True):
-            end = start + 1
-            while lines[end - 1].endswith("\\"):
-                end += 1
-            text = "\n".join(lines[start:end]).removeprefix("$ ")
-            yield Command(first + start, text, tuple(lines[end:stop]))
+        first_line = page.count("\n", 0, block.start(1)) + 1
+        block_lines = block[1].splitlines()
+        start_indices = [line_index for line_index, line in enumerate(block_lines) if line.startswith("$ ")]
+        assert start_indices[:1] == [0], f"line {first_line}: a block begins with a command"
+        for start_index, stop_index in zip(start_indices, [*start_indices[1:], len(block_lines)], strict=True):
+            command_end = start_index + 1
+            while block_lines[command_end - 1].endswith("\\"):
+                command_end += 1
+            command_text = "\n".join(block_lines[start_index:command_end]).removeprefix("$ ")
+            yield Command(first_line + start_index, command_text, tuple(block_lines[command_end:stop_index]))
 
 
 def matches(expected: Sequence[str], output: str) -> bool:
     """Whether a command printed those lines. Spaces at the end of a line do not count."""
     pattern = ""
-    for line in expected:
-        if line.strip() == ANY:
+    for text_line in expected:
+        if text_line.strip() == ANY:
             pattern += r"(?:.*\n)*"
         else:
-            pattern += ".*".join(re.escape(part) for part in line.rstrip().split(ANY)) + "\n"
-    lines = [line.rstrip() for line in output.splitlines()]
-    return re.fullmatch(pattern, "".join(f"{line}\n" for line in lines)) is not None
+            pattern += ".*".join(re.escape(literal) for literal in text_line.rstrip().split(ANY)) + "\n"
+    output_lines = [text_line.rstrip() for text_line in output.splitlines()]
+    return re.fullmatch(pattern, "".join(f"{text_line}\n" for text_line in output_lines)) is not None
 
 
 class Shell:
@@ -82,16 +82,16 @@ class Shell:
         process.stdin.flush()
         timer = threading.Timer(seconds, process.kill)
         timer.start()
-        printed = ""
+        full_output = ""
         try:
-            for line in process.stdout:
-                before, ended, status = line.partition(_END)
-                printed += before
-                if ended:
-                    return int(status), printed
+            for output_line in process.stdout:
+                text_before, end_marker, status = output_line.partition(_END)
+                full_output += text_before
+                if end_marker:
+                    return int(status), full_output
         finally:
             timer.cancel()
-        raise AssertionError(f"no answer after {seconds:.0f} s, or the shell ended: {text}\n{printed}")
+        raise AssertionError(f"no answer after {seconds:.0f} s, or the shell ended: {text}\n{full_output}")
 
     def close(self) -> None:
         """End the shell."""

@@ -35,30 +35,37 @@ EMBEDDED = parse(
 def images_in(folder: Path, count: int = IMAGES) -> Path:
     """Drawn radiographs, `p/0.png` and on."""
     (folder / "p").mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        shown = [Shown(KINDS[number % len(KINDS)], Side.LEFT, Zone.LOWER, Severity.LARGE)] if number % 5 else []
-        pixels = draw(View.FRONTAL, shown, np.random.default_rng(number), 64)
-        Image.fromarray(pixels).save(folder / "p" / f"{number}.png")
+    for image_number in range(count):
+        findings = (
+            [Shown(KINDS[image_number % len(KINDS)], Side.LEFT, Zone.LOWER, Severity.LARGE)] if image_number % 5 else []
+        )
+        pixels = draw(View.FRONTAL, findings, np.random.default_rng(image_number), 64)
+        Image.fromarray(pixels).save(folder / "p" / f"{image_number}.png")
     return folder
 
 
 def load(graph: Graph, folder: Path, paths: bool = True) -> None:
     """Thirty images with stances to ten concepts, every other with two NEGATIVE ones, and their paths."""
-    more = [f"I{10_000_000 + n},NEGATIVE,C99{(n * 3 + 5) % CONCEPTS:05d},x,x" for n in range(0, IMAGES, 2)]
-    mapping = [f"I{10_000_000 + number},p/{number}.png" for number in range(IMAGES)] if paths else None
-    ingest(graph, MedMKG.find(write_medmkg(folder, [*small_rows(IMAGES, CONCEPTS), *more], mapping)))
+    negative_rows = [
+        f"I{10_000_000 + image_number},NEGATIVE,C99{(image_number * 3 + 5) % CONCEPTS:05d},x,x"
+        for image_number in range(0, IMAGES, 2)
+    ]
+    image_mapping = (
+        [f"I{10_000_000 + image_index},p/{image_index}.png" for image_index in range(IMAGES)] if paths else None
+    )
+    ingest(graph, MedMKG.find(write_medmkg(folder, [*small_rows(IMAGES, CONCEPTS), *negative_rows], image_mapping)))
 
 
 def without_indexes(graph: Graph) -> Graph:
     """The graph, without vector indexes of tests before."""
-    for part in Part:
-        index.drop(graph, part)
+    for index_part in Part:
+        index.drop(graph, index_part)
     return graph
 
 
 def embedded(graph: Graph) -> dict[str, tuple[NDArray[np.float64], str]]:
     """Vector and model of each node that has them."""
-    return {row["key"]: (np.array(row["vector"]), row["model"]) for row in graph.read(EMBEDDED)}
+    return {node_row["key"]: (np.array(node_row["vector"]), node_row["model"]) for node_row in graph.read(EMBEDDED)}
 
 
 def fake_kgp(home: Path, *arguments: Any) -> Ran:
@@ -67,7 +74,7 @@ def fake_kgp(home: Path, *arguments: Any) -> Ran:
 
     command = [sys.executable, "-m", fake_encoder.__name__, *map(str, arguments)]
     environment = {**os.environ, "KGP_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    completed = subprocess.run(
         command,
         env=environment,
         cwd=Path(__file__).parents[2],
@@ -76,4 +83,4 @@ def fake_kgp(home: Path, *arguments: Any) -> Ran:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return Ran(completed.returncode, completed.stdout, completed.stderr)

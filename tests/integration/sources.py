@@ -14,22 +14,26 @@ def write_medmkg(folder: Path, rows: list[str], mapping: list[str] | None = None
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "MedMKG.csv").write_text("\n".join([MEDMKG_HEADER, *rows]) + "\n", encoding="utf-8")
     if mapping is not None:
-        lines = "\n".join(["IID,Image_Path", *mapping]) + "\n"
-        (folder / "image_mapping.csv").write_text(lines, encoding="utf-8")
+        mapping_text = "\n".join(["IID,Image_Path", *mapping]) + "\n"
+        (folder / "image_mapping.csv").write_text(mapping_text, encoding="utf-8")
     return folder
 
 
 def small_rows(images: int = 40, concepts: int = 30) -> list[str]:
     """A regular little graph: each image has three stances, concepts form a two-way chain."""
-    rows = []
-    for i in range(images):
-        for j, stance in enumerate(("POSITIVE", "NEGATIVE", "UNCERTAIN")):
-            tail = f"C99{(i * 3 + j * 7) % concepts:05d}"
-            rows.append(f"I{10_000_000 + i},{stance},{tail},Image_I{10_000_000 + i},finding {tail}")
-    for c in range(concepts - 1):
-        a, b = f"C99{c:05d}", f"C99{c + 1:05d}"
-        rows += [f"{a},isa,{b},finding {a},finding {b}", f"{b},inverse_isa,{a},finding {b},finding {a}"]
-    return rows
+    medmkg_rows = []
+    for image_number in range(images):
+        for stance_number, stance in enumerate(("POSITIVE", "NEGATIVE", "UNCERTAIN")):
+            tail_cui = f"C99{(image_number * 3 + stance_number * 7) % concepts:05d}"
+            image_id = f"I{10_000_000 + image_number}"
+            medmkg_rows.append(f"{image_id},{stance},{tail_cui},Image_{image_id},finding {tail_cui}")
+    for chain_index in range(concepts - 1):
+        first_cui, second_cui = f"C99{chain_index:05d}", f"C99{chain_index + 1:05d}"
+        medmkg_rows += [
+            f"{first_cui},isa,{second_cui},finding {first_cui},finding {second_cui}",
+            f"{second_cui},inverse_isa,{first_cui},finding {second_cui},finding {first_cui}",
+        ]
+    return medmkg_rows
 
 
 class Handmade:

@@ -26,31 +26,38 @@ pytestmark = pytest.mark.server
 @pytest.fixture(scope="module")
 def release(data_dir: Path) -> Triples:
     """The released graph as an export, read from the file."""
-    with (data_dir / "medmkg" / "image_mapping.csv").open(newline="", encoding="utf-8") as file:
-        paths = {row["IID"]: row["Image_Path"] for row in csv.DictReader(file)}
+    with (data_dir / "medmkg" / "image_mapping.csv").open(newline="", encoding="utf-8") as csv_file:
+        image_paths = {mapping_row["IID"]: mapping_row["Image_Path"] for mapping_row in csv.DictReader(csv_file)}
     handles: dict[str, int] = {}
     nodes: dict[int, Node] = {}
 
-    def place(key: str, name: str) -> int:
-        handle = handles.setdefault(key, len(handles))
-        subject = re.search(r"/p(\d{8})/", paths.get(key, ""))
-        image = key.startswith("I")
-        nodes[handle] = Node(key, "Image", "", subject[1] if subject else "") if image else Node(key, "Concept", name)
+    def node_handle(node_key: str, node_name: str) -> int:
+        handle = handles.setdefault(node_key, len(handles))
+        subject = re.search(r"/p(\d{8})/", image_paths.get(node_key, ""))
+        is_image = node_key.startswith("I")
+        nodes[handle] = (
+            Node(node_key, "Image", "", subject[1] if subject else "")
+            if is_image
+            else Node(node_key, "Concept", node_name)
+        )
         return handle
 
-    with (data_dir / "medmkg" / "MedMKG.csv").open(newline="", encoding="utf-8") as file:
-        rows = [(r["Head"], r["Head_Name"], r["Relation"], r["Tail"], r["Tail_Name"]) for r in csv.DictReader(file)]
+    with (data_dir / "medmkg" / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
+        records = [
+            (record["Head"], record["Head_Name"], record["Relation"], record["Tail"], record["Tail_Name"])
+            for record in csv.DictReader(csv_file)
+        ]
     edges = [
-        (place(head, head_name), relation, place(tail, tail_name))
-        for head, head_name, relation, tail, tail_name in rows
+        (node_handle(head, head_name), relation, node_handle(tail, tail_name))
+        for head, head_name, relation, tail, tail_name in records
     ]
     return Triples.build(edges, nodes)
 
 
 @pytest.mark.data
 def test_the_known_problems_of_the_released_graph(medmkg_graph: Graph) -> None:
-    found = audit(medmkg_graph)
-    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in found} == {
+    findings = audit(medmkg_graph)
+    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in findings} == {
         "KGP-A001": ("warning", 68, 20_637),
         "KGP-A002": ("warning", 929, 20_705),
         "KGP-A003": ("info", 798, 20_705),
@@ -60,7 +67,7 @@ def test_the_known_problems_of_the_released_graph(medmkg_graph: Graph) -> None:
         "KGP-A007": ("warning", 2_392, 11_084),
         "KGP-A009": ("info", 52, 262),
     }
-    examples = {finding.id: finding.examples for finding in found}
+    examples = {finding.id: finding.examples for finding in findings}
     assert examples["KGP-A002"] == ("C4049863 Impression: 926", "C4321457 Examination: 3")
     assert all(re.fullmatch(r"I\d+ C\d{7}", example) for example in examples["KGP-A001"])
 
@@ -68,8 +75,12 @@ def test_the_known_problems_of_the_released_graph(medmkg_graph: Graph) -> None:
 @pytest.mark.data
 def test_an_export_of_the_released_graph(release: Triples) -> None:
     assert hashed_collisions(release) == Hashed(8_017, 5_070, 262, 166)
-    [found] = audit_export(release)
-    assert (found.id, found.severity, found.count) == ("KGP-A103", "info", 8_017 - 5_070)
+    [collision_finding] = audit_export(release)
+    assert (collision_finding.id, collision_finding.severity, collision_finding.count) == (
+        "KGP-A103",
+        "info",
+        8_017 - 5_070,
+    )
 
 
 @pytest.mark.data
@@ -98,55 +109,65 @@ def test_an_export_of_the_released_graph(release: Triples) -> None:
     ],
 )
 def test_the_splits_of_the_released_graph(release: Triples, kind: str, wanted: dict[str, tuple[str, int, int]]) -> None:
-    found = audit_split(splits.make(kind, release))
-    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in found} == wanted
+    findings = audit_split(splits.make(kind, release))
+    assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in findings} == wanted
     if kind == "paper":
-        assert found[0].title.endswith("1,264 reversed, 529 parallel")
+        assert findings[0].title.endswith("1,264 reversed, 529 parallel")
 
 
 @pytest.mark.data
 def test_the_command_fails_on_what_it_is_told_to_fail_on(
     medmkg_graph: Graph, kgp: Kgp, release: Triples, tmp_path: Path
 ) -> None:
-    export, leaking, clean = tmp_path / "export", tmp_path / "paper.parquet", tmp_path / "clean.parquet"
-    release.write(export)
-    splits.make("paper", release).write(leaking)
-    splits.make("leakage-free", release).write(clean)
-    plain = kgp("audit")
-    assert "checked graph: 4,868 images, 3,149 concepts, 35,387 edges; 11 rules" in plain.out
-    assert (plain.code, plain.err) == (0, "")
-    assert "warning   KGP-A001      68  20,637" in plain.out
-    assert "error" not in plain.out
-    told = kgp("audit", "--export", export, "--split", leaking, "--json")
-    assert told.code == 1
-    assert [one["what"] for one in told.json["checked"]] == ["export", "split", "graph"]
-    first = told.json["findings"][0]
-    assert (first["id"], first["severity"], first["count"], first["of"]) == ("KGP-A201", "error", 1_291, 3_539)
-    assert first.keys() == {"id", "severity", "title", "count", "of", "examples", "what_to_do"}
-    assert all(len(finding["examples"]) <= 5 for finding in told.json["findings"])
-    in_words = kgp("audit", "--export", export, "--split", leaking, "--fail-on", "never")
-    assert in_words.code == 0
-    assert (
-        "KGP-A201   1,291   3,539  test triples whose ends training joins: 1,264 reversed, 529 parallel" in in_words.out
+    export_folder, leaking_split, clean_split = (
+        tmp_path / "export",
+        tmp_path / "paper.parquet",
+        tmp_path / "clean.parquet",
     )
-    fine = kgp("audit", "--export", export, "--split", clean, "--fail-on", "warning", "--json")
-    assert fine.code == 1
-    assert not {"KGP-A201", "KGP-A202"} & {finding["id"] for finding in fine.json["findings"]}
-    assert "error" not in {finding["severity"] for finding in fine.json["findings"]}
+    release.write(export_folder)
+    splits.make("paper", release).write(leaking_split)
+    splits.make("leakage-free", release).write(clean_split)
+    graph_audit = kgp("audit")
+    assert "checked graph: 4,868 images, 3,149 concepts, 35,387 edges; 11 rules" in graph_audit.out
+    assert (graph_audit.code, graph_audit.err) == (0, "")
+    assert "warning   KGP-A001      68  20,637" in graph_audit.out
+    assert "error" not in graph_audit.out
+    leaking_audit = kgp("audit", "--export", export_folder, "--split", leaking_split, "--json")
+    assert leaking_audit.code == 1
+    assert [subject["what"] for subject in leaking_audit.json["checked"]] == ["export", "split", "graph"]
+    first_finding = leaking_audit.json["findings"][0]
+    assert (first_finding["id"], first_finding["severity"], first_finding["count"], first_finding["of"]) == (
+        "KGP-A201",
+        "error",
+        1_291,
+        3_539,
+    )
+    assert first_finding.keys() == {"id", "severity", "title", "count", "of", "examples", "what_to_do"}
+    assert all(len(finding["examples"]) <= 5 for finding in leaking_audit.json["findings"])
+    text_audit = kgp("audit", "--export", export_folder, "--split", leaking_split, "--fail-on", "never")
+    assert text_audit.code == 0
+    assert (
+        "KGP-A201   1,291   3,539  test triples whose ends training joins: 1,264 reversed, 529 parallel"
+        in text_audit.out
+    )
+    clean_audit = kgp("audit", "--export", export_folder, "--split", clean_split, "--fail-on", "warning", "--json")
+    assert clean_audit.code == 1
+    assert not {"KGP-A201", "KGP-A202"} & {finding["id"] for finding in clean_audit.json["findings"]}
+    assert "error" not in {finding["severity"] for finding in clean_audit.json["findings"]}
 
 
 def test_an_empty_graph_is_a_clear_error(graph: Graph, kgp: Kgp) -> None:
     with pytest.raises(KgpError, match="the graph is empty"):
         audit(graph)
-    ran = kgp("audit", "--json")
-    assert ran.code == 1
-    assert "empty" in ran.json["error"]["message"]
+    completed = kgp("audit", "--json")
+    assert completed.code == 1
+    assert "empty" in completed.json["error"]["message"]
 
 
 def test_a_graph_with_one_problem_of_each_kind(graph: Graph, tmp_path: Path) -> None:
     from kgp_loaders.medmkg import MedMKG
 
-    report = ingest(graph, MedMKG.find(write_medmkg(tmp_path, small_rows())))
+    load_report = ingest(graph, MedMKG.find(write_medmkg(tmp_path, small_rows())))
     naf.score(graph)
     assert [finding.id for finding in audit(graph)] == ["KGP-A006"]
     graph.write(
@@ -161,18 +182,18 @@ def test_a_graph_with_one_problem_of_each_kind(graph: Graph, tmp_path: Path) -> 
         )
     )
     graph.write(queries.get("ingest/outdate"))
-    graph.write(queries.get("runs/undo_begin"), run=report.run)
-    found = {finding.id: (finding.count, finding.examples) for finding in audit(graph)}
-    assert found == {
+    graph.write(queries.get("runs/undo_begin"), run=load_report.run)
+    findings_by_id = {finding.id: (finding.count, finding.examples) for finding in audit(graph)}
+    assert findings_by_id == {
         "KGP-A001": (1, ("I10000000 C9900000",)),
         "KGP-A002": (1, ("C9999999 IMPRESSION: 1",)),
         "KGP-A003": (1, ("C9999998 big�(Qualifier value): 1",)),
         "KGP-A004": (2, ("C9999998 big�(Qualifier value)", "C9999999 IMPRESSION")),
         "KGP-A005": (2, ("C9999998 big�(Qualifier value)", "C9999999 IMPRESSION")),
-        "KGP-A006": (58, tuple(found["KGP-A006"][1])),
+        "KGP-A006": (58, tuple(findings_by_id["KGP-A006"][1])),
         "KGP-A007": (1, ("C9900000 C9900001",)),
         "KGP-A008": (1, ("I10000000 POSITIVE C9900000",)),
         "KGP-A009": (1, ("part_of",)),
         "KGP-A010": (40, ()),
-        "KGP-A011": (1, (f"{report.run} (undoing)",)),
+        "KGP-A011": (1, (f"{load_report.run} (undoing)",)),
     }

@@ -37,13 +37,13 @@ def at_once(
     """Load each source in a thread and with a connection of its own; returns the reports and the errors."""
     reports: list[Report] = []
     errors: list[KgpError] = []
-    ready = threading.Barrier(len(sources))
+    start_barrier = threading.Barrier(len(sources))
 
     def load(source: Source) -> None:
         try:
-            with Graph.open(settings) as own:
-                ready.wait()
-                reports.append(ingest(own, source, batch_rows=batch_rows))
+            with Graph.open(settings) as own_graph:
+                start_barrier.wait()
+                reports.append(ingest(own_graph, source, batch_rows=batch_rows))
         except KgpError as error:
             errors.append(error)
 
@@ -57,19 +57,22 @@ def at_once(
 
 def mapped(folder: Path, images: int = 200) -> MedMKG:
     """A graph in the release's form, with a mapping that completes its images."""
-    mapping = [f"I{10_000_000 + i},files/p10/p{i}/s{10_000_000 + i}/a.jpg" for i in range(images)]
-    return MedMKG.find(write_medmkg(folder, small_rows(images, 60), mapping))
+    image_mapping = [
+        f"I{10_000_000 + image_number},files/p10/p{image_number}/s{10_000_000 + image_number}/a.jpg"
+        for image_number in range(images)
+    ]
+    return MedMKG.find(write_medmkg(folder, small_rows(images, 60), image_mapping))
 
 
 def shared(folder: Path, name: str) -> Handmade:
     """A source whose images, concepts and edges, with all their properties, are also those of the other names."""
     batches = []
-    for start in range(0, 200, 50):
+    for first_number in range(0, 200, 50):
         batch = GraphBatch(read=50)
-        for i in range(start, start + 50):
-            image, concept = ("Image", f"I{i}"), ("Concept", f"C{9_900_000 + i % 7}")
+        for edge_number in range(first_number, first_number + 50):
+            image, concept = ("Image", f"I{edge_number}"), ("Concept", f"C{9_900_000 + edge_number % 7}")
             batch.nodes[image] = {"dataset": "shared", "view": "PA"}
-            batch.nodes[concept] = {"name": f"finding {i % 7}"}
+            batch.nodes[concept] = {"name": f"finding {edge_number % 7}"}
             batch.edges[image, "POSITIVE", concept] = {"section": "findings", "score": 0.5}
         batches.append(batch)
     return Handmade(folder / name, batches, name)
@@ -79,91 +82,101 @@ def shared(folder: Path, name: str) -> Handmade:
 def test_loaders_of_the_same_run_leave_the_graph_of_one_load(
     graph: Graph, settings: Settings, tmp_path: Path, loaders: int
 ) -> None:
-    source = mapped(tmp_path / "same")
-    alone = ingest(graph, source)
-    wanted, record = str(digest(graph)), runs.show(graph, alone.run)["run"]
-    runs.undo(graph, alone.run)
-    reports, errors = at_once(settings, [source] * loaders)
+    medmkg_source = mapped(tmp_path / "same")
+    single_load = ingest(graph, medmkg_source)
+    expected_digest, record_before = str(digest(graph)), runs.show(graph, single_load.run)["run"]
+    runs.undo(graph, single_load.run)
+    reports, errors = at_once(settings, [medmkg_source] * loaders)
     assert errors == []
-    assert str(digest(graph)) == wanted
-    assert all(r.rows.read == r.rows.written + r.rows.existing + r.rows.rejected for r in reports)
-    after = runs.show(graph, alone.run)["run"]
-    counted = ("status", "rows_read", "rows_written", "rows_enriched", "rows_done")
-    assert {name: after[name] for name in counted} == {name: record[name] for name in counted}
-    runs.undo(graph, alone.run)
+    assert str(digest(graph)) == expected_digest
+    assert all(
+        report.rows.read == report.rows.written + report.rows.existing + report.rows.rejected for report in reports
+    )
+    record_after = runs.show(graph, single_load.run)["run"]
+    compared_names = ("status", "rows_read", "rows_written", "rows_enriched", "rows_done")
+    assert {property_name: record_after[property_name] for property_name in compared_names} == {
+        property_name: record_before[property_name] for property_name in compared_names
+    }
+    runs.undo(graph, single_load.run)
     assert digest(graph).nodes == 0
 
 
 def test_loaders_of_different_runs_leave_the_graph_of_one_after_the_other(
     graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
-    sources = [shared(tmp_path, name) for name in "abcd"]
+    sources = [shared(tmp_path, source_name) for source_name in "abcd"]
     for source in sources:
         ingest(graph, source)
-    wanted = str(digest(graph))
+    expected_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
     reports, errors = at_once(settings, [*sources, *reversed(sources)])
     assert errors == []
-    assert str(digest(graph)) == wanted
-    ids = {report.run for report in reports}
-    assert len(ids) == 4
-    for number, run in enumerate(ids):
-        runs.undo(graph, run)
-        assert digest(graph).edges == (0 if number == 3 else 200)
+    assert str(digest(graph)) == expected_digest
+    run_ids = {report.run for report in reports}
+    assert len(run_ids) == 4
+    for undone_count, run_id in enumerate(run_ids):
+        runs.undo(graph, run_id)
+        assert digest(graph).edges == (0 if undone_count == 3 else 200)
     assert digest(graph).nodes == 0
 
 
 def test_loaders_of_overlapping_files_count_each_edge_once(graph: Graph, settings: Settings, tmp_path: Path) -> None:
-    rows = small_rows(400, 60)
-    parts = [rows[:900], rows[300:], rows[::2], rows[::-1]]
-    sources = [MedMKG.find(write_medmkg(tmp_path / str(number), part)) for number, part in enumerate(parts)]
+    medmkg_rows = small_rows(400, 60)
+    overlapping_rows = [medmkg_rows[:900], medmkg_rows[300:], medmkg_rows[::2], medmkg_rows[::-1]]
+    sources = [
+        MedMKG.find(write_medmkg(tmp_path / str(source_number), source_rows))
+        for source_number, source_rows in enumerate(overlapping_rows)
+    ]
     reports, errors = at_once(settings, sources)
     assert errors == []
-    assert digest(graph).edges == len(set(rows)) == sum(report.rows.written for report in reports)
+    assert digest(graph).edges == len(set(medmkg_rows)) == sum(report.rows.written for report in reports)
 
 
 def test_an_undo_during_a_load_leaves_nothing_behind(graph: Graph, tmp_path: Path) -> None:
-    source = mapped(tmp_path / "same")
-    run = ingest(graph, source).run
-    runs.undo(graph, run)
-    empty = str(digest(graph))
-    begun, undone = threading.Event(), threading.Event()
+    medmkg_source = mapped(tmp_path / "same")
+    run_id = ingest(graph, medmkg_source).run
+    runs.undo(graph, run_id)
+    empty_digest = str(digest(graph))
+    load_begun, undo_finished = threading.Event(), threading.Event()
 
-    def wait(done: int, total: int | None) -> None:
-        del done, total
-        begun.set()
-        undone.wait(60)
+    def wait(batches_done: int, total: int | None) -> None:
+        del batches_done, total
+        load_begun.set()
+        undo_finished.wait(60)
 
     with pytest.raises(KgpError, match="undone while it was loaded"):
-        _with_help(lambda: (begun.wait(60), runs.undo(graph, run), undone.set()), lambda: _load(graph, source, wait))
-    assert str(digest(graph)) == empty
-    assert runs.show(graph, run)["run"]["status"] == "undone"
+        _with_help(
+            lambda: (load_begun.wait(60), runs.undo(graph, run_id), undo_finished.set()),
+            lambda: _load(graph, medmkg_source, wait),
+        )
+    assert str(digest(graph)) == empty_digest
+    assert runs.show(graph, run_id)["run"]["status"] == "undone"
 
 
 def test_a_graph_that_earlier_loads_at_once_have_damaged_is_repaired_by_the_next_load(
     graph: Graph, tmp_path: Path
 ) -> None:
-    source = mapped(tmp_path / "same")
-    ingest(graph, source)
-    wanted = str(digest(graph))
+    medmkg_source = mapped(tmp_path / "same")
+    ingest(graph, medmkg_source)
+    expected_digest = str(digest(graph))
     graph.write(DAMAGE)
     graph.write(FORGET_LAYOUT)
-    assert str(digest(graph)) != wanted
-    ingest(graph, source)
-    assert str(digest(graph)) == wanted
+    assert str(digest(graph)) != expected_digest
+    ingest(graph, medmkg_source)
+    assert str(digest(graph)) == expected_digest
 
 
 def _load(graph: Graph, source: Source, progress: Callable[[int, int | None], None]) -> None:
     ingest(graph, source, batch_rows=100, progress=progress)
 
 
-def _with_help(helps: Callable[[], object], work: Callable[[], None]) -> None:
-    helper = threading.Thread(target=helps)
-    helper.start()
+def _with_help(helper_action: Callable[[], object], main_action: Callable[[], None]) -> None:
+    helper_thread = threading.Thread(target=helper_action)
+    helper_thread.start()
     try:
-        work()
+        main_action()
     finally:
-        helper.join()
+        helper_thread.join()
 
 
 @pytest.mark.long
@@ -171,12 +184,12 @@ def _with_help(helps: Callable[[], object], work: Callable[[], None]) -> None:
 def test_20_pairs_of_loaders_of_the_release_leave_the_graph_of_one_load(
     graph: Graph, settings: Settings, data_dir: Path
 ) -> None:
-    source = MedMKG.find(data_dir / "medmkg")
-    ingest(graph, source)
-    wanted = str(digest(graph))
+    medmkg_source = MedMKG.find(data_dir / "medmkg")
+    ingest(graph, medmkg_source)
+    expected_digest = str(digest(graph))
     for _ in range(20):
         graph.run_unmanaged(WIPE)
         prepare(graph)
-        _, errors = at_once(settings, [source, source], batch_rows=10_000)
+        _, errors = at_once(settings, [medmkg_source, medmkg_source], batch_rows=10_000)
         assert errors == []
-        assert str(digest(graph)) == wanted
+        assert str(digest(graph)) == expected_digest

@@ -28,27 +28,32 @@ def remote(canary: Server) -> str:
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("consent") / "p"
-    study_set.build(folder, 2, 7, images=True)
-    return folder
+    studies_folder = tmp_path_factory.mktemp("consent") / "p"
+    study_set.build(studies_folder, 2, 7, images=True)
+    return studies_folder
 
 
 def with_settings(folder: Path, llm: str) -> Path:
-    path = folder / "construct.yaml"
-    text = f"reports: mimic-cxr\npath: .\nlexicon: [ontology]\ngraph_names: false\nown_words: false\nllm: {llm}\n"
-    path.write_text(text, encoding="utf-8")
-    return path
+    settings_path = folder / "construct.yaml"
+    settings_text = (
+        f"reports: mimic-cxr\npath: .\nlexicon: [ontology]\ngraph_names: false\nown_words: false\nllm: {llm}\n"
+    )
+    settings_path.write_text(settings_text, encoding="utf-8")
+    return settings_path
 
 
 def test_no_file_lets_reports_leave(graph: Graph, kgp: Kgp, studies: Path, canary: Server) -> None:
-    url = remote(canary)
-    file = with_settings(studies, f"{{model: m, url: '{url}', remote_consent: true}}")
-    for arguments in ((studies,), (file,), (studies, "--llm", "m", "--llm-url", url)):
-        done = kgp("construct", "run", *arguments)
-        assert (done.code, "remote_consent is no setting of a file" in done.err) == (1, True), (arguments, done.err)
-    with_settings(studies, f"{{model: m, url: '{url}'}}")
-    done = kgp("construct", "run", studies, "--remote-consent")
-    assert (done.code, "llm.url is another machine" in done.err) == (1, True), done.err
+    remote_url = remote(canary)
+    settings_file = with_settings(studies, f"{{model: m, url: '{remote_url}', remote_consent: true}}")
+    for arguments in ((studies,), (settings_file,), (studies, "--llm", "m", "--llm-url", remote_url)):
+        completed = kgp("construct", "run", *arguments)
+        assert (completed.code, "remote_consent is no setting of a file" in completed.err) == (1, True), (
+            arguments,
+            completed.err,
+        )
+    with_settings(studies, f"{{model: m, url: '{remote_url}'}}")
+    completed = kgp("construct", "run", studies, "--remote-consent")
+    assert (completed.code, "llm.url is another machine" in completed.err) == (1, True), completed.err
     assert canary.asked == []
 
 
@@ -57,20 +62,20 @@ def test_a_data_folder_sends_none_of_its_images_or_reports(
 ) -> None:
     with_settings(studies, f"{{model: m, url: '{remote(canary)}', remote_consent: true}}")
     for options in (("--llm", "m"), ("--llm", "m", "--llm-url", remote(canary))):
-        done = kgp("generate", "--images", studies, *options)
-        assert done.code in (1, 2)
-        assert "remote" in done.err
+        completed = kgp("generate", "--images", studies, *options)
+        assert completed.code in (1, 2)
+        assert "remote" in completed.err
     assert canary.asked == []
 
 
 def test_with_the_option_a_file_that_the_user_names_is_followed(
     graph: Graph, kgp: Kgp, studies: Path, canary: Server
 ) -> None:
-    file = with_settings(studies, f"{{model: m, url: '{remote(canary)}', cache: answers.sqlite}}")
-    refused = kgp("construct", "run", file)
-    assert refused.code == 2
-    assert "--remote-consent" in refused.err
+    settings_file = with_settings(studies, f"{{model: m, url: '{remote(canary)}', cache: answers.sqlite}}")
+    refused_run = kgp("construct", "run", settings_file)
+    assert refused_run.code == 2
+    assert "--remote-consent" in refused_run.err
     assert canary.asked == []
-    done = kgp("construct", "run", file, "--remote-consent")
-    assert done.code == 0, done.err
+    completed = kgp("construct", "run", settings_file, "--remote-consent")
+    assert completed.code == 0, completed.err
     assert canary.asked

@@ -33,18 +33,18 @@ EDGES = parse(
 
 @pytest.fixture
 def openi(tmp_path: Path) -> Path:
-    folder = tmp_path / "openi"
-    folder.mkdir()
-    with (folder / "indiana_reports.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("uid", "findings", "impression"), *REPORTS])
-    with (folder / "indiana_projections.csv").open("w", newline="", encoding="utf-8") as file:
-        images = [(uid, f"{uid}.png", "Frontal") for uid, *_ in REPORTS]
-        csv.writer(file).writerows([("uid", "filename", "projection"), *images])
-    return folder
+    openi_folder = tmp_path / "openi"
+    openi_folder.mkdir()
+    with (openi_folder / "indiana_reports.csv").open("w", newline="", encoding="utf-8") as csv_file:
+        csv.writer(csv_file).writerows([("uid", "findings", "impression"), *REPORTS])
+    with (openi_folder / "indiana_projections.csv").open("w", newline="", encoding="utf-8") as csv_file:
+        image_rows = [(report_uid, f"{report_uid}.png", "Frontal") for report_uid, *_ in REPORTS]
+        csv.writer(csv_file).writerows([("uid", "filename", "projection"), *image_rows])
+    return openi_folder
 
 
 def edges(graph: Graph) -> list[tuple[str, str, str]]:
-    return [(row["i"], row["r"], row["c"]) for row in graph.read(EDGES)]
+    return [(edge_row["i"], edge_row["r"], edge_row["c"]) for edge_row in graph.read(EDGES)]
 
 
 EXPECTED = [
@@ -59,44 +59,46 @@ EXPECTED = [
 
 
 def test_reports_become_stances_with_evidence(graph: Graph, kgp: Kgp, openi: Path) -> None:
-    done = kgp("construct", "run", "openi", str(openi))
-    assert done.code == 0, done.err
-    assert "4 reports read, 0 rejected: 7 edges written, 0 already there" in done.out
+    completed = kgp("construct", "run", "openi", str(openi))
+    assert completed.code == 0, completed.err
+    assert "4 reports read, 0 rejected: 7 edges written, 0 already there" in completed.out
     assert edges(graph) == EXPECTED
-    texts = {uid: {"findings": findings, "impression": impression} for uid, findings, impression in REPORTS}
-    for row in graph.read(EDGES):
-        for found in map(json.loads, row["e"]):
-            phrase = texts[row["i"][1:]][found["section"]][found["start"] : found["end"]]
-            assert row["c"] == found["candidates"][0][0]
+    sections_by_uid = {
+        report_uid: {"findings": findings, "impression": impression} for report_uid, findings, impression in REPORTS
+    }
+    for edge_row in graph.read(EDGES):
+        for evidence in map(json.loads, edge_row["e"]):
+            phrase = sections_by_uid[edge_row["i"][1:]][evidence["section"]][evidence["start"] : evidence["end"]]
+            assert edge_row["c"] == evidence["candidates"][0][0]
             assert phrase.lower().split()[-1] in (
                 "effusion", "pneumonia", "pneumothorax", "enlarged", "cardiomegaly"
             )  # fmt: skip
 
 
 def test_the_same_again_changes_nothing_and_undo_takes_all_out(graph: Graph, kgp: Kgp, openi: Path) -> None:
-    first = kgp("construct", "run", "openi", str(openi), "--json").json
-    again = kgp("construct", "run", "openi", str(openi), "--json").json
-    assert (first["written"], again["written"], again["existing"]) == (7, 0, 7)
-    assert first["run"] == again["run"]
-    assert kgp("runs", "undo", first["run"]).code == 0
+    first_run = kgp("construct", "run", "openi", str(openi), "--json").json
+    second_run = kgp("construct", "run", "openi", str(openi), "--json").json
+    assert (first_run["written"], second_run["written"], second_run["existing"]) == (7, 0, 7)
+    assert first_run["run"] == second_run["run"]
+    assert kgp("runs", "undo", first_run["run"]).code == 0
     assert edges(graph) == []
 
 
 def test_a_dry_run_tells_and_writes_nothing(graph: Graph, kgp: Kgp, openi: Path) -> None:
-    done = kgp("construct", "run", "openi", str(openi), "--dry-run")
-    assert "7 edges would be written" in done.out
+    completed = kgp("construct", "run", "openi", str(openi), "--dry-run")
+    assert "7 edges would be written" in completed.out
     assert edges(graph) == []
 
 
 def test_explain_shows_the_sentence_with_phrase_and_cue(graph: Graph, kgp: Kgp, openi: Path) -> None:
     kgp("construct", "run", "openi", str(openi))
-    bare = kgp("construct", "explain", "I1", "C0032326")
-    assert "NEGATIVE" in bare.out
-    assert "pneumothorax." not in bare.out
-    shown = kgp("construct", "explain", "I1", "C0032326", "--reports", "openi", str(openi))
-    assert "findings: {No} [pneumothorax]." in shown.out
-    both = kgp("construct", "explain", "I4", "C0032227", "--reports", "openi", str(openi), "--json").json
-    assert [edge["evidence"][0]["sentence"] for edge in both["edges"]] == [
+    without_reports = kgp("construct", "explain", "I1", "C0032326")
+    assert "NEGATIVE" in without_reports.out
+    assert "pneumothorax." not in without_reports.out
+    with_reports = kgp("construct", "explain", "I1", "C0032326", "--reports", "openi", str(openi))
+    assert "findings: {No} [pneumothorax]." in with_reports.out
+    explanation = kgp("construct", "explain", "I4", "C0032227", "--reports", "openi", str(openi), "--json").json
+    assert [edge["evidence"][0]["sentence"] for edge in explanation["edges"]] == [
         "{No} [effusion].",
         "[Effusion] {cannot be excluded}.",
     ]
@@ -104,48 +106,51 @@ def test_explain_shows_the_sentence_with_phrase_and_cue(graph: Graph, kgp: Kgp, 
 
 def test_explain_of_what_is_not_there_is_a_clear_error(graph: Graph, kgp: Kgp, openi: Path) -> None:
     kgp("construct", "run", "openi", str(openi))
-    wrong = kgp("construct", "explain", "I1", "C0000001")
-    assert wrong.code == 1
-    assert "no concept is named C0000001" in wrong.err
+    failed_run = kgp("construct", "explain", "I1", "C0000001")
+    assert failed_run.code == 1
+    assert "no concept is named C0000001" in failed_run.err
 
 
 def test_no_word_of_a_report_is_in_the_graph_or_told(graph: Graph, kgp: Kgp, openi: Path) -> None:
-    done = kgp("construct", "run", "openi", str(openi))
-    everything = parse(
+    completed = kgp("construct", "run", "openi", str(openi))
+    full_query = parse(
         "t/a", "// All.\nMATCH (n) OPTIONAL MATCH (n)-[r]->() RETURN properties(n) AS n, properties(r) AS r"
     )
-    kept: list[Any] = [dict(row) for row in graph.read(everything)]
-    for text in (done.out, done.err, str(kept)):
-        assert CANARY not in text
+    graph_rows: list[Any] = [dict(graph_row) for graph_row in graph.read(full_query)]
+    for output_text in (completed.out, completed.err, str(graph_rows)):
+        assert CANARY not in output_text
 
 
 def test_a_lexicon_of_ones_own_is_used_and_its_bad_rows_are_told(
     graph: Graph, kgp: Kgp, openi: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "own.csv").write_text(f"cui,name\nC9900001,{CANARY}\nX1,bad\nC9900002,\n", encoding="utf-8")
-    done = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path / "own.csv"))
-    assert "1 row left out, the first of them row 3: the CUI is not C and 7 digits" in done.err
+    completed = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path / "own.csv"))
+    assert "1 row left out, the first of them row 3: the CUI is not C and 7 digits" in completed.err
     assert ("I1", "POSITIVE", "C9900001") in edges(graph)
 
 
 def test_an_ontology_gives_names_types_and_the_relations_between_what_was_found(
     graph: Graph, kgp: Kgp, openi: Path, tmp_path: Path
 ) -> None:
-    names = [conso("C9900001", CANARY), conso("C9900002", "small"), conso("C9900004", "x")]
-    relations = [
+    name_rows = [conso("C9900001", CANARY), conso("C9900002", "small"), conso("C9900004", "x")]
+    relation_rows = [
         rel("C9900001", "C0032227", "sings_of"),
         rel("C0032227", "C9900001", "sung_by"),
         rel("C9900001", "C9900004", "isa"),
     ]
     release(
-        tmp_path, names, ["C9900001|T033|A2|Finding|AT1||", "C9900002|T080|A2|Qualitative Concept|AT2||"], relations
+        tmp_path,
+        name_rows,
+        ["C9900001|T033|A2|Finding|AT1||", "C9900002|T080|A2|Qualitative Concept|AT2||"],
+        relation_rows,
     )
-    done = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path))
-    assert "6 reports and relations read, 0 rejected: 10 edges written" in done.out, done.err
-    found = parse(
+    completed = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path))
+    assert "6 reports and relations read, 0 rejected: 10 edges written" in completed.out, completed.err
+    relation_query = parse(
         "t/r", "// All.\nMATCH (h:Concept)-[r]->(t:Concept) RETURN h.cui AS h, type(r) AS r, t.cui AS t ORDER BY r"
     )
-    assert [tuple(row.values()) for row in graph.read(found)] == [
+    assert [tuple(relation_row.values()) for relation_row in graph.read(relation_query)] == [
         ("C0032227", "sings_of", "C9900001"),
         ("C9900001", "sung_by", "C0032227"),
     ]
@@ -165,17 +170,17 @@ def test_an_ontology_gives_names_types_and_the_relations_between_what_was_found(
 def test_wrong_usage_is_one_clear_line(
     graph: Graph, kgp: Kgp, openi: Path, tmp_path: Path, arguments: list[str], code: int, told: str
 ) -> None:
-    places = {"OPENI": str(openi), ".": str(tmp_path)}
-    done = kgp("construct", "run", *(places.get(argument, argument) for argument in arguments))
-    assert done.code == code
-    assert told in done.err
-    assert "Traceback" not in done.err
+    folder_paths = {"OPENI": str(openi), ".": str(tmp_path)}
+    completed = kgp("construct", "run", *(folder_paths.get(argument, argument) for argument in arguments))
+    assert completed.code == code
+    assert told in completed.err
+    assert "Traceback" not in completed.err
 
 
 def test_reports_without_a_finding_make_no_graph_and_that_is_an_error(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("id,findings\n1,Nothing to tell.\n", encoding="utf-8")
-    done = kgp("construct", "run", "reports", str(tmp_path / "r.csv"))
-    assert done.code == 1
-    assert "there is nothing to load: 1 report read; 1 report in which no concept was found" in done.err
+    completed = kgp("construct", "run", "reports", str(tmp_path / "r.csv"))
+    assert completed.code == 1
+    assert "there is nothing to load: 1 report read; 1 report in which no concept was found" in completed.err
     assert graph.read(queries.get("runs/list")) == []
     assert edges(graph) == []

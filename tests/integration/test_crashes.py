@@ -57,26 +57,30 @@ with Graph.open(Settings.from_env()) as graph:
 
 @pytest.mark.campaign
 def test_a_loader_killed_at_random_goes_on_where_it_stopped(graph: Graph, settings: Settings, data_dir: Path) -> None:
-    source = MedMKG.find(data_dir / "medmkg")
-    ingest(graph, source)
-    wanted = str(digest(graph))
-    chance = random.Random(20)
-    killed = 0
-    while killed < LOADER_KILLS:
+    medmkg_source = MedMKG.find(data_dir / "medmkg")
+    ingest(graph, medmkg_source)
+    expected_digest = str(digest(graph))
+    random_source = random.Random(20)
+    kill_count = 0
+    while kill_count < LOADER_KILLS:
         graph.run_unmanaged(WIPE)
         for _ in range(3):  # up to three kills of the same load, then it is left alone
             command = [sys.executable, "-c", LOAD, str(data_dir / "medmkg")]
-            loader = subprocess.Popen(command, env={**os.environ, "KGP_HOME": str(settings.home)})
-            time.sleep(chance.uniform(0.5, 4.0))
-            if loader.poll() is None:
-                loader.send_signal(signal.SIGKILL)
-                killed += 1
-            loader.wait()
-        report = ingest(graph, source)
-        assert report.rows.read == report.rows.written + report.rows.existing + report.rows.rejected == 35_387
-        assert str(digest(graph)) == wanted
-    assert ingest(graph, source).rows == Account(35_387, 0, 35_387, 0)
-    assert str(digest(graph)) == wanted
+            loader_process = subprocess.Popen(command, env={**os.environ, "KGP_HOME": str(settings.home)})
+            time.sleep(random_source.uniform(0.5, 4.0))
+            if loader_process.poll() is None:
+                loader_process.send_signal(signal.SIGKILL)
+                kill_count += 1
+            loader_process.wait()
+        load_report = ingest(graph, medmkg_source)
+        assert (
+            load_report.rows.read
+            == load_report.rows.written + load_report.rows.existing + load_report.rows.rejected
+            == 35_387
+        )
+        assert str(digest(graph)) == expected_digest
+    assert ingest(graph, medmkg_source).rows == Account(35_387, 0, 35_387, 0)
+    assert str(digest(graph)) == expected_digest
 
 
 @pytest.fixture
@@ -90,97 +94,105 @@ def own_server(tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.mark.campaign
 def test_a_server_killed_in_the_middle_of_a_load_loses_nothing(own_server: Settings, data_dir: Path) -> None:
-    source = MedMKG.find(data_dir / "medmkg")
+    medmkg_source = MedMKG.find(data_dir / "medmkg")
     with Graph.open(own_server) as graph:
-        empty = str(digest(graph))
-        run = ingest(graph, source, batch_rows=1000).run
-        wanted = str(digest(graph))
-        chance = random.Random(10)
+        empty_digest = str(digest(graph))
+        run_id = ingest(graph, medmkg_source, batch_rows=1000).run
+        expected_digest = str(digest(graph))
+        random_source = random.Random(10)
         for _ in range(SERVER_KILLS):
-            runs.undo(graph, run)
-            assert str(digest(graph)) == empty
-            moment = chance.uniform(0.5, 4.0)
-            killer = threading.Thread(target=_kill_and_restart, args=(own_server, moment))
-            killer.start()
-            report = ingest(graph, source, batch_rows=1000)  # waits for the server to come back by itself
-            killer.join()
-            assert report.rows == Account(35_387, 35_387, 0, 0)
+            runs.undo(graph, run_id)
+            assert str(digest(graph)) == empty_digest
+            kill_delay = random_source.uniform(0.5, 4.0)
+            killer_thread = threading.Thread(target=_kill_and_restart, args=(own_server, kill_delay))
+            killer_thread.start()
+            load_report = ingest(graph, medmkg_source, batch_rows=1000)  # waits for the server to come back by itself
+            killer_thread.join()
+            assert load_report.rows == Account(35_387, 35_387, 0, 0)
             graph.wait()
-            assert str(digest(graph)) == wanted
-            assert runs.show(graph, run)["run"]["rows_written"] == 35_387
+            assert str(digest(graph)) == expected_digest
+            assert runs.show(graph, run_id)["run"]["rows_written"] == 35_387
 
 
 def test_a_server_killed_before_a_loads_first_statement_is_waited_for(own_server: Settings, tmp_path: Path) -> None:
-    source = MedMKG.find(write_medmkg(tmp_path / "small", small_rows(20, 10)))
+    medmkg_source = MedMKG.find(write_medmkg(tmp_path / "small", small_rows(20, 10)))
     with Graph.open(own_server) as graph:
-        report = _disturbed(own_server, 0.0, lambda: ingest(graph, source))
-        assert report.rows == Account(len(small_rows(20, 10)), len(small_rows(20, 10)), 0, 0)
-        assert runs.show(graph, report.run)["run"]["status"] == "done"
+        load_report = _disturbed(own_server, 0.0, lambda: ingest(graph, medmkg_source))
+        assert load_report.rows == Account(len(small_rows(20, 10)), len(small_rows(20, 10)), 0, 0)
+        assert runs.show(graph, load_report.run)["run"]["status"] == "done"
 
 
 @pytest.mark.long
 def test_10_early_kills_of_the_server_are_survived_by_load_dry_run_undo_and_embedding(
     own_server: Settings, data_dir: Path
 ) -> None:
-    source = MedMKG.find(data_dir / "medmkg")
-    chance = random.Random(11)
+    medmkg_source = MedMKG.find(data_dir / "medmkg")
+    random_source = random.Random(11)
     with Graph.open(own_server) as graph:
         prepare(graph)
-        run = ingest(graph, source).run
-        wanted = str(digest(graph))
-        for number in range(EARLY_KILLS):
-            if number % 2 == 0:
-                _disturbed(own_server, chance.uniform(0, 1.0), lambda: runs.undo(graph, run))
+        run_id = ingest(graph, medmkg_source).run
+        expected_digest = str(digest(graph))
+        for kill_number in range(EARLY_KILLS):
+            if kill_number % 2 == 0:
+                _disturbed(own_server, random_source.uniform(0, 1.0), lambda: runs.undo(graph, run_id))
                 assert digest(graph).nodes == 0
-                report = ingest(graph, source, dry_run=True)
-                assert report.rows == Account(35_387, 35_387, 0, 0)
-                report = _disturbed(own_server, chance.uniform(0, 3.0), lambda: ingest(graph, source))
-                assert report.rows == Account(35_387, 35_387, 0, 0)
+                load_report = ingest(graph, medmkg_source, dry_run=True)
+                assert load_report.rows == Account(35_387, 35_387, 0, 0)
+                load_report = _disturbed(
+                    own_server, random_source.uniform(0, 3.0), lambda: ingest(graph, medmkg_source)
+                )
+                assert load_report.rows == Account(35_387, 35_387, 0, 0)
             else:
-                report = _disturbed(own_server, chance.uniform(0, 3.0), lambda: ingest(graph, source, dry_run=True))
-                assert report.rows == Account(35_387, 0, 35_387, 0)
-                _disturbed(own_server, chance.uniform(0, 3.0), lambda: embed(graph, FakeEncoder(), only=Part.CONCEPTS))
-            assert str(digest(graph)) == wanted
+                load_report = _disturbed(
+                    own_server, random_source.uniform(0, 3.0), lambda: ingest(graph, medmkg_source, dry_run=True)
+                )
+                assert load_report.rows == Account(35_387, 0, 35_387, 0)
+                _disturbed(
+                    own_server, random_source.uniform(0, 3.0), lambda: embed(graph, FakeEncoder(), only=Part.CONCEPTS)
+                )
+            assert str(digest(graph)) == expected_digest
 
 
-def _disturbed(settings: Settings, moment: float, work: Callable[[], T]) -> T:
+def _disturbed(settings: Settings, kill_delay: float, work: Callable[[], T]) -> T:
     """Do the work while the server is killed so many seconds after its beginning, and started again."""
-    killer = threading.Thread(target=_kill_and_restart, args=(settings, moment))
-    if moment == 0.0:
+    killer_thread = threading.Thread(target=_kill_and_restart, args=(settings, kill_delay))
+    if kill_delay == 0.0:
         _kill(settings)
-    killer.start()
+    killer_thread.start()
     try:
         return work()
     finally:
-        killer.join()
+        killer_thread.join()
 
 
-def _kill_and_restart(settings: Settings, after: float) -> None:
-    time.sleep(after)
+def _kill_and_restart(settings: Settings, kill_delay: float) -> None:
+    time.sleep(kill_delay)
     _kill(settings)
     server.start(settings)
 
 
 def _kill(settings: Settings) -> None:
-    pid = server.status(settings).pid
-    if pid is not None:
-        process = psutil.Process(pid)
+    server_pid = server.status(settings).pid
+    if server_pid is not None:
+        server_process = psutil.Process(server_pid)
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-            process.wait(30)
+            server_process.kill()
+            server_process.wait(30)
 
 
 def test_an_undo_that_was_interrupted_is_finished_by_the_next(graph: Graph, settings: Settings, data_dir: Path) -> None:
-    empty = str(digest(graph))
-    run = ingest(graph, MedMKG.find(data_dir / "medmkg")).run
-    command = [sys.executable, "-c", "from kgplatform.cli import main; main()", "runs", "undo", run]
-    for pause in (0.6, 0.8):
-        undo = subprocess.Popen(command, env={**os.environ, "KGP_HOME": str(settings.home)}, stdout=subprocess.DEVNULL)
-        time.sleep(pause)
-        undo.kill()
-        undo.wait()
-    runs.undo(graph, run)
-    assert str(digest(graph)) == empty
+    empty_digest = str(digest(graph))
+    run_id = ingest(graph, MedMKG.find(data_dir / "medmkg")).run
+    command = [sys.executable, "-c", "from kgplatform.cli import main; main()", "runs", "undo", run_id]
+    for kill_delay in (0.6, 0.8):
+        undo_process = subprocess.Popen(
+            command, env={**os.environ, "KGP_HOME": str(settings.home)}, stdout=subprocess.DEVNULL
+        )
+        time.sleep(kill_delay)
+        undo_process.kill()
+        undo_process.wait()
+    runs.undo(graph, run_id)
+    assert str(digest(graph)) == empty_digest
 
 
 @pytest.mark.campaign
@@ -189,32 +201,32 @@ def test_a_command_that_is_interrupted_at_random_says_so_and_goes_on(
     what: str, graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
     """Ctrl-C and SIGTERM to the command that a user types, then the same command again."""
-    folder = write_medmkg(tmp_path / "small", small_rows(300, 60))
-    run = ingest(graph, MedMKG.find(folder)).run
-    arguments = ["runs", "undo", run] if what == "undo" else ["ingest", "medmkg", str(folder)]
+    medmkg_folder = write_medmkg(tmp_path / "small", small_rows(300, 60))
+    run_id = ingest(graph, MedMKG.find(medmkg_folder)).run
+    arguments = ["runs", "undo", run_id] if what == "undo" else ["ingest", "medmkg", str(medmkg_folder)]
     if what == "undo":
-        runs.undo(graph, run)
-    wanted = str(digest(graph))
-    chance = random.Random(25)
-    for number in range(INTERRUPTS):
+        runs.undo(graph, run_id)
+    expected_digest = str(digest(graph))
+    random_source = random.Random(25)
+    for interrupt_number in range(INTERRUPTS):
         if what == "undo":
-            ingest(graph, MedMKG.find(folder))
+            ingest(graph, MedMKG.find(medmkg_folder))
         else:
-            runs.undo(graph, run)
+            runs.undo(graph, run_id)
         process = _typed(settings, arguments)
-        time.sleep(chance.uniform(0.5, 2.5))
-        began = time.monotonic()
-        process.send_signal((signal.SIGINT, signal.SIGTERM)[number % 2])
-        said, errors = process.communicate(timeout=60)
-        assert time.monotonic() - began < interrupt.UNWIND + interrupt.REPORT
+        time.sleep(random_source.uniform(0.5, 2.5))
+        interrupt_time = time.monotonic()
+        process.send_signal((signal.SIGINT, signal.SIGTERM)[interrupt_number % 2])
+        stdout, errors = process.communicate(timeout=60)
+        assert time.monotonic() - interrupt_time < interrupt.UNWIND + interrupt.REPORT
         assert process.returncode in (0, interrupt.EXIT_CODE), errors
         if process.returncode:
-            assert said == ""
+            assert stdout == ""
             assert errors.count("interrupted; ") == errors.count("\n") == 1, errors
             assert errors.endswith(f"the same command goes on from there: kgp {' '.join(arguments)}\n")
-            again = _typed(settings, arguments)
-            assert (again.communicate(timeout=120)[1], again.returncode) == ("", 0)
-        assert str(digest(graph)) == wanted
+            second_process = _typed(settings, arguments)
+            assert (second_process.communicate(timeout=120)[1], second_process.returncode) == ("", 0)
+        assert str(digest(graph)) == expected_digest
 
 
 def _typed(settings: Settings, arguments: list[str]) -> subprocess.Popen[str]:

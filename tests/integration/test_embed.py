@@ -75,39 +75,41 @@ def run(graph: Graph, root: Path | None, encoder: FakeEncoder = FAKE, **options:
 
 def everything(graph: Graph) -> dict[str, Any]:
     return {
-        "nodes": {key: (vector.tolist(), model) for key, (vector, model) in embedded(graph).items()},
-        "runs": [row for row in runs.list_runs(graph) if row["kind"] == "embed"],
-        "indexes": [index.index(graph, part) for part in Part],
+        "nodes": {
+            node_key: (vector.tolist(), model_hash) for node_key, (vector, model_hash) in embedded(graph).items()
+        },
+        "runs": [run_record for run_record in runs.list_runs(graph) if run_record["kind"] == "embed"],
+        "indexes": [index.index(graph, index_part) for index_part in Part],
     }
 
 
 def test_images_and_names_get_their_vectors_and_an_index_that_is_online(loaded: Graph, drawn: Path) -> None:
-    before = str(digest(loaded))
+    digest_before = str(digest(loaded))
     outcome = run(loaded, drawn, batch=7)
     assert (outcome.images.done, outcome.concepts.done, outcome.problems) == (IMAGES, CONCEPTS, [])
     assert outcome.indexed == ["image_embedding", "concept_embedding"]
-    found = embedded(loaded)
-    assert len(found) == IMAGES + CONCEPTS
-    for number in (0, 17, IMAGES - 1):
-        vector, model = found[f"I{10_000_000 + number}"]
+    vectors_by_key = embedded(loaded)
+    assert len(vectors_by_key) == IMAGES + CONCEPTS
+    for image_number in (0, 17, IMAGES - 1):
+        vector, model_hash = vectors_by_key[f"I{10_000_000 + image_number}"]
         np.testing.assert_array_equal(
-            vector.astype(np.float32), FAKE.images([drawn / "p" / f"{number}.png"])[0], "32 bits, as they are"
+            vector.astype(np.float32), FAKE.images([drawn / "p" / f"{image_number}.png"])[0], "32 bits, as they are"
         )
-        assert model == FAKE.sha256[:16]
+        assert model_hash == FAKE.sha256[:16]
     np.testing.assert_array_equal(
-        found["C9900003"][0].astype(np.float32), FAKE.texts(["finding C9900003"])[0].astype(np.float32)
+        vectors_by_key["C9900003"][0].astype(np.float32), FAKE.texts(["finding C9900003"])[0].astype(np.float32)
     )
-    for part in Part:
-        made = index.index(loaded, part)
-        assert made is not None
-        assert (made.state, made.dimensions, made.similarity) == ("ONLINE", 32, "COSINE")
-    assert str(digest(loaded)) == before, "embeddings are not what a source asserts"
+    for index_part in Part:
+        vector_index = index.index(loaded, index_part)
+        assert vector_index is not None
+        assert (vector_index.state, vector_index.dimensions, vector_index.similarity) == ("ONLINE", 32, "COSINE")
+    assert str(digest(loaded)) == digest_before, "embeddings are not what a source asserts"
 
 
 def test_the_run_says_what_was_done(loaded: Graph, drawn: Path) -> None:
     outcome = run(loaded, drawn)
-    record = runs.show(loaded, outcome.run)["run"]
-    wanted = {
+    run_record = runs.show(loaded, outcome.run)["run"]
+    expected = {
         "kind": "embed",
         "source": FAKE.name,
         "model": FAKE.name,
@@ -120,67 +122,73 @@ def test_the_run_says_what_was_done(loaded: Graph, drawn: Path) -> None:
         "rows_rejected": 0,
         "status": "done",
     }
-    assert {key: record[key] for key in wanted} == wanted
-    assert record["started"] <= record["finished"]
+    assert {field: run_record[field] for field in expected} == expected
+    assert run_record["started"] <= run_record["finished"]
 
 
 def test_the_same_call_twice_changes_nothing(loaded: Graph, drawn: Path) -> None:
     run(loaded, drawn)
-    once = everything(loaded)
-    asking = FakeEncoder()
-    again = run(loaded, drawn, asking)
-    assert (again.images.done, again.images.before, again.concepts.before) == (0, IMAGES, CONCEPTS)
-    assert (asking.asked, again.indexed) == ([], [])
-    assert everything(loaded) == once
+    first_state = everything(loaded)
+    counting_encoder = FakeEncoder()
+    second_outcome = run(loaded, drawn, counting_encoder)
+    assert (second_outcome.images.done, second_outcome.images.before, second_outcome.concepts.before) == (
+        0,
+        IMAGES,
+        CONCEPTS,
+    )
+    assert (counting_encoder.asked, second_outcome.indexed) == ([], [])
+    assert everything(loaded) == first_state
 
 
 def test_images_and_concepts_one_after_the_other_are_one_run(loaded: Graph, drawn: Path) -> None:
-    first = run(loaded, None, only=Part.CONCEPTS)
-    assert (first.images.done, first.concepts.done) == (0, CONCEPTS)
-    second = run(loaded, drawn, only=Part.IMAGES)
-    assert second.run == first.run
-    assert runs.show(loaded, first.run)["run"]["rows_written"] == IMAGES + CONCEPTS
+    concepts_run = run(loaded, None, only=Part.CONCEPTS)
+    assert (concepts_run.images.done, concepts_run.concepts.done) == (0, CONCEPTS)
+    images_run = run(loaded, drawn, only=Part.IMAGES)
+    assert images_run.run == concepts_run.run
+    assert runs.show(loaded, concepts_run.run)["run"]["rows_written"] == IMAGES + CONCEPTS
 
 
 def test_images_that_come_later_are_added(loaded: Graph, drawn: Path) -> None:
     run(loaded, drawn)
     loaded.write(NEW_IMAGE)
-    asking = FakeEncoder()
-    assert run(loaded, drawn, asking).images.done == 1
-    assert asking.asked == [drawn / "p" / "7.png"]
+    counting_encoder = FakeEncoder()
+    assert run(loaded, drawn, counting_encoder).images.done == 1
+    assert counting_encoder.asked == [drawn / "p" / "7.png"]
     np.testing.assert_array_equal(embedded(loaded)["I7"][0], embedded(loaded)["I10000007"][0])
 
 
 def test_killed_in_the_middle_it_goes_on_and_ends_as_the_same(loaded: Graph, drawn: Path, fake: Fake) -> None:
     arguments = ("embed", "--images", drawn, "--batch", "4")
-    killed = fake(*arguments, "--model", "dying:4")
-    assert killed.code == -9
-    there = embedded(loaded)
-    assert 4 <= len(there) <= 12
-    [record] = [row for row in runs.list_runs(loaded) if row["kind"] == "embed"]
-    assert (record["status"], record["written"]) == ("running", len(there)), "vectors and counts commit together"
-    done = fake(*arguments, "--model", "fake", "--json")
-    assert done.code == 0, done.err
-    assert done.json["images"]["before"] == len(there)
-    assert done.json["images"]["done"] == IMAGES - len(there)
-    killed_and_resumed = everything(loaded)
-    assert killed_and_resumed["runs"][0]["status"] == "done"
-    assert killed_and_resumed["runs"][0]["written"] == IMAGES + CONCEPTS
-    runs.undo(loaded, record["id"])
+    killed_run = fake(*arguments, "--model", "dying:4")
+    assert killed_run.code == -9
+    partial_vectors = embedded(loaded)
+    assert 4 <= len(partial_vectors) <= 12
+    [run_record] = [listed_run for listed_run in runs.list_runs(loaded) if listed_run["kind"] == "embed"]
+    assert (run_record["status"], run_record["written"]) == ("running", len(partial_vectors)), (
+        "vectors and counts commit together"
+    )
+    completed = fake(*arguments, "--model", "fake", "--json")
+    assert completed.code == 0, completed.err
+    assert completed.json["images"]["before"] == len(partial_vectors)
+    assert completed.json["images"]["done"] == IMAGES - len(partial_vectors)
+    resumed_state = everything(loaded)
+    assert resumed_state["runs"][0]["status"] == "done"
+    assert resumed_state["runs"][0]["written"] == IMAGES + CONCEPTS
+    runs.undo(loaded, run_record["id"])
     run(loaded, drawn)
-    assert everything(loaded)["nodes"] == killed_and_resumed["nodes"]
+    assert everything(loaded)["nodes"] == resumed_state["nodes"]
 
 
 def test_damaged_missing_and_escaping_images_are_told_and_left_out(loaded: Graph, drawn: Path, tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    shutil.copytree(drawn, root)
-    (root / "p" / "0.png").write_bytes(b"\x89PNG bad")
-    (root / "p" / "1.png").unlink()
+    images_root = tmp_path / "root"
+    shutil.copytree(drawn, images_root)
+    (images_root / "p" / "0.png").write_bytes(b"\x89PNG bad")
+    (images_root / "p" / "1.png").unlink()
     shutil.copy(drawn / "p" / "2.png", tmp_path / "outside.png")
-    (root / "p" / "2.png").unlink()
-    (root / "p" / "2.png").symlink_to(tmp_path / "outside.png")
+    (images_root / "p" / "2.png").unlink()
+    (images_root / "p" / "2.png").symlink_to(tmp_path / "outside.png")
     loaded.write(PATH, path=str(tmp_path / "outside.png"))
-    outcome = run(loaded, root, batch=5)
+    outcome = run(loaded, images_root, batch=5)
     problems = dict(outcome.problems)
     assert problems == {
         "I10000000": "is no readable radiograph",
@@ -190,19 +198,21 @@ def test_damaged_missing_and_escaping_images_are_told_and_left_out(loaded: Graph
     }
     assert outcome.images.done == IMAGES - 4
     assert runs.show(loaded, outcome.run)["run"]["rows_rejected"] == 4
-    shutil.copy(drawn / "p" / "0.png", root / "p" / "0.png")
-    again = run(loaded, root)
-    assert (again.images.done, len(again.problems)) == (1, 3), "what is mended is embedded the next time"
+    shutil.copy(drawn / "p" / "0.png", images_root / "p" / "0.png")
+    second_outcome = run(loaded, images_root)
+    assert (second_outcome.images.done, len(second_outcome.problems)) == (1, 3), (
+        "what is mended is embedded the next time"
+    )
 
 
 def test_where_no_image_is_there_nothing_is_written(loaded: Graph, drawn: Path, tmp_path: Path) -> None:
     run(loaded, drawn)
-    before = everything(loaded)
+    state_before = everything(loaded)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "other.txt").write_text("other")
     with pytest.raises(InputError, match=r"none of the 30 images is here; the first, I10000000: no file p/0\.png"):
         run(loaded, tmp_path / "elsewhere", OTHER, replace=True)
-    assert everything(loaded) == before
+    assert everything(loaded) == state_before
     with pytest.raises(InputError, match="is no folder"):
         run(loaded, tmp_path / "missing", OTHER, replace=True)
     with pytest.raises(UsageError, match="folder of the images is missing"):
@@ -211,14 +221,14 @@ def test_where_no_image_is_there_nothing_is_written(loaded: Graph, drawn: Path, 
 
 def test_all_damaged_exits_1_and_tells_five(loaded: Graph, drawn: Path, tmp_path: Path, fake: Fake) -> None:
     shutil.copytree(drawn, tmp_path / "root")
-    for path in (tmp_path / "root" / "p").iterdir():
-        path.write_bytes(b"bad")
-    done = fake("embed", "--images", tmp_path / "root", "--only", "images")
-    assert done.code == 1
-    assert f"images: 0 embedded, 0 before, {IMAGES} left out" in done.out
-    assert done.out.count("is no readable radiograph") == 5
-    assert "and 25 more" in done.out
-    assert "Traceback" not in done.err
+    for image_path in (tmp_path / "root" / "p").iterdir():
+        image_path.write_bytes(b"bad")
+    completed = fake("embed", "--images", tmp_path / "root", "--only", "images")
+    assert completed.code == 1
+    assert f"images: 0 embedded, 0 before, {IMAGES} left out" in completed.out
+    assert completed.out.count("is no readable radiograph") == 5
+    assert "and 25 more" in completed.out
+    assert "Traceback" not in completed.err
 
 
 def test_an_empty_folder_and_one_of_other_images_are_errors_after_others_were_embedded(
@@ -227,13 +237,13 @@ def test_an_empty_folder_and_one_of_other_images_are_errors_after_others_were_em
     run(loaded, drawn)
     loaded.run_unmanaged(NEW_IMAGE)
     (tmp_path / "empty").mkdir()
-    done = fake("embed", "--images", tmp_path / "empty")
-    assert (done.code, done.out) == (1, "")
-    assert "the folder is empty" in done.err
+    completed = fake("embed", "--images", tmp_path / "empty")
+    assert (completed.code, completed.out) == (1, "")
+    assert "the folder is empty" in completed.err
     (tmp_path / "empty" / "other.txt").write_text("other")
-    done = fake("embed", "--images", tmp_path / "empty")
-    assert done.code == 1
-    assert "none of the 1 image without an embedding is here" in done.err
+    completed = fake("embed", "--images", tmp_path / "empty")
+    assert completed.code == 1
+    assert "none of the 1 image without an embedding is here" in completed.err
 
 
 def test_a_model_of_synthetic_images_warns_of_others(loaded: Graph, drawn: Path) -> None:
@@ -242,10 +252,10 @@ def test_a_model_of_synthetic_images_warns_of_others(loaded: Graph, drawn: Path)
     outcome = run(loaded, drawn, encoder)
     [warning] = outcome.warnings
     assert f"{IMAGES} of the {IMAGES} images are not known to be synthetic" in warning
-    [noted] = loaded.read(RUN, run=outcome.run)
-    assert noted == {"trained_on": ["Phantom"], "warnings": [warning]}
-    found = Searcher(loaded, lambda: encoder).search("effusion")
-    assert (found.warnings, found.trained_on) == ((warning,), encoder.trained_on)
+    [run_record] = loaded.read(RUN, run=outcome.run)
+    assert run_record == {"trained_on": ["Phantom"], "warnings": [warning]}
+    search_result = Searcher(loaded, lambda: encoder).search("effusion")
+    assert (search_result.warnings, search_result.trained_on) == ((warning,), encoder.trained_on)
     assert Searcher(loaded).search(concepts=["C9900000"]).warnings == ()
     loaded.run_unmanaged(DRAWN)
     assert run(loaded, drawn, encoder).warnings == ()
@@ -266,40 +276,44 @@ def test_a_graph_without_paths_and_an_empty_one_are_told(graph: Graph, tmp_path:
 
 
 def test_an_encoder_of_texts_embeds_concepts_and_says_so(loaded: Graph) -> None:
-    told: list[str] = []
-    outcome = run(loaded, None, FakeEncoder("words", sees=False), told=told.append)
+    messages: list[str] = []
+    outcome = run(loaded, None, FakeEncoder("words", sees=False), told=messages.append)
     assert (outcome.images.done, outcome.concepts.done) == (0, CONCEPTS)
-    assert told == ["words-1 embeds texts only: images are left out"]
+    assert messages == ["words-1 embeds texts only: images are left out"]
     with pytest.raises(UsageError, match="embeds texts only"):
         run(loaded, None, FakeEncoder("words", sees=False), only=Part.IMAGES)
 
 
 def test_another_models_embeddings_are_refused_then_replaced(loaded: Graph, drawn: Path) -> None:
-    old = run(loaded, drawn)
-    before = everything(loaded)
+    old_outcome = run(loaded, drawn)
+    state_before = everything(loaded)
     with pytest.raises(KgpError, match="the images have embeddings of fake-1, not of narrow-1") as refused:
         run(loaded, drawn, NARROW)
     assert "--replace" in refused.value.hint
-    assert everything(loaded) == before
-    new = run(loaded, drawn, NARROW, replace=True)
-    assert (new.replaced, new.images.done, new.concepts.done) == (IMAGES + CONCEPTS, IMAGES, CONCEPTS)
-    found = embedded(loaded)
-    assert {model for _, model in found.values()} == {NARROW.sha256[:16]}
-    assert {len(vector) for vector, _ in found.values()} == {16}
-    made = index.index(loaded, Part.IMAGES)
-    assert made is not None
-    assert (made.state, made.dimensions) == ("ONLINE", 16)
-    assert runs.show(loaded, old.run)["run"]["status"] == "undone"
-    again = run(loaded, drawn, NARROW, replace=True)
-    assert (again.replaced, again.images.done, again.indexed) == (0, 0, [])
+    assert everything(loaded) == state_before
+    new_outcome = run(loaded, drawn, NARROW, replace=True)
+    assert (new_outcome.replaced, new_outcome.images.done, new_outcome.concepts.done) == (
+        IMAGES + CONCEPTS,
+        IMAGES,
+        CONCEPTS,
+    )
+    vectors_by_key = embedded(loaded)
+    assert {model_hash for _, model_hash in vectors_by_key.values()} == {NARROW.sha256[:16]}
+    assert {len(vector) for vector, _ in vectors_by_key.values()} == {16}
+    image_index = index.index(loaded, Part.IMAGES)
+    assert image_index is not None
+    assert (image_index.state, image_index.dimensions) == ("ONLINE", 16)
+    assert runs.show(loaded, old_outcome.run)["run"]["status"] == "undone"
+    repeated = run(loaded, drawn, NARROW, replace=True)
+    assert (repeated.replaced, repeated.images.done, repeated.indexed) == (0, 0, [])
 
 
 def test_one_part_is_replaced_without_the_other(loaded: Graph, drawn: Path) -> None:
-    old = run(loaded, drawn)
+    old_outcome = run(loaded, drawn)
     run(loaded, None, FakeEncoder("words", sees=False), replace=True)
-    models = {key[0]: model for key, (_, model) in embedded(loaded).items()}
-    assert models == {"I": FAKE.sha256[:16], "C": FakeEncoder("words").sha256[:16]}
-    assert runs.show(loaded, old.run)["run"]["status"] == "done", "its images are still there"
+    models_by_kind = {node_key[0]: model_hash for node_key, (_, model_hash) in embedded(loaded).items()}
+    assert models_by_kind == {"I": FAKE.sha256[:16], "C": FakeEncoder("words").sha256[:16]}
+    assert runs.show(loaded, old_outcome.run)["run"]["status"] == "done", "its images are still there"
 
 
 @pytest.mark.parametrize("batches", [0, 3])
@@ -308,13 +322,13 @@ def test_a_replacement_that_is_killed_goes_on(loaded: Graph, drawn: Path, fake: 
     arguments = ("embed", "--images", drawn, "--batch", "4", "--replace")
     assert fake(*arguments, "--model", f"dyingnarrow:{batches}").code == -9
     assert len(embedded(loaded)) == min(batches, 1) * 4 * (batches - 1), "one batch is encoded while one is written"
-    done = fake(*arguments, "--model", "narrow", "--json")
-    assert done.code == 0, done.err
-    found = embedded(loaded)
-    assert len(found) == IMAGES + CONCEPTS
-    assert {model for _, model in found.values()} == {NARROW.sha256[:16]}
-    record = runs.show(loaded, done.json["run"])["run"]
-    assert (record["status"], record["rows_written"]) == ("done", IMAGES + CONCEPTS)
+    completed = fake(*arguments, "--model", "narrow", "--json")
+    assert completed.code == 0, completed.err
+    vectors_by_key = embedded(loaded)
+    assert len(vectors_by_key) == IMAGES + CONCEPTS
+    assert {model_hash for _, model_hash in vectors_by_key.values()} == {NARROW.sha256[:16]}
+    run_record = runs.show(loaded, completed.json["run"])["run"]
+    assert (run_record["status"], run_record["rows_written"]) == ("done", IMAGES + CONCEPTS)
 
 
 def test_embeddings_that_are_not_ours_are_refused_and_replaced(loaded: Graph, drawn: Path) -> None:
@@ -371,12 +385,12 @@ def test_vectors_that_an_index_cannot_take_stop_it(loaded: Graph, drawn: Path) -
 
 
 def test_the_command_says_what_it_did(loaded: Graph, drawn: Path, fake: Fake) -> None:
-    done = fake("embed", "--images", drawn)
-    assert done.code == 0, done.err
-    first, second, last = done.out.splitlines()
-    assert first.startswith(f"images: {IMAGES} embedded, 0 before; ")
-    assert second.startswith(f"concepts: {CONCEPTS} embedded, 0 before; ")
-    assert last.startswith("fake-1, 32 dimensions, ")
+    completed = fake("embed", "--images", drawn)
+    assert completed.code == 0, completed.err
+    images_line, concepts_line, model_line = completed.out.splitlines()
+    assert images_line.startswith(f"images: {IMAGES} embedded, 0 before; ")
+    assert concepts_line.startswith(f"concepts: {CONCEPTS} embedded, 0 before; ")
+    assert model_line.startswith("fake-1, 32 dimensions, ")
     refused = fake("embed", "--images", drawn, "--model", "other", "--json")
     assert (refused.code, refused.json["error"]["kind"]) == (1, "error")
 
@@ -384,34 +398,36 @@ def test_the_command_says_what_it_did(loaded: Graph, drawn: Path, fake: Fake) ->
 def test_images_and_concepts_stay_readable(loaded: Graph, drawn: Path) -> None:
     """`RETURN i` sends neither vectors nor the platform's own notes about them."""
     run(loaded, drawn)
-    names = "// Names.\nMATCH (n:Image|Concept) UNWIND keys(n) AS name RETURN collect(DISTINCT name) AS names"
-    [record] = loaded.read(parse("t/n", names))
+    names_query = "// Names.\nMATCH (n:Image|Concept) UNWIND keys(n) AS name RETURN collect(DISTINCT name) AS names"
+    [record] = loaded.read(parse("t/n", names_query))
     assert not {"claims", "who_claims", "embedding", "embedding_model"} & {*record["names"]}
 
 
 def as_an_earlier_version_wrote_it(loaded: Graph) -> None:
     """Embeddings, their indexes and claims as they were."""
-    for label, key in (("Image", "id"), ("Concept", "cui")):
-        index = f"{label.lower()}_embedding"
-        loaded.run_unmanaged(parse("t/d", f"// Drop.\nDROP INDEX {index}"))
-        old = f"MATCH (v:{label}Vector) MATCH (n:{label} {{{key}: v.{key}}})\n"
-        old += "SET n.embedding = v.embedding, n.embedding_model = v.embedding_model DETACH DELETE v"
-        loaded.write(parse("t/o", f"// As an earlier version wrote it.\n{old}"))
+    for node_label, key_property in (("Image", "id"), ("Concept", "cui")):
+        index_name = f"{node_label.lower()}_embedding"
+        loaded.run_unmanaged(parse("t/d", f"// Drop.\nDROP INDEX {index_name}"))
+        old_clause = f"MATCH (v:{node_label}Vector) MATCH (n:{node_label} {{{key_property}: v.{key_property}}})\n"
+        old_clause += "SET n.embedding = v.embedding, n.embedding_model = v.embedding_model DETACH DELETE v"
+        loaded.write(parse("t/o", f"// As an earlier version wrote it.\n{old_clause}"))
         options = "OPTIONS {indexConfig: {`vector.dimensions`: 8, `vector.similarity_function`: 'cosine'}}"
-        create = f"CREATE VECTOR INDEX {index} FOR (n:{label}) ON (n.embedding) {options}"
-        loaded.run_unmanaged(parse("t/i", f"// The index then.\n{create}"))
-    for what in ("(n)", "()-[n]->()"):
-        claims = f"MATCH {what} WHERE n.who_claims IS NOT NULL SET n.claims = n.who_claims REMOVE n.who_claims"
-        loaded.write(parse("t/c", f"// Claims under their former name.\n{claims}"))
+        create_clause = f"CREATE VECTOR INDEX {index_name} FOR (n:{node_label}) ON (n.embedding) {options}"
+        loaded.run_unmanaged(parse("t/i", f"// The index then.\n{create_clause}"))
+    for pattern in ("(n)", "()-[n]->()"):
+        claims_clause = (
+            f"MATCH {pattern} WHERE n.who_claims IS NOT NULL SET n.claims = n.who_claims REMOVE n.who_claims"
+        )
+        loaded.write(parse("t/c", f"// Claims under their former name.\n{claims_clause}"))
     loaded.write(parse("t/l", "// Its layout.\nMATCH (p:Platform) SET p.layout = 2"))
 
 
 def assert_same_vectors(graph: Graph, before: dict[str, tuple[Any, str]]) -> None:
-    after = embedded(graph)
-    assert after.keys() == before.keys()
-    for name, (vector, model) in before.items():
-        np.testing.assert_array_equal(after[name][0], vector)
-        assert after[name][1] == model
+    vectors_after = embedded(graph)
+    assert vectors_after.keys() == before.keys()
+    for node_key, (vector, model_hash) in before.items():
+        np.testing.assert_array_equal(vectors_after[node_key][0], vector)
+        assert vectors_after[node_key][1] == model_hash
 
 
 def test_an_undo_takes_out_the_embeddings_of_an_earlier_version(loaded: Graph, drawn: Path) -> None:
@@ -426,24 +442,24 @@ def test_a_load_moves_the_embeddings_of_an_earlier_version_and_makes_their_index
     loaded: Graph, drawn: Path, tmp_path: Path
 ) -> None:
     run(loaded, drawn)
-    before = embedded(loaded)
+    vectors_before = embedded(loaded)
     as_an_earlier_version_wrote_it(loaded)
     with pytest.raises(KgpError, match="an earlier version wrote the graph") as refused:
         Searcher(loaded, lambda: FAKE).search("effusion")
     assert "kgp embed" in refused.value.hint
     load(loaded, tmp_path / "medmkg")
-    assert not any(index.ensure(loaded, part, FAKE.width) for part in Part), "they are there"
-    assert_same_vectors(loaded, before)
+    assert not any(index.ensure(loaded, index_part, FAKE.width) for index_part in Part), "they are there"
+    assert_same_vectors(loaded, vectors_before)
     assert len(Searcher(loaded, lambda: FAKE).search("effusion").hits) == 10
 
 
 def test_embeddings_of_an_earlier_version_are_not_computed_anew(loaded: Graph, drawn: Path) -> None:
     run(loaded, drawn)
-    before = embedded(loaded)
+    vectors_before = embedded(loaded)
     as_an_earlier_version_wrote_it(loaded)
     outcome = run(loaded, None)  # no folder: no image is left
     assert (outcome.images.done, outcome.images.before, outcome.concepts.done) == (0, IMAGES, 0)
-    assert_same_vectors(loaded, before)
+    assert_same_vectors(loaded, vectors_before)
     loaded.write(NEW_IMAGE)
     with pytest.raises(UsageError, match="folder of the images is missing"):
         run(loaded, None)
@@ -454,21 +470,21 @@ def test_an_upgrade_that_was_killed_anywhere_is_finished_by_the_next(
 ) -> None:
     ingest(loaded, MedMKG.find(write_medmkg(tmp_path / "more", small_rows(5, 5))))  # claims differ: it has no paths
     run(loaded, drawn)
-    before, assertions = embedded(loaded), str(digest(loaded))
+    vectors_before, digest_before = embedded(loaded), str(digest(loaded))
     monkeypatch.setattr(upgrading, "VECTORS_AT_A_TIME", 25)
-    for statements in range(20):
+    for statement_count in range(20):
         as_an_earlier_version_wrote_it(loaded)
         with monkeypatch.context() as patched:
-            died = dies_after(patched, statements)
+            was_killed = dies_after(patched, statement_count)
             with contextlib.suppress(Killed):
                 upgrading.upgrade(loaded)
         upgrading.upgrade(loaded)
-        assert_same_vectors(loaded, before)
-        assert str(digest(loaded)) == assertions
-        assert all(index.fits(index.index(loaded, part), FAKE.width) for part in Part)
-        if not died:
+        assert_same_vectors(loaded, vectors_before)
+        assert str(digest(loaded)) == digest_before
+        assert all(index.fits(index.index(loaded, index_part), FAKE.width) for index_part in Part)
+        if not was_killed:
             break
-    assert statements > 7, "nodes, two indexes, two batches of vectors, two indexes, and the layout"
+    assert statement_count > 7, "nodes, two indexes, two batches of vectors, two indexes, and the layout"
 
 
 class Killed(Exception):
@@ -477,61 +493,66 @@ class Killed(Exception):
 
 def dies_after(patched: pytest.MonkeyPatch, statements: int) -> list[None]:
     """Let a statement that writes be the last after so many others; returns a list that is filled when that is so."""
-    died: list[None] = []
-    left = [statements]
+    deaths: list[None] = []
+    statements_left = [statements]
 
     def counted(method: Callable[..., Any]) -> Callable[..., Any]:
-        def counting(*arguments: Any, **named: Any) -> Any:
-            if not left[0]:
-                died.append(None)
+        def counting(*arguments: Any, **keyword_arguments: Any) -> Any:
+            if not statements_left[0]:
+                deaths.append(None)
                 raise Killed
-            left[0] -= 1
-            return method(*arguments, **named)
+            statements_left[0] -= 1
+            return method(*arguments, **keyword_arguments)
 
         return counting
 
-    for name in ("transact", "run_unmanaged"):
-        patched.setattr(Graph, name, counted(getattr(Graph, name)))
-    return died
+    for method_name in ("transact", "run_unmanaged"):
+        patched.setattr(Graph, method_name, counted(getattr(Graph, method_name)))
+    return deaths
 
 
 def test_an_undo_deletes_vectors_with_their_images_and_says_so_before(
     loaded: Graph, drawn: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = run(loaded, drawn)
-    [source] = [row["id"] for row in runs.list_runs(loaded) if row["kind"] == "medmkg"]
-    preview = runs.preview(loaded, source)
+    outcome = run(loaded, drawn)
+    [source_run] = [listed_run["id"] for listed_run in runs.list_runs(loaded) if listed_run["kind"] == "medmkg"]
+    preview = runs.preview(loaded, source_run)
     with monkeypatch.context() as patched:
-        unmanaged = Graph.run_unmanaged
+        original_method = Graph.run_unmanaged
 
         def killed(graph: Graph, query: queries.Query, **parameters: Any) -> Any:
             if query.name == "runs/undo_labels":
                 raise Killed
-            return unmanaged(graph, query, **parameters)
+            return original_method(graph, query, **parameters)
 
         patched.setattr(Graph, "run_unmanaged", killed)
         with pytest.raises(Killed):
-            runs.undo(loaded, source)
+            runs.undo(loaded, source_run)
     assert embedded(loaded) == {}, "vectors go with their nodes"
     assert (preview.nodes, preview.embeddings) == (IMAGES + CONCEPTS, IMAGES + CONCEPTS)
-    done = fake("runs", "undo", source)
-    assert f"{source}: 0 edges and 0 nodes would go" in done.err
-    record = runs.show(loaded, made.run)["run"]
-    assert [record[name] for name in ("images", "concepts", "rows_written", "rows_read")] == [0, 0, 0, 0]
+    completed = fake("runs", "undo", source_run)
+    assert f"{source_run}: 0 edges and 0 nodes would go" in completed.err
+    run_record = runs.show(loaded, outcome.run)["run"]
+    assert [run_record[count_name] for count_name in ("images", "concepts", "rows_written", "rows_read")] == [
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_vectors_of_images_that_somebody_deleted_are_skipped_then_deleted(
     loaded: Graph, drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = run(loaded, drawn)
+    outcome = run(loaded, drawn)
     searcher = Searcher(loaded, lambda: FAKE)
-    gone = [hit.id for hit in searcher.search("effusion", top=18).hits]
-    delete = "// By hand.\n// param ids list: images\nMATCH (i:Image) WHERE i.id IN $ids DETACH DELETE i"
-    loaded.write(parse("t/g", delete), ids=gone)
+    deleted_ids = [hit.id for hit in searcher.search("effusion", top=18).hits]
+    delete_query = "// By hand.\n// param ids list: images\nMATCH (i:Image) WHERE i.id IN $ids DETACH DELETE i"
+    loaded.write(parse("t/g", delete_query), ids=deleted_ids)
     monkeypatch.setattr(searching, "ASKED", 10)
-    left = {hit.id for hit in searcher.search("effusion", top=10).hits}
-    assert len(left) == 10
-    assert not left & {*gone}
+    remaining_ids = {hit.id for hit in searcher.search("effusion", top=10).hits}
+    assert len(remaining_ids) == 10
+    assert not remaining_ids & {*deleted_ids}
     run(loaded, drawn)
     assert len(embedded(loaded)) == IMAGES - 18 + CONCEPTS
-    assert runs.show(loaded, made.run)["run"]["images"] == IMAGES - 18
+    assert runs.show(loaded, outcome.run)["run"]["images"] == IMAGES - 18

@@ -33,30 +33,33 @@ Edge = tuple[str, str, str]
 
 
 def edges_in(path: Path) -> set[Edge]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return {(row["Head"], row["Relation"], row["Tail"]) for row in csv.DictReader(file)}
+    with path.open(newline="", encoding="utf-8") as csv_file:
+        return {(csv_row["Head"], csv_row["Relation"], csv_row["Tail"]) for csv_row in csv.DictReader(csv_file)}
 
 
 def edges_of(triples: Triples) -> set[Edge]:
     """By key; in these graphs no two nodes share one."""
-    keys = [node.key for node in triples.nodes]
-    return {(keys[h], triples.relations[r], keys[t]) for h, r, t in triples.ids.tolist()}
+    node_keys = [node.key for node in triples.nodes]
+    return {
+        (node_keys[head_id], triples.relations[relation_id], node_keys[tail_id])
+        for head_id, relation_id, tail_id in triples.ids.tolist()
+    }
 
 
 def ends(edges: Iterable[Edge]) -> set[str]:
-    return {end for h, _, t in edges for end in (h, t)}
+    return {node_key for head, _, tail in edges for node_key in (head, tail)}
 
 
 def around(edges: set[Edge], seeds: set[str], hops: int) -> set[Edge]:
     """The edges between nodes at most `hops` away, by breadth-first search."""
-    beside: dict[str, set[str]] = defaultdict(set)
-    for h, _, t in edges:
-        beside[h].add(t)
-        beside[t].add(h)
-    reached = set(seeds)
+    neighbours: dict[str, set[str]] = defaultdict(set)
+    for head, _, tail in edges:
+        neighbours[head].add(tail)
+        neighbours[tail].add(head)
+    visited = set(seeds)
     for _ in range(hops):
-        reached |= {other for node in reached for other in beside[node]}
-    return {(h, r, t) for h, r, t in edges if h in reached and t in reached}
+        visited |= {neighbour for node in visited for neighbour in neighbours[node]}
+    return {(head, relation, tail) for head, relation, tail in edges if head in visited and tail in visited}
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +83,26 @@ def test_the_whole_released_graph(medmkg_graph: Graph, released: set[Edge], data
     assert (len(triples), triples.num_entities, triples.num_relations) == (35_387, 8_017, 262)
     assert edges_of(triples) == released
     assert set(triples.labels) == ends(released)
-    names: dict[str, str] = {}
-    with (data_dir / "medmkg" / "MedMKG.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            for end in ("Head", "Tail"):
-                if row[end].startswith("C") and row[f"{end}_Name"]:
-                    names.setdefault(row[end], row[f"{end}_Name"])
-    with (data_dir / "medmkg" / "image_mapping.csv").open(newline="", encoding="utf-8") as file:
-        patients = {row["IID"]: row["Image_Path"].split("/s")[0].rpartition("/p")[2] for row in csv.DictReader(file)}
+    names_by_key: dict[str, str] = {}
+    with (data_dir / "medmkg" / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
+        for csv_row in csv.DictReader(csv_file):
+            for column_prefix in ("Head", "Tail"):
+                if csv_row[column_prefix].startswith("C") and csv_row[f"{column_prefix}_Name"]:
+                    names_by_key.setdefault(csv_row[column_prefix], csv_row[f"{column_prefix}_Name"])
+    with (data_dir / "medmkg" / "image_mapping.csv").open(newline="", encoding="utf-8") as csv_file:
+        patients_by_image = {
+            csv_row["IID"]: csv_row["Image_Path"].split("/s")[0].rpartition("/p")[2]
+            for csv_row in csv.DictReader(csv_file)
+        }
     for node in triples.nodes:
-        image = node.key.startswith("I")
-        wanted = Node(node.key, "Image" if image else "Concept", names.get(node.key, ""), patients.get(node.key, ""))
-        assert node == wanted
+        is_image = node.key.startswith("I")
+        expected = Node(
+            node.key,
+            "Image" if is_image else "Concept",
+            names_by_key.get(node.key, ""),
+            patients_by_image.get(node.key, ""),
+        )
+        assert node == expected
     assert read_triples(medmkg_graph).sha256 == triples.sha256
 
 
@@ -109,33 +120,42 @@ def test_every_format_of_the_released_graph_is_read_back(
 
 def _read_pykeen(folder: Path) -> set[Edge]:
     factory = type(formats.to_pykeen(Triples.read(folder))).from_path_binary(folder)
-    entities, relations = factory.entity_id_to_label, factory.relation_id_to_label
-    return {(entities[h], relations[r], entities[t]) for h, r, t in factory.mapped_triples.tolist()}
+    entity_labels, relation_labels = factory.entity_id_to_label, factory.relation_id_to_label
+    return {
+        (entity_labels[head_id], relation_labels[relation_id], entity_labels[tail_id])
+        for head_id, relation_id, tail_id in factory.mapped_triples.tolist()
+    }
 
 
 def _read_pyg(folder: Path) -> set[Edge]:
-    data = formats.read_pyg(folder)
-    assert data.validate()
-    assert (data["Image"].num_nodes, data["Concept"].num_nodes) == (4_868, 3_149)
-    with (folder / "entities.tsv").open(newline="", encoding="utf-8") as file:
-        keys = [row["key"] for row in csv.DictReader(file, delimiter="\t")]
-    found = set()
-    for head, relation, tail in data.edge_types:
-        for h, t in data[head, relation, tail].edge_index.T.tolist():
-            found.add((keys[data[head].entity[h]], relation, keys[data[tail].entity[t]]))
-    return found
+    hetero_graph = formats.read_pyg(folder)
+    assert hetero_graph.validate()
+    assert (hetero_graph["Image"].num_nodes, hetero_graph["Concept"].num_nodes) == (4_868, 3_149)
+    with (folder / "entities.tsv").open(newline="", encoding="utf-8") as entities_file:
+        entity_keys = [entity_row["key"] for entity_row in csv.DictReader(entities_file, delimiter="\t")]
+    edges_read = set()
+    for head, relation, tail in hetero_graph.edge_types:
+        for head_index, tail_index in hetero_graph[head, relation, tail].edge_index.T.tolist():
+            edges_read.add(
+                (
+                    entity_keys[hetero_graph[head].entity[head_index]],
+                    relation,
+                    entity_keys[hetero_graph[tail].entity[tail_index]],
+                )
+            )
+    return edges_read
 
 
 def _read_csv(folder: Path) -> set[Edge]:
-    with (folder / "triples.csv").open(newline="", encoding="utf-8") as file:
-        return {(row["head"], row["relation"], row["tail"]) for row in csv.DictReader(file)}
+    with (folder / "triples.csv").open(newline="", encoding="utf-8") as csv_file:
+        return {(csv_row["head"], csv_row["relation"], csv_row["tail"]) for csv_row in csv.DictReader(csv_file)}
 
 
 def _read_parquet(folder: Path) -> set[Edge]:
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(folder / "edges.parquet").to_pylist()
-    return {(row["head"], row["relation"], row["tail"]) for row in rows}
+    edge_rows = pq.read_table(folder / "edges.parquet").to_pylist()
+    return {(edge_row["head"], edge_row["relation"], edge_row["tail"]) for edge_row in edge_rows}
 
 
 READERS = {"pykeen": _read_pykeen, "pyg": _read_pyg, "csv": _read_csv, "parquet": _read_parquet}
@@ -144,43 +164,43 @@ READERS = {"pykeen": _read_pykeen, "pyg": _read_pyg, "csv": _read_csv, "parquet"
 @pytest.mark.data
 def test_every_selection_against_the_csv(medmkg_graph: Graph, released: set[Edge], kept: set[str]) -> None:
     """Each narrows, and together they narrow to what passes all."""
-    chance = random.Random(4)
-    images = sorted(end for end in ends(released) if end.startswith("I"))
-    some = tuple(chance.sample(images, 300))
-    cross = {edge for edge in released if edge[1] in STANCES}
-    positive = {edge for edge in released if edge[1] not in {"NEGATIVE", "UNCERTAIN"}}
-    isa = {edge for edge in released if edge[1] in {"isa", "POSITIVE"}}
-    of_kept = {edge for edge in released if edge[0] in kept or edge[0].startswith("C")}
-    of_some = {edge for edge in released if edge[0] in some or edge[0].startswith("C")}
+    random_source = random.Random(4)
+    image_ids = sorted(node_key for node_key in ends(released) if node_key.startswith("I"))
+    sample_ids = tuple(random_source.sample(image_ids, 300))
+    cross_edges = {edge for edge in released if edge[1] in STANCES}
+    positive_edges = {edge for edge in released if edge[1] not in {"NEGATIVE", "UNCERTAIN"}}
+    isa_edges = {edge for edge in released if edge[1] in {"isa", "POSITIVE"}}
+    kept_edges = {edge for edge in released if edge[0] in kept or edge[0].startswith("C")}
+    sample_edges = {edge for edge in released if edge[0] in sample_ids or edge[0].startswith("C")}
     expected: list[tuple[Selection, set[Edge]]] = [
-        (Selection(stances=("POSITIVE",)), positive),
-        (Selection(stances=("POSITIVE",), only="cross"), positive & cross),
-        (Selection(relations=("isa", "POSITIVE")), isa),
-        (Selection(images="kept"), of_kept),
-        (Selection(images=some), of_some),
-        (Selection(images=some, only="cross", stances=("NEGATIVE", "POSITIVE")),
-         {edge for edge in of_some & cross if edge[1] != "UNCERTAIN"}),
-        (Selection(only="cross"), cross),
-        (Selection(only="intra"), released - cross),
-        (Selection(only="intra", relations=("isa",)), isa - cross),
-        (Selection(images="kept", relations=("isa", "POSITIVE")), isa & of_kept),
+        (Selection(stances=("POSITIVE",)), positive_edges),
+        (Selection(stances=("POSITIVE",), only="cross"), positive_edges & cross_edges),
+        (Selection(relations=("isa", "POSITIVE")), isa_edges),
+        (Selection(images="kept"), kept_edges),
+        (Selection(images=sample_ids), sample_edges),
+        (Selection(images=sample_ids, only="cross", stances=("NEGATIVE", "POSITIVE")),
+         {edge for edge in sample_edges & cross_edges if edge[1] != "UNCERTAIN"}),
+        (Selection(only="cross"), cross_edges),
+        (Selection(only="intra"), released - cross_edges),
+        (Selection(only="intra", relations=("isa",)), isa_edges - cross_edges),
+        (Selection(images="kept", relations=("isa", "POSITIVE")), isa_edges & kept_edges),
         (Selection(around=("C0032285",)), around(released, {"C0032285"}, 1)),
         (Selection(around=("I50978146", "C0032285"), hops=2), around(released, {"I50978146", "C0032285"}, 2)),
-        (Selection(around=("C0032285",), hops=3, only="intra"), around(released - cross, {"C0032285"}, 3)),
-        (Selection(around=("C0032285",), hops=2, images=some, stances=("POSITIVE",)),
-         around(of_some & positive, {"C0032285"}, 2)),
+        (Selection(around=("C0032285",), hops=3, only="intra"), around(released - cross_edges, {"C0032285"}, 3)),
+        (Selection(around=("C0032285",), hops=2, images=sample_ids, stances=("POSITIVE",)),
+         around(sample_edges & positive_edges, {"C0032285"}, 2)),
         (Selection(run=run_of(medmkg_graph)), released),
     ]  # fmt: skip
-    for selection, wanted in expected:
+    for selection, expected_edges in expected:
         triples = read_triples(medmkg_graph, selection)
-        assert edges_of(triples) == wanted, selection
-        assert set(triples.labels) == ends(wanted), selection
-        assert set(triples.relations) == {r for _, r, _ in wanted}, selection
+        assert edges_of(triples) == expected_edges, selection
+        assert set(triples.labels) == ends(expected_edges), selection
+        assert set(triples.relations) == {relation for _, relation, _ in expected_edges}, selection
 
 
 def run_of(graph: Graph) -> str:
-    found = graph.read(parse("t/r", "// Runs.\nMATCH (r:Run) RETURN r.id AS id"))
-    return str(found[0]["id"])
+    run_records = graph.read(parse("t/r", "// Runs.\nMATCH (r:Run) RETURN r.id AS id"))
+    return str(run_records[0]["id"])
 
 
 @pytest.mark.data
@@ -204,14 +224,14 @@ def test_what_is_not_there_is_named(medmkg_graph: Graph, selection: Selection, t
 def test_splits_of_the_released_graph(medmkg_graph: Graph) -> None:
     """MedMKG §4.1 cuts at random, and 36 % of its test triples are then known from training."""
     triples = read_triples(medmkg_graph)
-    paper = splits.make("paper", triples)
-    assert [len(paper.part(part)) for part in splits.PARTS] == [28_309, 3_539, 3_539]
-    assert 0.34 < splits.leak(paper).either / 3_539 < 0.39
+    paper_split = splits.make("paper", triples)
+    assert [len(paper_split.part(part_name)) for part_name in splits.PARTS] == [28_309, 3_539, 3_539]
+    assert 0.34 < splits.leak(paper_split).either / 3_539 < 0.39
     assert splits.leak(splits.make("leakage-free", triples)).either == 0
-    inductive = splits.make("inductive", triples)
-    images = [set(inductive.part(part)[:, 0].tolist()) for part in splits.PARTS]
-    assert all(triples.nodes[i].kind == "Image" for i in images[2])
-    assert not {triples.nodes[i].subject for i in images[0] & images[2]}
+    inductive_split = splits.make("inductive", triples)
+    images_by_part = [set(inductive_split.part(part_name)[:, 0].tolist()) for part_name in splits.PARTS]
+    assert all(triples.nodes[image_id].kind == "Image" for image_id in images_by_part[2])
+    assert not {triples.nodes[image_id].subject for image_id in images_by_part[0] & images_by_part[2]}
 
 
 # The command
@@ -219,27 +239,41 @@ def test_splits_of_the_released_graph(medmkg_graph: Graph) -> None:
 
 @pytest.mark.data
 def test_export_and_split_on_the_command_line(medmkg_graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    listed = tmp_path / "images.txt"
-    listed.write_text("I50978146\nI58123117\n")
-    ran = kgp("export", "csv", "--out", out, "--stance", "positive", "--cross-only", "--images", listed, "--json")
-    assert ran.code == 0, ran.err
-    assert ran.json["folder"] == str(out)
-    assert ran.json["selection"]["images"]["listed"] == 2
-    assert ran.json["sha256"] == Triples.read(out).sha256
-    assert ran.json["triples"] == len(_read_csv(out))
-    assert {(h, r) for h, r, _ in _read_csv(out)} == {("I50978146", "POSITIVE"), ("I58123117", "POSITIVE")}
-    whole = tmp_path / "whole"
-    ran = kgp("export", "parquet", "--out", whole)
-    assert "35,387 triples, 8,017 entities, 262 relations" in ran.out
-    ran = kgp("split", "leakage-free", whole, "--seed", 7, "--out", tmp_path / "split.parquet", "--json")
-    split = splits.Split.read(tmp_path / "split.parquet", Triples.read(whole))
-    assert (split.kind, split.seed, split.sha256) == ("leakage-free", 7, ran.json["sha256"])
-    assert ran.json["leak"]["test"]["either"] == 0
+    export_folder = tmp_path / "out"
+    images_list = tmp_path / "images.txt"
+    images_list.write_text("I50978146\nI58123117\n")
+    completed = kgp(
+        "export",
+        "csv",
+        "--out",
+        export_folder,
+        "--stance",
+        "positive",
+        "--cross-only",
+        "--images",
+        images_list,
+        "--json",
+    )
+    assert completed.code == 0, completed.err
+    assert completed.json["folder"] == str(export_folder)
+    assert completed.json["selection"]["images"]["listed"] == 2
+    assert completed.json["sha256"] == Triples.read(export_folder).sha256
+    assert completed.json["triples"] == len(_read_csv(export_folder))
+    assert {(head, relation) for head, relation, _ in _read_csv(export_folder)} == {
+        ("I50978146", "POSITIVE"),
+        ("I58123117", "POSITIVE"),
+    }
+    full_export = tmp_path / "whole"
+    completed = kgp("export", "parquet", "--out", full_export)
+    assert "35,387 triples, 8,017 entities, 262 relations" in completed.out
+    completed = kgp("split", "leakage-free", full_export, "--seed", 7, "--out", tmp_path / "split.parquet", "--json")
+    triple_split = splits.Split.read(tmp_path / "split.parquet", Triples.read(full_export))
+    assert (triple_split.kind, triple_split.seed, triple_split.sha256) == ("leakage-free", 7, completed.json["sha256"])
+    assert completed.json["leak"]["test"]["either"] == 0
     assert kgp("export", "csv", "--out", tmp_path, "--json").json["error"]["kind"] == "usage"
-    ran = kgp("export", "csv", "--out", tmp_path / "no", "--relation", "nope")
-    assert (ran.code, ran.out) == (1, "")
-    assert "no relation nope" in ran.err
+    completed = kgp("export", "csv", "--out", tmp_path / "no", "--relation", "nope")
+    assert (completed.code, completed.out) == (1, "")
+    assert "no relation nope" in completed.err
     assert not (tmp_path / "no").exists()
 
 
@@ -248,13 +282,13 @@ def test_export_and_split_on_the_command_line(medmkg_graph: Graph, kgp: Kgp, tmp
 def test_an_export_killed_at_random_is_whole_or_not_there(
     medmkg_graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
-    code = "from kgplatform.cli import main; main()"
-    command = [sys.executable, "-c", code, "export", "csv", "--out", str(tmp_path / "out")]
+    program = "from kgplatform.cli import main; main()"
+    command = [sys.executable, "-c", program, "export", "csv", "--out", str(tmp_path / "out")]
     environment = {**os.environ, "KGP_HOME": str(settings.home)}
-    chance = random.Random(6)
+    random_source = random.Random(6)
     for _ in range(2):
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.5, 3.0))
+        time.sleep(random_source.uniform(0.5, 3.0))
         process.send_signal(signal.SIGKILL)
         process.wait()
         if (tmp_path / "out").exists():

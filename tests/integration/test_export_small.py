@@ -26,12 +26,12 @@ pytestmark = pytest.mark.server
 
 def batch(*edges: tuple[tuple[str, str], str, tuple[str, str]], **properties: Any) -> GraphBatch:
     """A batch of edges between (kind, key) pairs; `properties` go on entities."""
-    made = GraphBatch(read=len(edges))
+    graph_batch = GraphBatch(read=len(edges))
     for head, relation, tail in edges:
-        for end in (head, tail):
-            made.nodes[end] = properties if end[0] == "Entity" else {}
-        made.edges[head, relation, tail] = {}
-    return made
+        for endpoint in (head, tail):
+            graph_batch.nodes[endpoint] = properties if endpoint[0] == "Entity" else {}
+        graph_batch.edges[head, relation, tail] = {}
+    return graph_batch
 
 
 def handmade(graph: Graph, tmp_path: Path, name: str, *edges: Any, **properties: Any) -> str:
@@ -50,15 +50,18 @@ def test_an_empty_graph_is_a_clear_error(graph: Graph) -> None:
 
 
 def test_only_what_a_run_asserts(graph: Graph, tmp_path: Path) -> None:
-    one = (IMAGES[0], "POSITIVE", CONCEPTS[0])
-    both = (CONCEPTS[0], "isa", CONCEPTS[1])
-    other = (IMAGES[1], "NEGATIVE", CONCEPTS[1])
-    first = handmade(graph, tmp_path, "a", one, both)
-    second = handmade(graph, tmp_path, "b", both, other)
-    assert edges_of(read_triples(graph, Selection(run=first))) == {("I1", "POSITIVE", "C0000000"), keys_of(both)}
-    assert edges_of(read_triples(graph, Selection(run=second))) == {keys_of(both), keys_of(other)}
-    assert edges_of(read_triples(graph, Selection(run=second, only="cross"))) == {keys_of(other)}
-    assert edges_of(read_triples(graph, Selection(run=first, around=("I1",)))) == {keys_of(one)}
+    first_edge = (IMAGES[0], "POSITIVE", CONCEPTS[0])
+    shared_edge = (CONCEPTS[0], "isa", CONCEPTS[1])
+    second_edge = (IMAGES[1], "NEGATIVE", CONCEPTS[1])
+    first_run = handmade(graph, tmp_path, "a", first_edge, shared_edge)
+    second_run = handmade(graph, tmp_path, "b", shared_edge, second_edge)
+    assert edges_of(read_triples(graph, Selection(run=first_run))) == {
+        ("I1", "POSITIVE", "C0000000"),
+        keys_of(shared_edge),
+    }
+    assert edges_of(read_triples(graph, Selection(run=second_run))) == {keys_of(shared_edge), keys_of(second_edge)}
+    assert edges_of(read_triples(graph, Selection(run=second_run, only="cross"))) == {keys_of(second_edge)}
+    assert edges_of(read_triples(graph, Selection(run=first_run, around=("I1",)))) == {keys_of(first_edge)}
 
 
 def keys_of(edge: tuple[tuple[str, str], str, tuple[str, str]]) -> Edge:
@@ -77,15 +80,15 @@ HAND = parse(
 
 
 def test_predictions_runs_and_foreign_nodes_are_never_exported(graph: Graph, tmp_path: Path) -> None:
-    fact = (IMAGES[0], "POSITIVE", CONCEPTS[0])
-    other = (CONCEPTS[0], "isa", CONCEPTS[1])
-    handmade(graph, tmp_path, "a", fact, other)
+    fact_edge = (IMAGES[0], "POSITIVE", CONCEPTS[0])
+    isa_edge = (CONCEPTS[0], "isa", CONCEPTS[1])
+    handmade(graph, tmp_path, "a", fact_edge, isa_edge)
     graph.write(HAND)
     triples = read_triples(graph)
-    assert edges_of(triples) == {keys_of(fact), keys_of(other)}
+    assert edges_of(triples) == {keys_of(fact_edge), keys_of(isa_edge)}
     assert set(triples.labels) == {"I1", "C0000000", "C0000001"}
     selection = Selection(around=("I1",), hops=1)  # a prediction is no way to a neighbour
-    assert edges_of(read_triples(graph, selection)) == {keys_of(fact)}
+    assert edges_of(read_triples(graph, selection)) == {keys_of(fact_edge)}
     with pytest.raises(NotFoundError, match="ASSERTS_NOT"):
         read_triples(graph, Selection(relations=("ASSERTS_NOT",)))
     with pytest.raises(NotFoundError, match="empty"):
@@ -93,20 +96,38 @@ def test_predictions_runs_and_foreign_nodes_are_never_exported(graph: Graph, tmp
 
 
 def test_entities_go_with_their_images_and_keep_their_text(graph: Graph, tmp_path: Path) -> None:
-    shown = [(image, "SHOWS", ("Entity", f"E{i}{n}")) for i, image in enumerate(IMAGES) for n in range(2)]
-    joined = [(("Entity", f"E{i}0"), "LOCATED_AT", ("Entity", f"E{i}1")) for i in range(2)]
-    linked = [(("Entity", "E00"), "REFERS_TO", CONCEPTS[0])]
-    handmade(graph, tmp_path, "a", *shown, *joined, *linked, text="SECRET", kind="Anatomy", presence="present")
-    everything = read_triples(graph)
-    assert edges_of(everything) == {keys_of(edge) for edge in (*shown, *joined, *linked)}
-    assert not any("SECRET" in part for node in everything.nodes for part in (node.key, node.name, node.subject))
-    named = read_triples(graph, Selection(texts=True))
-    assert {node.name for node in named.nodes if node.kind == "Entity"} == {"SECRET"}
-    assert named.sha256 == everything.sha256
-    of_one = read_triples(graph, Selection(images=("I1",)))
-    assert edges_of(of_one) == {keys_of(edge) for edge in (*shown[:2], joined[0], *linked)}
+    image_edges = [
+        (image, "SHOWS", ("Entity", f"E{image_number}{entity_number}"))
+        for image_number, image in enumerate(IMAGES)
+        for entity_number in range(2)
+    ]
+    location_edges = [
+        (("Entity", f"E{image_number}0"), "LOCATED_AT", ("Entity", f"E{image_number}1")) for image_number in range(2)
+    ]
+    concept_edges = [(("Entity", "E00"), "REFERS_TO", CONCEPTS[0])]
+    handmade(
+        graph,
+        tmp_path,
+        "a",
+        *image_edges,
+        *location_edges,
+        *concept_edges,
+        text="SECRET",
+        kind="Anatomy",
+        presence="present",
+    )
+    all_triples = read_triples(graph)
+    assert edges_of(all_triples) == {keys_of(edge) for edge in (*image_edges, *location_edges, *concept_edges)}
+    assert not any(
+        "SECRET" in text_field for node in all_triples.nodes for text_field in (node.key, node.name, node.subject)
+    )
+    named_triples = read_triples(graph, Selection(texts=True))
+    assert {node.name for node in named_triples.nodes if node.kind == "Entity"} == {"SECRET"}
+    assert named_triples.sha256 == all_triples.sha256
+    image_triples = read_triples(graph, Selection(images=("I1",)))
+    assert edges_of(image_triples) == {keys_of(edge) for edge in (*image_edges[:2], location_edges[0], *concept_edges)}
     assert edges_of(read_triples(graph, Selection(around=("E10",)))) == {
-        keys_of(edge) for edge in (*shown[2:], joined[1])
+        keys_of(edge) for edge in (*image_edges[2:], location_edges[1])
     }
 
 
@@ -132,21 +153,21 @@ WRITE = parse(
 
 def test_what_is_read_is_one_state_even_when_somebody_writes(graph: Graph, settings: Settings, tmp_path: Path) -> None:
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "a", small_rows())))
-    before = edges_of(read_triples(graph))
-    written = 0
+    edges_before = edges_of(read_triples(graph))
+    write_count = 0
 
-    def interfere(done: int, total: int | None) -> None:
-        nonlocal written
-        if total is None and written < times:
-            written += 1
-            other.write(WRITE, n=written)
+    def interfere(rows_done: int, row_total: int | None) -> None:
+        nonlocal write_count
+        if row_total is None and write_count < max_writes:
+            write_count += 1
+            other_graph.write(WRITE, n=write_count)
 
-    with Graph.open(settings) as other:
-        times = 1
+    with Graph.open(settings) as other_graph:
+        max_writes = 1
         triples = read_triples(graph, told=interfere)
-        assert written == 1
-        assert edges_of(triples) == before | {("I10000000", "POSITIVE", "C7700001")}
-        times = 10_000
+        assert write_count == 1
+        assert edges_of(triples) == edges_before | {("I10000000", "POSITIVE", "C7700001")}
+        max_writes = 10_000
         with pytest.raises(DatabaseError, match="written to while"):
             read_triples(graph, told=interfere)
 

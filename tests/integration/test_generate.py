@@ -72,10 +72,16 @@ ALL = parse(
 
 
 def given(names: str = "12345", reports: bool = True) -> Inputs:
-    rows = [
-        Input(f"I{n}", Path(f"{n}.png"), {"dataset": "images"}, SECTIONS if reports and n == "1" else {}) for n in names
+    input_rows = [
+        Input(
+            f"I{image_digit}",
+            Path(f"{image_digit}.png"),
+            {"dataset": "images"},
+            SECTIONS if reports and image_digit == "1" else {},
+        )
+        for image_digit in names
     ]
-    return Inputs(rows)
+    return Inputs(input_rows)
 
 
 def writer(backend: Any, reports: bool = True) -> Writer:
@@ -90,11 +96,11 @@ def run(graph: Graph, backend: Fake, rows: Inputs | None = None, **options: Any)
 
 
 def asked(backend: Fake) -> list[str]:
-    return [row.id for row in backend.asked]
+    return [request.id for request in backend.asked]
 
 
 def found(graph: Graph, query: Any) -> list[tuple[Any, ...]]:
-    return [tuple(row.values()) for row in graph.read(query)]
+    return [tuple(record.values()) for record in graph.read(query)]
 
 
 def test_a_generator_of_synthetic_images_warns_of_others_on_the_run_too(graph: Graph) -> None:
@@ -103,103 +109,112 @@ def test_a_generator_of_synthetic_images_warns_of_others_on_the_run_too(graph: G
     outcome = generate(graph, given("2"), writer(backend))
     [warning] = outcome.warnings
     assert "trained on synthetic images only (Phantom), and the image is not known to be synthetic" in warning
-    [noted] = graph.read(WARNED, run=outcome.run)
-    assert noted == {"trained_on": ["Phantom"], "warnings": [warning]}
-    drawn = Inputs([Input("I3", Path("3.png"), {"dataset": "Phantom"})])
-    assert generate(graph, drawn, writer(backend)).warnings == []
+    [run_record] = graph.read(WARNED, run=outcome.run)
+    assert run_record == {"trained_on": ["Phantom"], "warnings": [warning]}
+    synthetic_inputs = Inputs([Input("I3", Path("3.png"), {"dataset": "Phantom"})])
+    assert generate(graph, synthetic_inputs, writer(backend)).warnings == []
     assert generate(graph, given("4"), writer(Fake(SAID))).warnings == []
 
 
 def test_the_stated_graph_is_written(graph: Graph) -> None:
     outcome = run(graph, Fake(SAID))
-    both, alone, model = "image and report", "image", "fake 1"
+    report_mode, image_mode, model_name = "image and report", "image", "fake 1"
     assert found(graph, TRIPLETS) == [
-        ("I1", "edema", "LOCATED_AT", "right lung", False, both, 0.5, model, 1),
-        ("I1", "effusion", "LOCATED_AT", "left lung", True, both, 0.5, model, 1),
-        ("I1", "small", "MODIFY", "effusion", True, both, 0.5, model, 1),
-        ("I2", "effusion", "LOCATED_AT", "lung", None, alone, 0.5, model, 1),
-        ("I4", "nodule", "SUGGESTIVE_OF", "malignancy", None, alone, 0.5, model, 1),
-        ("I5", "edema", "LOCATED_AT", "lungs", None, alone, 0.5, model, 1),
+        ("I1", "edema", "LOCATED_AT", "right lung", False, report_mode, 0.5, model_name, 1),
+        ("I1", "effusion", "LOCATED_AT", "left lung", True, report_mode, 0.5, model_name, 1),
+        ("I1", "small", "MODIFY", "effusion", True, report_mode, 0.5, model_name, 1),
+        ("I2", "effusion", "LOCATED_AT", "lung", None, image_mode, 0.5, model_name, 1),
+        ("I4", "nodule", "SUGGESTIVE_OF", "malignancy", None, image_mode, 0.5, model_name, 1),
+        ("I5", "edema", "LOCATED_AT", "lungs", None, image_mode, 0.5, model_name, 1),
     ]
-    one, two = "dictionary 1", "Observation"
+    link_method, entity_kind = "dictionary 1", "Observation"
     assert found(graph, ENTITIES)[:6] == [
-        ("I1", "edema", two, "absent", EDEMA, "NEGATIVE", 1.0, one, both),
-        ("I1", "effusion", two, "present", EFFUSION, "POSITIVE", 1.0, one, both),
-        ("I1", "left lung", "Anatomy", None, None, None, None, None, both),
-        ("I1", "right lung", "Anatomy", None, None, None, None, None, both),
-        ("I1", "small", None, None, None, None, None, None, both),
-        ("I2", "effusion", two, None, EFFUSION, None, 1.0, one, alone),
+        ("I1", "edema", entity_kind, "absent", EDEMA, "NEGATIVE", 1.0, link_method, report_mode),
+        ("I1", "effusion", entity_kind, "present", EFFUSION, "POSITIVE", 1.0, link_method, report_mode),
+        ("I1", "left lung", "Anatomy", None, None, None, None, None, report_mode),
+        ("I1", "right lung", "Anatomy", None, None, None, None, None, report_mode),
+        ("I1", "small", None, None, None, None, None, None, report_mode),
+        ("I2", "effusion", entity_kind, None, EFFUSION, None, 1.0, link_method, image_mode),
     ]
     assert (outcome.images, outcome.done, outcome.skipped, outcome.without) == (5, 5, 0, 1)
     assert (outcome.triplets, outcome.left_out, outcome.tokens) == (7, 1, 35)
     assert (outcome.entities, outcome.linked, len(outcome.ungrounded)) == (11, 4, 1)
     assert 0 < outcome.waiting < outcome.seconds
-    shown = runs.show(graph, outcome.run)["run"]
-    assert (shown["kind"], shown["model"], shown["sha256"]) == ("generate", "fake 1", "f" * 64)
+    run_record = runs.show(graph, outcome.run)["run"]
+    assert (run_record["kind"], run_record["model"], run_record["sha256"]) == ("generate", "fake 1", "f" * 64)
     assert CANARY not in json.dumps(found(graph, ALL), default=str)
 
 
 def test_the_same_again_changes_nothing_and_asks_nothing(graph: Graph) -> None:
     run(graph, Fake(SAID))
-    once = str(digest(graph))
-    again = Fake(SAID)
-    outcome = run(graph, again)
-    assert (asked(again), outcome.skipped, outcome.done, outcome.edges) == ([], 5, 0, 0)
-    assert str(digest(graph)) == once
+    first_digest = str(digest(graph))
+    second_backend = Fake(SAID)
+    outcome = run(graph, second_backend)
+    assert (asked(second_backend), outcome.skipped, outcome.done, outcome.edges) == ([], 5, 0, 0)
+    assert str(digest(graph)) == first_digest
 
 
 def test_the_figures_of_a_run_are_those_of_all_its_calls(graph: Graph) -> None:
-    first = run(graph, Fake(SAID), given("12"))
-    again = run(graph, Fake(SAID), given("12"))
-    second = run(graph, Fake(SAID), given("345"))
-    assert first.run == again.run == second.run
-    assert first.in_run == again.in_run == {"images": 2, "triplets": 4, "edges": first.edges}
-    assert second.in_run == {"images": 5, "triplets": 6, "edges": first.edges + second.edges}
-    shown = runs.show(graph, first.run)
-    record = shown["run"]
-    assert (record["status"], record["images"], record["triplets"], record["rows_read"]) == ("done", 5, 6, 5)
-    assert record["rows_written"] == shown["edges"] == second.in_run["edges"]
-    undone = runs.undo(graph, first.run)
-    assert undone.edges == second.in_run["edges"]
+    first_outcome = run(graph, Fake(SAID), given("12"))
+    repeated = run(graph, Fake(SAID), given("12"))
+    second_outcome = run(graph, Fake(SAID), given("345"))
+    assert first_outcome.run == repeated.run == second_outcome.run
+    assert first_outcome.in_run == repeated.in_run == {"images": 2, "triplets": 4, "edges": first_outcome.edges}
+    assert second_outcome.in_run == {"images": 5, "triplets": 6, "edges": first_outcome.edges + second_outcome.edges}
+    run_details = runs.show(graph, first_outcome.run)
+    run_record = run_details["run"]
+    assert (run_record["status"], run_record["images"], run_record["triplets"], run_record["rows_read"]) == (
+        "done",
+        5,
+        6,
+        5,
+    )
+    assert run_record["rows_written"] == run_details["edges"] == second_outcome.in_run["edges"]
+    undone = runs.undo(graph, first_outcome.run)
+    assert undone.edges == second_outcome.in_run["edges"]
 
 
 def test_new_images_extend_the_run_as_if_all_had_been_there(graph: Graph) -> None:
-    first = run(graph, Fake(SAID), given("12"))
-    more = Fake(SAID)
-    second = run(graph, more)
-    assert (second.run, asked(more), second.skipped) == (first.run, ["I3", "I4", "I5"], 2)
-    extended = str(digest(graph))
+    first_outcome = run(graph, Fake(SAID), given("12"))
+    second_backend = Fake(SAID)
+    second_outcome = run(graph, second_backend)
+    assert (second_outcome.run, asked(second_backend), second_outcome.skipped) == (
+        first_outcome.run,
+        ["I3", "I4", "I5"],
+        2,
+    )
+    extended_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
     run(graph, Fake(SAID))
-    assert str(digest(graph)) == extended
+    assert str(digest(graph)) == extended_digest
 
 
 def test_another_model_other_settings_or_no_reports_are_other_runs_beside_it(graph: Graph) -> None:
-    first = run(graph, Fake(SAID))
-    other = Fake(SAID)
-    other.sha256 = "e" * 64
-    beams = Fake(SAID)
-    beams.parameters = {"beams": 2}
-    plain = generate(graph, given(reports=False), writer(Fake(SAID), reports=False))
-    ids = {first.run, plain.run, run(graph, other).run, run(graph, beams).run}
-    assert len(ids) == 4
-    assert plain.done == 5
-    rows = found(graph, TRIPLETS)
-    assert len(rows) == 4 * 6
-    assert {row[5] for row in rows if row[0] == "I1"} == {"image", "image and report"}
+    first_outcome = run(graph, Fake(SAID))
+    other_backend = Fake(SAID)
+    other_backend.sha256 = "e" * 64
+    beam_backend = Fake(SAID)
+    beam_backend.parameters = {"beams": 2}
+    plain_outcome = generate(graph, given(reports=False), writer(Fake(SAID), reports=False))
+    run_ids = {first_outcome.run, plain_outcome.run, run(graph, other_backend).run, run(graph, beam_backend).run}
+    assert len(run_ids) == 4
+    assert plain_outcome.done == 5
+    triplet_rows = found(graph, TRIPLETS)
+    assert len(triplet_rows) == 4 * 6
+    assert {triplet_row[5] for triplet_row in triplet_rows if triplet_row[0] == "I1"} == {"image", "image and report"}
 
 
 def test_a_run_that_crashes_in_the_middle_goes_on_to_the_same_graph(graph: Graph) -> None:
     run(graph, Fake(SAID))
-    whole = str(digest(graph))
+    full_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
-    broken = Fake(SAID, dies_after=1)
+    broken_backend = Fake(SAID, dies_after=1)
     with pytest.raises(RuntimeError, match="has crashed"):
-        run(graph, broken)
-    resumed = Fake(SAID)
-    outcome = run(graph, resumed)
-    assert (asked(broken), asked(resumed), outcome.skipped) == (["I1", "I2"], ["I3", "I4", "I5"], 2)
-    assert str(digest(graph)) == whole
+        run(graph, broken_backend)
+    second_backend = Fake(SAID)
+    outcome = run(graph, second_backend)
+    assert (asked(broken_backend), asked(second_backend), outcome.skipped) == (["I1", "I2"], ["I3", "I4", "I5"], 2)
+    assert str(digest(graph)) == full_digest
     assert runs.show(graph, outcome.run)["run"]["rows_read"] == 5
 
 
@@ -210,110 +225,117 @@ def slow(settings: Settings, out: str) -> Fake:
     """What the process that is killed does."""
     backend = Fake(MANY, wait=0.05)
     with Graph.open(settings) as graph:
-        generate(graph, Inputs([Input(name, None) for name in MANY]), writer(backend), out=Path(out))
+        generate(graph, Inputs([Input(image_id, None) for image_id in MANY]), writer(backend), out=Path(out))
     return backend
 
 
 def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again(
     graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
-    rows = Inputs([Input(name, None) for name in MANY])
-    whole_run = generate(graph, rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
-    whole = str(digest(graph))
+    input_rows = Inputs([Input(image_id, None) for image_id in MANY])
+    whole_run = generate(graph, input_rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
+    full_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
-    code = (
+    program = (
         "import sys; from tests.integration.test_generate import Settings, slow; slow(Settings.from_env(), sys.argv[1])"
     )
-    out = str(tmp_path / "killed.jsonl")
-    root = Path(__file__).parents[2]
+    replies_path = str(tmp_path / "killed.jsonl")
+    repository = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, "-c", code, out], env={**os.environ, "KGP_HOME": str(settings.home)}, cwd=root
+        [sys.executable, "-c", program, replies_path],
+        env={**os.environ, "KGP_HOME": str(settings.home)},
+        cwd=repository,
     )
-    shown = parse("t/d", "// Done.\nMATCH (i:Image) RETURN i.id AS id")
+    images_query = parse("t/d", "// Done.\nMATCH (i:Image) RETURN i.id AS id")
     deadline = time.monotonic() + 60
-    while len(list(graph.read(shown))) < 6 and time.monotonic() < deadline:
+    while len(list(graph.read(images_query))) < 6 and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = {row["id"] for row in graph.read(shown)}
-    assert 6 <= len(done) < len(MANY)
-    resumed = Fake(MANY)
-    outcome = generate(graph, rows, writer(resumed), out=Path(out))
+    done_ids = {image_row["id"] for image_row in graph.read(images_query)}
+    assert 6 <= len(done_ids) < len(MANY)
+    second_backend = Fake(MANY)
+    outcome = generate(graph, input_rows, writer(second_backend), out=Path(replies_path))
     assert outcome.run == whole_run
-    assert Path(out).read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
-    assert set(asked(resumed)) == set(MANY) - done
-    assert str(digest(graph)) == whole
+    assert Path(replies_path).read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert set(asked(second_backend)) == set(MANY) - done_ids
+    assert str(digest(graph)) == full_digest
 
 
 def test_an_unreadable_image_is_told_and_asked_again_the_next_time(graph: Graph) -> None:
-    first = run(graph, Fake({name: text for name, text in SAID.items() if name != "I4"}))
-    assert first.problems == [("I4", "no readable radiograph")]
-    assert first.done == 4
-    mended = Fake(SAID)
-    second = run(graph, mended)
-    assert (asked(mended), second.problems) == (["I4"], [])
+    first_outcome = run(
+        graph, Fake({image_id: reply_text for image_id, reply_text in SAID.items() if image_id != "I4"})
+    )
+    assert first_outcome.problems == [("I4", "no readable radiograph")]
+    assert first_outcome.done == 4
+    second_backend = Fake(SAID)
+    second_outcome = run(graph, second_backend)
+    assert (asked(second_backend), second_outcome.problems) == (["I4"], [])
 
 
 def test_a_dry_run_tells_and_writes_nothing(graph: Graph, tmp_path: Path) -> None:
-    before = str(digest(graph))
+    digest_before = str(digest(graph))
     outcome = run(graph, Fake(SAID), dry_run=True, out=tmp_path / "replies.jsonl")
     assert (outcome.done, outcome.triplets, outcome.edges, outcome.dry_run) == (5, 7, 0, True)
-    assert str(digest(graph)) == before
+    assert str(digest(graph)) == digest_before
     assert len((tmp_path / "replies.jsonl").read_text("utf-8").splitlines()) == 5
 
 
 def test_replies_are_appended_to_a_file_and_no_report_is(graph: Graph, tmp_path: Path) -> None:
-    path = tmp_path / "replies.jsonl"
-    run(graph, Fake(SAID), given("12"), out=path)
-    run(graph, Fake(SAID), out=path)
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert [row["image"] for row in rows] == ["I1", "I2", "I3", "I4", "I5"]
-    assert rows[3]["triplets"] == [["nodule", "suggestive_of", "malignancy", 0.5]]
-    assert CANARY not in path.read_text(encoding="utf-8")
+    replies_path = tmp_path / "replies.jsonl"
+    run(graph, Fake(SAID), given("12"), out=replies_path)
+    run(graph, Fake(SAID), out=replies_path)
+    replies = [json.loads(reply_line) for reply_line in replies_path.read_text(encoding="utf-8").splitlines()]
+    assert [reply["image"] for reply in replies] == ["I1", "I2", "I3", "I4", "I5"]
+    assert replies[3]["triplets"] == [["nodule", "suggestive_of", "malignancy", 0.5]]
+    assert CANARY not in replies_path.read_text(encoding="utf-8")
 
 
 def test_undo_leaves_exactly_what_was_there(graph: Graph, tmp_path: Path) -> None:
-    rows = [f"I1,POSITIVE,{EFFUSION},Image_I1,Effusion", f"I9,NEGATIVE,{EDEMA},Image_I9,Edema"]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", rows, ["I1,a/1.png", "I9,a/9.png"])))
-    before = str(digest(graph))
+    medmkg_rows = [f"I1,POSITIVE,{EFFUSION},Image_I1,Effusion", f"I9,NEGATIVE,{EDEMA},Image_I9,Edema"]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, ["I1,a/1.png", "I9,a/9.png"])))
+    digest_before = str(digest(graph))
     outcome = run(graph, Fake(SAID))
-    assert str(digest(graph)) != before
+    assert str(digest(graph)) != digest_before
     runs.undo(graph, outcome.run)
-    assert str(digest(graph)) == before
+    assert str(digest(graph)) == digest_before
 
 
 def test_images_are_known_by_their_path_but_not_where_two_share_it(graph: Graph, tmp_path: Path) -> None:
-    rows = [f"I{n},POSITIVE,{EFFUSION},Image_I{n},Effusion" for n in (1, 2, 3)]
-    paths = ["I1,a/one.png", "I2,a/two.jpg", "I3,a/two.jpg"]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", rows, paths)))
+    medmkg_rows = [f"I{image_number},POSITIVE,{EFFUSION},Image_I{image_number},Effusion" for image_number in (1, 2, 3)]
+    mapping_rows = ["I1,a/one.png", "I2,a/two.jpg", "I3,a/two.jpg"]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, mapping_rows)))
     run(graph, Fake(SAID), Inputs([Input("I5", Path("5.png"), {"dataset": "images", "path": "a/five.png"})]))
     assert images_by_path(graph) == {"a/one.png": "I1"}
 
 
 def test_what_a_generator_sees_without_the_report_can_contradict_it(graph: Graph, tmp_path: Path) -> None:
-    rows = [f"I5,NEGATIVE,{EDEMA},Image_I5,Edema", f"I4,NEGATIVE,{EFFUSION},Image_I4,Effusion"]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", rows, [])))
+    medmkg_rows = [f"I5,NEGATIVE,{EDEMA},Image_I5,Edema", f"I4,NEGATIVE,{EFFUSION},Image_I4,Effusion"]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
     run(graph, Fake(SAID))
-    query = queries.get("explore/generated_contradictions")
-    with ask(graph, query.text, query.bind({})) as answer:
-        assert [(row["image"], row["cui"], row["mode"], row["seen"]) for row in answer] == [
-            ("I5", EDEMA, "image", ["edema"])
-        ]
+    named_query = queries.get("explore/generated_contradictions")
+    with ask(graph, named_query.text, named_query.bind({})) as answer:
+        assert [
+            (contradiction["image"], contradiction["cui"], contradiction["mode"], contradiction["seen"])
+            for contradiction in answer
+        ] == [("I5", EDEMA, "image", ["edema"])]
 
 
 def test_images_that_were_only_looked_at_change_no_naf_score(graph: Graph, tmp_path: Path) -> None:
-    rows = [f"I{n},POSITIVE,{EFFUSION},Image_I{n},Effusion" for n in (7, 8)] + [f"I9,NEGATIVE,{EDEMA},Image_I9,Edema"]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", rows, [])))
+    medmkg_rows = [f"I{image_number},POSITIVE,{EFFUSION},Image_I{image_number},Effusion" for image_number in (7, 8)] + [
+        f"I9,NEGATIVE,{EDEMA},Image_I9,Edema"
+    ]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
     naf.score(graph)
-    before = naf_of(graph)
+    scores_before = naf_of(graph)
     run(graph, Fake(SAID))
     naf.score(graph)
-    assert {name: value for name, value in naf_of(graph).items() if value} == before
+    assert {image_id: naf_score for image_id, naf_score in naf_of(graph).items() if naf_score} == scores_before
 
 
 def naf_of(graph: Graph) -> dict[str, float]:
-    query = parse("t/n", "// NaF.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf")
-    return {row["id"]: row["naf"] for row in graph.read(query)}
+    naf_query = parse("t/n", "// NaF.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf")
+    return {image_row["id"]: image_row["naf"] for image_row in graph.read(naf_query)}
 
 
 # kgp generate
@@ -326,16 +348,16 @@ def test_the_command_on_a_data_set_writes_linked_triplets_and_the_next_time_noth
     graph: Graph, kgp: Kgp, invented: Path, tiny: Path
 ) -> None:
     arguments = ("generate", "--images", invented, "--model", tiny / "vlm-kg", *FEW, "--limit", "6")
-    done = kgp(*arguments, "--json")
-    assert done.code == 0, done.err
-    assert (done.json["done"], done.json["problems"]) == (6, [])
-    assert {row[5] for row in found(graph, TRIPLETS)} <= {"image and report"}
-    once = str(digest(graph))
-    again = kgp(*arguments)
-    assert again.code == 0, again.err
-    assert "6 images: 0 looked at, 6 done before, 0 not read" in again.out
-    assert str(digest(graph)) == once
-    assert kgp("runs", "undo", done.json["run"]).code == 0
+    first_run = kgp(*arguments, "--json")
+    assert first_run.code == 0, first_run.err
+    assert (first_run.json["done"], first_run.json["problems"]) == (6, [])
+    assert {triplet_row[5] for triplet_row in found(graph, TRIPLETS)} <= {"image and report"}
+    first_digest = str(digest(graph))
+    second_run = kgp(*arguments)
+    assert second_run.code == 0, second_run.err
+    assert "6 images: 0 looked at, 6 done before, 0 not read" in second_run.out
+    assert str(digest(graph)) == first_digest
+    assert kgp("runs", "undo", first_run.json["run"]).code == 0
     assert found(graph, ENTITIES) == []
 
 
@@ -343,90 +365,105 @@ def test_what_the_graph_learns_meanwhile_asks_no_image_again(
     graph: Graph, kgp: Kgp, invented: Path, tiny: Path, tmp_path: Path
 ) -> None:
     """Neither the concepts that the generator brought itself, nor names of others."""
-    lexicon = tmp_path / "names.csv"
-    lexicon.write_text(f"cui,name\n{EFFUSION},Pleural effusion\n{EDEMA},Edema\n", encoding="utf-8")
+    lexicon_path = tmp_path / "names.csv"
+    lexicon_path.write_text(f"cui,name\n{EFFUSION},Pleural effusion\n{EDEMA},Edema\n", encoding="utf-8")
     arguments = ("generate", "--images", invented, "--model", tiny / "vlm-kg", *FEW, "--limit", "3")
-    first = kgp(*arguments, "--lexicon", lexicon, "--json").json
-    rows = [f"I{n},POSITIVE,{EFFUSION},Image_I{n},Effusion" for n in (1, 2)]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", rows, [])))
-    again = kgp(*arguments, "--lexicon", lexicon, "--json").json
-    assert (again["run"], again["skipped"], again["done"]) == (first["run"], 3, 0)
-    other = kgp(*arguments, "--json").json
-    assert (other["run"] != first["run"], other["done"]) == (True, 3), "another lexicon is another run"
+    first_run = kgp(*arguments, "--lexicon", lexicon_path, "--json").json
+    medmkg_rows = [f"I{image_number},POSITIVE,{EFFUSION},Image_I{image_number},Effusion" for image_number in (1, 2)]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
+    second_run = kgp(*arguments, "--lexicon", lexicon_path, "--json").json
+    assert (second_run["run"], second_run["skipped"], second_run["done"]) == (first_run["run"], 3, 0)
+    other_run = kgp(*arguments, "--json").json
+    assert (other_run["run"] != first_run["run"], other_run["done"]) == (True, 3), "another lexicon is another run"
 
 
 def test_the_command_on_a_folder_of_pictures_finds_the_graphs_images(
     graph: Graph, kgp: Kgp, invented: Path, tiny: Path, tmp_path: Path
 ) -> None:
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", [f"I5,POSITIVE,{EFFUSION},x,Effusion"], ["I5,p/five.png"])))
-    first, second = sorted(invented.rglob("*.png"))[:2]
+    first_image, second_image = sorted(invented.rglob("*.png"))[:2]
     (tmp_path / "p").mkdir()
-    shutil.copy(first, tmp_path / "p" / "five.png")
-    shutil.copy(second, tmp_path / "p" / "new.png")
+    shutil.copy(first_image, tmp_path / "p" / "five.png")
+    shutil.copy(second_image, tmp_path / "p" / "new.png")
     (tmp_path / "p" / "bad.png").write_bytes(b"\x89PNG bad")
-    table = tmp_path / "r.csv"
-    table.write_text(f"id,findings\nfive.png,Effusion. {CANARY}.\n", encoding="utf-8")
-    out = tmp_path / "o.jsonl"
-    done = kgp(
-        "generate", "--images", tmp_path / "p", "--reports", table, "--model", tiny / "vlm-kg", *FEW, "--out", out
+    reports_path = tmp_path / "r.csv"
+    reports_path.write_text(f"id,findings\nfive.png,Effusion. {CANARY}.\n", encoding="utf-8")
+    replies_path = tmp_path / "o.jsonl"
+    completed = kgp(
+        "generate",
+        "--images",
+        tmp_path / "p",
+        "--reports",
+        reports_path,
+        "--model",
+        tiny / "vlm-kg",
+        *FEW,
+        "--out",
+        replies_path,
     )
-    assert done.code == 0, done.err
-    assert "3 images: 2 looked at, 0 done before, 1 not read" in done.out
-    assert "no readable radiograph" in done.out
-    assert CANARY not in done.out + done.err + out.read_text("utf-8")
-    images = [json.loads(line)["image"] for line in out.read_text("utf-8").splitlines()]
-    assert "I5" in images
-    assert len(images) == 2
+    assert completed.code == 0, completed.err
+    assert "3 images: 2 looked at, 0 done before, 1 not read" in completed.out
+    assert "no readable radiograph" in completed.out
+    assert CANARY not in completed.out + completed.err + replies_path.read_text("utf-8")
+    image_ids = [json.loads(reply_line)["image"] for reply_line in replies_path.read_text("utf-8").splitlines()]
+    assert "I5" in image_ids
+    assert len(image_ids) == 2
 
 
 def test_the_command_on_one_dicom_with_llm_kg_and_image_alone(
     graph: Graph, kgp: Kgp, invented: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    dicom = next(iter(sorted(invented.rglob("*.dcm"))))
-    done = kgp("generate", "--images", dicom, "--model", tiny / "vlm-kg", *FEW, "--dry-run", "--json")
-    assert done.code == 0, done.err
-    assert (done.json["done"], done.json["problems"], done.json["dry_run"]) == (1, [], True)
+    dicom_path = next(iter(sorted(invented.rglob("*.dcm"))))
+    completed = kgp("generate", "--images", dicom_path, "--model", tiny / "vlm-kg", *FEW, "--dry-run", "--json")
+    assert completed.code == 0, completed.err
+    assert (completed.json["done"], completed.json["problems"], completed.json["dry_run"]) == (1, [], True)
     assert found(graph, ENTITIES) == []
 
 
 def test_what_is_wrong_is_one_clear_line(graph: Graph, kgp: Kgp, tiny: Path, invented: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    picture = next(iter(sorted(invented.rglob("*.png"))))
-    bad = tmp_path / "bad.png"
-    bad.write_bytes(b"bad")
-    model = ("--model", tiny / "vlm-kg")
+    image_path = next(iter(sorted(invented.rglob("*.png"))))
+    bad_image = tmp_path / "bad.png"
+    bad_image.write_bytes(b"bad")
+    model_options = ("--model", tiny / "vlm-kg")
     cases: list[tuple[tuple[str | Path, ...], int, str]] = [
-        ((tmp_path / "missing", *model), 1, "no such file or folder"),
-        ((tmp_path / "empty", *model), 1, "there is no image here"),
-        ((picture, "--model", tmp_path / "empty"), 1, "there is no generator here"),
-        ((picture, *model, "--beams", "0"), 2, "beams"),
-        ((picture, *model, "--beams", "65"), 2, "beams must be 1 to 64"),
-        ((picture, *model, "--reports", picture), 1, "these are no reports"),
-        ((picture, "--llm", "m", "--llm-url", "https://llm.example.com/v1"), 2, "the images and reports would leave"),
-        ((bad, *model), 1, ""),
+        ((tmp_path / "missing", *model_options), 1, "no such file or folder"),
+        ((tmp_path / "empty", *model_options), 1, "there is no image here"),
+        ((image_path, "--model", tmp_path / "empty"), 1, "there is no generator here"),
+        ((image_path, *model_options, "--beams", "0"), 2, "beams"),
+        ((image_path, *model_options, "--beams", "65"), 2, "beams must be 1 to 64"),
+        ((image_path, *model_options, "--reports", image_path), 1, "these are no reports"),
+        (
+            (image_path, "--llm", "m", "--llm-url", "https://llm.example.com/v1"),
+            2,
+            "the images and reports would leave",
+        ),
+        ((bad_image, *model_options), 1, ""),
     ]
-    for arguments, code, told in cases:
-        done = kgp("generate", "--images", *arguments)
-        assert (done.code, told in done.err) == (code, True), (arguments, done.err)
-        assert "Traceback" not in done.err
+    for arguments, exit_code, message in cases:
+        completed = kgp("generate", "--images", *arguments)
+        assert (completed.code, message in completed.err) == (exit_code, True), (arguments, completed.err)
+        assert "Traceback" not in completed.err
     assert found(graph, ENTITIES) == []
 
 
 def test_the_command_asks_a_served_model(graph: Graph, kgp: Kgp, invented: Path) -> None:
     from tests.fake_model import Reply, serving
 
-    with serving(lambda messages, before: Reply("pleural effusion, located_at, left lung")) as server:
+    with serving(lambda messages, earlier_count: Reply("pleural effusion, located_at, left lung")) as server:
         arguments = ("generate", "--images", invented, "--llm", "tiny", "--llm-url", server.url, "--limit", "3")
-        done = kgp(*arguments, "--json")
-        assert done.code == 0, done.err
-        again = kgp(*arguments, "--json")
+        first_run = kgp(*arguments, "--json")
+        assert first_run.code == 0, first_run.err
+        second_run = kgp(*arguments, "--json")
         assert len(server.asked) == 3
-    assert (done.json["done"], again.json["skipped"]) == (3, 3)
-    assert [row[1:4] for row in found(graph, TRIPLETS)] == [("pleural effusion", "LOCATED_AT", "left lung")] * 3
-    assert {row[6] for row in found(graph, TRIPLETS)} == {None}
+    assert (first_run.json["done"], second_run.json["skipped"]) == (3, 3)
+    assert [triplet_row[1:4] for triplet_row in found(graph, TRIPLETS)] == [
+        ("pleural effusion", "LOCATED_AT", "left lung")
+    ] * 3
+    assert {triplet_row[6] for triplet_row in found(graph, TRIPLETS)} == {None}
 
 
 def test_help_is_quick_and_loads_no_torch() -> None:
-    code = "import sys, kgplatform.cli; print({'torch', 'transformers', 'PIL', 'numpy'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    program = "import sys, kgplatform.cli; print({'torch', 'transformers', 'PIL', 'numpy'} & set(sys.modules))"
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "set()"

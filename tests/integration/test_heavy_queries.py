@@ -83,7 +83,7 @@ print(json.dumps({"error": error, "message": message, "seconds": took, "megabyte
 
 
 def run(settings: Settings, text: str, parameters: dict[str, object], seconds: float) -> dict[str, object]:
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", CLIENT],
         input=json.dumps([text, parameters, seconds]),
         env={**os.environ, "KGP_HOME": str(settings.home)},
@@ -91,9 +91,9 @@ def run(settings: Settings, text: str, parameters: dict[str, object], seconds: f
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    ran: dict[str, object] = json.loads(done.stdout)
-    return ran
+    assert completed.returncode == 0, completed.stderr
+    client_result: dict[str, object] = json.loads(completed.stdout)
+    return client_result
 
 
 def answers(settings: Settings) -> bool:
@@ -105,12 +105,12 @@ def test_the_timer_of_this_side_ends_what_the_server_does_not(
     graph: Graph, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readonly, "check_cost", lambda tokens, parameters: None)
-    text = "RETURN reduce(x=0, i IN range(1,600000000) | x+i)"  # some seconds of a core, as they are left behind
-    started = time.monotonic()
-    with pytest.raises(DatabaseError, match="stopped after 1 s") as error, ask(graph, text, seconds=1) as answer:
+    statement = "RETURN reduce(x=0, i IN range(1,600000000) | x+i)"  # some seconds of a core, as they are left behind
+    start_time = time.monotonic()
+    with pytest.raises(DatabaseError, match="stopped after 1 s") as raised, ask(graph, statement, seconds=1) as answer:
         list(answer)
-    assert time.monotonic() - started < 10
-    assert "The server had not ended it" in error.value.hint
+    assert time.monotonic() - start_time < 10
+    assert "The server had not ended it" in raised.value.hint
     assert answers(settings)
 
 
@@ -119,26 +119,26 @@ def test_a_record_is_bounded_as_it_arrives(
     settings: Settings, graph: Graph, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.setattr(readonly, "check_cost", lambda tokens, parameters: None)
-    texts = {
+    statements = {
         "list": "RETURN range(1, 2000000) AS x",
         "text": "RETURN reduce(s='abcdefgh', i IN range(1, 19) | s + s) AS x",
         "maps": "RETURN [i IN range(1, 3000000) | {}] AS x",
     }
-    with pytest.raises(DatabaseError, match="more than 2 MiB"), ask(graph, texts[what]) as answer:
+    with pytest.raises(DatabaseError, match="more than 2 MiB"), ask(graph, statements[what]) as answer:
         list(answer)
     assert answers(settings)
 
 
 def test_a_row_within_the_bound_comes_whole(graph: Graph) -> None:
     with ask(graph, "RETURN [i IN range(1, 200000) | i] AS x") as answer:
-        assert [len(row["x"]) for row in answer] == [200_000]
+        assert [len(record["x"]) for record in answer] == [200_000]
     assert RECORD_BYTES > 200_000 * 5
 
 
 def test_all_rows_come_and_memory_stays_flat(settings: Settings) -> None:
-    text = "UNWIND range(1, 300) AS x RETURN x, [i IN range(1, 20000) | i] AS row"
-    ran = run(settings, text, {}, 60)
-    assert (ran["error"], float(str(ran["megabytes"])) < 300) == ("", True), ran
+    statement = "UNWIND range(1, 300) AS x RETURN x, [i IN range(1, 20000) | i] AS row"
+    client_result = run(settings, statement, {}, 60)
+    assert (client_result["error"], float(str(client_result["megabytes"])) < 300) == ("", True), client_result
 
 
 def test_bounds_fail_loudly_where_the_driver_differs(graph: Graph) -> None:
@@ -152,19 +152,21 @@ def test_bounds_fail_loudly_where_the_driver_differs(graph: Graph) -> None:
 @pytest.mark.long
 def test_20_heavy_queries_end_in_35_s_and_500_mb(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(HEAVY) == 20
-    table = ["| statement | ended by | s | MB |", "|---|---|---:|---:|"]
+    table_lines = ["| statement | ended by | s | MB |", "|---|---|---:|---:|"]
     failures = []
-    for name, (text, parameters) in HEAVY.items():
-        ran = run(settings, text, parameters, readonly.SECONDS)
-        seconds, megabytes = float(str(ran["seconds"])), float(str(ran["megabytes"]))
-        table.append(f"| {name} | {ran['error'] or 'done'}: {ran['message']} | {seconds:.1f} | {megabytes:.0f} |")
+    for query_name, (statement, parameters) in HEAVY.items():
+        measured = run(settings, statement, parameters, readonly.SECONDS)
+        seconds, megabytes = float(str(measured["seconds"])), float(str(measured["megabytes"]))
+        table_lines.append(
+            f"| {query_name} | {measured['error'] or 'done'}: {measured['message']} | {seconds:.1f} | {megabytes:.0f} |"
+        )
         if seconds > 35 or megabytes > 500 or not answers(settings):
-            failures.append(name)
-        if out := os.environ.get("KGP_HEAVY_OUT"):
-            Path(out).write_text("\n".join(table) + "\n", encoding="utf-8")
-        if "had not ended it" in str(ran["message"]):  # as the message advises; else each would leave a busy core
+            failures.append(query_name)
+        if table_path := os.environ.get("KGP_HEAVY_OUT"):
+            Path(table_path).write_text("\n".join(table_lines) + "\n", encoding="utf-8")
+        if "had not ended it" in str(measured["message"]):  # as the message advises; else each would leave a busy core
             server.stop(settings)
             server.start(settings)
     with capsys.disabled():
-        sys.stdout.write("\n" + "\n".join(table) + "\n")
+        sys.stdout.write("\n" + "\n".join(table_lines) + "\n")
     assert failures == []

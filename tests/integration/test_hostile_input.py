@@ -28,45 +28,61 @@ NAMES = parse("t/n", "// Names of nodes.\nMATCH (n) WHERE n.name IS NOT NULL RET
 
 
 def write(path: Path, header: list[str], rows: list[list[str]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([header, *rows])
+    with path.open("w", encoding="utf-8", newline="") as csv_file:
+        csv.writer(csv_file, quoting=csv.QUOTE_ALL).writerows([header, *rows])
     return path
 
 
 def load_and_look(graph: Graph, source: Source, rejects: Path) -> set[str]:
     """Load with skipping; everything the reliability page asks for; returns the names in the graph."""
     graph.write(CANARY)
-    before = str(digest(graph))
-    report = ingest(graph, source, on_error="skip", rejects=rejects)
-    assert report.rows.read == report.rows.written + report.rows.existing + report.rows.rejected
-    assert report.rows.written > 0
-    assert report.rows.rejected > 1_000
+    digest_before = str(digest(graph))
+    load_report = ingest(graph, source, on_error="skip", rejects=rejects)
+    assert load_report.rows.read == load_report.rows.written + load_report.rows.existing + load_report.rows.rejected
+    assert load_report.rows.written > 0
+    assert load_report.rows.rejected > 1_000
     assert graph.read(ALIVE) == [{"n": 1}]
     assert all(LABEL.fullmatch(record["name"]) for record in graph.read(LABELS))
     assert all(RELATION.fullmatch(record["name"]) for record in graph.read(TYPES))
-    names = {record["name"] for record in graph.read(NAMES)}
-    runs.undo(graph, report.run)
-    assert str(digest(graph)) == before
-    return names
+    node_names = {record["name"] for record in graph.read(NAMES)}
+    runs.undo(graph, load_report.run)
+    assert str(digest(graph)) == digest_before
+    return node_names
 
 
 def test_triples(graph: Graph, tmp_path: Path) -> None:
-    good = ["a", "Gene", "A", "knows", "b", "Gene", "B"]
-    header = ["head", "head_type", "head_name", "relation", "tail", "tail_type", "tail_name"]
-    hostile = payloads(1_000)
-    rows = [[*good[:i], text, *good[i + 1 :]] for text in hostile for i in range(len(good))]
+    good_fields = ["a", "Gene", "A", "knows", "b", "Gene", "B"]
+    column_names = ["head", "head_type", "head_name", "relation", "tail", "tail_type", "tail_name"]
+    hostile_texts = payloads(1_000)
+    csv_rows = [
+        [*good_fields[:field_index], hostile_text, *good_fields[field_index + 1 :]]
+        for hostile_text in hostile_texts
+        for field_index in range(len(good_fields))
+    ]
     # As a name, each payload belongs to a node of its own, so that it can be found again.
-    rows += [[f"n{i}", "Gene", text, "knows", "b", "Gene", "B"] for i, text in enumerate(hostile)]
-    source = Triples(write(tmp_path / "hostile.csv", header, rows))
-    kept = load_and_look(graph, source, tmp_path / "rejects.tsv") & set(hostile)
-    assert "`" in kept and "\\u0060" in kept and "DETACH DELETE n" in kept  # stored as they are, as values
+    csv_rows += [
+        [f"n{field_index}", "Gene", hostile_text, "knows", "b", "Gene", "B"]
+        for field_index, hostile_text in enumerate(hostile_texts)
+    ]
+    triples_source = Triples(write(tmp_path / "hostile.csv", column_names, csv_rows))
+    stored_texts = load_and_look(graph, triples_source, tmp_path / "rejects.tsv") & set(hostile_texts)
+    assert (
+        "`" in stored_texts and "\\u0060" in stored_texts and "DETACH DELETE n" in stored_texts
+    )  # stored as they are, as values
 
 
 def test_medmkg(graph: Graph, tmp_path: Path) -> None:
-    good = ["C9900001", "isa", "C9900002", "A", "B"]
-    hostile = payloads(1_000)
-    rows = [[*good[:i], text, *good[i + 1 :]] for text in hostile for i in range(len(good))]
-    rows += [[f"C98{i:05d}", "isa", "C9900002", text, "B"] for i, text in enumerate(hostile)]
-    write(tmp_path / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], rows)
-    kept = load_and_look(graph, MedMKG.find(tmp_path), tmp_path / "rejects.tsv") & set(hostile)
-    assert "`" in kept and "\\u0060" in kept and "DETACH DELETE n" in kept
+    good_fields = ["C9900001", "isa", "C9900002", "A", "B"]
+    hostile_texts = payloads(1_000)
+    csv_rows = [
+        [*good_fields[:field_index], hostile_text, *good_fields[field_index + 1 :]]
+        for hostile_text in hostile_texts
+        for field_index in range(len(good_fields))
+    ]
+    csv_rows += [
+        [f"C98{field_index:05d}", "isa", "C9900002", hostile_text, "B"]
+        for field_index, hostile_text in enumerate(hostile_texts)
+    ]
+    write(tmp_path / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], csv_rows)
+    stored_texts = load_and_look(graph, MedMKG.find(tmp_path), tmp_path / "rejects.tsv") & set(hostile_texts)
+    assert "`" in stored_texts and "\\u0060" in stored_texts and "DETACH DELETE n" in stored_texts

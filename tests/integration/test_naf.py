@@ -32,19 +32,23 @@ Pairs = set[tuple[str, str, str]]
 
 
 def pairs_of(path: Path) -> Pairs:
-    with path.open(newline="", encoding="utf-8") as file:
-        return {(r["Head"], r["Relation"], r["Tail"]) for r in csv.DictReader(file) if r["Relation"] in STANCES}
+    with path.open(newline="", encoding="utf-8") as csv_file:
+        return {
+            (csv_row["Head"], csv_row["Relation"], csv_row["Tail"])
+            for csv_row in csv.DictReader(csv_file)
+            if csv_row["Relation"] in STANCES
+        }
 
 
 def oracle(pairs: Pairs) -> dict[str, float]:
     images = {image for image, _, _ in pairs}
-    sharing: dict[tuple[str, str], int] = defaultdict(int)
+    image_counts: dict[tuple[str, str], int] = defaultdict(int)
     for _, relation, concept in pairs:
-        sharing[relation, concept] += 1
+        image_counts[relation, concept] += 1
     terms: dict[str, list[float]] = defaultdict(list)
     for image, relation, concept in pairs:
-        terms[image].append(math.log(len(images) / sharing[relation, concept]))
-    return {image: math.fsum(of_image) for image, of_image in terms.items()}
+        terms[image].append(math.log(len(images) / image_counts[relation, concept]))
+    return {image: math.fsum(image_terms) for image, image_terms in terms.items()}
 
 
 def ranking(scores: dict[str, float]) -> list[str]:
@@ -53,29 +57,29 @@ def ranking(scores: dict[str, float]) -> list[str]:
 
 def algorithm1(pairs: Pairs, order: list[str]) -> list[str]:
     concepts = {concept for _, _, concept in pairs}
-    of_image: dict[str, set[str]] = defaultdict(set)
+    concepts_by_image: dict[str, set[str]] = defaultdict(set)
     for image, _, concept in pairs:
-        of_image[image].add(concept)
-    kept: list[str] = []
+        concepts_by_image[image].add(concept)
+    selected: list[str] = []
     covered: set[str] = set()
     for image in order:
         if covered == concepts:
             break
-        kept.append(image)
-        covered |= of_image[image]
-    return kept
+        selected.append(image)
+        covered |= concepts_by_image[image]
+    return selected
 
 
 @pytest.mark.data
 def test_scores_and_ranks_of_the_released_graph(medmkg_graph: Graph, data_dir: Path) -> None:
-    wanted = oracle(pairs_of(data_dir / "medmkg" / "MedMKG.csv"))
-    found = {row["id"]: row for row in medmkg_graph.read(SCORES)}
-    assert found.keys() == wanted.keys()
-    assert len(found) == 4_868
-    assert max(abs(found[image]["naf"] - wanted[image]) for image in wanted) < 1e-9
-    assert sorted(found, key=lambda image: found[image]["rank"]) == ranking(wanted)
-    top = naf.score(medmkg_graph, top=3).top
-    assert [(t["id"], round(t["naf"], 3)) for t in top] == [
+    expected = oracle(pairs_of(data_dir / "medmkg" / "MedMKG.csv"))
+    scores_by_image = {score_row["id"]: score_row for score_row in medmkg_graph.read(SCORES)}
+    assert scores_by_image.keys() == expected.keys()
+    assert len(scores_by_image) == 4_868
+    assert max(abs(scores_by_image[image]["naf"] - expected[image]) for image in expected) < 1e-9
+    assert sorted(scores_by_image, key=lambda image: scores_by_image[image]["rank"]) == ranking(expected)
+    top_images = naf.score(medmkg_graph, top=3).top
+    assert [(top_image["id"], round(top_image["naf"], 3)) for top_image in top_images] == [
         ("I50978146", 145.402),
         ("I58123117", 85.129),
         ("I50870612", 83.093),
@@ -87,36 +91,41 @@ def test_algorithm_1_keeps_the_first_4641_images(medmkg_graph: Graph, data_dir: 
     pairs = pairs_of(data_dir / "medmkg" / "MedMKG.csv")
     filtered = naf.filter_images(medmkg_graph)
     assert (filtered.kept, filtered.images, filtered.concepts) == (4_641, 4_868, 3_149)
-    kept = {row["id"] for row in medmkg_graph.read(SCORES) if row["kept"]}
-    assert kept == set(algorithm1(pairs, ranking(oracle(pairs))))
+    kept_ids = {score_row["id"] for score_row in medmkg_graph.read(SCORES) if score_row["kept"]}
+    assert kept_ids == set(algorithm1(pairs, ranking(oracle(pairs))))
     assert filtered.curve[-1] == (4_641, 3_149)
 
 
 @pytest.mark.data
 def test_explained_contributions_sum_to_the_score(medmkg_graph: Graph) -> None:
     image, contributions = naf.explain(medmkg_graph, "I50978146")
-    assert math.isclose(math.fsum(c["contribution"] for c in contributions), image["naf"], abs_tol=1e-9)
-    assert all(math.isclose(c["contribution"], math.log(4_868 / c["images"])) for c in contributions)
+    assert math.isclose(
+        math.fsum(concept_number["contribution"] for concept_number in contributions), image["naf"], abs_tol=1e-9
+    )
+    assert all(
+        math.isclose(concept_number["contribution"], math.log(4_868 / concept_number["images"]))
+        for concept_number in contributions
+    )
 
 
 @pytest.mark.data
 def test_greedy_cover_is_a_cover_and_never_larger_than_algorithm_1(medmkg_graph: Graph, data_dir: Path) -> None:
     greedy = naf.filter_images(medmkg_graph, "greedy")
-    kept = {row["id"] for row in medmkg_graph.read(SCORES) if row["kept"]}
+    kept_ids = {score_row["id"] for score_row in medmkg_graph.read(SCORES) if score_row["kept"]}
     algorithm = naf.filter_images(medmkg_graph)
     pairs = pairs_of(data_dir / "medmkg" / "MedMKG.csv")
-    assert {concept for image, _, concept in pairs if image in kept} == {concept for _, _, concept in pairs}
-    assert len(kept) == greedy.kept < algorithm.kept
+    assert {concept for image, _, concept in pairs if image in kept_ids} == {concept for _, _, concept in pairs}
+    assert len(kept_ids) == greedy.kept < algorithm.kept
 
 
 @pytest.mark.data
 def test_the_filtered_graph_can_be_exported_and_read_again(medmkg_graph: Graph, tmp_path: Path) -> None:
     naf.filter_images(medmkg_graph)
-    rows = naf.export_kept(medmkg_graph, tmp_path)
+    row_counts = naf.export_kept(medmkg_graph, tmp_path)
     batches = list(MedMKG.find(tmp_path).batches(10**9))
     assert not any(batch.rejects for batch in batches)
     edges = [edge for batch in batches for edge in batch.edges]
-    assert len(edges) == rows["MedMKG.csv"]
+    assert len(edges) == row_counts["MedMKG.csv"]
     assert len({head for head, _, _ in edges if head[0] == "Image"}) == 4_641
     assert sum(head[0] == "Concept" for head, _, _ in edges) == 14_682
 
@@ -124,9 +133,9 @@ def test_the_filtered_graph_can_be_exported_and_read_again(medmkg_graph: Graph, 
 # Few images and concepts, so that ties and conflicts of stance are common.
 small_graphs = st.sets(
     st.tuples(
-        st.integers(1, 8).map(lambda i: f"I{i}"),
+        st.integers(1, 8).map(lambda image_number: f"I{image_number}"),
         st.sampled_from(sorted(STANCES)),
-        st.integers(1, 6).map(lambda c: f"C99{c:05d}"),
+        st.integers(1, 6).map(lambda concept_number: f"C99{concept_number:05d}"),
     ),
     min_size=1,
     max_size=30,
@@ -137,33 +146,41 @@ small_graphs = st.sets(
 @given(pairs=small_graphs)
 def test_small_graphs_with_ties_agree_with_the_oracle(graph: Graph, tmp_path: Path, pairs: Pairs) -> None:
     graph.run_unmanaged(WIPE)
-    rows = [f"{image},{stance},{concept},x,name" for image, stance, concept in sorted(pairs)]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path, rows)))
+    medmkg_rows = [f"{image},{stance},{concept},x,name" for image, stance, concept in sorted(pairs)]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path, medmkg_rows)))
     naf.score(graph)
     filtered = naf.filter_images(graph)
     scores = oracle(pairs)
-    found = graph.read(SCORES)
-    assert {row["id"]: round(row["naf"], 9) for row in found} == {i: round(s, 9) for i, s in scores.items()}
-    assert [row["id"] for row in sorted(found, key=lambda row: row["rank"])] == ranking(scores)
-    kept = algorithm1(pairs, ranking(scores))
-    assert {row["id"] for row in found if row["rank"] <= filtered.kept} == set(kept)
+    score_rows = graph.read(SCORES)
+    assert {score_row["id"]: round(score_row["naf"], 9) for score_row in score_rows} == {
+        image_id: round(naf_score, 9) for image_id, naf_score in scores.items()
+    }
+    assert [score_row["id"] for score_row in sorted(score_rows, key=lambda score_row: score_row["rank"])] == ranking(
+        scores
+    )
+    kept_ids = algorithm1(pairs, ranking(scores))
+    assert {score_row["id"] for score_row in score_rows if score_row["rank"] <= filtered.kept} == set(kept_ids)
 
 
 def test_conflicting_stances_count_each_or_the_strongest(graph: Graph, tmp_path: Path) -> None:
-    rows = [
+    medmkg_rows = [
         "I1,POSITIVE,C9900001,x,a",
         "I1,UNCERTAIN,C9900001,x,a",
         "I1,NEGATIVE,C9900002,x,b",
         "I1,UNCERTAIN,C9900002,x,b",
         "I2,NEGATIVE,C9900003,x,c",
     ]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path, rows)))
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path, medmkg_rows)))
     naf.score(graph)
     assert naf.explain(graph, "I1")[0]["naf"] == pytest.approx(4 * math.log(2))
     naf.score(graph, one_stance=True)
-    image, pairs = naf.explain(graph, "I1")
-    assert image["naf"] == pytest.approx(2 * math.log(2)) == pytest.approx(sum(p["contribution"] for p in pairs))
-    assert [pair["relation"] for pair in pairs] == ["POSITIVE", "UNCERTAIN"]
+    image, stance_terms = naf.explain(graph, "I1")
+    assert (
+        image["naf"]
+        == pytest.approx(2 * math.log(2))
+        == pytest.approx(sum(term["contribution"] for term in stance_terms))
+    )
+    assert [stance_term["relation"] for stance_term in stance_terms] == ["POSITIVE", "UNCERTAIN"]
     assert naf.explain(graph, "I2")[0]["naf"] == pytest.approx(math.log(2))
 
 
@@ -180,10 +197,10 @@ def test_scores_are_brought_up_to_date_after_new_images(graph: Graph, tmp_path: 
 
 
 def test_a_load_that_changes_nothing_leaves_the_scores_current(graph: Graph, tmp_path: Path) -> None:
-    source = MedMKG.find(write_medmkg(tmp_path, small_rows(3, 5)))
-    ingest(graph, source)
+    medmkg_source = MedMKG.find(write_medmkg(tmp_path, small_rows(3, 5)))
+    ingest(graph, medmkg_source)
     naf.score(graph)
-    ingest(graph, source)
+    ingest(graph, medmkg_source)
     assert graph.read(queries.get("naf/state"))[0]["current"]
 
 
@@ -205,7 +222,10 @@ def test_an_empty_graph_and_an_unknown_image_are_no_crash(graph: Graph) -> None:
 def test_scoring_twice_writes_the_same_bits(graph: Graph, tmp_path: Path) -> None:
     ingest(graph, MedMKG.find(write_medmkg(tmp_path, small_rows(200, 37))))
     naf.score(graph)
-    first = sorted((row["id"], row["naf"], row["rank"]) for row in graph.read(SCORES))
+    first_scores = sorted((score_row["id"], score_row["naf"], score_row["rank"]) for score_row in graph.read(SCORES))
     naf.score(graph)
-    assert sorted((row["id"], row["naf"], row["rank"]) for row in graph.read(SCORES)) == first
+    assert (
+        sorted((score_row["id"], score_row["naf"], score_row["rank"]) for score_row in graph.read(SCORES))
+        == first_scores
+    )
     assert graph.read(queries.get("naf/state"))[0]["current"]

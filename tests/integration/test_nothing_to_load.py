@@ -68,29 +68,29 @@ FILES = {
 def test_nothing_usable_is_an_error_that_says_what_was_read(
     graph: Graph, kgp: Kgp, tmp_path: Path, arguments: list[str], why: str
 ) -> None:
-    for name, content in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    done = kgp(*arguments, cwd=tmp_path)
-    assert done.code == 1, done.out
-    assert why in done.err
-    assert "Traceback" not in done.err
+    for file_name, content in FILES.items():
+        (tmp_path / file_name).parent.mkdir(exist_ok=True)
+        (tmp_path / file_name).write_text(content, encoding="utf-8")
+    completed = kgp(*arguments, cwd=tmp_path)
+    assert completed.code == 1, completed.out
+    assert why in completed.err
+    assert "Traceback" not in completed.err
     assert not (tmp_path / "kept.csv").exists()
     assert graph.read(queries.get("runs/list")) == []
     assert not list(tmp_path.glob("*.partial"))
 
 
 def test_a_repeated_load_is_no_error_and_a_mapping_of_other_images_is(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
-    folder = write_medmkg(tmp_path / "graph", small_rows(3, 5), ["I10000000,a.png"])
+    graph_folder = write_medmkg(tmp_path / "graph", small_rows(3, 5), ["I10000000,a.png"])
     for _ in range(2):
-        assert kgp("ingest", "medmkg", folder).code == 0
-    other = write_medmkg(tmp_path / "other", [], ["I77777777,a.png"])
-    refused = kgp("ingest", "medmkg", other)
-    assert refused.code == 1
-    assert "a mapping alone" in refused.err
-    added = write_medmkg(tmp_path / "added", [], ["I10000001,b.png"])
+        assert kgp("ingest", "medmkg", graph_folder).code == 0
+    other_folder = write_medmkg(tmp_path / "other", [], ["I77777777,a.png"])
+    refused_load = kgp("ingest", "medmkg", other_folder)
+    assert refused_load.code == 1
+    assert "a mapping alone" in refused_load.err
+    added_folder = write_medmkg(tmp_path / "added", [], ["I10000001,b.png"])
     for _ in range(2):
-        assert kgp("ingest", "medmkg", added).code == 0
+        assert kgp("ingest", "medmkg", added_folder).code == 0
 
 
 @pytest.mark.long  # the libraries of models take their time
@@ -101,25 +101,25 @@ def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(
     from kgp_models.link_prediction.settings import TrainingSettings
     from kgp_models.link_prediction.train import train
 
-    rows = [f"I{image},POSITIVE,C990000{concept},a,b" for image in range(5) for concept in range(4)]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "graph", rows)))
-    split = splits.make("paper", read_triples(graph, Selection()), 0)
-    quick = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 1}
-    train(TrainingSettings.of(quick), split, folder=tmp_path / "model")
+    medmkg_rows = [f"I{image},POSITIVE,C990000{concept},a,b" for image in range(5) for concept in range(4)]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "graph", medmkg_rows)))
+    triple_split = splits.make("paper", read_triples(graph, Selection()), 0)
+    quick_settings = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 1}
+    train(TrainingSettings.of(quick_settings), triple_split, folder=tmp_path / "model")
     monkeypatch.setenv("KGP_HOME", str(settings.home))
     with pytest.raises(KgpError, match="there is nothing to predict: the graph has every link") as refused:
         predict.links(tmp_path / "model", "POSITIVE", head=None, tail=None, write=True)
     assert refused.value.exit_code == 1
-    assert [run["kind"] for run in graph.read(queries.get("runs/list"))] == ["medmkg"]
+    assert [run_record["kind"] for run_record in graph.read(queries.get("runs/list"))] == ["medmkg"]
 
 
 def test_the_account_of_a_construction_adds_up(graph: Graph, kgp: Kgp, invented: Path) -> None:
-    images = len((invented / "mimic-cxr-2.0.0-metadata.csv").read_text(encoding="utf-8").splitlines()) - 1
-    done = kgp("construct", "run", invented, "--json").json
-    assert done["images"] + sum(done["left_out"].values()) == images
-    assert done["images"] == graph.read(queries.get("stats/overview"))[0]["images"]
-    assert all(reason for reason in done["left_out"])
-    words = kgp("construct", "run", invented)
-    assert words.code == 0
-    assert f"{done['images']:,} images have a concept" in words.out
-    assert "not loaded: " in words.out
+    image_count = len((invented / "mimic-cxr-2.0.0-metadata.csv").read_text(encoding="utf-8").splitlines()) - 1
+    account = kgp("construct", "run", invented, "--json").json
+    assert account["images"] + sum(account["left_out"].values()) == image_count
+    assert account["images"] == graph.read(queries.get("stats/overview"))[0]["images"]
+    assert all(reason for reason in account["left_out"])
+    text_run = kgp("construct", "run", invented)
+    assert text_run.code == 0
+    assert f"{account['images']:,} images have a concept" in text_run.out
+    assert "not loaded: " in text_run.out

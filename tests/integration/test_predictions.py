@@ -63,9 +63,15 @@ with Graph.open(Settings.from_env()) as graph:
 
 
 def many() -> Iterator[Prediction]:
-    for i in range(40):
-        for j in range(5):
-            yield Prediction(("Image", f"I{10_000_000 + i}"), "POSITIVE", ("Concept", f"C99{j:05d}"), i / 7 - j, j + 1)
+    for image_number in range(40):
+        for concept_number in range(5):
+            yield Prediction(
+                ("Image", f"I{10_000_000 + image_number}"),
+                "POSITIVE",
+                ("Concept", f"C99{concept_number:05d}"),
+                image_number / 7 - concept_number,
+                concept_number + 1,
+            )
 
 
 def predict(graph: Graph, rows: Any = SOME, model: str = "transe", sha: str = SHA, **options: Any) -> Report:
@@ -89,17 +95,29 @@ def small(folder: Path) -> MedMKG:
 
 
 def test_predictions_are_edges_that_say_all_and_a_run(loaded: Graph) -> None:
-    report = predict(loaded)
-    assert report.rows == Account(3, 3, 0, 0)
-    found = {(row["head"], row["relation"], row["tail"]): row for row in predicted(loaded)}
-    assert found.keys() == {(p.head[1], p.relation, p.tail[1]) for p in SOME}
-    for p in SOME:
-        row = found[p.head[1], p.relation, p.tail[1]]
-        assert (row["score"], row["rank"], row["model"], row["runs"]) == (p.score, p.rank, "transe", [report.run])
-    shown = runs.show(loaded, report.run)
-    assert (shown["nodes"], shown["edges"]) == (0, 3)
-    record = shown["run"]
-    assert {k: record[k] for k in ("kind", "model", "checkpoint_sha256", "status", "rows_read", "rows_written")} == {
+    write_report = predict(loaded)
+    assert write_report.rows == Account(3, 3, 0, 0)
+    rows_by_triple = {
+        (listed_row["head"], listed_row["relation"], listed_row["tail"]): listed_row for listed_row in predicted(loaded)
+    }
+    assert rows_by_triple.keys() == {
+        (prediction.head[1], prediction.relation, prediction.tail[1]) for prediction in SOME
+    }
+    for prediction in SOME:
+        listed_row = rows_by_triple[prediction.head[1], prediction.relation, prediction.tail[1]]
+        assert (listed_row["score"], listed_row["rank"], listed_row["model"], listed_row["runs"]) == (
+            prediction.score,
+            prediction.rank,
+            "transe",
+            [write_report.run],
+        )
+    run_details = runs.show(loaded, write_report.run)
+    assert (run_details["nodes"], run_details["edges"]) == (0, 3)
+    run_record = run_details["run"]
+    assert {
+        field: run_record[field]
+        for field in ("kind", "model", "checkpoint_sha256", "status", "rows_read", "rows_written")
+    } == {
         "kind": "prediction",
         "model": "transe",
         "checkpoint_sha256": SHA,
@@ -107,18 +125,20 @@ def test_predictions_are_edges_that_say_all_and_a_run(loaded: Graph) -> None:
         "rows_read": 3,
         "rows_written": 3,
     }
-    assert record["parameters"] == '{"top": 10}'
-    assert [row["source"] for row in runs.list_runs(loaded) if row["id"] == report.run] == ["transe"]
+    assert run_record["parameters"] == '{"top": 10}'
+    assert [listed_row["source"] for listed_row in runs.list_runs(loaded) if listed_row["id"] == write_report.run] == [
+        "transe"
+    ]
 
 
 def test_the_same_predictions_twice_are_one_run_and_change_nothing(loaded: Graph) -> None:
-    first = predict(loaded)
-    before, record = str(digest(loaded)), runs.show(loaded, first.run)
-    again = predict(loaded, [*reversed(SOME), SOME[0]])
-    assert again.run == first.run
-    assert again.rows == Account(3, 0, 3, 0)
-    assert str(digest(loaded)) == before
-    assert runs.show(loaded, first.run) == record
+    first_write = predict(loaded)
+    digest_before, run_before = str(digest(loaded)), runs.show(loaded, first_write.run)
+    second_write = predict(loaded, [*reversed(SOME), SOME[0]])
+    assert second_write.run == first_write.run
+    assert second_write.rows == Account(3, 0, 3, 0)
+    assert str(digest(loaded)) == digest_before
+    assert runs.show(loaded, first_write.run) == run_before
 
 
 def test_other_predictions_are_another_run(loaded: Graph) -> None:
@@ -130,37 +150,37 @@ def test_other_predictions_are_another_run(loaded: Graph) -> None:
 
 
 def test_undo_gives_the_graph_back_and_leaves_the_scores_current(loaded: Graph) -> None:
-    before = str(digest(loaded))
-    report = predict(loaded)
-    assert str(digest(loaded)) != before
+    digest_before = str(digest(loaded))
+    write_report = predict(loaded)
+    assert str(digest(loaded)) != digest_before
     assert naf.filter_images(loaded).images == 40
-    undone = runs.undo(loaded, report.run)
+    undone = runs.undo(loaded, write_report.run)
     assert (undone.edges, undone.nodes) == (3, 0)
-    assert str(digest(loaded)) == before
+    assert str(digest(loaded)) == digest_before
     assert naf.filter_images(loaded).images == 40
     assert predict(loaded).rows == Account(3, 3, 0, 0)
 
 
 def test_an_undone_load_takes_the_predictions_about_its_nodes_along(graph: Graph, tmp_path: Path) -> None:
-    empty = str(digest(graph))
-    load = ingest(graph, small(tmp_path))
-    report = predict(graph)
-    undone = runs.undo(graph, load.run)
+    empty_digest = str(digest(graph))
+    load_report = ingest(graph, small(tmp_path))
+    write_report = predict(graph)
+    undone = runs.undo(graph, load_report.run)
     assert (undone.edges, undone.nodes) == (178 + 3, 70)
-    assert str(digest(graph)) == empty
-    assert runs.undo(graph, report.run).edges == 0
+    assert str(digest(graph)) == empty_digest
+    assert runs.undo(graph, write_report.run).edges == 0
     ingest(graph, small(tmp_path))
     assert predict(graph).rows.written == 3
 
 
 def test_a_load_that_is_undone_meanwhile_stops_the_writing(graph: Graph, tmp_path: Path) -> None:
-    load = ingest(graph, small(tmp_path))
+    load_report = ingest(graph, small(tmp_path))
 
-    def undo(done: int, total: int | None) -> None:
-        if done == 20:
-            runs.undo(graph, load.run)
+    def undo(rows_done: int, row_total: int | None) -> None:
+        if rows_done == 20:
+            runs.undo(graph, load_report.run)
 
-    def write_many(progress: Any = lambda done, total: None) -> Report:
+    def write_many(progress: Any = lambda rows_done, row_total: None) -> Report:
         return write(graph, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20, progress=progress)
 
     with pytest.raises(InputError, match="taken out of the graph meanwhile"):
@@ -172,44 +192,50 @@ def test_a_load_that_is_undone_meanwhile_stops_the_writing(graph: Graph, tmp_pat
 
 
 def test_runs_that_say_otherwise_keep_their_own_scores(loaded: Graph) -> None:
-    first = predict(loaded, SOME[:1])
-    same = predict(loaded, SOME[:2])
-    other = predict(loaded, [Prediction(A, "isa", B, 0.25, 1)], sha="cd" * 32)
-    model = predict(loaded, SOME[:1], model="distmult")
-    scores = [(row["model"], row["score"], len(row["runs"])) for row in predicted(loaded, relation="isa")]
+    first_write = predict(loaded, SOME[:1])
+    same_write = predict(loaded, SOME[:2])
+    other_write = predict(loaded, [Prediction(A, "isa", B, 0.25, 1)], sha="cd" * 32)
+    model_write = predict(loaded, SOME[:1], model="distmult")
+    scores = [
+        (prediction["model"], prediction["score"], len(prediction["runs"]))
+        for prediction in predicted(loaded, relation="isa")
+    ]
     assert sorted(scores) == [("distmult", 0.75, 1), ("transe", 0.25, 1), ("transe", 0.75, 2)]
-    runs.undo(loaded, first.run)
-    runs.undo(loaded, other.run)
-    kept = [(row["model"], row["score"], row["runs"]) for row in predicted(loaded, relation="isa")]
-    assert sorted(kept) == [("distmult", 0.75, [model.run]), ("transe", 0.75, [same.run])]
+    runs.undo(loaded, first_write.run)
+    runs.undo(loaded, other_write.run)
+    remaining = [
+        (prediction["model"], prediction["score"], prediction["runs"])
+        for prediction in predicted(loaded, relation="isa")
+    ]
+    assert sorted(remaining) == [("distmult", 0.75, [model_write.run]), ("transe", 0.75, [same_write.run])]
 
 
 def test_a_killed_process_is_finished_by_the_next(loaded: Graph, settings: Settings) -> None:
-    before = str(digest(loaded))
+    digest_before = str(digest(loaded))
     undisturbed = write(loaded, many(), model="m", checkpoint_sha256=SHA, parameters={})
-    wanted = str(digest(loaded))
+    expected_digest = str(digest(loaded))
     runs.undo(loaded, undisturbed.run)
-    assert str(digest(loaded)) == before
-    root = Path(__file__).parents[2]
+    assert str(digest(loaded)) == digest_before
+    repository = Path(__file__).parents[2]
     environment = {**os.environ, "KGP_HOME": str(settings.home)}
-    killed = subprocess.run([sys.executable, "-c", KILLED], cwd=root, env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    killed_process = subprocess.run([sys.executable, "-c", KILLED], cwd=repository, env=environment, check=False)
+    assert killed_process.returncode == -signal.SIGKILL
     assert 60 <= len(predicted(loaded, limit=1000)) < 200
-    assert str(digest(loaded)) != wanted
-    report = write(loaded, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20)
-    assert report.resumed_at >= 60
-    assert report.run == undisturbed.run
-    assert report.rows == Account(200, 200, 0, 0)
-    assert str(digest(loaded)) == wanted
-    assert runs.show(loaded, report.run)["run"]["rows_written"] == 200
+    assert str(digest(loaded)) != expected_digest
+    write_report = write(loaded, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20)
+    assert write_report.resumed_at >= 60
+    assert write_report.run == undisturbed.run
+    assert write_report.rows == Account(200, 200, 0, 0)
+    assert str(digest(loaded)) == expected_digest
+    assert runs.show(loaded, write_report.run)["run"]["rows_written"] == 200
 
 
 def test_a_half_undone_run_must_be_undone_to_the_end_first(loaded: Graph) -> None:
-    report = predict(loaded)
-    loaded.write(queries.get("runs/undo_begin"), run=report.run)
+    write_report = predict(loaded)
+    loaded.write(queries.get("runs/undo_begin"), run=write_report.run)
     with pytest.raises(KgpError, match="half undone"):
         predict(loaded)
-    runs.undo(loaded, report.run)
+    runs.undo(loaded, write_report.run)
     assert predict(loaded).rows.written == 3
 
 
@@ -241,12 +267,12 @@ BAD = [
 
 
 def test_a_bad_prediction_is_refused_and_nothing_written(loaded: Graph) -> None:
-    before, recorded = str(digest(loaded)), runs.list_runs(loaded)
-    for row, told in BAD:
-        with pytest.raises(InputError, match=told):
-            predict(loaded, [SOME[2], row])
-    assert str(digest(loaded)) == before
-    assert runs.list_runs(loaded) == recorded
+    digest_before, runs_before = str(digest(loaded)), runs.list_runs(loaded)
+    for bad_prediction, message in BAD:
+        with pytest.raises(InputError, match=message):
+            predict(loaded, [SOME[2], bad_prediction])
+    assert str(digest(loaded)) == digest_before
+    assert runs.list_runs(loaded) == runs_before
 
 
 def test_predictions_of_no_known_model_are_refused(loaded: Graph) -> None:
@@ -257,8 +283,8 @@ def test_predictions_of_no_known_model_are_refused(loaded: Graph) -> None:
         ({"model": "m" * 201}, "printable"),
         ({"sha": "abc"}, "64 hexadecimal"),
     ]
-    for change, told in changes:
-        with pytest.raises(InputError, match=told):
+    for change, message in changes:
+        with pytest.raises(InputError, match=message):
             predict(loaded, **change)
     for parameters in ({"x": float("nan")}, {"x": object()}):
         with pytest.raises(InputError, match="JSON"):
@@ -267,103 +293,124 @@ def test_predictions_of_no_known_model_are_refused(loaded: Graph) -> None:
 
 
 def test_a_model_of_any_printable_name_is_only_a_value(loaded: Graph) -> None:
-    name = "x'}]->() DETACH DELETE n // ünï `$run`"
-    before = digest(loaded).nodes
-    predict(loaded, SOME[:1], model=name)
-    assert [row["model"] for row in predicted(loaded, model=name)] == [name]
-    assert digest(loaded).nodes == before
+    model_name = "x'}]->() DETACH DELETE n // ünï `$run`"
+    nodes_before = digest(loaded).nodes
+    predict(loaded, SOME[:1], model=model_name)
+    assert [prediction["model"] for prediction in predicted(loaded, model=model_name)] == [model_name]
+    assert digest(loaded).nodes == nodes_before
 
 
 def test_a_users_own_graph_can_be_predicted_on(graph: Graph, tmp_path: Path) -> None:
-    path = tmp_path / "mine.tsv"
-    path.write_text(
+    triples_path = tmp_path / "mine.tsv"
+    triples_path.write_text(
         "head\thead_type\trelation\ttail\ttail_type\nBRCA1\tgene/protein\tassociated_with\tC0006142\tConcept\n",
         encoding="utf-8",
     )
-    ingest(graph, Triples(path))
-    gene = ("Thing", "GeneProtein:BRCA1")
-    report = predict(graph, [Prediction(gene, "associated_with", ("Concept", "C0006142"), 1.0, 1)])
-    assert report.rows.written == 1
+    ingest(graph, Triples(triples_path))
+    gene_node = ("Thing", "GeneProtein:BRCA1")
+    write_report = predict(graph, [Prediction(gene_node, "associated_with", ("Concept", "C0006142"), 1.0, 1)])
+    assert write_report.rows.written == 1
     assert predicted(graph)[0]["known"] is True
 
 
 def test_a_loader_cannot_pass_for_a_model(graph: Graph, tmp_path: Path) -> None:
-    source = Handmade(tmp_path / "f", [GraphBatch(read=1, nodes={A: {}})])
-    source.kind = "prediction"
+    handmade_source = Handmade(tmp_path / "f", [GraphBatch(read=1, nodes={A: {}})])
+    handmade_source.kind = "prediction"
     with pytest.raises(InputError, match="cannot be called prediction"):
-        ingest(graph, source)
+        ingest(graph, handmade_source)
 
 
 def explore(graph: Graph, name: str, **parameters: Any) -> list[dict[str, Any]]:
-    query = queries.get(name)
-    with ask(graph, query.text, query.bind(parameters)) as answer:
+    named_query = queries.get(name)
+    with ask(graph, named_query.text, named_query.bind(parameters)) as answer:
         return list(answer)
 
 
 def facts(graph: Graph) -> dict[str, Any]:
     """All that is said of the graph's facts."""
-    names = set(queries.names("explore")) - {"explore/predicted_links", "explore/provenance"}
-    found: dict[str, Any] = {name: sorted(map(repr, graph.read(queries.get(name)))) for name in names}
-    for name in ("isolated_concepts", "one_image_concepts", "section_headers"):
-        found[f"all {name}"] = graph.read(queries.get(f"explore/{name}"), limit=10_000)
-    figure = graph.read(queries.get("explore/figure3"), names=["no such finding"])
-    found["most connected"] = sorted(map(repr, figure))
-    audited = set(queries.names("audit")) - {"audit/unfinished_runs"}  # a prediction is a run, too
-    found["audit"] = {name: graph.read(queries.get(name)) for name in audited}
-    found["stats"] = [stats.overview(graph), stats.hubs(graph, 100), stats.semantic_types(graph), stats.labels(graph)]
-    found["naf"] = [naf.explain(graph, "I50978146"), graph.read(queries.get("naf/state"))]
-    found["kept"] = graph.read(queries.get("export/kept_edges"))
-    return found
+    query_names = set(queries.names("explore")) - {"explore/predicted_links", "explore/provenance"}
+    facts_by_name: dict[str, Any] = {
+        query_name: sorted(map(repr, graph.read(queries.get(query_name)))) for query_name in query_names
+    }
+    for query_name in ("isolated_concepts", "one_image_concepts", "section_headers"):
+        facts_by_name[f"all {query_name}"] = graph.read(queries.get(f"explore/{query_name}"), limit=10_000)
+    figure_rows = graph.read(queries.get("explore/figure3"), names=["no such finding"])
+    facts_by_name["most connected"] = sorted(map(repr, figure_rows))
+    audit_names = set(queries.names("audit")) - {"audit/unfinished_runs"}  # a prediction is a run, too
+    facts_by_name["audit"] = {query_name: graph.read(queries.get(query_name)) for query_name in audit_names}
+    facts_by_name["stats"] = [
+        stats.overview(graph),
+        stats.hubs(graph, 100),
+        stats.semantic_types(graph),
+        stats.labels(graph),
+    ]
+    facts_by_name["naf"] = [naf.explain(graph, "I50978146"), graph.read(queries.get("naf/state"))]
+    facts_by_name["kept"] = graph.read(queries.get("export/kept_edges"))
+    return facts_by_name
 
 
 @pytest.mark.data
 def test_nothing_that_is_said_of_the_facts_changes(medmkg_graph: Graph) -> None:
-    graph, chance = medmkg_graph, random.Random(3)
-    before, wanted = str(digest(graph)), facts(graph)
-    images = [("Image", row["id"]) for row in graph.read(queries.get("naf/top"), limit=300)]
-    concepts = [("Concept", row["cui"]) for row in explore(graph, "explore/isolated_concepts", limit=1000)]
-    hubs = [("Concept", row["cui"]) for row in stats.hubs(graph, 40)]
-    ends = [("Concept", "C0746459"), ("Concept", "C0004144"), ("Concept", "C0577559")]
-    rows = [
-        *(Prediction(i, "UNCERTAIN", hub, 0.5, 1) for i in images for hub in hubs[6:12]),  # into the first six
-        *(Prediction(i, "POSITIVE", chance.choice(concepts), chance.random(), 1) for i in images),
-        *(Prediction(i, "NEGATIVE", chance.choice(hubs), chance.random(), 2) for i in images),
-        *(Prediction(c, "isa", chance.choice(hubs), chance.random(), 1) for c in concepts),
-        *(Prediction(a, "isa", b, 0.5, 1) for a in [*ends, *hubs] for b in ends if a != b),
-        *(Prediction(a, "new_relation", b, 0.5, 3) for a in ends for b in hubs),
-        Prediction(("Concept", "C0742352"), "new_relation", ends[2], 0.5, 1),  # the other way there is an isa
+    graph, random_source = medmkg_graph, random.Random(3)
+    digest_before, facts_before = str(digest(graph)), facts(graph)
+    images = [("Image", record["id"]) for record in graph.read(queries.get("naf/top"), limit=300)]
+    concepts = [("Concept", record["cui"]) for record in explore(graph, "explore/isolated_concepts", limit=1000)]
+    hubs = [("Concept", record["cui"]) for record in stats.hubs(graph, 40)]
+    paper_concepts = [("Concept", "C0746459"), ("Concept", "C0004144"), ("Concept", "C0577559")]
+    predictions = [
+        *(Prediction(image, "UNCERTAIN", hub, 0.5, 1) for image in images for hub in hubs[6:12]),  # into the first six
+        *(Prediction(image, "POSITIVE", random_source.choice(concepts), random_source.random(), 1) for image in images),
+        *(Prediction(image, "NEGATIVE", random_source.choice(hubs), random_source.random(), 2) for image in images),
+        *(Prediction(concept, "isa", random_source.choice(hubs), random_source.random(), 1) for concept in concepts),
+        *(
+            Prediction(head, "isa", tail, 0.5, 1)
+            for head in [*paper_concepts, *hubs]
+            for tail in paper_concepts
+            if head != tail
+        ),
+        *(Prediction(head, "new_relation", tail, 0.5, 3) for head in paper_concepts for tail in hubs),
+        Prediction(("Concept", "C0742352"), "new_relation", paper_concepts[2], 0.5, 1),  # the other way there is an isa
     ]
-    run = predict(graph, {(p.head, p.relation, p.tail): p for p in rows}.values()).run
+    run_id = predict(
+        graph,
+        {(prediction.head, prediction.relation, prediction.tail): prediction for prediction in predictions}.values(),
+    ).run
     try:
-        found = facts(graph)
-        for name, value in wanted.items():
-            assert found[name] == value, name
+        facts_after = facts(graph)
+        for fact_name, fact in facts_before.items():
+            assert facts_after[fact_name] == fact, fact_name
     finally:
-        runs.undo(graph, run)
-        graph.write(FORGET, run=run)
-    assert str(digest(graph)) == before
+        runs.undo(graph, run_id)
+        graph.write(FORGET, run=run_id)
+    assert str(digest(graph)) == digest_before
 
 
 @pytest.mark.data
 def test_predicted_links_are_drawn_with_the_known_edges_around_them(medmkg_graph: Graph) -> None:
     graph = medmkg_graph
     head, tail, image = ("Concept", "C0746459"), ("Concept", "C0004144"), ("Image", "I50978146")
-    rows = [Prediction(head, "isa", tail, 0.5, 1), Prediction(image, "POSITIVE", head, 9.5, 2)]
+    new_predictions = [Prediction(head, "isa", tail, 0.5, 1), Prediction(image, "POSITIVE", head, 9.5, 2)]
     assert explore(graph, "explore/predicted_links") == []
-    run = predict(graph, rows).run
+    run_id = predict(graph, new_predictions).run
     try:
-        drawn = [row["path"] for row in explore(graph, "explore/predicted_links")]
-        types = [edge["type"] for path in drawn for edge in path["relationships"]]
-        assert types.count("PREDICTED") == 2
-        assert len(set(types)) > 2
-        nodes = {node["properties"].get("cui") or node["properties"]["id"] for path in drawn for node in path["nodes"]}
-        assert {"C0746459", "C0004144", "I50978146"} < nodes
-        one = [row["path"] for row in explore(graph, "explore/predicted_links", relation="POSITIVE", model="transe")]
-        predictions = [edge for path in one for edge in path["relationships"] if edge["type"] == "PREDICTED"]
+        paths = [record["path"] for record in explore(graph, "explore/predicted_links")]
+        edge_types = [edge["type"] for path in paths for edge in path["relationships"]]
+        assert edge_types.count("PREDICTED") == 2
+        assert len(set(edge_types)) > 2
+        node_keys = {
+            node["properties"].get("cui") or node["properties"]["id"] for path in paths for node in path["nodes"]
+        }
+        assert {"C0746459", "C0004144", "I50978146"} < node_keys
+        positive_paths = [
+            record["path"] for record in explore(graph, "explore/predicted_links", relation="POSITIVE", model="transe")
+        ]
+        predictions = [edge for path in positive_paths for edge in path["relationships"] if edge["type"] == "PREDICTED"]
         assert [edge["properties"]["score"] for edge in predictions] == [9.5]
         assert explore(graph, "explore/predicted_links", model="no such model") == []
-        told = explore(graph, "explore/provenance", head="C0746459", tail="C0004144")
-        assert [(row["relation"], row["predicted"], row["model"]) for row in told] == [("PREDICTED", "isa", "transe")]
+        provenance = explore(graph, "explore/provenance", head="C0746459", tail="C0004144")
+        assert [(record["relation"], record["predicted"], record["model"]) for record in provenance] == [
+            ("PREDICTED", "isa", "transe")
+        ]
     finally:
-        runs.undo(graph, run)
-        graph.write(FORGET, run=run)
+        runs.undo(graph, run_id)
+        graph.write(FORGET, run=run_id)

@@ -55,9 +55,9 @@ def sockets() -> Iterator[None]:
 
 @pytest.fixture
 def old(settings: Settings) -> Iterator[py2neo.Graph]:
-    graph = connect(settings)
-    yield graph
-    graph.service.connector.close()
+    py2neo_graph = connect(settings)
+    yield py2neo_graph
+    py2neo_graph.service.connector.close()
 
 
 @pytest.fixture
@@ -84,10 +84,12 @@ def test_what_the_platform_loads_py2neo_sees(
 ) -> None:
     ingest(graph, Handmade(tmp_path / "held", [batch]))
     assert old.evaluate("MATCH (:Image)-[:POSITIVE]->(c:Concept) RETURN c.name") == batch.nodes[OPACITY]["name"]
-    path = old.evaluate("MATCH path = (:Thing:Gene)-[:associated_with]->(:Concept) RETURN path")
-    seen = from_subgraph(path)
-    assert seen.edges == {(GENE, "associated_with", OPACITY): {}}
-    assert seen.nodes == {ref: batch.nodes[ref] for ref in (GENE, OPACITY)}  # without runs and claims
+    gene_path = old.evaluate("MATCH path = (:Thing:Gene)-[:associated_with]->(:Concept) RETURN path")
+    path_batch = from_subgraph(gene_path)
+    assert path_batch.edges == {(GENE, "associated_with", OPACITY): {}}
+    assert path_batch.nodes == {
+        node_ref: batch.nodes[node_ref] for node_ref in (GENE, OPACITY)
+    }  # without runs and claims
 
 
 def test_merging_a_batch_by_py2neo_gives_the_same_graph_as_loading_it(
@@ -107,53 +109,58 @@ def test_a_subgraph_made_with_py2neo_can_be_loaded_with_provenance(
 ) -> None:
     import py2neo
 
-    image, opacity = py2neo.Node("Image", id=IMAGE[1], dataset="MIMIC-CXR"), py2neo.Node("Concept", cui=OPACITY[1])
-    made = from_subgraph(py2neo.Relationship(image, "UNCERTAIN", opacity))
-    report = ingest(graph, Handmade(tmp_path / "made", [made]))
-    assert report.rows.written == 1
-    first = digest(graph)
-    ingest(graph, Handmade(tmp_path / "made", [made]))
-    assert digest(graph) == first
+    image_node, opacity_node = (
+        py2neo.Node("Image", id=IMAGE[1], dataset="MIMIC-CXR"),
+        py2neo.Node("Concept", cui=OPACITY[1]),
+    )
+    graph_batch = from_subgraph(py2neo.Relationship(image_node, "UNCERTAIN", opacity_node))
+    load_report = ingest(graph, Handmade(tmp_path / "made", [graph_batch]))
+    assert load_report.rows.written == 1
+    first_digest = digest(graph)
+    ingest(graph, Handmade(tmp_path / "made", [graph_batch]))
+    assert digest(graph) == first_digest
 
 
 def test_an_entity_crosses_with_the_label_of_its_presence() -> None:
-    entity = GraphBatch(nodes={("Entity", "I1:m:1"): {"text": "edema", "presence": "absent"}})
-    [node] = to_subgraph(entity).nodes
-    assert set(node.labels) == {"Entity", "Absent"}
-    assert from_subgraph(node).nodes == entity.nodes
-    node["presence"] = "present"
+    entity_batch = GraphBatch(nodes={("Entity", "I1:m:1"): {"text": "edema", "presence": "absent"}})
+    [entity_node] = to_subgraph(entity_batch).nodes
+    assert set(entity_node.labels) == {"Entity", "Absent"}
+    assert from_subgraph(entity_node).nodes == entity_batch.nodes
+    entity_node["presence"] = "present"
     with pytest.raises(InputError, match="presence"):
-        from_subgraph(node)
+        from_subgraph(entity_node)
 
 
 def test_a_batch_survives_the_round_trip(batch: GraphBatch) -> None:
-    back = from_subgraph(to_subgraph(batch))
-    assert (back.nodes, back.edges) == (batch.nodes, batch.edges)
+    returned_batch = from_subgraph(to_subgraph(batch))
+    assert (returned_batch.nodes, returned_batch.edges) == (batch.nodes, batch.edges)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_do_not_cross(graph: Graph, old: py2neo.Graph, name: str) -> None:
     import py2neo
 
-    ends: Any = {OPACITY: {}, LUNG: {}}
-    node = {"cui": LUNG[1]}
-    for batch in (
-        GraphBatch(nodes=ends, edges={(OPACITY, name, LUNG): {}}),
+    end_nodes: Any = {OPACITY: {}, LUNG: {}}
+    lung_properties = {"cui": LUNG[1]}
+    for hostile_batch in (
+        GraphBatch(nodes=end_nodes, edges={(OPACITY, name, LUNG): {}}),
         GraphBatch(nodes={("Concept", name): {}}),
         GraphBatch(nodes={(name, "x"): {}}),
         GraphBatch(nodes={("Thing", f"{name}:x"): {}}),
         GraphBatch(nodes={LUNG: {name: 1}}),
-        GraphBatch(nodes=ends, edges={(OPACITY, "isa", LUNG): {name: 1}}),
+        GraphBatch(nodes=end_nodes, edges={(OPACITY, "isa", LUNG): {name: 1}}),
     ):
         with pytest.raises(InputError):
-            to_subgraph(batch)
+            to_subgraph(hostile_batch)
     for subgraph in (
-        py2neo.Node("Concept", name, **node),
+        py2neo.Node("Concept", name, **lung_properties),
         py2neo.Node("Concept", cui=name),
         py2neo.Node("Thing", name, id=f"{name}:x"),
-        py2neo.Node("Concept", **node, **{name: 1}),
+        py2neo.Node("Concept", **lung_properties, **{name: 1}),
         py2neo.Relationship(
-            py2neo.Node("Concept", **node), (name or " ").replace("\0", " "), py2neo.Node("Concept", cui=OPACITY[1])
+            py2neo.Node("Concept", **lung_properties),
+            (name or " ").replace("\0", " "),
+            py2neo.Node("Concept", cui=OPACITY[1]),
         ),
     ):
         with pytest.raises(InputError):
@@ -161,10 +168,13 @@ def test_hostile_names_do_not_cross(graph: Graph, old: py2neo.Graph, name: str) 
 
 
 def test_hostile_values_are_only_values(graph: Graph, old: py2neo.Graph) -> None:
-    nodes: Any = {("Concept", f"C{n:07d}"): {"name": name} for n, name in enumerate(HOSTILE)}
+    nodes: Any = {
+        ("Concept", f"C{concept_number:07d}"): {"name": hostile_name}
+        for concept_number, hostile_name in enumerate(HOSTILE)
+    }
     old.merge(to_subgraph(GraphBatch(nodes=nodes)))
-    found = {record["name"] for record in old.run("MATCH (c:Concept) RETURN c.name AS name")}
-    assert found == set(HOSTILE)
+    stored_names = {record["name"] for record in old.run("MATCH (c:Concept) RETURN c.name AS name")}
+    assert stored_names == set(HOSTILE)
 
 
 def test_mapping_batches_are_not_merged() -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 
 
 def named(edges: list[Edge]) -> list[tuple[str, str, str]]:
-    return [(*(node.key if node.image else node.name for node in (e.head, e.tail)), e.kind) for e in edges]
+    return [(*(node.key if node.image else node.name for node in (edge.head, edge.tail)), edge.kind) for edge in edges]
 
 
 @pytest.mark.data
@@ -28,18 +28,18 @@ def test_questions_of_vqa_rad_on_the_released_graph(
     medmkg_graph: Graph, data_dir: Path, images: bool, hops: int
 ) -> None:
     knowledge = read_knowledge(medmkg_graph)
-    around = Neighbourhoods(knowledge, hops=hops, images=images)
+    neighbourhoods = Neighbourhoods(knowledge, hops=hops, images=images)
     tagger = QuestionTagger(knowledge, own_words=True)
     questions, _ = read("vqa_rad", data_dir / "vqa_rad")
-    asked = [tagger.concepts(question.text) for question in questions]
-    asked = list(dict.fromkeys(tuple(concepts) for concepts in asked if concepts))
-    assert len(asked) > 200
-    assert any(len(concepts) > 2 for concepts in asked)
-    cuis = [[knowledge.cuis[c] for c in concepts] for concepts in asked]
-    live = subgraphs(medmkg_graph, cuis, hops=hops, images=images)
-    for concepts, edges in zip(asked, live, strict=True):
-        wanted = [(head, tail, kind) for head, kind, tail in around.named(around.of(concepts))]
-        assert named(edges) == wanted
+    question_concepts = [tagger.concepts(question.text) for question in questions]
+    question_concepts = list(dict.fromkeys(tuple(concepts) for concepts in question_concepts if concepts))
+    assert len(question_concepts) > 200
+    assert any(len(concepts) > 2 for concepts in question_concepts)
+    cuis = [[knowledge.cuis[concept] for concept in concepts] for concepts in question_concepts]
+    live_subgraphs = subgraphs(medmkg_graph, cuis, hops=hops, images=images)
+    for concepts, edges in zip(question_concepts, live_subgraphs, strict=True):
+        expected = [(head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of(concepts))]
+        assert named(edges) == expected
 
 
 def test_unknown_concepts_and_names_that_are_not_there(graph: Graph, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_unknown_concepts_and_names_that_are_not_there(graph: Graph, tmp_path: P
     assert subgraphs(graph, [["C0000009"], [], ["C0000009", "C0000001"]])[:2] == [[], []]
     [edges] = subgraphs(graph, [["C0000001", "C0000002"]])
     knowledge = read_knowledge(graph)
-    around = Neighbourhoods(knowledge)
-    assert named(edges) == [(head, tail, kind) for head, kind, tail in around.named(around.of([0, 1]))]
+    neighbourhoods = Neighbourhoods(knowledge)
+    assert named(edges) == [(head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of([0, 1]))]
     assert len(edges) == 4
     assert len(subgraphs(graph, [["C0000001", "C0000002"]], cap=2)[0]) == 2

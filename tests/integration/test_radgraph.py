@@ -63,14 +63,14 @@ COUNTS = parse("t/c", "// Counts.\nMATCH (n:Entity|Image|Concept) RETURN labels(
 
 
 def counts(graph: Graph) -> dict[str, int]:
-    return {row["label"]: row["n"] for row in graph.read(COUNTS)}
+    return {count_row["label"]: count_row["n"] for count_row in graph.read(COUNTS)}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    found = tmp_path / "radgraph.json"
-    found.write_text(json.dumps(GRAPHS), encoding="utf-8")
-    return found
+    radgraph_path = tmp_path / "radgraph.json"
+    radgraph_path.write_text(json.dumps(GRAPHS), encoding="utf-8")
+    return radgraph_path
 
 
 @pytest.fixture
@@ -84,16 +84,16 @@ def named(graph: Graph, tmp_path: Path) -> Graph:
 
 
 def test_graphs_become_triplets_linked_to_the_graphs_concepts(named: Graph, kgp: Kgp, path: Path) -> None:
-    done = kgp("ingest", "radgraph", path)
-    assert done.code == 0, done.err
-    assert "2 rows read: 11 written, 0 already there, 0 rejected" in done.out
-    found = named.read(ENTITY_EDGES)
-    assert [(row["i"], row["h"], row["r"], row["t"]) for row in found] == [
+    completed = kgp("ingest", "radgraph", path)
+    assert completed.code == 0, completed.err
+    assert "2 rows read: 11 written, 0 already there, 0 rejected" in completed.out
+    entity_edges = named.read(ENTITY_EDGES)
+    assert [(record["i"], record["h"], record["r"], record["t"]) for record in entity_edges] == [
         ("I50414267", "Pleural effusion", "LOCATED_AT", "left lung"),
         ("I50414267", "mild", "MODIFY", "edema"),
     ]
-    assert all(row["p"].keys() == {"runs"} for row in found)
-    assert [tuple(row.values()) for row in named.read(REFERS)] == [
+    assert all(record["p"].keys() == {"runs"} for record in entity_edges)
+    assert [tuple(record.values()) for record in named.read(REFERS)] == [
         ("Pleural effusion", "absent", "NEGATIVE", 1.0, "dictionary 1", EFFUSION),
         ("edema", "uncertain", "UNCERTAIN", 1.0, "dictionary 1", EDEMA),
         ("left lung", "present", "POSITIVE", 0.9, "dictionary 1", LUNG),
@@ -103,33 +103,33 @@ def test_graphs_become_triplets_linked_to_the_graphs_concepts(named: Graph, kgp:
 
 
 def test_the_same_again_changes_nothing_and_undo_leaves_what_was_there(named: Graph, kgp: Kgp, path: Path) -> None:
-    before = str(digest(named))
-    first = kgp("ingest", "radgraph", path, "--json").json
-    once = str(digest(named))
-    again = kgp("ingest", "radgraph", path, "--json").json
-    assert (first["written"], again["written"], again["existing"]) == (11, 0, 11)
-    assert again["run"] == first["run"]
-    assert str(digest(named)) == once != before
-    assert kgp("runs", "undo", first["run"]).code == 0
-    assert str(digest(named)) == before
+    digest_before = str(digest(named))
+    first_load = kgp("ingest", "radgraph", path, "--json").json
+    loaded_digest = str(digest(named))
+    second_load = kgp("ingest", "radgraph", path, "--json").json
+    assert (first_load["written"], second_load["written"], second_load["existing"]) == (11, 0, 11)
+    assert second_load["run"] == first_load["run"]
+    assert str(digest(named)) == loaded_digest != digest_before
+    assert kgp("runs", "undo", first_load["run"]).code == 0
+    assert str(digest(named)) == digest_before
 
 
 def labels(graph: Graph) -> dict[str, list[str]]:
-    return {row["text"]: row["more"] for row in graph.read(LABELS)}
+    return {entity_row["text"]: entity_row["more"] for entity_row in graph.read(LABELS)}
 
 
 def test_an_entity_has_the_label_of_its_presence(graph: Graph, path: Path) -> None:
-    run = ingest(graph, RadGraph(path)).run
+    run_id = ingest(graph, RadGraph(path)).run
     expected = {
         "Pleural effusion": ["Absent"], "edema": ["Uncertain"], "left lung": ["Present"], "mild": ["Present"]
     }  # fmt: skip
     assert labels(graph) == expected
-    before = str(digest(graph))
+    digest_before = str(digest(graph))
     graph.run_unmanaged(parse("t/old", "// As an older version wrote it.\nMATCH (e:Entity) REMOVE e:Absent:Present"))
-    assert str(digest(graph)) == before  # a label of presence repeats the property
+    assert str(digest(graph)) == digest_before  # a label of presence repeats the property
     ingest(graph, RadGraph(path))
     assert labels(graph) == expected
-    runs.undo(graph, run)
+    runs.undo(graph, run_id)
     assert labels(graph) == {}
 
 
@@ -139,34 +139,34 @@ def test_a_presence_that_no_run_asserts_any_more_takes_its_label_with_it(graph: 
     edges: dict[EdgeRef, Properties] = {(image, "SHOWS", entity): {}}
     ingest(graph, Handmade(tmp_path / "a", [GraphBatch(read=1, nodes=nodes, edges=edges)]))
     assert labels(graph) == {"edema": []}
-    said: dict[NodeRef, Properties] = {**nodes, entity: {"presence": "absent"}}
-    second = ingest(graph, Handmade(tmp_path / "b", [GraphBatch(read=1, nodes=said, edges=edges)], "b"))
+    presence_nodes: dict[NodeRef, Properties] = {**nodes, entity: {"presence": "absent"}}
+    second_load = ingest(graph, Handmade(tmp_path / "b", [GraphBatch(read=1, nodes=presence_nodes, edges=edges)], "b"))
     assert labels(graph) == {"edema": ["Absent"]}
-    runs.undo(graph, second.run)
+    runs.undo(graph, second_load.run)
     assert labels(graph) == {"edema": []}
 
 
 def test_a_lexicon_links_an_empty_graph_and_the_same_again_is_the_same_run(
     graph: Graph, kgp: Kgp, path: Path, tmp_path: Path
 ) -> None:
-    lexicon = tmp_path / "names.csv"
-    lexicon.write_text(f"cui,name,semantic_types\n{EDEMA},Edema,T046\n", encoding="utf-8")
-    first = kgp("ingest", "radgraph", path, "--lexicon", lexicon, "--json").json
-    again = kgp("ingest", "radgraph", path, "--lexicon", lexicon, "--json").json
-    assert (first["run"], first["written"], again["written"]) == (again["run"], 8, 0)
-    assert [(row["text"], row["cui"]) for row in graph.read(REFERS)] == [("edema", EDEMA)]
+    lexicon_path = tmp_path / "names.csv"
+    lexicon_path.write_text(f"cui,name,semantic_types\n{EDEMA},Edema,T046\n", encoding="utf-8")
+    first_load = kgp("ingest", "radgraph", path, "--lexicon", lexicon_path, "--json").json
+    second_load = kgp("ingest", "radgraph", path, "--lexicon", lexicon_path, "--json").json
+    assert (first_load["run"], first_load["written"], second_load["written"]) == (second_load["run"], 8, 0)
+    assert [(link_row["text"], link_row["cui"]) for link_row in graph.read(REFERS)] == [("edema", EDEMA)]
 
 
 def test_loaded_again_it_is_linked_to_what_the_graph_knows_by_then(
     graph: Graph, kgp: Kgp, path: Path, tmp_path: Path
 ) -> None:
-    first = kgp("ingest", "radgraph", path, "--json").json
+    first_load = kgp("ingest", "radgraph", path, "--json").json
     assert graph.read(REFERS) == []
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "medmkg", NAMES)))
-    again = kgp("ingest", "radgraph", path, "--json").json
-    assert (again["run"], again["written"]) == (first["run"], 4)
+    second_load = kgp("ingest", "radgraph", path, "--json").json
+    assert (second_load["run"], second_load["written"]) == (first_load["run"], 4)
     assert len(graph.read(REFERS)) == 4
-    assert kgp("runs", "undo", first["run"]).code == 0
+    assert kgp("runs", "undo", first_load["run"]).code == 0
     assert graph.read(REFERS) == []
     assert "Entity" not in counts(graph)
 
@@ -179,10 +179,10 @@ def test_without_names_or_links_there_are_none(named: Graph, kgp: Kgp, path: Pat
 
 
 def test_a_dry_run_tells_and_writes_nothing(named: Graph, kgp: Kgp, path: Path) -> None:
-    before = str(digest(named))
-    done = kgp("ingest", "radgraph", path, "--dry-run")
-    assert "11 would be written" in done.out
-    assert str(digest(named)) == before
+    digest_before = str(digest(named))
+    completed = kgp("ingest", "radgraph", path, "--dry-run")
+    assert "11 would be written" in completed.out
+    assert str(digest(named)) == digest_before
 
 
 def test_the_registered_loader_reads_the_same(graph: Graph, kgp: Kgp, path: Path) -> None:
@@ -191,19 +191,24 @@ def test_the_registered_loader_reads_the_same(graph: Graph, kgp: Kgp, path: Path
 
 
 def test_damaged_graphs_go_to_the_reject_file(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
-    bad = {**ENTITIES["1"], "relations": [["modify", CANARY]]}
-    path = tmp_path / "some.json"
-    path.write_text(json.dumps({"a": {"text": CANARY, "entities": {"1": bad}}, **GRAPHS}), encoding="utf-8")
-    stopped = kgp("ingest", "radgraph", path, "--no-link")
-    assert stopped.code == 1
-    assert f"{path}, row 1: entity 1: a relation leads to an entity that is not there" in stopped.err
+    bad_entity = {**ENTITIES["1"], "relations": [["modify", CANARY]]}
+    graphs_path = tmp_path / "some.json"
+    graphs_path.write_text(
+        json.dumps({"a": {"text": CANARY, "entities": {"1": bad_entity}}, **GRAPHS}), encoding="utf-8"
+    )
+    stopped_run = kgp("ingest", "radgraph", graphs_path, "--no-link")
+    assert stopped_run.code == 1
+    assert f"{graphs_path}, row 1: entity 1: a relation leads to an entity that is not there" in stopped_run.err
     assert counts(graph) == {}
-    skipped = kgp("ingest", "radgraph", path, "--no-link", "--on-error", "skip", cwd=tmp_path)
-    assert skipped.code == 0, skipped.err
-    assert "3 rows read: 7 written, 0 already there, 1 rejected" in skipped.out
-    listed = (tmp_path / "some.json.rejects.tsv").read_text(encoding="utf-8").splitlines()
-    assert [line.split("\t")[1] for line in listed] == ["row", "1"]
-    assert not any(CANARY in text for text in (stopped.err, stopped.out, skipped.err, skipped.out, *listed))
+    skipping_run = kgp("ingest", "radgraph", graphs_path, "--no-link", "--on-error", "skip", cwd=tmp_path)
+    assert skipping_run.code == 0, skipping_run.err
+    assert "3 rows read: 7 written, 0 already there, 1 rejected" in skipping_run.out
+    reject_lines = (tmp_path / "some.json.rejects.tsv").read_text(encoding="utf-8").splitlines()
+    assert [reject_line.split("\t")[1] for reject_line in reject_lines] == ["row", "1"]
+    assert not any(
+        CANARY in output_text
+        for output_text in (stopped_run.err, stopped_run.out, skipping_run.err, skipping_run.out, *reject_lines)
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,37 +228,43 @@ def test_errors_are_one_line_and_a_hint(
     del graph
     if content is not None:
         (tmp_path / "a.json").write_text(content, encoding="utf-8")
-    done = kgp("ingest", "radgraph", tmp_path / "a.json", *options, cwd=tmp_path)
-    assert (done.code, done.out) == (code, "")
-    assert message in done.err
-    assert "Traceback" not in done.err
+    completed = kgp("ingest", "radgraph", tmp_path / "a.json", *options, cwd=tmp_path)
+    assert (completed.code, completed.out) == (code, "")
+    assert message in completed.err
+    assert "Traceback" not in completed.err
 
 
 def test_all_triplets_of_invented_studies_are_there(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
     study_set.build(tmp_path / "p", 30, 7, images=False)
-    path = tmp_path / "p" / "truth" / "radgraph.json"
-    done = kgp("ingest", "radgraph", path, "--lexicon", tmp_path / "p" / "ontology")
-    assert done.code == 0, done.err
-    found = {(row["i"], row["h"].lower(), row["r"].lower(), row["t"].lower()) for row in graph.read(ENTITY_EDGES)}
-    expected = {
-        (f"I{row.name[-12:-4]}", *triplet) for row in read(path) if isinstance(row, Read) for triplet in triplets(row)
+    radgraph_path = tmp_path / "p" / "truth" / "radgraph.json"
+    completed = kgp("ingest", "radgraph", radgraph_path, "--lexicon", tmp_path / "p" / "ontology")
+    assert completed.code == 0, completed.err
+    loaded_triplets = {
+        (record["i"], record["h"].lower(), record["r"].lower(), record["t"].lower())
+        for record in graph.read(ENTITY_EDGES)
     }
-    assert found == expected
+    expected = {
+        (f"I{record.name[-12:-4]}", *triplet)
+        for record in read(radgraph_path)
+        if isinstance(record, Read)
+        for triplet in triplets(record)
+    }
+    assert loaded_triplets == expected
     assert len(graph.read(REFERS)) > 30
 
 
 def test_a_load_of_two_labelers_has_the_entities_of_both(graph: Graph, tmp_path: Path) -> None:
-    path = tmp_path / "test.json"
-    both = {"labeler_1": {"entities": {"1": ENTITIES["2"]}}, "labeler_2": {"entities": {"1": ENTITIES["4"]}}}
-    path.write_text(json.dumps({STUDY: {"text": CANARY, **both}}), encoding="utf-8")
-    first = ingest(graph, RadGraph(path))
-    second = ingest(graph, RadGraph(path, 2))
-    assert first.run != second.run
+    radgraph_path = tmp_path / "test.json"
+    labelers = {"labeler_1": {"entities": {"1": ENTITIES["2"]}}, "labeler_2": {"entities": {"1": ENTITIES["4"]}}}
+    radgraph_path.write_text(json.dumps({STUDY: {"text": CANARY, **labelers}}), encoding="utf-8")
+    first_load = ingest(graph, RadGraph(radgraph_path))
+    second_load = ingest(graph, RadGraph(radgraph_path, 2))
+    assert first_load.run != second_load.run
     assert counts(graph) == {"Image": 1, "Entity": 2}
-    runs.undo(graph, second.run)
+    runs.undo(graph, second_load.run)
     assert counts(graph) == {"Image": 1, "Entity": 1}
     with pytest.raises(InputError, match="labeler 3"):
-        ingest(graph, RadGraph(path, 3))
+        ingest(graph, RadGraph(radgraph_path, 3))
 
 
 # The queries over generated triplets
@@ -267,24 +278,26 @@ class Generated:
 
     def edge(self, head: NodeRef, relation: str, tail: NodeRef, **properties: Any) -> EdgeRef:
         self.batch.edges[head, relation, tail] = properties
-        for node in (head, tail):
-            self.batch.nodes.setdefault(node, {})
+        for end_node in (head, tail):
+            self.batch.nodes.setdefault(end_node, {})
         self.batch.given = len(self.batch.edges)
         return head, relation, tail
 
     def entity(self, image: str, model: str, number: int, **properties: Any) -> NodeRef:
-        node = ("Entity", f"{image}:{model}:{number}")
-        self.edge(("Image", image), "SHOWS", node, model=model, mode={"m1": "image and report", "m2": "image"}[model])
-        said: Properties = properties
-        self.batch.nodes[node] = said
-        return node
+        entity_node = ("Entity", f"{image}:{model}:{number}")
+        self.edge(
+            ("Image", image), "SHOWS", entity_node, model=model, mode={"m1": "image and report", "m2": "image"}[model]
+        )
+        entity_properties: Properties = properties
+        self.batch.nodes[entity_node] = entity_properties
+        return entity_node
 
     def triplet(self, image: str, model: str, number: int, head: str, relation: str, tail: str, **more: Any) -> NodeRef:
         """A triplet of two new entities; returns its head."""
-        h = self.entity(image, model, number, text=head)
-        t = self.entity(image, model, number + 1, text=tail)
-        self.edge(h, relation, t, model=model, settings="ab", **more)
-        return h
+        head_node = self.entity(image, model, number, text=head)
+        tail_node = self.entity(image, model, number + 1, text=tail)
+        self.edge(head_node, relation, tail_node, model=model, settings="ab", **more)
+        return head_node
 
 
 A, B, PNEUMONIA, OPACITY = "I50000001", "I50000002", "C0032285", "C0029053"
@@ -295,81 +308,86 @@ def generated(graph: Graph, tmp_path: Path) -> Graph:
     """Two images with stances; what m1 wrote of them with their reports (whose stances its entities have), m2 without;
     and a RadGraph graph, which no query may count.
     """
-    made = Generated()
-    for image, stance, cui in (
+    generation = Generated()
+    for image_id, stance, cui in (
         (A, "NEGATIVE", EFFUSION), (A, "POSITIVE", EDEMA), (A, "UNCERTAIN", PNEUMONIA), (B, "POSITIVE", EFFUSION),
         (B, "NEGATIVE", EFFUSION), (B, "NEGATIVE", EDEMA),
     ):  # fmt: skip
-        made.edge(("Image", image), stance, ("Concept", cui))
-    for cui, name in ((EFFUSION, "effusion"), (EDEMA, "edema"), (PNEUMONIA, "pneumonia"), (OPACITY, "opacity")):
-        made.batch.nodes["Concept", cui] = {"name": name}
-    made.edge(("Concept", PNEUMONIA), "has_manifestation", ("Concept", OPACITY))
-    seen = made.triplet(A, "m1", 1, "effusion", "LOCATED_AT", "lung", score=0.9, grounded=False)
-    made.edge(seen, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m", stance="NEGATIVE")
-    made.batch.nodes[seen] = {**made.batch.nodes[seen], "presence": "absent"}
-    edema = made.triplet(A, "m1", 3, "edema", "LOCATED_AT", "lung", score=0.8, grounded=True)
-    made.edge(edema, "REFERS_TO", ("Concept", EDEMA), score=0.9, method="m", stance="POSITIVE")
-    opacity = made.triplet(A, "m1", 5, "opacity", "SUGGESTIVE_OF", "pneumonia", score=0.3)
-    made.edge(opacity, "REFERS_TO", ("Concept", OPACITY), score=1.0, method="m")
-    other = made.triplet(A, "m2", 1, "Effusion", "LOCATED_AT", "lung", score=0.95, grounded=False)
-    made.edge(other, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m")
-    for image in (A, B):
-        unsure = made.triplet(image, "m2", 3, "edema", "LOCATED_AT", "lung", score=0.5)
-        made.edge(unsure, "REFERS_TO", ("Concept", EDEMA), score=0.7, method="m")
-    both = made.triplet(B, "m2", 5, "effusion", "MODIFY", "thing", score=0.5)
-    made.edge(both, "REFERS_TO", ("Concept", EFFUSION), score=0.7, method="m")
-    alone = made.entity(B, "m1", 1, text="edema")  # of which the report's rules tell nothing
-    made.edge(alone, "REFERS_TO", ("Concept", EDEMA), score=0.7, method="m")
-    made.batch.read = len(made.batch.edges)
-    ingest(graph, Handmade(tmp_path / "generated", [made.batch]))
-    theirs = tmp_path / "theirs.json"
-    graphs = {"p10/p10000001/s50000001.txt": GRAPHS[STUDY]}
-    theirs.write_text(json.dumps(graphs), encoding="utf-8")
-    ingest(graph, RadGraph(theirs))
+        generation.edge(("Image", image_id), stance, ("Concept", cui))
+    for cui, concept_name in ((EFFUSION, "effusion"), (EDEMA, "edema"), (PNEUMONIA, "pneumonia"), (OPACITY, "opacity")):
+        generation.batch.nodes["Concept", cui] = {"name": concept_name}
+    generation.edge(("Concept", PNEUMONIA), "has_manifestation", ("Concept", OPACITY))
+    first_effusion = generation.triplet(A, "m1", 1, "effusion", "LOCATED_AT", "lung", score=0.9, grounded=False)
+    generation.edge(first_effusion, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m", stance="NEGATIVE")
+    generation.batch.nodes[first_effusion] = {**generation.batch.nodes[first_effusion], "presence": "absent"}
+    edema_entity = generation.triplet(A, "m1", 3, "edema", "LOCATED_AT", "lung", score=0.8, grounded=True)
+    generation.edge(edema_entity, "REFERS_TO", ("Concept", EDEMA), score=0.9, method="m", stance="POSITIVE")
+    opacity_entity = generation.triplet(A, "m1", 5, "opacity", "SUGGESTIVE_OF", "pneumonia", score=0.3)
+    generation.edge(opacity_entity, "REFERS_TO", ("Concept", OPACITY), score=1.0, method="m")
+    second_effusion = generation.triplet(A, "m2", 1, "Effusion", "LOCATED_AT", "lung", score=0.95, grounded=False)
+    generation.edge(second_effusion, "REFERS_TO", ("Concept", EFFUSION), score=1.0, method="m")
+    for image_id in (A, B):
+        unsure_edema = generation.triplet(image_id, "m2", 3, "edema", "LOCATED_AT", "lung", score=0.5)
+        generation.edge(unsure_edema, "REFERS_TO", ("Concept", EDEMA), score=0.7, method="m")
+    ambiguous_entity = generation.triplet(B, "m2", 5, "effusion", "MODIFY", "thing", score=0.5)
+    generation.edge(ambiguous_entity, "REFERS_TO", ("Concept", EFFUSION), score=0.7, method="m")
+    lone_entity = generation.entity(B, "m1", 1, text="edema")  # of which the report's rules tell nothing
+    generation.edge(lone_entity, "REFERS_TO", ("Concept", EDEMA), score=0.7, method="m")
+    generation.batch.read = len(generation.batch.edges)
+    ingest(graph, Handmade(tmp_path / "generated", [generation.batch]))
+    radgraph_path = tmp_path / "theirs.json"
+    radgraph_graphs = {"p10/p10000001/s50000001.txt": GRAPHS[STUDY]}
+    radgraph_path.write_text(json.dumps(radgraph_graphs), encoding="utf-8")
+    ingest(graph, RadGraph(radgraph_path))
     return graph
 
 
 def rows(graph: Graph, name: str, *columns: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    query = queries.get(f"explore/{name}")
-    with ask(graph, query.text, query.bind(parameters)) as answer:
-        found = list(answer)
-    return [tuple(row[column] for column in columns) for row in found]
+    named_query = queries.get(f"explore/{name}")
+    with ask(graph, named_query.text, named_query.bind(parameters)) as answer:
+        records = list(answer)
+    return [tuple(record[column] for column in columns) for record in records]
 
 
 def test_the_generated_triplets_of_an_image(generated: Graph) -> None:
     columns = ("image", "model", "head", "relation", "tail", "score", "grounded")
     presences = rows(generated, "generated_triplets", "head", "head_presence", "tail_presence", limit=1)
     assert presences == [("effusion", "absent", None)]
-    found = rows(generated, "generated_triplets", *columns)  # A has most generated entities
-    assert found == [
+    triplet_rows = rows(generated, "generated_triplets", *columns)  # A has most generated entities
+    assert triplet_rows == [
         (A, "m1", "effusion", "located_at", "lung", 0.9, False),
         (A, "m1", "edema", "located_at", "lung", 0.8, True),
         (A, "m1", "opacity", "suggestive_of", "pneumonia", 0.3, None),
         (A, "m2", "Effusion", "located_at", "lung", 0.95, False),
         (A, "m2", "edema", "located_at", "lung", 0.5, None),
     ]
-    assert rows(generated, "generated_triplets", *columns, model="m2") == found[3:]
-    assert rows(generated, "generated_triplets", *columns, limit=1) == found[:1]
-    assert {row[0] for row in rows(generated, "generated_triplets", *columns, image=B)} == {B}
+    assert rows(generated, "generated_triplets", *columns, model="m2") == triplet_rows[3:]
+    assert rows(generated, "generated_triplets", *columns, limit=1) == triplet_rows[:1]
+    assert {triplet_row[0] for triplet_row in rows(generated, "generated_triplets", *columns, image=B)} == {B}
 
 
 def test_what_was_seen_is_drawn_with_what_it_means_and_what_the_report_says(generated: Graph) -> None:
-    query = queries.get("explore/generated_subgraph")
-    with ask(generated, query.text, query.bind({"image": A})) as answer:
-        found = list(answer)
-    paths = [row[name] for row in found for name in ("shown", "triplet", "meaning", "stance") if row[name] is not None]
-    edges = {edge["type"] for path in paths for edge in path["relationships"]}
-    assert edges == {"SHOWS", "LOCATED_AT", "SUGGESTIVE_OF", "REFERS_TO", "NEGATIVE", "POSITIVE"}
-    images = {node["properties"]["id"] for path in paths for node in path["nodes"] if "Image" in node["labels"]}
-    assert images == {A}
-    with ask(generated, query.text, query.bind({"image": A, "limit": 1})) as answer:
+    named_query = queries.get("explore/generated_subgraph")
+    with ask(generated, named_query.text, named_query.bind({"image": A})) as answer:
+        records = list(answer)
+    paths = [
+        record[column]
+        for record in records
+        for column in ("shown", "triplet", "meaning", "stance")
+        if record[column] is not None
+    ]
+    edge_types = {edge["type"] for path in paths for edge in path["relationships"]}
+    assert edge_types == {"SHOWS", "LOCATED_AT", "SUGGESTIVE_OF", "REFERS_TO", "NEGATIVE", "POSITIVE"}
+    image_ids = {node["properties"]["id"] for path in paths for node in path["nodes"] if "Image" in node["labels"]}
+    assert image_ids == {A}
+    with ask(generated, named_query.text, named_query.bind({"image": A, "limit": 1})) as answer:
         assert len(list(answer)) == 1
 
 
 def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
     columns = ("model", "verdict", "concept", "seen", "said")
-    found = rows(generated, "seen_and_said", *columns)
-    assert found == [
+    verdict_rows = rows(generated, "seen_and_said", *columns)
+    assert verdict_rows == [
         ("m1", "agree", "effusion", ["NEGATIVE"], ["NEGATIVE"]),
         ("m1", "agree", "edema", ["POSITIVE"], ["POSITIVE"]),
         ("m1", "only said", "pneumonia", [], ["UNCERTAIN"]),
@@ -378,7 +396,7 @@ def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
         ("m2", "differ", "effusion", ["POSITIVE"], ["NEGATIVE"]),
         ("m2", "only said", "pneumonia", [], ["UNCERTAIN"]),
     ]
-    assert rows(generated, "seen_and_said", *columns, model="m1") == found[:4]
+    assert rows(generated, "seen_and_said", *columns, model="m1") == verdict_rows[:4]
     assert rows(generated, "seen_and_said", "concept", "presence", limit=1) == [("effusion", ["absent"])]
     assert rows(generated, "seen_and_said", *columns, image=B) == [
         ("m1", "no stance", "edema", [], ["NEGATIVE"]),
@@ -390,13 +408,13 @@ def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
 
 def test_generated_findings_that_the_report_rules_out(generated: Graph) -> None:
     columns = ("image", "concept", "model", "mode", "seen", "link_score")
-    found = rows(generated, "generated_contradictions", *columns)
-    assert found == [  # of B's effusion the report says both
+    contradictions = rows(generated, "generated_contradictions", *columns)
+    assert contradictions == [  # of B's effusion the report says both
         (A, "effusion", "m1", "image and report", ["effusion"], 1.0),  # located where the report does not say
         (A, "effusion", "m2", "image", ["Effusion"], 1.0),
         (B, "edema", "m2", "image", ["edema"], 0.7),
     ]
-    assert rows(generated, "generated_contradictions", *columns, model="m1") == found[:1]
+    assert rows(generated, "generated_contradictions", *columns, model="m1") == contradictions[:1]
     assert rows(generated, "generated_contradictions", "presence", model="m1") == [(["absent"],)]
 
 
@@ -419,20 +437,20 @@ def test_which_models_agree_on_a_triplet(generated: Graph) -> None:
 
 def test_triplets_that_the_report_does_not_support(generated: Graph) -> None:
     columns = ("image", "model", "head", "relation", "tail", "score")
-    found = rows(generated, "ungrounded", *columns)
-    assert found == [
+    triplet_rows = rows(generated, "ungrounded", *columns)
+    assert triplet_rows == [
         (A, "m2", "Effusion", "located_at", "lung", 0.95),
         (A, "m1", "effusion", "located_at", "lung", 0.9),
     ]
-    assert rows(generated, "ungrounded", *columns, model="m1") == found[1:]
+    assert rows(generated, "ungrounded", *columns, model="m1") == triplet_rows[1:]
     assert rows(generated, "ungrounded", "head_presence", "tail_presence", model="m1") == [("absent", None)]
     assert rows(generated, "ungrounded", *columns, image=B) == []
 
 
 def test_a_graph_without_generated_triplets_has_no_rows(graph: Graph, path: Path) -> None:
     ingest(graph, RadGraph(path))
-    for name in (
+    for query_name in (
         "generated_triplets", "seen_and_said", "generated_contradictions", "one_step_from_known", "model_agreement",
         "ungrounded", "generated_subgraph",
     ):  # fmt: skip
-        assert rows(graph, name) == []
+        assert rows(graph, query_name) == []

@@ -20,8 +20,8 @@ GIVEN = {"cui": "C0004144", "cuis": ["C0004144"], "set": 1, "name": "x", "rows":
 
 
 def corpus(name: str) -> list[str]:
-    lines = DATA.joinpath(f"{name}_cypher.txt").read_bytes().decode().split("\n")
-    return [line.replace("⏎", "\n") for line in lines if line]
+    corpus_lines = DATA.joinpath(f"{name}_cypher.txt").read_bytes().decode().split("\n")
+    return [corpus_line.replace("⏎", "\n") for corpus_line in corpus_lines if corpus_line]
 
 
 def rows(graph: Graph, text: str, seconds: float = 30, limit: int = 10_000) -> list[dict[str, object]]:
@@ -31,7 +31,7 @@ def rows(graph: Graph, text: str, seconds: float = 30, limit: int = 10_000) -> l
 
 def state(graph: Graph) -> list[object]:
     """What a hostile statement could have changed: counts, every element's content, tokens."""
-    texts = (
+    statements = (
         "MATCH (n) RETURN count(n) AS n, sum(size(keys(n))) AS k, sum(size(labels(n))) AS l",
         "MATCH ()-[r]->() RETURN count(r) AS n, sum(size(keys(r))) AS k",
         "MATCH (n) WHERE n.name IS NOT NULL RETURN sum(size(n.name)) AS s",
@@ -42,60 +42,63 @@ def state(graph: Graph) -> list[object]:
         "CALL db.schema.visualization() YIELD nodes UNWIND nodes AS n "
         "RETURN n.name AS label, n.indexes AS indexes, n.constraints AS constraints ORDER BY label",
     )
-    plain = [rows(graph, text) for text in texts]
-    return [[{k: v for k, v in row.items() if k != "id"} for row in found] for found in plain]
+    query_results = [rows(graph, statement) for statement in statements]
+    return [
+        [{column: content for column, content in record.items() if column != "id"} for record in records]
+        for records in query_results
+    ]
 
 
 @pytest.fixture
 def canary() -> Iterator[list[str]]:
     """What a loopback HTTP server was asked for, after its port."""
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Canary(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"a,b\n")
 
         def log_message(self, *_: object) -> None: ...
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Canary)
-    asked.append(str(server.server_port))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield asked
-    server.shutdown()
-    server.server_close()
+    http_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Canary)
+    requests.append(str(http_server.server_port))
+    server_thread = threading.Thread(target=http_server.serve_forever, daemon=True)
+    server_thread.start()
+    yield requests
+    http_server.shutdown()
+    http_server.server_close()
 
 
 @pytest.mark.data
 def test_500_hostile_statements_are_refused_and_change_nothing(medmkg_graph: Graph) -> None:
     statements = corpus("hostile")
     assert len(set(statements)) == 500
-    before = state(medmkg_graph)
-    passed = []
-    for text in statements:
+    state_before = state(medmkg_graph)
+    accepted = []
+    for statement in statements:
         try:
-            rows(medmkg_graph, text, seconds=5)
+            rows(medmkg_graph, statement, seconds=5)
         except KgpError:
             continue
-        passed.append(text)
-    assert passed == []
-    assert state(medmkg_graph) == before
+        accepted.append(statement)
+    assert accepted == []
+    assert state(medmkg_graph) == state_before
 
 
 @pytest.mark.data
 def test_nearly_all_are_refused_by_the_guard_and_not_left_to_the_server(medmkg_graph: Graph) -> None:
-    left = []
-    for text in corpus("hostile"):
+    unrefused = []
+    for statement in corpus("hostile"):
         try:
-            check(medmkg_graph, text, GIVEN, seconds=5)
+            check(medmkg_graph, statement, GIVEN, seconds=5)
         except QueryRefused:
             continue
         except DatabaseError:
-            left.append(text)
-    assert len(left) <= 10, left
+            unrefused.append(statement)
+    assert len(unrefused) <= 10, unrefused
 
 
 @pytest.mark.data
@@ -103,11 +106,11 @@ def test_500_legitimate_reads_run(medmkg_graph: Graph) -> None:
     statements = corpus("legitimate")
     assert len(set(statements)) == 500
     refused = []
-    for text in statements:
+    for statement in statements:
         try:
-            rows(medmkg_graph, text, limit=20)
+            rows(medmkg_graph, statement, limit=20)
         except KgpError as error:
-            refused.append((text, error.message))
+            refused.append((statement, error.message))
     assert refused == []
 
 
@@ -133,15 +136,15 @@ def test_no_request_reaches_a_loopback_canary(graph: Graph, canary: list[str], t
     ],
 )
 def test_a_slow_query_is_stopped_at_the_limit(graph: Graph, text: str) -> None:
-    started = time.monotonic()
+    start_time = time.monotonic()
     with pytest.raises(DatabaseError, match="stopped after 1 s"):
         rows(graph, text, seconds=1)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - start_time < 10
 
 
 def test_rows_are_cut_and_the_answer_says_so(graph: Graph) -> None:
     with ask(graph, "UNWIND range(1, 100000000000) AS x RETURN x", limit=5) as answer:
-        assert [row["x"] for row in answer] == [1, 2, 3, 4, 5]
+        assert [record["x"] for record in answer] == [1, 2, 3, 4, 5]
         assert answer.cut
     with ask(graph, "UNWIND range(1, 5) AS x RETURN x", limit=5) as answer:
         assert len(list(answer)) == 5
@@ -149,10 +152,10 @@ def test_rows_are_cut_and_the_answer_says_so(graph: Graph) -> None:
 
 
 def test_nodes_relationships_and_paths_come_as_plain_maps(graph: Graph) -> None:
-    row = rows(graph, "RETURN {a: [1, 2]} AS map, [1, 'b', null] AS list, date('2026-01-02') AS day")[0]
-    assert row["map"] == {"a": [1, 2]}
-    assert row["list"] == [1, "b", None]
-    assert str(row["day"]) == "2026-01-02"
+    record = rows(graph, "RETURN {a: [1, 2]} AS map, [1, 'b', null] AS list, date('2026-01-02') AS day")[0]
+    assert record["map"] == {"a": [1, 2]}
+    assert record["list"] == [1, "b", None]
+    assert str(record["day"]) == "2026-01-02"
 
 
 @pytest.mark.parametrize(

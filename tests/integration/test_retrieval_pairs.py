@@ -21,13 +21,16 @@ pytestmark = pytest.mark.server
 @pytest.fixture
 def studies(tmp_path: Path) -> Path:
     """100 studies of 50 patients in MIMIC-CXR's layout, each with one image that is there."""
-    rows = [(dicom(n), f"{10_000_000 + n // 2}", f"{50_000_000 + n}", "AP") for n in range(100)]
-    folder = layout(tmp_path / "mimic", rows)
-    for image, subject, study, _ in rows:
-        place = folder / "files" / "p10" / f"p{subject}" / f"s{study}"
-        place.mkdir()
-        (place / f"{image}.jpg").write_bytes(b"")
-    return folder
+    metadata_rows = [
+        (dicom(image_number), f"{10_000_000 + image_number // 2}", f"{50_000_000 + image_number}", "AP")
+        for image_number in range(100)
+    ]
+    mimic_folder = layout(tmp_path / "mimic", metadata_rows)
+    for dicom_id, subject_id, study_id, _ in metadata_rows:
+        study_folder = mimic_folder / "files" / "p10" / f"p{subject_id}" / f"s{study_id}"
+        study_folder.mkdir()
+        (study_folder / f"{dicom_id}.jpg").write_bytes(b"")
+    return mimic_folder
 
 
 @pytest.fixture
@@ -35,9 +38,12 @@ def built(graph: Graph, tmp_path: Path) -> Graph:
     """A graph in MedMKG's form of studies 0 and 10, and 21, whose patient it does not know."""
     from kgp_loaders.medmkg import MedMKG
 
-    rows = [f"I{50_000_000 + n},POSITIVE,C9900001,image,finding" for n in (0, 10, 21)]
-    paths = [f"I{50_000_000 + n},files/p10/p{10_000_000 + n // 2}/s{50_000_000 + n}/a.jpg" for n in (0, 10, 99)]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "medmkg", rows, paths)))
+    medmkg_rows = [f"I{50_000_000 + image_number},POSITIVE,C9900001,image,finding" for image_number in (0, 10, 21)]
+    mapping_rows = [
+        f"I{50_000_000 + image_number},files/p10/p{10_000_000 + image_number // 2}/s{50_000_000 + image_number}/a.jpg"
+        for image_number in (0, 10, 99)
+    ]
+    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "medmkg", medmkg_rows, mapping_rows)))
     graph.write(
         parse(
             "t/others",
@@ -58,53 +64,62 @@ def test_what_the_graph_was_built_from(built: Graph) -> None:
 
 @pytest.mark.usefixtures("built")
 def test_pairs_leave_the_graph_out_and_the_audit_agrees(studies: Path, kgp: Kgp, tmp_path: Path) -> None:
-    ran = kgp("pairs", "mimic-cxr", studies, "--out", tmp_path / "clean.parquet", "--json")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.json["left_out"] == {"of the graph's studies and subjects": 6}  # both studies of three patients
-    clean = PairSet.read(tmp_path / "clean.parquet")
-    assert len(clean.pairs) == 94
-    assert not {"10000000", "10000005", "10000010"} & {one.subject for one in clean.pairs}
-    assert {part: ran.json["in_training"][part]["subject"] for part in ("valid", "test")} == {"valid": 0, "test": 0}
-    audited = kgp("audit", "--pairs", tmp_path / "clean.parquet", "--json")
-    found = {finding["id"] for finding in audited.json["findings"]}
-    assert audited.code == 0
-    assert {id_ for id_ in found if id_.startswith("KGP-A3")} == {"KGP-A303"}  # all reports are the same here
+    pairing = kgp("pairs", "mimic-cxr", studies, "--out", tmp_path / "clean.parquet", "--json")
+    assert (pairing.code, pairing.err) == (0, "")
+    assert pairing.json["left_out"] == {"of the graph's studies and subjects": 6}  # both studies of three patients
+    clean_pairs = PairSet.read(tmp_path / "clean.parquet")
+    assert len(clean_pairs.pairs) == 94
+    assert not {"10000000", "10000005", "10000010"} & {pair.subject for pair in clean_pairs.pairs}
+    assert {part_name: pairing.json["in_training"][part_name]["subject"] for part_name in ("valid", "test")} == {
+        "valid": 0,
+        "test": 0,
+    }
+    audit_run = kgp("audit", "--pairs", tmp_path / "clean.parquet", "--json")
+    finding_ids = {finding["id"] for finding in audit_run.json["findings"]}
+    assert audit_run.code == 0
+    assert {finding_id for finding_id in finding_ids if finding_id.startswith("KGP-A3")} == {
+        "KGP-A303"
+    }  # all reports are the same here
 
-    again = ("pairs", "mimic-cxr", studies, "--out", tmp_path / "all.parquet", "--no-exclude-graph")
-    ran = kgp(*again, "--protocol", "report")
-    assert ran.code == 0
-    assert "100 pairs in" in ran.out
-    assert CANARY not in ran.out
-    audited = kgp("audit", "--pairs", tmp_path / "all.parquet", "--json")
-    assert audited.code == 1
-    errors = {f["id"]: f["count"] for f in audited.json["findings"] if f["severity"] == "error"}
-    assert errors.keys() == {"KGP-A301", "KGP-A304"}
-    assert errors["KGP-A304"] == 6
-    assert CANARY not in audited.out
+    pairs_command = ("pairs", "mimic-cxr", studies, "--out", tmp_path / "all.parquet", "--no-exclude-graph")
+    pairing = kgp(*pairs_command, "--protocol", "report")
+    assert pairing.code == 0
+    assert "100 pairs in" in pairing.out
+    assert CANARY not in pairing.out
+    audit_run = kgp("audit", "--pairs", tmp_path / "all.parquet", "--json")
+    assert audit_run.code == 1
+    error_counts = {
+        audit_finding["id"]: audit_finding["count"]
+        for audit_finding in audit_run.json["findings"]
+        if audit_finding["severity"] == "error"
+    }
+    assert error_counts.keys() == {"KGP-A301", "KGP-A304"}
+    assert error_counts["KGP-A304"] == 6
+    assert CANARY not in audit_run.out
     assert kgp("audit", "--pairs", tmp_path / "all.parquet", "--fail-on", "never").code == 0
 
 
 def test_a_stale_file_is_one_clear_error(studies: Path, kgp: Kgp, tmp_path: Path) -> None:
     kgp("pairs", "mimic-cxr", studies, "--out", tmp_path / "pairs.parquet", "--no-exclude-graph")
-    report = next((studies / "files").rglob("s50000007.txt"))
-    report.write_text(report.read_text(encoding="utf-8").replace("Normal", "Abnormal"), encoding="utf-8")
-    ran = kgp("audit", "--pairs", tmp_path / "pairs.parquet")
-    assert ran.code == 1
-    assert "stale: of 100 pairs, 1 changed" in ran.err
-    assert "Traceback" not in ran.err
+    report_path = next((studies / "files").rglob("s50000007.txt"))
+    report_path.write_text(report_path.read_text(encoding="utf-8").replace("Normal", "Abnormal"), encoding="utf-8")
+    audit_run = kgp("audit", "--pairs", tmp_path / "pairs.parquet")
+    assert audit_run.code == 1
+    assert "stale: of 100 pairs, 1 changed" in audit_run.err
+    assert "Traceback" not in audit_run.err
 
 
 @pytest.mark.data
 def test_the_released_graph_knows_its_patients(medmkg_graph: Graph) -> None:
-    used = graph_images(medmkg_graph)
-    assert len(used.studies) == 4_868
-    assert len(used.subjects) == 4_138
-    assert {dataset for dataset, _ in used.studies | used.subjects} == {"MIMIC-CXR"}
+    used_images = graph_images(medmkg_graph)
+    assert len(used_images.studies) == 4_868
+    assert len(used_images.subjects) == 4_138
+    assert {dataset for dataset, _ in used_images.studies | used_images.subjects} == {"MIMIC-CXR"}
 
 
 def test_invented_studies_are_pairs_too(kgp: Kgp, invented: Path, tmp_path: Path) -> None:
-    ran = kgp("pairs", "mimic-cxr", invented, "--out", tmp_path / "pairs.parquet", "--no-exclude-graph", "--json")
-    assert ran.code == 0, ran.err
-    made = PairSet.read(tmp_path / "pairs.parquet", require_images=True)
-    assert {one.dataset for one in made.pairs} == {"Phantom"}
-    assert len({one.study for one in made.pairs}) == 24
+    pairing = kgp("pairs", "mimic-cxr", invented, "--out", tmp_path / "pairs.parquet", "--no-exclude-graph", "--json")
+    assert pairing.code == 0, pairing.err
+    pair_set = PairSet.read(tmp_path / "pairs.parquet", require_images=True)
+    assert {pair.dataset for pair in pair_set.pairs} == {"Phantom"}
+    assert len({pair.study for pair in pair_set.pairs}) == 24

@@ -76,34 +76,40 @@ def ids(found: Found) -> list[str]:
 
 
 def cosines(graph: Graph, text: str, kind: str = "I") -> dict[str, float]:
-    query = FAKE.texts([text])[0].astype(float)
-    return {key: float(vector @ query) for key, (vector, _) in embedded(graph).items() if key[0] == kind}
+    query_vector = FAKE.texts([text])[0].astype(float)
+    return {
+        node_key: float(vector @ query_vector)
+        for node_key, (vector, _) in embedded(graph).items()
+        if node_key[0] == kind
+    }
 
 
 def oracle(
     graph: Graph, text: str, wanted: tuple[str, ...] = (), stance: str = "POSITIVE", without: tuple[str, ...] = ()
 ) -> list[str]:
     """Ids of the images that fulfil the conditions, most similar first, else highest NaF first."""
-    stances = {(row["i"], row["r"], row["c"]) for row in graph.read(EDGES)}
-    scores = {row["i"]: row["naf"] for row in graph.read(EDGES)}
-    left = [
-        image
-        for image in scores
-        if all((image, stance, cui) in stances for cui in wanted)
-        and not any((image, "POSITIVE", cui) in stances for cui in without)
+    stances = {(edge_row["i"], edge_row["r"], edge_row["c"]) for edge_row in graph.read(EDGES)}
+    naf_scores = {edge_row["i"]: edge_row["naf"] for edge_row in graph.read(EDGES)}
+    candidates = [
+        image_id
+        for image_id in naf_scores
+        if all((image_id, stance, cui) in stances for cui in wanted)
+        and not any((image_id, "POSITIVE", cui) in stances for cui in without)
     ]
-    similar = cosines(graph, text) if text else {}
-    return sorted(left, key=lambda image: (-similar[image] if text else -scores[image], image))
+    similarities = cosines(graph, text) if text else {}
+    return sorted(
+        candidates, key=lambda image_id: (-similarities[image_id] if text else -naf_scores[image_id], image_id)
+    )
 
 
 def test_by_text_the_nearest_images_come_first(loaded: Graph) -> None:
-    found = find(loaded, "a large effusion", top=12)
-    wanted = oracle(loaded, "a large effusion")
-    assert (found.by, ids(found), found.notes) == (Part.IMAGES, wanted[:12], ())
-    similar = cosines(loaded, "a large effusion")
-    for rank, hit in enumerate(found.hits, 1):
+    search_result = find(loaded, "a large effusion", top=12)
+    expected = oracle(loaded, "a large effusion")
+    assert (search_result.by, ids(search_result), search_result.notes) == (Part.IMAGES, expected[:12], ())
+    similarities = cosines(loaded, "a large effusion")
+    for rank, hit in enumerate(search_result.hits, 1):
         assert (hit.rank, hit.path) == (rank, f"p/{int(hit.id[1:]) - 10_000_000}.png")
-        assert hit.similarity == pytest.approx(similar[hit.id], abs=1e-5)
+        assert hit.similarity == pytest.approx(similarities[hit.id], abs=1e-5)
         assert hit.naf is not None
         assert len(hit.concepts) == 1
 
@@ -123,14 +129,14 @@ CONDITIONS = [
 def test_concepts_filter_by_stance(
     loaded: Graph, text: str, wanted: tuple[str, ...], stance: str, without: tuple[str, ...]
 ) -> None:
-    found = find(loaded, text, concepts=wanted, stance=Stance(stance), without=without, top=IMAGES)
-    assert ids(found) == oracle(loaded, text, wanted, stance, without)
-    assert bool(found.hits) == (wanted != without)
+    search_result = find(loaded, text, concepts=wanted, stance=Stance(stance), without=without, top=IMAGES)
+    assert ids(search_result) == oracle(loaded, text, wanted, stance, without)
+    assert bool(search_result.hits) == (wanted != without)
 
 
 def test_a_text_with_only_without(loaded: Graph) -> None:
-    found = find(loaded, "effusion", without=["finding C9900003"], top=IMAGES)
-    assert ids(found) == oracle(loaded, "effusion", without=("C9900003",))
+    search_result = find(loaded, "effusion", without=["finding C9900003"], top=IMAGES)
+    assert ids(search_result) == oracle(loaded, "effusion", without=("C9900003",))
 
 
 # A graph on which both routes of the hybrid query are worth while.
@@ -147,23 +153,29 @@ MAKE = parse(
 @pytest.fixture
 def many(graph: Graph) -> Iterator[tuple[Graph, NDArray[np.float32], list[set[str]]]]:
     """Unit vectors; C0000001 on half of the images, C0000002 on five, C0000003 on the 600 least like the first axis."""
-    rng = np.random.default_rng(3)
-    vectors = rng.normal(size=(MANY, WIDTH))
+    generator = np.random.default_rng(3)
+    vectors = generator.normal(size=(MANY, WIDTH))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    far = set(np.argsort(vectors[:, 0])[:600].tolist())
-    cuis = [
+    far_images = set(np.argsort(vectors[:, 0])[:600].tolist())
+    cuis_by_image = [
         {"C0000009"}
-        | ({"C0000001"} if rng.random() < 0.5 else set())
-        | ({"C0000002"} if n % 300 == 0 else set())
-        | ({"C0000003"} if n in far else set())
-        for n in range(MANY)
+        | ({"C0000001"} if generator.random() < 0.5 else set())
+        | ({"C0000002"} if image_number % 300 == 0 else set())
+        | ({"C0000003"} if image_number in far_images else set())
+        for image_number in range(MANY)
     ]
     without_indexes(graph)
-    graph.write(MAKE, rows=[[f"I{n}", n / 7, sorted(of)] for n, of in enumerate(cuis)])
-    rows = [[f"I{n}", vector.tolist()] for n, vector in enumerate(vectors)]
-    graph.write(queries.get("embed/write_image"), rows=rows, model="m")
+    graph.write(
+        MAKE,
+        rows=[
+            [f"I{image_number}", image_number / 7, sorted(image_cuis)]
+            for image_number, image_cuis in enumerate(cuis_by_image)
+        ],
+    )
+    vector_rows = [[f"I{image_number}", vector.tolist()] for image_number, vector in enumerate(vectors)]
+    graph.write(queries.get("embed/write_image"), rows=vector_rows, model="m")
     index.ensure(graph, Part.IMAGES, WIDTH)
-    yield graph, vectors, cuis
+    yield graph, vectors, cuis_by_image
     without_indexes(graph)
 
 
@@ -182,55 +194,75 @@ def many(graph: Graph) -> Iterator[tuple[Graph, NDArray[np.float32], list[set[st
 def test_both_routes_of_the_hybrid_query_agree_with_numpy(
     many: tuple[Graph, NDArray[np.float32], list[set[str]]], wanted: list[str], without: list[str], route: bool
 ) -> None:
-    graph, vectors, cuis = many
-    query = np.eye(WIDTH, dtype=np.float32)[0]
-    left = [n for n, of in enumerate(cuis) if set(wanted) <= of and not set(without) & of]
-    nearest = sorted(left, key=lambda n: -vectors[n] @ query)[:10]
-    for compared, by_index in ((0, route), (10_000, False)):
-        rows = graph.read(
+    graph, vectors, cuis_by_image = many
+    query_vector = np.eye(WIDTH, dtype=np.float32)[0]
+    candidates = [
+        image_number
+        for image_number, image_cuis in enumerate(cuis_by_image)
+        if set(wanted) <= image_cuis and not set(without) & image_cuis
+    ]
+    nearest = sorted(candidates, key=lambda image_number: -vectors[image_number] @ query_vector)[:10]
+    for max_compared, uses_index in ((0, route), (10_000, False)):
+        records = graph.read(
             queries.get("search/image_both"),
-            vector=query.tolist(),
+            vector=query_vector.tolist(),
             model="m",
             wanted=wanted,
             without=without,
             stance="POSITIVE",
-            compared=compared,
+            compared=max_compared,
             asked=400,
             spare=4,
             top=10,
         )
-        assert [row["id"] for row in rows] == [f"I{n}" for n in nearest]
-        assert {row["by_index"] for row in rows} <= {by_index}
-        np.testing.assert_allclose([row["similarity"] for row in rows], vectors[nearest] @ query, atol=1e-5)
+        assert [record["id"] for record in records] == [f"I{image_number}" for image_number in nearest]
+        assert {record["by_index"] for record in records} <= {uses_index}
+        np.testing.assert_allclose(
+            [record["similarity"] for record in records], vectors[nearest] @ query_vector, atol=1e-5
+        )
 
 
 # By concepts.
 
 
 def test_by_concepts_images_are_ranked_by_the_names_near_the_text(loaded: Graph) -> None:
-    found = find(loaded, "finding c9900003", by=Part.CONCEPTS, top=IMAGES)
-    names = sorted(cosines(loaded, "finding c9900003", "C").items(), key=lambda pair: (-pair[1], pair[0]))
-    positive = {(row["i"], row["c"]) for row in loaded.read(EDGES) if row["r"] == "POSITIVE"}
-    used = [(cui, s) for cui, s in names if any(c == cui for _, c in positive) and s > 0][: search.NEAR]
-    assert [(one.cui, round(one.similarity, 4)) for one in found.near] == [(cui, round(s, 4)) for cui, s in used]
-    assert found.near[0].name == "finding C9900003"
-    scores = {row["i"]: row["naf"] for row in loaded.read(EDGES)}
-    sums = {i: sum(s for cui, s in used if (i, cui) in positive) for i in scores}
-    wanted = sorted((i for i, s in sums.items() if s), key=lambda i: (-round(sums[i], 4), -scores[i], i))
-    assert ids(found) == wanted
-    assert [hit.similarity for hit in found.hits] == pytest.approx([sums[i] for i in wanted], abs=1e-4)
-    assert all(hit.matched for hit in found.hits)
+    search_result = find(loaded, "finding c9900003", by=Part.CONCEPTS, top=IMAGES)
+    name_similarities = sorted(cosines(loaded, "finding c9900003", "C").items(), key=lambda pair: (-pair[1], pair[0]))
+    positive_edges = {(edge_row["i"], edge_row["c"]) for edge_row in loaded.read(EDGES) if edge_row["r"] == "POSITIVE"}
+    used_concepts = [
+        (cui, similarity_score)
+        for cui, similarity_score in name_similarities
+        if any(concept_cui == cui for _, concept_cui in positive_edges) and similarity_score > 0
+    ][: search.NEAR]
+    assert [(concept.cui, round(concept.similarity, 4)) for concept in search_result.near] == [
+        (cui, round(similarity_score, 4)) for cui, similarity_score in used_concepts
+    ]
+    assert search_result.near[0].name == "finding C9900003"
+    naf_scores = {edge_row["i"]: edge_row["naf"] for edge_row in loaded.read(EDGES)}
+    image_sums = {
+        image_id: sum(similarity_score for cui, similarity_score in used_concepts if (image_id, cui) in positive_edges)
+        for image_id in naf_scores
+    }
+    expected = sorted(
+        (image_id for image_id, similarity_score in image_sums.items() if similarity_score),
+        key=lambda image_id: (-round(image_sums[image_id], 4), -naf_scores[image_id], image_id),
+    )
+    assert ids(search_result) == expected
+    assert [hit.similarity for hit in search_result.hits] == pytest.approx(
+        [image_sums[image_id] for image_id in expected], abs=1e-4
+    )
+    assert all(hit.matched for hit in search_result.hits)
 
 
 def test_where_only_concepts_have_embeddings_they_are_taken_and_that_is_told(graph: Graph, tmp_path: Path) -> None:
     load(without_indexes(graph), tmp_path / "m", paths=False)
     embed(graph, FAKE, only=Part.CONCEPTS)
-    found = find(graph, "finding c9900003")
-    assert found.by is Part.CONCEPTS
-    assert "no image has an embedding: the text is compared with the names of concepts" in found.notes
-    assert found.hits[0].concepts == ("finding C9900003",)
+    search_result = find(graph, "finding c9900003")
+    assert search_result.by is Part.CONCEPTS
+    assert "no image has an embedding: the text is compared with the names of concepts" in search_result.notes
+    assert search_result.hits[0].concepts == ("finding C9900003",)
     filtered = find(graph, "finding c9900003", concepts=["C9900007"], stance=Stance.UNCERTAIN, top=IMAGES)
-    stances = {(row["i"], row["r"], row["c"]) for row in graph.read(EDGES)}
+    stances = {(edge_row["i"], edge_row["r"], edge_row["c"]) for edge_row in graph.read(EDGES)}
     assert filtered.hits
     assert all((image, "UNCERTAIN", "C9900007") in stances for image in ids(filtered))
     with pytest.raises(KgpError, match="no image of the graph has an embedding"):
@@ -242,39 +274,39 @@ def test_where_only_concepts_have_embeddings_they_are_taken_and_that_is_told(gra
 
 
 def test_concepts_are_found_by_cui_and_by_name_in_any_case(loaded: Graph) -> None:
-    by_cui = find(loaded, concepts=["C9900003"])
-    assert by_cui.hits
-    for name in ("finding C9900003", "FINDING c9900003", " c9900003 "):
-        assert find(loaded, concepts=[name]).hits == by_cui.hits
+    result_by_cui = find(loaded, concepts=["C9900003"])
+    assert result_by_cui.hits
+    for concept_name in ("finding C9900003", "FINDING c9900003", " c9900003 "):
+        assert find(loaded, concepts=[concept_name]).hits == result_by_cui.hits
 
 
 def test_a_name_may_lack_what_stands_in_brackets_unless_several_do(loaded: Graph) -> None:
-    make = parse(
+    create_query = parse(
         "t/b",
         "// One.\n// param cui string: it\nMATCH (i:Image {id: 'I10000001'}) "
         "CREATE (i)-[:POSITIVE]->(:Concept {cui: $cui, name: 'Lung collapse (' + $cui + ')'})",
     )
-    loaded.write(make, cui="C1111111")
+    loaded.write(create_query, cui="C1111111")
     loaded.run_unmanaged(queries.get("ingest/await_indexes"))
     assert ids(find(loaded, concepts=["lung COLLAPSE"])) == ["I10000001"]
-    loaded.write(make, cui="C1111112")
+    loaded.write(create_query, cui="C1111112")
     loaded.run_unmanaged(queries.get("ingest/await_indexes"))
     with pytest.raises(NotFoundError, match="2 concepts are named lung collapse"):
         find(loaded, concepts=["lung collapse"])
 
 
 def test_unknown_and_ambiguous_names_suggest_others(loaded: Graph) -> None:
-    with pytest.raises(NotFoundError, match="no concept is named finding") as unknown:
+    with pytest.raises(NotFoundError, match="no concept is named finding") as unknown_error:
         find(loaded, concepts=["finding"])
-    assert "finding C99000" in unknown.value.hint
+    assert "finding C99000" in unknown_error.value.hint
     with pytest.raises(NotFoundError, match="no concept is named zebra"):
         find(loaded, without=["zebra"], concepts=["C9900003"])
     loaded.write(parse("t/d", "// The same name.\nCREATE (:Concept {cui: 'C1111111', name: 'Finding c9900003'})"))
     loaded.run_unmanaged(queries.get("ingest/await_indexes"))
-    with pytest.raises(NotFoundError, match="2 concepts are named finding c9900003") as ambiguous:
+    with pytest.raises(NotFoundError, match="2 concepts are named finding c9900003") as ambiguous_error:
         find(loaded, concepts=["finding c9900003"])
-    assert "C1111111" in ambiguous.value.hint
-    assert "C9900003" in ambiguous.value.hint
+    assert "C1111111" in ambiguous_error.value.hint
+    assert "C9900003" in ambiguous_error.value.hint
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -290,35 +322,35 @@ def test_hostile_text_is_only_a_parameter(loaded: Graph, text: str) -> None:
 
 def test_without_embeddings_it_says_how_to_make_them(graph: Graph, tmp_path: Path) -> None:
     load(without_indexes(graph), tmp_path / "m")
-    with pytest.raises(KgpError, match="no image of the graph has an embedding") as missing:
+    with pytest.raises(KgpError, match="no image of the graph has an embedding") as missing_error:
         find(graph, "effusion")
-    assert "kgp embed --only images --images DIR" in missing.value.hint
+    assert "kgp embed --only images --images DIR" in missing_error.value.hint
     with pytest.raises(KgpError, match="no concept of the graph has an embedding"):
         find(graph, "effusion", by=Part.CONCEPTS)
-    found = find(graph, concepts=["C9900003"])
-    assert found.hits
-    assert found.notes == ("the NaF scores have not been computed, and rank the images: run `kgp naf score`",)
+    search_result = find(graph, concepts=["C9900003"])
+    assert search_result.hits
+    assert search_result.notes == ("the NaF scores have not been computed, and rank the images: run `kgp naf score`",)
 
 
 def test_another_model_and_a_missing_or_foreign_index_are_told(loaded: Graph) -> None:
-    other = FakeEncoder("other")
+    other_encoder = FakeEncoder("other")
     with pytest.raises(KgpError, match="the images have embeddings of fake-1, not of other-1"):
-        find(loaded, "effusion", other)
+        find(loaded, "effusion", other_encoder)
     with pytest.raises(KgpError, match="the concepts have embeddings of fake-1, not of other-1"):
-        find(loaded, "effusion", other, by=Part.CONCEPTS)
+        find(loaded, "effusion", other_encoder, by=Part.CONCEPTS)
     searcher = Searcher(loaded, lambda: FAKE)
-    wanted = ids(searcher.search("effusion"))
+    expected = ids(searcher.search("effusion"))
     index.drop(loaded, Part.IMAGES)
-    for one in (searcher, Searcher(loaded, lambda: FAKE)):
+    for any_searcher in (searcher, Searcher(loaded, lambda: FAKE)):
         with pytest.raises(KgpError, match="the index image_embedding is missing"):
-            one.search("effusion")
+            any_searcher.search("effusion")
     loaded.run_unmanaged(queries.get("embed/index_image"), config={"vector.dimensions": 7})
     loaded.run_unmanaged(queries.get("ingest/await_indexes"))
-    for one in (searcher, Searcher(loaded, lambda: FAKE)):
+    for any_searcher in (searcher, Searcher(loaded, lambda: FAKE)):
         with pytest.raises(KgpError, match="has 7 dimensions and the similarity COSINE, the model's vectors have 32"):
-            one.search("effusion")
+            any_searcher.search("effusion")
     index.ensure(loaded, Part.IMAGES, 32)
-    assert ids(searcher.search("effusion")) == wanted, "a warm searcher sees that it was mended"
+    assert ids(searcher.search("effusion")) == expected, "a warm searcher sees that it was mended"
 
 
 def test_embeddings_replaced_meanwhile_are_never_compared_with_the_wrong_model(loaded: Graph, drawn: Path) -> None:
@@ -331,56 +363,62 @@ def test_embeddings_replaced_meanwhile_are_never_compared_with_the_wrong_model(l
 
 
 def test_an_index_that_is_being_built_is_told(loaded: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = index.state(loaded, Part.IMAGES)
-    building = index.State(
-        Part.IMAGES, state.nodes, state.readable, state.models, index.Index("POPULATING", 41.7, 32, "COSINE")
+    index_state = index.state(loaded, Part.IMAGES)
+    building_state = index.State(
+        Part.IMAGES,
+        index_state.nodes,
+        index_state.readable,
+        index_state.models,
+        index.Index("POPULATING", 41.7, 32, "COSINE"),
     )
-    monkeypatch.setattr(index, "state", lambda graph, part: building)
+    monkeypatch.setattr(index, "state", lambda graph, index_part: building_state)
     with pytest.raises(KgpError, match="still being built, 42 %"):
         find(loaded, "effusion")
 
 
 def test_a_text_longer_than_the_model_reads_is_told_and_its_end_counts(loaded: Graph) -> None:
-    words = " ".join(f"word{number}" for number in range(LONGEST))
-    one, other = (find(loaded, f"{words} {end}") for end in ("effusion left", "pacemaker right lung"))
-    for found in (one, other):
-        [told] = found.notes
-        assert f"the model reads {LONGEST} at a time" in told
-        assert "the first ends with" in told
-    assert [hit.similarity for hit in one.hits] != [hit.similarity for hit in other.hits]
+    long_text = " ".join(f"word{word_number}" for word_number in range(LONGEST))
+    first_result, second_result = (
+        find(loaded, f"{long_text} {text_end}") for text_end in ("effusion left", "pacemaker right lung")
+    )
+    for search_result in (first_result, second_result):
+        [note] = search_result.notes
+        assert f"the model reads {LONGEST} at a time" in note
+        assert "the first ends with" in note
+    assert [hit.similarity for hit in first_result.hits] != [hit.similarity for hit in second_result.hits]
 
 
 def test_new_images_without_embedding_are_a_note(loaded: Graph) -> None:
     loaded.write(parse("t/n", "// Two more.\nCREATE (:Image {id: 'I1'}), (:Image {id: 'I2'})"))
-    found = find(loaded, "effusion")
-    assert found.notes == ("2 of 32 images have no embedding of this model and are not found by text",)
-    assert len(found.hits) == 10
+    search_result = find(loaded, "effusion")
+    assert search_result.notes == ("2 of 32 images have no embedding of this model and are not found by text",)
+    assert len(search_result.hits) == 10
 
 
 def test_nothing_to_search_for_is_a_usage_error(loaded: Graph) -> None:
     for options in ({}, {"without": ["C9900003"]}, {"concepts": ["C9900003"], "by": Part.IMAGES}):
         with pytest.raises(UsageError):
             find(loaded, "  ", **options)
-    for text, top in (("x" * 10_001, 10), ("x", 0), ("x", 10_001)):
+    for query_text, hit_count in (("x" * 10_001, 10), ("x", 0), ("x", 10_001)):
         with pytest.raises(UsageError):
-            find(loaded, text, top=top)
+            find(loaded, query_text, top=hit_count)
     with pytest.raises(UsageError, match="a text needs an encoder"):
         Searcher(loaded).search("effusion")
 
 
 def test_the_encoder_is_opened_once_and_only_for_a_text(loaded: Graph) -> None:
-    opened: list[int] = []
+    open_calls: list[int] = []
 
     def encoder() -> FakeEncoder:
-        opened.append(1)
+        open_calls.append(1)
         return FAKE
 
     searcher = Searcher(loaded, encoder)
     searcher.search(concepts=["C9900003"])
-    assert opened == []
+    assert open_calls == []
     searcher.search("effusion")
     searcher.search("edema")
-    assert opened == [1]
+    assert open_calls == [1]
     assert Model.of(FAKE).digits == FAKE.sha256[:16]
 
 
@@ -388,31 +426,33 @@ def test_the_encoder_is_opened_once_and_only_for_a_text(loaded: Graph) -> None:
 
 
 def test_the_command_prints_a_table_and_json(loaded: Graph, fake: Fake) -> None:
-    done = fake("search", "effusion on the left", "--concept", "finding c9900003", "--without", "C9900001", "--top", 3)
-    assert (done.code, done.err) == (0, "")
-    header, _, first, *_ = done.out.splitlines()
-    assert header.split() == ["rank", "id", "similarity", "naf", "path", "concepts"]
-    wanted = oracle(loaded, "effusion on the left", ("C9900003",), without=("C9900001",))
-    assert first.split()[:2] == ["1", wanted[0]]
+    completed = fake(
+        "search", "effusion on the left", "--concept", "finding c9900003", "--without", "C9900001", "--top", 3
+    )
+    assert (completed.code, completed.err) == (0, "")
+    header_line, _, first_line, *_ = completed.out.splitlines()
+    assert header_line.split() == ["rank", "id", "similarity", "naf", "path", "concepts"]
+    expected = oracle(loaded, "effusion on the left", ("C9900003",), without=("C9900001",))
+    assert first_line.split()[:2] == ["1", expected[0]]
     document = fake("search", "effusion on the left", "--top", 4, "--json").json
     assert document["by"] == "images"
     assert [hit["id"] for hit in document["hits"]] == oracle(loaded, "effusion on the left")[:4]
-    by_concepts = fake("search", "finding c9900003", "--by", "concepts", "--top", 2)
-    assert by_concepts.code == 0, by_concepts.err
-    assert "finding C9900003 1.000" in by_concepts.out
-    negative = fake("search", "--concept", "C9900003", "--stance", "negative", "--json").json
-    assert (negative["by"], [hit["similarity"] for hit in negative["hits"]][:1]) == (None, [None])
+    concept_search = fake("search", "finding c9900003", "--by", "concepts", "--top", 2)
+    assert concept_search.code == 0, concept_search.err
+    assert "finding C9900003 1.000" in concept_search.out
+    negative_search = fake("search", "--concept", "C9900003", "--stance", "negative", "--json").json
+    assert (negative_search["by"], [hit["similarity"] for hit in negative_search["hits"]][:1]) == (None, [None])
 
 
 def test_the_command_draws_a_contact_sheet(loaded: Graph, fake: Fake, drawn: Path, tmp_path: Path) -> None:
-    sheet = tmp_path / "found.png"
-    arguments = ("search", "effusion", "--top", 7, "--images", drawn, "--contact-sheet", sheet)
-    done = fake(*arguments)
-    assert done.code == 0, done.err
-    assert f"{sheet}: 7 of 7 images" in done.err
-    with Image.open(sheet) as image:
-        assert image.format == "PNG"
-        assert image.width > 5 * 256
+    sheet_path = tmp_path / "found.png"
+    arguments = ("search", "effusion", "--top", 7, "--images", drawn, "--contact-sheet", sheet_path)
+    completed = fake(*arguments)
+    assert completed.code == 0, completed.err
+    assert f"{sheet_path}: 7 of 7 images" in completed.err
+    with Image.open(sheet_path) as sheet_image:
+        assert sheet_image.format == "PNG"
+        assert sheet_image.width > 5 * 256
 
 
 def test_what_is_wrong_is_one_clear_line(loaded: Graph, fake: Fake, tmp_path: Path) -> None:
@@ -427,26 +467,26 @@ def test_what_is_wrong_is_one_clear_line(loaded: Graph, fake: Fake, tmp_path: Pa
         (("x", "--images", tmp_path / "no", "--contact-sheet", tmp_path / "x.png"), 1, "there is no such folder"),
         (("x", "--concept", "zebra " * 999), 2, "a concept's name of more than 1,000 characters"),
     ]
-    for arguments, code, told in cases:
-        done = fake("search", *arguments)
-        assert (done.code, told in done.err) == (code, True), (arguments, done.err)
-        assert "Traceback" not in done.err
-        assert len(done.err.splitlines()) <= 2
+    for arguments, exit_code, message in cases:
+        completed = fake("search", *arguments)
+        assert (completed.code, message in completed.err) == (exit_code, True), (arguments, completed.err)
+        assert "Traceback" not in completed.err
+        assert len(completed.err.splitlines()) <= 2
 
 
 @pytest.mark.parametrize("typed", ["pleural effuson", "Plueral effusion", "PLEURAL EFFUSIONS", "pleural-efusion"])
 def test_a_concept_with_a_typing_error_is_suggested_with_its_cui(loaded: Graph, typed: str) -> None:
-    make = parse("t/s", "// Two.\nUNWIND [['C0032227', 'Pleural effusion'], ['C0032285', 'Pneumonia']] AS row\n"
+    create_query = parse("t/s", "// Two.\nUNWIND [['C0032227', 'Pleural effusion'], ['C0032285', 'Pneumonia']] AS row\n"
                         "CREATE (:Concept {cui: row[0], name: row[1]})")  # fmt: skip
-    loaded.write(make)
+    loaded.write(create_query)
     loaded.run_unmanaged(queries.get("ingest/await_indexes"))
-    with pytest.raises(NotFoundError, match="no concept is named") as unknown:
+    with pytest.raises(NotFoundError, match="no concept is named") as unknown_error:
         find(loaded, concepts=["C9900003"], without=[typed])
-    assert unknown.value.hint == "Did you mean Pleural effusion (C0032227)?"
+    assert unknown_error.value.hint == "Did you mean Pleural effusion (C0032227)?"
 
 
 def test_other_names_of_the_graph_are_suggested(loaded: Graph, kgp: Kgp) -> None:
-    for arguments, suggested in (
+    for arguments, suggestion in (
         (("naf", "explain", "I1000001"), "Did you mean I10000001"),
         (("naf", "explain", "10000001"), "Did you mean I10000001"),
         (("construct", "explain", "I1000001", "C9900003"), "Did you mean I10000001"),
@@ -455,6 +495,6 @@ def test_other_names_of_the_graph_are_suggested(loaded: Graph, kgp: Kgp) -> None
         (("query", "explore/figur3"), "Did you mean explore/figure3"),
         (("query", "explore/figure3", "--param", "nmes=[]"), "Did you mean names?"),
     ):
-        refused = kgp(*arguments)
-        assert refused.code in (1, 2), arguments
-        assert suggested in refused.err, arguments
+        refused_run = kgp(*arguments)
+        assert refused_run.code in (1, 2), arguments
+        assert suggestion in refused_run.err, arguments

@@ -40,17 +40,23 @@ def log_in(settings: Settings) -> Iterator[str]:
 
 
 def test_a_wrong_password_and_that_of_a_proxy_are_not_printed(kgp: Kgp, settings: Settings, tmp_path: Path) -> None:
-    uri, user, _ = connection(settings)
+    server_uri, username, _ = connection(settings)
     (tmp_path / "drugs.csv").write_text("head,relation,tail\naspirin,TREATS,pain\n")
-    proxy = f"http://user:{CANARY}@127.0.0.1:1"
-    env = {"NEO4J_URI": uri, "NEO4J_USERNAME": user, "NEO4J_PASSWORD": CANARY, "HTTPS_PROXY": proxy, "ALL_PROXY": proxy}
+    proxy_url = f"http://user:{CANARY}@127.0.0.1:1"
+    environment = {
+        "NEO4J_URI": server_uri,
+        "NEO4J_USERNAME": username,
+        "NEO4J_PASSWORD": CANARY,
+        "HTTPS_PROXY": proxy_url,
+        "ALL_PROXY": proxy_url,
+    }
     try:
         for command in COMMANDS[:3]:
-            ran = kgp(*command, env=env, cwd=tmp_path)
-            assert ran.code == 1
-            assert "refuses the login" in ran.out + ran.err
-            assert CANARY not in ran.out + ran.err
-        assert [path.name for path in tmp_path.iterdir()] == ["drugs.csv"]
+            completed = kgp(*command, env=environment, cwd=tmp_path)
+            assert completed.code == 1
+            assert "refuses the login" in completed.out + completed.err
+            assert CANARY not in completed.out + completed.err
+        assert [entry.name for entry in tmp_path.iterdir()] == ["drugs.csv"]
     finally:
         refusals = list(log_in(settings))
     assert refusals, "the server does not refuse logins for a while"
@@ -58,15 +64,15 @@ def test_a_wrong_password_and_that_of_a_proxy_are_not_printed(kgp: Kgp, settings
 
 
 def test_the_password_is_in_no_output_file_or_node(graph: Graph, kgp: Kgp, settings: Settings, tmp_path: Path) -> None:
-    uri, user, password = connection(settings)
+    server_uri, username, password = connection(settings)
     (tmp_path / "drugs.csv").write_text("head,relation,tail\naspirin,TREATS,pain\n")
-    env = {"NEO4J_URI": uri, "NEO4J_USERNAME": user, "NEO4J_PASSWORD": password}
+    environment = {"NEO4J_URI": server_uri, "NEO4J_USERNAME": username, "NEO4J_PASSWORD": password}
     for command in [*COMMANDS, ["export", "csv", "--out", "export"], ["browser-setup"]]:
-        ran = kgp(*command, env=env, cwd=tmp_path)
-        assert password not in ran.out + ran.err
-    for path in tmp_path.rglob("*"):
-        assert path.is_dir() or password.encode() not in path.read_bytes()
+        completed = kgp(*command, env=environment, cwd=tmp_path)
+        assert password not in completed.out + completed.err
+    for written_path in tmp_path.rglob("*"):
+        assert written_path.is_dir() or password.encode() not in written_path.read_bytes()
     with readonly.ask(graph, "MATCH (n) RETURN properties(n) AS values") as answer:
-        values = list(answer.rows)
-    assert "drugs.csv" in str(values)
-    assert password not in str(values)
+        node_properties = list(answer.rows)
+    assert "drugs.csv" in str(node_properties)
+    assert password not in str(node_properties)

@@ -33,9 +33,9 @@ CANARY = "canary-4f1d0c9e-never-to-be-seen"
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A home of its own, with the jars of the user's and a password that is easy to search for."""
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    shared = Settings.from_env({"KGP_HOME": os.environ.get("KGP_HOME", "")}).cache
-    shared.mkdir(parents=True, exist_ok=True)
-    settings.cache.symlink_to(shared)
+    shared_cache = Settings.from_env({"KGP_HOME": os.environ.get("KGP_HOME", "")}).cache
+    shared_cache.mkdir(parents=True, exist_ok=True)
+    settings.cache.symlink_to(shared_cache)
     state.make_folders(settings.server_home)
     state.write_private(state.password_file(settings.server_home), CANARY + "\n")
     yield settings
@@ -48,48 +48,52 @@ def running(settings: Settings) -> server.Server:
 
 
 def driver(settings: Settings) -> neo4j.Driver:
-    uri, user, password = server.connection(settings)
-    return neo4j.GraphDatabase.driver(uri, auth=(user, password))
+    server_uri, username, password = server.connection(settings)
+    return neo4j.GraphDatabase.driver(server_uri, auth=(username, password))
 
 
 def kgp(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")}
+    environment = {
+        variable_name: variable
+        for variable_name, variable in os.environ.items()
+        if not variable_name.startswith("NEO4J_")
+    }
     return subprocess.run(
         [sys.executable, "-c", "from kgplatform.cli import main; main()", *arguments],
         capture_output=True,
         text=True,
-        env={**env, "KGP_HOME": str(settings.home)},
+        env={**environment, "KGP_HOME": str(settings.home)},
     )
 
 
 def test_starting_twice_is_starting_once(settings: Settings, running: server.Server) -> None:
     assert running.running
     assert server.start(settings) == running == server.status(settings)
-    done = kgp(settings, "db", "start", "--json")
-    assert done.returncode == 0
-    document = json.loads(done.stdout)
+    completed = kgp(settings, "db", "start", "--json")
+    assert completed.returncode == 0
+    document = json.loads(completed.stdout)
     assert document["uri"] == running.uri
     assert document.keys() >= {"uri", "browser", "user", "home"}
 
 
 def test_the_default_password_is_refused(running: server.Server) -> None:
-    with neo4j.GraphDatabase.driver(running.uri, auth=("neo4j", "neo4j")) as wrong, pytest.raises(AuthError):
-        wrong.verify_connectivity()
+    with neo4j.GraphDatabase.driver(running.uri, auth=("neo4j", "neo4j")) as wrong_driver, pytest.raises(AuthError):
+        wrong_driver.verify_connectivity()
 
 
 def test_nobody_else_can_read_what_it_keeps(settings: Settings, running: server.Server) -> None:
     assert stat.S_IMODE(running.home.stat().st_mode) == 0o700
-    files = [path for path in running.home.rglob("*") if path.is_file()]
-    open_to_others = [path for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077]
-    assert files
-    assert not open_to_others
+    file_paths = [file_path for file_path in running.home.rglob("*") if file_path.is_file()]
+    exposed_paths = [file_path for file_path in file_paths if stat.S_IMODE(file_path.stat().st_mode) & 0o077]
+    assert file_paths
+    assert not exposed_paths
 
 
 def test_it_listens_on_loopback_only(running: server.Server) -> None:
     connections = psutil.Process(running.pid).net_connections(kind="inet")
-    listening = {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
-    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
-    assert listening
+    listening_addresses = {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
+    assert listening_addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert listening_addresses
 
 
 def test_queries_read_no_file_and_reach_no_address(settings: Settings, running: server.Server) -> None:
@@ -105,59 +109,59 @@ def test_queries_read_no_file_and_reach_no_address(settings: Settings, running: 
         def log_message(self, *arguments: object) -> None:
             pass
 
-    canary = HTTPServer(("127.0.0.1", 0), Canary)
-    threading.Thread(target=canary.serve_forever, daemon=True).start()
-    port = canary.server_port
+    canary_server = HTTPServer(("127.0.0.1", 0), Canary)
+    threading.Thread(target=canary_server.serve_forever, daemon=True).start()
+    canary_port = canary_server.server_port
     (running.home / "import" / "x.csv").write_text("1,2\n")
-    urls = [
+    csv_urls = [
         f"file://{state.password_file(running.home)}",
         "file:///../password",
         "file:///../../../../../../../../etc/passwd",
         "file:///etc/passwd",
         "file:///x.csv",
-        f"http://127.0.0.1:{port}/a.csv",
-        f"http://localhost:{port}/b.csv",
-        f"http://[::1]:{port}/c.csv",
-        f"http://0.0.0.0:{port}/d.csv",
-        f"http://2130706433:{port}/e.csv",
-        f"ftp://127.0.0.1:{port}/f.csv",
+        f"http://127.0.0.1:{canary_port}/a.csv",
+        f"http://localhost:{canary_port}/b.csv",
+        f"http://[::1]:{canary_port}/c.csv",
+        f"http://0.0.0.0:{canary_port}/d.csv",
+        f"http://2130706433:{canary_port}/e.csv",
+        f"ftp://127.0.0.1:{canary_port}/f.csv",
         "http://kgp-canary.example/g.csv",
     ]
-    with driver(settings) as graph, graph.session(default_access_mode=neo4j.READ_ACCESS) as session:
-        for url in urls:
+    with driver(settings) as graph_driver, graph_driver.session(default_access_mode=neo4j.READ_ACCESS) as session:
+        for csv_url in csv_urls:
             with pytest.raises(ClientError):
-                session.run("LOAD CSV FROM $url AS line RETURN line", url=url).consume()
-    canary.shutdown()
-    canary.server_close()
+                session.run("LOAD CSV FROM $url AS line RETURN line", url=csv_url).consume()
+    canary_server.shutdown()
+    canary_server.server_close()
     assert requests == []
 
 
 def test_neo4j_browser_is_served_and_may_reach_nothing_outside(running: server.Server) -> None:
-    with urllib.request.urlopen(running.browser) as answer:  # noqa: S310 (our own server)
-        policy = answer.headers["Content-Security-Policy"]
-        assert "neo4j" in answer.read().decode().lower()
-    assert running.uri.removeprefix("bolt") in policy
-    assert "http" not in policy
+    with urllib.request.urlopen(running.browser) as response:  # noqa: S310 (our own server)
+        content_policy = response.headers["Content-Security-Policy"]
+        assert "neo4j" in response.read().decode().lower()
+    assert running.uri.removeprefix("bolt") in content_policy
+    assert "http" not in content_policy
 
 
 def test_doctor_finds_a_fresh_server_well(settings: Settings, running: server.Server) -> None:
-    done = kgp(settings, "doctor", "--json")
-    findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
-    assert [name for name, finding in findings.items() if finding["level"] == "fail"] == []
+    completed = kgp(settings, "doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(completed.stdout)["findings"]}
+    assert [finding_name for finding_name, finding in findings.items() if finding["level"] == "fail"] == []
     assert findings["security"]["level"] == "ok"
     assert findings["default password"]["level"] == "ok"
-    assert done.returncode == 0
+    assert completed.returncode == 0
 
 
 def test_another_password_in_the_file_says_how_to_mend(settings: Settings, running: server.Server) -> None:
-    file = state.password_file(running.home)
-    state.write_private(file, "another one\n")
+    password_path = state.password_file(running.home)
+    state.write_private(password_path, "another one\n")
     try:
-        with pytest.raises(ServerError, match="does not accept the password") as caught:
+        with pytest.raises(ServerError, match="does not accept the password") as raised:
             server.start(settings)
-        assert "kgp db reset" in caught.value.hint
+        assert "kgp db reset" in raised.value.hint
     finally:
-        state.write_private(file, CANARY + "\n")
+        state.write_private(password_path, CANARY + "\n")
 
 
 def test_neo4j_admin_keeps_off_a_running_server(settings: Settings, running: server.Server) -> None:
@@ -166,64 +170,81 @@ def test_neo4j_admin_keeps_off_a_running_server(settings: Settings, running: ser
 
 
 def test_a_killed_server_starts_again_with_its_data_and_ports(settings: Settings, running: server.Server) -> None:
-    with driver(settings) as graph:
-        graph.execute_query("MERGE (:Kept {id: 1})")
+    with driver(settings) as graph_driver:
+        graph_driver.execute_query("MERGE (:Kept {id: 1})")
     os.kill(running.pid or 0, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(running.pid)] if psutil.pid_exists(running.pid or 0) else [], timeout=10)
     assert not server.status(settings).running
     with pytest.raises(ConnectionFailed):
         server.connection(settings)
-    again = server.start(settings)
-    assert (again.uri, again.browser) == (running.uri, running.browser)
-    with driver(settings) as graph:
-        assert len(graph.execute_query("MATCH (n:Kept) RETURN n").records) == 1
+    restarted_server = server.start(settings)
+    assert (restarted_server.uri, restarted_server.browser) == (running.uri, running.browser)
+    with driver(settings) as graph_driver:
+        assert len(graph_driver.execute_query("MATCH (n:Kept) RETURN n").records) == 1
 
 
 def test_two_starts_at_once_end_in_one_server(settings: Settings, running: server.Server) -> None:
     assert not server.stop(settings).running
-    results: list[subprocess.CompletedProcess[str]] = []
-    starts = [threading.Thread(target=lambda: results.append(kgp(settings, "db", "start", "--json"))) for _ in range(2)]
-    for thread in starts:
+    completed_starts: list[subprocess.CompletedProcess[str]] = []
+    threads = [
+        threading.Thread(target=lambda: completed_starts.append(kgp(settings, "db", "start", "--json")))
+        for _ in range(2)
+    ]
+    for thread in threads:
         thread.start()
-    for thread in starts:
+    for thread in threads:
         thread.join()
-    assert [result.returncode for result in results] == [0, 0]
-    assert len({json.loads(result.stdout)["pid"] for result in results}) == 1
-    argument = state.home_argument(settings.server_home)
-    ours = [process for process in psutil.process_iter(["cmdline"]) if argument in (process.info["cmdline"] or [])]
-    assert len(ours) == 1
-    assert os.getsid(ours[0].pid) == ours[0].pid, "it outlives the terminal"
-    assert CANARY not in " ".join(ours[0].cmdline())
-    assert CANARY not in str(ours[0].environ())
+    assert [completed.returncode for completed in completed_starts] == [0, 0]
+    assert len({json.loads(completed.stdout)["pid"] for completed in completed_starts}) == 1
+    process_argument = state.home_argument(settings.server_home)
+    server_processes = [
+        system_process
+        for system_process in psutil.process_iter(["cmdline"])
+        if process_argument in (system_process.info["cmdline"] or [])
+    ]
+    assert len(server_processes) == 1
+    assert os.getsid(server_processes[0].pid) == server_processes[0].pid, "it outlives the terminal"
+    assert CANARY not in " ".join(server_processes[0].cmdline())
+    assert CANARY not in str(server_processes[0].environ())
 
 
 def test_neo4j_admin_runs_and_other_ports_are_chosen_when_ours_are_taken(
     settings: Settings, running: server.Server
 ) -> None:
-    before = state.load(running.home).ports
+    ports_before = state.load(running.home).ports
     assert not server.stop(settings).running
     assert "neo4j" in server.admin(settings, "database", "info", "neo4j")
     with pytest.raises(ServerError, match=r"neo4j-admin database nonsense failed: .*nonsense"):
         server.admin(settings, "database", "nonsense")
-    with socket.create_server(("127.0.0.1", before.bolt)), socket.create_server(("127.0.0.1", before.http)):
-        moved = server.start(settings)
-        after = state.load(running.home).ports
-        with driver(settings) as graph:
-            graph.verify_connectivity()
-    assert {after.bolt, after.http}.isdisjoint({before.bolt, before.http})
-    assert moved.running
+    with socket.create_server(("127.0.0.1", ports_before.bolt)), socket.create_server(("127.0.0.1", ports_before.http)):
+        moved_server = server.start(settings)
+        ports_after = state.load(running.home).ports
+        with driver(settings) as graph_driver:
+            graph_driver.verify_connectivity()
+    assert {ports_after.bolt, ports_after.http}.isdisjoint({ports_before.bolt, ports_before.http})
+    assert moved_server.running
 
 
 def test_the_password_is_told_by_one_command_only(settings: Settings, running: server.Server) -> None:
     assert kgp(settings, "db", "password").stdout == CANARY + "\n"
-    others = [("db", "status", "--json"), ("db", "browser"), ("db", "start", "--json"), ("doctor",), ("db", "stop")]
-    told = "".join(done.stdout + done.stderr for done in (kgp(settings, *command) for command in others))
-    assert CANARY not in told
-    assert kgp(settings, "db", "status").returncode == 1, "stopped by the last of them"
-    keeping = [
-        path for path in Path(running.home).rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()
+    other_commands = [
+        ("db", "status", "--json"),
+        ("db", "browser"),
+        ("db", "start", "--json"),
+        ("doctor",),
+        ("db", "stop"),
     ]
-    assert keeping == [state.password_file(running.home)]
+    full_output = "".join(
+        completed.stdout + completed.stderr for completed in (kgp(settings, *command) for command in other_commands)
+    )
+    assert CANARY not in full_output
+    assert kgp(settings, "db", "status").returncode == 1, "stopped by the last of them"
+    paths_with_password = [
+        file_path
+        for file_path in Path(running.home).rglob("*")
+        if file_path.is_file() and CANARY.encode() in file_path.read_bytes()
+    ]
+    assert paths_with_password == [state.password_file(running.home)]
 
 
 def test_reset_deletes_the_graph_and_makes_a_new_password(settings: Settings) -> None:

@@ -23,25 +23,27 @@ def test_table_1_is_the_papers(medmkg_graph: Graph) -> None:
 
 @pytest.mark.data
 def test_table_1_is_what_the_file_says(medmkg_graph: Graph, data_dir: Path) -> None:
-    with (data_dir / "medmkg" / "MedMKG.csv").open(newline="", encoding="utf-8") as file:
-        rows = [(r["Head"], r["Relation"], r["Tail"]) for r in csv.DictReader(file)]
+    with (data_dir / "medmkg" / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
+        triples = [(csv_row["Head"], csv_row["Relation"], csv_row["Tail"]) for csv_row in csv.DictReader(csv_file)]
     stances: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for head, relation, tail in rows:
+    for head, relation, tail in triples:
         if head.startswith("I"):
             stances[head, tail].add(relation)
-    found = stats.overview(medmkg_graph)
-    assert found["relations"] == len({relation for _, relation, _ in rows})
-    assert found["conflicts"] == sum(len(of_pair) > 1 for of_pair in stances.values())
-    assert found["cross_edges"] == sum(head.startswith("I") for head, _, _ in rows)
-    degree = Counter(tail for _, _, tail in rows) + Counter(head for head, _, _ in rows if head.startswith("C"))
-    hub = stats.hubs(medmkg_graph, 1)[0]
-    assert (hub["cui"], hub["edges"]) == degree.most_common(1)[0]
+    figures = stats.overview(medmkg_graph)
+    assert figures["relations"] == len({relation for _, relation, _ in triples})
+    assert figures["conflicts"] == sum(len(pair_stances) > 1 for pair_stances in stances.values())
+    assert figures["cross_edges"] == sum(head.startswith("I") for head, _, _ in triples)
+    concept_degrees = Counter(tail for _, _, tail in triples) + Counter(
+        head for head, _, _ in triples if head.startswith("C")
+    )
+    first_hub = stats.hubs(medmkg_graph, 1)[0]
+    assert (first_hub["cui"], first_hub["edges"]) == concept_degrees.most_common(1)[0]
 
 
 def test_an_empty_graph_has_zeros_and_no_ratios(graph: Graph) -> None:
-    found = stats.overview(graph)
-    assert found["edges"] == found["concepts"] == found["images"] == 0
-    assert found["image_concept_ratio"] is None
+    figures = stats.overview(graph)
+    assert figures["edges"] == figures["concepts"] == figures["images"] == 0
+    assert figures["image_concept_ratio"] is None
     assert stats.hubs(graph) == stats.semantic_types(graph) == []
 
 
@@ -55,12 +57,15 @@ def test_semantic_types_are_shares_of_edge_ends(graph: Graph, tmp_path: Path) ->
             " (i:Image {id: 'I1'}), (a)-[:isa]->(b), (b)-[:inverse_isa]->(a), (i)-[:POSITIVE]->(b)",
         )
     )
-    shares = {(s["side"], s["semantic_type"]): (s["edges"], s["percent"]) for s in stats.semantic_types(graph)}
+    shares = {
+        (type_share["side"], type_share["semantic_type"]): (type_share["edges"], type_share["percent"])
+        for type_share in stats.semantic_types(graph)
+    }
     assert shares["head", "Finding"] == (2, pytest.approx(200 / 3))
     assert shares["tail", "Medical Device"] == (2, pytest.approx(40))
-    plot = tmp_path / "figure2.png"
-    stats.plot_semantic_types(stats.semantic_types(graph), stats.type_coverage(graph), plot)
-    assert plot.read_bytes().startswith(b"\x89PNG")
+    plot_path = tmp_path / "figure2.png"
+    stats.plot_semantic_types(stats.semantic_types(graph), stats.type_coverage(graph), plot_path)
+    assert plot_path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_predicted_edges_are_no_facts(graph: Graph) -> None:
@@ -85,14 +90,14 @@ def test_shares_of_few_typed_concepts_state_their_coverage_and_are_not_compared(
             "MATCH (c:Concept {cui: 'C9900001'}) SET c.semantic_types = ['Finding']",
         )
     )
-    coverage = {row["side"]: (row["typed"], row["edges"]) for row in stats.type_coverage(graph)}
+    coverage = {side_row["side"]: (side_row["typed"], side_row["edges"]) for side_row in stats.type_coverage(graph)}
     assert coverage == {"head": (1, 5), "tail": (0, 5)}
-    plot = tmp_path / "figure2.svg"
-    shown = kgp("stats", "--plot", plot)
-    assert "known for 1 of 5 heads (20.0 %)" in shown.out, shown.err
-    assert "without the paper's shares" in shown.out
-    assert "13.300" not in shown.out  # the paper's share of Finding
-    assert plot.stat().st_size
+    plot_path = tmp_path / "figure2.svg"
+    stats_run = kgp("stats", "--plot", plot_path)
+    assert "known for 1 of 5 heads (20.0 %)" in stats_run.out, stats_run.err
+    assert "without the paper's shares" in stats_run.out
+    assert "13.300" not in stats_run.out  # the paper's share of Finding
+    assert plot_path.stat().st_size
     graph.write(parse("t/all", "// All typed.\nMATCH (c:Concept) SET c.semantic_types = ['Finding']"))
     assert "13.300" in kgp("stats").out
     assert kgp("stats", "--json").json["semantic_type_coverage"][0]["percent"] == 100.0

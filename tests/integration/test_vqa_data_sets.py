@@ -38,21 +38,21 @@ def asked(folder: Path) -> dict[str, list[Question]]:
 
 def slake(folder: Path, parts: dict[str, list[Question]]) -> Path:
     """`train.json`, `validate.json`, `test.json`, and a folder of each image with its mask's boxes."""
-    for part, name in (("train", "train"), ("valid", "validate"), ("test", "test")):
+    for part_name, file_stem in (("train", "train"), ("valid", "validate"), ("test", "test")):
         rows: list[dict[str, Any]] = []
-        for one in parts[part]:
-            number = int(one.path.stem)
-            place = folder / "imgs" / f"xmlab{number}"
-            place.mkdir(parents=True, exist_ok=True)
-            Image.open(one.path).convert("RGB").save(place / "source.jpg")
-            (place / "detection.json").write_text(json.dumps([{"Lung": [1.0, 2.0, 8.0, 9.0]}]))
-            entry = {"img_id": number, "img_name": f"xmlab{number}/source.jpg", "question": one.text,
-                     "answer": "Yes" if one.yes else "No", "q_lang": "en", "location": "Chest_lung",
+        for question in parts[part_name]:
+            image_number = int(question.path.stem)
+            image_folder = folder / "imgs" / f"xmlab{image_number}"
+            image_folder.mkdir(parents=True, exist_ok=True)
+            Image.open(question.path).convert("RGB").save(image_folder / "source.jpg")
+            (image_folder / "detection.json").write_text(json.dumps([{"Lung": [1.0, 2.0, 8.0, 9.0]}]))
+            entry = {"img_id": image_number, "img_name": f"xmlab{image_number}/source.jpg", "question": question.text,
+                     "answer": "Yes" if question.yes else "No", "q_lang": "en", "location": "Chest_lung",
                      "modality": "X-Ray", "answer_type": "CLOSED", "base_type": "vqa", "content_type": "Abnormality",
                      "triple": ["vhead", "_", "_"], "qid": len(rows)}  # fmt: skip
             rows += [entry, {**entry, "q_lang": "zh", "question": "图中有肺吗？", "answer": "有"}]
             rows.append({**entry, "question": "What is shown?", "answer": "Lung", "answer_type": "OPEN"})
-        (folder / f"{name}.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+        (folder / f"{file_stem}.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     (folder / "KG").mkdir()
     (folder / "KG" / "en_disease.csv").write_text("Pneumonia#Location#Lung\n", encoding="utf-8")
     return folder
@@ -60,17 +60,17 @@ def slake(folder: Path, parts: dict[str, list[Question]]) -> Path:
 
 def path_vqa(folder: Path, parts: dict[str, list[Question]]) -> Path:
     """`qas/PART/PART_qa.pkl`, and `images/PART`."""
-    for part, name in (("train", "train"), ("valid", "val"), ("test", "test")):
-        images, place = folder / "images" / name, folder / "qas" / name
-        images.mkdir(parents=True)
-        place.mkdir(parents=True)
+    for part_name, folder_name in (("train", "train"), ("valid", "val"), ("test", "test")):
+        image_folder, question_folder = folder / "images" / folder_name, folder / "qas" / folder_name
+        image_folder.mkdir(parents=True)
+        question_folder.mkdir(parents=True)
         rows = []
-        for one in parts[part]:
-            image = f"{name}_{int(one.path.stem):04d}"
-            Image.open(one.path).convert("RGB").save(images / f"{image}.jpg")
-            rows.append({"image": image, "question": one.text, "answer": "yes" if one.yes else "no"})
-            rows.append({"image": image, "question": "What is seen?", "answer": "a cyst"})
-        (place / f"{name}_qa.pkl").write_bytes(pickle.dumps(rows))
+        for question in parts[part_name]:
+            image_name = f"{folder_name}_{int(question.path.stem):04d}"
+            Image.open(question.path).convert("RGB").save(image_folder / f"{image_name}.jpg")
+            rows.append({"image": image_name, "question": question.text, "answer": "yes" if question.yes else "no"})
+            rows.append({"image": image_name, "question": "What is seen?", "answer": "a cyst"})
+        (question_folder / f"{folder_name}_qa.pkl").write_bytes(pickle.dumps(rows))
     return folder
 
 
@@ -81,27 +81,36 @@ FORMS = {"slake": slake, "path_vqa": path_vqa}
 def test_a_data_set_in_its_released_form(kind: str, graph: Graph, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "graph.csv").write_text(GRAPH, encoding="utf-8")
     ingest(graph, Triples(tmp_path / "graph.csv"))
-    parts = asked(tmp_path / "pictures")
-    folder = FORMS[kind](tmp_path / kind, parts)
-    found, rejects = read(kind, folder)
+    questions_by_part = asked(tmp_path / "pictures")
+    data_folder = FORMS[kind](tmp_path / kind, questions_by_part)
+    questions, rejects = read(kind, data_folder)
     assert not rejects
-    assert [one.text for one in found] == [one.text for part in ("train", "valid", "test") for one in parts[part]]
+    assert [question.text for question in questions] == [
+        question.text for part_name in ("train", "valid", "test") for question in questions_by_part[part_name]
+    ]
 
-    command = [sys.executable, BENCHMARK, "--data", kind, "--folder", folder, "--running", "--backbone", "small",
+    command = [sys.executable, BENCHMARK, "--data", kind, "--folder", data_folder, "--running", "--backbone", "small",
                "--methods", "krisp", "--no-controls", "--seeds", "1", "--epochs", "1", "--jobs", "1",
                "--results", tmp_path / "results", "--build", tmp_path / "build"]  # fmt: skip
-    done = subprocess.run(
+    completed = subprocess.run(
         [*map(str, command)],
         env={**os.environ, "KGP_HOME": str(settings.home)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     results = json.loads((tmp_path / "results" / f"vqa_{kind}_small_official.json").read_text(encoding="utf-8"))
-    assert sorted(run["cell"] for run in results["runs"]) == ["base", "image-only", "krisp", "question-only"]
-    [fold] = results["about"]["folds"]
-    assert fold["sizes"] == {part: len(those) for part, those in parts.items()}
-    assert fold["yes"] == "".join("01"[one.yes is True] for one in parts["test"])
-    assert all(set(run["answers"]) <= {"0", "1"} for run in results["runs"])
+    assert sorted(run_record["cell"] for run_record in results["runs"]) == [
+        "base",
+        "image-only",
+        "krisp",
+        "question-only",
+    ]
+    [fold_record] = results["about"]["folds"]
+    assert fold_record["sizes"] == {
+        part_name: len(part_questions) for part_name, part_questions in questions_by_part.items()
+    }
+    assert fold_record["yes"] == "".join("01"[question.yes is True] for question in questions_by_part["test"])
+    assert all(set(run_record["answers"]) <= {"0", "1"} for run_record in results["runs"])
     assert "| KRISP |" in (tmp_path / "results" / f"vqa_{kind}_small_official.md").read_text(encoding="utf-8")

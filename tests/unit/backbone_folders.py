@@ -22,24 +22,24 @@ NARROW = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "n
 
 def clip(folder: Path) -> Any:
     """CLIPModel, its tokenizer with CLIP's real vocabulary, its image processor, as transformers saves them."""
-    theirs = open_clip.SimpleTokenizer()
-    special = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-    vocabulary = {special.get(token, token): number for token, number in theirs.encoder.items()}
-    merges = [pair for pair in theirs.bpe_ranks if len(pair) == 2]
-    transformers.CLIPTokenizer(vocab=vocabulary, merges=merges).save_pretrained(folder)
-    size = {"height": 32, "width": 32}
+    tokenizer = open_clip.SimpleTokenizer()
+    special_tokens = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocabulary = {special_tokens.get(token, token): token_id for token, token_id in tokenizer.encoder.items()}
+    merge_pairs = [merge_pair for merge_pair in tokenizer.bpe_ranks if len(merge_pair) == 2]
+    transformers.CLIPTokenizer(vocab=vocabulary, merges=merge_pairs).save_pretrained(folder)
+    image_size = {"height": 32, "width": 32}
     processor = transformers.CLIPImageProcessor(
-        size=size, crop_size=size, image_mean=list(MEAN), image_std=list(DEVIATION)
+        size=image_size, crop_size=image_size, image_mean=list(MEAN), image_std=list(DEVIATION)
     )
     processor.save_pretrained(folder)
-    config = transformers.CLIPConfig(
+    clip_config = transformers.CLIPConfig(
         text_config={**NARROW, "vocab_size": len(vocabulary)},
         vision_config={**NARROW, "image_size": 32, "patch_size": 16},
         projection_dim=WIDTH,
         logit_scale_init_value=3.5,
     )
     torch.manual_seed(1)
-    model = transformers.CLIPModel(config).eval()
+    model = transformers.CLIPModel(clip_config).eval()
     model.save_pretrained(folder)
     return model
 
@@ -53,14 +53,14 @@ def described(folder: Path, config: dict[str, Any]) -> None:
 
 def plain_open_clip(folder: Path, longest: int = 77) -> Any:
     """CLIP in open_clip's form, with open_clip's own tokenizer."""
-    config = {
+    clip_config = {
         "embed_dim": WIDTH,
         "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
         "text_cfg": {"context_length": longest, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
     }
-    described(folder, config)
+    described(folder, clip_config)
     torch.manual_seed(2)
-    model = open_clip.CLIP(**config, init_logit_scale=3.0).eval()
+    model = open_clip.CLIP(**clip_config, init_logit_scale=3.0).eval()
     torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
     return model
 
@@ -71,14 +71,14 @@ def words(folder: Path) -> int:
     letters = [chr(letter) for letter in range(ord("a"), ord("z") + 1)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "pleural", "effusion", "heart", "no", ";", *letters]
     tokens += [f"##{letter}" for letter in letters]
-    transformers.BertTokenizer(vocab={token: number for number, token in enumerate(tokens)}).save_pretrained(folder)
+    transformers.BertTokenizer(vocab={token: token_id for token_id, token in enumerate(tokens)}).save_pretrained(folder)
     return len(tokens)
 
 
 def bert(folder: Path, tokens: int) -> Any:
-    config = transformers.BertConfig(**NARROW, vocab_size=tokens, max_position_embeddings=256)
-    config.save_pretrained(folder)
-    return config
+    bert_config = transformers.BertConfig(**NARROW, vocab_size=tokens, max_position_embeddings=256)
+    bert_config.save_pretrained(folder)
+    return bert_config
 
 
 def biomedical(text_model: str) -> dict[str, Any]:
@@ -105,10 +105,10 @@ def biomedical(text_model: str) -> dict[str, Any]:
 def biomedclip(folder: Path) -> Any:
     """A timm ViT and a BERT whose architecture and tokenizer are in the folder, but named as a model of the hub."""
     bert(folder, words(folder))
-    config = biomedical(str(folder))
-    config["text_cfg"]["hf_model_pretrained"] = False
+    clip_config = biomedical(str(folder))
+    clip_config["text_cfg"]["hf_model_pretrained"] = False
     torch.manual_seed(3)
-    model = open_clip.CustomTextCLIP(**config).eval()
+    model = open_clip.CustomTextCLIP(**clip_config).eval()
     torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
     described(folder, biomedical(HUB))
     return model
@@ -126,18 +126,18 @@ class Ran:
 
 def emptied(folder: Path, name: str) -> None:
     """Take out what the name says."""
-    weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    weight_paths = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
     if name == "weights":
-        for path in weights:
-            path.unlink()
+        for file_path in weight_paths:
+            file_path.unlink()
     elif name == "damaged weights":
-        for path in weights:
-            path.write_bytes(path.read_bytes()[:2000])
+        for file_path in weight_paths:
+            file_path.write_bytes(file_path.read_bytes()[:2000])
     elif name == "tokenizer":
-        for path in (*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("merges*")):
-            path.unlink()
+        for file_path in (*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("merges*")):
+            file_path.unlink()
     elif name == "damaged tokenizer":
         (folder / "tokenizer.json").write_text('{"model": 1', encoding="utf-8")
     else:
-        for path in folder.glob("*config.json"):
-            path.write_text("[]", encoding="utf-8")
+        for file_path in folder.glob("*config.json"):
+            file_path.write_text("[]", encoding="utf-8")

@@ -38,26 +38,35 @@ nodes = st.lists(
     st.builds(Node, keys, st.sampled_from(KINDS), texts, texts),
     min_size=1,
     max_size=8,
-    unique_by=lambda n: (n.kind, n.key),
+    unique_by=lambda drawn_node: (drawn_node.kind, drawn_node.key),
 )
 
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[list[tuple[Node, str, Node]], Triples]:
     """Edges, and the triples built of them."""
-    pool = draw(nodes)
+    node_pool = draw(nodes)
     relations = draw(st.lists(texts, min_size=1, max_size=4, unique=True))
-    ends = st.integers(0, len(pool) - 1)
-    rows = draw(st.lists(st.tuples(ends, st.sampled_from(relations), ends), min_size=1, max_size=20))
-    handles = draw(st.permutations(range(100, 100 + len(pool))))  # any integers will do
-    used = {end for h, _, t in rows for end in (h, t)}
-    described = {handles[i]: node for i, node in enumerate(pool) if i in used}
-    triples = Triples.build([(handles[h], r, handles[t]) for h, r, t in rows], described)
-    return [(pool[h], r, pool[t]) for h, r, t in rows], triples
+    end_indices = st.integers(0, len(node_pool) - 1)
+    index_edges = draw(
+        st.lists(st.tuples(end_indices, st.sampled_from(relations), end_indices), min_size=1, max_size=20)
+    )
+    handles = draw(st.permutations(range(100, 100 + len(node_pool))))  # any integers will do
+    used_indices = {node_index for head, _, tail in index_edges for node_index in (head, tail)}
+    described = {
+        handles[node_number]: node for node_number, node in enumerate(node_pool) if node_number in used_indices
+    }
+    triples = Triples.build(
+        [(handles[head], relation, handles[tail]) for head, relation, tail in index_edges], described
+    )
+    return [(node_pool[head], relation, node_pool[tail]) for head, relation, tail in index_edges], triples
 
 
 def edges_of(triples: Triples) -> set[tuple[Node, str, Node]]:
-    return {(triples.nodes[h], triples.relations[r], triples.nodes[t]) for h, r, t in triples.ids.tolist()}
+    return {
+        (triples.nodes[head], triples.relations[relation], triples.nodes[tail])
+        for head, relation, tail in triples.ids.tolist()
+    }
 
 
 def same(one: Triples, other: Triples) -> bool:
@@ -71,14 +80,23 @@ def same(one: Triples, other: Triples) -> bool:
 
 def random_triples(seed: int = 1, images: int = 40, concepts: int = 30, patients: int = 15) -> Triples:
     """Stances, and relations between concepts with inverses."""
-    chance = random.Random(seed)
-    described = {i: Node(f"I{i}", "Image", "", f"p{chance.randrange(patients)}") for i in range(images)}
-    described |= {1000 + c: Node(f"C{c:07d}", "Concept", f"finding {c}") for c in range(concepts)}
+    random_source = random.Random(seed)
+    described = {
+        image_number: Node(f"I{image_number}", "Image", "", f"p{random_source.randrange(patients)}")
+        for image_number in range(images)
+    }
+    described |= {
+        1000 + concept_number: Node(f"C{concept_number:07d}", "Concept", f"finding {concept_number}")
+        for concept_number in range(concepts)
+    }
     edges = []
     for image in range(images):
-        stances = chance.choices(["POSITIVE", "NEGATIVE"], k=4)
-        edges += [(image, s, 1000 + c) for s, c in zip(stances, chance.sample(range(concepts), 4), strict=True)]
+        stances = random_source.choices(["POSITIVE", "NEGATIVE"], k=4)
+        edges += [
+            (image, stance, 1000 + concept_number)
+            for stance, concept_number in zip(stances, random_source.sample(range(concepts), 4), strict=True)
+        ]
     for concept in range(concepts):
-        other = (concept + 1 + chance.randrange(concepts - 1)) % concepts
-        edges += [(1000 + concept, "isa", 1000 + other), (1000 + other, "inverse_isa", 1000 + concept)]
+        other_concept = (concept + 1 + random_source.randrange(concepts - 1)) % concepts
+        edges += [(1000 + concept, "isa", 1000 + other_concept), (1000 + other_concept, "inverse_isa", 1000 + concept)]
     return Triples.build(edges, described)

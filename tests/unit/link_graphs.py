@@ -19,16 +19,19 @@ QUICK = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 6, "c
 
 def small_graph(seed: int = 0, entities: int = N, relations: int = R, edges: int = 120) -> Triples:
     """Images joined to concepts by r0, concepts to concepts by r1 and its inverse r2."""
-    random = np.random.default_rng(seed)
-    nodes = {i: Node(f"e{i:03}", "Image" if i < entities // 3 else "Concept") for i in range(entities)}
-    rows = set()
-    while len(rows) < edges:
-        h, t = (int(x) for x in random.integers(entities, size=2))
-        if h < entities // 3 <= t:
-            rows.add((h, "r0", t))
-        elif min(h, t) >= entities // 3 and relations > 2:
-            rows |= {(h, "r1", t), (t, "r2", h)}
-    return Triples.build(sorted(rows), nodes)
+    generator = np.random.default_rng(seed)
+    nodes = {
+        entity_id: Node(f"e{entity_id:03}", "Image" if entity_id < entities // 3 else "Concept")
+        for entity_id in range(entities)
+    }
+    triple_rows = set()
+    while len(triple_rows) < edges:
+        head, tail = (int(endpoint) for endpoint in generator.integers(entities, size=2))
+        if head < entities // 3 <= tail:
+            triple_rows.add((head, "r0", tail))
+        elif min(head, tail) >= entities // 3 and relations > 2:
+            triple_rows |= {(head, "r1", tail), (tail, "r2", head)}
+    return Triples.build(sorted(triple_rows), nodes)
 
 
 def small_arguments(name: str) -> dict[str, Any]:

@@ -23,60 +23,79 @@ RELATIONS = ("isa", "inverse_isa")
 
 def picture(shown: Sequence[int], seed: int) -> Tensor:
     """A grey picture (1, 32, 32) with a bright square for each concept that it shows."""
-    grey = np.random.default_rng(seed).integers(0, 60, (32, 32)).astype(np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 60, (32, 32)).astype(np.uint8)
     for concept in shown:
-        top, left = 16 * (concept // 2), 16 * (concept % 2)
-        grey[top + 2 : top + 14, left + 2 : left + 14] = 220
-    return torch.from_numpy(grey)[None]
+        top_edge, left_edge = 16 * (concept // 2), 16 * (concept % 2)
+        pixels[top_edge + 2 : top_edge + 14, left_edge + 2 : left_edge + 14] = 220
+    return torch.from_numpy(pixels)[None]
 
 
 def shown_by(count: int, seed: int) -> list[list[int]]:
     """Which concepts each of so many pictures shows."""
-    rng = np.random.default_rng(seed)
-    return [sorted(np.flatnonzero(rng.random(len(CONCEPTS)) < 0.4).tolist()) for _ in range(count)]
+    generator = np.random.default_rng(seed)
+    return [sorted(np.flatnonzero(generator.random(len(CONCEPTS)) < 0.4).tolist()) for _ in range(count)]
 
 
 def report(shown: Sequence[int], number: int) -> str:
     """What a report says of a picture: what is there and one thing that is not; no two reports are the same."""
-    absent = next(concept for concept in range(len(CONCEPTS)) if concept not in shown or len(shown) == len(CONCEPTS))
-    there = " and ".join(CONCEPTS[concept] for concept in shown) or "nothing"
-    return f"There is {there}. No {CONCEPTS[absent]}. Study {number}."
+    absent_concept = next(
+        concept for concept in range(len(CONCEPTS)) if concept not in shown or len(shown) == len(CONCEPTS)
+    )
+    findings_text = " and ".join(CONCEPTS[concept] for concept in shown) or "nothing"
+    return f"There is {findings_text}. No {CONCEPTS[absent_concept]}. Study {number}."
 
 
 def example_pairs(count: int, seed: int) -> Examples:
     """Pairs of a picture and its report."""
-    shown = shown_by(count, seed)
+    concepts_by_image = shown_by(count, seed)
     pairs = [
-        Pair(f"{seed}-{n}", Path(f"{n}.png"), report(row, n), f"{seed}{n}", f"{seed}{n}", "AP", "Tiny")
-        for n, row in enumerate(shown)
+        Pair(
+            f"{seed}-{pair_number}",
+            Path(f"{pair_number}.png"),
+            report(image_concepts, pair_number),
+            f"{seed}{pair_number}",
+            f"{seed}{pair_number}",
+            "AP",
+            "Tiny",
+        )
+        for pair_number, image_concepts in enumerate(concepts_by_image)
     ]
-    images = torch.stack([picture(row, seed * 1000 + n) for n, row in enumerate(shown)])
+    images = torch.stack(
+        [
+            picture(image_concepts, seed * 1000 + pair_number)
+            for pair_number, image_concepts in enumerate(concepts_by_image)
+        ]
+    )
     return Examples(images, [pair.text for pair in pairs], torch.from_numpy(groups(pairs)), pairs)
 
 
 def graph(count: int = 24, seed: int = 5) -> tuple[Knowledge, Tensor]:
     """A graph of pictures: POSITIVE to what they show, NEGATIVE or UNCERTAIN to one thing that they do not."""
-    shown = shown_by(count, seed)
+    concepts_by_image = shown_by(count, seed)
     stances = []
-    for image, row in enumerate(shown):
-        stances += [(image, 0, concept) for concept in row]
-        absent = [concept for concept in range(len(CONCEPTS)) if concept not in row]
-        if absent:
-            stances.append((image, 1 + image % 2, absent[image % len(absent)]))
+    for image_index, image_concepts in enumerate(concepts_by_image):
+        stances += [(image_index, 0, concept) for concept in image_concepts]
+        absent_concepts = [concept for concept in range(len(CONCEPTS)) if concept not in image_concepts]
+        if absent_concepts:
+            stances.append((image_index, 1 + image_index % 2, absent_concepts[image_index % len(absent_concepts)]))
     relations = [(0, 0, 1), (1, 1, 0), (2, 0, 3), (3, 1, 2)]
-    images = [GraphImage(f"I{n}", f"{n}.png", "Tiny", str(n), str(n)) for n in range(count)]
-    known = Knowledge(
+    images = [GraphImage(f"I{number}", f"{number}.png", "Tiny", str(number), str(number)) for number in range(count)]
+    knowledge = Knowledge(
         images,
-        [f"C000000{n}" for n in range(len(CONCEPTS))],
+        [f"C000000{number}" for number in range(len(CONCEPTS))],
         CONCEPTS,
         RELATIONS,
         np.array(stances, dtype=np.int64),
         np.array(relations, dtype=np.int64),
     )
-    return known, torch.stack([picture(row, seed * 1000 + n) for n, row in enumerate(shown)])
+    return knowledge, torch.stack(
+        [picture(image_concepts, seed * 1000 + number) for number, image_concepts in enumerate(concepts_by_image)]
+    )
 
 
 def backbone(seed: int = 0, *, frozen: bool = False) -> Backbone:
     """A tiny backbone whose tokenizer has read the reports."""
-    tokenizer = small_tokenizer([report([n % 4], n) for n in range(20)], SIZES.vocabulary)
+    tokenizer = small_tokenizer(
+        [report([report_number % 4], report_number) for report_number in range(20)], SIZES.vocabulary
+    )
     return small_backbone(tokenizer, SIZES, seed, frozen=frozen)

@@ -15,22 +15,22 @@ answers = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_si
 
 @given(answers)
 def test_figures_are_scikit_learns(given_answers: list[tuple[bool, float]]) -> None:
-    yes, said = map(list, zip(*given_answers, strict=True))
-    answered = [value >= 0.5 for value in said]
-    found = Answers.of(yes, said).figures()
-    wanted = {
-        "accuracy": sklearn.accuracy_score(yes, answered),
-        "precision": sklearn.precision_score(yes, answered, zero_division=0.0),
-        "recall": sklearn.recall_score(yes, answered, zero_division=0.0),
-        "F1": sklearn.f1_score(yes, answered, zero_division=0.0),
+    true_answers, probabilities = map(list, zip(*given_answers, strict=True))
+    predicted_answers = [probability >= 0.5 for probability in probabilities]
+    computed_figures = Answers.of(true_answers, probabilities).figures()
+    expected_figures = {
+        "accuracy": sklearn.accuracy_score(true_answers, predicted_answers),
+        "precision": sklearn.precision_score(true_answers, predicted_answers, zero_division=0.0),
+        "recall": sklearn.recall_score(true_answers, predicted_answers, zero_division=0.0),
+        "F1": sklearn.f1_score(true_answers, predicted_answers, zero_division=0.0),
     }
-    assert found == pytest.approx(wanted)
+    assert computed_figures == pytest.approx(expected_figures)
 
 
 def test_by_hand() -> None:
-    found = Answers.of([True, True, True, False, False], [0.9, 0.5, 0.1, 0.8, 0.2])
-    assert found.correct.tolist() == [1, 1, 0, 0, 1]
-    assert found.as_dict() == {
+    example_answers = Answers.of([True, True, True, False, False], [0.9, 0.5, 0.1, 0.8, 0.2])
+    assert example_answers.correct.tolist() == [1, 1, 0, 0, 1]
+    assert example_answers.as_dict() == {
         "questions": 5, "yes": 3, "accuracy": 0.6, "precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3),
         "F1": pytest.approx(2 / 3),
     }  # fmt: skip

@@ -33,20 +33,20 @@ SAMPLE = Sample(
 
 def fill(path: Path, ratings: dict[str, dict[int, object]], rater: str = "") -> None:
     """As a rater would: numbers in cells. Rows by sheet and column letter."""
-    book = load_workbook(path)
-    book[GUIDE]["B3"] = rater
-    for place, values in ratings.items():
-        sheet, column = place.split("!")
-        for row, value in values.items():
-            book[sheet][f"{column}{row}"] = value
-    book.save(path)
+    workbook = load_workbook(path)
+    workbook[GUIDE]["B3"] = rater
+    for column_address, row_ratings in ratings.items():
+        sheet_name, column_letter = column_address.split("!")
+        for row_number, rating in row_ratings.items():
+            workbook[sheet_name][f"{column_letter}{row_number}"] = rating
+    workbook.save(path)
 
 
 class TestAgreement:
     def test_icc_is_that_of_shrout_and_fleiss(self) -> None:
-        found = icc(SHROUT_FLEISS)
-        assert found.single == pytest.approx(0.29, abs=0.005)
-        assert found.mean == pytest.approx(0.62, abs=0.005)
+        agreement = icc(SHROUT_FLEISS)
+        assert agreement.single == pytest.approx(0.29, abs=0.005)
+        assert agreement.mean == pytest.approx(0.62, abs=0.005)
 
     @pytest.mark.parametrize("ratings", [[], [[1, 2]], [[1], [2]], [[3, 3], [3, 3]]])
     def test_icc_is_undefined_without_items_raters_or_variance(self, ratings: list[list[float]]) -> None:
@@ -58,17 +58,28 @@ class TestAgreement:
 
     @given(st.lists(st.tuples(st.integers(1, 10), st.integers(1, 10)), min_size=1, max_size=30))
     def test_kappa_is_that_of_its_definition_and_of_scikit_learn(self, pairs: list[tuple[int, int]]) -> None:
-        first, second = [a for a, _ in pairs], [b for _, b in pairs]
-        observed = sum((a - b) ** 2 for a, b in pairs) / len(pairs)
-        expected = sum((a - b) ** 2 for a, b in product(first, second)) / len(pairs) ** 2
-        found = weighted_kappa(first, second)
-        if expected == 0:
-            assert found is None
+        first_ratings, second_ratings = (
+            [first_rating for first_rating, _ in pairs],
+            [second_rating for _, second_rating in pairs],
+        )
+        observed_disagreement = sum((first_rating - second_rating) ** 2 for first_rating, second_rating in pairs) / len(
+            pairs
+        )
+        expected_disagreement = (
+            sum(
+                (first_rating - second_rating) ** 2
+                for first_rating, second_rating in product(first_ratings, second_ratings)
+            )
+            / len(pairs) ** 2
+        )
+        computed_kappa = weighted_kappa(first_ratings, second_ratings)
+        if expected_disagreement == 0:
+            assert computed_kappa is None
             return
-        assert found == pytest.approx(1 - observed / expected)
+        assert computed_kappa == pytest.approx(1 - observed_disagreement / expected_disagreement)
         metrics = pytest.importorskip("sklearn.metrics")
-        assert found == pytest.approx(
-            metrics.cohen_kappa_score(first, second, labels=range(1, 11), weights="quadratic")
+        assert computed_kappa == pytest.approx(
+            metrics.cohen_kappa_score(first_ratings, second_ratings, labels=range(1, 11), weights="quadratic")
         )
 
 
@@ -81,44 +92,45 @@ class TestWorkbook:
         return tmp_path / "w.xlsx"
 
     def test_it_asks_what_the_guide_asks(self, path: Path) -> None:
-        book = load_workbook(path)
-        assert book.sheetnames == [GUIDE, IMAGES, CONCEPTS, HIDDEN]
-        assert book[HIDDEN].sheet_state == "hidden"
-        sheet = book[IMAGES]
-        assert [cell.value for cell in sheet[1]][:7] == [
+        workbook = load_workbook(path)
+        assert workbook.sheetnames == [GUIDE, IMAGES, CONCEPTS, HIDDEN]
+        assert workbook[HIDDEN].sheet_state == "hidden"
+        image_sheet = workbook[IMAGES]
+        assert [cell.value for cell in image_sheet[1]][:7] == [
             "Image", "Extracted Concept", "Definition", "Extracted Relation", "Report as Reference",
             "Concept Coverage (1-10)", "Relation Correctness (1-10)",
         ]  # fmt: skip
-        assert [[cell.value for cell in row[1:5]] for row in sheet.iter_rows(min_row=2)] == [
+        assert [[cell.value for cell in row_cells[1:5]] for row_cells in image_sheet.iter_rows(min_row=2)] == [
             ["effusion", "fluid", "POSITIVE", "FINDINGS: an effusion."],
             ["=1+1", None, "NEGATIVE", None],
             ["@mass�", None, "UNCERTAIN", None],
         ]
-        assert {cell.data_type for row in sheet.iter_rows(min_row=2, max_col=4) for cell in row} <= {
+        assert {cell.data_type for row_cells in image_sheet.iter_rows(min_row=2, max_col=4) for cell in row_cells} <= {
             "s",
             "inlineStr",
             "n",
         }
-        assert sheet["B3"].data_type != "f"
-        assert sheet.column_dimensions["H"].hidden
-        assert [(str(one.sqref), one.formula1, one.formula2) for one in sheet.data_validations.dataValidation] == [
-            ("F2:F4 G2:G4", "1", "10")
-        ]
-        assert len(sheet._images) == 1
-        assert book[CONCEPTS]["A2"].value == "effusion (2 of 12 images)"
-        assert book[CONCEPTS]["C3"].value == "b.png"
+        assert image_sheet["B3"].data_type != "f"
+        assert image_sheet.column_dimensions["H"].hidden
+        assert [
+            (str(validation.sqref), validation.formula1, validation.formula2)
+            for validation in image_sheet.data_validations.dataValidation
+        ] == [("F2:F4 G2:G4", "1", "10")]
+        assert len(image_sheet._images) == 1
+        assert workbook[CONCEPTS]["A2"].value == "effusion (2 of 12 images)"
+        assert workbook[CONCEPTS]["C3"].value == "b.png"
 
     def test_ratings_come_back_and_missing_ones_are_counted(self, path: Path) -> None:
         fill(path, {f"{IMAGES}!F": {2: 8, 4: 10.0}, f"{IMAGES}!G": {2: "7"}, f"{CONCEPTS}!D": {2: 3}}, " Ada ")
-        found = read(path)
-        assert found.rater == "Ada"
-        assert found.identity == SAMPLE.identity
-        assert dict(found.given) == {
+        ratings = read(path)
+        assert ratings.rater == "Ada"
+        assert ratings.identity == SAMPLE.identity
+        assert dict(ratings.given) == {
             METRICS[0]: {"I1": 8, "I2": 10},
             METRICS[1]: {"I1": 7},
             METRICS[2]: {"C9900001": 3},
         }
-        assert dict(found.asked) == {METRICS[0]: 2, METRICS[1]: 2, METRICS[2]: 1}
+        assert dict(ratings.asked) == {METRICS[0]: 2, METRICS[1]: 2, METRICS[2]: 1}
 
     @pytest.mark.parametrize("value", [0, 11, 7.5, "eight", -1, True, "=1+1", 10**30])
     def test_a_rating_that_is_none_names_sheet_and_cell(self, path: Path, value: object) -> None:
@@ -132,20 +144,22 @@ class TestWorkbook:
     @given(cut=st.integers(0, 6000), flip=st.integers(0, 6000), value=st.integers(0, 255))
     @example_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_a_damaged_workbook_is_read_or_refused(self, path: Path, cut: int, flip: int, value: int) -> None:
-        data = bytearray(path.read_bytes())
-        data[flip % len(data)] = value
-        damaged = path.with_name("damaged.xlsx")
-        damaged.write_bytes(bytes(data[: len(data) - cut % len(data)] if cut % 2 else data))
+        workbook_bytes = bytearray(path.read_bytes())
+        workbook_bytes[flip % len(workbook_bytes)] = value
+        damaged_path = path.with_name("damaged.xlsx")
+        damaged_path.write_bytes(
+            bytes(workbook_bytes[: len(workbook_bytes) - cut % len(workbook_bytes)] if cut % 2 else workbook_bytes)
+        )
         try:
-            read(damaged)
+            read(damaged_path)
         except InputError as error:
             assert "damaged.xlsx" in str(error)
 
     @pytest.mark.parametrize(("sheet", "column"), [(IMAGES, 6), (IMAGES, 8), (CONCEPTS, 4)])
     def test_a_workbook_without_a_column_is_refused(self, path: Path, sheet: str, column: int) -> None:
-        book = load_workbook(path)
-        book[sheet].delete_cols(column)
-        book.save(path)
+        workbook = load_workbook(path)
+        workbook[sheet].delete_cols(column)
+        workbook.save(path)
         with pytest.raises(InputError, match=f"sheet {sheet} has lost a column"):
             read(path)
 
@@ -154,29 +168,29 @@ class TestWorkbook:
 
         Workbook().save(tmp_path / "other.xlsx")
         (tmp_path / "text.xlsx").write_text("text", encoding="utf-8")
-        for name in ("other.xlsx", "text.xlsx", "missing.xlsx"):
-            with pytest.raises(InputError, match=name):
-                read(tmp_path / name)
+        for file_name in ("other.xlsx", "text.xlsx", "missing.xlsx"):
+            with pytest.raises(InputError, match=file_name):
+                read(tmp_path / file_name)
 
 
 class TestPicture:
     def test_it_is_small_and_grey(self, tmp_path: Path) -> None:
         Image.new("RGB", (900, 450), (90, 0, 0)).save(tmp_path / "a.jpg")
-        small = thumbnail("a.jpg", tmp_path)
-        assert small is not None
-        (tmp_path / "s.png").write_bytes(small)
+        thumbnail_bytes = thumbnail("a.jpg", tmp_path)
+        assert thumbnail_bytes is not None
+        (tmp_path / "s.png").write_bytes(thumbnail_bytes)
         with Image.open(tmp_path / "s.png") as image:
             assert (image.size, image.mode) == ((300, 150), "L")
 
     @pytest.mark.parametrize("path", ["../a.png", "/etc/passwd", "", "missing.png", "link.png", "bad.png", "bad.dcm"])
     def test_what_is_elsewhere_or_no_image_is_none(self, tmp_path: Path, path: str) -> None:
-        root = tmp_path / "root"
-        root.mkdir()
+        image_folder = tmp_path / "root"
+        image_folder.mkdir()
         Image.new("L", (9, 9)).save(tmp_path / "a.png")
-        (root / "link.png").symlink_to(tmp_path / "a.png")
-        (root / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 50)
-        (root / "bad.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 60)
-        assert thumbnail(path, root) is None
+        (image_folder / "link.png").symlink_to(tmp_path / "a.png")
+        (image_folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 50)
+        (image_folder / "bad.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 60)
+        assert thumbnail(path, image_folder) is None
 
     def test_a_bomb_is_refused(self, tmp_path: Path) -> None:
         Image.new("1", (9_000, 9_000)).save(tmp_path / "bomb.png")
@@ -184,34 +198,40 @@ class TestPicture:
 
     @pytest.mark.data
     def test_real_radiographs_and_dicom_files_are_read(self, data_dir: Path) -> None:
-        paths = [*(data_dir / "cxr_samples").iterdir(), *(data_dir / "dicom").glob("*.dcm")]
-        assert len(paths) >= 5
+        image_paths = [*(data_dir / "cxr_samples").iterdir(), *(data_dir / "dicom").glob("*.dcm")]
+        assert len(image_paths) >= 5
         assert all(
-            thumbnail(path.name, path.parent) for path in paths if path.suffix in (".png", ".jpg", ".jpeg", ".dcm")
+            thumbnail(image_path.name, image_path.parent)
+            for image_path in image_paths
+            if image_path.suffix in (".png", ".jpg", ".jpeg", ".dcm")
         )
 
 
 def raters(tmp_path: Path, *columns: dict[int, object]) -> list[Path]:
-    paths = []
-    for number, values in enumerate(columns):
-        path = tmp_path / f"r{number}.xlsx"
-        write(MANY, path)
-        fill(path, {f"{IMAGES}!F": values}, "Ada")
-        paths.append(path)
-    return paths
+    workbook_paths = []
+    for rater_number, row_ratings in enumerate(columns):
+        workbook_path = tmp_path / f"r{rater_number}.xlsx"
+        write(MANY, workbook_path)
+        fill(workbook_path, {f"{IMAGES}!F": row_ratings}, "Ada")
+        workbook_paths.append(workbook_path)
+    return workbook_paths
 
 
-MANY = Sample(1, tuple(ImageItem(f"I{n}", "", (Shown("x", "", "POSITIVE"),)) for n in range(6)), ())
+MANY = Sample(
+    1, tuple(ImageItem(f"I{image_number}", "", (Shown("x", "", "POSITIVE"),)) for image_number in range(6)), ()
+)
 
 
 def test_scores_are_those_computed_by_hand(tmp_path: Path) -> None:
-    columns: list[dict[int, object]] = [{row + 2: SHROUT_FLEISS[row][judge] for row in range(6)} for judge in range(4)]
-    paths = raters(tmp_path, *columns)
-    coverage, correctness, diversity = score([read(path) for path in paths])
-    values = [value for row in SHROUT_FLEISS for value in row]
-    assert coverage.mean == pytest.approx(fmean(values))
-    assert coverage.sd == pytest.approx(stdev(values))
-    assert coverage.percent == pytest.approx(10 * fmean(values))
+    rating_columns: list[dict[int, object]] = [
+        {row + 2: SHROUT_FLEISS[row][rater_number] for row in range(6)} for rater_number in range(4)
+    ]
+    workbook_paths = raters(tmp_path, *rating_columns)
+    coverage, correctness, diversity = score([read(workbook_path) for workbook_path in workbook_paths])
+    all_ratings = [rating for row in SHROUT_FLEISS for rating in row]
+    assert coverage.mean == pytest.approx(fmean(all_ratings))
+    assert coverage.sd == pytest.approx(stdev(all_ratings))
+    assert coverage.percent == pytest.approx(10 * fmean(all_ratings))
     assert coverage.icc_single == pytest.approx(0.29, abs=0.005)
     assert (coverage.items, coverage.ratings, coverage.missing, coverage.rated_by_all) == (6, 24, 0, 6)
     assert list(coverage.by_rater) == ["Ada", "Ada (2)", "Ada (3)", "Ada (4)"]
@@ -221,8 +241,8 @@ def test_scores_are_those_computed_by_hand(tmp_path: Path) -> None:
 
 
 def test_agreement_is_over_what_all_rated(tmp_path: Path) -> None:
-    paths = raters(tmp_path, {2: 1, 3: 5, 4: 9, 5: 2}, {2: 1, 3: 5, 4: 9})
-    coverage, *_ = score([read(path) for path in paths])
+    workbook_paths = raters(tmp_path, {2: 1, 3: 5, 4: 9, 5: 2}, {2: 1, 3: 5, 4: 9})
+    coverage, *_ = score([read(workbook_path) for workbook_path in workbook_paths])
     assert (coverage.rated_by_all, coverage.missing) == (3, 5)
     assert coverage.mean_kappa == pytest.approx(1.0)
 

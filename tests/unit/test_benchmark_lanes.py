@@ -36,8 +36,8 @@ def alive(pid: int) -> bool:
 
 def until(seen: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether it comes about in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         if seen():
             return True
         time.sleep(0.1)
@@ -45,15 +45,17 @@ def until(seen: Callable[[], bool], seconds: float = 60.0) -> bool:
 
 
 def test_a_benchmark_that_is_terminated_ends_its_lanes(tmp_path: Path) -> None:
-    script, folder = tmp_path / "script.py", tmp_path / "pids"
-    script.write_text(SCRIPT)
-    folder.mkdir()
+    script_path, pid_folder = tmp_path / "script.py", tmp_path / "pids"
+    script_path.write_text(SCRIPT)
+    pid_folder.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
-    with subprocess.Popen([sys.executable, script, folder], env=environment, stderr=subprocess.PIPE, text=True) as ran:
-        assert until(lambda: len(list(folder.iterdir())) == 2)
-        lanes = [int(path.name) for path in folder.iterdir()]
-        ran.send_signal(signal.SIGTERM)
-        _, said = ran.communicate(timeout=60)
-    assert ran.returncode == 130
-    assert "interrupted; the same command goes on" in said
-    assert until(lambda: not any(alive(pid) for pid in lanes), 20)
+    with subprocess.Popen(
+        [sys.executable, script_path, pid_folder], env=environment, stderr=subprocess.PIPE, text=True
+    ) as benchmark_run:
+        assert until(lambda: len(list(pid_folder.iterdir())) == 2)
+        lane_pids = [int(pid_path.name) for pid_path in pid_folder.iterdir()]
+        benchmark_run.send_signal(signal.SIGTERM)
+        _, error_output = benchmark_run.communicate(timeout=60)
+    assert benchmark_run.returncode == 130
+    assert "interrupted; the same command goes on" in error_output
+    assert until(lambda: not any(alive(lane_pid) for lane_pid in lane_pids), 20)

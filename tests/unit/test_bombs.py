@@ -34,52 +34,55 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_bomb_is_refused_by_one_line(tmp_path: Path, name: str) -> None:
-    path = bombs.build(name, tmp_path)
-    with pytest.raises(InputError, match=REFUSED[name]) as refused:
-        bombs.BOMBS[name][2](path)
-    assert "\n" not in refused.value.message
-    assert refused.value.hint
+    bomb_path = bombs.build(name, tmp_path)
+    with pytest.raises(InputError, match=REFUSED[name]) as raised:
+        bombs.BOMBS[name][2](bomb_path)
+    assert "\n" not in raised.value.message
+    assert raised.value.hint
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", bombs.BOMBS)
 def test_reading_a_bomb_takes_at_most_300_mb_and_2_seconds(tmp_path: Path, name: str) -> None:
-    path = bombs.build(name, tmp_path)
-    call = [sys.executable, "-m", "tests.bombs", name, str(path)]
-    run = subprocess.run(call, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
-    assert run.returncode == 0, run.stderr
-    found = json.loads(run.stdout.splitlines()[-1])
-    print(f"\n{name}: {path.lstat().st_size / 1000:,.0f} kB, {found['mb']} MB, {found['s']} s, {found['end']}")
-    assert found["mb"] <= 300
-    assert found["s"] <= 2
+    bomb_path = bombs.build(name, tmp_path)
+    command = [sys.executable, "-m", "tests.bombs", name, str(bomb_path)]
+    completed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    assert completed.returncode == 0, completed.stderr
+    measured = json.loads(completed.stdout.splitlines()[-1])
+    print(
+        f"\n{name}: {bomb_path.lstat().st_size / 1000:,.0f} kB, {measured['mb']} MB, "
+        f"{measured['s']} s, {measured['end']}"
+    )
+    assert measured["mb"] <= 300
+    assert measured["s"] <= 2
 
 
 def test_a_radiograph_of_nine_million_pixels_is_read_exactly(tmp_path: Path) -> None:
-    values = np.random.default_rng(0).integers(100, 4_096, (3_000, 3_000), dtype=np.uint16)
-    bombs.dicom(tmp_path / "a.dcm", bombs.NATIVE, 3_000, 3_000, values.tobytes())
+    pixel_values = np.random.default_rng(0).integers(100, 4_096, (3_000, 3_000), dtype=np.uint16)
+    bombs.dicom(tmp_path / "a.dcm", bombs.NATIVE, 3_000, 3_000, pixel_values.tobytes())
     image = np.asarray(radiograph.read(tmp_path / "a.dcm"))
-    expected = (values - float(values.min())) / float(values.max() - values.min()) * 255
-    assert (image == expected.astype(np.uint8)).all()
+    expected_grey = (pixel_values - float(pixel_values.min())) / float(pixel_values.max() - pixel_values.min()) * 255
+    assert (image == expected_grey.astype(np.uint8)).all()
 
 
 def test_grey_of_16_bits_is_stretched_the_same_in_bands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 
-    values = np.random.default_rng(0).integers(0, 60_000, (64, 50), dtype=np.uint16)
-    Image.fromarray(values).save(tmp_path / "a.png")
-    whole = np.asarray(radiograph.read(tmp_path / "a.png"))
+    pixel_values = np.random.default_rng(0).integers(0, 60_000, (64, 50), dtype=np.uint16)
+    Image.fromarray(pixel_values).save(tmp_path / "a.png")
+    unbanded_grey = np.asarray(radiograph.read(tmp_path / "a.png"))
     monkeypatch.setattr(radiograph, "BLOCK", 150)
-    assert (np.asarray(radiograph.read(tmp_path / "a.png")) == whole).all()
+    assert (np.asarray(radiograph.read(tmp_path / "a.png")) == unbanded_grey).all()
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"])
 def test_a_dicom_file_without_its_decoder_says_which_is_missing(tmp_path: Path, syntax: str) -> None:
     bombs.dicom(tmp_path / "a.dcm", bombs.J2K, 8, 8, b"\0" * 64)
-    path = tmp_path / "a.dcm"
-    path.write_bytes(path.read_bytes().replace(bombs.J2K.encode(), syntax.encode()))  # of the same length
-    with pytest.raises(InputError, match="no decoder for this DICOM file is installed") as refused:
-        radiograph.read(path)
-    assert "decompress" in refused.value.hint
+    dicom_path = tmp_path / "a.dcm"
+    dicom_path.write_bytes(dicom_path.read_bytes().replace(bombs.J2K.encode(), syntax.encode()))  # of the same length
+    with pytest.raises(InputError, match="no decoder for this DICOM file is installed") as raised:
+        radiograph.read(dicom_path)
+    assert "decompress" in raised.value.hint
 
 
 def test_a_colour_image_is_named_as_such(tmp_path: Path) -> None:
@@ -93,7 +96,7 @@ def test_files_are_regular_bounded_and_there(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "a")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert files.read_bytes(tmp_path / "link", 5) == b"12345"
-    for path, problem in (
+    for file_path, message in (
         (tmp_path / "a", "more than 4 bytes"),
         (tmp_path / "none", "no such file"),
         (tmp_path / "a" / "b", "no such file"),
@@ -103,5 +106,5 @@ def test_files_are_regular_bounded_and_there(tmp_path: Path) -> None:
         (Path("/proc/self/status"), "more than 4 bytes"),
         (tmp_path / "a\0b", "no such file"),
     ):
-        with pytest.raises(InputError, match=problem):
-            files.read_bytes(path, 4)
+        with pytest.raises(InputError, match=message):
+            files.read_bytes(file_path, 4)

@@ -24,12 +24,12 @@ PIECE = b"10000\r\n" + b" " * 65_536 + b"\r\n"
 
 def read_request(connection: socket.socket) -> None:
     """Read a request to its end: a connection that is closed with bytes unread is reset, and the answer lost."""
-    with connection.makefile("rb") as stream:
-        length = 0
-        while (line := stream.readline()) not in (b"\r\n", b""):
-            if line.lower().startswith(b"content-length:"):
-                length = int(line.split(b":")[1])
-        stream.read(length)
+    with connection.makefile("rb") as request_stream:
+        body_length = 0
+        while (header_line := request_stream.readline()) not in (b"\r\n", b""):
+            if header_line.lower().startswith(b"content-length:"):
+                body_length = int(header_line.split(b":")[1])
+        request_stream.read(body_length)
 
 
 @contextmanager
@@ -52,36 +52,36 @@ def sending(pieces: Iterable[bytes]) -> Iterator[str]:
 
 
 def problem(url: str, timeout: float = 5.0) -> str:
-    client = Client(LLMSettings("tiny", url, retries=0, timeout=timeout), {})
+    model_client = Client(LLMSettings("tiny", url, retries=0, timeout=timeout), {})
     try:
         with pytest.raises(Unanswered) as unanswered:
-            client.ask([{"role": "user", "content": "?"}])
+            model_client.ask([{"role": "user", "content": "?"}])
         return unanswered.value.why
     finally:
-        client.close()
+        model_client.close()
 
 
 def with_body(body: bytes, *headers: bytes) -> list[bytes]:
-    lines = b"".join(header + b"\r\n" for header in (*headers, b"Content-Length: %d" % len(body)))
-    return [OK + lines + b"\r\n" + body]
+    header_lines = b"".join(header + b"\r\n" for header in (*headers, b"Content-Length: %d" % len(body)))
+    return [OK + header_lines + b"\r\n" + body]
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br", b"zstd", b"gzip, gzip"])
 def test_a_compressed_answer_is_not_unpacked(encoding: bytes) -> None:
-    body = gzip.compress(b" " * 1_000_000)
-    with sending(with_body(body, b"Content-Encoding: " + encoding)) as url:
-        assert problem(url) == "the answer is compressed, which was not asked for"
+    compressed_body = gzip.compress(b" " * 1_000_000)
+    with sending(with_body(compressed_body, b"Content-Encoding: " + encoding)) as server_url:
+        assert problem(server_url) == "the answer is compressed, which was not asked for"
 
 
 def test_an_answer_that_announces_too_much_is_not_read() -> None:
-    with sending([OK + b"Content-Length: 99999999999\r\n\r\n"]) as url:
-        assert problem(url) == "the answer is too long"
+    with sending([OK + b"Content-Length: 99999999999\r\n\r\n"]) as server_url:
+        assert problem(server_url) == "the answer is too long"
 
 
 def test_an_answer_without_end_is_left() -> None:
     chunks = [OK + b"Transfer-Encoding: chunked\r\n\r\n", *[PIECE] * 200]
-    with sending(chunks) as url:
-        assert problem(url) == "the answer is too long"
+    with sending(chunks) as server_url:
+        assert problem(server_url) == "the answer is too long"
 
 
 @pytest.mark.parametrize(
@@ -101,32 +101,32 @@ def test_an_answer_that_comes_a_byte_at_a_time_is_left_after_the_timeout(at_once
             time.sleep(0.1)
             yield drop
 
-    started = time.monotonic()
-    with sending(drip()) as url:
-        assert problem(url, timeout=0.3) == "no answer in time"
-    assert time.monotonic() - started < 2
+    start_time = time.monotonic()
+    with sending(drip()) as server_url:
+        assert problem(server_url, timeout=0.3) == "no answer in time"
+    assert time.monotonic() - start_time < 2
 
 
 def test_closing_does_not_wait_for_an_answer() -> None:
-    asked = threading.Event()
+    request_arrived = threading.Event()
 
     def hang() -> Iterator[bytes]:
-        asked.set()
+        request_arrived.set()
         time.sleep(2)
         yield b""
 
-    with sending(hang()) as url:
-        client = Client(LLMSettings("tiny", url, retries=0, timeout=60), {})
-        with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(client.ask, [{"role": "user", "content": "?"}])
-            assert asked.wait(5)
-            started = time.monotonic()
-            client.close()
-            assert time.monotonic() - started < 1
+    with sending(hang()) as server_url:
+        model_client = Client(LLMSettings("tiny", server_url, retries=0, timeout=60), {})
+        with ThreadPoolExecutor(1) as executor:
+            answer = executor.submit(model_client.ask, [{"role": "user", "content": "?"}])
+            assert request_arrived.wait(5)
+            start_time = time.monotonic()
+            model_client.close()
+            assert time.monotonic() - start_time < 1
             assert answer.exception() is not None
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"choices": ' * 100_000, json.dumps({"choices": 10**400}).encode()])
 def test_json_of_no_sensible_form_is_one_failed_answer(body: bytes) -> None:
-    with sending(with_body(body)) as url:
-        assert problem(url) == "the answer is not of the API's form"
+    with sending(with_body(body)) as server_url:
+        assert problem(server_url) == "the answer is not of the API's form"

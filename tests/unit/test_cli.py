@@ -37,17 +37,17 @@ def kgp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("KGP_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("KGP_DATA_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
-    for name, content in FILES.items():
-        (tmp_path / name).write_bytes(content)
+    for file_name, file_content in FILES.items():
+        (tmp_path / file_name).write_bytes(file_content)
     (tmp_path / "folder").mkdir()
 
     def run(*arguments: str) -> Ran:
         monkeypatch.setattr(sys, "argv", ["kgp", *arguments])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main()
-        out, err = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), out, err)
+        output, error_output = capsys.readouterr()
+        return Ran(int(exit_info.value.code or 0), output, error_output)
 
     return run
 
@@ -55,26 +55,26 @@ def kgp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def in_a_process_of_its_own(code: str, *arguments: str, home: Path) -> Ran:
     environment = {**os.environ, "KGP_HOME": str(home)}
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return Ran(done.returncode, done.stdout, done.stderr)
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return Ran(completed.returncode, completed.stdout, completed.stderr)
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
-    code = (
+    program = (
         "import atexit, sys\n"
         f"atexit.register(lambda: print('heavy:', *sorted(set({HEAVY!r}) & set(sys.modules))))\n"
         f"{MAIN}"
     )
     for arguments in (["--help"], ["ingest", "medmkg", "--help"], ["query", "--help"]):
-        ran = in_a_process_of_its_own(code, *arguments, home=tmp_path)
-        assert ran.code == 0
-        assert "Usage: " in ran.out
-        assert ran.out.splitlines()[-1].split() == ["heavy:"]
+        outcome = in_a_process_of_its_own(program, *arguments, home=tmp_path)
+        assert outcome.code == 0
+        assert "Usage: " in outcome.out
+        assert outcome.out.splitlines()[-1].split() == ["heavy:"]
 
 
 def test_version(kgp: Kgp) -> None:
-    ran = kgp("--version")
-    assert (ran.code, ran.out) == (0, f"kgp {__version__}\n")
+    outcome = kgp("--version")
+    assert (outcome.code, outcome.out) == (0, f"kgp {__version__}\n")
 
 
 WRONG_USAGE = [
@@ -102,21 +102,21 @@ WRONG_USAGE = [
 
 @pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
 def test_wrong_usage_exits_2_with_a_line_and_a_hint(kgp: Kgp, arguments: list[str]) -> None:
-    ran = kgp(*arguments)
-    assert (ran.code, ran.out) == (2, "")
-    first, *hint = ran.err.splitlines()
-    assert first.startswith("error: ")
-    assert len(hint) <= 1
-    assert all(line.startswith("  ") for line in hint)
+    outcome = kgp(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    first_line, *hint_lines = outcome.err.splitlines()
+    assert first_line.startswith("error: ")
+    assert len(hint_lines) <= 1
+    assert all(hint_line.startswith("  ") for hint_line in hint_lines)
 
 
 @pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
 def test_wrong_usage_is_one_json_document_under_json(kgp: Kgp, arguments: list[str]) -> None:
-    ran = kgp(*arguments, "--json")
-    assert (ran.code, ran.err) == (2, "")
-    assert ran.json.keys() == {"error"}
-    assert ran.json["error"].keys() == {"kind", "message", "hint"}
-    assert ran.json["error"]["kind"] == "usage"
+    outcome = kgp(*arguments, "--json")
+    assert (outcome.code, outcome.err) == (2, "")
+    assert outcome.json.keys() == {"error"}
+    assert outcome.json["error"].keys() == {"kind", "message", "hint"}
+    assert outcome.json["error"]["kind"] == "usage"
 
 
 FAILING = {
@@ -152,33 +152,35 @@ FAILING = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "arguments"), [(k, a) for k, calls in FAILING.items() for a in calls], ids=lambda v: " ".join(v)
+    ("kind", "arguments"),
+    [(error_kind, command_line) for error_kind, command_lines in FAILING.items() for command_line in command_lines],
+    ids=lambda parameter: " ".join(parameter),
 )
 def test_a_failure_is_a_line_with_a_hint_and_exit_code_1(kgp: Kgp, kind: str, arguments: list[str]) -> None:
-    ran = kgp(*arguments)
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("error: ")
-    assert len(ran.err.splitlines()) <= 2
+    outcome = kgp(*arguments)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.startswith("error: ")
+    assert len(outcome.err.splitlines()) <= 2
     if arguments == ["db", "password"]:  # prints one thing only, so it has no --json
         return
     under_json = kgp(*arguments, "--json")
     assert (under_json.code, under_json.err) == (1, "")
     assert under_json.json["error"]["kind"] == kind
-    assert under_json.json["error"]["message"] in ran.err
+    assert under_json.json["error"]["message"] in outcome.err
 
 
 @pytest.mark.parametrize("name", ["empty.csv", "blank.csv", "binary.csv", "zipped.csv", "other.csv", "bad.csv"])
 @pytest.mark.parametrize("source", ["medmkg", "triples"])
 def test_a_file_that_is_no_use_ends_without_a_traceback(kgp: Kgp, source: str, name: str) -> None:
-    ran = kgp("ingest", source, name)
-    assert ran.code == 1
-    assert ran.err.startswith("error: ")
+    outcome = kgp("ingest", source, name)
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: ")
 
 
 def test_a_foreign_server_without_a_password_is_a_settings_error(kgp: Kgp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
-    ran = kgp("stats", "--json")
-    assert (ran.code, ran.json["error"]["kind"]) == (1, "settings")
+    outcome = kgp("stats", "--json")
+    assert (outcome.code, outcome.json["error"]["kind"]) == (1, "settings")
 
 
 def test_a_foreign_server_that_is_not_there_is_a_connection_error(
@@ -186,20 +188,20 @@ def test_a_foreign_server_that_is_not_there_is_a_connection_error(
 ) -> None:
     monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
     monkeypatch.setenv("NEO4J_PASSWORD", "canary-secret")
-    ran = in_a_process_of_its_own(MAIN, "stats", home=tmp_path)
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("error: no Neo4j answers at bolt://127.0.0.1:1")
-    assert len(ran.err.splitlines()) == 2
-    assert "canary-secret" not in ran.err
+    outcome = in_a_process_of_its_own(MAIN, "stats", home=tmp_path)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.startswith("error: no Neo4j answers at bolt://127.0.0.1:1")
+    assert len(outcome.err.splitlines()) == 2
+    assert "canary-secret" not in outcome.err
 
 
 def test_the_local_server_is_left_alone_when_another_is_named(kgp: Kgp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
     monkeypatch.setenv("NEO4J_PASSWORD", "canary-secret")
     for command in ("start", "stop", "reset", "browser", "password"):
-        ran = kgp("db", command)
-        assert (ran.code, ran.out) == (1, "")
-        assert "NEO4J_URI" in ran.err
+        outcome = kgp("db", command)
+        assert (outcome.code, outcome.out) == (1, "")
+        assert "NEO4J_URI" in outcome.err
 
 
 def test_what_needs_no_server_works_without_one(kgp: Kgp) -> None:
@@ -208,8 +210,8 @@ def test_what_needs_no_server_works_without_one(kgp: Kgp) -> None:
     assert kgp("db", "status", "--json").json["running"] is False
     assert {"name", "answers", "parameters"} == kgp("query", "--list", "--json").json[0].keys()
     assert "MATCH" in kgp("query", "explore/figure3", "--show").out
-    made = kgp("phantom", "build", "made", "--images", "20", "--json").json
-    assert made["images"] == 20
+    built_phantom = kgp("phantom", "build", "made", "--images", "20", "--json").json
+    assert built_phantom["images"] == 20
     assert kgp("browser-setup", "--out", "setup", "--json").json.keys() == {"favourites", "style"}
 
 
@@ -222,18 +224,20 @@ def test_asking_does_not_make_a_home(kgp: Kgp, tmp_path: Path) -> None:
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MAIN, "query", "--list"]
     environment = {**os.environ, "KGP_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        assert run.stdout is not None
-        assert run.stderr is not None
-        run.stdout.close()
-        assert "Traceback" not in run.stderr.read()
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
 
 
 def test_a_failure_in_a_process_of_its_own(tmp_path: Path) -> None:
-    ran = in_a_process_of_its_own(MAIN, "stats", "--json", home=tmp_path)
-    assert ran.code == 1
-    assert json.loads(ran.out)["error"]["kind"] == "connection"
-    assert ran.err == ""
+    outcome = in_a_process_of_its_own(MAIN, "stats", "--json", home=tmp_path)
+    assert outcome.code == 1
+    assert json.loads(outcome.out)["error"]["kind"] == "connection"
+    assert outcome.err == ""
 
 
 @pytest.mark.parametrize(
@@ -249,9 +253,9 @@ def test_a_choice_that_is_nearly_right_is_suggested(
     arguments: list[str], suggested: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["kgp", *arguments])
-    with pytest.raises(SystemExit) as caught:
+    with pytest.raises(SystemExit) as exit_info:
         main()
-    assert caught.value.code == 2
-    printed = capsys.readouterr().err
-    assert suggested in printed
-    assert "Value error" not in printed
+    assert exit_info.value.code == 2
+    error_output = capsys.readouterr().err
+    assert suggested in error_output
+    assert "Value error" not in error_output

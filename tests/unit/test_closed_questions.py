@@ -192,20 +192,22 @@ C'è un versamento?
 
 @pytest.mark.parametrize("form", EXAMPLES)
 def test_each_form_is_recognised(form: Form) -> None:
-    wrong = {text: form_of(text) for text in EXAMPLES[form].splitlines() if form_of(text) is not form}
-    assert not wrong
+    wrong_forms = {
+        question: form_of(question) for question in EXAMPLES[form].splitlines() if form_of(question) is not form
+    }
+    assert not wrong_forms
 
 
 def test_only_yes_no_questions_pass_and_errors_say_why() -> None:
-    image = Path("image.png")
-    assert checked(image, "  Is there \n an effusion? ") == "Is there an effusion?"
+    image_path = Path("image.png")
+    assert checked(image_path, "  Is there \n an effusion? ") == "Is there an effusion?"
     for form in EXAMPLES.keys() - {Form.YES_NO}:
-        for text in EXAMPLES[form].splitlines():
-            with pytest.raises(InputError, match="only yes/no questions are answered") as caught:
-                checked(None, text)
-            assert caught.value.message.startswith(form.value)
-            assert caught.value.exit_code == 1
-            assert caught.value.hint
+        for question in EXAMPLES[form].splitlines():
+            with pytest.raises(InputError, match="only yes/no questions are answered") as raised:
+                checked(None, question)
+            assert raised.value.message.startswith(form.value)
+            assert raised.value.exit_code == 1
+            assert raised.value.hint
 
 
 @pytest.mark.parametrize("text", ["", " \n", "?!", "12", "\x00\x01", "\udcff\ud800"])
@@ -220,13 +222,13 @@ def test_a_question_that_is_too_long_is_refused_and_not_cut() -> None:
 
 
 def test_image_and_question_in_the_wrong_order(tmp_path: Path) -> None:
-    image = tmp_path / "image"
-    image.write_bytes(b"")
-    for text in (str(image), "missing.png", "scan.DCM"):
+    image_path = tmp_path / "image"
+    image_path.write_bytes(b"")
+    for image_argument in (str(image_path), "missing.png", "scan.DCM"):
         with pytest.raises(InputError, match="the question comes first, and the image second"):
-            checked(Path("Is there an effusion?"), text)
+            checked(Path("Is there an effusion?"), image_argument)
     with pytest.raises(InputError, match="only yes/no questions"):
-        checked(image, str(image))
+        checked(image_path, str(image_path))
 
 
 def test_a_choice_in_words_of_one_side() -> None:
@@ -236,11 +238,11 @@ def test_a_choice_in_words_of_one_side() -> None:
 
 def closed_and_open(path: Path) -> dict[str, bool]:
     """The distinct English questions of a file, and whether their answer is yes or no."""
-    rows = json.loads(path.read_text(encoding="utf-8"))
+    question_rows = json.loads(path.read_text(encoding="utf-8"))
     return {
-        row["question"]: Question("", "", str(row["answer"]), "", Path(), "", "").yes is not None
-        for row in rows
-        if row.get("q_lang", "en") == "en"
+        question_row["question"]: Question("", "", str(question_row["answer"]), "", Path(), "", "").yes is not None
+        for question_row in question_rows
+        if question_row.get("q_lang", "en") == "en"
     }
 
 
@@ -251,8 +253,8 @@ def test_on_the_questions_of_data_sets(data_dir: Path, name: str, least: float) 
     is that of the question.
     """
     questions = closed_and_open(data_dir / name)
-    right = sum((form_of(text) is Form.YES_NO) is closed for text, closed in questions.items())
-    assert right >= least * len(questions)
+    correct_count = sum((form_of(question) is Form.YES_NO) is is_closed for question, is_closed in questions.items())
+    assert correct_count >= least * len(questions)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +271,8 @@ def test_the_command_reports_them_before_anything_is_opened(
     arguments: list[str], code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["kgp", "ask", *arguments])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main()
-    out, err = capsys.readouterr()
-    assert (ended.value.code, out) == (code, "")
-    assert message in err
+    output, error_output = capsys.readouterr()
+    assert (exit_info.value.code, output) == (code, "")
+    assert message in error_output

@@ -21,16 +21,20 @@ def test_there_is_no_default_password() -> None:
 
 
 def test_ports_are_published_on_loopback_alone() -> None:
-    published = [line.strip() for line in text().splitlines() if line.strip().startswith('- "') and ":7" in line]
-    assert published == ['- "127.0.0.1:7687:7687"', '- "127.0.0.1:7474:7474"']
+    published_ports = [
+        compose_line.strip()
+        for compose_line in text().splitlines()
+        if compose_line.strip().startswith('- "') and ":7" in compose_line
+    ]
+    assert published_ports == ['- "127.0.0.1:7687:7687"', '- "127.0.0.1:7474:7474"']
 
 
 def test_it_has_the_local_servers_security_settings() -> None:
-    for name, value in config.SECURITY.items():
-        if name != "dbms.security.auth_enabled":  # NEO4J_AUTH sets that
-            variable = "NEO4J_" + name.replace("_", "__").replace(".", "_")
+    for setting_name, setting in config.SECURITY.items():
+        if setting_name != "dbms.security.auth_enabled":  # NEO4J_AUTH sets that
+            variable = "NEO4J_" + setting_name.replace("_", "__").replace(".", "_")
             assert f"{variable}: " in text()
-            assert value in text()
+            assert setting in text()
 
 
 def test_docker_accepts_it_where_its_client_is_there() -> None:

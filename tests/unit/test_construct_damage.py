@@ -35,63 +35,66 @@ XML = f"""<?xml version="1.0"?><eCitation><uId id="CXR1"/><MedlineCitation><Arti
 JSON_LINES = f'{{"id": "1", "text": "FINDINGS: no {CANARY}."}}\n{{"id": "2", "findings": "x", "view": "AP"}}\n'
 TABLE = f'id,text,image\n1,"FINDINGS:\nno {CANARY}",a.png\n2,"x ""y""",b.png\n'
 METADATA = "dicom_id,subject_id,study_id,ViewPosition\n" + "".join(
-    f"{'-'.join([f'{n:08x}'] * 5)},1000000{n},5000000{n},AP\n" for n in range(3)
+    f"{'-'.join([f'{study_number:08x}'] * 5)},1000000{study_number},5000000{study_number},AP\n"
+    for study_number in range(3)
 )
 PIECES = (b"\x00", b"\xff", b'"', b"\n", b"\r", b"|", b",", b"<", b"&", b"]]>", b"{", b"\\", b"\xef\xbb\xbf", b"9" * 30)
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
     """The bytes with some changed, cut out, doubled or put in."""
-    out = bytearray(data)
+    damaged_bytes = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 5))):
-        at = rng.randrange(len(out) + 1)
-        kind = rng.randrange(5)
-        if kind == 0 and at < len(out):
-            out[at] = rng.randrange(256)
-        elif kind == 1:
-            del out[at : at + rng.randrange(1, 40)]
-        elif kind == 2:
-            out[at:at] = rng.choice(PIECES)
-        elif kind == 3:
-            out[at:at] = out[at : at + rng.randrange(1, 60)]
+        position = rng.randrange(len(damaged_bytes) + 1)
+        damage_kind = rng.randrange(5)
+        if damage_kind == 0 and position < len(damaged_bytes):
+            damaged_bytes[position] = rng.randrange(256)
+        elif damage_kind == 1:
+            del damaged_bytes[position : position + rng.randrange(1, 40)]
+        elif damage_kind == 2:
+            damaged_bytes[position:position] = rng.choice(PIECES)
+        elif damage_kind == 3:
+            damaged_bytes[position:position] = damaged_bytes[position : position + rng.randrange(1, 60)]
         else:
-            del out[at:]
-    return bytes(out)
+            del damaged_bytes[position:]
+    return bytes(damaged_bytes)
 
 
 def campaign(path: Path, data: bytes, read: Callable[[], Iterable[object]]) -> None:
     """Damage a file again and again, and read it."""
-    rng = random.Random(str(path.name))
-    seen = {"read": 0, "rejected": 0, "refused": 0}
+    generator = random.Random(str(path.name))
+    outcome_counts = {"read": 0, "rejected": 0, "refused": 0}
     for _ in range(COUNT):
-        path.write_bytes(damaged(data, rng))
+        path.write_bytes(damaged(data, generator))
         try:
-            for row in read():
-                assert isinstance(row, Report | Reject | Concept | Relation)
-                if isinstance(row, Reject):
-                    assert row.row >= 1
-                    assert CANARY not in row.reason
-                    seen["rejected"] += 1
+            for record in read():
+                assert isinstance(record, Report | Reject | Concept | Relation)
+                if isinstance(record, Reject):
+                    assert record.row >= 1
+                    assert CANARY not in record.reason
+                    outcome_counts["rejected"] += 1
                 else:
-                    seen["read"] += 1
+                    outcome_counts["read"] += 1
         except InputError as error:
             assert CANARY not in f"{error} {error.hint}"
-            seen["refused"] += 1
-    assert seen["read"] > 0
-    assert seen["rejected"] + seen["refused"] > COUNT // 20
+            outcome_counts["refused"] += 1
+    assert outcome_counts["read"] > 0
+    assert outcome_counts["rejected"] + outcome_counts["refused"] > COUNT // 20
 
 
 @pytest.mark.parametrize("name", ["MRCONSO.RRF", "MRSTY.RRF", "MRREL.RRF", "MRFILES.RRF", "MRCOLS.RRF"])
 def test_rrf(tmp_path: Path, name: str) -> None:
     ontology.write(tmp_path / "o")
-    for path in (tmp_path / "o").iterdir():
-        if path.name not in ("MRFILES.RRF", "MRCOLS.RRF"):
-            path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:6]), encoding="utf-8")
-    among = {one.cui for one in ontology.concepts().values()}
+    for table_path in (tmp_path / "o").iterdir():
+        if table_path.name not in ("MRFILES.RRF", "MRCOLS.RRF"):
+            table_path.write_text(
+                "".join(table_path.read_text(encoding="utf-8").splitlines(keepends=True)[:6]), encoding="utf-8"
+            )
+    concept_cuis = {concept.cui for concept in ontology.concepts().values()}
 
     def read() -> Iterable[object]:
         umls = UMLS(tmp_path / "o")
-        return [*umls.concepts(), *umls.relations(among)]
+        return [*umls.concepts(), *umls.relations(concept_cuis)]
 
     campaign(tmp_path / "o" / name, (tmp_path / "o" / name).read_bytes(), read)
 
@@ -106,36 +109,38 @@ def test_openi_xml(tmp_path: Path) -> None:
 
 
 def test_mimic_cxr_metadata_and_reports(tmp_path: Path) -> None:
-    place = tmp_path / "files" / "p10" / "p10000000"
-    place.mkdir(parents=True)
-    report = place / "s50000000.txt"
-    report.write_text(f" FINDINGS: \n \n No {CANARY}.\n", encoding="utf-8")
-    name = tmp_path / "mimic-cxr-2.0.0-metadata.csv"
-    campaign(name, METADATA.encode(), lambda: MIMICCXR(tmp_path).reports())
-    name.write_text(METADATA, encoding="utf-8")
-    rng = random.Random("report")
+    subject_folder = tmp_path / "files" / "p10" / "p10000000"
+    subject_folder.mkdir(parents=True)
+    report_path = subject_folder / "s50000000.txt"
+    report_path.write_text(f" FINDINGS: \n \n No {CANARY}.\n", encoding="utf-8")
+    metadata_path = tmp_path / "mimic-cxr-2.0.0-metadata.csv"
+    campaign(metadata_path, METADATA.encode(), lambda: MIMICCXR(tmp_path).reports())
+    metadata_path.write_text(METADATA, encoding="utf-8")
+    generator = random.Random("report")
     for _ in range(COUNT):
-        report.write_bytes(damaged(f" FINDINGS: \n \n No {CANARY}.\n \n IMPRESSION: Normal.\n".encode(), rng))
-        for row in MIMICCXR(tmp_path).reports():
-            assert isinstance(row, Report | Reject)
-            assert not isinstance(row, Reject) or CANARY not in row.reason
+        report_path.write_bytes(
+            damaged(f" FINDINGS: \n \n No {CANARY}.\n \n IMPRESSION: Normal.\n".encode(), generator)
+        )
+        for record in MIMICCXR(tmp_path).reports():
+            assert isinstance(record, Report | Reject)
+            assert not isinstance(record, Reject) or CANARY not in record.reason
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".dcm"])
 def test_images(tmp_path: Path, suffix: str) -> None:
     if suffix == ".dcm":
         study_set.build(tmp_path / "p", 1, 7)
-        data = next((tmp_path / "p").rglob("*.dcm")).read_bytes()
+        image_bytes = next((tmp_path / "p").rglob("*.dcm")).read_bytes()
     else:
-        out = io.BytesIO()
-        Image.effect_noise((40, 30), 50).save(out, {".png": "PNG", ".jpg": "JPEG"}[suffix])
-        data = out.getvalue()
-    rng = random.Random(suffix)
-    path = tmp_path / f"x{suffix}"
-    read = 0
+        buffer = io.BytesIO()
+        Image.effect_noise((40, 30), 50).save(buffer, {".png": "PNG", ".jpg": "JPEG"}[suffix])
+        image_bytes = buffer.getvalue()
+    generator = random.Random(suffix)
+    image_path = tmp_path / f"x{suffix}"
+    read_count = 0
     for _ in range(COUNT):
-        path.write_bytes(damaged(data, rng))
-        small = thumbnail(path.name, tmp_path)
-        assert small is None or small.startswith(b"\x89PNG")
-        read += small is not None
-    assert 0 < read < COUNT
+        image_path.write_bytes(damaged(image_bytes, generator))
+        thumbnail_bytes = thumbnail(image_path.name, tmp_path)
+        assert thumbnail_bytes is None or thumbnail_bytes.startswith(b"\x89PNG")
+        read_count += thumbnail_bytes is not None
+    assert 0 < read_count < COUNT

@@ -28,7 +28,7 @@ def report(number: int, text: str) -> Report:
 
 
 def reports() -> list[Report]:
-    return [report(number, text) for number, text in enumerate(TEXTS)]
+    return [report(study_number, findings_text) for study_number, findings_text in enumerate(TEXTS)]
 
 
 def test_one_of_each_cluster_is_kept_and_what_is_like_no_other() -> None:
@@ -47,21 +47,27 @@ def test_the_kept_one_is_nearest_to_the_centroid() -> None:
     import kgplatform.construct.select as module
 
     choices = _with_encoder(module, vectors, Selection(eps=0.1, min_samples=2, per_cluster=2))
-    members = vectors[:4]
-    x, y = sum(v[0] for v in members), sum(v[1] for v in members)
-    distances = [1 - (v[0] * x + v[1] * y) / math.hypot(x, y) for v in members]
-    assert [round(choice.distance, 6) for choice in choices[:4]] == [round(one, 6) for one in distances]
-    nearest = sorted(range(4), key=lambda number: distances[number])[:2]
-    assert [int(choice.study) for choice in choices if choice.kept] == sorted([*nearest, 4])
+    cluster_members = vectors[:4]
+    x_sum, y_sum = sum(vector[0] for vector in cluster_members), sum(vector[1] for vector in cluster_members)
+    expected_distances = [
+        1 - (vector[0] * x_sum + vector[1] * y_sum) / math.hypot(x_sum, y_sum) for vector in cluster_members
+    ]
+    assert [round(choice.distance, 6) for choice in choices[:4]] == [
+        round(expected_distance, 6) for expected_distance in expected_distances
+    ]
+    nearest_numbers = sorted(range(4), key=lambda vector_number: expected_distances[vector_number])[:2]
+    assert [int(choice.study) for choice in choices if choice.kept] == sorted([*nearest_numbers, 4])
 
 
 def _with_encoder(module: object, vectors: list[tuple[float, float]], selection: Selection) -> list:  # type: ignore[type-arg]
-    patch = pytest.MonkeyPatch()
-    patch.setattr(module, "encoder_of", lambda name: lambda texts: vectors)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(module, "encoder_of", lambda encoder_name: lambda texts: vectors)
     try:
-        return select([report(number, f"text {number}") for number in range(len(vectors))], selection)
+        return select(
+            [report(report_number, f"text {report_number}") for report_number in range(len(vectors))], selection
+        )
     finally:
-        patch.undo()
+        monkeypatch.undo()
 
 
 def test_no_report_or_no_text_is_no_choice() -> None:
@@ -70,16 +76,25 @@ def test_no_report_or_no_text_is_no_choice() -> None:
 
 
 def test_a_selection_is_written_read_and_used(tmp_path: Path) -> None:
-    table = tmp_path / "r.csv"
-    table.write_text("id,findings\n" + "".join(f'{n},"{text}"\n' for n, text in enumerate(TEXTS)), encoding="utf-8")
-    source = reports_of("reports", table)
-    choices = select([row for row in source.reports() if isinstance(row, Report)], Selection(eps=0.5))
+    table_path = tmp_path / "r.csv"
+    table_path.write_text(
+        "id,findings\n"
+        + "".join(f'{row_number},"{findings_text}"\n' for row_number, findings_text in enumerate(TEXTS)),
+        encoding="utf-8",
+    )
+    report_source = reports_of("reports", table_path)
+    choices = select([record for record in report_source.reports() if isinstance(record, Report)], Selection(eps=0.5))
     write(tmp_path / "s.csv", choices)
     assert read(tmp_path / "s.csv") == {"0", "3"}
-    kept = Kept(source, tmp_path / "s.csv")
-    assert [row.study for row in kept.reports() if isinstance(row, Report)] == ["0", "3"]
-    assert kept.parameters != source.parameters
-    assert (kept.kind, kept.version, kept.credentialed, kept.files) == ("reports", 1, True, (table,))
+    selected_source = Kept(report_source, tmp_path / "s.csv")
+    assert [record.study for record in selected_source.reports() if isinstance(record, Report)] == ["0", "3"]
+    assert selected_source.parameters != report_source.parameters
+    assert (selected_source.kind, selected_source.version, selected_source.credentialed, selected_source.files) == (
+        "reports",
+        1,
+        True,
+        (table_path,),
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,30 +119,38 @@ def test_unknown_encoders_and_missing_weights_are_told(tmp_path: Path) -> None:
         encoder_of("word2vec")
     with pytest.raises(UsageError, match="takes no argument"):
         encoder_of("tfidf:x")
-    for name in ("transformer", "transformer:/nowhere", "open-clip:/nowhere"):
+    for encoder_name in ("transformer", "transformer:/nowhere", "open-clip:/nowhere"):
         with pytest.raises(InputError, match="weights are not there"):
-            encoder_of(name)
+            encoder_of(encoder_name)
     with pytest.raises(InputError, match="no backbone of the kind transformer here"):
         encoder_of(f"transformer:{tmp_path}")
 
 
 def test_a_sentence_encoder_from_local_weights_encodes(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    words = [
+    vocabulary = [
         "[PAD]",
         "[UNK]",
         "[CLS]",
         "[SEP]",
         "[MASK]",
         "effusion",
-        *sorted({w for t in TEXTS for w in t.lower().replace(".", " ").split()}),
+        *sorted(
+            {
+                lowercase_word
+                for report_text in TEXTS
+                for lowercase_word in report_text.lower().replace(".", " ").split()
+            }
+        ),
     ]
-    config = transformers.BertConfig(
-        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    bert_config = transformers.BertConfig(
+        vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
-    transformers.BertModel(config).save_pretrained(tmp_path)
-    transformers.BertTokenizer(vocab={word: number for number, word in enumerate(words)}).save_pretrained(tmp_path)
-    vectors = encoder_of(f"transformer:{tmp_path}")([NORMAL[0], NORMAL[1], NORMAL[0]])
-    assert vectors.shape == (3, 16)
-    assert abs(vectors[0] - vectors[2]).max() < 1e-5
-    assert abs(vectors[0] - vectors[1]).max() > 1e-3
+    transformers.BertModel(bert_config).save_pretrained(tmp_path)
+    transformers.BertTokenizer(vocab={token: token_id for token_id, token in enumerate(vocabulary)}).save_pretrained(
+        tmp_path
+    )
+    embeddings = encoder_of(f"transformer:{tmp_path}")([NORMAL[0], NORMAL[1], NORMAL[0]])
+    assert embeddings.shape == (3, 16)
+    assert abs(embeddings[0] - embeddings[2]).max() < 1e-5
+    assert abs(embeddings[0] - embeddings[1]).max() > 1e-3

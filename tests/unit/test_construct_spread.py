@@ -29,18 +29,23 @@ TEXTS = ["Small pleural effusion. No pneumothorax.", "Possible pneumonia.", "No 
 
 
 def rows() -> list[Report | Reject]:
-    found: list[Report | Reject] = [
-        Report(str(n), f"I{n}", {"findings": TEXTS[n % 4], "impression": TEXTS[n % 3]}) for n in range(2 * CHUNK + 10)
+    report_rows: list[Report | Reject] = [
+        Report(
+            str(report_number),
+            f"I{report_number}",
+            {"findings": TEXTS[report_number % 4], "impression": TEXTS[report_number % 3]},
+        )
+        for report_number in range(2 * CHUNK + 10)
     ]
-    found[5] = Reject(Path("x.csv"), 6, "bad")
-    return found
+    report_rows[5] = Reject(Path("x.csv"), 6, "bad")
+    return report_rows
 
 
 def test_processes_give_what_one_gives_in_the_same_order() -> None:
-    alone = list(annotated(rows(), STAGES))
-    assert list(annotated(rows(), STAGES, workers=2)) == alone
-    assert alone[5] == Reject(Path("x.csv"), 6, "bad")
-    assert sum(len(one.edges) for one in alone if isinstance(one, Annotation)) > CHUNK
+    single_process = list(annotated(rows(), STAGES))
+    assert list(annotated(rows(), STAGES, workers=2)) == single_process
+    assert single_process[5] == Reject(Path("x.csv"), 6, "bad")
+    assert sum(len(annotation.edges) for annotation in single_process if isinstance(annotation, Annotation)) > CHUNK
 
 
 @pytest.mark.parametrize(
@@ -53,8 +58,8 @@ def test_processes_give_what_one_gives_in_the_same_order() -> None:
 )
 def test_of_several_stances_the_policy_keeps_what_it_says(policy: Conflicts, expected: set[str]) -> None:
     report = Report("1", "I1", {"findings": "No effusion. There is an effusion.", "impression": "Possible effusion."})
-    found = annotate(report, STAGES.tagger, STAGES.judge, policy)
-    assert {stance.value for _, stance in found.edges} == expected
+    annotation = annotate(report, STAGES.tagger, STAGES.judge, policy)
+    assert {stance.value for _, stance in annotation.edges} == expected
 
 
 def test_a_report_is_understood_by_the_sense_that_it_names_clearly() -> None:
@@ -63,18 +68,20 @@ def test_a_report_is_understood_by_the_sense_that_it_names_clearly() -> None:
          Concept("C9900000", "tube")]
     )  # fmt: skip
     tagger = DictionaryTagger(lexicon)
-    unclear = annotate(Report("1", "I1", {"findings": "The tube is in place."}), tagger, rules())
-    assert [concept.cui for concept, _ in unclear.edges] == ["C9900000"]
-    clear = annotate(
+    unclear_annotation = annotate(Report("1", "I1", {"findings": "The tube is in place."}), tagger, rules())
+    assert [concept.cui for concept, _ in unclear_annotation.edges] == ["C9900000"]
+    clear_annotation = annotate(
         Report("1", "I1", {"findings": "The tube is in place.", "impression": "Chest tube."}), tagger, rules()
     )
-    assert [concept.cui for concept, _ in clear.edges] == ["C9900001"]
+    assert [concept.cui for concept, _ in clear_annotation.edges] == ["C9900001"]
 
 
 def test_a_part_of_the_body_is_there_even_where_a_finding_in_it_is_not() -> None:
     lexicon = Lexicon([Concept("C9900001", "left lung", ("T023",)), Concept("C9900002", "nodule", ("T033",))])
-    found = annotate(Report("1", "I1", {"findings": "No nodule in the left lung."}), DictionaryTagger(lexicon), rules())
-    assert {(concept.name, stance.value) for concept, stance in found.edges} == {
+    annotation = annotate(
+        Report("1", "I1", {"findings": "No nodule in the left lung."}), DictionaryTagger(lexicon), rules()
+    )
+    assert {(concept.name, stance.value) for concept, stance in annotation.edges} == {
         ("nodule", "NEGATIVE"), ("left lung", "POSITIVE")
     }  # fmt: skip
 
@@ -87,8 +94,8 @@ def test_settings_are_read_with_paths_beside_them(tmp_path: Path) -> None:
 
 
 def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) -> None:
-    text = "reports: openi\npath: ../data\nllm: {model: m, cache: answers.sqlite}"
-    (tmp_path / "construct.yaml").write_text(text, encoding="utf-8")
+    settings_text = "reports: openi\npath: ../data\nllm: {model: m, cache: answers.sqlite}"
+    (tmp_path / "construct.yaml").write_text(settings_text, encoding="utf-8")
     assert read(find(tmp_path)).llm["cache"] == str(tmp_path / "answers.sqlite")
 
 
@@ -116,10 +123,10 @@ def test_wrong_settings_are_one_clear_error(tmp_path: Path, text: str, told: str
 
 @given(text=st.text(max_size=200))
 def test_any_text_is_settings_or_an_input_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.yaml"
-    path.write_bytes(text.encode("utf-8", "replace"))
+    settings_path = tmp_path_factory.getbasetemp() / "any.yaml"
+    settings_path.write_bytes(text.encode("utf-8", "replace"))
     with pytest.raises(InputError):
-        read(path)
+        read(settings_path)
 
 
 MMI = (
@@ -132,25 +139,27 @@ MMI = (
 
 
 def test_metamaplite_is_read_from_its_output_for_texts_that_kgp_wrote(tmp_path: Path) -> None:
-    table = tmp_path / "r.csv"
-    table.write_text('id,findings\na/b,"Small pleural effusion. No pneumothorax."\n', encoding="utf-8")
-    source = reports_of("reports", table)
-    assert write(source, tmp_path / "texts") == (1, [])
-    [text] = (tmp_path / "texts").glob("*.txt")
-    text.with_suffix(".mmi").write_text(MMI.format(name=text.stem), encoding="utf-8")
+    table_path = tmp_path / "r.csv"
+    table_path.write_text('id,findings\na/b,"Small pleural effusion. No pneumothorax."\n', encoding="utf-8")
+    report_source = reports_of("reports", table_path)
+    assert write(report_source, tmp_path / "texts") == (1, [])
+    [text_path] = (tmp_path / "texts").glob("*.txt")
+    text_path.with_suffix(".mmi").write_text(MMI.format(name=text_path.stem), encoding="utf-8")
     tagger = tagger_of(f"metamaplite:{tmp_path / 'texts'}", LEXICON)
-    [one] = source.reports()
-    assert isinstance(one, Report)
-    found = tagger.tag(one.sections["findings"])
-    assert [(m.start, m.end, [c.cui for c in m.candidates]) for m in found] == [
+    [report] = report_source.reports()
+    assert isinstance(report, Report)
+    mentions = tagger.tag(report.sections["findings"])
+    assert [
+        (mention.start, mention.end, [candidate.cui for candidate in mention.candidates]) for mention in mentions
+    ] == [
         (14, 22, ["C0032227", "C0013687"]),
         (27, 39, ["C0032326"]),
     ]
-    assert [c.score for c in found[0].candidates] == [1.0, pytest.approx(2 / 3)]
+    assert [candidate.score for candidate in mentions[0].candidates] == [1.0, pytest.approx(2 / 3)]
     with pytest.raises(InputError, match="has not read a report"):
         tagger.tag("Another text.")
     with pytest.raises(InputError, match="cannot be made"):
-        write(source, tmp_path / "texts")
+        write(report_source, tmp_path / "texts")
 
 
 @pytest.mark.parametrize("row", ["x|MMI|a|b|C0032227|[dsyn]||tx|1/2|", "x|MMI|1|b|D1|[dsyn]||tx|1/2|", "x|MMI|1"])

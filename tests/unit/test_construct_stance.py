@@ -12,7 +12,12 @@ from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
 
 FINDINGS = ["effusion", "pneumothorax", "pneumonia", "consolidation", "atelectasis", "cardiomegaly", "nodule", "mass"]
-TAGGER = DictionaryTagger(Lexicon(Concept(f"C{number:07}", name) for number, name in enumerate([*FINDINGS, "normal"])))
+TAGGER = DictionaryTagger(
+    Lexicon(
+        Concept(f"C{concept_number:07}", finding_name)
+        for concept_number, finding_name in enumerate([*FINDINGS, "normal"])
+    )
+)
 
 
 def stances(text: str) -> dict[str, str]:
@@ -20,7 +25,10 @@ def stances(text: str) -> dict[str, str]:
     mentions = TAGGER.tag(text)
     marks = {"POSITIVE": "+", "NEGATIVE": "-", "UNCERTAIN": "?", None: "o"}
     decisions = rules().stances(text, mentions)
-    return {text[m.start : m.end].lower(): marks[d.stance] for m, d in zip(mentions, decisions, strict=True)}
+    return {
+        text[mention.start : mention.end].lower(): marks[decision.stance]
+        for mention, decision in zip(mentions, decisions, strict=True)
+    }
 
 
 @pytest.mark.parametrize(
@@ -73,15 +81,15 @@ def stances(text: str) -> dict[str, str]:
     ],
 )
 def test_what_a_sentence_says(text: str, expected: str) -> None:
-    words = expected.split()
-    assert stances(text) == dict(zip(words[::2], words[1::2], strict=True))
+    expected_words = expected.split()
+    assert stances(text) == dict(zip(expected_words[::2], expected_words[1::2], strict=True))
 
 
 def test_the_cue_that_decided_is_told() -> None:
-    text = "Heart large. No evidence of effusion."
-    [decision] = rules().stances(text, TAGGER.tag(text))
+    report_text = "Heart large. No evidence of effusion."
+    [decision] = rules().stances(report_text, TAGGER.tag(report_text))
     assert decision.cue is not None
-    assert text[decision.cue.start : decision.cue.end] == "No evidence of"
+    assert report_text[decision.cue.start : decision.cue.end] == "No evidence of"
 
 
 def test_a_cue_of_one_sentence_says_nothing_of_the_next() -> None:
@@ -90,9 +98,9 @@ def test_a_cue_of_one_sentence_says_nothing_of_the_next() -> None:
 
 @given(st.lists(st.sampled_from([*FINDINGS, "no", "possible", ".", ",", "but", "not seen", "history of", "there is"])))
 def test_each_mention_has_one_decision(words: list[str]) -> None:
-    text = " ".join(words)
-    mentions = TAGGER.tag(text)
-    decisions = rules().stances(text, mentions)
+    report_text = " ".join(words)
+    mentions = TAGGER.tag(report_text)
+    decisions = rules().stances(report_text, mentions)
     assert len(decisions) == len(mentions)
     for mention, decision in zip(mentions, decisions, strict=True):
         if decision.cue is not None:

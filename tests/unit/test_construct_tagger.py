@@ -28,7 +28,7 @@ TAGGER = DictionaryTagger(Lexicon(CONCEPTS), Allowed())
 
 
 def tagged(text: str, tagger: DictionaryTagger = TAGGER) -> list[tuple[str, str]]:
-    return [(text[m.start : m.end], m.candidates[0].cui) for m in tagger.tag(text)]
+    return [(text[mention.start : mention.end], mention.candidates[0].cui) for mention in tagger.tag(text)]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_candidates_come_with_the_closest_name_first_then_the_commonest_concept(
     [mention] = TAGGER.tag("effusion")
     assert [candidate.cui for candidate in mention.candidates] == ["C2317432", "C0013687"]
     assert [candidate.score for candidate in mention.candidates] == [1.0, 1.0]
-    [mended] = TAGGER.tag("efusion")
-    assert [candidate.score for candidate in mended.candidates] == [0.8, 0.8]
+    [corrected_mention] = TAGGER.tag("efusion")
+    assert [candidate.score for candidate in corrected_mention.candidates] == [0.8, 0.8]
 
 
 def test_typos_are_left_alone_when_asked() -> None:
@@ -96,13 +96,13 @@ def test_no_part_of_an_abbreviation_is_a_phrase_of_its_own() -> None:
     )
 )
 def test_mentions_stand_in_order_apart_and_have_candidates(words: list[str]) -> None:
-    text = " ".join(words)
-    last = 0
-    for mention in TAGGER.tag(text):
-        assert last <= mention.start < mention.end <= len(text)
+    report_text = " ".join(words)
+    previous_end = 0
+    for mention in TAGGER.tag(report_text):
+        assert previous_end <= mention.start < mention.end <= len(report_text)
         assert mention.candidates
-        assert "." not in text[mention.start : mention.end]
-        last = mention.end
+        assert "." not in report_text[mention.start : mention.end]
+        previous_end = mention.end
 
 
 @given(st.text(max_size=100))
@@ -113,9 +113,9 @@ def test_any_text_can_be_tagged(text: str) -> None:
 @given(st.text(max_size=60))
 def test_a_name_is_found_by_itself(name: str) -> None:
     lexicon = Lexicon([Concept("C0000001", name)])
-    for plain in plain_names(name):
-        if 0 < len(key(plain).split()) <= 12:
-            assert lexicon.entries(key(plain))
+    for plain_name in plain_names(name):
+        if 0 < len(key(plain_name).split()) <= 12:
+            assert lexicon.entries(key(plain_name))
 
 
 @pytest.mark.parametrize(
@@ -136,20 +136,20 @@ def test_names_in_a_terminologys_dress_are_known_in_plain_dress(name: str, expec
 
 def test_the_papers_25_excluded_types() -> None:
     assert len(EXCLUDED) == 25
-    test = Allowed()
-    assert not test(("T080",))
-    assert not test(("Qualitative Concept", "T079"))
-    assert test(("Qualitative Concept", "Finding"))
-    assert test(("T082",))
-    assert test(())
+    is_allowed = Allowed()
+    assert not is_allowed(("T080",))
+    assert not is_allowed(("Qualitative Concept", "T079"))
+    assert is_allowed(("Qualitative Concept", "Finding"))
+    assert is_allowed(("T082",))
+    assert is_allowed(())
     assert types_by_name("Focal (qualifier value)") == ("Qualitative Concept",)
     assert types_by_name("Pneumonia (disorder)") == ()
     assert not Allowed(["Finding"])(["finding"])
 
 
 def test_the_hash_of_a_lexicon_is_of_all_that_decides() -> None:
-    whole = Lexicon(CONCEPTS).sha256()
-    assert whole == Lexicon(CONCEPTS).sha256()
-    assert whole != Lexicon(CONCEPTS[:-1]).sha256()
-    assert whole != Lexicon([CONCEPTS[0]._replace(weight=1.0), *CONCEPTS[1:]]).sha256()
-    assert whole != Lexicon([CONCEPTS[1], CONCEPTS[0], *CONCEPTS[2:]]).sha256()
+    lexicon_hash = Lexicon(CONCEPTS).sha256()
+    assert lexicon_hash == Lexicon(CONCEPTS).sha256()
+    assert lexicon_hash != Lexicon(CONCEPTS[:-1]).sha256()
+    assert lexicon_hash != Lexicon([CONCEPTS[0]._replace(weight=1.0), *CONCEPTS[1:]]).sha256()
+    assert lexicon_hash != Lexicon([CONCEPTS[1], CONCEPTS[0], *CONCEPTS[2:]]).sha256()

@@ -17,29 +17,29 @@ texts = st.one_of(
 
 
 def split(text: str) -> list[str]:
-    return [text[start:end].strip() for start, end in sentences(text)]
+    return [text[sentence_start:sentence_end].strip() for sentence_start, sentence_end in sentences(text)]
 
 
 @given(texts)
 def test_tokens_are_the_texts_own_characters_in_order(text: str) -> None:
-    last = 0
+    previous_end = 0
     for token in tokens(text):
-        assert last <= token.start < token.end <= len(text)
+        assert previous_end <= token.start < token.end <= len(text)
         assert token.text == text[token.start : token.end].lower()
-        assert not text[last : token.start].strip()
-        last = token.end
-    assert not text[last:].strip()
+        assert not text[previous_end : token.start].strip()
+        previous_end = token.end
+    assert not text[previous_end:].strip()
 
 
 @given(texts)
 def test_sentences_cover_all_but_blanks_once(text: str) -> None:
-    last = 0
-    for start, end in sentences(text):
-        assert last <= start < end <= len(text)
-        assert not text[last:start].strip()
-        assert text[start:end].strip()
-        last = end
-    assert not text[last:].strip()
+    previous_end = 0
+    for sentence_start, sentence_end in sentences(text):
+        assert previous_end <= sentence_start < sentence_end <= len(text)
+        assert not text[previous_end:sentence_start].strip()
+        assert text[sentence_start:sentence_end].strip()
+        previous_end = sentence_end
+    assert not text[previous_end:].strip()
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_the_form_in_which_a_word_is_compared(word: str, expected: str) -> None:
 
 @given(st.text(st.characters(categories=["Ll"]), min_size=1, max_size=20))
 def test_a_word_in_its_form_stays_in_it_unless_it_ends_in_s(word: str) -> None:
-    once = stem(word)
-    assert once.endswith("s") or stem(once) == once
+    word_stem = stem(word)
+    assert word_stem.endswith("s") or stem(word_stem) == word_stem

@@ -45,76 +45,78 @@ def hit(rank: int, path: str | None, concepts: tuple[str, ...] = ("Pleural effus
 
 
 def pixels(hits: list[Hit], root: Path) -> NDArray[np.uint8]:
-    sheet, _ = draw(hits, root)
-    assert sheet.mode == "L"
-    return np.asarray(sheet)
+    sheet_image, _ = draw(hits, root)
+    assert sheet_image.mode == "L"
+    return np.asarray(sheet_image)
 
 
 def inside(sheet: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
-    left, top = cell(number)
-    return sheet[top : top + SIDE, left : left + SIDE]
+    left_edge, top_edge = cell(number)
+    return sheet[top_edge : top_edge + SIDE, left_edge : left_edge + SIDE]
 
 
 def beneath(sheet: NDArray[np.uint8], number: int, lines: int = LINES) -> NDArray[np.uint8]:
-    left, top = cell(number)
-    return sheet[top + SIDE + 2 : top + SIDE + 4 + lines * LINE, left : left + SIDE]
+    left_edge, top_edge = cell(number)
+    return sheet[top_edge + SIDE + 2 : top_edge + SIDE + 4 + lines * LINE, left_edge : left_edge + SIDE]
 
 
 def test_thumbnails_are_where_they_should_be(root: Path) -> None:
-    sheet = pixels([hit(1, "a.png"), *[hit(n, "wide.png") for n in range(2, COLUMNS + 2)]], root)
-    np.testing.assert_array_equal(inside(sheet, 0), np.asarray(Image.open(root / "a.png")))
-    for number in range(1, COLUMNS + 1):
-        wide = inside(sheet, number)  # 256 x 64, in the middle
-        assert (wide[96:160] == 200).all()
-        assert (wide[:96] == PAPER).all()
-        assert (wide[160:] == PAPER).all()
+    sheet_pixels = pixels([hit(1, "a.png"), *[hit(rank, "wide.png") for rank in range(2, COLUMNS + 2)]], root)
+    np.testing.assert_array_equal(inside(sheet_pixels, 0), np.asarray(Image.open(root / "a.png")))
+    for cell_number in range(1, COLUMNS + 1):
+        wide_cell = inside(sheet_pixels, cell_number)  # 256 x 64, in the middle
+        assert (wide_cell[96:160] == 200).all()
+        assert (wide_cell[:96] == PAPER).all()
+        assert (wide_cell[160:] == PAPER).all()
     assert cell(COLUMNS)[0] == cell(0)[0]
     assert cell(COLUMNS)[1] > cell(0)[1] + SIDE + LINES * LINE
 
 
 def test_captions_are_legible_and_stay_in_their_place(root: Path) -> None:
-    long = tuple(f"a rather long name of a concept, number {n}" for n in range(20))
-    sheet = pixels([hit(1, "a.png", long), hit(2, "a.png", ()), hit(3, "a.png", ("wxyz" * 100,))], root)
-    for number in range(3):
-        head = beneath(sheet, number, 1)
-        assert head.max() == INK
+    long_names = tuple(f"a rather long name of a concept, number {concept_number}" for concept_number in range(20))
+    sheet_pixels = pixels([hit(1, "a.png", long_names), hit(2, "a.png", ()), hit(3, "a.png", ("wxyz" * 100,))], root)
+    for cell_number in range(3):
+        caption_pixels = beneath(sheet_pixels, cell_number, 1)
+        assert caption_pixels.max() == INK
         assert INK - PAPER > 200, "bright on dark"
-    assert beneath(sheet, 0)[LINE + 4 :].max() == FAINT
-    assert (beneath(sheet, 1)[LINE + 4 :] == PAPER).all(), "no concepts, no line"
-    for number in range(3):
-        left, top = cell(number)
-        assert (sheet[top + SIDE + 2 :, left + SIDE : left + SIDE + 10] == PAPER).all(), "nothing runs over the edge"
-        assert (sheet[top + SIDE + 6 + LINES * LINE :, :] == PAPER).all()
+    assert beneath(sheet_pixels, 0)[LINE + 4 :].max() == FAINT
+    assert (beneath(sheet_pixels, 1)[LINE + 4 :] == PAPER).all(), "no concepts, no line"
+    for cell_number in range(3):
+        left_edge, top_edge = cell(cell_number)
+        assert (sheet_pixels[top_edge + SIDE + 2 :, left_edge + SIDE : left_edge + SIDE + 10] == PAPER).all(), (
+            "nothing runs over the edge"
+        )
+        assert (sheet_pixels[top_edge + SIDE + 6 + LINES * LINE :, :] == PAPER).all()
 
 
 def test_what_is_not_there_has_an_empty_frame_that_says_so(root: Path) -> None:
     (root / "below").mkdir()
     hits = [hit(1, "missing.png"), hit(2, None), hit(3, "bad.png"), hit(4, "../a.png"), hit(5, "\0")]
-    sheet, drawn = draw(hits, root / "below")
-    found = np.asarray(sheet)
-    assert drawn == 0
-    for number in range(5):
-        left, top = cell(number)
-        assert (found[top - 1, left : left + SIDE] == FRAME).all()
-        assert inside(found, number).max() == FAINT, "a label"
-        assert (inside(found, number) == PAPER).mean() > 0.95
+    sheet_image, image_count = draw(hits, root / "below")
+    sheet_pixels = np.asarray(sheet_image)
+    assert image_count == 0
+    for cell_number in range(5):
+        left_edge, top_edge = cell(cell_number)
+        assert (sheet_pixels[top_edge - 1, left_edge : left_edge + SIDE] == FRAME).all()
+        assert inside(sheet_pixels, cell_number).max() == FAINT, "a label"
+        assert (inside(sheet_pixels, cell_number) == PAPER).mean() > 0.95
 
 
 def test_the_sheet_is_written_whole(root: Path) -> None:
-    out = root / "sheet.png"
-    assert write([hit(1, "a.png"), hit(2, "missing.png")], root, out) == 1
-    with Image.open(out) as image:
+    sheet_path = root / "sheet.png"
+    assert write([hit(1, "a.png"), hit(2, "missing.png")], root, sheet_path) == 1
+    with Image.open(sheet_path) as image:
         image.load()
         assert image.format == "PNG"
         assert image.width < 3 * SIDE
-    assert [path.name for path in root.glob("sheet*")] == ["sheet.png"]
+    assert [written_path.name for written_path in root.glob("sheet*")] == ["sheet.png"]
 
 
 def test_what_makes_no_sheet_is_told(root: Path) -> None:
     with pytest.raises(KgpError, match="nothing was found"):
         write([], root, root / "s.png")
     with pytest.raises(KgpError, match="at most 500"):
-        write([hit(n, None) for n in range(501)], root, root / "s.png")
+        write([hit(rank, None) for rank in range(501)], root, root / "s.png")
     with pytest.raises(InputError, match=r"is a \.png"):
         write([hit(1, None)], root, root / "s.jpg")
 
@@ -124,21 +126,21 @@ def test_a_path_is_below_its_folder_or_nowhere(root: Path) -> None:
     (root / "loop").symlink_to("loop")
     assert place(root, "a.png") == root / "a.png"
     assert place(root, "x/../a.png") is not None
-    for path in ("../a.png", "/etc/passwd", "link/etc/passwd", "", "\0"):
-        assert place(root, path) is None
-    at = place(root, "loop")
-    assert at is None or not at.is_file()
+    for outside_path in ("../a.png", "/etc/passwd", "link/etc/passwd", "", "\0"):
+        assert place(root, outside_path) is None
+    loop_path = place(root, "loop")
+    assert loop_path is None or not loop_path.is_file()
 
 
 def test_where_no_sheet_can_be_drawn_it_is_said_before_anything_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "d.png").mkdir()
-    for root, out in (
+    for image_folder, sheet_path in (
         (tmp_path / "none", tmp_path / "a.png"),
         (tmp_path, tmp_path / "a.jpg"),
         (tmp_path, tmp_path / "d.png"),
         (tmp_path, tmp_path / "none" / "a.png"),
     ):
         with pytest.raises(InputError):
-            check(root, out)
-    assert [path.name for path in tmp_path.iterdir()] == ["d.png"]
+            check(image_folder, sheet_path)
+    assert [entry_path.name for entry_path in tmp_path.iterdir()] == ["d.png"]
     check(tmp_path, tmp_path / "a.png")

@@ -14,19 +14,19 @@ from kgplatform.errors import InputError, UsageError
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A data folder, with files next to it that it must not reach."""
-    folder = tmp_path / "data"
-    (folder / "inside").mkdir(parents=True)
+    data_folder = tmp_path / "data"
+    (data_folder / "inside").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "names.csv").write_text("cui,name\n", encoding="utf-8")
-    (folder / "link").symlink_to(tmp_path / "outside")
-    (folder / "loop").symlink_to(folder / "loop")
-    return folder
+    (data_folder / "link").symlink_to(tmp_path / "outside")
+    (data_folder / "loop").symlink_to(data_folder / "loop")
+    return data_folder
 
 
 def write(folder: Path, lines: str) -> Path:
-    path = folder / FILE
-    path.write_text(f"reports: openi\n{lines}\n", encoding="utf-8")
-    return path
+    settings_path = folder / FILE
+    settings_path.write_text(f"reports: openi\n{lines}\n", encoding="utf-8")
+    return settings_path
 
 
 OUTSIDE = [
@@ -57,12 +57,12 @@ OUTSIDE = [
 def test_a_data_folder_may_not_decide_this_but_a_file_that_the_user_names_may(
     folder: Path, lines: str, message: str
 ) -> None:
-    file = write(folder, lines)
-    with pytest.raises(InputError, match=message) as error:
+    settings_path = write(folder, lines)
+    with pytest.raises(InputError, match=message) as raised:
         read(folder)
-    assert str(file) in error.value.message
-    assert f"kgp construct run {file}" in error.value.hint
-    read(file)
+    assert str(settings_path) in raised.value.message
+    assert f"kgp construct run {settings_path}" in raised.value.hint
+    read(settings_path)
 
 
 @pytest.mark.parametrize("by_name", [True, False])
@@ -76,10 +76,10 @@ def test_a_data_folder_may_not_decide_this_but_a_file_that_the_user_names_may(
     ],
 )
 def test_consent_is_in_no_file(folder: Path, lines: str, by_name: bool) -> None:
-    file = write(folder, lines)
-    with pytest.raises(InputError, match="remote_consent is no setting of a file") as error:
-        read(file if by_name else folder)
-    assert "--remote-consent" in error.value.hint
+    settings_path = write(folder, lines)
+    with pytest.raises(InputError, match="remote_consent is no setting of a file") as raised:
+        read(settings_path if by_name else folder)
+    assert "--remote-consent" in raised.value.hint
 
 
 def test_consent_is_no_setting_of_a_language_model_either() -> None:

@@ -41,7 +41,7 @@ FOLDERS = ["bash" + "_jobs"]
 @cache
 def commands() -> dict[str, Any]:
     """What a user types -> the command."""
-    return {path: command for path, command, _ in script("make_cli").commands()}
+    return {command_path: command for command_path, command, _ in script("make_cli").commands()}
 
 
 @cache
@@ -50,14 +50,14 @@ def tracked() -> dict[str, str]:
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
     if listing.returncode:
         pytest.skip("not a git checkout")
-    texts = {}
-    for name in filter(None, listing.stdout.decode().split("\0")):
-        path = ROOT / name
-        if path.is_file():
-            content = path.read_bytes()
-            if b"\0" not in content:
-                texts[name] = content.decode("utf-8")
-    return texts
+    texts_by_name = {}
+    for file_name in filter(None, listing.stdout.decode().split("\0")):
+        file_path = ROOT / file_name
+        if file_path.is_file():
+            file_bytes = file_path.read_bytes()
+            if b"\0" not in file_bytes:
+                texts_by_name[file_name] = file_bytes.decode("utf-8")
+    return texts_by_name
 
 
 def test_the_walk_finds_the_commands() -> None:
@@ -69,8 +69,8 @@ def test_every_command_and_option_has_help(path: str) -> None:
     command = commands()[path]
     assert (command.help or "").strip(), f"{path} has no help"
     for parameter in command.params:
-        name = " / ".join(parameter.opts)
-        assert (parameter.help or "").strip(), f"{path} {name} has no help"
+        option_names = " / ".join(parameter.opts)
+        assert (parameter.help or "").strip(), f"{path} {option_names} has no help"
 
 
 @pytest.mark.parametrize("path", commands())
@@ -80,8 +80,8 @@ def test_every_command_stands_in_the_reference(path: str) -> None:
 
 @pytest.mark.parametrize("name", ["cli.md", "query-reference.md"])
 def test_generated_pages_are_what_the_product_says_now(name: str) -> None:
-    page = ROOT / "docs" / name
-    assert page.read_text(encoding="utf-8") == script("make_cli").PAGES[page](), "run `make docs`"
+    page_path = ROOT / "docs" / name
+    assert page_path.read_text(encoding="utf-8") == script("make_cli").PAGES[page_path](), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", queries.names())
@@ -96,42 +96,46 @@ def test_every_query_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_and_images_exist(page: Path) -> None:
-    text = CODE.sub("", page.read_text(encoding="utf-8"))
-    for match in LINK.finditer(text):
-        target = unquote(match["target"].split("#")[0])
-        if target and "://" not in target:
-            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+    page_text = CODE.sub("", page.read_text(encoding="utf-8"))
+    for link_match in LINK.finditer(page_text):
+        link_target = unquote(link_match["target"].split("#")[0])
+        if link_target and "://" not in link_target:
+            assert (page.parent / link_target).exists(), f"{page.name} links to {link_target}, which is not there"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_queries_that_are_named_exist(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    for words in TYPED.findall(text):
-        group, _, rest = words.partition(" ")
-        assert f"kgp {group}" in commands(), f"{page.name}: there is no `kgp {group}`"
-        if rest and getattr(commands()[f"kgp {group}"], "commands", None):
-            assert f"kgp {group} {rest}" in commands(), f"{page.name}: there is no `kgp {words}`"
-    for name in NAMED.findall(text):
-        assert name in queries.names(), f"{page.name}: there is no query {name}"
+    page_text = page.read_text(encoding="utf-8")
+    for command_words in TYPED.findall(page_text):
+        group_name, _, subcommand = command_words.partition(" ")
+        assert f"kgp {group_name}" in commands(), f"{page.name}: there is no `kgp {group_name}`"
+        if subcommand and getattr(commands()[f"kgp {group_name}"], "commands", None):
+            assert f"kgp {group_name} {subcommand}" in commands(), f"{page.name}: there is no `kgp {command_words}`"
+    for query_name in NAMED.findall(page_text):
+        assert query_name in queries.names(), f"{page.name}: there is no query {query_name}"
 
 
 def test_every_page_of_the_docs_is_in_the_menu() -> None:
-    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in sorted(ROOT.glob("docs/**/*.md")):
-        name = page.relative_to(ROOT / "docs").as_posix()
-        assert re.search(rf": {re.escape(name)}$", menu, re.MULTILINE), f"{name} is not in mkdocs.yml"
+    menu_text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page_path in sorted(ROOT.glob("docs/**/*.md")):
+        page_name = page_path.relative_to(ROOT / "docs").as_posix()
+        assert re.search(rf": {re.escape(page_name)}$", menu_text, re.MULTILINE), f"{page_name} is not in mkdocs.yml"
 
 
 def test_no_file_names_a_developers_machine() -> None:
     # At the beginning of a word: inside a longer path or a URL the same letters are no machine's path.
     pattern = re.compile(rf"(?<![\w.$}}/])(?:{'|'.join(MACHINE)})|{'|'.join(FOLDERS)}")
-    found = [f"{name}: {match[0]}" for name, text in tracked().items() for match in pattern.finditer(text)]
-    assert not found
+    machine_paths = [
+        f"{file_name}: {path_match[0]}"
+        for file_name, file_text in tracked().items()
+        for path_match in pattern.finditer(file_text)
+    ]
+    assert not machine_paths
 
 
 def test_no_file_names_a_package_registry() -> None:
-    pattern = re.compile("|".join(re.escape(host) for host in HOSTS))
-    found = []
-    for name, text in tracked().items():
-        found += [f"{name}: {match[0]}" for match in pattern.finditer(text)]
-    assert not found
+    pattern = re.compile("|".join(re.escape(host_name) for host_name in HOSTS))
+    registry_names = []
+    for file_name, file_text in tracked().items():
+        registry_names += [f"{file_name}: {host_match[0]}" for host_match in pattern.finditer(file_text)]
+    assert not registry_names

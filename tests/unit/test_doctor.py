@@ -50,26 +50,30 @@ def test_servers_older_than_5_26_fail(version: str, level: Level) -> None:
 
 
 def test_constraints_are_compared_with_the_schema_files() -> None:
-    names = sorted(doctor.expected_schema("CONSTRAINT"))
-    index = [{"name": "concept_names", "state": "ONLINE"}]
-    whole: Any = Answering(constraints=[{"name": name} for name in names], fulltext=index)
-    assert doctor._schema(whole).level is Level.OK
-    partly: Any = Answering(constraints=[{"name": name} for name in names[1:]], fulltext=index)
-    finding = doctor._schema(partly)
-    assert (finding.level, finding.what) == (Level.FAIL, f"missing: {names[0]}")
-    empty: Any = Answering(constraints=[], fulltext=[])
-    assert doctor._schema(empty).level is Level.WARN
+    constraint_names = sorted(doctor.expected_schema("CONSTRAINT"))
+    index_rows = [{"name": "concept_names", "state": "ONLINE"}]
+    complete_graph: Any = Answering(
+        constraints=[{"name": constraint_name} for constraint_name in constraint_names], fulltext=index_rows
+    )
+    assert doctor._schema(complete_graph).level is Level.OK
+    partial_graph: Any = Answering(
+        constraints=[{"name": constraint_name} for constraint_name in constraint_names[1:]], fulltext=index_rows
+    )
+    finding = doctor._schema(partial_graph)
+    assert (finding.level, finding.what) == (Level.FAIL, f"missing: {constraint_names[0]}")
+    empty_graph: Any = Answering(constraints=[], fulltext=[])
+    assert doctor._schema(empty_graph).level is Level.WARN
 
 
 def test_open_security_settings_fail_on_our_server_and_warn_on_a_foreign_one() -> None:
-    unsafe: Any = Answering(settings=[SAFE[0], {**SAFE[1], "value": "true"}])
-    safe: Any = Answering(settings=SAFE)
-    assert doctor._security(safe, LOCAL).level is Level.OK
-    assert doctor._security(unsafe, LOCAL).level is Level.FAIL
-    finding = doctor._security(unsafe, FOREIGN)
+    unsafe_graph: Any = Answering(settings=[SAFE[0], {**SAFE[1], "value": "true"}])
+    safe_graph: Any = Answering(settings=SAFE)
+    assert doctor._security(safe_graph, LOCAL).level is Level.OK
+    assert doctor._security(unsafe_graph, LOCAL).level is Level.FAIL
+    finding = doctor._security(unsafe_graph, FOREIGN)
     assert finding.level is Level.WARN
     assert "allow_csv_import_from_file_urls=false" in finding.mend
-    assert "cypher_ip_blocklist" in doctor._security(safe, FOREIGN).mend
+    assert "cypher_ip_blocklist" in doctor._security(safe_graph, FOREIGN).mend
 
 
 @pytest.mark.parametrize(
@@ -111,13 +115,13 @@ def test_the_default_password_fails_where_it_is_accepted(
 
 def test_a_readable_password_file_fails(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    file = state.password_file(settings.server_home)
-    assert doctor._password_file(file).level is Level.OK
+    password_path = state.password_file(settings.server_home)
+    assert doctor._password_file(password_path).level is Level.OK
     state.make_folders(settings.server_home)
     state.make_password(settings.server_home)
-    assert doctor._password_file(file).level is Level.OK
-    file.chmod(0o644)
-    finding = doctor._password_file(file)
+    assert doctor._password_file(password_path).level is Level.OK
+    password_path.chmod(0o644)
+    finding = doctor._password_file(password_path)
     assert finding.level is Level.FAIL
     assert "chmod 600" in finding.mend
 

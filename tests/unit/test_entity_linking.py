@@ -52,10 +52,10 @@ class Said:
     ],
 )
 def test_the_concept_of_a_phrase_and_its_score(phrase: str, cui: str, score: float) -> None:
-    link = LINKER.link(phrase)
-    assert link is not None
-    assert (link.cui, link.method) == (cui, "dictionary 1")
-    assert link.score == pytest.approx(score)
+    concept_link = LINKER.link(phrase)
+    assert concept_link is not None
+    assert (concept_link.cui, concept_link.method) == (cui, "dictionary 1")
+    assert concept_link.score == pytest.approx(score)
 
 
 @pytest.mark.parametrize("phrase", ["", "  ", "!!", "the", "hernia", "much too mild cardiomegaly", "mild effussion"])
@@ -80,10 +80,14 @@ def test_any_tagger_will_do_and_is_asked_once_a_phrase() -> None:
     )
     linker = Linker(tagger)
     for _ in range(3):
-        found = linker.link("x y z")
-    assert found is not None
-    assert (found.cui, found.name, found.types) == ("C0000002", "c", ("T047",))  # the first with a CUI
-    assert found.score == pytest.approx(0.8 * 2 / 3)
+        concept_link = linker.link("x y z")
+    assert concept_link is not None
+    assert (concept_link.cui, concept_link.name, concept_link.types) == (
+        "C0000002",
+        "c",
+        ("T047",),
+    )  # the first with a CUI
+    assert concept_link.score == pytest.approx(0.8 * 2 / 3)
     assert tagger.asked == 1
 
 
@@ -97,8 +101,8 @@ def test_what_decides_the_answers_is_told() -> None:
 
 @given(st.text(max_size=60))
 def test_any_phrase_has_a_sure_link_or_none(phrase: str) -> None:
-    link = LINKER.link(phrase)
-    assert link is None or THRESHOLD <= link.score <= 1
+    concept_link = LINKER.link(phrase)
+    assert concept_link is None or THRESHOLD <= concept_link.score <= 1
 
 
 WORDS = ["mild", "left", "lower", "lobe", "lung", "pleural", "effusion", "cardiomegaly", "and", ",", "of", "xyz"]
@@ -106,5 +110,5 @@ WORDS = ["mild", "left", "lower", "lobe", "lung", "pleural", "effusion", "cardio
 
 @given(st.lists(st.sampled_from(WORDS), max_size=7))
 def test_any_words_have_a_sure_link_or_none(words: list[str]) -> None:
-    link = LINKER.link(" ".join(words))
-    assert link is None or THRESHOLD <= link.score <= 1
+    concept_link = LINKER.link(" ".join(words))
+    assert concept_link is None or THRESHOLD <= concept_link.score <= 1

@@ -36,53 +36,55 @@ async def double(value: int, seconds: float = 0.0) -> int:
 
 
 def test_threads_get_their_own_results() -> None:
-    loop = EventLoop("t")
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda n: loop.call(lambda: double(n, 0.001 * (n % 5))), range(100)))
-    assert found == [2 * n for n in range(100)]
-    loop.close(nothing)
+    event_loop = EventLoop("t")
+    with ThreadPoolExecutor(8) as executor:
+        doubled = list(
+            executor.map(lambda number: event_loop.call(lambda: double(number, 0.001 * (number % 5))), range(100))
+        )
+    assert doubled == [2 * number for number in range(100)]
+    event_loop.close(nothing)
 
 
 def test_what_is_awaited_when_it_is_closed_is_cancelled_and_nothing_is_taken_on_afterwards() -> None:
-    loop = EventLoop("t")
-    ended = []
-    with ThreadPoolExecutor(4) as pool:
-        waiting = [pool.submit(loop.call, lambda: double(1, 600)) for _ in range(4)]
+    event_loop = EventLoop("t")
+    finished_counts = []
+    with ThreadPoolExecutor(4) as executor:
+        pending_calls = [executor.submit(event_loop.call, lambda: double(1, 600)) for _ in range(4)]
         time.sleep(0.2)
 
         async def last() -> None:
-            ended.append(sum(task.done() for task in asyncio.all_tasks()))
+            finished_counts.append(sum(task.done() for task in asyncio.all_tasks()))
 
-        loop.close(last)
-        for future in waiting:
+        event_loop.close(last)
+        for future in pending_calls:
             with pytest.raises(CancelledError):
                 future.result(10)
-    assert ended == [0]
+    assert finished_counts == [0]
     with pytest.raises(CancelledError):
-        loop.call(lambda: double(1))
-    loop.close(nothing)
+        event_loop.call(lambda: double(1))
+    event_loop.close(nothing)
     assert not any(thread.name == "t" for thread in threading.enumerate())
 
 
 def test_a_call_that_meets_the_closing_is_answered_or_cancelled() -> None:
     for _ in range(50):
-        loop = EventLoop("t")
-        with ThreadPoolExecutor(3) as pool:
-            waiting = [pool.submit(loop.call, lambda: double(1)) for _ in range(3)]
-            loop.close(nothing)
-            for future in waiting:
+        event_loop = EventLoop("t")
+        with ThreadPoolExecutor(3) as executor:
+            pending_calls = [executor.submit(event_loop.call, lambda: double(1)) for _ in range(3)]
+            event_loop.close(nothing)
+            for future in pending_calls:
                 with suppress(CancelledError):
                     assert future.result(10) == 2
 
 
 def test_an_error_of_the_last_work_still_ends_the_thread() -> None:
-    loop = EventLoop("t")
+    event_loop = EventLoop("t")
 
     async def fails() -> None:
         raise OSError("no")
 
     with pytest.raises(OSError, match="no"):
-        loop.close(fails)
+        event_loop.close(fails)
     assert not any(thread.name == "t" for thread in threading.enumerate())
 
 

@@ -22,8 +22,8 @@ from kgplatform.spreadsheets import unescaped
 from tests.unit.export_graphs import graphs, random_triples, same
 
 
-def _unescaped(row: dict[str, str]) -> dict[str, str]:
-    return {name: unescaped(value) for name, value in row.items()}
+def _unescaped(table_row: dict[str, str]) -> dict[str, str]:
+    return {column_name: unescaped(cell) for column_name, cell in table_row.items()}
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +35,32 @@ def triples() -> Triples:
 def test_every_format_holds_the_id_maps_and_a_manifest(triples: Triples, tmp_path: Path, kind: str) -> None:
     selection = {"stances": ["POSITIVE"]}
     manifest = formats.write(triples, tmp_path / "a" / "out", kind, selection)
-    folder = tmp_path / "a" / "out"
-    assert same(Triples.read(folder), triples)
-    assert formats.read_manifest(folder) == manifest
-    assert manifest.files == sorted(path.name for path in folder.iterdir())
-    document = json.loads((folder / "export.json").read_text())
+    export_folder = tmp_path / "a" / "out"
+    assert same(Triples.read(export_folder), triples)
+    assert formats.read_manifest(export_folder) == manifest
+    assert manifest.files == sorted(file_path.name for file_path in export_folder.iterdir())
+    document = json.loads((export_folder / "export.json").read_text())
     assert document["format"] == kind
     assert document["selection"] == selection
     assert document["sha256"] == triples.sha256
-    counted = (document["entities"], document["relations"], document["triples"])
-    assert counted == (triples.num_entities, triples.num_relations, len(triples))
-    assert list(folder.parent.iterdir()) == [folder]
-    assert formats.write(triples, folder, kind, selection) == manifest
+    document_counts = (document["entities"], document["relations"], document["triples"])
+    assert document_counts == (triples.num_entities, triples.num_relations, len(triples))
+    assert list(export_folder.parent.iterdir()) == [export_folder]
+    assert formats.write(triples, export_folder, kind, selection) == manifest
 
 
 def test_pykeen_reads_its_own_files(triples: Triples, tmp_path: Path) -> None:
     formats.write(triples, tmp_path / "out", "pykeen")
     factory = type(formats.to_pykeen(triples)).from_path_binary(tmp_path / "out")
     assert np.array_equal(factory.mapped_triples.numpy(), triples.ids)
-    assert factory.entity_to_id == {label: i for i, label in enumerate(triples.labels)}
-    assert factory.relation_to_id == {name: i for i, name in enumerate(triples.relations)}
+    assert factory.entity_to_id == {label: number for number, label in enumerate(triples.labels)}
+    assert factory.relation_to_id == {relation_name: number for number, relation_name in enumerate(triples.relations)}
 
 
 @pytest.mark.parametrize("name", ["NA", "null", "nan", "None"])
 def test_a_name_that_pykeen_would_lose_is_refused(tmp_path: Path, name: str) -> None:
-    described = {0: Node("C1", "Concept"), 1: Node("C2", "Concept")}
-    triples = Triples.build([(0, name, 1), (0, "isa", 1)], described)
+    described_nodes = {0: Node("C1", "Concept"), 1: Node("C2", "Concept")}
+    triples = Triples.build([(0, name, 1), (0, "isa", 1)], described_nodes)
     with pytest.raises(InputError, match="relation"):
         formats.write(triples, tmp_path / "out", "pykeen")
     assert not list(tmp_path.iterdir())
@@ -78,9 +78,15 @@ def test_pykeen_gets_back_every_name_or_the_export_is_refused(
     except InputError:
         return
     factory = type(formats.to_pykeen(triples)).from_path_binary(tmp_path / "out")
-    named = {(triples.labels[h], triples.relations[r], triples.labels[t]) for h, r, t in triples.ids.tolist()}
-    names, relations = factory.entity_id_to_label, factory.relation_id_to_label
-    assert {(names[h], relations[r], names[t]) for h, r, t in factory.mapped_triples.tolist()} == named
+    expected_names = {
+        (triples.labels[head], triples.relations[relation], triples.labels[tail])
+        for head, relation, tail in triples.ids.tolist()
+    }
+    entity_names, relation_names = factory.entity_id_to_label, factory.relation_id_to_label
+    assert {
+        (entity_names[head], relation_names[relation], entity_names[tail])
+        for head, relation, tail in factory.mapped_triples.tolist()
+    } == expected_names
 
 
 @example_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -88,31 +94,31 @@ def test_pykeen_gets_back_every_name_or_the_export_is_refused(
 def test_pyg_gets_back_every_edge(made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path) -> None:
     triples = made[1]
     formats.write(triples, tmp_path / "out", "pyg")
-    data = formats.read_pyg(tmp_path / "out")
-    assert data.validate()
-    assert {kind: data[kind].num_nodes for kind in data.node_types} == {
+    hetero_graph = formats.read_pyg(tmp_path / "out")
+    assert hetero_graph.validate()
+    assert {kind: hetero_graph[kind].num_nodes for kind in hetero_graph.node_types} == {
         kind: int((triples.kinds == kind).sum()) for kind in set(triples.kinds.tolist())
     }
-    found = set()
-    for head_kind, relation, tail_kind in data.edge_types:
-        edges = data[head_kind, relation, tail_kind]
-        heads = data[head_kind].entity[edges.edge_index[0]]
-        tails = data[tail_kind].entity[edges.edge_index[1]]
-        for h, t, row in zip(heads.tolist(), tails.tolist(), edges.triple.tolist(), strict=True):
-            assert triples.ids[row].tolist() == [h, triples.relations.index(relation), t]
-            assert (triples.nodes[h].kind, triples.nodes[t].kind) == (head_kind, tail_kind)
-            found.add((triples.nodes[h], relation, triples.nodes[t]))
-    assert found == set(made[0])
+    edge_set = set()
+    for head_kind, relation, tail_kind in hetero_graph.edge_types:
+        edges = hetero_graph[head_kind, relation, tail_kind]
+        heads = hetero_graph[head_kind].entity[edges.edge_index[0]]
+        tails = hetero_graph[tail_kind].entity[edges.edge_index[1]]
+        for head, tail, triple_row in zip(heads.tolist(), tails.tolist(), edges.triple.tolist(), strict=True):
+            assert triples.ids[triple_row].tolist() == [head, triples.relations.index(relation), tail]
+            assert (triples.nodes[head].kind, triples.nodes[tail].kind) == (head_kind, tail_kind)
+            edge_set.add((triples.nodes[head], relation, triples.nodes[tail]))
+    assert edge_set == set(made[0])
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "none"])
 def test_a_damaged_pyg_file_is_an_input_error(triples: Triples, tmp_path: Path, damage: str) -> None:
     formats.write(triples, tmp_path / "out", "pyg")
-    file = tmp_path / "out" / formats.PYG
-    whole = file.read_bytes()
-    file.unlink()
+    tensor_file = tmp_path / "out" / formats.PYG
+    file_bytes = tensor_file.read_bytes()
+    tensor_file.unlink()
     if damage != "none":
-        file.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"no tensors")
+        tensor_file.write_bytes(file_bytes[: len(file_bytes) // 2] if damage == "cut" else b"no tensors")
     with pytest.raises(InputError, match=formats.PYG):
         formats.read_pyg(tmp_path / "out")
 
@@ -123,29 +129,34 @@ def test_tables_hold_the_data_exactly(made: tuple[list[tuple[Node, str, Node]], 
     import pyarrow.parquet as pq
 
     triples = made[1]
-    wanted_edges = [
+    expected_edges = [
         {
-            "head": h.key,
-            "relation": r,
-            "tail": t.key,
-            "head_type": h.kind,
-            "tail_type": t.kind,
-            "head_name": h.name,
-            "tail_name": t.name,
+            "head": head.key,
+            "relation": relation,
+            "tail": tail.key,
+            "head_type": head.kind,
+            "tail_type": tail.kind,
+            "head_name": head.name,
+            "tail_name": tail.name,
         }
-        for h, r, t in ((triples.nodes[h], triples.relations[r], triples.nodes[t]) for h, r, t in triples.ids.tolist())
+        for head, relation, tail in (
+            (triples.nodes[head], triples.relations[relation], triples.nodes[tail])
+            for head, relation, tail in triples.ids.tolist()
+        )
     ]
     formats.write(triples, tmp_path / "csv", "csv")
     formats.write(triples, tmp_path / "parquet", "parquet")
-    with io.StringIO((tmp_path / "csv" / "triples.csv").read_bytes().decode(), newline="") as file:
-        assert [_unescaped(row) for row in csv.DictReader(file)] == wanted_edges
-    assert pq.read_table(tmp_path / "parquet" / "edges.parquet").to_pylist() == wanted_edges
-    with io.StringIO((tmp_path / "csv" / "nodes.csv").read_bytes().decode(), newline="") as file:
-        found = [_unescaped(row) for row in csv.DictReader(file)]
-    assert [(int(row["id"]), row["label"]) for row in found] == list(enumerate(triples.labels))
-    assert [Node(row["key"], row["type"], row["name"], row["subject"]) for row in found] == list(triples.nodes)
-    rows = pq.read_table(tmp_path / "parquet" / "nodes.parquet").to_pylist()
-    assert [{**row, "id": str(row["id"])} for row in rows] == found
+    with io.StringIO((tmp_path / "csv" / "triples.csv").read_bytes().decode(), newline="") as csv_file:
+        assert [_unescaped(table_row) for table_row in csv.DictReader(csv_file)] == expected_edges
+    assert pq.read_table(tmp_path / "parquet" / "edges.parquet").to_pylist() == expected_edges
+    with io.StringIO((tmp_path / "csv" / "nodes.csv").read_bytes().decode(), newline="") as csv_file:
+        csv_nodes = [_unescaped(table_row) for table_row in csv.DictReader(csv_file)]
+    assert [(int(table_row["id"]), table_row["label"]) for table_row in csv_nodes] == list(enumerate(triples.labels))
+    assert [
+        Node(table_row["key"], table_row["type"], table_row["name"], table_row["subject"]) for table_row in csv_nodes
+    ] == list(triples.nodes)
+    parquet_nodes = pq.read_table(tmp_path / "parquet" / "nodes.parquet").to_pylist()
+    assert [{**table_row, "id": str(table_row["id"])} for table_row in parquet_nodes] == csv_nodes
 
 
 def test_an_unknown_format_is_a_usage_error(triples: Triples, tmp_path: Path) -> None:
@@ -153,62 +164,64 @@ def test_an_unknown_format_is_a_usage_error(triples: Triples, tmp_path: Path) ->
         formats.write(triples, tmp_path / "out", "rdf")
 
 
-def _a_file(folder: Path) -> None:
-    folder.write_text("mine")
+def _a_file(target_path: Path) -> None:
+    target_path.write_text("mine")
 
 
-def _foreign(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "thesis.tex").write_text("mine")
+def _foreign(target_path: Path) -> None:
+    target_path.mkdir()
+    (target_path / "thesis.tex").write_text("mine")
 
 
-def _added_to(folder: Path) -> None:
-    formats.write(random_triples(), folder, "csv")
-    (folder / "split.parquet").write_text("mine")
+def _added_to(target_path: Path) -> None:
+    formats.write(random_triples(), target_path, "csv")
+    (target_path / "split.parquet").write_text("mine")
 
 
-def _no_manifest_of_ours(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "export.json").write_text('{"mine": 1}')
+def _no_manifest_of_ours(target_path: Path) -> None:
+    target_path.mkdir()
+    (target_path / "export.json").write_text('{"mine": 1}')
 
 
 @pytest.mark.parametrize("occupy", [_a_file, _foreign, _added_to, _no_manifest_of_ours])
 def test_what_is_not_an_export_is_never_replaced(
     triples: Triples, tmp_path: Path, occupy: Callable[[Path], None]
 ) -> None:
-    folder = tmp_path / "out"
-    occupy(folder)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    occupied_path = tmp_path / "out"
+    occupy(occupied_path)
+    earlier_files = {file_path: file_path.read_bytes() for file_path in tmp_path.rglob("*") if file_path.is_file()}
     with pytest.raises(UsageError):
-        formats.write(triples, folder, "csv")
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+        formats.write(triples, occupied_path, "csv")
+    assert {
+        file_path: file_path.read_bytes() for file_path in tmp_path.rglob("*") if file_path.is_file()
+    } == earlier_files
 
 
 def test_an_export_replaces_an_earlier_one_or_an_empty_folder(triples: Triples, tmp_path: Path) -> None:
-    folder = tmp_path / "out [1]"  # brackets mean something in patterns
-    folder.mkdir()
-    formats.write(random_triples(2), folder, "csv")
-    formats.write(triples, folder, "parquet")
-    assert not (folder / "triples.csv").exists()
-    assert same(Triples.read(folder), triples)
-    assert list(tmp_path.iterdir()) == [folder]
+    export_folder = tmp_path / "out [1]"  # brackets mean something in patterns
+    export_folder.mkdir()
+    formats.write(random_triples(2), export_folder, "csv")
+    formats.write(triples, export_folder, "parquet")
+    assert not (export_folder / "triples.csv").exists()
+    assert same(Triples.read(export_folder), triples)
+    assert list(tmp_path.iterdir()) == [export_folder]
 
 
 def test_a_failed_export_leaves_the_earlier_one(
     triples: Triples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "out"
-    formats.write(random_triples(2), folder, "csv")
+    export_folder = tmp_path / "out"
+    formats.write(random_triples(2), export_folder, "csv")
 
-    def full(triples: Triples, folder: Path) -> None:
-        (folder / "half").write_text("half")
+    def full(triples: Triples, export_folder: Path) -> None:
+        (export_folder / "half").write_text("half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(formats, "FORMATS", {"csv": full})
     with pytest.raises(InputError, match="cannot be written: No space"):
-        formats.write(triples, folder, "csv")
-    assert same(Triples.read(folder), random_triples(2))
-    assert list(tmp_path.iterdir()) == [folder]
+        formats.write(triples, export_folder, "csv")
+    assert same(Triples.read(export_folder), random_triples(2))
+    assert list(tmp_path.iterdir()) == [export_folder]
 
 
 DIE = """
@@ -228,29 +241,31 @@ formats.write(Triples.read(Path(sys.argv[1])), Path(sys.argv[2]), "csv")
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_export_leaves_nothing_half_written(triples: Triples, tmp_path: Path) -> None:
     triples.write(tmp_path / "source")
-    folder = tmp_path / "exports" / "out"
-    for earlier in (None, random_triples(2)):
-        if earlier is not None:
-            formats.write(earlier, folder, "parquet")
-        killed = subprocess.run([sys.executable, "-c", DIE, str(tmp_path / "source"), str(folder)], check=False)
-        assert killed.returncode < 0
-        if earlier is None:
-            assert not folder.exists()
+    export_folder = tmp_path / "exports" / "out"
+    for earlier_triples in (None, random_triples(2)):
+        if earlier_triples is not None:
+            formats.write(earlier_triples, export_folder, "parquet")
+        killed_run = subprocess.run(
+            [sys.executable, "-c", DIE, str(tmp_path / "source"), str(export_folder)], check=False
+        )
+        assert killed_run.returncode < 0
+        if earlier_triples is None:
+            assert not export_folder.exists()
         else:
-            assert same(Triples.read(folder), earlier)
-    formats.write(triples, folder, "csv")  # and the next one clears up
-    assert list(folder.parent.iterdir()) == [folder]
+            assert same(Triples.read(export_folder), earlier_triples)
+    formats.write(triples, export_folder, "csv")  # and the next one clears up
+    assert list(export_folder.parent.iterdir()) == [export_folder]
 
 
 def test_without_the_libraries_the_error_says_what_to_install(
     triples: Triples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("torch", "pykeen.triples", "torch_geometric.data"):
-        monkeypatch.setitem(sys.modules, name, None)
-    for kind in ("pykeen", "pyg"):
-        with pytest.raises(SettingsError) as error:
-            formats.write(triples, tmp_path / "out", kind)
-        assert error.value.hint == "pip install 'kgplatform[ml]'"
+    for module_name in ("torch", "pykeen.triples", "torch_geometric.data"):
+        monkeypatch.setitem(sys.modules, module_name, None)
+    for format_name in ("pykeen", "pyg"):
+        with pytest.raises(SettingsError) as raised:
+            formats.write(triples, tmp_path / "out", format_name)
+        assert raised.value.hint == "pip install 'kgplatform[ml]'"
     with pytest.raises(SettingsError):
         formats.read_pyg(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -37,23 +37,23 @@ def test_a_selection_that_cannot_be_meant_is_a_usage_error(wrong: dict[str, Any]
 
 def test_a_selection_as_json() -> None:
     assert Selection().as_dict() == {}
-    found = Selection(stances=("POSITIVE",), images=("I2", "I1", "I2"), around=("C1",)).as_dict()
-    assert found.pop("images")["listed"] == 2
-    assert found == {"stances": ["POSITIVE"], "around": ["C1"], "hops": 1}
-    assert json.loads(json.dumps(found)) == found
+    selection_json = Selection(stances=("POSITIVE",), images=("I2", "I1", "I2"), around=("C1",)).as_dict()
+    assert selection_json.pop("images")["listed"] == 2
+    assert selection_json == {"stances": ["POSITIVE"], "around": ["C1"], "hops": 1}
+    assert json.loads(json.dumps(selection_json)) == selection_json
 
 
 def test_a_list_of_images_is_read_or_refused(tmp_path: Path) -> None:
-    file = tmp_path / "images.txt"
-    file.write_text("\ufeffI1\r\n\r\n  I2 \n")
-    assert read_image_list(file) == ("I1", "I2")
-    file.write_text("\n\n")
+    list_path = tmp_path / "images.txt"
+    list_path.write_text("\ufeffI1\r\n\r\n  I2 \n")
+    assert read_image_list(list_path) == ("I1", "I2")
+    list_path.write_text("\n\n")
     with pytest.raises(InputError, match="no image"):
-        read_image_list(file)
-    file.write_bytes(b"\xff\xfe\0\xff")
+        read_image_list(list_path)
+    list_path.write_bytes(b"\xff\xfe\0\xff")
     with pytest.raises(InputError):
-        read_image_list(file)
-    file.unlink()
+        read_image_list(list_path)
+    list_path.unlink()
     with pytest.raises(InputError):
-        read_image_list(file)
+        read_image_list(list_path)
     shutil.rmtree(tmp_path)

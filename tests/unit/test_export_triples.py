@@ -29,7 +29,8 @@ def test_built_triples_are_the_edges_each_once_and_sorted(made: tuple[list[tuple
     assert triples.ids.tolist() == sorted(triples.ids.tolist())
     assert len(set(triples.labels)) == triples.num_entities
     assert list(triples.named()) == [
-        (triples.labels[h], triples.relations[r], triples.labels[t]) for h, r, t in triples.ids.tolist()
+        (triples.labels[head], triples.relations[relation], triples.labels[tail])
+        for head, relation, tail in triples.ids.tolist()
     ]
 
 
@@ -39,9 +40,15 @@ def test_the_order_of_edges_and_nodes_changes_nothing(
 ) -> None:
     edges, triples = made
     chance.shuffle(edges)
-    handle = {node: i for i, node in enumerate(dict.fromkeys(end for h, _, t in edges for end in (t, h)))}
-    again = Triples.build([(handle[h], r, handle[t]) for h, r, t in edges], {i: node for node, i in handle.items()})
-    assert same(again, triples)
+    node_numbers = {
+        node: number
+        for number, node in enumerate(dict.fromkeys(endpoint for head, _, tail in edges for endpoint in (tail, head)))
+    }
+    rebuilt = Triples.build(
+        [(node_numbers[head], relation, node_numbers[tail]) for head, relation, tail in edges],
+        {number: node for node, number in node_numbers.items()},
+    )
+    assert same(rebuilt, triples)
 
 
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -54,42 +61,42 @@ def test_written_triples_are_read_back_exactly(
 
 
 def test_nodes_of_different_kinds_that_share_a_key_stay_apart() -> None:
-    described = {0: Node("1", "Image"), 1: Node("1", "Thing"), 2: Node("2", "Thing")}
-    triples = Triples.build([(0, "r", 1), (1, "r", 2)], described)
+    described_nodes = {0: Node("1", "Image"), 1: Node("1", "Thing"), 2: Node("2", "Thing")}
+    triples = Triples.build([(0, "r", 1), (1, "r", 2)], described_nodes)
     assert set(triples.labels) == {"Image:1", "Thing:1", "2"}
-    described[2] = Node("Thing:1", "Concept")
-    triples = Triples.build([(0, "r", 1), (1, "r", 2)], described)
+    described_nodes[2] = Node("Thing:1", "Concept")
+    triples = Triples.build([(0, "r", 1), (1, "r", 2)], described_nodes)
     assert set(triples.labels) == {"Image:1", "Thing:1", "Concept:Thing:1"}
 
 
 @pytest.mark.parametrize("name", [ENTITIES, RELATIONS, TRIPLES])
 def test_a_damaged_file_is_an_input_error_or_no_damage(triples: Triples, tmp_path: Path, name: str) -> None:
     triples.write(tmp_path)
-    file = tmp_path / name
-    whole = file.read_bytes()
-    chance = random.Random(3)
+    file_path = tmp_path / name
+    file_bytes = file_path.read_bytes()
+    generator = random.Random(3)
     for _ in range(150):
-        damaged = bytearray(whole)
-        if chance.random() < 0.5:
-            del damaged[chance.randrange(len(whole)) :]
+        damaged_bytes = bytearray(file_bytes)
+        if generator.random() < 0.5:
+            del damaged_bytes[generator.randrange(len(file_bytes)) :]
         else:
-            for _ in range(chance.choice([1, 1, 5])):
-                damaged[chance.randrange(len(whole))] = chance.randrange(256)
-        file.write_bytes(damaged)
+            for _ in range(generator.choice([1, 1, 5])):
+                damaged_bytes[generator.randrange(len(file_bytes))] = generator.randrange(256)
+        file_path.write_bytes(damaged_bytes)
         try:
-            found = Triples.read(tmp_path)
+            read_triples = Triples.read(tmp_path)
         except InputError:
             continue
-        assert found.sha256 == triples.sha256  # what a name means may differ; which triples there are may not
+        assert read_triples.sha256 == triples.sha256  # what a name means may differ; which triples there are may not
 
 
 @pytest.mark.parametrize(("was", "becomes"), [("Image", "Concept"), ("Concept", "Image"), ("\tp", "\tq")])
 def test_another_node_type_or_patient_is_noticed(triples: Triples, tmp_path: Path, was: str, becomes: str) -> None:
     triples.write(tmp_path)
-    file = tmp_path / ENTITIES
-    before = file.read_bytes()
-    file.write_bytes(before.replace(was.encode(), becomes.encode(), 1))
-    assert file.read_bytes() != before
+    entities_path = tmp_path / ENTITIES
+    original_bytes = entities_path.read_bytes()
+    entities_path.write_bytes(original_bytes.replace(was.encode(), becomes.encode(), 1))
+    assert entities_path.read_bytes() != original_bytes
     with pytest.raises(InputError, match="do not match their hash"):
         Triples.read(tmp_path)
 

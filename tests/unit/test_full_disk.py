@@ -28,12 +28,12 @@ ROOM = 100  # bytes
 @contextmanager
 def full_disk(room: int = ROOM) -> Iterator[None]:
     """Files may have so many bytes, and no more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard_limit))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft_limit, hard_limit))
 
 
 def write_text(path: Path) -> None:
@@ -95,60 +95,62 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_file_that_does_not_fit_is_named_and_the_earlier_one_stays(name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    path.write_text("before")
-    with pytest.raises(InputError, match=r"cannot be written: (File too large|the disk is full)") as refused:  # noqa: SIM117
-        with full_disk(), replacing(path) as staged:
-            WRITERS[name](staged)
-    assert refused.value.path == path
-    assert [(left.name, left.read_text()) for left in tmp_path.iterdir()] == [(name, "before")]
+    file_path = tmp_path / name
+    file_path.write_text("before")
+    with pytest.raises(InputError, match=r"cannot be written: (File too large|the disk is full)") as raised:  # noqa: SIM117
+        with full_disk(), replacing(file_path) as staged_path:
+            WRITERS[name](staged_path)
+    assert raised.value.path == file_path
+    assert [(remaining_file.name, remaining_file.read_text()) for remaining_file in tmp_path.iterdir()] == [
+        (name, "before")
+    ]
 
 
 @pytest.mark.parametrize("write", [write_tensors, write_state])
 def test_a_training_on_a_full_disk_names_its_folder(write: Callable[[Path], None], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be written: (File too large|the disk is full)") as refused:  # noqa: SIM117
+    with pytest.raises(InputError, match=r"cannot be written: (File too large|the disk is full)") as raised:  # noqa: SIM117
         with full_disk(), on_disk(tmp_path):
             write(tmp_path / "weights")
-    assert refused.value.path == tmp_path
+    assert raised.value.path == tmp_path
     assert disk_error(ValueError("damaged")) is None
     assert disk_error(FileNotFoundError(2, "no such file")) is None
 
 
 def test_replies_on_a_full_disk_are_those_that_fit_and_the_rest_is_appended_later(tmp_path: Path) -> None:
-    path = tmp_path / "replies.jsonl"
-    replies = [Reply(Asked(f"I{number}", tmp_path / "a.png", ""), "", ()) for number in range(10)]
-    file = ReplyFile(path, "model", "settings")
-    with full_disk(250), pytest.raises(InputError, match="cannot be written") as refused:
-        file.append(replies)
+    first_path = tmp_path / "replies.jsonl"
+    replies = [Reply(Asked(f"I{image_number}", tmp_path / "a.png", ""), "", ()) for image_number in range(10)]
+    reply_file = ReplyFile(first_path, "model", "settings")
+    with full_disk(250), pytest.raises(InputError, match="cannot be written") as raised:
+        reply_file.append(replies)
     with full_disk(250), pytest.raises(InputError, match="cannot be written"):
-        file.close()
-    assert refused.value.path == path
-    file = ReplyFile(path, "model", "settings")
-    file.append(replies)
-    file.close()
-    again = tmp_path / "again.jsonl"
-    file = ReplyFile(again, "model", "settings")
-    file.append(replies)
-    file.close()
-    assert sorted(path.read_bytes().splitlines()) == sorted(again.read_bytes().splitlines())
+        reply_file.close()
+    assert raised.value.path == first_path
+    reply_file = ReplyFile(first_path, "model", "settings")
+    reply_file.append(replies)
+    reply_file.close()
+    second_path = tmp_path / "again.jsonl"
+    reply_file = ReplyFile(second_path, "model", "settings")
+    reply_file.append(replies)
+    reply_file.close()
+    assert sorted(first_path.read_bytes().splitlines()) == sorted(second_path.read_bytes().splitlines())
 
 
 def test_rejected_rows_on_a_full_disk(tmp_path: Path) -> None:
-    path = tmp_path / "rejects.tsv"
-    with full_disk(5), pytest.raises(InputError, match="cannot be written") as refused, _reject_file(path):
+    rejects_path = tmp_path / "rejects.tsv"
+    with full_disk(5), pytest.raises(InputError, match="cannot be written") as raised, _reject_file(rejects_path):
         pass
-    assert refused.value.path == path
+    assert raised.value.path == rejects_path
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_command_on_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
-    code = (
+    program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
         "from kgplatform.cli import main; main()"
     )
-    call = [sys.executable, "-c", code, "phantom", "build", str(tmp_path / "studies"), "--studies", "2"]
-    run = subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
-    assert run.returncode == 1
-    assert f"error: {tmp_path / 'studies'}: cannot be written: File too large" in run.stderr
-    assert "Traceback" not in run.stderr
+    command = [sys.executable, "-c", program, "phantom", "build", str(tmp_path / "studies"), "--studies", "2"]
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert completed.returncode == 1
+    assert f"error: {tmp_path / 'studies'}: cannot be written: File too large" in completed.stderr
+    assert "Traceback" not in completed.stderr
     assert list(tmp_path.iterdir()) == []

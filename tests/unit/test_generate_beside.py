@@ -11,56 +11,56 @@ from kgplatform.generate.run import Beside
 
 
 def test_things_are_done_in_order_one_at_a_time_in_another_thread() -> None:
-    seen: list[tuple[int, int]] = []
-    under_way: list[int] = []
+    finished_jobs: list[tuple[int, int]] = []
+    running_jobs: list[int] = []
 
-    def does(thing: int) -> None:
-        under_way.append(thing)
+    def does(job: int) -> None:
+        running_jobs.append(job)
         time.sleep(0.01)
-        assert under_way == [thing]
-        under_way.clear()
-        seen.append((thing, threading.get_ident()))
+        assert running_jobs == [job]
+        running_jobs.clear()
+        finished_jobs.append((job, threading.get_ident()))
 
-    with Beside(does) as beside:
-        for thing in range(4):
-            beside.take(thing)
-    assert [thing for thing, _ in seen] == [0, 1, 2, 3]
-    assert {thread for _, thread in seen}.isdisjoint({threading.get_ident()})
-    assert beside.waited > 0.02
+    with Beside(does) as worker:
+        for job in range(4):
+            worker.take(job)
+    assert [job for job, _ in finished_jobs] == [0, 1, 2, 3]
+    assert {thread_id for _, thread_id in finished_jobs}.isdisjoint({threading.get_ident()})
+    assert worker.waited > 0.02
 
 
 def test_an_error_shows_where_the_next_thing_is_taken_and_nothing_more_is_done() -> None:
-    seen: list[int] = []
+    started_jobs: list[int] = []
 
-    def does(thing: int) -> None:
-        seen.append(thing)
-        if thing == 1:
+    def does(job: int) -> None:
+        started_jobs.append(job)
+        if job == 1:
             raise ValueError("the graph is gone")
 
-    with pytest.raises(ValueError, match="the graph is gone"), Beside(does) as beside:
-        for thing in range(4):
-            beside.take(thing)
-    assert seen == [0, 1]
+    with pytest.raises(ValueError, match="the graph is gone"), Beside(does) as worker:
+        for job in range(4):
+            worker.take(job)
+    assert started_jobs == [0, 1]
 
 
 def test_the_last_ones_error_shows_at_the_end() -> None:
-    def does(thing: int) -> None:
-        raise ValueError(f"no {thing}")
+    def does(job: int) -> None:
+        raise ValueError(f"no {job}")
 
-    with pytest.raises(ValueError, match="no 7"), Beside(does) as beside:
-        beside.take(7)
+    with pytest.raises(ValueError, match="no 7"), Beside(does) as worker:
+        worker.take(7)
 
 
 def test_what_was_taken_is_finished_when_the_caller_fails_and_its_error_stays() -> None:
-    seen: list[int] = []
+    started_jobs: list[int] = []
 
-    def does(thing: int) -> None:
+    def does(job: int) -> None:
         time.sleep(0.02)
-        seen.append(thing)
+        started_jobs.append(job)
         raise ValueError("a second error")
 
-    with pytest.raises(RuntimeError, match="the generator has crashed") as told, Beside(does) as beside:
-        beside.take(1)
+    with pytest.raises(RuntimeError, match="the generator has crashed") as raised, Beside(does) as worker:
+        worker.take(1)
         raise RuntimeError("the generator has crashed")
-    assert seen == [1]
-    assert told.value.__notes__ == ["and beside it: a second error"]
+    assert started_jobs == [1]
+    assert raised.value.__notes__ == ["and beside it: a second error"]

@@ -31,9 +31,9 @@ AT, MODIFY = Relation.LOCATED_AT, Relation.MODIFY
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("generation") / "studies"
-    study_set.build(folder, 30, 7)
-    return folder
+    study_folder = tmp_path_factory.mktemp("generation") / "studies"
+    study_set.build(study_folder, 30, 7)
+    return study_folder
 
 
 @cache
@@ -53,103 +53,126 @@ def dictionary(data: Path) -> object:
     ],
 )
 def test_the_dictionary_relates_phrases_by_their_order(data: Path, report: str, said: list[object]) -> None:
-    expected = {Triplet("small", MODIFY, "pleural effusion") if one is MODIFY else Triplet(*one) for one in said}  # type: ignore[misc]
-    assert set(dictionary(data).triplets(report)) == expected  # type: ignore[attr-defined]
+    expected_triplets = {
+        Triplet("small", MODIFY, "pleural effusion") if parts is MODIFY else Triplet(*parts)  # type: ignore[misc]
+        for parts in said
+    }
+    assert set(dictionary(data).triplets(report)) == expected_triplets  # type: ignore[attr-defined]
 
 
 def test_the_most_frequent_triplets_are_as_many_as_score_best_on_validation() -> None:
-    often, seldom = Triplet("a", AT, "b"), Triplet("c", AT, "d")
-    training = [[often], [often, seldom], [often]]
-    assert baselines.most_frequent(training, [[often], [often]], same) == (often,)
-    assert baselines.most_frequent(training, [[often, seldom]], same) == (often, seldom)
+    frequent_triplet, rare_triplet = Triplet("a", AT, "b"), Triplet("c", AT, "d")
+    training = [[frequent_triplet], [frequent_triplet, rare_triplet], [frequent_triplet]]
+    assert baselines.most_frequent(training, [[frequent_triplet], [frequent_triplet]], same) == (frequent_triplet,)
+    assert baselines.most_frequent(training, [[frequent_triplet, rare_triplet]], same) == (
+        frequent_triplet,
+        rare_triplet,
+    )
     assert baselines.most_frequent([[]], [[]], same) == ()
 
 
 def test_scores_tell_words_from_meanings() -> None:
     predicted, reference = [(Triplet("ptx", AT, "left"),)], [(Triplet("pneumothorax", AT, "left"),)]
-    meaning = {"ptx": "C1", "pneumothorax": "C1"}
-    document = scores.scores(predicted, reference, lambda text: meaning.get(text, text), 1).document
+    concept_by_text = {"ptx": "C1", "pneumothorax": "C1"}
+    document = scores.scores(predicted, reference, lambda text: concept_by_text.get(text, text), 1).document
     assert document["triplets"]["exact"]["f1"] == 0
     assert document["triplets"]["normalised"]["f1"] == document["entities"]["f1"] == 1
     assert document["radgraph_f1"]["normalised"]["complete"] == 1
 
 
 def test_words_of_degree_are_compared_as_they_are() -> None:
-    key = with_degrees(lambda text: "C9980067")
-    assert key("small") != key("moderate")
-    assert key("small effusion") == key("effusion")
+    phrase_key = with_degrees(lambda text: "C9980067")
+    assert phrase_key("small") != phrase_key("moderate")
+    assert phrase_key("small effusion") == phrase_key("effusion")
 
 
 def test_the_same_sentences_are_left_out_each_time(data: Path) -> None:
     for study in studies(DataSettings(drawn="truth/drawn.json"), "train", data):
-        kept = [thinned(study, 0.5, random.Random(f"{study.id}")) for _ in range(2)]
-        assert kept[0] == kept[1]
-        assert len(study.sentences) - len(kept[0]) == round(0.5 * len(study.sentences))
+        thinned_sentences = [thinned(study, 0.5, random.Random(f"{study.id}")) for _ in range(2)]
+        assert thinned_sentences[0] == thinned_sentences[1]
+        assert len(study.sentences) - len(thinned_sentences[0]) == round(0.5 * len(study.sentences))
 
 
 def test_what_a_part_is_shared_by_does_not_depend_on_the_other_parts() -> None:
     from kgp_models.generator.settings import GeneratorSettings
 
-    first = GeneratorSettings.of(dict(SETTINGS))
-    other = GeneratorSettings.of({**SETTINGS, "visual": {"tune": "lora"}, "projector": {"clip_length": 4}})
-    wider = GeneratorSettings.of({**SETTINGS, "small": {**SETTINGS["small"], "hidden": 64}})
+    base_settings = GeneratorSettings.of(dict(SETTINGS))
+    changed_settings = GeneratorSettings.of({**SETTINGS, "visual": {"tune": "lora"}, "projector": {"clip_length": 4}})
+    wider_settings = GeneratorSettings.of({**SETTINGS, "small": {**SETTINGS["small"], "hidden": 64}})
     for stage in ("vision", "1"):
-        assert bench.part_settings(first, stage) == bench.part_settings(other, stage)
-    assert bench.part_settings(first, "vision") == bench.part_settings(wider, "vision")
-    assert bench.part_settings(first, "1") != bench.part_settings(wider, "1")
+        assert bench.part_settings(base_settings, stage) == bench.part_settings(changed_settings, stage)
+    assert bench.part_settings(base_settings, "vision") == bench.part_settings(wider_settings, "vision")
+    assert bench.part_settings(base_settings, "1") != bench.part_settings(wider_settings, "1")
 
 
 def test_a_step_of_the_full_size_model_is_measured_on_a_tiny_one() -> None:
     from kgp_models.generator.settings import ProjectorSettings
 
-    step = script("generation_step")
-    sizes = {"vocab_size": 100, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
-    shape = step.QWEN | sizes | {"num_attention_heads": 2, "num_key_value_heads": 2}
-    found = step.step(shape, ProjectorSettings(clip_length=4, prefix_length=4, layers=1, heads=2), 16)
-    assert found["seconds"] > 0
-    assert found["model_flops"] > 6 * 2 * 16 * 100 * 32  # the output layer alone
+    step_script = script("generation_step")
+    tiny_sizes = {"vocab_size": 100, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    model_shape = step_script.QWEN | tiny_sizes | {"num_attention_heads": 2, "num_key_value_heads": 2}
+    measured = step_script.step(model_shape, ProjectorSettings(clip_length=4, prefix_length=4, layers=1, heads=2), 16)
+    assert measured["seconds"] > 0
+    assert measured["model_flops"] > 6 * 2 * 16 * 100 * 32  # the output layer alone
 
 
 def test_a_page_shows_the_tables_between_its_marks() -> None:
-    begin, end = table.MARKS
-    page = f"before\n{begin}\nold\n{end}\nafter"
-    assert table.between(page, "new\n") == f"before\n{begin}\nnew\n{end}\nafter"
+    begin_mark, end_mark = table.MARKS
+    page_text = f"before\n{begin_mark}\nold\n{end_mark}\nafter"
+    assert table.between(page_text, "new\n") == f"before\n{begin_mark}\nnew\n{end_mark}\nafter"
     with pytest.raises(ValueError, match="has no"):
         table.between("a page", "new")
 
 
 @pytest.mark.slow
 def test_a_short_benchmark_runs_resumes_and_writes_its_tables(data: Path, tmp_path: Path) -> None:
-    base, graphs, results, out = (tmp_path / name for name in ("base.yaml", "graphs.json", "results", "out"))
+    base_path, graphs_path, results_folder, output_folder = (
+        tmp_path / file_name for file_name in ("base.yaml", "graphs.json", "results", "out")
+    )
     document = json.loads(json.dumps(dict(SETTINGS)))
     document["visual"] |= {"thinned": 0.5, "without": 0.0}
-    base.write_text(yaml.safe_dump(document))
+    base_path.write_text(yaml.safe_dump(document))
     entities = {
         "1": {"tokens": "effusion", "label": "OBS-DP", "start_ix": 1, "end_ix": 1, "relations": [["located_at", "2"]]},
         "2": {"tokens": "left", "label": "ANAT-DP", "start_ix": 0, "end_ix": 0, "relations": []},
     }
-    graphs.write_text(json.dumps({"one": {"text": "Left effusion .", "labeler_1": {"entities": entities}}}))
+    graphs_path.write_text(json.dumps({"one": {"text": "Left effusion .", "labeler_1": {"entities": entities}}}))
     options = ["--models", "dictionary,most-frequent,vlm-kg", "--limit", "2", "--beams", "1", "--tables", "1"]
-    places = ["--data", data, "--base", base, "--out", out, "--results", results, "--test-graphs", graphs]
-    command = list(map(str, [sys.executable, BENCHMARKS / "generation.py", *places, *options]))
+    path_options = [
+        "--data",
+        data,
+        "--base",
+        base_path,
+        "--out",
+        output_folder,
+        "--results",
+        results_folder,
+        "--test-graphs",
+        graphs_path,
+    ]
+    command = list(map(str, [sys.executable, BENCHMARKS / "generation.py", *path_options, *options]))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # of so small a model, threads take more than they give
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    stored = json.loads((results / "generation.json").read_text())
-    rows = stored["tables"]["1"]["rows"]
-    named = [(row["system"], row["share"]) for row in rows]
-    whole = [("dictionary", 0.0), ("most-frequent", 0.0), ("vlm-kg", 0.0)]
-    assert named == [*whole, ("most-frequent", 1.0), ("vlm-kg", 1.0)]
-    assert rows[2]["paper"]["bleu"] == [54.98, 49.65, 46.12, 43.29]
-    assert set(rows[4]["against"]) == {"reference", "whole report"}
-    assert set(rows[2]["minus"]) == {"dictionary", "most-frequent"}
-    assert stored["data"]["test"] == 2
-    assert stored["graphs"]["graphs.json"]["rows"]["systems"].keys() == {"dictionary", "most-frequent"}
-    text = (results / "generation.md").read_text()
-    assert "| VLM-KG |" in text
-    assert "54.98 | 49.65 | 46.12 | 43.29 | 54.69" in text
+    first_run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert first_run.returncode == 0, first_run.stderr
+    results_document = json.loads((results_folder / "generation.json").read_text())
+    table_rows = results_document["tables"]["1"]["rows"]
+    system_shares = [(table_row["system"], table_row["share"]) for table_row in table_rows]
+    zero_shares = [("dictionary", 0.0), ("most-frequent", 0.0), ("vlm-kg", 0.0)]
+    assert system_shares == [*zero_shares, ("most-frequent", 1.0), ("vlm-kg", 1.0)]
+    assert table_rows[2]["paper"]["bleu"] == [54.98, 49.65, 46.12, 43.29]
+    assert set(table_rows[4]["against"]) == {"reference", "whole report"}
+    assert set(table_rows[2]["minus"]) == {"dictionary", "most-frequent"}
+    assert results_document["data"]["test"] == 2
+    assert results_document["graphs"]["graphs.json"]["rows"]["systems"].keys() == {"dictionary", "most-frequent"}
+    results_text = (results_folder / "generation.md").read_text()
+    assert "| VLM-KG |" in results_text
+    assert "54.98 | 49.65 | 46.12 | 43.29 | 54.69" in results_text
 
-    times = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    modified_times = {
+        output_path: output_path.stat().st_mtime_ns for output_path in output_folder.rglob("*") if output_path.is_file()
+    }
+    second_run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert second_run.returncode == 0, second_run.stderr
+    assert modified_times == {
+        output_path: output_path.stat().st_mtime_ns for output_path in output_folder.rglob("*") if output_path.is_file()
+    }

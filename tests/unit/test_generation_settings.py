@@ -30,29 +30,32 @@ rows = script("generation_rows")
 
 @pytest.mark.parametrize("key", rows.rows())
 def test_every_row_is_a_change_of_the_small_settings(key: str) -> None:
-    row = rows.read(SETTINGS / f"{key}.yaml")
-    small = GeneratorSettings.read(SETTINGS / "small.yaml")
-    assert row.settings.data == small.data
-    assert row.settings.language == small.language
-    assert row.settings.seed == small.seed
-    if row.paper:
-        assert len(row.paper["bleu"]) == 4
-        assert row.paper["bleu"] == sorted(row.paper["bleu"], reverse=True)
-        assert "rouge_l" in row.paper
+    changed_row = rows.read(SETTINGS / f"{key}.yaml")
+    small_settings = GeneratorSettings.read(SETTINGS / "small.yaml")
+    assert changed_row.settings.data == small_settings.data
+    assert changed_row.settings.language == small_settings.language
+    assert changed_row.settings.seed == small_settings.seed
+    if changed_row.paper:
+        assert len(changed_row.paper["bleu"]) == 4
+        assert changed_row.paper["bleu"] == sorted(changed_row.paper["bleu"], reverse=True)
+        assert "rouge_l" in changed_row.paper
 
 
 def test_a_table_names_rows_that_are_there() -> None:
     generation = script("generation")
-    named = {case.system for cases in generation.TABLES.values() for case in cases}
-    assert named - {"dictionary", "most-frequent"} == rows.rows().keys()
+    system_names = {table_case.system for table_cases in generation.TABLES.values() for table_case in table_cases}
+    assert system_names - {"dictionary", "most-frequent"} == rows.rows().keys()
 
 
 def test_table_3_doubles_whatever_lengths_the_base_has() -> None:
-    both = rows.read(SETTINGS / "vlm-kg-iu-128-128.yaml").settings.projector
-    small = GeneratorSettings.read(SETTINGS / "small.yaml").projector
-    assert (both.prefix_length, both.clip_length) == (2 * small.prefix_length, 2 * small.clip_length)
-    paper = rows.read(SETTINGS / "vlm-kg-iu-128-64.yaml", SETTINGS / "paper-iu.yaml").settings.projector
-    assert (paper.prefix_length, paper.clip_length) == (128, 64)
+    doubled_projector = rows.read(SETTINGS / "vlm-kg-iu-128-128.yaml").settings.projector
+    small_projector = GeneratorSettings.read(SETTINGS / "small.yaml").projector
+    assert (doubled_projector.prefix_length, doubled_projector.clip_length) == (
+        2 * small_projector.prefix_length,
+        2 * small_projector.clip_length,
+    )
+    paper_projector = rows.read(SETTINGS / "vlm-kg-iu-128-64.yaml", SETTINGS / "paper-iu.yaml").settings.projector
+    assert (paper_projector.prefix_length, paper_projector.clip_length) == (128, 64)
 
 
 @pytest.mark.parametrize("name", ["paper-mimic", "paper-iu"])
@@ -79,7 +82,7 @@ def test_the_papers_own_settings_are_those_it_prints(name: str) -> None:
 )
 def test_a_row_that_is_none_is_told_before_anything_is_trained(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "small.yaml").write_text("seed: 1\n")
-    path = tmp_path / "row.yaml"
-    path.write_text(text)
+    row_path = tmp_path / "row.yaml"
+    row_path.write_text(text)
     with pytest.raises(InputError, match=problem):
-        rows.read(path)
+        rows.read(row_path)

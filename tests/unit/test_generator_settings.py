@@ -18,27 +18,48 @@ SHIPPED = [path for path in sorted(FOLDER.glob("*.yaml")) if "\nbase: " not in p
 
 
 def test_the_defaults_are_the_papers() -> None:
-    made = GeneratorSettings()
-    assert (made.projector.clip_length, made.projector.prefix_length, made.projector.layers) == (64, 64, 8)
-    one, two = made.language, made.visual
-    assert (one.epochs, one.batch, one.accumulation, one.learning_rate) == (5.0, 2, 2, 1e-4)
-    assert (two.epochs, two.batch, two.accumulation, two.learning_rate, two.warmup_steps) == (5.0, 2, 1, 2e-5, 5000)
-    assert (two.tune, two.thinned, two.without) == ("language", 0.0, 0.0)
+    generator_settings = GeneratorSettings()
+    assert (
+        generator_settings.projector.clip_length,
+        generator_settings.projector.prefix_length,
+        generator_settings.projector.layers,
+    ) == (64, 64, 8)
+    language_stage, visual_stage = generator_settings.language, generator_settings.visual
+    assert (language_stage.epochs, language_stage.batch, language_stage.accumulation, language_stage.learning_rate) == (
+        5.0,
+        2,
+        2,
+        1e-4,
+    )
+    assert (
+        visual_stage.epochs,
+        visual_stage.batch,
+        visual_stage.accumulation,
+        visual_stage.learning_rate,
+        visual_stage.warmup_steps,
+    ) == (5.0, 2, 1, 2e-5, 5000)
+    assert (visual_stage.tune, visual_stage.thinned, visual_stage.without) == ("language", 0.0, 0.0)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_the_shipped_files_are_read(path: Path) -> None:
-    made = GeneratorSettings.read(path)
-    assert GeneratorSettings.of(made.as_dict()) == made
+    generator_settings = GeneratorSettings.read(path)
+    assert GeneratorSettings.of(generator_settings.as_dict()) == generator_settings
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
-    path = tmp_path / "s.yaml"
-    path.write_text("projector: {layers: 2}\nvisual: {tune: lora, learning_rate: 1.0e-3}\nseed: 0\n", encoding="utf-8")
-    made = GeneratorSettings.read(path)
-    assert (made.projector.layers, made.projector.clip_length) == (2, 64)
-    assert (made.visual.tune, made.visual.learning_rate, made.visual.warmup_steps) == ("lora", 1e-3, 5000)
-    assert made.seed == 0
+    settings_path = tmp_path / "s.yaml"
+    settings_path.write_text(
+        "projector: {layers: 2}\nvisual: {tune: lora, learning_rate: 1.0e-3}\nseed: 0\n", encoding="utf-8"
+    )
+    generator_settings = GeneratorSettings.read(settings_path)
+    assert (generator_settings.projector.layers, generator_settings.projector.clip_length) == (2, 64)
+    assert (
+        generator_settings.visual.tune,
+        generator_settings.visual.learning_rate,
+        generator_settings.visual.warmup_steps,
+    ) == ("lora", 1e-3, 5000)
+    assert generator_settings.seed == 0
     assert generators.settings() == GeneratorSettings.of(generators.settings().as_dict())
 
 
@@ -83,10 +104,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, document: Any, told: str) -> Non
     "content", [b"a: [", b"\xff\xfe\x00", b"!!python/object/apply:os.system ['true']", b"[" * 5_000, b"a: &a [*a]"]
 )
 def test_a_file_that_is_no_yaml_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "s.yaml"
-    path.write_bytes(content)
+    settings_path = tmp_path / "s.yaml"
+    settings_path.write_bytes(content)
     with pytest.raises(InputError, match=r"s\.yaml(, row 1)?: "):
-        GeneratorSettings.read(path)
+        GeneratorSettings.read(settings_path)
     with pytest.raises(InputError, match=r"missing\.yaml: no such file"):
         GeneratorSettings.read(tmp_path / "missing.yaml")
 
@@ -104,7 +125,7 @@ VALUES = st.recursive(
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_nothing_but_an_input_error_comes_of_garbage(document: Any) -> None:
     try:
-        made = GeneratorSettings.of(document)
+        generator_settings = GeneratorSettings.of(document)
     except InputError:
         return
-    assert GeneratorSettings.of(made.as_dict()) == made
+    assert GeneratorSettings.of(generator_settings.as_dict()) == generator_settings

@@ -23,9 +23,9 @@ DATA = DataSettings(drawn="truth/drawn.json", lexicon=("ontology",))
 @pytest.fixture(scope="module")
 def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Studies of another seed than the training's."""
-    folder: Path = tmp_path_factory.mktemp("unseen")
-    study_set.build(folder, 40, 11)
-    return folder
+    study_folder: Path = tmp_path_factory.mktemp("unseen")
+    study_set.build(study_folder, 40, 11)
+    return study_folder
 
 
 @pytest.fixture(scope="module")
@@ -35,23 +35,23 @@ def chosen(unseen: Path) -> list[Study]:
 
 
 def f1(folder: Path, chosen: list[Study], *, with_report: bool) -> float:
-    same = meaning(DATA, folder)
+    meaning_of = meaning(DATA, folder)
     generator = Generator(load(SHIPPED), Decoding(beams=1, batch=32))
-    records = {one.id: one.record(None if with_report else set(), same) for one in chosen}
-    asked = (Asked(one.id, one.image, one.report) for one in records.values())
-    counts: list[Counts] = [
-        count([triplet for triplet, _ in reply.triplets], records[reply.asked.id].triplets, same)
-        for batch in generator.replies(asked)
+    records = {entry.id: entry.record(None if with_report else set(), meaning_of) for entry in chosen}
+    requests = (Asked(entry.id, entry.image, entry.report) for entry in records.values())
+    triplet_counts: list[Counts] = [
+        count([triplet for triplet, _ in reply.triplets], records[reply.asked.id].triplets, meaning_of)
+        for batch in generator.replies(requests)
         for reply in batch
     ]
-    return score(counts).f1
+    return score(triplet_counts).f1
 
 
 def test_it_is_a_few_megabytes_and_names_no_place_of_the_machine_that_trained_it() -> None:
-    files = [path for path in SHIPPED.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 8_000_000
+    files = [file_path for file_path in SHIPPED.rglob("*") if file_path.is_file()]
+    assert sum(file_path.stat().st_size for file_path in files) < 8_000_000
     assert load(SHIPPED).about["settings"]["data"]["path"] in ("", "studies", ".")
-    assert not [path for path in files if path.suffix in (".bin", ".pt", ".pkl")]
+    assert not [file_path for file_path in files if file_path.suffix in (".bin", ".pt", ".pkl")]
 
 
 def test_it_reads_a_report_with_its_image(unseen: Path, chosen: list[Study]) -> None:

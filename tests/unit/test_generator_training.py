@@ -43,9 +43,9 @@ class Killed(Exception):
 
 
 def killed_at(part: str, step: int) -> Callable[[str], Callable[[int, int | None], None]]:
-    def progress(what: str) -> Callable[[int, int | None], None]:
+    def progress(activity: str) -> Callable[[int, int | None], None]:
         def tell(done: int, total: int | None) -> None:
-            if what.startswith(part) and done == step:
+            if activity.startswith(part) and done == step:
                 raise Killed
 
         return tell
@@ -62,16 +62,16 @@ def begun(tiny: Path, tmp_path: Path) -> Path:
 
 
 def test_both_stages_end_as_generators_without_what_they_needed_on_the_way(tiny: Path) -> None:
-    for part, stage in (("llm-kg", "LLM-KG"), ("vlm-kg", "VLM-KG")):
-        about = json.loads((tiny / part / "generator.json").read_text(encoding="utf-8"))
-        assert about["stage"] == stage
-        assert about["figures"]["steps"] > 4
-        assert 0 < about["figures"]["loss"] < 10
-        assert about["settings"] == json.loads(json.dumps(generators.settings().as_dict()))
-        assert len(about["data_sha256"]) == 64
-        assert stage in (tiny / part / "README.md").read_text(encoding="utf-8")
-        assert not (tiny / part / "work").exists()
-    assert all((tiny / name).is_file() for name in WEIGHTS)
+    for folder_name, stage in (("llm-kg", "LLM-KG"), ("vlm-kg", "VLM-KG")):
+        description = json.loads((tiny / folder_name / "generator.json").read_text(encoding="utf-8"))
+        assert description["stage"] == stage
+        assert description["figures"]["steps"] > 4
+        assert 0 < description["figures"]["loss"] < 10
+        assert description["settings"] == json.loads(json.dumps(generators.settings().as_dict()))
+        assert len(description["data_sha256"]) == 64
+        assert stage in (tiny / folder_name / "README.md").read_text(encoding="utf-8")
+        assert not (tiny / folder_name / "work").exists()
+    assert all((tiny / weights_name).is_file() for weights_name in WEIGHTS)
     assert not list(tiny.rglob("*.state"))
 
 
@@ -85,42 +85,48 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     work = generators.work(invented, tmp_path)
     with pytest.raises(Killed):
         train(replace(work, progress=killed_at(part, step)), stages)
-    kept = [*tmp_path.rglob("work/checkpoint-*"), *tmp_path.rglob("vision.state")]
-    assert kept, "something was saved before the kill"
-    if (last := kept[-1]).is_dir():  # and the next was cut short
-        cut = shutil.copytree(last, last.with_name("checkpoint-99"))
-        state = (cut / "trainer_state.json").read_bytes()
-        (cut / "trainer_state.json").write_bytes(state[: len(state) // 2])
-    seen: list[int] = []
-    told: list[str] = []
-    resumed = replace(work, progress=lambda what: lambda done, total: seen.append(done) if what == part else None)
-    train(replace(resumed, told=told.append), stages)
-    assert seen[0] > 1, "it did not begin anew"
-    for name in WEIGHTS:
-        if (tmp_path / name).is_file():
-            ours, whole = load_file(tmp_path / name), load_file(tiny / name)
-            assert all(torch.equal(ours[key], whole[key]) for key in whole), name
+    saved_states = [*tmp_path.rglob("work/checkpoint-*"), *tmp_path.rglob("vision.state")]
+    assert saved_states, "something was saved before the kill"
+    if (last_state := saved_states[-1]).is_dir():  # and the next was cut short
+        partial_checkpoint = shutil.copytree(last_state, last_state.with_name("checkpoint-99"))
+        trainer_state = (partial_checkpoint / "trainer_state.json").read_bytes()
+        (partial_checkpoint / "trainer_state.json").write_bytes(trainer_state[: len(trainer_state) // 2])
+    steps: list[int] = []
+    messages: list[str] = []
+    resumed_work = replace(
+        work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None
+    )
+    train(replace(resumed_work, told=messages.append), stages)
+    assert steps[0] > 1, "it did not begin anew"
+    for weights_name in WEIGHTS:
+        if (tmp_path / weights_name).is_file():
+            resumed_tensors, full_tensors = load_file(tmp_path / weights_name), load_file(tiny / weights_name)
+            assert all(
+                torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors
+            ), weights_name
     assert (tmp_path / {"vision": WEIGHTS[0], "1": WEIGHTS[1], "2": WEIGHTS[2]}[stages[-1]]).is_file()
-    assert [line for line in told if f" goes on at step {seen[0]} of " in line], told
+    assert [message for message in messages if f" goes on at step {steps[0]} of " in message], messages
     if stages != ["vision"]:  # its figures are those of all sessions
-        about, whole_about = (
+        description, full_description = (
             json.loads((folder / {"1": "llm-kg", "2": "vlm-kg"}[stages[-1]] / "generator.json").read_text("utf-8"))
             for folder in (tmp_path, tiny)
         )
-        assert about["figures"]["loss"] == whole_about["figures"]["loss"]
-        assert about["figures"]["seconds"] > 0
+        assert description["figures"]["loss"] == full_description["figures"]["loss"]
+        assert description["figures"]["seconds"] > 0
 
 
 def test_a_validation_that_is_interrupted_is_done_again(invented: Path, tiny: Path, tmp_path: Path) -> None:
     work = generators.work(invented, tmp_path)
     with pytest.raises(Killed):
         train(replace(work, progress=killed_at("LLM-KG, validation", len(work.validation(work.studies())))), ["1"])
-    before = (tmp_path / WEIGHTS[1]).read_bytes()
+    earlier_weights = (tmp_path / WEIGHTS[1]).read_bytes()
     assert "validation F1, report" not in json.loads((tmp_path / "llm-kg/generator.json").read_text())["figures"]
     train(work, ["1"])
-    ours, whole = (json.loads((at / "llm-kg/generator.json").read_text())["figures"] for at in (tmp_path, tiny))
-    assert {**ours, "seconds": 0} == {**whole, "seconds": 0}
-    assert (tmp_path / WEIGHTS[1]).read_bytes() == before
+    resumed_figures, full_figures = (
+        json.loads((folder / "llm-kg/generator.json").read_text())["figures"] for folder in (tmp_path, tiny)
+    )
+    assert {**resumed_figures, "seconds": 0} == {**full_figures, "seconds": 0}
+    assert (tmp_path / WEIGHTS[1]).read_bytes() == earlier_weights
     assert not (tmp_path / "llm-kg/work").exists()
 
 
@@ -131,19 +137,19 @@ def test_encoding_images_goes_on_where_it_was(
     monkeypatch.setattr("kgp_models.generator.encoded.ENCODED_AT_A_TIME", 4)
     monkeypatch.setattr("kgplatform.interrupt.SECONDS", 0.0)
     monkeypatch.setattr("kgplatform.interrupt.SHARE", 0)
-    vision = open_vision(f"small:{tiny / 'vision'}")
+    vision_encoder = open_vision(f"small:{tiny / 'vision'}")
     work = generators.work(invented, tmp_path)
     studies = [study for study in work.studies() if study.image is not None]
-    wanted = encoded(vision, studies, tmp_path / "whole", work)
-    ends = interrupted_at(8) if stopped else killed_at("images", 8)("images")
+    expected_result = encoded(vision_encoder, studies, tmp_path / "whole", work)
+    ending_progress = interrupted_at(8) if stopped else killed_at("images", 8)("images")
     with pytest.raises(Stopped if stopped else Killed, match="stopped after 8 of" if stopped else None):
-        encoded(vision, studies, tmp_path / "cut", replace(work, progress=lambda what: ends))
-    seen: list[int] = []
-    goes_on = replace(work, progress=lambda what: lambda done, total: seen.append(done))
-    kept, vectors = encoded(vision, studies, tmp_path / "cut", goes_on)
-    assert seen[0] == (12 if stopped else 8)
-    assert kept == wanted[0]
-    assert torch.equal(vectors, wanted[1])
+        encoded(vision_encoder, studies, tmp_path / "cut", replace(work, progress=lambda activity: ending_progress))
+    steps: list[int] = []
+    resumed_work = replace(work, progress=lambda activity: lambda done, total: steps.append(done))
+    encoded_studies, vectors = encoded(vision_encoder, studies, tmp_path / "cut", resumed_work)
+    assert steps[0] == (12 if stopped else 8)
+    assert encoded_studies == expected_result[0]
+    assert torch.equal(vectors, expected_result[1])
 
 
 @pytest.mark.parametrize(
@@ -154,42 +160,45 @@ def test_a_training_that_is_interrupted_loses_no_step(
     invented: Path, tiny: Path, tmp_path: Path, part: str, step: int, stages: list[str]
 ) -> None:
     work = generators.work(invented, tmp_path)
-    seen: list[int] = []
+    steps: list[int] = []
     with pytest.raises(Stopped, match=rf"after step {step} of \d+, saved in {tmp_path}"):
-        train(replace(work, progress=lambda what: interrupted_at(step if what == part else -1)), stages)
-    train(replace(work, progress=lambda what: lambda done, total: seen.append(done) if what == part else None), stages)
-    assert seen[0] == step + 1
-    ours, whole = (load_file(folder / WEIGHTS[part.startswith("LLM")]) for folder in (tmp_path, tiny))
-    assert all(torch.equal(ours[key], whole[key]) for key in whole)
+        train(replace(work, progress=lambda activity: interrupted_at(step if activity == part else -1)), stages)
+    train(
+        replace(work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None),
+        stages,
+    )
+    assert steps[0] == step + 1
+    resumed_tensors, full_tensors = (load_file(folder / WEIGHTS[part.startswith("LLM")]) for folder in (tmp_path, tiny))
+    assert all(torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors)
 
 
 def test_a_training_killed_outright_goes_on_by_the_same_command(invented: Path, tiny: Path, tmp_path: Path) -> None:
     """SIGKILL to `kgp train generator` as soon as stage 1 has saved where it is."""
-    config = tmp_path / "s.yaml"
-    config.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
-    kgp = Path(sys.executable).with_name("kgp")
-    command = [kgp, "train", "generator", "--config", config, "--data", invented, "--out", tmp_path / "g",
+    config_path = tmp_path / "s.yaml"
+    config_path.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
+    kgp_path = Path(sys.executable).with_name("kgp")
+    command = [kgp_path, "train", "generator", "--config", config_path, "--data", invented, "--out", tmp_path / "g",
                "--stage", "1"]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    work, deadline = tmp_path / "g" / "llm-kg" / "work", time.monotonic() + 120
-    while not list(work.glob("checkpoint-*")) and time.monotonic() < deadline and process.poll() is None:
+    work_folder, deadline = tmp_path / "g" / "llm-kg" / "work", time.monotonic() + 120
+    while not list(work_folder.glob("checkpoint-*")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it was killed on its way"
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    ours, whole = (load_file(folder / WEIGHTS[1]) for folder in (tmp_path / "g", tiny))
-    assert all(torch.equal(ours[key], whole[key]) for key in whole)
+    second_run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert second_run.returncode == 0, second_run.stderr
+    resumed_tensors, full_tensors = (load_file(folder / WEIGHTS[1]) for folder in (tmp_path / "g", tiny))
+    assert all(torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors)
 
 
 def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
     invented: Path, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip(tmp_path / "settings" / "clip")
-    data = {"path": os.path.relpath(invented, tmp_path / "settings")}
-    made = generators.settings(data=data, vision="clip:clip")
-    train(Work(made, begun, tmp_path / "settings"), ["2"])
+    data_settings = {"path": os.path.relpath(invented, tmp_path / "settings")}
+    generator_settings = generators.settings(data=data_settings, vision="clip:clip")
+    train(Work(generator_settings, begun, tmp_path / "settings"), ["2"])
     monkeypatch.chdir(tmp_path / "settings")
     assert load(begun / "vlm-kg").vision is not None
     monkeypatch.chdir(begun)
@@ -200,20 +209,22 @@ def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
 
 
 def test_what_is_finished_is_not_trained_again(invented: Path, tiny: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in tiny.rglob("*") if path.is_file()}
-    told: list[str] = []
-    work = replace(generators.work(invented, tiny), told=told.append)
+    modified_times = {file_path: file_path.stat().st_mtime_ns for file_path in tiny.rglob("*") if file_path.is_file()}
+    messages: list[str] = []
+    work = replace(generators.work(invented, tiny), told=messages.append)
     assert train(work, ["vision", "1", "2"]) == tiny / "vlm-kg"
-    assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*") if path.is_file()} == before
-    assert all(line.endswith("trained already") for line in told)
+    assert {
+        file_path: file_path.stat().st_mtime_ns for file_path in tiny.rglob("*") if file_path.is_file()
+    } == modified_times
+    assert all(message.endswith("trained already") for message in messages)
 
 
 def test_a_folder_of_another_training_is_refused(invented: Path, tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="another training, of other data or settings"):
         train(generators.work(invented, tiny, seed=43), ["1"])
-    other = generators.work(invented, tiny, data={"train": "test"})
+    other_work = generators.work(invented, tiny, data={"train": "test"})
     with pytest.raises(InputError, match="another training"):
-        train(other, ["1"])
+        train(other_work, ["1"])
     with pytest.raises(InputError, match="no study of the split"):
         train(generators.work(invented, tmp_path, data={"train": "nobody"}), ["1"])
 
@@ -229,26 +240,28 @@ def test_stage_2_without_stage_1_and_without_images_are_one_clear_error(invented
 
 
 def test_an_image_that_cannot_be_read_is_told_and_left_out(invented: Path, tmp_path: Path) -> None:
-    data = shutil.copytree(invented, tmp_path / "data")
-    work = generators.work(data, tmp_path / "g")
-    bad, *_ = [study.image for study in work.studies() if study.image is not None]
-    assert bad is not None
-    bad.write_bytes(b"zebrafinch")
-    told: list[str] = []
-    train(replace(work, told=told.append), ["1", "2"])
-    first = f"1 of {len(work.studies())} images cannot be read, the first of them {bad}: "
-    assert sum(line.startswith(first) and line.endswith("; they are left out") for line in told) == 2, told
-    assert "zebrafinch" not in str(told)
+    data_folder = shutil.copytree(invented, tmp_path / "data")
+    work = generators.work(data_folder, tmp_path / "g")
+    bad_image, *_ = [study.image for study in work.studies() if study.image is not None]
+    assert bad_image is not None
+    bad_image.write_bytes(b"zebrafinch")
+    messages: list[str] = []
+    train(replace(work, told=messages.append), ["1", "2"])
+    expected_start = f"1 of {len(work.studies())} images cannot be read, the first of them {bad_image}: "
+    assert (
+        sum(message.startswith(expected_start) and message.endswith("; they are left out") for message in messages) == 2
+    ), messages
+    assert "zebrafinch" not in str(messages)
     assert load(tmp_path / "g" / "vlm-kg").stage == "VLM-KG"
 
 
 def test_a_vision_training_does_not_go_on_with_other_images(invented: Path, tmp_path: Path) -> None:
-    data = shutil.copytree(invented, tmp_path / "data")
-    work = generators.work(data, tmp_path / "g")
+    data_folder = shutil.copytree(invented, tmp_path / "data")
+    work = generators.work(data_folder, tmp_path / "g")
     with pytest.raises(Killed):
         train(replace(work, progress=killed_at("vision, steps", 5)), ["vision"])
-    gone = next(study.image for study in work.studies() if study.image is not None)
-    gone.write_bytes(b"")
+    missing_image = next(study.image for study in work.studies() if study.image is not None)
+    missing_image.write_bytes(b"")
     with pytest.raises(InputError, match="other images can be read than when this training began"):
         train(work, ["vision"])
 
@@ -256,109 +269,137 @@ def test_a_vision_training_does_not_go_on_with_other_images(invented: Path, tmp_
 def test_the_model_card_says_what_is_reached_on_studies_held_out(invented: Path, tiny: Path) -> None:
     """The figures again, of the generator that was saved."""
     work = generators.work(invented, tiny)
-    images = {
+    names_by_part = {
         "llm-kg": ["validation F1, report"],
         "vlm-kg": ["validation F1, report and image", "validation F1, image alone"],
     }
-    for part, names in images.items():
-        made = load(tiny / part)
-        again = validated(Generator(made), work.validation(work.studies()), work.same, lambda done, total: None)
-        assert list(again) == ["validation studies", *names]
-        assert again["validation studies"] == len(work.validation(work.studies()))
-        figures = made.about["figures"]
-        assert {name: figures[name] for name in again} == pytest.approx(again, abs=0.05)  # half precision on disk
-        card = (tiny / part / "README.md").read_text(encoding="utf-8")
-        assert f"| {names[-1]} | {figures[names[-1]]} |" in card
-    assert validated(Generator(made), [], work.same, lambda done, total: None) == {}
+    for folder_name, figure_names in names_by_part.items():
+        checkpoint = load(tiny / folder_name)
+        repeated_figures = validated(
+            Generator(checkpoint), work.validation(work.studies()), work.same, lambda done, total: None
+        )
+        assert list(repeated_figures) == ["validation studies", *figure_names]
+        assert repeated_figures["validation studies"] == len(work.validation(work.studies()))
+        figures = checkpoint.about["figures"]
+        assert {figure_name: figures[figure_name] for figure_name in repeated_figures} == pytest.approx(
+            repeated_figures, abs=0.05
+        )  # half precision on disk
+        card_text = (tiny / folder_name / "README.md").read_text(encoding="utf-8")
+        assert f"| {figure_names[-1]} | {figures[figure_names[-1]]} |" in card_text
+    assert validated(Generator(checkpoint), [], work.same, lambda done, total: None) == {}
 
 
 def test_images_of_which_most_cannot_be_read_stop_a_training(invented: Path, tmp_path: Path) -> None:
-    data = shutil.copytree(invented, tmp_path / "data")
-    for path in data.rglob("*.png"):
-        path.write_bytes(b"")
+    data_folder = shutil.copytree(invented, tmp_path / "data")
+    for image_path in data_folder.rglob("*.png"):
+        image_path.write_bytes(b"")
     with pytest.raises(InputError, match="images cannot be read, the first of them"):
-        train(generators.work(data, tmp_path / "g"), ["vision"])
+        train(generators.work(data_folder, tmp_path / "g"), ["vision"])
 
 
 def test_a_validation_part_that_is_in_the_training_counts_for_nothing(invented: Path, begun: Path) -> None:
-    told: list[str] = []
-    work = replace(generators.work(invented, begun, data={"validation": "train"}), told=told.append)
+    messages: list[str] = []
+    work = replace(generators.work(invented, begun, data={"validation": "train"}), told=messages.append)
     assert work.validation(work.studies()) == []
-    assert told[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
-    apart = generators.work(invented, begun)
-    assert apart.validation(apart.studies())
+    assert messages[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
+    separate_work = generators.work(invented, begun)
+    assert separate_work.validation(separate_work.studies())
 
 
 def test_data_without_a_validation_part_are_trained_on_too(invented: Path, begun: Path) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     work = generators.work(invented, begun, data={"validation": "nobody"})
-    train(replace(work, told=told.append), ["2"])
-    assert [line for line in told if line.startswith("no validation: ") and "the split 'nobody'" in line]
+    train(replace(work, told=messages.append), ["2"])
+    assert [
+        message for message in messages if message.startswith("no validation: ") and "the split 'nobody'" in message
+    ]
     assert "validation" not in str(load(begun / "vlm-kg").about["figures"])
 
 
 def test_two_processes_train_one_generator(invented: Path, tiny: Path, tmp_path: Path) -> None:
     """As `accelerate launch` has it on two GPUs, on processors: it calls torchrun."""
-    config = tmp_path / "s.yaml"
-    config.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
-    here = Path(sys.executable).parent
-    launch = [here / "torchrun", "--standalone", "--nproc_per_node", "2", here / "kgp"]
-    command = [*launch, "train", "generator", "--config", config, "--data", invented, "--out", tmp_path / "g"]
+    config_path = tmp_path / "s.yaml"
+    config_path.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
+    bin_folder = Path(sys.executable).parent
+    launch_command = [bin_folder / "torchrun", "--standalone", "--nproc_per_node", "2", bin_folder / "kgp"]
+    command = [
+        *launch_command,
+        "train",
+        "generator",
+        "--config",
+        config_path,
+        "--data",
+        invented,
+        "--out",
+        tmp_path / "g",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("VLM-KG: ") == 1, "one of them tells"
-    for part in ("llm-kg", "vlm-kg"):
-        ours, alone = (load(folder / part).about["figures"]["steps"] for folder in (tmp_path / "g", tiny))
-        assert ours < 0.7 * alone, "each has half of the records"
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr.count("VLM-KG: ") == 1, "one of them tells"
+    for folder_name in ("llm-kg", "vlm-kg"):
+        joint_steps, single_steps = (
+            load(folder / folder_name).about["figures"]["steps"] for folder in (tmp_path / "g", tiny)
+        )
+        assert joint_steps < 0.7 * single_steps, "each has half of the records"
     assert not list(tmp_path.rglob("work"))
 
 
 def test_frozen_only_the_projector_learns(invented: Path, begun: Path) -> None:
     train(generators.work(invented, begun, visual={"tune": "projector"}), ["2"])
-    before, after = (begun / part / "language" / "model.safetensors" for part in ("llm-kg", "vlm-kg"))
-    assert before.read_bytes() == after.read_bytes()
-    about = json.loads((begun / "vlm-kg" / "generator.json").read_text(encoding="utf-8"))
-    assert about["stage"] == "VLM-KG*"
+    stage_1_weights, stage_2_weights = (
+        begun / folder_name / "language" / "model.safetensors" for folder_name in ("llm-kg", "vlm-kg")
+    )
+    assert stage_1_weights.read_bytes() == stage_2_weights.read_bytes()
+    description = json.loads((begun / "vlm-kg" / "generator.json").read_text(encoding="utf-8"))
+    assert description["stage"] == "VLM-KG*"
 
 
 def test_lora_trains_and_is_merged(invented: Path, begun: Path) -> None:
     train(generators.work(invented, begun, visual={"tune": "lora", "lora_rank": 2}), ["2"])
-    before, after = (load_file(begun / part / "language" / "model.safetensors") for part in ("llm-kg", "vlm-kg"))
-    assert before.keys() == after.keys()
-    changed = {name for name in before if not before[name].equal(after[name])}
-    assert changed
-    assert all("_proj." in name for name in changed)
+    stage_1_weights, stage_2_weights = (
+        load_file(begun / folder_name / "language" / "model.safetensors") for folder_name in ("llm-kg", "vlm-kg")
+    )
+    assert stage_1_weights.keys() == stage_2_weights.keys()
+    changed_names = {
+        tensor_name
+        for tensor_name in stage_1_weights
+        if not stage_1_weights[tensor_name].equal(stage_2_weights[tensor_name])
+    }
+    assert changed_names
+    assert all("_proj." in tensor_name for tensor_name in changed_names)
     assert json.loads((begun / "vlm-kg" / "generator.json").read_text("utf-8"))["stage"] == "VLM-KG LoRA"
 
 
 def test_gradient_checkpointing_saves_memory_not_results(
     invented: Path, tiny: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Any] = []
-    enable = VLMKG.activation_checkpointing_enable
+    call_options: list[Any] = []
+    original_enable = VLMKG.activation_checkpointing_enable
 
     def noted(self: VLMKG, **options: Any) -> None:
-        asked.append(options)
-        enable(self, **options)
+        call_options.append(options)
+        original_enable(self, **options)
 
     monkeypatch.setattr(VLMKG, "activation_checkpointing_enable", noted)
     train(generators.work(invented, begun, visual={"gradient_checkpointing": True}), ["2"])
-    assert asked
-    ours, whole = (load_file(folder / WEIGHTS[3]) for folder in (begun, tiny))
-    for name, value in whole.items():
-        torch.testing.assert_close(ours[name].float(), value.float(), atol=2e-3, rtol=0)
+    assert call_options
+    resumed_tensors, full_tensors = (load_file(folder / WEIGHTS[3]) for folder in (begun, tiny))
+    for tensor_name, tensor in full_tensors.items():
+        torch.testing.assert_close(resumed_tensors[tensor_name].float(), tensor.float(), atol=2e-3, rtol=0)
 
 
 def test_mixed_precision_trains(invented: Path, begun: Path) -> None:
     train(generators.work(invented, begun, dtype="bfloat16"), ["2"])
-    assert all(value.isfinite().all() for value in load_file(begun / WEIGHTS[2]).values())
+    assert all(tensor.isfinite().all() for tensor in load_file(begun / WEIGHTS[2]).values())
 
 
 def test_it_learns(invented: Path, tiny: Path, tmp_path: Path) -> None:
     train(generators.work(invented, tmp_path, language={"epochs": 20, "learning_rate": 1e-2}), ["1"])
-    few, many = (json.loads((folder / "llm-kg" / "generator.json").read_text("utf-8")) for folder in (tiny, tmp_path))
-    assert many["figures"]["loss"] < 0.7 * few["figures"]["loss"]
+    few_epochs, many_epochs = (
+        json.loads((folder / "llm-kg" / "generator.json").read_text("utf-8")) for folder in (tiny, tmp_path)
+    )
+    assert many_epochs["figures"]["loss"] < 0.7 * few_epochs["figures"]["loss"]
 
 
 def test_the_command_trains_and_says_where(invented: Path, tmp_path: Path) -> None:
@@ -366,16 +407,25 @@ def test_the_command_trains_and_says_where(invented: Path, tmp_path: Path) -> No
 
     from kgplatform.cli.commands import app
 
-    config = tmp_path / "s.yaml"
-    config.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
-    arguments = ["train", "generator", "--config", str(config), "--data", str(invented), "--out", str(tmp_path / "g")]
-    done = CliRunner().invoke(app, [*arguments, "--stage", "1", "--json"])
-    assert done.exit_code == 0, done.output
-    document = json.loads(done.stdout)
+    config_path = tmp_path / "s.yaml"
+    config_path.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
+    arguments = [
+        "train",
+        "generator",
+        "--config",
+        str(config_path),
+        "--data",
+        str(invented),
+        "--out",
+        str(tmp_path / "g"),
+    ]
+    completed = CliRunner().invoke(app, [*arguments, "--stage", "1", "--json"])
+    assert completed.exit_code == 0, completed.output
+    document = json.loads(completed.stdout)
     assert document["model"] == str(tmp_path / "g" / "llm-kg")
     assert document["figures"]["steps"] > 0
-    wrong = CliRunner().invoke(app, [*arguments, "--stage", "3"])
-    assert wrong.exit_code == 2
+    refused_run = CliRunner().invoke(app, [*arguments, "--stage", "3"])
+    assert refused_run.exit_code == 2
 
 
 def test_work_knows_its_device(tmp_path: Path) -> None:
@@ -392,13 +442,13 @@ def test_without_the_packages_of_training_it_is_one_clear_line(
     from kgplatform.cli import ml
     from kgplatform.cli.train import app
 
-    there = ml.find_spec
-    monkeypatch.setattr(ml, "find_spec", lambda name: None if name == "datasets" else there(name))
-    config = tmp_path / "s.yaml"
-    config.write_text("{}", encoding="utf-8")
-    done = CliRunner().invoke(app, ["generator", "--config", str(config), "--out", str(tmp_path / "g")])
-    assert isinstance(done.exception, SettingsError)
-    assert (done.exception.message, done.exception.hint) == (
+    original_find_spec = ml.find_spec
+    monkeypatch.setattr(ml, "find_spec", lambda name: None if name == "datasets" else original_find_spec(name))
+    config_path = tmp_path / "s.yaml"
+    config_path.write_text("{}", encoding="utf-8")
+    completed = CliRunner().invoke(app, ["generator", "--config", str(config_path), "--out", str(tmp_path / "g")])
+    assert isinstance(completed.exception, SettingsError)
+    assert (completed.exception.message, completed.exception.hint) == (
         "this needs datasets",
         "pip install 'kgplatform[generate]'",
     )

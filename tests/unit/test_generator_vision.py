@@ -25,21 +25,21 @@ pytestmark = pytest.mark.slow  # a model is trained first
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    path = tmp_path / "x.png"
-    Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 60), dtype=np.uint8)).save(path)
-    return path
+    image_path = tmp_path / "x.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 60), dtype=np.uint8)).save(image_path)
+    return image_path
 
 
 def encoded(vision: Vision, picture: Path) -> Any:
-    pixels = vision.pixels(picture)
-    assert pixels.shape == (len(vision.mean), vision.size, vision.size)
-    out = vision.encode([pixels, torch.zeros_like(pixels)])
-    assert out.shape == (2, vision.width)
-    assert out.isfinite().all()
-    assert not torch.allclose(out[0], out[1])
+    pixel_tensor = vision.pixels(picture)
+    assert pixel_tensor.shape == (len(vision.mean), vision.size, vision.size)
+    embeddings = vision.encode([pixel_tensor, torch.zeros_like(pixel_tensor)])
+    assert embeddings.shape == (2, vision.width)
+    assert embeddings.isfinite().all()
+    assert not torch.allclose(embeddings[0], embeddings[1])
     assert not any(weight.requires_grad for weight in vision.module.parameters())
     assert not vision.module.training
-    return out
+    return embeddings
 
 
 def clip(folder: Path) -> Any:
@@ -77,7 +77,7 @@ def medclip_vit(folder: Path) -> dict[str, Any]:
     )
     config.save_pretrained(folder)
     tower = transformers.SwinModel(config)
-    weights = {f"vision_model.model.{name}": value for name, value in tower.state_dict().items()}
+    weights = {f"vision_model.model.{weight_name}": parameter for weight_name, parameter in tower.state_dict().items()}
     weights["vision_model.projection_head.weight"] = torch.randn(MEDCLIP_WIDTH, config.hidden_size)
     weights["text_model.model.embeddings.position_ids"] = torch.arange(4)
     weights["logit_scale"] = torch.tensor(1.0)
@@ -91,7 +91,7 @@ def medclip_resnet(folder: Path) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     tower = resnet50()
     tower.fc = torch.nn.Linear(tower.fc.in_features, MEDCLIP_WIDTH, bias=False)
-    weights = {f"vision_model.model.{name}": value for name, value in tower.state_dict().items()}
+    weights = {f"vision_model.model.{weight_name}": parameter for weight_name, parameter in tower.state_dict().items()}
     weights["logit_scale"] = torch.tensor(1.0)
     torch.save(weights, folder / "pytorch_model.bin")
     return weights
@@ -102,14 +102,14 @@ class TestLayouts:
 
     def test_clip_of_transformers(self, tmp_path: Path, picture: Path) -> None:
         model = clip(tmp_path / "c")
-        described = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5]}
-        (tmp_path / "c" / "preprocessor_config.json").write_text(json.dumps(described), encoding="utf-8")
-        vision = open_vision(f"clip:{tmp_path / 'c'}")
-        assert (vision.width, vision.size, vision.mean) == (24, 32, (0.1, 0.2, 0.3))
-        out = encoded(vision, picture)
+        preprocessing = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5]}
+        (tmp_path / "c" / "preprocessor_config.json").write_text(json.dumps(preprocessing), encoding="utf-8")
+        vision_encoder = open_vision(f"clip:{tmp_path / 'c'}")
+        assert (vision_encoder.width, vision_encoder.size, vision_encoder.mean) == (24, 32, (0.1, 0.2, 0.3))
+        embeddings = encoded(vision_encoder, picture)
         with torch.no_grad():
-            wanted = model(pixel_values=vision.pixels(picture)[None]).image_embeds
-        torch.testing.assert_close(out[:1], wanted)
+            expected_embeddings = model(pixel_values=vision_encoder.pixels(picture)[None]).image_embeds
+        torch.testing.assert_close(embeddings[:1], expected_embeddings)
 
     def test_a_whole_clip_gives_its_image_tower(self, tmp_path: Path, picture: Path) -> None:
         vision_config = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -119,43 +119,43 @@ class TestLayouts:
         config = transformers.CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=24)
         model = transformers.CLIPModel(config).eval()
         model.save_pretrained(tmp_path / "c")
-        vision = open_vision(f"clip:{tmp_path / 'c'}")
-        out = encoded(vision, picture)
+        vision_encoder = open_vision(f"clip:{tmp_path / 'c'}")
+        embeddings = encoded(vision_encoder, picture)
         with torch.no_grad():
-            seen = model.vision_model(pixel_values=vision.pixels(picture)[None]).pooler_output
-            torch.testing.assert_close(out[:1], model.visual_projection(seen))
+            pooled_features = model.vision_model(pixel_values=vision_encoder.pixels(picture)[None]).pooler_output
+            torch.testing.assert_close(embeddings[:1], model.visual_projection(pooled_features))
 
     def test_open_clip(self, tmp_path: Path, picture: Path) -> None:
         model = open_clip(tmp_path / "c")
-        vision = open_vision(f"open-clip:{tmp_path / 'c'}")
-        assert (vision.width, vision.size, vision.deviation) == (24, 32, (0.2, 0.2, 0.2))
+        vision_encoder = open_vision(f"open-clip:{tmp_path / 'c'}")
+        assert (vision_encoder.width, vision_encoder.size, vision_encoder.deviation) == (24, 32, (0.2, 0.2, 0.2))
         with torch.no_grad():
-            wanted = model.encode_image(vision.pixels(picture)[None])
-        torch.testing.assert_close(encoded(vision, picture)[:1], wanted)
+            expected_embeddings = model.encode_image(vision_encoder.pixels(picture)[None])
+        torch.testing.assert_close(encoded(vision_encoder, picture)[:1], expected_embeddings)
 
     def test_biomedclip(self, tmp_path: Path, picture: Path) -> None:
         """Its text tower names a model of the hub, which is not asked."""
         model = biomedclip(tmp_path / "c")
-        vision = open_vision(f"open-clip:{tmp_path / 'c'}")
-        assert (vision.width, vision.size) == (512, 224)
+        vision_encoder = open_vision(f"open-clip:{tmp_path / 'c'}")
+        assert (vision_encoder.width, vision_encoder.size) == (512, 224)
         with torch.no_grad():
-            wanted = model.encode_image(vision.pixels(picture)[None])
-        torch.testing.assert_close(encoded(vision, picture)[:1], wanted)
+            expected_embeddings = model.encode_image(vision_encoder.pixels(picture)[None])
+        torch.testing.assert_close(encoded(vision_encoder, picture)[:1], expected_embeddings)
 
     def test_medclips_swin(self, tmp_path: Path, picture: Path) -> None:
         weights = medclip_vit(tmp_path / "m")
-        vision = open_vision(f"medclip-vit:{tmp_path / 'm'}")
-        assert (vision.width, vision.size) == (512, 224)
-        encoded(vision, picture)
-        head = dict(vision.module.named_parameters())["projection_head.weight"]
-        assert head.equal(weights["vision_model.projection_head.weight"])
+        vision_encoder = open_vision(f"medclip-vit:{tmp_path / 'm'}")
+        assert (vision_encoder.width, vision_encoder.size) == (512, 224)
+        encoded(vision_encoder, picture)
+        head_weight = dict(vision_encoder.module.named_parameters())["projection_head.weight"]
+        assert head_weight.equal(weights["vision_model.projection_head.weight"])
 
     def test_medclips_resnet(self, tmp_path: Path, picture: Path) -> None:
         weights = medclip_resnet(tmp_path / "m")
-        vision = open_vision(f"medclip-resnet:{tmp_path / 'm'}")
-        encoded(vision, picture)
-        last = dict(vision.module.named_parameters())["model.fc.weight"]
-        assert last.equal(weights["vision_model.model.fc.weight"])
+        vision_encoder = open_vision(f"medclip-resnet:{tmp_path / 'm'}")
+        encoded(vision_encoder, picture)
+        last_weight = dict(vision_encoder.module.named_parameters())["model.fc.weight"]
+        assert last_weight.equal(weights["vision_model.model.fc.weight"])
 
     def test_a_clip_without_its_projection_is_none(self, tmp_path: Path) -> None:
         clip(tmp_path / "c").vision_model.save_pretrained(tmp_path / "c")
@@ -177,10 +177,10 @@ class TestLayouts:
             open_vision(f"open-clip:{tmp_path / 'c'}")
 
     def test_our_own(self, tiny: Path, picture: Path) -> None:
-        vision = open_vision(f"small:{tiny / 'vision'}")
-        assert (vision.width, vision.size) == (512, 256)
-        encoded(vision, picture)
-        assert sha256(vision.module) == sha256(open_vision(f"small:{tiny / 'vlm-kg'}").module)
+        vision_encoder = open_vision(f"small:{tiny / 'vision'}")
+        assert (vision_encoder.width, vision_encoder.size) == (512, 256)
+        encoded(vision_encoder, picture)
+        assert sha256(vision_encoder.module) == sha256(open_vision(f"small:{tiny / 'vlm-kg'}").module)
 
 
 class Ran:
@@ -199,46 +199,51 @@ class TestWhatIsNone:
     @pytest.mark.parametrize("kind", ["medclip-vit", "medclip-resnet"])
     @pytest.mark.parametrize("whole", [True, False])
     def test_pickles_never_run(self, tmp_path: Path, kind: str, whole: bool) -> None:
-        canary = tmp_path / "ran"
-        content = {"vision_model.model.x": Ran(canary)}
-        path = tmp_path / "pytorch_model.bin"
+        canary_path = tmp_path / "ran"
+        content = {"vision_model.model.x": Ran(canary_path)}
+        weights_path = tmp_path / "pytorch_model.bin"
         if whole:
-            torch.save(content, path)
+            torch.save(content, weights_path)
         else:
-            path.write_bytes(pickle.dumps(content))
+            weights_path.write_bytes(pickle.dumps(content))
         with pytest.raises(InputError, match="no vision encoder"):
             open_vision(f"{kind}:{tmp_path}")
-        assert not canary.exists()
+        assert not canary_path.exists()
 
     @pytest.mark.parametrize("kind", ["clip", "open-clip"])
     def test_pickles_of_others_never_run(self, tmp_path: Path, kind: str) -> None:
-        canary = tmp_path / "ran"
-        folder = tmp_path / "c"
-        (clip if kind == "clip" else open_clip)(folder)
-        (folder / "model.safetensors").unlink(missing_ok=True)
-        for name in ("pytorch_model.bin", "open_clip_pytorch_model.bin"):
-            torch.save({"x": Ran(canary)}, folder / name)
+        canary_path = tmp_path / "ran"
+        model_folder = tmp_path / "c"
+        (clip if kind == "clip" else open_clip)(model_folder)
+        (model_folder / "model.safetensors").unlink(missing_ok=True)
+        for file_name in ("pytorch_model.bin", "open_clip_pytorch_model.bin"):
+            torch.save({"x": Ran(canary_path)}, model_folder / file_name)
         with pytest.raises(InputError, match="no vision encoder"):
-            open_vision(f"{kind}:{folder}")
-        assert not canary.exists()
+            open_vision(f"{kind}:{model_folder}")
+        assert not canary_path.exists()
 
     @pytest.mark.parametrize("kind", ["small", "clip", "open-clip", "medclip-vit", "medclip-resnet"])
     def test_empty_and_damaged_folders(self, tmp_path: Path, kind: str) -> None:
         with pytest.raises(InputError, match="no vision encoder"):
             open_vision(f"{kind}:{tmp_path}")
-        for name in ("config.json", "open_clip_config.json", "preprocessor_config.json"):
-            (tmp_path / name).write_text("[]", encoding="utf-8")
-        for name in ("pytorch_model.bin", "vision.safetensors", "open_clip_pytorch_model.bin", "model.safetensors"):
-            (tmp_path / name).write_bytes(b"\x08\0\0\0\0\0\0\0{}garbage")
+        for file_name in ("config.json", "open_clip_config.json", "preprocessor_config.json"):
+            (tmp_path / file_name).write_text("[]", encoding="utf-8")
+        for file_name in (
+            "pytorch_model.bin",
+            "vision.safetensors",
+            "open_clip_pytorch_model.bin",
+            "model.safetensors",
+        ):
+            (tmp_path / file_name).write_bytes(b"\x08\0\0\0\0\0\0\0{}garbage")
         with pytest.raises(InputError, match="no vision encoder"):
             open_vision(f"{kind}:{tmp_path}")
 
     def test_other_names(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no vision encoder called dino"):
             open_vision("dino:x")
-        for spec in ("clip", "clip:", f"clip:{tmp_path / 'missing'}"):
+        for encoder_spec in ("clip", "clip:", f"clip:{tmp_path / 'missing'}"):
             with pytest.raises(InputError, match="weights are not there"):
-                open_vision(spec)
+                open_vision(encoder_spec)
 
 
 class TestPixels:
@@ -246,16 +251,19 @@ class TestPixels:
 
     @pytest.mark.parametrize("size", [(90, 60), (60, 90), (7, 7), (500, 1), (32, 32)])
     def test_the_whole_picture_is_seen(self, size: tuple[int, int]) -> None:
-        out = np.array(radiograph.square(Image.new("L", size, 255), 32))
-        assert out.shape == (32, 32)
-        seen = out > 0
-        across, down = seen.any(0).sum(), seen.any(1).sum()
-        assert max(across, down) == 32
-        assert abs(across / down - size[0] / size[1]) <= max(size) / min(size) * 0.05 or 1 in (across, down)
+        square_pixels = np.array(radiograph.square(Image.new("L", size, 255), 32))
+        assert square_pixels.shape == (32, 32)
+        is_lit = square_pixels > 0
+        lit_columns, lit_rows = is_lit.any(0).sum(), is_lit.any(1).sum()
+        assert max(lit_columns, lit_rows) == 32
+        assert abs(lit_columns / lit_rows - size[0] / size[1]) <= max(size) / min(size) * 0.05 or 1 in (
+            lit_columns,
+            lit_rows,
+        )
 
     def test_an_unreadable_picture_is_told_without_its_content(self, tiny: Path, tmp_path: Path) -> None:
-        vision = open_vision(f"small:{tiny / 'vision'}")
+        vision_encoder = open_vision(f"small:{tiny / 'vision'}")
         (tmp_path / "x.png").write_bytes(b"zebrafinch")
-        with pytest.raises(InputError) as refused:
-            vision.pixels(tmp_path / "x.png")
-        assert "zebrafinch" not in str(refused.value)
+        with pytest.raises(InputError) as raised:
+            vision_encoder.pixels(tmp_path / "x.png")
+        assert "zebrafinch" not in str(raised.value)

@@ -71,7 +71,7 @@ def test_presence_is_what_the_report_says_first(entity: str, stance: Stance | No
 
 
 def test_the_first_word_counts_and_an_empty_report_says_nothing() -> None:
-    first = grounding({"findings": "No pneumothorax. Later a pneumothorax."})
-    assert first.stance("pneumothorax") is Stance.NEGATIVE
+    first_grounding = grounding({"findings": "No pneumothorax. Later a pneumothorax."})
+    assert first_grounding.stance("pneumothorax") is Stance.NEGATIVE
     assert not grounding({"findings": ""}).supports(Triplet("a", AT, "b"))
     assert grounding({}).stance("pneumothorax") is None

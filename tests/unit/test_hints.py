@@ -30,20 +30,24 @@ NO_COMMANDS = {  # names of random seeds, and a sentence
 
 def texts(path: Path) -> Iterator[str]:
     """The texts of a source file, those with fields in one piece."""
-    parts: set[int] = set()
+    piece_ids: set[int] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.JoinedStr):
-            parts |= {id(value) for value in node.values}
-            yield "".join(str(v.value) if isinstance(v, ast.Constant) else UNKNOWN for v in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+            piece_ids |= {id(piece) for piece in node.values}
+            yield "".join(str(piece.value) if isinstance(piece, ast.Constant) else UNKNOWN for piece in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in piece_ids:
             yield node.value
 
 
 def commands_of_page(path: Path) -> Iterator[str]:
     """The commands in a page: in backticks, and lines of code that begin with kgp."""
-    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
-    yield from QUOTED.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    yield from (line.strip().removeprefix("$ ") for line in text.splitlines() if re.match(r"\s*(\$ )?kgp ", line))
+    page_text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    yield from QUOTED.findall(re.sub(r"```.*?```", "", page_text, flags=re.DOTALL))
+    yield from (
+        page_line.strip().removeprefix("$ ")
+        for page_line in page_text.splitlines()
+        if re.match(r"\s*(\$ )?kgp ", page_line)
+    )
 
 
 @cache
@@ -56,21 +60,21 @@ def problem(text: str) -> str | None:
     """What the command line lacks; None where it is one."""
     text = re.split(r"[|;#]| && | > ", text)[0].replace("…", UNKNOWN)
     try:
-        words = shlex.split(text)
+        arguments = shlex.split(text)
     except ValueError:
-        words = text.split()
+        arguments = text.split()
     command = root()
-    rest = words[1:]
-    while rest and hasattr(command, "commands"):
-        if not WORD.fullmatch(rest[0]):
+    remaining = arguments[1:]
+    while remaining and hasattr(command, "commands"):
+        if not WORD.fullmatch(remaining[0]):
             break
-        if rest[0] not in command.commands:
-            return f"{command.name} has no command {rest[0]}"
-        command, rest = command.commands[rest[0]], rest[1:]
-    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    for word in rest:
-        option = word.partition("=")[0].rstrip(".,:)")
-        if option.startswith("--") and UNKNOWN not in option and option not in {*known, "--help", "--"}:
+        if remaining[0] not in command.commands:
+            return f"{command.name} has no command {remaining[0]}"
+        command, remaining = command.commands[remaining[0]], remaining[1:]
+    valid_options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for argument in remaining:
+        option = argument.partition("=")[0].rstrip(".,:)")
+        if option.startswith("--") and UNKNOWN not in option and option not in {*valid_options, "--help", "--"}:
             return f"{command.name} has no option {option}"
     return None
 
@@ -89,23 +93,23 @@ def test_what_exists_is_let_through(text: str) -> None:
 
 
 def test_messages_name_commands_that_exist() -> None:
-    wrong = []
-    seen = 0
-    for path in SOURCES:
-        for text in texts(path):
-            for found in (*QUOTED.findall(text), *PLAIN.findall(QUOTED.sub("", text))):
-                seen += 1
-                if found not in NO_COMMANDS and (why := problem(" ".join(found.split()))):
-                    wrong.append(f"{path.relative_to(ROOT)}: {' '.join(found.split())}: {why}")
-    assert seen > 100
-    assert wrong == []
+    mistakes = []
+    command_count = 0
+    for source_path in SOURCES:
+        for source_text in texts(source_path):
+            for quoted_command in (*QUOTED.findall(source_text), *PLAIN.findall(QUOTED.sub("", source_text))):
+                command_count += 1
+                if quoted_command not in NO_COMMANDS and (reason := problem(" ".join(quoted_command.split()))):
+                    mistakes.append(f"{source_path.relative_to(ROOT)}: {' '.join(quoted_command.split())}: {reason}")
+    assert command_count > 100
+    assert mistakes == []
 
 
 def test_pages_name_commands_that_exist() -> None:
-    wrong = [
-        f"{path.relative_to(ROOT)}: {found}: {why}"
-        for path in PAGES
-        for found in commands_of_page(path)
-        if (why := problem(" ".join(found.split())))
+    mistakes = [
+        f"{page_path.relative_to(ROOT)}: {quoted_command}: {reason}"
+        for page_path in PAGES
+        for quoted_command in commands_of_page(page_path)
+        if (reason := problem(" ".join(quoted_command.split())))
     ]
-    assert wrong == []
+    assert mistakes == []

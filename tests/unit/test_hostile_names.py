@@ -21,12 +21,14 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_drawing_of_a_question_is_valid_and_has_names_as_text_alone(name: str) -> None:
-    node, image = Node("C1", name), Node(name, "", image=True)
-    root = ElementTree.fromstring(draw(name, [node], [Edge(image, name, node), Edge(node, name, Node("C2", name))]))  # noqa: S314
-    assert {element.tag.rpartition("}")[2] for element in root.iter()} <= {
+    node, image_node = Node("C1", name), Node(name, "", image=True)
+    svg_root = ElementTree.fromstring(  # noqa: S314
+        draw(name, [node], [Edge(image_node, name, node), Edge(node, name, Node("C2", name))])
+    )
+    assert {element.tag.rpartition("}")[2] for element in svg_root.iter()} <= {
         "svg", "rect", "marker", "path", "text", "circle",
     }  # fmt: skip
-    assert not any(key.startswith("on") for element in root.iter() for key in element.attrib)
+    assert not any(attribute.startswith("on") for element in svg_root.iter() for attribute in element.attrib)
 
 
 @given(st.text())
@@ -39,11 +41,13 @@ def test_any_name_makes_a_valid_drawing(name: str) -> None:
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_a_plot_has_names_of_types_as_text(suffix: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    rows = [{"side": side, "semantic_type": name, "percent": 5.0} for side in ("head", "tail") for name in HOSTILE]
+    type_rows = [
+        {"side": side, "semantic_type": type_name, "percent": 5.0} for side in ("head", "tail") for type_name in HOSTILE
+    ]
     coverage = [{"side": side, "edges": 10, "typed": 10, "percent": 100.0} for side in ("head", "tail")]
-    path = tmp_path / f"plot{suffix}"
-    plot_semantic_types(rows, coverage, path)
-    assert path.stat().st_size > 1000
+    plot_path = tmp_path / f"plot{suffix}"
+    plot_semantic_types(type_rows, coverage, plot_path)
+    assert plot_path.stat().st_size > 1000
     if suffix == ".svg":
-        tags = {element.tag.rpartition("}")[2] for element in ElementTree.parse(path).getroot().iter()}  # noqa: S314
-        assert "script" not in tags and "img" not in tags
+        tag_names = {element.tag.rpartition("}")[2] for element in ElementTree.parse(plot_path).getroot().iter()}  # noqa: S314
+        assert "script" not in tag_names and "img" not in tag_names

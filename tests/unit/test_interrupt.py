@@ -95,8 +95,10 @@ cli.main()
 
 
 def names(group: object, before: str = "") -> Iterator[str]:
-    for name, command in getattr(group, "commands", {}).items():
-        yield from names(command, f"{before}{name} ") if hasattr(command, "commands") else (f"{before}{name}",)
+    for command_name, command in getattr(group, "commands", {}).items():
+        yield from (
+            names(command, f"{before}{command_name} ") if hasattr(command, "commands") else (f"{before}{command_name}",)
+        )
 
 
 def test_every_command_says_what_an_interrupt_leaves() -> None:
@@ -113,34 +115,37 @@ def kgp(code: str, *arguments: object, home: Path, at: str = "") -> subprocess.P
 
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
 def test_a_command_that_is_interrupted_is_one_line(number: signal.Signals, workers: int, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    arguments = ["phantom", "build", out / "studies", "--studies", "300", "--workers", workers]
+    output_folder = tmp_path / "out"
+    arguments = ["phantom", "build", output_folder / "studies", "--studies", "300", "--workers", workers]
     with kgp(MAIN, *arguments, home=tmp_path) as process:
-        while not list(out.glob(".studies.*/files/**/*.png")) and process.poll() is None:
+        while not list(output_folder.glob(".studies.*/files/**/*.png")) and process.poll() is None:
             time.sleep(0.05)
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-        said, errors = process.communicate(timeout=60)
-    assert (process.returncode, said) == (interrupt.EXIT_CODE, "")
-    again = " ".join(map(str, arguments))
-    assert errors == f"interrupted; nothing is half-written, and the same command begins anew: kgp {again}\n"
-    assert list(out.iterdir()) == []
+        output, error_output = process.communicate(timeout=60)
+    assert (process.returncode, output) == (interrupt.EXIT_CODE, "")
+    repeated_command = " ".join(map(str, arguments))
+    assert (
+        error_output
+        == f"interrupted; nothing is half-written, and the same command begins anew: kgp {repeated_command}\n"
+    )
+    assert list(output_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("module", ["typer", "kgplatform.cli.train", "torch", "pykeen.models"])
 def test_ctrl_c_while_modules_are_imported(module: str, tmp_path: Path) -> None:
     arguments = ["train", "links", "x.yaml", "--export", "e", "--split", "s", "--out", "o"]
     process = kgp(AT_IMPORT, *arguments, home=tmp_path, at=module)
-    said, errors = process.communicate(timeout=120)
-    assert (process.returncode, said) == (interrupt.EXIT_CODE, ""), errors
-    assert errors.count("\n") == 1, errors
-    assert errors.endswith(f"the same command goes on: kgp {' '.join(arguments)}\n")
+    output, error_output = process.communicate(timeout=120)
+    assert (process.returncode, output) == (interrupt.EXIT_CODE, ""), error_output
+    assert error_output.count("\n") == 1, error_output
+    assert error_output.endswith(f"the same command goes on: kgp {' '.join(arguments)}\n")
 
 
 def test_as_json(tmp_path: Path) -> None:
     process = kgp(AT_IMPORT, "doctor", "--json", home=tmp_path, at="kgplatform.doctor")
-    said, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (interrupt.EXIT_CODE, "")
-    assert json.loads(said) == {
+    output, error_output = process.communicate(timeout=60)
+    assert (process.returncode, error_output) == (interrupt.EXIT_CODE, "")
+    assert json.loads(output) == {
         "error": {"kind": "interrupted", "message": "interrupted; nothing was changed", "hint": ""}
     }
 
@@ -148,80 +153,82 @@ def test_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", ["twice", "caught"])
 def test_a_second_signal_at_any_moment_is_still_one_line(at: str, tmp_path: Path) -> None:
     process = kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
-    said, errors = process.communicate(timeout=60)
-    assert (process.returncode, said) == (interrupt.EXIT_CODE, ""), errors
-    assert errors.count("\n") == 1, errors
-    assert errors.startswith("interrupted; what was written so far is in the graph"), errors
+    output, error_output = process.communicate(timeout=60)
+    assert (process.returncode, output) == (interrupt.EXIT_CODE, ""), error_output
+    assert error_output.count("\n") == 1, error_output
+    assert error_output.startswith("interrupted; what was written so far is in the graph"), error_output
 
 
 def test_a_pipe_that_nobody_reads_any_more_is_no_traceback(tmp_path: Path) -> None:
     """`kgp … | less`: Ctrl-C ends both."""
     process = kgp(WORKING, "query", "names", home=tmp_path, at="piped")
-    _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (interrupt.EXIT_CODE, "interrupted; nothing was changed\n")
+    _, error_output = process.communicate(timeout=60)
+    assert (process.returncode, error_output) == (interrupt.EXIT_CODE, "interrupted; nothing was changed\n")
 
 
 def test_a_pipe_that_is_full_does_not_keep_the_process(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
     with contextlib.suppress(BlockingIOError):
         while True:
-            os.write(writing, b"x" * 4096)
-    os.set_blocking(writing, True)
+            os.write(write_end, b"x" * 4096)
+    os.set_blocking(write_end, True)
     environment = {**os.environ, "KGP_HOME": str(tmp_path), "AT": "swallowed"}
-    process = subprocess.Popen([sys.executable, "-c", WORKING, "stats"], env=environment, stderr=writing)
+    process = subprocess.Popen([sys.executable, "-c", WORKING, "stats"], env=environment, stderr=write_end)
     try:
         assert process.wait(30) == interrupt.EXIT_CODE
     finally:
         process.kill()
-        os.close(reading)
-        os.close(writing)
+        os.close(read_end)
+        os.close(write_end)
 
 
 def test_the_end_of_the_terminal_is_an_interrupt_unless_nohup_keeps_it_away(tmp_path: Path) -> None:
-    code = WORKING.replace("signal.SIGINT", "signal.SIGHUP").replace("time.sleep(30)", "raise")
-    process = kgp(code, "ingest", "triples", "x.csv", home=tmp_path, at="swallowed")
+    program = WORKING.replace("signal.SIGINT", "signal.SIGHUP").replace("time.sleep(30)", "raise")
+    process = kgp(program, "ingest", "triples", "x.csv", home=tmp_path, at="swallowed")
     assert process.communicate(timeout=60)[1].startswith("interrupted; what was written so far is in the graph")
-    ignored = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + code
-    process = kgp(ignored, "ingest", "triples", "x.csv", home=tmp_path, at="done")
+    ignoring_program = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + program
+    process = kgp(ignoring_program, "ingest", "triples", "x.csv", home=tmp_path, at="done")
     assert (*process.communicate(timeout=60), process.returncode) == ("", "", 0)
 
 
 def test_work_that_is_done_whole_is_stopped_at_its_end() -> None:
-    done: list[int] = []
-    handler = signal.getsignal(signal.SIGINT)
+    finished_steps: list[int] = []
+    previous_handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         with interrupt.deferred():
             signal.raise_signal(signal.SIGINT)
-            done.append(1)
-        done.append(2)
-    assert done == [1]
-    assert signal.getsignal(signal.SIGINT) is handler
+            finished_steps.append(1)
+        finished_steps.append(2)
+    assert finished_steps == [1]
+    assert signal.getsignal(signal.SIGINT) is previous_handler
 
 
 def test_processes_that_work_for_one_that_was_killed_end_with_it(tmp_path: Path) -> None:
     arguments = ["phantom", "build", tmp_path / "studies", "--studies", "300", "--workers", "2"]
     with kgp(MAIN, *arguments, home=tmp_path) as process:
-        parent = psutil.Process(process.pid)
-        while len(workers := parent.children(recursive=True)) < 3 and process.poll() is None:  # one is a tracker
+        parent_process = psutil.Process(process.pid)
+        while (
+            len(worker_processes := parent_process.children(recursive=True)) < 3 and process.poll() is None
+        ):  # one is a tracker
             time.sleep(0.02)
         process.kill()
         process.communicate(timeout=60)
-    _, alive = psutil.wait_procs(workers, 10)
-    for left in alive:
-        left.kill()
-    assert alive == []
+    _, surviving = psutil.wait_procs(worker_processes, 10)
+    for survivor in surviving:
+        survivor.kill()
+    assert surviving == []
 
 
 @pytest.mark.parametrize("at", ["swallowed", "deleted"])
 def test_a_signal_that_a_library_swallows_ends_the_work_all_the_same(at: str, tmp_path: Path) -> None:
-    begin = time.monotonic()
+    start_time = time.monotonic()
     process = kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
-    said, errors = process.communicate(timeout=60)
-    assert (process.returncode, said) == (interrupt.EXIT_CODE, ""), errors
-    assert errors.count("\n") == 1, errors
-    assert errors.startswith("interrupted; what was written so far is in the graph"), errors
-    assert time.monotonic() - begin < 20
+    output, error_output = process.communicate(timeout=60)
+    assert (process.returncode, output) == (interrupt.EXIT_CODE, ""), error_output
+    assert error_output.count("\n") == 1, error_output
+    assert error_output.startswith("interrupted; what was written so far is in the graph"), error_output
+    assert time.monotonic() - start_time < 20
 
 
 @pytest.mark.parametrize("at", ["done", "exits", "taken down"])
@@ -232,50 +239,50 @@ def test_a_signal_that_comes_when_all_is_done_changes_nothing(at: str, tmp_path:
 
 def test_a_dry_run_that_is_interrupted_left_nothing(tmp_path: Path) -> None:
     process = kgp(AT_IMPORT, "ingest", "triples", "x.csv", "--dry-run", home=tmp_path, at="kgplatform.cli.ingest")
-    said, errors = process.communicate(timeout=60)
-    assert (process.returncode, said, errors) == (interrupt.EXIT_CODE, "", "interrupted; nothing was changed\n")
+    output, error_output = process.communicate(timeout=60)
+    assert (process.returncode, output, error_output) == (interrupt.EXIT_CODE, "", "interrupted; nothing was changed\n")
 
 
 def test_work_in_steps_is_saved_before_it_stops() -> None:
-    done: list[int] = []
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Stopped, match="step 3"), checkpoints() as when:
+    finished_steps: list[int] = []
+    previous_handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Stopped, match="step 3"), checkpoints() as schedule:
         for step in range(1, 9):
             if step == 3:
                 signal.raise_signal(signal.SIGINT)
-            done.append(step)
-            if when.due() and when.stopping:
+            finished_steps.append(step)
+            if schedule.due() and schedule.stopping:
                 raise Stopped(f"stopped after step {step}")
-    assert done == [1, 2, 3]
-    assert signal.getsignal(signal.SIGINT) is handler
-    with pytest.raises(KeyboardInterrupt), checkpoints() as when:
+    assert finished_steps == [1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) is previous_handler
+    with pytest.raises(KeyboardInterrupt), checkpoints() as schedule:
         signal.raise_signal(signal.SIGINT)
-        done.append(4)
+        finished_steps.append(4)
         signal.raise_signal(signal.SIGTERM)  # a second one does not wait
         raise AssertionError("it must not come so far")
     with pytest.raises(KeyboardInterrupt), checkpoints():
         signal.raise_signal(signal.SIGINT)
-        done.append(5)  # what ends without looking is stopped afterwards
-    assert done == [1, 2, 3, 4, 5]
+        finished_steps.append(5)  # what ends without looking is stopped afterwards
+    assert finished_steps == [1, 2, 3, 4, 5]
     assert not interrupt.was_asked(), "a program that uses the library goes on"
 
 
 def test_saving_is_due_by_the_clock_and_takes_a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    when, saved = Checkpoints(), []
+    clock_time = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock_time)
+    schedule, save_times = Checkpoints(), []
     for second in range(600):
-        now = float(second)
-        if when.due():
-            saved.append(second)
-            when.saved()
-    assert saved == [60 * n for n in range(1, 10)]
-    when = Checkpoints()
-    now += 60
-    assert when.due()
-    now += 30  # a large model
-    when.saved()
-    now += 299
-    assert not when.due()
-    now += 1
-    assert when.due()
+        clock_time = float(second)
+        if schedule.due():
+            save_times.append(second)
+            schedule.saved()
+    assert save_times == [60 * number for number in range(1, 10)]
+    schedule = Checkpoints()
+    clock_time += 60
+    assert schedule.due()
+    clock_time += 30  # a large model
+    schedule.saved()
+    clock_time += 299
+    assert not schedule.due()
+    clock_time += 1
+    assert schedule.due()

@@ -29,28 +29,28 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_study_has_its_first_image_or_none(folder: Path) -> None:
-    rows = list(IUXray(folder).reports())
-    reports = [row for row in rows if isinstance(row, Report)]
-    assert [(row.study, row.image.get("path")) for row in reports] == [
+    records = list(IUXray(folder).reports())
+    reports = [record for record in records if isinstance(record, Report)]
+    assert [(record.study, record.image.get("path")) for record in reports] == [
         ("CXR1_IM-0001", "images/CXR1_IM-0001/0.png"),
         ("CXR2_IM-0002", None),
         ("CXR3_IM-0003", "images/CXR3_IM-0003/0.png"),
     ]
-    assert [(row.row, row.reason) for row in rows if isinstance(row, Reject)] == [
+    assert [(record.row, record.reason) for record in records if isinstance(record, Reject)] == [
         (3, "the id stands in the file twice")
     ]
     assert IUXray(folder).parameters == {"splits": ["train", "val", "test"]}
 
 
 def test_every_image_has_its_report(folder: Path) -> None:
-    every = IUXray(folder, every_image=True)
-    rows = list(every.reports())
-    reports = [row for row in rows if isinstance(row, Report)]
-    assert [(row.image["path"], row.sections["findings"]) for row in reports] == [
+    loader = IUXray(folder, every_image=True)
+    records = list(loader.reports())
+    reports = [record for record in records if isinstance(record, Report)]
+    assert [(record.image["path"], record.sections["findings"]) for record in reports] == [
         ("images/CXR1_IM-0001/0.png", "Clear."),
         ("images/CXR1_IM-0001/1.png", "Clear."),
         ("images/CXR3_IM-0003/0.png", "An effusion."),
     ]
-    assert len({row.image_id for row in reports}) == 2
-    assert len(rows) == 4
-    assert every.parameters == {"splits": ["train", "val", "test"], "every_image": True}
+    assert len({record.image_id for record in reports}) == 2
+    assert len(records) == 4
+    assert loader.parameters == {"splits": ["train", "val", "test"], "every_image": True}

@@ -27,11 +27,11 @@ def split() -> Split:
 def test_the_frequency_baseline_counts(split: Split) -> None:
     scorer = Frequency(split)
     train_rows = split.train.tolist()
-    for h, r, t in split.test[:10].tolist():
-        ours = scorer.tails(torch.tensor([h]), torch.tensor([r]))[0]
-        assert int(ours[t]) == sum(row[1] == r and row[2] == t for row in train_rows)
-        ours = scorer.heads(torch.tensor([r]), torch.tensor([t]))[0]
-        assert int(ours[h]) == sum(row[1] == r and row[0] == h for row in train_rows)
+    for head, relation, tail in split.test[:10].tolist():
+        scores = scorer.tails(torch.tensor([head]), torch.tensor([relation]))[0]
+        assert int(scores[tail]) == sum(train_row[1] == relation and train_row[2] == tail for train_row in train_rows)
+        scores = scorer.heads(torch.tensor([relation]), torch.tensor([tail]))[0]
+        assert int(scores[head]) == sum(train_row[1] == relation and train_row[0] == head for train_row in train_rows)
     concept, image = N - 1, 0
     relations = scorer.relations(torch.tensor([image, concept]), torch.tensor([concept, concept - 1]))
     assert relations.argmax(dim=1).tolist()[0] == 0
@@ -42,80 +42,110 @@ def test_the_inverse_rule_finds_what_training_has_the_other_way_round() -> None:
     triples = small_graph(edges=200, entities=40)
     split = splits.make("paper", triples, 0)
     scorer = InverseRule(split)
-    seen = {tuple(row) for row in split.train.tolist()}
-    inverse = {1: 2, 2: 1}
-    found = [(h, r, t) for h, r, t in split.test.tolist() if r in inverse and (t, inverse[r], h) in seen]
-    assert found
-    for h, r, t in found:
-        assert float(scorer.tails(torch.tensor([h]), torch.tensor([r]))[0, t]) > 0.5
-        assert float(scorer.heads(torch.tensor([r]), torch.tensor([t]))[0, h]) > 0.5
-        if h != t:
+    training_triples = {tuple(triple) for triple in split.train.tolist()}
+    inverse_relations = {1: 2, 2: 1}
+    inverse_triples = [
+        (head, relation, tail)
+        for head, relation, tail in split.test.tolist()
+        if relation in inverse_relations and (tail, inverse_relations[relation], head) in training_triples
+    ]
+    assert inverse_triples
+    for head, relation, tail in inverse_triples:
+        assert float(scorer.tails(torch.tensor([head]), torch.tensor([relation]))[0, tail]) > 0.5
+        assert float(scorer.heads(torch.tensor([relation]), torch.tensor([tail]))[0, head]) > 0.5
+        if head != tail:
             assert (
-                int(scorer.relations(torch.tensor([h]), torch.tensor([t]))[0].argmax()) == r
-                or (h, inverse[r], t) in seen
+                int(scorer.relations(torch.tensor([head]), torch.tensor([tail]))[0].argmax()) == relation
+                or (head, inverse_relations[relation], tail) in training_triples
             )
 
 
 def test_neighbours_are_weighted_by_the_cosine_of_their_edges(split: Split) -> None:
     train_rows = split.train.tolist()
-    edges = [{(r, "to", t) for h, r, t in train_rows if h == e} | {(r, "from", h) for h, r, t in train_rows if t == e}
-             for e in range(N)]  # fmt: skip
-    weight = {edge: math.log(N / sum(edge in of for of in edges)) for of in edges for edge in of}
-    norms = [math.sqrt(sum(weight[edge] ** 2 for edge in of)) + Neighbours.DAMPING for of in edges]
+    edges_by_entity = [
+        {(relation, "to", tail) for head, relation, tail in train_rows if head == entity}
+        | {(relation, "from", head) for head, relation, tail in train_rows if tail == entity}
+        for entity in range(N)
+    ]
+    edge_weights = {
+        edge: math.log(N / sum(edge in entity_edges for entity_edges in edges_by_entity))
+        for entity_edges in edges_by_entity
+        for edge in entity_edges
+    }
+    edge_norms = [
+        math.sqrt(sum(edge_weights[edge] ** 2 for edge in entity_edges)) + Neighbours.DAMPING
+        for entity_edges in edges_by_entity
+    ]
 
     def alike(a: int, b: int) -> float:
-        return 0.0 if a == b else sum(weight[x] ** 2 for x in edges[a] & edges[b]) / norms[a] / norms[b]
+        return (
+            0.0
+            if a == b
+            else sum(edge_weights[x] ** 2 for x in edges_by_entity[a] & edges_by_entity[b])
+            / edge_norms[a]
+            / edge_norms[b]
+        )
 
     scorer = Neighbours(split)
-    for h, r, t in split.test[:6].tolist():
-        one = [torch.tensor([x]) for x in (h, r, t)]
-        tails = [sum(alike(h, a) for a, b, c in train_rows if (b, c) == (r, e)) for e in range(N)]
-        heads = [sum(alike(t, c) for a, b, c in train_rows if (a, b) == (e, r)) for e in range(N)]
-        relations = [
-            sum(alike(h, a) for a, b, c in train_rows if (b, c) == (q, t))
-            + sum(alike(t, c) for a, b, c in train_rows if (a, b) == (h, q))
-            for q in range(R)
+    for head, relation, tail in split.test[:6].tolist():
+        query_tensors = [torch.tensor([x]) for x in (head, relation, tail)]
+        tail_scores = [
+            sum(alike(head, a) for a, b, c in train_rows if (b, c) == (relation, entity)) for entity in range(N)
         ]
-        assert scorer.tails(one[0], one[1])[0].tolist() == pytest.approx(tails, abs=1e-5)
-        assert scorer.heads(one[1], one[2])[0].tolist() == pytest.approx(heads, abs=1e-5)
-        assert scorer.relations(one[0], one[2])[0].tolist() == pytest.approx(relations, abs=1e-5)
+        head_scores = [
+            sum(alike(tail, c) for a, b, c in train_rows if (a, b) == (entity, relation)) for entity in range(N)
+        ]
+        relation_scores = [
+            sum(alike(head, a) for a, b, c in train_rows if (b, c) == (candidate_relation, tail))
+            + sum(alike(tail, c) for a, b, c in train_rows if (a, b) == (head, candidate_relation))
+            for candidate_relation in range(R)
+        ]
+        assert scorer.tails(query_tensors[0], query_tensors[1])[0].tolist() == pytest.approx(tail_scores, abs=1e-5)
+        assert scorer.heads(query_tensors[1], query_tensors[2])[0].tolist() == pytest.approx(head_scores, abs=1e-5)
+        assert scorer.relations(query_tensors[0], query_tensors[2])[0].tolist() == pytest.approx(
+            relation_scores, abs=1e-5
+        )
 
 
 def test_a_pool_is_at_least_as_likely_as_its_best_member_on_validation() -> None:
     triples = small_graph(edges=300, entities=60)
     split = splits.make("paper", triples, 0)
-    trained = train(TrainingSettings.of({**QUICK, "epochs": 10}), split)
-    pool = Pool(split, {"distmult": trained.scorer}).fit(split)
+    trained_model = train(TrainingSettings.of({**QUICK, "epochs": 10}), split)
+    pool = Pool(split, {"distmult": trained_model.scorer}).fit(split)
     assert pool.names == ["distmult", *BASELINES]
-    known = Known(triples.ids, triples.num_entities, triples.num_relations)
+    true_triples = Known(triples.ids, triples.num_entities, triples.num_relations)
     for task in TASKS:
         assert (pool.weights[task] >= 0).all()
-        pooled = likelihood(pool, task, split, known)
-        for number in range(len(pool.names)):
-            alone = Pool(split, {"distmult": trained.scorer})
-            alone.weights[task] = torch.zeros_like(alone.weights[task])
-            alone.weights[task][:, number] = 1.0
-            assert pooled >= likelihood(alone, task, split, known) - 1e-3
+        pooled_likelihood = likelihood(pool, task, split, true_triples)
+        for member_number in range(len(pool.names)):
+            single_pool = Pool(split, {"distmult": trained_model.scorer})
+            single_pool.weights[task] = torch.zeros_like(single_pool.weights[task])
+            single_pool.weights[task][:, member_number] = 1.0
+            assert pooled_likelihood >= likelihood(single_pool, task, split, true_triples) - 1e-3
 
 
 def likelihood(pool: Pool, task: str, split: Split, known: Known) -> float:
     """The mean log-probability of the validation answers among the candidates not known to be true."""
-    place, total = TASKS.index(task), 0.0
-    for row in split.valid:
-        h, r, t = torch.from_numpy(row).unsqueeze(1)
+    target_position, total = TASKS.index(task), 0.0
+    for triple in split.valid:
+        head, relation, tail = torch.from_numpy(triple).unsqueeze(1)
         with torch.no_grad():
             scores = {"head": pool.heads, "relation": pool.relations, "tail": pool.tails}[task](
-                *[x for i, x in enumerate((h, r, t)) if i != place]
+                *[
+                    index_tensor
+                    for position, index_tensor in enumerate((head, relation, tail))
+                    if position != target_position
+                ]
             )[0]
-        true = scores[row[place]].clone()
-        scores[known.answers(task, row[None])[1]] = -torch.inf
-        scores[row[place]] = true
-        total += float(true - scores.logsumexp(0))
+        true_score = scores[triple[target_position]].clone()
+        scores[known.answers(task, triple[None])[1]] = -torch.inf
+        scores[triple[target_position]] = true_score
+        total += float(true_score - scores.logsumexp(0))
     return total / len(split.valid)
 
 
 def test_baselines_answer_in_the_shapes_that_ranks_need(split: Split) -> None:
-    known = Known(split.triples.ids, N, R)
-    for scorer in (make(split) for make in BASELINES.values()):
-        metrics = evaluate(scorer, split.test, known).metrics()
+    true_triples = Known(split.triples.ids, N, R)
+    for scorer in (build_scorer(split) for build_scorer in BASELINES.values()):
+        metrics = evaluate(scorer, split.test, true_triples).metrics()
         assert metrics["tail"].mr < (N + 1) / 2

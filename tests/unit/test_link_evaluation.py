@@ -29,31 +29,31 @@ def split() -> Split:
 
 def slow_rank(scores: np.ndarray, triple: tuple[int, int, int], place: int, true: set[tuple[int, int, int]]) -> float:
     """The realistic rank, candidate by candidate."""
-    higher = equal = 0
+    higher_count = equal_count = 0
     for candidate in range(scores.shape[place]):
-        other = (*triple[:place], candidate, *triple[place + 1 :])
-        if other == triple or other in true:
+        other_triple = (*triple[:place], candidate, *triple[place + 1 :])
+        if other_triple == triple or other_triple in true:
             continue
-        higher += scores[other] > scores[triple]
-        equal += scores[other] == scores[triple]
-    return 1 + higher + equal / 2
+        higher_count += scores[other_triple] > scores[triple]
+        equal_count += scores[other_triple] == scores[triple]
+    return 1 + higher_count + equal_count / 2
 
 
 @given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 4), st.integers(1, 5), st.integers(1, 7))
 @hypothesis_settings(max_examples=60)
 def test_ranks_equal_a_slow_count_of_candidates_with_ties(seed: int, n: int, m: int, values: int, batch: int) -> None:
-    random = np.random.default_rng(seed)
-    scores = random.integers(values, size=(n, m, n)).astype(float)  # few values, so many ties
-    every = np.argwhere(random.random((n, m, n)) < 0.4)
-    if not len(every):
+    generator = np.random.default_rng(seed)
+    scores = generator.integers(values, size=(n, m, n)).astype(float)  # few values, so many ties
+    true_triples = np.argwhere(generator.random((n, m, n)) < 0.4)
+    if not len(true_triples):
         return
-    test = every[random.permutation(len(every))[: len(every) // 2 + 1]]
-    result = evaluate(Table(scores), test, Known(every, n, m), batch=batch)
-    true = {tuple(row) for row in every.tolist()}
-    for place, task in enumerate(TASKS):
-        for row, triple in enumerate(map(tuple, test.tolist())):
-            assert result.filtered[task][row] == slow_rank(scores, triple, place, true)
-            assert result.raw[task][row] == slow_rank(scores, triple, place, set())
+    test_triples = true_triples[generator.permutation(len(true_triples))[: len(true_triples) // 2 + 1]]
+    result = evaluate(Table(scores), test_triples, Known(true_triples, n, m), batch=batch)
+    true_set = {tuple(row) for row in true_triples.tolist()}
+    for task_index, task in enumerate(TASKS):
+        for row, triple in enumerate(map(tuple, test_triples.tolist())):
+            assert result.filtered[task][row] == slow_rank(scores, triple, task_index, true_set)
+            assert result.raw[task][row] == slow_rank(scores, triple, task_index, set())
 
 
 def test_metrics_are_their_definitions() -> None:
@@ -66,9 +66,9 @@ def test_metrics_are_their_definitions() -> None:
 
 def test_a_constant_score_ranks_in_the_middle() -> None:
     triples = small_graph()
-    known = Known(np.empty((0, 3), dtype=np.int64), N, R)
-    known = Known(triples.ids[:5], N, R)
-    result = evaluate(Table(np.zeros((N, R, N))), triples.ids[:5], known)
+    true_triples = Known(np.empty((0, 3), dtype=np.int64), N, R)
+    true_triples = Known(triples.ids[:5], N, R)
+    result = evaluate(Table(np.zeros((N, R, N))), triples.ids[:5], true_triples)
     assert result.raw["tail"].tolist() == [1 + (N - 1) / 2] * 5
 
 
@@ -81,21 +81,25 @@ def test_a_model_that_diverged_is_an_error() -> None:
 def test_pykeen_computes_the_same_realistic_ranks(split: Split) -> None:
     from pykeen.evaluation import RankBasedEvaluator
 
-    trained = train(TrainingSettings.of({**QUICK, "arguments": {"embedding_dim": 16}}), split)
-    known = Known(split.triples.ids, N, R)
-    ours = evaluate(trained.scorer, split.test, known).metrics()
-    rest = [torch.from_numpy(part.copy()) for part in (split.train, split.valid)]
-    theirs = RankBasedEvaluator().evaluate(
-        trained.model,
+    trained_model = train(TrainingSettings.of({**QUICK, "arguments": {"embedding_dim": 16}}), split)
+    true_triples = Known(split.triples.ids, N, R)
+    own_metrics = evaluate(trained_model.scorer, split.test, true_triples).metrics()
+    filter_triples = [torch.from_numpy(split_part.copy()) for split_part in (split.train, split.valid)]
+    pykeen_result = RankBasedEvaluator().evaluate(
+        trained_model.model,
         torch.from_numpy(split.test.copy()),
-        additional_filter_triples=rest,
+        additional_filter_triples=filter_triples,
         use_tqdm=False,
         batch_size=16,
     )
     for task in ("head", "tail"):
-        assert ours[task].mr == pytest.approx(theirs.get_metric(f"{task}.realistic.arithmetic_mean_rank"), rel=1e-6)
-        assert ours[task].mrr == pytest.approx(
-            theirs.get_metric(f"{task}.realistic.inverse_harmonic_mean_rank"), rel=1e-6
+        assert own_metrics[task].mr == pytest.approx(
+            pykeen_result.get_metric(f"{task}.realistic.arithmetic_mean_rank"), rel=1e-6
         )
-        for k in (1, 3, 5, 10):
-            assert ours[task].hits[k] == pytest.approx(100 * theirs.get_metric(f"{task}.realistic.hits_at_{k}"))
+        assert own_metrics[task].mrr == pytest.approx(
+            pykeen_result.get_metric(f"{task}.realistic.inverse_harmonic_mean_rank"), rel=1e-6
+        )
+        for cutoff in (1, 3, 5, 10):
+            assert own_metrics[task].hits[cutoff] == pytest.approx(
+                100 * pykeen_result.get_metric(f"{task}.realistic.hits_at_{cutoff}")
+            )

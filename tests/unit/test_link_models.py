@@ -23,13 +23,13 @@ from tests.unit.test_poincare import distance, exp0, log0, mobius  # noqa: E402
 ENTITIES, RELATIONS = 7, 3
 
 MODELS = {
-    "hyper": lambda **rest: HypER(embedding_dim=10, relation_dim=5, num_filters=3, filter_length=4, **rest),
-    "convr": lambda **rest: ConvR(embedding_dim=12, num_filters=3, filter_height=2, filter_width=3, **rest),
-    "convr-bare": lambda **rest: ConvR(
-        embedding_dim=12, num_filters=3, filter_height=3, filter_width=2, height=4, batch_norm=False, **rest
+    "hyper": lambda **options: HypER(embedding_dim=10, relation_dim=5, num_filters=3, filter_length=4, **options),
+    "convr": lambda **options: ConvR(embedding_dim=12, num_filters=3, filter_height=2, filter_width=3, **options),
+    "convr-bare": lambda **options: ConvR(
+        embedding_dim=12, num_filters=3, filter_height=3, filter_width=2, height=4, batch_norm=False, **options
     ),
-    "murp": lambda **rest: MurP(embedding_dim=5, **rest),
-    "atth": lambda **rest: AttH(embedding_dim=6, **rest),
+    "murp": lambda **options: MurP(embedding_dim=5, **options),
+    "atth": lambda **options: AttH(embedding_dim=6, **options),
 }
 SCORERS = {
     "hyper": HypERScorer,
@@ -46,24 +46,24 @@ every_hyperbolic = pytest.mark.parametrize("name", HYPERBOLIC)
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """The tensors are so small that threads only get in each other's way."""
-    before = torch.get_num_threads()
+    thread_count = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(thread_count)
 
 
 def build(name, entities=ENTITIES, relations=RELATIONS, inverse=False, dtype=torch.float64, scale=0.6):
     """The model with every parameter and running statistic random, in evaluation mode."""
-    info = KGInfo(entities, relations, create_inverse_triples=inverse)
-    model = MODELS[name](triples_factory=info, random_seed=0).to(dtype).eval()
-    draw = torch.Generator().manual_seed(1)
+    graph_info = KGInfo(entities, relations, create_inverse_triples=inverse)
+    model = MODELS[name](triples_factory=graph_info, random_seed=0).to(dtype).eval()
+    random_generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
-        parameter.data = scale * torch.randn(parameter.shape, generator=draw, dtype=dtype)
+        parameter.data = scale * torch.randn(parameter.shape, generator=random_generator, dtype=dtype)
     for buffer_name, buffer in model.named_buffers():
         if buffer_name.endswith("running_var"):
-            buffer.copy_(0.5 + torch.rand(buffer.shape, generator=draw, dtype=dtype))
+            buffer.copy_(0.5 + torch.rand(buffer.shape, generator=random_generator, dtype=dtype))
         elif buffer_name.endswith("running_mean"):
-            buffer.copy_(torch.randn(buffer.shape, generator=draw, dtype=dtype))
+            buffer.copy_(torch.randn(buffer.shape, generator=random_generator, dtype=dtype))
     return model
 
 
@@ -83,78 +83,101 @@ def batch_norm(state, prefix, x, channel):
     """Batch normalisation in evaluation mode of one number; the number itself where the model has none."""
     if f"{prefix}.weight" not in state:
         return x
-    mean, var = state[f"{prefix}.running_mean"][channel], state[f"{prefix}.running_var"][channel]
+    mean, variance = state[f"{prefix}.running_mean"][channel], state[f"{prefix}.running_var"][channel]
     weight, bias = state[f"{prefix}.weight"][channel], state[f"{prefix}.bias"][channel]
-    return (x - mean) / math.sqrt(var + 1e-5) * weight + bias
+    return (x - mean) / math.sqrt(variance + 1e-5) * weight + bias
 
 
 def convolution_score(model, state, maps, t):
     """ReLU(W vec(ReLU(maps)) + b)·t + b_t."""
-    flat = [
+    flat_features = [
         max(batch_norm(state, "features.0", float(value), channel), 0.0)
-        for channel, one in enumerate(maps)
-        for value in np.ravel(one)
+        for channel, feature_map in enumerate(maps)
+        for value in np.ravel(feature_map)
     ]
     weight, offset = state["projection.0.weight"], state["projection.0.bias"]
     score = float(numbers(model, "entity", 1, t))
-    for k, component in enumerate(numbers(model, "entity", 0, t)):
-        projected = sum(w * x for w, x in zip(weight[k], flat, strict=True)) + offset[k]
-        score += max(batch_norm(state, "projection.2", projected, k), 0.0) * component
+    for dimension, component in enumerate(numbers(model, "entity", 0, t)):
+        projected = (
+            sum(factor * feature for factor, feature in zip(weight[dimension], flat_features, strict=True))
+            + offset[dimension]
+        )
+        score += max(batch_norm(state, "projection.2", projected, dimension), 0.0) * component
     return score
 
 
 def hyper_oracle(model, h, r, t):
-    state = {key: value.numpy() for key, value in model.interaction.state_dict().items()}
-    head = [batch_norm(state, "input.0", x, 0) for x in numbers(model, "entity", 0, h)]
-    made = state["hypernetwork.weight"] @ numbers(model, "relation", 0, r) + state["hypernetwork.bias"]
-    count, length = 3, 4
-    maps = [
-        [sum(made[f * length + i] * head[m + i] for i in range(length)) for m in range(len(head) - length + 1)]
-        for f in range(count)
+    state = {tensor_name: tensor.numpy() for tensor_name, tensor in model.interaction.state_dict().items()}
+    head_vector = [batch_norm(state, "input.0", component, 0) for component in numbers(model, "entity", 0, h)]
+    filter_weights = state["hypernetwork.weight"] @ numbers(model, "relation", 0, r) + state["hypernetwork.bias"]
+    filter_count, filter_length = 3, 4
+    feature_maps = [
+        [
+            sum(
+                filter_weights[filter_index * filter_length + offset] * head_vector[start + offset]
+                for offset in range(filter_length)
+            )
+            for start in range(len(head_vector) - filter_length + 1)
+        ]
+        for filter_index in range(filter_count)
     ]
-    return convolution_score(model, state, maps, t)
+    return convolution_score(model, state, feature_maps, t)
 
 
 def convr_oracle(model, h, r, t):
-    state = {key: value.numpy() for key, value in model.interaction.state_dict().items()}
-    (height, width), (fh, fw) = model.interaction.image, model.interaction.filter
-    head = [batch_norm(state, "input.0", x, 0) for x in numbers(model, "entity", 0, h)]
-    relation = numbers(model, "relation", 0, r)
-    maps = []
-    for f in range(3):
-        one = np.zeros((height - fh + 1, width - fw + 1))
-        for i in range(one.shape[0]):
-            for j in range(one.shape[1]):
-                for a in range(fh):
-                    for b in range(fw):
-                        one[i, j] += head[(i + a) * width + j + b] * relation[f * fh * fw + a * fw + b]
-        maps.append(one)
-    return convolution_score(model, state, maps, t)
+    state = {tensor_name: tensor.numpy() for tensor_name, tensor in model.interaction.state_dict().items()}
+    (height, width), (filter_height, filter_width) = model.interaction.image, model.interaction.filter
+    head_vector = [batch_norm(state, "input.0", component, 0) for component in numbers(model, "entity", 0, h)]
+    relation_vector = numbers(model, "relation", 0, r)
+    feature_maps = []
+    for filter_index in range(3):
+        feature_map = np.zeros((height - filter_height + 1, width - filter_width + 1))
+        for row in range(feature_map.shape[0]):
+            for column in range(feature_map.shape[1]):
+                for a in range(filter_height):
+                    for b in range(filter_width):
+                        feature_map[row, column] += (
+                            head_vector[(row + a) * width + column + b]
+                            * relation_vector[filter_index * filter_height * filter_width + a * filter_width + b]
+                        )
+        feature_maps.append(feature_map)
+    return convolution_score(model, state, feature_maps, t)
 
 
 def murp_oracle(model, h, r, t):
     """From points of the ball, as in the paper."""
-    head, tail = exp0(numbers(model, "entity", 0, h), 1), exp0(numbers(model, "entity", 0, t), 1)
+    head_point, tail_point = exp0(numbers(model, "entity", 0, h), 1), exp0(numbers(model, "entity", 0, t), 1)
     translation, stretch = exp0(numbers(model, "relation", 0, r), 1), np.diag(numbers(model, "relation", 1, r))
-    moved = distance(exp0(stretch @ log0(head, 1), 1), mobius(tail, translation, 1), 1)
-    return -(moved**2) + float(numbers(model, "entity", 1, h)) + float(numbers(model, "entity", 2, t))
+    hyperbolic_distance = distance(exp0(stretch @ log0(head_point, 1), 1), mobius(tail_point, translation, 1), 1)
+    return -(hyperbolic_distance**2) + float(numbers(model, "entity", 1, h)) + float(numbers(model, "entity", 2, t))
 
 
 def atth_oracle(model, h, r, t):
     """With block-diagonal matrices on points of the ball, and log₀ before attention, as in the paper."""
-    translation, theta, phi, context, raw = (numbers(model, "relation", i, r) for i in range(5))
-    c = math.log(1 + math.exp(float(raw)))
-    head, tail = exp0(numbers(model, "entity", 0, h), c), exp0(numbers(model, "entity", 0, t), c)
+    translation, theta, phi, context_vector, raw_curvature = (
+        numbers(model, "relation", index, r) for index in range(5)
+    )
+    curvature = math.log(1 + math.exp(float(raw_curvature)))
+    head_point, tail_point = (
+        exp0(numbers(model, "entity", 0, h), curvature),
+        exp0(numbers(model, "entity", 0, t), curvature),
+    )
     rotation, reflection = np.zeros((6, 6)), np.zeros((6, 6))
-    for i in range(3):
-        block = slice(2 * i, 2 * i + 2)
-        rotation[block, block] = [[math.cos(theta[i]), -math.sin(theta[i])], [math.sin(theta[i]), math.cos(theta[i])]]
-        reflection[block, block] = [[math.cos(phi[i]), math.sin(phi[i])], [math.sin(phi[i]), -math.cos(phi[i])]]
-    rotated, reflected = log0(rotation @ head, c), log0(reflection @ head, c)
-    weights = np.exp([context @ rotated / math.sqrt(6), context @ reflected / math.sqrt(6)])
-    attention = exp0((weights[0] * rotated + weights[1] * reflected) / weights.sum(), c)
-    moved = distance(mobius(attention, exp0(translation, c), c), tail, c)
-    return -(moved**2) + float(numbers(model, "entity", 1, h)) + float(numbers(model, "entity", 2, t))
+    for index in range(3):
+        block = slice(2 * index, 2 * index + 2)
+        rotation[block, block] = [
+            [math.cos(theta[index]), -math.sin(theta[index])],
+            [math.sin(theta[index]), math.cos(theta[index])],
+        ]
+        reflection[block, block] = [
+            [math.cos(phi[index]), math.sin(phi[index])],
+            [math.sin(phi[index]), -math.cos(phi[index])],
+        ]
+    rotated, reflected = log0(rotation @ head_point, curvature), log0(reflection @ head_point, curvature)
+    weights = np.exp([context_vector @ rotated / math.sqrt(6), context_vector @ reflected / math.sqrt(6)])
+    attention = exp0((weights[0] * rotated + weights[1] * reflected) / weights.sum(), curvature)
+    hyperbolic_distance = distance(mobius(attention, exp0(translation, curvature), curvature), tail_point, curvature)
+    return -(hyperbolic_distance**2) + float(numbers(model, "entity", 1, h)) + float(numbers(model, "entity", 2, t))
 
 
 ORACLES = {
@@ -170,9 +193,9 @@ ORACLES = {
 def test_a_score_is_the_papers(name):
     model = build(name)
     triples = all_triples()[::4]
-    expected = [ORACLES[name](model, *triple) for triple in triples.tolist()]
-    assert np.ptp(expected) > 0.5  # the oracle tells triples apart
-    np.testing.assert_allclose(model.score_hrt(triples).squeeze(1).detach(), expected, rtol=1e-9, atol=1e-9)
+    expected_scores = [ORACLES[name](model, *triple) for triple in triples.tolist()]
+    assert np.ptp(expected_scores) > 0.5  # the oracle tells triples apart
+    np.testing.assert_allclose(model.score_hrt(triples).squeeze(1).detach(), expected_scores, rtol=1e-9, atol=1e-9)
 
 
 # ---------------------------------------------------------------- PyKEEN's four ways to score, and the scorers
@@ -181,20 +204,22 @@ def test_a_score_is_the_papers(name):
 @every_model
 def test_all_ways_of_pykeen_to_score_agree(name):
     model = build(name)
-    cube = model.score_hrt(all_triples()).view(ENTITIES, RELATIONS, ENTITIES)
-    for h in range(ENTITIES):
-        pairs = torch.cartesian_prod(torch.tensor([h]), torch.arange(RELATIONS))
-        torch.testing.assert_close(model.score_t(pairs), cube[h])
-        torch.testing.assert_close(model.score_t(pairs, slice_size=2), cube[h])
-        some = torch.tensor([5, 0, 5])
-        torch.testing.assert_close(model.score_t(pairs, tails=some), cube[h][:, some])
-        torch.testing.assert_close(model.score_t(pairs, tails=some.expand(RELATIONS, 3)), cube[h][:, some])
-        pairs = torch.cartesian_prod(torch.tensor([h]), torch.arange(ENTITIES))
-        torch.testing.assert_close(model.score_r(pairs), cube[h].T)
-        torch.testing.assert_close(model.score_r(pairs, slice_size=2), cube[h].T)
+    score_cube = model.score_hrt(all_triples()).view(ENTITIES, RELATIONS, ENTITIES)
+    for head_id in range(ENTITIES):
+        pairs = torch.cartesian_prod(torch.tensor([head_id]), torch.arange(RELATIONS))
+        torch.testing.assert_close(model.score_t(pairs), score_cube[head_id])
+        torch.testing.assert_close(model.score_t(pairs, slice_size=2), score_cube[head_id])
+        tail_ids = torch.tensor([5, 0, 5])
+        torch.testing.assert_close(model.score_t(pairs, tails=tail_ids), score_cube[head_id][:, tail_ids])
+        torch.testing.assert_close(
+            model.score_t(pairs, tails=tail_ids.expand(RELATIONS, 3)), score_cube[head_id][:, tail_ids]
+        )
+        pairs = torch.cartesian_prod(torch.tensor([head_id]), torch.arange(ENTITIES))
+        torch.testing.assert_close(model.score_r(pairs), score_cube[head_id].T)
+        torch.testing.assert_close(model.score_r(pairs, slice_size=2), score_cube[head_id].T)
     pairs = torch.cartesian_prod(torch.arange(RELATIONS), torch.arange(ENTITIES))
-    torch.testing.assert_close(model.score_h(pairs), cube.flatten(1).T)
-    torch.testing.assert_close(model.score_h(pairs, slice_size=3), cube.flatten(1).T)
+    torch.testing.assert_close(model.score_h(pairs), score_cube.flatten(1).T)
+    torch.testing.assert_close(model.score_h(pairs, slice_size=3), score_cube.flatten(1).T)
 
 
 @every_model
@@ -202,26 +227,36 @@ def test_all_ways_of_pykeen_to_score_agree(name):
 def test_a_scorer_gives_the_models_scores_and_gradients(name, dtype, tolerance):
     model = build(name, dtype=dtype)
     scorer = SCORERS[name](model)
-    h, r, t = torch.tensor([[0, 2, 1], [6, 0, 6], [3, 2, 5], [0, 1, 0], [4, 2, 2]]).unbind(1)
-    for fast, own in [
-        (lambda: scorer.triples(h, r, t), lambda: model.score_hrt(torch.stack([h, r, t], 1)).squeeze(1)),
-        (lambda: scorer.tails(h, r), lambda: model.score_t(torch.stack([h, r], 1))),
-        (lambda: scorer.heads(r, t), lambda: model.score_h(torch.stack([r, t], 1))),
-        (lambda: scorer.relations(h, t), lambda: model.score_r(torch.stack([h, t], 1))),
+    head_ids, relation_ids, tail_ids = torch.tensor([[0, 2, 1], [6, 0, 6], [3, 2, 5], [0, 1, 0], [4, 2, 2]]).unbind(1)
+    for fast_scores, model_scores in [
+        (
+            lambda: scorer.triples(head_ids, relation_ids, tail_ids),
+            lambda: model.score_hrt(torch.stack([head_ids, relation_ids, tail_ids], 1)).squeeze(1),
+        ),
+        (lambda: scorer.tails(head_ids, relation_ids), lambda: model.score_t(torch.stack([head_ids, relation_ids], 1))),
+        (lambda: scorer.heads(relation_ids, tail_ids), lambda: model.score_h(torch.stack([relation_ids, tail_ids], 1))),
+        (lambda: scorer.relations(head_ids, tail_ids), lambda: model.score_r(torch.stack([head_ids, tail_ids], 1))),
     ]:
-        torch.testing.assert_close(fast(), own(), rtol=tolerance, atol=tolerance)
-        gradients = [torch.autograd.grad(of().sigmoid().sum(), list(model.parameters())) for of in (fast, own)]
-        for quick, slow in zip(*gradients, strict=True):
-            torch.testing.assert_close(quick, slow, rtol=10 * tolerance, atol=10 * tolerance)
+        torch.testing.assert_close(fast_scores(), model_scores(), rtol=tolerance, atol=tolerance)
+        gradients = [
+            torch.autograd.grad(score_function().sigmoid().sum(), list(model.parameters()))
+            for score_function in (fast_scores, model_scores)
+        ]
+        for fast_gradient, model_gradient in zip(*gradients, strict=True):
+            torch.testing.assert_close(fast_gradient, model_gradient, rtol=10 * tolerance, atol=10 * tolerance)
 
 
 @every_model
 def test_with_inverse_triples_heads_are_pykeens_predictions(name):
     model = build(name, inverse=True)
     scorer = Reciprocal(SCORERS[name](model))
-    r, t = torch.tensor([2, 0, 1]), torch.tensor([6, 0, 6])
-    torch.testing.assert_close(scorer.heads(r, t), model.predict_h(torch.stack([r, t], 1)))
-    torch.testing.assert_close(scorer.tails(t, r), model.predict_t(torch.stack([t, r], 1)))
+    relation_ids, tail_ids = torch.tensor([2, 0, 1]), torch.tensor([6, 0, 6])
+    torch.testing.assert_close(
+        scorer.heads(relation_ids, tail_ids), model.predict_h(torch.stack([relation_ids, tail_ids], 1))
+    )
+    torch.testing.assert_close(
+        scorer.tails(tail_ids, relation_ids), model.predict_t(torch.stack([tail_ids, relation_ids], 1))
+    )
 
 
 class Largest(TorchDispatchMode):
@@ -232,10 +267,10 @@ class Largest(TorchDispatchMode):
         self.numel = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        if isinstance(out, torch.Tensor):
-            self.numel = max(self.numel, out.numel())
-        return out
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numel = max(self.numel, result.numel())
+        return result
 
 
 @pytest.mark.parametrize(
@@ -251,29 +286,34 @@ def test_candidates_are_scored_without_a_tensor_of_batch_by_entities_by_dimensio
     batch, entities, relations = 64, 300, 100
     model = build(name, entities, relations)
     scorer = SCORERS[name](model)
-    ids = torch.arange(batch)
-    for way in ways:
-        with torch.no_grad(), Largest() as seen:
-            getattr(scorer, way)(ids, ids)
-        assert seen.numel <= 2 * batch * entities, way
+    batch_ids = torch.arange(batch)
+    for method_name in ways:
+        with torch.no_grad(), Largest() as largest:
+            getattr(scorer, method_name)(batch_ids, batch_ids)
+        assert largest.numel <= 2 * batch * entities, method_name
 
 
 # ---------------------------------------------------------------- training
 
 
 def loss_of(scorer, triples):
-    h, r, t = triples.unbind(1)
+    head_ids, relation_ids, tail_ids = triples.unbind(1)
     cross_entropy = torch.nn.functional.cross_entropy
-    return cross_entropy(scorer.tails(h, r), t) + cross_entropy(scorer.heads(r, t), h)
+    return cross_entropy(scorer.tails(head_ids, relation_ids), tail_ids) + cross_entropy(
+        scorer.heads(relation_ids, tail_ids), head_ids
+    )
 
 
 @every_model
 def test_training_lowers_the_loss(name):
     model = MODELS[name](triples_factory=KGInfo(20, 2, create_inverse_triples=False), random_seed=0)
     scorer = SCORERS[name](model)
-    ring = torch.arange(20)
+    ring_ids = torch.arange(20)
     triples = torch.cat(
-        [torch.stack([ring, 0 * ring, (ring + 1) % 20], 1), torch.stack([ring, 0 * ring + 1, (ring + 5) % 20], 1)]
+        [
+            torch.stack([ring_ids, 0 * ring_ids, (ring_ids + 1) % 20], 1),
+            torch.stack([ring_ids, 0 * ring_ids + 1, (ring_ids + 5) % 20], 1),
+        ]
     )
     optimiser = torch.optim.Adam(model.parameters(), lr=0.03)
     losses = []
@@ -291,28 +331,39 @@ def test_training_lowers_the_loss(name):
 def test_large_steps_neither_leave_the_ball_nor_break_gradients(name, dtype):
     model = build(name, dtype=dtype).train()
     scorer = SCORERS[name](model)
-    h, r, t = all_triples()[::5].unbind(1)
+    head_ids, relation_ids, tail_ids = all_triples()[::5].unbind(1)
     optimiser = torch.optim.Adam(model.parameters(), lr=2.0)
     for step in range(50):
         sign = 1 if step % 20 < 10 else -1  # apart, then together
-        loss = sign * (scorer.tails(h, r).mean() + scorer.heads(r, t).mean() + scorer.triples(h, r, t).mean())
+        loss = sign * (
+            scorer.tails(head_ids, relation_ids).mean()
+            + scorer.heads(relation_ids, tail_ids).mean()
+            + scorer.triples(head_ids, relation_ids, tail_ids).mean()
+        )
         optimiser.zero_grad()
         loss.backward()
         assert all(parameter.grad.isfinite().all() for parameter in model.parameters()), step
         optimiser.step()
-        heads, tails, c = points(name, model, h, r, t)
+        heads, tails, curvature = points(name, model, head_ids, relation_ids, tail_ids)
         for point in (heads, tails):
-            assert (c * point.square().sum(1, keepdim=True)).max() < 1
-        assert scorer.relations(h, t).isfinite().all()
+            assert (curvature * point.square().sum(1, keepdim=True)).max() < 1
+        assert scorer.relations(head_ids, tail_ids).isfinite().all()
 
 
 def points(name, model, h, r, t):
     """The two points whose distance is the score, and the curvature."""
-    e, links = model.entity_representations[0], tuple(link(r) for link in model.relation_representations)
+    entity_vectors, relation_vectors = (
+        model.entity_representations[0],
+        tuple(representation(r) for representation in model.relation_representations),
+    )
     if name == "murp":
-        return model.interaction.head_point(e(h), links), model.interaction.tail_point(e(t), links), 1.0
-    query, c = model.interaction.query(e(h), links)
-    return query, poincare.exp0(e(t), c), c
+        return (
+            model.interaction.head_point(entity_vectors(h), relation_vectors),
+            model.interaction.tail_point(entity_vectors(t), relation_vectors),
+            1.0,
+        )
+    query, curvature = model.interaction.query(entity_vectors(h), relation_vectors)
+    return query, poincare.exp0(entity_vectors(t), curvature), curvature
 
 
 @every_hyperbolic
@@ -322,8 +373,13 @@ def test_gradients_are_finite_at_degenerate_parameters(name, value):
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, value)
     scorer = SCORERS[name](model)
-    h, r, t = all_triples()[::7].unbind(1)
-    for scores in (scorer.tails(h, r), scorer.heads(r, t), scorer.relations(h, t), scorer.triples(h, r, t)):
+    head_ids, relation_ids, tail_ids = all_triples()[::7].unbind(1)
+    for scores in (
+        scorer.tails(head_ids, relation_ids),
+        scorer.heads(relation_ids, tail_ids),
+        scorer.relations(head_ids, tail_ids),
+        scorer.triples(head_ids, relation_ids, tail_ids),
+    ):
         assert scores.isfinite().all()
         for gradient in torch.autograd.grad(scores.sum(), list(model.parameters())):
             assert gradient.isfinite().all()
@@ -331,12 +387,12 @@ def test_gradients_are_finite_at_degenerate_parameters(name, value):
 
 @every_model
 def test_a_new_model_starts_from_its_seed_and_can_be_reset(name):
-    info = KGInfo(ENTITIES, RELATIONS, create_inverse_triples=True)
-    one, same = (MODELS[name](triples_factory=info, random_seed=3).eval() for _ in range(2))
-    torch.testing.assert_close(one.score_hrt(all_triples()), same.score_hrt(all_triples()))
-    before = one.score_hrt(all_triples())
-    one.reset_parameters_()
-    assert not torch.equal(one.score_hrt(all_triples()), before)
+    graph_info = KGInfo(ENTITIES, RELATIONS, create_inverse_triples=True)
+    first_model, second_model = (MODELS[name](triples_factory=graph_info, random_seed=3).eval() for _ in range(2))
+    torch.testing.assert_close(first_model.score_hrt(all_triples()), second_model.score_hrt(all_triples()))
+    first_scores = first_model.score_hrt(all_triples())
+    first_model.reset_parameters_()
+    assert not torch.equal(first_model.score_hrt(all_triples()), first_scores)
 
 
 def test_dropout_only_acts_in_training():
@@ -355,8 +411,12 @@ def test_published_sizes_and_small_ones_are_accepted():
     assert image_shape(200, None, None) == (10, 20)
     assert image_shape(200, None, 10) == (20, 10)
     for interaction in (HypERInteraction(), HypERInteraction(64, 64), ConvRInteraction(), ConvRInteraction(64)):
-        size, other = interaction.embedding_dim, interaction.relation_dim
-        assert interaction.eval().query(torch.zeros(2, 1, size), torch.zeros(1, 3, other)).shape == (2, 3, size)
+        entity_size, relation_size = interaction.embedding_dim, interaction.relation_dim
+        assert interaction.eval().query(torch.zeros(2, 1, entity_size), torch.zeros(1, 3, relation_size)).shape == (
+            2,
+            3,
+            entity_size,
+        )
 
 
 @pytest.mark.parametrize(

@@ -27,39 +27,50 @@ def test_sampled_losses_are_their_formulas(name: str) -> None:
     scorer = Table(np.random.default_rng(0).normal(size=(N, R, N)))
     batch = torch.from_numpy(triples.ids[:4])
     torch.manual_seed(5)
-    value = loss.loss(scorer, batch).item()  # type: ignore[arg-type]
+    loss_value = loss.loss(scorer, batch).item()  # type: ignore[arg-type]
     torch.manual_seed(5)
     negatives = loss.corrupted(batch, 3)
-    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
-    terms = []
-    for i, triple in enumerate(batch.tolist()):
-        true = float(scorer.scores[tuple(triple)])
-        false = [float(scorer.scores[tuple(row)]) for row in negatives[3 * i : 3 * i + 3].tolist()]
+    sigmoid = lambda logit: 1 / (1 + math.exp(-logit))  # noqa: E731
+    loss_terms = []
+    for index, triple in enumerate(batch.tolist()):
+        true_score = float(scorer.scores[tuple(triple)])
+        false_scores = [
+            float(scorer.scores[tuple(negative)]) for negative in negatives[3 * index : 3 * index + 3].tolist()
+        ]
         if name == "margin":
-            terms.append(np.mean([max(0.0, 2 + f - true) for f in false]))
+            loss_terms.append(np.mean([max(0.0, 2 + false_score - true_score) for false_score in false_scores]))
         elif name == "softplus":
-            terms.append((math.log(1 + math.exp(-true)) + np.mean([math.log(1 + math.exp(f)) for f in false])) / 2)
+            loss_terms.append(
+                (
+                    math.log(1 + math.exp(-true_score))
+                    + np.mean([math.log(1 + math.exp(false_score)) for false_score in false_scores])
+                )
+                / 2
+            )
         else:
-            weights = np.exp(0.5 * np.array(false)) / np.exp(0.5 * np.array(false)).sum()
-            against = -sum(w * math.log(sigmoid(-2 - f)) for w, f in zip(weights, false, strict=True))
-            terms.append((against - math.log(sigmoid(2 + true))) / 2)
-    assert value == pytest.approx(np.mean(terms), rel=1e-9)
+            weights = np.exp(0.5 * np.array(false_scores)) / np.exp(0.5 * np.array(false_scores)).sum()
+            negative_term = -sum(
+                weight * math.log(sigmoid(-2 - false_score))
+                for weight, false_score in zip(weights, false_scores, strict=True)
+            )
+            loss_terms.append((negative_term - math.log(sigmoid(2 + true_score))) / 2)
+    assert loss_value == pytest.approx(np.mean(loss_terms), rel=1e-9)
 
 
 def test_a_corrupted_triple_differs_in_one_part_and_the_parts_take_turns() -> None:
     triples = small_graph()
     loss = Sampled(TrainingSettings("distmult", negatives=3), triples.ids, N, R, "cpu")
     batch = torch.from_numpy(triples.ids)
-    different = (loss.corrupted(batch, 3) != batch.repeat_interleave(3, dim=0)).numpy()
-    assert different.sum(axis=1).tolist() == [1] * (3 * len(batch))
-    assert different.sum(axis=0).tolist() == [len(batch)] * 3
+    is_different = (loss.corrupted(batch, 3) != batch.repeat_interleave(3, dim=0)).numpy()
+    assert is_different.sum(axis=1).tolist() == [1] * (3 * len(batch))
+    assert is_different.sum(axis=0).tolist() == [len(batch)] * 3
 
 
 def test_the_only_relation_of_a_graph_is_not_replaced() -> None:
     batch = torch.tensor([[0, 0, 1], [1, 0, 2]])
     loss = Sampled(TrainingSettings("distmult", negatives=4), batch.numpy(), 3, 1, "cpu")
-    different = (loss.corrupted(batch, 4) != batch.repeat_interleave(4, dim=0)).numpy()
-    assert different.sum(axis=0).tolist() == [4, 0, 4]
+    is_different = (loss.corrupted(batch, 4) != batch.repeat_interleave(4, dim=0)).numpy()
+    assert is_different.sum(axis=0).tolist() == [4, 0, 4]
     with pytest.raises(UsageError, match="one relation"):
         Sampled(TrainingSettings("distmult", corrupt=("relation",)), batch.numpy(), 3, 1, "cpu")
 
@@ -72,27 +83,30 @@ def test_losses_over_all_candidates_are_their_formulas(name: str) -> None:
         document["label_smoothing"] = 0.1
     loss = AllCandidates(TrainingSettings.of(document), triples.ids, N, R, "cpu")
     scores = np.random.default_rng(0).normal(size=(N, R, N))
-    true = {tuple(row) for row in triples.ids.tolist()}
+    true_triples = {tuple(triple) for triple in triples.ids.tolist()}
     batches = list(loss.batches())
     assert len(batches) == math.ceil(len(triples) / 40)
     for batch in batches:
-        expected = 0.0
-        for place, slot in enumerate(TASKS):
-            total, count = 0.0, 0
-            for question in map(tuple, batch[slot].tolist()):
-                candidates = [(*question[:place], c, *question[place + 1 :]) for c in range((N, R, N)[place])]
-                values = np.array([scores[c] for c in candidates])
-                labels = np.array([float(c in true) for c in candidates])
+        expected_loss = 0.0
+        for task_index, task in enumerate(TASKS):
+            task_loss, label_count = 0.0, 0
+            for question in map(tuple, batch[task].tolist()):
+                candidates = [
+                    (*question[:task_index], candidate, *question[task_index + 1 :])
+                    for candidate in range((N, R, N)[task_index])
+                ]
+                candidate_scores = np.array([scores[candidate] for candidate in candidates])
+                labels = np.array([float(candidate in true_triples) for candidate in candidates])
                 if name == "cross-entropy":
-                    total += (labels * (np.log(np.exp(values).sum()) - values)).sum()
-                    count += labels.sum()
+                    task_loss += (labels * (np.log(np.exp(candidate_scores).sum()) - candidate_scores)).sum()
+                    label_count += labels.sum()
                 else:
                     labels = 0.9 * labels + 0.1 / len(labels)
-                    total -= (labels * np.log(1 / (1 + np.exp(-values)))).sum()
-                    total -= ((1 - labels) * np.log(1 / (1 + np.exp(values)))).sum()
-                    count += len(labels)
-            expected += (0.25 if slot == "relation" else 1.0) * total / count
-        assert loss.loss(Table(scores), batch).item() == pytest.approx(expected, rel=1e-6)  # type: ignore[arg-type]
+                    task_loss -= (labels * np.log(1 / (1 + np.exp(-candidate_scores)))).sum()
+                    task_loss -= ((1 - labels) * np.log(1 / (1 + np.exp(candidate_scores)))).sum()
+                    label_count += len(labels)
+            expected_loss += (0.25 if task == "relation" else 1.0) * task_loss / label_count
+        assert loss.loss(Table(scores), batch).item() == pytest.approx(expected_loss, rel=1e-6)  # type: ignore[arg-type]
 
 
 def test_the_fast_gradient_of_cross_entropy_is_autograds() -> None:
@@ -105,19 +119,25 @@ def test_the_fast_gradient_of_cross_entropy_is_autograds() -> None:
     assert isinstance(loss, AllCandidates)
     batch = next(loss.batches())
     loss.loss(scorer, batch).backward()
-    ours = [parameter.grad.clone() for parameter in model.parameters()]
+    own_gradients = [parameter.grad.clone() for parameter in model.parameters()]
     model.zero_grad()
-    total = torch.zeros(())
-    for place, slot in enumerate(TASKS):
-        h, r, t = torch.from_numpy(batch[slot]).unbind(1)
-        logits = {"head": scorer.heads, "relation": scorer.relations, "tail": scorer.tails}[slot](
-            *[x for i, x in enumerate((h, r, t)) if i != place]
+    total_loss = torch.zeros(())
+    for task_index, task in enumerate(TASKS):
+        head_ids, relation_ids, tail_ids = torch.from_numpy(batch[task]).unbind(1)
+        logits = {"head": scorer.heads, "relation": scorer.relations, "tail": scorer.tails}[task](
+            *[
+                index_tensor
+                for position, index_tensor in enumerate((head_ids, relation_ids, tail_ids))
+                if position != task_index
+            ]
         )
-        rows, answers = (torch.from_numpy(ids) for ids in loss.known.answers(slot, batch[slot]))
-        total = total - torch.log_softmax(logits, dim=1)[rows, answers].mean()
-    total.backward()
-    for mine, parameter in zip(ours, model.parameters(), strict=True):
-        assert_close(mine, parameter.grad)
+        question_rows, answers = (
+            torch.from_numpy(index_array) for index_array in loss.known.answers(task, batch[task])
+        )
+        total_loss = total_loss - torch.log_softmax(logits, dim=1)[question_rows, answers].mean()
+    total_loss.backward()
+    for own_gradient, parameter in zip(own_gradients, model.parameters(), strict=True):
+        assert_close(own_gradient, parameter.grad)
 
 
 def test_each_question_is_asked_once_an_epoch_with_all_its_answers() -> None:
@@ -125,9 +145,9 @@ def test_each_question_is_asked_once_an_epoch_with_all_its_answers() -> None:
     loss = AllCandidates(
         TrainingSettings("distmult", objective="cross-entropy", batch_size=30), triples.ids, N, R, "cpu"
     )
-    for place, slot in enumerate(TASKS):
-        asked = np.concatenate([batch[slot] for batch in loss.batches()])
-        rows, answers = loss.known.answers(slot, asked)
-        back = asked[rows].copy()
-        back[:, place] = answers
-        assert sorted(map(tuple, back.tolist())) == sorted(map(tuple, triples.ids.tolist()))
+    for task_index, task in enumerate(TASKS):
+        questions = np.concatenate([batch[task] for batch in loss.batches()])
+        question_rows, answers = loss.known.answers(task, questions)
+        answered_triples = questions[question_rows].copy()
+        answered_triples[:, task_index] = answers
+        assert sorted(map(tuple, answered_triples.tolist())) == sorted(map(tuple, triples.ids.tolist()))

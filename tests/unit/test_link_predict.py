@@ -21,70 +21,100 @@ from kgp_models.link_prediction.train import train  # noqa: E402
 
 
 def graph(seed: int, images: int = 12, concepts: int = 9) -> Triples:
-    random = np.random.default_rng(seed)
-    nodes = {i: Node(f"I{i}", "Image") for i in range(images)}
-    nodes |= {images + i: Node(f"C{i:07}", "Concept", f"concept {i}") for i in range(concepts)}
-    rows = {(int(random.integers(images)), "POSITIVE", images + int(random.integers(concepts))) for _ in range(60)}
-    rows |= {(images + int(a), "isa", images + int(b)) for a, b in random.integers(concepts, size=(25, 2))}
-    return Triples.build(sorted(rows), nodes)
+    generator = np.random.default_rng(seed)
+    nodes = {number: Node(f"I{number}", "Image") for number in range(images)}
+    nodes |= {images + number: Node(f"C{number:07}", "Concept", f"concept {number}") for number in range(concepts)}
+    triple_rows = {
+        (int(generator.integers(images)), "POSITIVE", images + int(generator.integers(concepts))) for _ in range(60)
+    }
+    triple_rows |= {
+        (images + int(head), "isa", images + int(tail)) for head, tail in generator.integers(concepts, size=(25, 2))
+    }
+    return Triples.build(sorted(triple_rows), nodes)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Triples]:
-    folder = tmp_path_factory.mktemp("model")
+    model_folder = tmp_path_factory.mktemp("model")
     triples = graph(0)
     settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
-    train(settings, splits.make("paper", triples, 0), folder=folder)
-    return checkpoint.load(folder), triples
+    train(settings, splits.make("paper", triples, 0), folder=model_folder)
+    return checkpoint.load(model_folder), triples
 
 
 @pytest.mark.parametrize("relation", ["POSITIVE", "isa"])
 @pytest.mark.parametrize("top", [1, 7, 10_000])
 def test_the_predictions_are_the_best_new_triples(trained: tuple[Checkpoint, Triples], relation: str, top: int) -> None:
     model, triples = trained
-    r = triples.relations.index(relation)
-    kinds = ("Image", "Concept") if relation == "POSITIVE" else ("Concept", "Concept")
-    seen = {tuple(row) for row in triples.ids.tolist()}
-    expected = []
+    relation_id = triples.relations.index(relation)
+    entity_kinds = ("Image", "Concept") if relation == "POSITIVE" else ("Concept", "Concept")
+    training_triples = {tuple(row) for row in triples.ids.tolist()}
+    expected_links = []
     with torch.no_grad():
-        for h in range(triples.num_entities):
-            tails = [t for t in range(triples.num_entities) if triples.nodes[t].kind == kinds[1]]
-            if triples.nodes[h].kind != kinds[0]:
+        for head_id in range(triples.num_entities):
+            tail_ids = [
+                tail_id for tail_id in range(triples.num_entities) if triples.nodes[tail_id].kind == entity_kinds[1]
+            ]
+            if triples.nodes[head_id].kind != entity_kinds[0]:
                 continue
-            scores = model.scorer.tails(torch.tensor([h]), torch.tensor([r]))[0].double().numpy()
-            total = np.log(np.exp(scores[tails]).sum())
-            expected += [(scores[t] - total, h, t) for t in tails if t != h and (h, r, t) not in seen]
-    expected = sorted(expected, key=lambda row: (-row[0], row[1], row[2]))[:top]
-    found = predict_links(model, triples, relation, top)
-    assert [(one.head[1], one.tail[1]) for one in found] == [
-        (triples.nodes[h].key, triples.nodes[t].key) for _, h, t in expected
+            scores = model.scorer.tails(torch.tensor([head_id]), torch.tensor([relation_id]))[0].double().numpy()
+            log_total = np.log(np.exp(scores[tail_ids]).sum())
+            expected_links += [
+                (scores[tail_id] - log_total, head_id, tail_id)
+                for tail_id in tail_ids
+                if tail_id != head_id and (head_id, relation_id, tail_id) not in training_triples
+            ]
+    expected_links = sorted(expected_links, key=lambda row: (-row[0], row[1], row[2]))[:top]
+    predictions = predict_links(model, triples, relation, top)
+    assert [(prediction.head[1], prediction.tail[1]) for prediction in predictions] == [
+        (triples.nodes[head_id].key, triples.nodes[tail_id].key) for _, head_id, tail_id in expected_links
     ]
-    assert [one.score for one in found] == pytest.approx([score for score, _, _ in expected], abs=1e-6)
-    assert [one.rank for one in found] == list(range(1, len(found) + 1))
+    assert [prediction.score for prediction in predictions] == pytest.approx(
+        [score for score, _, _ in expected_links], abs=1e-6
+    )
+    assert [prediction.rank for prediction in predictions] == list(range(1, len(predictions) + 1))
 
 
 def test_one_head_or_one_tail_can_be_asked_about(trained: tuple[Checkpoint, Triples]) -> None:
     model, triples = trained
-    found = predict_links(model, triples, "POSITIVE", 100, head="I3")
-    known = {t for h, r, t in triples.named() if (h, r) == ("I3", "POSITIVE")}
-    assert {one.head[1] for one in found} == {"I3"}
-    assert {one.tail[1] for one in found} == {f"C{i:07}" for i in range(9)} - known
-    found = predict_links(model, triples, "POSITIVE", 100, tail="C0000002")
-    known = {h for h, r, t in triples.named() if (r, t) == ("POSITIVE", "C0000002")}
-    assert {one.tail[1] for one in found} == {"C0000002"}
-    assert {one.head[1] for one in found} == {n.key for n in triples.nodes if n.kind == "Image"} - known
+    predictions = predict_links(model, triples, "POSITIVE", 100, head="I3")
+    existing_keys = {
+        tail_key
+        for head_key, relation_name, tail_key in triples.named()
+        if (head_key, relation_name) == ("I3", "POSITIVE")
+    }
+    assert {prediction.head[1] for prediction in predictions} == {"I3"}
+    assert {prediction.tail[1] for prediction in predictions} == {
+        f"C{number:07}" for number in range(9)
+    } - existing_keys
+    predictions = predict_links(model, triples, "POSITIVE", 100, tail="C0000002")
+    existing_keys = {
+        head_key
+        for head_key, relation_name, tail_key in triples.named()
+        if (relation_name, tail_key) == ("POSITIVE", "C0000002")
+    }
+    assert {prediction.tail[1] for prediction in predictions} == {"C0000002"}
+    assert {prediction.head[1] for prediction in predictions} == {
+        node.key for node in triples.nodes if node.kind == "Image"
+    } - existing_keys
 
 
 def test_entities_that_left_the_graph_are_not_predicted(trained: tuple[Checkpoint, Triples]) -> None:
     model, triples = trained
-    smaller = Triples.build(
-        [(h, triples.relations[r], t) for h, r, t in triples.ids.tolist() if 0 not in (h, t)],
-        {i: node for i, node in enumerate(triples.nodes) if i != 0},
+    smaller_graph = Triples.build(
+        [
+            (head_id, triples.relations[relation_id], tail_id)
+            for head_id, relation_id, tail_id in triples.ids.tolist()
+            if 0 not in (head_id, tail_id)
+        ],
+        {node_id: node for node_id, node in enumerate(triples.nodes) if node_id != 0},
     )
-    gone = triples.nodes[0].key
-    found = predict_links(model, smaller, "isa", 10_000)
-    assert found
-    assert gone not in {key for one in found for key in (one.head[1], one.tail[1])}
+    removed_key = triples.nodes[0].key
+    predictions = predict_links(model, smaller_graph, "isa", 10_000)
+    assert predictions
+    assert removed_key not in {
+        entity_key for prediction in predictions for entity_key in (prediction.head[1], prediction.tail[1])
+    }
 
 
 def test_what_cannot_be_asked_is_one_clear_error(trained: tuple[Checkpoint, Triples], tmp_path: Path) -> None:
@@ -97,8 +127,8 @@ def test_what_cannot_be_asked_is_one_clear_error(trained: tuple[Checkpoint, Trip
         predict_links(model, triples, "POSITIVE", 5, head="I1", tail="C0000001")
     with pytest.raises(UsageError, match="at least 1"):
         predict_links(model, triples, "POSITIVE", 0)
-    other = Triples.build([(0, "POSITIVE", 1)], {0: Node("I777", "Image"), 1: Node("C9999999", "Concept")})
+    other_graph = Triples.build([(0, "POSITIVE", 1)], {0: Node("I777", "Image"), 1: Node("C9999999", "Concept")})
     with pytest.raises(InputError, match="of another graph"):
-        predict_links(model, other, "POSITIVE", 5)
+        predict_links(model, other_graph, "POSITIVE", 5)
     with pytest.raises(NotFoundError, match="graph has no relation isa"):
-        predict_links(model, other, "isa", 5)
+        predict_links(model, other_graph, "isa", 5)

@@ -26,63 +26,89 @@ def test_every_scorer_gives_the_scores_of_its_own_interaction(name: str, recipro
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
     model.post_parameter_update()  # where the model is constrained
     model.eval()
-    h, r, t = torch.tensor([[0, 1, 2, 1], [2, 0, 1, 1], [5, 9, 9, 4]])
-    forward, backward = (2 * r, 2 * r + 1) if reciprocal else (r, r)
+    head_ids, relation_ids, tail_ids = torch.tensor([[0, 1, 2, 1], [2, 0, 1, 1], [5, 9, 9, 4]])
+    forward_ids, inverse_ids = (2 * relation_ids, 2 * relation_ids + 1) if reciprocal else (relation_ids, relation_ids)
     with torch.no_grad():
-        assert_close(scorer.triples(h, r, t), model.score_hrt(torch.stack([h, forward, t], dim=1))[:, 0])
-        assert_close(scorer.tails(h, r), model.score_t(torch.stack([h, forward], dim=1)))
+        assert_close(
+            scorer.triples(head_ids, relation_ids, tail_ids),
+            model.score_hrt(torch.stack([head_ids, forward_ids, tail_ids], dim=1))[:, 0],
+        )
+        assert_close(scorer.tails(head_ids, relation_ids), model.score_t(torch.stack([head_ids, forward_ids], dim=1)))
         if reciprocal:
-            assert_close(scorer.heads(r, t), model.score_t(torch.stack([t, backward], dim=1)))
+            assert_close(
+                scorer.heads(relation_ids, tail_ids), model.score_t(torch.stack([tail_ids, inverse_ids], dim=1))
+            )
         else:
-            assert_close(scorer.heads(r, t), model.score_h(torch.stack([r, t], dim=1)))
-            every = [model.score_hrt(torch.stack([h, torch.full_like(h, i), t], dim=1)) for i in range(R)]
-            assert_close(scorer.relations(h, t), torch.cat(every, dim=1))
+            assert_close(
+                scorer.heads(relation_ids, tail_ids), model.score_h(torch.stack([relation_ids, tail_ids], dim=1))
+            )
+            relation_scores = [
+                model.score_hrt(torch.stack([head_ids, torch.full_like(head_ids, relation_id), tail_ids], dim=1))
+                for relation_id in range(R)
+            ]
+            assert_close(scorer.relations(head_ids, tail_ids), torch.cat(relation_scores, dim=1))
 
 
 def test_simple_lets_a_head_vector_meet_a_tail_vector() -> None:
     model, _ = zoo.build(TrainingSettings("simple", {"embedding_dim": 4}), N, R, seed=0)
-    e1, e2 = (representation(None).detach().numpy() for representation in model.entity_representations)
-    r1, r2 = (representation(None).detach().numpy() for representation in model.relation_representations)
-    expected = sum(e1[3] * r1[1] * e2[7]) / 2 + sum(e1[7] * r2[1] * e2[3]) / 2
-    assert model.score_hrt(torch.tensor([[3, 1, 7]])).item() == pytest.approx(expected, rel=1e-5)
+    head_vectors, tail_vectors = (
+        representation(None).detach().numpy() for representation in model.entity_representations
+    )
+    forward_vectors, inverse_vectors = (
+        representation(None).detach().numpy() for representation in model.relation_representations
+    )
+    expected_score = (
+        sum(head_vectors[3] * forward_vectors[1] * tail_vectors[7]) / 2
+        + sum(head_vectors[7] * inverse_vectors[1] * tail_vectors[3]) / 2
+    )
+    assert model.score_hrt(torch.tensor([[3, 1, 7]])).item() == pytest.approx(expected_score, rel=1e-5)
 
 
 def test_transh_projects_on_a_plane_with_a_unit_normal() -> None:
     model, _ = zoo.build(TrainingSettings("transh", {"embedding_dim": 4}), N, R, seed=0)
     model.post_parameter_update()
-    e = model.entity_representations[0](None).detach().numpy()
-    w, d = (representation(None).detach().numpy()[1] for representation in model.relation_representations)
-    assert np.linalg.norm(w) == pytest.approx(1, abs=1e-6)
-    h, t = (e[i] - w.dot(e[i]) * w for i in (3, 7))
-    assert abs(h.dot(w)) < 1e-6
-    expected = -np.linalg.norm(h + d - t)
-    assert model.score_hrt(torch.tensor([[3, 1, 7]])).item() == pytest.approx(expected, rel=1e-5)
+    entity_vectors = model.entity_representations[0](None).detach().numpy()
+    normal, translation = (
+        representation(None).detach().numpy()[1] for representation in model.relation_representations
+    )
+    assert np.linalg.norm(normal) == pytest.approx(1, abs=1e-6)
+    head_projection, tail_projection = (
+        entity_vectors[entity_id] - normal.dot(entity_vectors[entity_id]) * normal for entity_id in (3, 7)
+    )
+    assert abs(head_projection.dot(normal)) < 1e-6
+    expected_score = -np.linalg.norm(head_projection + translation - tail_projection)
+    assert model.score_hrt(torch.tensor([[3, 1, 7]])).item() == pytest.approx(expected_score, rel=1e-5)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
 def test_each_row_is_multiplied_with_its_relations_matrix(relations: list[int]) -> None:
-    r, rows, matrices = torch.tensor(relations), torch.randn(len(relations), 3), torch.randn(5, 3, 2)
-    groups = ByRelation(r)
-    product = groups.back(groups.multiply(rows[groups.rows], matrices[groups.relations]))
-    assert_close(product, torch.stack([row @ matrices[i] for row, i in zip(rows, relations, strict=True)]))
+    relation_ids, vectors, matrices = torch.tensor(relations), torch.randn(len(relations), 3), torch.randn(5, 3, 2)
+    groups = ByRelation(relation_ids)
+    product = groups.back(groups.multiply(vectors[groups.rows], matrices[groups.relations]))
+    assert_close(
+        product,
+        torch.stack([vector @ matrices[relation_id] for vector, relation_id in zip(vectors, relations, strict=True)]),
+    )
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60))
 def test_cutting_by_relation_and_joining_gives_the_batch_back(relations: list[int]) -> None:
-    r = torch.tensor(relations)
-    groups, rows = ByRelation(r), torch.arange(len(r))
-    parts = groups.cut(rows)
-    assert [set(r[part].tolist()) for part in parts] == [{relation} for relation in groups.relations.tolist()]
+    relation_ids = torch.tensor(relations)
+    groups, row_numbers = ByRelation(relation_ids), torch.arange(len(relation_ids))
+    parts = groups.cut(row_numbers)
+    assert [set(relation_ids[part].tolist()) for part in parts] == [
+        {relation} for relation in groups.relations.tolist()
+    ]
     assert sorted(groups.relations.tolist()) == sorted(set(relations))
-    assert groups.join(parts).tolist() == rows.tolist()
+    assert groups.join(parts).tolist() == row_numbers.tolist()
 
 
 @pytest.mark.parametrize("p", [1, 2])
 @pytest.mark.parametrize("power", [False, True])
 def test_pairwise_distances_are_the_norms_of_the_differences(p: int, power: bool) -> None:
-    x, y = torch.randn(5, 7, dtype=torch.float64), torch.randn(6, 7, dtype=torch.float64)
-    norms = torch.linalg.vector_norm(x.unsqueeze(1) - y, ord=p, dim=-1)
-    assert_close(negative_distances(x, y, p, power), -norms.pow(p) if power else -norms)
+    first_points, second_points = torch.randn(5, 7, dtype=torch.float64), torch.randn(6, 7, dtype=torch.float64)
+    norms = torch.linalg.vector_norm(first_points.unsqueeze(1) - second_points, ord=p, dim=-1)
+    assert_close(negative_distances(first_points, second_points, p, power), -norms.pow(p) if power else -norms)
 
 
 def test_the_nuclear_3_norm_is_its_formula() -> None:
@@ -90,10 +116,14 @@ def test_the_nuclear_3_norm_is_its_formula() -> None:
         {"model": "complex-n3", "objective": "cross-entropy", "reciprocal": True, "arguments": {"embedding_dim": 4}}
     )
     model, scorer = zoo.build(settings, N, R, seed=0)
-    e, links = (
-        part[0](None).detach().numpy() for part in (model.entity_representations, model.relation_representations)
+    entity_vectors, relation_vectors = (
+        representations[0](None).detach().numpy()
+        for representations in (model.entity_representations, model.relation_representations)
     )
-    h, r, t = torch.tensor([1, 2]), torch.tensor([0, 2]), torch.tensor([3, 4])
-    cube = lambda x: (np.abs(x) ** 3).sum()  # noqa: E731
-    expected = sum(cube(e[i]) for i in (1, 2, 3, 4)) + sum(cube(links[i]) for i in (0, 4, 1, 5)) / 2
-    assert scorer.nuclear_3_norm(h, r, t).item() == pytest.approx(expected, rel=1e-5)
+    head_ids, relation_ids, tail_ids = torch.tensor([1, 2]), torch.tensor([0, 2]), torch.tensor([3, 4])
+    cubed_sum = lambda vector: (np.abs(vector) ** 3).sum()  # noqa: E731
+    expected_norm = (
+        sum(cubed_sum(entity_vectors[index]) for index in (1, 2, 3, 4))
+        + sum(cubed_sum(relation_vectors[index]) for index in (0, 4, 1, 5)) / 2
+    )
+    assert scorer.nuclear_3_norm(head_ids, relation_ids, tail_ids).item() == pytest.approx(expected_norm, rel=1e-5)

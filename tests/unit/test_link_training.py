@@ -28,27 +28,33 @@ from kgp_models.link_prediction.train import optimizer, step, train  # noqa: E40
 
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
 def test_every_model_of_the_paper_learns_a_small_graph(path: Path) -> None:
-    written = TrainingSettings.read(path)
-    assert (written.optimizer, written.batch_size, written.learning_rate) == ("adamw", 2048, 1e-3)
-    assert (written.epochs, written.patience) == (500, 5)
-    assert {len(row) for row in written.paper.values()} == {4}
-    settings = replace(written, arguments={**written.arguments, **small_arguments(written.model)}, learning_rate=0.02)
+    paper_settings = TrainingSettings.read(path)
+    assert (paper_settings.optimizer, paper_settings.batch_size, paper_settings.learning_rate) == ("adamw", 2048, 1e-3)
+    assert (paper_settings.epochs, paper_settings.patience) == (500, 5)
+    assert {len(paper_row) for paper_row in paper_settings.paper.values()} == {4}
+    settings = replace(
+        paper_settings,
+        arguments={**paper_settings.arguments, **small_arguments(paper_settings.model)},
+        learning_rate=0.02,
+    )
     triples = small_graph()
     model, scorer = zoo.build(settings, N, R, seed=0)
     torch.manual_seed(0)
-    steps = optimizer(settings, model)
+    optimiser = optimizer(settings, model)
     loss = objective(settings, triples.ids, N, R)
     model.train()
-    losses = [np.mean([float(step(model, scorer, steps, loss, batch)) for batch in loss.batches()]) for _ in range(60)]
+    losses = [
+        np.mean([float(step(model, scorer, optimiser, loss, batch)) for batch in loss.batches()]) for _ in range(60)
+    ]
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:2])
     model.eval()
-    known = Known(triples.ids, N, R)
-    assert evaluate(scorer, triples.ids, known).metrics()["tail"].mr < 0.8 * (N + 1) / 2
+    true_triples = Known(triples.ids, N, R)
+    assert evaluate(scorer, triples.ids, true_triples).metrics()["tail"].mr < 0.8 * (N + 1) / 2
 
 
 def test_the_paper_has_17_models() -> None:
     assert len(PAPER) == 17
-    assert {TrainingSettings.read(path).model for path in PAPER} == set(zoo.ZOO) - {"complex-n3"}
+    assert {TrainingSettings.read(settings_path).model for settings_path in PAPER} == set(zoo.ZOO) - {"complex-n3"}
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def split() -> Split:
 
 def test_an_interrupted_training_ends_as_if_it_had_not_been(split: Split, tmp_path: Path) -> None:
     settings = TrainingSettings.of(QUICK)
-    whole = train(settings, split, seed=3, folder=tmp_path / "whole")
+    full_run = train(settings, split, seed=3, folder=tmp_path / "whole")
 
     def interrupt(done: int, total: int | None) -> None:
         if done == 5:  # an epoch after a check
@@ -68,11 +74,15 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(split: Split, tmp_pa
         train(settings, split, seed=3, folder=tmp_path / "cut", progress=interrupt)
     assert checkpoint.has_progress(tmp_path / "cut")
     epochs: list[int] = []
-    resumed = train(settings, split, seed=3, folder=tmp_path / "cut", progress=lambda done, total: epochs.append(done))
+    resumed_run = train(
+        settings, split, seed=3, folder=tmp_path / "cut", progress=lambda done, total: epochs.append(done)
+    )
     assert epochs == [5, 6]
-    assert [h["mrr"] for h in resumed.history] == [h["mrr"] for h in whole.history]
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    assert [history_row["mrr"] for history_row in resumed_run.history] == [
+        history_row["mrr"] for history_row in full_run.history
+    ]
+    for tensor_name, tensor in full_run.model.state_dict().items():
+        assert torch.equal(tensor, resumed_run.model.state_dict()[tensor_name]), tensor_name
     assert not checkpoint.has_progress(tmp_path / "cut")
 
 
@@ -81,69 +91,81 @@ def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
     objective: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = TrainingSettings.of({**QUICK, "objective": objective, "batch_size": 16, "epochs": 3})
-    whole = train(settings, split, seed=3, folder=tmp_path / "whole")
-    steps = 0
+    full_run = train(settings, split, seed=3, folder=tmp_path / "whole")
+    step_count = 0
 
-    def stepped(*given: Any) -> torch.Tensor:
-        nonlocal steps
-        steps += 1
-        if steps == 3:
+    def stepped(*arguments: Any) -> torch.Tensor:
+        nonlocal step_count
+        step_count += 1
+        if step_count == 3:
             signal.raise_signal(signal.SIGINT)
-        return step(*given)
+        return step(*arguments)
 
     monkeypatch.setattr("kgp_models.link_prediction.train.step", stepped)
     with pytest.raises(Stopped, match=r"stopped after 3 steps of epoch 1 of 3, saved in .*cut"):
         train(settings, split, seed=3, folder=tmp_path / "cut")
-    resumed = train(settings, split, seed=3, folder=tmp_path / "cut")
-    assert [h | {"loss": None} for h in resumed.history] == [h | {"loss": None} for h in whole.history]
-    assert [h["loss"] for h in resumed.history] == [h["loss"] for h in whole.history]
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    resumed_run = train(settings, split, seed=3, folder=tmp_path / "cut")
+    assert [history_row | {"loss": None} for history_row in resumed_run.history] == [
+        history_row | {"loss": None} for history_row in full_run.history
+    ]
+    assert [history_row["loss"] for history_row in resumed_run.history] == [
+        history_row["loss"] for history_row in full_run.history
+    ]
+    for tensor_name, tensor in full_run.model.state_dict().items():
+        assert torch.equal(tensor, resumed_run.model.state_dict()[tensor_name]), tensor_name
 
 
 def test_training_stops_when_the_validation_rank_no_longer_rises(split: Split) -> None:
     settings = TrainingSettings.of({**QUICK, "epochs": 400, "patience": 2, "learning_rate": 0.05})
-    trained = train(settings, split, seed=0)
-    assert trained.epochs == trained.best_epoch + 2 * 2 < 400
-    best = max(trained.history, key=lambda check: check["mrr"])
-    assert (best["epoch"], best["mrr"]) == (trained.best_epoch, trained.best_mrr)
-    known = Known(split.triples.ids, N, R)
-    again = evaluate(trained.scorer, split.valid, known).metrics()
-    assert np.mean([metrics.mrr for metrics in again.values()]) == pytest.approx(trained.best_mrr)
+    trained_run = train(settings, split, seed=0)
+    assert trained_run.epochs == trained_run.best_epoch + 2 * 2 < 400
+    best_check = max(trained_run.history, key=lambda check: check["mrr"])
+    assert (best_check["epoch"], best_check["mrr"]) == (trained_run.best_epoch, trained_run.best_mrr)
+    true_triples = Known(split.triples.ids, N, R)
+    metrics_by_task = evaluate(trained_run.scorer, split.valid, true_triples).metrics()
+    assert np.mean([metrics.mrr for metrics in metrics_by_task.values()]) == pytest.approx(trained_run.best_mrr)
 
 
 def test_a_checkpoint_gives_the_model_back_with_its_names(split: Split, tmp_path: Path) -> None:
-    trained = train(TrainingSettings.of(QUICK), split, folder=tmp_path)
-    loaded = checkpoint.load(tmp_path)
-    assert list(loaded.graph.labels) == list(split.triples.labels)
-    assert loaded.about["split"]["sha256"] == split.sha256
-    h, r = torch.tensor([0, 1]), torch.tensor([0, 0])
+    trained_run = train(TrainingSettings.of(QUICK), split, folder=tmp_path)
+    loaded_model = checkpoint.load(tmp_path)
+    assert list(loaded_model.graph.labels) == list(split.triples.labels)
+    assert loaded_model.about["split"]["sha256"] == split.sha256
+    head_ids, relation_ids = torch.tensor([0, 1]), torch.tensor([0, 0])
     with torch.no_grad():
-        assert torch.equal(loaded.scorer.tails(h, r), trained.scorer.tails(h, r))
+        assert torch.equal(
+            loaded_model.scorer.tails(head_ids, relation_ids), trained_run.scorer.tails(head_ids, relation_ids)
+        )
     assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
 def test_every_model_of_the_paper_survives_disk(path: Path, split: Split, tmp_path: Path) -> None:
-    written = TrainingSettings.read(path)
-    short = replace(written, arguments={**written.arguments, **small_arguments(written.model)}, epochs=1)
-    trained = train(short, split, folder=tmp_path)
-    loaded = checkpoint.load(tmp_path)
-    h, r = torch.tensor([0, 1]), torch.tensor([0, 0])
+    paper_settings = TrainingSettings.read(path)
+    short_settings = replace(
+        paper_settings, arguments={**paper_settings.arguments, **small_arguments(paper_settings.model)}, epochs=1
+    )
+    trained_run = train(short_settings, split, folder=tmp_path)
+    loaded_model = checkpoint.load(tmp_path)
+    head_ids, relation_ids = torch.tensor([0, 1]), torch.tensor([0, 0])
     with torch.no_grad():
-        assert torch.equal(loaded.scorer.tails(h, r), trained.scorer.tails(h, r))
+        assert torch.equal(
+            loaded_model.scorer.tails(head_ids, relation_ids), trained_run.scorer.tails(head_ids, relation_ids)
+        )
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "checkpoint.json", "entities.tsv", "relations.tsv"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "garbage", "empty"])
 def test_a_damaged_checkpoint_is_one_clear_error(split: Split, tmp_path: Path, name: str, damage: str) -> None:
     train(TrainingSettings.of({**QUICK, "epochs": 1}), split, folder=tmp_path)
-    path = tmp_path / name
-    content = path.read_bytes()
+    file_path = tmp_path / name
+    content = file_path.read_bytes()
     if damage == "gone":
-        path.unlink()
+        file_path.unlink()
     else:
-        path.write_bytes({"cut": content[: len(content) // 2], "garbage": b"\x80\x04garbage", "empty": b""}[damage])
+        file_path.write_bytes(
+            {"cut": content[: len(content) // 2], "garbage": b"\x80\x04garbage", "empty": b""}[damage]
+        )
     with pytest.raises(InputError, match=r"missing|damaged|read|hash|checkpoint|columns|row|maps"):
         checkpoint.load(tmp_path)
 
@@ -170,25 +192,31 @@ def test_another_training_in_the_folder_is_refused(split: Split, tmp_path: Path)
 
 def test_a_finished_training_is_not_done_again(split: Split, tmp_path: Path) -> None:
     settings = TrainingSettings.of(QUICK)
-    first = train(settings, split, seed=3, folder=tmp_path)
-    weights = (tmp_path / "model.safetensors").read_bytes()
+    first_run = train(settings, split, seed=3, folder=tmp_path)
+    weight_bytes = (tmp_path / "model.safetensors").read_bytes()
 
     def trains(done: int, total: int | None) -> None:
         raise AssertionError("it trains again")
 
-    again = train(settings, split, seed=3, folder=tmp_path, progress=trains)
-    assert (again.epochs, again.best_epoch, again.best_mrr) == (first.epochs, first.best_epoch, first.best_mrr)
-    assert again.history == first.history
-    assert again.seconds == pytest.approx(first.seconds, abs=1)
-    assert (tmp_path / "model.safetensors").read_bytes() == weights
-    h, r = torch.tensor([0, 1]), torch.tensor([0, 0])
+    second_run = train(settings, split, seed=3, folder=tmp_path, progress=trains)
+    assert (second_run.epochs, second_run.best_epoch, second_run.best_mrr) == (
+        first_run.epochs,
+        first_run.best_epoch,
+        first_run.best_mrr,
+    )
+    assert second_run.history == first_run.history
+    assert second_run.seconds == pytest.approx(first_run.seconds, abs=1)
+    assert (tmp_path / "model.safetensors").read_bytes() == weight_bytes
+    head_ids, relation_ids = torch.tensor([0, 1]), torch.tensor([0, 0])
     with torch.no_grad():
-        assert torch.equal(again.scorer.tails(h, r), first.scorer.tails(h, r))
+        assert torch.equal(
+            second_run.scorer.tails(head_ids, relation_ids), first_run.scorer.tails(head_ids, relation_ids)
+        )
     with pytest.raises(InputError, match="holds a training with another seed"):
         train(settings, split, seed=4, folder=tmp_path)
     with pytest.raises(InputError, match="holds a training with another split"):
         train(settings, splits.make("leakage-free", split.triples, 1), seed=3, folder=tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(weights[:-4])
+    (tmp_path / "model.safetensors").write_bytes(weight_bytes[:-4])
     with pytest.raises(InputError, match="damaged"):
         train(settings, split, seed=3, folder=tmp_path)
 
@@ -215,11 +243,11 @@ def test_wrong_settings_are_one_clear_error(document: Any, message: str) -> None
 
 
 def test_settings_survive_json(tmp_path: Path) -> None:
-    for path in PAPER:
-        settings = TrainingSettings.read(path)
-        again = TrainingSettings.of(json.loads(json.dumps(settings.as_dict())))
-        assert json.dumps(again.as_dict()) == json.dumps(settings.as_dict())
-    damaged = tmp_path / "x.yaml"
-    damaged.write_text("model: [transe")
+    for settings_path in PAPER:
+        settings = TrainingSettings.read(settings_path)
+        reread_settings = TrainingSettings.of(json.loads(json.dumps(settings.as_dict())))
+        assert json.dumps(reread_settings.as_dict()) == json.dumps(settings.as_dict())
+    damaged_path = tmp_path / "x.yaml"
+    damaged_path.write_text("model: [transe")
     with pytest.raises(InputError, match=r"x\.yaml, row 1: this is not YAML"):
-        TrainingSettings.read(damaged)
+        TrainingSettings.read(damaged_path)

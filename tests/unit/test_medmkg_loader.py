@@ -36,18 +36,18 @@ def test_a_stance_and_a_relation(tmp_path: Path) -> None:
 
 
 def test_the_mapping_comes_last_and_only_completes(tmp_path: Path) -> None:
-    path = "files/p10/p10000001/s123/a.jpg"
-    batches = load(tmp_path, "I123,POSITIVE,C9900001,x,y\n", f"I123,{path}\nI456,elsewhere/b.png\n")
+    image_path = "files/p10/p10000001/s123/a.jpg"
+    batches = load(tmp_path, "I123,POSITIVE,C9900001,x,y\n", f"I123,{image_path}\nI456,elsewhere/b.png\n")
     assert [batch.enrich for batch in batches] == [False, True]
     assert batches[1].nodes == {
-        ("Image", "I123"): {"path": path, "subject_id": "10000001"},
+        ("Image", "I123"): {"path": image_path, "subject_id": "10000001"},
         ("Image", "I456"): {"path": "elsewhere/b.png"},
     }
 
 
 def test_batches_hold_as_many_rows_as_asked_for(tmp_path: Path) -> None:
-    rows = "".join(f"C990000{i},isa,C9900009,a,b\n" for i in range(7)) + "bad,row\n"
-    batches = load(tmp_path, rows, size=3)
+    triple_rows = "".join(f"C990000{number},isa,C9900009,a,b\n" for number in range(7)) + "bad,row\n"
+    batches = load(tmp_path, triple_rows, size=3)
     assert [batch.read for batch in batches] == [3, 3, 2]
     assert [len(batch.rejects) for batch in batches] == [0, 0, 1]
 
@@ -120,15 +120,20 @@ def test_paths_that_stay_inside(tmp_path: Path, path: str) -> None:
 
 def test_what_is_found(tmp_path: Path) -> None:
     load(tmp_path, "", "")
-    graph, mapping = tmp_path / "MedMKG.csv", tmp_path / "image_mapping.csv"
-    assert MedMKG.find(tmp_path).files == (graph, mapping)
-    assert MedMKG.find(graph).files == (graph,)
-    assert MedMKG.find(graph, mapping).files == (graph, mapping)
-    mapping.unlink()
-    assert MedMKG.find(tmp_path).files == (graph,)
-    for missing in ((tmp_path, mapping), (graph, mapping), (tmp_path / "none", None), (mapping, None)):
+    graph_path, mapping_path = tmp_path / "MedMKG.csv", tmp_path / "image_mapping.csv"
+    assert MedMKG.find(tmp_path).files == (graph_path, mapping_path)
+    assert MedMKG.find(graph_path).files == (graph_path,)
+    assert MedMKG.find(graph_path, mapping_path).files == (graph_path, mapping_path)
+    mapping_path.unlink()
+    assert MedMKG.find(tmp_path).files == (graph_path,)
+    for missing_paths in (
+        (tmp_path, mapping_path),
+        (graph_path, mapping_path),
+        (tmp_path / "none", None),
+        (mapping_path, None),
+    ):
         with pytest.raises(InputError, match="no such file"):
-            MedMKG.find(*missing)
+            MedMKG.find(*missing_paths)
 
 
 def test_a_wrong_mapping_stops_before_the_first_batch(tmp_path: Path) -> None:
@@ -140,18 +145,22 @@ def test_a_wrong_mapping_stops_before_the_first_batch(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_the_release(data_dir: Path) -> None:
-    labels: Counter[str] = Counter()
-    stances: Counter[str] = Counter()
-    seen: set[NodeRef] = set()
-    edges = mapped = 0
+    label_counts: Counter[str] = Counter()
+    relation_counts: Counter[str] = Counter()
+    previous_nodes: set[NodeRef] = set()
+    edge_count = mapped_count = 0
     for batch in MedMKG.find(data_dir / "medmkg").batches(10_000):
         assert batch.rejects == []
-        edges += len(batch.edges)
-        mapped += batch.read if batch.enrich else 0
-        stances.update(relation for _, relation, _ in batch.edges)
+        edge_count += len(batch.edges)
+        mapped_count += batch.read if batch.enrich else 0
+        relation_counts.update(relation for _, relation, _ in batch.edges)
         if not batch.enrich:
-            labels.update(label for label, key in batch.nodes.keys() - seen)
-            seen |= batch.nodes.keys()
-    assert (edges, mapped, labels) == (35_387, 22_671, {"Concept": 3_149, "Image": 4_868})
-    assert len(stances) == 262
-    assert (stances["POSITIVE"], stances["UNCERTAIN"], stances["NEGATIVE"]) == (12_509, 6_107, 2_089)
+            label_counts.update(node_label for node_label, node_key in batch.nodes.keys() - previous_nodes)
+            previous_nodes |= batch.nodes.keys()
+    assert (edge_count, mapped_count, label_counts) == (35_387, 22_671, {"Concept": 3_149, "Image": 4_868})
+    assert len(relation_counts) == 262
+    assert (relation_counts["POSITIVE"], relation_counts["UNCERTAIN"], relation_counts["NEGATIVE"]) == (
+        12_509,
+        6_107,
+        2_089,
+    )

@@ -21,10 +21,10 @@ class _Files(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
-        found = self.path.startswith("/abc/")
-        self.send_response(200 if found else 404)
+        is_available = self.path.startswith("/abc/")
+        self.send_response(200 if is_available else 404)
         self.end_headers()
-        if found:
+        if is_available:
             self.wfile.write(CONTENT)
 
     def log_message(self, *arguments: object) -> None:
@@ -47,33 +47,33 @@ def released(commit: str = "abc", content: bytes = CONTENT) -> dict[str, Release
 
 
 def test_it_is_fetched_once_and_then_cached(host: str, tmp_path: Path) -> None:
-    folder = fetch(tmp_path, host, released())
-    assert (folder / "MedMKG.csv").read_bytes() == CONTENT
+    release_folder = fetch(tmp_path, host, released())
+    assert (release_folder / "MedMKG.csv").read_bytes() == CONTENT
     fetch(tmp_path, host, released())
     assert _Files.asked == ["/abc/MedMKG.csv"]
 
 
 def test_another_content_is_refused_and_leaves_nothing(host: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not the known release") as error:
+    with pytest.raises(InputError, match="not the known release") as raised:
         fetch(tmp_path, host, released(content=b"something else"))
-    assert "By hand" in error.value.hint
+    assert "By hand" in raised.value.hint
     assert list((tmp_path / "medmkg").iterdir()) == []
 
 
 def test_a_damaged_cache_is_fetched_anew(host: str, tmp_path: Path) -> None:
-    folder = fetch(tmp_path, host, released())
-    (folder / "MedMKG.csv").write_bytes(b"damaged")
+    release_folder = fetch(tmp_path, host, released())
+    (release_folder / "MedMKG.csv").write_bytes(b"damaged")
     assert (fetch(tmp_path, host, released()) / "MedMKG.csv").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("source", ["http://127.0.0.1:9", None])
 def test_without_a_network_it_says_how_to_get_it_by_hand(host: str, tmp_path: Path, source: str | None) -> None:
-    with pytest.raises(InputError, match="cannot be fetched") as error:
+    with pytest.raises(InputError, match="cannot be fetched") as raised:
         fetch(tmp_path, source or host, released(commit="gone"))
-    assert "kgp ingest medmkg DIR" in error.value.hint
+    assert "kgp ingest medmkg DIR" in raised.value.hint
 
 
 @pytest.mark.data
 def test_the_known_hashes_are_those_of_the_released_files(data_dir: Path) -> None:
-    for name, known in RELEASE.items():
-        assert hashlib.sha256((data_dir / "medmkg" / name).read_bytes()).hexdigest() == known.sha256
+    for file_name, release in RELEASE.items():
+        assert hashlib.sha256((data_dir / "medmkg" / file_name).read_bytes()).hexdigest() == release.sha256

@@ -47,10 +47,10 @@ pytestmark = pytest.mark.slow  # torch
 def compress(path: Path) -> None:
     """Make a bomb of a zip: it holds the same, compressed, and torch and numpy read it all the same."""
     with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
+        members = {member_name: archive.read(member_name) for member_name in archive.namelist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
+        for member_name, content in members.items():
+            archive.writestr(member_name, content)
 
 
 def cut(path: Path) -> None:
@@ -72,17 +72,17 @@ def state(path: Path) -> TrainingState:
 
 @DAMAGES
 def test_the_state_of_a_training_is_refused_and_left_as_it_is(tmp_path: Path, damage: Damage) -> None:
-    path = tmp_path / "training.state"
-    one = state(path)
-    torch.nn.init.zeros_(one._parts["model"].weight)
-    list(one.epoch([1], Checkpoints()))
-    one.end_epoch(Checkpoints())
-    state(path).resume()
-    damage(path)
-    before = path.lstat()
+    state_path = tmp_path / "training.state"
+    training_state = state(state_path)
+    torch.nn.init.zeros_(training_state._parts["model"].weight)
+    list(training_state.epoch([1], Checkpoints()))
+    training_state.end_epoch(Checkpoints())
+    state(state_path).resume()
+    damage(state_path)
+    original_stat = state_path.lstat()
     with pytest.raises(InputError, match="the state of the training is damaged"):
-        state(path).resume()
-    assert (before.st_ino, before.st_size) == (path.lstat().st_ino, path.lstat().st_size)
+        state(state_path).resume()
+    assert (original_stat.st_ino, original_stat.st_size) == (state_path.lstat().st_ino, state_path.lstat().st_size)
 
 
 def test_the_notes_of_a_training_are_not_waited_for(tmp_path: Path) -> None:
@@ -96,17 +96,19 @@ def test_the_notes_of_a_training_are_not_waited_for(tmp_path: Path) -> None:
 
 @DAMAGES
 def test_pictures_that_were_kept_are_read_again(tmp_path: Path, damage: Damage) -> None:
-    paths = [tmp_path / f"{number}.png" for number in range(2)]
-    for number, path in enumerate(paths):
-        Image.new("L", (64, 64), 100 * number).save(path)
-    whole = read_pictures(paths, Picture(64), tmp_path / "cache")
-    [place] = (tmp_path / "cache").iterdir()
-    damage(place)
-    read: list[int] = []
-    again = read_pictures(paths, Picture(64), tmp_path / "cache", progress=lambda done, total: read.append(done))
-    assert (read, again.kept) == ([1, 2], whole.kept)
-    assert torch.equal(again.values, whole.values)
-    assert np.load(place)["kept"].tolist() == [0, 1], "it is whole again"
+    image_paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for number, image_path in enumerate(image_paths):
+        Image.new("L", (64, 64), 100 * number).save(image_path)
+    original = read_pictures(image_paths, Picture(64), tmp_path / "cache")
+    [cache_path] = (tmp_path / "cache").iterdir()
+    damage(cache_path)
+    read_counts: list[int] = []
+    reread = read_pictures(
+        image_paths, Picture(64), tmp_path / "cache", progress=lambda read_count, total: read_counts.append(read_count)
+    )
+    assert (read_counts, reread.kept) == ([1, 2], original.kept)
+    assert torch.equal(reread.values, original.values)
+    assert np.load(cache_path)["kept"].tolist() == [0, 1], "it is whole again"
 
 
 @pytest.mark.parametrize(
@@ -122,52 +124,52 @@ def test_pictures_that_were_kept_are_read_again(tmp_path: Path, damage: Damage) 
 def test_pictures_of_another_form_are_read_again(
     tmp_path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.uint8 | np.float32]], rows: list[int]
 ) -> None:
-    paths = [tmp_path / f"{number}.png" for number in range(2)]
-    for path in paths:
-        Image.new("L", (64, 64), 100).save(path)
-    whole = read_pictures(paths, Picture(64), tmp_path / "cache")
-    [place] = (tmp_path / "cache").iterdir()
-    np.savez(place, values=values, kept=np.array(rows))
-    again = read_pictures(paths, Picture(64), tmp_path / "cache")
-    assert torch.equal(again.values, whole.values)
+    image_paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for image_path in image_paths:
+        Image.new("L", (64, 64), 100).save(image_path)
+    original = read_pictures(image_paths, Picture(64), tmp_path / "cache")
+    [cache_path] = (tmp_path / "cache").iterdir()
+    np.savez(cache_path, values=values, kept=np.array(rows))
+    reread = read_pictures(image_paths, Picture(64), tmp_path / "cache")
+    assert torch.equal(reread.values, original.values)
 
 
 @pytest.mark.parametrize("damage", [cut, fifo])
 def test_features_that_were_kept_are_made_again(tmp_path: Path, damage: Damage) -> None:
     backbone = world.backbone()
     kept(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(99)})
-    [place] = tmp_path.iterdir()
-    damage(place)
+    [cache_path] = tmp_path.iterdir()
+    damage(cache_path)
     assert kept(tmp_path, backbone, ["a"], lambda: {"value": torch.zeros(99)})["value"].sum() == 0
     assert kept(tmp_path, backbone, ["a"], dict)["value"].sum() == 0
 
 
 def test_what_a_kill_left_in_a_cache_goes_when_it_is_made_again(tmp_path: Path) -> None:
     Image.new("L", (64, 64), 100).save(tmp_path / "1.png")
-    cache = tmp_path / "cache"
-    read_pictures([tmp_path / "1.png"], Picture(64), cache)
-    kept(cache, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
-    whole = sorted(cache.iterdir())
-    for path in whole:
-        left = path.rename(path.with_name(f".{path.name}.123456789.partial"))
-        os.utime(left, (0, 0))
-    read_pictures([tmp_path / "1.png"], Picture(64), cache)
-    kept(cache, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
-    assert sorted(cache.iterdir()) == whole
+    cache_folder = tmp_path / "cache"
+    read_pictures([tmp_path / "1.png"], Picture(64), cache_folder)
+    kept(cache_folder, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
+    cache_paths = sorted(cache_folder.iterdir())
+    for cache_path in cache_paths:
+        partial_path = cache_path.rename(cache_path.with_name(f".{cache_path.name}.123456789.partial"))
+        os.utime(partial_path, (0, 0))
+    read_pictures([tmp_path / "1.png"], Picture(64), cache_folder)
+    kept(cache_folder, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
+    assert sorted(cache_folder.iterdir()) == cache_paths
 
 
 @pytest.mark.parametrize("damage", [cut, fifo])
 def test_images_that_were_encoded_are_encoded_again(tmp_path: Path, damage: Damage) -> None:
     Image.new("L", (64, 64), 100).save(tmp_path / "1.png")
     study = Study("1", tmp_path / "1.png", ())
-    work = Work(generators.settings(), tmp_path, tmp_path)
+    training_work = Work(generators.settings(), tmp_path, tmp_path)
     vision = vision_of.small(vision_of.SmallVision().eval())
-    _, whole = encoded(vision, [study], tmp_path / "cache", work)
-    [place] = (tmp_path / "cache").rglob("*.safetensors")
-    damage(place)
-    studies, again = encoded(vision, [study], tmp_path / "cache", work)
+    _, original = encoded(vision, [study], tmp_path / "cache", training_work)
+    [cache_path] = (tmp_path / "cache").rglob("*.safetensors")
+    damage(cache_path)
+    studies, reencoded = encoded(vision, [study], tmp_path / "cache", training_work)
     assert studies == [study]
-    assert torch.equal(again, whole)
+    assert torch.equal(reencoded, original)
 
 
 @pytest.mark.parametrize(
@@ -185,9 +187,9 @@ def test_a_description_that_is_a_fifo_is_not_waited_for(
     tmp_path: Path, name: str, load: Callable[[Path], object]
 ) -> None:
     fifo(tmp_path / name)
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as refusal:
         load(tmp_path)
-    assert "\n" not in refused.value.message
+    assert "\n" not in refusal.value.message
 
 
 def test_a_member_of_a_pool_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
@@ -195,8 +197,8 @@ def test_a_member_of_a_pool_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> 
 
     (tmp_path / MEMBERS).mkdir()
     fifo(tmp_path / "x")
-    about = {"files": {"x": "0"}, "weights": {}}
-    (tmp_path / ABOUT).write_text(json.dumps({**about, "sha256": _hash(about)}), encoding="utf-8")
+    description = {"files": {"x": "0"}, "weights": {}}
+    (tmp_path / ABOUT).write_text(json.dumps({**description, "sha256": _hash(description)}), encoding="utf-8")
     with pytest.raises(InputError, match="missing, damaged or another"):
         load_any(tmp_path)
 
@@ -204,15 +206,15 @@ def test_a_member_of_a_pool_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> 
 @DAMAGES
 def test_a_checkpoint_of_the_trainers_is_refused_as_a_whole(tmp_path: Path, damage: Damage) -> None:
     for step in (1, 2):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        (folder / "trainer_state.json").write_text("{}", encoding="utf-8")
-        torch.save({"state": torch.zeros(10_000)}, folder / "optimizer.pt")
+        checkpoint_folder = tmp_path / f"checkpoint-{step}"
+        checkpoint_folder.mkdir()
+        (checkpoint_folder / "trainer_state.json").write_text("{}", encoding="utf-8")
+        torch.save({"state": torch.zeros(10_000)}, checkpoint_folder / "optimizer.pt")
     assert _last(tmp_path) == str(tmp_path / "checkpoint-2")
     damage(tmp_path / "checkpoint-2" / "optimizer.pt")
-    with pytest.raises(InputError, match="the checkpoint is damaged") as refused:
+    with pytest.raises(InputError, match="the checkpoint is damaged") as refusal:
         _last(tmp_path)
-    assert refused.value.path == tmp_path / "checkpoint-2"
+    assert refusal.value.path == tmp_path / "checkpoint-2"
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "open_clip_pytorch_model.bin", "model.pt", "a.pth"])
@@ -221,12 +223,12 @@ def test_weights_of_others_that_unpack_to_more_than_they_have_are_refused(tmp_pa
     assert require_model_folder(tmp_path) == tmp_path
     compress(tmp_path / name)
     assert torch.load(tmp_path / name, weights_only=True)["weight"].shape == (100_000,), "torch would read it"
-    for open_it in (
+    for open_model in (
         lambda: vision_of.open_vision(f"medclip-vit:{tmp_path}"),
         lambda: retrieval.open_backbone(f"clip:{tmp_path}"),
     ):
         with pytest.raises(InputError, match="unpacks to"):
-            open_it()
+            open_model()
 
 
 def nan_in(model: Any, weight: str, folder: Path) -> None:
@@ -240,25 +242,25 @@ def nan_in(model: Any, weight: str, folder: Path) -> None:
 
 
 def test_weights_of_others_that_are_no_numbers_are_refused(tmp_path: Path, tiny: Path) -> None:
-    clip, open_clip, bert = tmp_path / "clip", tmp_path / "open_clip", tmp_path / "bert"
-    words = "text_model.embeddings.token_embedding.weight"
-    nan_in(backbone_folders.clip(clip), words, clip)
-    nan_in(backbone_folders.plain_open_clip(open_clip), "visual.proj", open_clip)
-    bert.mkdir()
-    text = BertModel(backbone_folders.bert(bert, backbone_folders.words(bert)))
-    nan_in(text, "embeddings.word_embeddings.weight", bert)
-    language = tmp_path / "language"
-    shutil.copytree(tiny / "vlm-kg" / LANGUAGE, language)
-    model, _ = read_language(language)
-    nan_in(model, "model.embed_tokens.weight", language)
-    refused: tuple[tuple[Path, Callable[[], object]], ...] = (
-        (clip, lambda: retrieval.open_backbone(f"clip:{clip}")),
-        (open_clip, lambda: retrieval.open_backbone(f"open-clip:{open_clip}")),
-        (open_clip, lambda: vision_of.open_vision(f"open-clip:{open_clip}")),
-        (bert, lambda: open_text(f"transformer:{bert}")),
-        (language, lambda: read_language(language)),
+    clip_folder, open_clip_folder, bert_folder = tmp_path / "clip", tmp_path / "open_clip", tmp_path / "bert"
+    embedding_weight = "text_model.embeddings.token_embedding.weight"
+    nan_in(backbone_folders.clip(clip_folder), embedding_weight, clip_folder)
+    nan_in(backbone_folders.plain_open_clip(open_clip_folder), "visual.proj", open_clip_folder)
+    bert_folder.mkdir()
+    text_model = BertModel(backbone_folders.bert(bert_folder, backbone_folders.words(bert_folder)))
+    nan_in(text_model, "embeddings.word_embeddings.weight", bert_folder)
+    language_folder = tmp_path / "language"
+    shutil.copytree(tiny / "vlm-kg" / LANGUAGE, language_folder)
+    model, _ = read_language(language_folder)
+    nan_in(model, "model.embed_tokens.weight", language_folder)
+    damaged_models: tuple[tuple[Path, Callable[[], object]], ...] = (
+        (clip_folder, lambda: retrieval.open_backbone(f"clip:{clip_folder}")),
+        (open_clip_folder, lambda: retrieval.open_backbone(f"open-clip:{open_clip_folder}")),
+        (open_clip_folder, lambda: vision_of.open_vision(f"open-clip:{open_clip_folder}")),
+        (bert_folder, lambda: open_text(f"transformer:{bert_folder}")),
+        (language_folder, lambda: read_language(language_folder)),
     )
-    for folder, opens in refused:
+    for folder, open_model in damaged_models:
         with pytest.raises(InputError, match="are not all finite numbers") as error:
-            opens()
+            open_model()
         assert error.value.path == folder

@@ -41,15 +41,17 @@ XML = """<?xml version="1.0" encoding="utf-8"?>
 
 
 def write(folder: Path, reports: list[list[str]] = REPORTS, images: list[list[str]] = IMAGES) -> Path:
-    for name, rows in (("indiana_reports.csv", reports), ("indiana_projections.csv", images)):
-        with (folder / name).open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows)
+    for file_name, records in (("indiana_reports.csv", reports), ("indiana_projections.csv", images)):
+        with (folder / file_name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(records)
     return folder
 
 
 def read(source: OpenI) -> tuple[dict[str, Report], list[Reject]]:
-    rows = list(source.reports())
-    return {row.study: row for row in rows if isinstance(row, Report)}, [row for row in rows if isinstance(row, Reject)]
+    records = list(source.reports())
+    return {record.study: record for record in records if isinstance(record, Report)}, [
+        record for record in records if isinstance(record, Reject)
+    ]
 
 
 def test_a_study_with_a_frontal_image_is_a_report(tmp_path: Path) -> None:
@@ -75,31 +77,35 @@ def test_other_projections_can_be_asked_for(tmp_path: Path) -> None:
 
 def test_every_image_has_its_report_and_its_own_projection(tmp_path: Path) -> None:
     write(tmp_path, images=[*IMAGES, IMAGES[1]])
-    every = OpenI(tmp_path, views=(), every_image=True)
-    rows = [row for row in every.reports() if isinstance(row, Report)]
-    assert [(row.study, row.image["path"], row.image["view"]) for row in rows] == [
+    source = OpenI(tmp_path, views=(), every_image=True)
+    image_reports = [report for report in source.reports() if isinstance(report, Report)]
+    assert [(report.study, report.image["path"], report.image["view"]) for report in image_reports] == [
         ("1", "1_IM-0000.dcm.png", "Lateral"),
         ("1", "1_IM-0001.dcm.png", "Frontal"),
         ("1", "1_IM-0002.dcm.png", "Frontal"),
         ("2", "2_IM-0001.dcm.png", "Frontal"),
         ("3", "3_IM-0001.dcm.png", "Lateral"),
     ]
-    assert {row.image_id for row in rows[:3]} == {"I1"}
-    assert rows[0].sections == rows[2].sections == {"findings": "Lungs are clear.", "impression": "Normal, chest."}
-    frontal = [row for row in OpenI(tmp_path, every_image=True).reports() if isinstance(row, Report)]
-    assert [row.image["path"][:9] for row in frontal] == ["1_IM-0001", "1_IM-0002", "2_IM-0001"]
+    assert {report.image_id for report in image_reports[:3]} == {"I1"}
+    assert (
+        image_reports[0].sections
+        == image_reports[2].sections
+        == {"findings": "Lungs are clear.", "impression": "Normal, chest."}
+    )
+    frontal_reports = [report for report in OpenI(tmp_path, every_image=True).reports() if isinstance(report, Report)]
+    assert [report.image["path"][:9] for report in frontal_reports] == ["1_IM-0001", "1_IM-0002", "2_IM-0001"]
 
 
 def test_every_image_of_the_xml_form(tmp_path: Path) -> None:
     (tmp_path / "9.xml").write_text(XML.format(uid="9"), encoding="utf-8")
     (tmp_path / "8.xml").write_text(re.sub("<parentImage[^>]*>", "", XML.format(uid="8")), encoding="utf-8")
-    rows = [row for row in OpenI(tmp_path, every_image=True).reports() if isinstance(row, Report)]
-    assert [(row.study, dict(row.image)) for row in rows] == [
+    image_reports = [report for report in OpenI(tmp_path, every_image=True).reports() if isinstance(report, Report)]
+    assert [(report.study, dict(report.image)) for report in image_reports] == [
         ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001"}),
         ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0002"}),
     ]
-    first, second = read(OpenI(tmp_path))[0].values()
-    assert (first.image["path"], second.image["path"]) == ("", "CXR9_IM-0001")
+    first_report, second_report = read(OpenI(tmp_path))[0].values()
+    assert (first_report.image["path"], second_report.image["path"]) == ("", "CXR9_IM-0001")
 
 
 def test_runs_that_take_one_image_keep_their_ids(tmp_path: Path) -> None:
@@ -124,20 +130,20 @@ def test_a_report_is_never_shown(tmp_path: Path) -> None:
 def test_a_bad_row_costs_itself_and_is_told_without_its_text(tmp_path: Path, row: list[str], reason: str) -> None:
     reports, rejects = read(OpenI(write(tmp_path, [*REPORTS, row])))
     assert list(reports) == ["1", "2"]
-    [bad] = rejects
-    assert bad.row == 5
-    assert reason in bad.reason
-    assert "clear" not in bad.reason
+    [reject] = rejects
+    assert reject.row == 5
+    assert reason in reject.reason
+    assert "clear" not in reject.reason
 
 
 def test_a_bad_row_of_images_costs_itself(tmp_path: Path) -> None:
     _, rejects = read(OpenI(write(tmp_path, images=[*IMAGES, ["4", "../../etc/passwd", "Frontal"]])))
-    assert [bad.row for bad in rejects] == [7]
+    assert [reject.row for reject in rejects] == [7]
 
 
 def test_a_missing_column_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="findings"):
-        read(OpenI(write(tmp_path, [row[:6] for row in REPORTS])))
+        read(OpenI(write(tmp_path, [record[:6] for record in REPORTS])))
 
 
 def test_an_empty_folder_is_an_input_error(tmp_path: Path) -> None:
@@ -146,8 +152,8 @@ def test_an_empty_folder_is_an_input_error(tmp_path: Path) -> None:
 
 
 def test_the_xml_form_gives_the_same_kind_of_report(tmp_path: Path) -> None:
-    for uid in ("10", "9"):
-        (tmp_path / f"{uid}.xml").write_text(XML.format(uid=uid), encoding="utf-8")
+    for study_uid in ("10", "9"):
+        (tmp_path / f"{study_uid}.xml").write_text(XML.format(uid=study_uid), encoding="utf-8")
     reports, rejects = read(OpenI(tmp_path))
     assert not rejects
     assert list(reports) == ["9", "10"]
@@ -167,14 +173,14 @@ def test_a_bad_xml_file_is_told_and_the_others_are_read(tmp_path: Path, content:
     (tmp_path / "2.xml").write_text(XML.format(uid="2"), encoding="utf-8")
     reports, rejects = read(OpenI(tmp_path))
     assert list(reports) == ["2"]
-    assert [bad.path.name for bad in rejects] == ["1.xml"]
+    assert [reject.path.name for reject in rejects] == ["1.xml"]
 
 
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.integers(0, 700))
 def test_damaged_xml_never_raises_anything_else(tmp_path: Path, noise: bytes, at: int) -> None:
-    whole = XML.format(uid="1").encode()
-    (tmp_path / "1.xml").write_bytes(whole[:at] + noise + whole[at + len(noise) :])
+    xml_content = XML.format(uid="1").encode()
+    (tmp_path / "1.xml").write_bytes(xml_content[:at] + noise + xml_content[at + len(noise) :])
     read(OpenI(tmp_path))
 
 
@@ -183,5 +189,9 @@ def test_the_released_reports(data_dir: Path) -> None:
     reports, rejects = read(OpenI(data_dir / "openi"))
     assert (len(reports), len(rejects)) == (2608, 0)
     assert len(read(OpenI(data_dir / "openi", views=()))[0]) == 2719
-    every = [row for row in OpenI(data_dir / "openi", views=(), every_image=True).reports() if isinstance(row, Report)]
-    assert len({row.image["path"] for row in every}) == len(every) == 5278
+    image_reports = [
+        report
+        for report in OpenI(data_dir / "openi", views=(), every_image=True).reports()
+        if isinstance(report, Report)
+    ]
+    assert len({report.image["path"] for report in image_reports}) == len(image_reports) == 5278

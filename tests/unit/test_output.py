@@ -30,10 +30,10 @@ RUN = {
 
 @pytest.mark.parametrize("width", [200, 120, 100, 80, 70])
 def test_a_table_is_no_wider_than_the_terminal(width: int) -> None:
-    lines = fitted([RUN, {**RUN, "source": "a.csv"}], COLUMNS, "source", OPTIONAL, width).splitlines()
-    assert max(map(len, lines)) <= width
-    assert RUN["id"] in lines[2]
-    assert lines[2].split("  ")[1].endswith("…") or width == 200
+    table_lines = fitted([RUN, {**RUN, "source": "a.csv"}], COLUMNS, "source", OPTIONAL, width).splitlines()
+    assert max(map(len, table_lines)) <= width
+    assert RUN["id"] in table_lines[2]
+    assert table_lines[2].split("  ")[1].endswith("…") or width == 200
 
 
 def test_a_narrow_table_loses_the_optional_columns_first() -> None:
@@ -44,38 +44,44 @@ def test_a_narrow_table_loses_the_optional_columns_first() -> None:
 
 
 def test_labels_of_the_figure_neither_overlap_nor_leave_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ["Body Part, Organ, or Organ Component", "Amino Acid, Peptide, or Protein " * 6, "X" * 60, *"ABCDEFGH"]
+    type_names = ["Body Part, Organ, or Organ Component", "Amino Acid, Peptide, or Protein " * 6, "X" * 60, *"ABCDEFGH"]
     shares = [
-        {"side": side, "semantic_type": name, "edges": 1, "percent": 90 / (place + 1)}
+        {"side": side, "semantic_type": type_name, "edges": 1, "percent": 90 / (position + 1)}
         for side in stats.SIDES
-        for place, name in enumerate(names)
+        for position, type_name in enumerate(type_names)
     ]
     coverage = [{"side": side, "typed": 106, "edges": 14_788, "percent": 0.7} for side in stats.SIDES]
-    drawn: list[Figure] = []
-    save = Figure.savefig
+    saved_figures: list[Figure] = []
+    original_save = Figure.savefig
 
     def saved(figure: Figure, *arguments: object, **options: object) -> None:
-        drawn.append(figure)
-        save(figure, *arguments, **options)  # type: ignore[arg-type]
+        saved_figures.append(figure)
+        original_save(figure, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Figure, "savefig", saved)
     stats.plot_semantic_types(shares, coverage, tmp_path / "figure.png")
-    [figure] = drawn
+    [figure] = saved_figures
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
-    texts = [text for text in texts if text.get_text()]
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts if not text.get_text().isdigit()]
+    labels = [
+        label_text for label_text in figure.findobj(Text) if isinstance(label_text, Text) and label_text.get_visible()
+    ]
+    labels = [label_text for label_text in labels if label_text.get_text()]
+    label_boxes = [
+        (label_text.get_text(), label_text.get_window_extent(renderer))
+        for label_text in labels
+        if not label_text.get_text().isdigit()
+    ]
     width, height = figure.bbox.width, figure.bbox.height
-    for place, (text, box) in enumerate(boxes):
-        assert box.x0 >= -1, text
-        assert box.y0 >= -1, text
-        assert box.x1 <= width + 1, text
-        assert box.y1 <= height + 1, text
-        for other, another in boxes[place + 1 :]:
-            assert not box.overlaps(another), (text, other)
-    assert any("106 of 14,788" in text for text, _ in boxes)
+    for position, (label_text, label_box) in enumerate(label_boxes):
+        assert label_box.x0 >= -1, label_text
+        assert label_box.y0 >= -1, label_text
+        assert label_box.x1 <= width + 1, label_text
+        assert label_box.y1 <= height + 1, label_text
+        for second_text, second_box in label_boxes[position + 1 :]:
+            assert not label_box.overlaps(second_box), (label_text, second_text)
+    assert any("106 of 14,788" in label_text for label_text, _ in label_boxes)
 
 
 def test_the_drivers_own_lines_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,8 +91,8 @@ def test_the_drivers_own_lines_are_not_printed(capsys: pytest.CaptureFixture[str
 
 
 def test_a_patient_graph_says_once_in_its_own_words_that_it_waits() -> None:
-    lines: list[str] = []
-    graph = Graph("bolt://127.0.0.1:9", "neo4j", "x").patient(lines.append)
+    messages: list[str] = []
+    graph = Graph("bolt://127.0.0.1:9", "neo4j", "x").patient(messages.append)
     try:
         from kgplatform.graph import _retries_told
 
@@ -95,5 +101,5 @@ def test_a_patient_graph_says_once_in_its_own_words_that_it_waits() -> None:
                 logging.getLogger("neo4j").warning("Transaction failed and will be retried in %ss (%s)", 0.9, "raw")
     finally:
         graph.close()
-    assert lines == ["waiting for bolt://127.0.0.1:9 to come back"]
-    assert re.search("raw", "".join(lines)) is None
+    assert messages == ["waiting for bolt://127.0.0.1:9 to come back"]
+    assert re.search("raw", "".join(messages)) is None

@@ -15,11 +15,11 @@ from tests.unit.test_retrieval_pairs import many, openi
 
 
 def run(folder: Path, out: Path, **changed: Any) -> None:
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "kind": cli.Kind.openi, "images": None, "views": "", "protocol": cli.Protocol.report, "sample": None,
         "exclude_graph": False, "seed": 42, "as_json": True,
     }  # fmt: skip
-    cli.pairs(folder=folder, out=out, **{**given, **changed})
+    cli.pairs(folder=folder, out=out, **{**arguments, **changed})
 
 
 def test_choices_are_those_of_the_library() -> None:
@@ -28,52 +28,54 @@ def test_choices_are_those_of_the_library() -> None:
 
 
 def test_pairs_are_written_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = openi(tmp_path / "openi", [*many(), ("77", "", "")])
-    (folder / "1_IM-1001.dcm.png").unlink()
-    run(folder, tmp_path / "pairs.parquet")
-    told = json.loads(capsys.readouterr().out)
-    made = PairSet.read(tmp_path / "pairs.parquet")
-    assert told["sha256"] == made.sha256
-    assert {part: told["parts"][part]["pairs"] for part in PARTS} == {part: len(made.parts[part]) for part in PARTS}
-    assert sum(told["parts"][part]["studies"] for part in PARTS) == 40
-    assert told["parts"]["train"].keys() == {"pairs", "studies", "subjects", "texts"}
-    assert told["left_out"] == {"without an image there": 1, "without findings and impression": 2}
-    assert told["left_out_rows"][0]["path"].endswith("1_IM-1001.dcm.png")
-    assert told["in_training"].keys() == {"valid", "test"}
-    assert told["in_training"]["test"]["report"] == 0
-    assert told["in_training"]["test"]["text"] > 0
+    openi_folder = openi(tmp_path / "openi", [*many(), ("77", "", "")])
+    (openi_folder / "1_IM-1001.dcm.png").unlink()
+    run(openi_folder, tmp_path / "pairs.parquet")
+    summary = json.loads(capsys.readouterr().out)
+    pair_set = PairSet.read(tmp_path / "pairs.parquet")
+    assert summary["sha256"] == pair_set.sha256
+    assert {part_name: summary["parts"][part_name]["pairs"] for part_name in PARTS} == {
+        part_name: len(pair_set.parts[part_name]) for part_name in PARTS
+    }
+    assert sum(summary["parts"][part_name]["studies"] for part_name in PARTS) == 40
+    assert summary["parts"]["train"].keys() == {"pairs", "studies", "subjects", "texts"}
+    assert summary["left_out"] == {"without an image there": 1, "without findings and impression": 2}
+    assert summary["left_out_rows"][0]["path"].endswith("1_IM-1001.dcm.png")
+    assert summary["in_training"].keys() == {"valid", "test"}
+    assert summary["in_training"]["test"]["report"] == 0
+    assert summary["in_training"]["test"]["text"] > 0
 
 
 def test_views_samples_and_the_papers_protocol(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = openi(tmp_path / "openi", many(200), tmp_path / "pictures")
-    run(folder, tmp_path / "a.parquet", images=tmp_path / "pictures", views="Lateral, ", sample=100)
-    made = PairSet.read(tmp_path / "a.parquet")
-    assert [len(made.parts[part]) for part in PARTS] == [80, 10, 10]
-    assert {one.view for one in made.pairs} == {"Lateral"}
+    openi_folder = openi(tmp_path / "openi", many(200), tmp_path / "pictures")
+    run(openi_folder, tmp_path / "a.parquet", images=tmp_path / "pictures", views="Lateral, ", sample=100)
+    pair_set = PairSet.read(tmp_path / "a.parquet")
+    assert [len(pair_set.parts[part_name]) for part_name in PARTS] == [80, 10, 10]
+    assert {pair.view for pair in pair_set.pairs} == {"Lateral"}
     capsys.readouterr()
-    run(folder, tmp_path / "b.parquet", images=tmp_path / "pictures", protocol=cli.Protocol.paper, as_json=False)
-    out = capsys.readouterr().out
-    assert "400 pairs in" in out
-    assert "by paper" in out
-    [row] = [line.split() for line in out.splitlines() if line.startswith("report ")]
-    assert int(row[-1]) > 20  # of 40 test images; four of five by chance
-    assert "Finding" not in out
+    run(openi_folder, tmp_path / "b.parquet", images=tmp_path / "pictures", protocol=cli.Protocol.paper, as_json=False)
+    stdout = capsys.readouterr().out
+    assert "400 pairs in" in stdout
+    assert "by paper" in stdout
+    [report_columns] = [line.split() for line in stdout.splitlines() if line.startswith("report ")]
+    assert int(report_columns[-1]) > 20  # of 40 test images; four of five by chance
+    assert "Finding" not in stdout
 
 
 def test_without_a_pair_the_reasons_are_told(tmp_path: Path) -> None:
-    folder = openi(tmp_path / "openi", many(), tmp_path / "pictures")
-    with pytest.raises(InputError, match=r"no pair of an image and its report: 80 without an image there") as told:
-        run(folder, tmp_path / "pairs.parquet")
-    assert "--images" in told.value.hint
+    openi_folder = openi(tmp_path / "openi", many(), tmp_path / "pictures")
+    with pytest.raises(InputError, match=r"no pair of an image and its report: 80 without an image there") as refusal:
+        run(openi_folder, tmp_path / "pairs.parquet")
+    assert "--images" in refusal.value.hint
     with pytest.raises(InputError, match="none has these views"):
-        run(folder, tmp_path / "pairs.parquet", views="AP")
+        run(openi_folder, tmp_path / "pairs.parquet", views="AP")
     with pytest.raises(UsageError, match="2 pairs are too few"):
-        run(folder, tmp_path / "pairs.parquet", images=tmp_path / "pictures", sample=2)
+        run(openi_folder, tmp_path / "pairs.parquet", images=tmp_path / "pictures", sample=2)
     assert not (tmp_path / "pairs.parquet").exists()
 
 
 def test_without_a_server_the_way_without_a_graph_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KGP_HOME", str(tmp_path / "home"))
-    with pytest.raises(ConnectionFailed, match="not running") as told:
+    with pytest.raises(ConnectionFailed, match="not running") as refusal:
         run(openi(tmp_path / "openi", many()), tmp_path / "pairs.parquet", exclude_graph=True)
-    assert "--no-exclude-graph" in told.value.hint
+    assert "--no-exclude-graph" in refusal.value.hint

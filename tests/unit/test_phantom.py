@@ -20,65 +20,65 @@ FILES = ("MedMKG.csv", "README.txt", "image_mapping.csv")
 def proportions(folder: Path) -> dict[str, float]:
     """What Table 1 and the released files say about a graph, as shares of its size."""
     edges: set[EdgeRef] = set()
-    rows = mapped = 0
+    row_count = mapped_count = 0
     for batch in MedMKG.find(folder).batches(10_000):
         assert batch.rejects == []
         edges |= batch.edges.keys()
-        rows += 0 if batch.enrich else batch.read
-        mapped += batch.read if batch.enrich else 0
-    assert len(edges) == rows  # no edge twice
-    cross = [edge for edge in edges if edge[0][0] == "Image"]
-    intra = {edge for edge in edges if edge[0][0] == "Concept"}
-    assert {(tail, head) for head, _, tail in intra} == {(head, tail) for head, _, tail in intra}
-    pairs = {(head, tail) for head, _, tail in cross}
-    images = Counter(tail for _, tail in pairs)
-    degrees = Counter(head for head, _, _ in cross)
-    stances = Counter(stance for _, stance, _ in cross)
-    denied = Counter(tail for _, stance, tail in cross if stance == "NEGATIVE")
-    concepts = {tail for _, _, tail in cross} | {head for head, _, _ in intra}
+        row_count += 0 if batch.enrich else batch.read
+        mapped_count += batch.read if batch.enrich else 0
+    assert len(edges) == row_count  # no edge twice
+    cross_edges = [edge for edge in edges if edge[0][0] == "Image"]
+    intra_edges = {edge for edge in edges if edge[0][0] == "Concept"}
+    assert {(tail, head) for head, _, tail in intra_edges} == {(head, tail) for head, _, tail in intra_edges}
+    image_concepts = {(head, tail) for head, _, tail in cross_edges}
+    image_counts = Counter(tail for _, tail in image_concepts)
+    image_degrees = Counter(head for head, _, _ in cross_edges)
+    stance_counts = Counter(stance for _, stance, _ in cross_edges)
+    denied_counts = Counter(tail for _, stance, tail in cross_edges if stance == "NEGATIVE")
+    concepts = {tail for _, _, tail in cross_edges} | {head for head, _, _ in intra_edges}
     return {
-        "images a concept": len(degrees) / len(concepts),
-        "edges an image": len(cross) / len(degrees),
-        "largest degree": max(degrees.values()),
-        "positive": stances["POSITIVE"] / len(cross),
-        "negative": stances["NEGATIVE"] / len(cross),
-        "uncertain": stances["UNCERTAIN"] / len(cross),
-        "negative at one concept": denied.most_common(1)[0][1] / stances["NEGATIVE"],
-        "concepts with one image": sum(count == 1 for count in images.values()) / len(images),
-        "most popular": images.most_common(1)[0][1] / len(degrees),
-        "tenth": images.most_common(10)[9][1] / len(degrees),
-        "intra edges a concept": len(intra) / len(concepts),
-        "concepts with intra edges": len({head for head, _, _ in intra}) / len(concepts),
-        "concepts with images": len(images) / len(concepts),
-        "mapped an image": mapped / len(degrees),
+        "images a concept": len(image_degrees) / len(concepts),
+        "edges an image": len(cross_edges) / len(image_degrees),
+        "largest degree": max(image_degrees.values()),
+        "positive": stance_counts["POSITIVE"] / len(cross_edges),
+        "negative": stance_counts["NEGATIVE"] / len(cross_edges),
+        "uncertain": stance_counts["UNCERTAIN"] / len(cross_edges),
+        "negative at one concept": denied_counts.most_common(1)[0][1] / stance_counts["NEGATIVE"],
+        "concepts with one image": sum(count == 1 for count in image_counts.values()) / len(image_counts),
+        "most popular": image_counts.most_common(1)[0][1] / len(image_degrees),
+        "tenth": image_counts.most_common(10)[9][1] / len(image_degrees),
+        "intra edges a concept": len(intra_edges) / len(concepts),
+        "concepts with intra edges": len({head for head, _, _ in intra_edges}) / len(concepts),
+        "concepts with images": len(image_counts) / len(concepts),
+        "mapped an image": mapped_count / len(image_degrees),
     }
 
 
 @pytest.mark.data
 def test_the_proportions_are_the_released_graph_s(tmp_path: Path, data_dir: Path) -> None:
     build(tmp_path / "phantom", 4_868)
-    released, invented = proportions(data_dir / "medmkg"), proportions(tmp_path / "phantom")
-    for what, value in released.items():
-        allowed = 0.3 if what == "tenth" else 0.05
-        assert invented[what] == pytest.approx(value, rel=allowed), what
+    released, synthetic = proportions(data_dir / "medmkg"), proportions(tmp_path / "phantom")
+    for quantity, released_share in released.items():
+        tolerance = 0.3 if quantity == "tenth" else 0.05
+        assert synthetic[quantity] == pytest.approx(released_share, rel=tolerance), quantity
 
 
 @pytest.mark.parametrize("seed", [0, 7, 8])
 def test_small_ones_are_like_it(tmp_path: Path, seed: int) -> None:
-    found = proportions(build(tmp_path / "p", 500, seed).directory)
-    assert found["images a concept"] == pytest.approx(1.55, rel=0.02)
-    assert found["edges an image"] == pytest.approx(4.25, rel=0.06)
-    assert found["concepts with one image"] == pytest.approx(0.5, abs=0.06)
-    assert found["positive"] == pytest.approx(0.6, abs=0.05)
-    assert found["negative"] == pytest.approx(0.1, abs=0.03)
-    assert found["concepts with images"] == 1
+    synthetic = proportions(build(tmp_path / "p", 500, seed).directory)
+    assert synthetic["images a concept"] == pytest.approx(1.55, rel=0.02)
+    assert synthetic["edges an image"] == pytest.approx(4.25, rel=0.06)
+    assert synthetic["concepts with one image"] == pytest.approx(0.5, abs=0.06)
+    assert synthetic["positive"] == pytest.approx(0.6, abs=0.05)
+    assert synthetic["negative"] == pytest.approx(0.1, abs=0.03)
+    assert synthetic["concepts with images"] == 1
 
 
 def test_the_same_seed_gives_the_same_bytes_everywhere(tmp_path: Path) -> None:
     digest = hashlib.sha256()
     build(tmp_path)
-    for name in FILES:
-        digest.update((tmp_path / name).read_bytes())
+    for file_name in FILES:
+        digest.update((tmp_path / file_name).read_bytes())
     assert digest.hexdigest() == "31ec04e8003b34f7b35d5354a8fbeafe185edc34aa75f982a3d90b40449079ae"
     build(tmp_path / "other", seed=8)
     assert (tmp_path / "other" / "MedMKG.csv").read_bytes() != (tmp_path / "MedMKG.csv").read_bytes()
@@ -86,20 +86,20 @@ def test_the_same_seed_gives_the_same_bytes_everywhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("images", [10, 11, 37, 100])
 def test_any_size(tmp_path: Path, images: int) -> None:
-    made = build(tmp_path / "p", images)
+    built_graph = build(tmp_path / "p", images)
     nodes: set[tuple[str, str]] = set()
-    mapped: set[tuple[str, str]] = set()
-    for batch in MedMKG.find(made.directory).batches(1_000):
+    mapped_nodes: set[tuple[str, str]] = set()
+    for batch in MedMKG.find(built_graph.directory).batches(1_000):
         assert batch.rejects == []
         if batch.enrich:
-            mapped |= batch.nodes.keys()
+            mapped_nodes |= batch.nodes.keys()
         else:
             nodes |= batch.nodes.keys()
-    counts = Counter(label for label, _ in nodes)
-    assert counts == {"Image": images, "Concept": made.concepts}
+    label_counts = Counter(label for label, _ in nodes)
+    assert label_counts == {"Image": images, "Concept": built_graph.concepts}
     assert all(key.startswith("C99") if label == "Concept" else key.startswith("I9") for label, key in nodes)
-    assert {node for node in nodes if node[0] == "Image"} <= mapped
-    assert len(mapped) == made.mapped_images
+    assert {node for node in nodes if node[0] == "Image"} <= mapped_nodes
+    assert len(mapped_nodes) == built_graph.mapped_images
 
 
 def test_all_concept_names_differ() -> None:

@@ -36,8 +36,8 @@ def made(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows(folder: Path, part: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((folder / f"{part}set.json").read_text(encoding="utf-8"))
-    return found
+    questions: list[dict[str, Any]] = json.loads((folder / f"{part}set.json").read_text(encoding="utf-8"))
+    return questions
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -47,87 +47,91 @@ def table(path: Path) -> list[dict[str, str]]:
 
 def facts(folder: Path) -> dict[tuple[str, str], set[str]]:
     """By name and relation: the names of the tails."""
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in table(folder / "knowledge.csv"):
-        found[row["head_name"], row["relation"]].add(row["tail_name"])
-    return found
+    tail_names: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for triple in table(folder / "knowledge.csv"):
+        tail_names[triple["head_name"], triple["relation"]].add(triple["tail_name"])
+    return tail_names
 
 
 def test_every_answer_follows_from_what_is_drawn_and_from_the_facts(made: Path, studies: Path) -> None:
-    known, shown = facts(made), defaultdict(set)
-    for row in table(studies / "truth" / "shown.csv"):
-        shown[row["study_id"]].add(row["finding"])
-    names = {"nodule": "lung nodule", "mass": "lung mass", "interstitial opacities": "interstitial opacity"}
-    asked = Counter[str]()
-    for part in PARTS:
-        for row in rows(made, part):
-            [study] = re.findall(r"/s(\d+)/", row["image_name"])
-            there = {names.get(key, key) for key in shown[study]}
-            question = re.sub(r"\b(a|an) ", "", row["question"])
-            for key, name in names.items():
-                question = re.sub(rf"(?<!lung )\b{key}\b", name, question)
-            if found := re.fullmatch(r"Is there (.+)\?", question):
-                right = found[1] in there
-            elif found := re.fullmatch(r"Can (\w+) treat (.+)\?", question):
-                right = found[2] in known[found[1], "may_treat"]
-            elif found := re.fullmatch(r"Is (\w+) contraindicated with what the image shows\?", question):
-                right = bool(known[found[1], "contraindicated_with"] & there)
-            elif found := re.fullmatch(r"Is (\w+) contraindicated with (.+)\?", question):
-                right = found[2] in known[found[1], "contraindicated_with"]
-            elif found := re.fullmatch(r"Does (\w+) act on the (.+)\?", question):
-                [kind] = known[found[1], "isa"]
-                right = found[2] in known[kind, "acts_on"]
+    tail_names, study_findings = facts(made), defaultdict(set)
+    for record in table(studies / "truth" / "shown.csv"):
+        study_findings[record["study_id"]].add(record["finding"])
+    finding_names = {"nodule": "lung nodule", "mass": "lung mass", "interstitial opacities": "interstitial opacity"}
+    need_counts = Counter[str]()
+    for part_name in PARTS:
+        for record in rows(made, part_name):
+            [study_id] = re.findall(r"/s(\d+)/", record["image_name"])
+            image_findings = {finding_names.get(short_name, short_name) for short_name in study_findings[study_id]}
+            question = re.sub(r"\b(a|an) ", "", record["question"])
+            for short_name, full_name in finding_names.items():
+                question = re.sub(rf"(?<!lung )\b{short_name}\b", full_name, question)
+            if match := re.fullmatch(r"Is there (.+)\?", question):
+                is_true = match[1] in image_findings
+            elif match := re.fullmatch(r"Can (\w+) treat (.+)\?", question):
+                is_true = match[2] in tail_names[match[1], "may_treat"]
+            elif match := re.fullmatch(r"Is (\w+) contraindicated with what the image shows\?", question):
+                is_true = bool(tail_names[match[1], "contraindicated_with"] & image_findings)
+            elif match := re.fullmatch(r"Is (\w+) contraindicated with (.+)\?", question):
+                is_true = match[2] in tail_names[match[1], "contraindicated_with"]
+            elif match := re.fullmatch(r"Does (\w+) act on the (.+)\?", question):
+                [remedy_class] = tail_names[match[1], "isa"]
+                is_true = match[2] in tail_names[remedy_class, "acts_on"]
             else:
-                found = re.fullmatch(r"Does the image show finding that (\w+) can treat\?", question)
-                assert found, question
-                right = bool(known[found[1], "may_treat"] & there)
-            assert row["answer"] == ("yes" if right else "no"), row
-            asked[row["needs"]] += 1
-    assert set(asked) == {"image", "ontology", "both"}
-    assert asked.total() == COUNT
+                match = re.fullmatch(r"Does the image show finding that (\w+) can treat\?", question)
+                assert match, question
+                is_true = bool(tail_names[match[1], "may_treat"] & image_findings)
+            assert record["answer"] == ("yes" if is_true else "no"), record
+            need_counts[record["needs"]] += 1
+    assert set(need_counts) == {"image", "ontology", "both"}
+    assert need_counts.total() == COUNT
 
 
 def test_no_remedy_and_no_subject_is_in_two_parts(made: Path) -> None:
-    remedies = {row["head_name"] for row in table(made / "knowledge.csv")}
-    for what in (
-        lambda row: {word for word in re.findall(r"\w+", row["question"]) if word in remedies},
-        lambda row: set(re.findall(r"/p(\d{8})/", row["image_name"])),
+    remedies = {record["head_name"] for record in table(made / "knowledge.csv")}
+    for keys_of in (
+        lambda record: {word for word in re.findall(r"\w+", record["question"]) if word in remedies},
+        lambda record: set(re.findall(r"/p(\d{8})/", record["image_name"])),
     ):
-        sides = [set().union(*(what(row) for row in rows(made, part))) for part in PARTS]
-        assert all(sides)
-        assert not sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
+        part_keys = [set().union(*(keys_of(record) for record in rows(made, part_name))) for part_name in PARTS]
+        assert all(part_keys)
+        assert not part_keys[0] & part_keys[1] | part_keys[0] & part_keys[2] | part_keys[1] & part_keys[2]
 
 
 def test_answers_cannot_be_guessed_from_the_kind_of_question(made: Path) -> None:
-    counted: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for row in rows(made, "train"):
-        counted[row["needs"], row["question_type"]][row["answer"]] += 1
-    assert len(counted) == 6
-    for counts in counted.values():
+    answer_counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for question in rows(made, "train"):
+        answer_counts[question["needs"], question["question_type"]][question["answer"]] += 1
+    assert len(answer_counts) == 6
+    for counts in answer_counts.values():
         assert 0.4 < counts["yes"] / counts.total() < 0.6
 
 
 def test_the_loader_reads_them_and_what_they_need(made: Path, studies: Path) -> None:
     with pytest.raises(InputError, match="no closed question"):
         read("phantom", made, studies)  # these studies have no pictures
-    for part in PARTS:
-        for row in rows(made, part):
-            path = studies / row["image_name"]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    found, rejects = read("phantom", made, studies)
-    assert (len(found), rejects) == (COUNT, [])
-    assert Counter(one.part for one in found) == {"train": COUNT * 0.8, "valid": COUNT * 0.1, "test": COUNT * 0.1}
-    assert {one.needs for one in found} == {"image", "ontology", "both"}
-    assert {one.dataset for one in found} == {"phantom"}
+    for part_name in PARTS:
+        for record in rows(made, part_name):
+            image_path = studies / record["image_name"]
+            image_path.parent.mkdir(parents=True, exist_ok=True)
+            image_path.touch()
+    questions, rejects = read("phantom", made, studies)
+    assert (len(questions), rejects) == (COUNT, [])
+    assert Counter(question.part for question in questions) == {
+        "train": COUNT * 0.8,
+        "valid": COUNT * 0.1,
+        "test": COUNT * 0.1,
+    }
+    assert {question.needs for question in questions} == {"image", "ontology", "both"}
+    assert {question.dataset for question in questions} == {"phantom"}
 
 
 def test_the_same_again_gives_the_same_files_and_another_seed_others(made: Path, studies: Path, tmp_path: Path) -> None:
-    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    contents = {file_path.name: file_path.read_bytes() for file_path in made.iterdir()}
     question_set.build(studies, made, COUNT, 5, remedies=200)
-    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+    assert {file_path.name: file_path.read_bytes() for file_path in made.iterdir()} == contents
     question_set.build(studies, tmp_path, COUNT, 6, remedies=200)
-    assert (tmp_path / "testset.json").read_bytes() != before["testset.json"]
+    assert (tmp_path / "testset.json").read_bytes() != contents["testset.json"]
 
 
 def test_other_folders(studies: Path, tmp_path: Path) -> None:

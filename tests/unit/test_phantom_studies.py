@@ -26,30 +26,34 @@ COUNT = 300
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made: Path = tmp_path_factory.mktemp("phantom") / "p"
-    study_set.build(made, COUNT, 7, images=False)
-    return made
+    study_folder: Path = tmp_path_factory.mktemp("phantom") / "p"
+    study_set.build(study_folder, COUNT, 7, images=False)
+    return study_folder
 
 
 @pytest.fixture(scope="module")
 def mentions(folder: Path) -> dict[str, list[dict[str, object]]]:
     lines = (folder / "truth" / "mentions.jsonl").read_text(encoding="utf-8").splitlines()
-    return {row["study_id"]: row["mentions"] for row in map(json.loads, lines)}
+    return {record["study_id"]: record["mentions"] for record in map(json.loads, lines)}
 
 
 def reports(folder: Path) -> list[Report]:
-    found = list(MIMICCXR(folder, views=()).reports())
-    assert not [row for row in found if isinstance(row, Reject)]
-    return [row for row in found if isinstance(row, Report)]
+    records = list(MIMICCXR(folder, views=()).reports())
+    assert not [record for record in records if isinstance(record, Reject)]
+    return [record for record in records if isinstance(record, Report)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(file_path.relative_to(folder)): file_path.read_bytes()
+        for file_path in sorted(folder.rglob("*"))
+        if file_path.is_file()
+    }
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(tmp_path: Path) -> None:
-    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
-        study_set.build(tmp_path / name, 20, seed, images=False)
+    for folder_name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        study_set.build(tmp_path / folder_name, 20, seed, images=False)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert contents(tmp_path / "a") != contents(tmp_path / "c")
 
@@ -61,120 +65,129 @@ def test_a_larger_set_begins_with_the_smaller_one() -> None:
 def test_the_real_loader_reads_every_report_and_the_truth_is_of_the_text_that_it_gives(
     folder: Path, mentions: dict[str, list[dict[str, object]]]
 ) -> None:
-    found = reports(folder)
-    assert len(found) == COUNT == len(mentions)
-    names = {one.cui: one for one in ontology.concepts().values()}
-    exact = 0
-    for one in found:
-        for mention in mentions[one.study]:
-            text = one.sections[str(mention["section"])][mention["start"] : mention["end"]]  # type: ignore[misc]
-            said = " ".join(text.split()).lower()
-            known = {name.lower() for name in names[str(mention["cui"])].names}
-            exact += any(said in (name, name + "s") for name in known)
+    loaded_reports = reports(folder)
+    assert len(loaded_reports) == COUNT == len(mentions)
+    concepts_by_cui = {concept.cui: concept for concept in ontology.concepts().values()}
+    exact_count = 0
+    for loaded_report in loaded_reports:
+        for mention in mentions[loaded_report.study]:
+            mention_text = loaded_report.sections[str(mention["section"])][mention["start"] : mention["end"]]  # type: ignore[misc]
+            normal_text = " ".join(mention_text.split()).lower()
+            concept_names = {concept_name.lower() for concept_name in concepts_by_cui[str(mention["cui"])].names}
+            exact_count += any(normal_text in (concept_name, concept_name + "s") for concept_name in concept_names)
     total = sum(map(len, mentions.values()))
-    assert 0.93 < exact / total < 1.0  # the rest are misspelt, or plurals of another name
+    assert 0.93 < exact_count / total < 1.0  # the rest are misspelt, or plurals of another name
 
 
 def test_every_mention_of_the_truth_is_among_the_taggers_candidates(
     folder: Path, mentions: dict[str, list[dict[str, object]]]
 ) -> None:
     tagger = DictionaryTagger(
-        Lexicon(c for c in UMLS(folder / "ontology").concepts() if not isinstance(c, Reject)), Allowed()
+        Lexicon(concept for concept in UMLS(folder / "ontology").concepts() if not isinstance(concept, Reject)),
+        Allowed(),
     )
-    for one in reports(folder):
-        tagged = {section: tagger.tag(text) for section, text in one.sections.items()}
-        for mention in mentions[one.study]:
+    for loaded_report in reports(folder):
+        tagged = {section: tagger.tag(section_text) for section, section_text in loaded_report.sections.items()}
+        for mention in mentions[loaded_report.study]:
             if mention["stance"] is None:
                 continue
             assert any(
-                mention["cui"] in [candidate.cui for candidate in found.candidates]
-                for found in tagged[str(mention["section"])]
-                if found.start < int(str(mention["end"])) and found.end > int(str(mention["start"]))
-            ), (one.study, mention)
+                mention["cui"] in [candidate.cui for candidate in tagged_mention.candidates]
+                for tagged_mention in tagged[str(mention["section"])]
+                if tagged_mention.start < int(str(mention["end"])) and tagged_mention.end > int(str(mention["start"]))
+            ), (loaded_report.study, mention)
 
 
 def test_the_ontology_has_shared_names_several_languages_suppressed_names_and_inverse_relations(folder: Path) -> None:
-    known = ontology.concepts()
-    assert all(one.cui.startswith("C99") for one in known.values())
-    shared = [name for one in known.values() for name in one.shared]
-    assert all(shared.count(name) >= 2 for name in shared)
-    conso = (folder / "ontology" / "MRCONSO.RRF").read_text(encoding="utf-8").splitlines()
-    assert {row.split("|")[1] for row in conso} >= {"ENG", "SPA", "GER", "FRE"}
-    assert {row.split("|")[16] for row in conso} == {"N", "O"}
-    pairs = {(head, tail) for head, _, tail in ontology.relations()}
-    assert pairs == {(tail, head) for head, tail in pairs}
-    assert len(list(UMLS(folder / "ontology").relations({one.cui for one in known.values()}))) == len(
-        set(ontology.relations())
-    )
+    concepts_by_name = ontology.concepts()
+    assert all(concept.cui.startswith("C99") for concept in concepts_by_name.values())
+    shared_names = [shared_name for concept in concepts_by_name.values() for shared_name in concept.shared]
+    assert all(shared_names.count(shared_name) >= 2 for shared_name in shared_names)
+    conso_lines = (folder / "ontology" / "MRCONSO.RRF").read_text(encoding="utf-8").splitlines()
+    assert {line.split("|")[1] for line in conso_lines} >= {"ENG", "SPA", "GER", "FRE"}
+    assert {line.split("|")[16] for line in conso_lines} == {"N", "O"}
+    related_pairs = {(head, tail) for head, _, tail in ontology.relations()}
+    assert related_pairs == {(tail, head) for head, tail in related_pairs}
+    assert len(
+        list(UMLS(folder / "ontology").relations({concept.cui for concept in concepts_by_name.values()}))
+    ) == len(set(ontology.relations()))
 
 
 def test_reports_are_varied(folder: Path) -> None:
-    texts = [path.read_text(encoding="utf-8") for path in folder.rglob("s9*.txt")]
-    headers = {found for text in texts for found in re.findall(r"^ ([A-Za-z ]+): ?$", text, re.MULTILINE)}
+    texts = [report_path.read_text(encoding="utf-8") for report_path in folder.rglob("s9*.txt")]
+    headers = {
+        header for report_text in texts for header in re.findall(r"^ ([A-Za-z ]+): ?$", report_text, re.MULTILINE)
+    }
     assert {"FINDINGS", "Findings", "IMPRESSION", "CONCLUSION", "FINDINGS AND IMPRESSION"} <= headers
-    assert any("___" in text for text in texts)
+    assert any("___" in report_text for report_text in texts)
     assert len(set(texts)) > 0.99 * COUNT
-    assert all(len(line) <= 81 for text in texts for line in text.splitlines())
+    assert all(len(line) <= 81 for report_text in texts for line in report_text.splitlines())
 
 
 def test_radgraph_graphs_are_of_its_schema(folder: Path) -> None:
     graphs = json.loads((folder / "truth" / "radgraph.json").read_text(encoding="utf-8"))
     assert len(graphs) == COUNT
-    kinds = set()
+    relations = set()
     for graph in graphs.values():
-        words = graph["text"].split()
+        tokens = graph["text"].split()
         for entity in graph["entities"].values():
-            assert " ".join(words[entity["start_ix"] : entity["end_ix"] + 1]) == entity["tokens"]
+            assert " ".join(tokens[entity["start_ix"] : entity["end_ix"] + 1]) == entity["tokens"]
             assert entity["label"] in ("ANAT-DP", "OBS-DP", "OBS-DA", "OBS-U")
-            for kind, other in entity["relations"]:
-                assert other in graph["entities"]
-                kinds.add(kind)
-    assert kinds == {"located_at", "modify", "suggestive_of"}
+            for relation, target_id in entity["relations"]:
+                assert target_id in graph["entities"]
+                relations.add(relation)
+    assert relations == {"located_at", "modify", "suggestive_of"}
 
 
 def test_what_is_drawn_is_told_in_triplets_of_usual_names(folder: Path) -> None:
-    drawn = json.loads((folder / "truth" / "drawn.json").read_text(encoding="utf-8"))
-    shown = {study.study: study.shown for study in studies(COUNT, 7)}
-    assert len(drawn) == COUNT
-    for name, rows in drawn.items():
-        of_study = shown[int(Path(name).stem[1:])]
-        words = {word for head, _, tail in rows for word in (head, tail)}
-        for item in of_study:
-            usual = ontology.concepts()[item.kind.value].names[0].lower()
-            assert (usual in words) == (item.kind not in DEVICES or item.kind is not Kind.WIRES), name
-            if item.side is Side.BOTH:
-                assert [usual, "located_at", "bilateral"] in rows
-            if item.kind not in DEVICES:
-                assert [item.severity.value, "modify", usual] in rows
+    image_triplets = json.loads((folder / "truth" / "drawn.json").read_text(encoding="utf-8"))
+    study_findings = {study.study: study.shown for study in studies(COUNT, 7)}
+    assert len(image_triplets) == COUNT
+    for image_name, triplets in image_triplets.items():
+        findings = study_findings[int(Path(image_name).stem[1:])]
+        entity_names = {entity_name for head, _, tail in triplets for entity_name in (head, tail)}
+        for finding in findings:
+            usual_name = ontology.concepts()[finding.kind.value].names[0].lower()
+            assert (usual_name in entity_names) == (finding.kind not in DEVICES or finding.kind is not Kind.WIRES), (
+                image_name
+            )
+            if finding.side is Side.BOTH:
+                assert [usual_name, "located_at", "bilateral"] in triplets
+            if finding.kind not in DEVICES:
+                assert [finding.severity.value, "modify", usual_name] in triplets
 
 
 def test_questions_have_answers_that_agree_with_what_is_drawn(folder: Path) -> None:
-    drawn: dict[str, set[str]] = {image: set() for one in studies(COUNT, 7) for image in one.images}
-    for one in studies(COUNT, 7):
-        drawn[one.images[0]] = {shown.kind.value for shown in one.shown}
-    rows = json.loads((folder / "truth" / "vqa.json").read_text(encoding="utf-8"))
-    asked = [row for row in rows if row["question_type"] == "PRES"]
-    for row in asked:
-        kind = re.sub(r"^Is there (?:an? )?|\?$", "", row["question"])
-        assert (kind in drawn[row["image_name"].removesuffix(".png")]) == (row["answer"] == "yes"), row
-    assert {row["answer"] for row in asked} == {"yes", "no"}
-    assert len({row["qid"] for row in rows}) == len(rows)
+    image_findings: dict[str, set[str]] = {
+        image_id: set() for phantom_study in studies(COUNT, 7) for image_id in phantom_study.images
+    }
+    for phantom_study in studies(COUNT, 7):
+        image_findings[phantom_study.images[0]] = {shown.kind.value for shown in phantom_study.shown}
+    questions = json.loads((folder / "truth" / "vqa.json").read_text(encoding="utf-8"))
+    presence_questions = [question for question in questions if question["question_type"] == "PRES"]
+    for question in presence_questions:
+        finding_name = re.sub(r"^Is there (?:an? )?|\?$", "", question["question"])
+        assert (finding_name in image_findings[question["image_name"].removesuffix(".png")]) == (
+            question["answer"] == "yes"
+        ), question
+    assert {question["answer"] for question in presence_questions} == {"yes", "no"}
+    assert len({question["qid"] for question in questions}) == len(questions)
 
 
 def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(folder: Path) -> None:
-    told = {
-        (f"I{one.study}", said.stance.value, ontology.concepts()[said.concept].cui)
-        for one in studies(COUNT, 7)
-        if "AP" in one.views
-        for part in report.write(one, 7).parts
-        for said in part.said
-        if said.concept and said.stance
+    expected_edges = {
+        (f"I{phantom_study.study}", mention.stance.value, ontology.concepts()[mention.concept].cui)
+        for phantom_study in studies(COUNT, 7)
+        if "AP" in phantom_study.views
+        for report_part in report.write(phantom_study, 7).parts
+        for mention in report_part.said
+        if mention.concept and mention.stance
     }
-    rows = [line.split(",") for line in (folder / "truth" / "edges.csv").read_text(encoding="utf-8").splitlines()[1:]]
-    assert {tuple(row) for row in rows if row[0].startswith("I")} == told
-    among = {tail for _, _, tail in told}
-    assert {tuple(row) for row in rows if row[0].startswith("C")} == {
-        relation for relation in ontology.relations() if relation[0] in among and relation[2] in among
+    edges = [line.split(",") for line in (folder / "truth" / "edges.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    assert {tuple(edge) for edge in edges if edge[0].startswith("I")} == expected_edges
+    concept_cuis = {tail for _, _, tail in expected_edges}
+    assert {tuple(edge) for edge in edges if edge[0].startswith("C")} == {
+        relation for relation in ontology.relations() if relation[0] in concept_cuis and relation[2] in concept_cuis
     }
 
 
@@ -182,25 +195,25 @@ def test_nothing_that_others_wrote_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match=r"holds mine\.txt, which this command did not write"):
         study_set.build(tmp_path, 5, images=False, replace=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert [file_path.name for file_path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_a_study_set_is_replaced_only_where_asked(tmp_path: Path) -> None:
-    folder = tmp_path / "p"
-    made = study_set.build(folder, 5, images=False)
-    report = next(folder.rglob("s9*.txt"))
-    before = report.stat().st_ino
-    assert study_set.build(folder, 5, images=False) == replace(made, existing=True)
-    assert report.stat().st_ino == before, "the same one is left as it is"
-    for other in ({"count": 6}, {"count": 5, "seed": 8}):
-        with pytest.raises(InputError, match="written with other settings") as refused:
-            study_set.build(folder, images=False, **other)
-        assert "--replace" in refused.value.hint
-    study_set.build(folder, 6, images=False, replace=True)
-    assert len(list(folder.rglob("s9*.txt"))) == 6
-    next(folder.rglob("s9*.txt")).unlink()
+    set_folder = tmp_path / "p"
+    study_result = study_set.build(set_folder, 5, images=False)
+    report = next(set_folder.rglob("s9*.txt"))
+    original_inode = report.stat().st_ino
+    assert study_set.build(set_folder, 5, images=False) == replace(study_result, existing=True)
+    assert report.stat().st_ino == original_inode, "the same one is left as it is"
+    for settings in ({"count": 6}, {"count": 5, "seed": 8}):
+        with pytest.raises(InputError, match="written with other settings") as refusal:
+            study_set.build(set_folder, images=False, **settings)
+        assert "--replace" in refusal.value.hint
+    study_set.build(set_folder, 6, images=False, replace=True)
+    assert len(list(set_folder.rglob("s9*.txt"))) == 6
+    next(set_folder.rglob("s9*.txt")).unlink()
     with pytest.raises(InputError, match=r"\.txt is not as it was written, or is gone"):
-        study_set.build(folder, 6, images=False)
+        study_set.build(set_folder, 6, images=False)
 
 
 @pytest.mark.parametrize("count", [0, -1, 10**9])
@@ -212,8 +225,8 @@ def test_a_size_out_of_range_is_refused(tmp_path: Path, count: int) -> None:
 
 def test_patients_are_none_of_mimics_and_keep_to_one_split() -> None:
     splits: dict[int, set[str]] = {}
-    for one in studies(COUNT, 7):
-        assert one.subject >= FIRST_SUBJECT
-        splits.setdefault(one.subject, set()).add(one.split)
-    assert all(len(found) == 1 for found in splits.values())
+    for study in studies(COUNT, 7):
+        assert study.subject >= FIRST_SUBJECT
+        splits.setdefault(study.subject, set()).add(study.split)
+    assert all(len(subject_splits) == 1 for subject_splits in splits.values())
     assert truth.mentions(next(studies(1, 7)), report.write(next(studies(1, 7)), 7))["mentions"]

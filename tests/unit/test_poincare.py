@@ -18,23 +18,23 @@ from kgp_models.link_prediction.atth import reflect, rotate  # noqa: E402
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """The tensors are so small that threads only get in each other's way."""
-    before = torch.get_num_threads()
+    thread_count = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(thread_count)
 
 
 # The formulas in plain NumPy, for a row at a time.
 
 
 def exp0(v, c):
-    norm = math.sqrt(sum(x * x for x in v))
-    return np.array([math.tanh(math.sqrt(c) * norm) * x / (math.sqrt(c) * norm) for x in v])
+    norm = math.sqrt(sum(coordinate * coordinate for coordinate in v))
+    return np.array([math.tanh(math.sqrt(c) * norm) * coordinate / (math.sqrt(c) * norm) for coordinate in v])
 
 
 def log0(y, c):
-    norm = math.sqrt(sum(x * x for x in y))
-    return np.array([math.atanh(math.sqrt(c) * norm) * x / (math.sqrt(c) * norm) for x in y])
+    norm = math.sqrt(sum(coordinate * coordinate for coordinate in y))
+    return np.array([math.atanh(math.sqrt(c) * norm) * coordinate / (math.sqrt(c) * norm) for coordinate in y])
 
 
 def mobius(x, y, c):
@@ -55,13 +55,13 @@ examples = settings(max_examples=60, deadline=None, derandomize=True)
 @st.composite
 def balls(draw, count, radius=0.95):
     """A curvature and that many points in its ball, of any length from 0 to `radius` of the ball's."""
-    c = draw(CURVATURES)
+    curvature = draw(CURVATURES)
     points = []
     for _ in range(count):
         direction = torch.tensor(draw(st.lists(st.floats(-1, 1), min_size=4, max_size=4)), dtype=torch.float64)
-        length = draw(st.one_of(st.just(0.0), st.floats(1e-6, radius))) / math.sqrt(c)
+        length = draw(st.one_of(st.just(0.0), st.floats(1e-6, radius))) / math.sqrt(curvature)
         points.append(direction / direction.norm().clamp_min(1e-3) * length)
-    return c, *points
+    return curvature, *points
 
 
 def close(x, y, tolerance=1e-8):
@@ -75,93 +75,109 @@ def d(x, y, c):
 @examples
 @given(balls(2))
 def test_mobius_addition_has_a_zero_inverses_and_left_cancellation(drawn):
-    c, x, y = drawn
-    zero = torch.zeros_like(x)
-    close(poincare.mobius_add(zero, x, c), x)
-    close(poincare.mobius_add(x, zero, c), x)
-    close(poincare.mobius_add(-x, x, c), zero)
-    close(poincare.mobius_add(-x, poincare.mobius_add(x, y, c), c), y, 1e-6)
-    np.testing.assert_allclose(poincare.mobius_add(x, y, c), mobius(x.numpy(), y.numpy(), c), rtol=1e-8, atol=1e-8)
+    curvature, x, y = drawn
+    origin = torch.zeros_like(x)
+    close(poincare.mobius_add(origin, x, curvature), x)
+    close(poincare.mobius_add(x, origin, curvature), x)
+    close(poincare.mobius_add(-x, x, curvature), origin)
+    close(poincare.mobius_add(-x, poincare.mobius_add(x, y, curvature), curvature), y, 1e-6)
+    np.testing.assert_allclose(
+        poincare.mobius_add(x, y, curvature), mobius(x.numpy(), y.numpy(), curvature), rtol=1e-8, atol=1e-8
+    )
 
 
 @examples
 @given(balls(1, radius=3.0), st.floats(1e-5, 10))
 def test_log0_inverts_exp0(drawn, c):
-    _, v = drawn
-    v = v / max(1.0, math.sqrt(c) * float(v.norm()) / 4)  # beyond 6.1 / √c the ball's margin takes over
-    close(poincare.log0(poincare.exp0(v, c), c), v)
+    _, tangent = drawn
+    tangent = tangent / max(
+        1.0, math.sqrt(c) * float(tangent.norm()) / 4
+    )  # beyond 6.1 / √c the ball's margin takes over
+    close(poincare.log0(poincare.exp0(tangent, c), c), tangent)
 
 
 @examples
 @given(balls(3))
 def test_distance_is_a_metric(drawn):
-    c, x, y, z = drawn
-    close(d(x, y, c), d(y, x, c))
-    assert d(x, x, c) == 0
-    assert d(x, z, c) <= d(x, y, c) + d(y, z, c) + 1e-9
-    close(d(torch.zeros_like(x), x, c), 2 * torch.atanh(math.sqrt(c) * x.norm()) / math.sqrt(c))
+    curvature, x, y, z = drawn
+    close(d(x, y, curvature), d(y, x, curvature))
+    assert d(x, x, curvature) == 0
+    assert d(x, z, curvature) <= d(x, y, curvature) + d(y, z, curvature) + 1e-9
+    close(d(torch.zeros_like(x), x, curvature), 2 * torch.atanh(math.sqrt(curvature) * x.norm()) / math.sqrt(curvature))
     if not torch.equal(x, y):
-        assert math.isclose(float(d(x, y, c)), distance(x.numpy(), y.numpy(), c), rel_tol=1e-6, abs_tol=1e-7)
+        assert math.isclose(
+            float(d(x, y, curvature)), distance(x.numpy(), y.numpy(), curvature), rel_tol=1e-6, abs_tol=1e-7
+        )
 
 
 @examples
 @given(balls(3))
 def test_left_translation_is_an_isometry(drawn):
-    c, x, y, z = drawn
-    close(d(poincare.mobius_add(z, x, c), poincare.mobius_add(z, y, c), c), d(x, y, c), 1e-5)
+    curvature, x, y, z = drawn
+    close(
+        d(poincare.mobius_add(z, x, curvature), poincare.mobius_add(z, y, curvature), curvature),
+        d(x, y, curvature),
+        1e-5,
+    )
 
 
 @examples
 @given(balls(5))
 def test_distances_of_all_pairs_are_those_of_rows(drawn):
-    c, *points = drawn
+    curvature, *points = drawn
     x, y = torch.stack(points[:2]), torch.stack(points[2:])
-    close(poincare.squared_distances(x, y, c), poincare.squared_distance(x[:, None], y, c), 1e-6)
-    per_row = torch.tensor([[c], [c / 2]], dtype=torch.float64)
-    expected = poincare.squared_distance(x[:, None], y, per_row[:, None])
-    close(poincare.squared_distances(x, y, per_row), expected, 1e-6)
+    close(poincare.squared_distances(x, y, curvature), poincare.squared_distance(x[:, None], y, curvature), 1e-6)
+    row_curvatures = torch.tensor([[curvature], [curvature / 2]], dtype=torch.float64)
+    expected = poincare.squared_distance(x[:, None], y, row_curvatures[:, None])
+    close(poincare.squared_distances(x, y, row_curvatures), expected, 1e-6)
 
 
 @examples
 @given(balls(1), st.lists(st.floats(-7, 7), min_size=2, max_size=2))
 def test_rotations_and_reflections_keep_norms(drawn, angles):
-    _, x = drawn
+    _, point = drawn
     angle = torch.tensor(angles, dtype=torch.float64)
-    close(rotate(x, angle).norm(), x.norm())
-    close(reflect(x, angle).norm(), x.norm())
-    close(rotate(rotate(x, angle), -angle), x)
-    close(reflect(reflect(x, angle), angle), x)
+    close(rotate(point, angle).norm(), point.norm())
+    close(reflect(point, angle).norm(), point.norm())
+    close(rotate(rotate(point, angle), -angle), point)
+    close(reflect(reflect(point, angle), angle), point)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_far_tangent_vectors_stop_at_the_margin(dtype):
-    v = torch.tensor([[1e3, 0.0], [0.0, 1e15], [1e-30, 0.0], [0.0, 0.0]], dtype=dtype, requires_grad=True)
-    for c in (1e-6, 1.0, 1e3):
-        x = poincare.exp0(v, c)
-        assert (c * x.square().sum(1)).max() <= poincare.limit(dtype) ** 2 * (1 + 1e-6)
-        total = poincare.squared_distance(poincare.mobius_add(x, x, c), x.flip(0), c).sum() + poincare.log0(x, c).sum()
-        (gradient,) = torch.autograd.grad(total, v)
+    tangents = torch.tensor([[1e3, 0.0], [0.0, 1e15], [1e-30, 0.0], [0.0, 0.0]], dtype=dtype, requires_grad=True)
+    for curvature in (1e-6, 1.0, 1e3):
+        points = poincare.exp0(tangents, curvature)
+        assert (curvature * points.square().sum(1)).max() <= poincare.limit(dtype) ** 2 * (1 + 1e-6)
+        total = (
+            poincare.squared_distance(poincare.mobius_add(points, points, curvature), points.flip(0), curvature).sum()
+            + poincare.log0(points, curvature).sum()
+        )
+        (gradient,) = torch.autograd.grad(total, tangents)
         assert total.isfinite()
         assert gradient.isfinite().all()
 
 
 def test_a_point_beyond_the_margin_is_brought_back():
-    x = torch.tensor([[3.0, 4.0], [0.1, 0.0]], dtype=torch.float64)
-    close(poincare.project(x, 1.0), torch.tensor([[0.6 * (1 - 1e-5), 0.8 * (1 - 1e-5)], [0.1, 0.0]], dtype=x.dtype))
+    points = torch.tensor([[3.0, 4.0], [0.1, 0.0]], dtype=torch.float64)
+    close(
+        poincare.project(points, 1.0),
+        torch.tensor([[0.6 * (1 - 1e-5), 0.8 * (1 - 1e-5)], [0.1, 0.0]], dtype=points.dtype),
+    )
 
 
 def test_the_ball_of_curvature_zero_is_flat():
     x, y = torch.tensor([[0.3, -2.0], [1.0, 1.0]], dtype=torch.float64)
-    zero = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    moved = poincare.squared_distance(poincare.exp0(x, zero), poincare.mobius_add(y, x, zero), zero)
-    close(moved.detach(), 4 * y.square().sum())
-    (gradient,) = torch.autograd.grad(moved, zero)
+    curvature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    distances = poincare.squared_distance(poincare.exp0(x, curvature), poincare.mobius_add(y, x, curvature), curvature)
+    close(distances.detach(), 4 * y.square().sum())
+    (gradient,) = torch.autograd.grad(distances, curvature)
     assert gradient.isfinite().all()
 
 
 def test_gradients_are_those_of_finite_differences():
-    draw = torch.Generator().manual_seed(0)
-    x, y = (torch.randn(3, 4, generator=draw, dtype=torch.float64).requires_grad_() for _ in range(2))
+    random_state = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(3, 4, generator=random_state, dtype=torch.float64).requires_grad_() for _ in range(2))
     c = torch.tensor([[0.3], [1.0], [2.0]], dtype=torch.float64, requires_grad=True)
 
     def geometry(x, y, c):

@@ -25,24 +25,32 @@ from kgp_models.link_prediction.train import train  # noqa: E402
 
 def make(folder: Path, seed: int, prefix: str = "C") -> tuple[Pool, Split]:
     """A pool of a distmult and the baselines on a random graph, saved in `folder`."""
-    random = np.random.default_rng(seed)
-    nodes = {i: Node(f"I{i}", "Image") for i in range(12)} | {12 + i: Node(f"{prefix}{i}", "Concept") for i in range(9)}
-    rows = {(int(h), "POSITIVE", 12 + int(t)) for h, t in random.integers((12, 9), size=(70, 2))}
-    rows |= {(12 + int(a), "isa", 12 + int(b)) for a, b in random.integers(9, size=(25, 2))}
-    split = splits.make("paper", Triples.build(sorted(rows), nodes), 0)
+    generator = np.random.default_rng(seed)
+    nodes = {number: Node(f"I{number}", "Image") for number in range(12)} | {
+        12 + number: Node(f"{prefix}{number}", "Concept") for number in range(9)
+    }
+    triples = {
+        (int(image_index), "POSITIVE", 12 + int(concept_index))
+        for image_index, concept_index in generator.integers((12, 9), size=(70, 2))
+    }
+    triples |= {
+        (12 + int(head_index), "isa", 12 + int(tail_index))
+        for head_index, tail_index in generator.integers(9, size=(25, 2))
+    }
+    split = splits.make("paper", Triples.build(sorted(triples), nodes), 0)
     settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
-    member = folder.with_name(folder.name + "-member")
-    trained = train(settings, split, folder=member)
-    pool = Pool(split, {"distmult": trained.scorer}).fit(split)
-    pool_checkpoint.save(folder, pool, split, {"distmult": member})
-    shutil.rmtree(member)  # the pool's folder needs nothing outside
+    member_folder = folder.with_name(folder.name + "-member")
+    trained_model = train(settings, split, folder=member_folder)
+    pool = Pool(split, {"distmult": trained_model.scorer}).fit(split)
+    pool_checkpoint.save(folder, pool, split, {"distmult": member_folder})
+    shutil.rmtree(member_folder)  # the pool's folder needs nothing outside
     return pool, split
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pool, Split]:
-    folder = tmp_path_factory.mktemp("pools") / "pool"
-    return folder, *make(folder, 0)
+    pool_folder = tmp_path_factory.mktemp("pools") / "pool"
+    return pool_folder, *make(pool_folder, 0)
 
 
 @pytest.fixture
@@ -51,29 +59,29 @@ def copy(made: tuple[Path, Pool, Split], tmp_path: Path) -> Path:
 
 
 def test_it_scores_as_before(made: tuple[Path, Pool, Split]) -> None:
-    folder, pool, split = made
-    loaded = pool_checkpoint.load(folder).scorer
-    h, r, t = torch.from_numpy(np.ascontiguousarray(split.test.T))
+    pool_folder, pool, split = made
+    loaded = pool_checkpoint.load(pool_folder).scorer
+    head_indices, relation_indices, tail_indices = torch.from_numpy(np.ascontiguousarray(split.test.T))
     with torch.no_grad():
-        assert torch.equal(loaded.tails(h, r), pool.tails(h, r))
-        assert torch.equal(loaded.heads(r, t), pool.heads(r, t))
-        assert torch.equal(loaded.relations(h, t), pool.relations(h, t))
+        assert torch.equal(loaded.tails(head_indices, relation_indices), pool.tails(head_indices, relation_indices))
+        assert torch.equal(loaded.heads(relation_indices, tail_indices), pool.heads(relation_indices, tail_indices))
+        assert torch.equal(loaded.relations(head_indices, tail_indices), pool.relations(head_indices, tail_indices))
 
 
 def test_it_predicts_links_that_the_graph_does_not_have(made: tuple[Path, Pool, Split]) -> None:
-    folder, _, split = made
-    loaded = pool_checkpoint.load_any(folder)
+    pool_folder, _, split = made
+    loaded = pool_checkpoint.load_any(pool_folder)
     assert loaded.name == "pool"
-    found = predict_links(loaded, split.triples, "POSITIVE", 7)
-    assert len(found) == 7
-    known = set(split.triples.named())
-    assert not {(one.head[1], "POSITIVE", one.tail[1]) for one in found} & known
+    predictions = predict_links(loaded, split.triples, "POSITIVE", 7)
+    assert len(predictions) == 7
+    known_triples = set(split.triples.named())
+    assert not {(prediction.head[1], "POSITIVE", prediction.tail[1]) for prediction in predictions} & known_triples
 
 
 def test_one_folder_or_the_other(made: tuple[Path, Pool, Split]) -> None:
-    folder = made[0]
-    assert isinstance(pool_checkpoint.load_any(folder), pool_checkpoint.PoolCheckpoint)
-    assert isinstance(pool_checkpoint.load_any(folder / "members" / "distmult"), checkpoint.Checkpoint)
+    pool_folder = made[0]
+    assert isinstance(pool_checkpoint.load_any(pool_folder), pool_checkpoint.PoolCheckpoint)
+    assert isinstance(pool_checkpoint.load_any(pool_folder / "members" / "distmult"), checkpoint.Checkpoint)
 
 
 NAMES = ("entities.tsv", "relations.tsv", "triples.parquet")
@@ -82,23 +90,25 @@ FILES = ["pool.json", *(f"train/{name}" for name in NAMES), *(f"members/distmult
 
 
 def test_these_are_all_files(made: tuple[Path, Pool, Split]) -> None:
-    folder = made[0]
-    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == sorted(FILES)
+    pool_folder = made[0]
+    assert sorted(
+        file_path.relative_to(pool_folder).as_posix() for file_path in pool_folder.rglob("*") if file_path.is_file()
+    ) == sorted(FILES)
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "changed"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_is_an_input_error(copy: Path, name: str, damage: str) -> None:
-    file = copy / name
-    content = file.read_bytes()
+    file_path = copy / name
+    content = file_path.read_bytes()
     middle = len(content) // 2
     changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-    file.write_bytes({"gone": b"", "empty": b"", "cut": content[:-9], "changed": changed}[damage])
+    file_path.write_bytes({"gone": b"", "empty": b"", "cut": content[:-9], "changed": changed}[damage])
     if damage == "gone":
-        file.unlink()
+        file_path.unlink()
     with pytest.raises(InputError) as error:
         pool_checkpoint.load(copy)
-    assert error.value.path == file
+    assert error.value.path == file_path
     assert "\n" not in error.value.message
 
 
@@ -151,12 +161,15 @@ def test_a_pool_that_was_not_written_to_the_end_is_none(copy: Path) -> None:
 def two(made: tuple[Path, Pool, Split], tmp_path_factory: pytest.TempPathFactory) -> tuple[Pool, dict[str, Path]]:
     """A pool of two models on the same split, and their checkpoints."""
     folder, split = tmp_path_factory.mktemp("two"), made[2]
-    settings = [
-        TrainingSettings.of({"model": m, "arguments": {"embedding_dim": 8}, "epochs": 5})
-        for m in ("transe", "distmult")
+    all_settings = [
+        TrainingSettings.of({"model": model_name, "arguments": {"embedding_dim": 8}, "epochs": 5})
+        for model_name in ("transe", "distmult")
     ]
-    trained = {one.model: train(one, split, folder=folder / one.model).scorer for one in settings}
-    return Pool(split, trained).fit(split), {name: folder / name for name in trained}
+    trained = {
+        model_settings.model: train(model_settings, split, folder=folder / model_settings.model).scorer
+        for model_settings in all_settings
+    }
+    return Pool(split, trained).fit(split), {member_name: folder / member_name for member_name in trained}
 
 
 def test_each_member_keeps_its_weight(
@@ -166,10 +179,14 @@ def test_each_member_keeps_its_weight(
     pool_checkpoint.save(tmp_path, pool, split, dict(reversed(members.items())))
     loaded = pool_checkpoint.load(tmp_path)
     assert loaded.scorer.names == pool.names
-    h, r, _ = torch.from_numpy(np.ascontiguousarray(split.test.T))
+    head_indices, relation_indices, _ = torch.from_numpy(np.ascontiguousarray(split.test.T))
     with torch.no_grad():
-        assert torch.equal(loaded.scorer.tails(h, r), pool.tails(h, r))
-    pool_checkpoint.save(tmp_path, loaded.scorer, split, {name: tmp_path / "members" / name for name in members})
+        assert torch.equal(
+            loaded.scorer.tails(head_indices, relation_indices), pool.tails(head_indices, relation_indices)
+        )
+    pool_checkpoint.save(
+        tmp_path, loaded.scorer, split, {member_name: tmp_path / "members" / member_name for member_name in members}
+    )
     assert pool_checkpoint.load(tmp_path).sha256 == loaded.sha256  # saved in its own place, it is the same
 
 
@@ -177,7 +194,7 @@ def test_members_that_are_not_the_pools_are_refused_and_nothing_is_lost(
     made: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], copy: Path, tmp_path: Path
 ) -> None:
     (pool, members), split = two, made[2]
-    before = pool_checkpoint.load(copy).sha256
+    original_hash = pool_checkpoint.load(copy).sha256
     with pytest.raises(UsageError, match="transe, distmult"):
         pool_checkpoint.save(copy, pool, split, {"transe": members["transe"]})
     make(tmp_path / "other", 1, "D")
@@ -185,8 +202,8 @@ def test_members_that_are_not_the_pools_are_refused_and_nothing_is_lost(
         pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "other/members/distmult"})
     with pytest.raises(InputError, match="missing or damaged"):
         pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "none"})
-    longer = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 7})
-    train(longer, split, folder=tmp_path / "longer")
+    longer_settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 7})
+    train(longer_settings, split, folder=tmp_path / "longer")
     with pytest.raises(InputError, match="does not score as the pool's model"):
         pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "longer"})
-    assert pool_checkpoint.load(copy).sha256 == before
+    assert pool_checkpoint.load(copy).sha256 == original_hash

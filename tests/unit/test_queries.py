@@ -37,11 +37,16 @@ def compact(value: Any) -> str:
 
 @given(DECLARED)
 def test_what_is_declared_is_what_is_bound(declared: dict[str, tuple[str, Any]]) -> None:
-    lines = [f"// param {name} {kind} = {compact(value)}: a value" for name, (kind, value) in declared.items()]
-    uses = ", ".join(f"${name} AS {name}_out" for name in declared) or "1 AS one"
-    query = parse("tests/made", "\n".join(["// What it answers.", *lines, f"RETURN {uses}"]))
+    parameter_lines = [
+        f"// param {parameter_name} {type_name} = {compact(default)}: a value"
+        for parameter_name, (type_name, default) in declared.items()
+    ]
+    returned_columns = (
+        ", ".join(f"${parameter_name} AS {parameter_name}_out" for parameter_name in declared) or "1 AS one"
+    )
+    query = parse("tests/made", "\n".join(["// What it answers.", *parameter_lines, f"RETURN {returned_columns}"]))
     assert query.doc == "What it answers."
-    assert query.bind({}) == {name: value for name, (_, value) in declared.items()}
+    assert query.bind({}) == {parameter_name: default for parameter_name, (_, default) in declared.items()}
 
 
 @given(st.text(max_size=300))
@@ -152,13 +157,23 @@ def test_favourites_stand_alone_and_the_style_colours_the_stances(tmp_path: Path
     assert 'a.cui = "C0004144" DESC' in favourite
     assert favourite.endswith("LIMIT 50;\n")
     assert for_browser(queries.get("explore/figure3")).startswith("// Figure 3\n")
-    assert not any("$" in for_browser(queries.get(name)) for name in queries.names("explore"))
+    assert not any("$" in for_browser(queries.get(query_name)) for query_name in queries.names("explore"))
     style = json.loads(grass())
     assert style["relationship.PREDICTED"]["caption"] == "{relation}"
     assert len({style[f"relationship.{stance}"]["color"] for stance in ("POSITIVE", "NEGATIVE", "UNCERTAIN")}) == 3
-    presences = [style[f"node.{label}"] for label in PRESENCE_LABELS.values()]
-    assert [one["caption"] for one in presences] == ["{text}", "no {text}", "{text}?"]
-    assert len({(one["color"], one["border-color"]) for one in (style["node.Entity"], *presences)}) == 4
-    assert list(style).index("node.Entity") < min(list(style).index(f"node.{one}") for one in PRESENCE_LABELS.values())
-    first = write_setup(tmp_path).favourites.read_bytes()
-    assert write_setup(tmp_path).favourites.read_bytes() == first
+    presence_styles = [style[f"node.{label}"] for label in PRESENCE_LABELS.values()]
+    assert [presence_style["caption"] for presence_style in presence_styles] == ["{text}", "no {text}", "{text}?"]
+    assert (
+        len(
+            {
+                (presence_style["color"], presence_style["border-color"])
+                for presence_style in (style["node.Entity"], *presence_styles)
+            }
+        )
+        == 4
+    )
+    assert list(style).index("node.Entity") < min(
+        list(style).index(f"node.{label}") for label in PRESENCE_LABELS.values()
+    )
+    first_content = write_setup(tmp_path).favourites.read_bytes()
+    assert write_setup(tmp_path).favourites.read_bytes() == first_content

@@ -84,6 +84,6 @@ def test_what_looks_like_it_is_not(text: str) -> None:
 
 
 def test_the_legitimate_corpus_is_let_through() -> None:
-    for line in LEGITIMATE.read_text(encoding="utf-8").split("\n"):
-        if line:
-            check_text(line.replace("⏎", "\n"), PARAMETERS)
+    for statement in LEGITIMATE.read_text(encoding="utf-8").split("\n"):
+        if statement:
+            check_text(statement.replace("⏎", "\n"), PARAMETERS)

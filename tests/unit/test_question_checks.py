@@ -20,7 +20,7 @@ def asked(number: int, part: str, image: str, text: str, answer: str = "yes") ->
 
 
 def dealt(*those: Question) -> QuestionSet:
-    parts = {part: [one for one in those if one.part == part] for part in questions.PARTS}
+    parts = {part_name: [question for question in those if question.part == part_name] for part_name in questions.PARTS}
     return QuestionSet(parts, "official", 42)
 
 
@@ -37,43 +37,55 @@ SET = dealt(
 
 
 def test_what_training_knows_is_found_by_picture_and_words() -> None:
-    found = {one.id: one for one in audit_questions(AuditedQuestions(SET, SHOWN))}
-    assert (found["KGP-A401"].count, found["KGP-A401"].of) == (2, 3)
-    assert found["KGP-A401"].examples == ("5", "6")
-    assert found["KGP-A402"].examples == ("5",)
-    assert found["KGP-A403"].examples == ("2 = 3",)
-    assert found["KGP-A404"].examples == ("a.png = c.png",)
+    findings = {finding.id: finding for finding in audit_questions(AuditedQuestions(SET, SHOWN))}
+    assert (findings["KGP-A401"].count, findings["KGP-A401"].of) == (2, 3)
+    assert findings["KGP-A401"].examples == ("5", "6")
+    assert findings["KGP-A402"].examples == ("5",)
+    assert findings["KGP-A403"].examples == ("2 = 3",)
+    assert findings["KGP-A404"].examples == ("a.png = c.png",)
 
 
 def test_nothing_is_found_where_nothing_is_shared() -> None:
-    clean = dealt(*(asked(n, part, f"{n}.png", "Is it?") for n, part in enumerate(questions.PARTS)))
-    assert audit_questions(AuditedQuestions(clean, {f"{n}.png": str(n) for n in range(3)})) == []
+    clean_set = dealt(
+        *(asked(number, part_name, f"{number}.png", "Is it?") for number, part_name in enumerate(questions.PARTS))
+    )
+    assert audit_questions(AuditedQuestions(clean_set, {f"{number}.png": str(number) for number in range(3)})) == []
 
 
 def test_what_the_graph_was_built_from_is_found_by_subject_and_refused() -> None:
-    own = dealt(
+    question_set = dealt(
         asked(1, "train", "files/p10/p10000001/s1/a.png", "Is it?"),
         asked(2, "valid", "files/p10/p10000002/s2/a.png", "Is it?"),
         asked(3, "test", "files/p10/p10000003/s3/a.png", "Is it?"),
     )
-    images = [GraphImage("I1", subject="10000001"), GraphImage("I2", subject="10000003"), GraphImage("I3")]
-    shown = {one.image: one.image for one in own.questions}
-    [found] = audit_questions(AuditedQuestions(own, shown, images))
-    assert (found.id, found.count, found.of, found.examples) == ("KGP-A405", 1, 2, ("3",))
+    graph_images = [GraphImage("I1", subject="10000001"), GraphImage("I2", subject="10000003"), GraphImage("I3")]
+    picture_ids = {question.image: question.image for question in question_set.questions}
+    [finding] = audit_questions(AuditedQuestions(question_set, picture_ids, graph_images))
+    assert (finding.id, finding.count, finding.of, finding.examples) == ("KGP-A405", 1, 2, ("3",))
     with pytest.raises(UsageError, match="of 1 of the 2 questions that are held out"):
-        refuse_known(own, images, None)
-    refuse_known(own, images[:1], None)  # what training asks about may be known
+        refuse_known(question_set, graph_images, None)
+    refuse_known(question_set, graph_images[:1], None)  # what training asks about may be known
 
 
 def test_the_graphs_images_are_known_by_what_their_files_hold(tmp_path: Path) -> None:
     (tmp_path / "graph").mkdir()
-    for name, content in (("graph/I1.png", b"one"), ("graph/I2.png", b"two"), ("x.png", b"one"), ("y.png", b"six")):
-        (tmp_path / name).write_bytes(content)
-    asked_of = [asked(1, "test", "x.png", "Is it?"), asked(2, "test", "y.png", "Is it?")]
-    those = [replace(one, path=tmp_path / one.image) for one in asked_of]
-    images = [GraphImage("I1", "I1.png"), GraphImage("I2", "I2.png"), GraphImage("I3", "none.png"), GraphImage("I4")]
-    assert [one.image for one in known(those, images, tmp_path / "graph")] == ["x.png"]
-    assert known(those, images) == []
+    for image_name, content in (
+        ("graph/I1.png", b"one"),
+        ("graph/I2.png", b"two"),
+        ("x.png", b"one"),
+        ("y.png", b"six"),
+    ):
+        (tmp_path / image_name).write_bytes(content)
+    unplaced = [asked(1, "test", "x.png", "Is it?"), asked(2, "test", "y.png", "Is it?")]
+    test_questions = [replace(question, path=tmp_path / question.image) for question in unplaced]
+    graph_images = [
+        GraphImage("I1", "I1.png"),
+        GraphImage("I2", "I2.png"),
+        GraphImage("I3", "none.png"),
+        GraphImage("I4"),
+    ]
+    assert [question.image for question in known(test_questions, graph_images, tmp_path / "graph")] == ["x.png"]
+    assert known(test_questions, graph_images) == []
 
 
 def test_overlaps_count_by_the_images_name() -> None:
@@ -82,11 +94,12 @@ def test_overlaps_count_by_the_images_name() -> None:
 
 @pytest.mark.data
 def test_vqa_rad(data_dir: Path) -> None:
-    found, _ = questions.read("vqa_rad", data_dir / "vqa_rad")
-    official = questions.official(found)
-    told = {
-        one.id: (one.count, one.of) for one in audit_questions(AuditedQuestions(official, questions.pictures(found)))
+    loaded, _ = questions.read("vqa_rad", data_dir / "vqa_rad")
+    official_split = questions.official(loaded)
+    finding_counts = {
+        finding.id: (finding.count, finding.of)
+        for finding in audit_questions(AuditedQuestions(official_split, questions.pictures(loaded)))
     }
-    assert told["KGP-A401"] == (242, 251)
-    assert told["KGP-A402"] == (10, 251)
-    assert overlaps(official, "test")["image"] == 242
+    assert finding_counts["KGP-A401"] == (242, 251)
+    assert finding_counts["KGP-A402"] == (10, 251)
+    assert overlaps(official_split, "test")["image"] == 242

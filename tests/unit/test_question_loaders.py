@@ -34,9 +34,9 @@ def picture(path: Path, shade: int = 100) -> Path:
 
 
 def encoded(shade: int) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(np.full((20, 30), shade, dtype=np.uint8)).save(out, "JPEG")
-    return out.getvalue()
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((20, 30), shade, dtype=np.uint8)).save(buffer, "JPEG")
+    return buffer.getvalue()
 
 
 def written(path: Path, rows: Any) -> Path:
@@ -59,14 +59,14 @@ def vqa_rad(folder: Path) -> Path:
 def public(folder: Path) -> Path:
     """As VQA-RAD's authors released it: one list."""
     picture(folder / "VQA_RAD Image Folder" / "synpic1.jpg")
-    own = {"qid_linked_id": "03f4", "image_case_url": "https://medpix.nlm.nih.gov/case?id=48e1",
+    release_fields = {"qid_linked_id": "03f4", "image_case_url": "https://medpix.nlm.nih.gov/case?id=48e1",
            "evaluation": "not evaluated", "question_rephrase": "NULL", "question_relation": "NULL",
            "question_frame": "NULL"}  # fmt: skip
-    rows = [
-        {**RAD, **own, "qid": str(n), "phrase_type": kind}
-        for n, kind in enumerate(("freeform", "test_freeform", "test_para"))
+    records = [
+        {**RAD, **release_fields, "qid": str(number), "phrase_type": phrase_type}
+        for number, phrase_type in enumerate(("freeform", "test_freeform", "test_para"))
     ]
-    written(folder / "VQA_RAD Dataset Public.json", rows)
+    written(folder / "VQA_RAD Dataset Public.json", records)
     return folder
 
 
@@ -90,25 +90,25 @@ def slake(folder: Path, validation: str = "validate.json") -> Path:
 
 def path_vqa(folder: Path) -> Path:
     """As its authors released it."""
-    for part in ("train", "val", "test"):
-        picture(folder / "images" / part / f"{part}_0422.jpg")
-        rows = [{"image": f"{part}_0422", "question": "Is the tumor benign?", "answer": "no"},
-                {"image": f"{part}_0422", "question": "What is seen?", "answer": "a cyst"}]  # fmt: skip
-        place = folder / "qas" / part / f"{part}_qa.pkl"
-        place.parent.mkdir(parents=True)
-        place.write_bytes(pickle.dumps(rows))
+    for part_name in ("train", "val", "test"):
+        picture(folder / "images" / part_name / f"{part_name}_0422.jpg")
+        records = [{"image": f"{part_name}_0422", "question": "Is the tumor benign?", "answer": "no"},
+                {"image": f"{part_name}_0422", "question": "What is seen?", "answer": "a cyst"}]  # fmt: skip
+        pickle_path = folder / "qas" / part_name / f"{part_name}_qa.pkl"
+        pickle_path.parent.mkdir(parents=True)
+        pickle_path.write_bytes(pickle.dumps(records))
     return folder
 
 
 def parquet(folder: Path) -> Path:
     """As the model hub has it."""
     (folder / "data").mkdir(parents=True)
-    for part, shade in (("train", 10), ("validation", 90), ("test", 200)):
+    for part_name, shade in (("train", 10), ("validation", 90), ("test", 200)):
         image = {"bytes": encoded(shade), "path": None}
-        rows = [
+        records = [
             {"image": image, "question": "Is the tumor benign?", "answer": answer} for answer in ("yes", "no", "a cyst")
         ]
-        pq.write_table(pa.Table.from_pylist(rows), folder / "data" / f"{part}-00000-of-00001-0a1b.parquet")
+        pq.write_table(pa.Table.from_pylist(records), folder / "data" / f"{part_name}-00000-of-00001-0a1b.parquet")
     return folder
 
 
@@ -128,51 +128,61 @@ class TestEveryForm:
     """What holds of each."""
 
     def test_questions_come_with_images_and_answers(self, form: str, tmp_path: Path) -> None:
-        kind, make = FORMS[form]
-        make(tmp_path)
-        every, rejects = read(kind, tmp_path, closed=False)
-        closed, _ = read(kind, tmp_path)
+        kind, make_release = FORMS[form]
+        make_release(tmp_path)
+        all_questions, rejects = read(kind, tmp_path, closed=False)
+        closed_questions, _ = read(kind, tmp_path)
         assert not rejects
-        assert {one.part for one in every} >= {"train", "test"}
-        assert all(one.path.is_file() and one.text.endswith("?") for one in every)
-        assert [one.id for one in closed] == [one.id for one in every if one.yes is not None]
-        assert read(kind, tmp_path, closed=False)[0] == every  # the same again
+        assert {question.part for question in all_questions} >= {"train", "test"}
+        assert all(question.path.is_file() and question.text.endswith("?") for question in all_questions)
+        assert [question.id for question in closed_questions] == [
+            question.id for question in all_questions if question.yes is not None
+        ]
+        assert read(kind, tmp_path, closed=False)[0] == all_questions  # the same again
 
     def test_an_image_that_is_gone_is_told(self, form: str, tmp_path: Path) -> None:
-        kind, make = FORMS[form]
-        make(tmp_path)
-        found, _ = read(kind, tmp_path)
+        kind, make_release = FORMS[form]
+        make_release(tmp_path)
+        questions, _ = read(kind, tmp_path)
         if "hub" in form and kind != "slake":
-            assert len({one.path for one in found}) == 3  # unpacked once each
+            assert len({question.path for question in questions}) == 3  # unpacked once each
             return
-        gone = found[0].path
-        gone.unlink()
-        left = [one for one in found if one.path != gone]
-        if not left:
+        missing_path = questions[0].path
+        missing_path.unlink()
+        remaining = [question for question in questions if question.path != missing_path]
+        if not remaining:
             with pytest.raises(
                 InputError, match=r"no closed question; \d left out, the first because there is no such"
-            ) as caught:
+            ) as refusal:
                 read(kind, tmp_path)
-            assert "--images DIR" in caught.value.hint
-            assert str(gone) in caught.value.hint
+            assert "--images DIR" in refusal.value.hint
+            assert str(missing_path) in refusal.value.hint
             return
-        again, rejects = read(kind, tmp_path)
-        assert again == left
-        assert {bad.path for bad in rejects} == {gone}
+        reread, rejects = read(kind, tmp_path)
+        assert reread == remaining
+        assert {reject.path for reject in rejects} == {missing_path}
 
     def test_damaged_files_are_one_clear_line(self, form: str, tmp_path: Path) -> None:
-        kind, make = FORMS[form]
-        make(tmp_path)
-        files = [path for path in tmp_path.rglob("*") if path.suffix in (".json", ".pkl", ".parquet")]
-        for path in files:
-            whole = path.read_bytes()
-            for content in (b"", whole[: len(whole) // 2], b"\x80\x04nonsense", b"[1, 2", b"\xff\xfe"):
-                path.write_bytes(content)
-                with pytest.raises(InputError) as refused:
+        kind, make_release = FORMS[form]
+        make_release(tmp_path)
+        file_paths = [
+            file_path for file_path in tmp_path.rglob("*") if file_path.suffix in (".json", ".pkl", ".parquet")
+        ]
+        for file_path in file_paths:
+            original_bytes = file_path.read_bytes()
+            for content in (
+                b"",
+                original_bytes[: len(original_bytes) // 2],
+                b"\x80\x04nonsense",
+                b"[1, 2",
+                b"\xff\xfe",
+            ):
+                file_path.write_bytes(content)
+                with pytest.raises(InputError) as refusal:
                     read(kind, tmp_path)
-                assert refused.value.path == path
-                assert "\n" not in str(refused.value)
-            path.write_bytes(whole)
+                assert refusal.value.path == file_path
+                assert "\n" not in str(refusal.value)
+            file_path.write_bytes(original_bytes)
 
     def test_another_folder(self, form: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="here"):
@@ -188,8 +198,8 @@ class TestVQARAD:
     """What is its own."""
 
     def test_fields(self, tmp_path: Path) -> None:
-        first, second, third = VQARAD(vqa_rad(tmp_path)).questions()
-        assert first == Question(
+        first_question, second_question, third_question = VQARAD(vqa_rad(tmp_path)).questions()
+        assert first_question == Question(
             "7",
             "Is there an effusion?",
             "Yes",
@@ -199,55 +209,57 @@ class TestVQARAD:
             "train",
             "PRES",
         )
-        assert isinstance(second, Question)
-        assert (second.answer, second.yes) == ("3", None)
-        assert isinstance(third, Question)
-        assert (third.part, third.yes) == ("test", False)
+        assert isinstance(second_question, Question)
+        assert (second_question.answer, second_question.yes) == ("3", None)
+        assert isinstance(third_question, Question)
+        assert (third_question.part, third_question.yes) == ("test", False)
 
     def test_the_one_list_tells_its_test_part(self, tmp_path: Path) -> None:
-        assert [one.part for one in read("vqa_rad", public(tmp_path))[0]] == ["train", "test", "test"]
+        assert [question.part for question in read("vqa_rad", public(tmp_path))[0]] == ["train", "test", "test"]
 
     def test_bad_rows_are_told_by_row(self, tmp_path: Path) -> None:
         vqa_rad(tmp_path)
-        bad = [3, {}, {**RAD, "question": " "}, {**RAD, "answer": None}, {**RAD, "image_name": "../x.jpg"},
+        bad_rows = [3, {}, {**RAD, "question": " "}, {**RAD, "answer": None}, {**RAD, "image_name": "../x.jpg"},
                {**RAD, "image_name": "/x.jpg"}, {**RAD, "qid": None}, {**RAD, "question": "a\x00b"}, RAD,
                RAD]  # fmt: skip
-        written(tmp_path / "trainset.json", bad)
-        found, rejects = read("vqa_rad", tmp_path)
-        assert [one.id for one in found] == ["7", "9"]
-        assert [(one.row, one.path.name) for one in rejects[:8]] == [(n, "trainset.json") for n in range(1, 9)]
+        written(tmp_path / "trainset.json", bad_rows)
+        questions, rejects = read("vqa_rad", tmp_path)
+        assert [entry.id for entry in questions] == ["7", "9"]
+        assert [(entry.row, entry.path.name) for entry in rejects[:8]] == [
+            (row_number, "trainset.json") for row_number in range(1, 9)
+        ]
         assert rejects[8].reason == "the question's id stands there twice"
 
     @pytest.mark.data
     def test_the_real_ones_are_those_of_the_papers_table(self, data_dir: Path) -> None:
-        found, rejects = read("vqa_rad", data_dir / "vqa_rad")
-        test = [one for one in found if one.part == "test"]
-        assert (len(test), sum(one.yes is True for one in test)) == (251, 118)
-        assert unlike_release("vqa_rad", found) == ""
-        assert "has 251 and 118" in unlike_release("vqa_rad", found[:-1])
-        assert (len(found), len(rejects)) == (1964, 0)
-        every, _ = read("vqa_rad", data_dir / "vqa_rad", closed=False)
-        assert len(every) == 3064 + 451
-        assert len({one.image for one in every}) == 314  # of 315 files: one has no question
+        closed_questions, rejects = read("vqa_rad", data_dir / "vqa_rad")
+        test_questions = [question for question in closed_questions if question.part == "test"]
+        assert (len(test_questions), sum(question.yes is True for question in test_questions)) == (251, 118)
+        assert unlike_release("vqa_rad", closed_questions) == ""
+        assert "has 251 and 118" in unlike_release("vqa_rad", closed_questions[:-1])
+        assert (len(closed_questions), len(rejects)) == (1964, 0)
+        all_questions, _ = read("vqa_rad", data_dir / "vqa_rad", closed=False)
+        assert len(all_questions) == 3064 + 451
+        assert len({question.image for question in all_questions}) == 314  # of 315 files: one has no question
 
 
 def test_other_test_parts_than_the_released_ones_are_told(tmp_path: Path) -> None:
     """Requirements, section 1.12: the sizes that MedMKG's Table 4 implies."""
     assert TEST_SIZES == {"vqa_rad": (251, 118), "slake": (355, 175), "path_vqa": (3362, 1816)}
-    found, _ = read("slake", slake(tmp_path))
-    assert "the release of slake has 355 and 175" in unlike_release("slake", found)
-    assert unlike_release("phantom", found) == ""
+    questions, _ = read("slake", slake(tmp_path))
+    assert "the release of slake has 355 and 175" in unlike_release("slake", questions)
+    assert unlike_release("phantom", questions) == ""
 
 
 class TestSLAKE:
     """What is its own."""
 
     def test_english_ones_with_boxes(self, tmp_path: Path) -> None:
-        every, _ = read("slake", slake(tmp_path), closed=False)
-        assert [(one.part, one.answer, one.topic) for one in every] == [
+        questions, _ = read("slake", slake(tmp_path), closed=False)
+        assert [(question.part, question.answer, question.topic) for question in questions] == [
             ("train", "Yes", "Organ"), ("valid", "CT", "Organ"), ("test", "No", "Organ")
         ]  # fmt: skip
-        assert every[0].boxes == (Box("Liver", 10, 2, 5.5, 6), Box("Heart", 1, 2, 3, 4))
+        assert questions[0].boxes == (Box("Liver", 10, 2, 5.5, 6), Box("Heart", 1, 2, 3, 4))
 
     @pytest.mark.parametrize(
         "content", ["{", "[1]", '[{"a": [1, 2]}]', '[{"a": ["x", 1, 1, 1]}]', '[{"a": [1, 1, 1, NaN]}]']
@@ -258,44 +270,44 @@ class TestSLAKE:
             read("slake", tmp_path)
 
     def test_its_graph(self, tmp_path: Path) -> None:
-        folder = slake(tmp_path) / "KG"
-        folder.mkdir()
-        (folder / "en_disease.csv").write_bytes(
+        graph_folder = slake(tmp_path) / "KG"
+        graph_folder.mkdir()
+        (graph_folder / "en_disease.csv").write_bytes(
             b"disease#attribute#value\r\nPneumonia#symptom#Fever, Cough , Chest pain\r\n"
             b'Pneumonia#location#Lung\xa1\xaf\n\nx#y\nPneumonia#chunk#"An ""infection"", often\r\n of the lung. "\r\n'
             b'Asthma#cause#two kinds#allergic\nAsthma#symptom#"Cough" #x\nAsthma#location#"Lung\n'
         )
-        (folder / "en_organ_rel.csv").write_text(
+        (graph_folder / "en_organ_rel.csv").write_text(
             "organ1#relation#organ2\nHeart#belong to#Circulatory System\n", encoding="utf-8"
         )
-        not_closed = "a quoted value of the row is not closed, or goes on after its quote"
+        unclosed_reason = "a quoted value of the row is not closed, or goes on after its quote"
         assert list(SLAKE(tmp_path).graph()) == [
             Fact("Pneumonia", "symptom", "Fever, Cough , Chest pain"),
             Fact("Pneumonia", "location", "Lung"),
-            Reject(folder / "en_disease.csv", 5, "the row is not head#relation#tail"),
+            Reject(graph_folder / "en_disease.csv", 5, "the row is not head#relation#tail"),
             Fact("Pneumonia", "chunk", 'An "infection", often of the lung.'),
-            Reject(folder / "en_disease.csv", 8, "the row is not head#relation#tail"),
-            Reject(folder / "en_disease.csv", 9, not_closed),
-            Reject(folder / "en_disease.csv", 10, not_closed),
+            Reject(graph_folder / "en_disease.csv", 8, "the row is not head#relation#tail"),
+            Reject(graph_folder / "en_disease.csv", 9, unclosed_reason),
+            Reject(graph_folder / "en_disease.csv", 10, unclosed_reason),
             Fact("Heart", "belong to", "Circulatory System"),
         ]
 
     def test_its_real_graph_has_whole_sentences(self, data_dir: Path) -> None:
         """As many facts as its files have rows: the publication counts one triplet a row."""
-        found = list(SLAKE(data_dir / "slake").graph())
-        triplets = [one for one in found if isinstance(one, Fact)]
-        assert (len(triplets), len(found) - len(triplets)) == (2517 + 386 + 306, 1)
-        long = next(one for one in triplets if one[:2] == ("Alveolar Proteinosis", "description"))
-        assert long.tail.startswith("a rare disease")
-        assert long.tail.endswith("as females.")
-        assert not any('"' in one.tail[:1] + one.tail[-1:] for one in triplets)
+        entries = list(SLAKE(data_dir / "slake").graph())
+        triplets = [entry for entry in entries if isinstance(entry, Fact)]
+        assert (len(triplets), len(entries) - len(triplets)) == (2517 + 386 + 306, 1)
+        long_fact = next(entry for entry in triplets if entry[:2] == ("Alveolar Proteinosis", "description"))
+        assert long_fact.tail.startswith("a rare disease")
+        assert long_fact.tail.endswith("as females.")
+        assert not any('"' in entry.tail[:1] + entry.tail[-1:] for entry in triplets)
 
     @given(st.text(max_size=200))
     def test_any_text_is_facts_or_rejects(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-        path = tmp_path_factory.mktemp("kg") / "en_organ.csv"
-        path.write_text(text, encoding="utf-8", errors="ignore", newline="")
-        for found in facts(path):
-            assert isinstance(found, Reject) or all(found)
+        facts_path = tmp_path_factory.mktemp("kg") / "en_organ.csv"
+        facts_path.write_text(text, encoding="utf-8", errors="ignore", newline="")
+        for entry in facts(facts_path):
+            assert isinstance(entry, Reject) or all(entry)
 
 
 class Ran:
@@ -312,62 +324,68 @@ class TestPathVQA:
     """What is its own."""
 
     def test_pickles_never_run(self, tmp_path: Path) -> None:
-        path = path_vqa(tmp_path) / "qas" / "val" / "val_qa.pkl"
-        path.write_bytes(pickle.dumps([Ran(tmp_path / "ran")]))
+        pickle_path = path_vqa(tmp_path) / "qas" / "val" / "val_qa.pkl"
+        pickle_path.write_bytes(pickle.dumps([Ran(tmp_path / "ran")]))
         with pytest.raises(InputError, match="no pickled list of questions"):
             read("path_vqa", tmp_path)
         assert not (tmp_path / "ran").exists()
 
     def test_other_pickles(self, tmp_path: Path) -> None:
-        path = path_vqa(tmp_path) / "qas" / "test" / "test_qa.pkl"
-        path.write_bytes(pickle.dumps({"image": 1}))
+        pickle_path = path_vqa(tmp_path) / "qas" / "test" / "test_qa.pkl"
+        pickle_path.write_bytes(pickle.dumps({"image": 1}))
         with pytest.raises(InputError, match="no pickled list"):
             list(PathVQA(tmp_path).questions())
-        path.write_bytes(pickle.dumps([1, {"image": "../x", "question": "a?", "answer": "b"}]))
-        assert [one.row for one in PathVQA(tmp_path).questions() if isinstance(one, Reject)] == [1, 2]
+        pickle_path.write_bytes(pickle.dumps([1, {"image": "../x", "question": "a?", "answer": "b"}]))
+        assert [entry.row for entry in PathVQA(tmp_path).questions() if isinstance(entry, Reject)] == [1, 2]
 
     def test_rows_that_are_the_same_count_once(self, tmp_path: Path) -> None:
         """As the published counts have it; the same question about another image, or in another part, is another."""
         path_vqa(tmp_path)
-        path = tmp_path / "qas" / "test" / "test_qa.pkl"
-        rows = pickle.loads(path.read_bytes())  # noqa: S301  our own
-        before, _ = read("path_vqa", tmp_path)
-        path.write_bytes(
-            pickle.dumps([*rows, *rows, {**rows[0], "answer": "no" if rows[0]["answer"] == "yes" else "yes"}])
+        pickle_path = tmp_path / "qas" / "test" / "test_qa.pkl"
+        records = pickle.loads(pickle_path.read_bytes())  # noqa: S301  our own
+        original, _ = read("path_vqa", tmp_path)
+        pickle_path.write_bytes(
+            pickle.dumps(
+                [*records, *records, {**records[0], "answer": "no" if records[0]["answer"] == "yes" else "yes"}]
+            )
         )
-        found, rejects = read("path_vqa", tmp_path)
-        assert [one for one in found if one.part != "test"] == [one for one in before if one.part != "test"]
-        assert len(found) == len(before) + 1
-        closed = sum(one.part == "test" for one in before)
-        assert left_out(rejects) == f"questions left out: {closed} because {REPEATED}"
+        questions, rejects = read("path_vqa", tmp_path)
+        assert [question for question in questions if question.part != "test"] == [
+            question for question in original if question.part != "test"
+        ]
+        assert len(questions) == len(original) + 1
+        repeated_count = sum(question.part == "test" for question in original)
+        assert left_out(rejects) == f"questions left out: {repeated_count} because {REPEATED}"
 
     def test_images_in_parquet_are_unpacked_once_where_asked(self, tmp_path: Path) -> None:
-        found, _ = read("path_vqa", parquet(tmp_path / "release"), tmp_path / "here")
-        assert sorted({one.path.parent for one in found}) == [tmp_path / "here"]
-        times = {path: path.stat().st_mtime_ns for path in (tmp_path / "here").iterdir()}
-        assert len(times) == 3
+        questions, _ = read("path_vqa", parquet(tmp_path / "release"), tmp_path / "here")
+        assert sorted({question.path.parent for question in questions}) == [tmp_path / "here"]
+        modified_times = {image_path: image_path.stat().st_mtime_ns for image_path in (tmp_path / "here").iterdir()}
+        assert len(modified_times) == 3
         read("path_vqa", tmp_path / "release", tmp_path / "here")
-        assert {path: path.stat().st_mtime_ns for path in (tmp_path / "here").iterdir()} == times
-        assert {path.read_bytes() for path in times} == {encoded(shade) for shade in (10, 90, 200)}
+        assert {
+            image_path: image_path.stat().st_mtime_ns for image_path in (tmp_path / "here").iterdir()
+        } == modified_times
+        assert {image_path.read_bytes() for image_path in modified_times} == {encoded(shade) for shade in (10, 90, 200)}
 
     def test_rows_without_an_image(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
-        images = [
+        image_cells = [
             None,
             {"bytes": b"GIF89a", "path": None},
             {"bytes": None, "path": "x.jpg"},
             {"bytes": encoded(1), "path": None},
         ]
-        rows = [{"image": image, "question": "a?", "answer": "yes"} for image in images]
-        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "test-00000-of-00001.parquet")
-        found, rejects = read("path_vqa", tmp_path)
-        assert (len(found), [one.row for one in rejects]) == (1, [1, 2, 3])
+        records = [{"image": image_cell, "question": "a?", "answer": "yes"} for image_cell in image_cells]
+        pq.write_table(pa.Table.from_pylist(records), tmp_path / "data" / "test-00000-of-00001.parquet")
+        questions, rejects = read("path_vqa", tmp_path)
+        assert (len(questions), [reject.row for reject in rejects]) == (1, [1, 2, 3])
 
 
 @given(st.text())
 def test_no_name_of_an_image_leads_out_of_its_folder(name: str) -> None:
-    found = below(name, Path("images"))
-    assert found is None or (Path("/a") / found).resolve().is_relative_to("/a")
+    image_path = below(name, Path("images"))
+    assert image_path is None or (Path("/a") / image_path).resolve().is_relative_to("/a")
 
 
 @given(
@@ -379,6 +397,6 @@ def test_no_name_of_an_image_leads_out_of_its_folder(name: str) -> None:
     )
 )
 def test_any_entry_is_words_or_a_reason(row: object) -> None:
-    found = said(row)
-    if not isinstance(found, str):
-        assert all(words == " ".join(words.split()) and words.isprintable() for words in found)
+    wordings = said(row)
+    if not isinstance(wordings, str):
+        assert all(wording == " ".join(wording.split()) and wording.isprintable() for wording in wordings)

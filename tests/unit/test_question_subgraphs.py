@@ -24,11 +24,11 @@ def world(
     names: list[str] | None = None,
 ) -> Knowledge:
     """A graph of stances (image, stance, concept) and relations (head, relation, tail)."""
-    named = names or [f"concept {n}" for n in range(6)]
+    concept_names = names or [f"concept {number}" for number in range(6)]
     return Knowledge(
-        [GraphImage(f"I{n}") for n in range(images)],
-        [f"C{n:07d}" for n in range(len(named))],
-        named,
+        [GraphImage(f"I{number}") for number in range(images)],
+        [f"C{number:07d}" for number in range(len(concept_names))],
+        concept_names,
         RELATIONS,
         np.array(stances, dtype=np.int64).reshape(-1, 3),
         np.array(relations, dtype=np.int64).reshape(-1, 3),
@@ -37,43 +37,67 @@ def world(
 
 def plainly(knowledge: Knowledge, seeds: list[int], hops: int, cap: int) -> list[tuple[int, int, int]]:
     """The rules of the module, word by word, over a list of edges."""
-    concepts = len(knowledge.cuis)
-    edges = {(h, r + len(STANCES), t) for h, r, t in knowledge.relations.tolist()}
-    edges |= {(concepts + i, s, c) for i, s, c in knowledge.stances.tolist()}
-    degree = {n: sum(n in (h, t) for h, _, t in edges) for n in range(concepts + len(knowledge.images))}
+    concept_count = len(knowledge.cuis)
+    edges = {(head, relation + len(STANCES), tail) for head, relation, tail in knowledge.relations.tolist()}
+    edges |= {(concept_count + image, stance, concept) for image, stance, concept in knowledge.stances.tolist()}
+    degree = {
+        vertex: sum(vertex in (head, tail) for head, _, tail in edges)
+        for vertex in range(concept_count + len(knowledge.images))
+    }
 
-    def between(a: int, b: int) -> list[tuple[int, int, int]]:
-        return [e for pair in ((a, b), (b, a)) for e in sorted(edges) if (e[0], e[2]) == pair]
+    def between(first: int, second: int) -> list[tuple[int, int, int]]:
+        return [
+            candidate
+            for pair in ((first, second), (second, first))
+            for candidate in sorted(edges)
+            if (candidate[0], candidate[2]) == pair
+        ]
 
     def row(node: int) -> list[tuple[int, int, int]]:
-        ends = [(k, 0, t, (h, k, t)) for h, k, t in edges if h == node]
-        ends += [(k, 1, h, (h, k, t)) for h, k, t in edges if t == node != h]
-        ranked = []
-        for kind in {(k, back) for k, back, _, _ in ends}:
-            those = sorted(
-                (degree[other] if other < concepts else 0, other, edge)
-                for k, back, other, edge in ends
-                if (k, back) == kind
+        incident = [(edge_kind, 0, tail, (head, edge_kind, tail)) for head, edge_kind, tail in edges if head == node]
+        incident += [
+            (edge_kind, 1, head, (head, edge_kind, tail)) for head, edge_kind, tail in edges if tail == node != head
+        ]
+        ranked_edges = []
+        for group in {(edge_kind, is_backward) for edge_kind, is_backward, _, _ in incident}:
+            edge_list = sorted(
+                (degree[neighbour] if neighbour < concept_count else 0, neighbour, edge)
+                for edge_kind, is_backward, neighbour, edge in incident
+                if (edge_kind, is_backward) == group
             )
-            ranked += [(turn, kind, edge) for turn, (_, _, edge) in enumerate(those)]
-        return [edge for _, _, edge in sorted(ranked)]
+            ranked_edges += [(position, group, edge) for position, (_, _, edge) in enumerate(edge_list)]
+        return [edge for _, _, edge in sorted(ranked_edges)]
 
-    wanted: list[tuple[int, int, int]] = []
-    for a, b in combinations(seeds, 2):
-        wanted += between(a, b)
-    for a, b in combinations(seeds, 2):
-        both = [
-            n for n in range(concepts)
-            if n not in (a, b) and all(any({e[0], e[2]} == {end, n} for e in edges) for end in (a, b))
-        ]  # fmt: skip
-        for middle in sorted(both, key=lambda n: (degree[n], n))[:PATHS]:
-            wanted += between(a, middle) + between(middle, b)
-    rows = [row(seed)[:cap] for seed in seeds]
-    wanted += [those[turn] for turn in range(cap) for those in rows if turn < len(those)]
+    selected: list[tuple[int, int, int]] = []
+    for first, second in combinations(seeds, 2):
+        selected += between(first, second)
+    for first, second in combinations(seeds, 2):
+        shared_neighbours = [
+            vertex
+            for vertex in range(concept_count)
+            if vertex not in (first, second)
+            and all(
+                any({candidate[0], candidate[2]} == {endpoint, vertex} for candidate in edges)
+                for endpoint in (first, second)
+            )
+        ]
+        for middle_node in sorted(shared_neighbours, key=lambda vertex: (degree[vertex], vertex))[:PATHS]:
+            selected += between(first, middle_node) + between(middle_node, second)
+    seed_edges = [row(seed)[:cap] for seed in seeds]
+    selected += [
+        edge_list[position] for position in range(cap) for edge_list in seed_edges if position < len(edge_list)
+    ]
     if hops > 1:
-        reached = dict.fromkeys(n for those in rows for h, _, t in those for n in (h, t))
-        wanted += [e for n in reached if n < concepts and n not in seeds for e in row(n)[:FURTHER]]
-    return list(dict.fromkeys(wanted))[:cap]
+        frontier = dict.fromkeys(
+            vertex for edge_list in seed_edges for head, _, tail in edge_list for vertex in (head, tail)
+        )
+        selected += [
+            candidate
+            for vertex in frontier
+            if vertex < concept_count and vertex not in seeds
+            for candidate in row(vertex)[:FURTHER]
+        ]
+    return list(dict.fromkeys(selected))[:cap]
 
 
 triples = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 5)), max_size=25)
@@ -91,54 +115,58 @@ def test_the_edges_are_those_that_the_rules_name(
     stances: list[tuple[int, int, int]], relations: list[tuple[int, int, int]], seeds: list[int], hops: int, cap: int
 ) -> None:
     knowledge = world(stances, relations)
-    found = Neighbourhoods(knowledge, hops=hops, cap=cap).of(seeds)
-    nodes = found.nodes.tolist()
-    assert nodes[: found.seeds] == seeds
+    subgraph = Neighbourhoods(knowledge, hops=hops, cap=cap).of(seeds)
+    nodes = subgraph.nodes.tolist()
+    assert nodes[: subgraph.seeds] == seeds
     assert len(nodes) == len(set(nodes))
-    assert [(nodes[h], k, nodes[t]) for h, k, t in found.edges.tolist()] == plainly(knowledge, seeds, hops, cap)
+    assert [(nodes[head], edge_kind, nodes[tail]) for head, edge_kind, tail in subgraph.edges.tolist()] == plainly(
+        knowledge, seeds, hops, cap
+    )
 
 
 def test_what_joins_the_questions_concepts_comes_before_all_else() -> None:
-    knowledge = world([(n % 4, 0, 0) for n in range(4)], [(0, 1, 5), (5, 0, 1), (0, 0, 2), (0, 0, 3), (0, 0, 4)])
-    around = Neighbourhoods(knowledge, cap=2)
-    assert around.named(around.of([0, 1])) == [
+    knowledge = world(
+        [(number % 4, 0, 0) for number in range(4)], [(0, 1, 5), (5, 0, 1), (0, 0, 2), (0, 0, 3), (0, 0, 4)]
+    )
+    neighbourhoods = Neighbourhoods(knowledge, cap=2)
+    assert neighbourhoods.named(neighbourhoods.of([0, 1])) == [
         ("concept 0", "isa", "concept 5"),
         ("concept 5", "finding_site_of", "concept 1"),
     ]
-    direct = world([], [(1, 1, 0), *[(0, 0, n) for n in range(2, 6)]])
-    assert plainly(direct, [0, 1], 1, 1) == [(1, 4, 0)]
+    direct_graph = world([], [(1, 1, 0), *[(0, 0, number) for number in range(2, 6)]])
+    assert plainly(direct_graph, [0, 1], 1, 1) == [(1, 4, 0)]
 
 
 def test_every_stance_and_relation_is_seen_before_one_is_seen_twice() -> None:
     knowledge = world([(0, 0, 0), (1, 0, 0), (2, 2, 0), (3, 1, 0)], [(0, 0, 1), (0, 0, 2), (3, 1, 0)])
-    found = Neighbourhoods(knowledge, cap=5).of([0])
-    assert sorted(found.edges[:, 1].tolist()) == [0, 1, 2, 3, 4]
+    subgraph = Neighbourhoods(knowledge, cap=5).of([0])
+    assert sorted(subgraph.edges[:, 1].tolist()) == [0, 1, 2, 3, 4]
 
 
 def test_stances_can_be_left_out() -> None:
     knowledge = world([(0, 0, 0)], [(0, 1, 1)])
-    found = Neighbourhoods(knowledge, images=False).of([0])
-    assert found.edges[:, 1].tolist() == [4]
+    subgraph = Neighbourhoods(knowledge, images=False).of([0])
+    assert subgraph.edges[:, 1].tolist() == [4]
 
 
 def test_a_question_without_concepts_and_an_empty_graph_give_nothing() -> None:
     assert len(Neighbourhoods(world([], [(0, 0, 1)])).of([])) == 0
-    alone = Neighbourhoods(world([], [])).of([3])
-    assert (alone.nodes.tolist(), len(alone), alone.seeds) == ([3], 0, 1)
+    subgraph = Neighbourhoods(world([], [])).of([3])
+    assert (subgraph.nodes.tolist(), len(subgraph), subgraph.seeds) == ([3], 0, 1)
 
 
 def test_the_same_question_is_answered_from_memory_and_too_many_concepts_are_cut() -> None:
-    around = Neighbourhoods(world([], [(0, 0, 1)]))
-    assert around.of([0, 1, 0]) is around.of([0, 1])
-    many = Neighbourhoods(world([], [], names=[f"n{n}" for n in range(20)])).of(list(range(20)))
-    assert many.seeds == SEEDS
+    neighbourhoods = Neighbourhoods(world([], [(0, 0, 1)]))
+    assert neighbourhoods.of([0, 1, 0]) is neighbourhoods.of([0, 1])
+    large_subgraph = Neighbourhoods(world([], [], names=[f"n{number}" for number in range(20)])).of(list(range(20)))
+    assert large_subgraph.seeds == SEEDS
 
 
 class TestConceptsOfAQuestion:
     """By construction's tagger, by words and not by letters."""
 
     NAMES = ("Pleural effusion", "IS", "At", "1", "Structure of heart, unspecified", "effusion")
-    TAGGER = QuestionTagger(world([(n, 0, 5) for n in range(4)], [], names=list(NAMES)))
+    TAGGER = QuestionTagger(world([(number, 0, 5) for number in range(4)], [], names=list(NAMES)))
 
     @pytest.mark.parametrize(
         ("question", "named"),
@@ -154,13 +182,13 @@ class TestConceptsOfAQuestion:
         ],
     )
     def test_named(self, question: str, named: list[str]) -> None:
-        assert [self.NAMES[place] for place in self.TAGGER.concepts(question)] == named
+        assert [self.NAMES[concept_index] for concept_index in self.TAGGER.concepts(question)] == named
 
     @given(st.text(max_size=300))
     def test_any_text(self, text: str) -> None:
-        found = self.TAGGER.concepts(text)
-        assert len(set(found)) == len(found)
-        assert set(found) <= set(range(len(self.NAMES)))
+        concept_indices = self.TAGGER.concepts(text)
+        assert len(set(concept_indices)) == len(concept_indices)
+        assert set(concept_indices) <= set(range(len(self.NAMES)))
 
     def test_names_of_files(self, tmp_path: Path) -> None:
         (tmp_path / "names.tsv").write_text("cui\tname\nC0000000\tfluid around the lung\n", encoding="utf-8")

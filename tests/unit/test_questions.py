@@ -36,42 +36,47 @@ def test_wording_is_the_words() -> None:
 
 
 def test_pictures_are_told_apart_by_what_they_show(tmp_path: Path) -> None:
-    grey = np.random.default_rng(1).integers(0, 255, (80, 60), dtype=np.uint8)
-    for name, values in (("a.png", grey), ("copy of a.png", grey), ("b.png", grey[::-1])):
-        Image.fromarray(values).save(tmp_path / name)
-    asked = [
-        replace(question(n, name), path=tmp_path / name) for n, name in enumerate(("a.png", "copy of a.png", "b.png"))
+    pixels = np.random.default_rng(1).integers(0, 255, (80, 60), dtype=np.uint8)
+    for image_name, image_pixels in (("a.png", pixels), ("copy of a.png", pixels), ("b.png", pixels[::-1])):
+        Image.fromarray(image_pixels).save(tmp_path / image_name)
+    questions = [
+        replace(question(number, image_name), path=tmp_path / image_name)
+        for number, image_name in enumerate(("a.png", "copy of a.png", "b.png"))
     ]
-    shown = pictures(asked)
-    assert shown["a.png"] == shown["copy of a.png"] != shown["b.png"]
+    picture_ids = pictures(questions)
+    assert picture_ids["a.png"] == picture_ids["copy of a.png"] != picture_ids["b.png"]
     (tmp_path / "b.png").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"b\.png"):
-        pictures(asked)
+        pictures(questions)
 
 
 class TestOfficial:
     """The released parts."""
 
     def test_a_tenth_of_training_is_held_back_where_no_validation_part_is_released(self) -> None:
-        asked = [question(n, part="test" if n < 30 else "train") for n in range(130)]
-        dealt = official(asked)
-        assert {part: len(those) for part, those in dealt.parts.items()} == {"train": 90, "valid": 10, "test": 30}
-        assert dealt.parts["test"] == asked[:30]
-        assert {one.id for one in dealt.questions} == {one.id for one in asked}
-        again = official(asked[::-1])
-        assert (again.sha256, {one.id for one in again.parts["valid"]}) == (
-            dealt.sha256,
-            {one.id for one in dealt.parts["valid"]},
+        all_questions = [question(number, part="test" if number < 30 else "train") for number in range(130)]
+        question_set = official(all_questions)
+        assert {part_name: len(part_questions) for part_name, part_questions in question_set.parts.items()} == {
+            "train": 90,
+            "valid": 10,
+            "test": 30,
+        }
+        assert question_set.parts["test"] == all_questions[:30]
+        assert {example.id for example in question_set.questions} == {example.id for example in all_questions}
+        reversed_set = official(all_questions[::-1])
+        assert (reversed_set.sha256, {example.id for example in reversed_set.parts["valid"]}) == (
+            question_set.sha256,
+            {example.id for example in question_set.parts["valid"]},
         )
-        assert official(asked, seed=1).sha256 != dealt.sha256
+        assert official(all_questions, seed=1).sha256 != question_set.sha256
 
     def test_a_released_validation_part_stays(self) -> None:
-        asked = [question(n, part=PARTS[n % 3]) for n in range(9)]
-        assert [len(those) for those in official(asked).parts.values()] == [3, 3, 3]
+        questions = [question(number, part=PARTS[number % 3]) for number in range(9)]
+        assert [len(part_questions) for part_questions in official(questions).parts.values()] == [3, 3, 3]
 
     def test_nothing_to_test_with(self) -> None:
         with pytest.raises(UsageError, match="no question is released for test"):
-            official([question(n) for n in range(20)])
+            official([question(number) for number in range(20)])
 
 
 class TestImageDisjoint:
@@ -81,33 +86,42 @@ class TestImageDisjoint:
     def test_no_picture_is_on_two_sides_and_every_question_is_tested_once(
         self, images: list[int], folds: int, seed: int
     ) -> None:
-        asked = [question(n, f"{image}.png", part="test" if n % 7 else "train") for n, image in enumerate(images)]
-        shown = {f"{n}.png": f"picture {n // 2}" for n in range(12)}  # two files show the same
-        if len({shown[one.image] for one in asked}) < folds:
+        all_questions = [
+            question(number, f"{image_number}.png", part="test" if number % 7 else "train")
+            for number, image_number in enumerate(images)
+        ]
+        picture_ids = {f"{number}.png": f"picture {number // 2}" for number in range(12)}  # two files show the same
+        if len({picture_ids[example.image] for example in all_questions}) < folds:
             with pytest.raises(UsageError):
-                image_disjoint(asked, shown, 0, folds, seed)
+                image_disjoint(all_questions, picture_ids, 0, folds, seed)
             return
-        tested: Counter[str] = Counter()
+        test_counts: Counter[str] = Counter()
         for fold in range(folds):
-            dealt = image_disjoint(asked, shown, fold, folds, seed)
-            sides = [{shown[one.image] for one in dealt.parts[part]} for part in PARTS]
-            assert not sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
-            assert all(one.part == part for part in PARTS for one in dealt.parts[part])
-            assert sorted(one.id for one in dealt.questions) == sorted(one.id for one in asked)
-            tested.update(one.id for one in dealt.parts["test"])
-        assert set(tested.values()) == {1}
-        assert len(tested) == len(asked)
+            question_set = image_disjoint(all_questions, picture_ids, fold, folds, seed)
+            part_pictures = [{picture_ids[example.image] for example in question_set.parts[part]} for part in PARTS]
+            assert (
+                not part_pictures[0] & part_pictures[1]
+                | part_pictures[0] & part_pictures[2]
+                | part_pictures[1] & part_pictures[2]
+            )
+            assert all(example.part == part for part in PARTS for example in question_set.parts[part])
+            assert sorted(example.id for example in question_set.questions) == sorted(
+                example.id for example in all_questions
+            )
+            test_counts.update(example.id for example in question_set.parts["test"])
+        assert set(test_counts.values()) == {1}
+        assert len(test_counts) == len(all_questions)
 
     def test_folds_are_about_as_large_and_the_order_of_files_does_not_matter(self) -> None:
-        asked = [question(n, f"{n // 5}.png") for n in range(500)]
-        shown = {f"{n}.png": str(n) for n in range(100)}
-        dealt = [image_disjoint(asked, shown, fold) for fold in range(5)]
-        assert {len(one.parts["test"]) for one in dealt} == {100}
-        assert image_disjoint(asked[::-1], shown, 2).sha256 == dealt[2].sha256
-        assert len({one.sha256 for one in dealt}) == 5
+        questions = [question(number, f"{number // 5}.png") for number in range(500)]
+        picture_ids = {f"{number}.png": str(number) for number in range(100)}
+        fold_sets = [image_disjoint(questions, picture_ids, fold) for fold in range(5)]
+        assert {len(question_set.parts["test"]) for question_set in fold_sets} == {100}
+        assert image_disjoint(questions[::-1], picture_ids, 2).sha256 == fold_sets[2].sha256
+        assert len({question_set.sha256 for question_set in fold_sets}) == 5
 
     @pytest.mark.parametrize(("fold", "folds"), [(0, 2), (5, 5), (-1, 5), (0, 101)])
     def test_folds_that_are_none(self, fold: int, folds: int) -> None:
-        asked = [question(n, f"{n}.png") for n in range(100)]
+        questions = [question(number, f"{number}.png") for number in range(100)]
         with pytest.raises(UsageError, match="pictures"):
-            image_disjoint(asked, {f"{n}.png": str(n) for n in range(100)}, fold, folds)
+            image_disjoint(questions, {f"{number}.png": str(number) for number in range(100)}, fold, folds)

@@ -35,8 +35,13 @@ def one(**changes: Any) -> dict[str, Any]:
 
 def report(**entities: Any) -> dict[str, Any]:
     """A graph of these entities; `e1` stands for id 1."""
-    found = {key.removeprefix("e"): value for key, value in entities.items()}
-    return {"text": f"{CANARY} effusion .", "entities": found, "data_source": "MIMIC-CXR", "data_split": "train"}
+    entity_records = {argument.removeprefix("e"): entity for argument, entity in entities.items()}
+    return {
+        "text": f"{CANARY} effusion .",
+        "entities": entity_records,
+        "data_source": "MIMIC-CXR",
+        "data_split": "train",
+    }
 
 
 def write(path: Path, content: Any) -> Path:
@@ -45,22 +50,22 @@ def write(path: Path, content: Any) -> Path:
 
 
 def graphs(path: Path, labeler: int = 1) -> list[Graph]:
-    found = list(read(path, labeler))
-    assert not [row for row in found if isinstance(row, Reject)]
-    return [row for row in found if isinstance(row, Graph)]
+    records = list(read(path, labeler))
+    assert not [record for record in records if isinstance(record, Reject)]
+    return [record for record in records if isinstance(record, Graph)]
 
 
 def whole(source: RadGraph, size: int = 10_000) -> GraphBatch:
     """All batches as one."""
-    total = GraphBatch(given=0)
+    all_batches = GraphBatch(given=0)
     for batch in source.batches(size):
         checked(batch, source)
         assert batch.given == len(batch.edges) == batch.asserted
-        total.read += batch.read
-        total.nodes |= batch.nodes
-        total.edges |= batch.edges
-        total.rejects += batch.rejects
-    return total
+        all_batches.read += batch.read
+        all_batches.nodes |= batch.nodes
+        all_batches.edges |= batch.edges
+        all_batches.rejects += batch.rejects
+    return all_batches
 
 
 # What the files hold
@@ -68,15 +73,15 @@ def whole(source: RadGraph, size: int = 10_000) -> GraphBatch:
 
 @pytest.mark.data
 def test_the_samples_of_both_versions(data_dir: Path) -> None:
-    xl, v1 = graphs(data_dir / "radgraph" / "samples.json")
-    assert [(e.text, e.kind, e.presence) for e in xl.entities] == [
+    xl_graph, v1_graph = graphs(data_dir / "radgraph" / "samples.json")
+    assert [(entity.text, entity.kind, entity.presence) for entity in xl_graph.entities] == [
         ("pneumothorax", "Observation", "absent"),
         ("chest", "Anatomy", "present"),
         ("tube", "Observation", "present"),
     ]
-    assert (xl.source, xl.split, v1.source) == ("", "inference", "")
-    assert [", ".join(triplet) for triplet in triplets(xl)] == ["tube, located_at, chest"]
-    assert [", ".join(triplet) for triplet in triplets(v1)] == [
+    assert (xl_graph.source, xl_graph.split, v1_graph.source) == ("", "inference", "")
+    assert [", ".join(triplet) for triplet in triplets(xl_graph)] == ["tube, located_at, chest"]
+    assert [", ".join(triplet) for triplet in triplets(v1_graph)] == [
         "normal, located_at, heart",
         "size, modify, heart",
         "stable, located_at, mediastinum",
@@ -85,38 +90,44 @@ def test_the_samples_of_both_versions(data_dir: Path) -> None:
         "left, modify, breast",
         "clear, located_at, lungs",
     ]
-    for graph in (xl, v1):
-        words = graph.text.split(" ")
-        assert all(" ".join(words[e.start : e.end + 1]) == e.text for e in graph.entities)
+    for graph in (xl_graph, v1_graph):
+        tokens = graph.text.split(" ")
+        assert all(" ".join(tokens[entity.start : entity.end + 1]) == entity.text for entity in graph.entities)
 
 
 @pytest.mark.data
 def test_a_mocked_file_whose_places_are_off_says_what_its_tokens_say(data_dir: Path) -> None:
-    found = graphs(data_dir / "radgraph" / "mockedReports_MedKGC_MIT.json")
-    assert [len(graph.entities) for graph in found] == [5, 6, 7]
-    first = found[0]
-    assert [e.text for e in first.entities if e.presence == "absent"] == [
+    mocked_graphs = graphs(data_dir / "radgraph" / "mockedReports_MedKGC_MIT.json")
+    assert [len(graph.entities) for graph in mocked_graphs] == [5, 6, 7]
+    first_graph = mocked_graphs[0]
+    assert [entity.text for entity in first_graph.entities if entity.presence == "absent"] == [
         "pulmonary edema", "focal consolidation", "pleural effusion", "pneumothorax"
     ]  # fmt: skip
-    assert first.entities[-1].start >= len(first.text.split(" "))
-    assert not any(map(triplets, found))  # it has no relations
+    assert first_graph.entities[-1].start >= len(first_graph.text.split(" "))
+    assert not any(map(triplets, mocked_graphs))  # it has no relations
 
 
 def test_the_phantom_studies_truth(tmp_path: Path) -> None:
     study_set.build(tmp_path / "p", 60, 7, images=False)
-    path = tmp_path / "p" / "truth" / "radgraph.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    found = graphs(path)
-    assert [graph.name for graph in found] == list(content)
-    for graph in found:
-        there = content[graph.name]["entities"]
-        said = [
-            (there[h]["tokens"], relation, there[t]["tokens"]) for h in there for relation, t in there[h]["relations"]
+    graphs_path = tmp_path / "p" / "truth" / "radgraph.json"
+    content = json.loads(graphs_path.read_text(encoding="utf-8"))
+    loaded_graphs = graphs(graphs_path)
+    assert [graph.name for graph in loaded_graphs] == list(content)
+    for graph in loaded_graphs:
+        entities_by_id = content[graph.name]["entities"]
+        relation_texts = [
+            (entities_by_id[head]["tokens"], relation, entities_by_id[tail]["tokens"])
+            for head in entities_by_id
+            for relation, tail in entities_by_id[head]["relations"]
         ]
-        assert triplets(graph) == list(dict.fromkeys((h.lower(), relation, t.lower()) for h, relation, t in said))
-    about = {image(graph).properties["dataset"] for graph in found}
-    assert about == {"Phantom"}
-    assert {presence for graph in found for presence in (e.presence for e in graph.entities)} == PRESENCE_STANCE.keys()
+        assert triplets(graph) == list(
+            dict.fromkeys((head.lower(), relation, tail.lower()) for head, relation, tail in relation_texts)
+        )
+    dataset_names = {image(graph).properties["dataset"] for graph in loaded_graphs}
+    assert dataset_names == {"Phantom"}
+    assert {
+        presence for graph in loaded_graphs for presence in (entity.presence for entity in graph.entities)
+    } == PRESENCE_STANCE.keys()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +145,7 @@ def test_the_phantom_studies_truth(tmp_path: Path) -> None:
 )
 def test_labels_of_both_versions(tmp_path: Path, label: str, kind: str, presence: str) -> None:
     [graph] = graphs(write(tmp_path / "a.json", {STUDY: report(e1=one(label=label))}))
-    assert [(e.kind, e.presence) for e in graph.entities] == [(kind, presence)]
+    assert [(entity.kind, entity.presence) for entity in graph.entities] == [(kind, presence)]
 
 
 def test_presence_is_a_stance() -> None:
@@ -156,17 +167,20 @@ def test_triplets_come_in_the_order_of_the_heads_each_once_in_normal_form(tmp_pa
 
 
 def test_of_two_labelers_the_first_or_the_one_asked_for(tmp_path: Path) -> None:
-    twice = {"labeler_1": {"entities": {"1": one()}}, "labeler_2": {"entities": {"1": one(label="OBS-U")}}}
-    path = write(tmp_path / "test.json", {STUDY: {"text": "a b", **twice}, "chexpert": report(e1=one())})
-    assert [e.presence for graph in graphs(path) for e in graph.entities] == ["present", "present"]
-    second, missing = read(path, labeler=2)
-    assert isinstance(second, Graph)
-    assert [e.presence for e in second.entities] == ["uncertain"]
-    assert missing == Reject(path, 2, "there are no entities of labeler 2")
-    ids = [{key for label, key in whole(RadGraph(path, n)).nodes if label == "Entity"} for n in (1, 2)]
-    assert not ids[0] & ids[1]  # two people's entities do not become one
+    two_labelers = {"labeler_1": {"entities": {"1": one()}}, "labeler_2": {"entities": {"1": one(label="OBS-U")}}}
+    graphs_path = write(tmp_path / "test.json", {STUDY: {"text": "a b", **two_labelers}, "chexpert": report(e1=one())})
+    assert [entity.presence for graph in graphs(graphs_path) for entity in graph.entities] == ["present", "present"]
+    second_graph, missing_reject = read(graphs_path, labeler=2)
+    assert isinstance(second_graph, Graph)
+    assert [entity.presence for entity in second_graph.entities] == ["uncertain"]
+    assert missing_reject == Reject(graphs_path, 2, "there are no entities of labeler 2")
+    entity_ids = [
+        {key for label, key in whole(RadGraph(graphs_path, labeler_number)).nodes if label == "Entity"}
+        for labeler_number in (1, 2)
+    ]
+    assert not entity_ids[0] & entity_ids[1]  # two people's entities do not become one
     with pytest.raises(UsageError):
-        RadGraph(path, 0)
+        RadGraph(graphs_path, 0)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +195,12 @@ def test_of_two_labelers_the_first_or_the_one_asked_for(tmp_path: Path) -> None:
     ],
 )
 def test_the_image_of_a_graph(name: str, expected: tuple[str, str, str, str] | None) -> None:
-    found = image(Graph(name, "", (), "", ""))
+    graph_image = image(Graph(name, "", (), "", ""))
     if expected is None:
-        assert found == (image_id("RadGraph", name), {"dataset": "RadGraph", "study_id": name})
+        assert graph_image == (image_id("RadGraph", name), {"dataset": "RadGraph", "study_id": name})
     else:
-        assert (found.id, *found.properties.values()) == expected
-    assert IMAGE_ID.fullmatch(found.id)
+        assert (graph_image.id, *graph_image.properties.values()) == expected
+    assert IMAGE_ID.fullmatch(graph_image.id)
 
 
 # What becomes of it in the graph
@@ -195,27 +209,27 @@ def test_the_image_of_a_graph(name: str, expected: tuple[str, str, str, str] | N
 def test_a_graph_is_an_image_that_shows_entities(tmp_path: Path) -> None:
     content = report(e1=one(relations=[["located_at", "2"]]), e2=one(tokens="lung", label="ANAT-DP"))
     batch = whole(RadGraph(write(tmp_path / "a.json", {STUDY: content, "none": report()})))
-    keys = {key.rsplit(":", 1)[1]: key for label, key in batch.nodes if label == "Entity"}
-    shown, effusion, lung = ("Image", "I50414267"), ("Entity", keys["1"]), ("Entity", keys["2"])
+    entity_keys = {node_key.rsplit(":", 1)[1]: node_key for label, node_key in batch.nodes if label == "Entity"}
+    image_node, effusion, lung = ("Image", "I50414267"), ("Entity", entity_keys["1"]), ("Entity", entity_keys["2"])
     assert batch.nodes == {
-        shown: {"dataset": "MIMIC-CXR", "study_id": "50414267", "subject_id": "10000032"},
+        image_node: {"dataset": "MIMIC-CXR", "study_id": "50414267", "subject_id": "10000032"},
         effusion: {"text": "effusion", "kind": "Observation", "presence": "present"},
         lung: {"text": "lung", "kind": "Anatomy", "presence": "present"},
     }
     assert batch.edges == {
-        (shown, "SHOWS", effusion): {}, (shown, "SHOWS", lung): {}, (effusion, "LOCATED_AT", lung): {}
+        (image_node, "SHOWS", effusion): {}, (image_node, "SHOWS", lung): {}, (effusion, "LOCATED_AT", lung): {}
     }  # fmt: skip
     assert (batch.read, batch.rejects) == (2, [])
-    assert keys["1"].startswith("I50414267:")
-    assert len(keys["1"].split(":")[1]) == 8
+    assert entity_keys["1"].startswith("I50414267:")
+    assert len(entity_keys["1"].split(":")[1]) == 8
 
 
 def test_the_same_graph_in_another_file_is_the_same_and_another_graph_of_the_image_is_not(tmp_path: Path) -> None:
-    a = whole(RadGraph(write(tmp_path / "a.json", {STUDY: report(e1=one())})))
-    b = whole(RadGraph(write(tmp_path / "b.json", {"x": report(e1=one()), STUDY: report(e1=one())})))
-    c = whole(RadGraph(write(tmp_path / "c.json", {STUDY: report(e1=one(label="OBS-U"))})))
-    assert a.nodes.keys() < b.nodes.keys()
-    assert a.nodes.keys() & c.nodes.keys() == {("Image", "I50414267")}
+    original = whole(RadGraph(write(tmp_path / "a.json", {STUDY: report(e1=one())})))
+    extended = whole(RadGraph(write(tmp_path / "b.json", {"x": report(e1=one()), STUDY: report(e1=one())})))
+    relabelled = whole(RadGraph(write(tmp_path / "c.json", {STUDY: report(e1=one(label="OBS-U"))})))
+    assert original.nodes.keys() < extended.nodes.keys()
+    assert original.nodes.keys() & relabelled.nodes.keys() == {("Image", "I50414267")}
 
 
 def test_entities_refer_to_the_concepts_that_a_linker_names(tmp_path: Path) -> None:
@@ -225,28 +239,28 @@ def test_entities_refer_to_the_concepts_that_a_linker_names(tmp_path: Path) -> N
         "odd": Link("12345", "not of UMLS", (), 1.0, "m"),
     }
     content = report(e1=one(label="OBS-DA"), e2=one(tokens="lung"), e3=one(tokens="odd"), e4=one(tokens="else"))
-    path = write(tmp_path / "a.json", {STUDY: content})
-    batch = whole(RadGraph(path, link=links.get, about={"by": "hand"}))
-    concepts = {key: value for (label, key), value in batch.nodes.items() if label == "Concept"}
+    graphs_path = write(tmp_path / "a.json", {STUDY: content})
+    batch = whole(RadGraph(graphs_path, link=links.get, about={"by": "hand"}))
+    concepts = {node_key: properties for (label, node_key), properties in batch.nodes.items() if label == "Concept"}
     assert concepts == {
         "C0032227": {"name": "Pleural effusion", "semantic_types": ["Finding"]},
         "C0024109": {"name": "Lung"},
     }
-    refers = [value for (_, relation, _), value in batch.edges.items() if relation == "REFERS_TO"]
-    assert refers == [
+    reference_edges = [properties for (_, relation, _), properties in batch.edges.items() if relation == "REFERS_TO"]
+    assert reference_edges == [
         {"score": 0.9, "method": "m", "stance": "NEGATIVE"},
         {"score": 1.0, "method": "m", "stance": "POSITIVE"},
     ]
-    assert RadGraph(path).parameters != RadGraph(path, link=links.get, about={"by": "hand"}).parameters
-    assert RadGraph(path).parameters != RadGraph(path, 2).parameters
+    assert RadGraph(graphs_path).parameters != RadGraph(graphs_path, link=links.get, about={"by": "hand"}).parameters
+    assert RadGraph(graphs_path).parameters != RadGraph(graphs_path, 2).parameters
 
 
 def test_batches_are_the_same_whatever_their_size(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.json", {f"s{number}": report(e1=one()) for number in range(700)})
-    sizes = [batch.read for batch in RadGraph(path).batches(10_000)]
-    assert (sum(sizes), max(sizes)) == (700, 250)
-    assert max(batch.read for batch in RadGraph(path).batches(7)) == 7
-    assert whole(RadGraph(path)) == whole(RadGraph(path), 7)
+    graphs_path = write(tmp_path / "a.json", {f"s{number}": report(e1=one()) for number in range(700)})
+    batch_sizes = [batch.read for batch in RadGraph(graphs_path).batches(10_000)]
+    assert (sum(batch_sizes), max(batch_sizes)) == (700, 250)
+    assert max(batch.read for batch in RadGraph(graphs_path).batches(7)) == 7
+    assert whole(RadGraph(graphs_path)) == whole(RadGraph(graphs_path), 7)
 
 
 # Damage
@@ -293,31 +307,33 @@ DAMAGED: dict[str, Any] = {
 
 @pytest.mark.parametrize("reason", DAMAGED)
 def test_a_damaged_graph_is_one_reject_and_the_others_are_read(tmp_path: Path, reason: str) -> None:
-    path = write(tmp_path / "a.json", {"a": report(e1=one()), CANARY: DAMAGED[reason], "b": report(e1=one())})
-    first, bad, last = read(path)
-    assert isinstance(first, Graph)
-    assert isinstance(last, Graph)
-    assert isinstance(bad, Reject)
-    assert (bad.path, bad.row) == (path, 2)
-    assert reason.strip() in bad.reason
-    assert CANARY not in bad.reason
-    batch = whole(RadGraph(path))
-    assert (batch.read, batch.rejects, len(batch.edges)) == (3, [bad], 2)
+    graphs_path = write(tmp_path / "a.json", {"a": report(e1=one()), CANARY: DAMAGED[reason], "b": report(e1=one())})
+    first_graph, rejected, last_graph = read(graphs_path)
+    assert isinstance(first_graph, Graph)
+    assert isinstance(last_graph, Graph)
+    assert isinstance(rejected, Reject)
+    assert (rejected.path, rejected.row) == (graphs_path, 2)
+    assert reason.strip() in rejected.reason
+    assert CANARY not in rejected.reason
+    batch = whole(RadGraph(graphs_path))
+    assert (batch.read, batch.rejects, len(batch.edges)) == (3, [rejected], 2)
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 201, "\ud800"])
 def test_a_name_that_is_none_is_a_reject(tmp_path: Path, name: str) -> None:
-    [bad] = read(write(tmp_path / "a.json", {name: report(e1=one())}))
-    assert isinstance(bad, Reject)
-    assert bad.reason == "the graph's name is not 1-200 printable characters"
+    [rejected] = read(write(tmp_path / "a.json", {name: report(e1=one())}))
+    assert isinstance(rejected, Reject)
+    assert rejected.reason == "the graph's name is not 1-200 printable characters"
 
 
 def test_an_id_that_stands_twice_is_a_reject_since_one_would_be_lost(tmp_path: Path) -> None:
-    entity = json.dumps(one())
-    path = write(tmp_path / "a.json", f'{{"a": {{"text": "x", "entities": {{"1": {entity}, "1": {entity}}}}}}}')
-    [bad] = read(path)
-    assert isinstance(bad, Reject)
-    assert "twice" in bad.reason
+    entity_text = json.dumps(one())
+    graphs_path = write(
+        tmp_path / "a.json", f'{{"a": {{"text": "x", "entities": {{"1": {entity_text}, "1": {entity_text}}}}}}}'
+    )
+    [rejected] = read(graphs_path)
+    assert isinstance(rejected, Reject)
+    assert "twice" in rejected.reason
 
 
 @pytest.mark.parametrize(
@@ -328,10 +344,10 @@ def test_an_id_that_stands_twice_is_a_reject_since_one_would_be_lost(tmp_path: P
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_an_input_error(tmp_path: Path, content: str) -> None:
-    path = write(tmp_path / "a.json", content)
-    with pytest.raises(InputError) as caught:
-        list(read(path))
-    assert str(caught.value).count("\n") == 0
+    graphs_path = write(tmp_path / "a.json", content)
+    with pytest.raises(InputError) as refusal:
+        list(read(graphs_path))
+    assert str(refusal.value).count("\n") == 0
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe{}", b'{"a": {}, \xff}', b"\x1f\x8b\x08\x00"])
@@ -348,13 +364,13 @@ def test_json_that_has_to_be_utf8_says_where_it_is_not(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_a_folder_and_a_file_without_end_are_input_errors(tmp_path: Path) -> None:
-    for path in (tmp_path / "a.json", tmp_path):
+    for graphs_path in (tmp_path / "a.json", tmp_path):
         with pytest.raises(InputError, match="no such file"):
-            RadGraph(path)
+            RadGraph(graphs_path)
         with pytest.raises(InputError, match=r"no such file|this is a folder"):
-            list(read(path))
-    with (tmp_path / "huge.json").open("wb") as file:
-        file.truncate((2 << 30) + 1)  # takes no room
+            list(read(graphs_path))
+    with (tmp_path / "huge.json").open("wb") as huge_file:
+        huge_file.truncate((2 << 30) + 1)  # takes no room
     with pytest.raises(InputError, match=r"more than 2,147,483,648 bytes"):
         list(read(tmp_path / "huge.json"))
 
@@ -385,14 +401,14 @@ SPOILS: list[Spoil] = [
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(st.sampled_from(SPOILS), VALUES)
 def test_whatever_stands_in_a_graph_it_is_one_or_a_reject(tmp_path: Path, spoil: Spoil, value: Any) -> None:
-    graph = report(e1=one(relations=[["modify", "2"]]), e2=one())
-    spoil(graph, value)
-    path = write(tmp_path / "a.json", {"a": graph, "b": report(e1=one())})
-    batch = whole(RadGraph(path))
+    spoiled = report(e1=one(relations=[["modify", "2"]]), e2=one())
+    spoil(spoiled, value)
+    graphs_path = write(tmp_path / "a.json", {"a": spoiled, "b": report(e1=one())})
+    batch = whole(RadGraph(graphs_path))
     assert batch.read == 2
-    assert all(CANARY not in bad.reason and "\n" not in bad.reason for bad in batch.rejects)
-    for label, key in batch.nodes:
-        f"{label}{key}{batch.nodes[label, key]}".encode()
+    assert all(CANARY not in rejected.reason and "\n" not in rejected.reason for rejected in batch.rejects)
+    for label, node_key in batch.nodes:
+        f"{label}{node_key}{batch.nodes[label, node_key]}".encode()
 
 
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -400,4 +416,4 @@ def test_whatever_stands_in_a_graph_it_is_one_or_a_reject(tmp_path: Path, spoil:
 def test_any_bytes_are_graphs_or_an_input_error(tmp_path: Path, noise: bytes) -> None:
     (tmp_path / "a.json").write_bytes(noise)
     with contextlib.suppress(InputError):
-        assert all(isinstance(row, Reject) for row in read(tmp_path / "a.json"))
+        assert all(isinstance(record, Reject) for record in read(tmp_path / "a.json"))

@@ -14,16 +14,16 @@ from kgplatform.errors import InputError
 
 
 def dicom(path: Path, syntax: UID) -> Path:
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax
-    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1.1")
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    data.Rows, data.Columns = 2, 3
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
-    data.PixelData = np.arange(0, 600, 100, dtype=np.uint16).tobytes()
-    data.save_as(path, enforce_file_format=True)
+    meta_information = FileMetaDataset()
+    meta_information.TransferSyntaxUID = syntax
+    meta_information.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1.1")
+    meta_information.MediaStorageSOPInstanceUID = generate_uid()
+    dataset = FileDataset(str(path), {}, file_meta=meta_information, preamble=b"\0" * 128)
+    dataset.Rows, dataset.Columns = 2, 3
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.PixelData = np.arange(0, 600, 100, dtype=np.uint16).tobytes()
+    dataset.save_as(path, enforce_file_format=True)
     return path
 
 
@@ -33,6 +33,6 @@ def test_a_dicom_file_is_stretched_over_its_range(tmp_path: Path) -> None:
 
 
 def test_one_that_inflates_to_who_knows_how_much_is_not_opened(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is a deflated DICOM file") as refused:
+    with pytest.raises(InputError, match="is a deflated DICOM file") as refusal:
         radiograph.read(dicom(tmp_path / "a.dcm", DeflatedExplicitVRLittleEndian))
-    assert "Convert it" in refused.value.hint
+    assert "Convert it" in refusal.value.hint

@@ -27,31 +27,31 @@ def reply(image: str, problem: str | None = None) -> Reply:
 
 def append(path: Path, *images: str, model: str = "m", settings: str = "s") -> list[str]:
     """Append replies of these images; returns the images in the file."""
-    with closing(ReplyFile(path, model, settings)) as file:
-        file.append(map(reply, images))
+    with closing(ReplyFile(path, model, settings)) as reply_file:
+        reply_file.append(map(reply, images))
     return [json.loads(line)["image"] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_a_reply_is_a_line_without_its_report(tmp_path: Path) -> None:
     append(tmp_path / "r", "I1")
-    [line] = (tmp_path / "r").read_text(encoding="utf-8").splitlines()
-    assert json.loads(line) == {
+    [reply_line] = (tmp_path / "r").read_text(encoding="utf-8").splitlines()
+    assert json.loads(reply_line) == {
         "image": "I1", "model": "m", "settings": "s", "triplets": [["effusion", "located_at", "lung", 0.5]],
     }  # fmt: skip
 
 
 def test_what_is_there_is_not_appended_again_but_by_another_generator(tmp_path: Path) -> None:
-    path = tmp_path / "r"
-    assert append(path, "I1", "I2", "I1") == ["I1", "I2"]
-    assert append(path, "I2", "I3") == ["I1", "I2", "I3"]
-    assert append(path, "I3", model="n") == ["I1", "I2", "I3", "I3"]
-    assert append(path, "I3", settings="t") == ["I1", "I2", "I3", "I3", "I3"]
+    reply_path = tmp_path / "r"
+    assert append(reply_path, "I1", "I2", "I1") == ["I1", "I2"]
+    assert append(reply_path, "I2", "I3") == ["I1", "I2", "I3"]
+    assert append(reply_path, "I3", model="n") == ["I1", "I2", "I3", "I3"]
+    assert append(reply_path, "I3", settings="t") == ["I1", "I2", "I3", "I3", "I3"]
 
 
 def test_an_image_that_could_not_be_read_is_left_out(tmp_path: Path) -> None:
-    with closing(ReplyFile(tmp_path / "r", "m", "s")) as file:
-        file.append([reply("I1", problem="no readable radiograph")])
-        file.append([reply("I1")])
+    with closing(ReplyFile(tmp_path / "r", "m", "s")) as reply_file:
+        reply_file.append([reply("I1", problem="no readable radiograph")])
+        reply_file.append([reply("I1")])
     assert append(tmp_path / "r") == ["I1"]
 
 
@@ -59,12 +59,12 @@ def test_an_image_that_could_not_be_read_is_left_out(tmp_path: Path) -> None:
 def test_a_kill_at_any_byte_leaves_a_file_that_goes_on(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    path = tmp_path_factory.mktemp("r") / "r"
-    append(path, "I1", "I2", "I3")
-    whole = path.read_bytes()
-    path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
-    assert append(path, "I1", "I2", "I3") == ["I1", "I2", "I3"]
-    assert path.read_bytes() == whole
+    reply_path = tmp_path_factory.mktemp("r") / "r"
+    append(reply_path, "I1", "I2", "I3")
+    original_bytes = reply_path.read_bytes()
+    reply_path.write_bytes(original_bytes[: data.draw(st.integers(0, len(original_bytes)))])
+    assert append(reply_path, "I1", "I2", "I3") == ["I1", "I2", "I3"]
+    assert reply_path.read_bytes() == original_bytes
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_a_kill_at_any_byte_leaves_a_file_that_goes_on(
     ],
 )  # fmt: skip
 def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes, row: int) -> None:
-    path = tmp_path / "r"
-    path.write_bytes(content)
+    reply_path = tmp_path / "r"
+    reply_path.write_bytes(content)
     with pytest.raises(InputError, match=f"r, row {row}: this is not a reply"):
-        ReplyFile(path, "m", "s")
-    assert path.read_bytes() == content
+        ReplyFile(reply_path, "m", "s")
+    assert reply_path.read_bytes() == content
 
 
 def test_a_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:

@@ -22,19 +22,21 @@ FREE = "FINAL REPORT\n INDICATION: cough\n\n FINDINGS:\n No effusion.\n Heart no
 
 def read(path: Path, content: str | bytes) -> tuple[list[Report], list[Reject]]:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    rows = list(Reports(path).reports())
-    return [row for row in rows if isinstance(row, Report)], [row for row in rows if isinstance(row, Reject)]
+    records = list(Reports(path).reports())
+    return [record for record in records if isinstance(record, Report)], [
+        record for record in records if isinstance(record, Reject)
+    ]
 
 
 def test_a_csv_with_texts_of_several_lines(tmp_path: Path) -> None:
-    text = 'id,text,image,subject\na,"' + FREE + '",1.png,7\nb,No effusion.,,\n'
-    [first, second], rejects = read(tmp_path / "ward.csv", text)
+    csv_text = 'id,text,image,subject\na,"' + FREE + '",1.png,7\nb,No effusion.,,\n'
+    [first_report, second_report], rejects = read(tmp_path / "ward.csv", csv_text)
     assert not rejects
-    assert first.sections == {"findings": "No effusion.\n Heart normal.", "impression": "Normal."}
-    assert first.image == {"dataset": "ward", "study_id": "a", "path": "1.png", "subject_id": "7"}
-    assert second.sections == {"findings": "No effusion."}
-    assert first.image_id == image_id("ward", "a") != image_id("ward2", "a")
-    assert IMAGE_ID.fullmatch(first.image_id)
+    assert first_report.sections == {"findings": "No effusion.\n Heart normal.", "impression": "Normal."}
+    assert first_report.image == {"dataset": "ward", "study_id": "a", "path": "1.png", "subject_id": "7"}
+    assert second_report.sections == {"findings": "No effusion."}
+    assert first_report.image_id == image_id("ward", "a") != image_id("ward2", "a")
+    assert IMAGE_ID.fullmatch(first_report.image_id)
 
 
 def test_excels_first_line_says_what_separates(tmp_path: Path) -> None:
@@ -44,8 +46,8 @@ def test_excels_first_line_says_what_separates(tmp_path: Path) -> None:
 
 
 def test_json_lines_with_sections_of_their_own(tmp_path: Path) -> None:
-    rows = [{"id": 5, "findings": "x", "impression": "y", "view": "AP"}, {"id": "6", "text": FREE, "image": None}]
-    reports, rejects = read(tmp_path / "ward.jsonl", "\n".join(map(json.dumps, rows)) + "\n\n")
+    records = [{"id": 5, "findings": "x", "impression": "y", "view": "AP"}, {"id": "6", "text": FREE, "image": None}]
+    reports, rejects = read(tmp_path / "ward.jsonl", "\n".join(map(json.dumps, records)) + "\n\n")
     assert not rejects
     assert [report.study for report in reports] == ["5", "6"]
     assert reports[0].sections == {"findings": "x", "impression": "y"}
@@ -65,9 +67,9 @@ def test_json_lines_with_sections_of_their_own(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str, content: str, row: int, reason: str) -> None:
-    _, [bad] = read(tmp_path / name, content)
-    assert bad.row == row
-    assert reason in bad.reason
+    _, [rejected] = read(tmp_path / name, content)
+    assert rejected.row == row
+    assert reason in rejected.reason
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,8 @@ def test_sections_are_found_by_their_headers(text: str, expected: dict[str, str]
 
 @given(st.lists(st.sampled_from(["FINDINGS:", "IMPRESSION", "Heart:", "\n", "\n\n", "clear ", "FINAL REPORT", ": "])))
 def test_every_word_is_in_one_section_or_a_header(pieces: list[str]) -> None:
-    text = "".join(pieces)
-    parts = list(split(text))
-    assert sum((part.header + part.text).count("clear") for part in parts) == text.count("clear")
+    report_text = "".join(pieces)
+    report_parts = list(split(report_text))
+    assert sum(
+        (report_part.header + report_part.text).count("clear") for report_part in report_parts
+    ) == report_text.count("clear")

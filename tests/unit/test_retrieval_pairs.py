@@ -33,17 +33,17 @@ STUDIES = [
 def openi(folder: Path, studies: Sequence[tuple[str, str, str]] = STUDIES, images: Path | None = None) -> Path:
     """OpenI with two images a study; all are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    root = images or folder
-    root.mkdir(parents=True, exist_ok=True)
-    with (folder / "indiana_reports.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("uid", "findings", "impression"), *studies])
-    rows = [("uid", "filename", "projection")]
+    image_folder = images or folder
+    image_folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "indiana_reports.csv").open("w", newline="", encoding="utf-8") as csv_file:
+        csv.writer(csv_file).writerows([("uid", "findings", "impression"), *studies])
+    projection_rows = [("uid", "filename", "projection")]
     for uid, _, _ in studies:
         for number, view in ((1001, "Frontal"), (2001, "Lateral")):
-            rows.append((uid, f"{uid}_IM-{number}.dcm.png", view))
-            (root / rows[-1][1]).write_bytes(b"")
-    with (folder / "indiana_projections.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+            projection_rows.append((uid, f"{uid}_IM-{number}.dcm.png", view))
+            (image_folder / projection_rows[-1][1]).write_bytes(b"")
+    with (folder / "indiana_projections.csv").open("w", newline="", encoding="utf-8") as csv_file:
+        csv.writer(csv_file).writerows(projection_rows)
     return folder
 
 
@@ -64,13 +64,16 @@ PAIRS = st.lists(
         st.sampled_from(["a", "A", "b", "c"]),
     ),
     max_size=60,
-    unique_by=lambda one: one.image,
+    unique_by=lambda image_pair: image_pair.image,
 )
 
 
 def test_a_pair_is_an_image_with_its_whole_text(tmp_path: Path) -> None:
     pairs, rejects = read("openi", openi(tmp_path))
-    assert [(one.image, one.study, one.view, one.dataset, one.subject) for one in pairs[:3]] == [
+    assert [
+        (image_pair.image, image_pair.study, image_pair.view, image_pair.dataset, image_pair.subject)
+        for image_pair in pairs[:3]
+    ] == [
         ("1_IM-1001.dcm", "1", "Frontal", "OpenI", ""),
         ("1_IM-2001.dcm", "1", "Lateral", "OpenI", ""),
         ("2_IM-1001.dcm", "2", "Frontal", "OpenI", ""),
@@ -79,11 +82,11 @@ def test_a_pair_is_an_image_with_its_whole_text(tmp_path: Path) -> None:
     assert pairs[0].text == "Lungs are clear. Normal chest."
     assert pairs[2].text == "A mass."
     assert "clear" not in repr(pairs[0])
-    assert [(bad.path.name, bad.reason) for bad in rejects] == [
+    assert [(rejected.path.name, rejected.reason) for rejected in rejects] == [
         ("4_IM-1001.dcm.png", pairing.NO_TEXT),
         ("4_IM-2001.dcm.png", pairing.NO_TEXT),
     ]
-    assert [one.view for one in read("openi", tmp_path, views=("Lateral",))[0]] == ["Lateral"] * 3
+    assert [image_pair.view for image_pair in read("openi", tmp_path, views=("Lateral",))[0]] == ["Lateral"] * 3
 
 
 def test_an_image_that_is_not_there_is_told_unless_none_is_wanted(tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_an_image_that_is_not_there_is_told_unless_none_is_wanted(tmp_path: Path
     (tmp_path / "2_IM-1001.dcm.png").unlink()
     pairs, rejects = read("openi", tmp_path)
     assert len(pairs) == 5
-    assert [bad.path.name for bad in rejects if bad.reason == pairing.NO_IMAGE] == ["2_IM-1001.dcm.png"]
+    assert [rejected.path.name for rejected in rejects if rejected.reason == pairing.NO_IMAGE] == ["2_IM-1001.dcm.png"]
     assert len(read("openi", tmp_path, require_images=False)[0]) == 6
 
 
@@ -99,15 +102,15 @@ def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
     openi(tmp_path / "reports", images=tmp_path / "pictures")
     assert not read("openi", tmp_path / "reports")[0]
     pairs, _ = read("openi", tmp_path / "reports", images=tmp_path / "pictures")
-    assert {one.path.parent for one in pairs} == {tmp_path / "pictures"}
+    assert {image_pair.path.parent for image_pair in pairs} == {tmp_path / "pictures"}
 
 
 def test_the_xml_form_names_png_files_and_no_views(tmp_path: Path) -> None:
     (tmp_path / "9.xml").write_text(XML.format(uid="9"), encoding="utf-8")
     (tmp_path / "CXR9_IM-0002.png").write_bytes(b"")
-    [one], [bad] = read("openi", tmp_path)
-    assert (one.image, one.path.name, one.view) == ("CXR9_IM-0002", "CXR9_IM-0002.png", "")
-    assert (bad.path.name, bad.reason) == ("CXR9_IM-0001.png", pairing.NO_IMAGE)
+    [image_pair], [rejected] = read("openi", tmp_path)
+    assert (image_pair.image, image_pair.path.name, image_pair.view) == ("CXR9_IM-0002", "CXR9_IM-0002.png", "")
+    assert (rejected.path.name, rejected.reason) == ("CXR9_IM-0001.png", pairing.NO_IMAGE)
     with pytest.raises(UsageError, match="does not tell the views"):
         read("openi", tmp_path, views=("Frontal",))
 
@@ -118,11 +121,14 @@ def test_mimic_cxr_has_subjects_and_its_images_any_suffix(tmp_path: Path) -> Non
         study, subject = {1: ("s50000001", "p10000001"), 3: ("s50000001", "p10000001"), 5: ("s50000003", "p10000003")}[
             number
         ]
-        place = tmp_path / "images" / "files" / "p10" / subject / study
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"{dicom(number)}{suffix}").write_bytes(b"")
+        study_folder = tmp_path / "images" / "files" / "p10" / subject / study
+        study_folder.mkdir(parents=True, exist_ok=True)
+        (study_folder / f"{dicom(number)}{suffix}").write_bytes(b"")
     pairs, rejects = read("mimic-cxr", tmp_path / "reports", images=tmp_path / "images")
-    assert [(one.image, one.study, one.subject, one.view, one.path.suffix) for one in pairs] == [
+    assert [
+        (image_pair.image, image_pair.study, image_pair.subject, image_pair.view, image_pair.path.suffix)
+        for image_pair in pairs
+    ] == [
         (dicom(1), "50000001", "10000001", "AP", ".png"),
         (dicom(3), "50000001", "10000001", "LATERAL", ".dcm"),
         (dicom(5), "50000003", "10000003", "AP", ".jpg"),
@@ -138,14 +144,16 @@ def test_iu_xray_counts_its_images_from_their_folder(tmp_path: Path) -> None:
     ]
     document = {"train": entries, "val": [], "test": []}
     (tmp_path / "annotation.json").write_text(json.dumps(document), encoding="utf-8")
-    for name in ("CXR1_IM-0001/0.png", "CXR1_IM-0001/1.png", "CXR2_IM-0002/0.png"):
-        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "images" / name).write_bytes(b"")
+    for image_name in ("CXR1_IM-0001/0.png", "CXR1_IM-0001/1.png", "CXR2_IM-0002/0.png"):
+        (tmp_path / "images" / image_name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / image_name).write_bytes(b"")
     pairs, rejects = read("iu-xray", tmp_path)
-    assert [one.image for one in pairs] == ["CXR1_IM-0001/0", "CXR1_IM-0001/1", "CXR2_IM-0002/0"]
-    assert [bad.reason for bad in rejects] == [pairing.OUTSIDE] * 2
-    apart, _ = read("iu-xray", tmp_path / "annotation.json", images=tmp_path / "images")
-    assert [(one.image, one.path) for one in apart] == [(one.image, one.path) for one in pairs]
+    assert [image_pair.image for image_pair in pairs] == ["CXR1_IM-0001/0", "CXR1_IM-0001/1", "CXR2_IM-0002/0"]
+    assert [rejected.reason for rejected in rejects] == [pairing.OUTSIDE] * 2
+    separate_pairs, _ = read("iu-xray", tmp_path / "annotation.json", images=tmp_path / "images")
+    assert [(image_pair.image, image_pair.path) for image_pair in separate_pairs] == [
+        (image_pair.image, image_pair.path) for image_pair in pairs
+    ]
     with pytest.raises(UsageError, match="does not tell the views"):
         read("iu-xray", tmp_path, views=("AP",))
 
@@ -168,8 +176,8 @@ def test_what_the_graph_was_built_from_is_left_out_with_all_of_its_patients() ->
         pair("g", "1", "t", dataset="other"),
     ]
     studies, subjects = {("d", "1"), ("d", "5")}, {("d", "q")}
-    assert [one.image for one in exclude(pairs, studies, subjects)] == ["d", "f", "g"]
-    assert [one.image for one in exclude(pairs, studies)] == ["c", "d", "f", "g"]
+    assert [image_pair.image for image_pair in exclude(pairs, studies, subjects)] == ["d", "f", "g"]
+    assert [image_pair.image for image_pair in exclude(pairs, studies)] == ["c", "d", "f", "g"]
     assert exclude(pairs, set(), set()) == pairs
 
 
@@ -185,18 +193,18 @@ def test_a_sample_is_the_same_in_any_order_and_holds_smaller_ones(
 ) -> None:
     shuffled = list(pairs)
     chance.shuffle(shuffled)
-    found = sample(pairs, count, seed)
-    assert sample(shuffled, count, seed) == found
-    assert len(found) == min(count, len(pairs))
-    assert [one.image for one in found] == sorted(one.image for one in found)
-    assert set(sample(pairs, count // 2, seed)) <= set(found)
+    sampled = sample(pairs, count, seed)
+    assert sample(shuffled, count, seed) == sampled
+    assert len(sampled) == min(count, len(pairs))
+    assert [image_pair.image for image_pair in sampled] == sorted(image_pair.image for image_pair in sampled)
+    assert set(sample(pairs, count // 2, seed)) <= set(sampled)
 
 
 def test_samples_differ_by_seed_and_are_not_the_first_files() -> None:
     pairs = [pair(f"{number:04d}") for number in range(1000)]
-    one, other = (set(sample(pairs, 500, seed)) for seed in (42, 43))
-    assert 200 < len(one & other) < 300
-    assert 200 < len(one & set(pairs[:500])) < 300
+    first_sample, second_sample = (set(sample(pairs, 500, seed)) for seed in (42, 43))
+    assert 200 < len(first_sample & second_sample) < 300
+    assert 200 < len(first_sample & set(pairs[:500])) < 300
 
 
 @given(PAIRS, st.sampled_from(list(PROTOCOLS)), st.integers(0, 3), st.randoms())
@@ -206,15 +214,17 @@ def test_a_split_is_a_partition_that_keeps_groups_together(
     try:
         parts = split(pairs, protocol, seed)
     except UsageError:
-        assert len({PROTOCOLS[protocol](one) for one in pairs}) < 10 or protocol != "paper"
+        assert len({PROTOCOLS[protocol](image_pair) for image_pair in pairs}) < 10 or protocol != "paper"
         return
-    assert sorted(one.image for part in PARTS for one in parts[part]) == sorted(one.image for one in pairs)
-    seen: dict[tuple[str, ...], set[str]] = {}
-    for part in PARTS:
-        assert parts[part]
-        for one in parts[part]:
-            seen.setdefault(PROTOCOLS[protocol](one), set()).add(part)
-    assert all(len(among) == 1 for among in seen.values())
+    assert sorted(image_pair.image for part_name in PARTS for image_pair in parts[part_name]) == sorted(
+        image_pair.image for image_pair in pairs
+    )
+    group_parts: dict[tuple[str, ...], set[str]] = {}
+    for part_name in PARTS:
+        assert parts[part_name]
+        for image_pair in parts[part_name]:
+            group_parts.setdefault(PROTOCOLS[protocol](image_pair), set()).add(part_name)
+    assert all(len(part_names) == 1 for part_names in group_parts.values())
     shuffled = list(pairs)
     chance.shuffle(shuffled)
     assert split(shuffled, protocol, seed) == parts
@@ -223,61 +233,68 @@ def test_a_split_is_a_partition_that_keeps_groups_together(
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_sizes_are_8_1_1_and_more_pairs_move_few(protocol: str) -> None:
     def images(count: int) -> list[Pair]:
-        return [pair(f"{n:05d}", f"s{n // 2}", f"p{n // 4}") for n in range(count)]
+        return [pair(f"{number:05d}", f"s{number // 2}", f"p{number // 4}") for number in range(count)]
 
     parts = split(images(10_000), protocol)
-    assert np.abs(np.array([len(parts[part]) for part in PARTS]) - [8_000, 1_000, 1_000]).max() <= 4
+    assert np.abs(np.array([len(parts[part_name]) for part_name in PARTS]) - [8_000, 1_000, 1_000]).max() <= 4
     if protocol == "paper":
-        assert [len(parts[part]) for part in PARTS] == [8_000, 1_000, 1_000]
-    more = split(images(10_100), protocol)
-    before = {one.image: part for part in PARTS for one in parts[part]}
-    moved = sum(before.get(one.image, part) != part for part in PARTS for one in more[part])
-    assert moved < 200
-    again = split(images(10_000), protocol, 43)
-    kept = sum(before[one.image] == part for part in PARTS for one in again[part])
-    assert 6_000 < kept < 7_200  # by chance 66 %
+        assert [len(parts[part_name]) for part_name in PARTS] == [8_000, 1_000, 1_000]
+    larger_parts = split(images(10_100), protocol)
+    original_parts = {image_pair.image: part_name for part_name in PARTS for image_pair in parts[part_name]}
+    moved_count = sum(
+        original_parts.get(image_pair.image, part_name) != part_name
+        for part_name in PARTS
+        for image_pair in larger_parts[part_name]
+    )
+    assert moved_count < 200
+    reseeded_parts = split(images(10_000), protocol, 43)
+    unmoved_count = sum(
+        original_parts[image_pair.image] == part_name for part_name in PARTS for image_pair in reseeded_parts[part_name]
+    )
+    assert 6_000 < unmoved_count < 7_200  # by chance 66 %
 
 
 def test_what_cannot_be_split_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no protocol image"):
         split([pair("a")], "image")
-    for few in ([], [pair("a")], [pair(f"{n}", "one") for n in range(100)]):
+    for few_pairs in ([], [pair("a")], [pair(f"{number}", "one") for number in range(100)]):
         with pytest.raises(UsageError, match="too few to split by report"):
-            split(few, "report")
+            split(few_pairs, "report")
 
 
 @given(PAIRS)
 def test_groups_join_images_of_one_study_and_of_one_text(pairs: list[Pair]) -> None:
-    found = groups(pairs).tolist()
-    members = [{place} for place in range(len(pairs))]
+    group_numbers = groups(pairs).tolist()
+    members = [{pair_index} for pair_index in range(len(pairs))]
     for _ in pairs:  # until nothing is joined any more
-        for i, one in enumerate(pairs):
-            for j, other in enumerate(pairs):
-                if one.study == other.study or one.text.lower() == other.text.lower():
-                    joined = members[i] | members[j]
-                    for place in joined:
-                        members[place] = joined
-    assert [[a == b for b in found] for a in found] == [
-        [j in members[i] for j in range(len(pairs))] for i in range(len(pairs))
+        for first_index, first_pair in enumerate(pairs):
+            for second_index, second_pair in enumerate(pairs):
+                if first_pair.study == second_pair.study or first_pair.text.lower() == second_pair.text.lower():
+                    joined = members[first_index] | members[second_index]
+                    for pair_index in joined:
+                        members[pair_index] = joined
+    assert [[first_group == second_group for second_group in group_numbers] for first_group in group_numbers] == [
+        [second_index in members[first_index] for second_index in range(len(pairs))]
+        for first_index in range(len(pairs))
     ]
-    assert sorted(set(found)) == list(range(len(set(found))))
-    assert sorted(set(found), key=found.index) == sorted(set(found))
+    assert sorted(set(group_numbers)) == list(range(len(set(group_numbers))))
+    assert sorted(set(group_numbers), key=group_numbers.index) == sorted(set(group_numbers))
 
 
 @pytest.mark.data
 def test_openis_real_reports(data_dir: Path) -> None:
-    folder = data_dir / "openi"
-    assert not read("openi", folder)[0]  # no images are shipped
-    pairs, rejects = read("openi", folder, require_images=False)
-    assert Counter(bad.reason for bad in rejects) == {pairing.NO_TEXT: 28}
+    openi_folder = data_dir / "openi"
+    assert not read("openi", openi_folder)[0]  # no images are shipped
+    pairs, rejects = read("openi", openi_folder, require_images=False)
+    assert Counter(rejected.reason for rejected in rejects) == {pairing.NO_TEXT: 28}
     assert len(pairs) == 5_250
-    assert len({one.study for one in pairs}) == 2_701
-    assert groups(pairs).max() + 1 == len({one.wording for one in pairs}) == 2_206
+    assert len({image_pair.study for image_pair in pairs}) == 2_701
+    assert groups(pairs).max() + 1 == len({image_pair.wording for image_pair in pairs}) == 2_206
     shared = {}
     for protocol in ("report", "paper"):
         parts = split(pairs, protocol)
-        assert [len(parts[part]) for part in PARTS] == [4_200, 525, 525]
-        shared[protocol] = overlaps(PairSet(parts, "openi", folder, None, protocol))
+        assert [len(parts[part_name]) for part_name in PARTS] == [4_200, 525, 525]
+        shared[protocol] = overlaps(PairSet(parts, "openi", openi_folder, None, protocol))
     # the requirements' simulation had 79 % and 83 %
     assert shared == {
         "report": {"report": 0, "text": 112, "subject": 0},

@@ -43,12 +43,12 @@ class Killed(Exception):
 
 
 def flat(backbone: Backbone) -> Tensor:
-    return torch.cat([value.detach().float().flatten() for value in backbone.state_dict().values()])
+    return torch.cat([weight.detach().float().flatten() for weight in backbone.state_dict().values()])
 
 
 def killed_after(steps: int) -> object:
-    def progress(done: int, total: int | None) -> None:
-        if done == steps:
+    def progress(step_count: int, total: int | None) -> None:
+        if step_count == steps:
             raise Killed
 
     return progress
@@ -56,186 +56,194 @@ def killed_after(steps: int) -> object:
 
 def test_a_backbone_learns_to_find_pictures_by_their_reports(tmp_path: Path) -> None:
     backbone = world.backbone()
-    train, valid = world.example_pairs(64, 1), world.example_pairs(24, 2)
-    before = evaluated(backbone, valid)["text_to_image"].means()["MRR"]
-    trained = fine_tune(backbone, train, valid, replace(TUNING, epochs=12, patience=12), tmp_path, 3)
+    train_pairs, valid_pairs = world.example_pairs(64, 1), world.example_pairs(24, 2)
+    original_rank = evaluated(backbone, valid_pairs)["text_to_image"].means()["MRR"]
+    trained = fine_tune(backbone, train_pairs, valid_pairs, replace(TUNING, epochs=12, patience=12), tmp_path, 3)
     assert trained.history[-1]["itc"] < trained.history[0]["itc"]
-    assert evaluated(backbone, valid)["text_to_image"].means()["MRR"] > before
-    assert trained.best == max(row["recall"] for row in trained.history)
+    assert evaluated(backbone, valid_pairs)["text_to_image"].means()["MRR"] > original_rank
+    assert trained.best == max(epoch_record["recall"] for epoch_record in trained.history)
 
 
 def test_it_stops_when_patience_ends(tmp_path: Path) -> None:
-    still = replace(TUNING, learning_rate=1e-12, epochs=9, patience=2, varied=False)
-    trained = fine_tune(world.backbone(), world.example_pairs(16, 1), world.example_pairs(24, 2), still, tmp_path, 3)
+    still_tuning = replace(TUNING, learning_rate=1e-12, epochs=9, patience=2, varied=False)
+    trained = fine_tune(
+        world.backbone(), world.example_pairs(16, 1), world.example_pairs(24, 2), still_tuning, tmp_path, 3
+    )
     assert (trained.epochs, trained.best_epoch) == (3, 1)  # nothing is learnt, so the first is the best
 
 
 def test_the_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
-    backbone, valid = world.backbone(), world.example_pairs(24, 2)
+    backbone, valid_pairs = world.backbone(), world.example_pairs(24, 2)
 
-    def spoilt(done: int, total: int | None) -> None:
-        if done == total:  # the last step of the last epoch: no text is told from another any more
+    def spoilt(step_count: int, total: int | None) -> None:
+        if step_count == total:  # the last step of the last epoch: no text is told from another any more
             with torch.no_grad():
                 for parameter in backbone.text_head.parameters():
                     parameter.zero_()
 
-    trained = fine_tune(backbone, world.example_pairs(64, 1), valid, TUNING, tmp_path, 3, progress=spoilt)
-    figures = [row["recall"] for row in trained.history]
-    assert trained.best == max(figures) > figures[-1]  # it got worse again
-    assert recall(evaluated(backbone, valid)) == pytest.approx(trained.best, abs=1e-6)
+    trained = fine_tune(backbone, world.example_pairs(64, 1), valid_pairs, TUNING, tmp_path, 3, progress=spoilt)
+    recalls = [epoch_record["recall"] for epoch_record in trained.history]
+    assert trained.best == max(recalls) > recalls[-1]  # it got worse again
+    assert recall(evaluated(backbone, valid_pairs)) == pytest.approx(trained.best, abs=1e-6)
 
 
 def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    train, valid = world.example_pairs(16, 1), world.example_pairs(8, 2)
-    whole = world.backbone()
-    expected = fine_tune(whole, train, valid, TUNING, tmp_path / "whole", 3)
-    for at in (3, 5, 7):  # of 8 steps, in the second to the last epoch
+    train_pairs, valid_pairs = world.example_pairs(16, 1), world.example_pairs(8, 2)
+    whole_backbone = world.backbone()
+    expected = fine_tune(whole_backbone, train_pairs, valid_pairs, TUNING, tmp_path / "whole", 3)
+    for step in (3, 5, 7):  # of 8 steps, in the second to the last epoch
         backbone = world.backbone()
         with pytest.raises(Killed):
-            fine_tune(backbone, train, valid, TUNING, tmp_path / str(at), 3, progress=killed_after(at))  # type: ignore[arg-type]
+            fine_tune(backbone, train_pairs, valid_pairs, TUNING, tmp_path / str(step), 3, progress=killed_after(step))  # type: ignore[arg-type]
         backbone = world.backbone()
-        found = fine_tune(backbone, train, valid, TUNING, tmp_path / str(at), 3)
-        assert found.history == expected.history
-        assert torch.equal(flat(backbone), flat(whole))
+        resumed = fine_tune(backbone, train_pairs, valid_pairs, TUNING, tmp_path / str(step), 3)
+        assert resumed.history == expected.history
+        assert torch.equal(flat(backbone), flat(whole_backbone))
 
 
 def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    knowledge, pictures = world.graph()
+    knowledge, graph_images = world.graph()
     settings = KnowledgeSettings(epochs=3, batch=8, learning_rate=1e-3, layers=1, heads=2, pairs=4, relations=4)
     pairs = world.example_pairs(16, 1)
-    whole = world.backbone()
-    expected = pretrain(whole, knowledge, pictures, pairs, settings, TUNING, tmp_path / "whole", 3)
+    whole_backbone = world.backbone()
+    expected = pretrain(whole_backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "whole", 3)
     backbone = world.backbone()
     with pytest.raises(Killed):
-        pretrain(backbone, knowledge, pictures, pairs, settings, TUNING, tmp_path / "cut", 3, killed_after(5))  # type: ignore[arg-type]
+        pretrain(backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "cut", 3, killed_after(5))  # type: ignore[arg-type]
     backbone = world.backbone()
-    found = pretrain(backbone, knowledge, pictures, pairs, settings, TUNING, tmp_path / "cut", 3)
-    assert found.history == expected.history
-    assert torch.equal(flat(backbone), flat(whole))
+    resumed = pretrain(backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "cut", 3)
+    assert resumed.history == expected.history
+    assert torch.equal(flat(backbone), flat(whole_backbone))
 
 
 @pytest.mark.parametrize("method", ["plain", "fashionklip"])
 def test_a_training_that_is_interrupted_loses_no_step(method: str, tmp_path: Path) -> None:
-    train, valid = world.example_pairs(16, 1), world.example_pairs(8, 2)
-    knowledge, pictures = world.graph()
-    drawn = FashionSettings(drawn=2)  # by the epoch's random numbers
+    train_pairs, valid_pairs = world.example_pairs(16, 1), world.example_pairs(8, 2)
+    knowledge, graph_images = world.graph()
+    fashion_settings = FashionSettings(drawn=2)  # by the epoch's random numbers
 
-    def tuned(folder: Path, backbone: Backbone, progress: Progress = lambda done, total: None) -> Trained:
-        said = world.shown_by(16, 1)
-        alignment = Alignment(knowledge, pictures, said, drawn) if method == "fashionklip" else None
-        return fine_tune(backbone, train, valid, TUNING, folder, 3, alignment, 0.5, progress)
+    def tuned(folder: Path, backbone: Backbone, progress: Progress = lambda step_count, total: None) -> Trained:
+        mentions = world.shown_by(16, 1)
+        alignment = Alignment(knowledge, graph_images, mentions, fashion_settings) if method == "fashionklip" else None
+        return fine_tune(backbone, train_pairs, valid_pairs, TUNING, folder, 3, alignment, 0.5, progress)
 
-    whole = world.backbone()
-    expected = tuned(tmp_path / "whole", whole)
-    for at in (3, 6, 7):  # of 8 steps, two an epoch: within an epoch, and at its end
-        with pytest.raises(Stopped, match=rf"stopped after step {at} of 8, saved in .*{STATE}"):
-            tuned(tmp_path / "cut", world.backbone(), interrupted_at(at))
-    backbone, seen = world.backbone(), list[int]()
-    found = tuned(tmp_path / "cut", backbone, lambda done, total: seen.append(done))
-    assert seen == [8]
-    assert found.history == expected.history
-    assert torch.equal(flat(backbone), flat(whole))
+    whole_backbone = world.backbone()
+    expected = tuned(tmp_path / "whole", whole_backbone)
+    for stopped_step in (3, 6, 7):  # of 8 steps, two an epoch: within an epoch, and at its end
+        with pytest.raises(Stopped, match=rf"stopped after step {stopped_step} of 8, saved in .*{STATE}"):
+            tuned(tmp_path / "cut", world.backbone(), interrupted_at(stopped_step))
+    backbone, step_counts = world.backbone(), list[int]()
+    resumed = tuned(tmp_path / "cut", backbone, lambda step_count, total: step_counts.append(step_count))
+    assert step_counts == [8]
+    assert resumed.history == expected.history
+    assert torch.equal(flat(backbone), flat(whole_backbone))
     assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_pretraining_that_is_interrupted_loses_no_step(tmp_path: Path) -> None:
-    knowledge, pictures = world.graph()
+    knowledge, graph_images = world.graph()
     settings = KnowledgeSettings(epochs=1, batch=4, learning_rate=1e-3, layers=1, heads=2, pairs=4, relations=4)
     pairs = world.example_pairs(16, 1)
-    whole, seen = world.backbone(), list[int]()
-    given = (knowledge, pictures, pairs, settings, replace(TUNING, varied=True))
-    expected = pretrain(whole, *given, tmp_path / "whole", 3, lambda done, total: seen.append(done))
-    assert len(seen) > 2, "an epoch has several steps"
+    whole_backbone, step_counts = world.backbone(), list[int]()
+    arguments = (knowledge, graph_images, pairs, settings, replace(TUNING, varied=True))
+    expected = pretrain(
+        whole_backbone, *arguments, tmp_path / "whole", 3, lambda step_count, total: step_counts.append(step_count)
+    )
+    assert len(step_counts) > 2, "an epoch has several steps"
     with pytest.raises(Stopped, match="stopped after step 2 of"):
-        pretrain(world.backbone(), *given, tmp_path / "cut", 3, interrupted_at(2))
+        pretrain(world.backbone(), *arguments, tmp_path / "cut", 3, interrupted_at(2))
     backbone = world.backbone()
-    found = pretrain(backbone, *given, tmp_path / "cut", 3)
-    assert found.history == expected.history
-    assert torch.equal(flat(backbone), flat(whole))
+    resumed = pretrain(backbone, *arguments, tmp_path / "cut", 3)
+    assert resumed.history == expected.history
+    assert torch.equal(flat(backbone), flat(whole_backbone))
 
 
 def test_a_training_that_is_killed_loses_no_more_than_the_interval(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train, valid = world.example_pairs(16, 1), world.example_pairs(8, 2)
+    train_pairs, valid_pairs = world.example_pairs(16, 1), world.example_pairs(8, 2)
     steps: list[int] = []
     monkeypatch.setattr("kgplatform.interrupt.SHARE", 0)
-    for seconds, again in ((0.0, 4), (3600.0, 3)):  # the step that was not saved, or the whole epoch
+    for seconds, first_step in ((0.0, 4), (3600.0, 3)):  # the step that was not saved, or the whole epoch
         monkeypatch.setattr("kgplatform.interrupt.SECONDS", seconds)
-        given = (train, valid, TUNING, tmp_path / str(again), 3)
+        arguments = (train_pairs, valid_pairs, TUNING, tmp_path / str(first_step), 3)
         with pytest.raises(Killed):
-            fine_tune(world.backbone(), *given, progress=killed_after(4))  # type: ignore[arg-type]
+            fine_tune(world.backbone(), *arguments, progress=killed_after(4))  # type: ignore[arg-type]
         steps.clear()
-        fine_tune(world.backbone(), *given, progress=lambda done, total: steps.append(done))
-        assert steps[0] == again
+        fine_tune(world.backbone(), *arguments, progress=lambda step_count, total: steps.append(step_count))
+        assert steps[0] == first_step
 
 
 def test_settled_statistics_are_those_of_the_pictures_by_the_weights_as_they_are() -> None:
     backbone = world.backbone()
-    pictures = world.example_pairs(64, 1).images
+    pair_images = world.example_pairs(64, 1).images
     backbone.train()
     with torch.no_grad():
         for _ in range(3):  # statistics of other pictures
-            backbone.image_features(torch.zeros_like(pictures))
-        by_the_batch = backbone.image_features(pictures)
-        trailing = backbone.eval().image_features(pictures)
+            backbone.image_features(torch.zeros_like(pair_images))
+        batch_features = backbone.image_features(pair_images)
+        trailing_features = backbone.eval().image_features(pair_images)
         backbone.train()
-        settle(backbone, pictures)
+        settle(backbone, pair_images)
         assert backbone.training
-        settled = backbone.eval().image_features(pictures)
-    assert float((settled - by_the_batch).abs().max()) < 0.05 * float(by_the_batch.abs().max())
-    assert float((trailing - by_the_batch).abs().max()) > 0.2 * float(by_the_batch.abs().max())
-    norms = [part for part in backbone.modules() if isinstance(part, torch.nn.BatchNorm2d)]
-    assert {norm.momentum for norm in norms} == {0.1}
+        final_features = backbone.eval().image_features(pair_images)
+    assert float((final_features - batch_features).abs().max()) < 0.05 * float(batch_features.abs().max())
+    assert float((trailing_features - batch_features).abs().max()) > 0.2 * float(batch_features.abs().max())
+    norm_layers = [submodule for submodule in backbone.modules() if isinstance(submodule, torch.nn.BatchNorm2d)]
+    assert {norm_layer.momentum for norm_layer in norm_layers} == {0.1}
 
 
 def test_the_state_is_whole_or_not_there(tmp_path: Path) -> None:
-    train, valid = world.example_pairs(16, 1), world.example_pairs(8, 2)
-    fine_tune(world.backbone(), train, valid, replace(TUNING, epochs=1), tmp_path, 3)
-    assert [path.name for path in tmp_path.iterdir()] == [STATE]
+    train_pairs, valid_pairs = world.example_pairs(16, 1), world.example_pairs(8, 2)
+    fine_tune(world.backbone(), train_pairs, valid_pairs, replace(TUNING, epochs=1), tmp_path, 3)
+    assert [file_path.name for file_path in tmp_path.iterdir()] == [STATE]
 
 
 def test_a_frozen_backbone_trains_its_heads_on_features_alone(tmp_path: Path) -> None:
-    pairs = [_stored(tmp_path, n) for n in range(12)]
+    pairs = [_stored(tmp_path, number) for number in range(12)]
     backbone = world.backbone(frozen=True)
-    given = examples(pairs, backbone)
-    assert given.images.shape == (12, 512)
-    assert given.text_features is not None
-    towers = {name: value.clone() for name, value in backbone.state_dict().items() if "tower" in name}
-    fine_tune(backbone, given, given, TUNING, tmp_path / "work", 3)
-    after = backbone.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in towers.items())
-    assert not torch.equal(after["image_head.weight"], world.backbone(frozen=True).state_dict()["image_head.weight"])
+    prepared = examples(pairs, backbone)
+    assert prepared.images.shape == (12, 512)
+    assert prepared.text_features is not None
+    towers = {
+        weight_name: weight.clone() for weight_name, weight in backbone.state_dict().items() if "tower" in weight_name
+    }
+    fine_tune(backbone, prepared, prepared, TUNING, tmp_path / "work", 3)
+    trained_state = backbone.state_dict()
+    assert all(torch.equal(weight, trained_state[weight_name]) for weight_name, weight in towers.items())
+    assert not torch.equal(
+        trained_state["image_head.weight"], world.backbone(frozen=True).state_dict()["image_head.weight"]
+    )
 
 
 def test_varied_pictures_stay_pictures_and_are_never_mirrored() -> None:
-    grey = torch.zeros(6, 1, 64, 64, dtype=torch.uint8)
-    grey[:, :, 20:40, 4:20] = 200  # at the left
-    found = varied(grey, torch.Generator().manual_seed(1))
-    assert found.shape == grey.shape
-    assert float(found.abs().max()) < 1.6
-    assert bool((found[:, :, :, :32].mean((1, 2, 3)) > found[:, :, :, 32:].mean((1, 2, 3)) + 0.1).all())
-    again = varied(grey, torch.Generator().manual_seed(1))
-    assert torch.equal(found, again)
+    grey_images = torch.zeros(6, 1, 64, 64, dtype=torch.uint8)
+    grey_images[:, :, 20:40, 4:20] = 200  # at the left
+    varied_images = varied(grey_images, torch.Generator().manual_seed(1))
+    assert varied_images.shape == grey_images.shape
+    assert float(varied_images.abs().max()) < 1.6
+    assert bool((varied_images[:, :, :, :32].mean((1, 2, 3)) > varied_images[:, :, :, 32:].mean((1, 2, 3)) + 0.1).all())
+    repeated = varied(grey_images, torch.Generator().manual_seed(1))
+    assert torch.equal(varied_images, repeated)
 
 
 def _stored(folder: Path, number: int) -> Pair:
-    [shown] = world.shown_by(1, number)
-    path = folder / f"{number}.png"
-    Image.fromarray(world.picture(shown, number)[0].numpy()).save(path)
-    return Pair(str(number), path, world.report(shown, number), str(number), str(number), "AP", "Tiny")
+    [concepts] = world.shown_by(1, number)
+    image_path = folder / f"{number}.png"
+    Image.fromarray(world.picture(concepts, number)[0].numpy()).save(image_path)
+    return Pair(str(number), image_path, world.report(concepts, number), str(number), str(number), "AP", "Tiny")
 
 
 def test_images_that_cannot_be_read_are_told_and_left_out(tmp_path: Path) -> None:
-    pairs = [_stored(tmp_path, n) for n in range(4)]
+    pairs = [_stored(tmp_path, number) for number in range(4)]
     pairs[1].path.write_bytes(pairs[1].path.read_bytes()[:50])
     pairs[2].path.unlink()
-    told: list[str] = []
-    given = examples(pairs, world.backbone(), told=told.append)
-    assert [pair.image for pair in given.pairs] == ["0", "3"]
-    assert len(told) == 2
-    assert all(str(pairs[place].path) in line for place, line in zip((1, 2), told, strict=True))
-    assert not any(word in line for line in told for word in world.CONCEPTS)
+    messages: list[str] = []
+    prepared = examples(pairs, world.backbone(), told=messages.append)
+    assert [pair.image for pair in prepared.pairs] == ["0", "3"]
+    assert len(messages) == 2
+    assert all(str(pairs[pair_index].path) in message for pair_index, message in zip((1, 2), messages, strict=True))
+    assert not any(word in message for message in messages for word in world.CONCEPTS)
     for pair in pairs:
         pair.path.unlink(missing_ok=True)
     with pytest.raises(InputError, match="none of the images can be read"):
@@ -243,49 +251,53 @@ def test_images_that_cannot_be_read_are_told_and_left_out(tmp_path: Path) -> Non
 
 
 def test_pictures_are_kept_and_read_again_when_a_file_changes(tmp_path: Path) -> None:
-    paths = [_stored(tmp_path, n).path for n in range(3)]
-    cache = tmp_path / "cache"
-    first = read_pictures(paths, Picture(32), cache)
-    assert len(list(cache.iterdir())) == 1
-    assert torch.equal(read_pictures(paths, Picture(32), cache).values, first.values)
-    Image.fromarray(np.full((32, 32), 7, dtype=np.uint8)).save(paths[0])
-    assert not torch.equal(read_pictures(paths, Picture(32), cache).values, first.values)
+    image_paths = [_stored(tmp_path, number).path for number in range(3)]
+    cache_folder = tmp_path / "cache"
+    original = read_pictures(image_paths, Picture(32), cache_folder)
+    assert len(list(cache_folder.iterdir())) == 1
+    assert torch.equal(read_pictures(image_paths, Picture(32), cache_folder).values, original.values)
+    Image.fromarray(np.full((32, 32), 7, dtype=np.uint8)).save(image_paths[0])
+    assert not torch.equal(read_pictures(image_paths, Picture(32), cache_folder).values, original.values)
 
 
 def test_reading_pictures_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kgp_models.retrieval.inputs.KEPT", 4)
-    paths = [tmp_path / f"{number}.png" for number in range(10)]
-    for number, path in enumerate(paths):
-        Image.new("L", (40, 40), 20 * number + 5).save(path)
-    paths[5].write_bytes(b"")
-    picture, cache = world.backbone().picture, tmp_path / "cache"
-    whole = read_pictures(paths, picture)
+    image_paths = [tmp_path / f"{number}.png" for number in range(10)]
+    for number, image_path in enumerate(image_paths):
+        Image.new("L", (40, 40), 20 * number + 5).save(image_path)
+    image_paths[5].write_bytes(b"")
+    picture_form, cache_folder = world.backbone().picture, tmp_path / "cache"
+    complete = read_pictures(image_paths, picture_form)
     with pytest.raises(Killed):
-        read_pictures(paths, picture, cache, progress=killed_after(7))  # type: ignore[arg-type]
-    done: list[int] = []
-    again = read_pictures(paths, picture, cache, progress=lambda number, total: done.append(number))
-    assert done == [5, 6, 7, 8, 9, 10]
-    assert again.kept == whole.kept == [0, 1, 2, 3, 4, 6, 7, 8, 9]
-    assert torch.equal(again.values, whole.values)
+        read_pictures(image_paths, picture_form, cache_folder, progress=killed_after(7))  # type: ignore[arg-type]
+    read_counts: list[int] = []
+    resumed = read_pictures(
+        image_paths, picture_form, cache_folder, progress=lambda number, total: read_counts.append(number)
+    )
+    assert read_counts == [5, 6, 7, 8, 9, 10]
+    assert resumed.kept == complete.kept == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert torch.equal(resumed.values, complete.values)
 
 
 def test_two_trainings_may_keep_the_same_pictures_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = [_stored(tmp_path, n).path for n in range(3)]
-    written, save = Barrier(2), np.savez
+    image_paths = [_stored(tmp_path, number).path for number in range(3)]
+    barrier, original_savez = Barrier(2), np.savez
 
     def savez(*arguments: Any, **arrays: Any) -> None:
-        save(*arguments, **arrays)
-        written.wait(timeout=10)
+        original_savez(*arguments, **arrays)
+        barrier.wait(timeout=10)
 
     monkeypatch.setattr(np, "savez", savez)
     with ThreadPoolExecutor(2) as pool:
-        one, other = (pool.submit(read_pictures, paths, Picture(32), tmp_path / "cache") for _ in range(2))
-    assert torch.equal(one.result().values, other.result().values)
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npz"]
+        first_read, second_read = (
+            pool.submit(read_pictures, image_paths, Picture(32), tmp_path / "cache") for _ in range(2)
+        )
+    assert torch.equal(first_read.result().values, second_read.result().values)
+    assert [cache_path.suffix for cache_path in (tmp_path / "cache").iterdir()] == [".npz"]
 
 
 def saved(folder: Path, settings: RetrievalSettings = SETTINGS) -> Backbone:
-    tokenizer = small_tokenizer([world.report([n % 4], n) for n in range(20)], world.SIZES.vocabulary)
+    tokenizer = small_tokenizer([world.report([number % 4], number) for number in range(20)], world.SIZES.vocabulary)
     backbone = small_backbone(tokenizer, world.SIZES, 4).eval()
     checkpoint.save(
         folder, backbone, settings, base="small", tokenizer=tokenizer, data={"pairs": "abc"}, figures={"R@10": 0.5}
@@ -295,43 +307,43 @@ def saved(folder: Path, settings: RetrievalSettings = SETTINGS) -> Backbone:
 
 def test_a_model_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     backbone = saved(tmp_path)
-    again = checkpoint.load(tmp_path)
-    texts = ["There is effusion.", "No edema. Study 7."]
-    assert torch.allclose(vectors_of_texts(again, texts), vectors_of_texts(backbone, texts), atol=5e-3)
+    loaded = checkpoint.load(tmp_path)
+    report_texts = ["There is effusion.", "No edema. Study 7."]
+    assert torch.allclose(vectors_of_texts(loaded, report_texts), vectors_of_texts(backbone, report_texts), atol=5e-3)
     images = world.example_pairs(3, 1).images
-    difference = again.embed_images(images) - backbone.embed_images(images)
+    difference = loaded.embed_images(images) - backbone.embed_images(images)
     assert float(difference.detach().abs().max()) < 5e-3  # kept in half precision
     encoder = open_encoder(str(tmp_path))
     assert encoder.sees
     assert encoder.width == 512
-    assert encoder.texts(texts).shape == (2, 512)
+    assert encoder.texts(report_texts).shape == (2, 512)
     assert "R@10 | 0.5" in (tmp_path / "README.md").read_text()
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "gone", "form", "json", "settings", "outside"])
 def test_a_damaged_model_is_one_clear_error(damage: str, tmp_path: Path) -> None:
     saved(tmp_path)
-    weights, about = tmp_path / checkpoint.WEIGHTS, tmp_path / checkpoint.ABOUT
-    document = json.loads(about.read_text())
+    weights_path, description_path = tmp_path / checkpoint.WEIGHTS, tmp_path / checkpoint.ABOUT
+    document = json.loads(description_path.read_text())
     if damage == "cut":
-        weights.write_bytes(weights.read_bytes()[:1000])
+        weights_path.write_bytes(weights_path.read_bytes()[:1000])
     elif damage == "other":
         (tmp_path / "tokenizer" / "tokenizer.json").write_text("{}")
     elif damage == "gone":
-        weights.unlink()
+        weights_path.unlink()
     elif damage == "form":
-        about.write_text(json.dumps({**document, "form": 99}))
+        description_path.write_text(json.dumps({**document, "form": 99}))
     elif damage == "json":
-        about.write_text("{")
+        description_path.write_text("{")
     elif damage == "settings":
         document["settings"]["small"]["pixels"] = 64
-        about.write_text(json.dumps(document))
+        description_path.write_text(json.dumps(document))
     else:
         document["files"] = {"../outside": "0"}
-        about.write_text(json.dumps(document))
-    with pytest.raises(InputError) as caught:
+        description_path.write_text(json.dumps(document))
+    with pytest.raises(InputError) as refusal:
         checkpoint.load(tmp_path)
-    assert caught.value.hint
+    assert refusal.value.hint
 
 
 @pytest.mark.parametrize(
@@ -354,9 +366,9 @@ def test_settings_that_are_wrong_are_one_clear_error(document: object, what: str
 
 
 def test_the_papers_settings_are_the_defaults() -> None:
-    folder = Path(__file__).parents[2] / "benchmarks" / "settings" / "retrieval" / "paper"
+    settings_folder = Path(__file__).parents[2] / "benchmarks" / "settings" / "retrieval" / "paper"
     for method in ("backbone", "fashionklip", "knowledgeclip"):
-        settings = RetrievalSettings.read(folder / f"{method}.yaml")
+        settings = RetrievalSettings.read(settings_folder / f"{method}.yaml")
         assert settings.tuning == FineTuning()
         assert (settings.tuning.learning_rate, settings.tuning.epochs, settings.tuning.patience) == (1e-4, 30, 3)
         assert settings.method == method

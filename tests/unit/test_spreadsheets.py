@@ -27,8 +27,8 @@ def is_formula(text: str) -> bool:
 
 
 def cells(path: Path, delimiter: str = ",") -> list[str]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [cell for row in csv.reader(file, delimiter=delimiter) for cell in row]
+    with path.open(encoding="utf-8", newline="") as table_file:
+        return [cell for row in csv.reader(table_file, delimiter=delimiter) for cell in row]
 
 
 @given(st.text() | st.text("'=+-@ \t\r\nx", max_size=5))
@@ -36,36 +36,36 @@ def cells(path: Path, delimiter: str = ",") -> list[str]:
 @example("'tis")
 @example("'=")
 def test_every_text_comes_back_and_none_is_a_formula(text: str) -> None:
-    written = escaped(text)
-    assert unescaped(written) == text
-    assert not is_formula(written)
-    assert written in (text, f"'{text}")
+    escaped_text = escaped(text)
+    assert unescaped(escaped_text) == text
+    assert not is_formula(escaped_text)
+    assert escaped_text in (text, f"'{text}")
 
 
 @example_settings(max_examples=20, deadline=None)
 @given(names=st.lists(st.sampled_from(FORMULAS[:-1]) | st.text("'=-a ,\"", min_size=1, max_size=4), min_size=1))
 def test_a_table_that_is_exported_is_read_as_it_was(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
-    path = tmp_path_factory.mktemp("csv") / "kept.csv"
-    write_kept(path, ["Head", "Head_Name"], iter([{"Head": "C1", "Head_Name": name} for name in names]))
-    assert not any(is_formula(cell) for cell in cells(path))
-    rows = list(open_table(path).rows(("Head_Name",)))
-    assert [row if isinstance(row, Reject) else row[1][0] for row in rows] == names
+    table_path = tmp_path_factory.mktemp("csv") / "kept.csv"
+    write_kept(table_path, ["Head", "Head_Name"], iter([{"Head": "C1", "Head_Name": cell_text} for cell_text in names]))
+    assert not any(is_formula(cell) for cell in cells(table_path))
+    records = list(open_table(table_path).rows(("Head_Name",)))
+    assert [record if isinstance(record, Reject) else record[1][0] for record in records] == names
 
 
 def test_an_export_as_csv_has_no_formulas(tmp_path: Path) -> None:
-    nodes = {number: Node(f"{name}{number}", "Thing", name) for number, name in enumerate(FORMULAS)}
+    nodes = {number: Node(f"{node_name}{number}", "Thing", node_name) for number, node_name in enumerate(FORMULAS)}
     triples = Triples.build([(0, "is", number) for number in range(1, len(FORMULAS))], nodes)
     formats.write(triples, tmp_path / "out", "csv")
-    for name in ("triples.csv", "nodes.csv"):
-        assert not any(is_formula(cell) for cell in cells(tmp_path / "out" / name))
+    for file_name in ("triples.csv", "nodes.csv"):
+        assert not any(is_formula(cell) for cell in cells(tmp_path / "out" / file_name))
     assert Triples.read(tmp_path / "out").sha256 == triples.sha256
 
 
 def test_a_file_of_rejects_has_no_formulas_and_one_line_a_row(tmp_path: Path) -> None:
-    path = tmp_path / "rejects.tsv"
-    with survey._reject_file(path) as note:
-        note(Reject(Path("=cmd|x\ty\nz.csv"), 3, "-1 is no reason"))
-    assert cells(path, "\t") == ["file", "row", "reason", "'=cmd|x\ty\nz.csv", "3", "'-1 is no reason"]
+    rejects_path = tmp_path / "rejects.tsv"
+    with survey._reject_file(rejects_path) as add_reject:
+        add_reject(Reject(Path("=cmd|x\ty\nz.csv"), 3, "-1 is no reason"))
+    assert cells(rejects_path, "\t") == ["file", "row", "reason", "'=cmd|x\ty\nz.csv", "3", "'-1 is no reason"]
 
 
 def test_a_selection_is_read_as_it_was(tmp_path: Path) -> None:

@@ -45,128 +45,131 @@ with at as staged:
 
 
 def build(folder: Path, number: int, *, replace: bool = False, said: list[str] | None = None) -> None:
-    with contents.built(folder, "test", {"n": number}, replace=replace, told=(said or []).append) as staged:
-        (staged / "a").write_text(str(number), encoding="utf-8")
+    with contents.built(folder, "test", {"n": number}, replace=replace, told=(said or []).append) as staged_folder:
+        (staged_folder / "a").write_text(str(number), encoding="utf-8")
         if number == 1:
-            (staged / "below").mkdir()
-            (staged / "below" / "b").write_text("b", encoding="utf-8")
+            (staged_folder / "below").mkdir()
+            (staged_folder / "below" / "b").write_text("b", encoding="utf-8")
 
 
 def killed(kind: str, path: Path, when: str = "midway") -> None:
-    ran = subprocess.run([sys.executable, "-c", DIE, kind, str(path), when], check=False)
-    assert ran.returncode == -signal.SIGKILL
+    completed = subprocess.run([sys.executable, "-c", DIE, kind, str(path), when], check=False)
+    assert completed.returncode == -signal.SIGKILL
 
 
 def tree(folder: Path) -> dict[str, str]:
-    return {name: (folder / name).read_text(encoding="utf-8") for name in staging.files_below(folder)}
+    return {file_name: (folder / file_name).read_text(encoding="utf-8") for file_name in staging.files_below(folder)}
 
 
 def test_a_folder_is_replaced_whole_and_only_where_asked(tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    build(folder, 1)
-    assert contents.complete(folder, "test", {"n": 1})
-    assert not contents.complete(folder, "test", {"n": 2})
-    assert not contents.complete(folder, "another", {"n": 1})
+    out_folder = tmp_path / "out"
+    build(out_folder, 1)
+    assert contents.complete(out_folder, "test", {"n": 1})
+    assert not contents.complete(out_folder, "test", {"n": 2})
+    assert not contents.complete(out_folder, "another", {"n": 1})
     with pytest.raises(InputError, match="test wrote this folder, but it was written with other settings"):
-        build(folder, 2)
-    build(folder, 2, replace=True)
-    assert tree(folder).keys() == {"a", contents.LISTED}, "nothing of the old one is left"
-    (folder / "a").write_text("changed", encoding="utf-8")
-    assert not contents.complete(folder, "test", {"n": 2})
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        build(out_folder, 2)
+    build(out_folder, 2, replace=True)
+    assert tree(out_folder).keys() == {"a", contents.LISTED}, "nothing of the old one is left"
+    (out_folder / "a").write_text("changed", encoding="utf-8")
+    assert not contents.complete(out_folder, "test", {"n": 2})
+    assert [file_path.name for file_path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("where", ["mine", "below/mine", "link"])
 def test_a_folder_with_files_of_others_is_never_replaced(where: str, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    build(folder, 1)
+    out_folder = tmp_path / "out"
+    build(out_folder, 1)
     if where == "link":
-        (folder / where).symlink_to(tmp_path)
+        (out_folder / where).symlink_to(tmp_path)
     else:
-        (folder / where).write_text("mine", encoding="utf-8")
+        (out_folder / where).write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match=f"holds {where}, which this command did not write"):
-        build(folder, 2, replace=True)
-    assert os.path.lexists(folder / where)
+        build(out_folder, 2, replace=True)
+    assert os.path.lexists(out_folder / where)
     with (
         pytest.raises(UsageError, match="did not write"),
-        contents.built(folder, "another command", {}, replace=True),
+        contents.built(out_folder, "another command", {}, replace=True),
     ):
         raise AssertionError("it must not come so far")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    killed("folder", folder)
-    assert not folder.exists()
-    build(folder, 1)
-    killed("folder", folder)
-    before = tree(folder)
-    assert contents.complete(folder, "test", {"n": 1})
-    said: list[str] = []
+    out_folder = tmp_path / "out"
+    killed("folder", out_folder)
+    assert not out_folder.exists()
+    build(out_folder, 1)
+    killed("folder", out_folder)
+    original_tree = tree(out_folder)
+    assert contents.complete(out_folder, "test", {"n": 1})
+    messages: list[str] = []
     (tmp_path / ".out.mine").mkdir()
-    with contents.built(folder, "test", {"n": 2}, replace=True, told=said.append):
+    with contents.built(out_folder, "test", {"n": 2}, replace=True, told=messages.append):
         pass
-    assert said == [f"removed what a command that was stopped left of {folder}"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.mine", "out"]
-    build(folder, 1, replace=True)
-    killed("folder", folder, "swap")
-    assert not folder.exists()
-    with pytest.raises(ZeroDivisionError), contents.built(folder, "test", {"n": 2}, replace=True, told=said.append):
-        assert tree(folder) == before, "what had been moved aside is back"
+    assert messages == [f"removed what a command that was stopped left of {out_folder}"]
+    assert sorted(file_path.name for file_path in tmp_path.iterdir()) == [".out.mine", "out"]
+    build(out_folder, 1, replace=True)
+    killed("folder", out_folder, "swap")
+    assert not out_folder.exists()
+    with (
+        pytest.raises(ZeroDivisionError),
+        contents.built(out_folder, "test", {"n": 2}, replace=True, told=messages.append),
+    ):
+        assert tree(out_folder) == original_tree, "what had been moved aside is back"
         raise ZeroDivisionError
-    assert tree(folder) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.mine", "out"]
+    assert tree(out_folder) == original_tree
+    assert sorted(file_path.name for file_path in tmp_path.iterdir()) == [".out.mine", "out"]
 
 
 def test_what_a_command_of_the_same_process_number_left_is_in_nobodys_way(tmp_path: Path) -> None:
     """In a container each command may have the number that the killed one had."""
-    left = tmp_path / f".out.{os.getpid()}.partial"
-    left.mkdir()
-    (left / "a").write_text("half", encoding="utf-8")
+    partial_folder = tmp_path / f".out.{os.getpid()}.partial"
+    partial_folder.mkdir()
+    (partial_folder / "a").write_text("half", encoding="utf-8")
     build(tmp_path / "out", 1)
     (tmp_path / f".rejects.tsv.{os.getpid()}.partial").write_text("half", encoding="utf-8")
     (tmp_path / f".rejects.tsv.{DEAD}.partial").write_text("half", encoding="utf-8")
     with survey._reject_file(tmp_path / "rejects.tsv"):
         pass
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [file_path.name for file_path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_failed_build_leaves_the_old_folder(tmp_path: Path) -> None:
     build(tmp_path / "out", 1)
-    before = tree(tmp_path / "out")
+    original_tree = tree(tmp_path / "out")
     for error in (ZeroDivisionError(), KeyboardInterrupt()):
-        with pytest.raises(type(error)), contents.built(tmp_path / "out", "test", {}, replace=True) as staged:
-            (staged / "a").write_text("new", encoding="utf-8")
+        with pytest.raises(type(error)), contents.built(tmp_path / "out", "test", {}, replace=True) as staged_folder:
+            (staged_folder / "a").write_text("new", encoding="utf-8")
             raise error
     with (
         pytest.raises(InputError, match=r"out: cannot be written: No space"),
         contents.built(tmp_path / "out", "test", {}, replace=True),
     ):
         raise OSError(28, "No space left on device")
-    assert tree(tmp_path / "out") == before
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert tree(tmp_path / "out") == original_tree
+    assert [file_path.name for file_path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_files(tmp_path: Path) -> None:
-    path = tmp_path / "out.txt"
-    killed("file", path)
-    assert not path.exists()
-    with replacing(path) as staged:
-        staged.write_text("whole", encoding="utf-8")
-    with pytest.raises(ZeroDivisionError), replacing(path) as staged:
-        staged.write_text("half", encoding="utf-8")
+    text_path = tmp_path / "out.txt"
+    killed("file", text_path)
+    assert not text_path.exists()
+    with replacing(text_path) as staged_path:
+        staged_path.write_text("whole", encoding="utf-8")
+    with pytest.raises(ZeroDivisionError), replacing(text_path) as staged_path:
+        staged_path.write_text("half", encoding="utf-8")
         raise ZeroDivisionError
     with (
         pytest.raises(UsageError, match="holds something that this command did not write"),
-        replacing(path, marked),
+        replacing(text_path, marked),
     ):
         raise AssertionError("it must not come so far")
     assert tree(tmp_path) == {"out.txt": "whole"}
-    path.write_text("by kgplatform", encoding="utf-8")
-    with replacing(path, marked) as staged:
-        staged.write_text("new", encoding="utf-8")
+    text_path.write_text("by kgplatform", encoding="utf-8")
+    with replacing(text_path, marked) as staged_path:
+        staged_path.write_text("new", encoding="utf-8")
     assert tree(tmp_path) == {"out.txt": "new"}
     with pytest.raises(UsageError, match="is not a regular file"), replacing(Path("/dev/null")):
         raise AssertionError("it must not come so far")
@@ -174,27 +177,29 @@ def test_files(tmp_path: Path) -> None:
 
 def test_no_command_writes_over_a_file_that_is_something_else(tmp_path: Path) -> None:
     """Each writes over its own, and keeps what somebody else wrote."""
-    triples = Triples(np.array([[0, 0, 1]] * 3), [Node("Concept", f"C000000{n}", "x", "") for n in range(2)], ["r"])
+    triples = Triples(
+        np.array([[0, 0, 1]] * 3), [Node("Concept", f"C000000{number}", "x", "") for number in range(2)], ["r"]
+    )
     writers: dict[str, Callable[[Path], object]] = {
         "split.parquet": Split(triples, np.array([0, 1, 2], dtype=np.int8), "paper", 1).write,
         "pairs.parquet": PairSet({"train": [], "valid": [], "test": []}, "openi", tmp_path, None, "subject").write,
-        "kept.csv": lambda path: select.write(path, []),
-        "shares.svg": lambda path: stats.plot_semantic_types(SHARES, COVERAGE, path),
-        "shares.png": lambda path: stats.plot_semantic_types(SHARES, COVERAGE, path),
-        "subgraph.svg": lambda path: drawing.write(path, "Is it?", [], []),
-        "kgp-favourites.zip": lambda path: browser.write_setup(path.parent),
-        "kgp.grass": lambda path: browser.write_setup(path.parent),
-        "scores.json": lambda path: score.write([], path.parent),
-        "assessment.png": lambda path: score.write([], path.parent),
+        "kept.csv": lambda file_path: select.write(file_path, []),
+        "shares.svg": lambda file_path: stats.plot_semantic_types(SHARES, COVERAGE, file_path),
+        "shares.png": lambda file_path: stats.plot_semantic_types(SHARES, COVERAGE, file_path),
+        "subgraph.svg": lambda file_path: drawing.write(file_path, "Is it?", [], []),
+        "kgp-favourites.zip": lambda file_path: browser.write_setup(file_path.parent),
+        "kgp.grass": lambda file_path: browser.write_setup(file_path.parent),
+        "scores.json": lambda file_path: score.write([], file_path.parent),
+        "assessment.png": lambda file_path: score.write([], file_path.parent),
     }
-    for name, write in writers.items():
-        path = tmp_path / name
+    for file_name, write_file in writers.items():
+        file_path = tmp_path / file_name
         for _ in range(2):
-            write(path)
-        whole = path.read_bytes()
-        path.write_text("mine", encoding="utf-8")
+            write_file(file_path)
+        original_bytes = file_path.read_bytes()
+        file_path.write_text("mine", encoding="utf-8")
         with pytest.raises(UsageError, match="holds something that this command did not write"):
-            write(path)
-        assert path.read_text(encoding="utf-8") == "mine"
-        path.write_bytes(whole)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*writers, "assessment.svg"])
+            write_file(file_path)
+        assert file_path.read_text(encoding="utf-8") == "mine"
+        file_path.write_bytes(original_bytes)
+    assert sorted(file_path.name for file_path in tmp_path.iterdir()) == sorted([*writers, "assessment.svg"])

@@ -36,8 +36,8 @@ def test_nothing_is_suggested_where_nothing_is_close(typed: str) -> None:
 
 
 def test_no_more_than_asked_for_and_only_those_nearly_as_close_as_the_best() -> None:
-    many = [f"figure{number}" for number in range(9)]
-    assert nearest("figureX", many, 2) == ["figure0", "figure1"]
+    figure_names = [f"figure{number}" for number in range(9)]
+    assert nearest("figureX", figure_names, 2) == ["figure0", "figure1"]
     assert nearest("explore/figur3", QUERIES) == ["explore/figure3", "explore/figure2"]
     assert nearest("Text", ["texts", "text"]) == ["text"]
 
@@ -49,8 +49,8 @@ def test_the_hint_is_a_sentence() -> None:
 
 
 def test_many_names_and_long_names_take_no_longer_than_a_user_waits() -> None:
-    names = [f"concept {number:07} of {number * 7919 % 1000:03}" for number in range(200_000)]
-    start = time.perf_counter()
-    nearest("pleural effuson", names)
+    concept_names = [f"concept {number:07} of {number * 7919 % 1000:03}" for number in range(200_000)]
+    start_time = time.perf_counter()
+    nearest("pleural effuson", concept_names)
     nearest("a" * 1_000_000, ["b" * 1_000_000, "a" * 999_999])
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start_time < 10

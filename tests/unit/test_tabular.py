@@ -34,9 +34,9 @@ class Make(Protocol):
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
     def write(content: bytes, name: str = "t.csv") -> Path:
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
+        file_path = tmp_path / name
+        file_path.write_bytes(content)
+        return file_path
 
     return write
 
@@ -46,16 +46,16 @@ def read(path: Path, columns: Sequence[str] = COLUMNS) -> list[Row | Reject]:
 
 
 def accepted(path: Path) -> list[list[str]]:
-    return [list(row[1]) for row in read(path) if not isinstance(row, Reject)]
+    return [list(record[1]) for record in read(path) if not isinstance(record, Reject)]
 
 
 def rejected(path: Path) -> dict[int, str]:
-    return {row.row: row.reason for row in read(path) if isinstance(row, Reject)}
+    return {record.row: record.reason for record in read(path) if isinstance(record, Reject)}
 
 
 def parquet_bytes(rows: int = 20) -> bytes:
     table = pa.table(
-        {"head": [f"C{i:07d}" for i in range(rows)], "relation": ["isa"] * rows, "tail": list(range(rows))}
+        {"head": [f"C{number:07d}" for number in range(rows)], "relation": ["isa"] * rows, "tail": list(range(rows))}
     )
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="none", write_page_checksum=True)
@@ -66,13 +66,13 @@ def parquet_bytes(rows: int = 20) -> bytes:
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("last", [True, False])
 def test_line_ends_and_byte_order_marks(make: Make, end: bytes, bom: bytes, last: bool) -> None:
-    path = make(bom + end.join([b"head,relation,tail", b"a,isa,b", "ä,isa,心".encode()]) + (end if last else b""))
-    assert read(path) == [(2, ["a", "isa", "b"]), (3, ["ä", "isa", "心"])]
+    table_path = make(bom + end.join([b"head,relation,tail", b"a,isa,b", "ä,isa,心".encode()]) + (end if last else b""))
+    assert read(table_path) == [(2, ["a", "isa", "b"]), (3, ["ä", "isa", "心"])]
 
 
 def test_columns_come_in_the_order_asked_for(make: Make) -> None:
-    path = make(b"tail,more,head,relation\nb,x,a,isa\n")
-    assert accepted(path) == [["a", "isa", "b"]]
+    table_path = make(b"tail,more,head,relation\nb,x,a,isa\n")
+    assert accepted(table_path) == [["a", "isa", "b"]]
 
 
 def test_tab_separated_by_suffix(make: Make) -> None:
@@ -103,16 +103,16 @@ def test_quoted_values(make: Make) -> None:
     ],
 )
 def test_a_bad_row_costs_only_itself(make: Make, line: bytes, reason: str) -> None:
-    path = make(b"head,relation,tail\na,isa,b\n" + line + b"\nc,isa,d\n")
-    assert [row[0] for row in read(path) if not isinstance(row, Reject)] == [2, 4]
-    assert list(rejected(path)) == [3]
-    assert reason in rejected(path)[3]
+    table_path = make(b"head,relation,tail\na,isa,b\n" + line + b"\nc,isa,d\n")
+    assert [record[0] for record in read(table_path) if not isinstance(record, Reject)] == [2, 4]
+    assert list(rejected(table_path)) == [3]
+    assert reason in rejected(table_path)[3]
 
 
 def test_a_quoted_value_may_not_span_lines(make: Make) -> None:
-    path = make(b'head,relation,tail\n"a\nb",isa,c\nd,isa,e\n')
-    assert list(rejected(path)) == [2, 3]
-    assert accepted(path) == [["d", "isa", "e"]]
+    table_path = make(b'head,relation,tail\n"a\nb",isa,c\nd,isa,e\n')
+    assert list(rejected(table_path)) == [2, 3]
+    assert accepted(table_path) == [["d", "isa", "e"]]
 
 
 def test_blank_lines_at_the_end_are_no_rows(make: Make) -> None:
@@ -122,10 +122,10 @@ def test_blank_lines_at_the_end_are_no_rows(make: Make) -> None:
 
 def test_reasons_never_quote_the_row(make: Make) -> None:
     secret = SECRET.encode()
-    lines = [b'"' + secret + b",isa,b", secret, secret + b",\xff,b", secret + b"\x00,a,b", secret * 10_000]
-    path = make(b"head,relation,tail\n" + b"\n".join(lines))
-    assert len(rejected(path)) == 5
-    assert SECRET not in "".join(rejected(path).values())
+    bad_lines = [b'"' + secret + b",isa,b", secret, secret + b",\xff,b", secret + b"\x00,a,b", secret * 10_000]
+    table_path = make(b"head,relation,tail\n" + b"\n".join(bad_lines))
+    assert len(rejected(table_path)) == 5
+    assert SECRET not in "".join(rejected(table_path).values())
 
 
 @pytest.mark.parametrize(
@@ -148,52 +148,52 @@ def test_reasons_never_quote_the_row(make: Make) -> None:
     ],
 )
 def test_unusable_files(make: Make, content: bytes, name: str, told: str) -> None:
-    path = make(content, name)
-    with pytest.raises(InputError, match=told) as caught:
-        read(path)
-    assert caught.value.path == path
+    table_path = make(content, name)
+    with pytest.raises(InputError, match=told) as refusal:
+        read(table_path)
+    assert refusal.value.path == table_path
 
 
 def test_missing_columns_are_named_with_those_found(make: Make) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as refusal:
         open_table(make(b"subject,predicate,tail\n")).rows(COLUMNS)
-    assert "lacks head, relation" in caught.value.message
-    assert "subject, predicate, tail" in caught.value.hint
+    assert "lacks head, relation" in refusal.value.message
+    assert "subject, predicate, tail" in refusal.value.hint
 
 
 def test_content_in_the_header_s_place_is_not_quoted(make: Make) -> None:
-    report = f"{SECRET}, admitted on Tuesday with increasing shortness of breath and a cough."
-    with pytest.raises(InputError) as caught:
-        read(make(f'"{report}",x\n'.encode()))
-    assert SECRET not in caught.value.message + caught.value.hint
+    report_text = f"{SECRET}, admitted on Tuesday with increasing shortness of breath and a cough."
+    with pytest.raises(InputError) as refusal:
+        read(make(f'"{report_text}",x\n'.encode()))
+    assert SECRET not in refusal.value.message + refusal.value.hint
 
 
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:
-    for path, told in ((tmp_path / "none.csv", "no such file"), (tmp_path, "a folder, not a file")):
-        with pytest.raises(InputError, match=told):
-            open_table(path)
+    for wrong_path, message in ((tmp_path / "none.csv", "no such file"), (tmp_path, "a folder, not a file")):
+        with pytest.raises(InputError, match=message):
+            open_table(wrong_path)
 
 
 def test_parquet(tmp_path: Path) -> None:
-    path = tmp_path / "t.parquet"
+    table_path = tmp_path / "t.parquet"
     table = {
         "head": pa.array(["a", None, "ü\tx"]).dictionary_encode(),
         "relation": pa.array([b"isa", b"isa", b"\xff"]),
         "tail": pa.array([1, 2, 3], pa.uint8()),
     }
-    pq.write_table(pa.table(table), path)
-    first, *others = read(path)
-    assert first == (1, ["a", "isa", "1"]) or first == (1, ("a", "isa", "1"))
-    assert others == [Reject(path, 2, "head is empty (null)"), Reject(path, 3, "it is not valid UTF-8")]
+    pq.write_table(pa.table(table), table_path)
+    first_row, *other_rows = read(table_path)
+    assert first_row == (1, ["a", "isa", "1"]) or first_row == (1, ("a", "isa", "1"))
+    assert other_rows == [Reject(table_path, 2, "head is empty (null)"), Reject(table_path, 3, "it is not valid UTF-8")]
 
 
 def test_parquet_columns_must_hold_text_or_whole_numbers(tmp_path: Path) -> None:
-    path = tmp_path / "t.parquet"
-    pq.write_table(pa.table({"head": [1.0], "relation": ["isa"], "tail": [["b"]]}), path)
+    table_path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"head": [1.0], "relation": ["isa"], "tail": [["b"]]}), table_path)
     with pytest.raises(InputError, match="head holds double"):
-        read(path)
+        read(table_path)
     with pytest.raises(InputError, match="tail holds list"):
-        read(path, ["tail"])
+        read(table_path, ["tail"])
 
 
 def test_parquet_is_known_by_its_content(make: Make) -> None:
@@ -201,73 +201,75 @@ def test_parquet_is_known_by_its_content(make: Make) -> None:
 
 
 def test_memory_stays_flat_on_a_huge_line(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    with path.open("wb") as file:
-        file.write(b"head,relation,tail\n")
+    table_path = tmp_path / "t.csv"
+    with table_path.open("wb") as table_file:
+        table_file.write(b"head,relation,tail\n")
         for _ in range(64):
-            file.write(b"x" * (1 << 20))
-        file.write(b"\na,isa,b\n")
+            table_file.write(b"x" * (1 << 20))
+        table_file.write(b"\na,isa,b\n")
     tracemalloc.start()
-    rows = read(path)
-    peak = tracemalloc.get_traced_memory()[1]
+    records = read(table_path)
+    peak_memory = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert [isinstance(row, Reject) for row in rows] == [True, False]
-    assert peak < 8 << 20
+    assert [isinstance(record, Reject) for record in records] == [True, False]
+    assert peak_memory < 8 << 20
 
 
 def check_account(path: Path, expected: int | None) -> None:
     """Only `InputError` may come out, and each row once, in order, with its file."""
-    rows: list[Row | Reject] = []
+    records: list[Row | Reject] = []
     try:
-        rows.extend(open_table(path).rows(COLUMNS))
+        records.extend(open_table(path).rows(COLUMNS))
     except InputError as error:
         assert error.path == path
         return
-    places = [row.row if isinstance(row, Reject) else row[0] for row in rows]
+    row_numbers = [record.row if isinstance(record, Reject) else record[0] for record in records]
     if path.suffix == ".parquet":
-        assert places == list(range(1, len(rows) + 1))
+        assert row_numbers == list(range(1, len(records) + 1))
     else:
-        assert places == list(range(2, len(rows) + 2))
-    for row in rows:
-        if isinstance(row, Reject):
-            assert row.path == path
-            assert row.reason
+        assert row_numbers == list(range(2, len(records) + 2))
+    for record in records:
+        if isinstance(record, Reject):
+            assert record.path == path
+            assert record.reason
         else:
-            assert len(row[1]) == len(COLUMNS)
-            assert not any(ord(character) < 32 and character != "\t" for value in row[1] for character in value)
+            assert len(record[1]) == len(COLUMNS)
+            assert not any(
+                ord(character) < 32 and character != "\t" for cell_text in record[1] for character in cell_text
+            )
     if expected is not None:
-        assert len(rows) == expected
+        assert len(records) == expected
 
 
 def lines_in(content: bytes) -> int:
     """Rows of a text file by the rule of the module, counted in another way than there."""
-    text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").rstrip(b"\n")
-    return text.count(b"\n")
+    normal_content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").rstrip(b"\n")
+    return normal_content.count(b"\n")
 
 
 def damaged(content: bytes, seed: int, count: int) -> Iterator[bytes]:
     """`content` with a few bytes changed, removed, doubled or cut off."""
-    rng = random.Random(seed)
-    telling = b"\",\t\n\r\x00\xff\xc3\xef;\\'`"
+    generator = random.Random(seed)
+    delicate_bytes = b"\",\t\n\r\x00\xff\xc3\xef;\\'`"
     for _ in range(count):
-        data = bytearray(content)
-        for _ in range(rng.randint(1, 6)):
-            at = rng.randrange(len(data))
-            what = rng.randrange(5)
-            if what == 0:
-                data[at] = rng.randrange(256)
-            elif what == 1:
-                data[at] = rng.choice(telling)
-            elif what == 2:
-                del data[at : at + rng.randint(1, 8)]
-            elif what == 3:
-                data[at:at] = data[at : at + rng.randint(1, 30)]
+        changed = bytearray(content)
+        for _ in range(generator.randint(1, 6)):
+            position = generator.randrange(len(changed))
+            damage_kind = generator.randrange(5)
+            if damage_kind == 0:
+                changed[position] = generator.randrange(256)
+            elif damage_kind == 1:
+                changed[position] = generator.choice(delicate_bytes)
+            elif damage_kind == 2:
+                del changed[position : position + generator.randint(1, 8)]
+            elif damage_kind == 3:
+                changed[position:position] = changed[position : position + generator.randint(1, 30)]
             else:
-                data[at:at] = bytes([rng.choice(telling)])
-            data = data or bytearray(b"\n")
-        if rng.random() < 0.1:
-            data = data[: rng.randrange(len(data))]
-        yield bytes(data)
+                changed[position:position] = bytes([generator.choice(delicate_bytes)])
+            changed = changed or bytearray(b"\n")
+        if generator.random() < 0.1:
+            changed = changed[: generator.randrange(len(changed))]
+        yield bytes(changed)
 
 
 @pytest.mark.slow
@@ -275,26 +277,26 @@ def damaged(content: bytes, seed: int, count: int) -> Iterator[bytes]:
 @pytest.mark.parametrize(("name", "delimiter"), [("t.csv", b","), ("t.tsv", b"\t")])
 def test_damaged_text_files(make: Make, name: str, delimiter: bytes) -> None:
     lines = ["head,relation,tail", "C0000001,isa,C0000002", 'I12,POSITIVE,"a, ""b"""', "ä,心,b", "", "x,y,z"]
-    good = b"\n".join(line.encode().replace(b",", delimiter) for line in lines) + b"\n"
-    for content in damaged(good, 11, rounds(500, 10_000)):
+    good_content = b"\n".join(line.encode().replace(b",", delimiter) for line in lines) + b"\n"
+    for content in damaged(good_content, 11, rounds(500, 10_000)):
         check_account(make(content, name), lines_in(content))
 
 
 @pytest.mark.slow
 @pytest.mark.campaign
 def test_damaged_parquet_files(make: Make) -> None:
-    good = parquet_bytes()
-    for content in damaged(good, 13, rounds(500, 10_000)):
+    good_content = parquet_bytes()
+    for content in damaged(good_content, 13, rounds(500, 10_000)):
         check_account(make(content, "t.parquet"), None)
 
 
 @hypothesis_settings(max_examples=500)
 @given(st.binary(max_size=200), st.sampled_from(["t.csv", "t.tsv", "t.parquet"]))
 def test_any_bytes_after_a_header(tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str) -> None:
-    path = tmp_path_factory.getbasetemp() / name
-    head = {"t.csv": b"head,relation,tail\n", "t.tsv": b"head\trelation\ttail\n", "t.parquet": b"PAR1"}[name]
-    path.write_bytes(head + content)
-    check_account(path, None if name == "t.parquet" else lines_in(head + content))
+    table_path = tmp_path_factory.getbasetemp() / name
+    header = {"t.csv": b"head,relation,tail\n", "t.tsv": b"head\trelation\ttail\n", "t.parquet": b"PAR1"}[name]
+    table_path.write_bytes(header + content)
+    check_account(table_path, None if name == "t.parquet" else lines_in(header + content))
 
 
 @hypothesis_settings(max_examples=300)
@@ -302,18 +304,18 @@ def test_any_bytes_after_a_header(tmp_path_factory: pytest.TempPathFactory, cont
 def test_what_csv_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]) -> None:
     import csv
 
-    path = tmp_path_factory.getbasetemp() / "back.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-    assert accepted(path) == [list(row) for row in rows]
+    table_path = tmp_path_factory.getbasetemp() / "back.csv"
+    with table_path.open("w", encoding="utf-8", newline="") as table_file:
+        csv.writer(table_file).writerows([COLUMNS, *rows])
+    assert accepted(table_path) == [list(record) for record in rows]
 
 
 @pytest.mark.parametrize("sign", [",", "\t", ";", "|"])
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt"])
 def test_the_header_tells_what_separates_the_columns(tmp_path: Path, sign: str, suffix: str) -> None:
-    path = tmp_path / f"table{suffix}"
-    path.write_text(f"head{sign}relation{sign}tail\na{sign}isa{sign}b\n", encoding="utf-8")
-    assert list(open_table(path).rows(["head", "tail"])) == [(2, ["a", "b"])]
+    table_path = tmp_path / f"table{suffix}"
+    table_path.write_text(f"head{sign}relation{sign}tail\na{sign}isa{sign}b\n", encoding="utf-8")
+    assert list(open_table(table_path).rows(["head", "tail"])) == [(2, ["a", "b"])]
 
 
 @pytest.mark.parametrize(
@@ -330,40 +332,40 @@ def test_the_header_tells_what_separates_the_columns(tmp_path: Path, sign: str, 
 def test_other_signs_in_names_and_values_do_not_separate(
     tmp_path: Path, name: str, content: str, rows: list[list[str]]
 ) -> None:
-    path = tmp_path / name
-    path.write_text(content, encoding="utf-8")
-    table = open_table(path)
-    assert [list(row[1]) for row in table.rows(table.columns) if not isinstance(row, Reject)] == rows
+    table_path = tmp_path / name
+    table_path.write_text(content, encoding="utf-8")
+    table = open_table(table_path)
+    assert [list(record[1]) for record in table.rows(table.columns) if not isinstance(record, Reject)] == rows
 
 
 @pytest.mark.parametrize("sign", [";", "|", "\t", "^"])
 @pytest.mark.parametrize("first", ["sep={}", '"sep={}"', "\ufeffSEP={}", "sep={};;"])
 def test_excels_first_line_says_what_separates(tmp_path: Path, first: str, sign: str) -> None:
-    path = tmp_path / "t.csv"
-    lines = [first.format(sign), f"id{sign}name, and more", f"1{sign}a, b", "2"]
-    path.write_text("\r\n".join(lines), encoding="utf-8")
-    table = open_table(path)
+    table_path = tmp_path / "t.csv"
+    table_lines = [first.format(sign), f"id{sign}name, and more", f"1{sign}a, b", "2"]
+    table_path.write_text("\r\n".join(table_lines), encoding="utf-8")
+    table = open_table(table_path)
     assert table.columns == ("id", "name, and more")
-    row, reject = table.rows(["id", "name, and more"])
-    assert row == (3, ["1", "a, b"])
+    good_row, reject = table.rows(["id", "name, and more"])
+    assert good_row == (3, ["1", "a, b"])
     assert isinstance(reject, Reject)
     assert reject.row == 4
-    path.write_text(first.format(sign), encoding="utf-8")
+    table_path.write_text(first.format(sign), encoding="utf-8")
     with pytest.raises(InputError):
-        open_table(path).rows(["id"])
+        open_table(table_path).rows(["id"])
 
 
 def test_a_stray_quote_between_semicolons_costs_its_row_alone(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text('id;name\n1;a "b" c\n2;"d;e"\n', encoding="utf-8")
-    first, second = open_table(path).rows(["id", "name"])
-    assert isinstance(first, Reject)
-    assert second == (3, ["2", "d;e"])
+    table_path = tmp_path / "t.csv"
+    table_path.write_text('id;name\n1;a "b" c\n2;"d;e"\n', encoding="utf-8")
+    first_row, second_row = open_table(table_path).rows(["id", "name"])
+    assert isinstance(first_row, Reject)
+    assert second_row == (3, ["2", "d;e"])
 
 
 def test_a_missing_column_suggests_the_one_that_is_nearly_it(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text("Head,relatoin,tail\na,b,c\n", encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        open_table(path).rows(["relation"])
-    assert caught.value.hint.startswith("Did you mean relatoin?")
+    table_path = tmp_path / "t.csv"
+    table_path.write_text("Head,relatoin,tail\na,b,c\n", encoding="utf-8")
+    with pytest.raises(InputError) as refusal:
+        open_table(table_path).rows(["relation"])
+    assert refusal.value.hint.startswith("Did you mean relatoin?")

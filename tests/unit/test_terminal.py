@@ -29,8 +29,8 @@ def test_every_way_to_print_cleans_names(name: str, capsys: pytest.CaptureFixtur
     output.echo(output.table([{"name": name}]))
     output.note(name)
     output.fail(InputError(f"bad {name}", name, path=Path(name.replace("\0", ""))), as_json=False)
-    out, err = capsys.readouterr()
-    assert all(line.isprintable() for line in (out + err).split("\n"))
+    stdout, stderr = capsys.readouterr()
+    assert all(line.isprintable() for line in (stdout + stderr).split("\n"))
 
 
 def test_letters_of_any_language_stay(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,6 +40,10 @@ def test_letters_of_any_language_stay(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_commands_print_by_echo_alone() -> None:
     """So that no name is printed as it came; `kgp --version` has none."""
-    folder = Path(output.__file__).parent
-    direct = [path.name for path in folder.glob("*.py") if re.search(r"\btyper\.echo\(|\bprint\(", path.read_text())]
-    assert direct == ["commands.py"]
+    command_folder = Path(output.__file__).parent
+    printing_modules = [
+        module_path.name
+        for module_path in command_folder.glob("*.py")
+        if re.search(r"\btyper\.echo\(|\bprint\(", module_path.read_text())
+    ]
+    assert printing_modules == ["commands.py"]

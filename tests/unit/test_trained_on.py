@@ -44,38 +44,38 @@ def test_who_is_warned() -> None:
     assert "trained on synthetic images only (Phantom), and 3 of the 5 images are not known to be synthetic" in warning
     assert "the image is not known to be synthetic" in trained_on.warnings(SYNTHETIC, 1, 0)[0]
     assert trained_on.warnings((), 1, 0) == [NOT_STATED]
-    for trained, images, synthetic in ((SYNTHETIC, 5, 5), (SYNTHETIC, 0, 0), ((), 1, 1)):
-        assert trained_on.warnings(trained, images, synthetic) == []
-    for trained in (REAL, UNKNOWN, (*SYNTHETIC, *REAL), (*SYNTHETIC, *UNKNOWN)):
-        assert trained_on.warnings(trained, 5, 0) == []
+    for data_sets, image_count, synthetic_count in ((SYNTHETIC, 5, 5), (SYNTHETIC, 0, 0), ((), 1, 1)):
+        assert trained_on.warnings(data_sets, image_count, synthetic_count) == []
+    for data_sets in (REAL, UNKNOWN, (*SYNTHETIC, *REAL), (*SYNTHETIC, *UNKNOWN)):
+        assert trained_on.warnings(data_sets, 5, 0) == []
 
 
 def test_an_image_is_synthetic_by_the_folder_that_was_built_and_not_by_its_name(invented: Path, tmp_path: Path) -> None:
-    image = next(invented.rglob("*.png"))
-    assert is_synthetic(image)
-    assert is_synthetic(Path(image.parent, "..", image.parent.name, image.name))
-    copied = tmp_path / image.relative_to(invented)
-    copied.parent.mkdir(parents=True)
-    shutil.copy(image, copied)
-    assert not is_synthetic(copied)
+    image_path = next(invented.rglob("*.png"))
+    assert is_synthetic(image_path)
+    assert is_synthetic(Path(image_path.parent, "..", image_path.parent.name, image_path.name))
+    copied_path = tmp_path / image_path.relative_to(invented)
+    copied_path.parent.mkdir(parents=True)
+    shutil.copy(image_path, copied_path)
+    assert not is_synthetic(copied_path)
     assert not is_synthetic(tmp_path / "missing.png")
     shutil.copy(invented / "contents.json", tmp_path)
-    assert is_synthetic(copied)
-    real = copied.with_name("real.png")
-    shutil.copy(image, real)
-    assert not is_synthetic(real)
+    assert is_synthetic(copied_path)
+    real_path = copied_path.with_name("real.png")
+    shutil.copy(image_path, real_path)
+    assert not is_synthetic(real_path)
 
 
 def test_generated_images_are_synthetic_by_data_set_or_folder(invented: Path, tmp_path: Path) -> None:
-    drawn = next(invented.rglob("*.png"))
-    rows = [
+    image_path = next(invented.rglob("*.png"))
+    input_rows = [
         Input("I1", tmp_path / "1.png", {"dataset": "Phantom"}),
-        Input("I2", drawn),
+        Input("I2", image_path),
         Input("I3", tmp_path / "3.png", {"dataset": "images"}),
         Input("I4", None, {"dataset": "reports"}),
     ]
-    assert "1 of the 3 images are not known" in _warnings(Inputs(rows), SYNTHETIC)[0]
-    assert _warnings(Inputs(rows[:2]), SYNTHETIC) == []
+    assert "1 of the 3 images are not known" in _warnings(Inputs(input_rows), SYNTHETIC)[0]
+    assert _warnings(Inputs(input_rows[:2]), SYNTHETIC) == []
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_the_models_that_come_with_the_package_state_synthetic_images_only(folde
 def test_the_statement_changes_no_hash_and_its_lack_is_no_error(tmp_path: Path) -> None:
     """Runs are named by the hash, so that a model is the same one after it has stated what it was trained on."""
     shutil.copytree(generators.SHIPPED, tmp_path / "generator")
-    path = tmp_path / "generator" / generators.ABOUT
-    about = json.loads(path.read_text(encoding="utf-8"))
-    del about["trained_on"]
-    path.write_text(json.dumps(about), encoding="utf-8")
-    old, new = generators.load(tmp_path / "generator"), generators.load(generators.SHIPPED)
-    assert (old.sha256, old.trained_on, new.trained_on) == (new.sha256, (), SYNTHETIC)
+    description_path = tmp_path / "generator" / generators.ABOUT
+    description = json.loads(description_path.read_text(encoding="utf-8"))
+    del description["trained_on"]
+    description_path.write_text(json.dumps(description), encoding="utf-8")
+    old_model, new_model = generators.load(tmp_path / "generator"), generators.load(generators.SHIPPED)
+    assert (old_model.sha256, old_model.trained_on, new_model.trained_on) == (new_model.sha256, (), SYNTHETIC)
     assert backbones.load(backbones.SHIPPED).trained_on == SYNTHETIC

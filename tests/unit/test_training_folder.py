@@ -26,19 +26,19 @@ def put(path: Path) -> None:
 @pytest.mark.parametrize("trainer", list(TRAINERS))
 @pytest.mark.parametrize("other", list(TRAINERS))
 def test_no_trainer_writes_into_the_training_of_another(trainer: str, other: str, marked: bool, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
+    out_folder = tmp_path / "out"
     if marked:
-        take(folder, trainer)
-    put(folder / OLD[trainer])
-    before = sorted(folder.rglob("*"))
+        take(out_folder, trainer)
+    put(out_folder / OLD[trainer])
+    original_paths = sorted(out_folder.rglob("*"))
     if other == trainer:
-        take(folder, other)
-        assert (folder / MARK).is_file()
+        take(out_folder, other)
+        assert (out_folder / MARK).is_file()
         return
-    with pytest.raises(UsageError, match=f"holds an unfinished training of `{trainer}`") as refused:
-        take(folder, other)
-    assert "--out" in refused.value.hint
-    assert sorted(folder.rglob("*")) == before
+    with pytest.raises(UsageError, match=f"holds an unfinished training of `{trainer}`") as refusal:
+        take(out_folder, other)
+    assert "--out" in refusal.value.hint
+    assert sorted(out_folder.rglob("*")) == original_paths
 
 
 @pytest.mark.parametrize("model", list(MODELS))

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.slow  # torch
 
 
 def test_the_same_training_goes_on_and_another_one_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "work"
-    claim(folder, {"settings": {"epochs": 3}, "seed": 1})
-    claim(folder, {"seed": 1, "settings": {"epochs": 3}})
+    work_folder = tmp_path / "work"
+    claim(work_folder, {"settings": {"epochs": 3}, "seed": 1})
+    claim(work_folder, {"seed": 1, "settings": {"epochs": 3}})
     with pytest.raises(InputError, match="an unfinished training of other settings or data"):
-        claim(folder, {"settings": {"epochs": 3}, "seed": 2})
-    assert [path.name for path in folder.iterdir()] == [OF]
+        claim(work_folder, {"settings": {"epochs": 3}, "seed": 2})
+    assert [file_path.name for file_path in work_folder.iterdir()] == [OF]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"sha256": 3}', "{}"])
@@ -31,22 +31,22 @@ def test_a_damaged_note_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_a_damaged_state_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
-    path = tmp_path / "training.state"
-    state = TrainingState(path, {"model": torch.nn.Linear(2, 1)}, steps=1, epochs=2)
-    state.resume()
-    assert (state.history, state.step) == ([], 0)
-    for _ in state.epoch([1], Checkpoints()):
-        state.add({"loss": torch.tensor(1.0)})
-    state.end_epoch(Checkpoints())
-    again = TrainingState(path, {"model": torch.nn.Linear(2, 1)}, steps=1, epochs=2)
-    again.resume()
-    assert again.history == [{"loss": 1.0}]
-    whole = path.read_bytes()
-    for damaged in (whole[:200], b"", b"PK", whole[:-30] + b"0" * 30):
-        path.write_bytes(damaged)
+    state_path = tmp_path / "training.state"
+    training_state = TrainingState(state_path, {"model": torch.nn.Linear(2, 1)}, steps=1, epochs=2)
+    training_state.resume()
+    assert (training_state.history, training_state.step) == ([], 0)
+    for _ in training_state.epoch([1], Checkpoints()):
+        training_state.add({"loss": torch.tensor(1.0)})
+    training_state.end_epoch(Checkpoints())
+    resumed = TrainingState(state_path, {"model": torch.nn.Linear(2, 1)}, steps=1, epochs=2)
+    resumed.resume()
+    assert resumed.history == [{"loss": 1.0}]
+    original_bytes = state_path.read_bytes()
+    for damaged in (original_bytes[:200], b"", b"PK", original_bytes[:-30] + b"0" * 30):
+        state_path.write_bytes(damaged)
         with pytest.raises(InputError, match="the state of the training is damaged"):
-            again.resume()
-        assert path.read_bytes() == damaged
-    path.write_bytes(whole)
+            resumed.resume()
+        assert state_path.read_bytes() == damaged
+    state_path.write_bytes(original_bytes)
     with pytest.raises(InputError, match="damaged"):
-        TrainingState(path, {"model": torch.nn.Linear(3, 1)}, steps=1, epochs=2).resume()
+        TrainingState(state_path, {"model": torch.nn.Linear(3, 1)}, steps=1, epochs=2).resume()

@@ -61,10 +61,10 @@ def test_columns_can_be_given_in_any_case(file: Path) -> None:
 
 
 def test_columns_that_cannot_be_found(file: Path) -> None:
-    with pytest.raises(InputError, match="no column is recognised as relation, tail") as caught:
+    with pytest.raises(InputError, match="no column is recognised as relation, tail") as refusal:
         load(file, "head,how,whom\na,knows,b\n")
-    assert "--column relation=NAME --column tail=NAME" in caught.value.hint
-    assert "head, how, whom" in caught.value.hint
+    assert "--column relation=NAME --column tail=NAME" in refusal.value.hint
+    assert "head, how, whom" in refusal.value.hint
     with pytest.raises(InputError, match="the header lacks nowhere"):
         load(file, HEADER, columns={"head": "nowhere"})
     with pytest.raises(UsageError, match="no role tial"):
@@ -75,14 +75,14 @@ def test_columns_that_cannot_be_found(file: Path) -> None:
     "text", ["FINDINGS: the lungs are clear", "No effusion", "The heart is not enlarged, the lungs are clear of it"]
 )
 def test_a_report_in_place_of_a_table_is_not_repeated(file: Path, text: str) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as refusal:
         load(file, f"{text}\n")
-    assert not any(word in caught.value.hint for word in ("clear", "effusion", "enlarged"))
+    assert not any(word in refusal.value.hint for word in ("clear", "effusion", "enlarged"))
 
 
 def test_types_from_columns(file: Path) -> None:
-    rows = ("9796,gene/protein,PHYHIP,ppi,56992,Drug,", "I1,image,,POSITIVE,C9900001,concept,Opacity")
-    batch = load(file, "\n".join(["x_id,x_type,x_name,relation,y_id,y_type,y_name", *rows]))
+    records = ("9796,gene/protein,PHYHIP,ppi,56992,Drug,", "I1,image,,POSITIVE,C9900001,concept,Opacity")
+    batch = load(file, "\n".join(["x_id,x_type,x_name,relation,y_id,y_type,y_name", *records]))
     assert batch.nodes == {
         thing("GeneProtein:9796"): {"type": "GeneProtein", "name": "PHYHIP"},
         thing("Drug:56992"): {"type": "Drug", "name": "56992"},
@@ -93,8 +93,8 @@ def test_types_from_columns(file: Path) -> None:
 
 
 def test_types_from_patterns_the_first_wins_and_the_whole_id_must_match(file: Path) -> None:
-    text = HEADER + "ENSG01,binds,ENSG01x\nI12,positive,C9900001\n"
-    batch = load(file, text, types=[r"Gene=ENSG\d+", "Other=ENSG.*", r"Image=I\d+", r"Concept=C\d{7}"])
+    table_text = HEADER + "ENSG01,binds,ENSG01x\nI12,positive,C9900001\n"
+    batch = load(file, table_text, types=[r"Gene=ENSG\d+", "Other=ENSG.*", r"Image=I\d+", r"Concept=C\d{7}"])
     assert edges(batch) == [
         (thing("Gene:ENSG01"), "binds", thing("Other:ENSG01x")),
         (("Image", "I12"), "POSITIVE", ("Concept", "C9900001")),
@@ -111,11 +111,11 @@ def test_patterns_that_are_none(file: Path, pattern: str) -> None:
 
 
 def test_no_pattern_hangs_a_load(file: Path) -> None:
-    rows = "".join(f"{'a' * (MAX_ID - 4)}{i},knows,b\n" for i in range(200))
-    started = time.monotonic()
-    batch = load(file, HEADER + rows, types=["Evil=(a+)+b", "Worse=(a|a)*c", "Worst=(.*)*(.*)*(.*)*x"])
+    records = "".join(f"{'a' * (MAX_ID - 4)}{number},knows,b\n" for number in range(200))
+    start_time = time.monotonic()
+    batch = load(file, HEADER + records, types=["Evil=(a+)+b", "Worse=(a|a)*c", "Worst=(.*)*(.*)*(.*)*x"])
     assert len(batch.edges) == 200
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - start_time < 2
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_parquet_and_tsv_give_the_same_as_csv(tmp_path: Path) -> None:
     columns = {"head": ["a", "C9900001"], "relation": ["knows", "isa"], "tail": ["1", "2"]}
     pq.write_table(pa.table({**columns, "tail": [1, 2]}), tmp_path / "own.parquet")
     for suffix, delimiter in (("csv", ","), ("tsv", "\t")):
-        with (tmp_path / f"own.{suffix}").open("w", encoding="utf-8", newline="") as written:
-            csv.writer(written, delimiter=delimiter).writerows([columns, *zip(*columns.values(), strict=True)])
+        with (tmp_path / f"own.{suffix}").open("w", encoding="utf-8", newline="") as table_file:
+            csv.writer(table_file, delimiter=delimiter).writerows([columns, *zip(*columns.values(), strict=True)])
     batches = [next(Triples(tmp_path / f"own.{suffix}").batches(10)) for suffix in ("csv", "tsv", "parquet")]
     assert batches[0].edges == batches[1].edges == batches[2].edges
     assert len(batches[0].edges) == 2
@@ -211,23 +211,23 @@ PIECES = (
 
 
 def payloads(count: int) -> list[str]:
-    rng = random.Random(17)
-    made = ["".join(rng.choices(PIECES, k=rng.randint(1, 4))) for _ in range(count)]
-    return [*PIECES, *made]
+    generator = random.Random(17)
+    random_texts = ["".join(generator.choices(PIECES, k=generator.randint(1, 4))) for _ in range(count)]
+    return [*PIECES, *random_texts]
 
 
 def check_names(batch: GraphBatch) -> None:
     """Whatever is in the batch keeps to the schema."""
-    for label, key in batch.nodes:
-        if label == "Image":
-            assert IMAGE_ID.fullmatch(key) and key.isascii()
-        elif label == "Concept":
-            assert CONCEPT_ID.fullmatch(key) and key.isascii()
+    for node_label, node_key in batch.nodes:
+        if node_label == "Image":
+            assert IMAGE_ID.fullmatch(node_key) and node_key.isascii()
+        elif node_label == "Concept":
+            assert CONCEPT_ID.fullmatch(node_key) and node_key.isascii()
         else:
-            kind, _, identity = key.partition(":")
-            assert label == "Thing"
-            assert LABEL.fullmatch(kind)
-            assert kind not in {"Image", "Concept", "Entity", "Run", "Platform"}
+            type_label, _, identity = node_key.partition(":")
+            assert node_label == "Thing"
+            assert LABEL.fullmatch(type_label)
+            assert type_label not in {"Image", "Concept", "Entity", "Run", "Platform"}
             assert identity and identity.isprintable() and len(identity) <= MAX_ID
     for head, relation, tail in batch.edges:
         assert relation_problem(relation, head[0], tail[0]) is None
@@ -238,37 +238,47 @@ def check_names(batch: GraphBatch) -> None:
 
 
 def test_a_thousand_hostile_names_in_every_column(tmp_path: Path) -> None:
-    good = ["a", "Gene", "A", "knows", "b", "Gene", "B"]
+    good_row = ["a", "Gene", "A", "knows", "b", "Gene", "B"]
     header = ["head", "head_type", "head_name", "relation", "tail", "tail_type", "tail_name"]
-    rows = [[*good[:i], text, *good[i + 1 :]] for text in payloads(1_000) for i in range(len(good))]
-    path = tmp_path / "hostile.csv"
-    with path.open("w", encoding="utf-8", newline="") as written:
-        csv.writer(written, quoting=csv.QUOTE_ALL).writerows([header, *rows])
-    batches = list(Triples(path).batches(1_000))
+    records = [
+        [*good_row[:column_index], payload, *good_row[column_index + 1 :]]
+        for payload in payloads(1_000)
+        for column_index in range(len(good_row))
+    ]
+    table_path = tmp_path / "hostile.csv"
+    with table_path.open("w", encoding="utf-8", newline="") as table_file:
+        csv.writer(table_file, quoting=csv.QUOTE_ALL).writerows([header, *records])
+    batches = list(Triples(table_path).batches(1_000))
     for batch in batches:
         check_names(batch)
-        assert all(reject.path == path and 2 <= reject.row <= len(rows) + 1 for reject in batch.rejects)
-    assert sum(batch.read for batch in batches) == len(rows)
+        assert all(reject.path == table_path and 2 <= reject.row <= len(records) + 1 for reject in batch.rejects)
+    assert sum(batch.read for batch in batches) == len(records)
     assert sum(len(batch.rejects) for batch in batches) > 1_000
 
 
 def test_a_thousand_hostile_names_in_every_column_of_medmkg(tmp_path: Path) -> None:
-    good = ["C9900001", "isa", "C9900002", "A", "B"]
-    rows = [[*good[:i], text, *good[i + 1 :]] for text in payloads(1_000) for i in range(len(good))]
-    pairs = [["I12", text] for text in payloads(1_000)] + [[text, "a.jpg"] for text in payloads(1_000)]
-    with (tmp_path / "MedMKG.csv").open("w", encoding="utf-8", newline="") as written:
-        csv.writer(written, quoting=csv.QUOTE_ALL).writerows(
-            [["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], *rows]
+    good_row = ["C9900001", "isa", "C9900002", "A", "B"]
+    records = [
+        [*good_row[:column_index], payload, *good_row[column_index + 1 :]]
+        for payload in payloads(1_000)
+        for column_index in range(len(good_row))
+    ]
+    mapping_rows = [["I12", payload] for payload in payloads(1_000)] + [
+        [payload, "a.jpg"] for payload in payloads(1_000)
+    ]
+    with (tmp_path / "MedMKG.csv").open("w", encoding="utf-8", newline="") as table_file:
+        csv.writer(table_file, quoting=csv.QUOTE_ALL).writerows(
+            [["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], *records]
         )
-    with (tmp_path / "image_mapping.csv").open("w", encoding="utf-8", newline="") as written:
-        csv.writer(written, quoting=csv.QUOTE_ALL).writerows([["IID", "Image_Path"], *pairs])
+    with (tmp_path / "image_mapping.csv").open("w", encoding="utf-8", newline="") as table_file:
+        csv.writer(table_file, quoting=csv.QUOTE_ALL).writerows([["IID", "Image_Path"], *mapping_rows])
     batches = list(MedMKG.find(tmp_path).batches(1_000))
     for batch in batches:
         check_names(batch)
-    assert sum(batch.read for batch in batches) == len(rows) + len(pairs)
+    assert sum(batch.read for batch in batches) == len(records) + len(mapping_rows)
 
 
 @pytest.mark.data
 def test_the_released_graph_loads_as_triples_too(data_dir: Path) -> None:
-    count = sum(len(batch.edges) for batch in Triples(data_dir / "medmkg" / "MedMKG.csv").batches(10_000))
-    assert count == 35_387
+    edge_count = sum(len(batch.edges) for batch in Triples(data_dir / "medmkg" / "MedMKG.csv").batches(10_000))
+    assert edge_count == 35_387

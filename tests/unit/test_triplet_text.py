@@ -25,14 +25,14 @@ normalised = st.builds(Triplet, entities, st.sampled_from(Relation), entities)
 
 
 def test_the_form_in_plain_lines() -> None:
-    text = "effusion, located_at, left lung; small, modify, effusion; opacity, suggestive_of, pneumonia"
-    found = [
+    triplet_text = "effusion, located_at, left lung; small, modify, effusion; opacity, suggestive_of, pneumonia"
+    expected = [
         Triplet("effusion", Relation.LOCATED_AT, "left lung"),
         Triplet("small", Relation.MODIFY, "effusion"),
         Triplet("opacity", Relation.SUGGESTIVE_OF, "pneumonia"),
     ]
-    assert serialise(found) == text
-    assert parse(text) == Parsed(tuple(found), 0)
+    assert serialise(expected) == triplet_text
+    assert parse(triplet_text) == Parsed(tuple(expected), 0)
     assert parse("") == parse(" ;\n; ") == Parsed((), 0)
 
 
@@ -47,8 +47,8 @@ def test_the_form_in_plain_lines() -> None:
     ],
 )
 def test_forms_that_models_use_are_read(reply: str) -> None:
-    found = (Triplet("small", Relation.MODIFY, "effusion"), Triplet("effusion", Relation.LOCATED_AT, "lung"))
-    assert parse(reply) == Parsed(found, 0)
+    expected = (Triplet("small", Relation.MODIFY, "effusion"), Triplet("effusion", Relation.LOCATED_AT, "lung"))
+    assert parse(reply) == Parsed(expected, 0)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_what_is_written_is_read_back(triplets: list[Triplet]) -> None:
 
 @given(phrases)
 def test_an_entity_is_its_own_normal_form(phrase: str) -> None:
-    once = entity(phrase)
-    assert entity(once) == once
-    assert not set(once) & set(",;|\n\r")
-    assert len(once) <= MAX_ENTITY
-    once.encode()
+    normal_form = entity(phrase)
+    assert entity(normal_form) == normal_form
+    assert not set(normal_form) & set(",;|\n\r")
+    assert len(normal_form) <= MAX_ENTITY
+    normal_form.encode()
 
 
 @given(st.text(max_size=300))
@@ -93,19 +93,19 @@ def test_any_text_is_read_as_known_triplets(reply: str) -> None:
 
 
 def test_ten_thousand_replies_of_garbage_give_only_known_relations() -> None:
-    rng = random.Random(6)
-    kept = 0
+    generator = random.Random(6)
+    triplet_count = 0
     for _ in range(GARBAGE):
-        kept += check("".join(rng.choice(PIECES) for _ in range(rng.randint(0, 40))))
-    assert kept  # not all is refused
+        triplet_count += check("".join(generator.choice(PIECES) for _ in range(generator.randint(0, 40))))
+    assert triplet_count  # not all is refused
 
 
 def check(reply: str) -> int:
-    found = parse(reply)
-    for head, relation, tail in found.triplets:
+    result = parse(reply)
+    for head, relation, tail in result.triplets:
         assert relation in Relation
         assert entity(head) == head != ""
         assert entity(tail) == tail != ""
-    assert len(set(found.triplets)) == len(found.triplets) <= MAX_TRIPLETS
-    assert parse(serialise(found.triplets)) == Parsed(found.triplets, 0)
-    return len(found.triplets)
+    assert len(set(result.triplets)) == len(result.triplets) <= MAX_TRIPLETS
+    assert parse(serialise(result.triplets)) == Parsed(result.triplets, 0)
+    return len(result.triplets)

@@ -33,7 +33,9 @@ BLACK, RED, GREY = COLOURS[State.RIGHT], COLOURS[State.WRONG], COLOURS[State.MIS
 entities = st.sampled_from(
     ["heart", "left lung", "effusion", "opacity", "a long name of something " * 3, "pleura", "x"]
 )
-edges = st.lists(st.builds(Edge, entities, st.sampled_from([one.value for one in Relation]), entities), max_size=25)
+edges = st.lists(
+    st.builds(Edge, entities, st.sampled_from([relation.value for relation in Relation]), entities), max_size=25
+)
 
 
 def system(reference: tuple[Triplet, ...] = REFERENCE, predicted: tuple[Triplet, ...] = SYSTEM) -> Panel:
@@ -42,14 +44,14 @@ def system(reference: tuple[Triplet, ...] = REFERENCE, predicted: tuple[Triplet,
 
 def drawings(page: str) -> list[ElementTree.Element]:
     """The page's drawings, parsed strictly, without the legend's."""
-    found = re.findall(r"<svg [^>]*role=.*?</svg>", page, flags=re.DOTALL)
-    return [ElementTree.fromstring(one) for one in found]  # noqa: S314 - we wrote it
+    svg_texts = re.findall(r"<svg [^>]*role=.*?</svg>", page, flags=re.DOTALL)
+    return [ElementTree.fromstring(svg_text) for svg_text in svg_texts]  # noqa: S314 - we wrote it
 
 
 def group(drawing: ElementTree.Element, title: str) -> ElementTree.Element:
     """A triplet's elements, by its tooltip."""
-    (found,) = [one for one in drawing.iter("g") if one.findtext("title") == title]
-    return found
+    (element,) = [candidate for candidate in drawing.iter("g") if candidate.findtext("title") == title]
+    return element
 
 
 def test_the_reference_comes_first_and_is_right() -> None:
@@ -82,8 +84,8 @@ def test_an_entity_is_right_though_its_triplet_is_wrong() -> None:
 
 
 def test_entities_of_one_key_are_one_box_with_the_systems_text() -> None:
-    said = (Triplet("small", Relation.MODIFY, "fluid"),)
-    panel = compare(REFERENCE[:2], {"s": said}, _concept)[1]
+    predicted = (Triplet("small", Relation.MODIFY, "fluid"),)
+    panel = compare(REFERENCE[:2], {"s": predicted}, _concept)[1]
     assert panel.texts["C1"] == "fluid"
     assert panel.states == (State.RIGHT, State.MISSING)
     assert panel.counts == (1, 1, 2)
@@ -95,35 +97,35 @@ def _concept(entity: str) -> str:
 
 def test_colours_of_right_wrong_and_missing() -> None:
     _, drawing = drawings(to_html("study", compare(REFERENCE, {"system": SYSTEM})))
-    for title, colour, dashed in (
+    for title, colour, is_dashed in (
         ("small, modify, effusion (correct)", BLACK, False),
         ("effusion, suggestive_of, pneumonia (wrong)", RED, False),
         ("effusion, located_at, pleura (missing)", GREY, True),
     ):
-        found = group(drawing, title)
-        path, point, name = found.find("path"), found.find("polygon"), found.find("text")
-        assert path is not None and point is not None and name is not None
-        assert (path.get("stroke"), point.get("fill"), name.get("fill")) == (colour, colour, colour)
-        assert ("stroke-dasharray" in path.attrib) is dashed
+        element = group(drawing, title)
+        line_path, arrowhead, relation_name = element.find("path"), element.find("polygon"), element.find("text")
+        assert line_path is not None and arrowhead is not None and relation_name is not None
+        assert (line_path.get("stroke"), arrowhead.get("fill"), relation_name.get("fill")) == (colour, colour, colour)
+        assert ("stroke-dasharray" in line_path.attrib) is is_dashed
 
 
 def test_the_page_has_a_legend_and_each_systems_scores() -> None:
     page = to_html("s1", compare(REFERENCE, {"first": SYSTEM, "second": REFERENCE, "third": ()}))
-    for told in ("correct</li>", "wrong</li>", "missing</li>", "F1 0.33", "F1 1.00", "F1 0.00", "<b>second</b>"):
-        assert told in page
+    for page_text in ("correct</li>", "wrong</li>", "missing</li>", "F1 0.33", "F1 1.00", "F1 0.00", "<b>second</b>"):
+        assert page_text in page
     assert len(drawings(page)) == 4
 
 
 def test_what_a_model_says_stays_text() -> None:
-    bad = '<script>alert("1")</script>\x00\ud800 & \'"><img src=x onerror=y>'
-    triplet = Triplet(bad, Relation.MODIFY, bad + "!")
-    page = to_html(bad, compare((triplet,), {bad: (triplet,)}))
+    hostile_text = '<script>alert("1")</script>\x00\ud800 & \'"><img src=x onerror=y>'
+    triplet = Triplet(hostile_text, Relation.MODIFY, hostile_text + "!")
+    page = to_html(hostile_text, compare((triplet,), {hostile_text: (triplet,)}))
     assert not re.search(r"<(script|img)", page)
     assert "\x00" not in page
     assert "&lt;script&gt;" in page
     page.encode("utf-8")
     assert len(drawings(page)) == 2
-    to_png(bad, compare((triplet,), {bad: (triplet,)}))
+    to_png(hostile_text, compare((triplet,), {hostile_text: (triplet,)}))
 
 
 def test_the_page_loads_nothing() -> None:
@@ -139,20 +141,22 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 
 def test_the_picture_opens_and_is_as_wide_as_its_panels() -> None:
-    one, two = (
+    narrow_image, wide_image = (
         Image.open(io.BytesIO(to_png("s1", compare(REFERENCE, systems))))
         for systems in ({"a": SYSTEM}, {"a": SYSTEM, "b": SYSTEM})
     )
-    assert one.format == "PNG"
+    assert narrow_image.format == "PNG"
     layouts = [lay_out(panel.edges, panel.texts) for panel in compare(REFERENCE, {"a": SYSTEM})]
-    assert one.height == two.height == 2 * round(56 + 56 + max(layout.height for layout in layouts) + 16)
-    assert two.width > one.width >= 2 * sum(layout.width for layout in layouts)
+    assert (
+        narrow_image.height == wide_image.height == 2 * round(56 + 56 + max(layout.height for layout in layouts) + 16)
+    )
+    assert wide_image.width > narrow_image.width >= 2 * sum(layout.width for layout in layouts)
 
 
 def test_the_picture_has_the_colours() -> None:
-    picture = Image.open(io.BytesIO(to_png("s1", compare(REFERENCE, {"a": SYSTEM})))).convert("RGB")
-    seen = {colour for _, colour in picture.getcolors(1 << 20) or []}
-    assert {tuple(bytes.fromhex(colour[1:])) for colour in (BLACK, RED, GREY)} <= seen
+    png_image = Image.open(io.BytesIO(to_png("s1", compare(REFERENCE, {"a": SYSTEM})))).convert("RGB")
+    image_colours = {colour for _, colour in png_image.getcolors(1 << 20) or []}
+    assert {tuple(bytes.fromhex(colour[1:])) for colour in (BLACK, RED, GREY)} <= image_colours
 
 
 def test_empty_graphs_are_drawn() -> None:
@@ -163,18 +167,18 @@ def test_empty_graphs_are_drawn() -> None:
 
 
 def test_a_flood_of_triplets_is_cut_but_counted() -> None:
-    flood = tuple(Triplet(f"entity {i}", Relation.MODIFY, f"entity {i + 1}") for i in range(500))
-    panel = system(REFERENCE, flood)
+    many_triplets = tuple(Triplet(f"entity {number}", Relation.MODIFY, f"entity {number + 1}") for number in range(500))
+    panel = system(REFERENCE, many_triplets)
     assert len(panel.edges) == SHOWN
     assert panel.counts == (0, 500, 3)
     assert panel.caption.endswith(f"; {503 - SHOWN} not drawn")
-    picture = Image.open(io.BytesIO(to_png("s1", [panel])))
-    assert max(picture.size) <= LONGEST
+    png_image = Image.open(io.BytesIO(to_png("s1", [panel])))
+    assert max(png_image.size) <= LONGEST
 
 
 def test_letters_without_a_glyph_and_formulas_are_drawn() -> None:
-    odd = (Triplet("胸腔积液", Relation.MODIFY, r"$\frac{1}{2}$ $x"),)
-    to_png("s1", compare(odd, {"a": odd}))
+    odd_triplets = (Triplet("胸腔积液", Relation.MODIFY, r"$\frac{1}{2}$ $x"),)
+    to_png("s1", compare(odd_triplets, {"a": odd_triplets}))
 
 
 def test_a_picture_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,29 +202,36 @@ def overlap(one: Box, other: Box) -> bool:
 @given(edges)
 def test_no_box_and_no_name_overlaps_another(some: list[Edge]) -> None:
     layout = lay_out(some, {entity: entity for edge in some for entity in (edge.head, edge.tail)})
-    boxes = [*layout.boxes.values(), *(line.name for line in layout.lines)]
-    assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
-    for box in boxes:
-        assert box.left >= -1e-6 and box.left + box.width <= layout.width + 1e-6
-        assert box.top >= -1e-6 and box.top + box.height <= layout.height + 1e-6
+    layout_boxes = [*layout.boxes.values(), *(line.name for line in layout.lines)]
+    assert not any(overlap(first_box, second_box) for first_box, second_box in combinations(layout_boxes, 2))
+    for layout_box in layout_boxes:
+        assert layout_box.left >= -1e-6 and layout_box.left + layout_box.width <= layout.width + 1e-6
+        assert layout_box.top >= -1e-6 and layout_box.top + layout_box.height <= layout.height + 1e-6
 
 
 @given(edges)
 def test_every_arrow_points_at_its_tail(some: list[Edge]) -> None:
     layout = lay_out(some, {entity: entity for edge in some for entity in (edge.head, edge.tail)})
     for edge, line in zip(some, layout.lines, strict=True):
-        tail = layout.boxes[edge.tail]
-        assert line.x == pytest.approx(tail.left if line.rightwards else tail.left + tail.width)
-        assert tail.top <= line.y <= tail.top + tail.height
-        for one, other in pairwise(line.wires):  # the name, or nothing, stands between two
-            assert one.y1 == other.y0
-            assert other.x0 - one.x3 == pytest.approx(0) or other.x0 - one.x3 == pytest.approx(line.name.width)
+        tail_box = layout.boxes[edge.tail]
+        assert line.x == pytest.approx(tail_box.left if line.rightwards else tail_box.left + tail_box.width)
+        assert tail_box.top <= line.y <= tail_box.top + tail_box.height
+        for first_wire, second_wire in pairwise(line.wires):  # the name, or nothing, stands between two
+            assert first_wire.y1 == second_wire.y0
+            assert second_wire.x0 - first_wire.x3 == pytest.approx(
+                0
+            ) or second_wire.x0 - first_wire.x3 == pytest.approx(line.name.width)
 
 
 def test_tails_stand_right_of_heads_where_there_is_no_cycle() -> None:
-    some = [Edge("a", "modify", "b"), Edge("b", "modify", "c"), Edge("a", "modify", "c"), Edge("d", "modify", "c")]
-    layout = lay_out(some, {one: one for one in "abcd"})
-    assert all(layout.boxes[edge.head].left < layout.boxes[edge.tail].left for edge in some)
+    chain_edges = [
+        Edge("a", "modify", "b"),
+        Edge("b", "modify", "c"),
+        Edge("a", "modify", "c"),
+        Edge("d", "modify", "c"),
+    ]
+    layout = lay_out(chain_edges, {entity: entity for entity in "abcd"})
+    assert all(layout.boxes[edge.head].left < layout.boxes[edge.tail].left for edge in chain_edges)
     assert all(line.rightwards for line in layout.lines)
     assert layout.boxes["d"].left == layout.boxes["b"].left  # close to its tail
 
@@ -233,6 +244,6 @@ def test_a_line_back_in_a_cycle_points_left() -> None:
 
 
 def test_components_stand_under_each_other_in_order() -> None:
-    some = [Edge("a", "modify", "b"), Edge("c", "modify", "d"), Edge("e", "modify", "b")]
-    layout = lay_out(some, {one: one for one in "abcde"})
-    assert max(layout.boxes[one].top for one in "abe") < layout.boxes["c"].top
+    component_edges = [Edge("a", "modify", "b"), Edge("c", "modify", "d"), Edge("e", "modify", "b")]
+    layout = lay_out(component_edges, {entity: entity for entity in "abcde"})
+    assert max(layout.boxes[entity].top for entity in "abe") < layout.boxes["c"].top

@@ -54,14 +54,16 @@ RELATIONS = [
 
 
 def release(folder: Path, names: list[str] = NAMES, types: list[str] = TYPES, relations: list[str] = RELATIONS) -> Path:
-    for name, rows in (("MRCONSO.RRF", names), ("MRSTY.RRF", types), ("MRREL.RRF", relations)):
-        (folder / name).write_text("".join(row + "\n" for row in rows), encoding="utf-8")
-    files = [f"{name}|what|{columns}|{columns.count(',') + 1}|1|1|" for name, columns in FORMATS.items()]
-    (folder / "MRFILES.RRF").write_text("\n".join(files) + "\n", encoding="utf-8")
-    described = [
-        f"{column}|what||1|1|1|{name}|char|" for name, columns in FORMATS.items() for column in columns.split(",")
+    for file_name, records in (("MRCONSO.RRF", names), ("MRSTY.RRF", types), ("MRREL.RRF", relations)):
+        (folder / file_name).write_text("".join(record + "\n" for record in records), encoding="utf-8")
+    file_lines = [f"{file_name}|what|{columns}|{columns.count(',') + 1}|1|1|" for file_name, columns in FORMATS.items()]
+    (folder / "MRFILES.RRF").write_text("\n".join(file_lines) + "\n", encoding="utf-8")
+    column_lines = [
+        f"{column}|what||1|1|1|{file_name}|char|"
+        for file_name, columns in FORMATS.items()
+        for column in columns.split(",")
     ]
-    (folder / "MRCOLS.RRF").write_text("\n".join(described) + "\n", encoding="utf-8")
+    (folder / "MRCOLS.RRF").write_text("\n".join(column_lines) + "\n", encoding="utf-8")
     return folder
 
 
@@ -75,14 +77,16 @@ def test_names_come_with_types_and_the_preferred_one_first(tmp_path: Path) -> No
 
 
 def test_other_languages_can_be_asked_for(tmp_path: Path) -> None:
-    german = [row.name for row in UMLS(release(tmp_path), ["GER"]).concepts() if isinstance(row, Concept)]
-    assert german == ["Lungenpus"]
+    german_names = [
+        concept.name for concept in UMLS(release(tmp_path), ["GER"]).concepts() if isinstance(concept, Concept)
+    ]
+    assert german_names == ["Lungenpus"]
     assert len(list(UMLS(tmp_path, []).concepts())) == 5
 
 
 def test_a_relation_goes_from_the_second_concept_to_the_first(tmp_path: Path) -> None:
-    found = list(UMLS(release(tmp_path)).relations({"C9900001", "C9900003"}))
-    assert found == [
+    relations_read = list(UMLS(release(tmp_path)).relations({"C9900001", "C9900003"}))
+    assert relations_read == [
         Relation("C9900003", "finding_site_of", "C9900001"),
         Relation("C9900001", "has_finding_site", "C9900003"),
     ]
@@ -90,37 +94,37 @@ def test_a_relation_goes_from_the_second_concept_to_the_first(tmp_path: Path) ->
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:
     release(tmp_path, types=["x|Finding|C9900001|", "x|Finding|C9900003|"])
-    files = (tmp_path / "MRFILES.RRF").read_text(encoding="utf-8").replace(f"|{STY}|6|", "|STN,STY,CUI|3|")
-    (tmp_path / "MRFILES.RRF").write_text(files, encoding="utf-8")
-    first = next(UMLS(tmp_path).concepts())
-    assert isinstance(first, Concept)
-    assert first.types == ("Finding",)
+    files_text = (tmp_path / "MRFILES.RRF").read_text(encoding="utf-8").replace(f"|{STY}|6|", "|STN,STY,CUI|3|")
+    (tmp_path / "MRFILES.RRF").write_text(files_text, encoding="utf-8")
+    first_concept = next(UMLS(tmp_path).concepts())
+    assert isinstance(first_concept, Concept)
+    assert first_concept.types == ("Finding",)
 
 
 @pytest.mark.parametrize("bad", ["C9900001|too|short|", conso("C9900001", "a|b"), NAMES[0][:-1] + "x", ""])
 def test_a_bad_row_is_told_and_the_rest_is_read(tmp_path: Path, bad: str) -> None:
-    rows = list(UMLS(release(tmp_path, [*NAMES[:2], bad, *NAMES[2:]])).concepts())
-    assert [row.row for row in rows if isinstance(row, Reject)] == [3]
-    assert {row.name for row in rows if isinstance(row, Concept)} >= {"Lung pus", "Lung"}
+    records = list(UMLS(release(tmp_path, [*NAMES[:2], bad, *NAMES[2:]])).concepts())
+    assert [record.row for record in records if isinstance(record, Reject)] == [3]
+    assert {record.name for record in records if isinstance(record, Concept)} >= {"Lung pus", "Lung"}
 
 
 def test_a_bad_row_of_types_or_relations_is_told(tmp_path: Path) -> None:
     source = UMLS(release(tmp_path, types=[TYPES[0], "bad", *TYPES[1:]], relations=["bad", *RELATIONS]))
-    assert [row.row for row in source.concepts() if isinstance(row, Reject)] == [2]
-    assert [row.row for row in source.relations({"C9900001", "C9900003"}) if isinstance(row, Reject)] == [1]
+    assert [record.row for record in source.concepts() if isinstance(record, Reject)] == [2]
+    assert [record.row for record in source.relations({"C9900001", "C9900003"}) if isinstance(record, Reject)] == [1]
 
 
 def test_a_name_that_could_end_an_identifier_is_no_relation(tmp_path: Path) -> None:
     source = UMLS(release(tmp_path, relations=[rel("C9900001", "C9900003", "isa`]-() DELETE")]))
-    [bad] = source.relations({"C9900001", "C9900003"})
-    assert isinstance(bad, Reject)
+    [rejected] = source.relations({"C9900001", "C9900003"})
+    assert isinstance(rejected, Reject)
 
 
 @pytest.mark.parametrize("which", ["names", "types"])
 def test_files_that_are_not_sorted_are_refused(tmp_path: Path, which: str) -> None:
-    rows = {"names": NAMES, "types": TYPES}
+    release_rows = {"names": NAMES, "types": TYPES}
     with pytest.raises(InputError, match="not sorted by CUI"):
-        list(UMLS(release(tmp_path, **{which: rows[which][::-1]})).concepts())
+        list(UMLS(release(tmp_path, **{which: release_rows[which][::-1]})).concepts())
 
 
 @pytest.mark.parametrize("missing", ["MRCONSO.RRF", "MRSTY.RRF", "MRFILES.RRF", "MRCOLS.RRF"])
@@ -131,8 +135,8 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path, missing: str) -> None:
 
 
 def test_a_missing_column_is_an_input_error(tmp_path: Path) -> None:
-    files = (release(tmp_path) / "MRFILES.RRF").read_text(encoding="utf-8").replace("ISPREF", "OTHER")
-    (tmp_path / "MRFILES.RRF").write_text(files, encoding="utf-8")
+    files_text = (release(tmp_path) / "MRFILES.RRF").read_text(encoding="utf-8").replace("ISPREF", "OTHER")
+    (tmp_path / "MRFILES.RRF").write_text(files_text, encoding="utf-8")
     with pytest.raises(InputError, match=r"MRCONSO.RRF has no column ISPREF"):
         UMLS(tmp_path)
 
@@ -140,8 +144,8 @@ def test_a_missing_column_is_an_input_error(tmp_path: Path) -> None:
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([*FORMATS, "MRFILES.RRF", "MRCOLS.RRF"]), st.binary(max_size=60), st.integers(0, 400))
 def test_damage_is_a_reject_or_an_input_error(tmp_path: Path, name: str, noise: bytes, at: int) -> None:
-    whole = (release(tmp_path) / name).read_bytes()
-    (tmp_path / name).write_bytes(whole[:at] + noise + whole[at + len(noise) :])
+    original_bytes = (release(tmp_path) / name).read_bytes()
+    (tmp_path / name).write_bytes(original_bytes[:at] + noise + original_bytes[at + len(noise) :])
     try:
         source = UMLS(tmp_path)
         list(source.concepts())

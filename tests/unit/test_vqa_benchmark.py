@@ -40,24 +40,24 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
         {
             "sizes": {"train": 8, "valid": 2, "test": 6},
             "train_yes": 3,
-            "yes": yes,
+            "yes": yes_answers,
             "linked": "110000",
             "images": [0, 0, 1, 1, 2, 2],
             "needs": ["image", "both"] * 3,
             "in_training": {"image": 1, "question": 2, "both": 0},
         }
-        for yes in YES
+        for yes_answers in YES
     ]
     graph = {"images": 1, "concepts": 1, "stances": 1, "relations": 1, "at hand": False}
-    about = {"data": "tiny", "backbone": "offline", "protocol": "image-disjoint", "questions": {"sha256": "q"}}
-    return {"about": {**about, "folds": folds, "graph": graph}, "runs": rows}
+    description = {"data": "tiny", "backbone": "offline", "protocol": "image-disjoint", "questions": {"sha256": "q"}}
+    return {"about": {**description, "folds": folds, "graph": graph}, "runs": rows}
 
 
 def test_the_cells_asked_for() -> None:
-    every = [cell.name for cell in benchmark.cells("all", controls=True)]
-    assert len(every) == 3 + 5 * 4 == len(set(every))
-    assert every[:4] == ["base", "question-only", "image-only", "krisp"]
-    assert [cell.name for cell in benchmark.cells("mkbn", controls=False)] == [*every[:3], "mkbn"]
+    cell_names = [cell.name for cell in benchmark.cells("all", controls=True)]
+    assert len(cell_names) == 3 + 5 * 4 == len(set(cell_names))
+    assert cell_names[:4] == ["base", "question-only", "image-only", "krisp"]
+    assert [cell.name for cell in benchmark.cells("mkbn", controls=False)] == [*cell_names[:3], "mkbn"]
     with pytest.raises(UsageError, match="there is no method x"):
         list(benchmark.cells("x", controls=True))
 
@@ -67,9 +67,9 @@ def test_the_cells_asked_for() -> None:
 )
 def test_numbers_that_make_no_sense_are_refused(wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["vqa.py", *wrong])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as program_exit:
         benchmark.main()
-    assert ended.value.code == 2
+    assert program_exit.value.code == 2
 
 
 @pytest.mark.parametrize("wrong", [("--backbone", "nope"), ("--settings", "nope"), ("--methods", "base")])
@@ -84,9 +84,11 @@ def test_what_is_not_there_is_refused_before_data_are_made(
 
 def test_the_settings_of_a_cell_are_the_backbones_or_those_asked_for() -> None:
     cell = benchmark.Cell("krisp", "shuffled")
-    own, code = (benchmark.settings_of(cell, "offline", name, None) for name in (None, "code"))
-    assert own.graph == code.graph == "shuffled"
-    assert own.tuning.learning_rate != code.tuning.learning_rate
+    own_settings, code_settings = (
+        benchmark.settings_of(cell, "offline", settings_name, None) for settings_name in (None, "code")
+    )
+    assert own_settings.graph == code_settings.graph == "shuffled"
+    assert own_settings.tuning.learning_rate != code_settings.tuning.learning_rate
     assert benchmark.settings_of(cell, "clip:weights", None, 2).tuning.epochs == 2
     assert benchmark.settings_of(cell, "clip:weights", None, None).backbone.endswith("/weights")
     with pytest.raises(UsageError, match="there are no settings x"):
@@ -103,8 +105,8 @@ class TestTested:
         assert tested.majority().figures()["accuracy"] == pytest.approx(6 / 12)  # no, by training
 
     def test_a_seed_counts_when_every_fold_is_there(self) -> None:
-        rows = [row("base", 42, 0, "110100"), row("base", 42, 1, "011010"), row("base", 43, 0, "110100")]
-        tested = table.Tested(document([*rows, row("krisp", 42, 0, "110100")]))
+        run_rows = [row("base", 42, 0, "110100"), row("base", 42, 1, "011010"), row("base", 43, 0, "110100")]
+        tested = table.Tested(document([*run_rows, row("krisp", 42, 0, "110100")]))
         assert tested.seeds("base") == [42]
         assert tested.cells == ["base"]
 
@@ -113,40 +115,52 @@ class TestTested:
         assert len(set(tested.images.tolist())) == 6
 
     def test_differences_are_of_the_questions_asked_for(self) -> None:
-        rows = [row("base", 42, fold, "000000") for fold in (0, 1)]
-        tested = table.Tested(document(rows + [row("krisp", 42, fold, yes) for fold, yes in enumerate(YES)]))
-        every = np.ones(12, dtype=bool)
-        assert table.between(tested, "krisp", "base", every).startswith("+50.00 [")
-        assert table.between(tested, "base", "krisp", every).startswith("-50.00 [")
+        run_rows = [row("base", 42, fold, "000000") for fold in (0, 1)]
+        tested = table.Tested(
+            document(run_rows + [row("krisp", 42, fold, yes_answers) for fold, yes_answers in enumerate(YES)])
+        )
+        all_questions = np.ones(12, dtype=bool)
+        assert table.between(tested, "krisp", "base", all_questions).startswith("+50.00 [")
+        assert table.between(tested, "base", "krisp", all_questions).startswith("-50.00 [")
         assert table.between(tested, "krisp", "base", tested.linked).startswith("+75.00 [")
 
 
 def test_the_table_is_written_with_baselines_controls_and_the_papers(tmp_path: Path) -> None:
-    cells = [cell.name for cell in benchmark.cells("all", controls=True)]
-    rows = [row(cell, seed, fold, yes) for cell in cells for seed in (42, 43) for fold, yes in enumerate(YES)]
-    path = tmp_path / "vqa.json"
-    path.write_text(json.dumps(document(rows)), encoding="utf-8")
-    table.write(path)
-    text = path.with_suffix(".md").read_text(encoding="utf-8")
-    assert "commoner answer of training | 50.00" in text
-    for name in ("question only", "KRISP, shuffled graph", "MR-MKG, without stance", "EKGRL, minus base model"):
-        assert name in text
-    assert "4 name a concept of the graph" in text
-    assert "| + KRISP | 73.71 🟩" in text
+    cell_names = [cell.name for cell in benchmark.cells("all", controls=True)]
+    run_rows = [
+        row(cell, seed, fold, yes_answers)
+        for cell in cell_names
+        for seed in (42, 43)
+        for fold, yes_answers in enumerate(YES)
+    ]
+    results_path = tmp_path / "vqa.json"
+    results_path.write_text(json.dumps(document(run_rows)), encoding="utf-8")
+    table.write(results_path)
+    table_text = results_path.with_suffix(".md").read_text(encoding="utf-8")
+    assert "commoner answer of training | 50.00" in table_text
+    for row_name in ("question only", "KRISP, shuffled graph", "MR-MKG, without stance", "EKGRL, minus base model"):
+        assert row_name in table_text
+    assert "4 name a concept of the graph" in table_text
+    assert "| + KRISP | 73.71 🟩" in table_text
 
 
 def test_the_papers_table_is_whole() -> None:
-    for rows in table.PAPER.values():
-        assert len(rows) == 6
-        assert all(len(line.split()) == 12 for line in rows)
-    best = max(float(line.split()[0]) for rows in table.PAPER.values() for line in rows)
-    assert best == 80.08  # requirements, section 1.12
+    for table_rows in table.PAPER.values():
+        assert len(table_rows) == 6
+        assert all(len(table_row.split()) == 12 for table_row in table_rows)
+    best_accuracy = max(float(table_row.split()[0]) for table_rows in table.PAPER.values() for table_row in table_rows)
+    assert best_accuracy == 80.08  # requirements, section 1.12
 
 
 def test_a_table_names_every_commit_that_runs_are_of_the_oldest_first() -> None:
-    def row(seed: int, commit: str, date: str, dirty: bool) -> dict[str, Any]:
+    def row(seed: int, commit: str, run_date: str, has_changes: bool) -> dict[str, Any]:
         machine = {"cores": 2, "device": "cpu"}
-        return {"seed": seed, "context": {"machine": machine, "commit": commit * 40, "date": date, "dirty": dirty}}
+        return {
+            "seed": seed,
+            "context": {"machine": machine, "commit": commit * 40, "date": run_date, "dirty": has_changes},
+        }
 
-    rows = [row(43, "b", "2026-02-01", True), row(42, "a", "2026-01-01", False), row(42, "b", "2026-02-02", True)]
-    assert table.measured(rows) == (f"Seeds: 42, 43. Commits, + with changes: {'a' * 10}, {'b' * 10}+; 2 cores, cpu.")
+    run_rows = [row(43, "b", "2026-02-01", True), row(42, "a", "2026-01-01", False), row(42, "b", "2026-02-02", True)]
+    assert table.measured(run_rows) == (
+        f"Seeds: 42, 43. Commits, + with changes: {'a' * 10}, {'b' * 10}+; 2 cores, cpu."
+    )

@@ -25,18 +25,18 @@ NODES = st.builds(Node, st.text(max_size=9), st.text(max_size=60), st.booleans()
 def test_whatever_the_names_are_it_is_well_formed(
     question: str, named: list[Node], rows: list[tuple[Node, str, Node]]
 ) -> None:
-    edges = [Edge(*row) for row in rows]
-    root = ElementTree.fromstring(draw(question, named, edges))  # noqa: S314  our own
-    assert len(root.findall(f"{SVG}path")) == len(edges)
-    nodes = {*named, *(node for edge in edges for node in (edge.head, edge.tail))}
-    assert len(root.findall(f"{SVG}circle")) == len(nodes)
+    drawn_edges = [Edge(*edge_row) for edge_row in rows]
+    svg_root = ElementTree.fromstring(draw(question, named, drawn_edges))  # noqa: S314  our own
+    assert len(svg_root.findall(f"{SVG}path")) == len(drawn_edges)
+    drawn_nodes = {*named, *(node for edge in drawn_edges for node in (edge.head, edge.tail))}
+    assert len(svg_root.findall(f"{SVG}circle")) == len(drawn_nodes)
 
 
 def test_names_kinds_and_the_question_are_told() -> None:
     zorevane, effusion = Node("C0000001", "zorevane"), Node("C0000002", "<pleural> effusion")
-    text = draw("Can zorevane treat it?", [zorevane], [Edge(zorevane, "may_treat", effusion)])
-    said = [element.text for element in ElementTree.fromstring(text).iter(f"{SVG}text")]  # noqa: S314  our own
-    assert said == ["Can zorevane treat it?", "may_treat", "zorevane", "<pleural> effusion"]
+    svg_text = draw("Can zorevane treat it?", [zorevane], [Edge(zorevane, "may_treat", effusion)])
+    drawn_texts = [element.text for element in ElementTree.fromstring(svg_text).iter(f"{SVG}text")]  # noqa: S314  our own
+    assert drawn_texts == ["Can zorevane treat it?", "may_treat", "zorevane", "<pleural> effusion"]
     assert "says nothing" in draw("?", [], [])
 
 
@@ -45,4 +45,4 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").read_text(encoding="utf-8").startswith("<svg")
     with pytest.raises(InputError, match="its folder is not there"):
         write(tmp_path / "none" / "a.svg", "?", [], [])
-    assert [path.name for path in tmp_path.iterdir()] == ["a.svg"]
+    assert [file_path.name for file_path in tmp_path.iterdir()] == ["a.svg"]

@@ -15,11 +15,11 @@ pytestmark = pytest.mark.slow  # heavy libraries
 
 def test_the_relational_convolution_is_pygs() -> None:
     torch.manual_seed(1)
-    ours, theirs = RelationalConvolution(8, 6, 3), RGCNConv(8, 8, 6, num_bases=3)
+    own_layer, pyg_layer = RelationalConvolution(8, 6, 3), RGCNConv(8, 8, 6, num_bases=3)
     with torch.no_grad():
-        theirs.comp.copy_(ours.shares)
-        theirs.weight.copy_(ours.gathered.weight.view(8, 3, 8).permute(1, 2, 0))
-        theirs.root.copy_(ours.root.weight.T)
-        theirs.bias.copy_(ours.root.bias)
+        pyg_layer.comp.copy_(own_layer.shares)
+        pyg_layer.weight.copy_(own_layer.gathered.weight.view(8, 3, 8).permute(1, 2, 0))
+        pyg_layer.root.copy_(own_layer.root.weight.T)
+        pyg_layer.bias.copy_(own_layer.root.bias)
     states, ends, kinds = torch.randn(10, 8), torch.randint(0, 10, (2, 40)), torch.randint(0, 6, (40,))
-    torch.testing.assert_close(ours(states, ends, kinds), theirs(states, ends, kinds))
+    torch.testing.assert_close(own_layer(states, ends, kinds), pyg_layer(states, ends, kinds))

@@ -21,16 +21,26 @@ def test_the_settings_in_the_repository(path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["paper", "code", "offline", "small"])
 def test_each_folder_has_every_method(folder: str) -> None:
-    assert {path.stem for path in (FOLDER / folder).glob("*.yaml")} == set(METHODS)
+    assert {settings_path.stem for settings_path in (FOLDER / folder).glob("*.yaml")} == set(METHODS)
 
 
 def test_the_papers_and_the_codes_settings() -> None:
-    paper, code = (VQASettings.read(FOLDER / name / "mr-mkg.yaml") for name in ("paper", "code"))
-    assert (paper.tuning.learning_rate, paper.tuning.epochs, paper.tuning.patience) == (1e-4, 30, 3)
-    assert (code.tuning.learning_rate, code.tuning.weight_decay, code.tuning.patience) == (2e-5, 0.2, 5)
-    assert (code.tuning.schedule, code.graph_dropout, code.dropout) == ("plateau", 0.8, 0.1)
-    assert paper.hidden == code.hidden == 512
-    assert paper.align == code.align == 0.1
+    paper_settings, code_settings = (
+        VQASettings.read(FOLDER / folder_name / "mr-mkg.yaml") for folder_name in ("paper", "code")
+    )
+    assert (paper_settings.tuning.learning_rate, paper_settings.tuning.epochs, paper_settings.tuning.patience) == (
+        1e-4,
+        30,
+        3,
+    )
+    assert (code_settings.tuning.learning_rate, code_settings.tuning.weight_decay, code_settings.tuning.patience) == (
+        2e-5,
+        0.2,
+        5,
+    )
+    assert (code_settings.tuning.schedule, code_settings.graph_dropout, code_settings.dropout) == ("plateau", 0.8, 0.1)
+    assert paper_settings.hidden == code_settings.hidden == 512
+    assert paper_settings.align == code_settings.align == 0.1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from kgp_models.vqa.checkpoint import ABOUT, SHIPPED, load
 
 
 def test_it_is_small_and_reads_without_other_files() -> None:
-    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 4 << 20
+    assert sum(file_path.stat().st_size for file_path in SHIPPED.rglob("*") if file_path.is_file()) < 4 << 20
     model = load(SHIPPED)
     assert not model.method.training
     assert model.mean_image.isfinite().all()

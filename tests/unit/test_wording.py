@@ -24,4 +24,4 @@ def test_a_single_thing_is_named_in_the_singular(count: int, what: str, said: st
 
 
 def test_a_verb_is_given_for_one() -> None:
-    assert [counted(n, "images have", "image has") for n in (1, 2)] == ["1 image has", "2 images have"]
+    assert [counted(count, "images have", "image has") for count in (1, 2)] == ["1 image has", "2 images have"]

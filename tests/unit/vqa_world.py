@@ -17,27 +17,27 @@ FINDINGS = pictures.CONCEPTS
 REMEDIES = ("zorevane", "kelatrim", "bamidine", "tivozol", "ralumab", "munapril", "dexocet", "folifan")
 TREATS = ((0, 1), (1, 2), (2, 3), (0, 3), (1,), (2,), (0, 2), (3,))  # findings, by remedy
 RELATIONS = ("isa", "may_treat")
-CUIS = tuple(f"C{n:07d}" for n in range(len(FINDINGS) + len(REMEDIES)))
+CUIS = tuple(f"C{number:07d}" for number in range(len(FINDINGS) + len(REMEDIES)))
 
 
 def drawn(folder: Path, count: int, seed: int) -> list[list[int]]:
     """Write pictures 0.png, 1.png, …; gives what each shows."""
     folder.mkdir(parents=True, exist_ok=True)
-    shown = pictures.shown_by(count, seed)
-    for number, row in enumerate(shown):
-        Image.fromarray(pictures.picture(row, seed * 1000 + number)[0].numpy()).save(folder / f"{number}.png")
-    return shown
+    image_findings = pictures.shown_by(count, seed)
+    for number, findings in enumerate(image_findings):
+        Image.fromarray(pictures.picture(findings, seed * 1000 + number)[0].numpy()).save(folder / f"{number}.png")
+    return image_findings
 
 
 def knowledge(folder: Path, count: int = 24, seed: int = 5) -> Knowledge:
     """A graph whose images are written into a folder, and in which remedies treat findings."""
     stances = []
-    for image, row in enumerate(drawn(folder, count, seed)):
-        stances += [(image, 0, concept) for concept in row]
-        stances += [(image, 2, concept) for concept in range(len(FINDINGS)) if concept not in row][:1]
-    relations = [(len(FINDINGS) + n, 1, finding) for n, those in enumerate(TREATS) for finding in those]
+    for image, findings in enumerate(drawn(folder, count, seed)):
+        stances += [(image, 0, concept) for concept in findings]
+        stances += [(image, 2, concept) for concept in range(len(FINDINGS)) if concept not in findings][:1]
+    relations = [(len(FINDINGS) + number, 1, finding) for number, treated in enumerate(TREATS) for finding in treated]
     return Knowledge(
-        [GraphImage(f"I{10_000_000 + n}", f"{n}.png") for n in range(count)],
+        [GraphImage(f"I{10_000_000 + number}", f"{number}.png") for number in range(count)],
         CUIS,
         (*FINDINGS, *REMEDIES),
         RELATIONS,
@@ -48,19 +48,28 @@ def knowledge(folder: Path, count: int = 24, seed: int = 5) -> Knowledge:
 
 def questions(folder: Path, count: int = 30, seed: int = 9) -> QuestionSet:
     """Of each picture whether a finding is there, and whether a remedy treats one; the last tenths are tested."""
-    rng = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     parts: dict[str, list[Question]] = {"train": [], "valid": [], "test": []}
-    for number, row in enumerate(drawn(folder, count, seed)):
-        part = "train" if number < count * 0.7 else "valid" if number < count * 0.85 else "test"
-        finding, remedy = int(rng.integers(len(FINDINGS))), int(rng.integers(len(REMEDIES)))
-        asked = [
-            (f"Is there {FINDINGS[finding]}?", finding in row, "image"),
+    for number, findings in enumerate(drawn(folder, count, seed)):
+        part_name = "train" if number < count * 0.7 else "valid" if number < count * 0.85 else "test"
+        finding, remedy = int(generator.integers(len(FINDINGS))), int(generator.integers(len(REMEDIES)))
+        image_questions = [
+            (f"Is there {FINDINGS[finding]}?", finding in findings, "image"),
             (f"Can {REMEDIES[remedy]} treat {FINDINGS[finding]}?", finding in TREATS[remedy], "ontology"),
         ]
-        for text, yes, needs in asked:
-            path = folder / f"{number}.png"
-            parts[part].append(
-                Question(f"{number} {needs}", text, "yes" if yes else "no", path.name, path, "tiny", part, needs=needs)
+        for question_text, is_true, needs in image_questions:
+            image_path = folder / f"{number}.png"
+            parts[part_name].append(
+                Question(
+                    f"{number} {needs}",
+                    question_text,
+                    "yes" if is_true else "no",
+                    image_path.name,
+                    image_path,
+                    "tiny",
+                    part_name,
+                    needs=needs,
+                )
             )
     return QuestionSet(parts, "official", seed)
 

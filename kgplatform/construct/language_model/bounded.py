@@ -42,8 +42,8 @@ class Bounded(openai.DefaultAsyncHttpxClient):
 
 
 async def _bound(response: httpx2.Response) -> None:
-    length = response.headers.get("Content-Length", "0")
-    if length.isdigit() and int(length) > MAX_ANSWER:
+    declared_length = response.headers.get("Content-Length", "0")
+    if declared_length.isdigit() and int(declared_length) > MAX_ANSWER:
         raise BadAnswer("the answer is too long")
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise BadAnswer("the answer is compressed, which was not asked for")  # 1 MB may unpack to 1 GB
@@ -58,12 +58,12 @@ class _Short(httpx2.AsyncByteStream):
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for piece in self._stream:
-            size += len(piece)
-            if size > MAX_ANSWER:
+        received_bytes = 0
+        async for byte_chunk in self._stream:
+            received_bytes += len(byte_chunk)
+            if received_bytes > MAX_ANSWER:
                 raise BadAnswer("the answer is too long")
-            yield piece
+            yield byte_chunk
 
     async def aclose(self) -> None:
         await self._stream.aclose()

@@ -49,26 +49,26 @@ class Cache:
 
     def get(self, key: str) -> Answer | None:
         """The answer of that key, if it was given."""
-        asked = "SELECT edges, prompt_tokens, completion_tokens, reply FROM answers WHERE key = ?"
+        select_query = "SELECT edges, prompt_tokens, completion_tokens, reply FROM answers WHERE key = ?"
         try:
             with self._lock:
-                row = self._database.execute(asked, (key,)).fetchone()
-            if row is None:
+                answer_row = self._database.execute(select_query, (key,)).fetchone()
+            if answer_row is None:
                 return None
-            edges = tuple((str(cui), Stance(stance)) for cui, stance in json.loads(row[0]))
+            edges = tuple((str(cui), Stance(stance)) for cui, stance in json.loads(answer_row[0]))
         except (sqlite3.Error, ValueError, TypeError):
             raise self._damaged() from None
         if not all(CONCEPT_ID.fullmatch(cui) for cui, _ in edges):
             raise self._damaged()
-        return Answer(edges, int(row[1]), int(row[2]), row[3])
+        return Answer(edges, int(answer_row[1]), int(answer_row[2]), answer_row[3])
 
     def put(self, key: str, answer: Answer) -> None:
         """Keep an answer; it is on disk when this returns."""
-        edges = json.dumps([[cui, stance.value] for cui, stance in answer.edges])
-        row = (key, edges, answer.prompt_tokens, answer.completion_tokens, answer.reply)
+        edges_json = json.dumps([[cui, stance.value] for cui, stance in answer.edges])
+        answer_row = (key, edges_json, answer.prompt_tokens, answer.completion_tokens, answer.reply)
         try:
             with self._lock:
-                self._database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", row)
+                self._database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", answer_row)
         except sqlite3.Error:
             raise self._damaged() from None
 

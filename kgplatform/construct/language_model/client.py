@@ -67,10 +67,10 @@ class Client:
         self._answered = False
         self._unreached = 0  # requests in a row
         logging.getLogger("openai").setLevel(logging.WARNING)  # at DEBUG it writes down what is asked
-        timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
+        request_timeout = openai.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
         self._http = Bounded(
             settings.timeout,
-            timeout=timeout,
+            timeout=request_timeout,
             follow_redirects=False,
             trust_env=not is_local(settings.url),
             headers={"Accept-Encoding": "identity"},  # so that the bytes that come bound the bytes that are kept
@@ -79,7 +79,7 @@ class Client:
             api_key=_key(settings.url, os.environ if env is None else env),
             base_url=settings.url,
             max_retries=settings.retries,
-            timeout=timeout,
+            timeout=request_timeout,
             http_client=self._http,
         )
         self._loop = EventLoop("language model")  # its thread waits for all answers
@@ -91,21 +91,21 @@ class Client:
         """
         self._wait()
         try:
-            said = self._said(messages)
+            reply = self._said(messages)
         except Unanswered as error:
             if error.unreachable:
                 self._note_unreached(error.why)
             raise
         with self._lock:
             self._answered, self._unreached = True, 0
-        return said
+        return reply
 
     def _said(self, messages: Sequence[Any]) -> Said:
         openai = self._openai
         try:
-            answer = self._loop.call(partial(self._answer, messages))
-            text = answer.choices[0].message.content or ""
-            spent = _count(answer.usage, "prompt_tokens"), _count(answer.usage, "completion_tokens")
+            completion = self._loop.call(partial(self._answer, messages))
+            reply_text = completion.choices[0].message.content or ""
+            token_counts = _count(completion.usage, "prompt_tokens"), _count(completion.usage, "completion_tokens")
         except openai.APITimeoutError:
             raise Unanswered("no answer in time", unreachable=True) from None
         except openai.APIConnectionError:
@@ -116,9 +116,9 @@ class Client:
             raise self._status(error.status_code) from None
         except (openai.OpenAIError, AttributeError, TypeError, ValueError, LookupError, RecursionError):
             raise Unanswered("the answer is not of the API's form", unreachable=False) from None
-        if not isinstance(text, str):
+        if not isinstance(reply_text, str):
             raise Unanswered("the answer is not of the API's form", unreachable=False)
-        return Said(text, *spent)
+        return Said(reply_text, *token_counts)
 
     async def _answer(self, messages: Sequence[Any]) -> Any:
         return await self._client.chat.completions.create(
@@ -132,44 +132,46 @@ class Client:
         """Close the connection; answers that are still awaited will not come."""
         self._loop.close(self._http.aclose)
 
-    def _note_unreached(self, why: str) -> None:
+    def _note_unreached(self, reason: str) -> None:
         """Count it. Raises `Refused` where it was one too many."""
         with self._lock:
             self._unreached += 1
-            if self._unreached >= MAX_UNREACHED or (not self._answered and why == "no connection"):
+            if self._unreached >= MAX_UNREACHED or (not self._answered and reason == "no connection"):
                 hint = "Start it, or check its URL; what is done is kept, and the same command goes on from there."
-                raise Refused(f"the language model does not answer ({why})", hint) from None
+                raise Refused(f"the language model does not answer ({reason})", hint) from None
 
-    def _status(self, status: int) -> Exception:
-        host = urlsplit(self._settings.url).netloc
-        if status in (401, 403):
-            return Refused(f"{host} refuses the key (HTTP {status})", "Set KGP_LLM_API_KEY.")
-        if status == 404:
-            return Refused(f"{host} has no such model or address (HTTP 404)", "Check the model's name and the URL.")
-        if 300 <= status < 400:
-            return Refused(f"{host} redirects elsewhere (HTTP {status})", "Give the endpoint's own URL.")
-        return Unanswered(f"HTTP {status}", unreachable=status == 429 or status >= 500)
+    def _status(self, status_code: int) -> Exception:
+        endpoint_host = urlsplit(self._settings.url).netloc
+        if status_code in (401, 403):
+            return Refused(f"{endpoint_host} refuses the key (HTTP {status_code})", "Set KGP_LLM_API_KEY.")
+        if status_code == 404:
+            return Refused(
+                f"{endpoint_host} has no such model or address (HTTP 404)", "Check the model's name and the URL."
+            )
+        if 300 <= status_code < 400:
+            return Refused(f"{endpoint_host} redirects elsewhere (HTTP {status_code})", "Give the endpoint's own URL.")
+        return Unanswered(f"HTTP {status_code}", unreachable=status_code == 429 or status_code >= 500)
 
     def _wait(self) -> None:
         """Keep to the rate limit: requests of all threads are evenly apart."""
         if self._settings.requests_per_minute is None:
             return
         with self._lock:
-            now = time.monotonic()
-            at = max(now, self._next)
-            self._next = at + 60 / self._settings.requests_per_minute
-        time.sleep(at - now)
+            current_time = time.monotonic()
+            send_time = max(current_time, self._next)
+            self._next = send_time + 60 / self._settings.requests_per_minute
+        time.sleep(send_time - current_time)
 
 
-def _count(usage: object, name: str) -> int:
+def _count(usage: object, field_name: str) -> int:
     """Tokens as the endpoint counts them; 0 for what is no count."""
-    value = getattr(usage, name, None)
-    return value if type(value) is int and 0 <= value <= MAX_TOKENS else 0
+    token_count = getattr(usage, field_name, None)
+    return token_count if type(token_count) is int and 0 <= token_count <= MAX_TOKENS else 0
 
 
-def _key(url: str, env: Mapping[str, str]) -> str:
-    if key := env.get("KGP_LLM_API_KEY"):
-        return key
-    if urlsplit(url).hostname == OPENAI_HOST and (key := env.get("OPENAI_API_KEY")):
-        return key
+def _key(url: str, environment: Mapping[str, str]) -> str:
+    if api_key := environment.get("KGP_LLM_API_KEY"):
+        return api_key
+    if urlsplit(url).hostname == OPENAI_HOST and (api_key := environment.get("OPENAI_API_KEY")):
+        return api_key
     return "none"  # servers on one's own machine ask for no key

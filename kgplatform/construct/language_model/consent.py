@@ -17,9 +17,9 @@ from kgplatform.errors import UsageError
 def host_of(url: str) -> str | None:
     """The host of an address; None where it is no address. ``[::1].evil.example`` is none, though urlsplit reads it."""
     try:
-        parts = urlsplit(url)
-        whole = not parts.netloc.startswith("[") or re.fullmatch(r"\[[^\]]*\](:\d*)?", parts.netloc)
-        return parts.hostname if whole and parts.port != 0 else None
+        url_parts = urlsplit(url)
+        brackets_match = not url_parts.netloc.startswith("[") or re.fullmatch(r"\[[^\]]*\](:\d*)?", url_parts.netloc)
+        return url_parts.hostname if brackets_match and url_parts.port != 0 else None
     except ValueError:  # brackets that are not closed, a port above 65535
         return None
 
@@ -29,11 +29,11 @@ def is_local(url: str) -> bool:
 
     Other names are not looked up: what they resolve to can change between the check and the request.
     """
-    host = host_of(url) or ""
-    if host == "localhost":
+    host_name = host_of(url) or ""
+    if host_name == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        return ip_address(host_name).is_loopback
     except ValueError:
         return False
 

@@ -30,8 +30,8 @@ class EventLoop:
         with self._lock:  # nothing is handed to a loop that has stopped: nobody would ever answer
             if self._closed:
                 raise CancelledError("the event loop is closed")
-            waiting = asyncio.run_coroutine_threadsafe(work(), self._loop)
-        return waiting.result()
+            result_future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        return result_future.result()
 
     def close(self, last: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Cancel all work under way, do the last work, and end the thread. A second call does nothing."""
@@ -39,17 +39,17 @@ class EventLoop:
             if self._closed:
                 return
             self._closed = True
-            waiting = asyncio.run_coroutine_threadsafe(self._end(last), self._loop)
+            closing_future = asyncio.run_coroutine_threadsafe(self._end(last), self._loop)
         try:
-            waiting.result()
+            closing_future.result()
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
 
-    async def _end(self, last: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await last()
+    async def _end(self, last_work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        other_tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for other_task in other_tasks:
+            other_task.cancel()
+        await asyncio.gather(*other_tasks, return_exceptions=True)
+        await last_work()

@@ -37,12 +37,12 @@ class Usage:
 
     def told(self) -> str:
         """In a line."""
-        cost = "" if self.cost is None else f", cost {self.cost:,.4f}"
+        cost_note = "" if self.cost is None else f", cost {self.cost:,.4f}"
         return (
             f"language model: {counted(self.requests, 'requests')}, "
             f"{counted(self.cached, 'reports')} answered earlier, "
             f"{self.asked_again:,} asked again, {self.fell_back:,} left to the rules; "
-            f"{self.prompt_tokens:,} + {counted(self.completion_tokens, 'tokens')}{cost}"
+            f"{self.prompt_tokens:,} + {counted(self.completion_tokens, 'tokens')}{cost_note}"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -76,115 +76,137 @@ class LLMJudge:
         """What the model says of a report. Raises `Refused` where the endpoint can answer none."""
         if not any(mentions for _, _, mentions in sections):
             return Verdict(self.name, [])
-        asked = prompt.question(sections)
-        key = self._key(asked)
-        answer = self._answer(key, asked, {one.cui for _, _, found in sections for m in found for one in m.candidates})
-        ruled = self._rules.decide(sections)
-        if answer is None:
-            return ruled
-        return Verdict(self.name, list(_judged(sections, answer.edges, ruled)))
+        question_text = prompt.question(sections)
+        cache_key = self._key(question_text)
+        model_answer = self._answer(
+            cache_key,
+            question_text,
+            {candidate.cui for _, _, mentions in sections for mention in mentions for candidate in mention.candidates},
+        )
+        rule_verdict = self._rules.decide(sections)
+        if model_answer is None:
+            return rule_verdict
+        return Verdict(self.name, list(_judged(sections, model_answer.edges, rule_verdict)))
 
     def close(self) -> None:
         """Close the connection and the answers."""
         self._client.close()
         self._cache.close()
 
-    def _key(self, asked: str) -> str:
-        decisive = [self._settings.model, self._settings.temperature, self._settings.max_tokens, prompt.HASH, asked]
-        return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+    def _key(self, question_text: str) -> str:
+        decisive_inputs = [
+            self._settings.model,
+            self._settings.temperature,
+            self._settings.max_tokens,
+            prompt.HASH,
+            question_text,
+        ]
+        return hashlib.sha256(json.dumps(decisive_inputs).encode()).hexdigest()
 
-    def _answer(self, key: str, asked: str, candidates: set[str]) -> Answer | None:
+    def _answer(self, cache_key: str, question_text: str, candidate_cuis: set[str]) -> Answer | None:
         """The answer, kept or asked for; None where there is none to be had."""
-        kept = self._cache.get(key)
+        cached_answer = self._cache.get(cache_key)
         with self._lock:
-            first = key not in self._counted
-            self._counted.add(key)
-            self.usage.reports += first
-            self.usage.cached += first and kept is not None
-            given_up = key in self._given_up
-        if kept is not None:
-            return kept
-        if given_up:
+            is_first_pass = cache_key not in self._counted
+            self._counted.add(cache_key)
+            self.usage.reports += is_first_pass
+            self.usage.cached += is_first_pass and cached_answer is not None
+            already_given_up = cache_key in self._given_up
+        if cached_answer is not None:
+            return cached_answer
+        if already_given_up:
             return None
         try:
-            answer = self._ask(asked, candidates)
+            new_answer = self._ask(question_text, candidate_cuis)
         except (Unanswered, reply.ReplyError):
             with self._lock:
-                self._given_up.add(key)
+                self._given_up.add(cache_key)
                 self.usage.fell_back += 1
             return None
-        self._cache.put(key, answer)
-        return answer
+        self._cache.put(cache_key, new_answer)
+        return new_answer
 
-    def _ask(self, asked: str, candidates: set[str]) -> Answer:
+    def _ask(self, question_text: str, candidate_cuis: set[str]) -> Answer:
         """Ask, and once more where the answer cannot be read."""
         messages: list[Mapping[str, str]] = [
             {"role": "system", "content": prompt.TASK},
-            {"role": "user", "content": asked},
+            {"role": "user", "content": question_text},
         ]
-        spent = [0, 0]
+        token_counts = [0, 0]
         try:
-            found, text = self._read(messages, candidates, spent)
+            parsed_reply, reply_text = self._read(messages, candidate_cuis, token_counts)
         except reply.ReplyError as error:
             with self._lock:
                 self.usage.asked_again += 1
-            again = {"role": "user", "content": prompt.AGAIN.format(reason=error)}
-            found, text = self._read([*messages, again], candidates, spent)
+            retry_message = {"role": "user", "content": prompt.AGAIN.format(reason=error)}
+            parsed_reply, reply_text = self._read([*messages, retry_message], candidate_cuis, token_counts)
         with self._lock:
-            self.usage.foreign += found.foreign
-        return Answer(found.edges, spent[0], spent[1], text if self._settings.keep_replies else None)
+            self.usage.foreign += parsed_reply.foreign
+        return Answer(
+            parsed_reply.edges, token_counts[0], token_counts[1], reply_text if self._settings.keep_replies else None
+        )
 
     def _read(
-        self, messages: Sequence[Mapping[str, str]], candidates: set[str], spent: list[int]
+        self, messages: Sequence[Mapping[str, str]], candidate_cuis: set[str], token_counts: list[int]
     ) -> tuple[reply.Reply, str]:
         with self._lock:
             self.usage.requests += 1
-        said = self._client.ask(messages)
+        model_reply = self._client.ask(messages)
         with self._lock:
-            self._spend(said.prompt_tokens, said.completion_tokens)
-        spent[0] += said.prompt_tokens
-        spent[1] += said.completion_tokens
-        return reply.read(said.text, candidates), said.text
+            self._spend(model_reply.prompt_tokens, model_reply.completion_tokens)
+        token_counts[0] += model_reply.prompt_tokens
+        token_counts[1] += model_reply.completion_tokens
+        return reply.read(model_reply.text, candidate_cuis), model_reply.text
 
     def _spend(self, prompt_tokens: int, completion_tokens: int) -> None:
-        usage, prices = self.usage, (self._settings.prompt_price, self._settings.completion_price)
+        usage, token_prices = self.usage, (self._settings.prompt_price, self._settings.completion_price)
         usage.prompt_tokens += prompt_tokens
         usage.completion_tokens += completion_tokens
         usage.seconds = time.monotonic() - self._began
-        if prices != (None, None):
-            usage.cost = (usage.prompt_tokens * (prices[0] or 0) + usage.completion_tokens * (prices[1] or 0)) / 1e6
+        if token_prices != (None, None):
+            usage.cost = (
+                usage.prompt_tokens * (token_prices[0] or 0) + usage.completion_tokens * (token_prices[1] or 0)
+            ) / 1e6
 
 
-def _judged(sections: Sequence[Tagged], edges: Sequence[tuple[str, Stance]], ruled: Verdict) -> Iterator[Judgement]:
+def _judged(
+    sections: Sequence[Tagged], edges: Sequence[tuple[str, Stance]], rule_verdict: Verdict
+) -> Iterator[Judgement]:
     """The model's edges, each with the mentions that stand behind it.
 
     A mention is the first of its candidates that the model chose. Where the model gives a concept two stances, a
     mention has the one that the rules give it; a stance that no mention has so is put to all mentions of the concept.
     """
-    stances: dict[str, list[Stance]] = {}
+    stances_by_cui: dict[str, list[Stance]] = {}
     for cui, stance in edges:
-        stances.setdefault(cui, []).append(stance)
-    by_rules = {(one.section, one.mention.start): one.decision for one in ruled.judgements}
-    mentioned: dict[str, list[tuple[str, Any]]] = {}
-    used = set()
-    found = []
+        stances_by_cui.setdefault(cui, []).append(stance)
+    rule_decisions = {
+        (judgement.section, judgement.mention.start): judgement.decision for judgement in rule_verdict.judgements
+    }
+    mentions_by_cui: dict[str, list[tuple[str, Any]]] = {}
+    used_edges = set()
+    model_judgements = []
     for section, _, mentions in sections:
         for mention in mentions:
-            place = next((n for n, one in enumerate(mention.candidates) if one.cui in stances), None)
-            for one in mention.candidates:
-                if one.cui in stances:
-                    mentioned.setdefault(one.cui, []).append((section, mention))
-            if place is None:
+            candidate_index = next(
+                (index for index, candidate in enumerate(mention.candidates) if candidate.cui in stances_by_cui), None
+            )
+            for candidate in mention.candidates:
+                if candidate.cui in stances_by_cui:
+                    mentions_by_cui.setdefault(candidate.cui, []).append((section, mention))
+            if candidate_index is None:
                 continue
-            cui, decision = mention.candidates[place].cui, by_rules.get((section, mention.start))
-            ruling = None if decision is None else decision.stance
-            stance = ruling if ruling in stances[cui] else stances[cui][0]
-            cue = decision.cue if decision is not None and ruling is stance else None
-            used.add((cui, stance))
-            found.append(Judgement(section, mention, Decision(stance, cue, place)))
+            cui, decision = mention.candidates[candidate_index].cui, rule_decisions.get((section, mention.start))
+            rule_stance = None if decision is None else decision.stance
+            stance = rule_stance if rule_stance in stances_by_cui[cui] else stances_by_cui[cui][0]
+            cue = decision.cue if decision is not None and rule_stance is stance else None
+            used_edges.add((cui, stance))
+            model_judgements.append(Judgement(section, mention, Decision(stance, cue, candidate_index)))
     for cui, stance in edges:
-        if (cui, stance) not in used:
-            for section, mention in mentioned[cui]:
-                place = next(n for n, one in enumerate(mention.candidates) if one.cui == cui)
-                found.append(Judgement(section, mention, Decision(stance, None, place)))
-    yield from found
+        if (cui, stance) not in used_edges:
+            for section, mention in mentions_by_cui[cui]:
+                candidate_index = next(
+                    index for index, candidate in enumerate(mention.candidates) if candidate.cui == cui
+                )
+                model_judgements.append(Judgement(section, mention, Decision(stance, None, candidate_index)))
+    yield from model_judgements

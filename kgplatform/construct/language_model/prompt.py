@@ -44,16 +44,16 @@ HASH: Final = hashlib.sha256(f"{TASK}\0{AGAIN}\0format 1".encode()).hexdigest()[
 
 def question(sections: Sequence[Tagged]) -> str:
     """The report and the candidates of its phrases."""
-    report = {section: text for section, text, _ in sections}
-    phrases = [
+    section_texts = {section: section_text for section, section_text, _ in sections}
+    phrase_entries = [
         {
-            "phrase": " ".join(text[mention.start : mention.end].split()),
+            "phrase": " ".join(section_text[mention.start : mention.end].split()),
             "section": section,
             "candidates": {candidate.cui: candidate.name for candidate in mention.candidates},
         }
-        for section, text, mentions in sections
+        for section, section_text, mentions in sections
         for mention in mentions
     ]
-    return f"Report:\n{json.dumps(report, ensure_ascii=False)}\n\nPhrases and their candidates:\n" + "\n".join(
-        json.dumps(phrase, ensure_ascii=False) for phrase in phrases
+    return f"Report:\n{json.dumps(section_texts, ensure_ascii=False)}\n\nPhrases and their candidates:\n" + "\n".join(
+        json.dumps(phrase_entry, ensure_ascii=False) for phrase_entry in phrase_entries
     )

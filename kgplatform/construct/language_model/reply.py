@@ -39,32 +39,32 @@ def read(text: str, candidates: Collection[str]) -> Reply:
     """The answer in a model's text. Raises `ReplyError` where it has none that can be read."""
     if len(text) > MAX_REPLY:
         raise ReplyError("it is too long")
-    start = _START.search(text)
-    if start is None:
+    start_mark = _START.search(text)
+    if start_mark is None:
         raise ReplyError("there is no ***start***")
-    end = _END.search(text, start.end())
-    block = text[start.end() : end.start() if end else len(text)]
+    end_mark = _END.search(text, start_mark.end())
+    entry_block = text[start_mark.end() : end_mark.start() if end_mark else len(text)]
     edges: dict[tuple[str, Stance], None] = {}
-    neutral = foreign = at = 0
-    for entry in _ENTRY.finditer(block):
-        _understood(block[at : entry.start()])
-        at = entry.end()
+    neutral_count = foreign_count = position = 0
+    for entry in _ENTRY.finditer(entry_block):
+        _understood(entry_block[position : entry.start()])
+        position = entry.end()
         cui, relation = entry[1].upper(), entry[2].lower()
         if relation == "neutral":
-            neutral += 1
+            neutral_count += 1
         elif relation not in _STANCES:
             raise ReplyError("an entry has another relation than Positive, Negative or Uncertain")
         elif cui not in candidates:
-            foreign += 1
+            foreign_count += 1
         else:
             edges[cui, _STANCES[relation]] = None
-    rest = block[at:]
-    if end is None and rest.lstrip(" \t\r\n,;.").startswith("(") and ")" not in rest:
-        rest = ""  # cut off within an entry
-    _understood(rest)
-    return Reply(tuple(edges), neutral, foreign, end is not None)
+    remainder = entry_block[position:]
+    if end_mark is None and remainder.lstrip(" \t\r\n,;.").startswith("(") and ")" not in remainder:
+        remainder = ""  # cut off within an entry
+    _understood(remainder)
+    return Reply(tuple(edges), neutral_count, foreign_count, end_mark is not None)
 
 
-def _understood(between: str) -> None:
-    if _BETWEEN.fullmatch(between) is None:
+def _understood(separator: str) -> None:
+    if _BETWEEN.fullmatch(separator) is None:
         raise ReplyError("there is something between the entries that is none")

@@ -36,7 +36,7 @@ class LLMSettings:
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a value that cannot be."""
-        wrong = {
+        invalid_settings = {
             "model": not self.model or not self.model.isprintable(),
             "url": not _is_url(self.url),
             "temperature": not 0 <= self.temperature <= 2,
@@ -46,37 +46,48 @@ class LLMSettings:
             "retries": not 0 <= self.retries <= 100,
             "requests_per_minute": self.requests_per_minute is not None and not 0 < self.requests_per_minute < inf,
         }
-        if bad := [name for name, is_wrong in wrong.items() if is_wrong]:
-            raise UsageError(f"the language model's {bad[0]} cannot be that", "See docs/language-model.md.")
+        if invalid_names := [setting_name for setting_name, is_invalid in invalid_settings.items() if is_invalid]:
+            raise UsageError(f"the language model's {invalid_names[0]} cannot be that", "See docs/language-model.md.")
 
     @classmethod
     def of(cls, given: Mapping[str, Any], *, remote_consent: bool = False) -> LLMSettings:
         """The settings of a YAML mapping. Consent is not one of them: the user gives it. Raises `UsageError`."""
-        kinds = {item.name: item.type for item in fields(cls) if item.name != "remote_consent"}
-        if unknown := sorted(set(given) - set(kinds)):
-            hint = did_you_mean(unknown[0], kinds, f"Settings: {', '.join(sorted(kinds))}.")
-            raise UsageError(f"there is no setting llm.{unknown[0]}", hint)
+        field_types = {
+            settings_field.name: settings_field.type
+            for settings_field in fields(cls)
+            if settings_field.name != "remote_consent"
+        }
+        if unknown_names := sorted(set(given) - set(field_types)):
+            hint = did_you_mean(unknown_names[0], field_types, f"Settings: {', '.join(sorted(field_types))}.")
+            raise UsageError(f"there is no setting llm.{unknown_names[0]}", hint)
         if not isinstance(given.get("model"), str):
             raise UsageError("llm.model is missing", "Name the model, e.g. llama3.1.")
-        for name, value in given.items():
-            if not _fits(value, str(kinds[name])):
-                raise UsageError(f"llm.{name} has a value of the wrong kind", "See docs/language-model.md.")
-        made = cls(**{name: value for name, value in given.items() if name != "cache"}, remote_consent=remote_consent)
-        return replace(made, cache=Path(given["cache"])) if given.get("cache") else made
+        for setting_name, value in given.items():
+            if not _fits(value, str(field_types[setting_name])):
+                raise UsageError(f"llm.{setting_name} has a value of the wrong kind", "See docs/language-model.md.")
+        settings = cls(
+            **{setting_name: value for setting_name, value in given.items() if setting_name != "cache"},
+            remote_consent=remote_consent,
+        )
+        return replace(settings, cache=Path(given["cache"])) if given.get("cache") else settings
 
 
-def _is_url(text: str) -> bool:
+def _is_url(address: str) -> bool:
     """Whether it is an http address, without a password."""
-    return host_of(text) is not None and urlsplit(text).scheme in ("http", "https") and "@" not in urlsplit(text).netloc
+    return (
+        host_of(address) is not None
+        and urlsplit(address).scheme in ("http", "https")
+        and "@" not in urlsplit(address).netloc
+    )
 
 
-def _fits(value: Any, kind: str) -> bool:
+def _fits(value: Any, type_text: str) -> bool:
     if value is None:
-        return "None" in kind
+        return "None" in type_text
     if isinstance(value, bool):
-        return kind == "bool"
+        return type_text == "bool"
     if isinstance(value, int):
-        return "int" in kind or "float" in kind
+        return "int" in type_text or "float" in type_text
     if isinstance(value, float):
-        return "float" in kind
-    return isinstance(value, str) and ("str" in kind or "Path" in kind)
+        return "float" in type_text
+    return isinstance(value, str) and ("str" in type_text or "Path" in type_text)

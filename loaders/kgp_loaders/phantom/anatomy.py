@@ -59,13 +59,13 @@ class Film:
 
 def chest(view: View, patient: Patient, grid: Grid, rng: np.random.Generator) -> Film:
     """A normal chest of this patient. The same draws are made of `rng` whatever the patient's build."""
-    vessels, tissue, bowel = rng.spawn(3)
+    vessel_rng, tissue_rng, bowel_rng = rng.spawn(3)
     film = _frontal(patient, grid) if view is View.FRONTAL else _lateral(patient, grid)
     for side in SIDES:
-        film.lungs[side].vessels = _vessels(film, side, vessels)
-    _abdomen(film, bowel)
+        film.lungs[side].vessels = _vessels(film, side, vessel_rng)
+    _abdomen(film, bowel_rng)
     _bones(film)
-    film.body *= 1.0 + 0.02 * mottle(tissue, grid, 7) + 0.015 * mottle(tissue, grid, 23)
+    film.body *= 1.0 + 0.02 * mottle(tissue_rng, grid, 7) + 0.015 * mottle(tissue_rng, grid, 23)
     return film
 
 
@@ -74,17 +74,24 @@ def _frontal(patient: Patient, grid: Grid) -> Film:
     body = _trunk(patient, grid)
     lungs = {}
     for side in SIDES:
-        way = sign(side)
-        outer, inner = axis + way * patient.wall(y, side), axis + way * patient.inner(y, side)
-        across = way * (grid.line - axis.mean())
-        place = (across / patient.half - 0.42) / 0.58
-        drop = np.where(place > 0, patient.angle + patient.dome(side) * 0, 0.03) * np.abs(place) ** 2.2
-        lift = patient.rise.get(side, 0.0) * np.clip(place, 0.0, 1.0) ** 2.2
-        base = patient.dome(side) + drop + lift
-        field = bulge(way * (outer[:, None] - grid.x), 0.05) * step(way * (grid.x - inner[:, None]), _EDGE)
-        field *= step(grid.y - patient.apex, _EDGE) * step(base[None, :] - grid.y, _EDGE)
-        air = field * np.maximum(0.0, body - _WALL[View.FRONTAL] * patient.stout)
-        lungs[side] = Lung(outer, axis + way * patient.border(y, side), base, field, air, grid.zeros())
+        direction = sign(side)
+        outer_edge, inner_edge = axis + direction * patient.wall(y, side), axis + direction * patient.inner(y, side)
+        offset = direction * (grid.line - axis.mean())
+        lateral_position = (offset / patient.half - 0.42) / 0.58
+        base_drop = (
+            np.where(lateral_position > 0, patient.angle + patient.dome(side) * 0, 0.03)
+            * np.abs(lateral_position) ** 2.2
+        )
+        base_lift = patient.rise.get(side, 0.0) * np.clip(lateral_position, 0.0, 1.0) ** 2.2
+        lung_base = patient.dome(side) + base_drop + base_lift
+        lung_field = bulge(direction * (outer_edge[:, None] - grid.x), 0.05) * step(
+            direction * (grid.x - inner_edge[:, None]), _EDGE
+        )
+        lung_field *= step(grid.y - patient.apex, _EDGE) * step(lung_base[None, :] - grid.y, _EDGE)
+        air_depth = lung_field * np.maximum(0.0, body - _WALL[View.FRONTAL] * patient.stout)
+        lungs[side] = Lung(
+            outer_edge, axis + direction * patient.border(y, side), lung_base, lung_field, air_depth, grid.zeros()
+        )
     film = Film(View.FRONTAL, patient, grid, body, lungs, grid.zeros())
     _mediastinum(film)
     _breasts(film)
@@ -93,34 +100,41 @@ def _frontal(patient: Patient, grid: Grid) -> Film:
 
 def _trunk(patient: Patient, grid: Grid) -> Array:
     """Neck, shoulders and trunk from the front."""
-    y, up = grid.line, patient.apex - 0.115
-    knots = ((0.0, 0.135), (0.05, 0.15), (0.09, 0.2), (0.125, 0.36), (0.16, 0.52), (0.24, 0.6), (0.4, 0.57))
-    width = follow(y - up, (*knots, (0.55, 0.5), (0.7, 0.455), (1.0, 0.445))) * (patient.half / 0.365)
-    width *= 0.6 + 0.4 * patient.stout
-    depth = follow(
-        y - up, ((0.0, 12.5), (0.08, 13.5), (0.16, 15.5), (0.3, 20.0), (0.5, 22.0), (0.75, 23.0), (1.0, 23.0))
+    y, shoulder_top = grid.line, patient.apex - 0.115
+    width_knots = ((0.0, 0.135), (0.05, 0.15), (0.09, 0.2), (0.125, 0.36), (0.16, 0.52), (0.24, 0.6), (0.4, 0.57))
+    body_width = follow(y - shoulder_top, (*width_knots, (0.55, 0.5), (0.7, 0.455), (1.0, 0.445))) * (
+        patient.half / 0.365
     )
-    across = np.abs(grid.x - patient.axis(y)[:, None]) / width[:, None]
-    return np.asarray(depth[:, None] * patient.stout**0.5 * np.maximum(0.0, 1.0 - across**2.6) ** 0.55)
+    body_width *= 0.6 + 0.4 * patient.stout
+    body_depth = follow(
+        y - shoulder_top, ((0.0, 12.5), (0.08, 13.5), (0.16, 15.5), (0.3, 20.0), (0.5, 22.0), (0.75, 23.0), (1.0, 23.0))
+    )
+    relative_x = np.abs(grid.x - patient.axis(y)[:, None]) / body_width[:, None]
+    return np.asarray(body_depth[:, None] * patient.stout**0.5 * np.maximum(0.0, 1.0 - relative_x**2.6) ** 0.55)
 
 
 def _mediastinum(film: Film) -> None:
     """The heart and the great vessels push the lungs aside; the trachea and the main bronchi hold air."""
     patient, grid = film.patient, film.grid
-    axis, level = patient.axis(grid.y), patient.carina
+    axis, carina_level = patient.axis(grid.y), patient.carina
     for side in SIDES:
-        edge = film.lungs[side].inner[:, None]
-        inside = sign(side) * (edge - grid.x)
-        film.fill(side, 0.8 * bulge(inside + 0.004, 0.1) + 0.1 * step(inside, 0.01))
+        lung_edge = film.lungs[side].inner[:, None]
+        inward = sign(side) * (lung_edge - grid.x)
+        film.fill(side, 0.8 * bulge(inward + 0.004, 0.1) + 0.1 * step(inward, 0.01))
     # The aorta goes down left of the spine, seen through the heart.
-    film.added += 1.2 * bulge(0.03 - np.abs(grid.x - axis - 0.045), 0.02) * step(grid.y - level + 0.1, 0.08)
+    film.added += 1.2 * bulge(0.03 - np.abs(grid.x - axis - 0.045), 0.02) * step(grid.y - carina_level + 0.1, 0.08)
     film.added += 0.5 * bulge(0.055 - np.abs(grid.x - axis - film.patient.turn), 0.03) * step(0.9 - grid.y, 0.2)
-    pipe = np.array([[0.0, -0.05, 0.5], [-0.003, level * 0.5, 0.52], [-0.008, level, 0.55]])
-    film.rod(spline(pipe, 80), 0.048, -3.2)
-    for side, reach, down in ((Side.RIGHT, 0.075, 0.07), (Side.LEFT, 0.11, 0.075)):
-        ends = np.array([[-0.008, level - 0.01, 0.55], [sign(side) * reach * 0.5, level + down * 0.45, 0.56]])
-        branch = np.vstack([ends, [sign(side) * reach, level + down, 0.57]])
-        film.rod(spline(branch, 50), 0.03, -2.2)
+    trachea = np.array([[0.0, -0.05, 0.5], [-0.003, carina_level * 0.5, 0.52], [-0.008, carina_level, 0.55]])
+    film.rod(spline(trachea, 80), 0.048, -3.2)
+    for side, bronchus_reach, bronchus_drop in ((Side.RIGHT, 0.075, 0.07), (Side.LEFT, 0.11, 0.075)):
+        bronchus_ends = np.array(
+            [
+                [-0.008, carina_level - 0.01, 0.55],
+                [sign(side) * bronchus_reach * 0.5, carina_level + bronchus_drop * 0.45, 0.56],
+            ]
+        )
+        bronchus = np.vstack([bronchus_ends, [sign(side) * bronchus_reach, carina_level + bronchus_drop, 0.57]])
+        film.rod(spline(bronchus, 50), 0.03, -2.2)
 
 
 def _breasts(film: Film) -> None:
@@ -130,18 +144,18 @@ def _breasts(film: Film) -> None:
     for side in SIDES:
         x = film.patient.middle + sign(side) * patient.half * 0.6
         y = patient.dome(side) - 0.1 + 0.05 * patient.breasts
-        round_ = ball(grid, (x, y), (0.19, 0.13 + 0.03 * patient.breasts))
-        film.added += 3.2 * patient.breasts * round_ * step(grid.y - y + 0.02, 0.2)
+        breast_shape = ball(grid, (x, y), (0.19, 0.13 + 0.03 * patient.breasts))
+        film.added += 3.2 * patient.breasts * breast_shape * step(grid.y - y + 0.02, 0.2)
 
 
 def _lateral(patient: Patient, grid: Grid) -> Film:
     y = grid.line
-    front, back = patient.breastbone(y), patient.back(y)
-    skin = 0.045 * patient.stout + 0.05 * patient.breasts * np.exp(-(((y - 0.56) / 0.14) ** 2))
-    ahead = grid.x - (front - skin)[:, None]
-    behind = (back + 0.06 * patient.stout)[:, None] - grid.x
-    depth = follow(y, ((0.0, 20.0), (0.1, 26.0), (0.2, 27.0), (0.4, 28.0), (0.7, 30.0), (1.0, 30.0)))
-    body = depth[:, None] * bulge(ahead, 0.24) ** 0.8 * bulge(behind, 0.26) ** 0.8
+    front_edge, back_edge = patient.breastbone(y), patient.back(y)
+    skin_thickness = 0.045 * patient.stout + 0.05 * patient.breasts * np.exp(-(((y - 0.56) / 0.14) ** 2))
+    from_front = grid.x - (front_edge - skin_thickness)[:, None]
+    from_back = (back_edge + 0.06 * patient.stout)[:, None] - grid.x
+    body_depth = follow(y, ((0.0, 20.0), (0.1, 26.0), (0.2, 27.0), (0.4, 28.0), (0.7, 30.0), (1.0, 30.0)))
+    body = body_depth[:, None] * bulge(from_front, 0.24) ** 0.8 * bulge(from_back, 0.26) ** 0.8
     # The arms are up, so that they cross the apices.
     body = np.maximum(
         body,
@@ -149,15 +163,15 @@ def _lateral(patient: Patient, grid: Grid) -> Film:
     )
     lungs = {}
     for side in SIDES:
-        base = patient.dome(side) + follow(
+        lung_base = patient.dome(side) + follow(
             (grid.line - patient.breastbone(np.array([0.7]))[0]) / 0.7,
             ((0.0, 0.035), (0.15, 0.008), (0.35, 0.0), (0.6, 0.035), (0.8, 0.1), (1.0, 0.19)),
         )
-        base += patient.rise.get(side, 0.0) * follow(grid.line, ((0.3, 0.0), (0.8, 1.0)))
-        field = bulge(grid.x - front[:, None], 0.07) * bulge(back[:, None] - grid.x, 0.09)
-        field *= bulge(grid.y - patient.apex + 0.02, 0.2) * step(base[None, :] - grid.y, _EDGE)
-        air = 0.5 * field * np.maximum(0.0, body - _WALL[View.LATERAL] * patient.stout)
-        lungs[side] = Lung(front, back, base, field, air, grid.zeros())
+        lung_base += patient.rise.get(side, 0.0) * follow(grid.line, ((0.3, 0.0), (0.8, 1.0)))
+        lung_field = bulge(grid.x - front_edge[:, None], 0.07) * bulge(back_edge[:, None] - grid.x, 0.09)
+        lung_field *= bulge(grid.y - patient.apex + 0.02, 0.2) * step(lung_base[None, :] - grid.y, _EDGE)
+        air_depth = 0.5 * lung_field * np.maximum(0.0, body - _WALL[View.LATERAL] * patient.stout)
+        lungs[side] = Lung(front_edge, back_edge, lung_base, lung_field, air_depth, grid.zeros())
     film = Film(View.LATERAL, patient, grid, body, lungs, grid.zeros())
     _side_heart(film)
     return film
@@ -166,53 +180,59 @@ def _lateral(patient: Patient, grid: Grid) -> Film:
 def _side_heart(film: Film) -> None:
     """Heart, arch of the aorta, hila, trachea and breastbone from the side."""
     patient, grid, heart = film.patient, film.grid, film.patient.heart
-    level = min(patient.domes.values())
-    size = 0.125 * heart
-    tilt = grid.x + 0.35 * (grid.y - level + 0.1)
-    x, y = (tilt - 0.375 - 0.3 * (size - 0.125)) / size, (grid.y - level + 0.085 * heart) / (0.15 * heart)
-    share = 0.78 * np.maximum(0.0, 1.0 - np.abs(x) ** 2.4 - np.abs(y) ** 2.4) ** 0.5
-    root = 0.35 * cloud(grid, (0.46, patient.carina + 0.05), (0.07, 0.08))
+    dome_level = min(patient.domes.values())
+    heart_size = 0.125 * heart
+    tilted_x = grid.x + 0.35 * (grid.y - dome_level + 0.1)
+    x, y = (
+        (tilted_x - 0.375 - 0.3 * (heart_size - 0.125)) / heart_size,
+        (grid.y - dome_level + 0.085 * heart) / (0.15 * heart),
+    )
+    heart_depth = 0.78 * np.maximum(0.0, 1.0 - np.abs(x) ** 2.4 - np.abs(y) ** 2.4) ** 0.5
+    hilum = 0.35 * cloud(grid, (0.46, patient.carina + 0.05), (0.07, 0.08))
     for side in SIDES:
-        film.fill(side, share + root)
-    arch = np.array(
+        film.fill(side, heart_depth + hilum)
+    aortic_arch = np.array(
         [[0.0, 0.17, 0.42], [0.0, 0.03, 0.42], [0.0, -0.055, 0.47], [0.0, -0.075, 0.54], [0.0, -0.03, 0.61]]
     )
-    arch = np.vstack([arch, [0.0, 0.1, 0.66]]) + np.array([0.0, patient.carina, 0.0])
-    film.rod(spline(arch, 90), 0.06, 2.6)
-    pipe = np.array([[0.0, -0.05, 0.47], [0.0, patient.carina * 0.5, 0.5], [0.0, patient.carina + 0.03, 0.545]])
-    film.rod(spline(pipe, 80), 0.05, -4.0)
+    aortic_arch = np.vstack([aortic_arch, [0.0, 0.1, 0.66]]) + np.array([0.0, patient.carina, 0.0])
+    film.rod(spline(aortic_arch, 90), 0.06, 2.6)
+    trachea = np.array([[0.0, -0.05, 0.47], [0.0, patient.carina * 0.5, 0.5], [0.0, patient.carina + 0.03, 0.545]])
+    film.rod(spline(trachea, 80), 0.05, -4.0)
     film.added += 2.5 * cloud(grid, (0.545, patient.carina + 0.06), (0.04, 0.05))
-    rows = np.linspace(0.19, 0.66, 90)
-    bone = np.stack([np.zeros_like(rows), rows, follow(rows, ((0.19, 0.3), (0.35, 0.222), (0.66, 0.158)))], axis=-1)
-    film.rod(bone, 0.024, 2.0 * patient.bones, 0.5)
+    sternum_rows = np.linspace(0.19, 0.66, 90)
+    sternum = np.stack(
+        [np.zeros_like(sternum_rows), sternum_rows, follow(sternum_rows, ((0.19, 0.3), (0.35, 0.222), (0.66, 0.158)))],
+        axis=-1,
+    )
+    film.rod(sternum, 0.024, 2.0 * patient.bones, 0.5)
 
 
 def _vessels(film: Film, side: Side, rng: np.random.Generator) -> Array:
     """A tree of vessels from the hilum, thinner outwards."""
     patient, frontal = film.patient, film.view is View.FRONTAL
-    stems = 10 if frontal else 11
-    angles = np.linspace(-1.35, 1.5, stems) if frontal else np.linspace(-2.9, 2.4, stems)
-    starts = np.zeros((stems, 2))
+    stem_count = 10 if frontal else 11
+    angles = np.linspace(-1.35, 1.5, stem_count) if frontal else np.linspace(-2.9, 2.4, stem_count)
+    starts = np.zeros((stem_count, 2))
     widths = np.where(angles > 0, 0.017, 0.0125) * patient.vessels
-    lines, sizes = [], []
+    branches, branch_widths = [], []
     for length in (0.15, 0.12, 0.09, 0.06):
-        branch, width = _branches(rng, starts, angles, widths, length)
-        lines.append(branch)
-        sizes.append(width)
+        branch_points, branch_width = _branches(rng, starts, angles, widths, length)
+        branches.append(branch_points)
+        branch_widths.append(branch_width)
         forks = rng.integers(_POINTS // 4, _POINTS, (len(starts), 3))
-        every = np.arange(len(starts))[:, None]
-        starts = branch[every, forks].reshape(-1, 2)
-        widths = (width[every, forks] * rng.uniform(0.6, 0.9, forks.shape)).ravel()
+        start_index = np.arange(len(starts))[:, None]
+        starts = branch_points[start_index, forks].reshape(-1, 2)
+        widths = (branch_width[start_index, forks] * rng.uniform(0.6, 0.9, forks.shape)).ravel()
         angles = (angles[:, None] + rng.uniform(0.15, 0.75, forks.shape) * rng.choice((-1.0, 1.0), forks.shape)).ravel()
-        keep = slice(0, 90)
-        starts, widths, angles = starts[keep], widths[keep], angles[keep]
-    tree, size = np.concatenate(lines), np.concatenate(sizes)
-    level = patient.carina + (0.045 if side is Side.LEFT else 0.075)
+        retained = slice(0, 90)
+        starts, widths, angles = starts[retained], widths[retained], angles[retained]
+    tree, tree_widths = np.concatenate(branches), np.concatenate(branch_widths)
+    hilum_level = patient.carina + (0.045 if side is Side.LEFT else 0.075)
     if frontal:
-        tree = tree * [sign(side), 1.12] + [patient.middle + sign(side) * 0.105, level]
+        tree = tree * [sign(side), 1.12] + [patient.middle + sign(side) * 0.105, hilum_level]
     else:
-        tree = tree * [1.0, 1.1] + [0.545, level - 0.02]
-    return stroke(film.grid, tree, size, size / CM * 1.15)
+        tree = tree * [1.0, 1.1] + [0.545, hilum_level - 0.02]
+    return stroke(film.grid, tree, tree_widths, tree_widths / CM * 1.15)
 
 
 def _branches(
@@ -221,35 +241,44 @@ def _branches(
     """Bent lines from `starts` in the direction of `angles`, and how wide they are along."""
     count = len(starts)
     t = np.linspace(0.0, 1.0, _POINTS)
-    reach = length * rng.uniform(0.6, 1.25, count)
-    bent = (
+    lengths = length * rng.uniform(0.6, 1.25, count)
+    directions = (
         angles[:, None]
         + rng.normal(0.0, 0.5, count)[:, None] * (t - 0.3)
         + 0.25 * np.sin(6.0 * t + rng.uniform(0.0, 6.0, count)[:, None])
     )
-    steps = np.stack([np.cos(bent), np.sin(bent)], axis=-1) * (reach / _POINTS)[:, None, None]
+    steps = np.stack([np.cos(directions), np.sin(directions)], axis=-1) * (lengths / _POINTS)[:, None, None]
     return starts[:, None, :] + np.cumsum(steps, axis=1), widths[:, None] * (1.0 - 0.5 * t)
 
 
 def _abdomen(film: Film, rng: np.random.Generator) -> None:
     """Gas in the stomach and the bowel, below the left dome."""
     patient, grid, frontal = film.patient, film.grid, film.view is View.FRONTAL
-    top = patient.dome(Side.LEFT)
-    size = rng.uniform(0.5, 1.2)
+    dome_height = patient.dome(Side.LEFT)
+    bubble_size = rng.uniform(0.5, 1.2)
     x = patient.middle + 0.18 if frontal else 0.42
-    bubble = ball(grid, (x + rng.normal(0.0, 0.015), top + 0.03 + 0.03 * size), (0.055 * size, 0.026 * size))
+    bubble = ball(
+        grid,
+        (x + rng.normal(0.0, 0.015), dome_height + 0.03 + 0.03 * bubble_size),
+        (0.055 * bubble_size, 0.026 * bubble_size),
+    )
     film.added -= 6.0 * bubble**0.7
     for _ in range(5):
-        place = (x + rng.uniform(-0.28, 0.12), min(0.98, top + rng.uniform(0.16, 0.3)))
-        film.added -= rng.uniform(0.5, 3.0) * ball(grid, place, (rng.uniform(0.015, 0.05), rng.uniform(0.012, 0.025)))
+        gas_centre = (x + rng.uniform(-0.28, 0.12), min(0.98, dome_height + rng.uniform(0.16, 0.3)))
+        film.added -= rng.uniform(0.5, 3.0) * ball(
+            grid, gas_centre, (rng.uniform(0.015, 0.05), rng.uniform(0.012, 0.025))
+        )
 
 
 def _bones(film: Film) -> None:
     patient, frontal = film.patient, film.view is View.FRONTAL
     for side in SIDES:
-        turns = np.linspace(0.05, 0.7, 230)
+        rib_turns = np.linspace(0.05, 0.7, 230)
         ribs = np.stack(
-            [patient.rib(number, side, turns * (1.0 - 0.02 * max(0, number - 5))) for number in range(RIBS)]
+            [
+                patient.rib(rib_number, side, rib_turns * (1.0 - 0.02 * max(0, rib_number - 5)))
+                for rib_number in range(RIBS)
+            ]
         )
         film.rod(ribs, 0.023, (1.3 if frontal else 0.6) * patient.bones, 0.45)
     if frontal:
@@ -262,54 +291,56 @@ def _bones(film: Film) -> None:
 def _vertebrae(film: Film) -> None:
     """The spine from the front: bodies, discs, pedicles and spines."""
     patient, grid = film.patient, film.grid
-    across = (grid.x - patient.axis(grid.y) - patient.spine(grid.y)) / (0.042 + 0.016 * grid.y)
+    relative_x = (grid.x - patient.axis(grid.y) - patient.spine(grid.y)) / (0.042 + 0.016 * grid.y)
     phase = grid.y / _VERTEBRA
     disc = 0.5 + 0.5 * np.cos(2 * np.pi * phase)
-    near = np.abs(across)
-    flank = step(1.0 - 0.1 * (1 - disc) - near, 0.15)
-    pedicles = np.exp(-(((near - 0.62) / 0.16) ** 2) - ((phase % 1.0 - 0.45) / 0.17) ** 2)
-    middle = np.exp(-((near / 0.13) ** 2) - ((phase % 1.0 - 0.75) / 0.22) ** 2)
+    distance = np.abs(relative_x)
+    flank = step(1.0 - 0.1 * (1 - disc) - distance, 0.15)
+    pedicles = np.exp(-(((distance - 0.62) / 0.16) ** 2) - ((phase % 1.0 - 0.45) / 0.17) ** 2)
+    spinous = np.exp(-((distance / 0.13) ** 2) - ((phase % 1.0 - 0.75) / 0.22) ** 2)
     rims = np.exp(-(((phase % 1.0 - 0.12) / 0.05) ** 2)) + np.exp(-(((phase % 1.0 - 0.88) / 0.05) ** 2))
-    side = np.exp(-(((near - 0.92) / 0.09) ** 2))
+    body_sides = np.exp(-(((distance - 0.92) / 0.09) ** 2))
     film.added += (
-        patient.bones * flank * (1.7 - 0.9 * disc**4 + 0.9 * pedicles + 0.9 * middle + 0.5 * rims + 0.5 * side)
+        patient.bones * flank * (1.7 - 0.9 * disc**4 + 0.9 * pedicles + 0.9 * spinous + 0.5 * rims + 0.5 * body_sides)
     )
 
 
 def _shoulders(film: Film) -> None:
     """Collarbones, shoulder blades and the heads of the upper arms."""
     patient = film.patient
-    top, out = patient.apex, patient.half / 0.365
+    apex_height, width_scale = patient.apex, patient.half / 0.365
     for side in SIDES:
-        way = sign(side)
-        scale = np.array([way * out, 1.0, 1.0])
-        shift = np.array([patient.turn, top, 0.0])
-        collar = np.array(
+        direction = sign(side)
+        scale = np.array([direction * width_scale, 1.0, 1.0])
+        shift = np.array([patient.turn, apex_height, 0.0])
+        collarbone = np.array(
             [[0.04, 0.075, 0.2], [0.11, 0.05, 0.2], [0.2, 0.01, 0.25], [0.29, -0.02, 0.3], [0.38, -0.018, 0.4]]
         )
-        film.rod(spline(collar, 150) * scale + shift, 0.026, 1.1 * patient.bones, 0.4)
+        film.rod(spline(collarbone, 150) * scale + shift, 0.026, 1.1 * patient.bones, 0.4)
         blade = np.array([[0.395, 0.03, 0.8], [0.385, 0.12, 0.8], [0.365, 0.22, 0.85], [0.335, 0.32, 0.85]])
         film.rod(spline(blade, 120) * scale + shift, 0.016, 1.0 * patient.bones, 0.2)
         ridge = np.array([[0.25, 0.045, 0.85], [0.33, 0.005, 0.85], [0.42, -0.03, 0.8]])
         film.rod(spline(ridge, 100) * scale + shift, 0.02, 0.6 * patient.bones, 0.3)
-        edge = np.array([[0.25, 0.045, 0.85], [0.27, 0.15, 0.85], [0.3, 0.25, 0.85], [0.335, 0.32, 0.85]])
-        film.rod(spline(edge, 100) * scale + shift, 0.01, 0.35 * patient.bones, 0.2)
-        arm = np.array([[0.455, 0.0, 0.6], [0.465, 0.05, 0.6], [0.485, 0.2, 0.6], [0.5, 0.4, 0.6]])
-        film.rod(spline(arm, 120) * scale + shift, 0.055, 1.5 * patient.bones, 0.35)
-        head = (patient.middle + patient.turn + way * out * 0.45, top + 0.03)
-        film.added += 2.0 * patient.bones * ball(film.grid, head, (0.042, 0.048)) ** 0.7
+        blade_edge = np.array([[0.25, 0.045, 0.85], [0.27, 0.15, 0.85], [0.3, 0.25, 0.85], [0.335, 0.32, 0.85]])
+        film.rod(spline(blade_edge, 100) * scale + shift, 0.01, 0.35 * patient.bones, 0.2)
+        upper_arm = np.array([[0.455, 0.0, 0.6], [0.465, 0.05, 0.6], [0.485, 0.2, 0.6], [0.5, 0.4, 0.6]])
+        film.rod(spline(upper_arm, 120) * scale + shift, 0.055, 1.5 * patient.bones, 0.35)
+        arm_head = (patient.middle + patient.turn + direction * width_scale * 0.45, apex_height + 0.03)
+        film.added += 2.0 * patient.bones * ball(film.grid, arm_head, (0.042, 0.048)) ** 0.7
 
 
 def _column(film: Film) -> None:
     """The spine from the side: bodies with bright rims, and discs."""
     patient, grid = film.patient, film.grid
     centre = patient.column(grid.line)
-    across = (grid.x - centre[:, None]) / (0.036 + 0.016 * grid.y)
+    relative_x = (grid.x - centre[:, None]) / (0.036 + 0.016 * grid.y)
     slope = np.gradient(centre, grid.line)[:, None]
     phase = ((grid.y + slope * (grid.x - centre[:, None])) / (_VERTEBRA * 1.12)) % 1.0
-    near = np.abs(across)
-    body = step(1.0 - near, 0.12) * step(0.41 - np.abs(phase - 0.5), 0.06)
-    rim = step(1.0 - near, 0.12) * np.exp(-(((np.abs(phase - 0.5) - 0.38) / 0.045) ** 2))
-    wall = np.exp(-(((near - 0.93) / 0.1) ** 2)) * step(0.42 - np.abs(phase - 0.5), 0.06)
-    behind = np.exp(-(((across - 1.8) / 0.5) ** 2)) * (0.6 + 0.4 * np.cos(2 * np.pi * phase))
-    film.added += patient.bones * (1.7 * body + 1.0 * rim + 0.8 * wall + 1.0 * behind + 1.6 * step(1.0 - near, 0.3))
+    distance = np.abs(relative_x)
+    vertebral_body = step(1.0 - distance, 0.12) * step(0.41 - np.abs(phase - 0.5), 0.06)
+    bright_rim = step(1.0 - distance, 0.12) * np.exp(-(((np.abs(phase - 0.5) - 0.38) / 0.045) ** 2))
+    side_wall = np.exp(-(((distance - 0.93) / 0.1) ** 2)) * step(0.42 - np.abs(phase - 0.5), 0.06)
+    posterior = np.exp(-(((relative_x - 1.8) / 0.5) ** 2)) * (0.6 + 0.4 * np.cos(2 * np.pi * phase))
+    film.added += patient.bones * (
+        1.7 * vertebral_body + 1.0 * bright_rim + 0.8 * side_wall + 1.0 * posterior + 1.6 * step(1.0 - distance, 0.3)
+    )

@@ -17,102 +17,114 @@ def _tube(film: Film, knots: list[list[float]], width: float, depth: float, rim:
     film.rod(spline(np.array(knots), count), width, depth, rim)
 
 
-def _et_tube(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _et_tube(film: Film, device: Shown, rng: np.random.Generator) -> None:
     """Down the trachea to some 4 cm above its fork; a line in its wall shows best."""
-    tip = film.patient.carina - rng.uniform(0.07, 0.12)
-    knots = [[0.0, -0.05, 0.47], [0.002, 0.4 * tip, 0.5], [-0.003, tip, 0.53]]
+    tip_height = film.patient.carina - rng.uniform(0.07, 0.12)
+    knots = [[0.0, -0.05, 0.47], [0.002, 0.4 * tip_height, 0.5], [-0.003, tip_height, 0.53]]
     _tube(film, knots, 0.017, 1.3, 0.8)
     _tube(film, [[x + 0.004, y, z] for x, y, z in knots], 0.005, 7.0)
 
 
-def _ng_tube(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _ng_tube(film: Film, device: Shown, rng: np.random.Generator) -> None:
     """Down the gullet and under the left dome into the stomach."""
-    dome = film.patient.dome(Side.LEFT)
+    dome_height = film.patient.dome(Side.LEFT)
     sway = rng.normal(0.0, 0.006, 3)
     knots = [
-        [0.012, -0.05, 0.56], [0.014 + sway[0], 0.3, 0.6], [0.012 + sway[1], 0.55, 0.62], [0.03 + sway[2], dome, 0.6],
-        [0.09, dome + 0.09, 0.5], [0.15, dome + 0.13, 0.42], [0.19, dome + 0.1, 0.4],
+        [0.012, -0.05, 0.56], [0.014 + sway[0], 0.3, 0.6], [0.012 + sway[1], 0.55, 0.62],
+        [0.03 + sway[2], dome_height, 0.6], [0.09, dome_height + 0.09, 0.5],
+        [0.15, dome_height + 0.13, 0.42], [0.19, dome_height + 0.1, 0.4],
     ]  # fmt: skip
     _tube(film, knots, 0.0085, 6.0, 0.3, 260)
 
 
-def _central_line(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _central_line(film: Film, device: Shown, rng: np.random.Generator) -> None:
     """From the neck or under the collarbone into the superior vena cava."""
     patient = film.patient
-    for side in sides_of(item):
-        way = sign(side)
-        cava = [[-0.05, patient.carina - 0.05, 0.45], [-0.055, patient.carina + 0.06 + rng.uniform(-0.02, 0.03), 0.45]]
+    for side in sides_of(device):
+        direction = sign(side)
+        cava_points = [
+            [-0.05, patient.carina - 0.05, 0.45],
+            [-0.055, patient.carina + 0.06 + rng.uniform(-0.02, 0.03), 0.45],
+        ]
         if rng.random() < 0.5:
-            start = [[way * 0.12, -0.03, 0.45], [way * 0.09, patient.apex, 0.45]]
+            entry_points = [[direction * 0.12, -0.03, 0.45], [direction * 0.09, patient.apex, 0.45]]
         else:
-            start = [[way * 0.3, patient.apex + 0.1, 0.35], [way * 0.17, patient.apex + 0.02, 0.4]]
-        middle = [[way * 0.04, patient.apex + 0.07, 0.45]] if side is Side.LEFT else []
-        _tube(film, [*start, *middle, *cava], 0.007, 6.0, 0.0, 220)
+            entry_points = [[direction * 0.3, patient.apex + 0.1, 0.35], [direction * 0.17, patient.apex + 0.02, 0.4]]
+        middle_points = [[direction * 0.04, patient.apex + 0.07, 0.45]] if side is Side.LEFT else []
+        _tube(film, [*entry_points, *middle_points, *cava_points], 0.007, 6.0, 0.0, 220)
 
 
-def _pacemaker(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _pacemaker(film: Film, device: Shown, rng: np.random.Generator) -> None:
     """A box under the collarbone, and leads to the right atrium and ventricle."""
     patient = film.patient
-    for side in sides_of(item):
-        way = sign(side)
-        box = np.array([way * 0.27, patient.apex + 0.12, 0.24])
-        x, y = seen(film, box)
-        near = np.hypot((film.grid.x - x) / 0.048, (film.grid.y - y) / 0.042)
-        square = np.maximum(np.abs(film.grid.x - x) / 0.05, np.abs(film.grid.y - y) / 0.044)
-        film.added += 22.0 * step(1.0 - 0.5 * (near + square), 0.06)
-        film.added += 8.0 * step(0.6 - square, 0.1)
-        level = patient.domes[Side.LEFT]
-        up = [[way * 0.25, patient.apex + 0.09, 0.26], [way * 0.12, patient.apex + 0.05, 0.38]]
-        cava = [[-0.045, patient.carina - 0.04, 0.45]]
-        atrium = [[-0.06, level - 0.16, 0.46], [-0.03, level - 0.13, 0.42]]
-        ventricle = [[-0.055, level - 0.1, 0.45], [0.02, level - 0.03, 0.38], [0.13, level - 0.015, 0.32]]
-        for end in (atrium, ventricle):
-            _tube(film, [*up, *cava, *end], 0.0055, 6.5, 0.0, 260)
-            film.added += 6.0 * ball(film.grid, seen(film, np.array(end[-1])), (0.006, 0.006))
+    for side in sides_of(device):
+        direction = sign(side)
+        box_centre = np.array([direction * 0.27, patient.apex + 0.12, 0.24])
+        x, y = seen(film, box_centre)
+        ellipse_distance = np.hypot((film.grid.x - x) / 0.048, (film.grid.y - y) / 0.042)
+        square_distance = np.maximum(np.abs(film.grid.x - x) / 0.05, np.abs(film.grid.y - y) / 0.044)
+        film.added += 22.0 * step(1.0 - 0.5 * (ellipse_distance + square_distance), 0.06)
+        film.added += 8.0 * step(0.6 - square_distance, 0.1)
+        dome_level = patient.domes[Side.LEFT]
+        vein_points = [[direction * 0.25, patient.apex + 0.09, 0.26], [direction * 0.12, patient.apex + 0.05, 0.38]]
+        cava_points = [[-0.045, patient.carina - 0.04, 0.45]]
+        atrium_points = [[-0.06, dome_level - 0.16, 0.46], [-0.03, dome_level - 0.13, 0.42]]
+        ventricle_points = [
+            [-0.055, dome_level - 0.1, 0.45],
+            [0.02, dome_level - 0.03, 0.38],
+            [0.13, dome_level - 0.015, 0.32],
+        ]
+        for lead_points in (atrium_points, ventricle_points):
+            _tube(film, [*vein_points, *cava_points, *lead_points], 0.0055, 6.5, 0.0, 260)
+            film.added += 6.0 * ball(film.grid, seen(film, np.array(lead_points[-1])), (0.006, 0.006))
 
 
-def _chest_tube(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _chest_tube(film: Film, device: Shown, rng: np.random.Generator) -> None:
     """From the side of the chest up towards the apex, a gap in its line where its last hole is."""
     patient = film.patient
-    for side in sides_of(item):
-        way, low = sign(side), 0.6 * patient.dome(side) + 0.4 * patient.apex
-        out = float(patient.wall(np.array([low]), side)[0])
+    for side in sides_of(device):
+        direction, entry_height = sign(side), 0.6 * patient.dome(side) + 0.4 * patient.apex
+        wall_offset = float(patient.wall(np.array([entry_height]), side)[0])
         knots = [
-            [way * (out + 0.08), low + 0.1, 0.55], [way * out, low + 0.04, 0.55], [way * out * 0.75, low - 0.09, 0.6],
-            [way * out * 0.5, patient.apex + 0.07 + rng.uniform(-0.02, 0.03), 0.6],
+            [direction * (wall_offset + 0.08), entry_height + 0.1, 0.55],
+            [direction * wall_offset, entry_height + 0.04, 0.55],
+            [direction * wall_offset * 0.75, entry_height - 0.09, 0.6],
+            [direction * wall_offset * 0.5, patient.apex + 0.07 + rng.uniform(-0.02, 0.03), 0.6],
         ]  # fmt: skip
         _tube(film, knots, 0.017, 1.4, 0.85)
-        line = spline(np.array(knots), 200)
-        film.rod(line[:130], 0.005, 5.5)
-        film.rod(line[142:], 0.005, 5.5)
+        tube_line = spline(np.array(knots), 200)
+        film.rod(tube_line[:130], 0.005, 5.5)
+        film.rod(tube_line[142:], 0.005, 5.5)
 
 
-def _wires(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _wires(film: Film, device: Shown, rng: np.random.Generator) -> None:
     """Loops of wire through the breastbone, one below the other."""
     patient = film.patient
-    for number in range(6):
-        y = patient.carina - 0.12 + 0.062 * number
+    for wire_number in range(6):
+        y = patient.carina - 0.12 + 0.062 * wire_number
         turns = np.linspace(0.0, 2 * np.pi, 60)
-        front = float(patient.breastbone(np.array([y]))[0])
-        size = rng.uniform(0.9, 1.1)
-        tilt = rng.normal(0.0, 0.15)
-        across, down = 0.017 * size * np.sin(turns), 0.011 * size * np.sin(2 * turns + tilt)
-        x = patient.turn + across
-        film.rod(np.stack([x, y + down, front - 0.01 + 0.008 * np.cos(turns)], axis=-1), 0.0045, 15.0)
+        front_depth = float(patient.breastbone(np.array([y]))[0])
+        loop_size = rng.uniform(0.9, 1.1)
+        loop_tilt = rng.normal(0.0, 0.15)
+        x_offset, y_offset = 0.017 * loop_size * np.sin(turns), 0.011 * loop_size * np.sin(2 * turns + loop_tilt)
+        x = patient.turn + x_offset
+        film.rod(np.stack([x, y + y_offset, front_depth - 0.01 + 0.008 * np.cos(turns)], axis=-1), 0.0045, 15.0)
 
 
-def _port(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _port(film: Film, device: Shown, rng: np.random.Generator) -> None:
     """A chamber under the skin, and a catheter from it into the superior vena cava."""
     patient = film.patient
-    for side in sides_of(item):
-        way = sign(side)
-        chamber = np.array([way * 0.21, patient.apex + 0.17, 0.25])
-        x, y = seen(film, chamber)
-        far = np.hypot(film.grid.x - x, film.grid.y - y) / 0.026
-        film.added += 9.0 * step(1.0 - far, 0.1) - 5.0 * step(0.6 - far, 0.12)
-        cava = [[-0.05, patient.carina - 0.05, 0.45], [-0.055, patient.carina + 0.08, 0.45]]
-        up = [[way * 0.2, patient.apex + 0.15, 0.26], [way * 0.14, patient.apex + 0.01, 0.36]]
-        _tube(film, [*up, [way * 0.07, patient.apex + 0.05, 0.42], *cava], 0.006, 4.8, 0.0, 220)
+    for side in sides_of(device):
+        direction = sign(side)
+        chamber_centre = np.array([direction * 0.21, patient.apex + 0.17, 0.25])
+        x, y = seen(film, chamber_centre)
+        distance = np.hypot(film.grid.x - x, film.grid.y - y) / 0.026
+        film.added += 9.0 * step(1.0 - distance, 0.1) - 5.0 * step(0.6 - distance, 0.12)
+        cava_points = [[-0.05, patient.carina - 0.05, 0.45], [-0.055, patient.carina + 0.08, 0.45]]
+        catheter_points = [[direction * 0.2, patient.apex + 0.15, 0.26], [direction * 0.14, patient.apex + 0.01, 0.36]]
+        _tube(
+            film, [*catheter_points, [direction * 0.07, patient.apex + 0.05, 0.42], *cava_points], 0.006, 4.8, 0.0, 220
+        )
 
 
 DEVICES: Final[dict[Kind, Draw]] = {

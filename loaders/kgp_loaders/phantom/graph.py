@@ -181,13 +181,13 @@ def build(
     settings = {"images": images, "seed": seed}
     existing = contents.complete(directory, _BY, settings)
     if existing:
-        cross, intra = sum(1 for _ in _cross_edges(plan)), sum(1 for _ in _intra_edges(plan))
+        cross_count, intra_count = sum(1 for _ in _cross_edges(plan)), sum(1 for _ in _intra_edges(plan))
     else:
-        with contents.built(directory, _BY, settings, replace=replace, told=told) as staged:
-            cross, intra = _write_graph(staged / "MedMKG.csv", plan)
-            _write_csv(staged / "image_mapping.csv", ("IID", "Image_Path"), _mapping(plan))
-            _write_readme(staged, plan)
-    return Phantom(directory, images, plan.concepts, cross, intra, plan.studies, seed, existing)
+        with contents.built(directory, _BY, settings, replace=replace, told=told) as staged_folder:
+            cross_count, intra_count = _write_graph(staged_folder / "MedMKG.csv", plan)
+            _write_csv(staged_folder / "image_mapping.csv", ("IID", "Image_Path"), _mapping(plan))
+            _write_readme(staged_folder, plan)
+    return Phantom(directory, images, plan.concepts, cross_count, intra_count, plan.studies, seed, existing)
 
 
 @dataclass(frozen=True)
@@ -228,84 +228,84 @@ def concept(number: int) -> tuple[str, str]:
     """Kind and name of a concept; all names differ."""
     if number < len(_KNOWN):
         return _KNOWN[number]
-    row, column = divmod(number - len(_KNOWN), 20)
+    block, column = divmod(number - len(_KNOWN), 20)
     if column < 15:
         severity, course, side, finding, site = _choose(
-            row * 15 + column, _SEVERITIES, _COURSES, _SIDES, _FINDINGS, _SITES
+            block * 15 + column, _SEVERITIES, _COURSES, _SIDES, _FINDINGS, _SITES
         )
         return FINDING, f"{severity}{course}{finding} of {side}{site}".capitalize()
     if column < 18:
-        part = row * 3 + column - 15
-        side, site, aspect = _choose(part, _SIDES, _SITES, _ASPECTS)
+        part_index = block * 3 + column - 15
+        side, site, aspect = _choose(part_index, _SIDES, _SITES, _ASPECTS)
         return (
             ANATOMY,
-            f"{side}{site}, {aspect} part {part // (len(_SIDES) * len(_SITES) * len(_ASPECTS)) + 1}".capitalize(),
+            f"{side}{site}, {aspect} part {part_index // (len(_SIDES) * len(_SITES) * len(_ASPECTS)) + 1}".capitalize(),
         )
-    state, line, side, device, site = _choose(row * 2 + column - 18, _STATES, _LINES, _SIDES, _DEVICES, _SITES)
+    state, line, side, device, site = _choose(block * 2 + column - 18, _STATES, _LINES, _SIDES, _DEVICES, _SITES)
     return DEVICE, f"{state}{line}{device} at {side}{site}".capitalize()
 
 
-def _choose(number: int, *lists: Sequence[str]) -> list[str]:
+def _choose(number: int, *word_lists: Sequence[str]) -> list[str]:
     """The combination of that number; neighbouring numbers differ in most places."""
-    size = 1
-    for choices in lists:
-        size *= len(choices)
-    number = number * 7_919 % size  # coprime to every list length: each combination comes once
+    combination_count = 1
+    for choices in word_lists:
+        combination_count *= len(choices)
+    number = number * 7_919 % combination_count  # coprime to every list length: each combination comes once
     chosen = []
-    for choices in reversed(lists):
-        number, place = divmod(number, len(choices))
-        chosen.append(choices[place])
+    for choices in reversed(word_lists):
+        number, choice_index = divmod(number, len(choices))
+        chosen.append(choices[choice_index])
     return chosen[::-1]
 
 
-def _write_graph(path: Path, plan: _Plan) -> tuple[int, int]:
+def _write_graph(csv_path: Path, plan: _Plan) -> tuple[int, int]:
     """Write the triples; returns how many join an image to a concept, and a concept to a concept."""
-    count = {"cross": 0, "intra": 0}
+    counts = {"cross": 0, "intra": 0}
 
     def rows() -> Iterator[tuple[str, ...]]:
         for head, relation, tail in _intra_edges(plan):
-            count["intra"] += 1
+            counts["intra"] += 1
             yield plan.cui(head), relation, plan.cui(tail), concept(head)[1], concept(tail)[1]
-        for image, stance, tail in _cross_edges(plan):
-            count["cross"] += 1
-            image_id = plan.image_id(image)
+        for image_number, stance, tail in _cross_edges(plan):
+            counts["cross"] += 1
+            image_id = plan.image_id(image_number)
             yield image_id, stance, plan.cui(tail), f"Image_{image_id}", concept(tail)[1]
 
-    _write_csv(path, ("Head", "Relation", "Tail", "Head_Name", "Tail_Name"), rows())
-    return count["cross"], count["intra"]
+    _write_csv(csv_path, ("Head", "Relation", "Tail", "Head_Name", "Tail_Name"), rows())
+    return counts["cross"], counts["intra"]
 
 
 def _cross_edges(plan: _Plan) -> Iterator[tuple[int, str, int]]:
     """(image, stance, concept): each image draws as many different concepts as its degree from one shuffled deck."""
     rng = plan.random("cross")
-    steps = list(accumulate(_DEGREES))
-    degrees = bytearray(bisect(steps, rng.random() * steps[-1]) + 1 for _ in range(plan.images))
+    cumulative = list(accumulate(_DEGREES))
+    degrees = bytearray(bisect(cumulative, rng.random() * cumulative[-1]) + 1 for _ in range(plan.images))
     deck = array("L")
-    for number, copies in enumerate(_popularity(plan.concepts, sum(degrees), plan.images)):
-        deck.extend([number] * copies)
-    drawn = 0
-    for image, degree in enumerate(degrees):
-        held: set[int] = set()
-        tries = 20 * degree
-        while len(held) < degree and drawn < len(deck) and tries:
-            tries -= 1
-            place = drawn + int(rng.random() * (len(deck) - drawn))
-            card = deck[place]
-            if card not in held:
-                held.add(card)
-                deck[place], deck[drawn] = deck[drawn], card
-                drawn += 1
-                yield from ((image, stance, card) for stance in _stances(card, rng))
+    for concept_number, copies in enumerate(_popularity(plan.concepts, sum(degrees), plan.images)):
+        deck.extend([concept_number] * copies)
+    deck_start = 0
+    for image_number, degree in enumerate(degrees):
+        image_cards: set[int] = set()
+        attempts_left = 20 * degree
+        while len(image_cards) < degree and deck_start < len(deck) and attempts_left:
+            attempts_left -= 1
+            card_index = deck_start + int(rng.random() * (len(deck) - deck_start))
+            card = deck[card_index]
+            if card not in image_cards:
+                image_cards.add(card)
+                deck[card_index], deck[deck_start] = deck[deck_start], card
+                deck_start += 1
+                yield from ((image_number, stance, card) for stance in _stances(card, rng))
 
 
-def _stances(number: int, rng: random.Random) -> tuple[str, ...]:
+def _stances(concept_number: int, rng: random.Random) -> tuple[str, ...]:
     """The stance of an image to this concept, rarely two."""
     if rng.random() < 68 / 20_637:
-        at = bisect(list(accumulate(weight for weight, _, _ in _CONFLICTS)), rng.random() * 68)
-        return _CONFLICTS[at][1:]
-    shares = _STANCES["denied" if number == 1 else concept(number)[0]]
-    at = bisect(list(accumulate(shares)), rng.random() * 1000)
-    return ((Stance.POSITIVE, Stance.NEGATIVE, Stance.UNCERTAIN)[at].value,)
+        choice_index = bisect(list(accumulate(weight for weight, _, _ in _CONFLICTS)), rng.random() * 68)
+        return _CONFLICTS[choice_index][1:]
+    shares = _STANCES["denied" if concept_number == 1 else concept(concept_number)[0]]
+    choice_index = bisect(list(accumulate(shares)), rng.random() * 1000)
+    return ((Stance.POSITIVE, Stance.NEGATIVE, Stance.UNCERTAIN)[choice_index].value,)
 
 
 def _popularity(concepts: int, edges: int, images: int) -> list[int]:
@@ -313,76 +313,85 @@ def _popularity(concepts: int, edges: int, images: int) -> list[int]:
 
     After the top ones the counts fall as 1/(rank + q), a Zipf-Mandelbrot law, with q such that they add up.
     """
-    top = [max(1, images * share // 1000) for share in _TOP_SHARES]
-    rest, wanted = concepts - len(top), edges - sum(top)
+    top_counts = [max(1, images * share // 1000) for share in _TOP_SHARES]
+    remaining, target_sum = concepts - len(top_counts), edges - sum(top_counts)
 
     def counts(q: int) -> list[int]:  # q in thousandths
-        return [min(top[-1], max(1, 1000 * rest // (1000 * rank + q))) for rank in range(1, rest + 1)]
+        return [min(top_counts[-1], max(1, 1000 * remaining // (1000 * rank + q))) for rank in range(1, remaining + 1)]
 
-    low, high = 0, 1000 * rest
+    low, high = 0, 1000 * remaining
     while low < high:
         middle = (low + high) // 2
-        low, high = (middle + 1, high) if sum(counts(middle)) > wanted else (low, middle)
-    chosen = top + counts(low)
-    for place in range(edges - sum(chosen)):  # a few; many only in small graphs, where the law is too steep
-        chosen[place % (concepts // 2)] += 1
-    return chosen
+        low, high = (middle + 1, high) if sum(counts(middle)) > target_sum else (low, middle)
+    image_counts = top_counts + counts(low)
+    for index in range(edges - sum(image_counts)):  # a few; many only in small graphs, where the law is too steep
+        image_counts[index % (concepts // 2)] += 1
+    return image_counts
 
 
 def _intra_edges(plan: _Plan) -> Iterator[tuple[int, str, int]]:
     """(head, relation, tail), each followed by its inverse. Popular concepts are the hubs."""
     rng = plan.random("intra")
-    members = [number for number in range(plan.concepts) if number % 5 < 3]
-    pools = {kind: [number for number in members if concept(number)[0] == kind] for kind in (FINDING, ANATOMY, DEVICE)}
-    choices = {kind: [relation for relation in _RELATIONS if relation.head == kind] for kind in pools}
-    steps = {kind: list(accumulate(relation.weight for relation in choices[kind])) for kind in pools}
-    wanted = plan.concepts * 14_682 // 3149
-    seen: set[tuple[int, str, int]] = set()
-    for turn in range(10 * wanted):
-        if len(seen) >= wanted:
+    members = [concept_number for concept_number in range(plan.concepts) if concept_number % 5 < 3]
+    members_by_kind = {
+        kind: [concept_number for concept_number in members if concept(concept_number)[0] == kind]
+        for kind in (FINDING, ANATOMY, DEVICE)
+    }
+    relations_by_kind = {
+        kind: [relation for relation in _RELATIONS if relation.head == kind] for kind in members_by_kind
+    }
+    cumulative = {
+        kind: list(accumulate(relation.weight for relation in relations_by_kind[kind])) for kind in members_by_kind
+    }
+    edge_count = plan.concepts * 14_682 // 3149
+    written_edges: set[tuple[int, str, int]] = set()
+    for attempt in range(10 * edge_count):
+        if len(written_edges) >= edge_count:
             return
-        head = members[turn] if turn < len(members) else members[int(rng.random() * len(members))]
+        head = members[attempt] if attempt < len(members) else members[int(rng.random() * len(members))]
         kind = concept(head)[0]
-        relation = choices[kind][bisect(steps[kind], rng.random() * steps[kind][-1])]
-        pool, place = pools[relation.tail], rng.random()
+        relation = relations_by_kind[kind][bisect(cumulative[kind], rng.random() * cumulative[kind][-1])]
+        pool, fraction = members_by_kind[relation.tail], rng.random()
         if not pool:
             continue
-        tail = pool[int(place * place * place * len(pool))]
-        if head == tail or (head, relation.name, tail) in seen:
+        tail = pool[int(fraction * fraction * fraction * len(pool))]
+        if head == tail or (head, relation.name, tail) in written_edges:
             continue
         for edge in ((head, relation.name, tail), (tail, relation.inverse, head)):
-            seen.add(edge)
+            written_edges.add(edge)
             yield edge
 
 
 def _mapping(plan: _Plan) -> Iterator[tuple[str, str]]:
     """An image id and its path for every study of the pool; a patient has 1.6 studies on average."""
     rng = plan.random("mapping")
-    patient = 0
-    for number in range(plan.studies):
-        patient += number == 0 or rng.random() < 0.62
-        subject, study = f"p{plan.study(patient)}", plan.study(number)
-        digits = f"{rng.getrandbits(160):040x}"
-        file = "-".join(digits[i : i + 8] for i in range(0, 40, 8))
-        yield f"I{study}", f"{_ROOT}/{subject[:3]}/{subject}/s{study}/{file}.jpg"
+    patient_number = 0
+    for study_number in range(plan.studies):
+        patient_number += study_number == 0 or rng.random() < 0.62
+        subject_id, study_id = f"p{plan.study(patient_number)}", plan.study(study_number)
+        hex_digits = f"{rng.getrandbits(160):040x}"
+        dicom_id = "-".join(hex_digits[digit_index : digit_index + 8] for digit_index in range(0, 40, 8))
+        yield f"I{study_id}", f"{_ROOT}/{subject_id[:3]}/{subject_id}/s{study_id}/{dicom_id}.jpg"
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+def _write_csv(csv_path: Path, header: Sequence[str], csv_rows: Iterable[Sequence[str]]) -> None:
+    with csv_path.open("w", encoding="utf-8", newline="") as csv_file:
+        writer = csv.writer(csv_file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows(csv_rows)
 
 
 def _write_readme(directory: Path, plan: _Plan) -> None:
-    sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in ("MedMKG.csv", "image_mapping.csv"))
-    text = (
-        f"{_FIRST_LINE}\n\nNo person, image or report stands behind it: concepts (C99...), images (I9...) and patients "
-        f"(p9...) do not exist.\nWritten with --images {plan.images} --seed {plan.seed}.\n\nsha256:\n{sums}"
+    checksums = "".join(
+        f"{_sha256(directory / file_name)}  {file_name}\n" for file_name in ("MedMKG.csv", "image_mapping.csv")
     )
-    (directory / "README.txt").write_text(text, encoding="utf-8", newline="\n")
+    readme_text = (
+        f"{_FIRST_LINE}\n\nNo person, image or report stands behind it: concepts (C99...), images (I9...) and patients "
+        f"(p9...) do not exist.\nWritten with --images {plan.images} --seed {plan.seed}.\n\nsha256:\n{checksums}"
+    )
+    (directory / "README.txt").write_text(readme_text, encoding="utf-8", newline="\n")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(file_path: Path) -> str:
+    with file_path.open("rb") as binary_file:
+        return hashlib.file_digest(binary_file, "sha256").hexdigest()

@@ -23,48 +23,48 @@ _UID: Final = "2.25"  # the root of UIDs made of a number
 
 def write_images(folder: Path, study: Study, *, seed: int, size: int) -> None:
     """Draw the images of a study and write them where MIMIC-CXR-JPG keeps them, below `folder`."""
-    place = folder / study.folder / f"s{study.study}"
-    place.mkdir(parents=True)
-    for number, (view, image) in enumerate(zip(study.views, study.images, strict=True)):
-        lateral = view == "LATERAL"
+    study_folder = folder / study.folder / f"s{study.study}"
+    study_folder.mkdir(parents=True)
+    for image_number, (view, image_id) in enumerate(zip(study.views, study.images, strict=True)):
+        is_lateral = view == "LATERAL"
         # one generator a patient's view: the two images of a study show one chest
-        rng = np.random.default_rng([seed, study.subject, int(lateral)])
-        pixels = draw(View.LATERAL if lateral else View.FRONTAL, study.shown, rng, size)
-        Image.fromarray(pixels).save(place / f"{image}.png", compress_level=6)
+        rng = np.random.default_rng([seed, study.subject, int(is_lateral)])
+        pixels = draw(View.LATERAL if is_lateral else View.FRONTAL, study.shown, rng, size)
+        Image.fromarray(pixels).save(study_folder / f"{image_id}.png", compress_level=6)
         if study.number % DICOM_EVERY == 0:
-            _write_dicom(place / f"{image}.dcm", pixels, study, view, number)
+            _write_dicom(study_folder / f"{image_id}.dcm", pixels, study, view, image_number)
 
 
-def _write_dicom(path: Path, pixels: NDArray[np.uint8], study: Study, view: str, number: int) -> None:
-    data = Dataset()
-    data.SOPClassUID = _STORAGE
-    data.StudyInstanceUID = f"{_UID}.{study.study}"
-    data.SeriesInstanceUID = f"{_UID}.{study.study}.{number + 1}"
-    data.SOPInstanceUID = f"{_UID}.{study.study}.{number + 1}.1"
-    data.StudyDate = str(study.date)
-    data.StudyTime = study.time
-    data.Modality = "DX"
-    data.PatientID = str(study.subject)
-    data.PatientName = ""
-    data.PatientIdentityRemoved = "YES"
-    data.DeidentificationMethod = "invented by kgplatform, no patient"
-    data.StudyID = str(study.study)
-    data.SeriesNumber = number + 1
-    data.InstanceNumber = 1
-    data.BodyPartExamined = "CHEST"
-    data.ViewPosition = "LL" if view == "LATERAL" else view
-    data.PatientOrientation = ["A", "F"] if view == "LATERAL" else ["L", "F"]
-    data.PresentationIntentType = "FOR PRESENTATION"
-    data.BurnedInAnnotation = "NO"
-    data.SamplesPerPixel = 1
-    data.PhotometricInterpretation = "MONOCHROME2"
-    data.Rows, data.Columns = pixels.shape
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
-    data.PixelSpacing = [round(430 / pixels.shape[0], 4)] * 2  # mm: the film is 43 cm high
-    data.PixelData = pixels.tobytes()
-    data["PixelData"].VR = "OB"
-    data.file_meta = FileMetaDataset()
-    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
-    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dcmwrite(path, data, enforce_file_format=True)
+def _write_dicom(dicom_path: Path, pixels: NDArray[np.uint8], study: Study, view: str, image_number: int) -> None:
+    dataset = Dataset()
+    dataset.SOPClassUID = _STORAGE
+    dataset.StudyInstanceUID = f"{_UID}.{study.study}"
+    dataset.SeriesInstanceUID = f"{_UID}.{study.study}.{image_number + 1}"
+    dataset.SOPInstanceUID = f"{_UID}.{study.study}.{image_number + 1}.1"
+    dataset.StudyDate = str(study.date)
+    dataset.StudyTime = study.time
+    dataset.Modality = "DX"
+    dataset.PatientID = str(study.subject)
+    dataset.PatientName = ""
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.DeidentificationMethod = "invented by kgplatform, no patient"
+    dataset.StudyID = str(study.study)
+    dataset.SeriesNumber = image_number + 1
+    dataset.InstanceNumber = 1
+    dataset.BodyPartExamined = "CHEST"
+    dataset.ViewPosition = "LL" if view == "LATERAL" else view
+    dataset.PatientOrientation = ["A", "F"] if view == "LATERAL" else ["L", "F"]
+    dataset.PresentationIntentType = "FOR PRESENTATION"
+    dataset.BurnedInAnnotation = "NO"
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PixelSpacing = [round(430 / pixels.shape[0], 4)] * 2  # mm: the film is 43 cm high
+    dataset.PixelData = pixels.tobytes()
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dcmwrite(dicom_path, dataset, enforce_file_format=True)

@@ -73,107 +73,145 @@ class Concept(NamedTuple):
 @cache
 def concepts() -> dict[str, Concept]:
     """All concepts by key."""
-    found = {}
-    for number, (key, kind, names, foreign) in enumerate(_table("concepts.tsv", 4)):
-        given = [name for name in names.split("|") if name]
-        found[key] = Concept(
-            key,
+    concepts_by_key = {}
+    for number, (concept_key, kind, joined_names, foreign) in enumerate(_table("concepts.tsv", 4)):
+        marked_names = [concept_name for concept_name in joined_names.split("|") if concept_name]
+        concepts_by_key[concept_key] = Concept(
+            concept_key,
             f"C{FIRST_CUI + number}",
             kind,
-            tuple(name.removesuffix("?") for name in given),
-            frozenset(name.removesuffix("?") for name in given if name.endswith("?")),
-            tuple((pair[:3], pair[4:]) for pair in foreign.split("|") if pair),
+            tuple(concept_name.removesuffix("?") for concept_name in marked_names),
+            frozenset(concept_name.removesuffix("?") for concept_name in marked_names if concept_name.endswith("?")),
+            tuple((foreign_name[:3], foreign_name[4:]) for foreign_name in foreign.split("|") if foreign_name),
         )
-    return found
+    return concepts_by_key
 
 
 @cache
 def relations() -> tuple[tuple[str, str, str], ...]:
     """Head, relation and tail as CUIs, each relation with its inverse."""
-    known = concepts()
-    both = []
-    for head, name, inverse, tail in _table("relations.tsv", 4):
-        both.append((known[head].cui, name, known[tail].cui))
-        both.append((known[tail].cui, inverse, known[head].cui))
-    return tuple(both)
+    concepts_by_key = concepts()
+    triples = []
+    for head, relation, inverse, tail in _table("relations.tsv", 4):
+        triples.append((concepts_by_key[head].cui, relation, concepts_by_key[tail].cui))
+        triples.append((concepts_by_key[tail].cui, inverse, concepts_by_key[head].cui))
+    return tuple(triples)
 
 
 def write(folder: Path) -> None:
     """Write the RRF files into a new folder."""
     folder.mkdir(parents=True)
-    rows: dict[str, Sequence[tuple[str, ...]]] = {
+    tables: dict[str, Sequence[tuple[str, ...]]] = {
         "MRCONSO.RRF": sorted(_names()),
         "MRREL.RRF": sorted(_related()),
         "MRSAB.RRF": [_source()],
         "MRSTY.RRF": [
-            (concept.cui, concept.type, *_TYPES[concept.type], f"AT{number:08d}", "")
-            for number, concept in enumerate(concepts().values(), 1)
+            (concept.cui, concept.type, *_TYPES[concept.type], f"AT{type_number:08d}", "")
+            for type_number, concept in enumerate(concepts().values(), 1)
         ],
     }
-    for name, lines in rows.items():
-        _write(folder / name, lines)
-    _write(folder / "MRFILES.RRF", [_file(folder / name, len(lines)) for name, lines in rows.items()])
-    _write(folder / "MRCOLS.RRF", [row for name, lines in rows.items() for row in _described(name, lines)])
+    for file_name, table_rows in tables.items():
+        _write(folder / file_name, table_rows)
+    _write(
+        folder / "MRFILES.RRF", [_file(folder / file_name, len(table_rows)) for file_name, table_rows in tables.items()]
+    )
+    _write(
+        folder / "MRCOLS.RRF",
+        [column_row for file_name, table_rows in tables.items() for column_row in _described(file_name, table_rows)],
+    )
 
 
-def _table(name: str, width: int) -> Iterator[list[str]]:
-    text = files("kgp_loaders.phantom").joinpath(name).read_text(encoding="utf-8")
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            values = line.split("\t")
-            yield values + [""] * (width - len(values))
+def _table(file_name: str, column_count: int) -> Iterator[list[str]]:
+    table_text = files("kgp_loaders.phantom").joinpath(file_name).read_text(encoding="utf-8")
+    for table_line in table_text.splitlines():
+        if table_line and not table_line.startswith("#"):
+            fields = table_line.split("\t")
+            yield fields + [""] * (column_count - len(fields))
 
 
 def _names() -> Iterator[tuple[str, ...]]:
-    atom = 0
+    atom_number = 0
     for concept in concepts().values():
-        given = [("ENG", name, "N") for name in concept.names]
-        given += [("ENG", name, "N") for name in _inverted(concept.names[0])]
-        given += [("ENG", f"{concept.names[0]} (old name)", "O")]
-        given += [(language, name, "N") for language, name in concept.foreign]
-        for place, (language, name, suppressed) in enumerate(given):
-            atom += 1
-            first = place == 0 or language != "ENG"
+        atoms = [("ENG", atom_name, "N") for atom_name in concept.names]
+        atoms += [("ENG", atom_name, "N") for atom_name in _inverted(concept.names[0])]
+        atoms += [("ENG", f"{concept.names[0]} (old name)", "O")]
+        atoms += [(language, atom_name, "N") for language, atom_name in concept.foreign]
+        for index, (language, atom_name, suppressed) in enumerate(atoms):
+            atom_number += 1
+            is_preferred = index == 0 or language != "ENG"
             yield (
-                concept.cui, language, "P" if first else "S", f"L{atom:07d}", "PF", f"S{atom:07d}",
-                "Y" if first else "N", f"A{atom:08d}", "", "", "", SOURCE, "PT" if first else "SY",
-                concept.cui[1:], name, "0", suppressed, "",
+                concept.cui, language, "P" if is_preferred else "S", f"L{atom_number:07d}", "PF", f"S{atom_number:07d}",
+                "Y" if is_preferred else "N", f"A{atom_number:08d}", "", "", "", SOURCE, "PT" if is_preferred else "SY",
+                concept.cui[1:], atom_name, "0", suppressed, "",
             )  # fmt: skip
 
 
-def _inverted(name: str) -> Iterator[str]:
+def _inverted(term: str) -> Iterator[str]:
     """The name as indexes print it: "pleural effusion" as "effusion, pleural"."""
-    first, _, last = name.rpartition(" ")
-    if first:
-        yield f"{last}, {first}"
+    leading, _, last_word = term.rpartition(" ")
+    if leading:
+        yield f"{last_word}, {leading}"
 
 
 def _related() -> Iterator[tuple[str, ...]]:
     """A row says that the second concept has the relation to the first."""
-    for number, (head, name, tail) in enumerate(dict.fromkeys(relations()), 1):
-        yield (tail, "", "CUI", "RO", head, "", "CUI", name, f"R{number:07d}", "", SOURCE, SOURCE, "", "Y", "N", "")
+    for relation_number, (head, relation, tail) in enumerate(dict.fromkeys(relations()), 1):
+        yield (
+            tail,
+            "",
+            "CUI",
+            "RO",
+            head,
+            "",
+            "CUI",
+            relation,
+            f"R{relation_number:07d}",
+            "",
+            SOURCE,
+            SOURCE,
+            "",
+            "Y",
+            "N",
+            "",
+        )
 
 
 def _source() -> tuple[str, ...]:
-    values = dict.fromkeys(_COLUMNS["MRSAB.RRF"][1].split(","), "")
-    values |= {
+    fields = dict.fromkeys(_COLUMNS["MRSAB.RRF"][1].split(","), "")
+    fields |= {
         "VSAB": RELEASE, "RSAB": SOURCE, "SON": "Invented ontology of kgplatform's phantom", "SF": SOURCE, "SVER": "1",
         "SRL": "0", "LAT": "ENG", "CENC": "UTF-8", "CURVER": "Y", "SABIN": "Y", "SSN": "kgplatform phantom",
     }  # fmt: skip
-    return tuple(values.values())
+    return tuple(fields.values())
 
 
-def _file(path: Path, rows: int) -> tuple[str, ...]:
-    what, columns = _COLUMNS[path.name]
-    return path.name, what, columns, str(columns.count(",") + 1), str(rows), str(path.stat().st_size)
+def _file(file_path: Path, row_count: int) -> tuple[str, ...]:
+    description, columns = _COLUMNS[file_path.name]
+    return (
+        file_path.name,
+        description,
+        columns,
+        str(columns.count(",") + 1),
+        str(row_count),
+        str(file_path.stat().st_size),
+    )
 
 
-def _described(name: str, rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
-    for place, column in enumerate(_COLUMNS[name][1].split(",")):
-        widths = [len(row[place].encode()) for row in rows]
-        yield column, column, "", str(min(widths)), f"{sum(widths) / len(widths):.2f}", str(max(widths)), name, "char"
+def _described(file_name: str, table_rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    for column_index, column in enumerate(_COLUMNS[file_name][1].split(",")):
+        widths = [len(table_row[column_index].encode()) for table_row in table_rows]
+        yield (
+            column,
+            column,
+            "",
+            str(min(widths)),
+            f"{sum(widths) / len(widths):.2f}",
+            str(max(widths)),
+            file_name,
+            "char",
+        )
 
 
-def _write(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    text = "".join("|".join(row) + "|\n" for row in rows)
-    path.write_text(text, encoding="utf-8", newline="\n")
+def _write(file_path: Path, table_rows: Sequence[Sequence[str]]) -> None:
+    table_text = "".join("|".join(fields) + "|\n" for fields in table_rows)
+    file_path.write_text(table_text, encoding="utf-8", newline="\n")

@@ -36,21 +36,21 @@ def grown(item: Shown, small: float, moderate: float, large: float) -> float:
 
 def build_of(patient: Patient, shown: tuple[Shown, ...]) -> Patient:
     """The patient's build with the findings that change it: the heart, the spine, the diaphragm, the lungs' size."""
-    for item in shown:
-        match item.kind:
+    for finding in shown:
+        match finding.kind:
             case Kind.CARDIOMEGALY:
-                patient = replace(patient, heart=patient.heart * grown(item, 1.22, 1.38, 1.55))
+                patient = replace(patient, heart=patient.heart * grown(finding, 1.22, 1.38, 1.55))
             case Kind.SCOLIOSIS:
-                way = 1.0 if patient.lean > 0 else -1.0
-                patient = replace(patient, bend=way * grown(item, 0.025, 0.04, 0.06))
+                direction = 1.0 if patient.lean > 0 else -1.0
+                patient = replace(patient, bend=direction * grown(finding, 0.025, 0.04, 0.06))
             case Kind.DIAPHRAGM:
-                up = dict.fromkeys(sides_of(item), grown(item, 0.05, 0.08, 0.12))
-                patient = replace(patient, rise={**patient.rise, **up})
+                rises = dict.fromkeys(sides_of(finding), grown(finding, 0.05, 0.08, 0.12))
+                patient = replace(patient, rise={**patient.rise, **rises})
             case Kind.EMPHYSEMA:
-                down = grown(item, 0.03, 0.045, 0.06)
+                dome_drop = grown(finding, 0.03, 0.045, 0.06)
                 patient = replace(
                     patient,
-                    domes={side: dome + down for side, dome in patient.domes.items()},
+                    domes={side: dome + dome_drop for side, dome in patient.domes.items()},
                     angle=patient.angle * 0.45,
                     heart=patient.heart * 0.8,
                     vessels=patient.vessels * 0.55,
@@ -62,11 +62,11 @@ def build_of(patient: Patient, shown: tuple[Shown, ...]) -> Patient:
 
 def place_of(film: Film, side: Side, zone: Zone, rng: np.random.Generator, spread: float = 1.0) -> Array:
     """A place in that zone, (x, y, z), a little off its middle."""
-    patient, (down, out, deep) = film.patient, _PLACES[zone]
-    away = rng.uniform(-1.0, 1.0, 3) * spread
-    y = patient.apex + (down + 0.06 * away[0]) * (patient.dome(side) - patient.apex)
-    reach = float(patient.wall(np.array([y]), side)[0])
-    return np.array([sign(side) * reach * (out + 0.12 * away[1]), y, deep + 0.05 * away[2]])
+    patient, (downward, outward, depth) = film.patient, _PLACES[zone]
+    jitter = rng.uniform(-1.0, 1.0, 3) * spread
+    y = patient.apex + (downward + 0.06 * jitter[0]) * (patient.dome(side) - patient.apex)
+    wall_distance = float(patient.wall(np.array([y]), side)[0])
+    return np.array([sign(side) * wall_distance * (outward + 0.12 * jitter[1]), y, depth + 0.05 * jitter[2]])
 
 
 def seen(film: Film, place: Array) -> tuple[float, float]:
@@ -83,166 +83,177 @@ def _outward(film: Film, side: Side) -> Array:
     return np.asarray(film.patient.back(film.grid.line)[:, None] - film.grid.x)
 
 
-def _effusion(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _effusion(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """Fluid with a meniscus: it stands higher at the wall."""
     patient, grid = film.patient, film.grid
-    for side in sides_of(item):
-        high = grown(item, 0.055, 0.15, 0.3) * rng.uniform(0.9, 1.1)
-        out = _outward(film, side)
-        climb = (0.03 + 0.35 * high) * np.exp(-np.maximum(out, 0.0) / 0.055)
-        level = patient.foot(side) - high - climb
-        under = step(grid.y - level, 0.025)
-        film.fill(side, under)
-        film.added += 2.0 * under * film.lungs[side].field
+    for side in sides_of(finding):
+        fluid_height = grown(finding, 0.055, 0.15, 0.3) * rng.uniform(0.9, 1.1)
+        wall_distance = _outward(film, side)
+        meniscus = (0.03 + 0.35 * fluid_height) * np.exp(-np.maximum(wall_distance, 0.0) / 0.055)
+        fluid_level = patient.foot(side) - fluid_height - meniscus
+        below_level = step(grid.y - fluid_level, 0.025)
+        film.fill(side, below_level)
+        film.added += 2.0 * below_level * film.lungs[side].field
 
 
-def _pneumothorax(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _pneumothorax(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """Air beside a lung that has drawn back: a thin line, and no vessels beyond it."""
     patient, grid = film.patient, film.grid
-    wide = grown(item, 0.028, 0.05, 0.1)
-    for side in sides_of(item):
+    base_width = grown(finding, 0.028, 0.05, 0.1)
+    for side in sides_of(finding):
         lung = film.lungs[side]
-        share = np.clip((grid.y - patient.apex) / (patient.foot(side) - patient.apex), 0.0, 1.0)
-        width = wide * (1.25 - 0.8 * share)
-        top = patient.apex + 1.5 * wide
-        edges = np.stack([_outward(film, side) - width, (grid.y - top + 0.0 * grid.x) * 0.9])
-        gap = -_ROUND * np.log(np.exp(-np.clip(edges / _ROUND, -50.0, 50.0)).sum(axis=0))  # the lesser, rounded
-        beyond = step(-gap, 0.006)
-        inside = np.clip(lung.field * 1.4, 0.0, 1.0)
-        lung.vessels = lung.vessels * (1.0 - beyond)
-        lung.air = lung.air * (1.0 + 0.16 * beyond)
-        film.fill(side, 1.5 * wide * (1.0 - beyond))  # what has drawn back is denser
-        film.added += 1.1 * np.exp(-((gap / 0.0035) ** 2)) * inside
+        height_share = np.clip((grid.y - patient.apex) / (patient.foot(side) - patient.apex), 0.0, 1.0)
+        local_width = base_width * (1.25 - 0.8 * height_share)
+        top_level = patient.apex + 1.5 * base_width
+        edges = np.stack([_outward(film, side) - local_width, (grid.y - top_level + 0.0 * grid.x) * 0.9])
+        edge_distance = -_ROUND * np.log(
+            np.exp(-np.clip(edges / _ROUND, -50.0, 50.0)).sum(axis=0)
+        )  # the lesser, rounded
+        outside = step(-edge_distance, 0.006)
+        in_field = np.clip(lung.field * 1.4, 0.0, 1.0)
+        lung.vessels = lung.vessels * (1.0 - outside)
+        lung.air = lung.air * (1.0 + 0.16 * outside)
+        film.fill(side, 1.5 * base_width * (1.0 - outside))  # what has drawn back is denser
+        film.added += 1.1 * np.exp(-((edge_distance / 0.0035) ** 2)) * in_field
 
 
-def _consolidation(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _consolidation(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """Air spaces filled in a patch with ragged edges, air left in the bronchi."""
-    size = grown(item, 0.055, 0.085, 0.12)
-    for side in sides_of(item):
-        place = place_of(film, side, item.zone, rng, 0.6)
-        middle = seen(film, place)
-        patch = cloud(film.grid, middle, (size * rng.uniform(1.0, 1.3), size * rng.uniform(0.8, 1.1)))
+    patch_size = grown(finding, 0.055, 0.085, 0.12)
+    for side in sides_of(finding):
+        position = place_of(film, side, finding.zone, rng, 0.6)
+        centre = seen(film, position)
+        patch = cloud(film.grid, centre, (patch_size * rng.uniform(1.0, 1.3), patch_size * rng.uniform(0.8, 1.1)))
         ragged = patch * (1.15 + 0.3 * mottle(rng, film.grid, 14) + 0.2 * mottle(rng, film.grid, 30))
         film.fill(side, 0.66 * step(ragged - 0.5, 0.9))
         for _ in range(4):  # air in the bronchi
-            turn, reach = rng.uniform(-0.6, 0.6), size * rng.uniform(0.7, 1.1)
-            start = place - np.array([sign(side) * 0.5 * reach, 0.4 * reach, 0.0])
-            end = start + np.array([sign(side) * reach * np.cos(turn), reach * (0.6 + np.sin(turn)), 0.02])
-            bend = (start + end) / 2 + rng.normal(0, 0.006, 3)
-            film.rod(spline(np.stack([start, bend, end]), 40), 0.01, -1.6)
+            angle, length = rng.uniform(-0.6, 0.6), patch_size * rng.uniform(0.7, 1.1)
+            start_point = position - np.array([sign(side) * 0.5 * length, 0.4 * length, 0.0])
+            end_point = start_point + np.array(
+                [sign(side) * length * np.cos(angle), length * (0.6 + np.sin(angle)), 0.02]
+            )
+            bend_point = (start_point + end_point) / 2 + rng.normal(0, 0.006, 3)
+            film.rod(spline(np.stack([start_point, bend_point, end_point]), 40), 0.01, -1.6)
 
 
-def _atelectasis(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _atelectasis(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """Plates of collapsed lung: bands across the base."""
-    for side in sides_of(item):
-        for number in range(int(grown(item, 1, 2, 3))):
-            start = place_of(film, side, Zone.LOWER, rng, 0.5) - [0.0, 0.035 * number, 0.0]
-            reach = grown(item, 0.09, 0.12, 0.15) * rng.uniform(0.85, 1.1)
-            along = np.array([reach * 0.5, rng.uniform(-0.02, 0.02), 0.5 * reach])
-            bend = np.array([0.0, rng.uniform(-0.008, 0.008), 0.0])
-            band = spline(np.stack([start - along, start + bend, start + along]), 90)
-            film.rod(band, grown(item, 0.009, 0.011, 0.013), 2.6)
+    for side in sides_of(finding):
+        for band_number in range(int(grown(finding, 1, 2, 3))):
+            centre = place_of(film, side, Zone.LOWER, rng, 0.5) - [0.0, 0.035 * band_number, 0.0]
+            length = grown(finding, 0.09, 0.12, 0.15) * rng.uniform(0.85, 1.1)
+            half_axis = np.array([length * 0.5, rng.uniform(-0.02, 0.02), 0.5 * length])
+            bend_offset = np.array([0.0, rng.uniform(-0.008, 0.008), 0.0])
+            band = spline(np.stack([centre - half_axis, centre + bend_offset, centre + half_axis]), 90)
+            film.rod(band, grown(finding, 0.009, 0.011, 0.013), 2.6)
 
 
-def _round(film: Film, item: Shown, rng: np.random.Generator, radius: float, depth: float, lobes: int) -> None:
-    for side in sides_of(item):
-        x, y = seen(film, place_of(film, side, item.zone, rng))
+def _round(film: Film, finding: Shown, rng: np.random.Generator, radius: float, depth: float, lobes: int) -> None:
+    for side in sides_of(finding):
+        x, y = seen(film, place_of(film, side, finding.zone, rng))
         for lobe in range(lobes):
-            turn, off = rng.uniform(0.0, 2 * np.pi), 0.0 if lobe == 0 else 0.45 * radius
-            centre = (x + off * float(np.cos(turn)), y + off * float(np.sin(turn)))
-            size = radius if lobe == 0 else radius * float(rng.uniform(0.55, 0.8))
-            body = ball(film.grid, centre, (size, size * float(rng.uniform(0.88, 1.1))))
-            film.fill(side, 0.3 * body)
-            film.added += depth / lobes * body
+            angle, offset = rng.uniform(0.0, 2 * np.pi), 0.0 if lobe == 0 else 0.45 * radius
+            centre = (x + offset * float(np.cos(angle)), y + offset * float(np.sin(angle)))
+            lobe_radius = radius if lobe == 0 else radius * float(rng.uniform(0.55, 0.8))
+            lobe_depth = ball(film.grid, centre, (lobe_radius, lobe_radius * float(rng.uniform(0.88, 1.1))))
+            film.fill(side, 0.3 * lobe_depth)
+            film.added += depth / lobes * lobe_depth
 
 
-def _nodule(film: Film, item: Shown, rng: np.random.Generator) -> None:
-    _round(film, item, rng, grown(item, 0.018, 0.024, 0.031), 1.9, 1)
+def _nodule(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+    _round(film, finding, rng, grown(finding, 0.018, 0.024, 0.031), 1.9, 1)
 
 
-def _mass(film: Film, item: Shown, rng: np.random.Generator) -> None:
-    _round(film, item, rng, grown(item, 0.048, 0.062, 0.08), 3.6, 4)
+def _mass(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+    _round(film, finding, rng, grown(finding, 0.048, 0.062, 0.08), 3.6, 4)
 
 
-def _granuloma(film: Film, item: Shown, rng: np.random.Generator) -> None:
-    _round(film, item, rng, grown(item, 0.009, 0.011, 0.014), 6.0, 1)
+def _granuloma(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+    _round(film, finding, rng, grown(finding, 0.009, 0.011, 0.014), 6.0, 1)
 
 
-def _edema(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _edema(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """Haze around the hila, wide vessels, and Kerley's short lines at the sides of the bases."""
-    patient, much = film.patient, grown(item, 0.3, 0.45, 0.62)
+    patient, strength = film.patient, grown(finding, 0.3, 0.45, 0.62)
     for side in SIDES:
         hilum = np.array([sign(side) * 0.12, patient.carina + 0.1, 0.55])
         haze = cloud(film.grid, seen(film, hilum), (0.17, 0.24))
-        film.fill(side, 0.85 * much * haze * (1.0 + 0.3 * mottle(rng, film.grid, 18)) + 0.15 * much)
-        film.lungs[side].vessels *= 1.0 + 0.4 * much
-        for number in range(9):
-            y = patient.foot(side) - 0.05 - 0.014 * number
-            out = sign(side) * (float(patient.wall(np.array([y]), side)[0]) - 0.004)
-            line = np.array([[out, y, 0.7], [out - sign(side) * rng.uniform(0.02, 0.034), y + 0.003, 0.7]])
-            film.rod(spline(line, 20), 0.004, 2.4 * much)
+        film.fill(side, 0.85 * strength * haze * (1.0 + 0.3 * mottle(rng, film.grid, 18)) + 0.15 * strength)
+        film.lungs[side].vessels *= 1.0 + 0.4 * strength
+        for line_number in range(9):
+            y = patient.foot(side) - 0.05 - 0.014 * line_number
+            line_end = sign(side) * (float(patient.wall(np.array([y]), side)[0]) - 0.004)
+            kerley_line = np.array(
+                [[line_end, y, 0.7], [line_end - sign(side) * rng.uniform(0.02, 0.034), y + 0.003, 0.7]]
+            )
+            film.rod(spline(kerley_line, 20), 0.004, 2.4 * strength)
 
 
-def _emphysema(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _emphysema(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """More air, unevenly; the build has the rest."""
     for side in SIDES:
         bullae = np.maximum(0.0, mottle(rng, film.grid, 7))
-        film.lungs[side].air *= 1.0 + grown(item, 0.05, 0.08, 0.12) + 0.05 * bullae
+        film.lungs[side].air *= 1.0 + grown(finding, 0.05, 0.08, 0.12) + 0.05 * bullae
 
 
-def _interstitial(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _interstitial(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """A net of fine lines, denser at the bases."""
-    much = grown(item, 0.6, 1.0, 1.5)
-    for side in sides_of(item):
-        net = 1.0 - np.minimum(np.abs(mottle(rng, film.grid, 52)), np.abs(mottle(rng, film.grid, 44))) * 2.2
-        lower = 0.45 + 0.55 * step(film.grid.y - film.patient.carina - 0.05, 0.3)
-        film.added += much * np.maximum(0.0, net) * lower * film.lungs[side].field
+    strength = grown(finding, 0.6, 1.0, 1.5)
+    for side in sides_of(finding):
+        network = 1.0 - np.minimum(np.abs(mottle(rng, film.grid, 52)), np.abs(mottle(rng, film.grid, 44))) * 2.2
+        base_weight = 0.45 + 0.55 * step(film.grid.y - film.patient.carina - 0.05, 0.3)
+        film.added += strength * np.maximum(0.0, network) * base_weight * film.lungs[side].field
 
 
-def _thickening(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _thickening(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """A cap on the apex, running down the side."""
-    thick = grown(item, 0.016, 0.028, 0.042)
-    for side in sides_of(item):
-        top = film.grid.y - film.patient.apex
-        near = np.minimum(top * 0.85, _outward(film, side) + np.maximum(0.0, top - 0.12) * 0.5)
-        film.fill(side, 0.95 * step(thick * (1.0 + 0.2 * mottle(rng, film.grid, 12)) - near, 0.01))
+    thickness = grown(finding, 0.016, 0.028, 0.042)
+    for side in sides_of(finding):
+        apex_distance = film.grid.y - film.patient.apex
+        edge_distance = np.minimum(
+            apex_distance * 0.85, _outward(film, side) + np.maximum(0.0, apex_distance - 0.12) * 0.5
+        )
+        film.fill(side, 0.95 * step(thickness * (1.0 + 0.2 * mottle(rng, film.grid, 12)) - edge_distance, 0.01))
 
 
-def _fracture(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _fracture(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """A rib broken at the side: a gap, its ends apart, and swelling under it."""
     patient = film.patient
-    for side in sides_of(item):
-        for number in (6, 5, 7)[: int(grown(item, 1, 1, 2))]:
-            break_ = rng.uniform(0.42, 0.5)
-            gap = patient.rib(number, side, np.linspace(break_ - 0.012, break_ + 0.012, 30))
-            film.rod(gap, 0.021, -1.6 * patient.bones, 0.45)
-            off = grown(item, 0.008, 0.012, 0.018)
-            for way in (-1, 1):
-                end = patient.rib(number, side, np.linspace(break_, break_ + 0.09 * way, 60))
-                film.rod(end, 0.023, -1.2 * patient.bones, 0.45)
-                film.rod(end + np.array([0.0, way * off, 0.0]), 0.025, 2.4 * patient.bones, 0.45)
-            film.fill(side, 0.5 * cloud(film.grid, seen(film, gap[15]), (0.025, 0.04)))
+    for side in sides_of(finding):
+        for rib_number in (6, 5, 7)[: int(grown(finding, 1, 1, 2))]:
+            break_turn = rng.uniform(0.42, 0.5)
+            gap_points = patient.rib(rib_number, side, np.linspace(break_turn - 0.012, break_turn + 0.012, 30))
+            film.rod(gap_points, 0.021, -1.6 * patient.bones, 0.45)
+            displacement = grown(finding, 0.008, 0.012, 0.018)
+            for direction in (-1, 1):
+                fragment = patient.rib(rib_number, side, np.linspace(break_turn, break_turn + 0.09 * direction, 60))
+                film.rod(fragment, 0.023, -1.2 * patient.bones, 0.45)
+                film.rod(fragment + np.array([0.0, direction * displacement, 0.0]), 0.025, 2.4 * patient.bones, 0.45)
+            film.fill(side, 0.5 * cloud(film.grid, seen(film, gap_points[15]), (0.025, 0.04)))
 
 
-def _hilum(film: Film, item: Shown, rng: np.random.Generator) -> None:
-    size = grown(item, 0.036, 0.046, 0.06)
-    for side in sides_of(item):
-        middle = np.array([sign(side) * 0.105, film.patient.carina + (0.05 if side is Side.LEFT else 0.08), 0.55])
+def _hilum(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+    radius = grown(finding, 0.036, 0.046, 0.06)
+    for side in sides_of(finding):
+        centre = np.array([sign(side) * 0.105, film.patient.carina + (0.05 if side is Side.LEFT else 0.08), 0.55])
         for _ in range(3):
-            x, y = seen(film, middle + rng.normal(0.0, 0.012, 3))
-            film.added += 1.9 * ball(film.grid, (x, y), (size * 0.8, size))
+            x, y = seen(film, centre + rng.normal(0.0, 0.012, 3))
+            film.added += 1.9 * ball(film.grid, (x, y), (radius * 0.8, radius))
 
 
-def _hernia(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _hernia(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """A part of the stomach behind the heart: a round shadow with air over fluid."""
-    size = grown(item, 0.05, 0.065, 0.085)
-    centre = np.array([0.035, film.patient.dome(Side.LEFT) - 0.75 * size, 0.63])
+    radius = grown(finding, 0.05, 0.065, 0.085)
+    centre = np.array([0.035, film.patient.dome(Side.LEFT) - 0.75 * radius, 0.63])
     x, y = seen(film, centre)
-    wall, hollow = ball(film.grid, (x, y), (size, size)), ball(film.grid, (x, y), (size * 0.86, size * 0.86))
-    film.added += 1.6 * wall**0.5 - 4.5 * hollow * step(y + 0.01 - film.grid.y, 0.006)
+    wall_depth, hollow_depth = (
+        ball(film.grid, (x, y), (radius, radius)),
+        ball(film.grid, (x, y), (radius * 0.86, radius * 0.86)),
+    )
+    film.added += 1.6 * wall_depth**0.5 - 4.5 * hollow_depth * step(y + 0.01 - film.grid.y, 0.006)
 
 
-def _none(film: Film, item: Shown, rng: np.random.Generator) -> None:
+def _none(film: Film, finding: Shown, rng: np.random.Generator) -> None:
     """The build has it all."""
 
 

@@ -111,24 +111,26 @@ class Patient:
 
     def wall(self, y: Array, side: Side) -> Array:
         """How far the inside of the chest's side is from the midline."""
-        share = (y - self.apex) / (self.foot(side) - self.apex)
-        return self.half * follow(share, _WALL)
+        height_share = (y - self.apex) / (self.foot(side) - self.apex)
+        return self.half * follow(height_share, _WALL)
 
     def inner(self, y: Array, side: Side) -> Array:
         """How far the inner edge of the lung is from the midline, the heart aside."""
-        share = (y - self.apex) / (self.foot(side) - self.apex)
-        return self.half * follow(share, _INNER)
+        height_share = (y - self.apex) / (self.foot(side) - self.apex)
+        return self.half * follow(height_share, _INNER)
 
     def border(self, y: Array, side: Side) -> Array:
         """How far the edge of the heart and the great vessels is from the midline."""
-        level = 0.5 * (self.domes[Side.LEFT] + self.domes[Side.RIGHT])
-        share = (y - self.apex) / (level - self.apex)
-        reach = follow(share, _LEFT_BORDER if side is Side.LEFT else _RIGHT_BORDER)
-        lower = np.clip((share - _HEART_TOP + 0.1) / 0.25, 0.0, 1.0)
-        reach = reach * (1.0 + (self.heart - 1.0) * lower)
+        dome_level = 0.5 * (self.domes[Side.LEFT] + self.domes[Side.RIGHT])
+        height_share = (y - self.apex) / (dome_level - self.apex)
+        border_distance = follow(height_share, _LEFT_BORDER if side is Side.LEFT else _RIGHT_BORDER)
+        lower_share = np.clip((height_share - _HEART_TOP + 0.1) / 0.25, 0.0, 1.0)
+        border_distance = border_distance * (1.0 + (self.heart - 1.0) * lower_share)
         if side is Side.LEFT:
-            reach = reach + (self.knob - 1.0) * 0.16 * np.exp(-(((share - 0.27) / 0.06) ** 2))
-        return self.half * reach
+            border_distance = border_distance + (self.knob - 1.0) * 0.16 * np.exp(
+                -(((height_share - 0.27) / 0.06) ** 2)
+            )
+        return self.half * border_distance
 
     def breastbone(self, y: Array) -> Array:
         """Z of the inside of the front of the chest."""
@@ -145,21 +147,23 @@ class Patient:
     def project(self, places: Array, view: View) -> Array:
         """Where places, of shape (…, 3), fall in the picture: shape (…, 2)."""
         x, y, z = places[..., 0], places[..., 1], places[..., 2]
-        across = self.axis(y) + x if view is View.FRONTAL else 0.5 + self.deep * (z - 0.5)
-        return np.stack([across, y], axis=-1)
+        image_x = self.axis(y) + x if view is View.FRONTAL else 0.5 + self.deep * (z - 0.5)
+        return np.stack([image_x, y], axis=-1)
 
     def rib(self, number: int, side: Side, turns: Array) -> Array:
         """Places along a rib: `turns` is 0 at the spine, 0.5 at the chest's side, 1 at the breastbone."""
-        level = number / (RIBS - 1)
-        top = self.apex - 0.015 + (0.5 * (self.domes[Side.LEFT] + self.domes[Side.RIGHT]) + 0.0 - self.apex) * level
-        drop = 0.06 + 0.30 * np.sqrt(level) - 0.1 * level
-        depth = 0.5 - 0.5 * np.cos(np.pi * turns)
-        y = top + drop * depth - 0.012 * np.sin(2 * np.pi * np.minimum(turns, 0.5))
-        reach = float(self.wall(np.array([top + 0.5 * drop]), side)[0]) * 1.015
-        x = sign(side) * reach * np.sin(np.pi * turns)
+        rib_level = number / (RIBS - 1)
+        rib_top = (
+            self.apex - 0.015 + (0.5 * (self.domes[Side.LEFT] + self.domes[Side.RIGHT]) + 0.0 - self.apex) * rib_level
+        )
+        drop = 0.06 + 0.30 * np.sqrt(rib_level) - 0.1 * rib_level
+        depth_share = 0.5 - 0.5 * np.cos(np.pi * turns)
+        y = rib_top + drop * depth_share - 0.012 * np.sin(2 * np.pi * np.minimum(turns, 0.5))
+        wall_distance = float(self.wall(np.array([rib_top + 0.5 * drop]), side)[0]) * 1.015
+        x = sign(side) * wall_distance * np.sin(np.pi * turns)
         x = x + self.spine(y) * (1.0 - 0.7 * np.minimum(1.0, 2 * turns))
-        front, back = follow(y, _BREASTBONE), follow(y, _BACK)
-        return np.stack([x, y, back + (front - back) * depth], axis=-1)
+        front_edge, back_edge = follow(y, _BREASTBONE), follow(y, _BACK)
+        return np.stack([x, y, back_edge + (front_edge - back_edge) * depth_share], axis=-1)
 
 
 def invent(rng: np.random.Generator) -> Patient:

@@ -86,49 +86,51 @@ def build(
     if not 100 <= count <= MAX_QUESTIONS or not 20 <= remedies <= 1500:
         raise UsageError("the number of questions must be 100 to 1,000,000, that of remedies 20 to 1,500")
     images = _images(studies, seed)
-    known = cabinet(remedies, seed)
-    own = _dealt(known.remedies)
+    remedy_cabinet = cabinet(remedies, seed)
+    remedies_by_part = _dealt(remedy_cabinet.remedies)
     rng = random.Random(f"kgp phantom questions {seed}")  # noqa: S311  not for secrets
-    rows = {
-        part: list(_Asker(rng, known, own[part], images[part]).rows(count * share // 10))
-        for part, share in SHARES.items()
+    questions_by_part = {
+        part_name: list(
+            _Asker(rng, remedy_cabinet, remedies_by_part[part_name], images[part_name]).rows(count * tenths // 10)
+        )
+        for part_name, tenths in SHARES.items()
     }
-    number = 0
-    for those in rows.values():
-        for row in those:
-            row["qid"] = number = number + 1
-    triples = list(known.triples())
-    digest = hashlib.sha256(json.dumps([rows, triples], sort_keys=True).encode()).hexdigest()
+    question_id = 0
+    for part_questions in questions_by_part.values():
+        for question in part_questions:
+            question["qid"] = question_id = question_id + 1
+    triples = list(remedy_cabinet.triples())
+    digest = hashlib.sha256(json.dumps([questions_by_part, triples], sort_keys=True).encode()).hexdigest()
     settings = {"questions": count, "seed": seed, "remedies": remedies, "sha256": digest}
     existing = contents.complete(directory, _BY, settings)
     if not existing:
-        with contents.built(directory, _BY, settings, replace=replace, told=told) as staged:
-            _write(staged, rows, triples)
-    counts = {part: _counted(those) for part, those in rows.items()}
-    return QuestionFiles(directory, counts, len(known.remedies), len(triples), existing)
+        with contents.built(directory, _BY, settings, replace=replace, told=told) as staged_folder:
+            _write(staged_folder, questions_by_part, triples)
+    counts = {part_name: _counted(part_questions) for part_name, part_questions in questions_by_part.items()}
+    return QuestionFiles(directory, counts, len(remedy_cabinet.remedies), len(triples), existing)
 
 
 def _images(studies: Path, seed: int) -> dict[str, list[_Image]]:
     """The AP and PA images of each part, by subject, with what is drawn there."""
     try:
-        with (studies / "truth" / "shown.csv").open(encoding="utf-8", newline="") as file:
-            shown: dict[str, set[str]] = defaultdict(set)
-            for row in csv.DictReader(file):
-                shown[row["study_id"]].add(row["finding"])
-        with (studies / "mimic-cxr-2.0.0-metadata.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        with (studies / "truth" / "shown.csv").open(encoding="utf-8", newline="") as csv_file:
+            findings_by_study: dict[str, set[str]] = defaultdict(set)
+            for record in csv.DictReader(csv_file):
+                findings_by_study[record["study_id"]].add(record["finding"])
+        with (studies / "mimic-cxr-2.0.0-metadata.csv").open(encoding="utf-8", newline="") as csv_file:
+            metadata = list(csv.DictReader(csv_file))
     except (OSError, KeyError, UnicodeDecodeError):
         hint = "Build them: kgp phantom build DIR --studies 2000"
         raise InputError("there are no invented studies here", hint, path=studies) from None
-    parts: dict[str, list[_Image]] = {part: [] for part in SHARES}
-    for row in rows:
-        if row["ViewPosition"] in ("AP", "PA"):
-            subject, study = row["subject_id"], row["study_id"]
-            path = f"files/p{subject[:2]}/p{subject}/s{study}/{row['dicom_id']}.png"
-            parts[_part(seed, subject)].append(_Image(path, frozenset(shown[study])))
-    if not all(parts.values()):
+    images_by_part: dict[str, list[_Image]] = {part_name: [] for part_name in SHARES}
+    for record in metadata:
+        if record["ViewPosition"] in ("AP", "PA"):
+            subject_id, study_id = record["subject_id"], record["study_id"]
+            image_path = f"files/p{subject_id[:2]}/p{subject_id}/s{study_id}/{record['dicom_id']}.png"
+            images_by_part[_part(seed, subject_id)].append(_Image(image_path, frozenset(findings_by_study[study_id])))
+    if not all(images_by_part.values()):
         raise InputError("there are too few studies for three parts", "Build some 200, or more.", path=studies)
-    return parts
+    return images_by_part
 
 
 def _part(seed: int, key: str) -> str:
@@ -138,8 +140,8 @@ def _part(seed: int, key: str) -> str:
 
 def _dealt(remedies: Sequence[Remedy]) -> dict[str, Sequence[Remedy]]:
     """The remedies of each part, which are in an order drawn by chance."""
-    first, second = (len(remedies) * tenths // 10 for tenths in (8, 9))
-    return {"train": remedies[:first], "valid": remedies[first:second], "test": remedies[second:]}
+    valid_start, test_start = (len(remedies) * tenths // 10 for tenths in (8, 9))
+    return {"train": remedies[:valid_start], "valid": remedies[valid_start:test_start], "test": remedies[test_start:]}
 
 
 class _Asker:
@@ -151,18 +153,18 @@ class _Asker:
 
     def rows(self, count: int) -> Iterator[dict[str, Any]]:
         """So many questions, as many of each kind, half of them answered by yes."""
-        for number in range(count):
-            yes = self.rng.random() < 0.5
-            asked = None
-            while asked is None:  # what was drawn has no such answer: draw again
-                asked = self.kinds[number % len(self.kinds)](yes)
-            text, image, needs, topic = asked
+        for question_number in range(count):
+            is_yes = self.rng.random() < 0.5
+            candidate = None
+            while candidate is None:  # what was drawn has no such answer: draw again
+                candidate = self.kinds[question_number % len(self.kinds)](is_yes)
+            question_text, image, needs, topic = candidate
             yield {
                 "qid": 0,
                 "image_name": image.path,
                 "image_organ": "CHEST",
-                "question": text,
-                "answer": "yes" if yes else "no",
+                "question": question_text,
+                "answer": "yes" if is_yes else "no",
                 "answer_type": "CLOSED",
                 "question_type": topic,
                 "phrase_type": "freeform",
@@ -178,35 +180,35 @@ class _Asker:
     def treats(self, yes: bool) -> _Asked | None:
         """Whether a remedy treats a finding; a denied one may be a finding that it harms."""
         finding = self._finding()
-        remedy = self._remedy(yes, finding, lambda one: one.treats, lambda one: one.harms)
-        text = f"Can {remedy.name} treat {article(finding)}?" if remedy else ""
-        return _Asked(text, self._image(), "ontology", "TREAT") if remedy else None
+        remedy = self._remedy(yes, finding, lambda candidate: candidate.treats, lambda candidate: candidate.harms)
+        question_text = f"Can {remedy.name} treat {article(finding)}?" if remedy else ""
+        return _Asked(question_text, self._image(), "ontology", "TREAT") if remedy else None
 
     def harms(self, yes: bool) -> _Asked | None:
         """Whether a remedy is contraindicated with a finding; a denied one may be a finding that it treats."""
         finding = self._finding()
-        remedy = self._remedy(yes, finding, lambda one: one.harms, lambda one: one.treats)
-        text = f"Is {remedy.name} contraindicated with {article(finding)}?" if remedy else ""
-        return _Asked(text, self._image(), "ontology", "CONTRA") if remedy else None
+        remedy = self._remedy(yes, finding, lambda candidate: candidate.harms, lambda candidate: candidate.treats)
+        question_text = f"Is {remedy.name} contraindicated with {article(finding)}?" if remedy else ""
+        return _Asked(question_text, self._image(), "ontology", "CONTRA") if remedy else None
 
     def acts(self, yes: bool) -> _Asked | None:
         """Whether a remedy acts on a part of the body, by way of its class."""
         organ = self.rng.choice(ANATOMY)
-        remedy = self._any([one for one in self.own if (organ in self.known.acts_on(one)) is yes])
-        text = f"Does {remedy.name} act on the {organ}?" if remedy else ""
-        return _Asked(text, self._image(), "ontology", "ACT") if remedy else None
+        remedy = self._any([candidate for candidate in self.own if (organ in self.known.acts_on(candidate)) is yes])
+        question_text = f"Does {remedy.name} act on the {organ}?" if remedy else ""
+        return _Asked(question_text, self._image(), "ontology", "ACT") if remedy else None
 
     def shows_treated(self, yes: bool) -> _Asked | None:
         """Whether the image shows a finding that a remedy treats."""
-        image, remedy = self._shown(yes, lambda one: one.treats)
-        text = f"Does the image show a finding that {remedy.name} can treat?" if remedy else ""
-        return _Asked(text, image, "both", "TREAT") if remedy else None
+        image, remedy = self._shown(yes, lambda candidate: candidate.treats)
+        question_text = f"Does the image show a finding that {remedy.name} can treat?" if remedy else ""
+        return _Asked(question_text, image, "both", "TREAT") if remedy else None
 
     def shows_harming(self, yes: bool) -> _Asked | None:
         """Whether the image shows a finding with which a remedy is contraindicated."""
-        image, remedy = self._shown(yes, lambda one: one.harms)
-        text = f"Is {remedy.name} contraindicated with what the image shows?" if remedy else ""
-        return _Asked(text, image, "both", "CONTRA") if remedy else None
+        image, remedy = self._shown(yes, lambda candidate: candidate.harms)
+        question_text = f"Is {remedy.name} contraindicated with what the image shows?" if remedy else ""
+        return _Asked(question_text, image, "both", "CONTRA") if remedy else None
 
     def _finding(self) -> str:
         return self.rng.choice(FINDINGS).value
@@ -214,33 +216,41 @@ class _Asker:
     def _image(self) -> _Image:
         return self.rng.choice(self.images)
 
-    def _any(self, those: Sequence[Remedy]) -> Remedy | None:
-        return self.rng.choice(those) if those else None
+    def _any(self, remedies: Sequence[Remedy]) -> Remedy | None:
+        return self.rng.choice(remedies) if remedies else None
 
-    def _remedy(self, yes: bool, finding: str, of: _Keys, other: _Keys) -> Remedy | None:
+    def _remedy(self, yes: bool, finding: str, keys_of: _Keys, other_keys_of: _Keys) -> Remedy | None:
         if yes:
-            return self._any([one for one in self.own if finding in of(one)])
-        joined = self.rng.random() < 0.5
-        return self._any([one for one in self.own if finding not in of(one) and (finding in other(one)) is joined])
+            return self._any([candidate for candidate in self.own if finding in keys_of(candidate)])
+        is_other = self.rng.random() < 0.5
+        return self._any(
+            [
+                candidate
+                for candidate in self.own
+                if finding not in keys_of(candidate) and (finding in other_keys_of(candidate)) is is_other
+            ]
+        )
 
-    def _shown(self, yes: bool, of: _Keys) -> tuple[_Image, Remedy | None]:
+    def _shown(self, yes: bool, keys_of: _Keys) -> tuple[_Image, Remedy | None]:
         """An image about which both answers are possible, and a remedy with the wanted one."""
         image = self._image()
-        those: dict[bool, list[Remedy]] = {True: [], False: []}
-        for one in self.own:
-            those[not image.shown.isdisjoint(of(one))].append(one)
-        return image, self._any(those[yes]) if all(those.values()) else None
+        remedies_by_answer: dict[bool, list[Remedy]] = {True: [], False: []}
+        for candidate in self.own:
+            remedies_by_answer[not image.shown.isdisjoint(keys_of(candidate))].append(candidate)
+        return image, self._any(remedies_by_answer[yes]) if all(remedies_by_answer.values()) else None
 
 
-def _counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    return dict(sorted(Counter(str(row["needs"]) for row in rows).items()))
+def _counted(part_questions: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return dict(sorted(Counter(str(question["needs"]) for question in part_questions).items()))
 
 
-def _write(folder: Path, rows: Mapping[str, Sequence[Mapping[str, Any]]], triples: Sequence[Sequence[str]]) -> None:
-    for part, name in FILES.items():
-        text = json.dumps(rows[part], indent=1) + "\n"
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    with (folder / KNOWLEDGE).open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *triples])
-    about = "The images are in the folder of the studies.\nNext: kgp ingest triples knowledge.csv\n"
-    (folder / "README.txt").write_text(f"{_FIRST_LINE}\n{about}", encoding="utf-8", newline="\n")
+def _write(
+    folder: Path, questions_by_part: Mapping[str, Sequence[Mapping[str, Any]]], triples: Sequence[Sequence[str]]
+) -> None:
+    for part_name, file_name in FILES.items():
+        json_text = json.dumps(questions_by_part[part_name], indent=1) + "\n"
+        (folder / file_name).write_text(json_text, encoding="utf-8", newline="\n")
+    with (folder / KNOWLEDGE).open("w", encoding="utf-8", newline="") as csv_file:
+        csv.writer(csv_file, lineterminator="\n").writerows([COLUMNS, *triples])
+    notes = "The images are in the folder of the studies.\nNext: kgp ingest triples knowledge.csv\n"
+    (folder / "README.txt").write_text(f"{_FIRST_LINE}\n{notes}", encoding="utf-8", newline="\n")

@@ -34,41 +34,46 @@ def draw(view: View, shown: Sequence[Shown], rng: np.random.Generator, size: int
     """
     if not SIZES[0] <= size <= SIZES[1] or size % 32:
         raise ValueError(f"the size must be a multiple of 32 from {SIZES[0]} to {SIZES[1]}")
-    build, inside, noise, *parts = rng.spawn(3 + len(_ORDER))
-    patient = build_of(invent(build), tuple(shown))
-    film = chest(view, patient, Grid(size), inside)
-    for item in sorted(shown, key=lambda item: _ORDER.index(item.kind)):
-        _DRAWN[item.kind](film, item, parts[_ORDER.index(item.kind)])
-    return _exposed(film, noise)
+    build_rng, inside_rng, noise_rng, *part_rngs = rng.spawn(3 + len(_ORDER))
+    patient = build_of(invent(build_rng), tuple(shown))
+    film = chest(view, patient, Grid(size), inside_rng)
+    for finding in sorted(shown, key=lambda finding: _ORDER.index(finding.kind)):
+        _DRAWN[finding.kind](film, finding, part_rngs[_ORDER.index(finding.kind)])
+    return _exposed(film, noise_rng)
 
 
 def _exposed(film: Film, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The picture: rays are absorbed and scattered, counted with noise, and shown on a curve as a film's."""
     size = film.grid.size
     beam = np.exp(-_ABSORBED * np.maximum(film.thickness(), 0.0))
-    coarse = beam.reshape(32, size // 32, 32, size // 32).mean(axis=(1, 3))
-    beam = (1.0 - _SCATTERED) * beam + _SCATTERED * enlarge(blur(coarse, 3.0), size)
-    seen = -np.log(beam) / _ABSORBED
+    coarse_beam = beam.reshape(32, size // 32, 32, size // 32).mean(axis=(1, 3))
+    beam = (1.0 - _SCATTERED) * beam + _SCATTERED * enlarge(blur(coarse_beam, 3.0), size)
+    exposure = -np.log(beam) / _ABSORBED
     grain = rng.standard_normal((size, size))
-    seen = blur(seen + 0.11 * grain * np.exp(0.05 * seen), 0.55 * size / 256)
-    seen += 0.55 * (seen - blur(seen, 4.0 * size / 256))  # edges are sharpened, as every reader's screen does
-    low, high = _RANGE[film.view]
-    grey = _curve((seen - low) / (high - low))
-    return np.clip(_marked(grey) * 238 + 6, 0, 255).astype(np.uint8)
+    exposure = blur(exposure + 0.11 * grain * np.exp(0.05 * exposure), 0.55 * size / 256)
+    exposure += 0.55 * (
+        exposure - blur(exposure, 4.0 * size / 256)
+    )  # edges are sharpened, as every reader's screen does
+    darkest, brightest = _RANGE[film.view]
+    grey_levels = _curve((exposure - darkest) / (brightest - darkest))
+    return np.clip(_marked(grey_levels) * 238 + 6, 0, 255).astype(np.uint8)
 
 
-def _curve(share: Array) -> Array:
+def _curve(level: Array) -> Array:
     """An S from 0 to 1."""
-    ends = 1.0 / (1.0 + np.exp(_STEEP * np.array([0.5, -0.5])))
-    grey = 1.0 / (1.0 + np.exp(-_STEEP * (share - 0.5)))
-    return np.asarray(np.clip((grey - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0))
+    end_levels = 1.0 / (1.0 + np.exp(_STEEP * np.array([0.5, -0.5])))
+    grey_levels = 1.0 / (1.0 + np.exp(-_STEEP * (level - 0.5)))
+    return np.asarray(np.clip((grey_levels - end_levels[0]) / (end_levels[1] - end_levels[0]), 0.0, 1.0))
 
 
-def _marked(grey: Array) -> Array:
+def _marked(grey_levels: Array) -> Array:
     """The picture with an L in its upper right corner."""
-    dot = max(1, len(grey) // 128)
-    letter = np.kron(np.array([[mark == "X" for mark in row] for row in _MARK]), np.ones((dot, dot))) > 0
-    top, left = 6 * dot, len(grey) - 12 * dot
-    corner = grey[top : top + letter.shape[0], left : left + letter.shape[1]]
+    dot_size = max(1, len(grey_levels) // 128)
+    letter = (
+        np.kron(np.array([[symbol == "X" for symbol in mark_row] for mark_row in _MARK]), np.ones((dot_size, dot_size)))
+        > 0
+    )
+    top_row, left_column = 6 * dot_size, len(grey_levels) - 12 * dot_size
+    corner = grey_levels[top_row : top_row + letter.shape[0], left_column : left_column + letter.shape[1]]
     corner[letter] = 0.95
-    return grey
+    return grey_levels

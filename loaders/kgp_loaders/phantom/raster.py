@@ -58,33 +58,42 @@ def cloud(grid: Grid, centre: tuple[float, float], radii: tuple[float, float]) -
 
 def spline(knots: Likes, count: int) -> Array:
     """`count` points of the Catmull-Rom spline through the knots; of shape (count, dimensions)."""
-    given = np.asarray(knots, dtype=float)
-    padded = np.concatenate([2 * given[:1] - given[1:2], given, 2 * given[-1:] - given[-2:-1]])
-    place = np.linspace(0, len(given) - 1, count)
-    at = np.minimum(place.astype(int), len(given) - 2)
-    t = (place - at)[:, None]
-    a, b, c, d = (padded[at + shift] for shift in range(4))
+    knot_points = np.asarray(knots, dtype=float)
+    padded_points = np.concatenate(
+        [2 * knot_points[:1] - knot_points[1:2], knot_points, 2 * knot_points[-1:] - knot_points[-2:-1]]
+    )
+    positions = np.linspace(0, len(knot_points) - 1, count)
+    segment = np.minimum(positions.astype(int), len(knot_points) - 2)
+    t = (positions - segment)[:, None]
+    a, b, c, d = (padded_points[segment + shift] for shift in range(4))
     return np.asarray(0.5 * (2 * b + t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * b - a - 3 * c + d)))))
 
 
 def follow(at: Array, knots: Likes) -> Array:
     """The second coordinate of a spline through (place, value) knots, at places; constant beyond its ends."""
-    points = spline(knots, _KNOT_STEPS * len(np.asarray(knots)))
-    return np.interp(at, points[:, 0], points[:, 1])
+    curve_points = spline(knots, _KNOT_STEPS * len(np.asarray(knots)))
+    return np.interp(at, curve_points[:, 0], curve_points[:, 1])
 
 
 def splat(grid: Grid, x: Array, y: Array, amount: Array) -> Array:
     """Amounts dropped on the grid, each shared by the four nearest pixels; flat arrays of one length."""
     size = grid.size
-    column, row = x * size - 0.5, y * size - 0.5
-    inside = (column >= 0) & (row >= 0) & (column < size - 1) & (row < size - 1)
-    column, row, amount = column[inside], row[inside], amount[inside]
-    left, top = column.astype(np.intp), row.astype(np.intp)
-    right, down = column - left, row - top
-    first = top * size + left
-    lower, upper = amount * down, amount * (1.0 - down)
-    cells = np.concatenate([first, first + 1, first + size, first + size + 1])
-    shares = np.concatenate([upper * (1.0 - right), upper * right, lower * (1.0 - right), lower * right])
+    columns, rows = x * size - 0.5, y * size - 0.5
+    is_inside = (columns >= 0) & (rows >= 0) & (columns < size - 1) & (rows < size - 1)
+    columns, rows, amount = columns[is_inside], rows[is_inside], amount[is_inside]
+    left_columns, top_rows = columns.astype(np.intp), rows.astype(np.intp)
+    right_share, lower_share = columns - left_columns, rows - top_rows
+    first_cells = top_rows * size + left_columns
+    lower_amounts, upper_amounts = amount * lower_share, amount * (1.0 - lower_share)
+    cells = np.concatenate([first_cells, first_cells + 1, first_cells + size, first_cells + size + 1])
+    shares = np.concatenate(
+        [
+            upper_amounts * (1.0 - right_share),
+            upper_amounts * right_share,
+            lower_amounts * (1.0 - right_share),
+            lower_amounts * right_share,
+        ]
+    )
     return np.bincount(cells, shares, size * size).reshape(size, size).astype(float)
 
 
@@ -94,47 +103,58 @@ def stroke(grid: Grid, lines: Array, width: Likes, depth: Likes, rim: float = 0.
     `lines` has shape (…, points, 2), `width` and the `depth` at the middle are numbers or of shape (…, points). A rod
     is round; `rim` is the share of it that is in its edges, as of a bone or a hollow tube.
     """
-    along = np.gradient(lines, axis=-2)
-    length = np.hypot(along[..., 0], along[..., 1]) + 1e-9
-    across = np.stack([-along[..., 1], along[..., 0]], axis=-1) / length[..., None]
-    widths = np.broadcast_to(np.asarray(width, dtype=float), length.shape)
-    count = max(3, int(np.ceil(float(widths.max()) * grid.size * 1.6)))
-    t = (np.arange(count) + 0.5) / count * 2.0 - 1.0
+    tangents = np.gradient(lines, axis=-2)
+    lengths = np.hypot(tangents[..., 0], tangents[..., 1]) + 1e-9
+    normals = np.stack([-tangents[..., 1], tangents[..., 0]], axis=-1) / lengths[..., None]
+    widths = np.broadcast_to(np.asarray(width, dtype=float), lengths.shape)
+    step_count = max(3, int(np.ceil(float(widths.max()) * grid.size * 1.6)))
+    t = (np.arange(step_count) + 0.5) / step_count * 2.0 - 1.0
     profile = (1.0 - rim) * np.sqrt(1.0 - t * t) + rim * 1.8 * t**6
-    points = lines[..., None, :] + across[..., None, :] * (widths[..., None] * t / 2.0)[..., None]
-    area = length * widths * depth * (grid.size**2 / count)
-    amount = area[..., None] * profile
-    return splat(grid, points[..., 0].ravel(), points[..., 1].ravel(), amount.ravel())
+    points = lines[..., None, :] + normals[..., None, :] * (widths[..., None] * t / 2.0)[..., None]
+    areas = lengths * widths * depth * (grid.size**2 / step_count)
+    amounts = areas[..., None] * profile
+    return splat(grid, points[..., 0].ravel(), points[..., 1].ravel(), amounts.ravel())
 
 
 @lru_cache(maxsize=32)
 def _bell(sigma: float) -> tuple[float, ...]:
-    reach = max(1, int(np.ceil(sigma * 2.5)))
-    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return tuple(float(share) for share in bell / bell.sum())
+    radius = max(1, int(np.ceil(sigma * 2.5)))
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return tuple(float(weight) for weight in weights / weights.sum())
 
 
 def blur(picture: Array, sigma: float) -> Array:
     """A Gaussian blur, its `sigma` in pixels; the picture goes on at its edges as it ends there."""
-    bell = _bell(sigma)
-    reach = len(bell) // 2
+    weights = _bell(sigma)
+    radius = len(weights) // 2
     for axis in (0, 1):
-        padded = np.pad(picture, [(reach, reach) if side == axis else (0, 0) for side in (0, 1)], mode="edge")
-        length = picture.shape[axis]
+        padded_picture = np.pad(
+            picture, [(radius, radius) if padded_axis == axis else (0, 0) for padded_axis in (0, 1)], mode="edge"
+        )
+        axis_length = picture.shape[axis]
         picture = sum(
-            (share * (padded[at : at + length] if axis == 0 else padded[:, at : at + length]))
-            for at, share in enumerate(bell)
+            (
+                weight
+                * (
+                    padded_picture[offset : offset + axis_length]
+                    if axis == 0
+                    else padded_picture[:, offset : offset + axis_length]
+                )
+            )
+            for offset, weight in enumerate(weights)
         )  # type: ignore[assignment]
     return picture
 
 
 def enlarge(coarse: Array, size: int) -> Array:
     """A small square picture drawn over a large one, smoothly."""
-    place = np.linspace(0.0, coarse.shape[0] - 1.0, size)
-    at = np.minimum(place.astype(np.intp), coarse.shape[0] - 2)
-    share = step(place - at - 0.5, 1.0)
-    rows = coarse[at] + share[:, None] * (coarse[at + 1] - coarse[at])
-    return np.asarray(rows[:, at] + share[None, :] * (rows[:, at + 1] - rows[:, at]))
+    positions = np.linspace(0.0, coarse.shape[0] - 1.0, size)
+    lower_index = np.minimum(positions.astype(np.intp), coarse.shape[0] - 2)
+    fraction = step(positions - lower_index - 0.5, 1.0)
+    row_blend = coarse[lower_index] + fraction[:, None] * (coarse[lower_index + 1] - coarse[lower_index])
+    return np.asarray(
+        row_blend[:, lower_index] + fraction[None, :] * (row_blend[:, lower_index + 1] - row_blend[:, lower_index])
+    )
 
 
 def mottle(rng: np.random.Generator, grid: Grid, cells: int) -> Array:

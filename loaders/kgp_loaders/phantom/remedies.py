@@ -63,40 +63,56 @@ class Cabinet:
     def triples(self) -> Iterator[tuple[str, str, str, str, str]]:
         """The facts as `COLUMNS`."""
         for remedy in self.remedies:
-            for relation, keys in ((TREATS, remedy.treats), (HARMS, remedy.harms)):
-                for key in keys:
-                    tail = concepts()[key]
+            for relation, concept_keys in ((TREATS, remedy.treats), (HARMS, remedy.harms)):
+                for concept_key in concept_keys:
+                    tail = concepts()[concept_key]
                     yield remedy.cui, relation, tail.cui, remedy.name, tail.names[0]
-            kind = self.classes[remedy.of]
-            yield remedy.cui, ISA, kind.cui, remedy.name, kind.name
-        for kind in self.classes.values():
-            for key in kind.acts_on:
-                yield kind.cui, ACTS, concepts()[key].cui, kind.name, concepts()[key].names[0]
+            remedy_class = self.classes[remedy.of]
+            yield remedy.cui, ISA, remedy_class.cui, remedy.name, remedy_class.name
+        for remedy_class in self.classes.values():
+            for concept_key in remedy_class.acts_on:
+                yield (
+                    remedy_class.cui,
+                    ACTS,
+                    concepts()[concept_key].cui,
+                    remedy_class.name,
+                    concepts()[concept_key].names[0],
+                )
 
 
 def cabinet(count: int, seed: int) -> Cabinet:
     """So many remedies; the same number and seed give the same ones."""
     rng = random.Random(f"kgp phantom remedies {seed}")  # noqa: S311  not for secrets
-    names = _names(rng, count + count // EVERY_REMEDY_OF + 1)
-    kinds = [f"{names.pop()}s" for _ in range(count // EVERY_REMEDY_OF + 1)]
+    coined_names = _names(rng, count + count // EVERY_REMEDY_OF + 1)
+    class_names = [f"{coined_names.pop()}s" for _ in range(count // EVERY_REMEDY_OF + 1)]
     classes = {
-        name: Class(name, f"C{FIRST_CUI + number:07d}", tuple(sorted(rng.sample(ANATOMY, rng.randint(2, 3)))))
-        for number, name in enumerate(kinds)
+        coined_name: Class(
+            coined_name, f"C{FIRST_CUI + index:07d}", tuple(sorted(rng.sample(ANATOMY, rng.randint(2, 3))))
+        )
+        for index, coined_name in enumerate(class_names)
     }
-    findings = [kind.value for kind in FINDINGS]
+    findings = [finding_kind.value for finding_kind in FINDINGS]
     remedies = []
-    for number, name in enumerate(names[:count]):
-        drawn = rng.sample(findings, 8)
-        treats, harms = rng.randint(2, 5), rng.randint(1, 3)
-        cui = f"C{FIRST_CUI + len(kinds) + number:07d}"
-        remedies.append(Remedy(name, cui, rng.choice(kinds), _part(drawn[:treats]), _part(drawn[5 : 5 + harms])))
+    for index, coined_name in enumerate(coined_names[:count]):
+        sampled = rng.sample(findings, 8)
+        treat_count, harm_count = rng.randint(2, 5), rng.randint(1, 3)
+        cui = f"C{FIRST_CUI + len(class_names) + index:07d}"
+        remedies.append(
+            Remedy(
+                coined_name,
+                cui,
+                rng.choice(class_names),
+                _part(sampled[:treat_count]),
+                _part(sampled[5 : 5 + harm_count]),
+            )
+        )
     return Cabinet(tuple(remedies), classes)
 
 
-def _part(keys: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(keys))
+def _part(concept_keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(concept_keys))
 
 
 def _names(rng: random.Random, count: int) -> list[str]:
-    every = [first + middle + last for first in _FIRST for middle in _MIDDLE for last in _LAST]
-    return rng.sample(every, count)
+    all_names = [prefix + infix + ending for prefix in _FIRST for infix in _MIDDLE for ending in _LAST]
+    return rng.sample(all_names, count)

@@ -68,117 +68,127 @@ def write(study: Study, seed: int) -> Report:
     elif rng.random() < 0.12:
         findings, impression = [], [*findings, *impression]  # many reports have an impression alone
     sections = [("findings", header, findings), ("impression", pick(rng, _IMPRESSION_HEADERS), impression)]
-    lines = [" " * 33 + "FINAL REPORT"]
+    report_lines = [" " * 33 + "FINAL REPORT"]
     views = "PORTABLE AP" if study.views == ("AP",) else ", ".join(study.views)
-    lines += [f" EXAMINATION:  CHEST ({views})", " ", f" INDICATION:  {pick(rng, _INDICATIONS)}", " "]
-    lines += [f" COMPARISON:  {pick(rng, ('None.', 'Chest radiograph ___.', '___'))}", " "]
-    parts = []
-    for section, title, sentences in sections:
+    report_lines += [f" EXAMINATION:  CHEST ({views})", " ", f" INDICATION:  {pick(rng, _INDICATIONS)}", " "]
+    report_lines += [f" COMPARISON:  {pick(rng, ('None.', 'Chest radiograph ___.', '___'))}", " "]
+    report_parts = []
+    for section, section_title, sentences in sections:
         if sentences:
-            part = _part(section, sentences)
-            parts.append(part)
-            lines += [f" {title} ", " ", f" {part.text}", " "]
-    return Report("\n".join(lines) + "\n", tuple(parts))
+            report_part = _part(section, sentences)
+            report_parts.append(report_part)
+            report_lines += [f" {section_title} ", " ", f" {report_part.text}", " "]
+    return Report("\n".join(report_lines) + "\n", tuple(report_parts))
 
 
 def _findings(study: Study, rng: random.Random) -> Iterator[Sentence]:
     """What stands under findings, in any order."""
-    absent = [key for key in _OFTEN_ABSENT if all(shown.kind.value != key for shown in study.shown)]
-    shown = {item.kind for item in study.shown}
-    possible = _other(shown, rng)  # not shown, and yet a report may speak of it as possible
-    absent = [key for key in absent if key != possible.kind.value]
-    told = [_told(item, absent, rng) for item in study.shown]
+    absent = [
+        concept_key
+        for concept_key in _OFTEN_ABSENT
+        if all(finding.kind.value != concept_key for finding in study.shown)
+    ]
+    present_kinds = {finding.kind for finding in study.shown}
+    possible_finding = _other(present_kinds, rng)  # not shown, and yet a report may speak of it as possible
+    absent = [concept_key for concept_key in absent if concept_key != possible_finding.kind.value]
+    sentences = [_told(finding, absent, rng) for finding in study.shown]
     denials = 1 + int(rng.random() * 2)
-    told += [say(pick(rng, wording.ABSENT), _slots(None, absent, rng), rng) for _ in range(denials)]
+    sentences += [say(pick(rng, wording.ABSENT), _slots(None, absent, rng), rng) for _ in range(denials)]
     if rng.random() < 0.5:
-        normal = wording.NORMAL if Kind.CARDIOMEGALY not in shown else wording.NORMAL_BUT_HEART
-        told.append(say(pick(rng, normal), {}, rng))
+        normal_wordings = wording.NORMAL if Kind.CARDIOMEGALY not in present_kinds else wording.NORMAL_BUT_HEART
+        sentences.append(say(pick(rng, normal_wordings), {}, rng))
     if rng.random() < 0.25:
-        told.append(say(pick(rng, wording.OPEN), _slots(possible, absent, rng), rng))
+        sentences.append(say(pick(rng, wording.OPEN), _slots(possible_finding, absent, rng), rng))
     if rng.random() < 0.2:
-        told.append(say(pick(rng, wording.ELSEWHERE), _slots(None, absent, rng), rng))
+        sentences.append(say(pick(rng, wording.ELSEWHERE), _slots(None, absent, rng), rng))
     if rng.random() < 0.06:
-        removed = [kind for kind in sorted(DEVICES) if kind not in shown]
-        told.append(say(pick(rng, wording.REMOVED), {"@": pick(rng, removed).value}, rng))
-    while told:
-        yield told.pop(int(rng.random() * len(told)))
+        removed_devices = [kind for kind in sorted(DEVICES) if kind not in present_kinds]
+        sentences.append(say(pick(rng, wording.REMOVED), {"@": pick(rng, removed_devices).value}, rng))
+    while sentences:
+        yield sentences.pop(int(rng.random() * len(sentences)))
 
 
 def _impression(study: Study, rng: random.Random) -> Iterator[Sentence]:
     """The most important again, or that there is nothing."""
-    absent = [key for key in _OFTEN_ABSENT if all(shown.kind.value != key for shown in study.shown)]
-    main = [shown for shown in study.shown if shown.kind not in DEVICES]
-    if not main:
+    absent = [
+        concept_key
+        for concept_key in _OFTEN_ABSENT
+        if all(finding.kind.value != concept_key for finding in study.shown)
+    ]
+    main_findings = [finding for finding in study.shown if finding.kind not in DEVICES]
+    if not main_findings:
         yield say(pick(rng, wording.NOTHING), {}, rng)
-    for shown in main[:2]:
-        yield _told(shown, absent, rng)
+    for finding in main_findings[:2]:
+        yield _told(finding, absent, rng)
     if rng.random() < 0.3:
         yield say(pick(rng, wording.ABSENT), _slots(None, absent, rng), rng)
 
 
-def _told(shown: Shown, absent: Sequence[str], rng: random.Random) -> Sentence:
-    slots = _slots(shown, absent, rng)
-    if shown.kind in DEVICES:
-        return say(pick(rng, wording.DEVICES[shown.kind.value]), slots, rng)
+def _told(finding: Shown, absent: Sequence[str], rng: random.Random) -> Sentence:
+    slots = _slots(finding, absent, rng)
+    if finding.kind in DEVICES:
+        return say(pick(rng, wording.DEVICES[finding.kind.value]), slots, rng)
     if "place" in slots:
         return say(pick(rng, wording.SUGGESTS if rng.random() < 0.35 else wording.PLACED), slots, rng)
-    subtle = shown.severity is Severity.SMALL and rng.random() < 0.25
-    return say(pick(rng, wording.OPEN if subtle else wording.SHOWN), slots, rng)
+    is_subtle = finding.severity is Severity.SMALL and rng.random() < 0.25
+    return say(pick(rng, wording.OPEN if is_subtle else wording.SHOWN), slots, rng)
 
 
-def _slots(shown: Shown | None, absent: Sequence[str], rng: random.Random) -> Mapping[str, str]:
+def _slots(finding: Shown | None, absent: Sequence[str], rng: random.Random) -> Mapping[str, str]:
     """The words and concepts of a sentence's slots."""
-    left = list(absent)
-    slots = {slot: left.pop(int(rng.random() ** 2 * len(left))) for slot in ("a", "b", "c")}
-    slots["~"] = pick(rng, [key for key in _SUGGESTED if key not in slots.values()])
-    if shown is not None:
-        slots["@"] = shown.kind.value
-        side = shown.side.value
-        sided = f"{side}-sided" if shown.side in (Side.LEFT, Side.RIGHT) and rng.random() < 0.2 else side
-        slots |= {"side": sided, "sev": pick(rng, _SEVERITIES[shown.severity])}
-        lobes = LOBES.get((shown.side, shown.zone))
-        if lobes is not None:
-            slots["place"] = lobes[0] if rng.random() < 0.7 else pick(rng, lobes)
+    remaining = list(absent)
+    slots = {slot: remaining.pop(int(rng.random() ** 2 * len(remaining))) for slot in ("a", "b", "c")}
+    slots["~"] = pick(rng, [concept_key for concept_key in _SUGGESTED if concept_key not in slots.values()])
+    if finding is not None:
+        slots["@"] = finding.kind.value
+        side_name = finding.side.value
+        side_words = (
+            f"{side_name}-sided" if finding.side in (Side.LEFT, Side.RIGHT) and rng.random() < 0.2 else side_name
+        )
+        slots |= {"side": side_words, "sev": pick(rng, _SEVERITIES[finding.severity])}
+        lobe_names = LOBES.get((finding.side, finding.zone))
+        if lobe_names is not None:
+            slots["place"] = lobe_names[0] if rng.random() < 0.7 else pick(rng, lobe_names)
     return slots
 
 
-def _other(shown: Collection[Kind], rng: random.Random) -> Shown:
+def _other(present_kinds: Collection[Kind], rng: random.Random) -> Shown:
     """A finding that the image does not show."""
-    kinds = [kind for kind in FINDINGS if kind not in shown]
+    kinds = [kind for kind in FINDINGS if kind not in present_kinds]
     return Shown(pick(rng, kinds), pick(rng, (Side.LEFT, Side.RIGHT)))
 
 
 def _part(section: str, sentences: Sequence[Sentence]) -> Part:
-    text = ""
-    said: list[Said] = []
-    ends: list[tuple[int, int]] = []
+    joined_text = ""
+    mentions: list[Said] = []
+    sentence_spans: list[tuple[int, int]] = []
     for sentence in sentences:
-        text += "  " if text else ""
-        start = len(said)
-        said.extend(found.moved(len(text)) for found in sentence.said)
-        ends.append((start, len(said)))
-        text += sentence.text
-    breaks = _breaks(text)
-    printed = "".join("\n " if place in breaks else letter for place, letter in enumerate(text))
+        joined_text += "  " if joined_text else ""
+        first_mention = len(mentions)
+        mentions.extend(mention.moved(len(joined_text)) for mention in sentence.said)
+        sentence_spans.append((first_mention, len(mentions)))
+        joined_text += sentence.text
+    breaks = _breaks(joined_text)
+    printed_text = "".join("\n " if position in breaks else character for position, character in enumerate(joined_text))
 
-    def moved(place: int) -> int:
-        return place + sum(at < place for at in breaks)
+    def moved(position: int) -> int:
+        return position + sum(line_break < position for line_break in breaks)
 
     return Part(
         section,
-        printed,
-        tuple(found._replace(start=moved(found.start), end=moved(found.end)) for found in said),
-        tuple(ends),
+        printed_text,
+        tuple(mention._replace(start=moved(mention.start), end=moved(mention.end)) for mention in mentions),
+        tuple(sentence_spans),
     )
 
 
-def _breaks(text: str) -> frozenset[int]:
+def _breaks(section_text: str) -> frozenset[int]:
     """The spaces at which the printed lines end."""
-    breaks, start, last = [], 0, None
-    for place, letter in enumerate(text):
-        if place - start >= WIDTH and last is not None:
-            breaks.append(last)
-            start, last = last, None
-        if letter == " " and text[place + 1 : place + 2] not in ("", " "):
-            last = place
+    breaks, line_start, last_space = [], 0, None
+    for position, character in enumerate(section_text):
+        if position - line_start >= WIDTH and last_space is not None:
+            breaks.append(last_space)
+            line_start, last_space = last_space, None
+        if character == " " and section_text[position + 1 : position + 2] not in ("", " "):
+            last_space = position
     return frozenset(breaks)

@@ -73,8 +73,8 @@ class Study:
     @property
     def time(self) -> str:
         """HHMMSS of the study."""
-        second = self.number * 7_919 % 86_400
-        return f"{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
+        day_second = self.number * 7_919 % 86_400
+        return f"{day_second // 3600:02d}{day_second // 60 % 60:02d}{day_second % 60:02d}"
 
     @property
     def folder(self) -> str:
@@ -84,47 +84,49 @@ class Study:
 
 def studies(count: int, seed: int) -> Iterator[Study]:
     """The studies, by patient. A patient has up to three."""
-    patients = random.Random(f"kgp phantom patients {seed}")  # noqa: S311  not for secrets
-    number = patient = 0
-    while number < count:
-        subject = FIRST_SUBJECT + (patient * 7_368_787 + seed * 1_013) % 10_000_000
-        split = ("train", "validate", "test")[bisect((80, 90), patients.random() * 100)]
-        for _ in range(1 + bisect((70, 92), patients.random() * 100)):
-            if number < count:
-                yield _study(number, subject, split, seed)
-                number += 1
-        patient += 1
+    patient_rng = random.Random(f"kgp phantom patients {seed}")  # noqa: S311  not for secrets
+    study_number = patient_number = 0
+    while study_number < count:
+        subject_id = FIRST_SUBJECT + (patient_number * 7_368_787 + seed * 1_013) % 10_000_000
+        split = ("train", "validate", "test")[bisect((80, 90), patient_rng.random() * 100)]
+        for _ in range(1 + bisect((70, 92), patient_rng.random() * 100)):
+            if study_number < count:
+                yield _study(study_number, subject_id, split, seed)
+                study_number += 1
+        patient_number += 1
 
 
-def _study(number: int, subject: int, split: str, seed: int) -> Study:
-    rng = random.Random(f"kgp phantom study {seed} {number}")  # noqa: S311
+def _study(study_number: int, subject_id: int, split: str, seed: int) -> Study:
+    rng = random.Random(f"kgp phantom study {seed} {study_number}")  # noqa: S311
     views = _weighted(rng, _VIEWS)
-    images = tuple(_dicom_id(seed, number, place) for place in range(len(views)))
+    image_ids = tuple(_dicom_id(seed, study_number, image_number) for image_number in range(len(views)))
     date = (2110 + int(rng.random() * 90)) * 10_000 + (1 + int(rng.random() * 12)) * 100 + 1 + int(rng.random() * 28)
-    study = FIRST_SUBJECT + (number * 3_687_631 + seed * 2_027) % 10_000_000
-    return Study(number, subject, study, split, date, views, images, tuple(_shown(rng, portable="AP" in views)))
+    study_id = FIRST_SUBJECT + (study_number * 3_687_631 + seed * 2_027) % 10_000_000
+    return Study(
+        study_number, subject_id, study_id, split, date, views, image_ids, tuple(_shown(rng, portable="AP" in views))
+    )
 
 
-def _dicom_id(seed: int, number: int, place: int) -> str:
-    digits = hashlib.sha256(f"kgp phantom {seed} {number} {place}".encode()).hexdigest()
-    return "-".join(digits[at : at + 8] for at in range(0, 40, 8))
+def _dicom_id(seed: int, study_number: int, image_number: int) -> str:
+    hex_digits = hashlib.sha256(f"kgp phantom {seed} {study_number} {image_number}".encode()).hexdigest()
+    return "-".join(hex_digits[digit_index : digit_index + 8] for digit_index in range(0, 40, 8))
 
 
 def _shown(rng: random.Random, *, portable: bool) -> Iterator[Shown]:
     """Findings and devices, none twice; the portable (AP) studies are those of the more severely ill."""
-    left = dict(_FINDINGS)
+    remaining = dict(_FINDINGS)
     if rng.random() * 100 >= _NORMAL:
         for _ in range(1 + bisect(list(accumulate(_COUNTS)), rng.random() * sum(_COUNTS))):
-            kind = _weighted(rng, [(kind, share) for kind, (share, _, _) in left.items()])
-            _, sides, zones = left.pop(kind)
+            kind = _weighted(rng, [(kind, percentage) for kind, (percentage, _, _) in remaining.items()])
+            _, sides, zones = remaining.pop(kind)
             side = pick(rng, sides)
             zone = pick(rng, [zone for zone in zones if (side, zone) != (Side.LEFT, Zone.MIDDLE)])
             yield Shown(kind, side, zone, pick(rng, tuple(Severity)))
-    for kind, (share, sides) in _DEVICES.items():
-        if rng.random() * 100 < (share if portable else share / 4):
+    for kind, (percentage, sides) in _DEVICES.items():
+        if rng.random() * 100 < (percentage if portable else percentage / 4):
             yield Shown(kind, pick(rng, sides))
 
 
 def _weighted(rng: random.Random, choices: Sequence[tuple[T, int]]) -> T:
-    steps = list(accumulate(share for _, share in choices))
-    return choices[bisect(steps, rng.random() * steps[-1])][0]
+    cumulative = list(accumulate(weight for _, weight in choices))
+    return choices[bisect(cumulative, rng.random() * cumulative[-1])][0]

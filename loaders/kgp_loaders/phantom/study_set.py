@@ -80,78 +80,84 @@ def build(
     """
     if not 1 <= count <= MAX_STUDIES:
         raise UsageError(f"the number of studies must be 1 to {MAX_STUDIES:,}")
-    planned = list(studies(count, seed))
-    reports = [report.write(study, seed) for study in planned]
+    planned_studies = list(studies(count, seed))
+    reports = [report.write(study, seed) for study in planned_studies]
     settings = {"studies": count, "seed": seed, "images": images}
     existing = contents.complete(directory, BY, settings)
     if not existing:
-        with contents.built(directory, BY, settings, replace=replace, told=told) as staged:
-            _write(staged, planned, reports, seed)
+        with contents.built(directory, BY, settings, replace=replace, told=told) as staged_folder:
+            _write(staged_folder, planned_studies, reports, seed)
             if images:
-                _draw(staged, planned, seed, workers, progress)
-    edges = sum(len(truth.stances(study, written)) for study, written in zip(planned, reports, strict=True))
-    drawn = sum(len(study.views) for study in planned)
-    return StudySet(directory, count, drawn, len(ontology.concepts()), edges, seed, existing)
-
-
-def _write(folder: Path, planned: Sequence[Study], reports: Sequence[report.Report], seed: int) -> None:
-    for study, written in zip(planned, reports, strict=True):
-        place = folder / study.folder
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"s{study.study}.txt").write_text(written.text, encoding="utf-8", newline="\n")
-    rows = [(study, view, image) for study in planned for view, image in zip(study.views, study.images, strict=True)]
-    _table(folder / "mimic-cxr-2.0.0-metadata.csv", METADATA, (_described(*row) for row in rows))
-    splits = ((image, study.study, study.subject, study.split) for study, _, image in rows)
-    _table(folder / "mimic-cxr-2.0.0-split.csv", ("dicom_id", "study_id", "subject_id", "split"), splits)
-    ontology.write(folder / "ontology")
-    truth.write(folder / "truth", planned, reports, seed)
-    (folder / "construct.yaml").write_text(SETTINGS, encoding="utf-8", newline="\n")
-    readme = (
-        f"{FIRST_LINE}\nNo patient is behind them. Images, reports and ontology are free of any licence.\n\n"
-        f"Studies {len(planned)}, seed {seed}.\nNext: kgp construct run FOLDER\n"
+                _draw(staged_folder, planned_studies, seed, workers, progress)
+    edge_count = sum(
+        len(truth.stances(study, study_report)) for study, study_report in zip(planned_studies, reports, strict=True)
     )
-    (folder / "README.txt").write_text(readme, encoding="utf-8", newline="\n")
+    image_count = sum(len(study.views) for study in planned_studies)
+    return StudySet(directory, count, image_count, len(ontology.concepts()), edge_count, seed, existing)
 
 
-def _described(study: Study, view: str, image: str) -> tuple[object, ...]:
-    portable = view == "AP"
-    name = "CHEST (PORTABLE AP)" if portable else "CHEST (PA AND LAT)"
-    time = f"{study.time}.{study.number % 1000:03d}"
+def _write(folder: Path, planned_studies: Sequence[Study], reports: Sequence[report.Report], seed: int) -> None:
+    for study, study_report in zip(planned_studies, reports, strict=True):
+        study_folder = folder / study.folder
+        study_folder.mkdir(parents=True, exist_ok=True)
+        (study_folder / f"s{study.study}.txt").write_text(study_report.text, encoding="utf-8", newline="\n")
+    image_rows = [
+        (study, view, image_id)
+        for study in planned_studies
+        for view, image_id in zip(study.views, study.images, strict=True)
+    ]
+    _table(folder / "mimic-cxr-2.0.0-metadata.csv", METADATA, (_described(*image_row) for image_row in image_rows))
+    split_rows = ((image_id, study.study, study.subject, study.split) for study, _, image_id in image_rows)
+    _table(folder / "mimic-cxr-2.0.0-split.csv", ("dicom_id", "study_id", "subject_id", "split"), split_rows)
+    ontology.write(folder / "ontology")
+    truth.write(folder / "truth", planned_studies, reports, seed)
+    (folder / "construct.yaml").write_text(SETTINGS, encoding="utf-8", newline="\n")
+    readme_text = (
+        f"{FIRST_LINE}\nNo patient is behind them. Images, reports and ontology are free of any licence.\n\n"
+        f"Studies {len(planned_studies)}, seed {seed}.\nNext: kgp construct run FOLDER\n"
+    )
+    (folder / "README.txt").write_text(readme_text, encoding="utf-8", newline="\n")
+
+
+def _described(study: Study, view: str, image_id: str) -> tuple[object, ...]:
+    is_portable = view == "AP"
+    procedure = "CHEST (PORTABLE AP)" if is_portable else "CHEST (PA AND LAT)"
+    study_time = f"{study.time}.{study.number % 1000:03d}"
     return (
-        image,
+        image_id,
         study.subject,
         study.study,
-        name,
+        procedure,
         view,
         SIZE,
         SIZE,
         study.date,
-        time,
-        name,
+        study_time,
+        procedure,
         _VIEW_CODES[view],
         "Erect",
     )
 
 
-def _table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+def _table(csv_path: Path, columns: Sequence[str], csv_rows: Iterable[Sequence[object]]) -> None:
+    with csv_path.open("w", encoding="utf-8", newline="") as csv_file:
+        writer = csv.writer(csv_file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows(csv_rows)
 
 
 def _draw(
-    folder: Path, planned: Sequence[Study], seed: int, workers: int, progress: Callable[[int, int | None], None]
+    folder: Path, planned_studies: Sequence[Study], seed: int, workers: int, progress: Callable[[int, int | None], None]
 ) -> None:
     """Draw all images, by several processes where that is asked for."""
-    drawing = partial(write_images, folder, seed=seed, size=SIZE)
+    draw_study = partial(write_images, folder, seed=seed, size=SIZE)
     if workers == 1:
-        for done, study in enumerate(planned, 1):
-            drawing(study)
-            progress(done, len(planned))
+        for finished_count, study in enumerate(planned_studies, 1):
+            draw_study(study)
+            progress(finished_count, len(planned_studies))
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool, ending_workers():
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as executor, ending_workers():
         with shielded():
-            drawn = pool.map(drawing, planned, chunksize=8)
-        for done, _ in enumerate(drawn, 1):
-            progress(done, len(planned))
+            results = executor.map(draw_study, planned_studies, chunksize=8)
+        for finished_count, _ in enumerate(results, 1):
+            progress(finished_count, len(planned_studies))

@@ -43,15 +43,15 @@ def mentions(study: Study, report: Report) -> dict[str, Any]:
         "study_id": str(study.study),
         "mentions": [
             {
-                "section": part.section,
-                "start": said.start,
-                "end": said.end,
-                "cui": concepts()[said.concept].cui,
-                "stance": None if said.stance is None else said.stance.value,
+                "section": report_part.section,
+                "start": mention.start,
+                "end": mention.end,
+                "cui": concepts()[mention.concept].cui,
+                "stance": None if mention.stance is None else mention.stance.value,
             }
-            for part in report.parts
-            for said in part.said
-            if said.concept is not None
+            for report_part in report.parts
+            for mention in report_part.said
+            if mention.concept is not None
         ],
     }
 
@@ -60,32 +60,34 @@ def stances(study: Study, report: Report) -> list[tuple[str, str, str]]:
     """The image's edges: a radiograph in the AP view, its stances, each once."""
     if "AP" not in study.views:
         return []
-    found = [
-        (f"I{study.study}", said.stance.value, concepts()[said.concept].cui)
-        for part in report.parts
-        for said in part.said
-        if said.concept is not None and said.stance is not None and concepts()[said.concept].type not in EXCLUDED
+    edges = [
+        (f"I{study.study}", mention.stance.value, concepts()[mention.concept].cui)
+        for report_part in report.parts
+        for mention in report_part.said
+        if mention.concept is not None
+        and mention.stance is not None
+        and concepts()[mention.concept].type not in EXCLUDED
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(edges))
 
 
 def related(edges: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
     """The ontology's relations between the concepts of these edges."""
-    among = {tail for _, _, tail in edges}
-    for head, name, tail in dict.fromkeys(relations()):
-        if head in among and tail in among:
-            yield head, name, tail
+    edge_concepts = {tail for _, _, tail in edges}
+    for head, relation, tail in dict.fromkeys(relations()):
+        if head in edge_concepts and tail in edge_concepts:
+            yield head, relation, tail
 
 
 def radgraph(study: Study, report: Report) -> tuple[str, dict[str, Any]]:
     """The graph of the report's findings and impression, under the name that RadGraph gives it."""
     words: list[str] = []
     entities: dict[str, dict[str, Any]] = {}
-    for part in report.parts:
-        tokens = [(found.start(), found.end()) for found in _TOKEN.finditer(part.text)]
-        for first, last in part.sentences:
-            _add_sentence(entities, part, part.said[first:last], tokens, len(words))
-        words.extend(part.text[start:end] for start, end in tokens)
+    for report_part in report.parts:
+        tokens = [(match.start(), match.end()) for match in _TOKEN.finditer(report_part.text)]
+        for first_mention, last_mention in report_part.sentences:
+            _add_sentence(entities, report_part, report_part.said[first_mention:last_mention], tokens, len(words))
+        words.extend(report_part.text[token_start:token_end] for token_start, token_end in tokens)
     graph = {"text": " ".join(words), "entities": entities, "data_source": "phantom", "data_split": study.split}
     return report_name(study), graph
 
@@ -97,43 +99,49 @@ def report_name(study: Study) -> str:
 
 def _add_sentence(
     entities: dict[str, dict[str, Any]],
-    part: Part,
-    said: Sequence[Said],
+    report_part: Part,
+    mentions: Sequence[Said],
     tokens: Sequence[tuple[int, int]],
     offset: int,
 ) -> None:
     """Add a sentence's entities; its first finding is what the others modify, locate or are suggested by."""
-    head = next((item for item in said if item.role is Role.FINDING and item.stance is not None), None)
-    names: dict[Said, str] = {}
-    for item in said:
-        if item.concept is not None and item.stance is None:
+    head_mention = next(
+        (mention for mention in mentions if mention.role is Role.FINDING and mention.stance is not None), None
+    )
+    entity_ids: dict[Said, str] = {}
+    for mention in mentions:
+        if mention.concept is not None and mention.stance is None:
             continue
-        if item.concept is None and head is None:
+        if mention.concept is None and head_mention is None:
             continue
-        number = names[item] = str(len(entities) + 1)
-        inside = [place for place, (start, end) in enumerate(tokens) if start < item.end and end > item.start]
-        entities[number] = {
-            "tokens": " ".join(part.text[slice(*tokens[place])] for place in inside),
-            "label": _label(item, head),
-            "start_ix": offset + inside[0],
-            "end_ix": offset + inside[-1],
+        entity_id = entity_ids[mention] = str(len(entities) + 1)
+        token_indices = [
+            token_index
+            for token_index, (token_start, token_end) in enumerate(tokens)
+            if token_start < mention.end and token_end > mention.start
+        ]
+        entities[entity_id] = {
+            "tokens": " ".join(report_part.text[slice(*tokens[token_index])] for token_index in token_indices),
+            "label": _label(mention, head_mention),
+            "start_ix": offset + token_indices[0],
+            "end_ix": offset + token_indices[-1],
             "relations": [],
         }
-    if head is None:
+    if head_mention is None:
         return
-    for item, number in names.items():
-        if item.role in (Role.PLACE, Role.SIDE) and item is not head:
-            entities[names[head]]["relations"].append([_RELATION[item.role], number])
-        elif item.role is Role.SEVERITY:
-            entities[number]["relations"].append(["modify", names[head]])
-        elif item.role is Role.SUGGESTED:
-            entities[names[head]]["relations"].append(["suggestive_of", number])
+    for mention, entity_id in entity_ids.items():
+        if mention.role in (Role.PLACE, Role.SIDE) and mention is not head_mention:
+            entities[entity_ids[head_mention]]["relations"].append([_RELATION[mention.role], entity_id])
+        elif mention.role is Role.SEVERITY:
+            entities[entity_id]["relations"].append(["modify", entity_ids[head_mention]])
+        elif mention.role is Role.SUGGESTED:
+            entities[entity_ids[head_mention]]["relations"].append(["suggestive_of", entity_id])
 
 
-def _label(item: Said, head: Said | None) -> str:
-    if item.role in (Role.PLACE, Role.SIDE):
+def _label(mention: Said, head_mention: Said | None) -> str:
+    if mention.role in (Role.PLACE, Role.SIDE):
         return "ANAT-DP"
-    stance = item.stance or (head.stance if head is not None else None)
+    stance = mention.stance or (head_mention.stance if head_mention is not None else None)
     return _PRESENCE[stance or Stance.POSITIVE]
 
 
@@ -143,8 +151,8 @@ def drawn(study: Study) -> Iterator[tuple[str, str, str]]:
         finding = concepts()[item.kind.value].names[0].lower()
         side = (item.side.value,) if item.side is not Side.NONE else ()
         lobe = LOBES.get((item.side, item.zone), ())[:1]
-        for place in (*(lobe or side), *_DEVICE_PLACES.get(item.kind, ())):
-            yield finding, "located_at", place
+        for location in (*(lobe or side), *_DEVICE_PLACES.get(item.kind, ())):
+            yield finding, "located_at", location
         if item.kind not in DEVICES:
             yield item.severity.value, "modify", finding
 
@@ -152,22 +160,24 @@ def drawn(study: Study) -> Iterator[tuple[str, str, str]]:
 def questions(study: Study, seed: int) -> Iterator[dict[str, Any]]:
     """Questions about the first image: what is there, what is not, where, and the view."""
     rng = random.Random(f"kgp phantom questions {seed} {study.number}")  # noqa: S311  not for secrets
-    shown = {item.kind: item for item in study.shown}
-    absent = [kind for kind in FINDINGS if kind not in shown]
-    asked: list[tuple[str, str, str, str]] = []
-    for kind, item in list(shown.items())[:3]:
-        asked.append((f"Is there {article(kind.value)}?", "yes", "CLOSED", "PRES"))
+    items_by_kind = {item.kind: item for item in study.shown}
+    absent_kinds = [kind for kind in FINDINGS if kind not in items_by_kind]
+    question_rows: list[tuple[str, str, str, str]] = []
+    for kind, item in list(items_by_kind.items())[:3]:
+        question_rows.append((f"Is there {article(kind.value)}?", "yes", "CLOSED", "PRES"))
         if item.side in (Side.LEFT, Side.RIGHT) and kind not in DEVICES:
-            asked.append((f"On which side is the {kind.value}?", item.side.value, "OPEN", "POS"))
+            question_rows.append((f"On which side is the {kind.value}?", item.side.value, "OPEN", "POS"))
             side = pick(rng, (Side.LEFT, Side.RIGHT))
             answer = "yes" if side is item.side else "no"
-            asked.append((f"Is the {kind.value} on the {side.value} side?", answer, "CLOSED", "POS"))
-    denied = [absent.pop(int(rng.random() * len(absent))) for _ in range(min(3, max(1, len(shown))))]
-    asked += [(f"Is there {article(kind.value)}?", "no", "CLOSED", "PRES") for kind in denied]
-    asked.append(("What is the view of this radiograph?", study.views[0], "OPEN", "PLANE"))
-    for place, (question, answer, kind_of_answer, kind_of_question) in enumerate(asked):
+            question_rows.append((f"Is the {kind.value} on the {side.value} side?", answer, "CLOSED", "POS"))
+    denied_kinds = [
+        absent_kinds.pop(int(rng.random() * len(absent_kinds))) for _ in range(min(3, max(1, len(items_by_kind))))
+    ]
+    question_rows += [(f"Is there {article(kind.value)}?", "no", "CLOSED", "PRES") for kind in denied_kinds]
+    question_rows.append(("What is the view of this radiograph?", study.views[0], "OPEN", "PLANE"))
+    for index, (question, answer, kind_of_answer, kind_of_question) in enumerate(question_rows):
         yield {
-            "qid": study.number * 100 + place,
+            "qid": study.number * 100 + index,
             "image_name": f"{study.images[0]}.png",
             "image_organ": "CHEST",
             "question": question,
@@ -191,22 +201,22 @@ def article(name: str) -> str:
 def write(folder: Path, studies: Sequence[Study], reports: Sequence[Report], seed: int) -> None:
     """Write the truth of the studies into a new folder."""
     folder.mkdir(parents=True)
-    pairs = list(zip(studies, reports, strict=True))
-    edges = [edge for study, report in pairs for edge in stances(study, report)]
-    with (folder / "mentions.jsonl").open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(mentions(study, report)) + "\n" for study, report in pairs)
+    study_reports = list(zip(studies, reports, strict=True))
+    edges = [edge for study, report in study_reports for edge in stances(study, report)]
+    with (folder / "mentions.jsonl").open("w", encoding="utf-8", newline="\n") as mentions_file:
+        mentions_file.writelines(json.dumps(mentions(study, report)) + "\n" for study, report in study_reports)
     _table(folder / "edges.csv", ("Head", "Relation", "Tail"), [*sorted(edges), *sorted(related(edges))])
-    shown = [(study.study, *map(str, item)) for study in studies for item in study.shown]
-    _table(folder / "shown.csv", ("study_id", "finding", "side", "zone", "severity"), shown)
-    _json(folder / "radgraph.json", dict(radgraph(study, report) for study, report in pairs))
+    finding_rows = [(study.study, *map(str, item)) for study in studies for item in study.shown]
+    _table(folder / "shown.csv", ("study_id", "finding", "side", "zone", "severity"), finding_rows)
+    _json(folder / "radgraph.json", dict(radgraph(study, report) for study, report in study_reports))
     _json(folder / "drawn.json", {report_name(study): list(drawn(study)) for study in studies})
-    _json(folder / "vqa.json", [row for study in studies for row in questions(study, seed)])
+    _json(folder / "vqa.json", [question for study in studies for question in questions(study, seed)])
 
 
-def _table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+def _table(csv_path: Path, columns: Sequence[str], csv_rows: Iterable[Sequence[object]]) -> None:
+    with csv_path.open("w", encoding="utf-8", newline="") as csv_file:
+        csv.writer(csv_file, lineterminator="\n").writerows([columns, *csv_rows])
 
 
-def _json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
+def _json(json_path: Path, content: object) -> None:
+    json_path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")

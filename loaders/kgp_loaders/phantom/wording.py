@@ -65,73 +65,87 @@ def pick(rng: random.Random, choices: Sequence[T]) -> T:
 
 def say(template: str, slots: Mapping[str, str], rng: random.Random) -> Sentence:
     """Fill in a template. `slots` gives the words of {…}, and the concepts of @, place, ~, a, b and c."""
-    text, said, at = "", [], 0
-    for found in _SLOT.finditer(template):
-        text = _joined(text, _misspelt_words(template[at : found.start()], rng))
-        at = found.end()
-        word = found["word"]
-        given = (slots.get(word) or (_WORD if found["needed"] else "")) if word else _name(found, slots, rng)
-        text = _joined(text, given)
-        start = len(text) - len(given)
-        if not given:
+    sentence_text, mentions, template_position = "", [], 0
+    for slot_match in _SLOT.finditer(template):
+        sentence_text = _joined(sentence_text, _misspelt_words(template[template_position : slot_match.start()], rng))
+        template_position = slot_match.end()
+        word = slot_match["word"]
+        filling = (
+            (slots.get(word) or (_WORD if slot_match["needed"] else "")) if word else _name(slot_match, slots, rng)
+        )
+        sentence_text = _joined(sentence_text, filling)
+        mention_start = len(sentence_text) - len(filling)
+        if not filling:
             continue
         if word:
-            said.append(Said(start, len(text), Role.SEVERITY if word == "sev" else Role.SIDE))
+            mentions.append(Said(mention_start, len(sentence_text), Role.SEVERITY if word == "sev" else Role.SIDE))
         else:
-            key = slots.get(found["key"], found["key"])
-            said.append(Said(start, len(text), _role(found["key"], key), key, _STANCES[found["stance"]]))
-    text = _joined(text, _misspelt_words(template[at:], rng))
-    return Sentence(text[:1].upper() + text[1:], tuple(said))
+            concept_key = slots.get(slot_match["key"], slot_match["key"])
+            mentions.append(
+                Said(
+                    mention_start,
+                    len(sentence_text),
+                    _role(slot_match["key"], concept_key),
+                    concept_key,
+                    _STANCES[slot_match["stance"]],
+                )
+            )
+    sentence_text = _joined(sentence_text, _misspelt_words(template[template_position:], rng))
+    return Sentence(sentence_text[:1].upper() + sentence_text[1:], tuple(mentions))
 
 
-def _role(slot: str, key: str) -> Role:
+def _role(slot: str, concept_key: str) -> Role:
     if slot == "~":
         return Role.SUGGESTED
-    return Role.PLACE if concepts()[key].is_anatomy else Role.FINDING
+    return Role.PLACE if concepts()[concept_key].is_anatomy else Role.FINDING
 
 
-def _joined(text: str, more: str) -> str:
+def _joined(sentence_text: str, addition: str) -> str:
     """The text with more of it: no two spaces, none at the start, and "an" before a vowel."""
-    if not text or text.endswith(" "):
-        more = more.lstrip(" ")
-    if more[:1].lower() in tuple("aeiou") and re.search(r"(?:^|[^a-zA-Z])[Aa] $", text):
-        text = text[:-1] + "n "
-    return text + more
+    if not sentence_text or sentence_text.endswith(" "):
+        addition = addition.lstrip(" ")
+    if addition[:1].lower() in tuple("aeiou") and re.search(r"(?:^|[^a-zA-Z])[Aa] $", sentence_text):
+        sentence_text = sentence_text[:-1] + "n "
+    return sentence_text + addition
 
 
-def _name(found: re.Match[str], slots: Mapping[str, str], rng: random.Random) -> str:
-    if found["name"] is not None:
-        return found["name"]
-    concept = concepts()[slots.get(found["key"], found["key"])]
-    shared = rng.random() < _SHARED
-    names = [name for name in concept.names if (name in concept.shared) == shared] or list(concept.names)
+def _name(slot_match: re.Match[str], slots: Mapping[str, str], rng: random.Random) -> str:
+    if slot_match["name"] is not None:
+        return slot_match["name"]
+    concept = concepts()[slots.get(slot_match["key"], slot_match["key"])]
+    wants_shared = rng.random() < _SHARED
+    candidate_names = [
+        concept_name for concept_name in concept.names if (concept_name in concept.shared) == wants_shared
+    ] or list(concept.names)
     # the first name is the usual one
-    name = names[0] if rng.random() < 0.5 else pick(rng, names)
-    return misspelt(name, rng) if rng.random() < _MISSPELT else name
+    concept_name = candidate_names[0] if rng.random() < 0.5 else pick(rng, candidate_names)
+    return misspelt(concept_name, rng) if rng.random() < _MISSPELT else concept_name
 
 
-def _misspelt_words(text: str, rng: random.Random) -> str:
+def _misspelt_words(plain_text: str, rng: random.Random) -> str:
     return re.sub(
-        rf"[a-z]{{{_SHORTEST},}}", lambda word: misspelt(word[0], rng) if rng.random() < _MISSPELT else word[0], text
+        rf"[a-z]{{{_SHORTEST},}}",
+        lambda word: misspelt(word[0], rng) if rng.random() < _MISSPELT else word[0],
+        plain_text,
     )
 
 
 def misspelt(name: str, rng: random.Random) -> str:
     """The name with a letter left out, doubled or swapped within its longest word; unchanged if all are short."""
     words = name.split(" ")
-    place = max(range(len(words)), key=lambda number: len(words[number]))
-    word = words[place]
+    word_index = max(range(len(words)), key=lambda index: len(words[index]))
+    word = words[word_index]
     if len(word) < _SHORTEST or not word.isalpha():
         return name
-    at = 2 + int(rng.random() * (len(word) - 5))
-    kind = int(rng.random() * 3)
-    if kind == 0:
-        word = word[:at] + word[at + 1 :]
-    elif kind == 1:
-        word = word[:at] + word[at] + word[at:]
-    elif word[at] != word[at + 1]:
-        word = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
-    return " ".join([*words[:place], word, *words[place + 1 :]])
+    letter_index = 2 + int(rng.random() * (len(word) - 5))
+    error_kind = int(rng.random() * 3)
+    if error_kind == 0:
+        word = word[:letter_index] + word[letter_index + 1 :]
+    elif error_kind == 1:
+        word = word[:letter_index] + word[letter_index] + word[letter_index:]
+    elif word[letter_index] != word[letter_index + 1]:
+        word = word[:letter_index] + word[letter_index + 1] + word[letter_index] + word[letter_index + 2 :]
+    return " ".join([*words[:word_index], word, *words[word_index + 1 :]])
 
 
 SHOWN: Final = (

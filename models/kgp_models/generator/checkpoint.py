@@ -81,48 +81,54 @@ def save(
     ours are not copied.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    was = next(model.parameters()).dtype
+    previous_dtype = next(model.parameters()).dtype
     model.to(dtype)
     try:
         model.language.save_pretrained(folder / LANGUAGE)
         tokenizer.save_pretrained(folder / LANGUAGE)
         if model.projector is not None:
             save_file(
-                {name: value.contiguous() for name, value in model.projector.state_dict().items()}, folder / PROJECTOR
+                {
+                    parameter_name: tensor.contiguous()
+                    for parameter_name, tensor in model.projector.state_dict().items()
+                },
+                folder / PROJECTOR,
             )
     finally:
-        model.to(was)
+        model.to(previous_dtype)
     if vision is not None and vision.name == SMALL:
         save_vision(vision, folder, dtype)
-    found = [path for path in (folder / LANGUAGE).rglob("*") if path.is_file()]
-    named = sorted([*found, *(path for path in (folder / PROJECTOR, folder / VISION) if path.is_file())])
-    where = replace(
+    language_files = [file_path for file_path in (folder / LANGUAGE).rglob("*") if file_path.is_file()]
+    all_files = sorted(
+        [*language_files, *(file_path for file_path in (folder / PROJECTOR, folder / VISION) if file_path.is_file())]
+    )
+    data_settings = replace(
         settings.data, path=Path(settings.data.path).name or "."
     )  # a path of one machine says nothing on another
-    about = {
+    description = {
         "form": FORM,
         "stage": stage,
-        "settings": replace(settings, data=where).as_dict(),
+        "settings": replace(settings, data=data_settings).as_dict(),
         "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.sha256(vision.module)},
         "data_sha256": data,
         "trained_on": provenance.document(trained_on),
         "figures": dict(figures),
-        "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in named},
+        "files": {file_path.relative_to(folder).as_posix(): sha256_of(file_path) for file_path in all_files},
     }
-    _describe(folder, about)
+    _describe(folder, description)
 
 
 def add_figures(folder: Path, figures: Mapping[str, Any]) -> None:
     """Note what a saved generator reaches; its weights stay as they are."""
-    about = _about(folder)
-    _describe(folder, {**about, "figures": {**about["figures"], **figures}})
+    description = _about(folder)
+    _describe(folder, {**description, "figures": {**description["figures"], **figures}})
 
 
-def _describe(folder: Path, about: Mapping[str, Any]) -> None:
+def _describe(folder: Path, description: Mapping[str, Any]) -> None:
     """Write the model card, and last the description, by which a generator is known to be whole."""
-    (folder / "README.md").write_text(_card(about), encoding="utf-8")
-    with replacing(folder / ABOUT) as staged:
-        staged.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_card(description), encoding="utf-8")
+    with replacing(folder / ABOUT) as staged_path:
+        staged_path.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
 def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16) -> None:
@@ -130,8 +136,8 @@ def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16
     weights = vision.module.state_dict()
     save_whole(
         {
-            name: (value.to(dtype) if value.is_floating_point() else value).contiguous()
-            for name, value in weights.items()
+            parameter_name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
+            for parameter_name, tensor in weights.items()
         },
         folder / VISION,
     )
@@ -142,59 +148,67 @@ def load(folder: Path, device: str = "cpu", vision: str | None = None) -> Checkp
 
     Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
     """
-    about = _about(folder)
-    check_files(folder, about["files"])
-    settings = GeneratorSettings.of(about["settings"])
+    description = _about(folder)
+    check_files(folder, description["files"])
+    settings = GeneratorSettings.of(description["settings"])
     language, tokenizer = read_language(folder / LANGUAGE)
-    encoder = None if about["vision"] is None else _vision(folder, about, settings, vision)
+    encoder = None if description["vision"] is None else _vision(folder, description, settings, vision)
     projector = None
     if encoder is not None:
         projector = Projector(encoder.width, language.config.hidden_size, settings.projector)
         try:
-            projector.load_state_dict({name: value.float() for name, value in load_file(folder / PROJECTOR).items()})
+            projector.load_state_dict(
+                {parameter_name: tensor.float() for parameter_name, tensor in load_file(folder / PROJECTOR).items()}
+            )
         except (OSError, RuntimeError, ValueError, SafetensorError):
             raise InputError("the projector's weights do not fit", "Train it again.", path=folder / PROJECTOR) from None
         encoder.module.to(device)
     model = VLMKG(language, projector).to(device).eval()
     digest = hashlib.sha256(
-        json.dumps([about["files"], about["vision"], settings.instruction], sort_keys=True).encode()
+        json.dumps([description["files"], description["vision"], settings.instruction], sort_keys=True).encode()
     )
-    return Checkpoint(folder, model, tokenizer, encoder, settings, about["stage"], digest.hexdigest(), about)
+    return Checkpoint(
+        folder, model, tokenizer, encoder, settings, description["stage"], digest.hexdigest(), description
+    )
 
 
-def _vision(folder: Path, about: Mapping[str, Any], settings: GeneratorSettings, spec: str | None) -> Vision:
-    if about["vision"]["name"] == SMALL:
+def _vision(folder: Path, description: Mapping[str, Any], settings: GeneratorSettings, spec: str | None) -> Vision:
+    if description["vision"]["name"] == SMALL:
         return vision_of.open_vision(f"small:{folder}")
-    kind, _, place = settings.vision.partition(":")
-    found = vision_of.open_vision(spec or f"{kind}:{folder / place}")  # a path that is relative is so to the generator
-    if vision_of.sha256(found.module) != about["vision"]["sha256"]:
+    encoder_kind, _, location = settings.vision.partition(":")
+    encoder = vision_of.open_vision(
+        spec or f"{encoder_kind}:{folder / location}"
+    )  # a path that is relative is so to the generator
+    if vision_of.sha256(encoder.module) != description["vision"]["sha256"]:
         hint = "Say by --vision KIND:FOLDER where the one is that it was trained with."
         raise InputError("the vision encoder is not the one of the training", hint, path=folder)
-    return found
+    return encoder
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    path = folder / ABOUT
+    description_path = folder / ABOUT
     try:
-        about = read_json(path)
-        old = about["form"] != FORM
-        known = {"stage": str, "settings": dict, "data_sha256": str, "files": dict, "figures": dict}
-        encoder = None if old else about["vision"]
-        if not old and not all(isinstance(about[name], kind) for name, kind in known.items()):
+        description = read_json(description_path)
+        is_outdated = description["form"] != FORM
+        expected_types = {"stage": str, "settings": dict, "data_sha256": str, "files": dict, "figures": dict}
+        encoder = None if is_outdated else description["vision"]
+        if not is_outdated and not all(
+            isinstance(description[field_name], field_type) for field_name, field_type in expected_types.items()
+        ):
             raise TypeError
-        if encoder is not None and not all(isinstance(encoder[name], str) for name in ("name", "sha256")):
+        if encoder is not None and not all(isinstance(encoder[field_name], str) for field_name in ("name", "sha256")):
             raise TypeError
     except (InputError, KeyError, TypeError):
         hint = "Give a folder of `kgp train generator`."
         raise InputError("there is no generator here", hint, path=folder) from None
-    if old:
-        raise InputError("the generator is of another version", "Train it again.", path=path)
-    return dict(about)
+    if is_outdated:
+        raise InputError("the generator is of another version", "Train it again.", path=description_path)
+    return dict(description)
 
 
 def _card(about: Mapping[str, Any]) -> str:
     """What a model card tells: what it is, what it was trained on, what it reaches, what it is not for."""
-    figures = "\n".join(f"| {name} | {value} |" for name, value in about["figures"].items())
+    figures = "\n".join(f"| {figure_name} | {figure} |" for figure_name, figure in about["figures"].items())
     settings = about["settings"]
     return f"""# {about["stage"]}: radiology triplets
 

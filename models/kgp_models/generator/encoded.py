@@ -33,57 +33,66 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
     Raises `InputError` where there is none, and `Stopped` on an interrupt.
     """
     identity = json.dumps([vision_of.sha256(vision.module), [study.id for study in with_image]])
-    parts = cache / f"encoded-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    cache_folder = cache / f"encoded-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     vectors = [torch.zeros(0, vision.width)]
-    rows: list[int] = []
-    for path in sorted(parts.glob("*.safetensors")):
-        saved = model_files.read_kept(path)
-        if saved is None:  # damaged: its images are encoded again
-            path.unlink(missing_ok=True)
+    study_indices: list[int] = []
+    for part_path in sorted(cache_folder.glob("*.safetensors")):
+        saved_part = model_files.read_kept(part_path)
+        if saved_part is None:  # damaged: its images are encoded again
+            part_path.unlink(missing_ok=True)
             continue
-        vectors.append(saved["vectors"])
-        rows += saved["rows"].tolist()
-    if len(rows) < len(with_image):
-        for new in _encode(vision, with_image, rows, parts, work):
-            vectors.append(new["vectors"])
-            rows += new["rows"].tolist()
-    if not rows:
+        vectors.append(saved_part["vectors"])
+        study_indices += saved_part["rows"].tolist()
+    if len(study_indices) < len(with_image):
+        for encoded_part in _encode(vision, with_image, study_indices, cache_folder, work):
+            vectors.append(encoded_part["vectors"])
+            study_indices += encoded_part["rows"].tolist()
+    if not study_indices:
         raise InputError("no study of the training has an image that can be read", "Check data.images.", path=work.base)
-    order = torch.tensor(rows).argsort()
-    return [with_image[row] for row in sorted(rows)], torch.cat(vectors)[order]
+    order = torch.tensor(study_indices).argsort()
+    return [with_image[study_index] for study_index in sorted(study_indices)], torch.cat(vectors)[order]
 
 
 def _encode(
-    vision: Vision, with_image: Sequence[Study], known: Sequence[int], folder: Path, work: Work
+    vision: Vision, with_image: Sequence[Study], encoded_indices: Sequence[int], folder: Path, work: Work
 ) -> Iterator[dict[str, Tensor]]:
-    """Encode the images whose rows are not `known`, and save them: vectors and rows of about a minute in each file."""
-    left = sorted({*range(len(with_image))} - {*known})
-    if known:
-        work.told(f"images encoded: {len(known):,} of {len(with_image):,} are there already")
+    """Encode the images whose rows are not `encoded_indices`, and save them: vectors and rows of about a minute in each
+    file.
+    """
+    remaining = sorted({*range(len(with_image))} - {*encoded_indices})
+    if encoded_indices:
+        work.told(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} are there already")
     vision.module.to(work.device)
-    tell = work.progress("images encoded")
-    pairs = readable([with_image[row] for row in left], vision.pixels, work.told, len(known))
-    done, number = len(known), max((int(path.stem) for path in folder.glob("*.safetensors")), default=-1) + 1
+    report_progress = work.progress("images encoded")
+    readable_images = readable(
+        [with_image[index] for index in remaining], vision.pixels, work.told, len(encoded_indices)
+    )
+    encoded_count, part_number = (
+        len(encoded_indices),
+        max((int(part_path.stem) for part_path in folder.glob("*.safetensors")), default=-1) + 1,
+    )
     unsaved: list[tuple[list[int], Tensor]] = []
-    with checkpoints() as when:
-        while chunk := list(islice(pairs, ENCODED_AT_A_TIME)):
-            vectors = vision.encode([pixels for _, pixels in chunk]).cpu()
-            unsaved.append(([left[row] for row, _ in chunk], vectors))
-            done += len(chunk)
-            tell(done, len(with_image))
-            if when.due() or len(chunk) < ENCODED_AT_A_TIME:
-                yield _save_encoded(unsaved, folder / f"{number:06}.safetensors")
-                unsaved, number = [], number + 1
-                when.saved()
-            if when.stopping:
-                raise Stopped(f"stopped after {done:,} of {len(with_image):,} images were encoded, saved in {folder}")
+    with checkpoints() as checkpoint_timer:
+        while image_chunk := list(islice(readable_images, ENCODED_AT_A_TIME)):
+            vectors = vision.encode([pixels for _, pixels in image_chunk]).cpu()
+            unsaved.append(([remaining[index] for index, _ in image_chunk], vectors))
+            encoded_count += len(image_chunk)
+            report_progress(encoded_count, len(with_image))
+            if checkpoint_timer.due() or len(image_chunk) < ENCODED_AT_A_TIME:
+                yield _save_encoded(unsaved, folder / f"{part_number:06}.safetensors")
+                unsaved, part_number = [], part_number + 1
+                checkpoint_timer.saved()
+            if checkpoint_timer.stopping:
+                raise Stopped(
+                    f"stopped after {encoded_count:,} of {len(with_image):,} images were encoded, saved in {folder}"
+                )
         if unsaved:
-            yield _save_encoded(unsaved, folder / f"{number:06}.safetensors")
+            yield _save_encoded(unsaved, folder / f"{part_number:06}.safetensors")
     vision.module.cpu()
 
 
-def _save_encoded(unsaved: Sequence[tuple[list[int], Tensor]], path: Path) -> dict[str, Tensor]:
-    rows = torch.tensor([row for chunk, _ in unsaved for row in chunk])
-    made = {"rows": rows, "vectors": torch.cat([vectors for _, vectors in unsaved])}
-    model_files.save_whole(made, path)
-    return made
+def _save_encoded(unsaved: Sequence[tuple[list[int], Tensor]], part_path: Path) -> dict[str, Tensor]:
+    study_indices = torch.tensor([study_index for indices, _ in unsaved for study_index in indices])
+    part_tensors = {"rows": study_indices, "vectors": torch.cat([vectors for _, vectors in unsaved])}
+    model_files.save_whole(part_tensors, part_path)
+    return part_tensors

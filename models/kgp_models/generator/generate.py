@@ -38,9 +38,9 @@ class Decoding:
     def __post_init__(self) -> None:
         """Raises `UsageError` for a number out of range."""
         limits = {"beams": (self.beams, 64), "max_new_tokens": (self.max_new_tokens, 4096), "batch": (self.batch, 1024)}
-        for name, (value, highest) in limits.items():
-            if not 1 <= value <= highest:
-                raise UsageError(f"{name} must be 1 to {highest}")
+        for setting_name, (value, upper_limit) in limits.items():
+            if not 1 <= value <= upper_limit:
+                raise UsageError(f"{setting_name} must be 1 to {upper_limit}")
 
 
 def device() -> str:
@@ -55,8 +55,8 @@ class Generator:
         self.trained = trained
         self.decoding = decoding
         self._tokenizer = trained.tokenizer
-        width = int(trained.model.language.get_input_embeddings().weight.shape[0])
-        self._grammar = TripletsOnly(self._tokenizer, width) if decoding.constrained else None
+        vocabulary_size = int(trained.model.language.get_input_embeddings().weight.shape[0])
+        self._grammar = TripletsOnly(self._tokenizer, vocabulary_size) if decoding.constrained else None
         self.name = trained.name
         self.sha256 = trained.sha256
         self.trained_on = trained.trained_on
@@ -71,49 +71,49 @@ class Generator:
         """Batches of replies, in an order of their own: those of like length together. Images are read ahead."""
         with ThreadPoolExecutor(IMAGE_READERS) as readers:
             for bucket in buckets(self._ahead(asked, readers), self.decoding.batch * BUCKET):
-                bucket.sort(key=lambda pair: len(pair[0].report), reverse=True)
-                for start in range(0, len(bucket), self.decoding.batch):
-                    yield self._batch(bucket[start : start + self.decoding.batch])
+                bucket.sort(key=lambda request_pair: len(request_pair[0].report), reverse=True)
+                for batch_start in range(0, len(bucket), self.decoding.batch):
+                    yield self._batch(bucket[batch_start : batch_start + self.decoding.batch])
 
-    def _ahead(self, asked: Iterator[Asked], readers: ThreadPoolExecutor) -> Iterator[tuple[Asked, Any]]:
+    def _ahead(self, requests: Iterator[Asked], readers: ThreadPoolExecutor) -> Iterator[tuple[Asked, Any]]:
         """Each with its image, which is being read while earlier ones are used."""
-        waiting: list[tuple[Asked, Any]] = []
-        for one in asked:
+        pending: list[tuple[Asked, Any]] = []
+        for request in requests:
             if self.trained.vision is None:
-                one = one._replace(image=None)  # it is told of as one that was not looked at
-            waiting.append((one, readers.submit(self._pixels, one)))
-            if len(waiting) > 2 * self.decoding.batch:
-                yield waiting.pop(0)
-        yield from waiting
+                request = request._replace(image=None)  # it is told of as one that was not looked at
+            pending.append((request, readers.submit(self._pixels, request)))
+            if len(pending) > 2 * self.decoding.batch:
+                yield pending.pop(0)
+        yield from pending
 
-    def _pixels(self, one: Asked) -> Tensor | str | None:
+    def _pixels(self, request: Asked) -> Tensor | str | None:
         """The image as the encoder reads it, None where the generator reads reports alone; or why not."""
         if self.trained.vision is None:
-            return None if one.report else "there is no report, and this generator reads nothing else"
-        if one.image is None:
+            return None if request.report else "there is no report, and this generator reads nothing else"
+        if request.image is None:
             return "there is no image, and this generator needs one"
         try:
-            return self.trained.vision.pixels(one.image)
+            return self.trained.vision.pixels(request.image)
         except InputError as error:
             return error.message
 
-    def _batch(self, pairs: Sequence[tuple[Asked, Any]]) -> list[Reply]:
-        read = [(one, waiting.result()) for one, waiting in pairs]
-        bad = [Reply(one, "", (), problem=pixels) for one, pixels in read if isinstance(pixels, str)]
-        good = [(one, pixels) for one, pixels in read if not isinstance(pixels, str)]
-        if not good:
-            return bad
-        image = None
+    def _batch(self, pending: Sequence[tuple[Asked, Any]]) -> list[Reply]:
+        loaded = [(request, pending_image.result()) for request, pending_image in pending]
+        failures = [Reply(request, "", (), problem=pixels) for request, pixels in loaded if isinstance(pixels, str)]
+        usable = [(request, pixels) for request, pixels in loaded if not isinstance(pixels, str)]
+        if not usable:
+            return failures
+        image_vectors = None
         if self.trained.vision is not None:
-            image = self.trained.vision.encode([pixels for _, pixels in good]).to(self.trained.model.device)
-        return [*self.write([one for one, _ in good], image), *bad]
+            image_vectors = self.trained.vision.encode([pixels for _, pixels in usable]).to(self.trained.model.device)
+        return [*self.write([request for request, _ in usable], image_vectors), *failures]
 
     @torch.inference_mode()
     def write(self, asked: Sequence[Asked], image: Tensor | None) -> list[Reply]:
         """The replies to a batch; `image` are the encoder's vectors, (B, width)."""
-        given = self._prompts(asked)
-        embeddings, mask = self.trained.model.embedded(given["input_ids"], given["attention_mask"], image)
-        written = most_probable(
+        prompts = self._prompts(asked)
+        embeddings, mask = self.trained.model.embedded(prompts["input_ids"], prompts["attention_mask"], image)
+        generated = most_probable(
             self.trained.model.language,
             embeddings,
             mask,
@@ -123,61 +123,73 @@ class Generator:
             held=self._grammar,
         )
         return [
-            self._reply(one, *found) if found.tokens else Reply(one, "", (), problem="the model gave no numbers")
-            for one, found in zip(asked, written, strict=True)
+            self._reply(request, *generation)
+            if generation.tokens
+            else Reply(request, "", (), problem="the model gave no numbers")
+            for request, generation in zip(asked, generated, strict=True)
         ]
 
-    def _prompts(self, asked: Sequence[Asked]) -> Any:
+    def _prompts(self, requests: Sequence[Asked]) -> Any:
         """The prompts as tokens, padded on the left; the end of a report that is too long is cut."""
-        longest = self.trained.settings.max_length
+        max_tokens = self.trained.settings.max_length
         instruction = self.trained.settings.instruction
-        rows = [prompt_tokens(self._tokenizer, instruction, one.report, longest) for one in asked]
-        width = max(map(len, rows))
-        ids = torch.tensor([[self._tokenizer.pad_token_id] * (width - len(row)) + row for row in rows])
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+        prompts = [prompt_tokens(self._tokenizer, instruction, request.report, max_tokens) for request in requests]
+        padded_length = max(map(len, prompts))
+        token_ids = torch.tensor(
+            [[self._tokenizer.pad_token_id] * (padded_length - len(prompt)) + prompt for prompt in prompts]
+        )
+        mask = torch.tensor([[0] * (padded_length - len(prompt)) + [1] * len(prompt) for prompt in prompts])
         device = self.trained.model.device
-        return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+        return {"input_ids": token_ids.to(device), "attention_mask": mask.to(device)}
 
-    def _unread(self, asked: Asked) -> int:
+    def _unread(self, request: Asked) -> int:
         """Tokens of the report that are cut."""
         settings = self.trained.settings
-        return max(0, prompt_length(self._tokenizer, settings.instruction, asked.report) - settings.max_length)
+        return max(0, prompt_length(self._tokenizer, settings.instruction, request.report) - settings.max_length)
 
-    def _reply(self, asked: Asked, row: Sequence[int], chances: Sequence[float]) -> Reply:
+    def _reply(self, request: Asked, token_ids: Sequence[int], log_probabilities: Sequence[float]) -> Reply:
         """The reply of a row of tokens: its triplets, each with the mean over the tokens of its part."""
-        finished = self._tokenizer.eos_token_id in row
-        end = row.index(self._tokenizer.eos_token_id) if finished else len(row)
-        row, chances = row[:end], chances[:end]
-        text = self._tokenizer.decode(row, skip_special_tokens=True)
-        parsed = parse(text)
+        is_finished = self._tokenizer.eos_token_id in token_ids
+        reply_length = token_ids.index(self._tokenizer.eos_token_id) if is_finished else len(token_ids)
+        token_ids, log_probabilities = token_ids[:reply_length], log_probabilities[:reply_length]
+        reply_text = self._tokenizer.decode(token_ids, skip_special_tokens=True)
+        parsed = parse(reply_text)
         scores: dict[Triplet, float] = {}
-        for first, last in _parts([self._tokenizer.decode([token]) for token in row]):
-            for triplet in parse(self._tokenizer.decode(row[first:last], skip_special_tokens=True)).triplets:
-                scores.setdefault(triplet, math.exp(sum(chances[first:last]) / (last - first)))
-        whole = math.exp(sum(chances) / len(chances)) if chances else 0.0
-        triplets = tuple(Scored(one, scores.get(one, whole)) for one in parsed.triplets)
-        unread = self._unread(asked)
-        return Reply(asked, text, triplets, parsed.left_out, len(row), unread=unread, finished=finished)
+        for part_start, part_end in _parts([self._tokenizer.decode([token]) for token in token_ids]):
+            for triplet in parse(
+                self._tokenizer.decode(token_ids[part_start:part_end], skip_special_tokens=True)
+            ).triplets:
+                scores.setdefault(
+                    triplet, math.exp(sum(log_probabilities[part_start:part_end]) / (part_end - part_start))
+                )
+        mean_probability = math.exp(sum(log_probabilities) / len(log_probabilities)) if log_probabilities else 0.0
+        triplets = tuple(
+            Scored(scored_triplet, scores.get(scored_triplet, mean_probability)) for scored_triplet in parsed.triplets
+        )
+        unread_count = self._unread(request)
+        return Reply(
+            request, reply_text, triplets, parsed.left_out, len(token_ids), unread=unread_count, finished=is_finished
+        )
 
 
 def buckets(coming: Iterable[tuple[Asked, T]], size: int) -> Iterator[list[tuple[Asked, T]]]:
     """Groups of at most `size` neighbours, by position: a group is the same whether or not others were done before."""
 
     def group(numbered: tuple[int, tuple[Asked, T]]) -> int:
-        count, (asked, _) = numbered
-        return (count if asked.position is None else asked.position) // size
+        index, (request, _) = numbered
+        return (index if request.position is None else request.position) // size
 
     for _, numbered in groupby(enumerate(coming), group):
-        yield [pair for _, pair in numbered]
+        yield [request_pair for _, request_pair in numbered]
 
 
 def _parts(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Where the parts between semicolons begin and end, by token."""
-    start = 0
-    for place, token in enumerate(tokens):
+    part_start = 0
+    for index, token in enumerate(tokens):
         if ";" in token:
-            if place > start:
-                yield start, place
-            start = place + 1
-    if start < len(tokens):
-        yield start, len(tokens)
+            if index > part_start:
+                yield part_start, index
+            part_start = index + 1
+    if part_start < len(tokens):
+        yield part_start, len(tokens)

@@ -33,38 +33,40 @@ class TripletsOnly:
         except ImportError:
             raise UsageError("xgrammar is not installed", "pip install 'kgplatform[generate]'") from None
         self._xgrammar = xgrammar
-        info = xgrammar.TokenizerInfo.from_huggingface(
+        tokenizer_info = xgrammar.TokenizerInfo.from_huggingface(
             tokenizer, vocab_size=vocabulary, stop_token_ids=[tokenizer.eos_token_id]
         )
-        self._compiled = xgrammar.GrammarCompiler(info).compile_grammar(GRAMMAR)
+        self._compiled = xgrammar.GrammarCompiler(tokenizer_info).compile_grammar(GRAMMAR)
         self._vocabulary = vocabulary
         self._states: dict[tuple[int, ...], Any] = {}
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """(rows, tokens written) and (rows, vocabulary) to scores with minus infinity where a token cannot follow."""
-        states: dict[tuple[int, ...], Any] = {}
-        mask = self._xgrammar.allocate_token_bitmask(len(scores), self._vocabulary)
-        for row, written in enumerate(input_ids.tolist()):
-            text = tuple(written)
-            if text not in states:
-                states[text] = self._advanced(text)
-            if not states[text].is_terminated():  # a row that is finished is padded, whatever its scores
-                states[text].fill_next_token_bitmask(mask, row)
-        self._states = states
-        held = scores.float().cpu()
-        self._xgrammar.apply_token_bitmask_inplace(held, mask)
-        return held.to(scores.device, scores.dtype)
+        matcher_states: dict[tuple[int, ...], Any] = {}
+        token_bitmask = self._xgrammar.allocate_token_bitmask(len(scores), self._vocabulary)
+        for row_index, row_tokens in enumerate(input_ids.tolist()):
+            token_prefix = tuple(row_tokens)
+            if token_prefix not in matcher_states:
+                matcher_states[token_prefix] = self._advanced(token_prefix)
+            if not matcher_states[
+                token_prefix
+            ].is_terminated():  # a row that is finished is padded, whatever its scores
+                matcher_states[token_prefix].fill_next_token_bitmask(token_bitmask, row_index)
+        self._states = matcher_states
+        masked_scores = scores.float().cpu()
+        self._xgrammar.apply_token_bitmask_inplace(masked_scores, token_bitmask)
+        return masked_scores.to(scores.device, scores.dtype)
 
-    def _advanced(self, text: tuple[int, ...]) -> Any:
+    def _advanced(self, token_prefix: tuple[int, ...]) -> Any:
         """The state after a text, from that before its last token where it is known."""
-        before = self._states.get(text[:-1]) if text else None
-        if before is not None:
-            state = before.fork()
-            rest = text[-1:]
+        previous_state = self._states.get(token_prefix[:-1]) if token_prefix else None
+        if previous_state is not None:
+            matcher_state = previous_state.fork()
+            pending_tokens = token_prefix[-1:]
         else:
-            state = self._xgrammar.GrammarMatcher(self._compiled, terminate_without_stop_token=False)
-            rest = text
-        for token in rest:
-            if state.is_terminated() or not state.accept_token(token):
+            matcher_state = self._xgrammar.GrammarMatcher(self._compiled, terminate_without_stop_token=False)
+            pending_tokens = token_prefix
+        for token_id in pending_tokens:
+            if matcher_state.is_terminated() or not matcher_state.accept_token(token_id):
                 break
-        return state
+        return matcher_state

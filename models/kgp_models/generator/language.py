@@ -31,11 +31,11 @@ def prompt(instruction: str, report: str) -> str:
 
 def prompt_tokens(tokenizer: Any, instruction: str, report: str, longest: int) -> list[int]:
     """The prompt as tokens. A report that is too long loses its end; the words that ask for the answer stay."""
-    found: list[int] = tokenizer(prompt(instruction, report), add_special_tokens=False)["input_ids"]
-    if len(found) <= longest:
-        return found
-    last = _last(tokenizer)
-    return [*found[: max(0, longest - len(last))], *last]
+    prompt_ids: list[int] = tokenizer(prompt(instruction, report), add_special_tokens=False)["input_ids"]
+    if len(prompt_ids) <= longest:
+        return prompt_ids
+    ending_ids = _last(tokenizer)
+    return [*prompt_ids[: max(0, longest - len(ending_ids))], *ending_ids]
 
 
 def prompt_length(tokenizer: Any, instruction: str, report: str) -> int:
@@ -45,14 +45,14 @@ def prompt_length(tokenizer: Any, instruction: str, report: str) -> int:
 
 def example_tokens(tokenizer: Any, instruction: str, report: str, output: str, longest: int) -> Example:
     """Prompt and answer as tokens, `longest` at most together: the report is cut before the answer is."""
-    said = tokenizer(answer(output), add_special_tokens=False)["input_ids"]
-    after = [*said[: max(0, longest - len(_last(tokenizer)) - 1)], tokenizer.eos_token_id]
-    return Example(prompt_tokens(tokenizer, instruction, report, longest - len(after)), after)
+    answer_ids = tokenizer(answer(output), add_special_tokens=False)["input_ids"]
+    answer_tokens = [*answer_ids[: max(0, longest - len(_last(tokenizer)) - 1)], tokenizer.eos_token_id]
+    return Example(prompt_tokens(tokenizer, instruction, report, longest - len(answer_tokens)), answer_tokens)
 
 
 def _last(tokenizer: Any) -> list[int]:
-    found: list[int] = tokenizer("\nTriplets:", add_special_tokens=False)["input_ids"]
-    return found
+    ending_ids: list[int] = tokenizer("\nTriplets:", add_special_tokens=False)["input_ids"]
+    return ending_ids
 
 
 def answer(output: str) -> str:
@@ -81,16 +81,16 @@ def read_language(folder: Path) -> tuple[Any, Any]:
     require_model_folder(folder)
     try:
         tokenizer = read_tokenizer(folder)
-        model = whole(AutoModelForCausalLM, folder, trust_remote_code=False, dtype=torch.float32)
+        language_model = whole(AutoModelForCausalLM, folder, trust_remote_code=False, dtype=torch.float32)
     except Exception:  # noqa: BLE001  transformers, tokenizers and safetensors raise classes of their own
         hint = "Give a folder of transformers: config.json, weights, tokenizer."
         raise InputError("there is no causal language model here", hint, path=folder) from None
-    require_finite(model, folder)
+    require_finite(language_model, folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.eos_token_id is None:
         raise InputError("the tokenizer has no end mark", "Set eos_token.", path=folder)
-    return model, tokenizer
+    return language_model, tokenizer
 
 
 def read_tokenizer(folder: Path) -> Any:
@@ -99,19 +99,19 @@ def read_tokenizer(folder: Path) -> Any:
     """
     import transformers
 
-    described = require_model_folder(folder) / "tokenizer_config.json"
-    about = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
-    plain = about.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
-    kind: Any = transformers.PreTrainedTokenizerFast if plain else transformers.AutoTokenizer
-    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    config_path = require_model_folder(folder) / "tokenizer_config.json"
+    tokenizer_config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+    is_plain = tokenizer_config.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    tokenizer_class: Any = transformers.PreTrainedTokenizerFast if is_plain else transformers.AutoTokenizer
+    return tokenizer_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def whole(kind: Any, folder: Path, **options: Any) -> Any:
     """The model in a folder in transformers' form. Raises `ValueError` where weights are missing, which transformers
     would make up.
     """
-    model, told = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
-    if told["missing_keys"]:
+    model, loading_info = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
+    if loading_info["missing_keys"]:
         raise ValueError("weights are missing")
     return model
 
@@ -120,9 +120,9 @@ def quiet() -> None:
     """Let transformers tell nothing of what it loads: progress is ours, and what is wrong is an error."""
     from transformers.utils import logging
 
-    told: Any = logging
-    told.disable_progress_bar()
-    told.set_verbosity_error()
+    transformers_logging: Any = logging
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
 
 
 def small_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
@@ -130,33 +130,35 @@ def small_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     import transformers
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-    bpe: Any = Tokenizer(models.BPE())
-    bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
+    bpe_tokenizer: Any = Tokenizer(models.BPE())
+    bpe_tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    bpe_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe_tokenizer.decoder = decoders.ByteLevel()
+    bpe_trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=[PAD, END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(texts, trainer)
-    fast: Any = transformers.PreTrainedTokenizerFast
-    return fast(tokenizer_object=bpe, pad_token=PAD, eos_token=END, clean_up_tokenization_spaces=False)
+    bpe_tokenizer.train_from_iterator(texts, bpe_trainer)
+    tokenizer_class: Any = transformers.PreTrainedTokenizerFast
+    return tokenizer_class(
+        tokenizer_object=bpe_tokenizer, pad_token=PAD, eos_token=END, clean_up_tokenization_spaces=False
+    )
 
 
 def small_model(settings: SmallSettings, tokenizer: Any, seed: int) -> Any:
     """A Qwen2 of a few million weights."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    heads = max(1, settings.hidden // settings.head_width)
-    config = Qwen2Config(
+    head_count = max(1, settings.hidden // settings.head_width)
+    model_config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden,
         intermediate_size=settings.hidden * 8 // 3 // 16 * 16,
         num_hidden_layers=settings.layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
+        num_attention_heads=head_count,
+        num_key_value_heads=head_count,
         max_position_embeddings=MAX_POSITIONS,
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
@@ -164,4 +166,4 @@ def small_model(settings: SmallSettings, tokenizer: Any, seed: int) -> Any:
         bos_token_id=None,
     )
     torch.manual_seed(seed)
-    return Qwen2ForCausalLM(config)
+    return Qwen2ForCausalLM(model_config)

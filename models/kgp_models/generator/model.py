@@ -21,29 +21,31 @@ class VLMKG(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        found: torch.device = next(self.parameters()).device
-        return found
+        weights_device: torch.device = next(self.parameters()).device
+        return weights_device
 
     def embedded(self, input_ids: Tensor, attention_mask: Tensor, image: Tensor | None) -> tuple[Tensor, Tensor]:
         """Token embeddings with the image's positions before them, and their mask.
 
         (B, T) and (B, image_width) to (B, k + T, width) and (B, k + T).
         """
-        tokens = self.language.get_input_embeddings()(input_ids)  # (B, T, width)
+        token_embeddings = self.language.get_input_embeddings()(input_ids)  # (B, T, width)
         if self.projector is None or image is None:
-            return tokens, attention_mask
-        seen = self.projector(image.to(tokens.dtype))  # (B, k, width)
-        mask = torch.cat([attention_mask.new_ones(seen.shape[:2]), attention_mask], 1)
-        return torch.cat([seen, tokens], 1), mask
+            return token_embeddings, attention_mask
+        image_positions = self.projector(image.to(token_embeddings.dtype))  # (B, k, width)
+        joined_mask = torch.cat([attention_mask.new_ones(image_positions.shape[:2]), attention_mask], 1)
+        return torch.cat([image_positions, token_embeddings], 1), joined_mask
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, image: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Logits of the tokens, (B, T, vocabulary), and with labels (-100: not counted) the mean cross-entropy."""
-        embeddings, mask = self.embedded(input_ids, attention_mask, image)
-        places = (mask.cumsum(1) - 1).clamp(min=0)
-        out = self.language(inputs_embeds=embeddings, attention_mask=mask, position_ids=places)
-        logits = out.logits[:, embeddings.shape[1] - input_ids.shape[1] :]
+        embeddings, joined_mask = self.embedded(input_ids, attention_mask, image)
+        token_positions = (joined_mask.cumsum(1) - 1).clamp(min=0)
+        language_output = self.language(
+            inputs_embeds=embeddings, attention_mask=joined_mask, position_ids=token_positions
+        )
+        logits = language_output.logits[:, embeddings.shape[1] - input_ids.shape[1] :]
         if labels is None:
             return {"logits": logits}
         loss = nn.functional.cross_entropy(

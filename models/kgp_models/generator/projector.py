@@ -26,7 +26,7 @@ class Projector(nn.Module):
         self.width = width
         self.spread = nn.Linear(image_width, settings.clip_length * width)
         self.prefix = nn.Parameter(torch.randn(settings.prefix_length, width) * 0.02)
-        layer = nn.TransformerEncoderLayer(
+        encoder_layer = nn.TransformerEncoderLayer(
             width,
             settings.heads,
             int(width * settings.mlp_ratio),
@@ -35,13 +35,13 @@ class Projector(nn.Module):
             batch_first=True,
             norm_first=True,
         )
-        self.transformer = nn.TransformerEncoder(layer, settings.layers, enable_nested_tensor=False)
+        self.transformer = nn.TransformerEncoder(encoder_layer, settings.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, image_width) to (B, k, width)."""
-        spread = self.spread(image).view(len(image), self.settings.clip_length, self.width)
-        prefix = self.prefix.expand(len(image), -1, -1)
-        joined = self.transformer(torch.cat([spread, prefix], 1))  # (B, k + n, width)
-        out: Tensor = self.norm(joined[:, : self.settings.clip_length])
-        return out
+        spread_image = self.spread(image).view(len(image), self.settings.clip_length, self.width)
+        learned_prefix = self.prefix.expand(len(image), -1, -1)
+        transformed = self.transformer(torch.cat([spread_image, learned_prefix], 1))  # (B, k + n, width)
+        image_positions: Tensor = self.norm(transformed[:, : self.settings.clip_length])
+        return image_positions

@@ -39,8 +39,13 @@ class Record(NamedTuple):
 
     def document(self, instruction: str) -> dict[str, str | None]:
         """The record in the paper's form (Figure 1)."""
-        image = None if self.image is None else str(self.image)
-        return {"instruction": instruction, "input": self.report, "output": serialise(self.triplets), "image": image}
+        image_path = None if self.image is None else str(self.image)
+        return {
+            "instruction": instruction,
+            "input": self.report,
+            "output": serialise(self.triplets),
+            "image": image_path,
+        }
 
 
 class Sentence(NamedTuple):
@@ -65,18 +70,34 @@ class Study:
 
         Where sentences are left out, triplets of the image follow: those that the sentences kept do not speak of.
         """
-        chosen = [one for number, one in enumerate(self.sentences) if kept is None or number in kept]
-        said = dict.fromkeys(triplet for one in chosen for triplet in one.triplets)
-        if len(chosen) < len(self.sentences):
-            said |= dict.fromkeys(self._missing(chosen, same))
-        return Record(self.id, self.image, " ".join(one.text for one in chosen), tuple(said))
+        chosen_sentences = [
+            sentence
+            for sentence_number, sentence in enumerate(self.sentences)
+            if kept is None or sentence_number in kept
+        ]
+        stated_triplets = dict.fromkeys(triplet for sentence in chosen_sentences for triplet in sentence.triplets)
+        if len(chosen_sentences) < len(self.sentences):
+            stated_triplets |= dict.fromkeys(self._missing(chosen_sentences, same))
+        return Record(
+            self.id, self.image, " ".join(sentence.text for sentence in chosen_sentences), tuple(stated_triplets)
+        )
 
-    def _missing(self, chosen: Sequence[Sentence], same: Callable[[str], str]) -> Iterable[Triplet]:
+    def _missing(self, chosen_sentences: Sequence[Sentence], same: Callable[[str], str]) -> Iterable[Triplet]:
         """What the image shows and the sentences chosen do not say."""
         if self.drawn is None:
-            return [triplet for one in self.sentences if one not in chosen for triplet in one.triplets]
-        told = {same(end) for one in chosen for triplet in one.triplets for end in (triplet.head, triplet.tail)}
-        return [triplet for triplet in self.drawn if same(finding(triplet)) not in told]
+            return [
+                triplet
+                for sentence in self.sentences
+                if sentence not in chosen_sentences
+                for triplet in sentence.triplets
+            ]
+        stated_meanings = {
+            same(entity_text)
+            for sentence in chosen_sentences
+            for triplet in sentence.triplets
+            for entity_text in (triplet.head, triplet.tail)
+        }
+        return [triplet for triplet in self.drawn if same(finding(triplet)) not in stated_meanings]
 
 
 def finding(triplet: Triplet) -> str:
@@ -86,9 +107,9 @@ def finding(triplet: Triplet) -> str:
 
 def thinned(study: Study, share: float, rng: random.Random) -> set[int]:
     """Numbers of the sentences that stay when that share of them is left out, at random."""
-    numbers = list(range(len(study.sentences)))
-    left_out = rng.sample(numbers, round(share * len(numbers)))
-    return set(numbers) - set(left_out)
+    sentence_numbers = list(range(len(study.sentences)))
+    omitted_numbers = rng.sample(sentence_numbers, round(share * len(sentence_numbers)))
+    return set(sentence_numbers) - set(omitted_numbers)
 
 
 def mixed(study: Study, sentences: Sequence[Sentence], share: float, rng: random.Random) -> Study:
@@ -96,28 +117,39 @@ def mixed(study: Study, sentences: Sequence[Sentence], share: float, rng: random
     if not share:
         return study
     return replace(
-        study, sentences=tuple(rng.choice(sentences) if rng.random() < share else one for one in study.sentences)
+        study,
+        sentences=tuple(rng.choice(sentences) if rng.random() < share else sentence for sentence in study.sentences),
     )
 
 
 def by_sentence(graph: Graph) -> tuple[Sentence, ...]:
     """The report of a graph in sentences; a triplet stands with its head's."""
-    words = graph.text.split(" ")
-    starts, at = [], 0
-    for word in words:
-        starts.append(at)
-        at += len(word) + 1
-    parts = list(sentences(graph.text))
-    of: list[dict[Triplet, None]] = [{} for _ in parts]
-    texts = {one.id: entity(one.text) for one in graph.entities}
-    for one in graph.entities:
-        place = starts[min(one.start, len(starts) - 1)]
-        number = next((number for number, (_, end) in enumerate(parts) if place < end), len(parts) - 1)
-        for relation, tail in one.relations:
-            if parts and texts[one.id] and texts[tail]:
-                of[number][Triplet(texts[one.id], relation, texts[tail])] = None
+    report_words = graph.text.split(" ")
+    word_starts, char_offset = [], 0
+    for word in report_words:
+        word_starts.append(char_offset)
+        char_offset += len(word) + 1
+    sentence_spans = list(sentences(graph.text))
+    triplets_by_sentence: list[dict[Triplet, None]] = [{} for _ in sentence_spans]
+    entity_texts = {graph_entity.id: entity(graph_entity.text) for graph_entity in graph.entities}
+    for graph_entity in graph.entities:
+        char_position = word_starts[min(graph_entity.start, len(word_starts) - 1)]
+        sentence_number = next(
+            (
+                sentence_number
+                for sentence_number, (_, span_end) in enumerate(sentence_spans)
+                if char_position < span_end
+            ),
+            len(sentence_spans) - 1,
+        )
+        for relation, tail_id in graph_entity.relations:
+            if sentence_spans and entity_texts[graph_entity.id] and entity_texts[tail_id]:
+                triplets_by_sentence[sentence_number][
+                    Triplet(entity_texts[graph_entity.id], relation, entity_texts[tail_id])
+                ] = None
     return tuple(
-        Sentence(" ".join(graph.text[a:b].split()), tuple(found)) for (a, b), found in zip(parts, of, strict=True)
+        Sentence(" ".join(graph.text[span_start:span_stop].split()), tuple(sentence_triplets))
+        for (span_start, span_stop), sentence_triplets in zip(sentence_spans, triplets_by_sentence, strict=True)
     )
 
 
@@ -127,42 +159,50 @@ def studies(
     """The studies of a split that have a graph; how many graphs and reports cannot be used, and studies have none, is
     told. Raises `InputError` where a file is not there or no study is left.
     """
-    root = base / settings.path
-    graphs: dict[str, Graph] = {}
-    left_out: dict[str, list[Reject]] = {"graphs": [], "reports": []}
-    for name in settings.graphs:
-        for graph in read(root / name):
+    root_folder = base / settings.path
+    graphs_by_study: dict[str, Graph] = {}
+    rejects_by_kind: dict[str, list[Reject]] = {"graphs": [], "reports": []}
+    for graph_path in settings.graphs:
+        for graph in read(root_folder / graph_path):
             if isinstance(graph, Graph):
-                graphs[_study_name(graph.name)] = graph
+                graphs_by_study[_study_name(graph.name)] = graph
             else:
-                left_out["graphs"].append(graph)
-    drawn = None if settings.drawn is None else read_drawn(root / settings.drawn)
-    found = []
-    without = 0
-    for report in _reports(settings, root, split):
+                rejects_by_kind["graphs"].append(graph)
+    drawn_triplets = None if settings.drawn is None else read_drawn(root_folder / settings.drawn)
+    graph_studies = []
+    without_graph = 0
+    for report in _reports(settings, root_folder, split):
         if isinstance(report, Reject):
-            left_out["reports"].append(report)
+            rejects_by_kind["reports"].append(report)
             continue
-        known = graphs.get(_study_name(report.study))
-        if known is None:
-            without += 1
+        study_graph = graphs_by_study.get(_study_name(report.study))
+        if study_graph is None:
+            without_graph += 1
             continue
-        path = report.image.get("path")
-        image = None if path is None else root / settings.images / path
-        shown = None if drawn is None else drawn.get(_study_name(report.study), ())
-        found.append(Study(report.image_id, image, by_sentence(known), shown, report.image.get("dataset", "")))
-    for what, rejects in left_out.items():
-        if rejects:
-            first = rejects[0]
-            where = f"{first.path}, row {first.row}"
-            told(f"{counted(len(rejects), what)} left out, the first of them {where}: {first.reason}")
-    if without:
-        told(
-            counted(without, f"studies of the split {split} have no graph", f"study of the split {split} has no graph")
+        relative_path = report.image.get("path")
+        image_path = None if relative_path is None else root_folder / settings.images / relative_path
+        shown_triplets = None if drawn_triplets is None else drawn_triplets.get(_study_name(report.study), ())
+        graph_studies.append(
+            Study(
+                report.image_id, image_path, by_sentence(study_graph), shown_triplets, report.image.get("dataset", "")
+            )
         )
-    if not found:
-        raise InputError(f"no study of the split {split!r} has a graph", "Check data.graphs and the splits.", path=root)
-    return found
+    for reject_kind, rejects in rejects_by_kind.items():
+        if rejects:
+            first_reject = rejects[0]
+            location = f"{first_reject.path}, row {first_reject.row}"
+            told(f"{counted(len(rejects), reject_kind)} left out, the first of them {location}: {first_reject.reason}")
+    if without_graph:
+        told(
+            counted(
+                without_graph, f"studies of the split {split} have no graph", f"study of the split {split} has no graph"
+            )
+        )
+    if not graph_studies:
+        raise InputError(
+            f"no study of the split {split!r} has a graph", "Check data.graphs and the splits.", path=root_folder
+        )
+    return graph_studies
 
 
 def graph_records(path: Path, labeler: int = 1) -> list[Record]:
@@ -177,17 +217,19 @@ def graph_records(path: Path, labeler: int = 1) -> list[Record]:
 def shared(training: Iterable[Study], other: Iterable[Study]) -> list[Study]:
     """Those of the other studies that are in the training, too, by name or by the text of a long report."""
     training = list(training)
-    names = {name for study in training for name in _names(study)}
-    texts = {_text(study) for study in training if _long(study)}
-    return [study for study in other if _names(study) & names or (_long(study) and _text(study) in texts)]
+    training_names = {study_name for study in training for study_name in _names(study)}
+    training_texts = {_text(study) for study in training if _long(study)}
+    return [
+        study for study in other if _names(study) & training_names or (_long(study) and _text(study) in training_texts)
+    ]
 
 
 def require_apart(training: Iterable[Study], test: Iterable[Study]) -> None:
     """Raises `InputError` where a study or a report's text of the test is in the training, too (paper §3.1)."""
-    both = shared(training, test)
-    if both:
+    overlap = shared(training, test)
+    if overlap:
         raise InputError(
-            f"{len(both):,} test reports are in the training, too; the first is that of {both[0].id}",
+            f"{len(overlap):,} test reports are in the training, too; the first is that of {overlap[0].id}",
             "Split by patient, and leave repeated reports out of one of the two.",
         )
 
@@ -205,29 +247,30 @@ def read_drawn(path: Path) -> dict[str, tuple[Triplet, ...]]:
     try:
         document = files.read_json(path, MAX_DRAWN, "Check data.drawn.")
         return {
-            _study_name(name): tuple(
-                Triplet(entity(head), Relation(relation), entity(tail)) for head, relation, tail in rows
+            _study_name(study_name): tuple(
+                Triplet(entity(head_text), Relation(relation), entity(tail_text))
+                for head_text, relation, tail_text in triplet_rows
             )
-            for name, rows in document.items()
+            for study_name, triplet_rows in document.items()
         }
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise InputError("is not a JSON object of triplets by study", "See docs/generate.md.", path=path) from None
 
 
-def _reports(settings: DataSettings, root: Path, split: str) -> Iterable[Report | Reject]:
-    load = plugins.load("reports", settings.reports, "loader of reports")
+def _reports(settings: DataSettings, root_folder: Path, split: str) -> Iterable[Report | Reject]:
+    reports_loader = plugins.load("reports", settings.reports, "loader of reports")
     try:
-        source = load(root, views=settings.views, splits=(split,))
+        report_source = reports_loader(root_folder, views=settings.views, splits=(split,))
     except TypeError:
         raise UsageError(f"the loader {settings.reports} knows no splits", "Use mimic-cxr or iu-xray.") from None
-    rows: Iterable[Report | Reject] = source.reports()
-    return rows
+    loaded_reports: Iterable[Report | Reject] = report_source.reports()
+    return loaded_reports
 
 
-def _study_name(name: str) -> str:
+def _study_name(raw_name: str) -> str:
     """A study by one name, whether RadGraph calls it ``p10/p…/s50414267.txt`` or the reports 50414267."""
-    stem = name.rsplit("/", 1)[-1].removesuffix(".txt")
-    return stem[1:] if re.fullmatch(r"s\d{8}", stem) else stem
+    name_stem = raw_name.rsplit("/", 1)[-1].removesuffix(".txt")
+    return name_stem[1:] if re.fullmatch(r"s\d{8}", name_stem) else name_stem
 
 
 def _names(study: Study) -> set[str]:
@@ -236,9 +279,9 @@ def _names(study: Study) -> set[str]:
 
 
 def _text(study: Study) -> str:
-    return " ".join(word for one in study.sentences for word in one.text.casefold().split())
+    return " ".join(word for sentence in study.sentences for word in sentence.text.casefold().split())
 
 
 def _long(study: Study) -> bool:
     """Whether a report is long enough to be no accident: "No acute process." is written of many."""
-    return sum(len(one.text.split()) for one in study.sentences) >= 25
+    return sum(len(sentence.text.split()) for sentence in study.sentences) >= 25

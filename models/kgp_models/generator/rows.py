@@ -42,23 +42,32 @@ class Buckets(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         rng = random.Random(f"kgp buckets {self._seed} {self._epoch}")  # noqa: S311  not for secrets
-        order = rng.sample(range(len(self._lengths)), len(self._lengths))
-        size = self._batch * BUCKET
-        for start in range(0, len(order), size):
-            rows = sorted(order[start : start + size], key=lambda row: self._lengths[row])
-            batches = [rows[at : at + self._batch] for at in range(0, len(rows), self._batch)]
-            whole = [batch for batch in batches if len(batch) == self._batch]
-            rng.shuffle(whole)
-            for batch in [*whole, *(batch for batch in batches if len(batch) < self._batch)]:
+        row_order = rng.sample(range(len(self._lengths)), len(self._lengths))
+        bucket_size = self._batch * BUCKET
+        for bucket_start in range(0, len(row_order), bucket_size):
+            bucket_rows = sorted(
+                row_order[bucket_start : bucket_start + bucket_size], key=lambda row_number: self._lengths[row_number]
+            )
+            batches = [
+                bucket_rows[batch_start : batch_start + self._batch]
+                for batch_start in range(0, len(bucket_rows), self._batch)
+            ]
+            full_batches = [batch for batch in batches if len(batch) == self._batch]
+            rng.shuffle(full_batches)
+            for batch in [*full_batches, *(batch for batch in batches if len(batch) < self._batch)]:
                 yield from batch
 
 
 def report_rows(chosen: Sequence[Study], settings: GeneratorSettings) -> list[Record]:
     """The records of stage 1: `copies` of each study, with sentences of other reports where settings ask for that."""
-    stage = settings.language
+    stage_settings = settings.language
     rng = random.Random(f"kgp reports {settings.seed}")  # noqa: S311  not for secrets
-    pool = [sentence for study in chosen for sentence in study.sentences]
-    return [mixed(study, pool, stage.mixed, rng).record() for _ in range(stage.copies) for study in chosen]
+    sentence_pool = [sentence for study in chosen for sentence in study.sentences]
+    return [
+        mixed(study, sentence_pool, stage_settings.mixed, rng).record()
+        for _ in range(stage_settings.copies)
+        for study in chosen
+    ]
 
 
 class VisualRows(Dataset[tuple[Record, Tensor]]):
@@ -68,22 +77,26 @@ class VisualRows(Dataset[tuple[Record, Tensor]]):
         self, chosen: Sequence[Study], vectors: Tensor, settings: GeneratorSettings, same: Callable[[str], str] = entity
     ) -> None:
         """`vectors` are of the studies, (studies, width); `same` maps an entity to what it means."""
-        visual = settings.visual
+        visual_settings = settings.visual
         self._rows: list[tuple[Record, Tensor]] = []
         rng = random.Random(f"kgp generator {settings.seed}")  # noqa: S311  not for secrets
-        pool = [sentence for study in chosen for sentence in study.sentences]
-        shares = [1.0 - visual.thinned - visual.without, visual.thinned, visual.without]
-        for _ in range(visual.copies):
-            for study, vector in zip(chosen, vectors, strict=True):
-                kind = rng.choices(("whole", "thinned", "without"), shares)[0]
-                if kind == "whole":
+        sentence_pool = [sentence for study in chosen for sentence in study.sentences]
+        kind_shares = [
+            1.0 - visual_settings.thinned - visual_settings.without,
+            visual_settings.thinned,
+            visual_settings.without,
+        ]
+        for _ in range(visual_settings.copies):
+            for study, image_vector in zip(chosen, vectors, strict=True):
+                report_kind = rng.choices(("whole", "thinned", "without"), kind_shares)[0]
+                if report_kind == "whole":
                     record = study.record()
-                elif kind == "without":
+                elif report_kind == "without":
                     record = study.record(set(), same)
                 else:
-                    other = mixed(study, pool, visual.mixed, rng)
-                    record = other.record(thinned(other, rng.choice(THIN_SHARES), rng), same)
-                self._rows.append((record, vector))
+                    mixed_study = mixed(study, sentence_pool, visual_settings.mixed, rng)
+                    record = mixed_study.record(thinned(mixed_study, rng.choice(THIN_SHARES), rng), same)
+                self._rows.append((record, image_vector))
         self.lengths = [len(record.report) + len(serialise(record.triplets)) for record, _ in self._rows]
 
     def __len__(self) -> int:
@@ -102,32 +115,35 @@ class Collator:
 
     def __call__(self, rows: Sequence[tuple[Record, Tensor]]) -> dict[str, Tensor]:
         """input_ids, attention_mask and labels, (B, T), and image, (B, width)."""
-        pairs = [tokens(self._tokenizer, self._settings, record) for record, _ in rows]
-        longest = max(len(before) + len(after) for before, after in pairs)
-        ids = torch.full((len(rows), longest), self._tokenizer.pad_token_id)
-        labels = torch.full((len(rows), longest), -100)
-        mask = torch.zeros((len(rows), longest), dtype=torch.long)
-        for row, (before, after) in enumerate(pairs):
-            end = len(before) + len(after)
-            ids[row, :end] = torch.tensor(before + after)
-            labels[row, len(before) : end] = torch.tensor(after)
-            mask[row, :end] = 1
-        image = torch.stack([vector for _, vector in rows])
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels, "image": image}
+        examples = [tokens(self._tokenizer, self._settings, record) for record, _ in rows]
+        max_tokens = max(len(prompt_ids) + len(answer_ids) for prompt_ids, answer_ids in examples)
+        token_ids = torch.full((len(rows), max_tokens), self._tokenizer.pad_token_id)
+        labels = torch.full((len(rows), max_tokens), -100)
+        attention_mask = torch.zeros((len(rows), max_tokens), dtype=torch.long)
+        for row_index, (prompt_ids, answer_ids) in enumerate(examples):
+            token_count = len(prompt_ids) + len(answer_ids)
+            token_ids[row_index, :token_count] = torch.tensor(prompt_ids + answer_ids)
+            labels[row_index, len(prompt_ids) : token_count] = torch.tensor(answer_ids)
+            attention_mask[row_index, :token_count] = 1
+        image_vectors = torch.stack([image_vector for _, image_vector in rows])
+        return {"input_ids": token_ids, "attention_mask": attention_mask, "labels": labels, "image": image_vectors}
 
 
 def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study], told: Callable[[str], None]) -> None:
     """Tell how many reports, with their triplets, have more tokens than are read."""
-    lengths = [
+    token_counts = [
         prompt_length(tokenizer, settings.instruction, record.report)
         + len(tokenizer(serialise(record.triplets), verbose=False)["input_ids"])
         for record in (study.record() for study in chosen)
     ]
-    if cut := sum(length > settings.max_length for length in lengths):
-        told(f"{cut:,} of {len(lengths):,} reports are longer than max_length, {settings.max_length} tokens, and cut")
+    if cut_count := sum(token_count > settings.max_length for token_count in token_counts):
+        told(
+            f"{cut_count:,} of {len(token_counts):,} reports are longer than max_length, "
+            f"{settings.max_length} tokens, and cut"
+        )
 
 
 def tokens(tokenizer: Any, settings: GeneratorSettings, record: Record) -> Example:
     """A record as both stages train on it."""
-    output = serialise(record.triplets)
-    return example_tokens(tokenizer, settings.instruction, record.report, output, settings.max_length)
+    answer_text = serialise(record.triplets)
+    return example_tokens(tokenizer, settings.instruction, record.report, answer_text, settings.max_length)

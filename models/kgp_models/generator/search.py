@@ -52,18 +52,18 @@ class BeamLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         """Add positions; returns all there are."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        start, self.length = self.length, self.length + key_states.shape[-2]
+        write_start, self.length = self.length, self.length + key_states.shape[-2]
         if self.length > self.keys.shape[-2]:
             self.keys, self.values = self._grown(self.keys), self._grown(self.values)
-        self.keys[..., start : self.length, :] = key_states
-        self.values[..., start : self.length, :] = value_states
+        self.keys[..., write_start : self.length, :] = key_states
+        self.values[..., write_start : self.length, :] = value_states
         return self.keys[..., : self.length, :], self.values[..., : self.length, :]
 
-    def _grown(self, states: Tensor) -> Tensor:
-        rows, heads, _, width = states.shape
-        grown = states.new_empty(rows, heads, self.length + GROWTH, width)
-        grown[..., : states.shape[-2], :] = states
-        return grown
+    def _grown(self, stored_states: Tensor) -> Tensor:
+        row_count, head_count, _, width = stored_states.shape
+        grown_states = stored_states.new_empty(row_count, head_count, self.length + GROWTH, width)
+        grown_states[..., : stored_states.shape[-2], :] = stored_states
+        return grown_states
 
     def get_seq_length(self) -> int:
         """How many positions there are."""
@@ -71,34 +71,36 @@ class BeamLayer(DynamicLayer):  # type: ignore[no-untyped-call]
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Beams change places with those of the same image."""
-        written = slice(self.prompt, self.length)
-        for states in (self.keys, self.values):
-            states[..., written, :] = states[..., written, :].index_select(0, beam_idx)
+        written_span = slice(self.prompt, self.length)
+        for layer_states in (self.keys, self.values):
+            layer_states[..., written_span, :] = layer_states[..., written_span, :].index_select(0, beam_idx)
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Rows leave, or come several times."""
         self.keys, self.values = self.keys[indices], self.values[indices]
 
 
-def _cache(config: Any) -> DynamicCache:
+def _cache(model_config: Any) -> DynamicCache:
     """The cache of transformers, with our layers in the place of those that keep every position."""
-    cache = DynamicCache(config=config)
-    cache.layers = [BeamLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache
+    beam_cache = DynamicCache(config=model_config)
+    beam_cache.layers = [
+        BeamLayer() if type(cache_layer) is DynamicLayer else cache_layer for cache_layer in beam_cache.layers
+    ]
+    return beam_cache
 
 
-def _select(cache: DynamicCache, rows: Tensor) -> None:
-    layer: Any
-    for layer in cache.layers:
-        if isinstance(layer, BeamLayer):
-            layer.batch_select_indices(rows)
+def _select(beam_cache: DynamicCache, row_indices: Tensor) -> None:
+    cache_layer: Any
+    for cache_layer in beam_cache.layers:
+        if isinstance(cache_layer, BeamLayer):
+            cache_layer.batch_select_indices(row_indices)
         else:
-            layer.reorder_cache(rows)
+            cache_layer.reorder_cache(row_indices)
 
 
-def _of_parents(values: Tensor, parent: Tensor) -> Tensor:
+def _of_parents(beam_values: Tensor, parent_beams: Tensor) -> Tensor:
     """(images, beams, t) and which beam, (images, kept), to (images, kept, t)."""
-    return values.gather(1, parent[..., None].expand(-1, -1, values.shape[-1]))
+    return beam_values.gather(1, parent_beams[..., None].expand(-1, -1, beam_values.shape[-1]))
 
 
 @torch.inference_mode()
@@ -111,65 +113,81 @@ def most_probable(
     positions stand before it). As in transformers, a reply ends only where its end mark is among the best `beams` of an
     image's ways to go on. A model that gives no numbers gives a reply with no token.
     """
-    cache = _cache(language.config)
-    place = mask.sum(1)  # of the next token, in each image
-    out = language(
+    beam_cache = _cache(language.config)
+    next_positions = mask.sum(1)  # of the next token, in each image
+    model_output = language(
         inputs_embeds=embeddings,
         attention_mask=mask,
         position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-        past_key_values=cache,
+        past_key_values=beam_cache,
         use_cache=True,
         logits_to_keep=1,
     )
-    images = torch.arange(len(embeddings), device=mask.device)  # that are still searched
-    scores = embeddings.new_zeros(len(images), 1, dtype=torch.float32)  # of each beam; one, to begin with
-    tokens, chances = mask.new_empty(len(images), 1, 0), scores.new_empty(len(images), 1, 0)
-    best = scores.new_full((len(images),), -torch.inf)
-    found = [Written([], []) for _ in images]
+    open_images = torch.arange(len(embeddings), device=mask.device)  # that are still searched
+    beam_scores = embeddings.new_zeros(len(open_images), 1, dtype=torch.float32)  # of each beam; one, to begin with
+    beam_tokens, beam_log_probs = mask.new_empty(len(open_images), 1, 0), beam_scores.new_empty(len(open_images), 1, 0)
+    best_scores = beam_scores.new_full((len(open_images),), -torch.inf)
+    replies = [Written([], []) for _ in open_images]
     for step in range(1, longest + 1):
         # Each image's 2 * beams best ways to go on: enough, as at most `beams` of them end.
-        logits = out.logits[:, -1].float()
-        total = logits.logsumexp(-1, keepdim=True)
-        allowed = logits if held is None else held(tokens.flatten(0, 1), logits)
-        ways = 2 * beams
-        value, token = allowed.topk(ways)  # (rows, ways)
-        reached = (scores.flatten()[:, None] + (value - total)).view(len(images), -1)
-        reached, which = reached.topk(ways)  # (images, ways)
-        parent = which // ways
-        token = token.view(len(images), -1).gather(1, which)
-        chance = (value - total).view(len(images), -1).gather(1, which)
-        tokens = torch.cat([_of_parents(tokens, parent), token[..., None]], -1)
-        chances = torch.cat([_of_parents(chances, parent), chance[..., None]], -1)
+        logits = model_output.logits[:, -1].float()
+        log_normaliser = logits.logsumexp(-1, keepdim=True)
+        allowed_logits = logits if held is None else held(beam_tokens.flatten(0, 1), logits)
+        candidate_count = 2 * beams
+        candidate_logits, candidate_tokens = allowed_logits.topk(candidate_count)  # (rows, ways)
+        candidate_scores = (beam_scores.flatten()[:, None] + (candidate_logits - log_normaliser)).view(
+            len(open_images), -1
+        )
+        candidate_scores, candidate_order = candidate_scores.topk(candidate_count)  # (images, ways)
+        parent_beams = candidate_order // candidate_count
+        candidate_tokens = candidate_tokens.view(len(open_images), -1).gather(1, candidate_order)
+        token_log_probs = (candidate_logits - log_normaliser).view(len(open_images), -1).gather(1, candidate_order)
+        beam_tokens = torch.cat([_of_parents(beam_tokens, parent_beams), candidate_tokens[..., None]], -1)
+        beam_log_probs = torch.cat([_of_parents(beam_log_probs, parent_beams), token_log_probs[..., None]], -1)
 
         # Those that end here.
-        ended = token == end if step < longest else torch.ones_like(token, dtype=torch.bool)
-        score, winner = reached[:, :beams].where(ended[:, :beams], -torch.inf).max(1)
-        for row in (score > best).nonzero()[:, 0].tolist():
-            won = winner[row]
-            found[int(images[row])] = Written(tokens[row, won].tolist(), chances[row, won].tolist())
-        best = torch.maximum(best, score)
+        has_ended = candidate_tokens == end if step < longest else torch.ones_like(candidate_tokens, dtype=torch.bool)
+        ended_scores, best_candidates = candidate_scores[:, :beams].where(has_ended[:, :beams], -torch.inf).max(1)
+        for image_row in (ended_scores > best_scores).nonzero()[:, 0].tolist():
+            winning_index = best_candidates[image_row]
+            replies[int(open_images[image_row])] = Written(
+                beam_tokens[image_row, winning_index].tolist(), beam_log_probs[image_row, winning_index].tolist()
+            )
+        best_scores = torch.maximum(best_scores, ended_scores)
 
         # Those that go on, the best of them first.
-        order = ended.int().argsort(dim=1, stable=True)[:, :beams]
-        scores = reached.where(~ended, -torch.inf).gather(1, order)
-        going = best < scores[:, 0]
-        if step == longest or not going.any():
+        beam_order = has_ended.int().argsort(dim=1, stable=True)[:, :beams]
+        beam_scores = candidate_scores.where(~has_ended, -torch.inf).gather(1, beam_order)
+        still_open = best_scores < beam_scores[:, 0]
+        if step == longest or not still_open.any():
             break
-        rows = torch.arange(len(images), device=mask.device)[:, None] * (out.logits.shape[0] // len(images))
-        rows = rows + parent.gather(1, order)
-        tokens, chances = _of_parents(tokens, order), _of_parents(chances, order)
-        if step == 1 or (~going).float().mean() >= LEAVING:
-            rows, tokens, chances, scores = rows[going], tokens[going], chances[going], scores[going]
-            images, best, place, mask = images[going], best[going], place[going], mask[going]
-            _select(cache, rows.flatten())
+        cache_rows = torch.arange(len(open_images), device=mask.device)[:, None] * (
+            model_output.logits.shape[0] // len(open_images)
+        )
+        cache_rows = cache_rows + parent_beams.gather(1, beam_order)
+        beam_tokens, beam_log_probs = _of_parents(beam_tokens, beam_order), _of_parents(beam_log_probs, beam_order)
+        if step == 1 or (~still_open).float().mean() >= LEAVING:
+            cache_rows, beam_tokens, beam_log_probs, beam_scores = (
+                cache_rows[still_open],
+                beam_tokens[still_open],
+                beam_log_probs[still_open],
+                beam_scores[still_open],
+            )
+            open_images, best_scores, next_positions, mask = (
+                open_images[still_open],
+                best_scores[still_open],
+                next_positions[still_open],
+                mask[still_open],
+            )
+            _select(beam_cache, cache_rows.flatten())
         else:
-            cache.reorder_cache(rows.flatten())
+            beam_cache.reorder_cache(cache_rows.flatten())
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-        out = language(
-            input_ids=tokens[..., -1].reshape(-1, 1),
+        model_output = language(
+            input_ids=beam_tokens[..., -1].reshape(-1, 1),
             attention_mask=mask.repeat_interleave(beams, 0),
-            position_ids=(place + step - 1).repeat_interleave(beams)[:, None],
-            past_key_values=cache,
+            position_ids=(next_positions + step - 1).repeat_interleave(beams)[:, None],
+            past_key_values=beam_cache,
             use_cache=True,
         )
-    return found
+    return replies

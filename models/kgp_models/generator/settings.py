@@ -124,14 +124,14 @@ class GeneratorSettings:
     @classmethod
     def of(cls, document: object) -> GeneratorSettings:
         """The settings in a plain mapping. Raises `InputError`."""
-        made = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
-        if made.visual.thinned + made.visual.without > 1:
+        settings = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
+        if settings.visual.thinned + settings.visual.without > 1:
             raise InputError("visual.thinned and visual.without are more than 1 together", "They are shares.")
-        if max(made.language.mixed, made.visual.mixed) > 1:
+        if max(settings.language.mixed, settings.visual.mixed) > 1:
             raise InputError("mixed is more than 1", "It is the share of sentences from other reports.")
-        if made.language_model == SMALL and made.small.hidden % made.projector.heads:
+        if settings.language_model == SMALL and settings.small.hidden % settings.projector.heads:
             raise InputError("projector.heads does not divide small.hidden", "It must.")
-        return made
+        return settings
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON can hold them; `of` reads them back."""

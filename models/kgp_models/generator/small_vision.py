@@ -25,8 +25,8 @@ class _Block(nn.Module):
         self.skip = nn.Conv2d(inward, outward, 1, 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = functional.relu(self.first_norm(self.first(x)))
-        return functional.relu(self.second_norm(self.second(hidden)) + self.skip(x))
+        features = functional.relu(self.first_norm(self.first(x)))
+        return functional.relu(self.second_norm(self.second(features)) + self.skip(x))
 
 
 class SmallVision(nn.Module):
@@ -39,11 +39,11 @@ class SmallVision(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(1, CHANNELS[0], 5, 2, 2, bias=False)
         self.stem_norm = nn.BatchNorm2d(CHANNELS[0])
-        steps = (*CHANNELS, CHANNELS[-1])
-        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in pairwise(steps)))
+        channel_counts = (*CHANNELS, CHANNELS[-1])
+        self.blocks = nn.Sequential(*(_Block(inward, outward) for inward, outward in pairwise(channel_counts)))
         self.places = nn.Conv2d(CHANNELS[-1], 32, 1)
-        side = size // 2 ** (len(steps))
-        self.out = nn.Linear(32 * side * side + CHANNELS[-1], WIDTH)
+        grid_side = size // 2 ** (len(channel_counts))
+        self.out = nn.Linear(32 * grid_side * grid_side + CHANNELS[-1], WIDTH)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 1, size, size) to (B, 512)."""
@@ -51,8 +51,8 @@ class SmallVision(nn.Module):
 
     def spread(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The vectors, (B, 512), and those of the picture's regions, row by row, (B, (size / 32)², 128)."""
-        hidden = functional.relu(self.stem_norm(self.stem(pixels)))  # (B, 16, size / 2, size / 2)
-        hidden = self.blocks(hidden)  # (B, 128, size / 32, size / 32)
-        vector = torch.cat([self.places(hidden).flatten(1), hidden.amax((2, 3))], 1)
-        out: Tensor = functional.relu(self.out(vector))
-        return out, hidden.flatten(2).transpose(1, 2)
+        feature_map = functional.relu(self.stem_norm(self.stem(pixels)))  # (B, 16, size / 2, size / 2)
+        feature_map = self.blocks(feature_map)  # (B, 128, size / 32, size / 32)
+        joined_features = torch.cat([self.places(feature_map).flatten(1), feature_map.amax((2, 3))], 1)
+        image_vectors: Tensor = functional.relu(self.out(joined_features))
+        return image_vectors, feature_map.flatten(2).transpose(1, 2)

@@ -24,33 +24,41 @@ class OnRay:
 
     def __init__(self, folder: Path, vision: str | None, decoding: Decoding, actors: int = 1) -> None:
         started_ray()  # fails before the model is read
-        kind, separator, place = (vision or "").partition(":")
-        where = f"{kind}:{Path(place).absolute()}" if separator else vision  # actors may have another folder
-        here = Generator(load(folder, "cpu", where), decoding)
-        self.name, self.sha256, self.parameters = here.name, here.sha256, here.parameters
-        self.trained_on = here.trained_on
-        self._arguments = (folder.absolute(), where, decoding)
+        vision_kind, separator, vision_folder = (vision or "").partition(":")
+        vision_source = (
+            f"{vision_kind}:{Path(vision_folder).absolute()}" if separator else vision
+        )  # actors may have another folder
+        local_generator = Generator(load(folder, "cpu", vision_source), decoding)
+        self.name, self.sha256, self.parameters = (
+            local_generator.name,
+            local_generator.sha256,
+            local_generator.parameters,
+        )
+        self.trained_on = local_generator.trained_on
+        self._arguments = (folder.absolute(), vision_source, decoding)
         self._actors = actors
 
     def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
         """Batches of replies, as they are done."""
         ray = started_ray()
-        size = self._arguments[2].batch * CHUNK
-        chunks = [{"asked": pickle.dumps(chunk)} for chunk in iter(lambda: list(islice(asked, size)), [])]
+        chunk_size = self._arguments[2].batch * CHUNK
+        chunks = [{"asked": pickle.dumps(chunk)} for chunk in iter(lambda: list(islice(asked, chunk_size)), [])]
         if not chunks:
             return
-        has = ray.cluster_resources()
-        gpus = int(has.get("GPU", 0))
-        each = {"num_gpus": 1} if gpus else {"num_cpus": max(1, (int(has["CPU"]) - 1) // self._actors)}
-        done = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map_batches(
+        resources = ray.cluster_resources()
+        gpu_count = int(resources.get("GPU", 0))
+        actor_resources = (
+            {"num_gpus": 1} if gpu_count else {"num_cpus": max(1, (int(resources["CPU"]) - 1) // self._actors)}
+        )
+        result_dataset = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map_batches(
             _Actor,
             batch_size=1,
             fn_constructor_args=self._arguments,
-            compute=ray.data.ActorPoolStrategy(size=gpus or self._actors),
-            **each,
+            compute=ray.data.ActorPoolStrategy(size=gpu_count or self._actors),
+            **actor_resources,
         )
-        for row in done.iter_rows():
-            yield from pickle.loads(row["replies"])  # noqa: S301  made by our own actors
+        for result_row in result_dataset.iter_rows():
+            yield from pickle.loads(result_row["replies"])  # noqa: S301  made by our own actors
 
 
 class _Actor:

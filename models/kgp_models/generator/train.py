@@ -64,7 +64,7 @@ class Work:
     base: Path  # what paths of the settings are relative to
     same: Callable[[str], str] = entity
     told: Told = lambda _: None
-    progress: Progress = lambda what: lambda done, total: None
+    progress: Progress = lambda activity: lambda done_count, total_count: None
 
     @property
     def device(self) -> str:
@@ -89,31 +89,35 @@ class Work:
         no such part.
         """
         try:
-            found = studies(self.settings.data, self.settings.data.validation, self.base, self.told)
+            validation_studies = studies(self.settings.data, self.settings.data.validation, self.base, self.told)
         except InputError as error:
             self.told(f"no validation: {error.message}")
             return []
-        both = {study.id for study in shared(of_training, found)}
-        if both:
-            self.told(f"{len(both):,} studies of the validation are in the training, too, and count for nothing")
-        return [study for study in found if study.id not in both]
+        shared_ids = {study.id for study in shared(of_training, validation_studies)}
+        if shared_ids:
+            self.told(f"{len(shared_ids):,} studies of the validation are in the training, too, and count for nothing")
+        return [study for study in validation_studies if study.id not in shared_ids]
 
 
 def meaning(data: DataSettings, base: Path) -> Callable[[str], str]:
     """What an entity means, to compare entities by: its concept in the data's lexicon, else its words."""
-    names = [base / data.path / name for name in data.lexicon]
-    if not names:
+    lexicon_paths = [base / data.path / lexicon_name for lexicon_name in data.lexicon]
+    if not lexicon_paths:
         return entity
     from kgp_loaders.lexicons import read
     from kgp_loaders.umls import UMLS
 
-    found = (one for path in names for one in (UMLS(path).concepts() if path.is_dir() else read(path)))
-    lexicon = Lexicon(one for one in found if isinstance(one, Concept))
+    lexicon_rows = (
+        lexicon_row
+        for lexicon_path in lexicon_paths
+        for lexicon_row in (UMLS(lexicon_path).concepts() if lexicon_path.is_dir() else read(lexicon_path))
+    )
+    lexicon = Lexicon(lexicon_row for lexicon_row in lexicon_rows if isinstance(lexicon_row, Concept))
     linker = Linker(DictionaryTagger(lexicon))
 
-    def same(text: str) -> str:
-        link = linker.link(text)
-        return entity(text) if link is None else link.cui
+    def same(entity_text: str) -> str:
+        link = linker.link(entity_text)
+        return entity(entity_text) if link is None else link.cui
 
     return same
 
@@ -125,74 +129,76 @@ def train(work: Work, stages: Sequence[str]) -> Path:
     quiet()
     processes = PartialState(cpu=work.device == "cpu", timeout=timedelta(days=2))
     if not processes.is_main_process:
-        work = replace(work, told=lambda _: None, progress=lambda what: lambda done, total: None)
-    of_training = work.studies()
-    data = data_sha256(of_training)
+        work = replace(work, told=lambda _: None, progress=lambda activity: lambda done_count, total_count: None)
+    training_studies = work.studies()
+    data_hash = data_sha256(training_studies)
     with processes.main_process_first():
-        _same_training(work, data)
+        _same_training(work, data_hash)
     for stage in stages:
         if stage == "vision" or (stage == "2" and work.settings.vision == SMALL):
             with processes.main_process_first():
-                _vision(work, of_training)
+                _vision(work, training_studies)
         if stage == "1":
-            _language(work, of_training, data)
+            _language(work, training_studies, data_hash)
         if stage == "2":
-            _visual(work, of_training, data)
+            _visual(work, training_studies, data_hash)
     return work.place(stages[-1])
 
 
-def _same_training(work: Work, data: str) -> None:
+def _same_training(work: Work, data_hash: str) -> None:
     """Note what is trained here. Raises `InputError` where that is something else."""
-    known: dict[str, Any] = {"data_sha256": data, "settings": work.settings.as_dict()}
-    if (processes := PartialState().num_processes) > 1:  # a step is of as many batches
-        known["processes"] = processes
-    path = work.folder / "training.json"
-    if path.exists():
-        if read_json(path, hint="Choose another folder with --out.") != json.loads(json.dumps(known)):
+    description: dict[str, Any] = {"data_sha256": data_hash, "settings": work.settings.as_dict()}
+    if (process_count := PartialState().num_processes) > 1:  # a step is of as many batches
+        description["processes"] = process_count
+    record_path = work.folder / "training.json"
+    if record_path.exists():
+        if read_json(record_path, hint="Choose another folder with --out.") != json.loads(json.dumps(description)):
             hint = "Choose another folder with --out; with several GPUs, go on with as many."
             raise InputError("another training, of other data or settings, is in this folder", hint, path=work.folder)
         return
     work.folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    record_path.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
-def _vision(work: Work, of_training: Sequence[Study]) -> None:
-    place = work.place("vision")
-    if (place / checkpoint.VISION).is_file():
-        (place / STATE).unlink(missing_ok=True)  # where a kill came between the two
+def _vision(work: Work, training_studies: Sequence[Study]) -> None:
+    stage_folder = work.place("vision")
+    if (stage_folder / checkpoint.VISION).is_file():
+        (stage_folder / STATE).unlink(missing_ok=True)  # where a kill came between the two
         work.told("vision encoder: trained already")
         return
-    began = time.monotonic()
-    with_image = _with_image(of_training)
-    small = work.settings.small
-    tell = work.progress("vision, steps")
-    trained = train_vision(with_image, small, place, work.settings.seed, work.device, tell, work.told)
-    checkpoint.save_vision(replace(trained, module=trained.module.cpu()), place)
-    (place / STATE).unlink(missing_ok=True)
-    work.told(f"vision encoder: {len(with_image):,} images, {time.monotonic() - began:.0f} s")
+    start_time = time.monotonic()
+    image_studies = _with_image(training_studies)
+    small_settings = work.settings.small
+    report_progress = work.progress("vision, steps")
+    trained_vision = train_vision(
+        image_studies, small_settings, stage_folder, work.settings.seed, work.device, report_progress, work.told
+    )
+    checkpoint.save_vision(replace(trained_vision, module=trained_vision.module.cpu()), stage_folder)
+    (stage_folder / STATE).unlink(missing_ok=True)
+    work.told(f"vision encoder: {len(image_studies):,} images, {time.monotonic() - start_time:.0f} s")
 
 
 def _open_vision(work: Work) -> Vision:
     if work.settings.vision == SMALL:
         return vision_of.open_vision(f"small:{work.place('vision')}")
-    kind, _, folder = work.settings.vision.partition(":")
-    return vision_of.open_vision(f"{kind}:{work.base / folder}")
+    vision_kind, _, vision_folder = work.settings.vision.partition(":")
+    return vision_of.open_vision(f"{vision_kind}:{work.base / vision_folder}")
 
 
-def _vision_from(place: Path, work: Work) -> str:
-    """Where the encoder is, as the generator in `place` names it: a path that was relative to the YAML file stays
-    relative, to `place`.
+def _vision_from(stage_folder: Path, work: Work) -> str:
+    """Where the encoder is, as the generator in `stage_folder` names it: a path that was relative to the YAML file
+    stays relative, to `stage_folder`.
     """
-    kind, _, folder = work.settings.vision.partition(":")
-    if kind == SMALL or Path(folder).is_absolute():
+    vision_kind, _, vision_folder = work.settings.vision.partition(":")
+    if vision_kind == SMALL or Path(vision_folder).is_absolute():
         return work.settings.vision
-    return f"{kind}:{os.path.relpath(work.base / folder, place)}"
+    return f"{vision_kind}:{os.path.relpath(work.base / vision_folder, stage_folder)}"
 
 
-def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
+def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> None:
     """Stage 1, LLM-KG: instruction tuning on reports, by TRL's `SFTTrainer`."""
-    place = work.place("1")
-    if _is_trained(work, of_training, place, LLM_KG):
+    stage_folder = work.place("1")
+    if _is_trained(work, training_studies, stage_folder, LLM_KG):
         return
     from datasets import Dataset as Table
     from datasets import disable_progress_bars
@@ -201,22 +207,22 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
 
     disable_progress_bars()
 
-    records = report_rows(of_training, work.settings)
-    texts = (
-        text
-        for one in records
-        for text in (prompt(work.settings.instruction, one.report), answer(serialise(one.triplets)))
+    records = report_rows(training_studies, work.settings)
+    training_texts = (
+        training_text
+        for record in records
+        for training_text in (prompt(work.settings.instruction, record.report), answer(serialise(record.triplets)))
     )
-    language, tokenizer = open_language(work.settings, work.base, texts)
-    examples = [tokens(tokenizer, work.settings, one) for one in records]
-    tell_cut(tokenizer, work.settings, of_training, work.told)
-    rows = [
-        {"input_ids": [*before, *after], "completion_mask": [0] * len(before) + [1] * len(after)}
-        for before, after in examples
+    language_model, tokenizer = open_language(work.settings, work.base, training_texts)
+    examples = [tokens(tokenizer, work.settings, record) for record in records]
+    tell_cut(tokenizer, work.settings, training_studies, work.told)
+    token_rows = [
+        {"input_ids": [*prompt_ids, *answer_ids], "completion_mask": [0] * len(prompt_ids) + [1] * len(answer_ids)}
+        for prompt_ids, answer_ids in examples
     ]
-    stage = work.settings.language
-    given = SFTConfig(
-        **arguments(work, stage, place),
+    stage_settings = work.settings.language
+    trainer_config = SFTConfig(
+        **arguments(work, stage_settings, stage_folder),
         max_length=work.settings.max_length,
         completion_only_loss=True,
         packing=False,
@@ -224,113 +230,141 @@ def _language(work: Work, of_training: Sequence[Study], data: str) -> None:
 
     class LanguageTrainer(SFTTrainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
-            return Buckets([len(row["input_ids"]) for row in rows], stage.batch, work.settings.seed)
+            return Buckets(
+                [len(token_row["input_ids"]) for token_row in token_rows], stage_settings.batch, work.settings.seed
+            )
 
     trainer = LanguageTrainer(
-        model=language,
-        args=given,
-        train_dataset=Table.from_list(rows),
+        model=language_model,
+        args=trainer_config,
+        train_dataset=Table.from_list(token_rows),
         processing_class=tokenizer,
         callbacks=[told_steps(work, LLM_KG)],
     )
-    figures = run(trainer, place, work.told)
+    figures = run(trainer, stage_folder, work.told)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
-    made = Checkpoint(place, model, tokenizer, None, work.settings, LLM_KG, "", _about(work, of_training, data))
-    _finish(work, of_training, made, figures, f"{len(rows):,} reports")
+    stage_checkpoint = Checkpoint(
+        stage_folder, model, tokenizer, None, work.settings, LLM_KG, "", _about(work, training_studies, data_hash)
+    )
+    _finish(work, training_studies, stage_checkpoint, figures, f"{len(token_rows):,} reports")
 
 
-def _visual(work: Work, of_training: Sequence[Study], data: str) -> None:
+def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> None:
     """Stage 2, VLM-KG: visual instruction tuning, by `transformers.Trainer`."""
-    place = work.place("2")
-    if _is_trained(work, of_training, place, VLM_KG):
+    stage_folder = work.place("2")
+    if _is_trained(work, training_studies, stage_folder, VLM_KG):
         return
     from transformers import TrainingArguments
 
-    settings = work.settings.visual
-    before = checkpoint.load(work.place("1"))
+    visual_settings = work.settings.visual
+    language_checkpoint = checkpoint.load(work.place("1"))
     vision = _open_vision(work)
     with PartialState().main_process_first():
-        with_image, vectors = encoded(vision, _with_image(of_training), place / "work", work)
-    language = before.model.language
+        image_studies, image_vectors = encoded(vision, _with_image(training_studies), stage_folder / "work", work)
+    language_model = language_checkpoint.model.language
     torch.manual_seed(work.settings.seed)
-    projector = Projector(vision.width, language.config.hidden_size, work.settings.projector)
-    if settings.tune == "lora":
+    projector = Projector(vision.width, language_model.config.hidden_size, work.settings.projector)
+    if visual_settings.tune == "lora":
         from peft import LoraConfig, get_peft_model
 
-        chosen = LoraConfig(r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules="all-linear")
+        lora_config = LoraConfig(
+            r=visual_settings.lora_rank, lora_alpha=2 * visual_settings.lora_rank, target_modules="all-linear"
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # peft uses a name that transformers is to give up
-            language = get_peft_model(language, chosen)
-    model = VLMKG(language, projector).train()
-    if settings.tune == "projector":
+            language_model = get_peft_model(language_model, lora_config)
+    model = VLMKG(language_model, projector).train()
+    if visual_settings.tune == "projector":
         model.language.requires_grad_(False)
-    rows = VisualRows(with_image, vectors, work.settings, work.same)
+    visual_rows = VisualRows(image_studies, image_vectors, work.settings, work.same)
     trainer = visual_trainer_class()(
         model=model,
-        args=TrainingArguments(**arguments(work, settings, place)),
-        train_dataset=rows,
-        data_collator=Collator(before.tokenizer, work.settings),
+        args=TrainingArguments(**arguments(work, visual_settings, stage_folder)),
+        train_dataset=visual_rows,
+        data_collator=Collator(language_checkpoint.tokenizer, work.settings),
         callbacks=[told_steps(work, VLM_KG)],
     )
-    figures = run(trainer, place, work.told)
+    figures = run(trainer, stage_folder, work.told)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if settings.tune == "lora":
+    if visual_settings.tune == "lora":
         model.language = model.language.merge_and_unload()
-    name = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[settings.tune]
-    settled = replace(work.settings, vision=_vision_from(place, work))
-    about = _about(work, of_training, data)
-    made = Checkpoint(place, model, before.tokenizer, vision, settled, name, "", about)
-    _finish(work, of_training, made, figures, f"{len(rows):,} records")
+    stage_label = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[visual_settings.tune]
+    saved_settings = replace(work.settings, vision=_vision_from(stage_folder, work))
+    data_description = _about(work, training_studies, data_hash)
+    stage_checkpoint = Checkpoint(
+        stage_folder, model, language_checkpoint.tokenizer, vision, saved_settings, stage_label, "", data_description
+    )
+    _finish(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
 
 
-def _finish(work: Work, of_training: Sequence[Study], made: Checkpoint, figures: dict[str, Any], of: str) -> None:
+def _finish(
+    work: Work,
+    training_studies: Sequence[Study],
+    stage_checkpoint: Checkpoint,
+    figures: dict[str, Any],
+    record_summary: str,
+) -> None:
     """Save a stage, then look at what it reaches, with the weights as they were saved, and note that."""
     if PartialState().is_main_process:
-        _save(made, figures)
-        reached = _validate(work, of_training, made)
-        told = "".join(f", {name} {value}" for name, value in reached.items())
-        work.told(f"{made.stage}: {of}, {figures['seconds']:.0f} s, loss {figures['loss']}{told}")
+        _save(stage_checkpoint, figures)
+        validation_figures = _validate(work, training_studies, stage_checkpoint)
+        figures_text = "".join(f", {figure_name} {figure}" for figure_name, figure in validation_figures.items())
+        work.told(
+            f"{stage_checkpoint.stage}: {record_summary}, {figures['seconds']:.0f} s, "
+            f"loss {figures['loss']}{figures_text}"
+        )
     PartialState().wait_for_everyone()
 
 
-def _is_trained(work: Work, of_training: Sequence[Study], place: Path, stage: str) -> bool:
+def _is_trained(work: Work, training_studies: Sequence[Study], stage_folder: Path, stage_label: str) -> bool:
     """Whether the stage is trained. Where it was interrupted in its validation, that is done again."""
-    if not (place / checkpoint.ABOUT).is_file():
+    if not (stage_folder / checkpoint.ABOUT).is_file():
         return False
-    if (place / "work").exists() and PartialState().is_main_process:
-        _validate(work, of_training, checkpoint.load(place))
+    if (stage_folder / "work").exists() and PartialState().is_main_process:
+        _validate(work, training_studies, checkpoint.load(stage_folder))
     PartialState().wait_for_everyone()
-    work.told(f"{stage}: trained already")
+    work.told(f"{stage_label}: trained already")
     return True
 
 
-def _validate(work: Work, of_training: Sequence[Study], made: Checkpoint) -> dict[str, Any]:
+def _validate(work: Work, training_studies: Sequence[Study], stage_checkpoint: Checkpoint) -> dict[str, Any]:
     """Look at what a saved stage reaches, and add it to its figures. Once its folder `work` is gone, it is done."""
-    made.model.to(work.device).eval()
-    if made.vision is not None:
-        made.vision.module.to(work.device)
-    tell = work.progress(f"{made.stage}, validation")
-    reached = validated(Generator(made), work.validation(of_training), work.same, tell)
-    checkpoint.add_figures(made.folder, reached)
-    shutil.rmtree(made.folder / "work", ignore_errors=True)
-    return reached
+    stage_checkpoint.model.to(work.device).eval()
+    if stage_checkpoint.vision is not None:
+        stage_checkpoint.vision.module.to(work.device)
+    report_progress = work.progress(f"{stage_checkpoint.stage}, validation")
+    validation_figures = validated(
+        Generator(stage_checkpoint), work.validation(training_studies), work.same, report_progress
+    )
+    checkpoint.add_figures(stage_checkpoint.folder, validation_figures)
+    shutil.rmtree(stage_checkpoint.folder / "work", ignore_errors=True)
+    return validation_figures
 
 
-def _about(work: Work, of_training: Sequence[Study], data: str) -> dict[str, Any]:
+def _about(work: Work, training_studies: Sequence[Study], data_hash: str) -> dict[str, Any]:
     """What it was trained on; weights that were there before the training are of data that nobody states."""
-    ours = work.settings.language_model == SMALL and work.settings.vision == SMALL
-    stated = trained_on.of_names(study.dataset for study in of_training)
+    only_own_weights = work.settings.language_model == SMALL and work.settings.vision == SMALL
+    stated_sources = trained_on.of_names(study.dataset for study in training_studies)
     return {
-        "data_sha256": data,
-        "trained_on": trained_on.document(stated if ours else trained_on.joined(stated, trained_on.UNKNOWN)),
+        "data_sha256": data_hash,
+        "trained_on": trained_on.document(
+            stated_sources if only_own_weights else trained_on.joined(stated_sources, trained_on.UNKNOWN)
+        ),
     }
 
 
-def _save(made: Checkpoint, figures: Mapping[str, Any]) -> None:
-    data = made.about["data_sha256"]
-    args = made.folder, made.model, made.tokenizer, made.settings, made.stage, made.vision
-    checkpoint.save(*args, data=data, trained_on=made.trained_on, figures=figures)
+def _save(stage_checkpoint: Checkpoint, figures: Mapping[str, Any]) -> None:
+    data_hash = stage_checkpoint.about["data_sha256"]
+    model_parts = (
+        stage_checkpoint.folder,
+        stage_checkpoint.model,
+        stage_checkpoint.tokenizer,
+        stage_checkpoint.settings,
+        stage_checkpoint.stage,
+        stage_checkpoint.vision,
+    )
+    checkpoint.save(*model_parts, data=data_hash, trained_on=stage_checkpoint.trained_on, figures=figures)
 
 
-def _with_image(of_training: Sequence[Study]) -> list[Study]:
-    return [study for study in of_training if study.image is not None and study.image.is_file()]
+def _with_image(training_studies: Sequence[Study]) -> list[Study]:
+    return [study for study in training_studies if study.image is not None and study.image.is_file()]

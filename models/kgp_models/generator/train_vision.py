@@ -34,8 +34,8 @@ WARM: Final = 0.15  # of the steps, in which the rate rises
 
 def labels_of(studies: Sequence[Study]) -> list[Triplet]:
     """The triplets that enough studies have: of what is drawn, else of their reports."""
-    counts = Counter(triplet for study in studies for triplet in set(_shown(study)))
-    return sorted(triplet for triplet, count in counts.items() if count >= LEAST)
+    triplet_counts = Counter(triplet for study in studies for triplet in set(_shown(study)))
+    return sorted(triplet for triplet, study_count in triplet_counts.items() if study_count >= LEAST)
 
 
 def _shown(study: Study) -> Sequence[Triplet]:
@@ -48,7 +48,7 @@ def train_vision(
     folder: Path,
     seed: int,
     device: str = "cpu",
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_count: None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Vision:
     """Train the encoder on the studies whose image can be read; `folder` keeps where it is, by the minute, in a file
@@ -58,51 +58,57 @@ def train_vision(
     """
     torch.manual_seed(seed)
     encoder = SmallVision()
-    studies, grey = _read(studies, small(encoder), told)
+    studies, grey_images = _read(studies, small(encoder), told)
     labels = labels_of(studies)
     if not labels:
         raise InputError("the studies have no triplet that several images show", "Give more studies.")
-    net = nn.Sequential(encoder, nn.Linear(WIDTH, len(labels))).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    place = {triplet: number for number, triplet in enumerate(labels)}
-    truth = torch.zeros(len(studies), len(labels))
-    for row, study in enumerate(studies):
-        truth[row, [place[triplet] for triplet in set(_shown(study)) if triplet in place]] = 1.0
-    steps = math.ceil(len(studies) / settings.vision_batch)
+    network = nn.Sequential(encoder, nn.Linear(WIDTH, len(labels))).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    label_numbers = {triplet: label_number for label_number, triplet in enumerate(labels)}
+    label_targets = torch.zeros(len(studies), len(labels))
+    for row_index, study in enumerate(studies):
+        label_targets[
+            row_index, [label_numbers[triplet] for triplet in set(_shown(study)) if triplet in label_numbers]
+        ] = 1.0
+    batches_per_epoch = math.ceil(len(studies) / settings.vision_batch)
     epochs = math.ceil(settings.vision_epochs)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.vision_learning_rate, weight_decay=0.02)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.vision_learning_rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.vision_learning_rate, total_steps=steps * epochs, pct_start=WARM
+        optimizer, settings.vision_learning_rate, total_steps=batches_per_epoch * epochs, pct_start=WARM
     )
-    parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
-    used = hashlib.sha256("\n".join(study.id for study in studies).encode()).hexdigest()
-    state = TrainingState(folder / STATE, parts, steps, epochs, used, told)
-    state.resume()
-    net.train()
-    with checkpoints() as when:
-        while len(state.history) < epochs:
-            rng = torch.Generator().manual_seed(seed * 1_000 + len(state.history))  # so that a kill changes nothing
-            order = torch.split(torch.randperm(len(studies), generator=rng), settings.vision_batch)
-            for chosen in state.epoch(order, when, rng, progress):
-                pixels = varied(grey[chosen], rng).to(device, memory_format=torch.channels_last)
+    state_parts: dict[str, Any] = {"net": network, "optimizer": optimizer, "schedule": schedule}
+    studies_hash = hashlib.sha256("\n".join(study.id for study in studies).encode()).hexdigest()
+    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, epochs, studies_hash, told)
+    training_state.resume()
+    network.train()
+    with checkpoints() as checkpoint_clock:
+        while len(training_state.history) < epochs:
+            rng = torch.Generator().manual_seed(
+                seed * 1_000 + len(training_state.history)
+            )  # so that a kill changes nothing
+            batch_order = torch.split(torch.randperm(len(studies), generator=rng), settings.vision_batch)
+            for batch_rows in training_state.epoch(batch_order, checkpoint_clock, rng, progress):
+                pixels = varied(grey_images[batch_rows], rng).to(device, memory_format=torch.channels_last)
                 with torch.autocast(device, torch.bfloat16, enabled=_bfloat16_is_quick(device)):
-                    logits = net(pixels)
-                loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), truth[chosen].to(device))
+                    logits = network(pixels)
+                loss = nn.functional.binary_cross_entropy_with_logits(
+                    logits.float(), label_targets[batch_rows].to(device)
+                )
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 optimizer.step()
                 schedule.step()
-            state.end_epoch(when)
+            training_state.end_epoch(checkpoint_clock)
     encoder.eval().requires_grad_(False)
     return small(encoder.to(memory_format=torch.contiguous_format))
 
 
-def _read(studies: Sequence[Study], vision: Vision, told: Callable[[str], None]) -> tuple[list[Study], Tensor]:
+def _read(studies: Sequence[Study], vision: Vision, log: Callable[[str], None]) -> tuple[list[Study], Tensor]:
     """The studies whose image can be read, and the images in a byte a pixel: (studies, 1, 256, 256)."""
-    kept, rows = [], []
-    for row, pixels in readable(studies, vision.pixels, told):
-        kept.append(studies[row])
-        rows.append((pixels * 127.5 + 127.5).round().to(torch.uint8))
-    return kept, torch.stack(rows) if rows else torch.zeros(0, 1, SIZE, SIZE, dtype=torch.uint8)
+    readable_studies, image_rows = [], []
+    for study_index, pixels in readable(studies, vision.pixels, log):
+        readable_studies.append(studies[study_index])
+        image_rows.append((pixels * 127.5 + 127.5).round().to(torch.uint8))
+    return readable_studies, torch.stack(image_rows) if image_rows else torch.zeros(0, 1, SIZE, SIZE, dtype=torch.uint8)
 
 
 def readable(
@@ -114,19 +120,21 @@ def readable(
     Raises `InputError` where most cannot: then it is not the images that are wrong.
     """
     problems = []
-    for row, study in enumerate(studies):
+    for study_index, study in enumerate(studies):
         try:
             if study.image is not None:
-                yield row, pixels(study.image)
+                yield study_index, pixels(study.image)
         except InputError as error:
             problems.append(error)
     if problems:
-        total = before + len(studies)
-        what = f"{len(problems):,} of {total:,} images cannot be read, the first of them {problems[0].path}: "
-        what += problems[0].message
-        if 2 * len(problems) > total:
-            raise InputError(what, "Check data.images.")
-        told(f"{what}; they are left out")
+        image_total = before + len(studies)
+        problem_text = (
+            f"{len(problems):,} of {image_total:,} images cannot be read, the first of them {problems[0].path}: "
+        )
+        problem_text += problems[0].message
+        if 2 * len(problems) > image_total:
+            raise InputError(problem_text, "Check data.images.")
+        told(f"{problem_text}; they are left out")
 
 
 def _bfloat16_is_quick(device: str) -> bool:

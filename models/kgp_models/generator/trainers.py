@@ -64,44 +64,51 @@ def run(trainer: Any, place: Path, told: Callable[[str], None]) -> dict[str, Any
 
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, where results stand
     with PartialState().main_process_first():
-        last = _last(place / "work")
-    with checkpoints() as when:
+        last_checkpoint = _last(place / "work")
+    with checkpoints() as checkpoint_clock:
         trainer.add_callback(
-            saving(when, lambda step, steps: told(f"{place.name} goes on at step {step:,} of {steps:,}"))
+            saving(
+                checkpoint_clock,
+                lambda first_step, steps: told(f"{place.name} goes on at step {first_step:,} of {steps:,}"),
+            )
         )
-        out = trainer.train(resume_from_checkpoint=last)
-        if when.stopping and out.global_step < trainer.state.max_steps:
-            steps = f"step {out.global_step:,} of {trainer.state.max_steps:,}"
+        train_output = trainer.train(resume_from_checkpoint=last_checkpoint)
+        if checkpoint_clock.stopping and train_output.global_step < trainer.state.max_steps:
+            steps = f"step {train_output.global_step:,} of {trainer.state.max_steps:,}"
             raise Stopped(f"stopped {place.name} after {steps}, saved in {place / 'work'}")
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {"steps": out.global_step, **_totals(trainer.state.log_history), "device": device}
+    device_name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {"steps": train_output.global_step, **_totals(trainer.state.log_history), "device": device_name}
 
 
-def _totals(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _totals(log_history: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The mean loss of all steps, and the seconds, from what `saving` notes with each checkpoint."""
-    rows = [row for row in history if STEPS in row]
-    steps = sum(row[STEPS] for row in rows)
-    loss = sum(row["loss"] * row[STEPS] for row in rows) / max(1, steps)
-    return {"loss": round(loss, 4), "seconds": round(rows[-1][SECONDS], 1) if rows else 0.0}
+    logged_rows = [logged_row for logged_row in log_history if STEPS in logged_row]
+    step_total = sum(logged_row[STEPS] for logged_row in logged_rows)
+    mean_loss = sum(logged_row["loss"] * logged_row[STEPS] for logged_row in logged_rows) / max(1, step_total)
+    return {"loss": round(mean_loss, 4), "seconds": round(logged_rows[-1][SECONDS], 1) if logged_rows else 0.0}
 
 
-def _last(work: Path) -> str | None:
+def _last(work_folder: Path) -> str | None:
     """The checkpoint of the trainer's that is furthest on. One that a kill cut short is thrown away: the trainer writes
     ``trainer_state.json`` last. Raises `InputError` where it is damaged otherwise.
     """
-    for path in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
+    for checkpoint_path in sorted(
+        work_folder.glob("checkpoint-*"),
+        key=lambda checkpoint_path: int(checkpoint_path.name.rpartition("-")[2]),
+        reverse=True,
+    ):
         try:
-            read_json(path / "trainer_state.json")
+            read_json(checkpoint_path / "trainer_state.json")
         except InputError:
-            shutil.rmtree(path)
+            shutil.rmtree(checkpoint_path)
             continue
         try:
-            for state in require_plain_folder(path).glob("*.pt*"):
-                require_uncompressed(state)
+            for state_file in require_plain_folder(checkpoint_path).glob("*.pt*"):
+                require_uncompressed(state_file)
         except InputError:
             hint = "Delete this folder; the training then goes on from an earlier checkpoint, or begins anew."
-            raise InputError("the checkpoint is damaged", hint, path=path) from None
-        return str(path)
+            raise InputError("the checkpoint is damaged", hint, path=checkpoint_path) from None
+        return str(checkpoint_path)
     return None
 
 
@@ -119,26 +126,28 @@ def saving(when: Checkpoints, resumes: Callable[[int, int], None]) -> Any:
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
         ) -> None:
             self._step = state.global_step
-            earlier = [row[SECONDS] for row in state.log_history if SECONDS in row]
-            self._began = time.monotonic() - (earlier[-1] if earlier else 0.0)
+            earlier_seconds = [log_row[SECONDS] for log_row in state.log_history if SECONDS in log_row]
+            self._began = time.monotonic() - (earlier_seconds[-1] if earlier_seconds else 0.0)
             if 0 < state.global_step < state.max_steps:
                 resumes(state.global_step + 1, state.max_steps)
 
         def on_step_end(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
         ) -> None:
-            due, stop = when.due(), when.stopping
+            save_due, stop_requested = when.due(), when.stopping
             if args.world_size > 1:  # all processes save, or none: the main one decides
-                due, stop = broadcast(torch.tensor([due, stop], device=args.device)).tolist()
-            control.should_save |= due
+                save_due, stop_requested = broadcast(
+                    torch.tensor([save_due, stop_requested], device=args.device)
+                ).tolist()
+            control.should_save |= save_due
             control.should_log |= control.should_save
-            control.should_training_stop |= stop
-            when.stopping |= stop
+            control.should_training_stop |= stop_requested
+            when.stopping |= stop_requested
 
         def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-            row = state.log_history[-1]
-            if "loss" in row:
-                row |= {STEPS: state.global_step - self._step, SECONDS: time.monotonic() - self._began}
+            log_row = state.log_history[-1]
+            if "loss" in log_row:
+                log_row |= {STEPS: state.global_step - self._step, SECONDS: time.monotonic() - self._began}
                 self._step = state.global_step
 
         def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -151,13 +160,13 @@ def told_steps(work: Work, what: str) -> Any:
     """A callback that tells of each step."""
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-    tell = work.progress(f"{what}, steps")
+    report_step = work.progress(f"{what}, steps")
 
     class Steps(TrainerCallback):
         def on_step_end(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
         ) -> None:
-            tell(state.global_step, state.max_steps)
+            report_step(state.global_step, state.max_steps)
 
     return Steps()
 
@@ -168,16 +177,16 @@ def visual_trainer_class() -> Any:
 
     class VisualTrainer(Trainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
-            rows: Any = train_dataset or self.train_dataset
-            return Buckets(rows.lengths, self.args.per_device_train_batch_size, self.args.seed)
+            train_rows: Any = train_dataset or self.train_dataset
+            return Buckets(train_rows.lengths, self.args.per_device_train_batch_size, self.args.seed)
 
         def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Any] | None = None) -> None:
-            folder = Path(output_dir or self.args.output_dir or ".")
-            folder.mkdir(parents=True, exist_ok=True)
-            save_model(self.accelerator.unwrap_model(self.model), str(folder / "model.safetensors"))
+            output_folder = Path(output_dir or self.args.output_dir or ".")
+            output_folder.mkdir(parents=True, exist_ok=True)
+            save_model(self.accelerator.unwrap_model(self.model), str(output_folder / "model.safetensors"))
 
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-            target: Any = self.model if model is None else model
-            load_model(target, Path(resume_from_checkpoint) / "model.safetensors")
+            target_model: Any = self.model if model is None else model
+            load_model(target_model, Path(resume_from_checkpoint) / "model.safetensors")
 
     return VisualTrainer

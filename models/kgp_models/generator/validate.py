@@ -21,7 +21,7 @@ Progress = Callable[[int, int | None], None]
 
 def with_degrees(same: Key) -> Key:
     """The key, but words of degree are compared as they are: a vocabulary may have "small" and "moderate" as one."""
-    return lambda text: text if DEGREE.fullmatch(text) else same(text)
+    return lambda entity_text: entity_text if DEGREE.fullmatch(entity_text) else same(entity_text)
 
 
 def validated(generator: Generator, studies: Sequence[Study], same: Key, progress: Progress) -> dict[str, float | int]:
@@ -30,23 +30,25 @@ def validated(generator: Generator, studies: Sequence[Study], same: Key, progres
     The reference is the report's triplets, and for the image alone what is drawn, where that is known. Studies whose
     image cannot be read count for nothing. Empty where there are no studies.
     """
-    sees = generator.trained.vision is not None
-    chosen = [one for one in studies if not sees or (one.image is not None and one.image.is_file())][:STUDIES]
-    whole = {one.id: one.record() for one in chosen}
-    alone = {one.id: one.record(set(), same) for one in chosen} if sees else {}
+    has_vision = generator.trained.vision is not None
+    scored = [study for study in studies if not has_vision or (study.image is not None and study.image.is_file())][
+        :STUDIES
+    ]
+    full_records = {study.id: study.record() for study in scored}
+    image_records = {study.id: study.record(set(), same) for study in scored} if has_vision else {}
     figures: dict[str, float | int] = {}
-    key, done = with_degrees(same), 0
-    for name, records in ((f"validation F1, report{' and image' if sees else ''}", whole),
-                          ("validation F1, image alone", alone)):  # fmt: skip
-        counts = []
-        for batch in generator.replies(Asked(one.id, one.image, one.report) for one in records.values()):
-            done += len(batch)
-            progress(done, len(whole) + len(alone))
-            counts += [
-                count([one.triplet for one in reply.triplets], records[reply.asked.id].triplets, key)
-                for reply in batch
+    entity_key, done_count = with_degrees(same), 0
+    for figure_name, records in ((f"validation F1, report{' and image' if has_vision else ''}", full_records),
+                          ("validation F1, image alone", image_records)):  # fmt: skip
+        triplet_counts = []
+        for replies in generator.replies(Asked(record.id, record.image, record.report) for record in records.values()):
+            done_count += len(replies)
+            progress(done_count, len(full_records) + len(image_records))
+            triplet_counts += [
+                count([written.triplet for written in reply.triplets], records[reply.asked.id].triplets, entity_key)
+                for reply in replies
                 if reply.problem is None
             ]
-        if counts:
-            figures |= {"validation studies": len(counts), name: round(score(counts).f1, 4)}
+        if triplet_counts:
+            figures |= {"validation studies": len(triplet_counts), figure_name: round(score(triplet_counts).f1, 4)}
     return figures

@@ -44,17 +44,19 @@ class Vision:
         In numpy, as threads read ahead: a thread that has once used torch has threads of its own for it, and as long as
         it lives, they take a language model on the same cores half its speed.
         """
-        grey = radiograph.square(radiograph.read(path, draft=self.size), self.size)
-        one = np.asarray(grey, dtype=np.float32) / np.float32(255)
-        mean, deviation = (np.array(of, dtype=np.float32)[:, None, None] for of in (self.mean, self.deviation))
-        return torch.from_numpy((one[None] - mean) / deviation)
+        grey_image = radiograph.square(radiograph.read(path, draft=self.size), self.size)
+        scaled_image = np.asarray(grey_image, dtype=np.float32) / np.float32(255)
+        mean, deviation = (
+            np.array(statistic, dtype=np.float32)[:, None, None] for statistic in (self.mean, self.deviation)
+        )
+        return torch.from_numpy((scaled_image[None] - mean) / deviation)
 
     @torch.inference_mode()
     def encode(self, pixels: Sequence[Tensor]) -> Tensor:
         """The vectors of radiographs that `pixels` read: (B, width), on the encoder's device."""
-        given = torch.stack(list(pixels)).to(next(self.module.parameters()).device)
-        out: Tensor = self.module(given).float()
-        return out
+        pixel_batch = torch.stack(list(pixels)).to(next(self.module.parameters()).device)
+        image_vectors: Tensor = self.module(pixel_batch).float()
+        return image_vectors
 
 
 def open_vision(spec: str) -> Vision:
@@ -62,24 +64,26 @@ def open_vision(spec: str) -> Vision:
 
     Raises `UsageError` for another kind or a package that is missing, and `InputError` where the folder holds none.
     """
-    kind, _, folder = spec.partition(":")
-    if kind not in _KINDS:
-        hint = did_you_mean(kind, _KINDS, f"Encoders: {', '.join(_KINDS)} (KIND:FOLDER).")
-        raise UsageError(f"there is no vision encoder called {kind}", hint)
-    path = Path(folder)
-    if not folder or not path.is_dir():
-        raise InputError("the vision encoder's weights are not there", f"Say {kind}:FOLDER.", path=path)
+    vision_kind, _, folder_name = spec.partition(":")
+    if vision_kind not in _KINDS:
+        hint = did_you_mean(vision_kind, _KINDS, f"Encoders: {', '.join(_KINDS)} (KIND:FOLDER).")
+        raise UsageError(f"there is no vision encoder called {vision_kind}", hint)
+    weights_folder = Path(folder_name)
+    if not folder_name or not weights_folder.is_dir():
+        raise InputError(
+            "the vision encoder's weights are not there", f"Say {vision_kind}:FOLDER.", path=weights_folder
+        )
     try:
-        vision = _KINDS[kind](require_model_folder(path))
+        vision = _KINDS[vision_kind](require_model_folder(weights_folder))
     except ImportError as error:
         raise UsageError(f"this encoder needs {error.name}", f"pip install {error.name}") from None
     except KgpError:
         raise
     except Exception:  # noqa: BLE001  pickle, safetensors, transformers and open_clip raise classes of their own
         raise InputError(
-            f"there is no vision encoder of the kind {kind} here", "Check the folder.", path=path
+            f"there is no vision encoder of the kind {vision_kind} here", "Check the folder.", path=weights_folder
         ) from None
-    require_finite(vision.module, path)
+    require_finite(vision.module, weights_folder)
     vision.module.requires_grad_(False).eval()
     return vision
 
@@ -87,9 +91,9 @@ def open_vision(spec: str) -> Vision:
 def sha256(module: nn.Module) -> str:
     """A hash of the weights, by name; whatever file they came from."""
     digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        plain = value.detach().cpu().contiguous().reshape(-1)  # a count of batches has no dimension
-        digest.update(name.encode() + plain.view(torch.uint8).numpy().tobytes())
+    for weight_name, weight in sorted(module.state_dict().items()):
+        flat_weight = weight.detach().cpu().contiguous().reshape(-1)  # a count of batches has no dimension
+        digest.update(weight_name.encode() + flat_weight.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -102,8 +106,10 @@ def _small(folder: Path) -> Vision:
     from safetensors.torch import load_file
 
     module = SmallVision()
-    weights = {name: value.float() for name, value in load_file(folder / "vision.safetensors").items()}
-    module.load_state_dict({name: value.to(module.state_dict()[name].dtype) for name, value in weights.items()})
+    weights = {weight_name: weight.float() for weight_name, weight in load_file(folder / "vision.safetensors").items()}
+    module.load_state_dict(
+        {weight_name: weight.to(module.state_dict()[weight_name].dtype) for weight_name, weight in weights.items()}
+    )
     return small(module)
 
 
@@ -115,8 +121,8 @@ class _Clip(nn.Module):
         self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
-        out: Tensor = self.model(pixel_values=pixels).image_embeds
-        return out
+        image_vectors: Tensor = self.model(pixel_values=pixels).image_embeds
+        return image_vectors
 
 
 def _clip(folder: Path) -> Vision:
@@ -124,24 +130,35 @@ def _clip(folder: Path) -> Vision:
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     quiet()
-    config: Any = CLIPVisionConfig.from_pretrained(folder, local_files_only=True)
-    whole_model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config.projection_dim = int(whole_model.get("projection_dim", config.projection_dim))  # of both towers
-    model = whole(CLIPVisionModelWithProjection, folder, config=config)
-    described = folder / "preprocessor_config.json"
-    given = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
-    mean = tuple(given.get("image_mean", (0.48145466, 0.4578275, 0.40821073)))
-    deviation = tuple(given.get("image_std", (0.26862954, 0.26130258, 0.27577711)))
-    return Vision("clip", _Clip(model), int(config.projection_dim), int(config.image_size), mean, deviation)
+    vision_config: Any = CLIPVisionConfig.from_pretrained(folder, local_files_only=True)
+    model_document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    vision_config.projection_dim = int(
+        model_document.get("projection_dim", vision_config.projection_dim)
+    )  # of both towers
+    vision_model = whole(CLIPVisionModelWithProjection, folder, config=vision_config)
+    preprocessor_path = folder / "preprocessor_config.json"
+    preprocessor = json.loads(preprocessor_path.read_text(encoding="utf-8")) if preprocessor_path.is_file() else {}
+    mean = tuple(preprocessor.get("image_mean", (0.48145466, 0.4578275, 0.40821073)))
+    deviation = tuple(preprocessor.get("image_std", (0.26862954, 0.26130258, 0.27577711)))
+    return Vision(
+        "clip", _Clip(vision_model), int(vision_config.projection_dim), int(vision_config.image_size), mean, deviation
+    )
 
 
 def _open_clip(folder: Path) -> Vision:
     """BiomedCLIP and others in open_clip's form (`open_clip_config.json` and weights)."""
     from kgp_models import open_clip_folder
 
-    found = open_clip_folder.read(folder)
-    width = int(found.described["model_cfg"]["embed_dim"])
-    return Vision("open-clip", found.model.visual, width, found.size, found.mean, found.deviation)
+    clip_contents = open_clip_folder.read(folder)
+    vector_width = int(clip_contents.described["model_cfg"]["embed_dim"])
+    return Vision(
+        "open-clip",
+        clip_contents.model.visual,
+        vector_width,
+        clip_contents.size,
+        clip_contents.mean,
+        clip_contents.deviation,
+    )
 
 
 class _MedClipViT(nn.Module):
@@ -153,8 +170,8 @@ class _MedClipViT(nn.Module):
         self.projection_head = nn.Linear(width, MEDCLIP_WIDTH, bias=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        out: Tensor = self.projection_head(self.model(pixel_values=pixels).pooler_output)
-        return out
+        image_vectors: Tensor = self.projection_head(self.model(pixel_values=pixels).pooler_output)
+        return image_vectors
 
 
 _MEDCLIP_MEAN, _MEDCLIP_DEVIATION = 0.5862785803043838, 0.27950088968644304  # of the grey values it was trained on
@@ -162,23 +179,29 @@ _MEDCLIP_MEAN, _MEDCLIP_DEVIATION = 0.5862785803043838, 0.27950088968644304  # o
 
 def _medclip_weights(folder: Path) -> dict[str, Tensor]:
     """The image tower's weights in MedCLIP's release (`pytorch_model.bin`, whole model) or as safetensors."""
-    safe = folder / "model.safetensors"
-    if safe.is_file():
+    safetensors_path = folder / "model.safetensors"
+    if safetensors_path.is_file():
         from safetensors.torch import load_file
 
-        weights = load_file(safe)
+        weights = load_file(safetensors_path)
     else:
         weights = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
-    prefix = "vision_model."
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    tower_prefix = "vision_model."
+    return {
+        weight_name.removeprefix(tower_prefix): weight
+        for weight_name, weight in weights.items()
+        if weight_name.startswith(tower_prefix)
+    }
 
 
 def _medclip_vit(folder: Path) -> Vision:
     from transformers import SwinConfig, SwinModel
 
-    described = folder / "config.json"
-    config = SwinConfig.from_json_file(described) if described.is_file() else SwinConfig()  # swin-tiny, as released
-    module = _MedClipViT(SwinModel(config), int(config.hidden_size))
+    config_path = folder / "config.json"
+    swin_config = (
+        SwinConfig.from_json_file(config_path) if config_path.is_file() else SwinConfig()
+    )  # swin-tiny, as released
+    module = _MedClipViT(SwinModel(swin_config), int(swin_config.hidden_size))
     _load(module, _medclip_weights(folder))
     mean, deviation = (_MEDCLIP_MEAN,) * 3, (_MEDCLIP_DEVIATION,) * 3
     return Vision("medclip-vit", module, MEDCLIP_WIDTH, 224, mean, deviation)
@@ -195,8 +218,8 @@ class _MedClipResNet(nn.Module):
         self.model.fc = nn.Linear(self.model.fc.in_features, MEDCLIP_WIDTH, bias=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        out: Tensor = self.model(pixels)
-        return out
+        image_vectors: Tensor = self.model(pixels)
+        return image_vectors
 
 
 def _medclip_resnet(folder: Path) -> Vision:
@@ -208,8 +231,8 @@ def _medclip_resnet(folder: Path) -> Vision:
 
 def _load(module: nn.Module, weights: dict[str, Tensor]) -> None:
     """Load weights; what older versions of transformers kept beside them (position indices) may be there or not."""
-    missing, _ = module.load_state_dict(weights, strict=False)
-    if any("relative_position_index" not in name for name in missing):
+    missing_names, _ = module.load_state_dict(weights, strict=False)
+    if any("relative_position_index" not in weight_name for weight_name in missing_names):
         raise ValueError("weights are missing")
 
 

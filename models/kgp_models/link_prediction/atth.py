@@ -44,16 +44,16 @@ class AttHInteraction(Interaction[tuple[Tensor, Tensor], Relation, tuple[Tensor,
 
     def query(self, h: Tensor, r: Relation) -> tuple[Tensor, Tensor]:
         """Q(h, r), (..., d), and the curvature's absolute value, (..., 1). Raises ValueError for angles not of d/2."""
-        translation, rotation, reflection, context, raw = r
+        translation, rotation, reflection, context, raw_curvature = r
         if translation.shape[-1] != h.shape[-1] or 2 * rotation.shape[-1] != h.shape[-1]:
-            got = (translation.shape[-1], rotation.shape[-1])
-            raise ValueError(f"for d = {h.shape[-1]}, translation and angles must be of d and d/2, not {got}")
-        curvature = softplus(raw).unsqueeze(-1)
+            actual_sizes = (translation.shape[-1], rotation.shape[-1])
+            raise ValueError(f"for d = {h.shape[-1]}, translation and angles must be of d and d/2, not {actual_sizes}")
+        curvature = softplus(raw_curvature).unsqueeze(-1)
         rotated, reflected = rotate(h, rotation), reflect(h, reflection)
         # the softmax over two is the logistic function of the difference
         logit = (context * (rotated - reflected)).sum(dim=-1, keepdim=True) / math.sqrt(h.shape[-1])
-        mixed = reflected + logit.sigmoid() * (rotated - reflected)
-        point = poincare.exp0(mixed, curvature)
+        mixed_tangent = reflected + logit.sigmoid() * (rotated - reflected)
+        point = poincare.exp0(mixed_tangent, curvature)
         return poincare.mobius_add(point, poincare.exp0(translation, curvature), curvature), curvature
 
     def forward(self, h: tuple[Tensor, Tensor], r: Relation, t: tuple[Tensor, Tensor]) -> Tensor:
@@ -66,16 +66,20 @@ class AttHInteraction(Interaction[tuple[Tensor, Tensor], Relation, tuple[Tensor,
 
 def rotate(x: Tensor, angle: Tensor) -> Tensor:
     """Each pair (x₁, x₂) to (x₁ cos θ − x₂ sin θ, x₁ sin θ + x₂ cos θ); x (..., d), angle (..., d/2)."""
-    first, second = x[..., 0::2], x[..., 1::2]
-    cos, sin = angle.cos(), angle.sin()
-    return torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-1).flatten(-2)
+    even_entries, odd_entries = x[..., 0::2], x[..., 1::2]
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.stack(
+        [even_entries * cosine - odd_entries * sine, even_entries * sine + odd_entries * cosine], dim=-1
+    ).flatten(-2)
 
 
 def reflect(x: Tensor, angle: Tensor) -> Tensor:
     """Each pair (x₁, x₂) to (x₁ cos φ + x₂ sin φ, x₁ sin φ − x₂ cos φ); x (..., d), angle (..., d/2)."""
-    first, second = x[..., 0::2], x[..., 1::2]
-    cos, sin = angle.cos(), angle.sin()
-    return torch.stack([first * cos + second * sin, first * sin - second * cos], dim=-1).flatten(-2)
+    even_entries, odd_entries = x[..., 0::2], x[..., 1::2]
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.stack(
+        [even_entries * cosine + odd_entries * sine, even_entries * sine - odd_entries * cosine], dim=-1
+    ).flatten(-2)
 
 
 class AttH(ERModel[tuple[Tensor, Tensor], Relation, tuple[Tensor, Tensor]]):  # type: ignore[no-untyped-call]
@@ -89,9 +93,9 @@ class AttH(ERModel[tuple[Tensor, Tensor], Relation, tuple[Tensor, Tensor]]):  # 
     ) -> None:
         if embedding_dim % 2:
             raise ValueError(f"AttH turns pairs of coordinates: the dimension must be even, not {embedding_dim}")
-        vector = {"shape": embedding_dim, "initializer": normal_, "initializer_kwargs": {"std": init_std}}
-        bias = {"shape": (), "initializer": zeros_}
-        angle = {
+        vector_settings = {"shape": embedding_dim, "initializer": normal_, "initializer_kwargs": {"std": init_std}}
+        bias_settings = {"shape": (), "initializer": zeros_}
+        angle_settings = {
             "shape": embedding_dim // 2,
             "initializer": uniform_,
             "initializer_kwargs": {"a": -math.pi, "b": math.pi},
@@ -99,8 +103,14 @@ class AttH(ERModel[tuple[Tensor, Tensor], Relation, tuple[Tensor, Tensor]]):  # 
         super().__init__(
             triples_factory=triples_factory,
             interaction=AttHInteraction(),
-            entity_representations_kwargs=[vector, bias, bias],
-            relation_representations_kwargs=[vector, angle, angle, vector, {"shape": (), "initializer": ones_}],
+            entity_representations_kwargs=[vector_settings, bias_settings, bias_settings],
+            relation_representations_kwargs=[
+                vector_settings,
+                angle_settings,
+                angle_settings,
+                vector_settings,
+                {"shape": (), "initializer": ones_},
+            ],
             **kwargs,
         )
 
@@ -115,38 +125,42 @@ class AttHScorer(ModelScorer):
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
         head, tail = (self.entities[0](h), self.entities[1](h)), (self.entities[0](t), self.entities[2](t))
-        score: Tensor = self.interaction(head, self._relation(r), tail)
-        return score
+        triple_scores: Tensor = self.interaction(head, self._relation(r), tail)
+        return triple_scores
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Every entity as tail, (b, E)."""
-        point, curvature = self.interaction.query(self.entities[0](h), self._relation(r))  # (b, d), (b, 1)
+        query_points, curvature = self.interaction.query(self.entities[0](h), self._relation(r))  # (b, d), (b, 1)
         v = self.entities[0](None)  # (E, d)
         v2 = poincare.squared_norm(v).T  # (1, E)
-        scale = poincare.exp0_scale(v2, curvature)  # (b, E)
+        tail_scale = poincare.exp0_scale(v2, curvature)  # (b, E)
         distance = poincare.squared_distance_of_products(
-            poincare.squared_norm(point), scale.square() * v2, scale * (point @ v.T), curvature
+            poincare.squared_norm(query_points), tail_scale.square() * v2, tail_scale * (query_points @ v.T), curvature
         )
         return self.entities[1](h).unsqueeze(1) + self.entities[2](None) - distance
 
     def heads(self, r: Tensor, t: Tensor) -> Tensor:
         """Every entity as head, (b, E)."""
-        groups = ByRelation(r)
+        relation_groups = ByRelation(r)
         v = self.entities[0](None)  # (E, d)
-        relations = zip(*(part.unbind(0) for part in self._relation(groups.relations)), strict=True)
-        parts = []
-        for tails, relation in zip(groups.cut(self.entities[0](t)), relations, strict=True):
-            points, curvature = self.interaction.query(v, relation)  # (E, d), (1,)
-            parts.append(poincare.squared_distances(poincare.exp0(tails, curvature), points, curvature))
-        return self.entities[1](None) + self.entities[2](t).unsqueeze(1) - groups.join(parts)
+        relation_parameters = zip(
+            *(parameter.unbind(0) for parameter in self._relation(relation_groups.relations)), strict=True
+        )
+        group_distances = []
+        for group_tails, relation in zip(relation_groups.cut(self.entities[0](t)), relation_parameters, strict=True):
+            head_points, curvature = self.interaction.query(v, relation)  # (E, d), (1,)
+            group_distances.append(
+                poincare.squared_distances(poincare.exp0(group_tails, curvature), head_points, curvature)
+            )
+        return self.entities[1](None) + self.entities[2](t).unsqueeze(1) - relation_groups.join(group_distances)
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation, (b, R), through (b, R, d): there are few relations."""
         head = self.entities[0](h).unsqueeze(1), self.entities[1](h).unsqueeze(1)
         tail = self.entities[0](t).unsqueeze(1), self.entities[2](t).unsqueeze(1)
-        scores: Tensor = self.interaction(head, self._relation(None), tail)
-        return scores
+        relation_scores: Tensor = self.interaction(head, self._relation(None), tail)
+        return relation_scores
 
     def _relation(self, r: Tensor | None) -> Relation:
-        translation, rotation, reflection, context, raw = (link(r) for link in self.links)
-        return translation, rotation, reflection, context, raw
+        translation, rotation, reflection, context, raw_curvature = (representation(r) for representation in self.links)
+        return translation, rotation, reflection, context, raw_curvature

@@ -27,11 +27,11 @@ class Frequency:
         triples, train = split.triples, torch.from_numpy(split.train.copy())
         self.num_entities, self.num_relations = triples.num_entities, triples.num_relations
         self.kinds = torch.from_numpy(np.unique(triples.kinds, return_inverse=True)[1].reshape(-1))
-        shape = self.num_relations, self.num_entities
-        self._heads, self._tails = (_counts(shape, train[:, 1], train[:, place]) for place in (0, 2))
-        pairs = self.kinds[train[:, 0]] * (int(self.kinds.max()) + 1) + self.kinds[train[:, 2]]
-        number = (int(self.kinds.max()) + 1) ** 2
-        self._relations = _counts((number, self.num_relations), pairs, train[:, 1])
+        count_shape = self.num_relations, self.num_entities
+        self._heads, self._tails = (_counts(count_shape, train[:, 1], train[:, column]) for column in (0, 2))
+        kind_pairs = self.kinds[train[:, 0]] * (int(self.kinds.max()) + 1) + self.kinds[train[:, 2]]
+        pair_count = (int(self.kinds.max()) + 1) ** 2
+        self._relations = _counts((pair_count, self.num_relations), kind_pairs, train[:, 1])
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """How often the relation has this head and this tail, (b,)."""
@@ -58,16 +58,25 @@ class InverseRule:
     def __init__(self, split: Split) -> None:
         self._frequency = Frequency(split)
         triples, train = split.triples, split.train
-        self.num_entities, self.num_relations = n, m = triples.num_entities, triples.num_relations
-        both = np.concatenate([train, train[:, [2, 1, 0]] + np.array([0, m, 0])])  # r + m: the edge runs t → h
-        self._around = _Lookup(both[:, 0] * n + both[:, 2], both[:, 1], n * n)
-        self._of_entity = _Lookup(both[:, 0], both[:, 2] * (2 * m) + both[:, 1], n)
-        self._rules = self._learned(train, both, n, m)
+        self.num_entities, self.num_relations = entity_count, relation_count = (
+            triples.num_entities,
+            triples.num_relations,
+        )
+        two_way_edges = np.concatenate(
+            [train, train[:, [2, 1, 0]] + np.array([0, relation_count, 0])]
+        )  # r + m: the edge runs t → h
+        self._around = _Lookup(
+            two_way_edges[:, 0] * entity_count + two_way_edges[:, 2], two_way_edges[:, 1], entity_count * entity_count
+        )
+        self._of_entity = _Lookup(
+            two_way_edges[:, 0], two_way_edges[:, 2] * (2 * relation_count) + two_way_edges[:, 1], entity_count
+        )
+        self._rules = self._learned(train, two_way_edges, entity_count, relation_count)
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,): the mean of its scores as tail and as head."""
-        tails, heads = self.tails(h, r), self.heads(r, t)
-        return (tails.gather(1, t.unsqueeze(1)) + heads.gather(1, h.unsqueeze(1)))[:, 0] / 2
+        tail_scores, head_scores = self.tails(h, r), self.heads(r, t)
+        return (tail_scores.gather(1, t.unsqueeze(1)) + head_scores.gather(1, h.unsqueeze(1)))[:, 0] / 2
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Each entity as tail, (b, E)."""
@@ -80,23 +89,28 @@ class InverseRule:
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Each relation, (b, R), by the other edges between the two."""
         scores = _below(self._frequency.relations(h, t))
-        rows, others = self._around.find((h * self.num_entities + t).numpy())
-        scores.index_put_((rows,), self._rules[others, : self.num_relations], accumulate=True)
+        row_indices, other_relations = self._around.find((h * self.num_entities + t).numpy())
+        scores.index_put_((row_indices,), self._rules[other_relations, : self.num_relations], accumulate=True)
         return scores
 
-    def _joined(self, known: Tensor, r: Tensor) -> Tensor:
+    def _joined(self, anchor_entities: Tensor, r: Tensor) -> Tensor:
         """For each entity, Σ of P(r | r′) over the edges r′ that join it to the known one, (b, E)."""
-        rows, packed = self._of_entity.find(known.numpy())
-        others, entities = packed % (2 * self.num_relations), packed // (2 * self.num_relations)
-        scores = torch.zeros(len(known), self.num_entities)
-        return scores.index_put_((rows, entities), self._rules[others, r[rows]], accumulate=True)
+        row_indices, packed_edges = self._of_entity.find(anchor_entities.numpy())
+        other_relations, entities = packed_edges % (2 * self.num_relations), packed_edges // (2 * self.num_relations)
+        scores = torch.zeros(len(anchor_entities), self.num_entities)
+        return scores.index_put_((row_indices, entities), self._rules[other_relations, r[row_indices]], accumulate=True)
 
-    def _learned(self, train: np.ndarray, both: np.ndarray, n: int, m: int) -> Tensor:
+    def _learned(self, train: np.ndarray, two_way_edges: np.ndarray, entity_count: int, relation_count: int) -> Tensor:
         """P(r | r′), (2m, 2m): of the pairs that r′ joins, the share that r joins too; 0 on the diagonal."""
-        pairs, place = np.unique(both[:, 0] * n + both[:, 2], return_inverse=True)
-        has = csr_array((np.ones(len(both)), (place.reshape(-1), both[:, 1])), shape=(len(pairs), 2 * m))
-        together = torch.from_numpy((has.T @ has).toarray().astype(np.float32))
-        rules: Tensor = together / together.diagonal().clamp_min(1).unsqueeze(1)
+        entity_pairs, pair_index = np.unique(
+            two_way_edges[:, 0] * entity_count + two_way_edges[:, 2], return_inverse=True
+        )
+        pair_relations = csr_array(
+            (np.ones(len(two_way_edges)), (pair_index.reshape(-1), two_way_edges[:, 1])),
+            shape=(len(entity_pairs), 2 * relation_count),
+        )
+        cooccurrence = torch.from_numpy((pair_relations.T @ pair_relations).toarray().astype(np.float32))
+        rules: Tensor = cooccurrence / cooccurrence.diagonal().clamp_min(1).unsqueeze(1)
         return rules.fill_diagonal_(0.0)
 
 
@@ -111,23 +125,34 @@ class Neighbours:
 
     def __init__(self, split: Split) -> None:
         triples, train = split.triples, split.train
-        self.num_entities, self.num_relations = n, m = triples.num_entities, triples.num_relations
-        both = np.concatenate([train, train[:, [2, 1, 0]] + np.array([0, m, 0])])
-        features, place = np.unique(both[:, 1] * n + both[:, 2], return_inverse=True)
-        has = csr_array((np.ones(len(both), dtype=np.float32), (both[:, 0], place)), shape=(n, len(features)))
-        weighted = has.multiply(np.log(n / has.sum(axis=0))).tocsr()
-        norms = np.sqrt(weighted.multiply(weighted).sum(axis=1)) + self.DAMPING
-        self._features = csr_array(diags_array((1 / norms).astype(np.float32)) @ weighted)
+        self.num_entities, self.num_relations = entity_count, relation_count = (
+            triples.num_entities,
+            triples.num_relations,
+        )
+        two_way_edges = np.concatenate([train, train[:, [2, 1, 0]] + np.array([0, relation_count, 0])])
+        edge_features, feature_index = np.unique(
+            two_way_edges[:, 1] * entity_count + two_way_edges[:, 2], return_inverse=True
+        )
+        entity_features = csr_array(
+            (np.ones(len(two_way_edges), dtype=np.float32), (two_way_edges[:, 0], feature_index)),
+            shape=(entity_count, len(edge_features)),
+        )
+        weighted_features = entity_features.multiply(np.log(entity_count / entity_features.sum(axis=0))).tocsr()
+        vector_norms = np.sqrt(weighted_features.multiply(weighted_features).sum(axis=1)) + self.DAMPING
+        self._features = csr_array(diags_array((1 / vector_norms).astype(np.float32)) @ weighted_features)
         self._edges = [
-            csr_array((np.ones(len(rows), dtype=np.float32), (rows[:, 0], rows[:, 2])), shape=(n, n))
-            for rows in (train[train[:, 1] == relation] for relation in range(m))
+            csr_array(
+                (np.ones(len(relation_rows), dtype=np.float32), (relation_rows[:, 0], relation_rows[:, 2])),
+                shape=(entity_count, entity_count),
+            )
+            for relation_rows in (train[train[:, 1] == relation] for relation in range(relation_count))
         ]
-        self._turned = [csr_array(edges.T) for edges in self._edges]
+        self._turned = [csr_array(relation_edges.T) for relation_edges in self._edges]
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,): as tail and as head together."""
-        tails, heads = self.tails(h, r), self.heads(r, t)
-        return tails.gather(1, t.unsqueeze(1))[:, 0] + heads.gather(1, h.unsqueeze(1))[:, 0]
+        tail_scores, head_scores = self.tails(h, r), self.heads(r, t)
+        return tail_scores.gather(1, t.unsqueeze(1))[:, 0] + head_scores.gather(1, h.unsqueeze(1))[:, 0]
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Each entity as tail, (b, E): Σ of similarity(h, h′) over the edges (h′, r, t)."""
@@ -139,54 +164,59 @@ class Neighbours:
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Each relation, (b, R), by the edges of similar heads with the tail, and of the head with similar tails."""
-        near_h, near_t = self._similar(h), self._similar(t)
-        heads, tails = h.numpy(), t.numpy()
+        similar_heads, similar_tails = self._similar(h), self._similar(t)
+        head_ids, tail_ids = h.numpy(), t.numpy()
         scores = []
-        for edges, turned in zip(self._edges, self._turned, strict=True):
-            with_tail = turned[tails].multiply(near_h).sum(axis=1)
-            scores.append(with_tail + edges[heads].multiply(near_t).sum(axis=1))
+        for relation_edges, turned_edges in zip(self._edges, self._turned, strict=True):
+            tail_scores = turned_edges[tail_ids].multiply(similar_heads).sum(axis=1)
+            scores.append(tail_scores + relation_edges[head_ids].multiply(similar_tails).sum(axis=1))
         return torch.from_numpy(np.stack(scores, axis=1))
 
     def _similar(self, entities: Tensor) -> np.ndarray:
         """The similarity to each entity, (b, E), 0 to itself."""
-        ids = entities.numpy()
-        near = (self._features[ids] @ self._features.T).toarray()
-        near[np.arange(len(ids)), ids] = 0
-        return near
+        entity_ids = entities.numpy()
+        similarity = (self._features[entity_ids] @ self._features.T).toarray()
+        similarity[np.arange(len(entity_ids)), entity_ids] = 0
+        return similarity
 
-    def _joined(self, known: Tensor, r: Tensor, edges: list[csr_array]) -> Tensor:
+    def _joined(self, anchor_entities: Tensor, r: Tensor, relation_edges: list[csr_array]) -> Tensor:
         groups = ByRelation(r)
-        parts = zip(groups.relations.tolist(), groups.cut(known), strict=True)
-        return groups.join(torch.from_numpy((edges[one] @ self._similar(ids).T).T) for one, ids in parts)
+        relation_groups = zip(groups.relations.tolist(), groups.cut(anchor_entities), strict=True)
+        return groups.join(
+            torch.from_numpy((relation_edges[relation] @ self._similar(group_entities).T).T)
+            for relation, group_entities in relation_groups
+        )
 
 
 class _Lookup:
     """Values by key, for many keys at once."""
 
     def __init__(self, keys: np.ndarray, values: np.ndarray, size: int) -> None:
-        order = np.argsort(keys, kind="stable")
-        self._keys, self._values = keys[order], values[order]
+        key_order = np.argsort(keys, kind="stable")
+        self._keys, self._values = keys[key_order], values[key_order]
 
     def find(self, wanted: np.ndarray) -> tuple[Tensor, Tensor]:
         """All (row of `wanted`, value) with that key."""
-        start, end = (np.searchsorted(self._keys, wanted, side=side) for side in ("left", "right"))
-        counts = end - start
-        rows = np.repeat(np.arange(len(wanted)), counts)
-        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return torch.from_numpy(rows), torch.from_numpy(self._values[np.repeat(start, counts) + within])
+        first_match, match_end = (np.searchsorted(self._keys, wanted, side=side) for side in ("left", "right"))
+        match_counts = match_end - first_match
+        row_indices = np.repeat(np.arange(len(wanted)), match_counts)
+        offsets = np.arange(len(row_indices)) - np.repeat(np.cumsum(match_counts) - match_counts, match_counts)
+        return torch.from_numpy(row_indices), torch.from_numpy(
+            self._values[np.repeat(first_match, match_counts) + offsets]
+        )
 
 
-def _counts(shape: tuple[int, int], rows: Tensor, columns: Tensor) -> Tensor:
+def _counts(shape: tuple[int, int], row_indices: Tensor, column_indices: Tensor) -> Tensor:
     """How often each (row, column) occurs, and below 1, how often the column does at all."""
-    ones = torch.ones(len(rows))
-    counts = torch.zeros(shape).index_put_((rows, columns), ones, accumulate=True)
-    overall = torch.bincount(columns, minlength=shape[1])
-    return counts + overall / (overall.max() + 1)
+    unit_counts = torch.ones(len(row_indices))
+    pair_counts = torch.zeros(shape).index_put_((row_indices, column_indices), unit_counts, accumulate=True)
+    column_counts = torch.bincount(column_indices, minlength=shape[1])
+    return pair_counts + column_counts / (column_counts.max() + 1)
 
 
-def _below(counts: Tensor) -> Tensor:
+def _below(raw_counts: Tensor) -> Tensor:
     """Counts squeezed under the least rule score that matters, in the same order."""
-    return 1e-4 * counts / (1 + counts)
+    return 1e-4 * raw_counts / (1 + raw_counts)
 
 
 BASELINES: Final[Mapping[str, Callable[[Split], Scorer]]] = {

@@ -55,8 +55,8 @@ class DistMult(Bilinear):
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R), by one product."""
-        every = self.links[0](torch.arange(self.num_relations, device=h.device))
-        return (self.entities[0](h) * self.entities[0](t)) @ every.T
+        all_relations = self.links[0](torch.arange(self.num_relations, device=h.device))
+        return (self.entities[0](h) * self.entities[0](t)) @ all_relations.T
 
 
 class ComplEx(Bilinear):
@@ -81,8 +81,8 @@ class ComplEx(Bilinear):
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R), by one product."""
-        every = self.links[0](torch.arange(self.num_relations, device=h.device))
-        return as_real(self.entities[0](h).conj() * self.entities[0](t)) @ as_real(every).T
+        all_relations = self.links[0](torch.arange(self.num_relations, device=h.device))
+        return as_real(self.entities[0](h).conj() * self.entities[0](t)) @ as_real(all_relations).T
 
 
 class RESCAL(Bilinear):
@@ -90,25 +90,33 @@ class RESCAL(Bilinear):
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
-        groups = ByRelation(r)
-        head, tail = self.ends(h[groups.rows], t[groups.rows])
-        return groups.back((groups.multiply(head, self.links[0](groups.relations)) * tail).sum(dim=1))
+        relation_groups = ByRelation(r)
+        head, tail = self.ends(h[relation_groups.rows], t[relation_groups.rows])
+        return relation_groups.back(
+            (relation_groups.multiply(head, self.links[0](relation_groups.relations)) * tail).sum(dim=1)
+        )
 
     def tail_query(self, h: Tensor, r: Tensor) -> Tensor:
         """Rᵀh, (b, d)."""
-        groups = ByRelation(r)
-        return groups.back(groups.multiply(self.entities[0](h[groups.rows]), self.links[0](groups.relations)))
+        relation_groups = ByRelation(r)
+        return relation_groups.back(
+            relation_groups.multiply(
+                self.entities[0](h[relation_groups.rows]), self.links[0](relation_groups.relations)
+            )
+        )
 
     def head_query(self, r: Tensor, t: Tensor) -> Tensor:
         """R t, (b, d)."""
-        groups = ByRelation(r)
-        matrices = self.links[0](groups.relations).transpose(1, 2)
-        return groups.back(groups.multiply(self.entities[0](t[groups.rows]), matrices))
+        relation_groups = ByRelation(r)
+        matrices = self.links[0](relation_groups.relations).transpose(1, 2)
+        return relation_groups.back(relation_groups.multiply(self.entities[0](t[relation_groups.rows]), matrices))
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R): the outer products h tᵀ times the matrices, some rows at a time."""
         matrices = self.links[0](torch.arange(self.num_relations, device=h.device)).flatten(1)
-        parts = []
-        for x, y in zip(torch.split(self.entities[0](h), 1024), torch.split(self.entities[0](t), 1024), strict=True):
-            parts.append((x.unsqueeze(2) * y.unsqueeze(1)).flatten(1) @ matrices.T)
-        return torch.cat(parts)
+        score_parts = []
+        for head_part, tail_part in zip(
+            torch.split(self.entities[0](h), 1024), torch.split(self.entities[0](t), 1024), strict=True
+        ):
+            score_parts.append((head_part.unsqueeze(2) * tail_part.unsqueeze(1)).flatten(1) @ matrices.T)
+        return torch.cat(score_parts)

@@ -58,11 +58,11 @@ class Checkpoint:
 def save(folder: Path, settings: TrainingSettings, model: zoo.Model, graph: Triples, about: Mapping[str, Any]) -> None:
     """Write a finished model; what was there before stays until the new one is whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = graph.without_triples()
-    names.write(folder)
+    id_maps = graph.without_triples()
+    id_maps.write(folder)
     _save_tensors(folder / WEIGHTS, copy_weights(model))
-    weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    document = {**about, "settings": settings.as_dict(), "weights": weights, "names": names.sha256}
+    weights_hash = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    document = {**about, "settings": settings.as_dict(), "weights": weights_hash, "names": id_maps.sha256}
     save_json(folder / ABOUT, document)
 
 
@@ -96,12 +96,14 @@ def save_progress(
     state as the epoch began.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state = {f"last.{name}": value for name, value in copy_weights(model).items()}
-    state |= {f"best.{name}": value for name, value in best.items()}
-    for number, slots in optimizer.state_dict()["state"].items():
-        state |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
-    state |= {"random": torch.get_rng_state(), "began": began}
-    _save_tensors(folder / TRAINING, state, {PROGRESS: json.dumps(about)})
+    saved_tensors = {f"last.{weight_name}": tensor for weight_name, tensor in copy_weights(model).items()}
+    saved_tensors |= {f"best.{weight_name}": tensor for weight_name, tensor in best.items()}
+    for parameter_number, parameter_slots in optimizer.state_dict()["state"].items():
+        saved_tensors |= {
+            f"optimizer.{parameter_number}.{slot}": torch.as_tensor(tensor) for slot, tensor in parameter_slots.items()
+        }
+    saved_tensors |= {"random": torch.get_rng_state(), "began": began}
+    _save_tensors(folder / TRAINING, saved_tensors, {PROGRESS: json.dumps(about)})
 
 
 def load_progress(
@@ -110,17 +112,17 @@ def load_progress(
     """Put model, optimizer and random state back; returns the best weights so far, and what `save_progress` was told of
     the training and of the random state as the epoch began.
     """
-    path = folder / TRAINING
-    state = _read_tensors(path)
-    about = _metadata(path)
-    _restore(model, _under(state, "last."), path)
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in _under(state, "optimizer.").items():
-        number, slot = name.split(".", 1)
-        slots.setdefault(int(number), {})[slot] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-    torch.set_rng_state(state["random"])
-    return _under(state, "best."), about, state.get("began", state["random"])
+    training_path = folder / TRAINING
+    saved_tensors = _read_tensors(training_path)
+    about = _metadata(training_path)
+    _restore(model, _under(saved_tensors, "last."), training_path)
+    parameter_slots: dict[int, dict[str, Tensor]] = {}
+    for tensor_name, tensor in _under(saved_tensors, "optimizer.").items():
+        parameter_number, slot = tensor_name.split(".", 1)
+        parameter_slots.setdefault(int(parameter_number), {})[slot] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": parameter_slots})
+    torch.set_rng_state(saved_tensors["random"])
+    return _under(saved_tensors, "best."), about, saved_tensors.get("began", saved_tensors["random"])
 
 
 def exists(folder: Path) -> bool:
@@ -140,24 +142,30 @@ def clear_progress(folder: Path) -> None:
 
 def copy_weights(model: zoo.Model) -> dict[str, Tensor]:
     """The weights as they are now, on the CPU, each in memory of its own (a model may hold one under two names)."""
-    return {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    return {
+        weight_name: weight.detach().cpu().clone().contiguous() for weight_name, weight in model.state_dict().items()
+    }
 
 
-def _restore(model: zoo.Model, weights: Mapping[str, Tensor], path: Path) -> None:
+def _restore(model: zoo.Model, weights: Mapping[str, Tensor], weights_path: Path) -> None:
     try:
         model.load_state_dict(dict(weights))
     except RuntimeError:
-        raise InputError("holds the weights of another model", _AGAIN, path=path) from None
+        raise InputError("holds the weights of another model", _AGAIN, path=weights_path) from None
 
 
-def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+def _under(saved_tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        tensor_name.removeprefix(prefix): tensor
+        for tensor_name, tensor in saved_tensors.items()
+        if tensor_name.startswith(prefix)
+    }
 
 
-def _save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    part = path.with_suffix(".part")
-    save_file(dict(tensors), part, metadata)
-    part.replace(path)
+def _save_tensors(target_path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    partial_path = target_path.with_suffix(".part")
+    save_file(dict(tensors), partial_path, metadata)
+    partial_path.replace(target_path)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -171,8 +179,8 @@ def _metadata(path: Path) -> dict[str, Any]:
     from safetensors import safe_open
 
     try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})[PROGRESS])
+        with safe_open(path, "pt") as tensor_file:
+            about = json.loads((tensor_file.metadata() or {})[PROGRESS])
     except (OSError, SafetensorError, ValueError, KeyError):
         raise InputError("is damaged", "Delete it to train from the start.", path=path) from None
     return dict(about)
@@ -180,9 +188,9 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 def save_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document, at once or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    partial_path = path.with_suffix(".part")
+    partial_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial_path.replace(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:

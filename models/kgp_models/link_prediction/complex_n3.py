@@ -13,7 +13,7 @@ class ComplExN3(ERModel[Any, Any, Any]):
     """Re⟨h, r, t̄⟩ (Lacroix, Usunier and Obozinski 2018, §4), initial values drawn from N(0, `initial_scale`²)."""
 
     def __init__(self, *, embedding_dim: int = 128, initial_scale: float = 1e-3, **rest: Any) -> None:
-        vector = {
+        vector_settings = {
             "shape": embedding_dim,
             "dtype": torch.cfloat,
             "initializer": torch.nn.init.normal_,
@@ -21,7 +21,7 @@ class ComplExN3(ERModel[Any, Any, Any]):
         }
         super().__init__(  # type: ignore[no-untyped-call]
             interaction=ComplExInteraction,
-            entity_representations_kwargs=vector,
-            relation_representations_kwargs=vector,
+            entity_representations_kwargs=vector_settings,
+            relation_representations_kwargs=vector_settings,
             **rest,
         )

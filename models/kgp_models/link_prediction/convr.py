@@ -40,14 +40,14 @@ class ConvRInteraction(RelationConvolution):
         batch_norm: bool = True,
     ) -> None:
         height, width = image_shape(embedding_dim, height, width)
-        rows, columns = height - filter_height + 1, width - filter_width + 1
-        if min(rows, columns, filter_height, filter_width) < 1:
+        row_count, column_count = height - filter_height + 1, width - filter_width + 1
+        if min(row_count, column_count, filter_height, filter_width) < 1:
             raise ValueError(f"a filter of {filter_height} × {filter_width} does not fit into {height} × {width}")
         super().__init__(
             embedding_dim=embedding_dim,
             relation_dim=num_filters * filter_height * filter_width,
             num_filters=num_filters,
-            num_windows=rows * columns,
+            num_windows=row_count * column_count,
             input_dropout=input_dropout,
             feature_map_dropout=feature_map_dropout,
             hidden_dropout=hidden_dropout,
@@ -58,8 +58,8 @@ class ConvRInteraction(RelationConvolution):
 
     def windows(self, h: Tensor) -> Tensor:
         """(..., rows · columns, filter height · width), where rows × columns is the feature map's shape."""
-        image = h.view(*h.shape[:-1], *self.image)
-        patches = image.unfold(-2, self.filter[0], 1).unfold(-2, self.filter[1], 1)  # (..., rows, columns, fh, fw)
+        head_image = h.view(*h.shape[:-1], *self.image)
+        patches = head_image.unfold(-2, self.filter[0], 1).unfold(-2, self.filter[1], 1)  # (..., rows, columns, fh, fw)
         return patches.flatten(-2).flatten(-3, -2)
 
     def filters(self, r: Tensor) -> Tensor:
@@ -70,10 +70,14 @@ class ConvRInteraction(RelationConvolution):
 def image_shape(embedding_dim: int, height: int | None, width: int | None) -> tuple[int, int]:
     """Height and width of the reshaped head; by default as square as the dimension's divisors allow: 64 is 8 × 8."""
     if height is None and width is None:
-        height = max(side for side in range(1, math.isqrt(embedding_dim) + 1) if embedding_dim % side == 0)
+        height = max(divisor for divisor in range(1, math.isqrt(embedding_dim) + 1) if embedding_dim % divisor == 0)
     if height is None or width is None:
-        given = height or width or 1
-        height, width = (given, embedding_dim // given) if width is None else (embedding_dim // given, given)
+        side_length = height or width or 1
+        height, width = (
+            (side_length, embedding_dim // side_length)
+            if width is None
+            else (embedding_dim // side_length, side_length)
+        )
     if height * width != embedding_dim:
         raise ValueError(f"{embedding_dim} dimensions do not make an image of {height} × {width}")
     return height, width

@@ -43,12 +43,17 @@ class Metrics:
         """The metrics of some ranks; of none, all are nan."""
         if not len(ranks):
             return cls(0, float("nan"), float("nan"), dict.fromkeys(HITS, float("nan")))
-        hits = {k: float(100 * (ranks <= k).mean()) for k in HITS}
+        hits = {cutoff: float(100 * (ranks <= cutoff).mean()) for cutoff in HITS}
         return cls(len(ranks), float(ranks.mean()), float((1 / ranks).mean()), hits)
 
     def as_dict(self) -> dict[str, float]:
         """The metrics by name: n, mr, mrr, hits@1, and so on."""
-        return {"n": self.n, "mr": self.mr, "mrr": self.mrr, **{f"hits@{k}": v for k, v in self.hits.items()}}
+        return {
+            "n": self.n,
+            "mr": self.mr,
+            "mrr": self.mrr,
+            **{f"hits@{cutoff}": percent for cutoff, percent in self.hits.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -60,34 +65,46 @@ class Evaluation:
 
     def metrics(self, rows: NDArray[np.bool_] | None = None) -> dict[str, Metrics]:
         """Filtered metrics by task, of all triples or of some."""
-        return {task: Metrics.of(ranks if rows is None else ranks[rows]) for task, ranks in self.filtered.items()}
+        return {
+            task: Metrics.of(task_ranks if rows is None else task_ranks[rows])
+            for task, task_ranks in self.filtered.items()
+        }
 
     def raw_metrics(self) -> dict[str, Metrics]:
         """Raw metrics by task."""
-        return {task: Metrics.of(ranks) for task, ranks in self.raw.items()}
+        return {task: Metrics.of(task_ranks) for task, task_ranks in self.raw.items()}
 
 
 class Known:
     """All true triples of a graph, as the true answers to each question."""
 
     def __init__(self, triples: Ids, num_entities: int, num_relations: int) -> None:
-        sizes = (num_entities, num_relations, num_entities)
+        column_sizes = (num_entities, num_relations, num_entities)
         self._answers: dict[str, tuple[Ids, Ids, Ids]] = {}
         self._keys: dict[str, Callable[[Ids], Ids]] = {}
         self._first: dict[str, Ids] = {}
         for task in TASKS:
-            first, second = (place for place in range(3) if place != _PLACE[task])
-            size = sizes[second]
+            first_column, second_column = (column for column in range(3) if column != _PLACE[task])
+            stride = column_sizes[second_column]
 
-            def key(ids: Ids, first: int = first, second: int = second, size: int = size) -> Ids:
-                return ids[:, first] * size + ids[:, second]
+            def key(
+                triple_rows: Ids,
+                first_column: int = first_column,
+                second_column: int = second_column,
+                stride: int = stride,
+            ) -> Ids:
+                return triple_rows[:, first_column] * stride + triple_rows[:, second_column]
 
-            keys = key(triples)
-            order = np.argsort(keys, kind="stable")
-            unique, starts = np.unique(keys[order], return_index=True)
-            self._answers[task] = (unique, np.append(starts, len(keys)), triples[order, _PLACE[task]])
+            question_keys = key(triples)
+            key_order = np.argsort(question_keys, kind="stable")
+            unique_keys, key_starts = np.unique(question_keys[key_order], return_index=True)
+            self._answers[task] = (
+                unique_keys,
+                np.append(key_starts, len(question_keys)),
+                triples[key_order, _PLACE[task]],
+            )
             self._keys[task] = key
-            self._first[task] = triples[order[starts]]
+            self._first[task] = triples[key_order[key_starts]]
 
     def questions(self, task: str) -> Ids:
         """Each question that the triples answer, once, as the first triple that answers it, (q, 3)."""
@@ -98,12 +115,12 @@ class Known:
 
         The triples themselves must be among the known ones.
         """
-        unique, starts, candidates = self._answers[task]
-        place = np.searchsorted(unique, self._keys[task](triples))
-        counts = starts[place + 1] - starts[place]
-        rows = np.repeat(np.arange(len(triples)), counts)
-        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return rows, candidates[np.repeat(starts[place], counts) + within]
+        unique_keys, answer_starts, candidates = self._answers[task]
+        key_index = np.searchsorted(unique_keys, self._keys[task](triples))
+        answer_counts = answer_starts[key_index + 1] - answer_starts[key_index]
+        row_indices = np.repeat(np.arange(len(triples)), answer_counts)
+        offsets = np.arange(len(row_indices)) - np.repeat(np.cumsum(answer_counts) - answer_counts, answer_counts)
+        return row_indices, candidates[np.repeat(answer_starts[key_index], answer_counts) + offsets]
 
 
 def evaluate(
@@ -114,48 +131,52 @@ def evaluate(
     tasks: tuple[str, ...] = TASKS,
     batch: int = BATCH,
     device: torch.device | str = "cpu",
-    progress: Callable[[int, int | None], None] = lambda done, total: None,
+    progress: Callable[[int, int | None], None] = lambda ranked_count, question_total: None,
 ) -> Evaluation:
     """Rank the true answers of `triples`, shape (n, 3), among all candidates.
 
     Raises `KgpError` when a score is not a number: the model has diverged.
     """
-    filtered: dict[str, Ranks] = {}
-    raw: dict[str, Ranks] = {}
-    order = np.argsort(triples[:, 1], kind="stable")  # so that a batch has few relations
-    done, total = 0, len(tasks) * len(triples)
+    filtered_ranks: dict[str, Ranks] = {}
+    raw_ranks: dict[str, Ranks] = {}
+    row_order = np.argsort(triples[:, 1], kind="stable")  # so that a batch has few relations
+    ranked_count, question_total = 0, len(tasks) * len(triples)
     for task in tasks:
-        ranks = np.empty((2, len(triples)))
-        size = 8 * batch if task == "relation" else batch  # there are fewer candidates
-        for start in range(0, len(triples), size):
-            rows = order[start : start + size]
-            ranks[:, rows] = _ranks(scorer, task, triples[rows], known, device)
-            done += len(rows)
-            progress(done, total)
-        filtered[task], raw[task] = ranks
-    return Evaluation(filtered, raw)
+        task_ranks = np.empty((2, len(triples)))
+        batch_size = 8 * batch if task == "relation" else batch  # there are fewer candidates
+        for batch_start in range(0, len(triples), batch_size):
+            batch_rows = row_order[batch_start : batch_start + batch_size]
+            task_ranks[:, batch_rows] = _ranks(scorer, task, triples[batch_rows], known, device)
+            ranked_count += len(batch_rows)
+            progress(ranked_count, question_total)
+        filtered_ranks[task], raw_ranks[task] = task_ranks
+    return Evaluation(filtered_ranks, raw_ranks)
 
 
 @torch.inference_mode()
-def _ranks(scorer: Scorer, task: str, triples: Ids, known: Known, device: torch.device | str) -> NDArray[np.float64]:
+def _ranks(scorer: Scorer, task: str, triples: Ids, truth: Known, device: torch.device | str) -> NDArray[np.float64]:
     """Filtered and raw ranks of a batch, (2, b).
 
     Known answers are counted apart and subtracted, which is cheaper than to overwrite their scores.
     """
     h, r, t = torch.from_numpy(np.ascontiguousarray(triples.T)).to(device)
     scores = score(scorer, task, h, r, t)
-    target = scores.gather(1, (h, r, t)[_PLACE[task]].unsqueeze(1))  # (b, 1)
-    if not bool(torch.isfinite(target).all()):
+    true_scores = scores.gather(1, (h, r, t)[_PLACE[task]].unsqueeze(1))  # (b, 1)
+    if not bool(torch.isfinite(true_scores).all()):
         raise KgpError("the model's scores are not finite: it has diverged", "Lower the learning rate.")
-    higher = torch.count_nonzero(scores > target, dim=1)
-    equal = torch.count_nonzero(scores == target, dim=1)  # with the answer itself
-    rows, candidates = (torch.from_numpy(ids).to(device) for ids in known.answers(task, triples))
-    others, own = scores[rows, candidates], target[rows, 0]
-    known_higher = torch.zeros_like(higher).index_add_(0, rows, (others > own).to(higher.dtype))
-    known_equal = torch.zeros_like(equal).index_add_(0, rows, (others == own).to(equal.dtype))
-    raw = 1 + higher + (equal - 1) / 2
-    filtered = 1 + (higher - known_higher) + (equal - known_equal) / 2
-    return torch.stack([filtered, raw]).double().cpu().numpy()
+    higher_count = torch.count_nonzero(scores > true_scores, dim=1)
+    equal_count = torch.count_nonzero(scores == true_scores, dim=1)  # with the answer itself
+    row_indices, candidates = (torch.from_numpy(answer_ids).to(device) for answer_ids in truth.answers(task, triples))
+    other_scores, own_scores = scores[row_indices, candidates], true_scores[row_indices, 0]
+    excluded_higher = torch.zeros_like(higher_count).index_add_(
+        0, row_indices, (other_scores > own_scores).to(higher_count.dtype)
+    )
+    excluded_equal = torch.zeros_like(equal_count).index_add_(
+        0, row_indices, (other_scores == own_scores).to(equal_count.dtype)
+    )
+    raw_ranks = 1 + higher_count + (equal_count - 1) / 2
+    filtered_ranks = 1 + (higher_count - excluded_higher) + (equal_count - excluded_equal) / 2
+    return torch.stack([filtered_ranks, raw_ranks]).double().cpu().numpy()
 
 
 def score(scorer: Scorer, task: str, h: Tensor, r: Tensor, t: Tensor) -> Tensor:

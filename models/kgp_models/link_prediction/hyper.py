@@ -61,22 +61,22 @@ class RelationConvolution(Interaction[Tensor, Tensor, tuple[Tensor, Tensor]]):
     def query(self, h: Tensor, r: Tensor) -> Tensor:
         """q(h, r), (..., d), for heads (..., d) and relations (..., e). Raises ValueError for other last dimensions."""
         if h.shape[-1] != self.embedding_dim or r.shape[-1] != self.relation_dim:
-            wanted, got = (self.embedding_dim, self.relation_dim), (h.shape[-1], r.shape[-1])
-            raise ValueError(f"head and relation must have dimensions {wanted}, not {got}")
-        x = self.input(h.reshape(-1, 1, self.embedding_dim)).view(h.shape)
-        maps = self.filters(r) @ self.windows(x).transpose(-1, -2)  # (..., filters, windows)
-        features = self.features(maps.reshape(-1, *maps.shape[-2:]))
-        return self.projection(features.flatten(start_dim=1)).view(*maps.shape[:-2], -1)  # type: ignore[no-any-return]
+            expected_sizes, actual_sizes = (self.embedding_dim, self.relation_dim), (h.shape[-1], r.shape[-1])
+            raise ValueError(f"head and relation must have dimensions {expected_sizes}, not {actual_sizes}")
+        head_input = self.input(h.reshape(-1, 1, self.embedding_dim)).view(h.shape)
+        feature_maps = self.filters(r) @ self.windows(head_input).transpose(-1, -2)  # (..., filters, windows)
+        features = self.features(feature_maps.reshape(-1, *feature_maps.shape[-2:]))
+        return self.projection(features.flatten(start_dim=1)).view(*feature_maps.shape[:-2], -1)  # type: ignore[no-any-return]
 
     def forward(self, h: Tensor, r: Tensor, t: tuple[Tensor, Tensor]) -> Tensor:
         """q(h, r)·t + b_t over broadcast leading dimensions, (...)."""
-        vector, bias = t
+        tail_vector, tail_bias = t
         # einsum, as a product and a sum would hold (batch, entities, d)
-        return torch.einsum("...d,...d->...", self.query(h, r), vector) + bias
+        return torch.einsum("...d,...d->...", self.query(h, r), tail_vector) + tail_bias
 
 
-def _norm(channels: int, wanted: bool) -> nn.Module:
-    return nn.BatchNorm1d(channels) if wanted else nn.Identity()
+def _norm(channels: int, enabled: bool) -> nn.Module:
+    return nn.BatchNorm1d(channels) if enabled else nn.Identity()
 
 
 class HypERInteraction(RelationConvolution):
@@ -121,8 +121,8 @@ class HypERInteraction(RelationConvolution):
 
     def filters(self, r: Tensor) -> Tensor:
         """(..., filters, length)."""
-        made: Tensor = self.hypernetwork(r)
-        return made.view(*r.shape[:-1], self.num_filters, self.filter_length)
+        filter_weights: Tensor = self.hypernetwork(r)
+        return filter_weights.view(*r.shape[:-1], self.num_filters, self.filter_length)
 
 
 class HypER(ERModel[Tensor, Tensor, tuple[Tensor, Tensor]]):  # type: ignore[no-untyped-call]

@@ -55,9 +55,9 @@ class MurPInteraction(Interaction[Pair, Pair, Pair]):
 
 def _check(entity: Tensor, relation: Tensor) -> None:
     """Raise ValueError for unequal dimensions: 1 and d would broadcast."""
-    d, e = entity.shape[-1], relation.shape[-1]
-    if d != e:
-        raise ValueError(f"entity and relation must have the same dimension, not {d} and {e}")
+    entity_size, relation_size = entity.shape[-1], relation.shape[-1]
+    if entity_size != relation_size:
+        raise ValueError(f"entity and relation must have the same dimension, not {entity_size} and {relation_size}")
 
 
 class MurP(ERModel[Pair, Pair, Pair]):  # type: ignore[no-untyped-call]
@@ -69,14 +69,18 @@ class MurP(ERModel[Pair, Pair, Pair]):  # type: ignore[no-untyped-call]
     def __init__(
         self, *, triples_factory: KGInfo, embedding_dim: int = 40, init_std: float = 1e-3, **kwargs: Any
     ) -> None:
-        vector = {"shape": embedding_dim, "initializer": normal_, "initializer_kwargs": {"std": init_std}}
-        bias = {"shape": (), "initializer": zeros_}
-        stretch = {"shape": embedding_dim, "initializer": uniform_, "initializer_kwargs": {"a": -1.0, "b": 1.0}}
+        vector_settings = {"shape": embedding_dim, "initializer": normal_, "initializer_kwargs": {"std": init_std}}
+        bias_settings = {"shape": (), "initializer": zeros_}
+        stretch_settings = {
+            "shape": embedding_dim,
+            "initializer": uniform_,
+            "initializer_kwargs": {"a": -1.0, "b": 1.0},
+        }
         super().__init__(
             triples_factory=triples_factory,
             interaction=MurPInteraction(),
-            entity_representations_kwargs=[vector, bias, bias],
-            relation_representations_kwargs=[vector, stretch],
+            entity_representations_kwargs=[vector_settings, bias_settings, bias_settings],
+            relation_representations_kwargs=[vector_settings, stretch_settings],
             **kwargs,
         )
 
@@ -91,34 +95,36 @@ class MurPScorer(ModelScorer):
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
         head, tail = (self.entities[0](h), self.entities[1](h)), (self.entities[0](t), self.entities[2](t))
-        score: Tensor = self.interaction(head, (self.links[0](r), self.links[1](r)), tail)
-        return score
+        triple_scores: Tensor = self.interaction(head, (self.links[0](r), self.links[1](r)), tail)
+        return triple_scores
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Every entity as tail, (b, E)."""
-        pair = self.links[0](r), self.links[1](r)
-        x = self.interaction.head_point(self.entities[0](h), pair)  # (b, d)
-        y = poincare.exp0(pair[0], CURVATURE)  # (b, d)
-        z = poincare.exp0(self.entities[0](None), CURVATURE)  # (E, d)
+        relation_pair = self.links[0](r), self.links[1](r)
+        head_points = self.interaction.head_point(self.entities[0](h), relation_pair)  # (b, d)
+        translations = poincare.exp0(relation_pair[0], CURVATURE)  # (b, d)
+        tail_points = poincare.exp0(self.entities[0](None), CURVATURE)  # (E, d)
         distance = _distance_to_sum(
-            poincare.squared_norm(x),
-            poincare.squared_norm(z).T,
-            poincare.squared_norm(y),
-            xz=x @ z.T,
-            xy=(x * y).sum(dim=1, keepdim=True),
-            zy=y @ z.T,
+            poincare.squared_norm(head_points),
+            poincare.squared_norm(tail_points).T,
+            poincare.squared_norm(translations),
+            xz=head_points @ tail_points.T,
+            xy=(head_points * translations).sum(dim=1, keepdim=True),
+            zy=translations @ tail_points.T,
         )
         return self.entities[1](h).unsqueeze(1) + self.entities[2](None) - distance
 
     def heads(self, r: Tensor, t: Tensor) -> Tensor:
         """Every entity as head, (b, E)."""
-        pair = self.links[0](r), self.links[1](r)
-        y = self.interaction.tail_point(self.entities[0](t), pair)  # (b, d)
+        relation_pair = self.links[0](r), self.links[1](r)
+        tail_points = self.interaction.tail_point(self.entities[0](t), relation_pair)  # (b, d)
         v = self.entities[0](None)  # (E, d)
-        v2 = pair[1].square() @ v.square().T  # ‖R v‖², (b, E)
-        scale = poincare.exp0_scale(v2, CURVATURE)
-        xy = scale * ((pair[1] * y) @ v.T)
-        distance = poincare.squared_distance_of_products(scale.square() * v2, poincare.squared_norm(y), xy, CURVATURE)
+        v2 = relation_pair[1].square() @ v.square().T  # ‖R v‖², (b, E)
+        head_scale = poincare.exp0_scale(v2, CURVATURE)
+        xy = head_scale * ((relation_pair[1] * tail_points) @ v.T)
+        distance = poincare.squared_distance_of_products(
+            head_scale.square() * v2, poincare.squared_norm(tail_points), xy, CURVATURE
+        )
         return self.entities[1](None) + self.entities[2](t).unsqueeze(1) - distance
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
@@ -128,13 +134,13 @@ class MurPScorer(ModelScorer):
         y = poincare.exp0(translation, CURVATURE)
         z = poincare.exp0(self.entities[0](t), CURVATURE)
         v2 = v.square() @ stretch.square().T  # ‖R v‖², (b, R)
-        scale = poincare.exp0_scale(v2, CURVATURE)
+        head_scale = poincare.exp0_scale(v2, CURVATURE)
         distance = _distance_to_sum(
-            scale.square() * v2,
+            head_scale.square() * v2,
             poincare.squared_norm(z),
             poincare.squared_norm(y).T,
-            xz=scale * ((v * z) @ stretch.T),
-            xy=scale * (v @ (stretch * y).T),
+            xz=head_scale * ((v * z) @ stretch.T),
+            xy=head_scale * (v @ (stretch * y).T),
             zy=z @ y.T,
         )
         return (self.entities[1](h) + self.entities[2](t)).unsqueeze(1) - distance
@@ -143,5 +149,5 @@ class MurPScorer(ModelScorer):
 def _distance_to_sum(x2: Tensor, z2: Tensor, y2: Tensor, *, xz: Tensor, xy: Tensor, zy: Tensor) -> Tensor:
     """d(x, z ⊕ y)² from squared norms and inner products that broadcast to (b, n)."""
     sum2 = (z2 + y2 + 2 * zy).clamp_min(0)
-    of_z, of_y, norm2 = poincare.mobius_coefficients(z2, y2, sum2, CURVATURE)
-    return poincare.squared_distance_of_products(x2, norm2, of_z * xz + of_y * xy, CURVATURE)
+    z_factor, y_factor, norm2 = poincare.mobius_coefficients(z2, y2, sum2, CURVATURE)
+    return poincare.squared_distance_of_products(x2, norm2, z_factor * xz + y_factor * xy, CURVATURE)

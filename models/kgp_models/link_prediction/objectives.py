@@ -36,8 +36,8 @@ def objective(
     settings: TrainingSettings, train: Ids, num_entities: int, num_relations: int, device: torch.device | str = "cpu"
 ) -> Objective:
     """The objective that the settings ask for."""
-    kind = Sampled if settings.objective in SAMPLED else AllCandidates
-    return kind(settings, train, num_entities, num_relations, device)
+    objective_class = Sampled if settings.objective in SAMPLED else AllCandidates
+    return objective_class(settings, train, num_entities, num_relations, device)
 
 
 class Sampled:
@@ -50,7 +50,7 @@ class Sampled:
         self.triples = torch.from_numpy(np.ascontiguousarray(train)).to(device)
         self.sizes = (num_entities, num_relations, num_entities)
         # a graph's only relation cannot be replaced by another
-        self.places = [place for slot in settings.corrupt if self.sizes[place := _PLACE[slot]] > 1]
+        self.places = [column for slot_name in settings.corrupt if self.sizes[column := _PLACE[slot_name]] > 1]
         if not self.places:
             raise UsageError(
                 "the graph has one relation, and no other part is replaced", "Add head or tail to corrupt."
@@ -58,30 +58,35 @@ class Sampled:
 
     def batches(self) -> Iterator[Tensor]:
         """Triples, (b, 3)."""
-        for rows in torch.split(torch.randperm(len(self.triples)), self.settings.batch_size):
-            yield self.triples[rows.to(self.triples.device)]
+        for batch_rows in torch.split(torch.randperm(len(self.triples)), self.settings.batch_size):
+            yield self.triples[batch_rows.to(self.triples.device)]
 
     def loss(self, scorer: Factored, batch: Tensor) -> Tensor:
         """The mean loss of a batch."""
-        settings, count = self.settings, self.settings.negatives
-        scores = scorer.triples(*torch.cat([batch, self.corrupted(batch, count)]).unbind(1))
-        true, false = scores[: len(batch)].unsqueeze(1), scores[len(batch) :].view(len(batch), count)
+        settings, negative_count = self.settings, self.settings.negatives
+        all_scores = scorer.triples(*torch.cat([batch, self.corrupted(batch, negative_count)]).unbind(1))
+        positive_scores, negative_scores = (
+            all_scores[: len(batch)].unsqueeze(1),
+            all_scores[len(batch) :].view(len(batch), negative_count),
+        )
         if settings.objective == "margin":
-            return functional.relu(settings.margin + false - true).mean()
+            return functional.relu(settings.margin + negative_scores - positive_scores).mean()
         if settings.objective == "softplus":
-            return (functional.softplus(-true).mean() + functional.softplus(false).mean()) / 2
-        weights = torch.softmax(settings.temperature * false.detach(), dim=1)
-        against = -(weights * functional.logsigmoid(-settings.margin - false)).sum(dim=1).mean()
-        return (against - functional.logsigmoid(settings.margin + true).mean()) / 2
+            return (functional.softplus(-positive_scores).mean() + functional.softplus(negative_scores).mean()) / 2
+        negative_weights = torch.softmax(settings.temperature * negative_scores.detach(), dim=1)
+        negative_loss = (
+            -(negative_weights * functional.logsigmoid(-settings.margin - negative_scores)).sum(dim=1).mean()
+        )
+        return (negative_loss - functional.logsigmoid(settings.margin + positive_scores).mean()) / 2
 
     def corrupted(self, batch: Tensor, count: int) -> Tensor:
         """`count` corrupted copies of each triple, (b·count, 3); a replacement is never what stood there."""
         copies = batch.repeat_interleave(count, dim=0)
-        for turn, place in enumerate(self.places):
-            rows = slice(turn, None, len(self.places))
-            part = copies[rows, place]
-            shift = torch.randint(1, self.sizes[place], part.shape, device=batch.device)
-            copies[rows, place] = (part + shift) % self.sizes[place]
+        for turn, column in enumerate(self.places):
+            turn_rows = slice(turn, None, len(self.places))
+            replaced_ids = copies[turn_rows, column]
+            random_shift = torch.randint(1, self.sizes[column], replaced_ids.shape, device=batch.device)
+            copies[turn_rows, column] = (replaced_ids + random_shift) % self.sizes[column]
         return copies
 
 
@@ -98,38 +103,45 @@ class AllCandidates:
     ) -> None:
         self.settings, self.device = settings, device
         self.known = Known(train, num_entities, num_relations)
-        self.questions = {slot: self.known.questions(slot) for slot in settings.corrupt}
+        self.questions = {slot_name: self.known.questions(slot_name) for slot_name in settings.corrupt}
         self.steps = math.ceil(len(train) / settings.batch_size)
 
     def batches(self) -> Iterator[dict[str, Ids]]:
         """Questions by what they ask for, each as one triple that answers it, (q, 3)."""
-        orders = {slot: torch.randperm(len(questions)) for slot, questions in self.questions.items()}
-        shares = {slot: order.tensor_split(self.steps) for slot, order in orders.items()}
-        for number in range(self.steps):
-            yield {slot: self.questions[slot][shares[slot][number].numpy()] for slot in shares}
+        question_orders = {slot_name: torch.randperm(len(questions)) for slot_name, questions in self.questions.items()}
+        order_shares = {
+            slot_name: question_order.tensor_split(self.steps) for slot_name, question_order in question_orders.items()
+        }
+        for step in range(self.steps):
+            yield {
+                slot_name: self.questions[slot_name][order_shares[slot_name][step].numpy()]
+                for slot_name in order_shares
+            }
 
     def loss(self, scorer: Factored, batch: Mapping[str, Ids]) -> Tensor:
         """The mean loss of a batch: over triples for cross-entropy, over candidates for binary cross-entropy."""
-        total = torch.zeros((), device=self.device)
-        for slot, questions in batch.items():
+        total_loss = torch.zeros((), device=self.device)
+        for slot_name, questions in batch.items():
             h, r, t = torch.from_numpy(np.ascontiguousarray(questions.T)).to(self.device)
-            logits = score(scorer, slot, h, r, t)
-            rows, answers = (torch.from_numpy(ids).to(self.device) for ids in self.known.answers(slot, questions))
+            logits = score(scorer, slot_name, h, r, t)
+            row_indices, answers = (
+                torch.from_numpy(answer_ids).to(self.device) for answer_ids in self.known.answers(slot_name, questions)
+            )
             if self.settings.objective == "cross-entropy":
-                loss = _cross_entropy(logits, rows, answers) / len(rows)
+                slot_loss = _cross_entropy(logits, row_indices, answers) / len(row_indices)
             else:
-                loss = self._binary(logits, rows, answers)
-            total = total + (self.settings.relation_weight if slot == "relation" else 1.0) * loss
-            if self.settings.n3 and slot != "relation":
-                parts = [h[rows], r[rows], t[rows]]
-                parts[_PLACE[slot]] = answers
-                total = total + self.settings.n3 * scorer.nuclear_3_norm(*parts) / len(rows)
-        return total
+                slot_loss = self._binary(logits, row_indices, answers)
+            total_loss = total_loss + (self.settings.relation_weight if slot_name == "relation" else 1.0) * slot_loss
+            if self.settings.n3 and slot_name != "relation":
+                triple_ids = [h[row_indices], r[row_indices], t[row_indices]]
+                triple_ids[_PLACE[slot_name]] = answers
+                total_loss = total_loss + self.settings.n3 * scorer.nuclear_3_norm(*triple_ids) / len(row_indices)
+        return total_loss
 
-    def _binary(self, logits: Tensor, rows: Tensor, answers: Tensor) -> Tensor:
+    def _binary(self, logits: Tensor, row_indices: Tensor, answers: Tensor) -> Tensor:
         smoothing = self.settings.label_smoothing
         labels = torch.full_like(logits, smoothing / logits.shape[1])
-        labels[rows, answers] += 1 - smoothing
+        labels[row_indices, answers] += 1 - smoothing
         return functional.binary_cross_entropy_with_logits(logits, labels)
 
 
@@ -138,19 +150,19 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, rows: Tensor, answers: Tensor) -> Tensor:
-        normal = torch.logsumexp(logits, dim=1)  # (q,)
-        ctx.save_for_backward(logits, normal, rows, answers)
-        return (normal[rows] - logits[rows, answers]).sum()
+        normaliser = torch.logsumexp(logits, dim=1)  # (q,)
+        ctx.save_for_backward(logits, normaliser, rows, answers)
+        return (normaliser[rows] - logits[rows, answers]).sum()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        logits, normal, rows, answers = ctx.saved_tensors
-        counts = torch.bincount(rows, minlength=len(logits)).to(logits.dtype)
-        softmax = (logits - normal.unsqueeze(1)).exp_().mul_((counts * gradient).unsqueeze(1))
+        logits, normaliser, rows, answers = ctx.saved_tensors
+        answer_counts = torch.bincount(rows, minlength=len(logits)).to(logits.dtype)
+        softmax = (logits - normaliser.unsqueeze(1)).exp_().mul_((answer_counts * gradient).unsqueeze(1))
         softmax.index_put_((rows, answers), -gradient.expand(len(rows)), accumulate=True)
         return softmax, None, None
 
 
-def _cross_entropy(logits: Tensor, rows: Tensor, answers: Tensor) -> Tensor:
-    value: Tensor = _CrossEntropy.apply(logits, rows, answers)
-    return value
+def _cross_entropy(logits: Tensor, row_indices: Tensor, answers: Tensor) -> Tensor:
+    loss_sum: Tensor = _CrossEntropy.apply(logits, row_indices, answers)
+    return loss_sum

@@ -37,18 +37,18 @@ def exp0(v: Tensor, c: Tensor | float) -> Tensor:
 def exp0_scale(v2: Tensor, c: Tensor | float) -> Tensor:
     """The factor s of exp₀ᶜ(v) = s v, from v2 = ‖v‖²."""
     z = c * v2
-    near = z < _SERIES
-    root = torch.where(near, 1.0, z).sqrt()
-    scale = torch.where(near, 1 - z / 3 + 2 * z.square() / 15, root.tanh() / root)
+    is_small = z < _SERIES
+    square_root = torch.where(is_small, 1.0, z).sqrt()
+    scale = torch.where(is_small, 1 - z / 3 + 2 * z.square() / 15, square_root.tanh() / square_root)
     return scale * project_scale(scale.square() * v2, c)
 
 
 def log0(x: Tensor, c: Tensor | float) -> Tensor:
     """log₀ᶜ(x) = artanh(√c‖x‖) x / (√c‖x‖), the inverse of `exp0`; (..., d)."""
     z = (c * squared_norm(x)).clamp_max(limit(x.dtype) ** 2)
-    near = z < _SERIES
-    root = torch.where(near, 0.5, z).sqrt()
-    return x * torch.where(near, 1 + z / 3 + z.square() / 5, root.atanh() / root)
+    is_small = z < _SERIES
+    square_root = torch.where(is_small, 0.5, z).sqrt()
+    return x * torch.where(is_small, 1 + z / 3 + z.square() / 5, square_root.atanh() / square_root)
 
 
 def project(x: Tensor, c: Tensor | float) -> Tensor:
@@ -59,8 +59,8 @@ def project(x: Tensor, c: Tensor | float) -> Tensor:
 def project_scale(x2: Tensor, c: Tensor | float) -> Tensor:
     """The factor s ≤ 1 of project(x) = s x, from x2 = ‖x‖²."""
     z = c * x2
-    outside = z > limit(x2.dtype) ** 2
-    return torch.where(outside, limit(x2.dtype) * torch.where(outside, z, 1.0).rsqrt(), 1.0)
+    is_outside = z > limit(x2.dtype) ** 2
+    return torch.where(is_outside, limit(x2.dtype) * torch.where(is_outside, z, 1.0).rsqrt(), 1.0)
 
 
 def mobius_add(x: Tensor, y: Tensor, c: Tensor | float) -> Tensor:
@@ -68,8 +68,8 @@ def mobius_add(x: Tensor, y: Tensor, c: Tensor | float) -> Tensor:
 
     x ⊕ y = ((1 + 2c⟨x,y⟩ + c‖y‖²) x + (1 − c‖x‖²) y) / (1 + 2c⟨x,y⟩ + c²‖x‖²‖y‖²).
     """
-    of_x, of_y, _ = mobius_coefficients(squared_norm(x), squared_norm(y), squared_norm(x + y), c)
-    return of_x * x + of_y * y
+    x_factor, y_factor, _ = mobius_coefficients(squared_norm(x), squared_norm(y), squared_norm(x + y), c)
+    return x_factor * x + y_factor * y
 
 
 def mobius_coefficients(x2: Tensor, y2: Tensor, sum2: Tensor, c: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,12 +78,12 @@ def mobius_coefficients(x2: Tensor, y2: Tensor, sum2: Tensor, c: Tensor | float)
     The textbook's numerator and denominator, written as sums of positive terms so that nothing cancels:
     a ∝ 1 − c‖x‖² + c‖x+y‖², b ∝ 1 − c‖x‖², over c‖x+y‖² + (1 − c‖x‖²)(1 − c‖y‖²); ‖x ⊕ y‖² is ‖x+y‖² over the same.
     """
-    of_y, gap = 1 - c * x2, c * sum2
-    denominator = gap + of_y * (1 - c * y2)
+    y_factor, scaled_sum = 1 - c * x2, c * sum2
+    denominator = scaled_sum + y_factor * (1 - c * y2)
     norm2 = sum2 / denominator
     scale = project_scale(norm2, c)
     factor = scale / denominator
-    return (of_y + gap) * factor, of_y * factor, norm2 * scale.square()
+    return (y_factor + scaled_sum) * factor, y_factor * factor, norm2 * scale.square()
 
 
 def squared_distance(x: Tensor, y: Tensor, c: Tensor | float) -> Tensor:
@@ -110,8 +110,12 @@ def _squared_distance(x2: Tensor, y2: Tensor, difference2: Tensor, c: Tensor | f
 
     So d² = 4 arsinh²(√u) / c with u = c‖x−y‖²/B: finite and smooth for all points within the limit.
     """
-    flat = difference2 / ((1 - c * x2) * (1 - c * y2))
-    u = c * flat
-    near = u < _SERIES
-    safe = torch.where(near, 1.0, u)
-    return 4 * flat * torch.where(near, 1 - u / 3 + 8 * u.square() / 45, safe.sqrt().asinh().square() / safe)
+    flat_distance = difference2 / ((1 - c * x2) * (1 - c * y2))
+    u = c * flat_distance
+    is_small = u < _SERIES
+    safe_ratio = torch.where(is_small, 1.0, u)
+    return (
+        4
+        * flat_distance
+        * torch.where(is_small, 1 - u / 3 + 8 * u.square() / 45, safe_ratio.sqrt().asinh().square() / safe_ratio)
+    )

@@ -34,13 +34,13 @@ class Pool:
         triples, train = split.triples, split.train
         self.num_entities, self.num_relations = triples.num_entities, triples.num_relations
         self.models = dict(models)
-        self.counts = {name: BASELINES[name](split) for name in counts}
-        kinds = np.unique(triples.kinds, return_inverse=True)[1].reshape(-1)
-        self._kinds, self._kind_count = torch.from_numpy(kinds), int(kinds.max()) + 1
+        self.counts = {baseline_name: BASELINES[baseline_name](split) for baseline_name in counts}
+        node_kinds = np.unique(triples.kinds, return_inverse=True)[1].reshape(-1)
+        self._kinds, self._kind_count = torch.from_numpy(node_kinds), int(node_kinds.max()) + 1
         self._pair_of_relation = torch.zeros(self.num_relations, dtype=torch.int64)
-        pairs = self._pairs(*(torch.from_numpy(train[:, place].copy()) for place in (0, 2)))
+        kind_pairs = self._pairs(*(torch.from_numpy(train[:, column].copy()) for column in (0, 2)))
         for relation in np.unique(train[:, 1]).tolist():
-            self._pair_of_relation[relation] = pairs[torch.from_numpy(train[:, 1] == relation)].mode().values
+            self._pair_of_relation[relation] = kind_pairs[torch.from_numpy(train[:, 1] == relation)].mode().values
         self.weights = {task: torch.ones(self._kind_count**2, len(self.names)) for task in TASKS}
 
     @property
@@ -52,11 +52,11 @@ class Pool:
         """Set the weights by the validation triples: for each task, minimise −log softmax of the true answer."""
         if not len(split.valid):
             raise UsageError("a pool needs validation triples", "Use a split with a validation part.")
-        known = Known(split.triples.ids, self.num_entities, self.num_relations)
-        generator = np.random.default_rng(seed)
-        chosen = split.valid[generator.permutation(len(split.valid))[:QUESTIONS]]
+        true_triples = Known(split.triples.ids, self.num_entities, self.num_relations)
+        random_generator = np.random.default_rng(seed)
+        chosen_triples = split.valid[random_generator.permutation(len(split.valid))[:QUESTIONS]]
         for task in TASKS:
-            self.weights[task] = self._fitted(task, chosen, known)
+            self.weights[task] = self._fitted(task, chosen_triples, true_triples)
         return self
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
@@ -76,16 +76,16 @@ class Pool:
         return self._score("relation", h, h, t)
 
     def _score(self, task: str, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
-        weights = self.weights[task][self._group(task, h, r, t)]  # (b, members)
-        total = torch.zeros(())
-        for number, member in enumerate(self._members(task, h, r, t)):
-            total = total + weights[:, number, None] * member
-        return total
+        member_weights = self.weights[task][self._group(task, h, r, t)]  # (b, members)
+        total_scores = torch.zeros(())
+        for member_number, member_scores in enumerate(self._members(task, h, r, t)):
+            total_scores = total_scores + member_weights[:, member_number, None] * member_scores
+        return total_scores
 
     def _members(self, task: str, h: Tensor, r: Tensor, t: Tensor) -> list[Tensor]:
         """Each member's logits, (b, candidates)."""
-        models = [torch.log_softmax(score(scorer, task, h, r, t), dim=1) for scorer in self.models.values()]
-        return models + [(score(scorer, task, h, r, t) + FLOOR).log() for scorer in self.counts.values()]
+        model_scores = [torch.log_softmax(score(scorer, task, h, r, t), dim=1) for scorer in self.models.values()]
+        return model_scores + [(score(scorer, task, h, r, t) + FLOOR).log() for scorer in self.counts.values()]
 
     def _group(self, task: str, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The pair of node types that a question is about, (b,)."""
@@ -94,31 +94,35 @@ class Pool:
     def _pairs(self, h: Tensor, t: Tensor) -> Tensor:
         return self._kinds[h] * self._kind_count + self._kinds[t]
 
-    def _fitted(self, task: str, chosen: np.ndarray, known: Known) -> Tensor:
+    def _fitted(self, task: str, chosen_triples: np.ndarray, true_triples: Known) -> Tensor:
         """The weights of one task, (pairs of node types, members), not negative; known answers do not compete."""
-        place = TASKS.index(task)
+        answer_column = TASKS.index(task)
         batches = []
-        for start in range(0, len(chosen), BATCH):
-            ids = chosen[start : start + BATCH]
-            h, r, t = torch.from_numpy(np.ascontiguousarray(ids.T))
+        for batch_start in range(0, len(chosen_triples), BATCH):
+            batch_ids = chosen_triples[batch_start : batch_start + BATCH]
+            h, r, t = torch.from_numpy(np.ascontiguousarray(batch_ids.T))
             with torch.inference_mode():
-                members = torch.stack(self._members(task, h, r, t), dim=2)  # (b, candidates, members)
-            mask = torch.zeros(members.shape[:2], dtype=torch.bool)
-            mask[tuple(torch.from_numpy(x) for x in known.answers(task, ids))] = True
-            mask[torch.arange(len(ids)), (h, r, t)[place]] = False
-            batches.append((members.clone(), mask, (h, r, t)[place], self._group(task, h, r, t)))
-        raw = torch.zeros_like(self.weights[task], requires_grad=True)  # weight = softplus
-        optimizer = torch.optim.LBFGS([raw], max_iter=STEPS, line_search_fn="strong_wolfe")
+                member_scores = torch.stack(self._members(task, h, r, t), dim=2)  # (b, candidates, members)
+            answer_mask = torch.zeros(member_scores.shape[:2], dtype=torch.bool)
+            answer_mask[
+                tuple(torch.from_numpy(index_array) for index_array in true_triples.answers(task, batch_ids))
+            ] = True
+            answer_mask[torch.arange(len(batch_ids)), (h, r, t)[answer_column]] = False
+            batches.append((member_scores.clone(), answer_mask, (h, r, t)[answer_column], self._group(task, h, r, t)))
+        raw_weights = torch.zeros_like(self.weights[task], requires_grad=True)  # weight = softplus
+        optimizer = torch.optim.LBFGS([raw_weights], max_iter=STEPS, line_search_fn="strong_wolfe")
 
         def loss() -> Tensor:
             optimizer.zero_grad()
-            total = torch.zeros(())
-            for members, mask, answers, groups in batches:
-                logits = torch.bmm(members, functional.softplus(raw)[groups].unsqueeze(2)).squeeze(2)
-                part = functional.cross_entropy(logits.masked_fill(mask, -torch.inf), answers, reduction="sum")
-                torch.autograd.backward(part / len(chosen))
-                total += part.detach() / len(chosen)
-            return total
+            total_loss = torch.zeros(())
+            for member_scores, answer_mask, answers, kind_groups in batches:
+                logits = torch.bmm(member_scores, functional.softplus(raw_weights)[kind_groups].unsqueeze(2)).squeeze(2)
+                batch_loss = functional.cross_entropy(
+                    logits.masked_fill(answer_mask, -torch.inf), answers, reduction="sum"
+                )
+                torch.autograd.backward(batch_loss / len(chosen_triples))
+                total_loss += batch_loss.detach() / len(chosen_triples)
+            return total_loss
 
         optimizer.step(loss)  # type: ignore[no-untyped-call]
-        return functional.softplus(raw).detach()
+        return functional.softplus(raw_weights).detach()

@@ -50,7 +50,9 @@ class PoolCheckpoint:
     @property
     def sha256(self) -> str:
         """The hash of the weights, the members' weights and the training triples: the same for the same pool."""
-        return _hash({key: value for key, value in self.about.items() if key != "files"})
+        return _hash(
+            {field_name: field_content for field_name, field_content in self.about.items() if field_name != "files"}
+        )
 
 
 def save(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path]) -> None:
@@ -61,39 +63,49 @@ def save(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path]) ->
     """
     if set(members) != set(pool.models):
         raise UsageError(f"a pool of {', '.join(pool.models)} is saved with the checkpoint of each", "Give them all.")
-    train = Triples(split.train, split.triples.nodes, split.triples.relations)
-    checkpoints = {name: checkpoint.load(members[name]) for name in pool.models}  # in the order of the weights
-    for name, member in checkpoints.items():
-        if member.graph.sha256 != train.without_triples().sha256:
-            raise InputError("is a model of another graph", "Train it on this one.", path=members[name])
-        if not _same(member.scorer, pool.models[name], split.train[:SAMPLE]):
+    train_triples = Triples(split.train, split.triples.nodes, split.triples.relations)
+    checkpoints = {
+        member_name: checkpoint.load(members[member_name]) for member_name in pool.models
+    }  # in the order of the weights
+    for member_name, member_checkpoint in checkpoints.items():
+        if member_checkpoint.graph.sha256 != train_triples.without_triples().sha256:
+            raise InputError("is a model of another graph", "Train it on this one.", path=members[member_name])
+        if not _same(member_checkpoint.scorer, pool.models[member_name], split.train[:SAMPLE]):
             raise InputError(
-                "does not score as the pool's model", "Give the checkpoint that the pool has.", path=members[name]
+                "does not score as the pool's model",
+                "Give the checkpoint that the pool has.",
+                path=members[member_name],
             )
     (folder / ABOUT).unlink(missing_ok=True)
-    for name, source in members.items():
-        target = folder / MEMBERS / name
-        if source.resolve() != target.resolve():
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target)
-    train.write(folder / TRAIN)
-    files = (path for part in (TRAIN, *(f"{MEMBERS}/{name}" for name in members)) for path in (folder / part).iterdir())
+    for member_name, source_folder in members.items():
+        target_folder = folder / MEMBERS / member_name
+        if source_folder.resolve() != target_folder.resolve():
+            shutil.rmtree(target_folder, ignore_errors=True)
+            shutil.copytree(source_folder, target_folder)
+    train_triples.write(folder / TRAIN)
+    saved_files = (
+        file_path
+        for subfolder in (TRAIN, *(f"{MEMBERS}/{member_name}" for member_name in members))
+        for file_path in (folder / subfolder).iterdir()
+    )
     about = {
-        "members": {name: member.sha256 for name, member in checkpoints.items()},
+        "members": {member_name: member_checkpoint.sha256 for member_name, member_checkpoint in checkpoints.items()},
         "counts": list(pool.counts),
-        "weights": {task: weights.tolist() for task, weights in pool.weights.items()},
-        "train": train.sha256,
+        "weights": {task: task_weights.tolist() for task, task_weights in pool.weights.items()},
+        "train": train_triples.sha256,
         "split": {"kind": split.kind, "seed": split.seed, "sha256": split.sha256},
-        "files": {path.relative_to(folder).as_posix(): _hash_of_file(path) for path in sorted(files)},
+        "files": {
+            file_path.relative_to(folder).as_posix(): _hash_of_file(file_path) for file_path in sorted(saved_files)
+        },
     }
     checkpoint.save_json(folder / ABOUT, {**about, "sha256": _hash(about)})
 
 
-def _same(one: Scorer, other: Scorer, ids: Ids) -> bool:
+def _same(first_scorer: Scorer, second_scorer: Scorer, triple_ids: Ids) -> bool:
     """Whether two scorers give the triples, (n, 3), the same scores."""
-    h, r, t = torch.from_numpy(np.ascontiguousarray(ids.T))
+    h, r, t = torch.from_numpy(np.ascontiguousarray(triple_ids.T))
     with torch.inference_mode():
-        return torch.allclose(one.triples(h, r, t), other.triples(h, r, t), rtol=1e-4, atol=1e-5)
+        return torch.allclose(first_scorer.triples(h, r, t), second_scorer.triples(h, r, t), rtol=1e-4, atol=1e-5)
 
 
 def load(folder: Path) -> PoolCheckpoint:
@@ -103,17 +115,21 @@ def load(folder: Path) -> PoolCheckpoint:
         raise InputError("is not a pool of this program", _AGAIN, path=folder / ABOUT)
     if about.pop("sha256", None) != _hash(about):
         raise InputError("does not match its hash", _AGAIN, path=folder / ABOUT)
-    for name, sha256 in about["files"].items():
-        if _hash_of_file(folder / name) != sha256:
-            raise InputError("is missing, damaged or another pool's", _AGAIN, path=folder / name)
+    for file_name, file_hash in about["files"].items():
+        if _hash_of_file(folder / file_name) != file_hash:
+            raise InputError("is missing, damaged or another pool's", _AGAIN, path=folder / file_name)
     if not set(about["counts"]) <= set(BASELINES):
         raise InputError("names a baseline that there is not", _AGAIN, path=folder / ABOUT)
-    train = Triples.read(folder / TRAIN)
-    scorers = {name: checkpoint.load(folder / MEMBERS / name).scorer for name in about["members"]}
-    kind, seed = about["split"]["kind"], about["split"]["seed"]
-    pool = Pool(Split(train, np.zeros(len(train), dtype=np.int8), kind, seed), scorers, about["counts"])
+    train_triples = Triples.read(folder / TRAIN)
+    scorers = {member_name: checkpoint.load(folder / MEMBERS / member_name).scorer for member_name in about["members"]}
+    split_kind, split_seed = about["split"]["kind"], about["split"]["seed"]
+    pool = Pool(
+        Split(train_triples, np.zeros(len(train_triples), dtype=np.int8), split_kind, split_seed),
+        scorers,
+        about["counts"],
+    )
     pool.weights = {task: torch.tensor(about["weights"][task]) for task in TASKS}
-    return PoolCheckpoint(pool, train.without_triples(), about)
+    return PoolCheckpoint(pool, train_triples.without_triples(), about)
 
 
 def load_any(folder: Path) -> checkpoint.Checkpoint | PoolCheckpoint:

@@ -30,7 +30,7 @@ def predict_links(
     *,
     head: str | None = None,
     tail: str | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_count: None,
 ) -> list[Prediction]:
     """The `top` best-scored triples (h, relation, t), best first, that `graph` does not have.
 
@@ -44,83 +44,102 @@ def predict_links(
         raise UsageError("--top must be at least 1", "Ask for a number of predictions.")
     if head is not None and tail is not None:
         raise UsageError("with --head and --tail there is nothing left to predict", "Give one of them.")
-    search = _Search(checkpoint, graph, relation)
-    answered = search.heads(tail) if tail is not None else search.tails(head)
-    best: list[tuple[float, int, int]] = []
-    for done, total, scores, rows, columns in answered:
-        for score, row, column in zip(scores.tolist(), rows.tolist(), columns.tolist(), strict=True):
-            entry = (score, -row, -column)  # equal scores: the lower ids first
-            if len(best) < top:
-                heapq.heappush(best, entry)
-            elif entry > best[0]:
-                heapq.heapreplace(best, entry)
-        progress(done, total)
-    nodes = checkpoint.graph.nodes
-    found = []
-    for rank, (score, row, column) in enumerate(sorted(best, reverse=True), 1):
-        h, t = nodes[-row], nodes[-column]
-        found.append(Prediction((h.kind, h.key), relation, (t.kind, t.key), score, rank))
-    return found
+    link_search = _Search(checkpoint, graph, relation)
+    score_batches = link_search.heads(tail) if tail is not None else link_search.tails(head)
+    best_entries: list[tuple[float, int, int]] = []
+    for done_count, total_count, scores, head_ids, tail_ids in score_batches:
+        for score, head_id, tail_id in zip(scores.tolist(), head_ids.tolist(), tail_ids.tolist(), strict=True):
+            entry = (score, -head_id, -tail_id)  # equal scores: the lower ids first
+            if len(best_entries) < top:
+                heapq.heappush(best_entries, entry)
+            elif entry > best_entries[0]:
+                heapq.heapreplace(best_entries, entry)
+        progress(done_count, total_count)
+    model_nodes = checkpoint.graph.nodes
+    predictions = []
+    for rank, (score, head_id, tail_id) in enumerate(sorted(best_entries, reverse=True), 1):
+        head_node, tail_node = model_nodes[-head_id], model_nodes[-tail_id]
+        predictions.append(
+            Prediction((head_node.kind, head_node.key), relation, (tail_node.kind, tail_node.key), score, rank)
+        )
+    return predictions
 
 
 class _Search:
     """What is known about the relation, in the model's own ids."""
 
     def __init__(self, checkpoint: Checkpoint | PoolCheckpoint, graph: Triples, relation: str) -> None:
-        names = checkpoint.graph
-        if relation not in names.relations:
-            hint = did_you_mean(relation, names.relations, "It was trained without it.")
+        model_graph = checkpoint.graph
+        if relation not in model_graph.relations:
+            hint = did_you_mean(relation, model_graph.relations, "It was trained without it.")
             raise NotFoundError(f"the model knows no relation {relation}", hint)
         if relation not in graph.relations:
             hint = did_you_mean(relation, graph.relations, "So it says nothing of what it joins.")
             raise NotFoundError(f"the graph has no relation {relation}", hint)
         self.scorer = checkpoint.scorer
-        self.relation = list(names.relations).index(relation)
-        place = {(node.kind, node.key): i for i, node in enumerate(names.nodes)}
-        here = np.array([place.get((node.kind, node.key), -1) for node in graph.nodes], dtype=np.int64)
-        if not (here >= 0).any():
+        self.relation = list(model_graph.relations).index(relation)
+        node_positions = {(node.kind, node.key): position for position, node in enumerate(model_graph.nodes)}
+        model_ids = np.array([node_positions.get((node.kind, node.key), -1) for node in graph.nodes], dtype=np.int64)
+        if not (model_ids >= 0).any():
             raise InputError(
                 "the model is of another graph: it knows none of these entities", "Train one on this graph."
             )
-        edges = graph.ids[graph.ids[:, 1] == list(graph.relations).index(relation)]
-        known = here[edges[:, [0, 2]]]
-        self.known = known[(known >= 0).all(axis=1)]
-        kinds = names.kinds
-        present = np.zeros(len(kinds), dtype=bool)
-        present[here[here >= 0]] = True
-        of_heads, of_tails = (set(graph.kinds[edges[:, side]].tolist()) for side in (0, 2))
-        self.candidates = tuple(np.flatnonzero(present & np.isin(kinds, sorted(of))) for of in (of_heads, of_tails))
-        self.labels = {label: i for i, label in enumerate(names.labels)}
-        self.names = [node.name for node in names.nodes]
+        relation_edges = graph.ids[graph.ids[:, 1] == list(graph.relations).index(relation)]
+        edge_ends = model_ids[relation_edges[:, [0, 2]]]
+        self.known = edge_ends[(edge_ends >= 0).all(axis=1)]
+        node_kinds = model_graph.kinds
+        is_present = np.zeros(len(node_kinds), dtype=bool)
+        is_present[model_ids[model_ids >= 0]] = True
+        head_kinds, tail_kinds = (set(graph.kinds[relation_edges[:, column]].tolist()) for column in (0, 2))
+        self.candidates = tuple(
+            np.flatnonzero(is_present & np.isin(node_kinds, sorted(end_kinds)))
+            for end_kinds in (head_kinds, tail_kinds)
+        )
+        self.labels = {label: position for position, label in enumerate(model_graph.labels)}
+        self.names = [node.name for node in model_graph.nodes]
 
     def tails(self, head: str | None) -> Iterator[tuple[int, int, Tensor, Tensor, Tensor]]:
         """Scores, heads and tails of each batch of heads."""
-        heads = self.candidates[0] if head is None else self._one(head)
-        for done, ids in _batches(heads):
-            relations = torch.full((len(ids),), self.relation)
-            scores = self.scorer.tails(torch.from_numpy(ids), relations)
-            rows, columns, values = self._new(scores, ids, self.candidates[1], self.known)
-            yield done, len(heads), values, rows, columns
+        all_heads = self.candidates[0] if head is None else self._one(head)
+        for done_count, batch_ids in _batches(all_heads):
+            relation_ids = torch.full((len(batch_ids),), self.relation)
+            scores = self.scorer.tails(torch.from_numpy(batch_ids), relation_ids)
+            head_ids, tail_ids, log_probs = self._new(scores, batch_ids, self.candidates[1], self.known)
+            yield done_count, len(all_heads), log_probs, head_ids, tail_ids
 
     def heads(self, tail: str) -> Iterator[tuple[int, int, Tensor, Tensor, Tensor]]:
         """Scores, heads and tails, of the one tail."""
-        ids = self._one(tail)
-        scores = self.scorer.heads(torch.tensor([self.relation]), torch.from_numpy(ids))
-        rows, columns, values = self._new(scores, ids, self.candidates[0], self.known[:, ::-1])
-        yield 1, 1, values, columns, rows
+        tail_array = self._one(tail)
+        scores = self.scorer.heads(torch.tensor([self.relation]), torch.from_numpy(tail_array))
+        tail_ids, head_ids, log_probs = self._new(scores, tail_array, self.candidates[0], self.known[:, ::-1])
+        yield 1, 1, log_probs, head_ids, tail_ids
 
-    def _new(self, scores: Tensor, asked: Ids, candidates: Ids, known: Ids) -> tuple[Tensor, Tensor, Tensor]:
+    def _new(
+        self, scores: Tensor, query_ids: Ids, candidate_ids: Ids, graph_pairs: Ids
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The asked, candidates and log-probabilities of pairs that are not known, nor of an entity with itself."""
-        among = torch.log_softmax(scores[:, torch.from_numpy(candidates)].double(), dim=1)
-        place = np.full(len(self.labels), -1)
-        place[candidates] = np.arange(len(candidates))
-        row_of = {int(one): row for row, one in enumerate(asked)}
-        hidden = [(row_of[a], place[b]) for a, b in known.tolist() if a in row_of and place[b] >= 0]
-        hidden += [(row, place[one]) for row, one in enumerate(asked.tolist()) if place[one] >= 0]
-        if hidden:
-            among[tuple(torch.tensor(hidden).T)] = -torch.inf
-        rows, columns = torch.nonzero(torch.isfinite(among), as_tuple=True)
-        return torch.from_numpy(asked)[rows], torch.from_numpy(candidates)[columns], among[rows, columns]
+        log_probs = torch.log_softmax(scores[:, torch.from_numpy(candidate_ids)].double(), dim=1)
+        candidate_column = np.full(len(self.labels), -1)
+        candidate_column[candidate_ids] = np.arange(len(candidate_ids))
+        row_by_id = {int(query_id): query_row for query_row, query_id in enumerate(query_ids)}
+        excluded_cells = [
+            (row_by_id[first_id], candidate_column[second_id])
+            for first_id, second_id in graph_pairs.tolist()
+            if first_id in row_by_id and candidate_column[second_id] >= 0
+        ]
+        excluded_cells += [
+            (query_row, candidate_column[query_id])
+            for query_row, query_id in enumerate(query_ids.tolist())
+            if candidate_column[query_id] >= 0
+        ]
+        if excluded_cells:
+            log_probs[tuple(torch.tensor(excluded_cells).T)] = -torch.inf
+        result_rows, result_columns = torch.nonzero(torch.isfinite(log_probs), as_tuple=True)
+        return (
+            torch.from_numpy(query_ids)[result_rows],
+            torch.from_numpy(candidate_ids)[result_columns],
+            log_probs[result_rows, result_columns],
+        )
 
     def _one(self, label: str) -> Ids:
         if label not in self.labels:
@@ -129,14 +148,18 @@ class _Search:
 
     def _hint(self, label: str) -> str:
         """The labels close to one that is not known, or those of entities with a name close to it."""
-        otherwise = "It was trained without it."
-        by_name = {self.names[place]: one for one, place in self.labels.items() if self.names[place]}
-        if named := nearest(label, by_name):
-            return f"{question([f'{by_name[name]} ({name})' for name in named])} {otherwise}"
-        return did_you_mean(label, self.labels, otherwise)
+        fallback_hint = "It was trained without it."
+        label_by_name = {
+            self.names[entity_index]: entity_label
+            for entity_label, entity_index in self.labels.items()
+            if self.names[entity_index]
+        }
+        if close_names := nearest(label, label_by_name):
+            return f"{question([f'{label_by_name[similar]} ({similar})' for similar in close_names])} {fallback_hint}"
+        return did_you_mean(label, self.labels, fallback_hint)
 
 
-def _batches(ids: Ids) -> Iterator[tuple[int, Ids]]:
-    for start in range(0, len(ids), BATCH):
-        part = ids[start : start + BATCH]
-        yield start + len(part), part
+def _batches(entity_ids: Ids) -> Iterator[tuple[int, Ids]]:
+    for batch_start in range(0, len(entity_ids), BATCH):
+        batch_ids = entity_ids[batch_start : batch_start + BATCH]
+        yield batch_start + len(batch_ids), batch_ids

@@ -45,8 +45,8 @@ class ModelScorer:
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R), one relation at a time."""
-        every = [self.triples(h, torch.full_like(h, relation), t) for relation in range(self.num_relations)]
-        return torch.stack(every, dim=1)
+        relation_scores = [self.triples(h, torch.full_like(h, relation), t) for relation in range(self.num_relations)]
+        return torch.stack(relation_scores, dim=1)
 
 
 class Reciprocal:

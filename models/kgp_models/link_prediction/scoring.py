@@ -55,35 +55,41 @@ class ByRelation:
     """
 
     def __init__(self, r: Tensor) -> None:
-        relations, rank, counts = torch.unique(r, return_inverse=True, return_counts=True)
-        self._counts, by_count = torch.sort(counts, stable=True)
-        self.relations = relations[by_count]
-        self._order = torch.argsort(torch.argsort(by_count)[rank], stable=True)
+        distinct_relations, relation_rank, row_counts = torch.unique(r, return_inverse=True, return_counts=True)
+        self._counts, count_order = torch.sort(row_counts, stable=True)
+        self.relations = distinct_relations[count_order]
+        self._order = torch.argsort(torch.argsort(count_order)[relation_rank], stable=True)
 
     @cached_property
     def rows(self) -> Tensor:
         """The row of the batch in each place, (p,)."""
-        widths, places = self._layout
-        rows = self._order.new_zeros(int(widths.sum()))
-        rows[places] = self._order
-        return rows
+        relation_widths, row_positions = self._layout
+        padded_rows = self._order.new_zeros(int(relation_widths.sum()))
+        padded_rows[row_positions] = self._order
+        return padded_rows
 
     def multiply(self, vectors: Tensor, matrices: Tensor) -> Tensor:
         """Vectors in places, (p, …, d), times the matrices of their relations, (u, d, k): (p, …, k)."""
-        sizes, groups = (x.tolist() for x in torch.unique_consecutive(self._layout[0], return_counts=True))
-        parts = torch.split(vectors, [size * group for size, group in zip(sizes, groups, strict=True)])
+        widths, group_sizes = (
+            unique_part.tolist() for unique_part in torch.unique_consecutive(self._layout[0], return_counts=True)
+        )
+        vector_parts = torch.split(
+            vectors, [width * group_size for width, group_size in zip(widths, group_sizes, strict=True)]
+        )
         products = [
-            torch.bmm(part.reshape(len(some), -1, part.shape[-1]), some).view(*part.shape[:-1], -1)
-            for part, some in zip(parts, torch.split(matrices, groups), strict=True)
+            torch.bmm(vector_part.reshape(len(group_matrices), -1, vector_part.shape[-1]), group_matrices).view(
+                *vector_part.shape[:-1], -1
+            )
+            for vector_part, group_matrices in zip(vector_parts, torch.split(matrices, group_sizes), strict=True)
         ]
         return torch.cat(products)
 
     @cached_property
     def places(self) -> Tensor:
         """The place of each row of the batch, (b,)."""
-        places = torch.empty_like(self._order)
-        places[self._order] = self._layout[1]
-        return places
+        positions = torch.empty_like(self._order)
+        positions[self._order] = self._layout[1]
+        return positions
 
     def back(self, values: Tensor) -> Tensor:
         """What is in places, (p, …), in the batch's order, (b, …)."""
@@ -100,11 +106,14 @@ class ByRelation:
     @cached_property
     def _layout(self) -> tuple[Tensor, Tensor]:
         """How many places each relation has, (u,), rising; and the place of each sorted row, (b,)."""
-        counts = self._counts
-        widths = 2 ** torch.ceil(torch.log2(counts.double())).long()
-        starts, first = torch.cumsum(widths, 0) - widths, torch.cumsum(counts, 0) - counts
-        rows = torch.arange(len(self._order), device=counts.device)
-        return widths, rows + torch.repeat_interleave(starts - first, counts)
+        row_counts = self._counts
+        relation_widths = 2 ** torch.ceil(torch.log2(row_counts.double())).long()
+        start_positions, first_rows = (
+            torch.cumsum(relation_widths, 0) - relation_widths,
+            torch.cumsum(row_counts, 0) - row_counts,
+        )
+        row_numbers = torch.arange(len(self._order), device=row_counts.device)
+        return relation_widths, row_numbers + torch.repeat_interleave(start_positions - first_rows, row_counts)
 
 
 def negative_norm(x: Tensor, p: float, power: bool) -> Tensor:
@@ -120,7 +129,7 @@ def negative_distances(x: Tensor, y: Tensor, p: float, power: bool) -> Tensor:
     if p != 2:
         distance = torch.cdist(x, y, p=p)
         return -distance.pow(p) if power else -distance
-    squared = torch.addmm(x.square().sum(1, keepdim=True) + y.square().sum(1), x, y.T, alpha=-2)
+    squared_distance = torch.addmm(x.square().sum(1, keepdim=True) + y.square().sum(1), x, y.T, alpha=-2)
     if power:
-        return -squared
-    return -squared.clamp_min(1e-12).sqrt()
+        return -squared_distance
+    return -squared_distance.clamp_min(1e-12).sqrt()

@@ -64,15 +64,15 @@ class TrainingSettings:
         """The settings in a plain mapping; raises `InputError`."""
         if not isinstance(document, dict):
             raise InputError("the settings must be a mapping", "See benchmarks/settings/ for examples.")
-        kinds: dict[str, Any] = {f.name: f.type for f in fields(cls)}
-        for name in document:
-            if name not in kinds:
-                hint = did_you_mean(str(name), kinds, f"Settings: {', '.join(kinds)}.")
-                raise InputError(f"there is no setting {name}", hint)
+        setting_types: dict[str, Any] = {setting_field.name: setting_field.type for setting_field in fields(cls)}
+        for setting in document:
+            if setting not in setting_types:
+                hint = did_you_mean(str(setting), setting_types, f"Settings: {', '.join(setting_types)}.")
+                raise InputError(f"there is no setting {setting}", hint)
         if "model" not in document:
             raise InputError("the setting model is missing", "Name the model.")
-        values = {name: _checked(name, value) for name, value in document.items()}
-        settings = cls(**values)
+        checked_values = {setting: _checked(setting, content) for setting, content in document.items()}
+        settings = cls(**checked_values)
         if settings.reciprocal and settings.objective in SAMPLED:
             raise InputError(
                 f"reciprocal relations are not trained by the objective {settings.objective}",
@@ -91,27 +91,33 @@ _NUMBERS: Final = (*_POSITIVE, "margin", "label_smoothing", "relation_weight", "
 _WHOLE: Final = ("negatives", "batch_size", "epochs", "patience", "check_every")
 
 
-def _checked(name: str, value: Any) -> Any:
+def _checked(setting: str, content: Any) -> Any:
     """The value, with its type made exact; raises `InputError`."""
-    if name in _CHOICES and value not in _CHOICES[name]:
-        hint = did_you_mean(str(value), _CHOICES[name], f"It says {value!r}.")
-        raise InputError(f"{name} is not one of {', '.join(_CHOICES[name])}", hint)
-    if name in _NUMBERS:
-        whole = name in _WHOLE
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            raise InputError(f"{name} must be a {'whole ' if whole else ''}number", f"It says {value!r}.")
-        if value < 0 or (name in _POSITIVE and value == 0):
-            raise InputError(f"{name} must be {'positive' if name in _POSITIVE else 'at least 0'}", f"It is {value}.")
-        return value if whole else float(value)
-    if name == "corrupt":
-        slots = tuple(value) if isinstance(value, list | tuple) else ()
-        if not slots or len(set(slots)) < len(slots) or not set(slots) <= {"head", "relation", "tail"}:
-            raise InputError("corrupt must list head, relation or tail", f"It says {value!r}.")
-        return slots
-    if name == "reciprocal" and not isinstance(value, bool):
-        raise InputError("reciprocal must be true or false", f"It says {value!r}.")
-    if name in ("arguments", "paper") and not isinstance(value, Mapping):
-        raise InputError(f"{name} must be a mapping", f"It says {value!r}.")
-    if name == "model" and not isinstance(value, str):
-        raise InputError("model must be a name", f"It says {value!r}.")
-    return value
+    if setting in _CHOICES and content not in _CHOICES[setting]:
+        hint = did_you_mean(str(content), _CHOICES[setting], f"It says {content!r}.")
+        raise InputError(f"{setting} is not one of {', '.join(_CHOICES[setting])}", hint)
+    if setting in _NUMBERS:
+        is_integer = setting in _WHOLE
+        if isinstance(content, bool) or not isinstance(content, int if is_integer else (int, float)):
+            raise InputError(f"{setting} must be a {'whole ' if is_integer else ''}number", f"It says {content!r}.")
+        if content < 0 or (setting in _POSITIVE and content == 0):
+            raise InputError(
+                f"{setting} must be {'positive' if setting in _POSITIVE else 'at least 0'}", f"It is {content}."
+            )
+        return content if is_integer else float(content)
+    if setting == "corrupt":
+        slot_names = tuple(content) if isinstance(content, list | tuple) else ()
+        if (
+            not slot_names
+            or len(set(slot_names)) < len(slot_names)
+            or not set(slot_names) <= {"head", "relation", "tail"}
+        ):
+            raise InputError("corrupt must list head, relation or tail", f"It says {content!r}.")
+        return slot_names
+    if setting == "reciprocal" and not isinstance(content, bool):
+        raise InputError("reciprocal must be true or false", f"It says {content!r}.")
+    if setting in ("arguments", "paper") and not isinstance(content, Mapping):
+        raise InputError(f"{setting} must be a mapping", f"It says {content!r}.")
+    if setting == "model" and not isinstance(content, str):
+        raise InputError("model must be a name", f"It says {content!r}.")
+    return content

@@ -37,15 +37,15 @@ class SimplE(ERModel[Any, Any, Any]):
 
     def __init__(self, *, embedding_dim: int = 64, **rest: Any) -> None:
         bound = 6 / embedding_dim**0.5
-        vector = {
+        vector_settings = {
             "shape": embedding_dim,
             "initializer": torch.nn.init.uniform_,
             "initializer_kwargs": {"a": -bound, "b": bound},
         }
         super().__init__(  # type: ignore[no-untyped-call]
             interaction=SimplEInteraction,
-            entity_representations_kwargs=[vector, vector],
-            relation_representations_kwargs=[vector, vector],
+            entity_representations_kwargs=[vector_settings, vector_settings],
+            relation_representations_kwargs=[vector_settings, vector_settings],
             **rest,
         )
 
@@ -55,13 +55,13 @@ class SimplEScorer(Bilinear):
 
     def tail_query(self, h: Tensor, r: Tensor) -> Tensor:
         """½[h₂ ∘ r₂, h₁ ∘ r₁], (b, 2d)."""
-        first, second = self.entities[0](h) * self.links[0](r), self.entities[1](h) * self.links[1](r)
-        return torch.cat([second, first], dim=1) / 2
+        first_half, second_half = self.entities[0](h) * self.links[0](r), self.entities[1](h) * self.links[1](r)
+        return torch.cat([second_half, first_half], dim=1) / 2
 
     def head_query(self, r: Tensor, t: Tensor) -> Tensor:
         """½[t₂ ∘ r₁, t₁ ∘ r₂], (b, 2d)."""
-        first, second = self.entities[1](t) * self.links[0](r), self.entities[0](t) * self.links[1](r)
-        return torch.cat([first, second], dim=1) / 2
+        first_half, second_half = self.entities[1](t) * self.links[0](r), self.entities[0](t) * self.links[1](r)
+        return torch.cat([first_half, second_half], dim=1) / 2
 
     def candidates(self, entities: Tensor | None) -> Tensor:
         """[e₁, e₂], (n, 2d)."""
@@ -75,6 +75,6 @@ class SimplEScorer(Bilinear):
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation's score, (b, R), by two products."""
-        every = torch.arange(self.num_relations, device=h.device)
-        forwards = (self.entities[0](h) * self.entities[1](t)) @ self.links[0](every).T
-        return (forwards + (self.entities[1](h) * self.entities[0](t)) @ self.links[1](every).T) / 2
+        all_relations = torch.arange(self.num_relations, device=h.device)
+        forward_scores = (self.entities[0](h) * self.entities[1](t)) @ self.links[0](all_relations).T
+        return (forward_scores + (self.entities[1](h) * self.entities[0](t)) @ self.links[1](all_relations).T) / 2

@@ -51,7 +51,7 @@ def train(
     folder: Path | None = None,
     device: torch.device | str = "cpu",
     tensorboard: Path | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_count: None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train a model on the split's training part.
@@ -61,23 +61,26 @@ def train(
     nothing is done again.
     Raises `InputError` when `folder` holds another training, and `KgpError` when the model diverges.
     """
-    run = _Training(settings, split, seed, folder, device)
-    if (run.done or run.losses) and not run.over:
-        told(f"the training goes on at step {len(run.losses) + 1:,} of epoch {run.done + 1:,} of {settings.epochs:,}")
+    training = _Training(settings, split, seed, folder, device)
+    if (training.done or training.losses) and not training.over:
+        told(
+            f"the training goes on at step {len(training.losses) + 1:,} "
+            f"of epoch {training.done + 1:,} of {settings.epochs:,}"
+        )
     writer = _tensorboard(tensorboard)
-    with checkpoints() as when:
-        while not run.over:
-            loss = run.epoch(when)
-            progress(run.done, settings.epochs)
-            if run.done % settings.check_every == 0 or run.done == settings.epochs:
-                mrr = run.check(loss)
+    with checkpoints() as checkpoint_clock:
+        while not training.over:
+            epoch_loss = training.epoch(checkpoint_clock)
+            progress(training.done, settings.epochs)
+            if training.done % settings.check_every == 0 or training.done == settings.epochs:
+                validation_mrr = training.check(epoch_loss)
                 if writer is not None:
-                    writer.add_scalar("loss", loss, run.done)
-                    writer.add_scalar("validation MRR", mrr, run.done)
-                run.save(when)
+                    writer.add_scalar("loss", epoch_loss, training.done)
+                    writer.add_scalar("validation MRR", validation_mrr, training.done)
+                training.save(checkpoint_clock)
     if writer is not None:
         writer.close()
-    return run.finish()
+    return training.finish()
 
 
 class _Training:
@@ -91,9 +94,9 @@ class _Training:
         self.model, self.scorer = zoo.build(settings, triples.num_entities, triples.num_relations, seed)
         self.model.to(device)
         self.optimizer = optimizer(settings, self.model)
-        sizes = triples.num_entities, triples.num_relations
-        self.objective = objective(settings, split.train, *sizes, device)
-        self.known = Known(triples.ids, *sizes)
+        graph_sizes = triples.num_entities, triples.num_relations
+        self.objective = objective(settings, split.train, *graph_sizes, device)
+        self.known = Known(triples.ids, *graph_sizes)
         self.best = checkpoint.copy_weights(self.model)
         self.done, self.best_epoch, self.best_mrr, self.seconds = 0, 0, -1.0, 0.0
         self.history: list[dict[str, float]] = []
@@ -109,8 +112,8 @@ class _Training:
     @property
     def over(self) -> bool:
         """Whether the last epoch is done, or patience is at its end."""
-        waited = (self.done - self.best_epoch) // self.settings.check_every
-        return self.done >= self.settings.epochs or waited >= self.settings.patience
+        waited_checks = (self.done - self.best_epoch) // self.settings.check_every
+        return self.done >= self.settings.epochs or waited_checks >= self.settings.patience
 
     def epoch(self, when: Checkpoints) -> float:
         """One pass over the training triples in random order; returns the mean loss of the batches.
@@ -123,35 +126,37 @@ class _Training:
             if when.due():
                 self.save(when)
         self.done += 1
-        mean = float(torch.stack(self.losses).mean())
+        mean_loss = float(torch.stack(self.losses).mean())
         self.losses = []
-        if not math.isfinite(mean):
+        if not math.isfinite(mean_loss):
             raise KgpError(f"the loss is not finite after epoch {self.done}", "Lower the learning rate.")
-        return mean
+        return mean_loss
 
     def check(self, loss: float) -> float:
         """Rank the validation triples, and keep the weights if they are the best so far."""
         self.model.eval()
         tasks = self.settings.corrupt  # what it is trained for
         evaluation = evaluate(self.scorer, self.split.valid, self.known, tasks=tasks, device=self.device)
-        mrr = float(np.mean([metrics.mrr for metrics in evaluation.metrics().values()]))
-        self.history.append({"epoch": self.done, "loss": loss, "mrr": mrr})
-        if mrr > self.best_mrr:
-            self.best_epoch, self.best_mrr = self.done, mrr
+        validation_mrr = float(np.mean([metrics.mrr for metrics in evaluation.metrics().values()]))
+        self.history.append({"epoch": self.done, "loss": loss, "mrr": validation_mrr})
+        if validation_mrr > self.best_mrr:
+            self.best_epoch, self.best_mrr = self.done, validation_mrr
             self.best = checkpoint.copy_weights(self.model)
-        return mrr
+        return validation_mrr
 
     def save(self, when: Checkpoints) -> None:
         """Save how far the training is. Raises `Stopped` where it is to stop."""
         if self.folder is not None:
-            about = {**self._about(), "losses": [float(loss) for loss in self.losses]}
+            about = {**self._about(), "losses": [float(batch_loss) for batch_loss in self.losses]}
             checkpoint.save_progress(self.folder, self.model, self.best, self.optimizer, about, self.random)
             when.saved()
         if when.stopping:
             if self.folder is None:
                 raise KeyboardInterrupt
-            steps = f"{len(self.losses):,} steps of epoch {self.done + 1:,}" if self.losses else f"epoch {self.done:,}"
-            raise Stopped(f"stopped after {steps} of {self.settings.epochs:,}, saved in {self.folder}")
+            step_text = (
+                f"{len(self.losses):,} steps of epoch {self.done + 1:,}" if self.losses else f"epoch {self.done:,}"
+            )
+            raise Stopped(f"stopped after {step_text} of {self.settings.epochs:,}, saved in {self.folder}")
 
     def _batches(self) -> Iterator[Any]:
         """The batches of the epoch that are still to do."""
@@ -193,11 +198,11 @@ class _Training:
         }
 
     def _resume(self, folder: Path) -> None:
-        self.best, about, began = checkpoint.load_progress(folder, self.model, self.optimizer)
+        self.best, about, epoch_random = checkpoint.load_progress(folder, self.model, self.optimizer)
         self._go_on_from(about, folder)
-        self.losses = [torch.tensor(loss, device=self.device) for loss in about.get("losses", [])]
+        self.losses = [torch.tensor(batch_loss, device=self.device) for batch_loss in about.get("losses", [])]
         if self.losses:
-            self.random, self._resumed = began, torch.get_rng_state()
+            self.random, self._resumed = epoch_random, torch.get_rng_state()
 
     def _take(self, folder: Path) -> None:
         finished = checkpoint.load(folder)
@@ -205,11 +210,11 @@ class _Training:
         self.best = checkpoint.copy_weights(finished.model)
 
     def _go_on_from(self, about: Mapping[str, Any], folder: Path) -> None:
-        mine = self._about()
-        for what in ("settings", "graph", "split", "seed"):
-            if about.get(what) != _as_json(mine[what]):
-                told = f"holds a training with another {what.rstrip('s')}"
-                raise InputError(told, "Give another folder, or delete it.", path=folder)
+        own_record = self._about()
+        for field_name in ("settings", "graph", "split", "seed"):
+            if about.get(field_name) != _as_json(own_record[field_name]):
+                message = f"holds a training with another {field_name.rstrip('s')}"
+                raise InputError(message, "Give another folder, or delete it.", path=folder)
         self.done, self.best_epoch = about["epochs"], about["best_epoch"]
         self.best_mrr, self.seconds, self.history = about["best_mrr"], about["seconds"], about["history"]
 
@@ -219,25 +224,27 @@ def step(
 ) -> Tensor:
     """One optimizer step on a batch of the objective; returns the batch's loss."""
     optimizer.zero_grad(set_to_none=True)
-    value = objective.loss(scorer, batch)
+    batch_loss = objective.loss(scorer, batch)
     penalty: Tensor = model.collect_regularization_term()  # type: ignore[no-untyped-call]
-    torch.autograd.backward(value + penalty)
+    torch.autograd.backward(batch_loss + penalty)
     optimizer.step()
     model.post_parameter_update()
-    return value.detach()
+    return batch_loss.detach()
 
 
 def optimizer(settings: TrainingSettings, model: zoo.Model) -> torch.optim.Optimizer:
     """The optimizer that the settings ask for."""
-    make = _OPTIMIZERS[settings.optimizer]
+    optimizer_class = _OPTIMIZERS[settings.optimizer]
     # one kernel for all parameters
-    return make(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    return optimizer_class(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(document: Any) -> Any:
     import json
 
-    return json.loads(json.dumps(value))
+    return json.loads(json.dumps(document))
 
 
 def _tensorboard(folder: Path | None) -> Any:

@@ -24,13 +24,13 @@ class TransH(ERModel[Any, Any, Any]):
     """
 
     def __init__(self, *, embedding_dim: int = 64, scoring_fct_norm: int = 2, **rest: Any) -> None:
-        vector = {"shape": embedding_dim, "initializer": xavier_normal_}
-        unit = {**vector, "constrainer": functional.normalize}
+        vector_settings = {"shape": embedding_dim, "initializer": xavier_normal_}
+        unit_settings = {**vector_settings, "constrainer": functional.normalize}
         super().__init__(  # type: ignore[no-untyped-call]
             interaction=TransHInteraction,
             interaction_kwargs={"p": scoring_fct_norm},
-            entity_representations_kwargs=unit,
-            relation_representations_kwargs=[unit, vector],  # w, d
+            entity_representations_kwargs=unit_settings,
+            relation_representations_kwargs=[unit_settings, vector_settings],  # w, d
             **rest,
         )
 

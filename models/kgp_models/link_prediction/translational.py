@@ -26,11 +26,11 @@ class TransE(ModelScorer):
         """Every entity as head, (b, E)."""
         return self._distances(self.entities[0](t) - self.links[0](r))
 
-    def _norm(self, x: Tensor) -> Tensor:
-        return negative_norm(x, self.interaction.p, self.interaction.power_norm)
+    def _norm(self, offsets: Tensor) -> Tensor:
+        return negative_norm(offsets, self.interaction.p, self.interaction.power_norm)
 
-    def _distances(self, x: Tensor) -> Tensor:
-        return negative_distances(x, self.entities[0](None), self.interaction.p, self.interaction.power_norm)
+    def _distances(self, points: Tensor) -> Tensor:
+        return negative_distances(points, self.entities[0](None), self.interaction.p, self.interaction.power_norm)
 
 
 class Projected(ModelScorer):
@@ -66,16 +66,18 @@ class Projected(ModelScorer):
         """Every entity as head, (b, E)."""
         return self._candidates(t, r, -1)
 
-    def _candidates(self, known: Tensor, r: Tensor, sign: int) -> Tensor:
-        groups = ByRelation(r)
-        every = self.vectors(None)
-        parts = []
-        links = zip(*self.links_of(groups.relations), strict=True)
-        for ids, (translation, projection) in zip(groups.cut(known), links, strict=True):
-            points = self.project(every, projection)
-            moved = points[ids] + sign * translation
-            parts.append(negative_distances(moved, points, self.interaction.p, self.interaction.power_norm))
-        return groups.join(parts)
+    def _candidates(self, anchors: Tensor, r: Tensor, sign: int) -> Tensor:
+        relation_groups = ByRelation(r)
+        all_vectors = self.vectors(None)
+        group_distances = []
+        relation_links = zip(*self.links_of(relation_groups.relations), strict=True)
+        for anchor_ids, (translation, projection) in zip(relation_groups.cut(anchors), relation_links, strict=True):
+            points = self.project(all_vectors, projection)
+            moved_points = points[anchor_ids] + sign * translation
+            group_distances.append(
+                negative_distances(moved_points, points, self.interaction.p, self.interaction.power_norm)
+            )
+        return relation_groups.join(group_distances)
 
 
 class TransR(Projected):
@@ -87,11 +89,17 @@ class TransR(Projected):
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
-        pairs = torch.cat([r, r]) * self.num_entities + torch.cat([h, t])
-        pairs, place = torch.unique(pairs, return_inverse=True)  # many triples share an end and the relation
-        groups, entities = ByRelation(pairs // self.num_entities), pairs % self.num_entities
-        points = groups.multiply(self.entities[0](entities[groups.rows]), self.links[1](groups.relations))
-        head, tail = torch.split(functional.embedding(groups.places[place], self._limited(points)), [len(h), len(t)])
+        pair_codes = torch.cat([r, r]) * self.num_entities + torch.cat([h, t])
+        pair_codes, pair_index = torch.unique(
+            pair_codes, return_inverse=True
+        )  # many triples share an end and the relation
+        relation_groups, pair_entities = ByRelation(pair_codes // self.num_entities), pair_codes % self.num_entities
+        projected_points = relation_groups.multiply(
+            self.entities[0](pair_entities[relation_groups.rows]), self.links[1](relation_groups.relations)
+        )
+        head, tail = torch.split(
+            functional.embedding(relation_groups.places[pair_index], self._limited(projected_points)), [len(h), len(t)]
+        )
         return self.norm(head + self.links[0](r) - tail)
 
     def _limited(self, points: Tensor) -> Tensor:
@@ -121,9 +129,9 @@ class TransD(Projected):
     @staticmethod
     def _moved(e: Tensor, scale: Tensor, projection: Tensor) -> Tensor:
         """The sum e + scale r_p, (n, k); e is cut to k or filled up with zeros."""
-        width = projection.shape[-1] - e.shape[1]
-        if width:
-            e = e[:, : projection.shape[-1]] if width < 0 else functional.pad(e, (0, width))
+        missing_width = projection.shape[-1] - e.shape[1]
+        if missing_width:
+            e = e[:, : projection.shape[-1]] if missing_width < 0 else functional.pad(e, (0, missing_width))
         return _clamp(e + scale * projection, 2, 1.0)
 
 
@@ -143,8 +151,8 @@ class RotatE(ModelScorer):
         """Every entity as head, (b, E): ‖h ∘ r − t‖ = ‖h − r̄ ∘ t‖."""
         return self._distances(self.entities[0](t) * self.links[0](r).conj())
 
-    def _distances(self, x: Tensor) -> Tensor:
-        return negative_distances(as_real(x), as_real(self.entities[0](None)), 2, False)
+    def _distances(self, points: Tensor) -> Tensor:
+        return negative_distances(as_real(points), as_real(self.entities[0](None)), 2, False)
 
 
 class MuRE(ModelScorer):
@@ -153,31 +161,37 @@ class MuRE(ModelScorer):
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,)."""
         head, tail = self.ends(h, t)
-        norm = negative_norm(
+        translation_score = negative_norm(
             head * self.links[1](r) + self.links[0](r) - tail, self.interaction.p, self.interaction.power_norm
         )
-        return norm + self.entities[1](h) + self.entities[2](t)
+        return translation_score + self.entities[1](h) + self.entities[2](t)
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Every entity as tail, (b, E)."""
-        point = self.entities[0](h) * self.links[1](r) + self.links[0](r)
-        distances = negative_distances(point, self.entities[0](None), self.interaction.p, self.interaction.power_norm)
+        moved_heads = self.entities[0](h) * self.links[1](r) + self.links[0](r)
+        distances = negative_distances(
+            moved_heads, self.entities[0](None), self.interaction.p, self.interaction.power_norm
+        )
         return distances + self.entities[1](h).unsqueeze(1) + self.entities[2](None)
 
     def heads(self, r: Tensor, t: Tensor) -> Tensor:
         """Every entity as head, (b, E)."""
-        groups = ByRelation(r)
-        every = self.entities[0](None)
-        parts = []
-        links = zip(self.links[0](groups.relations), self.links[1](groups.relations), strict=True)
-        for ids, (translation, diagonal) in zip(groups.cut(t), links, strict=True):
-            moved = every * diagonal + translation
-            parts.append(negative_distances(every[ids], moved, self.interaction.p, self.interaction.power_norm))
-        return groups.join(parts) + self.entities[1](None) + self.entities[2](t).unsqueeze(1)
+        relation_groups = ByRelation(r)
+        all_vectors = self.entities[0](None)
+        group_distances = []
+        relation_links = zip(
+            self.links[0](relation_groups.relations), self.links[1](relation_groups.relations), strict=True
+        )
+        for tail_ids, (translation, diagonal) in zip(relation_groups.cut(t), relation_links, strict=True):
+            moved_points = all_vectors * diagonal + translation
+            group_distances.append(
+                negative_distances(all_vectors[tail_ids], moved_points, self.interaction.p, self.interaction.power_norm)
+            )
+        return relation_groups.join(group_distances) + self.entities[1](None) + self.entities[2](t).unsqueeze(1)
 
 
-def _clamp(x: Tensor, p: float, maximum: float) -> Tensor:
+def _clamp(vectors: Tensor, p: float, maximum: float) -> Tensor:
     """The vectors, (n, d), those that are longer than `maximum` shortened to it."""
-    norms = torch.linalg.vector_norm(x, ord=p, dim=-1, keepdim=True)
-    shortened: Tensor = x * (maximum / norms.clamp_min(maximum))
+    vector_norms = torch.linalg.vector_norm(vectors, ord=p, dim=-1, keepdim=True)
+    shortened: Tensor = vectors * (maximum / vector_norms.clamp_min(maximum))
     return shortened

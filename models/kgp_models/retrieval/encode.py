@@ -79,18 +79,22 @@ class BackboneEncoder:
     def images(self, paths: Sequence[Path]) -> NDArray[np.float32]:
         """The vectors of radiographs, (n, 512), of length 1. Raises `InputError` naming the file."""
 
-        def embed(some: Sequence[Path]) -> Tensor:
-            grey = torch.stack([self.backbone.picture.read(path) for path in some])
-            return self.backbone.embed_images(grey.to(self.device))
+        def embed(path_batch: Sequence[Path]) -> Tensor:
+            grey_images = torch.stack([self.backbone.picture.read(image_path) for image_path in path_batch])
+            return self.backbone.embed_images(grey_images.to(self.device))
 
         return _vectors(self.backbone, paths, embed, self.batch, self.width)
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of texts, (n, 512), of length 1; of a longer text the mean of its parts'."""
 
-        def embed(some: Sequence[str]) -> Tensor:
+        def embed(text_batch: Sequence[str]) -> Tensor:
             tokens = self.backbone.tokens
-            return in_parts(tokens, some, lambda parts: self.backbone.embed_texts(_moved(tokens(parts), self.device)))
+            return in_parts(
+                tokens,
+                text_batch,
+                lambda text_parts: self.backbone.embed_texts(_moved(tokens(text_parts), self.device)),
+            )
 
         return _vectors(self.backbone, texts, embed, self.batch, self.width)
 
@@ -133,21 +137,21 @@ class TextEncoder:
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of texts, (n, width), of length 1; of a longer one as `BackboneEncoder` does."""
 
-        def embed(some: Sequence[str]) -> Tensor:
+        def embed(text_batch: Sequence[str]) -> Tensor:
             tokens = self.tower.tokens
 
-            def vectors(parts: Sequence[str]) -> Tensor:
-                out: Tensor = self.module(**_moved(tokens(parts), self.device))
-                return functional.normalize(out.float(), dim=-1)
+            def vectors(text_parts: Sequence[str]) -> Tensor:
+                tower_output: Tensor = self.module(**_moved(tokens(text_parts), self.device))
+                return functional.normalize(tower_output.float(), dim=-1)
 
-            return in_parts(tokens, some, vectors)
+            return in_parts(tokens, text_batch, vectors)
 
         return _vectors(self.module, texts, embed, self.batch, self.width)
 
 
 def _reading(tokens: Tokenize, text: str) -> Reading:
-    count = tokens.count(text)
-    return Reading(count, tokens.longest, tuple(tokens.parts(text)) if count > tokens.longest else (text,))
+    token_count = tokens.count(text)
+    return Reading(token_count, tokens.longest, tuple(tokens.parts(text)) if token_count > tokens.longest else (text,))
 
 
 def _sha256(kind: str, module: nn.Module, picture: Picture | None) -> str:
@@ -155,24 +159,27 @@ def _sha256(kind: str, module: nn.Module, picture: Picture | None) -> str:
 
 
 def _moved(tokens: Tokens, device: torch.device) -> Tokens:
-    return {name: value.to(device) for name, value in tokens.items()}
+    return {input_name: tensor.to(device) for input_name, tensor in tokens.items()}
 
 
 def _vectors(
-    module: nn.Module, given: Sequence[_T], embed: Callable[[Sequence[_T]], Tensor], batch: int, width: int
+    module: nn.Module, inputs: Sequence[_T], embed: Callable[[Sequence[_T]], Tensor], batch_size: int, width: int
 ) -> NDArray[np.float32]:
     with _evaluated(module), torch.inference_mode():
-        rows = [embed(given[start : start + batch]).cpu().numpy() for start in range(0, len(given), batch)]
-    return np.concatenate(rows) if rows else np.empty((0, width), dtype=np.float32)
+        vector_batches = [
+            embed(inputs[batch_start : batch_start + batch_size]).cpu().numpy()
+            for batch_start in range(0, len(inputs), batch_size)
+        ]
+    return np.concatenate(vector_batches) if vector_batches else np.empty((0, width), dtype=np.float32)
 
 
 @contextmanager
 def _evaluated(module: nn.Module) -> Iterator[None]:
     """The module in evaluation; then each part as it was."""
-    before = [(part, part.training) for part in module.modules()]
+    previous_modes = [(submodule, submodule.training) for submodule in module.modules()]
     module.eval()
     try:
         yield
     finally:
-        for part, training in before:
-            part.training = training
+        for submodule, was_training in previous_modes:
+            submodule.training = was_training

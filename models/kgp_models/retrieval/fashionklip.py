@@ -59,11 +59,13 @@ class Alignment:
     ) -> None:
         self.settings = settings
         self.pictures = pictures
-        self._names = [settings.prompt.format(name) for name in knowledge.concepts]
+        self._names = [settings.prompt.format(concept_name) for concept_name in knowledge.concepts]
         self._images = knowledge.images_of(POSITIVE)
-        self._mentioned = [[concept for concept in found if concept in self._images] for found in mentioned]
-        shape = (len(knowledge.images), len(knowledge.concepts))
-        self._positive, self._uncertain = (_table(knowledge, stance, shape) for stance in (POSITIVE, UNCERTAIN))
+        self._mentioned = [
+            [concept for concept in report_concepts if concept in self._images] for report_concepts in mentioned
+        ]
+        table_shape = (len(knowledge.images), len(knowledge.concepts))
+        self._positive, self._uncertain = (_table(knowledge, stance, table_shape) for stance in (POSITIVE, UNCERTAIN))
         self._prototypes: dict[int, Tensor] = {}
         self._vectors = torch.empty(0)
 
@@ -77,13 +79,13 @@ class Alignment:
         if self.nothing:
             return
         self._vectors = vectors_of_images(backbone, self.pictures)
-        wanted = sorted({concept for found in self._mentioned for concept in found})
-        names = vectors_of_texts(backbone, [self._names[concept] for concept in wanted])
-        for concept, name in zip(wanted, names, strict=True):
-            places = torch.from_numpy(self._images[concept])
-            options = (self.settings.candidates, self.settings.prototypes, self.settings.diversity)
-            chosen = diverse(self._vectors[places], name, *options)
-            self._prototypes[concept] = places[chosen]
+        concept_ids = sorted({concept for report_concepts in self._mentioned for concept in report_concepts})
+        name_vectors = vectors_of_texts(backbone, [self._names[concept] for concept in concept_ids])
+        for concept, name_vector in zip(concept_ids, name_vectors, strict=True):
+            image_ids = torch.from_numpy(self._images[concept])
+            selection_options = (self.settings.candidates, self.settings.prototypes, self.settings.diversity)
+            chosen_rows = diverse(self._vectors[image_ids], name_vector, *selection_options)
+            self._prototypes[concept] = image_ids[chosen_rows]
 
     def state_dict(self) -> dict[str, Any]:
         """The prototypes of the epoch, for a training that is stopped within it."""
@@ -98,55 +100,69 @@ class Alignment:
         slots = self._slots(rows, images.detach().cpu(), rng)
         if not slots:
             return images.new_zeros(())
-        concepts = sorted({concept for concept, _, _ in slots})
-        shown = sorted({image for _, image, _ in slots})
+        concept_ids = sorted({concept for concept, _, _ in slots})
+        image_ids = sorted({image_id for _, image_id, _ in slots})
         device = images.device
-        names: Tokens = backbone.tokens([self._names[concept] for concept in concepts])
-        texts = backbone.embed_texts({name: value.to(device) for name, value in names.items()})  # (C, 512)
-        seen = backbone.embed_images(self.pictures[shown].to(device))  # (P, 512)
-        positive, uncertain = (table[shown][:, concepts].to(device) for table in (self._positive, self._uncertain))
-        weights = torch.zeros(len(shown), len(concepts))
-        for concept, image, weight in slots:
-            weights[shown.index(image), concepts.index(concept)] += weight
-        both = (weights.sum(1).to(device), weights.sum(0).to(device))
-        return both_ways(backbone.scale * seen @ texts.T, positive, uncertain, both)
+        name_tokens: Tokens = backbone.tokens([self._names[concept] for concept in concept_ids])
+        text_vectors = backbone.embed_texts(
+            {input_name: tensor.to(device) for input_name, tensor in name_tokens.items()}
+        )  # (C, 512)
+        image_vectors = backbone.embed_images(self.pictures[image_ids].to(device))  # (P, 512)
+        is_positive, is_uncertain = (
+            stance_table[image_ids][:, concept_ids].to(device) for stance_table in (self._positive, self._uncertain)
+        )
+        pair_weights = torch.zeros(len(image_ids), len(concept_ids))
+        for concept, image_id, slot_weight in slots:
+            pair_weights[image_ids.index(image_id), concept_ids.index(concept)] += slot_weight
+        side_weights = (pair_weights.sum(1).to(device), pair_weights.sum(0).to(device))
+        return both_ways(backbone.scale * image_vectors @ text_vectors.T, is_positive, is_uncertain, side_weights)
 
-    def _slots(self, rows: Tensor, images: Tensor, rng: torch.Generator) -> list[tuple[int, int, float]]:
+    def _slots(
+        self, report_numbers: Tensor, image_vectors: Tensor, rng: torch.Generator
+    ) -> list[tuple[int, int, float]]:
         """Concept, prototype and weight, for some concepts of each row's report."""
         slots = []
-        for row, vector in zip(rows.tolist(), images, strict=True):
-            found = self._mentioned[row]
-            order = torch.randperm(len(found), generator=rng)[: self.settings.concepts]
-            for concept in (found[place] for place in order.tolist()):
+        for report_number, image_vector in zip(report_numbers.tolist(), image_vectors, strict=True):
+            report_concepts = self._mentioned[report_number]
+            concept_order = torch.randperm(len(report_concepts), generator=rng)[: self.settings.concepts]
+            for concept in (report_concepts[concept_position] for concept_position in concept_order.tolist()):
                 prototypes = self._prototypes[concept]
-                near = self._vectors[prototypes] @ vector
-                weights, best = near.topk(min(self.settings.nearest, len(near)))
-                weights = functional.softmax(weights, dim=0)
+                similarities = self._vectors[prototypes] @ image_vector
+                slot_weights, best_rows = similarities.topk(min(self.settings.nearest, len(similarities)))
+                slot_weights = functional.softmax(slot_weights, dim=0)
                 if self.settings.drawn:
-                    places = torch.multinomial(weights, min(self.settings.drawn, len(weights)), generator=rng)
-                    best, weights = best[places], torch.full((len(places),), 1.0 / len(places))
-                slots += [(concept, int(prototypes[i]), float(w)) for i, w in zip(best.tolist(), weights, strict=True)]
+                    sampled_positions = torch.multinomial(
+                        slot_weights, min(self.settings.drawn, len(slot_weights)), generator=rng
+                    )
+                    best_rows, slot_weights = (
+                        best_rows[sampled_positions],
+                        torch.full((len(sampled_positions),), 1.0 / len(sampled_positions)),
+                    )
+                slots += [
+                    (concept, int(prototypes[best_row]), float(slot_weight))
+                    for best_row, slot_weight in zip(best_rows.tolist(), slot_weights, strict=True)
+                ]
         return slots
 
 
 def _table(knowledge: Knowledge, stance: int, shape: tuple[int, int]) -> Tensor:
     """Which image has that stance to which concept: (images, concepts), boolean."""
-    table = np.zeros(shape, dtype=bool)
-    rows = knowledge.stances[knowledge.stances[:, 1] == stance]
-    table[rows[:, 0], rows[:, 2]] = True
-    return torch.from_numpy(table)
+    stance_table = np.zeros(shape, dtype=bool)
+    stance_rows = knowledge.stances[knowledge.stances[:, 1] == stance]
+    stance_table[stance_rows[:, 0], stance_rows[:, 2]] = True
+    return torch.from_numpy(stance_table)
 
 
 def diverse(vectors: Tensor, query: Tensor, candidates: int, count: int, diversity: float) -> Tensor:
     """Places of `count` vectors (n, D) that are near the query (D,) and far from each other: maximal marginal relevance
     (Carbonell & Goldstein 1998), (1 − λ) cos(v, q) − λ max cos(v, chosen), among the nearest `candidates`.
     """
-    near = (vectors @ query).topk(min(candidates, len(vectors))).indices
-    relevance = vectors[near] @ query
-    likeness = vectors[near] @ vectors[near].T
-    chosen = [int(relevance.argmax())]
-    while len(chosen) < min(count, len(near)):
-        gain = (1 - diversity) * relevance - diversity * likeness[:, chosen].max(dim=1).values
-        gain[chosen] = float("-inf")
-        chosen.append(int(gain.argmax()))
-    return near[chosen]
+    closest_rows = (vectors @ query).topk(min(candidates, len(vectors))).indices
+    relevance = vectors[closest_rows] @ query
+    likeness = vectors[closest_rows] @ vectors[closest_rows].T
+    chosen_rows = [int(relevance.argmax())]
+    while len(chosen_rows) < min(count, len(closest_rows)):
+        marginal_gain = (1 - diversity) * relevance - diversity * likeness[:, chosen_rows].max(dim=1).values
+        marginal_gain[chosen_rows] = float("-inf")
+        chosen_rows.append(int(marginal_gain.argmax()))
+    return closest_rows[chosen_rows]

@@ -43,59 +43,65 @@ def read_pictures(
     picture: Picture,
     cache: Path | None = None,
     told: Told = lambda _: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_count: None,
 ) -> Pictures:
     """Read radiographs; those that cannot be are told and left out. `cache` is a folder that keeps what was read, in
     blocks, so that one who is stopped goes on.
 
     Raises `InputError` where none can be read; of a single image, the one that says why.
     """
-    values, places = [], []
-    with ThreadPoolExecutor(READERS) as pool:
-        for start in range(0, len(paths), KEPT):
-            block = paths[start : start + KEPT]
-            place = None if cache is None else cache / f"{_key(block, picture)}.npz"
-            tell = partial(shifted, progress, start, len(paths))
-            read = None if place is None else _kept(place, picture.size, len(block))
-            if read is None:
-                read = _block(pool, block, picture, told, tell, alone=len(paths) == 1)
-                if place is not None and read.kept:
-                    _keep(place, read)
-            values += [read.values] if read.kept else []
-            places += [start + number for number in read.kept]
-    if not values:
+    pixel_blocks, image_numbers = [], []
+    with ThreadPoolExecutor(READERS) as thread_pool:
+        for block_start in range(0, len(paths), KEPT):
+            block_paths = paths[block_start : block_start + KEPT]
+            block_path = None if cache is None else cache / f"{_key(block_paths, picture)}.npz"
+            report_progress = partial(shifted, progress, block_start, len(paths))
+            block_pictures = None if block_path is None else _kept(block_path, picture.size, len(block_paths))
+            if block_pictures is None:
+                block_pictures = _block(thread_pool, block_paths, picture, told, report_progress, alone=len(paths) == 1)
+                if block_path is not None and block_pictures.kept:
+                    _keep(block_path, block_pictures)
+            pixel_blocks += [block_pictures.values] if block_pictures.kept else []
+            image_numbers += [block_start + image_number for image_number in block_pictures.kept]
+    if not pixel_blocks:
         raise InputError("none of the images can be read", "Check the folder of images.")
-    return Pictures(torch.cat(values), places)
+    return Pictures(torch.cat(pixel_blocks), image_numbers)
 
 
-def _kept(place: Path, size: int, most: int) -> Pictures | None:
+def _kept(block_path: Path, image_size: int, max_count: int) -> Pictures | None:
     """What was kept of a block of at most so many pictures; None where there is nothing, or something damaged."""
-    if not place.exists():
+    if not block_path.exists():
         return None
     try:
-        with np.load(require_uncompressed(place)) as found:
-            values, kept = torch.from_numpy(found["values"]), found["kept"].tolist()
+        with np.load(require_uncompressed(block_path)) as archive:
+            pixels, image_numbers = torch.from_numpy(archive["values"]), archive["kept"].tolist()
     except Exception:  # noqa: BLE001  whatever numpy and zip make of a damaged file
         return None
-    whole = values.dtype == torch.uint8 and values.shape == (len(kept), 1, size, size)
-    return Pictures(values, kept) if whole and kept == sorted({*kept} & {*range(most)}) else None
+    is_complete = pixels.dtype == torch.uint8 and pixels.shape == (len(image_numbers), 1, image_size, image_size)
+    return (
+        Pictures(pixels, image_numbers)
+        if is_complete and image_numbers == sorted({*image_numbers} & {*range(max_count)})
+        else None
+    )
 
 
 def _block(
-    pool: Executor, paths: Sequence[Path], picture: Picture, told: Told, progress: Progress, *, alone: bool
+    thread_pool: Executor, image_paths: Sequence[Path], picture: Picture, log: Told, progress: Progress, *, alone: bool
 ) -> Pictures:
     """A block of images, read; of one that is `alone` the problem is raised."""
-    values, places = [], []
-    for number, found in enumerate(pool.map(lambda path: _read(picture, path), paths)):
-        progress(number + 1, len(paths))
-        if isinstance(found, Tensor):
-            values.append(found)
-            places.append(number)
+    pixel_tensors, image_numbers = [], []
+    for image_number, read_result in enumerate(
+        thread_pool.map(lambda image_path: _read(picture, image_path), image_paths)
+    ):
+        progress(image_number + 1, len(image_paths))
+        if isinstance(read_result, Tensor):
+            pixel_tensors.append(read_result)
+            image_numbers.append(image_number)
         else:
             if alone:
-                raise found
-            told(f"left out: {found.message}")
-    return Pictures(torch.stack(values) if values else torch.empty(0), places)
+                raise read_result
+            log(f"left out: {read_result.message}")
+    return Pictures(torch.stack(pixel_tensors) if pixel_tensors else torch.empty(0), image_numbers)
 
 
 def shifted(progress: Progress, start: int, total: int, done: int, _: int | None) -> None:
@@ -103,25 +109,25 @@ def shifted(progress: Progress, start: int, total: int, done: int, _: int | None
     progress(start + done, total)
 
 
-def _read(picture: Picture, path: Path) -> Tensor | InputError:
+def _read(picture: Picture, image_path: Path) -> Tensor | InputError:
     try:
-        return picture.read(path)
+        return picture.read(image_path)
     except InputError as error:
         return error
 
 
-def _key(paths: Sequence[Path], picture: Picture) -> str:
+def _key(image_paths: Sequence[Path], picture: Picture) -> str:
     """A name for these files as they are: paths, sizes and times of change."""
     digest = hashlib.sha256(str(picture.size).encode())
-    for path in paths:
-        found = path.stat() if path.is_file() else None
-        digest.update(f"\0{path}\0{found and (found.st_size, found.st_mtime_ns)}".encode())
+    for image_path in image_paths:
+        file_stat = image_path.stat() if image_path.is_file() else None
+        digest.update(f"\0{image_path}\0{file_stat and (file_stat.st_size, file_stat.st_mtime_ns)}".encode())
     return digest.hexdigest()[:32]
 
 
-def _keep(place: Path, read: Pictures) -> None:
-    with caching(place) as staged, staged.open("wb") as file:
-        np.savez(file, values=read.values.numpy(), kept=np.array(read.kept, dtype=np.int64))
+def _keep(block_path: Path, block_pictures: Pictures) -> None:
+    with caching(block_path) as partial_path, partial_path.open("wb") as output_file:
+        np.savez(output_file, values=block_pictures.values.numpy(), kept=np.array(block_pictures.kept, dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +147,7 @@ class Examples:
         """The texts of rows as a backbone takes them."""
         if self.text_features is not None:
             return self.text_features[rows]
-        return backbone.tokens([self.texts[row] for row in rows.tolist()])
+        return backbone.tokens([self.texts[row_number] for row_number in rows.tolist()])
 
 
 def examples(
@@ -149,30 +155,38 @@ def examples(
     backbone: Backbone,
     cache: Path | None = None,
     told: Told = lambda _: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_count: None,
 ) -> Examples:
     """Read the pairs' images. Of a frozen backbone the features are computed once and kept."""
-    read = read_pictures([pair.path for pair in pairs], backbone.picture, cache, told, progress)
-    kept = [pairs[place] for place in read.kept]
-    texts = [pair.text for pair in kept]
-    tell_longer(backbone, texts, "reports", told)
-    ids = torch.from_numpy(groups(kept))
+    loaded_images = read_pictures([pair.path for pair in pairs], backbone.picture, cache, told, progress)
+    readable_pairs = [pairs[pair_number] for pair_number in loaded_images.kept]
+    report_texts = [pair.text for pair in readable_pairs]
+    tell_longer(backbone, report_texts, "reports", told)
+    report_groups = torch.from_numpy(groups(readable_pairs))
     if not backbone.frozen:
-        return Examples(read.values, texts, ids, kept)
-    return Examples(image_features(backbone, read.values, progress), texts, ids, kept, text_features(backbone, texts))
+        return Examples(loaded_images.values, report_texts, report_groups, readable_pairs)
+    return Examples(
+        image_features(backbone, loaded_images.values, progress),
+        report_texts,
+        report_groups,
+        readable_pairs,
+        text_features(backbone, report_texts),
+    )
 
 
 def tell_longer(backbone: Backbone, texts: Sequence[str], what: str, told: Told) -> None:
     """Tell how many texts have more tokens than are read in training, where they are not read in parts."""
-    if longer := backbone.tokens.longer(texts):
+    if long_count := backbone.tokens.longer(texts):
         told(
-            f"{longer:,} of {len(texts):,} {what} are longer than the {backbone.tokens.longest} tokens that are read: "
-            "their ends are left out"
+            f"{long_count:,} of {len(texts):,} {what} are longer than the {backbone.tokens.longest} tokens that are "
+            "read: their ends are left out"
         )
 
 
 @torch.inference_mode()
-def image_features(backbone: Backbone, values: Tensor, progress: Progress = lambda done, total: None) -> Tensor:
+def image_features(
+    backbone: Backbone, values: Tensor, progress: Progress = lambda done_count, total_count: None
+) -> Tensor:
     """What the frozen tower makes of pictures (n, 1, size, size): (n, width)."""
     return _by_blocks(backbone, values, backbone.image_features, progress)
 
@@ -197,22 +211,22 @@ def vectors_of_texts(backbone: Backbone, given: Sequence[str] | Tensor) -> Tenso
 
 def _by_blocks(
     backbone: Backbone,
-    given: Sequence[str] | Tensor,
-    run: Callable[[Any], Tensor],
-    progress: Progress = lambda done, total: None,
+    inputs: Sequence[str] | Tensor,
+    encode: Callable[[Any], Tensor],
+    progress: Progress = lambda done_count, total_count: None,
 ) -> Tensor:
-    """What `run` makes of all, in blocks, with the backbone as in evaluation; then it is as it was."""
-    was, device, rows = backbone.training, next(backbone.parameters()).device, []
+    """What `encode` makes of all, in blocks, with the backbone as in evaluation; then it is as it was."""
+    was_training, device, output_blocks = backbone.training, next(backbone.parameters()).device, []
     backbone.eval()
-    for start in range(0, len(given), BLOCK):
-        block = given[start : start + BLOCK]
-        put: Any = (
+    for block_start in range(0, len(inputs), BLOCK):
+        block = inputs[block_start : block_start + BLOCK]
+        block_input: Any = (
             block.to(device)
             if isinstance(block, Tensor)
-            else {name: value.to(device) for name, value in backbone.tokens(block).items()}
+            else {input_name: tensor.to(device) for input_name, tensor in backbone.tokens(block).items()}
         )
         with quick(device):
-            rows.append(run(put).float().cpu())
-        progress(min(start + BLOCK, len(given)), len(given))
-    backbone.train(was)
-    return torch.cat(rows).clone()
+            output_blocks.append(encode(block_input).float().cpu())
+        progress(min(block_start + BLOCK, len(inputs)), len(inputs))
+    backbone.train(was_training)
+    return torch.cat(output_blocks).clone()

@@ -61,8 +61,10 @@ class TripletEncoder(nn.Module):
         self.relations = nn.Embedding(relations, WIDTH)
         self.masked = nn.Parameter(torch.randn(WIDTH) * 0.02)
         self.places = nn.Parameter(torch.randn(3, WIDTH) * 0.02)
-        layer = nn.TransformerEncoderLayer(WIDTH, heads, 2 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True)
-        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        encoder_layer = nn.TransformerEncoderLayer(
+            WIDTH, heads, 2 * WIDTH, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(encoder_layer, layers, enable_nested_tensor=False)
         self.entity = nn.Linear(WIDTH, WIDTH)
         self.relation = nn.Linear(WIDTH, relations)
         nn.init.normal_(self.relations.weight, std=0.02)
@@ -71,27 +73,27 @@ class TripletEncoder(nn.Module):
 
     def tail(self, heads: Tensor, relations: Tensor) -> Tensor:
         """What the tail should be: heads (B, 512) and relations (B,) to (B, 512), of length 1."""
-        out = self._run(heads, self.relations(relations), self._mask(heads))[:, 2]
-        return functional.normalize((heads + self.entity(out)).float(), dim=-1)
+        masked_output = self._run(heads, self.relations(relations), self._mask(heads))[:, 2]
+        return functional.normalize((heads + self.entity(masked_output)).float(), dim=-1)
 
     def head(self, relations: Tensor, tails: Tensor) -> Tensor:
         """What the head should be: relations (B,) and tails (B, 512) to (B, 512), of length 1."""
-        out = self._run(self._mask(tails), self.relations(relations), tails)[:, 0]
-        return functional.normalize((tails + self.entity(out)).float(), dim=-1)
+        masked_output = self._run(self._mask(tails), self.relations(relations), tails)[:, 0]
+        return functional.normalize((tails + self.entity(masked_output)).float(), dim=-1)
 
     def between(self, heads: Tensor, tails: Tensor) -> Tensor:
         """Which relation it is: (B, 512) and (B, 512) to logits (B, relations)."""
-        out: Tensor = self.relation(self._run(heads, self._mask(heads), tails)[:, 1])
-        return out.float()
+        relation_logits: Tensor = self.relation(self._run(heads, self._mask(heads), tails)[:, 1])
+        return relation_logits.float()
 
-    def _mask(self, like: Tensor) -> Tensor:
-        return self.masked.expand_as(like)
+    def _mask(self, template: Tensor) -> Tensor:
+        return self.masked.expand_as(template)
 
     def _run(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
-        given = torch.stack([head, relation, tail], dim=1) + self.places  # (B, 3, 512)
-        with plain_attention(given):
-            out: Tensor = self.layers(given)
-        return out
+        sequence = torch.stack([head, relation, tail], dim=1) + self.places  # (B, 3, 512)
+        with plain_attention(sequence):
+            encoded: Tensor = self.layers(sequence)
+        return encoded
 
 
 class GraphNetwork(nn.Module):
@@ -109,15 +111,15 @@ class GraphNetwork(nn.Module):
         """Entities (N, 512) and edges (E, 3) of head, relation, tail to vectors (N, 512), of length 1, and which have a
         neighbour (N,).
         """
-        relations = len(self.gate) // 2
+        relation_count = len(self.gate) // 2
         source = torch.cat([edges[:, 0], edges[:, 2]])
         target = torch.cat([edges[:, 2], edges[:, 0]])
-        kind = torch.cat([edges[:, 1], edges[:, 1] + relations])
-        messages = entities[source] * self.gate[kind] + self.shift[kind]  # (2E, 512)
-        total = torch.zeros_like(entities).index_add(0, target, messages)
-        counts = torch.bincount(target, minlength=len(entities))
-        mean = total / counts.clamp(min=1).unsqueeze(1)
-        return functional.normalize(self.out(mean).float(), dim=-1), counts > 0
+        edge_kinds = torch.cat([edges[:, 1], edges[:, 1] + relation_count])
+        messages = entities[source] * self.gate[edge_kinds] + self.shift[edge_kinds]  # (2E, 512)
+        message_sum = torch.zeros_like(entities).index_add(0, target, messages)
+        neighbour_counts = torch.bincount(target, minlength=len(entities))
+        neighbour_mean = message_sum / neighbour_counts.clamp(min=1).unsqueeze(1)
+        return functional.normalize(self.out(neighbour_mean).float(), dim=-1), neighbour_counts > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,25 +139,35 @@ def batches(knowledge: Knowledge, settings: KnowledgeSettings, seed: int) -> Ite
     """An epoch: each image that has a stance once, with all its stances; in each batch some relations of concepts."""
     rng = np.random.default_rng(seed)
     stances = knowledge.stances[np.argsort(knowledge.stances[:, 0], kind="stable")]
-    images, starts = np.unique(stances[:, 0], return_index=True)
-    ends = np.append(starts[1:], len(stances))
-    order = rng.permutation(len(images))
-    for start in range(0, len(order), settings.batch):
-        chosen = order[start : start + settings.batch]
-        edges = np.concatenate([stances[starts[place] : ends[place]] for place in chosen])
-        count = min(settings.relations, len(knowledge.relations))
-        related = knowledge.relations[rng.choice(len(knowledge.relations), count, replace=False)]
-        named = np.unique(np.concatenate([edges[:, 2], related[:, 0], related[:, 2]]))
-        others = np.setdiff1d(np.arange(len(knowledge.concepts)), named)
-        room = max(0, settings.most_concepts - len(named))
-        concepts = np.concatenate([named, rng.permutation(others)[:room]])
-        place = np.full(len(knowledge.concepts), -1)
-        place[concepts] = np.arange(len(concepts))
-        of_image = {int(image): number for number, image in enumerate(images[chosen])}
-        heads = np.array([of_image[int(image)] for image in edges[:, 0]], dtype=np.int64)
-        local = np.stack([heads, edges[:, 1], place[edges[:, 2]]], axis=1)
-        between = np.stack([place[related[:, 0]], related[:, 1], place[related[:, 2]]], axis=1)
-        yield Batch(*(torch.from_numpy(np.asarray(of)) for of in (images[chosen], concepts, local, between)))
+    image_ids, stance_starts = np.unique(stances[:, 0], return_index=True)
+    stance_ends = np.append(stance_starts[1:], len(stances))
+    image_order = rng.permutation(len(image_ids))
+    for batch_start in range(0, len(image_order), settings.batch):
+        chosen_images = image_order[batch_start : batch_start + settings.batch]
+        stance_edges = np.concatenate(
+            [stances[stance_starts[image_index] : stance_ends[image_index]] for image_index in chosen_images]
+        )
+        relation_count = min(settings.relations, len(knowledge.relations))
+        related_edges = knowledge.relations[rng.choice(len(knowledge.relations), relation_count, replace=False)]
+        named_concepts = np.unique(np.concatenate([stance_edges[:, 2], related_edges[:, 0], related_edges[:, 2]]))
+        other_concepts = np.setdiff1d(np.arange(len(knowledge.concepts)), named_concepts)
+        free_slots = max(0, settings.most_concepts - len(named_concepts))
+        concept_ids = np.concatenate([named_concepts, rng.permutation(other_concepts)[:free_slots]])
+        concept_positions = np.full(len(knowledge.concepts), -1)
+        concept_positions[concept_ids] = np.arange(len(concept_ids))
+        image_position = {int(image): position for position, image in enumerate(image_ids[chosen_images])}
+        local_heads = np.array([image_position[int(image)] for image in stance_edges[:, 0]], dtype=np.int64)
+        local_stances = np.stack([local_heads, stance_edges[:, 1], concept_positions[stance_edges[:, 2]]], axis=1)
+        local_relations = np.stack(
+            [concept_positions[related_edges[:, 0]], related_edges[:, 1], concept_positions[related_edges[:, 2]]],
+            axis=1,
+        )
+        yield Batch(
+            *(
+                torch.from_numpy(np.asarray(values))
+                for values in (image_ids[chosen_images], concept_ids, local_stances, local_relations)
+            )
+        )
 
 
 class KnowledgeLosses(nn.Module):
@@ -163,76 +175,83 @@ class KnowledgeLosses(nn.Module):
 
     def __init__(self, knowledge: Knowledge, settings: KnowledgeSettings) -> None:
         super().__init__()
-        count = len(STANCES) + len(knowledge.relation_names)
+        relation_count = len(STANCES) + len(knowledge.relation_names)
         self.settings = settings
-        self.encoder = TripletEncoder(count, settings.layers, settings.heads)
-        self.network = GraphNetwork(count)
-        known = np.concatenate([knowledge.relations, np.empty((0, 3), dtype=np.int64)])
-        self._known = {(int(h), int(r), int(t)) for h, r, t in known}
+        self.encoder = TripletEncoder(relation_count, settings.layers, settings.heads)
+        self.network = GraphNetwork(relation_count)
+        all_triples = np.concatenate([knowledge.relations, np.empty((0, 3), dtype=np.int64)])
+        self._known = {(int(head), int(relation), int(tail)) for head, relation, tail in all_triples}
 
     def forward(self, backbone: Backbone, batch: Batch, images: Tensor, concepts: Tensor) -> dict[str, Tensor]:
         """The losses by name: `images` (I, 512) and `concepts` (C, 512) are the vectors of the batch's entities."""
         device = images.device
         stances, relations = batch.stances.to(device), batch.relations.to(device)
-        related = relations + torch.tensor([0, len(STANCES), 0], device=device)
-        found = {}
+        related_edges = relations + torch.tensor([0, len(STANCES), 0], device=device)
+        losses = {}
         if self.settings.e2e:
-            found["e2e"] = self._e2e(backbone.scale, batch, images, concepts, stances, related)
+            losses["e2e"] = self._e2e(backbone.scale, batch, images, concepts, stances, related_edges)
         if self.settings.e2r:
-            found["e2r"] = self._e2r(images, concepts, stances, related)
+            losses["e2r"] = self._e2r(images, concepts, stances, related_edges)
         if self.settings.g2e:
-            found["g2e"] = self._g2e(backbone.scale, images, concepts, stances, related)
-        return found
+            losses["g2e"] = self._g2e(backbone.scale, images, concepts, stances, related_edges)
+        return losses
 
     def _e2e(
-        self, scale: Tensor, batch: Batch, images: Tensor, concepts: Tensor, stances: Tensor, related: Tensor
+        self, scale: Tensor, batch: Batch, images: Tensor, concepts: Tensor, stances: Tensor, related_edges: Tensor
     ) -> Tensor:
-        shape = (len(images), len(concepts))
-        positive, uncertain = (_table(stances, stance, shape) for stance in (POSITIVE, UNCERTAIN))
-        is_positive = torch.full((max(shape),), POSITIVE, device=images.device)
-        tails = self.encoder.tail(images, is_positive[: shape[0]])  # (I, 512)
-        heads = self.encoder.head(is_positive[: shape[1]], concepts)  # (C, 512)
-        found = [
-            contrastive(scale * tails @ concepts.T, positive, uncertain),
-            contrastive(scale * heads @ images.T, positive.T, uncertain.T),
+        table_shape = (len(images), len(concepts))
+        positive_table, uncertain_table = (_table(stances, stance, table_shape) for stance in (POSITIVE, UNCERTAIN))
+        positive_relation = torch.full((max(table_shape),), POSITIVE, device=images.device)
+        tails = self.encoder.tail(images, positive_relation[: table_shape[0]])  # (I, 512)
+        heads = self.encoder.head(positive_relation[: table_shape[1]], concepts)  # (C, 512)
+        loss_parts = [
+            contrastive(scale * tails @ concepts.T, positive_table, uncertain_table),
+            contrastive(scale * heads @ images.T, positive_table.T, uncertain_table.T),
         ]
-        if len(related):
-            out, into = self._known_concepts(batch, related)
-            tails = self.encoder.tail(concepts[related[:, 0]], related[:, 1])  # (R, 512)
-            heads = self.encoder.head(related[:, 1], concepts[related[:, 2]])
-            found.append(contrastive(scale * tails @ concepts.T, out.to(images.device)))
-            found.append(contrastive(scale * heads @ concepts.T, into.to(images.device)))
-        return torch.stack(found).mean()
+        if len(related_edges):
+            tail_mask, head_mask = self._known_concepts(batch, related_edges)
+            tails = self.encoder.tail(concepts[related_edges[:, 0]], related_edges[:, 1])  # (R, 512)
+            heads = self.encoder.head(related_edges[:, 1], concepts[related_edges[:, 2]])
+            loss_parts.append(contrastive(scale * tails @ concepts.T, tail_mask.to(images.device)))
+            loss_parts.append(contrastive(scale * heads @ concepts.T, head_mask.to(images.device)))
+        return torch.stack(loss_parts).mean()
 
-    def _known_concepts(self, batch: Batch, related: Tensor) -> tuple[Tensor, Tensor]:
+    def _known_concepts(self, batch: Batch, related_edges: Tensor) -> tuple[Tensor, Tensor]:
         """The concepts of the batch that are a tail, and a head, of the triplet with the rest of it: (R, C) each."""
-        names = batch.concepts.tolist()
-        rows = [(names[h], r - len(STANCES), names[t]) for h, r, t in related.tolist()]
-        out = [[(head, relation, name) in self._known for name in names] for head, relation, _ in rows]
-        into = [[(name, relation, tail) in self._known for name in names] for _, relation, tail in rows]
-        return torch.tensor(out), torch.tensor(into)
+        concept_ids = batch.concepts.tolist()
+        triples = [
+            (concept_ids[head_position], relation_number - len(STANCES), concept_ids[tail_position])
+            for head_position, relation_number, tail_position in related_edges.tolist()
+        ]
+        tail_table = [
+            [(head, relation, concept_id) in self._known for concept_id in concept_ids] for head, relation, _ in triples
+        ]
+        head_table = [
+            [(concept_id, relation, tail) in self._known for concept_id in concept_ids] for _, relation, tail in triples
+        ]
+        return torch.tensor(tail_table), torch.tensor(head_table)
 
-    def _e2r(self, images: Tensor, concepts: Tensor, stances: Tensor, related: Tensor) -> Tensor:
-        heads = torch.cat([images[stances[:, 0]], concepts[related[:, 0]]])
-        tails = torch.cat([concepts[stances[:, 2]], concepts[related[:, 2]]])
-        kinds = torch.cat([stances[:, 1], related[:, 1]])
-        return functional.cross_entropy(self.encoder.between(heads, tails), kinds)
+    def _e2r(self, images: Tensor, concepts: Tensor, stances: Tensor, related_edges: Tensor) -> Tensor:
+        heads = torch.cat([images[stances[:, 0]], concepts[related_edges[:, 0]]])
+        tails = torch.cat([concepts[stances[:, 2]], concepts[related_edges[:, 2]]])
+        relation_kinds = torch.cat([stances[:, 1], related_edges[:, 1]])
+        return functional.cross_entropy(self.encoder.between(heads, tails), relation_kinds)
 
-    def _g2e(self, scale: Tensor, images: Tensor, concepts: Tensor, stances: Tensor, related: Tensor) -> Tensor:
+    def _g2e(self, scale: Tensor, images: Tensor, concepts: Tensor, stances: Tensor, related_edges: Tensor) -> Tensor:
         entities = torch.cat([images, concepts])
-        after = torch.tensor([0, 0, len(images)], device=images.device)
-        edges = torch.cat(
-            [stances + after, related + torch.tensor([len(images), 0, len(images)], device=images.device)]
+        concept_shift = torch.tensor([0, 0, len(images)], device=images.device)
+        all_edges = torch.cat(
+            [stances + concept_shift, related_edges + torch.tensor([len(images), 0, len(images)], device=images.device)]
         )
-        found, has = self.network(entities, edges)
-        chosen = torch.nonzero(has).squeeze(1)
-        same = torch.eye(len(chosen), dtype=torch.bool, device=images.device)
-        return both_ways(scale * found[chosen] @ entities[chosen].T, same)
+        neighbour_vectors, has_neighbour = self.network(entities, all_edges)
+        chosen_entities = torch.nonzero(has_neighbour).squeeze(1)
+        identity_mask = torch.eye(len(chosen_entities), dtype=torch.bool, device=images.device)
+        return both_ways(scale * neighbour_vectors[chosen_entities] @ entities[chosen_entities].T, identity_mask)
 
 
 def _table(stances: Tensor, stance: int, shape: tuple[int, int]) -> Tensor:
     """Which image has that stance to which concept: boolean, of that shape."""
-    table = torch.zeros(shape, dtype=torch.bool, device=stances.device)
-    rows = stances[stances[:, 1] == stance]
-    table[rows[:, 0], rows[:, 2]] = True
-    return table
+    stance_table = torch.zeros(shape, dtype=torch.bool, device=stances.device)
+    stance_rows = stances[stances[:, 1] == stance]
+    stance_table[stance_rows[:, 0], stance_rows[:, 2]] = True
+    return stance_table

@@ -18,24 +18,27 @@ def contrastive(
     if ignored is not None:
         logits = logits.masked_fill(ignored & ~positive, float("-inf"))
     log_share = logits.log_softmax(dim=1).masked_fill(~positive, 0.0)
-    counts = positive.sum(dim=1)
-    counted = counts > 0
-    if not bool(counted.any()):
+    positive_counts = positive.sum(dim=1)
+    has_positive = positive_counts > 0
+    if not bool(has_positive.any()):
         return logits.new_zeros(())
-    rows = -log_share.sum(dim=1)[counted] / counts[counted]
+    row_losses = -log_share.sum(dim=1)[has_positive] / positive_counts[has_positive]
     if weights is None:
-        return rows.mean()
-    kept = weights[counted]
-    return (rows * kept).sum() / kept.sum().clamp(min=1e-9)
+        return row_losses.mean()
+    row_weights = weights[has_positive]
+    return (row_losses * row_weights).sum() / row_weights.sum().clamp(min=1e-9)
 
 
 def both_ways(
     logits: Tensor, positive: Tensor, ignored: Tensor | None = None, weights: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
     """The mean of `contrastive` over the rows and over the columns."""
-    across = None if ignored is None else ignored.T
-    rows, columns = (None, None) if weights is None else weights
-    return (contrastive(logits, positive, ignored, rows) + contrastive(logits.T, positive.T, across, columns)) / 2
+    ignored_columns = None if ignored is None else ignored.T
+    row_weights, column_weights = (None, None) if weights is None else weights
+    return (
+        contrastive(logits, positive, ignored, row_weights)
+        + contrastive(logits.T, positive.T, ignored_columns, column_weights)
+    ) / 2
 
 
 def image_text(images: Tensor, texts: Tensor, scale: Tensor, groups: Tensor) -> Tensor:
@@ -48,8 +51,10 @@ def image_text(images: Tensor, texts: Tensor, scale: Tensor, groups: Tensor) -> 
 def distillation(images: Tensor, texts: Tensor, scale: Tensor, known: Tensor) -> Tensor:
     """KL divergence of the similarities' distribution from a teacher's `known` logits (B, B), both ways."""
     logits = scale * images @ texts.T
-    parts = [
-        torch.nn.functional.kl_div(mine.log_softmax(1), its.log_softmax(1), log_target=True, reduction="batchmean")
-        for mine, its in ((logits, known), (logits.T, known.T))
+    divergences = [
+        torch.nn.functional.kl_div(
+            own_logits.log_softmax(1), teacher_logits.log_softmax(1), log_target=True, reduction="batchmean"
+        )
+        for own_logits, teacher_logits in ((logits, known), (logits.T, known.T))
     ]
-    return (parts[0] + parts[1]) / 2
+    return (divergences[0] + divergences[1]) / 2

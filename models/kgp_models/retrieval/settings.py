@@ -63,16 +63,16 @@ class RetrievalSettings:
     @classmethod
     def of(cls, document: object) -> RetrievalSettings:
         """The settings in a plain mapping. Raises `InputError`."""
-        found = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
-        if found.small.pixels % 32 or found.small.hidden % found.small.heads:
+        settings = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
+        if settings.small.pixels % 32 or settings.small.hidden % settings.small.heads:
             raise InputError("small.pixels is no multiple of 32, or small.hidden none of small.heads", "It must be.")
-        counts = (found.fashion.nearest, found.fashion.prototypes, found.fashion.candidates)
-        if list(counts) != sorted(counts) or found.fashion.diversity > 1:
-            what = "fashion: nearest is more than prototypes, these more than candidates, or diversity more than 1"
-            raise InputError(what, "Check them.")
-        if "{}" not in found.fashion.prompt or "{}" not in found.knowledge.prompt:
+        selection_counts = (settings.fashion.nearest, settings.fashion.prototypes, settings.fashion.candidates)
+        if list(selection_counts) != sorted(selection_counts) or settings.fashion.diversity > 1:
+            message = "fashion: nearest is more than prototypes, these more than candidates, or diversity more than 1"
+            raise InputError(message, "Check them.")
+        if "{}" not in settings.fashion.prompt or "{}" not in settings.knowledge.prompt:
             raise InputError("a prompt has no {}, where the concept's name goes", "Write it there.")
-        return found
+        return settings
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON can hold them."""

@@ -35,10 +35,10 @@ class SmallText(nn.Module):
         super().__init__()
         self.words = nn.Embedding(vocabulary, sizes.hidden)
         self.places = nn.Parameter(torch.randn(LONGEST, sizes.hidden) * 0.02)
-        layer = nn.TransformerEncoderLayer(
+        encoder_layer = nn.TransformerEncoderLayer(
             sizes.hidden, sizes.heads, 4 * sizes.hidden, sizes.dropout, "gelu", batch_first=True, norm_first=True
         )
-        self.layers = nn.TransformerEncoder(layer, sizes.layers, enable_nested_tensor=False)
+        self.layers = nn.TransformerEncoder(encoder_layer, sizes.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(sizes.hidden)
         nn.init.normal_(self.words.weight, std=0.02)
 
@@ -48,21 +48,27 @@ class SmallText(nn.Module):
 
     def spread(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """The vectors, (B, hidden), and those of the words, (B, T, hidden)."""
-        hidden = self.words(input_ids) + self.places[: input_ids.shape[1]]  # (B, T, hidden)
-        with plain_attention(hidden):
-            hidden = self.norm(self.layers(hidden, src_key_padding_mask=attention_mask == 0))
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)  # (B, T, 1)
-        return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1.0), hidden
+        word_states = self.words(input_ids) + self.places[: input_ids.shape[1]]  # (B, T, hidden)
+        with plain_attention(word_states):
+            word_states = self.norm(self.layers(word_states, src_key_padding_mask=attention_mask == 0))
+        word_mask = attention_mask.unsqueeze(-1).to(word_states.dtype)  # (B, T, 1)
+        return (word_states * word_mask).sum(1) / word_mask.sum(1).clamp(min=1.0), word_states
 
 
 def small_backbone(tokenizer: Any, sizes: SmallSizes, seed: int, *, frozen: bool = False) -> Backbone:
     """A new small backbone, its weights drawn by chance; `tokenizer` is in transformers' form."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        vision = SmallVision(sizes.pixels).to(memory_format=torch.channels_last)
-        text = SmallText(sizes, len(tokenizer))
+        image_tower = SmallVision(sizes.pixels).to(memory_format=torch.channels_last)
+        text_tower = SmallText(sizes, len(tokenizer))
         widths = (IMAGE_WIDTH, sizes.hidden)
-        made = Backbone(
-            KIND, vision, text, widths, Picture(sizes.pixels), tokenize(tokenizer, LONGEST, lower=True), frozen=frozen
+        backbone = Backbone(
+            KIND,
+            image_tower,
+            text_tower,
+            widths,
+            Picture(sizes.pixels),
+            tokenize(tokenizer, LONGEST, lower=True),
+            frozen=frozen,
         )
-    return made
+    return backbone

@@ -37,23 +37,25 @@ class Tokenize:
         begins as early as it can. A short part says less of a text than one as long as those of the training
         (docs/search.md).
         """
-        units = [
-            unit for word in _WORD.findall(text) for unit in (word if self.count(word) > self.longest else (word,))
+        text_units = [
+            text_unit
+            for word in _WORD.findall(text)
+            for text_unit in (word if self.count(word) > self.longest else (word,))
         ]
-        found, start = [], 0
-        while (end := self._end(units, start)) < len(units):
-            found.append("".join(units[start:end]))
-            start = end
-        while start and self.count("".join(units[start - 1 :])) <= self.longest:
-            start -= 1
-        return [*found, "".join(units[start:])]
+        text_parts, unit_start = [], 0
+        while (unit_end := self._end(text_units, unit_start)) < len(text_units):
+            text_parts.append("".join(text_units[unit_start:unit_end]))
+            unit_start = unit_end
+        while unit_start and self.count("".join(text_units[unit_start - 1 :])) <= self.longest:
+            unit_start -= 1
+        return [*text_parts, "".join(text_units[unit_start:])]
 
     def _end(self, units: Sequence[str], start: int) -> int:
         """Where a part ends that begins there; it has one unit at least."""
-        end = start + 1
-        while end < len(units) and self.count("".join(units[start : end + 1])) <= self.longest:
-            end += 1
-        return end
+        part_end = start + 1
+        while part_end < len(units) and self.count("".join(units[start : part_end + 1])) <= self.longest:
+            part_end += 1
+        return part_end
 
 
 def tokenize(tokenizer: Any, longest: int, *, lower: bool = False) -> Tokenize:
@@ -63,14 +65,14 @@ def tokenize(tokenizer: Any, longest: int, *, lower: bool = False) -> Tokenize:
         return (text.lower() or " ") if lower else text
 
     def encode(texts: Sequence[str]) -> Tokens:
-        given = tokenizer(
+        encoding = tokenizer(
             [prepared(text) for text in texts],
             padding=True,
             truncation=True,
             max_length=longest,
             return_tensors="pt",
         )
-        return {name: given[name] for name in ("input_ids", "attention_mask")}
+        return {input_name: encoding[input_name] for input_name in ("input_ids", "attention_mask")}
 
     def count(text: str) -> int:
         return len(tokenizer(prepared(text), verbose=False)["input_ids"])
@@ -82,12 +84,14 @@ def in_parts(tokens: Tokenize, texts: Sequence[str], vectors: Callable[[Sequence
     """The vectors of texts, (n, width). That of a text in several parts is the mean of theirs, each of length 1: no
     word is left out.
     """
-    parts = [[text] if tokens.count(text) <= tokens.longest else tokens.parts(text) for text in texts]
-    found = vectors([part for those in parts for part in those])
-    if len(found) == len(texts):
-        return found
-    rows = [
-        of[0] if len(of) == 1 else functional.normalize(functional.normalize(of, dim=-1).mean(0), dim=-1)
-        for of in torch.split(found, [len(those) for those in parts])
+    parts_by_text = [[text] if tokens.count(text) <= tokens.longest else tokens.parts(text) for text in texts]
+    part_vectors = vectors([text_part for text_parts in parts_by_text for text_part in text_parts])
+    if len(part_vectors) == len(texts):
+        return part_vectors
+    vector_rows = [
+        text_vectors[0]
+        if len(text_vectors) == 1
+        else functional.normalize(functional.normalize(text_vectors, dim=-1).mean(0), dim=-1)
+        for text_vectors in torch.split(part_vectors, [len(text_parts) for text_parts in parts_by_text])
     ]
-    return torch.stack(rows)
+    return torch.stack(vector_rows)

@@ -45,21 +45,25 @@ class Trained:
 
 def evaluated(backbone: Backbone, examples: Examples) -> dict[str, metrics.Scores]:
     """Precision and recall of examples, both ways."""
-    images = vectors_of_images(backbone, examples.images)
+    image_vectors = vectors_of_images(backbone, examples.images)
     groups = examples.groups.numpy()
-    first = {int(group): place for place, group in reversed(list(enumerate(groups)))}
-    places = [first[group] for group in range(len(first))]
-    texts = [examples.texts[place] for place in places]
-    vectors = vectors_of_texts(backbone, texts if examples.text_features is None else examples.text_features[places])
-    return metrics.both(images.numpy(), vectors.numpy(), groups)
+    first_rows = {int(group_id): row_number for row_number, group_id in reversed(list(enumerate(groups)))}
+    row_numbers = [first_rows[group_id] for group_id in range(len(first_rows))]
+    distinct_texts = [examples.texts[row_number] for row_number in row_numbers]
+    text_vectors = vectors_of_texts(
+        backbone, distinct_texts if examples.text_features is None else examples.text_features[row_numbers]
+    )
+    return metrics.both(image_vectors.numpy(), text_vectors.numpy(), groups)
 
 
 def recall(scores: Mapping[str, metrics.Scores]) -> float:
     """What epochs are compared by: the mean of Recall@1, 5 and 10 of both directions (a sixth of retrieval's "rsum"),
     which swings less from epoch to epoch than one of them.
     """
-    means = [of.means() for of in scores.values()]
-    return sum(of[f"R@{k}"] for of in means for k in (1, 5, 10)) / (3 * len(means))
+    mean_scores = [metric_means.means() for metric_means in scores.values()]
+    return sum(metric_means[f"R@{cutoff}"] for metric_means in mean_scores for cutoff in (1, 5, 10)) / (
+        3 * len(mean_scores)
+    )
 
 
 def fine_tune(
@@ -71,7 +75,7 @@ def fine_tune(
     seed: int,
     alignment: Alignment | None = None,
     weight: float = 0.0,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_count: None,
     told: Told = lambda _: None,
 ) -> Trained:
     """Train on pairs by ITC, with `alignment` also by `weight` times CVA; stopped when the validation's `recall` has
@@ -79,43 +83,52 @@ def fine_tune(
     """
     torch.manual_seed(seed)
     device = next(backbone.parameters()).device
-    steps = math.ceil(len(train) / settings.batch)
-    decay = settings.weight_decay
-    optimizer = torch.optim.AdamW(_trained(backbone), settings.learning_rate, weight_decay=decay, fused=True)
-    warm = round(settings.warmup * steps)
+    batches_per_epoch = math.ceil(len(train) / settings.batch)
+    decay_rate = settings.weight_decay
+    optimizer = torch.optim.AdamW(_trained(backbone), settings.learning_rate, weight_decay=decay_rate, fused=True)
+    warmup_steps = round(settings.warmup * batches_per_epoch)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _share_of_rate(step, warm, steps * settings.epochs, settings.schedule)
+        optimizer,
+        lambda step_number: _share_of_rate(
+            step_number, warmup_steps, batches_per_epoch * settings.epochs, settings.schedule
+        ),
     )
-    parts: dict[str, Any] = {"backbone": backbone, "optimizer": optimizer, "schedule": schedule}
+    state_parts: dict[str, Any] = {"backbone": backbone, "optimizer": optimizer, "schedule": schedule}
     if alignment is not None:
-        parts["alignment"] = alignment
-    state = TrainingState(folder / STATE, parts, steps, settings.epochs, told=told)
-    state.resume()
-    with checkpoints() as when:
-        while len(state.history) < settings.epochs and not _is_over(state.history, settings.patience):
-            rng = torch.Generator().manual_seed(seed * 1_000 + len(state.history))  # so that a kill changes nothing
-            if alignment is not None and not state.step:
+        state_parts["alignment"] = alignment
+    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs, told=told)
+    training_state.resume()
+    with checkpoints() as checkpoint_clock:
+        while len(training_state.history) < settings.epochs and not _is_over(training_state.history, settings.patience):
+            rng = torch.Generator().manual_seed(
+                seed * 1_000 + len(training_state.history)
+            )  # so that a kill changes nothing
+            if alignment is not None and not training_state.step:
                 alignment.begin_epoch(backbone)
             backbone.train()
-            order = torch.split(torch.randperm(len(train), generator=rng), settings.batch)
-            for rows in state.epoch(order, when, rng, progress):
-                images, texts = _embedded(backbone, train, rows, settings.varied, rng, device)
-                losses = {"itc": image_text(images, texts, backbone.scale, train.groups[rows].to(device))}
+            batch_order = torch.split(torch.randperm(len(train), generator=rng), settings.batch)
+            for batch_rows in training_state.epoch(batch_order, checkpoint_clock, rng, progress):
+                image_vectors, text_vectors = _embedded(backbone, train, batch_rows, settings.varied, rng, device)
+                losses = {
+                    "itc": image_text(image_vectors, text_vectors, backbone.scale, train.groups[batch_rows].to(device))
+                }
                 if alignment is not None:
-                    losses["cva"] = weight * alignment.loss(backbone, rows, images, rng)
-                _step(backbone, optimizer, sum(losses.values(), images.new_zeros(())), settings.clip)
+                    losses["cva"] = weight * alignment.loss(backbone, batch_rows, image_vectors, rng)
+                _step(backbone, optimizer, sum(losses.values(), image_vectors.new_zeros(())), settings.clip)
                 schedule.step()
-                state.add(losses)
+                training_state.add(losses)
             settle(backbone, train.images)
             figure = recall(evaluated(backbone, valid))
-            if not state.history or figure > max(row[CHECKED] for row in state.history):
-                state.best = copy.deepcopy(backbone.state_dict())
-            state.end_epoch(when, **{CHECKED: figure})
-    backbone.load_state_dict(state.best)
+            if not training_state.history or figure > max(epoch_row[CHECKED] for epoch_row in training_state.history):
+                training_state.best = copy.deepcopy(backbone.state_dict())
+            training_state.end_epoch(checkpoint_clock, **{CHECKED: figure})
+    backbone.load_state_dict(training_state.best)
     backbone.eval()
-    figures = [row[CHECKED] for row in state.history]
-    best = max(figures)
-    return Trained(len(figures), figures.index(best) + 1, best, state.history, state.seconds)
+    figures = [epoch_row[CHECKED] for epoch_row in training_state.history]
+    best_figure = max(figures)
+    return Trained(
+        len(figures), figures.index(best_figure) + 1, best_figure, training_state.history, training_state.seconds
+    )
 
 
 def pretrain(
@@ -127,7 +140,7 @@ def pretrain(
     tuning: FineTuning,
     folder: Path,
     seed: int,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_steps: None,
     told: Told = lambda _: None,
 ) -> Trained:
     """KnowledgeCLIP's pre-training on the graph: `pictures` are those of its images, in its order; `pairs` are the
@@ -139,42 +152,50 @@ def pretrain(
         return Trained(0, 0, 0.0, [], 0.0)
     torch.manual_seed(seed)
     device = next(backbone.parameters()).device
-    heads = KnowledgeLosses(knowledge, settings).to(device)
-    names = [settings.prompt.format(name) for name in knowledge.concepts]
+    knowledge_losses = KnowledgeLosses(knowledge, settings).to(device)
+    concept_names = [settings.prompt.format(concept_name) for concept_name in knowledge.concepts]
     teacher = _teacher(backbone, pairs) if settings.kd else None
-    trained = [*_trained(backbone), *heads.parameters()]
-    optimizer = torch.optim.AdamW(trained, settings.learning_rate, weight_decay=tuning.weight_decay, fused=True)
-    steps = math.ceil(len({*knowledge.stances[:, 0].tolist()}) / settings.batch)
-    total = settings.epochs * steps
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _share_of_rate(step, total // 10, total, "cosine")
+    trained_parameters = [*_trained(backbone), *knowledge_losses.parameters()]
+    optimizer = torch.optim.AdamW(
+        trained_parameters, settings.learning_rate, weight_decay=tuning.weight_decay, fused=True
     )
-    parts = {"backbone": backbone, "heads": heads, "optimizer": optimizer, "schedule": schedule}
-    state = TrainingState(folder / STATE, parts, steps, settings.epochs, told=told)
-    state.resume()
-    with checkpoints() as when:
-        while len(state.history) < settings.epochs:
-            number = seed * 1_000 + len(state.history)
-            rng = torch.Generator().manual_seed(number)
+    batches_per_epoch = math.ceil(len({*knowledge.stances[:, 0].tolist()}) / settings.batch)
+    total_steps = settings.epochs * batches_per_epoch
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step_number: _share_of_rate(step_number, total_steps // 10, total_steps, "cosine")
+    )
+    state_parts = {"backbone": backbone, "heads": knowledge_losses, "optimizer": optimizer, "schedule": schedule}
+    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs, told=told)
+    training_state.resume()
+    with checkpoints() as checkpoint_clock:
+        while len(training_state.history) < settings.epochs:
+            epoch_seed = seed * 1_000 + len(training_state.history)
+            rng = torch.Generator().manual_seed(epoch_seed)
             backbone.train()
-            for batch in state.epoch(batches(knowledge, settings, number), when, rng, progress):
-                seen = _images(backbone, pictures[batch.images], tuning.varied, rng, device)
-                named = _texts(backbone, [names[place] for place in batch.concepts.tolist()], device)
+            for batch in training_state.epoch(
+                batches(knowledge, settings, epoch_seed), checkpoint_clock, rng, progress
+            ):
+                image_vectors = _images(backbone, pictures[batch.images], tuning.varied, rng, device)
+                concept_vectors = _texts(
+                    backbone, [concept_names[concept_id] for concept_id in batch.concepts.tolist()], device
+                )
                 with quick(device):
-                    losses = heads(backbone, batch, seen, named)
-                losses = {name: getattr(settings, name) * value for name, value in losses.items()}
+                    losses = knowledge_losses(backbone, batch, image_vectors, concept_vectors)
+                losses = {loss_name: getattr(settings, loss_name) * loss for loss_name, loss in losses.items()}
                 if teacher is not None:
-                    rows = torch.randperm(len(pairs), generator=rng)[: settings.pairs]
-                    mine = _embedded(backbone, pairs, rows, tuning.varied, rng, device)
-                    known = teacher(rows).to(device)
-                    losses["kd"] = settings.kd * distillation(*mine, backbone.scale, known)
-                _step(backbone, optimizer, sum(losses.values(), seen.new_zeros(())), tuning.clip)
+                    pair_rows = torch.randperm(len(pairs), generator=rng)[: settings.pairs]
+                    pair_vectors = _embedded(backbone, pairs, pair_rows, tuning.varied, rng, device)
+                    teacher_logits = teacher(pair_rows).to(device)
+                    losses["kd"] = settings.kd * distillation(*pair_vectors, backbone.scale, teacher_logits)
+                _step(backbone, optimizer, sum(losses.values(), image_vectors.new_zeros(())), tuning.clip)
                 schedule.step()
-                state.add(losses)
+                training_state.add(losses)
             settle(backbone, pairs.images)
-            state.end_epoch(when)
+            training_state.end_epoch(checkpoint_clock)
     backbone.eval()
-    return Trained(len(state.history), len(state.history), 0.0, state.history, state.seconds)
+    return Trained(
+        len(training_state.history), len(training_state.history), 0.0, training_state.history, training_state.seconds
+    )
 
 
 @torch.no_grad()
@@ -183,71 +204,82 @@ def settle(backbone: Backbone, pictures: Tensor) -> None:
     as they are (precise batch norm, Wu & Johnson 2021). In training they trail behind the weights, and mix batches of
     pairs with those of prototypes or of the graph.
     """
-    norms = [part for part in backbone.image_tower.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    if not norms or backbone.frozen:
+    norm_layers = [
+        submodule
+        for submodule in backbone.image_tower.modules()
+        if isinstance(submodule, nn.modules.batchnorm._BatchNorm)
+    ]
+    if not norm_layers or backbone.frozen:
         return
-    was, momenta = backbone.training, [norm.momentum for norm in norms]
+    was_training, momenta = backbone.training, [norm_layer.momentum for norm_layer in norm_layers]
     device = next(backbone.parameters()).device
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over the batches
+    for norm_layer in norm_layers:
+        norm_layer.reset_running_stats()
+        norm_layer.momentum = None  # the plain mean over the batches
     backbone.train()
-    rows = torch.linspace(0, len(pictures) - 1, min(SETTLED, len(pictures))).long()
-    for block in torch.split(rows, SETTLED_BATCH):
+    sample_rows = torch.linspace(0, len(pictures) - 1, min(SETTLED, len(pictures))).long()
+    for row_block in torch.split(sample_rows, SETTLED_BATCH):
         with quick(device):
-            backbone.image_features(pictures[block].to(device))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    backbone.train(was)
+            backbone.image_features(pictures[row_block].to(device))
+    for norm_layer, momentum in zip(norm_layers, momenta, strict=True):
+        norm_layer.momentum = momentum
+    backbone.train(was_training)
 
 
 def _teacher(backbone: Backbone, pairs: Examples) -> Callable[[Tensor], Tensor]:
     """The logits of pairs by the backbone as it is now."""
-    images = vectors_of_images(backbone, pairs.images)
-    texts = vectors_of_texts(backbone, pairs.texts if pairs.text_features is None else pairs.text_features)
+    image_vectors = vectors_of_images(backbone, pairs.images)
+    text_vectors = vectors_of_texts(backbone, pairs.texts if pairs.text_features is None else pairs.text_features)
     scale = float(backbone.scale.detach())
-    return lambda rows: scale * images[rows] @ texts[rows].T
+    return lambda batch_rows: scale * image_vectors[batch_rows] @ text_vectors[batch_rows].T
 
 
-def _share_of_rate(step: int, warm: int, total: int, schedule: str) -> float:
-    """Of the learning rate in a step: it rises through `warm` steps, then stays or falls to 0 as a cosine does."""
-    if step < warm:
-        return (step + 1) / warm
+def _share_of_rate(step_number: int, warmup_steps: int, total_steps: int, schedule: str) -> float:
+    """Of the learning rate in a step: it rises through `warmup_steps`, then stays or falls to 0 as a cosine does."""
+    if step_number < warmup_steps:
+        return (step_number + 1) / warmup_steps
     if schedule == "constant":
         return 1.0
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step_number - warmup_steps) / max(1, total_steps - warmup_steps))))
 
 
 def _trained(backbone: Backbone) -> Iterator[nn.Parameter]:
     return (parameter for parameter in backbone.parameters() if parameter.requires_grad)
 
 
-def _step(backbone: Backbone, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float) -> None:
+def _step(backbone: Backbone, optimizer: torch.optim.Optimizer, total_loss: Tensor, clip: float) -> None:
     optimizer.zero_grad()
-    torch.autograd.backward(loss)
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    torch.autograd.backward(total_loss)
+    parameters = [parameter for parameter_group in optimizer.param_groups for parameter in parameter_group["params"]]
     nn.utils.clip_grad_norm_(parameters, clip)
     optimizer.step()
     backbone.limit_scale()
 
 
 def _embedded(
-    backbone: Backbone, given: Examples, rows: Tensor, change: bool, rng: torch.Generator, device: torch.device
+    backbone: Backbone,
+    examples: Examples,
+    row_numbers: Tensor,
+    is_varied: bool,
+    rng: torch.Generator,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """The vectors of pairs, (B, 512) each."""
-    images = _images(backbone, given.images[rows], change, rng, device)
-    texts = given.text_inputs(rows, backbone)
+    image_vectors = _images(backbone, examples.images[row_numbers], is_varied, rng, device)
+    tower_inputs = examples.text_inputs(row_numbers, backbone)
     with quick(device):
-        if isinstance(texts, Tensor):
-            return images, backbone.embed_texts(texts.to(device)).float()
-        return images, backbone.embed_texts(_to(texts, device)).float()
+        if isinstance(tower_inputs, Tensor):
+            return image_vectors, backbone.embed_texts(tower_inputs.to(device)).float()
+        return image_vectors, backbone.embed_texts(_to(tower_inputs, device)).float()
 
 
-def _images(backbone: Backbone, values: Tensor, change: bool, rng: torch.Generator, device: torch.device) -> Tensor:
-    if values.dim() == 4 and change:
-        values = ((varied(values, rng) + 1.0) * 127.5).clamp(0.0, 255.0)
+def _images(
+    backbone: Backbone, pixel_values: Tensor, is_varied: bool, rng: torch.Generator, device: torch.device
+) -> Tensor:
+    if pixel_values.dim() == 4 and is_varied:
+        pixel_values = ((varied(pixel_values, rng) + 1.0) * 127.5).clamp(0.0, 255.0)
     with quick(device):
-        return backbone.embed_images(values.to(device)).float()
+        return backbone.embed_images(pixel_values.to(device)).float()
 
 
 def _texts(backbone: Backbone, texts: list[str], device: torch.device) -> Tensor:
@@ -256,10 +288,10 @@ def _texts(backbone: Backbone, texts: list[str], device: torch.device) -> Tensor
 
 
 def _to(tokens: Tokens, device: torch.device) -> Tokens:
-    return {name: value.to(device) for name, value in tokens.items()}
+    return {input_name: tensor.to(device) for input_name, tensor in tokens.items()}
 
 
 def _is_over(history: list[dict[str, float]], patience: int) -> bool:
     """Whether the figure has not risen over its best for that many epochs."""
-    figures = [row[CHECKED] for row in history]
+    figures = [epoch_row[CHECKED] for epoch_row in history]
     return bool(figures) and len(figures) - 1 - figures.index(max(figures)) >= patience

@@ -98,51 +98,85 @@ class Answerer:
         """
         text = checked(image, text)
         flags: list[str] = []
-        seeds = self._tagger.concepts(text)
-        asked = tuple(Node(self._tagger.cuis[seed], self._tagger.names[seed]) for seed in seeds)
+        seed_numbers = self._tagger.concepts(text)
+        question_concepts = tuple(
+            Node(self._tagger.cuis[seed_number], self._tagger.names[seed_number]) for seed_number in seed_numbers
+        )
         flags += (GUESS.format(*guess) for guess in self._tagger.guesses(text).items())
-        edges = self._edges(asked, flags)
-        seen = self._image(image, flags)
+        edges = self._edges(question_concepts, flags)
+        question_image = self._image(image, flags)
         warnings = tuple(provenance.warnings(self.model.trained_on, 1, int(is_synthetic(image)))) if image else ()
-        local = _Local(self.model, asked, edges, self.images)
-        if self.images is not None and len(local.pictured) and not local.pictured.any():
+        local_graph = _Local(self.model, question_concepts, edges, self.images)
+        if self.images is not None and len(local_graph.pictured) and not local_graph.pictured.any():
             flags.append(NO_PICTURE)
         tokens = self.model.backbone.tokens
-        if (count := tokens.count(text)) > tokens.longest:
-            flags.append(CUT.format(tokens.longest, count))
-        words = texts_of(self.model.backbone, [text])
-        question = Question("", text, "", seen.name, image or Path(), "", "")
-        base = local.probabilities([question], seen.images, words, [EMPTY], base=True)[0]
-        shown = local.shown(seen.images) if seen.there else ()
-        if self.model.settings.method in PLAIN or not seen.there or not edges:
-            uncounted = tuple((edge, 0.0) for edge in edges)
-            return Reply(base >= 0.5, base, "base", base, asked, uncounted, shown, tuple(flags), warnings)
-        without = [local.subgraph(leave_out=number) for number in range(len(edges))]
-        found = local.probabilities([question] * (1 + len(edges)), seen.images, words, [local.subgraph(), *without])
-        falls = tuple((edge, found[0] - other) for edge, other in zip(edges, found[1:], strict=True))
-        method = self.model.settings.method
-        return Reply(found[0] >= 0.5, found[0], method, base, asked, falls, shown, tuple(flags), warnings)
+        if (token_count := tokens.count(text)) > tokens.longest:
+            flags.append(CUT.format(tokens.longest, token_count))
+        question_texts = texts_of(self.model.backbone, [text])
+        question = Question("", text, "", question_image.name, image or Path(), "", "")
+        base_probability = local_graph.probabilities(
+            [question], question_image.images, question_texts, [EMPTY], base=True
+        )[0]
+        shown_concepts = local_graph.shown(question_image.images) if question_image.there else ()
+        if self.model.settings.method in PLAIN or not question_image.there or not edges:
+            uncounted_edges = tuple((edge, 0.0) for edge in edges)
+            return Reply(
+                base_probability >= 0.5,
+                base_probability,
+                "base",
+                base_probability,
+                question_concepts,
+                uncounted_edges,
+                shown_concepts,
+                tuple(flags),
+                warnings,
+            )
+        reduced_subgraphs = [local_graph.subgraph(leave_out=edge_number) for edge_number in range(len(edges))]
+        answer_probabilities = local_graph.probabilities(
+            [question] * (1 + len(edges)),
+            question_image.images,
+            question_texts,
+            [local_graph.subgraph(), *reduced_subgraphs],
+        )
+        counted_edges = tuple(
+            (edge, answer_probabilities[0] - reduced_probability)
+            for edge, reduced_probability in zip(edges, answer_probabilities[1:], strict=True)
+        )
+        method_name = self.model.settings.method
+        return Reply(
+            answer_probabilities[0] >= 0.5,
+            answer_probabilities[0],
+            method_name,
+            base_probability,
+            question_concepts,
+            counted_edges,
+            shown_concepts,
+            tuple(flags),
+            warnings,
+        )
 
-    def _edges(self, asked: Sequence[Node], flags: list[str]) -> list[Edge]:
-        if not asked:
+    def _edges(self, question_concepts: Sequence[Node], flags: list[str]) -> list[Edge]:
+        if not question_concepts:
             flags.append(NO_CONCEPT if self._tagger.cuis else EMPTY_GRAPH)
             return []
         settings = self.model.settings
-        cuis = [node.key for node in asked]
-        (edges,) = live.subgraphs(self.graph, [cuis], hops=settings.hops, cap=settings.cap, images=settings.images)
+        concept_cuis = [node.key for node in question_concepts]
+        (edges,) = live.subgraphs(
+            self.graph, [concept_cuis], hops=settings.hops, cap=settings.cap, images=settings.images
+        )
         if not edges:
             flags.append(NO_EDGE)
-        known = {*STANCES, *self.model.relations}
-        if left_out := sum(edge.kind not in known for edge in edges):
-            flags.append(UNKNOWN.format(left_out))
-        return [edge for edge in edges if edge.kind in known]
+        edge_kinds = {*STANCES, *self.model.relations}
+        if unknown_count := sum(edge.kind not in edge_kinds for edge in edges):
+            flags.append(UNKNOWN.format(unknown_count))
+        return [edge for edge in edges if edge.kind in edge_kinds]
 
-    def _image(self, path: Path | None, flags: list[str]) -> _Seen:
-        if path is not None:
-            return _Seen(str(path), images_of(self.model.backbone, {str(path): path}), there=True)
+    def _image(self, image_path: Path | None, flags: list[str]) -> _Seen:
+        if image_path is not None:
+            return _Seen(str(image_path), images_of(self.model.backbone, {str(image_path): image_path}), there=True)
         flags.append(WITHOUT_IMAGE)
-        vector, region = self.model.mean_image, self.model.mean_region
-        return _Seen("", Images(vector[None], region[None, None].half(), {"": 0}), there=False)
+        mean_vector, region_vector = self.model.mean_image, self.model.mean_region
+        return _Seen("", Images(mean_vector[None], region_vector[None, None].half(), {"": 0}), there=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,54 +191,58 @@ class _Local:
 
     def __init__(self, model: Loaded, asked: Sequence[Node], edges: Sequence[Edge], folder: Path | None) -> None:
         self.model, self.asked, self.edges = model, asked, edges
-        ends = [node for edge in edges for node in (edge.head, edge.tail)]
-        self.concepts = list(dict.fromkeys([*asked, *(node for node in ends if not node.image)]))
-        pictures = list(dict.fromkeys(node for node in ends if node.image))
-        none = np.empty((0, 3), dtype=np.int64)
+        edge_ends = [node for edge in edges for node in (edge.head, edge.tail)]
+        self.concepts = list(dict.fromkeys([*asked, *(node for node in edge_ends if not node.image)]))
+        image_nodes = list(dict.fromkeys(node for node in edge_ends if node.image))
+        empty_rows = np.empty((0, 3), dtype=np.int64)
         self.knowledge = Knowledge(
-            [GraphImage(node.key, node.name) for node in pictures],
+            [GraphImage(node.key, node.name) for node in image_nodes],
             [node.key for node in self.concepts],
             [node.name for node in self.concepts],
             model.relations,
-            none,
-            none,
+            empty_rows,
+            empty_rows,
         )
-        self.place = {node: number for number, node in enumerate([*self.concepts, *pictures])}
-        self.kind = {name: number for number, name in enumerate([*STANCES, *model.relations])}
+        self.place = {node: position for position, node in enumerate([*self.concepts, *image_nodes])}
+        self.kind = {kind_name: position for position, kind_name in enumerate([*STANCES, *model.relations])}
         self.evidence = _of_concepts(model, self.knowledge.cuis)
         self._vectors(folder)
 
-    def _vectors(self, folder: Path | None) -> None:
+    def _vectors(self, image_folder: Path | None) -> None:
         """The concepts' names and the images' pictures by the towers."""
-        towers, width = self.model.backbone, len(self.model.mean_image)
+        towers, vector_width = self.model.backbone, len(self.model.mean_image)
         self.names = vectors_of(towers, self.knowledge.concepts or [""])[: len(self.concepts)]
-        self.pictures = torch.zeros(len(self.knowledge.images), width)
+        self.pictures = torch.zeros(len(self.knowledge.images), vector_width)
         self.pictured = torch.zeros(len(self.knowledge.images), dtype=torch.bool)
-        for number, image in enumerate(self.knowledge.images):
-            path = None if folder is None else place(folder, image.path)
-            if path is not None and path.is_file():
+        for image_number, image in enumerate(self.knowledge.images):
+            image_path = None if image_folder is None else place(image_folder, image.path)
+            if image_path is not None and image_path.is_file():
                 try:
-                    self.pictures[number] = images_of(towers, {image.id: path}, regions=False).vectors[0]
-                    self.pictured[number] = True
+                    self.pictures[image_number] = images_of(towers, {image.id: image_path}, regions=False).vectors[0]
+                    self.pictured[image_number] = True
                 except InputError:
                     continue  # a damaged image is one that has no picture
 
     def subgraph(self, leave_out: int = -1) -> Subgraph:
         """The subgraph in the order in which the graph gave it, with or without one of its edges."""
-        place = {self.place[node]: number for number, node in enumerate(self.asked)}
-        rows = []
-        for number, edge in enumerate(self.edges):
-            head, tail = (place.setdefault(self.place[node], len(place)) for node in (edge.head, edge.tail))
-            if number != leave_out:
-                rows.append((head, self.kind[edge.kind], tail))
-        nodes = np.fromiter(place, dtype=np.int64, count=len(place))
-        return Subgraph(nodes, np.array(rows, dtype=np.int64).reshape(-1, 3), len(self.asked))
+        node_rows = {self.place[node]: position for position, node in enumerate(self.asked)}
+        edge_rows = []
+        for position, edge in enumerate(self.edges):
+            head_row, tail_row = (
+                node_rows.setdefault(self.place[node], len(node_rows)) for node in (edge.head, edge.tail)
+            )
+            if position != leave_out:
+                edge_rows.append((head_row, self.kind[edge.kind], tail_row))
+        nodes = np.fromiter(node_rows, dtype=np.int64, count=len(node_rows))
+        return Subgraph(nodes, np.array(edge_rows, dtype=np.int64).reshape(-1, 3), len(self.asked))
 
     def shown(self, images: Images) -> tuple[tuple[Node, float], ...]:
         """The concepts that the graph's images tell of, the likeliest shown first."""
-        found = self.evidence(images.vectors)[0].tolist()
-        rows = [(node, found[n]) for n, node in enumerate(self.concepts) if bool(self.evidence.told[n])]
-        return tuple(sorted(rows, key=lambda row: -row[1]))
+        likelihoods = self.evidence(images.vectors)[0].tolist()
+        shown_concepts = [
+            (node, likelihoods[number]) for number, node in enumerate(self.concepts) if bool(self.evidence.told[number])
+        ]
+        return tuple(sorted(shown_concepts, key=lambda entry: -entry[1]))
 
     def probabilities(
         self,
@@ -216,23 +254,29 @@ class _Local:
         base: bool = False,
     ) -> list[float]:
         """Of yes, for each question with its subgraph."""
-        told_of = self.evidence(images.vectors), self.evidence.lift(images.vectors)
-        graph = GraphVectors(self.names, self.pictures, self.pictured, self.model.kinds, self.evidence, *told_of)
-        paths = None
+        image_evidence = self.evidence(images.vectors), self.evidence.lift(images.vectors)
+        graph_vectors = GraphVectors(
+            self.names, self.pictures, self.pictured, self.model.kinds, self.evidence, *image_evidence
+        )
+        path_texts = None
         if self.model.settings.method == "k-pathvqa":
-            paths = PathTexts(self.model.backbone, self.knowledge, subgraphs)
-        rows = {questions[0].text: 0}
-        examples = Examples(questions, images, words, rows, graph, subgraphs, paths)
-        found: list[float] = probabilities(self.model.base if base else self.model.method, examples).tolist()
-        return found
+            path_texts = PathTexts(self.model.backbone, self.knowledge, subgraphs)
+        text_rows = {questions[0].text: 0}
+        examples = Examples(questions, images, words, text_rows, graph_vectors, subgraphs, path_texts)
+        answer_probabilities: list[float] = probabilities(
+            self.model.base if base else self.model.method, examples
+        ).tolist()
+        return answer_probabilities
 
 
 def _of_concepts(model: Loaded, cuis: Sequence[str]) -> Evidence:
     """The model's evidence of these concepts; nothing is told of those it does not know."""
-    places = {cui: number for number, cui in enumerate(model.cuis)}
-    columns = [places.get(cui, -1) for cui in cuis]
-    told = torch.tensor([column >= 0 for column in columns], dtype=torch.bool)
-    own = model.evidence
-    weights, centre = (functional.pad(of, (0, 1))[..., columns] for of in (own.weights, own.centre))
-    spread = functional.pad(own.spread, (0, 1), value=1.0)[columns]
-    return replace(own, weights=weights, centre=centre, spread=spread, told=told)
+    concept_columns = {cui: column_number for column_number, cui in enumerate(model.cuis)}
+    columns = [concept_columns.get(cui, -1) for cui in cuis]
+    has_evidence = torch.tensor([column >= 0 for column in columns], dtype=torch.bool)
+    model_evidence = model.evidence
+    weights, centre = (
+        functional.pad(parameter, (0, 1))[..., columns] for parameter in (model_evidence.weights, model_evidence.centre)
+    )
+    spread = functional.pad(model_evidence.spread, (0, 1), value=1.0)[columns]
+    return replace(model_evidence, weights=weights, centre=centre, spread=spread, told=has_evidence)

@@ -60,10 +60,10 @@ class Fused(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """What a part that is not to be seen says is 0."""
-        image = self.image_norm(batch.image) * (self.sees != "question")
-        question = self.question_norm(batch.question) * (self.sees != "image")
-        out: Tensor = self.dropout(torch.relu(self.hidden(torch.cat([image, question], 1))))
-        return out
+        image_part = self.image_norm(batch.image) * (self.sees != "question")
+        question_part = self.question_norm(batch.question) * (self.sees != "image")
+        fused: Tensor = self.dropout(torch.relu(self.hidden(torch.cat([image_part, question_part], 1))))
+        return fused
 
 
 class Base(Method):

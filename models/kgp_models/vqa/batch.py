@@ -51,7 +51,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on a device."""
-        return Batch(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
+        return Batch(**{batch_field.name: getattr(self, batch_field.name).to(device) for batch_field in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,17 +67,21 @@ class Joined:
 
 def joined(subgraphs: Sequence[Subgraph], kinds: int) -> Joined:
     """The subgraphs as one graph whose parts are not joined; `kinds` is how many kinds of edges there are."""
-    sizes = np.array([len(one.nodes) for one in subgraphs], dtype=np.int64)
-    counts = np.array([len(one.edges) for one in subgraphs], dtype=np.int64)
-    starts = np.cumsum(sizes) - sizes
-    edges = np.concatenate([one.edges for one in subgraphs]) if len(subgraphs) else np.empty((0, 3), dtype=np.int64)
-    shift = np.repeat(starts, counts)
-    head, tail = edges[:, 0] + shift, edges[:, 2] + shift
-    seeds = [np.arange(len(one.nodes)) < one.seeds for one in subgraphs]
+    node_counts = np.array([len(subgraph.nodes) for subgraph in subgraphs], dtype=np.int64)
+    edge_counts = np.array([len(subgraph.edges) for subgraph in subgraphs], dtype=np.int64)
+    node_starts = np.cumsum(node_counts) - node_counts
+    edges = (
+        np.concatenate([subgraph.edges for subgraph in subgraphs])
+        if len(subgraphs)
+        else np.empty((0, 3), dtype=np.int64)
+    )
+    edge_shift = np.repeat(node_starts, edge_counts)
+    head_rows, tail_rows = edges[:, 0] + edge_shift, edges[:, 2] + edge_shift
+    seed_masks = [np.arange(len(subgraph.nodes)) < subgraph.seeds for subgraph in subgraphs]
     return Joined(
-        torch.from_numpy(np.concatenate([one.nodes for one in subgraphs])),
-        torch.from_numpy(np.concatenate(seeds)),
-        torch.from_numpy(np.repeat(np.arange(len(subgraphs)), sizes)),
-        torch.from_numpy(np.stack([np.concatenate([head, tail]), np.concatenate([tail, head])])),
+        torch.from_numpy(np.concatenate([subgraph.nodes for subgraph in subgraphs])),
+        torch.from_numpy(np.concatenate(seed_masks)),
+        torch.from_numpy(np.repeat(np.arange(len(subgraphs)), node_counts)),
+        torch.from_numpy(np.stack([np.concatenate([head_rows, tail_rows]), np.concatenate([tail_rows, head_rows])])),
         torch.from_numpy(np.concatenate([edges[:, 1], edges[:, 1] + kinds])),
     )

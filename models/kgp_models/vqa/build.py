@@ -66,9 +66,11 @@ class Inputs:
 
     def trained_on(self, towers: Backbone) -> TrainedOn:
         """The data sets of the training: those of the towers, of the questions, and of the graph's images at hand."""
-        asked = trained_on.of_names(one.dataset for one in self.questions.parts["train"])
-        of_graph = trained_on.of_names(one.dataset for one in self.knowledge.images) if self.images is not None else ()
-        return trained_on.joined(towers.trained_on, asked, of_graph)
+        question_sources = trained_on.of_names(question.dataset for question in self.questions.parts["train"])
+        graph_sources = (
+            trained_on.of_names(image.dataset for image in self.knowledge.images) if self.images is not None else ()
+        )
+        return trained_on.joined(towers.trained_on, question_sources, graph_sources)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,16 +87,17 @@ def opened(spec: str) -> Backbone:
     """The frozen backbone: small, offline, KIND:FOLDER as `open_backbone` has them, or model:FOLDER, of `kgp train
     retrieval`. Raises as `open_backbone` does.
     """
-    kind, colon, folder = spec.partition(":")
-    if kind not in (SMALL, TRAINED, *KINDS):
-        known = (SMALL, TRAINED, *KINDS)
+    backbone_kind, separator, folder_name = spec.partition(":")
+    if backbone_kind not in (SMALL, TRAINED, *KINDS):
+        backbone_kinds = (SMALL, TRAINED, *KINDS)
         raise UsageError(
-            f"there is no such backbone: {kind}", did_you_mean(kind, known, f"Backbones: {', '.join(known)}.")
+            f"there is no such backbone: {backbone_kind}",
+            did_you_mean(backbone_kind, backbone_kinds, f"Backbones: {', '.join(backbone_kinds)}."),
         )
-    if kind == SMALL and colon:
+    if backbone_kind == SMALL and separator:
         raise UsageError("small has no folder", "Say small.")
-    if kind in (SMALL, TRAINED):
-        backbone = checkpoint.load(checkpoint.SHIPPED if kind == SMALL else Path(folder))
+    if backbone_kind in (SMALL, TRAINED):
+        backbone = checkpoint.load(checkpoint.SHIPPED if backbone_kind == SMALL else Path(folder_name))
         backbone.requires_grad_(False)
         return backbone.eval()
     return open_backbone(spec, frozen=True)
@@ -102,12 +105,15 @@ def opened(spec: str) -> Backbone:
 
 def seen(backbone: Backbone, questions: Sequence[Question], inputs: Inputs) -> Seen:
     """What the towers make of questions and images; images that cannot be read are told."""
-    paths = {one.image: one.path for one in questions}
-    images = images_of(backbone, paths, inputs.cache, inputs.told, inputs.progress("images"))
-    words = sorted({one.text for one in questions})
-    tell_longer(backbone, words, "questions", inputs.told)
+    image_paths = {question.image: question.path for question in questions}
+    images = images_of(backbone, image_paths, inputs.cache, inputs.told, inputs.progress("images"))
+    question_texts = sorted({question.text for question in questions})
+    tell_longer(backbone, question_texts, "questions", inputs.told)
     return Seen(
-        backbone, images, texts_of(backbone, words, inputs.cache), {text: row for row, text in enumerate(words)}
+        backbone,
+        images,
+        texts_of(backbone, question_texts, inputs.cache),
+        {question_text: text_row for text_row, question_text in enumerate(question_texts)},
     )
 
 
@@ -123,8 +129,8 @@ class Prepared:
     def sha256(self) -> str:
         """A hash of the questions' subgraphs, and of which of the graph's images have pictures."""
         digest = hashlib.sha256(self.graph.pictured.numpy().tobytes())
-        for part in PARTS:
-            for subgraph in self.parts[part].subgraphs:
+        for part_name in PARTS:
+            for subgraph in self.parts[part_name].subgraphs:
                 digest.update(subgraph.nodes.tobytes() + b"|" + subgraph.edges.tobytes())
         return digest.hexdigest()
 
@@ -146,31 +152,36 @@ class Model:
 
     def with_base(self, base: Model) -> Answers:
         """The model's own answers where a question has a subgraph, and the base model's where it has none."""
-        known = [len(subgraph) > 0 for subgraph in self.given.parts["test"].subgraphs]
-        return Answers.of(self.test.yes, np.where(known, self.test.said, base.test.said))
+        has_subgraph = [len(subgraph) > 0 for subgraph in self.given.parts["test"].subgraphs]
+        return Answers.of(self.test.yes, np.where(has_subgraph, self.test.said, base.test.said))
 
 
 def prepared(settings: VQASettings, inputs: Inputs, known: Seen, seed: int) -> Prepared:
     """Find the questions' subgraphs and what the towers make of the graph. `seed` is of the shuffled graph."""
     knowledge = varied_graph(inputs.knowledge, settings.graph, seed)
-    tagger = QuestionTagger(inputs.knowledge, inputs.lexicon, own_words=inputs.own_words, told=inputs.told)
-    around = Neighbourhoods(knowledge, hops=settings.hops, cap=settings.cap, images=settings.images)
+    question_tagger = QuestionTagger(inputs.knowledge, inputs.lexicon, own_words=inputs.own_words, told=inputs.told)
+    neighbourhoods = Neighbourhoods(knowledge, hops=settings.hops, cap=settings.cap, images=settings.images)
     graph = graph_vectors(
         known.backbone, knowledge, known.images, inputs.images, inputs.cache, inputs.told, inputs.progress("graph")
     )
-    none = settings.graph == "empty" or settings.method in PLAIN
-    parts = {part: checked(known.images, inputs.questions.parts[part]) for part in PARTS}
-    found = {
-        part: [EMPTY if none else around.of(tagger.concepts(one.text)) for one in those]
-        for part, those in parts.items()
+    without_graph = settings.graph == "empty" or settings.method in PLAIN
+    questions_by_part = {part_name: checked(known.images, inputs.questions.parts[part_name]) for part_name in PARTS}
+    subgraphs_by_part = {
+        part_name: [
+            EMPTY if without_graph else neighbourhoods.of(question_tagger.concepts(question.text))
+            for question in part_questions
+        ]
+        for part_name, part_questions in questions_by_part.items()
     }
-    paths = None
+    path_texts = None
     if settings.method == "k-pathvqa":
-        every = [subgraph for those in found.values() for subgraph in those]
-        paths = PathTexts(known.backbone, knowledge, every, inputs.cache)
+        all_subgraphs = [subgraph for part_subgraphs in subgraphs_by_part.values() for subgraph in part_subgraphs]
+        path_texts = PathTexts(known.backbone, knowledge, all_subgraphs, inputs.cache)
     examples = {
-        part: Examples(those, known.images, known.texts, known.text_rows, graph, found[part], paths)
-        for part, those in parts.items()
+        part_name: Examples(
+            part_questions, known.images, known.texts, known.text_rows, graph, subgraphs_by_part[part_name], path_texts
+        )
+        for part_name, part_questions in questions_by_part.items()
     }
     return Prepared(examples, knowledge, graph)
 
@@ -193,14 +204,14 @@ def method_of(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: Ten
     """A new model, its weights drawn by chance. `kinds` (K, Dt) are the text tower's vectors of the kinds' names;
     `positives` (n, 2) those of `positives_of`, for training.
     """
-    made: dict[str, Callable[[], Method]] = {
+    builders: dict[str, Callable[[], Method]] = {
         "base": lambda: Base(sizes),
         "question-only": lambda: Base(sizes, "question"),
         "image-only": lambda: Base(sizes, "image"),
         "k-pathvqa": lambda: KPathVQA(sizes),
     }
-    if settings.method in made:
-        return made[settings.method]()
+    if settings.method in builders:
+        return builders[settings.method]()
     return _of_messages(settings, sizes, kinds, positives)
 
 
@@ -213,32 +224,34 @@ def _of_messages(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: 
         from kgp_models.vqa.mkbn import MKBN
         from kgp_models.vqa.mr_mkg import MRMKG
 
-    made: dict[str, Callable[[], Method]] = {
+    builders: dict[str, Callable[[], Method]] = {
         "krisp": lambda: KRISP(sizes, 2 * len(kinds)),
         "mkbn": lambda: MKBN(sizes, kinds),
         "ekgrl": lambda: EKGRL(sizes, kinds),
         "mr-mkg": lambda: MRMKG(sizes, kinds, positives, align=settings.align),
     }
-    return made[settings.method]()
+    return builders[settings.method]()
 
 
 def fit(settings: VQASettings, inputs: Inputs, known: Seen, folder: Path, seed: int, device: str = "cpu") -> Model:
     """Train and test a model; `folder` keeps where the training is, so that it goes on."""
-    given = prepared(settings, inputs, known, seed)
-    about = {"settings": settings.as_dict(), "seed": seed, "questions": inputs.questions.sha256}
-    claim(folder, {**about, "graph": inputs.knowledge.sha256, "subgraphs": given.sha256})
+    training_inputs = prepared(settings, inputs, known, seed)
+    run_description = {"settings": settings.as_dict(), "seed": seed, "questions": inputs.questions.sha256}
+    claim(folder, {**run_description, "graph": inputs.knowledge.sha256, "subgraphs": training_inputs.sha256})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         sizes = sizes_of(settings, known.images, known.texts)
-        method = method_of(settings, sizes, given.graph.kinds, positives_of(given.knowledge)).to(device)
+        method = method_of(settings, sizes, training_inputs.graph.kinds, positives_of(training_inputs.knowledge)).to(
+            device
+        )
     trained = train(
         method,
-        given.parts["train"],
-        given.parts["valid"],
+        training_inputs.parts["train"],
+        training_inputs.parts["valid"],
         settings.tuning,
         folder,
         seed,
         inputs.progress(f"{settings.method}, steps"),
         inputs.told,
     )
-    return Model(method, sizes, given, trained, answers(method, given.parts["test"]))
+    return Model(method, sizes, training_inputs, trained, answers(method, training_inputs.parts["test"]))

@@ -75,26 +75,28 @@ def save(
 ) -> None:
     """Write a model into a folder, the description last. `backbone` says where its `towers` are (KIND:FOLDER)."""
     knowledge, evidence = model.given.knowledge, model.given.graph.evidence
-    told = evidence.told.nonzero().squeeze(1)
-    train = model.given.parts["train"]
-    seen = train.image_rows.unique()  # type: ignore[no-untyped-call]
-    kept = {
-        **{f"method.{name}": value for name, value in model.method.state_dict().items()},
-        **{f"base.{name}": value for name, value in base.method.state_dict().items()},
-        "evidence.weights": evidence.weights[:, told],
+    evidence_columns = evidence.told.nonzero().squeeze(1)
+    training_examples = model.given.parts["train"]
+    used_rows = training_examples.image_rows.unique()  # type: ignore[no-untyped-call]
+    saved_tensors = {
+        **{f"method.{tensor_name}": tensor for tensor_name, tensor in model.method.state_dict().items()},
+        **{f"base.{tensor_name}": tensor for tensor_name, tensor in base.method.state_dict().items()},
+        "evidence.weights": evidence.weights[:, evidence_columns],
         "evidence.mean": evidence.mean,
         "evidence.scale": evidence.scale,
-        "evidence.centre": evidence.centre[told],
-        "evidence.spread": evidence.spread[told],
-        "mean_image": train.images.vectors[seen].mean(0),
-        "mean_region": train.images.regions[seen].float().mean((0, 1)),
+        "evidence.centre": evidence.centre[evidence_columns],
+        "evidence.spread": evidence.spread[evidence_columns],
+        "mean_image": training_examples.images.vectors[used_rows].mean(0),
+        "mean_region": training_examples.images.regions[used_rows].float().mean((0, 1)),
     }
-    halves = {
-        name: (value.half() if value.is_floating_point() and not name.startswith("evidence.") else value).contiguous()
-        for name, value in kept.items()
+    half_tensors = {
+        tensor_name: (
+            tensor.half() if tensor.is_floating_point() and not tensor_name.startswith("evidence.") else tensor
+        ).contiguous()
+        for tensor_name, tensor in saved_tensors.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    save_whole(halves, folder / WEIGHTS)
+    save_whole(half_tensors, folder / WEIGHTS)
     about = {
         "form": FORM,
         "backbone": relative(backbone, folder),
@@ -103,16 +105,16 @@ def save(
         "linking": {"own_words": inputs.own_words, "lexicon": bool(inputs.lexicon)},
         "sizes": asdict(model.sizes),
         "relations": list(knowledge.relation_names),
-        "concepts": [knowledge.cuis[place] for place in told.tolist()],
+        "concepts": [knowledge.cuis[column] for column in evidence_columns.tolist()],
         "data": dict(data),
         "trained_on": provenance.document(inputs.trained_on(towers)),
         "figures": dict(figures),
         "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
     }
     (folder / "README.md").write_text(_card(about), encoding="utf-8")
-    staged = folder / f"{ABOUT}.part"
-    staged.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    staged.replace(folder / ABOUT)
+    partial_path = folder / f"{ABOUT}.part"
+    partial_path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial_path.replace(folder / ABOUT)
 
 
 def load(folder: Path, backbone: str | None = None) -> Loaded:
@@ -124,37 +126,45 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
     about = _about(folder)
     check_files(folder, about["files"])
     settings = _settings(about["settings"], folder)
-    kind, colon, place = about["backbone"].partition(":")
-    towers = opened(backbone or (f"{kind}:{folder / place}" if colon else kind))
+    towers_kind, separator, towers_folder = about["backbone"].partition(":")
+    towers = opened(backbone or (f"{towers_kind}:{folder / towers_folder}" if separator else towers_kind))
     if identity(towers) != about["towers"]:
         hint = "Say where that one is: --backbone KIND:FOLDER."
         raise InputError("the backbone is not the one that the model was trained with", hint, path=folder)
     try:
-        found = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
-        kinds = vectors_of(towers, kind_words(about["relations"]))
+        saved_tensors = {tensor_name: tensor.float() for tensor_name, tensor in load_file(folder / WEIGHTS).items()}
+        kind_vectors = vectors_of(towers, kind_words(about["relations"]))
         sizes = Sizes(**about["sizes"])
-        method = method_of(settings, sizes, kinds, torch.empty(0, 2, dtype=torch.int64))
-        base = method_of(replace(settings, method="base"), sizes, kinds, torch.empty(0, 2, dtype=torch.int64))
-        for part, name in ((method, "method."), (base, "base.")):
-            part.load_state_dict({key.removeprefix(name): of for key, of in found.items() if key.startswith(name)})
-        named = ("weights", "mean", "scale", "centre", "spread")
-        weights, mean, scale, centre, spread = (found[f"evidence.{name}"] for name in named)
+        method = method_of(settings, sizes, kind_vectors, torch.empty(0, 2, dtype=torch.int64))
+        base_method = method_of(
+            replace(settings, method="base"), sizes, kind_vectors, torch.empty(0, 2, dtype=torch.int64)
+        )
+        for module, name_prefix in ((method, "method."), (base_method, "base.")):
+            module.load_state_dict(
+                {
+                    tensor_name.removeprefix(name_prefix): tensor
+                    for tensor_name, tensor in saved_tensors.items()
+                    if tensor_name.startswith(name_prefix)
+                }
+            )
+        field_names = ("weights", "mean", "scale", "centre", "spread")
+        weights, mean, scale, centre, spread = (saved_tensors[f"evidence.{field_name}"] for field_name in field_names)
         if weights.shape != (sizes.image, len(about["concepts"])):
             raise ValueError("other concepts")
         evidence = Evidence(weights, mean, scale, centre, spread, torch.ones(weights.shape[1], dtype=torch.bool))
-        means = found["mean_image"], found["mean_region"]
+        mean_vectors = saved_tensors["mean_image"], saved_tensors["mean_region"]
     except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError):
         raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
     return Loaded(
         settings,
         towers,
         method.eval(),
-        base.eval(),
+        base_method.eval(),
         about["relations"],
-        kinds,
+        kind_vectors,
         evidence,
         about["concepts"],
-        *means,
+        *mean_vectors,
         own_words=about["linking"].get("own_words") is True,
         lexicon=about["linking"].get("lexicon") is True,
         trained_on=provenance.read(about),
@@ -164,19 +174,19 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
 def _about(folder: Path) -> dict[str, Any]:
     try:
         about = read_json(folder / ABOUT)
-        old = about["form"] != FORM
-        if not old:
+        is_outdated = about["form"] != FORM
+        if not is_outdated:
             _check_types(about)
     except (InputError, KeyError, TypeError):
         raise InputError("there is no VQA model here", "Give a folder of `kgp train vqa`.", path=folder) from None
-    if old:
+    if is_outdated:
         raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
     return dict(about)
 
 
 def _check_types(about: Mapping[str, Any]) -> None:
     """Raise `KeyError` or `TypeError` where the description lacks something, or it is of another type."""
-    types = {
+    field_types = {
         "backbone": str,
         "towers": str,
         "linking": dict,
@@ -186,16 +196,16 @@ def _check_types(about: Mapping[str, Any]) -> None:
         "concepts": list,
         "files": dict,
     }
-    names = [*about["relations"], *about["concepts"], about["files"][WEIGHTS]]
-    if not all(isinstance(about[name], kind) for name, kind in types.items()):
+    listed_names = [*about["relations"], *about["concepts"], about["files"][WEIGHTS]]
+    if not all(isinstance(about[field_name], field_type) for field_name, field_type in field_types.items()):
         raise TypeError
-    if not all(isinstance(name, str) for name in names):
+    if not all(isinstance(listed_name, str) for listed_name in listed_names):
         raise TypeError
 
 
-def _settings(document: object, folder: Path) -> VQASettings:
+def _settings(settings_document: object, folder: Path) -> VQASettings:
     try:
-        return VQASettings.of(document)
+        return VQASettings.of(settings_document)
     except InputError as error:
         raise InputError(error.message, "Train it again.", path=folder / ABOUT) from None
 
@@ -203,19 +213,19 @@ def _settings(document: object, folder: Path) -> VQASettings:
 def _card(about: Mapping[str, Any]) -> str:
     """What a model card tells: what it is, what it was trained on, what it reaches, what it is not for."""
     settings = about["settings"]
-    figures = "\n".join(f"| {name} | {value} |" for name, value in about["figures"].items())
-    data = "\n".join(f"- {name}: {value}" for name, value in about["data"].items())
+    figure_lines = "\n".join(f"| {entry_name} | {entry} |" for entry_name, entry in about["figures"].items())
+    data_lines = "\n".join(f"- {entry_name}: {entry}" for entry_name, entry in about["data"].items())
     return f"""# Visual question answering: {settings["method"]} on {settings["backbone"]}
 
 Trained by `kgp train vqa` after MedMKG's Table 4 (method {settings["method"]}). Answers
 closed questions, by yes or no; the base model beside it answers where the graph says nothing.
 
-{data}
+{data_lines}
 - trained on: {provenance.listed(provenance.read(about))}
 
 | figure | |
 |---|---|
-{figures}
+{figure_lines}
 
 Not for clinical use. An answer is a guess, to be checked against the image. A model that was trained on synthetic
 studies knows synthetic studies.

@@ -55,38 +55,45 @@ class EKGRL(Method):
 
     def walk(self, batch: Batch, fused: Tensor) -> Walk:
         """Walk over the subgraphs; a question without one stays where it began, and so knows nothing."""
-        count, device = len(batch), fused.device
-        kinds = self.kinds()
-        states = self.layer(self.nodes(batch), batch.ends, batch.kinds, kinds)
-        nowhere = torch.zeros(1, states.shape[1], device=device)
-        states = torch.cat([states, nowhere])  # its last row: no node
-        flags = torch.cat([batch.flags, torch.zeros(1, FLAGS, device=device)])
-        table = actions(batch)
-        offered = torch.cat([kinds[batch.kinds], states[batch.ends[1]], flags[batch.ends[1]]], 1)
-        stay = torch.zeros(1, offered.shape[1], device=device)
-        offered = torch.cat([offered, stay])  # its last row: to stay
-        goals = torch.cat([batch.ends[1], batch.ends.new_zeros(1)])
-        keys = self.offered(offered)
-        place = starts(batch, WALKS)
-        asked = fused.repeat_interleave(WALKS, 0)  # (B · WALKS, hidden)
-        memory = torch.tanh(self.start(asked))
-        log_likelihood, entropy = asked.new_zeros(len(place)), asked.new_zeros(())
+        question_count, device = len(batch), fused.device
+        kind_vectors = self.kinds()
+        node_states = self.layer(self.nodes(batch), batch.ends, batch.kinds, kind_vectors)
+        no_node = torch.zeros(1, node_states.shape[1], device=device)
+        node_states = torch.cat([node_states, no_node])  # its last row: no node
+        node_flags = torch.cat([batch.flags, torch.zeros(1, FLAGS, device=device)])
+        action_table = actions(batch)
+        edge_vectors = torch.cat([kind_vectors[batch.kinds], node_states[batch.ends[1]], node_flags[batch.ends[1]]], 1)
+        stay_vector = torch.zeros(1, edge_vectors.shape[1], device=device)
+        edge_vectors = torch.cat([edge_vectors, stay_vector])  # its last row: to stay
+        edge_targets = torch.cat([batch.ends[1], batch.ends.new_zeros(1)])
+        edge_keys = self.offered(edge_vectors)
+        node_positions = starts(batch, WALKS)
+        walk_inputs = fused.repeat_interleave(WALKS, 0)  # (B · WALKS, hidden)
+        memory = torch.tanh(self.start(walk_inputs))
+        log_likelihood, entropy = walk_inputs.new_zeros(len(node_positions)), walk_inputs.new_zeros(())
         for step in range(STEPS):
-            query = self.wanted(torch.cat([asked, memory, states[place]], 1))  # (W, width)
-            edges = table[place]  # (W, 1 + MOST): the last edge is to stay, -1 is none
-            scores = (keys[edges] * query.unsqueeze(1)).sum(2) / query.shape[1] ** 0.5
-            policy = scores.masked_fill(edges < 0, -1e9).log_softmax(1)
-            taken = self._taken(policy, step, count)
-            edge = edges.gather(1, taken.unsqueeze(1)).squeeze(1)
-            log_likelihood = log_likelihood + policy.gather(1, taken.unsqueeze(1)).squeeze(1)
+            walk_query = self.wanted(torch.cat([walk_inputs, memory, node_states[node_positions]], 1))  # (W, width)
+            edge_options = action_table[node_positions]  # (W, 1 + MOST): the last edge is to stay, -1 is none
+            action_scores = (edge_keys[edge_options] * walk_query.unsqueeze(1)).sum(2) / walk_query.shape[1] ** 0.5
+            policy = action_scores.masked_fill(edge_options < 0, -1e9).log_softmax(1)
+            chosen_actions = self._taken(policy, step, question_count)
+            chosen_edges = edge_options.gather(1, chosen_actions.unsqueeze(1)).squeeze(1)
+            log_likelihood = log_likelihood + policy.gather(1, chosen_actions.unsqueeze(1)).squeeze(1)
             entropy = entropy - (policy.exp() * policy.clamp(min=-50)).sum(1).mean() / STEPS
-            stays = edge == len(batch.kinds)
-            place = torch.where(stays, place, goals[edge])
-            given = torch.cat([offered[edge][:, : -FLAGS - states.shape[1]], states[place], flags[place]], 1)
-            memory = self.step(given, memory)
+            is_staying = chosen_edges == len(batch.kinds)
+            node_positions = torch.where(is_staying, node_positions, edge_targets[chosen_edges])
+            step_input = torch.cat(
+                [
+                    edge_vectors[chosen_edges][:, : -FLAGS - node_states.shape[1]],
+                    node_states[node_positions],
+                    node_flags[node_positions],
+                ],
+                1,
+            )
+            memory = self.step(step_input, memory)
         return Walk(memory, log_likelihood, entropy)
 
-    def _taken(self, policy: Tensor, step: int, count: int) -> Tensor:
+    def _taken(self, policy: Tensor, step: int, question_count: int) -> Tensor:
         """Which actions the walks take: drawn in training; else the likeliest, and in the first step each walk of a
         question another one, where there are as many.
         """
@@ -94,16 +101,16 @@ class EKGRL(Method):
             return torch.multinomial(policy.exp(), 1).squeeze(1)
         if step:
             return policy.argmax(1)
-        ranked = policy.argsort(stable=True, dim=1, descending=True)
-        turn = torch.arange(WALKS, device=policy.device).repeat(count)
-        many = (policy > -1e8).sum(1)
-        first: Tensor = ranked.gather(1, (turn % many).unsqueeze(1)).squeeze(1)
-        return first
+        ranked_actions = policy.argsort(stable=True, dim=1, descending=True)
+        walk_turn = torch.arange(WALKS, device=policy.device).repeat(question_count)
+        action_counts = (policy > -1e8).sum(1)
+        first_actions: Tensor = ranked_actions.gather(1, (walk_turn % action_counts).unsqueeze(1)).squeeze(1)
+        return first_actions
 
     def _answers(self, fused: Tensor, walks: Walk) -> Tensor:
         """The logit of each walk, (B, WALKS)."""
-        asked = fused.repeat_interleave(WALKS, 0)
-        logits: Tensor = self.out(torch.cat([asked, walks.vectors], 1)).view(-1, WALKS)
+        walk_inputs = fused.repeat_interleave(WALKS, 0)
+        logits: Tensor = self.out(torch.cat([walk_inputs, walks.vectors], 1)).view(-1, WALKS)
         return logits
 
     def forward(self, batch: Batch) -> Tensor:
@@ -115,14 +122,14 @@ class EKGRL(Method):
         """The answer's, the walks' own, the reward's, and the entropy's."""
         fused = self.fused(batch)
         walks = self.walk(batch, fused)
-        each = self._answers(fused, walks)
-        right = batch.yes.unsqueeze(1).expand_as(each)
-        reward = ((each > 0).to(right.dtype) == right).to(right.dtype).detach()
+        walk_logits = self._answers(fused, walks)
+        correct_answers = batch.yes.unsqueeze(1).expand_as(walk_logits)
+        reward = ((walk_logits > 0).to(correct_answers.dtype) == correct_answers).to(correct_answers.dtype).detach()
         advantage = reward - reward.mean(1, keepdim=True)
         return {
-            "answer": answer_loss(each.mean(1), batch),
-            "walks": functional.binary_cross_entropy_with_logits(each, right),
-            "reward": -REWARD * (advantage * walks.log_likelihood.view_as(each)).mean(),
+            "answer": answer_loss(walk_logits.mean(1), batch),
+            "walks": functional.binary_cross_entropy_with_logits(walk_logits, correct_answers),
+            "reward": -REWARD * (advantage * walks.log_likelihood.view_as(walk_logits)).mean(),
             "entropy": -ENTROPY * walks.entropy,
         }
 
@@ -132,29 +139,37 @@ def actions(batch: Batch) -> Tensor:
     MOST): places among the edges, E to stay, -1 for none. A node with more edges has the most relevant ones, as their
     subgraph has them in order, whether they go forth or back.
     """
-    nodes, edges = len(batch.of), len(batch.kinds)
-    half = edges // 2  # all edges forth, then the same back
-    rank = torch.arange(edges, device=batch.of.device) % max(1, half)
-    order = (batch.ends[0] * max(1, half) + rank).argsort(stable=True)
-    source = batch.ends[0][order]
-    counts = torch.bincount(source, minlength=nodes) if edges else source.new_zeros(nodes)
-    turn = torch.arange(edges, device=source.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
-    table = source.new_full((nodes + 1, 1 + MOST), -1)
-    table[:, MOST] = edges
-    kept = turn < MOST
-    table[source[kept], turn[kept]] = order[kept]
-    return table
+    node_count, edge_count = len(batch.of), len(batch.kinds)
+    half_count = edge_count // 2  # all edges forth, then the same back
+    edge_rank = torch.arange(edge_count, device=batch.of.device) % max(1, half_count)
+    edge_order = (batch.ends[0] * max(1, half_count) + edge_rank).argsort(stable=True)
+    source_nodes = batch.ends[0][edge_order]
+    edge_counts = (
+        torch.bincount(source_nodes, minlength=node_count) if edge_count else source_nodes.new_zeros(node_count)
+    )
+    edge_turn = torch.arange(edge_count, device=source_nodes.device) - (
+        edge_counts.cumsum(0) - edge_counts
+    ).repeat_interleave(edge_counts)
+    action_table = source_nodes.new_full((node_count + 1, 1 + MOST), -1)
+    action_table[:, MOST] = edge_count
+    retained = edge_turn < MOST
+    action_table[source_nodes[retained], edge_turn[retained]] = edge_order[retained]
+    return action_table
 
 
 def starts(batch: Batch, walks: int) -> Tensor:
     """Where the walks begin, (B · walks,): at the question's concepts in turn; at no node (N) where it names none."""
-    count, nodes = len(batch), len(batch.of)
-    named = (batch.flags[:, SEED] > 0).nonzero().squeeze(1)
-    of = batch.of[named]
-    many = torch.bincount(of, minlength=count) if len(of) else batch.of.new_zeros(count)
-    first = many.cumsum(0) - many
-    turn = torch.arange(walks, device=batch.of.device).unsqueeze(0)  # (1, walks)
-    place = first.unsqueeze(1) + turn % many.clamp(min=1).unsqueeze(1)
-    there = (many > 0).unsqueeze(1).expand_as(place)
-    padded = torch.cat([named, named.new_full((1,), nodes)])
-    return padded[torch.where(there, place, len(named))].flatten()
+    question_count, node_count = len(batch), len(batch.of)
+    named_nodes = (batch.flags[:, SEED] > 0).nonzero().squeeze(1)
+    node_questions = batch.of[named_nodes]
+    concept_counts = (
+        torch.bincount(node_questions, minlength=question_count)
+        if len(node_questions)
+        else batch.of.new_zeros(question_count)
+    )
+    first_concepts = concept_counts.cumsum(0) - concept_counts
+    walk_turn = torch.arange(walks, device=batch.of.device).unsqueeze(0)  # (1, walks)
+    node_positions = first_concepts.unsqueeze(1) + walk_turn % concept_counts.clamp(min=1).unsqueeze(1)
+    has_concept = (concept_counts > 0).unsqueeze(1).expand_as(node_positions)
+    padded_nodes = torch.cat([named_nodes, named_nodes.new_full((1,), node_count)])
+    return padded_nodes[torch.where(has_concept, node_positions, len(named_nodes))].flatten()

@@ -35,7 +35,7 @@ STANCE_WORDS: Final = ("shows", "may show", "does not show")  # in the order of 
 
 def kind_words(relations: Sequence[str]) -> list[str]:
     """The kinds of edges in words, stances first."""
-    return [*STANCE_WORDS, *(name.replace("_", " ") for name in relations)]
+    return [*STANCE_WORDS, *(relation_name.replace("_", " ") for relation_name in relations)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,28 +80,32 @@ def texts_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None
 
 @torch.no_grad()  # what it gives is learnt from
 def _texts(backbone: Backbone, texts: Sequence[str]) -> dict[str, Tensor]:
-    vectors, words, masks = [], [], []
-    for start in range(0, len(texts), BLOCK):
-        tokens = backbone.tokens(list(texts[start : start + BLOCK]))
-        vector, spread, mask = backbone.text_words(tokens)
-        vectors.append(vector.float())
-        words.append(spread.float())
-        masks.append(mask)
-    longest = max(part.shape[1] for part in words)
+    text_vectors, word_vectors, word_masks = [], [], []
+    for block_start in range(0, len(texts), BLOCK):
+        tokens = backbone.tokens(list(texts[block_start : block_start + BLOCK]))
+        text_vector, word_states, word_mask = backbone.text_words(tokens)
+        text_vectors.append(text_vector.float())
+        word_vectors.append(word_states.float())
+        word_masks.append(word_mask)
+    max_length = max(text_part.shape[1] for text_part in word_vectors)
     return {
-        "vectors": torch.cat(vectors),
-        "words": torch.cat([functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in words]),
-        "mask": torch.cat([functional.pad(part, (0, longest - part.shape[1])) for part in masks]),
+        "vectors": torch.cat(text_vectors),
+        "words": torch.cat(
+            [functional.pad(text_part, (0, 0, 0, max_length - text_part.shape[1])) for text_part in word_vectors]
+        ),
+        "mask": torch.cat(
+            [functional.pad(text_part, (0, max_length - text_part.shape[1])) for text_part in word_masks]
+        ),
     }
 
 
 def vectors_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Tensor:
     """The texts' vectors alone, (n, Dt), from the cache where they are there."""
 
-    def made() -> dict[str, Tensor]:
+    def compute() -> dict[str, Tensor]:
         return {"vectors": text_features(backbone, texts).clone()}  # what is learnt from is no tensor of inference
 
-    return kept(cache, backbone, ["vectors", *texts], made)["vectors"]
+    return kept(cache, backbone, ["vectors", *texts], compute)["vectors"]
 
 
 def images_of(
@@ -109,7 +113,7 @@ def images_of(
     paths: Mapping[str, Path],
     cache: Path | None = None,
     told: Told = lambda _: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_count: None,
     *,
     regions: bool = True,
 ) -> Images:
@@ -117,48 +121,56 @@ def images_of(
 
     What is in the cache is not read again. Raises `InputError` where no image can be read.
     """
-    names = sorted(paths)
-    found: list[Mapping[str, Tensor]] = []
-    known: list[str] = []
+    image_names = sorted(paths)
+    image_parts: list[Mapping[str, Tensor]] = []
+    readable_names: list[str] = []
     problem: InputError | None = None
-    for start in range(0, len(names), KEPT):  # each kept on its own, so that one who is stopped goes on
-        block = names[start : start + KEPT]
-        those = [paths[name] for name in block]
-        tell = partial(shifted, progress, start, len(names))
-        make = partial(_images, backbone, those, told, tell, regions=regions)
+    for block_start in range(0, len(image_names), KEPT):  # each kept on its own, so that one who is stopped goes on
+        block_names = image_names[block_start : block_start + KEPT]
+        block_paths = [paths[image_name] for image_name in block_names]
+        report_progress = partial(shifted, progress, block_start, len(image_names))
+        read_block = partial(_images, backbone, block_paths, told, report_progress, regions=regions)
         try:
-            found.append(kept(cache, backbone, [f"images, regions {regions}", *of_files(those)], make))
+            image_parts.append(
+                kept(cache, backbone, [f"images, regions {regions}", *of_files(block_paths)], read_block)
+            )
         except InputError as error:
             problem = error
         else:
-            known += [block[number] for number in found[-1]["places"].tolist()]
-    if not found:
+            readable_names += [block_names[image_number] for image_number in image_parts[-1]["places"].tolist()]
+    if not image_parts:
         raise problem or InputError("none of the images can be read", "Check the folder of images.")
-    vectors, spreads = (torch.cat([part[name] for part in found]) for name in ("vectors", "regions"))
-    return Images(vectors, spreads, {name: row for row, name in enumerate(known)})
+    image_vectors, region_vectors = (
+        torch.cat([image_part[part_key] for image_part in image_parts]) for part_key in ("vectors", "regions")
+    )
+    return Images(image_vectors, region_vectors, {image_name: index for index, image_name in enumerate(readable_names)})
 
 
 @torch.no_grad()  # what it gives is learnt from
 def _images(
-    backbone: Backbone, paths: Sequence[Path], told: Told, progress: Progress, *, regions: bool
+    backbone: Backbone, paths: Sequence[Path], log: Told, progress: Progress, *, regions: bool
 ) -> dict[str, Tensor]:
-    read = read_pictures(paths, backbone.picture, None, told, progress)
-    vectors, spreads = [], []
-    for block in torch.split(read.values, BLOCK):
-        vector, spread = backbone.image_regions(block)
-        vectors.append(vector.float())
-        spreads.append((fewer(spread) if regions else spread[:, :0]).half())
-    return {"vectors": torch.cat(vectors), "regions": torch.cat(spreads), "places": torch.tensor(read.kept)}
+    loaded_images = read_pictures(paths, backbone.picture, None, log, progress)
+    vector_blocks, region_blocks = [], []
+    for pixel_block in torch.split(loaded_images.values, BLOCK):
+        block_vectors, block_regions = backbone.image_regions(pixel_block)
+        vector_blocks.append(block_vectors.float())
+        region_blocks.append((fewer(block_regions) if regions else block_regions[:, :0]).half())
+    return {
+        "vectors": torch.cat(vector_blocks),
+        "regions": torch.cat(region_blocks),
+        "places": torch.tensor(loaded_images.kept),
+    }
 
 
 def fewer(regions: Tensor) -> Tensor:
     """Regions in rows of a square (B, R, D) as those of a square of `SIDE` a side at most, each the mean of its own."""
-    count, number, width = regions.shape
-    side = math.isqrt(number)
-    if side <= SIDE or side * side != number:
+    image_count, region_count, vector_width = regions.shape
+    grid_side = math.isqrt(region_count)
+    if grid_side <= SIDE or grid_side * grid_side != region_count:
         return regions
-    square = regions.transpose(1, 2).reshape(count, width, side, side)
-    return functional.adaptive_avg_pool2d(square, SIDE).flatten(2).transpose(1, 2)
+    region_grid = regions.transpose(1, 2).reshape(image_count, vector_width, grid_side, grid_side)
+    return functional.adaptive_avg_pool2d(region_grid, SIDE).flatten(2).transpose(1, 2)
 
 
 def graph_vectors(
@@ -168,29 +180,38 @@ def graph_vectors(
     folder: Path | None,
     cache: Path | None = None,
     told: Told = lambda _: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_count: None,
 ) -> GraphVectors:
     """The graph as models take it. `folder` is where its images' paths begin; None, or none there, for a graph whose
     images are not at hand.
     """
     tell_longer(backbone, knowledge.concepts, "concept names", told)
-    names = vectors_of(backbone, knowledge.concepts, cache) if knowledge.concepts else torch.zeros(0, 1)
-    kinds = kind_words(knowledge.relation_names)
-    width = images.vectors.shape[1]
-    pictures, pictured = torch.zeros(len(knowledge.images), width), torch.zeros(len(knowledge.images), dtype=torch.bool)
-    paths = {} if folder is None else {image.id: place(folder, image.path) for image in knowledge.images}
-    there = {image: path for image, path in paths.items() if path is not None and path.is_file()}
-    if folder is not None and len(there) < len(paths):
-        told(f"{len(there):,} of {len(paths):,} images of the graph are in {folder}")
-    if there:
-        read = images_of(backbone, there, cache, told, progress, regions=False)
-        rows = {image.id: row for row, image in enumerate(knowledge.images)}
-        places = torch.tensor([rows[name] for name in read.known])
-        pictures[places] = read.vectors[list(read.known.values())]
-        pictured[places] = True
+    name_vectors = vectors_of(backbone, knowledge.concepts, cache) if knowledge.concepts else torch.zeros(0, 1)
+    kind_names = kind_words(knowledge.relation_names)
+    vector_width = images.vectors.shape[1]
+    pictures, pictured = (
+        torch.zeros(len(knowledge.images), vector_width),
+        torch.zeros(len(knowledge.images), dtype=torch.bool),
+    )
+    candidate_paths = {} if folder is None else {image.id: place(folder, image.path) for image in knowledge.images}
+    existing_paths = {
+        image: image_path
+        for image, image_path in candidate_paths.items()
+        if image_path is not None and image_path.is_file()
+    }
+    if folder is not None and len(existing_paths) < len(candidate_paths):
+        told(f"{len(existing_paths):,} of {len(candidate_paths):,} images of the graph are in {folder}")
+    if existing_paths:
+        loaded_images = images_of(backbone, existing_paths, cache, told, progress, regions=False)
+        image_rows = {image.id: row_number for row_number, image in enumerate(knowledge.images)}
+        row_numbers = torch.tensor([image_rows[image_name] for image_name in loaded_images.known])
+        pictures[row_numbers] = loaded_images.vectors[list(loaded_images.known.values())]
+        pictured[row_numbers] = True
     evidence = Evidence.of(knowledge, pictures, pictured)
-    told_of = evidence(images.vectors), evidence.lift(images.vectors)
-    return GraphVectors(names, pictures, pictured, vectors_of(backbone, kinds, cache), evidence, *told_of)
+    image_evidence = evidence(images.vectors), evidence.lift(images.vectors)
+    return GraphVectors(
+        name_vectors, pictures, pictured, vectors_of(backbone, kind_names, cache), evidence, *image_evidence
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,27 +234,32 @@ class Evidence:
         UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it. A concept is told of where at least
         `FEWEST` images have either answer.
         """
-        concepts, width = len(knowledge.cuis), pictures.shape[1]
-        rows = torch.from_numpy(knowledge.stances)
-        rows = rows[pictured[rows[:, 0]]]
-        if not len(rows):
-            nothing = torch.zeros(width, concepts), torch.zeros(width), torch.ones(width), torch.zeros(concepts)
-            return cls(*nothing, torch.ones(concepts), torch.zeros(concepts, dtype=torch.bool))
-        wanted = torch.zeros(len(pictures), concepts, dtype=torch.float64)
-        for stance, value in ((NEGATIVE, 0.0), (UNCERTAIN, 0.5), (POSITIVE, 1.0)):  # of several stances the strongest
-            those = rows[rows[:, 1] == stance]
-            wanted[those[:, 0], those[:, 2]] = value
-        wanted = wanted[pictured]
-        x = pictures[pictured].double()
-        mean, scale = x.mean(0), x.std(0).clamp(min=1e-6)
-        x = (x - mean) / scale
-        centre = wanted.mean(0)
-        gram = x.T @ x + RIDGE * len(x) ** 0.5 * torch.eye(width, dtype=torch.float64)
-        weights = torch.linalg.solve(gram, x.T @ (wanted - centre))
-        positive = (wanted > 0.5).sum(0)
-        told = (positive >= FEWEST) & (len(x) - positive >= FEWEST)
-        spread = (x @ weights).std(0).clamp(min=1e-6)
-        return cls(weights.float(), mean.float(), scale.float(), centre.float(), spread.float(), told)
+        concept_count, vector_width = len(knowledge.cuis), pictures.shape[1]
+        stance_rows = torch.from_numpy(knowledge.stances)
+        stance_rows = stance_rows[pictured[stance_rows[:, 0]]]
+        if not len(stance_rows):
+            no_evidence = (
+                torch.zeros(vector_width, concept_count),
+                torch.zeros(vector_width),
+                torch.ones(vector_width),
+                torch.zeros(concept_count),
+            )
+            return cls(*no_evidence, torch.ones(concept_count), torch.zeros(concept_count, dtype=torch.bool))
+        targets = torch.zeros(len(pictures), concept_count, dtype=torch.float64)
+        for stance, label in ((NEGATIVE, 0.0), (UNCERTAIN, 0.5), (POSITIVE, 1.0)):  # of several stances the strongest
+            matching_rows = stance_rows[stance_rows[:, 1] == stance]
+            targets[matching_rows[:, 0], matching_rows[:, 2]] = label
+        targets = targets[pictured]
+        inputs = pictures[pictured].double()
+        mean, scale = inputs.mean(0), inputs.std(0).clamp(min=1e-6)
+        inputs = (inputs - mean) / scale
+        centre = targets.mean(0)
+        gram_matrix = inputs.T @ inputs + RIDGE * len(inputs) ** 0.5 * torch.eye(vector_width, dtype=torch.float64)
+        weights = torch.linalg.solve(gram_matrix, inputs.T @ (targets - centre))
+        positive_counts = (targets > 0.5).sum(0)
+        has_evidence = (positive_counts >= FEWEST) & (len(inputs) - positive_counts >= FEWEST)
+        spread = (inputs @ weights).std(0).clamp(min=1e-6)
+        return cls(weights.float(), mean.float(), scale.float(), centre.float(), spread.float(), has_evidence)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (n, Di) to (n, C), from 0 to 1; 0 for concepts that nothing is told of."""
@@ -265,9 +291,9 @@ class Examples:
         """`text_rows` finds a question's words in `texts`; `subgraphs` are the questions', of the graph of `graph`."""
         self.questions = list(questions)
         self.images, self.texts, self.graph, self.paths = images, texts, graph, paths
-        self.image_rows = torch.tensor([images.known[one.image] for one in questions], dtype=torch.int64)
-        self.text_rows = torch.tensor([text_rows[one.text] for one in questions], dtype=torch.int64)
-        self.yes = torch.tensor([float(one.yes is True) for one in questions])
+        self.image_rows = torch.tensor([images.known[question.image] for question in questions], dtype=torch.int64)
+        self.text_rows = torch.tensor([text_rows[question.text] for question in questions], dtype=torch.int64)
+        self.yes = torch.tensor([float(question.yes is True) for question in questions])
         self.subgraphs = list(subgraphs)
 
     def __len__(self) -> int:
@@ -276,65 +302,71 @@ class Examples:
 
     def batch(self, rows: Sequence[int]) -> Batch:
         """The questions of rows."""
-        chosen = torch.tensor(list(rows), dtype=torch.int64)
-        image, text = self.image_rows[chosen], self.text_rows[chosen]
-        subgraphs = [self.subgraphs[row] for row in rows]
-        graph = joined(subgraphs, len(self.graph.kinds))
-        concepts = len(self.graph.names)
-        is_image = graph.nodes >= concepts
-        names = self.graph.names.new_zeros(len(graph.nodes), self.graph.names.shape[1])
-        names[~is_image] = self.graph.names[graph.nodes[~is_image]]
-        pictures = self.images.vectors.new_zeros(len(graph.nodes), self.images.vectors.shape[1])
-        pictures[is_image] = self.graph.pictures[graph.nodes[is_image] - concepts]
-        flags = torch.zeros(len(graph.nodes), FLAGS)
-        flags[:, SEED], flags[:, IMAGE] = graph.seeds.float(), is_image.float()
-        flags[is_image, PICTURED] = self.graph.pictured[graph.nodes[is_image] - concepts].float()
-        plain = graph.nodes[~is_image]
-        flags[~is_image, SEEN] = self.graph.shown[image[graph.of[~is_image]], plain]
-        flags[~is_image, LIFT] = self.graph.lift[image[graph.of[~is_image]], plain]
-        flags[~is_image, TOLD] = self.graph.evidence.told[plain].float()
-        mask = self.texts.mask[text]
-        longest = int(mask.sum(1).max())
-        paths, path_flags, path_mask = self._paths(subgraphs, image)
+        chosen_rows = torch.tensor(list(rows), dtype=torch.int64)
+        image_numbers, text_numbers = self.image_rows[chosen_rows], self.text_rows[chosen_rows]
+        subgraphs = [self.subgraphs[row_number] for row_number in rows]
+        joined_graph = joined(subgraphs, len(self.graph.kinds))
+        concept_count = len(self.graph.names)
+        is_image = joined_graph.nodes >= concept_count
+        node_names = self.graph.names.new_zeros(len(joined_graph.nodes), self.graph.names.shape[1])
+        node_names[~is_image] = self.graph.names[joined_graph.nodes[~is_image]]
+        node_pictures = self.images.vectors.new_zeros(len(joined_graph.nodes), self.images.vectors.shape[1])
+        node_pictures[is_image] = self.graph.pictures[joined_graph.nodes[is_image] - concept_count]
+        node_flags = torch.zeros(len(joined_graph.nodes), FLAGS)
+        node_flags[:, SEED], node_flags[:, IMAGE] = joined_graph.seeds.float(), is_image.float()
+        node_flags[is_image, PICTURED] = self.graph.pictured[joined_graph.nodes[is_image] - concept_count].float()
+        concept_nodes = joined_graph.nodes[~is_image]
+        node_flags[~is_image, SEEN] = self.graph.shown[image_numbers[joined_graph.of[~is_image]], concept_nodes]
+        node_flags[~is_image, LIFT] = self.graph.lift[image_numbers[joined_graph.of[~is_image]], concept_nodes]
+        node_flags[~is_image, TOLD] = self.graph.evidence.told[concept_nodes].float()
+        word_mask = self.texts.mask[text_numbers]
+        max_words = int(word_mask.sum(1).max())
+        paths, path_flags, path_mask = self._paths(subgraphs, image_numbers)
         return Batch(
-            self.images.vectors[image],
-            self.images.regions[image].float(),
-            self.texts.vectors[text],
-            self.texts.words[text][:, :longest],
-            mask[:, :longest],
-            names,
-            pictures,
-            flags,
-            graph.nodes,
-            graph.of,
-            graph.ends,
-            graph.kinds,
+            self.images.vectors[image_numbers],
+            self.images.regions[image_numbers].float(),
+            self.texts.vectors[text_numbers],
+            self.texts.words[text_numbers][:, :max_words],
+            word_mask[:, :max_words],
+            node_names,
+            node_pictures,
+            node_flags,
+            joined_graph.nodes,
+            joined_graph.of,
+            joined_graph.ends,
+            joined_graph.kinds,
             paths,
             path_flags,
             path_mask,
-            self.yes[chosen],
+            self.yes[chosen_rows],
         )
 
-    def _paths(self, subgraphs: Sequence[Subgraph], image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _paths(self, subgraphs: Sequence[Subgraph], image_numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.paths is None:
-            nothing = self.texts.vectors.new_zeros(len(subgraphs), 0, self.texts.vectors.shape[1])
-            return nothing, nothing[..., :PATH_FLAGS], torch.zeros(len(subgraphs), 0, dtype=torch.bool)
-        found = [self.paths.of(one) for one in subgraphs]
-        longest = max(1, max(len(row) for row, _ in found))
-        vectors = self.texts.vectors.new_zeros(len(found), longest, self.texts.vectors.shape[1])
-        flags, mask = torch.zeros(len(found), longest, PATH_FLAGS), torch.zeros(len(found), longest, dtype=torch.bool)
-        for number, (row, paths) in enumerate(found):
-            vectors[number, : len(row)] = self.paths.vectors[list(row)]
-            mask[number, : len(row)] = True
-            for place_, path in enumerate(paths):
-                flags[number, place_, NAMED] = path.named
-                known = [node for node in path.others if bool(self.graph.evidence.told[node])]
-                if known:
-                    flags[number, place_, NAMED + 1 :] = torch.stack(
-                        [of[image[number], known].max() for of in (self.graph.shown, self.graph.lift)]
+            no_paths = self.texts.vectors.new_zeros(len(subgraphs), 0, self.texts.vectors.shape[1])
+            return no_paths, no_paths[..., :PATH_FLAGS], torch.zeros(len(subgraphs), 0, dtype=torch.bool)
+        path_sets = [self.paths.of(subgraph) for subgraph in subgraphs]
+        max_paths = max(1, max(len(path_rows) for path_rows, _ in path_sets))
+        path_vectors = self.texts.vectors.new_zeros(len(path_sets), max_paths, self.texts.vectors.shape[1])
+        path_flags, path_mask = (
+            torch.zeros(len(path_sets), max_paths, PATH_FLAGS),
+            torch.zeros(len(path_sets), max_paths, dtype=torch.bool),
+        )
+        for question_number, (path_rows, graph_paths) in enumerate(path_sets):
+            path_vectors[question_number, : len(path_rows)] = self.paths.vectors[list(path_rows)]
+            path_mask[question_number, : len(path_rows)] = True
+            for path_number, path in enumerate(graph_paths):
+                path_flags[question_number, path_number, NAMED] = path.named
+                evidence_nodes = [node for node in path.others if bool(self.graph.evidence.told[node])]
+                if evidence_nodes:
+                    path_flags[question_number, path_number, NAMED + 1 :] = torch.stack(
+                        [
+                            evidence_table[image_numbers[question_number], evidence_nodes].max()
+                            for evidence_table in (self.graph.shown, self.graph.lift)
+                        ]
                         + [torch.ones(())]
                     )
-        return vectors, flags, mask
+        return path_vectors, path_flags, path_mask
 
 
 class GraphPath(NamedTuple):
@@ -354,13 +386,16 @@ class PathTexts:
         self._names = knowledge.concepts
         self._kinds = kind_words(knowledge.relation_names)
         self._known: dict[int, tuple[tuple[int, ...], tuple[GraphPath, ...]]] = {}
-        rows: dict[str, int] = {}
-        for one in subgraphs:
-            if id(one) not in self._known:
-                found = tuple(islice(self.paths(one), PATHS))
-                self._known[id(one)] = tuple(rows.setdefault(path.text, len(rows)) for path in found), found
+        text_rows: dict[str, int] = {}
+        for subgraph in subgraphs:
+            if id(subgraph) not in self._known:
+                subgraph_paths = tuple(islice(self.paths(subgraph), PATHS))
+                self._known[id(subgraph)] = (
+                    tuple(text_rows.setdefault(graph_path.text, len(text_rows)) for graph_path in subgraph_paths),
+                    subgraph_paths,
+                )
         self._kept = list(subgraphs)  # so that their ids stay theirs
-        self.texts = list(rows)
+        self.texts = list(text_rows)
         self.vectors = vectors_of(backbone, self.texts or [""], cache)
 
     def of(self, subgraph: Subgraph) -> tuple[tuple[int, ...], tuple[GraphPath, ...]]:
@@ -369,35 +404,42 @@ class PathTexts:
 
     def paths(self, subgraph: Subgraph) -> Iterator[GraphPath]:
         """The paths of two edges that join concepts of the question, then all single edges between concepts."""
-        nodes, concepts = subgraph.nodes.tolist(), len(self._names)
-        edges = [edge for edge in subgraph.edges.tolist() if max(nodes[edge[0]], nodes[edge[2]]) < concepts]
-        for one, other in combinations(range(subgraph.seeds), 2):
-            for first in edges:
-                for second in edges:
-                    middle = {first[0], first[2]} & {second[0], second[2]} - {one, other}
-                    if middle and one in (first[0], first[2]) and other in (second[0], second[2]):
-                        text = f"{self._said(first, nodes)}; {self._said(second, nodes)}"
-                        yield GraphPath(text, 1.0, self._new(middle, nodes, subgraph))
+        node_ids, concept_count = subgraph.nodes.tolist(), len(self._names)
+        edges = [edge for edge in subgraph.edges.tolist() if max(node_ids[edge[0]], node_ids[edge[2]]) < concept_count]
+        for first_seed, second_seed in combinations(range(subgraph.seeds), 2):
+            for first_edge in edges:
+                for second_edge in edges:
+                    middle_nodes = {first_edge[0], first_edge[2]} & {second_edge[0], second_edge[2]} - {
+                        first_seed,
+                        second_seed,
+                    }
+                    if (
+                        middle_nodes
+                        and first_seed in (first_edge[0], first_edge[2])
+                        and second_seed in (second_edge[0], second_edge[2])
+                    ):
+                        path_text = f"{self._said(first_edge, node_ids)}; {self._said(second_edge, node_ids)}"
+                        yield GraphPath(path_text, 1.0, self._new(middle_nodes, node_ids, subgraph))
         for edge in edges:
-            named = sum(end < subgraph.seeds for end in (edge[0], edge[2])) / 2
-            yield GraphPath(self._said(edge, nodes), named, self._new({edge[0], edge[2]}, nodes, subgraph))
+            named_share = sum(edge_end < subgraph.seeds for edge_end in (edge[0], edge[2])) / 2
+            yield GraphPath(self._said(edge, node_ids), named_share, self._new({edge[0], edge[2]}, node_ids, subgraph))
 
-    def _said(self, edge: Sequence[int], nodes: Sequence[int]) -> str:
-        return f"{self._names[nodes[edge[0]]]} {self._kinds[edge[1]]} {self._names[nodes[edge[2]]]}"
+    def _said(self, edge: Sequence[int], node_ids: Sequence[int]) -> str:
+        return f"{self._names[node_ids[edge[0]]]} {self._kinds[edge[1]]} {self._names[node_ids[edge[2]]]}"
 
-    def _new(self, places: set[int], nodes: Sequence[int], subgraph: Subgraph) -> tuple[int, ...]:
-        return tuple(sorted(nodes[one] for one in places if one >= subgraph.seeds))
+    def _new(self, node_positions: set[int], node_ids: Sequence[int], subgraph: Subgraph) -> tuple[int, ...]:
+        return tuple(sorted(node_ids[position] for position in node_positions if position >= subgraph.seeds))
 
 
 def checked(images: Images, questions: Sequence[Question]) -> list[Question]:
     """The questions whose image could be read. Raises `InputError` where none is left."""
-    left = [one for one in questions if one.image in images.known]
-    if not left:
+    readable_questions = [question for question in questions if question.image in images.known]
+    if not readable_questions:
         raise InputError("no question has an image that can be read", "Check the folder of images.")
-    return left
+    return readable_questions
 
 
 def positives_of(knowledge: Knowledge) -> Tensor:
     """Places of images, after all concepts, and of the concepts that they are POSITIVE to, (n, 2)."""
-    rows = knowledge.stances[knowledge.stances[:, 1] == POSITIVE]
-    return torch.from_numpy(np.stack([rows[:, 0] + len(knowledge.cuis), rows[:, 2]], 1))
+    positive_rows = knowledge.stances[knowledge.stances[:, 1] == POSITIVE]
+    return torch.from_numpy(np.stack([positive_rows[:, 0] + len(knowledge.cuis), positive_rows[:, 2]], 1))

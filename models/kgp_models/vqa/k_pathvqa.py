@@ -29,29 +29,35 @@ class KPathVQA(Method):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        hidden = sizes.hidden
+        hidden_size = sizes.hidden
         self.image_norm, self.text_norm = nn.LayerNorm(sizes.image), nn.LayerNorm(sizes.text)
-        self.image, self.question = nn.Linear(sizes.image, hidden), nn.Linear(sizes.text, hidden)
-        self.path, self.flags = nn.Linear(3 * sizes.text, hidden), nn.Linear(PATH_FLAGS, hidden)
-        self.none = nn.Parameter(torch.zeros(1, 1, hidden))  # what is attended to where no path says anything
-        self.attention = nn.MultiheadAttention(hidden, HEADS, sizes.graph_dropout, batch_first=True)
-        self.norm = nn.LayerNorm(hidden)
+        self.image, self.question = nn.Linear(sizes.image, hidden_size), nn.Linear(sizes.text, hidden_size)
+        self.path, self.flags = nn.Linear(3 * sizes.text, hidden_size), nn.Linear(PATH_FLAGS, hidden_size)
+        self.none = nn.Parameter(torch.zeros(1, 1, hidden_size))  # what is attended to where no path says anything
+        self.attention = nn.MultiheadAttention(hidden_size, HEADS, sizes.graph_dropout, batch_first=True)
+        self.norm = nn.LayerNorm(hidden_size)
         self.together = nn.TransformerEncoderLayer(
-            hidden, HEADS, 2 * hidden, sizes.graph_dropout, batch_first=True, norm_first=True
+            hidden_size, HEADS, 2 * hidden_size, sizes.graph_dropout, batch_first=True, norm_first=True
         )
-        self.out = mlp(3 * hidden, hidden, 1, sizes.dropout)
+        self.out = mlp(3 * hidden_size, hidden_size, 1, sizes.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,)."""
-        question, paths = self.text_norm(batch.question), self.text_norm(batch.paths)
-        beside = question.unsqueeze(1).expand_as(paths)
-        given = self.path(torch.cat([paths, paths * beside, (paths - beside).abs()], 2)) + self.flags(batch.path_flags)
-        known = torch.cat([self.none.expand(len(batch), -1, -1), torch.relu(given)], 1)  # (B, 1 + P, H)
-        hidden = ~torch.cat([torch.ones_like(batch.path_mask[:, :1]), batch.path_mask], 1)
-        asked = torch.relu(self.question(question)).unsqueeze(1)  # (B, 1, H)
-        found, _ = self.attention(asked, known, known, key_padding_mask=hidden, need_weights=False)
-        better = self.norm(asked + found)
-        image = torch.relu(self.image(self.image_norm(batch.image))).unsqueeze(1)
-        fused = self.together(torch.cat([image, better, found], 1))  # (B, 3, H)
+        question_vector, path_vectors = self.text_norm(batch.question), self.text_norm(batch.paths)
+        question_copies = question_vector.unsqueeze(1).expand_as(path_vectors)
+        path_states = self.path(
+            torch.cat([path_vectors, path_vectors * question_copies, (path_vectors - question_copies).abs()], 2)
+        ) + self.flags(batch.path_flags)
+        knowledge_states = torch.cat(
+            [self.none.expand(len(batch), -1, -1), torch.relu(path_states)], 1
+        )  # (B, 1 + P, H)
+        padding_mask = ~torch.cat([torch.ones_like(batch.path_mask[:, :1]), batch.path_mask], 1)
+        question_state = torch.relu(self.question(question_vector)).unsqueeze(1)  # (B, 1, H)
+        attended_knowledge, _ = self.attention(
+            question_state, knowledge_states, knowledge_states, key_padding_mask=padding_mask, need_weights=False
+        )
+        updated_question = self.norm(question_state + attended_knowledge)
+        image_state = torch.relu(self.image(self.image_norm(batch.image))).unsqueeze(1)
+        fused = self.together(torch.cat([image_state, updated_question, attended_knowledge], 1))  # (B, 3, H)
         logits: Tensor = self.out(fused.flatten(1)).squeeze(1)
         return logits

@@ -21,15 +21,17 @@ def identity(backbone: Backbone) -> str:
     """A hash of a backbone's towers, computed once: they are frozen. Heads are not read and may be new each time."""
     digest = hashlib.sha256(backbone.kind.encode())
     for tower in (backbone.image_tower, backbone.text_tower):
-        for name, value in sorted(tower.state_dict().items()):
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        for weight_name, weight in sorted(tower.state_dict().items()):
+            digest.update(weight_name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 def of_files(paths: Sequence[Path]) -> list[str]:
     """Files as they are, told apart by place, size and time of change."""
-    found = [(path, path.stat() if path.is_file() else None) for path in paths]
-    return [f"{path} {stat and (stat.st_size, stat.st_mtime_ns)}" for path, stat in found]
+    file_stats = [(file_path, file_path.stat() if file_path.is_file() else None) for file_path in paths]
+    return [
+        f"{file_path} {file_stat and (file_stat.st_size, file_stat.st_mtime_ns)}" for file_path, file_stat in file_stats
+    ]
 
 
 def kept(
@@ -40,11 +42,11 @@ def kept(
     """
     if cache is None:
         return make()
-    key = hashlib.sha256(json.dumps([identity(backbone), *given]).encode()).hexdigest()[:32]
-    place = cache / f"{key}.safetensors"
-    if (found := read_kept(place)) is not None:
-        return found
-    made = {name: value.contiguous() for name, value in make().items()}
-    with caching(place) as staged:
-        save_file(made, staged)
-    return made
+    cache_key = hashlib.sha256(json.dumps([identity(backbone), *given]).encode()).hexdigest()[:32]
+    cache_path = cache / f"{cache_key}.safetensors"
+    if (cached_tensors := read_kept(cache_path)) is not None:
+        return cached_tensors
+    tensors = {tensor_name: tensor.contiguous() for tensor_name, tensor in make().items()}
+    with caching(cache_path) as partial_path:
+        save_file(tensors, partial_path)
+    return tensors

@@ -43,29 +43,39 @@ class KRISP(Method):
         nothing of the others.
         """
         fused = self.fused(batch)
-        states = self.nodes(batch) + self.told(fused)[batch.of]
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            states = norm(states + self.dropout(torch.relu(layer(states, batch.ends, batch.kinds))))
-        named = batch.flags[:, SEED]
-        count = len(batch)
-        graph = torch.cat([pooled(states, 1e4 * (named - 1), batch.of, count), highest(states, batch.of, count)], 1)
-        known = torch.zeros(count, dtype=torch.bool, device=graph.device).index_fill(0, batch.of, True)
-        return self.implicit(fused), self.symbolic(graph), known
+        node_states = self.nodes(batch) + self.told(fused)[batch.of]
+        for graph_layer, norm_layer in zip(self.layers, self.norms, strict=True):
+            node_states = norm_layer(
+                node_states + self.dropout(torch.relu(graph_layer(node_states, batch.ends, batch.kinds)))
+            )
+        is_named = batch.flags[:, SEED]
+        question_count = len(batch)
+        graph_vectors = torch.cat(
+            [
+                pooled(node_states, 1e4 * (is_named - 1), batch.of, question_count),
+                highest(node_states, batch.of, question_count),
+            ],
+            1,
+        )
+        has_subgraph = torch.zeros(question_count, dtype=torch.bool, device=graph_vectors.device).index_fill(
+            0, batch.of, True
+        )
+        return self.implicit(fused), self.symbolic(graph_vectors), has_subgraph
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,)."""
-        best = together(*self.parts(batch))
-        return best[:, 1] - best[:, 0]
+        best_logits = together(*self.parts(batch))
+        return best_logits[:, 1] - best_logits[:, 0]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The fused answer's, and each part's own."""
-        implicit, symbolic, known = self.parts(batch)
-        right = batch.yes.long()
-        of_graph = functional.cross_entropy(symbolic, right, reduction="none") * known
+        implicit, symbolic, has_subgraph = self.parts(batch)
+        correct_answers = batch.yes.long()
+        graph_losses = functional.cross_entropy(symbolic, correct_answers, reduction="none") * has_subgraph
         return {
-            "answer": functional.cross_entropy(together(implicit, symbolic, known), right),
-            "implicit": functional.cross_entropy(implicit, right),
-            "symbolic": of_graph.sum() / known.sum().clamp(min=1),
+            "answer": functional.cross_entropy(together(implicit, symbolic, has_subgraph), correct_answers),
+            "implicit": functional.cross_entropy(implicit, correct_answers),
+            "symbolic": graph_losses.sum() / has_subgraph.sum().clamp(min=1),
         }
 
 

@@ -28,8 +28,8 @@ class Kinds(nn.Module):
 
     def forward(self) -> Tensor:
         """(2 K, width)."""
-        names: Any = self.names
-        return torch.cat([self.forth(names), self.back(names)]) + self.learnt
+        name_vectors: Any = self.names
+        return torch.cat([self.forth(name_vectors), self.back(name_vectors)]) + self.learnt
 
 
 class Nodes(nn.Module):
@@ -45,21 +45,26 @@ class Nodes(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """(N, width)."""
         pictured = batch.flags[:, IMAGE : IMAGE + 1]
-        _, rows = batch.places.unique(return_inverse=True)  # type: ignore[no-untyped-call]
-        named, seen = _once(self.name, batch.names, rows), _once(self.picture, batch.pictures, rows)
-        own = (1 - pictured) * named + pictured * seen
-        asked = self.asked(torch.cat([batch.question, batch.image], 1))  # (B, width)
-        out: Tensor = self.dropout(torch.relu(self.norm(own + self.flags(batch.flags) + asked[batch.of])))
-        return out
+        _, node_rows = batch.places.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+        name_states, picture_states = (
+            _once(self.name, batch.names, node_rows),
+            _once(self.picture, batch.pictures, node_rows),
+        )
+        own_states = (1 - pictured) * name_states + pictured * picture_states
+        question_states = self.asked(torch.cat([batch.question, batch.image], 1))  # (B, width)
+        node_states: Tensor = self.dropout(
+            torch.relu(self.norm(own_states + self.flags(batch.flags) + question_states[batch.of]))
+        )
+        return node_states
 
 
-def _once(layer: nn.Module, given: Tensor, rows: Tensor) -> Tensor:
-    """What a layer makes of vectors (N, D) that are the same where `rows` (N,) are: it is given each once."""
-    if not len(rows):
-        return layer(given)  # type: ignore[no-any-return]
-    each = given.new_zeros(int(rows.max()) + 1, given.shape[1]).index_copy(0, rows, given)
-    out: Tensor = layer(each)[rows]
-    return out
+def _once(layer: nn.Module, inputs: Tensor, row_numbers: Tensor) -> Tensor:
+    """What a layer makes of vectors (N, D) that are the same where `row_numbers` (N,) are: it is given each once."""
+    if not len(row_numbers):
+        return layer(inputs)  # type: ignore[no-any-return]
+    distinct_inputs = inputs.new_zeros(int(row_numbers.max()) + 1, inputs.shape[1]).index_copy(0, row_numbers, inputs)
+    outputs: Tensor = layer(distinct_inputs)[row_numbers]
+    return outputs
 
 
 class RelationalAttention(MessagePassing):  # type: ignore[misc]
@@ -84,21 +89,23 @@ class RelationalAttention(MessagePassing):  # type: ignore[misc]
         """States (N, width), edges (2, E), their kinds (E,) and the vectors of all kinds (K, width) to states (N,
         width).
         """
-        turn = 1 + torch.tanh(self.turn(table))  # (K, width): once for each kind, and not for each edge
-        to, sent = self.target(states), self.source(states)
-        passed = self.propagate(ends, to=to, sent=sent, kinds=table[kinds], turn=turn[kinds])
-        out: Tensor = self.norm(states + self.dropout(torch.relu(passed)))
-        return out
+        kind_turns = 1 + torch.tanh(self.turn(table))  # (K, width): once for each kind, and not for each edge
+        target_states, source_states = self.target(states), self.source(states)
+        messages = self.propagate(
+            ends, to=target_states, sent=source_states, kinds=table[kinds], turn=kind_turns[kinds]
+        )
+        updated_states: Tensor = self.norm(states + self.dropout(torch.relu(messages)))
+        return updated_states
 
     def message(
         self, to_i: Tensor, sent_j: Tensor, kinds: Tensor, turn: Tensor, index: Tensor, size_i: int | None
     ) -> Tensor:
         """Messages (E, width)."""
-        raw = nn.functional.leaky_relu(to_i + sent_j + kinds, 0.2).view(-1, self.heads, self.score.shape[1])
-        weight = softmax((raw * self.score).sum(-1), index, num_nodes=size_i)  # (E, heads)
-        sent = (sent_j * turn + kinds).view_as(raw)
-        out: Tensor = (weight.unsqueeze(-1) * sent).flatten(1)
-        return out
+        raw_scores = nn.functional.leaky_relu(to_i + sent_j + kinds, 0.2).view(-1, self.heads, self.score.shape[1])
+        attention_weights = softmax((raw_scores * self.score).sum(-1), index, num_nodes=size_i)  # (E, heads)
+        sent_states = (sent_j * turn + kinds).view_as(raw_scores)
+        messages: Tensor = (attention_weights.unsqueeze(-1) * sent_states).flatten(1)
+        return messages
 
 
 class GraphEncoder(nn.Module):
@@ -112,11 +119,11 @@ class GraphEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(N, width) and (2 K, width)."""
-        table = self.kinds()
-        states = self.nodes(batch)
-        for layer in self.layers:
-            states = layer(states, batch.ends, batch.kinds, table)
-        return states, table
+        kind_table = self.kinds()
+        node_states = self.nodes(batch)
+        for attention_layer in self.layers:
+            node_states = attention_layer(node_states, batch.ends, batch.kinds, kind_table)
+        return node_states, kind_table
 
 
 class RelationalConvolution(MessagePassing):  # type: ignore[misc]
@@ -136,12 +143,12 @@ class RelationalConvolution(MessagePassing):  # type: ignore[misc]
 
     def forward(self, states: Tensor, ends: Tensor, kinds: Tensor) -> Tensor:
         """States (N, width), edges (2, E), their kinds (E,) to states (N, width)."""
-        groups = ends[1] * self.kinds + kinds
-        _, place, counts = groups.unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
-        share = self.shares[kinds] / counts[place].unsqueeze(1)  # (E, bases)
-        passed: Tensor = self.propagate(ends, states=states, share=share)
-        out: Tensor = self.root(states) + self.gathered(passed)
-        return out
+        edge_groups = ends[1] * self.kinds + kinds
+        _, group_index, edge_counts = edge_groups.unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
+        edge_shares = self.shares[kinds] / edge_counts[group_index].unsqueeze(1)  # (E, bases)
+        messages: Tensor = self.propagate(ends, states=states, share=edge_shares)
+        updated_states: Tensor = self.root(states) + self.gathered(messages)
+        return updated_states
 
     def message(self, states_j: Tensor, share: Tensor) -> Tensor:
         """A neighbour's state times its share of each basis, (E, bases · width); the bases themselves come after the
@@ -152,11 +159,11 @@ class RelationalConvolution(MessagePassing):  # type: ignore[misc]
 
 def pooled(states: Tensor, scores: Tensor, of: Tensor, questions: int) -> Tensor:
     """For each question the mean of its nodes' states (N, width), weighted by the softmax of scores (N,); or zeros."""
-    weight = softmax(scores, of, num_nodes=questions)
-    return states.new_zeros(questions, states.shape[1]).index_add(0, of, weight.unsqueeze(1) * states)
+    node_weights = softmax(scores, of, num_nodes=questions)
+    return states.new_zeros(questions, states.shape[1]).index_add(0, of, node_weights.unsqueeze(1) * states)
 
 
 def highest(states: Tensor, of: Tensor, questions: int) -> Tensor:
     """For each question the largest value of each column over its nodes; zeros without nodes, and never below 0."""
-    out = states.new_zeros(questions, states.shape[1])
-    return out.scatter_reduce(0, of.unsqueeze(1).expand_as(states), states, "amax", include_self=True)
+    zero_states = states.new_zeros(questions, states.shape[1])
+    return zero_states.scatter_reduce(0, of.unsqueeze(1).expand_as(states), states, "amax", include_self=True)

@@ -33,28 +33,30 @@ class MRMKG(Method):
         """`positives` (n, 2) are the places in the graph of images and of the concepts that they are POSITIVE to."""
         super().__init__()
         self.register_buffer("positives", _keys(positives).sort().values, persistent=False)
-        width, hidden = sizes.graph, sizes.hidden
+        graph_width, hidden_size = sizes.graph, sizes.hidden
         self.align = align
-        self.graph = GraphEncoder(sizes.image, sizes.text, width, sizes.layers, sizes.graph_dropout, kinds)
+        self.graph = GraphEncoder(sizes.image, sizes.text, graph_width, sizes.layers, sizes.graph_dropout, kinds)
         self.image_norm, self.text_norm = nn.LayerNorm(sizes.image), nn.LayerNorm(sizes.text)
         self.region_norm = nn.LayerNorm(sizes.region)
-        self.regions, self.words = nn.Linear(sizes.region, hidden), nn.Linear(sizes.text, hidden)
-        self.image, self.question = nn.Linear(sizes.image, hidden), nn.Linear(sizes.text, hidden)
-        self.key, self.value = nn.Linear(width, hidden), nn.Linear(width, hidden)
-        self.out = mlp(4 * hidden, hidden, 1, sizes.dropout)
+        self.regions, self.words = nn.Linear(sizes.region, hidden_size), nn.Linear(sizes.text, hidden_size)
+        self.image, self.question = nn.Linear(sizes.image, hidden_size), nn.Linear(sizes.text, hidden_size)
+        self.key, self.value = nn.Linear(graph_width, hidden_size), nn.Linear(graph_width, hidden_size)
+        self.out = mlp(4 * hidden_size, hidden_size, 1, sizes.dropout)
 
-    def _answered(self, batch: Batch, states: Tensor) -> Tensor:
-        words = self.words(self.text_norm(batch.words))  # (B, T, H)
-        regions = self.regions(self.region_norm(batch.regions))  # (B, R, H)
-        scale = words.shape[2] ** -0.5
-        weight = (scale * words @ regions.transpose(1, 2)).softmax(2)  # (B, T, R)
-        there = batch.mask.unsqueeze(2).to(words.dtype)
-        seen = ((weight @ regions) * there).sum(1) / there.sum(1).clamp(min=1)
-        question = torch.relu(self.question(self.text_norm(batch.question)))
-        scores = scale * (question[batch.of] * self.key(states)).sum(1)
-        known = pooled(torch.relu(self.value(states)), scores, batch.of, len(batch))
-        image = torch.relu(self.image(self.image_norm(batch.image)))
-        logits: Tensor = self.out(torch.cat([image, question, torch.relu(seen), known], 1)).squeeze(1)
+    def _answered(self, batch: Batch, node_states: Tensor) -> Tensor:
+        word_states = self.words(self.text_norm(batch.words))  # (B, T, H)
+        region_states = self.regions(self.region_norm(batch.regions))  # (B, R, H)
+        scale = word_states.shape[2] ** -0.5
+        region_weights = (scale * word_states @ region_states.transpose(1, 2)).softmax(2)  # (B, T, R)
+        word_mask = batch.mask.unsqueeze(2).to(word_states.dtype)
+        attended_regions = ((region_weights @ region_states) * word_mask).sum(1) / word_mask.sum(1).clamp(min=1)
+        question_state = torch.relu(self.question(self.text_norm(batch.question)))
+        node_scores = scale * (question_state[batch.of] * self.key(node_states)).sum(1)
+        graph_knowledge = pooled(torch.relu(self.value(node_states)), node_scores, batch.of, len(batch))
+        image_state = torch.relu(self.image(self.image_norm(batch.image)))
+        logits: Tensor = self.out(
+            torch.cat([image_state, question_state, torch.relu(attended_regions), graph_knowledge], 1)
+        ).squeeze(1)
         return logits
 
     def forward(self, batch: Batch) -> Tensor:
@@ -63,33 +65,37 @@ class MRMKG(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The answer's and the alignment's."""
-        states, _ = self.graph(batch)
-        losses = {"answer": answer_loss(self._answered(batch, states), batch)}
+        node_states, _ = self.graph(batch)
+        losses = {"answer": answer_loss(self._answered(batch, node_states), batch)}
         if self.align:
             positives: Any = self.positives
-            losses["alignment"] = self.align * alignment(states, batch, positives)
+            losses["alignment"] = self.align * alignment(node_states, batch, positives)
         return losses
 
 
-def _keys(pairs: Tensor) -> Tensor:
+def _keys(node_pairs: Tensor) -> Tensor:
     """One number for each pair of places (n, 2)."""
-    return pairs[:, 0] * _MOST + pairs[:, 1]
+    return node_pairs[:, 0] * _MOST + node_pairs[:, 1]
 
 
 def alignment(states: Tensor, batch: Batch, positives: Tensor) -> Tensor:
     """The triplet loss of the batch's images that have a picture: a concept that the image is POSITIVE to against one,
     drawn from the batch, that it is not POSITIVE to anywhere in the graph; `positives` are the sorted keys of those.
     """
-    source, target = batch.ends
-    pictured = (batch.flags[:, IMAGE] * batch.flags[:, PICTURED]) > 0
-    chosen = (batch.kinds == POSITIVE) & pictured[source]
-    concepts = (batch.flags[:, IMAGE] == 0).nonzero().squeeze(1)
-    if not bool(chosen.any()):
+    source_nodes, target_nodes = batch.ends
+    has_picture = (batch.flags[:, IMAGE] * batch.flags[:, PICTURED]) > 0
+    chosen_edges = (batch.kinds == POSITIVE) & has_picture[source_nodes]
+    concept_nodes = (batch.flags[:, IMAGE] == 0).nonzero().squeeze(1)
+    if not bool(chosen_edges.any()):
         return states.new_zeros(())
-    images, near = source[chosen], target[chosen]
-    far = concepts[torch.randint(len(concepts), (len(images),), device=concepts.device)]
-    keys = _keys(torch.stack([batch.places[images], batch.places[far]], 1))
-    other = ~torch.isin(keys, positives)
+    image_nodes, positive_concepts = source_nodes[chosen_edges], target_nodes[chosen_edges]
+    other_concepts = concept_nodes[torch.randint(len(concept_nodes), (len(image_nodes),), device=concept_nodes.device)]
+    pair_keys = _keys(torch.stack([batch.places[image_nodes], batch.places[other_concepts]], 1))
+    is_negative = ~torch.isin(pair_keys, positives)
     distance = functional.pairwise_distance
-    losses = torch.relu(distance(states[images], states[near]) - distance(states[images], states[far]) + MARGIN)
-    return (losses * other).sum() / other.sum().clamp(min=1)
+    pair_losses = torch.relu(
+        distance(states[image_nodes], states[positive_concepts])
+        - distance(states[image_nodes], states[other_concepts])
+        + MARGIN
+    )
+    return (pair_losses * is_negative).sum() / is_negative.sum().clamp(min=1)

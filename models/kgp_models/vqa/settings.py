@@ -63,14 +63,14 @@ class VQASettings:
     @classmethod
     def of(cls, document: object) -> VQASettings:
         """The settings in a plain mapping. Raises `InputError`."""
-        found = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
-        if found.hops > 2:
+        settings = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
+        if settings.hops > 2:
             raise InputError("hops is more than 2", "Say 1 or 2.")
-        if found.width % 4 or found.hidden % 4:
+        if settings.width % 4 or settings.hidden % 4:
             raise InputError("width or hidden is no multiple of 4", "There are four heads.")
-        if max(found.dropout, found.graph_dropout) >= 1:
+        if max(settings.dropout, settings.graph_dropout) >= 1:
             raise InputError("a dropout is 1 or more", "It is a share.")
-        return found
+        return settings
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON can hold them."""

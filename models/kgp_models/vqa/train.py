@@ -44,11 +44,11 @@ def probabilities(model: Method, examples: Examples) -> NDArray[np.float64]:
     """Of yes, for each question, (n,)."""
     model.eval()
     logits = []
-    for start in range(0, len(examples), BLOCK):
-        rows = range(start, min(start + BLOCK, len(examples)))
-        logits.append(model(examples.batch(rows).to(next(model.parameters()).device)).float().cpu())
-    found: NDArray[np.float64] = torch.cat(logits).sigmoid().double().numpy()
-    return found
+    for block_start in range(0, len(examples), BLOCK):
+        block_rows = range(block_start, min(block_start + BLOCK, len(examples)))
+        logits.append(model(examples.batch(block_rows).to(next(model.parameters()).device)).float().cpu())
+    answer_probabilities: NDArray[np.float64] = torch.cat(logits).sigmoid().double().numpy()
+    return answer_probabilities
 
 
 def answers(model: Method, examples: Examples) -> Answers:
@@ -63,7 +63,7 @@ def train(
     settings: Tuning,
     folder: Path,
     seed: int,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda done_count, total_count: None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train until the validation's figure has not been better for `patience` epochs, and go back to the best epoch.
@@ -71,44 +71,60 @@ def train(
     `folder` keeps where the training is, by the minute.
     """
     device = next(model.parameters()).device
-    steps = math.ceil(len(given) / settings.batch)
+    batches_per_epoch = math.ceil(len(given) / settings.batch)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    state = TrainingState(folder / STATE, {"model": model, "optimizer": optimizer}, steps, settings.epochs, told=told)
-    state.resume()
-    with checkpoints() as when:
-        while len(state.history) < settings.epochs and not _is_over(state.history, settings):
-            epoch = len(state.history)
+    training_state = TrainingState(
+        folder / STATE, {"model": model, "optimizer": optimizer}, batches_per_epoch, settings.epochs, told=told
+    )
+    training_state.resume()
+    with checkpoints() as checkpoint_clock:
+        while len(training_state.history) < settings.epochs and not _is_over(training_state.history, settings):
+            epoch = len(training_state.history)
             torch.manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
             model.train()
-            for rows in state.epoch(torch.split(torch.randperm(len(given)), settings.batch), when, None, progress):
-                losses = model.losses(given.batch(rows.tolist()).to(device))
-                for group in optimizer.param_groups:
-                    group["lr"] = rate(settings, state.history, epoch * steps + state.step, steps * settings.epochs)
+            for batch_rows in training_state.epoch(
+                torch.split(torch.randperm(len(given)), settings.batch), checkpoint_clock, None, progress
+            ):
+                losses = model.losses(given.batch(batch_rows.tolist()).to(device))
+                for parameter_group in optimizer.param_groups:
+                    parameter_group["lr"] = rate(
+                        settings,
+                        training_state.history,
+                        epoch * batches_per_epoch + training_state.step,
+                        batches_per_epoch * settings.epochs,
+                    )
                 optimizer.zero_grad()
                 torch.autograd.backward(torch.stack(list(losses.values())).sum())
                 nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
                 optimizer.step()
-                state.add(losses)
-            checked = _checked(answers(model, valid))
-            if _best([*state.history, checked], settings) == epoch:
-                state.best = copy.deepcopy(model.state_dict())
-            state.end_epoch(when, **checked)
-    model.load_state_dict(state.best)
+                training_state.add(losses)
+            epoch_figures = _checked(answers(model, valid))
+            if _best([*training_state.history, epoch_figures], settings) == epoch:
+                training_state.best = copy.deepcopy(model.state_dict())
+            training_state.end_epoch(checkpoint_clock, **epoch_figures)
+    model.load_state_dict(training_state.best)
     model.eval()
-    return Trained(len(state.history), _best(state.history, settings) + 1, state.history, state.seconds)
+    return Trained(
+        len(training_state.history),
+        _best(training_state.history, settings) + 1,
+        training_state.history,
+        training_state.seconds,
+    )
 
 
-def _checked(found: Answers) -> dict[str, float]:
-    said = torch.from_numpy(found.said).clamp(1e-7, 1 - 1e-7)
-    loss = functional.binary_cross_entropy(said, torch.from_numpy(found.yes).double())
-    return {"valid loss": float(loss), "valid accuracy": float(found.correct.mean())}
+def _checked(valid_answers: Answers) -> dict[str, float]:
+    clamped = torch.from_numpy(valid_answers.said).clamp(1e-7, 1 - 1e-7)
+    valid_loss = functional.binary_cross_entropy(clamped, torch.from_numpy(valid_answers.yes).double())
+    return {"valid loss": float(valid_loss), "valid accuracy": float(valid_answers.correct.mean())}
 
 
 def _best(history: Sequence[Mapping[str, float]], settings: Tuning) -> int:
     """The epoch with the lowest loss, or the highest accuracy, of those the first."""
-    figures = [row["valid loss"] if settings.by == "loss" else -row["valid accuracy"] for row in history]
+    figures = [
+        epoch_row["valid loss"] if settings.by == "loss" else -epoch_row["valid accuracy"] for epoch_row in history
+    ]
     return figures.index(min(figures))
 
 
@@ -123,12 +139,12 @@ def rate(settings: Tuning, history: Sequence[Mapping[str, float]], step: int, to
     if settings.schedule == "constant":
         return settings.learning_rate
     factor, patience = PLATEAU
-    best, waited, falls = math.inf, 0, 0
-    for row in history:
-        if row["valid loss"] < best * (1 - 1e-4):
-            best, waited = row["valid loss"], 0
+    best_loss, waited_epochs, fall_count = math.inf, 0, 0
+    for epoch_row in history:
+        if epoch_row["valid loss"] < best_loss * (1 - 1e-4):
+            best_loss, waited_epochs = epoch_row["valid loss"], 0
         else:
-            waited += 1
-        if waited > patience:
-            falls, waited = falls + 1, 0
-    return max(settings.learning_rate * factor**falls, LEAST)
+            waited_epochs += 1
+        if waited_epochs > patience:
+            fall_count, waited_epochs = fall_count + 1, 0
+    return max(settings.learning_rate * factor**fall_count, LEAST)
