@@ -162,7 +162,7 @@ def test_questions_have_answers_that_agree_with_what_is_drawn(folder: Path) -> N
         image_id: set() for phantom_study in studies(COUNT, 7) for image_id in phantom_study.images
     }
     for phantom_study in studies(COUNT, 7):
-        image_findings[phantom_study.images[0]] = {shown.kind.value for shown in phantom_study.shown}
+        image_findings[phantom_study.images[0]] = {finding.kind.value for finding in phantom_study.shown}
     questions = json.loads((folder / "truth" / "vqa.json").read_text(encoding="utf-8"))
     presence_questions = [question for question in questions if question["question_type"] == "PRES"]
     for question in presence_questions:

@@ -24,7 +24,7 @@ def dealt(*those: Question) -> QuestionSet:
     return QuestionSet(parts, "official", 42)
 
 
-SHOWN = {"a.png": "p", "b.png": "q", "c.png": "p", "d.png": "r"}  # c shows what a shows
+PICTURE_IDS = {"a.png": "p", "b.png": "q", "c.png": "p", "d.png": "r"}  # c shows what a shows
 SET = dealt(
     asked(1, "train", "a.png", "Is there a mass?"),
     asked(2, "train", "b.png", "Is it large?", "no"),
@@ -37,7 +37,7 @@ SET = dealt(
 
 
 def test_what_training_knows_is_found_by_picture_and_words() -> None:
-    findings = {finding.id: finding for finding in audit_questions(AuditedQuestions(SET, SHOWN))}
+    findings = {finding.id: finding for finding in audit_questions(AuditedQuestions(SET, PICTURE_IDS))}
     assert (findings["KGP-A401"].count, findings["KGP-A401"].of) == (2, 3)
     assert findings["KGP-A401"].examples == ("5", "6")
     assert findings["KGP-A402"].examples == ("5",)

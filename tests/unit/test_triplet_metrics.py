@@ -28,7 +28,7 @@ from kgplatform.triplets.text import Relation, Triplet, parse
 
 SMALL = Triplet("small", Relation.MODIFY, "pleural effusion")
 LEFT = Triplet("left", Relation.MODIFY, "lung")
-THERE = Triplet("pleural effusion", Relation.LOCATED_AT, "lung")
+LOCATED = Triplet("pleural effusion", Relation.LOCATED_AT, "lung")
 WHY = Triplet("opacity", Relation.SUGGESTIVE_OF, "pneumonia")
 
 texts = st.lists(st.sampled_from("abcd"), max_size=12)
@@ -180,7 +180,7 @@ def test_rouge_of_nothing() -> None:
 
 def test_counts_by_hand() -> None:
     """Of three predicted two are right, of four meant two are found."""
-    counts = count([SMALL, LEFT, LEFT, WHY], [THERE, LEFT, SMALL, Triplet("lung", Relation.MODIFY, "left")])
+    counts = count([SMALL, LEFT, LEFT, WHY], [LOCATED, LEFT, SMALL, Triplet("lung", Relation.MODIFY, "left")])
     assert counts == Counts(right=2, predicted=3, reference=4)
     assert (counts.precision, counts.recall, counts.f1) == (2 / 3, 1 / 2, 4 / 7)
 
