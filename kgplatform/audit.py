@@ -238,7 +238,7 @@ GRAPH: Final[tuple[Rule[Graph], ...]] = (
     Rule(
         "KGP-A008",
         Severity.ERROR,
-        "triplets that stand in the graph several times",
+        "triplets that are in the graph several times",
         _query("repeated_edges"),
         "Another program wrote them, and NaF and statistics count each. Keep one of each by hand.",
     ),
@@ -354,7 +354,7 @@ PAIRS: Final[tuple[Rule[Audited], ...]] = (
     Rule(
         "KGP-A303",
         Severity.WARNING,
-        "texts that stand in several parts",
+        "texts that are in several parts",
         pairing.spread_texts,
         "Reports of normal chests say the same. Report results on the texts that training lacks, too.",
     ),
