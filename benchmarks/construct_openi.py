@@ -79,7 +79,7 @@ def counts_of(
 
 
 def figures(counts: Counter[str]) -> dict[str, Any]:
-    """Precision, recall and F1 beside the counts; None where they are undefined."""
+    """Precision, recall and F1 next to the counts; None where they are undefined."""
     true_positives, false_positives, false_negatives = counts["tp"], counts["fp"], counts["fn"]
     return {
         **{count_name: counts[count_name] for count_name in ("tp", "fp", "fn")},

@@ -1,9 +1,9 @@
-"""How well construction finds the truth of the invented studies.
+"""How well construction finds the truth of the synthetic studies.
 
     python benchmarks/construct_phantom.py [--studies 2000] [--seeds 7,8,9]
 
-Concepts: F1 over (image, concept), whatever the stance. Stances: the mean of the three stances' F1 over the edges
-whose image and concept both have. Beside them two trivial baselines: everything found is POSITIVE, and the commonest
+Concepts: F1 over (image, concept), regardless of the stance. Stances: the mean of the three stances' F1 over the edges
+whose image and concept both have. In addition, two trivial baselines: everything found is POSITIVE, and the commonest
 stance of each concept. The wording of the phantom was known when the rules were extended, so these figures say how well
 the rules cover what they are meant for; how well they do on unknown reports is measured on OpenI's held-out part.
 """

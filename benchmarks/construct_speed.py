@@ -2,12 +2,12 @@
 
     python benchmarks/construct_speed.py --data ../shared/data [--terms 800000] [--conso-mib 1024]
 
-Three measurements, each in a process of its own:
+Three measurements, each in a separate process:
 
-    reports   OpenI's reports, 30,000 names: reports a second, beside a loop that looks for every name as a substring,
-              and beside pyahocorasick over the same names where that is installed (no stances: only finding)
-    lexicon   invented names: seconds to take them in, and the memory of the process (aim: below 1 GB for 800,000)
-    stream    an invented MRCONSO.RRF of that size, read to its end: MB a second, and memory (aim: below 500 MB)
+    reports   OpenI's reports, 30,000 names: reports a second, compared with a loop that looks for every name
+              as a substring, and with pyahocorasick over the same names where that is installed (no stances)
+    lexicon   synthetic names: seconds to take them in, and the memory of the process (aim: below 1 GB for 800,000)
+    stream    a synthetic MRCONSO.RRF of that size, read to its end: MB a second, and memory (aim: below 500 MB)
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _write_release(folder: Path, size_mib: int) -> int:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Run each measurement in a process of its own, and store what they tell."""
+    """Run each measurement in a separate process, and store what they tell."""
     document: dict[str, Any] = {"context": record.context()}
     for measurement in ("reports", "lexicon", "stream"):
         note(f"measuring {measurement} …")

@@ -1,4 +1,4 @@
-"""Times exports beside the driver's own row rate in the same run.
+"""Times exports compared with the driver's own row rate in the same run.
 
     python benchmarks/export.py [--data DIR] [--repeats 7] [--home DIR]
 

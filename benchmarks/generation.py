@@ -99,7 +99,7 @@ def run_table(bench: Bench, name: str, told: Callable[[str], None]) -> list[dict
 
 
 def _about(bench: Bench, case: Case) -> dict[str, Any]:
-    """What a row is, beside its scores."""
+    """What a row is, next to its scores."""
     if case.system in (DICTIONARY, FREQUENT):
         triplet_texts = (
             [" ".join(triplet) for triplet in bench.frequent(case.share)] if case.system == FREQUENT else None
@@ -146,14 +146,14 @@ def run_graphs(bench: Bench, path: Path, labeler: int, told: Callable[[str], Non
 
 
 def draw(bench: Bench, folder: Path) -> dict[str, Any] | None:
-    """The graphs of one study beside each other, as HTML and PNG: the first with as many triplets as `SHOWN`."""
+    """The graphs of one study next to each other, as HTML and PNG: the first with as many triplets as `SHOWN`."""
     study_index = next(
         (index for index, test_study in enumerate(bench.test) if len(set(test_study.record().triplets)) in SHOWN), None
     )
     cases = [*map(Case, (DICTIONARY, "llm-kg", "vlm-kg")), Case("vlm-kg", 1.0)]
     cases_by_title = {_title(bench, case): case for case in filter(bench.knows, cases)}
     if study_index is None or not cases_by_title or bench.data.drawn is None:
-        return None  # reports that are not invented are shown to nobody
+        return None  # reports that are not synthetic are shown to nobody
     study = bench.test[study_index]
     systems = {
         case_title: bench.predicted(case)["triplets"][study_index] for case_title, case in cases_by_title.items()
@@ -234,7 +234,7 @@ def work(arguments: argparse.Namespace) -> None:
 
 
 def _tables(arguments: argparse.Namespace) -> Iterator[str]:
-    """The tables by name. Raises `UsageError` for one that is not there, before the first hour."""
+    """The tables by name. Raises `UsageError` for one that is missing, before the first hour."""
     row_names = {*generation_rows.rows(), DICTIONARY, FREQUENT}
     if arguments.models != "all" and (unknown_names := set(arguments.models.split(",")) - row_names):
         raise UsageError(f"there is no row {sorted(unknown_names)[0]}", f"Rows: {', '.join(sorted(row_names))}.")

@@ -198,7 +198,7 @@ class Bench:
     # Training
 
     def trained(self, row: generation_rows.Row) -> Path:
-        """The folder of the row's generator; trains what is not there."""
+        """The folder of the row's generator; trains what is missing."""
         if row.stage == "1":
             return self._part(row, "1") / STAGES["1"]
         identity = [row.settings.as_dict(), self._data(row)]
@@ -262,7 +262,7 @@ class Bench:
         return True
 
     def cost(self, row: generation_rows.Row) -> dict[str, Any]:
-        """What the model card tells of a training, and how large the model is."""
+        """What the model card states of a training, and how large the model is."""
         folder = self.trained(row)
         model_card = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         model = checkpoint.load(folder).model
@@ -270,7 +270,7 @@ class Bench:
 
 
 def part_settings(settings: GeneratorSettings, stage: str) -> GeneratorSettings:
-    """The settings that decide a part, everything else being as it is by default."""
+    """The settings that decide a part, everything else by default."""
     if stage == "2":
         return settings
     vision_names = {setting.name for setting in fields(SmallSettings) if setting.name.startswith("vision_")}
@@ -286,7 +286,7 @@ def part_settings(settings: GeneratorSettings, stage: str) -> GeneratorSettings:
 
 
 def _placeless(settings: GeneratorSettings) -> GeneratorSettings:
-    """The settings without where the data are: their hash is compared beside them."""
+    """The settings without where the data are: their hash is compared separately."""
     return replace(settings, data=DataSettings())
 
 

@@ -1,9 +1,9 @@
 """The rows of the generator's benchmark: one YAML file each in `settings/generator`.
 
-A file has what differs from `base`, and beside the settings: `name`, `stage` (1: LLM-KG, 2: VLM-KG), `studies` (at most
-so many are trained on), `max_new_tokens` of a reply, `blind` (every image is the same, in stage 2 and when asked),
-`times` (factors of the base's projector sizes: the paper doubles n and k, whatever they are here), and `paper` (the
-paper's figures of that row).
+A file has what differs from `base`, and in addition to the settings: `name`, `stage` (1: LLM-KG, 2: VLM-KG), `studies`
+(at most so many are trained on), `max_new_tokens` of a reply, `blind` (every image is the same, in stage 2 and when
+asked), `times` (factors of the base's projector sizes: the paper doubles n and k, regardless of their values here), and
+`paper` (the paper's figures of that row).
 """
 
 from __future__ import annotations

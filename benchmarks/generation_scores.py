@@ -1,4 +1,4 @@
-"""All measures of a system's triplets beside their references."""
+"""All measures of a system's triplets compared with their references."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""How fast a generator writes, beside a plain loop, and what a training step of the full-size model costs.
+"""How fast a generator writes, compared with a plain loop, and what a training step of the full-size model costs.
 
     python benchmarks/generation_speed.py [--model FOLDER] [--data STUDIES] [--parts rate,whole,step]
 
     rate    tokens a second of our `replies` (images read, sorted by length, parsed, each triplet scored) and `write`,
-            beside a loop of transformers' `generate` over the same prompts in batches as large, in alternating rounds:
-            with the same search, and with the stop that it comes with, which misses probable replies; and batches of 16
-            beside one by one
+            compared with a loop of transformers' `generate` over the same prompts in batches as large, in
+            alternating rounds: with the same search, and with the stop that it comes with, which misses probable
+            replies; and batches of 16 compared with one at a time
     whole   `kgp generate` as a user types it, on a fresh server and on the same, warm; images a second, the time that
-            is lost to writing to the graph, also beside a dry run; memory
+            is lost to writing to the graph, also compared with a dry run; memory
     step    stage 2 on a model of Qwen1.5-0.5B's shape with random weights, batch 2, 512 positions: on a processor one
             step in float32; on a GPU several in bfloat16, with model FLOPs utilisation
 
-Each part runs in a process of its own, so that its peak of memory is its own. Without --data, studies are invented.
+Each part runs in a separate process, so that its peak of memory is its own. Without --data, studies are synthetic.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ def _timed(outcome: dict[str, Any]) -> dict[str, float]:
 
 
 def _kgp(command: Sequence[object], home: Path) -> dict[str, Any]:
-    """Run `kgp` with a home of its own; returns what it said, its seconds and its peak of memory."""
+    """Run `kgp` with its own home; returns what it said, its seconds and its peak of memory."""
     environment = {
         variable_name: value for variable_name, value in os.environ.items() if not variable_name.startswith("NEO4J_")
     }
@@ -346,7 +346,7 @@ def _told(run: dict[str, float]) -> str:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Each part in a process of its own."""
+    """Each part in a separate process."""
     results = {}
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
         studies_folder = arguments.data
@@ -400,8 +400,8 @@ def main() -> int:
     """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=SHIPPED, help="a trained generator")
-    parser.add_argument("--data", type=Path, help="a folder of studies [default: invented ones]")
-    parser.add_argument("--images", type=int, default=200, help="studies that are invented")
+    parser.add_argument("--data", type=Path, help="a folder of studies [default: synthetic ones]")
+    parser.add_argument("--images", type=int, default=200, help="how many synthetic studies")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--beams", type=int, default=4)
     parser.add_argument("--parts", default=",".join(PARTS))

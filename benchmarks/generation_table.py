@@ -1,4 +1,4 @@
-"""Tables and plots of the generator's results: ours beside the paper's."""
+"""Tables and plots of the generator's results: ours next to the paper's."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _label(table_name: str, result_row: Mapping[str, Any]) -> str:
 
 
 def _texts(table_name: str, result_rows: list[dict[str, Any]], share: float | None) -> str:
-    """BLEU and ROUGE-L beside the paper's, with the parts of BLEU that explain it."""
+    """BLEU and ROUGE-L next to the paper's, with the parts of BLEU that explain it."""
     header = ["", "BLEU-1", "-2", "-3", "-4", "ROUGE-L", "brevity penalty", "length ratio", "BLEU-4, mean of documents"]
     header += ["paper: BLEU-1", "-2", "-3", "-4", "ROUGE-L"]
     table_rows = []

@@ -1,16 +1,16 @@
-"""Times loading, and NaF, beside rivals in the same run, as the graph grows.
+"""Times loading, and NaF, compared with rivals in the same run, as the graph grows.
 
     python benchmarks/ingest_and_naf.py [--scales 1 10 50] [--data DIR]
 
 For each scale (enlarged copies of the released MedMKG, ids made distinct) and each way of loading, a fresh server is
-started and the load is timed in a process of its own, from opening the file to the last commit:
+started and the load is timed in a separate process, from opening the file to the last commit:
 
 - `kgp`: `kgplatform.ingest.ingest`: checked, resumable, every element tied to its run, full-text index included
 - `plain`: what a careful user writes first: one `UNWIND … MERGE` text per relation type, in batches of 10,000 rows
 - `import`: `kgplatform.bulk.bulk_import`, and in it `neo4j-admin database import` alone, the engine's limit
 
-Then NaF on the graph that `kgp` loaded: scored and written back in Cypher, beside a plain read-only aggregation in
-Cypher, and the same from memory in pandas and in numpy.
+Then NaF on the graph that `kgp` loaded: scored and written back in Cypher, compared with a plain read-only aggregation
+in Cypher, and the same from memory in pandas and in numpy.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ LOADERS: dict[str, Callable[[Graph, Path], None]] = {"kgp": load_kgp, "plain": l
 
 
 def timed_load(settings: Settings, loader: str, folder: Path) -> dict[str, float]:
-    """One load in a process of its own: wall seconds from before the connection, and its peak memory."""
+    """One load in a separate process: wall seconds from before the connection, and its peak memory."""
     command = [sys.executable, __file__, "--load", loader, "--folder", str(folder)]
     environment = {**os.environ, "KGP_HOME": str(settings.home)}
     completed_run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -209,7 +209,7 @@ def measure_loads(folder: Path, scratch: Path, scale: int, edges: int, repeats: 
 
 
 def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
-    """NaF in Cypher, written back, beside reading alone and beside memory."""
+    """NaF in Cypher, written back, next to reading alone and next to memory."""
     settings = Settings(home=scratch / "home")
     server.start(settings)
     try:

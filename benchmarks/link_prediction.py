@@ -137,7 +137,7 @@ def trained_model(
 
 
 def hashed(settings: TrainingSettings) -> str:
-    """What tells settings apart, in 16 hexadecimal digits."""
+    """What distinguishes settings, in 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -202,7 +202,7 @@ def run_baselines(names: list[str], split: Split, results: Results, known: Known
 
 
 def tell(model: str, evaluation: Evaluation, epochs: int, seconds: float) -> None:
-    """One line on what came out."""
+    """One line on the result."""
     hits_text = ", ".join(f"{task} {task_metrics.hits[10]:.2f}" for task, task_metrics in evaluation.metrics().items())
     note(f"{model}: {epochs} epochs in {seconds:.0f} s; filtered Hits@10 {hits_text}")
 

@@ -1,4 +1,4 @@
-"""Times training and ranking beside stock PyKEEN and a per-sample loop, in the same run.
+"""Times training and ranking compared with stock PyKEEN and a per-sample loop, in the same run.
 
     python benchmarks/link_prediction_speed.py [--models transe,rotate,…] [--export DIR] [--rounds 3]
 
@@ -51,7 +51,7 @@ class AdamW(torch.optim.AdamW):
 
 
 def build(name: str, split: Split) -> tuple[TrainingSettings, Any, Any]:
-    """A model by the paper's settings, but trained with sampled negatives, whatever they say."""
+    """A model by the paper's settings, but trained with sampled negatives, regardless of what they say."""
     settings_path = link_prediction.SETTINGS / "paper" / f"{name}.yaml"
     arguments = TrainingSettings.read(settings_path).arguments
     settings = TrainingSettings.of({"model": name, "arguments": arguments})

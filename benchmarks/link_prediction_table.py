@@ -1,4 +1,4 @@
-"""Tables and plots of the link-prediction results: ours beside the paper's and the baselines'."""
+"""Tables and plots of the link-prediction results: ours next to the paper's and the baselines'."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def head(document: dict[str, Any]) -> str:
 
 
 def summary(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any]) -> str:
-    """Hits@10 of every model on the three tasks, with the paper's beside it, and on the cross-modality part."""
+    """Hits@10 of every model on the three tasks, with the paper's next to it, and on the cross-modality part."""
     header = ["Model", *TASKS, *(f"paper {task}" for task in TASKS), *(f"cross {task}" for task in TASKS)]
     table_rows = []
     for model_name, model_runs in runs.items():
@@ -213,7 +213,7 @@ def costs(runs: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def plot(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], kind: str, path: Path) -> None:
-    """Hits@10 a task, ours beside the paper's, with the inverse rule as a line."""
+    """Hits@10 a task, ours next to the paper's, with the inverse rule as a line."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

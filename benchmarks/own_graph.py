@@ -1,4 +1,4 @@
-"""A Neo4j of a benchmark's own, and invented studies for it."""
+"""A Neo4j of a benchmark's own, and synthetic studies for it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def own_graph(home: Path) -> Iterator[Graph]:
 
 
 def studies(folder: Path, count: int, seed: int) -> Path:
-    """Invented studies, drawn unless they are there."""
+    """Synthetic studies, drawn unless they exist."""
     readme_path = folder / "README.txt"
     if not (readme_path.is_file() and f"Studies {count}, seed {seed}." in readme_path.read_text(encoding="utf-8")):
         note(f"drawing {count:,} studies into {folder}")

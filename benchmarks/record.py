@@ -56,8 +56,8 @@ def store(name: str, document: dict[str, Any]) -> Path:
 
 
 def exit_code(work: Callable[[], None]) -> int:
-    """Do work that keeps what it has done; what stops it is told on stderr in one line and a hint. SIGTERM stops it as
-    Ctrl-C does, so that processes beside it end, too.
+    """Do work that keeps what it has done; what stops it is reported on stderr in one line and a hint. SIGTERM stops it
+    as Ctrl-C does, so that other processes end, too.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -75,7 +75,7 @@ def exit_code(work: Callable[[], None]) -> int:
 
 
 def _processor() -> str:
-    """Its name, where the system tells."""
+    """Its name, where the system states it."""
     cpuinfo_path = Path("/proc/cpuinfo")
     cpuinfo_lines = cpuinfo_path.read_text(encoding="utf-8").splitlines() if cpuinfo_path.is_file() else []
     processor_names = (

@@ -8,10 +8,10 @@ A cell is a method with a graph: the backbone fine-tuned on pairs; FashionKLIP a
 with the controls, an empty and a shuffled one, and with `--ablation` also with one without stances. Its settings are in
 `benchmarks/settings/retrieval/SETTINGS/METHOD.yaml`: `small` and `offline` for these backbones, `paper` for others.
 A finished run is in `benchmarks/results/retrieval_DATA_BACKBONE_PROTOCOL.json` and is not done again; an interrupted
-one goes on from its last epoch, in `build/retrieval`. `--jobs` trainings run beside each other, a core each.
+one goes on from its last epoch, in `build/retrieval`. `--jobs` trainings run next to each other, a core each.
 
-`--data phantom` draws the studies, builds their graph in a Neo4j of the benchmark's own, and pairs other studies. Pairs
-of one's own are made by `kgp pairs`; the graph is then that in the running Neo4j.
+`--data phantom` draws the studies, builds their graph in a Neo4j of the benchmark's own, and pairs other studies. Your
+own pairs are made with `kgp pairs`; the graph is then that in the running Neo4j.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def settings_of(cell: Cell, backbone: str, epochs: int | None) -> Any:
 
 
 def run(cell: Cell, seed: int, backbone: str, epochs: int | None, data: retrieval_data.Data, build: Path) -> Any:
-    """Train and test a cell with a seed; in a process of its own, with one core."""
+    """Train and test a cell with a seed; in a separate process, with one core."""
     import torch
 
     from kgp_models.retrieval import build as models
@@ -103,7 +103,7 @@ def run(cell: Cell, seed: int, backbone: str, epochs: int | None, data: retrieva
 
 
 def subjects(tested: Any, groups: list[int]) -> list[int]:
-    """The subject of each query, as numbers, for the bootstrap: queries of one subject are not drawn one by one."""
+    """The subject of each query, as numbers, for the bootstrap: queries of one subject are not drawn one at a time."""
     subject_numbers: dict[str, int] = {}
     subject_by_group: dict[int, int] = {}
     for pair, group in zip(tested, groups, strict=True):
@@ -116,8 +116,8 @@ def _rounded(values: Any) -> list[float]:
 
 
 def hashed(settings: Any, data: retrieval_data.Data) -> str:
-    """What tells runs apart, in 16 hexadecimal digits: settings, pairs, graph. With an empty graph both methods are the
-    backbone's training, to the last bit (a test holds it), and are not done again.
+    """What distinguishes runs, in 16 hexadecimal digits: settings, pairs, graph. With an empty graph both methods are
+    the backbone's training, to the last bit (a test holds it), and are not done again.
     """
     settings_document = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
     is_plain = settings.method == "backbone" or settings.graph == "empty"
@@ -239,7 +239,7 @@ def main() -> int:
         nargs=2,
         metavar=("GRAPH", "PAIRS"),
         default=retrieval_data.STUDIES,
-        help="how many invented studies the graph is of, and how many are paired; results of another size lie apart",
+        help="how many synthetic studies the graph is of, and how many are paired; results of another size lie apart",
     )
     parser.add_argument("--jobs", type=int, default=2, help="trainings beside each other")
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")

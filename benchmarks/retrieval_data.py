@@ -1,4 +1,4 @@
-"""What the retrieval benchmark runs on: invented studies with their graph, or pairs and a graph of one's own."""
+"""What the retrieval benchmark runs on: synthetic studies with their graph, or pairs and a graph of the user."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Data:
 
 
 def phantom(build: Path, protocol: str, of_graph: int, of_pairs: int) -> Data:
-    """The invented studies: those of the graph, read by construction into a Neo4j of the benchmark's own, and those
-    that are paired, without what is in the graph. What is there already is used.
+    """The synthetic studies: those of the graph, read by construction into a Neo4j of the benchmark's own, and those
+    that are paired, without what is in the graph. What exists already is used.
     """
     folders = [
         studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED),

@@ -1,8 +1,8 @@
-"""Times retrieval's metrics by blocks beside the plain way: all cosines at once, all of them sorted.
+"""Times retrieval's metrics by blocks compared with the plain way: all cosines at once, all of them sorted.
 
     python benchmarks/retrieval_metrics.py [--count 10000] [--width 512] [--repeats 3]
 
-Each measurement is a process of its own, so that its peak memory is its own; `OMP_NUM_THREADS` decides how many cores
+Each measurement is a separate process, so that its peak memory is its own; `OMP_NUM_THREADS` decides how many cores
 multiply matrices. Both ways must give the same figures. The vectors are random, the texts near to their images.
 """
 
@@ -71,7 +71,7 @@ def bootstrap_seconds(count: int) -> float:
 
 
 def apart(way: str, count: int, width: int) -> dict[str, Any]:
-    """`measure` in a process of its own."""
+    """`measure` in a separate process."""
     command = [sys.executable, __file__, "--way", way, "--count", str(count), "--width", str(width)]
     completed_run = subprocess.run(command, capture_output=True, text=True, check=True)
     measurement: dict[str, Any] = json.loads(completed_run.stdout)

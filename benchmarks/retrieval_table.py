@@ -1,4 +1,4 @@
-"""The table of the retrieval benchmark: ours with intervals, beside MedMKG's Table 3."""
+"""The table of the retrieval benchmark: ours with intervals, next to MedMKG's Table 3."""
 
 from __future__ import annotations
 

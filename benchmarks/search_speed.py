@@ -1,13 +1,13 @@
-"""How quickly images are found by text, by concept and by both, and how many of the nearest ones, beside numpy.
+"""How quickly images are found by text, by concept and by both, and how many of the nearest ones, compared with numpy.
 
     python benchmarks/search_speed.py [--images 100000] [--queries 200]
 
-A synthetic graph on a server of its own: images whose vectors of 512 dimensions lie in clusters around 2,000 centres
+A synthetic graph on a separate server: images whose vectors of 512 dimensions are in clusters around 2,000 centres
 (and, as real embeddings do, in a cone), with POSITIVE stances to 300 concepts, the commonest on 30 % of the images,
 each at home in some of the clusters; loaded by `ingest`, embedded by `embed` with an encoder that knows the vectors,
 scored by NaF. Then a warm `Searcher`, query by query, and the same from memory in numpy, which has no graph to ask:
 exact cosines to all images, or to those of a concept. The round trip is in it; encoding a text comes on top and is
-measured beside it, by the encoders that come with packages.
+measured next to it, by the encoders that come with packages.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def encoding(queries: int) -> dict[str, dict[str, float]]:
 
 
 def run(images: int, queries: int) -> dict[str, Any]:
-    """Load, embed and search on a server of its own."""
+    """Load, embed and search on a separate server."""
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
         home = Path(scratch_folder) / "home"
         home.mkdir()

@@ -1,4 +1,4 @@
-"""The runs of a benchmark that trains: kept in a file that is whole after each, and run in lanes beside each other."""
+"""The runs of a benchmark that trains: kept in a file that is whole after each, and run in lanes next to each other."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ class Cell:
 
 
 class Results:
-    """The runs, in one JSON file. A run is told by its cell, seed and fold; the hash says of what settings and data."""
+    """The runs, in one JSON file. A run is identified by its cell, seed and fold; the hash says of what settings and
+    data.
+    """
 
     def __init__(self, path: Path, about: dict[str, Any], of: str) -> None:
         """`about[of]["sha256"]` is the hash of the data, `about["graph"]["sha256"]` that of the graph, where there is
-        one: results of others are begun anew.
+        one: results of others are begun again.
         """
         self.path = path
         self.document: dict[str, Any] = {"about": about, "runs": []}
@@ -63,7 +65,7 @@ class Results:
         self.document["runs"] = [run_row for run_row in self.document["runs"] if _key(run_row) != (cell, seed, fold)]
 
     def of(self, seed: int, sha256: str, fold: int = 0) -> dict[str, Any] | None:
-        """What came out of a run with this seed, fold and hash, whatever its cell."""
+        """The result of a run with this seed, fold and hash, regardless of its cell."""
         for run_row in self.document["runs"]:
             if (*_key(run_row)[1:], run_row["settings_sha256"]) == (seed, fold, sha256):
                 return {field_name: value for field_name, value in run_row.items() if field_name not in _KEYS}
@@ -92,7 +94,7 @@ def _key(run_row: dict[str, Any]) -> tuple[str, int, int]:
 
 def in_lanes(jobs: int, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
     """Call `work` with each of the arguments, `jobs` at a time in processes of their own; gives a call's place and what
-    came out, as each is done. What fails is told now, not when the others have ended: they go on another time.
+    came out, as each is done. What fails is reported now, not when the others have ended: they go on another time.
     """
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         index_by_future = {pool.submit(work, *arguments): call_index for call_index, arguments in enumerate(calls)}
@@ -114,7 +116,7 @@ def backbone_name(spec: str) -> str:
 
 @cache
 def backbone_of(spec: str) -> str:
-    """What tells backbones apart, wherever they lie: the kind, and of a folder a hash of its files."""
+    """What distinguishes backbones, in any folder: the kind, and of a folder a hash of its files."""
     kind, _, folder = spec.partition(":")
     if not folder:
         return kind

@@ -11,7 +11,7 @@ the whole graph and with the controls: an empty graph, a shuffled one, and one w
 `benchmarks/settings/vqa/SETTINGS/METHOD.yaml`: by default those of the backbone's name, `paper` for others.
 
 Finished runs are in `benchmarks/results/vqa_DATA_BACKBONE_PROTOCOL.json` and are not done again; an interrupted one
-goes on from its last epoch, in `build/vqa`. `--jobs` trainings run beside each other, a core each.
+goes on from its last epoch, in `build/vqa`. `--jobs` trainings run next to each other, a core each.
 
 The graph is the released MedMKG, in a Neo4j of the benchmark's own, or with `--running` that in the running Neo4j.
 `--data phantom` draws studies, builds their graph, and asks about others.
@@ -86,7 +86,7 @@ def _opened(spec: str) -> Any:
 
 
 def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, build: Path) -> dict[str, Any]:
-    """Train and test a cell with a seed on a fold; in a process of its own, with one core."""
+    """Train and test a cell with a seed on a fold; in a separate process, with one core."""
     import torch
 
     from kgp_models.vqa import build as models
@@ -124,8 +124,8 @@ def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, bu
 
 
 def hashed(settings: Any, data: vqa_data.Data) -> str:
-    """What tells runs apart, in 16 hexadecimal digits: settings, questions, and, for what reads it, the graph, whether
-    its images are at hand, and the form of the method.
+    """What distinguishes runs, in 16 hexadecimal digits: settings, questions, and, for what reads it, the graph,
+    whether its images are available, and the form of the method.
     """
     settings_document = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
     graph_identity: Any = ""
@@ -296,7 +296,7 @@ def main() -> int:
         nargs=2,
         metavar=("GRAPH", "ASKED"),
         default=vqa_data.STUDIES,
-        help="of phantom: invented studies that the graph is of, and that are asked about",
+        help="of phantom: synthetic studies that the graph is of, and that are asked about",
     )
     parser.add_argument(
         "--questions",

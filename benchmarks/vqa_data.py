@@ -50,7 +50,7 @@ class Data:
 def released(
     kind: str, folder: Path | None, images: Path | None, medmkg: Path | None, protocol: str, folds: int, build: Path
 ) -> Data:
-    """A released data set, and the released MedMKG in a Neo4j of the benchmark's own: its images are not at hand.
+    """A released data set, and the released MedMKG in a Neo4j of the benchmark's own: its images are not available.
 
     Without a folder, what is in the setting KGP_DATA_DIR. Raises `UsageError`.
     """
@@ -72,7 +72,7 @@ def released(
 
 
 def phantom(build: Path, protocol: str, folds: int, of_graph: int, asked: int, count: int) -> Data:
-    """Invented studies, the graph that construction reads from them and the facts about remedies; and questions about
+    """Synthetic studies, the graph that construction reads from them and the facts about remedies; and questions about
     other studies, of other subjects.
     """
     graph_studies = studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED)

@@ -1,4 +1,5 @@
-"""How quickly a question finds its concepts and its subgraph, beside a scan of all edges and a loop over all names.
+"""How quickly a question finds its concepts and its subgraph, compared with a scan of all edges and a loop over all
+names.
 
     python benchmarks/vqa_speed.py [--rounds 5]
 
@@ -9,7 +10,7 @@ On the released graph and VQA-RAD's questions (KGP_DATA_DIR), all in one run on 
 - subgraphs: `Neighbourhoods` without what it remembers, and the scan that looks at every edge for each concept, once as
   MedMKG's code does (a column of a tensor, made a list, edge by edge), once over plain lists, which is kinder;
 - the graph 50 times as large: 50 graphs side by side, and 50 times the images on the same concepts;
-- the live graph: `live.subgraphs` on a Neo4j of the benchmark's own, all questions in one call, and one by one.
+- the live graph: `live.subgraphs` on a Neo4j of the benchmark's own, all questions in one call, and one at a time.
 """
 
 from __future__ import annotations

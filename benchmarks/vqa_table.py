@@ -1,4 +1,4 @@
-"""The tables of the VQA benchmark: ours with intervals, beside MedMKG's Table 4."""
+"""The tables of the VQA benchmark: ours with intervals, next to MedMKG's Table 4."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def groups(tested: Tested) -> str:
 
 
 def topics(tested: Tested) -> str:
-    """Of invented questions, by kind: how many are answered right."""
+    """Of synthetic questions, by kind: how many are answered right."""
     if not len(tested.needs) or not len(tested.topics):
         return ""
     question_kinds = np.array([f"{topic} ({need})" for topic, need in zip(tested.topics, tested.needs, strict=True)])

@@ -27,7 +27,7 @@ _COMMANDS: Final = """\
 Every command takes `--help`. Results go to stdout, progress and errors to stderr. With `--json`, stdout holds one JSON
 document and nothing else: the result, or `{"error": {"kind", "message", "hint"}}`. Exit codes: 0 done, 1 failed,
 2 wrong usage, 130 interrupted: after Ctrl-C, SIGTERM or the end of the terminal one
-line tells what is kept and which command goes on.
+line states what is kept and which command goes on.
 
 | Variable | Meaning |
 |---|---|

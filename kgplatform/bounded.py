@@ -1,4 +1,4 @@
-"""Reads statements that are not ours within bounds that hold on this side, whatever the server does.
+"""Reads statements that are not ours within bounds that hold on this side, regardless of what the server does.
 
 A server ends a transaction only where the running operator looks whether it should; an expression such as
 ``reduce(x = 0, i IN range(1, 30000000000) | x + i)`` never looks. So a timer of our own closes the connection. And a
@@ -49,7 +49,7 @@ class Bounds:
         return max(self._end - time.monotonic(), 0.001)
 
     def next_record(self) -> None:
-        """Begin to count anew: what came before is with the caller."""
+        """Begin to count again: what came before is with the caller."""
         self._received = 0
 
     def count(self, received: int) -> None:

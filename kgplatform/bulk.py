@@ -1,8 +1,8 @@
 """First loads by ``neo4j-admin database import``: from the same batches as `ingest`, read back and compared.
 
-The batches are gathered in an SQLite file (an element stands once, whatever batches name it; memory stays flat),
-written as the CSV files that the tool reads, imported into the local server's empty store, and the digest of the graph
-that comes out is compared with the digest of what went in.
+The batches are gathered in an SQLite file (an element stands once, regardless of which batches name it; memory stays
+flat), written as the CSV files that the tool reads, imported into the local server's empty store, and the digest of the
+graph that comes out is compared with the digest of what went in.
 """
 
 from __future__ import annotations

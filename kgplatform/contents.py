@@ -30,7 +30,7 @@ class Contents:
 
     @classmethod
     def read(cls, folder: Path) -> Contents | None:
-        """What stands in the folder; None where it tells nothing."""
+        """What the folder contains; None where it states nothing."""
         try:
             contents = cls(**files.read_json(folder / LISTED))
         except (InputError, TypeError):

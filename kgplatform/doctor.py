@@ -1,4 +1,4 @@
-"""What may stand in the way of using the platform, and how to mend each."""
+"""What may prevent using the platform, and how to mend each."""
 
 from __future__ import annotations
 

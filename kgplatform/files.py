@@ -73,13 +73,13 @@ def opened(path: Path, most: int | None = None, hint: str = "") -> BufferedReade
 
 
 def require_file(path: Path, hint: str = "") -> Path:
-    """The path as it is, for a library that opens it by name. Raises `InputError` as `opened` does."""
+    """The path unchanged, for a library that opens it by name. Raises `InputError` as `opened` does."""
     opened(path, hint=hint).close()
     return path
 
 
 def require_plain_folder(folder: Path) -> Path:
-    """The folder as it is, for a library that opens files in it by name. Raises `InputError` where one of them is a
+    """The folder unchanged, for a library that opens files in it by name. Raises `InputError` where one of them is a
     FIFO, a device or the like, which it might wait for for ever.
     """
     for member_path in folder.iterdir() if folder.is_dir() else ():
@@ -124,7 +124,7 @@ def read_json(
 ) -> Any:
     """The JSON document in a file; `pairs` makes its objects. Raises `InputError`, which quotes nothing of it.
 
-    With `errors` = ``surrogateescape`` bytes that are not UTF-8 are no error: `is_text` tells which values have them.
+    With `errors` = ``surrogateescape`` bytes that are not UTF-8 are no error: `is_text` shows which values have them.
     """
     content = read_bytes(path, most, hint)
     try:
@@ -182,7 +182,7 @@ def read_yaml(path: Path, hint: str) -> object:
 
 
 def check_parquet(file: pq.ParquetFile, path: Path) -> pq.ParquetFile:
-    """The Parquet file as it is. Raises `InputError` where its metadata announces far more than such a file can hold.
+    """The Parquet file unchanged. Raises `InputError` where its metadata announces far more than such a file can hold.
 
     Equal values take no room in Parquet: a file of 7 kB may hold 10 billion of them, or 8,000 of a megabyte each.
     """
@@ -242,7 +242,7 @@ def final_name(path: Path) -> Path:
 def replacing(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """A name to write the file under; at the end it takes the place of `path`, or is removed where that failed.
 
-    `own` tells whether a file that is there already is of the kind that the command writes: another one is kept.
+    `own` returns whether a file that exists already is of the kind that the command writes: another one is kept.
     Raises `UsageError` where it is kept, and `InputError`, which names `path`, where it cannot be written.
     """
     from kgplatform.staging import disk_error, remove_leftovers
@@ -264,7 +264,7 @@ def replacing(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator
 @contextmanager
 def caching(path: Path) -> Iterator[Path]:
     """A name to write a file under that can be made again, and that another thread or process may write now, too. At
-    the end it takes the place of `path`, whatever that is. What a killed process left goes after an hour.
+    the end it takes the place of `path`, regardless of what that is. What a killed process left goes after an hour.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover_path in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):

@@ -87,7 +87,7 @@ class Transaction:
         return _written(self._transaction.run(cast("Any", query_text), query.bind(parameters)))
 
     def stream(self, query: Query, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """The records of a query that returns plain values, one by one, with flat memory."""
+        """The records of a query that returns plain values, one at a time, with flat memory."""
         for record in self._transaction.run(cast("Any", query.text), query.bind(parameters)):
             yield dict(record)
 
@@ -159,7 +159,7 @@ class Graph:
         return self._lasting(lambda: list(self.stream(query, **parameters)))
 
     def stream(self, query: Query, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """The records of a reading query, one by one, with flat memory."""
+        """The records of a reading query, one at a time, with flat memory."""
         with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
             for record in session.run(cast("Any", query.text), query.bind(parameters)):
                 yield record.data() if _has_graph_types(record) else dict(record)

@@ -2,7 +2,7 @@
 
 A run is named by what is loaded: the source's kind, version and parameters and the sha256 of its files. So the same
 load twice is one run and changes nothing, and a load that was killed goes on where its run says it stopped. A server
-that goes away is waited for, whatever the load is doing.
+that goes away is waited for, at any point of the load.
 """
 
 from __future__ import annotations

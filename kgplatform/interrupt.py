@@ -38,7 +38,7 @@ _end: Callable[[], None] | None = None  # ends the process that does not end by 
 
 
 class Stopped(KgpError):
-    """Work was stopped by a signal and can go on: the message tells what is kept, and where."""
+    """Work was stopped by a signal and can go on: the message states what is kept, and where."""
 
     kind = "interrupted"
     exit_code = EXIT_CODE
@@ -48,7 +48,7 @@ class Stopped(KgpError):
 
 
 class Checkpoints:
-    """Tells when to save: `due` once the interval is over or the work is to stop (`stopping`)."""
+    """Says when to save: `due` once the interval is over or the work is to stop (`stopping`)."""
 
     def __init__(self, seconds: float | None = None) -> None:
         self.stopping = False
@@ -71,7 +71,7 @@ class Checkpoints:
 
 @contextmanager
 def checkpoints() -> Iterator[Checkpoints]:
-    """Work in steps that can be saved. A signal within is told by the checkpoints' `stopping`; the work then raises
+    """Work in steps that can be saved. A signal within is reported by the checkpoints' `stopping`; the work then raises
     `Stopped`. Where it ends without that, as the signal came too late, `KeyboardInterrupt` is raised afterwards.
     """
     checkpoint_timer = Checkpoints()
@@ -170,7 +170,7 @@ def finish(code: int) -> None:
 
 def _leave() -> None:
     """Python takes its handlers off before it deletes modules, some 100 ms of work with torch: a signal then would end
-    the process with an exit code of its own, although all is done and printed. Where that hangs, an alarm ends it.
+    the process with another exit code, although all is done and printed. Where that hangs, an alarm ends it.
     """
     if not _finished:
         return
@@ -181,7 +181,9 @@ def _leave() -> None:
 
 
 def _end_by_the_clock() -> None:
-    """Have the process end after `UNWIND` seconds, whatever it does. Nothing where `install` was not called."""
+    """Have the process end after `UNWIND` seconds, regardless of what it does. Nothing where `install` was not
+    called.
+    """
     global _timed
     if _end is not None and not _timed:
         _timed = True

@@ -1,4 +1,4 @@
-"""One load under way: its batches are written one by one, each exactly once, and noted on its run.
+"""One load under way: its batches are written one at a time, each exactly once, and noted on its run.
 
 A batch and the run's progress commit in one transaction, which begins by taking the platform's lock (`ingest/lock`). So
 what a batch finds in the graph, and adds to, does not change until it is in, however many loaders there are.
@@ -102,7 +102,7 @@ class Load:
     """One load under way: where it is, and what it has done. What a batch becomes in the graph is `merging`'s part.
 
     The graph is a patient one, so that the load outlasts the server. Loaders of a run have the same rows in the same
-    order, so that what one of them has done is done; but where the run `extends`, each call has rows of its own, which
+    order, so that what one of them has done is done; but where the run `extends`, each call has its own rows, which
     are added to the run.
     """
 
@@ -148,7 +148,7 @@ class Load:
             progress(self.position)
 
     def write(self, prepared: Prepared) -> None:
-        """Write one batch, exactly once, whatever happens to the connection meanwhile."""
+        """Write one batch, exactly once, regardless of what happens to the connection meanwhile."""
         batch = prepared.batch
         self.position += batch.read
         if self.position <= self._done_before:

@@ -105,7 +105,7 @@ def write(
 
 
 def _about(model: str, checkpoint_sha256: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What names the run beside the predictions, as JSON has it."""
+    """What names the run in addition to the predictions, as JSON has it."""
     if not model or len(model) > 200 or not model.isprintable():
         raise InputError("the model's name must be 1-200 printable characters", _HINT)
     if _SHA256.fullmatch(checkpoint_sha256) is None:

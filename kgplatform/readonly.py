@@ -8,7 +8,7 @@ Four layers, because each alone has a hole (tried on Neo4j 5.26):
 2. the plan: every operator of ``EXPLAIN`` reads the graph. (``LOAD CSV``, ``SHOW`` and ``TERMINATE`` count as reads
    for the server and run in a READ transaction.)
 3. the transaction: READ access mode, so that the server itself refuses writes, and a time limit.
-4. the client: a timer of its own and a bound on each record, as a server cannot end every expression
+4. the client: a separate timer and a bound on each record, as a server cannot end every expression
    (`kgplatform.bounded`); rows are streamed.
 """
 

@@ -1,6 +1,6 @@
 """Refuses by their text the expressions that a server cannot end: those that run long, or grow, within one row.
 
-A server ends a transaction between rows and where a store is read, not inside an expression. The text tells only the
+A server ends a transaction between rows and where a store is read, not inside an expression. The text states only the
 plain cases (a list or a step that is computed does not show its size); the rest is for the timer of
 `kgplatform.bounded`. ``UNWIND range(…)`` makes rows, which the server can end, so it is not limited.
 """
@@ -74,7 +74,7 @@ def _check_ranges(tokens: Tokens, parameters: Mapping[str, Any]) -> None:
 
 
 def _size(range_body: Tokens, parameters: Mapping[str, Any]) -> int:
-    """How many numbers a range has as far as the text tells: all its bounds, or else the largest number in it."""
+    """How many numbers a range has as far as the text shows: all its bounds, or else the largest number in it."""
     range_bounds = [_number(argument, parameters) for argument in _split(range_body)]
     if len(range_bounds) in (2, 3) and all(range_bound is not None for range_bound in range_bounds):
         range_start, range_end, range_step = (*(range_bound or 0 for range_bound in range_bounds), 1)[:3]

@@ -2,7 +2,7 @@
 
 Every such file that the platform writes has its texts through `escaped`, and every table that it reads has them
 through `unescaped`, so that a file comes back as it was. ``=1+1`` is written ``'=1+1``, and ``'=1+1`` is written
-``''=1+1``; all other texts are written as they are, those with another apostrophe, too. Parquet, JSON and the id maps
+``''=1+1``; all other texts are written unchanged, those with another apostrophe, too. Parquet, JSON and the id maps
 of an export (``entities.tsv``), which are for programs, are not escaped.
 """
 

@@ -57,7 +57,7 @@ def folder(
 
 
 def disk_error(error: BaseException) -> OSError | None:
-    """The full or failing disk behind whatever a library made of it; None where it is something else."""
+    """The full or failing disk behind any error that a library made of it; None where it is something else."""
     cause: BaseException | None = error
     while cause is not None:
         match = _IN_RUST.search(str(cause))

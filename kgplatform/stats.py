@@ -1,4 +1,4 @@
-"""The graph's statistics beside the paper's (MedMKG Table 1 and Figure 2)."""
+"""The graph's statistics next to the paper's (MedMKG Table 1 and Figure 2)."""
 
 from __future__ import annotations
 

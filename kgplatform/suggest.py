@@ -14,7 +14,7 @@ MOST: Final = 100_000  # names that are compared; difflib takes about a second f
 
 
 def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
-    """The names most like `name`, best first, whatever their case; at most `limit`, none where nothing is close.
+    """The names most like `name`, best first, regardless of their case; at most `limit`, none where nothing is close.
 
     A name that begins with what was typed is close, too (``figure`` for ``figure3``), and so is the last part of a path
     (``figure3`` for ``explore/figure3``). Similarity is difflib's ratio (Ratcliff and Obershelp).
@@ -48,12 +48,12 @@ def question(names: Sequence[str]) -> str:
 
 
 def _folded(name: str) -> str:
-    """The name as it is compared: in one case, with one sign between words."""
+    """The name in the form that is compared: in one case, with one sign between words."""
     return " ".join(name[:LONGEST].casefold().replace("_", " ").replace("-", " ").split())
 
 
 def _similarity(matcher: difflib.SequenceMatcher[str], typed_name: str, candidate: str) -> float:
-    """How alike the two are, 0 to 1; less than CLOSE means not close, whatever the number."""
+    """How alike the two are, 0 to 1; less than CLOSE means not close, regardless of the number."""
     if candidate == typed_name:
         return 1.0
     best_score = 0.0

@@ -123,7 +123,7 @@ def graph(_session_graph: tuple[Graph, dict[str, str]]) -> Graph:
 
 @pytest.fixture
 def medmkg_graph(_session_graph: tuple[Graph, dict[str, str]], data_dir: Path) -> Graph:
-    """The session's graph with the released MedMKG, scored and filtered. Tests must leave it as it is."""
+    """The session's graph with the released MedMKG, scored and filtered. Tests must leave it unchanged."""
     from kgp_loaders.medmkg import MedMKG
 
     graph, state = _session_graph
@@ -166,7 +166,7 @@ Kgp = Callable[..., Ran]
 
 @pytest.fixture
 def kgp(settings: Settings) -> Kgp:
-    """Runs `kgp` in a process of its own against the session's server."""
+    """Runs `kgp` in a separate process against the session's server."""
 
     def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
         command = [sys.executable, "-c", "from kgplatform.cli import main; main()", *map(str, arguments)]
@@ -187,12 +187,12 @@ def all_queries() -> list[queries.Query]:
 
 @pytest.fixture(scope="session")
 def invented(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a few invented studies with images. Tests must leave it as it is."""
+    """A folder of a few synthetic studies with images. Tests must leave it unchanged."""
     return generators.studies(tmp_path_factory.mktemp("invented"))
 
 
 @pytest.fixture(scope="session")
 def tiny(invented: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny generator that the training made of them: `vision`, `llm-kg`, `vlm-kg`. Tests must leave it as it is."""
+    """A tiny generator that the training made of them: `vision`, `llm-kg`, `vlm-kg`. Tests must leave it unchanged."""
     pytest.importorskip("trl")
     return generators.tiny(invented, tmp_path_factory.mktemp("tiny"))

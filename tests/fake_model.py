@@ -1,4 +1,4 @@
-"""A real local server that speaks OpenAI's chat API, and misbehaves as it is told.
+"""A real local server that speaks OpenAI's chat API, and misbehaves as instructed.
 
 Run as a script it answers `(C0000000, Positive)` for every candidate, slowly, and writes what it was asked to a file.
 """
@@ -119,7 +119,7 @@ def _api(model_name: str, reply: Reply) -> bytes:
 
 @contextmanager
 def serving(answer: Answer = positive) -> Iterator[Server]:
-    """A server on a port of its own, for as long as the context."""
+    """A server on its own port, for as long as the context."""
     with Server(answer) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()

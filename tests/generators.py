@@ -32,7 +32,7 @@ SETTINGS: Mapping[str, Any] = {
 
 
 def studies(folder: Path) -> Path:
-    """A folder of invented studies."""
+    """A folder of synthetic studies."""
     study_set.build(folder, STUDIES, 7)
     return folder
 
@@ -69,7 +69,7 @@ def tiny(data: Path, folder: Path) -> Path:
 
 
 class Fake:
-    """A backend that says of each image what it is told to, in small batches, and remembers what it was asked."""
+    """A backend that says of each image what it is configured to, in small batches, and remembers what it was asked."""
 
     name = "fake 1"
     sha256 = "f" * 64

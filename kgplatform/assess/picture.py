@@ -20,7 +20,7 @@ class Thumbnails:
     """Small images of a folder by their paths, each read once; `left_out` counts those that raters cannot see."""
 
     def __init__(self, root: Path) -> None:
-        """Raises `InputError` where the folder is not there."""
+        """Raises `InputError` where the folder is missing."""
         if not root.is_dir():
             raise InputError("there is no such folder", "Give the folder that the images' paths begin in.", path=root)
         self._root = root
@@ -39,7 +39,7 @@ class Thumbnails:
 
 
 def thumbnail(path: str, root: Path) -> bytes | None:
-    """The image below `root` as a small PNG; None where it is not there, not below it, too large, or no image."""
+    """The image below `root` as a small PNG; None where it is missing, not below it, too large, or no image."""
     image_path = radiograph.place(root, path)
     if image_path is None:
         return None

@@ -215,7 +215,7 @@ def _validated(sheet: Worksheet, columns: tuple[str, ...], end_row: int) -> None
 
 
 def _text(sheet: Worksheet, row_index: int, column_index: int, cell_text: str) -> None:
-    """A cell that is a text whatever it begins with: never a formula."""
+    """A cell that is a text with any beginning: never a formula."""
     from openpyxl.styles import Alignment
 
     cell: Any = sheet.cell(row_index, column_index)

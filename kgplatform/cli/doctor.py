@@ -1,4 +1,4 @@
-"""`kgp doctor`: what may stand in the way, and how to mend it."""
+"""`kgp doctor`: what may prevent the work, and how to mend it."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def generate(
     """Let a generator look at radiographs, with their reports or alone, and write what it sees into the graph.
 
     The generator that comes with the package was trained on synthetic images only: of real ones it writes things that
-    are not there. A warning says where that holds. Nobody states what a served model (--llm) was trained on.
+    are missing. A warning says where that holds. Nobody states what a served model (--llm) was trained on.
 
     An image that this model has done with these settings is skipped, so what was interrupted goes on.
     """

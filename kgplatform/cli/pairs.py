@@ -132,7 +132,7 @@ def _sizes(pairs: list[Pair]) -> dict[str, int]:
 
 
 def _reasons(rejects: list[Reject], of_graph: int) -> dict[str, int]:
-    """How many were left out for each reason. A row that is no report has a reason of its own."""
+    """How many were left out for each reason. A row that is no report has its own reason."""
     from kgplatform.retrieval.pairs import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
 
     plain_reasons = {

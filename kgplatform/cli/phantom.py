@@ -1,4 +1,4 @@
-"""`kgp phantom`: invented data for those who have none."""
+"""`kgp phantom`: synthetic data for those who have none."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Replace = Annotated[
     bool, typer.Option("--replace", help="Replace what this command wrote into the folder with other settings.")
 ]
 
-app = typer.Typer(no_args_is_help=True, help="Write invented data: studies, or a graph in MedMKG's form.")
+app = typer.Typer(no_args_is_help=True, help="Write synthetic data: studies, or a graph in MedMKG's form.")
 
 
 @app.callback()
 def phantom() -> None:
-    """Write invented data: studies, or a graph in MedMKG's form."""
+    """Write synthetic data: studies, or a graph in MedMKG's form."""
 
 
 @app.command()
@@ -38,7 +38,7 @@ def build(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Write invented studies (--studies, for `kgp construct run`) or an invented graph (for `kgp ingest medmkg`)."""
+    """Write synthetic studies (--studies, for `kgp construct run`) or a synthetic graph (for `kgp ingest medmkg`)."""
     from kgplatform.errors import UsageError
 
     if studies is not None and images is not None:
@@ -64,7 +64,7 @@ def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool
         f"{build_report.directory}: {counted(build_report.studies, 'studies')} with "
         f"{counted(build_report.images, 'images')}, "
         f"{counted(build_report.concepts, 'concepts')}, "
-        f"{counted(build_report.edges, 'stances')} of AP images in the truth; all invented"
+        f"{counted(build_report.edges, 'stances')} of AP images in the truth; all synthetic"
     )
     echo(f"build the graph from it: kgp construct run {build_report.directory}")
 
@@ -82,7 +82,7 @@ def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool
         f"{build_report.directory}: {counted(build_report.images, 'images')} and "
         f"{counted(build_report.concepts, 'concepts')}, "
         f"{counted(build_report.cross_edges, 'edges')} between them, {build_report.intra_edges:,} among the concepts, "
-        f"{counted(build_report.mapped_images, 'mapped images')}; all invented"
+        f"{counted(build_report.mapped_images, 'mapped images')}; all synthetic"
     )
     echo(f"load it: kgp ingest medmkg {build_report.directory}")
 
@@ -98,7 +98,7 @@ def questions(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Write questions about invented studies that need the image, the ontology, or both, and the facts they need."""
+    """Write questions about synthetic studies that need the image, the ontology, or both, and the facts they need."""
     from kgp_loaders.phantom.question_set import KNOWLEDGE, build
 
     build_report = build(studies, directory, count, seed, replace=replace, told=note)
@@ -110,5 +110,5 @@ def questions(
     for part_name, counts in build_report.counts.items():
         needs_text = ", ".join(f"{question_count:,} need {need_kind}" for need_kind, question_count in counts.items())
         echo(f"{part_name}: {counted(sum(counts.values()), 'questions')}; {needs_text}")
-    echo(f"{counted(build_report.triples, 'facts')} about {counted(build_report.remedies, 'remedies')}, all invented")
+    echo(f"{counted(build_report.triples, 'facts')} about {counted(build_report.remedies, 'remedies')}, all synthetic")
     echo(f"load them: kgp ingest triples {directory / KNOWLEDGE}")

@@ -1,4 +1,4 @@
-"""`kgp stats`: the graph beside the paper's Table 1."""
+"""`kgp stats`: the graph next to the paper's Table 1."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stats(
     digest: Annotated[bool, typer.Option("--digest", help="Also compute the digest of the whole graph.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Print the graph's statistics beside the paper's Table 1."""
+    """Print the graph's statistics next to the paper's Table 1."""
     from kgplatform import stats as statistics
     from kgplatform.digest import digest as compute_digest
     from kgplatform.errors import KgpError
@@ -86,7 +86,7 @@ def stats(
 
 
 def _beside(shares: list[dict[str, Any]], comparable: dict[str, bool]) -> list[dict[str, Any]]:
-    """The shares beside the paper's, of the sides that can be compared with it."""
+    """The shares next to the paper's, of the sides that can be compared with it."""
     from kgplatform.stats import PAPER_SEMANTIC_TYPES
 
     if not any(comparable.values()):

@@ -31,7 +31,7 @@ def train() -> None:
 
 
 def _writes_to_out(command: Callable[..., None]) -> Callable[..., None]:
-    """A training whose folder is named where the disk is full, whatever the library that writes makes of it."""
+    """A training whose folder is named where the disk is full, regardless of which library writes."""
 
     @wraps(command)
     def run(**options: Any) -> None:

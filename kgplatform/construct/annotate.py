@@ -36,7 +36,7 @@ class Judgement(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What is said of a report, and by whom: kind and version, as the evidence of an edge tells it.
+    """What is said of a report, and by whom: kind and version, as the evidence of an edge states it.
 
     A mention may have several judgements, or none, which drops it as one without a stance does.
     """

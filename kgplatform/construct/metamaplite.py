@@ -1,7 +1,7 @@
 """Stage I by MetaMapLite: reads what it found (its MMI output), as a tagger.
 
 `kgp construct texts KIND PATH FOLDER` writes the sections as `*.txt`; MetaMapLite, run by the user on that folder with
-`--outputformat=mmi`, writes an `.mmi` file beside each:
+`--outputformat=mmi`, writes an `.mmi` file next to each:
 
     1.findings.txt|MMI|3.75|Pleural effusion disorder|C0032227|[dsyn]|"effusion"-tx-1-"effusion"-NN-0|tx|14/8|C08.528|
 

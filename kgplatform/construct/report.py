@@ -15,7 +15,7 @@ SECTIONS: Final = ("findings", "impression")  # what describes the image (append
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A study's report. `image` holds what the graph keeps of the study's image beside its id."""
+    """A study's report. `image` holds what the graph keeps of the study's image in addition to its id."""
 
     study: str
     image_id: str

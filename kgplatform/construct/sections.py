@@ -101,5 +101,5 @@ def _kind(header_name: str, *, whole_line: bool) -> str | None:
 
 
 def _is_form(header: str) -> bool:
-    """Whether a header is of the report's form and announces no content of its own."""
+    """Whether a header is of the report's form and announces no content."""
     return _JOINED.sub(" ", header).strip().lower() in {"final report", "preliminary report", "wet read", "report"}

@@ -2,7 +2,7 @@
 
 The paper names MedCSPCLIP's text encoder and DBSCAN and no more. Here: cosine distance between L2-normalised vectors,
 `eps` and `min_samples` as settings, one report a cluster, and every report that is in no cluster (DBSCAN's noise) kept,
-as it is like no other. Reports of one wording are one point that weighs as many.
+because it is like no other. Reports of one wording are one point that weighs as many.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Choice(NamedTuple):
 def select(reports: Iterable[Report], selection: Selection) -> list[Choice]:
     """The choice for each report that has findings or an impression, in order.
 
-    Raises `UsageError` where scikit-learn or the encoder is not there.
+    Raises `UsageError` where scikit-learn or the encoder is missing.
     """
     studies: list[str] = []
     wording_indices: dict[str, int] = {}  # of each wording

@@ -54,7 +54,7 @@ _TAG: Final = re.compile(r"\(([^()]+)\)\s*$")
 
 
 def types_by_name(name: str) -> tuple[str, ...]:
-    """The semantic type that the end of a name tells, "(qualifier value)" for example; none for most names."""
+    """The semantic type that the end of a name states, "(qualifier value)" for example; none for most names."""
     tag_match = _TAG.search(name)
     return (_TAGS[tag_match[1]],) if tag_match is not None and tag_match[1] in _TAGS else ()
 

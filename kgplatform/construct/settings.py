@@ -1,6 +1,6 @@
 """How a construction is done, from flags or from a YAML file such as `construct.yaml` in a folder of studies.
 
-A file that the user names is the user's own settings. One that lies in a data folder came with the data: it describes
+A file that the user names is the user's own settings. One that is in a data folder came with the data: it describes
 the folder, so it may name files inside it alone, and neither send anything elsewhere nor choose what the machine spends
 (`_check_data_folder`). Consent to send reports away is in no file at all: it is an option of the command.
 """

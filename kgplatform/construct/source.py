@@ -39,7 +39,7 @@ class Construction:
     """A `kgplatform.batches.Source` whose rows are reports, and then the ontologies' relations between the concepts
     that were found (MedMKG §3.3).
 
-    `about` is what decides the outcome beside the reports: the lexicon and settings, as JSON.
+    `about` is what decides the outcome in addition to the reports: the lexicon and settings, as JSON.
     """
 
     kind = "construct"

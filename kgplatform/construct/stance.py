@@ -173,7 +173,7 @@ def _meant(cue_kinds: Sequence[Kind], token_texts: Sequence[str], cue_start: int
     """What a cue from `cue_start` up to `cue_end` does where it stands.
 
     "no" is an answer where nothing but marks is around it; a comma with an adjective begins a new clause ("no effusion,
-    mild edema") unless the list that it stands in goes on ("no effusion, large nodule, or edema").
+    mild edema") unless the list that contains it goes on ("no effusion, large nodule, or edema").
     """
     if Kind.ANSWERS in cue_kinds:
         stands_alone = (

@@ -49,11 +49,11 @@ class Mention(NamedTuple):
 
 
 class Tagger(Protocol):
-    """Whatever finds concepts in a text."""
+    """Anything that finds concepts in a text."""
 
     @property
     def name(self) -> str:
-        """Kind and version, as the evidence of an edge tells it."""
+        """Kind and version, as the evidence of an edge states it."""
         ...
 
     def tag(self, text: str) -> list[Mention]:

@@ -26,7 +26,7 @@ _IRREGULAR: Final = {
 
 
 class Token(NamedTuple):
-    """A word, number or mark: lower case, and where it stands in the text."""
+    """A word, number or mark: lower case, and its position in the text."""
 
     text: str
     start: int

@@ -20,7 +20,7 @@ def write(source: ReportSource, folder: Path) -> tuple[int, list[Reject]]:
 
     Returns how many, and the rows that are no report.
 
-    Raises `InputError` where the folder is there already or cannot be written.
+    Raises `InputError` where the folder exists already or cannot be written.
     """
     if os.path.lexists(folder):
         raise InputError("cannot be made: it is there already", "Name a new folder.", path=folder)

@@ -37,7 +37,7 @@ class Hashed:
 
 
 def shared_labels(triples: Triples) -> Found:
-    """Labels that name several entities, so that triples by label cannot be told apart."""
+    """Labels that name several entities, so that triples by label cannot be distinguished."""
     unique_labels, label_counts = np.unique(np.array(triples.labels, dtype=np.str_), return_counts=True)
     repeated_labels = unique_labels[label_counts > 1].tolist()
     return Found(len(repeated_labels), len(unique_labels), repeated_labels)
@@ -88,7 +88,7 @@ def leak_of(part: str) -> Callable[[Split], Found]:
 
 
 def _unordered_pairs(split: Split, triple_ids: Ids) -> NDArray[np.int64]:
-    """A number for the two entities of each triple, whatever their order; shape (n,)."""
+    """A number for the two entities of each triple, regardless of their order; shape (n,)."""
     sorted_ends = np.sort(triple_ids[:, [0, 2]], axis=1)
     return sorted_ends[:, 0] * split.triples.num_entities + sorted_ends[:, 1]
 

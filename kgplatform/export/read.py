@@ -99,7 +99,7 @@ def read_triples(graph: Graph, selection: Selection = _ALL, told: Told = lambda 
     """The selected edges between images, concepts, entities and things; never predictions, runs or the platform's own.
 
     The entities are the nodes with at least one of these edges. Raises `NotFoundError` when nothing is selected or
-    something that the selection names is not there, `InputError` when nodes cannot be told apart by key, and
+    something that the selection names is missing, `InputError` when nodes cannot be distinguished by key, and
     `DatabaseError` when somebody keeps writing to the graph.
     """
     raw_edges = graph.snapshot(lambda transaction: _read(transaction, selection, told))

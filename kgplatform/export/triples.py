@@ -127,7 +127,7 @@ class Triples:
     def sha256(self) -> str:
         """The hash of the triples with their relations' names and their entities' keys, node types and patients.
 
-        The same for the same graph, whatever the machine or library version. Entities' names are not part of it.
+        The same for the same graph, regardless of the machine or library version. Entities' names are not part of it.
         """
         digest = hashlib.sha256()
         for id_names in ((f"{node.kind}\0{node.key}\0{node.subject}" for node in self.nodes), self.relations):

@@ -60,7 +60,7 @@ class Backend(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Of all that decides what it writes, beside `parameters`."""
+        """Of all that decides what it writes, in addition to `parameters`."""
         ...
 
     @property

@@ -103,7 +103,7 @@ def _inside(root_folder: Path, image_paths: Iterable[Path]) -> tuple[list[Path],
 
 
 def _some(image_inputs: Inputs, images: Path) -> Inputs:
-    """The inputs as they are. Raises `InputError` where they have no image."""
+    """The inputs unchanged. Raises `InputError` where they have no image."""
     if not image_inputs.rows:
         reject_note = (
             f"; {counted(len(image_inputs.rejects), 'rows')} left out, the first: {image_inputs.rejects[0].reason}"
@@ -118,7 +118,7 @@ def _some(image_inputs: Inputs, images: Path) -> Inputs:
 
 
 def _refuse_foreign(image_inputs: Inputs, reports: Path | None) -> Inputs:
-    """The inputs as they are. Raises `InputError` where reports were given, and none is of these images."""
+    """The inputs unchanged. Raises `InputError` where reports were given, and none is of these images."""
     if reports is not None and not any(image_input.sections for image_input in image_inputs.rows):
         hint = "They are matched by the image's path, its file name, the study or the image's id."
         raise InputError("none of these reports is of one of the images", hint, path=reports)
@@ -158,7 +158,7 @@ def _of_reports(source: ReportSource, source_path: Path, reports_path: Path | No
 
 
 def _pictures(images_path: Path, left_out_counts: Counter[str]) -> Iterator[Path]:
-    """The radiographs at a path, by name; one by content, so that a .dcm beside a .png of its name is not two."""
+    """The radiographs at a path, by name; one by content, so that a .dcm next to a .png of its name is not two."""
     if images_path.is_file():
         yield images_path
         return
@@ -227,7 +227,7 @@ def _sections_by_name(
 
 
 def _keys(image_path: str, *, short: bool) -> set[str]:
-    """What an image of that path is found by: the path, and its name where that tells what it is; a `short` one does
+    """What an image of that path is found by: the path, and its name where that shows what it is; a `short` one does
     among files of one folder.
     """
     pure_path = PurePosixPath(image_path)

@@ -58,7 +58,7 @@ class ReplyFile:
         return done_images
 
     def append(self, replies: Iterable[Reply]) -> None:
-        """Append what is not there yet, but nothing of an image that could not be read."""
+        """Append what is not in it yet, but nothing of an image that could not be read."""
         with on_disk(self._path):
             for reply in replies:
                 if reply.problem is None and reply.asked.id not in self._done:

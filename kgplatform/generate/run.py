@@ -121,9 +121,10 @@ def generate(
 
 
 class Beside(Generic[T]):
-    """Does one thing at a time beside what its caller does; `waited` is the time that the caller had to wait for it.
+    """Does one thing at a time while its caller goes on; `waited` is the time that the caller had to wait for it.
 
-    An error shows where the next thing is taken, or at the end; what was taken is finished whatever else goes wrong.
+    An error shows where the next thing is taken, or at the end; what was taken is finished even where something else
+    goes wrong.
     """
 
     def __init__(self, does: Callable[[T], object]) -> None:

@@ -42,7 +42,7 @@ HASH: Final = hashlib.sha256(f"{TASK}\0{MAX_SIDE}\0format 1".encode()).hexdigest
 
 
 class Served:
-    """A served model; a `kgplatform.generate.backend.Backend`. It tells no scores.
+    """A served model; a `kgplatform.generate.backend.Backend`. It has no scores.
 
     An image that cannot be read, or of which no answer comes, is a reply with a problem. Raises `UsageError` where
     images and reports would leave this machine without consent.

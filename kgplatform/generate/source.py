@@ -44,13 +44,13 @@ class Writer:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What names the run beside the model."""
+        """What names the run in addition to the model."""
         link_parameters = {"reports": self.reports, "link": dict(self.about)}
         return {"model": self.backend.name, **self.backend.parameters, **link_parameters}
 
     @property
     def tag(self) -> str:
-        """What tells this generator's entities from those of others."""
+        """What distinguishes this generator's entities from those of others."""
         return hashlib.sha256(f"{self.backend.sha256} {self.settings}".encode()).hexdigest()[:8]
 
     def batch(self, pairs: Iterable[tuple[Input, Reply]]) -> tuple[GraphBatch, list[tuple[str, Triplet]]]:
@@ -141,7 +141,7 @@ class Writer:
 
 
 def _kind(entity_text: str, triplet: Triplet, concept_link: Link | None) -> str | None:
-    """Anatomy or Observation, by the concept's types, else by the part in the triplet; None where neither tells."""
+    """Anatomy or Observation, by the concept's types, else by the part in the triplet; None where neither shows it."""
     if concept_link is not None and concept_link.types:
         return "Anatomy" if all(concept_type in ANATOMY for concept_type in concept_link.types) else "Observation"
     if triplet.relation is Relation.LOCATED_AT:

@@ -37,7 +37,7 @@ def cell(number: int) -> tuple[int, int]:
 def write(hits: Sequence[Hit], root: Path, out: Path) -> int:
     """Draw the sheet as a PNG; returns how many of the images were found below `root`.
 
-    An image that is not there, not below `root`, or not readable has an empty frame that says so.
+    An image that is missing, not below `root`, or not readable has an empty frame that says so.
     """
     check(root, out)
     if not hits:

@@ -24,7 +24,7 @@ class Reading:
 
     @property
     def note(self) -> str:
-        """What the user is told; nothing where the text is read as a whole."""
+        """What the user reads; nothing where the text is read as a whole."""
         if len(self.parts) == 1:
             return ""
         return (

@@ -1,6 +1,6 @@
 """The vector indexes: which nodes have embeddings of which model, and whether the index on them fits and is online.
 
-An image's embedding is on a node of its own, (:ImageVector {id, embedding, embedding_model}), a concept's on
+An image's embedding is on its own node, (:ImageVector {id, embedding, embedding_model}), a concept's on
 (:ConceptVector {cui, …}), with the key of its image or concept and without a relationship. ``embedding_model`` is the
 first 16 digits of the hash of the model that made it. See docs/decisions/0010-vector-nodes.md.
 """
@@ -41,7 +41,7 @@ class Model:
 
     @classmethod
     def of(cls, encoder: Encoder) -> Self:
-        """The encoder as it is now."""
+        """The encoder at present."""
         return cls(encoder.name, encoder.sha256, encoder.width)
 
     @property
@@ -89,7 +89,7 @@ class State:
 
 
 def state(graph: Graph, part: Part) -> State:
-    """The embeddings and the index as they are now."""
+    """The embeddings and the index at present."""
     state_rows = graph.read(queries.get(f"embed/state_{part.value}"))
     nodes_by_model = {
         state_row["model"]: state_row["nodes"] for state_row in state_rows if state_row["model"] is not None

@@ -5,7 +5,7 @@ The text of a pair is the report's Findings and Impression, whole. Three protoco
 - ``subject``: all images of a patient are on one side (those of a study where the patient is not known)
 - ``report``: all images of a study are
 - ``paper``: by image, as the released code does. The frontal and the lateral image of a study are then often on two
-  sides, and so is its report: the test's queries stand in training.
+  sides, and so is its report: the test's queries are in training.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def read(
     progress: Progress = lambda done, total: None,
 ) -> tuple[list[Pair], list[Reject]]:
     """The pairs of a data set, one an image of the views asked for (of all where none are), and what was left out: rows
-    that are no report, reports without text, and images that are not there (but for `require_images` = False).
+    that are no report, reports without text, and images that are missing (but for `require_images` = False).
 
     The images' paths count from `images`, or from `folder` where that is not given. `studies` reads only these.
     Raises `UsageError` for an unknown kind and for views of a data set that does not tell them, and `InputError`.
@@ -117,7 +117,7 @@ def _reports(kind: str, folder: Path, views: Sequence[str], studies: Set[str] | 
 
 
 def _pair(kind: str, report: Report, images_root: Path, *, apart: bool) -> Pair | str:
-    """The pair of a report and its image, or why there is none. `apart`: the images lie in a folder of their own."""
+    """The pair of a report and its image, or why there is none. `apart`: the images are in a folder of their own."""
     image_path = PurePosixPath(report.image.get("path", ""))
     if not image_path.parts or image_path.is_absolute() or ".." in image_path.parts:
         return OUTSIDE
@@ -254,7 +254,7 @@ class PairSet:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of all that stands in the file but paths: image, study, subject, view, part, hash of the text."""
+        """The hash of everything in the file except paths: image, study, subject, view, part, hash of the text."""
         return _digest(self._rows())
 
     def _rows(self) -> list[tuple[str, ...]]:

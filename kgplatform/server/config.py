@@ -1,4 +1,4 @@
-"""``neo4j.conf``: written anew at every start, so that what is here is what runs."""
+"""``neo4j.conf``: written again at every start, so that what is here is what runs."""
 
 from __future__ import annotations
 

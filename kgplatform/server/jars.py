@@ -139,7 +139,7 @@ def _link(source_path: Path, target_path: Path) -> None:
 
 
 def _fetch(pins: list[Pin], jar_folder: Path, log: Told) -> None:
-    """Download with jgo beside the final place, so that a jar cut short never lies under its own name."""
+    """Download with jgo next to the final place, so that a jar cut short never lies under its own name."""
     if not pins:
         return
     log(f"fetching Neo4j {VERSION}: {len(pins)} jars, 155 MB in all, once")

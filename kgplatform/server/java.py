@@ -41,7 +41,7 @@ def find(env: Mapping[str, str] | None = None) -> Java:
 
 
 def options(class_path: Iterable[Path], flags: Iterable[str] = ()) -> str:
-    """A Java argument file. It keeps 20 KB of class path, and whatever is secret, out of the process list."""
+    """A Java argument file. It keeps 20 KB of class path, and everything that is secret, out of the process list."""
     open_flags = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
     joined_jars = os.pathsep.join(str(jar_path) for jar_path in class_path)
     return argument_file([*open_flags, "--enable-native-access=ALL-UNNAMED", *flags, "-cp", joined_jars])

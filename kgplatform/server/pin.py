@@ -1,4 +1,4 @@
-"""``python -m kgplatform.server.pin``: resolve Neo4j's jars anew with jgo and write their pins.
+"""``python -m kgplatform.server.pin``: resolve Neo4j's jars again with jgo and write their pins.
 
 For developers, when `VERSION` in ``jars.py`` changes; read what changed in ``jars.sha256`` before you commit it.
 """

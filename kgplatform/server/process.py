@@ -66,7 +66,7 @@ def stop(settings: Settings) -> Server:
 
 
 def status(settings: Settings) -> Server:
-    """The local server as it is now."""
+    """The local server at present."""
     home_folder = settings.server_home
     return state.load(home_folder).server(home_folder)
 

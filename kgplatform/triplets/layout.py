@@ -1,6 +1,6 @@
 """Where the boxes and lines of a drawn graph stand: in layers from left to right, heads before tails, no overlap.
 
-After Sugiyama, Tagawa & Toda (1981), with the relation's name as an item of a layer of its own between two layers of
+After Sugiyama, Tagawa & Toda (1981), with the relation's name as an item of a separate layer between two layers of
 entities, so that names cannot overlap either, and with bends where a line passes a layer. Lengths are in pixels, down
 and right; the same edges always give the same places.
 """
@@ -217,7 +217,7 @@ class _Drawing:
         return self._across(), max(item.y + item.height / 2 for item in self._items) - top
 
     def _across(self) -> float:
-        """Set the layers beside each other; returns their width."""
+        """Set the layers next to each other; returns their width."""
         self._sides: dict[int, tuple[float, float]] = {}
         left_edge = 0.0
         for layer_number, layer in self._layers.items():

@@ -39,7 +39,9 @@ class Link(NamedTuple):
 
 
 class Linker:
-    """Links phrases to concepts by a tagger; `about` is what decides its answers beside the tagger's name, as JSON."""
+    """Links phrases to concepts by a tagger; `about` is what decides its answers in addition to the tagger's name, as
+    JSON.
+    """
 
     def __init__(self, tagger: Tagger, about: Mapping[str, Any] | None = None) -> None:
         self.tagger = tagger
@@ -68,15 +70,15 @@ class Linker:
 
 
 def _first(mention: Mention) -> Candidate | None:
-    """The first candidate whose CUI can stand in the graph."""
+    """The first candidate whose CUI can be in the graph."""
     return next((candidate for candidate in mention.candidates if CONCEPT_ID.fullmatch(candidate.cui)), None)
 
 
 def linker_of(settings: Settings, graph: Graph, told: Callable[[str], None] = lambda _: None) -> Linker:
     """The linker by the names that the graph has and those that the settings name, and by their tagger.
 
-    What is told of it, and names a run, are the settings alone: the graph's names change with every other run, and what
-    was done before would be done again. The names that RadGraph's graphs and generators brought are left out.
+    What is reported of it, and names a run, are the settings alone: the graph's names change with every other run, and
+    what was done before would be done again. The names that RadGraph's graphs and generators brought are left out.
     Raises `InputError` for a lexicon that is none.
     """
     from kgplatform.construct.pipeline import names_of_graph, names_of_settings, tagger_of

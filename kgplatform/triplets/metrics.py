@@ -261,7 +261,7 @@ def count(predicted: Iterable[Triplet], reference: Iterable[Triplet], key: Key =
 
 
 def count_entities(predicted: Iterable[Triplet], reference: Iterable[Triplet], key: Key = same) -> Counts:
-    """A document's distinct entities, in whatever triplets they stand."""
+    """A document's distinct entities, in any triplets."""
     return shared(_entities(predicted, key), _entities(reference, key))
 
 

@@ -75,7 +75,7 @@ def entity(text: str) -> str:
 
 
 def parse(reply: str) -> Parsed:
-    """The triplets in whatever a model says. What is no triplet of a known relation is left out and counted."""
+    """The triplets in any reply of a model. What is no triplet of a known relation is left out and counted."""
     triplets: dict[Triplet, None] = {}
     left_out = 0
     for triplet_text in _PART.split(reply):

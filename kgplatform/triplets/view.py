@@ -1,4 +1,4 @@
-"""The graphs of one study beside each other (VLM-KG, Figure 2): the reference, then each system's, compared with it.
+"""The graphs of one study next to each other (VLM-KG, Figure 2): the reference, then each system's, compared with it.
 
 The paper's colours: what is right is black, what is wrong red. What is missing, which the paper does not draw, is grey
 and dashed. Both forms, HTML and PNG, draw the same layout.
@@ -107,7 +107,7 @@ def _panel(
 
 
 def _entity_states(states: Mapping[Triplet, State]) -> dict[str, State]:
-    """An entity is right when the system and the reference both have it, in whatever triplets."""
+    """An entity is right when the system and the reference both have it, in any triplets."""
     states_by_entity: dict[str, set[State]] = {}
     for (head, _, tail), state in states.items():
         for entity in (head, tail):
@@ -137,7 +137,7 @@ rect, path { fill: none; }
 
 
 def to_html(title: str, panels: Sequence[Panel]) -> str:
-    """One page by itself: drawings in it, no scripts, nothing loaded. All text is escaped."""
+    """One page alone: drawings in it, no scripts, nothing loaded. All text is escaped."""
     legend = "".join(
         f'<li><svg width="34" height="10"><path d="M0 5H34" {_stroke(state)}/></svg>{state.value}</li>'
         for state in State

@@ -1,4 +1,4 @@
-"""What `kgplatform.audit` looks for in a data set's questions: what the test asks that training was told."""
+"""What `kgplatform.audit` looks for in a data set's questions: what the test asks that training contained."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ def of_the_graph(audited: AuditedQuestions) -> Found:
 
 
 def refuse_known(dealt: QuestionSet, images: Sequence[GraphImage], folder: Path | None) -> None:
-    """Raise `UsageError` where the graph was built from images that are validated or tested on: it tells their reports.
+    """Raise `UsageError` where the graph was built from images that are validated or tested on: it contains their
+    reports.
 
-    `folder` is where the paths of the graph's images begin, None where they are not at hand.
+    `folder` is where the paths of the graph's images begin, None where they are not available.
     """
     held_out = _held_out(dealt)
     matches = known(held_out, images, folder)
@@ -82,7 +83,7 @@ def refuse_known(dealt: QuestionSet, images: Sequence[GraphImage], folder: Path 
 
 
 def known(questions: Iterable[Question], images: Iterable[GraphImage], folder: Path | None = None) -> list[Question]:
-    """The questions about images that the graph has: of a subject of its (where a question's image lies in a folder
+    """The questions about images that the graph has: of a subject of its (where a question's image is in a folder
     pSUBJECT, as MIMIC-CXR's do), or, of images in `folder`, a file with the same bytes.
     """
     images, questions = list(images), list(questions)

@@ -1,4 +1,6 @@
-"""A question's subgraph as a picture (SVG): the concepts that it names on the left, what is joined to them beside."""
+"""A question's subgraph as a picture (SVG): the concepts that it names on the left, what is joined to them next to
+them.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,7 @@ def _arrow(colour: str) -> str:
 
 
 def _line(edge: Edge, positions: Mapping[Node, tuple[float, float]]) -> str:
-    """From head to tail; between two of one column an arc beside it."""
+    """From head to tail; between two of one column an arc next to it."""
     (head_x, head_y), (tail_x, tail_y) = positions[edge.head], positions[edge.tail]
     colour = COLOURS.get(edge.kind, PLAIN)
     curve = f"Q {head_x + 2 * _reach(head_x)} {(head_y + tail_y) / 2:.1f}" if head_x == tail_x else "L"
@@ -78,7 +80,7 @@ def _line(edge: Edge, positions: Mapping[Node, tuple[float, float]]) -> str:
 
 
 def _kind(edge: Edge, positions: Mapping[Node, tuple[float, float]], lane: int, same_pair_count: int) -> str:
-    """The edge's kind in words, near the right, where edges are apart; those of a named concept in a lane of its own,
+    """The edge's kind in words, near the right, where edges are apart; those of a named concept in a separate lane,
     and below the `same_pair_count` edges that join the same two.
     """
     (head_x, head_y), (tail_x, tail_y) = positions[edge.head], positions[edge.tail]

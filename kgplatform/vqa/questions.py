@@ -4,8 +4,8 @@ Two protocols deal questions out:
 
 - ``official``: the released test part. Where no validation part is released, a tenth of training becomes one, as in the
   paper's code. In VQA-RAD nearly every test image then has other questions in training.
-- ``image-disjoint``: all questions of the data set are dealt out anew, in folds, all of an image to one side. Images
-  are told apart by what they show, not by their names.
+- ``image-disjoint``: all questions of the data set are distributed again, in folds, all of an image to one side. Images
+  are distinguished by what they show, not by their names.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def read(
     told: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Question], list[Reject]]:
     """The questions of a data set whose image is there, `closed` ones alone or all, and what was left out; how many
-    open ones are left out is told.
+    open ones are left out is reported.
 
     Raises as `source` does, and `InputError` where no question is left.
     """
@@ -222,9 +222,9 @@ def official(questions: Sequence[Question], seed: int = SEED) -> QuestionSet:
 def image_disjoint(
     questions: Sequence[Question], shown: dict[str, str], fold: int, folds: int = FOLDS, seed: int = SEED
 ) -> QuestionSet:
-    """The fold's questions as test, those of the next fold as validation, the rest as training, whatever part they
-    were released for. `shown` is from `pictures`: a picture is in one fold only. Pictures are dealt out in the order of
-    their hashes, each to the fold that has the fewest questions yet.
+    """The fold's questions as test, those of the next fold as validation, the rest as training, regardless of the part
+    they were released for. `shown` is from `pictures`: a picture is in one fold only. Pictures are dealt out in the
+    order of their hashes, each to the fold that has the fewest questions yet.
 
     Raises `UsageError` for fewer than three folds, an unknown fold, and more folds than pictures.
     """

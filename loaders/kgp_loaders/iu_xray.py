@@ -37,7 +37,7 @@ class _Entry(NamedTuple):
 
 
 class IUXray:
-    """The studies as a `kgplatform.construct.report.ReportSource`. Raises `InputError` where the file is not there."""
+    """The studies as a `kgplatform.construct.report.ReportSource`. Raises `InputError` where the file is missing."""
 
     kind = "iu-xray"
     version = 1

@@ -1,4 +1,4 @@
-"""The MedMKG release: `MedMKG.csv` (triples) and `image_mapping.csv` (where each image lies in MIMIC-CXR-JPG).
+"""The MedMKG release: `MedMKG.csv` (triples) and `image_mapping.csv` (where each image is in MIMIC-CXR-JPG).
 
     Head,Relation,Tail,Head_Name,Tail_Name
     I50978146,POSITIVE,C0032285,Image_I50978146,Pneumonia
@@ -47,9 +47,9 @@ class MedMKG:
 
     @classmethod
     def find(cls, path: Path, mapping: Path | None = None) -> MedMKG:
-        """The release in a folder, with its mapping when that is there, or in a single CSV file.
+        """The release in a folder, with its mapping when that exists, or in a single CSV file.
 
-        Raises `InputError` when the folder or file is not there.
+        Raises `InputError` when the folder or file is missing.
         """
         if not path.is_dir():
             return cls(_present(path), mapping and _present(mapping))
@@ -101,7 +101,7 @@ def _add_triple(batch: GraphBatch, head: str, relation: str, tail: str, head_nam
 
 
 def _add_mapping(batch: GraphBatch, image_id: str, path: str) -> str | None:
-    """Put the image's path into the batch, or return why it may not stand there."""
+    """Put the image's path into the batch, or return why it may not be there."""
     if not IMAGE_ID.fullmatch(image_id):
         return "the image id is not I and digits"
     if not path or len(path) > MAX_PATH or not path.isprintable():

@@ -39,7 +39,7 @@ RELEASE: Final[Mapping[str, Released]] = {
 
 
 def fetch(cache: Path, source: str = _RAW, release: Mapping[str, Released] = RELEASE) -> Path:
-    """The folder in `cache` with both files of the release, fetched if they are not there in the known form.
+    """The folder in `cache` with both files of the release, fetched if they are missing in the known form.
 
     Raises `InputError` when the network or the hash fails; nothing unchecked is left behind.
     """

@@ -39,7 +39,7 @@ _INVENTED: Final = 90_000_000  # subjects of `kgp phantom build` begin here, MIM
 
 
 class _Image(NamedTuple):
-    """An image as the metadata tells it, and the row that tells it."""
+    """An image as the metadata states it, and its row."""
 
     dicom: str
     subject: str
@@ -81,12 +81,12 @@ class MIMICCXR:
 
     @property
     def credentialed(self) -> bool:
-        """Whether the reports are under PhysioNet's agreement: all but the invented ones."""
+        """Whether the reports are under PhysioNet's agreement: all but the synthetic ones."""
         return any(int(image.subject) < _INVENTED for image in self._chosen[0])
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
-        """The tables, and the report of every study asked for that is there."""
+        """The tables, and the report of every study asked for that exists."""
         tables = [
             file_path for file_path in (self._metadata, self._find("split") if self.splits else None) if file_path
         ]
@@ -200,7 +200,7 @@ class MIMICCXR:
         return report_text
 
     def _image_path(self, image: _Image) -> str:
-        """The image's path below the folder: as it is there, otherwise as MIMIC-CXR-JPG names it."""
+        """The image's path below the folder: as it exists there, otherwise as MIMIC-CXR-JPG names it."""
         base_path = image.folder / f"s{image.study}" / image.dicom
         suffix = next((suffix for suffix in SUFFIXES if (self.folder / f"{base_path}{suffix}").is_file()), SUFFIXES[0])
         return f"{base_path.as_posix()}{suffix}"

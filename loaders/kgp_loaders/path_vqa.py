@@ -30,7 +30,7 @@ _HINT: Final = "Give PathVQA's folder, with data/*.parquet, or with qas/ and ima
 
 
 class PathVQA:
-    """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are not there."""
+    """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are missing."""
 
     dataset = DATASET
 
@@ -72,7 +72,7 @@ class PathVQA:
 
 
 class _Plain(pickle.Unpickler):
-    """Reads lists, dictionaries, strings and numbers; whatever a pickle names to be looked up is refused."""
+    """Reads lists, dictionaries, strings and numbers; everything that a pickle names to be looked up is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError("it names code")

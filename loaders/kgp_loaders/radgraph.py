@@ -70,7 +70,7 @@ _STUDY: Final = re.compile(r"(?:files/)?p([0-9]{2})/p(\1[0-9]{6})/s([0-9]{8})\.t
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A phrase of a report; `start` and `end` are its first and last word as the file tells them."""
+    """A phrase of a report; `start` and `end` are its first and last word as the file states them."""
 
     id: str
     text: str
@@ -127,7 +127,7 @@ def triplets(graph: Graph) -> list[Triplet]:
 
 
 def image(graph: Graph) -> Image:
-    """The image of a graph: the study's, where its name is a path of MIMIC-CXR or of invented studies."""
+    """The image of a graph: the study's, where its name is a path of MIMIC-CXR or of synthetic studies."""
     study_match = _STUDY.fullmatch(graph.name)
     if study_match is None:
         return Image(image_id(ELSEWHERE, graph.name), {"dataset": ELSEWHERE, "study_id": graph.name})
@@ -139,7 +139,7 @@ class RadGraph:
     """The file as a `kgplatform.batches.Source` whose rows are graphs.
 
     `link` gives the concept that a phrase means; `about` is what decides its answers, as JSON.
-    Raises `InputError` where the file is not there, `UsageError` for a labeler below 1.
+    Raises `InputError` where the file is missing, `UsageError` for a labeler below 1.
     """
 
     kind = "radgraph"
@@ -207,7 +207,7 @@ class RadGraph:
 
 
 def _tag(graph: Graph) -> str:
-    """What tells a graph's entities from those of other graphs of the same image (another labeler's, another
+    """What distinguishes a graph's entities from those of other graphs of the same image (another labeler's, another
     version's): its name and its entities, so the same graph in two files is one.
     """
     entity_tuples = [astuple(graph_entity) for graph_entity in graph.entities]
@@ -228,7 +228,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any] | None:
-    """A JSON object; None where a name stands in it twice, because then one of the two would be lost."""
+    """A JSON object; None where a name is in it twice, because then one of the two would be lost."""
     mapping = dict(members)
     return mapping if len(mapping) == len(members) else None
 

@@ -3,7 +3,7 @@
     id,text,image                                   study-1,"FINDINGS: …",images/1.png
     {"id": "study-1", "findings": "…", "impression": "…", "image": "images/1.png", "view": "AP", "subject": "7"}
 
-Either `text`, whose sections are found by their headers, or `findings` and `impression` as they are. Texts may have
+Either `text`, whose sections are found by their headers, or `findings` and `impression` unchanged. Texts may have
 several lines. The file's name without its ending is the data set. An image's id is `I` and 18 digits made of data set
 and report id, so that two data sets do not share one.
 """
@@ -44,7 +44,7 @@ _JSON: Final = (".jsonl", ".ndjson", ".json")
 
 
 class Reports:
-    """The file as a `kgplatform.construct.report.ReportSource`. Raises `InputError` where it is not there."""
+    """The file as a `kgplatform.construct.report.ReportSource`. Raises `InputError` where it is missing."""
 
     kind = "reports"
     version = 1

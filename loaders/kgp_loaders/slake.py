@@ -95,7 +95,7 @@ class SLAKE:
 
 
 def detections(path: Path) -> tuple[Box, ...]:
-    """The boxes of an image; none where the file is not there. Raises `InputError` for a damaged one."""
+    """The boxes of an image; none where the file is missing. Raises `InputError` for a damaged one."""
     if not path.is_file():
         return ()
     try:

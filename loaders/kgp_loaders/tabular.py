@@ -7,7 +7,7 @@ a blank line before other rows is rejected like any other row with the wrong num
 A first line ``sep=;``, as Excel writes and reads it, says what separates the columns, and the second line names them.
 A text with an apostrophe before what a spreadsheet takes for a formula comes without it (`kgplatform.spreadsheets`).
 
-Memory stays flat whatever the file holds: text is read in pieces, Parquet in batches.
+Memory stays flat regardless of what the file holds: text is read in pieces, Parquet in batches.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _split(text_line: str, sign: str) -> list[str]:
 
 
 class Delimited:
-    """A table of text. Values may stand in double quotes; a quote inside is doubled."""
+    """A table of text. Values may be in double quotes; a quote inside is doubled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -233,7 +233,7 @@ class Parquet:
             )
 
     def _open(self, columns: Sequence[str] = ()) -> pq.ParquetFile:
-        """The file; of these columns, equal values of a column stand in memory once."""
+        """The file; of these columns, equal values of a column are in memory once."""
         import pyarrow.parquet as pq
 
         with _damage_reported(self.path):
@@ -344,7 +344,7 @@ def _lines(path: Path) -> Iterator[str | None]:
 
 
 def _positions(table: Table, columns: Sequence[str]) -> list[int]:
-    """Where the columns stand in the header; raises `InputError` unless each is there once."""
+    """Where the columns are in the header; raises `InputError` unless each is there once."""
     counts = Counter(table.columns)
     missing_names = [column_name for column_name in columns if not counts[column_name]]
     if missing_names:

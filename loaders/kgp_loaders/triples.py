@@ -9,11 +9,12 @@ from the first pattern that matches its whole id, else it is `Thing`:
 A type that is no label yet is made one: its parts of letters and digits, each with a capital first letter, joined.
 `gene/protein` and `gene protein` become `GeneProtein`, `Gene_Product` stays.
 
-Relation names stay as they are; a row whose relation breaks the rule of `kgplatform.schema` is rejected. Only the
+Relation names stay unchanged; a row whose relation breaks the rule of `kgplatform.schema` is rejected. Only the
 stances between an image and a concept are recognised in any case (`positive` is `POSITIVE`).
 
 Patterns are RE2's (https://github.com/google/re2/wiki/Syntax), run by pyarrow. RE2 takes time in proportion to the
-text whatever the pattern, so no pattern can hang a load; it knows no back-references and no look-around. `\d` is 0-9.
+text regardless of the pattern, so no pattern can hang a load; it knows no back-references and no look-around. `\d` is
+0-9.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class Triples:
         return types_by_id
 
     def _add(self, types_by_id: Typed, batch: GraphBatch, *values: str) -> str | None:
-        """Put the row's edge into the batch, or return why it cannot stand in the graph."""
+        """Put the row's edge into the batch, or return why it cannot be in the graph."""
         head_node, tail_node = _node(self._head, values, types_by_id), _node(self._tail, values, types_by_id)
         if isinstance(head_node, str):
             return head_node

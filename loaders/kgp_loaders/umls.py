@@ -4,11 +4,11 @@
     MRSTY.RRF     C0032285|T047|B2.2.1.2.1|Disease or Syndrome|AT…||
     MRREL.RRF     C0032285|A…|AUI|RO|C0024109|A…|AUI|finding_site_of|R…||SNOMEDCT_US|…|N||
 
-Where the columns stand is told by MRFILES.RRF, and that they mean what they are called by MRCOLS.RRF. Files are sorted
-by CUI, as UMLS ships them: so names and types are joined without holding either in memory. A row of MRREL says that the
-*second* concept has the relation to the first: lung finding_site_of pneumonia.
+Where the columns stand is reported by MRFILES.RRF, and that they mean what they are called by MRCOLS.RRF. Files are
+sorted by CUI, as UMLS ships them: so names and types are joined without holding either in memory. A row of MRREL says
+that the *second* concept has the relation to the first: lung finding_site_of pneumonia.
 
-UMLS has a licence of its own and must not be redistributed.
+UMLS has its own licence and must not be redistributed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NEEDED: Final = {
 
 
 class UMLS:
-    """A folder with RRF files. Raises `InputError` where one of them, or a column, is not there."""
+    """A folder with RRF files. Raises `InputError` where one of them, or a column, is missing."""
 
     def __init__(self, folder: Path, languages: Sequence[str] = ("ENG",)) -> None:
         """Read names in these languages (UMLS's three letters); in all for none."""

@@ -4,7 +4,7 @@
     VQA_RAD Dataset Public.json       the same in one list; test questions have a phrase_type that begins with test_
     data/PART-*.parquet               the model hub's form: image, question, answer; no validation part
 
-Invented questions (`kgp phantom questions`) have the same fields, ``needs``, and a validset.json.
+Synthetic questions (`kgp phantom questions`) have the same fields, ``needs``, and a validset.json.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HINT: Final = "Give VQA-RAD's folder, with trainset.json and testset.json."
 
 
 class VQARAD:
-    """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are not there."""
+    """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are missing."""
 
     def __init__(self, folder: Path, images: Path | None = None, dataset: str = DATASET) -> None:
         """`images`: where the images lie, if not below the folder."""
@@ -44,7 +44,7 @@ class VQARAD:
         else:
             if dataset != DATASET:
                 hint = "Make them: kgp phantom questions STUDIES DIR."
-                raise InputError("there are no invented questions here", hint, path=folder)
+                raise InputError("there are no synthetic questions here", hint, path=folder)
             raise InputError("there are no questions of VQA-RAD here", _HINT, path=folder)
         self.images = images or next(
             (folder / entry_name for entry_name in FOLDERS if (folder / entry_name).is_dir()), folder

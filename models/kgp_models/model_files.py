@@ -21,7 +21,9 @@ _AGAIN: Final = "Fetch or make it again."
 
 
 def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a file of tensors that is not there before it is whole, so that what is there may be taken as finished."""
+    """Write a file of tensors that does not appear before it is complete, so that what is present may be taken as
+    finished.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_path = path.with_name(f"{path.name}.part")
     save_file(dict(tensors), partial_path)
@@ -29,7 +31,7 @@ def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def read_kept(path: Path) -> dict[str, Tensor] | None:
-    """The tensors of a file that can be made again; None where it is not there, damaged, or no regular file."""
+    """The tensors of a file that can be made again; None where it is missing, damaged, or no regular file."""
     try:
         return load_file(require_file(path))
     except (InputError, OSError, SafetensorError):
@@ -37,7 +39,7 @@ def read_kept(path: Path) -> dict[str, Tensor] | None:
 
 
 def require_model_folder(folder: Path) -> Path:
-    """The folder as it is, for a library that opens the files of a model in it by name. Raises `InputError` where one
+    """The folder unchanged, for a library that opens the files of a model in it by name. Raises `InputError` where one
     of them is a FIFO, a device or the like, or a zip of torch's that unpacks to more than it has.
     """
     for file_path in require_plain_folder(folder).iterdir() if folder.is_dir() else ():
@@ -56,7 +58,7 @@ def require_finite(module: nn.Module, folder: Path) -> None:
 
 
 def require_uncompressed(path: Path) -> Path:
-    """The path of a zip as it is, for torch or numpy, which write what they save without compression.
+    """The path of a zip unchanged, for torch or numpy, which write what they save without compression.
 
     Raises `InputError` for another kind of file, and where the members of the zip would take more than the file has: a
     megabyte may unpack to a gigabyte.
@@ -85,7 +87,7 @@ def relative(base: str, folder: Path) -> str:
 
 
 def check_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Raise `InputError` where a file of the model, by its name below the folder, is not there with its hash."""
+    """Raise `InputError` where a file of the model, by its name below the folder, is missing or has another hash."""
     for file_name, expected_hash in files.items():
         file_path = folder / file_name
         if (

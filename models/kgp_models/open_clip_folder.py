@@ -30,7 +30,7 @@ class OpenClip(NamedTuple):
 
 
 def read(folder: Path) -> OpenClip:
-    """The model in the folder, which stays as it is.
+    """The model in the folder, which stays unchanged.
 
     A text tower in transformers' form, as BiomedCLIP's, names a model of the hub for its architecture; ``config.json``
     in the folder is read instead, and where there is none (BiomedCLIP is released without), the tower is taken for

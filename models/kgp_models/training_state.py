@@ -174,7 +174,7 @@ class TrainingState:
 
 
 def _random(rng: torch.Generator | None) -> dict[str, Any]:
-    """All random numbers that a training draws, as they are now."""
+    """All random numbers that a training draws, at present."""
     random_state: dict[str, Any] = {"cpu": torch.get_rng_state(), "own": None if rng is None else rng.get_state()}
     if torch.cuda.is_available():
         random_state["cuda"] = torch.cuda.get_rng_state_all()

@@ -1,7 +1,7 @@
 # ruff: noqa: E501  (a statement is a line)
 """Writes the two corpora of the read-only guard: statements it must refuse and statements it must let through.
 
-Run it to regenerate `hostile_cypher.txt` and `legitimate_cypher.txt` beside it: one statement a line, a line break
+Run it to regenerate `hostile_cypher.txt` and `legitimate_cypher.txt` next to it: one statement a line, a line break
 inside a statement written as ⏎. The order is fixed and no chance is involved.
 """
 

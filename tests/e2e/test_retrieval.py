@@ -35,7 +35,7 @@ knowledge: {{epochs: 1, batch: 16, learning_rate: 1.0e-3, layers: 1, pairs: 8}}
 
 @pytest.fixture(scope="module")
 def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Invented studies that are paired: none is of the graph's."""
+    """Synthetic studies that are paired: none is of the graph's."""
     studies_folder = tmp_path_factory.mktemp("paired")
     study_set.build(studies_folder, 60, 11, workers=2)
     return studies_folder

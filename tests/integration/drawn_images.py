@@ -69,7 +69,7 @@ def embedded(graph: Graph) -> dict[str, tuple[NDArray[np.float64], str]]:
 
 
 def fake_kgp(home: Path, *arguments: Any) -> Ran:
-    """`kgp` in a process of its own, with encoders of tests."""
+    """`kgp` in a separate process, with encoders of tests."""
     import os
 
     command = [sys.executable, "-m", fake_encoder.__name__, *map(str, arguments)]

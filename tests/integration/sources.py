@@ -50,6 +50,6 @@ class Handmade:
             file.write_text(name, encoding="utf-8")
 
     def batches(self, size: int) -> Iterator[Any]:
-        """The batches, whatever the size."""
+        """The batches, regardless of the size."""
         del size
         yield from self._batches

@@ -34,7 +34,7 @@ FORGET_LAYOUT = parse("t/f", "// As if an earlier version had written.\nMATCH (p
 def at_once(
     settings: Settings, sources: Sequence[Source], batch_rows: int = 100
 ) -> tuple[list[Report], list[KgpError]]:
-    """Load each source in a thread and with a connection of its own; returns the reports and the errors."""
+    """Load each source in a thread and with its own connection; returns the reports and the errors."""
     reports: list[Report] = []
     errors: list[KgpError] = []
     start_barrier = threading.Barrier(len(sources))

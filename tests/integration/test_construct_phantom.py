@@ -1,4 +1,4 @@
-"""Construction of the invented studies on a real graph: from the folder alone, by one process or many, by a model."""
+"""Construction of the synthetic studies on a real graph: from the folder alone, by one process or many, by a model."""
 
 from __future__ import annotations
 

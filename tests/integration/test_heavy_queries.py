@@ -1,4 +1,5 @@
-"""Heavy statements end in time and memory of this side, whatever the server does, and the server answers afterwards."""
+"""Heavy statements end in time and memory of this side, regardless of what the server does, and the server answers
+afterwards."""
 
 from __future__ import annotations
 

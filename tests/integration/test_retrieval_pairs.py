@@ -1,4 +1,4 @@
-"""Pairs beside a real graph: what it was built from is left out, and the audit finds what was not."""
+"""Pairs next to a real graph: what it was built from is left out, and the audit finds what was not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 def studies(tmp_path: Path) -> Path:
-    """100 studies of 50 patients in MIMIC-CXR's layout, each with one image that is there."""
+    """100 studies of 50 patients in MIMIC-CXR's layout, each with one image that exists."""
     metadata_rows = [
         (dicom(image_number), f"{10_000_000 + image_number // 2}", f"{50_000_000 + image_number}", "AP")
         for image_number in range(100)

@@ -1,4 +1,5 @@
-"""Search on a real graph beside plain numpy: by text, by concept, by both; and everything that may stand in its way."""
+"""Search on a real graph next to plain numpy: by text, by concept, by both; and everything that may prevent its
+work."""
 
 from __future__ import annotations
 

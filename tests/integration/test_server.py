@@ -1,4 +1,4 @@
-"""The local server for real: one server in a home of its own, used by all tests of this file."""
+"""The local server for real: one server in its own home, used by all tests of this file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CANARY = "canary-4f1d0c9e-never-to-be-seen"
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A home of its own, with the jars of the user's and a password that is easy to search for."""
+    """A separate home, with the jars of the user's and a password that is easy to search for."""
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     shared_cache = Settings.from_env({"KGP_HOME": os.environ.get("KGP_HOME", "")}).cache
     shared_cache.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ def shown_by(count: int, seed: int) -> list[list[int]]:
 
 
 def report(shown: Sequence[int], number: int) -> str:
-    """What a report says of a picture: what is there and one thing that is not; no two reports are the same."""
+    """What a report says of a picture: what is present and one thing that is not; no two reports are the same."""
     absent_concept = next(
         concept for concept in range(len(CONCEPTS)) if concept not in shown or len(shown) == len(CONCEPTS)
     )

@@ -1,4 +1,4 @@
-"""Runs of a benchmark beside each other: nothing is left running when the benchmark is told to end."""
+"""Runs of a benchmark next to each other: nothing is left running when the benchmark is asked to end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done beside a generator: in order, one at a time, and no error is lost."""
+"""What is done while a generator works: in order, one at a time, and no error is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generator's benchmark on a few invented studies: it runs, goes on where it was, and says what was measured."""
+"""The generator's benchmark on a few synthetic studies: it runs, goes on where it was, and says what was measured."""
 
 from __future__ import annotations
 

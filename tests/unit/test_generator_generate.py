@@ -1,4 +1,4 @@
-"""Replies of a generator: a batch as one by one, cut reports, unreadable images, scores, and held to the grammar."""
+"""Replies of a generator: a batch as one at a time, cut reports, unreadable images, scores, and held to the grammar."""
 
 from __future__ import annotations
 

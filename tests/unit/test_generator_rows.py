@@ -32,7 +32,7 @@ VECTORS = torch.arange(200.0)[:, None]
 
 
 def consistent(record: Record) -> bool:
-    """Whether the record tells exactly what its sentences say, beside what is drawn."""
+    """Whether the record states exactly what its sentences say, next to what is drawn."""
     expected_heads = dict.fromkeys(
         f"f{sentence_text.strip()[1:]}" for sentence_text in record.report.split(".") if sentence_text.strip()
     )

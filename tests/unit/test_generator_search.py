@@ -1,4 +1,5 @@
-"""Beam search: it finds what transformers' own search finds, whatever the layers, and tells each token's chance."""
+"""Beam search: it finds what transformers' own search finds, regardless of the layers, and returns each token's
+chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small generator that comes with the package: small, and it reads invented studies that it has not seen."""
+"""The small generator that comes with the package: small, and it reads synthetic studies that it has not seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vision encoders from folders in the layouts in which they are released, and images as they are given to them."""
+"""Vision encoders from folders in the layouts in which they are released, and images as they receive them."""
 
 from __future__ import annotations
 

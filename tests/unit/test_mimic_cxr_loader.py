@@ -1,4 +1,4 @@
-"""MIMIC-CXR's layout: views, splits, reports, images, and damage. All content here is invented."""
+"""MIMIC-CXR's layout: views, splits, reports, images, and damage. All content here is synthetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kgp pairs` without a graph: what it prints, what it leaves out, and what a careless user is told."""
+"""`kgp pairs` without a graph: what it prints, what it leaves out, and what a careless user reads."""
 
 from __future__ import annotations
 

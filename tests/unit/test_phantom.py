@@ -1,4 +1,4 @@
-"""The invented data set: the same bytes for the same seed, in proportion to the released graph."""
+"""The synthetic data set: the same bytes for the same seed, in proportion to the released graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invented questions: every answer follows from what is drawn and from the facts, and none can be guessed."""
+"""Synthetic questions: every answer follows from what is drawn and from the facts, and none can be guessed."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_the_same_again_gives_the_same_files_and_another_seed_others(made: Path,
 
 
 def test_other_folders(studies: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no invented studies here"):
+    with pytest.raises(InputError, match="no synthetic studies here"):
         question_set.build(tmp_path, tmp_path / "x")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "trainset.json").write_text("[]", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The invented radiographs: deterministic, plausible, and each finding changes the picture where it is said to be."""
+"""The synthetic radiographs: deterministic, plausible, and each finding changes the picture where it is said to be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The invented studies: their reports, their truth, their ontology, and that all of it is the same for a seed."""
+"""The synthetic studies: their reports, their truth, their ontology, and that all of it is the same for a seed."""
 
 from __future__ import annotations
 

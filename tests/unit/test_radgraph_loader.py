@@ -1,4 +1,4 @@
-"""RadGraph's files: every graph comes out as it is, or as one reject that quotes nothing of it."""
+"""RadGraph's files: every graph comes out unchanged, or as one reject that quotes nothing of it."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ ENDLESS = "effusion " * 300
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever looks up a name or connects fails, and fails the test even where the library keeps it quiet."""
+    """Anything that looks up a name or connects fails, and fails the test even where the library keeps it quiet."""
     attempts: list[object] = []
 
     def refuse(*arguments: object, **_: object) -> None:
@@ -66,7 +66,7 @@ MAKERS = {"clip": clip, "open-clip": plain_open_clip, "biomedclip": biomedclip}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path, Any]]:
-    """Of each form: the kind, the folder, and the model that was saved there. Tests must leave them as they are."""
+    """Of each form: the kind, the folder, and the model that was saved there. Tests must leave them unchanged."""
     base_folder = tmp_path_factory.mktemp("backbones")
     kinds = {"clip": "clip", "open-clip": "open-clip", "biomedclip": "open-clip"}
     return {

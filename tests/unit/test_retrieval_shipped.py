@@ -1,4 +1,4 @@
-"""The small backbone that comes with the package: small, and it finds invented images that it has not seen."""
+"""The small backbone that comes with the package: small, and it finds synthetic images that it has not seen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG = "the lungs are well inflated, and the bones are intact and normal; " * 12
 
 
 def test_no_word_of_a_long_text_is_left_out() -> None:
-    """A text that is longer than the 77 tokens that the model reads is read in parts, and the user is told."""
+    """A text that is longer than the 77 tokens that the model reads is read in parts, and the user is informed."""
     encoder = open_encoder("small")
     for long_text in (LONG, LONG.replace(", ", " ").replace("; ", " "), "x" * 500):
         reading = encoder.reading(long_text)

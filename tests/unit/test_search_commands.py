@@ -1,4 +1,4 @@
-"""`kgp embed` and `kgp search` without a server: wrong usage is told before anything is opened."""
+"""`kgp embed` and `kgp search` without a server: wrong usage is reported before anything is opened."""
 
 from __future__ import annotations
 

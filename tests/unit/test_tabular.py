@@ -1,4 +1,4 @@
-"""Reading tables: every row comes out or is rejected with its place, whatever the file holds."""
+"""Reading tables: every row comes out or is rejected with its place, regardless of what the file holds."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def payloads(count: int) -> list[str]:
 
 
 def check_names(batch: GraphBatch) -> None:
-    """Whatever is in the batch keeps to the schema."""
+    """Anything that is in the batch keeps to the schema."""
     for node_label, node_key in batch.nodes:
         if node_label == "Image":
             assert IMAGE_ID.fullmatch(node_key) and node_key.isascii()

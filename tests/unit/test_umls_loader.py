@@ -1,4 +1,4 @@
-"""UMLS's RRF files: names with types, relations, and damage. All content here is invented."""
+"""UMLS's RRF files: names with types, relations, and damage. All content here is synthetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A question's subgraph as a picture: well-formed whatever the names are, and every edge is in it."""
+"""A question's subgraph as a picture: well-formed with any names, and every edge is in it."""
 
 from __future__ import annotations
 

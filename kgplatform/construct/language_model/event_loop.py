@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, on which any thread can wait for what is asynchronous.
+"""An event loop in a separate thread, on which any thread can wait for what is asynchronous.
 
 anyio's portal does this, too, but it must be closed: where a program ends without that, Python closes it when the
 loop's thread is gone already, and then waits for ever. This one needs no closing to end with the program.

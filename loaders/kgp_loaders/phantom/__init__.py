@@ -1,1 +1,1 @@
-"""Invented data, deterministic by seed: a graph in MedMKG's form, or studies with images, reports and their truth."""
+"""Synthetic data, deterministic by seed: a graph in MedMKG's form, or studies with images, reports and their truth."""

@@ -58,7 +58,7 @@ class Film:
 
 
 def chest(view: View, patient: Patient, grid: Grid, rng: np.random.Generator) -> Film:
-    """A normal chest of this patient. The same draws are made of `rng` whatever the patient's build."""
+    """A normal chest of this patient. The same draws are made of `rng` regardless of the patient's build."""
     vessel_rng, tissue_rng, bowel_rng = rng.spawn(3)
     film = _frontal(patient, grid) if view is View.FRONTAL else _lateral(patient, grid)
     for side in SIDES:

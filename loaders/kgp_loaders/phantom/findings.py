@@ -1,4 +1,4 @@
-"""What an invented radiograph may show, and where."""
+"""What a synthetic radiograph may show, and where."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes an invented data set in MedMKG's form, of any size, for those who have no data and for tests.
+"""Writes a synthetic data set in MedMKG's form, of any size, for those who have no data and for tests.
 
 Nothing in it is about a person: concepts have CUIs from C9900000 on, patients and studies numbers from 90000000 on,
 which neither UMLS nor MIMIC-CXR uses. What is taken from the released graph are its proportions (MedMKG Table 1 and
@@ -150,7 +150,7 @@ _RELATIONS: Final = tuple(
 
 @dataclass(frozen=True)
 class Phantom:
-    """What was written, and where; `existing` tells that it was there already."""
+    """What was written, and where; `existing` says that it existed already."""
 
     directory: Path
     images: int
@@ -211,7 +211,7 @@ class _Plan:
         return int(self.random("numbers").random() * 10_000_000)
 
     def random(self, what: str) -> random.Random:
-        """A generator of its own for each part, so that one part can change without the others."""
+        """A separate generator for each part, so that one part can change without the others."""
         return random.Random(f"kgp phantom {self.seed} {what}")  # noqa: S311  not for secrets
 
     def cui(self, concept: int) -> str:

@@ -1,4 +1,4 @@
-"""The image files of an invented study: PNG, and for some also DICOM with the tags of a real one."""
+"""The image files of a synthetic study: PNG, and for some also DICOM with the tags of a real one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The invented ontology of the studies: concepts that a radiologist would name, under CUIs that UMLS does not use.
+"""The synthetic ontology of the studies: concepts that a radiologist would name, under CUIs that UMLS does not use.
 
-Concepts and relations stand in `concepts.tsv` and `relations.tsv`; here they become RRF files as UMLS ships them, with
+Concepts and relations are in `concepts.tsv` and `relations.tsv`; here they become RRF files as UMLS ships them, with
 names in several languages, inverted and suppressed names, semantic types and relations in both directions.
 """
 
@@ -55,7 +55,7 @@ _COLUMNS: Final = {
 
 
 class Concept(NamedTuple):
-    """An invented concept. `shared` are those of its names that other concepts have, too."""
+    """A synthetic concept. `shared` are those of its names that other concepts have, too."""
 
     key: str
     cui: str

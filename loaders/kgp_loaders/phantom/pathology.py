@@ -97,7 +97,7 @@ def _effusion(film: Film, finding: Shown, rng: np.random.Generator) -> None:
 
 
 def _pneumothorax(film: Film, finding: Shown, rng: np.random.Generator) -> None:
-    """Air beside a lung that has drawn back: a thin line, and no vessels beyond it."""
+    """Air next to a lung that has drawn back: a thin line, and no vessels beyond it."""
     patient, grid = film.patient, film.grid
     base_width = grown(finding, 0.028, 0.05, 0.1)
     for side in sides_of(finding):

@@ -1,4 +1,4 @@
-"""An invented patient's build: where the organs lie, in the picture's shares, alike in both views.
+"""A synthetic patient's build: where the organs lie, in the picture's shares, alike in both views.
 
 A place is (x, y, z): x from the midline to the patient's left (the viewer's right in a frontal picture), y down,
 z from the front to the back (to the viewer's right in a lateral picture).

@@ -1,4 +1,4 @@
-"""Questions about invented studies that need the image, the ontology, or both; each says which.
+"""Questions about synthetic studies that need the image, the ontology, or both; each says which.
 
     trainset.json, validset.json, testset.json    VQA-RAD's fields, and `needs`: image, ontology or both
     knowledge.csv                                 the facts about remedies, for `kgp ingest triples`
@@ -43,7 +43,7 @@ _FIRST_LINE: Final = "Invented questions about invented studies, written by `kgp
 
 @dataclass(frozen=True)
 class QuestionFiles:
-    """What was written: questions by part and by what they need; `existing` tells that it was there already."""
+    """What was written: questions by part and by what they need; `existing` says that it existed already."""
 
     directory: Path
     counts: dict[str, dict[str, int]]
@@ -121,7 +121,7 @@ def _images(studies: Path, seed: int) -> dict[str, list[_Image]]:
             metadata = list(csv.DictReader(csv_file))
     except (OSError, KeyError, UnicodeDecodeError):
         hint = "Build them: kgp phantom build DIR --studies 2000"
-        raise InputError("there are no invented studies here", hint, path=studies) from None
+        raise InputError("there are no synthetic studies here", hint, path=studies) from None
     images_by_part: dict[str, list[_Image]] = {part_name: [] for part_name in SHARES}
     for record in metadata:
         if record["ViewPosition"] in ("AP", "PA"):

@@ -1,4 +1,4 @@
-"""Invented chest radiographs: a chest as thicknesses, findings and devices in it, then the rays and the film."""
+"""Synthetic chest radiographs: a chest as thicknesses, findings and devices in it, then the rays and the film."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _MARK: Final = ("X....", "X....", "X....", "X....", "X....", "X....", "XXXXX")
 def draw(view: View, shown: Sequence[Shown], rng: np.random.Generator, size: int = 256) -> NDArray[np.uint8]:
     """A radiograph that shows these findings, as grey values of shape (size, size); 0 is black.
 
-    The same generator, as it comes, gives the same patient whatever is shown. A finding without a side is drawn on
-    both, or where it is alone. Raises `ValueError` for a size out of range.
+    The same generator, as it comes, gives the same patient regardless of what is shown. A finding without a side is
+    drawn on both, or where it is alone. Raises `ValueError` for a size out of range.
     """
     if not SIZES[0] <= size <= SIZES[1] or size % 32:
         raise ValueError(f"the size must be a multiple of 32 from {SIZES[0]} to {SIZES[1]}")

@@ -1,4 +1,4 @@
-"""Invented remedies, and what the graph is to know of them: facts that no model can have read anywhere.
+"""Synthetic remedies, and what the graph is to know of them: facts that no model can have read anywhere.
 
     remedy  may_treat            finding      two to five of those that are drawn
     remedy  contraindicated_with finding      one to three others
@@ -31,7 +31,7 @@ _LAST: Final = "vane trim dine zol mab pril cet fan gest lide nib ran".split()  
 
 @dataclass(frozen=True)
 class Remedy:
-    """A remedy; findings by the keys of the invented ontology."""
+    """A remedy; findings by the keys of the synthetic ontology."""
 
     name: str
     cui: str
@@ -42,7 +42,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Class:
-    """A class of remedies; anatomy by the keys of the invented ontology."""
+    """A class of remedies; anatomy by the keys of the synthetic ontology."""
 
     name: str
     cui: str

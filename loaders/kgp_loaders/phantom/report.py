@@ -1,4 +1,4 @@
-"""An invented report of a study: its text as MIMIC-CXR prints it, and what each part of it says."""
+"""A synthetic report of a study: its text as MIMIC-CXR prints it, and what each part of it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the invented study set: images, reports, tables as MIMIC-CXR-JPG lays them out, an ontology, and the truth.
+"""Writes the synthetic study set: images, reports, tables as MIMIC-CXR-JPG lays them out, an ontology, and the truth.
 
     files/p90/p90…/s90….txt                        the report
     files/p90/p90…/s90…/8-8-8-8-8.png              an image; for some also .dcm
@@ -50,7 +50,7 @@ _VIEW_CODES: Final = {"AP": "antero-posterior", "PA": "postero-anterior", "LATER
 
 @dataclass(frozen=True)
 class StudySet:
-    """What was written, and where; `existing` tells that it was there already."""
+    """What was written, and where; `existing` says that it existed already."""
 
     directory: Path
     studies: int
@@ -73,7 +73,7 @@ def build(
     told: Told = lambda _: None,
 ) -> StudySet:
     """Write the study set into `directory`, all of it or nothing; without `images`, only their names. The same set that
-    is there already is left as it is.
+    exists already is left unchanged.
 
     Raises `UsageError` for a number out of range and where the folder holds other files, `InputError` where it holds
     another study set (unless `replace`) or cannot be written.

@@ -1,4 +1,4 @@
-"""The truth of the invented studies: mentions, edges, RadGraph graphs, questions with answers.
+"""The truth of the synthetic studies: mentions, edges, RadGraph graphs, questions with answers.
 
 truth/mentions.jsonl   {"study_id", "mentions": [{"section", "start", "end", "cui", "stance"}]}   stance null: dropped
 truth/edges.csv        Head,Relation,Tail: what the graph is to have, images, stances and relations of UMLS's kind
@@ -158,7 +158,7 @@ def drawn(study: Study) -> Iterator[tuple[str, str, str]]:
 
 
 def questions(study: Study, seed: int) -> Iterator[dict[str, Any]]:
-    """Questions about the first image: what is there, what is not, where, and the view."""
+    """Questions about the first image: what is present, what is not, where, and the view."""
     rng = random.Random(f"kgp phantom questions {seed} {study.number}")  # noqa: S311  not for secrets
     items_by_kind = {item.kind: item for item in study.shown}
     absent_kinds = [kind for kind in FINDINGS if kind not in items_by_kind]

@@ -1,9 +1,9 @@
-"""How an invented report says things: sentences with the concepts that they name and what they say of each.
+"""How a synthetic report says things: sentences with the concepts that they name and what they say of each.
 
 A template is a sentence with slots. ``<pleural effusion:P>`` names a concept by one of its names and says that it is
 shown (N: ruled out, U: left open, -: not about this image, so dropped); ``<pleural effusion:P=fluid>`` by that name.
 ``@`` is the finding that the sentence is about, ``place`` where it is, ``~`` what it suggests, ``a``, ``b``, ``c``
-findings that are not there. ``{sev}`` and ``{side}`` are words, which may be empty; ``{sev!}`` is not.
+findings that are missing. ``{sev}`` and ``{side}`` are words, which may be empty; ``{sev!}`` is not.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def save(
 
 
 def add_figures(folder: Path, figures: Mapping[str, Any]) -> None:
-    """Note what a saved generator reaches; its weights stay as they are."""
+    """Note what a saved generator reaches; its weights stay unchanged."""
     description = _about(folder)
     _describe(folder, {**description, "figures": {**description["figures"], **figures}})
 
@@ -207,7 +207,7 @@ def _about(folder: Path) -> dict[str, Any]:
 
 
 def _card(about: Mapping[str, Any]) -> str:
-    """What a model card tells: what it is, what it was trained on, what it reaches, what it is not for."""
+    """What a model card states: what it is, what it was trained on, what it reaches, what it is not for."""
     figures = "\n".join(f"| {figure_name} | {figure} |" for figure_name, figure in about["figures"].items())
     settings = about["settings"]
     return f"""# {about["stage"]}: radiology triplets

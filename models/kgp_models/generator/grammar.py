@@ -1,4 +1,4 @@
-"""Decoding held to the form of triplets, by xgrammar: whatever the model, triplets of known relations come out."""
+"""Decoding held to the form of triplets, by xgrammar: regardless of the model, triplets of known relations come out."""
 
 from __future__ import annotations
 

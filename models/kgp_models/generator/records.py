@@ -2,7 +2,7 @@
 
 A record is ``{instruction, input, output, image}``: the input is the report, in the form in which RadGraph has its
 texts (words and marks apart), the output its triplets. `Study.record` can leave sentences of a report out; then the
-output still tells what the image shows: of what is drawn (or, where nobody knows that, of the sentences left out).
+output still states what the image shows: of what is drawn (or, where nobody knows that, of the sentences left out).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Record(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A sentence of a report, and the triplets whose head stands in it."""
+    """A sentence of a report, and the triplets whose head is in it."""
 
     text: str
     triplets: tuple[Triplet, ...]
@@ -157,7 +157,7 @@ def studies(
     settings: DataSettings, split: str, base: Path, told: Callable[[str], None] = lambda _: None
 ) -> list[Study]:
     """The studies of a split that have a graph; how many graphs and reports cannot be used, and studies have none, is
-    told. Raises `InputError` where a file is not there or no study is left.
+    told. Raises `InputError` where a file is missing or no study is left.
     """
     root_folder = base / settings.path
     graphs_by_study: dict[str, Graph] = {}

@@ -19,7 +19,7 @@ class DataSettings:
     """Studies to train on. Paths are relative to `path`, and `path` to the YAML file.
 
     `reports` is a loader with splits (``mimic-cxr``, ``iu-xray``), `graphs` are files in RadGraph's form (of RadGraph,
-    DyGIE++, or invented), `drawn` has triplets of what images show, where that is known; `lexicon` names concepts, to
+    DyGIE++, or synthetic), `drawn` has triplets of what images show, where that is known; `lexicon` names concepts, to
     tell whether a sentence speaks of what is drawn.
     """
 
@@ -80,7 +80,8 @@ class StageSettings:
 
 @dataclass(frozen=True)
 class VisualSettings(StageSettings):
-    """Stage 2. `tune` is what is trained beside the projector: the language model (VLM-KG), nothing (VLM-KG*), LoRA.
+    """Stage 2. `tune` is what is trained in addition to the projector: the language model (VLM-KG), nothing (VLM-KG*),
+    LoRA.
 
     Of the records, `thinned` have a report that lacks sentences and `without` have none, so that the image counts;
     the paper has neither (0). Only those that are thinned are `mixed`: a whole report says all that its image shows.

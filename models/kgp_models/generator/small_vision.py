@@ -1,4 +1,6 @@
-"""A small vision encoder of our own for one grey radiograph, trained on invented ones, for machines without weights."""
+"""A small vision encoder of our own for one grey radiograph, trained on synthetic ones, for machines without
+weights.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ CHANNELS = (16, 32, 64, 128)
 
 
 class _Block(nn.Module):
-    """Two convolutions beside a short cut (He et al. 2016), at half the size."""
+    """Two convolutions next to a short cut (He et al. 2016), at half the size."""
 
     def __init__(self, inward: int, outward: int) -> None:
         super().__init__()

@@ -39,7 +39,7 @@ class OnRay:
         self._actors = actors
 
     def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
-        """Batches of replies, as they are done."""
+        """Batches of replies, when they are done."""
         ray = started_ray()
         chunk_size = self._arguments[2].batch * CHUNK
         chunks = [{"asked": pickle.dumps(chunk)} for chunk in iter(lambda: list(islice(asked, chunk_size)), [])]

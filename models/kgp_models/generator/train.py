@@ -123,8 +123,8 @@ def meaning(data: DataSettings, base: Path) -> Callable[[str], str]:
 
 
 def train(work: Work, stages: Sequence[str]) -> Path:
-    """Train these stages in order, and the vision encoder before stage 2 where it is not there; returns the last one's
-    folder. Raises `InputError` for data that are not there, and for a folder of another training.
+    """Train these stages in order, and the vision encoder before stage 2 where it is missing; returns the last one's
+    folder. Raises `InputError` for data that are missing, and for a folder of another training.
     """
     quiet()
     processes = PartialState(cpu=work.device == "cpu", timeout=timedelta(days=2))

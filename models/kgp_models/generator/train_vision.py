@@ -1,6 +1,6 @@
 """The training of our own vision encoder: it learns to tell which triplets an image shows.
 
-The paper takes MedCLIP, which was trained on images and their reports; this stands in for it where there are no
+The paper takes MedCLIP, which was trained on images and their reports; this replaces it where there are no
 weights. The classifier is thrown away, the vector before it is kept.
 """
 
@@ -114,7 +114,7 @@ def _read(studies: Sequence[Study], vision: Vision, log: Callable[[str], None]) 
 def readable(
     studies: Sequence[Study], pixels: Callable[[Path], Tensor], told: Callable[[str], None], before: int = 0
 ) -> Iterator[tuple[int, Tensor]]:
-    """The images that can be read, as `pixels` reads them, each with its study's number; how many cannot is told.
+    """The images that can be read, as `pixels` reads them, each with its study's number; how many cannot is reported.
     `before` is how many images of the training were read earlier, and are not among these.
 
     Raises `InputError` where most cannot: then it is not the images that are wrong.

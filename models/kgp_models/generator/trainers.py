@@ -28,7 +28,7 @@ SECONDS: Final = "seconds"  # ... and how long the training has taken
 
 
 def arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
-    """What both trainers are told."""
+    """What both trainers receive."""
     return {
         "output_dir": str(place / "work"),
         "num_train_epochs": stage.epochs,
@@ -57,8 +57,8 @@ def arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
 
 
 def run(trainer: Any, place: Path, told: Callable[[str], None]) -> dict[str, Any]:
-    """Train, from where an earlier training was stopped, which is told; returns seconds, steps and the mean loss of all
-    sessions together.
+    """Train, from where an earlier training was stopped, which is reported; returns seconds, steps and the mean loss of
+    all sessions together.
     """
     from transformers import PrinterCallback
 
@@ -113,7 +113,8 @@ def _last(work_folder: Path) -> str | None:
 
 
 def saving(when: Checkpoints, resumes: Callable[[int, int], None]) -> Any:
-    """A callback that saves by the clock, beside the trainer's own saving by steps, and stops where that is asked.
+    """A callback that saves by the clock, in addition to the trainer's own saving by steps, and stops where that is
+    asked.
 
     With each checkpoint it notes the loss of the steps since the last one and the seconds so far, of all sessions. It
     calls `resumes` with the first step of a training that goes on, and how many there are.
@@ -157,7 +158,7 @@ def saving(when: Checkpoints, resumes: Callable[[int, int], None]) -> Any:
 
 
 def told_steps(work: Work, what: str) -> Any:
-    """A callback that tells of each step."""
+    """A callback that reports each step."""
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
     report_step = work.progress(f"{what}, steps")

@@ -20,7 +20,7 @@ Progress = Callable[[int, int | None], None]
 
 
 def with_degrees(same: Key) -> Key:
-    """The key, but words of degree are compared as they are: a vocabulary may have "small" and "moderate" as one."""
+    """The key, but words of degree are compared unchanged: a vocabulary may have "small" and "moderate" as one."""
     return lambda entity_text: entity_text if DEGREE.fullmatch(entity_text) else same(entity_text)
 
 

@@ -41,7 +41,7 @@ class Vision:
     def pixels(self, path: Path) -> Tensor:
         """A radiograph as (C, size, size): the whole picture, padded to a square. Raises `InputError`.
 
-        In numpy, as threads read ahead: a thread that has once used torch has threads of its own for it, and as long as
+        In numpy, as threads read ahead: a thread that has once used torch has its own threads for it, and as long as
         it lives, they take a language model on the same cores half its speed.
         """
         grey_image = radiograph.square(radiograph.read(path, draft=self.size), self.size)
@@ -89,7 +89,7 @@ def open_vision(spec: str) -> Vision:
 
 
 def sha256(module: nn.Module) -> str:
-    """A hash of the weights, by name; whatever file they came from."""
+    """A hash of the weights, by name; regardless of their file."""
     digest = hashlib.sha256()
     for weight_name, weight in sorted(module.state_dict().items()):
         flat_weight = weight.detach().cpu().contiguous().reshape(-1)  # a count of batches has no dimension
@@ -230,7 +230,7 @@ def _medclip_resnet(folder: Path) -> Vision:
 
 
 def _load(module: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load weights; what older versions of transformers kept beside them (position indices) may be there or not."""
+    """Load weights; what older versions of transformers kept next to them (position indices) may be there or not."""
     missing_names, _ = module.load_state_dict(weights, strict=False)
     if any("relative_position_index" not in weight_name for weight_name in missing_names):
         raise ValueError("weights are missing")

@@ -141,7 +141,7 @@ def clear_progress(folder: Path) -> None:
 
 
 def copy_weights(model: zoo.Model) -> dict[str, Tensor]:
-    """The weights as they are now, on the CPU, each in memory of its own (a model may hold one under two names)."""
+    """The weights at present, on the CPU, each in separate memory (a model may hold one under two names)."""
     return {
         weight_name: weight.detach().cpu().clone().contiguous() for weight_name, weight in model.state_dict().items()
     }

@@ -2,7 +2,7 @@
 
 The rank of the true answer among all candidates counts those that score higher and half of those that score the same
 (the realistic rank, Berrendorf et al. 2020, eq. 3), so that a constant score ranks in the middle. The filtered rank
-leaves out the other answers that are known to be true, in whatever part of the split (Bordes et al. 2013, §4.1); the
+leaves out the other answers that are known to be true, in any part of the split (Bordes et al. 2013, §4.1); the
 raw one keeps them.
 """
 

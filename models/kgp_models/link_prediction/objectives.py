@@ -94,7 +94,7 @@ class AllCandidates:
     """Each question, (h, r, ?) say, is asked once with all its known answers, and every candidate is scored.
 
     ``cross-entropy`` is the sum over the answers of −log softmax (Lacroix et al. 2018, eq. 8), ``binary-cross-entropy``
-    takes each candidate by itself (Dettmers et al. 2018, §4.1). A batch has its share of the questions for each part,
+    takes each candidate alone (Dettmers et al. 2018, §4.1). A batch has its share of the questions for each part,
     so an epoch has as many steps as there are batches of triples.
     """
 

@@ -132,12 +132,12 @@ class Backbone(nn.Module):
         return torch.cat(feature_parts)[length_order.argsort()]
 
     def image_regions(self, grey: Tensor) -> tuple[Tensor, Tensor]:
-        """`image_features`, and those of regions, (B, R, their width); of a tower that tells none, the whole as one."""
+        """`image_features`, and those of regions, (B, R, their width); of a tower that has none, the whole as one."""
         pixels = self.picture.scaled(grey).contiguous(memory_format=torch.channels_last)
         return _spread(self.image_tower, pixels)
 
     def text_words(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
-        """`text_features`, those of words, (B, T, width), and where there is a word, (B, T); of a tower that tells no
+        """`text_features`, those of words, (B, T, width), and where there is a word, (B, T); of a tower that has no
         words, the whole as one.
         """
         text_vectors, word_vectors = _spread(self.text_tower, **tokens)

@@ -41,8 +41,8 @@ def quiet(_: str) -> Callable[[int, int | None], None]:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a training reads. `images` is the folder that the graph's paths begin in, `lexicon` names concepts beside
-    the graph's names, `cache` keeps pictures that were read.
+    """What a training reads. `images` is the folder that the graph's paths begin in, `lexicon` names concepts in
+    addition to the graph's names, `cache` keeps pictures that were read.
     """
 
     parts: Mapping[str, Sequence[Pair]]

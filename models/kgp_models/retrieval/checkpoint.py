@@ -143,7 +143,7 @@ def _about(folder: Path) -> dict[str, Any]:
 
 
 def _card(about: Mapping[str, Any]) -> str:
-    """What a model card tells: what it is, what it was trained on, what it reaches, what it is not for."""
+    """What a model card states: what it is, what it was trained on, what it reaches, what it is not for."""
     settings = about["settings"]
     figure_lines = "\n".join(f"| {entry_name} | {entry} |" for entry_name, entry in about["figures"].items())
     data_lines = "\n".join(f"- {entry_name}: {entry}" for entry_name, entry in about["data"].items())

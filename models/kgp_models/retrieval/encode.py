@@ -69,7 +69,7 @@ class BackboneEncoder:
 
     @property
     def sha256(self) -> str:
-        """The hash of kind, picture and weights, as they are now: all of them are read for it."""
+        """The hash of kind, picture and weights, at present: all of them are read for it."""
         return _sha256(self.backbone.kind, self.backbone, self.backbone.picture)
 
     def reading(self, text: str) -> Reading:

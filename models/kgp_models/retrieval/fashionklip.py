@@ -1,4 +1,5 @@
-"""FashionKLIP (Wang et al., ACL 2023): beside the image-text loss, concepts are aligned with their visual prototypes.
+"""FashionKLIP (Wang et al., ACL 2023): in addition to the image-text loss, concepts are aligned with their visual
+prototypes.
 
 A concept's prototypes are images of the graph that are POSITIVE to it: the nearest to its name and, among these,
 different from each other (maximal marginal relevance). For a concept of a pair's report, the prototypes nearest to the
@@ -31,8 +32,8 @@ from kgplatform.retrieval.knowledge import POSITIVE, UNCERTAIN, Knowledge
 class FashionSettings:
     """How concepts are aligned.
 
-    `weight` is of CVA beside ITC (MedMKG's code defines 0.5 and does not use it). `concepts` of a report and step,
-    `prototypes` of a concept, the `nearest` of which stand for it, and `diversity` are as in the authors' code by
+    `weight` is of CVA in addition to ITC (MedMKG's code defines 0.5 and does not use it). `concepts` of a report and
+    step, `prototypes` of a concept, the `nearest` of which stand for it, and `diversity` are as in the authors' code by
     default; `candidates` are the images nearest to a concept's name that its prototypes are chosen of. With `drawn`, so
     many of the nearest are drawn by their weights in place of all: the same loss in expectation, for less time.
     """
@@ -75,7 +76,7 @@ class Alignment:
         return not any(self._mentioned)
 
     def begin_epoch(self, backbone: Backbone) -> None:
-        """Choose the prototypes anew, by the backbone as it is."""
+        """Choose the prototypes again, by the current backbone."""
         if self.nothing:
             return
         self._vectors = vectors_of_images(backbone, self.pictures)

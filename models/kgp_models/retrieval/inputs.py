@@ -45,8 +45,8 @@ def read_pictures(
     told: Told = lambda _: None,
     progress: Progress = lambda done_count, total_count: None,
 ) -> Pictures:
-    """Read radiographs; those that cannot be are told and left out. `cache` is a folder that keeps what was read, in
-    blocks, so that one who is stopped goes on.
+    """Read radiographs; those that cannot be are reported and left out. `cache` is a folder that keeps what was read,
+    in blocks, so that one who is stopped goes on.
 
     Raises `InputError` where none can be read; of a single image, the one that says why.
     """
@@ -117,7 +117,7 @@ def _read(picture: Picture, image_path: Path) -> Tensor | InputError:
 
 
 def _key(image_paths: Sequence[Path], picture: Picture) -> str:
-    """A name for these files as they are: paths, sizes and times of change."""
+    """A name for these files in their present state: paths, sizes and times of change."""
     digest = hashlib.sha256(str(picture.size).encode())
     for image_path in image_paths:
         file_stat = image_path.stat() if image_path.is_file() else None

@@ -10,7 +10,7 @@ them masked. Three objectives of the paper's §3.3, and its §3.4's distillation
 - distillation (KD): on pairs of image and report, the backbone's similarities stay as they were.
 
 Where stances matter: E2E has POSITIVE edges only; what is UNCERTAIN is left out of the softmax, what is NEGATIVE or not
-mentioned is a negative. E2R tells the three stances apart. The graph network has weights of its own for each stance.
+mentioned is a negative. E2R keeps the three stances apart. The graph network has its own weights for each stance.
 
 The paper's encoder gives the masked entity's vector outright; here it gives what is added to the known entity's vector,
 so that the common space itself is what learns, of which alone the fine-tuning goes on.
@@ -98,7 +98,7 @@ class TripletEncoder(nn.Module):
 
 class GraphNetwork(nn.Module):
     """One layer of a relational graph network (R-GCN, Schlichtkrull et al. 2018): an entity from its neighbours, by a
-    mean and a map of its own for each relation and direction; without the entity itself, which it is compared with.
+    mean and its own map for each relation and direction; without the entity itself, which it is compared with.
     """
 
     def __init__(self, relations: int) -> None:

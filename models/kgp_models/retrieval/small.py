@@ -1,4 +1,4 @@
-"""The small backbone: our own towers, trained by the project on invented studies, for machines without weights."""
+"""The small backbone: our own towers, trained by the project on synthetic studies, for machines without weights."""
 
 from __future__ import annotations
 

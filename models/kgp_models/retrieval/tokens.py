@@ -1,4 +1,6 @@
-"""Texts as tokens of a text tower, which reads so many of them; and longer texts in parts that it reads one by one."""
+"""Texts as tokens of a text tower, which reads so many of them; and longer texts in parts that it reads one at a
+time.
+"""
 
 from __future__ import annotations
 

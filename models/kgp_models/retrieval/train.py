@@ -34,7 +34,7 @@ CHECKED: Final = "recall"  # of the validation part: see `recall`
 
 @dataclass(frozen=True)
 class Trained:
-    """What came out of a training: `history` has, by epoch, the losses and the validation's figure."""
+    """The result of a training: `history` has, by epoch, the losses and the validation's figure."""
 
     epochs: int
     best_epoch: int
@@ -200,8 +200,8 @@ def pretrain(
 
 @torch.no_grad()
 def settle(backbone: Backbone, pictures: Tensor) -> None:
-    """Compute anew the statistics by which batch norms of an image tower go in evaluation, as it is now, from pictures
-    as they are (precise batch norm, Wu & Johnson 2021). In training they trail behind the weights, and mix batches of
+    """Compute again the statistics by which batch norms of an image tower go in evaluation, at present, from pictures
+    unchanged (precise batch norm, Wu & Johnson 2021). In training they trail behind the weights, and mix batches of
     pairs with those of prototypes or of the graph.
     """
     norm_layers = [
@@ -227,7 +227,7 @@ def settle(backbone: Backbone, pictures: Tensor) -> None:
 
 
 def _teacher(backbone: Backbone, pairs: Examples) -> Callable[[Tensor], Tensor]:
-    """The logits of pairs by the backbone as it is now."""
+    """The logits of pairs by the backbone at present."""
     image_vectors = vectors_of_images(backbone, pairs.images)
     text_vectors = vectors_of_texts(backbone, pairs.texts if pairs.text_features is None else pairs.text_features)
     scale = float(backbone.scale.detach())

@@ -75,7 +75,7 @@ class Reply:
 
 class Answerer:
     """Answers questions with a model and a graph. `images` is where the paths of the graph's images begin, None where
-    they are not at hand; `lexicon` names concepts beside the graph's names.
+    they are not available; `lexicon` names concepts in addition to the graph's names.
     """
 
     def __init__(
@@ -270,7 +270,7 @@ class _Local:
 
 
 def _of_concepts(model: Loaded, cuis: Sequence[str]) -> Evidence:
-    """The model's evidence of these concepts; nothing is told of those it does not know."""
+    """The model's evidence of these concepts; nothing is known of those it does not know."""
     concept_columns = {cui: column_number for column_number, cui in enumerate(model.cuis)}
     columns = [concept_columns.get(cui, -1) for cui in cuis]
     has_evidence = torch.tensor([column >= 0 for column in columns], dtype=torch.bool)

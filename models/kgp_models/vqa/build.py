@@ -52,7 +52,7 @@ TRAINED: Final = "model"  # a backbone of `kgp train retrieval`
 @dataclass(frozen=True)
 class Inputs:
     """What a training reads. `images` is the folder that the paths of the graph's images begin in, None where they are
-    not at hand; `lexicon` names concepts beside the graph's names; `cache` keeps pictures that were read.
+    not available; `lexicon` names concepts in addition to the graph's names; `cache` keeps pictures that were read.
     """
 
     questions: QuestionSet
@@ -65,7 +65,9 @@ class Inputs:
     progress: ProgressOf = quiet
 
     def trained_on(self, towers: Backbone) -> TrainedOn:
-        """The data sets of the training: those of the towers, of the questions, and of the graph's images at hand."""
+        """The data sets of the training: those of the towers, of the questions, and of the graph's images, where
+        available.
+        """
         question_sources = trained_on.of_names(question.dataset for question in self.questions.parts["train"])
         graph_sources = (
             trained_on.of_names(image.dataset for image in self.knowledge.images) if self.images is not None else ()
@@ -104,7 +106,7 @@ def opened(spec: str) -> Backbone:
 
 
 def seen(backbone: Backbone, questions: Sequence[Question], inputs: Inputs) -> Seen:
-    """What the towers make of questions and images; images that cannot be read are told."""
+    """What the towers make of questions and images; images that cannot be read are reported."""
     image_paths = {question.image: question.path for question in questions}
     images = images_of(backbone, image_paths, inputs.cache, inputs.told, inputs.progress("images"))
     question_texts = sorted({question.text for question in questions})

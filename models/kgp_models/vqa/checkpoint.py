@@ -5,7 +5,7 @@ vqa.json              form, backbone with its hash, settings, how concepts were 
 weights.safetensors   the method's weights, the base model's, and the evidence of the graph's images
 README.md             the model card
 
-The base model is trained beside each method, and answers where the graph says nothing.
+The base model is trained in addition to each method, and answers where the graph says nothing.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _settings(settings_document: object, folder: Path) -> VQASettings:
 
 
 def _card(about: Mapping[str, Any]) -> str:
-    """What a model card tells: what it is, what it was trained on, what it reaches, what it is not for."""
+    """What a model card states: what it is, what it was trained on, what it reaches, what it is not for."""
     settings = about["settings"]
     figure_lines = "\n".join(f"| {entry_name} | {entry} |" for entry_name, entry in about["figures"].items())
     data_lines = "\n".join(f"- {entry_name}: {entry}" for entry_name, entry in about["data"].items())

@@ -61,7 +61,7 @@ class Images:
 @dataclass(frozen=True, eq=False)
 class GraphVectors:
     """The graph by the towers: `names` (C, Dt), `pictures` (I, Di), zeros where there is none, `pictured` (I,), `kinds`
-    (K, Dt); `shown` and `lift` (n, C) are what the evidence tells of the questions' images.
+    (K, Dt); `shown` and `lift` (n, C) are what the evidence states of the questions' images.
     """
 
     names: Tensor
@@ -117,7 +117,7 @@ def images_of(
     *,
     regions: bool = True,
 ) -> Images:
-    """What the frozen image tower makes of images, by name; those that cannot be read are told and left out.
+    """What the frozen image tower makes of images, by name; those that cannot be read are reported and left out.
 
     What is in the cache is not read again. Raises `InputError` where no image can be read.
     """
@@ -164,7 +164,9 @@ def _images(
 
 
 def fewer(regions: Tensor) -> Tensor:
-    """Regions in rows of a square (B, R, D) as those of a square of `SIDE` a side at most, each the mean of its own."""
+    """Regions in rows of a square (B, R, D) as those of a square of `SIDE` a side at most, each the mean of its
+    part.
+    """
     image_count, region_count, vector_width = regions.shape
     grid_side = math.isqrt(region_count)
     if grid_side <= SIDE or grid_side * grid_side != region_count:
@@ -183,7 +185,7 @@ def graph_vectors(
     progress: Progress = lambda done_count, total_count: None,
 ) -> GraphVectors:
     """The graph as models take it. `folder` is where its images' paths begin; None, or none there, for a graph whose
-    images are not at hand.
+    images are not available.
     """
     tell_longer(backbone, knowledge.concepts, "concept names", told)
     name_vectors = vectors_of(backbone, knowledge.concepts, cache) if knowledge.concepts else torch.zeros(0, 1)
@@ -231,8 +233,8 @@ class Evidence:
     @classmethod
     def of(cls, knowledge: Knowledge, pictures: Tensor, pictured: Tensor) -> Evidence:
         """Learnt from the graph's images with pictures (I, Di): 1 for those that are POSITIVE to a concept, 0.5 for
-        UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it. A concept is told of where at least
-        `FEWEST` images have either answer.
+        UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it. A concept counts as known where at
+        least `FEWEST` images have either answer.
         """
         concept_count, vector_width = len(knowledge.cuis), pictures.shape[1]
         stance_rows = torch.from_numpy(knowledge.stances)
@@ -262,12 +264,12 @@ class Evidence:
         return cls(weights.float(), mean.float(), scale.float(), centre.float(), spread.float(), has_evidence)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images (n, Di) to (n, C), from 0 to 1; 0 for concepts that nothing is told of."""
+        """Images (n, Di) to (n, C), from 0 to 1; 0 for concepts that nothing is known of."""
         return (self._beside(images) + self.centre).clamp(0, 1) * self.told
 
     def lift(self, images: Tensor) -> Tensor:
         """How much likelier an image shows each concept than the graph's images do, in their standard deviations, from
-        -3 to 3: (n, C). A rare finding is seldom likely, whatever the image shows.
+        -3 to 3: (n, C). A rare finding is seldom likely, regardless of what the image shows.
         """
         return (self._beside(images) / self.spread).clamp(-3, 3) * self.told
 

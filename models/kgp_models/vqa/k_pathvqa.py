@@ -5,8 +5,8 @@ them, and single edges between concepts. The question attends to them; image, qu
 one sequence of a transformer's layer. Edges of images have no words, so no path has a stance: stances tell by visual
 evidence alone (`kgp_models.vqa.inputs.Evidence`).
 
-Ours beside the original: a path's vector stands with its product with the question's and its difference from it; how
-much of the path the question names is told, and the visual evidence of the rest.
+Ours in addition to the original: a path's vector stands with its product with the question's and its difference from
+it; how much of the path the question names is reported, and the visual evidence of the rest.
 
 MedMKG's code draws one triplet by chance for a concept whose name is a part of the question's letters.
 """

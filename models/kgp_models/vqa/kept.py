@@ -27,7 +27,7 @@ def identity(backbone: Backbone) -> str:
 
 
 def of_files(paths: Sequence[Path]) -> list[str]:
-    """Files as they are, told apart by place, size and time of change."""
+    """Files, distinguished by place, size and time of change."""
     file_stats = [(file_path, file_path.stat() if file_path.is_file() else None) for file_path in paths]
     return [
         f"{file_path} {file_stat and (file_stat.st_size, file_stat.st_mtime_ns)}" for file_path, file_stat in file_stats

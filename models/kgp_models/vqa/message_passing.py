@@ -15,7 +15,7 @@ from kgp_models.vqa.batch import FLAGS, IMAGE, Batch
 class Kinds(nn.Module):
     """A vector of each kind of edge, forth and back: of its name by the text tower, plus one that is learnt.
 
-    The names tell of kinds that training has seldom seen; the learnt part, which starts at 0, tells apart what the
+    The names tell of kinds that training has seldom seen; the learnt part, which starts at 0, distinguishes what the
     names do not.
     """
 
@@ -131,7 +131,7 @@ class RelationalConvolution(MessagePassing):  # type: ignore[misc]
 
         h_i' = W h_i + Σ_r Σ_j∈N_r(i) 1/|N_r(i)| Σ_b a_rb V_b h_j
 
-    PyG's own goes through the relations one by one, of which MedMKG's graph has 530, most of them not in a batch.
+    PyG's own goes through the relations one at a time, of which MedMKG's graph has 530, most of them not in a batch.
     """
 
     def __init__(self, width: int, kinds: int, bases: int) -> None:

@@ -3,8 +3,8 @@
 A graph encoder gives the subgraph's entities and relations states; image and question, image and entities, and question
 and relations interact by bilinear attention (Kim et al. 2018, one glimpse), and the three results answer together.
 
-Followed is the publication as MedMKG's text has it, with the graph in place of its own knowledge base. MedMKG's code
-lets one vector attend to one vector, so that attention has nothing to choose, and has no relations.
+Followed is the publication as MedMKG's text has it, with the graph in place of the publication's knowledge base.
+MedMKG's code lets one vector attend to one vector, so that attention has nothing to choose, and has no relations.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ BLOCK: Final = 128  # questions at a time, where nothing is learnt
 
 @dataclass(frozen=True)
 class Trained:
-    """What came out of a training: `history` has, by epoch, the losses, and the validation's loss and accuracy."""
+    """The result of a training: `history` has, by epoch, the losses, and the validation's loss and accuracy."""
 
     epochs: int
     best_epoch: int
