@@ -37,21 +37,21 @@ from kgplatform.schema import Stance
 Edge = tuple[str, str, str]  # image, stance, concept
 
 
-def f1(found: set[Any], true: set[Any]) -> float:
+def f1(predicted: set[Any], true: set[Any]) -> float:
     """2 tp / (2 tp + fp + fn)."""
-    return 2 * len(found & true) / (len(found) + len(true)) if found or true else 0.0
+    return 2 * len(predicted & true) / (len(predicted) + len(true)) if predicted or true else 0.0
 
 
-def scores(found: set[Edge], true: set[Edge]) -> dict[str, Any]:
+def scores(predicted: set[Edge], true: set[Edge]) -> dict[str, Any]:
     """Concept F1, each stance's F1 and their mean."""
     predicted_pairs, gold_pairs = (
-        {(image, concept) for image, _, concept in found},
+        {(image, concept) for image, _, concept in predicted},
         {(image, concept) for image, _, concept in true},
     )
     common_pairs = predicted_pairs & gold_pairs
     stance_scores = {
         stance.value: f1(
-            {edge for edge in found if edge[1] == stance and (edge[0], edge[2]) in common_pairs},
+            {edge for edge in predicted if edge[1] == stance and (edge[0], edge[2]) in common_pairs},
             {edge for edge in true if edge[1] == stance and (edge[0], edge[2]) in common_pairs},
         )
         for stance in Stance
@@ -60,11 +60,11 @@ def scores(found: set[Edge], true: set[Edge]) -> dict[str, Any]:
         "concept_f1": f1(predicted_pairs, gold_pairs),
         "stance_f1": stance_scores,
         "stance_macro_f1": sum(stance_scores.values()) / len(stance_scores),
-        "edge_f1": f1(found, true),
+        "edge_f1": f1(predicted, true),
     }
 
 
-def baselines(found: set[Edge], true: set[Edge]) -> dict[str, set[Edge]]:
+def baselines(predicted: set[Edge], true: set[Edge]) -> dict[str, set[Edge]]:
     """What knows nothing of stances: all POSITIVE; and each concept's commonest stance, taken from the truth itself."""
     stance_counts: dict[str, Counter[str]] = defaultdict(Counter)
     for _, stance, concept in true:
@@ -73,9 +73,9 @@ def baselines(found: set[Edge], true: set[Edge]) -> dict[str, set[Edge]]:
         concept: concept_counts.most_common(1)[0][0] for concept, concept_counts in stance_counts.items()
     }
     return {
-        "all POSITIVE": {(image, "POSITIVE", concept) for image, _, concept in found},
+        "all POSITIVE": {(image, "POSITIVE", concept) for image, _, concept in predicted},
         "commonest stance of the concept": {
-            (image, commonest_stances.get(concept, "POSITIVE"), concept) for image, _, concept in found
+            (image, commonest_stances.get(concept, "POSITIVE"), concept) for image, _, concept in predicted
         },
     }
 

@@ -69,7 +69,7 @@ BESIDE: Final = {  # whose F1 is taken from that of the others
 }
 
 
-def run_table(bench: Bench, name: str, told: Callable[[str], None]) -> list[dict[str, Any]]:
+def run_table(bench: Bench, name: str, log: Callable[[str], None]) -> list[dict[str, Any]]:
     """The rows of a table: every case with its scores, and its F1 minus that of the table's baseline."""
     table_rows, counts_by_case = [], {}
     for case in filter(bench.knows, TABLES[name]):
@@ -86,7 +86,7 @@ def run_table(bench: Bench, name: str, told: Callable[[str], None]) -> list[dict
         }
         table_row |= _about(bench, case)
         table_rows.append(table_row)
-        told(f"table {name}: {case}: F1 {table_row['against']['reference']['interval']['value']:.3f}")
+        log(f"table {name}: {case}: F1 {table_row['against']['reference']['interval']['value']:.3f}")
     for table_row in table_rows:
         case = Case(table_row["system"], table_row["share"])
         table_row["minus"] = {
@@ -115,7 +115,7 @@ def _about(bench: Bench, case: Case) -> dict[str, Any]:
     }
 
 
-def run_graphs(bench: Bench, path: Path, labeler: int, told: Callable[[str], None]) -> dict[str, Any]:
+def run_graphs(bench: Bench, path: Path, labeler: int, log: Callable[[str], None]) -> dict[str, Any]:
     """Reports alone, of a file in RadGraph's form: the systems that need no image."""
     records = graph_records(path, labeler)
     if not records:
@@ -140,7 +140,7 @@ def run_graphs(bench: Bench, path: Path, labeler: int, told: Callable[[str], Non
             ]
         score_document = scores(predicted_triplets, references, bench.key, bench.seed).document
         systems[case.system] = {**_about(bench, case), "against": {REFERENCE: score_document}}
-        told(f"{path.name}: {case.system}: F1 {score_document['interval']['value']:.3f}")
+        log(f"{path.name}: {case.system}: F1 {score_document['interval']['value']:.3f}")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"sha256": sha256, "reports": len(records), "labeler": labeler, "systems": systems}
 

@@ -148,7 +148,7 @@ def load_here(loader: str, folder: Path) -> None:
         stages: list[tuple[str, float]] = []
         source = MedMKG.find(folder)
         bulk_import(
-            Settings.from_env(), source, told=lambda stage_name: stages.append((stage_name, time.perf_counter()))
+            Settings.from_env(), source, log=lambda stage_name: stages.append((stage_name, time.perf_counter()))
         )
         end_time = time.perf_counter()
         stages.append(("end", end_time))

@@ -40,9 +40,9 @@ from kgplatform.export.splits import Split
 from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
 
-HERE = Path(__file__).parent
-SETTINGS = HERE / "settings" / "link_prediction"
-BUILD = HERE.parent / "build" / "link_prediction"
+FOLDER = Path(__file__).parent
+SETTINGS = FOLDER / "settings" / "link_prediction"
+BUILD = FOLDER.parent / "build" / "link_prediction"
 POOLED = ("complex-n3", "conve")  # with the baselines
 
 
@@ -142,7 +142,7 @@ def hashed(settings: TrainingSettings) -> str:
 
 
 def run_model(
-    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: Results, known: Known
+    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: Results, true_triples: Known
 ) -> None:
     """Train and rank one model with one seed, unless that is done already."""
     identity, settings, folder = trained_model(model, split, seed, arguments)
@@ -150,9 +150,9 @@ def run_model(
         return note(f"{model} seed {seed}: done before")
     note(f"{model} seed {seed}: training with the {identity['settings']} settings")
     device_kind = "cuda" if torch.cuda.is_available() else "cpu"
-    trained = train(settings, split, seed=seed, folder=folder, device=device_kind, progress=told(model))
+    trained = train(settings, split, seed=seed, folder=folder, device=device_kind, progress=log(model))
     start_time = time.perf_counter()
-    evaluation = evaluate(trained.scorer, split.test, known, device=device_kind)
+    evaluation = evaluate(trained.scorer, split.test, true_triples, device=device_kind)
     outcome = {
         "epochs": trained.epochs,
         "best_epoch": trained.best_epoch,
@@ -166,19 +166,19 @@ def run_model(
     tell(model, evaluation, trained.epochs, trained.seconds)
 
 
-def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: Results, known: Known) -> None:
+def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: Results, true_triples: Known) -> None:
     """Rank the pool of `POOLED` and the baselines, trained first where they are not."""
     folders = {}
     for model in POOLED:
         _, settings, folders[model] = trained_model(model, split, seed, arguments)
         if not (folders[model] / checkpoint.ABOUT).exists():
             note(f"{model} seed {seed}: training for the pool")
-            train(settings, split, seed=seed, folder=folders[model], progress=told(model))
+            train(settings, split, seed=seed, folder=folders[model], progress=log(model))
     start_time = time.perf_counter()
     pool = Pool(split, {model: checkpoint.load(folder).scorer for model, folder in folders.items()}).fit(split)
     fitted_time = time.perf_counter()
     pool_checkpoint.save(arguments.build / split.kind / "tuned" / f"pool-{seed}", pool, split, folders)
-    evaluation = evaluate(pool, split.test, known)
+    evaluation = evaluate(pool, split.test, true_triples)
     seconds = {"fitting_seconds": fitted_time - start_time, "evaluation_seconds": time.perf_counter() - fitted_time}
     weights = {
         task: dict(zip(pool.names, task_weights.T.tolist(), strict=True)) for task, task_weights in pool.weights.items()
@@ -189,12 +189,12 @@ def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: Re
     tell("pool", evaluation, 0, fitted_time - start_time)
 
 
-def run_baselines(names: list[str], split: Split, results: Results, known: Known) -> None:
+def run_baselines(names: list[str], split: Split, results: Results, true_triples: Known) -> None:
     """Rank the baselines, which take seconds and are always done."""
     for baseline_name, make_baseline in BASELINES.items():
         if baseline_name in names:
             start_time = time.perf_counter()
-            evaluation = evaluate(make_baseline(split), split.test, known)
+            evaluation = evaluate(make_baseline(split), split.test, true_triples)
             seconds = time.perf_counter() - start_time
             identity = {"model": baseline_name, "settings": "none", "seed": None, "settings_sha256": None}
             results.add(identity, {"evaluation_seconds": round(seconds, 2), **result(evaluation, split)})
@@ -207,7 +207,7 @@ def tell(model: str, evaluation: Evaluation, epochs: int, seconds: float) -> Non
     note(f"{model}: {epochs} epochs in {seconds:.0f} s; filtered Hits@10 {hits_text}")
 
 
-def told(model: str) -> Any:
+def log(model: str) -> Any:
     """Progress on stderr, where that is a terminal."""
     from kgplatform.cli.output import progress
 

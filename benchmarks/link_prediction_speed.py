@@ -109,7 +109,9 @@ def alternate(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
     return {run_name: statistics.median(run_seconds) for run_name, run_seconds in seconds_by_run.items()}
 
 
-def one_by_one(model: Any, triples: np.ndarray, known: Known, sizes: tuple[int, int, int]) -> dict[str, np.ndarray]:
+def one_by_one(
+    model: Any, triples: np.ndarray, true_triples: Known, sizes: tuple[int, int, int]
+) -> dict[str, np.ndarray]:
     """Filtered realistic ranks, a triple and a task at a time: score all candidates, leave out the known, count."""
     ranks = {task: np.empty(len(triples)) for task in TASKS}
     for row_index, triple in enumerate(triples):
@@ -119,12 +121,12 @@ def one_by_one(model: Any, triples: np.ndarray, known: Known, sizes: tuple[int, 
             with torch.inference_mode():
                 scores = model.score_hrt(candidates)[:, 0].numpy().copy()
             true_score = scores[triple[column_index]]
-            scores[known.answers(task, triple[None])[1]] = -np.inf
+            scores[true_triples.answers(task, triple[None])[1]] = -np.inf
             ranks[task][row_index] = 1 + (scores > true_score).sum() + (scores == true_score).sum() / 2
     return ranks
 
 
-def ranking(model: Any, scorer: Any, split: Split, known: Known, rounds: int) -> dict[str, Any]:
+def ranking(model: Any, scorer: Any, split: Split, true_triples: Known, rounds: int) -> dict[str, Any]:
     """Seconds to rank the test part by each way, and how far their ranks are from ours."""
     model.eval()
     test_triples = split.test
@@ -143,15 +145,15 @@ def ranking(model: Any, scorer: Any, split: Split, known: Known, rounds: int) ->
         )
 
     def loop() -> None:
-        results_by_method["loop"] = one_by_one(model, sample_triples, known, sizes)
+        results_by_method["loop"] = one_by_one(model, sample_triples, true_triples, sizes)
 
     def ours() -> None:
-        results_by_method["ours"] = evaluate(scorer, test_triples, known)
+        results_by_method["ours"] = evaluate(scorer, test_triples, true_triples)
 
     runs = {
         "pykeen": theirs,
         "loop": loop,
-        "two": lambda: evaluate(scorer, test_triples, known, tasks=("head", "tail")),
+        "two": lambda: evaluate(scorer, test_triples, true_triples, tasks=("head", "tail")),
         "ours": ours,
     }
     seconds = alternate(runs, rounds)

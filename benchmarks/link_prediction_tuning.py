@@ -66,18 +66,18 @@ def folder_of(build: Path, split: Split, settings: TrainingSettings) -> Path:
     return build / split.kind / "tuned" / folder_name
 
 
-def run(settings: TrainingSettings, split: Split, known: Known, folder: Path) -> dict[str, Any]:
+def run(settings: TrainingSettings, split: Split, true_triples: Known, folder: Path) -> dict[str, Any]:
     """Train once and rank the validation part, unless that was done before."""
     if (folder / TRIAL).exists():
         return read_json(folder / TRIAL)
     try:
-        trained = train(settings, split, seed=SEED, folder=folder, progress=link_prediction.told(settings.model))
+        trained = train(settings, split, seed=SEED, folder=folder, progress=link_prediction.log(settings.model))
     except InputError:
         raise
     except KgpError as error:  # it diverged
         outcome: dict[str, Any] = {"failed": error.message, "mrr": -1.0}
     else:
-        metrics_by_task = evaluate(trained.scorer, split.valid, known).metrics()
+        metrics_by_task = evaluate(trained.scorer, split.valid, true_triples).metrics()
         outcome = {
             "mrr": float(np.mean([task_metrics.mrr for task_metrics in metrics_by_task.values()])),
             "validation": {task: task_metrics.as_dict() for task, task_metrics in metrics_by_task.items()},

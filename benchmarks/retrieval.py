@@ -35,9 +35,9 @@ from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
 from kgplatform.retrieval import checks, metrics, pairs
 
-HERE = Path(__file__).parent
-SETTINGS = HERE / "settings" / "retrieval"
-BUILD = HERE.parent / "build" / "retrieval"
+FOLDER = Path(__file__).parent
+SETTINGS = FOLDER / "settings" / "retrieval"
+BUILD = FOLDER.parent / "build" / "retrieval"
 METHODS = ("backbone", "fashionklip", "knowledgeclip")
 CONTROLS = ("empty", "shuffled")
 ABLATION = ("no-stance",)
@@ -83,7 +83,7 @@ def run(cell: Cell, seed: int, backbone: str, epochs: int | None, data: retrieva
     start_time = time.monotonic()
     folder = build / "runs" / f"{cell.name}-{seed}-{hashed(settings, data)}"
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = models.train(settings, inputs, folder, seed, HERE, device)
+    model = models.train(settings, inputs, folder, seed, FOLDER, device)
     tuned, pretrained = model.tuned, model.pretrained
     return {
         "epochs": tuned.epochs,

@@ -42,9 +42,9 @@ from kgplatform.vqa import questions
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.questions import QuestionSet
 
-HERE = Path(__file__).parent
-SETTINGS = HERE / "settings" / "vqa"
-BUILD = HERE.parent / "build" / "vqa"
+FOLDER = Path(__file__).parent
+SETTINGS = FOLDER / "settings" / "vqa"
+BUILD = FOLDER.parent / "build" / "vqa"
 METHODS = tuple(method for method in vqa_settings.METHODS if method not in vqa_settings.PLAIN)
 GRAPHS = ("full", "empty", "shuffled", "no-stance")
 FIRST_SEED = 42
@@ -100,7 +100,7 @@ def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, bu
         data.lexicon,
         own_words=data.own_words,
         cache=build / "features",
-        told=note,
+        log=note,
     )
     start_time = time.monotonic()
     features = models.seen(_opened(settings.backbone), question_set.questions, inputs)
@@ -256,7 +256,7 @@ def _prepare(pending_runs: Sequence[tuple[Cell, int, int, Any]], data: vqa_data.
         data.lexicon,
         own_words=data.own_words,
         cache=build / "features",
-        told=note,
+        log=note,
     )
     start_time = time.monotonic()
     features = models.seen(_opened(settings.backbone), question_set.questions, inputs)

@@ -103,12 +103,12 @@ def running(kind: str, folder: Path, images: Path | None, of_graph: Path | None,
     return Data(kind, fold_sets, knowledge, of_graph)
 
 
-def dealt(found: Sequence[questions.Question], protocol: str, folds: int) -> list[QuestionSet]:
+def dealt(read_questions: Sequence[questions.Question], protocol: str, folds: int) -> list[QuestionSet]:
     """The questions by a protocol."""
     if protocol == "official":
-        return [questions.official(found)]
-    image_groups = questions.pictures(found)
-    return [questions.image_disjoint(found, image_groups, fold, folds) for fold in range(folds)]
+        return [questions.official(read_questions)]
+    image_groups = questions.pictures(read_questions)
+    return [questions.image_disjoint(read_questions, image_groups, fold, folds) for fold in range(folds)]
 
 
 def there(here: Path | None, name: str) -> Path:

@@ -37,7 +37,7 @@ from kgplatform.retrieval.pairs import PairSet
 from kgplatform.vqa import checks as asking
 from kgplatform.vqa.checks import AuditedQuestions
 
-_LONGEST: Final = 100  # characters of an example
+_MAX_EXAMPLE_LENGTH: Final = 100  # characters of an example
 
 T = TypeVar("T")
 
@@ -151,8 +151,8 @@ def checked_pairs(pairs: PairSet) -> Checked:
 
 def checked_questions(audited: AuditedQuestions) -> Checked:
     """What `audit_questions` looks at."""
-    image_counts = {"images": len(audited.shown), "different images": len(set(audited.shown.values()))}
-    return Checked("questions", {"questions": len(audited.dealt.questions), **image_counts}, len(QUESTIONS))
+    image_counts = {"images": len(audited.shown_images), "different images": len(set(audited.shown_images.values()))}
+    return Checked("questions", {"questions": len(audited.question_set.questions), **image_counts}, len(QUESTIONS))
 
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
@@ -172,7 +172,11 @@ def _apply(rules: Iterable[Rule[T]], subject: T, *, inductive: bool = False) -> 
 
 def _printable(example_text: str) -> str:
     printable_text = "".join(character if character.isprintable() else "�" for character in example_text)
-    return printable_text if len(printable_text) <= _LONGEST else printable_text[: _LONGEST - 1] + "…"
+    return (
+        printable_text
+        if len(printable_text) <= _MAX_EXAMPLE_LENGTH
+        else printable_text[: _MAX_EXAMPLE_LENGTH - 1] + "…"
+    )
 
 
 def _query(query_name: str) -> Callable[[Graph], Found]:

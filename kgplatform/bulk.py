@@ -64,7 +64,7 @@ def bulk_import(
     on_error: str = "stop",
     rejects: Path | None = None,
     progress: Progress = lambda done, total: None,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Load `source` into the empty local graph, and leave the server running.
 
@@ -85,12 +85,12 @@ def bulk_import(
             database.executescript(_STAGE)
             batches = survey.batches or source.batches(BATCH_ROWS)
             written_edges, completed_nodes = _gather(database, batches, survey.total, progress)
-            told("writing the import files")
+            log("writing the import files")
             expected_digest, arguments = _write_files(database, stage_folder, import_run)
         server.stop(settings)
         unfinished_mark.parent.mkdir(parents=True, exist_ok=True)
         unfinished_mark.touch()
-        told("importing")
+        log("importing")
         server.admin(
             settings,
             "database",
@@ -102,9 +102,9 @@ def bulk_import(
             *arguments,
         )
     unfinished_mark.unlink()
-    server.start(settings, told)
+    server.start(settings, log)
     with Graph.open(settings) as graph:
-        told("creating constraints and indexes")
+        log("creating constraints and indexes")
         prepare(graph)
         row_counts = survey.rows
         account = Account(
@@ -114,7 +114,7 @@ def bulk_import(
         unused_rows = mapping_counts.read - mapping_counts.rejected - completed_nodes
         enriched = Account(mapping_counts.read, completed_nodes, unused_rows, mapping_counts.rejected)
         _record(graph, source, import_run, sha256, account, enriched)
-        told("reading back and comparing")
+        log("reading back and comparing")
         imported_digest = digest(graph)
     if str(imported_digest) != str(expected_digest):
         raise ServerError(

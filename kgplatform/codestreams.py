@@ -63,8 +63,8 @@ def _jpeg(codestream: bytes) -> Announced | None:
     return None
 
 
-def rle_unpacks_to(frame: bytes, most: int) -> int:
-    """The bytes that a frame of DICOM's RLE unpacks to; counting ends above `most` (PS3.5, annex G)."""
+def rle_unpacks_to(frame: bytes, max_bytes: int) -> int:
+    """The bytes that a frame of DICOM's RLE unpacks to; counting ends above `max_bytes` (PS3.5, annex G)."""
     segment_count = int.from_bytes(frame[:4], "little")
     segment_offsets = [
         int.from_bytes(frame[byte_offset : byte_offset + 4], "little")
@@ -73,7 +73,7 @@ def rle_unpacks_to(frame: bytes, most: int) -> int:
     unpacked_bytes = 0
     for byte_offset, segment_end in zip(segment_offsets, [*segment_offsets[1:], len(frame)], strict=True):
         segment_end = min(segment_end, len(frame))
-        while byte_offset < segment_end and unpacked_bytes <= most:
+        while byte_offset < segment_end and unpacked_bytes <= max_bytes:
             run_header = frame[byte_offset]
             unpacked_bytes += 257 - run_header if run_header > 128 else run_header + 1 if run_header < 128 else 0
             byte_offset += 2 if run_header > 128 else run_header + 2 if run_header < 128 else 1

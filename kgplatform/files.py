@@ -50,8 +50,8 @@ def unreadable(path: Path, error: OSError, hint: str = "") -> InputError:
     return InputError(f"cannot be read: {error.strerror or 'unknown reason'}", hint or "Check the file.", path=path)
 
 
-def opened(path: Path, most: int | None = None, hint: str = "") -> BufferedReader:
-    """The file, open for reading. Raises `InputError` unless it is a regular file of at most `most` bytes."""
+def opened(path: Path, byte_limit: int | None = None, hint: str = "") -> BufferedReader:
+    """The file, open for reading. Raises `InputError` unless it is a regular file of at most `byte_limit` bytes."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
@@ -64,8 +64,8 @@ def opened(path: Path, most: int | None = None, hint: str = "") -> BufferedReade
             raise unreadable(path, IsADirectoryError(), hint)
         if not stat.S_ISREG(file_status.st_mode):
             raise InputError("this is not a regular file", hint or "Give a file.", path=path)
-        if most is not None and file_status.st_size > most:
-            raise _too_large(path, most, hint)
+        if byte_limit is not None and file_status.st_size > byte_limit:
+            raise _too_large(path, byte_limit, hint)
     except BaseException:
         os.close(descriptor)
         raise
@@ -88,15 +88,15 @@ def require_plain_folder(folder: Path) -> Path:
     return folder
 
 
-def read_bytes(path: Path, most: int, hint: str = "") -> bytes:
+def read_bytes(path: Path, byte_limit: int, hint: str = "") -> bytes:
     """The file's content. Raises `InputError` as `opened` does."""
-    with opened(path, most, hint) as file:
+    with opened(path, byte_limit, hint) as file:
         try:
-            content = file.read(most + 1)
+            content = file.read(byte_limit + 1)
         except OSError as error:
             raise unreadable(path, error, hint) from None
-    if len(content) > most:  # it grew since, or has no size, as files of /proc
-        raise _too_large(path, most, hint)
+    if len(content) > byte_limit:  # it grew since, or has no size, as files of /proc
+        raise _too_large(path, byte_limit, hint)
     return content
 
 
@@ -106,9 +106,9 @@ def _too_large(path: Path, max_bytes: int, hint: str) -> InputError:
     )
 
 
-def read_text(path: Path, most: int, hint: str = "") -> str:
+def read_text(path: Path, byte_limit: int, hint: str = "") -> str:
     """The file's text, UTF-8 with or without a byte-order mark. Raises `InputError`."""
-    content = read_bytes(path, most, hint)
+    content = read_bytes(path, byte_limit, hint)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -117,7 +117,7 @@ def read_text(path: Path, most: int, hint: str = "") -> str:
 
 def read_json(
     path: Path,
-    most: int = MAX_DOCUMENT,
+    byte_limit: int = MAX_DOCUMENT,
     hint: str = "",
     pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
     errors: str = "strict",
@@ -126,7 +126,7 @@ def read_json(
 
     With `errors` = ``surrogateescape`` bytes that are not UTF-8 are no error: `is_text` shows which values have them.
     """
-    content = read_bytes(path, most, hint)
+    content = read_bytes(path, byte_limit, hint)
     try:
         return json.loads(content.decode("utf-8-sig", errors), object_pairs_hook=pairs)
     except UnicodeDecodeError as error:
@@ -198,13 +198,13 @@ def check_parquet(file: pq.ParquetFile, path: Path) -> pq.ParquetFile:
     return file
 
 
-def batch_rows(file: pq.ParquetFile, most: int) -> int:
-    """How many rows of the file to read at a time, at most `most`: fewer where its rows are large."""
+def batch_rows(file: pq.ParquetFile, byte_limit: int) -> int:
+    """How many rows of the file to read at a time, at most `byte_limit`: fewer where its rows are large."""
     row_groups = [file.metadata.row_group(group_number) for group_number in range(file.metadata.num_row_groups)]
     row_bytes = max(
         (group_metadata.total_byte_size / max(1, group_metadata.num_rows) for group_metadata in row_groups), default=0.0
     )
-    return int(max(1, min(most, BATCH / max(row_bytes, 1.0))))
+    return int(max(1, min(byte_limit, BATCH / max(row_bytes, 1.0))))
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:

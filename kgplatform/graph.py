@@ -146,12 +146,12 @@ class Graph:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def patient(self, told: Callable[[str], None] = lambda _: None) -> Self:
+    def patient(self, log: Callable[[str], None] = lambda _: None) -> Self:
         """The same graph for work that outlasts a server: when that goes away, all methods but
         `stream` wait until it is back and are done again, so each must be idempotent.
         """
         patient_graph = copy.copy(self)
-        patient_graph._waiting = told
+        patient_graph._waiting = log
         return patient_graph
 
     def read(self, query: Query, **parameters: Any) -> list[dict[str, Any]]:
@@ -254,10 +254,10 @@ class Graph:
 
         return self._lasting(attempt)
 
-    def wait(self, seconds: float = OUTAGE_SECONDS, told: Callable[[str], None] = lambda _: None) -> None:
+    def wait(self, seconds: float = OUTAGE_SECONDS, log: Callable[[str], None] = lambda _: None) -> None:
         """Wait until the server answers again; raises `ConnectionFailed` after `seconds`."""
         deadline, pause_seconds = time.monotonic() + seconds, 0.5
-        told(f"waiting for {self.uri} to come back")
+        log(f"waiting for {self.uri} to come back")
         while True:
             try:
                 return self.verify()
@@ -275,7 +275,7 @@ class Graph:
             except ConnectionFailed:
                 if self._waiting is None or outage_number == OUTAGES or interrupt.was_asked():
                     raise
-                self.wait(told=self._waiting)
+                self.wait(log=self._waiting)
         raise AssertionError("unreachable")
 
     def _session(self, access_mode: str, notices: str = "OFF") -> neo4j.Session:

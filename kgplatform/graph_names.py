@@ -13,10 +13,10 @@ from kgplatform import queries
 from kgplatform.queries import Query
 from kgplatform.suggest import did_you_mean, nearest, question
 
-SHOWN: Final = 3
+MAX_SUGGESTIONS: Final = 3
 _WORD: Final = re.compile(r"\w+")
 _KIND: Final = re.compile(r"\s*\([^()]*\)$")  # "(disorder)", as SNOMED CT's names end
-_LONGEST: Final = 200  # characters of a name that are compared
+_MAX_NAME_LENGTH: Final = 200  # characters of a name that are compared
 _START: Final = 4  # characters of an id that are taken to be right, at most
 
 
@@ -30,14 +30,15 @@ class Reader(Protocol):
 
 def concept_hint(reader: Reader, name: str) -> str:
     """The concepts with names close to this one, with their CUIs; empty where none is."""
-    fuzzy_words = " ".join(f"{typed_word.lower()}~" for typed_word in _WORD.findall(name[:_LONGEST]))
+    fuzzy_words = " ".join(f"{typed_word.lower()}~" for typed_word in _WORD.findall(name[:_MAX_NAME_LENGTH]))
     if not fuzzy_words:
         return ""
     concept_rows = list(reader.stream(queries.get("suggest/concepts"), words=fuzzy_words))
     rows_by_name = {_KIND.sub("", concept_row["name"]): concept_row for concept_row in reversed(concept_rows)}
-    close_rows = [rows_by_name[close_name] for close_name in nearest(name, rows_by_name, SHOWN)]
+    close_rows = [rows_by_name[close_name] for close_name in nearest(name, rows_by_name, MAX_SUGGESTIONS)]
     close_rows = (
-        close_rows or [concept_row for concept_row in concept_rows if _has_all_words(concept_row["name"], name)][:SHOWN]
+        close_rows
+        or [concept_row for concept_row in concept_rows if _has_all_words(concept_row["name"], name)][:MAX_SUGGESTIONS]
     )
     return question([f"{concept_row['name']} ({concept_row['cui']})" for concept_row in close_rows])
 

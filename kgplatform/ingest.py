@@ -102,7 +102,7 @@ def ingest(
     dry_run: bool = False,
     batch_rows: int = BATCH_ROWS,
     progress: Progress = lambda done, total: None,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Load `source`. With ``on_error="stop"`` a bad row stops the load before anything is written; with ``"skip"``
     bad rows go to the file `rejects` and the rest is loaded.
@@ -111,7 +111,7 @@ def ingest(
     cannot take it.
     """
     run, sha256 = run_id(source)
-    graph = graph.patient(told)
+    graph = graph.patient(log)
     if dry_run:
         survey = survey_source(source, on_error, rejects, batch_rows)
         refuse_nothing(survey, source, rejects)

@@ -27,7 +27,7 @@ from kgplatform.schema import NODE_TYPES, relation_problem
 from kgplatform.survey import Account, Survey
 
 VERSION: Final = 1  # raised when the same predictions would give another graph
-SHOWN: Final = 5  # unknown entities that an error names
+MAX_UNKNOWN: Final = 5  # unknown entities that an error names
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _HINT: Final = "Nothing was written."
 
@@ -56,7 +56,7 @@ def write(
     parameters: Mapping[str, Any],
     batch_rows: int = BATCH_ROWS,
     progress: Progress = lambda done, total: None,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Write what the model of that name and checkpoint predicts. The run is named by all of this, in any order of the
     predictions: the same call twice changes nothing, and one that was killed is finished by the next.
@@ -72,7 +72,7 @@ def write(
         json.dumps([_identity(prediction) for prediction in distinct_predictions]).encode()
     ).hexdigest()
     run_id = name_run(PREDICTION, VERSION, run_parameters, predictions_sha256)
-    graph = graph.patient(told)
+    graph = graph.patient(log)
     _require_entities(graph, distinct_predictions)
     properties = {
         "kind": PREDICTION,
@@ -189,7 +189,9 @@ def _require_entities(graph: Graph, predictions: list[Prediction]) -> None:
                 if position not in existing_positions
             ]
     if missing_refs:
-        examples = ", ".join(map(_shown, missing_refs[:SHOWN])) + (" …" if len(missing_refs) > SHOWN else "")
+        examples = ", ".join(map(_shown, missing_refs[:MAX_UNKNOWN])) + (
+            " …" if len(missing_refs) > MAX_UNKNOWN else ""
+        )
         problem = f"{len(missing_refs):,} of {len(end_refs):,} predicted entities are not in the graph: {examples}"
         raise InputError(problem, f"Predict with the export of this graph, or load what it lacks. {_HINT}")
 

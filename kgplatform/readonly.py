@@ -27,7 +27,7 @@ from kgplatform.readonly_cost import check_cost
 
 SECONDS: Final = 30.0
 STOPPED: Final = "Kgp.QueryStopped"  # the code of an error of this side's own bounds
-LONGEST: Final = 10_000  # characters; a sum of 20,000 terms overflows the server's stack, which then never answers
+MAX_QUERY_LENGTH: Final = 10_000  # characters; 20,000 terms overflow the server's stack, which then never answers
 DEEPEST: Final = 50  # brackets in brackets; a thousand overflow it, too
 
 PROCEDURES: Final = frozenset(
@@ -160,8 +160,10 @@ def _check(graph: Graph, text: str, parameters: Mapping[str, Any], bounds: Bound
 
 def check_text(text: str, parameters: Mapping[str, Any] | None = None) -> None:
     """The part of the check that needs no server; raises `QueryRefused`."""
-    if len(text) > LONGEST:
-        raise QueryRefused(f"the statement has more than {LONGEST:,} characters", "Pass long lists as parameters.")
+    if len(text) > MAX_QUERY_LENGTH:
+        raise QueryRefused(
+            f"the statement has more than {MAX_QUERY_LENGTH:,} characters", "Pass long lists as parameters."
+        )
     tokens = _tokens(_unescaped(text))
     if not tokens:
         raise QueryRefused("the statement is empty", _HINT)

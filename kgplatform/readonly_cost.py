@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from kgplatform.errors import QueryRefused
 
-MOST: Final = 1_000_000  # elements of a range within an expression
+MAX_RANGE: Final = 1_000_000  # elements of a range within an expression
 STEPS: Final = 100_000_000  # of ranges in ranges: a server takes some seconds for as many
 DOUBLINGS: Final = 10  # of a text or list along a statement
 REPEATS: Final = 5  # unbounded repetitions in a regular expression
@@ -65,8 +65,8 @@ def _check_ranges(tokens: Tokens, parameters: Mapping[str, Any]) -> None:
             continue
         range_size = _size(range_body, parameters)
         step_count *= max(range_size, 1)
-        if range_size > MOST or step_count > STEPS:
-            max_numbers = MOST if range_size > MOST else STEPS
+        if range_size > MAX_RANGE or step_count > STEPS:
+            max_numbers = MAX_RANGE if range_size > MAX_RANGE else STEPS
             raise QueryRefused(
                 f"the statement goes through more than {max_numbers:,} numbers of range() within a row",
                 "Neo4j cannot end this while it runs. UNWIND range(…) AS x makes rows of them, which it can end.",
@@ -85,12 +85,12 @@ def _size(range_body: Tokens, parameters: Mapping[str, Any]) -> int:
     ]
     may_grow = any(symbol_text in ("*", "^") for _, symbol_text in range_body)
     return (
-        MOST + 1
+        MAX_RANGE + 1
         if may_grow
         else int(
             min(
                 max((abs(literal_value) for literal_value in literal_values if literal_value is not None), default=1),
-                MOST + 1,
+                MAX_RANGE + 1,
             )
         )
     )

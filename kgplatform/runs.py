@@ -56,9 +56,9 @@ def preview(graph: Graph, run: str) -> Preview:
     return Preview(run, **counts)
 
 
-def undo(graph: Graph, run: str, told: Callable[[str], None] = lambda _: None) -> Undone:
+def undo(graph: Graph, run: str, log: Callable[[str], None] = lambda _: None) -> Undone:
     """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again."""
-    graph = graph.patient(told)
+    graph = graph.patient(log)
     model_digits = show(graph, run)["run"].get("embedding_model")  # of a run of `kgp embed`
     constrain(graph)  # an earlier version wrote embeddings elsewhere
     graph.write(queries.get("runs/undo_begin"), run=run)

@@ -23,12 +23,12 @@ _IN_RUST: Final = re.compile(r"\(os error (\d+)\)")
 _IN_TORCH: Final = re.compile(r"iostream error|PytorchStreamWriter failed")  # the reason is lost there
 _ROOM: Final = "Make room on the disk, or name another one, and give the same command again."
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @contextmanager
 def folder(
-    path: Path, written: Callable[[Path], Collection[str]], *, mode: int = 0o777, told: Told = lambda _: None
+    path: Path, written: Callable[[Path], Collection[str]], *, mode: int = 0o777, log: Log = lambda _: None
 ) -> Iterator[Path]:
     """A folder to write to, which takes the place of `path` when the block ends well, and else is removed.
 
@@ -39,7 +39,7 @@ def folder(
     _check_folder(path, written)
     with _errors_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path, told)
+        remove_leftovers(path, log)
         partial_folder, previous_folder = _hidden(path, "partial"), _hidden(path, "old")
         partial_folder.mkdir(mode)
         try:
@@ -118,7 +118,7 @@ def _resolved(target_path: Path) -> Path:
         raise InputError("cannot be written: its links lead nowhere", path=target_path) from None
 
 
-def remove_leftovers(path: Path, told: Told = lambda _: None) -> None:
+def remove_leftovers(path: Path, log: Log = lambda _: None) -> None:
     """Remove what killed commands left that wrote to this path, or put it back where it is all there is."""
     import psutil
 
@@ -130,10 +130,10 @@ def remove_leftovers(path: Path, told: Told = lambda _: None) -> None:
             continue
         if suffix == "old" and not path.exists():
             leftover.rename(path)
-            told(f"{path}: a command that was stopped had moved it aside; it is back")
+            log(f"{path}: a command that was stopped had moved it aside; it is back")
         elif leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
-            told(f"removed what a command that was stopped left of {path}")
+            log(f"removed what a command that was stopped left of {path}")
         else:
             leftover.unlink(missing_ok=True)
 

@@ -9,8 +9,8 @@ from typing import Final
 
 CLOSE: Final = 0.7  # of difflib's ratio: one wrong letter in four, or two letters exchanged in a word of seven
 SPREAD: Final = 0.15  # a name that is less like it than the best by more is not listed
-LONGEST: Final = 200  # characters of a name that are compared
-MOST: Final = 100_000  # names that are compared; difflib takes about a second for as many
+MAX_NAME_LENGTH: Final = 200  # characters of a name that are compared
+MAX_NAMES: Final = 100_000  # names that are compared; difflib takes about a second for as many
 
 
 def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
@@ -25,7 +25,7 @@ def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
     scored_names: list[tuple[float, int, str]] = []  # less the similarity, so that the best sorts first
     matcher = difflib.SequenceMatcher(autojunk=False)
     matcher.set_seq2(typed_name)
-    for position, candidate in enumerate(islice(dict.fromkeys(names), MOST)):
+    for position, candidate in enumerate(islice(dict.fromkeys(names), MAX_NAMES)):
         score = _similarity(matcher, typed_name, _folded(candidate))
         if score >= CLOSE:
             scored_names.append((-score, position, candidate))
@@ -49,7 +49,7 @@ def question(names: Sequence[str]) -> str:
 
 def _folded(name: str) -> str:
     """The name in the form that is compared: in one case, with one sign between words."""
-    return " ".join(name[:LONGEST].casefold().replace("_", " ").replace("-", " ").split())
+    return " ".join(name[:MAX_NAME_LENGTH].casefold().replace("_", " ").replace("-", " ").split())
 
 
 def _similarity(matcher: difflib.SequenceMatcher[str], typed_name: str, candidate: str) -> float:

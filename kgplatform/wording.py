@@ -8,11 +8,11 @@ from typing import Final
 _PLURAL: Final = re.compile(r"\b[a-z]+[^s\W]s\b")
 
 
-def counted(count: int, what: str, one: str = "") -> str:
+def counted(count: int, what: str, singular: str = "") -> str:
     """The count with what is counted, a phrase in the plural, such as "further images of a study". For a single thing
-    its first plural becomes a singular; `one` is the phrase then, where that is not enough ("image has").
+    its first plural becomes a singular; `singular` is the phrase then, where that is not enough ("image has").
     """
-    return f"{count:,} {what if count != 1 else one or _PLURAL.sub(_singular, what, count=1)}"
+    return f"{count:,} {what if count != 1 else singular or _PLURAL.sub(_singular, what, count=1)}"
 
 
 def _singular(plural: re.Match[str]) -> str:

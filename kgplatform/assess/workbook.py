@@ -55,7 +55,7 @@ different.
 
 The report, where there is one, is for reference alone: rate what the image shows."""
 _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff￾￿]")
-_LONGEST: Final = 32_000  # characters; a cell takes 32,767
+_MAX_CELL_LENGTH: Final = 32_000  # characters; a cell takes 32,767
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def _text(sheet: Worksheet, row_index: int, column_index: int, cell_text: str) -
     from openpyxl.styles import Alignment
 
     cell: Any = sheet.cell(row_index, column_index)
-    cell.value = _FORBIDDEN.sub("�", cell_text)[:_LONGEST]
+    cell.value = _FORBIDDEN.sub("�", cell_text)[:_MAX_CELL_LENGTH]
     cell.data_type = "s"
     cell.alignment = Alignment(wrap_text=True, vertical="top")
 

@@ -95,7 +95,7 @@ def _questions(spec: str, images: Path | None) -> AuditedQuestions:
     kind, colon, folder = spec.partition(":")
     if not colon:
         raise UsageError(f"--questions {spec} names no folder", "Say KIND:DIR, such as vqa_rad:DIR.")
-    all_questions, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"), told=note)
+    all_questions, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"), log=note)
     if rejects:
         note(questions.left_out(rejects))
     if difference_note := questions.unlike_release(kind, all_questions):

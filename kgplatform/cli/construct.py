@@ -122,7 +122,7 @@ def run(
             dry_run=dry_run,
             batch_rows=1_000,
             progress=progress("reports"),
-            told=note,
+            log=note,
         )
         scored_count = naf.score(graph, top=0).images if score and not dry_run else None
     usage = getattr(source.judge, "usage", None)
@@ -131,7 +131,7 @@ def run(
         report_load(report, as_json, {**llm_usage, "images": source.images, "images_scored": scored_count})
         return
     if usage is not None:
-        echo(usage.told())
+        echo(usage.summary())
     row_counts, verb = report.rows, "would be written" if dry_run else "written"
     echo(
         f"{counted(row_counts.read, source.rows)} read, {row_counts.rejected:,} rejected: "

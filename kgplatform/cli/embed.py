@@ -16,7 +16,7 @@ from kgplatform.wording import counted
 if TYPE_CHECKING:
     from kgplatform.retrieval.embed import Count, Outcome
 
-SHOWN = 5  # problems that are printed
+MAX_PROBLEMS = 5  # problems that are printed
 Model = Annotated[
     str,
     typer.Option(
@@ -64,7 +64,7 @@ def embed(
 
             encoder = open_encoder(model)
         outcome = run(
-            graph, encoder, images=images, only=index_part, batch=batch, replace=replace, progress=progress, told=note
+            graph, encoder, images=images, only=index_part, batch=batch, replace=replace, progress=progress, log=note
         )
     if as_json:
         emit_json(_document(outcome))
@@ -89,10 +89,10 @@ def _print(outcome: Outcome) -> None:
     if outcome.images.done or outcome.images.before or outcome.problems:
         left_out = f", {len(outcome.problems):,} left out" if outcome.problems else ""
         echo(f"images: {_counted(outcome.images, 'path')}{left_out}{_rate(outcome.images)}")
-        for image_id, problem in outcome.problems[:SHOWN]:
+        for image_id, problem in outcome.problems[:MAX_PROBLEMS]:
             echo(f"  {image_id}: {problem}")
-        if len(outcome.problems) > SHOWN:
-            echo(f"  and {len(outcome.problems) - SHOWN:,} more")
+        if len(outcome.problems) > MAX_PROBLEMS:
+            echo(f"  and {len(outcome.problems) - MAX_PROBLEMS:,} more")
     if outcome.concepts.done or outcome.concepts.before:
         echo(f"concepts: {_counted(outcome.concepts, 'name')}{_rate(outcome.concepts)}")
         if (long_names := outcome.concepts.in_parts) > 0:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kgplatform.generate.backend import Backend
     from kgplatform.generate.run import Outcome
 
-SHOWN = 5  # problems and unsupported triplets that are printed
+MAX_PROBLEMS = 5  # problems and unsupported triplets that are printed
 
 
 def generate(
@@ -106,7 +106,7 @@ def generate(
             linker.about,
             with_report > 0,
         )
-        outcome = run(graph, selected_inputs, writer, out=out, dry_run=dry_run, progress=progress("images"), told=note)
+        outcome = run(graph, selected_inputs, writer, out=out, dry_run=dry_run, progress=progress("images"), log=note)
     if as_json:
         emit_json({**_document(outcome), "left_out_rows": rejects_document(selected_inputs.rejects)})
     else:
@@ -172,7 +172,7 @@ def _print(outcome: Outcome) -> None:
         f"{counted(outcome.images, 'images')}: {outcome.done:,} looked at, {outcome.skipped:,} done before, "
         f"{len(outcome.problems):,} not read"
     )
-    for image_id, problem in outcome.problems[:SHOWN]:
+    for image_id, problem in outcome.problems[:MAX_PROBLEMS]:
         echo(f"  {image_id}: {problem}")
     if not outcome.done:
         _print_run(outcome)
@@ -191,7 +191,7 @@ def _print(outcome: Outcome) -> None:
                 singular_text,
             )
         )
-        for image_id, token_count in outcome.shortened[:SHOWN]:
+        for image_id, token_count in outcome.shortened[:MAX_PROBLEMS]:
             echo(f"  {image_id}: {counted(token_count, 'tokens')}")
     if outcome.unfinished:
         echo(f"{counted(outcome.unfinished, 'replies')} stopped at the longest reply: raise --max-new-tokens")

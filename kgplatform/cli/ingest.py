@@ -182,7 +182,7 @@ def _load_into(
         rejects=(rejects or default_rejects) if on_error is OnError.skip else None,
         dry_run=dry_run,
         progress=progress(source.kind),
-        told=note,
+        log=note,
     )
     report_load(report, as_json)
 

@@ -133,7 +133,7 @@ def short(value: object) -> object:
     return value_text[: WIDEST + 1]
 
 
-def progress(what: str) -> Callable[[int, int | None], None]:
+def progress(subject: str) -> Callable[[int, int | None], None]:
     """A reporter `(done, total)` that keeps one line on stderr up to date; quiet when stderr is not a terminal."""
     if not sys.stderr.isatty():
         return lambda done, total: None
@@ -149,7 +149,7 @@ def progress(what: str) -> Callable[[int, int | None], None]:
         share_text = f"{done / total:4.0%} " if total else ""
         rate = done / max(current_time - start_time, 1e-9)
         sys.stderr.write(
-            f"\r\033[K{printable(what)}: {share_text}{done:,} rows, {rate:,.0f}/s" + ("\n" if finished else "")
+            f"\r\033[K{printable(subject)}: {share_text}{done:,} rows, {rate:,.0f}/s" + ("\n" if finished else "")
         )
         sys.stderr.flush()
 

@@ -53,7 +53,7 @@ def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool
     from kgp_loaders.phantom.study_set import build
 
     build_report = build(
-        directory, count, seed, replace=replace, workers=workers, progress=progress("studies"), told=note
+        directory, count, seed, replace=replace, workers=workers, progress=progress("studies"), log=note
     )
     if as_json:
         emit_json(asdict(build_report))
@@ -72,7 +72,7 @@ def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool
 def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool) -> None:
     from kgp_loaders.phantom.graph import build
 
-    build_report = build(directory, images, seed, replace=replace, told=note)
+    build_report = build(directory, images, seed, replace=replace, log=note)
     if as_json:
         emit_json(asdict(build_report))
         return
@@ -101,7 +101,7 @@ def questions(
     """Write questions about synthetic studies that need the image, the ontology, or both, and the facts they need."""
     from kgp_loaders.phantom.question_set import KNOWLEDGE, build
 
-    build_report = build(studies, directory, count, seed, replace=replace, told=note)
+    build_report = build(studies, directory, count, seed, replace=replace, log=note)
     if as_json:
         emit_json(asdict(build_report))
         return

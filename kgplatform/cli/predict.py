@@ -63,7 +63,7 @@ def links(
                 model=model_name,
                 checkpoint_sha256=trained.sha256,
                 parameters=parameters,
-                told=note,
+                log=note,
             )
     node_names = {(node.kind, node.key): node.name for node in triples.nodes}
     link_rows = [

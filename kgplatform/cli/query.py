@@ -32,7 +32,9 @@ SCREEN = 1_000  # rows of a table for people, where no --limit is given
 
 
 def query(
-    what: Annotated[str, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or Cypher of your own.")] = "",
+    statement: Annotated[
+        str, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or Cypher of your own.")
+    ] = "",
     param: Annotated[list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; repeatable.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the query's text and parameters, do not run it.")] = False,
@@ -51,12 +53,14 @@ def query(
     """
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other", "Give one of them.")
-    if list_ or not what:
+    if list_ or not statement:
         return _list(as_json)
-    named_query = None if any(character.isspace() or character in "({" for character in what) else _named(what)
+    named_query = (
+        None if any(character.isspace() or character in "({" for character in statement) else _named(statement)
+    )
     if show:
-        return _show(what if named_query is None else named_query.text, named_query, as_json)
-    query_text = what if named_query is None else named_query.text
+        return _show(statement if named_query is None else named_query.text, named_query, as_json)
+    query_text = statement if named_query is None else named_query.text
     parameters = _typed(named_query, param or []) if named_query else _guessed(param or [])
     _run(query_text, parameters, limit, as_csv=as_csv, as_json=as_json, is_own=named_query is None)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kgplatform.retrieval.encoder import Encoder
     from kgplatform.retrieval.search import Found, Hit
 
-SHOWN = 60  # characters of an image's concepts
+MAX_CONCEPT_LETTERS = 60  # characters of an image's concepts
 SHOWN_PATH = 32  # of its path, from the end
 
 
@@ -164,4 +164,4 @@ def _row(search_result: Found, hit: Hit) -> dict[str, Any]:
 
 def _short(concept_names: Any) -> str:
     joined_names = ", ".join(concept_names)
-    return joined_names if len(joined_names) <= SHOWN else joined_names[: SHOWN - 1] + "…"
+    return joined_names if len(joined_names) <= MAX_CONCEPT_LETTERS else joined_names[: MAX_CONCEPT_LETTERS - 1] + "…"

@@ -84,7 +84,7 @@ def links(
         folder=out,
         tensorboard=tensorboard,
         progress=progress("epochs"),
-        told=note,
+        log=note,
     )
     note(f"{trained.epochs} epochs in {trained.seconds:.0f} s; the best was {trained.best_epoch}")
     triples = split_parts.triples
@@ -268,7 +268,7 @@ def vqa(
     if settings.graph != "full":
         raise UsageError(f"graph: {settings.graph} is a control", "benchmarks/vqa.py trains controls. Leave it out.")
     training_folder.check(out, "kgp train vqa", checkpoint.ABOUT, "kgp ask --model")
-    all_questions, rejects = questions.read(data, folder, images, progress=progress("questions"), told=note)
+    all_questions, rejects = questions.read(data, folder, images, progress=progress("questions"), log=note)
     if rejects:
         note(questions.left_out(rejects))
     if difference_note := questions.unlike_release(data, all_questions):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Questions about images, and what the graph says about them.")
 
-SHOWN = 12  # edges of an answer, those that count most
+MAX_EDGES = 12  # edges of an answer, those that count most
 
 Lexicon = Annotated[
     list[Path] | None,
@@ -50,7 +50,7 @@ def explain(
         raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
     question = readable(question)
     with Graph.open() as graph:
-        tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, told=note)
+        tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, log=note)
         question_nodes = [
             Node(tagger.cuis[concept_index], tagger.names[concept_index]) for concept_index in tagger.concepts(question)
         ]
@@ -144,7 +144,7 @@ def ask(
             images=graph_images,
             lexicon=tuple(lexicon or ()),
             own_words=loaded_model.own_words if own_words is None else own_words,
-            told=note,
+            log=note,
         )
         reply = answerer.ask(image_path, question)
     if as_json:
@@ -175,10 +175,10 @@ def ask(
     if reply.concepts:
         echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")
     if reply.shown:
-        node_texts = (f"{node.name} {node_likelihood:.2f}" for node, node_likelihood in reply.shown[:SHOWN])
+        node_texts = (f"{node.name} {node_likelihood:.2f}" for node, node_likelihood in reply.shown[:MAX_EDGES])
         echo(f"the image shows, by the graph's images: {', '.join(node_texts)}")
     if reply.edges and reply.by != "base":
-        ranked_edges = sorted(reply.edges, key=lambda edge_and_count: -abs(edge_and_count[1]))[:SHOWN]
+        ranked_edges = sorted(reply.edges, key=lambda edge_and_count: -abs(edge_and_count[1]))[:MAX_EDGES]
         echo(f"\n{counted(len(reply.edges), 'edges')}; by how much yes is less likely without one:\n")
         echo(table([{**_row(edge), "counts": round(contribution, 3) or 0.0} for edge, contribution in ranked_edges]))
 

@@ -27,12 +27,12 @@ from kgplatform.wording import counted
 
 OWN: Final = 1e9  # weight of the platform's words: they are of chest radiographs, so they come before all others
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 Progress = Callable[[int, int | None], None]
 
 
 def construction(
-    settings: Settings, graph: Graph, told: Told = lambda _: None, progress: Progress = lambda done, total: None
+    settings: Settings, graph: Graph, log: Log = lambda _: None, progress: Progress = lambda done, total: None
 ) -> Construction:
     """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
     from kgp_loaders.umls import UMLS
@@ -42,8 +42,8 @@ def construction(
         reports = Kept(reports, settings.keep)
     judge = judge_of(settings, reports)
     ontologies: list[Ontology] = [UMLS(folder) for folder in settings.lexicon if folder.is_dir()]
-    name_lexicon = Lexicon(concepts(settings, graph, told))
-    told(f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}")
+    name_lexicon = Lexicon(concepts(settings, graph, log))
+    log(f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}")
     stages = Stages(tagger_of(settings.tagger, name_lexicon), judge, settings.conflicts)
     lexicon_hash = {"lexicon": name_lexicon.sha256()}
     return Construction(
@@ -87,11 +87,11 @@ def tagger_of(name: str, lexicon: Lexicon) -> Tagger:
 BY_NAMES: Final = ("construct", "radgraph", "generate")  # kinds of runs that find concepts by their names
 
 
-def concepts(settings: Settings, graph: Graph, told: Told) -> Iterator[Concept]:
+def concepts(settings: Settings, graph: Graph, log: Log) -> Iterator[Concept]:
     """The graph's names first (not those that were found by names), then those that the settings name."""
     if settings.graph_names:
         yield from names_of_graph(graph, BY_NAMES)
-    yield from names_of_settings(settings, told)
+    yield from names_of_settings(settings, log)
 
 
 def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
@@ -106,7 +106,7 @@ def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
         )
 
 
-def names_of_settings(settings: Settings, told: Told) -> Iterator[Concept]:
+def names_of_settings(settings: Settings, log: Log) -> Iterator[Concept]:
     """The names of the files of the settings, then the platform's own."""
     from kgp_loaders.lexicons import read
     from kgp_loaders.umls import UMLS
@@ -127,7 +127,7 @@ def names_of_settings(settings: Settings, told: Told) -> Iterator[Concept]:
                 f"the first of them row {first_reject.row}: {first_reject.reason}"
             )
             if name_count:
-                told(f"{lexicon_path}: {problem}")
+                log(f"{lexicon_path}: {problem}")
         if not name_count:
             problem = problem if rejects else "no row has a CUI and a name"
             raise InputError(f"there is no name of a concept in it: {problem}", "Check the lexicon.", path=lexicon_path)

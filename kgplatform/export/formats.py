@@ -60,7 +60,7 @@ def write(
     folder: Path,
     kind: str,
     selection: Mapping[str, Any] | None = None,
-    told: staging.Told = lambda _: None,
+    log: staging.Log = lambda _: None,
 ) -> Manifest:
     """Write `triples` to `folder` in the format `kind`, in place of an earlier export there.
 
@@ -71,7 +71,7 @@ def write(
         raise UsageError(f"there is no format {kind}", did_you_mean(kind, FORMATS, f"Formats: {', '.join(FORMATS)}."))
     triple_counts = (triples.num_entities, triples.num_relations, len(triples))
     manifest = Manifest(kind, selection or {}, *triple_counts, triples.sha256)
-    with staging.folder(folder, _written, told=told) as partial_folder:
+    with staging.folder(folder, _written, log=log) as partial_folder:
         triples.write(partial_folder)
         FORMATS[kind](triples, partial_folder)
         manifest.files.extend(sorted([MANIFEST, *(file_path.name for file_path in partial_folder.iterdir())]))

@@ -66,7 +66,7 @@ def generate(
     out: Path | None = None,
     dry_run: bool = False,
     progress: Progress = lambda done_ids, total: None,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Let the generator look at the images that it has not done with these settings, and write what it sees.
 
@@ -74,7 +74,7 @@ def generate(
     one. With `out`, replies are also appended to a file of JSON Lines (`ReplyFile`); with `dry_run` nothing goes to the
     graph.
     """
-    graph = graph.patient(told)
+    graph = graph.patient(log)
     run_id = name_run(KIND, VERSION, writer.parameters, writer.backend.sha256)
     if not dry_run:
         prepare(graph)

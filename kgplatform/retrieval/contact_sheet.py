@@ -25,7 +25,7 @@ FONT: Final = 13
 LINE: Final = 17
 LINES: Final = 4  # one for rank, id and similarity, the others for concepts
 PAPER, FRAME, INK, FAINT = 24, 96, 245, 170  # grey values: dark, as radiographs are
-MOST: Final = 500  # images on a sheet
+MAX_IMAGES: Final = 500  # images on a sheet
 
 
 def cell(number: int) -> tuple[int, int]:
@@ -42,8 +42,8 @@ def write(hits: Sequence[Hit], root: Path, out: Path) -> int:
     check(root, out)
     if not hits:
         raise KgpError("nothing was found, so there is no contact sheet", "Ask for something else.")
-    if len(hits) > MOST:
-        raise KgpError(f"a contact sheet has at most {MOST} images", "Give a smaller --top.")
+    if len(hits) > MAX_IMAGES:
+        raise KgpError(f"a contact sheet has at most {MAX_IMAGES} images", "Give a smaller --top.")
     sheet, image_count = draw(hits, root)
     from PIL.PngImagePlugin import PngInfo
 

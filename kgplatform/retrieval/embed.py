@@ -80,7 +80,7 @@ def embed(
     batch: int = BATCH,
     replace: bool = False,
     progress: Callable[[str], Progress] = lambda part_name: lambda done, total: None,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Embed what has no embedding of this model: images below the folder `images` and names of concepts.
 
@@ -88,12 +88,12 @@ def embed(
     none of the images is there, and `KgpError` where another model's embeddings are there and are not to be replaced.
     """
     start_time = time.monotonic()
-    graph = graph.patient(told)
+    graph = graph.patient(log)
     constrain(graph)
     model = Model.of(encoder)
     outcome = Outcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
     outcome.trained_on = encoder.trained_on
-    part_states = [index.state(graph, part) for part in _parts(model, encoder.sees, only, told)]
+    part_states = [index.state(graph, part) for part in _parts(model, encoder.sees, only, log)]
     other_embeddings = [(part_state, _others(part_state, model)) for part_state in part_states]
     if not replace:
         _refuse_others(graph, model, other_embeddings)
@@ -104,7 +104,7 @@ def embed(
             part_state.models.get(model.digits, 0),
             part_state.nodes - part_state.readable,
         )
-        if _has_something(part_state, is_required=only is not None or part_state.part is Part.IMAGES, log=told):
+        if _has_something(part_state, is_required=only is not None or part_state.part is Part.IMAGES, log=log):
             work_list.append((part_state.part, _left(graph, part_state, model, images, outcome.problems)))
     index.tidy(graph)
     is_running = (

@@ -21,7 +21,7 @@ def mentions(
     lexicon: Sequence[Path] = (),
     *,
     own_words: bool = False,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> list[list[tuple[int, int]]]:
     """For each text, the concepts that it mentions and their stances, as places in `knowledge.concepts` and `STANCES`.
 
@@ -29,7 +29,7 @@ def mentions(
     """
     concept_indices = {cui: position for position, cui in enumerate(knowledge.cuis)}
     settings = Settings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
-    tagger = tagger_of("dictionary", Lexicon([*_names(knowledge), *names_of_settings(settings, told)]))
+    tagger = tagger_of("dictionary", Lexicon([*_names(knowledge), *names_of_settings(settings, log)]))
     judge = rules()
     text_mentions = []
     for position, report_text in enumerate(texts):

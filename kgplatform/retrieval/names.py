@@ -12,7 +12,7 @@ from kgplatform.graph import Graph
 from kgplatform.graph_names import concept_hint
 
 SUGGESTED: Final = 5
-LONGEST: Final = 1_000  # characters of a name
+MAX_NAME_LENGTH: Final = 1_000  # characters of a name
 _WORD: Final = re.compile(r"\w+")
 _KIND: Final = re.compile(r"\s*\([^()]*\)$")  # "(disorder)", as SNOMED CT's names end
 
@@ -30,9 +30,9 @@ def find_concept(graph: Graph, name: str) -> Concept:
     in brackets at its end. Raises `NotFoundError`, which suggests others, and `UsageError` for what is too long.
     """
     name = name.strip()
-    if len(name) > LONGEST:
+    if len(name) > MAX_NAME_LENGTH:
         raise UsageError(
-            f"a concept's name of more than {LONGEST:,} characters", "Give its CUI, or a part of its name."
+            f"a concept's name of more than {MAX_NAME_LENGTH:,} characters", "Give its CUI, or a part of its name."
         )
     name_words = _WORD.findall(name)
     concept_rows = []

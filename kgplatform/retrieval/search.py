@@ -27,8 +27,8 @@ COMPARED: Final = 2000  # up to so many images that have the concepts are compar
 SPARE: Final = 4  # times as many candidates as are needed if concepts and text have nothing to do with each other
 NEAR: Final = 5  # concepts that a text stands for
 CONCEPTS_ASKED: Final = (200, 20_000)  # of which many have no image; the second, where too few of the first have
-LONGEST: Final = 10_000  # characters of a text
-MOST: Final = 10_000  # images to be found
+MAX_TEXT_LENGTH: Final = 10_000  # characters of a text
+MAX_IMAGES: Final = 10_000  # images to be found
 
 
 @dataclass(frozen=True)
@@ -228,10 +228,12 @@ def check(text: str, concepts: Sequence[str], by: Part | None, top: int) -> None
         raise UsageError("there is nothing to search for", "Give a text, --concept, or both.")
     if not text.strip() and by is not None:
         raise UsageError("without a text there is nothing to compare with embeddings", "Leave out --by.")
-    if len(text) > LONGEST:
-        raise UsageError(f"the text has more than {LONGEST:,} characters", "Give what is looked for, in a sentence.")
-    if not 1 <= top <= MOST:
-        raise UsageError(f"1 to {MOST:,} images can be found at a time", "Change --top.")
+    if len(text) > MAX_TEXT_LENGTH:
+        raise UsageError(
+            f"the text has more than {MAX_TEXT_LENGTH:,} characters", "Give what is looked for, in a sentence."
+        )
+    if not 1 <= top <= MAX_IMAGES:
+        raise UsageError(f"1 to {MAX_IMAGES:,} images can be found at a time", "Change --top.")
 
 
 def _require(graph: Graph, part_state: State, model: Model) -> None:

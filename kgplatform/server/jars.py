@@ -30,7 +30,7 @@ COORDINATES: Final = (
 PINS: Final = Path(__file__).with_name("jars.sha256")
 AT_ONCE = 4  # downloads; 4 took 20 s, one by one 43 s, and 8 were slowed down by the far end to 53 s
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def folder(settings: Settings) -> Path:
     return settings.cache / f"neo4j-{VERSION}"
 
 
-def class_path(settings: Settings, told: Told = lambda _: None, pins: list[Pin] | None = None) -> list[Path]:
+def class_path(settings: Settings, log: Log = lambda _: None, pins: list[Pin] | None = None) -> list[Path]:
     """All jars, present and checked. Hashes are computed when a jar's size or time differs from the last check.
 
     Raises `ServerError` naming the jar that is wrong, missing or not pinned.
@@ -76,7 +76,7 @@ def class_path(settings: Settings, told: Told = lambda _: None, pins: list[Pin] 
     jar_folder.mkdir(parents=True, exist_ok=True)
     if _missing(jar_folder, pins):
         with state.held(jar_folder.with_name(f"{jar_folder.name}.lock")):  # servers of several homes may share the jars
-            _fetch(_copied(_missing(jar_folder, pins), jar_folder), jar_folder, told)
+            _fetch(_copied(_missing(jar_folder, pins), jar_folder), jar_folder, log)
     return check(settings, pins)
 
 
@@ -138,7 +138,7 @@ def _link(source_path: Path, target_path: Path) -> None:
         partial_path.replace(target_path)
 
 
-def _fetch(pins: list[Pin], jar_folder: Path, log: Told) -> None:
+def _fetch(pins: list[Pin], jar_folder: Path, log: Log) -> None:
     """Download with jgo next to the final place, so that a jar cut short never lies under its own name."""
     if not pins:
         return

@@ -25,13 +25,13 @@ STOP_SECONDS: Final = 60.0
 _WINDOWS_DETACHED: Final = 0x208  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
 TRIES: Final = 3  # with other ports, when someone takes one while the server is starting
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def start(settings: Settings, told: Told = lambda _: None) -> Server:
+def start(settings: Settings, log: Log = lambda _: None) -> Server:
     """Start the local server, or find it running; returns when it takes logins.
 
-    `told` hears of what takes long. Raises `ServerError`.
+    `log` hears of what takes long. Raises `ServerError`.
     """
     home_folder = settings.server_home
     with state.exclusive(home_folder):
@@ -39,9 +39,9 @@ def start(settings: Settings, told: Told = lambda _: None) -> Server:
         if server_state.process(home_folder) is not None:
             _await_ready(home_folder, server_state)
             return server_state.server(home_folder)
-        class_path = jars.class_path(settings, told)
-        _ensure_password(settings, told)
-        told("starting Neo4j")
+        class_path = jars.class_path(settings, log)
+        _ensure_password(settings, log)
+        log("starting Neo4j")
         for attempt in range(1, TRIES + 1):
             server_state = State(state.choose_ports(server_state.ports))
             with interrupt.deferred():  # a server that is not remembered could not be stopped
@@ -104,7 +104,7 @@ class _PortTaken(ServerError):
     """Another program took a port between our look and the server's."""
 
 
-def _ensure_password(settings: Settings, log: Told) -> None:
+def _ensure_password(settings: Settings, log: Log) -> None:
     """Before the first start, set a random password, so that neo4j/neo4j is never accepted, not for a moment.
 
     Over Bolt it could only be changed once the server answers; `neo4j-admin` does it before, in a second, and gets the

@@ -74,7 +74,7 @@ def _first(mention: Mention) -> Candidate | None:
     return next((candidate for candidate in mention.candidates if CONCEPT_ID.fullmatch(candidate.cui)), None)
 
 
-def linker_of(settings: Settings, graph: Graph, told: Callable[[str], None] = lambda _: None) -> Linker:
+def linker_of(settings: Settings, graph: Graph, log: Callable[[str], None] = lambda _: None) -> Linker:
     """The linker by the names that the graph has and those that the settings name, and by their tagger.
 
     What is reported of it, and names a run, are the settings alone: the graph's names change with every other run, and
@@ -86,12 +86,12 @@ def linker_of(settings: Settings, graph: Graph, told: Callable[[str], None] = la
     digest = hashlib.sha256()
 
     def chosen() -> Iterator[Concept]:
-        for concept in names_of_settings(settings, told):
+        for concept in names_of_settings(settings, log):
             digest.update(repr(concept).encode())
             yield concept
 
     graph_concepts = names_of_graph(graph, LINKED) if settings.graph_names else ()
     lexicon = Lexicon(chain(graph_concepts, chosen()))
-    told(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
+    log(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
     description = {"lexicon": digest.hexdigest(), "graph_names": settings.graph_names}
     return Linker(tagger_of(settings.tagger, lexicon), description)

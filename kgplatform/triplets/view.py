@@ -19,12 +19,12 @@ from kgplatform.triplets.layout import LINE, Box, Edge, Layout, Wire, breadth, l
 from kgplatform.triplets.metrics import Counts, Key, count, keyed, same
 from kgplatform.triplets.text import Triplet
 
-SHOWN: Final = 60  # triplets of a panel that are drawn; more would be no picture
+MAX_TRIPLETS: Final = 60  # triplets of a panel that are drawn; more would be no picture
 MARGIN: Final = 16.0  # pixels around a panel
 HEAD: Final = 56.0  # pixels above a graph, for its title
 LEGEND: Final = 56.0  # pixels above all panels, of a PNG
 SCALE: Final = 2  # pixels of a PNG for one of the layout
-LONGEST: Final = 16_000  # pixels of a side of a PNG
+MAX_SIDE: Final = 16_000  # pixels of a side of a PNG
 
 
 class State(StrEnum):
@@ -94,7 +94,7 @@ def _panel(
     for head, _, tail in worded:
         texts.setdefault(key(head), head)
         texts.setdefault(key(tail), tail)
-    displayed = dict(list(states.items())[:SHOWN])
+    displayed = dict(list(states.items())[:MAX_TRIPLETS])
     return Panel(
         name=panel_name,
         edges=tuple(Edge(head, str(relation), tail) for head, relation, tail in displayed),
@@ -229,7 +229,7 @@ def to_png(title: str, panels: Sequence[Panel]) -> bytes:
         raise UsageError("matplotlib is not installed", "Install it: pip install 'kgplatform[plot]'.") from None
     layouts = [lay_out(panel.edges, panel.texts) for panel in panels]
     width, height = _size(title, panels, layouts)
-    scale = min(SCALE, LONGEST / width, LONGEST / height)
+    scale = min(SCALE, MAX_SIDE / width, MAX_SIDE / height)
     figure = Figure(figsize=(width / 72, height / 72), dpi=72 * scale)  # a point is a pixel of the layout
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))

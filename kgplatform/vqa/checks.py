@@ -19,27 +19,27 @@ class AuditedQuestions(NamedTuple):
     of the graph that is asked about them.
     """
 
-    dealt: QuestionSet
-    shown: Mapping[str, str]
+    question_set: QuestionSet
+    shown_images: Mapping[str, str]
     images: Sequence[GraphImage] = ()
 
 
 def seen_pictures(audited: AuditedQuestions) -> Found:
     """Test questions about a picture that training asks about, too, be it under another name."""
-    return _in_training(audited, lambda question: audited.shown[question.image])
+    return _in_training(audited, lambda question: audited.shown_images[question.image])
 
 
 def seen_questions(audited: AuditedQuestions) -> Found:
     """Test questions that training asks in the same words about the same picture."""
-    return _in_training(audited, lambda question: f"{audited.shown[question.image]} {question.wording}")
+    return _in_training(audited, lambda question: f"{audited.shown_images[question.image]} {question.wording}")
 
 
 def contradictions(audited: AuditedQuestions) -> Found:
     """Questions in the same words about the same picture with another answer."""
     answers: dict[str, set[bool | None]] = {}
     questions_by_key: dict[str, list[Question]] = {}
-    for question in audited.dealt.questions:
-        question_key = f"{audited.shown[question.image]} {question.wording}"
+    for question in audited.question_set.questions:
+        question_key = f"{audited.shown_images[question.image]} {question.wording}"
         answers.setdefault(question_key, set()).add(question.yes)
         questions_by_key.setdefault(question_key, []).append(question)
     contradicting = [
@@ -53,7 +53,7 @@ def contradictions(audited: AuditedQuestions) -> Found:
 def shared_pictures(audited: AuditedQuestions) -> Found:
     """Pictures that the data set has under several names."""
     images_by_picture: dict[str, list[str]] = {}
-    for image, picture in sorted(audited.shown.items()):
+    for image, picture in sorted(audited.shown_images.items()):
         images_by_picture.setdefault(picture, []).append(image)
     shared = [" = ".join(image_names) for image_names in images_by_picture.values() if len(image_names) > 1]
     return Found(len(shared), len(images_by_picture), shared[:EXAMPLES])
@@ -61,18 +61,18 @@ def shared_pictures(audited: AuditedQuestions) -> Found:
 
 def of_the_graph(audited: AuditedQuestions) -> Found:
     """Questions of validation and test about subjects that the graph was built from."""
-    held_out = _held_out(audited.dealt)
+    held_out = _held_out(audited.question_set)
     matching_ids = [question.id for question in known(held_out, audited.images)]
     return Found(len(matching_ids), len(held_out), matching_ids[:EXAMPLES])
 
 
-def refuse_known(dealt: QuestionSet, images: Sequence[GraphImage], folder: Path | None) -> None:
+def refuse_known(question_set: QuestionSet, images: Sequence[GraphImage], folder: Path | None) -> None:
     """Raise `UsageError` where the graph was built from images that are validated or tested on: it contains their
     reports.
 
     `folder` is where the paths of the graph's images begin, None where they are not available.
     """
-    held_out = _held_out(dealt)
+    held_out = _held_out(question_set)
     matches = known(held_out, images, folder)
     if matches:
         raise UsageError(
@@ -118,7 +118,9 @@ def _held_out(question_set: QuestionSet) -> list[Question]:
 
 
 def _in_training(audited: AuditedQuestions, question_key: Callable[[Question], str]) -> Found:
-    train_questions, test_questions = audited.dealt.parts["train"], audited.dealt.parts["test"]
+    train_questions, test_questions = audited.question_set.parts["train"], audited.question_set.parts["test"]
     train_keys = {question_key(question) for question in train_questions}
     shared_ids = [question.id for question in test_questions if question_key(question) in train_keys]
-    return Found(len(shared_ids), len(test_questions), shared_ids[:EXAMPLES], f"protocol {audited.dealt.protocol}")
+    return Found(
+        len(shared_ids), len(test_questions), shared_ids[:EXAMPLES], f"protocol {audited.question_set.protocol}"
+    )

@@ -20,7 +20,7 @@ from typing import Final
 from kgplatform import radiograph
 from kgplatform.errors import InputError
 from kgplatform.vqa.choices import is_choice
-from kgplatform.vqa.questions import LONGEST, readable
+from kgplatform.vqa.questions import MAX_QUESTION_LENGTH, readable
 
 HINT: Final = 'Ask in English, for example: "Is there a pleural effusion?"'
 
@@ -112,8 +112,8 @@ def checked(image: Path | None, text: str) -> str:
     text = " ".join(readable(text).split())
     if image is not None and _changed_places(image, text):
         raise InputError("the question comes first, and the image second", 'Give the image first: kgp ask IMAGE "…?"')
-    if len(text) > LONGEST:
-        raise InputError(f"the question has more than {LONGEST:,} characters", "Ask in one sentence.")
+    if len(text) > MAX_QUESTION_LENGTH:
+        raise InputError(f"the question has more than {MAX_QUESTION_LENGTH:,} characters", "Ask in one sentence.")
     question_form = form_of(text)
     if question_form is not Form.YES_NO:
         raise InputError(f"{question_form.value}; only yes/no questions are answered", HINTS.get(question_form, HINT))

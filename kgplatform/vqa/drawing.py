@@ -15,7 +15,7 @@ from kgplatform.vqa.live import Edge, Node
 ROW: Final = 22  # pixels of a line
 WIDTH: Final = 900
 LEFT, RIGHT = 230, 560  # where the columns begin
-LONGEST: Final = 44  # characters of a name
+MAX_NAME_LENGTH: Final = 44  # characters of a name
 COLOURS: Final = {"POSITIVE": "#1b7f4b", "NEGATIVE": "#b3261e", "UNCERTAIN": "#a8760a"}
 PLAIN: Final = "#4a5b6c"
 
@@ -49,7 +49,8 @@ def draw(question: str, named: Sequence[Node], edges: Sequence[Edge]) -> str:
         node_name = node.key if node.image else node.name
         elements.append(f'<circle cx="{x}" cy="{y:.1f}" r="4" fill="{"#7b8794" if node.image else "#20415f"}"/>')
         elements.append(
-            f'<text x="{x + label_shift}" y="{y + 4:.1f}"{anchor_text}{font_weight}>{_text(node_name, LONGEST)}</text>'
+            f'<text x="{x + label_shift}" y="{y + 4:.1f}"{anchor_text}{font_weight}>'
+            f"{_text(node_name, MAX_NAME_LENGTH)}</text>"
         )
     return "\n".join([*elements, f"<!-- {MARK} -->", "</svg>\n"])
 

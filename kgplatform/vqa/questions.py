@@ -30,7 +30,7 @@ TEST_SIZES: Final = {"vqa_rad": (251, 118), "slake": (355, 175), "path_vqa": (33
 PROTOCOLS: Final = ("official", "image-disjoint")
 SEED: Final = 42
 FOLDS: Final = 5
-LONGEST: Final = 2_000  # characters of a question or an answer
+MAX_QUESTION_LENGTH: Final = 2_000  # characters of a question or an answer
 NO_IMAGE: Final = "there is no such image"
 REPEATED: Final = "an earlier row has the same image, question and answer"
 _YES: Final = frozenset({"yes", "true"})
@@ -118,7 +118,7 @@ def read(
     *,
     closed: bool = True,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Question], list[Reject]]:
     """The questions of a data set whose image is there, `closed` ones alone or all, and what was left out; how many
     open ones are left out is reported.
@@ -147,7 +147,7 @@ def read(
             questions[entry.id] = entry
     if not_closed:
         count_text = counted(not_closed, "open questions are", "open question is")
-        told(f"{count_text} left out: only those answered by yes or no are used")
+        log(f"{count_text} left out: only those answered by yes or no are used")
     if not questions:
         reason_text = f"; {len(rejects):,} left out, the first because {rejects[0].reason}" if rejects else ""
         hint = "Check the folder."

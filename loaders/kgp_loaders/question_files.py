@@ -13,7 +13,7 @@ from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
 from kgplatform.radiograph import place
-from kgplatform.vqa.questions import LONGEST, Question
+from kgplatform.vqa.questions import MAX_QUESTION_LENGTH, Question
 
 MAX_IMAGE: Final = 50_000_000  # bytes of an image in a Parquet file
 NAME: Final = re.compile(r"[\w .()/-]{1,200}")  # of an image, a path below the folder
@@ -40,8 +40,11 @@ def said(row: object, question: str = "question", answer: str = "answer") -> tup
             content = str(content)  # counts
         if not isinstance(content, str) or not content.strip():
             return f"there is no {field_name}"
-        if len(content) > LONGEST or not content.replace("\n", " ").replace("\t", " ").strip().isprintable():
-            return f"the {field_name} is longer than {LONGEST:,} characters, or has control characters"
+        if (
+            len(content) > MAX_QUESTION_LENGTH
+            or not content.replace("\n", " ").replace("\t", " ").strip().isprintable()
+        ):
+            return f"the {field_name} is longer than {MAX_QUESTION_LENGTH:,} characters, or has control characters"
         texts.append(" ".join(content.split()))
     return texts[0], texts[1]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kgp_models.retrieval.tokens import Tokenize
 
 BATCH: Final = 64  # texts
-LONGEST: Final = 512  # tokens; reports have some 100
+MAX_TOKENS: Final = 512  # tokens; reports have some 100
 
 
 def transformer(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
@@ -26,7 +26,7 @@ def transformer(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """
     from kgp_models.retrieval.backbones import open_text
 
-    tower = open_text(f"transformer:{folder}", LONGEST)
+    tower = open_text(f"transformer:{folder}", MAX_TOKENS)
     return _by_batches(tower.tokens, lambda token_batch: tower.module(**token_batch))
 
 
@@ -38,7 +38,7 @@ def open_clip(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """
     from kgp_models.retrieval.backbones import open_backbone
 
-    backbone = open_backbone(f"open-clip:{folder}", longest=LONGEST)
+    backbone = open_backbone(f"open-clip:{folder}", token_limit=MAX_TOKENS)
     return _by_batches(backbone.tokens, backbone.text_features)
 
 

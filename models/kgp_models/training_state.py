@@ -46,7 +46,7 @@ class TrainingState:
     """Where a training is: its parts (models, optimizers, schedules), its history and its random numbers, in a file
     that is whole or not there. A training that goes on from it ends as if it had not been stopped.
 
-    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on; `told`
+    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on; `log`
     hears at which step it does.
     """
 
@@ -57,7 +57,7 @@ class TrainingState:
         steps: int,
         epochs: int,
         of: str = "",
-        told: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.path = path
         self.history: list[dict[str, float]] = []  # an entry an epoch
@@ -67,7 +67,7 @@ class TrainingState:
         self._parts, self._steps, self._epochs, self._of = parts, steps, epochs, of
         self._random: dict[str, Any] = {}  # as they were when the file was written
         self._seconds, self._began = 0.0, time.monotonic()
-        self._told, self._resumed = told, False
+        self._told, self._resumed = log, False
 
     @property
     def seconds(self) -> float:

@@ -159,7 +159,7 @@ def test_an_ontology_gives_names_types_and_the_relations_between_what_was_found(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["nothing", "."], 2, "there is no loader of reports called nothing"),
         (["openi", "."], 1, "there are no OpenI reports here"),
@@ -168,12 +168,12 @@ def test_an_ontology_gives_names_types_and_the_relations_between_what_was_found(
     ],
 )
 def test_wrong_usage_is_one_clear_line(
-    graph: Graph, kgp: Kgp, openi: Path, tmp_path: Path, arguments: list[str], code: int, told: str
+    graph: Graph, kgp: Kgp, openi: Path, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     folder_paths = {"OPENI": str(openi), ".": str(tmp_path)}
     completed = kgp("construct", "run", *(folder_paths.get(argument, argument) for argument in arguments))
     assert completed.code == code
-    assert told in completed.err
+    assert message in completed.err
     assert "Traceback" not in completed.err
 
 

@@ -194,7 +194,7 @@ def test_reports_do_not_leave_this_machine_without_consent(graph: Graph, kgp: Kg
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["."], 1, "there are no settings of a construction here"),
         (["a", "b", "c"], 2, "say what the reports are and where"),
@@ -205,12 +205,12 @@ def test_reports_do_not_leave_this_machine_without_consent(graph: Graph, kgp: Kg
     ],
 )
 def test_wrong_usage_is_one_clear_line(
-    graph: Graph, kgp: Kgp, folder: Path, tmp_path: Path, arguments: list[str], code: int, told: str
+    graph: Graph, kgp: Kgp, folder: Path, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     folder_paths = {"FOLDER": str(folder), ".": str(tmp_path)}
     completed = kgp("construct", "run", *(folder_paths.get(argument, argument) for argument in arguments))
     assert completed.code == code
-    assert told in completed.err
+    assert message in completed.err
     assert "Traceback" not in completed.err
 
 

@@ -53,7 +53,7 @@ PATH = parse("t/p", "// A path.\n// param path string: it\nMATCH (i:Image {id: '
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return images_in(tmp_path_factory.mktemp("drawn"))
 
 
@@ -83,9 +83,9 @@ def everything(graph: Graph) -> dict[str, Any]:
     }
 
 
-def test_images_and_names_get_their_vectors_and_an_index_that_is_online(loaded: Graph, drawn: Path) -> None:
+def test_images_and_names_get_their_vectors_and_an_index_that_is_online(loaded: Graph, image_root: Path) -> None:
     digest_before = str(digest(loaded))
-    outcome = run(loaded, drawn, batch=7)
+    outcome = run(loaded, image_root, batch=7)
     assert (outcome.images.done, outcome.concepts.done, outcome.problems) == (IMAGES, CONCEPTS, [])
     assert outcome.indexed == ["image_embedding", "concept_embedding"]
     vectors_by_key = embedded(loaded)
@@ -93,7 +93,9 @@ def test_images_and_names_get_their_vectors_and_an_index_that_is_online(loaded: 
     for image_number in (0, 17, IMAGES - 1):
         vector, model_hash = vectors_by_key[f"I{10_000_000 + image_number}"]
         np.testing.assert_array_equal(
-            vector.astype(np.float32), FAKE.images([drawn / "p" / f"{image_number}.png"])[0], "32 bits, as they are"
+            vector.astype(np.float32),
+            FAKE.images([image_root / "p" / f"{image_number}.png"])[0],
+            "32 bits, as they are",
         )
         assert model_hash == FAKE.sha256[:16]
     np.testing.assert_array_equal(
@@ -106,8 +108,8 @@ def test_images_and_names_get_their_vectors_and_an_index_that_is_online(loaded: 
     assert str(digest(loaded)) == digest_before, "embeddings are not what a source asserts"
 
 
-def test_the_run_says_what_was_done(loaded: Graph, drawn: Path) -> None:
-    outcome = run(loaded, drawn)
+def test_the_run_says_what_was_done(loaded: Graph, image_root: Path) -> None:
+    outcome = run(loaded, image_root)
     run_record = runs.show(loaded, outcome.run)["run"]
     expected = {
         "kind": "embed",
@@ -126,11 +128,11 @@ def test_the_run_says_what_was_done(loaded: Graph, drawn: Path) -> None:
     assert run_record["started"] <= run_record["finished"]
 
 
-def test_the_same_call_twice_changes_nothing(loaded: Graph, drawn: Path) -> None:
-    run(loaded, drawn)
+def test_the_same_call_twice_changes_nothing(loaded: Graph, image_root: Path) -> None:
+    run(loaded, image_root)
     first_state = everything(loaded)
     counting_encoder = FakeEncoder()
-    second_outcome = run(loaded, drawn, counting_encoder)
+    second_outcome = run(loaded, image_root, counting_encoder)
     assert (second_outcome.images.done, second_outcome.images.before, second_outcome.concepts.before) == (
         0,
         IMAGES,
@@ -140,25 +142,25 @@ def test_the_same_call_twice_changes_nothing(loaded: Graph, drawn: Path) -> None
     assert everything(loaded) == first_state
 
 
-def test_images_and_concepts_one_after_the_other_are_one_run(loaded: Graph, drawn: Path) -> None:
+def test_images_and_concepts_one_after_the_other_are_one_run(loaded: Graph, image_root: Path) -> None:
     concepts_run = run(loaded, None, only=Part.CONCEPTS)
     assert (concepts_run.images.done, concepts_run.concepts.done) == (0, CONCEPTS)
-    images_run = run(loaded, drawn, only=Part.IMAGES)
+    images_run = run(loaded, image_root, only=Part.IMAGES)
     assert images_run.run == concepts_run.run
     assert runs.show(loaded, concepts_run.run)["run"]["rows_written"] == IMAGES + CONCEPTS
 
 
-def test_images_that_come_later_are_added(loaded: Graph, drawn: Path) -> None:
-    run(loaded, drawn)
+def test_images_that_come_later_are_added(loaded: Graph, image_root: Path) -> None:
+    run(loaded, image_root)
     loaded.write(NEW_IMAGE)
     counting_encoder = FakeEncoder()
-    assert run(loaded, drawn, counting_encoder).images.done == 1
-    assert counting_encoder.asked == [drawn / "p" / "7.png"]
+    assert run(loaded, image_root, counting_encoder).images.done == 1
+    assert counting_encoder.asked == [image_root / "p" / "7.png"]
     np.testing.assert_array_equal(embedded(loaded)["I7"][0], embedded(loaded)["I10000007"][0])
 
 
-def test_killed_in_the_middle_it_goes_on_and_ends_as_the_same(loaded: Graph, drawn: Path, fake: Fake) -> None:
-    arguments = ("embed", "--images", drawn, "--batch", "4")
+def test_killed_in_the_middle_it_goes_on_and_ends_as_the_same(loaded: Graph, image_root: Path, fake: Fake) -> None:
+    arguments = ("embed", "--images", image_root, "--batch", "4")
     killed_run = fake(*arguments, "--model", "dying:4")
     assert killed_run.code == -9
     partial_vectors = embedded(loaded)
@@ -175,16 +177,18 @@ def test_killed_in_the_middle_it_goes_on_and_ends_as_the_same(loaded: Graph, dra
     assert resumed_state["runs"][0]["status"] == "done"
     assert resumed_state["runs"][0]["written"] == IMAGES + CONCEPTS
     runs.undo(loaded, run_record["id"])
-    run(loaded, drawn)
+    run(loaded, image_root)
     assert everything(loaded)["nodes"] == resumed_state["nodes"]
 
 
-def test_damaged_missing_and_escaping_images_are_told_and_left_out(loaded: Graph, drawn: Path, tmp_path: Path) -> None:
+def test_damaged_missing_and_escaping_images_are_told_and_left_out(
+    loaded: Graph, image_root: Path, tmp_path: Path
+) -> None:
     images_root = tmp_path / "root"
-    shutil.copytree(drawn, images_root)
+    shutil.copytree(image_root, images_root)
     (images_root / "p" / "0.png").write_bytes(b"\x89PNG bad")
     (images_root / "p" / "1.png").unlink()
-    shutil.copy(drawn / "p" / "2.png", tmp_path / "outside.png")
+    shutil.copy(image_root / "p" / "2.png", tmp_path / "outside.png")
     (images_root / "p" / "2.png").unlink()
     (images_root / "p" / "2.png").symlink_to(tmp_path / "outside.png")
     loaded.write(PATH, path=str(tmp_path / "outside.png"))
@@ -198,15 +202,15 @@ def test_damaged_missing_and_escaping_images_are_told_and_left_out(loaded: Graph
     }
     assert outcome.images.done == IMAGES - 4
     assert runs.show(loaded, outcome.run)["run"]["rows_rejected"] == 4
-    shutil.copy(drawn / "p" / "0.png", images_root / "p" / "0.png")
+    shutil.copy(image_root / "p" / "0.png", images_root / "p" / "0.png")
     second_outcome = run(loaded, images_root)
     assert (second_outcome.images.done, len(second_outcome.problems)) == (1, 3), (
         "what is mended is embedded the next time"
     )
 
 
-def test_where_no_image_is_there_nothing_is_written(loaded: Graph, drawn: Path, tmp_path: Path) -> None:
-    run(loaded, drawn)
+def test_where_no_image_is_there_nothing_is_written(loaded: Graph, image_root: Path, tmp_path: Path) -> None:
+    run(loaded, image_root)
     state_before = everything(loaded)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "other.txt").write_text("other")
@@ -219,8 +223,8 @@ def test_where_no_image_is_there_nothing_is_written(loaded: Graph, drawn: Path, 
         run(loaded, None, OTHER, replace=True)
 
 
-def test_all_damaged_exits_1_and_tells_five(loaded: Graph, drawn: Path, tmp_path: Path, fake: Fake) -> None:
-    shutil.copytree(drawn, tmp_path / "root")
+def test_all_damaged_exits_1_and_tells_five(loaded: Graph, image_root: Path, tmp_path: Path, fake: Fake) -> None:
+    shutil.copytree(image_root, tmp_path / "root")
     for image_path in (tmp_path / "root" / "p").iterdir():
         image_path.write_bytes(b"bad")
     completed = fake("embed", "--images", tmp_path / "root", "--only", "images")
@@ -232,9 +236,9 @@ def test_all_damaged_exits_1_and_tells_five(loaded: Graph, drawn: Path, tmp_path
 
 
 def test_an_empty_folder_and_one_of_other_images_are_errors_after_others_were_embedded(
-    loaded: Graph, drawn: Path, tmp_path: Path, fake: Fake
+    loaded: Graph, image_root: Path, tmp_path: Path, fake: Fake
 ) -> None:
-    run(loaded, drawn)
+    run(loaded, image_root)
     loaded.run_unmanaged(NEW_IMAGE)
     (tmp_path / "empty").mkdir()
     completed = fake("embed", "--images", tmp_path / "empty")
@@ -246,10 +250,10 @@ def test_an_empty_folder_and_one_of_other_images_are_errors_after_others_were_em
     assert "none of the 1 image without an embedding is here" in completed.err
 
 
-def test_a_model_of_synthetic_images_warns_of_others(loaded: Graph, drawn: Path) -> None:
+def test_a_model_of_synthetic_images_warns_of_others(loaded: Graph, image_root: Path) -> None:
     encoder = FakeEncoder()
     encoder.trained_on = trained_on.of_names(["Phantom"])
-    outcome = run(loaded, drawn, encoder)
+    outcome = run(loaded, image_root, encoder)
     [warning] = outcome.warnings
     assert f"{IMAGES} of the {IMAGES} images are not known to be synthetic" in warning
     [run_record] = loaded.read(RUN, run=outcome.run)
@@ -258,7 +262,7 @@ def test_a_model_of_synthetic_images_warns_of_others(loaded: Graph, drawn: Path)
     assert (search_result.warnings, search_result.trained_on) == ((warning,), encoder.trained_on)
     assert Searcher(loaded).search(concepts=["C9900000"]).warnings == ()
     loaded.run_unmanaged(DRAWN)
-    assert run(loaded, drawn, encoder).warnings == ()
+    assert run(loaded, image_root, encoder).warnings == ()
     assert Searcher(loaded, lambda: encoder).search("effusion").warnings == ()
     assert Searcher(loaded, lambda: FakeEncoder()).search("effusion").trained_on == trained_on.UNKNOWN
 
@@ -277,21 +281,21 @@ def test_a_graph_without_paths_and_an_empty_one_are_told(graph: Graph, tmp_path:
 
 def test_an_encoder_of_texts_embeds_concepts_and_says_so(loaded: Graph) -> None:
     messages: list[str] = []
-    outcome = run(loaded, None, FakeEncoder("words", sees=False), told=messages.append)
+    outcome = run(loaded, None, FakeEncoder("words", sees=False), log=messages.append)
     assert (outcome.images.done, outcome.concepts.done) == (0, CONCEPTS)
     assert messages == ["words-1 embeds texts only: images are left out"]
     with pytest.raises(UsageError, match="embeds texts only"):
         run(loaded, None, FakeEncoder("words", sees=False), only=Part.IMAGES)
 
 
-def test_another_models_embeddings_are_refused_then_replaced(loaded: Graph, drawn: Path) -> None:
-    old_outcome = run(loaded, drawn)
+def test_another_models_embeddings_are_refused_then_replaced(loaded: Graph, image_root: Path) -> None:
+    old_outcome = run(loaded, image_root)
     state_before = everything(loaded)
     with pytest.raises(KgpError, match="the images have embeddings of fake-1, not of narrow-1") as refused:
-        run(loaded, drawn, NARROW)
+        run(loaded, image_root, NARROW)
     assert "--replace" in refused.value.hint
     assert everything(loaded) == state_before
-    new_outcome = run(loaded, drawn, NARROW, replace=True)
+    new_outcome = run(loaded, image_root, NARROW, replace=True)
     assert (new_outcome.replaced, new_outcome.images.done, new_outcome.concepts.done) == (
         IMAGES + CONCEPTS,
         IMAGES,
@@ -304,12 +308,12 @@ def test_another_models_embeddings_are_refused_then_replaced(loaded: Graph, draw
     assert image_index is not None
     assert (image_index.state, image_index.dimensions) == ("ONLINE", 16)
     assert runs.show(loaded, old_outcome.run)["run"]["status"] == "undone"
-    repeated = run(loaded, drawn, NARROW, replace=True)
+    repeated = run(loaded, image_root, NARROW, replace=True)
     assert (repeated.replaced, repeated.images.done, repeated.indexed) == (0, 0, [])
 
 
-def test_one_part_is_replaced_without_the_other(loaded: Graph, drawn: Path) -> None:
-    old_outcome = run(loaded, drawn)
+def test_one_part_is_replaced_without_the_other(loaded: Graph, image_root: Path) -> None:
+    old_outcome = run(loaded, image_root)
     run(loaded, None, FakeEncoder("words", sees=False), replace=True)
     models_by_kind = {node_key[0]: model_hash for node_key, (_, model_hash) in embedded(loaded).items()}
     assert models_by_kind == {"I": FAKE.sha256[:16], "C": FakeEncoder("words").sha256[:16]}
@@ -317,9 +321,9 @@ def test_one_part_is_replaced_without_the_other(loaded: Graph, drawn: Path) -> N
 
 
 @pytest.mark.parametrize("batches", [0, 3])
-def test_a_replacement_that_is_killed_goes_on(loaded: Graph, drawn: Path, fake: Fake, batches: int) -> None:
-    run(loaded, drawn)
-    arguments = ("embed", "--images", drawn, "--batch", "4", "--replace")
+def test_a_replacement_that_is_killed_goes_on(loaded: Graph, image_root: Path, fake: Fake, batches: int) -> None:
+    run(loaded, image_root)
+    arguments = ("embed", "--images", image_root, "--batch", "4", "--replace")
     assert fake(*arguments, "--model", f"dyingnarrow:{batches}").code == -9
     assert len(embedded(loaded)) == min(batches, 1) * 4 * (batches - 1), "one batch is encoded while one is written"
     completed = fake(*arguments, "--model", "narrow", "--json")
@@ -331,73 +335,75 @@ def test_a_replacement_that_is_killed_goes_on(loaded: Graph, drawn: Path, fake: 
     assert (run_record["status"], run_record["rows_written"]) == ("done", IMAGES + CONCEPTS)
 
 
-def test_embeddings_that_are_not_ours_are_refused_and_replaced(loaded: Graph, drawn: Path) -> None:
+def test_embeddings_that_are_not_ours_are_refused_and_replaced(loaded: Graph, image_root: Path) -> None:
     loaded.write(parse("t/f", "// A foreign one.\nCREATE (:ImageVector {id: 'I10000004', embedding: [1.0, 2.0]})"))
     with pytest.raises(KgpError, match="embeddings of an unknown model"):
-        run(loaded, drawn)
-    assert run(loaded, drawn, replace=True).replaced == 1
+        run(loaded, image_root)
+    assert run(loaded, image_root, replace=True).replaced == 1
     assert len(embedded(loaded)) == IMAGES + CONCEPTS
 
 
-def test_undo_takes_the_embeddings_out_and_leaves_the_scores_current(loaded: Graph, drawn: Path, fake: Fake) -> None:
+def test_undo_takes_the_embeddings_out_and_leaves_the_scores_current(
+    loaded: Graph, image_root: Path, fake: Fake
+) -> None:
     naf.score(loaded)
-    outcome = run(loaded, drawn)
+    outcome = run(loaded, image_root)
     undone = fake("runs", "undo", outcome.run)
     assert undone.out == f"{outcome.run}: the embeddings of {IMAGES + CONCEPTS} nodes taken out\n"
     assert undone.err == f"{outcome.run}: the embeddings of {IMAGES + CONCEPTS} nodes would go\n"
     assert embedded(loaded) == {}
     assert loaded.read(queries.get("naf/state"))[0]["current"]
     assert runs.show(loaded, outcome.run)["run"]["status"] == "undone"
-    assert run(loaded, drawn).images.done == IMAGES
+    assert run(loaded, image_root).images.done == IMAGES
     assert runs.show(loaded, outcome.run)["run"]["rows_written"] == IMAGES + CONCEPTS
 
 
-def test_an_undo_that_was_killed_is_finished_first(loaded: Graph, drawn: Path) -> None:
-    outcome = run(loaded, drawn)
+def test_an_undo_that_was_killed_is_finished_first(loaded: Graph, image_root: Path) -> None:
+    outcome = run(loaded, image_root)
     loaded.write(queries.get("runs/undo_begin"), run=outcome.run)
     loaded.write(NEW_IMAGE)
     with pytest.raises(KgpError, match="half undone"):
-        run(loaded, drawn)
+        run(loaded, image_root)
     runs.undo(loaded, outcome.run)
-    assert run(loaded, drawn).images.done == IMAGES + 1
+    assert run(loaded, image_root).images.done == IMAGES + 1
 
 
-def test_a_lost_or_foreign_index_is_made_again(loaded: Graph, drawn: Path) -> None:
-    run(loaded, drawn)
+def test_a_lost_or_foreign_index_is_made_again(loaded: Graph, image_root: Path) -> None:
+    run(loaded, image_root)
     index.drop(loaded, Part.IMAGES)
-    assert run(loaded, drawn).indexed == ["image_embedding"]
+    assert run(loaded, image_root).indexed == ["image_embedding"]
     index.drop(loaded, Part.CONCEPTS)
     loaded.run_unmanaged(queries.get("embed/index_concept"), config={"vector.dimensions": 7})
-    assert run(loaded, drawn).indexed == ["concept_embedding"]
+    assert run(loaded, image_root).indexed == ["concept_embedding"]
     loaded_index = index.index(loaded, Part.CONCEPTS)
     assert loaded_index is not None
     assert loaded_index.dimensions == 32
 
 
-def test_vectors_that_an_index_cannot_take_stop_it(loaded: Graph, drawn: Path) -> None:
+def test_vectors_that_an_index_cannot_take_stop_it(loaded: Graph, image_root: Path) -> None:
     class Broken(FakeEncoder):
         def images(self, paths: Any) -> Any:
             return super().images(paths) * np.float32("nan")
 
     with pytest.raises(KgpError, match="not finite or is zero"):
-        run(loaded, drawn, Broken())
+        run(loaded, image_root, Broken())
     assert embedded(loaded) == {}
 
 
-def test_the_command_says_what_it_did(loaded: Graph, drawn: Path, fake: Fake) -> None:
-    completed = fake("embed", "--images", drawn)
+def test_the_command_says_what_it_did(loaded: Graph, image_root: Path, fake: Fake) -> None:
+    completed = fake("embed", "--images", image_root)
     assert completed.code == 0, completed.err
     images_line, concepts_line, model_line = completed.out.splitlines()
     assert images_line.startswith(f"images: {IMAGES} embedded, 0 before; ")
     assert concepts_line.startswith(f"concepts: {CONCEPTS} embedded, 0 before; ")
     assert model_line.startswith("fake-1, 32 dimensions, ")
-    refused = fake("embed", "--images", drawn, "--model", "other", "--json")
+    refused = fake("embed", "--images", image_root, "--model", "other", "--json")
     assert (refused.code, refused.json["error"]["kind"]) == (1, "error")
 
 
-def test_images_and_concepts_stay_readable(loaded: Graph, drawn: Path) -> None:
+def test_images_and_concepts_stay_readable(loaded: Graph, image_root: Path) -> None:
     """`RETURN i` sends neither vectors nor the platform's own notes about them."""
-    run(loaded, drawn)
+    run(loaded, image_root)
     names_query = "// Names.\nMATCH (n:Image|Concept) UNWIND keys(n) AS name RETURN collect(DISTINCT name) AS names"
     [record] = loaded.read(parse("t/n", names_query))
     assert not {"claims", "who_claims", "embedding", "embedding_model"} & {*record["names"]}
@@ -430,8 +436,8 @@ def assert_same_vectors(graph: Graph, before: dict[str, tuple[Any, str]]) -> Non
         assert vectors_after[node_key][1] == model_hash
 
 
-def test_an_undo_takes_out_the_embeddings_of_an_earlier_version(loaded: Graph, drawn: Path) -> None:
-    outcome = run(loaded, drawn)
+def test_an_undo_takes_out_the_embeddings_of_an_earlier_version(loaded: Graph, image_root: Path) -> None:
+    outcome = run(loaded, image_root)
     as_an_earlier_version_wrote_it(loaded)
     assert runs.preview(loaded, outcome.run).embeddings == IMAGES + CONCEPTS
     assert runs.undo(loaded, outcome.run).embeddings == IMAGES + CONCEPTS
@@ -439,9 +445,9 @@ def test_an_undo_takes_out_the_embeddings_of_an_earlier_version(loaded: Graph, d
 
 
 def test_a_load_moves_the_embeddings_of_an_earlier_version_and_makes_their_indexes(
-    loaded: Graph, drawn: Path, tmp_path: Path
+    loaded: Graph, image_root: Path, tmp_path: Path
 ) -> None:
-    run(loaded, drawn)
+    run(loaded, image_root)
     vectors_before = embedded(loaded)
     as_an_earlier_version_wrote_it(loaded)
     with pytest.raises(KgpError, match="an earlier version wrote the graph") as refused:
@@ -453,8 +459,8 @@ def test_a_load_moves_the_embeddings_of_an_earlier_version_and_makes_their_index
     assert len(Searcher(loaded, lambda: FAKE).search("effusion").hits) == 10
 
 
-def test_embeddings_of_an_earlier_version_are_not_computed_anew(loaded: Graph, drawn: Path) -> None:
-    run(loaded, drawn)
+def test_embeddings_of_an_earlier_version_are_not_computed_anew(loaded: Graph, image_root: Path) -> None:
+    run(loaded, image_root)
     vectors_before = embedded(loaded)
     as_an_earlier_version_wrote_it(loaded)
     outcome = run(loaded, None)  # no folder: no image is left
@@ -466,10 +472,10 @@ def test_embeddings_of_an_earlier_version_are_not_computed_anew(loaded: Graph, d
 
 
 def test_an_upgrade_that_was_killed_anywhere_is_finished_by_the_next(
-    loaded: Graph, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Graph, image_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingest(loaded, MedMKG.find(write_medmkg(tmp_path / "more", small_rows(5, 5))))  # claims differ: it has no paths
-    run(loaded, drawn)
+    run(loaded, image_root)
     vectors_before, digest_before = embedded(loaded), str(digest(loaded))
     monkeypatch.setattr(upgrading, "VECTORS_AT_A_TIME", 25)
     for statement_count in range(20):
@@ -512,9 +518,9 @@ def dies_after(patched: pytest.MonkeyPatch, statements: int) -> list[None]:
 
 
 def test_an_undo_deletes_vectors_with_their_images_and_says_so_before(
-    loaded: Graph, drawn: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
+    loaded: Graph, image_root: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = run(loaded, drawn)
+    outcome = run(loaded, image_root)
     [source_run] = [listed_run["id"] for listed_run in runs.list_runs(loaded) if listed_run["kind"] == "medmkg"]
     preview = runs.preview(loaded, source_run)
     with monkeypatch.context() as patched:
@@ -542,9 +548,9 @@ def test_an_undo_deletes_vectors_with_their_images_and_says_so_before(
 
 
 def test_vectors_of_images_that_somebody_deleted_are_skipped_then_deleted(
-    loaded: Graph, drawn: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Graph, image_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = run(loaded, drawn)
+    outcome = run(loaded, image_root)
     searcher = Searcher(loaded, lambda: FAKE)
     deleted_ids = [hit.id for hit in searcher.search("effusion", top=18).hits]
     delete_query = "// By hand.\n// param ids list: images\nMATCH (i:Image) WHERE i.id IN $ids DETACH DELETE i"
@@ -553,6 +559,6 @@ def test_vectors_of_images_that_somebody_deleted_are_skipped_then_deleted(
     remaining_ids = {hit.id for hit in searcher.search("effusion", top=10).hits}
     assert len(remaining_ids) == 10
     assert not remaining_ids & {*deleted_ids}
-    run(loaded, drawn)
+    run(loaded, image_root)
     assert len(embedded(loaded)) == IMAGES - 18 + CONCEPTS
     assert runs.show(loaded, outcome.run)["run"]["images"] == IMAGES - 18

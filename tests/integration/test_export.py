@@ -205,7 +205,7 @@ def run_of(graph: Graph) -> str:
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("selection", "told"),
+    ("selection", "message"),
     [
         (Selection(relations=("isa", "no_such", "nor_this")), r"no relation no_such \(and 1 more"),
         (Selection(images=("I50978146", "I1", "I2", "I3")), r"no image I1 \(and 2 more"),
@@ -215,8 +215,8 @@ def run_of(graph: Graph) -> str:
         (Selection(images=("I50978146",), around=("I58123117",)), "selection is empty"),
     ],
 )
-def test_what_is_not_there_is_named(medmkg_graph: Graph, selection: Selection, told: str) -> None:
-    with pytest.raises(NotFoundError, match=told):
+def test_what_is_not_there_is_named(medmkg_graph: Graph, selection: Selection, message: str) -> None:
+    with pytest.raises(NotFoundError, match=message):
         read_triples(medmkg_graph, selection)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from kgplatform.errors import DatabaseError, KgpError, QueryRefused
 from kgplatform.graph import Graph
-from kgplatform.readonly import DEEPEST, LONGEST, ask, check
+from kgplatform.readonly import DEEPEST, MAX_QUERY_LENGTH, ask, check
 
 pytestmark = pytest.mark.server
 DATA = Path(__file__).parent.parent / "data"
@@ -165,7 +165,7 @@ def test_empty_and_overlong_statements_are_refused_before_the_server_sees_them(g
     with pytest.raises(QueryRefused):
         rows(graph, text)
     with pytest.raises(QueryRefused, match="characters"):
-        rows(graph, "RETURN 1 // " + "x" * LONGEST)
+        rows(graph, "RETURN 1 // " + "x" * MAX_QUERY_LENGTH)
     assert rows(graph, "RETURN " + "(" * DEEPEST + "1" + ")" * DEEPEST + " AS x") == [{"x": 1}]
 
 

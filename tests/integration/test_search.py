@@ -49,15 +49,15 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return images_in(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture
-def loaded(graph: Graph, tmp_path: Path, drawn: Path) -> Iterator[Graph]:
+def loaded(graph: Graph, tmp_path: Path, image_root: Path) -> Iterator[Graph]:
     """Embedded, scored."""
     load(without_indexes(graph), tmp_path / "medmkg")
-    embed(graph, FAKE, images=drawn)
+    embed(graph, FAKE, images=image_root)
     naf.score(graph)
     yield graph
     without_indexes(graph)
@@ -354,10 +354,10 @@ def test_another_model_and_a_missing_or_foreign_index_are_told(loaded: Graph) ->
     assert ids(searcher.search("effusion")) == expected, "a warm searcher sees that it was mended"
 
 
-def test_embeddings_replaced_meanwhile_are_never_compared_with_the_wrong_model(loaded: Graph, drawn: Path) -> None:
+def test_embeddings_replaced_meanwhile_are_never_compared_with_the_wrong_model(loaded: Graph, image_root: Path) -> None:
     searcher = Searcher(loaded, lambda: FAKE)
     assert searcher.search("effusion").hits
-    embed(loaded, FakeEncoder("other"), images=drawn, replace=True)
+    embed(loaded, FakeEncoder("other"), images=image_root, replace=True)
     for concepts in ((), ("C9900003",)):
         with pytest.raises(KgpError, match="the images have embeddings of other-1, not of fake-1"):
             searcher.search("effusion", concepts=concepts)
@@ -445,9 +445,9 @@ def test_the_command_prints_a_table_and_json(loaded: Graph, fake: Fake) -> None:
     assert (negative_search["by"], [hit["similarity"] for hit in negative_search["hits"]][:1]) == (None, [None])
 
 
-def test_the_command_draws_a_contact_sheet(loaded: Graph, fake: Fake, drawn: Path, tmp_path: Path) -> None:
+def test_the_command_draws_a_contact_sheet(loaded: Graph, fake: Fake, image_root: Path, tmp_path: Path) -> None:
     sheet_path = tmp_path / "found.png"
-    arguments = ("search", "effusion", "--top", 7, "--images", drawn, "--contact-sheet", sheet_path)
+    arguments = ("search", "effusion", "--top", 7, "--images", image_root, "--contact-sheet", sheet_path)
     completed = fake(*arguments)
     assert completed.code == 0, completed.err
     assert f"{sheet_path}: 7 of 7 images" in completed.err

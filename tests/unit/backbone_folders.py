@@ -51,12 +51,12 @@ def described(folder: Path, config: dict[str, Any]) -> None:
     (folder / "open_clip_config.json").write_text(json.dumps(document), encoding="utf-8")
 
 
-def plain_open_clip(folder: Path, longest: int = 77) -> Any:
+def plain_open_clip(folder: Path, token_limit: int = 77) -> Any:
     """CLIP in open_clip's form, with open_clip's own tokenizer."""
     clip_config = {
         "embed_dim": WIDTH,
         "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-        "text_cfg": {"context_length": longest, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+        "text_cfg": {"context_length": token_limit, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
     }
     described(folder, clip_config)
     torch.manual_seed(2)

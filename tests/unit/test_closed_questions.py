@@ -11,7 +11,7 @@ import pytest
 from kgplatform.cli import main
 from kgplatform.errors import InputError
 from kgplatform.vqa.closed import Form, checked, form_of
-from kgplatform.vqa.questions import LONGEST, Question
+from kgplatform.vqa.questions import MAX_QUESTION_LENGTH, Question
 
 EXAMPLES = {
     Form.YES_NO: """\
@@ -218,7 +218,7 @@ def test_a_text_without_words(text: str) -> None:
 
 def test_a_question_that_is_too_long_is_refused_and_not_cut() -> None:
     with pytest.raises(InputError, match="more than 2,000 characters"):
-        checked(None, "Is there an effusion " + "or " * LONGEST)
+        checked(None, "Is there an effusion " + "or " * MAX_QUESTION_LENGTH)
 
 
 def test_image_and_question_in_the_wrong_order(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("reports: openi", "need `reports` and `path`"),
         ("[1, 2]", "need `reports` and `path`"),
@@ -115,9 +115,9 @@ def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) ->
         ('reports: openi\npath: .\nkeep: "a\\0b"', "'keep' has a value of the wrong kind"),
     ],
 )
-def test_wrong_settings_are_one_clear_error(tmp_path: Path, text: str, told: str) -> None:
+def test_wrong_settings_are_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "construct.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read(find(tmp_path))
 
 

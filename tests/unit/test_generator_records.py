@@ -96,7 +96,7 @@ def test_without_drawn_triplets_what_was_left_out_is_still_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "told"),
+    ("kept", "message"),
     [
         (None, (SMALL, LEFT, EDEMA)),  # whole: the report alone, although the image shows a nodule
         ({0, 1}, (SMALL, LEFT, EDEMA)),
@@ -106,10 +106,10 @@ def test_without_drawn_triplets_what_was_left_out_is_still_told() -> None:
     ],
 )
 def test_what_is_drawn_follows_only_where_sentences_are_missing_and_say_nothing_of_it(
-    kept: set[int] | None, told: tuple[Triplet, ...]
+    kept: set[int] | None, message: tuple[Triplet, ...]
 ) -> None:
     study = replace(STUDY, drawn=(LEFT, SMALL, NODULE))
-    assert study.record(kept).triplets == told
+    assert study.record(kept).triplets == message
 
 
 def test_entities_that_mean_the_same_count_as_told() -> None:

@@ -56,7 +56,9 @@ def prompts(model: Any, lengths: list[int], seed: int = 3) -> tuple[Tensor, Tens
     return embeddings, mask
 
 
-def oracle(model: Any, embeddings: Tensor, mask: Tensor, beams: int, longest: int, **more: Any) -> list[list[int]]:
+def oracle(
+    model: Any, embeddings: Tensor, mask: Tensor, beams: int, max_new_tokens: int, **more: Any
+) -> list[list[int]]:
     """transformers' search for the most probable reply."""
     beam_options = {"early_stopping": "never", "length_penalty": 0.0} if beams > 1 else {}
     replies = model.generate(
@@ -64,7 +66,7 @@ def oracle(model: Any, embeddings: Tensor, mask: Tensor, beams: int, longest: in
         attention_mask=mask,
         num_beams=beams,
         do_sample=False,
-        max_new_tokens=longest,
+        max_new_tokens=max_new_tokens,
         pad_token_id=PAD,
         eos_token_id=END,
         **beam_options,
@@ -80,7 +82,7 @@ def test_it_finds_what_transformers_finds(kind: str, beams: int) -> None:
     for seed in range(3):
         model = language(kind, seed)
         embeddings, mask = prompts(model, [9, 4, 7, 9, 1, 5], seed)
-        replies = most_probable(model, embeddings, mask, beams=beams, longest=40, end=END)
+        replies = most_probable(model, embeddings, mask, beams=beams, max_new_tokens=40, end=END)
         assert [reply.tokens for reply in replies] == oracle(model, embeddings, mask, beams, 40)
         ended_count += sum(reply.tokens[-1] == END for reply in replies)
     assert ended_count > 0, "replies that end were tried"
@@ -89,7 +91,7 @@ def test_it_finds_what_transformers_finds(kind: str, beams: int) -> None:
 def test_replies_longer_than_the_first_room_and_images_that_leave_are_found_too() -> None:
     model = language("qwen2", 7, ends=1)
     embeddings, mask = prompts(model, [3, 8, 5, 6, 2, 4, 7, 8], 7)
-    replies = most_probable(model, embeddings, mask, beams=3, longest=2 * GROWTH + 9, end=END)
+    replies = most_probable(model, embeddings, mask, beams=3, max_new_tokens=2 * GROWTH + 9, end=END)
     assert [reply.tokens for reply in replies] == oracle(model, embeddings, mask, 3, 2 * GROWTH + 9)
     reply_lengths = sorted(len(reply.tokens) for reply in replies)
     assert reply_lengths[-1] > GROWTH
@@ -99,10 +101,10 @@ def test_replies_longer_than_the_first_room_and_images_that_leave_are_found_too(
 def test_a_batch_finds_what_each_prompt_alone_finds() -> None:
     model = language("qwen2")
     embeddings, mask = prompts(model, [9, 2, 5])
-    batch_replies = most_probable(model, embeddings, mask, beams=4, longest=30, end=END)
+    batch_replies = most_probable(model, embeddings, mask, beams=4, max_new_tokens=30, end=END)
     for row_index, length in enumerate([9, 2, 5]):
         prompt_inputs = embeddings[row_index : row_index + 1, -length:], mask[row_index : row_index + 1, -length:]
-        [single_reply] = most_probable(model, *prompt_inputs, beams=4, longest=30, end=END)
+        [single_reply] = most_probable(model, *prompt_inputs, beams=4, max_new_tokens=30, end=END)
         assert single_reply.tokens == batch_replies[row_index].tokens
         assert single_reply.chances == pytest.approx(batch_replies[row_index].chances, abs=1e-4)
 
@@ -125,7 +127,7 @@ def test_a_grammar_holds_and_chances_are_those_of_the_model_without_it(beams: in
     model = language("qwen2")
     embeddings, mask = prompts(model, [6, 3])
     token_filter = only(40, 41, 42, 43, 44)
-    replies = most_probable(model, embeddings, mask, beams=beams, longest=12, end=END, held=token_filter)
+    replies = most_probable(model, embeddings, mask, beams=beams, max_new_tokens=12, end=END, held=token_filter)
     assert [reply.tokens for reply in replies] == oracle(
         model, embeddings, mask, beams, 12, logits_processor=[token_filter]
     )
@@ -164,7 +166,7 @@ def test_with_beams_enough_it_is_the_most_probable_of_all_replies() -> None:
             for reply in replies([*prefix_ids, token], log_probability + float(log_probabilities[token]))
         ]
 
-    [best_reply] = most_probable(model, embeddings, mask, beams=32, longest=4, end=END, held=held)
+    [best_reply] = most_probable(model, embeddings, mask, beams=32, max_new_tokens=4, end=END, held=held)
     log_probability, tokens = max(replies([], 0.0))
     assert best_reply.tokens == tokens
     assert sum(best_reply.chances) == pytest.approx(log_probability, abs=1e-4)
@@ -175,7 +177,7 @@ def test_a_model_that_says_no_numbers_is_not_waited_for() -> None:
     with torch.no_grad():
         model.lm_head.weight.fill_(torch.nan)
     embeddings, mask = prompts(model, [4, 2])
-    assert most_probable(model, embeddings, mask, beams=3, longest=500, end=END) == [([], []), ([], [])]
+    assert most_probable(model, embeddings, mask, beams=3, max_new_tokens=500, end=END) == [([], []), ([], [])]
 
 
 def test_only_what_was_written_moves() -> None:

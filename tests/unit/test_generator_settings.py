@@ -64,7 +64,7 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "message"),
     [
         ({"layers": 2}, "there is no setting layers"),
         ({"projector": {"depth": 2}}, "there is no setting projector.depth"),
@@ -95,8 +95,8 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         (None, "the settings must be a mapping"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, document: Any, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_is_wrong_is_named(tmp_path: Path, document: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         GeneratorSettings.of(document)
 
 

@@ -96,7 +96,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     resumed_work = replace(
         work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None
     )
-    train(replace(resumed_work, told=messages.append), stages)
+    train(replace(resumed_work, log=messages.append), stages)
     assert steps[0] > 1, "it did not begin anew"
     for weights_name in WEIGHTS:
         if (tmp_path / weights_name).is_file():
@@ -211,7 +211,7 @@ def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
 def test_what_is_finished_is_not_trained_again(invented: Path, tiny: Path) -> None:
     modified_times = {file_path: file_path.stat().st_mtime_ns for file_path in tiny.rglob("*") if file_path.is_file()}
     messages: list[str] = []
-    work = replace(generators.work(invented, tiny), told=messages.append)
+    work = replace(generators.work(invented, tiny), log=messages.append)
     assert train(work, ["vision", "1", "2"]) == tiny / "vlm-kg"
     assert {
         file_path: file_path.stat().st_mtime_ns for file_path in tiny.rglob("*") if file_path.is_file()
@@ -246,7 +246,7 @@ def test_an_image_that_cannot_be_read_is_told_and_left_out(invented: Path, tmp_p
     assert bad_image is not None
     bad_image.write_bytes(b"zebrafinch")
     messages: list[str] = []
-    train(replace(work, told=messages.append), ["1", "2"])
+    train(replace(work, log=messages.append), ["1", "2"])
     expected_start = f"1 of {len(work.studies())} images cannot be read, the first of them {bad_image}: "
     assert (
         sum(message.startswith(expected_start) and message.endswith("; they are left out") for message in messages) == 2
@@ -299,7 +299,7 @@ def test_images_of_which_most_cannot_be_read_stop_a_training(invented: Path, tmp
 
 def test_a_validation_part_that_is_in_the_training_counts_for_nothing(invented: Path, begun: Path) -> None:
     messages: list[str] = []
-    work = replace(generators.work(invented, begun, data={"validation": "train"}), told=messages.append)
+    work = replace(generators.work(invented, begun, data={"validation": "train"}), log=messages.append)
     assert work.validation(work.studies()) == []
     assert messages[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
     separate_work = generators.work(invented, begun)
@@ -309,7 +309,7 @@ def test_a_validation_part_that_is_in_the_training_counts_for_nothing(invented: 
 def test_data_without_a_validation_part_are_trained_on_too(invented: Path, begun: Path) -> None:
     messages: list[str] = []
     work = generators.work(invented, begun, data={"validation": "nobody"})
-    train(replace(work, told=messages.append), ["2"])
+    train(replace(work, log=messages.append), ["2"])
     assert [
         message for message in messages if message.startswith("no validation: ") and "the split 'nobody'" in message
     ]

@@ -198,7 +198,7 @@ def test_an_unreadable_answer_is_asked_for_once_more(tmp_path: Path) -> None:
         assert (usage.requests, usage.asked_again, usage.fell_back) == (2, 1, 0)
         assert (usage.prompt_tokens, usage.completion_tokens) == (200, 20)
         assert usage.cost == pytest.approx(200 / 1e6 + 20 * 10 / 1e6)
-        assert "2 requests" in usage.told()
+        assert "2 requests" in usage.summary()
 
 
 @pytest.mark.parametrize("tokens", [("x", -5), (10**30, 1.5), (None, True), ([], {})])
@@ -263,14 +263,15 @@ def test_a_server_that_hangs_is_left_after_the_timeout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, "refuses the key"), (403, "refuses the key"), (404, "no such model"), (307, "redirects")]
+    ("status", "message"),
+    [(401, "refuses the key"), (403, "refuses the key"), (404, "no such model"), (307, "redirects")],
 )
-def test_what_can_never_succeed_stops_with_one_clear_error(tmp_path: Path, status: int, told: str) -> None:
+def test_what_can_never_succeed_stops_with_one_clear_error(tmp_path: Path, status: int, message: str) -> None:
     def elsewhere(messages: list[dict[str, str]], before: int) -> Reply:
         return Reply(status=status, headers={"Location": "http://192.0.2.1/v1/chat/completions"})
 
     with serving(elsewhere) as server, judging(server, tmp_path) as judge:
-        with pytest.raises(Refused, match=told) as raised:
+        with pytest.raises(Refused, match=message) as raised:
             annotate(a_report(), TAGGER, judge)
         assert len(server.asked) == 1
         assert CANARY not in f"{raised.value} {raised.value.hint}"

@@ -132,7 +132,7 @@ def test_the_fast_gradient_of_cross_entropy_is_autograds() -> None:
             ]
         )
         question_rows, answers = (
-            torch.from_numpy(index_array) for index_array in loss.known.answers(task, batch[task])
+            torch.from_numpy(index_array) for index_array in loss.true_triples.answers(task, batch[task])
         )
         total_loss = total_loss - torch.log_softmax(logits, dim=1)[question_rows, answers].mean()
     total_loss.backward()
@@ -147,7 +147,7 @@ def test_each_question_is_asked_once_an_epoch_with_all_its_answers() -> None:
     )
     for task_index, task in enumerate(TASKS):
         questions = np.concatenate([batch[task] for batch in loss.batches()])
-        question_rows, answers = loss.known.answers(task, questions)
+        question_rows, answers = loss.true_triples.answers(task, questions)
         answered_triples = questions[question_rows].copy()
         answered_triples[:, task_index] = answers
         assert sorted(map(tuple, answered_triples.tolist())) == sorted(map(tuple, triples.ids.tolist()))

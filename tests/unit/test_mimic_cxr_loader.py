@@ -144,7 +144,7 @@ def test_a_report_that_is_none_is_rejected_without_its_words(tmp_path: Path, con
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("other.csv", b"", "no metadata"),
         (METADATA, b"", "no column dicom_id"),
@@ -154,9 +154,9 @@ def test_a_report_that_is_none_is_rejected_without_its_words(tmp_path: Path, con
         (f"{METADATA}.gz", b"plain", "damaged"),
     ],
 )
-def test_a_table_that_is_none_is_one_clear_error(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+def test_a_table_that_is_none_is_one_clear_error(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         list(MIMICCXR(tmp_path).reports())
 
 

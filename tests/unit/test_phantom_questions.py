@@ -29,7 +29,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def question_folder(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("questions")
     question_set.build(studies, folder, COUNT, 5, remedies=200)
     return folder
@@ -53,14 +53,14 @@ def facts(folder: Path) -> dict[tuple[str, str], set[str]]:
     return tail_names
 
 
-def test_every_answer_follows_from_what_is_drawn_and_from_the_facts(made: Path, studies: Path) -> None:
-    tail_names, study_findings = facts(made), defaultdict(set)
+def test_every_answer_follows_from_what_is_drawn_and_from_the_facts(question_folder: Path, studies: Path) -> None:
+    tail_names, study_findings = facts(question_folder), defaultdict(set)
     for record in table(studies / "truth" / "shown.csv"):
         study_findings[record["study_id"]].add(record["finding"])
     finding_names = {"nodule": "lung nodule", "mass": "lung mass", "interstitial opacities": "interstitial opacity"}
     need_counts = Counter[str]()
     for part_name in PARTS:
-        for record in rows(made, part_name):
+        for record in rows(question_folder, part_name):
             [study_id] = re.findall(r"/s(\d+)/", record["image_name"])
             image_findings = {finding_names.get(short_name, short_name) for short_name in study_findings[study_id]}
             question = re.sub(r"\b(a|an) ", "", record["question"])
@@ -87,35 +87,37 @@ def test_every_answer_follows_from_what_is_drawn_and_from_the_facts(made: Path, 
     assert need_counts.total() == COUNT
 
 
-def test_no_remedy_and_no_subject_is_in_two_parts(made: Path) -> None:
-    remedies = {record["head_name"] for record in table(made / "knowledge.csv")}
+def test_no_remedy_and_no_subject_is_in_two_parts(question_folder: Path) -> None:
+    remedies = {record["head_name"] for record in table(question_folder / "knowledge.csv")}
     for keys_of in (
         lambda record: {word for word in re.findall(r"\w+", record["question"]) if word in remedies},
         lambda record: set(re.findall(r"/p(\d{8})/", record["image_name"])),
     ):
-        part_keys = [set().union(*(keys_of(record) for record in rows(made, part_name))) for part_name in PARTS]
+        part_keys = [
+            set().union(*(keys_of(record) for record in rows(question_folder, part_name))) for part_name in PARTS
+        ]
         assert all(part_keys)
         assert not part_keys[0] & part_keys[1] | part_keys[0] & part_keys[2] | part_keys[1] & part_keys[2]
 
 
-def test_answers_cannot_be_guessed_from_the_kind_of_question(made: Path) -> None:
+def test_answers_cannot_be_guessed_from_the_kind_of_question(question_folder: Path) -> None:
     answer_counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for question in rows(made, "train"):
+    for question in rows(question_folder, "train"):
         answer_counts[question["needs"], question["question_type"]][question["answer"]] += 1
     assert len(answer_counts) == 6
     for counts in answer_counts.values():
         assert 0.4 < counts["yes"] / counts.total() < 0.6
 
 
-def test_the_loader_reads_them_and_what_they_need(made: Path, studies: Path) -> None:
+def test_the_loader_reads_them_and_what_they_need(question_folder: Path, studies: Path) -> None:
     with pytest.raises(InputError, match="no closed question"):
-        read("phantom", made, studies)  # these studies have no pictures
+        read("phantom", question_folder, studies)  # these studies have no pictures
     for part_name in PARTS:
-        for record in rows(made, part_name):
+        for record in rows(question_folder, part_name):
             image_path = studies / record["image_name"]
             image_path.parent.mkdir(parents=True, exist_ok=True)
             image_path.touch()
-    questions, rejects = read("phantom", made, studies)
+    questions, rejects = read("phantom", question_folder, studies)
     assert (len(questions), rejects) == (COUNT, [])
     assert Counter(question.part for question in questions) == {
         "train": COUNT * 0.8,
@@ -126,10 +128,12 @@ def test_the_loader_reads_them_and_what_they_need(made: Path, studies: Path) -> 
     assert {question.dataset for question in questions} == {"phantom"}
 
 
-def test_the_same_again_gives_the_same_files_and_another_seed_others(made: Path, studies: Path, tmp_path: Path) -> None:
-    contents = {file_path.name: file_path.read_bytes() for file_path in made.iterdir()}
-    question_set.build(studies, made, COUNT, 5, remedies=200)
-    assert {file_path.name: file_path.read_bytes() for file_path in made.iterdir()} == contents
+def test_the_same_again_gives_the_same_files_and_another_seed_others(
+    question_folder: Path, studies: Path, tmp_path: Path
+) -> None:
+    contents = {file_path.name: file_path.read_bytes() for file_path in question_folder.iterdir()}
+    question_set.build(studies, question_folder, COUNT, 5, remedies=200)
+    assert {file_path.name: file_path.read_bytes() for file_path in question_folder.iterdir()} == contents
     question_set.build(studies, tmp_path, COUNT, 6, remedies=200)
     assert (tmp_path / "testset.json").read_bytes() != contents["testset.json"]
 

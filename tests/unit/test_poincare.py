@@ -74,8 +74,8 @@ def d(x, y, c):
 
 @examples
 @given(balls(2))
-def test_mobius_addition_has_a_zero_inverses_and_left_cancellation(drawn):
-    curvature, x, y = drawn
+def test_mobius_addition_has_a_zero_inverses_and_left_cancellation(sample):
+    curvature, x, y = sample
     origin = torch.zeros_like(x)
     close(poincare.mobius_add(origin, x, curvature), x)
     close(poincare.mobius_add(x, origin, curvature), x)
@@ -88,8 +88,8 @@ def test_mobius_addition_has_a_zero_inverses_and_left_cancellation(drawn):
 
 @examples
 @given(balls(1, radius=3.0), st.floats(1e-5, 10))
-def test_log0_inverts_exp0(drawn, c):
-    _, tangent = drawn
+def test_log0_inverts_exp0(sample, c):
+    _, tangent = sample
     tangent = tangent / max(
         1.0, math.sqrt(c) * float(tangent.norm()) / 4
     )  # beyond 6.1 / √c the ball's margin takes over
@@ -98,8 +98,8 @@ def test_log0_inverts_exp0(drawn, c):
 
 @examples
 @given(balls(3))
-def test_distance_is_a_metric(drawn):
-    curvature, x, y, z = drawn
+def test_distance_is_a_metric(sample):
+    curvature, x, y, z = sample
     close(d(x, y, curvature), d(y, x, curvature))
     assert d(x, x, curvature) == 0
     assert d(x, z, curvature) <= d(x, y, curvature) + d(y, z, curvature) + 1e-9
@@ -112,8 +112,8 @@ def test_distance_is_a_metric(drawn):
 
 @examples
 @given(balls(3))
-def test_left_translation_is_an_isometry(drawn):
-    curvature, x, y, z = drawn
+def test_left_translation_is_an_isometry(sample):
+    curvature, x, y, z = sample
     close(
         d(poincare.mobius_add(z, x, curvature), poincare.mobius_add(z, y, curvature), curvature),
         d(x, y, curvature),
@@ -123,8 +123,8 @@ def test_left_translation_is_an_isometry(drawn):
 
 @examples
 @given(balls(5))
-def test_distances_of_all_pairs_are_those_of_rows(drawn):
-    curvature, *points = drawn
+def test_distances_of_all_pairs_are_those_of_rows(sample):
+    curvature, *points = sample
     x, y = torch.stack(points[:2]), torch.stack(points[2:])
     close(poincare.squared_distances(x, y, curvature), poincare.squared_distance(x[:, None], y, curvature), 1e-6)
     row_curvatures = torch.tensor([[curvature], [curvature / 2]], dtype=torch.float64)
@@ -134,8 +134,8 @@ def test_distances_of_all_pairs_are_those_of_rows(drawn):
 
 @examples
 @given(balls(1), st.lists(st.floats(-7, 7), min_size=2, max_size=2))
-def test_rotations_and_reflections_keep_norms(drawn, angles):
-    _, point = drawn
+def test_rotations_and_reflections_keep_norms(sample, angles):
+    _, point = sample
     angle = torch.tensor(angles, dtype=torch.float64)
     close(rotate(point, angle).norm(), point.norm())
     close(reflect(point, angle).norm(), point.norm())

@@ -48,18 +48,18 @@ def make(folder: Path, seed: int, prefix: str = "C") -> tuple[Pool, Split]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pool, Split]:
+def saved_pool(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pool, Split]:
     pool_folder = tmp_path_factory.mktemp("pools") / "pool"
     return pool_folder, *make(pool_folder, 0)
 
 
 @pytest.fixture
-def copy(made: tuple[Path, Pool, Split], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made[0], tmp_path / "copy"))
+def copy(saved_pool: tuple[Path, Pool, Split], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved_pool[0], tmp_path / "copy"))
 
 
-def test_it_scores_as_before(made: tuple[Path, Pool, Split]) -> None:
-    pool_folder, pool, split = made
+def test_it_scores_as_before(saved_pool: tuple[Path, Pool, Split]) -> None:
+    pool_folder, pool, split = saved_pool
     loaded = pool_checkpoint.load(pool_folder).scorer
     head_indices, relation_indices, tail_indices = torch.from_numpy(np.ascontiguousarray(split.test.T))
     with torch.no_grad():
@@ -68,8 +68,8 @@ def test_it_scores_as_before(made: tuple[Path, Pool, Split]) -> None:
         assert torch.equal(loaded.relations(head_indices, tail_indices), pool.relations(head_indices, tail_indices))
 
 
-def test_it_predicts_links_that_the_graph_does_not_have(made: tuple[Path, Pool, Split]) -> None:
-    pool_folder, _, split = made
+def test_it_predicts_links_that_the_graph_does_not_have(saved_pool: tuple[Path, Pool, Split]) -> None:
+    pool_folder, _, split = saved_pool
     loaded = pool_checkpoint.load_any(pool_folder)
     assert loaded.name == "pool"
     predictions = predict_links(loaded, split.triples, "POSITIVE", 7)
@@ -78,8 +78,8 @@ def test_it_predicts_links_that_the_graph_does_not_have(made: tuple[Path, Pool, 
     assert not {(prediction.head[1], "POSITIVE", prediction.tail[1]) for prediction in predictions} & known_triples
 
 
-def test_one_folder_or_the_other(made: tuple[Path, Pool, Split]) -> None:
-    pool_folder = made[0]
+def test_one_folder_or_the_other(saved_pool: tuple[Path, Pool, Split]) -> None:
+    pool_folder = saved_pool[0]
     assert isinstance(pool_checkpoint.load_any(pool_folder), pool_checkpoint.PoolCheckpoint)
     assert isinstance(pool_checkpoint.load_any(pool_folder / "members" / "distmult"), checkpoint.Checkpoint)
 
@@ -89,8 +89,8 @@ OF_MEMBER = (*NAMES, "checkpoint.json", "model.safetensors")
 FILES = ["pool.json", *(f"train/{name}" for name in NAMES), *(f"members/distmult/{name}" for name in OF_MEMBER)]
 
 
-def test_these_are_all_files(made: tuple[Path, Pool, Split]) -> None:
-    pool_folder = made[0]
+def test_these_are_all_files(saved_pool: tuple[Path, Pool, Split]) -> None:
+    pool_folder = saved_pool[0]
     assert sorted(
         file_path.relative_to(pool_folder).as_posix() for file_path in pool_folder.rglob("*") if file_path.is_file()
     ) == sorted(FILES)
@@ -158,9 +158,9 @@ def test_a_pool_that_was_not_written_to_the_end_is_none(copy: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def two(made: tuple[Path, Pool, Split], tmp_path_factory: pytest.TempPathFactory) -> tuple[Pool, dict[str, Path]]:
+def two(saved_pool: tuple[Path, Pool, Split], tmp_path_factory: pytest.TempPathFactory) -> tuple[Pool, dict[str, Path]]:
     """A pool of two models on the same split, and their checkpoints."""
-    folder, split = tmp_path_factory.mktemp("two"), made[2]
+    folder, split = tmp_path_factory.mktemp("two"), saved_pool[2]
     all_settings = [
         TrainingSettings.of({"model": model_name, "arguments": {"embedding_dim": 8}, "epochs": 5})
         for model_name in ("transe", "distmult")
@@ -173,9 +173,9 @@ def two(made: tuple[Path, Pool, Split], tmp_path_factory: pytest.TempPathFactory
 
 
 def test_each_member_keeps_its_weight(
-    made: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], tmp_path: Path
+    saved_pool: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], tmp_path: Path
 ) -> None:
-    (pool, members), split = two, made[2]
+    (pool, members), split = two, saved_pool[2]
     pool_checkpoint.save(tmp_path, pool, split, dict(reversed(members.items())))
     loaded = pool_checkpoint.load(tmp_path)
     assert loaded.scorer.names == pool.names
@@ -191,9 +191,9 @@ def test_each_member_keeps_its_weight(
 
 
 def test_members_that_are_not_the_pools_are_refused_and_nothing_is_lost(
-    made: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], copy: Path, tmp_path: Path
+    saved_pool: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], copy: Path, tmp_path: Path
 ) -> None:
-    (pool, members), split = two, made[2]
+    (pool, members), split = two, saved_pool[2]
     original_hash = pool_checkpoint.load(copy).sha256
     with pytest.raises(UsageError, match="transe, distmult"):
         pool_checkpoint.save(copy, pool, split, {"transe": members["transe"]})

@@ -65,7 +65,7 @@ MAKERS = {"clip": clip, "open-clip": plain_open_clip, "biomedclip": biomedclip}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path, Any]]:
+def saved_backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path, Any]]:
     """Of each form: the kind, the folder, and the model that was saved there. Tests must leave them unchanged."""
     base_folder = tmp_path_factory.mktemp("backbones")
     kinds = {"clip": "clip", "open-clip": "open-clip", "biomedclip": "open-clip"}
@@ -76,8 +76,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path,
 
 
 @pytest.fixture(params=list(MAKERS))
-def form(request: pytest.FixtureRequest, made: dict[str, tuple[str, Path, Any]]) -> tuple[str, Path, Any]:
-    return made[request.param]
+def form(request: pytest.FixtureRequest, saved_backbones: dict[str, tuple[str, Path, Any]]) -> tuple[str, Path, Any]:
+    return saved_backbones[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +114,10 @@ class TestForms:
     """Each as ``KIND:FOLDER``: the vectors are those of the library, from file and words on."""
 
     @pytest.mark.parametrize("name", list(MAKERS))
-    def test_vectors_are_the_librarys(self, made: dict[str, tuple[str, Path, Any]], name: str, tmp_path: Path) -> None:
-        backbone_kind, model_folder, model = made[name]
+    def test_vectors_are_the_librarys(
+        self, saved_backbones: dict[str, tuple[str, Path, Any]], name: str, tmp_path: Path
+    ) -> None:
+        backbone_kind, model_folder, model = saved_backbones[name]
         original = content(model_folder)
         backbone = open_backbone(f"{backbone_kind}:{model_folder}")
         assert (backbone.picture.mean, backbone.picture.deviation) == (MEAN, DEVIATION)
@@ -129,9 +131,9 @@ class TestForms:
         torch.testing.assert_close(backbone.scale.detach(), model.logit_scale.exp().detach())
         assert content(model_folder) == original
 
-    def test_pubmedclips_files(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
+    def test_pubmedclips_files(self, saved_backbones: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
         """Pickled weights, and the tokenizer as vocabulary and merges."""
-        _, model_folder, model = made["clip"]
+        _, model_folder, model = saved_backbones["clip"]
         shutil.copytree(model_folder, tmp_path / "c")
         (tmp_path / "c" / "model.safetensors").unlink()
         torch.save(model.state_dict(), tmp_path / "c" / "pytorch_model.bin")
@@ -148,10 +150,10 @@ class TestForms:
         with pytest.raises(InputError, match="no backbone of the kind clip here"):
             open_backbone(f"clip:{tmp_path / 'c'}")
 
-    def test_both_forms_read_clips_words_alike(self, made: dict[str, tuple[str, Path, Any]]) -> None:
+    def test_both_forms_read_clips_words_alike(self, saved_backbones: dict[str, tuple[str, Path, Any]]) -> None:
         clip_backbone, open_clip_backbone = (
             open_backbone(f"{backbone_kind}:{model_folder}")
-            for backbone_kind, model_folder, _ in (made["clip"], made["open-clip"])
+            for backbone_kind, model_folder, _ in (saved_backbones["clip"], saved_backbones["open-clip"])
         )
         clip_tokens = clip_backbone.tokens(TEXTS)
         open_clip_tokens = open_clip_backbone.tokens(TEXTS)["input_ids"][:, : clip_tokens["input_ids"].shape[1]]
@@ -177,15 +179,17 @@ class TestForms:
         assert bert_tower.model.config.num_attention_heads == 12
         assert backbone.log_scale.item() == 4.0
 
-    def test_another_text_tower_needs_its_config(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
-        shutil.copytree(made["biomedclip"][1], tmp_path / "c")
+    def test_another_text_tower_needs_its_config(
+        self, saved_backbones: dict[str, tuple[str, Path, Any]], tmp_path: Path
+    ) -> None:
+        shutil.copytree(saved_backbones["biomedclip"][1], tmp_path / "c")
         (tmp_path / "c" / "config.json").unlink()
         with pytest.raises(InputError, match="no backbone of the kind open-clip here") as refusal:
             open_backbone(f"open-clip:{tmp_path / 'c'}")
         assert "config.json of a text tower" in refusal.value.hint
 
-    def test_other_widths_get_a_head(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
-        shutil.copytree(made["clip"][1], tmp_path / "c")
+    def test_other_widths_get_a_head(self, saved_backbones: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
+        shutil.copytree(saved_backbones["clip"][1], tmp_path / "c")
         config = transformers.CLIPConfig.from_pretrained(tmp_path / "c", projection_dim=24)
         transformers.CLIPModel(config).save_pretrained(tmp_path / "c")
         backbone = open_backbone(f"clip:{tmp_path / 'c'}")
@@ -348,9 +352,9 @@ class TestWhatIsNone:
     @pytest.mark.parametrize("name", ["clip", "biomedclip"])
     @pytest.mark.parametrize("lack", LACKS)
     def test_a_folder_that_lacks_something(
-        self, made: dict[str, tuple[str, Path, Any]], name: str, lack: str, tmp_path: Path
+        self, saved_backbones: dict[str, tuple[str, Path, Any]], name: str, lack: str, tmp_path: Path
     ) -> None:
-        backbone_kind, model_folder, _ = made[name]
+        backbone_kind, model_folder, _ = saved_backbones[name]
         shutil.copytree(model_folder, tmp_path / "c")
         emptied(tmp_path / "c", lack)
         with pytest.raises(InputError, match=f"no backbone of the kind {backbone_kind} here") as refusal:
@@ -359,8 +363,8 @@ class TestWhatIsNone:
         assert "Check the folder" in refusal.value.hint
 
     @pytest.mark.parametrize("lack", ["weights", "damaged weights", "configuration"])
-    def test_open_clips_own(self, made: dict[str, tuple[str, Path, Any]], lack: str, tmp_path: Path) -> None:
-        shutil.copytree(made["open-clip"][1], tmp_path / "c")
+    def test_open_clips_own(self, saved_backbones: dict[str, tuple[str, Path, Any]], lack: str, tmp_path: Path) -> None:
+        shutil.copytree(saved_backbones["open-clip"][1], tmp_path / "c")
         emptied(tmp_path / "c", lack)
         with pytest.raises(InputError, match="no backbone of the kind open-clip here"):
             open_backbone(f"open-clip:{tmp_path / 'c'}")
@@ -374,8 +378,10 @@ class TestWhatIsNone:
         with pytest.raises(InputError, match="no backbone of the kind transformer here"):
             open_text(f"transformer:{tmp_path}")
 
-    def test_weights_that_are_no_numbers(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
-        shutil.copytree(made["open-clip"][1], tmp_path / "c")
+    def test_weights_that_are_no_numbers(
+        self, saved_backbones: dict[str, tuple[str, Path, Any]], tmp_path: Path
+    ) -> None:
+        shutil.copytree(saved_backbones["open-clip"][1], tmp_path / "c")
         weights_path = tmp_path / "c" / "open_clip_pytorch_model.bin"
         weights = torch.load(weights_path, weights_only=True)
         weights["visual.proj"][:] = float("nan")
@@ -383,16 +389,18 @@ class TestWhatIsNone:
         with pytest.raises(InputError, match="weights proj are not all finite numbers"):
             open_backbone(f"open-clip:{tmp_path / 'c'}")
 
-    def test_the_wrong_kind(self, made: dict[str, tuple[str, Path, Any]]) -> None:
+    def test_the_wrong_kind(self, saved_backbones: dict[str, tuple[str, Path, Any]]) -> None:
         for backbone_kind, form_name in (("clip", "open-clip"), ("open-clip", "clip"), ("clip", "biomedclip")):
             with pytest.raises(InputError, match=f"no backbone of the kind {backbone_kind} here"):
-                open_backbone(f"{backbone_kind}:{made[form_name][1]}")
+                open_backbone(f"{backbone_kind}:{saved_backbones[form_name][1]}")
         with pytest.raises(InputError, match="no backbone of the kind transformer here"):
-            open_encoder(f"transformer:{made['clip'][1]}")
+            open_encoder(f"transformer:{saved_backbones['clip'][1]}")
 
     @pytest.mark.parametrize("kind", ["clip", "open-clip", "transformer"])
-    def test_pickles_never_run(self, made: dict[str, tuple[str, Path, Any]], kind: str, tmp_path: Path) -> None:
-        shutil.copytree(made[{"transformer": "biomedclip"}.get(kind, kind)][1], tmp_path / "c")
+    def test_pickles_never_run(
+        self, saved_backbones: dict[str, tuple[str, Path, Any]], kind: str, tmp_path: Path
+    ) -> None:
+        shutil.copytree(saved_backbones[{"transformer": "biomedclip"}.get(kind, kind)][1], tmp_path / "c")
         (tmp_path / "c" / "model.safetensors").unlink(missing_ok=True)
         for file_name in ("pytorch_model.bin", "open_clip_pytorch_model.bin"):
             torch.save({"x": Ran(tmp_path / "ran")}, tmp_path / "c" / file_name)
@@ -424,7 +432,7 @@ class TestWhatIsNone:
     )
     def test_a_missing_package(
         self,
-        made: dict[str, tuple[str, Path, Any]],
+        saved_backbones: dict[str, tuple[str, Path, Any]],
         monkeypatch: pytest.MonkeyPatch,
         spec: str,
         package: str,
@@ -433,7 +441,7 @@ class TestWhatIsNone:
         monkeypatch.setitem(sys.modules, package, None)
         backbone_kind = spec.partition(":")[0]
         with pytest.raises(UsageError, match=f"{backbone_kind} needs {package}") as refusal:
-            open_encoder(spec.format(made.get(backbone_kind, ("", "", None))[1]))
+            open_encoder(spec.format(saved_backbones.get(backbone_kind, ("", "", None))[1]))
         assert refusal.value.hint == f"pip install 'kgplatform[{extra}]'"
 
 
@@ -460,8 +468,8 @@ class TestEncoders:
         with pytest.raises(InputError, match=r"missing\.png: no such file"):
             encoder.images([tmp_path / "missing.png"])
 
-    def test_training_goes_on(self, made: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
-        backbone_kind, model_folder, _ = made["clip"]
+    def test_training_goes_on(self, saved_backbones: dict[str, tuple[str, Path, Any]], tmp_path: Path) -> None:
+        backbone_kind, model_folder, _ = saved_backbones["clip"]
         backbone = open_backbone(f"{backbone_kind}:{model_folder}")
         backbone.train()
         backbone.image_tower.eval()  # as someone may train texts alone
@@ -473,8 +481,8 @@ class TestEncoders:
         assert [submodule.training for submodule in backbone.modules()] == training_flags
         torch.autograd.backward(backbone.embed_texts(backbone.tokens(TEXTS)).sum())
 
-    def test_the_hash_tells_what_decides(self, made: dict[str, tuple[str, Path, Any]]) -> None:
-        backbone_kind, model_folder, _ = made["clip"]
+    def test_the_hash_tells_what_decides(self, saved_backbones: dict[str, tuple[str, Path, Any]]) -> None:
+        backbone_kind, model_folder, _ = saved_backbones["clip"]
         backbone = open_backbone(f"{backbone_kind}:{model_folder}")
         encoder = BackboneEncoder(backbone)
         hashes = {encoder.sha256, open_encoder(f"{backbone_kind}:{model_folder}").sha256}
@@ -506,16 +514,16 @@ class TestEncoders:
 class TestChoiceOfStudies:
     """The same towers as encoders of ``kgp construct select``, which reads more than the first 77 tokens."""
 
-    def test_biomedclips_text_tower(self, made: dict[str, tuple[str, Path, Any]]) -> None:
-        _, model_folder, model = made["biomedclip"]
+    def test_biomedclips_text_tower(self, saved_backbones: dict[str, tuple[str, Path, Any]]) -> None:
+        _, model_folder, model = saved_backbones["biomedclip"]
         vectors = encoder_of(f"open-clip:{model_folder}")(TEXTS)
         tokenizer = open_clip.get_tokenizer(f"local-dir:{model_folder}", context_length=256)
         with torch.no_grad():
             np.testing.assert_allclose(vectors, model.encode_text(tokenizer(TEXTS)).numpy(), atol=1e-5)
 
     @pytest.mark.parametrize("kind", ["open-clip", "transformer"])
-    def test_long_texts(self, made: dict[str, tuple[str, Path, Any]], kind: str, tmp_path: Path) -> None:
-        model_folder = made["biomedclip"][1]
+    def test_long_texts(self, saved_backbones: dict[str, tuple[str, Path, Any]], kind: str, tmp_path: Path) -> None:
+        model_folder = saved_backbones["biomedclip"][1]
         if kind == "transformer":
             model_folder = tmp_path
             transformers.BertModel(bert(model_folder, words(model_folder)), add_pooling_layer=False).save_pretrained(
@@ -531,8 +539,10 @@ class TestChoiceOfStudies:
 
     @pytest.mark.parametrize("lack", LACKS)
     @pytest.mark.parametrize("kind", ["open-clip", "transformer"])
-    def test_lacks(self, made: dict[str, tuple[str, Path, Any]], kind: str, lack: str, tmp_path: Path) -> None:
-        shutil.copytree(made["biomedclip"][1], tmp_path / "c")
+    def test_lacks(
+        self, saved_backbones: dict[str, tuple[str, Path, Any]], kind: str, lack: str, tmp_path: Path
+    ) -> None:
+        shutil.copytree(saved_backbones["biomedclip"][1], tmp_path / "c")
         if kind == "transformer":
             model = transformers.BertModel(bert(tmp_path / "c", words(tmp_path / "c")), add_pooling_layer=False)
             model.save_pretrained(tmp_path / "c")

@@ -239,7 +239,7 @@ def test_images_that_cannot_be_read_are_told_and_left_out(tmp_path: Path) -> Non
     pairs[1].path.write_bytes(pairs[1].path.read_bytes()[:50])
     pairs[2].path.unlink()
     messages: list[str] = []
-    prepared = examples(pairs, world.backbone(), told=messages.append)
+    prepared = examples(pairs, world.backbone(), log=messages.append)
     assert [pair.image for pair in prepared.pairs] == ["0", "3"]
     assert len(messages) == 2
     assert all(str(pairs[pair_index].path) in message for pair_index, message in zip((1, 2), messages, strict=True))

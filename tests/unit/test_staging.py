@@ -45,7 +45,7 @@ with at as staged:
 
 
 def build(folder: Path, number: int, *, replace: bool = False, said: list[str] | None = None) -> None:
-    with contents.built(folder, "test", {"n": number}, replace=replace, told=(said or []).append) as staged_folder:
+    with contents.built(folder, "test", {"n": number}, replace=replace, log=(said or []).append) as staged_folder:
         (staged_folder / "a").write_text(str(number), encoding="utf-8")
         if number == 1:
             (staged_folder / "below").mkdir()
@@ -105,7 +105,7 @@ def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_pat
     assert contents.complete(out_folder, "test", {"n": 1})
     messages: list[str] = []
     (tmp_path / ".out.mine").mkdir()
-    with contents.built(out_folder, "test", {"n": 2}, replace=True, told=messages.append):
+    with contents.built(out_folder, "test", {"n": 2}, replace=True, log=messages.append):
         pass
     assert messages == [f"removed what a command that was stopped left of {out_folder}"]
     assert sorted(file_path.name for file_path in tmp_path.iterdir()) == [".out.mine", "out"]
@@ -114,7 +114,7 @@ def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_pat
     assert not out_folder.exists()
     with (
         pytest.raises(ZeroDivisionError),
-        contents.built(out_folder, "test", {"n": 2}, replace=True, told=messages.append),
+        contents.built(out_folder, "test", {"n": 2}, replace=True, log=messages.append),
     ):
         assert tree(out_folder) == original_tree, "what had been moved aside is back"
         raise ZeroDivisionError

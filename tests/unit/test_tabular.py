@@ -129,7 +129,7 @@ def test_reasons_never_quote_the_row(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "told"),
+    ("content", "name", "message"),
     [
         (b"", "t.csv", "the file is empty"),
         (b"\xef\xbb\xbf", "t.csv", "must name the columns"),
@@ -147,9 +147,9 @@ def test_reasons_never_quote_the_row(make: Make) -> None:
         (b"head,relation,tail,head\na,b,c,d\n", "t.csv", "head more than once"),
     ],
 )
-def test_unusable_files(make: Make, content: bytes, name: str, told: str) -> None:
+def test_unusable_files(make: Make, content: bytes, name: str, message: str) -> None:
     table_path = make(content, name)
-    with pytest.raises(InputError, match=told) as refusal:
+    with pytest.raises(InputError, match=message) as refusal:
         read(table_path)
     assert refusal.value.path == table_path
 

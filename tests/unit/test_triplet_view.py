@@ -16,7 +16,7 @@ from PIL import Image
 from kgplatform.errors import UsageError
 from kgplatform.triplets.layout import Box, Edge, lay_out
 from kgplatform.triplets.text import Relation, Triplet
-from kgplatform.triplets.view import COLOURS, LONGEST, SHOWN, Panel, State, compare, to_html, to_png
+from kgplatform.triplets.view import COLOURS, MAX_SIDE, MAX_TRIPLETS, Panel, State, compare, to_html, to_png
 
 REFERENCE = (
     Triplet("small", Relation.MODIFY, "effusion"),
@@ -169,11 +169,11 @@ def test_empty_graphs_are_drawn() -> None:
 def test_a_flood_of_triplets_is_cut_but_counted() -> None:
     many_triplets = tuple(Triplet(f"entity {number}", Relation.MODIFY, f"entity {number + 1}") for number in range(500))
     panel = system(REFERENCE, many_triplets)
-    assert len(panel.edges) == SHOWN
+    assert len(panel.edges) == MAX_TRIPLETS
     assert panel.counts == (0, 500, 3)
-    assert panel.caption.endswith(f"; {503 - SHOWN} not drawn")
+    assert panel.caption.endswith(f"; {503 - MAX_TRIPLETS} not drawn")
     png_image = Image.open(io.BytesIO(to_png("s1", [panel])))
-    assert max(png_image.size) <= LONGEST
+    assert max(png_image.size) <= MAX_SIDE
 
 
 def test_letters_without_a_glyph_and_formulas_are_drawn() -> None:

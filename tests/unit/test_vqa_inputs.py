@@ -13,7 +13,7 @@ from torch import Tensor
 pytest.importorskip("torch_geometric")
 from kgp_models.vqa import build
 from kgp_models.vqa.batch import IMAGE, PICTURED, SEED, SEEN, TOLD
-from kgp_models.vqa.inputs import FEWEST, RIDGE, Evidence, PathTexts, images_of, texts_of, vectors_of
+from kgp_models.vqa.inputs import MIN_IMAGES, RIDGE, Evidence, PathTexts, images_of, texts_of, vectors_of
 from kgp_models.vqa.kept import kept
 from kgp_models.vqa.settings import VQASettings
 from kgplatform.errors import InputError
@@ -163,17 +163,17 @@ class TestEvidence:
     def test_a_negative_image_counts_against_a_concept_and_few_images_tell_nothing(self) -> None:
         vectors = torch.cat([torch.ones(20, 1), -torch.ones(20, 1)])
         stances = [(image_number, 0 if image_number < 20 else 2, 0) for image_number in range(40)] + [
-            (image_number, 0, 1) for image_number in range(FEWEST - 1)
+            (image_number, 0, 1) for image_number in range(MIN_IMAGES - 1)
         ]
         evidence = Evidence.of(self.knowledge(stances, 40), vectors, torch.ones(40, dtype=torch.bool))
-        assert evidence.told.tolist() == [True, False, False]
+        assert evidence.informative.tolist() == [True, False, False]
         likelihoods = evidence(torch.tensor([[1.0], [-1.0]]))
         assert likelihoods[0, 0] > 0.6 > 0.4 > likelihoods[1, 0]
         assert likelihoods[:, 1:].abs().sum() == 0
 
     def test_without_pictures_it_says_nothing(self) -> None:
         evidence = Evidence.of(self.knowledge([(0, 0, 0)], 1), torch.ones(1, 4), torch.zeros(1, dtype=torch.bool))
-        assert not evidence.told.any()
+        assert not evidence.informative.any()
         assert evidence(torch.randn(3, 4)).abs().sum() == 0
 
 
@@ -218,7 +218,7 @@ def test_a_batch_tells_of_each_node_what_it_is(tmp_path: Path) -> None:
             question = 0 if batch.of[node_row] == 0 else 2
             is_shown = examples.graph.shown[examples.image_rows[question], node]
             assert batch.flags[node_row, SEEN] == is_shown
-            assert bool(batch.flags[node_row, TOLD]) == bool(examples.graph.evidence.told[node])
+            assert bool(batch.flags[node_row, TOLD]) == bool(examples.graph.evidence.informative[node])
     first_subgraph = examples.subgraphs[0]
     assert batch.flags[: len(first_subgraph.nodes), SEED].tolist() == [1.0] * first_subgraph.seeds + [0.0] * (
         len(first_subgraph.nodes) - first_subgraph.seeds

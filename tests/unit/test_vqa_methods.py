@@ -13,7 +13,7 @@ from torch.nn import functional
 pytest.importorskip("torch_geometric")
 from kgp_models.vqa.base import Base, Method, Sizes
 from kgp_models.vqa.batch import FLAGS, IMAGE, PATH_FLAGS, PICTURED, SEED, Batch, joined
-from kgp_models.vqa.ekgrl import EKGRL, MOST, actions
+from kgp_models.vqa.ekgrl import EKGRL, MAX_ACTIONS, actions
 from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.krisp import KRISP
 from kgp_models.vqa.mkbn import MKBN
@@ -94,17 +94,19 @@ def test_without_a_subgraph_krisp_answers_by_its_implicit_part_alone() -> None:
 
 
 def test_an_agent_at_a_hub_may_go_by_the_most_relevant_edges_forth_and_back() -> None:
-    edge_count = MOST + 6  # of one node in the order of relevance: image by image back, then concept by concept forth
+    edge_count = (
+        MAX_ACTIONS + 6
+    )  # of one node in the order of relevance: image by image back, then concept by concept forth
     edge_rows = [(number, 0, 0) if number % 2 else (0, 1, number) for number in range(1, edge_count + 1)]
     hub_subgraph = Subgraph(np.arange(edge_count + 1), np.array(edge_rows), 1)
     graph = joined([hub_subgraph], 2)
     questions = replace(batch(), of=graph.of, ends=graph.ends, kinds=graph.kinds)
     action_table = actions(questions)
-    assert action_table.shape == (edge_count + 2, MOST + 1)
-    offered_edges = action_table[0, :MOST]
+    assert action_table.shape == (edge_count + 2, MAX_ACTIONS + 1)
+    offered_edges = action_table[0, :MAX_ACTIONS]
     assert (graph.ends[0][offered_edges] == 0).all()
-    assert graph.ends[1][offered_edges].tolist() == list(range(1, MOST + 1))
-    assert (action_table[:, MOST] == 2 * edge_count).all()  # to stay
+    assert graph.ends[1][offered_edges].tolist() == list(range(1, MAX_ACTIONS + 1))
+    assert (action_table[:, MAX_ACTIONS] == 2 * edge_count).all()  # to stay
 
 
 def test_the_alignment_is_in_mr_mkgs_objective_and_never_draws_to_a_negative_neighbour() -> None:

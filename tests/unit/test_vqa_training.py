@@ -48,20 +48,20 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> build.Inputs:
 
 
 @pytest.fixture(scope="module")
-def known(inputs: build.Inputs) -> build.Seen:
+def prepared_inputs(inputs: build.Inputs) -> build.Seen:
     return build.seen(world.backbone(), inputs.questions.questions, inputs)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_its_training_questions(
-    method: str, inputs: build.Inputs, known: build.Seen, tmp_path: Path
+    method: str, inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method=method, tuning=replace(TUNING, epochs=25))  # type: ignore[arg-type]
     question_set = inputs.questions
     learnt_set = replace(
         question_set, parts={**question_set.parts, "valid": question_set.parts["train"]}
     )  # so that the best epoch is of these
-    model = build.fit(settings, replace(inputs, questions=learnt_set), known, tmp_path, 1)
+    model = build.fit(settings, replace(inputs, questions=learnt_set), prepared_inputs, tmp_path, 1)
     assert model.trained.history[-1]["answer"] < model.trained.history[0]["answer"]
     train_examples = model.given.parts["train"]
     assert all(subgraph is EMPTY for subgraph in train_examples.subgraphs) == (method in PLAIN)
@@ -72,10 +72,10 @@ def test_every_method_learns_its_training_questions(
 
 
 @pytest.mark.parametrize("graph", ["empty", "shuffled", "no-stance"])
-def test_the_graphs_controls(graph: str, inputs: build.Inputs, known: build.Seen) -> None:
+def test_the_graphs_controls(graph: str, inputs: build.Inputs, prepared_inputs: build.Seen) -> None:
     settings = replace(SETTINGS, method="krisp", graph=graph)  # type: ignore[arg-type]
-    control = build.prepared(settings, inputs, known, 3)
-    full_graph = build.prepared(replace(SETTINGS, method="krisp"), inputs, known, 3)
+    control = build.prepared(settings, inputs, prepared_inputs, 3)
+    full_graph = build.prepared(replace(SETTINGS, method="krisp"), inputs, prepared_inputs, 3)
     assert all(len(subgraph) == 0 for subgraph in control.parts["train"].subgraphs) == (graph == "empty")
     if graph == "no-stance":
         kinds = {kind for subgraph in control.parts["train"].subgraphs for kind in subgraph.edges[:, 1].tolist()}
@@ -90,22 +90,22 @@ def test_the_graphs_controls(graph: str, inputs: build.Inputs, known: build.Seen
 
 
 def test_a_training_does_not_go_on_with_other_subgraphs(
-    inputs: build.Inputs, known: build.Seen, tmp_path: Path
+    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
-    build.fit(settings, inputs, known, tmp_path / "work", 1)
+    build.fit(settings, inputs, prepared_inputs, tmp_path / "work", 1)
     names_path = tmp_path / "names.csv"
     words = sorted({word for example in inputs.questions.questions for word in example.text.split() if word.isalpha()})
     names_path.write_text("cui,name\n" + "".join(f"C0000000,{word}\n" for word in words))
     with pytest.raises(InputError, match="an unfinished training of other settings or data"):
-        build.fit(settings, replace(inputs, lexicon=(names_path,)), known, tmp_path / "work", 1)
+        build.fit(settings, replace(inputs, lexicon=(names_path,)), prepared_inputs, tmp_path / "work", 1)
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_been(
-    inputs: build.Inputs, known: build.Seen, tmp_path: Path
+    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=3))  # it draws its walks by chance
-    uninterrupted = build.fit(settings, inputs, known, tmp_path / "whole", 5)
+    uninterrupted = build.fit(settings, inputs, prepared_inputs, tmp_path / "whole", 5)
 
     def progress(_: str) -> Callable[[int, int | None], None]:
         def report(step_count: int, total: int | None) -> None:
@@ -115,8 +115,8 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
         return report
 
     with pytest.raises(Killed):
-        build.fit(settings, replace(inputs, progress=progress), known, tmp_path / "killed", 5)
-    resumed = build.fit(settings, inputs, known, tmp_path / "killed", 5)
+        build.fit(settings, replace(inputs, progress=progress), prepared_inputs, tmp_path / "killed", 5)
+    resumed = build.fit(settings, inputs, prepared_inputs, tmp_path / "killed", 5)
     for expected_weight, resumed_weight in zip(
         uninterrupted.method.parameters(), resumed.method.parameters(), strict=True
     ):
@@ -126,15 +126,17 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
     ]
 
 
-def test_an_interrupted_training_loses_no_step(inputs: build.Inputs, known: build.Seen, tmp_path: Path) -> None:
+def test_an_interrupted_training_loses_no_step(
+    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
+) -> None:
     settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=2))
-    uninterrupted = build.fit(settings, inputs, known, tmp_path / "whole", 5)
+    uninterrupted = build.fit(settings, inputs, prepared_inputs, tmp_path / "whole", 5)
     stopped_inputs = replace(
         inputs, progress=lambda stage_name: interrupted_at(5) if stage_name.startswith("ekgrl") else interrupted_at(0)
     )
     with pytest.raises(Stopped, match="stopped after step 5 of 6, saved in"):
-        build.fit(settings, stopped_inputs, known, tmp_path / "cut", 5)
-    resumed = build.fit(settings, inputs, known, tmp_path / "cut", 5)
+        build.fit(settings, stopped_inputs, prepared_inputs, tmp_path / "cut", 5)
+    resumed = build.fit(settings, inputs, prepared_inputs, tmp_path / "cut", 5)
     for expected_weight, resumed_weight in zip(
         uninterrupted.method.parameters(), resumed.method.parameters(), strict=True
     ):
@@ -143,10 +145,10 @@ def test_an_interrupted_training_loses_no_step(inputs: build.Inputs, known: buil
 
 
 def test_it_stops_when_the_validation_is_no_better_and_goes_back_to_the_best(
-    inputs: build.Inputs, known: build.Seen, tmp_path: Path
+    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, tuning=replace(TUNING, learning_rate=0.05, epochs=40, patience=2))
-    model = build.fit(settings, inputs, known, tmp_path, 1)
+    model = build.fit(settings, inputs, prepared_inputs, tmp_path, 1)
     losses = [epoch_record["valid loss"] for epoch_record in model.trained.history]
     assert model.trained.epochs < 40
     assert model.trained.best_epoch == losses.index(min(losses)) + 1 == model.trained.epochs - 2
@@ -188,14 +190,14 @@ class TestRate:
     ],
 )
 def test_every_loss_is_in_the_objective(
-    method: str, losses: set[str], inputs: build.Inputs, known: build.Seen, tmp_path: Path
+    method: str, losses: set[str], inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method=method, tuning=replace(TUNING, epochs=1, batch=1000))  # type: ignore[arg-type]
-    training_data = build.prepared(settings, inputs, known, 1)
+    training_data = build.prepared(settings, inputs, prepared_inputs, 1)
 
     def trained(left_out: str) -> list[torch.Tensor]:
         torch.manual_seed(1)
-        sizes = build.sizes_of(settings, known.images, known.texts)
+        sizes = build.sizes_of(settings, prepared_inputs.images, prepared_inputs.texts)
         model = build.method_of(settings, sizes, training_data.graph.kinds, build.positives_of(training_data.knowledge))
         all_losses = model.losses
 
@@ -220,11 +222,11 @@ def test_every_loss_is_in_the_objective(
 
 
 def test_what_the_method_knows_nothing_of_the_base_model_answers(
-    inputs: build.Inputs, known: build.Seen, tmp_path: Path
+    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
     base_model, model = (
-        build.fit(replace(settings, method=method_name), inputs, known, tmp_path / method_name, 1)
+        build.fit(replace(settings, method=method_name), inputs, prepared_inputs, tmp_path / method_name, 1)
         for method_name in ("base", "krisp")
     )
     subgraphs = model.given.parts["test"].subgraphs
@@ -239,14 +241,16 @@ class TestOnDisk:
     """A trained model in a folder."""
 
     @pytest.fixture
-    def folder(self, inputs: build.Inputs, known: build.Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def folder(
+        self, inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Path:
         monkeypatch.setattr(checkpoint, "opened", lambda _: world.backbone())
         settings = replace(SETTINGS, method="krisp", backbone="small", tuning=replace(TUNING, epochs=1))
-        base_model = build.fit(replace(settings, method="base"), inputs, known, tmp_path / "base", 1)
-        self.model = build.fit(settings, inputs, known, tmp_path / "method", 1)
+        base_model = build.fit(replace(settings, method="base"), inputs, prepared_inputs, tmp_path / "base", 1)
+        self.model = build.fit(settings, inputs, prepared_inputs, tmp_path / "method", 1)
         figures = {"test accuracy": 0.5}
         model_folder = tmp_path / "model"
-        save_arguments = {"inputs": inputs, "towers": known.backbone, "backbone": "small"}
+        save_arguments = {"inputs": inputs, "towers": prepared_inputs.backbone, "backbone": "small"}
         checkpoint.save(
             model_folder,
             self.model,
@@ -267,7 +271,7 @@ class TestOnDisk:
     def test_it_is_read_as_it_was(self, folder: Path) -> None:
         loaded = checkpoint.load(folder)
         assert self.same(loaded.method, self.model.method)
-        evidence, has_evidence = self.model.given.graph.evidence, self.model.given.graph.evidence.told
+        evidence, has_evidence = self.model.given.graph.evidence, self.model.given.graph.evidence.informative
         assert loaded.cuis == [world.CUIS[concept_index] for concept_index in has_evidence.nonzero().flatten().tolist()]
         image_vectors = self.model.given.parts["test"].images.vectors
         torch.testing.assert_close(loaded.evidence(image_vectors), evidence(image_vectors)[:, has_evidence])

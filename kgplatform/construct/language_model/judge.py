@@ -35,7 +35,7 @@ class Usage:
     cost: float | None = None
     seconds: float = 0.0
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """In a line."""
         cost_note = "" if self.cost is None else f", cost {self.cost:,.4f}"
         return (

@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 from kgplatform import contents
 from kgplatform.errors import UsageError
 from kgplatform.schema import Stance
-from kgplatform.staging import Told
+from kgplatform.staging import Log
 
 MIN_IMAGES: Final = 10  # fewer do not reach all eight of the most popular concepts
 MAX_IMAGES: Final = 2_000_000  # study numbers have seven free digits, and the mapping lists 4.66 studies an image
@@ -168,7 +168,7 @@ def build(
     seed: int = 7,
     *,
     replace: bool = False,
-    told: Told = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Phantom:
     """Write `MedMKG.csv`, `image_mapping.csv` and `README.txt` into `directory`, all or none of them.
 
@@ -183,7 +183,7 @@ def build(
     if existing:
         cross_count, intra_count = sum(1 for _ in _cross_edges(plan)), sum(1 for _ in _intra_edges(plan))
     else:
-        with contents.built(directory, _BY, settings, replace=replace, told=told) as staged_folder:
+        with contents.built(directory, _BY, settings, replace=replace, log=log) as staged_folder:
             cross_count, intra_count = _write_graph(staged_folder / "MedMKG.csv", plan)
             _write_csv(staged_folder / "image_mapping.csv", ("IID", "Image_Path"), _mapping(plan))
             _write_readme(staged_folder, plan)

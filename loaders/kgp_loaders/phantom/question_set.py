@@ -30,7 +30,7 @@ from kgp_loaders.phantom.studies import FINDINGS
 from kgp_loaders.phantom.truth import article
 from kgplatform import contents
 from kgplatform.errors import InputError, UsageError
-from kgplatform.staging import Told
+from kgplatform.staging import Log
 
 FILES: Final = {"train": "trainset.json", "valid": "validset.json", "test": "testset.json"}
 KNOWLEDGE: Final = "knowledge.csv"
@@ -76,7 +76,7 @@ def build(
     *,
     remedies: int = REMEDIES,
     replace: bool = False,
-    told: Told = lambda _: None,
+    log: Log = lambda _: None,
 ) -> QuestionFiles:
     """Write about `count` questions on the studies that `kgp phantom build --studies` wrote, all files or none.
 
@@ -104,7 +104,7 @@ def build(
     settings = {"questions": count, "seed": seed, "remedies": remedies, "sha256": digest}
     existing = contents.complete(directory, _BY, settings)
     if not existing:
-        with contents.built(directory, _BY, settings, replace=replace, told=told) as staged_folder:
+        with contents.built(directory, _BY, settings, replace=replace, log=log) as staged_folder:
             _write(staged_folder, questions_by_part, triples)
     counts = {part_name: _counted(part_questions) for part_name, part_questions in questions_by_part.items()}
     return QuestionFiles(directory, counts, len(remedy_cabinet.remedies), len(triples), existing)

@@ -27,7 +27,7 @@ from kgp_loaders.phantom.studies import MAX_STUDIES, Study, studies
 from kgplatform import contents
 from kgplatform.errors import UsageError
 from kgplatform.interrupt import end_with_parent, ending_workers, shielded
-from kgplatform.staging import Told
+from kgplatform.staging import Log
 
 SIZE: Final = 256  # pixels of an image's side
 BY: Final = "kgp phantom build --studies"
@@ -70,7 +70,7 @@ def build(
     images: bool = True,
     workers: int = 1,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
-    told: Told = lambda _: None,
+    log: Log = lambda _: None,
 ) -> StudySet:
     """Write the study set into `directory`, all of it or nothing; without `images`, only their names. The same set that
     exists already is left unchanged.
@@ -85,7 +85,7 @@ def build(
     settings = {"studies": count, "seed": seed, "images": images}
     existing = contents.complete(directory, BY, settings)
     if not existing:
-        with contents.built(directory, BY, settings, replace=replace, told=told) as staged_folder:
+        with contents.built(directory, BY, settings, replace=replace, log=log) as staged_folder:
             _write(staged_folder, planned_studies, reports, seed)
             if images:
                 _draw(staged_folder, planned_studies, seed, workers, progress)

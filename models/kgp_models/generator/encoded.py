@@ -61,11 +61,11 @@ def _encode(
     """
     remaining = sorted({*range(len(with_image))} - {*encoded_indices})
     if encoded_indices:
-        work.told(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} are there already")
+        work.log(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} are there already")
     vision.module.to(work.device)
     report_progress = work.progress("images encoded")
     readable_images = readable(
-        [with_image[index] for index in remaining], vision.pixels, work.told, len(encoded_indices)
+        [with_image[index] for index in remaining], vision.pixels, work.log, len(encoded_indices)
     )
     encoded_count, part_number = (
         len(encoded_indices),

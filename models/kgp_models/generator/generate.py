@@ -118,7 +118,7 @@ class Generator:
             embeddings,
             mask,
             beams=self.decoding.beams,
-            longest=self.decoding.max_new_tokens,
+            max_new_tokens=self.decoding.max_new_tokens,
             end=self._tokenizer.eos_token_id,
             held=self._grammar,
         )

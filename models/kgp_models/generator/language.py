@@ -29,13 +29,13 @@ def prompt(instruction: str, report: str) -> str:
     return f"{instruction}\nReport: {report or 'none'}\nTriplets:"
 
 
-def prompt_tokens(tokenizer: Any, instruction: str, report: str, longest: int) -> list[int]:
+def prompt_tokens(tokenizer: Any, instruction: str, report: str, max_length: int) -> list[int]:
     """The prompt as tokens. A report that is too long loses its end; the words that ask for the answer stay."""
     prompt_ids: list[int] = tokenizer(prompt(instruction, report), add_special_tokens=False)["input_ids"]
-    if len(prompt_ids) <= longest:
+    if len(prompt_ids) <= max_length:
         return prompt_ids
     ending_ids = _last(tokenizer)
-    return [*prompt_ids[: max(0, longest - len(ending_ids))], *ending_ids]
+    return [*prompt_ids[: max(0, max_length - len(ending_ids))], *ending_ids]
 
 
 def prompt_length(tokenizer: Any, instruction: str, report: str) -> int:
@@ -43,11 +43,11 @@ def prompt_length(tokenizer: Any, instruction: str, report: str) -> int:
     return len(tokenizer(prompt(instruction, report), add_special_tokens=False, verbose=False)["input_ids"])
 
 
-def example_tokens(tokenizer: Any, instruction: str, report: str, output: str, longest: int) -> Example:
-    """Prompt and answer as tokens, `longest` at most together: the report is cut before the answer is."""
+def example_tokens(tokenizer: Any, instruction: str, report: str, output: str, max_length: int) -> Example:
+    """Prompt and answer as tokens, `max_length` at most together: the report is cut before the answer is."""
     answer_ids = tokenizer(answer(output), add_special_tokens=False)["input_ids"]
-    answer_tokens = [*answer_ids[: max(0, longest - len(_last(tokenizer)) - 1)], tokenizer.eos_token_id]
-    return Example(prompt_tokens(tokenizer, instruction, report, longest - len(answer_tokens)), answer_tokens)
+    answer_tokens = [*answer_ids[: max(0, max_length - len(_last(tokenizer)) - 1)], tokenizer.eos_token_id]
+    return Example(prompt_tokens(tokenizer, instruction, report, max_length - len(answer_tokens)), answer_tokens)
 
 
 def _last(tokenizer: Any) -> list[int]:

@@ -153,9 +153,7 @@ def by_sentence(graph: Graph) -> tuple[Sentence, ...]:
     )
 
 
-def studies(
-    settings: DataSettings, split: str, base: Path, told: Callable[[str], None] = lambda _: None
-) -> list[Study]:
+def studies(settings: DataSettings, split: str, base: Path, log: Callable[[str], None] = lambda _: None) -> list[Study]:
     """The studies of a split that have a graph; how many graphs and reports cannot be used, and studies have none, is
     told. Raises `InputError` where a file is missing or no study is left.
     """
@@ -191,9 +189,9 @@ def studies(
         if rejects:
             first_reject = rejects[0]
             location = f"{first_reject.path}, row {first_reject.row}"
-            told(f"{counted(len(rejects), reject_kind)} left out, the first of them {location}: {first_reject.reason}")
+            log(f"{counted(len(rejects), reject_kind)} left out, the first of them {location}: {first_reject.reason}")
     if without_graph:
-        told(
+        log(
             counted(
                 without_graph, f"studies of the split {split} have no graph", f"study of the split {split} has no graph"
             )

@@ -129,7 +129,7 @@ class Collator:
         return {"input_ids": token_ids, "attention_mask": attention_mask, "labels": labels, "image": image_vectors}
 
 
-def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study], told: Callable[[str], None]) -> None:
+def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study], log: Callable[[str], None]) -> None:
     """Tell how many reports, with their triplets, have more tokens than are read."""
     token_counts = [
         prompt_length(tokenizer, settings.instruction, record.report)
@@ -137,7 +137,7 @@ def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study
         for record in (study.record() for study in chosen)
     ]
     if cut_count := sum(token_count > settings.max_length for token_count in token_counts):
-        told(
+        log(
             f"{cut_count:,} of {len(token_counts):,} reports are longer than max_length, "
             f"{settings.max_length} tokens, and cut"
         )

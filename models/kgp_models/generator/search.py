@@ -105,9 +105,16 @@ def _of_parents(beam_values: Tensor, parent_beams: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def most_probable(
-    language: Any, embeddings: Tensor, mask: Tensor, *, beams: int, longest: int, end: int, held: Held | None = None
+    language: Any,
+    embeddings: Tensor,
+    mask: Tensor,
+    *,
+    beams: int,
+    max_new_tokens: int,
+    end: int,
+    held: Held | None = None,
 ) -> list[Written]:
-    """The most probable reply that the search finds, for each prompt; at most `longest` tokens.
+    """The most probable reply that the search finds, for each prompt; at most `max_new_tokens` tokens.
 
     Prompts are `embeddings`, (B, T, width), with their `mask`, (B, T); padding is anywhere but at the end (an image's
     positions stand before it). As in transformers, a reply ends only where its end mark is among the best `beams` of an
@@ -128,7 +135,7 @@ def most_probable(
     beam_tokens, beam_log_probs = mask.new_empty(len(open_images), 1, 0), beam_scores.new_empty(len(open_images), 1, 0)
     best_scores = beam_scores.new_full((len(open_images),), -torch.inf)
     replies = [Written([], []) for _ in open_images]
-    for step in range(1, longest + 1):
+    for step in range(1, max_new_tokens + 1):
         # Each image's 2 * beams best ways to go on: enough, as at most `beams` of them end.
         logits = model_output.logits[:, -1].float()
         log_normaliser = logits.logsumexp(-1, keepdim=True)
@@ -146,7 +153,9 @@ def most_probable(
         beam_log_probs = torch.cat([_of_parents(beam_log_probs, parent_beams), token_log_probs[..., None]], -1)
 
         # Those that end here.
-        has_ended = candidate_tokens == end if step < longest else torch.ones_like(candidate_tokens, dtype=torch.bool)
+        has_ended = (
+            candidate_tokens == end if step < max_new_tokens else torch.ones_like(candidate_tokens, dtype=torch.bool)
+        )
         ended_scores, best_candidates = candidate_scores[:, :beams].where(has_ended[:, :beams], -torch.inf).max(1)
         for image_row in (ended_scores > best_scores).nonzero()[:, 0].tolist():
             winning_index = best_candidates[image_row]
@@ -159,7 +168,7 @@ def most_probable(
         beam_order = has_ended.int().argsort(dim=1, stable=True)[:, :beams]
         beam_scores = candidate_scores.where(~has_ended, -torch.inf).gather(1, beam_order)
         still_open = best_scores < beam_scores[:, 0]
-        if step == longest or not still_open.any():
+        if step == max_new_tokens or not still_open.any():
             break
         cache_rows = torch.arange(len(open_images), device=mask.device)[:, None] * (
             model_output.logits.shape[0] // len(open_images)

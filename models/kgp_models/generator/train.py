@@ -52,7 +52,7 @@ LLM_KG, VLM_KG = "LLM-KG", "VLM-KG"
 STAGES: Final = {"vision": "vision", "1": "llm-kg", "2": "vlm-kg"}
 
 Progress = Callable[[str], Callable[[int, int | None], None]]
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Work:
     folder: Path
     base: Path  # what paths of the settings are relative to
     same: Callable[[str], str] = entity
-    told: Told = lambda _: None
+    log: Log = lambda _: None
     progress: Progress = lambda activity: lambda done_count, total_count: None
 
     @property
@@ -82,20 +82,20 @@ class Work:
 
     def studies(self) -> list[Study]:
         """The training's studies."""
-        return studies(self.settings.data, self.settings.data.train, self.base, self.told)
+        return studies(self.settings.data, self.settings.data.train, self.base, self.log)
 
     def validation(self, of_training: Sequence[Study]) -> list[Study]:
         """The studies that the model card's figures are of, none of which is in the training; none where the data have
         no such part.
         """
         try:
-            validation_studies = studies(self.settings.data, self.settings.data.validation, self.base, self.told)
+            validation_studies = studies(self.settings.data, self.settings.data.validation, self.base, self.log)
         except InputError as error:
-            self.told(f"no validation: {error.message}")
+            self.log(f"no validation: {error.message}")
             return []
         shared_ids = {study.id for study in shared(of_training, validation_studies)}
         if shared_ids:
-            self.told(f"{len(shared_ids):,} studies of the validation are in the training, too, and count for nothing")
+            self.log(f"{len(shared_ids):,} studies of the validation are in the training, too, and count for nothing")
         return [study for study in validation_studies if study.id not in shared_ids]
 
 
@@ -129,7 +129,7 @@ def train(work: Work, stages: Sequence[str]) -> Path:
     quiet()
     processes = PartialState(cpu=work.device == "cpu", timeout=timedelta(days=2))
     if not processes.is_main_process:
-        work = replace(work, told=lambda _: None, progress=lambda activity: lambda done_count, total_count: None)
+        work = replace(work, log=lambda _: None, progress=lambda activity: lambda done_count, total_count: None)
     training_studies = work.studies()
     data_hash = data_sha256(training_studies)
     with processes.main_process_first():
@@ -164,18 +164,18 @@ def _vision(work: Work, training_studies: Sequence[Study]) -> None:
     stage_folder = work.place("vision")
     if (stage_folder / checkpoint.VISION).is_file():
         (stage_folder / STATE).unlink(missing_ok=True)  # where a kill came between the two
-        work.told("vision encoder: trained already")
+        work.log("vision encoder: trained already")
         return
     start_time = time.monotonic()
     image_studies = _with_image(training_studies)
     small_settings = work.settings.small
     report_progress = work.progress("vision, steps")
     trained_vision = train_vision(
-        image_studies, small_settings, stage_folder, work.settings.seed, work.device, report_progress, work.told
+        image_studies, small_settings, stage_folder, work.settings.seed, work.device, report_progress, work.log
     )
     checkpoint.save_vision(replace(trained_vision, module=trained_vision.module.cpu()), stage_folder)
     (stage_folder / STATE).unlink(missing_ok=True)
-    work.told(f"vision encoder: {len(image_studies):,} images, {time.monotonic() - start_time:.0f} s")
+    work.log(f"vision encoder: {len(image_studies):,} images, {time.monotonic() - start_time:.0f} s")
 
 
 def _open_vision(work: Work) -> Vision:
@@ -215,7 +215,7 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
     )
     language_model, tokenizer = open_language(work.settings, work.base, training_texts)
     examples = [tokens(tokenizer, work.settings, record) for record in records]
-    tell_cut(tokenizer, work.settings, training_studies, work.told)
+    tell_cut(tokenizer, work.settings, training_studies, work.log)
     token_rows = [
         {"input_ids": [*prompt_ids, *answer_ids], "completion_mask": [0] * len(prompt_ids) + [1] * len(answer_ids)}
         for prompt_ids, answer_ids in examples
@@ -241,7 +241,7 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
         processing_class=tokenizer,
         callbacks=[told_steps(work, LLM_KG)],
     )
-    figures = run(trainer, stage_folder, work.told)
+    figures = run(trainer, stage_folder, work.log)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
     stage_checkpoint = Checkpoint(
         stage_folder, model, tokenizer, None, work.settings, LLM_KG, "", _about(work, training_studies, data_hash)
@@ -284,7 +284,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         data_collator=Collator(language_checkpoint.tokenizer, work.settings),
         callbacks=[told_steps(work, VLM_KG)],
     )
-    figures = run(trainer, stage_folder, work.told)
+    figures = run(trainer, stage_folder, work.log)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if visual_settings.tune == "lora":
         model.language = model.language.merge_and_unload()
@@ -309,7 +309,7 @@ def _finish(
         _save(stage_checkpoint, figures)
         validation_figures = _validate(work, training_studies, stage_checkpoint)
         figures_text = "".join(f", {figure_name} {figure}" for figure_name, figure in validation_figures.items())
-        work.told(
+        work.log(
             f"{stage_checkpoint.stage}: {record_summary}, {figures['seconds']:.0f} s, "
             f"loss {figures['loss']}{figures_text}"
         )
@@ -323,7 +323,7 @@ def _is_trained(work: Work, training_studies: Sequence[Study], stage_folder: Pat
     if (stage_folder / "work").exists() and PartialState().is_main_process:
         _validate(work, training_studies, checkpoint.load(stage_folder))
     PartialState().wait_for_everyone()
-    work.told(f"{stage_label}: trained already")
+    work.log(f"{stage_label}: trained already")
     return True
 
 

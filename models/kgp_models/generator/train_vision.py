@@ -49,7 +49,7 @@ def train_vision(
     seed: int,
     device: str = "cpu",
     progress: Progress = lambda done_count, total_count: None,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Vision:
     """Train the encoder on the studies whose image can be read; `folder` keeps where it is, by the minute, in a file
     that may go when the encoder's weights are safe.
@@ -58,7 +58,7 @@ def train_vision(
     """
     torch.manual_seed(seed)
     encoder = SmallVision()
-    studies, grey_images = _read(studies, small(encoder), told)
+    studies, grey_images = _read(studies, small(encoder), log)
     labels = labels_of(studies)
     if not labels:
         raise InputError("the studies have no triplet that several images show", "Give more studies.")
@@ -77,7 +77,7 @@ def train_vision(
     )
     state_parts: dict[str, Any] = {"net": network, "optimizer": optimizer, "schedule": schedule}
     studies_hash = hashlib.sha256("\n".join(study.id for study in studies).encode()).hexdigest()
-    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, epochs, studies_hash, told)
+    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, epochs, studies_hash, log)
     training_state.resume()
     network.train()
     with checkpoints() as checkpoint_clock:
@@ -112,7 +112,7 @@ def _read(studies: Sequence[Study], vision: Vision, log: Callable[[str], None]) 
 
 
 def readable(
-    studies: Sequence[Study], pixels: Callable[[Path], Tensor], told: Callable[[str], None], before: int = 0
+    studies: Sequence[Study], pixels: Callable[[Path], Tensor], log: Callable[[str], None], before: int = 0
 ) -> Iterator[tuple[int, Tensor]]:
     """The images that can be read, as `pixels` reads them, each with its study's number; how many cannot is reported.
     `before` is how many images of the training were read earlier, and are not among these.
@@ -134,7 +134,7 @@ def readable(
         problem_text += problems[0].message
         if 2 * len(problems) > image_total:
             raise InputError(problem_text, "Check data.images.")
-        told(f"{problem_text}; they are left out")
+        log(f"{problem_text}; they are left out")
 
 
 def _bfloat16_is_quick(device: str) -> bool:

@@ -27,10 +27,10 @@ STEPS: Final = "steps"  # of a row of the trainer's history: how many steps its 
 SECONDS: Final = "seconds"  # ... and how long the training has taken
 
 
-def arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
+def arguments(work: Work, stage: StageSettings, stage_folder: Path) -> dict[str, Any]:
     """What both trainers receive."""
     return {
-        "output_dir": str(place / "work"),
+        "output_dir": str(stage_folder / "work"),
         "num_train_epochs": stage.epochs,
         "per_device_train_batch_size": stage.batch,
         "gradient_accumulation_steps": stage.accumulation,
@@ -56,7 +56,7 @@ def arguments(work: Work, stage: StageSettings, place: Path) -> dict[str, Any]:
     }
 
 
-def run(trainer: Any, place: Path, told: Callable[[str], None]) -> dict[str, Any]:
+def run(trainer: Any, stage_folder: Path, log: Callable[[str], None]) -> dict[str, Any]:
     """Train, from where an earlier training was stopped, which is reported; returns seconds, steps and the mean loss of
     all sessions together.
     """
@@ -64,18 +64,18 @@ def run(trainer: Any, place: Path, told: Callable[[str], None]) -> dict[str, Any
 
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, where results stand
     with PartialState().main_process_first():
-        last_checkpoint = _last(place / "work")
+        last_checkpoint = _last(stage_folder / "work")
     with checkpoints() as checkpoint_clock:
         trainer.add_callback(
             saving(
                 checkpoint_clock,
-                lambda first_step, steps: told(f"{place.name} goes on at step {first_step:,} of {steps:,}"),
+                lambda first_step, steps: log(f"{stage_folder.name} goes on at step {first_step:,} of {steps:,}"),
             )
         )
         train_output = trainer.train(resume_from_checkpoint=last_checkpoint)
         if checkpoint_clock.stopping and train_output.global_step < trainer.state.max_steps:
             steps = f"step {train_output.global_step:,} of {trainer.state.max_steps:,}"
-            raise Stopped(f"stopped {place.name} after {steps}, saved in {place / 'work'}")
+            raise Stopped(f"stopped {stage_folder.name} after {steps}, saved in {stage_folder / 'work'}")
     device_name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {"steps": train_output.global_step, **_totals(trainer.state.log_history), "device": device_name}
 
@@ -157,11 +157,11 @@ def saving(when: Checkpoints, resumes: Callable[[int, int], None]) -> Any:
     return Saving()
 
 
-def told_steps(work: Work, what: str) -> Any:
+def told_steps(work: Work, activity: str) -> Any:
     """A callback that reports each step."""
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-    report_step = work.progress(f"{what}, steps")
+    report_step = work.progress(f"{activity}, steps")
 
     class Steps(TrainerCallback):
         def on_step_end(

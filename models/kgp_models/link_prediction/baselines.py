@@ -195,11 +195,11 @@ class _Lookup:
         key_order = np.argsort(keys, kind="stable")
         self._keys, self._values = keys[key_order], values[key_order]
 
-    def find(self, wanted: np.ndarray) -> tuple[Tensor, Tensor]:
-        """All (row of `wanted`, value) with that key."""
-        first_match, match_end = (np.searchsorted(self._keys, wanted, side=side) for side in ("left", "right"))
+    def find(self, query_keys: np.ndarray) -> tuple[Tensor, Tensor]:
+        """All (row of `query_keys`, value) with that key."""
+        first_match, match_end = (np.searchsorted(self._keys, query_keys, side=side) for side in ("left", "right"))
         match_counts = match_end - first_match
-        row_indices = np.repeat(np.arange(len(wanted)), match_counts)
+        row_indices = np.repeat(np.arange(len(query_keys)), match_counts)
         offsets = np.arange(len(row_indices)) - np.repeat(np.cumsum(match_counts) - match_counts, match_counts)
         return torch.from_numpy(row_indices), torch.from_numpy(
             self._values[np.repeat(first_match, match_counts) + offsets]

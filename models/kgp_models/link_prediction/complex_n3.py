@@ -12,7 +12,7 @@ from pykeen.nn.modules import ComplExInteraction
 class ComplExN3(ERModel[Any, Any, Any]):
     """Re⟨h, r, t̄⟩ (Lacroix, Usunier and Obozinski 2018, §4), initial values drawn from N(0, `initial_scale`²)."""
 
-    def __init__(self, *, embedding_dim: int = 128, initial_scale: float = 1e-3, **rest: Any) -> None:
+    def __init__(self, *, embedding_dim: int = 128, initial_scale: float = 1e-3, **model_options: Any) -> None:
         vector_settings = {
             "shape": embedding_dim,
             "dtype": torch.cfloat,
@@ -23,5 +23,5 @@ class ComplExN3(ERModel[Any, Any, Any]):
             interaction=ComplExInteraction,
             entity_representations_kwargs=vector_settings,
             relation_representations_kwargs=vector_settings,
-            **rest,
+            **model_options,
         )

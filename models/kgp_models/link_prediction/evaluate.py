@@ -23,7 +23,7 @@ from kgplatform.export.triples import Ids
 
 TASKS: Final = ("head", "relation", "tail")
 HITS: Final = (1, 3, 5, 10)
-_PLACE: Final = {"head": 0, "relation": 1, "tail": 2}
+_COLUMN: Final = {"head": 0, "relation": 1, "tail": 2}
 BATCH: Final = 512
 
 Ranks = NDArray[np.float64]
@@ -84,7 +84,7 @@ class Known:
         self._keys: dict[str, Callable[[Ids], Ids]] = {}
         self._first: dict[str, Ids] = {}
         for task in TASKS:
-            first_column, second_column = (column for column in range(3) if column != _PLACE[task])
+            first_column, second_column = (column for column in range(3) if column != _COLUMN[task])
             stride = column_sizes[second_column]
 
             def key(
@@ -101,7 +101,7 @@ class Known:
             self._answers[task] = (
                 unique_keys,
                 np.append(key_starts, len(question_keys)),
-                triples[key_order, _PLACE[task]],
+                triples[key_order, _COLUMN[task]],
             )
             self._keys[task] = key
             self._first[task] = triples[key_order[key_starts]]
@@ -126,7 +126,7 @@ class Known:
 def evaluate(
     scorer: Scorer,
     triples: Ids,
-    known: Known,
+    true_triples: Known,
     *,
     tasks: tuple[str, ...] = TASKS,
     batch: int = BATCH,
@@ -146,7 +146,7 @@ def evaluate(
         batch_size = 8 * batch if task == "relation" else batch  # there are fewer candidates
         for batch_start in range(0, len(triples), batch_size):
             batch_rows = row_order[batch_start : batch_start + batch_size]
-            task_ranks[:, batch_rows] = _ranks(scorer, task, triples[batch_rows], known, device)
+            task_ranks[:, batch_rows] = _ranks(scorer, task, triples[batch_rows], true_triples, device)
             ranked_count += len(batch_rows)
             progress(ranked_count, question_total)
         filtered_ranks[task], raw_ranks[task] = task_ranks
@@ -161,7 +161,7 @@ def _ranks(scorer: Scorer, task: str, triples: Ids, truth: Known, device: torch.
     """
     h, r, t = torch.from_numpy(np.ascontiguousarray(triples.T)).to(device)
     scores = score(scorer, task, h, r, t)
-    true_scores = scores.gather(1, (h, r, t)[_PLACE[task]].unsqueeze(1))  # (b, 1)
+    true_scores = scores.gather(1, (h, r, t)[_COLUMN[task]].unsqueeze(1))  # (b, 1)
     if not bool(torch.isfinite(true_scores).all()):
         raise KgpError("the model's scores are not finite: it has diverged", "Lower the learning rate.")
     higher_count = torch.count_nonzero(scores > true_scores, dim=1)

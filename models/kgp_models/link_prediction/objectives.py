@@ -17,7 +17,7 @@ from kgp_models.link_prediction.settings import SAMPLED, TrainingSettings
 from kgplatform.errors import UsageError
 from kgplatform.export.triples import Ids
 
-_PLACE: Final = {"head": 0, "relation": 1, "tail": 2}
+_COLUMN: Final = {"head": 0, "relation": 1, "tail": 2}
 
 
 class Objective(Protocol):
@@ -50,8 +50,10 @@ class Sampled:
         self.triples = torch.from_numpy(np.ascontiguousarray(train)).to(device)
         self.sizes = (num_entities, num_relations, num_entities)
         # a graph's only relation cannot be replaced by another
-        self.places = [column for slot_name in settings.corrupt if self.sizes[column := _PLACE[slot_name]] > 1]
-        if not self.places:
+        self.corrupted_columns = [
+            column for slot_name in settings.corrupt if self.sizes[column := _COLUMN[slot_name]] > 1
+        ]
+        if not self.corrupted_columns:
             raise UsageError(
                 "the graph has one relation, and no other part is replaced", "Add head or tail to corrupt."
             )
@@ -82,8 +84,8 @@ class Sampled:
     def corrupted(self, batch: Tensor, count: int) -> Tensor:
         """`count` corrupted copies of each triple, (b·count, 3); a replacement is never what stood there."""
         copies = batch.repeat_interleave(count, dim=0)
-        for turn, column in enumerate(self.places):
-            turn_rows = slice(turn, None, len(self.places))
+        for turn, column in enumerate(self.corrupted_columns):
+            turn_rows = slice(turn, None, len(self.corrupted_columns))
             replaced_ids = copies[turn_rows, column]
             random_shift = torch.randint(1, self.sizes[column], replaced_ids.shape, device=batch.device)
             copies[turn_rows, column] = (replaced_ids + random_shift) % self.sizes[column]
@@ -102,8 +104,8 @@ class AllCandidates:
         self, settings: TrainingSettings, train: Ids, num_entities: int, num_relations: int, device: torch.device | str
     ) -> None:
         self.settings, self.device = settings, device
-        self.known = Known(train, num_entities, num_relations)
-        self.questions = {slot_name: self.known.questions(slot_name) for slot_name in settings.corrupt}
+        self.true_triples = Known(train, num_entities, num_relations)
+        self.questions = {slot_name: self.true_triples.questions(slot_name) for slot_name in settings.corrupt}
         self.steps = math.ceil(len(train) / settings.batch_size)
 
     def batches(self) -> Iterator[dict[str, Ids]]:
@@ -125,7 +127,8 @@ class AllCandidates:
             h, r, t = torch.from_numpy(np.ascontiguousarray(questions.T)).to(self.device)
             logits = score(scorer, slot_name, h, r, t)
             row_indices, answers = (
-                torch.from_numpy(answer_ids).to(self.device) for answer_ids in self.known.answers(slot_name, questions)
+                torch.from_numpy(answer_ids).to(self.device)
+                for answer_ids in self.true_triples.answers(slot_name, questions)
             )
             if self.settings.objective == "cross-entropy":
                 slot_loss = _cross_entropy(logits, row_indices, answers) / len(row_indices)
@@ -134,7 +137,7 @@ class AllCandidates:
             total_loss = total_loss + (self.settings.relation_weight if slot_name == "relation" else 1.0) * slot_loss
             if self.settings.n3 and slot_name != "relation":
                 triple_ids = [h[row_indices], r[row_indices], t[row_indices]]
-                triple_ids[_PLACE[slot_name]] = answers
+                triple_ids[_COLUMN[slot_name]] = answers
                 total_loss = total_loss + self.settings.n3 * scorer.nuclear_3_norm(*triple_ids) / len(row_indices)
         return total_loss
 

@@ -86,7 +86,7 @@ class _Search:
             )
         relation_edges = graph.ids[graph.ids[:, 1] == list(graph.relations).index(relation)]
         edge_ends = model_ids[relation_edges[:, [0, 2]]]
-        self.known = edge_ends[(edge_ends >= 0).all(axis=1)]
+        self.existing_pairs = edge_ends[(edge_ends >= 0).all(axis=1)]
         node_kinds = model_graph.kinds
         is_present = np.zeros(len(node_kinds), dtype=bool)
         is_present[model_ids[model_ids >= 0]] = True
@@ -104,14 +104,14 @@ class _Search:
         for done_count, batch_ids in _batches(all_heads):
             relation_ids = torch.full((len(batch_ids),), self.relation)
             scores = self.scorer.tails(torch.from_numpy(batch_ids), relation_ids)
-            head_ids, tail_ids, log_probs = self._new(scores, batch_ids, self.candidates[1], self.known)
+            head_ids, tail_ids, log_probs = self._new(scores, batch_ids, self.candidates[1], self.existing_pairs)
             yield done_count, len(all_heads), log_probs, head_ids, tail_ids
 
     def heads(self, tail: str) -> Iterator[tuple[int, int, Tensor, Tensor, Tensor]]:
         """Scores, heads and tails, of the one tail."""
         tail_array = self._one(tail)
         scores = self.scorer.heads(torch.tensor([self.relation]), torch.from_numpy(tail_array))
-        tail_ids, head_ids, log_probs = self._new(scores, tail_array, self.candidates[0], self.known[:, ::-1])
+        tail_ids, head_ids, log_probs = self._new(scores, tail_array, self.candidates[0], self.existing_pairs[:, ::-1])
         yield 1, 1, log_probs, head_ids, tail_ids
 
     def _new(

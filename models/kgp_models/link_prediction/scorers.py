@@ -55,30 +55,30 @@ class Reciprocal:
     PyKEEN gives relation r the places 2r and 2r + 1.
     """
 
-    def __init__(self, both: ModelScorer) -> None:
-        self.both = both
-        self.num_entities = both.num_entities
-        self.num_relations = both.num_relations // 2
+    def __init__(self, doubled: ModelScorer) -> None:
+        self.doubled = doubled
+        self.num_entities = doubled.num_entities
+        self.num_relations = doubled.num_relations // 2
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The score of each triple, (b,), as a tail prediction."""
-        return self.both.triples(h, 2 * r, t)
+        return self.doubled.triples(h, 2 * r, t)
 
     def tails(self, h: Tensor, r: Tensor) -> Tensor:
         """Every entity as tail, (b, E)."""
-        return self.both.tails(h, 2 * r)
+        return self.doubled.tails(h, 2 * r)
 
     def heads(self, r: Tensor, t: Tensor) -> Tensor:
         """Every entity as head, (b, E)."""
-        return self.both.tails(t, 2 * r + 1)
+        return self.doubled.tails(t, 2 * r + 1)
 
     def nuclear_3_norm(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The penalty of the triples and of their inverses, halved."""
-        return (self.both.nuclear_3_norm(h, 2 * r, t) + self.both.nuclear_3_norm(t, 2 * r + 1, h)) / 2
+        return (self.doubled.nuclear_3_norm(h, 2 * r, t) + self.doubled.nuclear_3_norm(t, 2 * r + 1, h)) / 2
 
     def relations(self, h: Tensor, t: Tensor) -> Tensor:
         """Every relation, (b, R): the sum of what both directions say."""
-        return self.both.relations(h, t)[:, 0::2] + self.both.relations(t, h)[:, 1::2]
+        return self.doubled.relations(h, t)[:, 0::2] + self.doubled.relations(t, h)[:, 1::2]
 
 
 def as_real(x: Tensor) -> Tensor:

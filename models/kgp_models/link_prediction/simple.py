@@ -35,7 +35,7 @@ class SimplEInteraction(Interaction[Pair, Pair, Pair]):
 class SimplE(ERModel[Any, Any, Any]):
     """SimplE with uniform initial values in ±6/√d, as the authors' code has it."""
 
-    def __init__(self, *, embedding_dim: int = 64, **rest: Any) -> None:
+    def __init__(self, *, embedding_dim: int = 64, **model_options: Any) -> None:
         bound = 6 / embedding_dim**0.5
         vector_settings = {
             "shape": embedding_dim,
@@ -46,7 +46,7 @@ class SimplE(ERModel[Any, Any, Any]):
             interaction=SimplEInteraction,
             entity_representations_kwargs=[vector_settings, vector_settings],
             relation_representations_kwargs=[vector_settings, vector_settings],
-            **rest,
+            **model_options,
         )
 
 

@@ -52,18 +52,18 @@ def train(
     device: torch.device | str = "cpu",
     tensorboard: Path | None = None,
     progress: Progress = lambda done_count, total_count: None,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train a model on the split's training part.
 
-    With `folder`, the training goes on from what an interrupted one left there (`told` hears from where), and ends as
+    With `folder`, the training goes on from what an interrupted one left there (`log` hears from where), and ends as
     if it had not been interrupted; at the end the checkpoint is there. If this very training was finished there,
     nothing is done again.
     Raises `InputError` when `folder` holds another training, and `KgpError` when the model diverges.
     """
     training = _Training(settings, split, seed, folder, device)
     if (training.done or training.losses) and not training.over:
-        told(
+        log(
             f"the training goes on at step {len(training.losses) + 1:,} "
             f"of epoch {training.done + 1:,} of {settings.epochs:,}"
         )
@@ -96,7 +96,7 @@ class _Training:
         self.optimizer = optimizer(settings, self.model)
         graph_sizes = triples.num_entities, triples.num_relations
         self.objective = objective(settings, split.train, *graph_sizes, device)
-        self.known = Known(triples.ids, *graph_sizes)
+        self.true_triples = Known(triples.ids, *graph_sizes)
         self.best = checkpoint.copy_weights(self.model)
         self.done, self.best_epoch, self.best_mrr, self.seconds = 0, 0, -1.0, 0.0
         self.history: list[dict[str, float]] = []
@@ -136,7 +136,7 @@ class _Training:
         """Rank the validation triples, and keep the weights if they are the best so far."""
         self.model.eval()
         tasks = self.settings.corrupt  # what it is trained for
-        evaluation = evaluate(self.scorer, self.split.valid, self.known, tasks=tasks, device=self.device)
+        evaluation = evaluate(self.scorer, self.split.valid, self.true_triples, tasks=tasks, device=self.device)
         validation_mrr = float(np.mean([metrics.mrr for metrics in evaluation.metrics().values()]))
         self.history.append({"epoch": self.done, "loss": loss, "mrr": validation_mrr})
         if validation_mrr > self.best_mrr:

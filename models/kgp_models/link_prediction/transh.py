@@ -23,7 +23,7 @@ class TransH(ERModel[Any, Any, Any]):
     The soft constraint that entities have at most norm 1 (eq. 1) is a hard one here, as in TransE.
     """
 
-    def __init__(self, *, embedding_dim: int = 64, scoring_fct_norm: int = 2, **rest: Any) -> None:
+    def __init__(self, *, embedding_dim: int = 64, scoring_fct_norm: int = 2, **model_options: Any) -> None:
         vector_settings = {"shape": embedding_dim, "initializer": xavier_normal_}
         unit_settings = {**vector_settings, "constrainer": functional.normalize}
         super().__init__(  # type: ignore[no-untyped-call]
@@ -31,7 +31,7 @@ class TransH(ERModel[Any, Any, Any]):
             interaction_kwargs={"p": scoring_fct_norm},
             entity_representations_kwargs=unit_settings,
             relation_representations_kwargs=[unit_settings, vector_settings],  # w, d
-            **rest,
+            **model_options,
         )
 
 

@@ -25,9 +25,9 @@ from kgplatform import radiograph
 from kgplatform.trained_on import TrainedOn
 
 WIDTH: Final = 512  # of the common space (MedMKG appendix I)
-LONGEST: Final = 77  # tokens of a text in retrieval (ibidem)
+MAX_TOKENS: Final = 77  # tokens of a text in retrieval (ibidem)
 TEMPERATURE: Final = 0.07  # at the start, as CLIP's
-MOST: Final = 100.0  # of the scale, as CLIP's
+MAX_SCALE: Final = 100.0  # of the scale, as CLIP's
 ALIKE: Final = 16  # texts of like length that go through a tower together
 
 
@@ -105,7 +105,7 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def limit_scale(self) -> None:
         """Keep the scale from rising over 100, as CLIP does after each step."""
-        self.log_scale.clamp_(max=math.log(MOST))
+        self.log_scale.clamp_(max=math.log(MAX_SCALE))
 
     def image_features(self, grey: Tensor) -> Tensor:
         """What the image tower makes of grey values (B, 1, size, size)."""
@@ -149,14 +149,14 @@ class Backbone(nn.Module):
         )
         return text_vectors, word_vectors, has_word
 
-    def embed_images(self, given: Tensor) -> Tensor:
+    def embed_images(self, model_inputs: Tensor) -> Tensor:
         """(B, 512), of length 1: from grey values (B, 1, size, size), or from features (B, width) of a frozen tower."""
-        features = given if given.dim() == 2 else self.image_features(given)
+        features = model_inputs if model_inputs.dim() == 2 else self.image_features(model_inputs)
         return functional.normalize(self.image_head(features.float()), dim=-1)
 
-    def embed_texts(self, given: Tokens | Tensor) -> Tensor:
+    def embed_texts(self, model_inputs: Tokens | Tensor) -> Tensor:
         """(B, 512), of length 1: from tokens, or from features (B, width) of a frozen tower."""
-        features = given if isinstance(given, Tensor) else self.text_features(given)
+        features = model_inputs if isinstance(model_inputs, Tensor) else self.text_features(model_inputs)
         return functional.normalize(self.text_head(features.float()), dim=-1)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from kgp_models import open_clip_folder
 from kgp_models.generator.language import quiet, read_tokenizer, whole
 from kgp_models.model_files import require_finite, require_model_folder
-from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture
+from kgp_models.retrieval.backbone import MAX_TOKENS, Backbone, Picture
 from kgp_models.retrieval.tokens import Tokenize, Tokens, tokenize
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.suggest import did_you_mean
@@ -63,14 +63,14 @@ class _Kind(Generic[_T]):
     hint: str
 
 
-def open_backbone(spec: str, *, frozen: bool = False, longest: int = LONGEST) -> Backbone:
+def open_backbone(spec: str, *, frozen: bool = False, token_limit: int = MAX_TOKENS) -> Backbone:
     """The backbone of ``KIND:FOLDER``, in evaluation: clip (transformers' form) or open-clip; or ``offline``.
 
-    Texts are cut after `longest` tokens, or after what the model reads.
+    Texts are cut after `token_limit` tokens, or after what the model reads.
 
     Raises `UsageError` for another kind or a missing package, and `InputError` where the folder holds no such model.
     """
-    backbone_kind, backbone_parts = _opened(spec, KINDS, longest)
+    backbone_kind, backbone_parts = _opened(spec, KINDS, token_limit)
     for tower_module in (backbone_parts.image, backbone_parts.text):
         require_finite(tower_module, _folder(spec))
     try:
@@ -95,9 +95,9 @@ def open_backbone(spec: str, *, frozen: bool = False, longest: int = LONGEST) ->
     return backbone.eval()
 
 
-def open_text(spec: str, longest: int = LONGEST) -> TextTower:
+def open_text(spec: str, token_limit: int = MAX_TOKENS) -> TextTower:
     """The text encoder of ``minilm`` or ``transformer:FOLDER``, in evaluation; else as `open_backbone`."""
-    text_kind, (tower_module, tokens) = _opened(spec, TEXT_KINDS, longest)
+    text_kind, (tower_module, tokens) = _opened(spec, TEXT_KINDS, token_limit)
     require_finite(tower_module, _folder(spec))
     try:
         return TextTower(text_kind, tower_module.eval(), _width(tower_module, **tokens([PROBE])), tokens)
@@ -258,7 +258,7 @@ def _open_clip_tokens(
     """
     import open_clip
 
-    max_tokens = min(max_tokens, int(text_config.get("context_length", LONGEST)))
+    max_tokens = min(max_tokens, int(text_config.get("context_length", MAX_TOKENS)))
     is_transformers = bool(text_config.get("hf_tokenizer_name"))
     local_options = {"local_files_only": True, "trust_remote_code": False} if is_transformers else {}
     tokenizer: Any = open_clip.get_tokenizer(f"local-dir:{folder}", context_length=max_tokens, **local_options)

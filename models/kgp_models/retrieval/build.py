@@ -15,7 +15,7 @@ from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import Examples, Told, examples, image_features, read_pictures, tell_longer
+from kgp_models.retrieval.inputs import Examples, Log, examples, image_features, read_pictures, tell_longer
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.retrieval.small import small_backbone
@@ -50,7 +50,7 @@ class Inputs:
     images: Path | None = None
     lexicon: Sequence[Path] = ()
     cache: Path | None = None
-    told: Told = lambda _: None
+    log: Log = lambda _: None
     progress: ProgressOf = quiet
 
 
@@ -83,7 +83,7 @@ def train(
     backbone, tokenizer = opened(settings, [pair.text for pair in inputs.parts["train"]], seed, base)
     backbone.to(device)
     pair_examples = {
-        part_name: examples(pairs, backbone, inputs.cache, inputs.told, inputs.progress(f"{part_name}, images"))
+        part_name: examples(pairs, backbone, inputs.cache, inputs.log, inputs.progress(f"{part_name}, images"))
         for part_name, pairs in inputs.parts.items()
     }
     alignment = pretrained = None
@@ -103,7 +103,7 @@ def train(
                 folder / "graph",
                 seed,
                 inputs.progress("graph, steps"),
-                inputs.told,
+                inputs.log,
             )
     tuned = fine_tune(
         backbone,
@@ -115,7 +115,7 @@ def train(
         alignment,
         settings.fashion.weight,
         inputs.progress("pairs, steps"),
-        inputs.told,
+        inputs.log,
     )
     return Model(
         backbone, tokenizer, tuned, pretrained, evaluated(backbone, pair_examples["test"]), pair_examples["test"]
@@ -174,14 +174,12 @@ def known(settings: RetrievalSettings, inputs: Inputs, backbone: Backbone, seed:
     if not existing_paths:
         raise InputError("none of the graph's images is here", "Its paths begin in that folder.", path=inputs.images)
     if len(existing_paths) < len(knowledge.images):
-        inputs.told(
-            f"{len(knowledge.images) - len(existing_paths):,} of the graph's images are not there, and left out"
-        )
+        inputs.log(f"{len(knowledge.images) - len(existing_paths):,} of the graph's images are not there, and left out")
     knowledge = knowledge.of_images(lambda image: image.id in existing_paths)
-    tell_longer(backbone, knowledge.concepts, "concept names", inputs.told)
+    tell_longer(backbone, knowledge.concepts, "concept names", inputs.log)
     listed_paths = [existing_paths[image.id] for image in knowledge.images]
     loaded_images = read_pictures(
-        listed_paths, backbone.picture, inputs.cache, inputs.told, inputs.progress("graph, images")
+        listed_paths, backbone.picture, inputs.cache, inputs.log, inputs.progress("graph, images")
     )
     retained_ids = {knowledge.images[image_number].id for image_number in loaded_images.kept}
     knowledge = knowledge.of_images(lambda image: image.id in retained_ids)
@@ -202,7 +200,7 @@ def _mentioned(
     settings: RetrievalSettings, inputs: Inputs, knowledge: Knowledge, texts: Sequence[str]
 ) -> list[list[int]]:
     """The concepts that each report says are there; without stances, all that it speaks of."""
-    mentions_by_text = mentions(texts, knowledge, inputs.lexicon, told=inputs.told)
+    mentions_by_text = mentions(texts, knowledge, inputs.lexicon, log=inputs.log)
     any_stance = settings.graph == "no-stance"
     return [
         sorted({concept for concept, stance in text_mentions if any_stance or stance == POSITIVE})

@@ -151,7 +151,9 @@ class TextEncoder:
 
 def _reading(tokens: Tokenize, text: str) -> Reading:
     token_count = tokens.count(text)
-    return Reading(token_count, tokens.longest, tuple(tokens.parts(text)) if token_count > tokens.longest else (text,))
+    return Reading(
+        token_count, tokens.token_limit, tuple(tokens.parts(text)) if token_count > tokens.token_limit else (text,)
+    )
 
 
 def _sha256(kind: str, module: nn.Module, picture: Picture | None) -> str:

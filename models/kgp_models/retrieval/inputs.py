@@ -22,7 +22,7 @@ from kgplatform.files import caching
 from kgplatform.retrieval.pairs import Pair, groups
 
 Progress = Callable[[int, int | None], None]
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 READERS: Final = 2  # threads
 KEPT: Final = 512  # images that are kept in one file: some seconds of reading
 BLOCK: Final = 128  # pictures or texts at a time, where nothing is learnt
@@ -42,7 +42,7 @@ def read_pictures(
     paths: Sequence[Path],
     picture: Picture,
     cache: Path | None = None,
-    told: Told = lambda _: None,
+    log: Log = lambda _: None,
     progress: Progress = lambda done_count, total_count: None,
 ) -> Pictures:
     """Read radiographs; those that cannot be are reported and left out. `cache` is a folder that keeps what was read,
@@ -58,7 +58,7 @@ def read_pictures(
             report_progress = partial(shifted, progress, block_start, len(paths))
             block_pictures = None if block_path is None else _kept(block_path, picture.size, len(block_paths))
             if block_pictures is None:
-                block_pictures = _block(thread_pool, block_paths, picture, told, report_progress, alone=len(paths) == 1)
+                block_pictures = _block(thread_pool, block_paths, picture, log, report_progress, alone=len(paths) == 1)
                 if block_path is not None and block_pictures.kept:
                     _keep(block_path, block_pictures)
             pixel_blocks += [block_pictures.values] if block_pictures.kept else []
@@ -86,7 +86,7 @@ def _kept(block_path: Path, image_size: int, max_count: int) -> Pictures | None:
 
 
 def _block(
-    thread_pool: Executor, image_paths: Sequence[Path], picture: Picture, log: Told, progress: Progress, *, alone: bool
+    thread_pool: Executor, image_paths: Sequence[Path], picture: Picture, log: Log, progress: Progress, *, alone: bool
 ) -> Pictures:
     """A block of images, read; of one that is `alone` the problem is raised."""
     pixel_tensors, image_numbers = [], []
@@ -154,14 +154,14 @@ def examples(
     pairs: Sequence[Pair],
     backbone: Backbone,
     cache: Path | None = None,
-    told: Told = lambda _: None,
+    log: Log = lambda _: None,
     progress: Progress = lambda done_count, total_count: None,
 ) -> Examples:
     """Read the pairs' images. Of a frozen backbone the features are computed once and kept."""
-    loaded_images = read_pictures([pair.path for pair in pairs], backbone.picture, cache, told, progress)
+    loaded_images = read_pictures([pair.path for pair in pairs], backbone.picture, cache, log, progress)
     readable_pairs = [pairs[pair_number] for pair_number in loaded_images.kept]
     report_texts = [pair.text for pair in readable_pairs]
-    tell_longer(backbone, report_texts, "reports", told)
+    tell_longer(backbone, report_texts, "reports", log)
     report_groups = torch.from_numpy(groups(readable_pairs))
     if not backbone.frozen:
         return Examples(loaded_images.values, report_texts, report_groups, readable_pairs)
@@ -174,12 +174,12 @@ def examples(
     )
 
 
-def tell_longer(backbone: Backbone, texts: Sequence[str], what: str, told: Told) -> None:
+def tell_longer(backbone: Backbone, texts: Sequence[str], text_kind: str, log: Log) -> None:
     """Tell how many texts have more tokens than are read in training, where they are not read in parts."""
     if long_count := backbone.tokens.longer(texts):
-        told(
-            f"{long_count:,} of {len(texts):,} {what} are longer than the {backbone.tokens.longest} tokens that are "
-            "read: their ends are left out"
+        log(
+            f"{long_count:,} of {len(texts):,} {text_kind} are longer than the {backbone.tokens.token_limit} tokens that "
+            "are read: their ends are left out"
         )
 
 
@@ -204,9 +204,9 @@ def vectors_of_images(backbone: Backbone, values: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def vectors_of_texts(backbone: Backbone, given: Sequence[str] | Tensor) -> Tensor:
+def vectors_of_texts(backbone: Backbone, texts_or_features: Sequence[str] | Tensor) -> Tensor:
     """(n, 512), of length 1, of texts or their features."""
-    return _by_blocks(backbone, given, backbone.embed_texts)
+    return _by_blocks(backbone, texts_or_features, backbone.embed_texts)
 
 
 def _by_blocks(

@@ -48,13 +48,13 @@ def image_text(images: Tensor, texts: Tensor, scale: Tensor, groups: Tensor) -> 
     return both_ways(scale * images @ texts.T, groups[:, None] == groups[None, :])
 
 
-def distillation(images: Tensor, texts: Tensor, scale: Tensor, known: Tensor) -> Tensor:
-    """KL divergence of the similarities' distribution from a teacher's `known` logits (B, B), both ways."""
+def distillation(images: Tensor, texts: Tensor, scale: Tensor, teacher: Tensor) -> Tensor:
+    """KL divergence of the similarities' distribution from a teacher's `teacher` logits (B, B), both ways."""
     logits = scale * images @ texts.T
     divergences = [
         torch.nn.functional.kl_div(
             own_logits.log_softmax(1), teacher_logits.log_softmax(1), log_target=True, reduction="batchmean"
         )
-        for own_logits, teacher_logits in ((logits, known), (logits.T, known.T))
+        for own_logits, teacher_logits in ((logits, teacher), (logits.T, teacher.T))
     ]
     return (divergences[0] + divergences[1]) / 2

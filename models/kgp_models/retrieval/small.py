@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kgp_models.generator.small_vision import WIDTH as IMAGE_WIDTH
 from kgp_models.generator.small_vision import SmallVision
-from kgp_models.retrieval.backbone import LONGEST, Backbone, Picture, plain_attention
+from kgp_models.retrieval.backbone import MAX_TOKENS, Backbone, Picture, plain_attention
 from kgp_models.retrieval.tokens import tokenize
 
 KIND: Final = "small"
@@ -34,7 +34,7 @@ class SmallText(nn.Module):
     def __init__(self, sizes: SmallSizes, vocabulary: int) -> None:
         super().__init__()
         self.words = nn.Embedding(vocabulary, sizes.hidden)
-        self.places = nn.Parameter(torch.randn(LONGEST, sizes.hidden) * 0.02)
+        self.places = nn.Parameter(torch.randn(MAX_TOKENS, sizes.hidden) * 0.02)
         encoder_layer = nn.TransformerEncoderLayer(
             sizes.hidden, sizes.heads, 4 * sizes.hidden, sizes.dropout, "gelu", batch_first=True, norm_first=True
         )
@@ -68,7 +68,7 @@ def small_backbone(tokenizer: Any, sizes: SmallSizes, seed: int, *, frozen: bool
             text_tower,
             widths,
             Picture(sizes.pixels),
-            tokenize(tokenizer, LONGEST, lower=True),
+            tokenize(tokenizer, MAX_TOKENS, lower=True),
             frozen=frozen,
         )
     return backbone

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kgp_models.retrieval.backbone import Backbone, quick
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import Examples, Told, vectors_of_images, vectors_of_texts
+from kgp_models.retrieval.inputs import Examples, Log, vectors_of_images, vectors_of_texts
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
@@ -26,8 +26,8 @@ from kgplatform.retrieval import metrics
 from kgplatform.retrieval.knowledge import Knowledge
 
 Progress = Callable[[int, int | None], None]
-SETTLED: Final = 1024  # pictures that statistics of batch norms are computed from
-SETTLED_BATCH: Final = 128
+STATISTICS_PICTURES: Final = 1024  # pictures that statistics of batch norms are computed from
+STATISTICS_BATCH: Final = 128
 STATE: Final = "training.state"
 CHECKED: Final = "recall"  # of the validation part: see `recall`
 
@@ -76,7 +76,7 @@ def fine_tune(
     alignment: Alignment | None = None,
     weight: float = 0.0,
     progress: Progress = lambda done_count, total_count: None,
-    told: Told = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Trained:
     """Train on pairs by ITC, with `alignment` also by `weight` times CVA; stopped when the validation's `recall` has
     not risen for `patience` epochs, and with the weights of the best epoch. `folder` keeps where it is, by the minute.
@@ -96,7 +96,7 @@ def fine_tune(
     state_parts: dict[str, Any] = {"backbone": backbone, "optimizer": optimizer, "schedule": schedule}
     if alignment is not None:
         state_parts["alignment"] = alignment
-    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs, told=told)
+    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs, log=log)
     training_state.resume()
     with checkpoints() as checkpoint_clock:
         while len(training_state.history) < settings.epochs and not _is_over(training_state.history, settings.patience):
@@ -141,7 +141,7 @@ def pretrain(
     folder: Path,
     seed: int,
     progress: Progress = lambda done_count, total_steps: None,
-    told: Told = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Trained:
     """KnowledgeCLIP's pre-training on the graph: `pictures` are those of its images, in its order; `pairs` are the
     training pairs on which the backbone's similarities are kept (KD).
@@ -165,7 +165,7 @@ def pretrain(
         optimizer, lambda step_number: _share_of_rate(step_number, total_steps // 10, total_steps, "cosine")
     )
     state_parts = {"backbone": backbone, "heads": knowledge_losses, "optimizer": optimizer, "schedule": schedule}
-    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs, told=told)
+    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs, log=log)
     training_state.resume()
     with checkpoints() as checkpoint_clock:
         while len(training_state.history) < settings.epochs:
@@ -217,8 +217,8 @@ def settle(backbone: Backbone, pictures: Tensor) -> None:
         norm_layer.reset_running_stats()
         norm_layer.momentum = None  # the plain mean over the batches
     backbone.train()
-    sample_rows = torch.linspace(0, len(pictures) - 1, min(SETTLED, len(pictures))).long()
-    for row_block in torch.split(sample_rows, SETTLED_BATCH):
+    sample_rows = torch.linspace(0, len(pictures) - 1, min(STATISTICS_PICTURES, len(pictures))).long()
+    for row_block in torch.split(sample_rows, STATISTICS_BATCH):
         with quick(device):
             backbone.image_features(pictures[row_block].to(device))
     for norm_layer, momentum in zip(norm_layers, momenta, strict=True):

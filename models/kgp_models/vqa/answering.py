@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from kgp_models.retrieval.inputs import Told
+from kgp_models.retrieval.inputs import Log
 from kgp_models.vqa.checkpoint import Loaded
 from kgp_models.vqa.inputs import (
     Evidence,
@@ -86,10 +86,10 @@ class Answerer:
         images: Path | None = None,
         lexicon: Sequence[Path] = (),
         own_words: bool = False,
-        told: Told = lambda _: None,
+        log: Log = lambda _: None,
     ) -> None:
         self.model, self.graph, self.images = model, graph, images
-        self._tagger = QuestionTagger(graph, lexicon, own_words=own_words, told=told)
+        self._tagger = QuestionTagger(graph, lexicon, own_words=own_words, log=log)
 
     def ask(self, image: Path | None, text: str) -> Reply:
         """Answer a yes/no question about an image, or without one (None).
@@ -110,8 +110,8 @@ class Answerer:
         if self.images is not None and len(local_graph.pictured) and not local_graph.pictured.any():
             flags.append(NO_PICTURE)
         tokens = self.model.backbone.tokens
-        if (token_count := tokens.count(text)) > tokens.longest:
-            flags.append(CUT.format(tokens.longest, token_count))
+        if (token_count := tokens.count(text)) > tokens.token_limit:
+            flags.append(CUT.format(tokens.token_limit, token_count))
         question_texts = texts_of(self.model.backbone, [text])
         question = Question("", text, "", question_image.name, image or Path(), "", "")
         base_probability = local_graph.probabilities(
@@ -203,7 +203,7 @@ class _Local:
             empty_rows,
             empty_rows,
         )
-        self.place = {node: position for position, node in enumerate([*self.concepts, *image_nodes])}
+        self.row_of_node = {node: position for position, node in enumerate([*self.concepts, *image_nodes])}
         self.kind = {kind_name: position for position, kind_name in enumerate([*STANCES, *model.relations])}
         self.evidence = _of_concepts(model, self.knowledge.cuis)
         self._vectors(folder)
@@ -225,11 +225,11 @@ class _Local:
 
     def subgraph(self, leave_out: int = -1) -> Subgraph:
         """The subgraph in the order in which the graph gave it, with or without one of its edges."""
-        node_rows = {self.place[node]: position for position, node in enumerate(self.asked)}
+        node_rows = {self.row_of_node[node]: position for position, node in enumerate(self.asked)}
         edge_rows = []
         for position, edge in enumerate(self.edges):
             head_row, tail_row = (
-                node_rows.setdefault(self.place[node], len(node_rows)) for node in (edge.head, edge.tail)
+                node_rows.setdefault(self.row_of_node[node], len(node_rows)) for node in (edge.head, edge.tail)
             )
             if position != leave_out:
                 edge_rows.append((head_row, self.kind[edge.kind], tail_row))
@@ -240,7 +240,9 @@ class _Local:
         """The concepts that the graph's images tell of, the likeliest shown first."""
         likelihoods = self.evidence(images.vectors)[0].tolist()
         shown_concepts = [
-            (node, likelihoods[number]) for number, node in enumerate(self.concepts) if bool(self.evidence.told[number])
+            (node, likelihoods[number])
+            for number, node in enumerate(self.concepts)
+            if bool(self.evidence.informative[number])
         ]
         return tuple(sorted(shown_concepts, key=lambda entry: -entry[1]))
 
@@ -279,4 +281,4 @@ def _of_concepts(model: Loaded, cuis: Sequence[str]) -> Evidence:
         functional.pad(parameter, (0, 1))[..., columns] for parameter in (model_evidence.weights, model_evidence.centre)
     )
     spread = functional.pad(model_evidence.spread, (0, 1), value=1.0)[columns]
-    return replace(model_evidence, weights=weights, centre=centre, spread=spread, told=has_evidence)
+    return replace(model_evidence, weights=weights, centre=centre, spread=spread, informative=has_evidence)

@@ -17,7 +17,7 @@ from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.backbones import KINDS, open_backbone
 from kgp_models.retrieval.build import ProgressOf, quiet, varied_graph
-from kgp_models.retrieval.inputs import Told, tell_longer
+from kgp_models.retrieval.inputs import Log, tell_longer
 from kgp_models.retrieval.small import KIND as SMALL
 from kgp_models.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
@@ -61,7 +61,7 @@ class Inputs:
     lexicon: Sequence[Path] = ()
     own_words: bool = False
     cache: Path | None = None
-    told: Told = lambda _: None
+    log: Log = lambda _: None
     progress: ProgressOf = quiet
 
     def trained_on(self, towers: Backbone) -> TrainedOn:
@@ -108,9 +108,9 @@ def opened(spec: str) -> Backbone:
 def seen(backbone: Backbone, questions: Sequence[Question], inputs: Inputs) -> Seen:
     """What the towers make of questions and images; images that cannot be read are reported."""
     image_paths = {question.image: question.path for question in questions}
-    images = images_of(backbone, image_paths, inputs.cache, inputs.told, inputs.progress("images"))
+    images = images_of(backbone, image_paths, inputs.cache, inputs.log, inputs.progress("images"))
     question_texts = sorted({question.text for question in questions})
-    tell_longer(backbone, question_texts, "questions", inputs.told)
+    tell_longer(backbone, question_texts, "questions", inputs.log)
     return Seen(
         backbone,
         images,
@@ -161,10 +161,10 @@ class Model:
 def prepared(settings: VQASettings, inputs: Inputs, known: Seen, seed: int) -> Prepared:
     """Find the questions' subgraphs and what the towers make of the graph. `seed` is of the shuffled graph."""
     knowledge = varied_graph(inputs.knowledge, settings.graph, seed)
-    question_tagger = QuestionTagger(inputs.knowledge, inputs.lexicon, own_words=inputs.own_words, told=inputs.told)
+    question_tagger = QuestionTagger(inputs.knowledge, inputs.lexicon, own_words=inputs.own_words, log=inputs.log)
     neighbourhoods = Neighbourhoods(knowledge, hops=settings.hops, cap=settings.cap, images=settings.images)
     graph = graph_vectors(
-        known.backbone, knowledge, known.images, inputs.images, inputs.cache, inputs.told, inputs.progress("graph")
+        known.backbone, knowledge, known.images, inputs.images, inputs.cache, inputs.log, inputs.progress("graph")
     )
     without_graph = settings.graph == "empty" or settings.method in PLAIN
     questions_by_part = {part_name: checked(known.images, inputs.questions.parts[part_name]) for part_name in PARTS}
@@ -254,6 +254,6 @@ def fit(settings: VQASettings, inputs: Inputs, known: Seen, folder: Path, seed: 
         folder,
         seed,
         inputs.progress(f"{settings.method}, steps"),
-        inputs.told,
+        inputs.log,
     )
     return Model(method, sizes, training_inputs, trained, answers(method, training_inputs.parts["test"]))

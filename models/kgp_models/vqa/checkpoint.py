@@ -75,7 +75,7 @@ def save(
 ) -> None:
     """Write a model into a folder, the description last. `backbone` says where its `towers` are (KIND:FOLDER)."""
     knowledge, evidence = model.given.knowledge, model.given.graph.evidence
-    evidence_columns = evidence.told.nonzero().squeeze(1)
+    evidence_columns = evidence.informative.nonzero().squeeze(1)
     training_examples = model.given.parts["train"]
     used_rows = training_examples.image_rows.unique()  # type: ignore[no-untyped-call]
     saved_tensors = {

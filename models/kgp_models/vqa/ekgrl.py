@@ -25,7 +25,7 @@ from kgp_models.vqa.base import Fused, Method, Sizes, answer_loss, mlp
 from kgp_models.vqa.batch import FLAGS, SEED, Batch
 from kgp_models.vqa.message_passing import Kinds, Nodes, RelationalAttention
 
-STEPS, WALKS, MOST = 3, 8, 24  # of a walk; of a question; actions of a node
+STEPS, WALKS, MAX_ACTIONS = 3, 8, 24  # of a walk; of a question; actions of a node
 REWARD, ENTROPY = 0.1, 0.01  # λ and η
 
 
@@ -73,7 +73,7 @@ class EKGRL(Method):
         log_likelihood, entropy = walk_inputs.new_zeros(len(node_positions)), walk_inputs.new_zeros(())
         for step in range(STEPS):
             walk_query = self.wanted(torch.cat([walk_inputs, memory, node_states[node_positions]], 1))  # (W, width)
-            edge_options = action_table[node_positions]  # (W, 1 + MOST): the last edge is to stay, -1 is none
+            edge_options = action_table[node_positions]  # (W, 1 + MAX_ACTIONS): the last edge is to stay, -1 is none
             action_scores = (edge_keys[edge_options] * walk_query.unsqueeze(1)).sum(2) / walk_query.shape[1] ** 0.5
             policy = action_scores.masked_fill(edge_options < 0, -1e9).log_softmax(1)
             chosen_actions = self._taken(policy, step, question_count)
@@ -135,9 +135,9 @@ class EKGRL(Method):
 
 
 def actions(batch: Batch) -> Tensor:
-    """Of each node, and of no node in the last row, the edges that leave it, at most `MOST`, then to stay, (N + 1, 1 +
-    MOST): places among the edges, E to stay, -1 for none. A node with more edges has the most relevant ones, as their
-    subgraph has them in order, whether they go forth or back.
+    """Of each node, and of no node in the last row, the edges that leave it, at most `MAX_ACTIONS`, then to stay,
+    (N + 1, 1 + MAX_ACTIONS): positions among the edges, E to stay, -1 for none. A node with more edges has the most
+    relevant ones, as their subgraph has them in order, whether they go forth or back.
     """
     node_count, edge_count = len(batch.of), len(batch.kinds)
     half_count = edge_count // 2  # all edges forth, then the same back
@@ -150,9 +150,9 @@ def actions(batch: Batch) -> Tensor:
     edge_turn = torch.arange(edge_count, device=source_nodes.device) - (
         edge_counts.cumsum(0) - edge_counts
     ).repeat_interleave(edge_counts)
-    action_table = source_nodes.new_full((node_count + 1, 1 + MOST), -1)
-    action_table[:, MOST] = edge_count
-    retained = edge_turn < MOST
+    action_table = source_nodes.new_full((node_count + 1, 1 + MAX_ACTIONS), -1)
+    action_table[:, MAX_ACTIONS] = edge_count
+    retained = edge_turn < MAX_ACTIONS
     action_table[source_nodes[retained], edge_turn[retained]] = edge_order[retained]
     return action_table
 

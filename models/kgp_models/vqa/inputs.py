@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.inputs import KEPT, Progress, Told, read_pictures, shifted, tell_longer, text_features
+from kgp_models.retrieval.inputs import KEPT, Log, Progress, read_pictures, shifted, tell_longer, text_features
 from kgp_models.vqa.batch import FLAGS, IMAGE, LIFT, NAMED, PATH_FLAGS, PICTURED, SEED, SEEN, TOLD, Batch, joined
 from kgp_models.vqa.kept import kept, of_files
 from kgplatform.errors import InputError
@@ -29,7 +29,7 @@ BLOCK: Final = 64  # pictures or texts at a time
 SIDE: Final = 4  # regions of an image's side: a projection of 49 regions takes most of a training's time
 PATHS: Final = 16  # of a question
 RIDGE: Final = 10.0  # of the evidence: the penalty, for each image of the graph
-FEWEST: Final = 5  # images with a stance to a concept, below which the graph's images tell nothing of it
+MIN_IMAGES: Final = 5  # images with a stance to a concept, below which the graph's images tell nothing of it
 STANCE_WORDS: Final = ("shows", "may show", "does not show")  # in the order of `STANCES`
 
 
@@ -112,7 +112,7 @@ def images_of(
     backbone: Backbone,
     paths: Mapping[str, Path],
     cache: Path | None = None,
-    told: Told = lambda _: None,
+    log: Log = lambda _: None,
     progress: Progress = lambda done_count, total_count: None,
     *,
     regions: bool = True,
@@ -129,7 +129,7 @@ def images_of(
         block_names = image_names[block_start : block_start + KEPT]
         block_paths = [paths[image_name] for image_name in block_names]
         report_progress = partial(shifted, progress, block_start, len(image_names))
-        read_block = partial(_images, backbone, block_paths, told, report_progress, regions=regions)
+        read_block = partial(_images, backbone, block_paths, log, report_progress, regions=regions)
         try:
             image_parts.append(
                 kept(cache, backbone, [f"images, regions {regions}", *of_files(block_paths)], read_block)
@@ -148,7 +148,7 @@ def images_of(
 
 @torch.no_grad()  # what it gives is learnt from
 def _images(
-    backbone: Backbone, paths: Sequence[Path], log: Told, progress: Progress, *, regions: bool
+    backbone: Backbone, paths: Sequence[Path], log: Log, progress: Progress, *, regions: bool
 ) -> dict[str, Tensor]:
     loaded_images = read_pictures(paths, backbone.picture, None, log, progress)
     vector_blocks, region_blocks = [], []
@@ -181,13 +181,13 @@ def graph_vectors(
     images: Images,
     folder: Path | None,
     cache: Path | None = None,
-    told: Told = lambda _: None,
+    log: Log = lambda _: None,
     progress: Progress = lambda done_count, total_count: None,
 ) -> GraphVectors:
     """The graph as models take it. `folder` is where its images' paths begin; None, or none there, for a graph whose
     images are not available.
     """
-    tell_longer(backbone, knowledge.concepts, "concept names", told)
+    tell_longer(backbone, knowledge.concepts, "concept names", log)
     name_vectors = vectors_of(backbone, knowledge.concepts, cache) if knowledge.concepts else torch.zeros(0, 1)
     kind_names = kind_words(knowledge.relation_names)
     vector_width = images.vectors.shape[1]
@@ -202,9 +202,9 @@ def graph_vectors(
         if image_path is not None and image_path.is_file()
     }
     if folder is not None and len(existing_paths) < len(candidate_paths):
-        told(f"{len(existing_paths):,} of {len(candidate_paths):,} images of the graph are in {folder}")
+        log(f"{len(existing_paths):,} of {len(candidate_paths):,} images of the graph are in {folder}")
     if existing_paths:
-        loaded_images = images_of(backbone, existing_paths, cache, told, progress, regions=False)
+        loaded_images = images_of(backbone, existing_paths, cache, log, progress, regions=False)
         image_rows = {image.id: row_number for row_number, image in enumerate(knowledge.images)}
         row_numbers = torch.tensor([image_rows[image_name] for image_name in loaded_images.known])
         pictures[row_numbers] = loaded_images.vectors[list(loaded_images.known.values())]
@@ -220,7 +220,7 @@ def graph_vectors(
 class Evidence:
     """How likely an image shows each concept, by ridge regression on the graph's images: `weights` (Di, C), for images
     less `mean` over `scale` (Di,), and `centre` (C,), what is likely of any image; `spread` (C,) is the standard
-    deviation over the graph's images. `told` (C,) says of which concepts these images tell anything.
+    deviation over the graph's images. `informative` (C,): the concepts of which these images show anything.
     """
 
     weights: Tensor
@@ -228,13 +228,13 @@ class Evidence:
     scale: Tensor
     centre: Tensor
     spread: Tensor
-    told: Tensor
+    informative: Tensor
 
     @classmethod
     def of(cls, knowledge: Knowledge, pictures: Tensor, pictured: Tensor) -> Evidence:
         """Learnt from the graph's images with pictures (I, Di): 1 for those that are POSITIVE to a concept, 0.5 for
         UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it. A concept counts as known where at
-        least `FEWEST` images have either answer.
+        least `MIN_IMAGES` images have either answer.
         """
         concept_count, vector_width = len(knowledge.cuis), pictures.shape[1]
         stance_rows = torch.from_numpy(knowledge.stances)
@@ -259,19 +259,19 @@ class Evidence:
         gram_matrix = inputs.T @ inputs + RIDGE * len(inputs) ** 0.5 * torch.eye(vector_width, dtype=torch.float64)
         weights = torch.linalg.solve(gram_matrix, inputs.T @ (targets - centre))
         positive_counts = (targets > 0.5).sum(0)
-        has_evidence = (positive_counts >= FEWEST) & (len(inputs) - positive_counts >= FEWEST)
+        has_evidence = (positive_counts >= MIN_IMAGES) & (len(inputs) - positive_counts >= MIN_IMAGES)
         spread = (inputs @ weights).std(0).clamp(min=1e-6)
         return cls(weights.float(), mean.float(), scale.float(), centre.float(), spread.float(), has_evidence)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (n, Di) to (n, C), from 0 to 1; 0 for concepts that nothing is known of."""
-        return (self._beside(images) + self.centre).clamp(0, 1) * self.told
+        return (self._beside(images) + self.centre).clamp(0, 1) * self.informative
 
     def lift(self, images: Tensor) -> Tensor:
         """How much likelier an image shows each concept than the graph's images do, in their standard deviations, from
         -3 to 3: (n, C). A rare finding is seldom likely, regardless of what the image shows.
         """
-        return (self._beside(images) / self.spread).clamp(-3, 3) * self.told
+        return (self._beside(images) / self.spread).clamp(-3, 3) * self.informative
 
     def _beside(self, images: Tensor) -> Tensor:
         return ((images - self.mean) / self.scale) @ self.weights
@@ -320,7 +320,7 @@ class Examples:
         concept_nodes = joined_graph.nodes[~is_image]
         node_flags[~is_image, SEEN] = self.graph.shown[image_numbers[joined_graph.of[~is_image]], concept_nodes]
         node_flags[~is_image, LIFT] = self.graph.lift[image_numbers[joined_graph.of[~is_image]], concept_nodes]
-        node_flags[~is_image, TOLD] = self.graph.evidence.told[concept_nodes].float()
+        node_flags[~is_image, TOLD] = self.graph.evidence.informative[concept_nodes].float()
         word_mask = self.texts.mask[text_numbers]
         max_words = int(word_mask.sum(1).max())
         paths, path_flags, path_mask = self._paths(subgraphs, image_numbers)
@@ -359,7 +359,7 @@ class Examples:
             path_mask[question_number, : len(path_rows)] = True
             for path_number, path in enumerate(graph_paths):
                 path_flags[question_number, path_number, NAMED] = path.named
-                evidence_nodes = [node for node in path.others if bool(self.graph.evidence.told[node])]
+                evidence_nodes = [node for node in path.others if bool(self.graph.evidence.informative[node])]
                 if evidence_nodes:
                     path_flags[question_number, path_number, NAMED + 1 :] = torch.stack(
                         [

@@ -35,14 +35,14 @@ def of_files(paths: Sequence[Path]) -> list[str]:
 
 
 def kept(
-    cache: Path | None, backbone: Backbone, given: Sequence[str], make: Callable[[], Mapping[str, Tensor]]
+    cache: Path | None, backbone: Backbone, identifiers: Sequence[str], make: Callable[[], Mapping[str, Tensor]]
 ) -> Mapping[str, Tensor]:
-    """What `make` gives, from the cache where it is there for this backbone and what was `given`. A file that is
+    """What `make` gives, from the cache where it is there for this backbone and what was `identifiers`. A file that is
     damaged is made again.
     """
     if cache is None:
         return make()
-    cache_key = hashlib.sha256(json.dumps([identity(backbone), *given]).encode()).hexdigest()[:32]
+    cache_key = hashlib.sha256(json.dumps([identity(backbone), *identifiers]).encode()).hexdigest()[:32]
     cache_path = cache / f"{cache_key}.safetensors"
     if (cached_tensors := read_kept(cache_path)) is not None:
         return cached_tensors

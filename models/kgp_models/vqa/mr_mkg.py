@@ -23,7 +23,7 @@ from kgp_models.vqa.message_passing import GraphEncoder, pooled
 from kgplatform.retrieval.knowledge import POSITIVE
 
 MARGIN, WEIGHT = 0.2, 0.1  # α and λ
-_MOST = 1 << 31  # more than there are nodes
+_NODE_BASE = 1 << 31  # more than there are nodes
 
 
 class MRMKG(Method):
@@ -75,7 +75,7 @@ class MRMKG(Method):
 
 def _keys(node_pairs: Tensor) -> Tensor:
     """One number for each pair of places (n, 2)."""
-    return node_pairs[:, 0] * _MOST + node_pairs[:, 1]
+    return node_pairs[:, 0] * _NODE_BASE + node_pairs[:, 1]
 
 
 def alignment(states: Tensor, batch: Batch, positives: Tensor) -> Tensor:

@@ -58,25 +58,25 @@ def answers(model: Method, examples: Examples) -> Answers:
 
 def train(
     model: Method,
-    given: Examples,
+    train_examples: Examples,
     valid: Examples,
     settings: Tuning,
     folder: Path,
     seed: int,
     progress: Progress = lambda done_count, total_count: None,
-    told: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train until the validation's figure has not been better for `patience` epochs, and go back to the best epoch.
 
     `folder` keeps where the training is, by the minute.
     """
     device = next(model.parameters()).device
-    batches_per_epoch = math.ceil(len(given) / settings.batch)
+    batches_per_epoch = math.ceil(len(train_examples) / settings.batch)
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     training_state = TrainingState(
-        folder / STATE, {"model": model, "optimizer": optimizer}, batches_per_epoch, settings.epochs, told=told
+        folder / STATE, {"model": model, "optimizer": optimizer}, batches_per_epoch, settings.epochs, log=log
     )
     training_state.resume()
     with checkpoints() as checkpoint_clock:
@@ -85,9 +85,9 @@ def train(
             torch.manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
             model.train()
             for batch_rows in training_state.epoch(
-                torch.split(torch.randperm(len(given)), settings.batch), checkpoint_clock, None, progress
+                torch.split(torch.randperm(len(train_examples)), settings.batch), checkpoint_clock, None, progress
             ):
-                losses = model.losses(given.batch(batch_rows.tolist()).to(device))
+                losses = model.losses(train_examples.batch(batch_rows.tolist()).to(device))
                 for parameter_group in optimizer.param_groups:
                     parameter_group["lr"] = rate(
                         settings,
