@@ -178,8 +178,8 @@ def tell_longer(backbone: Backbone, texts: Sequence[str], text_kind: str, log: L
     """Tell how many texts have more tokens than are read in training, where they are not read in parts."""
     if long_count := backbone.tokens.longer(texts):
         log(
-            f"{long_count:,} of {len(texts):,} {text_kind} are longer than the {backbone.tokens.token_limit} tokens that "
-            "are read: their ends are left out"
+            f"{long_count:,} of {len(texts):,} {text_kind} are longer than the {backbone.tokens.token_limit} tokens "
+            "that are read: their ends are left out"
         )
 
 
