@@ -61,11 +61,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def interrupts_arrive() -> None:
-    """Ctrl-C reaches the suite and the commands it starts, also where a shell runs the suite in the background, which
-    ignores SIGINT.
+    """Signals reach the suite and the commands it starts, also where a shell runs the suite in the background, which
+    ignores SIGINT, or under nohup, which ignores SIGHUP.
     """
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
