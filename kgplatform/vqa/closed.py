@@ -98,6 +98,8 @@ _ATTRIBUTES: Final = _words(
     "details detail summary report idea ideas thoughts comments suggestions advice recommendations opinion volume "
     "diameter width height length ratio"
 )
+_NEGATIONS: Final = _words("no not without absent absence lack lacks lacking none neither nor denies denied excluded")
+_NEGATING_PHRASES: Final = ("free of", "negative for", "ruled out", "rule out", "fail to")
 _FOREIGN: Final = _words(
     "ist der das ein eine einen sind gibt zeigt wo wie und nicht auf dem den est les une où quelle quel avec dans "
     "y-a-t-il est-ce hay está dónde qué los las una donde que dove c'è è existe há onde een het waar zijn er och är "
@@ -117,7 +119,28 @@ def checked(image: Path | None, text: str) -> str:
     question_form = form_of(text)
     if question_form is not Form.YES_NO:
         raise InputError(f"{question_form.value}; only yes/no questions are answered", HINTS.get(question_form, HINT))
+    if is_negated(text):
+        hint = 'Ask for the finding itself, "Is there a pleural effusion?": the answer "no" means that it is absent.'
+        raise InputError("this question is negated, and the models do not read negation", hint)
     return text
+
+
+def is_negated(text: str) -> bool:
+    """Whether a yes/no question asks for the absence of something ("Is there no effusion?", "Is effusion absent?").
+
+    Models answer such a question as if it were not negated, so that "no" would mean either. A tag (", isn't it?") and
+    an alternative ("or not", "with or without contrast") do not negate the question.
+    """
+    lowered_text = _YES_OR_NO.sub(" , ", text.replace("\u2019", "'").casefold())
+    words = _trimmed(_TOKEN.findall(lowered_text))
+    for position, word in enumerate(words):
+        if word not in _NEGATIONS or (position and words[position - 1] == "or"):
+            continue
+        is_tag = position > 1 and words[position - 2] == "," and word == "not"
+        is_answer = word == "no" and (position == len(words) - 1 or words[position + 1] in (",", "or"))
+        if not is_tag and not is_answer:
+            return True
+    return any(phrase in " ".join(words) for phrase in _NEGATING_PHRASES)
 
 
 def _changed_places(image: Path, question: str) -> bool:
@@ -155,7 +178,7 @@ def form_of(text: str) -> Form:
             continue
         forms_by_words[tuple(words)] = _sentence(words, is_marked=is_tagged or "?" in sentence)
     forms = list(forms_by_words.values())
-    for form in (Form.OPEN, Form.CHOICE):
+    for form in (Form.OPEN, Form.CHOICE, Form.SEVERAL):
         if form in forms:
             return form
     if forms.count(Form.YES_NO) > 1:
@@ -263,7 +286,19 @@ def _inverted(words: list[str]) -> Form:
             return Form.OPEN  # "Do you know where …?"
     if _asks_more(words):
         return Form.OPEN
+    if _joins_questions(words):
+        return Form.SEVERAL
     return Form.CHOICE if is_choice(words) else Form.YES_NO
+
+
+def _joins_questions(words: Sequence[str]) -> bool:
+    """Whether a question about something else follows ("… and is there a mass?"); "… and is it large?" is about the
+    same.
+    """
+    return any(
+        first == "and" and second in AUXILIARIES and third in ("there", "the", "any", "a", "an")
+        for first, second, third in zip(words, words[1:], words[2:], strict=False)
+    )
 
 
 def _asks_more(words: Sequence[str]) -> bool:

@@ -231,6 +231,38 @@ def test_image_and_question_in_the_wrong_order(tmp_path: Path) -> None:
         checked(image_path, str(image_path))
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["Isn't there an effusion?", "Aren\u2019t there masses?", "Is there no pleural effusion?",
+     "Is pleural effusion absent?",
+     "Is there an absence of edema?", "Is the image without a fracture?", "Are the lungs free of nodules?",
+     "Is the study negative for pneumothorax?", "Can pneumonia be ruled out?", "Does the image not show a mass?",
+     "Can you tell me whether there is no effusion?", "No effusion?"],
+)  # fmt: skip
+def test_a_negated_question_is_refused_as_its_answer_would_mean_either(question: str) -> None:
+    with pytest.raises(InputError, match="this question is negated") as raised:
+        checked(Path("image.png"), question)
+    assert "Ask for the finding itself" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["The heart is enlarged, isn't it?", "Is there an effusion or not?", "Yes or no: is there an effusion?",
+     "Is there an effusion (yes/no)?", "Is there a nodule?", "Is the finding notable?", "Any effusion?",
+     "Is there an effusion, yes or no?"],
+)  # fmt: skip
+def test_a_tag_and_an_alternative_negate_nothing(question: str) -> None:
+    assert checked(Path("image.png"), question) == question
+
+
+@pytest.mark.parametrize(
+    "question", ["Is there cardiomegaly and is there pneumothorax?", "Are there nodules and does the image show edema?"]
+)
+def test_two_questions_in_one_sentence_are_several(question: str) -> None:
+    assert form_of(question) is Form.SEVERAL
+    assert form_of("Is there an effusion and a mass?") is Form.YES_NO
+
+
 def test_a_choice_in_words_of_one_side() -> None:
     assert form_of("Is the effusion small or large?") is Form.CHOICE
     assert form_of("Is there a small or large effusion?") is Form.YES_NO
