@@ -39,7 +39,9 @@ class MetricScore:
 
 
 def score(raters: Sequence[Ratings]) -> list[MetricScore]:
-    """The scores of each metric. Raises `InputError` for workbooks of different samples, and one given twice."""
+    """The scores of each metric. Raises `InputError` for workbooks of different samples, one given twice, and
+    where nothing is rated.
+    """
     if not raters:
         raise UsageError("no workbook is given", "Give the raters' files.")
     if len({rater.path.resolve() for rater in raters}) < len(raters):
@@ -48,6 +50,8 @@ def score(raters: Sequence[Ratings]) -> list[MetricScore]:
         if compared_rater.identity != raters[0].identity:
             message = f"this workbook asks about another sample than {raters[0].path.name}"
             raise InputError(message, "Score the raters of one sample together.", path=compared_rater.path)
+    if not any(rater.given[metric] for rater in raters for metric in METRICS):
+        raise InputError("no workbook has a rating", "Score them when the raters have filled them in.")
     rater_names = _names(raters)
     return [_metric(metric, raters, rater_names) for metric in METRICS]
 

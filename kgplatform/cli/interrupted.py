@@ -85,7 +85,9 @@ def _text(arguments: Sequence[str], stopped: Stopped | None) -> str:
     command = shlex.join(["kgp", *arguments])
     if stopped is not None:
         return f"{stopped.message}; the same command goes on from there: {command}"
-    state_text = _NOTHING if "--dry-run" in arguments else KEPT.get(_name(arguments), _NOTHING)
+    name = _name(arguments)
+    only_reads = "--dry-run" in arguments or (name == "predict links" and "--write" not in arguments)
+    state_text = _NOTHING if only_reads else KEPT.get(name, _NOTHING)
     command_note = "" if state_text == _NOTHING or state_text.endswith(" tells") else f": {command}"
     return f"interrupted; {state_text}{command_note}"
 

@@ -258,3 +258,9 @@ def test_raters_of_different_samples_are_not_scored_together(tmp_path: Path) -> 
     write(MANY, tmp_path / "b.xlsx")
     with pytest.raises(InputError, match="another sample"):
         score([read(tmp_path / "a.xlsx"), read(tmp_path / "b.xlsx")])
+
+
+def test_workbooks_that_nobody_has_filled_in_are_not_scored(tmp_path: Path) -> None:
+    write(SAMPLE, tmp_path / "w.xlsx")
+    with pytest.raises(InputError, match="no workbook has a rating"):
+        score([read(tmp_path / "w.xlsx")])

@@ -237,6 +237,12 @@ def test_a_signal_that_comes_when_all_is_done_changes_nothing(at: str, tmp_path:
     assert (*process.communicate(timeout=60), process.returncode) == ("done\n", "", 0)
 
 
+def test_predictions_that_are_only_printed_leave_nothing() -> None:
+    command = ["predict", "links", "--model", "m", "--relation", "isa"]
+    assert interrupted._text(command, None) == "interrupted; nothing was changed"
+    assert "is in the graph" in interrupted._text([*command, "--write"], None)
+
+
 def test_a_dry_run_that_is_interrupted_left_nothing(tmp_path: Path) -> None:
     process = kgp(AT_IMPORT, "ingest", "triples", "x.csv", "--dry-run", home=tmp_path, at="kgplatform.cli.ingest")
     output, error_output = process.communicate(timeout=60)

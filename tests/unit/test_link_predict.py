@@ -132,3 +132,17 @@ def test_what_cannot_be_asked_is_one_clear_error(trained: tuple[Checkpoint, Trip
         predict_links(model, other_graph, "POSITIVE", 5)
     with pytest.raises(NotFoundError, match="graph has no relation isa"):
         predict_links(model, other_graph, "isa", 5)
+
+
+def test_an_entity_of_a_kind_that_the_relation_does_not_join_is_refused(trained: tuple[Checkpoint, Triples]) -> None:
+    """The model scores any triple; the graph has no image as a tail, and no concept as the head of a stance."""
+    model, triples = trained
+    concept_id = next(node.key for node in triples.nodes if node.kind == "Concept")
+    for ends, message in (
+        ({"head": concept_id}, f"{concept_id} is no head of POSITIVE: its kind is Concept"),
+        ({"tail": "I0"}, "I0 is no tail of POSITIVE: its kind is Image"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predict_links(model, triples, "POSITIVE", 3, **ends)
+    with pytest.raises(InputError, match="I0 is no head of isa"):
+        predict_links(model, triples, "isa", 3, head="I0")

@@ -95,12 +95,13 @@ class _Search:
             np.flatnonzero(is_present & np.isin(node_kinds, sorted(end_kinds)))
             for end_kinds in (head_kinds, tail_kinds)
         )
+        self.relation_name, self.node_kinds, self.end_kinds = relation, node_kinds, (head_kinds, tail_kinds)
         self.labels = {label: position for position, label in enumerate(model_graph.labels)}
         self.names = [node.name for node in model_graph.nodes]
 
     def tails(self, head: str | None) -> Iterator[tuple[int, int, Tensor, Tensor, Tensor]]:
         """Scores, heads and tails of each batch of heads."""
-        all_heads = self.candidates[0] if head is None else self._one(head)
+        all_heads = self.candidates[0] if head is None else self._one(head, 0)
         for done_count, batch_ids in _batches(all_heads):
             relation_ids = torch.full((len(batch_ids),), self.relation)
             scores = self.scorer.tails(torch.from_numpy(batch_ids), relation_ids)
@@ -109,7 +110,7 @@ class _Search:
 
     def heads(self, tail: str) -> Iterator[tuple[int, int, Tensor, Tensor, Tensor]]:
         """Scores, heads and tails, of the one tail."""
-        tail_array = self._one(tail)
+        tail_array = self._one(tail, 1)
         scores = self.scorer.heads(torch.tensor([self.relation]), torch.from_numpy(tail_array))
         tail_ids, head_ids, log_probs = self._new(scores, tail_array, self.candidates[0], self.existing_pairs[:, ::-1])
         yield 1, 1, log_probs, head_ids, tail_ids
@@ -141,9 +142,16 @@ class _Search:
             log_probs[result_rows, result_columns],
         )
 
-    def _one(self, label: str) -> Ids:
+    def _one(self, label: str, column: int) -> Ids:
+        """The entity's id. Raises `InputError` where the graph's relation has no such end (0: head, 1: tail)."""
         if label not in self.labels:
             raise NotFoundError(f"the model knows no entity {label}", self._hint(label))
+        kind = self.node_kinds[self.labels[label]]
+        if kind not in self.end_kinds[column]:
+            end_name = ("head", "tail")[column]
+            kinds_text = " or ".join(sorted(map(str, self.end_kinds[column])))
+            message = f"{label} is no {end_name} of {self.relation_name}: its kind is {kind}"
+            raise InputError(message, f"Its {end_name}s are of the kind {kinds_text}.")
         return np.array([self.labels[label]])
 
     def _hint(self, label: str) -> str:
