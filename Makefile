@@ -22,9 +22,9 @@ endif
 	@$(BIN)/kgp generate --images $(STUDIES) --limit 50
 	@$(BIN)/kgp db browser
 
-# What needs the server by two processes, each with a server of its own, then the rest by two; torch has a core each. Tests are
-# dealt out by file, but those on the released MedMKG go together, so that it is loaded once. Files go in their order: the
-# test of README takes minutes, and would otherwise begin last, as it is alone in its file.
+# First the tests that need Neo4j, in two processes with a server each, then the others, in two. torch has one core in
+# each process. A process gets whole files, but all tests on the released MedMKG go to one, which loads it once. The
+# order of the files is kept: the test of README takes minutes and must not begin last.
 test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "server and not long" -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not long" -n 2 --dist loadfile --durations 15

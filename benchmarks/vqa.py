@@ -85,15 +85,11 @@ def _opened(spec: str) -> Any:
     return models.opened(spec)
 
 
-def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, build: Path) -> dict[str, Any]:
-    """Train and test a cell with a seed on a fold; in a separate process, with one core."""
-    import torch
-
+def _inputs(question_set: QuestionSet, data: vqa_data.Data, build: Path) -> Any:
+    """What a training reads; what the frozen towers make of images and texts is cached for all of them."""
     from kgp_models.vqa import build as models
 
-    torch.set_num_threads(1)
-    question_set = data.folds[fold]
-    inputs = models.Inputs(
+    return models.Inputs(
         question_set,
         data.knowledge,
         data.images,
@@ -102,6 +98,17 @@ def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, bu
         cache=build / "features",
         log=note,
     )
+
+
+def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, build: Path) -> dict[str, Any]:
+    """Train and test a cell with a seed on a fold; in a separate process, with one core."""
+    import torch
+
+    from kgp_models.vqa import build as models
+
+    torch.set_num_threads(1)
+    question_set = data.folds[fold]
+    inputs = _inputs(question_set, data, build)
     start_time = time.monotonic()
     features = models.seen(_opened(settings.backbone), question_set.questions, inputs)
     folder = build / "runs" / f"{cell.name}-{seed}-{fold}-{hashed(settings, data)}"
@@ -249,15 +256,7 @@ def _prepare(pending_runs: Sequence[tuple[Cell, int, int, Any]], data: vqa_data.
     from kgp_models.vqa import build as models
 
     settings, question_set = pending_runs[0][3], data.folds[0]
-    inputs = models.Inputs(
-        question_set,
-        data.knowledge,
-        data.images,
-        data.lexicon,
-        own_words=data.own_words,
-        cache=build / "features",
-        log=note,
-    )
+    inputs = _inputs(question_set, data, build)
     start_time = time.monotonic()
     features = models.seen(_opened(settings.backbone), question_set.questions, inputs)
     models.prepared(replace(settings, method="krisp", graph="full"), inputs, features, FIRST_SEED)

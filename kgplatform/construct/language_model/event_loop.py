@@ -1,7 +1,7 @@
-"""An event loop in a separate thread, on which any thread can wait for what is asynchronous.
+"""An event loop in a separate thread: any thread can wait for a coroutine's result.
 
-anyio's portal does this, too, but it must be closed: where a program ends without that, Python closes it when the
-loop's thread is gone already, and then waits for ever. This one needs no closing to end with the program.
+anyio's blocking portal does the same, but must be closed. If a program ends without closing it, Python's shutdown
+closes it after the loop's thread has ended, and waits for ever. This loop needs no closing.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class EventLoop:
         self._thread.start()
 
     def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Wait for the work's result. Raises what it raises, and `CancelledError` where the loop is closed before."""
-        with self._lock:  # nothing is handed to a loop that has stopped: nobody would ever answer
+        """Wait for the work's result. Raises what it raises, and `CancelledError` if the loop is closed before."""
+        with self._lock:  # a coroutine that is handed to a stopped loop would never end
             if self._closed:
                 raise CancelledError("the event loop is closed")
             result_future = asyncio.run_coroutine_threadsafe(work(), self._loop)
