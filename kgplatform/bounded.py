@@ -38,7 +38,7 @@ class Bounds:
     exceeded: str = ""  # what was exceeded: "time" or "size"
     _end: float = field(init=False)
     _received: int = 0
-    _socket: _Socket | None = field(default=None, init=False, repr=False)
+    _session: neo4j.Session | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._end = time.monotonic() + self.seconds
@@ -61,8 +61,8 @@ class Bounds:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Close the watched connection when the time is over, also while the transaction is left: that waits for the
-        server's answer.
+        """Close the connection of the session of `begin` when the time is over: also while its transaction begins
+        and while it is left, which wait for the server's answer.
         """
         timer = threading.Timer(self.left + GRACE, self._time_out)
         timer.daemon = True
@@ -72,24 +72,29 @@ class Bounds:
         finally:
             timer.cancel()
 
+    def begin(self, session: neo4j.Session) -> None:
+        """Let the timer close this session's connection."""
+        self._session = session
+
     @contextmanager
     def watching(self, session: neo4j.Session) -> Iterator[None]:
         """Count what the session's connection receives, and let the timer close it. The connection then goes back to
         the driver's pool as it was: the platform's own queries have no such bounds.
         """
-        self._socket = _Socket.of(session, self)
+        socket = _Socket.of(session, self)
         try:
             yield
         except KeyboardInterrupt:
-            self._socket.close()
+            socket.close()
             raise
         finally:
-            self._socket.release()
+            socket.release()
 
     def _time_out(self) -> None:
         self.exceeded = "time"
-        if self._socket is not None:
-            self._socket.close()
+        socket = getattr(_inbox(self._session), "_socket", None)
+        if socket is not None:
+            socket.close()
 
 
 class _Socket:
@@ -107,7 +112,7 @@ class _Socket:
 
         The driver offers nothing public here; tests/integration/test_heavy_queries.py fails if a version differs.
         """
-        inbox = getattr(getattr(session, "_connection", None), "inbox", None)
+        inbox = _inbox(session)
         socket = getattr(inbox, "_socket", None)
         if inbox is None or not callable(getattr(socket, "recv_into", None)):
             hint = "Use a Bolt address, and the driver's version in constraints.txt."
@@ -129,6 +134,11 @@ class _Socket:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
+
+
+def _inbox(session: neo4j.Session | None) -> Any:
+    """Where the session's connection reads its messages, None where it has none yet."""
+    return getattr(getattr(session, "_connection", None), "inbox", None)
 
 
 def end(graph: Graph, bounds: Bounds) -> bool:

@@ -110,6 +110,7 @@ class Graph:
                 notifications_min_severity="OFF",
                 user_agent="kgplatform",
                 connection_timeout=10,
+                connection_acquisition_timeout=30,
                 max_transaction_retry_time=60,
             )
 
@@ -199,14 +200,13 @@ class Graph:
     @contextmanager
     def _bounded(self, bounds: Bounds, notices: str = "OFF") -> Iterator[neo4j.Transaction]:
         """A READ transaction within bounds of time and memory."""
-        with (
-            _translated(self.uri),
-            bounds.timed(),
-            self._session(neo4j.READ_ACCESS, notices) as session,
-            session.begin_transaction(timeout=bounds.left, metadata={"kgp": bounds.mark}) as transaction,
-            bounds.watching(session),
-        ):
-            yield transaction
+        with _translated(self.uri), bounds.timed(), self._session(neo4j.READ_ACCESS, notices) as session:
+            bounds.begin(session)
+            with (
+                session.begin_transaction(timeout=bounds.left, metadata={"kgp": bounds.mark}) as transaction,
+                bounds.watching(session),
+            ):
+                yield transaction
 
     def write(self, query: Query, **parameters: Any) -> Written:
         """Run one writing query in a managed transaction, retried on deadlocks and lost connections."""
@@ -319,7 +319,7 @@ def _translated(uri: str) -> Iterator[None]:
         hint = "Check NEO4J_USERNAME and NEO4J_PASSWORD, or unset NEO4J_URI to use the local server."
         raise LoginFailed(f"{uri} refuses the login", hint, code=error.code or "") from None
     except LOST:
-        hint = "Start it with `kgp db start`, or check NEO4J_URI."
+        hint = "Start it with `kgp db start`, or check NEO4J_URI. Where it is running, it may be busy: try again later."
         raise ConnectionFailed(f"no Neo4j answers at {uri}", hint) from None
     except (ConfigurationError, ValueError) as error:
         raise SettingsError(f"{uri} is not a usable Neo4j address: {error}", "Check NEO4J_URI.") from None

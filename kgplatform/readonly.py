@@ -144,7 +144,7 @@ def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, 
 
 def _check(graph: Graph, text: str, parameters: Mapping[str, Any], bounds: Bounds) -> Plan:
     check_text(text, parameters)
-    with _explained(graph, bounds):
+    with _explained(graph, bounds, _PLANNING):
         query_plan = graph.explain(text, parameters, bounds)
     if query_plan.query_type not in ("r", "s"):  # "s" is also a read-only procedure of the dbms namespace
         raise QueryRefused("the statement writes to the graph", "Only reading queries run here.")
@@ -273,29 +273,45 @@ def _own_column(line_number: int, column_number: int) -> int:
 _LESS: Final = "Ask for less: fewer hops, a LIMIT inside, or a more selective pattern."
 
 
+class _Slow(NamedTuple):
+    """What to say where the time ran out."""
+
+    problem: str
+    hint: str
+
+
+_RUNNING: Final = _Slow("the query was stopped after {:g} s", _LESS)
+_PLANNING: Final = _Slow(
+    "the server had not planned the statement after {:g} s",
+    "It is busy with other work, or the statement has too many patterns: try again later, or a simpler one.",
+)
+
+
 @contextlib.contextmanager
-def _explained(graph: Graph, bounds: Bounds) -> Iterator[None]:
+def _explained(graph: Graph, bounds: Bounds, slow: _Slow = _RUNNING) -> Iterator[None]:
     """Errors in the user's terms: the bounds on time and memory, and places in the text without our ``EXPLAIN``."""
     try:
         yield
     except DatabaseError as error:
         if bounds.exceeded:
             has_ended = end(graph, bounds)
-            raise _exceeded(bounds, has_ended) from None
+            raise _exceeded(bounds, slow, has_ended) from None
         if "SyntaxError" in error.code:
             raise DatabaseError(_PLACE.sub(_own_place, error.message), error.hint, code=error.code) from None
+        if "OutOfMemory" in error.code:
+            raise DatabaseError("the query needs more memory than the server has for it", _LESS, code=error.code) from None
         if "TransactionTimedOut" not in error.code and "Terminated" not in error.code:
             raise
-        raise DatabaseError(f"the query was stopped after {bounds.seconds:g} s", _LESS, code=error.code) from None
+        raise DatabaseError(slow.problem.format(bounds.seconds), slow.hint, code=error.code) from None
 
 
-def _exceeded(bounds: Bounds, has_ended: bool) -> DatabaseError:
+def _exceeded(bounds: Bounds, slow: _Slow, has_ended: bool) -> DatabaseError:
     if bounds.exceeded == "size":
         problem = f"the query was stopped: a row of its answer has more than {RECORD_BYTES // 1024**2} MiB"
         hint = "Return rows in place of one long list (UNWIND, or no collect())."
     else:
-        problem, hint = f"the query was stopped after {bounds.seconds:g} s", _LESS
-    if not has_ended:
+        problem, hint = slow.problem.format(bounds.seconds), slow.hint
+    if not has_ended and slow is _RUNNING:
         hint += (
             f" The server had not ended it {ENDING:g} s later. An expression that Neo4j cannot end holds a core until "
             "it is done, or until the server is restarted (the local one: kgp db stop, then kgp db start)."

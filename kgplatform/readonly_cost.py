@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kgplatform.errors import QueryRefused
 
 MAX_RANGE: Final = 1_000_000  # elements of a range within an expression
-STEPS: Final = 100_000_000  # of ranges in ranges: a server takes some seconds for as many
+STEPS: Final = 100_000_000  # elements of lists that loops go through: a server takes some seconds for as many
 DOUBLINGS: Final = 10  # of a text or list along a statement
 REPEATS: Final = 5  # unbounded repetitions in a regular expression
 
@@ -24,12 +25,14 @@ Tokens = Sequence[tuple[str, str]]  # (kind, text)
 _UNBOUNDED = re.compile(r"[*+]|\{\d+,\}")
 _NESTED = re.compile(r"\([^()]*(?:[*+]|\{\d+,\d*\}|\|)[^()]*\)(?:[*+]|\{\d+,\d*\})")
 _ESCAPED = re.compile(r"\\.|\[[^\]]*\]", re.DOTALL)
+_LOOPS: Final = frozenset({"all", "any", "none", "single", "reduce"})
+_CLAUSES: Final = frozenset({"WITH", "RETURN", "UNWIND", "DISTINCT", "YIELD", "AS"})
 _BRANCHES: Final = frozenset({"WHEN", "THEN", "ELSE", "END", ","})
 
 
 def check_cost(tokens: Tokens, parameters: Mapping[str, Any]) -> None:
     """Raise `QueryRefused` for a statement that would run or grow within one row beyond what a server can end."""
-    _check_ranges(tokens, parameters)
+    _check_loops(tokens, parameters)
     doublings = 0
     for name, call_body in _calls(tokens, {"reduce", "replace"}):
         if name == "reduce":
@@ -58,19 +61,104 @@ def check_cost(tokens: Tokens, parameters: Mapping[str, Any]) -> None:
             _check_pattern(pattern)
 
 
-def _check_ranges(tokens: Tokens, parameters: Mapping[str, Any]) -> None:
-    step_count = 1
-    for previous_word, (_, range_body) in _calls_after(tokens, {"range"}):
-        if previous_word == "UNWIND":
-            continue
-        range_size = _size(range_body, parameters)
-        step_count *= max(range_size, 1)
-        if range_size > MAX_RANGE or step_count > STEPS:
-            max_numbers = MAX_RANGE if range_size > MAX_RANGE else STEPS
-            raise QueryRefused(
-                f"the statement goes through more than {max_numbers:,} numbers of range() within a row",
-                "Neo4j cannot end this while it runs. UNWIND range(…) AS x makes rows of them, which it can end.",
-            )
+def _check_loops(tokens: Tokens, parameters: Mapping[str, Any]) -> None:
+    """Refuse a long range, and loops in loops that go through many elements, as far as the text shows their number."""
+    range_sizes = [
+        _size(range_body, parameters)
+        for previous_word, (_, range_body) in _calls_after(tokens, {"range"})
+        if previous_word != "UNWIND"
+    ]
+    if max(range_sizes, default=0) > MAX_RANGE:
+        raise _endless(MAX_RANGE)
+    lists = _Lists(parameters, {})
+    lists.learn(tokens)
+    if lists.steps(tokens) > STEPS:
+        raise _endless(STEPS)
+
+
+def _endless(step_count: int) -> QueryRefused:
+    return QueryRefused(
+        f"the statement goes through more than {step_count:,} elements of lists within a row",
+        "Neo4j cannot end this while it runs. UNWIND makes rows of a list's elements, which it can end.",
+    )
+
+
+@dataclass
+class _Lists:
+    """How many elements the lists of a statement have, as far as its text shows: those made of `range()`."""
+
+    parameters: Mapping[str, Any]
+    sizes: dict[str, int]  # by name
+
+    def learn(self, tokens: Tokens) -> None:
+        """Note the names that the statement gives to lists (``WITH range(1, 10) AS a``)."""
+        for token_index, token in enumerate(tokens[:-1]):
+            if token[0] == "word" and token[1].upper() == "AS":
+                expression = _before(tokens, token_index)
+                name = tokens[token_index + 1][1].strip("`")
+                self.sizes[name] = max(self.size(expression), self.sizes.get(name, 0))
+
+    def size(self, expression: Tokens) -> int:
+        """The elements of the longest list that an expression names or makes."""
+        range_sizes = (_size(range_body, self.parameters) for _, range_body in _calls(expression, {"range"}))
+        named_sizes = (self.sizes.get(name.strip("`"), 0) for name in _names(expression))
+        return max([*range_sizes, *named_sizes], default=0)
+
+    def steps(self, tokens: Tokens) -> int:
+        """The elements that an expression goes through: of a loop in a loop, their product."""
+        step_count, token_index = 0, 0
+        while token_index < len(tokens):
+            loop = _loop(tokens, token_index)
+            if loop is not None:
+                step_count += max(self.size(loop.elements), 1) * max(self.steps(loop.body), 1)
+                token_index = loop.end
+            elif tokens[token_index][1].strip("`").lower() == "range" and (
+                token_index == 0 or tokens[token_index - 1][1].upper() != "UNWIND"
+            ):
+                step_count += self.size(tokens[token_index : token_index + 2 + len(_inside(tokens, token_index + 1))])
+            token_index += 1
+        return step_count
+
+
+class _Loop(NamedTuple):
+    """A list comprehension, ``any(x IN …)`` or ``reduce()``: its list, what is done with each element, its last token."""
+
+    elements: Tokens
+    body: Tokens
+    end: int
+
+
+def _loop(tokens: Tokens, token_index: int) -> _Loop | None:
+    """The loop that begins with the bracket at that token, if there is any."""
+    bracket = tokens[token_index][1]
+    function_name = tokens[token_index - 1][1].lower() if token_index else ""
+    if bracket != "[" and not (bracket == "(" and function_name in _LOOPS):
+        return None
+    inner_tokens = _inside(tokens, token_index)
+    start = len(_split(inner_tokens)[0]) + 1 if function_name == "reduce" and bracket == "(" else 0
+    if len(inner_tokens) < start + 3 or inner_tokens[start + 1][1].upper() != "IN":
+        return None
+    depth = 0
+    for body_start in range(start + 2, len(inner_tokens) + 1):
+        symbol_text = inner_tokens[body_start][1] if body_start < len(inner_tokens) else "|"
+        if depth == 0 and symbol_text.upper() in ("|", "WHERE"):
+            break
+        depth += (symbol_text in ("(", "[", "{")) - (symbol_text in (")", "]", "}"))
+    loop_end = token_index + 1 + len(inner_tokens)
+    return _Loop(inner_tokens[start + 2 : body_start], inner_tokens[body_start + 1 :], loop_end)
+
+
+def _before(tokens: Tokens, token_index: int) -> Tokens:
+    """The expression that ends before a token, back to a comma or the clause's word; nothing after UNWIND, which names
+    an element.
+    """
+    depth = 0
+    for start in range(token_index - 1, -1, -1):
+        symbol_text = tokens[start][1]
+        depth += (symbol_text in (")", "]", "}")) - (symbol_text in ("(", "[", "{"))
+        if depth < 0 or (depth == 0 and (symbol_text == "," or symbol_text.upper() in _CLAUSES)):
+            return () if symbol_text.upper() == "UNWIND" else tokens[start + 1 : token_index]
+    return tokens[:token_index]
 
 
 def _size(range_body: Tokens, parameters: Mapping[str, Any]) -> int:

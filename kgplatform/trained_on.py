@@ -64,13 +64,20 @@ def listed(trained: TrainedOn) -> str:
     return ", ".join(f"{data_set.name} ({labels[data_set.synthetic]})" for data_set in trained) or "not stated"
 
 
+def synthetic_only(trained: TrainedOn) -> bool:
+    """Whether a model states what it was trained on, and all of it is synthetic."""
+    return bool(trained) and all(data_set.synthetic for data_set in trained)
+
+
 def warnings(trained: TrainedOn, images: int, synthetic: int) -> list[str]:
     """What users of so many images, `synthetic` of them known to be so, are warned of."""
     other_count = images - synthetic
-    if other_count <= 0 or not all(data_set.synthetic for data_set in trained):
+    if other_count <= 0:
         return []
     if not trained:
         return [NOT_STATED]
+    if not synthetic_only(trained):
+        return []
     set_names = ", ".join(data_set.name for data_set in trained)
     image_phrase = "the image is" if images == 1 else f"{other_count:,} of the {images:,} images are"
     return [

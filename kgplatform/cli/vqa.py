@@ -120,7 +120,8 @@ def ask(
 
     An image that cannot be read and an open question are errors. Where the graph says nothing about a question, the
     base model answers from image and question alone, and a note says why. The model that comes with the package was
-    trained on synthetic images only: a warning says where the image is not known to be synthetic.
+    trained on synthetic studies only: it refuses a question that names no concept of the graph, and a warning says
+    where the image is not known to be synthetic.
     """
     from kgplatform.cli.ml import needed
     from kgplatform.errors import UsageError
@@ -130,6 +131,8 @@ def ask(
     if not question and not without_image:
         raise UsageError("an image and a question are needed", 'kgp ask IMAGE "…?", or --without-image "…?"')
     image_path = None if without_image else Path(image)
+    if without_image and question:
+        note(f"note: {image} is not looked at: --without-image")
     question = checked(image_path, question or image)
 
     with needed("retrieval"):

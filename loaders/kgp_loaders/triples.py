@@ -4,7 +4,8 @@ Columns are given by role, or recognised by common names (`COLUMNS`). A node's t
 from the first pattern that matches its whole id, else it is `Thing`:
 
 - `Image` and `Concept` become the platform's own nodes, so their ids must be of that form (I and digits; a CUI);
-- any other type T becomes `(:Thing:T {id: "T:id", type: T, name: …})`, the same id in two types being two nodes.
+- any other type T becomes `(:Thing:T {id: "T:id", type: T, name: …})`, the same id in two types being two nodes. It
+  has a name where a file states one; an id in its place would take precedence over the name in a file loaded later.
 
 A type that is no label yet is made one: its parts of letters and digits, each with a capital first letter, joined.
 `gene/protein` and `gene protein` become `GeneProtein`, `Gene_Product` stays.
@@ -73,7 +74,7 @@ class Triples:
     """
 
     kind = "triples"
-    version = 1
+    version = 2  # 1 took the id for a name where a file had none
 
     def __init__(self, path: Path, columns: Mapping[str, str] | None = None, types: Sequence[str] = PATTERNS) -> None:
         self.path = path
@@ -158,12 +159,13 @@ def _node(end: _End, values: Sequence[str], types_by_id: Typed) -> tuple[NodeRef
         return f"the {end.side}'s type is not letters and digits beginning with a letter, at most 63 in all"
     if node_type in _OWN_LABELS:
         return f"the {end.side}'s type {node_type} is one of the platform's own labels"
+    named = {"name": node_name} if node_name else {}
     if node_type not in _ID_FORMS:
-        return ("Thing", f"{node_type}:{identity}"), {"type": node_type, "name": node_name or identity}
+        return ("Thing", f"{node_type}:{identity}"), {"type": node_type, **named}
     id_form, description = _ID_FORMS[node_type]
     if not id_form.fullmatch(identity):
         return f"the {end.side} is of type {node_type}, so its id must be {description}"
-    return (node_type, identity), {"name": node_name} if node_name and node_type == "Concept" else {}
+    return (node_type, identity), named if node_type == "Concept" else {}
 
 
 def _resolve(table: Table, requested: Mapping[str, str]) -> dict[str, str]:

@@ -3,12 +3,16 @@ afterwards."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -83,6 +87,40 @@ print(json.dumps({"error": error, "message": message, "seconds": took, "megabyte
 """
 
 
+class StallingRelay:
+    """Passes on what the server sends until it is `stalled`: then a client sees a server that does not answer."""
+
+    def __init__(self, server_port: int) -> None:
+        self.stalled = False
+        self._server_port = server_port
+        self._sockets = [socket.create_server(("127.0.0.1", 0))]
+        self.uri = f"bolt://127.0.0.1:{self._sockets[0].getsockname()[1]}"
+
+    def __enter__(self) -> StallingRelay:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for open_socket in self._sockets:
+            open_socket.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._sockets[0].accept()
+                server_socket = socket.create_connection(("127.0.0.1", self._server_port))
+                self._sockets += [client, server_socket]
+                threading.Thread(target=self._copy, args=(client, server_socket), daemon=True).start()
+                threading.Thread(target=self._copy, args=(server_socket, client), daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                while self.stalled:
+                    time.sleep(0.05)
+                target.sendall(data)
+
+
 def run(settings: Settings, text: str, parameters: dict[str, object], seconds: float) -> dict[str, object]:
     completed = subprocess.run(
         [sys.executable, "-c", CLIENT],
@@ -113,6 +151,22 @@ def test_the_timer_of_this_side_ends_what_the_server_does_not(
     assert time.monotonic() - start_time < 10
     assert "The server had not ended it" in raised.value.hint
     assert answers(settings)
+
+
+@pytest.mark.parametrize("slow_part", ["planned", "stopped"])
+def test_a_server_that_stops_answering_is_left_in_time(settings: Settings, slow_part: str) -> None:
+    uri, username, password = server.connection(settings)
+    with StallingRelay(urlsplit(uri).port or 0) as relay, Graph(relay.uri, username, password) as graph:
+        graph.verify()
+        relay.stalled = slow_part == "planned"
+        start_time = time.monotonic()
+        with (
+            pytest.raises(DatabaseError, match=f"{slow_part} .*after 2 s"),
+            ask(graph, "UNWIND range(1, 10000000) AS x RETURN x", seconds=2) as answer,
+        ):
+            for _ in answer:
+                relay.stalled = True
+        assert time.monotonic() - start_time < 10
 
 
 @pytest.mark.parametrize("what", ["list", "text", "maps"])

@@ -28,6 +28,7 @@ CONCEPT = parse(
     "t/c", "// A concept.\n// param cui string: its CUI\nMATCH (c:Concept {cui: $cui}) RETURN properties(c) AS p"
 )
 IMAGE = parse("t/i", "// An image.\n// param id string: its id\nMATCH (i:Image {id: $id}) RETURN properties(i) AS p")
+THING = parse("t/n", "// A thing.\n// param id string: its id\nMATCH (n:Thing {id: $id}) RETURN properties(n) AS p")
 EDGES = parse(
     "t/e",
     "// All edges.\nMATCH (h)-[r]->(t) RETURN coalesce(h.cui, h.id) AS h, type(r) AS r, coalesce(t.cui, t.id) AS t",
@@ -255,6 +256,18 @@ def test_a_users_own_graph_keeps_types_names_and_relations(graph: Graph, tmp_pat
     ]
     runs.undo(graph, load_report.run)
     assert digest(graph).nodes == 0
+
+
+def test_a_name_that_a_later_file_states_is_taken_where_the_first_had_none(graph: Graph, tmp_path: Path) -> None:
+    nameless_path, named_path = tmp_path / "nameless.csv", tmp_path / "named.csv"
+    nameless_path.write_text("head,head_type,relation,tail\nP,Gene,binds,Q\n")
+    named_path.write_text("head,head_type,head_name,relation,tail\nP,Gene,Protein P,inhibits,Q\n")
+    nameless_load = ingest(graph, Triples(nameless_path))
+    assert "name" not in graph.read(THING, id="Gene:P")[0]["p"]
+    ingest(graph, Triples(named_path))
+    assert graph.read(THING, id="Gene:P")[0]["p"]["name"] == "Protein P"
+    runs.undo(graph, nameless_load.run)
+    assert graph.read(THING, id="Gene:P")[0]["p"]["name"] == "Protein P"
 
 
 @pytest.mark.parametrize(

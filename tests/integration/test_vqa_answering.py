@@ -125,6 +125,16 @@ class TestFlags:
         assert (reply.by, reply.edges, reply.concepts) == ("base", (), ())
         assert answerer.ask(image_path, "Is there effusion \udcff?").by == "krisp"  # bytes that are no UTF-8
 
+    @pytest.mark.parametrize("question_text", ["Is the sky blue?", "Is asdf qwer?", "Is it?"])
+    def test_a_model_of_synthetic_studies_refuses_questions_without_concepts(
+        self, answerer: Answerer, folder: Path, question_text: str
+    ) -> None:
+        synthetic_model = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
+        for image_path in (folder / "asked" / "0.png", None):
+            with pytest.raises(InputError, match=answering.NO_CONCEPT) as raised:
+                Answerer(synthetic_model, answerer.graph).ask(image_path, question_text)
+            assert "--lexicon" in raised.value.hint
+
     def test_an_image_that_cannot_be_read_is_an_error(self, answerer: Answerer, folder: Path, tmp_path: Path) -> None:
         text_path, empty_path, damaged_path = tmp_path / "text.png", tmp_path / "empty.png", tmp_path / "damaged.dcm"
         text_path.write_text("no image")
@@ -285,6 +295,7 @@ class TestCommands:
             "ask", tmp_path / "none.png", "Is there a pneumothorax?", "--without-image", *model_options, "--json"
         )
         assert (base_run.json["by"], base_run.json["flags"]) == ("base", [answering.WITHOUT_IMAGE])
+        assert f"note: {tmp_path / 'none.png'} is not looked at" in base_run.err
 
     def test_what_the_graph_knows_is_not_asked_and_controls_are_not_for_use(
         self, graph: Graph, kgp: Kgp, invented: Path, tmp_path: Path

@@ -85,7 +85,7 @@ def test_types_from_columns(file: Path) -> None:
     batch = load(file, "\n".join(["x_id,x_type,x_name,relation,y_id,y_type,y_name", *records]))
     assert batch.nodes == {
         thing("GeneProtein:9796"): {"type": "GeneProtein", "name": "PHYHIP"},
-        thing("Drug:56992"): {"type": "Drug", "name": "56992"},
+        thing("Drug:56992"): {"type": "Drug"},
         ("Image", "I1"): {},
         ("Concept", "C9900001"): {"name": "Opacity"},
     }

@@ -2,8 +2,9 @@
 
 An answer needs an image that can be read and a yes/no question; anything else is an error. Where the graph says nothing
 about a question (it names no concept of the graph, or the graph has no edge of its concepts), the base model answers
-from image and question alone, as it was trained to, and a flag says why. Without an image (None) the base model answers
-too: the mean of training's images stands for it.
+from image and question alone, as it was trained to, and a flag says why. A model that was trained on synthetic studies
+only knows no words but those of their findings: it answers no question that names no concept. Without an image (None)
+the base model answers too: the mean of training's images stands for it.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ NO_PICTURE: Final = "none of the graph's images around the question is in the fo
 GUESS: Final = "{} is read as {}"
 NO_CONCEPT: Final = "the question names no concept of the graph"
 NO_EDGE: Final = "the graph knows nothing of the question's concepts"
+KNOWS_FINDINGS: Final = "and the model, trained on synthetic studies, knows no other words"
 UNKNOWN: Final = "{} edges of kinds that the model has not seen are left out"
 
 
@@ -94,11 +96,14 @@ class Answerer:
     def ask(self, image: Path | None, text: str) -> Reply:
         """Answer a yes/no question about an image, or without one (None).
 
-        Raises `InputError` for an image that cannot be read, and where the text is no yes/no question.
+        Raises `InputError` for an image that cannot be read, where the text is no yes/no question, and where it names no
+        concept and the model was trained on synthetic studies only.
         """
         text = checked(image, text)
         flags: list[str] = []
         seed_numbers = self._tagger.concepts(text)
+        if not seed_numbers and provenance.synthetic_only(self.model.trained_on):
+            raise InputError(f"{self._why_unknown()}, {KNOWS_FINDINGS}", self._hint())
         question_concepts = tuple(
             Node(self._tagger.cuis[seed_number], self._tagger.names[seed_number]) for seed_number in seed_numbers
         )
@@ -155,9 +160,18 @@ class Answerer:
             warnings,
         )
 
+    def _why_unknown(self) -> str:
+        """Why a question names no concept."""
+        return NO_CONCEPT if self._tagger.cuis else EMPTY_GRAPH
+
+    def _hint(self) -> str:
+        if not self._tagger.cuis:
+            return "Load a graph first (kgp construct run, kgp ingest), or give a model of yours by --model."
+        return 'Name a finding of the graph, "Is there a pleural effusion?", or add names of its concepts by --lexicon.'
+
     def _edges(self, question_concepts: Sequence[Node], flags: list[str]) -> list[Edge]:
         if not question_concepts:
-            flags.append(NO_CONCEPT if self._tagger.cuis else EMPTY_GRAPH)
+            flags.append(self._why_unknown())
             return []
         settings = self.model.settings
         concept_cuis = [node.key for node in question_concepts]
