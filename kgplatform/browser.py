@@ -34,7 +34,7 @@ _NODES: Final = {
     "Image": {"color": "#3B6FB6", "diameter": "90px", "font-size": "10px", "caption": "{id}"},
     "Concept": {"color": "#8C6BB1", "diameter": "96px", "font-size": "9px", "caption": "{name}"},
     "Entity": {"color": "#3FA7A0", "diameter": "80px", "font-size": "9px", "caption": "{text}"},
-    "Thing": {"color": "#B5838D", "diameter": "96px", "font-size": "9px", "caption": "{name} {id}"},  # not all have names
+    "Thing": {"color": "#B5838D", "diameter": "96px", "font-size": "9px", "caption": "{name} {id}"},
     "Run": {"color": "#6C757D", "diameter": "70px", "font-size": "10px", "caption": "{kind}"},
 }
 # An entity that the report negates or doubts has a pale fill, a broad border and a caption that says so. A later rule

@@ -52,8 +52,11 @@ class Contents:
         )
 
 
-def complete(folder: Path, by: str, settings: Mapping[str, Any]) -> bool:
-    """Whether the folder is what this command writes with these settings, each file as it was written."""
+def complete(folder: Path, by: str, settings: Mapping[str, Any], log: Log = lambda _: None) -> bool:
+    """Whether the folder is what this command writes with these settings, each file as it was written. What a killed
+    command left next to it is removed.
+    """
+    staging.remove_leftovers(folder.absolute(), log)
     contents = Contents.read(folder)
     return (
         contents is not None and (contents.by, contents.settings) == (by, settings) and contents.changed(folder) is None

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from kgplatform import queries
 from kgplatform.queries import Query
+from kgplatform.schema import CONCEPT_ID
 from kgplatform.suggest import did_you_mean, nearest, question
 
 MAX_SUGGESTIONS: Final = 3
@@ -47,6 +48,13 @@ def _has_all_words(name: str, typed_name: str) -> bool:
     """Whether each word typed is close to one of the name's: ``pnumothorax`` to ``tension pneumothorax``."""
     name_words = _WORD.findall(name)
     return all(nearest(typed_word, name_words, 1) for typed_word in _WORD.findall(typed_name))
+
+
+def image_hint(reader: Reader, key: str, otherwise: str = "") -> str:
+    """What to say where no image has that id: that it is a concept's, or which ids are close; `otherwise` follows."""
+    if CONCEPT_ID.fullmatch(key.strip().upper()):
+        return " ".join([f"{key.strip().upper()} is of the form of a concept's CUI.", otherwise]).strip()
+    return key_hint(reader, key, otherwise)
 
 
 def key_hint(reader: Reader, key: str, otherwise: str = "") -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from kgplatform import contents, queries
 from kgplatform.errors import KgpError, NotFoundError
 from kgplatform.graph import Graph, Transaction
-from kgplatform.graph_names import key_hint
+from kgplatform.graph_names import image_hint
 from kgplatform.spreadsheets import escaped
 from kgplatform.staging import Log
 
@@ -63,7 +63,7 @@ def explain(graph: Graph, image: str) -> tuple[dict[str, Any], list[dict[str, An
     """The image's score and rank, and each pair's contribution, largest first. Raises `NotFoundError`."""
     image_rows = graph.read(queries.get("naf/image"), image=image)
     if not image_rows:
-        hint = key_hint(graph, image, "Ids look like I50978146; `kgp naf score` shows some.")
+        hint = image_hint(graph, image, "Ids look like I50978146; `kgp naf score` shows some.")
         raise NotFoundError("no image has that id", hint)
     return image_rows[0], graph.read(queries.get("naf/explain"), image=image)
 

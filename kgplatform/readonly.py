@@ -299,7 +299,8 @@ def _explained(graph: Graph, bounds: Bounds, slow: _Slow = _RUNNING) -> Iterator
         if "SyntaxError" in error.code:
             raise DatabaseError(_PLACE.sub(_own_place, error.message), error.hint, code=error.code) from None
         if "OutOfMemory" in error.code:
-            raise DatabaseError("the query needs more memory than the server has for it", _LESS, code=error.code) from None
+            problem = "the query needs more memory than the server has for it"
+            raise DatabaseError(problem, _LESS, code=error.code) from None
         if "TransactionTimedOut" not in error.code and "Terminated" not in error.code:
             raise
         raise DatabaseError(slow.problem.format(bounds.seconds), slow.hint, code=error.code) from None

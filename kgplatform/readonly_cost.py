@@ -121,7 +121,7 @@ class _Lists:
 
 
 class _Loop(NamedTuple):
-    """A list comprehension, ``any(x IN …)`` or ``reduce()``: its list, what is done with each element, its last token."""
+    """A list comprehension, ``any(x IN …)`` or ``reduce()``: its list, what it does with an element, its last token."""
 
     elements: Tokens
     body: Tokens

@@ -232,12 +232,14 @@ def explain(
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.errors import NotFoundError
     from kgplatform.graph import Graph
-    from kgplatform.graph_names import key_hint
+    from kgplatform.graph_names import image_hint
     from kgplatform.retrieval.names import find_concept
 
     with Graph.open() as graph:
         if not graph.read(queries.get("naf/image"), image=image):
-            raise NotFoundError(f"the graph has no image {image}", key_hint(graph, image))
+            raise NotFoundError(
+                f"the graph has no image {image}", image_hint(graph, image, "The image comes first, then the concept.")
+            )
         concept = find_concept(graph, concept).cui
         edges = graph.read(queries.get("construct/edges"), image=image, concept=concept)
     if not edges:

@@ -22,7 +22,7 @@ def predict() -> None:
 def links(
     model: Annotated[Path, typer.Option(help="The folder of a trained model (`kgp train links`) or a pool.")],
     relation: Annotated[str, typer.Option(help="The relation to predict, such as POSITIVE or finding_site_of.")],
-    top: Annotated[int, typer.Option(min=1, help="How many predictions.")] = 20,
+    top: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many predictions.")] = 20,
     head: Annotated[str | None, typer.Option(metavar="ID", help="Only for this head (an image's id or a CUI).")] = None,
     tail: Annotated[str | None, typer.Option(metavar="ID", help="Only for this tail.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Write them into the graph as PREDICTED edges.")] = False,

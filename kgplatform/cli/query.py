@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,6 +63,8 @@ def query(
         return _show(statement if named_query is None else named_query.text, named_query, as_json)
     query_text = statement if named_query is None else named_query.text
     parameters = _typed(named_query, param or []) if named_query else _guessed(param or [])
+    for unused_name in [name for name in parameters if not re.search(rf"\$`?{name}\b", query_text)]:
+        note(f"note: the statement has no ${unused_name}")
     _run(query_text, parameters, limit, as_csv=as_csv, as_json=as_json, is_own=named_query is None)
 
 
@@ -198,14 +201,15 @@ def _write_json(answer_rows: Any) -> None:
 def _write_csv(answer: Answer) -> None:
     """The columns' names, then the rows as they come; nothing where an error comes before the first one."""
     writer = csv.DictWriter(sys.stdout, list(answer.columns), lineterminator="\n")
+    header = dict(zip(answer.columns, map(escaped, answer.columns), strict=True))
     header_written = False
     for answer_row in answer:
         if not header_written:
-            writer.writeheader()
+            writer.writerow(header)
         header_written = True
         writer.writerow({column_name: _csv_cell(value) for column_name, value in answer_row.items()})
     if not header_written and answer.columns:
-        writer.writeheader()
+        writer.writerow(header)
 
 
 def _csv_cell(value: Any) -> Any:

@@ -20,7 +20,7 @@ from kgplatform import files, queries
 from kgplatform.errors import InputError, KgpError, NotFoundError, UsageError
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph, Transaction
-from kgplatform.graph_names import concept_hint, key_hint, relation_hint, run_hint
+from kgplatform.graph_names import concept_hint, image_hint, key_hint, relation_hint, run_hint
 from kgplatform.schema import Stance
 from kgplatform.suggest import did_you_mean
 from kgplatform.wording import counted
@@ -192,7 +192,7 @@ def _node_ids(transaction: Transaction, selection: Selection, conditions: _Condi
         unknown_images = [
             image_id for image_id, internal_id in zip(listed_images, record["ids"], strict=True) if internal_id < 0
         ]
-        _refuse_unknown("image", unknown_images, lambda image_key: key_hint(transaction, image_key))
+        _refuse_unknown("image", unknown_images, lambda image_key: image_hint(transaction, image_key))
         image_filter["images"] = record["ids"]
     is_intra = selection.only == "intra"
     id_blocks = _stream(transaction, "node_ids", concepts_only=is_intra, **image_filter)

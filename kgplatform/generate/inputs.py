@@ -130,7 +130,8 @@ def kind_of(path: Path) -> str | None:
     if path.is_file():
         return "reports" if path.suffix.lower() in _TABLES else None
     if not path.is_dir():
-        raise InputError("no such file or folder", "Check the path.", path=path)
+        problem = "is no regular file" if path.exists() else "no such file or folder"
+        raise InputError(problem, "Check the path.", path=path)
     file_names = {member.name for member in path.iterdir()}
     if any(_MIMIC.fullmatch(file_name) for file_name in file_names):
         return "mimic-cxr"

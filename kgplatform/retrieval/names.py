@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from kgplatform import queries
 from kgplatform.errors import NotFoundError, UsageError
@@ -13,6 +14,9 @@ from kgplatform.graph_names import concept_hint
 
 SUGGESTED: Final = 5
 MAX_NAME_LENGTH: Final = 1_000  # characters of a name
+MAX_WORDS: Final = 200  # of a text, that are looked up
+SHORT: Final = 2  # characters: words so short say little ("of")
+NO_MEANING: Final = "the images may have nothing to do with it"
 _WORD: Final = re.compile(r"\w+")
 _KIND: Final = re.compile(r"\s*\([^()]*\)$")  # "(disorder)", as SNOMED CT's names end
 
@@ -23,6 +27,28 @@ class Concept:
 
     cui: str
     name: str
+
+
+def text_note(graph: Graph, text: str) -> str:
+    """What to say of a text to search for: that it names nothing that the graph knows, or the concept whose name it
+    misspells; nothing where its words are in names of concepts. The model compares any text, words or not.
+    """
+    words = dict.fromkeys(word.lower() for word in _WORD.findall(text) if len(word) > SHORT and "_" not in word)
+    if not any(character.isalnum() for character in text):
+        return f"the text has no words: {NO_MEANING}"
+    word_rows = graph.read(queries.get("search/known_words"), words=list(words)[:MAX_WORDS])
+    if not word_rows:
+        return ""
+    unknown_words = [row["word"] for row in word_rows if not row["known"]]
+    hint = concept_hint(graph, text) if any(not _is_plural(word, word_rows) for word in unknown_words) else ""
+    if hint or any(row["near"] for row in word_rows):
+        return hint
+    return f"no word of the text is in a name of the graph's concepts: {NO_MEANING}"
+
+
+def _is_plural(word: str, word_rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a word that no name has is one but for its ending."""
+    return word.endswith("s") and any(row["word"] == word and row["near"] for row in word_rows)
 
 
 def find_concept(graph: Graph, name: str) -> Concept:

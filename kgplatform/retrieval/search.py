@@ -16,7 +16,7 @@ from kgplatform.graph import Graph
 from kgplatform.retrieval import index
 from kgplatform.retrieval.encoder import Encoder
 from kgplatform.retrieval.index import Model, Part, State
-from kgplatform.retrieval.names import Concept, find_concept
+from kgplatform.retrieval.names import Concept, find_concept, text_note
 from kgplatform.schema import Stance
 from kgplatform.trained_on import TrainedOn
 from kgplatform.upgrade import embeddings_outdated
@@ -132,6 +132,8 @@ class Searcher:
         notes = _notes(part_state, model.digits, chosen=by is not None)
         if length_note := encoder.reading(text).note:
             notes = (length_note, *notes)
+        if unknown_note := text_note(self._graph, text):
+            notes = (unknown_note, *notes)
         if search_part is Part.CONCEPTS:
             notes += self._naf_notes()
         training_sets, model_warnings = encoder.trained_on, self._warnings(encoder)

@@ -205,7 +205,7 @@ class QuestionSet:
 def official(questions: Sequence[Question], seed: int = SEED) -> QuestionSet:
     """The released parts; a tenth of training, by question, becomes the validation part where none is released.
 
-    Raises `UsageError` where there is no training or no test part.
+    Raises `InputError` where there is no training or no test part.
     """
     parts = {part_name: [question for question in questions if question.part == part_name] for part_name in PARTS}
     if not parts["valid"]:
@@ -215,7 +215,8 @@ def official(questions: Sequence[Question], seed: int = SEED) -> QuestionSet:
         parts["train"] = [question for question in parts["train"] if question.id not in valid_ids]
     if not all(parts.values()):
         empty_parts = ", ".join(part_name for part_name in PARTS if not parts[part_name])
-        raise UsageError(f"no question is released for {empty_parts}", "Use the protocol image-disjoint.")
+        hint = "Give the folder of the whole release. (benchmarks/vqa.py --protocol image-disjoint needs no parts.)"
+        raise InputError(f"the data set has no closed questions for {empty_parts}", hint)
     return QuestionSet(parts, "official", seed)
 
 

@@ -109,6 +109,9 @@ def test_explain_of_what_is_not_there_is_a_clear_error(graph: Graph, kgp: Kgp, o
     failed_run = kgp("construct", "explain", "I1", "C0000001")
     assert failed_run.code == 1
     assert "no concept is named C0000001" in failed_run.err
+    for swapped_run in (kgp("construct", "explain", "C0032227", "I1"), kgp("naf", "explain", "c0032227")):
+        assert (swapped_run.code, "is of the form of a concept's CUI" in swapped_run.err) == (1, True), swapped_run.err
+        assert "Did you mean" not in swapped_run.err
 
 
 def test_no_word_of_a_report_is_in_the_graph_or_told(graph: Graph, kgp: Kgp, openi: Path) -> None:

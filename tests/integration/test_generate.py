@@ -425,9 +425,11 @@ def test_what_is_wrong_is_one_clear_line(graph: Graph, kgp: Kgp, tiny: Path, inv
     image_path = next(iter(sorted(invented.rglob("*.png"))))
     bad_image = tmp_path / "bad.png"
     bad_image.write_bytes(b"bad")
+    os.mkfifo(tmp_path / "pipe")
     model_options = ("--model", tiny / "vlm-kg")
     cases: list[tuple[tuple[str | Path, ...], int, str]] = [
         ((tmp_path / "missing", *model_options), 1, "no such file or folder"),
+        ((tmp_path / "pipe", *model_options), 1, "is no regular file"),
         ((tmp_path / "empty", *model_options), 1, "there is no image here"),
         ((image_path, "--model", tmp_path / "empty"), 1, "there is no generator here"),
         ((image_path, *model_options, "--beams", "0"), 2, "beams"),

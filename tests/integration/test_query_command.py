@@ -77,6 +77,18 @@ def test_no_rows_are_an_empty_list_and_csv_still_names_the_columns(graph: Graph,
     assert kgp("query", "RETURN 1 / 0 AS x", "--csv").out == ""
 
 
+def test_a_column_that_a_spreadsheet_takes_for_a_formula_is_escaped(graph: Graph, kgp: Kgp) -> None:
+    for values in ("[1]", "[]"):
+        header = kgp("query", f"UNWIND {values} AS x RETURN x AS `=cmd|1`, x AS y", "--csv").out.splitlines()[0]
+        assert header == "'=cmd|1,y"
+
+
+def test_a_parameter_that_the_statement_does_not_have_is_noted(graph: Graph, kgp: Kgp) -> None:
+    completed = kgp("query", "RETURN $named AS a, $`quoted` AS b", "--param", "named=1", "--param", "quoted=2")
+    assert (completed.code, "note" in completed.err) == (0, False)
+    assert "note: the statement has no $naming" in kgp("query", "RETURN 1 AS naming", "--param", "naming=1").err
+
+
 def test_values_are_written_as_before(graph: Graph, kgp: Kgp) -> None:
     statement = "RETURN {a: [1, 'b\n', null]} AS map, 0.0/0.0 AS none, date('2026-01-02') AS day, [] AS empty"
     assert kgp("query", statement, "--json").json == [

@@ -19,6 +19,7 @@ from kgplatform.queries import parse
 from kgplatform.retrieval import index, search
 from kgplatform.retrieval.embed import embed
 from kgplatform.retrieval.index import Model, Part
+from kgplatform.retrieval.names import NO_MEANING
 from kgplatform.retrieval.search import Found, Searcher
 from kgplatform.schema import Stance
 from kgplatform.settings import Settings
@@ -104,10 +105,10 @@ def oracle(
 
 
 def test_by_text_the_nearest_images_come_first(loaded: Graph) -> None:
-    search_result = find(loaded, "a large effusion", top=12)
-    expected = oracle(loaded, "a large effusion")
+    search_result = find(loaded, "a large finding", top=12)
+    expected = oracle(loaded, "a large finding")
     assert (search_result.by, ids(search_result), search_result.notes) == (Part.IMAGES, expected[:12], ())
-    similarities = cosines(loaded, "a large effusion")
+    similarities = cosines(loaded, "a large finding")
     for rank, hit in enumerate(search_result.hits, 1):
         assert (hit.rank, hit.path) == (rank, f"p/{int(hit.id[1:]) - 10_000_000}.png")
         assert hit.similarity == pytest.approx(similarities[hit.id], abs=1e-5)
@@ -380,7 +381,7 @@ def test_an_index_that_is_being_built_is_told(loaded: Graph, monkeypatch: pytest
 def test_a_text_longer_than_the_model_reads_is_told_and_its_end_counts(loaded: Graph) -> None:
     long_text = " ".join(f"word{word_number}" for word_number in range(LONGEST))
     first_result, second_result = (
-        find(loaded, f"{long_text} {text_end}") for text_end in ("effusion left", "pacemaker right lung")
+        find(loaded, f"{long_text} {text_end}") for text_end in ("finding left", "finding right lung")
     )
     for search_result in (first_result, second_result):
         [note] = search_result.notes
@@ -389,9 +390,27 @@ def test_a_text_longer_than_the_model_reads_is_told_and_its_end_counts(loaded: G
     assert [hit.similarity for hit in first_result.hits] != [hit.similarity for hit in second_result.hits]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected_note"),
+    [
+        ("qwertz uiop", f"no word of the text is in a name of the graph's concepts: {NO_MEANING}"),
+        ("жидкость", f"no word of the text is in a name of the graph's concepts: {NO_MEANING}"),
+        ("♥ ?", f"the text has no words: {NO_MEANING}"),
+        ("pleural effuson", "Did you mean Pleural effusion (C0032227)?"),
+        ("a large effusion AND NOT zebra", ""),
+        ("effusions", ""),
+    ],
+)
+def test_a_text_that_names_nothing_of_the_graph_is_noted(loaded: Graph, text: str, expected_note: str) -> None:
+    loaded.write(parse("t/p", "// One more.\nCREATE (:Concept {cui: 'C0032227', name: 'Pleural effusion'})"))
+    search_result = find(loaded, text)
+    assert search_result.notes == ((expected_note,) if expected_note else ())
+    assert search_result.hits, "it is a note: the words may be the model's"
+
+
 def test_new_images_without_embedding_are_a_note(loaded: Graph) -> None:
     loaded.write(parse("t/n", "// Two more.\nCREATE (:Image {id: 'I1'}), (:Image {id: 'I2'})"))
-    search_result = find(loaded, "effusion")
+    search_result = find(loaded, "finding")
     assert search_result.notes == ("2 of 32 images have no embedding of this model and are not found by text",)
     assert len(search_result.hits) == 10
 
@@ -428,16 +447,16 @@ def test_the_encoder_is_opened_once_and_only_for_a_text(loaded: Graph) -> None:
 
 def test_the_command_prints_a_table_and_json(loaded: Graph, fake: Fake) -> None:
     completed = fake(
-        "search", "effusion on the left", "--concept", "finding c9900003", "--without", "C9900001", "--top", 3
+        "search", "finding on the left", "--concept", "finding c9900003", "--without", "C9900001", "--top", 3
     )
     assert (completed.code, completed.err) == (0, "")
     header_line, _, first_line, *_ = completed.out.splitlines()
     assert header_line.split() == ["rank", "id", "similarity", "naf", "path", "concepts"]
-    expected = oracle(loaded, "effusion on the left", ("C9900003",), without=("C9900001",))
+    expected = oracle(loaded, "finding on the left", ("C9900003",), without=("C9900001",))
     assert first_line.split()[:2] == ["1", expected[0]]
-    document = fake("search", "effusion on the left", "--top", 4, "--json").json
+    document = fake("search", "finding on the left", "--top", 4, "--json").json
     assert document["by"] == "images"
-    assert [hit["id"] for hit in document["hits"]] == oracle(loaded, "effusion on the left")[:4]
+    assert [hit["id"] for hit in document["hits"]] == oracle(loaded, "finding on the left")[:4]
     concept_search = fake("search", "finding c9900003", "--by", "concepts", "--top", 2)
     assert concept_search.code == 0, concept_search.err
     assert "finding C9900003 1.000" in concept_search.out

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kgplatform.errors import InputError, NotFoundError, UsageError
 from kgplatform.export import splits
@@ -15,7 +17,7 @@ torch = pytest.importorskip("torch")
 
 from kgp_models.link_prediction import checkpoint  # noqa: E402
 from kgp_models.link_prediction.checkpoint import Checkpoint  # noqa: E402
-from kgp_models.link_prediction.predict import predict_links  # noqa: E402
+from kgp_models.link_prediction.predict import MAX_TOP, _Best, predict_links  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 from kgp_models.link_prediction.train import train  # noqa: E402
 
@@ -125,8 +127,9 @@ def test_what_cannot_be_asked_is_one_clear_error(trained: tuple[Checkpoint, Trip
         predict_links(model, triples, "POSITIVE", 5, head="I99")
     with pytest.raises(UsageError, match="nothing left to predict"):
         predict_links(model, triples, "POSITIVE", 5, head="I1", tail="C0000001")
-    with pytest.raises(UsageError, match="at least 1"):
-        predict_links(model, triples, "POSITIVE", 0)
+    for top in (0, MAX_TOP + 1):
+        with pytest.raises(UsageError, match="1 to 1,000,000"):
+            predict_links(model, triples, "POSITIVE", top)
     other_graph = Triples.build([(0, "POSITIVE", 1)], {0: Node("I777", "Image"), 1: Node("C9999999", "Concept")})
     with pytest.raises(InputError, match="of another graph"):
         predict_links(model, other_graph, "POSITIVE", 5)
@@ -146,3 +149,15 @@ def test_an_entity_of_a_kind_that_the_relation_does_not_join_is_refused(trained:
             predict_links(model, triples, "POSITIVE", 3, **ends)
     with pytest.raises(InputError, match="I0 is no head of isa"):
         predict_links(model, triples, "isa", 3, head="I0")
+
+
+@given(st.lists(st.lists(st.integers(0, 4), max_size=12), max_size=6), st.integers(1, 20))
+def test_the_best_of_all_batches_stay_and_of_equal_scores_the_lower_ids(batches: list[list[int]], top: int) -> None:
+    best, all_entries = _Best(top), []
+    for batch_number, scores in enumerate(batches):
+        pairs = [((7 * position) % 5, 100 * batch_number + position) for position in range(len(scores))]
+        head_ids, tail_ids = (np.array([pair[side] for pair in pairs], dtype=np.int64) for side in (0, 1))
+        best.add(np.array(scores, dtype=np.float64), head_ids, tail_ids)
+        all_entries += [(-score, *pair) for score, pair in zip(scores, pairs, strict=True)]
+    expected = [(float(-score), head_id, tail_id) for score, head_id, tail_id in sorted(all_entries)[:top]]
+    assert list(best.ordered()) == expected

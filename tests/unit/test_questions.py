@@ -75,7 +75,7 @@ class TestOfficial:
         assert [len(part_questions) for part_questions in official(questions).parts.values()] == [3, 3, 3]
 
     def test_nothing_to_test_with(self) -> None:
-        with pytest.raises(UsageError, match="no question is released for test"):
+        with pytest.raises(InputError, match="no closed questions for test"):
             official([question(number) for number in range(20)])
 
 

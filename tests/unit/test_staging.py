@@ -101,13 +101,15 @@ def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_pat
     assert not out_folder.exists()
     build(out_folder, 1)
     killed("folder", out_folder)
-    original_tree = tree(out_folder)
-    assert contents.complete(out_folder, "test", {"n": 1})
     messages: list[str] = []
+    assert contents.complete(out_folder, "test", {"n": 1}, messages.append)
+    original_tree = tree(out_folder)
+    assert [file_path.name for file_path in tmp_path.iterdir()] == ["out"], "also where there is nothing to do"
+    killed("folder", out_folder)
     (tmp_path / ".out.mine").mkdir()
     with contents.built(out_folder, "test", {"n": 2}, replace=True, log=messages.append):
         pass
-    assert messages == [f"removed what a command that was stopped left of {out_folder}"]
+    assert messages == [f"removed what a command that was stopped left of {out_folder}"] * 2
     assert sorted(file_path.name for file_path in tmp_path.iterdir()) == [".out.mine", "out"]
     build(out_folder, 1, replace=True)
     killed("folder", out_folder, "swap")

@@ -179,7 +179,7 @@ def build(
         raise UsageError(f"the number of images must be {MIN_IMAGES} to {MAX_IMAGES:,}")
     plan = _Plan(images, seed)
     settings = {"images": images, "seed": seed}
-    existing = contents.complete(directory, _BY, settings)
+    existing = contents.complete(directory, _BY, settings, log)
     if existing:
         cross_count, intra_count = sum(1 for _ in _cross_edges(plan)), sum(1 for _ in _intra_edges(plan))
     else:

@@ -102,7 +102,7 @@ def build(
     triples = list(remedy_cabinet.triples())
     digest = hashlib.sha256(json.dumps([questions_by_part, triples], sort_keys=True).encode()).hexdigest()
     settings = {"questions": count, "seed": seed, "remedies": remedies, "sha256": digest}
-    existing = contents.complete(directory, _BY, settings)
+    existing = contents.complete(directory, _BY, settings, log)
     if not existing:
         with contents.built(directory, _BY, settings, replace=replace, log=log) as staged_folder:
             _write(staged_folder, questions_by_part, triples)

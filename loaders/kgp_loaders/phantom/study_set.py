@@ -83,7 +83,7 @@ def build(
     planned_studies = list(studies(count, seed))
     reports = [report.write(study, seed) for study in planned_studies]
     settings = {"studies": count, "seed": seed, "images": images}
-    existing = contents.complete(directory, BY, settings)
+    existing = contents.complete(directory, BY, settings, log)
     if not existing:
         with contents.built(directory, BY, settings, replace=replace, log=log) as staged_folder:
             _write(staged_folder, planned_studies, reports, seed)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,9 +17,11 @@ from kgplatform.export.triples import Ids, Triples
 from kgplatform.predictions import Prediction
 from kgplatform.suggest import did_you_mean, nearest, question
 
-BATCH = 512
+BATCH: Final = 512
+MAX_TOP: Final = 1_000_000  # more is no list of candidates, and does not fit a table
 
 Progress = Callable[[int, int | None], None]
+Scores: TypeAlias = npt.NDArray[np.float64]
 
 
 @torch.inference_mode()
@@ -40,29 +43,57 @@ def predict_links(
 
     Raises `NotFoundError` for an unknown relation or entity, `InputError` when the model is of another graph.
     """
-    if top < 1:
-        raise UsageError("--top must be at least 1", "Ask for a number of predictions.")
+    if not 1 <= top <= MAX_TOP:
+        raise UsageError(f"--top must be 1 to {MAX_TOP:,}", "Ask for the best ones, or for one --head or --tail.")
     if head is not None and tail is not None:
         raise UsageError("with --head and --tail there is nothing left to predict", "Give one of them.")
     link_search = _Search(checkpoint, graph, relation)
     score_batches = link_search.heads(tail) if tail is not None else link_search.tails(head)
-    best_entries: list[tuple[float, int, int]] = []
+    best = _Best(top)
     for done_count, total_count, scores, head_ids, tail_ids in score_batches:
-        for score, head_id, tail_id in zip(scores.tolist(), head_ids.tolist(), tail_ids.tolist(), strict=True):
-            entry = (score, -head_id, -tail_id)  # equal scores: the lower ids first
-            if len(best_entries) < top:
-                heapq.heappush(best_entries, entry)
-            elif entry > best_entries[0]:
-                heapq.heapreplace(best_entries, entry)
+        best.add(scores.numpy(), head_ids.numpy(), tail_ids.numpy())
         progress(done_count, total_count)
     model_nodes = checkpoint.graph.nodes
     predictions = []
-    for rank, (score, head_id, tail_id) in enumerate(sorted(best_entries, reverse=True), 1):
-        head_node, tail_node = model_nodes[-head_id], model_nodes[-tail_id]
+    for rank, (score, head_id, tail_id) in enumerate(best.ordered(), 1):
+        head_node, tail_node = model_nodes[head_id], model_nodes[tail_id]
         predictions.append(
             Prediction((head_node.kind, head_node.key), relation, (tail_node.kind, tail_node.key), score, rank)
         )
     return predictions
+
+
+class _Best:
+    """The best-scored pairs so far: at most `top`, of equal scores those with the lower ids."""
+
+    def __init__(self, top: int) -> None:
+        self.top = top
+        self._scores = np.empty(0)
+        self._pairs = np.empty((0, 2), dtype=np.int64)
+
+    def add(self, scores: Scores, head_ids: Ids, tail_ids: Ids) -> None:
+        """Take in more pairs, and leave out what is not among the best any more."""
+        if len(self._scores) == self.top:
+            can_enter = scores >= self._scores.min()
+            scores, head_ids, tail_ids = scores[can_enter], head_ids[can_enter], tail_ids[can_enter]
+        self._scores = np.concatenate([self._scores, scores])
+        self._pairs = np.concatenate([self._pairs, np.stack([head_ids, tail_ids], axis=1)])
+        if len(self._scores) > self.top:
+            lowest = np.partition(self._scores, len(self._scores) - self.top)[-self.top]
+            can_stay = np.flatnonzero(self._scores >= lowest)  # with all that are equal to the last
+            self._select(can_stay[self._order(can_stay)][: self.top])
+
+    def ordered(self) -> Iterator[tuple[float, int, int]]:
+        """Score, head and tail, the best first."""
+        self._select(self._order(np.arange(len(self._scores))))
+        for score, (head_id, tail_id) in zip(self._scores.tolist(), self._pairs.tolist(), strict=True):
+            yield score, head_id, tail_id
+
+    def _order(self, positions: Ids) -> Ids:
+        return np.lexsort((self._pairs[positions, 1], self._pairs[positions, 0], -self._scores[positions]))
+
+    def _select(self, positions: Ids) -> None:
+        self._scores, self._pairs = self._scores[positions], self._pairs[positions]
 
 
 class _Search:

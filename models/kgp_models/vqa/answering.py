@@ -96,8 +96,8 @@ class Answerer:
     def ask(self, image: Path | None, text: str) -> Reply:
         """Answer a yes/no question about an image, or without one (None).
 
-        Raises `InputError` for an image that cannot be read, where the text is no yes/no question, and where it names no
-        concept and the model was trained on synthetic studies only.
+        Raises `InputError` for an image that cannot be read, where the text is no yes/no question, and where it names
+        no concept and the model was trained on synthetic studies only.
         """
         text = checked(image, text)
         flags: list[str] = []
