@@ -25,6 +25,7 @@ import record
 
 from kgp_loaders.medmkg import MedMKG
 from kgplatform import naf, server
+from kgplatform.connect import open_graph
 from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
@@ -132,7 +133,7 @@ def main() -> None:
             print("starting a server and loading MedMKG", file=sys.stderr)
             server.start(settings)
         try:
-            with Graph.open(settings) as graph:
+            with open_graph(settings) as graph:
                 if not arguments.home:
                     ingest(graph, MedMKG.find(data_folder))
                     naf.score(graph)

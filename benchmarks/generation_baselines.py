@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from kgp_loaders.lexicons import read
-from kgp_loaders.umls import UMLS
 from kgp_models.generator.settings import DataSettings
 from kgp_models.generator.validate import DEGREE
 from kgplatform.construct.lexicon import Concept, Lexicon
+from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.semantic_types import ANATOMY, Allowed
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.construct.text import sentences
@@ -49,9 +48,7 @@ class Dictionary:
     def __init__(self, data: DataSettings, base: Path) -> None:
         lexicon_paths = [base / data.path / lexicon_name for lexicon_name in data.lexicon]
         concept_rows = (
-            concept_row
-            for lexicon_path in lexicon_paths
-            for concept_row in (UMLS(lexicon_path).concepts() if lexicon_path.is_dir() else read(lexicon_path))
+            concept_row for lexicon_path in lexicon_paths for concept_row in lexicon_source(lexicon_path).concepts()
         )
         self._tagger = DictionaryTagger(
             Lexicon(concept_row for concept_row in concept_rows if isinstance(concept_row, Concept)), Allowed()

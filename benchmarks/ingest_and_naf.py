@@ -34,6 +34,7 @@ from typing import Any
 import record
 
 from kgplatform import naf, server
+from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
 from kgplatform.queries import parse
 from kgplatform.settings import Settings
@@ -158,7 +159,7 @@ def load_here(loader: str, folder: Path) -> None:
         tool_seconds = stages[import_index + 1][1] - stages[import_index][1]
         extra_figures = {"tool_seconds": tool_seconds}
     else:
-        with Graph.open() as graph:
+        with open_graph() as graph:
             LOADERS[loader](graph, folder)
         end_time = time.perf_counter()
         extra_figures = {}
@@ -185,7 +186,7 @@ def measure_loads(folder: Path, scratch: Path, scale: int, edges: int, repeats: 
             cold_seconds.append(first_load["seconds"])
             peak_mib.append(first_load["peak_mib"])
             tool_seconds.append(first_load.get("tool_seconds", 0.0))
-            with Graph.open(settings) as graph:
+            with open_graph(settings) as graph:
                 assert edges_in(graph) == edges, f"{loader} loaded {edges_in(graph)} of {edges} edges"
                 if scale == 1 and loader != "import":
                     for _ in range(3):
@@ -213,7 +214,7 @@ def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
     settings = Settings(home=scratch / "home")
     server.start(settings)
     try:
-        with Graph.open(settings) as graph:
+        with open_graph(settings) as graph:
             load_kgp(graph, folder)
             seconds_by_method: dict[str, Any] = {
                 "kgp_first": _time(lambda: naf.score(graph)),

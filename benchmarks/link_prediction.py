@@ -33,12 +33,12 @@ from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train
 from kgplatform.cli.output import note
+from kgplatform.connect import open_graph
 from kgplatform.errors import UsageError
 from kgplatform.export import splits
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.export.splits import Split
 from kgplatform.export.triples import Triples
-from kgplatform.graph import Graph
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings" / "link_prediction"
@@ -218,7 +218,7 @@ def read_graph(folder: Path | None) -> Triples:
     """The exported graph, or the one in Neo4j."""
     if folder is not None:
         return Triples.read(folder)
-    with Graph.open() as graph:
+    with open_graph() as graph:
         return read_triples(graph, Selection())
 
 

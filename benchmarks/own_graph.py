@@ -10,6 +10,7 @@ from pathlib import Path
 from kgp_loaders.phantom import study_set
 from kgplatform import server
 from kgplatform.cli.output import note
+from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
 from kgplatform.settings import Settings
 
@@ -25,7 +26,7 @@ def own_graph(home: Path) -> Iterator[Graph]:
         (own_settings.home / "cache").symlink_to(shared_cache)
     server.start(own_settings)
     try:
-        with Graph.open(own_settings) as graph:
+        with open_graph(own_settings) as graph:
             yield graph
     finally:
         server.stop(own_settings)

@@ -9,10 +9,10 @@ from pathlib import Path
 from own_graph import own_graph, studies
 
 from kgplatform.cli.output import note
+from kgplatform.connect import open_graph
 from kgplatform.construct import settings as construct
 from kgplatform.construct.pipeline import construction
 from kgplatform.errors import UsageError
-from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.retrieval import checks, graph_studies, pairs
 from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
@@ -66,6 +66,6 @@ def own(file: Path, images: Path | None, lexicon: Sequence[Path], protocol: str)
         )
     if images is None:
         raise UsageError("the graph's images are missing", "Say the folder that their paths begin in: --images DIR.")
-    with Graph.open() as graph:
+    with open_graph() as graph:
         checks.refuse_known(pair_set, graph_studies.graph_images(graph))
         return Data(file.stem, pair_set, read_knowledge(graph), images, lexicon)

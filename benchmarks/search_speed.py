@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from kgplatform import naf, server
 from kgplatform.batches import GraphBatch
 from kgplatform.cli.output import note
-from kgplatform.graph import Graph
+from kgplatform.connect import open_graph
 from kgplatform.ingest import ingest
 from kgplatform.retrieval import search as product
 from kgplatform.retrieval.embed import embed
@@ -243,7 +243,7 @@ def run(images: int, queries: int) -> dict[str, Any]:
         settings = Settings(home=home)
         server.start(settings)
         try:
-            with Graph.open(settings) as graph:
+            with open_graph(settings) as graph:
                 report = ingest(graph, data)
                 note(f"{report.rows.written:,} stances")
                 bytes_before = _size(settings.server_home)

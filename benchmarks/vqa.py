@@ -36,6 +36,7 @@ import vqa_table
 from training_runs import Cell, Results, backbone_name, backbone_of, device, in_lanes
 
 from kgp_models.vqa import settings as vqa_settings
+from kgplatform import plugins
 from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
 from kgplatform.vqa import questions
@@ -275,7 +276,7 @@ def _at_least(minimum: int) -> Callable[[str], int]:
 def main() -> int:
     """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="vqa_rad", choices=questions.KINDS)
+    parser.add_argument("--data", default="vqa_rad", choices=plugins.names("questions"))
     parser.add_argument("--folder", type=Path, help="where the questions are; else in KGP_DATA_DIR")
     parser.add_argument("--images", type=Path, help="where their images are, if not where the release has them")
     parser.add_argument("--medmkg", type=Path, help="the folder of the released graph; else in KGP_DATA_DIR")

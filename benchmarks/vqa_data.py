@@ -13,10 +13,10 @@ from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.phantom import question_set
 from kgp_loaders.triples import Triples
 from kgplatform.cli.output import note
+from kgplatform.connect import open_graph
 from kgplatform.construct import settings as construct
 from kgplatform.construct.pipeline import construction
 from kgplatform.errors import UsageError
-from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
 from kgplatform.settings import Settings
@@ -95,7 +95,7 @@ def running(kind: str, folder: Path, images: Path | None, of_graph: Path | None,
     all_questions, rejects = questions.read(kind, folder, images)
     if rejects:
         note(questions.left_out(rejects))
-    with Graph.open() as graph:
+    with open_graph() as graph:
         knowledge = read_knowledge(graph)
     fold_sets = dealt(all_questions, protocol, folds)
     for fold_set in fold_sets:

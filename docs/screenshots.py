@@ -21,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from kgplatform import queries
 from kgplatform.browser import for_browser, write_setup
-from kgplatform.graph import Graph
+from kgplatform.connect import open_graph
 from kgplatform.settings import Settings
 
 IMAGES = Path(__file__).parent / "images"
@@ -191,7 +191,7 @@ def main() -> None:
         draw_generated(target, arguments.generated)
         return
     draw_figure3(target)
-    with Graph.open(settings) as graph:
+    with open_graph(settings) as graph:
         predictions = bool(graph.read(queries.get("predictions/list"), limit=1))
     if predictions:
         draw_predicted(target)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from kgplatform import queries, server
 from kgplatform.batches import GraphBatch, Properties, Source
+from kgplatform.connect import open_graph
 from kgplatform.digest import Digest, digest
 from kgplatform.errors import InputError, ServerError, UsageError
 from kgplatform.graph import Graph
@@ -103,7 +104,7 @@ def bulk_import(
         )
     unfinished_mark.unlink()
     server.start(settings, log)
-    with Graph.open(settings) as graph:
+    with open_graph(settings) as graph:
         log("creating constraints and indexes")
         prepare(graph)
         row_counts = survey.rows
@@ -130,7 +131,7 @@ def _require_empty(settings: Settings) -> None:
     if not server.store_exists(settings):
         return
     is_running = server.start(settings).running
-    with Graph.open(settings) as graph:
+    with open_graph(settings) as graph:
         [answer] = graph.read(queries.get("ingest/is_empty"))
     if is_running and not answer["empty"]:
         hint = "Use `kgp ingest` to add to it, or `kgp db reset` to start afresh."

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from kgplatform import queries
+from kgplatform.connect import open_graph
 from kgplatform.errors import ConnectionFailed, DatabaseError, KgpError, LoginFailed
 from kgplatform.graph import Graph
 from kgplatform.server import config, jars, java, state, status
@@ -150,7 +151,7 @@ def _server(settings: Settings) -> Iterator[Finding]:
     if settings.uri is not None:
         yield _transport(uri)
     try:
-        graph = Graph.open(settings)
+        graph = open_graph(settings)
     except KgpError as error:
         yield Finding("connection", Level.FAIL, error.message, error.hint)
         return

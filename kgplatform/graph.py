@@ -28,7 +28,6 @@ from kgplatform import interrupt
 from kgplatform.bounded import Bounds
 from kgplatform.errors import ConnectionFailed, DatabaseError, LoginFailed, SettingsError
 from kgplatform.queries import Query
-from kgplatform.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +92,7 @@ class Transaction:
 
 
 class Graph:
-    """A Neo4j database. Open it with `Graph.open()`; use it as a context manager.
+    """A Neo4j database. Open it with `kgplatform.connect.open_graph`; use it as a context manager.
 
     Raises `ConnectionFailed`, `LoginFailed` or `DatabaseError`; their messages never contain parameter values,
     which may come from patients' reports.
@@ -113,24 +112,6 @@ class Graph:
                 connection_acquisition_timeout=30,
                 max_transaction_retry_time=60,
             )
-
-    @classmethod
-    def open(cls, settings: Settings | None = None) -> Self:
-        """Connect to ``NEO4J_URI``, or to the local server that `kgp db start` runs."""
-        settings = settings or Settings.from_env()
-        if settings.uri is not None:
-            graph = cls(settings.uri, settings.username, settings.password or "", settings.database)
-        else:
-            from kgplatform.server import connection
-
-            uri, username, password = connection(settings)
-            graph = cls(uri, username, password)
-        try:
-            graph.verify()
-        except BaseException:
-            graph.close()
-            raise
-        return graph
 
     def verify(self) -> None:
         """Raise unless the server answers and accepts the login."""

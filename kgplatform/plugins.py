@@ -1,4 +1,15 @@
-"""Plug-ins: what this and other packages register by entry point, found by name."""
+"""Plug-ins: what this and other packages register by entry point, looked up by name.
+
+Groups, each ``kgplatform.`` and its name, and what is registered there:
+
+    loaders     a callable (path) that gives a `kgplatform.batches.Source`: `kgp ingest with NAME`
+    reports     a callable (path, views=…) that gives a `kgplatform.construct.report.ReportSource`
+    questions   a callable (folder, images) that gives a `kgplatform.vqa.questions.QuestionSource`
+    lexicons    a callable (path) whose result has `concepts()`, and `relations(among)` where it knows relations
+    taggers     a callable (lexicon, allowed, argument) that gives a `kgplatform.construct.tagger.Tagger`
+    encoders    a callable (argument) that gives an encoder of texts for `kgp construct select`
+    models      a `kgp_models.link_prediction.zoo.Entry`: a link-prediction model
+"""
 
 from __future__ import annotations
 
@@ -9,6 +20,11 @@ from kgplatform.errors import UsageError
 from kgplatform.suggest import did_you_mean
 
 
+def names(group: str) -> list[str]:
+    """The names that are registered in ``kgplatform.<group>``, sorted."""
+    return sorted(entry_points(group=f"kgplatform.{group}").names)
+
+
 def load(group: str, name: str, what: str) -> Any:
     """What is registered under that name in ``kgplatform.<group>``; `what` is the kind of thing, for the error.
 
@@ -16,7 +32,7 @@ def load(group: str, name: str, what: str) -> Any:
     """
     registered = entry_points(group=f"kgplatform.{group}")
     if name not in registered.names:
-        plugin_names = sorted(registered.names)
+        plugin_names = names(group)
         hint = did_you_mean(name, plugin_names, f"{group.capitalize()}: {', '.join(plugin_names)}.")
         raise UsageError(f"there is no {what} called {name}", hint)
     return registered[name].load()

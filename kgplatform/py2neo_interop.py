@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kgplatform.batches import GraphBatch, NodeRef, Properties
+from kgplatform.connect import open_graph
 from kgplatform.errors import ConnectionFailed, InputError, SettingsError
-from kgplatform.graph import Graph
 from kgplatform.schema import (
     CLAIMS,
     CONCEPT_ID,
@@ -48,7 +48,7 @@ def connect(settings: Settings | None = None) -> py2neo.Graph:
     from py2neo.errors import ConnectionUnavailable
 
     settings = settings or Settings.from_env()
-    with Graph.open(settings):  # raises what py2neo does not tell apart: no server, and a refused login
+    with open_graph(settings):  # raises what py2neo does not tell apart: no server, and a refused login
         pass
     if settings.uri is not None:
         uri, username, password = settings.uri, settings.username, settings.password or ""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")
+MIMIC_SUFFIXES: Final = (".jpg", ".png", ".dcm")  # of MIMIC-CXR-JPG and MIMIC-CXR, the first that exists
 MAX_PIXELS: Final = 50_000_000  # a chest radiograph has some 9 million
 MAX_BYTES: Final = 200_000_000
 MEMORY: Final = 230_000_000  # bytes that reading an image may take ...

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,3 +99,9 @@ def relation_problem(relation: str, head: str, tail: str) -> str | None:
     if (head, tail) == ("Image", "Concept") and relation not in Stance.__members__:
         return "an image and a concept are joined by POSITIVE, NEGATIVE or UNCERTAIN"
     return None
+
+
+def image_id(dataset: str, study: str) -> str:
+    """`I` and 18 digits, the first of them not 0, so that it is none of MIMIC-CXR's or OpenI's."""
+    hash_number = int.from_bytes(hashlib.sha256(f"{dataset}\0{study}".encode()).digest()[:16])
+    return f"I{10**17 + hash_number % (9 * 10**17)}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 DRAWN: Final = "Phantom"
+DRAWN_BY: Final = "kgp phantom build --studies"  # the command whose folders hold synthetic radiographs
 SYNTHETIC: Final = frozenset({DRAWN, "phantom"})  # data sets that this project draws: of studies, of questions
 
 
@@ -104,8 +105,11 @@ def is_synthetic(image: Path) -> bool:
 @lru_cache(maxsize=8)
 def _drawn(folder: Path, written: int) -> frozenset[str]:
     """The files of a study set that was `written` at that time, by their places below its folder."""
-    from kgp_loaders.phantom.study_set import BY
     from kgplatform.contents import Contents
 
     folder_contents = Contents.read(folder)
-    return frozenset(folder_contents.files) if folder_contents is not None and folder_contents.by == BY else frozenset()
+    return (
+        frozenset(folder_contents.files)
+        if folder_contents is not None and folder_contents.by == DRAWN_BY
+        else frozenset()
+    )

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from kgplatform import interrupt, naf, queries, server
+from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest, prepare
 from kgplatform.queries import parse
@@ -108,7 +109,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def _session_graph(settings: Settings) -> Iterator[tuple[Graph, dict[str, str]]]:
-    with Graph.open(settings) as graph:
+    with open_graph(settings) as graph:
         yield graph, {"holds": TOUCHED}
 
 

@@ -40,15 +40,15 @@ def sample(
     from kgplatform.assess import sample as sampling
     from kgplatform.assess import workbook
     from kgplatform.assess.picture import Thumbnails
+    from kgplatform.connect import open_graph
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.construct.report import Report
     from kgplatform.errors import InputError
-    from kgplatform.graph import Graph
 
     if out.exists() and not force:
         raise InputError("the file is there already", "It may hold ratings: overwrite it with --force.", path=out)
     source = None if reports is None else reports_of(*reports)
-    with Graph.open() as graph:
+    with open_graph() as graph:
         thumbnails = None if image_root is None else Thumbnails(image_root)
         drawn_sample = sampling.draw(graph, images, concepts, seed, max_images, thumbnails or (lambda path: True))
     left_out = dict(thumbnails.left_out) if thumbnails is not None else {}

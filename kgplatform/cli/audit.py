@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kgplatform import plugins
 from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def audit(
     ] = None,
     questions: Annotated[
         str | None,
-        typer.Option(metavar="KIND:DIR", help="Also audit a data set's questions, such as vqa_rad:DIR, as released."),
+        typer.Option(
+            metavar="KIND:DIR",
+            help=f"Also audit a data set's questions, as released; KIND: {', '.join(plugins.names('questions'))}.",
+        ),
     ] = None,
     question_images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where their images are, if not where the release has them.")
@@ -46,10 +50,10 @@ def audit(
     from dataclasses import asdict
 
     from kgplatform import audit as checks
+    from kgplatform.connect import open_graph
     from kgplatform.errors import UsageError
     from kgplatform.export.splits import Split
     from kgplatform.export.triples import Triples
-    from kgplatform.graph import Graph
     from kgplatform.retrieval.graph_studies import graph_images
     from kgplatform.retrieval.knowledge import read_images
     from kgplatform.retrieval.pairs import PairSet
@@ -68,7 +72,7 @@ def audit(
             checked.append(checks.checked_split(split_parts))
     audited_questions = _questions(questions, question_images) if questions else None
     pair_set = PairSet.read(pairs) if pairs else None
-    with Graph.open() as graph:
+    with open_graph() as graph:
         if audited_questions:
             findings += checks.audit_questions(audited_questions._replace(images=read_images(graph)))
             checked.append(checks.checked_questions(audited_questions))

@@ -90,9 +90,9 @@ def run(
 ) -> None:
     """Find concepts and their stances in reports, and write them to the graph with the evidence for each."""
     from kgplatform import naf
+    from kgplatform.connect import open_graph
     from kgplatform.construct.annotate import Conflicts
     from kgplatform.construct.pipeline import construction
-    from kgplatform.graph import Graph
     from kgplatform.ingest import ingest
 
     options: dict[str, Any] = {
@@ -112,7 +112,7 @@ def run(
     llm_options = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
     llm_options = {option_name: value for option_name, value in llm_options.items() if value is not None}
     settings = replace(settings, llm={**settings.llm, **llm_options}, remote_consent=remote_consent)
-    with Graph.open().patient(note) as graph:
+    with open_graph().patient(note) as graph:
         source = construction(settings, graph, note, progress("judged"))
         report = ingest(
             graph,
@@ -228,14 +228,14 @@ def explain(
 ) -> None:
     """Show what construction knows of an image and a concept: stance, phrase, cue, and with --reports the sentence."""
     from kgplatform import queries
+    from kgplatform.connect import open_graph
     from kgplatform.construct.explain import sentences_of
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.errors import NotFoundError
-    from kgplatform.graph import Graph
     from kgplatform.graph_names import image_hint
     from kgplatform.retrieval.names import find_concept
 
-    with Graph.open() as graph:
+    with open_graph() as graph:
         if not graph.read(queries.get("naf/image"), image=image):
             raise NotFoundError(
                 f"the graph has no image {image}", image_hint(graph, image, "The image comes first, then the concept.")

@@ -147,12 +147,12 @@ def _show(server: Server, as_json: bool) -> None:
 
 def _foreign_status(settings: Settings, as_json: bool) -> bool:
     """Whether the server of NEO4J_URI answers and accepts the login."""
+    from kgplatform.connect import open_graph
     from kgplatform.errors import DatabaseError
-    from kgplatform.graph import Graph
 
     problem = ""
     try:
-        Graph.open(settings).close()
+        open_graph(settings).close()
     except DatabaseError as error:
         problem = error.message
     if as_json:

@@ -53,12 +53,12 @@ def embed(
     What this model has embedded is skipped, so what was interrupted goes on, and new images are added.
     """
     from kgplatform.cli.ml import needed
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
     from kgplatform.retrieval.embed import embed as run
     from kgplatform.retrieval.index import Part
 
     index_part = None if only is None else Part.IMAGES if only is Only.images else Part.CONCEPTS
-    with Graph.open().patient(note) as graph:
+    with open_graph().patient(note) as graph:
         with needed():
             from kgp_models.retrieval.encode import open_encoder
 

@@ -62,8 +62,8 @@ def export(
     if cross_only and intra_only:
         raise UsageError("--cross-only and --intra-only leave nothing", "Give one of them.")
 
+    from kgplatform.connect import open_graph
     from kgplatform.export import formats, read
-    from kgplatform.graph import Graph
 
     selection = read.Selection(
         stances=tuple(stance_name.value for stance_name in stance) if stance else read.STANCES,
@@ -75,7 +75,7 @@ def export(
         hops=hops,
         texts=texts,
     )
-    with Graph.open() as graph:
+    with open_graph() as graph:
         triples = read.read_triples(graph, selection, progress("edges"))
     manifest = formats.write(triples, out, form.value, selection.as_dict(), note)
     if as_json:

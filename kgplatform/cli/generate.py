@@ -70,15 +70,15 @@ def generate(
 
     An image that this model has done with these settings is skipped, so what was interrupted goes on.
     """
+    from kgplatform.connect import open_graph
     from kgplatform.generate.grounding import Grounding
     from kgplatform.generate.inputs import inputs
     from kgplatform.generate.run import generate as run
     from kgplatform.generate.run import images_by_path
     from kgplatform.generate.source import Writer
-    from kgplatform.graph import Graph
     from kgplatform.triplets.linking import linker_of
 
-    with Graph.open().patient(note) as graph:
+    with open_graph().patient(note) as graph:
         selected_views = None if views is None else views_of(views)
         selected_inputs = inputs(
             images, reports, known=images_by_path(graph), views=selected_views, with_reports=not image_only

@@ -111,14 +111,14 @@ def radgraph(
 ) -> None:
     """Load RadGraph's graphs of reports, their entities linked to concepts."""
     from kgp_loaders.radgraph import RadGraph
+    from kgplatform.connect import open_graph
     from kgplatform.construct.settings import Settings
-    from kgplatform.graph import Graph
     from kgplatform.triplets.linking import linker_of
 
     source = RadGraph(path, labeler)
     if link:
         settings = Settings("", path, lexicon=tuple(lexicon or ()), graph_names=graph_names, own_words=False)
-        with Graph.open().patient(note) as graph:  # once, so that a server that goes away meanwhile is waited for
+        with open_graph().patient(note) as graph:  # once, so that a server that goes away meanwhile is waited for
             linker = linker_of(settings, graph, note)
             source = RadGraph(path, labeler, linker.link, linker.about)
             _load_into(graph, source, on_error, rejects, dry_run, as_json)
@@ -163,9 +163,9 @@ def _pair(option_text: str, option: str) -> tuple[str, str]:
 
 
 def _load(source: Source, on_error: OnError, rejects: Path | None, dry_run: bool, as_json: bool) -> None:
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
 
-    with Graph.open() as graph:
+    with open_graph() as graph:
         _load_into(graph, source, on_error, rejects, dry_run, as_json)
 
 

@@ -32,9 +32,9 @@ def score(
 ) -> None:
     """Write the NaF score and rank on every image; after new images arrive, run it again."""
     from kgplatform import naf
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
 
-    with Graph.open().patient(note) as graph:
+    with open_graph().patient(note) as graph:
         scores = naf.score(graph, one_stance=one_stance, top=top)
     if as_json:
         emit_json(asdict(scores))
@@ -53,9 +53,9 @@ def explain(
 ) -> None:
     """Show what each (relation, concept) pair adds to an image's score."""
     from kgplatform import naf
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
 
-    with Graph.open() as graph:
+    with open_graph() as graph:
         image_score, pairs = naf.explain(graph, image)
     if as_json:
         emit_json({**image_score, "pairs": pairs})
@@ -80,9 +80,9 @@ def filter_(
 ) -> None:
     """Mark the images that are kept, and show how concepts come to be covered."""
     from kgplatform import naf
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
 
-    with Graph.open() as graph:
+    with open_graph() as graph:
         filtered = naf.filter_images(graph, "greedy" if method is MethodName.greedy else "algorithm1")
         exported = naf.export_kept(graph, export, note) if export else {}
     if as_json:

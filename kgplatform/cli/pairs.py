@@ -110,12 +110,12 @@ def pairs(
 
 def _used() -> Used:
     """What the graph was built from."""
+    from kgplatform.connect import open_graph
     from kgplatform.errors import ConnectionFailed, ServerError
-    from kgplatform.graph import Graph
     from kgplatform.retrieval.graph_studies import graph_images
 
     try:
-        with Graph.open() as graph:
+        with open_graph() as graph:
             return graph_images(graph)
     except (ServerError, ConnectionFailed) as error:
         error.hint = f"{error.hint} Without a graph: --no-exclude-graph.".strip()

@@ -34,16 +34,16 @@ def links(
     """
     from kgplatform import predictions
     from kgplatform.cli.ml import needed
+    from kgplatform.connect import open_graph
     from kgplatform.errors import KgpError
     from kgplatform.export.read import Selection, read_triples
-    from kgplatform.graph import Graph
 
     with needed():
         from kgp_models.link_prediction import pool_checkpoint
         from kgp_models.link_prediction.predict import predict_links
 
     trained = pool_checkpoint.load_any(model)
-    with Graph.open().patient(note) as graph:
+    with open_graph().patient(note) as graph:
         triples = read_triples(graph, Selection())
         predicted_links = predict_links(
             trained, triples, relation, top, head=head, tail=tail, progress=progress("asked, entities")

@@ -158,13 +158,13 @@ def _pairs(parameter_texts: list[str]) -> Iterator[tuple[str, Any]]:
 def _run(
     query_text: str, parameters: Mapping[str, Any], limit: int | None, *, as_csv: bool, as_json: bool, is_own: bool
 ) -> None:
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
     from kgplatform.readonly import ask
     from kgplatform.unknown_names import remarks
 
     if limit is None and not (as_csv or as_json):
         limit = SCREEN
-    with Graph.open() as graph, ask(graph, query_text, parameters, limit=limit) as answer:
+    with open_graph() as graph, ask(graph, query_text, parameters, limit=limit) as answer:
         if is_own:
             for remark in remarks(answer.notices, graph):
                 note(remark)

@@ -25,9 +25,9 @@ OPTIONAL = ("existing", "rejected", "started", "read")  # left out first on a na
 def list_(as_json: Json = False) -> None:
     """List all runs, newest first."""
     from kgplatform import runs
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
 
-    with Graph.open() as graph:
+    with open_graph() as graph:
         run_records = runs.list_runs(graph)
     if as_json:
         emit_json(run_records)
@@ -43,9 +43,9 @@ def list_(as_json: Json = False) -> None:
 def show(run: RunId, as_json: Json = False) -> None:
     """Show a run's record and what it asserts in the graph now."""
     from kgplatform import runs
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
 
-    with Graph.open() as graph:
+    with open_graph() as graph:
         run_summary = runs.show(graph, run)
     if as_json:
         emit_json(run_summary)
@@ -62,9 +62,9 @@ def undo(
 ) -> None:
     """Take everything out of the graph that only this run asserts. It says what that is and, at a terminal, asks."""
     from kgplatform import runs
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
 
-    with Graph.open().patient(note) as graph:
+    with open_graph().patient(note) as graph:
         note(_foreseen(runs.preview(graph, run)))
         if not yes and sys.stdin.isatty():
             confirm("Take it out?")

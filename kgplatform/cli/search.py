@@ -75,7 +75,7 @@ def search(
         raise UsageError("--stance is about the concepts of --concept", "Give one, or leave --stance out.")
     if contact_sheet is not None and images is None:
         raise UsageError("--contact-sheet needs the folder of the images", "Give --images DIR.")
-    from kgplatform.graph import Graph
+    from kgplatform.connect import open_graph
     from kgplatform.retrieval import contact_sheet as sheet
     from kgplatform.retrieval.index import Part
     from kgplatform.retrieval.search import Searcher, check
@@ -85,7 +85,7 @@ def search(
     check(text, concept or (), index_part, top)
     if contact_sheet is not None and images is not None:
         sheet.check(images, contact_sheet)
-    with Graph.open() as graph:
+    with open_graph() as graph:
         search_result = Searcher(graph, lambda: _open(model)).search(
             text,
             concepts=concept or (),

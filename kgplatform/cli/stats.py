@@ -36,11 +36,11 @@ def stats(
 ) -> None:
     """Print the graph's statistics next to the paper's Table 1."""
     from kgplatform import stats as statistics
+    from kgplatform.connect import open_graph
     from kgplatform.digest import digest as compute_digest
     from kgplatform.errors import KgpError
-    from kgplatform.graph import Graph
 
-    with Graph.open() as graph:
+    with open_graph() as graph:
         figures = statistics.overview(graph)
         hubs = statistics.hubs(graph, top)
         shares = statistics.semantic_types(graph)

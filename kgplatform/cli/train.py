@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kgplatform import plugins
 from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
 
 WORK = "work"  # in a model's folder: where its training is
@@ -47,7 +48,12 @@ def _writes_to_out(command: Callable[..., None]) -> Callable[..., None]:
 @_writes_to_out
 def links(
     settings: Annotated[
-        Path, typer.Argument(metavar="SETTINGS", help="A YAML file, such as benchmarks/settings/link_prediction/….")
+        Path,
+        typer.Argument(
+            metavar="SETTINGS",
+            help="A YAML file, such as benchmarks/settings/link_prediction/…. "
+            f"Its model is one of {', '.join(plugins.names('models'))}.",
+        ),
     ],
     export: Annotated[Path, typer.Option(help="The folder of a `kgp export`.")],
     split: Annotated[Path, typer.Option(help="A split of that export (`kgp split`).")],
@@ -181,8 +187,8 @@ def retrieval(
     """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it."""
     from kgplatform import training_folder
     from kgplatform.cli.ml import needed
+    from kgplatform.connect import open_graph
     from kgplatform.errors import UsageError
-    from kgplatform.graph import Graph
     from kgplatform.retrieval import checks
     from kgplatform.retrieval.graph_studies import graph_images
     from kgplatform.retrieval.knowledge import read_knowledge
@@ -200,7 +206,7 @@ def retrieval(
     if settings.method != "backbone":
         if images is None:
             raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
-        with Graph.open() as graph:
+        with open_graph() as graph:
             checks.refuse_known(pair_set, graph_images(graph))
             knowledge = read_knowledge(graph)
     inputs = build.Inputs(pair_set.parts, knowledge, images, tuple(lexicon or ()), out / WORK, note, progress)
@@ -219,7 +225,7 @@ def retrieval(
 @_writes_to_out
 def vqa(
     config: Annotated[Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/settings/vqa/.")],
-    data: Annotated[str, typer.Option(help="The data set: vqa_rad, slake, path_vqa or phantom.")],
+    data: Annotated[str, typer.Option(help=f"The data set: {', '.join(plugins.names('questions'))}.")],
     folder: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.")],
     out: Annotated[
         Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
@@ -254,8 +260,8 @@ def vqa(
 
     from kgplatform import training_folder
     from kgplatform.cli.ml import needed
+    from kgplatform.connect import open_graph
     from kgplatform.errors import UsageError
-    from kgplatform.graph import Graph
     from kgplatform.retrieval.knowledge import read_knowledge
     from kgplatform.vqa import checks, questions
 
@@ -274,7 +280,7 @@ def vqa(
     if difference_note := questions.unlike_release(data, all_questions):
         note(difference_note)
     question_set = questions.official(all_questions)
-    with Graph.open() as graph:
+    with open_graph() as graph:
         knowledge = read_knowledge(graph)
     checks.refuse_known(question_set, knowledge.images, graph_images)
     work_folder = out / WORK

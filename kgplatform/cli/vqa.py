@@ -39,8 +39,8 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show the concepts that a question names and the subgraph that models are given of it."""
+    from kgplatform.connect import open_graph
     from kgplatform.errors import UsageError
-    from kgplatform.graph import Graph
     from kgplatform.vqa import drawing, live
     from kgplatform.vqa.linking import QuestionTagger
     from kgplatform.vqa.live import Node
@@ -49,7 +49,7 @@ def explain(
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
     question = readable(question)
-    with Graph.open() as graph:
+    with open_graph() as graph:
         tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, log=note)
         question_nodes = [
             Node(tagger.cuis[concept_index], tagger.names[concept_index]) for concept_index in tagger.concepts(question)
@@ -124,8 +124,8 @@ def ask(
     where the image is not known to be synthetic.
     """
     from kgplatform.cli.ml import needed
+    from kgplatform.connect import open_graph
     from kgplatform.errors import UsageError
-    from kgplatform.graph import Graph
     from kgplatform.vqa.closed import checked
 
     if not question and not without_image:
@@ -140,7 +140,7 @@ def ask(
         from kgp_models.vqa.answering import Answerer
 
     loaded_model = checkpoint.load(checkpoint.SHIPPED if model is None else model, backbone)
-    with Graph.open() as graph:
+    with open_graph() as graph:
         answerer = Answerer(
             loaded_model,
             graph,

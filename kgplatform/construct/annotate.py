@@ -6,61 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
+from kgplatform.construct.judgement import Judge, Tagged
 from kgplatform.construct.report import SECTIONS, Report
-from kgplatform.construct.stance import Decision
-from kgplatform.construct.tagger import Candidate, Mention, Tagger
+from kgplatform.construct.tagger import Candidate, Tagger
 from kgplatform.schema import CONCEPT_ID, Stance
 
 # Words of a report's form; a concept of such a name is no finding (requirements 6.3).
 HEADERS: Final = frozenset(
     {"impression", "findings", "finding", "indication", "comparison", "technique", "history", "examination"}
 )
-
-
-class Tagged(NamedTuple):
-    """A section of a report with its mentions, in order."""
-
-    section: str
-    text: str
-    mentions: Sequence[Mention]
-
-
-class Judgement(NamedTuple):
-    """What is said of a mention in a section."""
-
-    section: str
-    mention: Mention
-    decision: Decision
-
-
-class Verdict(NamedTuple):
-    """What is said of a report, and by whom: kind and version, as the evidence of an edge states it.
-
-    A mention may have several judgements, or none, which drops it as one without a stance does.
-    """
-
-    judge: str
-    judgements: Sequence[Judgement]
-
-
-class Judge(Protocol):
-    """Stage II: chooses the concept of each mention and says its stance."""
-
-    @property
-    def name(self) -> str:
-        """Kind and version."""
-        ...
-
-    @property
-    def concurrency(self) -> int:
-        """How many reports are judged at a time by threads: 1 for what computes, more for what waits."""
-        ...
-
-    def decide(self, sections: Sequence[Tagged]) -> Verdict:
-        """What the report of these sections says of its mentions."""
-        ...
 
 
 class Conflicts(StrEnum):

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from kgplatform import plugins, queries
 from kgplatform.batches import Reject
-from kgplatform.construct.annotate import Judge
+from kgplatform.construct.judgement import Judge
 from kgplatform.construct.language_model.consent import check
 from kgplatform.construct.lexicon import Concept, Lexicon
+from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.report import ReportSource
 from kgplatform.construct.select import Kept
 from kgplatform.construct.semantic_types import Allowed, types_by_name
@@ -35,13 +36,12 @@ def construction(
     settings: Settings, graph: Graph, log: Log = lambda _: None, progress: Progress = lambda done, total: None
 ) -> Construction:
     """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
-    from kgp_loaders.umls import UMLS
-
     reports = reports_of(settings.reports, settings.path, settings.views)
     if settings.keep is not None:
         reports = Kept(reports, settings.keep)
     judge = judge_of(settings, reports)
-    ontologies: list[Ontology] = [UMLS(folder) for folder in settings.lexicon if folder.is_dir()]
+    lexicons = [lexicon_source(lexicon_path) for lexicon_path in settings.lexicon if lexicon_path.exists()]
+    ontologies = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
     name_lexicon = Lexicon(concepts(settings, graph, log))
     log(f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}")
     stages = Stages(tagger_of(settings.tagger, name_lexicon), judge, settings.conflicts)
@@ -108,13 +108,10 @@ def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
 
 def names_of_settings(settings: Settings, log: Log) -> Iterator[Concept]:
     """The names of the files of the settings, then the platform's own."""
-    from kgp_loaders.lexicons import read
-    from kgp_loaders.umls import UMLS
-
     for lexicon_path in settings.lexicon:
         rejects: list[Reject] = []
         name_count = 0
-        for concept in UMLS(lexicon_path).concepts() if lexicon_path.is_dir() else read(lexicon_path):
+        for concept in lexicon_source(lexicon_path).concepts():
             if isinstance(concept, Concept):
                 name_count += 1
                 yield concept
@@ -137,9 +134,7 @@ def names_of_settings(settings: Settings, log: Log) -> Iterator[Concept]:
 
 def own_words() -> Iterator[Concept]:
     """The platform's words for findings."""
-    from kgp_loaders.lexicons import read
-
     with as_file(files("kgplatform.construct").joinpath("chest.tsv")) as words_path:
-        for concept in read(words_path):
+        for concept in lexicon_source(words_path).concepts():
             if isinstance(concept, Concept):
                 yield concept._replace(weight=OWN)

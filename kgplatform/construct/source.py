@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from kgplatform.batches import GraphBatch, NodeRef, Reject
 from kgplatform.construct.annotate import Annotation, properties
@@ -22,6 +22,7 @@ NO_TEXT: Final = "reports without findings and impression"
 NO_CONCEPT: Final = "reports in which no concept was found"
 
 
+@runtime_checkable
 class Ontology(Protocol):
     """What knows relations between concepts."""
 

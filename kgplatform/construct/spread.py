@@ -13,7 +13,8 @@ from multiprocessing import get_context
 from typing import Any, Final, TypeAlias
 
 from kgplatform.batches import Reject
-from kgplatform.construct.annotate import Annotation, Conflicts, Judge, annotate
+from kgplatform.construct.annotate import Annotation, Conflicts, annotate
+from kgplatform.construct.judgement import Judge
 from kgplatform.construct.report import Report
 from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import UsageError

@@ -8,55 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
+from kgplatform.construct.judgement import Cue, Decision, Judgement, Kind, Tagged, Verdict
 from kgplatform.construct.lexicon import key
 from kgplatform.construct.semantic_types import ANATOMY
 from kgplatform.construct.tagger import Mention
 from kgplatform.construct.text import Token, sentences, tokens
 from kgplatform.errors import InputError
 from kgplatform.schema import Stance
-
-if TYPE_CHECKING:
-    from kgplatform.construct.annotate import Tagged, Verdict
-
-
-class Kind(StrEnum):
-    """What a cue does; see `cues.tsv`."""
-
-    NEGATES = "negates"
-    NEGATED = "negated"
-    HEDGES = "hedges"
-    HEDGED = "hedged"
-    ELSEWHERE = "elsewhere"
-    NOTHING = "nothing"
-    ENDS = "ends"
-    TURNS = "turns"
-    ANSWERS = "answers"
-    NEUTRAL = "neutral"
-
-
-class Cue(NamedTuple):
-    """A cue in a text, from `start` to `end`."""
-
-    kind: Kind
-    start: int
-    end: int
-
-
-class Decision(NamedTuple):
-    """What is said of a mention; no stance where it is not about this image. `cue` decided, None where none did.
-
-    `chosen` is the place of the concept among the mention's candidates.
-    """
-
-    stance: Stance | None
-    cue: Cue | None = None
-    chosen: int = 0
-
 
 _FORWARD: Final = {Kind.NEGATES: Stance.NEGATIVE, Kind.HEDGES: Stance.UNCERTAIN, Kind.ELSEWHERE: None}
 _BACKWARD: Final = {Kind.NEGATED: Stance.NEGATIVE, Kind.HEDGED: Stance.UNCERTAIN}
@@ -84,8 +46,6 @@ class Rules:
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
         """A decision for each mention of each section of a report."""
-        from kgplatform.construct.annotate import Judgement, Verdict
-
         senses = _senses(mention for _, _, mentions in sections for mention in mentions)
         return Verdict(
             self.name,

@@ -15,6 +15,7 @@ from kgplatform.batches import Reject
 from kgplatform.construct.pipeline import reports_of
 from kgplatform.construct.report import ReportSource
 from kgplatform.errors import InputError
+from kgplatform.schema import image_id
 from kgplatform.wording import counted
 
 T = TypeVar("T")
@@ -183,8 +184,6 @@ def _picture(
     has_unique_stem: bool,
 ) -> Input:
     """The picture with its report. Without `has_unique_stem` it is known by its path only."""
-    from kgp_loaders.reports import image_id
-
     relative_path = image_path.relative_to(images_path).as_posix() if images_path.is_dir() else image_path.name
     matched_id = _lookup(ids_by_key, image_path, has_unique_stem)
     sections = (

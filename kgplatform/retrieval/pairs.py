@@ -21,9 +21,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kgplatform import files, radiograph
+from kgplatform import files, plugins, radiograph
 from kgplatform.batches import Reject
-from kgplatform.construct.report import SECTIONS, Report, ReportSource
+from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.errors import InputError, UsageError
 from kgplatform.files import replacing, with_metadata
 from kgplatform.suggest import did_you_mean
@@ -104,16 +104,11 @@ def read(
 
 
 def _reports(kind: str, folder: Path, views: Sequence[str], studies: Set[str] | None) -> Iterator[Report | Reject]:
-    from kgp_loaders.iu_xray import IUXray
-    from kgp_loaders.mimic_cxr import MIMICCXR
-    from kgp_loaders.openi import OpenI
-
-    if kind == "mimic-cxr":
-        return MIMICCXR(folder, tuple(views), every_image=True).reports(studies)
-    loaders: dict[str, Callable[..., ReportSource]] = {"openi": OpenI, "iu-xray": IUXray}
-    if kind not in loaders:
+    if kind not in KINDS:
         raise UsageError(f"there are no pairs of {kind}", did_you_mean(kind, KINDS, f"Kinds: {', '.join(KINDS)}."))
-    return loaders[kind](folder, tuple(views), every_image=True).reports()
+    source = plugins.load("reports", kind, "loader of reports")(folder, tuple(views), every_image=True)
+    reports: Iterator[Report | Reject] = source.reports(studies) if kind == "mimic-cxr" else source.reports()
+    return reports
 
 
 def _pair(kind: str, report: Report, images_root: Path, *, apart: bool) -> Pair | str:
@@ -134,10 +129,12 @@ def _pair(kind: str, report: Report, images_root: Path, *, apart: bool) -> Pair 
         return OUTSIDE
     full_path = images_root / image_path
     if kind == "mimic-cxr" and apart:
-        from kgp_loaders.mimic_cxr import SUFFIXES
-
         full_path = next(
-            (candidate_path for suffix in SUFFIXES if (candidate_path := full_path.with_suffix(suffix)).is_file()),
+            (
+                candidate_path
+                for suffix in radiograph.MIMIC_SUFFIXES
+                if (candidate_path := full_path.with_suffix(suffix)).is_file()
+            ),
             full_path,
         )
     image_fields = report.image

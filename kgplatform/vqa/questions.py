@@ -17,13 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from kgplatform import radiograph
+from kgplatform import plugins, radiograph
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError, UsageError
-from kgplatform.suggest import did_you_mean
 from kgplatform.wording import counted
 
-KINDS: Final = ("vqa_rad", "slake", "path_vqa", "phantom")
 PARTS: Final = ("train", "valid", "test")
 TEST_SIZES: Final = {"vqa_rad": (251, 118), "slake": (355, 175), "path_vqa": (3362, 1816)}
 """Closed questions of the released test part, and those of them answered by yes, as MedMKG's Table 4 implies them."""
@@ -95,20 +93,12 @@ class QuestionSource(Protocol):
 
 
 def source(kind: str, folder: Path, images: Path | None = None) -> QuestionSource:
-    """The data set of a kind; `images` is where its images lie, if not where the release has them (for Parquet, which
-    holds them, where they are unpacked). Raises `UsageError` for another kind and `InputError` for another folder.
+    """The data set of a kind, which is registered in the group ``kgplatform.questions``; `images` is where its images
+    lie, if not where the release has them (for Parquet, which holds them, where they are unpacked). Raises `UsageError`
+    for another kind and `InputError` for another folder.
     """
-    from kgp_loaders.path_vqa import PathVQA
-    from kgp_loaders.slake import SLAKE
-    from kgp_loaders.vqa_rad import VQARAD
-
-    if kind not in KINDS:
-        raise UsageError(f"there are no questions of {kind}", did_you_mean(kind, KINDS, f"Kinds: {', '.join(KINDS)}."))
-    if kind == "slake":
-        return SLAKE(folder, images)
-    if kind == "path_vqa":
-        return PathVQA(folder, images)
-    return VQARAD(folder, images, "phantom") if kind == "phantom" else VQARAD(folder, images)
+    question_source: QuestionSource = plugins.load("questions", kind, "data set of questions")(folder, images)
+    return question_source
 
 
 def read(

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from kgp_loaders.reports import image_id
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.report import MORE_IMAGES, Report
 from kgplatform.errors import InputError
+from kgplatform.schema import image_id
 
 DATASET: Final = "IU X-ray"
 FILE: Final = "annotation.json"

@@ -26,6 +26,22 @@ COLUMNS: Final = {
 MAX_NAME: Final = 10_000  # characters
 
 
+class LexiconTable:
+    """A table as a `kgplatform.construct.lexicon_source.LexiconSource`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @staticmethod
+    def reads(path: Path) -> bool:
+        """Any file: what no other lexicon reads is opened as a table, and refused there if it is none."""
+        return path.is_file()
+
+    def concepts(self) -> Iterator[Concept | Reject]:
+        """See `read`."""
+        return read(self.path)
+
+
 def read(path: Path) -> Iterator[Concept | Reject]:
     """The concepts of a table under their names, and the rows that are none. Raises `InputError` where a column is
     missing.

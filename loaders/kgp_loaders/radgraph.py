@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from kgp_loaders.mimic_cxr import DATASET, PHANTOM
 from kgp_loaders.phantom.studies import FIRST_SUBJECT
-from kgp_loaders.reports import MAX_ID, image_id
+from kgp_loaders.reports import MAX_ID
 from kgplatform import files
 from kgplatform.batches import GraphBatch, NodeRef, Reject
 from kgplatform.errors import InputError, UsageError
-from kgplatform.schema import CONCEPT_ID, Stance
+from kgplatform.schema import CONCEPT_ID, Stance, image_id
 from kgplatform.triplets.text import Relation, Triplet, entity
 
 if TYPE_CHECKING:

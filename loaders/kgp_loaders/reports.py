@@ -10,7 +10,6 @@ and report id, so that two data sets do not share one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
 from kgplatform.files import opened, require_file
+from kgplatform.schema import image_id
 
 COLUMNS: Final = {
     "id": ("id", "study_id", "study", "report_id", "uid"),
@@ -96,12 +96,6 @@ class Reports:
             section_texts or sections(record.get("text", "")),
             {"dataset": self.dataset, "study_id": study_id, **image_properties},
         )
-
-
-def image_id(dataset: str, study: str) -> str:
-    """`I` and 18 digits, the first of them not 0, so that it is none of MIMIC-CXR's or OpenI's."""
-    hash_number = int.from_bytes(hashlib.sha256(f"{dataset}\0{study}".encode()).digest()[:16])
-    return f"I{10**17 + hash_number % (9 * 10**17)}"
 
 
 def _roles(columns: Sequence[str], table_path: Path) -> dict[str, str]:

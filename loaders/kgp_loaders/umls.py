@@ -43,6 +43,11 @@ class UMLS:
         self._columns = _columns(folder)
         self.files = tuple(folder / file_name for file_name in NEEDED if (folder / file_name).is_file())
 
+    @staticmethod
+    def reads(path: Path) -> bool:
+        """A folder."""
+        return path.is_dir()
+
     def concepts(self) -> Iterator[Concept | Reject]:
         """Every name of every concept with its semantic types (their names), a concept's preferred name first.
 

@@ -25,6 +25,11 @@ FOLDERS: Final = ("images", "images_256", "VQA_RAD Image Folder")
 _HINT: Final = "Give VQA-RAD's folder, with trainset.json and testset.json."
 
 
+def synthetic(folder: Path, images: Path | None = None) -> VQARAD:
+    """The questions of `kgp phantom questions`. Raises `InputError` where they are missing."""
+    return VQARAD(folder, images, "phantom")
+
+
 class VQARAD:
     """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are missing."""
 

@@ -11,6 +11,7 @@ import pytest
 from kgp_loaders.medmkg import MedMKG
 from kgplatform import runs
 from kgplatform.batches import GraphBatch, Source
+from kgplatform.connect import open_graph
 from kgplatform.digest import digest
 from kgplatform.errors import KgpError
 from kgplatform.graph import Graph
@@ -41,7 +42,7 @@ def at_once(
 
     def load(source: Source) -> None:
         try:
-            with Graph.open(settings) as own_graph:
+            with open_graph(settings) as own_graph:
                 start_barrier.wait()
                 reports.append(ingest(own_graph, source, batch_rows=batch_rows))
         except KgpError as error:

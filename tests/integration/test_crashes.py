@@ -22,6 +22,7 @@ import pytest
 
 from kgp_loaders.medmkg import MedMKG
 from kgplatform import interrupt, runs, server
+from kgplatform.connect import open_graph
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest, prepare
@@ -45,12 +46,13 @@ INTERRUPTS = rounds(1, 20)  # of each command
 # A process that loads with small batches, so that there is much to interrupt.
 LOAD = """
 from pathlib import Path
+from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.settings import Settings
 from kgp_loaders.medmkg import MedMKG
 import sys
-with Graph.open(Settings.from_env()) as graph:
+with open_graph(Settings.from_env()) as graph:
     ingest(graph, MedMKG.find(Path(sys.argv[1])), batch_rows=1000)
 """
 
@@ -95,7 +97,7 @@ def own_server(tmp_path: Path) -> Iterator[Settings]:
 @pytest.mark.campaign
 def test_a_server_killed_in_the_middle_of_a_load_loses_nothing(own_server: Settings, data_dir: Path) -> None:
     medmkg_source = MedMKG.find(data_dir / "medmkg")
-    with Graph.open(own_server) as graph:
+    with open_graph(own_server) as graph:
         empty_digest = str(digest(graph))
         run_id = ingest(graph, medmkg_source, batch_rows=1000).run
         expected_digest = str(digest(graph))
@@ -116,7 +118,7 @@ def test_a_server_killed_in_the_middle_of_a_load_loses_nothing(own_server: Setti
 
 def test_a_server_killed_before_a_loads_first_statement_is_waited_for(own_server: Settings, tmp_path: Path) -> None:
     medmkg_source = MedMKG.find(write_medmkg(tmp_path / "small", small_rows(20, 10)))
-    with Graph.open(own_server) as graph:
+    with open_graph(own_server) as graph:
         load_report = _disturbed(own_server, 0.0, lambda: ingest(graph, medmkg_source))
         assert load_report.rows == Account(len(small_rows(20, 10)), len(small_rows(20, 10)), 0, 0)
         assert runs.show(graph, load_report.run)["run"]["status"] == "done"
@@ -128,7 +130,7 @@ def test_10_early_kills_of_the_server_are_survived_by_load_dry_run_undo_and_embe
 ) -> None:
     medmkg_source = MedMKG.find(data_dir / "medmkg")
     random_source = random.Random(11)
-    with Graph.open(own_server) as graph:
+    with open_graph(own_server) as graph:
         prepare(graph)
         run_id = ingest(graph, medmkg_source).run
         expected_digest = str(digest(graph))

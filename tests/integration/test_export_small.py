@@ -10,6 +10,7 @@ import pytest
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.triples import Triples as TriplesFile
 from kgplatform.batches import GraphBatch
+from kgplatform.connect import open_graph
 from kgplatform.errors import DatabaseError, InputError, KgpError, NotFoundError
 from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
@@ -162,7 +163,7 @@ def test_what_is_read_is_one_state_even_when_somebody_writes(graph: Graph, setti
             write_count += 1
             other_graph.write(WRITE, n=write_count)
 
-    with Graph.open(settings) as other_graph:
+    with open_graph(settings) as other_graph:
         max_writes = 1
         triples = read_triples(graph, log=interfere)
         assert write_count == 1

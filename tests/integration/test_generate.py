@@ -17,6 +17,7 @@ import pytest
 
 from kgp_loaders.medmkg import MedMKG
 from kgplatform import naf, queries, runs, trained_on
+from kgplatform.connect import open_graph
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.digest import digest
@@ -224,7 +225,7 @@ MANY = {f"I{n}": f"finding {n}, located_at, lung" for n in range(1, 61)}
 def slow(settings: Settings, out: str) -> Fake:
     """What the process that is killed does."""
     backend = Fake(MANY, wait=0.05)
-    with Graph.open(settings) as graph:
+    with open_graph(settings) as graph:
         generate(graph, Inputs([Input(image_id, None) for image_id in MANY]), writer(backend), out=Path(out))
     return backend
 

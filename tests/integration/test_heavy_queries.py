@@ -18,6 +18,7 @@ import pytest
 
 from kgplatform import readonly, server
 from kgplatform.bounded import RECORD_BYTES, Bounds
+from kgplatform.connect import open_graph
 from kgplatform.errors import DatabaseError
 from kgplatform.graph import Graph
 from kgplatform.readonly import ask
@@ -68,11 +69,12 @@ CLIENT = """
 import json, re, sys, time
 from pathlib import Path
 from kgplatform.errors import KgpError
+from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
 from kgplatform.readonly import ask
 from kgplatform.settings import Settings
 text, parameters, seconds = json.load(sys.stdin)
-with Graph.open(Settings.from_env()) as graph:
+with open_graph(Settings.from_env()) as graph:
     started, error, message = time.monotonic(), "", ""
     try:
         with ask(graph, text, parameters, seconds=seconds) as answer:
@@ -136,7 +138,7 @@ def run(settings: Settings, text: str, parameters: dict[str, object], seconds: f
 
 
 def answers(settings: Settings) -> bool:
-    with Graph.open(settings) as graph, ask(graph, "RETURN 1 AS x", seconds=30) as answer:
+    with open_graph(settings) as graph, ask(graph, "RETURN 1 AS x", seconds=30) as answer:
         return list(answer) == [{"x": 1}]
 
 

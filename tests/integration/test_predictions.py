@@ -48,6 +48,7 @@ FORGET = parse(
 # A process that is killed with SIGKILL after its third batch.
 KILLED = """
 import os, signal
+from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
 from kgplatform.settings import Settings
 from kgplatform import predictions
@@ -57,7 +58,7 @@ def die(done, total):
     if done >= 60:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with Graph.open(Settings.from_env()) as graph:
+with open_graph(Settings.from_env()) as graph:
     predictions.write(graph, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20, progress=die)
 """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kgplatform import readonly
+from kgplatform.connect import open_graph
 from kgplatform.errors import LoginFailed
 from kgplatform.graph import Graph
 from kgplatform.server import connection
@@ -31,7 +32,7 @@ def log_in(settings: Settings) -> Iterator[str]:
     """Log in with the right password, until the server no longer refuses it after wrong ones; the refusals' texts."""
     for _ in range(20):
         try:
-            Graph.open(settings).close()
+            open_graph(settings).close()
             return
         except LoginFailed as error:
             yield str(error)

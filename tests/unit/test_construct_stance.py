@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgplatform.construct.judgement import Kind
 from kgplatform.construct.lexicon import Concept, Lexicon
-from kgplatform.construct.stance import Kind, Rules, read_cues, rules
+from kgplatform.construct.stance import Rules, read_cues, rules
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
 

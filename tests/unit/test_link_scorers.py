@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgplatform import plugins
 from tests.unit.link_graphs import N, R, assert_close, small_arguments
 
 torch = pytest.importorskip("torch")
@@ -16,7 +17,7 @@ from kgp_models.link_prediction.scoring import ByRelation, negative_distances  #
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 
 
-@pytest.mark.parametrize("name", zoo.ZOO)
+@pytest.mark.parametrize("name", plugins.names("models"))
 @pytest.mark.parametrize("reciprocal", [False, True])
 def test_every_scorer_gives_the_scores_of_its_own_interaction(name: str, reciprocal: bool) -> None:
     document = {"model": name, "arguments": small_arguments(name), "objective": "cross-entropy"}

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from kgp_loaders.phantom import study_set
 from kgp_loaders.radgraph import PRESENCE_STANCE, Entity, Graph, RadGraph, image, read, triplets
-from kgp_loaders.reports import image_id
 from kgplatform import files
 from kgplatform.batches import GraphBatch, Reject
 from kgplatform.errors import InputError, UsageError
-from kgplatform.schema import IMAGE_ID, Stance
+from kgplatform.schema import IMAGE_ID, Stance, image_id
 from kgplatform.survey import checked
 from kgplatform.triplets.linking import Link
 from kgplatform.triplets.text import Relation

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
-from kgp_loaders.reports import Reports, image_id
+from kgp_loaders.reports import Reports
 from kgplatform.batches import Reject
 from kgplatform.construct.report import Report
 from kgplatform.construct.sections import sections, split
 from kgplatform.errors import InputError
-from kgplatform.schema import IMAGE_ID
+from kgplatform.schema import IMAGE_ID, image_id
 
 FREE = "FINAL REPORT\n INDICATION: cough\n\n FINDINGS:\n No effusion.\n Heart normal.\n\n IMPRESSION:\n Normal."
 

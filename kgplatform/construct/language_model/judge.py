@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kgplatform.construct.annotate import Judgement, Tagged, Verdict
+from kgplatform.construct.judgement import Decision, Judgement, Tagged, Verdict
 from kgplatform.construct.language_model import consent, prompt, reply
 from kgplatform.construct.language_model.cache import Answer, Cache
 from kgplatform.construct.language_model.client import Client, Unanswered
 from kgplatform.construct.language_model.settings import LLMSettings
-from kgplatform.construct.stance import Decision, Rules
+from kgplatform.construct.stance import Rules
 from kgplatform.schema import Stance
 from kgplatform.wording import counted
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from kgplatform.construct.annotate import Tagged
+from kgplatform.construct.judgement import Tagged
 
 START: Final = "***start***"
 END: Final = "***end***"

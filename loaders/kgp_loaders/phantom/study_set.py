@@ -28,9 +28,9 @@ from kgplatform import contents
 from kgplatform.errors import UsageError
 from kgplatform.interrupt import end_with_parent, ending_workers, shielded
 from kgplatform.staging import Log
+from kgplatform.trained_on import DRAWN_BY
 
 SIZE: Final = 256  # pixels of an image's side
-BY: Final = "kgp phantom build --studies"
 FIRST_LINE: Final = "Invented chest X-ray studies, written by `kgp phantom build`."
 SETTINGS: Final = """\
 # How `kgp construct run` reads this folder.
@@ -83,9 +83,9 @@ def build(
     planned_studies = list(studies(count, seed))
     reports = [report.write(study, seed) for study in planned_studies]
     settings = {"studies": count, "seed": seed, "images": images}
-    existing = contents.complete(directory, BY, settings, log)
+    existing = contents.complete(directory, DRAWN_BY, settings, log)
     if not existing:
-        with contents.built(directory, BY, settings, replace=replace, log=log) as staged_folder:
+        with contents.built(directory, DRAWN_BY, settings, replace=replace, log=log) as staged_folder:
             _write(staged_folder, planned_studies, reports, seed)
             if images:
                 _draw(staged_folder, planned_studies, seed, workers, progress)

@@ -42,6 +42,7 @@ from kgp_models.generator.validate import validated
 from kgp_models.generator.vision import Vision
 from kgplatform import trained_on
 from kgplatform.construct.lexicon import Concept, Lexicon
+from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
 from kgplatform.files import read_json
@@ -104,13 +105,8 @@ def meaning(data: DataSettings, base: Path) -> Callable[[str], str]:
     lexicon_paths = [base / data.path / lexicon_name for lexicon_name in data.lexicon]
     if not lexicon_paths:
         return entity
-    from kgp_loaders.lexicons import read
-    from kgp_loaders.umls import UMLS
-
     lexicon_rows = (
-        lexicon_row
-        for lexicon_path in lexicon_paths
-        for lexicon_row in (UMLS(lexicon_path).concepts() if lexicon_path.is_dir() else read(lexicon_path))
+        lexicon_row for lexicon_path in lexicon_paths for lexicon_row in lexicon_source(lexicon_path).concepts()
     )
     lexicon = Lexicon(lexicon_row for lexicon_row in lexicon_rows if isinstance(lexicon_row, Concept))
     linker = Linker(DictionaryTagger(lexicon))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import pykeen.models
 import torch
@@ -22,6 +22,7 @@ from kgp_models.link_prediction.scoring import Factored
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.simple import SimplE, SimplEScorer
 from kgp_models.link_prediction.transh import TransH, TransHScorer
+from kgplatform import plugins
 from kgplatform.errors import InputError
 from kgplatform.suggest import did_you_mean
 
@@ -36,34 +37,36 @@ class Entry:
     scorer: Callable[[Model], ModelScorer]
 
 
-ZOO: Final[Mapping[str, Entry]] = {
-    "transe": Entry(pykeen.models.TransE, translational.TransE),
-    "transh": Entry(TransH, TransHScorer),
-    "transr": Entry(pykeen.models.TransR, translational.TransR),
-    "transd": Entry(pykeen.models.TransD, translational.TransD),
-    "rotate": Entry(pykeen.models.RotatE, translational.RotatE),
-    "rescal": Entry(pykeen.models.RESCAL, bilinear.RESCAL),
-    "distmult": Entry(pykeen.models.DistMult, bilinear.DistMult),
-    "complex": Entry(pykeen.models.ComplEx, bilinear.ComplEx),
-    "complex-n3": Entry(ComplExN3, bilinear.ComplEx),
-    "simple": Entry(SimplE, SimplEScorer),
-    "tucker": Entry(pykeen.models.TuckER, neural.TuckER),
-    "conve": Entry(pykeen.models.ConvE, neural.ConvE),
-    "mure": Entry(pykeen.models.MuRE, translational.MuRE),
-    "hyper": Entry(HypER, HypERScorer),
-    "convr": Entry(ConvR, ConvRScorer),
-    "atth": Entry(AttH, AttHScorer),
-    "murp": Entry(MurP, MurPScorer),
-    "ntn": Entry(pykeen.models.NTN, neural.NTN),
-}
+class Models:
+    """The models of this package, registered in the group ``kgplatform.models`` as those of other packages are."""
+
+    transe = Entry(pykeen.models.TransE, translational.TransE)
+    transh = Entry(TransH, TransHScorer)
+    transr = Entry(pykeen.models.TransR, translational.TransR)
+    transd = Entry(pykeen.models.TransD, translational.TransD)
+    rotate = Entry(pykeen.models.RotatE, translational.RotatE)
+    rescal = Entry(pykeen.models.RESCAL, bilinear.RESCAL)
+    distmult = Entry(pykeen.models.DistMult, bilinear.DistMult)
+    complex = Entry(pykeen.models.ComplEx, bilinear.ComplEx)
+    complex_n3 = Entry(ComplExN3, bilinear.ComplEx)
+    simple = Entry(SimplE, SimplEScorer)
+    tucker = Entry(pykeen.models.TuckER, neural.TuckER)
+    conve = Entry(pykeen.models.ConvE, neural.ConvE)
+    mure = Entry(pykeen.models.MuRE, translational.MuRE)
+    hyper = Entry(HypER, HypERScorer)
+    convr = Entry(ConvR, ConvRScorer)
+    atth = Entry(AttH, AttHScorer)
+    murp = Entry(MurP, MurPScorer)
+    ntn = Entry(pykeen.models.NTN, neural.NTN)
 
 
 def build(settings: TrainingSettings, num_entities: int, num_relations: int, seed: int) -> tuple[Model, Factored]:
     """A new model and its scorer; raises `InputError` for an unknown model or argument."""
-    entry = ZOO.get(settings.model)
-    if entry is None:
-        hint = did_you_mean(settings.model, ZOO, f"Models: {', '.join(sorted(ZOO))}.")
+    model_names = plugins.names("models")
+    if settings.model not in model_names:
+        hint = did_you_mean(settings.model, model_names, f"Models: {', '.join(model_names)}.")
         raise InputError(f"there is no model {settings.model}", hint)
+    entry: Entry = plugins.load("models", settings.model, "model")
     graph_size = KGInfo(num_entities, num_relations, create_inverse_triples=settings.reciprocal)
     torch.manual_seed(seed)
     try:

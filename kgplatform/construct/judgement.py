@@ -1,0 +1,88 @@
+"""What a judge is asked and what it answers: mentions with their sections, and for each a stance and its cue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from kgplatform.construct.tagger import Mention
+from kgplatform.schema import Stance
+
+
+class Kind(StrEnum):
+    """What a cue does; see `cues.tsv`."""
+
+    NEGATES = "negates"
+    NEGATED = "negated"
+    HEDGES = "hedges"
+    HEDGED = "hedged"
+    ELSEWHERE = "elsewhere"
+    NOTHING = "nothing"
+    ENDS = "ends"
+    TURNS = "turns"
+    ANSWERS = "answers"
+    NEUTRAL = "neutral"
+
+
+class Cue(NamedTuple):
+    """A cue in a text, from `start` to `end`."""
+
+    kind: Kind
+    start: int
+    end: int
+
+
+class Decision(NamedTuple):
+    """What is said of a mention; no stance where it is not about this image. `cue` decided, None where none did.
+
+    `chosen` is the place of the concept among the mention's candidates.
+    """
+
+    stance: Stance | None
+    cue: Cue | None = None
+    chosen: int = 0
+
+
+class Tagged(NamedTuple):
+    """A section of a report with its mentions, in order."""
+
+    section: str
+    text: str
+    mentions: Sequence[Mention]
+
+
+class Judgement(NamedTuple):
+    """What is said of a mention in a section."""
+
+    section: str
+    mention: Mention
+    decision: Decision
+
+
+class Verdict(NamedTuple):
+    """What is said of a report, and by whom: kind and version, as the evidence of an edge states it.
+
+    A mention may have several judgements, or none, which drops it as one without a stance does.
+    """
+
+    judge: str
+    judgements: Sequence[Judgement]
+
+
+class Judge(Protocol):
+    """Stage II: chooses the concept of each mention and says its stance."""
+
+    @property
+    def name(self) -> str:
+        """Kind and version."""
+        ...
+
+    @property
+    def concurrency(self) -> int:
+        """How many reports are judged at a time by threads: 1 for what computes, more for what waits."""
+        ...
+
+    def decide(self, sections: Sequence[Tagged]) -> Verdict:
+        """What the report of these sections says of its mentions."""
+        ...
