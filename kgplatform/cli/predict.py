@@ -32,57 +32,22 @@ def links(
 
     Predictions are never counted as facts, and `kgp runs undo` takes them out.
     """
-    from kgplatform import predictions
     from kgplatform.cli.ml import needed
     from kgplatform.connect import open_graph
-    from kgplatform.errors import KgpError
-    from kgplatform.export.read import Selection, read_triples
 
     with needed():
-        from kgp_models.link_prediction import pool_checkpoint
-        from kgp_models.link_prediction.predict import predict_links
-
-    trained = pool_checkpoint.load_any(model)
+        from kgp_models.trainings.links import predict_links
     with open_graph().patient(note) as graph:
-        triples = read_triples(graph, Selection())
-        predicted_links = predict_links(
-            trained, triples, relation, top, head=head, tail=tail, progress=progress("asked, entities")
+        predicted = predict_links(
+            model, graph, relation, top, head=head, tail=tail, write=write, progress=progress, log=note
         )
-        if not predicted_links:
-            raise KgpError(
-                "there is nothing to predict: the graph has every link that this relation could make",
-                "Give another --relation, --head or --tail.",
-            )
-        parameters = {"relation": relation, "top": top, "head": head, "tail": tail}
-        report = None
-        if write:
-            model_name = trained.name
-            report = predictions.write(
-                graph,
-                predicted_links,
-                model=model_name,
-                checkpoint_sha256=trained.sha256,
-                parameters=parameters,
-                log=note,
-            )
-    node_names = {(node.kind, node.key): node.name for node in triples.nodes}
-    link_rows = [
-        {
-            "rank": predicted_link.rank,
-            "score": predicted_link.score,
-            "head": predicted_link.head[1],
-            "head_name": node_names.get((predicted_link.head[0], predicted_link.head[1]), ""),
-            "tail": predicted_link.tail[1],
-            "tail_name": node_names.get((predicted_link.tail[0], predicted_link.tail[1]), ""),
-        }
-        for predicted_link in predicted_links
-    ]
+    report = predicted.report
     written_count = report.rows.written if report else 0
     if as_json:
         run_id = report.run if report else None
-        emit_json({"relation": relation, "predictions": link_rows, "run": run_id, "written": written_count})
+        emit_json({"relation": relation, "predictions": predicted.rows(), "run": run_id, "written": written_count})
         return
-    echo(table(link_rows))
+    echo(table(predicted.rows()))
     if report:
         summary_text = f"{counted(written_count, 'predicted edges')} written, run {report.run}"
         echo(f"\n{summary_text}; `kgp runs undo {report.run}` takes them out.")

@@ -41,11 +41,11 @@ class DistMult(Bilinear):
     """⟨h, r, t⟩ (Yang et al. 2015)."""
 
     def tail_query(self, h: Tensor, r: Tensor) -> Tensor:
-        """H ∘ r, (b, d)."""
+        """The product h ∘ r, (b, d)."""
         return self.entities[0](h) * self.links[0](r)
 
     def head_query(self, r: Tensor, t: Tensor) -> Tensor:
-        """R ∘ t, (b, d)."""
+        """The product r ∘ t, (b, d)."""
         return self.tail_query(t, r)
 
     def triples(self, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
@@ -63,11 +63,11 @@ class ComplEx(Bilinear):
     """Re⟨h, r, t̄⟩ (Trouillon et al. 2016); complex vectors as (real, imaginary) pairs."""
 
     def tail_query(self, h: Tensor, r: Tensor) -> Tensor:
-        """H ∘ r, (b, 2d)."""
+        """The product h ∘ r of complex vectors, (b, 2d)."""
         return as_real(self.entities[0](h) * self.links[0](r))
 
     def head_query(self, r: Tensor, t: Tensor) -> Tensor:
-        """R̄ ∘ t, (b, 2d)."""
+        """The product r̄ ∘ t of complex vectors, (b, 2d)."""
         return as_real(self.links[0](r).conj() * self.entities[0](t))
 
     def candidates(self, entities: Tensor | None) -> Tensor:

@@ -1,0 +1,56 @@
+"""Models that find images by text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kgp_models.retrieval import build, checkpoint
+from kgp_models.retrieval.settings import RetrievalSettings
+from kgp_models.short import at_most
+from kgp_models.trainings.result import SEED, WORK, Log, Progress, TrainedModel, quiet
+from kgplatform import training_folder
+from kgplatform.errors import UsageError
+from kgplatform.graph import Graph
+from kgplatform.retrieval import checks
+from kgplatform.retrieval.graph_studies import graph_images
+from kgplatform.retrieval.knowledge import read_knowledge
+from kgplatform.retrieval.pairs import PairSet
+from kgplatform.staging import on_disk
+
+
+def train_retrieval(
+    config: Path,
+    pairs: Path,
+    out: Path,
+    graph: Graph | None = None,
+    *,
+    images: Path | None = None,
+    lexicon: Sequence[Path] = (),
+    seed: int = SEED,
+    epochs: int | None = None,
+    progress: Progress = quiet,
+    log: Log = lambda _: None,
+) -> TrainedModel:
+    """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it both ways.
+
+    `config` is a YAML file such as those in ``benchmarks/settings/retrieval/``, `pairs` a folder of `kgp pairs`,
+    `images` the folder that the paths of the graph's images begin in; `lexicon` names concepts in addition to the
+    graph. Raises `UsageError` where the settings' method needs a graph or its images, and `InputError`.
+    """
+    with on_disk(out):
+        settings = at_most(RetrievalSettings.read(config), epochs)
+        training_folder.check(out, "kgp train retrieval", checkpoint.ABOUT, "kgp embed --model")
+        pair_set = PairSet.read(pairs, require_images=True)
+        knowledge = None
+        if settings.method != "backbone":
+            if images is None or graph is None:
+                raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
+            checks.refuse_known(pair_set, graph_images(graph))
+            knowledge = read_knowledge(graph)
+        inputs = build.Inputs(pair_set.parts, knowledge, images, tuple(lexicon), out / WORK, log, progress)
+        training_folder.take(out, "kgp train retrieval")
+        model = build.train(settings, inputs, out / WORK, seed, config.parent)
+        build.save(model, settings, out, pair_set, knowledge, seed, config.parent)
+    test_figures = {direction: scores.as_dict() for direction, scores in model.test.items()}
+    return TrainedModel(out, settings.method, model.tuned.epochs, test_figures)
