@@ -1,3 +1,53 @@
-"""kgplatform: a knowledge-graph platform for medical imaging on Neo4j."""
+"""kgplatform: a knowledge-graph platform for medical imaging on Neo4j.
+
+    import kgplatform as kgp
+
+    with kgp.open() as graph:
+        graph.ingest("medmkg", path)
+
+`open` and `start` give a `KnowledgeGraph` (`kgplatform.library`). The functions of models need the extra ``ml``.
+All are loaded when they are first used, so that the import takes no time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kgp_models.functions import ask, generate, open_encoder
+    from kgp_models.trainings.generator import train_generator
+    from kgp_models.trainings.links import predict_links, train_links
+    from kgp_models.trainings.retrieval import train_retrieval
+    from kgp_models.trainings.vqa import train_vqa
+    from kgplatform.library import KnowledgeGraph, open, split, start
 
 __version__ = "0.1.0"
+__all__ = [
+    "KnowledgeGraph",
+    "ask",
+    "generate",
+    "open",
+    "open_encoder",
+    "predict_links",
+    "split",
+    "start",
+    "train_generator",
+    "train_links",
+    "train_retrieval",
+    "train_vqa",
+]
+
+_OF_LIBRARY = frozenset({"KnowledgeGraph", "open", "split", "start"})  # the others are plug-ins, of another package
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _OF_LIBRARY:
+        return getattr(import_module("kgplatform.library"), name)
+    return import_module("kgplatform.plugins").load("functions", name, "function")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from kgplatform.graph import Graph
 from kgplatform.settings import Settings
+
+G = TypeVar("G", bound=Graph)
 
 
 def open_graph(settings: Settings | None = None) -> Graph:
@@ -11,13 +15,21 @@ def open_graph(settings: Settings | None = None) -> Graph:
 
     Raises `ConnectionFailed` where no server answers, and `LoginFailed` where it refuses the login.
     """
+    return open_as(Graph, settings)
+
+
+def open_as(kind: type[G], settings: Settings | None = None) -> G:
+    """The same as a `Graph` of that class.
+
+    Raises `ConnectionFailed` where no server answers, and `LoginFailed` where it refuses the login.
+    """
     settings = settings or Settings.from_env()
     if settings.uri is not None:
-        graph = Graph(settings.uri, settings.username, settings.password or "", settings.database)
+        graph = kind(settings.uri, settings.username, settings.password or "", settings.database)
     else:
         from kgplatform.server import connection
 
-        graph = Graph(*connection(settings))
+        graph = kind(*connection(settings))
     try:
         graph.verify()
     except BaseException:

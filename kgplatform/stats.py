@@ -29,6 +29,23 @@ PAPER: Final[dict[str, float]] = {
     "edges_per_concept": 11.24,
 }
 
+TITLES: Final = {
+    "edges": "Edges",
+    "concepts": "Concepts",
+    "images": "Images",
+    "relations": "Relations",
+    "cross_edges": "Cross-modality edges",
+    "intra_edges": "Intra-modality edges",
+    "positive": "  POSITIVE",
+    "negative": "  NEGATIVE",
+    "uncertain": "  UNCERTAIN",
+    "conflicts": "Pairs with several stances",
+    "image_concept_ratio": "Image : concept",
+    "edges_per_image": "Edges an image",
+    "edges_per_concept": "Edges a concept",
+}
+"""The figures as `kgp stats` titles them."""
+
 SIDES: Final = ("head", "tail")
 SUFFIXES: Final = (".png", ".svg", ".pdf")
 LABEL_WIDTH: Final = 30  # characters of a line of a bar's label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +14,6 @@ from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgplatform.construct.settings import Settings
-    from kgplatform.generate.backend import Backend
     from kgplatform.generate.run import Outcome
 
 MAX_PROBLEMS = 5  # problems and unsupported triplets that are printed
@@ -70,90 +68,40 @@ def generate(
 
     An image that this model has done with these settings is skipped, so what was interrupted goes on.
     """
+    from kgplatform.cli.ml import needed
     from kgplatform.connect import open_graph
-    from kgplatform.generate.grounding import Grounding
-    from kgplatform.generate.inputs import inputs
-    from kgplatform.generate.run import generate as run
-    from kgplatform.generate.run import images_by_path
-    from kgplatform.generate.source import Writer
-    from kgplatform.triplets.linking import linker_of
+    from kgplatform.generate.pipeline import generate_from, served
 
+    if llm is not None:
+        make_backend = served(llm, llm_url, remote_consent=remote_consent)
+    else:
+        with needed():
+            from kgp_models.generator.generate import Decoding
+            from kgp_models.generator.spread import opened
+        decoding = Decoding(beams, max_new_tokens, batch, constrained)
+        make_backend = lambda _: opened(model, vision, decoding, ray=ray)  # noqa: E731
     with open_graph().patient(note) as graph:
-        selected_views = None if views is None else views_of(views)
-        selected_inputs = inputs(
-            images, reports, known=images_by_path(graph), views=selected_views, with_reports=not image_only
+        outcome, selected_inputs = generate_from(
+            graph,
+            images,
+            make_backend,
+            reports=reports,
+            image_only=image_only,
+            views=None if views is None else views_of(views),
+            lexicon=lexicon or (),
+            limit=limit,
+            out=out,
+            dry_run=dry_run,
+            progress=progress("images"),
+            log=note,
+            log_rejects=lambda selected: told_rejects(selected.rejects),
         )
-        told_rejects(selected_inputs.rejects)
-        with_report = sum(bool(input_row.sections) for input_row in selected_inputs.rows)
-        note(f"{counted(len(selected_inputs.rows), 'images')}, {with_report:,} of them with a report")
-        for reason, image_count in selected_inputs.left_out.items():
-            note(f"  not looked at: {counted(image_count, reason)}")
-        if limit is not None:
-            selected_inputs = replace(selected_inputs, rows=selected_inputs.rows[:limit])
-        linker = linker_of(_names(images, lexicon), graph, note)
-        llm_options = {
-            option_name: value for option_name, value in (("model", llm), ("url", llm_url)) if value is not None
-        }
-        backend = (
-            _checkpoint(model, vision, beams, max_new_tokens, batch, constrained, ray)
-            if llm is None
-            else _served(llm_options, remote_consent, selected_inputs.credentialed)
-        )
-        writer = Writer(
-            backend,
-            linker.link,
-            lambda sections: Grounding(sections, linker.tagger, linker.link),
-            linker.about,
-            with_report > 0,
-        )
-        outcome = run(graph, selected_inputs, writer, out=out, dry_run=dry_run, progress=progress("images"), log=note)
     if as_json:
         emit_json({**_document(outcome), "left_out_rows": rejects_document(selected_inputs.rejects)})
     else:
         _print(outcome)
     if outcome.problems and not outcome.done and not outcome.skipped:
         raise typer.Exit(1)
-
-
-def _names(images: Path, lexicon: list[Path] | None) -> Settings:
-    """The names that entities are linked by: those that a construction of the folder looks for."""
-    from kgplatform.construct import settings
-
-    folder_settings = settings.Settings("", images, own_words=False)
-    if images.is_dir() and (images / settings.FILE).is_file():
-        folder_settings = settings.read(images)
-    return settings.Settings(
-        "", images, lexicon=(*folder_settings.lexicon, *(lexicon or ())), own_words=folder_settings.own_words
-    )
-
-
-def _checkpoint(
-    model: Path | None, vision: str | None, beams: int, max_tokens: int, batch: int, constrained: bool, ray: bool
-) -> Backend:
-    from kgplatform.cli.ml import needed
-
-    with needed():
-        from kgp_models.generator.checkpoint import SHIPPED, load
-        from kgp_models.generator.generate import Decoding, Generator, device
-    decoding = Decoding(beams, max_tokens, batch, constrained)
-    folder = SHIPPED if model is None else model
-    if ray:
-        from kgp_models.generator.spread import OnRay
-
-        ray_backend: Backend = OnRay(folder, vision, decoding)
-        return ray_backend
-    loaded_generator: Backend = Generator(load(folder, device(), vision), decoding)
-    return loaded_generator
-
-
-def _served(llm_options: dict[str, Any], remote_consent: bool, credentialed: bool) -> Backend:
-    from kgplatform.construct.language_model.settings import LLMSettings
-    from kgplatform.generate.served import Served
-
-    served_backend: Backend = Served(
-        LLMSettings.of(llm_options, remote_consent=remote_consent), credentialed=credentialed
-    )
-    return served_backend
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:

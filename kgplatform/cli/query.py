@@ -13,21 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, note, short, table
-from kgplatform.errors import QueryRefused, UsageError
+from kgplatform.errors import UsageError
 from kgplatform.spreadsheets import escaped
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.queries import Query
     from kgplatform.readonly import Answer
-
-FOLDERS = (
-    "explore",
-    "naf",
-    "predictions",
-    "stats",
-)  # what people may run by name; their queries that write are refused
-
 
 SCREEN = 1_000  # rows of a table for people, where no --limit is given
 
@@ -56,33 +48,21 @@ def query(
         raise UsageError("--csv and --json exclude each other", "Give one of them.")
     if list_ or not statement:
         return _list(as_json)
-    named_query = (
-        None if any(character.isspace() or character in "({" for character in statement) else _named(statement)
-    )
+    from kgplatform import named_queries
+
+    query_by_name = named_queries.named_query(statement) if named_queries.is_name(statement) else None
     if show:
-        return _show(statement if named_query is None else named_query.text, named_query, as_json)
-    query_text = statement if named_query is None else named_query.text
-    parameters = _typed(named_query, param or []) if named_query else _guessed(param or [])
+        return _show(statement if query_by_name is None else query_by_name.text, query_by_name, as_json)
+    query_text = statement if query_by_name is None else query_by_name.text
+    parameters = _typed(query_by_name, param or []) if query_by_name else _guessed(param or [])
     for unused_name in [name for name in parameters if not re.search(rf"\$`?{name}\b", query_text)]:
         note(f"note: the statement has no ${unused_name}")
-    _run(query_text, parameters, limit, as_csv=as_csv, as_json=as_json, is_own=named_query is None)
-
-
-def _named(query_name: str) -> Query:
-    """The query of that name, if people may run it."""
-    from kgplatform import queries
-    from kgplatform.readonly import check_text
-
-    named_query = queries.get(query_name)
-    if query_name.split("/")[0] not in FOLDERS:
-        raise QueryRefused(
-            f"{query_name} is part of the platform's own work", "`kgp query --list` shows what can be run."
-        )
-    check_text(named_query.text)
-    return named_query
+    _run(query_text, parameters, limit, as_csv=as_csv, as_json=as_json, is_own=query_by_name is None)
 
 
 def _list(as_json: bool) -> None:
+    from kgplatform.named_queries import named_queries
+
     query_rows = [
         {
             "name": named_query.name,
@@ -94,23 +74,12 @@ def _list(as_json: bool) -> None:
                 for parameter in named_query.parameters.values()
             ),
         }
-        for named_query in _readable()
+        for named_query in named_queries()
     ]
     if as_json:
         return emit_json(query_rows)
     print_lines(f"{query_row['name']:32} {query_row['answers']}" for query_row in query_rows)
     note("\n`kgp query NAME --show` prints a query with its parameters.")
-
-
-def _readable() -> Iterator[Query]:
-    from kgplatform import queries
-
-    for folder in FOLDERS:
-        for query_name in queries.names(folder):
-            try:
-                yield _named(query_name)
-            except QueryRefused:  # naf/ also holds the queries that write the scores
-                continue
 
 
 def _show(query_text: str, named_query: Query | None, as_json: bool) -> None:

@@ -9,22 +9,6 @@ import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, table
 
-_TITLES = {
-    "edges": "Edges",
-    "concepts": "Concepts",
-    "images": "Images",
-    "relations": "Relations",
-    "cross_edges": "Cross-modality edges",
-    "intra_edges": "Intra-modality edges",
-    "positive": "  POSITIVE",
-    "negative": "  NEGATIVE",
-    "uncertain": "  UNCERTAIN",
-    "conflicts": "Pairs with several stances",
-    "image_concept_ratio": "Image : concept",
-    "edges_per_image": "Edges an image",
-    "edges_per_concept": "Edges a concept",
-}
-
 
 def stats(
     top: Annotated[int, typer.Option(min=0, help="How many of the most connected concepts to show.")] = 10,
@@ -61,8 +45,8 @@ def stats(
     echo(
         table(
             [
-                {"": _TITLES[figure_name], "this graph": figures[figure_name], "paper": paper_figures[figure_name]}
-                for figure_name in _TITLES
+                {"": title, "this graph": figures[name], "paper": paper_figures[name]}
+                for name, title in statistics.TITLES.items()
             ]
         )
     )

@@ -30,6 +30,7 @@ from kgplatform.spreadsheets import escaped
 from kgplatform.suggest import did_you_mean
 
 if TYPE_CHECKING:
+    import networkx as nx
     from pykeen.triples import TriplesFactory
     from torch_geometric.data import HeteroData
 
@@ -138,6 +139,19 @@ def to_pyg(triples: Triples) -> HeteroData:
         edge_store.edge_index = torch.from_numpy(local_ids[triples.ids[triple_rows][:, [0, 2]].T].copy())
         edge_store.triple = torch.from_numpy(triple_rows)
     return hetero_data
+
+
+def to_networkx(triples: Triples) -> nx.MultiDiGraph:
+    """The triples as a networkx graph: a node for each entity by its label, with `kind`, `key`, `name` and `subject`;
+    an edge for each triple, keyed by its relation. Needs the extra ``ml``.
+    """
+    with _needs("networkx"):
+        import networkx as nx
+    graph = nx.MultiDiGraph()
+    for label, node in zip(triples.labels, triples.nodes, strict=True):
+        graph.add_node(label, kind=node.kind, key=node.key, name=node.name, subject=node.subject)
+    graph.add_edges_from((head, tail, relation) for head, relation, tail in triples.named())
+    return graph
 
 
 def read_pyg(folder: Path) -> HeteroData:

@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from kgp_models.generator.checkpoint import load
+from kgp_models.generator.checkpoint import SHIPPED, load
 from kgp_models.generator.generate import Decoding, Generator, device
 from kgplatform.construct.spread import started_ray
-from kgplatform.generate.backend import Asked, Reply
+from kgplatform.generate.backend import Asked, Backend, Reply
 
 CHUNK: Final = 4  # batches that an actor takes at a time: sorted by length together, and lost together in a kill
 
@@ -59,6 +59,18 @@ class OnRay:
         )
         for result_row in result_dataset.iter_rows():
             yield from pickle.loads(result_row["replies"])  # noqa: S301  made by our own actors
+
+
+def opened(
+    folder: Path | None = None, vision: str | None = None, decoding: Decoding | None = None, *, ray: bool = False
+) -> Backend:
+    """The generator in a folder, on this machine's GPU or CPU, or with `ray` on a cluster; the shipped one without a
+    folder. `vision` says where its vision encoder is, if it has moved. Raises `InputError` and `UsageError`.
+    """
+    model_folder, decoding = SHIPPED if folder is None else folder, decoding or Decoding()
+    if ray:
+        return OnRay(model_folder, vision, decoding)
+    return Generator(load(model_folder, device(), vision), decoding)
 
 
 class _Actor:

@@ -1,0 +1,89 @@
+"""A generation from paths: which images, whose names entities are linked by, which generator, and the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from kgplatform.construct import settings as construct_settings
+from kgplatform.construct.language_model.settings import LLMSettings
+from kgplatform.generate.backend import Backend
+from kgplatform.generate.grounding import Grounding
+from kgplatform.generate.inputs import Inputs, inputs
+from kgplatform.generate.run import Outcome, generate, images_by_path
+from kgplatform.generate.source import Writer
+from kgplatform.graph import Graph
+from kgplatform.triplets.linking import linker_of
+from kgplatform.wording import counted
+
+MakeBackend: TypeAlias = Callable[[Inputs], Backend]
+Log: TypeAlias = Callable[[str], None]
+Progress: TypeAlias = Callable[[int, "int | None"], None]
+
+
+def generate_from(
+    graph: Graph,
+    images: Path,
+    make_backend: MakeBackend,
+    *,
+    reports: Path | None = None,
+    image_only: bool = False,
+    views: Sequence[str] | None = None,
+    lexicon: Sequence[Path] = (),
+    limit: int | None = None,
+    out: Path | None = None,
+    dry_run: bool = False,
+    progress: Progress = lambda done, total: None,
+    log: Log = lambda _: None,
+    log_rejects: Callable[[Inputs], None] = lambda _: None,
+) -> tuple[Outcome, Inputs]:
+    """Let a generator look at the images at a path, with their reports, and write what it sees into the graph.
+
+    `make_backend` makes the generator when the images are known, and with them whether an agreement binds their
+    reports (`Inputs.credentialed`). Entities are linked by the names that a construction of the folder looks for, and
+    those of `lexicon`. `log_rejects` hears of the inputs that cannot be used before the work begins. Returns what was
+    done and the inputs. Raises `InputError` and `UsageError`.
+    """
+    selected_inputs = inputs(images, reports, known=images_by_path(graph), views=views, with_reports=not image_only)
+    log_rejects(selected_inputs)
+    with_report = sum(bool(input_row.sections) for input_row in selected_inputs.rows)
+    log(f"{counted(len(selected_inputs.rows), 'images')}, {with_report:,} of them with a report")
+    for reason, image_count in selected_inputs.left_out.items():
+        log(f"  not looked at: {counted(image_count, reason)}")
+    if limit is not None:
+        selected_inputs = replace(selected_inputs, rows=selected_inputs.rows[:limit])
+    linker = linker_of(_names(images, lexicon), graph, log)
+    writer = Writer(
+        make_backend(selected_inputs),
+        linker.link,
+        lambda sections: Grounding(sections, linker.tagger, linker.link),
+        linker.about,
+        with_report > 0,
+    )
+    outcome = generate(graph, selected_inputs, writer, out=out, dry_run=dry_run, progress=progress, log=log)
+    return outcome, selected_inputs
+
+
+def served(model: str, url: str | None = None, *, remote_consent: bool = False) -> MakeBackend:
+    """Makes a generator of a vision model that a server answers for, in OpenAI's form."""
+
+    def make_backend(selected_inputs: Inputs) -> Backend:
+        from kgplatform.generate.served import Served
+
+        options = {"model": model} if url is None else {"model": model, "url": url}
+        llm_settings = LLMSettings.of(options, remote_consent=remote_consent)
+        return Served(llm_settings, credentialed=selected_inputs.credentialed)
+
+    return make_backend
+
+
+def _names(images: Path, lexicon: Sequence[Path]) -> construct_settings.Settings:
+    """The names that entities are linked by: those that a construction of the folder looks for."""
+    folder_settings = construct_settings.Settings("", images, own_words=False)
+    if images.is_dir() and (images / construct_settings.FILE).is_file():
+        folder_settings = construct_settings.read(images)
+    return construct_settings.Settings(
+        "", images, lexicon=(*folder_settings.lexicon, *lexicon), own_words=folder_settings.own_words
+    )

@@ -1,0 +1,338 @@
+"""The platform as a Python library: a graph with methods that do what the commands do.
+
+    import kgplatform as kgp
+
+    with kgp.open() as graph:
+        graph.ingest("medmkg", path)
+        graph.naf.score()
+        frame = graph.query("MATCH (c:Concept) RETURN c.name AS name LIMIT 5")
+
+Errors are those of `kgplatform.errors`: each has a message, and a hint that says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgplatform import connect, plugins
+from kgplatform.graph import Graph
+from kgplatform.settings import Settings
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+    from pykeen.triples import TriplesFactory
+    from torch_geometric.data import HeteroData
+
+    from kgplatform.export.formats import Manifest
+    from kgplatform.export.read import Selection
+    from kgplatform.export.splits import Split
+    from kgplatform.export.triples import Triples
+    from kgplatform.ingest import Report
+    from kgplatform.naf import Filtered, Method, Scores
+    from kgplatform.retrieval.encoder import Encoder
+    from kgplatform.retrieval.search import Found
+    from kgplatform.runs import Undone
+
+Log = Callable[[str], None]
+
+
+def _quiet(_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Constructed:
+    """A construction from reports: its account, how many images have a concept, and how many were scored by NaF (None
+    where scoring was not asked for).
+    """
+
+    report: Report
+    images: int
+    scored: int | None
+
+
+class KnowledgeGraph(Graph):
+    """An open graph with what the commands do as methods. Make it by `open`, and close it, or use it as a context
+    manager. It is also the `kgplatform.graph.Graph` that the platform's modules take.
+    """
+
+    @property
+    def naf(self) -> Naf:
+        """Scores of Neighbor-aware Filtering."""
+        return Naf(self)
+
+    def ingest(
+        self,
+        kind: str,
+        path: str | Path,
+        *,
+        on_error: str = "stop",
+        rejects: Path | None = None,
+        dry_run: bool = False,
+        log: Log = _quiet,
+        **options: Any,
+    ) -> Report:
+        """Load a file or folder by the loader of that name: ``medmkg``, ``triples``, ``radgraph``, or a plug-in's.
+
+        With ``on_error="stop"`` a bad row stops the load before anything is written; with ``"skip"`` bad rows go to the
+        file `rejects`. `options` are the loader's own, such as ``columns`` of ``triples``. Returns the account of the
+        load. Raises `UsageError` for an unknown loader and `InputError` for bad input.
+
+        >>> report = graph.ingest("triples", "docs/examples/drugs.csv", on_error="skip", rejects=folder / "rejects.tsv")
+        >>> report.rows.read, report.rows.written, report.rows.rejected
+        (4, 3, 1)
+        """
+        from kgplatform.ingest import ingest
+
+        source = plugins.load("loaders", kind, "loader")(Path(path), **options)
+        return ingest(self, source, on_error=on_error, rejects=rejects, dry_run=dry_run, log=log)
+
+    def query(
+        self, name_or_cypher: str, *, limit: int | None = None, seconds: float = 30.0, **parameters: Any
+    ) -> pd.DataFrame:
+        """The rows of a named query (``explore/figure3``) or of Cypher, which is checked to only read.
+
+        `limit` is the greatest number of rows (all without it), `seconds` the time that the statement may take;
+        `parameters` are the statement's. Raises `QueryRefused` for what does not only read, and `DatabaseError`.
+
+        >>> graph.query("MATCH (n:Drug) RETURN n.id AS id ORDER BY id LIMIT $count", count=1)
+                     id
+        0  Drug:aspirin
+        """
+        import pandas as pd
+
+        from kgplatform.named_queries import statement_of
+        from kgplatform.readonly import ask
+
+        statement, bound_parameters = statement_of(name_or_cypher, parameters)
+        with ask(self, statement, bound_parameters, seconds=seconds, limit=limit) as answer:
+            return pd.DataFrame(list(answer), columns=list(answer.columns))
+
+    def construct(
+        self,
+        reports: str | None,
+        path: str | Path,
+        *,
+        score: bool = True,
+        dry_run: bool = False,
+        log: Log = _quiet,
+        **settings: Any,
+    ) -> Constructed:
+        """Find concepts and their stances in reports, and write them with the evidence for each.
+
+        `reports` names their loader (``openi``, ``mimic-cxr``, ``iu-xray``, ``reports``), None where `path` is a folder
+        with a ``construct.yaml``; `settings` are fields of `kgplatform.construct.settings.Settings`, such as
+        ``lexicon=(path,)``. With `score`, the graph's images are scored by NaF at the end. Raises `UsageError` and
+        `InputError`.
+
+        >>> graph.construct("reports", "docs/examples/reports.csv").images
+        2
+        """
+        from kgplatform import naf
+        from kgplatform.construct import settings as construct_settings
+        from kgplatform.construct.pipeline import construction
+        from kgplatform.ingest import ingest
+
+        base_settings = (
+            construct_settings.read(Path(path)) if reports is None else construct_settings.Settings(reports, Path(path))
+        )
+        source = construction(replace(base_settings, **settings), self, log)
+        report = ingest(self, source, dry_run=dry_run, batch_rows=1_000, log=log)
+        scored = naf.score(self, top=0).images if score and not dry_run else None
+        return Constructed(report, source.images, scored)
+
+    def embed(self, encoder: Encoder, images: str | Path | None = None, **options: Any) -> Any:
+        """Give images and concepts vectors of an encoder (`kgplatform.open_encoder`); see
+        `kgplatform.retrieval.embed.embed`.
+        """
+        from kgplatform.retrieval.embed import embed
+
+        return embed(self, encoder, images=None if images is None else Path(images), **options)
+
+    def search(self, text: str = "", encoder: Encoder | None = None, **conditions: Any) -> Found:
+        """Images by a text, by concepts, or by both; see `kgplatform.retrieval.search.Searcher.search`.
+
+        >>> graph.search(concepts=["C0032227"]).hits[0].concepts
+        ('pleural effusion',)
+        """
+        from kgplatform.retrieval.search import Searcher
+
+        open_given = None if encoder is None else lambda: encoder
+        return Searcher(self, open_given).search(text, **conditions)
+
+    def triples(self, selection: Selection | None = None) -> Triples:
+        """The selected edges with ids for entities and relations; all of images, concepts, entities and things without
+        a `kgplatform.export.read.Selection`. Raises `NotFoundError` where nothing is selected.
+        """
+        from kgplatform.export.read import Selection, read_triples
+
+        return read_triples(self, selection or Selection())
+
+    def export(self, form: str, out: str | Path, selection: Selection | None = None) -> Manifest:
+        """Write the selected edges to a folder as ``pykeen``, ``pyg``, ``csv`` or ``parquet``, in place of an earlier
+        export there. Raises `UsageError` for another format, and where the folder holds anything else.
+
+        >>> graph.export("csv", folder / "export").triples == len(graph.triples())
+        True
+        """
+        from kgplatform.export import formats
+
+        return formats.write(self.triples(selection), Path(out), form, selection.as_dict() if selection else {})
+
+    def to_pykeen(self, selection: Selection | None = None) -> TriplesFactory:
+        """The selected edges as PyKEEN's triples. Needs the extra ``ml``.
+
+        >>> graph.to_pykeen().num_triples == len(graph.triples())
+        True
+        """
+        from kgplatform.export.formats import to_pykeen
+
+        return to_pykeen(self.triples(selection))
+
+    def to_pyg(self, selection: Selection | None = None) -> HeteroData:
+        """The selected edges as PyG's heterogeneous graph; see `kgplatform.export.formats.to_pyg`. Needs the extra
+        ``ml``.
+
+        >>> graph.to_pyg()["Thing"].num_nodes
+        4
+        """
+        from kgplatform.export.formats import to_pyg
+
+        return to_pyg(self.triples(selection))
+
+    def to_networkx(self, selection: Selection | None = None) -> nx.MultiDiGraph:
+        """The selected edges as a networkx graph: nodes by their key, with ``kind``, ``name`` and ``subject``; edges
+        keyed by their relation.
+
+        >>> sorted(graph.to_networkx().successors("Drug:aspirin"))
+        ['Gene:PTGS1', 'Gene:PTGS2']
+        """
+        from kgplatform.export.formats import to_networkx
+
+        return to_networkx(self.triples(selection))
+
+    def stats(self) -> Mapping[str, Any]:
+        """The counts of `kgp stats`.
+
+        >>> graph.stats()["edges"] > 0
+        True
+        """
+        from kgplatform import stats
+
+        return stats.overview(self)
+
+    def digest(self) -> str:
+        """The digest of the whole graph: the same for the same nodes, edges and properties.
+
+        >>> graph.digest() == graph.digest()
+        True
+        """
+        from kgplatform.digest import digest
+
+        return str(digest(self))
+
+    def runs(self) -> pd.DataFrame:
+        """All loads, constructions, generations and predictions, a row each.
+
+        >>> "triples" in set(graph.runs()["kind"])
+        True
+        """
+        import pandas as pd
+
+        from kgplatform import runs
+
+        return pd.DataFrame(runs.list_runs(self))
+
+    def undo(self, run: str) -> Undone:
+        """Take out what only this run asserts. Raises `NotFoundError` for an unknown run.
+
+        >>> graph.undo(report.run).edges
+        3
+        """
+        from kgplatform import runs
+
+        return runs.undo(self, run)
+
+    def _repr_html_(self) -> str:
+        """Counts, and a drawing of a few edges around the most connected concept, for a notebook."""
+        from kgplatform.notebook import html_of
+
+        return html_of(self)
+
+
+class Naf:
+    """Neighbor-aware Filtering (MedMKG §3.4) of a graph's images."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def score(self, *, one_stance: bool = False, top: int = 10) -> Scores:
+        """Score all images and rank them; the `top` best come back. With `one_stance`, only the strongest stance of an
+        image to a concept counts.
+
+        >>> graph.naf.score(top=1).images
+        2
+        """
+        from kgplatform import naf
+
+        return naf.score(self._graph, one_stance=one_stance, top=top)
+
+    def explain(self, image: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """An image's score and rank, and what each of its edges contributes. Raises `NotFoundError`."""
+        from kgplatform import naf
+
+        return naf.explain(self._graph, image)
+
+    def filter(self, method: Method = "algorithm1") -> Filtered:
+        """Mark the images that cover all concepts, by ``algorithm1`` (the paper's) or ``greedy``. Raises `KgpError`
+        where the scores are missing or out of date.
+
+        >>> graph.naf.filter().kept
+        2
+        """
+        from kgplatform import naf
+
+        return naf.filter_images(self._graph, method)
+
+
+def open(settings: Settings | None = None) -> KnowledgeGraph:
+    """Open the graph of ``NEO4J_URI``, or of the local server that `kgp db start` runs.
+
+    Raises `ConnectionFailed` where no server answers, and `LoginFailed` where it refuses the login.
+
+    >>> import kgplatform
+    >>> with kgplatform.open() as other_graph:
+    ...     other_graph.digest() == graph.digest()
+    True
+    """
+    return connect.open_as(KnowledgeGraph, settings)
+
+
+def split(kind: str, export: str | Path, out: str | Path, seed: int = 42) -> Split:
+    """Split an export 8:1:1 into training, validation and test, by ``paper``, ``leakage-free`` or ``inductive``, and
+    write it to a Parquet file. Raises `UsageError` for another kind, and `InputError` for what is no export.
+
+    >>> import kgplatform
+    >>> parts = kgplatform.split("paper", folder / "export", folder / "split.parquet")
+    >>> len(parts.train) + len(parts.valid) + len(parts.test) == len(parts.triples)
+    True
+    """
+    from kgplatform.export import splits
+    from kgplatform.export.triples import Triples
+
+    parts = splits.make(kind, Triples.read(Path(export)), seed)
+    parts.write(Path(out))
+    return parts
+
+
+def start(settings: Settings | None = None, log: Log = _quiet) -> KnowledgeGraph:
+    """Start the local server, which fetches Neo4j the first time, unless it runs, and open its graph."""
+    from kgplatform import server
+
+    settings = settings or Settings.from_env()
+    server.start(settings, log)
+    return open(settings)

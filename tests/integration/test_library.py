@@ -1,0 +1,107 @@
+"""The library: every example of its documentation runs, and gives what it says; it does what the commands do."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import kgplatform
+from kgplatform import library, plugins
+from kgplatform.errors import NotFoundError, QueryRefused, UsageError
+from kgplatform.graph import Graph
+from kgplatform.library import KnowledgeGraph
+from kgplatform.settings import Settings
+from tests.conftest import Kgp
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def knowledge_graph(graph: Graph, settings: Settings) -> Any:
+    """The empty graph of the test's server, as the library opens it."""
+    with kgplatform.open(settings) as opened:
+        yield opened
+
+
+def examples_in_order(module: Any) -> list[doctest.DocTest]:
+    """The examples of a module's documentation, in the order of its source."""
+    tests = doctest.DocTestFinder().find(module)
+    return sorted((test for test in tests if test.examples), key=lambda test: test.lineno or 0)
+
+
+def test_every_example_of_the_documentation_runs(
+    knowledge_graph: KnowledgeGraph, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("KGP_HOME", str(settings.home))
+    names: dict[str, Any] = {"graph": knowledge_graph, "folder": tmp_path}
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    tests = examples_in_order(library)
+    for test in tests:
+        test.globs = names
+        runner.run(test, clear_globs=False)
+    assert (runner.summarize(verbose=False).failed, len(tests) > 15) == (0, True)
+
+
+def test_every_public_name_is_documented_and_can_be_had() -> None:
+    for name in kgplatform.__all__:
+        assert getattr(kgplatform, name).__doc__, name
+    assert set(kgplatform.__all__) - set(kgplatform._OF_LIBRARY) == set(plugins.names("functions"))
+    with pytest.raises(AttributeError):
+        _ = kgplatform.nothing  # type: ignore[attr-defined]
+
+
+def test_a_query_is_checked_as_the_command_checks_it(knowledge_graph: KnowledgeGraph) -> None:
+    with pytest.raises(QueryRefused):
+        knowledge_graph.query("CREATE (n:Note)")
+    with pytest.raises(QueryRefused, match="platform's own work"):
+        knowledge_graph.query("ingest/finish")
+    with pytest.raises(NotFoundError, match="no query"):
+        knowledge_graph.query("explore/figure4")
+    with pytest.raises(UsageError, match="no parameter"):
+        knowledge_graph.query("explore/find_concept", worlds="x")
+    assert list(knowledge_graph.query("MATCH (n:Concept) RETURN n.cui AS cui, 1 AS one").columns) == ["cui", "one"]
+    frame = knowledge_graph.query("UNWIND range(1, $top) AS x RETURN x", top=5, limit=3)
+    pd.testing.assert_frame_equal(frame, pd.DataFrame({"x": [1, 2, 3]}))
+
+
+def test_the_library_and_the_commands_make_the_same_graph(
+    knowledge_graph: KnowledgeGraph, kgp: Kgp, tmp_path: Path
+) -> None:
+    reports, triples = ROOT / "docs" / "examples" / "reports.csv", tmp_path / "a.csv"
+    triples.write_text("head,relation,tail\nC0032227,isa,C0032285\n")
+    knowledge_graph.ingest("triples", triples)
+    knowledge_graph.construct("reports", reports)
+    by_library = knowledge_graph.digest()
+    for run in knowledge_graph.runs()["id"]:
+        knowledge_graph.undo(run)
+    kgp("ingest", "triples", triples)
+    kgp("construct", "run", "reports", reports)
+    assert knowledge_graph.digest() == by_library
+
+
+def test_a_notebook_shows_counts_and_a_drawing(knowledge_graph: KnowledgeGraph, tmp_path: Path) -> None:
+    assert "load something first" in knowledge_graph._repr_html_()
+    (tmp_path / "a.csv").write_text("head,relation,tail,head_name\nC0032227,isa,C0032285,<b>effusion</b>\n")
+    knowledge_graph.ingest("triples", tmp_path / "a.csv")
+    page = knowledge_graph._repr_html_()
+    assert "<td>2</td>" in page
+    assert "&lt;b&gt;effusion" in page
+    assert "<b>effusion" not in page
+
+
+def test_the_import_is_light() -> None:
+    code = "import kgplatform, sys; print([name for name in ('torch', 'neo4j', 'pandas') if name in sys.modules])"
+    completed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    assert completed.stdout == "[]\n"
