@@ -68,7 +68,7 @@ class KnowledgeGraph(Graph):
     def ingest(
         self,
         kind: str,
-        path: str | Path,
+        path: str | Path | None = None,
         *,
         on_error: str = "stop",
         rejects: Path | None = None,
@@ -77,6 +77,7 @@ class KnowledgeGraph(Graph):
         **options: Any,
     ) -> Report:
         """Load a file or folder by the loader of that name: ``medmkg``, ``triples``, ``radgraph``, or a plug-in's.
+        Without a path ``medmkg`` loads the authors' release, from ``KGP_DATA_DIR`` or fetched.
 
         With ``on_error="stop"`` a bad row stops the load before anything is written; with ``"skip"`` bad rows go to the
         file `rejects`. `options` are the loader's own, such as ``columns`` of ``triples``. Returns the account of the
@@ -88,7 +89,8 @@ class KnowledgeGraph(Graph):
         """
         from kgplatform.ingest import ingest
 
-        source = plugins.load("loaders", kind, "loader")(Path(path), **options)
+        paths = () if path is None else (Path(path),)
+        source = plugins.load("loaders", kind, "loader")(*paths, **options)
         return ingest(self, source, on_error=on_error, rejects=rejects, dry_run=dry_run, log=log)
 
     def query(

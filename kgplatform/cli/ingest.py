@@ -55,7 +55,7 @@ def medmkg(
     """Load the released MedMKG, or a graph in its form."""
     from kgp_loaders.medmkg import MedMKG
 
-    source = MedMKG.find(path or _release(), mapping)
+    source = MedMKG.find(path, mapping, note)
     _load(source, on_error, rejects, dry_run, as_json)
 
 
@@ -137,20 +137,6 @@ def with_(
 ) -> None:
     """Load a source with any registered loader (entry-point group kgplatform.loaders)."""
     _load(source_of(loader, path), on_error, rejects, dry_run, as_json)
-
-
-def _release() -> Path:
-    from kgp_loaders.medmkg_release import fetch
-    from kgplatform.settings import Settings
-
-    settings = Settings.from_env()
-    if settings.data_dir and (settings.data_dir / "medmkg").is_dir():
-        note(f"loading {settings.data_dir / 'medmkg'} (KGP_DATA_DIR)")
-        return settings.data_dir / "medmkg"
-    if settings.data_dir:
-        note(f"there is no medmkg/ in {settings.data_dir} (KGP_DATA_DIR)")
-    note("using the authors' release")
-    return fetch(settings.cache)
 
 
 def _pair(option_text: str, option: str) -> tuple[str, str]:

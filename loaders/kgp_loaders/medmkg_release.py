@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform.errors import InputError
+from kgplatform.settings import Settings
+from kgplatform.staging import Log
 
 REPOSITORY: Final = "https://github.com/XiaochenWang-PSU/MedMKG"
 _RAW: Final = "https://raw.githubusercontent.com/XiaochenWang-PSU/MedMKG"
@@ -36,6 +38,18 @@ RELEASE: Final[Mapping[str, Released]] = {
         "4c5ac591c1c38efdfd0f7d6a0cff5072e8a393ef66755d0c6737a43ca11e32e0",
     ),
 }
+
+
+def folder_of_release(log: Log = lambda _: None) -> Path:
+    """The release that ``KGP_DATA_DIR`` holds, else the authors', fetched and cached. Raises as `fetch` does."""
+    settings = Settings.from_env()
+    if settings.data_dir and (settings.data_dir / "medmkg").is_dir():
+        log(f"loading {settings.data_dir / 'medmkg'} (KGP_DATA_DIR)")
+        return settings.data_dir / "medmkg"
+    if settings.data_dir:
+        log(f"there is no medmkg/ in {settings.data_dir} (KGP_DATA_DIR)")
+    log("using the authors' release")
+    return fetch(settings.cache)
 
 
 def fetch(cache: Path, source: str = _RAW, release: Mapping[str, Released] = RELEASE) -> Path:

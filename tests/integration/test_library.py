@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import subprocess
 import sys
@@ -87,6 +88,27 @@ def test_the_library_and_the_commands_make_the_same_graph(
     kgp("ingest", "triples", triples)
     kgp("construct", "run", "reports", reports)
     assert knowledge_graph.digest() == by_library
+
+
+@pytest.mark.data
+def test_the_quickstart_notebook_runs_on_an_empty_server(
+    graph: Graph, settings: Settings, data_dir: Path, tmp_path: Path
+) -> None:
+    """Twelve lines of code at most, from an empty server to predictions in a frame."""
+    notebook = json.loads((ROOT / "docs" / "quickstart.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code_lines = [line for cell in cells for line in cell.splitlines() if line.strip()]
+    assert len(code_lines) - 1 <= 13, "with the import, and without what closes the graph"
+    check = "assert len(predictions) == 5 and list(predictions.columns)[:3] == ['rank', 'score', 'head'], predictions"
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")
+    subprocess.run(
+        [sys.executable, "-c", "\n".join([*cells, check])],
+        cwd=folder,
+        env={**os.environ, "KGP_HOME": str(settings.home), "KGP_DATA_DIR": str(data_dir)},
+        check=True,
+    )
 
 
 def test_a_notebook_shows_counts_and_a_drawing(knowledge_graph: KnowledgeGraph, tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ from kgp_models.generator.checkpoint import ABOUT
 from kgp_models.generator.settings import GeneratorSettings
 from kgp_models.generator.train import Work, meaning, train
 from kgp_models.short import at_most
-from kgp_models.trainings.result import Log, Progress, TrainedModel, quiet
+from kgp_models.trainings.result import AnyPath, Log, Progress, TrainedModel, quiet
 from kgplatform import training_folder
 from kgplatform.files import read_json
 from kgplatform.staging import on_disk
 
 
 def train_generator(
-    config: Path,
-    out: Path,
+    config: AnyPath,
+    out: AnyPath,
     stages: Sequence[str] = ("1", "2"),
     *,
     data: Path | None = None,
@@ -31,6 +31,7 @@ def train_generator(
     `config` is a YAML file such as ``benchmarks/settings/generator/small.yaml``; `data`, the folder of studies in place
     of its ``data.path``. Raises `InputError` and `UsageError` as `train_links` does.
     """
+    config, out = Path(config), Path(out)
     with on_disk(out):
         settings = at_most(GeneratorSettings.read(config), epochs)
         if data is not None:

@@ -15,7 +15,7 @@ from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train
 from kgp_models.short import at_most
-from kgp_models.trainings.result import SEED, Log, Progress, TrainedModel, quiet
+from kgp_models.trainings.result import SEED, AnyPath, Log, Progress, TrainedModel, quiet
 from kgplatform import predictions, training_folder
 from kgplatform.errors import KgpError
 from kgplatform.export.read import read_triples
@@ -69,10 +69,10 @@ class TrainedLinks(TrainedModel):
 
 
 def train_links(
-    settings: Path,
-    export: Path,
-    split: Path,
-    out: Path,
+    settings: AnyPath,
+    export: AnyPath,
+    split: AnyPath,
+    out: AnyPath,
     *,
     seed: int = SEED,
     epochs: int | None = None,
@@ -86,6 +86,7 @@ def train_links(
     first try. Raises `InputError` for settings or files that are not usable, and `UsageError` where `out` holds
     something else.
     """
+    settings, export, split, out = Path(settings), Path(export), Path(split), Path(out)
     with on_disk(out):
         training_settings = at_most(TrainingSettings.read(settings), epochs)
         parts = Split.read(split, Triples.read(export))
@@ -107,7 +108,7 @@ def train_links(
 
 
 def predict_links(
-    model: Path,
+    model: AnyPath,
     graph: Graph,
     relation: str,
     top: int = 20,
@@ -123,6 +124,7 @@ def predict_links(
 
     Raises `KgpError` where there is nothing to predict, and as `kgp_models.link_prediction.predict.predict_links` does.
     """
+    model = Path(model)
     trained = pool_checkpoint.load_any(model)
     triples = read_triples(graph)
     links = prediction.predict_links(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+AnyPath: TypeAlias = str | Path
 Log: TypeAlias = Callable[[str], None]
 Progress: TypeAlias = Callable[[str], Callable[[int, "int | None"], None]]
 Figures: TypeAlias = Mapping[str, Mapping[str, float]]  # by what is measured (a task, a direction, a method), by metric

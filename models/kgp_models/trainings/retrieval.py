@@ -8,7 +8,7 @@ from pathlib import Path
 from kgp_models.retrieval import build, checkpoint
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.short import at_most
-from kgp_models.trainings.result import SEED, WORK, Log, Progress, TrainedModel, quiet
+from kgp_models.trainings.result import SEED, WORK, AnyPath, Log, Progress, TrainedModel, quiet
 from kgplatform import training_folder
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
@@ -20,9 +20,9 @@ from kgplatform.staging import on_disk
 
 
 def train_retrieval(
-    config: Path,
-    pairs: Path,
-    out: Path,
+    config: AnyPath,
+    pairs: AnyPath,
+    out: AnyPath,
     graph: Graph | None = None,
     *,
     images: Path | None = None,
@@ -38,6 +38,7 @@ def train_retrieval(
     `images` the folder that the paths of the graph's images begin in; `lexicon` names concepts in addition to the
     graph. Raises `UsageError` where the settings' method needs a graph or its images, and `InputError`.
     """
+    config, pairs, out = Path(config), Path(pairs), Path(out)
     with on_disk(out):
         settings = at_most(RetrievalSettings.read(config), epochs)
         training_folder.check(out, "kgp train retrieval", checkpoint.ABOUT, "kgp embed --model")

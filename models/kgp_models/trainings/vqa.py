@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kgp_models.short import at_most
-from kgp_models.trainings.result import SEED, WORK, Log, Progress, TrainedModel, quiet
+from kgp_models.trainings.result import SEED, WORK, AnyPath, Log, Progress, TrainedModel, quiet
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.settings import PLAIN, VQASettings
 from kgplatform import training_folder
@@ -19,10 +19,10 @@ from kgplatform.vqa import checks, questions
 
 
 def train_vqa(
-    config: Path,
+    config: AnyPath,
     data: str,
-    folder: Path,
-    out: Path,
+    folder: AnyPath,
+    out: AnyPath,
     graph: Graph,
     *,
     images: Path | None = None,
@@ -40,6 +40,7 @@ def train_vqa(
     ``kgplatform.questions``, which is in `folder`; its images are in `images`, if not there. `graph_images` is the
     folder that the paths of the graph's images begin in. Raises `UsageError` and `InputError`.
     """
+    config, folder, out = Path(config), Path(folder), Path(out)
     with on_disk(out):
         settings = at_most(VQASettings.read(config), epochs)
         if settings.graph != "full":
