@@ -27,6 +27,7 @@ from kgplatform.errors import InputError, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+    import yaml
 
 MAX_DOCUMENT: Final = 64 << 20  # bytes of a JSON document; Python needs some 10 times as much for one
 MAX_SETTINGS: Final = 1 << 15  # bytes of a YAML file; the longest of this repository has 3,000
@@ -156,6 +157,12 @@ def is_text(value: object) -> bool:
     return True
 
 
+def require_suffix(path: Path, suffix: str) -> None:
+    """Raise `UsageError` for a file's name that does not end as its format does."""
+    if path.suffix.lower() != suffix:
+        raise UsageError(f"{path} would hold {suffix.removeprefix('.')}", f"Name it so: {path.stem or 'FILE'}{suffix}")
+
+
 def read_yaml(path: Path, hint: str) -> object:
     """What a YAML file of settings holds; `hint` says where to find examples.
 
@@ -170,6 +177,7 @@ def read_yaml(path: Path, hint: str) -> object:
         for yaml_event in yaml.parse(yaml_text, Loader=yaml.SafeLoader) if "*" in yaml_text else ():
             if isinstance(yaml_event, yaml.AliasEvent):
                 raise InputError("settings may not have YAML aliases (*name)", "Write the value out.", path=path)
+        _refuse_repeated_keys(yaml.compose(yaml_text, Loader=yaml.SafeLoader), path)
         return yaml.safe_load(yaml_text)
     except UnicodeDecodeError as error:
         raise _bad_byte("this is not YAML: it is not UTF-8 text", hint, path, content, error) from None
@@ -179,6 +187,24 @@ def read_yaml(path: Path, hint: str) -> object:
         raise InputError("this is not YAML", remedy, path=path, row=line_number) from None
     except (ValueError, yaml.YAMLError, RecursionError):  # ValueError: a date that is none
         raise InputError("this is not YAML", hint, path=path) from None
+
+
+def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
+    """Raise `InputError` for a mapping that has a key twice, of which YAML's reader would take the last."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        keys_seen = set[str]()
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in keys_seen:
+                row = key_node.start_mark.line + 1
+                raise InputError(f"{key[:40]!r} stands there twice", "Take one of them out.", path=path, row=row)
+            keys_seen.add(key)
+            _refuse_repeated_keys(value_node, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for item_node in node.value:
+            _refuse_repeated_keys(item_node, path)
 
 
 def check_parquet(file: pq.ParquetFile, path: Path) -> pq.ParquetFile:

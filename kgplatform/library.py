@@ -110,7 +110,7 @@ class KnowledgeGraph(Graph):
         from kgplatform.named_queries import statement_of
         from kgplatform.readonly import ask
 
-        statement, bound_parameters = statement_of(name_or_cypher, parameters)
+        statement, bound_parameters = statement_of(self, name_or_cypher, parameters)
         with ask(self, statement, bound_parameters, seconds=seconds, limit=limit) as answer:
             return pd.DataFrame(list(answer), columns=list(answer.columns))
 

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kgplatform import queries
-from kgplatform.errors import QueryRefused
+from kgplatform.errors import NotFoundError, QueryRefused
+from kgplatform.graph import Graph
+from kgplatform.graph_names import concept_hint, key_hint, relation_hint
 from kgplatform.queries import Query
 from kgplatform.readonly import check_text
 
+_KEYS: Final = frozenset({"image", "concept", "from", "to", "with", "without", "head", "tail"})  # parameters: CUIs, ids
+_RELATIONS: Final = frozenset({"relation"})
 FOLDERS: Final = ("explore", "naf", "predictions", "stats")
 """What people may run by name; their queries that write are refused."""
 
@@ -38,12 +42,29 @@ def named_queries() -> Iterator[Query]:
                 continue
 
 
-def statement_of(name_or_cypher: str, parameters: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def check_keys(graph: Graph, query: Query, values: Mapping[str, Any]) -> None:
+    """Raise `NotFoundError` for a value that a person gives and that the graph does not have: an image, a concept, a
+    relation. A query's default may be absent: then it answers for another one, as its parameter's text says.
+    """
+    for name, value in values.items():
+        if value == query.parameters[name].default or not isinstance(value, str):
+            continue
+        relations = graph.read(queries.get("suggest/relations")) if name in _RELATIONS else ()
+        if relations and value not in {row["relation"] for row in relations}:
+            raise NotFoundError(f"the graph has no relation {value}", relation_hint(graph, value))
+        if name in _KEYS and not graph.read(queries.get("export/find_nodes"), keys=[value])[0]["ids"][0]:
+            hint = key_hint(graph, value) or concept_hint(graph, value) or "`kgp query explore/find_concept` looks."
+            raise NotFoundError(f"the graph has no {name if name == 'image' else 'node'} {value}", hint)
+
+
+def statement_of(graph: Graph, name_or_cypher: str, parameters: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """The text of a statement, and its parameters with the defaults of a named query filled in.
 
-    Raises as `named_query` does, and `UsageError` for a parameter that a named query does not have.
+    Raises as `named_query` and `check_keys` do, and `UsageError` for a parameter that a named query does not have.
     """
     if not is_name(name_or_cypher):
         return name_or_cypher, parameters
     query = named_query(name_or_cypher)
-    return query.text, query.bind(dict(parameters))
+    bound = query.bind(dict(parameters))
+    check_keys(graph, query, parameters)
+    return query.text, bound

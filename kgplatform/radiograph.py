@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")
 MIMIC_SUFFIXES: Final = (".jpg", ".png", ".dcm")  # of MIMIC-CXR-JPG and MIMIC-CXR, the first that exists
+LEAST_SIDE: Final = 16  # pixels: a smaller image shows nothing
 MAX_PIXELS: Final = 50_000_000  # a chest radiograph has some 9 million
 MAX_BYTES: Final = 200_000_000
 MEMORY: Final = 230_000_000  # bytes that reading an image may take ...
@@ -51,6 +52,16 @@ def read(path: Path, draft: int | None = None) -> Image:
             raise
         except Exception:  # noqa: BLE001  pydicom and Pillow raise classes without number on damaged files
             raise _bad(path) from None
+
+
+def require_content(path: Path) -> None:
+    """Raise `InputError` for an image that shows nothing: a few pixels, or all of one grey value."""
+    image = read(path, draft=LEAST_SIDE)
+    if min(image.size) < LEAST_SIDE:
+        raise InputError(f"is no radiograph: {image.width} x {image.height} pixels", "Give a whole image.", path=path)
+    lowest, highest = image.getextrema()
+    if lowest == highest:
+        raise InputError("is blank: all its pixels are alike", "Give an image that shows something.", path=path)
 
 
 def square(image: Image, size: int) -> Image:

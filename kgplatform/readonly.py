@@ -280,6 +280,11 @@ class _Slow(NamedTuple):
     hint: str
 
 
+_REASONS: Final = {  # the server's own texts quote values
+    "Statement.ArithmeticError": "the statement divides by zero, or a number gets too large",
+    "Statement.TypeError": "a value is not of the type that a function or an operator takes",
+    "Statement.ArgumentError": "a value is out of the range that a function or a clause takes",
+}
 _RUNNING: Final = _Slow("the query was stopped after {:g} s", _LESS)
 _PLANNING: Final = _Slow(
     "the server had not planned the statement after {:g} s",
@@ -298,6 +303,8 @@ def _explained(graph: Graph, bounds: Bounds, slow: _Slow = _RUNNING) -> Iterator
             raise _exceeded(bounds, slow, has_ended) from None
         if "SyntaxError" in error.code:
             raise DatabaseError(_PLACE.sub(_own_place, error.message), error.hint, code=error.code) from None
+        if reason := next((text for name, text in _REASONS.items() if error.code.endswith(name)), ""):
+            raise DatabaseError(reason, "Check the values that the statement computes with.", code=error.code) from None
         if "OutOfMemory" in error.code:
             problem = "the query needs more memory than the server has for it"
             raise DatabaseError(problem, _LESS, code=error.code) from None

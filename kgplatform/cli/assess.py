@@ -44,9 +44,11 @@ def sample(
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.construct.report import Report
     from kgplatform.errors import InputError
+    from kgplatform.files import require_suffix
 
     if out.exists() and not force:
         raise InputError("the file is there already", "It may hold ratings: overwrite it with --force.", path=out)
+    require_suffix(out, ".xlsx")
     source = None if reports is None else reports_of(*reports)
     with open_graph() as graph:
         thumbnails = None if image_root is None else Thumbnails(image_root)
@@ -69,6 +71,9 @@ def sample(
                     f"{section_name.upper()}: {section_text}"
                     for section_name, section_text in report_row.sections.items()
                 )
+        if sampled_ids and not report_texts:
+            hint = "Give the reports that the graph was built from."
+            raise InputError("none of these reports is of one of the images", hint, path=source.files[0])
         note(f"{out} holds the text of {counted(len(report_texts), 'reports')}: keep it where the reports may be kept")
     embedded_count = workbook.write(drawn_sample, out, thumbnails, report_texts)
     document = {

@@ -22,13 +22,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 
 def fail(error: KgpError, as_json: bool) -> int:
     """Report the error in the form the user asked for; returns the exit code."""
-    if as_json:
-        emit_json({"error": {"kind": error.kind, "message": error.message, "hint": error.hint}})
-    else:
+    if not (as_json and _error_document(error)):
         sys.stderr.write(f"error: {printable(error.message)}\n")
         if error.hint:
             sys.stderr.write(f"  {printable(error.hint)}\n")
     return error.exit_code
+
+
+def _error_document(error: KgpError) -> bool:
+    """Print the error as JSON; whether stdout took it (it may be a full disk)."""
+    try:
+        emit_json({"error": {"kind": error.kind, "message": error.message, "hint": error.hint}})
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def printable(text: str) -> str:

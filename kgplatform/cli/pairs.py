@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.construct import rejects_document, views_of
-from kgplatform.cli.output import Json, echo, emit_json, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -65,9 +65,11 @@ def pairs(
 ) -> None:
     """Pair images with their reports, split them 8:1:1, and show what the test part has in common with training."""
     from kgplatform.errors import InputError
+    from kgplatform.files import require_suffix
     from kgplatform.retrieval import checks, graph_studies
     from kgplatform.retrieval import pairs as pairing
 
+    require_suffix(out, ".parquet")
     graph_ids = _used() if exclude_graph else None
     all_pairs, rejects = pairing.read(
         kind.value,
@@ -83,6 +85,8 @@ def pairs(
         reasons_text = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none has these views"
         hint = "Give the folder of the images (--images), other --views, or --no-exclude-graph."
         raise InputError(f"there is no pair of an image and its report: {reasons_text}", hint, path=folder)
+    if sample and sample > len(selected_pairs):
+        note(f"{len(selected_pairs):,} pairs instead of {sample:,}: there are no more")
     selected_pairs = pairing.sample(selected_pairs, sample, seed) if sample else selected_pairs
     parts = pairing.split(selected_pairs, protocol.value, seed)
     pair_set = pairing.PairSet(parts, kind.value, folder, images, protocol.value, seed)

@@ -8,6 +8,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,8 +27,8 @@ SCREEN = 1_000  # rows of a table for people, where no --limit is given
 
 def query(
     statement: Annotated[
-        str, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or Cypher of your own.")
-    ] = "",
+        str | None, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or Cypher of your own.")
+    ] = None,
     param: Annotated[list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; repeatable.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the query's text and parameters, do not run it.")] = False,
@@ -46,8 +47,10 @@ def query(
     """
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other", "Give one of them.")
-    if list_ or not statement:
+    if list_ or statement is None:
         return _list(as_json)
+    if not statement.strip():
+        raise UsageError("the statement is empty", "`kgp query --list` shows the named queries.")
     from kgplatform import named_queries
 
     query_by_name = named_queries.named_query(statement) if named_queries.is_name(statement) else None
@@ -57,7 +60,7 @@ def query(
     parameters = _typed(query_by_name, param or []) if query_by_name else _guessed(param or [])
     for unused_name in [name for name in parameters if not re.search(rf"\$`?{name}\b", query_text)]:
         note(f"note: the statement has no ${unused_name}")
-    _run(query_text, parameters, limit, as_csv=as_csv, as_json=as_json, is_own=query_by_name is None)
+    _run(query_text, parameters, limit, as_csv=as_csv, as_json=as_json, named=query_by_name, typed=param or [])
 
 
 def _list(as_json: bool) -> None:
@@ -115,26 +118,41 @@ def _guessed(parameter_texts: list[str]) -> dict[str, Any]:
 
 
 def _pairs(parameter_texts: list[str]) -> Iterator[tuple[str, Any]]:
+    names_given = set[str]()
     for assignment in parameter_texts:
         parameter_name, equals, value_text = assignment.partition("=")
         if not equals or not parameter_name.isidentifier():
             raise UsageError(
                 f"--param {parameter_name[:40]}: a parameter is written NAME=VALUE", "Example: --param limit=10"
             )
+        if parameter_name in names_given:
+            raise UsageError(f"--param {parameter_name} is given twice", "Give it once.")
+        names_given.add(parameter_name)
         yield parameter_name, value_text
 
 
 def _run(
-    query_text: str, parameters: Mapping[str, Any], limit: int | None, *, as_csv: bool, as_json: bool, is_own: bool
+    query_text: str,
+    parameters: Mapping[str, Any],
+    limit: int | None,
+    *,
+    as_csv: bool,
+    as_json: bool,
+    named: Query | None,
+    typed: list[str],
 ) -> None:
     from kgplatform.connect import open_graph
+    from kgplatform.named_queries import check_keys
     from kgplatform.readonly import ask
     from kgplatform.unknown_names import remarks
 
     if limit is None and not (as_csv or as_json):
         limit = SCREEN
-    with open_graph() as graph, ask(graph, query_text, parameters, limit=limit) as answer:
-        if is_own:
+    with open_graph() as graph, ExitStack() as stack:
+        if named is not None:
+            check_keys(graph, named, {name: parameters[name] for name, _ in _pairs(typed)})
+        answer = stack.enter_context(ask(graph, query_text, parameters, limit=limit))
+        if named is None:
             for remark in remarks(answer.notices, graph):
                 note(remark)
         if as_csv:

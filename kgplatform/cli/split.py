@@ -27,9 +27,14 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Split an export 8:1:1 into train, valid and test, and show what the test part gives away."""
+    from kgplatform.errors import UsageError
     from kgplatform.export import splits
     from kgplatform.export.triples import Triples
+    from kgplatform.files import require_suffix
 
+    require_suffix(out, ".parquet")
+    if out.resolve().is_relative_to(export.resolve()):
+        raise UsageError(f"{out} is inside the export", "Write the split next to it: an export is replaced as a whole.")
     triple_split = splits.make(kind.value, Triples.read(export), seed)
     triple_split.write(out)
     part_sizes = {part_name: len(triple_split.part(part_name)) for part_name in splits.PARTS}

@@ -182,7 +182,8 @@ def ask(
         echo(f"the image shows, by the graph's images: {', '.join(node_texts)}")
     if reply.edges and reply.by != "base":
         ranked_edges = sorted(reply.edges, key=lambda edge_and_count: -abs(edge_and_count[1]))[:MAX_EDGES]
-        echo(f"\n{counted(len(reply.edges), 'edges')}; by how much yes is less likely without one:\n")
+        cut_text = f", of which {MAX_EDGES} are shown (--json has all)" if len(reply.edges) > MAX_EDGES else ""
+        echo(f"\n{counted(len(reply.edges), 'edges')}{cut_text}; by how much yes is less likely without one:\n")
         echo(table([{**_row(edge), "counts": round(contribution, 3) or 0.0} for edge, contribution in ranked_edges]))
 
 

@@ -171,6 +171,7 @@ def _value(setting_name: str, value: Any, settings_file: Path) -> Any:
             if isinstance(cache_path, str) and cache_path
             else value
         )
-    raise InputError(
-        f"the setting {setting_name!r} has a value of the wrong kind", "See docs/construct.md.", path=settings_file
-    )
+    hint = "See docs/construct.md."
+    if setting_name == "conflicts":
+        hint = did_you_mean(str(value), list(Conflicts), f"One of {', '.join(Conflicts)}.")
+    raise InputError(f"the setting {setting_name!r} has a value of the wrong kind", hint, path=settings_file)

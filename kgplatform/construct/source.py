@@ -14,11 +14,13 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from kgplatform.batches import GraphBatch, NodeRef, Reject
 from kgplatform.construct.annotate import Annotation, properties
+from kgplatform.construct.language import is_english
 from kgplatform.construct.lexicon import Relation
 from kgplatform.construct.report import SECTIONS, ReportSource
 from kgplatform.construct.spread import Done, Stages, annotated
 
 NO_TEXT: Final = "reports without findings and impression"
+NOT_ENGLISH: Final = "reports not recognised as English, whose negations are not known"
 NO_CONCEPT: Final = "reports in which no concept was found"
 
 
@@ -120,6 +122,9 @@ class Construction:
 
     def _add(self, batch: GraphBatch, annotation: Annotation) -> None:
         image_node: NodeRef = ("Image", annotation.report.image_id)
+        if not is_english(" ".join(annotation.report.sections.values())):
+            batch.left_out[NOT_ENGLISH] = batch.left_out.get(NOT_ENGLISH, 0) + 1
+            return
         if not annotation.edges:  # an image without a concept is no part of the graph
             section_texts = [annotation.report.sections.get(section, "") for section in SECTIONS]
             reason = NO_CONCEPT if any(section_text.strip() for section_text in section_texts) else NO_TEXT

@@ -222,6 +222,8 @@ def _around(
             node_id for neighbour_record in neighbour_records for node_id in neighbour_record["ids"]
         } - reached_ids
         reached_ids |= frontier
+        if not frontier:
+            break
     return sorted(reached_ids)
 
 

@@ -51,6 +51,19 @@ def _is_plural(word: str, word_rows: Sequence[Mapping[str, Any]]) -> bool:
     return word.endswith("s") and any(row["word"] == word and row["near"] for row in word_rows)
 
 
+def _by_own_words(graph: Graph, name: str) -> Concept | None:
+    """The graph's concept that the platform's words for findings call so ("pneumothorax"), where its own name is
+    another.
+    """
+    from kgplatform.construct.pipeline import own_words
+
+    for cui in {word.cui: None for word in own_words() if word.name.casefold() == name.casefold()}:
+        for row in graph.read(queries.get("search/find_concept"), name=cui, words=f'"{cui}"'):
+            if row["cui"] == cui:
+                return Concept(cui, row["name"] or cui)
+    return None
+
+
 def find_concept(graph: Graph, name: str) -> Concept:
     """The concept with that CUI, or with that name in any case, or else the only one of that name but for what stands
     in brackets at its end. Raises `NotFoundError`, which suggests others, and `UsageError` for what is too long.
@@ -79,6 +92,8 @@ def find_concept(graph: Graph, name: str) -> Concept:
         exact_matches = [
             concept for concept in named_concepts if _KIND.sub("", concept.name).casefold() == name.casefold()
         ]
+    if not exact_matches and (known := _by_own_words(graph, name)):
+        return known
     if len(cui_matches or exact_matches) == 1:
         return (cui_matches or exact_matches)[0]
     close_concepts = [Concept(concept_row["cui"], concept_row["name"] or "") for concept_row in concept_rows][

@@ -20,6 +20,7 @@ from kgplatform.retrieval.names import Concept, find_concept, text_note
 from kgplatform.schema import Stance
 from kgplatform.trained_on import TrainedOn
 from kgplatform.upgrade import embeddings_outdated
+from kgplatform.vqa.closed import is_negated
 
 # Measured in benchmarks/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking take.
 ASKED: Final = 100  # candidates from the index for each ten images that are to be found
@@ -28,6 +29,7 @@ SPARE: Final = 4  # times as many candidates as are needed if concepts and text 
 NEAR: Final = 5  # concepts that a text stands for
 CONCEPTS_ASKED: Final = (200, 20_000)  # of which many have no image; the second, where too few of the first have
 MAX_TEXT_LENGTH: Final = 10_000  # characters of a text
+NEGATED: Final = "the model does not read negation: --without, or --concept with --stance negative, find what is absent"
 MAX_IMAGES: Final = 10_000  # images to be found
 
 
@@ -132,6 +134,8 @@ class Searcher:
         notes = _notes(part_state, model.digits, chosen=by is not None)
         if length_note := encoder.reading(text).note:
             notes = (length_note, *notes)
+        if is_negated(text):
+            notes = (NEGATED, *notes)
         if unknown_note := text_note(self._graph, text):
             notes = (unknown_note, *notes)
         if search_part is Part.CONCEPTS:

@@ -98,12 +98,48 @@ _ATTRIBUTES: Final = _words(
     "details detail summary report idea ideas thoughts comments suggestions advice recommendations opinion volume "
     "diameter width height length ratio"
 )
-_NEGATIONS: Final = _words("no not without absent absence lack lacks lacking none neither nor denies denied excluded")
-_NEGATING_PHRASES: Final = ("free of", "negative for", "ruled out", "rule out", "fail to")
+_NEGATIONS: Final = _words(
+    "no not without absent absence lack lacks lacking none neither nor denies denied exclude excludes excluded zero "
+    "unlikely unremarkable ruled-out gone disappeared resolved"
+)
+_NEGATING_PHRASES: Final = ("free of", "clear of", "negative for", "ruled out", "rule out", "fail to")
+_COMPARISONS: Final = _words(
+    "larger smaller bigger worse better increased decreased improved worsened improving worsening progressed unchanged "
+    "changed new newer since previous prior compared yesterday interval"
+)
 _FOREIGN: Final = _words(
     "ist der das ein eine einen sind gibt zeigt wo wie und nicht auf dem den est les une où quelle quel avec dans "
     "y-a-t-il est-ce hay está dónde qué los las una donde que dove c'è è existe há onde een het waar zijn er och är "
     "finns есть"
+)
+
+
+_DETERMINERS: Final = _ARTICLES | _words("the this these those his her its their such every each all both not")
+_STAND_INS: Final = _SUBJECTS | _words(
+    "image images picture radiograph radiographs xray x-ray film scan study studies photo photograph slice view exam "
+    "person subject man woman child report graph"
+)
+_FORM_WORDS: Final = (
+    WH
+    | AUXILIARIES
+    | _PREPOSITIONS
+    | _OPENERS
+    | _REQUESTS
+    | _DETECTS
+    | _DETERMINERS
+    | _POLITE
+    | _PERSONS
+    | _STAND_INS
+    | _TAGS
+    | _FINITE
+    | _SIGNS
+    | _VIEWS
+    | _SEES
+    | _words(
+        "not and but than then finding findings concept shown seen present visible found treat treats treated "
+        "treating act acts acting contraindicated indicated reveal demonstrate contain displayed depicted yes "
+        "something anything"
+    )
 )
 
 
@@ -113,7 +149,7 @@ def checked(image: Path | None, text: str) -> str:
     """
     text = " ".join(readable(text).split())
     if image is not None and _changed_places(image, text):
-        raise InputError("the question comes first, and the image second", 'Give the image first: kgp ask IMAGE "…?"')
+        raise InputError("image and question have changed places", 'Give the image first: kgp ask IMAGE "…?"')
     if len(text) > MAX_QUESTION_LENGTH:
         raise InputError(f"the question has more than {MAX_QUESTION_LENGTH:,} characters", "Ask in one sentence.")
     question_form = form_of(text)
@@ -141,6 +177,34 @@ def is_negated(text: str) -> bool:
         if not is_tag and not is_answer:
             return True
     return any(phrase in " ".join(words) for phrase in _NEGATING_PHRASES)
+
+
+def subject_of(text: str) -> str:
+    """The noun that a question with its auxiliary first is about ("Can aspirin treat …?"); empty where that is the
+    image, the patient or a word that stands for something else.
+    """
+    words = [word for word in _trimmed(_TOKEN.findall(text.casefold())) if word[0].isalnum()]
+    if len(words) < 3 or words[0] not in AUXILIARIES:
+        return ""
+    subject = next((word for word in words[1:] if word not in _DETERMINERS), "")
+    return "" if subject in _STAND_INS else subject
+
+
+def compares(text: str) -> bool:
+    """Whether a question compares an image with an earlier one, which a model of one image cannot."""
+    return bool(_COMPARISONS & {*_TOKEN.findall(text.casefold())})
+
+
+def joins_findings(text: str) -> bool:
+    """Whether a question asks about two things at once ("a pneumothorax and an effusion")."""
+    before, joint, after = text.casefold().partition(" and ")
+    return bool(joint and content_words(before) and content_words(after))
+
+
+def content_words(text: str) -> list[str]:
+    """The words of a question that are no words of the form of questions, in order, each once."""
+    words = _trimmed(_TOKEN.findall(text.casefold()))
+    return list(dict.fromkeys(word for word in words if word.isalpha() and len(word) > 2 and word not in _FORM_WORDS))
 
 
 def _changed_places(image: Path, question: str) -> bool:

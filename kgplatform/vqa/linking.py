@@ -56,6 +56,28 @@ class QuestionTagger:
             if candidate.score < BY_SYNONYM
         }
 
+    def ambiguous(self, text: str) -> dict[str, list[int]]:
+        """The phrases of a text that several concepts of the graph are named by alike, and those concepts, as places in
+        `cuis`; the first of them is taken.
+        """
+        meanings: dict[str, list[int]] = {}
+        for mention in self._tagger.tag(text):
+            in_graph = [candidate for candidate in mention.candidates if candidate.cui in self._place]
+            alike = [candidate for candidate in in_graph if candidate.name.casefold() == in_graph[0].name.casefold()]
+            if len(alike) > 1:
+                meanings[text[mention.start : mention.end]] = [self._place[candidate.cui] for candidate in alike]
+        return meanings
+
+    def named(self, text: str) -> list[tuple[str, int]]:
+        """The phrases of a text that name concepts, in order, each with the concept as its place in `cuis`."""
+        return [(phrase, self._place[candidate.cui]) for phrase, candidate in self._found(text)]
+
+    def mended(self, text: str) -> str:
+        """The text with the names of concepts in place of those that are misspelled."""
+        for phrase, name in self.guesses(text).items():
+            text = text.replace(phrase, name)
+        return text
+
     def _found(self, question_text: str) -> Iterator[tuple[str, Candidate]]:
         for mention in self._tagger.tag(question_text):
             phrase = question_text[mention.start : mention.end]

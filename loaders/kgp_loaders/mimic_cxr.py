@@ -189,6 +189,8 @@ class MIMICCXR:
         if report_path is None:
             assert self._metadata is not None  # noqa: S101
             return Reject(self._metadata, image.row, f"study {image.study} has no report s{image.study}.txt")
+        if report_path.is_symlink() and not report_path.resolve().is_relative_to(self.folder.resolve()):
+            return Reject(report_path, 1, "the link leads out of the folder")
         try:
             with files.opened(report_path) as report_file:
                 raw_bytes = report_file.read(MAX_REPORT + 1)

@@ -189,6 +189,10 @@ def _resolve(table: Table, requested: Mapping[str, str]) -> dict[str, str]:
                 for column_name in reversed(usual_names)
                 if column_name in columns_by_name
             )
+    for role, column_name in columns_by_role.items():
+        twin = next((other for other, name in columns_by_role.items() if name == column_name and other != role), None)
+        if twin is not None:
+            raise UsageError(f"{role} and {twin} are the same column, {column_name}", "Give each a column of its own.")
     missing_roles = [role for role in REQUIRED if role not in columns_by_role]
     if missing_roles:
         column_options = " ".join(f"--column {role}=NAME" for role in missing_roles)

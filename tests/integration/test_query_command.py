@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +82,49 @@ def test_a_column_that_a_spreadsheet_takes_for_a_formula_is_escaped(graph: Graph
     for values in ("[1]", "[]"):
         header = kgp("query", f"UNWIND {values} AS x RETURN x AS `=cmd|1`, x AS y", "--csv").out.splitlines()[0]
         assert header == "'=cmd|1,y"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("similar_images", "image=I999", "no image I999"),
+        ("generated_triplets", "image=I999", "no image I999"),
+        ("concept_images", "concept=C0000001", "no node C0000001"),
+        ("provenance", "head=I999", "no node I999"),
+        ("positive_not", "with=C0000001", "no node C0000001"),
+        ("inverse_relations", "relation=iza", "no relation iza"),
+    ],
+)
+def test_a_named_query_never_answers_about_another_thing_than_was_asked(
+    graph: Graph, kgp: Kgp, name: str, value: str, message: str
+) -> None:
+    create_query = parse("t/c", "// Two.\nCREATE (:Concept {cui: 'C0032227'})-[:isa]->(:Concept {cui: 'C0032285'})")
+    graph.write(create_query)
+    assert kgp("query", f"explore/{name}").code == 0, "its default stands for whatever the graph has"
+    failed_run = kgp("query", f"explore/{name}", "--param", value)
+    assert (failed_run.code, message in failed_run.err) == (1, True), failed_run.err
+
+
+def test_an_empty_statement_and_a_parameter_given_twice_are_refused(graph: Graph, kgp: Kgp) -> None:
+    assert kgp("query", "").code == kgp("query", " ", "--json").code == 2
+    failed_run = kgp("query", "RETURN $a AS a", "--param", "a=1", "--param", "a=2")
+    assert (failed_run.code, "given twice" in failed_run.err) == (2, True)
+
+
+@pytest.mark.parametrize("statement", ["RETURN 1/0", "RETURN toInteger([1])", "RETURN range(1, 2, 0)"])
+def test_an_error_of_the_statement_has_a_reason(graph: Graph, kgp: Kgp, statement: str) -> None:
+    failed_run = kgp("query", statement)
+    assert (failed_run.code, "Neo.ClientError" in failed_run.err) == (1, False), failed_run.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_is_one_line_with_json_too(graph: Graph, settings: Settings) -> None:
+    command = f"{sys.executable} -c 'from kgplatform.cli import main; main()' stats --json > /dev/full"
+    completed = subprocess.run(
+        ["sh", "-c", command], env={**os.environ, "KGP_HOME": str(settings.home)}, capture_output=True, text=True
+    )
+    assert (completed.returncode, "Traceback" in completed.stderr) == (1, False)
+    assert completed.stderr.startswith("error: ")
 
 
 def test_a_parameter_that_the_statement_does_not_have_is_noted(graph: Graph, kgp: Kgp) -> None:

@@ -125,15 +125,51 @@ class TestFlags:
         assert (reply.by, reply.edges, reply.concepts) == ("base", (), ())
         assert answerer.ask(image_path, "Is there effusion \udcff?").by == "krisp"  # bytes that are no UTF-8
 
-    @pytest.mark.parametrize("question_text", ["Is the sky blue?", "Is asdf qwer?", "Is it?"])
-    def test_a_model_of_synthetic_studies_refuses_questions_without_concepts(
-        self, answerer: Answerer, folder: Path, question_text: str
+    @pytest.mark.parametrize(
+        ("question_text", "message", "hint"),
+        [
+            ("Is the sky blue?", answering.NO_CONCEPT, "--lexicon"),
+            ("Is asdf qwer?", answering.NO_CONCEPT, "--lexicon"),
+            ("Is it?", answering.NO_CONCEPT, "--lexicon"),
+            ("Does the image show a finding?", answering.NO_CONCEPT, "--lexicon"),
+            ("Can aspirin treat a pneumothorax?", "about aspirin, which names no concept", ""),
+            ("Is there a pneumothorax and an effusion?", "several questions", "alone"),
+        ],
+    )
+    def test_a_model_of_synthetic_studies_refuses_what_it_does_not_know(
+        self, answerer: Answerer, folder: Path, question_text: str, message: str, hint: str
     ) -> None:
         synthetic_model = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
         for image_path in (folder / "asked" / "0.png", None):
-            with pytest.raises(InputError, match=answering.NO_CONCEPT) as raised:
+            with pytest.raises(InputError, match=message) as raised:
                 Answerer(synthetic_model, answerer.graph).ask(image_path, question_text)
-            assert "--lexicon" in raised.value.hint
+            assert hint in raised.value.hint
+
+    def test_words_that_a_model_of_synthetic_studies_does_not_read_are_a_flag(
+        self, answerer: Answerer, folder: Path
+    ) -> None:
+        synthetic_model = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
+        reply = Answerer(synthetic_model, answerer.graph).ask(
+            folder / "asked" / "0.png", "Is there a huge calcified effusion?"
+        )
+        assert answering.UNREAD.format("huge, calcified") in reply.flags
+
+    def test_of_two_concepts_of_one_name_the_choice_is_a_flag(
+        self, answerer: Answerer, graph: Graph, folder: Path
+    ) -> None:
+        (folder / "twin.csv").write_text("head,relation,tail,head_name\nC0000088,isa,C0000001,Effusion\n")
+        ingest(graph, Triples(folder / "twin.csv"))
+        reply = Answerer(answerer.model, graph).ask(folder / "asked" / "0.png", "Is there effusion?")
+        [flag] = [flag for flag in reply.flags if "the first is taken" in flag]
+        assert flag.startswith("effusion may be ")
+        assert "Effusion (C0000088)" in flag
+
+    def test_a_misspelled_name_is_read_as_the_right_one(self, answerer: Answerer, folder: Path) -> None:
+        image_path = folder / "asked" / "0.png"
+        right, misspelled = (
+            answerer.ask(image_path, f"Can zorevane treat {name}?") for name in ("effusion", "effusoin")
+        )
+        assert misspelled.probability == right.probability
 
     def test_an_image_that_cannot_be_read_is_an_error(self, answerer: Answerer, folder: Path, tmp_path: Path) -> None:
         text_path, empty_path, damaged_path = tmp_path / "text.png", tmp_path / "empty.png", tmp_path / "damaged.dcm"

@@ -190,7 +190,7 @@ class TestEveryForm:
 
 
 def test_unknown_kinds(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no questions of okvqa"):
+    with pytest.raises(UsageError, match="no data set of questions called okvqa"):
         read("okvqa", tmp_path)
 
 

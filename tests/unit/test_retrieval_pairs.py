@@ -41,7 +41,7 @@ def openi(folder: Path, studies: Sequence[tuple[str, str, str]] = STUDIES, image
     for uid, _, _ in studies:
         for number, view in ((1001, "Frontal"), (2001, "Lateral")):
             projection_rows.append((uid, f"{uid}_IM-{number}.dcm.png", view))
-            (image_folder / projection_rows[-1][1]).write_bytes(b"")
+            (image_folder / projection_rows[-1][1]).write_bytes(b"x")
     with (folder / "indiana_projections.csv").open("w", newline="", encoding="utf-8") as csv_file:
         csv.writer(csv_file).writerows(projection_rows)
     return folder
@@ -107,7 +107,7 @@ def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
 
 def test_the_xml_form_names_png_files_and_no_views(tmp_path: Path) -> None:
     (tmp_path / "9.xml").write_text(XML.format(uid="9"), encoding="utf-8")
-    (tmp_path / "CXR9_IM-0002.png").write_bytes(b"")
+    (tmp_path / "CXR9_IM-0002.png").write_bytes(b"x")
     [image_pair], [rejected] = read("openi", tmp_path)
     assert (image_pair.image, image_pair.path.name, image_pair.view) == ("CXR9_IM-0002", "CXR9_IM-0002.png", "")
     assert (rejected.path.name, rejected.reason) == ("CXR9_IM-0001.png", pairing.NO_IMAGE)
@@ -123,7 +123,7 @@ def test_mimic_cxr_has_subjects_and_its_images_any_suffix(tmp_path: Path) -> Non
         ]
         study_folder = tmp_path / "images" / "files" / "p10" / subject / study
         study_folder.mkdir(parents=True, exist_ok=True)
-        (study_folder / f"{dicom(number)}{suffix}").write_bytes(b"")
+        (study_folder / f"{dicom(number)}{suffix}").write_bytes(b"x")
     pairs, rejects = read("mimic-cxr", tmp_path / "reports", images=tmp_path / "images")
     assert [
         (image_pair.image, image_pair.study, image_pair.subject, image_pair.view, image_pair.path.suffix)
@@ -146,7 +146,7 @@ def test_iu_xray_counts_its_images_from_their_folder(tmp_path: Path) -> None:
     (tmp_path / "annotation.json").write_text(json.dumps(document), encoding="utf-8")
     for image_name in ("CXR1_IM-0001/0.png", "CXR1_IM-0001/1.png", "CXR2_IM-0002/0.png"):
         (tmp_path / "images" / image_name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "images" / image_name).write_bytes(b"")
+        (tmp_path / "images" / image_name).write_bytes(b"x")
     pairs, rejects = read("iu-xray", tmp_path)
     assert [image_pair.image for image_pair in pairs] == ["CXR1_IM-0001/0", "CXR1_IM-0001/1", "CXR2_IM-0002/0"]
     assert [rejected.reason for rejected in rejects] == [pairing.OUTSIDE] * 2

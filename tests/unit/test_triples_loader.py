@@ -193,12 +193,18 @@ def test_parquet_and_tsv_give_the_same_as_csv(tmp_path: Path) -> None:
 
 
 def test_parameters_tell_the_outcome(file: Path) -> None:
-    file.write_text("Subject,p,o,o\n", encoding="utf-8")
-    source = Triples(file, {"relation": "P", "tail": "Subject"}, ["Gene=G.*"])
+    file.write_text("Subject,p,o,Target\n", encoding="utf-8")
+    source = Triples(file, {"relation": "P", "tail": "TARGET"}, ["Gene=G.*"])
     assert source.parameters == {
-        "columns": {"head": "Subject", "relation": "p", "tail": "Subject"},
+        "columns": {"head": "Subject", "relation": "p", "tail": "Target"},
         "types": ["Gene=G.*"],
     }
+
+
+def test_a_column_has_one_role(file: Path) -> None:
+    file.write_text("a,b,c\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="are the same column, a"):
+        Triples(file, {"head": "a", "relation": "b", "tail": "a"})
 
 
 PIECES = (

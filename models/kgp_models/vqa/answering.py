@@ -33,14 +33,16 @@ from kgp_models.vqa.inputs import (
 )
 from kgp_models.vqa.settings import PLAIN
 from kgp_models.vqa.train import probabilities
+from kgplatform import radiograph
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
+from kgplatform.graph_names import concept_hint
 from kgplatform.radiograph import place
 from kgplatform.retrieval.knowledge import STANCES, GraphImage, Knowledge
 from kgplatform.trained_on import is_synthetic
 from kgplatform.vqa import live
-from kgplatform.vqa.closed import checked
+from kgplatform.vqa.closed import Form, checked, compares, content_words, joins_findings, subject_of
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.live import Edge, Node
 from kgplatform.vqa.questions import Question
@@ -54,6 +56,11 @@ GUESS: Final = "{} is read as {}"
 NO_CONCEPT: Final = "the question names no concept of the graph"
 NO_EDGE: Final = "the graph knows nothing of the question's concepts"
 KNOWS_FINDINGS: Final = "and the model, trained on synthetic studies, knows no other words"
+SHORT: Final = 4  # letters: a word so short is close to many names
+COMPARES: Final = "this question compares with another image, and the model sees one"
+SUBJECT: Final = "the question is about {}, which names no concept of the graph"
+UNREAD: Final = "words that name no concept of the graph, and that the answer does not rest on: {}"
+AMBIGUOUS: Final = "{} may be {}: the first is taken"
 UNKNOWN: Final = "{} edges of kinds that the model has not seen are left out"
 
 
@@ -101,15 +108,19 @@ class Answerer:
         """
         text = checked(image, text)
         flags: list[str] = []
+        question_image = self._image(image, flags)
         seed_numbers = self._tagger.concepts(text)
-        if not seed_numbers and provenance.synthetic_only(self.model.trained_on):
-            raise InputError(f"{self._why_unknown()}, {KNOWS_FINDINGS}", self._hint())
+        if provenance.synthetic_only(self.model.trained_on):
+            seed_numbers = self._findings(text, flags)
         question_concepts = tuple(
             Node(self._tagger.cuis[seed_number], self._tagger.names[seed_number]) for seed_number in seed_numbers
         )
         flags += (GUESS.format(*guess) for guess in self._tagger.guesses(text).items())
+        for phrase, meanings in self._tagger.ambiguous(text).items():
+            listed = " or ".join(f"{self._tagger.names[number]} ({self._tagger.cuis[number]})" for number in meanings)
+            flags.append(AMBIGUOUS.format(phrase, listed))
+        text = self._tagger.mended(text)
         edges = self._edges(question_concepts, flags)
-        question_image = self._image(image, flags)
         warnings = tuple(provenance.warnings(self.model.trained_on, 1, int(is_synthetic(image)))) if image else ()
         local_graph = _Local(self.model, question_concepts, edges, self.images)
         if self.images is not None and len(local_graph.pictured) and not local_graph.pictured.any():
@@ -160,13 +171,39 @@ class Answerer:
             warnings,
         )
 
+    def _findings(self, text: str, flags: list[str]) -> list[int]:
+        """The concepts of a question for a model of synthetic studies, which knows their findings alone: not those that
+        its form names in a large graph ("show", "finding"). The words that it does not read become a flag.
+
+        Raises `InputError` where the question names no concept, is about something that is none, or about two things.
+        """
+        if joins_findings(text):
+            raise InputError(
+                f"{Form.SEVERAL.value}, and the model knows questions about one finding", "Ask them alone."
+            )
+        if compares(text):
+            raise InputError(COMPARES, "Ask about this image alone.")
+        named = [(phrase, number) for phrase, number in self._tagger.named(text) if content_words(phrase)]
+        if not named:
+            raise InputError(f"{self._why_unknown()}, {KNOWS_FINDINGS}", self._hint(text))
+        read_words = {word for phrase, _ in named for word in content_words(phrase)}
+        subject = subject_of(text)
+        if subject and not any(subject in phrase.casefold() for phrase, _ in named):
+            raise InputError(SUBJECT.format(subject), concept_hint(self.graph, subject) or self._hint(text))
+        if unread_words := [word for word in content_words(text) if word not in read_words]:
+            flags.append(UNREAD.format(", ".join(unread_words)))
+        return list(dict.fromkeys(number for _, number in named))
+
     def _why_unknown(self) -> str:
         """Why a question names no concept."""
         return NO_CONCEPT if self._tagger.cuis else EMPTY_GRAPH
 
-    def _hint(self) -> str:
+    def _hint(self, text: str) -> str:
         if not self._tagger.cuis:
             return "Load a graph first (kgp construct run, kgp ingest), or give a model of yours by --model."
+        hints = (concept_hint(self.graph, word) for word in content_words(text) if len(word) > SHORT)
+        if near_hint := next((hint for hint in hints if hint), ""):
+            return near_hint
         return 'Name a finding of the graph, "Is there a pleural effusion?", or add names of its concepts by --lexicon.'
 
     def _edges(self, question_concepts: Sequence[Node], flags: list[str]) -> list[Edge]:
@@ -187,6 +224,7 @@ class Answerer:
 
     def _image(self, image_path: Path | None, flags: list[str]) -> _Seen:
         if image_path is not None:
+            radiograph.require_content(image_path)
             return _Seen(str(image_path), images_of(self.model.backbone, {str(image_path): image_path}), there=True)
         flags.append(WITHOUT_IMAGE)
         mean_vector, region_vector = self.model.mean_image, self.model.mean_region
