@@ -1,4 +1,4 @@
-// How many nodes each label has, and edges that are outside MedMKG's own (entities, own graphs, predictions).
+// How many nodes each label has: also of entities and of own graphs, which the edges above leave out.
 MATCH (n)
 WHERE NOT n:Run|Platform|ImageVector|ConceptVector
 UNWIND labels(n) AS label

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
@@ -20,6 +20,7 @@ from kgplatform.wording import counted
 
 T = TypeVar("T")
 
+UNUSED: Final = "reports that match none of the images"
 FOLDER: Final = "images"  # the data set of pictures that belong to none
 DISTINCTIVE: Final = 8  # characters of a file's name that tell what it is: "0.png" is in every folder
 _MIMIC: Final = re.compile(r"mimic-cxr-[0-9.]+-metadata\.csv(\.gz)?")
@@ -81,11 +82,23 @@ def inputs(
         image_input = _picture(
             image_path, images, ids_by_key, sections_by_key, has_unique_stem=image_path.stem not in shared_stems
         )
-        if image_input.id in inputs_by_id:
-            report_rejects.append(Reject(image_path, 1, f"the same picture as {inputs_by_id[image_input.id].path}"))
-        inputs_by_id.setdefault(image_input.id, image_input)
+        first_input = inputs_by_id.setdefault(image_input.id, image_input)
+        if first_input is not image_input:
+            report_rejects.append(Reject(image_path, 1, f"the same picture as {first_input.path}"))
+            if image_input.sections and not first_input.sections:  # the report names the copy
+                inputs_by_id[image_input.id] = replace(first_input, sections=image_input.sections)
+    _count_unused(sections_by_key, inputs_by_id.values(), left_out_counts)
     image_inputs = Inputs(list(inputs_by_id.values()), [*outside_rejects, *report_rejects], left_out=left_out_counts)
     return _refuse_foreign(_some(image_inputs, images), reports)
+
+
+def _count_unused(
+    sections_by_key: Mapping[str, Mapping[str, str]], image_inputs: Iterable[Input], left_out_counts: Counter[str]
+) -> None:
+    """Count the reports that are of none of the images."""
+    used_reports = {id(image_input.sections) for image_input in image_inputs}
+    if unused_count := len({id(sections) for sections in sections_by_key.values()} - used_reports):
+        left_out_counts[UNUSED] += unused_count
 
 
 def _inside(root_folder: Path, image_paths: Iterable[Path]) -> tuple[list[Path], list[Reject]]:

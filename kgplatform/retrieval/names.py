@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from kgplatform import queries
 from kgplatform.errors import NotFoundError, UsageError
@@ -39,16 +38,11 @@ def text_note(graph: Graph, text: str) -> str:
     word_rows = graph.read(queries.get("search/known_words"), words=list(words)[:MAX_WORDS])
     if not word_rows:
         return ""
-    unknown_words = [row["word"] for row in word_rows if not row["known"]]
-    hint = concept_hint(graph, text) if any(not _is_plural(word, word_rows) for word in unknown_words) else ""
+    is_misspelled = any(row["near"] and not row["known"] and not row["word"].endswith("s") for row in word_rows)
+    hint = concept_hint(graph, text) if is_misspelled else ""
     if hint or any(row["near"] for row in word_rows):
         return hint
     return f"no word of the text is in a name of the graph's concepts: {NO_MEANING}"
-
-
-def _is_plural(word: str, word_rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a word that no name has is one but for its ending."""
-    return word.endswith("s") and any(row["word"] == word and row["near"] for row in word_rows)
 
 
 def _by_own_words(graph: Graph, name: str) -> Concept | None:

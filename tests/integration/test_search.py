@@ -397,8 +397,9 @@ def test_a_text_longer_than_the_model_reads_is_told_and_its_end_counts(loaded: G
         ("жидкость", f"no word of the text is in a name of the graph's concepts: {NO_MEANING}"),
         ("♥ ?", f"the text has no words: {NO_MEANING}"),
         ("pleural effuson", "Did you mean Pleural effusion (C0032227)?"),
-        ("a large effusion AND NOT zebra", ""),
+        ("a large pleural effusion", ""),
         ("effusions", ""),
+        ("no pleural effusion", search.NEGATED),
     ],
 )
 def test_a_text_that_names_nothing_of_the_graph_is_noted(loaded: Graph, text: str, expected_note: str) -> None:

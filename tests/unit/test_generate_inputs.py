@@ -12,7 +12,7 @@ from PIL import Image
 
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
-from kgplatform.generate.inputs import FOLDER, inputs, kind_of
+from kgplatform.generate.inputs import FOLDER, UNUSED, inputs, kind_of
 from kgplatform.schema import IMAGE_ID
 
 
@@ -200,6 +200,18 @@ def test_what_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
         inputs(tmp_path, tmp_path / "a.png", known={})
     with pytest.raises(InputError, match="no such file or folder"):
         inputs(tmp_path, tmp_path / "missing.csv", known={})
+
+
+def test_no_report_is_lost_without_a_word(tmp_path: Path) -> None:
+    """One is of a picture that is left out as a copy, one of no picture at all."""
+    draw(tmp_path / "i" / "original.png")
+    shutil.copy(tmp_path / "i" / "original.png", tmp_path / "i" / "the-copy.png")
+    draw(tmp_path / "i" / "sub" / "second.png")
+    report_table = tmp_path / "r.csv"
+    report_table.write_text("id,text\nthe-copy,An effusion.\nabsent,A mass.\n", encoding="utf-8")
+    image_inputs = inputs(tmp_path / "i", report_table, known={})
+    assert [Path(str(row.path)).name for row in image_inputs.rows if row.sections] == ["original.png"]
+    assert image_inputs.left_out == {UNUSED: 1}
 
 
 def test_no_report_is_in_what_is_logged(invented: Path) -> None:
