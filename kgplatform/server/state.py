@@ -21,6 +21,7 @@ from kgplatform.server.config import HOST, Ports
 from kgplatform.settings import Settings
 
 USER = "neo4j"
+READINGS = 40  # of a command line that is empty, a twentieth of a second apart
 FOLDERS = ("data", "conf", "logs", "import", "run", "plugins")
 
 
@@ -36,6 +37,17 @@ class Server:
     running: bool
 
 
+def _command_line(process: psutil.Process) -> list[str]:
+    """The command line of a process. Linux shows none for a moment while a program is put in place of the one that
+    started it (execve closes our pipe before it sets the arguments); on a busy machine the moment is long.
+    """
+    for _ in range(READINGS):
+        if command_line := process.cmdline():
+            return command_line
+        time.sleep(0.05)
+    return []
+
+
 @dataclass(frozen=True)
 class State:
     """Ports used last, and the server's process while there is one."""
@@ -49,7 +61,7 @@ class State:
             return None
         try:
             process = psutil.Process(self.pid)
-            is_ours = home_argument(home) in process.cmdline()
+            is_ours = home_argument(home) in _command_line(process)
         except psutil.Error:  # gone, a zombie, or another user's
             return None
         return process if is_ours else None

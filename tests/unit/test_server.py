@@ -224,6 +224,15 @@ def test_a_pid_that_another_program_has_by_now_is_not_the_server(settings: Setti
     assert state.load(server_folder) == state.State(config.Ports(17687, 17474), None), "the ports are remembered"
 
 
+def test_a_server_whose_command_line_is_not_set_yet_is_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a moment after it was started Linux shows none: it had been taken for a server that ended."""
+    command_lines = iter([[], [], ["java", state.home_argument(settings.server_home)]])
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda process: next(command_lines))
+    assert state.State(pid=os.getpid()).process(settings.server_home) is not None
+
+
 def test_a_process_that_ended_is_not_the_server(settings: Settings) -> None:
     server_folder = settings.server_home
     program = subprocess.Popen(
