@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
 import neo4j
@@ -31,6 +32,8 @@ from kgplatform.queries import Query
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from kgplatform.settings import Settings
 
 T = TypeVar("T")
 LOST = (ServiceUnavailable, SessionExpired, IncompleteCommit)  # the server went away; it may come back
@@ -112,6 +115,14 @@ class Graph:
                 connection_acquisition_timeout=30,
                 max_transaction_retry_time=60,
             )
+
+    @classmethod
+    def open(cls, settings: Settings | None = None) -> Self:
+        """`kgplatform.connect.open_as` this class: for code that was written for earlier versions."""
+        opened: Self = import_module("kgplatform.connect").open_as(
+            cls, settings
+        )  # by name: connect imports this module
+        return opened
 
     def verify(self) -> None:
         """Raise unless the server answers and accepts the login."""
