@@ -44,7 +44,6 @@ class Vision:
         In numpy, as threads read ahead: a thread that has once used torch has its own threads for it, and as long as
         it lives, they take a language model on the same cores half its speed.
         """
-        radiograph.require_content(path)
         grey_image = radiograph.square(radiograph.read(path, draft=self.size), self.size)
         scaled_image = np.asarray(grey_image, dtype=np.float32) / np.float32(255)
         mean, deviation = (
