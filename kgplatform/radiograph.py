@@ -39,10 +39,20 @@ def place(root: Path, path: str) -> Path | None:
         return None
 
 
-def read(path: Path, draft: int | None = None) -> Image:
+def read(path: Path, draft: int | None = None, *, blank: bool = True) -> Image:
     """The picture, dark where many rays went through, as mode ``L``; a JPEG may come smaller, but not below `draft`
-    pixels a side. Raises `InputError`, which quotes nothing of the file.
+    pixels a side. Raises `InputError`, which quotes nothing of the file; without `blank` also for an image that shows
+    nothing: a few pixels, or all of one grey value.
     """
+    image = _read(path, draft)
+    if not blank and min(image.size) < LEAST_SIDE:
+        raise InputError(f"is no radiograph: {image.width} x {image.height} pixels", "Give a whole image.", path=path)
+    if not blank and len(set(image.getextrema())) == 1:
+        raise InputError("is blank: all its pixels are alike", "Give an image that shows something.", path=path)
+    return image
+
+
+def _read(path: Path, draft: int | None) -> Image:
     with files.opened(path, MAX_BYTES) as image_file:
         try:
             with warnings.catch_warnings():
@@ -52,16 +62,6 @@ def read(path: Path, draft: int | None = None) -> Image:
             raise
         except Exception:  # noqa: BLE001  pydicom and Pillow raise classes without number on damaged files
             raise _bad(path) from None
-
-
-def require_content(path: Path) -> None:
-    """Raise `InputError` for an image that shows nothing: a few pixels, or all of one grey value."""
-    image = read(path, draft=LEAST_SIDE)
-    if min(image.size) < LEAST_SIDE:
-        raise InputError(f"is no radiograph: {image.width} x {image.height} pixels", "Give a whole image.", path=path)
-    lowest, highest = image.getextrema()
-    if lowest == highest:
-        raise InputError("is blank: all its pixels are alike", "Give an image that shows something.", path=path)
 
 
 def square(image: Image, size: int) -> Image:

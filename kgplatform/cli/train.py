@@ -5,12 +5,16 @@ from __future__ import annotations
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kgplatform import plugins
 from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
+from kgplatform.wording import counted
+
+if TYPE_CHECKING:
+    from kgp_models.trainings.result import TrainedModel
 
 Epochs = Annotated[
     int | None,
@@ -150,12 +154,7 @@ def retrieval(
             progress=progress,
             log=note,
         )
-    if as_json:
-        emit_json({"model": str(out), "epochs": trained.epochs, "test": trained.test})
-        return
-    echo(f"{trained.name} is in {out}, {trained.epochs} epochs; of the test part:\n")
-    echo(table([{"": direction.replace("_", " "), **figures} for direction, figures in trained.test.items()]))
-    echo(f"\nuse it: kgp embed --model {out}")
+    _report(trained, f"kgp embed --model {out}", as_json)
 
 
 @app.command()
@@ -213,9 +212,14 @@ def vqa(
             progress=progress,
             log=note,
         )
+    _report(trained, f'kgp ask IMAGE "QUESTION" --model {out}', as_json)
+
+
+def _report(trained: TrainedModel, use: str, as_json: bool) -> None:
+    """Print a training's figures of the test part, and the command that uses the model."""
     if as_json:
-        emit_json({"model": str(out), "epochs": trained.epochs, "test": trained.test})
+        emit_json({"model": str(trained.folder), "epochs": trained.epochs, "test": trained.test})
         return
-    echo(f"{trained.name} is in {out}, {trained.epochs} epochs; of the test part:\n")
-    echo(table([{"": model_label, **model_figures} for model_label, model_figures in trained.test.items()]))
-    echo(f'\nuse it: kgp ask IMAGE "QUESTION" --model {out}')
+    echo(f"{trained.name} is in {trained.folder}, {counted(trained.epochs, 'epochs')}; of the test part:\n")
+    echo(table([{"": name.replace("_", " "), **figures} for name, figures in trained.test.items()]))
+    echo(f"\nuse it: {use}")

@@ -20,7 +20,7 @@ from kgplatform.wording import counted
 
 T = TypeVar("T")
 
-UNUSED: Final = "reports that match none of the images"
+UNUSED: Final = "reports of none of the images"
 FOLDER: Final = "images"  # the data set of pictures that belong to none
 DISTINCTIVE: Final = 8  # characters of a file's name that tell what it is: "0.png" is in every folder
 _MIMIC: Final = re.compile(r"mimic-cxr-[0-9.]+-metadata\.csv(\.gz)?")

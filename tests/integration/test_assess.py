@@ -61,6 +61,11 @@ def test_the_command_writes_a_workbook_with_reports_only_when_asked(graph: Graph
         + "".join(f"{report_number},{report_number}.png,Frontal\n" for report_number in range(40)),
         encoding="utf-8",
     )
+    (built / "other.csv").write_text("id,text\nq,No effusion.\n", encoding="utf-8")
+    failed_run = kgp("assess", "sample", built / "o.xlsx", "--reports", "reports", built / "other.csv")
+    assert (failed_run.code, "none of these reports is of one of the images" in failed_run.err) == (1, True)
+    assert not (built / "o.xlsx").exists()
+    assert kgp("assess", "sample", built / "w.xls").code == 2
     completed = kgp("assess", "sample", built / "w.xlsx", "--force", "--reports", "openi", report_folder)
     assert "holds the text of 30 reports" in completed.err
     assert "canary" not in completed.out + completed.err

@@ -186,6 +186,7 @@ def test_every_selection_against_the_csv(medmkg_graph: Graph, released: set[Edge
         (Selection(images="kept", relations=("isa", "POSITIVE")), isa_edges & kept_edges),
         (Selection(around=("C0032285",)), around(released, {"C0032285"}, 1)),
         (Selection(around=("I50978146", "C0032285"), hops=2), around(released, {"I50978146", "C0032285"}, 2)),
+        (Selection(around=("C0032285",), hops=10**12), around(released, {"C0032285"}, 30)),
         (Selection(around=("C0032285",), hops=3, only="intra"), around(released - cross_edges, {"C0032285"}, 3)),
         (Selection(around=("C0032285",), hops=2, images=sample_ids, stances=("POSITIVE",)),
          around(sample_edges & positive_edges, {"C0032285"}, 2)),
@@ -270,6 +271,9 @@ def test_export_and_split_on_the_command_line(medmkg_graph: Graph, kgp: Kgp, tmp
     triple_split = splits.Split.read(tmp_path / "split.parquet", Triples.read(full_export))
     assert (triple_split.kind, triple_split.seed, triple_split.sha256) == ("leakage-free", 7, completed.json["sha256"])
     assert completed.json["leak"]["test"]["either"] == 0
+    for split_path, message in ((full_export / "s.parquet", "inside the export"), (tmp_path / "s", "hold parquet")):
+        failed_run = kgp("split", "paper", full_export, "--out", split_path)
+        assert (failed_run.code, message in failed_run.err, split_path.exists()) == (2, True, False), failed_run.err
     assert kgp("export", "csv", "--out", tmp_path, "--json").json["error"]["kind"] == "usage"
     completed = kgp("export", "csv", "--out", tmp_path / "no", "--relation", "nope")
     assert (completed.code, completed.out) == (1, "")

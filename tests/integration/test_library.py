@@ -98,7 +98,7 @@ def test_the_quickstart_notebook_runs_on_an_empty_server(
     notebook = json.loads((ROOT / "docs" / "quickstart.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     code_lines = [line for cell in cells for line in cell.splitlines() if line.strip()]
-    assert len(code_lines) - 1 <= 13, "with the import, and without what closes the graph"
+    assert len(code_lines) <= 13, "twelve, and one that closes the graph"
     check = "assert len(predictions) == 5 and list(predictions.columns)[:3] == ['rank', 'score', 'head'], predictions"
     folder = tmp_path / "docs"
     folder.mkdir()

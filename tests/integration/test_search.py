@@ -297,6 +297,17 @@ def test_a_name_may_lack_what_stands_in_brackets_unless_several_do(loaded: Graph
         find(loaded, concepts=["lung collapse"])
 
 
+def test_a_concept_is_found_by_the_platforms_word_for_it(loaded: Graph) -> None:
+    """MedMKG has pneumothorax under the name of "free air in the chest outside the lung"."""
+    create_query = parse(
+        "t/o",
+        "// One.\nMATCH (i:Image {id: 'I10000001'}) "
+        "CREATE (i)-[:POSITIVE]->(:Concept {cui: 'C0032326', name: 'free air in the chest outside the lung'})",
+    )
+    loaded.write(create_query)
+    assert ids(find(loaded, concepts=["Pneumothorax"])) == ["I10000001"]
+
+
 def test_unknown_and_ambiguous_names_suggest_others(loaded: Graph) -> None:
     with pytest.raises(NotFoundError, match="no concept is named finding") as unknown_error:
         find(loaded, concepts=["finding"])

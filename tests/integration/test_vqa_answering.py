@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch_geometric")
 from kgp_loaders.medmkg import MedMKG
@@ -176,7 +177,12 @@ class TestFlags:
         text_path.write_text("no image")
         empty_path.write_bytes(b"")
         damaged_path.write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 64)
-        for image_path in (tmp_path / "none.png", tmp_path, text_path, empty_path, damaged_path):
+        blank_path, tiny_path = tmp_path / "blank.png", tmp_path / "tiny.png"
+        Image.new("L", (64, 64), 90).save(blank_path)
+        Image.effect_noise((3, 3), 50).save(tiny_path)
+        for image_path in (
+            tmp_path / "none.png", tmp_path, text_path, empty_path, damaged_path, blank_path, tiny_path,
+        ):  # fmt: skip
             with pytest.raises(InputError) as raised:
                 answerer.ask(image_path, "Is there effusion?")
             assert raised.value.path == image_path

@@ -29,6 +29,12 @@ def write(folder: Path, lines: str) -> Path:
     return settings_path
 
 
+def test_a_value_that_is_nearly_right_is_suggested(folder: Path) -> None:
+    with pytest.raises(InputError, match="'conflicts' has a value of the wrong kind") as raised:
+        read(write(folder, "path: .\nconflicts: strongst"))
+    assert raised.value.hint == "Did you mean strongest? One of keep, strongest, last."
+
+
 OUTSIDE = [
     ("path: /etc/passwd", "path leads out"),
     ("path: ..", "path leads out"),

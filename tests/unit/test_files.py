@@ -48,6 +48,15 @@ def test_damaged_settings_are_reported_with_their_line(tmp_path: Path, read: Cal
         read(settings_path)
 
 
+@pytest.mark.parametrize("read", YAML)
+@pytest.mark.parametrize("text", ["seed: 1\nepochs: 2\nseed: 3\n", "a:\n- {seed: 1,\n   seed: 2}\n"])
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, read: Callable[[Path], object], text: str) -> None:
+    settings_path = tmp_path / "settings.yaml"
+    settings_path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"settings\.yaml, row 3: 'seed' stands there twice"):
+        read(settings_path)
+
+
 @pytest.mark.parametrize("read", YAML[:-1])
 def test_a_setting_that_is_nearly_right_is_suggested(tmp_path: Path, read: Callable[[Path], object]) -> None:
     settings_path = tmp_path / "settings.yaml"

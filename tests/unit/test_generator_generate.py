@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from kgp_models.generator.checkpoint import Checkpoint, load
 from kgp_models.generator.generate import BUCKET, Decoding, Generator, _parts, buckets
@@ -136,18 +137,21 @@ def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
     untrained: Checkpoint, pictures: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"zebrafinch")
+    Image.new("L", (64, 64), 90).save(tmp_path / "blank.png")
     requests = [
         *asked(pictures, 3),
         Asked("bad", tmp_path / "bad.png", "secret"),
         Asked("gone", tmp_path / "gone.png", ""),
+        Asked("blank", tmp_path / "blank.png", ""),
         Asked("none", None, "secret"),
     ]
     replies_by_id = replies(Generator(untrained, Decoding(1, 4, 2)), requests)
-    assert len(replies_by_id) == 6
+    assert len(replies_by_id) == 7
     problems = {image_id: reply.problem for image_id, reply in replies_by_id.items() if reply.problem is not None}
-    assert problems.keys() == {"bad", "gone", "none"}
+    assert problems.keys() == {"bad", "gone", "none", "blank"}
     assert "no readable radiograph" in (problems["bad"] or "")
     assert "there is no image" in (problems["none"] or "")
+    assert "is blank" in (problems["blank"] or "")
     assert "zebrafinch" not in str(problems)
     assert "secret" not in str(problems)
 

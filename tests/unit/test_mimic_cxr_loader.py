@@ -135,6 +135,20 @@ def test_bad_rows_and_missing_reports_are_rejected_with_their_place(tmp_path: Pa
     ]
 
 
+def test_a_report_that_is_a_link_out_of_the_folder_is_rejected(tmp_path: Path) -> None:
+    mimic_folder = layout(tmp_path / "mimic")
+    (tmp_path / "secret.txt").write_text("FINDINGS: secret", encoding="utf-8")
+    first_path, third_path = sorted(mimic_folder.rglob("s5000000[13].txt"))
+    first_path.unlink()
+    first_path.symlink_to(tmp_path / "secret.txt")
+    inner_path = third_path.rename(third_path.with_name("elsewhere.txt"))
+    third_path.symlink_to(inner_path)
+    rejected, report = MIMICCXR(mimic_folder).reports()
+    assert isinstance(rejected, Reject)
+    assert rejected.reason == "the link leads out of the folder"
+    assert isinstance(report, Report), "a link within the folder is followed"
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00report", b"ok\0binary", b"x" * ((1 << 20) + 1)])
 def test_a_report_that_is_none_is_rejected_without_its_words(tmp_path: Path, content: bytes) -> None:
     layout(tmp_path)

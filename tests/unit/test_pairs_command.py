@@ -46,6 +46,17 @@ def test_pairs_are_written_and_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert summary["in_training"]["test"]["text"] > 0
 
 
+def test_a_larger_sample_than_there_are_pairs_is_noted_and_the_file_is_named_parquet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    openi_folder = openi(tmp_path / "openi", many())
+    run(openi_folder, tmp_path / "pairs.parquet", sample=100_000)
+    assert "pairs instead of 100,000: there are no more" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"pairs\.csv would hold parquet"):
+        run(openi_folder, tmp_path / "pairs.csv")
+    assert not (tmp_path / "pairs.csv").exists()
+
+
 def test_views_samples_and_the_papers_protocol(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     openi_folder = openi(tmp_path / "openi", many(200), tmp_path / "pictures")
     run(openi_folder, tmp_path / "a.parquet", images=tmp_path / "pictures", views="Lateral, ", sample=100)

@@ -16,7 +16,6 @@ from kgp_models.generator.checkpoint import Checkpoint
 from kgp_models.generator.grammar import TripletsOnly
 from kgp_models.generator.language import prompt_length, prompt_tokens
 from kgp_models.generator.search import most_probable
-from kgplatform import radiograph
 from kgplatform.errors import InputError, UsageError
 from kgplatform.generate.backend import Asked, Reply, Scored
 from kgplatform.triplets.text import Triplet, parse
@@ -94,8 +93,7 @@ class Generator:
         if request.image is None:
             return "there is no image, and this generator needs one"
         try:
-            radiograph.require_content(request.image)
-            return self.trained.vision.pixels(request.image)
+            return self.trained.vision.pixels(request.image, blank=False)
         except InputError as error:
             return error.message
 

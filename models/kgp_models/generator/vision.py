@@ -38,13 +38,14 @@ class Vision:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
-    def pixels(self, path: Path) -> Tensor:
-        """A radiograph as (C, size, size): the whole picture, padded to a square. Raises `InputError`.
+    def pixels(self, path: Path, *, blank: bool = True) -> Tensor:
+        """A radiograph as (C, size, size): the whole picture, padded to a square. Raises `InputError`, without `blank`
+        also for an image that shows nothing.
 
         In numpy, as threads read ahead: a thread that has once used torch has its own threads for it, and as long as
         it lives, they take a language model on the same cores half its speed.
         """
-        grey_image = radiograph.square(radiograph.read(path, draft=self.size), self.size)
+        grey_image = radiograph.square(radiograph.read(path, self.size, blank=blank), self.size)
         scaled_image = np.asarray(grey_image, dtype=np.float32) / np.float32(255)
         mean, deviation = (
             np.array(statistic, dtype=np.float32)[:, None, None] for statistic in (self.mean, self.deviation)

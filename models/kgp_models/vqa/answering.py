@@ -224,7 +224,7 @@ class Answerer:
 
     def _image(self, image_path: Path | None, flags: list[str]) -> _Seen:
         if image_path is not None:
-            radiograph.require_content(image_path)
+            radiograph.read(image_path, radiograph.LEAST_SIDE, blank=False)
             return _Seen(str(image_path), images_of(self.model.backbone, {str(image_path): image_path}), there=True)
         flags.append(WITHOUT_IMAGE)
         mean_vector, region_vector = self.model.mean_image, self.model.mean_region
