@@ -36,6 +36,7 @@ class GraphBatch:
     enrich: bool = False
     given: int | None = None  # edges that the rows give, where a row is not one edge
     left_out: dict[str, int] = field(default_factory=dict)  # what is no reject and yet not loaded, counted by reason
+    remarks: dict[str, int] = field(default_factory=dict)  # what is loaded, but perhaps not as it was meant, counted
 
     @property
     def asserted(self) -> int:

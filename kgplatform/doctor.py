@@ -96,7 +96,10 @@ def _package(package_name: str) -> Finding:
         return Finding(package_name, Level.OK, importlib.metadata.version(package_name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(
-            package_name, Level.WARN, "used without being installed", "`pip install kgplatform` (or `pip install -e .`)"
+            package_name,
+            Level.WARN,
+            "used without being installed",
+            "In the folder of the code: `make quickstart` or `pip install -e .`",
         )
 
 

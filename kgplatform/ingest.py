@@ -51,6 +51,7 @@ class Report:
     new_nodes: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)  # by reason; see `GraphBatch`
     dry_run: bool = False
+    remarks: Mapping[str, int] = field(default_factory=dict)  # see `GraphBatch`
 
 
 def run_id(source: Source) -> tuple[str, str]:
@@ -118,7 +119,16 @@ def ingest(
         rows_account, enriched_account, new_nodes = rehearse(graph, source, run, survey, batch_rows)
         first_rejects = tuple(survey.first_rejects)
         return Report(
-            run, rows_account, enriched_account, 0, None, first_rejects, new_nodes, dict(survey.left_out), dry_run=True
+            run,
+            rows_account,
+            enriched_account,
+            0,
+            None,
+            first_rejects,
+            new_nodes,
+            dict(survey.left_out),
+            dry_run=True,
+            remarks=dict(survey.remarks),
         )
     with ThreadPoolExecutor(1) as executor:  # a fresh server takes a second for its constraints
         constraints_future = executor.submit(_create, graph, CONSTRAINTS)
@@ -152,6 +162,7 @@ def ingest(
         first_rejects,
         load.new_nodes,
         dict(survey.left_out),
+        remarks=dict(survey.remarks),
     )
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from kgplatform.batches import GraphBatch, NodeRef, Properties
 from kgplatform.connect import open_graph
-from kgplatform.errors import ConnectionFailed, InputError, SettingsError
+from kgplatform.errors import ConnectionFailed, InputError
+from kgplatform.extras import missing
 from kgplatform.schema import (
     CLAIMS,
     CONCEPT_ID,
@@ -109,8 +110,7 @@ def _py2neo() -> ModuleType:
     try:
         import py2neo
     except ImportError:
-        hint = "Install it: pip install 'kgplatform[py2neo]'"
-        raise SettingsError("py2neo is not installed", hint) from None
+        raise missing("py2neo", "py2neo") from None
     return cast("ModuleType", py2neo)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from kgplatform import codestreams, files
 from kgplatform.errors import InputError
+from kgplatform.extras import installer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -214,7 +215,8 @@ def _check_header(dataset: Dataset, image_file: BinaryIO, image_path: Path) -> N
     except NotImplementedError:
         is_decodable = False
     if not is_decodable:
-        hint = "Install one (pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg), or decompress the file."
+        packages = "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
+        hint = f"Install one ({installer()} {packages}), or decompress the file."
         raise InputError(f"no decoder for this DICOM file is installed: {transfer_syntax.name}", hint, path=image_path)
 
 

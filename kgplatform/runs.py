@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kgplatform import queries
 from kgplatform.errors import NotFoundError
@@ -13,6 +13,8 @@ from kgplatform.graph_names import run_hint
 from kgplatform.ingest import constrain
 from kgplatform.load import OWN, write_by_id
 from kgplatform.retrieval.index import Part, clear, recount
+
+UNDONE: Final = "undone"  # the status of a run that asserts nothing any longer
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,14 @@ def preview(graph: Graph, run: str) -> Preview:
 
 
 def undo(graph: Graph, run: str, log: Callable[[str], None] = lambda _: None) -> Undone:
-    """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again."""
+    """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again; a run that is
+    undone already changes nothing.
+    """
     graph = graph.patient(log)
-    model_digits = show(graph, run)["run"].get("embedding_model")  # of a run of `kgp embed`
+    record = show(graph, run)["run"]
+    if record["status"] == UNDONE:
+        return Undone(run, 0, 0)
+    model_digits = record.get("embedding_model")  # of a run of `kgp embed`
     constrain(graph)  # an earlier version wrote embeddings elsewhere
     graph.write(queries.get("runs/undo_begin"), run=run)
     written_batches = [*_take_out(graph, run, "edges"), *_take_out(graph, run, "nodes")]

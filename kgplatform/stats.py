@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from kgplatform import queries
-from kgplatform.errors import SettingsError, UsageError
+from kgplatform.errors import UsageError
+from kgplatform.extras import missing
 from kgplatform.files import figure_metadata, marked, replacing
 from kgplatform.graph import Graph
 
@@ -120,7 +121,7 @@ def plot_semantic_types(shares: Sequence[Mapping[str, Any]], coverage: Sequence[
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise SettingsError("plots need matplotlib", "pip install 'kgplatform[plot]'") from None
+        raise missing("matplotlib", "plot") from None
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} is no name of a plot", f"End it with one of {', '.join(SUFFIXES)}.")
     coverage_by_side = {record["side"]: record for record in coverage}

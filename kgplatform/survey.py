@@ -61,6 +61,7 @@ class Survey:
     asserted: int = 0  # edges that the rows give
     elements: int = 0  # nodes and edges that the rows give, repeated ones included
     left_out: Counter[str] = field(default_factory=Counter)  # by reason; see `GraphBatch`
+    remarks: Counter[str] = field(default_factory=Counter)  # see `GraphBatch`
     first_rejects: list[Reject] = field(default_factory=list)
     batches: list[GraphBatch] | None = field(default_factory=list)  # of a small source, to save reading it again
 
@@ -86,6 +87,7 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
                 write_reject(reject)
             survey.first_rejects.extend(batch.rejects[: 5 - len(survey.first_rejects)])
             survey.left_out.update(batch.left_out)
+            survey.remarks.update(batch.remarks)
             previous_account = survey.enriched if batch.enrich else survey.rows
             account = Account(previous_account.read + batch.read, 0, 0, previous_account.rejected + len(batch.rejects))
             if batch.enrich:

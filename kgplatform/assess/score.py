@@ -13,6 +13,7 @@ from typing import Any
 from kgplatform.assess.agreement import icc, weighted_kappa
 from kgplatform.assess.workbook import HIGHEST, METRICS, Ratings
 from kgplatform.errors import InputError, UsageError
+from kgplatform.extras import missing
 from kgplatform.files import figure_metadata, marked, replacing
 
 
@@ -103,11 +104,11 @@ def _metric(metric: str, raters: Sequence[Ratings], rater_names: Sequence[str]) 
 
 
 def write(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
-    """Write `scores.json` and the bar chart; returns the files. Raises `UsageError` without matplotlib."""
+    """Write `scores.json` and the bar chart; returns the files. Raises `SettingsError` without matplotlib."""
     try:
         import matplotlib as mpl
     except ImportError:
-        raise UsageError("matplotlib is not installed", "Install it: pip install 'kgplatform[plot]'.") from None
+        raise missing("matplotlib", "plot") from None
     mpl.use("Agg")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -205,6 +205,7 @@ def _document(report: Report) -> dict[str, Any]:
         "mapping": asdict(report.enriched),
         "new_nodes": report.new_nodes,
         "left_out": dict(report.left_out),
+        "remarks": dict(report.remarks),
         "resumed_at": report.resumed_at,
         "rejects": str(report.rejects) if report.rejects else None,
         "dry_run": report.dry_run,
@@ -224,6 +225,8 @@ def _print(report: Report) -> None:
                 f"{account.rejected:,} rejected"
             )
     print_left_out(report.left_out)
+    for remark, count in report.remarks.items():
+        echo(f"  loaded, but check: {counted(count, remark)}")
     for reject in report.first_rejects:
         echo(f"  {reject.path}, row {reject.row}: {reject.reason}")
     if report.rejects:

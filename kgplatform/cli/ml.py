@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from kgplatform.errors import SettingsError
+from kgplatform.extras import missing
 
 
 @contextmanager
@@ -21,4 +21,4 @@ def needed(extra: str = "ml", *packages: str) -> Iterator[None]:
             warnings.simplefilter("ignore", FutureWarning)  # what libraries tell each other as they are imported
             yield
     except ImportError as error:
-        raise SettingsError(f"this needs {error.name or 'torch'}", f"pip install 'kgplatform[{extra}]'") from None
+        raise missing(error.name or "torch", extra) from None

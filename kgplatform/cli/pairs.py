@@ -71,18 +71,22 @@ def pairs(
 
     require_suffix(out, ".parquet")
     graph_ids = _used() if exclude_graph else None
+    unselected: dict[str, int] = {}
     all_pairs, rejects = pairing.read(
         kind.value,
         folder,
         images=images,
         views=views_of(views),
         require_images=require_images,
+        left_out=unselected,
         progress=progress("reports"),
     )
     selected_pairs = graph_studies.exclude(all_pairs, *graph_ids) if graph_ids else all_pairs
-    left_out = _reasons(rejects, len(all_pairs) - len(selected_pairs))
+    left_out = unselected | _reasons(rejects, len(all_pairs) - len(selected_pairs))
     if not selected_pairs:
-        reasons_text = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "none has these views"
+        reasons_text = (
+            ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "the data set has no image"
+        )
         hint = "Give the folder of the images (--images), other --views, or --no-exclude-graph."
         raise InputError(f"there is no pair of an image and its report: {reasons_text}", hint, path=folder)
     if sample and sample > len(selected_pairs):

@@ -11,9 +11,7 @@ import typer
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.wording import counted
 
-Replace = Annotated[
-    bool, typer.Option("--replace", help="Replace what this command wrote into the folder with other settings.")
-]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace what this command wrote into the folder before.")]
 
 app = typer.Typer(no_args_is_help=True, help="Write synthetic data: studies, or a graph in MedMKG's form.")
 

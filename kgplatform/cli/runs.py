@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +20,8 @@ app = typer.Typer(no_args_is_help=True, help="See what was loaded or generated w
 RunId = Annotated[str, typer.Argument(help="The run's id, as `kgp runs list` shows it.")]
 
 COLUMNS = ("id", "source", "status", "read", "written", "existing", "rejected", "started")
+FIRST_FIELDS = ("id", "kind", "source", "status", "started", "finished", "edges", "edges_of_this_run_alone", "nodes")
+INTERNAL_FIELDS = ("batch", "batch_enriched", "batch_written", "rows_done")  # where a load goes on; in --json
 OPTIONAL = ("existing", "rejected", "started", "read")  # left out first on a narrow terminal
 
 
@@ -50,8 +54,7 @@ def show(run: RunId, as_json: Json = False) -> None:
     if as_json:
         emit_json(run_summary)
         return
-    record = {**run_summary.pop("run"), **run_summary}
-    echo(table([{"": field_name, "value": str(value)} for field_name, value in sorted(record.items())]))
+    echo(table([{"field": field_name, "value": value} for field_name, value in _fields(run_summary)]))
 
 
 @app.command()
@@ -65,14 +68,42 @@ def undo(
     from kgplatform.connect import open_graph
 
     with open_graph().patient(note) as graph:
-        note(_foreseen(runs.preview(graph, run)))
-        if not yes and sys.stdin.isatty():
-            confirm("Take it out?")
+        preview = runs.preview(graph, run)
+        if runs.show(graph, run)["run"]["status"] == runs.UNDONE:
+            note(f"{run} is undone already: there is nothing to take out")
+        else:
+            note(_foreseen(preview))
+            if not yes and sys.stdin.isatty():
+                confirm("Take it out?")
         undone = runs.undo(graph, run, note)
     if as_json:
         emit_json(asdict(undone))
     else:
         echo(f"{undone.run}: {_parts(undone)} taken out")
+
+
+def _fields(run_summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a reader wants to know of a run, in order; each parameter is a field of its own."""
+    record = {**run_summary["run"], **run_summary}
+    names = [name for name in FIRST_FIELDS if name in record]
+    names += sorted(name for name in record if name not in (*FIRST_FIELDS, *INTERNAL_FIELDS, "run", "parameters"))
+    for name in names:
+        yield name.replace("_", " "), _readable(name, record[name])
+    parameters = record.get("parameters")
+    for name, value in (json.loads(parameters) if isinstance(parameters, str) else parameters or {}).items():
+        yield f"parameter {name.replace('_', ' ')}", _readable(name, value)
+
+
+def _readable(name: str, value: Any) -> str:
+    if name in ("started", "finished"):
+        return str(value or "")[:19].replace("T", " ")
+    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+        return ", ".join(map(str, value))
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _foreseen(preview: Preview) -> str:

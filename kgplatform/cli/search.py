@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -162,6 +163,10 @@ def _row(search_result: Found, hit: Hit) -> dict[str, Any]:
     return table_row
 
 
-def _short(concept_names: Any) -> str:
-    joined_names = ", ".join(concept_names)
-    return joined_names if len(joined_names) <= MAX_CONCEPT_LETTERS else joined_names[: MAX_CONCEPT_LETTERS - 1] + "…"
+def _short(names: Sequence[str]) -> str:
+    """As many whole names as fit, the first one always, and how many more there are."""
+    shown = list(names)
+    while len(shown) > 1 and len(", ".join(shown)) > MAX_CONCEPT_LETTERS:
+        shown.pop()
+    more = f", and {len(names) - len(shown):,} more" if len(shown) < len(names) else ""
+    return ", ".join(shown) + more

@@ -49,6 +49,8 @@ def explain(
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
     question = readable(question)
+    if not question.strip():
+        raise UsageError("the question is empty", "Ask for a finding, e.g. `kgp vqa explain 'Is there an effusion?'`.")
     with open_graph() as graph:
         tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, log=note)
         question_nodes = [

@@ -19,6 +19,7 @@ from kgplatform import files, plugins
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report, ReportSource
 from kgplatform.errors import InputError, UsageError
+from kgplatform.extras import missing
 from kgplatform.files import replacing
 from kgplatform.spreadsheets import escaped, unescaped
 
@@ -91,7 +92,7 @@ def _unit(vectors: Any) -> Any:
     try:
         from sklearn.preprocessing import normalize
     except ImportError:
-        raise UsageError("scikit-learn is not installed", "Install it: pip install 'kgplatform[select]'.") from None
+        raise missing("scikit-learn", "select") from None
     return normalize(vectors)
 
 
@@ -150,7 +151,7 @@ def tfidf(argument: str = "") -> Encoder:
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError:
-        raise UsageError("scikit-learn is not installed", "Install it: pip install 'kgplatform[select]'.") from None
+        raise missing("scikit-learn", "select") from None
     if argument:
         raise UsageError("the encoder tfidf takes no argument", "Say tfidf.")
 

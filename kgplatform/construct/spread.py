@@ -17,7 +17,7 @@ from kgplatform.construct.annotate import Annotation, Conflicts, annotate
 from kgplatform.construct.judgement import Judge
 from kgplatform.construct.report import Report
 from kgplatform.construct.tagger import Tagger
-from kgplatform.errors import UsageError
+from kgplatform.extras import missing
 from kgplatform.interrupt import end_with_parent, ending_workers, shielded
 
 Row: TypeAlias = Report | Reject
@@ -141,12 +141,12 @@ def _by_ray(source_rows: Iterable[Row], stages: Stages, worker_count: int) -> It
 
 
 def started_ray() -> Any:
-    """Ray with its Data part, started and quiet. Raises `UsageError` where it is not installed."""
+    """Ray with its Data part, started and quiet. Raises `SettingsError` where it is not installed."""
     try:
         import ray
         import ray.data
     except ImportError:
-        raise UsageError("Ray is not installed", "Install it: pip install 'kgplatform[ray]'.") from None
+        raise missing("Ray", "ray") from None
     if not ray.is_initialized():
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of itself on stderr, at length
         ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)

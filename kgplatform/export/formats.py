@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from kgplatform import __version__, staging
-from kgplatform.errors import InputError, SettingsError, UsageError
+from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Triples
+from kgplatform.extras import missing
 from kgplatform.files import read_json, require_file
 from kgplatform.spreadsheets import escaped
 from kgplatform.suggest import did_you_mean
@@ -235,7 +236,7 @@ def _needs(library: str) -> Iterator[None]:
         try:
             yield
         except ImportError:
-            raise SettingsError(f"this needs {library}", "pip install 'kgplatform[ml]'") from None
+            raise missing(library, "ml") from None
 
 
 FORMATS: Final[Mapping[str, Callable[[Triples, Path], None]]] = {

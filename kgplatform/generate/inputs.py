@@ -20,6 +20,7 @@ from kgplatform.wording import counted
 
 T = TypeVar("T")
 
+OTHER_FILES: Final = f"files whose names do not end like an image's ({', '.join(radiograph.SUFFIXES)})"
 UNUSED: Final = "reports of none of the images"
 FOLDER: Final = "images"  # the data set of pictures that belong to none
 DISTINCTIVE: Final = 8  # characters of a file's name that tell what it is: "0.png" is in every folder
@@ -66,10 +67,11 @@ def inputs(
     if kind is not None:
         return _some(_of_reports(reports_of(kind, images, views), images, reports, with_reports), images)
     left_out_counts: Counter[str] = Counter()
-    image_paths, outside_rejects = _inside(images, _pictures(images, left_out_counts))
+    image_paths, outside_rejects = _inside(images, _pictures(images, reports, left_out_counts))
     if not image_paths and not outside_rejects:
         hint = f"Give a folder with {', '.join(radiograph.SUFFIXES)} files, a data set, or a table of reports."
-        raise InputError("there is no image here", hint, path=images)
+        files_note = "".join(f": {counted(count, reason)}" for reason, count in left_out_counts.items())
+        raise InputError(f"there is no image here{files_note}", hint, path=images)
     sections_by_key, report_rejects = ({}, []) if reports is None else _sections_by_name(reports, views)
     ids_by_key = _unique(
         (path_key, image_id) for image_path, image_id in known.items() for path_key in _keys(image_path, short=False)
@@ -172,20 +174,27 @@ def _of_reports(source: ReportSource, source_path: Path, reports_path: Path | No
     return _refuse_foreign(Inputs(image_inputs, rejects, is_credentialed, left_out_counts), reports_path)
 
 
-def _pictures(images_path: Path, left_out_counts: Counter[str]) -> Iterator[Path]:
-    """The radiographs at a path, by name; one by content, so that a .dcm next to a .png of its name is not two."""
+def _pictures(images_path: Path, reports_path: Path | None, left_out_counts: Counter[str]) -> Iterator[Path]:
+    """The radiographs at a path, by name; one by content, so that a .dcm next to a .png of its name is not two. Other
+    files are counted but for the table of reports.
+    """
     if images_path.is_file():
         yield images_path
         return
     visited_stems: set[Path] = set()
     for image_path in sorted(images_path.rglob("*")):
-        if image_path.suffix.lower() in radiograph.SUFFIXES and image_path.is_file():
-            image_stem = image_path.with_suffix("")
-            if image_stem in visited_stems:
-                left_out_counts["further files of an image, with its name and another ending"] += 1
-                continue
-            visited_stems.add(image_stem)
-            yield image_path
+        if not image_path.is_file():
+            continue
+        if image_path.suffix.lower() not in radiograph.SUFFIXES:
+            if image_path != reports_path and not image_path.name.startswith("."):
+                left_out_counts[OTHER_FILES] += 1
+            continue
+        image_stem = image_path.with_suffix("")
+        if image_stem in visited_stems:
+            left_out_counts["further files of an image, with its name and another ending"] += 1
+            continue
+        visited_stems.add(image_stem)
+        yield image_path
 
 
 def _picture(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -74,18 +74,22 @@ def read(
     views: Sequence[str] = (),
     require_images: bool = True,
     studies: Set[str] | None = None,
+    left_out: dict[str, int] | None = None,
     progress: Progress = lambda done, total: None,
 ) -> tuple[list[Pair], list[Reject]]:
     """The pairs of a data set, one an image of the views asked for (of all where none are), and what was left out: rows
     that are no report, reports without text, and images that are missing (but for `require_images` = False).
 
-    The images' paths count from `images`, or from `folder` where that is not given. `studies` reads only these.
-    Raises `UsageError` for an unknown kind and for views of a data set that does not tell them, and `InputError`.
+    The images' paths count from `images`, or from `folder` where that is not given. `studies` reads only these;
+    `left_out` receives how many images the loader did not select, by reason. Raises `UsageError` for an unknown kind
+    and for views of a data set that does not state them, and `InputError`.
     """
     images_root = images or (folder if folder.is_dir() else folder.parent)
     pairs_by_image: dict[str, Pair] = {}
     rejects: list[Reject] = []
-    for report_number, source_report in enumerate(_reports(kind, folder, views, studies), 1):
+    source = _source(kind, folder, views)
+    source_reports = source.reports(studies) if kind == "mimic-cxr" else source.reports()
+    for report_number, source_report in enumerate(source_reports, 1):
         progress(report_number, None)
         if isinstance(source_report, Reject):
             rejects.append(source_report)
@@ -100,15 +104,15 @@ def read(
             pairs_by_image[pair.image] = pair
         else:
             rejects.append(Reject(pair.path if isinstance(pair, Pair) else images_root, 1, str(problem)))
+    if left_out is not None:
+        left_out.update(getattr(source, "left_out", {}))
     return list(pairs_by_image.values()), rejects
 
 
-def _reports(kind: str, folder: Path, views: Sequence[str], studies: Set[str] | None) -> Iterator[Report | Reject]:
+def _source(kind: str, folder: Path, views: Sequence[str]) -> Any:
     if kind not in KINDS:
         raise UsageError(f"there are no pairs of {kind}", did_you_mean(kind, KINDS, f"Kinds: {', '.join(KINDS)}."))
-    source = plugins.load("reports", kind, "loader of reports")(folder, tuple(views), every_image=True)
-    reports: Iterator[Report | Reject] = source.reports(studies) if kind == "mimic-cxr" else source.reports()
-    return reports
+    return plugins.load("reports", kind, "loader of reports")(folder, tuple(views), every_image=True)
 
 
 def _pair(kind: str, report: Report, images_root: Path, *, apart: bool) -> Pair | str:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from html import escape
 from typing import Any, Final
 
-from kgplatform.errors import UsageError
+from kgplatform.extras import missing
 from kgplatform.triplets.layout import LINE, Box, Edge, Layout, Wire, breadth, lay_out, wrapped
 from kgplatform.triplets.metrics import Counts, Key, count, keyed, same
 from kgplatform.triplets.text import Triplet
@@ -221,12 +221,12 @@ def _text(raw_text: str) -> str:
 
 
 def to_png(title: str, panels: Sequence[Panel]) -> bytes:
-    """The same as a picture, the panels in a row. Raises `UsageError` without matplotlib."""
+    """The same as a picture, the panels in a row. Raises `SettingsError` without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise UsageError("matplotlib is not installed", "Install it: pip install 'kgplatform[plot]'.") from None
+        raise missing("matplotlib", "plot") from None
     layouts = [lay_out(panel.edges, panel.texts) for panel in panels]
     width, height = _size(title, panels, layouts)
     scale = min(SCALE, MAX_SIDE / width, MAX_SIDE / height)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from kgp_loaders.records import records
+from kgp_loaders.views import ViewFilter
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.report import MORE_IMAGES, Report
@@ -109,8 +110,9 @@ class MIMICCXR:
         """The image, or images, of each study, and the rows of the tables that tell none."""
         split_dicoms, rejects = self._kept()
         chosen: dict[tuple[str, str], _Image] = {}
+        view_filter = ViewFilter(self.views)
         for image in self._images(rejects):
-            if self.views and image.view not in self.views:
+            if not view_filter.admits(image.view):
                 self.left_out[f"images of other views than {', '.join(self.views)}"] += 1
                 continue
             if split_dicoms is not None and image.dicom not in split_dicoms:
@@ -121,6 +123,7 @@ class MIMICCXR:
                 self.left_out[MORE_IMAGES] += 1
             if study_key not in chosen or image.dicom < chosen[study_key].dicom:
                 chosen[study_key] = image
+        self.left_out.update(view_filter.absent())
         ordered_images = sorted(chosen.values(), key=lambda image: (int(image.subject), int(image.study), image.dicom))
         return ordered_images, rejects
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 from kgp_loaders.tabular import open_table
+from kgp_loaders.views import ViewFilter
 from kgplatform import files
 from kgplatform.batches import Reject
 from kgplatform.construct.report import MORE_IMAGES, SECTIONS, Report
@@ -72,6 +73,7 @@ class OpenI:
     def _from_tables(self) -> Iterator[Report | Reject]:
         views_by_study: dict[str, dict[str, str]] = {}  # of a study, the projection by file name
         rejects = []
+        view_filter = ViewFilter(self.views)
         for record in open_table(self.folder / PROJECTIONS).rows(("uid", "filename", "projection")):
             if isinstance(record, Reject):
                 rejects.append(record)
@@ -81,10 +83,11 @@ class OpenI:
                 rejects.append(
                     Reject(self.folder / PROJECTIONS, row_number, "the uid or the file name is none of OpenI's")
                 )
-            elif not self.views or view in self.views:
+            elif view_filter.admits(view):
                 views_by_study.setdefault(uid, {}).setdefault(file_name, view)
             else:
                 self.left_out[f"images of other projections than {', '.join(self.views)}"] += 1
+        self.left_out.update(view_filter.absent())
         yield from rejects
         previous_ids: set[str] = set()
         for record in open_table(self.folder / REPORTS).rows(("uid", *SECTIONS)):

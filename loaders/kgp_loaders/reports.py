@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from kgp_loaders.records import lines, records
 from kgp_loaders.tabular import FIRST_LINES, check_text, layout_of, role_hint, text_problem
+from kgp_loaders.views import ViewFilter
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
@@ -64,8 +65,9 @@ class Reports:
         self.left_out.clear()
         previous_ids: set[str] = set()
         numbered_rows = _json_rows(self.path) if self.path.suffix.lower() in _JSON else _table_rows(self.path)
+        view_filter = ViewFilter(self.views)
         for row_number, record in numbered_rows:
-            if self.views and not isinstance(record, str) and record.get("view") not in self.views:
+            if not isinstance(record, str) and not view_filter.admits(record.get("view")):
                 self.left_out[f"rows of other views than {', '.join(self.views)}"] += 1
                 continue
             report = record if isinstance(record, str) else self._report(record)
@@ -76,6 +78,7 @@ class Reports:
             else:
                 previous_ids.add(report.study)
                 yield report
+        self.left_out.update(view_filter.absent())
 
     def _report(self, record: Mapping[str, str]) -> Report | str:
         """The report of a row, or why it is none."""

@@ -46,11 +46,13 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 REQUIRED: Final = ("head", "relation", "tail")
 PATTERNS: Final = (r"Image=I\d+", r"Concept=C\d{7}")
 DEFAULT_TYPE: Final = "Thing"
+NEARLY_OWN: Final = "ids like C32227 or c0032227 became a Thing: a concept's is C and 7 digits, an image's I and digits"
 MAX_ID: Final = 1_000  # characters; Neo4j indexes keys of up to about 8 kB
 MAX_NAME: Final = 10_000  # characters
 
 _OWN_LABELS: Final = {*NODE_TYPES, *OWN_LABELS} - {"Image", "Concept", DEFAULT_TYPE}
 _ID_FORMS: Final = {"Image": (IMAGE_ID, "I and 1-18 digits"), "Concept": (CONCEPT_ID, "C and 7 digits")}
+_NEARLY_OWN: Final = re.compile(r"[CcIi][ _:-]?[0-9]+")
 _PARTS: Final = re.compile(r"[A-Za-z0-9]+")
 
 Typed: TypeAlias = Mapping[str, str]  # id -> type by pattern
@@ -103,7 +105,7 @@ class Triples:
 
         untyped_columns = [end.id for end in (self._head, self._tail) if end.type is None]
         ids = {
-            record[1][id_column]
+            record[1][id_column].strip()
             for record in table_rows
             if not isinstance(record, Reject)
             for id_column in untyped_columns
@@ -117,6 +119,7 @@ class Triples:
 
     def _add(self, types_by_id: Typed, batch: GraphBatch, *values: str) -> str | None:
         """Put the row's edge into the batch, or return why it cannot be in the graph."""
+        values = tuple(value.strip() for value in values)  # "a, treats, b"
         head_node, tail_node = _node(self._head, values, types_by_id), _node(self._tail, values, types_by_id)
         if isinstance(head_node, str):
             return head_node
@@ -133,6 +136,9 @@ class Triples:
             for node, properties in (head_node, tail_node):  # the first value of a property stays, as in the graph
                 batch.nodes[node] = {**properties, **batch.nodes.get(node, {})}
             batch.edges[source_ref, relation, target_ref] = {}
+            for end, (node_type, _) in ((self._head, source_ref), (self._tail, target_ref)):
+                if node_type == "Thing" and end.type is None and _NEARLY_OWN.fullmatch(values[end.id]):
+                    batch.remarks[NEARLY_OWN] = batch.remarks.get(NEARLY_OWN, 0) + 1
         return problem
 
 

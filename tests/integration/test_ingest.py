@@ -11,7 +11,7 @@ import pytest
 
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.triples import Triples
-from kgplatform import queries, runs
+from kgplatform import naf, queries, runs
 from kgplatform.batches import GraphBatch
 from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError
@@ -20,6 +20,7 @@ from kgplatform.ingest import ingest
 from kgplatform.queries import parse
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
+from tests.conftest import Kgp
 from tests.integration.sources import Handmade, small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
@@ -187,6 +188,28 @@ def test_at_a_terminal_an_undo_says_what_goes_and_asks(graph: Graph, settings: S
     assert str(digest(graph)) == digest_before
     undone = runs.undo(graph, old_load.run)
     assert (undone.edges, undone.nodes) == (preview.edges, preview.nodes), "it does what it said"
+
+
+def test_an_undone_run_has_nothing_to_undo_and_leaves_the_scores_current(
+    graph: Graph, kgp: Kgp, tmp_path: Path
+) -> None:
+    undone_load = ingest(graph, small(tmp_path / "a"))
+    ingest(graph, small(tmp_path / "b", rows=small_rows()[:20]))
+    assert kgp("runs", "undo", undone_load.run).code == 0
+    naf.score(graph)
+    repeated = kgp("runs", "undo", undone_load.run)
+    assert (repeated.code, repeated.out) == (0, f"{undone_load.run}: 0 edges and 0 nodes taken out\n")
+    assert f"{undone_load.run} is undone already: there is nothing to take out" in repeated.err
+    naf.filter_images(graph)  # it raises KgpError where the scores are out of date
+
+
+def test_what_is_loaded_otherwise_than_it_was_perhaps_meant_is_remarked(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
+    table_path = tmp_path / "own.csv"
+    table_path.write_text("head,relation,tail\nC32227,treats,c0032227\nI1,POSITIVE,C0032227\n", encoding="utf-8")
+    loaded = kgp("ingest", "triples", table_path)
+    assert "loaded, but check: 2 ids like C32227 or c0032227 became a Thing" in loaded.out
+    remarks = kgp("ingest", "triples", table_path, "--json").json["remarks"]
+    assert list(remarks.values()) == [2]
 
 
 def test_claims_are_listed_only_where_runs_say_different_things(graph: Graph, tmp_path: Path) -> None:

@@ -262,6 +262,10 @@ class TestCommands:
         guessed_run = kgp("vqa", "explain", "Can zorevone treat effusion?")
         assert "note: zorevone is read as zorevane" in guessed_run.err
         assert kgp("vqa", "explain", question, "--svg", folder / "q.png").code == 2
+        for empty_question in ("", "  "):
+            refused = kgp("vqa", "explain", empty_question)
+            assert (refused.code, refused.out) == (2, "")
+            assert "the question is empty" in refused.err
 
     def test_explain_says_how_to_see_it_in_neo4j_browser(self, graph: Graph, asked: QuestionSet, kgp: Kgp) -> None:
         stdout = kgp("vqa", "explain", "Can zorevane treat effusion?", "--cap", "9").out

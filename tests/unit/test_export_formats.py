@@ -18,6 +18,7 @@ from hypothesis import settings as example_settings
 from kgplatform.errors import InputError, SettingsError, UsageError
 from kgplatform.export import formats
 from kgplatform.export.triples import Node, Triples
+from kgplatform.extras import install_command
 from kgplatform.spreadsheets import unescaped
 from tests.unit.export_graphs import graphs, random_triples, same
 
@@ -265,7 +266,7 @@ def test_without_the_libraries_the_error_says_what_to_install(
     for format_name in ("pykeen", "pyg"):
         with pytest.raises(SettingsError) as raised:
             formats.write(triples, tmp_path / "out", format_name)
-        assert raised.value.hint == "pip install 'kgplatform[ml]'"
+        assert raised.value.hint == f"Install it: {install_command('ml')}"
     with pytest.raises(SettingsError):
         formats.read_pyg(tmp_path)
     assert not list(tmp_path.iterdir())

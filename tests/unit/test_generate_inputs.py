@@ -12,7 +12,7 @@ from PIL import Image
 
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
-from kgplatform.generate.inputs import FOLDER, UNUSED, inputs, kind_of
+from kgplatform.generate.inputs import FOLDER, OTHER_FILES, UNUSED, inputs, kind_of
 from kgplatform.schema import IMAGE_ID
 
 
@@ -212,6 +212,19 @@ def test_no_report_is_lost_without_a_word(tmp_path: Path) -> None:
     image_inputs = inputs(tmp_path / "i", report_table, known={})
     assert [Path(str(row.path)).name for row in image_inputs.rows if row.sections] == ["original.png"]
     assert image_inputs.left_out == {UNUSED: 1}
+
+
+def test_files_that_are_no_images_are_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "i"
+    draw(folder / "a.png")
+    for file_name in ("IM000001", "b.bmp", ".DS_Store"):
+        (folder / file_name).write_bytes(b"x")
+    report_table = folder / "reports.csv"
+    report_table.write_text("id,text\na,An effusion.\n", encoding="utf-8")
+    assert inputs(folder, report_table, known={}).left_out == {OTHER_FILES: 2}
+    (folder / "a.png").unlink()
+    with pytest.raises(InputError, match="there is no image here: 3 files whose names do not end like an image's"):
+        inputs(folder, known={})
 
 
 def test_no_report_is_in_what_is_logged(invented: Path) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from kgp_models.generator.checkpoint import Checkpoint, load
 from kgp_models.generator.generate import BUCKET, Decoding, Generator, _parts, buckets
 from kgp_models.generator.language import prompt
-from kgplatform.errors import UsageError
+from kgplatform.errors import SettingsError, UsageError
 from kgplatform.generate.backend import Asked, Reply
 from kgplatform.triplets.text import parse, serialise
 
@@ -326,5 +326,5 @@ def test_without_ray_it_is_wrong_usage(tiny: Path, monkeypatch: pytest.MonkeyPat
     from kgp_models.generator.spread import OnRay
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match="Ray is not installed"):
+    with pytest.raises(SettingsError, match="this needs Ray, which is not installed"):
         OnRay(tiny / "vlm-kg", None, Decoding())

@@ -27,6 +27,7 @@ from kgp_models.generator.train import Work, train
 from kgp_models.generator.validate import validated
 from kgp_models.generator.vision import open_vision
 from kgplatform.errors import InputError, SettingsError
+from kgplatform.extras import install_command
 from kgplatform.interrupt import Stopped
 from tests import generators
 from tests.interrupts import interrupted_at
@@ -449,7 +450,7 @@ def test_without_the_packages_of_training_it_is_one_clear_line(
     completed = CliRunner().invoke(app, ["generator", "--config", str(config_path), "--out", str(tmp_path / "g")])
     assert isinstance(completed.exception, SettingsError)
     assert (completed.exception.message, completed.exception.hint) == (
-        "this needs datasets",
-        "pip install 'kgplatform[generate]'",
+        "this needs datasets, which is not installed",
+        f"Install it: {install_command('generate')}",
     )
     assert not (tmp_path / "g").exists()

@@ -73,12 +73,21 @@ def test_views_samples_and_the_papers_protocol(tmp_path: Path, capsys: pytest.Ca
     assert "Finding" not in stdout
 
 
+def test_what_the_views_leave_out_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    openi_folder = openi(tmp_path / "openi", many(), tmp_path / "pictures")
+    run(openi_folder, tmp_path / "a.parquet", images=tmp_path / "pictures", views="frontal,AP")
+    left_out = json.loads(capsys.readouterr().out)["left_out"]
+    assert left_out["images of other projections than frontal, AP"] == 40
+    assert left_out["images of the view AP, which no image here has"] == 0
+    assert {pair.view for pair in PairSet.read(tmp_path / "a.parquet").pairs} == {"Frontal"}
+
+
 def test_without_a_pair_the_reasons_are_told(tmp_path: Path) -> None:
     openi_folder = openi(tmp_path / "openi", many(), tmp_path / "pictures")
     with pytest.raises(InputError, match=r"no pair of an image and its report: 80 without an image there") as refusal:
         run(openi_folder, tmp_path / "pairs.parquet")
     assert "--images" in refusal.value.hint
-    with pytest.raises(InputError, match="none has these views"):
+    with pytest.raises(InputError, match="0 images of the view AP, which no image here has"):
         run(openi_folder, tmp_path / "pairs.parquet", views="AP")
     with pytest.raises(UsageError, match="2 pairs are too few"):
         run(openi_folder, tmp_path / "pairs.parquet", images=tmp_path / "pictures", sample=2)

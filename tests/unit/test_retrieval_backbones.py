@@ -23,7 +23,8 @@ from kgp_models.retrieval.backbone import ALIKE, WIDTH, Backbone, Picture  # noq
 from kgp_models.retrieval.backbones import LITE, open_backbone, open_text  # noqa: E402
 from kgp_models.retrieval.encode import BackboneEncoder, TextEncoder, open_encoder  # noqa: E402
 from kgplatform.construct.select import encoder_of  # noqa: E402
-from kgplatform.errors import InputError, UsageError  # noqa: E402
+from kgplatform.errors import InputError, SettingsError, UsageError  # noqa: E402
+from kgplatform.extras import install_command  # noqa: E402
 from kgplatform.retrieval.encoder import Encoder  # noqa: E402
 from tests.unit.backbone_folders import (  # noqa: E402
     DEVIATION,
@@ -440,9 +441,9 @@ class TestWhatIsNone:
     ) -> None:
         monkeypatch.setitem(sys.modules, package, None)
         backbone_kind = spec.partition(":")[0]
-        with pytest.raises(UsageError, match=f"{backbone_kind} needs {package}") as refusal:
+        with pytest.raises(SettingsError, match=f"this needs {package}, which is not installed") as refusal:
             open_encoder(spec.format(saved_backbones.get(backbone_kind, ("", "", None))[1]))
-        assert refusal.value.hint == f"pip install 'kgplatform[{extra}]'"
+        assert refusal.value.hint == f"Install it: {install_command(extra)}"
 
 
 class TestEncoders:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kgp_loaders.medmkg import MedMKG
-from kgp_loaders.triples import MAX_ID, Triples, type_name
+from kgp_loaders.triples import MAX_ID, NEARLY_OWN, Triples, type_name
 from kgplatform.batches import GraphBatch, NodeRef
 from kgplatform.errors import InputError, UsageError
 from kgplatform.schema import CONCEPT_ID, IMAGE_ID, LABEL, relation_problem
@@ -288,3 +288,19 @@ def test_a_thousand_hostile_names_in_every_column_of_medmkg(tmp_path: Path) -> N
 def test_the_released_graph_loads_as_triples_too(data_dir: Path) -> None:
     edge_count = sum(len(batch.edges) for batch in Triples(data_dir / "medmkg" / "MedMKG.csv").batches(10_000))
     assert edge_count == 35_387
+
+
+def test_spaces_around_values_are_no_part_of_them(file: Path) -> None:
+    batch = load(file, "head, relation, tail\n C0000001 , treats, C0000002\nI1, positive , C0000002\n")
+    assert not batch.rejects
+    concept, other = ("Concept", "C0000001"), ("Concept", "C0000002")
+    assert edges(batch) == [(concept, "treats", other), (("Image", "I1"), "POSITIVE", other)]
+
+
+def test_ids_that_are_nearly_those_of_concepts_and_images_are_loaded_with_a_remark(file: Path) -> None:
+    batch = load(file, f"{HEADER}C32227,has,c0032227\ni12,has,C0032227\nCX3,has,I-7\n")
+    assert [ref for ref in batch.nodes if ref[0] != "Thing"] == [("Concept", "C0032227")]
+    assert batch.remarks == {NEARLY_OWN: 4}
+    assert not batch.left_out
+    typed = load(file, "head,head_type,relation,tail,tail_type\nC32227,NCIt,has,C15220,NCIt\n")
+    assert not typed.remarks, "a column says what they are"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from kgplatform.errors import UsageError
+from kgplatform.errors import SettingsError
 from kgplatform.triplets.layout import Box, Edge, lay_out
 from kgplatform.triplets.text import Relation, Triplet
 from kgplatform.triplets.view import COLOURS, MAX_SIDE, MAX_TRIPLETS, Panel, State, compare, to_html, to_png
@@ -183,7 +183,7 @@ def test_letters_without_a_glyph_and_formulas_are_drawn() -> None:
 
 def test_a_picture_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(UsageError, match="matplotlib is not installed"):
+    with pytest.raises(SettingsError, match="this needs matplotlib, which is not installed"):
         to_png("s1", compare(REFERENCE, {}))
 
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from kgplatform.construct.language_model.consent import is_local
 from kgplatform.construct.language_model.event_loop import EventLoop
 from kgplatform.construct.language_model.settings import LLMSettings
-from kgplatform.errors import KgpError, UsageError
+from kgplatform.errors import KgpError
+from kgplatform.extras import missing
 
 OPENAI_HOST: Final = "api.openai.com"
 MAX_TOKENS: Final = 1_000_000_000  # of one answer; more is no count
@@ -55,7 +56,7 @@ class Client:
         try:
             import openai
         except ImportError:
-            raise UsageError("the package openai is not installed", "Install: pip install 'kgplatform[llm]'.") from None
+            raise missing("openai", "llm") from None
 
         from kgplatform.construct.language_model.bounded import BadAnswer, Bounded
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from kgplatform.errors import UsageError
+from kgplatform.extras import missing
 from kgplatform.triplets.text import NONE, Relation
 
 _RELATIONS: Final = " | ".join(f'"{relation.value}"' for relation in Relation)
@@ -27,11 +27,11 @@ class TripletsOnly:
     """
 
     def __init__(self, tokenizer: Any, vocabulary: int) -> None:
-        """`vocabulary` is the width of the model's logits. Raises `UsageError` where xgrammar is not installed."""
+        """`vocabulary` is the width of the model's logits. Raises `SettingsError` where xgrammar is not installed."""
         try:
             import xgrammar
         except ImportError:
-            raise UsageError("xgrammar is not installed", "pip install 'kgplatform[generate]'") from None
+            raise missing("xgrammar", "generate") from None
         self._xgrammar = xgrammar
         tokenizer_info = xgrammar.TokenizerInfo.from_huggingface(
             tokenizer, vocab_size=vocabulary, stop_token_ids=[tokenizer.eos_token_id]

@@ -138,7 +138,7 @@ def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study
     ]
     if cut_count := sum(token_count > settings.max_length for token_count in token_counts):
         log(
-            f"{cut_count:,} of {len(token_counts):,} reports are longer than max_length, "
+            f"{cut_count:,} of {len(token_counts):,} training reports are longer than max_length, "
             f"{settings.max_length} tokens, and cut"
         )
 

@@ -22,6 +22,7 @@ from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
 from kgp_models.model_files import require_finite, require_model_folder
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError, UsageError
+from kgplatform.extras import missing
 from kgplatform.suggest import did_you_mean
 
 MEDCLIP_WIDTH: Final = 512
@@ -77,7 +78,7 @@ def open_vision(spec: str) -> Vision:
     try:
         vision = _KINDS[vision_kind](require_model_folder(weights_folder))
     except ImportError as error:
-        raise UsageError(f"this encoder needs {error.name}", f"pip install {error.name}") from None
+        raise missing(error.name or "a package", "vision") from None
     except KgpError:
         raise
     except Exception:  # noqa: BLE001  pickle, safetensors, transformers and open_clip raise classes of their own

