@@ -30,7 +30,7 @@ test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not long" -n 2 --dist loadfile --durations 15
 
 test-fast: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not server and not slow and not long" -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not slow and not long" -q -n 2
 
 # All campaigns at full length: kills of loaders and servers, heavy queries, damaged and oversized files. It takes hours;
 # the figures of the last run are in docs/security.md.

@@ -92,6 +92,9 @@ def _as_ours(error: Exception) -> KgpError:
     if isinstance(error, TyperException):
         context = getattr(error, "ctx", None)
         return _usage(error.format_message(), f"See `{context.command_path} --help`." if context else "")
+    if isinstance(error.__cause__, EOFError):  # typer makes the same of it as of an answer that is not given
+        hint = "Remove the folders __pycache__ of this Python environment: a full disk can leave cut-off files there."
+        return KgpError(f"a file of the installation ends too early: {error.__cause__}", hint)
     return KgpError("not confirmed; nothing was done")
 
 

@@ -13,6 +13,7 @@ from kgplatform.vqa.metrics import Answers, majority
 answers = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=60)
 
 
+@pytest.mark.slow
 @given(answers)
 def test_figures_are_scikit_learns(given_answers: list[tuple[bool, float]]) -> None:
     true_answers, probabilities = map(list, zip(*given_answers, strict=True))

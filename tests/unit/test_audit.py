@@ -86,6 +86,7 @@ def test_shared_labels_and_unused_ids(triples: Triples) -> None:
     assert (unused_check.count, list(unused_check.examples)) == (len(unused_names), unused_names)
 
 
+@pytest.mark.slow
 @given(graphs())
 def test_hashed_ids(triples: Triples) -> None:
     def ids(names: list[str]) -> set[int]:
@@ -101,6 +102,7 @@ def test_hashed_ids(triples: Triples) -> None:
     assert (finding.count if finding else 0) == collisions.entities - collisions.entity_ids
 
 
+@pytest.mark.slow
 @given(splits(), st.sampled_from(["valid", "test"]))
 def test_leaks(split: Split, part: str) -> None:
     training_pairs = {(head, tail) for head, _, tail in split.train.tolist()}
@@ -122,6 +124,7 @@ def test_leaks(split: Split, part: str) -> None:
     assert leak(split, part).either == leak_check.count
 
 
+@pytest.mark.slow
 @given(splits())
 def test_unseen_entities(split: Split) -> None:
     nodes = split.triples.nodes
@@ -135,6 +138,7 @@ def test_unseen_entities(split: Split) -> None:
     ]
 
 
+@pytest.mark.slow
 @given(splits())
 def test_images_and_subjects_in_several_parts(split: Split) -> None:
     parts_by_image: dict[str, set[int]] = {}

@@ -14,6 +14,8 @@ from kgplatform import files, radiograph
 from kgplatform.errors import InputError
 from tests import bombs
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 REFUSED = {
     "DICOM RLE, 49 million pixels": "too large an image",

@@ -110,6 +110,7 @@ def test_wrong_usage_exits_2_with_a_line_and_a_hint(kgp: Kgp, arguments: list[st
     assert all(hint_line.startswith("  ") for hint_line in hint_lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
 def test_wrong_usage_is_one_json_document_under_json(kgp: Kgp, arguments: list[str]) -> None:
     outcome = kgp(*arguments, "--json")
@@ -183,6 +184,7 @@ def test_a_foreign_server_without_a_password_is_a_settings_error(kgp: Kgp, monke
     assert (outcome.code, outcome.json["error"]["kind"]) == (1, "settings")
 
 
+@pytest.mark.slow
 def test_a_foreign_server_that_is_not_there_is_a_connection_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +197,7 @@ def test_a_foreign_server_that_is_not_there_is_a_connection_error(
     assert "canary-secret" not in outcome.err
 
 
+@pytest.mark.slow
 def test_the_local_server_is_left_alone_when_another_is_named(kgp: Kgp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
     monkeypatch.setenv("NEO4J_PASSWORD", "canary-secret")
@@ -204,6 +207,7 @@ def test_the_local_server_is_left_alone_when_another_is_named(kgp: Kgp, monkeypa
         assert "NEO4J_URI" in outcome.err
 
 
+@pytest.mark.slow
 def test_what_needs_no_server_works_without_one(kgp: Kgp) -> None:
     assert kgp("db", "stop").code == 0
     assert kgp("db", "status").code == 1
@@ -221,6 +225,7 @@ def test_asking_does_not_make_a_home(kgp: Kgp, tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MAIN, "query", "--list"]
     environment = {**os.environ, "KGP_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
@@ -233,6 +238,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_a_failure_in_a_process_of_its_own(tmp_path: Path) -> None:
     outcome = in_a_process_of_its_own(MAIN, "stats", "--json", home=tmp_path)
     assert outcome.code == 1

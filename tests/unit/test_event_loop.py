@@ -14,10 +14,13 @@ import pytest
 
 from kgplatform.construct.language_model.event_loop import EventLoop
 
+pytestmark = pytest.mark.slow
+
 NOT_CLOSED = """
 import sys
 from kgplatform.construct.language_model.client import Client, Refused
 from kgplatform.construct.language_model.settings import LLMSettings
+
 client = Client(LLMSettings("m", "http://127.0.0.1:9/v1", retries=0), {})
 try:
     client.ask([{"role": "user", "content": "x"}])

@@ -239,6 +239,7 @@ formats.write(Triples.read(Path(sys.argv[1])), Path(sys.argv[2]), "csv")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_export_leaves_nothing_half_written(triples: Triples, tmp_path: Path) -> None:
     triples.write(tmp_path / "source")

@@ -27,13 +27,15 @@ ROOM = 100  # bytes
 
 @contextmanager
 def full_disk(room: int = ROOM) -> Iterator[None]:
-    """Files may have so many bytes, and no more."""
+    """Files may have so many bytes, and no more. Python 3.11 would leave compiled modules cut off there for good."""
+    writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard_limit))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft_limit, hard_limit))
+        sys.dont_write_bytecode = writes_bytecode
 
 
 def write_text(path: Path) -> None:
@@ -145,8 +147,8 @@ def test_rejected_rows_on_a_full_disk(tmp_path: Path) -> None:
 
 def test_a_command_on_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     program = (
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
-        "from kgplatform.cli import main; main()"
+        "import resource, sys; sys.dont_write_bytecode = True; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); from kgplatform.cli import main; main()"
     )
     command = [sys.executable, "-c", program, "phantom", "build", str(tmp_path / "studies"), "--studies", "2"]
     completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

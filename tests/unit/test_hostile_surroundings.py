@@ -17,6 +17,8 @@ from kgplatform.errors import InputError, KgpError, SettingsError
 from kgplatform.generate.inputs import inputs
 from kgplatform.survey import _reject_file
 
+pytestmark = pytest.mark.slow
+
 CANARY = "zebrafinch77"
 KGP = [sys.executable, "-c", "from kgplatform.cli import main; main()"]
 

@@ -21,7 +21,7 @@ from kgplatform.cli import interrupted
 from kgplatform.cli.commands import app
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
 
 MAIN = "from kgplatform.cli import main; main()"
 AT_IMPORT = """

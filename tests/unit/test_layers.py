@@ -44,6 +44,7 @@ def owner(imported: str, names: Collection[str]) -> str:
     return next((name for name in (imported, imported.rpartition(".")[0]) if name in names), "")
 
 
+@pytest.mark.slow
 def test_only_the_commands_know_loaders_and_models() -> None:
     offences = [
         f"{module} imports {imported}"
@@ -55,6 +56,7 @@ def test_only_the_commands_know_loaders_and_models() -> None:
     assert offences == []
 
 
+@pytest.mark.slow
 def test_no_import_goes_in_a_circle() -> None:
     names = modules()
     graph = {

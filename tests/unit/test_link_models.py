@@ -304,6 +304,7 @@ def loss_of(scorer, triples):
     )
 
 
+@pytest.mark.slow
 @every_model
 def test_training_lowers_the_loss(name):
     model = MODELS[name](triples_factory=KGInfo(20, 2, create_inverse_triples=False), random_seed=0)
@@ -326,6 +327,7 @@ def test_training_lowers_the_loss(name):
     assert losses[-1] < 0.9 * losses[0]
 
 
+@pytest.mark.slow
 @every_hyperbolic
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_large_steps_neither_leave_the_ball_nor_break_gradients(name, dtype):

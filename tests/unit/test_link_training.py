@@ -27,6 +27,7 @@ from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 from kgp_models.link_prediction.train import optimizer, step, train  # noqa: E402
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
 def test_every_model_of_the_paper_learns_a_small_graph(path: Path) -> None:
     paper_settings = TrainingSettings.read(path)

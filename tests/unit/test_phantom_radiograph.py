@@ -73,6 +73,7 @@ def test_a_finding_is_in_its_zone(kind: Kind) -> None:
     assert heights[0] + SIZE / 13 < heights[1] < heights[2] - SIZE / 26
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SIZED)
 def test_the_more_severe_it_is_the_more_there_is_to_see(kind: Kind) -> None:
     change_sums = [
@@ -94,6 +95,7 @@ def test_times_of_studies_are_times() -> None:
         assert strptime(study.time, "%H%M%S")
 
 
+@pytest.mark.slow
 def test_a_study_set_has_the_images_of_its_metadata_and_dicom_of_the_same_pixels(tmp_path: Path) -> None:
     study_set.build(tmp_path / "a", 9, 7)
     study_set.build(tmp_path / "b", 9, 7, workers=2)

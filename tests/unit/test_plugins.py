@@ -120,6 +120,7 @@ def test_a_lexicon_of_a_plugin_is_chosen_by_the_form_of_the_file(site: Path, tmp
     assert run(site, tmp_path / "terms.obo", tmp_path / "terms.csv", code=code) == "['effusion', 'pneumonia']\n"
 
 
+@pytest.mark.slow
 def test_a_link_prediction_model_of_a_plugin_is_built(site: Path) -> None:
     code = (
         "from kgp_models.link_prediction import zoo; from kgp_models.link_prediction.settings import TrainingSettings\n"

@@ -14,6 +14,8 @@ from kgplatform.errors import UsageError
 from kgplatform.retrieval.names import find_concept
 from tests.conftest import Ran
 
+pytestmark = pytest.mark.slow
+
 MAIN = "from kgplatform.cli import main; main()"
 WRONG_USAGE = [
     ["embed", "--only", "reports"],

@@ -94,6 +94,7 @@ def test_a_folder_with_files_of_others_is_never_replaced(where: str, tmp_path: P
         raise AssertionError("it must not come so far")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_path: Path) -> None:
     out_folder = tmp_path / "out"
