@@ -43,9 +43,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The command and query references, from the product itself; docs/screenshots.py makes the pictures.
+# The command and query references, from the product itself, then the site in build/site; docs/screenshots.py makes the
+# pictures.
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cli.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 benchmark: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/ingest_and_naf.py

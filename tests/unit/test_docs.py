@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 
+import kgplatform
 from kgplatform import queries
 from tests.scripts import script
 
@@ -19,6 +22,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 NAMED = re.compile(r"\b(?:explore|naf|stats)/[a-z0-9_]+\b(?!\.)")
+LOADED = re.compile(r"<(?:script|img|iframe)\b[^>]*\bsrc=\"?(?:https?:)?//|<link\b[^>]*\brel=\"?stylesheet[^>]*https?://")
 TYPED = re.compile(r"(?:^|`)(?:    )?(?:\$ )?kgp ((?:[a-z][a-z-]*)(?: [a-z]+)?)", re.MULTILINE)
 
 # In pieces, so that this file does not hold what it looks for.
@@ -139,3 +143,17 @@ def test_no_file_names_a_package_registry() -> None:
     for file_name, file_text in tracked().items():
         registry_names += [f"{file_name}: {host_match[0]}" for host_match in pattern.finditer(file_text)]
     assert not registry_names
+
+
+@pytest.mark.slow
+def test_the_site_builds_and_its_api_reference_has_every_public_name(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    build = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    assert build.returncode == 0, build.stdout + build.stderr
+    reference = (tmp_path / "api.html").read_text(encoding="utf-8")
+    missing_names = [name for name in kgplatform.__all__ if f'id="kgplatform.{name}"' not in reference]
+    assert not missing_names, "add them to docs/api.md"
+    for page_path in tmp_path.rglob("*.html"):
+        page_text = page_path.read_text(encoding="utf-8")
+        assert not LOADED.search(page_text), f"{page_path.name} loads a file from the internet"
