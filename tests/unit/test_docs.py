@@ -20,9 +20,13 @@ from tests.scripts import script
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+RECORDS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
+RECORD_HEADINGS = ["Question", "What was tried", "Decision", "Consequences"]
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 NAMED = re.compile(r"\b(?:explore|naf|stats)/[a-z0-9_]+\b(?!\.)")
-LOADED = re.compile(r"<(?:script|img|iframe)\b[^>]*\bsrc=\"?(?:https?:)?//|<link\b[^>]*\brel=\"?stylesheet[^>]*https?://")
+LOADED = re.compile(
+    r"<(?:script|img|iframe)\b[^>]*\bsrc=\"?(?:https?:)?//|<link\b[^>]*\brel=\"?stylesheet[^>]*https?://"
+)
 TYPED = re.compile(r"(?:^|`)(?:    )?(?:\$ )?kgp ((?:[a-z][a-z-]*)(?: [a-z]+)?)", re.MULTILINE)
 
 # In pieces, so that this file does not hold what it looks for.
@@ -143,6 +147,26 @@ def test_no_file_names_a_package_registry() -> None:
     for file_name, file_text in tracked().items():
         registry_names += [f"{file_name}: {host_match[0]}" for host_match in pattern.finditer(file_text)]
     assert not registry_names
+
+
+@pytest.mark.parametrize("record", [*RECORDS, ROOT / "docs/decisions/template.md"], ids=lambda record: record.stem)
+def test_a_decision_record_has_the_form_of_the_template(record: Path) -> None:
+    record_text = record.read_text(encoding="utf-8")
+    number = str(int(record.stem.split("-")[0])) if record in RECORDS else "N"
+    date = r"\d{4}-\d\d-\d\d" if record in RECORDS else "YYYY-MM-DD"
+    assert re.match(rf"# {number}\. .+\n\nDate: {date}\n\n## ", record_text)
+    assert re.findall(r"^## (.+)$", record_text, re.MULTILINE) == RECORD_HEADINGS
+
+
+def test_the_index_of_decisions_has_every_record_with_its_date() -> None:
+    index_text = (ROOT / "docs" / "decisions" / "index.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| \[(.+)\]\((.+)\) \| (.+) \|$", index_text, re.MULTILINE)
+    expected_rows = []
+    for record in RECORDS:
+        title, _, date = record.read_text(encoding="utf-8").splitlines()[:3]
+        record_number, record_title = title.removeprefix("# ").split(". ", 1)
+        expected_rows.append((record_number, record_title, record.name, date.removeprefix("Date: ")))
+    assert rows == expected_rows
 
 
 @pytest.mark.slow
