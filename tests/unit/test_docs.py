@@ -18,7 +18,8 @@ from kgplatform import queries
 from tests.scripts import script
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
+ROOT_PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+PAGES = [ROOT / name for name in ROOT_PAGES] + sorted(ROOT.glob("docs/**/*.md"))
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 RECORDS = sorted(ROOT.glob("docs/decisions/[0-9]*.md"))
 RECORD_HEADINGS = ["Question", "What was tried", "Decision", "Consequences"]
