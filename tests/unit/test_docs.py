@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,11 @@ def test_the_site_builds_and_its_api_reference_has_every_public_name(tmp_path: P
     reference = (tmp_path / "api.html").read_text(encoding="utf-8")
     missing_names = [name for name in kgplatform.__all__ if f'id="kgplatform.{name}"' not in reference]
     assert not missing_names, "add them to docs/api.md"
+    plugin_page = (tmp_path / "api-plugins.html").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = set(project["entry-points"]) - {"kgplatform.functions"}  # these are the public API
+    missing_groups = [group for group in groups if f"<code>{group}</code>" not in plugin_page]
+    assert groups and not missing_groups, "add them to docs/api-plugins.md"
     for page_path in tmp_path.rglob("*.html"):
         page_text = page_path.read_text(encoding="utf-8")
         assert not LOADED.search(page_text), f"{page_path.name} loads a file from the internet"
