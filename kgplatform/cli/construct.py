@@ -113,7 +113,7 @@ def run(
     llm_options = {option_name: value for option_name, value in llm_options.items() if value is not None}
     settings = replace(settings, llm={**settings.llm, **llm_options}, remote_consent=remote_consent)
     with open_graph().patient(note) as graph:
-        source = construction(settings, graph, note, progress("judged"))
+        source = construction(settings, graph, note, progress("reports judged"))
         report = ingest(
             graph,
             source,

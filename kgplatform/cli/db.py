@@ -111,7 +111,7 @@ def import_(
     from kgplatform.bulk import bulk_import
     from kgplatform.cli.ingest import report_load, source_of
 
-    report = bulk_import(_local_settings(), source_of(kind, path), progress=progress(kind), log=note)
+    report = bulk_import(_local_settings(), source_of(kind, path), progress=progress(f"rows of {kind}"), log=note)
     report_load(report, as_json)
 
 

@@ -167,7 +167,7 @@ def _load_into(
         on_error=on_error.value,
         rejects=(rejects or default_rejects) if on_error is OnError.skip else None,
         dry_run=dry_run,
-        progress=progress(source.kind),
+        progress=progress(f"rows of {source.kind}"),
         log=note,
     )
     report_load(report, as_json)

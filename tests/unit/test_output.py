@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from kgplatform import stats
+from kgplatform.cli import output
 from kgplatform.cli.output import SHORT, fitted
 from kgplatform.cli.runs import COLUMNS, OPTIONAL
 from kgplatform.graph import Graph
@@ -103,3 +106,46 @@ def test_a_patient_graph_says_once_in_its_own_words_that_it_waits() -> None:
         graph.close()
     assert messages == ["waiting for bolt://127.0.0.1:9 to come back"]
     assert re.search("raw", "".join(messages)) is None
+
+
+class _Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal_is_a_line_with_counts_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    report = output.progress("images\x1b[2J")
+    report(10, 40)
+    report(40, 40)
+    first_line, last_line = terminal.getvalue().split("\r\033[K")[1:]
+    assert first_line.startswith("images")
+    assert "\x1b[2J" not in first_line
+    assert "10/40" in first_line
+    assert last_line.endswith("\n")
+    assert "40/40" in last_line
+    assert "\033[?25l" not in terminal.getvalue(), "the cursor is never hidden"
+
+
+def test_progress_elsewhere_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 1.0, 31.0, 32.0, 62.0, 63.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
+    report = output.progress("reports")
+    for done in (10, 100, 110, 200, 400):
+        report(done, 400)
+    assert capsys.readouterr().err == ("reports: 100 of 400, about 93 s left\nreports: 200 of 400, about 62 s left\n")
+
+
+def test_a_table_on_a_terminal_is_no_wider_than_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"name": "pleural effusion " * 20, "images": 12_345}, {"name": "[bold]mass", "images": 1}]
+    plain = output.table(rows)
+    assert max(map(len, plain.split("\n"))) > 80
+    monkeypatch.setattr(sys, "stdout", _Terminal())
+    monkeypatch.setenv("COLUMNS", "60")
+    table_lines = output.table(rows).split("\n")
+    assert max(map(len, table_lines)) <= 60
+    assert any("[bold]mass" in line and line.endswith(" 1") for line in table_lines), "names are no markup"
+    assert any("12,345" in line for line in table_lines)

@@ -102,7 +102,7 @@ def train_links(
         )
         log(f"{trained.epochs} epochs in {trained.seconds:.0f} s; the best was {trained.best_epoch}")
         known_triples = Known(parts.triples.ids, parts.triples.num_entities, parts.triples.num_relations)
-        metrics = evaluate(trained.scorer, parts.test, known_triples, progress=progress("ranked")).metrics()
+        metrics = evaluate(trained.scorer, parts.test, known_triples, progress=progress("triples ranked")).metrics()
     test_figures = {task: task_metrics.as_dict() for task, task_metrics in metrics.items()}
     return TrainedLinks(out, training_settings.model, trained.epochs, test_figures, trained.best_epoch, trained.seconds)
 
@@ -128,7 +128,7 @@ def predict_links(
     trained = pool_checkpoint.load_any(model)
     triples = read_triples(graph)
     links = prediction.predict_links(
-        trained, triples, relation, top, head=head, tail=tail, progress=progress("asked, entities")
+        trained, triples, relation, top, head=head, tail=tail, progress=progress("entities scored")
     )
     if not links:
         raise KgpError(
