@@ -70,7 +70,7 @@ def cli_page() -> str:
 
 def query_page() -> str:
     """``docs/query-reference.md``: every query of ``cypher/explore/``, its documentation and parameters."""
-    return "\n".join([_QUERIES, *(_query(queries.get(name)) for name in queries.names("explore"))])
+    return "\n".join([_QUERIES, *(_query(queries.get(name)) for name in queries.query_names("explore"))])
 
 
 def _query(query: Query) -> str:

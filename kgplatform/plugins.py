@@ -21,19 +21,19 @@ from kgplatform.errors import UsageError
 from kgplatform.suggest import did_you_mean
 
 
-def names(group: str) -> list[str]:
+def registered_names(group: str) -> list[str]:
     """The names that are registered in ``kgplatform.<group>``, sorted."""
     return sorted(entry_points(group=f"kgplatform.{group}").names)
 
 
-def load(group: str, name: str, what: str) -> Any:
+def load_plugin(group: str, name: str, what: str) -> Any:
     """What is registered under that name in ``kgplatform.<group>``; `what` is the kind of thing, for the error.
 
     Raises `UsageError`, which suggests names, for an unknown one.
     """
     registered = entry_points(group=f"kgplatform.{group}")
     if name not in registered.names:
-        plugin_names = names(group)
+        plugin_names = registered_names(group)
         hint = did_you_mean(name, plugin_names, f"{group.capitalize()}: {', '.join(plugin_names)}.")
         raise UsageError(f"there is no {what} called {name}", hint)
     return registered[name].load()

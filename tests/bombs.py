@@ -36,7 +36,7 @@ def bomb(name: str, file: str, reader: Reader) -> Callable[[Callable[[Path], obj
 def image(path: Path) -> object:
     from kgplatform import radiograph
 
-    return radiograph.read(path)
+    return radiograph.read_radiograph(path)
 
 
 def table(path: Path) -> object:
@@ -58,15 +58,15 @@ def mimic(path: Path) -> object:
 
 
 def questions(path: Path) -> object:
-    from kgp_loaders.question_files import rows
+    from kgp_loaders.question_files import read_json_rows
 
-    return len(rows(path, ""))
+    return len(read_json_rows(path, ""))
 
 
 def hub_questions(path: Path) -> object:
-    from kgp_loaders.question_files import Parquet
+    from kgp_loaders.question_files import ParquetQuestions
 
-    return sum(1 for _ in Parquet("X", path.parent, path.parent / "unpacked").questions())
+    return sum(1 for _ in ParquetQuestions("X", path.parent, path.parent / "unpacked").questions())
 
 
 def training_settings(path: Path) -> object:
@@ -76,9 +76,9 @@ def training_settings(path: Path) -> object:
 
 
 def workbook(path: Path) -> object:
-    from kgplatform.assess.workbook import read
+    from kgplatform.assess.workbook import read_ratings
 
-    return read(path)
+    return read_ratings(path)
 
 
 def triples(path: Path) -> object:

@@ -19,7 +19,7 @@ from kgplatform import interrupt, naf, queries, server
 from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest, prepare
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests import generators
 
@@ -27,7 +27,7 @@ from tests import generators
 hypothesis_settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis_settings.load_profile("suite")
 
-WIPE = parse(
+WIPE = parse_query(
     "tests/wipe", "// Empties the graph.\nMATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS"
 )
 TOUCHED = ""
@@ -184,7 +184,7 @@ def kgp(settings: Settings) -> Kgp:
 @pytest.fixture(scope="session")
 def all_queries() -> list[queries.Query]:
     """Every query file, loaded."""
-    return [queries.get(query_name) for query_name in queries.names()]
+    return [queries.get(query_name) for query_name in queries.query_names()]
 
 
 @pytest.fixture(scope="session")

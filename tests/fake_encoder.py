@@ -49,7 +49,9 @@ class FakeEncoder:
         for image_path in paths:
             if image_path.name == "cursed.png":
                 raise InputError("is no readable radiograph", path=image_path)
-            grey_means = np.asarray(radiograph.read(image_path).resize((TILES, TILES)), dtype=float) / 255 - 0.5
+            grey_means = (
+                np.asarray(radiograph.read_radiograph(image_path).resize((TILES, TILES)), dtype=float) / 255 - 0.5
+            )
             tile_vectors.append(grey_means.ravel())
         self.asked += paths
         return _unit(np.array(tile_vectors) @ self._projection)

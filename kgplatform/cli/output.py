@@ -66,7 +66,7 @@ def emit_json(document: object) -> None:
     sys.stdout.write("\n")
 
 
-def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+def format_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
     """Rows as aligned text columns, numbers to the right; an empty string without rows."""
     rows = list(rows)
     if not rows:
@@ -134,7 +134,9 @@ def fitted(
         columns.remove(column)
     other_widths = sum(needed(column) + 2 for column in columns if column != flexible)
     flexible_width = max(SHORT, width - other_widths)
-    return table([{**row, flexible: _shortened(_cell(row.get(flexible)), flexible_width)} for row in rows], columns)
+    return format_table(
+        [{**row, flexible: _shortened(_cell(row.get(flexible)), flexible_width)} for row in rows], columns
+    )
 
 
 def _shortened(text: str, max_length: int) -> str:

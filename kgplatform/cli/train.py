@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgplatform import plugins
-from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -27,18 +27,18 @@ app = typer.Typer(no_args_is_help=True, help="Train models.")
 
 
 @app.callback()
-def train() -> None:
+def _train() -> None:
     """Train models: of links on an export of the graph, of triplets on studies."""
 
 
-@app.command()
-def links(
+@app.command("links")
+def train_links_command(
     settings: Annotated[
         Path,
         typer.Argument(
             metavar="SETTINGS",
             help="A YAML file, such as benchmarks/settings/link_prediction/…. "
-            f"Its model is one of {', '.join(plugins.names('models'))}.",
+            f"Its model is one of {', '.join(plugins.registered_names('models'))}.",
         ),
     ],
     export: Annotated[Path, typer.Option(help="The folder of a `kgp export`.")],
@@ -67,7 +67,7 @@ def links(
         emit_json({"model": str(out), **document})
         return
     echo(f"{trained.name} is in {out}; filtered realistic ranks of the test part:\n")
-    echo(table([{"task": task, **task_figures} for task, task_figures in trained.test.items()]))
+    echo(format_table([{"task": task, **task_figures} for task, task_figures in trained.test.items()]))
 
 
 class Stage(StrEnum):
@@ -160,7 +160,7 @@ def retrieval(
 @app.command()
 def vqa(
     config: Annotated[Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/settings/vqa/.")],
-    data: Annotated[str, typer.Option(help=f"The data set: {', '.join(plugins.names('questions'))}.")],
+    data: Annotated[str, typer.Option(help=f"The data set: {', '.join(plugins.registered_names('questions'))}.")],
     folder: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.")],
     out: Annotated[
         Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
@@ -221,5 +221,5 @@ def _report(trained: TrainedModel, use: str, as_json: bool) -> None:
         emit_json({"model": str(trained.folder), "epochs": trained.epochs, "test": trained.test})
         return
     echo(f"{trained.name} is in {trained.folder}, {counted(trained.epochs, 'epochs')}; of the test part:\n")
-    echo(table([{"": name.replace("_", " "), **figures} for name, figures in trained.test.items()]))
+    echo(format_table([{"": name.replace("_", " "), **figures} for name, figures in trained.test.items()]))
     echo(f"\nuse it: {use}")

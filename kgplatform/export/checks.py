@@ -17,7 +17,7 @@ EXAMPLES: Final = 5
 
 
 @dataclass(frozen=True)
-class Found:
+class CheckCount:
     """What a check counted; nothing is found where `count` is 0. `detail` goes behind the rule's title."""
 
     count: int
@@ -36,21 +36,21 @@ class Hashed:
     relation_ids: int
 
 
-def shared_labels(triples: Triples) -> Found:
+def shared_labels(triples: Triples) -> CheckCount:
     """Labels that name several entities, so that triples by label cannot be distinguished."""
     unique_labels, label_counts = np.unique(np.array(triples.labels, dtype=np.str_), return_counts=True)
     repeated_labels = unique_labels[label_counts > 1].tolist()
-    return Found(len(repeated_labels), len(unique_labels), repeated_labels)
+    return CheckCount(len(repeated_labels), len(unique_labels), repeated_labels)
 
 
-def unused_ids(triples: Triples) -> Found:
+def unused_ids(triples: Triples) -> CheckCount:
     """Entities and relations of the id maps that no triple has: their embeddings are never trained."""
     end_ids, relation_ids = triples.ids[:, [0, 2]].reshape(-1), triples.ids[:, 1]
     unused_entities = np.bincount(end_ids, minlength=triples.num_entities) == 0
     unused_relations = np.bincount(relation_ids, minlength=triples.num_relations) == 0
     unused_names = [triples.labels[unused_id] for unused_id in np.flatnonzero(unused_entities).tolist()]
     unused_names += [triples.relations[unused_id] for unused_id in np.flatnonzero(unused_relations).tolist()]
-    return Found(len(unused_names), triples.num_entities + triples.num_relations, unused_names)
+    return CheckCount(len(unused_names), triples.num_entities + triples.num_relations, unused_names)
 
 
 def hashed_collisions(triples: Triples) -> Hashed:
@@ -66,23 +66,23 @@ def hashed_collisions(triples: Triples) -> Hashed:
     return Hashed(len(entities), ids(entities), len(relations), ids(relations))
 
 
-def hashed_ids(triples: Triples) -> Found:
+def hashed_ids(triples: Triples) -> CheckCount:
     """What `hashed_collisions` says, as a finding for information."""
     hashed = hashed_collisions(triples)
     entity_counts = f"{hashed.entities:,} into {hashed.entity_ids:,}"
     detail = f"{entity_counts}, relations {hashed.relations:,} into {hashed.relation_ids:,}"
-    return Found(hashed.entities - hashed.entity_ids, hashed.entities, (), detail)
+    return CheckCount(hashed.entities - hashed.entity_ids, hashed.entities, (), detail)
 
 
-def leak_of(part: str) -> Callable[[Split], Found]:
+def leak_of(part: str) -> Callable[[Split], CheckCount]:
     """A check for triples of `part` whose two entities are joined in training, too."""
 
-    def check(split: Split) -> Found:
+    def check(split: Split) -> CheckCount:
         part_leak, part_triples, train_triples = leak(split, part), split.part(part), split.train
         is_joined = np.isin(_unordered_pairs(split, part_triples), _unordered_pairs(split, train_triples))
         example_names = _names(split.triples, part_triples[is_joined][:EXAMPLES])
         detail = f"{part_leak.reversed:,} reversed, {part_leak.parallel:,} parallel"
-        return Found(part_leak.either, part_leak.test, example_names, detail)
+        return CheckCount(part_leak.either, part_leak.test, example_names, detail)
 
     return check
 
@@ -97,7 +97,7 @@ def _names(triples: Triples, triple_ids: Ids) -> list[str]:
     return [" ".join(triple) for triple in triples.named(triple_ids)]
 
 
-def unseen_entities(split: Split) -> Found:
+def unseen_entities(split: Split) -> CheckCount:
     """Entities of the test part that no training triple has. Images of an inductive split are meant to be unseen."""
     is_counted = np.ones(split.triples.num_entities, dtype=bool)
     if split.kind == "inductive":
@@ -105,25 +105,25 @@ def unseen_entities(split: Split) -> Found:
     test_entities, train_entities = np.unique(split.test[:, [0, 2]]), np.unique(split.train[:, [0, 2]])
     test_entities = test_entities[is_counted[test_entities]]
     unseen_ids = test_entities[~np.isin(test_entities, train_entities)]
-    return Found(
+    return CheckCount(
         len(unseen_ids),
         len(test_entities),
         [split.triples.labels[entity_id] for entity_id in unseen_ids[:EXAMPLES].tolist()],
     )
 
 
-def spread_images(split: Split) -> Found:
+def spread_images(split: Split) -> CheckCount:
     """Images with triples in several parts."""
     image_keys = [node.key if node.kind == "Image" else "" for node in split.triples.nodes]
     return _spread(split, image_keys)
 
 
-def spread_subjects(split: Split) -> Found:
+def spread_subjects(split: Split) -> CheckCount:
     """Subjects whose images have triples in several parts."""
     return _spread(split, [node.subject if node.kind == "Image" else "" for node in split.triples.nodes])
 
 
-def _spread(split: Split, group_names: Sequence[str]) -> Found:
+def _spread(split: Split, group_names: Sequence[str]) -> CheckCount:
     """Groups of entities (those with the same name that is not empty) with triples in several parts."""
     group_labels, group_of_entity = np.unique(np.array(group_names, dtype=np.str_), return_inverse=True)
     group_of_entity = group_of_entity.reshape(-1)
@@ -132,11 +132,11 @@ def _spread(split: Split, group_names: Sequence[str]) -> Found:
         group_parts[group_of_entity[split.triples.ids[:, column]], split.parts] = True
     is_named = group_labels != ""
     spread_groups = group_labels[is_named & (group_parts.sum(axis=1) > 1)]
-    return Found(len(spread_groups), int((is_named & group_parts.any(axis=1)).sum()), spread_groups.tolist())
+    return CheckCount(len(spread_groups), int((is_named & group_parts.any(axis=1)).sum()), spread_groups.tolist())
 
 
-def unknown_subjects(split: Split) -> Found:
+def unknown_subjects(split: Split) -> CheckCount:
     """Images of an inductive split whose subject is not known: two of them may show the same person."""
     image_nodes = [node for node in split.triples.nodes if node.kind == "Image"]
     unknown_keys = [node.key for node in image_nodes if not node.subject] if split.kind == "inductive" else []
-    return Found(len(unknown_keys), len(image_nodes), unknown_keys)
+    return CheckCount(len(unknown_keys), len(image_nodes), unknown_keys)

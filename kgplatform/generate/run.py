@@ -13,15 +13,15 @@ from typing import Final, Generic, Self, TypeVar
 
 from kgplatform import queries
 from kgplatform.batches import GraphBatch
-from kgplatform.generate.backend import Asked, Reply
-from kgplatform.generate.inputs import FOLDER, Inputs
+from kgplatform.generate.backend import Asked, GeneratorReply
+from kgplatform.generate.inputs import FOLDER, GenerationInputs
 from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.generate.source import KIND, VERSION, Writer
 from kgplatform.graph import Graph
 from kgplatform.ingest import Progress, name_run, prepare
-from kgplatform.load import Load, Prepared, merge
-from kgplatform.survey import checked
-from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, warnings
+from kgplatform.load import Load, PreparedBatch, merge
+from kgplatform.survey import validate_batch
+from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, training_data_warnings
 from kgplatform.triplets.text import Triplet, report_text
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ ASKED_AT_A_TIME: Final = 10_000  # ids in a query for what is done
 
 
 @dataclass
-class Outcome:
+class GenerationOutcome:
     """What a run over images did. `edges` and `seconds` are of this call alone."""
 
     run: str
@@ -58,16 +58,16 @@ class Outcome:
     dry_run: bool = False
 
 
-def generate(
+def generate_triplets(
     graph: Graph,
-    given: Inputs,
+    given: GenerationInputs,
     writer: Writer,
     *,
     out: Path | None = None,
     dry_run: bool = False,
     progress: Progress = lambda done_ids, total: None,
     log: Callable[[str], None] = lambda _: None,
-) -> Outcome:
+) -> GenerationOutcome:
     """Let the generator look at the images that it has not done with these settings, and write what it sees.
 
     A batch of images is committed as a whole, while the next one is looked at; what was killed goes on after the last
@@ -80,7 +80,9 @@ def generate(
         prepare(graph)
     done_ids = _done(graph, run_id, [image_input.id for image_input in given.rows])
     remaining_inputs = {image_input.id: image_input for image_input in given.rows if image_input.id not in done_ids}
-    outcome = Outcome(run_id, len(given.rows), len(done_ids), dry_run=dry_run, trained_on=writer.backend.trained_on)
+    outcome = GenerationOutcome(
+        run_id, len(given.rows), len(done_ids), dry_run=dry_run, trained_on=writer.backend.trained_on
+    )
     outcome.warnings = _warnings(given, writer.backend.trained_on)
     if not remaining_inputs and (dry_run or not done_ids):
         return outcome
@@ -94,7 +96,7 @@ def generate(
 
     def write(batch: GraphBatch) -> None:
         if load is not None:
-            load.write(Prepared(batch))
+            load.write(PreparedBatch(batch))
 
     start_time = time.monotonic()
     with (
@@ -106,7 +108,7 @@ def generate(
                 reply_file.append(replies)
             input_replies = [(remaining_inputs[reply.asked.id], reply) for reply in replies]
             batch, ungrounded_triplets = writer.batch(input_replies)
-            background_writer.take(checked(batch, writer))
+            background_writer.take(validate_batch(batch, writer))
             _count(outcome, replies, batch, ungrounded_triplets)
             progress(outcome.done + len(outcome.problems), len(remaining_inputs))
     outcome.waiting = background_writer.waited
@@ -163,7 +165,7 @@ class Beside(Generic[T]):
                 raise error
 
 
-def _warnings(image_inputs: Inputs, trained_on: TrainedOn) -> list[str]:
+def _warnings(image_inputs: GenerationInputs, trained_on: TrainedOn) -> list[str]:
     """What is to be said of the images that are looked at."""
     readable_inputs = [image_input for image_input in image_inputs.rows if image_input.path is not None]
     synthetic_count = sum(
@@ -171,7 +173,7 @@ def _warnings(image_inputs: Inputs, trained_on: TrainedOn) -> list[str]:
         for image_input in readable_inputs
         if image_input.path
     )
-    return warnings(trained_on, len(readable_inputs), synthetic_count)
+    return training_data_warnings(trained_on, len(readable_inputs), synthetic_count)
 
 
 def _done(graph: Graph, run_id: str, image_ids: Sequence[str]) -> set[str]:
@@ -201,7 +203,10 @@ def _load(graph: Graph, run_id: str, writer: Writer, extends: bool) -> Load:
 
 
 def _count(
-    outcome: Outcome, replies: Sequence[Reply], batch: GraphBatch, ungrounded_triplets: list[tuple[str, Triplet]]
+    outcome: GenerationOutcome,
+    replies: Sequence[GeneratorReply],
+    batch: GraphBatch,
+    ungrounded_triplets: list[tuple[str, Triplet]],
 ) -> None:
     for reply in replies:
         if reply.problem is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from kgplatform.errors import UsageError
-from kgplatform.export.checks import EXAMPLES, Found
+from kgplatform.export.checks import EXAMPLES, CheckCount
 from kgplatform.retrieval.graph_studies import Used, exclude, study_key
 from kgplatform.retrieval.pairs import PARTS, Pair, PairSet
 
@@ -26,7 +26,7 @@ class Audited(NamedTuple):
     used: Used
 
 
-def overlaps(pairs: PairSet, part: str = "test") -> dict[str, int]:
+def pair_overlaps(pairs: PairSet, part: str = "test") -> dict[str, int]:
     """How many images of a part have their ``report``, their ``text`` (another report may have the same) and their
     ``subject`` in training, too.
     """
@@ -38,22 +38,22 @@ def _in_training(pairs: PairSet, pair_key: Key, part: str) -> list[Pair]:
     return [pair for pair in pairs.parts[part] if pair_key(pair) in training_keys]
 
 
-def spread_subjects(audited: Audited) -> Found:
+def spread_pair_subjects(audited: Audited) -> CheckCount:
     """Subjects with images in several parts."""
     return _spread(audited.pairs, "subject", lambda pairs: pairs[0].subject)
 
 
-def spread_reports(audited: Audited) -> Found:
+def spread_reports(audited: Audited) -> CheckCount:
     """Reports, and so studies, with images in several parts: a view here, another there."""
     return _spread(audited.pairs, "report", lambda pairs: pairs[0].study)
 
 
-def spread_texts(audited: Audited) -> Found:
+def spread_texts(audited: Audited) -> CheckCount:
     """Texts in several parts, be it of one report or of several that say the same; named by their studies."""
     return _spread(audited.pairs, "text", lambda pairs: " = ".join(dict.fromkeys(pair.study for pair in pairs)))
 
 
-def _spread(pairs: PairSet, key_name: str, name_of: Callable[[list[Pair]], str]) -> Found:
+def _spread(pairs: PairSet, key_name: str, name_of: Callable[[list[Pair]], str]) -> CheckCount:
     pair_key = KEYS[key_name]
     pairs_by_value: dict[str, list[Pair]] = {}
     parts_by_value: dict[str, set[str]] = {}
@@ -65,23 +65,23 @@ def _spread(pairs: PairSet, key_name: str, name_of: Callable[[list[Pair]], str])
         key_value for key_value, value_parts in parts_by_value.items() if key_value and len(value_parts) > 1
     )
     tested_note = (
-        f"{overlaps(pairs)[key_name]:,} of {len(pairs.parts['test']):,} test images, protocol {pairs.protocol}"
+        f"{pair_overlaps(pairs)[key_name]:,} of {len(pairs.parts['test']):,} test images, protocol {pairs.protocol}"
     )
     example_names = [name_of(pairs_by_value[key_value]) for key_value in spread_values[:EXAMPLES]]
-    return Found(len(spread_values), len(pairs_by_value.keys() - {""}), example_names, tested_note)
+    return CheckCount(len(spread_values), len(pairs_by_value.keys() - {""}), example_names, tested_note)
 
 
-def of_the_graph(audited: Audited) -> Found:
+def pair_graph_overlap(audited: Audited) -> CheckCount:
     """Images of studies and subjects that the graph was built from."""
     all_pairs, graph_sources = audited.pairs.pairs, audited.used
     remaining_images = {pair.image for pair in exclude(all_pairs, graph_sources.studies, graph_sources.subjects)}
     used_pairs = [pair for pair in all_pairs if pair.image not in remaining_images]
     study_count = sum(study_key(pair.dataset, pair.study) in graph_sources.studies for pair in used_pairs)
     detail = f"{study_count:,} by their study, {len(used_pairs) - study_count:,} by their subject alone"
-    return Found(len(used_pairs), len(all_pairs), _images(used_pairs), detail)
+    return CheckCount(len(used_pairs), len(all_pairs), _images(used_pairs), detail)
 
 
-def refuse_known(pairs: PairSet, used: Used) -> None:
+def refuse_graph_pairs(pairs: PairSet, used: Used) -> None:
     """Raise `UsageError` where the graph was built from a study or a subject that is validated or tested on."""
     held_out_pairs = [pair for part_name in PARTS if part_name != "train" for pair in pairs.parts[part_name]]
     shared_count = len(held_out_pairs) - len(exclude(held_out_pairs, used.studies, used.subjects))
@@ -93,11 +93,11 @@ def refuse_known(pairs: PairSet, used: Used) -> None:
         )
 
 
-def unknown_subjects(audited: Audited) -> Found:
+def unknown_pair_subjects(audited: Audited) -> CheckCount:
     """Images without a known subject, where subjects are to be apart."""
     all_pairs = audited.pairs.pairs
     unknown_pairs = [pair for pair in all_pairs if not pair.subject] if audited.pairs.protocol == "subject" else []
-    return Found(len(unknown_pairs), len(all_pairs), _images(unknown_pairs))
+    return CheckCount(len(unknown_pairs), len(all_pairs), _images(unknown_pairs))
 
 
 def _images(pairs: Iterable[Pair]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError
-from kgplatform.files import MARK, marked, replacing
+from kgplatform.files import MARK, has_program_mark, replacing
 from kgplatform.radiograph import place
 from kgplatform.retrieval.search import Hit
 
@@ -34,27 +34,27 @@ def cell(number: int) -> tuple[int, int]:
     return MARGIN + column_index * (SIDE + MARGIN), MARGIN + row_index * (SIDE + LINES * LINE + 2 * MARGIN)
 
 
-def write(hits: Sequence[Hit], root: Path, out: Path) -> int:
+def write_sheet(hits: Sequence[Hit], root: Path, out: Path) -> int:
     """Draw the sheet as a PNG; returns how many of the images were found below `root`.
 
     An image that is missing, not below `root`, or not readable has an empty frame that says so.
     """
-    check(root, out)
+    check_sheet_paths(root, out)
     if not hits:
         raise KgpError("nothing was found, so there is no contact sheet", "Ask for something else.")
     if len(hits) > MAX_IMAGES:
         raise KgpError(f"a contact sheet has at most {MAX_IMAGES} images", "Give a smaller --top.")
-    sheet, image_count = draw(hits, root)
+    sheet, image_count = draw_sheet(hits, root)
     from PIL.PngImagePlugin import PngInfo
 
     png_info = PngInfo()
     png_info.add_text("Software", MARK)
-    with replacing(out, marked) as staged_path:
+    with replacing(out, has_program_mark) as staged_path:
         sheet.save(staged_path, "PNG", optimize=True, pnginfo=png_info)
     return image_count
 
 
-def check(root: Path, out: Path) -> None:
+def check_sheet_paths(root: Path, out: Path) -> None:
     """Raise `InputError` where no sheet can be drawn, before anything is looked for."""
     if out.suffix.lower() != ".png":
         raise InputError("a contact sheet is a .png", "Give a name that ends so.", path=out)
@@ -65,7 +65,7 @@ def check(root: Path, out: Path) -> None:
             raise InputError("there is no such folder", "Make it, or give another one.", path=folder)
 
 
-def draw(hits: Sequence[Hit], root: Path) -> tuple[Image, int]:
+def draw_sheet(hits: Sequence[Hit], root: Path) -> tuple[Image, int]:
     """The sheet, mode ``L``, and how many of the images are on it."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -95,7 +95,7 @@ def _thumbnail(hit: Hit, root: Path) -> Image | None:
     if image_path is None:
         return None
     try:
-        image = radiograph.read(image_path, draft=SIDE)
+        image = radiograph.read_radiograph(image_path, draft=SIDE)
     except (InputError, OSError):
         return None
     image.thumbnail((SIDE, SIDE))

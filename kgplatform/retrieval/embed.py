@@ -23,7 +23,7 @@ from kgplatform.load import take_lock
 from kgplatform.radiograph import place
 from kgplatform.retrieval import index
 from kgplatform.retrieval.encoder import Encoder
-from kgplatform.retrieval.index import Model, Part, State
+from kgplatform.retrieval.index import EmbeddingState, EncoderIdentity, Part
 from kgplatform.trained_on import TrainedOn
 from kgplatform.wording import counted
 
@@ -50,7 +50,7 @@ class Count:
 
 
 @dataclass
-class Outcome:
+class EmbeddingOutcome:
     """What a call did. `problems` are images that could not be embedded, each with the reason."""
 
     run: str
@@ -81,7 +81,7 @@ def embed(
     replace: bool = False,
     progress: Callable[[str], Progress] = lambda part_name: lambda done, total: None,
     log: Callable[[str], None] = lambda _: None,
-) -> Outcome:
+) -> EmbeddingOutcome:
     """Embed what has no embedding of this model: images below the folder `images` and names of concepts.
 
     Raises, before it embeds, `UsageError` where the model or the folder for it is missing, `InputError` where
@@ -90,8 +90,8 @@ def embed(
     start_time = time.monotonic()
     graph = graph.patient(log)
     constrain(graph)
-    model = Model.of(encoder)
-    outcome = Outcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
+    model = EncoderIdentity.of(encoder)
+    outcome = EmbeddingOutcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
     outcome.trained_on = encoder.trained_on
     part_states = [index.state(graph, part) for part in _parts(model, encoder.sees, only, log)]
     other_embeddings = [(part_state, _others(part_state, model)) for part_state in part_states]
@@ -131,7 +131,7 @@ def embed(
             outcome.indexed.append(part.index)
     outcome.indexing = time.monotonic() - stage_start
     if any(part is Part.IMAGES for part, _ in work_list):
-        outcome.warnings = index.warnings(graph, encoder.trained_on)
+        outcome.warnings = index.graph_warnings(graph, encoder.trained_on)
     if is_running:
         graph.write(queries.get("embed/finish"), run=outcome.run, rejected=len(outcome.problems))
     if is_running and outcome.warnings:
@@ -140,7 +140,7 @@ def embed(
     return outcome
 
 
-def _parts(model: Model, sees_images: bool, only_part: Part | None, log: Callable[[str], None]) -> list[Part]:
+def _parts(model: EncoderIdentity, sees_images: bool, only_part: Part | None, log: Callable[[str], None]) -> list[Part]:
     if sees_images:
         return [only_part] if only_part else list(Part)
     if only_part is Part.IMAGES:
@@ -150,21 +150,23 @@ def _parts(model: Model, sees_images: bool, only_part: Part | None, log: Callabl
     return [Part.CONCEPTS]
 
 
-def _others(part_state: State, model: Model) -> list[str]:
+def _others(part_state: EmbeddingState, model: EncoderIdentity) -> list[str]:
     """The other models with embeddings there."""
     return sorted(part_state.models.keys() - {model.digits})
 
 
-def _refuse_others(graph: Graph, model: Model, other_embeddings: Sequence[tuple[State, list[str]]]) -> None:
+def _refuse_others(
+    graph: Graph, model: EncoderIdentity, other_embeddings: Sequence[tuple[EmbeddingState, list[str]]]
+) -> None:
     for part_state, other_models in other_embeddings:
         if other_models:
-            model_names = index.names(graph)
+            model_names = index.model_names(graph)
             owner_names = ", ".join(model_names.get(model_digits, "an unknown model") for model_digits in other_models)
             problem = f"the {part_state.part.plural} have embeddings of {owner_names}, not of {model.name}"
             raise KgpError(problem, "Embed with that model, or let --replace take its embeddings out.")
 
 
-def _has_something(part_state: State, *, is_required: bool, log: Callable[[str], None]) -> bool:
+def _has_something(part_state: EmbeddingState, *, is_required: bool, log: Callable[[str], None]) -> bool:
     """Whether there is something to embed. Raises `KgpError` where there has to be."""
     if part_state.readable:
         return True
@@ -180,7 +182,11 @@ def _has_something(part_state: State, *, is_required: bool, log: Callable[[str],
 
 
 def _left(
-    graph: Graph, part_state: State, model: Model, images_folder: Path | None, problems: list[tuple[str, str]]
+    graph: Graph,
+    part_state: EmbeddingState,
+    model: EncoderIdentity,
+    images_folder: Path | None,
+    problems: list[tuple[str, str]],
 ) -> list[tuple[Row, Path | None]]:
     """What is still to be embedded; images with their places, those without one in `problems`."""
     node_rows = [
@@ -221,7 +227,7 @@ def _status(graph: Graph, run_id: str) -> str | None:
     )
 
 
-def _begin(graph: Graph, model: Model, outcome: Outcome) -> None:
+def _begin(graph: Graph, model: EncoderIdentity, outcome: EmbeddingOutcome) -> None:
     run_id = outcome.run
     properties = {
         "kind": KIND,
@@ -242,11 +248,11 @@ def _begin(graph: Graph, model: Model, outcome: Outcome) -> None:
 def _write(
     graph: Graph,
     encoder: Encoder,
-    model: Model,
+    model: EncoderIdentity,
     part: Part,
     part_rows: Sequence[tuple[Row, Path | None]],
     batch_size: int,
-    outcome: Outcome,
+    outcome: EmbeddingOutcome,
     progress: Progress,
 ) -> None:
     """Embed the rows batch by batch; each is written while the next one is encoded."""
@@ -285,7 +291,7 @@ def _write(
 
 
 def _encoded(
-    encoder: Encoder, model: Model, batch_rows: list[tuple[Row, Path | None]], problems: list[tuple[str, str]]
+    encoder: Encoder, model: EncoderIdentity, batch_rows: list[tuple[Row, Path | None]], problems: list[tuple[str, str]]
 ) -> Iterator[list[Any]]:
     """Key and vector of each row; images that cannot be read are left out and go to `problems`."""
     while batch_rows:
@@ -312,7 +318,7 @@ def _encoded(
         return
 
 
-def _check(model: Model, vectors: NDArray[np.float32], row_count: int) -> None:
+def _check(model: EncoderIdentity, vectors: NDArray[np.float32], row_count: int) -> None:
     """Raise `KgpError` unless these are vectors as the index takes them."""
     import numpy as np
 

@@ -32,7 +32,7 @@ POLL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True)
-class Model:
+class EncoderIdentity:
     """What is known of an encoder, asked once: hashing its weights takes a while."""
 
     name: str
@@ -78,7 +78,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class State:
+class EmbeddingState:
     """How many nodes there are, how many of them have something to embed, and how many an embedding of which model."""
 
     part: Part
@@ -88,13 +88,13 @@ class State:
     index: Index | None
 
 
-def state(graph: Graph, part: Part) -> State:
+def state(graph: Graph, part: Part) -> EmbeddingState:
     """The embeddings and the index at present."""
     state_rows = graph.read(queries.get(f"embed/state_{part.value}"))
     nodes_by_model = {
         state_row["model"]: state_row["nodes"] for state_row in state_rows if state_row["model"] is not None
     }
-    return State(
+    return EmbeddingState(
         part,
         sum(state_row["nodes"] for state_row in state_rows),
         sum(state_row["readable"] for state_row in state_rows),
@@ -115,7 +115,7 @@ def index(graph: Graph, part: Part) -> Index | None:
     return None
 
 
-def warnings(graph: Graph, trained: TrainedOn) -> tuple[str, ...]:
+def graph_warnings(graph: Graph, trained: TrainedOn) -> tuple[str, ...]:
     """What users of a model are warned of with the images of this graph."""
     images_by_dataset = {
         dataset_row["dataset"]: dataset_row["images"] for dataset_row in graph.read(queries.get("retrieval/data_sets"))
@@ -123,10 +123,10 @@ def warnings(graph: Graph, trained: TrainedOn) -> tuple[str, ...]:
     synthetic_count = sum(
         image_count for dataset, image_count in images_by_dataset.items() if dataset in trained_on.SYNTHETIC
     )
-    return tuple(trained_on.warnings(trained, sum(images_by_dataset.values()), synthetic_count))
+    return tuple(trained_on.training_data_warnings(trained, sum(images_by_dataset.values()), synthetic_count))
 
 
-def names(graph: Graph) -> dict[str, str]:
+def model_names(graph: Graph) -> dict[str, str]:
     """Digits of the models that have embedded something -> their names."""
     return {model_row["model"]: model_row["name"] for model_row in graph.read(queries.get("embed/models"))}
 

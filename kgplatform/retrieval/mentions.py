@@ -10,12 +10,12 @@ from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.pipeline import names_of_settings, tagger_of
 from kgplatform.construct.report import Report
 from kgplatform.construct.semantic_types import types_by_name
-from kgplatform.construct.settings import Settings
+from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.construct.stance import rules
 from kgplatform.retrieval.knowledge import STANCES, Knowledge
 
 
-def mentions(
+def find_mentions(
     texts: Sequence[str],
     knowledge: Knowledge,
     lexicon: Sequence[Path] = (),
@@ -28,7 +28,7 @@ def mentions(
     They are found by the graph's names, and by those of the files of `lexicon` and, with `own_words`, of the platform.
     """
     concept_indices = {cui: position for position, cui in enumerate(knowledge.cuis)}
-    settings = Settings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
+    settings = ConstructionSettings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
     tagger = tagger_of("dictionary", Lexicon([*_names(knowledge), *names_of_settings(settings, log)]))
     judge = rules()
     text_mentions = []

@@ -31,7 +31,7 @@ Numbers: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class RetrievalScores:
     """A direction's figures, query by query, for means and for `paired_bootstrap`.
 
     `precision` and `recall` have the shape (queries, len(ks)); `first` is the rank of the first relevant item, from 1,
@@ -66,25 +66,25 @@ class Scores:
         return {**sizes, **self.means()}
 
 
-def both(images: ArrayLike, texts: ArrayLike, groups: Numbers, ks: Sequence[int] = KS) -> dict[str, Scores]:
+def both(images: ArrayLike, texts: ArrayLike, groups: Numbers, ks: Sequence[int] = KS) -> dict[str, RetrievalScores]:
     """Scores of ``text_to_image`` and ``image_to_text``. `groups` (n,) numbers the images' texts from 0, as
-    `kgplatform.retrieval.pairs.groups` does; `texts` (groups, d) has the vector of each. Raises `ValueError`.
+    `kgplatform.retrieval.pairs.pair_groups` does; `texts` (groups, d) has the vector of each. Raises `ValueError`.
     """
     text_numbers = np.arange(len(np.asarray(texts)))
     return {
-        "text_to_image": score(texts, images, text_numbers, groups, ks),
-        "image_to_text": score(images, texts, groups, text_numbers, ks),
+        "text_to_image": score_retrieval(texts, images, text_numbers, groups, ks),
+        "image_to_text": score_retrieval(images, texts, groups, text_numbers, ks),
     }
 
 
-def score(
+def score_retrieval(
     queries: ArrayLike,
     items: ArrayLike,
     query_groups: ArrayLike,
     item_groups: ArrayLike,
     ks: Sequence[int] = KS,
     block: int = BLOCK,
-) -> Scores:
+) -> RetrievalScores:
     """Scores of queries (q, d) among items (n, d) by cosine; an item is relevant to the queries of its group. A vector
     of zeros has the cosine 0 with all. Memory grows with `block` · n, not with q · n.
 
@@ -104,7 +104,7 @@ def score(
 
 def popularity(
     weights: ArrayLike, query_groups: ArrayLike, item_groups: ArrayLike, ks: Sequence[int] = KS, block: int = BLOCK
-) -> Scores:
+) -> RetrievalScores:
     """Scores of a ranking that is the same for every query, by the items' weights (n,): say, how often each text stands
     in training, for images that look for texts. For texts that look for images it can do no better in precision than
     chance: every image is relevant to one text.
@@ -125,7 +125,7 @@ def popularity(
     )
 
 
-def chance(query_groups: ArrayLike, item_groups: ArrayLike, ks: Sequence[int] = KS) -> Scores:
+def chance(query_groups: ArrayLike, item_groups: ArrayLike, ks: Sequence[int] = KS) -> RetrievalScores:
     """The expected scores of a random order: of n items min(k, n) are looked at, so R@k = min(k, n) / n and
     P@k = |R(q)| min(k, n) / (n k); the first relevant one is expected at rank (n + 1) / (|R(q)| + 1).
     """
@@ -140,7 +140,7 @@ def chance(query_groups: ArrayLike, item_groups: ArrayLike, ks: Sequence[int] = 
     first_ranks = (item_count + 1) / (relevant_counts + 1.0)
     group_sizes, size_index = np.unique(relevant_counts, return_inverse=True)
     reciprocal = np.array([_reciprocal(0, item_count, int(group_size)) for group_size in group_sizes])[size_index]
-    return Scores(
+    return RetrievalScores(
         tuple(cutoffs.tolist()), precision, recall.copy(), first_ranks, reciprocal, relevant_counts, item_count
     )
 
@@ -213,7 +213,7 @@ def _relevant(query_groups: ArrayLike, item_groups: ArrayLike) -> tuple[Numbers,
 
 def _scores(
     cosines: Callable[[int], Floats], query_groups: ArrayLike, item_groups: ArrayLike, ks: Sequence[int], block: int
-) -> Scores:
+) -> RetrievalScores:
     """The scores, by blocks of queries. Of a relevant item it counts how many items stand before it (`above`) and how
     many stand level with it, itself among them: it is among the first k with the probability (k - above) / level, and
     these add up to how many are expected there.
@@ -242,7 +242,7 @@ def _scores(
             among = int(np.count_nonzero(above == above[best_item]))
             first_ranks[query_index] = above[best_item] + (level[best_item] + 1) / (among + 1)
             reciprocal[query_index] = _reciprocal(int(above[best_item]), int(level[best_item]), among)
-    return Scores(
+    return RetrievalScores(
         tuple(cutoffs.tolist()),
         hit_counts / cutoffs,
         hit_counts / relevant_counts[:, None],

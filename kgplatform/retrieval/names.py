@@ -21,7 +21,7 @@ _KIND: Final = re.compile(r"\s*\([^()]*\)$")  # "(disorder)", as SNOMED CT's nam
 
 
 @dataclass(frozen=True)
-class Concept:
+class GraphConcept:
     """A concept of the graph."""
 
     cui: str
@@ -45,7 +45,7 @@ def text_note(graph: Graph, text: str) -> str:
     return f"no word of the text is in a name of the graph's concepts: {NO_MEANING}"
 
 
-def _by_own_words(graph: Graph, name: str) -> Concept | None:
+def _by_own_words(graph: Graph, name: str) -> GraphConcept | None:
     """The graph's concept that the platform's words for findings call so ("pneumothorax"), where its own name is
     another.
     """
@@ -54,11 +54,11 @@ def _by_own_words(graph: Graph, name: str) -> Concept | None:
     for cui in {word.cui: None for word in own_words() if word.name.casefold() == name.casefold()}:
         for row in graph.read(queries.get("search/find_concept"), name=cui, words=f'"{cui}"'):
             if row["cui"] == cui:
-                return Concept(cui, row["name"] or cui)
+                return GraphConcept(cui, row["name"] or cui)
     return None
 
 
-def find_concept(graph: Graph, name: str) -> Concept:
+def find_concept(graph: Graph, name: str) -> GraphConcept:
     """The concept with that CUI, or with that name in any case, or else the only one of that name but for what stands
     in brackets at its end. Raises `NotFoundError`, which suggests others, and `UsageError` for what is too long.
     """
@@ -74,14 +74,14 @@ def find_concept(graph: Graph, name: str) -> Concept:
         fulltext_query = " ".join(f'"{name_word}"' for name_word in name_words)
         concept_rows = graph.read(queries.get("search/find_concept"), name=name, words=fulltext_query)
     exact_matches = [
-        Concept(concept_row["cui"], concept_row["name"] or concept_row["cui"])
+        GraphConcept(concept_row["cui"], concept_row["name"] or concept_row["cui"])
         for concept_row in concept_rows
         if concept_row["exact"]
     ]
     cui_matches = [concept for concept in exact_matches if concept.cui == name.upper()]
     if not exact_matches:
         named_concepts = [
-            Concept(concept_row["cui"], concept_row["name"]) for concept_row in concept_rows if concept_row["name"]
+            GraphConcept(concept_row["cui"], concept_row["name"]) for concept_row in concept_rows if concept_row["name"]
         ]
         exact_matches = [
             concept for concept in named_concepts if _KIND.sub("", concept.name).casefold() == name.casefold()
@@ -90,7 +90,7 @@ def find_concept(graph: Graph, name: str) -> Concept:
         return known
     if len(cui_matches or exact_matches) == 1:
         return (cui_matches or exact_matches)[0]
-    close_concepts = [Concept(concept_row["cui"], concept_row["name"] or "") for concept_row in concept_rows][
+    close_concepts = [GraphConcept(concept_row["cui"], concept_row["name"] or "") for concept_row in concept_rows][
         :SUGGESTED
     ]
     concept_list = ", ".join(

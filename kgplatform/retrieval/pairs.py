@@ -66,7 +66,7 @@ class Pair:
         return self.text.casefold()
 
 
-def read(
+def read_pairs(
     kind: str,
     folder: Path,
     *,
@@ -112,7 +112,7 @@ def read(
 def _source(kind: str, folder: Path, views: Sequence[str]) -> Any:
     if kind not in KINDS:
         raise UsageError(f"there are no pairs of {kind}", did_you_mean(kind, KINDS, f"Kinds: {', '.join(KINDS)}."))
-    return plugins.load("reports", kind, "loader of reports")(folder, tuple(views), every_image=True)
+    return plugins.load_plugin("reports", kind, "loader of reports")(folder, tuple(views), every_image=True)
 
 
 def _pair(kind: str, report: Report, images_root: Path, *, apart: bool) -> Pair | str:
@@ -166,7 +166,7 @@ def _problem(pair: Pair, pairs_by_image: Mapping[str, Pair], require_images: boo
     return NO_IMAGE if require_images and not pair.path.is_file() else None
 
 
-def sample(pairs: Iterable[Pair], count: int = COUNT, seed: int = SEED) -> list[Pair]:
+def sample_pairs(pairs: Iterable[Pair], count: int = COUNT, seed: int = SEED) -> list[Pair]:
     """`count` of the pairs, by image: those with the lowest hashes, so that the order of the files does not matter and
     a larger sample holds the smaller one. All where there are no more.
     """
@@ -186,7 +186,7 @@ PROTOCOLS: Final[Mapping[str, Callable[[Pair], tuple[str, ...]]]] = {
 }
 
 
-def split(pairs: Iterable[Pair], protocol: str = "subject", seed: int = SEED) -> dict[str, list[Pair]]:
+def partition_pairs(pairs: Iterable[Pair], protocol: str = "subject", seed: int = SEED) -> dict[str, list[Pair]]:
     """The pairs of each part, 8:1:1: groups in the order of their hashes are cut where their pairs make up 80 and 90
     percent, so that more pairs move few of those that were there. Raises `UsageError` where a part would be empty.
     """
@@ -214,7 +214,7 @@ def split(pairs: Iterable[Pair], protocol: str = "subject", seed: int = SEED) ->
     }
 
 
-def groups(pairs: Sequence[Pair]) -> NDArray[np.int64]:
+def pair_groups(pairs: Sequence[Pair]) -> NDArray[np.int64]:
     """A number for each pair, from 0 in order; the images that a text is to find have its number: those of the same
     study, and those whose report says the same (MedMKG: "images sharing the query text"), capitals aside.
     """
@@ -305,7 +305,7 @@ class PairSet:
         kind, folder = file_metadata["kind"], folder or path.parent / file_metadata["folder"]
         if images is None and file_metadata["images"]:
             images = path.parent / file_metadata["images"]
-        current_pairs, _ = read(
+        current_pairs, _ = read_pairs(
             kind, folder, images=images, require_images=require_images, studies={pair_row[1] for pair_row in pair_rows}
         )
         pairs_by_image = {pair.image: pair for pair in current_pairs}

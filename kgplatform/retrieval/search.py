@@ -15,8 +15,8 @@ from kgplatform.errors import DatabaseError, KgpError, UsageError
 from kgplatform.graph import Graph
 from kgplatform.retrieval import index
 from kgplatform.retrieval.encoder import Encoder
-from kgplatform.retrieval.index import Model, Part, State
-from kgplatform.retrieval.names import Concept, find_concept, text_note
+from kgplatform.retrieval.index import EmbeddingState, EncoderIdentity, Part
+from kgplatform.retrieval.names import GraphConcept, find_concept, text_note
 from kgplatform.schema import Stance
 from kgplatform.trained_on import TrainedOn
 from kgplatform.upgrade import embeddings_outdated
@@ -59,7 +59,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What was found. `by` says how a text was compared, None without a text; `notes` are for the person who asked;
     `trained_on` says of the model of a text what it was trained on, and `warnings` what is not to be relied on.
     """
@@ -67,8 +67,8 @@ class Found:
     by: Part | None
     hits: tuple[Hit, ...]
     near: tuple[Near, ...] = ()
-    wanted: tuple[Concept, ...] = ()
-    without: tuple[Concept, ...] = ()
+    wanted: tuple[GraphConcept, ...] = ()
+    without: tuple[GraphConcept, ...] = ()
     notes: tuple[str, ...] = ()
     trained_on: TrainedOn = ()
     warnings: tuple[str, ...] = ()
@@ -83,8 +83,8 @@ class Searcher:
     def __init__(self, graph: Graph, encoder: Callable[[], Encoder] | None = None) -> None:
         self._graph = graph
         self._open = encoder
-        self._encoder: tuple[Encoder, Model] | None = None
-        self._states: dict[Part, State] = {}
+        self._encoder: tuple[Encoder, EncoderIdentity] | None = None
+        self._states: dict[Part, EmbeddingState] = {}
         self._warned: tuple[str, ...] | None = None
 
     def search(
@@ -96,7 +96,7 @@ class Searcher:
         without: Sequence[str] = (),
         by: Part | None = None,
         top: int = 10,
-    ) -> Found:
+    ) -> SearchResult:
         """The best images for a text, concepts (CUIs or names) that the image has that stance to, or both; `without`
         leaves out images that are POSITIVE for one of these. Without `by`, a text is compared with images, or with
         concepts where no image has an embedding.
@@ -105,7 +105,7 @@ class Searcher:
         and `KgpError` where embeddings or indexes are missing, not ready, or another model's.
         """
         text = text.strip()
-        check(text, concepts, by, top)
+        check_search(text, concepts, by, top)
         wanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
         unwanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in without))
         conditions = {
@@ -116,7 +116,7 @@ class Searcher:
         }
         if not text:
             hits = _hits(self._graph.read(queries.get("search/image_concepts"), **conditions))
-            return Found(None, hits, (), wanted_concepts, unwanted_concepts, self._naf_notes())
+            return SearchResult(None, hits, (), wanted_concepts, unwanted_concepts, self._naf_notes())
         encoder, model = self._encode_with()
         search_part = by or self._route()
         part_state = self._ready(search_part, model)
@@ -141,24 +141,24 @@ class Searcher:
         if search_part is Part.CONCEPTS:
             notes += self._naf_notes()
         training_sets, model_warnings = encoder.trained_on, self._warnings(encoder)
-        return Found(
+        return SearchResult(
             search_part, hits, near_concepts, wanted_concepts, unwanted_concepts, notes, training_sets, model_warnings
         )
 
     def _warnings(self, encoder: Encoder) -> tuple[str, ...]:
         if self._warned is None:
-            self._warned = index.warnings(self._graph, encoder.trained_on)
+            self._warned = index.graph_warnings(self._graph, encoder.trained_on)
         return self._warned
 
-    def _encode_with(self) -> tuple[Encoder, Model]:
+    def _encode_with(self) -> tuple[Encoder, EncoderIdentity]:
         if self._encoder is None:
             if self._open is None:
                 raise UsageError("a text needs an encoder", "Give the searcher one.")
             encoder = self._open()
-            self._encoder = encoder, Model.of(encoder)
+            self._encoder = encoder, EncoderIdentity.of(encoder)
         return self._encoder
 
-    def _state(self, part: Part) -> State:
+    def _state(self, part: Part) -> EmbeddingState:
         if part not in self._states:
             self._states[part] = index.state(self._graph, part)
         return self._states[part]
@@ -169,7 +169,7 @@ class Searcher:
             return Part.CONCEPTS
         return Part.IMAGES
 
-    def _ready(self, part: Part, model: Model) -> State:
+    def _ready(self, part: Part, model: EncoderIdentity) -> EmbeddingState:
         """The part's state. Raises `KgpError` where it cannot be searched with this model."""
         part_state = self._state(part)
         try:
@@ -228,7 +228,7 @@ class Searcher:
         return (f"the NaF scores {problem}, and rank the images: run `kgp naf score`",)
 
 
-def check(text: str, concepts: Sequence[str], by: Part | None, top: int) -> None:
+def check_search(text: str, concepts: Sequence[str], by: Part | None, top: int) -> None:
     """Raise `UsageError` unless there is something to search for."""
     if not text.strip() and not concepts:
         raise UsageError("there is nothing to search for", "Give a text, --concept, or both.")
@@ -242,7 +242,7 @@ def check(text: str, concepts: Sequence[str], by: Part | None, top: int) -> None
         raise UsageError(f"1 to {MAX_IMAGES:,} images can be found at a time", "Change --top.")
 
 
-def _require(graph: Graph, part_state: State, model: Model) -> None:
+def _require(graph: Graph, part_state: EmbeddingState, model: EncoderIdentity) -> None:
     """Raise `KgpError` unless the part has embeddings of this model and an index that is ready."""
     plural_name = part_state.part.plural
     embed_command = f"kgp embed --only {plural_name}" + (" --images DIR" if part_state.part is Part.IMAGES else "")
@@ -252,7 +252,7 @@ def _require(graph: Graph, part_state: State, model: Model) -> None:
     if not part_state.models:
         raise KgpError(f"no {plural_name[:-1]} of the graph has an embedding", f"Make them: `{embed_command}`")
     if model.digits not in part_state.models:
-        model_names = index.names(graph)
+        model_names = index.model_names(graph)
         owner_names = ", ".join(
             model_names.get(model_digits, "an unknown model") for model_digits in sorted(part_state.models)
         )
@@ -280,7 +280,7 @@ def _require(graph: Graph, part_state: State, model: Model) -> None:
         )
 
 
-def _notes(part_state: State, model_digits: str, *, chosen: bool) -> tuple[str, ...]:
+def _notes(part_state: EmbeddingState, model_digits: str, *, chosen: bool) -> tuple[str, ...]:
     notes = []
     if part_state.part is Part.CONCEPTS and not chosen:
         notes.append("no image has an embedding: the text is compared with the names of concepts")

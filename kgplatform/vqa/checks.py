@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from kgplatform.errors import UsageError
-from kgplatform.export.checks import EXAMPLES, Found
+from kgplatform.export.checks import EXAMPLES, CheckCount
 from kgplatform.radiograph import place
 from kgplatform.retrieval.knowledge import GraphImage
 from kgplatform.vqa.questions import Question, QuestionSet
@@ -24,17 +24,17 @@ class AuditedQuestions(NamedTuple):
     images: Sequence[GraphImage] = ()
 
 
-def seen_pictures(audited: AuditedQuestions) -> Found:
+def seen_pictures(audited: AuditedQuestions) -> CheckCount:
     """Test questions about a picture that training asks about, too, be it under another name."""
     return _in_training(audited, lambda question: audited.shown_images[question.image])
 
 
-def seen_questions(audited: AuditedQuestions) -> Found:
+def seen_questions(audited: AuditedQuestions) -> CheckCount:
     """Test questions that training asks in the same words about the same picture."""
     return _in_training(audited, lambda question: f"{audited.shown_images[question.image]} {question.wording}")
 
 
-def contradictions(audited: AuditedQuestions) -> Found:
+def contradictions(audited: AuditedQuestions) -> CheckCount:
     """Questions in the same words about the same picture with another answer."""
     answers: dict[str, set[bool | None]] = {}
     questions_by_key: dict[str, list[Question]] = {}
@@ -47,33 +47,33 @@ def contradictions(audited: AuditedQuestions) -> Found:
         for question_key, answer_set in sorted(answers.items())
         if len(answer_set) > 1
     ]
-    return Found(len(contradicting), len(questions_by_key), contradicting[:EXAMPLES])
+    return CheckCount(len(contradicting), len(questions_by_key), contradicting[:EXAMPLES])
 
 
-def shared_pictures(audited: AuditedQuestions) -> Found:
+def shared_pictures(audited: AuditedQuestions) -> CheckCount:
     """Pictures that the data set has under several names."""
     images_by_picture: dict[str, list[str]] = {}
     for image, picture in sorted(audited.shown_images.items()):
         images_by_picture.setdefault(picture, []).append(image)
     shared = [" = ".join(image_names) for image_names in images_by_picture.values() if len(image_names) > 1]
-    return Found(len(shared), len(images_by_picture), shared[:EXAMPLES])
+    return CheckCount(len(shared), len(images_by_picture), shared[:EXAMPLES])
 
 
-def of_the_graph(audited: AuditedQuestions) -> Found:
+def question_graph_overlap(audited: AuditedQuestions) -> CheckCount:
     """Questions of validation and test about subjects that the graph was built from."""
     held_out = _held_out(audited.question_set)
-    matching_ids = [question.id for question in known(held_out, audited.images)]
-    return Found(len(matching_ids), len(held_out), matching_ids[:EXAMPLES])
+    matching_ids = [question.id for question in questions_in_graph(held_out, audited.images)]
+    return CheckCount(len(matching_ids), len(held_out), matching_ids[:EXAMPLES])
 
 
-def refuse_known(question_set: QuestionSet, images: Sequence[GraphImage], folder: Path | None) -> None:
+def refuse_graph_questions(question_set: QuestionSet, images: Sequence[GraphImage], folder: Path | None) -> None:
     """Raise `UsageError` where the graph was built from images that are validated or tested on: it contains their
     reports.
 
     `folder` is where the paths of the graph's images begin, None where they are not available.
     """
     held_out = _held_out(question_set)
-    matches = known(held_out, images, folder)
+    matches = questions_in_graph(held_out, images, folder)
     if matches:
         raise UsageError(
             f"the graph was built from the images, or the subjects, of {len(matches):,} of the {len(held_out):,} "
@@ -82,7 +82,9 @@ def refuse_known(question_set: QuestionSet, images: Sequence[GraphImage], folder
         )
 
 
-def known(questions: Iterable[Question], images: Iterable[GraphImage], folder: Path | None = None) -> list[Question]:
+def questions_in_graph(
+    questions: Iterable[Question], images: Iterable[GraphImage], folder: Path | None = None
+) -> list[Question]:
     """The questions about images that the graph has: of a subject of its (where a question's image is in a folder
     pSUBJECT, as MIMIC-CXR's do), or, of images in `folder`, a file with the same bytes.
     """
@@ -117,10 +119,10 @@ def _held_out(question_set: QuestionSet) -> list[Question]:
     return [*question_set.parts["valid"], *question_set.parts["test"]]
 
 
-def _in_training(audited: AuditedQuestions, question_key: Callable[[Question], str]) -> Found:
+def _in_training(audited: AuditedQuestions, question_key: Callable[[Question], str]) -> CheckCount:
     train_questions, test_questions = audited.question_set.parts["train"], audited.question_set.parts["test"]
     train_keys = {question_key(question) for question in train_questions}
     shared_ids = [question.id for question in test_questions if question_key(question) in train_keys]
-    return Found(
+    return CheckCount(
         len(shared_ids), len(test_questions), shared_ids[:EXAMPLES], f"protocol {audited.question_set.protocol}"
     )

@@ -35,7 +35,7 @@ _YES: Final = frozenset({"yes", "true"})
 _NO: Final = frozenset({"no", "false"})
 
 
-class Box(NamedTuple):
+class BoundingBox(NamedTuple):
     """A thing in an image: left and upper edge, width and height, in pixels."""
 
     label: str
@@ -62,7 +62,7 @@ class Question:
     part: str
     topic: str = ""
     needs: str = ""
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[BoundingBox, ...] = ()
     repeated: bool = False
 
     @property
@@ -97,11 +97,11 @@ def source(kind: str, folder: Path, images: Path | None = None) -> QuestionSourc
     lie, if not where the release has them (for Parquet, which holds them, where they are unpacked). Raises `UsageError`
     for another kind and `InputError` for another folder.
     """
-    question_source: QuestionSource = plugins.load("questions", kind, "data set of questions")(folder, images)
+    question_source: QuestionSource = plugins.load_plugin("questions", kind, "data set of questions")(folder, images)
     return question_source
 
 
-def read(
+def read_questions(
     kind: str,
     folder: Path,
     images: Path | None = None,
@@ -163,7 +163,7 @@ def pictures(questions: Iterable[Question]) -> dict[str, str]:
 
 
 def _shown(image_path: Path) -> str:
-    thumbnail = radiograph.square(radiograph.read(image_path, draft=64), 64)
+    thumbnail = radiograph.square(radiograph.read_radiograph(image_path, draft=64), 64)
     return hashlib.sha256(thumbnail.tobytes()).hexdigest()[:16]
 
 
@@ -254,14 +254,14 @@ def unlike_release(kind: str, questions: Iterable[Question]) -> str:
     )
 
 
-def readable(text: str) -> str:
+def replace_undecodable(text: str) -> str:
     """A text with question marks for what is no character: bytes on a command line that are not UTF-8, which neither
     tokenizers nor files take.
     """
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def overlaps(dealt: QuestionSet, part: str) -> dict[str, int]:
+def question_overlaps(dealt: QuestionSet, part: str) -> dict[str, int]:
     """How many questions of a part have in training: their image, by name (``image``), a question of the same words
     (``question``), and both in one question (``both``).
     """

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from kgplatform.errors import InputError
-from kgplatform.files import opened, require_file, require_plain_folder
+from kgplatform.files import open_regular_file, require_file, require_plain_folder
 
 PICKLED: Final = (".bin", ".pt", ".pth")  # how files of torch's own form are called
 _AGAIN: Final = "Fetch or make it again."
@@ -63,7 +63,7 @@ def require_uncompressed(path: Path) -> Path:
     Raises `InputError` for another kind of file, and where the members of the zip would take more than the file has: a
     megabyte may unpack to a gigabyte.
     """
-    with opened(path) as opened_file:
+    with open_regular_file(path) as opened_file:
         try:
             with ZipFile(opened_file) as archive:
                 unpacked_bytes = sum(archive_member.file_size for archive_member in archive.infolist())
@@ -76,7 +76,7 @@ def require_uncompressed(path: Path) -> Path:
 
 def sha256_of(path: Path) -> str:
     """The hash of a file. Raises `InputError` where it is no regular one."""
-    with opened(path) as opened_file:
+    with open_regular_file(path) as opened_file:
         return hashlib.file_digest(opened_file, "sha256").hexdigest()
 
 

@@ -29,7 +29,7 @@ class OpenClip(NamedTuple):
     padding: int | None
 
 
-def read(folder: Path) -> OpenClip:
+def read_open_clip(folder: Path) -> OpenClip:
     """The model in the folder, which stays unchanged.
 
     A text tower in transformers' form, as BiomedCLIP's, names a model of the hub for its architecture; ``config.json``

@@ -21,7 +21,9 @@ def document_of(path: Path, examples: str) -> object:
     return read_yaml(path, f"See {examples} for examples.")
 
 
-def made(kind: type[T], document: object, examples: str, may_be_zero: Collection[str], where: str = "") -> T:
+def settings_from_mapping(
+    kind: type[T], document: object, examples: str, may_be_zero: Collection[str], where: str = ""
+) -> T:
     """The settings of a plain mapping. All numbers are positive but those of `may_be_zero`, by dotted name.
 
     Raises `InputError` for what is unknown, ill-typed or out of range.
@@ -36,7 +38,7 @@ def made(kind: type[T], document: object, examples: str, may_be_zero: Collection
     setting_values = {}
     for setting_name, setting in document.items():
         if is_dataclass(type_hints[setting_name]):
-            setting_values[setting_name] = made(
+            setting_values[setting_name] = settings_from_mapping(
                 type_hints[setting_name], setting, examples, may_be_zero, f"{where}{setting_name}."
             )
         else:

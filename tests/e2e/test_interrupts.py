@@ -24,7 +24,7 @@ import pytest
 from kgplatform import interrupt, runs, server
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests.campaigns import rounds
 from tests.conftest import WIPE, own_home
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.server, pytest.mark.campaign, pytest.mark.long]
 
 ROUNDS = rounds(2, 5)  # interrupts of each command
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "settings"
-UPDATED = parse(
+UPDATED = parse_query(
     "t/derived",
     "// What commands compute or record in the graph, beside what its digest holds.\n"
     "MATCH (n:Image|Run|ImageVector|ConceptVector) RETURN labels(n) AS labels, properties(n) AS properties",

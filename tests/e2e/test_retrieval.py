@@ -37,7 +37,7 @@ knowledge: {{epochs: 1, batch: 16, learning_rate: 1.0e-3, layers: 1, pairs: 8}}
 def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Synthetic studies that are paired: none is of the graph's."""
     studies_folder = tmp_path_factory.mktemp("paired")
-    study_set.build(studies_folder, 60, 11, workers=2)
+    study_set.build_study_set(studies_folder, 60, 11, workers=2)
     return studies_folder
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kgp_loaders.medmkg import MedMKG
-from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, View, Zone
-from kgp_loaders.phantom.radiograph import draw
+from kgp_loaders.phantom.findings import Kind, RadiographFinding, Severity, Side, View, Zone
+from kgp_loaders.phantom.radiograph import render_radiograph
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.retrieval import index
 from kgplatform.retrieval.index import Part
 from tests import fake_encoder
@@ -25,7 +25,7 @@ from tests.integration.sources import small_rows, write_medmkg
 
 IMAGES, CONCEPTS = 30, 10
 KINDS = (Kind.EFFUSION, Kind.PNEUMOTHORAX, Kind.CONSOLIDATION, Kind.PACEMAKER)
-EMBEDDED = parse(
+EMBEDDED = parse_query(
     "t/e",
     "// Embeddings.\nMATCH (n:ImageVector|ConceptVector) WHERE n.embedding IS NOT NULL\n"
     "RETURN coalesce(n.id, n.cui) AS key, n.embedding AS vector, n.embedding_model AS model ORDER BY key",
@@ -37,9 +37,11 @@ def images_in(folder: Path, count: int = IMAGES) -> Path:
     (folder / "p").mkdir(parents=True, exist_ok=True)
     for image_number in range(count):
         findings = (
-            [Shown(KINDS[image_number % len(KINDS)], Side.LEFT, Zone.LOWER, Severity.LARGE)] if image_number % 5 else []
+            [RadiographFinding(KINDS[image_number % len(KINDS)], Side.LEFT, Zone.LOWER, Severity.LARGE)]
+            if image_number % 5
+            else []
         )
-        pixels = draw(View.FRONTAL, findings, np.random.default_rng(image_number), 64)
+        pixels = render_radiograph(View.FRONTAL, findings, np.random.default_rng(image_number), 64)
         Image.fromarray(pixels).save(folder / "p" / f"{image_number}.png")
     return folder
 

@@ -9,10 +9,10 @@ import pytest
 from openpyxl import load_workbook
 from PIL import Image
 
-from kgplatform.assess.sample import draw
+from kgplatform.assess.sample import draw_sample
 from kgplatform.assess.workbook import IMAGES
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from tests.conftest import Kgp
 from tests.unit.test_assess import fill, raters
 
@@ -33,13 +33,13 @@ def built(graph: Graph, kgp: Kgp, tmp_path: Path) -> Path:
 
 
 def test_the_same_graph_and_seed_give_the_same_sample(graph: Graph, built: Path) -> None:
-    sample = draw(graph, images=10, concepts=3, max_images=4)
-    assert sample == draw(graph, images=10, concepts=3, max_images=4)
-    assert sample.identity != draw(graph, images=10, concepts=3, max_images=4, seed=43).identity
+    sample = draw_sample(graph, images=10, concepts=3, max_images=4)
+    assert sample == draw_sample(graph, images=10, concepts=3, max_images=4)
+    assert sample.identity != draw_sample(graph, images=10, concepts=3, max_images=4, seed=43).identity
     assert len(sample.images) == 10
     assert all({concept.relation for concept in item.concepts} == {"POSITIVE", "NEGATIVE"} for item in sample.images)
     assert all((len(item.images), item.total) == (4, 8) for item in sample.concepts)
-    assert "C9900007" not in {item.id for item in draw(graph, concepts=30).concepts}  # nowhere positive
+    assert "C9900007" not in {item.id for item in draw_sample(graph, concepts=30).concepts}  # nowhere positive
 
 
 def test_the_command_writes_a_workbook_with_reports_only_when_asked(graph: Graph, kgp: Kgp, built: Path) -> None:
@@ -102,7 +102,7 @@ def test_the_command_scores_and_draws(kgp: Kgp, tmp_path: Path) -> None:
 
 
 def test_only_images_with_a_readable_file_are_drawn(graph: Graph, kgp: Kgp, built: Path) -> None:
-    graph.write(parse("t/paths", "// Paths.\nMATCH (i:Image) WHERE i.id <> 'I0' SET i.path = i.id + '.png'"))
+    graph.write(parse_query("t/paths", "// Paths.\nMATCH (i:Image) WHERE i.id <> 'I0' SET i.path = i.id + '.png'"))
     image_folder = built / "images"
     refused = kgp("assess", "sample", built / "w.xlsx", "--image-root", image_folder)
     assert (refused.code, "there is no such folder" in refused.err) == (1, True)
@@ -124,7 +124,7 @@ def test_only_images_with_a_readable_file_are_drawn(graph: Graph, kgp: Kgp, buil
     }
     assert "8 images instead of 30" in completed.err
     assert "30 images whose file is not in the folder" in completed.err
-    sample = draw(
+    sample = draw_sample(
         graph, images=3, max_images=2, can_show=lambda image_path: image_path in {"I1.png", "I6.png", "I2.png"}
     )
     assert {item.id for item in sample.images} == {"I1", "I2", "I6"}

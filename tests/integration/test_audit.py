@@ -16,7 +16,7 @@ from kgplatform.export.checks import Hashed, hashed_collisions
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from tests.conftest import Kgp
 from tests.integration.sources import small_rows, write_medmkg
 
@@ -171,7 +171,7 @@ def test_a_graph_with_one_problem_of_each_kind(graph: Graph, tmp_path: Path) -> 
     naf.score(graph)
     assert [finding.id for finding in audit(graph)] == ["KGP-A006"]
     graph.write(
-        parse(
+        parse_query(
             "t/w",
             "// What other programs do to a graph.\n"
             "MATCH (i:Image {id: 'I10000000'})-[r:POSITIVE]->(c:Concept)\n"

@@ -29,7 +29,7 @@ def remote(canary: Server) -> str:
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     studies_folder = tmp_path_factory.mktemp("consent") / "p"
-    study_set.build(studies_folder, 2, 7, images=True)
+    study_set.build_study_set(studies_folder, 2, 7, images=True)
     return studies_folder
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from kgplatform import queries
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from tests.conftest import Kgp
 from tests.unit.test_umls_loader import conso, rel, release
 
@@ -24,7 +24,7 @@ REPORTS = [
     ("3", "", ""),
     ("4", "No effusion.", "Effusion cannot be excluded."),
 ]
-EDGES = parse(
+EDGES = parse_query(
     "t/e",
     "// All stances.\nMATCH (i:Image)-[r]->(c:Concept) RETURN i.id AS i, type(r) AS r, c.cui AS c, r.evidence AS e "
     "ORDER BY i, c, r",
@@ -116,7 +116,7 @@ def test_explain_of_what_is_not_there_is_a_clear_error(graph: Graph, kgp: Kgp, o
 
 def test_no_word_of_a_report_is_in_the_graph_or_told(graph: Graph, kgp: Kgp, openi: Path) -> None:
     completed = kgp("construct", "run", "openi", str(openi))
-    full_query = parse(
+    full_query = parse_query(
         "t/a", "// All.\nMATCH (n) OPTIONAL MATCH (n)-[r]->() RETURN properties(n) AS n, properties(r) AS r"
     )
     graph_rows: list[Any] = [dict(graph_row) for graph_row in graph.read(full_query)]
@@ -150,7 +150,7 @@ def test_an_ontology_gives_names_types_and_the_relations_between_what_was_found(
     )
     completed = kgp("construct", "run", "openi", str(openi), "--lexicon", str(tmp_path))
     assert "6 reports and relations read, 0 rejected: 10 edges written" in completed.out, completed.err
-    relation_query = parse(
+    relation_query = parse_query(
         "t/r", "// All.\nMATCH (h:Concept)-[r]->(t:Concept) RETURN h.cui AS h, type(r) AS r, t.cui AS t ORDER BY r"
     )
     assert [tuple(relation_row.values()) for relation_row in graph.read(relation_query)] == [

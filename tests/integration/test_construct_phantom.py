@@ -16,7 +16,7 @@ import pytest
 from kgp_loaders.phantom import study_set
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests.conftest import Kgp
 from tests.fake_model import Reply, block, candidates, report, serving
@@ -25,21 +25,23 @@ pytestmark = pytest.mark.server
 
 STUDIES = 60
 MAIN = "from kgplatform.cli import main; main()"
-EDGES = parse(
+EDGES = parse_query(
     "t/e", "// All.\nMATCH (a)-[r]->(b) RETURN coalesce(a.id, a.cui) AS h, type(r) AS r, b.cui AS t ORDER BY h, r, t"
 )
-ALL = parse(
+ALL = parse_query(
     "t/a",
     "// All but times.\nMATCH (a)-[r]->(b) RETURN properties(a) AS a, type(r) AS t, properties(r) AS r, "
     "properties(b) AS b ORDER BY coalesce(a.id, a.cui), t, b.cui",
 )
-EVIDENCE = parse("t/v", "// Evidence.\nMATCH (:Image)-[r]->() RETURN r.evidence AS e, r.judge AS j, r.tagger AS t")
+EVIDENCE = parse_query(
+    "t/v", "// Evidence.\nMATCH (:Image)-[r]->() RETURN r.evidence AS e, r.judge AS j, r.tagger AS t"
+)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     studies_folder: Path = tmp_path_factory.mktemp("studies") / "p"
-    study_set.build(studies_folder, STUDIES, 7, images=False)
+    study_set.build_study_set(studies_folder, STUDIES, 7, images=False)
     return studies_folder
 
 
@@ -150,7 +152,7 @@ def test_a_model_that_talks_garbage_leaves_all_to_the_rules_and_no_word_of_a_rep
 ) -> None:
     assert kgp("construct", "run", folder).code == 0
     edges_by_rules = edges(graph)
-    graph.run_unmanaged(parse("t/w", "// Empty.\nMATCH (n) DETACH DELETE n"))
+    graph.run_unmanaged(parse_query("t/w", "// Empty.\nMATCH (n) DETACH DELETE n"))
     with serving(lambda messages, earlier_count: Reply(f"I read: {report(messages)}")) as server:
         completed = kgp("construct", "run", folder, "--llm", "chatty", "--llm-url", server.url)
     assert completed.code == 0, completed.err
@@ -165,9 +167,9 @@ def test_a_model_that_talks_garbage_leaves_all_to_the_rules_and_no_word_of_a_rep
 def test_a_construction_that_was_killed_goes_on_to_the_same_graph(
     graph: Graph, kgp: Kgp, settings: Settings, tmp_path: Path
 ) -> None:
-    study_set.build(tmp_path / "many", 6_000, 7, images=False)
+    study_set.build_study_set(tmp_path / "many", 6_000, 7, images=False)
     command = [sys.executable, "-c", MAIN, "construct", "run", str(tmp_path / "many")]
-    count_query = parse("t/n", "// Edges.\nMATCH ()-[r]->() RETURN count(r) AS n")
+    count_query = parse_query("t/n", "// Edges.\nMATCH ()-[r]->() RETURN count(r) AS n")
     process = subprocess.Popen(command, env={**os.environ, "KGP_HOME": str(settings.home)}, stdout=subprocess.DEVNULL)
     while graph.read(count_query)[0]["n"] == 0:
         assert process.poll() is None

@@ -18,10 +18,10 @@ from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.retrieval import index
 from kgplatform.retrieval import search as searching
-from kgplatform.retrieval.embed import Outcome, embed
+from kgplatform.retrieval.embed import EmbeddingOutcome, embed
 from kgplatform.retrieval.index import Part
 from kgplatform.retrieval.search import Searcher
 from kgplatform.settings import Settings
@@ -42,14 +42,14 @@ pytestmark = pytest.mark.server
 
 Fake = Callable[..., Ran]
 FAKE, OTHER, NARROW = FakeEncoder(), FakeEncoder("other"), FakeEncoder("narrow", width=16)
-NEW_IMAGE = parse("t/n", "// A new image.\nCREATE (:Image {id: 'I7', path: 'p/7.png'})")
-RUN = parse(
+NEW_IMAGE = parse_query("t/n", "// A new image.\nCREATE (:Image {id: 'I7', path: 'p/7.png'})")
+RUN = parse_query(
     "t/r",
     "// A run.\n// param run string: it\n"
     "MATCH (r:Run {id: $run}) RETURN r.trained_on AS trained_on, r.warnings AS warnings",
 )
-DRAWN = parse("t/d", "// All are synthetic.\nMATCH (i:Image) SET i.dataset = 'Phantom'")
-PATH = parse("t/p", "// A path.\n// param path string: it\nMATCH (i:Image {id: 'I10000003'}) SET i.path = $path")
+DRAWN = parse_query("t/d", "// All are synthetic.\nMATCH (i:Image) SET i.dataset = 'Phantom'")
+PATH = parse_query("t/p", "// A path.\n// param path string: it\nMATCH (i:Image {id: 'I10000003'}) SET i.path = $path")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def fake(settings: Settings) -> Fake:
     return lambda *arguments: fake_kgp(settings.home, *arguments)
 
 
-def run(graph: Graph, root: Path | None, encoder: FakeEncoder = FAKE, **options: Any) -> Outcome:
+def run(graph: Graph, root: Path | None, encoder: FakeEncoder = FAKE, **options: Any) -> EmbeddingOutcome:
     return embed(graph, encoder, images=root, **options)
 
 
@@ -336,7 +336,9 @@ def test_a_replacement_that_is_killed_goes_on(loaded: Graph, image_root: Path, f
 
 
 def test_embeddings_that_are_not_ours_are_refused_and_replaced(loaded: Graph, image_root: Path) -> None:
-    loaded.write(parse("t/f", "// A foreign one.\nCREATE (:ImageVector {id: 'I10000004', embedding: [1.0, 2.0]})"))
+    loaded.write(
+        parse_query("t/f", "// A foreign one.\nCREATE (:ImageVector {id: 'I10000004', embedding: [1.0, 2.0]})")
+    )
     with pytest.raises(KgpError, match="embeddings of an unknown model"):
         run(loaded, image_root)
     assert run(loaded, image_root, replace=True).replaced == 1
@@ -405,7 +407,7 @@ def test_images_and_concepts_stay_readable(loaded: Graph, image_root: Path) -> N
     """`RETURN i` sends neither vectors nor the platform's own notes about them."""
     run(loaded, image_root)
     names_query = "// Names.\nMATCH (n:Image|Concept) UNWIND keys(n) AS name RETURN collect(DISTINCT name) AS names"
-    [record] = loaded.read(parse("t/n", names_query))
+    [record] = loaded.read(parse_query("t/n", names_query))
     assert not {"claims", "who_claims", "embedding", "embedding_model"} & {*record["names"]}
 
 
@@ -413,19 +415,19 @@ def as_an_earlier_version_wrote_it(loaded: Graph) -> None:
     """Embeddings, their indexes and claims as they were."""
     for node_label, key_property in (("Image", "id"), ("Concept", "cui")):
         index_name = f"{node_label.lower()}_embedding"
-        loaded.run_unmanaged(parse("t/d", f"// Drop.\nDROP INDEX {index_name}"))
+        loaded.run_unmanaged(parse_query("t/d", f"// Drop.\nDROP INDEX {index_name}"))
         old_clause = f"MATCH (v:{node_label}Vector) MATCH (n:{node_label} {{{key_property}: v.{key_property}}})\n"
         old_clause += "SET n.embedding = v.embedding, n.embedding_model = v.embedding_model DETACH DELETE v"
-        loaded.write(parse("t/o", f"// As an earlier version wrote it.\n{old_clause}"))
+        loaded.write(parse_query("t/o", f"// As an earlier version wrote it.\n{old_clause}"))
         options = "OPTIONS {indexConfig: {`vector.dimensions`: 8, `vector.similarity_function`: 'cosine'}}"
         create_clause = f"CREATE VECTOR INDEX {index_name} FOR (n:{node_label}) ON (n.embedding) {options}"
-        loaded.run_unmanaged(parse("t/i", f"// The index then.\n{create_clause}"))
+        loaded.run_unmanaged(parse_query("t/i", f"// The index then.\n{create_clause}"))
     for pattern in ("(n)", "()-[n]->()"):
         claims_clause = (
             f"MATCH {pattern} WHERE n.who_claims IS NOT NULL SET n.claims = n.who_claims REMOVE n.who_claims"
         )
-        loaded.write(parse("t/c", f"// Claims under their former name.\n{claims_clause}"))
-    loaded.write(parse("t/l", "// Its layout.\nMATCH (p:Platform) SET p.layout = 2"))
+        loaded.write(parse_query("t/c", f"// Claims under their former name.\n{claims_clause}"))
+    loaded.write(parse_query("t/l", "// Its layout.\nMATCH (p:Platform) SET p.layout = 2"))
 
 
 def assert_same_vectors(graph: Graph, before: dict[str, tuple[Any, str]]) -> None:
@@ -554,7 +556,7 @@ def test_vectors_of_images_that_somebody_deleted_are_skipped_then_deleted(
     searcher = Searcher(loaded, lambda: FAKE)
     deleted_ids = [hit.id for hit in searcher.search("effusion", top=18).hits]
     delete_query = "// By hand.\n// param ids list: images\nMATCH (i:Image) WHERE i.id IN $ids DETACH DELETE i"
-    loaded.write(parse("t/g", delete_query), ids=deleted_ids)
+    loaded.write(parse_query("t/g", delete_query), ids=deleted_ids)
     monkeypatch.setattr(searching, "ASKED", 10)
     remaining_ids = {hit.id for hit in searcher.search("effusion", top=10).hits}
     assert len(remaining_ids) == 10

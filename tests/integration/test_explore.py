@@ -9,14 +9,14 @@ import pytest
 
 from kgplatform import queries
 from kgplatform.graph import Graph
-from kgplatform.readonly import ask
+from kgplatform.readonly import open_query
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
 
 
 def rows(graph: Graph, name: str, **parameters: Any) -> list[dict[str, Any]]:
     named_query = queries.get(f"explore/{name}")
-    with ask(graph, named_query.text, named_query.bind(parameters)) as answer:
+    with open_query(graph, named_query.text, named_query.bind(parameters)) as answer:
         return list(answer)
 
 
@@ -37,7 +37,7 @@ OF_MODELS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in queries.names("explore") if name not in OF_MODELS])
+@pytest.mark.parametrize("name", [name for name in queries.query_names("explore") if name not in OF_MODELS])
 def test_every_query_answers_with_its_defaults(medmkg_graph: Graph, name: str) -> None:
     assert rows(medmkg_graph, name.removeprefix("explore/"))
 
@@ -83,7 +83,7 @@ def test_cooccurrence_counts_lift_and_pmi(medmkg_graph: Graph) -> None:
 
 
 def images_with_positive(graph: Graph) -> int:
-    with ask(graph, "MATCH (i:Image)-[:POSITIVE]->() RETURN count(DISTINCT i) AS n") as answer:
+    with open_query(graph, "MATCH (i:Image)-[:POSITIVE]->() RETURN count(DISTINCT i) AS n") as answer:
         return int(next(iter(answer))["n"])
 
 
@@ -194,6 +194,6 @@ def test_narrower_concepts_level_by_level(medmkg_graph: Graph) -> None:
     assert {concept_row["level"] for concept_row in rows(medmkg_graph, "narrower", depth=1)} == {0, 1}
 
 
-@pytest.mark.parametrize("name", queries.names("explore"))
+@pytest.mark.parametrize("name", queries.query_names("explore"))
 def test_every_query_runs_on_an_empty_graph(graph: Graph, name: str) -> None:
     assert rows(graph, name.removeprefix("explore/")) == []

@@ -20,7 +20,7 @@ from kgplatform.export import formats, splits
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests.conftest import Kgp
 from tests.integration.test_naf import algorithm1, oracle, pairs_of, ranking
@@ -200,7 +200,7 @@ def test_every_selection_against_the_csv(medmkg_graph: Graph, released: set[Edge
 
 
 def run_of(graph: Graph) -> str:
-    run_records = graph.read(parse("t/r", "// Runs.\nMATCH (r:Run) RETURN r.id AS id"))
+    run_records = graph.read(parse_query("t/r", "// Runs.\nMATCH (r:Run) RETURN r.id AS id"))
     return str(run_records[0]["id"])
 
 

@@ -16,7 +16,7 @@ from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests.conftest import WIPE
 from tests.integration.sources import Handmade, small_rows, write_medmkg
@@ -69,7 +69,7 @@ def keys_of(edge: tuple[tuple[str, str], str, tuple[str, str]]) -> Edge:
     return edge[0][1], edge[1], edge[2][1]
 
 
-HAND = parse(
+HAND = parse_query(
     "t/h",
     "// Edges that are no facts, or not ours.\n"
     "MATCH (i:Image {id: 'I1'}), (c:Concept {cui: 'C0000001'}), (run:Run)\n"
@@ -134,16 +134,18 @@ def test_entities_go_with_their_images_and_keep_their_text(graph: Graph, tmp_pat
 
 def test_kinds_that_share_a_key_and_nodes_without_one(graph: Graph, tmp_path: Path) -> None:
     handmade(graph, tmp_path, "a", (IMAGES[0], "POSITIVE", CONCEPTS[0]))
-    graph.write(parse("t/t", "// By hand.\nCREATE (:Thing {id: 'I1'})-[:near]->(:Thing {id: 'x', name: 'X'})"))
+    graph.write(parse_query("t/t", "// By hand.\nCREATE (:Thing {id: 'I1'})-[:near]->(:Thing {id: 'x', name: 'X'})"))
     triples = read_triples(graph)
     assert set(triples.labels) == {"Thing:I1", "Image:I1", "x", "C0000000"}
     assert len(read_triples(graph, Selection(around=("I1",)))) == 2
-    graph.write(parse("t/n", "// No key.\nMATCH (i:Image {id: 'I1'}) CREATE (i)-[:POSITIVE]->(:Concept {name: 'a'})"))
+    graph.write(
+        parse_query("t/n", "// No key.\nMATCH (i:Image {id: 'I1'}) CREATE (i)-[:POSITIVE]->(:Concept {name: 'a'})")
+    )
     with pytest.raises(InputError, match="1 node "):
         read_triples(graph)
 
 
-WRITE = parse(
+WRITE = parse_query(
     "t/w",
     "// Another edge.\n// param n integer: which\n"
     "MATCH (i:Image {id: 'I10000000'})\n"

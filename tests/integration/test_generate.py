@@ -22,13 +22,13 @@ from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.digest import digest
 from kgplatform.generate.grounding import Grounding
-from kgplatform.generate.inputs import Input, Inputs
-from kgplatform.generate.run import Outcome, generate, images_by_path
+from kgplatform.generate.inputs import GenerationInputs, Input
+from kgplatform.generate.run import GenerationOutcome, generate_triplets, images_by_path
 from kgplatform.generate.source import Writer
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
-from kgplatform.readonly import ask
+from kgplatform.queries import parse_query
+from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 from kgplatform.triplets.linking import Linker
 from tests.conftest import WIPE, Kgp
@@ -50,29 +50,29 @@ SAID = {
     "I4": "nodule, suggestive_of, malignancy",
     "I5": "edema, located_at, lungs",
 }
-TRIPLETS = parse(
+TRIPLETS = parse_query(
     "t/t",
     "// Triplets.\nMATCH (i:Image)-[:SHOWS]->(h:Entity)-[r:!REFERS_TO]->(t:Entity) RETURN i.id AS i, h.text AS h, "
     "type(r) AS r, t.text AS t, r.grounded AS grounded, r.mode AS mode, r.score AS score, r.model AS model, "
     "size(r.runs) AS runs ORDER BY i, h, r, t",
 )
-ENTITIES = parse(
+ENTITIES = parse_query(
     "t/e",
     "// Entities.\nMATCH (i:Image)-[s:SHOWS]->(e:Entity) OPTIONAL MATCH (e)-[r:REFERS_TO]->(c:Concept) RETURN "
     "i.id AS i, e.text AS text, e.kind AS kind, e.presence AS presence, c.cui AS cui, r.stance AS stance, "
     "r.score AS score, r.method AS method, s.mode AS mode ORDER BY i, text",
 )
-WARNED = parse(
+WARNED = parse_query(
     "t/w",
     "// A run.\n// param run string: it\n"
     "MATCH (r:Run {id: $run}) RETURN r.trained_on AS trained_on, r.warnings AS warnings",
 )
-ALL = parse(
+ALL = parse_query(
     "t/a", "// All.\nMATCH (n) OPTIONAL MATCH (n)-[r]->() RETURN properties(n) AS n, properties(r) AS r, type(r) AS t"
 )
 
 
-def given(names: str = "12345", reports: bool = True) -> Inputs:
+def given(names: str = "12345", reports: bool = True) -> GenerationInputs:
     input_rows = [
         Input(
             f"I{image_digit}",
@@ -82,7 +82,7 @@ def given(names: str = "12345", reports: bool = True) -> Inputs:
         )
         for image_digit in names
     ]
-    return Inputs(input_rows)
+    return GenerationInputs(input_rows)
 
 
 def writer(backend: Any, reports: bool = True) -> Writer:
@@ -92,8 +92,8 @@ def writer(backend: Any, reports: bool = True) -> Writer:
     return Writer(backend, LINKER.link, grounding, LINKER.about, reports)
 
 
-def run(graph: Graph, backend: Fake, rows: Inputs | None = None, **options: Any) -> Outcome:
-    return generate(graph, given() if rows is None else rows, writer(backend), **options)
+def run(graph: Graph, backend: Fake, rows: GenerationInputs | None = None, **options: Any) -> GenerationOutcome:
+    return generate_triplets(graph, given() if rows is None else rows, writer(backend), **options)
 
 
 def asked(backend: Fake) -> list[str]:
@@ -107,14 +107,14 @@ def found(graph: Graph, query: Any) -> list[tuple[Any, ...]]:
 def test_a_generator_of_synthetic_images_warns_of_others_on_the_run_too(graph: Graph) -> None:
     backend = Fake(SAID)
     backend.trained_on = trained_on.of_names(["Phantom"])
-    outcome = generate(graph, given("2"), writer(backend))
+    outcome = generate_triplets(graph, given("2"), writer(backend))
     [warning] = outcome.warnings
     assert "trained on synthetic images only (Phantom), and the image is not known to be synthetic" in warning
     [run_record] = graph.read(WARNED, run=outcome.run)
     assert run_record == {"trained_on": ["Phantom"], "warnings": [warning]}
-    synthetic_inputs = Inputs([Input("I3", Path("3.png"), {"dataset": "Phantom"})])
-    assert generate(graph, synthetic_inputs, writer(backend)).warnings == []
-    assert generate(graph, given("4"), writer(Fake(SAID))).warnings == []
+    synthetic_inputs = GenerationInputs([Input("I3", Path("3.png"), {"dataset": "Phantom"})])
+    assert generate_triplets(graph, synthetic_inputs, writer(backend)).warnings == []
+    assert generate_triplets(graph, given("4"), writer(Fake(SAID))).warnings == []
 
 
 def test_the_stated_graph_is_written(graph: Graph) -> None:
@@ -196,7 +196,7 @@ def test_another_model_other_settings_or_no_reports_are_other_runs_beside_it(gra
     other_backend.sha256 = "e" * 64
     beam_backend = Fake(SAID)
     beam_backend.parameters = {"beams": 2}
-    plain_outcome = generate(graph, given(reports=False), writer(Fake(SAID), reports=False))
+    plain_outcome = generate_triplets(graph, given(reports=False), writer(Fake(SAID), reports=False))
     run_ids = {first_outcome.run, plain_outcome.run, run(graph, other_backend).run, run(graph, beam_backend).run}
     assert len(run_ids) == 4
     assert plain_outcome.done == 5
@@ -226,15 +226,17 @@ def slow(settings: Settings, out: str) -> Fake:
     """What the process that is killed does."""
     backend = Fake(MANY, wait=0.05)
     with open_graph(settings) as graph:
-        generate(graph, Inputs([Input(image_id, None) for image_id in MANY]), writer(backend), out=Path(out))
+        generate_triplets(
+            graph, GenerationInputs([Input(image_id, None) for image_id in MANY]), writer(backend), out=Path(out)
+        )
     return backend
 
 
 def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again(
     graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
-    input_rows = Inputs([Input(image_id, None) for image_id in MANY])
-    whole_run = generate(graph, input_rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
+    input_rows = GenerationInputs([Input(image_id, None) for image_id in MANY])
+    whole_run = generate_triplets(graph, input_rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
     full_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
     program = (
@@ -247,7 +249,7 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
         env={**os.environ, "KGP_HOME": str(settings.home)},
         cwd=repository,
     )
-    images_query = parse("t/d", "// Done.\nMATCH (i:Image) RETURN i.id AS id")
+    images_query = parse_query("t/d", "// Done.\nMATCH (i:Image) RETURN i.id AS id")
     deadline = time.monotonic() + 60
     while len(list(graph.read(images_query))) < 6 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -256,7 +258,7 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
     done_ids = {image_row["id"] for image_row in graph.read(images_query)}
     assert 6 <= len(done_ids) < len(MANY)
     second_backend = Fake(MANY)
-    outcome = generate(graph, input_rows, writer(second_backend), out=Path(replies_path))
+    outcome = generate_triplets(graph, input_rows, writer(second_backend), out=Path(replies_path))
     assert outcome.run == whole_run
     assert Path(replies_path).read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert set(asked(second_backend)) == set(MANY) - done_ids
@@ -306,7 +308,7 @@ def test_images_are_known_by_their_path_but_not_where_two_share_it(graph: Graph,
     medmkg_rows = [f"I{image_number},POSITIVE,{EFFUSION},Image_I{image_number},Effusion" for image_number in (1, 2, 3)]
     mapping_rows = ["I1,a/one.png", "I2,a/two.jpg", "I3,a/two.jpg"]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, mapping_rows)))
-    run(graph, Fake(SAID), Inputs([Input("I5", Path("5.png"), {"dataset": "images", "path": "a/five.png"})]))
+    run(graph, Fake(SAID), GenerationInputs([Input("I5", Path("5.png"), {"dataset": "images", "path": "a/five.png"})]))
     assert images_by_path(graph) == {"a/one.png": "I1"}
 
 
@@ -315,7 +317,7 @@ def test_what_a_generator_sees_without_the_report_can_contradict_it(graph: Graph
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
     run(graph, Fake(SAID))
     named_query = queries.get("explore/generated_contradictions")
-    with ask(graph, named_query.text, named_query.bind({})) as answer:
+    with open_query(graph, named_query.text, named_query.bind({})) as answer:
         assert [
             (contradiction["image"], contradiction["cui"], contradiction["mode"], contradiction["seen"])
             for contradiction in answer
@@ -335,7 +337,7 @@ def test_images_that_were_only_looked_at_change_no_naf_score(graph: Graph, tmp_p
 
 
 def naf_of(graph: Graph) -> dict[str, float]:
-    naf_query = parse("t/n", "// NaF.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf")
+    naf_query = parse_query("t/n", "// NaF.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf")
     return {image_row["id"]: image_row["naf"] for image_row in graph.read(naf_query)}
 
 

@@ -21,7 +21,7 @@ from kgplatform.bounded import RECORD_BYTES, Bounds
 from kgplatform.connect import open_graph
 from kgplatform.errors import DatabaseError
 from kgplatform.graph import Graph
-from kgplatform.readonly import ask
+from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 
 pytestmark = pytest.mark.server
@@ -138,7 +138,7 @@ def run(settings: Settings, text: str, parameters: dict[str, object], seconds: f
 
 
 def answers(settings: Settings) -> bool:
-    with open_graph(settings) as graph, ask(graph, "RETURN 1 AS x", seconds=30) as answer:
+    with open_graph(settings) as graph, open_query(graph, "RETURN 1 AS x", seconds=30) as answer:
         return list(answer) == [{"x": 1}]
 
 
@@ -148,7 +148,10 @@ def test_the_timer_of_this_side_ends_what_the_server_does_not(
     monkeypatch.setattr(readonly, "check_cost", lambda tokens, parameters: None)
     statement = "RETURN reduce(x=0, i IN range(1,600000000) | x+i)"  # some seconds of a core, as they are left behind
     start_time = time.monotonic()
-    with pytest.raises(DatabaseError, match="stopped after 1 s") as raised, ask(graph, statement, seconds=1) as answer:
+    with (
+        pytest.raises(DatabaseError, match="stopped after 1 s") as raised,
+        open_query(graph, statement, seconds=1) as answer,
+    ):
         list(answer)
     assert time.monotonic() - start_time < 10
     assert "The server had not ended it" in raised.value.hint
@@ -164,7 +167,7 @@ def test_a_server_that_stops_answering_is_left_in_time(settings: Settings, slow_
         start_time = time.monotonic()
         with (
             pytest.raises(DatabaseError, match=f"{slow_part} .*after 2 s"),
-            ask(graph, "UNWIND range(1, 10000000) AS x RETURN x", seconds=2) as answer,
+            open_query(graph, "UNWIND range(1, 10000000) AS x RETURN x", seconds=2) as answer,
         ):
             for _ in answer:
                 relay.stalled = True
@@ -181,13 +184,13 @@ def test_a_record_is_bounded_as_it_arrives(
         "text": "RETURN reduce(s='abcdefgh', i IN range(1, 19) | s + s) AS x",
         "maps": "RETURN [i IN range(1, 3000000) | {}] AS x",
     }
-    with pytest.raises(DatabaseError, match="more than 2 MiB"), ask(graph, statements[what]) as answer:
+    with pytest.raises(DatabaseError, match="more than 2 MiB"), open_query(graph, statements[what]) as answer:
         list(answer)
     assert answers(settings)
 
 
 def test_a_row_within_the_bound_comes_whole(graph: Graph) -> None:
-    with ask(graph, "RETURN [i IN range(1, 200000) | i] AS x") as answer:
+    with open_query(graph, "RETURN [i IN range(1, 200000) | i] AS x") as answer:
         assert [len(record["x"]) for record in answer] == [200_000]
     assert RECORD_BYTES > 200_000 * 5
 

@@ -14,17 +14,21 @@ from kgplatform.batches import Source
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.schema import LABEL, RELATION
 from tests.unit.test_triples_loader import payloads
 
 pytestmark = pytest.mark.server
 
-CANARY = parse("t/c", "// Something to lose.\nCREATE (:Canary {text: 'alive'})-[:KEEPS]->(:Canary {text: 'well'})")
-LABELS = parse("t/l", "// Labels in use.\nMATCH (n) UNWIND labels(n) AS name RETURN DISTINCT name")
-TYPES = parse("t/t", "// Types in use.\nMATCH ()-[r]->() RETURN DISTINCT type(r) AS name")
-ALIVE = parse("t/a", "// Is it still there?\nMATCH (:Canary {text: 'alive'})-[:KEEPS]->(c:Canary) RETURN count(c) AS n")
-NAMES = parse("t/n", "// Names of nodes.\nMATCH (n) WHERE n.name IS NOT NULL RETURN DISTINCT n.name AS name")
+CANARY = parse_query(
+    "t/c", "// Something to lose.\nCREATE (:Canary {text: 'alive'})-[:KEEPS]->(:Canary {text: 'well'})"
+)
+LABELS = parse_query("t/l", "// Labels in use.\nMATCH (n) UNWIND labels(n) AS name RETURN DISTINCT name")
+TYPES = parse_query("t/t", "// Types in use.\nMATCH ()-[r]->() RETURN DISTINCT type(r) AS name")
+ALIVE = parse_query(
+    "t/a", "// Is it still there?\nMATCH (:Canary {text: 'alive'})-[:KEEPS]->(c:Canary) RETURN count(c) AS n"
+)
+NAMES = parse_query("t/n", "// Names of nodes.\nMATCH (n) WHERE n.name IS NOT NULL RETURN DISTINCT n.name AS name")
 
 
 def write(path: Path, header: list[str], rows: list[list[str]]) -> Path:

@@ -17,7 +17,7 @@ from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
 from tests.conftest import Kgp
@@ -25,16 +25,20 @@ from tests.integration.sources import Handmade, small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
 
-CONCEPT = parse(
+CONCEPT = parse_query(
     "t/c", "// A concept.\n// param cui string: its CUI\nMATCH (c:Concept {cui: $cui}) RETURN properties(c) AS p"
 )
-IMAGE = parse("t/i", "// An image.\n// param id string: its id\nMATCH (i:Image {id: $id}) RETURN properties(i) AS p")
-THING = parse("t/n", "// A thing.\n// param id string: its id\nMATCH (n:Thing {id: $id}) RETURN properties(n) AS p")
-EDGES = parse(
+IMAGE = parse_query(
+    "t/i", "// An image.\n// param id string: its id\nMATCH (i:Image {id: $id}) RETURN properties(i) AS p"
+)
+THING = parse_query(
+    "t/n", "// A thing.\n// param id string: its id\nMATCH (n:Thing {id: $id}) RETURN properties(n) AS p"
+)
+EDGES = parse_query(
     "t/e",
     "// All edges.\nMATCH (h)-[r]->(t) RETURN coalesce(h.cui, h.id) AS h, type(r) AS r, coalesce(t.cui, t.id) AS t",
 )
-TYPES = parse("t/t", "// Vocabulary.\nCALL db.relationshipTypes() YIELD relationshipType AS name RETURN name")
+TYPES = parse_query("t/t", "// Vocabulary.\nCALL db.relationshipTypes() YIELD relationshipType AS name RETURN name")
 
 
 def small(folder: Path, **changes: list[str]) -> MedMKG:
@@ -254,7 +258,7 @@ def test_a_half_undone_run_must_be_undone_to_the_end_first(graph: Graph, tmp_pat
 
 def test_edges_and_nodes_that_somebody_else_made_survive_an_undo(graph: Graph, tmp_path: Path) -> None:
     load_report = ingest(graph, small(tmp_path))
-    note_query = parse(
+    note_query = parse_query(
         "t/n", "// A hand-made note.\nMATCH (c:Concept {cui: 'C9900003'}) CREATE (c)<-[:ABOUT]-(:Note {text: 'x'})"
     )
     graph.write(note_query)

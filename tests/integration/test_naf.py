@@ -17,13 +17,13 @@ from kgplatform import naf, queries
 from kgplatform.errors import KgpError, NotFoundError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from tests.conftest import WIPE
 from tests.integration.sources import small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
 
-SCORES = parse(
+SCORES = parse_query(
     "t/s", "// Scores.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf, i.naf_rank AS rank, i.naf_kept AS kept"
 )
 STANCES = {"POSITIVE", "NEGATIVE", "UNCERTAIN"}
@@ -206,7 +206,7 @@ def test_a_load_that_changes_nothing_leaves_the_scores_current(graph: Graph, tmp
 
 def test_images_without_stances_score_0_and_come_last(graph: Graph, tmp_path: Path) -> None:
     ingest(graph, MedMKG.find(write_medmkg(tmp_path, small_rows(3, 5))))
-    graph.write(parse("t/i", "// A bare image.\nCREATE (:Image {id: 'I0'})"))
+    graph.write(parse_query("t/i", "// A bare image.\nCREATE (:Image {id: 'I0'})"))
     assert naf.score(graph).images == 4
     assert naf.explain(graph, "I0") == ({"id": "I0", "naf": 0.0, "rank": 4, "kept": None, "current": True}, [])
 

@@ -99,16 +99,16 @@ def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(
 ) -> None:
     pytest.importorskip("torch")
     from kgp_models.link_prediction.settings import TrainingSettings
-    from kgp_models.link_prediction.train import train
+    from kgp_models.link_prediction.train import train_link_model
 
     medmkg_rows = [f"I{image},POSITIVE,C990000{concept},a,b" for image in range(5) for concept in range(4)]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "graph", medmkg_rows)))
     triple_split = splits.make("paper", read_triples(graph, Selection()), 0)
     quick_settings = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 1}
-    train(TrainingSettings.of(quick_settings), triple_split, folder=tmp_path / "model")
+    train_link_model(TrainingSettings.of(quick_settings), triple_split, folder=tmp_path / "model")
     monkeypatch.setenv("KGP_HOME", str(settings.home))
     with pytest.raises(KgpError, match="there is nothing to predict: the graph has every link") as refused:
-        predict.links(tmp_path / "model", "POSITIVE", head=None, tail=None, write=True)
+        predict.predict_links_command(tmp_path / "model", "POSITIVE", head=None, tail=None, write=True)
     assert refused.value.exit_code == 1
     assert [run_record["kind"] for run_record in graph.read(queries.get("runs/list"))] == ["medmkg"]
 

@@ -20,10 +20,10 @@ from kgplatform.batches import GraphBatch
 from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError
 from kgplatform.graph import Graph
-from kgplatform.ingest import Report, ingest
-from kgplatform.predictions import Prediction, write
-from kgplatform.queries import parse
-from kgplatform.readonly import ask
+from kgplatform.ingest import LoadReport, ingest
+from kgplatform.predictions import Prediction, write_predictions
+from kgplatform.queries import parse_query
+from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
 from tests.integration.sources import Handmade, small_rows, write_medmkg
@@ -42,7 +42,7 @@ SOME = [
     Prediction(A, "finding_site_of", B, 0.5, 2),
     Prediction(IMAGE, "POSITIVE", C, -3.25, 1),
 ]
-FORGET = parse(
+FORGET = parse_query(
     "t/f", "// Takes a run's record away.\n// param run string: its id\nMATCH (r:Run {id: $run}) DETACH DELETE r"
 )
 # A process that is killed with SIGKILL after its third batch.
@@ -75,8 +75,8 @@ def many() -> Iterator[Prediction]:
             )
 
 
-def predict(graph: Graph, rows: Any = SOME, model: str = "transe", sha: str = SHA, **options: Any) -> Report:
-    return write(graph, rows, model=model, checkpoint_sha256=sha, parameters={"top": 10}, **options)
+def predict(graph: Graph, rows: Any = SOME, model: str = "transe", sha: str = SHA, **options: Any) -> LoadReport:
+    return write_predictions(graph, rows, model=model, checkpoint_sha256=sha, parameters={"top": 10}, **options)
 
 
 def predicted(graph: Graph, **parameters: Any) -> list[dict[str, Any]]:
@@ -181,8 +181,10 @@ def test_a_load_that_is_undone_meanwhile_stops_the_writing(graph: Graph, tmp_pat
         if rows_done == 20:
             runs.undo(graph, load_report.run)
 
-    def write_many(progress: Any = lambda rows_done, row_total: None) -> Report:
-        return write(graph, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20, progress=progress)
+    def write_many(progress: Any = lambda rows_done, row_total: None) -> LoadReport:
+        return write_predictions(
+            graph, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20, progress=progress
+        )
 
     with pytest.raises(InputError, match="taken out of the graph meanwhile"):
         write_many(undo)
@@ -213,7 +215,7 @@ def test_runs_that_say_otherwise_keep_their_own_scores(loaded: Graph) -> None:
 
 def test_a_killed_process_is_finished_by_the_next(loaded: Graph, settings: Settings) -> None:
     digest_before = str(digest(loaded))
-    undisturbed = write(loaded, many(), model="m", checkpoint_sha256=SHA, parameters={})
+    undisturbed = write_predictions(loaded, many(), model="m", checkpoint_sha256=SHA, parameters={})
     expected_digest = str(digest(loaded))
     runs.undo(loaded, undisturbed.run)
     assert str(digest(loaded)) == digest_before
@@ -223,7 +225,7 @@ def test_a_killed_process_is_finished_by_the_next(loaded: Graph, settings: Setti
     assert killed_process.returncode == -signal.SIGKILL
     assert 60 <= len(predicted(loaded, limit=1000)) < 200
     assert str(digest(loaded)) != expected_digest
-    write_report = write(loaded, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20)
+    write_report = write_predictions(loaded, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20)
     assert write_report.resumed_at >= 60
     assert write_report.run == undisturbed.run
     assert write_report.rows == Account(200, 200, 0, 0)
@@ -289,7 +291,7 @@ def test_predictions_of_no_known_model_are_refused(loaded: Graph) -> None:
             predict(loaded, **change)
     for parameters in ({"x": float("nan")}, {"x": object()}):
         with pytest.raises(InputError, match="JSON"):
-            write(loaded, SOME, model="m", checkpoint_sha256=SHA, parameters=parameters)
+            write_predictions(loaded, SOME, model="m", checkpoint_sha256=SHA, parameters=parameters)
     assert predicted(loaded) == []
 
 
@@ -323,13 +325,13 @@ def test_a_loader_cannot_pass_for_a_model(graph: Graph, tmp_path: Path) -> None:
 
 def explore(graph: Graph, name: str, **parameters: Any) -> list[dict[str, Any]]:
     named_query = queries.get(name)
-    with ask(graph, named_query.text, named_query.bind(parameters)) as answer:
+    with open_query(graph, named_query.text, named_query.bind(parameters)) as answer:
         return list(answer)
 
 
 def facts(graph: Graph) -> dict[str, Any]:
     """All that is said of the graph's facts."""
-    query_names = set(queries.names("explore")) - {"explore/predicted_links", "explore/provenance"}
+    query_names = set(queries.query_names("explore")) - {"explore/predicted_links", "explore/provenance"}
     facts_by_name: dict[str, Any] = {
         query_name: sorted(map(repr, graph.read(queries.get(query_name)))) for query_name in query_names
     }
@@ -337,7 +339,7 @@ def facts(graph: Graph) -> dict[str, Any]:
         facts_by_name[f"all {query_name}"] = graph.read(queries.get(f"explore/{query_name}"), limit=10_000)
     figure_rows = graph.read(queries.get("explore/figure3"), names=["no such finding"])
     facts_by_name["most connected"] = sorted(map(repr, figure_rows))
-    audit_names = set(queries.names("audit")) - {"audit/unfinished_runs"}  # a prediction is a run, too
+    audit_names = set(queries.query_names("audit")) - {"audit/unfinished_runs"}  # a prediction is a run, too
     facts_by_name["audit"] = {query_name: graph.read(queries.get(query_name)) for query_name in audit_names}
     facts_by_name["stats"] = [
         stats.overview(graph),

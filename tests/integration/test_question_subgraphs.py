@@ -11,14 +11,14 @@ from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.retrieval.knowledge import read_knowledge
 from kgplatform.vqa.linking import QuestionTagger
-from kgplatform.vqa.live import Edge, subgraphs
-from kgplatform.vqa.questions import read
+from kgplatform.vqa.live import SubgraphEdge, subgraphs
+from kgplatform.vqa.questions import read_questions
 from kgplatform.vqa.subgraph import Neighbourhoods
 
 pytestmark = pytest.mark.server
 
 
-def named(edges: list[Edge]) -> list[tuple[str, str, str]]:
+def named(edges: list[SubgraphEdge]) -> list[tuple[str, str, str]]:
     return [(*(node.key if node.image else node.name for node in (edge.head, edge.tail)), edge.kind) for edge in edges]
 
 
@@ -30,7 +30,7 @@ def test_questions_of_vqa_rad_on_the_released_graph(
     knowledge = read_knowledge(medmkg_graph)
     neighbourhoods = Neighbourhoods(knowledge, hops=hops, images=images)
     tagger = QuestionTagger(knowledge, own_words=True)
-    questions, _ = read("vqa_rad", data_dir / "vqa_rad")
+    questions, _ = read_questions("vqa_rad", data_dir / "vqa_rad")
     question_concepts = [tagger.concepts(question.text) for question in questions]
     question_concepts = list(dict.fromkeys(tuple(concepts) for concepts in question_concepts if concepts))
     assert len(question_concepts) > 200

@@ -10,16 +10,15 @@ import pytest
 
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.phantom import study_set
-from kgp_loaders.radgraph import Graph as Read
-from kgp_loaders.radgraph import RadGraph, read, triplets
+from kgp_loaders.radgraph import RadGraph, ReportGraph, read_report_graphs, triplets
 from kgplatform import queries, runs
 from kgplatform.batches import EdgeRef, GraphBatch, NodeRef, Properties
 from kgplatform.digest import digest
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
-from kgplatform.readonly import ask
+from kgplatform.queries import parse_query
+from kgplatform.readonly import open_query
 from tests.conftest import Kgp
 from tests.integration.sources import Handmade, write_medmkg
 
@@ -45,21 +44,21 @@ NAMES = [
     f"I50414267,POSITIVE,{EDEMA},Image_I50414267,Edema",
     f"{LUNG},isa,{EFFUSION},Left lung structure (body structure),Pleural effusion",
 ]
-ENTITY_EDGES = parse(
+ENTITY_EDGES = parse_query(
     "t/e",
     "// Triplets.\nMATCH (i:Image)-[:SHOWS]->(h:Entity)-[r:!REFERS_TO]->(t:Entity) "
     "RETURN i.id AS i, h.text AS h, type(r) AS r, t.text AS t, properties(r) AS p ORDER BY i, h, r, t",
 )
-REFERS = parse(
+REFERS = parse_query(
     "t/r",
     "// Links.\nMATCH (e:Entity)-[r:REFERS_TO]->(c:Concept) RETURN e.text AS text, e.presence AS presence, "
     "r.stance AS stance, r.score AS score, r.method AS method, c.cui AS cui ORDER BY text, cui",
 )
-LABELS = parse(
+LABELS = parse_query(
     "t/l",
     "// Labels.\nMATCH (e:Entity) RETURN e.text AS text, [l IN labels(e) WHERE l <> 'Entity'] AS more ORDER BY text",
 )
-COUNTS = parse("t/c", "// Counts.\nMATCH (n:Entity|Image|Concept) RETURN labels(n)[0] AS label, count(*) AS n")
+COUNTS = parse_query("t/c", "// Counts.\nMATCH (n:Entity|Image|Concept) RETURN labels(n)[0] AS label, count(*) AS n")
 
 
 def counts(graph: Graph) -> dict[str, int]:
@@ -125,7 +124,9 @@ def test_an_entity_has_the_label_of_its_presence(graph: Graph, path: Path) -> No
     }  # fmt: skip
     assert labels(graph) == expected
     digest_before = str(digest(graph))
-    graph.run_unmanaged(parse("t/old", "// As an older version wrote it.\nMATCH (e:Entity) REMOVE e:Absent:Present"))
+    graph.run_unmanaged(
+        parse_query("t/old", "// As an older version wrote it.\nMATCH (e:Entity) REMOVE e:Absent:Present")
+    )
     assert str(digest(graph)) == digest_before  # a label of presence repeats the property
     ingest(graph, RadGraph(path))
     assert labels(graph) == expected
@@ -235,7 +236,7 @@ def test_errors_are_one_line_and_a_hint(
 
 
 def test_all_triplets_of_invented_studies_are_there(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
-    study_set.build(tmp_path / "p", 30, 7, images=False)
+    study_set.build_study_set(tmp_path / "p", 30, 7, images=False)
     radgraph_path = tmp_path / "p" / "truth" / "radgraph.json"
     completed = kgp("ingest", "radgraph", radgraph_path, "--lexicon", tmp_path / "p" / "ontology")
     assert completed.code == 0, completed.err
@@ -245,8 +246,8 @@ def test_all_triplets_of_invented_studies_are_there(graph: Graph, kgp: Kgp, tmp_
     }
     expected = {
         (f"I{record.name[-12:-4]}", *triplet)
-        for record in read(radgraph_path)
-        if isinstance(record, Read)
+        for record in read_report_graphs(radgraph_path)
+        if isinstance(record, ReportGraph)
         for triplet in triplets(record)
     }
     assert loaded_triplets == expected
@@ -344,7 +345,7 @@ def generated(graph: Graph, tmp_path: Path) -> Graph:
 
 def rows(graph: Graph, name: str, *columns: str, **parameters: Any) -> list[tuple[Any, ...]]:
     named_query = queries.get(f"explore/{name}")
-    with ask(graph, named_query.text, named_query.bind(parameters)) as answer:
+    with open_query(graph, named_query.text, named_query.bind(parameters)) as answer:
         records = list(answer)
     return [tuple(record[column] for column in columns) for record in records]
 
@@ -368,7 +369,7 @@ def test_the_generated_triplets_of_an_image(generated: Graph) -> None:
 
 def test_what_was_seen_is_drawn_with_what_it_means_and_what_the_report_says(generated: Graph) -> None:
     named_query = queries.get("explore/generated_subgraph")
-    with ask(generated, named_query.text, named_query.bind({"image": A})) as answer:
+    with open_query(generated, named_query.text, named_query.bind({"image": A})) as answer:
         records = list(answer)
     paths = [
         record[column]
@@ -380,7 +381,7 @@ def test_what_was_seen_is_drawn_with_what_it_means_and_what_the_report_says(gene
     assert edge_types == {"SHOWS", "LOCATED_AT", "SUGGESTIVE_OF", "REFERS_TO", "NEGATIVE", "POSITIVE"}
     image_ids = {node["properties"]["id"] for path in paths for node in path["nodes"] if "Image" in node["labels"]}
     assert image_ids == {A}
-    with ask(generated, named_query.text, named_query.bind({"image": A, "limit": 1})) as answer:
+    with open_query(generated, named_query.text, named_query.bind({"image": A, "limit": 1})) as answer:
         assert len(list(answer)) == 1
 
 

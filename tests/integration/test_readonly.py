@@ -12,7 +12,7 @@ import pytest
 
 from kgplatform.errors import DatabaseError, KgpError, QueryRefused
 from kgplatform.graph import Graph
-from kgplatform.readonly import DEEPEST, MAX_QUERY_LENGTH, ask, check
+from kgplatform.readonly import DEEPEST, MAX_QUERY_LENGTH, check_query, open_query
 
 pytestmark = pytest.mark.server
 DATA = Path(__file__).parent.parent / "data"
@@ -25,7 +25,7 @@ def corpus(name: str) -> list[str]:
 
 
 def rows(graph: Graph, text: str, seconds: float = 30, limit: int = 10_000) -> list[dict[str, object]]:
-    with ask(graph, text, GIVEN, seconds=seconds, limit=limit) as answer:
+    with open_query(graph, text, GIVEN, seconds=seconds, limit=limit) as answer:
         return list(answer)
 
 
@@ -93,7 +93,7 @@ def test_nearly_all_are_refused_by_the_guard_and_not_left_to_the_server(medmkg_g
     unrefused = []
     for statement in corpus("hostile"):
         try:
-            check(medmkg_graph, statement, GIVEN, seconds=5)
+            check_query(medmkg_graph, statement, GIVEN, seconds=5)
         except QueryRefused:
             continue
         except DatabaseError:
@@ -143,10 +143,10 @@ def test_a_slow_query_is_stopped_at_the_limit(graph: Graph, text: str) -> None:
 
 
 def test_rows_are_cut_and_the_answer_says_so(graph: Graph) -> None:
-    with ask(graph, "UNWIND range(1, 100000000000) AS x RETURN x", limit=5) as answer:
+    with open_query(graph, "UNWIND range(1, 100000000000) AS x RETURN x", limit=5) as answer:
         assert [record["x"] for record in answer] == [1, 2, 3, 4, 5]
         assert answer.cut
-    with ask(graph, "UNWIND range(1, 5) AS x RETURN x", limit=5) as answer:
+    with open_query(graph, "UNWIND range(1, 5) AS x RETURN x", limit=5) as answer:
         assert len(list(answer)) == 5
         assert not answer.cut
 

@@ -8,7 +8,7 @@ import pytest
 
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.retrieval.graph_studies import graph_images
 from kgplatform.retrieval.pairs import PairSet
 from tests.conftest import Kgp
@@ -45,7 +45,7 @@ def built(graph: Graph, tmp_path: Path) -> Graph:
     ]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "medmkg", medmkg_rows, mapping_rows)))
     graph.write(
-        parse(
+        parse_query(
             "t/others",
             "// Images that are none of MIMIC-CXR's.\n"
             "CREATE (:Image {id: 'I1', dataset: 'OpenI', study_id: '50000050', subject_id: '10000025'}),\n"

@@ -15,12 +15,12 @@ from PIL import Image
 from kgplatform import naf, queries
 from kgplatform.errors import KgpError, NotFoundError, UsageError
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.retrieval import index, search
 from kgplatform.retrieval.embed import embed
-from kgplatform.retrieval.index import Model, Part
+from kgplatform.retrieval.index import EncoderIdentity, Part
 from kgplatform.retrieval.names import NO_MEANING
-from kgplatform.retrieval.search import Found, Searcher
+from kgplatform.retrieval.search import Searcher, SearchResult
 from kgplatform.schema import Stance
 from kgplatform.settings import Settings
 from tests.conftest import Kgp, Ran
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.server
 
 Fake = Callable[..., Ran]
 FAKE = FakeEncoder()
-EDGES = parse(
+EDGES = parse_query(
     "t/s",
     "// Stances.\nMATCH (i:Image)-[r:POSITIVE|NEGATIVE|UNCERTAIN]->(c:Concept) "
     "RETURN i.id AS i, type(r) AS r, c.cui AS c, i.naf AS naf",
@@ -69,11 +69,11 @@ def fake(settings: Settings) -> Fake:
     return lambda *arguments: fake_kgp(settings.home, *arguments)
 
 
-def find(graph: Graph, text: str = "", encoder: FakeEncoder = FAKE, **options: Any) -> Found:
+def find(graph: Graph, text: str = "", encoder: FakeEncoder = FAKE, **options: Any) -> SearchResult:
     return Searcher(graph, lambda: encoder).search(text, **options)
 
 
-def ids(found: Found) -> list[str]:
+def ids(found: SearchResult) -> list[str]:
     return [hit.id for hit in found.hits]
 
 
@@ -144,7 +144,7 @@ def test_a_text_with_only_without(loaded: Graph) -> None:
 # A graph on which both routes of the hybrid query are worth while.
 
 MANY, WIDTH = 1500, 16
-MAKE = parse(
+MAKE = parse_query(
     "t/m",
     "// Images.\n// param rows list: id, NaF, CUIs\nUNWIND $rows AS row\n"
     "CREATE (i:Image {id: row[0], naf: row[1]})\n"
@@ -283,7 +283,7 @@ def test_concepts_are_found_by_cui_and_by_name_in_any_case(loaded: Graph) -> Non
 
 
 def test_a_name_may_lack_what_stands_in_brackets_unless_several_do(loaded: Graph) -> None:
-    create_query = parse(
+    create_query = parse_query(
         "t/b",
         "// One.\n// param cui string: it\nMATCH (i:Image {id: 'I10000001'}) "
         "CREATE (i)-[:POSITIVE]->(:Concept {cui: $cui, name: 'Lung collapse (' + $cui + ')'})",
@@ -299,7 +299,7 @@ def test_a_name_may_lack_what_stands_in_brackets_unless_several_do(loaded: Graph
 
 def test_a_concept_is_found_by_the_platforms_word_for_it(loaded: Graph) -> None:
     """MedMKG has pneumothorax under the name of "free air in the chest outside the lung"."""
-    create_query = parse(
+    create_query = parse_query(
         "t/o",
         "// One.\nMATCH (i:Image {id: 'I10000001'}) "
         "CREATE (i)-[:POSITIVE]->(:Concept {cui: 'C0032326', name: 'free air in the chest outside the lung'})",
@@ -314,7 +314,7 @@ def test_unknown_and_ambiguous_names_suggest_others(loaded: Graph) -> None:
     assert "finding C99000" in unknown_error.value.hint
     with pytest.raises(NotFoundError, match="no concept is named zebra"):
         find(loaded, without=["zebra"], concepts=["C9900003"])
-    loaded.write(parse("t/d", "// The same name.\nCREATE (:Concept {cui: 'C1111111', name: 'Finding c9900003'})"))
+    loaded.write(parse_query("t/d", "// The same name.\nCREATE (:Concept {cui: 'C1111111', name: 'Finding c9900003'})"))
     loaded.run_unmanaged(queries.get("ingest/await_indexes"))
     with pytest.raises(NotFoundError, match="2 concepts are named finding c9900003") as ambiguous_error:
         find(loaded, concepts=["finding c9900003"])
@@ -377,7 +377,7 @@ def test_embeddings_replaced_meanwhile_are_never_compared_with_the_wrong_model(l
 
 def test_an_index_that_is_being_built_is_told(loaded: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     index_state = index.state(loaded, Part.IMAGES)
-    building_state = index.State(
+    building_state = index.EmbeddingState(
         Part.IMAGES,
         index_state.nodes,
         index_state.readable,
@@ -414,14 +414,14 @@ def test_a_text_longer_than_the_model_reads_is_told_and_its_end_counts(loaded: G
     ],
 )
 def test_a_text_that_names_nothing_of_the_graph_is_noted(loaded: Graph, text: str, expected_note: str) -> None:
-    loaded.write(parse("t/p", "// One more.\nCREATE (:Concept {cui: 'C0032227', name: 'Pleural effusion'})"))
+    loaded.write(parse_query("t/p", "// One more.\nCREATE (:Concept {cui: 'C0032227', name: 'Pleural effusion'})"))
     search_result = find(loaded, text)
     assert search_result.notes == ((expected_note,) if expected_note else ())
     assert search_result.hits, "it is a note: the words may be the model's"
 
 
 def test_new_images_without_embedding_are_a_note(loaded: Graph) -> None:
-    loaded.write(parse("t/n", "// Two more.\nCREATE (:Image {id: 'I1'}), (:Image {id: 'I2'})"))
+    loaded.write(parse_query("t/n", "// Two more.\nCREATE (:Image {id: 'I1'}), (:Image {id: 'I2'})"))
     search_result = find(loaded, "finding")
     assert search_result.notes == ("2 of 32 images have no embedding of this model and are not found by text",)
     assert len(search_result.hits) == 10
@@ -451,7 +451,7 @@ def test_the_encoder_is_opened_once_and_only_for_a_text(loaded: Graph) -> None:
     searcher.search("effusion")
     searcher.search("edema")
     assert open_calls == [1]
-    assert Model.of(FAKE).digits == FAKE.sha256[:16]
+    assert EncoderIdentity.of(FAKE).digits == FAKE.sha256[:16]
 
 
 # The command.
@@ -508,8 +508,11 @@ def test_what_is_wrong_is_one_clear_line(loaded: Graph, fake: Fake, tmp_path: Pa
 
 @pytest.mark.parametrize("typed", ["pleural effuson", "Plueral effusion", "PLEURAL EFFUSIONS", "pleural-efusion"])
 def test_a_concept_with_a_typing_error_is_suggested_with_its_cui(loaded: Graph, typed: str) -> None:
-    create_query = parse("t/s", "// Two.\nUNWIND [['C0032227', 'Pleural effusion'], ['C0032285', 'Pneumonia']] AS row\n"
-                        "CREATE (:Concept {cui: row[0], name: row[1]})")  # fmt: skip
+    create_query = parse_query(
+        "t/s",
+        "// Two.\nUNWIND [['C0032227', 'Pleural effusion'], ['C0032285', 'Pneumonia']] AS row\n"
+        "CREATE (:Concept {cui: row[0], name: row[1]})",
+    )
     loaded.write(create_query)
     loaded.run_unmanaged(queries.get("ingest/await_indexes"))
     with pytest.raises(NotFoundError, match="no concept is named") as unknown_error:

@@ -211,14 +211,14 @@ def test_two_starts_at_once_end_in_one_server(settings: Settings, running: serve
 def test_neo4j_admin_runs_and_other_ports_are_chosen_when_ours_are_taken(
     settings: Settings, running: server.Server
 ) -> None:
-    ports_before = state.load(running.home).ports
+    ports_before = state.load_state(running.home).ports
     assert not server.stop(settings).running
     assert "neo4j" in server.admin(settings, "database", "info", "neo4j")
     with pytest.raises(ServerError, match=r"neo4j-admin database nonsense failed: .*nonsense"):
         server.admin(settings, "database", "nonsense")
     with socket.create_server(("127.0.0.1", ports_before.bolt)), socket.create_server(("127.0.0.1", ports_before.http)):
         moved_server = server.start(settings)
-        ports_after = state.load(running.home).ports
+        ports_after = state.load_state(running.home).ports
         with driver(settings) as graph_driver:
             graph_driver.verify_connectivity()
     assert {ports_after.bolt, ports_after.http}.isdisjoint({ports_before.bolt, ports_before.http})

@@ -22,7 +22,7 @@ from kgplatform import queries, trained_on
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.retrieval.knowledge import STANCES, Knowledge, read_knowledge
 from kgplatform.vqa.questions import QuestionSet
 from tests.conftest import Kgp
@@ -67,15 +67,15 @@ def asked(graph: Graph, folder: Path) -> QuestionSet:
     return world.questions(folder / "asked")
 
 
-def trained(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tuple[build.Model, Path]:
+def trained(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tuple[build.VQAModel, Path]:
     """A model of the tiny world, on disk; its graph is read from Neo4j."""
-    inputs = build.Inputs(asked, read_knowledge(graph), folder / "graph")
-    towers_seen = build.seen(world.backbone(), asked.questions, inputs)
+    inputs = build.VQAInputs(asked, read_knowledge(graph), folder / "graph")
+    towers_seen = build.encode_questions(world.backbone(), asked.questions, inputs)
     settings = replace(SETTINGS, method=method)  # type: ignore[arg-type]
     model_folder = folder / method
     base_model = build.fit(replace(settings, method="base"), inputs, towers_seen, model_folder / "work" / "base", 1)
     model = build.fit(settings, inputs, towers_seen, model_folder / "work" / "method", 1)
-    checkpoint.save(
+    checkpoint.save_vqa_model(
         model_folder,
         model,
         base_model,
@@ -93,9 +93,9 @@ def trained(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tupl
 def test_it_answers_as_it_did_from_arrays(
     method: str, graph: Graph, asked: QuestionSet, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "opened", lambda _: world.backbone())
+    monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.backbone())
     model, model_folder = trained(graph, asked, folder, method)
-    answerer = Answerer(checkpoint.load(model_folder), graph, images=folder / "graph")
+    answerer = Answerer(checkpoint.load_vqa_model(model_folder), graph, images=folder / "graph")
     for question, expected_probability in zip(model.questions, model.test.said, strict=True):
         reply = answerer.ask(question.path, question.text)
         assert reply.flags == ()
@@ -115,9 +115,9 @@ class TestFlags:
 
     @pytest.fixture
     def answerer(self, graph: Graph, asked: QuestionSet, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Answerer:
-        monkeypatch.setattr(checkpoint, "opened", lambda _: world.backbone())
+        monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.backbone())
         _, model_folder = trained(graph, asked, folder, "krisp")
-        return Answerer(checkpoint.load(model_folder), graph)
+        return Answerer(checkpoint.load_vqa_model(model_folder), graph)
 
     def test_a_question_without_concepts(self, answerer: Answerer, folder: Path) -> None:
         image_path = folder / "asked" / "0.png"
@@ -273,7 +273,9 @@ class TestCommands:
         parameters_text = stdout.partition(":params ")[2].partition(", then")[0]
         parameter_names = re.findall(r"(\w+):", parameters_text)
         assert sorted(parameter_names) == sorted(named_query.parameters)
-        [hint_record] = graph.read(parse("tests/hint", f"// What the hint says.\nRETURN {parameters_text} AS given"))
+        [hint_record] = graph.read(
+            parse_query("tests/hint", f"// What the hint says.\nRETURN {parameters_text} AS given")
+        )
         records = graph.read(named_query, **hint_record["given"])
         assert {record["name"] for record in records} == {"zorevane", "effusion"}
 
@@ -390,7 +392,7 @@ def test_the_shipped_model_answers_about_remedies_and_studies_that_it_has_never_
         question for file_name in FILES.values() for question in json.loads((tmp_path / file_name).read_text())
     ]
     ontology_questions = [question for question in questions if question["needs"] == "ontology"][:40]
-    answerer = Answerer(checkpoint.load(checkpoint.SHIPPED), graph, lexicon=(invented / "ontology",))
+    answerer = Answerer(checkpoint.load_vqa_model(checkpoint.SHIPPED), graph, lexicon=(invented / "ontology",))
     replies = [answerer.ask(invented / question["image_name"], question["question"]) for question in ontology_questions]
     correct = [
         question["answer"] == ("yes" if reply.yes else "no")

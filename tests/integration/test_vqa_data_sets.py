@@ -18,7 +18,7 @@ from kgp_loaders.triples import Triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.settings import Settings
-from kgplatform.vqa.questions import Question, read
+from kgplatform.vqa.questions import Question, read_questions
 from tests.unit import vqa_world as world
 
 pytestmark = pytest.mark.server
@@ -83,7 +83,7 @@ def test_a_data_set_in_its_released_form(kind: str, graph: Graph, settings: Sett
     ingest(graph, Triples(tmp_path / "graph.csv"))
     questions_by_part = asked(tmp_path / "pictures")
     data_folder = FORMS[kind](tmp_path / kind, questions_by_part)
-    questions, rejects = read(kind, data_folder)
+    questions, rejects = read_questions(kind, data_folder)
     assert not rejects
     assert [question.text for question in questions] == [
         question.text for part_name in ("train", "valid", "test") for question in questions_by_part[part_name]

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.inputs import Examples
+from kgp_models.retrieval.inputs import PairExamples
 from kgp_models.retrieval.small import SmallSizes, small_backbone
 from kgplatform.retrieval.knowledge import GraphImage, Knowledge
-from kgplatform.retrieval.pairs import Pair, groups
+from kgplatform.retrieval.pairs import Pair, pair_groups
 
 SIZES = SmallSizes(pixels=32, vocabulary=280, hidden=16, layers=1, heads=2)
 CONCEPTS = ("effusion", "pneumothorax", "nodule", "edema")
@@ -45,7 +45,7 @@ def report(shown: Sequence[int], number: int) -> str:
     return f"There is {findings_text}. No {CONCEPTS[absent_concept]}. Study {number}."
 
 
-def example_pairs(count: int, seed: int) -> Examples:
+def example_pairs(count: int, seed: int) -> PairExamples:
     """Pairs of a picture and its report."""
     concepts_by_image = shown_by(count, seed)
     pairs = [
@@ -66,7 +66,7 @@ def example_pairs(count: int, seed: int) -> Examples:
             for pair_number, image_concepts in enumerate(concepts_by_image)
         ]
     )
-    return Examples(images, [pair.text for pair in pairs], torch.from_numpy(groups(pairs)), pairs)
+    return PairExamples(images, [pair.text for pair in pairs], torch.from_numpy(pair_groups(pairs)), pairs)
 
 
 def graph(count: int = 24, seed: int = 5) -> tuple[Knowledge, Tensor]:

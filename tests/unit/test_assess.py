@@ -15,17 +15,17 @@ from PIL import Image
 
 from kgplatform.assess.agreement import ICC, icc, weighted_kappa
 from kgplatform.assess.picture import Thumbnails, thumbnail
-from kgplatform.assess.sample import ConceptItem, ImageItem, Sample, Shown
-from kgplatform.assess.score import score
-from kgplatform.assess.workbook import CONCEPTS, GUIDE, HIDDEN, IMAGES, METRICS, read, write
+from kgplatform.assess.sample import ConceptItem, ImageItem, RatedConcept, Sample
+from kgplatform.assess.score import score_ratings
+from kgplatform.assess.workbook import CONCEPTS, GUIDE, HIDDEN, IMAGES, METRICS, read_ratings, write_rating_workbook
 from kgplatform.errors import InputError, UsageError
 
 SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
 SAMPLE = Sample(
     42,
     (
-        ImageItem("I1", "a.png", (Shown("effusion", "fluid", "POSITIVE"), Shown("=1+1", "", "NEGATIVE"))),
-        ImageItem("I2", "", (Shown("@mass\x00", "", "UNCERTAIN"),)),
+        ImageItem("I1", "a.png", (RatedConcept("effusion", "fluid", "POSITIVE"), RatedConcept("=1+1", "", "NEGATIVE"))),
+        ImageItem("I2", "", (RatedConcept("@mass\x00", "", "UNCERTAIN"),)),
     ),
     (ConceptItem("C9900001", "effusion", "fluid", (("I1", "a.png"), ("I3", "b.png")), 12),),
 )
@@ -88,7 +88,10 @@ class TestWorkbook:
     def path(self, tmp_path: Path) -> Path:
         Image.new("L", (2000, 1000), 90).save(tmp_path / "a.png")
         (tmp_path / "b.png").write_bytes(b"no image")
-        assert write(SAMPLE, tmp_path / "w.xlsx", Thumbnails(tmp_path), {"I1": "FINDINGS: an effusion."}) == 2
+        assert (
+            write_rating_workbook(SAMPLE, tmp_path / "w.xlsx", Thumbnails(tmp_path), {"I1": "FINDINGS: an effusion."})
+            == 2
+        )
         return tmp_path / "w.xlsx"
 
     def test_it_asks_what_the_guide_asks(self, path: Path) -> None:
@@ -122,7 +125,7 @@ class TestWorkbook:
 
     def test_ratings_come_back_and_missing_ones_are_counted(self, path: Path) -> None:
         fill(path, {f"{IMAGES}!F": {2: 8, 4: 10.0}, f"{IMAGES}!G": {2: "7"}, f"{CONCEPTS}!D": {2: 3}}, " Ada ")
-        ratings = read(path)
+        ratings = read_ratings(path)
         assert ratings.rater == "Ada"
         assert ratings.identity == SAMPLE.identity
         assert dict(ratings.given) == {
@@ -136,10 +139,10 @@ class TestWorkbook:
     def test_a_rating_that_is_none_names_sheet_and_cell(self, path: Path, value: object) -> None:
         fill(path, {f"{IMAGES}!G": {4: value}})
         if value == "=1+1":  # a formula that no program has computed is an empty cell
-            assert read(path).given[METRICS[1]] == {}
+            assert read_ratings(path).given[METRICS[1]] == {}
             return
         with pytest.raises(InputError, match=f"sheet {IMAGES}, cell G4"):
-            read(path)
+            read_ratings(path)
 
     @given(cut=st.integers(0, 6000), flip=st.integers(0, 6000), value=st.integers(0, 255))
     @example_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -151,7 +154,7 @@ class TestWorkbook:
             bytes(workbook_bytes[: len(workbook_bytes) - cut % len(workbook_bytes)] if cut % 2 else workbook_bytes)
         )
         try:
-            read(damaged_path)
+            read_ratings(damaged_path)
         except InputError as error:
             assert "damaged.xlsx" in str(error)
 
@@ -161,7 +164,7 @@ class TestWorkbook:
         workbook[sheet].delete_cols(column)
         workbook.save(path)
         with pytest.raises(InputError, match=f"sheet {sheet} has lost a column"):
-            read(path)
+            read_ratings(path)
 
     def test_other_files_are_refused(self, tmp_path: Path) -> None:
         from openpyxl import Workbook
@@ -170,7 +173,7 @@ class TestWorkbook:
         (tmp_path / "text.xlsx").write_text("text", encoding="utf-8")
         for file_name in ("other.xlsx", "text.xlsx", "missing.xlsx"):
             with pytest.raises(InputError, match=file_name):
-                read(tmp_path / file_name)
+                read_ratings(tmp_path / file_name)
 
 
 class TestPicture:
@@ -211,14 +214,14 @@ def raters(tmp_path: Path, *columns: dict[int, object]) -> list[Path]:
     workbook_paths = []
     for rater_number, row_ratings in enumerate(columns):
         workbook_path = tmp_path / f"r{rater_number}.xlsx"
-        write(MANY, workbook_path)
+        write_rating_workbook(MANY, workbook_path)
         fill(workbook_path, {f"{IMAGES}!F": row_ratings}, "Ada")
         workbook_paths.append(workbook_path)
     return workbook_paths
 
 
 MANY = Sample(
-    1, tuple(ImageItem(f"I{image_number}", "", (Shown("x", "", "POSITIVE"),)) for image_number in range(6)), ()
+    1, tuple(ImageItem(f"I{image_number}", "", (RatedConcept("x", "", "POSITIVE"),)) for image_number in range(6)), ()
 )
 
 
@@ -227,7 +230,7 @@ def test_scores_are_those_computed_by_hand(tmp_path: Path) -> None:
         {row + 2: SHROUT_FLEISS[row][rater_number] for row in range(6)} for rater_number in range(4)
     ]
     workbook_paths = raters(tmp_path, *rating_columns)
-    coverage, correctness, diversity = score([read(workbook_path) for workbook_path in workbook_paths])
+    coverage, correctness, diversity = score_ratings([read_ratings(workbook_path) for workbook_path in workbook_paths])
     all_ratings = [rating for row in SHROUT_FLEISS for rating in row]
     assert coverage.mean == pytest.approx(fmean(all_ratings))
     assert coverage.sd == pytest.approx(stdev(all_ratings))
@@ -242,25 +245,25 @@ def test_scores_are_those_computed_by_hand(tmp_path: Path) -> None:
 
 def test_agreement_is_over_what_all_rated(tmp_path: Path) -> None:
     workbook_paths = raters(tmp_path, {2: 1, 3: 5, 4: 9, 5: 2}, {2: 1, 3: 5, 4: 9})
-    coverage, *_ = score([read(workbook_path) for workbook_path in workbook_paths])
+    coverage, *_ = score_ratings([read_ratings(workbook_path) for workbook_path in workbook_paths])
     assert (coverage.rated_by_all, coverage.missing) == (3, 5)
     assert coverage.mean_kappa == pytest.approx(1.0)
 
 
 def test_a_workbook_given_twice_is_wrong_usage(tmp_path: Path) -> None:
-    write(SAMPLE, tmp_path / "w.xlsx")
+    write_rating_workbook(SAMPLE, tmp_path / "w.xlsx")
     with pytest.raises(UsageError, match="given twice"):
-        score([read(tmp_path / "w.xlsx"), read(tmp_path / "w.xlsx")])
+        score_ratings([read_ratings(tmp_path / "w.xlsx"), read_ratings(tmp_path / "w.xlsx")])
 
 
 def test_raters_of_different_samples_are_not_scored_together(tmp_path: Path) -> None:
-    write(SAMPLE, tmp_path / "a.xlsx")
-    write(MANY, tmp_path / "b.xlsx")
+    write_rating_workbook(SAMPLE, tmp_path / "a.xlsx")
+    write_rating_workbook(MANY, tmp_path / "b.xlsx")
     with pytest.raises(InputError, match="another sample"):
-        score([read(tmp_path / "a.xlsx"), read(tmp_path / "b.xlsx")])
+        score_ratings([read_ratings(tmp_path / "a.xlsx"), read_ratings(tmp_path / "b.xlsx")])
 
 
 def test_workbooks_that_nobody_has_filled_in_are_not_scored(tmp_path: Path) -> None:
-    write(SAMPLE, tmp_path / "w.xlsx")
+    write_rating_workbook(SAMPLE, tmp_path / "w.xlsx")
     with pytest.raises(InputError, match="no workbook has a rating"):
-        score([read(tmp_path / "w.xlsx")])
+        score_ratings([read_ratings(tmp_path / "w.xlsx")])

@@ -21,10 +21,10 @@ from kgplatform.audit import (
     PAIRS,
     QUESTIONS,
     SPLIT,
+    AuditSeverity,
     Checked,
     Finding,
     Rule,
-    Severity,
     audit_export,
     audit_split,
     ordered,
@@ -193,12 +193,12 @@ def small(parts: list[int], kind: str) -> Split:
 
 def test_a_test_that_training_answers_is_an_error() -> None:
     leak_finding = by_id(audit_split(small([0, 0, 0, 0, 2], "paper")))["KGP-A201"]
-    assert (leak_finding.severity, leak_finding.count, leak_finding.of) == (Severity.ERROR, 1, 1)
+    assert (leak_finding.severity, leak_finding.count, leak_finding.of) == (AuditSeverity.ERROR, 1, 1)
     assert leak_finding.title == "test triples whose ends training joins: 1 reversed, 0 parallel"
     assert leak_finding.examples == ("b inverse_isa a",)
     validation_findings = by_id(audit_split(small([0, 0, 0, 0, 1], "paper")))
     assert validation_findings.keys() & {"KGP-A201", "KGP-A202"} == {"KGP-A202"}
-    assert validation_findings["KGP-A202"].severity is Severity.WARNING
+    assert validation_findings["KGP-A202"].severity is AuditSeverity.WARNING
 
 
 @pytest.mark.parametrize(("kind", "severity"), [("paper", "info"), ("leakage-free", "info"), ("inductive", "error")])
@@ -213,12 +213,14 @@ def test_an_id_map_that_names_two_entities_alike_is_an_error() -> None:
     nodes = [Node("I1", "Image"), Node("a", "Thing", "one name"), Node("a", "Thing", "another")]
     triples = Triples(np.array([(0, 0, 1), (0, 0, 2)]), nodes, ["isa"])
     finding = by_id(audit_export(triples))["KGP-A101"]
-    assert (finding.severity, finding.count, finding.examples) == (Severity.ERROR, 1, ("Thing:a",))
+    assert (finding.severity, finding.count, finding.examples) == (AuditSeverity.ERROR, 1, ("Thing:a",))
 
 
 def test_careless_calls_of_the_command_are_refused_before_the_graph_is_asked(tmp_path: Path) -> None:
     def call(export_folder: Path | None, split_path: Path | None, pairs_path: Path | None = None) -> None:
-        cli.audit(export=export_folder, split=split_path, pairs=pairs_path, fail_on=cli.FailOn.error, as_json=False)
+        cli.audit_command(
+            export=export_folder, split=split_path, pairs=pairs_path, fail_on=cli.FailOn.error, as_json=False
+        )
 
     with pytest.raises(UsageError, match="--split needs the export"):
         call(None, tmp_path / "s.parquet")
@@ -233,9 +235,9 @@ def test_careless_calls_of_the_command_are_refused_before_the_graph_is_asked(tmp
 
 
 def test_severities_are_in_order() -> None:
-    assert Severity.ERROR.reaches("info")
-    assert Severity.WARNING.reaches("warning")
-    assert not Severity.INFO.reaches("warning")
+    assert AuditSeverity.ERROR.reaches("info")
+    assert AuditSeverity.WARNING.reaches("warning")
+    assert not AuditSeverity.INFO.reaches("warning")
 
 
 def test_ids_are_unique_and_each_is_documented() -> None:
@@ -260,7 +262,7 @@ def test_the_page_has_every_field_of_the_json() -> None:
 
 
 def test_the_graph_has_a_rule_for_each_query_of_the_audit() -> None:
-    assert len(queries.names("audit")) == len(GRAPH)
+    assert len(queries.query_names("audit")) == len(GRAPH)
     headers = [
         queries.get(query_name).parameters["names"].default
         for query_name in ("audit/section_headers", "explore/section_headers")

@@ -17,7 +17,7 @@ from kgp_loaders.iu_xray import IUXray
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.mimic_cxr import MIMICCXR
 from kgp_loaders.openi import OpenI
-from kgp_loaders.radgraph import read as read_radgraph
+from kgp_loaders.radgraph import read_report_graphs
 from kgp_loaders.reports import Reports
 from kgp_loaders.triples import Triples
 from kgp_loaders.umls import UMLS
@@ -124,7 +124,7 @@ def medmkg(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
 def lexicon(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     csv_rows = [b"cui,name\n", *(b"C%07d,%s\n" % (row_number, cell_text) for row_number, cell_text in enumerate(texts))]
     (folder / "a.csv").write_bytes(b"".join(csv_rows))
-    return counted(list(lexicons.read(folder / "a.csv")))
+    return counted(list(lexicons.read_lexicon(folder / "a.csv")))
 
 
 def umls(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
@@ -177,7 +177,7 @@ def radgraph(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
         for row_number, cell_text in enumerate(texts)
     ]
     (folder / "a.json").write_bytes(b"{" + b",\n".join(json_rows) + b"}")
-    return counted(list(read_radgraph(folder / "a.json")))
+    return counted(list(read_report_graphs(folder / "a.json")))
 
 
 READERS: list[Read] = [

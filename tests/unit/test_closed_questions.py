@@ -10,7 +10,7 @@ import pytest
 
 from kgplatform.cli import main
 from kgplatform.errors import InputError
-from kgplatform.vqa.closed import Form, checked, form_of
+from kgplatform.vqa.closed import Form, form_of, validate_question
 from kgplatform.vqa.questions import MAX_QUESTION_LENGTH, Question
 
 EXAMPLES = {
@@ -200,11 +200,11 @@ def test_each_form_is_recognised(form: Form) -> None:
 
 def test_only_yes_no_questions_pass_and_errors_say_why() -> None:
     image_path = Path("image.png")
-    assert checked(image_path, "  Is there \n an effusion? ") == "Is there an effusion?"
+    assert validate_question(image_path, "  Is there \n an effusion? ") == "Is there an effusion?"
     for form in EXAMPLES.keys() - {Form.YES_NO}:
         for question in EXAMPLES[form].splitlines():
             with pytest.raises(InputError, match="only yes/no questions are answered") as raised:
-                checked(None, question)
+                validate_question(None, question)
             assert raised.value.message.startswith(form.value)
             assert raised.value.exit_code == 1
             assert raised.value.hint
@@ -213,12 +213,12 @@ def test_only_yes_no_questions_pass_and_errors_say_why() -> None:
 @pytest.mark.parametrize("text", ["", " \n", "?!", "12", "\x00\x01", "\udcff\ud800"])
 def test_a_text_without_words(text: str) -> None:
     with pytest.raises(InputError, match="no words"):
-        checked(Path("image.png"), text)
+        validate_question(Path("image.png"), text)
 
 
 def test_a_question_that_is_too_long_is_refused_and_not_cut() -> None:
     with pytest.raises(InputError, match="more than 2,000 characters"):
-        checked(None, "Is there an effusion " + "or " * MAX_QUESTION_LENGTH)
+        validate_question(None, "Is there an effusion " + "or " * MAX_QUESTION_LENGTH)
 
 
 def test_image_and_question_in_the_wrong_order(tmp_path: Path) -> None:
@@ -226,9 +226,9 @@ def test_image_and_question_in_the_wrong_order(tmp_path: Path) -> None:
     image_path.write_bytes(b"")
     for image_argument in (str(image_path), "missing.png", "scan.DCM"):
         with pytest.raises(InputError, match="image and question have changed places"):
-            checked(Path("Is there an effusion?"), image_argument)
+            validate_question(Path("Is there an effusion?"), image_argument)
     with pytest.raises(InputError, match="only yes/no questions"):
-        checked(image_path, str(image_path))
+        validate_question(image_path, str(image_path))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_image_and_question_in_the_wrong_order(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_negated_question_is_refused_as_its_answer_would_mean_either(question: str) -> None:
     with pytest.raises(InputError, match="this question is negated") as raised:
-        checked(Path("image.png"), question)
+        validate_question(Path("image.png"), question)
     assert "Ask for the finding itself" in raised.value.hint
 
 
@@ -252,7 +252,7 @@ def test_a_negated_question_is_refused_as_its_answer_would_mean_either(question:
      "Is there an effusion, yes or no?"],
 )  # fmt: skip
 def test_a_tag_and_an_alternative_negate_nothing(question: str) -> None:
-    assert checked(Path("image.png"), question) == question
+    assert validate_question(Path("image.png"), question) == question
 
 
 @pytest.mark.parametrize(

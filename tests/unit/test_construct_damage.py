@@ -20,7 +20,7 @@ from kgp_loaders.reports import Reports
 from kgp_loaders.umls import UMLS
 from kgplatform.assess.picture import thumbnail
 from kgplatform.batches import Reject
-from kgplatform.construct.lexicon import Concept, Relation
+from kgplatform.construct.lexicon import Concept, ConceptRelation
 from kgplatform.construct.report import Report
 from kgplatform.errors import InputError
 from tests.campaigns import rounds
@@ -68,7 +68,7 @@ def campaign(path: Path, data: bytes, read: Callable[[], Iterable[object]]) -> N
         path.write_bytes(damaged(data, generator))
         try:
             for record in read():
-                assert isinstance(record, Report | Reject | Concept | Relation)
+                assert isinstance(record, Report | Reject | Concept | ConceptRelation)
                 if isinstance(record, Reject):
                     assert record.row >= 1
                     assert CANARY not in record.reason
@@ -84,7 +84,7 @@ def campaign(path: Path, data: bytes, read: Callable[[], Iterable[object]]) -> N
 
 @pytest.mark.parametrize("name", ["MRCONSO.RRF", "MRSTY.RRF", "MRREL.RRF", "MRFILES.RRF", "MRCOLS.RRF"])
 def test_rrf(tmp_path: Path, name: str) -> None:
-    ontology.write(tmp_path / "o")
+    ontology.write_ontology(tmp_path / "o")
     for table_path in (tmp_path / "o").iterdir():
         if table_path.name not in ("MRFILES.RRF", "MRCOLS.RRF"):
             table_path.write_text(
@@ -129,7 +129,7 @@ def test_mimic_cxr_metadata_and_reports(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".dcm"])
 def test_images(tmp_path: Path, suffix: str) -> None:
     if suffix == ".dcm":
-        study_set.build(tmp_path / "p", 1, 7)
+        study_set.build_study_set(tmp_path / "p", 1, 7)
         image_bytes = next((tmp_path / "p").rglob("*.dcm")).read_bytes()
     else:
         buffer = io.BytesIO()

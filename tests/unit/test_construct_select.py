@@ -9,7 +9,7 @@ import pytest
 
 from kgplatform.construct.pipeline import reports_of
 from kgplatform.construct.report import Report
-from kgplatform.construct.select import Kept, Selection, encoder_of, read, select, write
+from kgplatform.construct.select import ClusterSelection, Kept, encoder_of, read_choices, select_reports, write_choices
 from kgplatform.errors import InputError, UsageError
 
 NORMAL = ["The heart is normal in size. The lungs are clear.", "Heart is normal in size. Lungs are clear."]
@@ -32,7 +32,7 @@ def reports() -> list[Report]:
 
 
 def test_one_of_each_cluster_is_kept_and_what_is_like_no_other() -> None:
-    choices = select(reports(), Selection(eps=0.5))
+    choices = select_reports(reports(), ClusterSelection(eps=0.5))
     assert [choice.study for choice in choices] == ["0", "1", "2", "3", "5"]
     clusters = {choice.study: choice.cluster for choice in choices}
     assert clusters["0"] == clusters["1"] == clusters["2"] == clusters["5"] >= 0
@@ -46,7 +46,7 @@ def test_the_kept_one_is_nearest_to_the_centroid() -> None:
     vectors = [(math.cos(angle), math.sin(angle)) for angle in angles.values()]
     import kgplatform.construct.select as module
 
-    choices = _with_encoder(module, vectors, Selection(eps=0.1, min_samples=2, per_cluster=2))
+    choices = _with_encoder(module, vectors, ClusterSelection(eps=0.1, min_samples=2, per_cluster=2))
     cluster_members = vectors[:4]
     x_sum, y_sum = sum(vector[0] for vector in cluster_members), sum(vector[1] for vector in cluster_members)
     expected_distances = [
@@ -59,11 +59,11 @@ def test_the_kept_one_is_nearest_to_the_centroid() -> None:
     assert [int(choice.study) for choice in choices if choice.kept] == sorted([*nearest_numbers, 4])
 
 
-def _with_encoder(module: object, vectors: list[tuple[float, float]], selection: Selection) -> list:  # type: ignore[type-arg]
+def _with_encoder(module: object, vectors: list[tuple[float, float]], selection: ClusterSelection) -> list:  # type: ignore[type-arg]
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(module, "encoder_of", lambda encoder_name: lambda texts: vectors)
     try:
-        return select(
+        return select_reports(
             [report(report_number, f"text {report_number}") for report_number in range(len(vectors))], selection
         )
     finally:
@@ -71,8 +71,8 @@ def _with_encoder(module: object, vectors: list[tuple[float, float]], selection:
 
 
 def test_no_report_or_no_text_is_no_choice() -> None:
-    assert select([], Selection()) == []
-    assert select([report(1, " \n")], Selection()) == []
+    assert select_reports([], ClusterSelection()) == []
+    assert select_reports([report(1, " \n")], ClusterSelection()) == []
 
 
 def test_a_selection_is_written_read_and_used(tmp_path: Path) -> None:
@@ -83,9 +83,11 @@ def test_a_selection_is_written_read_and_used(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     report_source = reports_of("reports", table_path)
-    choices = select([record for record in report_source.reports() if isinstance(record, Report)], Selection(eps=0.5))
-    write(tmp_path / "s.csv", choices)
-    assert read(tmp_path / "s.csv") == {"0", "3"}
+    choices = select_reports(
+        [record for record in report_source.reports() if isinstance(record, Report)], ClusterSelection(eps=0.5)
+    )
+    write_choices(tmp_path / "s.csv", choices)
+    assert read_choices(tmp_path / "s.csv") == {"0", "3"}
     selected_source = Kept(report_source, tmp_path / "s.csv")
     assert [record.study for record in selected_source.reports() if isinstance(record, Report)] == ["0", "3"]
     assert selected_source.parameters != report_source.parameters
@@ -103,15 +105,15 @@ def test_a_selection_is_written_read_and_used(tmp_path: Path) -> None:
 def test_a_file_that_is_no_selection_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "s.csv").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"s\.csv"):
-        read(tmp_path / "s.csv")
+        read_choices(tmp_path / "s.csv")
     with pytest.raises(InputError):
-        read(tmp_path / "missing.csv")
+        read_choices(tmp_path / "missing.csv")
 
 
 @pytest.mark.parametrize("arguments", [{"eps": 0}, {"eps": 3}, {"min_samples": 0}, {"per_cluster": 0}])
 def test_settings_out_of_range_are_wrong_usage(arguments: dict[str, float]) -> None:
     with pytest.raises(UsageError):
-        Selection(**arguments)  # type: ignore[arg-type]
+        ClusterSelection(**arguments)  # type: ignore[arg-type]
 
 
 def test_unknown_encoders_and_missing_weights_are_told(tmp_path: Path) -> None:

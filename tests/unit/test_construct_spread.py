@@ -16,11 +16,11 @@ from kgplatform.construct.metamaplite import MetaMapLite
 from kgplatform.construct.pipeline import own_words, reports_of, tagger_of
 from kgplatform.construct.report import Report
 from kgplatform.construct.semantic_types import Allowed
-from kgplatform.construct.settings import Settings, find, read
+from kgplatform.construct.settings import ConstructionSettings, find_settings_file, read_settings
 from kgplatform.construct.spread import CHUNK, Stages, annotated
 from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import DictionaryTagger
-from kgplatform.construct.texts import write
+from kgplatform.construct.texts import write_sections
 from kgplatform.errors import InputError, UsageError
 
 LEXICON = Lexicon(own_words())
@@ -87,8 +87,8 @@ def test_a_part_of_the_body_is_there_even_where_a_finding_in_it_is_not() -> None
 
 
 def test_settings_are_read_with_paths_beside_them(tmp_path: Path) -> None:
-    study_set.build(tmp_path / "p", 3, images=False)
-    assert read(find(tmp_path / "p")) == Settings(
+    study_set.build_study_set(tmp_path / "p", 3, images=False)
+    assert read_settings(find_settings_file(tmp_path / "p")) == ConstructionSettings(
         "mimic-cxr", tmp_path / "p", lexicon=(tmp_path / "p" / "ontology",), graph_names=False, own_words=False
     )
 
@@ -96,7 +96,7 @@ def test_settings_are_read_with_paths_beside_them(tmp_path: Path) -> None:
 def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) -> None:
     settings_text = "reports: openi\npath: ../data\nllm: {model: m, cache: answers.sqlite}"
     (tmp_path / "construct.yaml").write_text(settings_text, encoding="utf-8")
-    assert read(find(tmp_path)).llm["cache"] == str(tmp_path / "answers.sqlite")
+    assert read_settings(find_settings_file(tmp_path)).llm["cache"] == str(tmp_path / "answers.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) ->
 def test_wrong_settings_are_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "construct.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        read(find(tmp_path))
+        read_settings(find_settings_file(tmp_path))
 
 
 @given(text=st.text(max_size=200))
@@ -126,7 +126,7 @@ def test_any_text_is_settings_or_an_input_error(tmp_path_factory: pytest.TempPat
     settings_path = tmp_path_factory.getbasetemp() / "any.yaml"
     settings_path.write_bytes(text.encode("utf-8", "replace"))
     with pytest.raises(InputError):
-        read(settings_path)
+        read_settings(settings_path)
 
 
 MMI = (
@@ -142,7 +142,7 @@ def test_metamaplite_is_read_from_its_output_for_texts_that_kgp_wrote(tmp_path: 
     table_path = tmp_path / "r.csv"
     table_path.write_text('id,findings\na/b,"Small pleural effusion. No pneumothorax."\n', encoding="utf-8")
     report_source = reports_of("reports", table_path)
-    assert write(report_source, tmp_path / "texts") == (1, [])
+    assert write_sections(report_source, tmp_path / "texts") == (1, [])
     [text_path] = (tmp_path / "texts").glob("*.txt")
     text_path.with_suffix(".mmi").write_text(MMI.format(name=text_path.stem), encoding="utf-8")
     tagger = tagger_of(f"metamaplite:{tmp_path / 'texts'}", LEXICON)
@@ -159,7 +159,7 @@ def test_metamaplite_is_read_from_its_output_for_texts_that_kgp_wrote(tmp_path: 
     with pytest.raises(InputError, match="has not read a report"):
         tagger.tag("Another text.")
     with pytest.raises(InputError, match="cannot be made"):
-        write(report_source, tmp_path / "texts")
+        write_sections(report_source, tmp_path / "texts")
 
 
 @pytest.mark.parametrize("row", ["x|MMI|a|b|C0032227|[dsyn]||tx|1/2|", "x|MMI|1|b|D1|[dsyn]||tx|1/2|", "x|MMI|1"])

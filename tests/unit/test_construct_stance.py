@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgplatform.construct.judgement import Kind
+from kgplatform.construct.judgement import CueKind
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.stance import Rules, read_cues, rules
 from kgplatform.construct.tagger import DictionaryTagger
@@ -121,5 +121,5 @@ def test_a_damaged_table_of_cues_is_refused_with_its_line(line: str) -> None:
 
 
 def test_rules_are_named_by_their_cues() -> None:
-    assert Rules([(Kind.NEGATES, "no")]).name != Rules([(Kind.NEGATES, "without")]).name
+    assert Rules([(CueKind.NEGATES, "no")]).name != Rules([(CueKind.NEGATES, "without")]).name
     assert rules().name.startswith("rules ")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgplatform.construct.text import sentences, stem, tokens
+from kgplatform.construct.text import sentences, stem, tokenize_text
 
 texts = st.one_of(
     st.text(max_size=200),
@@ -23,7 +23,7 @@ def split(text: str) -> list[str]:
 @given(texts)
 def test_tokens_are_the_texts_own_characters_in_order(text: str) -> None:
     previous_end = 0
-    for token in tokens(text):
+    for token in tokenize_text(text):
         assert previous_end <= token.start < token.end <= len(text)
         assert token.text == text[token.start : token.end].lower()
         assert not text[previous_end : token.start].strip()

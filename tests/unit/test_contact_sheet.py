@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, View, Zone
-from kgp_loaders.phantom.radiograph import draw as draw_radiograph
+from kgp_loaders.phantom.findings import Kind, RadiographFinding, Severity, Side, View, Zone
+from kgp_loaders.phantom.radiograph import render_radiograph
 from kgplatform.errors import InputError, KgpError
 from kgplatform.radiograph import place
 from kgplatform.retrieval.contact_sheet import (
@@ -23,9 +23,9 @@ from kgplatform.retrieval.contact_sheet import (
     PAPER,
     SIDE,
     cell,
-    check,
-    draw,
-    write,
+    check_sheet_paths,
+    draw_sheet,
+    write_sheet,
 )
 from kgplatform.retrieval.search import Hit
 
@@ -33,8 +33,8 @@ from kgplatform.retrieval.search import Hit
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A square radiograph, a wide grey one, a damaged file."""
-    effusion = [Shown(Kind.EFFUSION, Side.LEFT, Zone.NONE, Severity.LARGE)]
-    Image.fromarray(draw_radiograph(View.FRONTAL, effusion, np.random.default_rng(1), 256)).save(tmp_path / "a.png")
+    effusion = [RadiographFinding(Kind.EFFUSION, Side.LEFT, Zone.NONE, Severity.LARGE)]
+    Image.fromarray(render_radiograph(View.FRONTAL, effusion, np.random.default_rng(1), 256)).save(tmp_path / "a.png")
     Image.new("L", (512, 128), 200).save(tmp_path / "wide.png")
     (tmp_path / "bad.png").write_bytes(b"bad")
     return tmp_path
@@ -45,7 +45,7 @@ def hit(rank: int, path: str | None, concepts: tuple[str, ...] = ("Pleural effus
 
 
 def pixels(hits: list[Hit], root: Path) -> NDArray[np.uint8]:
-    sheet_image, _ = draw(hits, root)
+    sheet_image, _ = draw_sheet(hits, root)
     assert sheet_image.mode == "L"
     return np.asarray(sheet_image)
 
@@ -92,7 +92,7 @@ def test_captions_are_legible_and_stay_in_their_place(root: Path) -> None:
 def test_what_is_not_there_has_an_empty_frame_that_says_so(root: Path) -> None:
     (root / "below").mkdir()
     hits = [hit(1, "missing.png"), hit(2, None), hit(3, "bad.png"), hit(4, "../a.png"), hit(5, "\0")]
-    sheet_image, image_count = draw(hits, root / "below")
+    sheet_image, image_count = draw_sheet(hits, root / "below")
     sheet_pixels = np.asarray(sheet_image)
     assert image_count == 0
     for cell_number in range(5):
@@ -104,7 +104,7 @@ def test_what_is_not_there_has_an_empty_frame_that_says_so(root: Path) -> None:
 
 def test_the_sheet_is_written_whole(root: Path) -> None:
     sheet_path = root / "sheet.png"
-    assert write([hit(1, "a.png"), hit(2, "missing.png")], root, sheet_path) == 1
+    assert write_sheet([hit(1, "a.png"), hit(2, "missing.png")], root, sheet_path) == 1
     with Image.open(sheet_path) as image:
         image.load()
         assert image.format == "PNG"
@@ -114,11 +114,11 @@ def test_the_sheet_is_written_whole(root: Path) -> None:
 
 def test_what_makes_no_sheet_is_told(root: Path) -> None:
     with pytest.raises(KgpError, match="nothing was found"):
-        write([], root, root / "s.png")
+        write_sheet([], root, root / "s.png")
     with pytest.raises(KgpError, match="at most 500"):
-        write([hit(rank, None) for rank in range(501)], root, root / "s.png")
+        write_sheet([hit(rank, None) for rank in range(501)], root, root / "s.png")
     with pytest.raises(InputError, match=r"is a \.png"):
-        write([hit(1, None)], root, root / "s.jpg")
+        write_sheet([hit(1, None)], root, root / "s.jpg")
 
 
 def test_a_path_is_below_its_folder_or_nowhere(root: Path) -> None:
@@ -141,6 +141,6 @@ def test_where_no_sheet_can_be_drawn_it_is_said_before_anything_is_looked_for(tm
         (tmp_path, tmp_path / "none" / "a.png"),
     ):
         with pytest.raises(InputError):
-            check(image_folder, sheet_path)
+            check_sheet_paths(image_folder, sheet_path)
     assert [entry_path.name for entry_path in tmp_path.iterdir()] == ["d.png"]
-    check(tmp_path, tmp_path / "a.png")
+    check_sheet_paths(tmp_path, tmp_path / "a.png")

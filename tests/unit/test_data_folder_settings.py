@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kgplatform.construct.language_model.settings import LLMSettings
-from kgplatform.construct.settings import FILE, read
+from kgplatform.construct.settings import FILE, read_settings
 from kgplatform.errors import InputError, UsageError
 
 
@@ -31,7 +31,7 @@ def write(folder: Path, lines: str) -> Path:
 
 def test_a_value_that_is_nearly_right_is_suggested(folder: Path) -> None:
     with pytest.raises(InputError, match="'conflicts' has a value of the wrong kind") as raised:
-        read(write(folder, "path: .\nconflicts: strongst"))
+        read_settings(write(folder, "path: .\nconflicts: strongst"))
     assert raised.value.hint == "Did you mean strongest? One of keep, strongest, last."
 
 
@@ -65,10 +65,10 @@ def test_a_data_folder_may_not_decide_this_but_a_file_that_the_user_names_may(
 ) -> None:
     settings_path = write(folder, lines)
     with pytest.raises(InputError, match=message) as raised:
-        read(folder)
+        read_settings(folder)
     assert str(settings_path) in raised.value.message
     assert f"kgp construct run {settings_path}" in raised.value.hint
-    read(settings_path)
+    read_settings(settings_path)
 
 
 @pytest.mark.parametrize("by_name", [True, False])
@@ -84,7 +84,7 @@ def test_a_data_folder_may_not_decide_this_but_a_file_that_the_user_names_may(
 def test_consent_is_in_no_file(folder: Path, lines: str, by_name: bool) -> None:
     settings_path = write(folder, lines)
     with pytest.raises(InputError, match="remote_consent is no setting of a file") as raised:
-        read(settings_path if by_name else folder)
+        read_settings(settings_path if by_name else folder)
     assert "--remote-consent" in raised.value.hint
 
 
@@ -102,9 +102,9 @@ def test_a_data_folder_describes_itself(folder: Path, tmp_path: Path, monkeypatc
         "path: inside/..\nlexicon: [inside, inside/names.csv]\nkeep: inside/kept.csv\ntagger: metamaplite:inside\n"
         "workers: 1\nllm: {model: m, url: 'http://127.0.0.1:8000/v1', cache: answers.sqlite, concurrency: 2}",
     )
-    settings = read(Path("data"))
+    settings = read_settings(Path("data"))
     assert settings.path.resolve() == folder
     assert settings.tagger == "metamaplite:data/inside"
     assert settings.llm["cache"] == str(folder / "answers.sqlite")
     write(folder, "path: .\ntagger: dictionary:exact")
-    assert read(folder).tagger == "dictionary:exact"
+    assert read_settings(folder).tagger == "dictionary:exact"

@@ -84,7 +84,7 @@ def test_generated_pages_are_what_the_product_says_now(name: str) -> None:
     assert page_path.read_text(encoding="utf-8") == script("make_cli").PAGES[page_path](), "run `make docs`"
 
 
-@pytest.mark.parametrize("name", queries.names())
+@pytest.mark.parametrize("name", queries.query_names())
 def test_every_query_is_documented(name: str) -> None:
     query = queries.get(name)
     assert query.doc.endswith("."), f"{name}: its first comment is one or more sentences"
@@ -112,7 +112,7 @@ def test_commands_and_queries_that_are_named_exist(page: Path) -> None:
         if subcommand and getattr(commands()[f"kgp {group_name}"], "commands", None):
             assert f"kgp {group_name} {subcommand}" in commands(), f"{page.name}: there is no `kgp {command_words}`"
     for query_name in NAMED.findall(page_text):
-        assert query_name in queries.names(), f"{page.name}: there is no query {query_name}"
+        assert query_name in queries.query_names(), f"{page.name}: there is no query {query_name}"
 
 
 def test_every_page_of_the_docs_is_in_the_menu() -> None:

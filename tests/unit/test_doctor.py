@@ -129,8 +129,8 @@ def test_a_readable_password_file_fails(tmp_path: Path) -> None:
 def test_a_wrong_jar_is_found(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     assert doctor._jars(settings).level is Level.OK
-    jars.folder(settings).mkdir(parents=True)
-    (jars.folder(settings) / jars.read_pins()[0].name).write_text("evil")
+    jars.neo4j_folder(settings).mkdir(parents=True)
+    (jars.neo4j_folder(settings) / jars.read_pins()[0].name).write_text("evil")
     finding = doctor._jars(settings)
     assert finding.level is Level.FAIL
     assert jars.read_pins()[0].name in finding.what

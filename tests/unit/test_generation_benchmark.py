@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from kgp_loaders.phantom import study_set
-from kgp_models.generator.records import studies, thinned
+from kgp_models.generator.records import read_studies, thinned
 from kgp_models.generator.settings import DataSettings
 from kgp_models.generator.validate import with_degrees
-from kgplatform.triplets.metrics import same
+from kgplatform.triplets.metrics import exact_key
 from kgplatform.triplets.text import Relation, Triplet
 from tests.generators import SETTINGS
 from tests.unit.test_generation_settings import BENCHMARKS, script
@@ -32,7 +32,7 @@ AT, MODIFY = Relation.LOCATED_AT, Relation.MODIFY
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study_folder = tmp_path_factory.mktemp("generation") / "studies"
-    study_set.build(study_folder, 30, 7)
+    study_set.build_study_set(study_folder, 30, 7)
     return study_folder
 
 
@@ -63,12 +63,12 @@ def test_the_dictionary_relates_phrases_by_their_order(data: Path, report: str, 
 def test_the_most_frequent_triplets_are_as_many_as_score_best_on_validation() -> None:
     frequent_triplet, rare_triplet = Triplet("a", AT, "b"), Triplet("c", AT, "d")
     training = [[frequent_triplet], [frequent_triplet, rare_triplet], [frequent_triplet]]
-    assert baselines.most_frequent(training, [[frequent_triplet], [frequent_triplet]], same) == (frequent_triplet,)
-    assert baselines.most_frequent(training, [[frequent_triplet, rare_triplet]], same) == (
+    assert baselines.most_frequent(training, [[frequent_triplet], [frequent_triplet]], exact_key) == (frequent_triplet,)
+    assert baselines.most_frequent(training, [[frequent_triplet, rare_triplet]], exact_key) == (
         frequent_triplet,
         rare_triplet,
     )
-    assert baselines.most_frequent([[]], [[]], same) == ()
+    assert baselines.most_frequent([[]], [[]], exact_key) == ()
 
 
 def test_scores_tell_words_from_meanings() -> None:
@@ -87,7 +87,7 @@ def test_words_of_degree_are_compared_as_they_are() -> None:
 
 
 def test_the_same_sentences_are_left_out_each_time(data: Path) -> None:
-    for study in studies(DataSettings(drawn="truth/drawn.json"), "train", data):
+    for study in read_studies(DataSettings(drawn="truth/drawn.json"), "train", data):
         thinned_sentences = [thinned(study, 0.5, random.Random(f"{study.id}")) for _ in range(2)]
         assert thinned_sentences[0] == thinned_sentences[1]
         assert len(study.sentences) - len(thinned_sentences[0]) == round(0.5 * len(study.sentences))

@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from kgp_models.generator import vision as vision_of
-from kgp_models.generator.checkpoint import load, save
+from kgp_models.generator.checkpoint import load_generator, save_generator
 from kgp_models.generator.generate import Decoding, Generator
 from kgp_models.generator.language import open_language, read_language, small_tokenizer
 from kgp_models.generator.model import VLMKG
@@ -35,19 +35,19 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
 
 
 def test_what_is_saved_is_loaded(tiny: Path, tmp_path: Path) -> None:
-    checkpoint = load(tiny / "vlm-kg")
+    checkpoint = load_generator(tiny / "vlm-kg")
     assert (checkpoint.stage, checkpoint.settings) == ("VLM-KG", generators.settings())
     assert checkpoint.name == f"VLM-KG {checkpoint.sha256[:8]}"
     assert checkpoint.vision is not None
     assert "/" not in checkpoint.about["settings"]["data"]["path"], "a place of one machine"
     assert not checkpoint.model.training
-    save(
+    save_generator(
         tmp_path / "g", checkpoint.model, checkpoint.tokenizer, checkpoint.settings, checkpoint.stage,
         checkpoint.vision, data=checkpoint.about["data_sha256"], figures=checkpoint.about["figures"],
         trained_on=checkpoint.trained_on,
     )  # fmt: skip
     assert checkpoint.trained_on == of_names(["Phantom"]), "the training states its data"
-    reloaded = load(tmp_path / "g")
+    reloaded = load_generator(tmp_path / "g")
     reloaded_weights = reloaded.model.state_dict()
     assert all(
         weight.equal(reloaded_weights[weight_name]) for weight_name, weight in checkpoint.model.state_dict().items()
@@ -58,8 +58,8 @@ def test_what_is_saved_is_loaded(tiny: Path, tmp_path: Path) -> None:
 
 def test_the_tokenizer_reads_as_the_one_that_was_trained(tiny: Path, tmp_path: Path) -> None:
     trained_tokenizer = small_tokenizer(["small left effusion located_at"], 300)
-    checkpoint = load(tiny / "llm-kg")
-    save(
+    checkpoint = load_generator(tiny / "llm-kg")
+    save_generator(
         tmp_path / "g",
         checkpoint.model,
         trained_tokenizer,
@@ -70,7 +70,7 @@ def test_the_tokenizer_reads_as_the_one_that_was_trained(tiny: Path, tmp_path: P
         figures={},
     )
     sample_text = "Small EFFUSION, located_at; ünknown <end>\n"
-    loaded_tokenizer = load(tmp_path / "g").tokenizer
+    loaded_tokenizer = load_generator(tmp_path / "g").tokenizer
     assert loaded_tokenizer(sample_text)["input_ids"] == trained_tokenizer(sample_text)["input_ids"]
     assert (len(loaded_tokenizer), loaded_tokenizer.pad_token_id, loaded_tokenizer.eos_token_id) == (
         len(trained_tokenizer),
@@ -82,15 +82,15 @@ def test_the_tokenizer_reads_as_the_one_that_was_trained(tiny: Path, tmp_path: P
 
 
 def test_llm_kg_has_no_image(tiny: Path) -> None:
-    checkpoint = load(tiny / "llm-kg")
+    checkpoint = load_generator(tiny / "llm-kg")
     assert (checkpoint.stage, checkpoint.vision, checkpoint.model.projector) == ("LLM-KG", None, None)
 
 
 def test_all_that_decides_a_reply_is_in_the_hash(tiny: Path, tmp_path: Path) -> None:
-    checkpoint = load(tiny / "llm-kg")
-    hashes = {checkpoint.sha256, load(tiny / "vlm-kg").sha256}
+    checkpoint = load_generator(tiny / "llm-kg")
+    hashes = {checkpoint.sha256, load_generator(tiny / "vlm-kg").sha256}
     changed_settings = replace(checkpoint.settings, instruction="Say it.")
-    save(
+    save_generator(
         tmp_path / "a",
         checkpoint.model,
         checkpoint.tokenizer,
@@ -100,10 +100,10 @@ def test_all_that_decides_a_reply_is_in_the_hash(tiny: Path, tmp_path: Path) -> 
         data="",
         figures={},
     )
-    hashes.add(load(tmp_path / "a").sha256)
+    hashes.add(load_generator(tmp_path / "a").sha256)
     with torch.no_grad():
         checkpoint.model.language.lm_head.weight[0] += 1
-    save(
+    save_generator(
         tmp_path / "b",
         checkpoint.model,
         checkpoint.tokenizer,
@@ -113,7 +113,7 @@ def test_all_that_decides_a_reply_is_in_the_hash(tiny: Path, tmp_path: Path) -> 
         data="",
         figures={},
     )
-    hashes.add(load(tmp_path / "b").sha256)
+    hashes.add(load_generator(tmp_path / "b").sha256)
     assert len(hashes) == 4
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_one_clear_line(copy: Path, name: str, damage: str) ->
     elif damage == "a folder":
         file_path.mkdir()
     with pytest.raises(InputError) as raised:
-        load(copy)
+        load_generator(copy)
     assert str(copy) in raised.value.message
     assert "\n" not in raised.value.message
     assert raised.value.hint
@@ -172,25 +172,25 @@ def test_a_description_that_does_not_fit_is_one_clear_line(copy: Path, change: C
         json.dumps(change(json.loads(description_path.read_text(encoding="utf-8")))), encoding="utf-8"
     )
     with pytest.raises(InputError):
-        load(copy)
+        load_generator(copy)
 
 
 def test_a_vision_encoder_of_others_stays_where_it_is_and_may_move(tiny: Path, tmp_path: Path) -> None:
     clip(tmp_path / "clip")
-    checkpoint = load(tiny / "vlm-kg")
+    checkpoint = load_generator(tiny / "vlm-kg")
     encoder = vision_of.open_vision(f"clip:{tmp_path / 'clip'}")
     settings = replace(checkpoint.settings, vision=f"clip:{tmp_path / 'clip'}")
     model = VLMKG(checkpoint.model.language, Projector(encoder.width, 32, settings.projector))
-    save(tmp_path / "g", model, checkpoint.tokenizer, settings, "VLM-KG", encoder, data="", figures={})
+    save_generator(tmp_path / "g", model, checkpoint.tokenizer, settings, "VLM-KG", encoder, data="", figures={})
     assert not (tmp_path / "g" / "vision.safetensors").exists()
-    saved_checkpoint = load(tmp_path / "g")
+    saved_checkpoint = load_generator(tmp_path / "g")
     shutil.move(tmp_path / "clip", tmp_path / "moved")
     with pytest.raises(InputError, match="weights are not there"):
-        load(tmp_path / "g")
-    assert load(tmp_path / "g", vision=f"clip:{tmp_path / 'moved'}").sha256 == saved_checkpoint.sha256
+        load_generator(tmp_path / "g")
+    assert load_generator(tmp_path / "g", vision=f"clip:{tmp_path / 'moved'}").sha256 == saved_checkpoint.sha256
     clip(tmp_path / "other")
     with pytest.raises(InputError, match="not the one of the training"):
-        load(tmp_path / "g", vision=f"clip:{tmp_path / 'other'}")
+        load_generator(tmp_path / "g", vision=f"clip:{tmp_path / 'other'}")
 
 
 # a language model of others
@@ -230,8 +230,10 @@ def test_qwens_layout_becomes_a_generator(invented: Path, tiny: Path, tmp_path: 
     encoder = vision_of.open_vision(f"small:{tiny / 'vision'}")
     model = VLMKG(language, Projector(512, 1024, settings.projector)).eval()
     image_path = next(invented.rglob("*.png"))
-    save(tmp_path / "g", model, tokenizer, settings, "VLM-KG", encoder, data="", figures={}, dtype=torch.bfloat16)
-    generator = Generator(load(tmp_path / "g"), Decoding(beams=2, max_new_tokens=3, batch=2))
+    save_generator(
+        tmp_path / "g", model, tokenizer, settings, "VLM-KG", encoder, data="", figures={}, dtype=torch.bfloat16
+    )
+    generator = Generator(load_generator(tmp_path / "g"), Decoding(beams=2, max_new_tokens=3, batch=2))
     [[reply]] = generator.replies(iter([Asked("I1", image_path, "Small effusion .")]))
     assert (reply.problem, reply.tokens) == (None, 3)
 

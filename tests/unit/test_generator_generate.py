@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from kgp_models.generator.checkpoint import Checkpoint, load
+from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
 from kgp_models.generator.generate import BUCKET, Decoding, Generator, _parts, buckets
 from kgp_models.generator.language import prompt
 from kgplatform.errors import SettingsError, UsageError
-from kgplatform.generate.backend import Asked, Reply
-from kgplatform.triplets.text import parse, serialise
+from kgplatform.generate.backend import Asked, GeneratorReply
+from kgplatform.triplets.text import parse_triplets, serialise
 
 pytestmark = pytest.mark.slow  # a model is trained first
 
@@ -33,9 +33,9 @@ REPORTS = [
 
 
 @pytest.fixture(scope="module")
-def untrained(tiny: Path) -> Checkpoint:
+def untrained(tiny: Path) -> GeneratorCheckpoint:
     """A generator whose replies differ from image to image: its weights are large and random."""
-    checkpoint = load(tiny / "vlm-kg")
+    checkpoint = load_generator(tiny / "vlm-kg")
     random_generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for weight in checkpoint.model.parameters():
@@ -58,7 +58,7 @@ def asked(pictures: list[Path], count: int = 5) -> list[Asked]:
     ]
 
 
-def replies(generator: Generator, rows: list[Asked]) -> dict[str, Reply]:
+def replies(generator: Generator, rows: list[Asked]) -> dict[str, GeneratorReply]:
     replies_by_id = {reply.asked.id: reply for batch in generator.replies(iter(rows)) for reply in batch}
     assert list(replies_by_id) or not rows
     return replies_by_id
@@ -67,7 +67,7 @@ def replies(generator: Generator, rows: list[Asked]) -> dict[str, Reply]:
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("constrained", [False, True])
 def test_a_batch_gives_what_one_by_one_gives(
-    untrained: Checkpoint, pictures: list[Path], beams: int, constrained: bool
+    untrained: GeneratorCheckpoint, pictures: list[Path], beams: int, constrained: bool
 ) -> None:
     requests = asked(pictures)
     batch_generator = Generator(untrained, Decoding(beams, 24, 5, constrained))
@@ -87,7 +87,7 @@ def test_a_batch_gives_what_one_by_one_gives(
 
 
 def test_a_run_that_goes_on_after_any_batch_has_the_batches_of_one_that_was_not_stopped(
-    untrained: Checkpoint, pictures: list[Path]
+    untrained: GeneratorCheckpoint, pictures: list[Path]
 ) -> None:
     generator = Generator(untrained, Decoding(1, 8, 2))
     requests = [
@@ -118,7 +118,7 @@ def test_groups_by_position_are_the_same_whatever_was_done_before(count: int, si
     ]
 
 
-def test_image_and_report_decide_the_reply(untrained: Checkpoint, pictures: list[Path]) -> None:
+def test_image_and_report_decide_the_reply(untrained: GeneratorCheckpoint, pictures: list[Path]) -> None:
     generator = Generator(untrained, Decoding(1, 16, 4))
     requests = [Asked("a", pictures[0], "x"), Asked("b", pictures[0], "x"), Asked("c", pictures[0], "Small effusion .")]
     image_features = torch.randn(2, 512, generator=torch.Generator().manual_seed(1))
@@ -127,14 +127,14 @@ def test_image_and_report_decide_the_reply(untrained: Checkpoint, pictures: list
 
 
 def test_llm_kg_needs_no_image(tiny: Path) -> None:
-    generator = Generator(load(tiny / "llm-kg"), Decoding(1, 4, 2))
+    generator = Generator(load_generator(tiny / "llm-kg"), Decoding(1, 4, 2))
     assert generator.name.startswith("LLM-KG ")
     [reply] = replies(generator, [Asked("I1", None, "Small effusion .")]).values()
     assert (reply.problem, reply.tokens) == (None, 4)
 
 
 def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
-    untrained: Checkpoint, pictures: list[Path], tmp_path: Path
+    untrained: GeneratorCheckpoint, pictures: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"zebrafinch")
     Image.new("L", (64, 64), 90).save(tmp_path / "blank.png")
@@ -159,7 +159,7 @@ def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
 def test_a_model_that_gives_no_numbers_is_told_and_not_taken_for_seeing_nothing(
     tiny: Path, pictures: list[Path]
 ) -> None:
-    broken_checkpoint = load(tiny / "vlm-kg")
+    broken_checkpoint = load_generator(tiny / "vlm-kg")
     with torch.no_grad():
         broken_checkpoint.model.language.get_input_embeddings().weight.fill_(torch.nan)
     replies_by_id = replies(Generator(broken_checkpoint, Decoding(2, 8, 2)), asked(pictures, 2))
@@ -167,7 +167,7 @@ def test_a_model_that_gives_no_numbers_is_told_and_not_taken_for_seeing_nothing(
 
 
 def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
-    untrained: Checkpoint, pictures: list[Path]
+    untrained: GeneratorCheckpoint, pictures: list[Path]
 ) -> None:
     generator = Generator(untrained, Decoding(1, 1, 1))
     assert list(generator.replies(iter(()))) == []
@@ -185,7 +185,9 @@ def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
     assert sum(map(len, batches)) == 4 * BUCKET - 1
 
 
-def test_a_report_that_is_too_long_is_cut_but_the_question_stays(untrained: Checkpoint, pictures: list[Path]) -> None:
+def test_a_report_that_is_too_long_is_cut_but_the_question_stays(
+    untrained: GeneratorCheckpoint, pictures: list[Path]
+) -> None:
     prompt_text = prompt(untrained.settings.instruction, "x")
     token_limit = len(untrained.tokenizer(prompt_text)["input_ids"]) + 5
     short_checkpoint = replace(untrained, settings=replace(untrained.settings, max_length=token_limit))
@@ -206,7 +208,7 @@ class Noting(Generator):
 
     written: dict[str, list[int]]
 
-    def _reply(self, asked: Asked, row: Sequence[int], chances: Sequence[float]) -> Reply:
+    def _reply(self, asked: Asked, row: Sequence[int], chances: Sequence[float]) -> GeneratorReply:
         end_id = self._tokenizer.eos_token_id
         self.written[asked.id] = list(row[: row.index(end_id)] if end_id in row else row)
         return super()._reply(asked, row, chances)
@@ -214,7 +216,7 @@ class Noting(Generator):
 
 @pytest.mark.parametrize("beams", [1, 4])
 def test_scores_are_the_geometric_mean_of_the_tokens_probabilities(
-    untrained: Checkpoint, pictures: list[Path], beams: int
+    untrained: GeneratorCheckpoint, pictures: list[Path], beams: int
 ) -> None:
     """An oracle that takes one token at a time."""
     generator = Noting(untrained, Decoding(beams, 60, 4, constrained=True))
@@ -225,7 +227,7 @@ def test_scores_are_the_geometric_mean_of_the_tokens_probabilities(
         log_probabilities = _chances(untrained, reply.asked, token_ids, generator)
         expected_scores: dict[Any, float] = {}
         for part_start, part_end in _parts([untrained.tokenizer.decode([token_id]) for token_id in token_ids]):
-            for triplet in parse(untrained.tokenizer.decode(token_ids[part_start:part_end])).triplets:
+            for triplet in parse_triplets(untrained.tokenizer.decode(token_ids[part_start:part_end])).triplets:
                 expected_scores.setdefault(
                     triplet, math.exp(sum(log_probabilities[part_start:part_end]) / (part_end - part_start))
                 )
@@ -237,7 +239,9 @@ def test_scores_are_the_geometric_mean_of_the_tokens_probabilities(
     assert checked_count
 
 
-def _chances(checkpoint: Checkpoint, request: Asked, token_ids: list[int], generator: Generator) -> list[float]:
+def _chances(
+    checkpoint: GeneratorCheckpoint, request: Asked, token_ids: list[int], generator: Generator
+) -> list[float]:
     assert checkpoint.vision is not None
     assert request.image is not None
     image_features = checkpoint.vision.encode([checkpoint.vision.pixels(request.image)])
@@ -258,7 +262,7 @@ def test_parts_between_semicolons() -> None:
 
 @pytest.mark.parametrize("beams", [1, 4])
 def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
-    untrained: Checkpoint, pictures: list[Path], beams: int
+    untrained: GeneratorCheckpoint, pictures: list[Path], beams: int
 ) -> None:
     generator = Generator(untrained, Decoding(beams, 96, 16, constrained=True))
     requests = [
@@ -272,7 +276,7 @@ def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
         is_cut = reply.tokens == 96
         ended_count += not is_cut
         assert reply.left_out <= is_cut, reply.text
-        assert parse(serialise(scored_triplet.triplet for scored_triplet in reply.triplets)).left_out == 0
+        assert parse_triplets(serialise(scored_triplet.triplet for scored_triplet in reply.triplets)).left_out == 0
         assert all(
             scored_triplet.score is not None and 0 < scored_triplet.score <= 1 for scored_triplet in reply.triplets
         )
@@ -280,7 +284,7 @@ def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
     assert generator.parameters["constrained"] is True
 
 
-def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(untrained: Checkpoint) -> None:
+def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(untrained: GeneratorCheckpoint) -> None:
     parameter_texts = {
         str(Generator(untrained, decoding).parameters) for decoding in (Decoding(), Decoding(2), Decoding(4, 9))
     }
@@ -305,7 +309,10 @@ def test_on_ray_the_replies_are_the_same(tiny: Path, pictures: list[Path]) -> No
     from kgp_models.generator.spread import CHUNK, OnRay
 
     decoding = Decoding(2, 6, 1)
-    local_generator, ray_generator = Generator(load(tiny / "vlm-kg"), decoding), OnRay(tiny / "vlm-kg", None, decoding)
+    local_generator, ray_generator = (
+        Generator(load_generator(tiny / "vlm-kg"), decoding),
+        OnRay(tiny / "vlm-kg", None, decoding),
+    )
     assert (ray_generator.name, ray_generator.sha256, ray_generator.parameters) == (
         local_generator.name,
         local_generator.sha256,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kgp_loaders.radgraph import Entity, Graph
+from kgp_loaders.radgraph import Entity, ReportGraph
 from kgp_models.generator.records import (
     Sentence,
     Study,
@@ -19,8 +19,8 @@ from kgp_models.generator.records import (
     graph_records,
     mixed,
     read_drawn,
+    read_studies,
     require_apart,
-    studies,
     thinned,
 )
 from kgp_models.generator.settings import DataSettings
@@ -39,8 +39,8 @@ STUDY = Study(
 )  # fmt: skip
 
 
-def graph(name: str = "1", text: str = TEXT) -> Graph:
-    return Graph(
+def graph(name: str = "1", text: str = TEXT) -> ReportGraph:
+    return ReportGraph(
         name, text,
         (
             Entity("1", "Small", "Observation", "present", 0, 0, ((Relation.MODIFY, "3"),)),
@@ -70,7 +70,9 @@ def test_a_triplet_stands_with_the_sentence_of_its_head() -> None:
 
 
 def test_places_beyond_the_text_go_to_its_last_sentence_and_an_empty_text_has_none() -> None:
-    far_graph = Graph("1", TEXT, tuple(replace(element, start=900, end=900) for element in graph().entities), "", "")
+    far_graph = ReportGraph(
+        "1", TEXT, tuple(replace(element, start=900, end=900) for element in graph().entities), "", ""
+    )
     assert [len(element.triplets) for element in by_sentence(far_graph)] == [0, 3]
     assert by_sentence(graph(text="")) == ()
 
@@ -168,7 +170,7 @@ def test_what_a_triplet_is_about() -> None:
 
 def test_the_invented_studies_are_in_mimics_layout(invented: Path) -> None:
     settings = generators.settings().data
-    training, test = studies(settings, "train", invented), studies(settings, "test", invented)
+    training, test = read_studies(settings, "train", invented), read_studies(settings, "test", invented)
     assert 0 < len(test) < len(training) < generators.STUDIES
     assert all(element.image is not None and element.image.is_file() and element.sentences for element in training)
     assert any(element.drawn for element in training)
@@ -190,12 +192,12 @@ def iu_xray(folder: Path) -> DataSettings:
 
 def test_iu_xray_is_read_in_r2gens_layout(tmp_path: Path) -> None:
     settings = iu_xray(tmp_path)
-    [study] = studies(settings, "train", tmp_path)  # the second has no graph
+    [study] = read_studies(settings, "train", tmp_path)  # the second has no graph
     assert study.image == tmp_path / "images" / "CXR1_IM-1" / "0.png"
     assert study.sentences == STUDY.sentences
-    assert [study.image for study in studies(settings, "val", tmp_path)] == [tmp_path / "images/CXR3_IM-3/0.png"]
+    assert [study.image for study in read_studies(settings, "val", tmp_path)] == [tmp_path / "images/CXR3_IM-3/0.png"]
     with pytest.raises(InputError, match="no study of the split 'test'"):
-        studies(settings, "test", tmp_path)
+        read_studies(settings, "test", tmp_path)
 
 
 def test_what_the_data_have_and_cannot_be_used_is_told(tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_what_the_data_have_and_cannot_be_used_is_told(tmp_path: Path) -> None:
     entries["train"].append({"id": "CXR9_IM-9", "report": 9, "image_path": []})
     (tmp_path / "annotation.json").write_text(json.dumps(entries), encoding="utf-8")
     messages: list[str] = []
-    assert len(studies(settings, "train", tmp_path, messages.append)) == 1
+    assert len(read_studies(settings, "train", tmp_path, messages.append)) == 1
     graph_message, report_message, missing_message = messages
     assert graph_message.startswith(f"1 graph left out, the first of them {tmp_path / 'graphs.json'}, row 2: ")
     assert report_message.startswith(f"1 report left out, the first of them {tmp_path / 'annotation.json'}, row ")
@@ -216,10 +218,10 @@ def test_what_the_data_have_and_cannot_be_used_is_told(tmp_path: Path) -> None:
 def test_loaders_that_cannot_be_are_wrong_usage(tmp_path: Path) -> None:
     settings = iu_xray(tmp_path)
     with pytest.raises(UsageError, match="no loader of reports called nobody"):
-        studies(replace(settings, reports="nobody"), "train", tmp_path)
+        read_studies(replace(settings, reports="nobody"), "train", tmp_path)
     (tmp_path / "r.csv").write_text("id,text\n1,x\n", encoding="utf-8")
     with pytest.raises(UsageError, match="knows no splits"):
-        studies(replace(settings, reports="reports", path="r.csv", graphs=()), "train", tmp_path)
+        read_studies(replace(settings, reports="reports", path="r.csv", graphs=()), "train", tmp_path)
 
 
 def test_graphs_alone_are_records_without_images(tmp_path: Path) -> None:

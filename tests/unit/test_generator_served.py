@@ -19,15 +19,14 @@ from PIL import Image, PngImagePlugin
 from kgplatform.construct.language_model.client import MAX_UNREACHED, Refused
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.errors import UsageError
-from kgplatform.generate.backend import Asked, Scored
-from kgplatform.generate.backend import Reply as Said
+from kgplatform.generate.backend import Asked, GeneratorReply, Scored
 from kgplatform.generate.inputs import Input
 from kgplatform.generate.served import MAX_SIDE, Served
 from kgplatform.generate.source import Writer
 from kgplatform.schema import NODE_TYPES, relation_problem
-from kgplatform.survey import checked
-from kgplatform.triplets.linking import Link
-from kgplatform.triplets.text import MAX_ENTITY, Relation, Triplet, parse
+from kgplatform.survey import validate_batch
+from kgplatform.triplets.linking import ConceptLink
+from kgplatform.triplets.text import MAX_ENTITY, Relation, Triplet, parse_triplets
 from tests.fake_model import Answer, Reply, Server, serving
 
 pytest.importorskip("openai")
@@ -67,7 +66,7 @@ def asking(server: Server, **settings: Any) -> Iterator[Served]:
         served.close()
 
 
-def ask(served: Served, *rows: Asked) -> list[Said]:
+def ask(served: Served, *rows: Asked) -> list[GeneratorReply]:
     return [reply for batch in served.replies(iter(rows)) for reply in batch]
 
 
@@ -230,9 +229,9 @@ def test_of_ten_thousand_hostile_replies_nothing_leaves_the_schema() -> None:
     generator = random.Random(11)
     backend = Served(LLMSettings("m"))
 
-    def link(text: str) -> Link | None:
+    def link(text: str) -> ConceptLink | None:
         cui = generator.choice(["C0032285", "DROP", ""])
-        return Link(cui, text, ("T047",), 0.8, "x") if "effusion" in text else None
+        return ConceptLink(cui, text, ("T047",), 0.8, "x") if "effusion" in text else None
 
     writer = Writer(backend, link, _no_grounding, {})
     edge_count = 0
@@ -240,12 +239,12 @@ def test_of_ten_thousand_hostile_replies_nothing_leaves_the_schema() -> None:
         text = "".join(generator.choice(PIECES) for _ in range(generator.randrange(25)))
         if generator.random() < 0.2:
             text = f"{GOOD}; {text}"
-        parsed = parse(text)
-        reply = Said(
+        parsed = parse_triplets(text)
+        reply = GeneratorReply(
             Asked("I1", None, ""), text, tuple(Scored(triplet, None) for triplet in parsed.triplets), parsed.left_out
         )
         batch, ungrounded = writer.batch([(Input(f"I{number}", None), reply)])
-        assert checked(batch, writer) is batch
+        assert validate_batch(batch, writer) is batch
         assert not ungrounded
         for label, key in batch.nodes:
             assert label in NODE_TYPES

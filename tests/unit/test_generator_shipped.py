@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from kgp_loaders.phantom import study_set
-from kgp_models.generator.checkpoint import SHIPPED, load
+from kgp_models.generator.checkpoint import SHIPPED, load_generator
 from kgp_models.generator.generate import Decoding, Generator
-from kgp_models.generator.records import Study, studies
+from kgp_models.generator.records import Study, read_studies
 from kgp_models.generator.settings import DataSettings
 from kgp_models.generator.train import meaning
 from kgplatform.generate.backend import Asked
-from kgplatform.triplets.metrics import Counts, count, score
+from kgplatform.triplets.metrics import Counts, count, score_documents
 
 pytestmark = pytest.mark.slow
 
@@ -24,19 +24,19 @@ DATA = DataSettings(drawn="truth/drawn.json", lexicon=("ontology",))
 def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Studies of another seed than the training's."""
     study_folder: Path = tmp_path_factory.mktemp("unseen")
-    study_set.build(study_folder, 40, 11)
+    study_set.build_study_set(study_folder, 40, 11)
     return study_folder
 
 
 @pytest.fixture(scope="module")
 def chosen(unseen: Path) -> list[Study]:
     """Those of the largest split."""
-    return studies(DATA, "train", unseen)
+    return read_studies(DATA, "train", unseen)
 
 
 def f1(folder: Path, chosen: list[Study], *, with_report: bool) -> float:
     meaning_of = meaning(DATA, folder)
-    generator = Generator(load(SHIPPED), Decoding(beams=1, batch=32))
+    generator = Generator(load_generator(SHIPPED), Decoding(beams=1, batch=32))
     records = {entry.id: entry.record(None if with_report else set(), meaning_of) for entry in chosen}
     requests = (Asked(entry.id, entry.image, entry.report) for entry in records.values())
     triplet_counts: list[Counts] = [
@@ -44,13 +44,13 @@ def f1(folder: Path, chosen: list[Study], *, with_report: bool) -> float:
         for batch in generator.replies(requests)
         for reply in batch
     ]
-    return score(triplet_counts).f1
+    return score_documents(triplet_counts).f1
 
 
 def test_it_is_a_few_megabytes_and_names_no_place_of_the_machine_that_trained_it() -> None:
     files = [file_path for file_path in SHIPPED.rglob("*") if file_path.is_file()]
     assert sum(file_path.stat().st_size for file_path in files) < 8_000_000
-    assert load(SHIPPED).about["settings"]["data"]["path"] in ("", "studies", ".")
+    assert load_generator(SHIPPED).about["settings"]["data"]["path"] in ("", "studies", ".")
     assert not [file_path for file_path in files if file_path.suffix in (".bin", ".pt", ".pkl")]
 
 

@@ -19,11 +19,11 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from kgp_models.generator.checkpoint import load
+from kgp_models.generator.checkpoint import load_generator
 from kgp_models.generator.encoded import encoded
 from kgp_models.generator.generate import Generator
 from kgp_models.generator.model import VLMKG
-from kgp_models.generator.train import Work, train
+from kgp_models.generator.train import Work, train_stages
 from kgp_models.generator.validate import validated
 from kgp_models.generator.vision import open_vision
 from kgplatform.errors import InputError, SettingsError
@@ -85,7 +85,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
 ) -> None:
     work = generators.work(invented, tmp_path)
     with pytest.raises(Killed):
-        train(replace(work, progress=killed_at(part, step)), stages)
+        train_stages(replace(work, progress=killed_at(part, step)), stages)
     saved_states = [*tmp_path.rglob("work/checkpoint-*"), *tmp_path.rglob("vision.state")]
     assert saved_states, "something was saved before the kill"
     if (last_state := saved_states[-1]).is_dir():  # and the next was cut short
@@ -97,7 +97,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     resumed_work = replace(
         work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None
     )
-    train(replace(resumed_work, log=messages.append), stages)
+    train_stages(replace(resumed_work, log=messages.append), stages)
     assert steps[0] > 1, "it did not begin anew"
     for weights_name in WEIGHTS:
         if (tmp_path / weights_name).is_file():
@@ -119,10 +119,12 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
 def test_a_validation_that_is_interrupted_is_done_again(invented: Path, tiny: Path, tmp_path: Path) -> None:
     work = generators.work(invented, tmp_path)
     with pytest.raises(Killed):
-        train(replace(work, progress=killed_at("LLM-KG, validation", len(work.validation(work.studies())))), ["1"])
+        train_stages(
+            replace(work, progress=killed_at("LLM-KG, validation", len(work.validation(work.studies())))), ["1"]
+        )
     earlier_weights = (tmp_path / WEIGHTS[1]).read_bytes()
     assert "validation F1, report" not in json.loads((tmp_path / "llm-kg/generator.json").read_text())["figures"]
-    train(work, ["1"])
+    train_stages(work, ["1"])
     resumed_figures, full_figures = (
         json.loads((folder / "llm-kg/generator.json").read_text())["figures"] for folder in (tmp_path, tiny)
     )
@@ -163,8 +165,8 @@ def test_a_training_that_is_interrupted_loses_no_step(
     work = generators.work(invented, tmp_path)
     steps: list[int] = []
     with pytest.raises(Stopped, match=rf"after step {step} of \d+, saved in {tmp_path}"):
-        train(replace(work, progress=lambda activity: interrupted_at(step if activity == part else -1)), stages)
-    train(
+        train_stages(replace(work, progress=lambda activity: interrupted_at(step if activity == part else -1)), stages)
+    train_stages(
         replace(work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None),
         stages,
     )
@@ -199,21 +201,21 @@ def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
     clip(tmp_path / "settings" / "clip")
     data_settings = {"path": os.path.relpath(invented, tmp_path / "settings")}
     generator_settings = generators.settings(data=data_settings, vision="clip:clip")
-    train(Work(generator_settings, begun, tmp_path / "settings"), ["2"])
+    train_stages(Work(generator_settings, begun, tmp_path / "settings"), ["2"])
     monkeypatch.chdir(tmp_path / "settings")
-    assert load(begun / "vlm-kg").vision is not None
+    assert load_generator(begun / "vlm-kg").vision is not None
     monkeypatch.chdir(begun)
-    assert load(Path("vlm-kg")).vision is not None
+    assert load_generator(Path("vlm-kg")).vision is not None
     shutil.move(begun / "vlm-kg", tmp_path / "elsewhere" / "vlm-kg")
     with pytest.raises(InputError, match="weights are not there"):
-        load(tmp_path / "elsewhere" / "vlm-kg")
+        load_generator(tmp_path / "elsewhere" / "vlm-kg")
 
 
 def test_what_is_finished_is_not_trained_again(invented: Path, tiny: Path) -> None:
     modified_times = {file_path: file_path.stat().st_mtime_ns for file_path in tiny.rglob("*") if file_path.is_file()}
     messages: list[str] = []
     work = replace(generators.work(invented, tiny), log=messages.append)
-    assert train(work, ["vision", "1", "2"]) == tiny / "vlm-kg"
+    assert train_stages(work, ["vision", "1", "2"]) == tiny / "vlm-kg"
     assert {
         file_path: file_path.stat().st_mtime_ns for file_path in tiny.rglob("*") if file_path.is_file()
     } == modified_times
@@ -222,22 +224,22 @@ def test_what_is_finished_is_not_trained_again(invented: Path, tiny: Path) -> No
 
 def test_a_folder_of_another_training_is_refused(invented: Path, tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="another training, of other data or settings"):
-        train(generators.work(invented, tiny, seed=43), ["1"])
+        train_stages(generators.work(invented, tiny, seed=43), ["1"])
     other_work = generators.work(invented, tiny, data={"train": "test"})
     with pytest.raises(InputError, match="another training"):
-        train(other_work, ["1"])
+        train_stages(other_work, ["1"])
     with pytest.raises(InputError, match="no study of the split"):
-        train(generators.work(invented, tmp_path, data={"train": "nobody"}), ["1"])
+        train_stages(generators.work(invented, tmp_path, data={"train": "nobody"}), ["1"])
 
 
 def test_stage_2_without_stage_1_and_without_images_are_one_clear_error(invented: Path, begun: Path) -> None:
     work = generators.work(invented, begun, data={"images": "elsewhere"})
     with pytest.raises(InputError, match="no study of the training has an image that can be read"):
-        train(work, ["2"])
+        train_stages(work, ["2"])
     shutil.rmtree(begun / "llm-kg")
     (begun / "training.json").unlink()
     with pytest.raises(InputError, match="llm-kg: there is no generator here"):
-        train(generators.work(invented, begun), ["2"])
+        train_stages(generators.work(invented, begun), ["2"])
 
 
 def test_an_image_that_cannot_be_read_is_told_and_left_out(invented: Path, tmp_path: Path) -> None:
@@ -247,24 +249,24 @@ def test_an_image_that_cannot_be_read_is_told_and_left_out(invented: Path, tmp_p
     assert bad_image is not None
     bad_image.write_bytes(b"zebrafinch")
     messages: list[str] = []
-    train(replace(work, log=messages.append), ["1", "2"])
+    train_stages(replace(work, log=messages.append), ["1", "2"])
     expected_start = f"1 of {len(work.studies())} images cannot be read, the first of them {bad_image}: "
     assert (
         sum(message.startswith(expected_start) and message.endswith("; they are left out") for message in messages) == 2
     ), messages
     assert "zebrafinch" not in str(messages)
-    assert load(tmp_path / "g" / "vlm-kg").stage == "VLM-KG"
+    assert load_generator(tmp_path / "g" / "vlm-kg").stage == "VLM-KG"
 
 
 def test_a_vision_training_does_not_go_on_with_other_images(invented: Path, tmp_path: Path) -> None:
     data_folder = shutil.copytree(invented, tmp_path / "data")
     work = generators.work(data_folder, tmp_path / "g")
     with pytest.raises(Killed):
-        train(replace(work, progress=killed_at("vision, steps", 5)), ["vision"])
+        train_stages(replace(work, progress=killed_at("vision, steps", 5)), ["vision"])
     missing_image = next(study.image for study in work.studies() if study.image is not None)
     missing_image.write_bytes(b"")
     with pytest.raises(InputError, match="other images can be read than when this training began"):
-        train(work, ["vision"])
+        train_stages(work, ["vision"])
 
 
 def test_the_model_card_says_what_is_reached_on_studies_held_out(invented: Path, tiny: Path) -> None:
@@ -275,7 +277,7 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(invented: Path,
         "vlm-kg": ["validation F1, report and image", "validation F1, image alone"],
     }
     for folder_name, figure_names in names_by_part.items():
-        checkpoint = load(tiny / folder_name)
+        checkpoint = load_generator(tiny / folder_name)
         repeated_figures = validated(
             Generator(checkpoint), work.validation(work.studies()), work.same, lambda done, total: None
         )
@@ -295,7 +297,7 @@ def test_images_of_which_most_cannot_be_read_stop_a_training(invented: Path, tmp
     for image_path in data_folder.rglob("*.png"):
         image_path.write_bytes(b"")
     with pytest.raises(InputError, match="images cannot be read, the first of them"):
-        train(generators.work(data_folder, tmp_path / "g"), ["vision"])
+        train_stages(generators.work(data_folder, tmp_path / "g"), ["vision"])
 
 
 def test_a_validation_part_that_is_in_the_training_counts_for_nothing(invented: Path, begun: Path) -> None:
@@ -310,11 +312,11 @@ def test_a_validation_part_that_is_in_the_training_counts_for_nothing(invented: 
 def test_data_without_a_validation_part_are_trained_on_too(invented: Path, begun: Path) -> None:
     messages: list[str] = []
     work = generators.work(invented, begun, data={"validation": "nobody"})
-    train(replace(work, log=messages.append), ["2"])
+    train_stages(replace(work, log=messages.append), ["2"])
     assert [
         message for message in messages if message.startswith("no validation: ") and "the split 'nobody'" in message
     ]
-    assert "validation" not in str(load(begun / "vlm-kg").about["figures"])
+    assert "validation" not in str(load_generator(begun / "vlm-kg").about["figures"])
 
 
 def test_two_processes_train_one_generator(invented: Path, tiny: Path, tmp_path: Path) -> None:
@@ -340,14 +342,14 @@ def test_two_processes_train_one_generator(invented: Path, tiny: Path, tmp_path:
     assert completed.stderr.count("VLM-KG: ") == 1, "one of them tells"
     for folder_name in ("llm-kg", "vlm-kg"):
         joint_steps, single_steps = (
-            load(folder / folder_name).about["figures"]["steps"] for folder in (tmp_path / "g", tiny)
+            load_generator(folder / folder_name).about["figures"]["steps"] for folder in (tmp_path / "g", tiny)
         )
         assert joint_steps < 0.7 * single_steps, "each has half of the records"
     assert not list(tmp_path.rglob("work"))
 
 
 def test_frozen_only_the_projector_learns(invented: Path, begun: Path) -> None:
-    train(generators.work(invented, begun, visual={"tune": "projector"}), ["2"])
+    train_stages(generators.work(invented, begun, visual={"tune": "projector"}), ["2"])
     stage_1_weights, stage_2_weights = (
         begun / folder_name / "language" / "model.safetensors" for folder_name in ("llm-kg", "vlm-kg")
     )
@@ -357,7 +359,7 @@ def test_frozen_only_the_projector_learns(invented: Path, begun: Path) -> None:
 
 
 def test_lora_trains_and_is_merged(invented: Path, begun: Path) -> None:
-    train(generators.work(invented, begun, visual={"tune": "lora", "lora_rank": 2}), ["2"])
+    train_stages(generators.work(invented, begun, visual={"tune": "lora", "lora_rank": 2}), ["2"])
     stage_1_weights, stage_2_weights = (
         load_file(begun / folder_name / "language" / "model.safetensors") for folder_name in ("llm-kg", "vlm-kg")
     )
@@ -383,7 +385,7 @@ def test_gradient_checkpointing_saves_memory_not_results(
         original_enable(self, **options)
 
     monkeypatch.setattr(VLMKG, "activation_checkpointing_enable", noted)
-    train(generators.work(invented, begun, visual={"gradient_checkpointing": True}), ["2"])
+    train_stages(generators.work(invented, begun, visual={"gradient_checkpointing": True}), ["2"])
     assert call_options
     resumed_tensors, full_tensors = (load_file(folder / WEIGHTS[3]) for folder in (begun, tiny))
     for tensor_name, tensor in full_tensors.items():
@@ -391,12 +393,12 @@ def test_gradient_checkpointing_saves_memory_not_results(
 
 
 def test_mixed_precision_trains(invented: Path, begun: Path) -> None:
-    train(generators.work(invented, begun, dtype="bfloat16"), ["2"])
+    train_stages(generators.work(invented, begun, dtype="bfloat16"), ["2"])
     assert all(tensor.isfinite().all() for tensor in load_file(begun / WEIGHTS[2]).values())
 
 
 def test_it_learns(invented: Path, tiny: Path, tmp_path: Path) -> None:
-    train(generators.work(invented, tmp_path, language={"epochs": 20, "learning_rate": 1e-2}), ["1"])
+    train_stages(generators.work(invented, tmp_path, language={"epochs": 20, "learning_rate": 1e-2}), ["1"])
     few_epochs, many_epochs = (
         json.loads((folder / "llm-kg" / "generator.json").read_text("utf-8")) for folder in (tiny, tmp_path)
     )

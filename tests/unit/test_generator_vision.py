@@ -15,7 +15,7 @@ import torch
 import transformers
 from PIL import Image
 
-from kgp_models.generator.vision import MEDCLIP_WIDTH, Vision, open_vision, sha256
+from kgp_models.generator.vision import MEDCLIP_WIDTH, Vision, open_vision, weights_sha256
 from kgplatform import radiograph
 from kgplatform.errors import InputError, UsageError
 from tests.unit.backbone_folders import biomedclip
@@ -180,7 +180,7 @@ class TestLayouts:
         vision_encoder = open_vision(f"small:{tiny / 'vision'}")
         assert (vision_encoder.width, vision_encoder.size) == (512, 256)
         encoded(vision_encoder, picture)
-        assert sha256(vision_encoder.module) == sha256(open_vision(f"small:{tiny / 'vlm-kg'}").module)
+        assert weights_sha256(vision_encoder.module) == weights_sha256(open_vision(f"small:{tiny / 'vlm-kg'}").module)
 
 
 class Ran:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform.stats import plot_semantic_types
-from kgplatform.vqa.drawing import draw
-from kgplatform.vqa.live import Edge, Node
+from kgplatform.vqa.drawing import draw_subgraph
+from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
 
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "]]></text><script/>", "&lt;&amp;&#0;",
@@ -21,9 +21,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_drawing_of_a_question_is_valid_and_has_names_as_text_alone(name: str) -> None:
-    node, image_node = Node("C1", name), Node(name, "", image=True)
+    node, image_node = SubgraphNode("C1", name), SubgraphNode(name, "", image=True)
     svg_root = ElementTree.fromstring(  # noqa: S314
-        draw(name, [node], [Edge(image_node, name, node), Edge(node, name, Node("C2", name))])
+        draw_subgraph(
+            name, [node], [SubgraphEdge(image_node, name, node), SubgraphEdge(node, name, SubgraphNode("C2", name))]
+        )
     )
     assert {element.tag.rpartition("}")[2] for element in svg_root.iter()} <= {
         "svg", "rect", "marker", "path", "text", "circle",
@@ -33,8 +35,8 @@ def test_a_drawing_of_a_question_is_valid_and_has_names_as_text_alone(name: str)
 
 @given(st.text())
 def test_any_name_makes_a_valid_drawing(name: str) -> None:
-    node = Node("C1", name)
-    ElementTree.fromstring(draw(name, [node], [Edge(node, name, Node("C2", name))]))  # noqa: S314
+    node = SubgraphNode("C1", name)
+    ElementTree.fromstring(draw_subgraph(name, [node], [SubgraphEdge(node, name, SubgraphNode("C2", name))]))  # noqa: S314
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")

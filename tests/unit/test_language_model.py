@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from kgplatform.construct.annotate import Annotation, annotate
 from kgplatform.construct.language_model import prompt
-from kgplatform.construct.language_model.cache import Answer, Cache
+from kgplatform.construct.language_model.cache import Cache, ModelAnswer
 from kgplatform.construct.language_model.client import MAX_UNREACHED, Client, Refused, Unanswered
 from kgplatform.construct.language_model.consent import is_local
 from kgplatform.construct.language_model.judge import LLMJudge
-from kgplatform.construct.language_model.reply import ReplyError, read
+from kgplatform.construct.language_model.reply import ReplyError, read_reply
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.report import Report
@@ -92,7 +92,7 @@ class TestReply:
         ],
     )  # fmt: skip
     def test_what_is_understood(self, text: str, expected: list[tuple[str, str]]) -> None:
-        assert [(cui, stance.value) for cui, stance in read(text, {EFFUSION, PNEUMONIA}).edges] == expected
+        assert [(cui, stance.value) for cui, stance in read_reply(text, {EFFUSION, PNEUMONIA}).edges] == expected
 
     @pytest.mark.parametrize(
         "text",
@@ -109,14 +109,14 @@ class TestReply:
     )
     def test_what_is_refused_without_a_word_of_it(self, text: str) -> None:
         with pytest.raises(ReplyError) as raised:
-            read(text, {EFFUSION})
+            read_reply(text, {EFFUSION})
         assert "effusion" not in str(raised.value)
         assert "Present" not in str(raised.value)
 
     def test_what_was_left_out_is_counted(self) -> None:
-        parsed = read(block((EFFUSION, "Neutral"), ("C1111111", "Positive")), {EFFUSION})
+        parsed = read_reply(block((EFFUSION, "Neutral"), ("C1111111", "Positive")), {EFFUSION})
         assert (parsed.neutral, parsed.foreign, parsed.ended) == (1, 1, True)
-        assert not read("***start***", set()).ended
+        assert not read_reply("***start***", set()).ended
 
     @pytest.mark.slow
     @pytest.mark.campaign
@@ -131,7 +131,7 @@ class TestReply:
     @example_settings(max_examples=rounds(500, 5_000), suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_no_text_breaks_it_or_gets_more_than_candidates(self, text: str) -> None:
         try:
-            parsed = read(text, {EFFUSION})
+            parsed = read_reply(text, {EFFUSION})
         except ReplyError:
             return
         assert {cui for cui, _ in parsed.edges} <= {EFFUSION}
@@ -143,7 +143,7 @@ class TestReply:
     @example_settings(max_examples=rounds(500, 5_000), suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_no_bytes_break_it(self, data: bytes) -> None:
         with suppress(ReplyError):
-            read("***start***" + data.decode("latin-1"), {EFFUSION})
+            read_reply("***start***" + data.decode("latin-1"), {EFFUSION})
 
 
 def test_the_prompt_holds_report_and_candidates_as_data_and_its_hash_names_it(tmp_path: Path) -> None:
@@ -342,8 +342,8 @@ def test_a_damaged_file_of_answers_is_one_clear_error(tmp_path: Path, content: b
 
 def test_answers_that_were_tampered_with_are_refused(tmp_path: Path) -> None:
     answer_cache = Cache(tmp_path / "a.sqlite")
-    answer_cache.put("good", Answer(((EFFUSION, Stance.POSITIVE),), 1, 2))
-    assert answer_cache.get("good") == Answer(((EFFUSION, Stance.POSITIVE),), 1, 2)
+    answer_cache.put("good", ModelAnswer(((EFFUSION, Stance.POSITIVE),), 1, 2))
+    assert answer_cache.get("good") == ModelAnswer(((EFFUSION, Stance.POSITIVE),), 1, 2)
     answer_cache._database.execute("INSERT INTO answers VALUES ('bad', '[[\"DROP\", \"POSITIVE\"]]', 1, 1, NULL)")
     with pytest.raises(InputError):
         answer_cache.get("bad")

@@ -16,7 +16,7 @@ from kgp_models.link_prediction.baselines import BASELINES, Frequency, InverseRu
 from kgp_models.link_prediction.evaluate import TASKS, Known, evaluate  # noqa: E402
 from kgp_models.link_prediction.pool import Pool  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
-from kgp_models.link_prediction.train import train  # noqa: E402
+from kgp_models.link_prediction.train import train_link_model  # noqa: E402
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_neighbours_are_weighted_by_the_cosine_of_their_edges(split: Split) -> N
 def test_a_pool_is_at_least_as_likely_as_its_best_member_on_validation() -> None:
     triples = small_graph(edges=300, entities=60)
     split = splits.make("paper", triples, 0)
-    trained_model = train(TrainingSettings.of({**QUICK, "epochs": 10}), split)
+    trained_model = train_link_model(TrainingSettings.of({**QUICK, "epochs": 10}), split)
     pool = Pool(split, {"distmult": trained_model.scorer}).fit(split)
     assert pool.names == ["distmult", *BASELINES]
     true_triples = Known(triples.ids, triples.num_entities, triples.num_relations)

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 
 from kgp_models.link_prediction.evaluate import TASKS, Known, Metrics, evaluate  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
-from kgp_models.link_prediction.train import train  # noqa: E402
+from kgp_models.link_prediction.train import train_link_model  # noqa: E402
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_model_that_diverged_is_an_error() -> None:
 def test_pykeen_computes_the_same_realistic_ranks(split: Split) -> None:
     from pykeen.evaluation import RankBasedEvaluator
 
-    trained_model = train(TrainingSettings.of({**QUICK, "arguments": {"embedding_dim": 16}}), split)
+    trained_model = train_link_model(TrainingSettings.of({**QUICK, "arguments": {"embedding_dim": 16}}), split)
     true_triples = Known(split.triples.ids, N, R)
     own_metrics = evaluate(trained_model.scorer, split.test, true_triples).metrics()
     filter_triples = [torch.from_numpy(split_part.copy()) for split_part in (split.train, split.valid)]

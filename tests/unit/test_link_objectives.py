@@ -114,7 +114,7 @@ def test_the_fast_gradient_of_cross_entropy_is_autograds() -> None:
     settings = TrainingSettings.of(
         {"model": "distmult", "objective": "cross-entropy", "arguments": {"embedding_dim": 6}}
     )
-    model, scorer = zoo.build(settings, N, R, seed=0)
+    model, scorer = zoo.build_link_model(settings, N, R, seed=0)
     loss = objective(settings, triples.ids, N, R)
     assert isinstance(loss, AllCandidates)
     batch = next(loss.batches())

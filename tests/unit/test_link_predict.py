@@ -16,10 +16,10 @@ from kgplatform.export.triples import Node, Triples
 torch = pytest.importorskip("torch")
 
 from kgp_models.link_prediction import checkpoint  # noqa: E402
-from kgp_models.link_prediction.checkpoint import Checkpoint  # noqa: E402
-from kgp_models.link_prediction.predict import MAX_TOP, _Best, predict_links  # noqa: E402
+from kgp_models.link_prediction.checkpoint import LinkCheckpoint  # noqa: E402
+from kgp_models.link_prediction.predict import MAX_TOP, _Best, predict_triples  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
-from kgp_models.link_prediction.train import train  # noqa: E402
+from kgp_models.link_prediction.train import train_link_model  # noqa: E402
 
 
 def graph(seed: int, images: int = 12, concepts: int = 9) -> Triples:
@@ -36,17 +36,19 @@ def graph(seed: int, images: int = 12, concepts: int = 9) -> Triples:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Triples]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[LinkCheckpoint, Triples]:
     model_folder = tmp_path_factory.mktemp("model")
     triples = graph(0)
     settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
-    train(settings, splits.make("paper", triples, 0), folder=model_folder)
-    return checkpoint.load(model_folder), triples
+    train_link_model(settings, splits.make("paper", triples, 0), folder=model_folder)
+    return checkpoint.load_link_checkpoint(model_folder), triples
 
 
 @pytest.mark.parametrize("relation", ["POSITIVE", "isa"])
 @pytest.mark.parametrize("top", [1, 7, 10_000])
-def test_the_predictions_are_the_best_new_triples(trained: tuple[Checkpoint, Triples], relation: str, top: int) -> None:
+def test_the_predictions_are_the_best_new_triples(
+    trained: tuple[LinkCheckpoint, Triples], relation: str, top: int
+) -> None:
     model, triples = trained
     relation_id = triples.relations.index(relation)
     entity_kinds = ("Image", "Concept") if relation == "POSITIVE" else ("Concept", "Concept")
@@ -67,7 +69,7 @@ def test_the_predictions_are_the_best_new_triples(trained: tuple[Checkpoint, Tri
                 if tail_id != head_id and (head_id, relation_id, tail_id) not in training_triples
             ]
     expected_links = sorted(expected_links, key=lambda row: (-row[0], row[1], row[2]))[:top]
-    predictions = predict_links(model, triples, relation, top)
+    predictions = predict_triples(model, triples, relation, top)
     assert [(prediction.head[1], prediction.tail[1]) for prediction in predictions] == [
         (triples.nodes[head_id].key, triples.nodes[tail_id].key) for _, head_id, tail_id in expected_links
     ]
@@ -77,9 +79,9 @@ def test_the_predictions_are_the_best_new_triples(trained: tuple[Checkpoint, Tri
     assert [prediction.rank for prediction in predictions] == list(range(1, len(predictions) + 1))
 
 
-def test_one_head_or_one_tail_can_be_asked_about(trained: tuple[Checkpoint, Triples]) -> None:
+def test_one_head_or_one_tail_can_be_asked_about(trained: tuple[LinkCheckpoint, Triples]) -> None:
     model, triples = trained
-    predictions = predict_links(model, triples, "POSITIVE", 100, head="I3")
+    predictions = predict_triples(model, triples, "POSITIVE", 100, head="I3")
     existing_keys = {
         tail_key
         for head_key, relation_name, tail_key in triples.named()
@@ -89,7 +91,7 @@ def test_one_head_or_one_tail_can_be_asked_about(trained: tuple[Checkpoint, Trip
     assert {prediction.tail[1] for prediction in predictions} == {
         f"C{number:07}" for number in range(9)
     } - existing_keys
-    predictions = predict_links(model, triples, "POSITIVE", 100, tail="C0000002")
+    predictions = predict_triples(model, triples, "POSITIVE", 100, tail="C0000002")
     existing_keys = {
         head_key
         for head_key, relation_name, tail_key in triples.named()
@@ -101,7 +103,7 @@ def test_one_head_or_one_tail_can_be_asked_about(trained: tuple[Checkpoint, Trip
     } - existing_keys
 
 
-def test_entities_that_left_the_graph_are_not_predicted(trained: tuple[Checkpoint, Triples]) -> None:
+def test_entities_that_left_the_graph_are_not_predicted(trained: tuple[LinkCheckpoint, Triples]) -> None:
     model, triples = trained
     smaller_graph = Triples.build(
         [
@@ -112,32 +114,34 @@ def test_entities_that_left_the_graph_are_not_predicted(trained: tuple[Checkpoin
         {node_id: node for node_id, node in enumerate(triples.nodes) if node_id != 0},
     )
     removed_key = triples.nodes[0].key
-    predictions = predict_links(model, smaller_graph, "isa", 10_000)
+    predictions = predict_triples(model, smaller_graph, "isa", 10_000)
     assert predictions
     assert removed_key not in {
         entity_key for prediction in predictions for entity_key in (prediction.head[1], prediction.tail[1])
     }
 
 
-def test_what_cannot_be_asked_is_one_clear_error(trained: tuple[Checkpoint, Triples], tmp_path: Path) -> None:
+def test_what_cannot_be_asked_is_one_clear_error(trained: tuple[LinkCheckpoint, Triples], tmp_path: Path) -> None:
     model, triples = trained
     with pytest.raises(NotFoundError, match="knows no relation NEGATIVE"):
-        predict_links(model, triples, "NEGATIVE", 5)
+        predict_triples(model, triples, "NEGATIVE", 5)
     with pytest.raises(NotFoundError, match="knows no entity I99"):
-        predict_links(model, triples, "POSITIVE", 5, head="I99")
+        predict_triples(model, triples, "POSITIVE", 5, head="I99")
     with pytest.raises(UsageError, match="nothing left to predict"):
-        predict_links(model, triples, "POSITIVE", 5, head="I1", tail="C0000001")
+        predict_triples(model, triples, "POSITIVE", 5, head="I1", tail="C0000001")
     for top in (0, MAX_TOP + 1):
         with pytest.raises(UsageError, match="1 to 1,000,000"):
-            predict_links(model, triples, "POSITIVE", top)
+            predict_triples(model, triples, "POSITIVE", top)
     other_graph = Triples.build([(0, "POSITIVE", 1)], {0: Node("I777", "Image"), 1: Node("C9999999", "Concept")})
     with pytest.raises(InputError, match="of another graph"):
-        predict_links(model, other_graph, "POSITIVE", 5)
+        predict_triples(model, other_graph, "POSITIVE", 5)
     with pytest.raises(NotFoundError, match="graph has no relation isa"):
-        predict_links(model, other_graph, "isa", 5)
+        predict_triples(model, other_graph, "isa", 5)
 
 
-def test_an_entity_of_a_kind_that_the_relation_does_not_join_is_refused(trained: tuple[Checkpoint, Triples]) -> None:
+def test_an_entity_of_a_kind_that_the_relation_does_not_join_is_refused(
+    trained: tuple[LinkCheckpoint, Triples],
+) -> None:
     """The model scores any triple; the graph has no image as a tail, and no concept as the head of a stance."""
     model, triples = trained
     concept_id = next(node.key for node in triples.nodes if node.kind == "Concept")
@@ -146,9 +150,9 @@ def test_an_entity_of_a_kind_that_the_relation_does_not_join_is_refused(trained:
         ({"tail": "I0"}, "I0 is no tail of POSITIVE: its kind is Image"),
     ):
         with pytest.raises(InputError, match=message):
-            predict_links(model, triples, "POSITIVE", 3, **ends)
+            predict_triples(model, triples, "POSITIVE", 3, **ends)
     with pytest.raises(InputError, match="I0 is no head of isa"):
-        predict_links(model, triples, "isa", 3, head="I0")
+        predict_triples(model, triples, "isa", 3, head="I0")
 
 
 @given(st.lists(st.lists(st.integers(0, 4), max_size=12), max_size=6), st.integers(1, 20))

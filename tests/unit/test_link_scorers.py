@@ -17,11 +17,11 @@ from kgp_models.link_prediction.scoring import ByRelation, negative_distances  #
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 
 
-@pytest.mark.parametrize("name", plugins.names("models"))
+@pytest.mark.parametrize("name", plugins.registered_names("models"))
 @pytest.mark.parametrize("reciprocal", [False, True])
 def test_every_scorer_gives_the_scores_of_its_own_interaction(name: str, reciprocal: bool) -> None:
     document = {"model": name, "arguments": small_arguments(name), "objective": "cross-entropy"}
-    model, scorer = zoo.build(TrainingSettings.of({**document, "reciprocal": reciprocal}), N, R, seed=1)
+    model, scorer = zoo.build_link_model(TrainingSettings.of({**document, "reciprocal": reciprocal}), N, R, seed=1)
     with torch.no_grad():  # away from zero, where many are the same
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
@@ -51,7 +51,7 @@ def test_every_scorer_gives_the_scores_of_its_own_interaction(name: str, recipro
 
 
 def test_simple_lets_a_head_vector_meet_a_tail_vector() -> None:
-    model, _ = zoo.build(TrainingSettings("simple", {"embedding_dim": 4}), N, R, seed=0)
+    model, _ = zoo.build_link_model(TrainingSettings("simple", {"embedding_dim": 4}), N, R, seed=0)
     head_vectors, tail_vectors = (
         representation(None).detach().numpy() for representation in model.entity_representations
     )
@@ -66,7 +66,7 @@ def test_simple_lets_a_head_vector_meet_a_tail_vector() -> None:
 
 
 def test_transh_projects_on_a_plane_with_a_unit_normal() -> None:
-    model, _ = zoo.build(TrainingSettings("transh", {"embedding_dim": 4}), N, R, seed=0)
+    model, _ = zoo.build_link_model(TrainingSettings("transh", {"embedding_dim": 4}), N, R, seed=0)
     model.post_parameter_update()
     entity_vectors = model.entity_representations[0](None).detach().numpy()
     normal, translation = (
@@ -116,7 +116,7 @@ def test_the_nuclear_3_norm_is_its_formula() -> None:
     settings = TrainingSettings.of(
         {"model": "complex-n3", "objective": "cross-entropy", "reciprocal": True, "arguments": {"embedding_dim": 4}}
     )
-    model, scorer = zoo.build(settings, N, R, seed=0)
+    model, scorer = zoo.build_link_model(settings, N, R, seed=0)
     entity_vectors, relation_vectors = (
         representations[0](None).detach().numpy()
         for representations in (model.entity_representations, model.relation_representations)

@@ -24,7 +24,7 @@ from kgp_models.link_prediction import checkpoint, zoo  # noqa: E402
 from kgp_models.link_prediction.evaluate import Known, evaluate  # noqa: E402
 from kgp_models.link_prediction.objectives import objective  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
-from kgp_models.link_prediction.train import optimizer, step, train  # noqa: E402
+from kgp_models.link_prediction.train import optimizer, optimizer_step, train_link_model  # noqa: E402
 
 
 @pytest.mark.slow
@@ -40,13 +40,14 @@ def test_every_model_of_the_paper_learns_a_small_graph(path: Path) -> None:
         learning_rate=0.02,
     )
     triples = small_graph()
-    model, scorer = zoo.build(settings, N, R, seed=0)
+    model, scorer = zoo.build_link_model(settings, N, R, seed=0)
     torch.manual_seed(0)
     optimiser = optimizer(settings, model)
     loss = objective(settings, triples.ids, N, R)
     model.train()
     losses = [
-        np.mean([float(step(model, scorer, optimiser, loss, batch)) for batch in loss.batches()]) for _ in range(60)
+        np.mean([float(optimizer_step(model, scorer, optimiser, loss, batch)) for batch in loss.batches()])
+        for _ in range(60)
     ]
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:2])
     model.eval()
@@ -56,9 +57,9 @@ def test_every_model_of_the_paper_learns_a_small_graph(path: Path) -> None:
 
 def test_the_paper_has_17_models() -> None:
     assert len(PAPER) == 17
-    assert {TrainingSettings.read(settings_path).model for settings_path in PAPER} == set(plugins.names("models")) - {
-        "complex-n3"
-    }
+    assert {TrainingSettings.read(settings_path).model for settings_path in PAPER} == set(
+        plugins.registered_names("models")
+    ) - {"complex-n3"}
 
 
 @pytest.fixture
@@ -68,17 +69,17 @@ def split() -> Split:
 
 def test_an_interrupted_training_ends_as_if_it_had_not_been(split: Split, tmp_path: Path) -> None:
     settings = TrainingSettings.of(QUICK)
-    full_run = train(settings, split, seed=3, folder=tmp_path / "whole")
+    full_run = train_link_model(settings, split, seed=3, folder=tmp_path / "whole")
 
     def interrupt(done: int, total: int | None) -> None:
         if done == 5:  # an epoch after a check
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(settings, split, seed=3, folder=tmp_path / "cut", progress=interrupt)
+        train_link_model(settings, split, seed=3, folder=tmp_path / "cut", progress=interrupt)
     assert checkpoint.has_progress(tmp_path / "cut")
     epochs: list[int] = []
-    resumed_run = train(
+    resumed_run = train_link_model(
         settings, split, seed=3, folder=tmp_path / "cut", progress=lambda done, total: epochs.append(done)
     )
     assert epochs == [5, 6]
@@ -95,7 +96,7 @@ def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
     objective: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = TrainingSettings.of({**QUICK, "objective": objective, "batch_size": 16, "epochs": 3})
-    full_run = train(settings, split, seed=3, folder=tmp_path / "whole")
+    full_run = train_link_model(settings, split, seed=3, folder=tmp_path / "whole")
     step_count = 0
 
     def stepped(*arguments: Any) -> torch.Tensor:
@@ -103,12 +104,12 @@ def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
         step_count += 1
         if step_count == 3:
             signal.raise_signal(signal.SIGINT)
-        return step(*arguments)
+        return optimizer_step(*arguments)
 
-    monkeypatch.setattr("kgp_models.link_prediction.train.step", stepped)
+    monkeypatch.setattr("kgp_models.link_prediction.train.optimizer_step", stepped)
     with pytest.raises(Stopped, match=r"stopped after 3 steps of epoch 1 of 3, saved in .*cut"):
-        train(settings, split, seed=3, folder=tmp_path / "cut")
-    resumed_run = train(settings, split, seed=3, folder=tmp_path / "cut")
+        train_link_model(settings, split, seed=3, folder=tmp_path / "cut")
+    resumed_run = train_link_model(settings, split, seed=3, folder=tmp_path / "cut")
     assert [history_row | {"loss": None} for history_row in resumed_run.history] == [
         history_row | {"loss": None} for history_row in full_run.history
     ]
@@ -121,7 +122,7 @@ def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
 
 def test_training_stops_when_the_validation_rank_no_longer_rises(split: Split) -> None:
     settings = TrainingSettings.of({**QUICK, "epochs": 400, "patience": 2, "learning_rate": 0.05})
-    trained_run = train(settings, split, seed=0)
+    trained_run = train_link_model(settings, split, seed=0)
     assert trained_run.epochs == trained_run.best_epoch + 2 * 2 < 400
     best_check = max(trained_run.history, key=lambda check: check["mrr"])
     assert (best_check["epoch"], best_check["mrr"]) == (trained_run.best_epoch, trained_run.best_mrr)
@@ -131,8 +132,8 @@ def test_training_stops_when_the_validation_rank_no_longer_rises(split: Split) -
 
 
 def test_a_checkpoint_gives_the_model_back_with_its_names(split: Split, tmp_path: Path) -> None:
-    trained_run = train(TrainingSettings.of(QUICK), split, folder=tmp_path)
-    loaded_model = checkpoint.load(tmp_path)
+    trained_run = train_link_model(TrainingSettings.of(QUICK), split, folder=tmp_path)
+    loaded_model = checkpoint.load_link_checkpoint(tmp_path)
     assert list(loaded_model.graph.labels) == list(split.triples.labels)
     assert loaded_model.about["split"]["sha256"] == split.sha256
     head_ids, relation_ids = torch.tensor([0, 1]), torch.tensor([0, 0])
@@ -149,8 +150,8 @@ def test_every_model_of_the_paper_survives_disk(path: Path, split: Split, tmp_pa
     short_settings = replace(
         paper_settings, arguments={**paper_settings.arguments, **small_arguments(paper_settings.model)}, epochs=1
     )
-    trained_run = train(short_settings, split, folder=tmp_path)
-    loaded_model = checkpoint.load(tmp_path)
+    trained_run = train_link_model(short_settings, split, folder=tmp_path)
+    loaded_model = checkpoint.load_link_checkpoint(tmp_path)
     head_ids, relation_ids = torch.tensor([0, 1]), torch.tensor([0, 0])
     with torch.no_grad():
         assert torch.equal(
@@ -161,7 +162,7 @@ def test_every_model_of_the_paper_survives_disk(path: Path, split: Split, tmp_pa
 @pytest.mark.parametrize("name", ["model.safetensors", "checkpoint.json", "entities.tsv", "relations.tsv"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "garbage", "empty"])
 def test_a_damaged_checkpoint_is_one_clear_error(split: Split, tmp_path: Path, name: str, damage: str) -> None:
-    train(TrainingSettings.of({**QUICK, "epochs": 1}), split, folder=tmp_path)
+    train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), split, folder=tmp_path)
     file_path = tmp_path / name
     content = file_path.read_bytes()
     if damage == "gone":
@@ -171,14 +172,14 @@ def test_a_damaged_checkpoint_is_one_clear_error(split: Split, tmp_path: Path, n
             {"cut": content[: len(content) // 2], "garbage": b"\x80\x04garbage", "empty": b""}[damage]
         )
     with pytest.raises(InputError, match=r"missing|damaged|read|hash|checkpoint|columns|row|maps"):
-        checkpoint.load(tmp_path)
+        checkpoint.load_link_checkpoint(tmp_path)
 
 
 def test_foreign_id_maps_are_refused(split: Split, tmp_path: Path) -> None:
-    train(TrainingSettings.of({**QUICK, "epochs": 1}), split, folder=tmp_path)
+    train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), split, folder=tmp_path)
     small_graph(seed=9, entities=27).without_triples().write(tmp_path)
     with pytest.raises(InputError, match="id maps are those of another model"):
-        checkpoint.load(tmp_path)
+        checkpoint.load_link_checkpoint(tmp_path)
 
 
 def test_another_training_in_the_folder_is_refused(split: Split, tmp_path: Path) -> None:
@@ -187,22 +188,22 @@ def test_another_training_in_the_folder_is_refused(split: Split, tmp_path: Path)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(TrainingSettings.of(QUICK), split, folder=tmp_path, progress=interrupt)
+        train_link_model(TrainingSettings.of(QUICK), split, folder=tmp_path, progress=interrupt)
     with pytest.raises(InputError, match="a training with another setting"):
-        train(TrainingSettings.of({**QUICK, "learning_rate": 0.1}), split, folder=tmp_path)
+        train_link_model(TrainingSettings.of({**QUICK, "learning_rate": 0.1}), split, folder=tmp_path)
     with pytest.raises(InputError, match="a training with another seed"):
-        train(TrainingSettings.of(QUICK), split, seed=43, folder=tmp_path)
+        train_link_model(TrainingSettings.of(QUICK), split, seed=43, folder=tmp_path)
 
 
 def test_a_finished_training_is_not_done_again(split: Split, tmp_path: Path) -> None:
     settings = TrainingSettings.of(QUICK)
-    first_run = train(settings, split, seed=3, folder=tmp_path)
+    first_run = train_link_model(settings, split, seed=3, folder=tmp_path)
     weight_bytes = (tmp_path / "model.safetensors").read_bytes()
 
     def trains(done: int, total: int | None) -> None:
         raise AssertionError("it trains again")
 
-    second_run = train(settings, split, seed=3, folder=tmp_path, progress=trains)
+    second_run = train_link_model(settings, split, seed=3, folder=tmp_path, progress=trains)
     assert (second_run.epochs, second_run.best_epoch, second_run.best_mrr) == (
         first_run.epochs,
         first_run.best_epoch,
@@ -217,12 +218,12 @@ def test_a_finished_training_is_not_done_again(split: Split, tmp_path: Path) -> 
             second_run.scorer.tails(head_ids, relation_ids), first_run.scorer.tails(head_ids, relation_ids)
         )
     with pytest.raises(InputError, match="holds a training with another seed"):
-        train(settings, split, seed=4, folder=tmp_path)
+        train_link_model(settings, split, seed=4, folder=tmp_path)
     with pytest.raises(InputError, match="holds a training with another split"):
-        train(settings, splits.make("leakage-free", split.triples, 1), seed=3, folder=tmp_path)
+        train_link_model(settings, splits.make("leakage-free", split.triples, 1), seed=3, folder=tmp_path)
     (tmp_path / "model.safetensors").write_bytes(weight_bytes[:-4])
     with pytest.raises(InputError, match="damaged"):
-        train(settings, split, seed=3, folder=tmp_path)
+        train_link_model(settings, split, seed=3, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,7 @@ def test_a_finished_training_is_not_done_again(split: Split, tmp_path: Path) -> 
 )
 def test_wrong_settings_are_one_clear_error(document: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        zoo.build(TrainingSettings.of(document), N, R, seed=0)
+        zoo.build_link_model(TrainingSettings.of(document), N, R, seed=0)
 
 
 def test_settings_survive_json(tmp_path: Path) -> None:

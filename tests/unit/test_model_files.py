@@ -33,7 +33,7 @@ from kgp_models.retrieval.backbones import open_text
 from kgp_models.retrieval.inputs import read_pictures
 from kgp_models.training_state import OF, TrainingState, claim
 from kgp_models.vqa import checkpoint as vqa
-from kgp_models.vqa.kept import kept
+from kgp_models.vqa.kept import load_or_compute
 from kgplatform import training_folder
 from kgplatform.errors import InputError, UsageError
 from kgplatform.interrupt import Checkpoints
@@ -91,7 +91,7 @@ def test_the_notes_of_a_training_are_not_waited_for(tmp_path: Path) -> None:
         claim(tmp_path, {"seed": 1})
     fifo(tmp_path / training_folder.MARK)
     with pytest.raises(UsageError, match="holds an unfinished training"):
-        training_folder.check(tmp_path, "kgp train links")
+        training_folder.check_training_folder(tmp_path, "kgp train links")
 
 
 @DAMAGES
@@ -137,24 +137,24 @@ def test_pictures_of_another_form_are_read_again(
 @pytest.mark.parametrize("damage", [cut, fifo])
 def test_features_that_were_kept_are_made_again(tmp_path: Path, damage: Damage) -> None:
     backbone = world.backbone()
-    kept(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(99)})
+    load_or_compute(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(99)})
     [cache_path] = tmp_path.iterdir()
     damage(cache_path)
-    assert kept(tmp_path, backbone, ["a"], lambda: {"value": torch.zeros(99)})["value"].sum() == 0
-    assert kept(tmp_path, backbone, ["a"], dict)["value"].sum() == 0
+    assert load_or_compute(tmp_path, backbone, ["a"], lambda: {"value": torch.zeros(99)})["value"].sum() == 0
+    assert load_or_compute(tmp_path, backbone, ["a"], dict)["value"].sum() == 0
 
 
 def test_what_a_kill_left_in_a_cache_goes_when_it_is_made_again(tmp_path: Path) -> None:
     Image.new("L", (64, 64), 100).save(tmp_path / "1.png")
     cache_folder = tmp_path / "cache"
     read_pictures([tmp_path / "1.png"], Picture(64), cache_folder)
-    kept(cache_folder, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
+    load_or_compute(cache_folder, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
     cache_paths = sorted(cache_folder.iterdir())
     for cache_path in cache_paths:
         partial_path = cache_path.rename(cache_path.with_name(f".{cache_path.name}.123456789.partial"))
         os.utime(partial_path, (0, 0))
     read_pictures([tmp_path / "1.png"], Picture(64), cache_folder)
-    kept(cache_folder, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
+    load_or_compute(cache_folder, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
     assert sorted(cache_folder.iterdir()) == cache_paths
 
 
@@ -175,9 +175,9 @@ def test_images_that_were_encoded_are_encoded_again(tmp_path: Path, damage: Dama
 @pytest.mark.parametrize(
     ("name", "load"),
     [
-        (retrieval.ABOUT, retrieval.load),
-        (vqa.ABOUT, vqa.load),
-        (generator.ABOUT, generator.load),
+        (retrieval.ABOUT, retrieval.load_retrieval_model),
+        (vqa.ABOUT, vqa.load_vqa_model),
+        (generator.ABOUT, generator.load_generator),
         ("checkpoint.json", load_any),
         ("tokenizer_config.json", read_tokenizer),
         ("special_tokens_map.json", read_tokenizer),

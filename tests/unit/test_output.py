@@ -141,11 +141,11 @@ def test_progress_elsewhere_is_a_line_now_and_then(
 
 def test_a_table_on_a_terminal_is_no_wider_than_it(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"name": "pleural effusion " * 20, "images": 12_345}, {"name": "[bold]mass", "images": 1}]
-    plain = output.table(rows)
+    plain = output.format_table(rows)
     assert max(map(len, plain.split("\n"))) > 80
     monkeypatch.setattr(sys, "stdout", _Terminal())
     monkeypatch.setenv("COLUMNS", "60")
-    table_lines = output.table(rows).split("\n")
+    table_lines = output.format_table(rows).split("\n")
     assert max(map(len, table_lines)) <= 60
     assert any("[bold]mass" in line and line.endswith(" 1") for line in table_lines), "names are no markup"
     assert any("12,345" in line for line in table_lines)

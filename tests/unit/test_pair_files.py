@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from kgplatform.errors import InputError
-from kgplatform.retrieval.pairs import PARTS, PROTOCOLS, PairSet, read, sample, split
+from kgplatform.retrieval.pairs import PARTS, PROTOCOLS, PairSet, partition_pairs, read_pairs, sample_pairs
 from tests.unit.test_mimic_cxr_loader import METADATA, dicom, layout
 from tests.unit.test_retrieval_pairs import many, openi
 
 
 def made(folder: Path, protocol: str = "report", count: int = 40) -> PairSet:
-    pairs, _ = read("openi", openi(folder / "openi", many(count)))
-    return PairSet(split(pairs, protocol, 7), "openi", folder / "openi", None, protocol, 7)
+    pairs, _ = read_pairs("openi", openi(folder / "openi", many(count)))
+    return PairSet(partition_pairs(pairs, protocol, 7), "openi", folder / "openi", None, protocol, 7)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -45,8 +45,8 @@ def test_pairs_are_read_back_with_their_reports_and_the_file_has_none(tmp_path: 
 
 def test_pairs_with_images_elsewhere_are_read_back(tmp_path: Path) -> None:
     openi_folder, image_folder = tmp_path / "openi", tmp_path / "pictures"
-    pairs, _ = read("openi", openi(openi_folder, many(), image_folder), images=image_folder)
-    PairSet(split(pairs), "openi", openi_folder, image_folder, "subject").write(tmp_path / "pairs.parquet")
+    pairs, _ = read_pairs("openi", openi(openi_folder, many(), image_folder), images=image_folder)
+    PairSet(partition_pairs(pairs), "openi", openi_folder, image_folder, "subject").write(tmp_path / "pairs.parquet")
     reread = PairSet.read(tmp_path / "pairs.parquet", require_images=True)
     assert {pair.path.resolve().parent for pair in reread.pairs} == {image_folder}
     openi_folder.rename(tmp_path / "a")
@@ -78,9 +78,11 @@ def test_a_report_that_changed_or_is_gone_makes_the_file_stale(tmp_path: Path) -
 def test_of_mimic_cxr_only_the_studies_of_the_pairs_are_opened(tmp_path: Path) -> None:
     records = [(dicom(number), f"{10_000_000 + number}", f"{50_000_000 + number}", "AP") for number in range(1, 41)]
     layout(tmp_path / "mimic", records)
-    pairs, _ = read("mimic-cxr", tmp_path / "mimic", require_images=False)
-    sampled_pairs = sample(pairs, 30)
-    PairSet(split(sampled_pairs), "mimic-cxr", tmp_path / "mimic", None, "subject").write(tmp_path / "pairs.parquet")
+    pairs, _ = read_pairs("mimic-cxr", tmp_path / "mimic", require_images=False)
+    sampled_pairs = sample_pairs(pairs, 30)
+    PairSet(partition_pairs(sampled_pairs), "mimic-cxr", tmp_path / "mimic", None, "subject").write(
+        tmp_path / "pairs.parquet"
+    )
     for pair in set(pairs) - set(sampled_pairs):
         report_path = tmp_path / "mimic" / "files" / "p10" / f"p{pair.subject}" / f"s{pair.study}.txt"
         report_path.unlink()

@@ -16,14 +16,14 @@ from tests.unit.test_retrieval_pairs import many, openi
 
 def run(folder: Path, out: Path, **changed: Any) -> None:
     arguments: dict[str, Any] = {
-        "kind": cli.Kind.openi, "images": None, "views": "", "protocol": cli.Protocol.report, "sample": None,
+        "kind": cli.PairKind.openi, "images": None, "views": "", "protocol": cli.Protocol.report, "sample": None,
         "exclude_graph": False, "seed": 42, "as_json": True,
     }  # fmt: skip
     cli.pairs(folder=folder, out=out, **{**arguments, **changed})
 
 
 def test_choices_are_those_of_the_library() -> None:
-    assert tuple(cli.Kind) == KINDS
+    assert tuple(cli.PairKind) == KINDS
     assert tuple(cli.Protocol) == tuple(PROTOCOLS)
 
 

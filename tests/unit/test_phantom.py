@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kgp_loaders.medmkg import MedMKG
-from kgp_loaders.phantom.graph import MAX_CONCEPTS, build, concept
+from kgp_loaders.phantom.graph import MAX_CONCEPTS, build_phantom_graph, concept
 from kgplatform.batches import EdgeRef
 from kgplatform.contents import LISTED
 from kgplatform.errors import InputError, UsageError
@@ -56,7 +56,7 @@ def proportions(folder: Path) -> dict[str, float]:
 
 @pytest.mark.data
 def test_the_proportions_are_the_released_graph_s(tmp_path: Path, data_dir: Path) -> None:
-    build(tmp_path / "phantom", 4_868)
+    build_phantom_graph(tmp_path / "phantom", 4_868)
     released, synthetic = proportions(data_dir / "medmkg"), proportions(tmp_path / "phantom")
     for quantity, released_share in released.items():
         tolerance = 0.3 if quantity == "tenth" else 0.05
@@ -65,7 +65,7 @@ def test_the_proportions_are_the_released_graph_s(tmp_path: Path, data_dir: Path
 
 @pytest.mark.parametrize("seed", [0, 7, 8])
 def test_small_ones_are_like_it(tmp_path: Path, seed: int) -> None:
-    synthetic = proportions(build(tmp_path / "p", 500, seed).directory)
+    synthetic = proportions(build_phantom_graph(tmp_path / "p", 500, seed).directory)
     assert synthetic["images a concept"] == pytest.approx(1.55, rel=0.02)
     assert synthetic["edges an image"] == pytest.approx(4.25, rel=0.06)
     assert synthetic["concepts with one image"] == pytest.approx(0.5, abs=0.06)
@@ -76,17 +76,17 @@ def test_small_ones_are_like_it(tmp_path: Path, seed: int) -> None:
 
 def test_the_same_seed_gives_the_same_bytes_everywhere(tmp_path: Path) -> None:
     digest = hashlib.sha256()
-    build(tmp_path)
+    build_phantom_graph(tmp_path)
     for file_name in FILES:
         digest.update((tmp_path / file_name).read_bytes())
     assert digest.hexdigest() == "31ec04e8003b34f7b35d5354a8fbeafe185edc34aa75f982a3d90b40449079ae"
-    build(tmp_path / "other", seed=8)
+    build_phantom_graph(tmp_path / "other", seed=8)
     assert (tmp_path / "other" / "MedMKG.csv").read_bytes() != (tmp_path / "MedMKG.csv").read_bytes()
 
 
 @pytest.mark.parametrize("images", [10, 11, 37, 100])
 def test_any_size(tmp_path: Path, images: int) -> None:
-    built_graph = build(tmp_path / "p", images)
+    built_graph = build_phantom_graph(tmp_path / "p", images)
     nodes: set[tuple[str, str]] = set()
     mapped_nodes: set[tuple[str, str]] = set()
     for batch in MedMKG.find(built_graph.directory).batches(1_000):
@@ -109,37 +109,37 @@ def test_all_concept_names_differ() -> None:
 @pytest.mark.parametrize("images", [-1, 0, 9, 2_000_001])
 def test_sizes_out_of_range(tmp_path: Path, images: int) -> None:
     with pytest.raises(UsageError):
-        build(tmp_path / "p", images)
+        build_phantom_graph(tmp_path / "p", images)
     assert not (tmp_path / "p").exists()
 
 
 def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
-    assert not build(tmp_path, 10).existing
-    assert build(tmp_path, 10).existing
+    assert not build_phantom_graph(tmp_path, 10).existing
+    assert build_phantom_graph(tmp_path, 10).existing
     with pytest.raises(InputError, match="wrote this folder, but it was written with other settings"):
-        build(tmp_path, 20)
-    build(tmp_path, 20, replace=True)
+        build_phantom_graph(tmp_path, 20)
+    build_phantom_graph(tmp_path, 20, replace=True)
     (tmp_path / "MedMKG.csv").write_text("the real one", encoding="utf-8")
     with pytest.raises(InputError, match=r"but MedMKG\.csv is not as it was written"):
-        build(tmp_path, 20)
+        build_phantom_graph(tmp_path, 20)
     assert (tmp_path / "MedMKG.csv").read_text(encoding="utf-8") == "the real one"
-    build(tmp_path, 20, replace=True)
+    build_phantom_graph(tmp_path, 20, replace=True)
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     for replace in (False, True):
         with pytest.raises((InputError, UsageError)):
-            build(tmp_path, 10, replace=replace)
+            build_phantom_graph(tmp_path, 10, replace=replace)
     assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "mine"
-    assert build(tmp_path, 20).existing, "a file more does not make it another graph"
+    assert build_phantom_graph(tmp_path, 20).existing, "a file more does not make it another graph"
 
 
 def test_nothing_but_its_files_is_left(tmp_path: Path) -> None:
-    build(tmp_path, 10)
+    build_phantom_graph(tmp_path, 10)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, LISTED])
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(UsageError, match="is not a folder"):
-        build(tmp_path / "file", 10)
+        build_phantom_graph(tmp_path / "file", 10)
     with pytest.raises(InputError, match="cannot be written"):
-        build(tmp_path / "file" / "below", 10)
+        build_phantom_graph(tmp_path / "file" / "below", 10)

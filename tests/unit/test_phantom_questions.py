@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from kgp_loaders.phantom import question_set
-from kgp_loaders.phantom.study_set import build as build_studies
+from kgp_loaders.phantom.study_set import build_study_set
 from kgplatform.errors import InputError, UsageError
-from kgplatform.vqa.questions import read
+from kgplatform.vqa.questions import read_questions
 
 PARTS = ("train", "valid", "test")
 COUNT = 3000
@@ -24,14 +24,14 @@ COUNT = 3000
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Studies without their pictures."""
     folder = tmp_path_factory.mktemp("studies")
-    build_studies(folder, 400, 5, images=False)
+    build_study_set(folder, 400, 5, images=False)
     return folder
 
 
 @pytest.fixture(scope="module")
 def question_folder(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("questions")
-    question_set.build(studies, folder, COUNT, 5, remedies=200)
+    question_set.build_question_set(studies, folder, COUNT, 5, remedies=200)
     return folder
 
 
@@ -111,13 +111,13 @@ def test_answers_cannot_be_guessed_from_the_kind_of_question(question_folder: Pa
 
 def test_the_loader_reads_them_and_what_they_need(question_folder: Path, studies: Path) -> None:
     with pytest.raises(InputError, match="no closed question"):
-        read("phantom", question_folder, studies)  # these studies have no pictures
+        read_questions("phantom", question_folder, studies)  # these studies have no pictures
     for part_name in PARTS:
         for record in rows(question_folder, part_name):
             image_path = studies / record["image_name"]
             image_path.parent.mkdir(parents=True, exist_ok=True)
             image_path.touch()
-    questions, rejects = read("phantom", question_folder, studies)
+    questions, rejects = read_questions("phantom", question_folder, studies)
     assert (len(questions), rejects) == (COUNT, [])
     assert Counter(question.part for question in questions) == {
         "train": COUNT * 0.8,
@@ -132,21 +132,21 @@ def test_the_same_again_gives_the_same_files_and_another_seed_others(
     question_folder: Path, studies: Path, tmp_path: Path
 ) -> None:
     contents = {file_path.name: file_path.read_bytes() for file_path in question_folder.iterdir()}
-    question_set.build(studies, question_folder, COUNT, 5, remedies=200)
+    question_set.build_question_set(studies, question_folder, COUNT, 5, remedies=200)
     assert {file_path.name: file_path.read_bytes() for file_path in question_folder.iterdir()} == contents
-    question_set.build(studies, tmp_path, COUNT, 6, remedies=200)
+    question_set.build_question_set(studies, tmp_path, COUNT, 6, remedies=200)
     assert (tmp_path / "testset.json").read_bytes() != contents["testset.json"]
 
 
 def test_other_folders(studies: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no synthetic studies here"):
-        question_set.build(tmp_path, tmp_path / "x")
+        question_set.build_question_set(tmp_path, tmp_path / "x")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "trainset.json").write_text("[]", encoding="utf-8")
     for replace in (False, True):
         with pytest.raises(UsageError, match=r"holds trainset\.json, which this command did not write"):
-            question_set.build(studies, tmp_path / "mine", 200, replace=replace)
+            question_set.build_question_set(studies, tmp_path / "mine", 200, replace=replace)
     assert (tmp_path / "mine" / "trainset.json").read_text(encoding="utf-8") == "[]"
     for count, remedies in ((99, 200), (1_000_001, 200), (200, 19), (200, 1501)):
         with pytest.raises(UsageError):
-            question_set.build(studies, tmp_path / "y", count, remedies=remedies)
+            question_set.build_question_set(studies, tmp_path / "y", count, remedies=remedies)

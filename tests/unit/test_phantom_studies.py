@@ -12,7 +12,7 @@ import pytest
 from kgp_loaders.mimic_cxr import MIMICCXR
 from kgp_loaders.phantom import ontology, report, study_set, truth
 from kgp_loaders.phantom.findings import Kind, Side
-from kgp_loaders.phantom.studies import DEVICES, FIRST_SUBJECT, studies
+from kgp_loaders.phantom.studies import DEVICES, FIRST_SUBJECT, synthetic_studies
 from kgp_loaders.umls import UMLS
 from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Lexicon
@@ -27,7 +27,7 @@ COUNT = 300
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study_folder: Path = tmp_path_factory.mktemp("phantom") / "p"
-    study_set.build(study_folder, COUNT, 7, images=False)
+    study_set.build_study_set(study_folder, COUNT, 7, images=False)
     return study_folder
 
 
@@ -53,13 +53,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(tmp_path: Path) -> None:
     for folder_name, seed in (("a", 7), ("b", 7), ("c", 8)):
-        study_set.build(tmp_path / folder_name, 20, seed, images=False)
+        study_set.build_study_set(tmp_path / folder_name, 20, seed, images=False)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert contents(tmp_path / "a") != contents(tmp_path / "c")
 
 
 def test_a_larger_set_begins_with_the_smaller_one() -> None:
-    assert list(studies(40, 7))[:20] == list(studies(20, 7))
+    assert list(synthetic_studies(40, 7))[:20] == list(synthetic_studies(20, 7))
 
 
 def test_the_real_loader_reads_every_report_and_the_truth_is_of_the_text_that_it_gives(
@@ -141,7 +141,7 @@ def test_radgraph_graphs_are_of_its_schema(folder: Path) -> None:
 
 def test_what_is_drawn_is_told_in_triplets_of_usual_names(folder: Path) -> None:
     image_triplets = json.loads((folder / "truth" / "drawn.json").read_text(encoding="utf-8"))
-    study_findings = {study.study: study.shown for study in studies(COUNT, 7)}
+    study_findings = {study.study: study.shown for study in synthetic_studies(COUNT, 7)}
     assert len(image_triplets) == COUNT
     for image_name, triplets in image_triplets.items():
         findings = study_findings[int(Path(image_name).stem[1:])]
@@ -159,9 +159,9 @@ def test_what_is_drawn_is_told_in_triplets_of_usual_names(folder: Path) -> None:
 
 def test_questions_have_answers_that_agree_with_what_is_drawn(folder: Path) -> None:
     image_findings: dict[str, set[str]] = {
-        image_id: set() for phantom_study in studies(COUNT, 7) for image_id in phantom_study.images
+        image_id: set() for phantom_study in synthetic_studies(COUNT, 7) for image_id in phantom_study.images
     }
-    for phantom_study in studies(COUNT, 7):
+    for phantom_study in synthetic_studies(COUNT, 7):
         image_findings[phantom_study.images[0]] = {finding.kind.value for finding in phantom_study.shown}
     questions = json.loads((folder / "truth" / "vqa.json").read_text(encoding="utf-8"))
     presence_questions = [question for question in questions if question["question_type"] == "PRES"]
@@ -177,9 +177,9 @@ def test_questions_have_answers_that_agree_with_what_is_drawn(folder: Path) -> N
 def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(folder: Path) -> None:
     expected_edges = {
         (f"I{phantom_study.study}", mention.stance.value, ontology.concepts()[mention.concept].cui)
-        for phantom_study in studies(COUNT, 7)
+        for phantom_study in synthetic_studies(COUNT, 7)
         if "AP" in phantom_study.views
-        for report_part in report.write(phantom_study, 7).parts
+        for report_part in report.write_report(phantom_study, 7).parts
         for mention in report_part.said
         if mention.concept and mention.stance
     }
@@ -194,39 +194,41 @@ def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(folder: Path
 def test_nothing_that_others_wrote_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match=r"holds mine\.txt, which this command did not write"):
-        study_set.build(tmp_path, 5, images=False, replace=True)
+        study_set.build_study_set(tmp_path, 5, images=False, replace=True)
     assert [file_path.name for file_path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_a_study_set_is_replaced_only_where_asked(tmp_path: Path) -> None:
     set_folder = tmp_path / "p"
-    study_result = study_set.build(set_folder, 5, images=False)
+    study_result = study_set.build_study_set(set_folder, 5, images=False)
     report = next(set_folder.rglob("s9*.txt"))
     original_inode = report.stat().st_ino
-    assert study_set.build(set_folder, 5, images=False) == replace(study_result, existing=True)
+    assert study_set.build_study_set(set_folder, 5, images=False) == replace(study_result, existing=True)
     assert report.stat().st_ino == original_inode, "the same one is left as it is"
     for settings in ({"count": 6}, {"count": 5, "seed": 8}):
         with pytest.raises(InputError, match="written with other settings") as refusal:
-            study_set.build(set_folder, images=False, **settings)
+            study_set.build_study_set(set_folder, images=False, **settings)
         assert "--replace" in refusal.value.hint
-    study_set.build(set_folder, 6, images=False, replace=True)
+    study_set.build_study_set(set_folder, 6, images=False, replace=True)
     assert len(list(set_folder.rglob("s9*.txt"))) == 6
     next(set_folder.rglob("s9*.txt")).unlink()
     with pytest.raises(InputError, match=r"\.txt is not as it was written, or is gone"):
-        study_set.build(set_folder, 6, images=False)
+        study_set.build_study_set(set_folder, 6, images=False)
 
 
 @pytest.mark.parametrize("count", [0, -1, 10**9])
 def test_a_size_out_of_range_is_refused(tmp_path: Path, count: int) -> None:
     with pytest.raises(UsageError, match="number of studies"):
-        study_set.build(tmp_path / "p", count)
+        study_set.build_study_set(tmp_path / "p", count)
     assert not (tmp_path / "p").exists()
 
 
 def test_patients_are_none_of_mimics_and_keep_to_one_split() -> None:
     splits: dict[int, set[str]] = {}
-    for study in studies(COUNT, 7):
+    for study in synthetic_studies(COUNT, 7):
         assert study.subject >= FIRST_SUBJECT
         splits.setdefault(study.subject, set()).add(study.split)
     assert all(len(subject_splits) == 1 for subject_splits in splits.values())
-    assert truth.mentions(next(studies(1, 7)), report.write(next(studies(1, 7)), 7))["mentions"]
+    assert truth.report_mentions(next(synthetic_studies(1, 7)), report.write_report(next(synthetic_studies(1, 7)), 7))[
+        "mentions"
+    ]

@@ -132,5 +132,5 @@ def test_a_link_prediction_model_of_a_plugin_is_built(site: Path) -> None:
 
 def test_an_unknown_plugin_is_an_error_that_suggests_names() -> None:
     with pytest.raises(UsageError, match="there is no loader of reports called opnei") as raised:
-        plugins.load("reports", "opnei", "loader of reports")
+        plugins.load_plugin("reports", "opnei", "loader of reports")
     assert "Did you mean openi?" in raised.value.hint

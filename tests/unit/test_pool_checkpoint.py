@@ -18,9 +18,9 @@ torch = pytest.importorskip("torch")
 
 from kgp_models.link_prediction import checkpoint, pool_checkpoint  # noqa: E402
 from kgp_models.link_prediction.pool import Pool  # noqa: E402
-from kgp_models.link_prediction.predict import predict_links  # noqa: E402
+from kgp_models.link_prediction.predict import predict_triples  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
-from kgp_models.link_prediction.train import train  # noqa: E402
+from kgp_models.link_prediction.train import train_link_model  # noqa: E402
 
 
 def make(folder: Path, seed: int, prefix: str = "C") -> tuple[Pool, Split]:
@@ -40,9 +40,9 @@ def make(folder: Path, seed: int, prefix: str = "C") -> tuple[Pool, Split]:
     split = splits.make("paper", Triples.build(sorted(triples), nodes), 0)
     settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
     member_folder = folder.with_name(folder.name + "-member")
-    trained_model = train(settings, split, folder=member_folder)
+    trained_model = train_link_model(settings, split, folder=member_folder)
     pool = Pool(split, {"distmult": trained_model.scorer}).fit(split)
-    pool_checkpoint.save(folder, pool, split, {"distmult": member_folder})
+    pool_checkpoint.save_pool(folder, pool, split, {"distmult": member_folder})
     shutil.rmtree(member_folder)  # the pool's folder needs nothing outside
     return pool, split
 
@@ -60,7 +60,7 @@ def copy(saved_pool: tuple[Path, Pool, Split], tmp_path: Path) -> Path:
 
 def test_it_scores_as_before(saved_pool: tuple[Path, Pool, Split]) -> None:
     pool_folder, pool, split = saved_pool
-    loaded = pool_checkpoint.load(pool_folder).scorer
+    loaded = pool_checkpoint.load_pool(pool_folder).scorer
     head_indices, relation_indices, tail_indices = torch.from_numpy(np.ascontiguousarray(split.test.T))
     with torch.no_grad():
         assert torch.equal(loaded.tails(head_indices, relation_indices), pool.tails(head_indices, relation_indices))
@@ -72,7 +72,7 @@ def test_it_predicts_links_that_the_graph_does_not_have(saved_pool: tuple[Path, 
     pool_folder, _, split = saved_pool
     loaded = pool_checkpoint.load_any(pool_folder)
     assert loaded.name == "pool"
-    predictions = predict_links(loaded, split.triples, "POSITIVE", 7)
+    predictions = predict_triples(loaded, split.triples, "POSITIVE", 7)
     assert len(predictions) == 7
     known_triples = set(split.triples.named())
     assert not {(prediction.head[1], "POSITIVE", prediction.tail[1]) for prediction in predictions} & known_triples
@@ -81,7 +81,7 @@ def test_it_predicts_links_that_the_graph_does_not_have(saved_pool: tuple[Path, 
 def test_one_folder_or_the_other(saved_pool: tuple[Path, Pool, Split]) -> None:
     pool_folder = saved_pool[0]
     assert isinstance(pool_checkpoint.load_any(pool_folder), pool_checkpoint.PoolCheckpoint)
-    assert isinstance(pool_checkpoint.load_any(pool_folder / "members" / "distmult"), checkpoint.Checkpoint)
+    assert isinstance(pool_checkpoint.load_any(pool_folder / "members" / "distmult"), checkpoint.LinkCheckpoint)
 
 
 NAMES = ("entities.tsv", "relations.tsv", "triples.parquet")
@@ -107,7 +107,7 @@ def test_a_damaged_file_is_an_input_error(copy: Path, name: str, damage: str) ->
     if damage == "gone":
         file_path.unlink()
     with pytest.raises(InputError) as error:
-        pool_checkpoint.load(copy)
+        pool_checkpoint.load_pool(copy)
     assert error.value.path == file_path
     assert "\n" not in error.value.message
 
@@ -124,14 +124,14 @@ def test_what_no_other_hash_covers_is_covered(copy: Path, name: str, old: str, n
     assert old in content
     (copy / name).write_text(content.replace(old, new))
     with pytest.raises(InputError, match=r"missing, damaged or another"):
-        pool_checkpoint.load(copy)
+        pool_checkpoint.load_pool(copy)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"weights": {}, "files": {}}', '{"files": {}, "sha256": "0"}'])
 def test_a_foreign_document_is_an_input_error(copy: Path, content: str) -> None:
     (copy / "pool.json").write_text(content)
     with pytest.raises(InputError, match=r"pool\.json: (is not|does not)"):
-        pool_checkpoint.load(copy)
+        pool_checkpoint.load_pool(copy)
 
 
 def test_other_weights_than_those_that_were_saved_are_an_input_error(copy: Path) -> None:
@@ -139,7 +139,7 @@ def test_other_weights_than_those_that_were_saved_are_an_input_error(copy: Path)
     document["weights"]["tail"][0][0] += 1
     (copy / "pool.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="hash"):
-        pool_checkpoint.load(copy)
+        pool_checkpoint.load_pool(copy)
 
 
 @pytest.mark.parametrize("part", ["train", "members/distmult"])
@@ -148,7 +148,7 @@ def test_a_part_of_another_pool_is_an_input_error(copy: Path, tmp_path: Path, pa
     shutil.rmtree(copy / part)
     shutil.copytree(tmp_path / "other" / part, copy / part)
     with pytest.raises(InputError, match="another"):
-        pool_checkpoint.load(copy)
+        pool_checkpoint.load_pool(copy)
 
 
 def test_a_pool_that_was_not_written_to_the_end_is_none(copy: Path) -> None:
@@ -166,7 +166,7 @@ def two(saved_pool: tuple[Path, Pool, Split], tmp_path_factory: pytest.TempPathF
         for model_name in ("transe", "distmult")
     ]
     trained = {
-        model_settings.model: train(model_settings, split, folder=folder / model_settings.model).scorer
+        model_settings.model: train_link_model(model_settings, split, folder=folder / model_settings.model).scorer
         for model_settings in all_settings
     }
     return Pool(split, trained).fit(split), {member_name: folder / member_name for member_name in trained}
@@ -176,34 +176,34 @@ def test_each_member_keeps_its_weight(
     saved_pool: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], tmp_path: Path
 ) -> None:
     (pool, members), split = two, saved_pool[2]
-    pool_checkpoint.save(tmp_path, pool, split, dict(reversed(members.items())))
-    loaded = pool_checkpoint.load(tmp_path)
+    pool_checkpoint.save_pool(tmp_path, pool, split, dict(reversed(members.items())))
+    loaded = pool_checkpoint.load_pool(tmp_path)
     assert loaded.scorer.names == pool.names
     head_indices, relation_indices, _ = torch.from_numpy(np.ascontiguousarray(split.test.T))
     with torch.no_grad():
         assert torch.equal(
             loaded.scorer.tails(head_indices, relation_indices), pool.tails(head_indices, relation_indices)
         )
-    pool_checkpoint.save(
+    pool_checkpoint.save_pool(
         tmp_path, loaded.scorer, split, {member_name: tmp_path / "members" / member_name for member_name in members}
     )
-    assert pool_checkpoint.load(tmp_path).sha256 == loaded.sha256  # saved in its own place, it is the same
+    assert pool_checkpoint.load_pool(tmp_path).sha256 == loaded.sha256  # saved in its own place, it is the same
 
 
 def test_members_that_are_not_the_pools_are_refused_and_nothing_is_lost(
     saved_pool: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], copy: Path, tmp_path: Path
 ) -> None:
     (pool, members), split = two, saved_pool[2]
-    original_hash = pool_checkpoint.load(copy).sha256
+    original_hash = pool_checkpoint.load_pool(copy).sha256
     with pytest.raises(UsageError, match="transe, distmult"):
-        pool_checkpoint.save(copy, pool, split, {"transe": members["transe"]})
+        pool_checkpoint.save_pool(copy, pool, split, {"transe": members["transe"]})
     make(tmp_path / "other", 1, "D")
     with pytest.raises(InputError, match="another graph"):
-        pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "other/members/distmult"})
+        pool_checkpoint.save_pool(copy, pool, split, {**members, "distmult": tmp_path / "other/members/distmult"})
     with pytest.raises(InputError, match="missing or damaged"):
-        pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "none"})
+        pool_checkpoint.save_pool(copy, pool, split, {**members, "distmult": tmp_path / "none"})
     longer_settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 7})
-    train(longer_settings, split, folder=tmp_path / "longer")
+    train_link_model(longer_settings, split, folder=tmp_path / "longer")
     with pytest.raises(InputError, match="does not score as the pool's model"):
-        pool_checkpoint.save(copy, pool, split, {**members, "distmult": tmp_path / "longer"})
-    assert pool_checkpoint.load(copy).sha256 == original_hash
+        pool_checkpoint.save_pool(copy, pool, split, {**members, "distmult": tmp_path / "longer"})
+    assert pool_checkpoint.load_pool(copy).sha256 == original_hash

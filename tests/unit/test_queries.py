@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from kgplatform import queries
 from kgplatform.browser import for_browser, grass, write_setup
 from kgplatform.errors import NotFoundError, QueryRefused, UsageError
-from kgplatform.queries import parse
-from kgplatform.readonly import check_text
+from kgplatform.queries import parse_query
+from kgplatform.readonly import check_query_text
 from kgplatform.schema import PRESENCE_LABELS
 
 NAME = st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True)
@@ -44,7 +44,9 @@ def test_what_is_declared_is_what_is_bound(declared: dict[str, tuple[str, Any]])
     returned_columns = (
         ", ".join(f"${parameter_name} AS {parameter_name}_out" for parameter_name in declared) or "1 AS one"
     )
-    query = parse("tests/made", "\n".join(["// What it answers.", *parameter_lines, f"RETURN {returned_columns}"]))
+    query = parse_query(
+        "tests/made", "\n".join(["// What it answers.", *parameter_lines, f"RETURN {returned_columns}"])
+    )
     assert query.doc == "What it answers."
     assert query.bind({}) == {parameter_name: default for parameter_name, (_, default) in declared.items()}
 
@@ -52,7 +54,7 @@ def test_what_is_declared_is_what_is_bound(declared: dict[str, tuple[str, Any]])
 @given(st.text(max_size=300))
 def test_any_text_is_parsed_or_refused_as_value_error(source: str) -> None:
     try:
-        query = parse("tests/any", source)
+        query = parse_query("tests/any", source)
     except ValueError:
         return
     assert query.doc
@@ -71,11 +73,11 @@ def test_any_text_is_parsed_or_refused_as_value_error(source: str) -> None:
 )
 def test_a_file_without_the_form_is_refused(source: str) -> None:
     with pytest.raises(ValueError, match="tests/bad"):
-        parse("tests/bad", source)
+        parse_query("tests/bad", source)
 
 
 def test_a_dollar_in_a_text_or_comment_is_no_parameter() -> None:
-    query = parse("tests/text", "// Doc.\nRETURN '$a' AS a, \"$b\" AS b, `$c` AS c // $d\n/* $e */")
+    query = parse_query("tests/text", "// Doc.\nRETURN '$a' AS a, \"$b\" AS b, `$c` AS c // $d\n/* $e */")
     assert query.parameters == {}
 
 
@@ -84,14 +86,14 @@ def test_a_dollar_in_a_text_or_comment_is_no_parameter() -> None:
     [("integer", "x"), ("integer", "1.5"), ("integer", "true"), ("list", "1"), ("boolean", "yes"), ("map", "[]")],
 )
 def test_a_value_of_another_type_is_a_usage_error(kind: str, text: str) -> None:
-    query = parse("tests/typed", f"// Doc.\n// param x {kind}: a value\nRETURN $x")
+    query = parse_query("tests/typed", f"// Doc.\n// param x {kind}: a value\nRETURN $x")
     with pytest.raises(UsageError, match="parameter x"):
         query.parameters["x"].parse(text)
 
 
 @pytest.mark.parametrize("values", [{}, {"y": 1}, {"x": "text"}])
 def test_missing_unknown_and_ill_typed_values_are_usage_errors(values: dict[str, Any]) -> None:
-    query = parse("tests/bind", "// Doc.\n// param x integer: a number\nRETURN $x")
+    query = parse_query("tests/bind", "// Doc.\n// param x integer: a number\nRETURN $x")
     with pytest.raises(UsageError):
         query.bind(values)
 
@@ -104,24 +106,24 @@ def test_a_name_that_is_no_query_is_not_found(name: str) -> None:
         queries.get(name)
 
 
-@pytest.mark.parametrize("name", queries.names())
+@pytest.mark.parametrize("name", queries.query_names())
 def test_every_query_loads_and_says_what_it_answers(name: str) -> None:
     query = queries.get(name)
     assert len(query.doc) > 15
     assert all(len(parameter.doc) > 3 for parameter in query.parameters.values())
 
 
-@pytest.mark.parametrize("name", queries.names("explore"))
+@pytest.mark.parametrize("name", queries.query_names("explore"))
 def test_every_explore_query_reads_and_has_defaults(name: str) -> None:
     query = queries.get(name)
-    check_text(query.text)
+    check_query_text(query.text)
     for parameter in query.parameters.values():
         assert not parameter.required
         parameter.check(parameter.default)
 
 
 def test_there_are_enough_explore_queries() -> None:
-    assert len(queries.names("explore")) >= 18
+    assert len(queries.query_names("explore")) >= 18
 
 
 @pytest.mark.parametrize(
@@ -140,13 +142,13 @@ def test_there_are_enough_explore_queries() -> None:
 )
 def test_what_no_plan_shows_is_refused_by_its_text(text: str) -> None:
     with pytest.raises(QueryRefused):
-        check_text(text)
+        check_query_text(text)
 
 
 @given(st.text(max_size=200))
 def test_checking_any_text_ends_in_a_verdict(text: str) -> None:
     try:
-        check_text(text)
+        check_query_text(text)
     except QueryRefused as refusal:
         assert "\n" not in refusal.message
 
@@ -157,7 +159,7 @@ def test_favourites_stand_alone_and_the_style_colours_the_stances(tmp_path: Path
     assert 'a.cui = "C0004144" DESC' in favourite
     assert favourite.endswith("LIMIT 50;\n")
     assert for_browser(queries.get("explore/figure3")).startswith("// Figure 3\n")
-    assert not any("$" in for_browser(queries.get(query_name)) for query_name in queries.names("explore"))
+    assert not any("$" in for_browser(queries.get(query_name)) for query_name in queries.query_names("explore"))
     style = json.loads(grass())
     assert style["relationship.PREDICTED"]["caption"] == "{relation}"
     assert len({style[f"relationship.{stance}"]["color"] for stance in ("POSITIVE", "NEGATIVE", "UNCERTAIN")}) == 3

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kgplatform.errors import QueryRefused
-from kgplatform.readonly import check_text
+from kgplatform.readonly import check_query_text
 
 PARAMETERS: dict[str, Any] = {
     "n": 30_000_000_000,
@@ -58,7 +58,7 @@ LEGITIMATE = Path(__file__).parents[1] / "data" / "legitimate_cypher.txt"
 )
 def test_what_a_server_cannot_end_is_refused(text: str) -> None:
     with pytest.raises(QueryRefused):
-        check_text(text, PARAMETERS)
+        check_query_text(text, PARAMETERS)
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_what_a_server_cannot_end_is_refused(text: str) -> None:
     ],
 )
 def test_what_looks_like_it_is_not(text: str) -> None:
-    check_text(text, PARAMETERS)
+    check_query_text(text, PARAMETERS)
 
 
 def test_the_legitimate_corpus_is_let_through() -> None:
     for statement in LEGITIMATE.read_text(encoding="utf-8").split("\n"):
         if statement:
-            check_text(statement.replace("⏎", "\n"), PARAMETERS)
+            check_query_text(statement.replace("⏎", "\n"), PARAMETERS)

@@ -11,8 +11,8 @@ from kgplatform.audit import audit_questions
 from kgplatform.errors import UsageError
 from kgplatform.retrieval.knowledge import GraphImage
 from kgplatform.vqa import questions
-from kgplatform.vqa.checks import AuditedQuestions, known, refuse_known
-from kgplatform.vqa.questions import Question, QuestionSet, overlaps
+from kgplatform.vqa.checks import AuditedQuestions, questions_in_graph, refuse_graph_questions
+from kgplatform.vqa.questions import Question, QuestionSet, question_overlaps
 
 
 def asked(number: int, part: str, image: str, text: str, answer: str = "yes") -> Question:
@@ -63,8 +63,8 @@ def test_what_the_graph_was_built_from_is_found_by_subject_and_refused() -> None
     [finding] = audit_questions(AuditedQuestions(question_set, picture_ids, graph_images))
     assert (finding.id, finding.count, finding.of, finding.examples) == ("KGP-A405", 1, 2, ("3",))
     with pytest.raises(UsageError, match="of 1 of the 2 questions that are held out"):
-        refuse_known(question_set, graph_images, None)
-    refuse_known(question_set, graph_images[:1], None)  # what training asks about may be known
+        refuse_graph_questions(question_set, graph_images, None)
+    refuse_graph_questions(question_set, graph_images[:1], None)  # what training asks about may be known
 
 
 def test_the_graphs_images_are_known_by_what_their_files_hold(tmp_path: Path) -> None:
@@ -84,17 +84,19 @@ def test_the_graphs_images_are_known_by_what_their_files_hold(tmp_path: Path) ->
         GraphImage("I3", "none.png"),
         GraphImage("I4"),
     ]
-    assert [question.image for question in known(test_questions, graph_images, tmp_path / "graph")] == ["x.png"]
-    assert known(test_questions, graph_images) == []
+    assert [question.image for question in questions_in_graph(test_questions, graph_images, tmp_path / "graph")] == [
+        "x.png"
+    ]
+    assert questions_in_graph(test_questions, graph_images) == []
 
 
 def test_overlaps_count_by_the_images_name() -> None:
-    assert overlaps(SET, "test") == {"image": 1, "question": 2, "both": 0}
+    assert question_overlaps(SET, "test") == {"image": 1, "question": 2, "both": 0}
 
 
 @pytest.mark.data
 def test_vqa_rad(data_dir: Path) -> None:
-    loaded, _ = questions.read("vqa_rad", data_dir / "vqa_rad")
+    loaded, _ = questions.read_questions("vqa_rad", data_dir / "vqa_rad")
     official_split = questions.official(loaded)
     finding_counts = {
         finding.id: (finding.count, finding.of)
@@ -102,4 +104,4 @@ def test_vqa_rad(data_dir: Path) -> None:
     }
     assert finding_counts["KGP-A401"] == (242, 251)
     assert finding_counts["KGP-A402"] == (10, 251)
-    assert overlaps(official_split, "test")["image"] == 242
+    assert question_overlaps(official_split, "test")["image"] == 242

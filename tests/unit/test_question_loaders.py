@@ -24,7 +24,15 @@ from kgp_loaders.slake import SLAKE, Fact, facts
 from kgp_loaders.vqa_rad import VQARAD
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError, UsageError
-from kgplatform.vqa.questions import REPEATED, TEST_SIZES, Box, Question, left_out, read, unlike_release
+from kgplatform.vqa.questions import (
+    REPEATED,
+    TEST_SIZES,
+    BoundingBox,
+    Question,
+    left_out,
+    read_questions,
+    unlike_release,
+)
 
 
 def picture(path: Path, shade: int = 100) -> Path:
@@ -130,20 +138,20 @@ class TestEveryForm:
     def test_questions_come_with_images_and_answers(self, form: str, tmp_path: Path) -> None:
         kind, make_release = FORMS[form]
         make_release(tmp_path)
-        all_questions, rejects = read(kind, tmp_path, closed=False)
-        closed_questions, _ = read(kind, tmp_path)
+        all_questions, rejects = read_questions(kind, tmp_path, closed=False)
+        closed_questions, _ = read_questions(kind, tmp_path)
         assert not rejects
         assert {question.part for question in all_questions} >= {"train", "test"}
         assert all(question.path.is_file() and question.text.endswith("?") for question in all_questions)
         assert [question.id for question in closed_questions] == [
             question.id for question in all_questions if question.yes is not None
         ]
-        assert read(kind, tmp_path, closed=False)[0] == all_questions  # the same again
+        assert read_questions(kind, tmp_path, closed=False)[0] == all_questions  # the same again
 
     def test_an_image_that_is_gone_is_told(self, form: str, tmp_path: Path) -> None:
         kind, make_release = FORMS[form]
         make_release(tmp_path)
-        questions, _ = read(kind, tmp_path)
+        questions, _ = read_questions(kind, tmp_path)
         if "hub" in form and kind != "slake":
             assert len({question.path for question in questions}) == 3  # unpacked once each
             return
@@ -154,11 +162,11 @@ class TestEveryForm:
             with pytest.raises(
                 InputError, match=r"no closed question; \d left out, the first because there is no such"
             ) as refusal:
-                read(kind, tmp_path)
+                read_questions(kind, tmp_path)
             assert "--images DIR" in refusal.value.hint
             assert str(missing_path) in refusal.value.hint
             return
-        reread, rejects = read(kind, tmp_path)
+        reread, rejects = read_questions(kind, tmp_path)
         assert reread == remaining
         assert {reject.path for reject in rejects} == {missing_path}
 
@@ -179,19 +187,19 @@ class TestEveryForm:
             ):
                 file_path.write_bytes(content)
                 with pytest.raises(InputError) as refusal:
-                    read(kind, tmp_path)
+                    read_questions(kind, tmp_path)
                 assert refusal.value.path == file_path
                 assert "\n" not in str(refusal.value)
             file_path.write_bytes(original_bytes)
 
     def test_another_folder(self, form: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="here"):
-            read(FORMS[form][0], tmp_path)
+            read_questions(FORMS[form][0], tmp_path)
 
 
 def test_unknown_kinds(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no data set of questions called okvqa"):
-        read("okvqa", tmp_path)
+        read_questions("okvqa", tmp_path)
 
 
 class TestVQARAD:
@@ -215,7 +223,11 @@ class TestVQARAD:
         assert (third_question.part, third_question.yes) == ("test", False)
 
     def test_the_one_list_tells_its_test_part(self, tmp_path: Path) -> None:
-        assert [question.part for question in read("vqa_rad", public(tmp_path))[0]] == ["train", "test", "test"]
+        assert [question.part for question in read_questions("vqa_rad", public(tmp_path))[0]] == [
+            "train",
+            "test",
+            "test",
+        ]
 
     def test_bad_rows_are_told_by_row(self, tmp_path: Path) -> None:
         vqa_rad(tmp_path)
@@ -223,7 +235,7 @@ class TestVQARAD:
                {**RAD, "image_name": "/x.jpg"}, {**RAD, "qid": None}, {**RAD, "question": "a\x00b"}, RAD,
                RAD]  # fmt: skip
         written(tmp_path / "trainset.json", bad_rows)
-        questions, rejects = read("vqa_rad", tmp_path)
+        questions, rejects = read_questions("vqa_rad", tmp_path)
         assert [entry.id for entry in questions] == ["7", "9"]
         assert [(entry.row, entry.path.name) for entry in rejects[:8]] == [
             (row_number, "trainset.json") for row_number in range(1, 9)
@@ -232,13 +244,13 @@ class TestVQARAD:
 
     @pytest.mark.data
     def test_the_real_ones_are_those_of_the_papers_table(self, data_dir: Path) -> None:
-        closed_questions, rejects = read("vqa_rad", data_dir / "vqa_rad")
+        closed_questions, rejects = read_questions("vqa_rad", data_dir / "vqa_rad")
         test_questions = [question for question in closed_questions if question.part == "test"]
         assert (len(test_questions), sum(question.yes is True for question in test_questions)) == (251, 118)
         assert unlike_release("vqa_rad", closed_questions) == ""
         assert "has 251 and 118" in unlike_release("vqa_rad", closed_questions[:-1])
         assert (len(closed_questions), len(rejects)) == (1964, 0)
-        all_questions, _ = read("vqa_rad", data_dir / "vqa_rad", closed=False)
+        all_questions, _ = read_questions("vqa_rad", data_dir / "vqa_rad", closed=False)
         assert len(all_questions) == 3064 + 451
         assert len({question.image for question in all_questions}) == 314  # of 315 files: one has no question
 
@@ -246,7 +258,7 @@ class TestVQARAD:
 def test_other_test_parts_than_the_released_ones_are_told(tmp_path: Path) -> None:
     """Requirements, section 1.12: the sizes that MedMKG's Table 4 implies."""
     assert TEST_SIZES == {"vqa_rad": (251, 118), "slake": (355, 175), "path_vqa": (3362, 1816)}
-    questions, _ = read("slake", slake(tmp_path))
+    questions, _ = read_questions("slake", slake(tmp_path))
     assert "the release of slake has 355 and 175" in unlike_release("slake", questions)
     assert unlike_release("phantom", questions) == ""
 
@@ -255,11 +267,11 @@ class TestSLAKE:
     """What is its own."""
 
     def test_english_ones_with_boxes(self, tmp_path: Path) -> None:
-        questions, _ = read("slake", slake(tmp_path), closed=False)
+        questions, _ = read_questions("slake", slake(tmp_path), closed=False)
         assert [(question.part, question.answer, question.topic) for question in questions] == [
             ("train", "Yes", "Organ"), ("valid", "CT", "Organ"), ("test", "No", "Organ")
         ]  # fmt: skip
-        assert questions[0].boxes == (Box("Liver", 10, 2, 5.5, 6), Box("Heart", 1, 2, 3, 4))
+        assert questions[0].boxes == (BoundingBox("Liver", 10, 2, 5.5, 6), BoundingBox("Heart", 1, 2, 3, 4))
 
     @pytest.mark.parametrize(
         "content", ["{", "[1]", '[{"a": [1, 2]}]', '[{"a": ["x", 1, 1, 1]}]', '[{"a": [1, 1, 1, NaN]}]']
@@ -267,7 +279,7 @@ class TestSLAKE:
     def test_boxes_that_are_none(self, tmp_path: Path, content: str) -> None:
         (slake(tmp_path) / "imgs" / "xmlab102" / "detection.json").write_text(content, encoding="utf-8")
         with pytest.raises(InputError, match=r"detection\.json"):
-            read("slake", tmp_path)
+            read_questions("slake", tmp_path)
 
     def test_its_graph(self, tmp_path: Path) -> None:
         graph_folder = slake(tmp_path) / "KG"
@@ -327,7 +339,7 @@ class TestPathVQA:
         pickle_path = path_vqa(tmp_path) / "qas" / "val" / "val_qa.pkl"
         pickle_path.write_bytes(pickle.dumps([Ran(tmp_path / "ran")]))
         with pytest.raises(InputError, match="no pickled list of questions"):
-            read("path_vqa", tmp_path)
+            read_questions("path_vqa", tmp_path)
         assert not (tmp_path / "ran").exists()
 
     def test_other_pickles(self, tmp_path: Path) -> None:
@@ -343,13 +355,13 @@ class TestPathVQA:
         path_vqa(tmp_path)
         pickle_path = tmp_path / "qas" / "test" / "test_qa.pkl"
         records = pickle.loads(pickle_path.read_bytes())  # noqa: S301  our own
-        original, _ = read("path_vqa", tmp_path)
+        original, _ = read_questions("path_vqa", tmp_path)
         pickle_path.write_bytes(
             pickle.dumps(
                 [*records, *records, {**records[0], "answer": "no" if records[0]["answer"] == "yes" else "yes"}]
             )
         )
-        questions, rejects = read("path_vqa", tmp_path)
+        questions, rejects = read_questions("path_vqa", tmp_path)
         assert [question for question in questions if question.part != "test"] == [
             question for question in original if question.part != "test"
         ]
@@ -358,11 +370,11 @@ class TestPathVQA:
         assert left_out(rejects) == f"questions left out: {repeated_count} because {REPEATED}"
 
     def test_images_in_parquet_are_unpacked_once_where_asked(self, tmp_path: Path) -> None:
-        questions, _ = read("path_vqa", parquet(tmp_path / "release"), tmp_path / "here")
+        questions, _ = read_questions("path_vqa", parquet(tmp_path / "release"), tmp_path / "here")
         assert sorted({question.path.parent for question in questions}) == [tmp_path / "here"]
         modified_times = {image_path: image_path.stat().st_mtime_ns for image_path in (tmp_path / "here").iterdir()}
         assert len(modified_times) == 3
-        read("path_vqa", tmp_path / "release", tmp_path / "here")
+        read_questions("path_vqa", tmp_path / "release", tmp_path / "here")
         assert {
             image_path: image_path.stat().st_mtime_ns for image_path in (tmp_path / "here").iterdir()
         } == modified_times
@@ -378,7 +390,7 @@ class TestPathVQA:
         ]
         records = [{"image": image_cell, "question": "a?", "answer": "yes"} for image_cell in image_cells]
         pq.write_table(pa.Table.from_pylist(records), tmp_path / "data" / "test-00000-of-00001.parquet")
-        questions, rejects = read("path_vqa", tmp_path)
+        questions, rejects = read_questions("path_vqa", tmp_path)
         assert (len(questions), [reject.row for reject in rejects]) == (1, [1, 2, 3])
 
 

@@ -14,13 +14,13 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
 from kgp_loaders.phantom import study_set
-from kgp_loaders.radgraph import PRESENCE_STANCE, Entity, Graph, RadGraph, image, read, triplets
+from kgp_loaders.radgraph import PRESENCE_STANCE, Entity, RadGraph, ReportGraph, image, read_report_graphs, triplets
 from kgplatform import files
 from kgplatform.batches import GraphBatch, Reject
 from kgplatform.errors import InputError, UsageError
 from kgplatform.schema import IMAGE_ID, Stance, image_id
-from kgplatform.survey import checked
-from kgplatform.triplets.linking import Link
+from kgplatform.survey import validate_batch
+from kgplatform.triplets.linking import ConceptLink
 from kgplatform.triplets.text import Relation
 
 STUDY = "p10/p10000032/s50414267.txt"
@@ -48,17 +48,17 @@ def write(path: Path, content: Any) -> Path:
     return path
 
 
-def graphs(path: Path, labeler: int = 1) -> list[Graph]:
-    records = list(read(path, labeler))
+def graphs(path: Path, labeler: int = 1) -> list[ReportGraph]:
+    records = list(read_report_graphs(path, labeler))
     assert not [record for record in records if isinstance(record, Reject)]
-    return [record for record in records if isinstance(record, Graph)]
+    return [record for record in records if isinstance(record, ReportGraph)]
 
 
 def whole(source: RadGraph, size: int = 10_000) -> GraphBatch:
     """All batches as one."""
     all_batches = GraphBatch(given=0)
     for batch in source.batches(size):
-        checked(batch, source)
+        validate_batch(batch, source)
         assert batch.given == len(batch.edges) == batch.asserted
         all_batches.read += batch.read
         all_batches.nodes |= batch.nodes
@@ -107,7 +107,7 @@ def test_a_mocked_file_whose_places_are_off_says_what_its_tokens_say(data_dir: P
 
 
 def test_the_phantom_studies_truth(tmp_path: Path) -> None:
-    study_set.build(tmp_path / "p", 60, 7, images=False)
+    study_set.build_study_set(tmp_path / "p", 60, 7, images=False)
     graphs_path = tmp_path / "p" / "truth" / "radgraph.json"
     content = json.loads(graphs_path.read_text(encoding="utf-8"))
     loaded_graphs = graphs(graphs_path)
@@ -169,8 +169,8 @@ def test_of_two_labelers_the_first_or_the_one_asked_for(tmp_path: Path) -> None:
     two_labelers = {"labeler_1": {"entities": {"1": one()}}, "labeler_2": {"entities": {"1": one(label="OBS-U")}}}
     graphs_path = write(tmp_path / "test.json", {STUDY: {"text": "a b", **two_labelers}, "chexpert": report(e1=one())})
     assert [entity.presence for graph in graphs(graphs_path) for entity in graph.entities] == ["present", "present"]
-    second_graph, missing_reject = read(graphs_path, labeler=2)
-    assert isinstance(second_graph, Graph)
+    second_graph, missing_reject = read_report_graphs(graphs_path, labeler=2)
+    assert isinstance(second_graph, ReportGraph)
     assert [entity.presence for entity in second_graph.entities] == ["uncertain"]
     assert missing_reject == Reject(graphs_path, 2, "there are no entities of labeler 2")
     entity_ids = [
@@ -194,7 +194,7 @@ def test_of_two_labelers_the_first_or_the_one_asked_for(tmp_path: Path) -> None:
     ],
 )
 def test_the_image_of_a_graph(name: str, expected: tuple[str, str, str, str] | None) -> None:
-    graph_image = image(Graph(name, "", (), "", ""))
+    graph_image = image(ReportGraph(name, "", (), "", ""))
     if expected is None:
         assert graph_image == (image_id("RadGraph", name), {"dataset": "RadGraph", "study_id": name})
     else:
@@ -233,9 +233,9 @@ def test_the_same_graph_in_another_file_is_the_same_and_another_graph_of_the_ima
 
 def test_entities_refer_to_the_concepts_that_a_linker_names(tmp_path: Path) -> None:
     links = {
-        "effusion": Link("C0032227", "Pleural effusion", ("Finding",), 0.9, "m"),
-        "lung": Link("C0024109", "Lung", (), 1.0, "m"),
-        "odd": Link("12345", "not of UMLS", (), 1.0, "m"),
+        "effusion": ConceptLink("C0032227", "Pleural effusion", ("Finding",), 0.9, "m"),
+        "lung": ConceptLink("C0024109", "Lung", (), 1.0, "m"),
+        "odd": ConceptLink("12345", "not of UMLS", (), 1.0, "m"),
     }
     content = report(e1=one(label="OBS-DA"), e2=one(tokens="lung"), e3=one(tokens="odd"), e4=one(tokens="else"))
     graphs_path = write(tmp_path / "a.json", {STUDY: content})
@@ -307,9 +307,9 @@ DAMAGED: dict[str, Any] = {
 @pytest.mark.parametrize("reason", DAMAGED)
 def test_a_damaged_graph_is_one_reject_and_the_others_are_read(tmp_path: Path, reason: str) -> None:
     graphs_path = write(tmp_path / "a.json", {"a": report(e1=one()), CANARY: DAMAGED[reason], "b": report(e1=one())})
-    first_graph, rejected, last_graph = read(graphs_path)
-    assert isinstance(first_graph, Graph)
-    assert isinstance(last_graph, Graph)
+    first_graph, rejected, last_graph = read_report_graphs(graphs_path)
+    assert isinstance(first_graph, ReportGraph)
+    assert isinstance(last_graph, ReportGraph)
     assert isinstance(rejected, Reject)
     assert (rejected.path, rejected.row) == (graphs_path, 2)
     assert reason.strip() in rejected.reason
@@ -320,7 +320,7 @@ def test_a_damaged_graph_is_one_reject_and_the_others_are_read(tmp_path: Path, r
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 201, "\ud800"])
 def test_a_name_that_is_none_is_a_reject(tmp_path: Path, name: str) -> None:
-    [rejected] = read(write(tmp_path / "a.json", {name: report(e1=one())}))
+    [rejected] = read_report_graphs(write(tmp_path / "a.json", {name: report(e1=one())}))
     assert isinstance(rejected, Reject)
     assert rejected.reason == "the graph's name is not 1-200 printable characters"
 
@@ -330,7 +330,7 @@ def test_an_id_that_stands_twice_is_a_reject_since_one_would_be_lost(tmp_path: P
     graphs_path = write(
         tmp_path / "a.json", f'{{"a": {{"text": "x", "entities": {{"1": {entity_text}, "1": {entity_text}}}}}}}'
     )
-    [rejected] = read(graphs_path)
+    [rejected] = read_report_graphs(graphs_path)
     assert isinstance(rejected, Reject)
     assert "twice" in rejected.reason
 
@@ -345,7 +345,7 @@ def test_an_id_that_stands_twice_is_a_reject_since_one_would_be_lost(tmp_path: P
 def test_a_damaged_file_is_an_input_error(tmp_path: Path, content: str) -> None:
     graphs_path = write(tmp_path / "a.json", content)
     with pytest.raises(InputError) as refusal:
-        list(read(graphs_path))
+        list(read_report_graphs(graphs_path))
     assert str(refusal.value).count("\n") == 0
 
 
@@ -353,7 +353,7 @@ def test_a_damaged_file_is_an_input_error(tmp_path: Path, content: str) -> None:
 def test_a_file_that_is_not_utf8_is_an_input_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(InputError, match="not JSON in UTF-8"):
-        list(read(tmp_path / "a.json"))
+        list(read_report_graphs(tmp_path / "a.json"))
 
 
 def test_json_that_has_to_be_utf8_says_where_it_is_not(tmp_path: Path) -> None:
@@ -367,11 +367,11 @@ def test_a_missing_file_a_folder_and_a_file_without_end_are_input_errors(tmp_pat
         with pytest.raises(InputError, match="no such file"):
             RadGraph(graphs_path)
         with pytest.raises(InputError, match=r"no such file|this is a folder"):
-            list(read(graphs_path))
+            list(read_report_graphs(graphs_path))
     with (tmp_path / "huge.json").open("wb") as huge_file:
         huge_file.truncate((2 << 30) + 1)  # takes no room
     with pytest.raises(InputError, match=r"more than 2,147,483,648 bytes"):
-        list(read(tmp_path / "huge.json"))
+        list(read_report_graphs(tmp_path / "huge.json"))
 
 
 def test_nothing_of_a_report_is_in_a_graphs_representation(tmp_path: Path) -> None:
@@ -415,4 +415,4 @@ def test_whatever_stands_in_a_graph_it_is_one_or_a_reject(tmp_path: Path, spoil:
 def test_any_bytes_are_graphs_or_an_input_error(tmp_path: Path, noise: bytes) -> None:
     (tmp_path / "a.json").write_bytes(noise)
     with contextlib.suppress(InputError):
-        assert all(isinstance(record, Reject) for record in read(tmp_path / "a.json"))
+        assert all(isinstance(record, Reject) for record in read_report_graphs(tmp_path / "a.json"))

@@ -29,7 +29,7 @@ def dicom(path: Path, syntax: UID) -> Path:
 
 
 def test_a_dicom_file_is_stretched_over_its_range(tmp_path: Path) -> None:
-    image = radiograph.read(dicom(tmp_path / "a.dcm", ExplicitVRLittleEndian))
+    image = radiograph.read_radiograph(dicom(tmp_path / "a.dcm", ExplicitVRLittleEndian))
     assert np.asarray(image).tolist() == [[0, 51, 102], [153, 204, 255]]
 
 
@@ -49,18 +49,18 @@ def test_an_image_that_shows_nothing_is_refused_where_that_matters(
     pixels = np.random.default_rng(0).integers(0, 255, size[::-1], dtype=np.uint8)
     image_path = tmp_path / f"a{suffix}"
     (Image.fromarray(pixels) if grey is None else Image.new("L", size, grey)).save(image_path)
-    assert radiograph.read(image_path).size == size, "a training leaves it in"
+    assert radiograph.read_radiograph(image_path).size == size, "a training leaves it in"
     with pytest.raises(InputError, match=message):
-        radiograph.read(image_path, blank=False)
+        radiograph.read_radiograph(image_path, blank=False)
 
 
 def test_a_small_image_that_shows_something_is_read(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (16, 17), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert radiograph.read(tmp_path / "a.png", 8, blank=False).size == (17, 16)
+    assert radiograph.read_radiograph(tmp_path / "a.png", 8, blank=False).size == (17, 16)
 
 
 def test_one_that_inflates_to_who_knows_how_much_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a deflated DICOM file") as refusal:
-        radiograph.read(dicom(tmp_path / "a.dcm", DeflatedExplicitVRLittleEndian))
+        radiograph.read_radiograph(dicom(tmp_path / "a.dcm", DeflatedExplicitVRLittleEndian))
     assert "Convert it" in refusal.value.hint

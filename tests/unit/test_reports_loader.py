@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kgp_loaders.reports import Reports
 from kgplatform.batches import Reject
 from kgplatform.construct.report import Report
-from kgplatform.construct.sections import sections, split
+from kgplatform.construct.sections import sections, split_sections
 from kgplatform.errors import InputError
 from kgplatform.schema import IMAGE_ID, image_id
 
@@ -124,7 +124,7 @@ def test_sections_are_found_by_their_headers(text: str, expected: dict[str, str]
 @given(st.lists(st.sampled_from(["FINDINGS:", "IMPRESSION", "Heart:", "\n", "\n\n", "clear ", "FINAL REPORT", ": "])))
 def test_every_word_is_in_one_section_or_a_header(pieces: list[str]) -> None:
     report_text = "".join(pieces)
-    report_parts = list(split(report_text))
+    report_parts = list(split_sections(report_text))
     assert sum(
         (report_part.header + report_part.text).count("clear") for report_part in report_parts
     ) == report_text.count("clear")

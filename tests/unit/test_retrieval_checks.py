@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgplatform.audit import Finding, Severity, audit_pairs
+from kgplatform.audit import AuditSeverity, Finding, audit_pairs
 from kgplatform.errors import UsageError
 from kgplatform.retrieval import checks
-from kgplatform.retrieval.checks import Audited, overlaps
+from kgplatform.retrieval.checks import Audited, pair_overlaps
 from kgplatform.retrieval.graph_studies import Used
-from kgplatform.retrieval.pairs import PARTS, PROTOCOLS, Pair, PairSet, split
+from kgplatform.retrieval.pairs import PARTS, PROTOCOLS, Pair, PairSet, partition_pairs
 from tests.unit.test_pair_files import made
 from tests.unit.test_retrieval_pairs import PAIRS, pair
 
@@ -41,7 +41,7 @@ def test_what_stands_in_several_parts(pairs: list[Pair], parts: list[str], proto
     )
     audited = Audited(split_pairs, NOTHING)
     for check, key, check_name in (
-        (checks.spread_subjects, lambda image_pair: image_pair.subject, "subject"),
+        (checks.spread_pair_subjects, lambda image_pair: image_pair.subject, "subject"),
         (checks.spread_reports, lambda image_pair: image_pair.study, "report"),
         (checks.spread_texts, lambda image_pair: image_pair.text.lower(), "text"),
     ):
@@ -62,12 +62,12 @@ def test_what_stands_in_several_parts(pairs: list[Pair], parts: list[str], proto
             assert list(result.examples) == spread[:5]
         training_keys = {key(image_pair) for image_pair in split_pairs.parts["train"]} - {""}
         shared_count = sum(key(image_pair) in training_keys for image_pair in split_pairs.parts["test"])
-        assert overlaps(split_pairs)[check_name] == shared_count
+        assert pair_overlaps(split_pairs)[check_name] == shared_count
         assert result.detail == f"{shared_count} of {len(split_pairs.parts['test'])} test images, protocol {protocol}"
     unknown = (
         [image_pair for image_pair in split_pairs.pairs if not image_pair.subject] if protocol == "subject" else []
     )
-    assert checks.unknown_subjects(audited).count == len(unknown)
+    assert checks.unknown_pair_subjects(audited).count == len(unknown)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -75,9 +75,9 @@ def test_a_leak_is_an_error_whatever_the_protocol_meant(protocol: str) -> None:
     leaking = pair_set({"train": [pair("a", "s", "p", "x")], "test": [pair("b", "s", "p", "X")]}, protocol)
     findings = found(leaking)
     assert {finding_id: finding.severity for finding_id, finding in findings.items()} == {
-        "KGP-A301": Severity.ERROR,
-        "KGP-A302": Severity.ERROR,
-        "KGP-A303": Severity.WARNING,
+        "KGP-A301": AuditSeverity.ERROR,
+        "KGP-A302": AuditSeverity.ERROR,
+        "KGP-A303": AuditSeverity.WARNING,
     }
     assert findings["KGP-A302"].title == (
         f"reports with images in several parts: 1 of 1 test images, protocol {protocol}"
@@ -97,7 +97,7 @@ def test_texts_are_named_by_their_studies(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_split_by_subject_or_report_does_not_leak_what_it_keeps_together(protocol: str) -> None:
     pairs = [pair(f"{number}", f"s{number // 2}", f"p{number // 4}", f"text {number // 2}") for number in range(400)]
-    finding_ids = found(pair_set(split(pairs, protocol), protocol)).keys()
+    finding_ids = found(pair_set(partition_pairs(pairs, protocol), protocol)).keys()
     assert (
         finding_ids
         == {
@@ -112,7 +112,12 @@ def test_images_of_the_graph_are_an_error_by_study_and_by_subject() -> None:
     pairs = pair_set({"train": [pair("a", "1", "p"), pair("b", "2", "p"), pair("c", "3", "q"), pair("e", "5", "r")]})
     assert not found(pairs, Used(frozenset({("other", "1"), ("d", "9")}), frozenset({("other", "p"), ("d", "z")})))
     finding = found(pairs, Used(frozenset({("d", "1")}), frozenset({("d", "q")})))["KGP-A304"]
-    assert (finding.severity, finding.count, finding.of, finding.examples) == (Severity.ERROR, 3, 4, ("a", "b", "c"))
+    assert (finding.severity, finding.count, finding.of, finding.examples) == (
+        AuditSeverity.ERROR,
+        3,
+        4,
+        ("a", "b", "c"),
+    )
     assert finding.title.endswith("1 by their study, 2 by their subject alone")
 
 
@@ -125,15 +130,15 @@ def test_unknown_subjects_are_told_where_subjects_are_to_be_apart() -> None:
 
 @pytest.mark.data
 def test_openis_real_reports(data_dir: Path) -> None:
-    from kgplatform.retrieval.pairs import read
+    from kgplatform.retrieval.pairs import read_pairs
 
     openi_folder = data_dir / "openi"
-    pairs, _ = read("openi", openi_folder, require_images=False)
+    pairs, _ = read_pairs("openi", openi_folder, require_images=False)
     finding_counts = {
         protocol: {
             finding_id: (finding.count, finding.of)
             for finding_id, finding in found(
-                PairSet(split(pairs, protocol), "openi", openi_folder, None, protocol)
+                PairSet(partition_pairs(pairs, protocol), "openi", openi_folder, None, protocol)
             ).items()
         }
         for protocol in PROTOCOLS
@@ -149,10 +154,10 @@ def test_a_graph_that_knows_what_is_held_out_is_refused() -> None:
     pairs = [pair(f"i{number}", f"s{number}", f"p{number}") for number in range(4)]
     split_pairs = pair_set({"train": pairs[:2], "valid": [pairs[2]], "test": [pairs[3]]})
     dataset = pairs[0].dataset
-    checks.refuse_known(split_pairs, Used(frozenset({(dataset, "s0")}), frozenset()))  # training may know it
+    checks.refuse_graph_pairs(split_pairs, Used(frozenset({(dataset, "s0")}), frozenset()))  # training may know it
     for used_studies in (
         Used(frozenset({(dataset, "s3")}), frozenset()),
         Used(frozenset(), frozenset({(dataset, "p2")})),
     ):
         with pytest.raises(UsageError, match="1 of the 2 pairs that are held out"):
-            checks.refuse_known(split_pairs, used_studies)
+            checks.refuse_graph_pairs(split_pairs, used_studies)

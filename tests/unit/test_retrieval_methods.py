@@ -15,7 +15,7 @@ from kgp_models.retrieval.knowledgeclip import (
     GraphNetwork,
     KnowledgeLosses,
     KnowledgeSettings,
-    batches,
+    graph_edge_batches,
 )
 from kgp_models.retrieval.settings import FineTuning
 from kgp_models.retrieval.train import fine_tune, pretrain
@@ -190,7 +190,7 @@ def test_a_negative_edge_is_never_a_positive_pair_and_an_uncertain_one_is_neithe
     def e2e(variant: Knowledge) -> float:
         torch.manual_seed(0)
         losses = KnowledgeLosses(variant, settings)
-        [batch] = batches(variant, settings, 1)
+        [batch] = graph_edge_batches(variant, settings, 1)
         concept_vectors = backbone.embed_texts(
             backbone.tokens([variant.concepts[concept_index] for concept_index in batch.concepts.tolist()])
         )
@@ -231,7 +231,7 @@ def test_the_graph_network_is_a_mean_over_neighbours_by_relation_and_direction()
 def test_an_epoch_has_each_image_once_with_all_its_stances() -> None:
     knowledge, _ = world.graph()
     stance_triples: list[tuple[int, int, int]] = []
-    for batch in batches(knowledge, PRETRAINING, 7):
+    for batch in graph_edge_batches(knowledge, PRETRAINING, 7):
         for image, stance, concept in batch.stances.tolist():
             stance_triples.append((int(batch.images[image]), stance, int(batch.concepts[concept])))
         for head, relation, tail in batch.relations.tolist():

@@ -13,7 +13,15 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kgplatform.retrieval.metrics import KS, Scores, both, chance, paired_bootstrap, popularity, score
+from kgplatform.retrieval.metrics import (
+    KS,
+    RetrievalScores,
+    both,
+    chance,
+    paired_bootstrap,
+    popularity,
+    score_retrieval,
+)
 
 Array = NDArray[np.float64]
 SEEDS = st.integers(0, 2**32 - 1)
@@ -55,7 +63,7 @@ def drawn(seed: int, queries: int = 30, items: int = 50, groups: int = 12) -> tu
     return vectors(seed, queries), vectors(seed + 1, items), generator.integers(groups, size=queries), item_groups
 
 
-def same(one: Scores, other: Scores) -> None:
+def same(one: RetrievalScores, other: RetrievalScores) -> None:
     for figure_name in ("precision", "recall", "first", "reciprocal", "relevant"):
         np.testing.assert_allclose(
             getattr(one, figure_name), getattr(other, figure_name), rtol=0, atol=1e-12, err_msg=figure_name
@@ -68,7 +76,7 @@ def test_ties_count_as_the_mean_of_all_their_orders(data: st.DataObject) -> None
     steps = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=6))
     relevant = data.draw(st.lists(st.booleans(), min_size=len(steps), max_size=len(steps)).filter(any))
     cutoffs = (1, 2, 3, 9)
-    scores = score([[1.0, 0.0]], at_angles(steps), [1], np.array(relevant, dtype=int), cutoffs)
+    scores = score_retrieval([[1.0, 0.0]], at_angles(steps), [1], np.array(relevant, dtype=int), cutoffs)
     for cutoff_index, cutoff in enumerate(cutoffs):
         figures = [
             scores.precision[0, cutoff_index],
@@ -82,7 +90,7 @@ def test_ties_count_as_the_mean_of_all_their_orders(data: st.DataObject) -> None
 @pytest.mark.parametrize("seed", range(10))
 def test_the_definitions_where_nothing_ties(seed: int) -> None:
     queries, items, query_groups, item_groups = drawn(seed)
-    scores = score(queries, items, query_groups, item_groups)
+    scores = score_retrieval(queries, items, query_groups, item_groups)
     assert scores.items == 50
     for query in range(len(queries)):
         cosines = [
@@ -105,8 +113,8 @@ def test_the_definitions_where_nothing_ties(seed: int) -> None:
 def test_blocks_change_nothing(seed: int, block: int) -> None:
     queries, items, query_groups, item_groups = drawn(seed % 10_000)
     same(
-        score(queries, items, query_groups, item_groups, block=block),
-        score(queries, items, query_groups, item_groups, block=1_000),
+        score_retrieval(queries, items, query_groups, item_groups, block=block),
+        score_retrieval(queries, items, query_groups, item_groups, block=1_000),
     )
 
 
@@ -115,7 +123,7 @@ def test_bounds_and_recall_grows_with_k(seed: int, coarse: bool) -> None:
     queries, items, query_groups, item_groups = drawn(seed % 10_000)
     if coarse:  # many ties
         queries, items = np.sign(queries[:, :2]), np.sign(items[:, :2])
-    scores = score(queries, items, query_groups, item_groups, ks=(1, 2, 5, 10, 49, 50, 51, 200))
+    scores = score_retrieval(queries, items, query_groups, item_groups, ks=(1, 2, 5, 10, 49, 50, 51, 200))
     for figure in (scores.precision, scores.recall):
         assert (figure >= 0).all()
         assert (figure <= 1 + 1e-12).all()
@@ -136,8 +144,8 @@ def test_the_order_of_items_and_queries_does_not_matter(seed: int, coarse: bool)
     generator = np.random.default_rng(seed)
     query_order, item_order = generator.permutation(len(queries)), generator.permutation(len(items))
     first_scores, second_scores = (
-        score(queries, items, query_groups, item_groups),
-        score(queries[query_order], items[item_order], query_groups[query_order], item_groups[item_order]),
+        score_retrieval(queries, items, query_groups, item_groups),
+        score_retrieval(queries[query_order], items[item_order], query_groups[query_order], item_groups[item_order]),
     )
     np.testing.assert_allclose(first_scores.recall[query_order], second_scores.recall, atol=1e-12)
     np.testing.assert_allclose(first_scores.reciprocal[query_order], second_scores.reciprocal, atol=1e-12)
@@ -148,21 +156,21 @@ def test_lengths_and_numbers_of_groups_do_not_matter(seed: int) -> None:
     queries, items, query_groups, item_groups = drawn(seed % 10_000)
     lengths = np.random.default_rng(seed).uniform(0.1, 1e3, size=(len(items), 1))
     same(
-        score(queries * 7, items * lengths, query_groups * 5 - 3, item_groups * 5 - 3),
-        score(queries, items, query_groups, item_groups),
+        score_retrieval(queries * 7, items * lengths, query_groups * 5 - 3, item_groups * 5 - 3),
+        score_retrieval(queries, items, query_groups, item_groups),
     )
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.0])
 def test_a_constant_model_is_as_good_as_chance(value: float) -> None:
     _, _, query_groups, item_groups = drawn(3)
-    constant_scores = score(np.full((30, 4), value), np.full((50, 4), value), query_groups, item_groups)
+    constant_scores = score_retrieval(np.full((30, 4), value), np.full((50, 4), value), query_groups, item_groups)
     same(constant_scores, chance(query_groups, item_groups))
     noisy_items = np.full((50, 4), 1 / 3) * np.random.default_rng(1).uniform(
         0.5, 2, size=(50, 1)
     )  # the same but for rounding
     same(
-        score(np.full((30, 4), 0.1), noisy_items.astype(np.float32), query_groups, item_groups),
+        score_retrieval(np.full((30, 4), 0.1), noisy_items.astype(np.float32), query_groups, item_groups),
         chance(query_groups, item_groups),
     )
 
@@ -219,7 +227,7 @@ def test_vectors_that_are_no_numbers_are_refused(bad: float, side: int) -> None:
     sides = [vectors(1, 5), vectors(2, 5)]
     sides[side][3, 2] = bad
     with pytest.raises(ValueError, match="not finite"):
-        score(*sides, np.arange(5), np.arange(5))
+        score_retrieval(*sides, np.arange(5), np.arange(5))
     with pytest.raises(ValueError, match="not finite"):
         popularity([bad], [0], [0])
     with pytest.raises(ValueError, match="not finite"):
@@ -229,29 +237,29 @@ def test_vectors_that_are_no_numbers_are_refused(bad: float, side: int) -> None:
 def test_shapes_that_do_not_fit_are_refused() -> None:
     five_groups = np.arange(5)
     with pytest.raises(ValueError, match="1 of 5 queries have no relevant item"):
-        score(vectors(1, 5), vectors(2, 5), five_groups, [0, 1, 2, 3, 3])
+        score_retrieval(vectors(1, 5), vectors(2, 5), five_groups, [0, 1, 2, 3, 3])
     with pytest.raises(ValueError, match="0 of 0 queries"):
         chance([], [1])
     with pytest.raises(ValueError, match="8 values and items 4"):
-        score(vectors(1, 5), vectors(2, 5, 4), five_groups, five_groups)
+        score_retrieval(vectors(1, 5), vectors(2, 5, 4), five_groups, five_groups)
     with pytest.raises(ValueError, match="not as many vectors"):
-        score(vectors(1, 5), vectors(2, 5), five_groups[:4], five_groups)
+        score_retrieval(vectors(1, 5), vectors(2, 5), five_groups[:4], five_groups)
     with pytest.raises(ValueError, match="not as many vectors"):
-        score(vectors(1, 4), vectors(2, 5), five_groups, five_groups)
+        score_retrieval(vectors(1, 4), vectors(2, 5), five_groups, five_groups)
     with pytest.raises(ValueError, match="not as many vectors"):
-        score(vectors(1, 5), vectors(2, 6), five_groups, five_groups)
+        score_retrieval(vectors(1, 5), vectors(2, 6), five_groups, five_groups)
     with pytest.raises(ValueError, match=r"shape \(0, 3\)"):
-        score(np.zeros((0, 3)), vectors(2, 5, 3), [], five_groups)
+        score_retrieval(np.zeros((0, 3)), vectors(2, 5, 3), [], five_groups)
     for cutoffs in ((), (0,), (5, -1)):
         with pytest.raises(ValueError, match="at least 1"):
-            score(vectors(1, 5), vectors(2, 5), five_groups, five_groups, cutoffs)
+            score_retrieval(vectors(1, 5), vectors(2, 5), five_groups, five_groups, cutoffs)
 
 
 def test_very_long_and_very_short_vectors_have_their_cosines() -> None:
     queries, items, query_groups, item_groups = drawn(4)
     same(
-        score(queries * 1e200, items * 1e-200, query_groups, item_groups),
-        score(queries, items, query_groups, item_groups),
+        score_retrieval(queries * 1e200, items * 1e-200, query_groups, item_groups),
+        score_retrieval(queries, items, query_groups, item_groups),
     )
 
 
@@ -311,7 +319,7 @@ def test_figures_that_do_not_make_pairs_are_refused() -> None:
 def test_the_expected_reciprocal_rank_exactly(above: int, level: int, among: int) -> None:
     steps = [9] * above + [5] * level
     relevant = [0] * above + [1] * among + [0] * (level - among)
-    scores = score([[1.0, 0.0]], at_angles(steps), [1], relevant)
+    scores = score_retrieval([[1.0, 0.0]], at_angles(steps), [1], relevant)
     placements = list(itertools.combinations(range(level), among))
     expected_rank = sum(Fraction(1, above + 1 + placement[0]) for placement in placements) / len(placements)
     assert scores.reciprocal[0] == pytest.approx(float(expected_rank))

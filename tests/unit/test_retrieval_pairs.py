@@ -16,9 +16,18 @@ from hypothesis import strategies as st
 
 from kgplatform.errors import InputError, UsageError
 from kgplatform.retrieval import pairs as pairing
-from kgplatform.retrieval.checks import overlaps
+from kgplatform.retrieval.checks import pair_overlaps
 from kgplatform.retrieval.graph_studies import exclude, study_key
-from kgplatform.retrieval.pairs import PARTS, PROTOCOLS, Pair, PairSet, groups, read, sample, split
+from kgplatform.retrieval.pairs import (
+    PARTS,
+    PROTOCOLS,
+    Pair,
+    PairSet,
+    pair_groups,
+    partition_pairs,
+    read_pairs,
+    sample_pairs,
+)
 from tests.unit.test_mimic_cxr_loader import CANARY, dicom, layout
 from tests.unit.test_openi_loader import XML
 
@@ -69,7 +78,7 @@ PAIRS = st.lists(
 
 
 def test_a_pair_is_an_image_with_its_whole_text(tmp_path: Path) -> None:
-    pairs, rejects = read("openi", openi(tmp_path))
+    pairs, rejects = read_pairs("openi", openi(tmp_path))
     assert [
         (image_pair.image, image_pair.study, image_pair.view, image_pair.dataset, image_pair.subject)
         for image_pair in pairs[:3]
@@ -86,33 +95,33 @@ def test_a_pair_is_an_image_with_its_whole_text(tmp_path: Path) -> None:
         ("4_IM-1001.dcm.png", pairing.NO_TEXT),
         ("4_IM-2001.dcm.png", pairing.NO_TEXT),
     ]
-    assert [image_pair.view for image_pair in read("openi", tmp_path, views=("Lateral",))[0]] == ["Lateral"] * 3
+    assert [image_pair.view for image_pair in read_pairs("openi", tmp_path, views=("Lateral",))[0]] == ["Lateral"] * 3
 
 
 def test_an_image_that_is_not_there_is_told_unless_none_is_wanted(tmp_path: Path) -> None:
     openi(tmp_path)
     (tmp_path / "2_IM-1001.dcm.png").unlink()
-    pairs, rejects = read("openi", tmp_path)
+    pairs, rejects = read_pairs("openi", tmp_path)
     assert len(pairs) == 5
     assert [rejected.path.name for rejected in rejects if rejected.reason == pairing.NO_IMAGE] == ["2_IM-1001.dcm.png"]
-    assert len(read("openi", tmp_path, require_images=False)[0]) == 6
+    assert len(read_pairs("openi", tmp_path, require_images=False)[0]) == 6
 
 
 def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
     openi(tmp_path / "reports", images=tmp_path / "pictures")
-    assert not read("openi", tmp_path / "reports")[0]
-    pairs, _ = read("openi", tmp_path / "reports", images=tmp_path / "pictures")
+    assert not read_pairs("openi", tmp_path / "reports")[0]
+    pairs, _ = read_pairs("openi", tmp_path / "reports", images=tmp_path / "pictures")
     assert {image_pair.path.parent for image_pair in pairs} == {tmp_path / "pictures"}
 
 
 def test_the_xml_form_names_png_files_and_no_views(tmp_path: Path) -> None:
     (tmp_path / "9.xml").write_text(XML.format(uid="9"), encoding="utf-8")
     (tmp_path / "CXR9_IM-0002.png").write_bytes(b"x")
-    [image_pair], [rejected] = read("openi", tmp_path)
+    [image_pair], [rejected] = read_pairs("openi", tmp_path)
     assert (image_pair.image, image_pair.path.name, image_pair.view) == ("CXR9_IM-0002", "CXR9_IM-0002.png", "")
     assert (rejected.path.name, rejected.reason) == ("CXR9_IM-0001.png", pairing.NO_IMAGE)
     with pytest.raises(UsageError, match="does not tell the views"):
-        read("openi", tmp_path, views=("Frontal",))
+        read_pairs("openi", tmp_path, views=("Frontal",))
 
 
 def test_mimic_cxr_has_subjects_and_its_images_any_suffix(tmp_path: Path) -> None:
@@ -124,7 +133,7 @@ def test_mimic_cxr_has_subjects_and_its_images_any_suffix(tmp_path: Path) -> Non
         study_folder = tmp_path / "images" / "files" / "p10" / subject / study
         study_folder.mkdir(parents=True, exist_ok=True)
         (study_folder / f"{dicom(number)}{suffix}").write_bytes(b"x")
-    pairs, rejects = read("mimic-cxr", tmp_path / "reports", images=tmp_path / "images")
+    pairs, rejects = read_pairs("mimic-cxr", tmp_path / "reports", images=tmp_path / "images")
     assert [
         (image_pair.image, image_pair.study, image_pair.subject, image_pair.view, image_pair.path.suffix)
         for image_pair in pairs
@@ -147,22 +156,22 @@ def test_iu_xray_counts_its_images_from_their_folder(tmp_path: Path) -> None:
     for image_name in ("CXR1_IM-0001/0.png", "CXR1_IM-0001/1.png", "CXR2_IM-0002/0.png"):
         (tmp_path / "images" / image_name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "images" / image_name).write_bytes(b"x")
-    pairs, rejects = read("iu-xray", tmp_path)
+    pairs, rejects = read_pairs("iu-xray", tmp_path)
     assert [image_pair.image for image_pair in pairs] == ["CXR1_IM-0001/0", "CXR1_IM-0001/1", "CXR2_IM-0002/0"]
     assert [rejected.reason for rejected in rejects] == [pairing.OUTSIDE] * 2
-    separate_pairs, _ = read("iu-xray", tmp_path / "annotation.json", images=tmp_path / "images")
+    separate_pairs, _ = read_pairs("iu-xray", tmp_path / "annotation.json", images=tmp_path / "images")
     assert [(image_pair.image, image_pair.path) for image_pair in separate_pairs] == [
         (image_pair.image, image_pair.path) for image_pair in pairs
     ]
     with pytest.raises(UsageError, match="does not tell the views"):
-        read("iu-xray", tmp_path, views=("AP",))
+        read_pairs("iu-xray", tmp_path, views=("AP",))
 
 
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no pairs of chexpert"):
-        read("chexpert", tmp_path)
+        read_pairs("chexpert", tmp_path)
     with pytest.raises(InputError, match="no OpenI reports"):
-        read("openi", tmp_path)
+        read_pairs("openi", tmp_path)
 
 
 def test_what_the_graph_was_built_from_is_left_out_with_all_of_its_patients() -> None:
@@ -193,16 +202,16 @@ def test_a_sample_is_the_same_in_any_order_and_holds_smaller_ones(
 ) -> None:
     shuffled = list(pairs)
     chance.shuffle(shuffled)
-    sampled = sample(pairs, count, seed)
-    assert sample(shuffled, count, seed) == sampled
+    sampled = sample_pairs(pairs, count, seed)
+    assert sample_pairs(shuffled, count, seed) == sampled
     assert len(sampled) == min(count, len(pairs))
     assert [image_pair.image for image_pair in sampled] == sorted(image_pair.image for image_pair in sampled)
-    assert set(sample(pairs, count // 2, seed)) <= set(sampled)
+    assert set(sample_pairs(pairs, count // 2, seed)) <= set(sampled)
 
 
 def test_samples_differ_by_seed_and_are_not_the_first_files() -> None:
     pairs = [pair(f"{number:04d}") for number in range(1000)]
-    first_sample, second_sample = (set(sample(pairs, 500, seed)) for seed in (42, 43))
+    first_sample, second_sample = (set(sample_pairs(pairs, 500, seed)) for seed in (42, 43))
     assert 200 < len(first_sample & second_sample) < 300
     assert 200 < len(first_sample & set(pairs[:500])) < 300
 
@@ -212,7 +221,7 @@ def test_a_split_is_a_partition_that_keeps_groups_together(
     pairs: list[Pair], protocol: str, seed: int, chance: random.Random
 ) -> None:
     try:
-        parts = split(pairs, protocol, seed)
+        parts = partition_pairs(pairs, protocol, seed)
     except UsageError:
         assert len({PROTOCOLS[protocol](image_pair) for image_pair in pairs}) < 10 or protocol != "paper"
         return
@@ -227,7 +236,7 @@ def test_a_split_is_a_partition_that_keeps_groups_together(
     assert all(len(part_names) == 1 for part_names in group_parts.values())
     shuffled = list(pairs)
     chance.shuffle(shuffled)
-    assert split(shuffled, protocol, seed) == parts
+    assert partition_pairs(shuffled, protocol, seed) == parts
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -235,11 +244,11 @@ def test_sizes_are_8_1_1_and_more_pairs_move_few(protocol: str) -> None:
     def images(count: int) -> list[Pair]:
         return [pair(f"{number:05d}", f"s{number // 2}", f"p{number // 4}") for number in range(count)]
 
-    parts = split(images(10_000), protocol)
+    parts = partition_pairs(images(10_000), protocol)
     assert np.abs(np.array([len(parts[part_name]) for part_name in PARTS]) - [8_000, 1_000, 1_000]).max() <= 4
     if protocol == "paper":
         assert [len(parts[part_name]) for part_name in PARTS] == [8_000, 1_000, 1_000]
-    larger_parts = split(images(10_100), protocol)
+    larger_parts = partition_pairs(images(10_100), protocol)
     original_parts = {image_pair.image: part_name for part_name in PARTS for image_pair in parts[part_name]}
     moved_count = sum(
         original_parts.get(image_pair.image, part_name) != part_name
@@ -247,7 +256,7 @@ def test_sizes_are_8_1_1_and_more_pairs_move_few(protocol: str) -> None:
         for image_pair in larger_parts[part_name]
     )
     assert moved_count < 200
-    reseeded_parts = split(images(10_000), protocol, 43)
+    reseeded_parts = partition_pairs(images(10_000), protocol, 43)
     unmoved_count = sum(
         original_parts[image_pair.image] == part_name for part_name in PARTS for image_pair in reseeded_parts[part_name]
     )
@@ -256,15 +265,15 @@ def test_sizes_are_8_1_1_and_more_pairs_move_few(protocol: str) -> None:
 
 def test_what_cannot_be_split_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no protocol image"):
-        split([pair("a")], "image")
+        partition_pairs([pair("a")], "image")
     for few_pairs in ([], [pair("a")], [pair(f"{number}", "one") for number in range(100)]):
         with pytest.raises(UsageError, match="too few to split by report"):
-            split(few_pairs, "report")
+            partition_pairs(few_pairs, "report")
 
 
 @given(PAIRS)
 def test_groups_join_images_of_one_study_and_of_one_text(pairs: list[Pair]) -> None:
-    group_numbers = groups(pairs).tolist()
+    group_numbers = pair_groups(pairs).tolist()
     members = [{pair_index} for pair_index in range(len(pairs))]
     for _ in pairs:  # until nothing is joined any more
         for first_index, first_pair in enumerate(pairs):
@@ -284,17 +293,17 @@ def test_groups_join_images_of_one_study_and_of_one_text(pairs: list[Pair]) -> N
 @pytest.mark.data
 def test_openis_real_reports(data_dir: Path) -> None:
     openi_folder = data_dir / "openi"
-    assert not read("openi", openi_folder)[0]  # no images are shipped
-    pairs, rejects = read("openi", openi_folder, require_images=False)
+    assert not read_pairs("openi", openi_folder)[0]  # no images are shipped
+    pairs, rejects = read_pairs("openi", openi_folder, require_images=False)
     assert Counter(rejected.reason for rejected in rejects) == {pairing.NO_TEXT: 28}
     assert len(pairs) == 5_250
     assert len({image_pair.study for image_pair in pairs}) == 2_701
-    assert groups(pairs).max() + 1 == len({image_pair.wording for image_pair in pairs}) == 2_206
+    assert pair_groups(pairs).max() + 1 == len({image_pair.wording for image_pair in pairs}) == 2_206
     shared = {}
     for protocol in ("report", "paper"):
-        parts = split(pairs, protocol)
+        parts = partition_pairs(pairs, protocol)
         assert [len(parts[part_name]) for part_name in PARTS] == [4_200, 525, 525]
-        shared[protocol] = overlaps(PairSet(parts, "openi", openi_folder, None, protocol))
+        shared[protocol] = pair_overlaps(PairSet(parts, "openi", openi_folder, None, protocol))
     # the requirements' simulation had 79 % and 83 %
     assert shared == {
         "report": {"report": 0, "text": 112, "subject": 0},

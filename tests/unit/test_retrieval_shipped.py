@@ -45,10 +45,10 @@ def test_no_word_of_a_long_text_is_left_out() -> None:
 
 
 def test_it_finds_unseen_images_far_better_than_chance(tmp_path: Path) -> None:
-    study_set.build(tmp_path, 60, 29)
-    image_pairs, _ = pairs.read("mimic-cxr", tmp_path)
+    study_set.build_study_set(tmp_path, 60, 29)
+    image_pairs, _ = pairs.read_pairs("mimic-cxr", tmp_path)
     encoder = open_encoder("small")
-    groups = pairs.groups(image_pairs)
+    groups = pairs.pair_groups(image_pairs)
     texts = [
         next(pair.text for pair, pair_group in zip(image_pairs, groups, strict=True) if pair_group == group)
         for group in range(60)

@@ -24,7 +24,7 @@ from kgp_models.retrieval.inputs import examples, read_pictures, vectors_of_text
 from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
 from kgp_models.retrieval.settings import FineTuning, RetrievalSettings
 from kgp_models.retrieval.small import small_backbone
-from kgp_models.retrieval.train import STATE, Trained, evaluated, fine_tune, pretrain, recall, settle
+from kgp_models.retrieval.train import STATE, RetrievalTrainingResult, evaluated, fine_tune, pretrain, recall, settle
 from kgp_models.varied import varied
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
@@ -122,7 +122,9 @@ def test_a_training_that_is_interrupted_loses_no_step(method: str, tmp_path: Pat
     knowledge, graph_images = world.graph()
     fashion_settings = FashionSettings(drawn=2)  # by the epoch's random numbers
 
-    def tuned(folder: Path, backbone: Backbone, progress: Progress = lambda step_count, total: None) -> Trained:
+    def tuned(
+        folder: Path, backbone: Backbone, progress: Progress = lambda step_count, total: None
+    ) -> RetrievalTrainingResult:
         mentions = world.shown_by(16, 1)
         alignment = Alignment(knowledge, graph_images, mentions, fashion_settings) if method == "fashionklip" else None
         return fine_tune(backbone, train_pairs, valid_pairs, TUNING, folder, 3, alignment, 0.5, progress)
@@ -299,7 +301,7 @@ def test_two_trainings_may_keep_the_same_pictures_at_once(tmp_path: Path, monkey
 def saved(folder: Path, settings: RetrievalSettings = SETTINGS) -> Backbone:
     tokenizer = small_tokenizer([world.report([number % 4], number) for number in range(20)], world.SIZES.vocabulary)
     backbone = small_backbone(tokenizer, world.SIZES, 4).eval()
-    checkpoint.save(
+    checkpoint.save_retrieval_model(
         folder, backbone, settings, base="small", tokenizer=tokenizer, data={"pairs": "abc"}, figures={"R@10": 0.5}
     )
     return backbone
@@ -307,7 +309,7 @@ def saved(folder: Path, settings: RetrievalSettings = SETTINGS) -> Backbone:
 
 def test_a_model_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     backbone = saved(tmp_path)
-    loaded = checkpoint.load(tmp_path)
+    loaded = checkpoint.load_retrieval_model(tmp_path)
     report_texts = ["There is effusion.", "No edema. Study 7."]
     assert torch.allclose(vectors_of_texts(loaded, report_texts), vectors_of_texts(backbone, report_texts), atol=5e-3)
     images = world.example_pairs(3, 1).images
@@ -342,7 +344,7 @@ def test_a_damaged_model_is_one_clear_error(damage: str, tmp_path: Path) -> None
         document["files"] = {"../outside": "0"}
         description_path.write_text(json.dumps(document))
     with pytest.raises(InputError) as refusal:
-        checkpoint.load(tmp_path)
+        checkpoint.load_retrieval_model(tmp_path)
     assert refusal.value.hint
 
 

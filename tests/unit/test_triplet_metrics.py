@@ -20,11 +20,11 @@ from kgplatform.triplets.metrics import (
     count_entities,
     longest_common_subsequence,
     rouge_l,
-    score,
-    words,
+    score_documents,
+    triplet_words,
 )
-from kgplatform.triplets.radgraph_f1 import LabelledGraph, Link, Node, radgraph_f1, unlabelled
-from kgplatform.triplets.text import Relation, Triplet, parse
+from kgplatform.triplets.radgraph_f1 import EntityRelation, LabelledEntity, LabelledGraph, radgraph_f1, unlabelled
+from kgplatform.triplets.text import Relation, Triplet, parse_triplets
 
 SMALL = Triplet("small", Relation.MODIFY, "pleural effusion")
 LEFT = Triplet("left", Relation.MODIFY, "lung")
@@ -40,7 +40,7 @@ pairs = st.lists(st.tuples(triplets, triplets), min_size=1, max_size=5)
 
 
 def test_commas_and_semicolons_are_words() -> None:
-    assert words([SMALL, LEFT]) == [
+    assert triplet_words([SMALL, LEFT]) == [
         "small",
         ",",
         "modify",
@@ -54,7 +54,7 @@ def test_commas_and_semicolons_are_words() -> None:
         ",",
         "lung",
     ]
-    assert words([]) == []
+    assert triplet_words([]) == []
 
 
 # BLEU
@@ -203,7 +203,7 @@ def test_a_key_compares_what_is_linked() -> None:
 
 
 def test_micro_counts_triplets_and_macro_counts_documents() -> None:
-    scores = score([Counts(9, 10, 10), Counts(0, 1, 1)])
+    scores = score_documents([Counts(9, 10, 10), Counts(0, 1, 1)])
     assert (scores.precision, scores.recall, scores.f1) == (9 / 11, 9 / 11, 9 / 11)
     assert scores.macro_f1 == pytest.approx((0.9 + 0) / 2)
     assert (scores.right, scores.predicted, scores.reference, scores.documents) == (9, 11, 11, 2)
@@ -215,13 +215,13 @@ def test_sets_of_nothing() -> None:
     assert (no_prediction.precision, no_prediction.recall, no_prediction.f1) == (0, 0, 0)
     assert (no_reference.precision, no_reference.recall, no_reference.f1) == (0, 0, 0)
     with pytest.raises(ValueError, match="no documents"):
-        score([])
+        score_documents([])
 
 
 def test_order_matters_to_text_scores_and_to_no_other() -> None:
     predicted, reference = [WHY, LEFT, SMALL], [SMALL, LEFT, WHY]
-    assert bleu([words(predicted)], [words(reference)]).corpus[3] < 100
-    assert rouge_l([words(predicted)], [words(reference)]).f < 100
+    assert bleu([triplet_words(predicted)], [triplet_words(reference)]).corpus[3] < 100
+    assert rouge_l([triplet_words(predicted)], [triplet_words(reference)]).f < 100
     assert count(predicted, reference).f1 == count_entities(predicted, reference).f1 == 1
     assert radgraph_f1([unlabelled(predicted)], [unlabelled(reference)]).complete == 1
 
@@ -231,10 +231,10 @@ def test_all_scores_are_in_range_and_agree_with_plain_sets(
     documents: list[tuple[list[Triplet], list[Triplet]]],
 ) -> None:
     predicted, references = [
-        [words(document_triplets) for document_triplets in corpus] for corpus in zip(*documents, strict=True)
+        [triplet_words(document_triplets) for document_triplets in corpus] for corpus in zip(*documents, strict=True)
     ]
     assert 0 <= rouge_l(predicted, references).f <= 100 + 1e-9
-    scores = score([count(prediction, reference) for prediction, reference in documents])
+    scores = score_documents([count(prediction, reference) for prediction, reference in documents])
     matched = sum(len({*prediction} & {*reference}) for prediction, reference in documents)
     total_size = sum(len({*prediction}) + len({*reference}) for prediction, reference in documents)
     assert scores.f1 == (2 * matched / total_size if total_size else 1)
@@ -244,11 +244,11 @@ def test_all_scores_are_in_range_and_agree_with_plain_sets(
 
 @given(st.lists(triplets, min_size=1, max_size=5))
 def test_the_reference_itself_is_perfect(documents: list[list[Triplet]]) -> None:
-    document_words = [words(document) for document in documents]
+    document_words = [triplet_words(document) for document in documents]
     scores = bleu(document_words, document_words)
     assert (*scores.corpus, *scores.sentences) == pytest.approx([100] * 8)
     assert rouge_l(document_words, document_words).f == pytest.approx(100)
-    perfect = score([count(document, document) for document in documents])
+    perfect = score_documents([count(document, document) for document in documents])
     assert (perfect.precision, perfect.recall, perfect.f1, perfect.macro_f1) == (1, 1, 1, 1)
     graphs = [unlabelled(document) for document in documents]
     assert set(radgraph_f1(graphs, graphs).as_dict().values()) == {1.0}
@@ -260,7 +260,7 @@ def test_results_are_plain_for_json() -> None:
     results = (
         bleu([["a"]], [["a"]]),
         rouge_l([["a"]], [["a"]]),
-        score(perfect_counts),
+        score_documents(perfect_counts),
         bootstrap(perfect_counts, seed=0),
     )
     for scores in results:
@@ -279,7 +279,7 @@ def test_an_interval_is_about_that_of_the_normal_distribution() -> None:
     """200 documents of 8: the share of right ones has the standard error √(p (1 - p) / 1600)."""
     documents = some_documents(0.7)
     interval = bootstrap(documents, seed=3, samples=4000)
-    assert interval.value == score(documents).f1
+    assert interval.value == score_documents(documents).f1
     half_width = 1.96 * math.sqrt(interval.value * (1 - interval.value) / 1600)
     assert (interval.value - interval.low, interval.high - interval.value) == pytest.approx(
         (half_width, half_width), rel=0.15
@@ -319,15 +319,22 @@ def test_systems_of_other_documents_are_not_compared() -> None:
 # RadGraph-F1
 
 TRUTH = LabelledGraph(
-    (Node("effusion", "OBS-DP"), Node("lung", "ANAT-DP"), Node("left", "ANAT-DP"), Node("mass", "OBS-DA")),
-    (Link(0, "located_at", 1), Link(2, "modify", 1)),
+    (
+        LabelledEntity("effusion", "OBS-DP"),
+        LabelledEntity("lung", "ANAT-DP"),
+        LabelledEntity("left", "ANAT-DP"),
+        LabelledEntity("mass", "OBS-DA"),
+    ),
+    (EntityRelation(0, "located_at", 1), EntityRelation(2, "modify", 1)),
 )
 
 
 def test_radgraph_f1_by_hand() -> None:
     """The mass is called present, and the effusion has another relation to the lung."""
-    nodes = (*TRUTH.nodes[:3], Node("mass", "OBS-DP"))
-    scores = radgraph_f1([LabelledGraph(nodes, (Link(0, "suggestive_of", 1), Link(2, "modify", 1)))], [TRUTH])
+    nodes = (*TRUTH.nodes[:3], LabelledEntity("mass", "OBS-DP"))
+    scores = radgraph_f1(
+        [LabelledGraph(nodes, (EntityRelation(0, "suggestive_of", 1), EntityRelation(2, "modify", 1)))], [TRUTH]
+    )
     assert scores.simple == 3 / 4  # 3 of 4 entities on both sides
     assert scores.partial == 3 / 4  # effusion has a relation, as it should
     assert scores.complete == 2 / 4  # right: left → lung, and lung alone
@@ -343,15 +350,17 @@ def test_a_missing_relation_costs_at_the_levels_that_see_it() -> None:
 
 
 def test_a_wrong_label_of_the_tail_costs_in_combined_only_through_relations() -> None:
-    nodes = (TRUTH.nodes[0], Node("lung", "OBS-DP"), *TRUTH.nodes[2:])
+    nodes = (TRUTH.nodes[0], LabelledEntity("lung", "OBS-DP"), *TRUTH.nodes[2:])
     scores = radgraph_f1([LabelledGraph(nodes, TRUTH.links)], [TRUTH])
     assert (scores.simple, scores.partial, scores.complete) == (3 / 4, 3 / 4, 3 / 4)
     assert scores.combined == (3 / 4 + 0) / 2
 
 
 def test_entities_of_equal_text_are_two_where_only_one_has_a_relation() -> None:
-    two_entities = LabelledGraph((Node("lung", "A"), Node("lung", "A")), (Link(0, "modify", 1),))
-    single_entity = LabelledGraph((Node("lung", "A"),), ())
+    two_entities = LabelledGraph(
+        (LabelledEntity("lung", "A"), LabelledEntity("lung", "A")), (EntityRelation(0, "modify", 1),)
+    )
+    single_entity = LabelledGraph((LabelledEntity("lung", "A"),), ())
     scores = radgraph_f1([single_entity], [two_entities])
     assert (scores.simple, scores.partial, scores.complete) == (1, 2 / 3, 2 / 3)
 
@@ -370,16 +379,16 @@ def test_radgraph_f1_of_nothing_and_means() -> None:
 
 
 def test_radgraph_f1_with_a_key() -> None:
-    relabelled = LabelledGraph((Node("pleural effusion", "OBS-DP"), *TRUTH.nodes[1:]), TRUTH.links)
+    relabelled = LabelledGraph((LabelledEntity("pleural effusion", "OBS-DP"), *TRUTH.nodes[1:]), TRUTH.links)
     assert radgraph_f1([relabelled], [TRUTH]).simple == 3 / 4
     assert radgraph_f1([relabelled], [TRUTH], lambda entity_text: entity_text.removeprefix("pleural ")).complete == 1
 
 
 def test_triplets_without_labels_as_a_graph() -> None:
-    parsed_triplets = parse("small, modify, effusion; effusion, located_at, lung").triplets
+    parsed_triplets = parse_triplets("small, modify, effusion; effusion, located_at, lung").triplets
     assert unlabelled(parsed_triplets) == LabelledGraph(
-        (Node("small", ""), Node("effusion", ""), Node("lung", "")),
-        (Link(0, "modify", 1), Link(1, "located_at", 2)),
+        (LabelledEntity("small", ""), LabelledEntity("effusion", ""), LabelledEntity("lung", "")),
+        (EntityRelation(0, "modify", 1), EntityRelation(1, "located_at", 2)),
     )
     scores = radgraph_f1([unlabelled(parsed_triplets)], [unlabelled(parsed_triplets[:1])])
     assert scores.simple == count_entities(parsed_triplets, parsed_triplets[:1]).f1

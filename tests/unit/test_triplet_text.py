@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgplatform.triplets.text import MAX_ENTITY, MAX_TRIPLETS, Parsed, Relation, Triplet, entity, parse, serialise
+from kgplatform.triplets.text import (
+    MAX_ENTITY,
+    MAX_TRIPLETS,
+    Parsed,
+    Relation,
+    Triplet,
+    entity,
+    parse_triplets,
+    serialise,
+)
 
 GARBAGE = 10_000
 PIECES = [
@@ -32,8 +41,8 @@ def test_the_form_in_plain_lines() -> None:
         Triplet("opacity", Relation.SUGGESTIVE_OF, "pneumonia"),
     ]
     assert serialise(expected) == triplet_text
-    assert parse(triplet_text) == Parsed(tuple(expected), 0)
-    assert parse("") == parse(" ;\n; ") == Parsed((), 0)
+    assert parse_triplets(triplet_text) == Parsed(tuple(expected), 0)
+    assert parse_triplets("") == parse_triplets(" ;\n; ") == Parsed((), 0)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +57,7 @@ def test_the_form_in_plain_lines() -> None:
 )
 def test_forms_that_models_use_are_read(reply: str) -> None:
     expected = (Triplet("small", Relation.MODIFY, "effusion"), Triplet("effusion", Relation.LOCATED_AT, "lung"))
-    assert parse(reply) == Parsed(expected, 0)
+    assert parse_triplets(reply) == Parsed(expected, 0)
 
 
 @pytest.mark.parametrize(
@@ -64,18 +73,20 @@ def test_forms_that_models_use_are_read(reply: str) -> None:
     ],
 )
 def test_what_is_no_triplet_is_left_out_and_counted(part: str) -> None:
-    assert parse(f"{part}; small, modify, effusion") == Parsed((Triplet("small", Relation.MODIFY, "effusion"),), 1)
+    assert parse_triplets(f"{part}; small, modify, effusion") == Parsed(
+        (Triplet("small", Relation.MODIFY, "effusion"),), 1
+    )
 
 
 def test_a_reply_without_end_gives_a_bounded_number() -> None:
     reply = "; ".join(f"a{number}, modify, b" for number in range(MAX_TRIPLETS + 7))
-    assert (len(parse(reply).triplets), parse(reply).left_out) == (MAX_TRIPLETS, 7)
+    assert (len(parse_triplets(reply).triplets), parse_triplets(reply).left_out) == (MAX_TRIPLETS, 7)
     assert entity("x" * (MAX_ENTITY + 1)) == ""
 
 
 @given(st.lists(normalised, max_size=20))
 def test_what_is_written_is_read_back(triplets: list[Triplet]) -> None:
-    assert parse(serialise(triplets)) == Parsed(tuple(dict.fromkeys(triplets)), 0)
+    assert parse_triplets(serialise(triplets)) == Parsed(tuple(dict.fromkeys(triplets)), 0)
 
 
 @given(phrases)
@@ -101,11 +112,11 @@ def test_ten_thousand_replies_of_garbage_give_only_known_relations() -> None:
 
 
 def check(reply: str) -> int:
-    result = parse(reply)
+    result = parse_triplets(reply)
     for head, relation, tail in result.triplets:
         assert relation in Relation
         assert entity(head) == head != ""
         assert entity(tail) == tail != ""
     assert len(set(result.triplets)) == len(result.triplets) <= MAX_TRIPLETS
-    assert parse(serialise(result.triplets)) == Parsed(result.triplets, 0)
+    assert parse_triplets(serialise(result.triplets)) == Parsed(result.triplets, 0)
     return len(result.triplets)

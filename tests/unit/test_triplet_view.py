@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kgplatform.errors import SettingsError
-from kgplatform.triplets.layout import Box, Edge, lay_out
+from kgplatform.triplets.layout import LayoutEdge, TextBox, lay_out
 from kgplatform.triplets.text import Relation, Triplet
-from kgplatform.triplets.view import COLOURS, MAX_SIDE, MAX_TRIPLETS, Panel, State, compare, to_html, to_png
+from kgplatform.triplets.view import COLOURS, MAX_SIDE, MAX_TRIPLETS, MatchState, Panel, compare, to_html, to_png
 
 REFERENCE = (
     Triplet("small", Relation.MODIFY, "effusion"),
@@ -28,13 +28,13 @@ SYSTEM = (
     Triplet("effusion", Relation.SUGGESTIVE_OF, "pneumonia"),
     Triplet("patchy", Relation.LOCATED_AT, "opacity"),
 )
-BLACK, RED, GREY = COLOURS[State.RIGHT], COLOURS[State.WRONG], COLOURS[State.MISSING]
+BLACK, RED, GREY = COLOURS[MatchState.RIGHT], COLOURS[MatchState.WRONG], COLOURS[MatchState.MISSING]
 
 entities = st.sampled_from(
     ["heart", "left lung", "effusion", "opacity", "a long name of something " * 3, "pleura", "x"]
 )
 edges = st.lists(
-    st.builds(Edge, entities, st.sampled_from([relation.value for relation in Relation]), entities), max_size=25
+    st.builds(LayoutEdge, entities, st.sampled_from([relation.value for relation in Relation]), entities), max_size=25
 )
 
 
@@ -57,29 +57,29 @@ def group(drawing: ElementTree.Element, title: str) -> ElementTree.Element:
 def test_the_reference_comes_first_and_is_right() -> None:
     reference, _ = compare(REFERENCE, {"system": SYSTEM})
     assert (reference.name, reference.counts, reference.caption) == ("reference", None, "3 triplets")
-    assert set(reference.states) == set(reference.entities.values()) == {State.RIGHT}
+    assert set(reference.states) == set(reference.entities.values()) == {MatchState.RIGHT}
 
 
 def test_a_system_has_what_is_right_then_missing_then_wrong() -> None:
     panel = system()
     assert dict(zip(panel.edges, panel.states, strict=True)) == {
-        Edge("small", "modify", "effusion"): State.RIGHT,
-        Edge("effusion", "located_at", "pleura"): State.MISSING,
-        Edge("patchy", "modify", "opacity"): State.MISSING,
-        Edge("effusion", "suggestive_of", "pneumonia"): State.WRONG,
-        Edge("patchy", "located_at", "opacity"): State.WRONG,
+        LayoutEdge("small", "modify", "effusion"): MatchState.RIGHT,
+        LayoutEdge("effusion", "located_at", "pleura"): MatchState.MISSING,
+        LayoutEdge("patchy", "modify", "opacity"): MatchState.MISSING,
+        LayoutEdge("effusion", "suggestive_of", "pneumonia"): MatchState.WRONG,
+        LayoutEdge("patchy", "located_at", "opacity"): MatchState.WRONG,
     }
     assert panel.caption == "P 0.33   R 0.33   F1 0.33   (1 correct, 2 wrong, 2 missing)"
 
 
 def test_an_entity_is_right_though_its_triplet_is_wrong() -> None:
     assert system().entities == {
-        "small": State.RIGHT,
-        "effusion": State.RIGHT,
-        "pleura": State.MISSING,
-        "patchy": State.RIGHT,
-        "opacity": State.RIGHT,
-        "pneumonia": State.WRONG,
+        "small": MatchState.RIGHT,
+        "effusion": MatchState.RIGHT,
+        "pleura": MatchState.MISSING,
+        "patchy": MatchState.RIGHT,
+        "opacity": MatchState.RIGHT,
+        "pneumonia": MatchState.WRONG,
     }
 
 
@@ -87,7 +87,7 @@ def test_entities_of_one_key_are_one_box_with_the_systems_text() -> None:
     predicted = (Triplet("small", Relation.MODIFY, "fluid"),)
     panel = compare(REFERENCE[:2], {"s": predicted}, _concept)[1]
     assert panel.texts["C1"] == "fluid"
-    assert panel.states == (State.RIGHT, State.MISSING)
+    assert panel.states == (MatchState.RIGHT, MatchState.MISSING)
     assert panel.counts == (1, 1, 2)
 
 
@@ -190,7 +190,7 @@ def test_a_picture_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
 # Layout
 
 
-def overlap(one: Box, other: Box) -> bool:
+def overlap(one: TextBox, other: TextBox) -> bool:
     return (
         one.left < other.left + other.width
         and other.left < one.left + one.width
@@ -200,7 +200,7 @@ def overlap(one: Box, other: Box) -> bool:
 
 
 @given(edges)
-def test_no_box_and_no_name_overlaps_another(some: list[Edge]) -> None:
+def test_no_box_and_no_name_overlaps_another(some: list[LayoutEdge]) -> None:
     layout = lay_out(some, {entity: entity for edge in some for entity in (edge.head, edge.tail)})
     layout_boxes = [*layout.boxes.values(), *(line.name for line in layout.lines)]
     assert not any(overlap(first_box, second_box) for first_box, second_box in combinations(layout_boxes, 2))
@@ -210,7 +210,7 @@ def test_no_box_and_no_name_overlaps_another(some: list[Edge]) -> None:
 
 
 @given(edges)
-def test_every_arrow_points_at_its_tail(some: list[Edge]) -> None:
+def test_every_arrow_points_at_its_tail(some: list[LayoutEdge]) -> None:
     layout = lay_out(some, {entity: entity for edge in some for entity in (edge.head, edge.tail)})
     for edge, line in zip(some, layout.lines, strict=True):
         tail_box = layout.boxes[edge.tail]
@@ -225,10 +225,10 @@ def test_every_arrow_points_at_its_tail(some: list[Edge]) -> None:
 
 def test_tails_stand_right_of_heads_where_there_is_no_cycle() -> None:
     chain_edges = [
-        Edge("a", "modify", "b"),
-        Edge("b", "modify", "c"),
-        Edge("a", "modify", "c"),
-        Edge("d", "modify", "c"),
+        LayoutEdge("a", "modify", "b"),
+        LayoutEdge("b", "modify", "c"),
+        LayoutEdge("a", "modify", "c"),
+        LayoutEdge("d", "modify", "c"),
     ]
     layout = lay_out(chain_edges, {entity: entity for entity in "abcd"})
     assert all(layout.boxes[edge.head].left < layout.boxes[edge.tail].left for edge in chain_edges)
@@ -238,12 +238,13 @@ def test_tails_stand_right_of_heads_where_there_is_no_cycle() -> None:
 
 def test_a_line_back_in_a_cycle_points_left() -> None:
     layout = lay_out(
-        [Edge("a", "modify", "b"), Edge("b", "modify", "a"), Edge("a", "modify", "a")], {"a": "a", "b": "b"}
+        [LayoutEdge("a", "modify", "b"), LayoutEdge("b", "modify", "a"), LayoutEdge("a", "modify", "a")],
+        {"a": "a", "b": "b"},
     )
     assert [line.rightwards for line in layout.lines] == [True, False, False]
 
 
 def test_components_stand_under_each_other_in_order() -> None:
-    component_edges = [Edge("a", "modify", "b"), Edge("c", "modify", "d"), Edge("e", "modify", "b")]
+    component_edges = [LayoutEdge("a", "modify", "b"), LayoutEdge("c", "modify", "d"), LayoutEdge("e", "modify", "b")]
     layout = lay_out(component_edges, {entity: entity for entity in "abcde"})
     assert max(layout.boxes[entity].top for entity in "abe") < layout.boxes["c"].top

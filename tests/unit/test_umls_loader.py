@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kgp_loaders.umls import UMLS
 from kgplatform.batches import Reject
-from kgplatform.construct.lexicon import Concept, Relation
+from kgplatform.construct.lexicon import Concept, ConceptRelation
 from kgplatform.errors import InputError
 
 CONSO = "CUI,LAT,TS,LUI,STT,SUI,ISPREF,AUI,SAUI,SCUI,SDUI,SAB,TTY,CODE,STR,SRL,SUPPRESS,CVF"
@@ -87,8 +87,8 @@ def test_other_languages_can_be_asked_for(tmp_path: Path) -> None:
 def test_a_relation_goes_from_the_second_concept_to_the_first(tmp_path: Path) -> None:
     relations_read = list(UMLS(release(tmp_path)).relations({"C9900001", "C9900003"}))
     assert relations_read == [
-        Relation("C9900003", "finding_site_of", "C9900001"),
-        Relation("C9900001", "has_finding_site", "C9900003"),
+        ConceptRelation("C9900003", "finding_site_of", "C9900001"),
+        ConceptRelation("C9900001", "has_finding_site", "C9900003"),
     ]
 
 

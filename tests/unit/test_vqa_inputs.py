@@ -13,8 +13,8 @@ from torch import Tensor
 pytest.importorskip("torch_geometric")
 from kgp_models.vqa import build
 from kgp_models.vqa.batch import IMAGE, PICTURED, SEED, SEEN, TOLD
-from kgp_models.vqa.inputs import MIN_IMAGES, RIDGE, Evidence, PathTexts, images_of, texts_of, vectors_of
-from kgp_models.vqa.kept import kept
+from kgp_models.vqa.inputs import MIN_IMAGES, RIDGE, ImageEvidence, PathTexts, images_of, texts_of, vectors_of
+from kgp_models.vqa.kept import load_or_compute
 from kgp_models.vqa.settings import VQASettings
 from kgplatform.errors import InputError
 from kgplatform.retrieval.knowledge import GraphImage, Knowledge
@@ -43,31 +43,33 @@ class TestKept:
             (second_backbone, ["a"]),
             (first_backbone, ["b"]),
         ):
-            kept(tmp_path, backbone, cache_inputs, lambda: make("x"))
+            load_or_compute(tmp_path, backbone, cache_inputs, lambda: make("x"))
         assert len(calls) == 3
-        assert kept(tmp_path, first_backbone, ["a"], lambda: make("x"))["value"].tolist() == [1, 1]
+        assert load_or_compute(tmp_path, first_backbone, ["a"], lambda: make("x"))["value"].tolist() == [1, 1]
 
     def test_a_backbone_whose_heads_are_new_each_time_it_is_opened_is_the_same(self, tmp_path: Path) -> None:
         for seed in (1, 2):
             backbone = world.backbone()
             torch.manual_seed(seed)
             torch.nn.init.normal_(backbone.image_head.weight)
-            kept(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(2)})
+            load_or_compute(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(2)})
         assert len(list(tmp_path.iterdir())) == 1
 
     def test_a_damaged_file_is_made_again(self, tmp_path: Path) -> None:
         backbone = world.backbone()
-        kept(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(2)})
+        load_or_compute(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(2)})
         [cache_path] = tmp_path.iterdir()
         cache_path.write_bytes(cache_path.read_bytes()[:-3])
-        assert kept(tmp_path, backbone, ["a"], lambda: {"value": torch.zeros(2)})["value"].tolist() == [0, 0]
-        assert kept(tmp_path, backbone, ["a"], dict)["value"].tolist() == [0, 0]
+        assert load_or_compute(tmp_path, backbone, ["a"], lambda: {"value": torch.zeros(2)})["value"].tolist() == [0, 0]
+        assert load_or_compute(tmp_path, backbone, ["a"], dict)["value"].tolist() == [0, 0]
 
     def test_two_trainings_that_begin_together(self, tmp_path: Path) -> None:
         backbone = world.backbone()
         with ThreadPoolExecutor(8) as pool:
             results = list(
-                pool.map(lambda _: kept(tmp_path, backbone, ["a"], lambda: {"v": torch.ones(999)}), range(24))
+                pool.map(
+                    lambda _: load_or_compute(tmp_path, backbone, ["a"], lambda: {"v": torch.ones(999)}), range(24)
+                )
             )
         assert all(result["v"].sum() == 999 for result in results)
         assert len(list(tmp_path.iterdir())) == 1
@@ -134,7 +136,7 @@ class TestEvidence:
             if generator.random() < 0.7
         ]
         vectors = generator.normal(size=(40, 5)) * [1, 2, 3, 4, 5]
-        evidence = Evidence.of(
+        evidence = ImageEvidence.of(
             self.knowledge(stances, 40), torch.from_numpy(vectors).float(), torch.ones(40, dtype=torch.bool)
         )
         for concept in range(2):
@@ -165,14 +167,14 @@ class TestEvidence:
         stances = [(image_number, 0 if image_number < 20 else 2, 0) for image_number in range(40)] + [
             (image_number, 0, 1) for image_number in range(MIN_IMAGES - 1)
         ]
-        evidence = Evidence.of(self.knowledge(stances, 40), vectors, torch.ones(40, dtype=torch.bool))
+        evidence = ImageEvidence.of(self.knowledge(stances, 40), vectors, torch.ones(40, dtype=torch.bool))
         assert evidence.informative.tolist() == [True, False, False]
         likelihoods = evidence(torch.tensor([[1.0], [-1.0]]))
         assert likelihoods[0, 0] > 0.6 > 0.4 > likelihoods[1, 0]
         assert likelihoods[:, 1:].abs().sum() == 0
 
     def test_without_pictures_it_says_nothing(self) -> None:
-        evidence = Evidence.of(self.knowledge([(0, 0, 0)], 1), torch.ones(1, 4), torch.zeros(1, dtype=torch.bool))
+        evidence = ImageEvidence.of(self.knowledge([(0, 0, 0)], 1), torch.ones(1, 4), torch.zeros(1, dtype=torch.bool))
         assert not evidence.informative.any()
         assert evidence(torch.randn(3, 4)).abs().sum() == 0
 
@@ -197,7 +199,7 @@ class TestPaths:
 
 def test_a_batch_tells_of_each_node_what_it_is(tmp_path: Path) -> None:
     inputs = world.inputs(tmp_path)
-    features = build.seen(world.backbone(), inputs.questions.questions, inputs)
+    features = build.encode_questions(world.backbone(), inputs.questions.questions, inputs)
     examples = build.prepared(VQASettings(method="k-pathvqa"), inputs, features, 1).parts["train"]
     examples.subgraphs[1] = EMPTY
     with pytest.raises(KeyError):  # its paths are not known: a subgraph is not changed afterwards

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 pytest.importorskip("torch_geometric")
 from kgp_models.vqa.base import Base, Method, Sizes
-from kgp_models.vqa.batch import FLAGS, IMAGE, PATH_FLAGS, PICTURED, SEED, Batch, joined
+from kgp_models.vqa.batch import FLAGS, IMAGE, PATH_FLAGS, PICTURED, SEED, QuestionBatch, join_subgraphs
 from kgp_models.vqa.ekgrl import EKGRL, MAX_ACTIONS, actions
 from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.krisp import KRISP
@@ -35,7 +35,7 @@ METHODS: dict[str, Callable[[], Method]] = {
 }
 
 
-def batch(*, graph: bool = True) -> Batch:
+def batch(*, graph: bool = True) -> QuestionBatch:
     """Three questions, the last without a subgraph: two concepts and a POSITIVE image each for the others."""
     node_count = 6 if graph else 0
     flags = torch.rand(node_count, FLAGS)
@@ -43,7 +43,7 @@ def batch(*, graph: bool = True) -> Batch:
     flags[:, IMAGE] = flags[:, PICTURED] = torch.tensor([0.0, 0, 1, 0, 0, 1])[:node_count]
     edge_ends = torch.tensor([[0, 2, 3, 5, 1, 0, 4, 3], [1, 0, 4, 3, 0, 2, 3, 5]]) if graph else NONE.T
     edge_kinds = torch.tensor([3, 0, 3, 0, 7, 4, 7, 4]) if graph else NONE[:, 0]
-    return Batch(
+    return QuestionBatch(
         torch.randn(3, 6), torch.randn(3, 4, 5), torch.randn(3, 7), torch.randn(3, 5, 7),
         torch.tensor([[True] * 5, [True] * 3 + [False] * 2, [True] + [False] * 4]), torch.randn(node_count, 7),
         torch.randn(node_count, 6), flags, torch.arange(node_count),
@@ -99,7 +99,7 @@ def test_an_agent_at_a_hub_may_go_by_the_most_relevant_edges_forth_and_back() ->
     )  # of one node in the order of relevance: image by image back, then concept by concept forth
     edge_rows = [(number, 0, 0) if number % 2 else (0, 1, number) for number in range(1, edge_count + 1)]
     hub_subgraph = Subgraph(np.arange(edge_count + 1), np.array(edge_rows), 1)
-    graph = joined([hub_subgraph], 2)
+    graph = join_subgraphs([hub_subgraph], 2)
     questions = replace(batch(), of=graph.of, ends=graph.ends, kinds=graph.kinds)
     action_table = actions(questions)
     assert action_table.shape == (edge_count + 2, MAX_ACTIONS + 1)

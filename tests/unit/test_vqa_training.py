@@ -16,7 +16,7 @@ pytest.importorskip("torch_geometric")
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.base import Method
 from kgp_models.vqa.settings import METHODS, PLAIN, Tuning, VQASettings
-from kgp_models.vqa.train import probabilities, rate, train
+from kgp_models.vqa.train import probabilities, scheduled_rate, train_vqa_method
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
 from kgplatform.vqa.subgraph import EMPTY
@@ -43,18 +43,18 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> build.Inputs:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> build.VQAInputs:
     return world.inputs(tmp_path_factory.mktemp("vqa"))
 
 
 @pytest.fixture(scope="module")
-def prepared_inputs(inputs: build.Inputs) -> build.Seen:
-    return build.seen(world.backbone(), inputs.questions.questions, inputs)
+def prepared_inputs(inputs: build.VQAInputs) -> build.Seen:
+    return build.encode_questions(world.backbone(), inputs.questions.questions, inputs)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_its_training_questions(
-    method: str, inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
+    method: str, inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method=method, tuning=replace(TUNING, epochs=25))  # type: ignore[arg-type]
     question_set = inputs.questions
@@ -72,7 +72,7 @@ def test_every_method_learns_its_training_questions(
 
 
 @pytest.mark.parametrize("graph", ["empty", "shuffled", "no-stance"])
-def test_the_graphs_controls(graph: str, inputs: build.Inputs, prepared_inputs: build.Seen) -> None:
+def test_the_graphs_controls(graph: str, inputs: build.VQAInputs, prepared_inputs: build.Seen) -> None:
     settings = replace(SETTINGS, method="krisp", graph=graph)  # type: ignore[arg-type]
     control = build.prepared(settings, inputs, prepared_inputs, 3)
     full_graph = build.prepared(replace(SETTINGS, method="krisp"), inputs, prepared_inputs, 3)
@@ -90,7 +90,7 @@ def test_the_graphs_controls(graph: str, inputs: build.Inputs, prepared_inputs: 
 
 
 def test_a_training_does_not_go_on_with_other_subgraphs(
-    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
+    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
     build.fit(settings, inputs, prepared_inputs, tmp_path / "work", 1)
@@ -102,7 +102,7 @@ def test_a_training_does_not_go_on_with_other_subgraphs(
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_been(
-    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
+    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=3))  # it draws its walks by chance
     uninterrupted = build.fit(settings, inputs, prepared_inputs, tmp_path / "whole", 5)
@@ -127,7 +127,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
 
 
 def test_an_interrupted_training_loses_no_step(
-    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
+    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=2))
     uninterrupted = build.fit(settings, inputs, prepared_inputs, tmp_path / "whole", 5)
@@ -145,7 +145,7 @@ def test_an_interrupted_training_loses_no_step(
 
 
 def test_it_stops_when_the_validation_is_no_better_and_goes_back_to_the_best(
-    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
+    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, tuning=replace(TUNING, learning_rate=0.05, epochs=40, patience=2))
     model = build.fit(settings, inputs, prepared_inputs, tmp_path, 1)
@@ -167,15 +167,15 @@ class TestRate:
         torch_scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.8, patience=4, min_lr=1e-6)
         settings, history = Tuning(learning_rate=2e-5, schedule="plateau"), []
         for loss in losses:
-            assert rate(settings, history, 0, 1) == pytest.approx(optimizer.param_groups[0]["lr"])
+            assert scheduled_rate(settings, history, 0, 1) == pytest.approx(optimizer.param_groups[0]["lr"])
             history.append({"valid loss": loss})
             torch_scheduler.step(loss)
-        assert rate(settings, history, 0, 1) < 2e-5 * 0.6
+        assert scheduled_rate(settings, history, 0, 1) < 2e-5 * 0.6
 
     def test_a_cosine_falls_to_nothing_and_a_constant_stays(self) -> None:
         cosine_tuning = Tuning(learning_rate=1.0, schedule="cosine")
-        assert [rate(cosine_tuning, [], step, 4) for step in (0, 2, 4)] == pytest.approx([1.0, 0.5, 0.0])
-        assert rate(Tuning(learning_rate=0.3), [], 3, 4) == 0.3
+        assert [scheduled_rate(cosine_tuning, [], step, 4) for step in (0, 2, 4)] == pytest.approx([1.0, 0.5, 0.0])
+        assert scheduled_rate(Tuning(learning_rate=0.3), [], 3, 4) == 0.3
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ class TestRate:
     ],
 )
 def test_every_loss_is_in_the_objective(
-    method: str, losses: set[str], inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
+    method: str, losses: set[str], inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method=method, tuning=replace(TUNING, epochs=1, batch=1000))  # type: ignore[arg-type]
     training_data = build.prepared(settings, inputs, prepared_inputs, 1)
@@ -207,7 +207,7 @@ def test_every_loss_is_in_the_objective(
             return {loss_name: loss_value * (loss_name != left_out) for loss_name, loss_value in loss_values.items()}
 
         model.losses = some  # type: ignore[method-assign, assignment]
-        train(
+        train_vqa_method(
             model, training_data.parts["train"], training_data.parts["valid"], settings.tuning, tmp_path / left_out, 1
         )
         return [weight.detach().clone() for weight in model.parameters()]
@@ -222,7 +222,7 @@ def test_every_loss_is_in_the_objective(
 
 
 def test_what_the_method_knows_nothing_of_the_base_model_answers(
-    inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path
+    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
     base_model, model = (
@@ -242,16 +242,16 @@ class TestOnDisk:
 
     @pytest.fixture
     def folder(
-        self, inputs: build.Inputs, prepared_inputs: build.Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Path:
-        monkeypatch.setattr(checkpoint, "opened", lambda _: world.backbone())
+        monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.backbone())
         settings = replace(SETTINGS, method="krisp", backbone="small", tuning=replace(TUNING, epochs=1))
         base_model = build.fit(replace(settings, method="base"), inputs, prepared_inputs, tmp_path / "base", 1)
         self.model = build.fit(settings, inputs, prepared_inputs, tmp_path / "method", 1)
         figures = {"test accuracy": 0.5}
         model_folder = tmp_path / "model"
         save_arguments = {"inputs": inputs, "towers": prepared_inputs.backbone, "backbone": "small"}
-        checkpoint.save(
+        checkpoint.save_vqa_model(
             model_folder,
             self.model,
             base_model,
@@ -269,7 +269,7 @@ class TestOnDisk:
         )
 
     def test_it_is_read_as_it_was(self, folder: Path) -> None:
-        loaded = checkpoint.load(folder)
+        loaded = checkpoint.load_vqa_model(folder)
         assert self.same(loaded.method, self.model.method)
         evidence, has_evidence = self.model.given.graph.evidence, self.model.given.graph.evidence.informative
         assert loaded.cuis == [world.CUIS[concept_index] for concept_index in has_evidence.nonzero().flatten().tolist()]
@@ -282,12 +282,12 @@ class TestOnDisk:
         changed_backbone = world.backbone()
         with torch.no_grad():
             next(changed_backbone.text_tower.parameters()).add_(1.0)
-        monkeypatch.setattr(checkpoint, "opened", lambda _: changed_backbone)
+        monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: changed_backbone)
         with pytest.raises(InputError, match="not the one that the model was trained with"):
-            checkpoint.load(folder, "clip:ELSEWHERE")
+            checkpoint.load_vqa_model(folder, "clip:ELSEWHERE")
 
     def test_how_concepts_were_found_is_kept(self, folder: Path) -> None:
-        loaded = checkpoint.load(folder)
+        loaded = checkpoint.load_vqa_model(folder)
         assert (loaded.own_words, loaded.lexicon) == (False, False)
 
     @pytest.mark.parametrize("name", ["weights.safetensors", "vqa.json"])
@@ -295,10 +295,10 @@ class TestOnDisk:
         file_path = folder / name
         file_path.write_bytes(file_path.read_bytes()[:-9])
         with pytest.raises(InputError):
-            checkpoint.load(folder)
+            checkpoint.load_vqa_model(folder)
         file_path.unlink()
         with pytest.raises(InputError):
-            checkpoint.load(folder)
+            checkpoint.load_vqa_model(folder)
 
     def test_another_version_and_a_description_of_another_kind(self, folder: Path) -> None:
         description = json.loads((folder / "vqa.json").read_text())
@@ -316,7 +316,7 @@ class TestOnDisk:
             (folder / "vqa.json").write_text(json.dumps({**description, **change}))
             if change == {"relations": ["x"]}:  # KRISP has weights of each relation
                 with pytest.raises(InputError, match="do not fit"):
-                    checkpoint.load(folder)
+                    checkpoint.load_vqa_model(folder)
             else:
                 with pytest.raises(InputError, match=str(folder)):
-                    checkpoint.load(folder)
+                    checkpoint.load_vqa_model(folder)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from kgp_models.retrieval.backbone import Backbone
-from kgp_models.vqa.build import Inputs
+from kgp_models.vqa.build import VQAInputs
 from kgplatform.retrieval.knowledge import GraphImage, Knowledge
 from kgplatform.vqa.questions import Question, QuestionSet
 from tests.unit import retrieval_world as pictures
@@ -79,6 +79,6 @@ def backbone() -> Backbone:
     return pictures.backbone(frozen=True).eval()
 
 
-def inputs(folder: Path) -> Inputs:
+def inputs(folder: Path) -> VQAInputs:
     """Questions, graph and the graph's images."""
-    return Inputs(questions(folder / "asked"), knowledge(folder / "graph"), folder / "graph")
+    return VQAInputs(questions(folder / "asked"), knowledge(folder / "graph"), folder / "graph")

@@ -56,7 +56,7 @@ def arguments(work: Work, stage: StageSettings, stage_folder: Path) -> dict[str,
     }
 
 
-def run(trainer: Any, stage_folder: Path, log: Callable[[str], None]) -> dict[str, Any]:
+def run_trainer(trainer: Any, stage_folder: Path, log: Callable[[str], None]) -> dict[str, Any]:
     """Train, from where an earlier training was stopped, which is reported; returns seconds, steps and the mean loss of
     all sessions together.
     """

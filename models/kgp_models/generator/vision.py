@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kgp_models.generator.language import quiet, whole
+from kgp_models.generator.language import load_complete_model, silence_transformers
 from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
 from kgp_models.model_files import require_finite, require_model_folder
 from kgplatform import radiograph
@@ -46,7 +46,7 @@ class Vision:
         In numpy, as threads read ahead: a thread that has once used torch has its own threads for it, and as long as
         it lives, they take a language model on the same cores half its speed.
         """
-        grey_image = radiograph.square(radiograph.read(path, self.size, blank=blank), self.size)
+        grey_image = radiograph.square(radiograph.read_radiograph(path, self.size, blank=blank), self.size)
         scaled_image = np.asarray(grey_image, dtype=np.float32) / np.float32(255)
         mean, deviation = (
             np.array(statistic, dtype=np.float32)[:, None, None] for statistic in (self.mean, self.deviation)
@@ -90,7 +90,7 @@ def open_vision(spec: str) -> Vision:
     return vision
 
 
-def sha256(module: nn.Module) -> str:
+def weights_sha256(module: nn.Module) -> str:
     """A hash of the weights, by name; regardless of their file."""
     digest = hashlib.sha256()
     for weight_name, weight in sorted(module.state_dict().items()):
@@ -131,13 +131,13 @@ def _clip(folder: Path) -> Vision:
     """CLIP, PubMedCLIP: Radford et al. 2021; in transformers' form."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-    quiet()
+    silence_transformers()
     vision_config: Any = CLIPVisionConfig.from_pretrained(folder, local_files_only=True)
     model_document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     vision_config.projection_dim = int(
         model_document.get("projection_dim", vision_config.projection_dim)
     )  # of both towers
-    vision_model = whole(CLIPVisionModelWithProjection, folder, config=vision_config)
+    vision_model = load_complete_model(CLIPVisionModelWithProjection, folder, config=vision_config)
     preprocessor_path = folder / "preprocessor_config.json"
     preprocessor = json.loads(preprocessor_path.read_text(encoding="utf-8")) if preprocessor_path.is_file() else {}
     mean = tuple(preprocessor.get("image_mean", (0.48145466, 0.4578275, 0.40821073)))
@@ -151,7 +151,7 @@ def _open_clip(folder: Path) -> Vision:
     """BiomedCLIP and others in open_clip's form (`open_clip_config.json` and weights)."""
     from kgp_models import open_clip_folder
 
-    clip_contents = open_clip_folder.read(folder)
+    clip_contents = open_clip_folder.read_open_clip(folder)
     vector_width = int(clip_contents.described["model_cfg"]["embed_dim"])
     return Vision(
         "open-clip",

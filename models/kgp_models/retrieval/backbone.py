@@ -44,7 +44,7 @@ class Picture:
 
     def read(self, path: Path) -> Tensor:
         """A radiograph as grey values in bytes, (1, size, size): the whole picture, padded. Raises `InputError`."""
-        grey_image = radiograph.square(radiograph.read(path, draft=self.size), self.size)
+        grey_image = radiograph.square(radiograph.read_radiograph(path, draft=self.size), self.size)
         return torch.from_numpy(np.asarray(grey_image, dtype=np.uint8)[None].copy())
 
     def scaled(self, grey: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ def _head(width: int, *, trained: bool) -> nn.Module:
     return linear_head
 
 
-def quick(device: torch.device) -> torch.autocast:
+def bfloat16_context(device: torch.device) -> torch.autocast:
     """A context of bfloat16 where it is several times as fast: on a GPU, and on processors with AMX."""
     is_enabled = device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
     return torch.autocast(device.type, torch.bfloat16, enabled=is_enabled)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kgp_models import open_clip_folder
-from kgp_models.generator.language import quiet, read_tokenizer, whole
+from kgp_models.generator.language import load_complete_model, read_tokenizer, silence_transformers
 from kgp_models.model_files import require_finite, require_model_folder
 from kgp_models.retrieval.backbone import MAX_TOKENS, Backbone, Picture
 from kgp_models.retrieval.tokens import Tokenize, Tokens, tokenize
@@ -208,8 +208,8 @@ def _clip(folder: Path, max_tokens: int) -> _Parts:
     """CLIP, PubMedCLIP: a CLIPModel of transformers."""
     from transformers import CLIPModel
 
-    quiet()
-    clip_model = whole(CLIPModel, folder, dtype=torch.float32)
+    silence_transformers()
+    clip_model = load_complete_model(CLIPModel, folder, dtype=torch.float32)
     preprocessor_path = folder / "preprocessor_config.json"
     preprocessor = json.loads(preprocessor_path.read_text(encoding="utf-8")) if preprocessor_path.is_file() else {}
     mean, deviation = (
@@ -236,7 +236,7 @@ class _OpenClipText(nn.Module):
 
 def _open_clip(folder: Path, max_tokens: int) -> _Parts:
     """CLIP, BiomedCLIP, MedCSPCLIP in open_clip's form: `open_clip_config.json`, weights, tokenizer."""
-    clip_contents = open_clip_folder.read(folder)
+    clip_contents = open_clip_folder.read_open_clip(folder)
     tokens = _open_clip_tokens(
         folder, clip_contents.described["model_cfg"]["text_cfg"], max_tokens, clip_contents.padding
     )
@@ -323,7 +323,7 @@ def _transformer(folder: Path, max_tokens: int) -> tuple[nn.Module, Tokenize]:
     """Any sentence encoder in transformers' form; the pooler, which many lack, is not used."""
     from transformers import AutoModel
 
-    quiet()
+    silence_transformers()
     encoder, loading_info = AutoModel.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
     )

@@ -39,7 +39,9 @@ def open_encoder(spec: str, device: str = "cpu") -> Encoder:
     if spec.partition(":")[0] in TEXT_KINDS:
         return TextEncoder(open_text(spec), device)
     if spec == SMALL or Path(spec).is_dir():
-        return BackboneEncoder(checkpoint.load(checkpoint.SHIPPED if spec == SMALL else Path(spec)), device)
+        return BackboneEncoder(
+            checkpoint.load_retrieval_model(checkpoint.SHIPPED if spec == SMALL else Path(spec)), device
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         backbone = open_backbone(spec)
@@ -157,7 +159,7 @@ def _reading(tokens: Tokenize, text: str) -> Reading:
 
 
 def _sha256(kind: str, module: nn.Module, picture: Picture | None) -> str:
-    return hashlib.sha256(f"{kind}\n{picture}\n{vision.sha256(module)}".encode()).hexdigest()
+    return hashlib.sha256(f"{kind}\n{picture}\n{vision.weights_sha256(module)}".encode()).hexdigest()
 
 
 def _moved(tokens: Tokens, device: torch.device) -> Tokens:

@@ -63,7 +63,7 @@ class RetrievalSettings:
     @classmethod
     def of(cls, document: object) -> RetrievalSettings:
         """The settings in a plain mapping. Raises `InputError`."""
-        settings = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
+        settings = yaml_settings.settings_from_mapping(cls, document, EXAMPLES, _MAY_BE_ZERO)
         if settings.small.pixels % 32 or settings.small.hidden % settings.small.heads:
             raise InputError("small.pixels is no multiple of 32, or small.hidden none of small.heads", "It must be.")
         selection_counts = (settings.fashion.nearest, settings.fashion.prototypes, settings.fashion.candidates)

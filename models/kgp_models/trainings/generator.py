@@ -8,9 +8,9 @@ from pathlib import Path
 
 from kgp_models.generator.checkpoint import ABOUT
 from kgp_models.generator.settings import GeneratorSettings
-from kgp_models.generator.train import Work, meaning, train
+from kgp_models.generator.train import Work, meaning, train_stages
 from kgp_models.short import at_most
-from kgp_models.trainings.result import AnyPath, Log, Progress, TrainedModel, quiet
+from kgp_models.trainings.result import AnyPath, Log, Progress, TrainedModel, silent_progress
 from kgplatform import training_folder
 from kgplatform.files import read_json
 from kgplatform.staging import on_disk
@@ -23,7 +23,7 @@ def train_generator(
     *,
     data: Path | None = None,
     epochs: int | None = None,
-    progress: Progress = quiet,
+    progress: Progress = silent_progress,
     log: Log = lambda _: None,
 ) -> TrainedModel:
     """Train a generator of triplets (VLM-KG paper): stage 1, the language model on reports; stage 2, with images.
@@ -38,7 +38,7 @@ def train_generator(
             settings = replace(settings, data=replace(settings.data, path=str(data.absolute())))
         work = Work(settings, out, config.parent, meaning(settings.data, config.parent), log, progress)
         training_folder.take(out, "kgp train generator")
-        model_folder = train(work, list(stages))
+        model_folder = train_stages(work, list(stages))
         card_path = model_folder / ABOUT
         figures = read_json(card_path)["figures"] if card_path.is_file() else {}
     return TrainedModel(model_folder, "generator", 0, {"test": figures})

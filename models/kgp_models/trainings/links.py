@@ -13,16 +13,16 @@ from kgp_models.link_prediction import pool_checkpoint
 from kgp_models.link_prediction import predict as prediction
 from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
-from kgp_models.link_prediction.train import train
+from kgp_models.link_prediction.train import train_link_model
 from kgp_models.short import at_most
-from kgp_models.trainings.result import SEED, AnyPath, Log, Progress, TrainedModel, quiet
+from kgp_models.trainings.result import SEED, AnyPath, Log, Progress, TrainedModel, silent_progress
 from kgplatform import predictions, training_folder
 from kgplatform.errors import KgpError
 from kgplatform.export.read import read_triples
 from kgplatform.export.splits import Split
 from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
-from kgplatform.ingest import Report
+from kgplatform.ingest import LoadReport
 from kgplatform.predictions import Prediction
 from kgplatform.staging import on_disk
 
@@ -35,7 +35,7 @@ class PredictedLinks:
 
     links: Sequence[Prediction]
     names: Mapping[tuple[str, str], str]
-    report: Report | None = None
+    report: LoadReport | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each link: rank, score, head, head_name, tail, tail_name."""
@@ -77,7 +77,7 @@ def train_links(
     seed: int = SEED,
     epochs: int | None = None,
     tensorboard: Path | None = None,
-    progress: Progress = quiet,
+    progress: Progress = silent_progress,
     log: Log = lambda _: None,
 ) -> TrainedLinks:
     """Train a link-prediction model on an export of the graph and a split of it, and rank the split's test part.
@@ -91,7 +91,7 @@ def train_links(
         training_settings = at_most(TrainingSettings.read(settings), epochs)
         parts = Split.read(split, Triples.read(export))
         training_folder.take(out, "kgp train links")
-        trained = train(
+        trained = train_link_model(
             training_settings,
             parts,
             seed=seed,
@@ -116,18 +116,19 @@ def predict_links(
     head: str | None = None,
     tail: str | None = None,
     write: bool = False,
-    progress: Progress = quiet,
+    progress: Progress = silent_progress,
     log: Log = lambda _: None,
 ) -> PredictedLinks:
     """The `top` likeliest links of a relation that the graph does not have, by a trained model or a pool in a folder;
     with `write` they are put into the graph as predictions.
 
-    Raises `KgpError` where there is nothing to predict, and as `kgp_models.link_prediction.predict.predict_links` does.
+    Raises `KgpError` where there is nothing to predict, and as `kgp_models.link_prediction.predict.predict_triples`
+    does.
     """
     model = Path(model)
     trained = pool_checkpoint.load_any(model)
     triples = read_triples(graph)
-    links = prediction.predict_links(
+    links = prediction.predict_triples(
         trained, triples, relation, top, head=head, tail=tail, progress=progress("entities scored")
     )
     if not links:
@@ -138,7 +139,7 @@ def predict_links(
     report = None
     if write:
         parameters = {"relation": relation, "top": top, "head": head, "tail": tail}
-        report = predictions.write(
+        report = predictions.write_predictions(
             graph, links, model=trained.name, checkpoint_sha256=trained.sha256, parameters=parameters, log=log
         )
     return PredictedLinks(links, {(node.kind, node.key): node.name for node in triples.nodes}, report)

@@ -16,7 +16,7 @@ WORK: Final = "work"  # in a model's folder: the state of its training
 SEED: Final = 42
 
 
-def quiet(_: str) -> Callable[[int, int | None], None]:
+def silent_progress(_: str) -> Callable[[int, int | None], None]:
     """No progress is reported."""
     return lambda done, total: None
 

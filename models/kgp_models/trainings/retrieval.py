@@ -8,7 +8,7 @@ from pathlib import Path
 from kgp_models.retrieval import build, checkpoint
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.short import at_most
-from kgp_models.trainings.result import SEED, WORK, AnyPath, Log, Progress, TrainedModel, quiet
+from kgp_models.trainings.result import SEED, WORK, AnyPath, Log, Progress, TrainedModel, silent_progress
 from kgplatform import training_folder
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
@@ -29,7 +29,7 @@ def train_retrieval(
     lexicon: Sequence[Path] = (),
     seed: int = SEED,
     epochs: int | None = None,
-    progress: Progress = quiet,
+    progress: Progress = silent_progress,
     log: Log = lambda _: None,
 ) -> TrainedModel:
     """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it both ways.
@@ -41,17 +41,17 @@ def train_retrieval(
     config, pairs, out = Path(config), Path(pairs), Path(out)
     with on_disk(out):
         settings = at_most(RetrievalSettings.read(config), epochs)
-        training_folder.check(out, "kgp train retrieval", checkpoint.ABOUT, "kgp embed --model")
+        training_folder.check_training_folder(out, "kgp train retrieval", checkpoint.ABOUT, "kgp embed --model")
         pair_set = PairSet.read(pairs, require_images=True)
         knowledge = None
         if settings.method != "backbone":
             if images is None or graph is None:
                 raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
-            checks.refuse_known(pair_set, graph_images(graph))
+            checks.refuse_graph_pairs(pair_set, graph_images(graph))
             knowledge = read_knowledge(graph)
-        inputs = build.Inputs(pair_set.parts, knowledge, images, tuple(lexicon), out / WORK, log, progress)
+        inputs = build.RetrievalInputs(pair_set.parts, knowledge, images, tuple(lexicon), out / WORK, log, progress)
         training_folder.take(out, "kgp train retrieval")
-        model = build.train(settings, inputs, out / WORK, seed, config.parent)
-        build.save(model, settings, out, pair_set, knowledge, seed, config.parent)
+        model = build.train_retrieval_model(settings, inputs, out / WORK, seed, config.parent)
+        build.save_tested_model(model, settings, out, pair_set, knowledge, seed, config.parent)
     test_figures = {direction: scores.as_dict() for direction, scores in model.test.items()}
     return TrainedModel(out, settings.method, model.tuned.epochs, test_figures)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kgp_models.short import at_most
-from kgp_models.trainings.result import SEED, WORK, AnyPath, Log, Progress, TrainedModel, quiet
+from kgp_models.trainings.result import SEED, WORK, AnyPath, Log, Progress, TrainedModel, silent_progress
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.settings import PLAIN, VQASettings
 from kgplatform import training_folder
@@ -31,7 +31,7 @@ def train_vqa(
     own_words: bool = True,
     seed: int = SEED,
     epochs: int | None = None,
-    progress: Progress = quiet,
+    progress: Progress = silent_progress,
     log: Log = lambda _: None,
 ) -> TrainedModel:
     """Train a model that answers closed questions about images, with the graph's knowledge (MedMKG §4.3), and test it.
@@ -46,17 +46,17 @@ def train_vqa(
         if settings.graph != "full":
             hint = "benchmarks/vqa.py trains controls. Leave it out."
             raise UsageError(f"graph: {settings.graph} is a control", hint)
-        training_folder.check(out, "kgp train vqa", checkpoint.ABOUT, "kgp ask --model")
-        all_questions, rejects = questions.read(data, folder, images, progress=progress("questions"), log=log)
+        training_folder.check_training_folder(out, "kgp train vqa", checkpoint.ABOUT, "kgp ask --model")
+        all_questions, rejects = questions.read_questions(data, folder, images, progress=progress("questions"), log=log)
         if rejects:
             log(questions.left_out(rejects))
         if difference_note := questions.unlike_release(data, all_questions):
             log(difference_note)
         question_set = questions.official(all_questions)
         knowledge = read_knowledge(graph)
-        checks.refuse_known(question_set, knowledge.images, graph_images)
+        checks.refuse_graph_questions(question_set, knowledge.images, graph_images)
         features_folder = out / WORK / "features"
-        inputs = build.Inputs(
+        inputs = build.VQAInputs(
             question_set, knowledge, graph_images, tuple(lexicon), own_words, features_folder, log, progress
         )
         training_folder.take(out, "kgp train vqa")
@@ -65,12 +65,12 @@ def train_vqa(
 
 
 def _fit_and_save(
-    settings: VQASettings, inputs: build.Inputs, base_folder: Path, out: Path, data: str, seed: int
-) -> tuple[build.Model, dict[str, dict[str, float]]]:
+    settings: VQASettings, inputs: build.VQAInputs, base_folder: Path, out: Path, data: str, seed: int
+) -> tuple[build.VQAModel, dict[str, dict[str, float]]]:
     """Train the base model and the method, and write both into a folder; the method's model, and their figures."""
     kind, colon, backbone_path = settings.backbone.partition(":")
     backbone_spec = f"{kind}:{base_folder / backbone_path}" if colon else kind
-    features = build.seen(build.opened(backbone_spec), inputs.questions.questions, inputs)
+    features = build.encode_questions(build.open_frozen_backbone(backbone_spec), inputs.questions.questions, inputs)
     base_model = build.fit(replace(settings, method="base"), inputs, features, out / WORK / "base", seed)
     model = build.fit(settings, inputs, features, out / WORK / "method", seed)
     figures = {"base model": base_model.test.as_dict()}
@@ -78,7 +78,7 @@ def _fit_and_save(
         figures[settings.method] = model.test.as_dict()
     if settings.method not in PLAIN:
         figures["as kgp ask answers"] = model.with_base(base_model).as_dict()
-    checkpoint.save(
+    checkpoint.save_vqa_model(
         out,
         model,
         base_model,

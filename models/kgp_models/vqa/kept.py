@@ -34,7 +34,7 @@ def of_files(paths: Sequence[Path]) -> list[str]:
     ]
 
 
-def kept(
+def load_or_compute(
     cache: Path | None, backbone: Backbone, identifiers: Sequence[str], make: Callable[[], Mapping[str, Tensor]]
 ) -> Mapping[str, Tensor]:
     """What `make` gives, from the cache where it is there for this backbone and what was `identifiers`. A file that is
