@@ -67,7 +67,7 @@ def complete(folder: Path, by: str, settings: Mapping[str, Any], log: Log = lamb
 def result_folder(
     folder: Path, by: str, settings: Mapping[str, Any], *, replace: bool, log: Log = lambda _: None
 ) -> Iterator[Path]:
-    """A folder to write to, which becomes `folder` when the block ends well (see `staging.folder`).
+    """A folder to write to, which becomes `folder` when the block ends well (see `staging.staged_folder`).
 
     Raises `InputError` where the command's earlier result is there, unless `replace`; and `UsageError` where the folder
     holds files that it did not write.

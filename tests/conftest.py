@@ -150,7 +150,7 @@ def data_dir() -> Path:
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """A finished command."""
 
     code: int
@@ -163,20 +163,20 @@ class Ran:
         return json.loads(self.out)
 
 
-Kgp = Callable[..., Ran]
+Kgp = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def kgp(settings: Settings) -> Kgp:
     """Runs `kgp` in a separate process against the session's server."""
 
-    def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
+    def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> CommandResult:
         command = [sys.executable, "-c", "from kgplatform.cli import main; main()", *map(str, arguments)]
         environment = {**os.environ, "KGP_HOME": str(settings.home), **(env or {})}
         completed = subprocess.run(
             command, env=environment, cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
-        return Ran(completed.returncode, completed.stdout, completed.stderr)
+        return CommandResult(completed.returncode, completed.stdout, completed.stderr)
 
     return run
 
@@ -188,13 +188,13 @@ def all_queries() -> list[queries.Query]:
 
 
 @pytest.fixture(scope="session")
-def invented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic_studies_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a few synthetic studies with images. Tests must leave it unchanged."""
-    return generators.studies(tmp_path_factory.mktemp("invented"))
+    return generators.write_generator_studies(tmp_path_factory.mktemp("invented"))
 
 
 @pytest.fixture(scope="session")
-def tiny(invented: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_generator_folder(synthetic_studies_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny generator that the training made of them: `vision`, `llm-kg`, `vlm-kg`. Tests must leave it unchanged."""
     pytest.importorskip("trl")
-    return generators.tiny(invented, tmp_path_factory.mktemp("tiny"))
+    return generators.train_tiny_generator(synthetic_studies_folder, tmp_path_factory.mktemp("tiny"))

@@ -90,7 +90,7 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def open_encoder(spec: str) -> FakeEncoder:
+def open_fake_encoder(spec: str) -> FakeEncoder:
     """As `kgp_models.retrieval.encode` has it."""
     encoder_kind, _, batch_count = spec.partition(":")
     return {
@@ -104,10 +104,10 @@ def open_encoder(spec: str) -> FakeEncoder:
     }[encoder_kind]()
 
 
-def main() -> None:
+def run_kgp_with_fake_encoder() -> None:
     """Run `kgp` with this encoder."""
     encode_module: Any = ModuleType("kgp_models.retrieval.encode")
-    encode_module.open_encoder = open_encoder
+    encode_module.open_encoder = open_fake_encoder
     sys.modules["kgp_models.retrieval.encode"] = encode_module
     from kgplatform.cli import main as kgp
 
@@ -115,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_kgp_with_fake_encoder()

@@ -31,13 +31,13 @@ SETTINGS: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def studies(folder: Path) -> Path:
+def write_generator_studies(folder: Path) -> Path:
     """A folder of synthetic studies."""
     study_set.build_study_set(folder, STUDIES, 7)
     return folder
 
 
-def settings(**changed: Mapping[str, Any] | Any) -> GeneratorSettings:
+def tiny_generator_settings(**changed: Mapping[str, Any] | Any) -> GeneratorSettings:
     """The tiny generator's settings; a mapping changes a part of one of its parts."""
     from kgp_models.generator.settings import GeneratorSettings
 
@@ -49,22 +49,22 @@ def settings(**changed: Mapping[str, Any] | Any) -> GeneratorSettings:
     return GeneratorSettings.of(document)
 
 
-def work(studies: Path, folder: Path, **changed: Any) -> Work:
+def tiny_generator_training(studies: Path, folder: Path, **changed: Any) -> Work:
     """A training of the tiny generator on studies."""
     from kgp_models.generator.train import Work, meaning
 
-    generator_settings = settings(**changed)
+    generator_settings = tiny_generator_settings(**changed)
     return Work(generator_settings, folder, studies, meaning(generator_settings.data, studies))
 
 
-def tiny(data: Path, folder: Path) -> Path:
+def train_tiny_generator(data: Path, folder: Path) -> Path:
     """Train it; returns the folder with `vision`, `llm-kg` and `vlm-kg`."""
     import torch
 
     from kgp_models.generator.train import train_stages
 
     torch.set_num_threads(1)
-    train_stages(work(data, folder), ["1", "2"])
+    train_stages(tiny_generator_training(data, folder), ["1", "2"])
     return folder
 
 

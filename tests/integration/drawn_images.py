@@ -20,7 +20,7 @@ from kgplatform.queries import parse_query
 from kgplatform.retrieval import index
 from kgplatform.retrieval.index import Part
 from tests import fake_encoder
-from tests.conftest import Ran
+from tests.conftest import CommandResult
 from tests.integration.sources import small_rows, write_medmkg
 
 IMAGES, CONCEPTS = 30, 10
@@ -46,7 +46,7 @@ def images_in(folder: Path, count: int = IMAGES) -> Path:
     return folder
 
 
-def load(graph: Graph, folder: Path, paths: bool = True) -> None:
+def ingest_image_graph(graph: Graph, folder: Path, paths: bool = True) -> None:
     """Thirty images with stances to ten concepts, every other with two NEGATIVE ones, and their paths."""
     negative_rows = [
         f"I{10_000_000 + image_number},NEGATIVE,C99{(image_number * 3 + 5) % CONCEPTS:05d},x,x"
@@ -70,7 +70,7 @@ def embedded(graph: Graph) -> dict[str, tuple[NDArray[np.float64], str]]:
     return {node_row["key"]: (np.array(node_row["vector"]), node_row["model"]) for node_row in graph.read(EMBEDDED)}
 
 
-def fake_kgp(home: Path, *arguments: Any) -> Ran:
+def fake_kgp(home: Path, *arguments: Any) -> CommandResult:
     """`kgp` in a separate process, with encoders of tests."""
     import os
 
@@ -85,4 +85,4 @@ def fake_kgp(home: Path, *arguments: Any) -> Ran:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    return Ran(completed.returncode, completed.stdout, completed.stderr)
+    return CommandResult(completed.returncode, completed.stdout, completed.stderr)

@@ -65,7 +65,7 @@ def mapped(folder: Path, images: int = 200) -> MedMKG:
     return MedMKG.find(write_medmkg(folder, small_rows(images, 60), image_mapping))
 
 
-def shared(folder: Path, name: str) -> Handmade:
+def _overlapping_source(folder: Path, name: str) -> Handmade:
     """A source whose images, concepts and edges, with all their properties, are also those of the other names."""
     batches = []
     for first_number in range(0, 200, 50):
@@ -105,7 +105,7 @@ def test_loaders_of_the_same_run_leave_the_graph_of_one_load(
 def test_loaders_of_different_runs_leave_the_graph_of_one_after_the_other(
     graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
-    sources = [shared(tmp_path, source_name) for source_name in "abcd"]
+    sources = [_overlapping_source(tmp_path, source_name) for source_name in "abcd"]
     for source in sources:
         ingest(graph, source)
     expected_digest = str(digest(graph))

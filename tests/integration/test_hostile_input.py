@@ -31,7 +31,7 @@ ALIVE = parse_query(
 NAMES = parse_query("t/n", "// Names of nodes.\nMATCH (n) WHERE n.name IS NOT NULL RETURN DISTINCT n.name AS name")
 
 
-def write(path: Path, header: list[str], rows: list[list[str]]) -> Path:
+def _write_csv(path: Path, header: list[str], rows: list[list[str]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as csv_file:
         csv.writer(csv_file, quoting=csv.QUOTE_ALL).writerows([header, *rows])
     return path
@@ -73,7 +73,7 @@ def test_triples(graph: Graph, tmp_path: Path) -> None:
         [f"n{field_index}", "Gene", hostile_text, "knows", "b", "Gene", "B"]
         for field_index, hostile_text in enumerate(hostile_texts)
     ]
-    triples_source = Triples(write(tmp_path / "hostile.csv", column_names, csv_rows))
+    triples_source = Triples(_write_csv(tmp_path / "hostile.csv", column_names, csv_rows))
     stored_texts = load_and_look(graph, triples_source, tmp_path / "rejects.tsv") & set(hostile_texts)
     assert (
         "`" in stored_texts and "\\u0060" in stored_texts and "DETACH DELETE n" in stored_texts
@@ -88,6 +88,6 @@ def test_medmkg(graph: Graph, tmp_path: Path) -> None:
         [f"C98{field_index:05d}", "isa", "C9900002", hostile_text, "B"]
         for field_index, hostile_text in enumerate(hostile_texts)
     ]
-    write(tmp_path / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], csv_rows)
+    _write_csv(tmp_path / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], csv_rows)
     stored_texts = load_and_look(graph, MedMKG.find(tmp_path), tmp_path / "rejects.tsv") & set(hostile_texts)
     assert "`" in stored_texts and "\\u0060" in stored_texts and "DETACH DELETE n" in stored_texts

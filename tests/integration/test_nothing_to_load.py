@@ -113,13 +113,15 @@ def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(
     assert [run_record["kind"] for run_record in graph.read(queries.get("runs/list"))] == ["medmkg"]
 
 
-def test_the_account_of_a_construction_adds_up(graph: Graph, kgp: Kgp, invented: Path) -> None:
-    image_count = len((invented / "mimic-cxr-2.0.0-metadata.csv").read_text(encoding="utf-8").splitlines()) - 1
-    account = kgp("construct", "run", invented, "--json").json
+def test_the_account_of_a_construction_adds_up(graph: Graph, kgp: Kgp, synthetic_studies_folder: Path) -> None:
+    image_count = (
+        len((synthetic_studies_folder / "mimic-cxr-2.0.0-metadata.csv").read_text(encoding="utf-8").splitlines()) - 1
+    )
+    account = kgp("construct", "run", synthetic_studies_folder, "--json").json
     assert account["images"] + sum(account["left_out"].values()) == image_count
     assert account["images"] == graph.read(queries.get("stats/overview"))[0]["images"]
     assert all(reason for reason in account["left_out"])
-    text_run = kgp("construct", "run", invented)
+    text_run = kgp("construct", "run", synthetic_studies_folder)
     assert text_run.code == 0
     assert f"{account['images']:,} images have a concept" in text_run.out
     assert "not loaded: " in text_run.out

@@ -18,7 +18,7 @@ from kgplatform.vqa.subgraph import Neighbourhoods
 pytestmark = pytest.mark.server
 
 
-def named(edges: list[SubgraphEdge]) -> list[tuple[str, str, str]]:
+def _named_edges(edges: list[SubgraphEdge]) -> list[tuple[str, str, str]]:
     return [(*(node.key if node.image else node.name for node in (edge.head, edge.tail)), edge.kind) for edge in edges]
 
 
@@ -39,7 +39,7 @@ def test_questions_of_vqa_rad_on_the_released_graph(
     live_subgraphs = subgraphs(medmkg_graph, cuis, hops=hops, images=images)
     for concepts, edges in zip(question_concepts, live_subgraphs, strict=True):
         expected = [(head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of(concepts))]
-        assert named(edges) == expected
+        assert _named_edges(edges) == expected
 
 
 def test_unknown_concepts_and_names_that_are_not_there(graph: Graph, tmp_path: Path) -> None:
@@ -52,6 +52,8 @@ def test_unknown_concepts_and_names_that_are_not_there(graph: Graph, tmp_path: P
     [edges] = subgraphs(graph, [["C0000001", "C0000002"]])
     knowledge = read_knowledge(graph)
     neighbourhoods = Neighbourhoods(knowledge)
-    assert named(edges) == [(head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of([0, 1]))]
+    assert _named_edges(edges) == [
+        (head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of([0, 1]))
+    ]
     assert len(edges) == 4
     assert len(subgraphs(graph, [["C0000001", "C0000002"]], cap=2)[0]) == 2

@@ -31,12 +31,12 @@ GRAPH = (
 )
 
 
-def asked(folder: Path) -> dict[str, list[Question]]:
+def _question_parts(folder: Path) -> dict[str, list[Question]]:
     """Questions of a tiny world, by part, each with a picture."""
-    return dict(world.questions(folder, count=24).parts)
+    return dict(world.finding_question_set(folder, count=24).parts)
 
 
-def slake(folder: Path, parts: dict[str, list[Question]]) -> Path:
+def _write_slake(folder: Path, parts: dict[str, list[Question]]) -> Path:
     """`train.json`, `validate.json`, `test.json`, and a folder of each image with its mask's boxes."""
     for part_name, file_stem in (("train", "train"), ("valid", "validate"), ("test", "test")):
         rows: list[dict[str, Any]] = []
@@ -58,7 +58,7 @@ def slake(folder: Path, parts: dict[str, list[Question]]) -> Path:
     return folder
 
 
-def path_vqa(folder: Path, parts: dict[str, list[Question]]) -> Path:
+def _write_path_vqa(folder: Path, parts: dict[str, list[Question]]) -> Path:
     """`qas/PART/PART_qa.pkl`, and `images/PART`."""
     for part_name, folder_name in (("train", "train"), ("valid", "val"), ("test", "test")):
         image_folder, question_folder = folder / "images" / folder_name, folder / "qas" / folder_name
@@ -74,14 +74,14 @@ def path_vqa(folder: Path, parts: dict[str, list[Question]]) -> Path:
     return folder
 
 
-FORMS = {"slake": slake, "path_vqa": path_vqa}
+FORMS = {"slake": _write_slake, "path_vqa": _write_path_vqa}
 
 
 @pytest.mark.parametrize("kind", list(FORMS))
 def test_a_data_set_in_its_released_form(kind: str, graph: Graph, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "graph.csv").write_text(GRAPH, encoding="utf-8")
     ingest(graph, Triples(tmp_path / "graph.csv"))
-    questions_by_part = asked(tmp_path / "pictures")
+    questions_by_part = _question_parts(tmp_path / "pictures")
     data_folder = FORMS[kind](tmp_path / kind, questions_by_part)
     questions, rejects = read_questions(kind, data_folder)
     assert not rejects

@@ -20,7 +20,7 @@ MEAN, DEVIATION = (0.1, 0.2, 0.3), (0.5, 0.25, 0.2)
 NARROW = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 
 
-def clip(folder: Path) -> Any:
+def save_clip(folder: Path) -> Any:
     """CLIPModel, its tokenizer with CLIP's real vocabulary, its image processor, as transformers saves them."""
     tokenizer = open_clip.SimpleTokenizer()
     special_tokens = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
@@ -65,7 +65,7 @@ def plain_open_clip(folder: Path, token_limit: int = 77) -> Any:
     return model
 
 
-def words(folder: Path) -> int:
+def save_bert_tokenizer(folder: Path) -> int:
     """The tokenizer of a small BERT; how many tokens it knows."""
     folder.mkdir(exist_ok=True)
     letters = [chr(letter) for letter in range(ord("a"), ord("z") + 1)]
@@ -104,7 +104,7 @@ def biomedical(text_model: str) -> dict[str, Any]:
 
 def biomedclip(folder: Path) -> Any:
     """A timm ViT and a BERT whose architecture and tokenizer are in the folder, but named as a model of the hub."""
-    bert(folder, words(folder))
+    bert(folder, save_bert_tokenizer(folder))
     clip_config = biomedical(str(folder))
     clip_config["text_cfg"]["hf_model_pretrained"] = False
     torch.manual_seed(3)
@@ -114,7 +114,7 @@ def biomedclip(folder: Path) -> Any:
     return model
 
 
-class Ran:
+class HostileBackbonePickle:
     """Pickled, it would make a folder when it is read."""
 
     def __init__(self, path: Path) -> None:

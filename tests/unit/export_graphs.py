@@ -43,7 +43,7 @@ nodes = st.lists(
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> tuple[list[tuple[Node, str, Node]], Triples]:
+def edges_and_triples(draw: st.DrawFn) -> tuple[list[tuple[Node, str, Node]], Triples]:
     """Edges, and the triples built of them."""
     node_pool = draw(nodes)
     relations = draw(st.lists(texts, min_size=1, max_size=4, unique=True))
@@ -62,14 +62,14 @@ def graphs(draw: st.DrawFn) -> tuple[list[tuple[Node, str, Node]], Triples]:
     return [(node_pool[head], relation, node_pool[tail]) for head, relation, tail in index_edges], triples
 
 
-def edges_of(triples: Triples) -> set[tuple[Node, str, Node]]:
+def node_edges(triples: Triples) -> set[tuple[Node, str, Node]]:
     return {
         (triples.nodes[head], triples.relations[relation], triples.nodes[tail])
         for head, relation, tail in triples.ids.tolist()
     }
 
 
-def same(one: Triples, other: Triples) -> bool:
+def equal_triples(one: Triples, other: Triples) -> bool:
     return (
         np.array_equal(one.ids, other.ids)
         and list(one.nodes) == list(other.nodes)

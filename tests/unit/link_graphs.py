@@ -43,7 +43,7 @@ def assert_close(ours: Any, theirs: Any) -> None:
     assert float((ours - theirs).abs().max() / scale) < 2e-5
 
 
-class Table:
+class TableScorer:
     """A scorer whose score of every triple is given: (N, R, N)."""
 
     def __init__(self, scores: np.ndarray) -> None:

@@ -21,7 +21,7 @@ CONCEPTS = ("effusion", "pneumothorax", "nodule", "edema")
 RELATIONS = ("isa", "inverse_isa")
 
 
-def picture(shown: Sequence[int], seed: int) -> Tensor:
+def bright_squares_picture(shown: Sequence[int], seed: int) -> Tensor:
     """A grey picture (1, 32, 32) with a bright square for each concept that it shows."""
     pixels = np.random.default_rng(seed).integers(0, 60, (32, 32)).astype(np.uint8)
     for concept in shown:
@@ -36,7 +36,7 @@ def shown_by(count: int, seed: int) -> list[list[int]]:
     return [sorted(np.flatnonzero(generator.random(len(CONCEPTS)) < 0.4).tolist()) for _ in range(count)]
 
 
-def report(shown: Sequence[int], number: int) -> str:
+def picture_report(shown: Sequence[int], number: int) -> str:
     """What a report says of a picture: what is present and one thing that is not; no two reports are the same."""
     absent_concept = next(
         concept for concept in range(len(CONCEPTS)) if concept not in shown or len(shown) == len(CONCEPTS)
@@ -52,7 +52,7 @@ def example_pairs(count: int, seed: int) -> PairExamples:
         Pair(
             f"{seed}-{pair_number}",
             Path(f"{pair_number}.png"),
-            report(image_concepts, pair_number),
+            picture_report(image_concepts, pair_number),
             f"{seed}{pair_number}",
             f"{seed}{pair_number}",
             "AP",
@@ -62,14 +62,14 @@ def example_pairs(count: int, seed: int) -> PairExamples:
     ]
     images = torch.stack(
         [
-            picture(image_concepts, seed * 1000 + pair_number)
+            bright_squares_picture(image_concepts, seed * 1000 + pair_number)
             for pair_number, image_concepts in enumerate(concepts_by_image)
         ]
     )
     return PairExamples(images, [pair.text for pair in pairs], torch.from_numpy(pair_groups(pairs)), pairs)
 
 
-def graph(count: int = 24, seed: int = 5) -> tuple[Knowledge, Tensor]:
+def picture_graph(count: int = 24, seed: int = 5) -> tuple[Knowledge, Tensor]:
     """A graph of pictures: POSITIVE to what they show, NEGATIVE or UNCERTAIN to one thing that they do not."""
     concepts_by_image = shown_by(count, seed)
     stances = []
@@ -89,13 +89,16 @@ def graph(count: int = 24, seed: int = 5) -> tuple[Knowledge, Tensor]:
         np.array(relations, dtype=np.int64),
     )
     return knowledge, torch.stack(
-        [picture(image_concepts, seed * 1000 + number) for number, image_concepts in enumerate(concepts_by_image)]
+        [
+            bright_squares_picture(image_concepts, seed * 1000 + number)
+            for number, image_concepts in enumerate(concepts_by_image)
+        ]
     )
 
 
-def backbone(seed: int = 0, *, frozen: bool = False) -> Backbone:
+def tiny_retrieval_backbone(seed: int = 0, *, frozen: bool = False) -> Backbone:
     """A tiny backbone whose tokenizer has read the reports."""
     tokenizer = small_tokenizer(
-        [report([report_number % 4], report_number) for report_number in range(20)], SIZES.vocabulary
+        [picture_report([report_number % 4], report_number) for report_number in range(20)], SIZES.vocabulary
     )
     return small_backbone(tokenizer, SIZES, seed, frozen=frozen)

@@ -47,7 +47,7 @@ NODES = st.builds(
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> Triples:
+def _triples_strategy(draw: st.DrawFn) -> Triples:
     nodes = draw(st.lists(NODES, min_size=1, max_size=7, unique=True))
     relations = ["isa", "inverse_isa", "POSITIVE"][: draw(st.integers(1, 3))]
     node_index, relation_index = st.integers(0, len(nodes) - 1), st.integers(0, len(relations) - 1)
@@ -57,7 +57,7 @@ def graphs(draw: st.DrawFn) -> Triples:
 
 @st.composite
 def splits(draw: st.DrawFn) -> Split:
-    triples = draw(graphs())
+    triples = draw(_triples_strategy())
     part_numbers = draw(st.lists(st.integers(0, 2), min_size=len(triples), max_size=len(triples)))
     return Split(triples, np.array(part_numbers, dtype=np.int8), draw(st.sampled_from(list(KINDS))), 42)
 
@@ -66,7 +66,7 @@ def by_id(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.id: finding for finding in findings}
 
 
-@given(graphs())
+@given(_triples_strategy())
 def test_shared_labels_and_unused_ids(triples: Triples) -> None:
     label_counts = Counter(triples.labels)
     shared_check = checks.shared_labels(triples)
@@ -87,7 +87,7 @@ def test_shared_labels_and_unused_ids(triples: Triples) -> None:
 
 
 @pytest.mark.slow
-@given(graphs())
+@given(_triples_strategy())
 def test_hashed_ids(triples: Triples) -> None:
     def ids(names: list[str]) -> set[int]:
         return {int(hashlib.md5(hashed_name.encode()).hexdigest(), 16) % len(names) for hashed_name in names}  # noqa: S324
@@ -178,7 +178,7 @@ def test_findings_are_few_words_in_order_of_severity(split: Split) -> None:
         assert all(example.isprintable() and len(example) <= 100 for example in finding.examples)
 
 
-def small(parts: list[int], kind: str) -> Split:
+def _two_image_split(parts: list[int], kind: str) -> Split:
     """Two images of one subject, three concepts: a pair both ways, and a stance of each image."""
     nodes = [
         Node("I1", "Image", "", "s"),
@@ -192,18 +192,18 @@ def small(parts: list[int], kind: str) -> Split:
 
 
 def test_a_test_that_training_answers_is_an_error() -> None:
-    leak_finding = by_id(audit_split(small([0, 0, 0, 0, 2], "paper")))["KGP-A201"]
+    leak_finding = by_id(audit_split(_two_image_split([0, 0, 0, 0, 2], "paper")))["KGP-A201"]
     assert (leak_finding.severity, leak_finding.count, leak_finding.of) == (AuditSeverity.ERROR, 1, 1)
     assert leak_finding.title == "test triples whose ends training joins: 1 reversed, 0 parallel"
     assert leak_finding.examples == ("b inverse_isa a",)
-    validation_findings = by_id(audit_split(small([0, 0, 0, 0, 1], "paper")))
+    validation_findings = by_id(audit_split(_two_image_split([0, 0, 0, 0, 1], "paper")))
     assert validation_findings.keys() & {"KGP-A201", "KGP-A202"} == {"KGP-A202"}
     assert validation_findings["KGP-A202"].severity is AuditSeverity.WARNING
 
 
 @pytest.mark.parametrize(("kind", "severity"), [("paper", "info"), ("leakage-free", "info"), ("inductive", "error")])
 def test_subjects_in_several_parts_are_by_design_unless_the_split_is_inductive(kind: str, severity: str) -> None:
-    findings = by_id(audit_split(small([0, 2, 0, 0, 0], kind)))
+    findings = by_id(audit_split(_two_image_split([0, 2, 0, 0, 0], kind)))
     assert findings["KGP-A204"].severity == severity
     assert findings["KGP-A204"].examples == ("s",)
     assert "KGP-A205" not in findings
@@ -226,7 +226,7 @@ def test_careless_calls_of_the_command_are_refused_before_the_graph_is_asked(tmp
         call(None, tmp_path / "s.parquet")
     with pytest.raises(InputError, match=r"entities\.tsv"):
         call(tmp_path / "none", None)
-    small([0, 0, 0, 0, 0], "paper").triples.write(tmp_path / "export")
+    _two_image_split([0, 0, 0, 0, 0], "paper").triples.write(tmp_path / "export")
     (tmp_path / "s.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="not a split"):
         call(tmp_path / "export", tmp_path / "s.parquet")

@@ -29,12 +29,12 @@ LONG = b"x" * 1_100_000
 Read = Callable[[Path, Sequence[bytes]], tuple[int, list[Reject]]]  # texts in; rows read and rejected out
 
 
-def counted(rows: list[object]) -> tuple[int, list[Reject]]:
+def _count_rejects(rows: list[object]) -> tuple[int, list[Reject]]:
     rejects = [row for row in rows if isinstance(row, Reject)]
     return len(rows) - len(rejects), rejects
 
 
-def table(*columns: str) -> Callable[[Path, Sequence[bytes]], bytes]:
+def _table_reader(*columns: str) -> Callable[[Path, Sequence[bytes]], bytes]:
     """A CSV whose rows are made of a number and a text."""
 
     def make(path: Path, texts: Sequence[bytes]) -> bytes:
@@ -49,15 +49,15 @@ def table(*columns: str) -> Callable[[Path, Sequence[bytes]], bytes]:
 
 def csv_reports(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     (folder / "a.csv").write_bytes(
-        table("id", "text")(folder, [b'"two\nlines ' + cell_text + b'"' for cell_text in texts])
+        _table_reader("id", "text")(folder, [b'"two\nlines ' + cell_text + b'"' for cell_text in texts])
     )
-    return counted(list(Reports(folder / "a.csv").reports()))
+    return _count_rejects(list(Reports(folder / "a.csv").reports()))
 
 
 def tsv_reports(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     tsv_rows = [b"id\ttext", *(b"%d\t" % row_number + cell_text for row_number, cell_text in enumerate(texts))]
     (folder / "a.tsv").write_bytes(b"\r\n".join(tsv_rows))
-    return counted(list(Reports(folder / "a.tsv").reports()))
+    return _count_rejects(list(Reports(folder / "a.tsv").reports()))
 
 
 def json_reports(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
@@ -65,10 +65,10 @@ def json_reports(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject
         b'{"id": "%d", "text": "' % row_number + cell_text + b'"}\n' for row_number, cell_text in enumerate(texts)
     ]
     (folder / "a.jsonl").write_bytes(b"".join(json_lines))
-    return counted(list(Reports(folder / "a.jsonl").reports()))
+    return _count_rejects(list(Reports(folder / "a.jsonl").reports()))
 
 
-def openi(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
+def _read_openi(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     projections = "".join(f"{row_number},{row_number}.png,Frontal\n" for row_number in range(len(texts)))
     (folder / "indiana_projections.csv").write_text("uid,filename,projection\n" + projections)
     csv_rows = [
@@ -76,10 +76,10 @@ def openi(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
         *(b"%d,%s,\n" % (row_number, cell_text) for row_number, cell_text in enumerate(texts)),
     ]
     (folder / "indiana_reports.csv").write_bytes(b"".join(csv_rows))
-    return counted(list(OpenI(folder).reports()))
+    return _count_rejects(list(OpenI(folder).reports()))
 
 
-def mimic(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
+def _read_mimic_cxr(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     image_suffix = "-".join(["0" * 8] * 4)
     csv_rows = [b"dicom_id,subject_id,study_id,ViewPosition,Text\n"]
     for study_number, cell_text in enumerate(texts, 50_000_000):
@@ -88,10 +88,10 @@ def mimic(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
         report_path.parent.mkdir(parents=True, exist_ok=True)
         report_path.write_text("FINDINGS: none.")
     (folder / "mimic-cxr-2.0.0-metadata.csv.gz").write_bytes(gzip.compress(b"".join(csv_rows), 0))
-    return counted(list(MIMICCXR(folder).reports()))
+    return _count_rejects(list(MIMICCXR(folder).reports()))
 
 
-def triples(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
+def _read_triples(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     csv_rows = [
         b"head,relation,tail\n",
         *(b"%d,is,%s\n" % (row_number, cell_text) for row_number, cell_text in enumerate(texts)),
@@ -111,7 +111,7 @@ def parquet_triples(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Rej
     return sum(batch.asserted for batch in batches), [reject for batch in batches for reject in batch.rejects]
 
 
-def medmkg(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
+def _read_medmkg(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     csv_rows = [b"Head,Relation,Tail,Head_Name,Tail_Name\n"]
     csv_rows += [
         b"I%d,POSITIVE,C0000001,a,%s\n" % (row_number, cell_text) for row_number, cell_text in enumerate(texts)
@@ -124,7 +124,7 @@ def medmkg(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
 def lexicon(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     csv_rows = [b"cui,name\n", *(b"C%07d,%s\n" % (row_number, cell_text) for row_number, cell_text in enumerate(texts))]
     (folder / "a.csv").write_bytes(b"".join(csv_rows))
-    return counted(list(lexicons.read_lexicon(folder / "a.csv")))
+    return _count_rejects(list(lexicons.read_lexicon(folder / "a.csv")))
 
 
 def umls(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
@@ -148,17 +148,17 @@ def umls(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     concept_rows = [b"C%07d|ENG|P|PF|Y|%s|N|\n" % (row_number, cell_text) for row_number, cell_text in enumerate(texts)]
     (folder / "MRCONSO.RRF").write_bytes(b"".join(concept_rows))
     (folder / "MRSTY.RRF").write_text("")
-    return counted(list(UMLS(folder).concepts()))
+    return _count_rejects(list(UMLS(folder).concepts()))
 
 
-def questions(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
+def _read_vqa_rad(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     json_rows = [
         b'{"qid": %d, "image_name": "a.jpg", "question": "%s", "answer": "yes"}' % (row_number, cell_text)
         for row_number, cell_text in enumerate(texts)
     ]
     (folder / "trainset.json").write_bytes(b"[" + b",\n".join(json_rows) + b"]")
     (folder / "testset.json").write_text("[]")
-    return counted(list(VQARAD(folder).questions()))
+    return _count_rejects(list(VQARAD(folder).questions()))
 
 
 def annotation(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
@@ -167,24 +167,35 @@ def annotation(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]
         for row_number, cell_text in enumerate(texts)
     ]
     (folder / "annotation.json").write_bytes(b'{"train": [' + b",\n".join(json_rows) + b'], "val": [], "test": []}')
-    return counted(list(IUXray(folder).reports()))
+    return _count_rejects(list(IUXray(folder).reports()))
 
 
-def radgraph(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
+def _read_radgraph_file(folder: Path, texts: Sequence[bytes]) -> tuple[int, list[Reject]]:
     entities_json = b'{"1": {"tokens": "effusion", "label": "OBS-DP", "start_ix": 0, "end_ix": 0, "relations": []}}'
     json_rows = [
         b'"%d": {"text": "%s", "entities": %s}' % (row_number, cell_text, entities_json)
         for row_number, cell_text in enumerate(texts)
     ]
     (folder / "a.json").write_bytes(b"{" + b",\n".join(json_rows) + b"}")
-    return counted(list(read_report_graphs(folder / "a.json")))
+    return _count_rejects(list(read_report_graphs(folder / "a.json")))
 
 
 READERS: list[Read] = [
-    csv_reports, tsv_reports, json_reports, openi, mimic, triples, parquet_triples, medmkg, lexicon, umls, questions,
-    annotation, radgraph,
-]  # fmt: skip
-IN_ONE_DOCUMENT = (questions, annotation, radgraph)
+    csv_reports,
+    tsv_reports,
+    json_reports,
+    _read_openi,
+    _read_mimic_cxr,
+    _read_triples,
+    parquet_triples,
+    _read_medmkg,
+    lexicon,
+    umls,
+    _read_vqa_rad,
+    annotation,
+    _read_radgraph_file,
+]
+IN_ONE_DOCUMENT = (_read_vqa_rad, annotation, _read_radgraph_file)
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -203,7 +214,7 @@ def test_a_nul_costs_its_row(tmp_path: Path, reader: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    "reader", [reader for reader in READERS if reader not in (annotation, radgraph)]
+    "reader", [reader for reader in READERS if reader not in (annotation, _read_radgraph_file)]
 )  # any length is read there
 def test_a_value_that_is_too_long_costs_its_row(tmp_path: Path, reader: Read) -> None:
     row_count, rejects = reader(tmp_path, [b"one", LONG, b"three"])
@@ -244,7 +255,7 @@ def test_a_file_of_another_encoding_is_one_error(tmp_path: Path, encoding: str, 
 
 def test_a_damaged_quote_costs_the_lines_it_takes_and_they_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('id,text\n1,"one" more\n2,two\n3,"three\nlines\nof it"x\n4,four\n5,"five\nsix')
-    row_count, rejects = counted(list(Reports(tmp_path / "a.csv").reports()))
+    row_count, rejects = _count_rejects(list(Reports(tmp_path / "a.csv").reports()))
     assert row_count == 2
     assert [reject.row for reject in rejects] == [2, 4, 8]
     assert rejects[1].reason.endswith("(lines 4 to 6)")
@@ -253,7 +264,7 @@ def test_a_damaged_quote_costs_the_lines_it_takes_and_they_are_named(tmp_path: P
 def test_a_long_record_of_many_lines_ends_where_its_quote_does(tmp_path: Path) -> None:
     long_text = "a line, with a comma\n" * 20_000
     (tmp_path / "a.csv").write_text(f'id,text\n1,one\n2,"{long_text}"\n3,three\n')
-    row_count, rejects = counted(list(Reports(tmp_path / "a.csv").reports()))
+    row_count, rejects = _count_rejects(list(Reports(tmp_path / "a.csv").reports()))
     assert (row_count, len(rejects)) == (2, 1)
 
 
@@ -266,7 +277,7 @@ def test_a_line_of_20_mb_takes_no_memory(tmp_path: Path) -> None:
             table_file.write(b",x" * 500_000)
         table_file.write(b"\n3,three\n")
     tracemalloc.start()
-    row_count, rejects = counted(list(Reports(tmp_path / "a.csv").reports()))
+    row_count, rejects = _count_rejects(list(Reports(tmp_path / "a.csv").reports()))
     peak_memory = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (row_count, len(rejects)) == (2, 1)

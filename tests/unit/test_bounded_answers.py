@@ -51,7 +51,7 @@ def sending(pieces: Iterable[bytes]) -> Iterator[str]:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def problem(url: str, timeout: float = 5.0) -> str:
+def _client_problem(url: str, timeout: float = 5.0) -> str:
     model_client = Client(LLMSettings("tiny", url, retries=0, timeout=timeout), {})
     try:
         with pytest.raises(Unanswered) as unanswered:
@@ -70,18 +70,18 @@ def with_body(body: bytes, *headers: bytes) -> list[bytes]:
 def test_a_compressed_answer_is_not_unpacked(encoding: bytes) -> None:
     compressed_body = gzip.compress(b" " * 1_000_000)
     with sending(with_body(compressed_body, b"Content-Encoding: " + encoding)) as server_url:
-        assert problem(server_url) == "the answer is compressed, which was not asked for"
+        assert _client_problem(server_url) == "the answer is compressed, which was not asked for"
 
 
 def test_an_answer_that_announces_too_much_is_not_read() -> None:
     with sending([OK + b"Content-Length: 99999999999\r\n\r\n"]) as server_url:
-        assert problem(server_url) == "the answer is too long"
+        assert _client_problem(server_url) == "the answer is too long"
 
 
 def test_an_answer_without_end_is_left() -> None:
     chunks = [OK + b"Transfer-Encoding: chunked\r\n\r\n", *[PIECE] * 200]
     with sending(chunks) as server_url:
-        assert problem(server_url) == "the answer is too long"
+        assert _client_problem(server_url) == "the answer is too long"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_an_answer_that_comes_a_byte_at_a_time_is_left_after_the_timeout(at_once
 
     start_time = time.monotonic()
     with sending(drip()) as server_url:
-        assert problem(server_url, timeout=0.3) == "no answer in time"
+        assert _client_problem(server_url, timeout=0.3) == "no answer in time"
     assert time.monotonic() - start_time < 2
 
 
@@ -129,4 +129,4 @@ def test_closing_does_not_wait_for_an_answer() -> None:
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"choices": ' * 100_000, json.dumps({"choices": 10**400}).encode()])
 def test_json_of_no_sensible_form_is_one_failed_answer(body: bytes) -> None:
     with sending(with_body(body)) as server_url:
-        assert problem(server_url) == "the answer is not of the API's form"
+        assert _client_problem(server_url) == "the answer is not of the API's form"

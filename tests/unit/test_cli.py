@@ -13,7 +13,7 @@ import pytest
 
 from kgplatform import __version__
 from kgplatform.cli import main
-from tests.conftest import Ran
+from tests.conftest import CommandResult
 
 HEAVY = ("matplotlib", "neo4j", "numpy", "pandas", "psutil", "py2neo", "pyarrow", "torch")
 MAIN = "from kgplatform.cli import main; main()"
@@ -28,11 +28,11 @@ FILES = {
     "bad.csv": f"{HEADER}I1,POSITIVE,nonsense,a,b\n".encode(),
     "half.parquet": b"PAR1" + b"\0" * 20,
 }
-Kgp = Callable[..., Ran]
+Kgp = Callable[..., CommandResult]
 
 
 @pytest.fixture
-def kgp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kgp:
+def kgp_in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kgp:
     """`kgp` in this process, with an empty home and no server. What it does not catch fails the test."""
     monkeypatch.setenv("KGP_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("KGP_DATA_DIR", raising=False)
@@ -41,22 +41,22 @@ def kgp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (tmp_path / file_name).write_bytes(file_content)
     (tmp_path / "folder").mkdir()
 
-    def run(*arguments: str) -> Ran:
+    def run(*arguments: str) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["kgp", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_info:
             main()
         output, error_output = capsys.readouterr()
-        return Ran(int(exit_info.value.code or 0), output, error_output)
+        return CommandResult(int(exit_info.value.code or 0), output, error_output)
 
     return run
 
 
-def in_a_process_of_its_own(code: str, *arguments: str, home: Path) -> Ran:
+def in_a_process_of_its_own(code: str, *arguments: str, home: Path) -> CommandResult:
     environment = {**os.environ, "KGP_HOME": str(home)}
     command = [sys.executable, "-c", code, *arguments]
     completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return Ran(completed.returncode, completed.stdout, completed.stderr)
+    return CommandResult(completed.returncode, completed.stdout, completed.stderr)
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         assert outcome.out.splitlines()[-1].split() == ["heavy:"]
 
 
-def test_version(kgp: Kgp) -> None:
-    outcome = kgp("--version")
+def test_version(kgp_in_process: Kgp) -> None:
+    outcome = kgp_in_process("--version")
     assert (outcome.code, outcome.out) == (0, f"kgp {__version__}\n")
 
 
@@ -101,8 +101,8 @@ WRONG_USAGE = [
 
 
 @pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
-def test_wrong_usage_exits_2_with_a_line_and_a_hint(kgp: Kgp, arguments: list[str]) -> None:
-    outcome = kgp(*arguments)
+def test_wrong_usage_of_any_command_exits_2_with_a_line_and_a_hint(kgp_in_process: Kgp, arguments: list[str]) -> None:
+    outcome = kgp_in_process(*arguments)
     assert (outcome.code, outcome.out) == (2, "")
     first_line, *hint_lines = outcome.err.splitlines()
     assert first_line.startswith("error: ")
@@ -112,8 +112,8 @@ def test_wrong_usage_exits_2_with_a_line_and_a_hint(kgp: Kgp, arguments: list[st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
-def test_wrong_usage_is_one_json_document_under_json(kgp: Kgp, arguments: list[str]) -> None:
-    outcome = kgp(*arguments, "--json")
+def test_wrong_usage_is_one_json_document_under_json(kgp_in_process: Kgp, arguments: list[str]) -> None:
+    outcome = kgp_in_process(*arguments, "--json")
     assert (outcome.code, outcome.err) == (2, "")
     assert outcome.json.keys() == {"error"}
     assert outcome.json["error"].keys() == {"kind", "message", "hint"}
@@ -157,14 +157,14 @@ FAILING = {
     [(error_kind, command_line) for error_kind, command_lines in FAILING.items() for command_line in command_lines],
     ids=lambda parameter: " ".join(parameter),
 )
-def test_a_failure_is_a_line_with_a_hint_and_exit_code_1(kgp: Kgp, kind: str, arguments: list[str]) -> None:
-    outcome = kgp(*arguments)
+def test_a_failure_is_a_line_with_a_hint_and_exit_code_1(kgp_in_process: Kgp, kind: str, arguments: list[str]) -> None:
+    outcome = kgp_in_process(*arguments)
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("error: ")
     assert len(outcome.err.splitlines()) <= 2
     if arguments == ["db", "password"]:  # prints one thing only, so it has no --json
         return
-    under_json = kgp(*arguments, "--json")
+    under_json = kgp_in_process(*arguments, "--json")
     assert (under_json.code, under_json.err) == (1, "")
     assert under_json.json["error"]["kind"] == kind
     assert under_json.json["error"]["message"] in outcome.err
@@ -172,15 +172,17 @@ def test_a_failure_is_a_line_with_a_hint_and_exit_code_1(kgp: Kgp, kind: str, ar
 
 @pytest.mark.parametrize("name", ["empty.csv", "blank.csv", "binary.csv", "zipped.csv", "other.csv", "bad.csv"])
 @pytest.mark.parametrize("source", ["medmkg", "triples"])
-def test_a_file_that_is_no_use_ends_without_a_traceback(kgp: Kgp, source: str, name: str) -> None:
-    outcome = kgp("ingest", source, name)
+def test_a_file_that_is_no_use_ends_without_a_traceback(kgp_in_process: Kgp, source: str, name: str) -> None:
+    outcome = kgp_in_process("ingest", source, name)
     assert outcome.code == 1
     assert outcome.err.startswith("error: ")
 
 
-def test_a_foreign_server_without_a_password_is_a_settings_error(kgp: Kgp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_foreign_server_without_a_password_is_a_settings_error(
+    kgp_in_process: Kgp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
-    outcome = kgp("stats", "--json")
+    outcome = kgp_in_process("stats", "--json")
     assert (outcome.code, outcome.json["error"]["kind"]) == (1, "settings")
 
 
@@ -198,30 +200,32 @@ def test_a_foreign_server_that_is_not_there_is_a_connection_error(
 
 
 @pytest.mark.slow
-def test_the_local_server_is_left_alone_when_another_is_named(kgp: Kgp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_local_server_is_left_alone_when_another_is_named(
+    kgp_in_process: Kgp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
     monkeypatch.setenv("NEO4J_PASSWORD", "canary-secret")
     for command in ("start", "stop", "reset", "browser", "password"):
-        outcome = kgp("db", command)
+        outcome = kgp_in_process("db", command)
         assert (outcome.code, outcome.out) == (1, "")
         assert "NEO4J_URI" in outcome.err
 
 
 @pytest.mark.slow
-def test_what_needs_no_server_works_without_one(kgp: Kgp) -> None:
-    assert kgp("db", "stop").code == 0
-    assert kgp("db", "status").code == 1
-    assert kgp("db", "status", "--json").json["running"] is False
-    assert {"name", "answers", "parameters"} == kgp("query", "--list", "--json").json[0].keys()
-    assert "MATCH" in kgp("query", "explore/figure3", "--show").out
-    built_phantom = kgp("phantom", "build", "made", "--images", "20", "--json").json
+def test_what_needs_no_server_works_without_one(kgp_in_process: Kgp) -> None:
+    assert kgp_in_process("db", "stop").code == 0
+    assert kgp_in_process("db", "status").code == 1
+    assert kgp_in_process("db", "status", "--json").json["running"] is False
+    assert {"name", "answers", "parameters"} == kgp_in_process("query", "--list", "--json").json[0].keys()
+    assert "MATCH" in kgp_in_process("query", "explore/figure3", "--show").out
+    built_phantom = kgp_in_process("phantom", "build", "made", "--images", "20", "--json").json
     assert built_phantom["images"] == 20
-    assert kgp("browser-setup", "--out", "setup", "--json").json.keys() == {"favourites", "style"}
+    assert kgp_in_process("browser-setup", "--out", "setup", "--json").json.keys() == {"favourites", "style"}
 
 
-def test_asking_does_not_make_a_home(kgp: Kgp, tmp_path: Path) -> None:
+def test_asking_does_not_make_a_home(kgp_in_process: Kgp, tmp_path: Path) -> None:
     for arguments in (["db", "status"], ["db", "stop"], ["stats"], ["runs", "list"]):
-        kgp(*arguments)
+        kgp_in_process(*arguments)
     assert not (tmp_path / "home").exists()
 
 

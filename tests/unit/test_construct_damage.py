@@ -41,7 +41,7 @@ METADATA = "dicom_id,subject_id,study_id,ViewPosition\n" + "".join(
 PIECES = (b"\x00", b"\xff", b'"', b"\n", b"\r", b"|", b",", b"<", b"&", b"]]>", b"{", b"\\", b"\xef\xbb\xbf", b"9" * 30)
 
 
-def damaged(data: bytes, rng: random.Random) -> bytes:
+def _damage_bytes(data: bytes, rng: random.Random) -> bytes:
     """The bytes with some changed, cut out, doubled or put in."""
     damaged_bytes = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 5))):
@@ -65,7 +65,7 @@ def campaign(path: Path, data: bytes, read: Callable[[], Iterable[object]]) -> N
     generator = random.Random(str(path.name))
     outcome_counts = {"read": 0, "rejected": 0, "refused": 0}
     for _ in range(COUNT):
-        path.write_bytes(damaged(data, generator))
+        path.write_bytes(_damage_bytes(data, generator))
         try:
             for record in read():
                 assert isinstance(record, Report | Reject | Concept | ConceptRelation)
@@ -119,7 +119,7 @@ def test_mimic_cxr_metadata_and_reports(tmp_path: Path) -> None:
     generator = random.Random("report")
     for _ in range(COUNT):
         report_path.write_bytes(
-            damaged(f" FINDINGS: \n \n No {CANARY}.\n \n IMPRESSION: Normal.\n".encode(), generator)
+            _damage_bytes(f" FINDINGS: \n \n No {CANARY}.\n \n IMPRESSION: Normal.\n".encode(), generator)
         )
         for record in MIMICCXR(tmp_path).reports():
             assert isinstance(record, Report | Reject)
@@ -139,7 +139,7 @@ def test_images(tmp_path: Path, suffix: str) -> None:
     image_path = tmp_path / f"x{suffix}"
     read_count = 0
     for _ in range(COUNT):
-        image_path.write_bytes(damaged(image_bytes, generator))
+        image_path.write_bytes(_damage_bytes(image_bytes, generator))
         thumbnail_bytes = thumbnail(image_path.name, tmp_path)
         assert thumbnail_bytes is None or thumbnail_bytes.startswith(b"\x89PNG")
         read_count += thumbnail_bytes is not None

@@ -23,16 +23,16 @@ TEXTS = [
 ]
 
 
-def report(number: int, text: str) -> Report:
+def _findings_report(number: int, text: str) -> Report:
     return Report(str(number), f"I{number}", {"findings": text})
 
 
-def reports() -> list[Report]:
-    return [report(study_number, findings_text) for study_number, findings_text in enumerate(TEXTS)]
+def _findings_reports() -> list[Report]:
+    return [_findings_report(study_number, findings_text) for study_number, findings_text in enumerate(TEXTS)]
 
 
 def test_one_of_each_cluster_is_kept_and_what_is_like_no_other() -> None:
-    choices = select_reports(reports(), ClusterSelection(eps=0.5))
+    choices = select_reports(_findings_reports(), ClusterSelection(eps=0.5))
     assert [choice.study for choice in choices] == ["0", "1", "2", "3", "5"]
     clusters = {choice.study: choice.cluster for choice in choices}
     assert clusters["0"] == clusters["1"] == clusters["2"] == clusters["5"] >= 0
@@ -64,7 +64,8 @@ def _with_encoder(module: object, vectors: list[tuple[float, float]], selection:
     monkeypatch.setattr(module, "encoder_of", lambda encoder_name: lambda texts: vectors)
     try:
         return select_reports(
-            [report(report_number, f"text {report_number}") for report_number in range(len(vectors))], selection
+            [_findings_report(report_number, f"text {report_number}") for report_number in range(len(vectors))],
+            selection,
         )
     finally:
         monkeypatch.undo()
@@ -72,7 +73,7 @@ def _with_encoder(module: object, vectors: list[tuple[float, float]], selection:
 
 def test_no_report_or_no_text_is_no_choice() -> None:
     assert select_reports([], ClusterSelection()) == []
-    assert select_reports([report(1, " \n")], ClusterSelection()) == []
+    assert select_reports([_findings_report(1, " \n")], ClusterSelection()) == []
 
 
 def test_a_selection_is_written_read_and_used(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_a_file_that_is_no_selection_is_refused(tmp_path: Path, text: str) -> No
 
 
 @pytest.mark.parametrize("arguments", [{"eps": 0}, {"eps": 3}, {"min_samples": 0}, {"per_cluster": 0}])
-def test_settings_out_of_range_are_wrong_usage(arguments: dict[str, float]) -> None:
+def test_selection_settings_out_of_range_are_wrong_usage(arguments: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         ClusterSelection(**arguments)  # type: ignore[arg-type]
 

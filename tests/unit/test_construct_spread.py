@@ -28,7 +28,7 @@ STAGES = Stages(DictionaryTagger(LEXICON, Allowed()), rules())
 TEXTS = ["Small pleural effusion. No pneumothorax.", "Possible pneumonia.", "No effusion or cardiomegaly.", "Clear."]
 
 
-def rows() -> list[Report | Reject]:
+def _reports_and_rejects() -> list[Report | Reject]:
     report_rows: list[Report | Reject] = [
         Report(
             str(report_number),
@@ -42,8 +42,8 @@ def rows() -> list[Report | Reject]:
 
 
 def test_processes_give_what_one_gives_in_the_same_order() -> None:
-    single_process = list(annotated(rows(), STAGES))
-    assert list(annotated(rows(), STAGES, workers=2)) == single_process
+    single_process = list(annotated(_reports_and_rejects(), STAGES))
+    assert list(annotated(_reports_and_rejects(), STAGES, workers=2)) == single_process
     assert single_process[5] == Reject(Path("x.csv"), 6, "bad")
     assert sum(len(annotation.edges) for annotation in single_process if isinstance(annotation, Annotation)) > CHUNK
 
@@ -115,7 +115,7 @@ def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) ->
         ('reports: openi\npath: .\nkeep: "a\\0b"', "'keep' has a value of the wrong kind"),
     ],
 )
-def test_wrong_settings_are_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
+def test_wrong_construction_settings_are_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "construct.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_settings(find_settings_file(tmp_path))

@@ -21,7 +21,7 @@ TAGGER = DictionaryTagger(
 )
 
 
-def stances(text: str) -> dict[str, str]:
+def _stance_marks(text: str) -> dict[str, str]:
     """Each finding's stance by its first letters: + shown, - ruled out, ? open, o not about this image."""
     mentions = TAGGER.tag(text)
     marks = {"POSITIVE": "+", "NEGATIVE": "-", "UNCERTAIN": "?", None: "o"}
@@ -83,7 +83,7 @@ def stances(text: str) -> dict[str, str]:
 )
 def test_what_a_sentence_says(text: str, expected: str) -> None:
     expected_words = expected.split()
-    assert stances(text) == dict(zip(expected_words[::2], expected_words[1::2], strict=True))
+    assert _stance_marks(text) == dict(zip(expected_words[::2], expected_words[1::2], strict=True))
 
 
 def test_the_cue_that_decided_is_told() -> None:
@@ -94,7 +94,7 @@ def test_the_cue_that_decided_is_told() -> None:
 
 
 def test_a_cue_of_one_sentence_says_nothing_of_the_next() -> None:
-    assert stances("No effusion. Pneumonia.") == {"effusion": "-", "pneumonia": "+"}
+    assert _stance_marks("No effusion. Pneumonia.") == {"effusion": "-", "pneumonia": "+"}
 
 
 @given(st.lists(st.sampled_from([*FINDINGS, "no", "possible", ".", ",", "but", "not seen", "history of", "there is"])))

@@ -16,7 +16,7 @@ texts = st.one_of(
 )
 
 
-def split(text: str) -> list[str]:
+def _split_sentences(text: str) -> list[str]:
     return [text[sentence_start:sentence_end].strip() for sentence_start, sentence_end in sentences(text)]
 
 
@@ -58,7 +58,7 @@ def test_sentences_cover_all_but_blanks_once(text: str) -> None:
     ],
 )
 def test_where_sentences_end(text: str, expected: list[str]) -> None:
-    assert split(text) == expected
+    assert _split_sentences(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from kgplatform.retrieval.search import Hit
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def contact_sheet_image_folder(tmp_path: Path) -> Path:
     """A square radiograph, a wide grey one, a damaged file."""
     effusion = [RadiographFinding(Kind.EFFUSION, Side.LEFT, Zone.NONE, Severity.LARGE)]
     Image.fromarray(render_radiograph(View.FRONTAL, effusion, np.random.default_rng(1), 256)).save(tmp_path / "a.png")
@@ -60,9 +60,11 @@ def beneath(sheet: NDArray[np.uint8], number: int, lines: int = LINES) -> NDArra
     return sheet[top_edge + SIDE + 2 : top_edge + SIDE + 4 + lines * LINE, left_edge : left_edge + SIDE]
 
 
-def test_thumbnails_are_where_they_should_be(root: Path) -> None:
-    sheet_pixels = pixels([hit(1, "a.png"), *[hit(rank, "wide.png") for rank in range(2, COLUMNS + 2)]], root)
-    np.testing.assert_array_equal(inside(sheet_pixels, 0), np.asarray(Image.open(root / "a.png")))
+def test_thumbnails_are_where_they_should_be(contact_sheet_image_folder: Path) -> None:
+    sheet_pixels = pixels(
+        [hit(1, "a.png"), *[hit(rank, "wide.png") for rank in range(2, COLUMNS + 2)]], contact_sheet_image_folder
+    )
+    np.testing.assert_array_equal(inside(sheet_pixels, 0), np.asarray(Image.open(contact_sheet_image_folder / "a.png")))
     for cell_number in range(1, COLUMNS + 1):
         wide_cell = inside(sheet_pixels, cell_number)  # 256 x 64, in the middle
         assert (wide_cell[96:160] == 200).all()
@@ -72,9 +74,11 @@ def test_thumbnails_are_where_they_should_be(root: Path) -> None:
     assert cell(COLUMNS)[1] > cell(0)[1] + SIDE + LINES * LINE
 
 
-def test_captions_are_legible_and_stay_in_their_place(root: Path) -> None:
+def test_captions_are_legible_and_stay_in_their_place(contact_sheet_image_folder: Path) -> None:
     long_names = tuple(f"a rather long name of a concept, number {concept_number}" for concept_number in range(20))
-    sheet_pixels = pixels([hit(1, "a.png", long_names), hit(2, "a.png", ()), hit(3, "a.png", ("wxyz" * 100,))], root)
+    sheet_pixels = pixels(
+        [hit(1, "a.png", long_names), hit(2, "a.png", ()), hit(3, "a.png", ("wxyz" * 100,))], contact_sheet_image_folder
+    )
     for cell_number in range(3):
         caption_pixels = beneath(sheet_pixels, cell_number, 1)
         assert caption_pixels.max() == INK
@@ -89,10 +93,10 @@ def test_captions_are_legible_and_stay_in_their_place(root: Path) -> None:
         assert (sheet_pixels[top_edge + SIDE + 6 + LINES * LINE :, :] == PAPER).all()
 
 
-def test_what_is_not_there_has_an_empty_frame_that_says_so(root: Path) -> None:
-    (root / "below").mkdir()
+def test_what_is_not_there_has_an_empty_frame_that_says_so(contact_sheet_image_folder: Path) -> None:
+    (contact_sheet_image_folder / "below").mkdir()
     hits = [hit(1, "missing.png"), hit(2, None), hit(3, "bad.png"), hit(4, "../a.png"), hit(5, "\0")]
-    sheet_image, image_count = draw_sheet(hits, root / "below")
+    sheet_image, image_count = draw_sheet(hits, contact_sheet_image_folder / "below")
     sheet_pixels = np.asarray(sheet_image)
     assert image_count == 0
     for cell_number in range(5):
@@ -102,33 +106,35 @@ def test_what_is_not_there_has_an_empty_frame_that_says_so(root: Path) -> None:
         assert (inside(sheet_pixels, cell_number) == PAPER).mean() > 0.95
 
 
-def test_the_sheet_is_written_whole(root: Path) -> None:
-    sheet_path = root / "sheet.png"
-    assert write_sheet([hit(1, "a.png"), hit(2, "missing.png")], root, sheet_path) == 1
+def test_the_sheet_is_written_whole(contact_sheet_image_folder: Path) -> None:
+    sheet_path = contact_sheet_image_folder / "sheet.png"
+    assert write_sheet([hit(1, "a.png"), hit(2, "missing.png")], contact_sheet_image_folder, sheet_path) == 1
     with Image.open(sheet_path) as image:
         image.load()
         assert image.format == "PNG"
         assert image.width < 3 * SIDE
-    assert [written_path.name for written_path in root.glob("sheet*")] == ["sheet.png"]
+    assert [written_path.name for written_path in contact_sheet_image_folder.glob("sheet*")] == ["sheet.png"]
 
 
-def test_what_makes_no_sheet_is_told(root: Path) -> None:
+def test_what_makes_no_sheet_is_told(contact_sheet_image_folder: Path) -> None:
     with pytest.raises(KgpError, match="nothing was found"):
-        write_sheet([], root, root / "s.png")
+        write_sheet([], contact_sheet_image_folder, contact_sheet_image_folder / "s.png")
     with pytest.raises(KgpError, match="at most 500"):
-        write_sheet([hit(rank, None) for rank in range(501)], root, root / "s.png")
+        write_sheet(
+            [hit(rank, None) for rank in range(501)], contact_sheet_image_folder, contact_sheet_image_folder / "s.png"
+        )
     with pytest.raises(InputError, match=r"is a \.png"):
-        write_sheet([hit(1, None)], root, root / "s.jpg")
+        write_sheet([hit(1, None)], contact_sheet_image_folder, contact_sheet_image_folder / "s.jpg")
 
 
-def test_a_path_is_below_its_folder_or_nowhere(root: Path) -> None:
-    (root / "link").symlink_to("/")
-    (root / "loop").symlink_to("loop")
-    assert place(root, "a.png") == root / "a.png"
-    assert place(root, "x/../a.png") is not None
+def test_a_path_is_below_its_folder_or_nowhere(contact_sheet_image_folder: Path) -> None:
+    (contact_sheet_image_folder / "link").symlink_to("/")
+    (contact_sheet_image_folder / "loop").symlink_to("loop")
+    assert place(contact_sheet_image_folder, "a.png") == contact_sheet_image_folder / "a.png"
+    assert place(contact_sheet_image_folder, "x/../a.png") is not None
     for outside_path in ("../a.png", "/etc/passwd", "link/etc/passwd", "", "\0"):
-        assert place(root, outside_path) is None
-    loop_path = place(root, "loop")
+        assert place(contact_sheet_image_folder, outside_path) is None
+    loop_path = place(contact_sheet_image_folder, "loop")
     assert loop_path is None or not loop_path.is_file()
 
 

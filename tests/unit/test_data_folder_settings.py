@@ -12,7 +12,7 @@ from kgplatform.errors import InputError, UsageError
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def construct_data_folder(tmp_path: Path) -> Path:
     """A data folder, with files next to it that it must not reach."""
     data_folder = tmp_path / "data"
     (data_folder / "inside").mkdir(parents=True)
@@ -23,15 +23,15 @@ def folder(tmp_path: Path) -> Path:
     return data_folder
 
 
-def write(folder: Path, lines: str) -> Path:
+def _write_settings(folder: Path, lines: str) -> Path:
     settings_path = folder / FILE
     settings_path.write_text(f"reports: openi\n{lines}\n", encoding="utf-8")
     return settings_path
 
 
-def test_a_value_that_is_nearly_right_is_suggested(folder: Path) -> None:
+def test_a_value_that_is_nearly_right_is_suggested(construct_data_folder: Path) -> None:
     with pytest.raises(InputError, match="'conflicts' has a value of the wrong kind") as raised:
-        read_settings(write(folder, "path: .\nconflicts: strongst"))
+        read_settings(_write_settings(construct_data_folder, "path: .\nconflicts: strongst"))
     assert raised.value.hint == "Did you mean strongest? One of keep, strongest, last."
 
 
@@ -61,11 +61,11 @@ OUTSIDE = [
 
 @pytest.mark.parametrize(("lines", "message"), OUTSIDE)
 def test_a_data_folder_may_not_decide_this_but_a_file_that_the_user_names_may(
-    folder: Path, lines: str, message: str
+    construct_data_folder: Path, lines: str, message: str
 ) -> None:
-    settings_path = write(folder, lines)
+    settings_path = _write_settings(construct_data_folder, lines)
     with pytest.raises(InputError, match=message) as raised:
-        read_settings(folder)
+        read_settings(construct_data_folder)
     assert str(settings_path) in raised.value.message
     assert f"kgp construct run {settings_path}" in raised.value.hint
     read_settings(settings_path)
@@ -81,10 +81,10 @@ def test_a_data_folder_may_not_decide_this_but_a_file_that_the_user_names_may(
         "path: .\nremote_consent: true",
     ],
 )
-def test_consent_is_in_no_file(folder: Path, lines: str, by_name: bool) -> None:
-    settings_path = write(folder, lines)
+def test_consent_is_in_no_file(construct_data_folder: Path, lines: str, by_name: bool) -> None:
+    settings_path = _write_settings(construct_data_folder, lines)
     with pytest.raises(InputError, match="remote_consent is no setting of a file") as raised:
-        read_settings(settings_path if by_name else folder)
+        read_settings(settings_path if by_name else construct_data_folder)
     assert "--remote-consent" in raised.value.hint
 
 
@@ -94,17 +94,19 @@ def test_consent_is_no_setting_of_a_language_model_either() -> None:
     assert LLMSettings.of({"model": "m"}, remote_consent=True).remote_consent
 
 
-def test_a_data_folder_describes_itself(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_folder_describes_itself(
+    construct_data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (folder / "inside" / "names.csv").write_text("cui,name\n", encoding="utf-8")
-    write(
-        folder,
+    (construct_data_folder / "inside" / "names.csv").write_text("cui,name\n", encoding="utf-8")
+    _write_settings(
+        construct_data_folder,
         "path: inside/..\nlexicon: [inside, inside/names.csv]\nkeep: inside/kept.csv\ntagger: metamaplite:inside\n"
         "workers: 1\nllm: {model: m, url: 'http://127.0.0.1:8000/v1', cache: answers.sqlite, concurrency: 2}",
     )
     settings = read_settings(Path("data"))
-    assert settings.path.resolve() == folder
+    assert settings.path.resolve() == construct_data_folder
     assert settings.tagger == "metamaplite:data/inside"
-    assert settings.llm["cache"] == str(folder / "answers.sqlite")
-    write(folder, "path: .\ntagger: dictionary:exact")
-    assert read_settings(folder).tagger == "dictionary:exact"
+    assert settings.llm["cache"] == str(construct_data_folder / "answers.sqlite")
+    _write_settings(construct_data_folder, "path: .\ntagger: dictionary:exact")
+    assert read_settings(construct_data_folder).tagger == "dictionary:exact"

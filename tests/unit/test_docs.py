@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 
 from kgplatform import queries
-from tests.scripts import script
+from tests.scripts import docs_script
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
@@ -39,9 +39,9 @@ FOLDERS = ["bash" + "_jobs"]
 
 
 @cache
-def commands() -> dict[str, Any]:
+def _cli_commands() -> dict[str, Any]:
     """What a user types -> the command."""
-    return {command_path: command for command_path, command, _ in script("make_cli").commands()}
+    return {command_path: command for command_path, command, _ in docs_script("make_cli").commands()}
 
 
 @cache
@@ -61,19 +61,26 @@ def tracked() -> dict[str, str]:
 
 
 def test_the_walk_finds_the_commands() -> None:
-    assert {"kgp", "kgp db", "kgp db start", "kgp ingest medmkg", "kgp naf score", "kgp query"} <= commands().keys()
+    assert {
+        "kgp",
+        "kgp db",
+        "kgp db start",
+        "kgp ingest medmkg",
+        "kgp naf score",
+        "kgp query",
+    } <= _cli_commands().keys()
 
 
-@pytest.mark.parametrize("path", commands())
+@pytest.mark.parametrize("path", _cli_commands())
 def test_every_command_and_option_has_help(path: str) -> None:
-    command = commands()[path]
+    command = _cli_commands()[path]
     assert (command.help or "").strip(), f"{path} has no help"
     for parameter in command.params:
         option_names = " / ".join(parameter.opts)
         assert (parameter.help or "").strip(), f"{path} {option_names} has no help"
 
 
-@pytest.mark.parametrize("path", commands())
+@pytest.mark.parametrize("path", _cli_commands())
 def test_every_command_stands_in_the_reference(path: str) -> None:
     assert f"# `{path}`\n" in (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 
@@ -81,7 +88,7 @@ def test_every_command_stands_in_the_reference(path: str) -> None:
 @pytest.mark.parametrize("name", ["cli.md", "query-reference.md"])
 def test_generated_pages_are_what_the_product_says_now(name: str) -> None:
     page_path = ROOT / "docs" / name
-    assert page_path.read_text(encoding="utf-8") == script("make_cli").PAGES[page_path](), "run `make docs`"
+    assert page_path.read_text(encoding="utf-8") == docs_script("make_cli").PAGES[page_path](), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", queries.query_names())
@@ -108,9 +115,11 @@ def test_commands_and_queries_that_are_named_exist(page: Path) -> None:
     page_text = page.read_text(encoding="utf-8")
     for command_words in TYPED.findall(page_text):
         group_name, _, subcommand = command_words.partition(" ")
-        assert f"kgp {group_name}" in commands(), f"{page.name}: there is no `kgp {group_name}`"
-        if subcommand and getattr(commands()[f"kgp {group_name}"], "commands", None):
-            assert f"kgp {group_name} {subcommand}" in commands(), f"{page.name}: there is no `kgp {command_words}`"
+        assert f"kgp {group_name}" in _cli_commands(), f"{page.name}: there is no `kgp {group_name}`"
+        if subcommand and getattr(_cli_commands()[f"kgp {group_name}"], "commands", None):
+            assert f"kgp {group_name} {subcommand}" in _cli_commands(), (
+                f"{page.name}: there is no `kgp {command_words}`"
+            )
     for query_name in NAMED.findall(page_text):
         assert query_name in queries.query_names(), f"{page.name}: there is no query {query_name}"
 

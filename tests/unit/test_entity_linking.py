@@ -21,7 +21,7 @@ CONCEPTS = [
 LINKER = Linker(DictionaryTagger(Lexicon(CONCEPTS)))
 
 
-class Said:
+class _FixedTagger:
     """A tagger that says the same of every phrase."""
 
     name = "said 1"
@@ -74,7 +74,7 @@ def test_a_link_has_the_preferred_name_and_the_types() -> None:
 
 
 def test_any_tagger_will_do_and_is_asked_once_a_phrase() -> None:
-    tagger = Said(
+    tagger = _FixedTagger(
         Mention(0, 1, (Candidate("C0000001", "a", 1.0),)),
         Mention(2, 5, (Candidate("SNOMED:5", "b", 0.9), Candidate("C0000002", "c", 0.8, ("T047",)))),
     )
@@ -92,11 +92,15 @@ def test_any_tagger_will_do_and_is_asked_once_a_phrase() -> None:
 
 
 def test_without_a_candidate_that_has_a_cui_there_is_no_link() -> None:
-    assert Linker(Said(Mention(0, 1, ()), Mention(0, 1, (Candidate("X", "x", 1.0),)))).link("x") is None
+    assert Linker(_FixedTagger(Mention(0, 1, ()), Mention(0, 1, (Candidate("X", "x", 1.0),)))).link("x") is None
 
 
 def test_what_decides_the_answers_is_told() -> None:
-    assert Linker(Said(), {"lexicon": "ab"}).about == {"tagger": "said 1", "threshold": THRESHOLD, "lexicon": "ab"}
+    assert Linker(_FixedTagger(), {"lexicon": "ab"}).about == {
+        "tagger": "said 1",
+        "threshold": THRESHOLD,
+        "lexicon": "ab",
+    }
 
 
 @given(st.text(max_size=60))

@@ -20,7 +20,7 @@ from kgplatform.export import formats
 from kgplatform.export.triples import Node, Triples
 from kgplatform.extras import install_command
 from kgplatform.spreadsheets import unescaped
-from tests.unit.export_graphs import graphs, random_triples, same
+from tests.unit.export_graphs import edges_and_triples, equal_triples, random_triples
 
 
 def _unescaped(table_row: dict[str, str]) -> dict[str, str]:
@@ -28,34 +28,36 @@ def _unescaped(table_row: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def triples() -> Triples:
+def triples_to_export() -> Triples:
     return random_triples()
 
 
 @pytest.mark.parametrize("kind", formats.FORMATS)
-def test_every_format_holds_the_id_maps_and_a_manifest(triples: Triples, tmp_path: Path, kind: str) -> None:
+def test_every_format_holds_the_id_maps_and_a_manifest(triples_to_export: Triples, tmp_path: Path, kind: str) -> None:
     selection = {"stances": ["POSITIVE"]}
-    manifest = formats.write(triples, tmp_path / "a" / "out", kind, selection)
+    manifest = formats.write(triples_to_export, tmp_path / "a" / "out", kind, selection)
     export_folder = tmp_path / "a" / "out"
-    assert same(Triples.read(export_folder), triples)
+    assert equal_triples(Triples.read(export_folder), triples_to_export)
     assert formats.read_manifest(export_folder) == manifest
     assert manifest.files == sorted(file_path.name for file_path in export_folder.iterdir())
     document = json.loads((export_folder / "export.json").read_text())
     assert document["format"] == kind
     assert document["selection"] == selection
-    assert document["sha256"] == triples.sha256
+    assert document["sha256"] == triples_to_export.sha256
     document_counts = (document["entities"], document["relations"], document["triples"])
-    assert document_counts == (triples.num_entities, triples.num_relations, len(triples))
+    assert document_counts == (triples_to_export.num_entities, triples_to_export.num_relations, len(triples_to_export))
     assert list(export_folder.parent.iterdir()) == [export_folder]
-    assert formats.write(triples, export_folder, kind, selection) == manifest
+    assert formats.write(triples_to_export, export_folder, kind, selection) == manifest
 
 
-def test_pykeen_reads_its_own_files(triples: Triples, tmp_path: Path) -> None:
-    formats.write(triples, tmp_path / "out", "pykeen")
-    factory = type(formats.to_pykeen(triples)).from_path_binary(tmp_path / "out")
-    assert np.array_equal(factory.mapped_triples.numpy(), triples.ids)
-    assert factory.entity_to_id == {label: number for number, label in enumerate(triples.labels)}
-    assert factory.relation_to_id == {relation_name: number for number, relation_name in enumerate(triples.relations)}
+def test_pykeen_reads_its_own_files(triples_to_export: Triples, tmp_path: Path) -> None:
+    formats.write(triples_to_export, tmp_path / "out", "pykeen")
+    factory = type(formats.to_pykeen(triples_to_export)).from_path_binary(tmp_path / "out")
+    assert np.array_equal(factory.mapped_triples.numpy(), triples_to_export.ids)
+    assert factory.entity_to_id == {label: number for number, label in enumerate(triples_to_export.labels)}
+    assert factory.relation_to_id == {
+        relation_name: number for number, relation_name in enumerate(triples_to_export.relations)
+    }
 
 
 @pytest.mark.parametrize("name", ["NA", "null", "nan", "None"])
@@ -69,7 +71,7 @@ def test_a_name_that_pykeen_would_lose_is_refused(tmp_path: Path, name: str) -> 
 
 
 @example_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=graphs())
+@given(made=edges_and_triples())
 def test_pykeen_gets_back_every_name_or_the_export_is_refused(
     made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path
 ) -> None:
@@ -91,7 +93,7 @@ def test_pykeen_gets_back_every_name_or_the_export_is_refused(
 
 
 @example_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=graphs())
+@given(made=edges_and_triples())
 def test_pyg_gets_back_every_edge(made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path) -> None:
     triples = made[1]
     formats.write(triples, tmp_path / "out", "pyg")
@@ -113,8 +115,8 @@ def test_pyg_gets_back_every_edge(made: tuple[list[tuple[Node, str, Node]], Trip
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "none"])
-def test_a_damaged_pyg_file_is_an_input_error(triples: Triples, tmp_path: Path, damage: str) -> None:
-    formats.write(triples, tmp_path / "out", "pyg")
+def test_a_damaged_pyg_file_is_an_input_error(triples_to_export: Triples, tmp_path: Path, damage: str) -> None:
+    formats.write(triples_to_export, tmp_path / "out", "pyg")
     tensor_file = tmp_path / "out" / formats.PYG
     file_bytes = tensor_file.read_bytes()
     tensor_file.unlink()
@@ -125,7 +127,7 @@ def test_a_damaged_pyg_file_is_an_input_error(triples: Triples, tmp_path: Path, 
 
 
 @example_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=graphs())
+@given(made=edges_and_triples())
 def test_tables_hold_the_data_exactly(made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -160,9 +162,9 @@ def test_tables_hold_the_data_exactly(made: tuple[list[tuple[Node, str, Node]], 
     assert [{**table_row, "id": str(table_row["id"])} for table_row in parquet_nodes] == csv_nodes
 
 
-def test_an_unknown_format_is_a_usage_error(triples: Triples, tmp_path: Path) -> None:
+def test_an_unknown_format_is_a_usage_error(triples_to_export: Triples, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="rdf"):
-        formats.write(triples, tmp_path / "out", "rdf")
+        formats.write(triples_to_export, tmp_path / "out", "rdf")
 
 
 def _a_file(target_path: Path) -> None:
@@ -186,30 +188,30 @@ def _no_manifest_of_ours(target_path: Path) -> None:
 
 @pytest.mark.parametrize("occupy", [_a_file, _foreign, _added_to, _no_manifest_of_ours])
 def test_what_is_not_an_export_is_never_replaced(
-    triples: Triples, tmp_path: Path, occupy: Callable[[Path], None]
+    triples_to_export: Triples, tmp_path: Path, occupy: Callable[[Path], None]
 ) -> None:
     occupied_path = tmp_path / "out"
     occupy(occupied_path)
     earlier_files = {file_path: file_path.read_bytes() for file_path in tmp_path.rglob("*") if file_path.is_file()}
     with pytest.raises(UsageError):
-        formats.write(triples, occupied_path, "csv")
+        formats.write(triples_to_export, occupied_path, "csv")
     assert {
         file_path: file_path.read_bytes() for file_path in tmp_path.rglob("*") if file_path.is_file()
     } == earlier_files
 
 
-def test_an_export_replaces_an_earlier_one_or_an_empty_folder(triples: Triples, tmp_path: Path) -> None:
+def test_an_export_replaces_an_earlier_one_or_an_empty_folder(triples_to_export: Triples, tmp_path: Path) -> None:
     export_folder = tmp_path / "out [1]"  # brackets mean something in patterns
     export_folder.mkdir()
     formats.write(random_triples(2), export_folder, "csv")
-    formats.write(triples, export_folder, "parquet")
+    formats.write(triples_to_export, export_folder, "parquet")
     assert not (export_folder / "triples.csv").exists()
-    assert same(Triples.read(export_folder), triples)
+    assert equal_triples(Triples.read(export_folder), triples_to_export)
     assert list(tmp_path.iterdir()) == [export_folder]
 
 
 def test_a_failed_export_leaves_the_earlier_one(
-    triples: Triples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    triples_to_export: Triples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_folder = tmp_path / "out"
     formats.write(random_triples(2), export_folder, "csv")
@@ -220,8 +222,8 @@ def test_a_failed_export_leaves_the_earlier_one(
 
     monkeypatch.setattr(formats, "FORMATS", {"csv": full})
     with pytest.raises(InputError, match="cannot be written: No space"):
-        formats.write(triples, export_folder, "csv")
-    assert same(Triples.read(export_folder), random_triples(2))
+        formats.write(triples_to_export, export_folder, "csv")
+    assert equal_triples(Triples.read(export_folder), random_triples(2))
     assert list(tmp_path.iterdir()) == [export_folder]
 
 
@@ -241,8 +243,8 @@ formats.write(Triples.read(Path(sys.argv[1])), Path(sys.argv[2]), "csv")
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-def test_a_killed_export_leaves_nothing_half_written(triples: Triples, tmp_path: Path) -> None:
-    triples.write(tmp_path / "source")
+def test_a_killed_export_leaves_nothing_half_written(triples_to_export: Triples, tmp_path: Path) -> None:
+    triples_to_export.write(tmp_path / "source")
     export_folder = tmp_path / "exports" / "out"
     for earlier_triples in (None, random_triples(2)):
         if earlier_triples is not None:
@@ -254,19 +256,19 @@ def test_a_killed_export_leaves_nothing_half_written(triples: Triples, tmp_path:
         if earlier_triples is None:
             assert not export_folder.exists()
         else:
-            assert same(Triples.read(export_folder), earlier_triples)
-    formats.write(triples, export_folder, "csv")  # and the next one clears up
+            assert equal_triples(Triples.read(export_folder), earlier_triples)
+    formats.write(triples_to_export, export_folder, "csv")  # and the next one clears up
     assert list(export_folder.parent.iterdir()) == [export_folder]
 
 
 def test_without_the_libraries_the_error_says_what_to_install(
-    triples: Triples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    triples_to_export: Triples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module_name in ("torch", "pykeen.triples", "torch_geometric.data"):
         monkeypatch.setitem(sys.modules, module_name, None)
     for format_name in ("pykeen", "pyg"):
         with pytest.raises(SettingsError) as raised:
-            formats.write(triples, tmp_path / "out", format_name)
+            formats.write(triples_to_export, tmp_path / "out", format_name)
         assert raised.value.hint == f"Install it: {install_command('ml')}"
     with pytest.raises(SettingsError):
         formats.read_pyg(tmp_path)

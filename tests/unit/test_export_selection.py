@@ -16,7 +16,7 @@ from tests.unit.export_graphs import random_triples
 
 
 @pytest.fixture(scope="module")
-def triples() -> Triples:
+def triples_to_select() -> Triples:
     return random_triples()
 
 

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 from kgplatform.errors import InputError
 from kgplatform.export.triples import ENTITIES, RELATIONS, TRIPLES, Node, Triples
-from tests.unit.export_graphs import edges_of, graphs, random_triples, same
+from tests.unit.export_graphs import edges_and_triples, equal_triples, node_edges, random_triples
 
 
 @pytest.fixture(scope="module")
-def triples() -> Triples:
+def triples_to_write() -> Triples:
     return random_triples()
 
 
-@given(made=graphs())
+@given(made=edges_and_triples())
 def test_built_triples_are_the_edges_each_once_and_sorted(made: tuple[list[tuple[Node, str, Node]], Triples]) -> None:
     edges, triples = made
-    assert edges_of(triples) == set(edges)
+    assert node_edges(triples) == set(edges)
     assert len(triples) == len(set(edges))
     assert triples.ids.tolist() == sorted(triples.ids.tolist())
     assert len(set(triples.labels)) == triples.num_entities
@@ -34,7 +34,7 @@ def test_built_triples_are_the_edges_each_once_and_sorted(made: tuple[list[tuple
     ]
 
 
-@given(made=graphs(), chance=st.randoms(use_true_random=False))
+@given(made=edges_and_triples(), chance=st.randoms(use_true_random=False))
 def test_the_order_of_edges_and_nodes_changes_nothing(
     made: tuple[list[tuple[Node, str, Node]], Triples], chance: random.Random
 ) -> None:
@@ -48,16 +48,16 @@ def test_the_order_of_edges_and_nodes_changes_nothing(
         [(node_numbers[head], relation, node_numbers[tail]) for head, relation, tail in edges],
         {number: node for node, number in node_numbers.items()},
     )
-    assert same(rebuilt, triples)
+    assert equal_triples(rebuilt, triples)
 
 
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=graphs())
+@given(made=edges_and_triples())
 def test_written_triples_are_read_back_exactly(
     made: tuple[list[tuple[Node, str, Node]], Triples], tmp_path: Path
 ) -> None:
     made[1].write(tmp_path)
-    assert same(Triples.read(tmp_path), made[1])
+    assert equal_triples(Triples.read(tmp_path), made[1])
 
 
 def test_nodes_of_different_kinds_that_share_a_key_stay_apart() -> None:
@@ -70,8 +70,8 @@ def test_nodes_of_different_kinds_that_share_a_key_stay_apart() -> None:
 
 
 @pytest.mark.parametrize("name", [ENTITIES, RELATIONS, TRIPLES])
-def test_a_damaged_file_is_an_input_error_or_no_damage(triples: Triples, tmp_path: Path, name: str) -> None:
-    triples.write(tmp_path)
+def test_a_damaged_file_is_an_input_error_or_no_damage(triples_to_write: Triples, tmp_path: Path, name: str) -> None:
+    triples_to_write.write(tmp_path)
     file_path = tmp_path / name
     file_bytes = file_path.read_bytes()
     generator = random.Random(3)
@@ -87,12 +87,16 @@ def test_a_damaged_file_is_an_input_error_or_no_damage(triples: Triples, tmp_pat
             read_triples = Triples.read(tmp_path)
         except InputError:
             continue
-        assert read_triples.sha256 == triples.sha256  # what a name means may differ; which triples there are may not
+        assert (
+            read_triples.sha256 == triples_to_write.sha256
+        )  # what a name means may differ; which triples there are may not
 
 
 @pytest.mark.parametrize(("was", "becomes"), [("Image", "Concept"), ("Concept", "Image"), ("\tp", "\tq")])
-def test_another_node_type_or_patient_is_noticed(triples: Triples, tmp_path: Path, was: str, becomes: str) -> None:
-    triples.write(tmp_path)
+def test_another_node_type_or_patient_is_noticed(
+    triples_to_write: Triples, tmp_path: Path, was: str, becomes: str
+) -> None:
+    triples_to_write.write(tmp_path)
     entities_path = tmp_path / ENTITIES
     original_bytes = entities_path.read_bytes()
     entities_path.write_bytes(original_bytes.replace(was.encode(), becomes.encode(), 1))
@@ -104,9 +108,9 @@ def test_another_node_type_or_patient_is_noticed(triples: Triples, tmp_path: Pat
 @pytest.mark.parametrize("name", [ENTITIES, RELATIONS, TRIPLES])
 @pytest.mark.parametrize("content", [None, b"", b"id\n", b"\xff\xfe\0", b"PAR1PAR1"])
 def test_a_missing_or_foreign_file_is_an_input_error(
-    triples: Triples, tmp_path: Path, name: str, content: bytes | None
+    triples_to_write: Triples, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
-    triples.write(tmp_path)
+    triples_to_write.write(tmp_path)
     (tmp_path / name).unlink()
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -126,12 +130,12 @@ def test_a_missing_or_foreign_file_is_an_input_error(
     ],
 )
 def test_a_table_of_triples_that_is_none_of_this_graph(
-    triples: Triples, tmp_path: Path, columns: dict[str, list[Any]]
+    triples_to_write: Triples, tmp_path: Path, columns: dict[str, list[Any]]
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    triples.write(tmp_path)
-    pq.write_table(pa.table(columns).replace_schema_metadata({"sha256": triples.sha256}), tmp_path / TRIPLES)
+    triples_to_write.write(tmp_path)
+    pq.write_table(pa.table(columns).replace_schema_metadata({"sha256": triples_to_write.sha256}), tmp_path / TRIPLES)
     with pytest.raises(InputError):
         Triples.read(tmp_path)

@@ -16,16 +16,16 @@ from kgplatform.generate.inputs import FOLDER, OTHER_FILES, UNUSED, inputs, kind
 from kgplatform.schema import IMAGE_ID
 
 
-def draw(path: Path) -> Path:
+def _write_unique_image(path: Path) -> Path:
     """A picture that no other one is like."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.frombytes("L", (4, 4), hashlib.sha256(str(path).encode()).digest()[:16]).save(path)
     return path
 
 
-def test_a_data_set_gives_its_images_with_their_reports(invented: Path) -> None:
-    assert kind_of(invented) == "mimic-cxr"
-    image_inputs = inputs(invented, known={})
+def test_a_data_set_gives_its_images_with_their_reports(synthetic_studies_folder: Path) -> None:
+    assert kind_of(synthetic_studies_folder) == "mimic-cxr"
+    image_inputs = inputs(synthetic_studies_folder, known={})
     assert image_inputs.rows
     assert all(
         image_row.path is not None and image_row.path.is_file() and image_row.sections
@@ -33,10 +33,10 @@ def test_a_data_set_gives_its_images_with_their_reports(invented: Path) -> None:
     )
     assert all(IMAGE_ID.fullmatch(image_row.id) for image_row in image_inputs.rows)
     assert image_inputs.rows[0].properties["dataset"] == "Phantom"
-    without_reports = inputs(invented, known={}, with_reports=False)
+    without_reports = inputs(synthetic_studies_folder, known={}, with_reports=False)
     assert [image_row.id for image_row in without_reports.rows] == [image_row.id for image_row in image_inputs.rows]
     assert not any(image_row.sections for image_row in without_reports.rows)
-    lateral_inputs = inputs(invented, known={}, views=["LATERAL"])
+    lateral_inputs = inputs(synthetic_studies_folder, known={}, views=["LATERAL"])
     assert {image_row.path for image_row in lateral_inputs.rows}.isdisjoint(
         image_row.path for image_row in image_inputs.rows
     )
@@ -64,7 +64,7 @@ def test_iu_xray_and_openi_are_known_by_their_files(tmp_path: Path) -> None:
 
 def test_a_folder_of_pictures_has_an_id_for_each(tmp_path: Path) -> None:
     for file_name in ("b.png", "a.jpg", "sub/c.tif", "sub/b.png"):
-        draw(tmp_path / file_name)
+        _write_unique_image(tmp_path / file_name)
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
     shutil.copy(tmp_path / "b.png", tmp_path / "b.jpeg")
     image_rows = inputs(tmp_path, known={}).rows
@@ -78,7 +78,10 @@ def test_a_folder_of_pictures_has_an_id_for_each(tmp_path: Path) -> None:
 
 
 def test_a_pictures_id_is_of_what_is_in_it_wherever_it_lies(tmp_path: Path) -> None:
-    first_path, second_path = draw(tmp_path / "a" / "1.png"), draw(tmp_path / "b" / "1.png")
+    first_path, second_path = (
+        _write_unique_image(tmp_path / "a" / "1.png"),
+        _write_unique_image(tmp_path / "b" / "1.png"),
+    )
     [first_row], [second_row] = inputs(first_path.parent, known={}).rows, inputs(second_path.parent, known={}).rows
     assert first_row.id != second_row.id, "two folders, each with its 1.png"
     (tmp_path / "c").mkdir()
@@ -92,7 +95,7 @@ def test_a_pictures_id_is_of_what_is_in_it_wherever_it_lies(tmp_path: Path) -> N
 
 def test_a_picture_that_the_graph_knows_is_that_image(tmp_path: Path) -> None:
     for file_name in ("4f3c21ab.png", "CXR1/0.png", "CXR2/0.png", "7.png"):
-        draw(tmp_path / "p" / file_name)
+        _write_unique_image(tmp_path / "p" / file_name)
     known = {"files/p1/4f3c21ab.dcm": "I1", "CXR1/0.png": "I2", "elsewhere/7.png": "I3", "7.png": "I4"}
     rows_by_name = {
         image_row.path.name if image_row.path else "": image_row
@@ -113,7 +116,7 @@ def test_a_picture_that_the_graph_knows_is_that_image(tmp_path: Path) -> None:
 
 def test_a_name_that_two_pictures_share_is_neither_of_them(tmp_path: Path) -> None:
     for file_name in ("a/4f3c21ab.png", "b/4f3c21ab.png"):
-        draw(tmp_path / "p" / file_name)
+        _write_unique_image(tmp_path / "p" / file_name)
     image_rows = inputs(tmp_path / "p", known={"files/4f3c21ab.dcm": "I1"}).rows
     assert "I1" not in {image_row.id for image_row in image_rows}
     assert len(image_rows) == 2
@@ -122,13 +125,13 @@ def test_a_name_that_two_pictures_share_is_neither_of_them(tmp_path: Path) -> No
 
 
 def test_one_picture_is_enough(tmp_path: Path) -> None:
-    image_path = draw(tmp_path / "a.png")
+    image_path = _write_unique_image(tmp_path / "a.png")
     [image_row] = inputs(image_path, known={}).rows
     assert (image_row.path, image_row.properties["path"]) == (image_path, "a.png")
 
 
 def test_a_table_has_paths_beside_reports_and_none_that_lead_out(tmp_path: Path) -> None:
-    draw(tmp_path / "pictures" / "1.png")
+    _write_unique_image(tmp_path / "pictures" / "1.png")
     report_table = tmp_path / "r.csv"
     report_table.write_text(
         "id,text,image\n1,Clear.,pictures/1.png\n2,Clear.,../x.png\n3,Clear.,\n,x,y\n", encoding="utf-8"
@@ -142,23 +145,27 @@ def test_a_table_has_paths_beside_reports_and_none_that_lead_out(tmp_path: Path)
 
 @pytest.mark.parametrize("key", ["a.png", "a", "sub/a.png", "I7"])
 def test_reports_of_another_file_are_found_by_name_or_id(tmp_path: Path, key: str) -> None:
-    draw(tmp_path / "p" / "sub" / "a.png")
+    _write_unique_image(tmp_path / "p" / "sub" / "a.png")
     report_table = tmp_path / "r.csv"
     report_table.write_text(f"id,findings\n{key},Clear.\nother,Wrong.\n", encoding="utf-8")
     [image_row] = inputs(tmp_path / "p", report_table, known={"sub/a.png": "I7"}).rows
     assert image_row.sections == {"findings": "Clear."}
 
 
-def test_reports_that_name_the_picture_and_come_before_the_data_sets_own(tmp_path: Path, invented: Path) -> None:
-    draw(tmp_path / "p" / "4f3c21ab.png")
+def test_reports_that_name_the_picture_and_come_before_the_data_sets_own(
+    tmp_path: Path, synthetic_studies_folder: Path
+) -> None:
+    _write_unique_image(tmp_path / "p" / "4f3c21ab.png")
     report_table = tmp_path / "r.csv"
     report_table.write_text("id,findings,image\n1,Clear.,elsewhere/4f3c21ab.dcm\n", encoding="utf-8")
     [image_row] = inputs(tmp_path / "p", report_table, known={}).rows
     assert image_row.sections == {"findings": "Clear."}
-    first_row = inputs(invented, known={}).rows[0]
+    first_row = inputs(synthetic_studies_folder, known={}).rows[0]
     study_id = first_row.properties["study_id"]
     report_table.write_text(f"id,findings\n{study_id},Other words.\n", encoding="utf-8")
-    rows_by_id = {image_row.id: image_row for image_row in inputs(invented, report_table, known={}).rows}
+    rows_by_id = {
+        image_row.id: image_row for image_row in inputs(synthetic_studies_folder, report_table, known={}).rows
+    }
     assert rows_by_id[first_row.id].sections == {"findings": "Other words."}
 
 
@@ -173,16 +180,16 @@ def test_no_picture_has_the_report_of_another_of_its_name(tmp_path: Path) -> Non
     ]
     (tmp_path / "annotation.json").write_text(json.dumps({"train": entries, "val": [], "test": []}), "utf-8")
     for file_name in ("CXR1/0.png", "CXR2/0.png", "CXR3/0.png"):
-        draw(tmp_path / "images" / file_name)
+        _write_unique_image(tmp_path / "images" / file_name)
     image_rows = inputs(tmp_path / "images", tmp_path, known={}).rows
     assert [image_row.sections.get("findings") for image_row in image_rows] == ["Report 1.", "Report 2.", None]
-    draw(tmp_path / "q" / "0.png")
+    _write_unique_image(tmp_path / "q" / "0.png")
     with pytest.raises(InputError, match="none of these reports is of one of the images"):
         inputs(tmp_path / "q", tmp_path, known={})
 
 
 def test_rows_that_are_no_report_are_told(tmp_path: Path) -> None:
-    draw(tmp_path / "p" / "1.png")
+    _write_unique_image(tmp_path / "p" / "1.png")
     report_table = tmp_path / "r.csv"
     report_table.write_text("id,findings\n1,Clear.\n,Nobody's.\n", encoding="utf-8")
     report_inputs = inputs(tmp_path / "p", report_table, known={})
@@ -195,7 +202,7 @@ def test_what_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
         inputs(tmp_path / "missing", known={})
     with pytest.raises(InputError, match="there is no image here"):
         inputs(tmp_path, known={})
-    draw(tmp_path / "a.png")
+    _write_unique_image(tmp_path / "a.png")
     with pytest.raises(InputError, match="these are no reports"):
         inputs(tmp_path, tmp_path / "a.png", known={})
     with pytest.raises(InputError, match="no such file or folder"):
@@ -204,9 +211,9 @@ def test_what_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_no_report_is_lost_without_a_word(tmp_path: Path) -> None:
     """One is of a picture that is left out as a copy, one of no picture at all."""
-    draw(tmp_path / "i" / "original.png")
+    _write_unique_image(tmp_path / "i" / "original.png")
     shutil.copy(tmp_path / "i" / "original.png", tmp_path / "i" / "the-copy.png")
-    draw(tmp_path / "i" / "sub" / "second.png")
+    _write_unique_image(tmp_path / "i" / "sub" / "second.png")
     report_table = tmp_path / "r.csv"
     report_table.write_text("id,text\nthe-copy,An effusion.\nabsent,A mass.\n", encoding="utf-8")
     image_inputs = inputs(tmp_path / "i", report_table, known={})
@@ -216,7 +223,7 @@ def test_no_report_is_lost_without_a_word(tmp_path: Path) -> None:
 
 def test_files_that_are_no_images_are_counted(tmp_path: Path) -> None:
     folder = tmp_path / "i"
-    draw(folder / "a.png")
+    _write_unique_image(folder / "a.png")
     for file_name in ("IM000001", "b.bmp", ".DS_Store"):
         (folder / file_name).write_bytes(b"x")
     report_table = folder / "reports.csv"
@@ -227,7 +234,7 @@ def test_files_that_are_no_images_are_counted(tmp_path: Path) -> None:
         inputs(folder, known={})
 
 
-def test_no_report_is_in_what_is_logged(invented: Path) -> None:
-    [image_row, *_] = inputs(invented, known={}).rows
+def test_no_report_is_in_what_is_logged(synthetic_studies_folder: Path) -> None:
+    [image_row, *_] = inputs(synthetic_studies_folder, known={}).rows
     assert "sections" not in repr(image_row)
     assert next(iter(image_row.sections.values()))[:20] not in repr(image_row)

@@ -20,12 +20,12 @@ from kgp_models.generator.validate import with_degrees
 from kgplatform.triplets.metrics import exact_key
 from kgplatform.triplets.text import Relation, Triplet
 from tests.generators import SETTINGS
-from tests.unit.test_generation_settings import BENCHMARKS, script
+from tests.unit.test_generation_settings import BENCHMARKS, benchmark_script
 
 pytestmark = pytest.mark.slow  # a model is made
 
-baselines, table = script("generation_baselines"), script("generation_table")
-scores, bench = script("generation_scores"), script("generation_bench")
+baselines, table = benchmark_script("generation_baselines"), benchmark_script("generation_table")
+scores, bench = benchmark_script("generation_scores"), benchmark_script("generation_bench")
 AT, MODIFY = Relation.LOCATED_AT, Relation.MODIFY
 
 
@@ -37,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @cache
-def dictionary(data: Path) -> object:
+def _dictionary_baseline(data: Path) -> object:
     return baselines.Dictionary(DataSettings(lexicon=("ontology",)), data)
 
 
@@ -57,7 +57,7 @@ def test_the_dictionary_relates_phrases_by_their_order(data: Path, report: str, 
         Triplet("small", MODIFY, "pleural effusion") if parts is MODIFY else Triplet(*parts)  # type: ignore[misc]
         for parts in said
     }
-    assert set(dictionary(data).triplets(report)) == expected_triplets  # type: ignore[attr-defined]
+    assert set(_dictionary_baseline(data).triplets(report)) == expected_triplets  # type: ignore[attr-defined]
 
 
 def test_the_most_frequent_triplets_are_as_many_as_score_best_on_validation() -> None:
@@ -74,7 +74,7 @@ def test_the_most_frequent_triplets_are_as_many_as_score_best_on_validation() ->
 def test_scores_tell_words_from_meanings() -> None:
     predicted, reference = [(Triplet("ptx", AT, "left"),)], [(Triplet("pneumothorax", AT, "left"),)]
     concept_by_text = {"ptx": "C1", "pneumothorax": "C1"}
-    document = scores.scores(predicted, reference, lambda text: concept_by_text.get(text, text), 1).document
+    document = scores.score_case(predicted, reference, lambda text: concept_by_text.get(text, text), 1).document
     assert document["triplets"]["exact"]["f1"] == 0
     assert document["triplets"]["normalised"]["f1"] == document["entities"]["f1"] == 1
     assert document["radgraph_f1"]["normalised"]["complete"] == 1
@@ -108,10 +108,12 @@ def test_what_a_part_is_shared_by_does_not_depend_on_the_other_parts() -> None:
 def test_a_step_of_the_full_size_model_is_measured_on_a_tiny_one() -> None:
     from kgp_models.generator.settings import ProjectorSettings
 
-    step_script = script("generation_step")
+    step_script = benchmark_script("generation_step")
     tiny_sizes = {"vocab_size": 100, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
     model_shape = step_script.QWEN | tiny_sizes | {"num_attention_heads": 2, "num_key_value_heads": 2}
-    measured = step_script.step(model_shape, ProjectorSettings(clip_length=4, prefix_length=4, layers=1, heads=2), 16)
+    measured = step_script.measure_step(
+        model_shape, ProjectorSettings(clip_length=4, prefix_length=4, layers=1, heads=2), 16
+    )
     assert measured["seconds"] > 0
     assert measured["model_flops"] > 6 * 2 * 16 * 100 * 32  # the output layer alone
 
@@ -119,13 +121,13 @@ def test_a_step_of_the_full_size_model_is_measured_on_a_tiny_one() -> None:
 def test_a_page_shows_the_tables_between_its_marks() -> None:
     begin_mark, end_mark = table.MARKS
     page_text = f"before\n{begin_mark}\nold\n{end_mark}\nafter"
-    assert table.between(page_text, "new\n") == f"before\n{begin_mark}\nnew\n{end_mark}\nafter"
+    assert table.replace_between_marks(page_text, "new\n") == f"before\n{begin_mark}\nnew\n{end_mark}\nafter"
     with pytest.raises(ValueError, match="has no"):
-        table.between("a page", "new")
+        table.replace_between_marks("a page", "new")
 
 
 @pytest.mark.slow
-def test_a_short_benchmark_runs_resumes_and_writes_its_tables(data: Path, tmp_path: Path) -> None:
+def test_a_short_generation_benchmark_runs_resumes_and_writes_its_tables(data: Path, tmp_path: Path) -> None:
     base_path, graphs_path, results_folder, output_folder = (
         tmp_path / file_name for file_name in ("base.yaml", "graphs.json", "results", "out")
     )

@@ -16,7 +16,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SETTINGS = BENCHMARKS / "settings" / "generator"
 
 
-def script(name: str) -> ModuleType:
+def benchmark_script(name: str) -> ModuleType:
     """A module of benchmarks/, which is no package."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
@@ -25,12 +25,12 @@ def script(name: str) -> ModuleType:
         sys.path.remove(str(BENCHMARKS))
 
 
-rows = script("generation_rows")
+rows = benchmark_script("generation_rows")
 
 
-@pytest.mark.parametrize("key", rows.rows())
+@pytest.mark.parametrize("key", rows.generation_row_paths())
 def test_every_row_is_a_change_of_the_small_settings(key: str) -> None:
-    changed_row = rows.read(SETTINGS / f"{key}.yaml")
+    changed_row = rows.read_generation_row(SETTINGS / f"{key}.yaml")
     small_settings = GeneratorSettings.read(SETTINGS / "small.yaml")
     assert changed_row.settings.data == small_settings.data
     assert changed_row.settings.language == small_settings.language
@@ -42,19 +42,21 @@ def test_every_row_is_a_change_of_the_small_settings(key: str) -> None:
 
 
 def test_a_table_names_rows_that_are_there() -> None:
-    generation = script("generation")
+    generation = benchmark_script("generation")
     system_names = {table_case.system for table_cases in generation.TABLES.values() for table_case in table_cases}
-    assert system_names - {"dictionary", "most-frequent"} == rows.rows().keys()
+    assert system_names - {"dictionary", "most-frequent"} == rows.generation_row_paths().keys()
 
 
 def test_table_3_doubles_whatever_lengths_the_base_has() -> None:
-    doubled_projector = rows.read(SETTINGS / "vlm-kg-iu-128-128.yaml").settings.projector
+    doubled_projector = rows.read_generation_row(SETTINGS / "vlm-kg-iu-128-128.yaml").settings.projector
     small_projector = GeneratorSettings.read(SETTINGS / "small.yaml").projector
     assert (doubled_projector.prefix_length, doubled_projector.clip_length) == (
         2 * small_projector.prefix_length,
         2 * small_projector.clip_length,
     )
-    paper_projector = rows.read(SETTINGS / "vlm-kg-iu-128-64.yaml", SETTINGS / "paper-iu.yaml").settings.projector
+    paper_projector = rows.read_generation_row(
+        SETTINGS / "vlm-kg-iu-128-64.yaml", SETTINGS / "paper-iu.yaml"
+    ).settings.projector
     assert (paper_projector.prefix_length, paper_projector.clip_length) == (128, 64)
 
 
@@ -85,4 +87,4 @@ def test_a_row_that_is_none_is_told_before_anything_is_trained(tmp_path: Path, t
     row_path = tmp_path / "row.yaml"
     row_path.write_text(text)
     with pytest.raises(InputError, match=problem):
-        rows.read(row_path)
+        rows.read_generation_row(row_path)

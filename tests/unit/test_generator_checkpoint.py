@@ -23,20 +23,20 @@ from kgplatform.errors import InputError
 from kgplatform.generate.backend import Asked
 from kgplatform.trained_on import of_names
 from tests import generators
-from tests.unit.test_generator_vision import Ran, clip
+from tests.unit.test_generator_vision import HostileVisionPickle, save_clip_vision
 
 pytestmark = pytest.mark.slow  # a model is trained first
 
 
 @pytest.fixture
-def copy(tiny: Path, tmp_path: Path) -> Path:
-    shutil.copytree(tiny / "vlm-kg", tmp_path / "g")
+def copied_generator_folder(tiny_generator_folder: Path, tmp_path: Path) -> Path:
+    shutil.copytree(tiny_generator_folder / "vlm-kg", tmp_path / "g")
     return tmp_path / "g"
 
 
-def test_what_is_saved_is_loaded(tiny: Path, tmp_path: Path) -> None:
-    checkpoint = load_generator(tiny / "vlm-kg")
-    assert (checkpoint.stage, checkpoint.settings) == ("VLM-KG", generators.settings())
+def test_what_is_saved_is_loaded(tiny_generator_folder: Path, tmp_path: Path) -> None:
+    checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
+    assert (checkpoint.stage, checkpoint.settings) == ("VLM-KG", generators.tiny_generator_settings())
     assert checkpoint.name == f"VLM-KG {checkpoint.sha256[:8]}"
     assert checkpoint.vision is not None
     assert "/" not in checkpoint.about["settings"]["data"]["path"], "a place of one machine"
@@ -56,9 +56,9 @@ def test_what_is_saved_is_loaded(tiny: Path, tmp_path: Path) -> None:
     assert next(checkpoint.model.parameters()).dtype == torch.float32, "saving in 16 bits leaves the model as it was"
 
 
-def test_the_tokenizer_reads_as_the_one_that_was_trained(tiny: Path, tmp_path: Path) -> None:
+def test_the_tokenizer_reads_as_the_one_that_was_trained(tiny_generator_folder: Path, tmp_path: Path) -> None:
     trained_tokenizer = small_tokenizer(["small left effusion located_at"], 300)
-    checkpoint = load_generator(tiny / "llm-kg")
+    checkpoint = load_generator(tiny_generator_folder / "llm-kg")
     save_generator(
         tmp_path / "g",
         checkpoint.model,
@@ -81,14 +81,14 @@ def test_the_tokenizer_reads_as_the_one_that_was_trained(tiny: Path, tmp_path: P
     assert checkpoint.tokenizer("SMALL")["input_ids"] == checkpoint.tokenizer("small")["input_ids"]
 
 
-def test_llm_kg_has_no_image(tiny: Path) -> None:
-    checkpoint = load_generator(tiny / "llm-kg")
+def test_llm_kg_has_no_image(tiny_generator_folder: Path) -> None:
+    checkpoint = load_generator(tiny_generator_folder / "llm-kg")
     assert (checkpoint.stage, checkpoint.vision, checkpoint.model.projector) == ("LLM-KG", None, None)
 
 
-def test_all_that_decides_a_reply_is_in_the_hash(tiny: Path, tmp_path: Path) -> None:
-    checkpoint = load_generator(tiny / "llm-kg")
-    hashes = {checkpoint.sha256, load_generator(tiny / "vlm-kg").sha256}
+def test_all_that_decides_a_reply_is_in_the_hash(tiny_generator_folder: Path, tmp_path: Path) -> None:
+    checkpoint = load_generator(tiny_generator_folder / "llm-kg")
+    hashes = {checkpoint.sha256, load_generator(tiny_generator_folder / "vlm-kg").sha256}
     changed_settings = replace(checkpoint.settings, instruction="Say it.")
     save_generator(
         tmp_path / "a",
@@ -125,8 +125,8 @@ FILES = [
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["gone", "empty", "one byte", "a folder"])
-def test_a_damaged_file_is_one_clear_line(copy: Path, name: str, damage: str) -> None:
-    file_path = copy / name
+def test_a_damaged_file_is_one_clear_line(copied_generator_folder: Path, name: str, damage: str) -> None:
+    file_path = copied_generator_folder / name
     content = file_path.read_bytes()
     file_path.unlink()
     if damage == "empty":
@@ -136,8 +136,8 @@ def test_a_damaged_file_is_one_clear_line(copy: Path, name: str, damage: str) ->
     elif damage == "a folder":
         file_path.mkdir()
     with pytest.raises(InputError) as raised:
-        load_generator(copy)
-    assert str(copy) in raised.value.message
+        load_generator(copied_generator_folder)
+    assert str(copied_generator_folder) in raised.value.message
     assert "\n" not in raised.value.message
     assert raised.value.hint
 
@@ -166,18 +166,20 @@ def _changed(about: dict[str, Any], **values: Any) -> dict[str, Any]:
         lambda about: _changed(about, settings={**about["settings"], "projector": {"heads": 5}}),
     ],
 )
-def test_a_description_that_does_not_fit_is_one_clear_line(copy: Path, change: Callable[[Any], Any]) -> None:
-    description_path = copy / "generator.json"
+def test_a_description_that_does_not_fit_is_one_clear_line(
+    copied_generator_folder: Path, change: Callable[[Any], Any]
+) -> None:
+    description_path = copied_generator_folder / "generator.json"
     description_path.write_text(
         json.dumps(change(json.loads(description_path.read_text(encoding="utf-8")))), encoding="utf-8"
     )
     with pytest.raises(InputError):
-        load_generator(copy)
+        load_generator(copied_generator_folder)
 
 
-def test_a_vision_encoder_of_others_stays_where_it_is_and_may_move(tiny: Path, tmp_path: Path) -> None:
-    clip(tmp_path / "clip")
-    checkpoint = load_generator(tiny / "vlm-kg")
+def test_a_vision_encoder_of_others_stays_where_it_is_and_may_move(tiny_generator_folder: Path, tmp_path: Path) -> None:
+    save_clip_vision(tmp_path / "clip")
+    checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
     encoder = vision_of.open_vision(f"clip:{tmp_path / 'clip'}")
     settings = replace(checkpoint.settings, vision=f"clip:{tmp_path / 'clip'}")
     model = VLMKG(checkpoint.model.language, Projector(encoder.width, 32, settings.projector))
@@ -188,7 +190,7 @@ def test_a_vision_encoder_of_others_stays_where_it_is_and_may_move(tiny: Path, t
     with pytest.raises(InputError, match="weights are not there"):
         load_generator(tmp_path / "g")
     assert load_generator(tmp_path / "g", vision=f"clip:{tmp_path / 'moved'}").sha256 == saved_checkpoint.sha256
-    clip(tmp_path / "other")
+    save_clip_vision(tmp_path / "other")
     with pytest.raises(InputError, match="not the one of the training"):
         load_generator(tmp_path / "g", vision=f"clip:{tmp_path / 'other'}")
 
@@ -221,15 +223,17 @@ def qwen(folder: Path, **sizes: int) -> None:
         pytest.param({}, id="real shape", marks=pytest.mark.slow),
     ],
 )
-def test_qwens_layout_becomes_a_generator(invented: Path, tiny: Path, tmp_path: Path, sizes: dict[str, int]) -> None:
+def test_qwens_layout_becomes_a_generator(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path, sizes: dict[str, int]
+) -> None:
     qwen(tmp_path / "qwen", **sizes)
-    settings = generators.settings(language_model="qwen")
+    settings = generators.tiny_generator_settings(language_model="qwen")
     language, tokenizer = open_language(settings, tmp_path, ())
     assert language.config.hidden_size == 1024
     assert next(language.parameters()).dtype == torch.float32
-    encoder = vision_of.open_vision(f"small:{tiny / 'vision'}")
+    encoder = vision_of.open_vision(f"small:{tiny_generator_folder / 'vision'}")
     model = VLMKG(language, Projector(512, 1024, settings.projector)).eval()
-    image_path = next(invented.rglob("*.png"))
+    image_path = next(synthetic_studies_folder.rglob("*.png"))
     save_generator(
         tmp_path / "g", model, tokenizer, settings, "VLM-KG", encoder, data="", figures={}, dtype=torch.bfloat16
     )
@@ -238,24 +242,24 @@ def test_qwens_layout_becomes_a_generator(invented: Path, tiny: Path, tmp_path: 
     assert (reply.problem, reply.tokens) == (None, 3)
 
 
-def test_a_folder_that_is_no_language_model_is_one_clear_line(tiny: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_language_model_is_one_clear_line(tiny_generator_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="weights are not there"):
         read_language(tmp_path / "missing")
     with pytest.raises(InputError, match="no causal language model here"):
         read_language(tmp_path)
-    shutil.copytree(tiny / "llm-kg" / "language", tmp_path / "l")
+    shutil.copytree(tiny_generator_folder / "llm-kg" / "language", tmp_path / "l")
     (tmp_path / "l" / "model.safetensors").unlink()
     canary_path = tmp_path / "ran"
-    torch.save({"model.norm.weight": Ran(canary_path)}, tmp_path / "l" / "pytorch_model.bin")
+    torch.save({"model.norm.weight": HostileVisionPickle(canary_path)}, tmp_path / "l" / "pytorch_model.bin")
     with pytest.raises(InputError, match="no causal language model here"):
         read_language(tmp_path / "l")
     assert not canary_path.exists()
 
 
-def test_weights_that_are_missing_are_not_made_up(tiny: Path, tmp_path: Path) -> None:
+def test_weights_that_are_missing_are_not_made_up(tiny_generator_folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    shutil.copytree(tiny / "llm-kg" / "language", tmp_path / "l")
+    shutil.copytree(tiny_generator_folder / "llm-kg" / "language", tmp_path / "l")
     tensors = load_file(tmp_path / "l" / "model.safetensors")
     tensors.pop("model.norm.weight")
     save_file(tensors, tmp_path / "l" / "model.safetensors", {"format": "pt"})
@@ -263,8 +267,8 @@ def test_weights_that_are_missing_are_not_made_up(tiny: Path, tmp_path: Path) ->
         read_language(tmp_path / "l")
 
 
-def test_code_in_a_folder_is_never_run(tiny: Path, tmp_path: Path) -> None:
-    shutil.copytree(tiny / "llm-kg" / "language", tmp_path / "l")
+def test_code_in_a_folder_is_never_run(tiny_generator_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_generator_folder / "llm-kg" / "language", tmp_path / "l")
     config_path = tmp_path / "l" / "config.json"
     config_document = json.loads(config_path.read_text(encoding="utf-8"))
     config_document |= {

@@ -33,9 +33,9 @@ REPORTS = [
 
 
 @pytest.fixture(scope="module")
-def untrained(tiny: Path) -> GeneratorCheckpoint:
+def untrained(tiny_generator_folder: Path) -> GeneratorCheckpoint:
     """A generator whose replies differ from image to image: its weights are large and random."""
-    checkpoint = load_generator(tiny / "vlm-kg")
+    checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
     random_generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for weight in checkpoint.model.parameters():
@@ -47,11 +47,11 @@ def untrained(tiny: Path) -> GeneratorCheckpoint:
 
 
 @pytest.fixture(scope="module")
-def pictures(invented: Path) -> list[Path]:
-    return sorted(invented.rglob("*.png"))
+def synthetic_image_paths(synthetic_studies_folder: Path) -> list[Path]:
+    return sorted(synthetic_studies_folder.rglob("*.png"))
 
 
-def asked(pictures: list[Path], count: int = 5) -> list[Asked]:
+def _generation_requests(pictures: list[Path], count: int = 5) -> list[Asked]:
     return [
         Asked(f"I{image_number}", pictures[image_number % len(pictures)], REPORTS[image_number % len(REPORTS)])
         for image_number in range(count)
@@ -67,9 +67,9 @@ def replies(generator: Generator, rows: list[Asked]) -> dict[str, GeneratorReply
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("constrained", [False, True])
 def test_a_batch_gives_what_one_by_one_gives(
-    untrained: GeneratorCheckpoint, pictures: list[Path], beams: int, constrained: bool
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], beams: int, constrained: bool
 ) -> None:
-    requests = asked(pictures)
+    requests = _generation_requests(synthetic_image_paths)
     batch_generator = Generator(untrained, Decoding(beams, 24, 5, constrained))
     single_generator = Generator(untrained, Decoding(beams, 24, 1, constrained))
     batched_replies, single_replies = replies(batch_generator, requests), replies(single_generator, requests)
@@ -87,11 +87,12 @@ def test_a_batch_gives_what_one_by_one_gives(
 
 
 def test_a_run_that_goes_on_after_any_batch_has_the_batches_of_one_that_was_not_stopped(
-    untrained: GeneratorCheckpoint, pictures: list[Path]
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]
 ) -> None:
     generator = Generator(untrained, Decoding(1, 8, 2))
     requests = [
-        request._replace(position=row_number) for row_number, request in enumerate(asked(pictures, 3 * 2 * BUCKET + 5))
+        request._replace(position=row_number)
+        for row_number, request in enumerate(_generation_requests(synthetic_image_paths, 3 * 2 * BUCKET + 5))
     ]
     all_batches = list(generator.replies(iter(requests)))
     assert [reply.asked.id for batch in all_batches for reply in batch] != [
@@ -118,28 +119,32 @@ def test_groups_by_position_are_the_same_whatever_was_done_before(count: int, si
     ]
 
 
-def test_image_and_report_decide_the_reply(untrained: GeneratorCheckpoint, pictures: list[Path]) -> None:
+def test_image_and_report_decide_the_reply(untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]) -> None:
     generator = Generator(untrained, Decoding(1, 16, 4))
-    requests = [Asked("a", pictures[0], "x"), Asked("b", pictures[0], "x"), Asked("c", pictures[0], "Small effusion .")]
+    requests = [
+        Asked("a", synthetic_image_paths[0], "x"),
+        Asked("b", synthetic_image_paths[0], "x"),
+        Asked("c", synthetic_image_paths[0], "Small effusion ."),
+    ]
     image_features = torch.randn(2, 512, generator=torch.Generator().manual_seed(1))
     written_replies = generator.write(requests, image_features[[0, 1, 0]])
     assert len({reply.text for reply in written_replies}) == 3
 
 
-def test_llm_kg_needs_no_image(tiny: Path) -> None:
-    generator = Generator(load_generator(tiny / "llm-kg"), Decoding(1, 4, 2))
+def test_llm_kg_needs_no_image(tiny_generator_folder: Path) -> None:
+    generator = Generator(load_generator(tiny_generator_folder / "llm-kg"), Decoding(1, 4, 2))
     assert generator.name.startswith("LLM-KG ")
     [reply] = replies(generator, [Asked("I1", None, "Small effusion .")]).values()
     assert (reply.problem, reply.tokens) == (None, 4)
 
 
 def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
-    untrained: GeneratorCheckpoint, pictures: list[Path], tmp_path: Path
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"zebrafinch")
     Image.new("L", (64, 64), 90).save(tmp_path / "blank.png")
     requests = [
-        *asked(pictures, 3),
+        *_generation_requests(synthetic_image_paths, 3),
         Asked("bad", tmp_path / "bad.png", "secret"),
         Asked("gone", tmp_path / "gone.png", ""),
         Asked("blank", tmp_path / "blank.png", ""),
@@ -157,17 +162,19 @@ def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
 
 
 def test_a_model_that_gives_no_numbers_is_told_and_not_taken_for_seeing_nothing(
-    tiny: Path, pictures: list[Path]
+    tiny_generator_folder: Path, synthetic_image_paths: list[Path]
 ) -> None:
-    broken_checkpoint = load_generator(tiny / "vlm-kg")
+    broken_checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
     with torch.no_grad():
         broken_checkpoint.model.language.get_input_embeddings().weight.fill_(torch.nan)
-    replies_by_id = replies(Generator(broken_checkpoint, Decoding(2, 8, 2)), asked(pictures, 2))
+    replies_by_id = replies(
+        Generator(broken_checkpoint, Decoding(2, 8, 2)), _generation_requests(synthetic_image_paths, 2)
+    )
     assert {reply.problem for reply in replies_by_id.values()} == {"the model gave no numbers"}
 
 
 def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
-    untrained: GeneratorCheckpoint, pictures: list[Path]
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]
 ) -> None:
     generator = Generator(untrained, Decoding(1, 1, 1))
     assert list(generator.replies(iter(()))) == []
@@ -175,7 +182,7 @@ def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
 
     def rows() -> Iterator[Asked]:
         nonlocal read_count
-        for request in asked(pictures, 4 * BUCKET):
+        for request in _generation_requests(synthetic_image_paths, 4 * BUCKET):
             read_count += 1
             yield request
 
@@ -186,21 +193,25 @@ def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
 
 
 def test_a_report_that_is_too_long_is_cut_but_the_question_stays(
-    untrained: GeneratorCheckpoint, pictures: list[Path]
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]
 ) -> None:
     prompt_text = prompt(untrained.settings.instruction, "x")
     token_limit = len(untrained.tokenizer(prompt_text)["input_ids"]) + 5
     short_checkpoint = replace(untrained, settings=replace(untrained.settings, max_length=token_limit))
     generator = Generator(short_checkpoint, Decoding(1, 4, 2))
-    prompt_inputs = generator._prompts([Asked("a", pictures[0], "effusion " * 500), Asked("b", pictures[0], "x")])
+    prompt_inputs = generator._prompts(
+        [Asked("a", synthetic_image_paths[0], "effusion " * 500), Asked("b", synthetic_image_paths[0], "x")]
+    )
     assert prompt_inputs["input_ids"].shape[1] == token_limit
-    replies_by_id = replies(generator, [Asked("a", pictures[0], "effusion " * 500), Asked("b", pictures[0], "x")])
+    replies_by_id = replies(
+        generator, [Asked("a", synthetic_image_paths[0], "effusion " * 500), Asked("b", synthetic_image_paths[0], "x")]
+    )
     assert (replies_by_id["a"].unread > 400, replies_by_id["b"].unread) == (True, 0)
     assert not replies_by_id["a"].finished  # 4 tokens are no reply
     for token_ids in prompt_inputs["input_ids"]:
         assert short_checkpoint.tokenizer.decode(token_ids).endswith("\ntriplets:")
     assert prompt_inputs["attention_mask"][1, 0] == 0, "padded on the left"
-    assert replies(generator, [Asked("a", pictures[0], "effusion " * 500)])["a"].problem is None
+    assert replies(generator, [Asked("a", synthetic_image_paths[0], "effusion " * 500)])["a"].problem is None
 
 
 class Noting(Generator):
@@ -216,13 +227,13 @@ class Noting(Generator):
 
 @pytest.mark.parametrize("beams", [1, 4])
 def test_scores_are_the_geometric_mean_of_the_tokens_probabilities(
-    untrained: GeneratorCheckpoint, pictures: list[Path], beams: int
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], beams: int
 ) -> None:
     """An oracle that takes one token at a time."""
     generator = Noting(untrained, Decoding(beams, 60, 4, constrained=True))
     generator.written = {}
     checked_count = 0
-    for image_id, reply in replies(generator, asked(pictures, 4)).items():
+    for image_id, reply in replies(generator, _generation_requests(synthetic_image_paths, 4)).items():
         token_ids = generator.written[image_id]
         log_probabilities = _chances(untrained, reply.asked, token_ids, generator)
         expected_scores: dict[Any, float] = {}
@@ -262,11 +273,15 @@ def test_parts_between_semicolons() -> None:
 
 @pytest.mark.parametrize("beams", [1, 4])
 def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
-    untrained: GeneratorCheckpoint, pictures: list[Path], beams: int
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], beams: int
 ) -> None:
     generator = Generator(untrained, Decoding(beams, 96, 16, constrained=True))
     requests = [
-        Asked(f"I{image_number}", pictures[image_number % len(pictures)], f"{REPORTS[image_number % 5]} {image_number}")
+        Asked(
+            f"I{image_number}",
+            synthetic_image_paths[image_number % len(synthetic_image_paths)],
+            f"{REPORTS[image_number % 5]} {image_number}",
+        )
         for image_number in range(64)
     ]
     replies_by_id = replies(generator, requests)
@@ -304,21 +319,21 @@ def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(u
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_on_ray_the_replies_are_the_same(tiny: Path, pictures: list[Path]) -> None:
+def test_on_ray_the_replies_are_the_same(tiny_generator_folder: Path, synthetic_image_paths: list[Path]) -> None:
     pytest.importorskip("ray")
     from kgp_models.generator.spread import CHUNK, OnRay
 
     decoding = Decoding(2, 6, 1)
     local_generator, ray_generator = (
-        Generator(load_generator(tiny / "vlm-kg"), decoding),
-        OnRay(tiny / "vlm-kg", None, decoding),
+        Generator(load_generator(tiny_generator_folder / "vlm-kg"), decoding),
+        OnRay(tiny_generator_folder / "vlm-kg", None, decoding),
     )
     assert (ray_generator.name, ray_generator.sha256, ray_generator.parameters) == (
         local_generator.name,
         local_generator.sha256,
         local_generator.parameters,
     )
-    requests = asked(pictures, 2 * CHUNK + 1)
+    requests = _generation_requests(synthetic_image_paths, 2 * CHUNK + 1)
     local_replies = {reply.asked: reply for batch in local_generator.replies(iter(requests)) for reply in batch}
     ray_replies = {reply.asked: reply for batch in ray_generator.replies(iter(requests)) for reply in batch}
     assert {request: (reply.text, reply.tokens) for request, reply in ray_replies.items()} == {
@@ -327,11 +342,11 @@ def test_on_ray_the_replies_are_the_same(tiny: Path, pictures: list[Path]) -> No
     assert list(ray_generator.replies(iter(()))) == []
 
 
-def test_without_ray_it_is_wrong_usage(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_it_is_wrong_usage(tiny_generator_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     from kgp_models.generator.spread import OnRay
 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SettingsError, match="this needs Ray, which is not installed"):
-        OnRay(tiny / "vlm-kg", None, Decoding())
+        OnRay(tiny_generator_folder / "vlm-kg", None, Decoding())

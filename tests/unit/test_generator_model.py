@@ -21,7 +21,7 @@ RECORDS = [
     (Record("I1", None, "Small effusion .", (TRIPLET,)), torch.zeros(IMAGE)),
     (Record("I2", None, "", ()), torch.ones(IMAGE)),
 ]
-SETTINGS = generators.settings()
+SETTINGS = generators.tiny_generator_settings()
 
 
 @pytest.fixture(scope="module")

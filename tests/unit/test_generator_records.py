@@ -39,7 +39,7 @@ STUDY = Study(
 )  # fmt: skip
 
 
-def graph(name: str = "1", text: str = TEXT) -> ReportGraph:
+def _report_graph(name: str = "1", text: str = TEXT) -> ReportGraph:
     return ReportGraph(
         name, text,
         (
@@ -52,12 +52,12 @@ def graph(name: str = "1", text: str = TEXT) -> ReportGraph:
     )  # fmt: skip
 
 
-def document(name: str = "1", text: str = TEXT) -> dict[str, object]:
+def _radgraph_document(name: str = "1", text: str = TEXT) -> dict[str, object]:
     labels = {"Observation": "OBS-DP", "Anatomy": "ANAT-DP"}
     entities = {
         entity.id: {"tokens": entity.text, "label": labels[entity.kind], "start_ix": entity.start, "end_ix": entity.end,
                  "relations": [[relation.value, tail] for relation, tail in entity.relations]}
-        for entity in graph().entities
+        for entity in _report_graph().entities
     }  # fmt: skip
     return {name: {"text": text, "entities": entities}}
 
@@ -66,15 +66,15 @@ def document(name: str = "1", text: str = TEXT) -> dict[str, object]:
 
 
 def test_a_triplet_stands_with_the_sentence_of_its_head() -> None:
-    assert by_sentence(graph()) == STUDY.sentences
+    assert by_sentence(_report_graph()) == STUDY.sentences
 
 
 def test_places_beyond_the_text_go_to_its_last_sentence_and_an_empty_text_has_none() -> None:
     far_graph = ReportGraph(
-        "1", TEXT, tuple(replace(element, start=900, end=900) for element in graph().entities), "", ""
+        "1", TEXT, tuple(replace(element, start=900, end=900) for element in _report_graph().entities), "", ""
     )
     assert [len(element.triplets) for element in by_sentence(far_graph)] == [0, 3]
-    assert by_sentence(graph(text="")) == ()
+    assert by_sentence(_report_graph(text="")) == ()
 
 
 def test_a_record_is_the_papers_form() -> None:
@@ -168,9 +168,12 @@ def test_what_a_triplet_is_about() -> None:
 # layouts
 
 
-def test_the_invented_studies_are_in_mimics_layout(invented: Path) -> None:
-    settings = generators.settings().data
-    training, test = read_studies(settings, "train", invented), read_studies(settings, "test", invented)
+def test_the_invented_studies_are_in_mimics_layout(synthetic_studies_folder: Path) -> None:
+    settings = generators.tiny_generator_settings().data
+    training, test = (
+        read_studies(settings, "train", synthetic_studies_folder),
+        read_studies(settings, "test", synthetic_studies_folder),
+    )
     assert 0 < len(test) < len(training) < generators.STUDIES
     assert all(element.image is not None and element.image.is_file() and element.sentences for element in training)
     assert any(element.drawn for element in training)
@@ -185,7 +188,7 @@ def iu_xray(folder: Path) -> DataSettings:
                for study_name in ("CXR1_IM-1", "CXR2_IM-2", "CXR3_IM-3")]  # fmt: skip
     entries_by_split = {"train": entries[:2], "val": entries[2:], "test": []}
     (folder / "annotation.json").write_text(json.dumps(entries_by_split), encoding="utf-8")
-    graph_document = {**document("CXR1_IM-1"), **document("CXR3_IM-3")}
+    graph_document = {**_radgraph_document("CXR1_IM-1"), **_radgraph_document("CXR3_IM-3")}
     (folder / "graphs.json").write_text(json.dumps(graph_document), encoding="utf-8")
     return DataSettings(reports="iu-xray", graphs=("graphs.json",), views=(), validation="val")
 
@@ -202,7 +205,7 @@ def test_iu_xray_is_read_in_r2gens_layout(tmp_path: Path) -> None:
 
 def test_what_the_data_have_and_cannot_be_used_is_told(tmp_path: Path) -> None:
     settings = iu_xray(tmp_path)
-    graph_document = {**document("CXR1_IM-1"), "zebrafinch": {"text": 7}}
+    graph_document = {**_radgraph_document("CXR1_IM-1"), "zebrafinch": {"text": 7}}
     (tmp_path / "graphs.json").write_text(json.dumps(graph_document), encoding="utf-8")
     entries = json.loads((tmp_path / "annotation.json").read_text(encoding="utf-8"))
     entries["train"].append({"id": "CXR9_IM-9", "report": 9, "image_path": []})
@@ -225,7 +228,7 @@ def test_loaders_that_cannot_be_are_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_graphs_alone_are_records_without_images(tmp_path: Path) -> None:
-    (tmp_path / "g.json").write_text(json.dumps({**document("a"), "b": {"text": "x"}}), encoding="utf-8")
+    (tmp_path / "g.json").write_text(json.dumps({**_radgraph_document("a"), "b": {"text": "x"}}), encoding="utf-8")
     [record] = graph_records(tmp_path / "g.json")
     assert (record.id, record.image, record.report, set(record.triplets)) == ("a", None, TEXT, {SMALL, LEFT, EDEMA})
 

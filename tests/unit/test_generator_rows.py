@@ -39,28 +39,28 @@ def consistent(record: Record) -> bool:
     return [triplet.head for triplet in record.triplets if triplet != DRAWN] == list(expected_heads)
 
 
-def own(record: Record) -> int:
+def _count_own_sentences(record: Record) -> int:
     """How many sentences are the study's own."""
     return sum(sentence.strip().startswith(f"s{record.id[1:]} ") for sentence in record.report.split("."))
 
 
 def visual(**changed: Any) -> list[tuple[Record, torch.Tensor]]:
-    visual_rows = VisualRows(STUDIES, VECTORS, generators.settings(visual=changed))
+    visual_rows = VisualRows(STUDIES, VECTORS, generators.tiny_generator_settings(visual=changed))
     return [visual_rows[row_index] for row_index in range(len(visual_rows))]
 
 
 def test_a_report_is_a_row_as_it_is() -> None:
-    assert report_rows(STUDIES, generators.settings()) == [study.record() for study in STUDIES]
+    assert report_rows(STUDIES, generators.tiny_generator_settings()) == [study.record() for study in STUDIES]
 
 
 def test_copies_have_sentences_of_other_reports_each_their_own() -> None:
-    records = report_rows(STUDIES, generators.settings(language={"copies": 3, "mixed": 0.25}))
+    records = report_rows(STUDIES, generators.tiny_generator_settings(language={"copies": 3, "mixed": 0.25}))
     assert [record.id for record in records] == 3 * [study.id for study in STUDIES]
     assert all(map(consistent, records))
     assert all(record.report.count(".") == SENTENCES for record in records)
-    assert 0.7 < sum(map(own, records)) / (len(records) * SENTENCES) < 0.8
+    assert 0.7 < sum(map(_count_own_sentences, records)) / (len(records) * SENTENCES) < 0.8
     assert records[0].report != records[200].report
-    assert records == report_rows(STUDIES, generators.settings(language={"copies": 3, "mixed": 0.25}))
+    assert records == report_rows(STUDIES, generators.tiny_generator_settings(language={"copies": 3, "mixed": 0.25}))
 
 
 def test_reports_are_whole_thinned_or_missing_beside_their_own_image() -> None:
@@ -72,13 +72,17 @@ def test_reports_are_whole_thinned_or_missing_beside_their_own_image() -> None:
     assert {sentence_counts.count(0) // 60, sentence_counts.count(SENTENCES) // 60} <= {2, 3, 4}
     assert set(sentence_counts) == {0, 2, 4, 6, SENTENCES}
     assert all((DRAWN in record.triplets) == (record.report.count(".") < SENTENCES) for record, _ in visual_rows)
-    assert all(own(record) == record.report.count(".") for record, _ in visual_rows)
+    assert all(_count_own_sentences(record) == record.report.count(".") for record, _ in visual_rows)
 
 
 def test_only_what_is_thinned_is_mixed() -> None:
     visual_rows = visual(thinned=0.5, without=0.0, mixed=0.5)
     full_records = [record for record, _ in visual_rows if record.report.count(".") == SENTENCES]
     thinned_records = [record for record, _ in visual_rows if record.report.count(".") < SENTENCES]
-    assert all(own(record) == SENTENCES and DRAWN not in record.triplets for record in full_records)
+    assert all(_count_own_sentences(record) == SENTENCES and DRAWN not in record.triplets for record in full_records)
     assert all(consistent(record) and DRAWN in record.triplets for record in thinned_records)
-    assert 0.4 < sum(map(own, thinned_records)) / sum(record.report.count(".") for record in thinned_records) < 0.6
+    assert (
+        0.4
+        < sum(map(_count_own_sentences, thinned_records)) / sum(record.report.count(".") for record in thinned_records)
+        < 0.6
+    )

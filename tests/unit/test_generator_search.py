@@ -56,7 +56,7 @@ def prompts(model: Any, lengths: list[int], seed: int = 3) -> tuple[Tensor, Tens
     return embeddings, mask
 
 
-def oracle(
+def _transformers_replies(
     model: Any, embeddings: Tensor, mask: Tensor, beams: int, max_new_tokens: int, **more: Any
 ) -> list[list[int]]:
     """transformers' search for the most probable reply."""
@@ -83,7 +83,7 @@ def test_it_finds_what_transformers_finds(kind: str, beams: int) -> None:
         model = language(kind, seed)
         embeddings, mask = prompts(model, [9, 4, 7, 9, 1, 5], seed)
         replies = most_probable(model, embeddings, mask, beams=beams, max_new_tokens=40, end=END)
-        assert [reply.tokens for reply in replies] == oracle(model, embeddings, mask, beams, 40)
+        assert [reply.tokens for reply in replies] == _transformers_replies(model, embeddings, mask, beams, 40)
         ended_count += sum(reply.tokens[-1] == END for reply in replies)
     assert ended_count > 0, "replies that end were tried"
 
@@ -92,7 +92,7 @@ def test_replies_longer_than_the_first_room_and_images_that_leave_are_found_too(
     model = language("qwen2", 7, ends=1)
     embeddings, mask = prompts(model, [3, 8, 5, 6, 2, 4, 7, 8], 7)
     replies = most_probable(model, embeddings, mask, beams=3, max_new_tokens=2 * GROWTH + 9, end=END)
-    assert [reply.tokens for reply in replies] == oracle(model, embeddings, mask, 3, 2 * GROWTH + 9)
+    assert [reply.tokens for reply in replies] == _transformers_replies(model, embeddings, mask, 3, 2 * GROWTH + 9)
     reply_lengths = sorted(len(reply.tokens) for reply in replies)
     assert reply_lengths[-1] > GROWTH
     assert reply_lengths[int(LEAVING * len(reply_lengths))] < reply_lengths[-1]
@@ -128,7 +128,7 @@ def test_a_grammar_holds_and_chances_are_those_of_the_model_without_it(beams: in
     embeddings, mask = prompts(model, [6, 3])
     token_filter = only(40, 41, 42, 43, 44)
     replies = most_probable(model, embeddings, mask, beams=beams, max_new_tokens=12, end=END, held=token_filter)
-    assert [reply.tokens for reply in replies] == oracle(
+    assert [reply.tokens for reply in replies] == _transformers_replies(
         model, embeddings, mask, beams, 12, logits_processor=[token_filter]
     )
     for row_index, reply in enumerate(replies):

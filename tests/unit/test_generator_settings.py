@@ -60,7 +60,7 @@ def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
         generator_settings.visual.warmup_steps,
     ) == ("lora", 1e-3, 5000)
     assert generator_settings.seed == 0
-    assert generators.settings() == GeneratorSettings.of(generators.settings().as_dict())
+    assert generators.tiny_generator_settings() == GeneratorSettings.of(generators.tiny_generator_settings().as_dict())
 
 
 @pytest.mark.parametrize(

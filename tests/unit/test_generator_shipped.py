@@ -34,7 +34,7 @@ def chosen(unseen: Path) -> list[Study]:
     return read_studies(DATA, "train", unseen)
 
 
-def f1(folder: Path, chosen: list[Study], *, with_report: bool) -> float:
+def _triplet_f1(folder: Path, chosen: list[Study], *, with_report: bool) -> float:
     meaning_of = meaning(DATA, folder)
     generator = Generator(load_generator(SHIPPED), Decoding(beams=1, batch=32))
     records = {entry.id: entry.record(None if with_report else set(), meaning_of) for entry in chosen}
@@ -55,8 +55,8 @@ def test_it_is_a_few_megabytes_and_names_no_place_of_the_machine_that_trained_it
 
 
 def test_it_reads_a_report_with_its_image(unseen: Path, chosen: list[Study]) -> None:
-    assert f1(unseen, chosen, with_report=True) > 0.8
+    assert _triplet_f1(unseen, chosen, with_report=True) > 0.8
 
 
 def test_it_sees_something_in_an_image_alone(unseen: Path, chosen: list[Study]) -> None:
-    assert f1(unseen, chosen, with_report=False) > 0.4
+    assert _triplet_f1(unseen, chosen, with_report=False) > 0.4

@@ -31,7 +31,7 @@ from kgplatform.extras import install_command
 from kgplatform.interrupt import Stopped
 from tests import generators
 from tests.interrupts import interrupted_at
-from tests.unit.test_generator_vision import clip
+from tests.unit.test_generator_vision import save_clip_vision
 
 pytestmark = pytest.mark.slow  # a model is trained first
 
@@ -39,7 +39,7 @@ WEIGHTS = ("vision/vision.safetensors", "llm-kg/language/model.safetensors", "vl
            "vlm-kg/language/model.safetensors", "vlm-kg/vision.safetensors")  # fmt: skip
 
 
-class Killed(Exception):
+class _SimulatedKill(Exception):
     """In place of a kill."""
 
 
@@ -47,7 +47,7 @@ def killed_at(part: str, step: int) -> Callable[[str], Callable[[int, int | None
     def progress(activity: str) -> Callable[[int, int | None], None]:
         def tell(done: int, total: int | None) -> None:
             if activity.startswith(part) and done == step:
-                raise Killed
+                raise _SimulatedKill
 
         return tell
 
@@ -55,25 +55,25 @@ def killed_at(part: str, step: int) -> Callable[[str], Callable[[int, int | None
 
 
 @pytest.fixture
-def begun(tiny: Path, tmp_path: Path) -> Path:
+def begun(tiny_generator_folder: Path, tmp_path: Path) -> Path:
     """A folder in which vision encoder and stage 1 are trained, for other settings of stage 2."""
     for part in ("vision", "llm-kg"):
-        shutil.copytree(tiny / part, tmp_path / part)
+        shutil.copytree(tiny_generator_folder / part, tmp_path / part)
     return tmp_path
 
 
-def test_both_stages_end_as_generators_without_what_they_needed_on_the_way(tiny: Path) -> None:
+def test_both_stages_end_as_generators_without_what_they_needed_on_the_way(tiny_generator_folder: Path) -> None:
     for folder_name, stage in (("llm-kg", "LLM-KG"), ("vlm-kg", "VLM-KG")):
-        description = json.loads((tiny / folder_name / "generator.json").read_text(encoding="utf-8"))
+        description = json.loads((tiny_generator_folder / folder_name / "generator.json").read_text(encoding="utf-8"))
         assert description["stage"] == stage
         assert description["figures"]["steps"] > 4
         assert 0 < description["figures"]["loss"] < 10
-        assert description["settings"] == json.loads(json.dumps(generators.settings().as_dict()))
+        assert description["settings"] == json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))
         assert len(description["data_sha256"]) == 64
-        assert stage in (tiny / folder_name / "README.md").read_text(encoding="utf-8")
-        assert not (tiny / folder_name / "work").exists()
-    assert all((tiny / weights_name).is_file() for weights_name in WEIGHTS)
-    assert not list(tiny.rglob("*.state"))
+        assert stage in (tiny_generator_folder / folder_name / "README.md").read_text(encoding="utf-8")
+        assert not (tiny_generator_folder / folder_name / "work").exists()
+    assert all((tiny_generator_folder / weights_name).is_file() for weights_name in WEIGHTS)
+    assert not list(tiny_generator_folder.rglob("*.state"))
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_both_stages_end_as_generators_without_what_they_needed_on_the_way(tiny:
     [("vision, steps", 5, ["vision"]), ("LLM-KG, steps", 3, ["1"]), ("VLM-KG, steps", 10, ["1", "2"])],
 )
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(
-    invented: Path, tiny: Path, tmp_path: Path, part: str, step: int, stages: list[str]
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path, part: str, step: int, stages: list[str]
 ) -> None:
-    work = generators.work(invented, tmp_path)
-    with pytest.raises(Killed):
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
+    with pytest.raises(_SimulatedKill):
         train_stages(replace(work, progress=killed_at(part, step)), stages)
     saved_states = [*tmp_path.rglob("work/checkpoint-*"), *tmp_path.rglob("vision.state")]
     assert saved_states, "something was saved before the kill"
@@ -101,7 +101,10 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     assert steps[0] > 1, "it did not begin anew"
     for weights_name in WEIGHTS:
         if (tmp_path / weights_name).is_file():
-            resumed_tensors, full_tensors = load_file(tmp_path / weights_name), load_file(tiny / weights_name)
+            resumed_tensors, full_tensors = (
+                load_file(tmp_path / weights_name),
+                load_file(tiny_generator_folder / weights_name),
+            )
             assert all(
                 torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors
             ), weights_name
@@ -110,15 +113,17 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
     if stages != ["vision"]:  # its figures are those of all sessions
         description, full_description = (
             json.loads((folder / {"1": "llm-kg", "2": "vlm-kg"}[stages[-1]] / "generator.json").read_text("utf-8"))
-            for folder in (tmp_path, tiny)
+            for folder in (tmp_path, tiny_generator_folder)
         )
         assert description["figures"]["loss"] == full_description["figures"]["loss"]
         assert description["figures"]["seconds"] > 0
 
 
-def test_a_validation_that_is_interrupted_is_done_again(invented: Path, tiny: Path, tmp_path: Path) -> None:
-    work = generators.work(invented, tmp_path)
-    with pytest.raises(Killed):
+def test_a_validation_that_is_interrupted_is_done_again(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
+    with pytest.raises(_SimulatedKill):
         train_stages(
             replace(work, progress=killed_at("LLM-KG, validation", len(work.validation(work.studies())))), ["1"]
         )
@@ -126,7 +131,8 @@ def test_a_validation_that_is_interrupted_is_done_again(invented: Path, tiny: Pa
     assert "validation F1, report" not in json.loads((tmp_path / "llm-kg/generator.json").read_text())["figures"]
     train_stages(work, ["1"])
     resumed_figures, full_figures = (
-        json.loads((folder / "llm-kg/generator.json").read_text())["figures"] for folder in (tmp_path, tiny)
+        json.loads((folder / "llm-kg/generator.json").read_text())["figures"]
+        for folder in (tmp_path, tiny_generator_folder)
     )
     assert {**resumed_figures, "seconds": 0} == {**full_figures, "seconds": 0}
     assert (tmp_path / WEIGHTS[1]).read_bytes() == earlier_weights
@@ -135,17 +141,21 @@ def test_a_validation_that_is_interrupted_is_done_again(invented: Path, tiny: Pa
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_encoding_images_goes_on_where_it_was(
-    invented: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+    synthetic_studies_folder: Path,
+    tiny_generator_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped: bool,
 ) -> None:
     monkeypatch.setattr("kgp_models.generator.encoded.ENCODED_AT_A_TIME", 4)
     monkeypatch.setattr("kgplatform.interrupt.SECONDS", 0.0)
     monkeypatch.setattr("kgplatform.interrupt.SHARE", 0)
-    vision_encoder = open_vision(f"small:{tiny / 'vision'}")
-    work = generators.work(invented, tmp_path)
+    vision_encoder = open_vision(f"small:{tiny_generator_folder / 'vision'}")
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
     studies = [study for study in work.studies() if study.image is not None]
     expected_result = encoded(vision_encoder, studies, tmp_path / "whole", work)
     ending_progress = interrupted_at(8) if stopped else killed_at("images", 8)("images")
-    with pytest.raises(Stopped if stopped else Killed, match="stopped after 8 of" if stopped else None):
+    with pytest.raises(Stopped if stopped else _SimulatedKill, match="stopped after 8 of" if stopped else None):
         encoded(vision_encoder, studies, tmp_path / "cut", replace(work, progress=lambda activity: ending_progress))
     steps: list[int] = []
     resumed_work = replace(work, progress=lambda activity: lambda done, total: steps.append(done))
@@ -159,10 +169,10 @@ def test_encoding_images_goes_on_where_it_was(
     ("part", "step", "stages"),
     [("vision, steps", 5, ["vision"]), ("LLM-KG, steps", 3, ["1"])],
 )
-def test_a_training_that_is_interrupted_loses_no_step(
-    invented: Path, tiny: Path, tmp_path: Path, part: str, step: int, stages: list[str]
+def test_an_interrupted_generator_training_loses_no_step(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path, part: str, step: int, stages: list[str]
 ) -> None:
-    work = generators.work(invented, tmp_path)
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
     steps: list[int] = []
     with pytest.raises(Stopped, match=rf"after step {step} of \d+, saved in {tmp_path}"):
         train_stages(replace(work, progress=lambda activity: interrupted_at(step if activity == part else -1)), stages)
@@ -171,17 +181,23 @@ def test_a_training_that_is_interrupted_loses_no_step(
         stages,
     )
     assert steps[0] == step + 1
-    resumed_tensors, full_tensors = (load_file(folder / WEIGHTS[part.startswith("LLM")]) for folder in (tmp_path, tiny))
+    resumed_tensors, full_tensors = (
+        load_file(folder / WEIGHTS[part.startswith("LLM")]) for folder in (tmp_path, tiny_generator_folder)
+    )
     assert all(torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors)
 
 
-def test_a_training_killed_outright_goes_on_by_the_same_command(invented: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_training_killed_outright_goes_on_by_the_same_command(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
     """SIGKILL to `kgp train generator` as soon as stage 1 has saved where it is."""
     config_path = tmp_path / "s.yaml"
-    config_path.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
+    config_path.write_text(
+        yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
+    )
     kgp_path = Path(sys.executable).with_name("kgp")
-    command = [kgp_path, "train", "generator", "--config", config_path, "--data", invented, "--out", tmp_path / "g",
-               "--stage", "1"]  # fmt: skip
+    command = [kgp_path, "train", "generator", "--config", config_path, "--data", synthetic_studies_folder,
+               "--out", tmp_path / "g", "--stage", "1"]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     work_folder, deadline = tmp_path / "g" / "llm-kg" / "work", time.monotonic() + 120
@@ -191,16 +207,18 @@ def test_a_training_killed_outright_goes_on_by_the_same_command(invented: Path, 
     assert process.wait() == -signal.SIGKILL, "it was killed on its way"
     second_run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert second_run.returncode == 0, second_run.stderr
-    resumed_tensors, full_tensors = (load_file(folder / WEIGHTS[1]) for folder in (tmp_path / "g", tiny))
+    resumed_tensors, full_tensors = (
+        load_file(folder / WEIGHTS[1]) for folder in (tmp_path / "g", tiny_generator_folder)
+    )
     assert all(torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors)
 
 
 def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
-    invented: Path, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic_studies_folder: Path, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip(tmp_path / "settings" / "clip")
-    data_settings = {"path": os.path.relpath(invented, tmp_path / "settings")}
-    generator_settings = generators.settings(data=data_settings, vision="clip:clip")
+    save_clip_vision(tmp_path / "settings" / "clip")
+    data_settings = {"path": os.path.relpath(synthetic_studies_folder, tmp_path / "settings")}
+    generator_settings = generators.tiny_generator_settings(data=data_settings, vision="clip:clip")
     train_stages(Work(generator_settings, begun, tmp_path / "settings"), ["2"])
     monkeypatch.chdir(tmp_path / "settings")
     assert load_generator(begun / "vlm-kg").vision is not None
@@ -211,40 +229,54 @@ def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
         load_generator(tmp_path / "elsewhere" / "vlm-kg")
 
 
-def test_what_is_finished_is_not_trained_again(invented: Path, tiny: Path) -> None:
-    modified_times = {file_path: file_path.stat().st_mtime_ns for file_path in tiny.rglob("*") if file_path.is_file()}
+def test_what_is_finished_is_not_trained_again(synthetic_studies_folder: Path, tiny_generator_folder: Path) -> None:
+    modified_times = {
+        file_path: file_path.stat().st_mtime_ns for file_path in tiny_generator_folder.rglob("*") if file_path.is_file()
+    }
     messages: list[str] = []
-    work = replace(generators.work(invented, tiny), log=messages.append)
-    assert train_stages(work, ["vision", "1", "2"]) == tiny / "vlm-kg"
+    work = replace(
+        generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder), log=messages.append
+    )
+    assert train_stages(work, ["vision", "1", "2"]) == tiny_generator_folder / "vlm-kg"
     assert {
-        file_path: file_path.stat().st_mtime_ns for file_path in tiny.rglob("*") if file_path.is_file()
+        file_path: file_path.stat().st_mtime_ns for file_path in tiny_generator_folder.rglob("*") if file_path.is_file()
     } == modified_times
     assert all(message.endswith("trained already") for message in messages)
 
 
-def test_a_folder_of_another_training_is_refused(invented: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_folder_of_another_training_is_refused(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="another training, of other data or settings"):
-        train_stages(generators.work(invented, tiny, seed=43), ["1"])
-    other_work = generators.work(invented, tiny, data={"train": "test"})
+        train_stages(
+            generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder, seed=43), ["1"]
+        )
+    other_work = generators.tiny_generator_training(
+        synthetic_studies_folder, tiny_generator_folder, data={"train": "test"}
+    )
     with pytest.raises(InputError, match="another training"):
         train_stages(other_work, ["1"])
     with pytest.raises(InputError, match="no study of the split"):
-        train_stages(generators.work(invented, tmp_path, data={"train": "nobody"}), ["1"])
+        train_stages(
+            generators.tiny_generator_training(synthetic_studies_folder, tmp_path, data={"train": "nobody"}), ["1"]
+        )
 
 
-def test_stage_2_without_stage_1_and_without_images_are_one_clear_error(invented: Path, begun: Path) -> None:
-    work = generators.work(invented, begun, data={"images": "elsewhere"})
+def test_stage_2_without_stage_1_and_without_images_are_one_clear_error(
+    synthetic_studies_folder: Path, begun: Path
+) -> None:
+    work = generators.tiny_generator_training(synthetic_studies_folder, begun, data={"images": "elsewhere"})
     with pytest.raises(InputError, match="no study of the training has an image that can be read"):
         train_stages(work, ["2"])
     shutil.rmtree(begun / "llm-kg")
     (begun / "training.json").unlink()
     with pytest.raises(InputError, match="llm-kg: there is no generator here"):
-        train_stages(generators.work(invented, begun), ["2"])
+        train_stages(generators.tiny_generator_training(synthetic_studies_folder, begun), ["2"])
 
 
-def test_an_image_that_cannot_be_read_is_told_and_left_out(invented: Path, tmp_path: Path) -> None:
-    data_folder = shutil.copytree(invented, tmp_path / "data")
-    work = generators.work(data_folder, tmp_path / "g")
+def test_an_image_that_cannot_be_read_is_told_and_left_out(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    data_folder = shutil.copytree(synthetic_studies_folder, tmp_path / "data")
+    work = generators.tiny_generator_training(data_folder, tmp_path / "g")
     bad_image, *_ = [study.image for study in work.studies() if study.image is not None]
     assert bad_image is not None
     bad_image.write_bytes(b"zebrafinch")
@@ -258,10 +290,10 @@ def test_an_image_that_cannot_be_read_is_told_and_left_out(invented: Path, tmp_p
     assert load_generator(tmp_path / "g" / "vlm-kg").stage == "VLM-KG"
 
 
-def test_a_vision_training_does_not_go_on_with_other_images(invented: Path, tmp_path: Path) -> None:
-    data_folder = shutil.copytree(invented, tmp_path / "data")
-    work = generators.work(data_folder, tmp_path / "g")
-    with pytest.raises(Killed):
+def test_a_vision_training_does_not_go_on_with_other_images(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    data_folder = shutil.copytree(synthetic_studies_folder, tmp_path / "data")
+    work = generators.tiny_generator_training(data_folder, tmp_path / "g")
+    with pytest.raises(_SimulatedKill):
         train_stages(replace(work, progress=killed_at("vision, steps", 5)), ["vision"])
     missing_image = next(study.image for study in work.studies() if study.image is not None)
     missing_image.write_bytes(b"")
@@ -269,15 +301,17 @@ def test_a_vision_training_does_not_go_on_with_other_images(invented: Path, tmp_
         train_stages(work, ["vision"])
 
 
-def test_the_model_card_says_what_is_reached_on_studies_held_out(invented: Path, tiny: Path) -> None:
+def test_the_model_card_says_what_is_reached_on_studies_held_out(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path
+) -> None:
     """The figures again, of the generator that was saved."""
-    work = generators.work(invented, tiny)
+    work = generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder)
     names_by_part = {
         "llm-kg": ["validation F1, report"],
         "vlm-kg": ["validation F1, report and image", "validation F1, image alone"],
     }
     for folder_name, figure_names in names_by_part.items():
-        checkpoint = load_generator(tiny / folder_name)
+        checkpoint = load_generator(tiny_generator_folder / folder_name)
         repeated_figures = validated(
             Generator(checkpoint), work.validation(work.studies()), work.same, lambda done, total: None
         )
@@ -287,31 +321,36 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(invented: Path,
         assert {figure_name: figures[figure_name] for figure_name in repeated_figures} == pytest.approx(
             repeated_figures, abs=0.05
         )  # half precision on disk
-        card_text = (tiny / folder_name / "README.md").read_text(encoding="utf-8")
+        card_text = (tiny_generator_folder / folder_name / "README.md").read_text(encoding="utf-8")
         assert f"| {figure_names[-1]} | {figures[figure_names[-1]]} |" in card_text
     assert validated(Generator(checkpoint), [], work.same, lambda done, total: None) == {}
 
 
-def test_images_of_which_most_cannot_be_read_stop_a_training(invented: Path, tmp_path: Path) -> None:
-    data_folder = shutil.copytree(invented, tmp_path / "data")
+def test_images_of_which_most_cannot_be_read_stop_a_training(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    data_folder = shutil.copytree(synthetic_studies_folder, tmp_path / "data")
     for image_path in data_folder.rglob("*.png"):
         image_path.write_bytes(b"")
     with pytest.raises(InputError, match="images cannot be read, the first of them"):
-        train_stages(generators.work(data_folder, tmp_path / "g"), ["vision"])
+        train_stages(generators.tiny_generator_training(data_folder, tmp_path / "g"), ["vision"])
 
 
-def test_a_validation_part_that_is_in_the_training_counts_for_nothing(invented: Path, begun: Path) -> None:
+def test_a_validation_part_that_is_in_the_training_counts_for_nothing(
+    synthetic_studies_folder: Path, begun: Path
+) -> None:
     messages: list[str] = []
-    work = replace(generators.work(invented, begun, data={"validation": "train"}), log=messages.append)
+    work = replace(
+        generators.tiny_generator_training(synthetic_studies_folder, begun, data={"validation": "train"}),
+        log=messages.append,
+    )
     assert work.validation(work.studies()) == []
     assert messages[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
-    separate_work = generators.work(invented, begun)
+    separate_work = generators.tiny_generator_training(synthetic_studies_folder, begun)
     assert separate_work.validation(separate_work.studies())
 
 
-def test_data_without_a_validation_part_are_trained_on_too(invented: Path, begun: Path) -> None:
+def test_data_without_a_validation_part_are_trained_on_too(synthetic_studies_folder: Path, begun: Path) -> None:
     messages: list[str] = []
-    work = generators.work(invented, begun, data={"validation": "nobody"})
+    work = generators.tiny_generator_training(synthetic_studies_folder, begun, data={"validation": "nobody"})
     train_stages(replace(work, log=messages.append), ["2"])
     assert [
         message for message in messages if message.startswith("no validation: ") and "the split 'nobody'" in message
@@ -319,10 +358,14 @@ def test_data_without_a_validation_part_are_trained_on_too(invented: Path, begun
     assert "validation" not in str(load_generator(begun / "vlm-kg").about["figures"])
 
 
-def test_two_processes_train_one_generator(invented: Path, tiny: Path, tmp_path: Path) -> None:
+def test_two_processes_train_one_generator(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
     """As `accelerate launch` has it on two GPUs, on processors: it calls torchrun."""
     config_path = tmp_path / "s.yaml"
-    config_path.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
+    config_path.write_text(
+        yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
+    )
     bin_folder = Path(sys.executable).parent
     launch_command = [bin_folder / "torchrun", "--standalone", "--nproc_per_node", "2", bin_folder / "kgp"]
     command = [
@@ -332,7 +375,7 @@ def test_two_processes_train_one_generator(invented: Path, tiny: Path, tmp_path:
         "--config",
         config_path,
         "--data",
-        invented,
+        synthetic_studies_folder,
         "--out",
         tmp_path / "g",
     ]
@@ -342,14 +385,17 @@ def test_two_processes_train_one_generator(invented: Path, tiny: Path, tmp_path:
     assert completed.stderr.count("VLM-KG: ") == 1, "one of them tells"
     for folder_name in ("llm-kg", "vlm-kg"):
         joint_steps, single_steps = (
-            load_generator(folder / folder_name).about["figures"]["steps"] for folder in (tmp_path / "g", tiny)
+            load_generator(folder / folder_name).about["figures"]["steps"]
+            for folder in (tmp_path / "g", tiny_generator_folder)
         )
         assert joint_steps < 0.7 * single_steps, "each has half of the records"
     assert not list(tmp_path.rglob("work"))
 
 
-def test_frozen_only_the_projector_learns(invented: Path, begun: Path) -> None:
-    train_stages(generators.work(invented, begun, visual={"tune": "projector"}), ["2"])
+def test_frozen_only_the_projector_learns(synthetic_studies_folder: Path, begun: Path) -> None:
+    train_stages(
+        generators.tiny_generator_training(synthetic_studies_folder, begun, visual={"tune": "projector"}), ["2"]
+    )
     stage_1_weights, stage_2_weights = (
         begun / folder_name / "language" / "model.safetensors" for folder_name in ("llm-kg", "vlm-kg")
     )
@@ -358,8 +404,11 @@ def test_frozen_only_the_projector_learns(invented: Path, begun: Path) -> None:
     assert description["stage"] == "VLM-KG*"
 
 
-def test_lora_trains_and_is_merged(invented: Path, begun: Path) -> None:
-    train_stages(generators.work(invented, begun, visual={"tune": "lora", "lora_rank": 2}), ["2"])
+def test_lora_trains_and_is_merged(synthetic_studies_folder: Path, begun: Path) -> None:
+    train_stages(
+        generators.tiny_generator_training(synthetic_studies_folder, begun, visual={"tune": "lora", "lora_rank": 2}),
+        ["2"],
+    )
     stage_1_weights, stage_2_weights = (
         load_file(begun / folder_name / "language" / "model.safetensors") for folder_name in ("llm-kg", "vlm-kg")
     )
@@ -375,7 +424,7 @@ def test_lora_trains_and_is_merged(invented: Path, begun: Path) -> None:
 
 
 def test_gradient_checkpointing_saves_memory_not_results(
-    invented: Path, tiny: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call_options: list[Any] = []
     original_enable = VLMKG.activation_checkpointing_enable
@@ -385,40 +434,51 @@ def test_gradient_checkpointing_saves_memory_not_results(
         original_enable(self, **options)
 
     monkeypatch.setattr(VLMKG, "activation_checkpointing_enable", noted)
-    train_stages(generators.work(invented, begun, visual={"gradient_checkpointing": True}), ["2"])
+    train_stages(
+        generators.tiny_generator_training(synthetic_studies_folder, begun, visual={"gradient_checkpointing": True}),
+        ["2"],
+    )
     assert call_options
-    resumed_tensors, full_tensors = (load_file(folder / WEIGHTS[3]) for folder in (begun, tiny))
+    resumed_tensors, full_tensors = (load_file(folder / WEIGHTS[3]) for folder in (begun, tiny_generator_folder))
     for tensor_name, tensor in full_tensors.items():
         torch.testing.assert_close(resumed_tensors[tensor_name].float(), tensor.float(), atol=2e-3, rtol=0)
 
 
-def test_mixed_precision_trains(invented: Path, begun: Path) -> None:
-    train_stages(generators.work(invented, begun, dtype="bfloat16"), ["2"])
+def test_mixed_precision_trains(synthetic_studies_folder: Path, begun: Path) -> None:
+    train_stages(generators.tiny_generator_training(synthetic_studies_folder, begun, dtype="bfloat16"), ["2"])
     assert all(tensor.isfinite().all() for tensor in load_file(begun / WEIGHTS[2]).values())
 
 
-def test_it_learns(invented: Path, tiny: Path, tmp_path: Path) -> None:
-    train_stages(generators.work(invented, tmp_path, language={"epochs": 20, "learning_rate": 1e-2}), ["1"])
+def test_it_learns(synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path) -> None:
+    train_stages(
+        generators.tiny_generator_training(
+            synthetic_studies_folder, tmp_path, language={"epochs": 20, "learning_rate": 1e-2}
+        ),
+        ["1"],
+    )
     few_epochs, many_epochs = (
-        json.loads((folder / "llm-kg" / "generator.json").read_text("utf-8")) for folder in (tiny, tmp_path)
+        json.loads((folder / "llm-kg" / "generator.json").read_text("utf-8"))
+        for folder in (tiny_generator_folder, tmp_path)
     )
     assert many_epochs["figures"]["loss"] < 0.7 * few_epochs["figures"]["loss"]
 
 
-def test_the_command_trains_and_says_where(invented: Path, tmp_path: Path) -> None:
+def test_the_command_trains_and_says_where(synthetic_studies_folder: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from kgplatform.cli.commands import app
 
     config_path = tmp_path / "s.yaml"
-    config_path.write_text(yaml.safe_dump(json.loads(json.dumps(generators.settings().as_dict()))), encoding="utf-8")
+    config_path.write_text(
+        yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
+    )
     arguments = [
         "train",
         "generator",
         "--config",
         str(config_path),
         "--data",
-        str(invented),
+        str(synthetic_studies_folder),
         "--out",
         str(tmp_path / "g"),
     ]
@@ -432,13 +492,13 @@ def test_the_command_trains_and_says_where(invented: Path, tmp_path: Path) -> No
 
 
 def test_work_knows_its_device(tmp_path: Path) -> None:
-    work = Work(generators.settings(), tmp_path, tmp_path)
+    work = Work(generators.tiny_generator_settings(), tmp_path, tmp_path)
     assert work.device in ("cpu", "cuda")
     assert work.bfloat16 == (work.device == "cuda")
 
 
 def test_without_the_packages_of_training_it_is_one_clear_line(
-    invented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synthetic_studies_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from typer.testing import CliRunner
 

@@ -24,13 +24,13 @@ pytestmark = pytest.mark.slow  # a model is trained first
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def random_radiograph_path(tmp_path: Path) -> Path:
     image_path = tmp_path / "x.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 60), dtype=np.uint8)).save(image_path)
     return image_path
 
 
-def encoded(vision: Vision, picture: Path) -> Any:
+def _checked_embeddings(vision: Vision, picture: Path) -> Any:
     pixel_tensor = vision.pixels(picture)
     assert pixel_tensor.shape == (len(vision.mean), vision.size, vision.size)
     embeddings = vision.encode([pixel_tensor, torch.zeros_like(pixel_tensor)])
@@ -42,7 +42,7 @@ def encoded(vision: Vision, picture: Path) -> Any:
     return embeddings
 
 
-def clip(folder: Path) -> Any:
+def save_clip_vision(folder: Path) -> Any:
     config = transformers.CLIPVisionConfig(
         hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=16,
         projection_dim=24,
@@ -52,7 +52,7 @@ def clip(folder: Path) -> Any:
     return model
 
 
-def open_clip(folder: Path) -> Any:
+def _save_open_clip(folder: Path) -> Any:
     import open_clip
 
     folder.mkdir(exist_ok=True)
@@ -100,18 +100,18 @@ def medclip_resnet(folder: Path) -> dict[str, Any]:
 class TestLayouts:
     """Each kind as `KIND:FOLDER`."""
 
-    def test_clip_of_transformers(self, tmp_path: Path, picture: Path) -> None:
-        model = clip(tmp_path / "c")
+    def test_clip_of_transformers(self, tmp_path: Path, random_radiograph_path: Path) -> None:
+        model = save_clip_vision(tmp_path / "c")
         preprocessing = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5]}
         (tmp_path / "c" / "preprocessor_config.json").write_text(json.dumps(preprocessing), encoding="utf-8")
         vision_encoder = open_vision(f"clip:{tmp_path / 'c'}")
         assert (vision_encoder.width, vision_encoder.size, vision_encoder.mean) == (24, 32, (0.1, 0.2, 0.3))
-        embeddings = encoded(vision_encoder, picture)
+        embeddings = _checked_embeddings(vision_encoder, random_radiograph_path)
         with torch.no_grad():
-            expected_embeddings = model(pixel_values=vision_encoder.pixels(picture)[None]).image_embeds
+            expected_embeddings = model(pixel_values=vision_encoder.pixels(random_radiograph_path)[None]).image_embeds
         torch.testing.assert_close(embeddings[:1], expected_embeddings)
 
-    def test_a_whole_clip_gives_its_image_tower(self, tmp_path: Path, picture: Path) -> None:
+    def test_a_whole_clip_gives_its_image_tower(self, tmp_path: Path, random_radiograph_path: Path) -> None:
         vision_config = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
                          "image_size": 32, "patch_size": 16}  # fmt: skip
         text_config = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -120,45 +120,47 @@ class TestLayouts:
         model = transformers.CLIPModel(config).eval()
         model.save_pretrained(tmp_path / "c")
         vision_encoder = open_vision(f"clip:{tmp_path / 'c'}")
-        embeddings = encoded(vision_encoder, picture)
+        embeddings = _checked_embeddings(vision_encoder, random_radiograph_path)
         with torch.no_grad():
-            pooled_features = model.vision_model(pixel_values=vision_encoder.pixels(picture)[None]).pooler_output
+            pooled_features = model.vision_model(
+                pixel_values=vision_encoder.pixels(random_radiograph_path)[None]
+            ).pooler_output
             torch.testing.assert_close(embeddings[:1], model.visual_projection(pooled_features))
 
-    def test_open_clip(self, tmp_path: Path, picture: Path) -> None:
-        model = open_clip(tmp_path / "c")
+    def test_open_clip(self, tmp_path: Path, random_radiograph_path: Path) -> None:
+        model = _save_open_clip(tmp_path / "c")
         vision_encoder = open_vision(f"open-clip:{tmp_path / 'c'}")
         assert (vision_encoder.width, vision_encoder.size, vision_encoder.deviation) == (24, 32, (0.2, 0.2, 0.2))
         with torch.no_grad():
-            expected_embeddings = model.encode_image(vision_encoder.pixels(picture)[None])
-        torch.testing.assert_close(encoded(vision_encoder, picture)[:1], expected_embeddings)
+            expected_embeddings = model.encode_image(vision_encoder.pixels(random_radiograph_path)[None])
+        torch.testing.assert_close(_checked_embeddings(vision_encoder, random_radiograph_path)[:1], expected_embeddings)
 
-    def test_biomedclip(self, tmp_path: Path, picture: Path) -> None:
+    def test_biomedclip(self, tmp_path: Path, random_radiograph_path: Path) -> None:
         """Its text tower names a model of the hub, which is not asked."""
         model = biomedclip(tmp_path / "c")
         vision_encoder = open_vision(f"open-clip:{tmp_path / 'c'}")
         assert (vision_encoder.width, vision_encoder.size) == (512, 224)
         with torch.no_grad():
-            expected_embeddings = model.encode_image(vision_encoder.pixels(picture)[None])
-        torch.testing.assert_close(encoded(vision_encoder, picture)[:1], expected_embeddings)
+            expected_embeddings = model.encode_image(vision_encoder.pixels(random_radiograph_path)[None])
+        torch.testing.assert_close(_checked_embeddings(vision_encoder, random_radiograph_path)[:1], expected_embeddings)
 
-    def test_medclips_swin(self, tmp_path: Path, picture: Path) -> None:
+    def test_medclips_swin(self, tmp_path: Path, random_radiograph_path: Path) -> None:
         weights = medclip_vit(tmp_path / "m")
         vision_encoder = open_vision(f"medclip-vit:{tmp_path / 'm'}")
         assert (vision_encoder.width, vision_encoder.size) == (512, 224)
-        encoded(vision_encoder, picture)
+        _checked_embeddings(vision_encoder, random_radiograph_path)
         head_weight = dict(vision_encoder.module.named_parameters())["projection_head.weight"]
         assert head_weight.equal(weights["vision_model.projection_head.weight"])
 
-    def test_medclips_resnet(self, tmp_path: Path, picture: Path) -> None:
+    def test_medclips_resnet(self, tmp_path: Path, random_radiograph_path: Path) -> None:
         weights = medclip_resnet(tmp_path / "m")
         vision_encoder = open_vision(f"medclip-resnet:{tmp_path / 'm'}")
-        encoded(vision_encoder, picture)
+        _checked_embeddings(vision_encoder, random_radiograph_path)
         last_weight = dict(vision_encoder.module.named_parameters())["model.fc.weight"]
         assert last_weight.equal(weights["vision_model.model.fc.weight"])
 
     def test_a_clip_without_its_projection_is_none(self, tmp_path: Path) -> None:
-        clip(tmp_path / "c").vision_model.save_pretrained(tmp_path / "c")
+        save_clip_vision(tmp_path / "c").vision_model.save_pretrained(tmp_path / "c")
         with pytest.raises(InputError, match="no vision encoder of the kind clip here"):
             open_vision(f"clip:{tmp_path / 'c'}")
 
@@ -169,21 +171,23 @@ class TestLayouts:
         with pytest.raises(InputError, match="no vision encoder of the kind medclip-vit here"):
             open_vision(f"medclip-vit:{tmp_path / 'm'}")
 
-    @pytest.mark.parametrize("maker", [open_clip, biomedclip])
+    @pytest.mark.parametrize("maker", [_save_open_clip, biomedclip])
     def test_no_weights_are_made_up(self, tmp_path: Path, maker: Callable[[Path], Any]) -> None:
         maker(tmp_path / "c")
         (tmp_path / "c" / "open_clip_pytorch_model.bin").unlink()
         with pytest.raises(InputError, match="no vision encoder of the kind open-clip here"):
             open_vision(f"open-clip:{tmp_path / 'c'}")
 
-    def test_our_own(self, tiny: Path, picture: Path) -> None:
-        vision_encoder = open_vision(f"small:{tiny / 'vision'}")
+    def test_our_own(self, tiny_generator_folder: Path, random_radiograph_path: Path) -> None:
+        vision_encoder = open_vision(f"small:{tiny_generator_folder / 'vision'}")
         assert (vision_encoder.width, vision_encoder.size) == (512, 256)
-        encoded(vision_encoder, picture)
-        assert weights_sha256(vision_encoder.module) == weights_sha256(open_vision(f"small:{tiny / 'vlm-kg'}").module)
+        _checked_embeddings(vision_encoder, random_radiograph_path)
+        assert weights_sha256(vision_encoder.module) == weights_sha256(
+            open_vision(f"small:{tiny_generator_folder / 'vlm-kg'}").module
+        )
 
 
-class Ran:
+class HostileVisionPickle:
     """Pickled, it would make a file when it is read."""
 
     def __init__(self, path: Path) -> None:
@@ -193,14 +197,14 @@ class Ran:
         return os.mkdir, (self.path,)
 
 
-class TestWhatIsNone:
+class TestFolderWithoutVisionEncoder:
     """A folder that holds no encoder is one clear line, and nothing of it is run."""
 
     @pytest.mark.parametrize("kind", ["medclip-vit", "medclip-resnet"])
     @pytest.mark.parametrize("whole", [True, False])
     def test_pickles_never_run(self, tmp_path: Path, kind: str, whole: bool) -> None:
         canary_path = tmp_path / "ran"
-        content = {"vision_model.model.x": Ran(canary_path)}
+        content = {"vision_model.model.x": HostileVisionPickle(canary_path)}
         weights_path = tmp_path / "pytorch_model.bin"
         if whole:
             torch.save(content, weights_path)
@@ -214,10 +218,10 @@ class TestWhatIsNone:
     def test_pickles_of_others_never_run(self, tmp_path: Path, kind: str) -> None:
         canary_path = tmp_path / "ran"
         model_folder = tmp_path / "c"
-        (clip if kind == "clip" else open_clip)(model_folder)
+        (save_clip_vision if kind == "clip" else _save_open_clip)(model_folder)
         (model_folder / "model.safetensors").unlink(missing_ok=True)
         for file_name in ("pytorch_model.bin", "open_clip_pytorch_model.bin"):
-            torch.save({"x": Ran(canary_path)}, model_folder / file_name)
+            torch.save({"x": HostileVisionPickle(canary_path)}, model_folder / file_name)
         with pytest.raises(InputError, match="no vision encoder"):
             open_vision(f"{kind}:{model_folder}")
         assert not canary_path.exists()
@@ -261,8 +265,10 @@ class TestPixels:
             lit_rows,
         )
 
-    def test_an_unreadable_picture_is_told_without_its_content(self, tiny: Path, tmp_path: Path) -> None:
-        vision_encoder = open_vision(f"small:{tiny / 'vision'}")
+    def test_an_unreadable_picture_is_told_without_its_content(
+        self, tiny_generator_folder: Path, tmp_path: Path
+    ) -> None:
+        vision_encoder = open_vision(f"small:{tiny_generator_folder / 'vision'}")
         (tmp_path / "x.png").write_bytes(b"zebrafinch")
         with pytest.raises(InputError) as raised:
             vision_encoder.pixels(tmp_path / "x.png")

@@ -28,7 +28,7 @@ NO_COMMANDS = {  # names of random seeds, and a sentence
 }  # fmt: skip
 
 
-def texts(path: Path) -> Iterator[str]:
+def _source_texts(path: Path) -> Iterator[str]:
     """The texts of a source file, those with fields in one piece."""
     piece_ids: set[int] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -51,19 +51,19 @@ def commands_of_page(path: Path) -> Iterator[str]:
 
 
 @cache
-def root() -> Any:
+def _root_command() -> Any:
     """`kgp` itself."""
     return typer.main.get_command(app)
 
 
-def problem(text: str) -> str | None:
+def _command_problem(text: str) -> str | None:
     """What the command line lacks; None where it is one."""
     text = re.split(r"[|;#]| && | > ", text)[0].replace("…", UNKNOWN)
     try:
         arguments = shlex.split(text)
     except ValueError:
         arguments = text.split()
-    command = root()
+    command = _root_command()
     remaining = arguments[1:]
     while remaining and hasattr(command, "commands"):
         if not WORD.fullmatch(remaining[0]):
@@ -81,7 +81,7 @@ def problem(text: str) -> str | None:
 
 @pytest.mark.parametrize("text", ["kgp ontology load", "kgp ingest medmkgg", "kgp stats --polt x"])
 def test_what_does_not_exist_is_seen(text: str) -> None:
-    assert problem(text) is not None
+    assert _command_problem(text) is not None
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_what_does_not_exist_is_seen(text: str) -> None:
     ["kgp", "kgp ingest", "kgp stats --plot a.png", "kgp runs undo \0", 'kgp ask a.png "is --it?"', "kgp --help"],
 )
 def test_what_exists_is_let_through(text: str) -> None:
-    assert problem(text) is None
+    assert _command_problem(text) is None
 
 
 def test_messages_name_commands_that_exist() -> None:
     mistakes = []
     command_count = 0
     for source_path in SOURCES:
-        for source_text in texts(source_path):
+        for source_text in _source_texts(source_path):
             for quoted_command in (*QUOTED.findall(source_text), *PLAIN.findall(QUOTED.sub("", source_text))):
                 command_count += 1
-                if quoted_command not in NO_COMMANDS and (reason := problem(" ".join(quoted_command.split()))):
+                if quoted_command not in NO_COMMANDS and (reason := _command_problem(" ".join(quoted_command.split()))):
                     mistakes.append(f"{source_path.relative_to(ROOT)}: {' '.join(quoted_command.split())}: {reason}")
     assert command_count > 100
     assert mistakes == []
@@ -110,6 +110,6 @@ def test_pages_name_commands_that_exist() -> None:
         f"{page_path.relative_to(ROOT)}: {quoted_command}: {reason}"
         for page_path in PAGES
         for quoted_command in commands_of_page(page_path)
-        if (reason := problem(" ".join(quoted_command.split())))
+        if (reason := _command_problem(" ".join(quoted_command.split())))
     ]
     assert mistakes == []

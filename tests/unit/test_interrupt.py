@@ -94,18 +94,20 @@ cli.main()
 """
 
 
-def names(group: object, before: str = "") -> Iterator[str]:
+def _command_names(group: object, before: str = "") -> Iterator[str]:
     for command_name, command in getattr(group, "commands", {}).items():
         yield from (
-            names(command, f"{before}{command_name} ") if hasattr(command, "commands") else (f"{before}{command_name}",)
+            _command_names(command, f"{before}{command_name} ")
+            if hasattr(command, "commands")
+            else (f"{before}{command_name}",)
         )
 
 
 def test_every_command_says_what_an_interrupt_leaves() -> None:
-    assert set(names(typer.main.get_command(app))) == set(interrupted.KEPT)
+    assert set(_command_names(typer.main.get_command(app))) == set(interrupted.KEPT)
 
 
-def kgp(code: str, *arguments: object, home: Path, at: str = "") -> subprocess.Popen[str]:
+def _start_kgp(code: str, *arguments: object, home: Path, at: str = "") -> subprocess.Popen[str]:
     environment = {**os.environ, "KGP_HOME": str(home), "AT": at}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(
@@ -117,7 +119,7 @@ def kgp(code: str, *arguments: object, home: Path, at: str = "") -> subprocess.P
 def test_a_command_that_is_interrupted_is_one_line(number: signal.Signals, workers: int, tmp_path: Path) -> None:
     output_folder = tmp_path / "out"
     arguments = ["phantom", "build", output_folder / "studies", "--studies", "300", "--workers", workers]
-    with kgp(MAIN, *arguments, home=tmp_path) as process:
+    with _start_kgp(MAIN, *arguments, home=tmp_path) as process:
         while not list(output_folder.glob(".studies.*/files/**/*.png")) and process.poll() is None:
             time.sleep(0.05)
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
@@ -134,7 +136,7 @@ def test_a_command_that_is_interrupted_is_one_line(number: signal.Signals, worke
 @pytest.mark.parametrize("module", ["typer", "kgplatform.cli.train", "torch", "pykeen.models"])
 def test_ctrl_c_while_modules_are_imported(module: str, tmp_path: Path) -> None:
     arguments = ["train", "links", "x.yaml", "--export", "e", "--split", "s", "--out", "o"]
-    process = kgp(AT_IMPORT, *arguments, home=tmp_path, at=module)
+    process = _start_kgp(AT_IMPORT, *arguments, home=tmp_path, at=module)
     output, error_output = process.communicate(timeout=120)
     assert (process.returncode, output) == (interrupt.EXIT_CODE, ""), error_output
     assert error_output.count("\n") == 1, error_output
@@ -142,7 +144,7 @@ def test_ctrl_c_while_modules_are_imported(module: str, tmp_path: Path) -> None:
 
 
 def test_as_json(tmp_path: Path) -> None:
-    process = kgp(AT_IMPORT, "doctor", "--json", home=tmp_path, at="kgplatform.doctor")
+    process = _start_kgp(AT_IMPORT, "doctor", "--json", home=tmp_path, at="kgplatform.doctor")
     output, error_output = process.communicate(timeout=60)
     assert (process.returncode, error_output) == (interrupt.EXIT_CODE, "")
     assert json.loads(output) == {
@@ -152,7 +154,7 @@ def test_as_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", ["twice", "caught"])
 def test_a_second_signal_at_any_moment_is_still_one_line(at: str, tmp_path: Path) -> None:
-    process = kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
+    process = _start_kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
     output, error_output = process.communicate(timeout=60)
     assert (process.returncode, output) == (interrupt.EXIT_CODE, ""), error_output
     assert error_output.count("\n") == 1, error_output
@@ -161,7 +163,7 @@ def test_a_second_signal_at_any_moment_is_still_one_line(at: str, tmp_path: Path
 
 def test_a_pipe_that_nobody_reads_any_more_is_no_traceback(tmp_path: Path) -> None:
     """`kgp … | less`: Ctrl-C ends both."""
-    process = kgp(WORKING, "query", "names", home=tmp_path, at="piped")
+    process = _start_kgp(WORKING, "query", "names", home=tmp_path, at="piped")
     _, error_output = process.communicate(timeout=60)
     assert (process.returncode, error_output) == (interrupt.EXIT_CODE, "interrupted; nothing was changed\n")
 
@@ -185,10 +187,10 @@ def test_a_pipe_that_is_full_does_not_keep_the_process(tmp_path: Path) -> None:
 
 def test_the_end_of_the_terminal_is_an_interrupt_unless_nohup_keeps_it_away(tmp_path: Path) -> None:
     program = WORKING.replace("signal.SIGINT", "signal.SIGHUP").replace("time.sleep(30)", "raise")
-    process = kgp(program, "ingest", "triples", "x.csv", home=tmp_path, at="swallowed")
+    process = _start_kgp(program, "ingest", "triples", "x.csv", home=tmp_path, at="swallowed")
     assert process.communicate(timeout=60)[1].startswith("interrupted; what was written so far is in the graph")
     ignoring_program = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + program
-    process = kgp(ignoring_program, "ingest", "triples", "x.csv", home=tmp_path, at="done")
+    process = _start_kgp(ignoring_program, "ingest", "triples", "x.csv", home=tmp_path, at="done")
     assert (*process.communicate(timeout=60), process.returncode) == ("", "", 0)
 
 
@@ -206,7 +208,7 @@ def test_work_that_is_done_whole_is_stopped_at_its_end() -> None:
 
 def test_processes_that_work_for_one_that_was_killed_end_with_it(tmp_path: Path) -> None:
     arguments = ["phantom", "build", tmp_path / "studies", "--studies", "300", "--workers", "2"]
-    with kgp(MAIN, *arguments, home=tmp_path) as process:
+    with _start_kgp(MAIN, *arguments, home=tmp_path) as process:
         parent_process = psutil.Process(process.pid)
         while (
             len(worker_processes := parent_process.children(recursive=True)) < 3 and process.poll() is None
@@ -223,7 +225,7 @@ def test_processes_that_work_for_one_that_was_killed_end_with_it(tmp_path: Path)
 @pytest.mark.parametrize("at", ["swallowed", "deleted"])
 def test_a_signal_that_a_library_swallows_ends_the_work_all_the_same(at: str, tmp_path: Path) -> None:
     start_time = time.monotonic()
-    process = kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
+    process = _start_kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
     output, error_output = process.communicate(timeout=60)
     assert (process.returncode, output) == (interrupt.EXIT_CODE, ""), error_output
     assert error_output.count("\n") == 1, error_output
@@ -233,7 +235,7 @@ def test_a_signal_that_a_library_swallows_ends_the_work_all_the_same(at: str, tm
 
 @pytest.mark.parametrize("at", ["done", "exits", "taken down"])
 def test_a_signal_that_comes_when_all_is_done_changes_nothing(at: str, tmp_path: Path) -> None:
-    process = kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
+    process = _start_kgp(WORKING, "ingest", "triples", "x.csv", home=tmp_path, at=at)
     assert (*process.communicate(timeout=60), process.returncode) == ("done\n", "", 0)
 
 
@@ -244,7 +246,9 @@ def test_predictions_that_are_only_printed_leave_nothing() -> None:
 
 
 def test_a_dry_run_that_is_interrupted_left_nothing(tmp_path: Path) -> None:
-    process = kgp(AT_IMPORT, "ingest", "triples", "x.csv", "--dry-run", home=tmp_path, at="kgplatform.cli.ingest")
+    process = _start_kgp(
+        AT_IMPORT, "ingest", "triples", "x.csv", "--dry-run", home=tmp_path, at="kgplatform.cli.ingest"
+    )
     output, error_output = process.communicate(timeout=60)
     assert (process.returncode, output, error_output) == (interrupt.EXIT_CODE, "", "interrupted; nothing was changed\n")
 

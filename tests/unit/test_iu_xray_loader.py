@@ -23,13 +23,13 @@ ENTRIES: dict[str, list[Any]] = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def iu_xray_folder(tmp_path: Path) -> Path:
     (tmp_path / "annotation.json").write_text(json.dumps(ENTRIES), encoding="utf-8")
     return tmp_path
 
 
-def test_a_study_has_its_first_image_or_none(folder: Path) -> None:
-    records = list(IUXray(folder).reports())
+def test_a_study_has_its_first_image_or_none(iu_xray_folder: Path) -> None:
+    records = list(IUXray(iu_xray_folder).reports())
     reports = [record for record in records if isinstance(record, Report)]
     assert [(record.study, record.image.get("path")) for record in reports] == [
         ("CXR1_IM-0001", "images/CXR1_IM-0001/0.png"),
@@ -39,11 +39,11 @@ def test_a_study_has_its_first_image_or_none(folder: Path) -> None:
     assert [(record.row, record.reason) for record in records if isinstance(record, Reject)] == [
         (3, "the id stands in the file twice")
     ]
-    assert IUXray(folder).parameters == {"splits": ["train", "val", "test"]}
+    assert IUXray(iu_xray_folder).parameters == {"splits": ["train", "val", "test"]}
 
 
-def test_every_image_has_its_report(folder: Path) -> None:
-    loader = IUXray(folder, every_image=True)
+def test_every_iu_xray_image_has_its_report(iu_xray_folder: Path) -> None:
+    loader = IUXray(iu_xray_folder, every_image=True)
     records = list(loader.reports())
     reports = [record for record in records if isinstance(record, Report)]
     assert [(record.image["path"], record.sections["findings"]) for record in reports] == [

@@ -16,7 +16,7 @@ ROWS = st.tuples(st.integers(0, IMAGES - 1), st.integers(0, 2), st.integers(0, C
 RELATED = st.tuples(st.integers(0, CONCEPTS - 1), st.integers(0, 1), st.integers(0, CONCEPTS - 1))
 
 
-def knowledge(stances: set[tuple[int, int, int]], relations: set[tuple[int, int, int]]) -> Knowledge:
+def _graph_knowledge(stances: set[tuple[int, int, int]], relations: set[tuple[int, int, int]]) -> Knowledge:
     return Knowledge(
         [GraphImage(f"I{number}") for number in range(IMAGES)],
         [f"C{number}" for number in range(CONCEPTS)],
@@ -35,7 +35,7 @@ def doubled(rows: np.ndarray) -> int:  # type: ignore[type-arg]
 def test_a_shuffled_graph_keeps_every_number_and_makes_no_contradiction(
     stances: set[tuple[int, int, int]], relations: set[tuple[int, int, int]], seed: int
 ) -> None:
-    original = knowledge(stances, relations)
+    original = _graph_knowledge(stances, relations)
     shuffled_graph = original.shuffled(seed)
     for original_edges, shuffled_edges in (
         (original.stances, shuffled_graph.stances),
@@ -62,21 +62,21 @@ def test_a_shuffled_graph_is_another_one() -> None:
         for concept in range(7)
         if generator.random() < 0.4
     }
-    original = knowledge(stances, set())
+    original = _graph_knowledge(stances, set())
     shared_stances = stances & {tuple(row) for row in original.shuffled(3).stances.tolist()}
     assert len(shared_stances) < 0.6 * len(stances)  # half of so dense a graph is there by chance
     assert not np.array_equal(original.shuffled(3).stances, original.shuffled(4).stances)
 
 
 def test_without_stance_every_mention_counts_once_and_without_edges_none() -> None:
-    original = knowledge({(0, POSITIVE, 1), (0, NEGATIVE, 1), (2, NEGATIVE, 3)}, {(0, 1, 2)})
+    original = _graph_knowledge({(0, POSITIVE, 1), (0, NEGATIVE, 1), (2, NEGATIVE, 3)}, {(0, 1, 2)})
     assert original.without_stance().stances.tolist() == [[0, POSITIVE, 1], [2, POSITIVE, 3]]
     assert len(original.without_edges().stances) == len(original.without_edges().relations) == 0
 
 
 @pytest.mark.parametrize("kept", [{0}, {1, 2}, set()])
 def test_some_images(kept: set[int]) -> None:
-    original = knowledge({(0, POSITIVE, 1), (2, NEGATIVE, 3)}, {(0, 1, 2)})
+    original = _graph_knowledge({(0, POSITIVE, 1), (2, NEGATIVE, 3)}, {(0, 1, 2)})
     subset = original.of_images(lambda image: int(image.id[1:]) in kept)
     subset_stances = [
         (subset.images[image_index].id, stance, concept) for image_index, stance, concept in subset.stances.tolist()

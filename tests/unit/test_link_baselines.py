@@ -20,14 +20,14 @@ from kgp_models.link_prediction.train import train_link_model  # noqa: E402
 
 
 @pytest.fixture
-def split() -> Split:
+def baseline_split() -> Split:
     return splits.make("paper", small_graph(), 1)
 
 
-def test_the_frequency_baseline_counts(split: Split) -> None:
-    scorer = Frequency(split)
-    train_rows = split.train.tolist()
-    for head, relation, tail in split.test[:10].tolist():
+def test_the_frequency_baseline_counts(baseline_split: Split) -> None:
+    scorer = Frequency(baseline_split)
+    train_rows = baseline_split.train.tolist()
+    for head, relation, tail in baseline_split.test[:10].tolist():
         scores = scorer.tails(torch.tensor([head]), torch.tensor([relation]))[0]
         assert int(scores[tail]) == sum(train_row[1] == relation and train_row[2] == tail for train_row in train_rows)
         scores = scorer.heads(torch.tensor([relation]), torch.tensor([tail]))[0]
@@ -60,8 +60,8 @@ def test_the_inverse_rule_finds_what_training_has_the_other_way_round() -> None:
             )
 
 
-def test_neighbours_are_weighted_by_the_cosine_of_their_edges(split: Split) -> None:
-    train_rows = split.train.tolist()
+def test_neighbours_are_weighted_by_the_cosine_of_their_edges(baseline_split: Split) -> None:
+    train_rows = baseline_split.train.tolist()
     edges_by_entity = [
         {(relation, "to", tail) for head, relation, tail in train_rows if head == entity}
         | {(relation, "from", head) for head, relation, tail in train_rows if tail == entity}
@@ -86,8 +86,8 @@ def test_neighbours_are_weighted_by_the_cosine_of_their_edges(split: Split) -> N
             / edge_norms[b]
         )
 
-    scorer = Neighbours(split)
-    for head, relation, tail in split.test[:6].tolist():
+    scorer = Neighbours(baseline_split)
+    for head, relation, tail in baseline_split.test[:6].tolist():
         query_tensors = [torch.tensor([x]) for x in (head, relation, tail)]
         tail_scores = [
             sum(alike(head, a) for a, b, c in train_rows if (b, c) == (relation, entity)) for entity in range(N)
@@ -144,8 +144,8 @@ def likelihood(pool: Pool, task: str, split: Split, known: Known) -> float:
     return total / len(split.valid)
 
 
-def test_baselines_answer_in_the_shapes_that_ranks_need(split: Split) -> None:
-    true_triples = Known(split.triples.ids, N, R)
-    for scorer in (build_scorer(split) for build_scorer in BASELINES.values()):
-        metrics = evaluate(scorer, split.test, true_triples).metrics()
+def test_baselines_answer_in_the_shapes_that_ranks_need(baseline_split: Split) -> None:
+    true_triples = Known(baseline_split.triples.ids, N, R)
+    for scorer in (build_scorer(baseline_split) for build_scorer in BASELINES.values()):
+        metrics = evaluate(scorer, baseline_split.test, true_triples).metrics()
         assert metrics["tail"].mr < (N + 1) / 2

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kgplatform.errors import KgpError
 from kgplatform.export import splits
 from kgplatform.export.splits import Split
-from tests.unit.link_graphs import QUICK, N, R, Table, small_graph
+from tests.unit.link_graphs import QUICK, N, R, TableScorer, small_graph
 
 torch = pytest.importorskip("torch")
 
@@ -23,7 +23,7 @@ from kgp_models.link_prediction.train import train_link_model  # noqa: E402
 
 
 @pytest.fixture
-def split() -> Split:
+def evaluation_split() -> Split:
     return splits.make("paper", small_graph(), 1)
 
 
@@ -48,7 +48,7 @@ def test_ranks_equal_a_slow_count_of_candidates_with_ties(seed: int, n: int, m: 
     if not len(true_triples):
         return
     test_triples = true_triples[generator.permutation(len(true_triples))[: len(true_triples) // 2 + 1]]
-    result = evaluate(Table(scores), test_triples, Known(true_triples, n, m), batch=batch)
+    result = evaluate(TableScorer(scores), test_triples, Known(true_triples, n, m), batch=batch)
     true_set = {tuple(row) for row in true_triples.tolist()}
     for task_index, task in enumerate(TASKS):
         for row, triple in enumerate(map(tuple, test_triples.tolist())):
@@ -68,26 +68,30 @@ def test_a_constant_score_ranks_in_the_middle() -> None:
     triples = small_graph()
     true_triples = Known(np.empty((0, 3), dtype=np.int64), N, R)
     true_triples = Known(triples.ids[:5], N, R)
-    result = evaluate(Table(np.zeros((N, R, N))), triples.ids[:5], true_triples)
+    result = evaluate(TableScorer(np.zeros((N, R, N))), triples.ids[:5], true_triples)
     assert result.raw["tail"].tolist() == [1 + (N - 1) / 2] * 5
 
 
 def test_a_model_that_diverged_is_an_error() -> None:
     triples = small_graph()
     with pytest.raises(KgpError, match="diverged"):
-        evaluate(Table(np.full((N, R, N), np.nan)), triples.ids[:3], Known(triples.ids, N, R))
+        evaluate(TableScorer(np.full((N, R, N), np.nan)), triples.ids[:3], Known(triples.ids, N, R))
 
 
-def test_pykeen_computes_the_same_realistic_ranks(split: Split) -> None:
+def test_pykeen_computes_the_same_realistic_ranks(evaluation_split: Split) -> None:
     from pykeen.evaluation import RankBasedEvaluator
 
-    trained_model = train_link_model(TrainingSettings.of({**QUICK, "arguments": {"embedding_dim": 16}}), split)
-    true_triples = Known(split.triples.ids, N, R)
-    own_metrics = evaluate(trained_model.scorer, split.test, true_triples).metrics()
-    filter_triples = [torch.from_numpy(split_part.copy()) for split_part in (split.train, split.valid)]
+    trained_model = train_link_model(
+        TrainingSettings.of({**QUICK, "arguments": {"embedding_dim": 16}}), evaluation_split
+    )
+    true_triples = Known(evaluation_split.triples.ids, N, R)
+    own_metrics = evaluate(trained_model.scorer, evaluation_split.test, true_triples).metrics()
+    filter_triples = [
+        torch.from_numpy(split_part.copy()) for split_part in (evaluation_split.train, evaluation_split.valid)
+    ]
     pykeen_result = RankBasedEvaluator().evaluate(
         trained_model.model,
-        torch.from_numpy(split.test.copy()),
+        torch.from_numpy(evaluation_split.test.copy()),
         additional_filter_triples=filter_triples,
         use_tqdm=False,
         batch_size=16,

@@ -18,7 +18,7 @@ from kgp_models.link_prediction.convr import ConvR, ConvRInteraction, ConvRScore
 from kgp_models.link_prediction.hyper import HypER, HypERInteraction, HypERScorer  # noqa: E402
 from kgp_models.link_prediction.murp import MurP, MurPInteraction, MurPScorer  # noqa: E402
 from kgp_models.link_prediction.scorers import Reciprocal  # noqa: E402
-from tests.unit.test_poincare import distance, exp0, log0, mobius  # noqa: E402
+from tests.unit.test_poincare import distance, mobius, reference_exp0, reference_log0  # noqa: E402
 
 ENTITIES, RELATIONS = 7, 3
 
@@ -44,7 +44,7 @@ every_hyperbolic = pytest.mark.parametrize("name", HYPERBOLIC)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
+def link_model_thread_limit():
     """The tensors are so small that threads only get in each other's way."""
     thread_count = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -52,7 +52,7 @@ def one_thread():
     torch.set_num_threads(thread_count)
 
 
-def build(name, entities=ENTITIES, relations=RELATIONS, inverse=False, dtype=torch.float64, scale=0.6):
+def _random_model(name, entities=ENTITIES, relations=RELATIONS, inverse=False, dtype=torch.float64, scale=0.6):
     """The model with every parameter and running statistic random, in evaluation mode."""
     graph_info = KGInfo(entities, relations, create_inverse_triples=inverse)
     model = MODELS[name](triples_factory=graph_info, random_seed=0).to(dtype).eval()
@@ -146,9 +146,17 @@ def convr_oracle(model, h, r, t):
 
 def murp_oracle(model, h, r, t):
     """From points of the ball, as in the paper."""
-    head_point, tail_point = exp0(numbers(model, "entity", 0, h), 1), exp0(numbers(model, "entity", 0, t), 1)
-    translation, stretch = exp0(numbers(model, "relation", 0, r), 1), np.diag(numbers(model, "relation", 1, r))
-    hyperbolic_distance = distance(exp0(stretch @ log0(head_point, 1), 1), mobius(tail_point, translation, 1), 1)
+    head_point, tail_point = (
+        reference_exp0(numbers(model, "entity", 0, h), 1),
+        reference_exp0(numbers(model, "entity", 0, t), 1),
+    )
+    translation, stretch = (
+        reference_exp0(numbers(model, "relation", 0, r), 1),
+        np.diag(numbers(model, "relation", 1, r)),
+    )
+    hyperbolic_distance = distance(
+        reference_exp0(stretch @ reference_log0(head_point, 1), 1), mobius(tail_point, translation, 1), 1
+    )
     return -(hyperbolic_distance**2) + float(numbers(model, "entity", 1, h)) + float(numbers(model, "entity", 2, t))
 
 
@@ -159,8 +167,8 @@ def atth_oracle(model, h, r, t):
     )
     curvature = math.log(1 + math.exp(float(raw_curvature)))
     head_point, tail_point = (
-        exp0(numbers(model, "entity", 0, h), curvature),
-        exp0(numbers(model, "entity", 0, t), curvature),
+        reference_exp0(numbers(model, "entity", 0, h), curvature),
+        reference_exp0(numbers(model, "entity", 0, t), curvature),
     )
     rotation, reflection = np.zeros((6, 6)), np.zeros((6, 6))
     for index in range(3):
@@ -173,10 +181,15 @@ def atth_oracle(model, h, r, t):
             [math.cos(phi[index]), math.sin(phi[index])],
             [math.sin(phi[index]), -math.cos(phi[index])],
         ]
-    rotated, reflected = log0(rotation @ head_point, curvature), log0(reflection @ head_point, curvature)
+    rotated, reflected = (
+        reference_log0(rotation @ head_point, curvature),
+        reference_log0(reflection @ head_point, curvature),
+    )
     weights = np.exp([context_vector @ rotated / math.sqrt(6), context_vector @ reflected / math.sqrt(6)])
-    attention = exp0((weights[0] * rotated + weights[1] * reflected) / weights.sum(), curvature)
-    hyperbolic_distance = distance(mobius(attention, exp0(translation, curvature), curvature), tail_point, curvature)
+    attention = reference_exp0((weights[0] * rotated + weights[1] * reflected) / weights.sum(), curvature)
+    hyperbolic_distance = distance(
+        mobius(attention, reference_exp0(translation, curvature), curvature), tail_point, curvature
+    )
     return -(hyperbolic_distance**2) + float(numbers(model, "entity", 1, h)) + float(numbers(model, "entity", 2, t))
 
 
@@ -191,7 +204,7 @@ ORACLES = {
 
 @every_model
 def test_a_score_is_the_papers(name):
-    model = build(name)
+    model = _random_model(name)
     triples = all_triples()[::4]
     expected_scores = [ORACLES[name](model, *triple) for triple in triples.tolist()]
     assert np.ptp(expected_scores) > 0.5  # the oracle tells triples apart
@@ -203,7 +216,7 @@ def test_a_score_is_the_papers(name):
 
 @every_model
 def test_all_ways_of_pykeen_to_score_agree(name):
-    model = build(name)
+    model = _random_model(name)
     score_cube = model.score_hrt(all_triples()).view(ENTITIES, RELATIONS, ENTITIES)
     for head_id in range(ENTITIES):
         pairs = torch.cartesian_prod(torch.tensor([head_id]), torch.arange(RELATIONS))
@@ -225,7 +238,7 @@ def test_all_ways_of_pykeen_to_score_agree(name):
 @every_model
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 def test_a_scorer_gives_the_models_scores_and_gradients(name, dtype, tolerance):
-    model = build(name, dtype=dtype)
+    model = _random_model(name, dtype=dtype)
     scorer = SCORERS[name](model)
     head_ids, relation_ids, tail_ids = torch.tensor([[0, 2, 1], [6, 0, 6], [3, 2, 5], [0, 1, 0], [4, 2, 2]]).unbind(1)
     for fast_scores, model_scores in [
@@ -248,7 +261,7 @@ def test_a_scorer_gives_the_models_scores_and_gradients(name, dtype, tolerance):
 
 @every_model
 def test_with_inverse_triples_heads_are_pykeens_predictions(name):
-    model = build(name, inverse=True)
+    model = _random_model(name, inverse=True)
     scorer = Reciprocal(SCORERS[name](model))
     relation_ids, tail_ids = torch.tensor([2, 0, 1]), torch.tensor([6, 0, 6])
     torch.testing.assert_close(
@@ -284,7 +297,7 @@ class Largest(TorchDispatchMode):
 )
 def test_candidates_are_scored_without_a_tensor_of_batch_by_entities_by_dimension(name, ways):
     batch, entities, relations = 64, 300, 100
-    model = build(name, entities, relations)
+    model = _random_model(name, entities, relations)
     scorer = SCORERS[name](model)
     batch_ids = torch.arange(batch)
     for method_name in ways:
@@ -331,7 +344,7 @@ def test_training_lowers_the_loss(name):
 @every_hyperbolic
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_large_steps_neither_leave_the_ball_nor_break_gradients(name, dtype):
-    model = build(name, dtype=dtype).train()
+    model = _random_model(name, dtype=dtype).train()
     scorer = SCORERS[name](model)
     head_ids, relation_ids, tail_ids = all_triples()[::5].unbind(1)
     optimiser = torch.optim.Adam(model.parameters(), lr=2.0)
@@ -371,7 +384,7 @@ def points(name, model, h, r, t):
 @every_hyperbolic
 @pytest.mark.parametrize("value", [0.0, 1e-20, -1e4])
 def test_gradients_are_finite_at_degenerate_parameters(name, value):
-    model = build(name, dtype=torch.float32)
+    model = _random_model(name, dtype=torch.float32)
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, value)
     scorer = SCORERS[name](model)
@@ -398,7 +411,7 @@ def test_a_new_model_starts_from_its_seed_and_can_be_reset(name):
 
 
 def test_dropout_only_acts_in_training():
-    model = build("hyper")
+    model = _random_model("hyper")
     pairs = torch.tensor([[0, 1], [2, 0]])
     assert torch.equal(model.score_t(pairs), model.score_t(pairs))
     model.train()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kgplatform.errors import UsageError
-from tests.unit.link_graphs import N, R, Table, assert_close, small_graph
+from tests.unit.link_graphs import N, R, TableScorer, assert_close, small_graph
 
 torch = pytest.importorskip("torch")
 
@@ -24,7 +24,7 @@ def test_sampled_losses_are_their_formulas(name: str) -> None:
     document = {"model": "distmult", "objective": name, "margin": 2.0, "negatives": 3, "temperature": 0.5}
     settings = TrainingSettings.of(document)
     loss = Sampled(settings, triples.ids, N, R, "cpu")
-    scorer = Table(np.random.default_rng(0).normal(size=(N, R, N)))
+    scorer = TableScorer(np.random.default_rng(0).normal(size=(N, R, N)))
     batch = torch.from_numpy(triples.ids[:4])
     torch.manual_seed(5)
     loss_value = loss.loss(scorer, batch).item()  # type: ignore[arg-type]
@@ -106,7 +106,7 @@ def test_losses_over_all_candidates_are_their_formulas(name: str) -> None:
                     task_loss -= ((1 - labels) * np.log(1 / (1 + np.exp(candidate_scores)))).sum()
                     label_count += len(labels)
             expected_loss += (0.25 if task == "relation" else 1.0) * task_loss / label_count
-        assert loss.loss(Table(scores), batch).item() == pytest.approx(expected_loss, rel=1e-6)  # type: ignore[arg-type]
+        assert loss.loss(TableScorer(scores), batch).item() == pytest.approx(expected_loss, rel=1e-6)  # type: ignore[arg-type]
 
 
 def test_the_fast_gradient_of_cross_entropy_is_autograds() -> None:

@@ -22,7 +22,7 @@ from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 from kgp_models.link_prediction.train import train_link_model  # noqa: E402
 
 
-def graph(seed: int, images: int = 12, concepts: int = 9) -> Triples:
+def _image_concept_triples(seed: int, images: int = 12, concepts: int = 9) -> Triples:
     generator = np.random.default_rng(seed)
     nodes = {number: Node(f"I{number}", "Image") for number in range(images)}
     nodes |= {images + number: Node(f"C{number:07}", "Concept", f"concept {number}") for number in range(concepts)}
@@ -36,9 +36,9 @@ def graph(seed: int, images: int = 12, concepts: int = 9) -> Triples:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[LinkCheckpoint, Triples]:
+def trained_distmult(tmp_path_factory: pytest.TempPathFactory) -> tuple[LinkCheckpoint, Triples]:
     model_folder = tmp_path_factory.mktemp("model")
-    triples = graph(0)
+    triples = _image_concept_triples(0)
     settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 5})
     train_link_model(settings, splits.make("paper", triples, 0), folder=model_folder)
     return checkpoint.load_link_checkpoint(model_folder), triples
@@ -47,9 +47,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[LinkCheckpoint, T
 @pytest.mark.parametrize("relation", ["POSITIVE", "isa"])
 @pytest.mark.parametrize("top", [1, 7, 10_000])
 def test_the_predictions_are_the_best_new_triples(
-    trained: tuple[LinkCheckpoint, Triples], relation: str, top: int
+    trained_distmult: tuple[LinkCheckpoint, Triples], relation: str, top: int
 ) -> None:
-    model, triples = trained
+    model, triples = trained_distmult
     relation_id = triples.relations.index(relation)
     entity_kinds = ("Image", "Concept") if relation == "POSITIVE" else ("Concept", "Concept")
     training_triples = {tuple(row) for row in triples.ids.tolist()}
@@ -79,8 +79,8 @@ def test_the_predictions_are_the_best_new_triples(
     assert [prediction.rank for prediction in predictions] == list(range(1, len(predictions) + 1))
 
 
-def test_one_head_or_one_tail_can_be_asked_about(trained: tuple[LinkCheckpoint, Triples]) -> None:
-    model, triples = trained
+def test_one_head_or_one_tail_can_be_asked_about(trained_distmult: tuple[LinkCheckpoint, Triples]) -> None:
+    model, triples = trained_distmult
     predictions = predict_triples(model, triples, "POSITIVE", 100, head="I3")
     existing_keys = {
         tail_key
@@ -103,8 +103,8 @@ def test_one_head_or_one_tail_can_be_asked_about(trained: tuple[LinkCheckpoint, 
     } - existing_keys
 
 
-def test_entities_that_left_the_graph_are_not_predicted(trained: tuple[LinkCheckpoint, Triples]) -> None:
-    model, triples = trained
+def test_entities_that_left_the_graph_are_not_predicted(trained_distmult: tuple[LinkCheckpoint, Triples]) -> None:
+    model, triples = trained_distmult
     smaller_graph = Triples.build(
         [
             (head_id, triples.relations[relation_id], tail_id)
@@ -121,8 +121,10 @@ def test_entities_that_left_the_graph_are_not_predicted(trained: tuple[LinkCheck
     }
 
 
-def test_what_cannot_be_asked_is_one_clear_error(trained: tuple[LinkCheckpoint, Triples], tmp_path: Path) -> None:
-    model, triples = trained
+def test_what_cannot_be_asked_is_one_clear_error(
+    trained_distmult: tuple[LinkCheckpoint, Triples], tmp_path: Path
+) -> None:
+    model, triples = trained_distmult
     with pytest.raises(NotFoundError, match="knows no relation NEGATIVE"):
         predict_triples(model, triples, "NEGATIVE", 5)
     with pytest.raises(NotFoundError, match="knows no entity I99"):
@@ -140,10 +142,10 @@ def test_what_cannot_be_asked_is_one_clear_error(trained: tuple[LinkCheckpoint, 
 
 
 def test_an_entity_of_a_kind_that_the_relation_does_not_join_is_refused(
-    trained: tuple[LinkCheckpoint, Triples],
+    trained_distmult: tuple[LinkCheckpoint, Triples],
 ) -> None:
     """The model scores any triple; the graph has no image as a tail, and no concept as the head of a stance."""
-    model, triples = trained
+    model, triples = trained_distmult
     concept_id = next(node.key for node in triples.nodes if node.kind == "Concept")
     for ends, message in (
         ({"head": concept_id}, f"{concept_id} is no head of POSITIVE: its kind is Concept"),

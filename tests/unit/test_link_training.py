@@ -63,24 +63,24 @@ def test_the_paper_has_17_models() -> None:
 
 
 @pytest.fixture
-def split() -> Split:
+def training_split() -> Split:
     return splits.make("paper", small_graph(), 1)
 
 
-def test_an_interrupted_training_ends_as_if_it_had_not_been(split: Split, tmp_path: Path) -> None:
+def test_an_interrupted_training_ends_as_if_it_had_not_been(training_split: Split, tmp_path: Path) -> None:
     settings = TrainingSettings.of(QUICK)
-    full_run = train_link_model(settings, split, seed=3, folder=tmp_path / "whole")
+    full_run = train_link_model(settings, training_split, seed=3, folder=tmp_path / "whole")
 
     def interrupt(done: int, total: int | None) -> None:
         if done == 5:  # an epoch after a check
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_link_model(settings, split, seed=3, folder=tmp_path / "cut", progress=interrupt)
+        train_link_model(settings, training_split, seed=3, folder=tmp_path / "cut", progress=interrupt)
     assert checkpoint.has_progress(tmp_path / "cut")
     epochs: list[int] = []
     resumed_run = train_link_model(
-        settings, split, seed=3, folder=tmp_path / "cut", progress=lambda done, total: epochs.append(done)
+        settings, training_split, seed=3, folder=tmp_path / "cut", progress=lambda done, total: epochs.append(done)
     )
     assert epochs == [5, 6]
     assert [history_row["mrr"] for history_row in resumed_run.history] == [
@@ -93,10 +93,10 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(split: Split, tmp_pa
 
 @pytest.mark.parametrize("objective", ["softplus", "cross-entropy"])
 def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
-    objective: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    objective: str, training_split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = TrainingSettings.of({**QUICK, "objective": objective, "batch_size": 16, "epochs": 3})
-    full_run = train_link_model(settings, split, seed=3, folder=tmp_path / "whole")
+    full_run = train_link_model(settings, training_split, seed=3, folder=tmp_path / "whole")
     step_count = 0
 
     def stepped(*arguments: Any) -> torch.Tensor:
@@ -108,8 +108,8 @@ def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
 
     monkeypatch.setattr("kgp_models.link_prediction.train.optimizer_step", stepped)
     with pytest.raises(Stopped, match=r"stopped after 3 steps of epoch 1 of 3, saved in .*cut"):
-        train_link_model(settings, split, seed=3, folder=tmp_path / "cut")
-    resumed_run = train_link_model(settings, split, seed=3, folder=tmp_path / "cut")
+        train_link_model(settings, training_split, seed=3, folder=tmp_path / "cut")
+    resumed_run = train_link_model(settings, training_split, seed=3, folder=tmp_path / "cut")
     assert [history_row | {"loss": None} for history_row in resumed_run.history] == [
         history_row | {"loss": None} for history_row in full_run.history
     ]
@@ -120,22 +120,22 @@ def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
         assert torch.equal(tensor, resumed_run.model.state_dict()[tensor_name]), tensor_name
 
 
-def test_training_stops_when_the_validation_rank_no_longer_rises(split: Split) -> None:
+def test_training_stops_when_the_validation_rank_no_longer_rises(training_split: Split) -> None:
     settings = TrainingSettings.of({**QUICK, "epochs": 400, "patience": 2, "learning_rate": 0.05})
-    trained_run = train_link_model(settings, split, seed=0)
+    trained_run = train_link_model(settings, training_split, seed=0)
     assert trained_run.epochs == trained_run.best_epoch + 2 * 2 < 400
     best_check = max(trained_run.history, key=lambda check: check["mrr"])
     assert (best_check["epoch"], best_check["mrr"]) == (trained_run.best_epoch, trained_run.best_mrr)
-    true_triples = Known(split.triples.ids, N, R)
-    metrics_by_task = evaluate(trained_run.scorer, split.valid, true_triples).metrics()
+    true_triples = Known(training_split.triples.ids, N, R)
+    metrics_by_task = evaluate(trained_run.scorer, training_split.valid, true_triples).metrics()
     assert np.mean([metrics.mrr for metrics in metrics_by_task.values()]) == pytest.approx(trained_run.best_mrr)
 
 
-def test_a_checkpoint_gives_the_model_back_with_its_names(split: Split, tmp_path: Path) -> None:
-    trained_run = train_link_model(TrainingSettings.of(QUICK), split, folder=tmp_path)
+def test_a_checkpoint_gives_the_model_back_with_its_names(training_split: Split, tmp_path: Path) -> None:
+    trained_run = train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path)
     loaded_model = checkpoint.load_link_checkpoint(tmp_path)
-    assert list(loaded_model.graph.labels) == list(split.triples.labels)
-    assert loaded_model.about["split"]["sha256"] == split.sha256
+    assert list(loaded_model.graph.labels) == list(training_split.triples.labels)
+    assert loaded_model.about["split"]["sha256"] == training_split.sha256
     head_ids, relation_ids = torch.tensor([0, 1]), torch.tensor([0, 0])
     with torch.no_grad():
         assert torch.equal(
@@ -145,12 +145,12 @@ def test_a_checkpoint_gives_the_model_back_with_its_names(split: Split, tmp_path
 
 
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
-def test_every_model_of_the_paper_survives_disk(path: Path, split: Split, tmp_path: Path) -> None:
+def test_every_model_of_the_paper_survives_disk(path: Path, training_split: Split, tmp_path: Path) -> None:
     paper_settings = TrainingSettings.read(path)
     short_settings = replace(
         paper_settings, arguments={**paper_settings.arguments, **small_arguments(paper_settings.model)}, epochs=1
     )
-    trained_run = train_link_model(short_settings, split, folder=tmp_path)
+    trained_run = train_link_model(short_settings, training_split, folder=tmp_path)
     loaded_model = checkpoint.load_link_checkpoint(tmp_path)
     head_ids, relation_ids = torch.tensor([0, 1]), torch.tensor([0, 0])
     with torch.no_grad():
@@ -161,8 +161,8 @@ def test_every_model_of_the_paper_survives_disk(path: Path, split: Split, tmp_pa
 
 @pytest.mark.parametrize("name", ["model.safetensors", "checkpoint.json", "entities.tsv", "relations.tsv"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "garbage", "empty"])
-def test_a_damaged_checkpoint_is_one_clear_error(split: Split, tmp_path: Path, name: str, damage: str) -> None:
-    train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), split, folder=tmp_path)
+def test_a_damaged_checkpoint_is_one_clear_error(training_split: Split, tmp_path: Path, name: str, damage: str) -> None:
+    train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), training_split, folder=tmp_path)
     file_path = tmp_path / name
     content = file_path.read_bytes()
     if damage == "gone":
@@ -175,35 +175,35 @@ def test_a_damaged_checkpoint_is_one_clear_error(split: Split, tmp_path: Path, n
         checkpoint.load_link_checkpoint(tmp_path)
 
 
-def test_foreign_id_maps_are_refused(split: Split, tmp_path: Path) -> None:
-    train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), split, folder=tmp_path)
+def test_foreign_id_maps_are_refused(training_split: Split, tmp_path: Path) -> None:
+    train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), training_split, folder=tmp_path)
     small_graph(seed=9, entities=27).without_triples().write(tmp_path)
     with pytest.raises(InputError, match="id maps are those of another model"):
         checkpoint.load_link_checkpoint(tmp_path)
 
 
-def test_another_training_in_the_folder_is_refused(split: Split, tmp_path: Path) -> None:
+def test_another_training_in_the_folder_is_refused(training_split: Split, tmp_path: Path) -> None:
     def interrupt(done: int, total: int | None) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_link_model(TrainingSettings.of(QUICK), split, folder=tmp_path, progress=interrupt)
+        train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path, progress=interrupt)
     with pytest.raises(InputError, match="a training with another setting"):
-        train_link_model(TrainingSettings.of({**QUICK, "learning_rate": 0.1}), split, folder=tmp_path)
+        train_link_model(TrainingSettings.of({**QUICK, "learning_rate": 0.1}), training_split, folder=tmp_path)
     with pytest.raises(InputError, match="a training with another seed"):
-        train_link_model(TrainingSettings.of(QUICK), split, seed=43, folder=tmp_path)
+        train_link_model(TrainingSettings.of(QUICK), training_split, seed=43, folder=tmp_path)
 
 
-def test_a_finished_training_is_not_done_again(split: Split, tmp_path: Path) -> None:
+def test_a_finished_training_is_not_done_again(training_split: Split, tmp_path: Path) -> None:
     settings = TrainingSettings.of(QUICK)
-    first_run = train_link_model(settings, split, seed=3, folder=tmp_path)
+    first_run = train_link_model(settings, training_split, seed=3, folder=tmp_path)
     weight_bytes = (tmp_path / "model.safetensors").read_bytes()
 
     def trains(done: int, total: int | None) -> None:
         raise AssertionError("it trains again")
 
-    second_run = train_link_model(settings, split, seed=3, folder=tmp_path, progress=trains)
+    second_run = train_link_model(settings, training_split, seed=3, folder=tmp_path, progress=trains)
     assert (second_run.epochs, second_run.best_epoch, second_run.best_mrr) == (
         first_run.epochs,
         first_run.best_epoch,
@@ -218,12 +218,12 @@ def test_a_finished_training_is_not_done_again(split: Split, tmp_path: Path) -> 
             second_run.scorer.tails(head_ids, relation_ids), first_run.scorer.tails(head_ids, relation_ids)
         )
     with pytest.raises(InputError, match="holds a training with another seed"):
-        train_link_model(settings, split, seed=4, folder=tmp_path)
+        train_link_model(settings, training_split, seed=4, folder=tmp_path)
     with pytest.raises(InputError, match="holds a training with another split"):
-        train_link_model(settings, splits.make("leakage-free", split.triples, 1), seed=3, folder=tmp_path)
+        train_link_model(settings, splits.make("leakage-free", training_split.triples, 1), seed=3, folder=tmp_path)
     (tmp_path / "model.safetensors").write_bytes(weight_bytes[:-4])
     with pytest.raises(InputError, match="damaged"):
-        train_link_model(settings, split, seed=3, folder=tmp_path)
+        train_link_model(settings, training_split, seed=3, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_finished_training_is_not_done_again(split: Split, tmp_path: Path) -> 
         ({"model": "transe", "arguments": {"dimension": 3}}, "does not take these arguments"),
     ],
 )
-def test_wrong_settings_are_one_clear_error(document: Any, message: str) -> None:
+def test_wrong_link_prediction_settings_are_one_clear_error(document: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         zoo.build_link_model(TrainingSettings.of(document), N, R, seed=0)
 

@@ -14,7 +14,7 @@ from kgplatform.errors import InputError
 HEADER = "Head,Relation,Tail,Head_Name,Tail_Name\n"
 
 
-def load(folder: Path, triples: str, mapping: str | None = None, size: int = 100) -> list[GraphBatch]:
+def _load_batches(folder: Path, triples: str, mapping: str | None = None, size: int = 100) -> list[GraphBatch]:
     (folder / "MedMKG.csv").write_text(HEADER + triples, encoding="utf-8")
     if mapping is not None:
         (folder / "image_mapping.csv").write_text("IID,Image_Path\n" + mapping, encoding="utf-8")
@@ -22,7 +22,9 @@ def load(folder: Path, triples: str, mapping: str | None = None, size: int = 100
 
 
 def test_a_stance_and_a_relation(tmp_path: Path) -> None:
-    [batch] = load(tmp_path, "I123,POSITIVE,C9900001,Image_I123,Opacity\nC9900001,isa,C9900002,Opacity,Finding\n")
+    [batch] = _load_batches(
+        tmp_path, "I123,POSITIVE,C9900001,Image_I123,Opacity\nC9900001,isa,C9900002,Opacity,Finding\n"
+    )
     assert batch.nodes == {
         ("Image", "I123"): {"dataset": "MIMIC-CXR", "study_id": "123"},
         ("Concept", "C9900001"): {"name": "Opacity"},
@@ -37,7 +39,7 @@ def test_a_stance_and_a_relation(tmp_path: Path) -> None:
 
 def test_the_mapping_comes_last_and_only_completes(tmp_path: Path) -> None:
     image_path = "files/p10/p10000001/s123/a.jpg"
-    batches = load(tmp_path, "I123,POSITIVE,C9900001,x,y\n", f"I123,{image_path}\nI456,elsewhere/b.png\n")
+    batches = _load_batches(tmp_path, "I123,POSITIVE,C9900001,x,y\n", f"I123,{image_path}\nI456,elsewhere/b.png\n")
     assert [batch.enrich for batch in batches] == [False, True]
     assert batches[1].nodes == {
         ("Image", "I123"): {"path": image_path, "subject_id": "10000001"},
@@ -47,13 +49,13 @@ def test_the_mapping_comes_last_and_only_completes(tmp_path: Path) -> None:
 
 def test_batches_hold_as_many_rows_as_asked_for(tmp_path: Path) -> None:
     triple_rows = "".join(f"C990000{number},isa,C9900009,a,b\n" for number in range(7)) + "bad,row\n"
-    batches = load(tmp_path, triple_rows, size=3)
+    batches = _load_batches(tmp_path, triple_rows, size=3)
     assert [batch.read for batch in batches] == [3, 3, 2]
     assert [len(batch.rejects) for batch in batches] == [0, 0, 1]
 
 
 def test_a_double_row_stands_once_and_the_first_name_stays(tmp_path: Path) -> None:
-    [batch] = load(tmp_path, "C9900001,isa,C9900002,,b\n" + "C9900001,isa,C9900002,a,x\n")
+    [batch] = _load_batches(tmp_path, "C9900001,isa,C9900002,,b\n" + "C9900001,isa,C9900002,a,x\n")
     assert (batch.read, len(batch.edges)) == (2, 1)
     assert batch.nodes == {("Concept", "C9900001"): {"name": "a"}, ("Concept", "C9900002"): {"name": "b"}}
 
@@ -79,7 +81,7 @@ def test_a_double_row_stands_once_and_the_first_name_stays(tmp_path: Path) -> No
     ],
 )
 def test_rows_that_are_not_medmkg(tmp_path: Path, row: str, reason: str) -> None:
-    [batch] = load(tmp_path, f"{row}\nC9900001,isa,C9900002,x,y\n")
+    [batch] = _load_batches(tmp_path, f"{row}\nC9900001,isa,C9900002,x,y\n")
     assert (batch.read, len(batch.edges)) == (2, 1)
     [reject] = batch.rejects
     assert (reject.path, reject.row) == (tmp_path / "MedMKG.csv", 2)
@@ -106,7 +108,7 @@ def test_rows_that_are_not_medmkg(tmp_path: Path, row: str, reason: str) -> None
     ],
 )
 def test_paths_that_lead_outside(tmp_path: Path, path: str) -> None:
-    _, batch = load(tmp_path, "I12,POSITIVE,C9900001,x,y\n", f'I12,"{path}"\n')
+    _, batch = _load_batches(tmp_path, "I12,POSITIVE,C9900001,x,y\n", f'I12,"{path}"\n')
     assert batch.nodes == {}
     assert [reject.row for reject in batch.rejects] == [2]
     assert len(path) < 3 or path not in batch.rejects[0].reason
@@ -114,12 +116,12 @@ def test_paths_that_lead_outside(tmp_path: Path, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["a/b.jpg", "a..b/c...jpg", "..a/b", "a/b..", "a b/ü.png"])
 def test_paths_that_stay_inside(tmp_path: Path, path: str) -> None:
-    _, batch = load(tmp_path, "I12,POSITIVE,C9900001,x,y\n", f"I12,{path}\n")
+    _, batch = _load_batches(tmp_path, "I12,POSITIVE,C9900001,x,y\n", f"I12,{path}\n")
     assert batch.nodes == {("Image", "I12"): {"path": path}}
 
 
 def test_what_is_found(tmp_path: Path) -> None:
-    load(tmp_path, "", "")
+    _load_batches(tmp_path, "", "")
     graph_path, mapping_path = tmp_path / "MedMKG.csv", tmp_path / "image_mapping.csv"
     assert MedMKG.find(tmp_path).files == (graph_path, mapping_path)
     assert MedMKG.find(graph_path).files == (graph_path,)
@@ -137,7 +139,7 @@ def test_what_is_found(tmp_path: Path) -> None:
 
 
 def test_a_wrong_mapping_stops_before_the_first_batch(tmp_path: Path) -> None:
-    load(tmp_path, "I12,POSITIVE,C9900001,x,y\n")
+    _load_batches(tmp_path, "I12,POSITIVE,C9900001,x,y\n")
     (tmp_path / "image_mapping.csv").write_text("image,path\n", encoding="utf-8")
     with pytest.raises(InputError, match="lacks IID, Image_Path"):
         next(MedMKG.find(tmp_path).batches(10))

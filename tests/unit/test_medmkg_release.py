@@ -42,34 +42,34 @@ def host() -> Iterator[str]:
     server.server_close()
 
 
-def released(commit: str = "abc", content: bytes = CONTENT) -> dict[str, Released]:
+def _released_files(commit: str = "abc", content: bytes = CONTENT) -> dict[str, Released]:
     return {"MedMKG.csv": Released(commit, hashlib.sha256(content).hexdigest())}
 
 
 def test_it_is_fetched_once_and_then_cached(host: str, tmp_path: Path) -> None:
-    release_folder = fetch(tmp_path, host, released())
+    release_folder = fetch(tmp_path, host, _released_files())
     assert (release_folder / "MedMKG.csv").read_bytes() == CONTENT
-    fetch(tmp_path, host, released())
+    fetch(tmp_path, host, _released_files())
     assert _Files.asked == ["/abc/MedMKG.csv"]
 
 
 def test_another_content_is_refused_and_leaves_nothing(host: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not the known release") as raised:
-        fetch(tmp_path, host, released(content=b"something else"))
+        fetch(tmp_path, host, _released_files(content=b"something else"))
     assert "By hand" in raised.value.hint
     assert list((tmp_path / "medmkg").iterdir()) == []
 
 
 def test_a_damaged_cache_is_fetched_anew(host: str, tmp_path: Path) -> None:
-    release_folder = fetch(tmp_path, host, released())
+    release_folder = fetch(tmp_path, host, _released_files())
     (release_folder / "MedMKG.csv").write_bytes(b"damaged")
-    assert (fetch(tmp_path, host, released()) / "MedMKG.csv").read_bytes() == CONTENT
+    assert (fetch(tmp_path, host, _released_files()) / "MedMKG.csv").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("source", ["http://127.0.0.1:9", None])
 def test_without_a_network_it_says_how_to_get_it_by_hand(host: str, tmp_path: Path, source: str | None) -> None:
     with pytest.raises(InputError, match="cannot be fetched") as raised:
-        fetch(tmp_path, source or host, released(commit="gone"))
+        fetch(tmp_path, source or host, _released_files(commit="gone"))
     assert "kgp ingest medmkg DIR" in raised.value.hint
 
 

@@ -19,16 +19,16 @@ METADATA = "mimic-cxr-2.0.0-metadata.csv"
 CANARY = "zebrafinch"
 
 
-def dicom(number: int) -> str:
+def synthetic_dicom_id(number: int) -> str:
     return "-".join([f"{number:08x}"] * 5)
 
 
 ROWS = [
-    (dicom(2), "10000001", "50000001", "AP"),
-    (dicom(1), "10000001", "50000001", "AP"),
-    (dicom(3), "10000001", "50000001", "LATERAL"),
-    (dicom(4), "10000002", "50000002", "PA"),
-    (dicom(5), "10000003", "50000003", "AP"),
+    (synthetic_dicom_id(2), "10000001", "50000001", "AP"),
+    (synthetic_dicom_id(1), "10000001", "50000001", "AP"),
+    (synthetic_dicom_id(3), "10000001", "50000001", "LATERAL"),
+    (synthetic_dicom_id(4), "10000002", "50000002", "PA"),
+    (synthetic_dicom_id(5), "10000003", "50000003", "AP"),
 ]
 TEXT = f" FINAL REPORT\n INDICATION:  ___\n \n FINDINGS: \n \n No {CANARY}.\n \n IMPRESSION: \n \n Normal.\n"
 
@@ -55,7 +55,7 @@ def test_a_study_has_its_first_ap_image_and_its_sections(tmp_path: Path) -> None
         "study_id": "50000001",
         "subject_id": "10000001",
         "view": "AP",
-        "path": f"files/p10/p10000001/s50000001/{dicom(1)}.jpg",
+        "path": f"files/p10/p10000001/s50000001/{synthetic_dicom_id(1)}.jpg",
     }
 
 
@@ -63,28 +63,31 @@ def test_views_splits_gzip_reports_elsewhere_and_images_as_they_are(tmp_path: Pa
     layout(tmp_path, root="mimic-cxr-reports")
     (tmp_path / f"{METADATA}.gz").write_bytes(gzip.compress((tmp_path / METADATA).read_bytes()))
     (tmp_path / METADATA).unlink()
-    split_lines = [f"{dicom(4)},50000002,10000002,test", f"{dicom(5)},50000003,10000003,train"]
+    split_lines = [
+        f"{synthetic_dicom_id(4)},50000002,10000002,test",
+        f"{synthetic_dicom_id(5)},50000003,10000003,train",
+    ]
     (tmp_path / "mimic-cxr-2.0.0-split.csv").write_text(
         "dicom_id,study_id,subject_id,split\n" + "\n".join(split_lines) + "\n", encoding="utf-8"
     )
-    image_path = tmp_path / "files" / "p10" / "p10000002" / "s50000002" / f"{dicom(4)}.dcm"
+    image_path = tmp_path / "files" / "p10" / "p10000002" / "s50000002" / f"{synthetic_dicom_id(4)}.dcm"
     image_path.parent.mkdir(parents=True)
     image_path.write_bytes(b"")
     [report] = MIMICCXR(tmp_path, views=("AP", "PA"), splits=("test",)).reports()
     assert isinstance(report, Report)
-    assert report.image["path"].endswith(f"{dicom(4)}.dcm")
+    assert report.image["path"].endswith(f"{synthetic_dicom_id(4)}.dcm")
 
 
-def test_every_image_has_its_report(tmp_path: Path) -> None:
+def test_every_mimic_cxr_image_has_its_report(tmp_path: Path) -> None:
     layout(tmp_path, [*ROWS, ROWS[0]])
     source = MIMICCXR(tmp_path, views=(), every_image=True)
     image_reports = [report for report in source.reports() if isinstance(report, Report)]
     assert [(report.study, report.image["view"], Path(report.image["path"]).stem) for report in image_reports] == [
-        ("50000001", "AP", dicom(1)),
-        ("50000001", "AP", dicom(2)),
-        ("50000001", "LATERAL", dicom(3)),
-        ("50000002", "PA", dicom(4)),
-        ("50000003", "AP", dicom(5)),
+        ("50000001", "AP", synthetic_dicom_id(1)),
+        ("50000001", "AP", synthetic_dicom_id(2)),
+        ("50000001", "LATERAL", synthetic_dicom_id(3)),
+        ("50000002", "PA", synthetic_dicom_id(4)),
+        ("50000003", "AP", synthetic_dicom_id(5)),
     ]
     assert {report.image_id for report in image_reports[:3]} == {"I50000001"}
     assert {report.sections["findings"] for report in image_reports} == {f"No {CANARY}."}
@@ -103,7 +106,7 @@ def test_a_missing_report_is_told_once_for_all_its_images(tmp_path: Path) -> Non
     assert len(records) == 3
 
 
-def test_runs_that_take_one_image_keep_their_ids(tmp_path: Path) -> None:
+def test_mimic_cxr_runs_that_take_one_image_keep_their_ids(tmp_path: Path) -> None:
     layout(tmp_path)
     assert MIMICCXR(tmp_path).parameters == {"views": ["AP"], "splits": []}
     assert MIMICCXR(tmp_path, every_image=True).parameters == {"views": ["AP"], "splits": [], "every_image": True}
@@ -113,7 +116,7 @@ def test_only_invented_studies_are_free_of_an_agreement(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     assert MIMICCXR(layout(tmp_path / "a")).credentialed
-    synthetic = MIMICCXR(layout(tmp_path / "b", [(dicom(1), "90000001", "90000002", "AP")]))
+    synthetic = MIMICCXR(layout(tmp_path / "b", [(synthetic_dicom_id(1), "90000001", "90000002", "AP")]))
     assert not synthetic.credentialed
     [report] = synthetic.reports()
     assert isinstance(report, Report)
@@ -121,7 +124,7 @@ def test_only_invented_studies_are_free_of_an_agreement(tmp_path: Path) -> None:
 
 
 def test_bad_rows_and_missing_reports_are_rejected_with_their_place(tmp_path: Path) -> None:
-    records = [*ROWS, ("zz", "10000004", "50000004", "AP"), (dicom(9), "1/../2", "50000005", "AP")]
+    records = [*ROWS, ("zz", "10000004", "50000004", "AP"), (synthetic_dicom_id(9), "1/../2", "50000005", "AP")]
     layout(tmp_path, ROWS)
     table_lines = ["dicom_id,subject_id,study_id,ViewPosition", *(",".join(record) for record in records), "short,row"]
     (tmp_path / METADATA).write_text("\n".join(table_lines) + "\n", encoding="utf-8")

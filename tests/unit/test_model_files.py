@@ -66,22 +66,22 @@ DAMAGES = pytest.mark.parametrize("damage", [compress, cut, fifo])
 Damage = Callable[[Path], None]
 
 
-def state(path: Path) -> TrainingState:
+def _training_state(path: Path) -> TrainingState:
     return TrainingState(path, {"model": nn.Linear(1_000, 10)}, steps=1, epochs=2)
 
 
 @DAMAGES
 def test_the_state_of_a_training_is_refused_and_left_as_it_is(tmp_path: Path, damage: Damage) -> None:
     state_path = tmp_path / "training.state"
-    training_state = state(state_path)
+    training_state = _training_state(state_path)
     torch.nn.init.zeros_(training_state._parts["model"].weight)
     list(training_state.epoch([1], Checkpoints()))
     training_state.end_epoch(Checkpoints())
-    state(state_path).resume()
+    _training_state(state_path).resume()
     damage(state_path)
     original_stat = state_path.lstat()
     with pytest.raises(InputError, match="the state of the training is damaged"):
-        state(state_path).resume()
+        _training_state(state_path).resume()
     assert (original_stat.st_ino, original_stat.st_size) == (state_path.lstat().st_ino, state_path.lstat().st_size)
 
 
@@ -136,7 +136,7 @@ def test_pictures_of_another_form_are_read_again(
 
 @pytest.mark.parametrize("damage", [cut, fifo])
 def test_features_that_were_kept_are_made_again(tmp_path: Path, damage: Damage) -> None:
-    backbone = world.backbone()
+    backbone = world.tiny_retrieval_backbone()
     load_or_compute(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(99)})
     [cache_path] = tmp_path.iterdir()
     damage(cache_path)
@@ -148,13 +148,13 @@ def test_what_a_kill_left_in_a_cache_goes_when_it_is_made_again(tmp_path: Path) 
     Image.new("L", (64, 64), 100).save(tmp_path / "1.png")
     cache_folder = tmp_path / "cache"
     read_pictures([tmp_path / "1.png"], Picture(64), cache_folder)
-    load_or_compute(cache_folder, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
+    load_or_compute(cache_folder, world.tiny_retrieval_backbone(), ["a"], lambda: {"value": torch.ones(9)})
     cache_paths = sorted(cache_folder.iterdir())
     for cache_path in cache_paths:
         partial_path = cache_path.rename(cache_path.with_name(f".{cache_path.name}.123456789.partial"))
         os.utime(partial_path, (0, 0))
     read_pictures([tmp_path / "1.png"], Picture(64), cache_folder)
-    load_or_compute(cache_folder, world.backbone(), ["a"], lambda: {"value": torch.ones(9)})
+    load_or_compute(cache_folder, world.tiny_retrieval_backbone(), ["a"], lambda: {"value": torch.ones(9)})
     assert sorted(cache_folder.iterdir()) == cache_paths
 
 
@@ -162,7 +162,7 @@ def test_what_a_kill_left_in_a_cache_goes_when_it_is_made_again(tmp_path: Path) 
 def test_images_that_were_encoded_are_encoded_again(tmp_path: Path, damage: Damage) -> None:
     Image.new("L", (64, 64), 100).save(tmp_path / "1.png")
     study = Study("1", tmp_path / "1.png", ())
-    training_work = Work(generators.settings(), tmp_path, tmp_path)
+    training_work = Work(generators.tiny_generator_settings(), tmp_path, tmp_path)
     vision = vision_of.small(vision_of.SmallVision().eval())
     _, original = encoded(vision, [study], tmp_path / "cache", training_work)
     [cache_path] = (tmp_path / "cache").rglob("*.safetensors")
@@ -241,16 +241,16 @@ def nan_in(model: Any, weight: str, folder: Path) -> None:
         model.save_pretrained(folder)
 
 
-def test_weights_of_others_that_are_no_numbers_are_refused(tmp_path: Path, tiny: Path) -> None:
+def test_weights_of_others_that_are_no_numbers_are_refused(tmp_path: Path, tiny_generator_folder: Path) -> None:
     clip_folder, open_clip_folder, bert_folder = tmp_path / "clip", tmp_path / "open_clip", tmp_path / "bert"
     embedding_weight = "text_model.embeddings.token_embedding.weight"
-    nan_in(backbone_folders.clip(clip_folder), embedding_weight, clip_folder)
+    nan_in(backbone_folders.save_clip(clip_folder), embedding_weight, clip_folder)
     nan_in(backbone_folders.plain_open_clip(open_clip_folder), "visual.proj", open_clip_folder)
     bert_folder.mkdir()
-    text_model = BertModel(backbone_folders.bert(bert_folder, backbone_folders.words(bert_folder)))
+    text_model = BertModel(backbone_folders.bert(bert_folder, backbone_folders.save_bert_tokenizer(bert_folder)))
     nan_in(text_model, "embeddings.word_embeddings.weight", bert_folder)
     language_folder = tmp_path / "language"
-    shutil.copytree(tiny / "vlm-kg" / LANGUAGE, language_folder)
+    shutil.copytree(tiny_generator_folder / "vlm-kg" / LANGUAGE, language_folder)
     model, _ = read_language(language_folder)
     nan_in(model, "model.embed_tokens.weight", language_folder)
     damaged_models: tuple[tuple[Path, Callable[[], object]], ...] = (

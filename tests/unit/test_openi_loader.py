@@ -40,14 +40,14 @@ XML = """<?xml version="1.0" encoding="utf-8"?>
 """
 
 
-def write(folder: Path, reports: list[list[str]] = REPORTS, images: list[list[str]] = IMAGES) -> Path:
+def _write_openi(folder: Path, reports: list[list[str]] = REPORTS, images: list[list[str]] = IMAGES) -> Path:
     for file_name, records in (("indiana_reports.csv", reports), ("indiana_projections.csv", images)):
         with (folder / file_name).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(records)
     return folder
 
 
-def read(source: OpenI) -> tuple[dict[str, Report], list[Reject]]:
+def _read_openi(source: OpenI) -> tuple[dict[str, Report], list[Reject]]:
     records = list(source.reports())
     return {record.study: record for record in records if isinstance(record, Report)}, [
         record for record in records if isinstance(record, Reject)
@@ -55,7 +55,7 @@ def read(source: OpenI) -> tuple[dict[str, Report], list[Reject]]:
 
 
 def test_a_study_with_a_frontal_image_is_a_report(tmp_path: Path) -> None:
-    reports, rejects = read(OpenI(write(tmp_path)))
+    reports, rejects = _read_openi(OpenI(_write_openi(tmp_path)))
     assert not rejects
     assert list(reports) == ["1", "2"]
     assert reports["1"].image_id == "I1"
@@ -69,14 +69,14 @@ def test_a_study_with_a_frontal_image_is_a_report(tmp_path: Path) -> None:
 
 
 def test_other_projections_can_be_asked_for(tmp_path: Path) -> None:
-    reports, _ = read(OpenI(write(tmp_path), views=()))
+    reports, _ = _read_openi(OpenI(_write_openi(tmp_path), views=()))
     assert list(reports) == ["1", "2", "3"]
     assert reports["1"].image["path"] == "1_IM-0000.dcm.png"
-    assert list(read(OpenI(tmp_path, views=("Lateral",)))[0]) == ["1", "3"]
+    assert list(_read_openi(OpenI(tmp_path, views=("Lateral",)))[0]) == ["1", "3"]
 
 
 def test_every_image_has_its_report_and_its_own_projection(tmp_path: Path) -> None:
-    write(tmp_path, images=[*IMAGES, IMAGES[1]])
+    _write_openi(tmp_path, images=[*IMAGES, IMAGES[1]])
     source = OpenI(tmp_path, views=(), every_image=True)
     image_reports = [report for report in source.reports() if isinstance(report, Report)]
     assert [(report.study, report.image["path"], report.image["view"]) for report in image_reports] == [
@@ -104,18 +104,18 @@ def test_every_image_of_the_xml_form(tmp_path: Path) -> None:
         ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0001"}),
         ("9", {"dataset": "OpenI", "study_id": "9", "path": "CXR9_IM-0002"}),
     ]
-    first_report, second_report = read(OpenI(tmp_path))[0].values()
+    first_report, second_report = _read_openi(OpenI(tmp_path))[0].values()
     assert (first_report.image["path"], second_report.image["path"]) == ("", "CXR9_IM-0001")
 
 
-def test_runs_that_take_one_image_keep_their_ids(tmp_path: Path) -> None:
-    write(tmp_path)
+def test_openi_runs_that_take_one_image_keep_their_ids(tmp_path: Path) -> None:
+    _write_openi(tmp_path)
     assert OpenI(tmp_path).parameters == {"views": ["Frontal"]}
     assert OpenI(tmp_path, every_image=True).parameters == {"views": ["Frontal"], "every_image": True}
 
 
 def test_a_report_is_never_shown(tmp_path: Path) -> None:
-    reports, _ = read(OpenI(write(tmp_path)))
+    reports, _ = _read_openi(OpenI(_write_openi(tmp_path)))
     assert "clear" not in repr(reports["1"])
 
 
@@ -128,7 +128,7 @@ def test_a_report_is_never_shown(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_row_costs_itself_and_is_told_without_its_text(tmp_path: Path, row: list[str], reason: str) -> None:
-    reports, rejects = read(OpenI(write(tmp_path, [*REPORTS, row])))
+    reports, rejects = _read_openi(OpenI(_write_openi(tmp_path, [*REPORTS, row])))
     assert list(reports) == ["1", "2"]
     [reject] = rejects
     assert reject.row == 5
@@ -137,13 +137,13 @@ def test_a_bad_row_costs_itself_and_is_told_without_its_text(tmp_path: Path, row
 
 
 def test_a_bad_row_of_images_costs_itself(tmp_path: Path) -> None:
-    _, rejects = read(OpenI(write(tmp_path, images=[*IMAGES, ["4", "../../etc/passwd", "Frontal"]])))
+    _, rejects = _read_openi(OpenI(_write_openi(tmp_path, images=[*IMAGES, ["4", "../../etc/passwd", "Frontal"]])))
     assert [reject.row for reject in rejects] == [7]
 
 
-def test_a_missing_column_is_an_input_error(tmp_path: Path) -> None:
+def test_a_missing_openi_column_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="findings"):
-        read(OpenI(write(tmp_path, [record[:6] for record in REPORTS])))
+        _read_openi(OpenI(_write_openi(tmp_path, [record[:6] for record in REPORTS])))
 
 
 def test_an_empty_folder_is_an_input_error(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_an_empty_folder_is_an_input_error(tmp_path: Path) -> None:
 def test_the_xml_form_gives_the_same_kind_of_report(tmp_path: Path) -> None:
     for study_uid in ("10", "9"):
         (tmp_path / f"{study_uid}.xml").write_text(XML.format(uid=study_uid), encoding="utf-8")
-    reports, rejects = read(OpenI(tmp_path))
+    reports, rejects = _read_openi(OpenI(tmp_path))
     assert not rejects
     assert list(reports) == ["9", "10"]
     assert reports["9"].sections == {"findings": "Lungs & heart are clear.", "impression": "No effusion."}
@@ -171,7 +171,7 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>' + XML
 def test_a_bad_xml_file_is_told_and_the_others_are_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "1.xml").write_bytes(content)
     (tmp_path / "2.xml").write_text(XML.format(uid="2"), encoding="utf-8")
-    reports, rejects = read(OpenI(tmp_path))
+    reports, rejects = _read_openi(OpenI(tmp_path))
     assert list(reports) == ["2"]
     assert [reject.path.name for reject in rejects] == ["1.xml"]
 
@@ -181,14 +181,14 @@ def test_a_bad_xml_file_is_told_and_the_others_are_read(tmp_path: Path, content:
 def test_damaged_xml_never_raises_anything_else(tmp_path: Path, noise: bytes, at: int) -> None:
     xml_content = XML.format(uid="1").encode()
     (tmp_path / "1.xml").write_bytes(xml_content[:at] + noise + xml_content[at + len(noise) :])
-    read(OpenI(tmp_path))
+    _read_openi(OpenI(tmp_path))
 
 
 @pytest.mark.data
 def test_the_released_reports(data_dir: Path) -> None:
-    reports, rejects = read(OpenI(data_dir / "openi"))
+    reports, rejects = _read_openi(OpenI(data_dir / "openi"))
     assert (len(reports), len(rejects)) == (2608, 0)
-    assert len(read(OpenI(data_dir / "openi", views=()))[0]) == 2719
+    assert len(_read_openi(OpenI(data_dir / "openi", views=()))[0]) == 2719
     image_reports = [
         report
         for report in OpenI(data_dir / "openi", views=(), every_image=True).reports()

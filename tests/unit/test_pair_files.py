@@ -11,19 +11,19 @@ import pytest
 
 from kgplatform.errors import InputError
 from kgplatform.retrieval.pairs import PARTS, PROTOCOLS, PairSet, partition_pairs, read_pairs, sample_pairs
-from tests.unit.test_mimic_cxr_loader import METADATA, dicom, layout
-from tests.unit.test_retrieval_pairs import many, openi
+from tests.unit.test_mimic_cxr_loader import METADATA, layout, synthetic_dicom_id
+from tests.unit.test_retrieval_pairs import numbered_openi_studies, write_openi_studies
 
 
-def made(folder: Path, protocol: str = "report", count: int = 40) -> PairSet:
-    pairs, _ = read_pairs("openi", openi(folder / "openi", many(count)))
+def openi_pair_set(folder: Path, protocol: str = "report", count: int = 40) -> PairSet:
+    pairs, _ = read_pairs("openi", write_openi_studies(folder / "openi", numbered_openi_studies(count)))
     return PairSet(partition_pairs(pairs, protocol, 7), "openi", folder / "openi", None, protocol, 7)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_pairs_are_read_back_with_their_reports_and_the_file_has_none(tmp_path: Path, protocol: str) -> None:
     folder = tmp_path / "before"
-    original = made(folder, protocol)
+    original = openi_pair_set(folder, protocol)
     original.write(folder / "made" / "pairs.parquet")
     table = pq.read_table(folder / "made" / "pairs.parquet")
     assert set(table.column_names) == {
@@ -45,7 +45,9 @@ def test_pairs_are_read_back_with_their_reports_and_the_file_has_none(tmp_path: 
 
 def test_pairs_with_images_elsewhere_are_read_back(tmp_path: Path) -> None:
     openi_folder, image_folder = tmp_path / "openi", tmp_path / "pictures"
-    pairs, _ = read_pairs("openi", openi(openi_folder, many(), image_folder), images=image_folder)
+    pairs, _ = read_pairs(
+        "openi", write_openi_studies(openi_folder, numbered_openi_studies(), image_folder), images=image_folder
+    )
     PairSet(partition_pairs(pairs), "openi", openi_folder, image_folder, "subject").write(tmp_path / "pairs.parquet")
     reread = PairSet.read(tmp_path / "pairs.parquet", require_images=True)
     assert {pair.path.resolve().parent for pair in reread.pairs} == {image_folder}
@@ -59,15 +61,15 @@ def test_pairs_with_images_elsewhere_are_read_back(tmp_path: Path) -> None:
 
 
 def test_a_report_that_changed_or_is_gone_makes_the_file_stale(tmp_path: Path) -> None:
-    made(tmp_path).write(tmp_path / "pairs.parquet")
-    openi(tmp_path / "openi", [("1", "Another finding.", ""), *many()[1:]])
+    openi_pair_set(tmp_path).write(tmp_path / "pairs.parquet")
+    write_openi_studies(tmp_path / "openi", [("1", "Another finding.", ""), *numbered_openi_studies()[1:]])
     with pytest.raises(InputError, match=r"stale: of 80 pairs, 2 changed") as refusal:
         PairSet.read(tmp_path / "pairs.parquet")
     assert "Another" not in str(refusal.value)
-    openi(tmp_path / "openi", many()[3:])
+    write_openi_studies(tmp_path / "openi", numbered_openi_studies()[3:])
     with pytest.raises(InputError, match="stale: of 80 pairs, 6 changed"):
         PairSet.read(tmp_path / "pairs.parquet")
-    openi(tmp_path / "openi", [*many(), ("99", "A new report.", "")])
+    write_openi_studies(tmp_path / "openi", [*numbered_openi_studies(), ("99", "A new report.", "")])
     assert len(PairSet.read(tmp_path / "pairs.parquet").pairs) == 80
     (tmp_path / "openi" / "1_IM-1001.dcm.png").unlink()
     assert len(PairSet.read(tmp_path / "pairs.parquet").pairs) == 80
@@ -76,7 +78,10 @@ def test_a_report_that_changed_or_is_gone_makes_the_file_stale(tmp_path: Path) -
 
 
 def test_of_mimic_cxr_only_the_studies_of_the_pairs_are_opened(tmp_path: Path) -> None:
-    records = [(dicom(number), f"{10_000_000 + number}", f"{50_000_000 + number}", "AP") for number in range(1, 41)]
+    records = [
+        (synthetic_dicom_id(number), f"{10_000_000 + number}", f"{50_000_000 + number}", "AP")
+        for number in range(1, 41)
+    ]
     layout(tmp_path / "mimic", records)
     pairs, _ = read_pairs("mimic-cxr", tmp_path / "mimic", require_images=False)
     sampled_pairs = sample_pairs(pairs, 30)
@@ -96,7 +101,7 @@ def test_of_mimic_cxr_only_the_studies_of_the_pairs_are_opened(tmp_path: Path) -
 
 
 def test_the_hash_is_of_what_the_file_says(tmp_path: Path) -> None:
-    pair_set = made(tmp_path)
+    pair_set = openi_pair_set(tmp_path)
     assert replace(pair_set, seed=8).sha256 == pair_set.sha256
     parts = {part_name: list(pair_set.parts[part_name]) for part_name in PARTS}
     parts["test"].append(parts["train"].pop())
@@ -108,7 +113,7 @@ def test_the_hash_is_of_what_the_file_says(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     pairs_path = tmp_path / "pairs.parquet"
-    pair_set = made(tmp_path)
+    pair_set = openi_pair_set(tmp_path)
     pair_set.write(pairs_path)
     original_bytes = pairs_path.read_bytes()
     generator = random.Random(5)

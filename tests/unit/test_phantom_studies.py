@@ -25,19 +25,19 @@ COUNT = 300
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def phantom_studies_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study_folder: Path = tmp_path_factory.mktemp("phantom") / "p"
     study_set.build_study_set(study_folder, COUNT, 7, images=False)
     return study_folder
 
 
 @pytest.fixture(scope="module")
-def mentions(folder: Path) -> dict[str, list[dict[str, object]]]:
-    lines = (folder / "truth" / "mentions.jsonl").read_text(encoding="utf-8").splitlines()
+def true_mentions(phantom_studies_folder: Path) -> dict[str, list[dict[str, object]]]:
+    lines = (phantom_studies_folder / "truth" / "mentions.jsonl").read_text(encoding="utf-8").splitlines()
     return {record["study_id"]: record["mentions"] for record in map(json.loads, lines)}
 
 
-def reports(folder: Path) -> list[Report]:
+def _read_reports(folder: Path) -> list[Report]:
     records = list(MIMICCXR(folder, views=()).reports())
     assert not [record for record in records if isinstance(record, Reject)]
     return [record for record in records if isinstance(record, Report)]
@@ -63,32 +63,36 @@ def test_a_larger_set_begins_with_the_smaller_one() -> None:
 
 
 def test_the_real_loader_reads_every_report_and_the_truth_is_of_the_text_that_it_gives(
-    folder: Path, mentions: dict[str, list[dict[str, object]]]
+    phantom_studies_folder: Path, true_mentions: dict[str, list[dict[str, object]]]
 ) -> None:
-    loaded_reports = reports(folder)
-    assert len(loaded_reports) == COUNT == len(mentions)
+    loaded_reports = _read_reports(phantom_studies_folder)
+    assert len(loaded_reports) == COUNT == len(true_mentions)
     concepts_by_cui = {concept.cui: concept for concept in ontology.concepts().values()}
     exact_count = 0
     for loaded_report in loaded_reports:
-        for mention in mentions[loaded_report.study]:
+        for mention in true_mentions[loaded_report.study]:
             mention_text = loaded_report.sections[str(mention["section"])][mention["start"] : mention["end"]]  # type: ignore[misc]
             normal_text = " ".join(mention_text.split()).lower()
             concept_names = {concept_name.lower() for concept_name in concepts_by_cui[str(mention["cui"])].names}
             exact_count += any(normal_text in (concept_name, concept_name + "s") for concept_name in concept_names)
-    total = sum(map(len, mentions.values()))
+    total = sum(map(len, true_mentions.values()))
     assert 0.93 < exact_count / total < 1.0  # the rest are misspelt, or plurals of another name
 
 
 def test_every_mention_of_the_truth_is_among_the_taggers_candidates(
-    folder: Path, mentions: dict[str, list[dict[str, object]]]
+    phantom_studies_folder: Path, true_mentions: dict[str, list[dict[str, object]]]
 ) -> None:
     tagger = DictionaryTagger(
-        Lexicon(concept for concept in UMLS(folder / "ontology").concepts() if not isinstance(concept, Reject)),
+        Lexicon(
+            concept
+            for concept in UMLS(phantom_studies_folder / "ontology").concepts()
+            if not isinstance(concept, Reject)
+        ),
         Allowed(),
     )
-    for loaded_report in reports(folder):
+    for loaded_report in _read_reports(phantom_studies_folder):
         tagged = {section: tagger.tag(section_text) for section, section_text in loaded_report.sections.items()}
-        for mention in mentions[loaded_report.study]:
+        for mention in true_mentions[loaded_report.study]:
             if mention["stance"] is None:
                 continue
             assert any(
@@ -98,23 +102,27 @@ def test_every_mention_of_the_truth_is_among_the_taggers_candidates(
             ), (loaded_report.study, mention)
 
 
-def test_the_ontology_has_shared_names_several_languages_suppressed_names_and_inverse_relations(folder: Path) -> None:
+def test_the_ontology_has_shared_names_several_languages_suppressed_names_and_inverse_relations(
+    phantom_studies_folder: Path,
+) -> None:
     concepts_by_name = ontology.concepts()
     assert all(concept.cui.startswith("C99") for concept in concepts_by_name.values())
     shared_names = [shared_name for concept in concepts_by_name.values() for shared_name in concept.shared]
     assert all(shared_names.count(shared_name) >= 2 for shared_name in shared_names)
-    conso_lines = (folder / "ontology" / "MRCONSO.RRF").read_text(encoding="utf-8").splitlines()
+    conso_lines = (phantom_studies_folder / "ontology" / "MRCONSO.RRF").read_text(encoding="utf-8").splitlines()
     assert {line.split("|")[1] for line in conso_lines} >= {"ENG", "SPA", "GER", "FRE"}
     assert {line.split("|")[16] for line in conso_lines} == {"N", "O"}
     related_pairs = {(head, tail) for head, _, tail in ontology.relations()}
     assert related_pairs == {(tail, head) for head, tail in related_pairs}
     assert len(
-        list(UMLS(folder / "ontology").relations({concept.cui for concept in concepts_by_name.values()}))
+        list(
+            UMLS(phantom_studies_folder / "ontology").relations({concept.cui for concept in concepts_by_name.values()})
+        )
     ) == len(set(ontology.relations()))
 
 
-def test_reports_are_varied(folder: Path) -> None:
-    texts = [report_path.read_text(encoding="utf-8") for report_path in folder.rglob("s9*.txt")]
+def test_reports_are_varied(phantom_studies_folder: Path) -> None:
+    texts = [report_path.read_text(encoding="utf-8") for report_path in phantom_studies_folder.rglob("s9*.txt")]
     headers = {
         header for report_text in texts for header in re.findall(r"^ ([A-Za-z ]+): ?$", report_text, re.MULTILINE)
     }
@@ -124,8 +132,8 @@ def test_reports_are_varied(folder: Path) -> None:
     assert all(len(line) <= 81 for report_text in texts for line in report_text.splitlines())
 
 
-def test_radgraph_graphs_are_of_its_schema(folder: Path) -> None:
-    graphs = json.loads((folder / "truth" / "radgraph.json").read_text(encoding="utf-8"))
+def test_radgraph_graphs_are_of_its_schema(phantom_studies_folder: Path) -> None:
+    graphs = json.loads((phantom_studies_folder / "truth" / "radgraph.json").read_text(encoding="utf-8"))
     assert len(graphs) == COUNT
     relations = set()
     for graph in graphs.values():
@@ -139,8 +147,8 @@ def test_radgraph_graphs_are_of_its_schema(folder: Path) -> None:
     assert relations == {"located_at", "modify", "suggestive_of"}
 
 
-def test_what_is_drawn_is_told_in_triplets_of_usual_names(folder: Path) -> None:
-    image_triplets = json.loads((folder / "truth" / "drawn.json").read_text(encoding="utf-8"))
+def test_what_is_drawn_is_told_in_triplets_of_usual_names(phantom_studies_folder: Path) -> None:
+    image_triplets = json.loads((phantom_studies_folder / "truth" / "drawn.json").read_text(encoding="utf-8"))
     study_findings = {study.study: study.shown for study in synthetic_studies(COUNT, 7)}
     assert len(image_triplets) == COUNT
     for image_name, triplets in image_triplets.items():
@@ -157,13 +165,13 @@ def test_what_is_drawn_is_told_in_triplets_of_usual_names(folder: Path) -> None:
                 assert [finding.severity.value, "modify", usual_name] in triplets
 
 
-def test_questions_have_answers_that_agree_with_what_is_drawn(folder: Path) -> None:
+def test_questions_have_answers_that_agree_with_what_is_drawn(phantom_studies_folder: Path) -> None:
     image_findings: dict[str, set[str]] = {
         image_id: set() for phantom_study in synthetic_studies(COUNT, 7) for image_id in phantom_study.images
     }
     for phantom_study in synthetic_studies(COUNT, 7):
         image_findings[phantom_study.images[0]] = {finding.kind.value for finding in phantom_study.shown}
-    questions = json.loads((folder / "truth" / "vqa.json").read_text(encoding="utf-8"))
+    questions = json.loads((phantom_studies_folder / "truth" / "vqa.json").read_text(encoding="utf-8"))
     presence_questions = [question for question in questions if question["question_type"] == "PRES"]
     for question in presence_questions:
         finding_name = re.sub(r"^Is there (?:an? )?|\?$", "", question["question"])
@@ -174,7 +182,7 @@ def test_questions_have_answers_that_agree_with_what_is_drawn(folder: Path) -> N
     assert len({question["qid"] for question in questions}) == len(questions)
 
 
-def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(folder: Path) -> None:
+def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(phantom_studies_folder: Path) -> None:
     expected_edges = {
         (f"I{phantom_study.study}", mention.stance.value, ontology.concepts()[mention.concept].cui)
         for phantom_study in synthetic_studies(COUNT, 7)
@@ -183,7 +191,10 @@ def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(folder: Path
         for mention in report_part.said
         if mention.concept and mention.stance
     }
-    edges = [line.split(",") for line in (folder / "truth" / "edges.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    edges = [
+        line.split(",")
+        for line in (phantom_studies_folder / "truth" / "edges.csv").read_text(encoding="utf-8").splitlines()[1:]
+    ]
     assert {tuple(edge) for edge in edges if edge[0].startswith("I")} == expected_edges
     concept_cuis = {tail for _, _, tail in expected_edges}
     assert {tuple(edge) for edge in edges if edge[0].startswith("C")} == {

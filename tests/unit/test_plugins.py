@@ -83,7 +83,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(site: Path, *arguments: str | Path, code: str = "from kgplatform.cli import main; main()") -> str:
+def _run_kgp(site: Path, *arguments: str | Path, code: str = "from kgplatform.cli import main; main()") -> str:
     python_path = os.pathsep.join([str(site), *sys.path])
     completed = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -101,15 +101,15 @@ def run(site: Path, *arguments: str | Path, code: str = "from kgplatform.cli imp
     [(("train", "vqa"), "quiz"), (("audit",), "quiz"), (("train", "links"), "hospital-distmult")],
 )
 def test_help_lists_what_is_plugged_in(site: Path, command: tuple[str, ...], name: str) -> None:
-    assert name in run(site, *command, "--help")
+    assert name in _run_kgp(site, *command, "--help")
 
 
 def test_questions_of_a_plugin_are_read(site: Path, tmp_path: Path) -> None:
     (tmp_path / "quiz.txt").write_text("Is there a mass?|yes\nIs there an effusion?|no\n")
     (tmp_path / "a.png").write_bytes(b"")
     code = "import sys; from pathlib import Path; from kgplatform.vqa import questions\n"
-    code += "print([q.yes for q in questions.read('quiz', Path(sys.argv[1]))[0]])"
-    assert run(site, tmp_path, code=code) == "[True, False]\n"
+    code += "print([q.yes for q in questions.read_questions('quiz', Path(sys.argv[1]))[0]])"
+    assert _run_kgp(site, tmp_path, code=code) == "[True, False]\n"
 
 
 def test_a_lexicon_of_a_plugin_is_chosen_by_the_form_of_the_file(site: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_lexicon_of_a_plugin_is_chosen_by_the_form_of_the_file(site: Path, tmp
     (tmp_path / "terms.csv").write_text("cui,name\nC0032285,pneumonia\n")
     code = "import sys; from pathlib import Path; from kgplatform.construct.lexicon_source import lexicon_source\n"
     code += "print([c.name for path in sys.argv[1:] for c in lexicon_source(Path(path)).concepts()])"
-    assert run(site, tmp_path / "terms.obo", tmp_path / "terms.csv", code=code) == "['effusion', 'pneumonia']\n"
+    assert _run_kgp(site, tmp_path / "terms.obo", tmp_path / "terms.csv", code=code) == "['effusion', 'pneumonia']\n"
 
 
 @pytest.mark.slow
@@ -126,8 +126,8 @@ def test_a_link_prediction_model_of_a_plugin_is_built(site: Path) -> None:
         "from kgp_models.link_prediction import zoo; from kgp_models.link_prediction.settings import TrainingSettings\n"
     )
     code += "settings = TrainingSettings.of({'model': 'hospital-distmult', 'arguments': {'embedding_dim': 4}})\n"
-    code += "print(type(zoo.build(settings, 5, 2, seed=0)[0]).__name__)"
-    assert run(site, code=code) == "DistMult\n"
+    code += "print(type(zoo.build_link_model(settings, 5, 2, seed=0)[0]).__name__)"
+    assert _run_kgp(site, code=code) == "DistMult\n"
 
 
 def test_an_unknown_plugin_is_an_error_that_suggests_names() -> None:

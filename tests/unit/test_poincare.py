@@ -16,7 +16,7 @@ from kgp_models.link_prediction.atth import reflect, rotate  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
+def poincare_thread_limit():
     """The tensors are so small that threads only get in each other's way."""
     thread_count = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -27,12 +27,12 @@ def one_thread():
 # The formulas in plain NumPy, for a row at a time.
 
 
-def exp0(v, c):
+def reference_exp0(v, c):
     norm = math.sqrt(sum(coordinate * coordinate for coordinate in v))
     return np.array([math.tanh(math.sqrt(c) * norm) * coordinate / (math.sqrt(c) * norm) for coordinate in v])
 
 
-def log0(y, c):
+def reference_log0(y, c):
     norm = math.sqrt(sum(coordinate * coordinate for coordinate in y))
     return np.array([math.atanh(math.sqrt(c) * norm) * coordinate / (math.sqrt(c) * norm) for coordinate in y])
 

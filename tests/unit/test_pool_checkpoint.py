@@ -23,7 +23,7 @@ from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
 from kgp_models.link_prediction.train import train_link_model  # noqa: E402
 
 
-def make(folder: Path, seed: int, prefix: str = "C") -> tuple[Pool, Split]:
+def _save_random_pool(folder: Path, seed: int, prefix: str = "C") -> tuple[Pool, Split]:
     """A pool of a distmult and the baselines on a random graph, saved in `folder`."""
     generator = np.random.default_rng(seed)
     nodes = {number: Node(f"I{number}", "Image") for number in range(12)} | {
@@ -50,11 +50,11 @@ def make(folder: Path, seed: int, prefix: str = "C") -> tuple[Pool, Split]:
 @pytest.fixture(scope="module")
 def saved_pool(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pool, Split]:
     pool_folder = tmp_path_factory.mktemp("pools") / "pool"
-    return pool_folder, *make(pool_folder, 0)
+    return pool_folder, *_save_random_pool(pool_folder, 0)
 
 
 @pytest.fixture
-def copy(saved_pool: tuple[Path, Pool, Split], tmp_path: Path) -> Path:
+def copied_pool_folder(saved_pool: tuple[Path, Pool, Split], tmp_path: Path) -> Path:
     return Path(shutil.copytree(saved_pool[0], tmp_path / "copy"))
 
 
@@ -98,8 +98,8 @@ def test_these_are_all_files(saved_pool: tuple[Path, Pool, Split]) -> None:
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "changed"])
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_an_input_error(copy: Path, name: str, damage: str) -> None:
-    file_path = copy / name
+def test_a_damaged_pool_file_is_an_input_error(copied_pool_folder: Path, name: str, damage: str) -> None:
+    file_path = copied_pool_folder / name
     content = file_path.read_bytes()
     middle = len(content) // 2
     changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
@@ -107,7 +107,7 @@ def test_a_damaged_file_is_an_input_error(copy: Path, name: str, damage: str) ->
     if damage == "gone":
         file_path.unlink()
     with pytest.raises(InputError) as error:
-        pool_checkpoint.load_pool(copy)
+        pool_checkpoint.load_pool(copied_pool_folder)
     assert error.value.path == file_path
     assert "\n" not in error.value.message
 
@@ -119,42 +119,42 @@ def test_a_damaged_file_is_an_input_error(copy: Path, name: str, damage: str) ->
         ("train/entities.tsv", "I3\tImage", "I3\tConcept"),  # labels and triples are the same
     ],
 )
-def test_what_no_other_hash_covers_is_covered(copy: Path, name: str, old: str, new: str) -> None:
-    content = (copy / name).read_text()
+def test_what_no_other_hash_covers_is_covered(copied_pool_folder: Path, name: str, old: str, new: str) -> None:
+    content = (copied_pool_folder / name).read_text()
     assert old in content
-    (copy / name).write_text(content.replace(old, new))
+    (copied_pool_folder / name).write_text(content.replace(old, new))
     with pytest.raises(InputError, match=r"missing, damaged or another"):
-        pool_checkpoint.load_pool(copy)
+        pool_checkpoint.load_pool(copied_pool_folder)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"weights": {}, "files": {}}', '{"files": {}, "sha256": "0"}'])
-def test_a_foreign_document_is_an_input_error(copy: Path, content: str) -> None:
-    (copy / "pool.json").write_text(content)
+def test_a_foreign_document_is_an_input_error(copied_pool_folder: Path, content: str) -> None:
+    (copied_pool_folder / "pool.json").write_text(content)
     with pytest.raises(InputError, match=r"pool\.json: (is not|does not)"):
-        pool_checkpoint.load_pool(copy)
+        pool_checkpoint.load_pool(copied_pool_folder)
 
 
-def test_other_weights_than_those_that_were_saved_are_an_input_error(copy: Path) -> None:
-    document = json.loads((copy / "pool.json").read_text())
+def test_other_weights_than_those_that_were_saved_are_an_input_error(copied_pool_folder: Path) -> None:
+    document = json.loads((copied_pool_folder / "pool.json").read_text())
     document["weights"]["tail"][0][0] += 1
-    (copy / "pool.json").write_text(json.dumps(document))
+    (copied_pool_folder / "pool.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="hash"):
-        pool_checkpoint.load_pool(copy)
+        pool_checkpoint.load_pool(copied_pool_folder)
 
 
 @pytest.mark.parametrize("part", ["train", "members/distmult"])
-def test_a_part_of_another_pool_is_an_input_error(copy: Path, tmp_path: Path, part: str) -> None:
-    make(tmp_path / "other", 1, "D")
-    shutil.rmtree(copy / part)
-    shutil.copytree(tmp_path / "other" / part, copy / part)
+def test_a_part_of_another_pool_is_an_input_error(copied_pool_folder: Path, tmp_path: Path, part: str) -> None:
+    _save_random_pool(tmp_path / "other", 1, "D")
+    shutil.rmtree(copied_pool_folder / part)
+    shutil.copytree(tmp_path / "other" / part, copied_pool_folder / part)
     with pytest.raises(InputError, match="another"):
-        pool_checkpoint.load_pool(copy)
+        pool_checkpoint.load_pool(copied_pool_folder)
 
 
-def test_a_pool_that_was_not_written_to_the_end_is_none(copy: Path) -> None:
-    (copy / "pool.json").unlink()
+def test_a_pool_that_was_not_written_to_the_end_is_none(copied_pool_folder: Path) -> None:
+    (copied_pool_folder / "pool.json").unlink()
     with pytest.raises(InputError, match=r"pool\.json: is missing"):
-        pool_checkpoint.load_any(copy)
+        pool_checkpoint.load_any(copied_pool_folder)
 
 
 @pytest.fixture(scope="module")
@@ -191,19 +191,21 @@ def test_each_member_keeps_its_weight(
 
 
 def test_members_that_are_not_the_pools_are_refused_and_nothing_is_lost(
-    saved_pool: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], copy: Path, tmp_path: Path
+    saved_pool: tuple[Path, Pool, Split], two: tuple[Pool, dict[str, Path]], copied_pool_folder: Path, tmp_path: Path
 ) -> None:
     (pool, members), split = two, saved_pool[2]
-    original_hash = pool_checkpoint.load_pool(copy).sha256
+    original_hash = pool_checkpoint.load_pool(copied_pool_folder).sha256
     with pytest.raises(UsageError, match="transe, distmult"):
-        pool_checkpoint.save_pool(copy, pool, split, {"transe": members["transe"]})
-    make(tmp_path / "other", 1, "D")
+        pool_checkpoint.save_pool(copied_pool_folder, pool, split, {"transe": members["transe"]})
+    _save_random_pool(tmp_path / "other", 1, "D")
     with pytest.raises(InputError, match="another graph"):
-        pool_checkpoint.save_pool(copy, pool, split, {**members, "distmult": tmp_path / "other/members/distmult"})
+        pool_checkpoint.save_pool(
+            copied_pool_folder, pool, split, {**members, "distmult": tmp_path / "other/members/distmult"}
+        )
     with pytest.raises(InputError, match="missing or damaged"):
-        pool_checkpoint.save_pool(copy, pool, split, {**members, "distmult": tmp_path / "none"})
+        pool_checkpoint.save_pool(copied_pool_folder, pool, split, {**members, "distmult": tmp_path / "none"})
     longer_settings = TrainingSettings.of({"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 7})
     train_link_model(longer_settings, split, folder=tmp_path / "longer")
     with pytest.raises(InputError, match="does not score as the pool's model"):
-        pool_checkpoint.save_pool(copy, pool, split, {**members, "distmult": tmp_path / "longer"})
-    assert pool_checkpoint.load_pool(copy).sha256 == original_hash
+        pool_checkpoint.save_pool(copied_pool_folder, pool, split, {**members, "distmult": tmp_path / "longer"})
+    assert pool_checkpoint.load_pool(copied_pool_folder).sha256 == original_hash

@@ -15,24 +15,24 @@ from kgplatform.vqa.checks import AuditedQuestions, questions_in_graph, refuse_g
 from kgplatform.vqa.questions import Question, QuestionSet, question_overlaps
 
 
-def asked(number: int, part: str, image: str, text: str, answer: str = "yes") -> Question:
+def _question(number: int, part: str, image: str, text: str, answer: str = "yes") -> Question:
     return Question(str(number), text, answer, image, Path(image), "tiny", part)
 
 
-def dealt(*those: Question) -> QuestionSet:
+def _question_set(*those: Question) -> QuestionSet:
     parts = {part_name: [question for question in those if question.part == part_name] for part_name in questions.PARTS}
     return QuestionSet(parts, "official", 42)
 
 
 PICTURE_IDS = {"a.png": "p", "b.png": "q", "c.png": "p", "d.png": "r"}  # c shows what a shows
-SET = dealt(
-    asked(1, "train", "a.png", "Is there a mass?"),
-    asked(2, "train", "b.png", "Is it large?", "no"),
-    asked(3, "train", "b.png", "is it large", "yes"),
-    asked(4, "valid", "d.png", "Is it large?"),
-    asked(5, "test", "c.png", "Is there a MASS"),
-    asked(6, "test", "b.png", "Is there a mass?"),
-    asked(7, "test", "d.png", "Is it new?"),
+SET = _question_set(
+    _question(1, "train", "a.png", "Is there a mass?"),
+    _question(2, "train", "b.png", "Is it large?", "no"),
+    _question(3, "train", "b.png", "is it large", "yes"),
+    _question(4, "valid", "d.png", "Is it large?"),
+    _question(5, "test", "c.png", "Is there a MASS"),
+    _question(6, "test", "b.png", "Is there a mass?"),
+    _question(7, "test", "d.png", "Is it new?"),
 )
 
 
@@ -46,17 +46,17 @@ def test_what_training_knows_is_found_by_picture_and_words() -> None:
 
 
 def test_nothing_is_found_where_nothing_is_shared() -> None:
-    clean_set = dealt(
-        *(asked(number, part_name, f"{number}.png", "Is it?") for number, part_name in enumerate(questions.PARTS))
+    clean_set = _question_set(
+        *(_question(number, part_name, f"{number}.png", "Is it?") for number, part_name in enumerate(questions.PARTS))
     )
     assert audit_questions(AuditedQuestions(clean_set, {f"{number}.png": str(number) for number in range(3)})) == []
 
 
 def test_what_the_graph_was_built_from_is_found_by_subject_and_refused() -> None:
-    question_set = dealt(
-        asked(1, "train", "files/p10/p10000001/s1/a.png", "Is it?"),
-        asked(2, "valid", "files/p10/p10000002/s2/a.png", "Is it?"),
-        asked(3, "test", "files/p10/p10000003/s3/a.png", "Is it?"),
+    question_set = _question_set(
+        _question(1, "train", "files/p10/p10000001/s1/a.png", "Is it?"),
+        _question(2, "valid", "files/p10/p10000002/s2/a.png", "Is it?"),
+        _question(3, "test", "files/p10/p10000003/s3/a.png", "Is it?"),
     )
     graph_images = [GraphImage("I1", subject="10000001"), GraphImage("I2", subject="10000003"), GraphImage("I3")]
     picture_ids = {question.image: question.image for question in question_set.questions}
@@ -76,7 +76,7 @@ def test_the_graphs_images_are_known_by_what_their_files_hold(tmp_path: Path) ->
         ("y.png", b"six"),
     ):
         (tmp_path / image_name).write_bytes(content)
-    unplaced = [asked(1, "test", "x.png", "Is it?"), asked(2, "test", "y.png", "Is it?")]
+    unplaced = [_question(1, "test", "x.png", "Is it?"), _question(2, "test", "y.png", "Is it?")]
     test_questions = [replace(question, path=tmp_path / question.image) for question in unplaced]
     graph_images = [
         GraphImage("I1", "I1.png"),

@@ -35,19 +35,19 @@ from kgplatform.vqa.questions import (
 )
 
 
-def picture(path: Path, shade: int = 100) -> Path:
+def _write_image(path: Path, shade: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((20, 30), shade, dtype=np.uint8)).save(path)
     return path
 
 
-def encoded(shade: int) -> bytes:
+def _jpeg_bytes(shade: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.full((20, 30), shade, dtype=np.uint8)).save(buffer, "JPEG")
     return buffer.getvalue()
 
 
-def written(path: Path, rows: Any) -> Path:
+def _write_json(path: Path, rows: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     return path
@@ -58,15 +58,15 @@ RAD = {"qid": 7, "image_name": "synpic1.jpg", "image_organ": "CHEST", "question"
 
 
 def vqa_rad(folder: Path) -> Path:
-    picture(folder / "images" / "synpic1.jpg")
-    written(folder / "trainset.json", [RAD, {**RAD, "qid": 8, "answer": 3}])
-    written(folder / "testset.json", [{**RAD, "qid": 9, "answer": "no"}])
+    _write_image(folder / "images" / "synpic1.jpg")
+    _write_json(folder / "trainset.json", [RAD, {**RAD, "qid": 8, "answer": 3}])
+    _write_json(folder / "testset.json", [{**RAD, "qid": 9, "answer": "no"}])
     return folder
 
 
 def public(folder: Path) -> Path:
     """As VQA-RAD's authors released it: one list."""
-    picture(folder / "VQA_RAD Image Folder" / "synpic1.jpg")
+    _write_image(folder / "VQA_RAD Image Folder" / "synpic1.jpg")
     release_fields = {"qid_linked_id": "03f4", "image_case_url": "https://medpix.nlm.nih.gov/case?id=48e1",
            "evaluation": "not evaluated", "question_rephrase": "NULL", "question_relation": "NULL",
            "question_frame": "NULL"}  # fmt: skip
@@ -74,7 +74,7 @@ def public(folder: Path) -> Path:
         {**RAD, **release_fields, "qid": str(number), "phrase_type": phrase_type}
         for number, phrase_type in enumerate(("freeform", "test_freeform", "test_para"))
     ]
-    written(folder / "VQA_RAD Dataset Public.json", records)
+    _write_json(folder / "VQA_RAD Dataset Public.json", records)
     return folder
 
 
@@ -84,22 +84,24 @@ ENTRY = {"img_id": 102, "img_name": "xmlab102/source.jpg", "question": "Does the
          "content_type": "Organ", "triple": ["vhead", "_", "_"], "qid": 0}  # fmt: skip
 
 
-def slake(folder: Path, validation: str = "validate.json") -> Path:
-    picture(folder / "imgs" / "xmlab102" / "source.jpg")
-    written(folder / "imgs" / "xmlab102" / "detection.json", [{"Liver": [10.0, 2, 5.5, 6]}, {"Heart": [1, 2, 3, 4]}])
-    written(
+def _write_slake(folder: Path, validation: str = "validate.json") -> Path:
+    _write_image(folder / "imgs" / "xmlab102" / "source.jpg")
+    _write_json(
+        folder / "imgs" / "xmlab102" / "detection.json", [{"Liver": [10.0, 2, 5.5, 6]}, {"Heart": [1, 2, 3, 4]}]
+    )
+    _write_json(
         folder / "train.json",
         [ENTRY, {**ENTRY, "q_lang": "zh", "question": "图中有肝脏吗？", "answer": "有", "qid": 1}],
     )
-    written(folder / validation, [{**ENTRY, "qid": 2, "answer": "CT"}])
-    written(folder / "test.json", [{**ENTRY, "qid": 3, "answer": "No"}])
+    _write_json(folder / validation, [{**ENTRY, "qid": 2, "answer": "CT"}])
+    _write_json(folder / "test.json", [{**ENTRY, "qid": 3, "answer": "No"}])
     return folder
 
 
-def path_vqa(folder: Path) -> Path:
+def _write_path_vqa(folder: Path) -> Path:
     """As its authors released it."""
     for part_name in ("train", "val", "test"):
-        picture(folder / "images" / part_name / f"{part_name}_0422.jpg")
+        _write_image(folder / "images" / part_name / f"{part_name}_0422.jpg")
         records = [{"image": f"{part_name}_0422", "question": "Is the tumor benign?", "answer": "no"},
                 {"image": f"{part_name}_0422", "question": "What is seen?", "answer": "a cyst"}]  # fmt: skip
         pickle_path = folder / "qas" / part_name / f"{part_name}_qa.pkl"
@@ -108,11 +110,11 @@ def path_vqa(folder: Path) -> Path:
     return folder
 
 
-def parquet(folder: Path) -> Path:
+def _write_path_vqa_parquet(folder: Path) -> Path:
     """As the model hub has it."""
     (folder / "data").mkdir(parents=True)
     for part_name, shade in (("train", 10), ("validation", 90), ("test", 200)):
-        image = {"bytes": encoded(shade), "path": None}
+        image = {"bytes": _jpeg_bytes(shade), "path": None}
         records = [
             {"image": image, "question": "Is the tumor benign?", "answer": answer} for answer in ("yes", "no", "a cyst")
         ]
@@ -123,11 +125,11 @@ def parquet(folder: Path) -> Path:
 FORMS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "vqa_rad": ("vqa_rad", vqa_rad),
     "vqa_rad, one list": ("vqa_rad", public),
-    "vqa_rad, hub": ("vqa_rad", parquet),
-    "slake": ("slake", slake),
-    "slake, hub": ("slake", lambda folder: slake(folder, "validation.json")),
-    "path_vqa": ("path_vqa", path_vqa),
-    "path_vqa, hub": ("path_vqa", parquet),
+    "vqa_rad, hub": ("vqa_rad", _write_path_vqa_parquet),
+    "slake": ("slake", _write_slake),
+    "slake, hub": ("slake", lambda folder: _write_slake(folder, "validation.json")),
+    "path_vqa": ("path_vqa", _write_path_vqa),
+    "path_vqa, hub": ("path_vqa", _write_path_vqa_parquet),
 }
 
 
@@ -234,7 +236,7 @@ class TestVQARAD:
         bad_rows = [3, {}, {**RAD, "question": " "}, {**RAD, "answer": None}, {**RAD, "image_name": "../x.jpg"},
                {**RAD, "image_name": "/x.jpg"}, {**RAD, "qid": None}, {**RAD, "question": "a\x00b"}, RAD,
                RAD]  # fmt: skip
-        written(tmp_path / "trainset.json", bad_rows)
+        _write_json(tmp_path / "trainset.json", bad_rows)
         questions, rejects = read_questions("vqa_rad", tmp_path)
         assert [entry.id for entry in questions] == ["7", "9"]
         assert [(entry.row, entry.path.name) for entry in rejects[:8]] == [
@@ -258,7 +260,7 @@ class TestVQARAD:
 def test_other_test_parts_than_the_released_ones_are_told(tmp_path: Path) -> None:
     """Requirements, section 1.12: the sizes that MedMKG's Table 4 implies."""
     assert TEST_SIZES == {"vqa_rad": (251, 118), "slake": (355, 175), "path_vqa": (3362, 1816)}
-    questions, _ = read_questions("slake", slake(tmp_path))
+    questions, _ = read_questions("slake", _write_slake(tmp_path))
     assert "the release of slake has 355 and 175" in unlike_release("slake", questions)
     assert unlike_release("phantom", questions) == ""
 
@@ -267,7 +269,7 @@ class TestSLAKE:
     """What is its own."""
 
     def test_english_ones_with_boxes(self, tmp_path: Path) -> None:
-        questions, _ = read_questions("slake", slake(tmp_path), closed=False)
+        questions, _ = read_questions("slake", _write_slake(tmp_path), closed=False)
         assert [(question.part, question.answer, question.topic) for question in questions] == [
             ("train", "Yes", "Organ"), ("valid", "CT", "Organ"), ("test", "No", "Organ")
         ]  # fmt: skip
@@ -277,12 +279,12 @@ class TestSLAKE:
         "content", ["{", "[1]", '[{"a": [1, 2]}]', '[{"a": ["x", 1, 1, 1]}]', '[{"a": [1, 1, 1, NaN]}]']
     )
     def test_boxes_that_are_none(self, tmp_path: Path, content: str) -> None:
-        (slake(tmp_path) / "imgs" / "xmlab102" / "detection.json").write_text(content, encoding="utf-8")
+        (_write_slake(tmp_path) / "imgs" / "xmlab102" / "detection.json").write_text(content, encoding="utf-8")
         with pytest.raises(InputError, match=r"detection\.json"):
             read_questions("slake", tmp_path)
 
     def test_its_graph(self, tmp_path: Path) -> None:
-        graph_folder = slake(tmp_path) / "KG"
+        graph_folder = _write_slake(tmp_path) / "KG"
         graph_folder.mkdir()
         (graph_folder / "en_disease.csv").write_bytes(
             b"disease#attribute#value\r\nPneumonia#symptom#Fever, Cough , Chest pain\r\n"
@@ -322,7 +324,7 @@ class TestSLAKE:
             assert isinstance(entry, Reject) or all(entry)
 
 
-class Ran:
+class _HostilePickle:
     """Pickled, it would make a folder when it is read."""
 
     def __init__(self, path: Path) -> None:
@@ -336,14 +338,14 @@ class TestPathVQA:
     """What is its own."""
 
     def test_pickles_never_run(self, tmp_path: Path) -> None:
-        pickle_path = path_vqa(tmp_path) / "qas" / "val" / "val_qa.pkl"
-        pickle_path.write_bytes(pickle.dumps([Ran(tmp_path / "ran")]))
+        pickle_path = _write_path_vqa(tmp_path) / "qas" / "val" / "val_qa.pkl"
+        pickle_path.write_bytes(pickle.dumps([_HostilePickle(tmp_path / "ran")]))
         with pytest.raises(InputError, match="no pickled list of questions"):
             read_questions("path_vqa", tmp_path)
         assert not (tmp_path / "ran").exists()
 
     def test_other_pickles(self, tmp_path: Path) -> None:
-        pickle_path = path_vqa(tmp_path) / "qas" / "test" / "test_qa.pkl"
+        pickle_path = _write_path_vqa(tmp_path) / "qas" / "test" / "test_qa.pkl"
         pickle_path.write_bytes(pickle.dumps({"image": 1}))
         with pytest.raises(InputError, match="no pickled list"):
             list(PathVQA(tmp_path).questions())
@@ -352,7 +354,7 @@ class TestPathVQA:
 
     def test_rows_that_are_the_same_count_once(self, tmp_path: Path) -> None:
         """As the published counts have it; the same question about another image, or in another part, is another."""
-        path_vqa(tmp_path)
+        _write_path_vqa(tmp_path)
         pickle_path = tmp_path / "qas" / "test" / "test_qa.pkl"
         records = pickle.loads(pickle_path.read_bytes())  # noqa: S301  our own
         original, _ = read_questions("path_vqa", tmp_path)
@@ -370,7 +372,7 @@ class TestPathVQA:
         assert left_out(rejects) == f"questions left out: {repeated_count} because {REPEATED}"
 
     def test_images_in_parquet_are_unpacked_once_where_asked(self, tmp_path: Path) -> None:
-        questions, _ = read_questions("path_vqa", parquet(tmp_path / "release"), tmp_path / "here")
+        questions, _ = read_questions("path_vqa", _write_path_vqa_parquet(tmp_path / "release"), tmp_path / "here")
         assert sorted({question.path.parent for question in questions}) == [tmp_path / "here"]
         modified_times = {image_path: image_path.stat().st_mtime_ns for image_path in (tmp_path / "here").iterdir()}
         assert len(modified_times) == 3
@@ -378,7 +380,9 @@ class TestPathVQA:
         assert {
             image_path: image_path.stat().st_mtime_ns for image_path in (tmp_path / "here").iterdir()
         } == modified_times
-        assert {image_path.read_bytes() for image_path in modified_times} == {encoded(shade) for shade in (10, 90, 200)}
+        assert {image_path.read_bytes() for image_path in modified_times} == {
+            _jpeg_bytes(shade) for shade in (10, 90, 200)
+        }
 
     def test_rows_without_an_image(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
@@ -386,7 +390,7 @@ class TestPathVQA:
             None,
             {"bytes": b"GIF89a", "path": None},
             {"bytes": None, "path": "x.jpg"},
-            {"bytes": encoded(1), "path": None},
+            {"bytes": _jpeg_bytes(1), "path": None},
         ]
         records = [{"image": image_cell, "question": "a?", "answer": "yes"} for image_cell in image_cells]
         pq.write_table(pa.Table.from_pylist(records), tmp_path / "data" / "test-00000-of-00001.parquet")

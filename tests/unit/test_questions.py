@@ -16,7 +16,7 @@ from kgplatform.errors import InputError, UsageError
 from kgplatform.vqa.questions import PARTS, Question, image_disjoint, official, pictures
 
 
-def question(
+def _question(
     number: int, image: str = "a.png", part: str = "train", answer: str = "yes", text: str = "Is it?"
 ) -> Question:
     return Question(str(number), text, answer, image, Path(image), "invented", part)
@@ -28,11 +28,11 @@ def question(
      ("yes, left", None), ("", None)],
 )  # fmt: skip
 def test_closed_questions_are_answered_by_yes_or_no(answer: str, yes: bool | None) -> None:
-    assert question(1, answer=answer).yes is yes
+    assert _question(1, answer=answer).yes is yes
 
 
 def test_wording_is_the_words() -> None:
-    assert question(1, text="Is there  a Pleural-effusion?").wording == "is there a pleural effusion"
+    assert _question(1, text="Is there  a Pleural-effusion?").wording == "is there a pleural effusion"
 
 
 def test_pictures_are_told_apart_by_what_they_show(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_pictures_are_told_apart_by_what_they_show(tmp_path: Path) -> None:
     for image_name, image_pixels in (("a.png", pixels), ("copy of a.png", pixels), ("b.png", pixels[::-1])):
         Image.fromarray(image_pixels).save(tmp_path / image_name)
     questions = [
-        replace(question(number, image_name), path=tmp_path / image_name)
+        replace(_question(number, image_name), path=tmp_path / image_name)
         for number, image_name in enumerate(("a.png", "copy of a.png", "b.png"))
     ]
     picture_ids = pictures(questions)
@@ -54,7 +54,7 @@ class TestOfficial:
     """The released parts."""
 
     def test_a_tenth_of_training_is_held_back_where_no_validation_part_is_released(self) -> None:
-        all_questions = [question(number, part="test" if number < 30 else "train") for number in range(130)]
+        all_questions = [_question(number, part="test" if number < 30 else "train") for number in range(130)]
         question_set = official(all_questions)
         assert {part_name: len(part_questions) for part_name, part_questions in question_set.parts.items()} == {
             "train": 90,
@@ -71,12 +71,12 @@ class TestOfficial:
         assert official(all_questions, seed=1).sha256 != question_set.sha256
 
     def test_a_released_validation_part_stays(self) -> None:
-        questions = [question(number, part=PARTS[number % 3]) for number in range(9)]
+        questions = [_question(number, part=PARTS[number % 3]) for number in range(9)]
         assert [len(part_questions) for part_questions in official(questions).parts.values()] == [3, 3, 3]
 
     def test_nothing_to_test_with(self) -> None:
         with pytest.raises(InputError, match="no closed questions for test"):
-            official([question(number) for number in range(20)])
+            official([_question(number) for number in range(20)])
 
 
 class TestImageDisjoint:
@@ -87,7 +87,7 @@ class TestImageDisjoint:
         self, images: list[int], folds: int, seed: int
     ) -> None:
         all_questions = [
-            question(number, f"{image_number}.png", part="test" if number % 7 else "train")
+            _question(number, f"{image_number}.png", part="test" if number % 7 else "train")
             for number, image_number in enumerate(images)
         ]
         picture_ids = {f"{number}.png": f"picture {number // 2}" for number in range(12)}  # two files show the same
@@ -113,7 +113,7 @@ class TestImageDisjoint:
         assert len(test_counts) == len(all_questions)
 
     def test_folds_are_about_as_large_and_the_order_of_files_does_not_matter(self) -> None:
-        questions = [question(number, f"{number // 5}.png") for number in range(500)]
+        questions = [_question(number, f"{number // 5}.png") for number in range(500)]
         picture_ids = {f"{number}.png": str(number) for number in range(100)}
         fold_sets = [image_disjoint(questions, picture_ids, fold) for fold in range(5)]
         assert {len(question_set.parts["test"]) for question_set in fold_sets} == {100}
@@ -122,6 +122,6 @@ class TestImageDisjoint:
 
     @pytest.mark.parametrize(("fold", "folds"), [(0, 2), (5, 5), (-1, 5), (0, 101)])
     def test_folds_that_are_none(self, fold: int, folds: int) -> None:
-        questions = [question(number, f"{number}.png") for number in range(100)]
+        questions = [_question(number, f"{number}.png") for number in range(100)]
         with pytest.raises(UsageError, match="pictures"):
             image_disjoint(questions, {f"{number}.png": str(number) for number in range(100)}, fold, folds)

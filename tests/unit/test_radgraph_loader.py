@@ -32,7 +32,7 @@ def one(**changes: Any) -> dict[str, Any]:
     return {"tokens": "effusion", "label": "OBS-DP", "start_ix": 1, "end_ix": 1, "relations": [], **changes}
 
 
-def report(**entities: Any) -> dict[str, Any]:
+def _radgraph_report(**entities: Any) -> dict[str, Any]:
     """A graph of these entities; `e1` stands for id 1."""
     entity_records = {argument.removeprefix("e"): entity for argument, entity in entities.items()}
     return {
@@ -43,18 +43,18 @@ def report(**entities: Any) -> dict[str, Any]:
     }
 
 
-def write(path: Path, content: Any) -> Path:
+def _write_json(path: Path, content: Any) -> Path:
     path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return path
 
 
-def graphs(path: Path, labeler: int = 1) -> list[ReportGraph]:
+def _read_graphs(path: Path, labeler: int = 1) -> list[ReportGraph]:
     records = list(read_report_graphs(path, labeler))
     assert not [record for record in records if isinstance(record, Reject)]
     return [record for record in records if isinstance(record, ReportGraph)]
 
 
-def whole(source: RadGraph, size: int = 10_000) -> GraphBatch:
+def _merged_batch(source: RadGraph, size: int = 10_000) -> GraphBatch:
     """All batches as one."""
     all_batches = GraphBatch(given=0)
     for batch in source.batches(size):
@@ -72,7 +72,7 @@ def whole(source: RadGraph, size: int = 10_000) -> GraphBatch:
 
 @pytest.mark.data
 def test_the_samples_of_both_versions(data_dir: Path) -> None:
-    xl_graph, v1_graph = graphs(data_dir / "radgraph" / "samples.json")
+    xl_graph, v1_graph = _read_graphs(data_dir / "radgraph" / "samples.json")
     assert [(entity.text, entity.kind, entity.presence) for entity in xl_graph.entities] == [
         ("pneumothorax", "Observation", "absent"),
         ("chest", "Anatomy", "present"),
@@ -96,7 +96,7 @@ def test_the_samples_of_both_versions(data_dir: Path) -> None:
 
 @pytest.mark.data
 def test_a_mocked_file_whose_places_are_off_says_what_its_tokens_say(data_dir: Path) -> None:
-    mocked_graphs = graphs(data_dir / "radgraph" / "mockedReports_MedKGC_MIT.json")
+    mocked_graphs = _read_graphs(data_dir / "radgraph" / "mockedReports_MedKGC_MIT.json")
     assert [len(graph.entities) for graph in mocked_graphs] == [5, 6, 7]
     first_graph = mocked_graphs[0]
     assert [entity.text for entity in first_graph.entities if entity.presence == "absent"] == [
@@ -110,7 +110,7 @@ def test_the_phantom_studies_truth(tmp_path: Path) -> None:
     study_set.build_study_set(tmp_path / "p", 60, 7, images=False)
     graphs_path = tmp_path / "p" / "truth" / "radgraph.json"
     content = json.loads(graphs_path.read_text(encoding="utf-8"))
-    loaded_graphs = graphs(graphs_path)
+    loaded_graphs = _read_graphs(graphs_path)
     assert [graph.name for graph in loaded_graphs] == list(content)
     for graph in loaded_graphs:
         entities_by_id = content[graph.name]["entities"]
@@ -143,7 +143,7 @@ def test_the_phantom_studies_truth(tmp_path: Path) -> None:
     ],
 )
 def test_labels_of_both_versions(tmp_path: Path, label: str, kind: str, presence: str) -> None:
-    [graph] = graphs(write(tmp_path / "a.json", {STUDY: report(e1=one(label=label))}))
+    [graph] = _read_graphs(_write_json(tmp_path / "a.json", {STUDY: _radgraph_report(e1=one(label=label))}))
     assert [(entity.kind, entity.presence) for entity in graph.entities] == [(kind, presence)]
 
 
@@ -160,21 +160,26 @@ def test_triplets_come_in_the_order_of_the_heads_each_once_in_normal_form(tmp_pa
         "3": one(tokens="/", relations=[["modify", "2"]]),
         "9": one(tokens="left lung", label="ANAT-DP"),
     }
-    [graph] = graphs(write(tmp_path / "a.json", {STUDY: {**report(), "entities": entities}}))
+    [graph] = _read_graphs(_write_json(tmp_path / "a.json", {STUDY: {**_radgraph_report(), "entities": entities}}))
     assert triplets(graph) == [("effusion", Relation.LOCATED_AT, "left lung")]
     assert graph.entities[0] == Entity("2", "Left Lung", "Anatomy", "present", 1, 1)
 
 
 def test_of_two_labelers_the_first_or_the_one_asked_for(tmp_path: Path) -> None:
     two_labelers = {"labeler_1": {"entities": {"1": one()}}, "labeler_2": {"entities": {"1": one(label="OBS-U")}}}
-    graphs_path = write(tmp_path / "test.json", {STUDY: {"text": "a b", **two_labelers}, "chexpert": report(e1=one())})
-    assert [entity.presence for graph in graphs(graphs_path) for entity in graph.entities] == ["present", "present"]
+    graphs_path = _write_json(
+        tmp_path / "test.json", {STUDY: {"text": "a b", **two_labelers}, "chexpert": _radgraph_report(e1=one())}
+    )
+    assert [entity.presence for graph in _read_graphs(graphs_path) for entity in graph.entities] == [
+        "present",
+        "present",
+    ]
     second_graph, missing_reject = read_report_graphs(graphs_path, labeler=2)
     assert isinstance(second_graph, ReportGraph)
     assert [entity.presence for entity in second_graph.entities] == ["uncertain"]
     assert missing_reject == Reject(graphs_path, 2, "there are no entities of labeler 2")
     entity_ids = [
-        {key for label, key in whole(RadGraph(graphs_path, labeler_number)).nodes if label == "Entity"}
+        {key for label, key in _merged_batch(RadGraph(graphs_path, labeler_number)).nodes if label == "Entity"}
         for labeler_number in (1, 2)
     ]
     assert not entity_ids[0] & entity_ids[1]  # two people's entities do not become one
@@ -206,8 +211,8 @@ def test_the_image_of_a_graph(name: str, expected: tuple[str, str, str, str] | N
 
 
 def test_a_graph_is_an_image_that_shows_entities(tmp_path: Path) -> None:
-    content = report(e1=one(relations=[["located_at", "2"]]), e2=one(tokens="lung", label="ANAT-DP"))
-    batch = whole(RadGraph(write(tmp_path / "a.json", {STUDY: content, "none": report()})))
+    content = _radgraph_report(e1=one(relations=[["located_at", "2"]]), e2=one(tokens="lung", label="ANAT-DP"))
+    batch = _merged_batch(RadGraph(_write_json(tmp_path / "a.json", {STUDY: content, "none": _radgraph_report()})))
     entity_keys = {node_key.rsplit(":", 1)[1]: node_key for label, node_key in batch.nodes if label == "Entity"}
     image_node, effusion, lung = ("Image", "I50414267"), ("Entity", entity_keys["1"]), ("Entity", entity_keys["2"])
     assert batch.nodes == {
@@ -224,9 +229,13 @@ def test_a_graph_is_an_image_that_shows_entities(tmp_path: Path) -> None:
 
 
 def test_the_same_graph_in_another_file_is_the_same_and_another_graph_of_the_image_is_not(tmp_path: Path) -> None:
-    original = whole(RadGraph(write(tmp_path / "a.json", {STUDY: report(e1=one())})))
-    extended = whole(RadGraph(write(tmp_path / "b.json", {"x": report(e1=one()), STUDY: report(e1=one())})))
-    relabelled = whole(RadGraph(write(tmp_path / "c.json", {STUDY: report(e1=one(label="OBS-U"))})))
+    original = _merged_batch(RadGraph(_write_json(tmp_path / "a.json", {STUDY: _radgraph_report(e1=one())})))
+    extended = _merged_batch(
+        RadGraph(_write_json(tmp_path / "b.json", {"x": _radgraph_report(e1=one()), STUDY: _radgraph_report(e1=one())}))
+    )
+    relabelled = _merged_batch(
+        RadGraph(_write_json(tmp_path / "c.json", {STUDY: _radgraph_report(e1=one(label="OBS-U"))}))
+    )
     assert original.nodes.keys() < extended.nodes.keys()
     assert original.nodes.keys() & relabelled.nodes.keys() == {("Image", "I50414267")}
 
@@ -237,9 +246,11 @@ def test_entities_refer_to_the_concepts_that_a_linker_names(tmp_path: Path) -> N
         "lung": ConceptLink("C0024109", "Lung", (), 1.0, "m"),
         "odd": ConceptLink("12345", "not of UMLS", (), 1.0, "m"),
     }
-    content = report(e1=one(label="OBS-DA"), e2=one(tokens="lung"), e3=one(tokens="odd"), e4=one(tokens="else"))
-    graphs_path = write(tmp_path / "a.json", {STUDY: content})
-    batch = whole(RadGraph(graphs_path, link=links.get, about={"by": "hand"}))
+    content = _radgraph_report(
+        e1=one(label="OBS-DA"), e2=one(tokens="lung"), e3=one(tokens="odd"), e4=one(tokens="else")
+    )
+    graphs_path = _write_json(tmp_path / "a.json", {STUDY: content})
+    batch = _merged_batch(RadGraph(graphs_path, link=links.get, about={"by": "hand"}))
     concepts = {node_key: properties for (label, node_key), properties in batch.nodes.items() if label == "Concept"}
     assert concepts == {
         "C0032227": {"name": "Pleural effusion", "semantic_types": ["Finding"]},
@@ -255,18 +266,18 @@ def test_entities_refer_to_the_concepts_that_a_linker_names(tmp_path: Path) -> N
 
 
 def test_batches_are_the_same_whatever_their_size(tmp_path: Path) -> None:
-    graphs_path = write(tmp_path / "a.json", {f"s{number}": report(e1=one()) for number in range(700)})
+    graphs_path = _write_json(tmp_path / "a.json", {f"s{number}": _radgraph_report(e1=one()) for number in range(700)})
     batch_sizes = [batch.read for batch in RadGraph(graphs_path).batches(10_000)]
     assert (sum(batch_sizes), max(batch_sizes)) == (700, 250)
     assert max(batch.read for batch in RadGraph(graphs_path).batches(7)) == 7
-    assert whole(RadGraph(graphs_path)) == whole(RadGraph(graphs_path), 7)
+    assert _merged_batch(RadGraph(graphs_path)) == _merged_batch(RadGraph(graphs_path), 7)
 
 
 # Damage
 
 
 def entities_of(value: Any) -> dict[str, Any]:
-    return {**report(), "entities": value}
+    return {**_radgraph_report(), "entities": value}
 
 
 DAMAGED: dict[str, Any] = {
@@ -276,37 +287,39 @@ DAMAGED: dict[str, Any] = {
     "there are no entities of labeler 1": {"text": CANARY},
     "the labeler's part: not": {"text": CANARY, "labeler_1": [CANARY]},
     "entities: not": entities_of([CANARY]),
-    "entity 1: not": report(e1=CANARY),
+    "entity 1: not": _radgraph_report(e1=CANARY),
     "entity 1: the id": entities_of({f"{CANARY} {CANARY}": one()}),
-    "entity 1: the tokens": report(e1=one(tokens="")),
-    "entity 1: the tokens ": report(e1=one(tokens=[CANARY])),
-    "entity 1: the tokens  ": report(e1=one(tokens="x" * 201)),
-    "entity 1: the tokens   ": report(e1=one(tokens="\ud800")),
-    "entity 1: the label": report(e1=one(label="OBS-XX")),
-    "entity 1: the label ": report(e1=one(label=["OBS-DP"])),
-    "entity 1: the label  ": report(e1=one(label="Observation::definitely absent::")),
-    "entity 1: start_ix and end_ix": report(e1=one(start_ix="1")),
-    "entity 1: start_ix and end_ix ": report(e1=one(start_ix=1.0)),
-    "entity 1: start_ix and end_ix  ": report(e1=one(start_ix=True)),
-    "entity 1: start_ix and end_ix   ": report(e1=one(start_ix=2)),
-    "entity 1: start_ix and end_ix    ": report(e1=one(start_ix=-1)),
-    "entity 1: start_ix and end_ix     ": report(e1=one(end_ix=10**40)),
-    "entity 1: start_ix and end_ix      ": report(e1={"tokens": "x", "label": "OBS-DP"}),
-    "entity 1: relations are": report(e1=one(relations=None)),
-    "entity 1: relations are ": report(e1=one(relations=[["modify", "1"]] * 1_001)),
-    "a relation is not a name": report(e1=one(relations=["modify"])),
-    "a relation is not a name ": report(e1=one(relations=[["modify", 2]]), e2=one()),
-    "a relation is not a name  ": report(e1=one(relations=[["modify", "2", "2"]]), e2=one()),
-    "the relation is none": report(e1=one(relations=[[CANARY, "2"]]), e2=one()),
-    "an entity that is not there": report(e1=one(relations=[["modify", CANARY]])),
-    "to itself": report(e1=one(relations=[["modify", "1"]])),
+    "entity 1: the tokens": _radgraph_report(e1=one(tokens="")),
+    "entity 1: the tokens ": _radgraph_report(e1=one(tokens=[CANARY])),
+    "entity 1: the tokens  ": _radgraph_report(e1=one(tokens="x" * 201)),
+    "entity 1: the tokens   ": _radgraph_report(e1=one(tokens="\ud800")),
+    "entity 1: the label": _radgraph_report(e1=one(label="OBS-XX")),
+    "entity 1: the label ": _radgraph_report(e1=one(label=["OBS-DP"])),
+    "entity 1: the label  ": _radgraph_report(e1=one(label="Observation::definitely absent::")),
+    "entity 1: start_ix and end_ix": _radgraph_report(e1=one(start_ix="1")),
+    "entity 1: start_ix and end_ix ": _radgraph_report(e1=one(start_ix=1.0)),
+    "entity 1: start_ix and end_ix  ": _radgraph_report(e1=one(start_ix=True)),
+    "entity 1: start_ix and end_ix   ": _radgraph_report(e1=one(start_ix=2)),
+    "entity 1: start_ix and end_ix    ": _radgraph_report(e1=one(start_ix=-1)),
+    "entity 1: start_ix and end_ix     ": _radgraph_report(e1=one(end_ix=10**40)),
+    "entity 1: start_ix and end_ix      ": _radgraph_report(e1={"tokens": "x", "label": "OBS-DP"}),
+    "entity 1: relations are": _radgraph_report(e1=one(relations=None)),
+    "entity 1: relations are ": _radgraph_report(e1=one(relations=[["modify", "1"]] * 1_001)),
+    "a relation is not a name": _radgraph_report(e1=one(relations=["modify"])),
+    "a relation is not a name ": _radgraph_report(e1=one(relations=[["modify", 2]]), e2=one()),
+    "a relation is not a name  ": _radgraph_report(e1=one(relations=[["modify", "2", "2"]]), e2=one()),
+    "the relation is none": _radgraph_report(e1=one(relations=[[CANARY, "2"]]), e2=one()),
+    "an entity that is not there": _radgraph_report(e1=one(relations=[["modify", CANARY]])),
+    "to itself": _radgraph_report(e1=one(relations=[["modify", "1"]])),
     "more than 5,000 entities": entities_of({str(number): one() for number in range(5_001)}),
 }
 
 
 @pytest.mark.parametrize("reason", DAMAGED)
 def test_a_damaged_graph_is_one_reject_and_the_others_are_read(tmp_path: Path, reason: str) -> None:
-    graphs_path = write(tmp_path / "a.json", {"a": report(e1=one()), CANARY: DAMAGED[reason], "b": report(e1=one())})
+    graphs_path = _write_json(
+        tmp_path / "a.json", {"a": _radgraph_report(e1=one()), CANARY: DAMAGED[reason], "b": _radgraph_report(e1=one())}
+    )
     first_graph, rejected, last_graph = read_report_graphs(graphs_path)
     assert isinstance(first_graph, ReportGraph)
     assert isinstance(last_graph, ReportGraph)
@@ -314,20 +327,20 @@ def test_a_damaged_graph_is_one_reject_and_the_others_are_read(tmp_path: Path, r
     assert (rejected.path, rejected.row) == (graphs_path, 2)
     assert reason.strip() in rejected.reason
     assert CANARY not in rejected.reason
-    batch = whole(RadGraph(graphs_path))
+    batch = _merged_batch(RadGraph(graphs_path))
     assert (batch.read, batch.rejects, len(batch.edges)) == (3, [rejected], 2)
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 201, "\ud800"])
 def test_a_name_that_is_none_is_a_reject(tmp_path: Path, name: str) -> None:
-    [rejected] = read_report_graphs(write(tmp_path / "a.json", {name: report(e1=one())}))
+    [rejected] = read_report_graphs(_write_json(tmp_path / "a.json", {name: _radgraph_report(e1=one())}))
     assert isinstance(rejected, Reject)
     assert rejected.reason == "the graph's name is not 1-200 printable characters"
 
 
 def test_an_id_that_stands_twice_is_a_reject_since_one_would_be_lost(tmp_path: Path) -> None:
     entity_text = json.dumps(one())
-    graphs_path = write(
+    graphs_path = _write_json(
         tmp_path / "a.json", f'{{"a": {{"text": "x", "entities": {{"1": {entity_text}, "1": {entity_text}}}}}}}'
     )
     [rejected] = read_report_graphs(graphs_path)
@@ -342,8 +355,8 @@ def test_an_id_that_stands_twice_is_a_reject_since_one_would_be_lost(tmp_path: P
         '{"a": {"start_ix": ' + "9" * 5_000 + "}}",
     ],
 )  # fmt: skip
-def test_a_damaged_file_is_an_input_error(tmp_path: Path, content: str) -> None:
-    graphs_path = write(tmp_path / "a.json", content)
+def test_a_damaged_radgraph_file_is_an_input_error(tmp_path: Path, content: str) -> None:
+    graphs_path = _write_json(tmp_path / "a.json", content)
     with pytest.raises(InputError) as refusal:
         list(read_report_graphs(graphs_path))
     assert str(refusal.value).count("\n") == 0
@@ -375,7 +388,7 @@ def test_a_missing_file_a_folder_and_a_file_without_end_are_input_errors(tmp_pat
 
 
 def test_nothing_of_a_report_is_in_a_graphs_representation(tmp_path: Path) -> None:
-    [graph] = graphs(write(tmp_path / "a.json", {STUDY: report(e1=one())}))
+    [graph] = _read_graphs(_write_json(tmp_path / "a.json", {STUDY: _radgraph_report(e1=one())}))
     assert CANARY in graph.text
     assert CANARY not in repr(graph)
 
@@ -400,10 +413,10 @@ SPOILS: list[Spoil] = [
 @example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(st.sampled_from(SPOILS), VALUES)
 def test_whatever_stands_in_a_graph_it_is_one_or_a_reject(tmp_path: Path, spoil: Spoil, value: Any) -> None:
-    spoiled = report(e1=one(relations=[["modify", "2"]]), e2=one())
+    spoiled = _radgraph_report(e1=one(relations=[["modify", "2"]]), e2=one())
     spoil(spoiled, value)
-    graphs_path = write(tmp_path / "a.json", {"a": spoiled, "b": report(e1=one())})
-    batch = whole(RadGraph(graphs_path))
+    graphs_path = _write_json(tmp_path / "a.json", {"a": spoiled, "b": _radgraph_report(e1=one())})
+    batch = _merged_batch(RadGraph(graphs_path))
     assert batch.read == 2
     assert all(CANARY not in rejected.reason and "\n" not in rejected.reason for rejected in batch.rejects)
     for label, node_key in batch.nodes:

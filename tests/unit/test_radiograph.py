@@ -14,7 +14,7 @@ from kgplatform import radiograph
 from kgplatform.errors import InputError
 
 
-def dicom(path: Path, syntax: UID) -> Path:
+def _write_dicom(path: Path, syntax: UID) -> Path:
     meta_information = FileMetaDataset()
     meta_information.TransferSyntaxUID = syntax
     meta_information.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1.1")
@@ -29,7 +29,7 @@ def dicom(path: Path, syntax: UID) -> Path:
 
 
 def test_a_dicom_file_is_stretched_over_its_range(tmp_path: Path) -> None:
-    image = radiograph.read_radiograph(dicom(tmp_path / "a.dcm", ExplicitVRLittleEndian))
+    image = radiograph.read_radiograph(_write_dicom(tmp_path / "a.dcm", ExplicitVRLittleEndian))
     assert np.asarray(image).tolist() == [[0, 51, 102], [153, 204, 255]]
 
 
@@ -62,5 +62,5 @@ def test_a_small_image_that_shows_something_is_read(tmp_path: Path) -> None:
 
 def test_one_that_inflates_to_who_knows_how_much_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a deflated DICOM file") as refusal:
-        radiograph.read_radiograph(dicom(tmp_path / "a.dcm", DeflatedExplicitVRLittleEndian))
+        radiograph.read_radiograph(_write_dicom(tmp_path / "a.dcm", DeflatedExplicitVRLittleEndian))
     assert "Convert it" in refusal.value.hint

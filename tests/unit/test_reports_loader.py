@@ -20,7 +20,7 @@ from kgplatform.schema import IMAGE_ID, image_id
 FREE = "FINAL REPORT\n INDICATION: cough\n\n FINDINGS:\n No effusion.\n Heart normal.\n\n IMPRESSION:\n Normal."
 
 
-def read(path: Path, content: str | bytes) -> tuple[list[Report], list[Reject]]:
+def _read_reports(path: Path, content: str | bytes) -> tuple[list[Report], list[Reject]]:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     records = list(Reports(path).reports())
     return [record for record in records if isinstance(record, Report)], [
@@ -30,7 +30,7 @@ def read(path: Path, content: str | bytes) -> tuple[list[Report], list[Reject]]:
 
 def test_a_csv_with_texts_of_several_lines(tmp_path: Path) -> None:
     csv_text = 'id,text,image,subject\na,"' + FREE + '",1.png,7\nb,No effusion.,,\n'
-    [first_report, second_report], rejects = read(tmp_path / "ward.csv", csv_text)
+    [first_report, second_report], rejects = _read_reports(tmp_path / "ward.csv", csv_text)
     assert not rejects
     assert first_report.sections == {"findings": "No effusion.\n Heart normal.", "impression": "Normal."}
     assert first_report.image == {"dataset": "ward", "study_id": "a", "path": "1.png", "subject_id": "7"}
@@ -39,15 +39,17 @@ def test_a_csv_with_texts_of_several_lines(tmp_path: Path) -> None:
     assert IMAGE_ID.fullmatch(first_report.image_id)
 
 
-def test_excels_first_line_says_what_separates(tmp_path: Path) -> None:
-    [report], [reject] = read(tmp_path / "ward.csv", 'sep=;\r\nid;text\r\na;"No effusion;\r\nnormal, all"\r\nb\r\n')
+def test_the_separator_line_of_excel_applies_to_a_table_of_reports(tmp_path: Path) -> None:
+    [report], [reject] = _read_reports(
+        tmp_path / "ward.csv", 'sep=;\r\nid;text\r\na;"No effusion;\r\nnormal, all"\r\nb\r\n'
+    )
     assert report.sections == {"findings": "No effusion;\r\nnormal, all"}
     assert reject.row == 5
 
 
 def test_json_lines_with_sections_of_their_own(tmp_path: Path) -> None:
     records = [{"id": 5, "findings": "x", "impression": "y", "view": "AP"}, {"id": "6", "text": FREE, "image": None}]
-    reports, rejects = read(tmp_path / "ward.jsonl", "\n".join(map(json.dumps, records)) + "\n\n")
+    reports, rejects = _read_reports(tmp_path / "ward.jsonl", "\n".join(map(json.dumps, records)) + "\n\n")
     assert not rejects
     assert [report.study for report in reports] == ["5", "6"]
     assert reports[0].sections == {"findings": "x", "impression": "y"}
@@ -67,7 +69,7 @@ def test_json_lines_with_sections_of_their_own(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str, content: str, row: int, reason: str) -> None:
-    _, [rejected] = read(tmp_path / name, content)
+    _, [rejected] = _read_reports(tmp_path / name, content)
     assert rejected.row == row
     assert reason in rejected.reason
 
@@ -84,10 +86,10 @@ def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str, content: str
 )
 def test_a_file_that_is_none_is_an_input_error(tmp_path: Path, content: str | bytes) -> None:
     with pytest.raises(InputError):
-        read(tmp_path / "a.csv", content)
+        _read_reports(tmp_path / "a.csv", content)
 
 
-def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
+def test_a_missing_table_of_reports_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         Reports(tmp_path / "a.csv")
 
@@ -97,7 +99,7 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
 def test_any_bytes_are_reports_rejects_or_an_input_error(tmp_path: Path, suffix: str, noise: bytes) -> None:
     for content in (noise, b"id,text\n" + noise):
         try:
-            read(tmp_path / f"a{suffix}", content)
+            _read_reports(tmp_path / f"a{suffix}", content)
         except InputError as error:
             assert str(tmp_path) in error.message
 

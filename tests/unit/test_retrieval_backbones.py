@@ -30,15 +30,15 @@ from tests.unit.backbone_folders import (  # noqa: E402
     DEVIATION,
     HUB,
     MEAN,
-    Ran,
+    HostileBackbonePickle,
     bert,
     biomedclip,
     biomedical,
-    clip,
     described,
     emptied,
     plain_open_clip,
-    words,
+    save_bert_tokenizer,
+    save_clip,
 )
 
 pytestmark = pytest.mark.slow  # heavy libraries, and models of real size
@@ -62,7 +62,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert not attempts
 
 
-MAKERS = {"clip": clip, "open-clip": plain_open_clip, "biomedclip": biomedclip}
+MAKERS = {"clip": save_clip, "open-clip": plain_open_clip, "biomedclip": biomedclip}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def offline() -> Backbone:
     return open_backbone("offline", frozen=True)
 
 
-def picture(path: Path, size: int, seed: int = 1) -> Path:
+def _write_noise_image(path: Path, size: int, seed: int = 1) -> Path:
     pixels = np.random.default_rng(seed).integers(0, 255, (size, size), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     return path
@@ -122,7 +122,7 @@ class TestForms:
         original = content(model_folder)
         backbone = open_backbone(f"{backbone_kind}:{model_folder}")
         assert (backbone.picture.mean, backbone.picture.deviation) == (MEAN, DEVIATION)
-        image_path = picture(tmp_path / "x.png", backbone.picture.size)
+        image_path = _write_noise_image(tmp_path / "x.png", backbone.picture.size)
         with torch.no_grad():
             image_vectors = backbone.embed_images(backbone.picture.read(image_path)[None])
             text_vectors = backbone.embed_texts(backbone.tokens(TEXTS))
@@ -162,7 +162,7 @@ class TestForms:
 
     def test_biomedclip_as_released(self, tmp_path: Path) -> None:
         """It comes without the text tower's config.json: a BERT-base. Weights are zeros here, to be quick."""
-        words(tmp_path)
+        save_bert_tokenizer(tmp_path)
         config = biomedical(HUB)
         described(tmp_path, config)
         bert_base = tmp_path / "bert"
@@ -251,7 +251,7 @@ class TestTraining:
         assert not any(submodule.training for tower in towers for submodule in tower.modules())
         backbone.train()
         assert not any(submodule.training for tower in towers for submodule in tower.modules())
-        pixels = backbone.picture.read(picture(tmp_path / "x.png", 50))[None]
+        pixels = backbone.picture.read(_write_noise_image(tmp_path / "x.png", 50))[None]
         tokens = backbone.tokens(["effusion"])
         image_vectors, text_vectors = backbone.embed_images(pixels), backbone.embed_texts(tokens)
         torch.autograd.backward((image_vectors * text_vectors).sum())
@@ -277,7 +277,7 @@ class TestTraining:
         backbone = open_backbone(f"{backbone_kind}:{model_folder}")
         assert not backbone.training
         backbone.train()
-        pixels = backbone.picture.read(picture(tmp_path / "x.png", 50))[None]
+        pixels = backbone.picture.read(_write_noise_image(tmp_path / "x.png", 50))[None]
         cosine = backbone.embed_images(pixels) @ backbone.embed_texts(backbone.tokens(["effusion"])).T
         torch.autograd.backward((backbone.scale * cosine).sum())
         for tower in (backbone.image_tower, backbone.text_tower):
@@ -296,7 +296,7 @@ class TestOffline:
         )
         reference.eval()
         assert offline.picture == LITE == Picture(224, LITE.mean, LITE.deviation)
-        read_images = [offline.picture.read(picture(tmp_path / f"{seed}.png", 224, seed)) for seed in (1, 2)]
+        read_images = [offline.picture.read(_write_noise_image(tmp_path / f"{seed}.png", 224, seed)) for seed in (1, 2)]
         grey_pixels = torch.stack([*read_images, torch.zeros_like(read_images[0])])
         pixels = (grey_pixels.expand(-1, 3, -1, -1).float() - 127) / 128  # as it was trained
         with torch.no_grad():
@@ -347,7 +347,7 @@ class TestOffline:
 LACKS = ["weights", "damaged weights", "tokenizer", "damaged tokenizer", "configuration"]
 
 
-class TestWhatIsNone:
+class TestFolderWithoutBackbone:
     """One clear line, and nothing of a folder is run."""
 
     @pytest.mark.parametrize("name", ["clip", "biomedclip"])
@@ -372,7 +372,9 @@ class TestWhatIsNone:
 
     @pytest.mark.parametrize("lack", LACKS)
     def test_sentence_encoders(self, lack: str, tmp_path: Path) -> None:
-        transformers.BertModel(bert(tmp_path, words(tmp_path)), add_pooling_layer=False).save_pretrained(tmp_path)
+        transformers.BertModel(bert(tmp_path, save_bert_tokenizer(tmp_path)), add_pooling_layer=False).save_pretrained(
+            tmp_path
+        )
         tower = open_text(f"transformer:{tmp_path}")
         assert (tower.width, tower.tokens([ENDLESS])["input_ids"].shape) == (16, (1, 77))
         emptied(tmp_path, lack)
@@ -404,7 +406,7 @@ class TestWhatIsNone:
         shutil.copytree(saved_backbones[{"transformer": "biomedclip"}.get(kind, kind)][1], tmp_path / "c")
         (tmp_path / "c" / "model.safetensors").unlink(missing_ok=True)
         for file_name in ("pytorch_model.bin", "open_clip_pytorch_model.bin"):
-            torch.save({"x": Ran(tmp_path / "ran")}, tmp_path / "c" / file_name)
+            torch.save({"x": HostileBackbonePickle(tmp_path / "ran")}, tmp_path / "c" / file_name)
         with pytest.raises(InputError, match="no backbone"):
             open_encoder(f"{kind}:{tmp_path / 'c'}")
         assert not (tmp_path / "ran").exists()
@@ -451,7 +453,7 @@ class TestEncoders:
 
     def test_images(self, form: tuple[str, Path, Any], tmp_path: Path) -> None:
         backbone_kind, model_folder, _ = form
-        image_paths = [picture(tmp_path / f"{seed}.png", 60, seed) for seed in range(5)]
+        image_paths = [_write_noise_image(tmp_path / f"{seed}.png", 60, seed) for seed in range(5)]
         backbone = open_backbone(f"{backbone_kind}:{model_folder}")
         encoder: Encoder = BackboneEncoder(backbone, batch=2)
         vectors = encoder.images(image_paths)
@@ -497,7 +499,7 @@ class TestEncoders:
         assert len(hashes) == 4
 
     def test_texts_alone(self, tmp_path: Path) -> None:
-        model = transformers.BertModel(bert(tmp_path, words(tmp_path)), add_pooling_layer=False).eval()
+        model = transformers.BertModel(bert(tmp_path, save_bert_tokenizer(tmp_path)), add_pooling_layer=False).eval()
         model.save_pretrained(tmp_path)
         encoder: Encoder = TextEncoder(open_text(f"transformer:{tmp_path}"), batch=2)
         vectors = encoder.texts(TEXTS)
@@ -527,9 +529,9 @@ class TestChoiceOfStudies:
         model_folder = saved_backbones["biomedclip"][1]
         if kind == "transformer":
             model_folder = tmp_path
-            transformers.BertModel(bert(model_folder, words(model_folder)), add_pooling_layer=False).save_pretrained(
-                model_folder
-            )
+            transformers.BertModel(
+                bert(model_folder, save_bert_tokenizer(model_folder)), add_pooling_layer=False
+            ).save_pretrained(model_folder)
         encode = encoder_of(f"{kind}:{model_folder}")
         long_text = "effusion " * 100
         first_vector, second_vector, endless_vector = encode(
@@ -545,7 +547,9 @@ class TestChoiceOfStudies:
     ) -> None:
         shutil.copytree(saved_backbones["biomedclip"][1], tmp_path / "c")
         if kind == "transformer":
-            model = transformers.BertModel(bert(tmp_path / "c", words(tmp_path / "c")), add_pooling_layer=False)
+            model = transformers.BertModel(
+                bert(tmp_path / "c", save_bert_tokenizer(tmp_path / "c")), add_pooling_layer=False
+            )
             model.save_pretrained(tmp_path / "c")
             (tmp_path / "c" / "open_clip_pytorch_model.bin").unlink()
         emptied(tmp_path / "c", lack)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from kgplatform.errors import UsageError
-from tests.unit.test_generation_settings import script
+from tests.unit.test_generation_settings import benchmark_script
 
-benchmark = script("retrieval")
+benchmark = benchmark_script("retrieval")
 table = benchmark.retrieval_table
 
 
@@ -83,7 +83,7 @@ def test_the_table_marks_what_is_above_and_below_the_backbone(tmp_path: Path) ->
     for cell, shift in (("backbone", 0.0), ("fashionklip", -0.05), ("knowledgeclip", 0.1), ("knowledgeclip-empty", 0)):
         for seed in (42, 43):
             results.add(cell, seed, cell, outcome(shift))
-    table.write(results_path)
+    table.write_retrieval_table(results_path)
     lines = results_path.with_suffix(".md").read_text().splitlines()
     [better_line] = [line for line in lines if line.startswith("| + KnowledgeCLIP, minus backbone, fine-tuned |")]
     assert better_line.count("+10.00 [+10.00, +10.00] 🟩") == 4
@@ -103,7 +103,7 @@ def test_the_table_marks_what_is_above_and_below_the_backbone(tmp_path: Path) ->
 
 def test_the_papers_table_is_whole_and_marked_as_the_paper_does() -> None:
     assert [len(table_row.split()) for table_rows in table.PAPER.values() for table_row in table_rows] == [12] * 12
-    table_text = table.paper_table()
+    table_text = table.retrieval_paper_table()
     assert "25.56 🟩" in table_text  # KnowledgeCLIP on CLIP, OpenI, R@10
     assert "56.06 🟥" in table_text  # FashionKLIP on CLIP, MIMIC-CXR, R@100
     assert table_text.count("🟥") == 4
@@ -120,12 +120,14 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
         knowledge, pairs = Known, Pairs
 
     def name(method: str, graph: str = "full") -> str:
-        settings_hash: str = benchmark.hashed(benchmark.settings_of(benchmark.Cell(method, graph), "small", None), Data)
+        settings_hash: str = benchmark.retrieval_run_hash(
+            benchmark.retrieval_cell_settings(benchmark.Cell(method, graph), "small", None), Data
+        )
         return settings_hash
 
-    cells = list(benchmark.cells("all", controls=True, ablation=True))
+    cells = list(benchmark.retrieval_cells("all", controls=True, ablation=True))
     assert len(cells) == 9
-    assert {cell.graph for cell in benchmark.cells("all", controls=True)} == {"full", "empty", "shuffled"}
+    assert {cell.graph for cell in benchmark.retrieval_cells("all", controls=True)} == {"full", "empty", "shuffled"}
     cell_hashes = {cell.name: name(cell.method, cell.graph) for cell in cells}
     assert cell_hashes["fashionklip-empty"] == cell_hashes["knowledgeclip-empty"] == cell_hashes["backbone"]
     assert len(set(cell_hashes.values())) == 7
@@ -134,7 +136,7 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
     assert name("knowledgeclip") != original_hash
     assert name("backbone") == cell_hashes["backbone"]
     with pytest.raises(UsageError, match="there is no method clip"):
-        list(benchmark.cells("clip", controls=True))
+        list(benchmark.retrieval_cells("clip", controls=True))
     assert json.loads(json.dumps(cell_hashes)) == cell_hashes
 
 

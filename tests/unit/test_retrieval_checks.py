@@ -14,7 +14,7 @@ from kgplatform.retrieval import checks
 from kgplatform.retrieval.checks import Audited, pair_overlaps
 from kgplatform.retrieval.graph_studies import Used
 from kgplatform.retrieval.pairs import PARTS, PROTOCOLS, Pair, PairSet, partition_pairs
-from tests.unit.test_pair_files import made
+from tests.unit.test_pair_files import openi_pair_set
 from tests.unit.test_retrieval_pairs import PAIRS, pair
 
 NOTHING = Used(frozenset(), frozenset())
@@ -24,7 +24,7 @@ def pair_set(parts: dict[str, list[Pair]], protocol: str = "paper") -> PairSet:
     return PairSet({part: parts.get(part, []) for part in PARTS}, "openi", Path(), None, protocol)
 
 
-def found(pairs: PairSet, used: Used = NOTHING) -> dict[str, Finding]:
+def _findings_by_id(pairs: PairSet, used: Used = NOTHING) -> dict[str, Finding]:
     return {finding.id: finding for finding in audit_pairs(pairs, used)}
 
 
@@ -73,7 +73,7 @@ def test_what_stands_in_several_parts(pairs: list[Pair], parts: list[str], proto
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_leak_is_an_error_whatever_the_protocol_meant(protocol: str) -> None:
     leaking = pair_set({"train": [pair("a", "s", "p", "x")], "test": [pair("b", "s", "p", "X")]}, protocol)
-    findings = found(leaking)
+    findings = _findings_by_id(leaking)
     assert {finding_id: finding.severity for finding_id, finding in findings.items()} == {
         "KGP-A301": AuditSeverity.ERROR,
         "KGP-A302": AuditSeverity.ERROR,
@@ -86,18 +86,20 @@ def test_a_leak_is_an_error_whatever_the_protocol_meant(protocol: str) -> None:
 
 
 def test_texts_are_named_by_their_studies(tmp_path: Path) -> None:
-    findings = found(pair_set({"train": [pair("a", "s1", text="secret")], "valid": [pair("b", "s2", text="Secret")]}))
+    findings = _findings_by_id(
+        pair_set({"train": [pair("a", "s1", text="secret")], "valid": [pair("b", "s2", text="Secret")]})
+    )
     assert list(findings) == ["KGP-A303"]
     assert findings["KGP-A303"].examples == ("s1 = s2",)
     assert "secret" not in repr(findings).lower()
-    assert not found(pair_set({"valid": [pair("a", text="x")], "test": [pair("b", text="y")]}))
-    assert "Finding 1" not in repr(found(made(tmp_path)))
+    assert not _findings_by_id(pair_set({"valid": [pair("a", text="x")], "test": [pair("b", text="y")]}))
+    assert "Finding 1" not in repr(_findings_by_id(openi_pair_set(tmp_path)))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_split_by_subject_or_report_does_not_leak_what_it_keeps_together(protocol: str) -> None:
     pairs = [pair(f"{number}", f"s{number // 2}", f"p{number // 4}", f"text {number // 2}") for number in range(400)]
-    finding_ids = found(pair_set(partition_pairs(pairs, protocol), protocol)).keys()
+    finding_ids = _findings_by_id(pair_set(partition_pairs(pairs, protocol), protocol)).keys()
     assert (
         finding_ids
         == {
@@ -110,8 +112,10 @@ def test_a_split_by_subject_or_report_does_not_leak_what_it_keeps_together(proto
 
 def test_images_of_the_graph_are_an_error_by_study_and_by_subject() -> None:
     pairs = pair_set({"train": [pair("a", "1", "p"), pair("b", "2", "p"), pair("c", "3", "q"), pair("e", "5", "r")]})
-    assert not found(pairs, Used(frozenset({("other", "1"), ("d", "9")}), frozenset({("other", "p"), ("d", "z")})))
-    finding = found(pairs, Used(frozenset({("d", "1")}), frozenset({("d", "q")})))["KGP-A304"]
+    assert not _findings_by_id(
+        pairs, Used(frozenset({("other", "1"), ("d", "9")}), frozenset({("other", "p"), ("d", "z")}))
+    )
+    finding = _findings_by_id(pairs, Used(frozenset({("d", "1")}), frozenset({("d", "q")})))["KGP-A304"]
     assert (finding.severity, finding.count, finding.of, finding.examples) == (
         AuditSeverity.ERROR,
         3,
@@ -123,13 +127,13 @@ def test_images_of_the_graph_are_an_error_by_study_and_by_subject() -> None:
 
 def test_unknown_subjects_are_told_where_subjects_are_to_be_apart() -> None:
     pairs = {"train": [pair("a"), pair("b", subject="p")]}
-    findings = found(pair_set(pairs, "subject"))
+    findings = _findings_by_id(pair_set(pairs, "subject"))
     assert (findings["KGP-A305"].count, findings["KGP-A305"].of, findings["KGP-A305"].examples) == (1, 2, ("a",))
-    assert not found(pair_set(pairs, "report"))
+    assert not _findings_by_id(pair_set(pairs, "report"))
 
 
 @pytest.mark.data
-def test_openis_real_reports(data_dir: Path) -> None:
+def test_the_checks_of_openis_real_reports(data_dir: Path) -> None:
     from kgplatform.retrieval.pairs import read_pairs
 
     openi_folder = data_dir / "openi"
@@ -137,7 +141,7 @@ def test_openis_real_reports(data_dir: Path) -> None:
     finding_counts = {
         protocol: {
             finding_id: (finding.count, finding.of)
-            for finding_id, finding in found(
+            for finding_id, finding in _findings_by_id(
                 PairSet(partition_pairs(pairs, protocol), "openi", openi_folder, None, protocol)
             ).items()
         }

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kgp_models.retrieval.losses import both_ways, contrastive, distillation, image_text
 
 
-def oracle(logits: np.ndarray, positive: np.ndarray, ignored: np.ndarray, weights: np.ndarray) -> float:
+def _loss_by_definition(logits: np.ndarray, positive: np.ndarray, ignored: np.ndarray, weights: np.ndarray) -> float:
     """The loss in plain words: −log of a positive's share among all that are not ignored."""
     weighted_loss = total_weight = 0.0
     for row_logits, is_positive, is_ignored, weight in zip(logits, positive, ignored, weights, strict=True):
@@ -40,7 +40,7 @@ def test_the_loss_is_the_mean_log_share_of_the_positives(rows: int, columns: int
     positive, ignored = generator.random((rows, columns)) < 0.4, generator.random((rows, columns)) < 0.3
     weights = generator.random(rows) + 0.1
     loss = contrastive(*(torch.from_numpy(matrix) for matrix in (logits, positive, ignored, weights)))
-    assert float(loss) == pytest.approx(oracle(logits, positive, ignored, weights), abs=1e-8)
+    assert float(loss) == pytest.approx(_loss_by_definition(logits, positive, ignored, weights), abs=1e-8)
 
 
 def test_with_one_positive_a_row_it_is_clips_cross_entropy() -> None:

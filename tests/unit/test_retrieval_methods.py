@@ -34,21 +34,21 @@ def mentioned(count: int, seed: int) -> list[list[int]]:
 
 
 def weights_after(folder: Path, alignment: Alignment | None, weight: float = 0.5) -> Tensor:
-    backbone = world.backbone()
+    backbone = world.tiny_retrieval_backbone()
     fine_tune(backbone, world.example_pairs(16, 1), world.example_pairs(8, 2), TUNING, folder, 3, alignment, weight)
     return torch.cat([parameter.detach().flatten() for parameter in backbone.parameters()])
 
 
 def pretrained_weights(folder: Path, knowledge: Knowledge, pictures: Tensor, settings: KnowledgeSettings) -> Tensor:
-    backbone = world.backbone()
+    backbone = world.tiny_retrieval_backbone()
     pretrain(backbone, knowledge, pictures, world.example_pairs(16, 1), settings, TUNING, folder, 3)
     return torch.cat([parameter.detach().flatten() for parameter in backbone.parameters()])
 
 
 def test_fashionklip_aligns_concepts_beside_images_and_texts(tmp_path: Path) -> None:
-    knowledge, graph_images = world.graph()
+    knowledge, graph_images = world.picture_graph()
     alignment = Alignment(knowledge, graph_images, mentioned(16, 1), FASHION)
-    backbone = world.backbone()
+    backbone = world.tiny_retrieval_backbone()
     trained = fine_tune(
         backbone, world.example_pairs(16, 1), world.example_pairs(8, 2), TUNING, tmp_path / "with", 3, alignment, 0.5
     )
@@ -59,7 +59,7 @@ def test_fashionklip_aligns_concepts_beside_images_and_texts(tmp_path: Path) -> 
 
 
 def test_cva_without_weight_or_without_a_graph_is_the_backbone_alone_to_the_last_bit(tmp_path: Path) -> None:
-    knowledge, graph_images = world.graph()
+    knowledge, graph_images = world.picture_graph()
     plain_weights = weights_after(tmp_path / "plain", None)
     unweighted = Alignment(knowledge, graph_images, mentioned(16, 1), FASHION)
     empty_alignment = Alignment(knowledge.without_edges(), graph_images, mentioned(16, 1), FASHION)
@@ -70,8 +70,8 @@ def test_cva_without_weight_or_without_a_graph_is_the_backbone_alone_to_the_last
 
 
 def test_cva_trains_both_towers() -> None:
-    knowledge, graph_images = world.graph()
-    backbone = world.backbone()
+    knowledge, graph_images = world.picture_graph()
+    backbone = world.tiny_retrieval_backbone()
     alignment = Alignment(knowledge, graph_images, mentioned(16, 1), FASHION)
     alignment.begin_epoch(backbone)
     pairs = world.example_pairs(16, 1)
@@ -84,8 +84,8 @@ def test_cva_trains_both_towers() -> None:
 
 
 def test_prototypes_are_positive_images_of_the_concept_and_nothing_else() -> None:
-    knowledge, graph_images = world.graph()
-    backbone = world.backbone()
+    knowledge, graph_images = world.picture_graph()
+    backbone = world.tiny_retrieval_backbone()
     alignment = Alignment(knowledge, graph_images, [[0, 1, 2, 3]], FASHION)
     alignment.begin_epoch(backbone)
     stances = {(image, concept): stance for image, stance, concept in knowledge.stances.tolist()}
@@ -97,8 +97,8 @@ def test_prototypes_are_positive_images_of_the_concept_and_nothing_else() -> Non
 
 def test_cva_is_what_the_words_say() -> None:
     """One concept a report, one prototype: the loss is CLIP's between prototypes and names, by hand."""
-    knowledge, graph_images = world.graph()
-    backbone = world.backbone().eval()
+    knowledge, graph_images = world.picture_graph()
+    backbone = world.tiny_retrieval_backbone().eval()
     settings = FashionSettings(concepts=1, prototypes=1, nearest=1)
     alignment = Alignment(knowledge, graph_images, [[0], [2]], settings)
     alignment.begin_epoch(backbone)
@@ -144,13 +144,13 @@ def test_diverse_vectors_are_near_the_query_and_far_from_each_other() -> None:
 
 @pytest.mark.parametrize("loss", ["e2e", "e2r", "g2e", "kd"])
 def test_each_of_knowledgeclips_losses_is_in_the_objective(loss: str, tmp_path: Path) -> None:
-    knowledge, graph_images = world.graph()
+    knowledge, graph_images = world.picture_graph()
     all_weights = pretrained_weights(tmp_path / "whole", knowledge, graph_images, PRETRAINING)
     reduced_weights = pretrained_weights(
         tmp_path / "without", knowledge, graph_images, replace(PRETRAINING, **{loss: 0.0})
     )
     assert not torch.allclose(all_weights, reduced_weights)
-    backbone = world.backbone()
+    backbone = world.tiny_retrieval_backbone()
     loss_weights = {loss_name: 1.0 if loss_name == loss else 0.0 for loss_name in ("e2e", "e2r", "g2e", "kd")}
     settings = replace(PRETRAINING, **loss_weights)  # type: ignore[arg-type]
     trained = pretrain(
@@ -161,10 +161,10 @@ def test_each_of_knowledgeclips_losses_is_in_the_objective(loss: str, tmp_path: 
 
 @pytest.mark.parametrize("loss", ["e2e", "e2r", "g2e"])
 def test_each_loss_on_the_graph_trains_both_towers_and_falls(loss: str, tmp_path: Path) -> None:
-    knowledge, graph_images = world.graph()
+    knowledge, graph_images = world.picture_graph()
     loss_weights = {loss_name: 1.0 if loss_name == loss else 0.0 for loss_name in ("e2e", "e2r", "g2e", "kd")}
     settings = replace(PRETRAINING, epochs=12, **loss_weights)  # type: ignore[arg-type]
-    backbone = world.backbone()
+    backbone = world.tiny_retrieval_backbone()
     original_state = {loss_name: value.clone() for loss_name, value in backbone.state_dict().items()}
     trained = pretrain(backbone, knowledge, graph_images, world.example_pairs(16, 1), settings, TUNING, tmp_path, 3)
     assert trained.history[-1][loss] < trained.history[0][loss]
@@ -173,8 +173,8 @@ def test_each_loss_on_the_graph_trains_both_towers_and_falls(loss: str, tmp_path
 
 
 def test_an_empty_graph_leaves_the_backbone_as_it_was(tmp_path: Path) -> None:
-    knowledge, graph_images = world.graph()
-    backbone = world.backbone()
+    knowledge, graph_images = world.picture_graph()
+    backbone = world.tiny_retrieval_backbone()
     original_weights = torch.cat([parameter.detach().flatten() for parameter in backbone.parameters()])
     assert torch.equal(
         original_weights, pretrained_weights(tmp_path, knowledge.without_edges(), graph_images, PRETRAINING)
@@ -183,9 +183,9 @@ def test_an_empty_graph_leaves_the_backbone_as_it_was(tmp_path: Path) -> None:
 
 def test_a_negative_edge_is_never_a_positive_pair_and_an_uncertain_one_is_neither() -> None:
     """Turning NEGATIVE edges into silence changes no E2E; into POSITIVE it does. UNCERTAIN leaves the softmax."""
-    knowledge, graph_images = world.graph(count=8)
+    knowledge, graph_images = world.picture_graph(count=8)
     settings = replace(PRETRAINING, e2r=0.0, g2e=0.0, batch=8)
-    backbone = world.backbone().eval()
+    backbone = world.tiny_retrieval_backbone().eval()
 
     def e2e(variant: Knowledge) -> float:
         torch.manual_seed(0)
@@ -229,7 +229,7 @@ def test_the_graph_network_is_a_mean_over_neighbours_by_relation_and_direction()
 
 
 def test_an_epoch_has_each_image_once_with_all_its_stances() -> None:
-    knowledge, _ = world.graph()
+    knowledge, _ = world.picture_graph()
     stance_triples: list[tuple[int, int, int]] = []
     for batch in graph_edge_batches(knowledge, PRETRAINING, 7):
         for image, stance, concept in batch.stances.tolist():
@@ -241,8 +241,8 @@ def test_an_epoch_has_each_image_once_with_all_its_stances() -> None:
 
 
 def test_of_the_nearest_prototypes_some_may_be_drawn_in_place_of_all() -> None:
-    knowledge, graph_images = world.graph()
-    backbone = world.backbone()
+    knowledge, graph_images = world.picture_graph()
+    backbone = world.tiny_retrieval_backbone()
     nearest_alignment = Alignment(knowledge, graph_images, [[0]], replace(FASHION, concepts=1, prototypes=3, nearest=3))
     sampled_alignment = Alignment(
         knowledge, graph_images, [[0]], replace(FASHION, concepts=1, prototypes=3, nearest=3, drawn=1)

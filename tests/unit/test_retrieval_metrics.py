@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def plain(order: list[bool], k: int) -> tuple[float, float, float, float]:
+def _metrics_by_definition(order: list[bool], k: int) -> tuple[float, float, float, float]:
     """P@k, R@k, the rank of the first relevant item and its reciprocal, of items in order: the definitions."""
     hits = sum(order[:k])
     first_rank = order.index(True) + 1
@@ -42,11 +42,11 @@ def expected(cosines: list[int], relevant: list[bool], k: int) -> list[float]:
         for order in all_orders
         if all(cosines[first] >= cosines[second] for first, second in itertools.pairwise(order))
     ]
-    figures = [plain([relevant[position] for position in order], k) for order in allowed_orders]
+    figures = [_metrics_by_definition([relevant[position] for position in order], k) for order in allowed_orders]
     return [statistics.fmean(column) for column in zip(*figures, strict=True)]
 
 
-def vectors(seed: int, count: int, width: int = 8) -> Array:
+def _random_vectors(seed: int, count: int, width: int = 8) -> Array:
     return np.random.default_rng(seed).normal(size=(count, width))
 
 
@@ -56,14 +56,21 @@ def at_angles(steps: list[int]) -> Array:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def drawn(seed: int, queries: int = 30, items: int = 50, groups: int = 12) -> tuple[Array, Array, Array, Array]:
+def _random_queries_and_items(
+    seed: int, queries: int = 30, items: int = 50, groups: int = 12
+) -> tuple[Array, Array, Array, Array]:
     """Queries and items of some groups; every query has an item."""
     generator = np.random.default_rng(seed)
     item_groups = np.concatenate([np.arange(groups), generator.integers(groups, size=items - groups)])
-    return vectors(seed, queries), vectors(seed + 1, items), generator.integers(groups, size=queries), item_groups
+    return (
+        _random_vectors(seed, queries),
+        _random_vectors(seed + 1, items),
+        generator.integers(groups, size=queries),
+        item_groups,
+    )
 
 
-def same(one: RetrievalScores, other: RetrievalScores) -> None:
+def _assert_same_scores(one: RetrievalScores, other: RetrievalScores) -> None:
     for figure_name in ("precision", "recall", "first", "reciprocal", "relevant"):
         np.testing.assert_allclose(
             getattr(one, figure_name), getattr(other, figure_name), rtol=0, atol=1e-12, err_msg=figure_name
@@ -89,7 +96,7 @@ def test_ties_count_as_the_mean_of_all_their_orders(data: st.DataObject) -> None
 
 @pytest.mark.parametrize("seed", range(10))
 def test_the_definitions_where_nothing_ties(seed: int) -> None:
-    queries, items, query_groups, item_groups = drawn(seed)
+    queries, items, query_groups, item_groups = _random_queries_and_items(seed)
     scores = score_retrieval(queries, items, query_groups, item_groups)
     assert scores.items == 50
     for query in range(len(queries)):
@@ -98,7 +105,9 @@ def test_the_definitions_where_nothing_ties(seed: int) -> None:
         ]
         order = sorted(range(len(items)), key=lambda item: -cosines[item])
         for cutoff_index, cutoff in enumerate(KS):
-            expected_figures = plain([bool(item_groups[item] == query_groups[query]) for item in order], cutoff)
+            expected_figures = _metrics_by_definition(
+                [bool(item_groups[item] == query_groups[query]) for item in order], cutoff
+            )
             figures = (
                 scores.precision[query, cutoff_index],
                 scores.recall[query, cutoff_index],
@@ -111,8 +120,8 @@ def test_the_definitions_where_nothing_ties(seed: int) -> None:
 
 @given(SEEDS, st.integers(1, 40))
 def test_blocks_change_nothing(seed: int, block: int) -> None:
-    queries, items, query_groups, item_groups = drawn(seed % 10_000)
-    same(
+    queries, items, query_groups, item_groups = _random_queries_and_items(seed % 10_000)
+    _assert_same_scores(
         score_retrieval(queries, items, query_groups, item_groups, block=block),
         score_retrieval(queries, items, query_groups, item_groups, block=1_000),
     )
@@ -120,7 +129,7 @@ def test_blocks_change_nothing(seed: int, block: int) -> None:
 
 @given(SEEDS, st.booleans())
 def test_bounds_and_recall_grows_with_k(seed: int, coarse: bool) -> None:
-    queries, items, query_groups, item_groups = drawn(seed % 10_000)
+    queries, items, query_groups, item_groups = _random_queries_and_items(seed % 10_000)
     if coarse:  # many ties
         queries, items = np.sign(queries[:, :2]), np.sign(items[:, :2])
     scores = score_retrieval(queries, items, query_groups, item_groups, ks=(1, 2, 5, 10, 49, 50, 51, 200))
@@ -138,7 +147,7 @@ def test_bounds_and_recall_grows_with_k(seed: int, coarse: bool) -> None:
 
 @given(SEEDS, st.booleans())
 def test_the_order_of_items_and_queries_does_not_matter(seed: int, coarse: bool) -> None:
-    queries, items, query_groups, item_groups = drawn(seed % 10_000)
+    queries, items, query_groups, item_groups = _random_queries_and_items(seed % 10_000)
     if coarse:
         queries, items = np.sign(queries[:, :2]), np.sign(items[:, :2])
     generator = np.random.default_rng(seed)
@@ -153,9 +162,9 @@ def test_the_order_of_items_and_queries_does_not_matter(seed: int, coarse: bool)
 
 @given(SEEDS)
 def test_lengths_and_numbers_of_groups_do_not_matter(seed: int) -> None:
-    queries, items, query_groups, item_groups = drawn(seed % 10_000)
+    queries, items, query_groups, item_groups = _random_queries_and_items(seed % 10_000)
     lengths = np.random.default_rng(seed).uniform(0.1, 1e3, size=(len(items), 1))
-    same(
+    _assert_same_scores(
         score_retrieval(queries * 7, items * lengths, query_groups * 5 - 3, item_groups * 5 - 3),
         score_retrieval(queries, items, query_groups, item_groups),
     )
@@ -163,13 +172,13 @@ def test_lengths_and_numbers_of_groups_do_not_matter(seed: int) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.0])
 def test_a_constant_model_is_as_good_as_chance(value: float) -> None:
-    _, _, query_groups, item_groups = drawn(3)
+    _, _, query_groups, item_groups = _random_queries_and_items(3)
     constant_scores = score_retrieval(np.full((30, 4), value), np.full((50, 4), value), query_groups, item_groups)
-    same(constant_scores, chance(query_groups, item_groups))
+    _assert_same_scores(constant_scores, chance(query_groups, item_groups))
     noisy_items = np.full((50, 4), 1 / 3) * np.random.default_rng(1).uniform(
         0.5, 2, size=(50, 1)
     )  # the same but for rounding
-    same(
+    _assert_same_scores(
         score_retrieval(np.full((30, 4), 0.1), noisy_items.astype(np.float32), query_groups, item_groups),
         chance(query_groups, item_groups),
     )
@@ -181,7 +190,9 @@ def test_chance_is_what_random_orders_give() -> None:
     scores = chance(query_groups, item_groups, (1, 3, 10))
     for query in range(3):
         for cutoff_index, cutoff in enumerate((1, 3, 10)):
-            order_figures = [plain([bool(item_groups[item] == query) for item in order], cutoff) for order in orders]
+            order_figures = [
+                _metrics_by_definition([bool(item_groups[item] == query) for item in order], cutoff) for order in orders
+            ]
             figures = [scores.precision[query, cutoff_index], scores.recall[query, cutoff_index], scores.first[query]]
             assert [*figures, scores.reciprocal[query]] == pytest.approx(
                 [statistics.fmean(column) for column in zip(*order_figures, strict=True)]
@@ -211,8 +222,8 @@ def test_popularity_ranks_by_what_training_says_most_often() -> None:
     scores = popularity([9, 5, 5, 1], query_groups, np.arange(4), (1, 2, 3, 4))
     np.testing.assert_allclose(scores.recall[0], [1, 1, 1, 1])
     np.testing.assert_allclose(scores.recall[3], [0, 1 / 2, 1, 1])
-    same(scores, popularity([900.0, 0.2, 0.2, -1], query_groups, np.arange(4), (1, 2, 3, 4), block=2))
-    same(popularity([1, 1, 1, 1], query_groups, np.arange(4)), chance(query_groups, np.arange(4)))
+    _assert_same_scores(scores, popularity([900.0, 0.2, 0.2, -1], query_groups, np.arange(4), (1, 2, 3, 4), block=2))
+    _assert_same_scores(popularity([1, 1, 1, 1], query_groups, np.arange(4)), chance(query_groups, np.arange(4)))
     image_groups = np.array([0, 0, 1, 2, 2, 2])  # texts look for images: any ranking that is the same for all
     fixed_scores, chance_scores = (
         popularity([5, 1, 3, 2, 6, 4], np.arange(3), image_groups),
@@ -224,7 +235,7 @@ def test_popularity_ranks_by_what_training_says_most_often() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("side", [0, 1])
 def test_vectors_that_are_no_numbers_are_refused(bad: float, side: int) -> None:
-    sides = [vectors(1, 5), vectors(2, 5)]
+    sides = [_random_vectors(1, 5), _random_vectors(2, 5)]
     sides[side][3, 2] = bad
     with pytest.raises(ValueError, match="not finite"):
         score_retrieval(*sides, np.arange(5), np.arange(5))
@@ -237,27 +248,27 @@ def test_vectors_that_are_no_numbers_are_refused(bad: float, side: int) -> None:
 def test_shapes_that_do_not_fit_are_refused() -> None:
     five_groups = np.arange(5)
     with pytest.raises(ValueError, match="1 of 5 queries have no relevant item"):
-        score_retrieval(vectors(1, 5), vectors(2, 5), five_groups, [0, 1, 2, 3, 3])
+        score_retrieval(_random_vectors(1, 5), _random_vectors(2, 5), five_groups, [0, 1, 2, 3, 3])
     with pytest.raises(ValueError, match="0 of 0 queries"):
         chance([], [1])
     with pytest.raises(ValueError, match="8 values and items 4"):
-        score_retrieval(vectors(1, 5), vectors(2, 5, 4), five_groups, five_groups)
+        score_retrieval(_random_vectors(1, 5), _random_vectors(2, 5, 4), five_groups, five_groups)
     with pytest.raises(ValueError, match="not as many vectors"):
-        score_retrieval(vectors(1, 5), vectors(2, 5), five_groups[:4], five_groups)
+        score_retrieval(_random_vectors(1, 5), _random_vectors(2, 5), five_groups[:4], five_groups)
     with pytest.raises(ValueError, match="not as many vectors"):
-        score_retrieval(vectors(1, 4), vectors(2, 5), five_groups, five_groups)
+        score_retrieval(_random_vectors(1, 4), _random_vectors(2, 5), five_groups, five_groups)
     with pytest.raises(ValueError, match="not as many vectors"):
-        score_retrieval(vectors(1, 5), vectors(2, 6), five_groups, five_groups)
+        score_retrieval(_random_vectors(1, 5), _random_vectors(2, 6), five_groups, five_groups)
     with pytest.raises(ValueError, match=r"shape \(0, 3\)"):
-        score_retrieval(np.zeros((0, 3)), vectors(2, 5, 3), [], five_groups)
+        score_retrieval(np.zeros((0, 3)), _random_vectors(2, 5, 3), [], five_groups)
     for cutoffs in ((), (0,), (5, -1)):
         with pytest.raises(ValueError, match="at least 1"):
-            score_retrieval(vectors(1, 5), vectors(2, 5), five_groups, five_groups, cutoffs)
+            score_retrieval(_random_vectors(1, 5), _random_vectors(2, 5), five_groups, five_groups, cutoffs)
 
 
 def test_very_long_and_very_short_vectors_have_their_cosines() -> None:
-    queries, items, query_groups, item_groups = drawn(4)
-    same(
+    queries, items, query_groups, item_groups = _random_queries_and_items(4)
+    _assert_same_scores(
         score_retrieval(queries * 1e200, items * 1e-200, query_groups, item_groups),
         score_retrieval(queries, items, query_groups, item_groups),
     )

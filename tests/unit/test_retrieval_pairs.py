@@ -28,7 +28,7 @@ from kgplatform.retrieval.pairs import (
     read_pairs,
     sample_pairs,
 )
-from tests.unit.test_mimic_cxr_loader import CANARY, dicom, layout
+from tests.unit.test_mimic_cxr_loader import CANARY, layout, synthetic_dicom_id
 from tests.unit.test_openi_loader import XML
 
 STUDIES = [
@@ -39,7 +39,9 @@ STUDIES = [
 ]
 
 
-def openi(folder: Path, studies: Sequence[tuple[str, str, str]] = STUDIES, images: Path | None = None) -> Path:
+def write_openi_studies(
+    folder: Path, studies: Sequence[tuple[str, str, str]] = STUDIES, images: Path | None = None
+) -> Path:
     """OpenI with two images a study; all are there."""
     folder.mkdir(parents=True, exist_ok=True)
     image_folder = images or folder
@@ -56,7 +58,7 @@ def openi(folder: Path, studies: Sequence[tuple[str, str, str]] = STUDIES, image
     return folder
 
 
-def many(count: int = 40) -> list[tuple[str, str, str]]:
+def numbered_openi_studies(count: int = 40) -> list[tuple[str, str, str]]:
     return [(str(uid), f"Finding {uid % 30}.", "") for uid in range(1, count + 1)]
 
 
@@ -78,7 +80,7 @@ PAIRS = st.lists(
 
 
 def test_a_pair_is_an_image_with_its_whole_text(tmp_path: Path) -> None:
-    pairs, rejects = read_pairs("openi", openi(tmp_path))
+    pairs, rejects = read_pairs("openi", write_openi_studies(tmp_path))
     assert [
         (image_pair.image, image_pair.study, image_pair.view, image_pair.dataset, image_pair.subject)
         for image_pair in pairs[:3]
@@ -99,7 +101,7 @@ def test_a_pair_is_an_image_with_its_whole_text(tmp_path: Path) -> None:
 
 
 def test_an_image_that_is_not_there_is_told_unless_none_is_wanted(tmp_path: Path) -> None:
-    openi(tmp_path)
+    write_openi_studies(tmp_path)
     (tmp_path / "2_IM-1001.dcm.png").unlink()
     pairs, rejects = read_pairs("openi", tmp_path)
     assert len(pairs) == 5
@@ -108,7 +110,7 @@ def test_an_image_that_is_not_there_is_told_unless_none_is_wanted(tmp_path: Path
 
 
 def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
-    openi(tmp_path / "reports", images=tmp_path / "pictures")
+    write_openi_studies(tmp_path / "reports", images=tmp_path / "pictures")
     assert not read_pairs("openi", tmp_path / "reports")[0]
     pairs, _ = read_pairs("openi", tmp_path / "reports", images=tmp_path / "pictures")
     assert {image_pair.path.parent for image_pair in pairs} == {tmp_path / "pictures"}
@@ -132,15 +134,15 @@ def test_mimic_cxr_has_subjects_and_its_images_any_suffix(tmp_path: Path) -> Non
         ]
         study_folder = tmp_path / "images" / "files" / "p10" / subject / study
         study_folder.mkdir(parents=True, exist_ok=True)
-        (study_folder / f"{dicom(number)}{suffix}").write_bytes(b"x")
+        (study_folder / f"{synthetic_dicom_id(number)}{suffix}").write_bytes(b"x")
     pairs, rejects = read_pairs("mimic-cxr", tmp_path / "reports", images=tmp_path / "images")
     assert [
         (image_pair.image, image_pair.study, image_pair.subject, image_pair.view, image_pair.path.suffix)
         for image_pair in pairs
     ] == [
-        (dicom(1), "50000001", "10000001", "AP", ".png"),
-        (dicom(3), "50000001", "10000001", "LATERAL", ".dcm"),
-        (dicom(5), "50000003", "10000003", "AP", ".jpg"),
+        (synthetic_dicom_id(1), "50000001", "10000001", "AP", ".png"),
+        (synthetic_dicom_id(3), "50000001", "10000001", "LATERAL", ".dcm"),
+        (synthetic_dicom_id(5), "50000003", "10000003", "AP", ".jpg"),
     ]
     assert len(rejects) == 2
     assert pairs[0].text == f"No {CANARY}. Normal."
@@ -263,7 +265,7 @@ def test_sizes_are_8_1_1_and_more_pairs_move_few(protocol: str) -> None:
     assert 6_000 < unmoved_count < 7_200  # by chance 66 %
 
 
-def test_what_cannot_be_split_is_a_usage_error() -> None:
+def test_pairs_that_cannot_be_split_are_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no protocol image"):
         partition_pairs([pair("a")], "image")
     for few_pairs in ([], [pair("a")], [pair(f"{number}", "one") for number in range(100)]):
@@ -291,7 +293,7 @@ def test_groups_join_images_of_one_study_and_of_one_text(pairs: list[Pair]) -> N
 
 
 @pytest.mark.data
-def test_openis_real_reports(data_dir: Path) -> None:
+def test_the_pairs_of_openis_real_reports(data_dir: Path) -> None:
     openi_folder = data_dir / "openi"
     assert not read_pairs("openi", openi_folder)[0]  # no images are shipped
     pairs, rejects = read_pairs("openi", openi_folder, require_images=False)

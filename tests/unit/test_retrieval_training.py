@@ -38,7 +38,7 @@ TUNING = FineTuning(learning_rate=2e-3, epochs=4, patience=4, batch=8, varied=Tr
 SETTINGS = RetrievalSettings(backbone="new", small=world.SIZES, tuning=TUNING)
 
 
-class Killed(Exception):
+class _SimulatedKill(Exception):
     """The machine goes down."""
 
 
@@ -49,13 +49,13 @@ def flat(backbone: Backbone) -> Tensor:
 def killed_after(steps: int) -> object:
     def progress(step_count: int, total: int | None) -> None:
         if step_count == steps:
-            raise Killed
+            raise _SimulatedKill
 
     return progress
 
 
 def test_a_backbone_learns_to_find_pictures_by_their_reports(tmp_path: Path) -> None:
-    backbone = world.backbone()
+    backbone = world.tiny_retrieval_backbone()
     train_pairs, valid_pairs = world.example_pairs(64, 1), world.example_pairs(24, 2)
     original_rank = evaluated(backbone, valid_pairs)["text_to_image"].means()["MRR"]
     trained = fine_tune(backbone, train_pairs, valid_pairs, replace(TUNING, epochs=12, patience=12), tmp_path, 3)
@@ -67,13 +67,18 @@ def test_a_backbone_learns_to_find_pictures_by_their_reports(tmp_path: Path) -> 
 def test_it_stops_when_patience_ends(tmp_path: Path) -> None:
     still_tuning = replace(TUNING, learning_rate=1e-12, epochs=9, patience=2, varied=False)
     trained = fine_tune(
-        world.backbone(), world.example_pairs(16, 1), world.example_pairs(24, 2), still_tuning, tmp_path, 3
+        world.tiny_retrieval_backbone(),
+        world.example_pairs(16, 1),
+        world.example_pairs(24, 2),
+        still_tuning,
+        tmp_path,
+        3,
     )
     assert (trained.epochs, trained.best_epoch) == (3, 1)  # nothing is learnt, so the first is the best
 
 
 def test_the_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
-    backbone, valid_pairs = world.backbone(), world.example_pairs(24, 2)
+    backbone, valid_pairs = world.tiny_retrieval_backbone(), world.example_pairs(24, 2)
 
     def spoilt(step_count: int, total: int | None) -> None:
         if step_count == total:  # the last step of the last epoch: no text is told from another any more
@@ -89,37 +94,37 @@ def test_the_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
 
 def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
     train_pairs, valid_pairs = world.example_pairs(16, 1), world.example_pairs(8, 2)
-    whole_backbone = world.backbone()
+    whole_backbone = world.tiny_retrieval_backbone()
     expected = fine_tune(whole_backbone, train_pairs, valid_pairs, TUNING, tmp_path / "whole", 3)
     for step in (3, 5, 7):  # of 8 steps, in the second to the last epoch
-        backbone = world.backbone()
-        with pytest.raises(Killed):
+        backbone = world.tiny_retrieval_backbone()
+        with pytest.raises(_SimulatedKill):
             fine_tune(backbone, train_pairs, valid_pairs, TUNING, tmp_path / str(step), 3, progress=killed_after(step))  # type: ignore[arg-type]
-        backbone = world.backbone()
+        backbone = world.tiny_retrieval_backbone()
         resumed = fine_tune(backbone, train_pairs, valid_pairs, TUNING, tmp_path / str(step), 3)
         assert resumed.history == expected.history
         assert torch.equal(flat(backbone), flat(whole_backbone))
 
 
 def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    knowledge, graph_images = world.graph()
+    knowledge, graph_images = world.picture_graph()
     settings = KnowledgeSettings(epochs=3, batch=8, learning_rate=1e-3, layers=1, heads=2, pairs=4, relations=4)
     pairs = world.example_pairs(16, 1)
-    whole_backbone = world.backbone()
+    whole_backbone = world.tiny_retrieval_backbone()
     expected = pretrain(whole_backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "whole", 3)
-    backbone = world.backbone()
-    with pytest.raises(Killed):
+    backbone = world.tiny_retrieval_backbone()
+    with pytest.raises(_SimulatedKill):
         pretrain(backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "cut", 3, killed_after(5))  # type: ignore[arg-type]
-    backbone = world.backbone()
+    backbone = world.tiny_retrieval_backbone()
     resumed = pretrain(backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "cut", 3)
     assert resumed.history == expected.history
     assert torch.equal(flat(backbone), flat(whole_backbone))
 
 
 @pytest.mark.parametrize("method", ["plain", "fashionklip"])
-def test_a_training_that_is_interrupted_loses_no_step(method: str, tmp_path: Path) -> None:
+def test_an_interrupted_retrieval_training_loses_no_step(method: str, tmp_path: Path) -> None:
     train_pairs, valid_pairs = world.example_pairs(16, 1), world.example_pairs(8, 2)
-    knowledge, graph_images = world.graph()
+    knowledge, graph_images = world.picture_graph()
     fashion_settings = FashionSettings(drawn=2)  # by the epoch's random numbers
 
     def tuned(
@@ -129,12 +134,12 @@ def test_a_training_that_is_interrupted_loses_no_step(method: str, tmp_path: Pat
         alignment = Alignment(knowledge, graph_images, mentions, fashion_settings) if method == "fashionklip" else None
         return fine_tune(backbone, train_pairs, valid_pairs, TUNING, folder, 3, alignment, 0.5, progress)
 
-    whole_backbone = world.backbone()
+    whole_backbone = world.tiny_retrieval_backbone()
     expected = tuned(tmp_path / "whole", whole_backbone)
     for stopped_step in (3, 6, 7):  # of 8 steps, two an epoch: within an epoch, and at its end
         with pytest.raises(Stopped, match=rf"stopped after step {stopped_step} of 8, saved in .*{STATE}"):
-            tuned(tmp_path / "cut", world.backbone(), interrupted_at(stopped_step))
-    backbone, step_counts = world.backbone(), list[int]()
+            tuned(tmp_path / "cut", world.tiny_retrieval_backbone(), interrupted_at(stopped_step))
+    backbone, step_counts = world.tiny_retrieval_backbone(), list[int]()
     resumed = tuned(tmp_path / "cut", backbone, lambda step_count, total: step_counts.append(step_count))
     assert step_counts == [8]
     assert resumed.history == expected.history
@@ -143,18 +148,18 @@ def test_a_training_that_is_interrupted_loses_no_step(method: str, tmp_path: Pat
 
 
 def test_a_pretraining_that_is_interrupted_loses_no_step(tmp_path: Path) -> None:
-    knowledge, graph_images = world.graph()
+    knowledge, graph_images = world.picture_graph()
     settings = KnowledgeSettings(epochs=1, batch=4, learning_rate=1e-3, layers=1, heads=2, pairs=4, relations=4)
     pairs = world.example_pairs(16, 1)
-    whole_backbone, step_counts = world.backbone(), list[int]()
+    whole_backbone, step_counts = world.tiny_retrieval_backbone(), list[int]()
     arguments = (knowledge, graph_images, pairs, settings, replace(TUNING, varied=True))
     expected = pretrain(
         whole_backbone, *arguments, tmp_path / "whole", 3, lambda step_count, total: step_counts.append(step_count)
     )
     assert len(step_counts) > 2, "an epoch has several steps"
     with pytest.raises(Stopped, match="stopped after step 2 of"):
-        pretrain(world.backbone(), *arguments, tmp_path / "cut", 3, interrupted_at(2))
-    backbone = world.backbone()
+        pretrain(world.tiny_retrieval_backbone(), *arguments, tmp_path / "cut", 3, interrupted_at(2))
+    backbone = world.tiny_retrieval_backbone()
     resumed = pretrain(backbone, *arguments, tmp_path / "cut", 3)
     assert resumed.history == expected.history
     assert torch.equal(flat(backbone), flat(whole_backbone))
@@ -169,15 +174,17 @@ def test_a_training_that_is_killed_loses_no_more_than_the_interval(
     for seconds, first_step in ((0.0, 4), (3600.0, 3)):  # the step that was not saved, or the whole epoch
         monkeypatch.setattr("kgplatform.interrupt.SECONDS", seconds)
         arguments = (train_pairs, valid_pairs, TUNING, tmp_path / str(first_step), 3)
-        with pytest.raises(Killed):
-            fine_tune(world.backbone(), *arguments, progress=killed_after(4))  # type: ignore[arg-type]
+        with pytest.raises(_SimulatedKill):
+            fine_tune(world.tiny_retrieval_backbone(), *arguments, progress=killed_after(4))  # type: ignore[arg-type]
         steps.clear()
-        fine_tune(world.backbone(), *arguments, progress=lambda step_count, total: steps.append(step_count))
+        fine_tune(
+            world.tiny_retrieval_backbone(), *arguments, progress=lambda step_count, total: steps.append(step_count)
+        )
         assert steps[0] == first_step
 
 
 def test_settled_statistics_are_those_of_the_pictures_by_the_weights_as_they_are() -> None:
-    backbone = world.backbone()
+    backbone = world.tiny_retrieval_backbone()
     pair_images = world.example_pairs(64, 1).images
     backbone.train()
     with torch.no_grad():
@@ -197,13 +204,13 @@ def test_settled_statistics_are_those_of_the_pictures_by_the_weights_as_they_are
 
 def test_the_state_is_whole_or_not_there(tmp_path: Path) -> None:
     train_pairs, valid_pairs = world.example_pairs(16, 1), world.example_pairs(8, 2)
-    fine_tune(world.backbone(), train_pairs, valid_pairs, replace(TUNING, epochs=1), tmp_path, 3)
+    fine_tune(world.tiny_retrieval_backbone(), train_pairs, valid_pairs, replace(TUNING, epochs=1), tmp_path, 3)
     assert [file_path.name for file_path in tmp_path.iterdir()] == [STATE]
 
 
 def test_a_frozen_backbone_trains_its_heads_on_features_alone(tmp_path: Path) -> None:
     pairs = [_stored(tmp_path, number) for number in range(12)]
-    backbone = world.backbone(frozen=True)
+    backbone = world.tiny_retrieval_backbone(frozen=True)
     prepared = examples(pairs, backbone)
     assert prepared.images.shape == (12, 512)
     assert prepared.text_features is not None
@@ -214,7 +221,7 @@ def test_a_frozen_backbone_trains_its_heads_on_features_alone(tmp_path: Path) ->
     trained_state = backbone.state_dict()
     assert all(torch.equal(weight, trained_state[weight_name]) for weight_name, weight in towers.items())
     assert not torch.equal(
-        trained_state["image_head.weight"], world.backbone(frozen=True).state_dict()["image_head.weight"]
+        trained_state["image_head.weight"], world.tiny_retrieval_backbone(frozen=True).state_dict()["image_head.weight"]
     )
 
 
@@ -232,8 +239,8 @@ def test_varied_pictures_stay_pictures_and_are_never_mirrored() -> None:
 def _stored(folder: Path, number: int) -> Pair:
     [concepts] = world.shown_by(1, number)
     image_path = folder / f"{number}.png"
-    Image.fromarray(world.picture(concepts, number)[0].numpy()).save(image_path)
-    return Pair(str(number), image_path, world.report(concepts, number), str(number), str(number), "AP", "Tiny")
+    Image.fromarray(world.bright_squares_picture(concepts, number)[0].numpy()).save(image_path)
+    return Pair(str(number), image_path, world.picture_report(concepts, number), str(number), str(number), "AP", "Tiny")
 
 
 def test_images_that_cannot_be_read_are_told_and_left_out(tmp_path: Path) -> None:
@@ -241,7 +248,7 @@ def test_images_that_cannot_be_read_are_told_and_left_out(tmp_path: Path) -> Non
     pairs[1].path.write_bytes(pairs[1].path.read_bytes()[:50])
     pairs[2].path.unlink()
     messages: list[str] = []
-    prepared = examples(pairs, world.backbone(), log=messages.append)
+    prepared = examples(pairs, world.tiny_retrieval_backbone(), log=messages.append)
     assert [pair.image for pair in prepared.pairs] == ["0", "3"]
     assert len(messages) == 2
     assert all(str(pairs[pair_index].path) in message for pair_index, message in zip((1, 2), messages, strict=True))
@@ -249,7 +256,7 @@ def test_images_that_cannot_be_read_are_told_and_left_out(tmp_path: Path) -> Non
     for pair in pairs:
         pair.path.unlink(missing_ok=True)
     with pytest.raises(InputError, match="none of the images can be read"):
-        examples(pairs, world.backbone())
+        examples(pairs, world.tiny_retrieval_backbone())
 
 
 def test_pictures_are_kept_and_read_again_when_a_file_changes(tmp_path: Path) -> None:
@@ -268,9 +275,9 @@ def test_reading_pictures_goes_on_where_it_was_stopped(tmp_path: Path, monkeypat
     for number, image_path in enumerate(image_paths):
         Image.new("L", (40, 40), 20 * number + 5).save(image_path)
     image_paths[5].write_bytes(b"")
-    picture_form, cache_folder = world.backbone().picture, tmp_path / "cache"
+    picture_form, cache_folder = world.tiny_retrieval_backbone().picture, tmp_path / "cache"
     complete = read_pictures(image_paths, picture_form)
-    with pytest.raises(Killed):
+    with pytest.raises(_SimulatedKill):
         read_pictures(image_paths, picture_form, cache_folder, progress=killed_after(7))  # type: ignore[arg-type]
     read_counts: list[int] = []
     resumed = read_pictures(
@@ -299,7 +306,9 @@ def test_two_trainings_may_keep_the_same_pictures_at_once(tmp_path: Path, monkey
 
 
 def saved(folder: Path, settings: RetrievalSettings = SETTINGS) -> Backbone:
-    tokenizer = small_tokenizer([world.report([number % 4], number) for number in range(20)], world.SIZES.vocabulary)
+    tokenizer = small_tokenizer(
+        [world.picture_report([number % 4], number) for number in range(20)], world.SIZES.vocabulary
+    )
     backbone = small_backbone(tokenizer, world.SIZES, 4).eval()
     checkpoint.save_retrieval_model(
         folder, backbone, settings, base="small", tokenizer=tokenizer, data={"pairs": "abc"}, figures={"R@10": 0.5}

@@ -13,14 +13,14 @@ from types import ModuleType
 import pytest
 
 from kgplatform.server import jars
-from tests.scripts import script
+from tests.scripts import docs_script
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def make_sbom() -> ModuleType:
-    return script("make_sbom")
+    return docs_script("make_sbom")
 
 
 def test_every_jar_is_a_component_with_its_hash(make_sbom: ModuleType) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from kgplatform.errors import UsageError
 from kgplatform.retrieval.names import find_concept
-from tests.conftest import Ran
+from tests.conftest import CommandResult
 
 pytestmark = pytest.mark.slow
 
@@ -33,17 +33,17 @@ WRONG_USAGE = [
 ]
 
 
-def kgp(home: Path, *arguments: str) -> Ran:
+def _kgp_process(home: Path, *arguments: str) -> CommandResult:
     environment = {**os.environ, "KGP_HOME": str(home)}
     completed = subprocess.run(
         [sys.executable, "-c", MAIN, *arguments], env=environment, capture_output=True, text=True, check=False
     )
-    return Ran(completed.returncode, completed.stdout, completed.stderr)
+    return CommandResult(completed.returncode, completed.stdout, completed.stderr)
 
 
 @pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
-def test_wrong_usage_exits_2_with_a_line_and_a_hint(tmp_path: Path, arguments: list[str]) -> None:
-    outcome = kgp(tmp_path, *arguments)
+def test_wrong_usage_of_embed_and_search_exits_2_with_a_line_and_a_hint(tmp_path: Path, arguments: list[str]) -> None:
+    outcome = _kgp_process(tmp_path, *arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("error: ")
     assert len(outcome.err.splitlines()) <= 2
@@ -51,7 +51,7 @@ def test_wrong_usage_exits_2_with_a_line_and_a_hint(tmp_path: Path, arguments: l
 
 @pytest.mark.parametrize("arguments", [["embed"], ["search", "effusion"], ["search", "--concept", "x"]])
 def test_without_a_server_it_is_one_json_document(tmp_path: Path, arguments: list[str]) -> None:
-    outcome = kgp(tmp_path, *arguments, "--json")
+    outcome = _kgp_process(tmp_path, *arguments, "--json")
     assert (outcome.code, outcome.err) == (1, "")
     assert json.loads(outcome.out)["error"]["kind"] == "connection"
     assert not (tmp_path / "neo4j").exists()

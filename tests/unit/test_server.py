@@ -23,7 +23,7 @@ GIB = 1024**3
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def empty_home_settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path)
 
 
@@ -77,9 +77,9 @@ def test_coordinates_come_from_the_path() -> None:
 
 
 @pytest.fixture
-def pins(settings: Settings) -> list[jars.Pin]:
+def pins(empty_home_settings: Settings) -> list[jars.Pin]:
     """Two small jars in place."""
-    jar_folder = jars.neo4j_folder(settings)
+    jar_folder = jars.neo4j_folder(empty_home_settings)
     jar_folder.mkdir(parents=True)
     pins = []
     for jar_name in ("a-1.jar", "b-1.jar"):
@@ -90,56 +90,58 @@ def pins(settings: Settings) -> list[jars.Pin]:
     return pins
 
 
-def test_right_jars_are_hashed_once(settings: Settings, pins: list[jars.Pin], monkeypatch: pytest.MonkeyPatch) -> None:
-    jar_folder = jars.neo4j_folder(settings)
-    assert jars.class_path(settings, pins=pins) == [jar_folder / "a-1.jar", jar_folder / "b-1.jar"]
+def test_right_jars_are_hashed_once(
+    empty_home_settings: Settings, pins: list[jars.Pin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar_folder = jars.neo4j_folder(empty_home_settings)
+    assert jars.class_path(empty_home_settings, pins=pins) == [jar_folder / "a-1.jar", jar_folder / "b-1.jar"]
     monkeypatch.setattr(jars, "file_sha256", lambda jar_path: pytest.fail("hashed again"))
-    jars.class_path(settings, pins=pins)
+    jars.class_path(empty_home_settings, pins=pins)
 
 
-def test_a_tampered_jar_is_refused_even_after_a_good_check(settings: Settings, pins: list[jars.Pin]) -> None:
-    jars.class_path(settings, pins=pins)
-    (jars.neo4j_folder(settings) / "b-1.jar").write_text("evil!!!")
+def test_a_tampered_jar_is_refused_even_after_a_good_check(empty_home_settings: Settings, pins: list[jars.Pin]) -> None:
+    jars.class_path(empty_home_settings, pins=pins)
+    (jars.neo4j_folder(empty_home_settings) / "b-1.jar").write_text("evil!!!")
     with pytest.raises(ServerError, match=r"b-1\.jar is not the one that was pinned"):
-        jars.class_path(settings, pins=pins)
+        jars.class_path(empty_home_settings, pins=pins)
 
 
-def test_an_extra_jar_is_refused(settings: Settings, pins: list[jars.Pin]) -> None:
-    (jars.neo4j_folder(settings) / "evil.jar").write_text("evil")
+def test_an_extra_jar_is_refused(empty_home_settings: Settings, pins: list[jars.Pin]) -> None:
+    (jars.neo4j_folder(empty_home_settings) / "evil.jar").write_text("evil")
     with pytest.raises(ServerError, match=r"evil\.jar does not belong"):
-        jars.class_path(settings, pins=pins)
+        jars.class_path(empty_home_settings, pins=pins)
 
 
 def test_a_missing_jar_that_cannot_be_fetched_is_named(
-    settings: Settings, pins: list[jars.Pin], monkeypatch: pytest.MonkeyPatch
+    empty_home_settings: Settings, pins: list[jars.Pin], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (jars.neo4j_folder(settings) / "a-1.jar").unlink()
+    (jars.neo4j_folder(empty_home_settings) / "a-1.jar").unlink()
     with pytest.raises(ServerError, match=r"a-1\.jar is missing"):
-        jars.check_jars(settings, pins)
+        jars.check_jars(empty_home_settings, pins)
 
     def no_network(*arguments: object, **options: object) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr("jgo.util.http.request", no_network)
     with pytest.raises(ServerError, match=r"cannot fetch the jar a-1\.jar") as refusal:
-        jars.class_path(settings, pins=pins)
+        jars.class_path(empty_home_settings, pins=pins)
     assert "proxy" in refusal.value.hint
 
 
 def test_a_jar_in_the_users_maven_repository_is_taken_only_with_the_right_hash(
-    settings: Settings, pins: list[jars.Pin], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_home_settings: Settings, pins: list[jars.Pin], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched: list[str] = []
     monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
     monkeypatch.setattr(jars, "_fetch", lambda pins, home, log: fetched.extend(pin.name for pin in pins))
     for pin, content in zip(pins, ["a-1.jar", "evil"], strict=True):
-        (jars.neo4j_folder(settings) / pin.name).unlink()
+        (jars.neo4j_folder(empty_home_settings) / pin.name).unlink()
         (tmp_path / "m2" / pin.path).parent.mkdir(parents=True)
         (tmp_path / "m2" / pin.path).write_text(content)
     with pytest.raises(ServerError, match=r"b-1\.jar is missing"):
-        jars.class_path(settings, pins=pins)
+        jars.class_path(empty_home_settings, pins=pins)
     assert fetched == ["b-1.jar"]
-    assert (jars.neo4j_folder(settings) / "a-1.jar").read_text() == "a-1.jar"
+    assert (jars.neo4j_folder(empty_home_settings) / "a-1.jar").read_text() == "a-1.jar"
 
 
 # Java
@@ -177,66 +179,68 @@ def test_the_server_does_not_inherit_secrets_or_javas_variables(monkeypatch: pyt
 # state
 
 
-def test_password_file_is_private_from_the_start(settings: Settings) -> None:
+def test_password_file_is_private_from_the_start(empty_home_settings: Settings) -> None:
     previous_umask = os.umask(0)
     try:
-        state.make_folders(settings.server_home)
-        password = state.make_password(settings.server_home)
+        state.make_folders(empty_home_settings.server_home)
+        password = state.make_password(empty_home_settings.server_home)
     finally:
         os.umask(previous_umask)
-    assert stat.S_IMODE(state.password_file(settings.server_home).stat().st_mode) == 0o600
-    assert stat.S_IMODE(settings.server_home.stat().st_mode) == 0o700
+    assert stat.S_IMODE(state.password_file(empty_home_settings.server_home).stat().st_mode) == 0o600
+    assert stat.S_IMODE(empty_home_settings.server_home.stat().st_mode) == 0o700
     assert len(password) >= 24
-    assert password != state.make_password(settings.server_home)
+    assert password != state.make_password(empty_home_settings.server_home)
 
 
-def test_nothing_shows_the_password(settings: Settings) -> None:
-    state.make_folders(settings.server_home)
-    secret = state.make_password(settings.server_home)
-    output = repr(Settings(home=settings.home, uri="bolt://x", password=secret)) + repr(server.status(settings))
+def test_nothing_shows_the_password(empty_home_settings: Settings) -> None:
+    state.make_folders(empty_home_settings.server_home)
+    secret = state.make_password(empty_home_settings.server_home)
+    output = repr(Settings(home=empty_home_settings.home, uri="bolt://x", password=secret)) + repr(
+        server.status(empty_home_settings)
+    )
     assert secret not in output
 
 
-def test_a_lost_password_file_says_how_to_mend(settings: Settings) -> None:
-    (settings.server_home / "data" / "databases" / "system").mkdir(parents=True)
+def test_a_lost_password_file_says_how_to_mend(empty_home_settings: Settings) -> None:
+    (empty_home_settings.server_home / "data" / "databases" / "system").mkdir(parents=True)
     with pytest.raises(ServerError, match=r"password file .* is missing") as refusal:
-        server.password(settings)
+        server.password(empty_home_settings)
     assert "kgp db reset" in refusal.value.hint
 
 
-def test_before_the_first_start_nothing_runs(settings: Settings) -> None:
-    assert not server.status(settings).running
-    assert not server.store_exists(settings)
-    assert not server.stop(settings).running
-    server.reset(settings)
-    assert not settings.server_home.exists(), "asking must leave nothing behind"
+def test_before_the_first_start_nothing_runs(empty_home_settings: Settings) -> None:
+    assert not server.status(empty_home_settings).running
+    assert not server.store_exists(empty_home_settings)
+    assert not server.stop(empty_home_settings).running
+    server.reset(empty_home_settings)
+    assert not empty_home_settings.server_home.exists(), "asking must leave nothing behind"
     with pytest.raises(ConnectionFailed) as refusal:
-        server.connection(settings)
+        server.connection(empty_home_settings)
     assert "kgp db start" in refusal.value.hint
 
 
-def test_a_pid_that_another_program_has_by_now_is_not_the_server(settings: Settings) -> None:
-    server_folder = settings.server_home
+def test_a_pid_that_another_program_has_by_now_is_not_the_server(empty_home_settings: Settings) -> None:
+    server_folder = empty_home_settings.server_home
     state.make_folders(server_folder)
     state.save_state(server_folder, state.ServerState(config.Ports(17687, 17474), os.getpid()))
-    assert not server.status(settings).running
-    server.stop(settings)  # must not end us
+    assert not server.status(empty_home_settings).running
+    server.stop(empty_home_settings)  # must not end us
     assert state.load_state(server_folder) == state.ServerState(config.Ports(17687, 17474), None), (
         "the ports are remembered"
     )
 
 
 def test_a_server_whose_command_line_is_not_set_yet_is_waited_for(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    empty_home_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For a moment after it was started Linux shows none: it had been taken for a server that ended."""
-    command_lines = iter([[], [], ["java", state.home_argument(settings.server_home)]])
+    command_lines = iter([[], [], ["java", state.home_argument(empty_home_settings.server_home)]])
     monkeypatch.setattr(psutil.Process, "cmdline", lambda process: next(command_lines))
-    assert state.ServerState(pid=os.getpid()).process(settings.server_home) is not None
+    assert state.ServerState(pid=os.getpid()).process(empty_home_settings.server_home) is not None
 
 
-def test_a_process_that_ended_is_not_the_server(settings: Settings) -> None:
-    server_folder = settings.server_home
+def test_a_process_that_ended_is_not_the_server(empty_home_settings: Settings) -> None:
+    server_folder = empty_home_settings.server_home
     program = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(60)", state.home_argument(server_folder)]
     )
@@ -247,10 +251,10 @@ def test_a_process_that_ended_is_not_the_server(settings: Settings) -> None:
     assert server_state.process(server_folder) is None
 
 
-def test_a_damaged_state_file_counts_as_none(settings: Settings) -> None:
-    state.make_folders(settings.server_home)
-    (settings.server_home / "run" / "server.json").write_text('{"ports": 3')
-    assert state.load_state(settings.server_home) == state.ServerState()
+def test_a_damaged_state_file_counts_as_none(empty_home_settings: Settings) -> None:
+    state.make_folders(empty_home_settings.server_home)
+    (empty_home_settings.server_home / "run" / "server.json").write_text('{"ports": 3')
+    assert state.load_state(empty_home_settings.server_home) == state.ServerState()
 
 
 def test_a_taken_port_is_left_to_its_owner() -> None:

@@ -17,7 +17,7 @@ from tests.unit.export_graphs import random_triples
 
 
 @pytest.fixture(scope="module")
-def triples() -> Triples:
+def triples_to_split() -> Triples:
     return random_triples()
 
 
@@ -79,23 +79,23 @@ def test_an_inductive_split_goes_by_image_where_no_patient_is_known() -> None:
 
 
 @pytest.mark.parametrize("kind", splits.KINDS)
-def test_a_split_is_read_back(triples: Triples, tmp_path: Path, kind: str) -> None:
-    split = splits.make(kind, triples, 7)
+def test_a_split_is_read_back(triples_to_split: Triples, tmp_path: Path, kind: str) -> None:
+    split = splits.make(kind, triples_to_split, 7)
     split.write(tmp_path / "split.parquet")
-    reread = Split.read(tmp_path / "split.parquet", triples)
+    reread = Split.read(tmp_path / "split.parquet", triples_to_split)
     assert np.array_equal(reread.parts, split.parts)
     assert (reread.kind, reread.seed, reread.sha256) == (kind, 7, split.sha256)
 
 
-def test_a_split_of_another_graph_is_refused(triples: Triples, tmp_path: Path) -> None:
+def test_a_split_of_another_graph_is_refused(triples_to_split: Triples, tmp_path: Path) -> None:
     splits.make("paper", random_triples(seed=2)).write(tmp_path / "split.parquet")
     with pytest.raises(InputError, match="another graph"):
-        Split.read(tmp_path / "split.parquet", triples)
+        Split.read(tmp_path / "split.parquet", triples_to_split)
 
 
-def test_a_damaged_split_is_refused(triples: Triples, tmp_path: Path) -> None:
+def test_a_damaged_split_is_refused(triples_to_split: Triples, tmp_path: Path) -> None:
     split_path = tmp_path / "split.parquet"
-    split = splits.make("paper", triples)
+    split = splits.make("paper", triples_to_split)
     split.write(split_path)
     original_bytes = split_path.read_bytes()
     generator = random.Random(5)
@@ -106,17 +106,17 @@ def test_a_damaged_split_is_refused(triples: Triples, tmp_path: Path) -> None:
             damaged if generator.random() < 0.7 else original_bytes[: generator.randrange(len(original_bytes))]
         )
         try:
-            reread = Split.read(split_path, triples)
+            reread = Split.read(split_path, triples_to_split)
         except InputError:
             continue
         assert reread.sha256 == split.sha256
     with pytest.raises(InputError):
-        Split.read(tmp_path / "none.parquet", triples)
+        Split.read(tmp_path / "none.parquet", triples_to_split)
 
 
-def test_what_cannot_be_split_is_a_usage_error(triples: Triples) -> None:
+def test_triples_that_cannot_be_split_are_a_usage_error(triples_to_split: Triples) -> None:
     with pytest.raises(UsageError, match="no split"):
-        splits.make("random", triples)
+        splits.make("random", triples_to_split)
     single_triple = Triples.build([(0, "r", 1)], {0: Node("C1", "Concept"), 1: Node("C2", "Concept")})
     with pytest.raises(UsageError, match="too small"):
         splits.make("paper", single_triple)

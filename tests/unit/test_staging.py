@@ -31,11 +31,11 @@ from pathlib import Path
 from kgplatform import contents, staging
 from kgplatform.export.splits import Split
 from kgplatform.export.triples import Node, Triples
-from kgplatform.files import marked, replacing
+from kgplatform.files import has_program_mark, replacing
 from kgplatform.retrieval.pairs import PairSet
 from kgplatform.vqa import drawing
 kind, path = sys.argv[1], Path(sys.argv[2])
-at = contents.built(path, "test", {"n": 2}, replace=True) if kind == "folder" else replacing(path)
+at = contents.result_folder(path, "test", {"n": 2}, replace=True) if kind == "folder" else replacing(path)
 with at as staged:
     (staged / "a" if kind == "folder" else staged).write_text("half")
     if sys.argv[3] == "swap":
@@ -44,7 +44,7 @@ with at as staged:
 """
 
 
-def build(folder: Path, number: int, *, replace: bool = False, said: list[str] | None = None) -> None:
+def _write_folder(folder: Path, number: int, *, replace: bool = False, said: list[str] | None = None) -> None:
     with contents.result_folder(
         folder, "test", {"n": number}, replace=replace, log=(said or []).append
     ) as staged_folder:
@@ -65,13 +65,13 @@ def tree(folder: Path) -> dict[str, str]:
 
 def test_a_folder_is_replaced_whole_and_only_where_asked(tmp_path: Path) -> None:
     out_folder = tmp_path / "out"
-    build(out_folder, 1)
+    _write_folder(out_folder, 1)
     assert contents.complete(out_folder, "test", {"n": 1})
     assert not contents.complete(out_folder, "test", {"n": 2})
     assert not contents.complete(out_folder, "another", {"n": 1})
     with pytest.raises(InputError, match="test wrote this folder, but it was written with other settings"):
-        build(out_folder, 2)
-    build(out_folder, 2, replace=True)
+        _write_folder(out_folder, 2)
+    _write_folder(out_folder, 2, replace=True)
     assert tree(out_folder).keys() == {"a", contents.LISTED}, "nothing of the old one is left"
     (out_folder / "a").write_text("changed", encoding="utf-8")
     assert not contents.complete(out_folder, "test", {"n": 2})
@@ -81,13 +81,13 @@ def test_a_folder_is_replaced_whole_and_only_where_asked(tmp_path: Path) -> None
 @pytest.mark.parametrize("where", ["mine", "below/mine", "link"])
 def test_a_folder_with_files_of_others_is_never_replaced(where: str, tmp_path: Path) -> None:
     out_folder = tmp_path / "out"
-    build(out_folder, 1)
+    _write_folder(out_folder, 1)
     if where == "link":
         (out_folder / where).symlink_to(tmp_path)
     else:
         (out_folder / where).write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match=f"holds {where}, which this command did not write"):
-        build(out_folder, 2, replace=True)
+        _write_folder(out_folder, 2, replace=True)
     assert os.path.lexists(out_folder / where)
     with (
         pytest.raises(UsageError, match="did not write"),
@@ -102,7 +102,7 @@ def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_pat
     out_folder = tmp_path / "out"
     killed("folder", out_folder)
     assert not out_folder.exists()
-    build(out_folder, 1)
+    _write_folder(out_folder, 1)
     killed("folder", out_folder)
     messages: list[str] = []
     assert contents.complete(out_folder, "test", {"n": 1}, messages.append)
@@ -114,7 +114,7 @@ def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_pat
         pass
     assert messages == [f"removed what a command that was stopped left of {out_folder}"] * 2
     assert sorted(file_path.name for file_path in tmp_path.iterdir()) == [".out.mine", "out"]
-    build(out_folder, 1, replace=True)
+    _write_folder(out_folder, 1, replace=True)
     killed("folder", out_folder, "swap")
     assert not out_folder.exists()
     with (
@@ -132,7 +132,7 @@ def test_what_a_command_of_the_same_process_number_left_is_in_nobodys_way(tmp_pa
     partial_folder = tmp_path / f".out.{os.getpid()}.partial"
     partial_folder.mkdir()
     (partial_folder / "a").write_text("half", encoding="utf-8")
-    build(tmp_path / "out", 1)
+    _write_folder(tmp_path / "out", 1)
     (tmp_path / f".rejects.tsv.{os.getpid()}.partial").write_text("half", encoding="utf-8")
     (tmp_path / f".rejects.tsv.{DEAD}.partial").write_text("half", encoding="utf-8")
     with survey._reject_file(tmp_path / "rejects.tsv"):
@@ -141,7 +141,7 @@ def test_what_a_command_of_the_same_process_number_left_is_in_nobodys_way(tmp_pa
 
 
 def test_a_failed_build_leaves_the_old_folder(tmp_path: Path) -> None:
-    build(tmp_path / "out", 1)
+    _write_folder(tmp_path / "out", 1)
     original_tree = tree(tmp_path / "out")
     for error in (ZeroDivisionError(), KeyboardInterrupt()):
         with (

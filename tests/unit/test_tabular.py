@@ -32,7 +32,7 @@ class Make(Protocol):
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
+def table_file_writer(tmp_path: Path) -> Make:
     def write(content: bytes, name: str = "t.csv") -> Path:
         file_path = tmp_path / name
         file_path.write_bytes(content)
@@ -41,16 +41,16 @@ def make(tmp_path: Path) -> Make:
     return write
 
 
-def read(path: Path, columns: Sequence[str] = COLUMNS) -> list[Row | Reject]:
+def _read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> list[Row | Reject]:
     return list(open_table(path).rows(columns))
 
 
 def accepted(path: Path) -> list[list[str]]:
-    return [list(record[1]) for record in read(path) if not isinstance(record, Reject)]
+    return [list(record[1]) for record in _read_rows(path) if not isinstance(record, Reject)]
 
 
 def rejected(path: Path) -> dict[int, str]:
-    return {record.row: record.reason for record in read(path) if isinstance(record, Reject)}
+    return {record.row: record.reason for record in _read_rows(path) if isinstance(record, Reject)}
 
 
 def parquet_bytes(rows: int = 20) -> bytes:
@@ -65,23 +65,27 @@ def parquet_bytes(rows: int = 20) -> bytes:
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("last", [True, False])
-def test_line_ends_and_byte_order_marks(make: Make, end: bytes, bom: bytes, last: bool) -> None:
-    table_path = make(bom + end.join([b"head,relation,tail", b"a,isa,b", "ä,isa,心".encode()]) + (end if last else b""))
-    assert read(table_path) == [(2, ["a", "isa", "b"]), (3, ["ä", "isa", "心"])]
+def test_line_ends_and_byte_order_marks(table_file_writer: Make, end: bytes, bom: bytes, last: bool) -> None:
+    table_path = table_file_writer(
+        bom + end.join([b"head,relation,tail", b"a,isa,b", "ä,isa,心".encode()]) + (end if last else b"")
+    )
+    assert _read_rows(table_path) == [(2, ["a", "isa", "b"]), (3, ["ä", "isa", "心"])]
 
 
-def test_columns_come_in_the_order_asked_for(make: Make) -> None:
-    table_path = make(b"tail,more,head,relation\nb,x,a,isa\n")
+def test_columns_come_in_the_order_asked_for(table_file_writer: Make) -> None:
+    table_path = table_file_writer(b"tail,more,head,relation\nb,x,a,isa\n")
     assert accepted(table_path) == [["a", "isa", "b"]]
 
 
-def test_tab_separated_by_suffix(make: Make) -> None:
-    assert accepted(make(b'head\trelation\ttail\na,1\tisa\t"b"\n', "t.tsv")) == [["a,1", "isa", "b"]]
+def test_tab_separated_by_suffix(table_file_writer: Make) -> None:
+    assert accepted(table_file_writer(b'head\trelation\ttail\na,1\tisa\t"b"\n', "t.tsv")) == [["a,1", "isa", "b"]]
 
 
-def test_quoted_values(make: Make) -> None:
-    assert accepted(make(b'head,relation,tail\n"a, ""x""",isa,""\n')) == [['a, "x"', "isa", ""]]
-    assert accepted(make(b'head\trelation\ttail\n"a"\tisa\t5" tube\n', "t.tsv")) == [["a", "isa", '5" tube']]
+def test_quoted_values(table_file_writer: Make) -> None:
+    assert accepted(table_file_writer(b'head,relation,tail\n"a, ""x""",isa,""\n')) == [['a, "x"', "isa", ""]]
+    assert accepted(table_file_writer(b'head\trelation\ttail\n"a"\tisa\t5" tube\n', "t.tsv")) == [
+        ["a", "isa", '5" tube']
+    ]
 
 
 @pytest.mark.parametrize(
@@ -102,28 +106,28 @@ def test_quoted_values(make: Make) -> None:
         (b"a,isa," + b"x" * 5 * MAX_LINE, "longer than"),
     ],
 )
-def test_a_bad_row_costs_only_itself(make: Make, line: bytes, reason: str) -> None:
-    table_path = make(b"head,relation,tail\na,isa,b\n" + line + b"\nc,isa,d\n")
-    assert [record[0] for record in read(table_path) if not isinstance(record, Reject)] == [2, 4]
+def test_a_bad_row_costs_only_itself(table_file_writer: Make, line: bytes, reason: str) -> None:
+    table_path = table_file_writer(b"head,relation,tail\na,isa,b\n" + line + b"\nc,isa,d\n")
+    assert [record[0] for record in _read_rows(table_path) if not isinstance(record, Reject)] == [2, 4]
     assert list(rejected(table_path)) == [3]
     assert reason in rejected(table_path)[3]
 
 
-def test_a_quoted_value_may_not_span_lines(make: Make) -> None:
-    table_path = make(b'head,relation,tail\n"a\nb",isa,c\nd,isa,e\n')
+def test_a_quoted_value_may_not_span_lines(table_file_writer: Make) -> None:
+    table_path = table_file_writer(b'head,relation,tail\n"a\nb",isa,c\nd,isa,e\n')
     assert list(rejected(table_path)) == [2, 3]
     assert accepted(table_path) == [["d", "isa", "e"]]
 
 
-def test_blank_lines_at_the_end_are_no_rows(make: Make) -> None:
-    assert read(make(b"head,relation,tail\na,isa,b\n\n\n")) == [(2, ["a", "isa", "b"])]
-    assert read(make(b"head,relation,tail\n")) == []
+def test_blank_lines_at_the_end_are_no_rows(table_file_writer: Make) -> None:
+    assert _read_rows(table_file_writer(b"head,relation,tail\na,isa,b\n\n\n")) == [(2, ["a", "isa", "b"])]
+    assert _read_rows(table_file_writer(b"head,relation,tail\n")) == []
 
 
-def test_reasons_never_quote_the_row(make: Make) -> None:
+def test_reasons_never_quote_the_row(table_file_writer: Make) -> None:
     secret = SECRET.encode()
     bad_lines = [b'"' + secret + b",isa,b", secret, secret + b",\xff,b", secret + b"\x00,a,b", secret * 10_000]
-    table_path = make(b"head,relation,tail\n" + b"\n".join(bad_lines))
+    table_path = table_file_writer(b"head,relation,tail\n" + b"\n".join(bad_lines))
     assert len(rejected(table_path)) == 5
     assert SECRET not in "".join(rejected(table_path).values())
 
@@ -147,24 +151,24 @@ def test_reasons_never_quote_the_row(make: Make) -> None:
         (b"head,relation,tail,head\na,b,c,d\n", "t.csv", "head more than once"),
     ],
 )
-def test_unusable_files(make: Make, content: bytes, name: str, message: str) -> None:
-    table_path = make(content, name)
+def test_unusable_files(table_file_writer: Make, content: bytes, name: str, message: str) -> None:
+    table_path = table_file_writer(content, name)
     with pytest.raises(InputError, match=message) as refusal:
-        read(table_path)
+        _read_rows(table_path)
     assert refusal.value.path == table_path
 
 
-def test_missing_columns_are_named_with_those_found(make: Make) -> None:
+def test_missing_columns_are_named_with_those_found(table_file_writer: Make) -> None:
     with pytest.raises(InputError) as refusal:
-        open_table(make(b"subject,predicate,tail\n")).rows(COLUMNS)
+        open_table(table_file_writer(b"subject,predicate,tail\n")).rows(COLUMNS)
     assert "lacks head, relation" in refusal.value.message
     assert "subject, predicate, tail" in refusal.value.hint
 
 
-def test_content_in_the_header_s_place_is_not_quoted(make: Make) -> None:
+def test_content_in_the_header_s_place_is_not_quoted(table_file_writer: Make) -> None:
     report_text = f"{SECRET}, admitted on Tuesday with increasing shortness of breath and a cough."
     with pytest.raises(InputError) as refusal:
-        read(make(f'"{report_text}",x\n'.encode()))
+        _read_rows(table_file_writer(f'"{report_text}",x\n'.encode()))
     assert SECRET not in refusal.value.message + refusal.value.hint
 
 
@@ -182,7 +186,7 @@ def test_parquet(tmp_path: Path) -> None:
         "tail": pa.array([1, 2, 3], pa.uint8()),
     }
     pq.write_table(pa.table(table), table_path)
-    first_row, *other_rows = read(table_path)
+    first_row, *other_rows = _read_rows(table_path)
     assert first_row == (1, ["a", "isa", "1"]) or first_row == (1, ("a", "isa", "1"))
     assert other_rows == [Reject(table_path, 2, "head is empty (null)"), Reject(table_path, 3, "it is not valid UTF-8")]
 
@@ -191,13 +195,13 @@ def test_parquet_columns_must_hold_text_or_whole_numbers(tmp_path: Path) -> None
     table_path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"head": [1.0], "relation": ["isa"], "tail": [["b"]]}), table_path)
     with pytest.raises(InputError, match="head holds double"):
-        read(table_path)
+        _read_rows(table_path)
     with pytest.raises(InputError, match="tail holds list"):
-        read(table_path, ["tail"])
+        _read_rows(table_path, ["tail"])
 
 
-def test_parquet_is_known_by_its_content(make: Make) -> None:
-    assert len(read(make(parquet_bytes(), "t.csv"))) == 20
+def test_parquet_is_known_by_its_content(table_file_writer: Make) -> None:
+    assert len(_read_rows(table_file_writer(parquet_bytes(), "t.csv"))) == 20
 
 
 def test_memory_stays_flat_on_a_huge_line(tmp_path: Path) -> None:
@@ -208,7 +212,7 @@ def test_memory_stays_flat_on_a_huge_line(tmp_path: Path) -> None:
             table_file.write(b"x" * (1 << 20))
         table_file.write(b"\na,isa,b\n")
     tracemalloc.start()
-    records = read(table_path)
+    records = _read_rows(table_path)
     peak_memory = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [isinstance(record, Reject) for record in records] == [True, False]
@@ -247,7 +251,7 @@ def lines_in(content: bytes) -> int:
     return normal_content.count(b"\n")
 
 
-def damaged(content: bytes, seed: int, count: int) -> Iterator[bytes]:
+def _damaged_contents(content: bytes, seed: int, count: int) -> Iterator[bytes]:
     """`content` with a few bytes changed, removed, doubled or cut off."""
     generator = random.Random(seed)
     delicate_bytes = b"\",\t\n\r\x00\xff\xc3\xef;\\'`"
@@ -275,19 +279,19 @@ def damaged(content: bytes, seed: int, count: int) -> Iterator[bytes]:
 @pytest.mark.slow
 @pytest.mark.campaign
 @pytest.mark.parametrize(("name", "delimiter"), [("t.csv", b","), ("t.tsv", b"\t")])
-def test_damaged_text_files(make: Make, name: str, delimiter: bytes) -> None:
+def test_damaged_text_files(table_file_writer: Make, name: str, delimiter: bytes) -> None:
     lines = ["head,relation,tail", "C0000001,isa,C0000002", 'I12,POSITIVE,"a, ""b"""', "ä,心,b", "", "x,y,z"]
     good_content = b"\n".join(line.encode().replace(b",", delimiter) for line in lines) + b"\n"
-    for content in damaged(good_content, 11, rounds(500, 10_000)):
-        check_account(make(content, name), lines_in(content))
+    for content in _damaged_contents(good_content, 11, rounds(500, 10_000)):
+        check_account(table_file_writer(content, name), lines_in(content))
 
 
 @pytest.mark.slow
 @pytest.mark.campaign
-def test_damaged_parquet_files(make: Make) -> None:
+def test_damaged_parquet_files(table_file_writer: Make) -> None:
     good_content = parquet_bytes()
-    for content in damaged(good_content, 13, rounds(500, 10_000)):
-        check_account(make(content, "t.parquet"), None)
+    for content in _damaged_contents(good_content, 13, rounds(500, 10_000)):
+        check_account(table_file_writer(content, "t.parquet"), None)
 
 
 @hypothesis_settings(max_examples=500)
@@ -340,7 +344,7 @@ def test_other_signs_in_names_and_values_do_not_separate(
 
 @pytest.mark.parametrize("sign", [";", "|", "\t", "^"])
 @pytest.mark.parametrize("first", ["sep={}", '"sep={}"', "\ufeffSEP={}", "sep={};;"])
-def test_excels_first_line_says_what_separates(tmp_path: Path, first: str, sign: str) -> None:
+def test_the_separator_line_of_excel_applies_to_any_table(tmp_path: Path, first: str, sign: str) -> None:
     table_path = tmp_path / "t.csv"
     table_lines = [first.format(sign), f"id{sign}name, and more", f"1{sign}a, b", "2"]
     table_path.write_text("\r\n".join(table_lines), encoding="utf-8")

@@ -50,24 +50,26 @@ def test_who_is_warned() -> None:
         assert trained_on.training_data_warnings(data_sets, 5, 0) == []
 
 
-def test_an_image_is_synthetic_by_the_folder_that_was_built_and_not_by_its_name(invented: Path, tmp_path: Path) -> None:
-    image_path = next(invented.rglob("*.png"))
+def test_an_image_is_synthetic_by_the_folder_that_was_built_and_not_by_its_name(
+    synthetic_studies_folder: Path, tmp_path: Path
+) -> None:
+    image_path = next(synthetic_studies_folder.rglob("*.png"))
     assert is_synthetic(image_path)
     assert is_synthetic(Path(image_path.parent, "..", image_path.parent.name, image_path.name))
-    copied_path = tmp_path / image_path.relative_to(invented)
+    copied_path = tmp_path / image_path.relative_to(synthetic_studies_folder)
     copied_path.parent.mkdir(parents=True)
     shutil.copy(image_path, copied_path)
     assert not is_synthetic(copied_path)
     assert not is_synthetic(tmp_path / "missing.png")
-    shutil.copy(invented / "contents.json", tmp_path)
+    shutil.copy(synthetic_studies_folder / "contents.json", tmp_path)
     assert is_synthetic(copied_path)
     real_path = copied_path.with_name("real.png")
     shutil.copy(image_path, real_path)
     assert not is_synthetic(real_path)
 
 
-def test_generated_images_are_synthetic_by_data_set_or_folder(invented: Path, tmp_path: Path) -> None:
-    image_path = next(invented.rglob("*.png"))
+def test_generated_images_are_synthetic_by_data_set_or_folder(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    image_path = next(synthetic_studies_folder.rglob("*.png"))
     input_rows = [
         Input("I1", tmp_path / "1.png", {"dataset": "Phantom"}),
         Input("I2", image_path),

@@ -21,13 +21,13 @@ from kgplatform.schema import CONCEPT_ID, IMAGE_ID, LABEL, relation_problem
 HEADER = "head,relation,tail\n"
 
 
-def load(path: Path, text: str, **options: Any) -> GraphBatch:
+def _load_triples(path: Path, text: str, **options: Any) -> GraphBatch:
     path.write_text(text, encoding="utf-8")
     [batch] = Triples(path, **options).batches(100_000)
     return batch
 
 
-def edges(batch: GraphBatch) -> list[tuple[NodeRef, str, NodeRef]]:
+def _batch_edges(batch: GraphBatch) -> list[tuple[NodeRef, str, NodeRef]]:
     return list(batch.edges)
 
 
@@ -52,23 +52,25 @@ def file(tmp_path: Path) -> Path:
     ],
 )
 def test_common_column_names_are_known(file: Path, header: str) -> None:
-    assert edges(load(file, f"{header}\na,knows,b\n")) == [(thing("Thing:a"), "knows", thing("Thing:b"))]
+    assert _batch_edges(_load_triples(file, f"{header}\na,knows,b\n")) == [
+        (thing("Thing:a"), "knows", thing("Thing:b"))
+    ]
 
 
 def test_columns_can_be_given_in_any_case(file: Path) -> None:
-    batch = load(file, "to,how,from\nb,knows,a\n", columns={"relation": "HOW"})
-    assert edges(batch) == [(thing("Thing:a"), "knows", thing("Thing:b"))]
+    batch = _load_triples(file, "to,how,from\nb,knows,a\n", columns={"relation": "HOW"})
+    assert _batch_edges(batch) == [(thing("Thing:a"), "knows", thing("Thing:b"))]
 
 
 def test_columns_that_cannot_be_found(file: Path) -> None:
     with pytest.raises(InputError, match="no column is recognised as relation, tail") as refusal:
-        load(file, "head,how,whom\na,knows,b\n")
+        _load_triples(file, "head,how,whom\na,knows,b\n")
     assert "--column relation=NAME --column tail=NAME" in refusal.value.hint
     assert "head, how, whom" in refusal.value.hint
     with pytest.raises(InputError, match="the header lacks nowhere"):
-        load(file, HEADER, columns={"head": "nowhere"})
+        _load_triples(file, HEADER, columns={"head": "nowhere"})
     with pytest.raises(UsageError, match="no role tial"):
-        load(file, HEADER, columns={"tial": "tail"})
+        _load_triples(file, HEADER, columns={"tial": "tail"})
 
 
 @pytest.mark.parametrize(
@@ -76,26 +78,26 @@ def test_columns_that_cannot_be_found(file: Path) -> None:
 )
 def test_a_report_in_place_of_a_table_is_not_repeated(file: Path, text: str) -> None:
     with pytest.raises(InputError) as refusal:
-        load(file, f"{text}\n")
+        _load_triples(file, f"{text}\n")
     assert not any(word in refusal.value.hint for word in ("clear", "effusion", "enlarged"))
 
 
 def test_types_from_columns(file: Path) -> None:
     records = ("9796,gene/protein,PHYHIP,ppi,56992,Drug,", "I1,image,,POSITIVE,C9900001,concept,Opacity")
-    batch = load(file, "\n".join(["x_id,x_type,x_name,relation,y_id,y_type,y_name", *records]))
+    batch = _load_triples(file, "\n".join(["x_id,x_type,x_name,relation,y_id,y_type,y_name", *records]))
     assert batch.nodes == {
         thing("GeneProtein:9796"): {"type": "GeneProtein", "name": "PHYHIP"},
         thing("Drug:56992"): {"type": "Drug"},
         ("Image", "I1"): {},
         ("Concept", "C9900001"): {"name": "Opacity"},
     }
-    assert edges(batch)[1] == (("Image", "I1"), "POSITIVE", ("Concept", "C9900001"))
+    assert _batch_edges(batch)[1] == (("Image", "I1"), "POSITIVE", ("Concept", "C9900001"))
 
 
 def test_types_from_patterns_the_first_wins_and_the_whole_id_must_match(file: Path) -> None:
     table_text = HEADER + "ENSG01,binds,ENSG01x\nI12,positive,C9900001\n"
-    batch = load(file, table_text, types=[r"Gene=ENSG\d+", "Other=ENSG.*", r"Image=I\d+", r"Concept=C\d{7}"])
-    assert edges(batch) == [
+    batch = _load_triples(file, table_text, types=[r"Gene=ENSG\d+", "Other=ENSG.*", r"Image=I\d+", r"Concept=C\d{7}"])
+    assert _batch_edges(batch) == [
         (thing("Gene:ENSG01"), "binds", thing("Other:ENSG01x")),
         (("Image", "I12"), "POSITIVE", ("Concept", "C9900001")),
     ]
@@ -107,13 +109,13 @@ def test_types_from_patterns_the_first_wins_and_the_whole_id_must_match(file: Pa
 )
 def test_patterns_that_are_none(file: Path, pattern: str) -> None:
     with pytest.raises(UsageError):
-        load(file, HEADER, types=[pattern])
+        _load_triples(file, HEADER, types=[pattern])
 
 
 def test_no_pattern_hangs_a_load(file: Path) -> None:
     records = "".join(f"{'a' * (MAX_ID - 4)}{number},knows,b\n" for number in range(200))
     start_time = time.monotonic()
-    batch = load(file, HEADER + records, types=["Evil=(a+)+b", "Worse=(a|a)*c", "Worst=(.*)*(.*)*(.*)*x"])
+    batch = _load_triples(file, HEADER + records, types=["Evil=(a+)+b", "Worse=(a|a)*c", "Worst=(.*)*(.*)*(.*)*x"])
     assert len(batch.edges) == 200
     assert time.monotonic() - start_time < 2
 
@@ -152,7 +154,7 @@ def test_types_become_labels(text: str, label: str | None) -> None:
     ],
 )
 def test_rows_that_cannot_stand(file: Path, row: str, reason: str) -> None:
-    batch = load(file, f"{HEADER}{row}\na,knows,b\n")
+    batch = _load_triples(file, f"{HEADER}{row}\na,knows,b\n")
     assert (batch.read, len(batch.edges), [reject.row for reject in batch.rejects]) == (2, 1, [2])
     assert reason in batch.rejects[0].reason
 
@@ -170,13 +172,13 @@ def test_rows_that_cannot_stand(file: Path, row: str, reason: str) -> None:
     ],
 )
 def test_types_that_cannot_stand(file: Path, row: str, reason: str) -> None:
-    batch = load(file, f"head,head_type,relation,tail,tail_type\n{row}\n")
+    batch = _load_triples(file, f"head,head_type,relation,tail,tail_type\n{row}\n")
     assert reason in batch.rejects[0].reason
     assert not batch.edges
 
 
 def test_a_thing_may_be_related_to_itself_and_the_first_name_stays(file: Path) -> None:
-    batch = load(file, "head,relation,tail,head_name\na,binds,a,A\na,knows,b,B\n")
+    batch = _load_triples(file, "head,relation,tail,head_name\na,binds,a,A\na,knows,b,B\n")
     assert len(batch.edges) == 2
     assert batch.nodes[thing("Thing:a")] == {"type": "Thing", "name": "A"}
 
@@ -291,16 +293,16 @@ def test_the_released_graph_loads_as_triples_too(data_dir: Path) -> None:
 
 
 def test_spaces_around_values_are_no_part_of_them(file: Path) -> None:
-    batch = load(file, "head, relation, tail\n C0000001 , treats, C0000002\nI1, positive , C0000002\n")
+    batch = _load_triples(file, "head, relation, tail\n C0000001 , treats, C0000002\nI1, positive , C0000002\n")
     assert not batch.rejects
     concept, other = ("Concept", "C0000001"), ("Concept", "C0000002")
-    assert edges(batch) == [(concept, "treats", other), (("Image", "I1"), "POSITIVE", other)]
+    assert _batch_edges(batch) == [(concept, "treats", other), (("Image", "I1"), "POSITIVE", other)]
 
 
 def test_ids_that_are_nearly_those_of_concepts_and_images_are_loaded_with_a_remark(file: Path) -> None:
-    batch = load(file, f"{HEADER}C32227,has,c0032227\ni12,has,C0032227\nCX3,has,I-7\n")
+    batch = _load_triples(file, f"{HEADER}C32227,has,c0032227\ni12,has,C0032227\nCX3,has,I-7\n")
     assert [ref for ref in batch.nodes if ref[0] != "Thing"] == [("Concept", "C0032227")]
     assert batch.remarks == {NEARLY_OWN: 4}
     assert not batch.left_out
-    typed = load(file, "head,head_type,relation,tail,tail_type\nC32227,NCIt,has,C15220,NCIt\n")
+    typed = _load_triples(file, "head,head_type,relation,tail,tail_type\nC32227,NCIt,has,C15220,NCIt\n")
     assert not typed.remarks, "a column says what they are"

@@ -100,18 +100,18 @@ def test_an_entity_is_its_own_normal_form(phrase: str) -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_is_read_as_known_triplets(reply: str) -> None:
-    check(reply)
+    _check_reply(reply)
 
 
 def test_ten_thousand_replies_of_garbage_give_only_known_relations() -> None:
     generator = random.Random(6)
     triplet_count = 0
     for _ in range(GARBAGE):
-        triplet_count += check("".join(generator.choice(PIECES) for _ in range(generator.randint(0, 40))))
+        triplet_count += _check_reply("".join(generator.choice(PIECES) for _ in range(generator.randint(0, 40))))
     assert triplet_count  # not all is refused
 
 
-def check(reply: str) -> int:
+def _check_reply(reply: str) -> int:
     result = parse_triplets(reply)
     for head, relation, tail in result.triplets:
         assert relation in Relation

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from kgplatform.errors import UsageError
-from tests.unit.test_generation_settings import script
+from tests.unit.test_generation_settings import benchmark_script
 
-benchmark = script("vqa")
+benchmark = benchmark_script("vqa")
 table = benchmark.vqa_table
 
 YES = ["110100", "011010"]  # of two folds
@@ -35,7 +35,7 @@ def row(cell: str, seed: int, fold: int, answers: str) -> dict[str, Any]:
     }
 
 
-def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _results_document(rows: list[dict[str, Any]]) -> dict[str, Any]:
     folds = [
         {
             "sizes": {"train": 8, "valid": 2, "test": 6},
@@ -54,12 +54,12 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_the_cells_asked_for() -> None:
-    cell_names = [cell.name for cell in benchmark.cells("all", controls=True)]
+    cell_names = [cell.name for cell in benchmark.vqa_cells("all", controls=True)]
     assert len(cell_names) == 3 + 5 * 4 == len(set(cell_names))
     assert cell_names[:4] == ["base", "question-only", "image-only", "krisp"]
-    assert [cell.name for cell in benchmark.cells("mkbn", controls=False)] == [*cell_names[:3], "mkbn"]
+    assert [cell.name for cell in benchmark.vqa_cells("mkbn", controls=False)] == [*cell_names[:3], "mkbn"]
     with pytest.raises(UsageError, match="there is no method x"):
-        list(benchmark.cells("x", controls=True))
+        list(benchmark.vqa_cells("x", controls=True))
 
 
 @pytest.mark.parametrize(
@@ -85,48 +85,48 @@ def test_what_is_not_there_is_refused_before_data_are_made(
 def test_the_settings_of_a_cell_are_the_backbones_or_those_asked_for() -> None:
     cell = benchmark.Cell("krisp", "shuffled")
     own_settings, code_settings = (
-        benchmark.settings_of(cell, "offline", settings_name, None) for settings_name in (None, "code")
+        benchmark.vqa_cell_settings(cell, "offline", settings_name, None) for settings_name in (None, "code")
     )
     assert own_settings.graph == code_settings.graph == "shuffled"
     assert own_settings.tuning.learning_rate != code_settings.tuning.learning_rate
-    assert benchmark.settings_of(cell, "clip:weights", None, 2).tuning.epochs == 2
-    assert benchmark.settings_of(cell, "clip:weights", None, None).backbone.endswith("/weights")
+    assert benchmark.vqa_cell_settings(cell, "clip:weights", None, 2).tuning.epochs == 2
+    assert benchmark.vqa_cell_settings(cell, "clip:weights", None, None).backbone.endswith("/weights")
     with pytest.raises(UsageError, match="there are no settings x"):
-        benchmark.settings_of(cell, "offline", "x", None)
+        benchmark.vqa_cell_settings(cell, "offline", "x", None)
 
 
 class TestTested:
     """What cells answered, over folds."""
 
     def test_answers_are_joined_over_the_folds_and_a_damaged_image_is_a_wrong_answer(self) -> None:
-        tested = table.Tested(document([row("base", 42, 0, "110?00"), row("base", 42, 1, "0?1010")]))
+        tested = table.Tested(_results_document([row("base", 42, 0, "110?00"), row("base", 42, 1, "0?1010")]))
         answers = tested.answers("base", 42)
         assert answers.correct.tolist() == [1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1]
         assert tested.majority().figures()["accuracy"] == pytest.approx(6 / 12)  # no, by training
 
     def test_a_seed_counts_when_every_fold_is_there(self) -> None:
         run_rows = [row("base", 42, 0, "110100"), row("base", 42, 1, "011010"), row("base", 43, 0, "110100")]
-        tested = table.Tested(document([*run_rows, row("krisp", 42, 0, "110100")]))
+        tested = table.Tested(_results_document([*run_rows, row("krisp", 42, 0, "110100")]))
         assert tested.seeds("base") == [42]
         assert tested.cells == ["base"]
 
     def test_images_of_folds_are_not_mixed_up(self) -> None:
-        tested = table.Tested(document([]))
+        tested = table.Tested(_results_document([]))
         assert len(set(tested.images.tolist())) == 6
 
     def test_differences_are_of_the_questions_asked_for(self) -> None:
         run_rows = [row("base", 42, fold, "000000") for fold in (0, 1)]
         tested = table.Tested(
-            document(run_rows + [row("krisp", 42, fold, yes_answers) for fold, yes_answers in enumerate(YES)])
+            _results_document(run_rows + [row("krisp", 42, fold, yes_answers) for fold, yes_answers in enumerate(YES)])
         )
         all_questions = np.ones(12, dtype=bool)
-        assert table.between(tested, "krisp", "base", all_questions).startswith("+50.00 [")
-        assert table.between(tested, "base", "krisp", all_questions).startswith("-50.00 [")
-        assert table.between(tested, "krisp", "base", tested.linked).startswith("+75.00 [")
+        assert table.accuracy_difference(tested, "krisp", "base", all_questions).startswith("+50.00 [")
+        assert table.accuracy_difference(tested, "base", "krisp", all_questions).startswith("-50.00 [")
+        assert table.accuracy_difference(tested, "krisp", "base", tested.linked).startswith("+75.00 [")
 
 
 def test_the_table_is_written_with_baselines_controls_and_the_papers(tmp_path: Path) -> None:
-    cell_names = [cell.name for cell in benchmark.cells("all", controls=True)]
+    cell_names = [cell.name for cell in benchmark.vqa_cells("all", controls=True)]
     run_rows = [
         row(cell, seed, fold, yes_answers)
         for cell in cell_names
@@ -134,8 +134,8 @@ def test_the_table_is_written_with_baselines_controls_and_the_papers(tmp_path: P
         for fold, yes_answers in enumerate(YES)
     ]
     results_path = tmp_path / "vqa.json"
-    results_path.write_text(json.dumps(document(run_rows)), encoding="utf-8")
-    table.write(results_path)
+    results_path.write_text(json.dumps(_results_document(run_rows)), encoding="utf-8")
+    table.write_vqa_table(results_path)
     table_text = results_path.with_suffix(".md").read_text(encoding="utf-8")
     assert "commoner answer of training | 50.00" in table_text
     for row_name in ("question only", "KRISP, shuffled graph", "MR-MKG, without stance", "EKGRL, minus base model"):
@@ -161,6 +161,6 @@ def test_a_table_names_every_commit_that_runs_are_of_the_oldest_first() -> None:
         }
 
     run_rows = [row(43, "b", "2026-02-01", True), row(42, "a", "2026-01-01", False), row(42, "b", "2026-02-02", True)]
-    assert table.measured(run_rows) == (
+    assert table.describe_runs(run_rows) == (
         f"Seeds: 42, 43. Commits, + with changes: {'a' * 10}, {'b' * 10}+; 2 cores, cpu."
     )

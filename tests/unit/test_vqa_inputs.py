@@ -35,7 +35,10 @@ class TestKept:
             calls.append(call_name)
             return {"value": torch.full((2,), float(len(calls)))}
 
-        first_backbone, second_backbone = world.backbone(), retrieval_world.backbone(seed=4, frozen=True)
+        first_backbone, second_backbone = (
+            world.tiny_frozen_backbone(),
+            retrieval_world.tiny_retrieval_backbone(seed=4, frozen=True),
+        )
         for backbone, cache_inputs in (
             (first_backbone, ["a"]),
             (first_backbone, ["a"]),
@@ -49,14 +52,14 @@ class TestKept:
 
     def test_a_backbone_whose_heads_are_new_each_time_it_is_opened_is_the_same(self, tmp_path: Path) -> None:
         for seed in (1, 2):
-            backbone = world.backbone()
+            backbone = world.tiny_frozen_backbone()
             torch.manual_seed(seed)
             torch.nn.init.normal_(backbone.image_head.weight)
             load_or_compute(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(2)})
         assert len(list(tmp_path.iterdir())) == 1
 
     def test_a_damaged_file_is_made_again(self, tmp_path: Path) -> None:
-        backbone = world.backbone()
+        backbone = world.tiny_frozen_backbone()
         load_or_compute(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(2)})
         [cache_path] = tmp_path.iterdir()
         cache_path.write_bytes(cache_path.read_bytes()[:-3])
@@ -64,7 +67,7 @@ class TestKept:
         assert load_or_compute(tmp_path, backbone, ["a"], dict)["value"].tolist() == [0, 0]
 
     def test_two_trainings_that_begin_together(self, tmp_path: Path) -> None:
-        backbone = world.backbone()
+        backbone = world.tiny_frozen_backbone()
         with ThreadPoolExecutor(8) as pool:
             results = list(
                 pool.map(
@@ -75,9 +78,9 @@ class TestKept:
         assert len(list(tmp_path.iterdir())) == 1
 
     def test_images_that_change_are_read_again(self, tmp_path: Path) -> None:
-        world.drawn(tmp_path / "p", 3, 1)
+        world.write_pictures(tmp_path / "p", 3, 1)
         image_paths = {f"{number}": tmp_path / "p" / f"{number}.png" for number in range(3)}
-        backbone = world.backbone()
+        backbone = world.tiny_frozen_backbone()
         original = images_of(backbone, image_paths, tmp_path / "cache")
         (tmp_path / "p" / "1.png").write_bytes((tmp_path / "p" / "0.png").read_bytes())
         reread = images_of(backbone, image_paths, tmp_path / "cache")
@@ -85,11 +88,11 @@ class TestKept:
         assert torch.equal(reread.vectors[1], reread.vectors[0])
 
     def test_a_damaged_image_is_told_and_left_out(self, tmp_path: Path) -> None:
-        world.drawn(tmp_path / "p", 3, 1)
+        world.write_pictures(tmp_path / "p", 3, 1)
         (tmp_path / "p" / "1.png").write_bytes(b"no image")
         messages: list[str] = []
         image_features = images_of(
-            world.backbone(),
+            world.tiny_frozen_backbone(),
             {f"{number}": tmp_path / "p" / f"{number}.png" for number in range(3)},
             None,
             messages.append,
@@ -98,11 +101,11 @@ class TestKept:
         assert len(image_features.vectors) == len(image_features.regions) == 2
         assert len(messages) == 1
         with pytest.raises(InputError):
-            images_of(world.backbone(), {"1": tmp_path / "p" / "1.png"})
+            images_of(world.tiny_frozen_backbone(), {"1": tmp_path / "p" / "1.png"})
 
 
 def test_words_are_padded_and_vectors_are_those_of_the_texts() -> None:
-    backbone, texts = world.backbone(), ["effusion", "is there a nodule or an effusion here", "edema?"] * 40
+    backbone, texts = world.tiny_frozen_backbone(), ["effusion", "is there a nodule or an effusion here", "edema?"] * 40
     text_features = texts_of(backbone, texts)
     assert text_features.words.shape[:2] == text_features.mask.shape
     assert text_features.mask.sum(1).min() < text_features.mask.shape[1]
@@ -183,11 +186,11 @@ class TestPaths:
     """Paths as sentences."""
 
     def test_edges_and_paths_of_two_edges_between_what_the_question_names(self, tmp_path: Path) -> None:
-        graph = world.knowledge(tmp_path)
+        graph = world.remedy_knowledge(tmp_path)
         neighbourhoods = Neighbourhoods(graph, images=False)
         zorevane, effusion = graph.cuis.index(world.CUIS[4]), 0
         direct = neighbourhoods.of([zorevane, effusion])
-        path_texts = PathTexts(world.backbone(), graph, [direct, EMPTY])
+        path_texts = PathTexts(world.tiny_frozen_backbone(), graph, [direct, EMPTY])
         paths_by_text = {path.text: path for path in path_texts.paths(direct)}
         assert paths_by_text["zorevane may treat effusion"][1:] == (1.0, ())  # both are named by the question
         assert paths_by_text["zorevane may treat pneumothorax"][1:] == (0.5, (1,))
@@ -198,8 +201,8 @@ class TestPaths:
 
 
 def test_a_batch_tells_of_each_node_what_it_is(tmp_path: Path) -> None:
-    inputs = world.inputs(tmp_path)
-    features = build.encode_questions(world.backbone(), inputs.questions.questions, inputs)
+    inputs = world.tiny_vqa_inputs(tmp_path)
+    features = build.encode_questions(world.tiny_frozen_backbone(), inputs.questions.questions, inputs)
     examples = build.prepared(VQASettings(method="k-pathvqa"), inputs, features, 1).parts["train"]
     examples.subgraphs[1] = EMPTY
     with pytest.raises(KeyError):  # its paths are not known: a subgraph is not changed afterwards

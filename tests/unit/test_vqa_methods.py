@@ -35,7 +35,7 @@ METHODS: dict[str, Callable[[], Method]] = {
 }
 
 
-def batch(*, graph: bool = True) -> QuestionBatch:
+def _question_batch(*, graph: bool = True) -> QuestionBatch:
     """Three questions, the last without a subgraph: two concepts and a POSITIVE image each for the others."""
     node_count = 6 if graph else 0
     flags = torch.rand(node_count, FLAGS)
@@ -57,7 +57,7 @@ def batch(*, graph: bool = True) -> QuestionBatch:
 @pytest.mark.parametrize("graph", [True, False])
 def test_it_answers_with_and_without_a_subgraph(name: str, graph: bool) -> None:
     torch.manual_seed(1)
-    model, questions = METHODS[name]().eval(), batch(graph=graph)
+    model, questions = METHODS[name]().eval(), _question_batch(graph=graph)
     answers = model(questions)
     assert answers.shape == (3,)
     assert answers.isfinite().all()
@@ -68,7 +68,7 @@ def test_it_answers_with_and_without_a_subgraph(name: str, graph: bool) -> None:
 @pytest.mark.parametrize("name", list(METHODS))
 def test_every_weight_is_trained(name: str) -> None:
     torch.manual_seed(2)
-    model, questions = METHODS[name](), batch()
+    model, questions = METHODS[name](), _question_batch()
     losses = model.losses(questions)
     torch.autograd.backward(torch.stack(list(losses.values())).sum())
     assert not [weight_name for weight_name, weight in model.named_parameters() if weight.grad is None]
@@ -76,7 +76,7 @@ def test_every_weight_is_trained(name: str) -> None:
 
 def test_without_a_subgraph_krisp_answers_by_its_implicit_part_alone() -> None:
     torch.manual_seed(4)
-    model, questions = KRISP(SIZES, 2 * KINDS).eval(), batch()
+    model, questions = KRISP(SIZES, 2 * KINDS).eval(), _question_batch()
     implicit, symbolic, has_subgraph = model.parts(questions)
     assert has_subgraph.tolist() == [True, True, False]
     larger_logits = torch.maximum(implicit, symbolic)
@@ -100,7 +100,7 @@ def test_an_agent_at_a_hub_may_go_by_the_most_relevant_edges_forth_and_back() ->
     edge_rows = [(number, 0, 0) if number % 2 else (0, 1, number) for number in range(1, edge_count + 1)]
     hub_subgraph = Subgraph(np.arange(edge_count + 1), np.array(edge_rows), 1)
     graph = join_subgraphs([hub_subgraph], 2)
-    questions = replace(batch(), of=graph.of, ends=graph.ends, kinds=graph.kinds)
+    questions = replace(_question_batch(), of=graph.of, ends=graph.ends, kinds=graph.kinds)
     action_table = actions(questions)
     assert action_table.shape == (edge_count + 2, MAX_ACTIONS + 1)
     offered_edges = action_table[0, :MAX_ACTIONS]
@@ -111,7 +111,7 @@ def test_an_agent_at_a_hub_may_go_by_the_most_relevant_edges_forth_and_back() ->
 
 def test_the_alignment_is_in_mr_mkgs_objective_and_never_draws_to_a_negative_neighbour() -> None:
     torch.manual_seed(3)
-    model, questions = METHODS["mr-mkg"](), batch()
+    model, questions = METHODS["mr-mkg"](), _question_batch()
     assert float(model.losses(questions)["alignment"].detach()) > 0
     questions.kinds[questions.kinds == 0] = 2  # NEGATIVE
     assert float(model.losses(questions)["alignment"].detach()) == 0

@@ -29,12 +29,12 @@ TUNING = Tuning(learning_rate=3e-3, epochs=12, patience=12, batch=16)
 SETTINGS = VQASettings(hidden=32, width=16, dropout=0.0, graph_dropout=0.0, tuning=TUNING)
 
 
-class Killed(Exception):
+class _SimulatedKill(Exception):
     """The machine goes down."""
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
+def vqa_training_thread_limit() -> Iterator[None]:
     """Sums of several threads differ in their last digits from run to run."""
     thread_count = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -43,39 +43,41 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> build.VQAInputs:
-    return world.inputs(tmp_path_factory.mktemp("vqa"))
+def vqa_training_inputs(tmp_path_factory: pytest.TempPathFactory) -> build.VQAInputs:
+    return world.tiny_vqa_inputs(tmp_path_factory.mktemp("vqa"))
 
 
 @pytest.fixture(scope="module")
-def prepared_inputs(inputs: build.VQAInputs) -> build.Seen:
-    return build.encode_questions(world.backbone(), inputs.questions.questions, inputs)
+def prepared_inputs(vqa_training_inputs: build.VQAInputs) -> build.Seen:
+    return build.encode_questions(
+        world.tiny_frozen_backbone(), vqa_training_inputs.questions.questions, vqa_training_inputs
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_its_training_questions(
-    method: str, inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    method: str, vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method=method, tuning=replace(TUNING, epochs=25))  # type: ignore[arg-type]
-    question_set = inputs.questions
+    question_set = vqa_training_inputs.questions
     learnt_set = replace(
         question_set, parts={**question_set.parts, "valid": question_set.parts["train"]}
     )  # so that the best epoch is of these
-    model = build.fit(settings, replace(inputs, questions=learnt_set), prepared_inputs, tmp_path, 1)
+    model = build.fit(settings, replace(vqa_training_inputs, questions=learnt_set), prepared_inputs, tmp_path, 1)
     assert model.trained.history[-1]["answer"] < model.trained.history[0]["answer"]
     train_examples = model.given.parts["train"]
     assert all(subgraph is EMPTY for subgraph in train_examples.subgraphs) == (method in PLAIN)
     if method not in PLAIN:  # what remedies treat is in the graph, and half of the questions ask about it
         accuracy = ((probabilities(model.method, train_examples) >= 0.5) == (train_examples.yes.numpy() > 0)).mean()
         assert accuracy > max(train_examples.yes.mean(), 1 - train_examples.yes.mean())
-    assert len(model.test.said) == len(inputs.questions.parts["test"]) == len(model.questions)
+    assert len(model.test.said) == len(vqa_training_inputs.questions.parts["test"]) == len(model.questions)
 
 
 @pytest.mark.parametrize("graph", ["empty", "shuffled", "no-stance"])
-def test_the_graphs_controls(graph: str, inputs: build.VQAInputs, prepared_inputs: build.Seen) -> None:
+def test_the_graphs_controls(graph: str, vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen) -> None:
     settings = replace(SETTINGS, method="krisp", graph=graph)  # type: ignore[arg-type]
-    control = build.prepared(settings, inputs, prepared_inputs, 3)
-    full_graph = build.prepared(replace(SETTINGS, method="krisp"), inputs, prepared_inputs, 3)
+    control = build.prepared(settings, vqa_training_inputs, prepared_inputs, 3)
+    full_graph = build.prepared(replace(SETTINGS, method="krisp"), vqa_training_inputs, prepared_inputs, 3)
     assert all(len(subgraph) == 0 for subgraph in control.parts["train"].subgraphs) == (graph == "empty")
     if graph == "no-stance":
         kinds = {kind for subgraph in control.parts["train"].subgraphs for kind in subgraph.edges[:, 1].tolist()}
@@ -90,33 +92,35 @@ def test_the_graphs_controls(graph: str, inputs: build.VQAInputs, prepared_input
 
 
 def test_a_training_does_not_go_on_with_other_subgraphs(
-    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
-    build.fit(settings, inputs, prepared_inputs, tmp_path / "work", 1)
+    build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "work", 1)
     names_path = tmp_path / "names.csv"
-    words = sorted({word for example in inputs.questions.questions for word in example.text.split() if word.isalpha()})
+    words = sorted(
+        {word for example in vqa_training_inputs.questions.questions for word in example.text.split() if word.isalpha()}
+    )
     names_path.write_text("cui,name\n" + "".join(f"C0000000,{word}\n" for word in words))
     with pytest.raises(InputError, match="an unfinished training of other settings or data"):
-        build.fit(settings, replace(inputs, lexicon=(names_path,)), prepared_inputs, tmp_path / "work", 1)
+        build.fit(settings, replace(vqa_training_inputs, lexicon=(names_path,)), prepared_inputs, tmp_path / "work", 1)
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_been(
-    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=3))  # it draws its walks by chance
-    uninterrupted = build.fit(settings, inputs, prepared_inputs, tmp_path / "whole", 5)
+    uninterrupted = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "whole", 5)
 
     def progress(_: str) -> Callable[[int, int | None], None]:
         def report(step_count: int, total: int | None) -> None:
             if step_count == 7:  # in the third epoch, of three steps each
-                raise Killed
+                raise _SimulatedKill
 
         return report
 
-    with pytest.raises(Killed):
-        build.fit(settings, replace(inputs, progress=progress), prepared_inputs, tmp_path / "killed", 5)
-    resumed = build.fit(settings, inputs, prepared_inputs, tmp_path / "killed", 5)
+    with pytest.raises(_SimulatedKill):
+        build.fit(settings, replace(vqa_training_inputs, progress=progress), prepared_inputs, tmp_path / "killed", 5)
+    resumed = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "killed", 5)
     for expected_weight, resumed_weight in zip(
         uninterrupted.method.parameters(), resumed.method.parameters(), strict=True
     ):
@@ -127,16 +131,17 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
 
 
 def test_an_interrupted_training_loses_no_step(
-    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=2))
-    uninterrupted = build.fit(settings, inputs, prepared_inputs, tmp_path / "whole", 5)
+    uninterrupted = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "whole", 5)
     stopped_inputs = replace(
-        inputs, progress=lambda stage_name: interrupted_at(5) if stage_name.startswith("ekgrl") else interrupted_at(0)
+        vqa_training_inputs,
+        progress=lambda stage_name: interrupted_at(5) if stage_name.startswith("ekgrl") else interrupted_at(0),
     )
     with pytest.raises(Stopped, match="stopped after step 5 of 6, saved in"):
         build.fit(settings, stopped_inputs, prepared_inputs, tmp_path / "cut", 5)
-    resumed = build.fit(settings, inputs, prepared_inputs, tmp_path / "cut", 5)
+    resumed = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "cut", 5)
     for expected_weight, resumed_weight in zip(
         uninterrupted.method.parameters(), resumed.method.parameters(), strict=True
     ):
@@ -145,10 +150,10 @@ def test_an_interrupted_training_loses_no_step(
 
 
 def test_it_stops_when_the_validation_is_no_better_and_goes_back_to_the_best(
-    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, tuning=replace(TUNING, learning_rate=0.05, epochs=40, patience=2))
-    model = build.fit(settings, inputs, prepared_inputs, tmp_path, 1)
+    model = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path, 1)
     losses = [epoch_record["valid loss"] for epoch_record in model.trained.history]
     assert model.trained.epochs < 40
     assert model.trained.best_epoch == losses.index(min(losses)) + 1 == model.trained.epochs - 2
@@ -190,10 +195,10 @@ class TestRate:
     ],
 )
 def test_every_loss_is_in_the_objective(
-    method: str, losses: set[str], inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    method: str, losses: set[str], vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method=method, tuning=replace(TUNING, epochs=1, batch=1000))  # type: ignore[arg-type]
-    training_data = build.prepared(settings, inputs, prepared_inputs, 1)
+    training_data = build.prepared(settings, vqa_training_inputs, prepared_inputs, 1)
 
     def trained(left_out: str) -> list[torch.Tensor]:
         torch.manual_seed(1)
@@ -222,11 +227,13 @@ def test_every_loss_is_in_the_objective(
 
 
 def test_what_the_method_knows_nothing_of_the_base_model_answers(
-    inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
 ) -> None:
     settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=1))
     base_model, model = (
-        build.fit(replace(settings, method=method_name), inputs, prepared_inputs, tmp_path / method_name, 1)
+        build.fit(
+            replace(settings, method=method_name), vqa_training_inputs, prepared_inputs, tmp_path / method_name, 1
+        )
         for method_name in ("base", "krisp")
     )
     subgraphs = model.given.parts["test"].subgraphs
@@ -242,15 +249,21 @@ class TestOnDisk:
 
     @pytest.fixture
     def folder(
-        self, inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        vqa_training_inputs: build.VQAInputs,
+        prepared_inputs: build.Seen,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> Path:
-        monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.backbone())
+        monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.tiny_frozen_backbone())
         settings = replace(SETTINGS, method="krisp", backbone="small", tuning=replace(TUNING, epochs=1))
-        base_model = build.fit(replace(settings, method="base"), inputs, prepared_inputs, tmp_path / "base", 1)
-        self.model = build.fit(settings, inputs, prepared_inputs, tmp_path / "method", 1)
+        base_model = build.fit(
+            replace(settings, method="base"), vqa_training_inputs, prepared_inputs, tmp_path / "base", 1
+        )
+        self.model = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "method", 1)
         figures = {"test accuracy": 0.5}
         model_folder = tmp_path / "model"
-        save_arguments = {"inputs": inputs, "towers": prepared_inputs.backbone, "backbone": "small"}
+        save_arguments = {"inputs": vqa_training_inputs, "towers": prepared_inputs.backbone, "backbone": "small"}
         checkpoint.save_vqa_model(
             model_folder,
             self.model,
@@ -279,7 +292,7 @@ class TestOnDisk:
 
     def test_another_backbone_is_refused(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """One of other widths does not fit, and one of the same widths would answer wrongly without a word."""
-        changed_backbone = world.backbone()
+        changed_backbone = world.tiny_frozen_backbone()
         with torch.no_grad():
             next(changed_backbone.text_tower.parameters()).add_(1.0)
         monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: changed_backbone)

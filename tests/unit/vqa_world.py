@@ -20,19 +20,21 @@ RELATIONS = ("isa", "may_treat")
 CUIS = tuple(f"C{number:07d}" for number in range(len(FINDINGS) + len(REMEDIES)))
 
 
-def drawn(folder: Path, count: int, seed: int) -> list[list[int]]:
+def write_pictures(folder: Path, count: int, seed: int) -> list[list[int]]:
     """Write pictures 0.png, 1.png, …; gives what each shows."""
     folder.mkdir(parents=True, exist_ok=True)
     image_findings = pictures.shown_by(count, seed)
     for number, findings in enumerate(image_findings):
-        Image.fromarray(pictures.picture(findings, seed * 1000 + number)[0].numpy()).save(folder / f"{number}.png")
+        Image.fromarray(pictures.bright_squares_picture(findings, seed * 1000 + number)[0].numpy()).save(
+            folder / f"{number}.png"
+        )
     return image_findings
 
 
-def knowledge(folder: Path, count: int = 24, seed: int = 5) -> Knowledge:
+def remedy_knowledge(folder: Path, count: int = 24, seed: int = 5) -> Knowledge:
     """A graph whose images are written into a folder, and in which remedies treat findings."""
     stances = []
-    for image, findings in enumerate(drawn(folder, count, seed)):
+    for image, findings in enumerate(write_pictures(folder, count, seed)):
         stances += [(image, 0, concept) for concept in findings]
         stances += [(image, 2, concept) for concept in range(len(FINDINGS)) if concept not in findings][:1]
     relations = [(len(FINDINGS) + number, 1, finding) for number, treated in enumerate(TREATS) for finding in treated]
@@ -46,11 +48,11 @@ def knowledge(folder: Path, count: int = 24, seed: int = 5) -> Knowledge:
     )
 
 
-def questions(folder: Path, count: int = 30, seed: int = 9) -> QuestionSet:
+def finding_question_set(folder: Path, count: int = 30, seed: int = 9) -> QuestionSet:
     """Of each picture whether a finding is there, and whether a remedy treats one; the last tenths are tested."""
     generator = np.random.default_rng(seed)
     parts: dict[str, list[Question]] = {"train": [], "valid": [], "test": []}
-    for number, findings in enumerate(drawn(folder, count, seed)):
+    for number, findings in enumerate(write_pictures(folder, count, seed)):
         part_name = "train" if number < count * 0.7 else "valid" if number < count * 0.85 else "test"
         finding, remedy = int(generator.integers(len(FINDINGS))), int(generator.integers(len(REMEDIES)))
         image_questions = [
@@ -74,11 +76,11 @@ def questions(folder: Path, count: int = 30, seed: int = 9) -> QuestionSet:
     return QuestionSet(parts, "official", seed)
 
 
-def backbone() -> Backbone:
+def tiny_frozen_backbone() -> Backbone:
     """A tiny frozen backbone."""
-    return pictures.backbone(frozen=True).eval()
+    return pictures.tiny_retrieval_backbone(frozen=True).eval()
 
 
-def inputs(folder: Path) -> VQAInputs:
+def tiny_vqa_inputs(folder: Path) -> VQAInputs:
     """Questions, graph and the graph's images."""
-    return VQAInputs(questions(folder / "asked"), knowledge(folder / "graph"), folder / "graph")
+    return VQAInputs(finding_question_set(folder / "asked"), remedy_knowledge(folder / "graph"), folder / "graph")
