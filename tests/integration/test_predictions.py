@@ -59,7 +59,8 @@ def die(done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 
 with open_graph(Settings.from_env()) as graph:
-    predictions.write_predictions(graph, predictions_by_rank(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20, progress=die)
+    options = {"checkpoint_sha256": SHA, "parameters": {}, "batch_rows": 20, "progress": die}
+    predictions.write_predictions(graph, predictions_by_rank(), model="m", **options)
 """
 
 
