@@ -34,10 +34,10 @@ from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
 from kgplatform.cli.output import note
 from kgplatform.connect import open_graph
+from kgplatform.datasets import splits
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
-from kgplatform.export import splits
 from kgplatform.export.read import Selection, read_triples
-from kgplatform.export.splits import Split
 from kgplatform.export.triples import Triples
 
 FOLDER = Path(__file__).parent

@@ -35,8 +35,8 @@ from kgp_models.link_prediction.objectives import objective
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import optimizer, optimizer_step
 from kgplatform.cli.output import note
-from kgplatform.export import splits
-from kgplatform.export.splits import Split
+from kgplatform.datasets import splits
+from kgplatform.datasets.splits import Split
 
 MODELS = ("transe", "transh", "transr", "transd", "rotate", "mure", "rescal", "distmult", "complex", "simple")
 EPOCHS = 3  # a round

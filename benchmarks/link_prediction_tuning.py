@@ -29,9 +29,9 @@ from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
 from kgplatform.cli.output import note
+from kgplatform.datasets import splits
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, KgpError, UsageError
-from kgplatform.export import splits
-from kgplatform.export.splits import Split
 
 TRIAL = "trial.json"
 SEED = 42

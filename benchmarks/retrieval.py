@@ -32,8 +32,10 @@ import retrieval_table
 from training_runs import Cell, Results, backbone_name, backbone_of, in_lanes
 
 from kgplatform.cli.output import note
+from kgplatform.datasets import pair_checks as checks
+from kgplatform.datasets import pair_metrics as metrics
+from kgplatform.datasets import pairs
 from kgplatform.errors import UsageError
-from kgplatform.retrieval import checks, metrics, pairs
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings" / "retrieval"

@@ -12,11 +12,12 @@ from kgplatform.cli.output import note
 from kgplatform.connect import open_graph
 from kgplatform.construct import settings as construct
 from kgplatform.construct.pipeline import construction
+from kgplatform.datasets import graph_studies, pairs
+from kgplatform.datasets import pair_checks as checks
+from kgplatform.datasets.knowledge import Knowledge, read_knowledge
+from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import UsageError
 from kgplatform.ingest import ingest
-from kgplatform.retrieval import checks, graph_studies, pairs
-from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
-from kgplatform.retrieval.pairs import PairSet
 
 STUDIES = (2400, 1800)  # that the graph is built from, and that are paired: plain cores train them in 90 minutes
 GRAPH_SEED = 7

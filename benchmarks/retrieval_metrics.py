@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import record
 
-from kgplatform.retrieval.metrics import KS, chance, paired_bootstrap, score_retrieval
+from kgplatform.datasets.pair_metrics import KS, chance, paired_bootstrap, score_retrieval
 
 SEED = 42
 

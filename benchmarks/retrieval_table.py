@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from table_text import BETTER, SAME, WORSE, describe_runs, header, interval, line, mark, spread
 
-from kgplatform.retrieval.metrics import KS, paired_bootstrap
+from kgplatform.datasets.pair_metrics import KS, paired_bootstrap
 
 COMPARED = ("R@10", "R@100", "P@10", "RR")  # figures that are kept query by query
 PAPER_COLUMNS = ("P@10", "P@20", "P@100", "R@10", "R@20", "R@100")

@@ -29,10 +29,10 @@ from kgplatform.batches import GraphBatch
 from kgplatform.cli.output import note
 from kgplatform.connect import open_graph
 from kgplatform.ingest import ingest
-from kgplatform.retrieval import search as product
-from kgplatform.retrieval.embed import embed
-from kgplatform.retrieval.index import BUILT, Part
-from kgplatform.retrieval.search import Searcher, SearchResult
+from kgplatform.search import search as product
+from kgplatform.search.embed import embed
+from kgplatform.search.index import BUILT, Part
+from kgplatform.search.search import Searcher, SearchResult
 from kgplatform.settings import Settings
 
 SEED: Final = 42

@@ -38,10 +38,10 @@ from training_runs import Cell, Results, backbone_name, backbone_of, in_lanes, t
 from kgp_models.vqa import settings as vqa_settings
 from kgplatform import plugins
 from kgplatform.cli.output import note
+from kgplatform.datasets import questions
+from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import UsageError
-from kgplatform.vqa import questions
 from kgplatform.vqa.linking import QuestionTagger
-from kgplatform.vqa.questions import QuestionSet
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings" / "vqa"

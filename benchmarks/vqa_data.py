@@ -16,12 +16,13 @@ from kgplatform.cli.output import note
 from kgplatform.connect import open_graph
 from kgplatform.construct import settings as construct
 from kgplatform.construct.pipeline import construction
+from kgplatform.datasets import question_checks as checks
+from kgplatform.datasets import questions
+from kgplatform.datasets.knowledge import Knowledge, read_knowledge
+from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import UsageError
 from kgplatform.ingest import ingest
-from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
 from kgplatform.settings import Settings
-from kgplatform.vqa import checks, questions
-from kgplatform.vqa.questions import QuestionSet
 
 STUDIES = (3000, 2000)  # that the graph is built from, and that are asked about
 QUESTIONS = 6_000

@@ -33,10 +33,11 @@ from own_graph import own_graph
 from kgp_loaders.medmkg import MedMKG
 from kgplatform.cli.output import note
 from kgplatform.construct.text import tokenize_text
+from kgplatform.datasets import questions
+from kgplatform.datasets.knowledge import GraphImage, Knowledge, read_knowledge
 from kgplatform.ingest import ingest
-from kgplatform.retrieval.knowledge import GraphImage, Knowledge, read_knowledge
 from kgplatform.settings import Settings
-from kgplatform.vqa import live, questions
+from kgplatform.vqa import live
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.subgraph import Neighbourhoods
 

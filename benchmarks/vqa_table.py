@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from table_text import BETTER, SAME, WORSE, describe_runs, header, interval, line, mark, spread
 
 from kgp_models.vqa.settings import PLAIN
-from kgplatform.retrieval.metrics import paired_bootstrap
-from kgplatform.vqa.metrics import Answers
+from kgplatform.datasets.pair_metrics import paired_bootstrap
+from kgplatform.datasets.question_metrics import Answers
 
 FIGURES = ("accuracy", "precision", "recall", "F1")
 TITLES = {

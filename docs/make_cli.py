@@ -1,6 +1,6 @@
 """Writes ``docs/cli.md`` and ``docs/query-reference.md`` from the live command line and the query files.
 
-`make docs` runs it; tests/unit/test_docs.py fails when a page is out of date.
+`make docs` runs it; tests/unit/project/test_docs.py fails when a page is out of date.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What is wrong, or apt to mislead, in a graph, its exports and splits, pairs and questions; docs/audit.md explains it.
 
 A rule is one thing that can be found. Its id is for good: a rule that goes takes its id with it. Checks of the graph
-are the queries of ``cypher/audit/``; those of exports and splits are in `kgplatform.export.checks`, those of pairs
-in `kgplatform.retrieval.checks`, those of questions in `kgplatform.vqa.checks`. Findings name ids and concepts, never
-text of a report.
+are the queries of ``cypher/audit/``; those of exports and splits are in `kgplatform.datasets.split_checks`, those of
+pairs in `kgplatform.datasets.pair_checks`, those of questions in `kgplatform.datasets.question_checks`. Findings name
+ids and concepts, never text of a report.
 """
 
 from __future__ import annotations
@@ -14,8 +14,13 @@ from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 from kgplatform import queries
-from kgplatform.errors import KgpError
-from kgplatform.export.checks import (
+from kgplatform.datasets import pair_checks as pairing
+from kgplatform.datasets import question_checks as asking
+from kgplatform.datasets.graph_studies import Used
+from kgplatform.datasets.pair_checks import Audited
+from kgplatform.datasets.pairs import PairSet
+from kgplatform.datasets.question_checks import AuditedQuestions
+from kgplatform.datasets.split_checks import (
     EXAMPLES,
     CheckCount,
     hashed_ids,
@@ -27,15 +32,10 @@ from kgplatform.export.checks import (
     unseen_entities,
     unused_ids,
 )
-from kgplatform.export.splits import PARTS, Split
+from kgplatform.datasets.splits import PARTS, Split
+from kgplatform.errors import KgpError
 from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
-from kgplatform.retrieval import checks as pairing
-from kgplatform.retrieval.checks import Audited
-from kgplatform.retrieval.graph_studies import Used
-from kgplatform.retrieval.pairs import PairSet
-from kgplatform.vqa import checks as asking
-from kgplatform.vqa.checks import AuditedQuestions
 
 _MAX_EXAMPLE_LENGTH: Final = 100  # characters of an example
 

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from pykeen.triples import TriplesFactory
     from torch_geometric.data import HeteroData
 
+    from kgplatform.datasets.splits import Split
     from kgplatform.export.formats import Manifest
     from kgplatform.export.read import Selection
-    from kgplatform.export.splits import Split
     from kgplatform.export.triples import Triples
     from kgplatform.ingest import LoadReport
     from kgplatform.naf import Filtered, Method, NafScores
-    from kgplatform.retrieval.encoder import Encoder
-    from kgplatform.retrieval.search import SearchResult
     from kgplatform.runs import Undone
+    from kgplatform.search.encoder import Encoder
+    from kgplatform.search.search import SearchResult
 
 Log = Callable[[str], None]
 
@@ -151,19 +151,19 @@ class KnowledgeGraph(Graph):
 
     def embed(self, encoder: Encoder, images: str | Path | None = None, **options: Any) -> Any:
         """Give images and concepts vectors of an encoder (`kgplatform.open_encoder`); see
-        `kgplatform.retrieval.embed.embed`.
+        `kgplatform.search.embed.embed`.
         """
-        from kgplatform.retrieval.embed import embed
+        from kgplatform.search.embed import embed
 
         return embed(self, encoder, images=None if images is None else Path(images), **options)
 
     def search(self, text: str = "", encoder: Encoder | None = None, **conditions: Any) -> SearchResult:
-        """Images by a text, by concepts, or by both; see `kgplatform.retrieval.search.Searcher.search`.
+        """Images by a text, by concepts, or by both; see `kgplatform.search.search.Searcher.search`.
 
         >>> graph.search(concepts=["C0032227"]).hits[0].concepts
         ('pleural effusion',)
         """
-        from kgplatform.retrieval.search import Searcher
+        from kgplatform.search.search import Searcher
 
         open_given = None if encoder is None else lambda: encoder
         return Searcher(self, open_given).search(text, **conditions)
@@ -325,7 +325,7 @@ def split(kind: str, export: str | Path, out: str | Path, seed: int = 42) -> Spl
     >>> len(parts.train) + len(parts.valid) + len(parts.test) == len(parts.triples)
     True
     """
-    from kgplatform.export import splits
+    from kgplatform.datasets import splits
     from kgplatform.export.triples import Triples
 
     parts = splits.make(kind, Triples.read(Path(export)), seed)

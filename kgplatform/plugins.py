@@ -4,7 +4,7 @@ Groups, each ``kgplatform.`` and its name, and what is registered there:
 
     loaders     a callable (path) that gives a `kgplatform.batches.Source`: `kgp ingest with NAME`
     reports     a callable (path, views=…) that gives a `kgplatform.construct.report.ReportSource`
-    questions   a callable (folder, images) that gives a `kgplatform.vqa.questions.QuestionSource`
+    questions   a callable (folder, images) that gives a `kgplatform.datasets.questions.QuestionSource`
     lexicons    a callable (path) whose result has `concepts()`, and `relations(among)` where it knows relations
     taggers     a callable (lexicon, allowed, argument) that gives a `kgplatform.construct.tagger.Tagger`
     encoders    a callable (argument) that gives an encoder of texts for `kgp construct select`

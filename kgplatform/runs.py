@@ -12,7 +12,7 @@ from kgplatform.graph import Graph, Transaction, WriteResult
 from kgplatform.graph_names import run_hint
 from kgplatform.ingest import constrain
 from kgplatform.load import OWN, write_by_id
-from kgplatform.retrieval.index import Part, clear, recount
+from kgplatform.search.index import Part, clear, recount
 
 UNDONE: Final = "undone"  # the status of a run that asserts nothing any longer
 

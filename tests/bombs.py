@@ -70,7 +70,7 @@ def hub_questions(path: Path) -> object:
 
 
 def training_settings(path: Path) -> object:
-    from kgp_models.yaml_settings import document_of
+    from kgp_models.training.yaml_settings import document_of
 
     return document_of(path, "")
 
@@ -88,7 +88,7 @@ def _read_triples(path: Path) -> object:
 
 
 def _read_pair_set(path: Path) -> object:
-    from kgplatform.retrieval.pairs import PairSet
+    from kgplatform.datasets.pairs import PairSet
 
     return PairSet.read(path)
 

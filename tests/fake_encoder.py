@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from kgplatform import radiograph
 from kgplatform.errors import InputError, UsageError
-from kgplatform.retrieval.encoder import Reading
+from kgplatform.search.encoder import Reading
 from kgplatform.trained_on import UNKNOWN, TrainedOn
 
 TILES = 8
@@ -28,7 +28,7 @@ LONGEST = 60  # words of a text at a time
 
 
 class FakeEncoder:
-    """`kgplatform.retrieval.encoder.Encoder`."""
+    """`kgplatform.search.encoder.Encoder`."""
 
     def __init__(self, name: str = "fake", width: int = 32, sees: bool = True, dies: int | None = None) -> None:
         self.name = f"{name}-1"

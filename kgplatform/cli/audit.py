@@ -13,7 +13,7 @@ from kgplatform.cli.output import Json, echo, emit_json, format_table, note, pro
 
 if TYPE_CHECKING:
     from kgplatform.audit import Checked, Finding
-    from kgplatform.vqa.checks import AuditedQuestions
+    from kgplatform.datasets.question_checks import AuditedQuestions
 
 
 class FailOn(StrEnum):
@@ -52,12 +52,12 @@ def audit_command(
 
     from kgplatform import audit as checks
     from kgplatform.connect import open_graph
+    from kgplatform.datasets.graph_studies import graph_images
+    from kgplatform.datasets.knowledge import read_images
+    from kgplatform.datasets.pairs import PairSet
+    from kgplatform.datasets.splits import Split
     from kgplatform.errors import UsageError
-    from kgplatform.export.splits import Split
     from kgplatform.export.triples import Triples
-    from kgplatform.retrieval.graph_studies import graph_images
-    from kgplatform.retrieval.knowledge import read_images
-    from kgplatform.retrieval.pairs import PairSet
 
     if split and not export:
         raise UsageError("--split needs the export that it splits", "Give it with --export DIR.")
@@ -93,9 +93,9 @@ def audit_command(
 
 
 def _questions(spec: str, images: Path | None) -> AuditedQuestions:
+    from kgplatform.datasets import questions
+    from kgplatform.datasets.question_checks import AuditedQuestions
     from kgplatform.errors import UsageError
-    from kgplatform.vqa import questions
-    from kgplatform.vqa.checks import AuditedQuestions
 
     kind, colon, folder = spec.partition(":")
     if not colon:

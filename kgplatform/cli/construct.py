@@ -233,7 +233,7 @@ def explain_stance(
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.errors import NotFoundError
     from kgplatform.graph_names import image_hint
-    from kgplatform.retrieval.names import find_concept
+    from kgplatform.search.names import find_concept
 
     with open_graph() as graph:
         if not graph.read(queries.get("naf/image"), image=image):

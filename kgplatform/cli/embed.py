@@ -14,7 +14,7 @@ from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgplatform.retrieval.embed import Count, EmbeddingOutcome
+    from kgplatform.search.embed import Count, EmbeddingOutcome
 
 MAX_PROBLEMS = 5  # problems that are printed
 Model = Annotated[
@@ -54,8 +54,8 @@ def embed_command(
     """
     from kgplatform.cli.ml import needed
     from kgplatform.connect import open_graph
-    from kgplatform.retrieval.embed import embed as run
-    from kgplatform.retrieval.index import Part
+    from kgplatform.search.embed import embed as run
+    from kgplatform.search.index import Part
 
     index_part = None if only is None else Part.IMAGES if only is Only.images else Part.CONCEPTS
     with open_graph().patient(note) as graph:

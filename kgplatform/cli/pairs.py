@@ -15,14 +15,14 @@ from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
-    from kgplatform.retrieval.graph_studies import Used
-    from kgplatform.retrieval.pairs import Pair
+    from kgplatform.datasets.graph_studies import Used
+    from kgplatform.datasets.pairs import Pair
 
 FEW = 3  # rows that are told one by one
 
 
 class PairKind(StrEnum):
-    """`kgplatform.retrieval.pairs.KINDS`, here so that help does not load it."""
+    """`kgplatform.datasets.pairs.KINDS`, here so that help does not load it."""
 
     openi = "openi"
     mimic_cxr = "mimic-cxr"
@@ -30,7 +30,7 @@ class PairKind(StrEnum):
 
 
 class Protocol(StrEnum):
-    """`kgplatform.retrieval.pairs.PROTOCOLS`, here so that help does not load it."""
+    """`kgplatform.datasets.pairs.PROTOCOLS`, here so that help does not load it."""
 
     subject = "subject"
     report = "report"
@@ -64,10 +64,11 @@ def pairs(
     as_json: Json = False,
 ) -> None:
     """Pair images with their reports, split them 8:1:1, and show what the test part has in common with training."""
+    from kgplatform.datasets import graph_studies
+    from kgplatform.datasets import pair_checks as checks
+    from kgplatform.datasets import pairs as pairing
     from kgplatform.errors import InputError
     from kgplatform.files import require_suffix
-    from kgplatform.retrieval import checks, graph_studies
-    from kgplatform.retrieval import pairs as pairing
 
     require_suffix(out, ".parquet")
     graph_ids = _used() if exclude_graph else None
@@ -119,8 +120,8 @@ def pairs(
 def _used() -> Used:
     """What the graph was built from."""
     from kgplatform.connect import open_graph
+    from kgplatform.datasets.graph_studies import graph_images
     from kgplatform.errors import ConnectionFailed, ServerError
-    from kgplatform.retrieval.graph_studies import graph_images
 
     try:
         with open_graph() as graph:
@@ -141,7 +142,7 @@ def _sizes(pairs: list[Pair]) -> dict[str, int]:
 
 def _reasons(rejects: list[Reject], of_graph: int) -> dict[str, int]:
     """How many were left out for each reason. A row that is no report has its own reason."""
-    from kgplatform.retrieval.pairs import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
+    from kgplatform.datasets.pairs import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
 
     plain_reasons = {
         NO_TEXT: "without findings and impression",

@@ -36,7 +36,7 @@ def predict_links_command(
     from kgplatform.connect import open_graph
 
     with needed():
-        from kgp_models.trainings.links import predict_links
+        from kgp_models.library.links import predict_links
     with open_graph().patient(note) as graph:
         predicted = predict_links(
             model, graph, relation, top, head=head, tail=tail, write=write, progress=progress, log=note

@@ -16,8 +16,8 @@ from kgplatform.errors import UsageError
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgplatform.retrieval.encoder import Encoder
-    from kgplatform.retrieval.search import Hit, SearchResult
+    from kgplatform.search.encoder import Encoder
+    from kgplatform.search.search import Hit, SearchResult
 
 MAX_CONCEPT_LETTERS = 60  # characters of an image's concepts
 SHOWN_PATH = 32  # of its path, from the end
@@ -77,10 +77,10 @@ def search(
     if contact_sheet is not None and images is None:
         raise UsageError("--contact-sheet needs the folder of the images", "Give --images DIR.")
     from kgplatform.connect import open_graph
-    from kgplatform.retrieval import contact_sheet as sheet
-    from kgplatform.retrieval.index import Part
-    from kgplatform.retrieval.search import Searcher, check_search
     from kgplatform.schema import Stance
+    from kgplatform.search import contact_sheet as sheet
+    from kgplatform.search.index import Part
+    from kgplatform.search.search import Searcher, check_search
 
     index_part = None if by is None else Part.IMAGES if by is By.images else Part.CONCEPTS
     check_search(text, concept or (), index_part, top)

@@ -27,8 +27,8 @@ def split_command(
     as_json: Json = False,
 ) -> None:
     """Split an export 8:1:1 into train, valid and test, and show what the test part gives away."""
+    from kgplatform.datasets import splits
     from kgplatform.errors import UsageError
-    from kgplatform.export import splits
     from kgplatform.export.triples import Triples
     from kgplatform.files import require_suffix
 

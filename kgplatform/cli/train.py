@@ -14,7 +14,7 @@ from kgplatform.cli.output import Json, echo, emit_json, format_table, note, pro
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgp_models.trainings.result import TrainedModel
+    from kgp_models.library.result import TrainedModel
 
 Epochs = Annotated[
     int | None,
@@ -58,7 +58,7 @@ def train_links_command(
     from kgplatform.cli.ml import needed
 
     with needed():
-        from kgp_models.trainings.links import train_links
+        from kgp_models.library.links import train_links
     trained = train_links(
         settings, export, split, out, seed=seed, epochs=epochs, tensorboard=tensorboard, progress=progress, log=note
     )
@@ -98,7 +98,7 @@ def generator(
     from kgplatform.cli.ml import needed
 
     with needed("generate", "accelerate", "datasets", "trl"):
-        from kgp_models.trainings.generator import train_generator
+        from kgp_models.library.generator import train_generator
     stages = [chosen_stage.value for chosen_stage in stage or [Stage.language, Stage.visual]]
     trained = train_generator(config, out, stages, data=data, epochs=epochs, progress=progress, log=note)
     if as_json:
@@ -138,8 +138,8 @@ def retrieval(
     from kgplatform.connect import open_graph
 
     with needed():
+        from kgp_models.library.retrieval import train_retrieval
         from kgp_models.retrieval.settings import RetrievalSettings
-        from kgp_models.trainings.retrieval import train_retrieval
     reads_graph = RetrievalSettings.read(config).method != "backbone" and images is not None
     with open_graph() if reads_graph else nullcontext() as graph:
         trained = train_retrieval(
@@ -195,7 +195,7 @@ def vqa(
     from kgplatform.connect import open_graph
 
     with needed("retrieval"):
-        from kgp_models.trainings.vqa import train_vqa
+        from kgp_models.library.vqa import train_vqa
     with open_graph() as graph:
         trained = train_vqa(
             config,

@@ -40,11 +40,11 @@ def explain_question(
 ) -> None:
     """Show the concepts that a question names and the subgraph that models are given of it."""
     from kgplatform.connect import open_graph
+    from kgplatform.datasets.questions import replace_undecodable
     from kgplatform.errors import UsageError
     from kgplatform.vqa import drawing, live
     from kgplatform.vqa.linking import QuestionTagger
     from kgplatform.vqa.live import SubgraphNode
-    from kgplatform.vqa.questions import replace_undecodable
 
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform import radiograph
+from kgplatform.datasets.questions import MAX_QUESTION_LENGTH, replace_undecodable
 from kgplatform.errors import InputError
 from kgplatform.vqa.choices import is_choice
-from kgplatform.vqa.questions import MAX_QUESTION_LENGTH, replace_undecodable
 
 HINT: Final = 'Ask in English, for example: "Is there a pleural effusion?"'
 

@@ -12,8 +12,8 @@ from kgplatform.construct.pipeline import names_of_settings
 from kgplatform.construct.semantic_types import types_by_name
 from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.construct.tagger import BY_SYNONYM, Candidate, DictionaryTagger
+from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.graph import Graph
-from kgplatform.retrieval.knowledge import Knowledge
 
 _Row = tuple[str, str, int]
 

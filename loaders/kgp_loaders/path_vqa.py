@@ -20,8 +20,8 @@ from typing import Any, Final
 from kgp_loaders.question_files import ParquetQuestions, below, mark_repeated, parquet_files, said
 from kgplatform import files
 from kgplatform.batches import Reject
+from kgplatform.datasets.questions import Question, QuestionSource
 from kgplatform.errors import InputError
-from kgplatform.vqa.questions import Question, QuestionSource
 
 DATASET: Final = "PathVQA"
 PARTS: Final = {"train": "train", "val": "valid", "test": "test"}
@@ -30,7 +30,7 @@ _HINT: Final = "Give PathVQA's folder, with data/*.parquet, or with qas/ and ima
 
 
 class PathVQA:
-    """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are missing."""
+    """The questions as a `kgplatform.datasets.questions.QuestionSource`. Raises `InputError` where they are missing."""
 
     dataset = DATASET
 

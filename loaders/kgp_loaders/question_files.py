@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from kgplatform import files
 from kgplatform.batches import Reject
+from kgplatform.datasets.questions import MAX_QUESTION_LENGTH, Question
 from kgplatform.errors import InputError
 from kgplatform.radiograph import place
-from kgplatform.vqa.questions import MAX_QUESTION_LENGTH, Question
 
 MAX_IMAGE: Final = 50_000_000  # bytes of an image in a Parquet file
 NAME: Final = re.compile(r"[\w .()/-]{1,200}")  # of an image, a path below the folder
@@ -85,7 +85,7 @@ class ParquetQuestions:
         self._last: tuple[bytes, str] | None = None  # an image and its name
 
     def questions(self) -> Iterator[Question | Reject]:
-        """See `kgplatform.vqa.questions.QuestionSource`."""
+        """See `kgplatform.datasets.questions.QuestionSource`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

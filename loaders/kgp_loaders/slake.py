@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple
 from kgp_loaders.question_files import below, read_json_rows, said
 from kgplatform import files
 from kgplatform.batches import Reject
+from kgplatform.datasets.questions import BoundingBox, Question
 from kgplatform.errors import InputError
-from kgplatform.vqa.questions import BoundingBox, Question
 
 DATASET: Final = "SLAKE"
 FILES: Final = {"train": ("train.json",), "valid": ("validate.json", "validation.json"), "test": ("test.json",)}
@@ -36,7 +36,10 @@ class Fact(NamedTuple):
 
 
 class SLAKE:
-    """The English questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are not."""
+    """The English questions as a `kgplatform.datasets.questions.QuestionSource`.
+
+    Raises `InputError` where there are none.
+    """
 
     dataset = DATASET
 

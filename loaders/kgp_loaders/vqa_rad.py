@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from kgp_loaders.question_files import ParquetQuestions, below, parquet_files, read_json_rows, said
 from kgplatform.batches import Reject
+from kgplatform.datasets.questions import Question, QuestionSource
 from kgplatform.errors import InputError
-from kgplatform.vqa.questions import Question, QuestionSource
 
 DATASET: Final = "VQA-RAD"
 FILES: Final = {"train": "trainset.json", "valid": "validset.json", "test": "testset.json"}
@@ -31,7 +31,7 @@ def synthetic(folder: Path, images: Path | None = None) -> VQARAD:
 
 
 class VQARAD:
-    """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are missing."""
+    """The questions as a `kgplatform.datasets.questions.QuestionSource`. Raises `InputError` where they are missing."""
 
     def __init__(self, folder: Path, images: Path | None = None, dataset: str = DATASET) -> None:
         """`images`: where the images lie, if not below the folder."""

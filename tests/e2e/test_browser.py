@@ -14,7 +14,7 @@ from kgplatform.graph import Graph
 from kgplatform.predictions import Prediction, write_predictions
 from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
-from tests.scripts import docs_script
+from tests.scripts import docs_module
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
 # The caption and the fill of each node that is drawn.
@@ -39,7 +39,7 @@ NO_ENTITIES = parse_query(
 @pytest.fixture(scope="module")
 def screenshots() -> Iterator[ModuleType]:
     pytest.importorskip("playwright")
-    module = docs_script("screenshots")
+    module = docs_module("screenshots")
     if not Path(module.CHROMIUM).exists():
         pytest.skip(f"no {module.CHROMIUM}")
     yield module

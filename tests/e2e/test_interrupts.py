@@ -26,13 +26,14 @@ from kgplatform.digest import digest
 from kgplatform.graph import Graph
 from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
+from tests import ROOT
 from tests.campaigns import rounds
 from tests.conftest import WIPE, own_home
 
 pytestmark = [pytest.mark.server, pytest.mark.campaign, pytest.mark.long]
 
 ROUNDS = rounds(2, 5)  # interrupts of each command
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "settings"
+BENCHMARKS = ROOT / "benchmarks" / "settings"
 UPDATED = parse_query(
     "t/derived",
     "// What commands compute or record in the graph, beside what its digest holds.\n"

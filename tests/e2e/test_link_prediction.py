@@ -13,10 +13,10 @@ import yaml
 
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
+from tests import ROOT
 from tests.conftest import Kgp
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
-ROOT = Path(__file__).parents[2]
 SETTINGS = "model: transe\narguments: {embedding_dim: 32, scoring_fct_norm: 2}\nepochs: 10\ncheck_every: 5\n"
 
 

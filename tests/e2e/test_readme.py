@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from kgplatform import server
+from tests import ROOT
 from tests.conftest import own_home
 from tests.e2e.typed import Shell, matches, page_commands
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LIMIT = 600.0  # seconds a command
 # What the test types in place of a command, and why. All else is typed as it stands.

@@ -17,10 +17,10 @@ from kgp_loaders.phantom import study_set
 from kgplatform.construct.sections import sections
 from kgplatform.graph import Graph
 from kgplatform.settings import Settings
+from tests import ROOT
 from tests.conftest import Kgp
 
 pytestmark = pytest.mark.server
-ROOT = Path(__file__).parents[2]
 
 SETTINGS = """\
 backbone: new

@@ -17,9 +17,9 @@ from kgp_loaders.phantom.radiograph import render_radiograph
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse_query
-from kgplatform.retrieval import index
-from kgplatform.retrieval.index import Part
-from tests import fake_encoder
+from kgplatform.search import index
+from kgplatform.search.index import Part
+from tests import ROOT, fake_encoder
 from tests.conftest import CommandResult
 from tests.integration.sources import small_rows, write_medmkg
 
@@ -79,7 +79,7 @@ def fake_kgp(home: Path, *arguments: Any) -> CommandResult:
     completed = subprocess.run(
         command,
         env=environment,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

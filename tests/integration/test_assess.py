@@ -14,7 +14,7 @@ from kgplatform.assess.workbook import IMAGES
 from kgplatform.graph import Graph
 from kgplatform.queries import parse_query
 from tests.conftest import Kgp
-from tests.unit.test_assess import fill, raters
+from tests.unit.kgplatform.assess.test_assess import fill, raters
 
 pytestmark = pytest.mark.server
 

@@ -10,9 +10,9 @@ import pytest
 
 from kgplatform import naf, queries
 from kgplatform.audit import audit, audit_export, audit_split
+from kgplatform.datasets import splits
+from kgplatform.datasets.split_checks import Hashed, hashed_collisions
 from kgplatform.errors import KgpError
-from kgplatform.export import splits
-from kgplatform.export.checks import Hashed, hashed_collisions
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
@@ -158,7 +158,7 @@ def test_the_command_fails_on_what_it_is_told_to_fail_on(
     assert "error" not in {finding["severity"] for finding in clean_audit.json["findings"]}
 
 
-def test_the_audit_of_an_empty_graph_is_a_clear_error(graph: Graph, kgp: Kgp) -> None:
+def test_auditing_an_empty_graph_is_a_clear_error(graph: Graph, kgp: Kgp) -> None:
     with pytest.raises(KgpError, match="the graph is empty"):
         audit(graph)
     completed = kgp("audit", "--json")

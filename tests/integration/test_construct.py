@@ -13,7 +13,7 @@ from kgplatform import queries
 from kgplatform.graph import Graph
 from kgplatform.queries import parse_query
 from tests.conftest import Kgp
-from tests.unit.test_umls_loader import conso, rel, write_umls_release
+from tests.unit.loaders.test_umls import conso, rel, write_umls_release
 
 pytestmark = pytest.mark.server
 
@@ -86,9 +86,7 @@ def test_the_same_again_changes_nothing_and_undo_takes_all_out(
     assert _stance_edges(graph) == []
 
 
-def test_a_dry_run_of_a_construction_reports_and_writes_nothing(
-    graph: Graph, kgp: Kgp, openi_reports_folder: Path
-) -> None:
+def test_a_construction_dry_run_reports_and_writes_nothing(graph: Graph, kgp: Kgp, openi_reports_folder: Path) -> None:
     completed = kgp("construct", "run", "openi", str(openi_reports_folder), "--dry-run")
     assert "7 edges would be written" in completed.out
     assert _stance_edges(graph) == []
@@ -176,7 +174,7 @@ def test_an_ontology_gives_names_types_and_the_relations_between_what_was_found(
         (["openi", "OPENI", "--on-error", "shrug"], 2, "on-error"),
     ],
 )
-def test_wrong_usage_of_construct_with_openi_is_one_clear_line(
+def test_wrong_construct_arguments_are_a_single_clear_line(
     graph: Graph, kgp: Kgp, openi_reports_folder: Path, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     folder_paths = {"OPENI": str(openi_reports_folder), ".": str(tmp_path)}

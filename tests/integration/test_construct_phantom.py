@@ -214,7 +214,7 @@ def test_reports_do_not_leave_this_machine_without_consent(
         (["FOLDER", "--llm", "m", "--llm-url", "http://127.0.0.1:9/v1"], 1, "does not answer"),
     ],
 )
-def test_wrong_usage_of_construct_with_phantom_is_one_clear_line(
+def test_wrong_construct_arguments_for_phantom_are_a_single_clear_line(
     graph: Graph, kgp: Kgp, phantom_reports_folder: Path, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     folder_paths = {"FOLDER": str(phantom_reports_folder), ".": str(tmp_path)}

@@ -19,11 +19,11 @@ from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse_query
-from kgplatform.retrieval import index
-from kgplatform.retrieval import search as searching
-from kgplatform.retrieval.embed import EmbeddingOutcome, embed
-from kgplatform.retrieval.index import Part
-from kgplatform.retrieval.search import Searcher
+from kgplatform.search import index
+from kgplatform.search import search as searching
+from kgplatform.search.embed import EmbeddingOutcome, embed
+from kgplatform.search.index import Part
+from kgplatform.search.search import Searcher
 from kgplatform.settings import Settings
 from tests.conftest import CommandResult
 from tests.fake_encoder import FakeEncoder

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from kgplatform.datasets import splits
 from kgplatform.errors import NotFoundError
-from kgplatform.export import formats, splits
+from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph

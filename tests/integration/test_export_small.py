@@ -43,7 +43,7 @@ IMAGES = [("Image", "I1"), ("Image", "I2")]
 CONCEPTS = [("Concept", f"C000000{i}") for i in range(4)]
 
 
-def test_the_export_of_an_empty_graph_is_a_clear_error(graph: Graph) -> None:
+def test_exporting_an_empty_graph_is_a_clear_error(graph: Graph) -> None:
     with pytest.raises(NotFoundError, match="no edges to export"):
         read_triples(graph)
     with pytest.raises(KgpError, match="no image is kept"):

@@ -31,6 +31,7 @@ from kgplatform.queries import parse_query
 from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 from kgplatform.triplets.linking import Linker
+from tests import ROOT
 from tests.conftest import WIPE, Kgp
 from tests.generators import Fake
 from tests.integration.sources import write_medmkg
@@ -254,7 +255,7 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
         "import sys; from tests.integration.test_generate import Settings, slow; slow(Settings.from_env(), sys.argv[1])"
     )
     replies_path = str(tmp_path / "killed.jsonl")
-    repository = Path(__file__).parents[2]
+    repository = ROOT
     process = subprocess.Popen(
         [sys.executable, "-c", program, replies_path],
         env={**os.environ, "KGP_HOME": str(settings.home)},
@@ -287,7 +288,7 @@ def test_an_unreadable_image_is_told_and_asked_again_the_next_time(graph: Graph)
     assert (_requested_ids(second_backend), second_outcome.problems) == (["I4"], [])
 
 
-def test_a_dry_run_of_a_generation_reports_and_writes_nothing(graph: Graph, tmp_path: Path) -> None:
+def test_a_generation_dry_run_reports_and_writes_nothing(graph: Graph, tmp_path: Path) -> None:
     digest_before = str(digest(graph))
     outcome = _generate_triplets(graph, Fake(SAID), dry_run=True, out=tmp_path / "replies.jsonl")
     assert (outcome.done, outcome.triplets, outcome.edges, outcome.dry_run) == (5, 7, 0, True)
@@ -456,7 +457,7 @@ def test_the_command_on_one_dicom_with_llm_kg_and_image_alone(
     assert _query_tuples(graph, ENTITIES) == []
 
 
-def test_wrong_input_to_generate_is_one_clear_line(
+def test_wrong_generate_input_is_a_single_clear_line(
     graph: Graph, kgp: Kgp, tiny_generator_folder: Path, synthetic_studies_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()

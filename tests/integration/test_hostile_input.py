@@ -16,7 +16,7 @@ from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse_query
 from kgplatform.schema import LABEL, RELATION
-from tests.unit.test_triples_loader import payloads
+from tests.unit.loaders.test_triples import payloads
 
 pytestmark = pytest.mark.server
 

@@ -19,11 +19,10 @@ from kgplatform.errors import NotFoundError, QueryRefused, UsageError
 from kgplatform.graph import Graph
 from kgplatform.library import KnowledgeGraph
 from kgplatform.settings import Settings
+from tests import ROOT
 from tests.conftest import Kgp
 
 pytestmark = pytest.mark.server
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

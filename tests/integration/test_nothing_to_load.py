@@ -9,8 +9,8 @@ import pytest
 from kgp_loaders.medmkg import MedMKG
 from kgplatform import queries
 from kgplatform.cli import predict
+from kgplatform.datasets import splits
 from kgplatform.errors import KgpError
-from kgplatform.export import splits
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest

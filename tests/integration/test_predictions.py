@@ -26,6 +26,7 @@ from kgplatform.queries import parse_query
 from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
+from tests import ROOT
 from tests.integration.sources import Handmade, small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
@@ -53,6 +54,7 @@ from kgplatform.graph import Graph
 from kgplatform.settings import Settings
 from kgplatform import predictions
 from tests.integration.test_predictions import SHA, predictions_by_rank
+from tests import ROOT
 
 def die(done, total):
     if done >= 60:
@@ -233,7 +235,7 @@ def test_a_killed_process_is_finished_by_the_next(scored_medmkg_graph: Graph, se
     expected_digest = str(digest(scored_medmkg_graph))
     runs.undo(scored_medmkg_graph, undisturbed.run)
     assert str(digest(scored_medmkg_graph)) == digest_before
-    repository = Path(__file__).parents[2]
+    repository = ROOT
     environment = {**os.environ, "KGP_HOME": str(settings.home)}
     killed_process = subprocess.run([sys.executable, "-c", KILLED], cwd=repository, env=environment, check=False)
     assert killed_process.returncode == -signal.SIGKILL

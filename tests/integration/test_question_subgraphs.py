@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from kgp_loaders.triples import Triples
+from kgplatform.datasets.knowledge import read_knowledge
+from kgplatform.datasets.questions import read_questions
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.retrieval.knowledge import read_knowledge
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.live import SubgraphEdge, subgraphs
-from kgplatform.vqa.questions import read_questions
 from kgplatform.vqa.subgraph import Neighbourhoods
 
 pytestmark = pytest.mark.server

@@ -185,9 +185,7 @@ def test_without_names_or_links_there_are_none(
     assert counts(graph_with_concept_names)["Entity"] == 5
 
 
-def test_a_dry_run_of_a_radgraph_load_reports_and_writes_nothing(
-    graph_with_concept_names: Graph, kgp: Kgp, path: Path
-) -> None:
+def test_a_radgraph_dry_run_reports_and_writes_nothing(graph_with_concept_names: Graph, kgp: Kgp, path: Path) -> None:
     digest_before = str(digest(graph_with_concept_names))
     completed = kgp("ingest", "radgraph", path, "--dry-run")
     assert "11 would be written" in completed.out

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from kgplatform.datasets.graph_studies import graph_images
+from kgplatform.datasets.pairs import PairSet
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse_query
-from kgplatform.retrieval.graph_studies import graph_images
-from kgplatform.retrieval.pairs import PairSet
 from tests.conftest import Kgp
 from tests.integration.sources import write_medmkg
-from tests.unit.test_mimic_cxr_loader import CANARY, layout, synthetic_dicom_id
+from tests.unit.loaders.test_mimic_cxr import CANARY, layout, synthetic_dicom_id
 
 pytestmark = pytest.mark.server
 

@@ -16,12 +16,12 @@ from kgplatform import naf, queries
 from kgplatform.errors import KgpError, NotFoundError, UsageError
 from kgplatform.graph import Graph
 from kgplatform.queries import parse_query
-from kgplatform.retrieval import index, search
-from kgplatform.retrieval.embed import embed
-from kgplatform.retrieval.index import EncoderIdentity, Part
-from kgplatform.retrieval.names import NO_MEANING
-from kgplatform.retrieval.search import Searcher, SearchResult
 from kgplatform.schema import Stance
+from kgplatform.search import index, search
+from kgplatform.search.embed import embed
+from kgplatform.search.index import EncoderIdentity, Part
+from kgplatform.search.names import NO_MEANING
+from kgplatform.search.search import Searcher, SearchResult
 from kgplatform.settings import Settings
 from tests.conftest import CommandResult, Kgp
 from tests.fake_encoder import LONGEST, FakeEncoder
@@ -507,7 +507,7 @@ def test_the_command_draws_a_contact_sheet(
         assert sheet_image.width > 5 * 256
 
 
-def test_wrong_input_to_search_is_one_clear_line(
+def test_wrong_search_input_is_a_single_clear_line(
     searchable_graph: Graph, fake_search_kgp: Fake, tmp_path: Path
 ) -> None:
     cases: list[tuple[tuple[Any, ...], int, str]] = [

@@ -19,15 +19,15 @@ from kgp_models.vqa import answering, build, checkpoint
 from kgp_models.vqa.answering import Answerer
 from kgp_models.vqa.settings import Tuning, VQASettings
 from kgplatform import queries, trained_on
+from kgplatform.datasets.knowledge import STANCES, Knowledge, read_knowledge
+from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.queries import parse_query
-from kgplatform.retrieval.knowledge import STANCES, Knowledge, read_knowledge
-from kgplatform.vqa.questions import QuestionSet
 from tests.conftest import Kgp
 from tests.integration.sources import write_medmkg
-from tests.unit import vqa_world as world
+from tests.unit.models.vqa import vqa_world as world
 
 pytestmark = pytest.mark.server
 

@@ -15,15 +15,16 @@ from PIL import Image
 
 pytest.importorskip("torch_geometric")
 from kgp_loaders.triples import Triples
+from kgplatform.datasets.questions import Question, read_questions
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.settings import Settings
-from kgplatform.vqa.questions import Question, read_questions
-from tests.unit import vqa_world as world
+from tests import ROOT
+from tests.unit.models.vqa import vqa_world as world
 
 pytestmark = pytest.mark.server
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "vqa.py"
+BENCHMARK = ROOT / "benchmarks" / "vqa.py"
 GRAPH = (
     "head,relation,tail,head_name,tail_name\n"
     "C0000004,may_treat,C0000000,zorevane,effusion\nC0000004,may_treat,C0000001,zorevane,pneumothorax\n"

@@ -20,13 +20,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from kgp_models.generator import vision as vision_of
 from kgp_models.generator.language import read_language
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.settings import SMALL, GeneratorSettings
-from kgp_models.generator.vision import Vision
-from kgp_models.model_files import check_files, save_whole, sha256_of
+from kgp_models.towers import vision as vision_of
+from kgp_models.towers.vision import Vision
+from kgp_models.training.model_files import check_files, save_whole, sha256_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 from kgplatform.files import read_json, replacing

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor
 
-from kgp_models import model_files
-from kgp_models.generator import vision as vision_of
 from kgp_models.generator.records import Study
 from kgp_models.generator.train_vision import readable_pixels
-from kgp_models.generator.vision import Vision
+from kgp_models.towers import vision as vision_of
+from kgp_models.towers.vision import Vision
+from kgp_models.training import model_files
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped, checkpoints
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from kgp_models.generator.settings import SMALL, GeneratorSettings, SmallSettings
-from kgp_models.model_files import require_finite, require_model_folder
+from kgp_models.training.model_files import require_finite, require_model_folder
 from kgplatform.errors import InputError
 
 PAD, END = "<pad>", "<end>"

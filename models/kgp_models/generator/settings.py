@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from kgp_models import yaml_settings
+from kgp_models.training import yaml_settings
 from kgplatform.errors import InputError
 
 SMALL: Final = "small"

@@ -26,7 +26,6 @@ import torch
 from accelerate import PartialState
 
 from kgp_models.generator import checkpoint
-from kgp_models.generator import vision as vision_of
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
 from kgp_models.generator.encoded import encoded
 from kgp_models.generator.generate import Generator
@@ -39,7 +38,8 @@ from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, train_vision
 from kgp_models.generator.trainers import arguments, run_trainer, told_steps, visual_trainer_class
 from kgp_models.generator.validate import validated
-from kgp_models.generator.vision import Vision
+from kgp_models.towers import vision as vision_of
+from kgp_models.towers.vision import Vision
 from kgplatform import trained_on
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source

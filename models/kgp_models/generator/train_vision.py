@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from kgp_models.generator.records import Study
 from kgp_models.generator.settings import SmallSettings
-from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
-from kgp_models.generator.vision import Vision, small
-from kgp_models.training_state import TrainingState
-from kgp_models.varied import varied
+from kgp_models.towers.small_vision import SIZE, WIDTH, SmallVision
+from kgp_models.towers.vision import Vision, small
+from kgp_models.training.augmentation import varied
+from kgp_models.training.training_state import TrainingState
 from kgplatform.errors import InputError
 from kgplatform.interrupt import checkpoints
 from kgplatform.triplets.text import Triplet

@@ -15,7 +15,7 @@ from torch import nn
 
 from kgp_models.generator.rows import Buckets
 from kgp_models.generator.settings import StageSettings
-from kgp_models.model_files import require_uncompressed
+from kgp_models.training.model_files import require_uncompressed
 from kgplatform.errors import InputError
 from kgplatform.files import read_json, require_plain_folder
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints

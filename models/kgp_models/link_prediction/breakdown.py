@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kgplatform.export.splits import Split
+from kgplatform.datasets.splits import Split
 from kgplatform.export.triples import Ids
 from kgplatform.schema import Stance
 

@@ -18,8 +18,8 @@ from torch.nn import functional
 from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.evaluate import TASKS, Known, score_candidates
 from kgp_models.link_prediction.scoring import Scorer
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
-from kgplatform.export.splits import Split
 
 QUESTIONS: Final = 5_000  # validation questions a task that the weights are fitted to, at most
 STEPS: Final = 60

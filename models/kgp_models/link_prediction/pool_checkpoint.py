@@ -22,9 +22,9 @@ from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.evaluate import TASKS
 from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.scoring import Scorer
-from kgp_models.model_files import sha256_of
+from kgp_models.training.model_files import sha256_of
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, UsageError
-from kgplatform.export.splits import Split
 from kgplatform.export.triples import Ids, Triples
 
 ABOUT: Final = "pool.json"

@@ -18,8 +18,8 @@ from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.objectives import Objective, objective
 from kgp_models.link_prediction.scoring import Factored, Scorer
 from kgp_models.link_prediction.settings import TrainingSettings
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, KgpError
-from kgplatform.export.splits import Split
 from kgplatform.extras import missing
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
 

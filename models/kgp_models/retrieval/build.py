@@ -12,22 +12,22 @@ from torch import Tensor
 
 from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval import checkpoint
-from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.fashionklip import Alignment
 from kgp_models.retrieval.inputs import Log, PairExamples, examples, image_features, read_pictures, tell_longer
 from kgp_models.retrieval.settings import RetrievalSettings
-from kgp_models.retrieval.small import KIND as SMALL
-from kgp_models.retrieval.small import small_backbone
 from kgp_models.retrieval.train import RetrievalTrainingResult, evaluated, fine_tune, pretrain
-from kgp_models.training_state import claim
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.backbones import open_backbone
+from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.towers.small_backbone import small_backbone
+from kgp_models.training.training_state import claim
 from kgplatform import trained_on as provenance
+from kgplatform.datasets.knowledge import POSITIVE, Knowledge
+from kgplatform.datasets.mentions import find_mentions
+from kgplatform.datasets.pair_metrics import RetrievalScores
+from kgplatform.datasets.pairs import Pair, PairSet
 from kgplatform.errors import InputError, UsageError
 from kgplatform.radiograph import place
-from kgplatform.retrieval.knowledge import POSITIVE, Knowledge
-from kgplatform.retrieval.mentions import find_mentions
-from kgplatform.retrieval.metrics import RetrievalScores
-from kgplatform.retrieval.pairs import Pair, PairSet
 
 NEW: Final = "new"  # a small backbone whose weights are drawn by chance
 

@@ -18,12 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from kgp_models.generator.language import read_tokenizer
-from kgp_models.model_files import check_files, relative, save_whole, sha256_of
-from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.settings import RetrievalSettings
-from kgp_models.retrieval.small import KIND as SMALL
-from kgp_models.retrieval.small import small_backbone
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.backbones import open_backbone
+from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.towers.small_backbone import small_backbone
+from kgp_models.training.model_files import check_files, relative, save_whole, sha256_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 from kgplatform.files import read_json

@@ -1,4 +1,4 @@
-"""Backbones as `kgplatform.retrieval.encoder.Encoder`: radiographs and texts in batches, vectors in numpy."""
+"""Backbones as `kgplatform.search.encoder.Encoder`: radiographs and texts in batches, vectors in numpy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kgp_models.generator import vision
 from kgp_models.retrieval import checkpoint
-from kgp_models.retrieval.backbone import WIDTH, Backbone, Picture
-from kgp_models.retrieval.backbones import TEXT_KINDS, TextTower, open_backbone, open_text
-from kgp_models.retrieval.small import KIND as SMALL
-from kgp_models.retrieval.tokens import Tokenize, Tokens, in_parts
+from kgp_models.towers import vision
+from kgp_models.towers.backbone import WIDTH, Backbone, Picture
+from kgp_models.towers.backbones import TEXT_KINDS, TextTower, open_backbone, open_text
+from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.towers.tokens import Tokenize, Tokens, in_parts
 from kgplatform.errors import UsageError
-from kgplatform.retrieval.encoder import Encoder, Reading
+from kgplatform.search.encoder import Encoder, Reading
 from kgplatform.trained_on import UNKNOWN, TrainedOn
 
 BATCH: Final = 32

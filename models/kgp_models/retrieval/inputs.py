@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kgp_models.model_files import require_uncompressed
-from kgp_models.retrieval.backbone import Backbone, Picture, bfloat16_context
-from kgp_models.retrieval.tokens import Tokens
+from kgp_models.towers.backbone import Backbone, Picture, bfloat16_context
+from kgp_models.towers.tokens import Tokens
+from kgp_models.training.model_files import require_uncompressed
+from kgplatform.datasets.pairs import Pair, pair_groups
 from kgplatform.errors import InputError
 from kgplatform.files import caching
-from kgplatform.retrieval.pairs import Pair, pair_groups
 
 Progress = Callable[[int, int | None], None]
 Log = Callable[[str], None]

@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kgp_models.retrieval.backbone import WIDTH, Backbone, plain_attention
 from kgp_models.retrieval.losses import both_ways, contrastive
-from kgplatform.retrieval.knowledge import POSITIVE, STANCES, UNCERTAIN, Knowledge
+from kgp_models.towers.backbone import WIDTH, Backbone, plain_attention
+from kgplatform.datasets.knowledge import POSITIVE, STANCES, UNCERTAIN, Knowledge
 
 LOSSES: Final = ("e2e", "e2r", "g2e", "kd")
 

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from kgp_models import yaml_settings
 from kgp_models.retrieval.fashionklip import FashionSettings
 from kgp_models.retrieval.knowledgeclip import LOSSES, KnowledgeSettings
-from kgp_models.retrieval.small import SmallSizes
+from kgp_models.towers.small_backbone import SmallSizes
+from kgp_models.training import yaml_settings
 from kgplatform.errors import InputError
 
 EXAMPLES: Final = "benchmarks/settings/retrieval/"

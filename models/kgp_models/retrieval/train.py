@@ -12,18 +12,18 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from kgp_models.retrieval.backbone import Backbone, bfloat16_context
 from kgp_models.retrieval.fashionklip import Alignment
 from kgp_models.retrieval.inputs import Log, PairExamples, vectors_of_images, vectors_of_texts
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, graph_edge_batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
-from kgp_models.retrieval.tokens import Tokens
-from kgp_models.training_state import TrainingState
-from kgp_models.varied import varied
+from kgp_models.towers.backbone import Backbone, bfloat16_context
+from kgp_models.towers.tokens import Tokens
+from kgp_models.training.augmentation import varied
+from kgp_models.training.training_state import TrainingState
+from kgplatform.datasets import pair_metrics as metrics
+from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.interrupt import checkpoints
-from kgplatform.retrieval import metrics
-from kgplatform.retrieval.knowledge import Knowledge
 
 Progress = Callable[[int, int | None], None]
 STATISTICS_PICTURES: Final = 1024  # pictures that statistics of batch norms are computed from

@@ -35,17 +35,17 @@ from kgp_models.vqa.settings import PLAIN
 from kgp_models.vqa.train import probabilities
 from kgplatform import radiograph
 from kgplatform import trained_on as provenance
+from kgplatform.datasets.knowledge import STANCES, GraphImage, Knowledge
+from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.graph_names import concept_hint
 from kgplatform.radiograph import place
-from kgplatform.retrieval.knowledge import STANCES, GraphImage, Knowledge
 from kgplatform.trained_on import is_synthetic
 from kgplatform.vqa import live
 from kgplatform.vqa.closed import Form, compares, content_words, joins_findings, subject_of, validate_question
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
-from kgplatform.vqa.questions import Question
 from kgplatform.vqa.subgraph import EMPTY, Subgraph
 
 WITHOUT_IMAGE: Final = "without an image: the base model answers, and the mean of training's images stands for it"

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from kgp_models.retrieval import checkpoint
-from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.backbones import KINDS, open_backbone
 from kgp_models.retrieval.build import ProgressOf, no_progress, varied_graph
 from kgp_models.retrieval.inputs import Log, tell_longer
-from kgp_models.retrieval.small import KIND as SMALL
-from kgp_models.training_state import claim
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.backbones import KINDS, open_backbone
+from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.training.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
 from kgp_models.vqa.inputs import (
     GraphVectors,
@@ -37,13 +37,13 @@ from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.settings import PLAIN, VQASettings
 from kgp_models.vqa.train import VQATrainingResult, answers, train_vqa_method
 from kgplatform import trained_on
+from kgplatform.datasets.knowledge import Knowledge
+from kgplatform.datasets.question_metrics import Answers
+from kgplatform.datasets.questions import PARTS, Question, QuestionSet
 from kgplatform.errors import UsageError
-from kgplatform.retrieval.knowledge import Knowledge
 from kgplatform.suggest import did_you_mean
 from kgplatform.trained_on import TrainedOn
 from kgplatform.vqa.linking import QuestionTagger
-from kgplatform.vqa.metrics import Answers
-from kgplatform.vqa.questions import PARTS, Question, QuestionSet
 from kgplatform.vqa.subgraph import EMPTY, Neighbourhoods
 
 TRAINED: Final = "model"  # a backbone of `kgp train retrieval`

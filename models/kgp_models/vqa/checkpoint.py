@@ -21,12 +21,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from kgp_models.model_files import check_files, relative, save_whole, sha256_of
-from kgp_models.retrieval.backbone import Backbone
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.feature_cache import identity
+from kgp_models.training.model_files import check_files, relative, save_whole, sha256_of
 from kgp_models.vqa.base import Method, Sizes
 from kgp_models.vqa.build import VQAInputs, VQAModel, method_of, open_frozen_backbone
 from kgp_models.vqa.inputs import ImageEvidence, kind_words, vectors_of
-from kgp_models.vqa.kept import identity
 from kgp_models.vqa.settings import VQASettings
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError

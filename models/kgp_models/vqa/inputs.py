@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.inputs import KEPT, Log, Progress, read_pictures, shifted, tell_longer, text_features
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.feature_cache import load_or_compute, of_files
 from kgp_models.vqa.batch import (
     FLAGS,
     IMAGE,
@@ -30,11 +31,10 @@ from kgp_models.vqa.batch import (
     QuestionBatch,
     join_subgraphs,
 )
-from kgp_models.vqa.kept import load_or_compute, of_files
+from kgplatform.datasets.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
+from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
 from kgplatform.radiograph import place
-from kgplatform.retrieval.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
-from kgplatform.vqa.questions import Question
 from kgplatform.vqa.subgraph import Subgraph
 
 BLOCK: Final = 64  # pictures or texts at a time

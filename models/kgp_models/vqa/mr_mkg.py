@@ -20,7 +20,7 @@ from torch.nn import functional
 from kgp_models.vqa.base import Method, Sizes, answer_loss, mlp
 from kgp_models.vqa.batch import IMAGE, PICTURED, QuestionBatch
 from kgp_models.vqa.message_passing import GraphEncoder, pooled
-from kgplatform.retrieval.knowledge import POSITIVE
+from kgplatform.datasets.knowledge import POSITIVE
 
 MARGIN, WEIGHT = 0.2, 0.1  # α and λ
 _NODE_BASE = 1 << 31  # more than there are nodes

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from kgp_models.training_state import TrainingState
+from kgp_models.training.training_state import TrainingState
 from kgp_models.vqa.base import Method
 from kgp_models.vqa.inputs import QuestionExamples
 from kgp_models.vqa.settings import Tuning
+from kgplatform.datasets.question_metrics import Answers
 from kgplatform.interrupt import checkpoints
-from kgplatform.vqa.metrics import Answers
 
 Progress = Callable[[int, int | None], None]
 STATE: Final = "training.state"
