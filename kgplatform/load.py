@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from kgplatform import queries
+from kgplatform.background import read_ahead
 from kgplatform.batches import GraphBatch, Properties
 from kgplatform.errors import KgpError
 from kgplatform.graph import Graph, Transaction, WriteResult
@@ -25,8 +25,6 @@ OWN: Final = list(UNCLAIMED)
 ELEMENTS_AT_A_TIME: Final = 10_000
 REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there are edges
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Merged:
@@ -35,15 +33,6 @@ class Merged:
     written: int = 0
     enriched: int = 0
     new_nodes: int = 0
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, the next one made while the last one is used."""
-    with ThreadPoolExecutor(1) as executor:
-        next_future = executor.submit(next, items, None)
-        while (item := next_future.result()) is not None:
-            next_future = executor.submit(next, items, None)
-            yield item
 
 
 class PreparedBatch:
@@ -143,7 +132,7 @@ class Load:
 
     def write_all(self, batches: Iterable[GraphBatch], progress: Callable[[int], None]) -> None:
         """Write the batches that are not in yet, each prepared while the one before is written."""
-        for prepared in _ahead(map(PreparedBatch, _first_small(batches))):
+        for prepared in read_ahead(map(PreparedBatch, _first_small(batches))):
             self.write(prepared)
             progress(self.position)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Generic, Self, TypeVar
+from typing import Final
 
 from kgplatform import queries
+from kgplatform.background import BackgroundWorker
 from kgplatform.batches import GraphBatch
 from kgplatform.generate.backend import Asked, GeneratorReply
 from kgplatform.generate.inputs import FOLDER, GenerationInputs
@@ -23,8 +23,6 @@ from kgplatform.load import Load, PreparedBatch, merge
 from kgplatform.survey import validate_batch
 from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, training_data_warnings
 from kgplatform.triplets.text import Triplet, report_text
-
-T = TypeVar("T")
 
 ASKED_AT_A_TIME: Final = 10_000  # ids in a query for what is done
 
@@ -101,7 +99,7 @@ def generate_triplets(
     start_time = time.monotonic()
     with (
         nullcontext() if out is None else closing(ReplyFile(out, writer.backend.name, writer.settings)) as reply_file,
-        Beside(write) as background_writer,
+        BackgroundWorker(write) as background_writer,
     ):
         for replies in writer.backend.replies(requests):
             if reply_file is not None:
@@ -120,49 +118,6 @@ def generate_triplets(
             graph.write(queries.get("runs/warn"), run=run_id, warnings=outcome.warnings)
     outcome.seconds = time.monotonic() - start_time
     return outcome
-
-
-class Beside(Generic[T]):
-    """Does one thing at a time while its caller goes on; `waited` is the time that the caller had to wait for it.
-
-    An error shows where the next thing is taken, or at the end; what was taken is finished even where something else
-    goes wrong.
-    """
-
-    def __init__(self, does: Callable[[T], object]) -> None:
-        self._does = does
-        self._thread = ThreadPoolExecutor(1)
-        self._under_way: Future[object] | None = None
-        self.waited = 0.0
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Finish; an error that has come up already stays, with a note of this one."""
-        try:
-            self._wait()
-        except Exception as own:
-            if error is None:
-                raise
-            error.add_note(f"and beside it: {own}")
-        finally:
-            self._thread.shutdown()
-
-    def take(self, thing: T) -> None:
-        """Begin with that, when what was taken before is done."""
-        self._wait()
-        self._under_way = self._thread.submit(self._does, thing)
-
-    def _wait(self) -> None:
-        if self._under_way is not None:
-            start_time = time.monotonic()
-            error = self._under_way.exception()  # interrupted here, it is still under way
-            self._under_way = None
-            self.waited += time.monotonic() - start_time
-            if error is not None:
-                raise error
 
 
 def _warnings(image_inputs: GenerationInputs, trained_on: TrainedOn) -> list[str]:

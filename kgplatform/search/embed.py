@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kgplatform import queries
+from kgplatform.background import BackgroundWorker
 from kgplatform.errors import InputError, KgpError, UsageError
-from kgplatform.generate.run import Beside
 from kgplatform.graph import Graph, Transaction
 from kgplatform.ingest import Progress, constrain, name_run
 from kgplatform.load import take_lock
@@ -277,7 +277,7 @@ def _write(
         part_count.done += graph.transact(work)
 
     processed_count = 0
-    with Beside(commit) as background_writer:
+    with BackgroundWorker(commit) as background_writer:
         while row_batch := list(islice(remaining_rows, batch_size)):
             encoded_rows = list(_encoded(encoder, model, row_batch, outcome.problems))
             if part is Part.CONCEPTS:

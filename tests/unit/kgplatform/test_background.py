@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from kgplatform.generate.run import Beside
+from kgplatform.background import BackgroundWorker
 
 
 def test_things_are_done_in_order_one_at_a_time_in_another_thread() -> None:
@@ -21,7 +21,7 @@ def test_things_are_done_in_order_one_at_a_time_in_another_thread() -> None:
         running_jobs.clear()
         finished_jobs.append((job, threading.get_ident()))
 
-    with Beside(does) as worker:
+    with BackgroundWorker(does) as worker:
         for job in range(4):
             worker.take(job)
     assert [job for job, _ in finished_jobs] == [0, 1, 2, 3]
@@ -37,7 +37,7 @@ def test_an_error_shows_where_the_next_thing_is_taken_and_nothing_more_is_done()
         if job == 1:
             raise ValueError("the graph is gone")
 
-    with pytest.raises(ValueError, match="the graph is gone"), Beside(does) as worker:
+    with pytest.raises(ValueError, match="the graph is gone"), BackgroundWorker(does) as worker:
         for job in range(4):
             worker.take(job)
     assert started_jobs == [0, 1]
@@ -47,7 +47,7 @@ def test_the_last_ones_error_shows_at_the_end() -> None:
     def does(job: int) -> None:
         raise ValueError(f"no {job}")
 
-    with pytest.raises(ValueError, match="no 7"), Beside(does) as worker:
+    with pytest.raises(ValueError, match="no 7"), BackgroundWorker(does) as worker:
         worker.take(7)
 
 
@@ -59,8 +59,8 @@ def test_what_was_taken_is_finished_when_the_caller_fails_and_its_error_stays() 
         started_jobs.append(job)
         raise ValueError("a second error")
 
-    with pytest.raises(RuntimeError, match="the generator has crashed") as raised, Beside(does) as worker:
+    with pytest.raises(RuntimeError, match="the generator has crashed") as raised, BackgroundWorker(does) as worker:
         worker.take(1)
         raise RuntimeError("the generator has crashed")
     assert started_jobs == [1]
-    assert raised.value.__notes__ == ["and beside it: a second error"]
+    assert raised.value.__notes__ == ["and in the background: a second error"]
