@@ -25,7 +25,7 @@ from typing import Any, Final
 import record
 import yaml
 
-from kgp_loaders.lexicons import read
+from kgp_loaders.lexicons import read_lexicon
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.openi import OpenI
 from kgplatform.batches import Reject
@@ -91,10 +91,10 @@ def figures(counts: Counter[str]) -> dict[str, Any]:
     }
 
 
-def work(arguments: argparse.Namespace) -> None:
+def _run_benchmark(arguments: argparse.Namespace) -> None:
     """Measure and store."""
     settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
-    lexicon = Lexicon(concepts(arguments.data))
+    lexicon = Lexicon(openi_lexicon_concepts(arguments.data))
     tagger = DictionaryTagger(lexicon, Allowed())
     with (arguments.data / "openi" / "indiana_reports.csv").open(newline="", encoding="utf-8") as reports_file:
         problems_by_uid = {
@@ -143,7 +143,7 @@ def work(arguments: argparse.Namespace) -> None:
     note(f"stored in {record.store(f'construct_openi_{arguments.part}', document)}")
 
 
-def concepts(data: Path) -> list[Concept]:
+def openi_lexicon_concepts(data: Path) -> list[Concept]:
     """The lexicon of the issue: the graph's concept names, the open ontologies' labels, and the platform's words."""
     source = MedMKG.find(data / "medmkg", None)
     names_by_cui: dict[str, str] = {}
@@ -159,7 +159,7 @@ def concepts(data: Path) -> list[Concept]:
     ]
     graph_concepts += [
         ontology_row
-        for ontology_row in read(data / "umls" / "open_ontology_cui_xrefs.tsv")
+        for ontology_row in read_lexicon(data / "umls" / "open_ontology_cui_xrefs.tsv")
         if not isinstance(ontology_row, Reject)
     ]
     return [*graph_concepts, *own_words()]
@@ -170,7 +170,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with openi, medmkg and umls")
     parser.add_argument("--part", choices=PARTS, default=PARTS[0])
-    return record.exit_code(lambda: work(parser.parse_args()))
+    return record.exit_code(lambda: _run_benchmark(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def f1(predicted: set[Any], true: set[Any]) -> float:
     return 2 * len(predicted & true) / (len(predicted) + len(true)) if predicted or true else 0.0
 
 
-def scores(predicted: set[Edge], true: set[Edge]) -> dict[str, Any]:
+def _edge_scores(predicted: set[Edge], true: set[Edge]) -> dict[str, Any]:
     """Concept F1, each stance's F1 and their mean."""
     predicted_pairs, gold_pairs = (
         {(image, concept) for image, _, concept in predicted},
@@ -80,7 +80,7 @@ def baselines(predicted: set[Edge], true: set[Edge]) -> dict[str, set[Edge]]:
     }
 
 
-def construct(folder: Path) -> set[Edge]:
+def _construct_edges(folder: Path) -> set[Edge]:
     """The edges that the rules find in the reports of a study set."""
     lexicon = Lexicon(record for record in UMLS(folder / "ontology").concepts() if not isinstance(record, Reject))
     tagger, stance_judge = DictionaryTagger(lexicon, Allowed()), rules()
@@ -99,19 +99,19 @@ def truth(folder: Path) -> set[Edge]:
         return {edge for edge in edges if edge[0].startswith("I")}
 
 
-def work(studies: int, seeds: Iterable[int]) -> None:
+def _run_benchmark(studies: int, seeds: Iterable[int]) -> None:
     """Measure and store."""
     runs_by_seed = {}
     for seed in seeds:
         with tempfile.TemporaryDirectory() as temporary_folder:
             folder = Path(temporary_folder) / "phantom"
-            study_set.build(folder, studies, seed, images=False)
-            predicted_edges, true_edges = construct(folder), truth(folder)
+            study_set.build_study_set(folder, studies, seed, images=False)
+            predicted_edges, true_edges = _construct_edges(folder), truth(folder)
         runs_by_seed[str(seed)] = {
             "edges": {"found": len(predicted_edges), "true": len(true_edges)},
-            "rules": scores(predicted_edges, true_edges),
+            "rules": _edge_scores(predicted_edges, true_edges),
             "baselines": {
-                baseline_name: scores(baseline_edges, true_edges)
+                baseline_name: _edge_scores(baseline_edges, true_edges)
                 for baseline_name, baseline_edges in baselines(predicted_edges, true_edges).items()
             },
         }
@@ -130,7 +130,7 @@ def main() -> int:
     parser.add_argument("--studies", type=int, default=2_000)
     parser.add_argument("--seeds", default="7,8,9")
     arguments = parser.parse_args()
-    return record.exit_code(lambda: work(arguments.studies, map(int, arguments.seeds.split(","))))
+    return record.exit_code(lambda: _run_benchmark(arguments.studies, map(int, arguments.seeds.split(","))))
 
 
 if __name__ == "__main__":

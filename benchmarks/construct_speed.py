@@ -26,7 +26,7 @@ from typing import Any
 
 import psutil
 import record
-from construct_openi import concepts
+from construct_openi import openi_lexicon_concepts
 
 from kgp_loaders.openi import OpenI
 from kgp_loaders.umls import UMLS
@@ -45,7 +45,7 @@ WORDS = tuple(f"{a}{b}{c}" for a in ("pul", "car", "ple", "hep", "ost", "neu") f
               for c in ("nic", "lar", "tic", "nal", "sic", "ric", "mal"))  # fmt: skip
 
 
-def invented(count: int) -> Iterator[Concept]:
+def _random_concepts(count: int) -> Iterator[Concept]:
     """So many concepts with a name of three or four words each; no two alike."""
     word_count = len(WORDS)
     for concept_number in range(count):
@@ -64,7 +64,7 @@ def invented(count: int) -> Iterator[Concept]:
 
 def measure_reports(data: Path) -> dict[str, Any]:
     """Reports a second of the whole rules path, and of the rivals' finding alone."""
-    all_concepts = list(concepts(data))
+    all_concepts = list(openi_lexicon_concepts(data))
     lexicon_without_own_words = Lexicon(islice(all_concepts, TERMS - 200))
     lexicon = Lexicon([*islice(all_concepts, TERMS - 200), *all_concepts[-200:]])
     reports = [record for record in OpenI(data / "openi").reports() if isinstance(record, Report)]
@@ -129,7 +129,7 @@ def measure_lexicon(terms: int) -> dict[str, Any]:
     """Seconds and memory of a lexicon of so many names."""
     memory_before = psutil.Process().memory_info().rss
     start_time = time.perf_counter()
-    lexicon = Lexicon(invented(terms))
+    lexicon = Lexicon(_random_concepts(terms))
     seconds = time.perf_counter() - start_time
     tagger = DictionaryTagger(lexicon, Allowed())
     tagger.tag("There is a small effusion.")
@@ -196,7 +196,7 @@ def _write_release(folder: Path, size_mib: int) -> int:
     return written_bytes
 
 
-def work(arguments: argparse.Namespace) -> None:
+def _run_benchmark(arguments: argparse.Namespace) -> None:
     """Run each measurement in a separate process, and store what they tell."""
     document: dict[str, Any] = {"context": record.context()}
     for measurement in ("reports", "lexicon", "stream"):
@@ -226,7 +226,7 @@ def main() -> int:
     parser.add_argument("--part", choices=("reports", "lexicon", "stream"))
     arguments = parser.parse_args()
     if arguments.part is None:
-        return record.exit_code(lambda: work(arguments))
+        return record.exit_code(lambda: _run_benchmark(arguments))
     measures = {
         "reports": lambda: measure_reports(arguments.data),
         "lexicon": lambda: measure_lexicon(arguments.terms),

@@ -48,16 +48,19 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start_time
 
 
-def plain(graph: Graph) -> int:
+def _count_by_driver(graph: Graph) -> int:
     """The driver alone: every record is taken, none is kept."""
     with graph._driver.session(default_access_mode="READ") as session:
         return sum(1 for _ in session.run(PLAIN))
 
 
-def measure(graph: Graph, scratch: Path, repeats: int) -> dict[str, Any]:
+def _measure(graph: Graph, scratch: Path, repeats: int) -> dict[str, Any]:
     """Rows and edges a second, rivals in turn so that a busy machine slows all alike."""
     triples = read_triples(graph)
-    work_by_name: dict[str, Callable[[], Any]] = {"driver": lambda: plain(graph), "read": lambda: read_triples(graph)}
+    work_by_name: dict[str, Callable[[], Any]] = {
+        "driver": lambda: _count_by_driver(graph),
+        "read": lambda: read_triples(graph),
+    }
     for format_name in formats.FORMATS:
         work_by_name[f"write {format_name}"] = lambda format_name=format_name: formats.write(
             triples, scratch / format_name, format_name
@@ -98,7 +101,7 @@ def measure(graph: Graph, scratch: Path, repeats: int) -> dict[str, Any]:
     }
 
 
-def markdown(document: dict[str, Any]) -> str:
+def _markdown(document: dict[str, Any]) -> str:
     """The result as a table."""
     table_lines = ["| | edges | median, s | best, s | edges/s |", "|---|---|---|---|---|"]
     for work_name, result_row in document["measured"].items():
@@ -138,13 +141,13 @@ def main() -> None:
                     ingest(graph, MedMKG.find(data_folder))
                     naf.score(graph)
                     naf.filter_images(graph)
-                document = {"context": record.context(), **measure(graph, scratch, arguments.repeats)}
+                document = {"context": record.context(), **_measure(graph, scratch, arguments.repeats)}
         finally:
             if not arguments.home:
                 server.stop(settings)
     result_path = record.store("export", document)
-    result_path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
-    print(markdown(document))
+    result_path.with_suffix(".md").write_text(_markdown(document), encoding="utf-8")
+    print(_markdown(document))
 
 
 if __name__ == "__main__":

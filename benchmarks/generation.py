@@ -27,7 +27,7 @@ import generation_rows
 import generation_table
 import record
 from generation_bench import DICTIONARY, FREQUENT, Bench, Case
-from generation_scores import scores
+from generation_scores import score_case
 
 from kgp_models.generator.records import Sentence, Study, graph_records, require_apart
 from kgplatform.cli.output import note
@@ -76,7 +76,7 @@ def run_table(bench: Bench, name: str, log: Callable[[str], None]) -> list[dict[
         outcome = bench.predicted(case)
         table_row: dict[str, Any] = {"system": case.system, "share": case.share, "against": {}}
         for reference, triplets in bench.references(case).items():
-            scored = scores(outcome["triplets"], triplets, bench.key, bench.seed)
+            scored = score_case(outcome["triplets"], triplets, bench.key, bench.seed)
             table_row["against"][reference] = scored.document
             counts_by_case[case, reference] = scored.counts
         table_row |= {
@@ -138,14 +138,14 @@ def run_graphs(bench: Bench, path: Path, labeler: int, log: Callable[[str], None
             predicted_triplets = bench.replies(bench.row(case.system), records, f"{case.system}-{path.stem}")[
                 "triplets"
             ]
-        score_document = scores(predicted_triplets, references, bench.key, bench.seed).document
+        score_document = score_case(predicted_triplets, references, bench.key, bench.seed).document
         systems[case.system] = {**_about(bench, case), "against": {REFERENCE: score_document}}
         log(f"{path.name}: {case.system}: F1 {score_document['interval']['value']:.3f}")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"sha256": sha256, "reports": len(records), "labeler": labeler, "systems": systems}
 
 
-def draw(bench: Bench, folder: Path) -> dict[str, Any] | None:
+def _draw_study_graphs(bench: Bench, folder: Path) -> dict[str, Any] | None:
     """The graphs of one study next to each other, as HTML and PNG: the first with as many triplets as `SHOWN`."""
     study_index = next(
         (index for index, test_study in enumerate(bench.test) if len(set(test_study.record().triplets)) in SHOWN), None
@@ -178,7 +178,7 @@ def _title(bench: Bench, case: Case) -> str:
 # The run
 
 
-class Results:
+class _Results:
     """The tables in one JSON file, which is whole after each of them. Those of other data are thrown away."""
 
     def __init__(self, path: Path, bench: Bench) -> None:
@@ -213,29 +213,29 @@ class Results:
         partial_path.replace(self.path)
 
 
-def work(arguments: argparse.Namespace) -> None:
+def _run_benchmark(arguments: argparse.Namespace) -> None:
     """Run the tables that are asked for, then write them down."""
     results_path = arguments.results / "generation.json"
     image_folder = DOCS / "images" if arguments.results == record.RESULTS else arguments.results
     if not arguments.table:
         table_names = list(_tables(arguments))
         bench = Bench(arguments)
-        results = Results(results_path, bench)
+        results = _Results(results_path, bench)
         note(f"{len(bench.training):,} studies to train on, {len(bench.test):,} to test")
         for table_name in table_names:
             results.add("tables", table_name, run_table(bench, table_name, note), bench.seed)
         for graphs_path in arguments.test_graphs or ():
             results.add("graphs", graphs_path.name, run_graphs(bench, graphs_path, arguments.labeler, note), bench.seed)
-        if {"1", "curve"} & set(table_names) and (drawing := draw(bench, image_folder)) is not None:
+        if {"1", "curve"} & set(table_names) and (drawing := _draw_study_graphs(bench, image_folder)) is not None:
             results.add("pictures", "side by side", drawing, bench.seed)
-    generation_table.write(
+    generation_table.write_generation_table(
         results_path, image_folder, DOCS / "generate.md" if arguments.results == record.RESULTS else None
     )
 
 
 def _tables(arguments: argparse.Namespace) -> Iterator[str]:
     """The tables by name. Raises `UsageError` for one that is missing, before the first hour."""
-    row_names = {*generation_rows.rows(), DICTIONARY, FREQUENT}
+    row_names = {*generation_rows.generation_row_paths(), DICTIONARY, FREQUENT}
     if arguments.models != "all" and (unknown_names := set(arguments.models.split(",")) - row_names):
         raise UsageError(f"there is no row {sorted(unknown_names)[0]}", f"Rows: {', '.join(sorted(row_names))}.")
     for table_name in filter(None, arguments.tables.split(",")):
@@ -267,7 +267,7 @@ def main() -> int:
     is_partial = arguments.limit is not None or arguments.models != "all"
     if is_partial and arguments.results == record.RESULTS:
         parser.error("part of the studies or rows would replace the stored results of all: give --results")
-    return record.exit_code(lambda: work(arguments))
+    return record.exit_code(lambda: _run_benchmark(arguments))
 
 
 if __name__ == "__main__":

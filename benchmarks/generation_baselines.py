@@ -15,7 +15,7 @@ from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.semantic_types import ANATOMY, Allowed
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.construct.text import sentences
-from kgplatform.triplets.metrics import Key, count, score
+from kgplatform.triplets.metrics import Key, count, score_documents
 from kgplatform.triplets.text import Relation, Triplet, entity
 
 MOST: Final = 12  # triplets that a baseline without a report may say
@@ -116,6 +116,6 @@ def most_frequent(
     ]
 
     def f1(triplet_count: int) -> float:
-        return score([count(common_triplets[:triplet_count], reference, key) for reference in validation]).f1
+        return score_documents([count(common_triplets[:triplet_count], reference, key) for reference in validation]).f1
 
     return tuple(common_triplets[: max(range(1, len(common_triplets) + 1), key=f1)]) if common_triplets else ()

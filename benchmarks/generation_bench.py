@@ -21,8 +21,8 @@ from PIL import Image
 
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import ABOUT
-from kgp_models.generator.generate import Decoding, Generator, device
-from kgp_models.generator.records import Record, Study, data_sha256, require_apart, studies, thinned
+from kgp_models.generator.generate import Decoding, Generator, generator_device
+from kgp_models.generator.records import Record, Study, data_sha256, read_studies, require_apart, thinned
 from kgp_models.generator.settings import (
     SMALL,
     DataSettings,
@@ -31,7 +31,7 @@ from kgp_models.generator.settings import (
     SmallSettings,
     VisualSettings,
 )
-from kgp_models.generator.train import STAGES, Work, meaning, train
+from kgp_models.generator.train import STAGES, Work, meaning, train_stages
 from kgp_models.generator.validate import with_degrees
 from kgplatform.cli.output import note, progress
 from kgplatform.errors import UsageError
@@ -74,14 +74,14 @@ class Bench:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
         self.out: Path = arguments.out
-        self.files = generation_rows.rows()
+        self.files = generation_rows.generation_row_paths()
         self.base: Path = arguments.base or generation_rows.SETTINGS / "small.yaml"
         self.seed: int = arguments.seed
         self.data = self.row("vlm-kg").settings.data
         self.same = meaning(self.data, self.base.parent)
         self.key = with_degrees(self.same)  # what triplets are compared by
-        self.training = studies(self.data, self.data.train, self.base.parent)
-        test_studies = studies(self.data, arguments.test, self.base.parent)
+        self.training = read_studies(self.data, self.data.train, self.base.parent)
+        test_studies = read_studies(self.data, arguments.test, self.base.parent)
         require_apart(self.training, test_studies)
         self.test = [study for study in test_studies if study.image is not None and study.image.is_file()][
             : arguments.limit
@@ -93,7 +93,7 @@ class Bench:
 
     def row(self, key: str) -> generation_rows.Row:
         """The row of that key, on this data with this seed."""
-        system_row = generation_rows.read(self.files[key], self.arguments.base)
+        system_row = generation_rows.read_generation_row(self.files[key], self.arguments.base)
         data = replace(system_row.settings.data, path=str(self.arguments.data.absolute()))
         return replace(system_row, settings=replace(system_row.settings, data=data, seed=self.seed))
 
@@ -138,7 +138,7 @@ class Bench:
 
     @cached_property
     def _validation(self) -> list[Study]:
-        return studies(self.data, self.data.validation, self.base.parent)
+        return read_studies(self.data, self.data.validation, self.base.parent)
 
     def frequent(self, share: float) -> Triplets:
         """The most frequent triplets of training records with as many sentences left out."""
@@ -152,7 +152,7 @@ class Bench:
 
     def replies(self, row: generation_rows.Row, records: Sequence[Record], name: str) -> dict[str, Any]:
         """A trained row's replies; kept in a file by what was asked."""
-        trained_generator = checkpoint.load(self.trained(row), device())
+        trained_generator = checkpoint.load_generator(self.trained(row), generator_device())
         if row.blind:
             records = [record._replace(image=self._blank) for record in records]
         generator = Generator(trained_generator, Decoding(self.arguments.beams, row.max_new_tokens))
@@ -230,7 +230,7 @@ class Bench:
         if not self._taken(row, settings, folder, stage):
             note(f"{row.name}: training of {STAGES[stage]}")
             image_path = self._blank if row.blind and stage == "2" else None
-            train(
+            train_stages(
                 Limited(settings, folder, self.base.parent, self.same, note, progress, row.studies, image_path), [stage]
             )
 
@@ -265,7 +265,7 @@ class Bench:
         """What the model card states of a training, and how large the model is."""
         folder = self.trained(row)
         model_card = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        model = checkpoint.load(folder).model
+        model = checkpoint.load_generator(folder).model
         return {**model_card["figures"], "parameters": sum(parameter.numel() for parameter in model.parameters())}
 
 

@@ -36,7 +36,7 @@ class Row:
     blind: bool = False
 
 
-def rows() -> dict[str, Path]:
+def generation_row_paths() -> dict[str, Path]:
     """The files that are rows, by key; the others are settings alone."""
     return {
         settings_path.stem: settings_path
@@ -45,7 +45,7 @@ def rows() -> dict[str, Path]:
     }
 
 
-def read(path: Path, base: Path | None = None) -> Row:
+def read_generation_row(path: Path, base: Path | None = None) -> Row:
     """A row; `base` is taken in place of the file's own, for other data and sizes. Raises `InputError`."""
     document = _document(path)
     row_fields = {field_name: document.pop(field_name) for field_name in OURS if field_name in document}

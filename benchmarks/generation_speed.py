@@ -32,16 +32,16 @@ from typing import Any, Final
 import generation_table
 import record
 import torch
-from generation_step import POSITIONS, QWEN, step
+from generation_step import POSITIONS, QWEN, measure_step
 from torch import Tensor
 
 from kgp_loaders.phantom import study_set
-from kgp_models.generator.checkpoint import SHIPPED, load
-from kgp_models.generator.generate import Decoding, Generator, device
+from kgp_models.generator.checkpoint import SHIPPED, load_generator
+from kgp_models.generator.generate import Decoding, Generator, generator_device
 from kgp_models.generator.settings import ProjectorSettings
 from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
-from kgplatform.generate.backend import Asked, Reply
+from kgplatform.generate.backend import Asked, GeneratorReply
 from kgplatform.generate.inputs import inputs
 from kgplatform.settings import Settings
 from kgplatform.triplets.text import report_text
@@ -52,7 +52,7 @@ MARKS: Final = ("<!-- speed -->", "<!-- /speed -->")
 BATCH: Final = 16
 
 
-def asked(data: Path, count: int) -> list[Asked]:
+def _image_requests(data: Path, count: int) -> list[Asked]:
     """Images with their reports, as `kgp generate` asks of them."""
     input_rows = [
         input_row
@@ -65,7 +65,7 @@ def asked(data: Path, count: int) -> list[Asked]:
     ]
 
 
-def batches(rows: Sequence[Asked], size: int) -> list[Sequence[Asked]]:
+def _batches(rows: Sequence[Asked], size: int) -> list[Sequence[Asked]]:
     """The rows in the order in which they come."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
@@ -93,7 +93,7 @@ class Plain:
         """Answer all; returns how many tokens were written."""
         generator, token_count, start = self._generator, 0, 0
         tokenizer, model = generator.trained.tokenizer, generator.trained.model
-        for batch in batches(self._rows, size):
+        for batch in _batches(self._rows, size):
             prompt_inputs = generator._prompts(batch)  # the same prompts
             image_vectors = None if self._vectors is None else self._vectors[start : start + len(batch)]
             embeddings, mask = model.embedded(
@@ -112,14 +112,14 @@ def _written(reply_ids: Sequence[int], end_token_id: int) -> int:
     return reply_ids.index(end_token_id) if end_token_id in reply_ids else len(reply_ids)
 
 
-def _tokens(replies: Sequence[Reply]) -> int:
+def _tokens(replies: Sequence[GeneratorReply]) -> int:
     return sum(reply.tokens for reply in replies)
 
 
-def rate(model: Path, data: Path, count: int, repeats: int, beams: int) -> dict[str, Any]:
+def _measure_token_rates(model: Path, data: Path, count: int, repeats: int, beams: int) -> dict[str, Any]:
     """Tokens a second of each way, in turn so that a busy machine slows all alike."""
-    trained_generator = load(model, device())
-    requests = asked(data, count)
+    trained_generator = load_generator(model, generator_device())
+    requests = _image_requests(data, count)
     batch_generator, single_generator = (
         Generator(trained_generator, Decoding(beams=beams, batch=batch_size)) for batch_size in (BATCH, 1)
     )
@@ -131,12 +131,12 @@ def rate(model: Path, data: Path, count: int, repeats: int, beams: int) -> dict[
     vectors = None
     if trained_generator.vision is not None and pixels is not None:
         vectors = torch.cat(
-            [trained_generator.vision.encode(pixel_batch) for pixel_batch in batches(pixels, BATCH)]
+            [trained_generator.vision.encode(pixel_batch) for pixel_batch in _batches(pixels, BATCH)]
         ).to(trained_generator.model.device)
     plain_loop, search_options = Plain(batch_generator, vectors, requests), MOST_PROBABLE if beams > 1 else {}
 
     def write() -> int:
-        index_batches = batches(range(len(requests)), BATCH)
+        index_batches = _batches(range(len(requests)), BATCH)
         return sum(
             _tokens(
                 batch_generator.write(
@@ -196,7 +196,7 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def whole(model: Path, data: Path, count: int, beams: int) -> dict[str, Any]:
+def _measure_command(model: Path, data: Path, count: int, beams: int) -> dict[str, Any]:
     """`kgp generate` on a fresh server, which writes to an empty graph; again, which skips all; and then on the server
     that is warm by now, as runs of their own: their longest reply is another, which no reply is as long as.
     """
@@ -270,16 +270,16 @@ def _kgp(command: Sequence[object], home: Path) -> dict[str, Any]:
 def part(name: str, arguments: argparse.Namespace, data: Path) -> dict[str, Any]:
     """One part, in this process, with its peak of memory."""
     if name == "rate":
-        results = rate(arguments.model, data, arguments.images, arguments.repeats, arguments.beams)
+        results = _measure_token_rates(arguments.model, data, arguments.images, arguments.repeats, arguments.beams)
     elif name == "whole":
-        results = whole(arguments.model, data, arguments.images, arguments.beams)
+        results = _measure_command(arguments.model, data, arguments.images, arguments.beams)
     else:
-        results = step(QWEN, ProjectorSettings(), POSITIONS)
+        results = measure_step(QWEN, ProjectorSettings(), POSITIONS)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"peak_mib": round(peak_kib / 1024), **results}
 
 
-def markdown(document: dict[str, Any]) -> str:
+def _markdown(document: dict[str, Any]) -> str:
     """The results as tables."""
     parts, markdown_lines = document["parts"], []
     if "rate" in parts:
@@ -345,14 +345,14 @@ def _told(run: dict[str, float]) -> str:
     )
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Each part in a separate process."""
     results = {}
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
         studies_folder = arguments.data
         if studies_folder is None:
             studies_folder = Path(scratch_folder) / "studies"
-            study_set.build(studies_folder, arguments.images, 11)
+            study_set.build_study_set(studies_folder, arguments.images, 11)
         for part_name in arguments.parts.split(","):
             note(f"{part_name} …")
             options = ["--model", arguments.model, "--images", arguments.images, "--repeats", arguments.repeats]
@@ -366,24 +366,24 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-def show() -> None:
+def _update_page() -> None:
     """Put the results, of a processor and of a GPU, into the docs page."""
     table_paths = [record.RESULTS / f"{result_name}.md" for result_name in ("generation_speed", "generation_speed_gpu")]
     tables_text = "\n".join(
         table_path.read_text(encoding="utf-8") for table_path in table_paths if table_path.is_file()
     )
     page_text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(generation_table.between(page_text, tables_text, MARKS), encoding="utf-8")
+    PAGE.write_text(generation_table.replace_between_marks(page_text, tables_text, MARKS), encoding="utf-8")
 
 
-def work(arguments: argparse.Namespace) -> None:
+def _run_benchmark(arguments: argparse.Namespace) -> None:
     """Measure, store and print; parts that were not asked for stay as they were stored."""
     if arguments.one is not None:
         return print(json.dumps(part(arguments.one, arguments, arguments.data)))
     if unknown_parts := set(arguments.parts.split(",")) - set(PARTS):
         raise UsageError(f"there is no part {sorted(unknown_parts)[0]}", f"Parts: {', '.join(PARTS)}.")
     device_name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    document = {"context": record.context(device=device_name), "parts": measure(arguments)}
+    document = {"context": record.context(device=device_name), "parts": _measure(arguments)}
     result_name = "generation_speed" if device_name == "cpu" else "generation_speed_gpu"
     result_path = record.RESULTS / f"{result_name}.json"
     if result_path.is_file():
@@ -391,9 +391,9 @@ def work(arguments: argparse.Namespace) -> None:
         document["parts"] = {**previous_document["parts"], **document["parts"]}
     if not arguments.dry_run:
         record.store(result_name, document)
-        result_path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
-        show()
-    print(markdown(document))
+        result_path.with_suffix(".md").write_text(_markdown(document), encoding="utf-8")
+        _update_page()
+    print(_markdown(document))
 
 
 def main() -> int:
@@ -407,7 +407,7 @@ def main() -> int:
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--dry-run", action="store_true", help="print, store nothing")
     parser.add_argument("--one", choices=PARTS, help=argparse.SUPPRESS)
-    return record.exit_code(lambda: work(parser.parse_args()))
+    return record.exit_code(lambda: _run_benchmark(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import torch
 
-from kgp_models.generator.generate import device
+from kgp_models.generator.generate import generator_device
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.settings import ProjectorSettings
@@ -23,11 +23,11 @@ QWEN: Final = {  # Qwen1.5-0.5B's config.json
 PEAKS: Final = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "A6000": 155e12}  # dense bfloat16 FLOP/s, by the makers
 
 
-def step(shape: dict[str, Any], projector: ProjectorSettings, positions: int, batch: int = 2) -> dict[str, Any]:
+def measure_step(shape: dict[str, Any], projector: ProjectorSettings, positions: int, batch: int = 2) -> dict[str, Any]:
     """Seconds and memory of a step of stage 2: forward, backward, AdamW."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    device_type = device()
+    device_type = generator_device()
     torch.manual_seed(0)
     language = Qwen2ForCausalLM(Qwen2Config(**shape))
     model = VLMKG(language, Projector(IMAGE_WIDTH, shape["hidden_size"], projector)).to(device_type).train()

@@ -27,7 +27,7 @@ TITLES: Final = {
 ONLY_PAPER: Final = {"1": {"DyGIE++ (the paper's; not run here)": ([24.57, 24.22, 23.81, 23.35], 56.49)}}
 
 
-def write(path: Path, pictures: Path, page: Path | None) -> None:
+def write_generation_table(path: Path, pictures: Path, page: Path | None) -> None:
     """Write PATH.md and the plot of the results in `path`, and show them between the marks of a docs page."""
     document = json.loads(path.read_text(encoding="utf-8"))
     tables = document["tables"]
@@ -36,17 +36,17 @@ def write(path: Path, pictures: Path, page: Path | None) -> None:
         text_parts += _table(table_name, tables[table_name]["rows"])
         if table_name == "curve":
             pictures.mkdir(parents=True, exist_ok=True)
-            plot(tables[table_name]["rows"], pictures / "generation-curve.svg")
+            _plot_f1(tables[table_name]["rows"], pictures / "generation-curve.svg")
     for table_name, graph_results in document["graphs"].items():
         text_parts += _graphs(table_name, graph_results["rows"])
     page_text = "\n\n".join(text_parts) + "\n"
     path.with_suffix(".md").write_text(f"# Generation\n\n{page_text}", encoding="utf-8")
     if page is not None:
         displayed_text = _pictures(page_text, pictures, page) + _side_by_side(document["pictures"], pictures, page)
-        page.write_text(between(page.read_text(encoding="utf-8"), displayed_text), encoding="utf-8")
+        page.write_text(replace_between_marks(page.read_text(encoding="utf-8"), displayed_text), encoding="utf-8")
 
 
-def between(page: str, text: str, marks: tuple[str, str] = MARKS) -> str:
+def replace_between_marks(page: str, text: str, marks: tuple[str, str] = MARKS) -> str:
     """The page with the text between these marks. Raises `ValueError` where it has none."""
     begin_mark, end_mark = marks
     text_before, _, remaining_text = page.partition(begin_mark)
@@ -77,7 +77,7 @@ def _side_by_side(drawings: Mapping[str, Any], pictures: Path, page: Path) -> st
     )
 
 
-def table(header: list[str], rows: Iterable[list[str]]) -> str:
+def _markdown_table(header: list[str], rows: Iterable[list[str]]) -> str:
     """A Markdown table, the first column to the left."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
@@ -164,7 +164,7 @@ def _texts(table_name: str, result_rows: list[dict[str, Any]], share: float | No
     if not share:
         for system, (bleu_scores, rouge_score) in ONLY_PAPER.get(table_name, {}).items():
             table_rows.insert(0, [system, *["–"] * 8, *(f"{figure:.2f}" for figure in (*bleu_scores, rouge_score))])
-    return table(header, table_rows)
+    return _markdown_table(header, table_rows)
 
 
 def _sets(table_name: str, result_rows: list[dict[str, Any]], share: float | None) -> str:
@@ -203,7 +203,7 @@ def _sets(table_name: str, result_rows: list[dict[str, Any]], share: float | Non
         if table_name == "4":
             cells.append(str(result_row["cut"]))
         table_rows.append(cells)
-    return table(header, table_rows)
+    return _markdown_table(header, table_rows)
 
 
 def _name(system: str, result_rows: Iterable[Mapping[str, Any]]) -> str:
@@ -220,7 +220,7 @@ def _interval(interval: Mapping[str, float], sign_format: str = "") -> str:
 def _costs(result_rows: list[dict[str, Any]]) -> str:
     """What the last stage of each row cost, and how fast it answered; a row's earlier stages are those of others."""
     header = ["", "parameters", "last stage, s", "its loss", "on", "replies, s", "tokens"]
-    return table(
+    return _markdown_table(
         header,
         (
             [
@@ -264,7 +264,7 @@ TITLE_OF: Final = {REFERENCE: "against the sentences left and the image", WHOLE:
 LINES: Final = (("o", 7, "-", 2.0), ("s", 11, "-", 5.0), ("x", 8, "--", 1.8), ("D", 7, "-", 2.0), ("^", 7, "-.", 2.0))
 
 
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
+def _plot_f1(rows: list[dict[str, Any]], path: Path) -> None:
     """F1 by the share of sentences left out, with its interval: against the sentences left and the image, and
     against the whole report; a line a system.
     """

@@ -36,13 +36,13 @@ import record
 from kgplatform import naf, server
 from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 
 BATCH = 10_000
 STANCES = ("POSITIVE", "NEGATIVE", "UNCERTAIN")
-WIPE = parse("w", "// Empties the graph.\nMATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS")
-PLAIN_NAF = parse(
+WIPE = parse_query("w", "// Empties the graph.\nMATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS")
+PLAIN_NAF = parse_query(
     "p",
     "// NaF as one would write it first, read only.\n"
     "MATCH (i:Image) WITH count(i) AS M\n"
@@ -53,7 +53,7 @@ PLAIN_NAF = parse(
 )
 
 
-def enlarge(released: Path, folder: Path, copies: int) -> Path:
+def _enlarge_graph(released: Path, folder: Path, copies: int) -> Path:
     """`copies` disjoint copies of the released graph as one MedMKG.csv."""
     folder.mkdir(parents=True)
     with (released / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
@@ -169,7 +169,7 @@ def load_here(loader: str, folder: Path) -> None:
 
 def edges_in(graph: Graph) -> int:
     """How many edges are there."""
-    count_query = parse("c", "// Edges.\nMATCH ()-[r]->() RETURN count(r) AS n")
+    count_query = parse_query("c", "// Edges.\nMATCH ()-[r]->() RETURN count(r) AS n")
     return int(graph.read(count_query)[0]["n"])
 
 
@@ -295,7 +295,7 @@ def ratios(scale: dict[str, Any]) -> dict[str, float]:
     return ratio_by_name
 
 
-def markdown(document: dict[str, Any]) -> str:
+def _markdown(document: dict[str, Any]) -> str:
     """The result as tables."""
     table_lines = [
         "| scale | edges | way | first load, s | edges/s | warm load, s | client peak, MiB |",
@@ -367,7 +367,7 @@ def main() -> None:
         scratch = Path(temporary_folder)
         for scale in arguments.scales:
             _say(f"scale {scale}")
-            copies_folder = enlarge(data_folder, scratch / f"x{scale}", scale)
+            copies_folder = _enlarge_graph(data_folder, scratch / f"x{scale}", scale)
             with (copies_folder / "MedMKG.csv").open(encoding="utf-8") as csv_file:
                 edge_count = sum(1 for _ in csv_file) - 1
             load_results = measure_loads(
@@ -379,8 +379,8 @@ def main() -> None:
             document["scales"].append(result)
             record.store(arguments.name, document)
     result_path = record.store(arguments.name, document)
-    result_path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
-    print(markdown(document))
+    result_path.with_suffix(".md").write_text(_markdown(document), encoding="utf-8")
+    print(_markdown(document))
 
 
 if __name__ == "__main__":

@@ -27,17 +27,17 @@ import torch
 
 from kgp_models.link_prediction import checkpoint, pool_checkpoint
 from kgp_models.link_prediction.baselines import BASELINES
-from kgp_models.link_prediction.breakdown import groups
+from kgp_models.link_prediction.breakdown import triple_groups
 from kgp_models.link_prediction.evaluate import Evaluation, Known, evaluate
 from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.settings import TrainingSettings
-from kgp_models.link_prediction.train import train
+from kgp_models.link_prediction.train import train_link_model
 from kgplatform.cli.output import note
 from kgplatform.connect import open_graph
+from kgplatform.datasets import splits
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
-from kgplatform.export import splits
 from kgplatform.export.read import Selection, read_triples
-from kgplatform.export.splits import Split
 from kgplatform.export.triples import Triples
 
 FOLDER = Path(__file__).parent
@@ -46,7 +46,7 @@ BUILD = FOLDER.parent / "build" / "link_prediction"
 POOLED = ("complex-n3", "conve")  # with the baselines
 
 
-def settings_of(model: str, split: str, kind: str | None) -> tuple[str, TrainingSettings]:
+def _model_settings(model: str, split: str, kind: str | None) -> tuple[str, TrainingSettings]:
     """The settings of a model for a split: the paper's or the tuned ones, and which they are."""
     tuned_on = split if (SETTINGS / "tuned" / split).exists() else "leakage-free"
     settings_folders = {"paper": SETTINGS / "paper", "tuned": SETTINGS / "tuned" / tuned_on}
@@ -74,7 +74,7 @@ def result(evaluation: Evaluation, split: Split) -> dict[str, Any]:
     """The metrics of an evaluation, filtered and raw, and filtered ones by group."""
     group_metrics = {
         group_name: {task: task_metrics.as_dict() for task, task_metrics in evaluation.metrics(row_indices).items()}
-        for group_name, row_indices in groups(split).items()
+        for group_name, row_indices in triple_groups(split).items()
     }
     return {
         "filtered": {task: task_metrics.as_dict() for task, task_metrics in evaluation.metrics().items()},
@@ -83,7 +83,7 @@ def result(evaluation: Evaluation, split: Split) -> dict[str, Any]:
     }
 
 
-class Results:
+class _Results:
     """The runs on one split, in one JSON file that is whole after each run."""
 
     def __init__(self, path: Path, split: Split) -> None:
@@ -128,21 +128,21 @@ def trained_model(
     model: str, split: Split, seed: int, arguments: argparse.Namespace
 ) -> tuple[dict[str, Any], TrainingSettings, Path]:
     """What names a run of a model, its settings, and the folder of its checkpoint."""
-    settings_kind, settings = settings_of(model, split.kind, arguments.settings)
+    settings_kind, settings = _model_settings(model, split.kind, arguments.settings)
     document = settings.as_dict() | ({"epochs": arguments.epochs} if arguments.epochs else {})
     settings = TrainingSettings.of(document)
-    sha256 = hashed(settings)
+    sha256 = settings_hash(settings)
     identity = {"model": model, "settings": settings_kind, "seed": seed, "settings_sha256": sha256}
     return identity, settings, arguments.build / split.kind / settings_kind / f"{model}-{seed}-{sha256}"
 
 
-def hashed(settings: TrainingSettings) -> str:
+def settings_hash(settings: TrainingSettings) -> str:
     """What distinguishes settings, in 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def run_model(
-    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: Results, true_triples: Known
+    model: str, split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: Known
 ) -> None:
     """Train and rank one model with one seed, unless that is done already."""
     identity, settings, folder = trained_model(model, split, seed, arguments)
@@ -150,7 +150,7 @@ def run_model(
         return note(f"{model} seed {seed}: done before")
     note(f"{model} seed {seed}: training with the {identity['settings']} settings")
     device_kind = "cuda" if torch.cuda.is_available() else "cpu"
-    trained = train(settings, split, seed=seed, folder=folder, device=device_kind, progress=log(model))
+    trained = train_link_model(settings, split, seed=seed, folder=folder, device=device_kind, progress=log(model))
     start_time = time.perf_counter()
     evaluation = evaluate(trained.scorer, split.test, true_triples, device=device_kind)
     outcome = {
@@ -163,33 +163,35 @@ def run_model(
         **result(evaluation, split),
     }
     results.add(identity, outcome)
-    tell(model, evaluation, trained.epochs, trained.seconds)
+    _print_result(model, evaluation, trained.epochs, trained.seconds)
 
 
-def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: Results, true_triples: Known) -> None:
+def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: _Results, true_triples: Known) -> None:
     """Rank the pool of `POOLED` and the baselines, trained first where they are not."""
     folders = {}
     for model in POOLED:
         _, settings, folders[model] = trained_model(model, split, seed, arguments)
         if not (folders[model] / checkpoint.ABOUT).exists():
             note(f"{model} seed {seed}: training for the pool")
-            train(settings, split, seed=seed, folder=folders[model], progress=log(model))
+            train_link_model(settings, split, seed=seed, folder=folders[model], progress=log(model))
     start_time = time.perf_counter()
-    pool = Pool(split, {model: checkpoint.load(folder).scorer for model, folder in folders.items()}).fit(split)
+    pool = Pool(
+        split, {model: checkpoint.load_link_checkpoint(folder).scorer for model, folder in folders.items()}
+    ).fit(split)
     fitted_time = time.perf_counter()
-    pool_checkpoint.save(arguments.build / split.kind / "tuned" / f"pool-{seed}", pool, split, folders)
+    pool_checkpoint.save_pool(arguments.build / split.kind / "tuned" / f"pool-{seed}", pool, split, folders)
     evaluation = evaluate(pool, split.test, true_triples)
     seconds = {"fitting_seconds": fitted_time - start_time, "evaluation_seconds": time.perf_counter() - fitted_time}
     weights = {
         task: dict(zip(pool.names, task_weights.T.tolist(), strict=True)) for task, task_weights in pool.weights.items()
     }
-    member_hashes = {model: checkpoint.load(folder).sha256 for model, folder in folders.items()}
+    member_hashes = {model: checkpoint.load_link_checkpoint(folder).sha256 for model, folder in folders.items()}
     identity = {"model": "pool", "settings": "tuned", "seed": seed, "settings_sha256": None}
     results.add(identity, {"members": member_hashes, "weights": weights, **seconds, **result(evaluation, split)})
-    tell("pool", evaluation, 0, fitted_time - start_time)
+    _print_result("pool", evaluation, 0, fitted_time - start_time)
 
 
-def run_baselines(names: list[str], split: Split, results: Results, true_triples: Known) -> None:
+def run_baselines(names: list[str], split: Split, results: _Results, true_triples: Known) -> None:
     """Rank the baselines, which take seconds and are always done."""
     for baseline_name, make_baseline in BASELINES.items():
         if baseline_name in names:
@@ -198,10 +200,10 @@ def run_baselines(names: list[str], split: Split, results: Results, true_triples
             seconds = time.perf_counter() - start_time
             identity = {"model": baseline_name, "settings": "none", "seed": None, "settings_sha256": None}
             results.add(identity, {"evaluation_seconds": round(seconds, 2), **result(evaluation, split)})
-            tell(baseline_name, evaluation, 0, seconds)
+            _print_result(baseline_name, evaluation, 0, seconds)
 
 
-def tell(model: str, evaluation: Evaluation, epochs: int, seconds: float) -> None:
+def _print_result(model: str, evaluation: Evaluation, epochs: int, seconds: float) -> None:
     """One line on the result."""
     hits_text = ", ".join(f"{task} {task_metrics.hits[10]:.2f}" for task, task_metrics in evaluation.metrics().items())
     note(f"{model}: {epochs} epochs in {seconds:.0f} s; filtered Hits@10 {hits_text}")
@@ -222,15 +224,15 @@ def read_graph(folder: Path | None) -> Triples:
         return read_triples(graph, Selection())
 
 
-def work(arguments: argparse.Namespace) -> None:
+def _run_benchmark(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the tables."""
     if not arguments.table:
         split = splits.make(arguments.split, read_graph(arguments.export), arguments.split_seed)
         all_names = [*BASELINES, *every_model(), "pool"]
         model_names = all_names if arguments.models == "all" else arguments.models.split(",")
         for model_name in set(model_names) - {*BASELINES, "pool"}:
-            settings_of(model_name, split.kind, arguments.settings)  # a wrong name is told before the first hour
-        results = Results(arguments.results / f"link_prediction_{split.kind}.json", split)
+            _model_settings(model_name, split.kind, arguments.settings)  # a wrong name is told before the first hour
+        results = _Results(arguments.results / f"link_prediction_{split.kind}.json", split)
         known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
         run_baselines(model_names, split, results, known_triples)
         for seed in map(int, arguments.seeds.split(",")):
@@ -241,7 +243,7 @@ def work(arguments: argparse.Namespace) -> None:
                     run_model(model_name, split, seed, arguments, results, known_triples)
     for split_kind in splits.KINDS:
         if (results_path := arguments.results / f"link_prediction_{split_kind}.json").exists():
-            link_prediction_table.write(results_path, SETTINGS / "paper")
+            link_prediction_table.write_link_table(results_path, SETTINGS / "paper")
 
 
 def main() -> int:
@@ -260,7 +262,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=BUILD, help="for checkpoints")
     parser.add_argument("--table", action="store_true", help="train nothing, write tables and plots again")
     arguments = parser.parse_args()
-    return record.exit_code(lambda: work(arguments))
+    return record.exit_code(lambda: _run_benchmark(arguments))
 
 
 if __name__ == "__main__":

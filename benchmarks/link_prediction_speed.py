@@ -33,10 +33,10 @@ from kgp_models.link_prediction import zoo
 from kgp_models.link_prediction.evaluate import TASKS, Known, evaluate
 from kgp_models.link_prediction.objectives import objective
 from kgp_models.link_prediction.settings import TrainingSettings
-from kgp_models.link_prediction.train import optimizer, step
+from kgp_models.link_prediction.train import optimizer, optimizer_step
 from kgplatform.cli.output import note
-from kgplatform.export import splits
-from kgplatform.export.splits import Split
+from kgplatform.datasets import splits
+from kgplatform.datasets.splits import Split
 
 MODELS = ("transe", "transh", "transr", "transd", "rotate", "mure", "rescal", "distmult", "complex", "simple")
 EPOCHS = 3  # a round
@@ -50,17 +50,17 @@ class AdamW(torch.optim.AdamW):
         super().__init__(params, **rest)
 
 
-def build(name: str, split: Split) -> tuple[TrainingSettings, Any, Any]:
+def _build_with_negatives(name: str, split: Split) -> tuple[TrainingSettings, Any, Any]:
     """A model by the paper's settings, but trained with sampled negatives, regardless of what they say."""
     settings_path = link_prediction.SETTINGS / "paper" / f"{name}.yaml"
     arguments = TrainingSettings.read(settings_path).arguments
     settings = TrainingSettings.of({"model": name, "arguments": arguments})
-    return settings, *zoo.build(settings, split.triples.num_entities, split.triples.num_relations, seed=42)
+    return settings, *zoo.build_link_model(settings, split.triples.num_entities, split.triples.num_relations, seed=42)
 
 
 def our_epochs(name: str, split: Split) -> tuple[Callable[[], None], Any, Any]:
     """What trains `EPOCHS` epochs by our loop, with the model and its scorer."""
-    settings, model, scorer = build(name, split)
+    settings, model, scorer = _build_with_negatives(name, split)
     model_optimizer = optimizer(settings, model)
     training_objective = objective(settings, split.train, split.triples.num_entities, split.triples.num_relations)
 
@@ -68,14 +68,14 @@ def our_epochs(name: str, split: Split) -> tuple[Callable[[], None], Any, Any]:
         model.train()
         for _ in range(EPOCHS):
             for batch in training_objective.batches():
-                step(model, scorer, model_optimizer, training_objective, batch)
+                optimizer_step(model, scorer, model_optimizer, training_objective, batch)
 
     return run, model, scorer
 
 
 def their_epochs(name: str, split: Split) -> Callable[[], None]:
     """What trains `EPOCHS` epochs by PyKEEN's loop."""
-    settings, model, _ = build(name, split)
+    settings, model, _ = _build_with_negatives(name, split)
     model.loss = MarginRankingLoss(margin=1.0)
     triples = split.triples
     core_triples = CoreTriplesFactory(

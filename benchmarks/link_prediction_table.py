@@ -29,7 +29,7 @@ GROUPS = (
 BASELINES = ("frequency", "inverse-rule", "neighbours")
 
 
-def write(path: Path, paper: Path) -> None:
+def write_link_table(path: Path, paper: Path) -> None:
     """Write PATH.md and PATH.svg from the results in `path`; the paper's rows are in the settings in `paper`."""
     document = json.loads(path.read_text(encoding="utf-8"))
     runs = by_model(document["runs"])
@@ -38,15 +38,15 @@ def write(path: Path, paper: Path) -> None:
     }
     report_text = "\n\n".join(
         [
-            head(document),
+            _table_head(document),
             summary(runs, paper_rows),
             *(task_table(runs, paper_rows, task) for task in TASKS),
             *breakdowns(runs),
-            costs(runs),
+            _costs(runs),
         ]
     )
     path.with_suffix(".md").write_text(report_text + "\n", encoding="utf-8")
-    plot(runs, paper_rows, document["split"]["kind"], path.with_suffix(".svg"))
+    _plot_hits(runs, paper_rows, document["split"]["kind"], path.with_suffix(".svg"))
 
 
 def by_model(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -77,7 +77,7 @@ def mean(runs: list[dict[str, Any]], task: str, metric: str) -> float:
     return statistics.mean(values(runs, task, metric))
 
 
-def shown(numbers: list[float], metric: str) -> str:
+def _mean_text(numbers: list[float], metric: str) -> str:
     """Mean, and ± standard deviation where there are several runs."""
     if not numbers:
         return "–"
@@ -86,13 +86,13 @@ def shown(numbers: list[float], metric: str) -> str:
     return f"{statistics.mean(numbers):.{digits}f}{spread}"
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """A Markdown table, the first column to the left."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
 
 
-def head(document: dict[str, Any]) -> str:
+def _table_head(document: dict[str, Any]) -> str:
     """What was split how, and what leaks."""
     split = document["split"]
     contexts = [run["context"] for run in document["runs"]]
@@ -117,12 +117,12 @@ def summary(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any]) -> str
         table_rows.append(
             [
                 model_name,
-                *(shown(values(model_runs, task, "hits@10"), "hits@10") for task in TASKS),
+                *(_mean_text(values(model_runs, task, "hits@10"), "hits@10") for task in TASKS),
                 *(f"{paper_row[task][3]:.2f}" if paper_row else "–" for task in TASKS),
-                *(shown(values(model_runs, task, "hits@10", "cross"), "hits@10") for task in TASKS),
+                *(_mean_text(values(model_runs, task, "hits@10", "cross"), "hits@10") for task in TASKS),
             ]
         )
-    return f"## Hits@10\n\n{table(header, table_rows)}"
+    return f"## Hits@10\n\n{markdown_table(header, table_rows)}"
 
 
 def task_table(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], task: str) -> str:
@@ -149,9 +149,9 @@ def task_table(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], tas
         cells = [
             model_name,
             str(len(model_runs)),
-            *(shown(values(model_runs, task, metric), metric) for metric in COLUMNS),
+            *(_mean_text(values(model_runs, task, metric), metric) for metric in COLUMNS),
         ]
-        cells.append(shown([run["raw"][task]["hits@10"] for run in model_runs], "hits@10"))
+        cells.append(_mean_text([run["raw"][task]["hits@10"] for run in model_runs], "hits@10"))
         paper_row = paper.get(model_runs[0]["model"], {}).get(task)
         if paper_row:
             differences = [
@@ -166,7 +166,7 @@ def task_table(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], tas
         else:
             cells += ["–"] * 6
         table_rows.append(cells)
-    return f"## {task.capitalize()} prediction\n\n{table(header, table_rows)}"
+    return f"## {task.capitalize()} prediction\n\n{markdown_table(header, table_rows)}"
 
 
 def breakdowns(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -182,16 +182,20 @@ def breakdowns(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
         }
         header = ["Model", *(f"{group} ({group_sizes[group]:,.0f})" for group in present_groups)]
         table_rows = [
-            [model_name, *(shown(values(model_runs, task, "hits@10", group), "hits@10") for group in present_groups)]
+            [
+                model_name,
+                *(_mean_text(values(model_runs, task, "hits@10", group), "hits@10") for group in present_groups),
+            ]
             for model_name, model_runs in runs.items()
         ]
         table_texts.append(
-            f"## {task.capitalize()} prediction, Hits@10 by group (test triples)\n\n{table(header, table_rows)}"
+            f"## {task.capitalize()} prediction, Hits@10 by group (test triples)\n\n"
+            f"{markdown_table(header, table_rows)}"
         )
     return table_texts
 
 
-def costs(runs: dict[str, list[dict[str, Any]]]) -> str:
+def _costs(runs: dict[str, list[dict[str, Any]]]) -> str:
     """What each model cost."""
     table_rows = [
         [
@@ -209,10 +213,12 @@ def costs(runs: dict[str, list[dict[str, Any]]]) -> str:
     total_seconds = sum(
         run["training_seconds"] for model_runs in runs.values() for run in model_runs if "epochs" in run
     )
-    return f"## Cost\n\nAll training together: {total_seconds / 60:.0f} minutes.\n\n{table(header, table_rows)}"
+    return (
+        f"## Cost\n\nAll training together: {total_seconds / 60:.0f} minutes.\n\n{markdown_table(header, table_rows)}"
+    )
 
 
-def plot(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], kind: str, path: Path) -> None:
+def _plot_hits(runs: dict[str, list[dict[str, Any]]], paper: dict[str, Any], kind: str, path: Path) -> None:
     """Hits@10 a task, ours next to the paper's, with the inverse rule as a line."""
     import matplotlib as mpl
     from matplotlib.figure import Figure

@@ -22,16 +22,16 @@ import link_prediction
 import numpy as np
 import record
 import yaml
-from link_prediction_table import TASKS, table
+from link_prediction_table import TASKS, markdown_table
 
-from kgp_models.link_prediction.checkpoint import read_json, save_json
+from kgp_models.link_prediction.checkpoint import read_document, save_json
 from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
-from kgp_models.link_prediction.train import train
+from kgp_models.link_prediction.train import train_link_model
 from kgplatform.cli.output import note
+from kgplatform.datasets import splits
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, KgpError, UsageError
-from kgplatform.export import splits
-from kgplatform.export.splits import Split
 
 TRIAL = "trial.json"
 SEED = 42
@@ -62,16 +62,18 @@ def _changed(base_settings: dict[str, Any], starts: dict[str, Any], change: dict
 
 def folder_of(build: Path, split: Split, settings: TrainingSettings) -> Path:
     """Where a trial is kept; the benchmark looks for the tuned model there."""
-    folder_name = f"{settings.model}-{SEED}-{link_prediction.hashed(settings)}"
+    folder_name = f"{settings.model}-{SEED}-{link_prediction.settings_hash(settings)}"
     return build / split.kind / "tuned" / folder_name
 
 
-def run(settings: TrainingSettings, split: Split, true_triples: Known, folder: Path) -> dict[str, Any]:
+def _run_trial(settings: TrainingSettings, split: Split, true_triples: Known, folder: Path) -> dict[str, Any]:
     """Train once and rank the validation part, unless that was done before."""
     if (folder / TRIAL).exists():
-        return read_json(folder / TRIAL)
+        return read_document(folder / TRIAL)
     try:
-        trained = train(settings, split, seed=SEED, folder=folder, progress=link_prediction.log(settings.model))
+        trained = train_link_model(
+            settings, split, seed=SEED, folder=folder, progress=link_prediction.log(settings.model)
+        )
     except InputError:
         raise
     except KgpError as error:  # it diverged
@@ -91,7 +93,7 @@ def run(settings: TrainingSettings, split: Split, true_triples: Known, folder: P
     return outcome
 
 
-def tell(outcome: dict[str, Any], base: dict[str, Any]) -> None:
+def _print_trial(outcome: dict[str, Any], base: dict[str, Any]) -> None:
     """One line on a trial."""
     model_name = outcome["settings"]["model"]
     if "failed" in outcome:
@@ -135,7 +137,7 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def report(by_model: dict[str, list[dict[str, Any]]], split: Split, results: Path) -> None:
+def _write_trials(by_model: dict[str, list[dict[str, Any]]], split: Split, results: Path) -> None:
     """Write all trials, as JSON and as a table a model."""
     results.mkdir(exist_ok=True)
     split_description = {"kind": split.kind, "seed": split.seed, "sha256": split.sha256, "valid": len(split.valid)}
@@ -147,7 +149,7 @@ def report(by_model: dict[str, list[dict[str, Any]]], split: Split, results: Pat
     ]
     for model, outcomes in by_model.items():
         header = ["MRR", *(f"{task} Hits@10" for task in TASKS), "Epochs (best)", "Seconds", "Settings"]
-        report_parts.append(f"## {model}\n\n{table(header, list(_rows(outcomes, base_settings)))}")
+        report_parts.append(f"## {model}\n\n{markdown_table(header, list(_rows(outcomes, base_settings)))}")
     (results / f"link_prediction_tuning_{split.kind}.md").write_text("\n\n".join(report_parts) + "\n", encoding="utf-8")
 
 
@@ -165,7 +167,7 @@ def _rows(outcomes: list[dict[str, Any]], base_settings: dict[str, Any]) -> Iter
         ]
 
 
-def work(arguments: argparse.Namespace) -> None:
+def _run_benchmark(arguments: argparse.Namespace) -> None:
     """Run the trials that are missing, then write what was found about the models that are complete."""
     trials_by_model = trials(arguments.settings, arguments.split)
     model_names = list(trials_by_model) if arguments.models == "all" else arguments.models.split(",")
@@ -176,14 +178,16 @@ def work(arguments: argparse.Namespace) -> None:
     base_settings = TrainingSettings.of({"model": ""}).as_dict()
     for model_name in model_names:
         for settings in trials_by_model[model_name]:
-            tell(run(settings, split, known_triples, folder_of(arguments.build, split, settings)), base_settings)
+            _print_trial(
+                _run_trial(settings, split, known_triples, folder_of(arguments.build, split, settings)), base_settings
+            )
     complete_outcomes = {}
     for model_name, model_trials in trials_by_model.items():
         trial_paths = [folder_of(arguments.build, split, settings) / TRIAL for settings in model_trials]
         if all(trial_path.exists() for trial_path in trial_paths):
-            complete_outcomes[model_name] = [read_json(trial_path) for trial_path in trial_paths]
+            complete_outcomes[model_name] = [read_document(trial_path) for trial_path in trial_paths]
             write_best(complete_outcomes[model_name], split, arguments.settings / "tuned" / split.kind)
-    report(complete_outcomes, split, arguments.results)
+    _write_trials(complete_outcomes, split, arguments.results)
     note(f"{len(complete_outcomes)} of {len(trials_by_model)} models are complete; the rest is as it was")
 
 
@@ -199,7 +203,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="where the results are kept")
     parser.add_argument("--build", type=Path, default=link_prediction.BUILD, help="for the trained models")
     arguments = parser.parse_args()
-    return record.exit_code(lambda: work(arguments))
+    return record.exit_code(lambda: _run_benchmark(arguments))
 
 
 if __name__ == "__main__":

@@ -32,10 +32,10 @@ def own_graph(home: Path) -> Iterator[Graph]:
         server.stop(own_settings)
 
 
-def studies(folder: Path, count: int, seed: int) -> Path:
+def prepare_studies(folder: Path, count: int, seed: int) -> Path:
     """Synthetic studies, drawn unless they exist."""
     readme_path = folder / "README.txt"
     if not (readme_path.is_file() and f"Studies {count}, seed {seed}." in readme_path.read_text(encoding="utf-8")):
         note(f"drawing {count:,} studies into {folder}")
-        study_set.build(folder, count, seed, workers=os.cpu_count() or 1)
+        study_set.build_study_set(folder, count, seed, workers=os.cpu_count() or 1)
     return folder

@@ -32,8 +32,10 @@ import retrieval_table
 from training_runs import Cell, Results, backbone_name, backbone_of, in_lanes
 
 from kgplatform.cli.output import note
+from kgplatform.datasets import pair_checks as checks
+from kgplatform.datasets import pair_metrics as metrics
+from kgplatform.datasets import pairs
 from kgplatform.errors import UsageError
-from kgplatform.retrieval import checks, metrics, pairs
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings" / "retrieval"
@@ -44,7 +46,7 @@ ABLATION = ("no-stance",)
 FIRST_SEED = 42
 
 
-def cells(methods: str, controls: bool, ablation: bool = False) -> Iterator[Cell]:
+def retrieval_cells(methods: str, controls: bool, ablation: bool = False) -> Iterator[Cell]:
     """The cells asked for. Raises `UsageError`."""
     graphs = ("full", *(CONTROLS if controls else ()), *(ABLATION if ablation else ()))
     method_names = METHODS if methods == "all" else methods.split(",")
@@ -55,7 +57,7 @@ def cells(methods: str, controls: bool, ablation: bool = False) -> Iterator[Cell
             yield Cell(method_name, graph)
 
 
-def settings_of(cell: Cell, backbone: str, epochs: int | None) -> Any:
+def retrieval_cell_settings(cell: Cell, backbone: str, epochs: int | None) -> Any:
     """The settings of a cell, of the folder for the backbone."""
     from kgp_models.retrieval.settings import RetrievalSettings
 
@@ -69,21 +71,23 @@ def settings_of(cell: Cell, backbone: str, epochs: int | None) -> Any:
     )
 
 
-def run(cell: Cell, seed: int, backbone: str, epochs: int | None, data: retrieval_data.Data, build: Path) -> Any:
+def _run_cell(
+    cell: Cell, seed: int, backbone: str, epochs: int | None, data: retrieval_data.RetrievalData, build: Path
+) -> Any:
     """Train and test a cell with a seed; in a separate process, with one core."""
     import torch
 
     from kgp_models.retrieval import build as models
 
     torch.set_num_threads(1)
-    settings = settings_of(cell, backbone, epochs)
-    inputs = models.Inputs(
-        data.pairs.parts, data.knowledge, data.images, data.lexicon, build / "pictures", note, models.quiet
+    settings = retrieval_cell_settings(cell, backbone, epochs)
+    inputs = models.RetrievalInputs(
+        data.pairs.parts, data.knowledge, data.images, data.lexicon, build / "pictures", note, models.no_progress
     )
     start_time = time.monotonic()
-    folder = build / "runs" / f"{cell.name}-{seed}-{hashed(settings, data)}"
+    folder = build / "runs" / f"{cell.name}-{seed}-{retrieval_run_hash(settings, data)}"
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = models.train(settings, inputs, folder, seed, FOLDER, device)
+    model = models.train_retrieval_model(settings, inputs, folder, seed, FOLDER, device)
     tuned, pretrained = model.tuned, model.pretrained
     return {
         "epochs": tuned.epochs,
@@ -115,7 +119,7 @@ def _rounded(values: Any) -> list[float]:
     return [round(float(value), 5) for value in values]
 
 
-def hashed(settings: Any, data: retrieval_data.Data) -> str:
+def retrieval_run_hash(settings: Any, data: retrieval_data.RetrievalData) -> str:
     """What distinguishes runs, in 16 hexadecimal digits: settings, pairs, graph. With an empty graph both methods are
     the backbone's training, to the last bit (a test holds it), and are not done again.
     """
@@ -128,10 +132,10 @@ def hashed(settings: Any, data: retrieval_data.Data) -> str:
     return hashlib.sha256(identity_text.encode()).hexdigest()[:16]
 
 
-def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[str, Any]:
+def _describe_data(data: retrieval_data.RetrievalData, backbone: str, protocol: str) -> dict[str, Any]:
     """What the results are of: pairs, overlaps, graph; and what is reached by chance."""
     test_pairs = data.pairs.parts["test"]
-    groups = pairs.groups(test_pairs)
+    groups = pairs.pair_groups(test_pairs)
     first_index = {int(group): pair_index for pair_index, group in reversed(list(enumerate(groups)))}
     test_texts = [test_pairs[first_index[group]].wording for group in range(len(first_index))]
     training_counts: dict[str, int] = {}
@@ -152,7 +156,7 @@ def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[st
         "pairs": {
             "sha256": data.pairs.sha256,
             "sizes": {part_name: len(part_pairs) for part_name, part_pairs in data.pairs.parts.items()},
-            "in_training": {part_name: checks.overlaps(data.pairs, part_name) for part_name in ("valid", "test")},
+            "in_training": {part_name: checks.pair_overlaps(data.pairs, part_name) for part_name in ("valid", "test")},
         },
         "graph": {
             "sha256": data.knowledge.sha256,
@@ -166,7 +170,7 @@ def about_of(data: retrieval_data.Data, backbone: str, protocol: str) -> dict[st
     }
 
 
-def work(arguments: argparse.Namespace) -> None:
+def _run_benchmark(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the table."""
     data_kind = Path(arguments.data).stem
     if data_kind == "phantom" and tuple(arguments.studies) != retrieval_data.STUDIES:
@@ -174,29 +178,35 @@ def work(arguments: argparse.Namespace) -> None:
     result_name = f"retrieval_{data_kind}_{backbone_name(arguments.backbone)}_{arguments.protocol}"
     results_path = arguments.results / f"{result_name}.json"
     if not arguments.table:
-        requested_cells = list(cells(arguments.methods, arguments.controls, arguments.ablation))
+        requested_cells = list(retrieval_cells(arguments.methods, arguments.controls, arguments.ablation))
         build_folder = arguments.build / data_kind
         data = (
-            retrieval_data.phantom(build_folder, arguments.protocol, *arguments.studies)
+            retrieval_data.phantom_retrieval_data(build_folder, arguments.protocol, *arguments.studies)
             if arguments.data == "phantom"
-            else retrieval_data.own(Path(arguments.data), arguments.images, arguments.lexicon, arguments.protocol)
+            else retrieval_data.running_retrieval_data(
+                Path(arguments.data), arguments.images, arguments.lexicon, arguments.protocol
+            )
         )
-        results = Results(results_path, about_of(data, arguments.backbone, arguments.protocol), "pairs")
+        results = Results(results_path, _describe_data(data, arguments.backbone, arguments.protocol), "pairs")
         start_time = time.monotonic()
         _run_all(requested_cells, arguments, data, build_folder, results)
         note(f"all runs are done; {time.monotonic() - start_time:.0f} s this time")
     if not results_path.exists():
         raise UsageError(f"there are no results {results_path.name}", "Leave out --table.")
-    retrieval_table.write(results_path)
+    retrieval_table.write_retrieval_table(results_path)
 
 
 def _run_all(
-    requested_cells: list[Cell], arguments: argparse.Namespace, data: retrieval_data.Data, build: Path, results: Results
+    requested_cells: list[Cell],
+    arguments: argparse.Namespace,
+    data: retrieval_data.RetrievalData,
+    build: Path,
+    results: Results,
 ) -> None:
     cells_by_run: dict[tuple[str, int], list[Cell]] = {}  # by hash and seed: what one training answers
     for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
         for cell in requested_cells:
-            sha256 = hashed(settings_of(cell, arguments.backbone, arguments.epochs), data)
+            sha256 = retrieval_run_hash(retrieval_cell_settings(cell, arguments.backbone, arguments.epochs), data)
             if results.has(cell.name, seed, sha256):
                 note(f"{cell.name} seed {seed}: done before")
             elif (earlier_outcome := results.of(seed, sha256)) is not None:
@@ -208,7 +218,7 @@ def _run_all(
         (run_cells[0], seed, arguments.backbone, arguments.epochs, data, build)
         for seed, _, run_cells in earlier_outcome
     ]
-    for run_count, (call_index, outcome) in enumerate(in_lanes(arguments.jobs, run, calls), 1):
+    for run_count, (call_index, outcome) in enumerate(in_lanes(arguments.jobs, _run_cell, calls), 1):
         seed, sha256, run_cells = earlier_outcome[call_index]
         for cell in run_cells:
             results.add(cell.name, seed, sha256, outcome)
@@ -246,7 +256,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=BUILD, help="for data, pictures and checkpoints")
     parser.add_argument("--table", action="store_true", help="train nothing, write the table again")
     arguments = parser.parse_args()
-    return record.exit_code(lambda: work(arguments))
+    return record.exit_code(lambda: _run_benchmark(arguments))
 
 
 if __name__ == "__main__":

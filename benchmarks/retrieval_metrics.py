@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import record
 
-from kgplatform.retrieval.metrics import KS, chance, paired_bootstrap, score
+from kgplatform.datasets.pair_metrics import KS, chance, paired_bootstrap, score_retrieval
 
 SEED = 42
 
@@ -36,7 +36,7 @@ def vectors(count: int, width: int) -> tuple[Any, Any, Any]:
     return images, texts, groups
 
 
-def plain(texts: Any, images: Any, groups: Any) -> dict[str, float]:
+def _score_full_matrix(texts: Any, images: Any, groups: Any) -> dict[str, float]:
     """The whole matrix of cosines in single precision, all of it sorted."""
     text_directions, image_directions = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (texts, images))
     image_order = np.argsort(-(text_directions @ image_directions.T), axis=1)
@@ -50,12 +50,16 @@ def plain(texts: Any, images: Any, groups: Any) -> dict[str, float]:
     return figures | {"MRR": float((1 / ranks).mean()), "median rank": float(np.median(ranks))}
 
 
-def measure(way: str, count: int, width: int) -> dict[str, Any]:
+def _measure(way: str, count: int, width: int) -> dict[str, Any]:
     """Seconds and peak memory of one way, in this process; the memory that the vectors take is in it."""
     images, texts, groups = vectors(count, width)
     memory_before_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start_time = time.perf_counter()
-    figures = plain(texts, images, groups) if way == "plain" else score(texts, images, groups, groups).means()
+    figures = (
+        _score_full_matrix(texts, images, groups)
+        if way == "plain"
+        else score_retrieval(texts, images, groups, groups).means()
+    )
     seconds = time.perf_counter() - start_time
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": seconds, "peak_mib": peak_mib, "peak_before_mib": memory_before_mib, "figures": figures}
@@ -88,7 +92,7 @@ def main() -> None:
     arguments = parser.parse_args()
     count, width = arguments.count, arguments.width
     if arguments.way:
-        json.dump(measure(arguments.way, count, width), sys.stdout)
+        json.dump(_measure(arguments.way, count, width), sys.stdout)
         return
     runs_by_method: dict[str, list[dict[str, Any]]] = {"blocks": [], "plain": []}
     for _ in range(arguments.repeats):

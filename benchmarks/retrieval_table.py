@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from table_text import BETTER, SAME, WORSE, header, interval, line, mark, measured, spread
+from table_text import BETTER, SAME, WORSE, describe_runs, header, interval, line, mark, spread
 
-from kgplatform.retrieval.metrics import KS, paired_bootstrap
+from kgplatform.datasets.pair_metrics import KS, paired_bootstrap
 
 COMPARED = ("R@10", "R@100", "P@10", "RR")  # figures that are kept query by query
 PAPER_COLUMNS = ("P@10", "P@20", "P@100", "R@10", "R@20", "R@100")
@@ -43,7 +43,7 @@ PAPER: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def write(path: Path) -> None:
+def write_retrieval_table(path: Path) -> None:
     """Write PATH.md from the results in `path`."""
     document = json.loads(path.read_text(encoding="utf-8"))
     runs_by_cell: dict[str, list[dict[str, Any]]] = {}
@@ -51,12 +51,12 @@ def write(path: Path) -> None:
         runs_by_cell.setdefault(result_row["cell"], []).append(result_row)
     ordered_cells = dict(sorted(runs_by_cell.items(), key=lambda cell_and_runs: _place(cell_and_runs[0])))
     report_parts = [
-        head(document),
-        main_table(document, ordered_cells),
-        differences(ordered_cells),
+        _table_head(document),
+        _main_table(document, ordered_cells),
+        _differences(ordered_cells),
         *(full_table(document, ordered_cells, direction) for direction in ("text_to_image", "image_to_text")),
-        costs(ordered_cells),
-        paper_table(),
+        _costs(ordered_cells),
+        retrieval_paper_table(),
     ]
     path.with_suffix(".md").write_text("\n\n".join(report_parts) + "\n", encoding="utf-8")
 
@@ -66,13 +66,13 @@ def _place(cell: str) -> tuple[int, int]:
     return list(TITLES).index(method), 0 if not graph else 1 + list(CONTROLS).index(graph)
 
 
-def title(cell: str) -> str:
+def _cell_title(cell: str) -> str:
     """A row's name."""
     method, _, graph = cell.partition("-")
     return TITLES[method] + (f", {CONTROLS[graph]}" if graph else "")
 
 
-def head(document: Mapping[str, Any]) -> str:
+def _table_head(document: Mapping[str, Any]) -> str:
     """What the results are of."""
     about = document["about"]
     sizes, shared_counts = about["pairs"]["sizes"], about["pairs"]["in_training"]["test"]
@@ -88,11 +88,11 @@ def head(document: Mapping[str, Any]) -> str:
         f"a report with the same words.\n\n"
         f"Graph: {graph['images']:,} images, {graph['concepts']:,} concepts, {graph['stances']:,} stances, "
         f"{graph['relations']:,} relations between concepts; none of its studies or subjects is among the pairs.\n\n"
-        f"{measured(document['runs'])} Written by `benchmarks/retrieval.py`."
+        f"{describe_runs(document['runs'])} Written by `benchmarks/retrieval.py`."
     )
 
 
-def main_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def _main_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The paper's columns: mean ± SD over the seeds, marked against the backbone."""
     table_lines = ["## Texts that look for images, %", "", *header(PAPER_COLUMNS)]
     chance = document["about"]["chance"]["text_to_image"]
@@ -109,12 +109,12 @@ def main_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mappi
                 else mark(statistics.mean(values) - statistics.mean(backbone_values))
             )
             row_cells.append(f"{spread(values)} {mark_text}".strip())
-        table_lines.append(line(title(cell), row_cells))
+        table_lines.append(line(_cell_title(cell), row_cells))
     table_lines += ["", f"{BETTER} above and {WORSE} below the fine-tuned backbone's mean. Mean ± SD over the seeds."]
     return "\n".join(table_lines)
 
 
-def differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def _differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Each method against the backbone, and against its controls: paired bootstrap over subjects."""
     cell_pairs = [(cell, "backbone") for cell in by_cell if cell != "backbone"]
     cell_pairs += [(cell.partition("-")[0], cell) for cell in by_cell if "-" in cell]
@@ -122,9 +122,10 @@ def differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     for first_cell, second_cell in cell_pairs:
         if first_cell in by_cell and second_cell in by_cell:
             intervals = [
-                interval(*between(by_cell[first_cell], by_cell[second_cell], figure_name)) for figure_name in COMPARED
+                interval(*_difference_interval(by_cell[first_cell], by_cell[second_cell], figure_name))
+                for figure_name in COMPARED
             ]
-            table_lines.append(line(f"{title(first_cell)}, minus {title(second_cell)}", intervals))
+            table_lines.append(line(f"{_cell_title(first_cell)}, minus {_cell_title(second_cell)}", intervals))
     table_lines += [
         "",
         "Paired bootstrap of 10,000 samples over the test's subjects, of each query's mean over the seeds both have. "
@@ -134,7 +135,7 @@ def differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     return "\n".join(table_lines)
 
 
-def between(
+def _difference_interval(
     one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], name: str
 ) -> tuple[float, float, float]:
     """Low end, value and high end of a difference, over the seeds that both have."""
@@ -160,20 +161,20 @@ def full_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mappi
     for cell, runs in by_cell.items():
         table_lines.append(
             line(
-                title(cell),
+                _cell_title(cell),
                 [_shown(column, [run_row["test"][way][column] for run_row in runs]) for column in column_names],
             )
         )
     return "\n".join(table_lines)
 
 
-def costs(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def _costs(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Epochs and time."""
     table_lines = ["## Training", "", *header(("epochs", "best epoch", "validation recall, %", "seconds, one core"))]
     for cell, runs in by_cell.items():
         table_lines.append(
             line(
-                title(cell),
+                _cell_title(cell),
                 [
                     ", ".join(str(run_row["epochs"]) for run_row in runs),
                     ", ".join(str(run_row["best_epoch"]) for run_row in runs),
@@ -185,7 +186,7 @@ def costs(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     return "\n".join(table_lines)
 
 
-def paper_table() -> str:
+def retrieval_paper_table() -> str:
     """MedMKG's Table 3, marked as its own is."""
     columns = [
         f"{dataset_name} {backbone_name}" for dataset_name in ("OpenI", "MIMIC") for backbone_name in PAPER_COLUMNS

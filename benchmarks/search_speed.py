@@ -29,10 +29,10 @@ from kgplatform.batches import GraphBatch
 from kgplatform.cli.output import note
 from kgplatform.connect import open_graph
 from kgplatform.ingest import ingest
-from kgplatform.retrieval import search as product
-from kgplatform.retrieval.embed import embed
-from kgplatform.retrieval.index import BUILT, Part
-from kgplatform.retrieval.search import Found, Searcher
+from kgplatform.search import search as product
+from kgplatform.search.embed import embed
+from kgplatform.search.index import BUILT, Part
+from kgplatform.search.search import Searcher, SearchResult
 from kgplatform.settings import Settings
 
 SEED: Final = 42
@@ -139,7 +139,7 @@ def exact(data: Synthetic, query: Vectors, concept: int | None) -> list[str]:
     return [f"I{concept_images[index]}" for index in np.argsort(-similarities)[:TOP]]
 
 
-def timed(work: Callable[[int], Any], numbers: Sequence[int]) -> tuple[list[Any], dict[str, float]]:
+def _time_queries(work: Callable[[int], Any], numbers: Sequence[int]) -> tuple[list[Any], dict[str, float]]:
     """What each query gives, and median and 95th percentile in ms, after some that do not count."""
     for query_number in list(numbers)[:WARM_UP]:
         work(query_number)
@@ -151,20 +151,20 @@ def timed(work: Callable[[int], Any], numbers: Sequence[int]) -> tuple[list[Any]
     return results, {"median_ms": statistics.median(milliseconds), "p95_ms": float(np.percentile(milliseconds, 95))}
 
 
-def measure(searcher: Searcher, data: Synthetic, queries: int) -> dict[str, Any]:
+def _measure(searcher: Searcher, data: Synthetic, queries: int) -> dict[str, Any]:
     """Each way of searching."""
     measurements: dict[str, Any] = {}
 
     def row(
         search_label: str,
-        run_search: Callable[[int], Found],
+        run_search: Callable[[int], SearchResult],
         run_exact: Callable[[int], list[str]] | None,
         query_numbers: list[int],
     ) -> None:
-        search_results, times = timed(run_search, query_numbers)
+        search_results, times = _time_queries(run_search, query_numbers)
         measurements[search_label] = {"queries": len(query_numbers), **times}
         if run_exact is not None:
-            exact_results, exact_times = timed(run_exact, query_numbers)
+            exact_results, exact_times = _time_queries(run_exact, query_numbers)
             shared_shares = [
                 len({hit.id for hit in result.hits} & set(exact_ids)) / len(exact_ids)
                 for result, exact_ids in zip(search_results, exact_results, strict=True)
@@ -224,7 +224,7 @@ def encoding(queries: int) -> dict[str, dict[str, float]]:
     measurements = {}
     for encoder_spec in ENCODERS:
         encoder = open_encoder(encoder_spec)
-        _, measurements[encoder_spec] = timed(
+        _, measurements[encoder_spec] = _time_queries(
             lambda number, bound_encoder=encoder: bound_encoder.texts([TEXTS[number % len(TEXTS)]]),  # type: ignore[misc]
             range(queries),
         )
@@ -232,7 +232,7 @@ def encoding(queries: int) -> dict[str, dict[str, float]]:
     return measurements
 
 
-def run(images: int, queries: int) -> dict[str, Any]:
+def _run_search(images: int, queries: int) -> dict[str, Any]:
     """Load, embed and search on a separate server."""
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
         home = Path(scratch_folder) / "home"
@@ -252,7 +252,7 @@ def run(images: int, queries: int) -> dict[str, Any]:
                 bytes_after = _size(settings.server_home)
                 naf.score(graph)
                 searcher = Searcher(graph, lambda: data)
-                measurements = measure(searcher, data, queries)
+                measurements = _measure(searcher, data, queries)
         finally:
             server.stop(settings)
     return {
@@ -279,7 +279,7 @@ def _size(folder: Path) -> int:
     )
 
 
-def markdown(document: dict[str, Any]) -> str:
+def _markdown(document: dict[str, Any]) -> str:
     """The result as a table."""
     results, embedding = document["result"], document["result"]["embedding"]
     table_lines = [
@@ -314,10 +314,10 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--name", default="search_speed", help="name of the result")
     arguments = parser.parse_args()
-    document = {"context": record.context(SEED), "result": run(arguments.images, arguments.queries)}
+    document = {"context": record.context(SEED), "result": _run_search(arguments.images, arguments.queries)}
     result_path = record.store(arguments.name, document)
-    result_path.with_suffix(".md").write_text(markdown(document), encoding="utf-8")
-    print(markdown(document))
+    result_path.with_suffix(".md").write_text(_markdown(document), encoding="utf-8")
+    print(_markdown(document))
 
 
 if __name__ == "__main__":

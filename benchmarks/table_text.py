@@ -36,7 +36,7 @@ def interval(low: float, value: float, high: float) -> str:
     return f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}] {sign_mark}"
 
 
-def measured(runs: Sequence[Mapping[str, Any]]) -> str:
+def describe_runs(runs: Sequence[Mapping[str, Any]]) -> str:
     """Of runs: their seeds, every commit (a + where files differed from it) and the machines, as sentences."""
     contexts = [run_row["context"] for run_row in runs]
     seeds = ", ".join(str(seed) for seed in sorted({run_row["seed"] for run_row in runs}))

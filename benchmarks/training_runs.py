@@ -74,7 +74,7 @@ class Results:
     def add(self, cell: str, seed: int, sha256: str, outcome: dict[str, Any], fold: int = 0) -> None:
         """Add a run, in place of one of the same cell, seed and fold."""
         retained_runs = [run_row for run_row in self.document["runs"] if _key(run_row) != (cell, seed, fold)]
-        context = record.context(seed, device())
+        context = record.context(seed, training_device())
         run_row = {"cell": cell, "seed": seed, "fold": fold, "settings_sha256": sha256, "context": context, **outcome}
         self.document["runs"] = sorted([*retained_runs, run_row], key=_key)
         self.path.parent.mkdir(exist_ok=True)
@@ -128,7 +128,7 @@ def backbone_of(spec: str) -> str:
     return f"{kind} {digest.hexdigest()}"
 
 
-def device() -> str:
+def training_device() -> str:
     """The device that models are trained on."""
     import torch
 

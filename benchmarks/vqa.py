@@ -33,15 +33,15 @@ from typing import Any
 import record
 import vqa_data
 import vqa_table
-from training_runs import Cell, Results, backbone_name, backbone_of, device, in_lanes
+from training_runs import Cell, Results, backbone_name, backbone_of, in_lanes, training_device
 
 from kgp_models.vqa import settings as vqa_settings
 from kgplatform import plugins
 from kgplatform.cli.output import note
+from kgplatform.datasets import questions
+from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import UsageError
-from kgplatform.vqa import questions
 from kgplatform.vqa.linking import QuestionTagger
-from kgplatform.vqa.questions import QuestionSet
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings" / "vqa"
@@ -52,7 +52,7 @@ FIRST_SEED = 42
 FORMS = {"krisp": 2, "ekgrl": 2, "k-pathvqa": 2}  # of methods whose code was changed so that results change: else 1
 
 
-def cells(methods: str, controls: bool) -> Iterator[Cell]:
+def vqa_cells(methods: str, controls: bool) -> Iterator[Cell]:
     """The cells asked for, the base model and its baselines among them. Raises `UsageError`."""
     method_names = METHODS if methods == "all" else methods.split(",")
     yield from (Cell(method_name) for method_name in vqa_settings.PLAIN)
@@ -63,7 +63,7 @@ def cells(methods: str, controls: bool) -> Iterator[Cell]:
         yield from (Cell(method_name, graph) for graph in (GRAPHS if controls else GRAPHS[:1]))
 
 
-def settings_of(cell: Cell, backbone: str, folder: str | None, epochs: int | None) -> Any:
+def vqa_cell_settings(cell: Cell, backbone: str, folder: str | None, epochs: int | None) -> Any:
     """The settings of a cell, of a folder of `SETTINGS`, by default the backbone's."""
     kind, colon, backbone_path = backbone.partition(":")
     settings_name = folder or (kind if (SETTINGS / kind).is_dir() else "paper")
@@ -83,14 +83,14 @@ def _names(folder: Path) -> Iterator[str]:
 def _opened(spec: str) -> Any:
     from kgp_models.vqa import build as models
 
-    return models.opened(spec)
+    return models.open_frozen_backbone(spec)
 
 
-def _inputs(question_set: QuestionSet, data: vqa_data.Data, build: Path) -> Any:
+def _inputs(question_set: QuestionSet, data: vqa_data.VQAData, build: Path) -> Any:
     """What a training reads; what the frozen towers make of images and texts is cached for all of them."""
     from kgp_models.vqa import build as models
 
-    return models.Inputs(
+    return models.VQAInputs(
         question_set,
         data.knowledge,
         data.images,
@@ -101,7 +101,7 @@ def _inputs(question_set: QuestionSet, data: vqa_data.Data, build: Path) -> Any:
     )
 
 
-def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, build: Path) -> dict[str, Any]:
+def _run_cell(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.VQAData, build: Path) -> dict[str, Any]:
     """Train and test a cell with a seed on a fold; in a separate process, with one core."""
     import torch
 
@@ -111,8 +111,8 @@ def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, bu
     question_set = data.folds[fold]
     inputs = _inputs(question_set, data, build)
     start_time = time.monotonic()
-    features = models.seen(_opened(settings.backbone), question_set.questions, inputs)
-    folder = build / "runs" / f"{cell.name}-{seed}-{fold}-{hashed(settings, data)}"
+    features = models.encode_questions(_opened(settings.backbone), question_set.questions, inputs)
+    folder = build / "runs" / f"{cell.name}-{seed}-{fold}-{vqa_run_hash(settings, data)}"
     model = models.fit(settings, inputs, features, folder, seed, "cuda" if torch.cuda.is_available() else "cpu")
     answer_by_id = dict(
         zip((question.id for question in model.questions), _bits(model.test.answered.tolist()), strict=True)
@@ -131,7 +131,7 @@ def run(cell: Cell, seed: int, fold: int, settings: Any, data: vqa_data.Data, bu
     }
 
 
-def hashed(settings: Any, data: vqa_data.Data) -> str:
+def vqa_run_hash(settings: Any, data: vqa_data.VQAData) -> str:
     """What distinguishes runs, in 16 hexadecimal digits: settings, questions, and, for what reads it, the graph,
     whether its images are available, and the form of the method.
     """
@@ -144,7 +144,7 @@ def hashed(settings: Any, data: vqa_data.Data) -> str:
     ).hexdigest()[:16]
 
 
-def about_of(data: vqa_data.Data, backbone: str, protocol: str) -> dict[str, Any]:
+def _describe_data(data: vqa_data.VQAData, backbone: str, protocol: str) -> dict[str, Any]:
     """What the results are of: questions, overlaps, graph, and of each fold the right answers."""
     tagger = QuestionTagger(data.knowledge, data.lexicon, own_words=data.own_words)
     return {
@@ -180,7 +180,7 @@ def _fold(fold: QuestionSet, tagger: QuestionTagger) -> dict[str, Any]:
         "images": [image_numbers[question.image] for question in test_questions],
         "needs": [question.needs for question in test_questions] if is_synthetic else [],
         "topics": [question.topic for question in test_questions] if is_synthetic else [],
-        "in_training": questions.overlaps(fold, "test"),
+        "in_training": questions.question_overlaps(fold, "test"),
     }
 
 
@@ -188,7 +188,7 @@ def _bits(values: Sequence[bool]) -> str:
     return "".join("01"[value] for value in values)
 
 
-def work(arguments: argparse.Namespace) -> None:
+def _run_benchmark(arguments: argparse.Namespace) -> None:
     """Run what is missing, then write the table."""
     backbone_kind, data_name = backbone_name(arguments.backbone), arguments.data
     phantom_sizes = (*arguments.studies, arguments.questions)
@@ -197,51 +197,53 @@ def work(arguments: argparse.Namespace) -> None:
     settings_suffix = "" if arguments.settings is None else f"_{arguments.settings}"
     results_path = arguments.results / f"vqa_{data_name}_{backbone_kind}_{arguments.protocol}{settings_suffix}.json"
     if not arguments.table:
-        requested_cells = list(cells(arguments.methods, arguments.controls))
+        requested_cells = list(vqa_cells(arguments.methods, arguments.controls))
         for cell in requested_cells:
-            settings = settings_of(cell, arguments.backbone, arguments.settings, arguments.epochs)
+            settings = vqa_cell_settings(cell, arguments.backbone, arguments.settings, arguments.epochs)
         _opened(settings.backbone)  # what is amiss is told before the data are made
         build_folder = arguments.build / data_name
         data = _data(arguments, build_folder)
-        results = Results(results_path, about_of(data, arguments.backbone, arguments.protocol), "questions")
+        results = Results(results_path, _describe_data(data, arguments.backbone, arguments.protocol), "questions")
         start_time = time.monotonic()
         _run_all(requested_cells, arguments, data, build_folder, results)
         note(f"all runs are done; {time.monotonic() - start_time:.0f} s this time")
     if not results_path.exists():
         raise UsageError(f"there are no results {results_path.name}", "Leave out --table.")
-    vqa_table.write(results_path)
+    vqa_table.write_vqa_table(results_path)
 
 
-def _data(arguments: argparse.Namespace, build_folder: Path) -> vqa_data.Data:
+def _data(arguments: argparse.Namespace, build_folder: Path) -> vqa_data.VQAData:
     source_options = arguments.data, arguments.folder, arguments.images
     if arguments.data == "phantom" and arguments.folder is None:
-        return vqa_data.phantom(
+        return vqa_data.phantom_vqa_data(
             build_folder, arguments.protocol, arguments.folds, *arguments.studies, arguments.questions
         )
     if arguments.running:
         if arguments.folder is None:
             raise UsageError("where are the questions?", "Say it: --folder DIR.")
-        return vqa_data.running(*source_options, arguments.graph_images, arguments.protocol, arguments.folds)
-    return vqa_data.released(*source_options, arguments.medmkg, arguments.protocol, arguments.folds, build_folder)
+        return vqa_data.running_vqa_data(*source_options, arguments.graph_images, arguments.protocol, arguments.folds)
+    return vqa_data.released_vqa_data(
+        *source_options, arguments.medmkg, arguments.protocol, arguments.folds, build_folder
+    )
 
 
 def _run_all(
-    requested_cells: list[Cell], arguments: argparse.Namespace, data: vqa_data.Data, build: Path, results: Results
+    requested_cells: list[Cell], arguments: argparse.Namespace, data: vqa_data.VQAData, build: Path, results: Results
 ) -> None:
     pending_runs = []
     for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
         for fold in range(len(data.folds)):
             for cell in requested_cells:
-                settings = settings_of(cell, arguments.backbone, arguments.settings, arguments.epochs)
-                if not results.has(cell.name, seed, hashed(settings, data), fold):
+                settings = vqa_cell_settings(cell, arguments.backbone, arguments.settings, arguments.epochs)
+                if not results.has(cell.name, seed, vqa_run_hash(settings, data), fold):
                     results.leave_out(cell.name, seed, fold)
                     pending_runs.append((cell, seed, fold, settings))
-    note(f"{len(pending_runs):,} runs to do on {device()}")
+    note(f"{len(pending_runs):,} runs to do on {training_device()}")
     _prepare(pending_runs, data, build)
     calls = [(*pending_run, data, build) for pending_run in pending_runs]
-    for run_count, (run_index, outcome) in enumerate(in_lanes(arguments.jobs, run, calls), 1):
+    for run_count, (run_index, outcome) in enumerate(in_lanes(arguments.jobs, _run_cell, calls), 1):
         cell, seed, fold, settings = pending_runs[run_index]
-        results.add(cell.name, seed, hashed(settings, data), outcome, fold)
+        results.add(cell.name, seed, vqa_run_hash(settings, data), outcome, fold)
         correct_answers = results.document["about"]["folds"][fold]["yes"]
         correct_share = sum(map(str.__eq__, outcome["answers"], correct_answers)) / len(correct_answers)
         note(
@@ -250,7 +252,7 @@ def _run_all(
         )
 
 
-def _prepare(pending_runs: Sequence[tuple[Cell, int, int, Any]], data: vqa_data.Data, build: Path) -> None:
+def _prepare(pending_runs: Sequence[tuple[Cell, int, int, Any]], data: vqa_data.VQAData, build: Path) -> None:
     """Run the frozen towers once, so that the lanes need not."""
     if not pending_runs:
         return
@@ -259,7 +261,7 @@ def _prepare(pending_runs: Sequence[tuple[Cell, int, int, Any]], data: vqa_data.
     settings, question_set = pending_runs[0][3], data.folds[0]
     inputs = _inputs(question_set, data, build)
     start_time = time.monotonic()
-    features = models.seen(_opened(settings.backbone), question_set.questions, inputs)
+    features = models.encode_questions(_opened(settings.backbone), question_set.questions, inputs)
     models.prepared(replace(settings, method="krisp", graph="full"), inputs, features, FIRST_SEED)
     note(f"embedded in {time.monotonic() - start_time:.0f} s, or read from {build / 'features'}")
 
@@ -276,7 +278,7 @@ def _at_least(minimum: int) -> Callable[[str], int]:
 def main() -> int:
     """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="vqa_rad", choices=plugins.names("questions"))
+    parser.add_argument("--data", default="vqa_rad", choices=plugins.registered_names("questions"))
     parser.add_argument("--folder", type=Path, help="where the questions are; else in KGP_DATA_DIR")
     parser.add_argument("--images", type=Path, help="where their images are, if not where the release has them")
     parser.add_argument("--medmkg", type=Path, help="the folder of the released graph; else in KGP_DATA_DIR")
@@ -309,7 +311,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=BUILD, help="for data, features and checkpoints")
     parser.add_argument("--table", action="store_true", help="train nothing, write the table again")
     arguments = parser.parse_args()
-    return record.exit_code(lambda: work(arguments))
+    return record.exit_code(lambda: _run_benchmark(arguments))
 
 
 if __name__ == "__main__":

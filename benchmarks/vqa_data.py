@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from own_graph import own_graph, studies
+from own_graph import own_graph, prepare_studies
 
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.phantom import question_set
@@ -16,12 +16,13 @@ from kgplatform.cli.output import note
 from kgplatform.connect import open_graph
 from kgplatform.construct import settings as construct
 from kgplatform.construct.pipeline import construction
+from kgplatform.datasets import question_checks as checks
+from kgplatform.datasets import questions
+from kgplatform.datasets.knowledge import Knowledge, read_knowledge
+from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import UsageError
 from kgplatform.ingest import ingest
-from kgplatform.retrieval.knowledge import Knowledge, read_knowledge
 from kgplatform.settings import Settings
-from kgplatform.vqa import checks, questions
-from kgplatform.vqa.questions import QuestionSet
 
 STUDIES = (3000, 2000)  # that the graph is built from, and that are asked about
 QUESTIONS = 6_000
@@ -29,7 +30,7 @@ GRAPH_SEED, ASKED_SEED = 7, 12
 
 
 @dataclass(frozen=True)
-class Data:
+class VQAData:
     """A data set dealt out, once (official) or in folds; the graph; where the graph's images are, if anywhere; and what
     names concepts in questions.
     """
@@ -47,9 +48,9 @@ class Data:
         return hashlib.sha256("".join(fold.sha256 for fold in self.folds).encode()).hexdigest()
 
 
-def released(
+def released_vqa_data(
     kind: str, folder: Path | None, images: Path | None, medmkg: Path | None, protocol: str, folds: int, build: Path
-) -> Data:
+) -> VQAData:
     """A released data set, and the released MedMKG in a Neo4j of the benchmark's own: its images are not available.
 
     Without a folder, what is in the setting KGP_DATA_DIR. Raises `UsageError`.
@@ -59,7 +60,7 @@ def released(
         option_path or there(data_folder, dataset_name)
         for option_path, dataset_name in ((folder, kind), (medmkg, "medmkg"))
     )
-    all_questions, rejects = questions.read(kind, folder, images)
+    all_questions, rejects = questions.read_questions(kind, folder, images)
     note(f"{kind}: {len(all_questions):,} closed questions")
     if rejects:
         note(questions.left_out(rejects))
@@ -68,42 +69,44 @@ def released(
     with own_graph(build / "neo4j-medmkg") as graph:
         ingest(graph, MedMKG.find(medmkg))
         knowledge = read_knowledge(graph)
-    return Data(kind, dealt(all_questions, protocol, folds), knowledge)
+    return VQAData(kind, _split_questions(all_questions, protocol, folds), knowledge)
 
 
-def phantom(build: Path, protocol: str, folds: int, of_graph: int, asked: int, count: int) -> Data:
+def phantom_vqa_data(build: Path, protocol: str, folds: int, of_graph: int, asked: int, count: int) -> VQAData:
     """Synthetic studies, the graph that construction reads from them and the facts about remedies; and questions about
     other studies, of other subjects.
     """
-    graph_studies = studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED)
-    asked_studies = studies(build / f"asked-{asked}", asked, ASKED_SEED)
+    graph_studies = prepare_studies(build / f"graph-{of_graph}", of_graph, GRAPH_SEED)
+    asked_studies = prepare_studies(build / f"asked-{asked}", asked, ASKED_SEED)
     folder = build / f"questions-{asked}-{count}"
-    question_set.build(asked_studies, folder, count, ASKED_SEED, replace=True)
+    question_set.build_question_set(asked_studies, folder, count, ASKED_SEED, replace=True)
     with own_graph(build / f"neo4j-{of_graph}") as graph:
-        ingest(graph, construction(construct.read(graph_studies / construct.FILE), graph))
+        ingest(graph, construction(construct.read_settings(graph_studies / construct.FILE), graph))
         ingest(graph, Triples(folder / question_set.KNOWLEDGE))
         knowledge = read_knowledge(graph)
-    all_questions, _ = questions.read("phantom", folder, asked_studies)
-    fold_sets = dealt(all_questions, protocol, folds)
+    all_questions, _ = questions.read_questions("phantom", folder, asked_studies)
+    fold_sets = _split_questions(all_questions, protocol, folds)
     for fold_set in fold_sets:
-        checks.refuse_known(fold_set, knowledge.images, graph_studies)
-    return Data("phantom", fold_sets, knowledge, graph_studies, [graph_studies / "ontology"], own_words=False)
+        checks.refuse_graph_questions(fold_set, knowledge.images, graph_studies)
+    return VQAData("phantom", fold_sets, knowledge, graph_studies, [graph_studies / "ontology"], own_words=False)
 
 
-def running(kind: str, folder: Path, images: Path | None, of_graph: Path | None, protocol: str, folds: int) -> Data:
+def running_vqa_data(
+    kind: str, folder: Path, images: Path | None, of_graph: Path | None, protocol: str, folds: int
+) -> VQAData:
     """A data set and the graph in the running Neo4j, whose images' paths begin in `of_graph`."""
-    all_questions, rejects = questions.read(kind, folder, images)
+    all_questions, rejects = questions.read_questions(kind, folder, images)
     if rejects:
         note(questions.left_out(rejects))
     with open_graph() as graph:
         knowledge = read_knowledge(graph)
-    fold_sets = dealt(all_questions, protocol, folds)
+    fold_sets = _split_questions(all_questions, protocol, folds)
     for fold_set in fold_sets:
-        checks.refuse_known(fold_set, knowledge.images, of_graph)
-    return Data(kind, fold_sets, knowledge, of_graph)
+        checks.refuse_graph_questions(fold_set, knowledge.images, of_graph)
+    return VQAData(kind, fold_sets, knowledge, of_graph)
 
 
-def dealt(read_questions: Sequence[questions.Question], protocol: str, folds: int) -> list[QuestionSet]:
+def _split_questions(read_questions: Sequence[questions.Question], protocol: str, folds: int) -> list[QuestionSet]:
     """The questions by a protocol."""
     if protocol == "official":
         return [questions.official(read_questions)]

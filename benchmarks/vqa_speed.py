@@ -32,11 +32,12 @@ from own_graph import own_graph
 
 from kgp_loaders.medmkg import MedMKG
 from kgplatform.cli.output import note
-from kgplatform.construct.text import tokens
+from kgplatform.construct.text import tokenize_text
+from kgplatform.datasets import questions
+from kgplatform.datasets.knowledge import GraphImage, Knowledge, read_knowledge
 from kgplatform.ingest import ingest
-from kgplatform.retrieval.knowledge import GraphImage, Knowledge, read_knowledge
 from kgplatform.settings import Settings
-from kgplatform.vqa import live, questions
+from kgplatform.vqa import live
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.subgraph import Neighbourhoods
 
@@ -44,7 +45,7 @@ TIMES = 50  # as large
 SCANNED = 6  # questions that the scans answer: they take their time
 
 
-def timed(call: Callable[[], Any], rounds: int) -> float:
+def _time_call(call: Callable[[], Any], rounds: int) -> float:
     """Seconds of a call, the median of some rounds."""
     seconds = []
     for _ in range(rounds):
@@ -111,8 +112,8 @@ def matching_seconds(knowledge: Knowledge, texts: Sequence[str], rounds: int) ->
     """Seconds of finding a question's concepts by the tagger, and by the loop over all names (of 40 questions)."""
     tagger = QuestionTagger(knowledge, own_words=True)
     sample_texts = texts[:: max(1, len(texts) // 40)]
-    tagger_seconds = timed(lambda: [tagger.concepts(text) for text in texts], rounds) / len(texts)
-    loop_seconds = timed(lambda: [substrings(knowledge.concepts, text) for text in sample_texts], rounds) / len(
+    tagger_seconds = _time_call(lambda: [tagger.concepts(text) for text in texts], rounds) / len(texts)
+    loop_seconds = _time_call(lambda: [substrings(knowledge.concepts, text) for text in sample_texts], rounds) / len(
         sample_texts
     )
     return tagger_seconds, loop_seconds
@@ -140,15 +141,15 @@ def subgraph_seconds(knowledge: Knowledge, asked: Sequence[Sequence[int]], round
             neighbourhoods.of(concepts)
 
     every()
-    return build_seconds, timed(every, rounds) / len(asked)
+    return build_seconds, _time_call(every, rounds) / len(asked)
 
 
-def measured(rounds: int, build: Path) -> dict[str, Any]:
+def _measure(rounds: int, build: Path) -> dict[str, Any]:
     """All figures; times in microseconds a question unless they say otherwise."""
     torch.set_num_threads(1)
     data_folder = Settings.from_env().data_dir
     folder, medmkg = (vqa_data.there(data_folder, variant_name) for variant_name in ("vqa_rad", "medmkg"))
-    all_questions, _ = questions.read("vqa_rad", folder)
+    all_questions, _ = questions.read_questions("vqa_rad", folder)
     texts = sorted({question.text for question in all_questions})
     with own_graph(build / "neo4j-medmkg") as graph:
         ingest(graph, MedMKG.find(medmkg))
@@ -158,9 +159,9 @@ def measured(rounds: int, build: Path) -> dict[str, Any]:
         note(f"{len(texts):,} questions, {len(concepts_by_question):,} of them name a concept")
         cuis_by_question = [[knowledge.cuis[concept] for concept in concepts] for concepts in concepts_by_question]
         live.subgraphs(graph, cuis_by_question)  # plans and pages are warm
-        batched_seconds = timed(lambda: live.subgraphs(graph, cuis_by_question), rounds) / len(cuis_by_question)
+        batched_seconds = _time_call(lambda: live.subgraphs(graph, cuis_by_question), rounds) / len(cuis_by_question)
         single_seconds = [
-            timed(lambda question_cuis=question_cuis: live.subgraphs(graph, [question_cuis]), 1)  # type: ignore[misc]
+            _time_call(lambda question_cuis=question_cuis: live.subgraphs(graph, [question_cuis]), 1)  # type: ignore[misc]
             for question_cuis in cuis_by_question[:200]
         ]
     note("the live graph is done")
@@ -173,7 +174,7 @@ def measured(rounds: int, build: Path) -> dict[str, Any]:
             "substring_loop_us": round(1e6 * loop_seconds, 1),
             "ratio": round(loop_seconds / tagger_seconds, 1),
         }
-    token_seconds = timed(lambda: [tokens(text) for text in texts], rounds) / len(texts)
+    token_seconds = _time_call(lambda: [tokenize_text(text) for text in texts], rounds) / len(texts)
     build_seconds, subgraph_time = subgraph_seconds(knowledge, concepts_by_question, rounds)
     edge_pairs = [(head, tail) for head, _, tail in knowledge.relations.tolist()]
     edge_pairs += [
@@ -182,8 +183,8 @@ def measured(rounds: int, build: Path) -> dict[str, Any]:
     edge_tensor = torch.tensor(edge_pairs).T.contiguous()
     sample_step = max(1, len(concepts_by_question) // SCANNED)
     sample = concepts_by_question[::sample_step][:SCANNED]
-    tensor_seconds = timed(lambda: [scan_tensor(edge_tensor, concepts) for concepts in sample], 1) / len(sample)
-    list_seconds = timed(lambda: [scan_list(edge_pairs, concepts) for concepts in sample], rounds) / len(sample)
+    tensor_seconds = _time_call(lambda: [scan_tensor(edge_tensor, concepts) for concepts in sample], 1) / len(sample)
+    list_seconds = _time_call(lambda: [scan_list(edge_pairs, concepts) for concepts in sample], rounds) / len(sample)
     note("the scans are done")
     large_results = {}
     for variant_name, large_knowledge in (
@@ -227,7 +228,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def work() -> None:
-        result = measured(arguments.rounds, arguments.build)
+        result = _measure(arguments.rounds, arguments.build)
         result_path = record.store("vqa_speed", {"context": record.context(), "result": result})
         note(f"{result_path}\n{result}")
 

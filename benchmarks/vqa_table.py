@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from table_text import BETTER, SAME, WORSE, header, interval, line, mark, measured, spread
+from table_text import BETTER, SAME, WORSE, describe_runs, header, interval, line, mark, spread
 
 from kgp_models.vqa.settings import PLAIN
-from kgplatform.retrieval.metrics import paired_bootstrap
-from kgplatform.vqa.metrics import Answers
+from kgplatform.datasets.pair_metrics import paired_bootstrap
+from kgplatform.datasets.question_metrics import Answers
 
 FIGURES = ("accuracy", "precision", "recall", "F1")
 TITLES = {
@@ -129,24 +129,30 @@ def _place(cell: str) -> tuple[int, int]:
     return list(TITLES).index(method), 0 if not graph else 1 + list(CONTROLS).index(graph)
 
 
-def title(cell: str) -> str:
+def _cell_title(cell: str) -> str:
     """A row's name."""
     method, graph = method_and_graph(cell)
     return TITLES[method] + (f", {CONTROLS[graph]}" if graph else "")
 
 
-def write(path: Path) -> None:
+def write_vqa_table(path: Path) -> None:
     """Write PATH.md from the results in `path`."""
     document = json.loads(path.read_text(encoding="utf-8"))
     tested = Tested(document)
-    report_parts = [head(document, tested), main_table(tested), differences(tested), groups(tested), topics(tested)]
-    report_parts += [costs(tested), paper_table()]
+    report_parts = [
+        _table_head(document, tested),
+        _main_table(tested),
+        _differences(tested),
+        _groups(tested),
+        topics(tested),
+    ]
+    report_parts += [_costs(tested), vqa_paper_table()]
     path.with_suffix(".md").write_text(
         "\n\n".join(report_part for report_part in report_parts if report_part) + "\n", encoding="utf-8"
     )
 
 
-def head(document: Mapping[str, Any], tested: Tested) -> str:
+def _table_head(document: Mapping[str, Any], tested: Tested) -> str:
     """What the results are of."""
     about, graph, folds = document["about"], document["about"]["graph"], tested.folds
     sizes = {
@@ -168,11 +174,12 @@ def head(document: Mapping[str, Any], tested: Tested) -> str:
         f"Graph: {graph['images']:,} images{'' if graph['at hand'] else ' (not at hand)'}, {graph['concepts']:,} "
         f"concepts, {graph['stances']:,} stances, {graph['relations']:,} relations between concepts."
         f"{'' if graph['at hand'] else UNSEEN}\n\n"
-        f"{measured([run_row for cell in tested.cells for run_row in tested.of(cell)])} Written by `benchmarks/vqa.py`."
+        f"{describe_runs([run_row for cell in tested.cells for run_row in tested.of(cell)])} "
+        "Written by `benchmarks/vqa.py`."
     )
 
 
-def main_table(tested: Tested) -> str:
+def _main_table(tested: Tested) -> str:
     """The paper's figures: mean ± SD over the seeds, marked against the base model; and the trivial baselines."""
     table_lines = ["## Answers, %", "", *header(FIGURES)]
     majority_figures = tested.majority().figures()
@@ -196,7 +203,7 @@ def main_table(tested: Tested) -> str:
                 else ""
             )
             row_cells.append(f"{spread(values)} {'' if cell == 'base' else mark_text}".strip())
-        table_lines.append(line(title(cell), row_cells))
+        table_lines.append(line(_cell_title(cell), row_cells))
     table_lines += [
         "",
         f"{BETTER} above and {WORSE} below the base model's mean. Mean ± SD over the seeds; positive is yes.",
@@ -211,7 +218,7 @@ def compared(cells: Sequence[str]) -> list[tuple[str, str]]:
     return [cell_pair for cell_pair in cell_pairs if set(cell_pair) <= set(cells)]
 
 
-def differences(tested: Tested) -> str:
+def _differences(tested: Tested) -> str:
     """Differences in accuracy: paired bootstrap over images, of all questions, and of those that name a concept."""
     has_unlinked = 0 < tested.linked.sum() < len(tested.linked)
     columns = ["all questions", *(["those that name a concept"] if has_unlinked else [])]
@@ -219,10 +226,10 @@ def differences(tested: Tested) -> str:
     all_questions = np.ones(len(tested.yes), dtype=np.bool_)
     for first_cell, second_cell in compared(tested.cells):
         intervals = [
-            between(tested, first_cell, second_cell, question_mask)
+            accuracy_difference(tested, first_cell, second_cell, question_mask)
             for question_mask in ([all_questions, tested.linked] if has_unlinked else [all_questions])
         ]
-        table_lines.append(line(f"{title(first_cell)}, minus {title(second_cell)}", intervals))
+        table_lines.append(line(f"{_cell_title(first_cell)}, minus {_cell_title(second_cell)}", intervals))
     table_lines += [
         "",
         "Paired bootstrap of 10,000 samples over the test's images, of each question's mean over the seeds both have. "
@@ -231,7 +238,7 @@ def differences(tested: Tested) -> str:
     return "\n".join(table_lines)
 
 
-def between(tested: Tested, one: str, other: str, chosen: NDArray[np.bool_]) -> str:
+def accuracy_difference(tested: Tested, one: str, other: str, chosen: NDArray[np.bool_]) -> str:
     """The difference of two cells' accuracy on some questions, with its interval."""
     seeds = sorted({*tested.seeds(one)} & {*tested.seeds(other)})
     values = [np.array([tested.answers(cell, seed).correct[chosen] for seed in seeds]) for cell in (one, other)]
@@ -239,7 +246,7 @@ def between(tested: Tested, one: str, other: str, chosen: NDArray[np.bool_]) -> 
     return interval(difference.low, difference.value, difference.high)
 
 
-def groups(tested: Tested) -> str:
+def _groups(tested: Tested) -> str:
     """By what the questions need: accuracy, and differences from the base model and the shuffled graph."""
     needs = sorted(set(tested.needs.tolist()))
     if not needs:
@@ -249,7 +256,7 @@ def groups(tested: Tested) -> str:
         correct_by_seed = [tested.answers(cell, seed).correct for seed in tested.seeds(cell)]
         table_lines.append(
             line(
-                title(cell),
+                _cell_title(cell),
                 [
                     spread([float(is_correct[tested.needs == need].mean()) for is_correct in correct_by_seed])
                     for need in needs
@@ -258,8 +265,8 @@ def groups(tested: Tested) -> str:
         )
     table_lines += ["", *header(needs, "this, minus that, points")]
     for first_cell, second_cell in compared(tested.cells):
-        intervals = [between(tested, first_cell, second_cell, tested.needs == need) for need in needs]
-        table_lines.append(line(f"{title(first_cell)}, minus {title(second_cell)}", intervals))
+        intervals = [accuracy_difference(tested, first_cell, second_cell, tested.needs == need) for need in needs]
+        table_lines.append(line(f"{_cell_title(first_cell)}, minus {_cell_title(second_cell)}", intervals))
     return "\n".join(table_lines)
 
 
@@ -274,7 +281,7 @@ def topics(tested: Tested) -> str:
         correct_by_seed = [tested.answers(cell, seed).correct for seed in tested.seeds(cell)]
         table_lines.append(
             line(
-                title(cell),
+                _cell_title(cell),
                 [
                     spread(
                         [float(is_correct[question_kinds == question_kind].mean()) for is_correct in correct_by_seed]
@@ -286,7 +293,7 @@ def topics(tested: Tested) -> str:
     return "\n".join(table_lines)
 
 
-def costs(tested: Tested) -> str:
+def _costs(tested: Tested) -> str:
     """Epochs, weights and time."""
     table_lines = [
         "## Training",
@@ -297,7 +304,7 @@ def costs(tested: Tested) -> str:
         runs = tested.of(cell)
         table_lines.append(
             line(
-                title(cell),
+                _cell_title(cell),
                 [
                     f"{statistics.mean(run_row['epochs'] for run_row in runs):.1f}",
                     spread([run_row["validation"]["valid accuracy"] for run_row in runs]),
@@ -309,7 +316,7 @@ def costs(tested: Tested) -> str:
     return "\n".join(table_lines)
 
 
-def paper_table() -> str:
+def vqa_paper_table() -> str:
     """MedMKG's Table 4, marked as its own is."""
     columns = [
         f"{dataset_name} {backbone_name}"

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, View, Zone
-from kgp_loaders.phantom.radiograph import draw
+from kgp_loaders.phantom.findings import Kind, RadiographFinding, Severity, Side, View, Zone
+from kgp_loaders.phantom.radiograph import render_radiograph
 from kgp_loaders.phantom.studies import DEVICES
 
 OUT = Path(__file__).parent / "images" / "phantom-contact-sheet.png"
@@ -26,15 +26,17 @@ SIDED = {
 ZONES = {Kind.CONSOLIDATION: Zone.LOWER, Kind.NODULE: Zone.UPPER, Kind.MASS: Zone.MIDDLE, Kind.GRANULOMA: Zone.UPPER}
 
 
-def items() -> list[tuple[View, list[Shown], str]]:
+def items() -> list[tuple[View, list[RadiographFinding], str]]:
     """What is drawn, with its caption."""
-    found: list[tuple[View, list[Shown], str]] = [(View.FRONTAL, [], "normal")] * 2
+    found: list[tuple[View, list[RadiographFinding], str]] = [(View.FRONTAL, [], "normal")] * 2
     for kind in Kind:
         severity = Severity.MODERATE if kind in DEVICES else Severity.LARGE
-        shown = Shown(kind, SIDED.get(kind, Side.NONE), ZONES.get(kind, Zone.NONE), severity)
+        shown = RadiographFinding(kind, SIDED.get(kind, Side.NONE), ZONES.get(kind, Zone.NONE), severity)
         found.append((View.FRONTAL, [shown], f"{shown.side.value} {shown.zone.value} {kind.value}".strip()))
     found.append((View.LATERAL, [], "lateral, normal"))
-    found.append((View.LATERAL, [Shown(Kind.EFFUSION, Side.RIGHT, Zone.NONE, Severity.LARGE)], "lateral, effusion"))
+    found.append(
+        (View.LATERAL, [RadiographFinding(Kind.EFFUSION, Side.RIGHT, Zone.NONE, Severity.LARGE)], "lateral, effusion")
+    )
     return found
 
 
@@ -47,7 +49,7 @@ def main() -> None:
     for number, (view, shown, caption) in enumerate(drawn):
         row, column = divmod(number, COLUMNS)
         left, top = 4 + column * (SIZE + 4), 4 + row * (SIZE + CAPTION + 4)
-        pixels = draw(view, shown, np.random.default_rng(100 + number), SIZE)
+        pixels = render_radiograph(view, shown, np.random.default_rng(100 + number), SIZE)
         sheet.paste(Image.fromarray(pixels), (left, top))
         pen.text((left + 2, top + SIZE + 1), " ".join(caption.split()), fill=0)
     sheet.save(OUT, optimize=True)

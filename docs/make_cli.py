@@ -1,6 +1,6 @@
 """Writes ``docs/cli.md`` and ``docs/query-reference.md`` from the live command line and the query files.
 
-`make docs` runs it; tests/unit/test_docs.py fails when a page is out of date.
+`make docs` runs it; tests/unit/project/test_docs.py fails when a page is out of date.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def cli_page() -> str:
 
 def query_page() -> str:
     """``docs/query-reference.md``: every query of ``cypher/explore/``, its documentation and parameters."""
-    return "\n".join([_QUERIES, *(_query(queries.get(name)) for name in queries.names("explore"))])
+    return "\n".join([_QUERIES, *(_query(queries.get(name)) for name in queries.query_names("explore"))])
 
 
 def _query(query: Query) -> str:

@@ -84,7 +84,7 @@ def main() -> None:
     """Write both files."""
     environment, tools, out = (Path(argument) for argument in sys.argv[1:4])
     out.mkdir(parents=True, exist_ok=True)
-    home = jars.folder(Settings.from_env())
+    home = jars.neo4j_folder(Settings.from_env())
     licences = {pin.name: licence_of(home / pin.name) for pin in jars.read_pins()}
     bill(environment, tools, out / "sbom.cdx.json", licences)
     (out / "licences.md").write_text(table(environment, tools, licences), encoding="utf-8")

@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kgp_models.functions import ask, generate, open_encoder
-    from kgp_models.trainings.generator import train_generator
-    from kgp_models.trainings.links import predict_links, train_links
-    from kgp_models.trainings.retrieval import train_retrieval
-    from kgp_models.trainings.vqa import train_vqa
+    from kgp_models.library.functions import ask, generate, open_encoder
+    from kgp_models.library.generator import train_generator
+    from kgp_models.library.links import predict_links, train_links
+    from kgp_models.library.retrieval import train_retrieval
+    from kgp_models.library.vqa import train_vqa
     from kgplatform.library import KnowledgeGraph, open, split, start
 
 __version__ = "0.1.0"

@@ -1,9 +1,9 @@
 """What is wrong, or apt to mislead, in a graph, its exports and splits, pairs and questions; docs/audit.md explains it.
 
 A rule is one thing that can be found. Its id is for good: a rule that goes takes its id with it. Checks of the graph
-are the queries of ``cypher/audit/``; those of exports and splits are in `kgplatform.export.checks`, those of pairs
-in `kgplatform.retrieval.checks`, those of questions in `kgplatform.vqa.checks`. Findings name ids and concepts, never
-text of a report.
+are the queries of ``cypher/audit/``; those of exports and splits are in `kgplatform.datasets.split_checks`, those of
+pairs in `kgplatform.datasets.pair_checks`, those of questions in `kgplatform.datasets.question_checks`. Findings name
+ids and concepts, never text of a report.
 """
 
 from __future__ import annotations
@@ -14,10 +14,15 @@ from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
 from kgplatform import queries
-from kgplatform.errors import KgpError
-from kgplatform.export.checks import (
+from kgplatform.datasets import pair_checks as pairing
+from kgplatform.datasets import question_checks as asking
+from kgplatform.datasets.graph_studies import Used
+from kgplatform.datasets.pair_checks import Audited
+from kgplatform.datasets.pairs import PairSet
+from kgplatform.datasets.question_checks import AuditedQuestions
+from kgplatform.datasets.split_checks import (
     EXAMPLES,
-    Found,
+    CheckCount,
     hashed_ids,
     leak_of,
     shared_labels,
@@ -27,22 +32,17 @@ from kgplatform.export.checks import (
     unseen_entities,
     unused_ids,
 )
-from kgplatform.export.splits import PARTS, Split
+from kgplatform.datasets.splits import PARTS, Split
+from kgplatform.errors import KgpError
 from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
-from kgplatform.retrieval import checks as pairing
-from kgplatform.retrieval.checks import Audited
-from kgplatform.retrieval.graph_studies import Used
-from kgplatform.retrieval.pairs import PairSet
-from kgplatform.vqa import checks as asking
-from kgplatform.vqa.checks import AuditedQuestions
 
 _MAX_EXAMPLE_LENGTH: Final = 100  # characters of an example
 
 T = TypeVar("T")
 
 
-class Severity(StrEnum):
+class AuditSeverity(StrEnum):
     """How bad a finding is, the least first."""
 
     INFO = "info"
@@ -51,8 +51,8 @@ class Severity(StrEnum):
 
     def reaches(self, other: str) -> bool:
         """Whether this is as bad as `other`, or worse."""
-        severities = list(Severity)
-        return severities.index(self) >= severities.index(Severity(other))
+        severities = list(AuditSeverity)
+        return severities.index(self) >= severities.index(AuditSeverity(other))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Finding:
     """Something found: `count` out of `of`, with at most five `examples`, and what to do about it."""
 
     id: str
-    severity: Severity
+    severity: AuditSeverity
     title: str
     count: int
     of: int
@@ -89,11 +89,11 @@ class Rule(Generic[T]):
     """One thing that can be found in a `T`; `inductive` is the severity in an inductive split where it differs."""
 
     id: str
-    severity: Severity
+    severity: AuditSeverity
     title: str
-    check: Callable[[T], Found] = field(repr=False)
+    check: Callable[[T], CheckCount] = field(repr=False)
     what_to_do: str
-    inductive: Severity | None = None
+    inductive: AuditSeverity | None = None
 
 
 def audit(graph: Graph) -> list[Finding]:
@@ -157,7 +157,7 @@ def checked_questions(audited: AuditedQuestions) -> Checked:
 
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
     """The findings, worst first, then by id."""
-    return sorted(findings, key=lambda finding: (-list(Severity).index(finding.severity), finding.id))
+    return sorted(findings, key=lambda finding: (-list(AuditSeverity).index(finding.severity), finding.id))
 
 
 def _apply(rules: Iterable[Rule[T]], subject: T, *, inductive: bool = False) -> Iterator[Finding]:
@@ -179,12 +179,12 @@ def _printable(example_text: str) -> str:
     )
 
 
-def _query(query_name: str) -> Callable[[Graph], Found]:
+def _query(query_name: str) -> Callable[[Graph], CheckCount]:
     """A check of the graph by the query ``audit/name``."""
 
-    def check(graph: Graph) -> Found:
+    def check(graph: Graph) -> CheckCount:
         [result_row] = graph.read(queries.get(f"audit/{query_name}"))
-        return Found(result_row["count"], result_row["of"], result_row["examples"])
+        return CheckCount(result_row["count"], result_row["of"], result_row["examples"])
 
     return check
 
@@ -192,77 +192,77 @@ def _query(query_name: str) -> Callable[[Graph], Found]:
 GRAPH: Final[tuple[Rule[Graph], ...]] = (
     Rule(
         "KGP-A001",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "pairs of an image and a concept with several stances",
         _query("conflicts"),
         "`kgp query explore/conflicts` lists them. NaF counts each; `kgp naf score --one-stance` the strongest.",
     ),
     Rule(
         "KGP-A002",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "stances to section headers, which are no findings",
         _query("section_headers"),
         "`kgp query explore/section_headers` lists the concepts. Leave them out of what you train and test on.",
     ),
     Rule(
         "KGP-A003",
-        Severity.INFO,
+        AuditSeverity.INFO,
         "stances to qualifier values, which are no findings",
         _query("qualifier_values"),
         "`kgp query explore/section_headers` lists the concepts. Leave them out where findings are counted.",
     ),
     Rule(
         "KGP-A004",
-        Severity.INFO,
+        AuditSeverity.INFO,
         "concepts that one image alone covers",
         _query("one_image_concepts"),
         "`kgp query explore/one_image_concepts` lists them. No model can learn such a concept from images.",
     ),
     Rule(
         "KGP-A005",
-        Severity.INFO,
+        AuditSeverity.INFO,
         "concepts without an edge to another concept",
         _query("isolated_concepts"),
         "`kgp query explore/isolated_concepts` lists them. Load an ontology that relates them, if there is one.",
     ),
     Rule(
         "KGP-A006",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "pairs of concepts with edges in both directions",
         _query("reversed_pairs"),
         "A random split puts one into training and its answer into the test: use a leakage-free split.",
     ),
     Rule(
         "KGP-A007",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "pairs of concepts that several relations join in one direction",
         _query("parallel_pairs"),
         "A random split puts one into training and its answer into the test: use a leakage-free split.",
     ),
     Rule(
         "KGP-A008",
-        Severity.ERROR,
+        AuditSeverity.ERROR,
         "triplets that are in the graph several times",
         _query("repeated_edges"),
         "Another program wrote them, and NaF and statistics count each. Keep one of each by hand.",
     ),
     Rule(
         "KGP-A009",
-        Severity.INFO,
+        AuditSeverity.INFO,
         "relations with a single edge",
         _query("one_edge_relations"),
         "No relation can be learned from one edge: report results on the commoner ones, too.",
     ),
     Rule(
         "KGP-A010",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "images whose NaF score is older than the graph",
         _query("outdated_scores"),
         "Run `kgp naf score`.",
     ),
     Rule(
         "KGP-A011",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "runs that were not finished",
         _query("unfinished_runs"),
         "Load the same source again, or finish the undo: `kgp runs undo RUN`. Until then all figures are in part.",
@@ -272,21 +272,21 @@ GRAPH: Final[tuple[Rule[Graph], ...]] = (
 EXPORT: Final[tuple[Rule[Triples], ...]] = (
     Rule(
         "KGP-A101",
-        Severity.ERROR,
+        AuditSeverity.ERROR,
         "labels that name several entities",
         shared_labels,
         "Triples by label mix them up. Give one of them another key, and export again.",
     ),
     Rule(
         "KGP-A102",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "entities and relations in the id maps that no triple has",
         unused_ids,
         "Their embeddings are never trained, and rank among the candidates. Export the graph again.",
     ),
     Rule(
         "KGP-A103",
-        Severity.INFO,
+        AuditSeverity.INFO,
         "entities that md5 mod N would merge",
         hashed_ids,
         "Nothing: this export numbers names in order. Results made with hashed ids are on another graph.",
@@ -296,44 +296,44 @@ EXPORT: Final[tuple[Rule[Triples], ...]] = (
 SPLIT: Final[tuple[Rule[Split], ...]] = (
     Rule(
         "KGP-A201",
-        Severity.ERROR,
+        AuditSeverity.ERROR,
         "test triples whose ends training joins",
         leak_of("test"),
         "The test can be answered by looking it up. Use a leakage-free split, or report the rest on its own.",
     ),
     Rule(
         "KGP-A202",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "validation triples whose ends training joins",
         leak_of("valid"),
         "Early stopping and the choice of settings favour looking up. Use a leakage-free split.",
     ),
     Rule(
         "KGP-A203",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "entities of the test part that training never saw",
         unseen_entities,
         "A model with one embedding for each entity ranks them by chance: report results without them, too.",
     ),
     Rule(
         "KGP-A204",
-        Severity.INFO,
+        AuditSeverity.INFO,
         "subjects with images in several parts",
         spread_subjects,
         "By design in a transductive split, which then says nothing about new subjects; a fault in an inductive one.",
-        inductive=Severity.ERROR,
+        inductive=AuditSeverity.ERROR,
     ),
     Rule(
         "KGP-A205",
-        Severity.INFO,
+        AuditSeverity.INFO,
         "images in several parts",
         spread_images,
         "By design in a transductive split, which then says nothing about new images; a fault in an inductive one.",
-        inductive=Severity.ERROR,
+        inductive=AuditSeverity.ERROR,
     ),
     Rule(
         "KGP-A206",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "images of an inductive split without a known subject",
         unknown_subjects,
         "Two of them may show one person, one on either side. Load the image mapping, and export and split again.",
@@ -343,37 +343,37 @@ SPLIT: Final[tuple[Rule[Split], ...]] = (
 PAIRS: Final[tuple[Rule[Audited], ...]] = (
     Rule(
         "KGP-A301",
-        Severity.ERROR,
+        AuditSeverity.ERROR,
         "subjects with pairs in several parts",
-        pairing.spread_subjects,
+        pairing.spread_pair_subjects,
         "The test is of patients that training saw. Use `kgp pairs --protocol subject`.",
     ),
     Rule(
         "KGP-A302",
-        Severity.ERROR,
+        AuditSeverity.ERROR,
         "reports with images in several parts",
         pairing.spread_reports,
         "The test asks for what training was told. Use `kgp pairs --protocol report`, or subject.",
     ),
     Rule(
         "KGP-A303",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "texts that are in several parts",
         pairing.spread_texts,
         "Reports of normal chests say the same. Report results on the texts that training lacks, too.",
     ),
     Rule(
         "KGP-A304",
-        Severity.ERROR,
+        AuditSeverity.ERROR,
         "images of studies or subjects that the graph was built from",
-        pairing.of_the_graph,
+        pairing.pair_graph_overlap,
         "The graph knows what their reports say. Make the pairs again: `kgp pairs --exclude-graph`.",
     ),
     Rule(
         "KGP-A305",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "images without a known subject, where subjects are to be apart",
-        pairing.unknown_subjects,
+        pairing.unknown_pair_subjects,
         "They are apart by report, and two of them may show one person, one on either side: say so.",
     ),
 )
@@ -381,37 +381,37 @@ PAIRS: Final[tuple[Rule[Audited], ...]] = (
 QUESTIONS: Final[tuple[Rule[AuditedQuestions], ...]] = (
     Rule(
         "KGP-A401",
-        Severity.ERROR,
+        AuditSeverity.ERROR,
         "test questions about a picture that training asks about, too",
         asking.seen_pictures,
         "The test is of pictures that training saw. Use the protocol image-disjoint, or say so beside each result.",
     ),
     Rule(
         "KGP-A402",
-        Severity.ERROR,
+        AuditSeverity.ERROR,
         "test questions that training asks in the same words about the same picture",
         asking.seen_questions,
         "Training was told their answers. Leave them out of what is reported.",
     ),
     Rule(
         "KGP-A403",
-        Severity.WARNING,
+        AuditSeverity.WARNING,
         "questions in the same words about the same picture with different answers",
         asking.contradictions,
         "No model can be right on both. Look at them.",
     ),
     Rule(
         "KGP-A404",
-        Severity.INFO,
+        AuditSeverity.INFO,
         "pictures that have several names",
         asking.shared_pictures,
         "Names alone do not keep test and training apart; image-disjoint goes by what is shown.",
     ),
     Rule(
         "KGP-A405",
-        Severity.ERROR,
+        AuditSeverity.ERROR,
         "held-out questions about subjects that the graph was built from",
-        asking.of_the_graph,
+        asking.question_graph_overlap,
         "The graph tells what their reports say. Ask about other studies; kgp train vqa refuses these.",
     ),
 )

@@ -63,7 +63,7 @@ def write_setup(folder: Path) -> Setup:
         replacing(setup.favourites, _is_favourites) as staged_path,
         zipfile.ZipFile(staged_path, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for query_name in queries.names("explore"):
+        for query_name in queries.query_names("explore"):
             zip_entry = zipfile.ZipInfo(f"{FOLDER}/{query_name.rpartition('/')[2]}.cypher", EPOCH)
             archive.writestr(zip_entry, for_browser(queries.get(query_name)))
     with replacing(setup.style, lambda style_path: b"relationship.PREDICTED" in style_path.read_bytes()) as staged_path:

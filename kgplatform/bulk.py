@@ -22,7 +22,7 @@ from kgplatform.connect import open_graph
 from kgplatform.digest import Digest, digest
 from kgplatform.errors import InputError, ServerError, UsageError
 from kgplatform.graph import Graph
-from kgplatform.ingest import BATCH_ROWS, Progress, Report, prepare, run_id, run_properties
+from kgplatform.ingest import BATCH_ROWS, LoadReport, Progress, prepare, run_id, run_properties
 from kgplatform.schema import NODE_TYPES, presence_labels
 from kgplatform.settings import Settings
 from kgplatform.survey import Account, survey_source
@@ -66,7 +66,7 @@ def bulk_import(
     rejects: Path | None = None,
     progress: Progress = lambda done, total: None,
     log: Callable[[str], None] = lambda _: None,
-) -> Report:
+) -> LoadReport:
     """Load `source` into the empty local graph, and leave the server running.
 
     Raises `UsageError` with a foreign server or a graph that holds something, `InputError` for bad input, and
@@ -122,7 +122,7 @@ def bulk_import(
             "the imported graph is not what was read from the files", "`kgp db reset`, then `kgp ingest`."
         )
     rejected_rows = tuple(survey.first_rejects)
-    return Report(
+    return LoadReport(
         import_run, account, enriched, 0, rejects if rejected_rows else None, rejected_rows, imported_digest.nodes
     )
 

@@ -64,10 +64,10 @@ def complete(folder: Path, by: str, settings: Mapping[str, Any], log: Log = lamb
 
 
 @contextmanager
-def built(
+def result_folder(
     folder: Path, by: str, settings: Mapping[str, Any], *, replace: bool, log: Log = lambda _: None
 ) -> Iterator[Path]:
-    """A folder to write to, which becomes `folder` when the block ends well (see `staging.folder`).
+    """A folder to write to, which becomes `folder` when the block ends well (see `staging.staged_folder`).
 
     Raises `InputError` where the command's earlier result is there, unless `replace`; and `UsageError` where the folder
     holds files that it did not write.
@@ -82,7 +82,7 @@ def built(
         problem = "is not as it was written, or is gone" if changed_file else "was written with other settings"
         hint = "Name another folder, or give --replace."
         raise InputError(f"{by} wrote this folder, but {changed_file or 'it'} {problem}", hint, path=folder)
-    with staging.folder(folder, written, log=log) as partial_folder:
+    with staging.staged_folder(folder, written, log=log) as partial_folder:
         yield partial_folder
         file_hashes = {
             file_name: str(_sha256(partial_folder / file_name)) for file_name in staging.files_below(partial_folder)

@@ -51,7 +51,7 @@ def unreadable(path: Path, error: OSError, hint: str = "") -> InputError:
     return InputError(f"cannot be read: {error.strerror or 'unknown reason'}", hint or "Check the file.", path=path)
 
 
-def opened(path: Path, byte_limit: int | None = None, hint: str = "") -> BufferedReader:
+def open_regular_file(path: Path, byte_limit: int | None = None, hint: str = "") -> BufferedReader:
     """The file, open for reading. Raises `InputError` unless it is a regular file of at most `byte_limit` bytes."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -75,7 +75,7 @@ def opened(path: Path, byte_limit: int | None = None, hint: str = "") -> Buffere
 
 def require_file(path: Path, hint: str = "") -> Path:
     """The path unchanged, for a library that opens it by name. Raises `InputError` as `opened` does."""
-    opened(path, hint=hint).close()
+    open_regular_file(path, hint=hint).close()
     return path
 
 
@@ -91,7 +91,7 @@ def require_plain_folder(folder: Path) -> Path:
 
 def read_bytes(path: Path, byte_limit: int, hint: str = "") -> bytes:
     """The file's content. Raises `InputError` as `opened` does."""
-    with opened(path, byte_limit, hint) as file:
+    with open_regular_file(path, byte_limit, hint) as file:
         try:
             content = file.read(byte_limit + 1)
         except OSError as error:
@@ -322,7 +322,7 @@ def require_own(path: Path, own: Callable[[Path], bool] | None) -> None:
         raise UsageError(f"{path} holds something that this command did not write", hint)
 
 
-def marked(path: Path) -> bool:
+def has_program_mark(path: Path) -> bool:
     """Whether a file has this program's mark in it, as figures have."""
     return path.stat().st_size <= MAX_DOCUMENT and MARK.encode() in path.read_bytes()
 

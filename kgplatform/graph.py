@@ -45,7 +45,7 @@ logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else Python prin
 
 
 @dataclass(frozen=True)
-class Written:
+class WriteResult:
     """What a write returned and changed."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Transaction:
     def __init__(self, transaction: neo4j.ManagedTransaction) -> None:
         self._transaction = transaction
 
-    def run(self, query: Query, *, replan: bool = False, **parameters: Any) -> Written:
+    def run(self, query: Query, *, replan: bool = False, **parameters: Any) -> WriteResult:
         """Run the query and return its records and counters; `replan` discards a plan made for an emptier graph."""
         query_text = f"CYPHER replan=force {query.text}" if replan else query.text
         return _written(self._transaction.run(cast("Any", query_text), query.bind(parameters)))
@@ -200,7 +200,7 @@ class Graph:
             ):
                 yield transaction
 
-    def write(self, query: Query, **parameters: Any) -> Written:
+    def write(self, query: Query, **parameters: Any) -> WriteResult:
         """Run one writing query in a managed transaction, retried on deadlocks and lost connections."""
         return self.transact(lambda transaction: transaction.run(query, **parameters))
 
@@ -235,12 +235,12 @@ class Graph:
 
         return self._lasting(attempt)
 
-    def run_unmanaged(self, query: Query, **parameters: Any) -> Written:
+    def run_unmanaged(self, query: Query, **parameters: Any) -> WriteResult:
         """Run a query that manages its own transactions (``IN TRANSACTIONS``, schema changes); retried by a `patient`
         graph alone, and then what it returns is of the last attempt.
         """
 
-        def attempt() -> Written:
+        def attempt() -> WriteResult:
             with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
                 return _written(session.run(cast("Any", query.text), query.bind(parameters)))
 
@@ -342,10 +342,10 @@ def _translated(uri: str) -> Iterator[None]:
         ) from None
 
 
-def _written(query_result: neo4j.Result) -> Written:
+def _written(query_result: neo4j.Result) -> WriteResult:
     records = [dict(record) for record in query_result]
     counters = query_result.consume().counters
-    return Written(
+    return WriteResult(
         records,
         counters.nodes_created,
         counters.nodes_deleted,

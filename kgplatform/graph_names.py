@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from kgplatform import queries
 from kgplatform.queries import Query
 from kgplatform.schema import CONCEPT_ID
-from kgplatform.suggest import did_you_mean, nearest, question
+from kgplatform.suggest import did_you_mean, nearest, suggestion_text
 
 MAX_SUGGESTIONS: Final = 3
 _WORD: Final = re.compile(r"\w+")
@@ -41,7 +41,7 @@ def concept_hint(reader: Reader, name: str) -> str:
         close_rows
         or [concept_row for concept_row in concept_rows if _has_all_words(concept_row["name"], name)][:MAX_SUGGESTIONS]
     )
-    return question([f"{concept_row['name']} ({concept_row['cui']})" for concept_row in close_rows])
+    return suggestion_text([f"{concept_row['name']} ({concept_row['cui']})" for concept_row in close_rows])
 
 
 def _has_all_words(name: str, typed_name: str) -> bool:

@@ -21,13 +21,13 @@ from kgplatform.dry_run import rehearse
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.load import Load, merge
-from kgplatform.survey import Account, checked, refuse_nothing, survey_source
+from kgplatform.survey import Account, refuse_nothing, survey_source, validate_batch
 from kgplatform.upgrade import upgrade
 from kgplatform.wording import counted
 
 BATCH_ROWS: Final = 10_000
 INDEXES: Final = ("schema/concept_names",)  # filled faster when the data is there already
-CONSTRAINTS: Final = tuple(name for name in queries.names("schema") if name not in INDEXES)
+CONSTRAINTS: Final = tuple(name for name in queries.query_names("schema") if name not in INDEXES)
 
 NAMED_FILES: Final = 5  # a data set of reports has 200,000
 
@@ -37,7 +37,7 @@ Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadReport:
     """The outcome of a load. `enriched` accounts for rows that only complete nodes (an image mapping):
     there, `existing` are rows of nodes that are complete already or not in the graph.
     """
@@ -104,7 +104,7 @@ def ingest(
     batch_rows: int = BATCH_ROWS,
     progress: Progress = lambda done, total: None,
     log: Callable[[str], None] = lambda _: None,
-) -> Report:
+) -> LoadReport:
     """Load `source`. With ``on_error="stop"`` a bad row stops the load before anything is written; with ``"skip"``
     bad rows go to the file `rejects` and the rest is loaded.
 
@@ -118,7 +118,7 @@ def ingest(
         refuse_nothing(survey, source, rejects)
         rows_account, enriched_account, new_nodes = rehearse(graph, source, run, survey, batch_rows)
         first_rejects = tuple(survey.first_rejects)
-        return Report(
+        return LoadReport(
             run,
             rows_account,
             enriched_account,
@@ -138,7 +138,7 @@ def ingest(
     upgrade(graph)
     load = Load(graph, run, run_properties(source, sha256), merge)
     resumed_at = load.begin()
-    batches = survey.batches or (checked(batch, source) for batch in source.batches(batch_rows))
+    batches = survey.batches or (validate_batch(batch, source) for batch in source.batches(batch_rows))
     load.write_all(batches, lambda done: progress(done, survey.total))
     _create(graph, INDEXES)
     load.finish(survey)
@@ -153,7 +153,7 @@ def ingest(
         problem = f"there is nothing to load: {rows_read}"
         raise InputError(problem, "Load the graph first.", path=source.files[0])
     first_rejects = tuple(survey.first_rejects)
-    return Report(
+    return LoadReport(
         run,
         rows_account,
         enriched_account,

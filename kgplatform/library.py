@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from pykeen.triples import TriplesFactory
     from torch_geometric.data import HeteroData
 
+    from kgplatform.datasets.splits import Split
     from kgplatform.export.formats import Manifest
     from kgplatform.export.read import Selection
-    from kgplatform.export.splits import Split
     from kgplatform.export.triples import Triples
-    from kgplatform.ingest import Report
-    from kgplatform.naf import Filtered, Method, Scores
-    from kgplatform.retrieval.encoder import Encoder
-    from kgplatform.retrieval.search import Found
+    from kgplatform.ingest import LoadReport
+    from kgplatform.naf import Filtered, Method, NafScores
     from kgplatform.runs import Undone
+    from kgplatform.search.encoder import Encoder
+    from kgplatform.search.search import SearchResult
 
 Log = Callable[[str], None]
 
@@ -50,7 +50,7 @@ class Constructed:
     where scoring was not asked for).
     """
 
-    report: Report
+    report: LoadReport
     images: int
     scored: int | None
 
@@ -75,7 +75,7 @@ class KnowledgeGraph(Graph):
         dry_run: bool = False,
         log: Log = _quiet,
         **options: Any,
-    ) -> Report:
+    ) -> LoadReport:
         """Load a file or folder by the loader of that name: ``medmkg``, ``triples``, ``radgraph``, or a plug-in's.
         Without a path ``medmkg`` loads the authors' release, from ``KGP_DATA_DIR`` or fetched.
 
@@ -90,7 +90,7 @@ class KnowledgeGraph(Graph):
         from kgplatform.ingest import ingest
 
         paths = () if path is None else (Path(path),)
-        source = plugins.load("loaders", kind, "loader")(*paths, **options)
+        source = plugins.load_plugin("loaders", kind, "loader")(*paths, **options)
         return ingest(self, source, on_error=on_error, rejects=rejects, dry_run=dry_run, log=log)
 
     def query(
@@ -108,10 +108,10 @@ class KnowledgeGraph(Graph):
         import pandas as pd
 
         from kgplatform.named_queries import statement_of
-        from kgplatform.readonly import ask
+        from kgplatform.readonly import open_query
 
         statement, bound_parameters = statement_of(self, name_or_cypher, parameters)
-        with ask(self, statement, bound_parameters, seconds=seconds, limit=limit) as answer:
+        with open_query(self, statement, bound_parameters, seconds=seconds, limit=limit) as answer:
             return pd.DataFrame(list(answer), columns=list(answer.columns))
 
     def construct(
@@ -127,7 +127,7 @@ class KnowledgeGraph(Graph):
         """Find concepts and their stances in reports, and write them with the evidence for each.
 
         `reports` names their loader (``openi``, ``mimic-cxr``, ``iu-xray``, ``reports``), None where `path` is a folder
-        with a ``construct.yaml``; `settings` are fields of `kgplatform.construct.settings.Settings`, such as
+        with a ``construct.yaml``; `settings` are fields of `kgplatform.construct.settings.ConstructionSettings`, e.g.
         ``lexicon=(path,)``. With `score`, the graph's images are scored by NaF at the end. Raises `UsageError` and
         `InputError`.
 
@@ -140,7 +140,9 @@ class KnowledgeGraph(Graph):
         from kgplatform.ingest import ingest
 
         base_settings = (
-            construct_settings.read(Path(path)) if reports is None else construct_settings.Settings(reports, Path(path))
+            construct_settings.read_settings(Path(path))
+            if reports is None
+            else construct_settings.ConstructionSettings(reports, Path(path))
         )
         source = construction(replace(base_settings, **settings), self, log)
         report = ingest(self, source, dry_run=dry_run, batch_rows=1_000, log=log)
@@ -149,19 +151,19 @@ class KnowledgeGraph(Graph):
 
     def embed(self, encoder: Encoder, images: str | Path | None = None, **options: Any) -> Any:
         """Give images and concepts vectors of an encoder (`kgplatform.open_encoder`); see
-        `kgplatform.retrieval.embed.embed`.
+        `kgplatform.search.embed.embed`.
         """
-        from kgplatform.retrieval.embed import embed
+        from kgplatform.search.embed import embed
 
         return embed(self, encoder, images=None if images is None else Path(images), **options)
 
-    def search(self, text: str = "", encoder: Encoder | None = None, **conditions: Any) -> Found:
-        """Images by a text, by concepts, or by both; see `kgplatform.retrieval.search.Searcher.search`.
+    def search(self, text: str = "", encoder: Encoder | None = None, **conditions: Any) -> SearchResult:
+        """Images by a text, by concepts, or by both; see `kgplatform.search.search.Searcher.search`.
 
         >>> graph.search(concepts=["C0032227"]).hits[0].concepts
         ('pleural effusion',)
         """
-        from kgplatform.retrieval.search import Searcher
+        from kgplatform.search.search import Searcher
 
         open_given = None if encoder is None else lambda: encoder
         return Searcher(self, open_given).search(text, **conditions)
@@ -272,7 +274,7 @@ class Naf:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def score(self, *, one_stance: bool = False, top: int = 10) -> Scores:
+    def score(self, *, one_stance: bool = False, top: int = 10) -> NafScores:
         """Score all images and rank them; the `top` best come back. With `one_stance`, only the strongest stance of an
         image to a concept counts.
 
@@ -323,7 +325,7 @@ def split(kind: str, export: str | Path, out: str | Path, seed: int = 42) -> Spl
     >>> len(parts.train) + len(parts.valid) + len(parts.test) == len(parts.triples)
     True
     """
-    from kgplatform.export import splits
+    from kgplatform.datasets import splits
     from kgplatform.export.triples import Triples
 
     parts = splits.make(kind, Triples.read(Path(export)), seed)

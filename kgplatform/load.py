@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from kgplatform import queries
+from kgplatform.background import read_ahead
 from kgplatform.batches import GraphBatch, Properties
 from kgplatform.errors import KgpError
-from kgplatform.graph import Graph, Transaction, Written
+from kgplatform.graph import Graph, Transaction, WriteResult
 from kgplatform.schema import UNCLAIMED
 from kgplatform.survey import Survey
 
@@ -24,8 +24,6 @@ FIRST_BATCH_ROWS: Final = 300  # planned while the graph may have no edges at al
 OWN: Final = list(UNCLAIMED)
 ELEMENTS_AT_A_TIME: Final = 10_000
 REPLANNED_BATCHES: Final = 2  # from the second batch on, plans know that there are edges
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,16 +35,7 @@ class Merged:
     new_nodes: int = 0
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, the next one made while the last one is used."""
-    with ThreadPoolExecutor(1) as executor:
-        next_future = executor.submit(next, items, None)
-        while (item := next_future.result()) is not None:
-            next_future = executor.submit(next, items, None)
-            yield item
-
-
-class Prepared:
+class PreparedBatch:
     """A batch as the queries take it: each node's place, and rows in an order that all loaders share.
 
     One order for all, so that loaders of the same rows do not wait for each other in a circle.
@@ -77,9 +66,9 @@ def write_by_id(
     graph: Graph,
     writer: str,
     ids: Sequence[int],
-    work: Callable[[Transaction, list[int], Mapping[str, Any]], Written],
+    work: Callable[[Transaction, list[int], Mapping[str, Any]], WriteResult],
     at_a_time: int = ELEMENTS_AT_A_TIME,
-) -> list[Written]:
+) -> list[WriteResult]:
     """Let `work` change elements of the graph, given by their internal ids, so many at a time, under the lock. It also
     gets where the run is that writes. Returns what each transaction did.
     """
@@ -87,7 +76,7 @@ def write_by_id(
     for chunk_start in range(0, len(ids), at_a_time):
         id_chunk = list(ids[chunk_start : chunk_start + at_a_time])
 
-        def locked(transaction: Transaction, id_chunk: list[int] = id_chunk) -> Written:
+        def locked(transaction: Transaction, id_chunk: list[int] = id_chunk) -> WriteResult:
             return work(transaction, id_chunk, take_lock(transaction, writer))
 
         results.append(graph.transact(locked))
@@ -95,7 +84,7 @@ def write_by_id(
 
 
 # Writes the batch's elements in the transaction, asserted by the run; the last argument: whether to plan anew.
-Merge = Callable[[Transaction, Prepared, str, bool], Merged]
+Merge = Callable[[Transaction, PreparedBatch, str, bool], Merged]
 
 
 class Load:
@@ -143,11 +132,11 @@ class Load:
 
     def write_all(self, batches: Iterable[GraphBatch], progress: Callable[[int], None]) -> None:
         """Write the batches that are not in yet, each prepared while the one before is written."""
-        for prepared in _ahead(map(Prepared, _first_small(batches))):
+        for prepared in read_ahead(map(PreparedBatch, _first_small(batches))):
             self.write(prepared)
             progress(self.position)
 
-    def write(self, prepared: Prepared) -> None:
+    def write(self, prepared: PreparedBatch) -> None:
         """Write one batch, exactly once, regardless of what happens to the connection meanwhile."""
         batch = prepared.batch
         self.position += batch.read
@@ -160,7 +149,7 @@ class Load:
         self.enriched += merged.enriched
         self.new_nodes += merged.new_nodes
 
-    def _write(self, transaction: Transaction, prepared: Prepared, batch_token: str) -> Merged:
+    def _write(self, transaction: Transaction, prepared: PreparedBatch, batch_token: str) -> Merged:
         batch = prepared.batch
         run_state = take_lock(transaction, self._run)
         if run_state["status"] not in ("running", "done"):
@@ -197,7 +186,7 @@ class Load:
         self._graph.write(queries.get("ingest/finish"), **run_counts)
 
 
-def merge(transaction: Transaction, prepared: Prepared, run: str, replan: bool) -> Merged:
+def merge(transaction: Transaction, prepared: PreparedBatch, run: str, replan: bool) -> Merged:
     """Write what a source asserts: nodes, their properties, and edges; new ones outdate the NaF scores."""
     element_ids, unasserted, created_count = _nodes(transaction, prepared, run)
     changed_count = written_edges = 0
@@ -221,7 +210,7 @@ def merge(transaction: Transaction, prepared: Prepared, run: str, replan: bool) 
 
 
 def _nodes(
-    transaction: Transaction, prepared: Prepared, run: str
+    transaction: Transaction, prepared: PreparedBatch, run: str
 ) -> tuple[list[str | None], list[tuple[str, Properties]], int]:
     """Find or create the batch's nodes; with `enrich`, only find them.
 

@@ -23,7 +23,7 @@ Method = Literal["algorithm1", "greedy"]
 
 
 @dataclass(frozen=True)
-class Scores:
+class NafScores:
     """How many images were scored, and the best of them (`id`, `naf`, `rank`)."""
 
     images: int
@@ -44,7 +44,7 @@ class Filtered:
     curve: list[tuple[int, int]]
 
 
-def score(graph: Graph, *, one_stance: bool = False, top: int = 10) -> Scores:
+def score(graph: Graph, *, one_stance: bool = False, top: int = 10) -> NafScores:
     """Write `naf` and `naf_rank` on every image; the same call brings scores up to date after a load.
 
     NaF(m) = Σ_{(r,c) ∈ N_m} ln(M / |N_(r,c)|); scores equal to 1e-9 are ranked by ascending image id. A pair of image
@@ -56,7 +56,7 @@ def score(graph: Graph, *, one_stance: bool = False, top: int = 10) -> Scores:
         [answer] = transaction.run(queries.get("naf/score"), one_stance=one_stance).records
         return int(answer["images"])
 
-    return Scores(graph.transact(mark_and_score), graph.read(queries.get("naf/top"), limit=top))
+    return NafScores(graph.transact(mark_and_score), graph.read(queries.get("naf/top"), limit=top))
 
 
 def explain(graph: Graph, image: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -124,7 +124,7 @@ def export_kept(graph: Graph, folder: Path, log: Log = lambda _: None) -> dict[s
     """
     edge_rows = graph.stream(queries.get("export/kept_edges"))
     image_rows = graph.stream(queries.get("export/kept_images"))
-    with contents.built(folder, "kgp naf filter --export", {}, replace=True, log=log) as staged_folder:
+    with contents.result_folder(folder, "kgp naf filter --export", {}, replace=True, log=log) as staged_folder:
         return {
             "MedMKG.csv": _write_csv(
                 staged_folder / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], edge_rows

@@ -10,7 +10,7 @@ from kgplatform.errors import NotFoundError, QueryRefused
 from kgplatform.graph import Graph
 from kgplatform.graph_names import concept_hint, key_hint, relation_hint
 from kgplatform.queries import Query
-from kgplatform.readonly import check_text
+from kgplatform.readonly import check_query_text
 
 _KEYS: Final = frozenset({"image", "concept", "from", "to", "with", "without", "head", "tail"})  # parameters: CUIs, ids
 _RELATIONS: Final = frozenset({"relation"})
@@ -28,14 +28,14 @@ def named_query(name: str) -> Query:
     query = queries.get(name)
     if name.split("/")[0] not in FOLDERS:
         raise QueryRefused(f"{name} is part of the platform's own work", "`kgp query --list` shows what can be run.")
-    check_text(query.text)
+    check_query_text(query.text)
     return query
 
 
 def named_queries() -> Iterator[Query]:
     """All queries that people may run by name."""
     for folder in FOLDERS:
-        for name in queries.names(folder):
+        for name in queries.query_names(folder):
             try:
                 yield named_query(name)
             except QueryRefused:  # naf/ also holds the queries that write the scores

@@ -8,7 +8,7 @@ from typing import Final
 from kgplatform import stats
 from kgplatform.graph import Graph
 from kgplatform.vqa import drawing, live
-from kgplatform.vqa.live import Node
+from kgplatform.vqa.live import SubgraphNode
 
 COUNTS: Final = 10  # of the titles of `kgp stats`: those that are counts
 EDGES: Final = 12  # of the drawing
@@ -28,6 +28,6 @@ def _drawing(graph: Graph) -> str:
     hubs = stats.hubs(graph, 1)
     if not hubs:
         return "<p>The graph has no concepts: load something first.</p>"
-    hub = Node(hubs[0]["cui"], hubs[0]["concept"] or hubs[0]["cui"])
+    hub = SubgraphNode(hubs[0]["cui"], hubs[0]["concept"] or hubs[0]["cui"])
     (edges,) = live.subgraphs(graph, [[hub.key]], cap=EDGES)
-    return drawing.draw(f"Around {hub.name}", [hub], edges)
+    return drawing.draw_subgraph(f"Around {hub.name}", [hub], edges)

@@ -4,7 +4,7 @@ Groups, each ``kgplatform.`` and its name, and what is registered there:
 
     loaders     a callable (path) that gives a `kgplatform.batches.Source`: `kgp ingest with NAME`
     reports     a callable (path, views=…) that gives a `kgplatform.construct.report.ReportSource`
-    questions   a callable (folder, images) that gives a `kgplatform.vqa.questions.QuestionSource`
+    questions   a callable (folder, images) that gives a `kgplatform.datasets.questions.QuestionSource`
     lexicons    a callable (path) whose result has `concepts()`, and `relations(among)` where it knows relations
     taggers     a callable (lexicon, allowed, argument) that gives a `kgplatform.construct.tagger.Tagger`
     encoders    a callable (argument) that gives an encoder of texts for `kgp construct select`
@@ -21,19 +21,19 @@ from kgplatform.errors import UsageError
 from kgplatform.suggest import did_you_mean
 
 
-def names(group: str) -> list[str]:
+def registered_names(group: str) -> list[str]:
     """The names that are registered in ``kgplatform.<group>``, sorted."""
     return sorted(entry_points(group=f"kgplatform.{group}").names)
 
 
-def load(group: str, name: str, what: str) -> Any:
+def load_plugin(group: str, name: str, what: str) -> Any:
     """What is registered under that name in ``kgplatform.<group>``; `what` is the kind of thing, for the error.
 
     Raises `UsageError`, which suggests names, for an unknown one.
     """
     registered = entry_points(group=f"kgplatform.{group}")
     if name not in registered.names:
-        plugin_names = names(group)
+        plugin_names = registered_names(group)
         hint = did_you_mean(name, plugin_names, f"{group.capitalize()}: {', '.join(plugin_names)}.")
         raise UsageError(f"there is no {what} called {name}", hint)
     return registered[name].load()

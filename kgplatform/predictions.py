@@ -21,8 +21,8 @@ from kgplatform import queries
 from kgplatform.batches import EdgeRef, GraphBatch, NodeRef, Properties
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph, Transaction
-from kgplatform.ingest import BATCH_ROWS, PREDICTION, Progress, Report, name_run
-from kgplatform.load import Load, Merged, Prepared
+from kgplatform.ingest import BATCH_ROWS, PREDICTION, LoadReport, Progress, name_run
+from kgplatform.load import Load, Merged, PreparedBatch
 from kgplatform.schema import NODE_TYPES, relation_problem
 from kgplatform.survey import Account, Survey
 
@@ -47,7 +47,7 @@ class Prediction:
     rank: int
 
 
-def write(
+def write_predictions(
     graph: Graph,
     predictions: Iterable[Prediction],
     *,
@@ -57,7 +57,7 @@ def write(
     batch_rows: int = BATCH_ROWS,
     progress: Progress = lambda done, total: None,
     log: Callable[[str], None] = lambda _: None,
-) -> Report:
+) -> LoadReport:
     """Write what the model of that name and checkpoint predicts. The run is named by all of this, in any order of the
     predictions: the same call twice changes nothing, and one that was killed is finished by the next.
 
@@ -84,7 +84,7 @@ def write(
         "parameters": json.dumps(run_parameters["parameters"], sort_keys=True),
     }
 
-    def merge(transaction: Transaction, prepared: Prepared, run_id: str, replan: bool) -> Merged:
+    def merge(transaction: Transaction, prepared: PreparedBatch, run_id: str, replan: bool) -> Merged:
         element_ids = _find_all(transaction, prepared)
         merge_query = queries.get("predictions/merge")
         merged = transaction.run(
@@ -96,7 +96,7 @@ def write(
     resumed_at = load.begin()
     load.write_all(_batches(distinct_predictions, batch_rows), lambda done: progress(done, len(distinct_predictions)))
     load.finish(Survey(Account(len(distinct_predictions))))
-    return Report(
+    return LoadReport(
         run_id,
         Account(len(distinct_predictions), load.written, len(distinct_predictions) - load.written),
         Account(),
@@ -213,7 +213,7 @@ def _batches(predictions: list[Prediction], batch_size: int) -> Iterator[GraphBa
         yield GraphBatch(len(batch_predictions), nodes, edges)
 
 
-def _find_all(transaction: Transaction, prepared: Prepared) -> list[str]:
+def _find_all(transaction: Transaction, prepared: PreparedBatch) -> list[str]:
     """The element ids of the batch's nodes by place; raises `InputError` when one has gone meanwhile."""
     element_ids: dict[int, str] = {}
     for label, node_rows in prepared.nodes.items():

@@ -94,7 +94,7 @@ class Query:
         return bound_values
 
 
-def parse(name: str, source: str) -> Query:
+def parse_query(name: str, source: str) -> Query:
     """Read one file's text. Raises `ValueError` where it does not keep to the form above."""
     doc_lines: list[str] = []
     parameters: dict[str, Parameter] = {}
@@ -139,11 +139,13 @@ def get(name: str) -> Query:
     """The query of that name; raises `NotFoundError`."""
     query_path = ROOT / f"{name}.cypher"
     if not re.fullmatch(r"[a-z_]+/[a-z0-9_]+", name) or not query_path.is_file():
-        raise NotFoundError(f"no query is named {name}", did_you_mean(name, names(), "`kgp query --list` shows them."))
-    return parse(name, query_path.read_text(encoding="utf-8"))
+        raise NotFoundError(
+            f"no query is named {name}", did_you_mean(name, query_names(), "`kgp query --list` shows them.")
+        )
+    return parse_query(name, query_path.read_text(encoding="utf-8"))
 
 
-def names(folder: str = "") -> list[str]:
+def query_names(folder: str = "") -> list[str]:
     """All query names, or those of one folder, sorted."""
     query_paths = ROOT.joinpath(folder).rglob("*.cypher")
     return sorted(str(query_path.relative_to(ROOT).with_suffix("")).replace("\\", "/") for query_path in query_paths)

@@ -40,7 +40,7 @@ def place(root: Path, path: str) -> Path | None:
         return None
 
 
-def read(path: Path, draft: int | None = None, *, blank: bool = True) -> Image:
+def read_radiograph(path: Path, draft: int | None = None, *, blank: bool = True) -> Image:
     """The picture, dark where many rays went through, as mode ``L``; a JPEG may come smaller, but not below `draft`
     pixels a side. Raises `InputError`, which quotes nothing of the file; without `blank` also for an image that shows
     nothing: a few pixels, or all of one grey value.
@@ -54,7 +54,7 @@ def read(path: Path, draft: int | None = None, *, blank: bool = True) -> Image:
 
 
 def _read(path: Path, draft: int | None) -> Image:
-    with files.opened(path, MAX_BYTES) as image_file:
+    with files.open_regular_file(path, MAX_BYTES) as image_file:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pydicom's quote values of the file

@@ -95,7 +95,7 @@ class _Token(NamedTuple):
 
 
 @dataclass
-class Answer:
+class QueryAnswer:
     """Rows of a checked query, streamed once. `cut` is true after the last row when a limit left out more.
 
     `columns` are there without rows, too. `notices` are the server's remarks on the statement, such as an unknown
@@ -117,14 +117,14 @@ class Answer:
 
 
 @contextlib.contextmanager
-def ask(
+def open_query(
     graph: Graph,
     text: str,
     parameters: Mapping[str, Any] | None = None,
     *,
     seconds: float = SECONDS,
     limit: int | None = None,
-) -> Iterator[Answer]:
+) -> Iterator[QueryAnswer]:
     """Check `text`, run it, and give its rows while the context lasts: all of them, or at most `limit`.
 
     Raises `QueryRefused` when it is not a plain read, `DatabaseError` when it is wrong, or takes too much time or
@@ -134,16 +134,18 @@ def ask(
     bounds = Bounds(seconds)
     query_plan = _check(graph, text, parameters, bounds)
     with _explained(graph, bounds), contextlib.closing(graph.read_text(text, parameters, bounds)) as answer_rows:
-        yield Answer(answer_rows, limit, query_plan.notices, query_plan.columns)
+        yield QueryAnswer(answer_rows, limit, query_plan.notices, query_plan.columns)
 
 
-def check(graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS) -> None:
+def check_query(
+    graph: Graph, text: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS
+) -> None:
     """Raise `QueryRefused` unless the text and its plan only read. The statement is planned, not run."""
     _check(graph, text, parameters or {}, Bounds(seconds))
 
 
 def _check(graph: Graph, text: str, parameters: Mapping[str, Any], bounds: Bounds) -> Plan:
-    check_text(text, parameters)
+    check_query_text(text, parameters)
     with _explained(graph, bounds, _PLANNING):
         query_plan = graph.explain(text, parameters, bounds)
     if query_plan.query_type not in ("r", "s"):  # "s" is also a read-only procedure of the dbms namespace
@@ -158,7 +160,7 @@ def _check(graph: Graph, text: str, parameters: Mapping[str, Any], bounds: Bound
     return replace(query_plan, notices=notices)
 
 
-def check_text(text: str, parameters: Mapping[str, Any] | None = None) -> None:
+def check_query_text(text: str, parameters: Mapping[str, Any] | None = None) -> None:
     """The part of the check that needs no server; raises `QueryRefused`."""
     if len(text) > MAX_QUERY_LENGTH:
         raise QueryRefused(

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from kgplatform import queries
 from kgplatform.errors import NotFoundError
-from kgplatform.graph import Graph, Transaction, Written
+from kgplatform.graph import Graph, Transaction, WriteResult
 from kgplatform.graph_names import run_hint
 from kgplatform.ingest import constrain
 from kgplatform.load import OWN, write_by_id
-from kgplatform.retrieval.index import Part, clear, recount
+from kgplatform.search.index import Part, clear, recount
 
 UNDONE: Final = "undone"  # the status of a run that asserts nothing any longer
 
@@ -82,13 +82,13 @@ def undo(graph: Graph, run: str, log: Callable[[str], None] = lambda _: None) ->
     )
 
 
-def _take_out(graph: Graph, run: str, element_kind: str) -> list[Written]:
+def _take_out(graph: Graph, run: str, element_kind: str) -> list[WriteResult]:
     """Take the run off its edges or nodes, batch by batch; returns what each transaction did."""
     element_ids = [id_row["id"] for id_row in graph.read(queries.get(f"runs/asserted_{element_kind}"), run=run)]
 
-    def take_out(transaction: Transaction, id_chunk: list[int], run_state: Mapping[str, Any]) -> Written:
+    def take_out(transaction: Transaction, id_chunk: list[int], run_state: Mapping[str, Any]) -> WriteResult:
         if run_state["status"] != "undoing":
-            return Written()  # another undo was quicker, and the run may have been loaded again since
+            return WriteResult()  # another undo was quicker, and the run may have been loaded again since
         return transaction.run(queries.get(f"runs/undo_{element_kind}"), run=run, ids=id_chunk, own=OWN)
 
     return write_by_id(graph, run, element_ids, take_out)

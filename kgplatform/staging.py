@@ -27,7 +27,7 @@ Log = Callable[[str], None]
 
 
 @contextmanager
-def folder(
+def staged_folder(
     path: Path, written: Callable[[Path], Collection[str]], *, mode: int = 0o777, log: Log = lambda _: None
 ) -> Iterator[Path]:
     """A folder to write to, which takes the place of `path` when the block ends well, and else is removed.

@@ -10,7 +10,7 @@ from typing import Any, Final
 from kgplatform import queries
 from kgplatform.errors import UsageError
 from kgplatform.extras import missing
-from kgplatform.files import figure_metadata, marked, replacing
+from kgplatform.files import figure_metadata, has_program_mark, replacing
 from kgplatform.graph import Graph
 
 # MedMKG Table 1; stances and conflicts are recomputed from the released files, the paper does not print them.
@@ -138,7 +138,7 @@ def plot_semantic_types(shares: Sequence[Mapping[str, Any]], coverage: Sequence[
         axes.set_xlabel(f"percent of the types of {side}s that are known", fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(f"Semantic types of {side}s\n{coverage_sentence(coverage_by_side[side])}", fontsize=10)
-    with replacing(path, marked) as staged_path:
+    with replacing(path, has_program_mark) as staged_path:
         figure.savefig(staged_path, format=path.suffix[1:].lower(), dpi=150, metadata=figure_metadata(path))
 
 

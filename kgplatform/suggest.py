@@ -36,10 +36,10 @@ def nearest(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
     """The hint that names the nearest: ``Did you mean POSITIVE or NEGATIVE?``, followed by `otherwise` if given."""
-    return f"{question(nearest(name, names))} {otherwise}".strip()
+    return f"{suggestion_text(nearest(name, names))} {otherwise}".strip()
 
 
-def question(names: Sequence[str]) -> str:
+def suggestion_text(names: Sequence[str]) -> str:
     """``Did you mean POSITIVE or NEGATIVE?``; empty without names."""
     if not names:
         return ""

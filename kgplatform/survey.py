@@ -78,7 +78,7 @@ def survey_source(source: Source, on_error: str, rejects: Path | None, batch_row
     survey = Survey()
     with _reject_file(rejects) as write_reject:
         for batch in source.batches(batch_rows):
-            checked(batch, source)
+            validate_batch(batch, source)
             if batch.rejects and on_error != "skip":
                 reject = batch.rejects[0]
                 hint = "Nothing was written. Mend the row, or load the rest with --on-error skip."
@@ -120,7 +120,7 @@ def refuse_nothing(survey: Survey, source: Source, rejects: Path | None) -> None
     raise InputError(message, hint, path=source.files[0] if source.files else None)
 
 
-def checked(batch: GraphBatch, source: Named) -> GraphBatch:
+def validate_batch(batch: GraphBatch, source: Named) -> GraphBatch:
     """The batch, if all names in it keep to the schema, whoever wrote the loader; raises `InputError`."""
     source_path = source.files[0] if source.files else None
     for head, relation, tail in {(head[0], relation, tail[0]) for head, relation, tail in batch.edges}:

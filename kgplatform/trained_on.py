@@ -35,14 +35,14 @@ def of_names(names: Iterable[str]) -> TrainedOn:
     return tuple(DataSet(set_name, set_name == DRAWN) for set_name in sorted(unique_names))
 
 
-def joined(*several: TrainedOn) -> TrainedOn:
+def merge_trained_on(*several: TrainedOn) -> TrainedOn:
     """All of them, each once: of a model that was trained in several steps."""
     return tuple(
         sorted({data_set for trained_on in several for data_set in trained_on}, key=lambda data_set: data_set.name)
     )
 
 
-def read(description: Mapping[str, Any]) -> TrainedOn:
+def read_trained_on(description: Mapping[str, Any]) -> TrainedOn:
     """What a model's description states; nothing where it has no such part, or another one than is written."""
     stated = description.get("trained_on")
     if not isinstance(stated, list):
@@ -70,7 +70,7 @@ def synthetic_only(trained: TrainedOn) -> bool:
     return bool(trained) and all(data_set.synthetic for data_set in trained)
 
 
-def warnings(trained: TrainedOn, images: int, synthetic: int) -> list[str]:
+def training_data_warnings(trained: TrainedOn, images: int, synthetic: int) -> list[str]:
     """What users of so many images, `synthetic` of them known to be so, are warned of."""
     other_count = images - synthetic
     if other_count <= 0:

@@ -30,13 +30,13 @@ MODELS: Final[Mapping[str, str]] = {
 
 def take(folder: Path, trainer: str) -> None:
     """Mark the folder as this trainer's. Raises `UsageError` as `check` does."""
-    check(folder, trainer)
+    check_training_folder(folder, trainer)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / MARK) as staged_path:
         staged_path.write_text(json.dumps({"by": trainer}) + "\n", encoding="utf-8")
 
 
-def check(folder: Path, trainer: str, model: str = "", use: str = "") -> None:
+def check_training_folder(folder: Path, trainer: str, model: str = "", use: str = "") -> None:
     """See that the folder may be this trainer's. `model` is the description of a finished one, which is not trained
     again but used: by `use`.
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from kgplatform import queries
 from kgplatform.graph import Graph
 from kgplatform.load import ELEMENTS_AT_A_TIME, OWN, write_by_id
-from kgplatform.retrieval import index
-from kgplatform.retrieval.index import Part
+from kgplatform.search import index
+from kgplatform.search.index import Part
 
 LAYOUT: Final = 4  # of the platform's own notes in the graph; raised when there is something to do
 VECTORS_AT_A_TIME: Final = 1_000  # 512 numbers are 4 kB, and a transaction holds them several times: old, new, logged

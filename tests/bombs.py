@@ -33,62 +33,62 @@ def bomb(name: str, file: str, reader: Reader) -> Callable[[Callable[[Path], obj
     return add
 
 
-def image(path: Path) -> object:
+def _read_radiograph(path: Path) -> object:
     from kgplatform import radiograph
 
-    return radiograph.read(path)
+    return radiograph.read_radiograph(path)
 
 
-def table(path: Path) -> object:
+def _read_table(path: Path) -> object:
     from kgp_loaders.tabular import open_table
 
     return sum(1 for _ in open_table(path).rows(["head"]))
 
 
-def reports(path: Path) -> object:
+def _read_reports(path: Path) -> object:
     from kgp_loaders.reports import Reports
 
     return sum(1 for _ in Reports(path).reports())
 
 
-def mimic(path: Path) -> object:
+def _read_mimic_cxr(path: Path) -> object:
     from kgp_loaders.mimic_cxr import MIMICCXR
 
     return sum(1 for _ in MIMICCXR(path.parent).reports())
 
 
-def questions(path: Path) -> object:
-    from kgp_loaders.question_files import rows
+def _read_questions(path: Path) -> object:
+    from kgp_loaders.question_files import read_json_rows
 
-    return len(rows(path, ""))
+    return len(read_json_rows(path, ""))
 
 
 def hub_questions(path: Path) -> object:
-    from kgp_loaders.question_files import Parquet
+    from kgp_loaders.question_files import ParquetQuestions
 
-    return sum(1 for _ in Parquet("X", path.parent, path.parent / "unpacked").questions())
+    return sum(1 for _ in ParquetQuestions("X", path.parent, path.parent / "unpacked").questions())
 
 
 def training_settings(path: Path) -> object:
-    from kgp_models.yaml_settings import document_of
+    from kgp_models.training.yaml_settings import document_of
 
     return document_of(path, "")
 
 
 def workbook(path: Path) -> object:
-    from kgplatform.assess.workbook import read
+    from kgplatform.assess.workbook import read_ratings
 
-    return read(path)
+    return read_ratings(path)
 
 
-def triples(path: Path) -> object:
+def _read_triples(path: Path) -> object:
     from kgplatform.export.triples import Triples
 
     return Triples.read(path.parent)
 
 
-def pairs(path: Path) -> object:
-    from kgplatform.retrieval.pairs import PairSet
+def _read_pair_set(path: Path) -> object:
+    from kgplatform.datasets.pairs import PairSet
 
     return PairSet.read(path)
 
@@ -108,7 +108,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def dicom(path: Path, syntax: str, rows: int, columns: int, pixels: bytes, **values: Any) -> None:
+def write_inconsistent_dicom(path: Path, syntax: str, rows: int, columns: int, pixels: bytes, **values: Any) -> None:
     """A DICOM file whose header and pixels need not fit together."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.encaps import encapsulate
@@ -157,105 +157,105 @@ def jpeg(path: Path, width: int, height: int, mode: str, **options: Any) -> byte
     return path.read_bytes()
 
 
-@bomb("DICOM RLE, 49 million pixels", "a.dcm", image)
+@bomb("DICOM RLE, 49 million pixels", "a.dcm", _read_radiograph)
 def _(path: Path) -> None:
-    dicom(path, RLE, SIDE, SIDE, rle(blank_run(SIDE * SIDE), blank_run(SIDE * SIDE)))
+    write_inconsistent_dicom(path, RLE, SIDE, SIDE, rle(blank_run(SIDE * SIDE), blank_run(SIDE * SIDE)))
 
 
-@bomb("DICOM RLE, 64 pixels announced, 96 MB held", "a.dcm", image)
+@bomb("DICOM RLE, 64 pixels announced, 96 MB held", "a.dcm", _read_radiograph)
 def _(path: Path) -> None:
-    dicom(path, RLE, 8, 8, rle(blank_run(48 << 20), blank_run(48 << 20)))
+    write_inconsistent_dicom(path, RLE, 8, 8, rle(blank_run(48 << 20), blank_run(48 << 20)))
 
 
-@bomb("DICOM RLE, 30 million pixels: read", "a.dcm", image)
+@bomb("DICOM RLE, 30 million pixels: read", "a.dcm", _read_radiograph)
 def _(path: Path) -> None:
-    dicom(path, RLE, 5_000, 6_000, rle(blank_run(30_000_128), blank_run(30_000_128)))
+    write_inconsistent_dicom(path, RLE, 5_000, 6_000, rle(blank_run(30_000_128), blank_run(30_000_128)))
 
 
-@bomb("DICOM JPEG, 64 pixels announced, 65,000 x 5,000 held", "a.dcm", image)
+@bomb("DICOM JPEG, 64 pixels announced, 65,000 x 5,000 held", "a.dcm", _read_radiograph)
 def _(path: Path) -> None:
     stream = jpeg(path, 65_000, 1_000, "L").replace(
         struct.pack(">HH", 1_000, 65_000), struct.pack(">HH", 5_000, 65_000)
     )
-    dicom(path, JPEG, 8, 8, stream, BitsAllocated=8, BitsStored=8, HighBit=7)
+    write_inconsistent_dicom(path, JPEG, 8, 8, stream, BitsAllocated=8, BitsStored=8, HighBit=7)
 
 
-@bomb("DICOM JPEG 2000, 36 million pixels", "a.dcm", image)
+@bomb("DICOM JPEG 2000, 36 million pixels", "a.dcm", _read_radiograph)
 def _(path: Path) -> None:
     from PIL import Image
 
     Image.new("I;16", (6_000, 6_000)).save(path.with_suffix(".j2k"))
-    dicom(path, J2K, 6_000, 6_000, path.with_suffix(".j2k").read_bytes())
+    write_inconsistent_dicom(path, J2K, 6_000, 6_000, path.with_suffix(".j2k").read_bytes())
 
 
-@bomb("DICOM JPEG 2000, 64 pixels announced, 36 million held", "a.dcm", image)
+@bomb("DICOM JPEG 2000, 64 pixels announced, 36 million held", "a.dcm", _read_radiograph)
 def _(path: Path) -> None:
     from PIL import Image
 
     Image.new("I;16", (6_000, 6_000)).save(path.with_suffix(".j2k"))
-    dicom(path, J2K, 8, 8, path.with_suffix(".j2k").read_bytes())
+    write_inconsistent_dicom(path, J2K, 8, 8, path.with_suffix(".j2k").read_bytes())
 
 
-@bomb("DICOM, 65,535 frames of 49 million pixels announced", "a.dcm", image)
+@bomb("DICOM, 65,535 frames of 49 million pixels announced", "a.dcm", _read_radiograph)
 def _(path: Path) -> None:
-    dicom(path, NATIVE, SIDE, SIDE, b"\0" * 64, NumberOfFrames=65_535)
+    write_inconsistent_dicom(path, NATIVE, SIDE, SIDE, b"\0" * 64, NumberOfFrames=65_535)
 
 
-@bomb("DICOM, 30,000 elements in sequences", "a.dcm", image)
+@bomb("DICOM, 30,000 elements in sequences", "a.dcm", _read_radiograph)
 def _(path: Path) -> None:
     from pydicom.dataset import Dataset
 
     procedure_code = Dataset()
     procedure_code.CodeValue = "x"
-    dicom(path, NATIVE, 8, 8, b"\0" * 128, ProcedureCodeSequence=[procedure_code] * 30_000)
+    write_inconsistent_dicom(path, NATIVE, 8, 8, b"\0" * 128, ProcedureCodeSequence=[procedure_code] * 30_000)
 
 
-@bomb("DICOM deflated, 1 GB", "a.dcm", image)
+@bomb("DICOM deflated, 1 GB", "a.dcm", _read_radiograph)
 def _(path: Path) -> None:
-    dicom(path, "1.2.840.10008.1.2.1.99", SIDE, SIDE, b"\0" * (SIDE * SIDE * 2))
+    write_inconsistent_dicom(path, "1.2.840.10008.1.2.1.99", SIDE, SIDE, b"\0" * (SIDE * SIDE * 2))
 
 
-@bomb("PNG RGBA 16 bits, 49 million pixels", "a.png", image)
+@bomb("PNG RGBA 16 bits, 49 million pixels", "a.png", _read_radiograph)
 def _(path: Path) -> None:
     png(path, SIDE, SIDE, 16, 6)
 
 
-@bomb("PNG grey 16 bits, 49 million pixels", "a.png", image)
+@bomb("PNG grey 16 bits, 49 million pixels", "a.png", _read_radiograph)
 def _(path: Path) -> None:
     png(path, SIDE, SIDE, 16, 0)
 
 
-@bomb("PNG RGB, 40 million pixels: read", "a.png", image)
+@bomb("PNG RGB, 40 million pixels: read", "a.png", _read_radiograph)
 def _(path: Path) -> None:
     png(path, 8_000, 5_000, 8, 2)
 
 
-@bomb("PNG with 1 GB of text chunks", "a.png", image)
+@bomb("PNG with 1 GB of text chunks", "a.png", _read_radiograph)
 def _(path: Path) -> None:
     text_chunk = chunk(b"zTXt", b"a\0\0" + zlib.compress(b" " * (1 << 20), 9))
     png(path, 8, 8, 8, 0, text_chunk * 1_000)
 
 
-@bomb("PNG with a profile of 500 MB", "a.png", image)
+@bomb("PNG with a profile of 500 MB", "a.png", _read_radiograph)
 def _(path: Path) -> None:
     packer = zlib.compressobj(9)
     compressed = b"".join(packer.compress(b"\0" * (1 << 20)) for _ in range(500)) + packer.flush()
     png(path, 8, 8, 8, 0, chunk(b"iCCP", b"a\0\0" + compressed))
 
 
-@bomb("JPEG progressive RGB, 49 million pixels", "a.jpg", image)
+@bomb("JPEG progressive RGB, 49 million pixels", "a.jpg", _read_radiograph)
 def _(path: Path) -> None:
     jpeg(path, SIDE, SIDE, "RGB", progressive=True, subsampling=0)
 
 
-@bomb("TIFF of one strip, 49 million pixels of 32 bits", "a.tif", image)
+@bomb("TIFF of one strip, 49 million pixels of 32 bits", "a.tif", _read_radiograph)
 def _(path: Path) -> None:
     from PIL import Image
 
     Image.new("F", (SIDE, SIDE)).save(path, compression="tiff_adobe_deflate", strip_size=1 << 31)
 
 
-@bomb("TIFF with a tile of 1 GB", "a.tif", image)
+@bomb("TIFF with a tile of 1 GB", "a.tif", _read_radiograph)
 def _(path: Path) -> None:
     compressed = zlib.compress(b"\0" * (32_768 * 32_768 // 64), 9)
     tag_values = {
@@ -277,13 +277,13 @@ def _(path: Path) -> None:
     path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(compressed)) + compressed + directory)
 
 
-@bomb("TIFF whose 65,000 tags each hold the whole file", "a.tif", image)
+@bomb("TIFF whose 65,000 tags each hold the whole file", "a.tif", _read_radiograph)
 def _(path: Path) -> None:
     entries = b"".join(struct.pack("<HHII", tag_number, 7, 700_000, 8) for tag_number in range(256, 65_000))
     path.write_bytes(b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 64_744) + entries + b"\0" * 4)
 
 
-@bomb("JPEG whose Exif tags each hold all of it", "a.jpg", image)
+@bomb("JPEG whose Exif tags each hold all of it", "a.jpg", _read_radiograph)
 def _(path: Path) -> None:
     entries = b"".join(struct.pack("<HHII", tag_number, 7, 700_000, 8) for tag_number in range(256, 60_000))
     exif_bytes = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 59_744) + entries + b"\0" * 4
@@ -298,24 +298,24 @@ def _(path: Path) -> None:
     path.write_bytes(jpeg_bytes[:2] + segments + jpeg_bytes[jfif_end:])
 
 
-def parquet(path: Path, columns: dict[str, Any], **options: Any) -> None:
+def _write_parquet(path: Path, columns: dict[str, Any], **options: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table(columns), path, **{"compression": "zstd", **options})
 
 
-@bomb("Parquet, 8,192 times one value of 1 MB", "a.parquet", table)
+@bomb("Parquet, 8,192 times one value of 1 MB", "a.parquet", _read_table)
 def _(path: Path) -> None:
-    parquet(path, {"head": ["x" * 1_000_000] * 8_192})
+    _write_parquet(path, {"head": ["x" * 1_000_000] * 8_192})
 
 
-@bomb("Parquet, 2,000 plain values of 500 kB", "a.parquet", table)
+@bomb("Parquet, 2,000 plain values of 500 kB", "a.parquet", _read_table)
 def _(path: Path) -> None:
-    parquet(path, {"head": ["x" * 500_000] * 2_000}, use_dictionary=False)
+    _write_parquet(path, {"head": ["x" * 500_000] * 2_000}, use_dictionary=False)
 
 
-@bomb("Parquet, 300 million equal rows", "a.parquet", table)
+@bomb("Parquet, 300 million equal rows", "a.parquet", _read_table)
 def _(path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -326,19 +326,19 @@ def _(path: Path) -> None:
             writer.write_table(row_block, row_group_size=1 << 26)
 
 
-@bomb("Parquet, a column of lists", "a.parquet", table)
+@bomb("Parquet, a column of lists", "a.parquet", _read_table)
 def _(path: Path) -> None:
-    parquet(path, {"head": [["x" * 1_000] * 1_000] * 1_000})
+    _write_parquet(path, {"head": [["x" * 1_000] * 1_000] * 1_000})
 
 
 @bomb("Parquet of questions, 64 times one image of 30 MB", "train-a.parquet", hub_questions)
 def _(path: Path) -> None:
     content = b"\x89PNG\r\n\x1a\n" + b"\0" * 30_000_000
     image_record = {"bytes": content, "path": "a"}
-    parquet(path, {"image": [image_record] * 64, "question": ["q"] * 64, "answer": ["a"] * 64})
+    _write_parquet(path, {"image": [image_record] * 64, "question": ["q"] * 64, "answer": ["a"] * 64})
 
 
-@bomb("export, 100 million equal triples", "triples.parquet", triples)
+@bomb("export, 100 million equal triples", "triples.parquet", _read_triples)
 def _(path: Path) -> None:
     import numpy as np
     import pyarrow as pa
@@ -353,7 +353,7 @@ def _(path: Path) -> None:
             writer.write_table(row_block)
 
 
-@bomb("pairs, 20 million equal rows", "a.parquet", pairs)
+@bomb("pairs, 20 million equal rows", "a.parquet", _read_pair_set)
 def _(path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -366,22 +366,22 @@ def _(path: Path) -> None:
             writer.write_table(row_block)
 
 
-@bomb("JSON nested 500,000 deep", "a.json", questions)
+@bomb("JSON nested 500,000 deep", "a.json", _read_questions)
 def _(path: Path) -> None:
     path.write_text("[" * 500_000)
 
 
-@bomb("JSON Lines, a line nested 500,000 deep", "a.jsonl", reports)
+@bomb("JSON Lines, a line nested 500,000 deep", "a.jsonl", _read_reports)
 def _(path: Path) -> None:
     path.write_text('{"id": ' + "[" * 500_000 + "\n")
 
 
-@bomb("JSON of a million empty lists", "a.json", questions)
+@bomb("JSON of a million empty lists", "a.json", _read_questions)
 def _(path: Path) -> None:
     path.write_text("[" + "[]," * 1_000_000 + "[]]")
 
 
-@bomb("MIMIC-CXR metadata, 1 GB of one line in 1 MB of gzip", "mimic-cxr-2.0.0-metadata.csv.gz", mimic)
+@bomb("MIMIC-CXR metadata, 1 GB of one line in 1 MB of gzip", "mimic-cxr-2.0.0-metadata.csv.gz", _read_mimic_cxr)
 def _(path: Path) -> None:
     with gzip.open(path, "wb") as gzip_file:
         for _ in range(1_000):
@@ -410,24 +410,24 @@ def _(path: Path) -> None:
             sheet_file.write(b" " * 1_000_000)
 
 
-@bomb("a FIFO named .png", "a.png", image)
+@bomb("a FIFO named .png", "a.png", _read_radiograph)
 def _(path: Path) -> None:
     os.mkfifo(path)
 
 
-@bomb("a link to /dev/zero named .csv", "a.csv", table)
+@bomb("a link to /dev/zero named .csv", "a.csv", _read_table)
 def _(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
-def build(name: str, folder: Path) -> Path:
+def write_bomb(name: str, folder: Path) -> Path:
     """The bomb's file in a folder."""
     file_name, builder, _ = BOMBS[name]
     builder(folder / file_name)
     return folder / file_name
 
 
-def measure(name: str, path: Path) -> dict[str, Any]:
+def measure_bomb(name: str, path: Path) -> dict[str, Any]:
     """What reading a bomb takes in this process, and how it ends."""
     import numpy  # noqa: F401  the readers' libraries: their memory is the base
     import openpyxl  # noqa: F401
@@ -453,4 +453,4 @@ def _kb(field_name: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measure(sys.argv[1], Path(sys.argv[2]))) + "\n")
+    sys.stdout.write(json.dumps(measure_bomb(sys.argv[1], Path(sys.argv[2]))) + "\n")

@@ -19,7 +19,7 @@ from kgplatform import interrupt, naf, queries, server
 from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest, prepare
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests import generators
 
@@ -27,7 +27,7 @@ from tests import generators
 hypothesis_settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis_settings.load_profile("suite")
 
-WIPE = parse(
+WIPE = parse_query(
     "tests/wipe", "// Empties the graph.\nMATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS"
 )
 TOUCHED = ""
@@ -150,7 +150,7 @@ def data_dir() -> Path:
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """A finished command."""
 
     code: int
@@ -163,20 +163,20 @@ class Ran:
         return json.loads(self.out)
 
 
-Kgp = Callable[..., Ran]
+Kgp = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def kgp(settings: Settings) -> Kgp:
     """Runs `kgp` in a separate process against the session's server."""
 
-    def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Ran:
+    def run(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> CommandResult:
         command = [sys.executable, "-c", "from kgplatform.cli import main; main()", *map(str, arguments)]
         environment = {**os.environ, "KGP_HOME": str(settings.home), **(env or {})}
         completed = subprocess.run(
             command, env=environment, cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
-        return Ran(completed.returncode, completed.stdout, completed.stderr)
+        return CommandResult(completed.returncode, completed.stdout, completed.stderr)
 
     return run
 
@@ -184,17 +184,17 @@ def kgp(settings: Settings) -> Kgp:
 @pytest.fixture(scope="session")
 def all_queries() -> list[queries.Query]:
     """Every query file, loaded."""
-    return [queries.get(query_name) for query_name in queries.names()]
+    return [queries.get(query_name) for query_name in queries.query_names()]
 
 
 @pytest.fixture(scope="session")
-def invented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic_studies_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a few synthetic studies with images. Tests must leave it unchanged."""
-    return generators.studies(tmp_path_factory.mktemp("invented"))
+    return generators.write_generator_studies(tmp_path_factory.mktemp("invented"))
 
 
 @pytest.fixture(scope="session")
-def tiny(invented: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_generator_folder(synthetic_studies_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny generator that the training made of them: `vision`, `llm-kg`, `vlm-kg`. Tests must leave it unchanged."""
     pytest.importorskip("trl")
-    return generators.tiny(invented, tmp_path_factory.mktemp("tiny"))
+    return generators.train_tiny_generator(synthetic_studies_folder, tmp_path_factory.mktemp("tiny"))

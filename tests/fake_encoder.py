@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from kgplatform import radiograph
 from kgplatform.errors import InputError, UsageError
-from kgplatform.retrieval.encoder import Reading
+from kgplatform.search.encoder import Reading
 from kgplatform.trained_on import UNKNOWN, TrainedOn
 
 TILES = 8
@@ -28,7 +28,7 @@ LONGEST = 60  # words of a text at a time
 
 
 class FakeEncoder:
-    """`kgplatform.retrieval.encoder.Encoder`."""
+    """`kgplatform.search.encoder.Encoder`."""
 
     def __init__(self, name: str = "fake", width: int = 32, sees: bool = True, dies: int | None = None) -> None:
         self.name = f"{name}-1"
@@ -49,7 +49,9 @@ class FakeEncoder:
         for image_path in paths:
             if image_path.name == "cursed.png":
                 raise InputError("is no readable radiograph", path=image_path)
-            grey_means = np.asarray(radiograph.read(image_path).resize((TILES, TILES)), dtype=float) / 255 - 0.5
+            grey_means = (
+                np.asarray(radiograph.read_radiograph(image_path).resize((TILES, TILES)), dtype=float) / 255 - 0.5
+            )
             tile_vectors.append(grey_means.ravel())
         self.asked += paths
         return _unit(np.array(tile_vectors) @ self._projection)
@@ -88,7 +90,7 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def open_encoder(spec: str) -> FakeEncoder:
+def open_fake_encoder(spec: str) -> FakeEncoder:
     """As `kgp_models.retrieval.encode` has it."""
     encoder_kind, _, batch_count = spec.partition(":")
     return {
@@ -102,10 +104,10 @@ def open_encoder(spec: str) -> FakeEncoder:
     }[encoder_kind]()
 
 
-def main() -> None:
+def run_kgp_with_fake_encoder() -> None:
     """Run `kgp` with this encoder."""
     encode_module: Any = ModuleType("kgp_models.retrieval.encode")
-    encode_module.open_encoder = open_encoder
+    encode_module.open_encoder = open_fake_encoder
     sys.modules["kgp_models.retrieval.encode"] = encode_module
     from kgplatform.cli import main as kgp
 
@@ -113,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_kgp_with_fake_encoder()

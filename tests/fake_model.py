@@ -19,7 +19,7 @@ CUI = re.compile(r"C[0-9]{7}")
 
 
 @dataclass
-class Reply:
+class FakeModelReply:
     """What the server sends: a text in the API's form, or something else."""
 
     text: str = ""
@@ -31,7 +31,7 @@ class Reply:
     tokens: tuple[object, object] = (100, 10)  # as the server counts them
 
 
-Answer = Callable[[list[dict[str, str]], int], Reply]  # the messages, and how many requests there were before
+Answer = Callable[[list[dict[str, str]], int], FakeModelReply]  # the messages, and how many requests there were before
 
 
 def block(*edges: tuple[str, str]) -> str:
@@ -45,18 +45,18 @@ def candidates(messages: list[dict[str, str]]) -> list[str]:
     return [cui for phrase_row in phrase_rows for cui in json.loads(phrase_row)["candidates"]]
 
 
-def report(messages: list[dict[str, str]]) -> dict[str, str]:
+def prompt_report(messages: list[dict[str, str]]) -> dict[str, str]:
     """The report of a prompt."""
     report_sections: dict[str, str] = json.loads(messages[1]["content"].split("\n", 2)[1])
     return report_sections
 
 
-def positive(messages: list[dict[str, str]], before: int) -> Reply:
+def positive(messages: list[dict[str, str]], before: int) -> FakeModelReply:
     """Says that all is there."""
-    return Reply(block(*((cui, "Positive") for cui in dict.fromkeys(candidates(messages)))))
+    return FakeModelReply(block(*((cui, "Positive") for cui in dict.fromkeys(candidates(messages)))))
 
 
-class Server(ThreadingHTTPServer):
+class FakeModelServer(ThreadingHTTPServer):
     """The server; `asked` has the messages of every request, `keys` the keys that came with them."""
 
     daemon_threads = True
@@ -76,7 +76,7 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Server
+    server: FakeModelServer
 
     def do_POST(self) -> None:
         request_document: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: what is asked stays out of the log."""
 
 
-def _api(model_name: str, reply: Reply) -> bytes:
+def _api(model_name: str, reply: FakeModelReply) -> bytes:
     document: dict[str, Any] = {
         "id": "x", "object": "chat.completion", "created": 1, "model": model_name,
         "choices": [
@@ -118,9 +118,9 @@ def _api(model_name: str, reply: Reply) -> bytes:
 
 
 @contextmanager
-def serving(answer: Answer = positive) -> Iterator[Server]:
+def serving(answer: Answer = positive) -> Iterator[FakeModelServer]:
     """A server on its own port, for as long as the context."""
-    with Server(answer) as server:
+    with FakeModelServer(answer) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgp_loaders.phantom import study_set
-from kgplatform.generate.backend import Asked, Reply, Scored
+from kgplatform.generate.backend import Asked, GeneratorReply, Scored
 from kgplatform.trained_on import UNKNOWN, TrainedOn
-from kgplatform.triplets.text import parse
+from kgplatform.triplets.text import parse_triplets
 
 if TYPE_CHECKING:
     from kgp_models.generator.settings import GeneratorSettings
@@ -31,13 +31,13 @@ SETTINGS: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def studies(folder: Path) -> Path:
+def write_generator_studies(folder: Path) -> Path:
     """A folder of synthetic studies."""
-    study_set.build(folder, STUDIES, 7)
+    study_set.build_study_set(folder, STUDIES, 7)
     return folder
 
 
-def settings(**changed: Mapping[str, Any] | Any) -> GeneratorSettings:
+def tiny_generator_settings(**changed: Mapping[str, Any] | Any) -> GeneratorSettings:
     """The tiny generator's settings; a mapping changes a part of one of its parts."""
     from kgp_models.generator.settings import GeneratorSettings
 
@@ -49,22 +49,22 @@ def settings(**changed: Mapping[str, Any] | Any) -> GeneratorSettings:
     return GeneratorSettings.of(document)
 
 
-def work(studies: Path, folder: Path, **changed: Any) -> Work:
+def tiny_generator_training(studies: Path, folder: Path, **changed: Any) -> Work:
     """A training of the tiny generator on studies."""
     from kgp_models.generator.train import Work, meaning
 
-    generator_settings = settings(**changed)
+    generator_settings = tiny_generator_settings(**changed)
     return Work(generator_settings, folder, studies, meaning(generator_settings.data, studies))
 
 
-def tiny(data: Path, folder: Path) -> Path:
+def train_tiny_generator(data: Path, folder: Path) -> Path:
     """Train it; returns the folder with `vision`, `llm-kg` and `vlm-kg`."""
     import torch
 
-    from kgp_models.generator.train import train
+    from kgp_models.generator.train import train_stages
 
     torch.set_num_threads(1)
-    train(work(data, folder), ["1", "2"])
+    train_stages(tiny_generator_training(data, folder), ["1", "2"])
     return folder
 
 
@@ -85,7 +85,7 @@ class Fake:
         self._left = dies_after
         self._wait = wait
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
+    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
         """Batches; after so many of them, a crash."""
         while requests := list(islice(asked, self._size)):
             if self._left == 0:
@@ -95,12 +95,12 @@ class Fake:
             time.sleep(self._wait)
             yield [self._reply(request) for request in requests]
 
-    def _reply(self, request: Asked) -> Reply:
+    def _reply(self, request: Asked) -> GeneratorReply:
         reply_text = self._said.get(request.id)
         if reply_text is None:
-            return Reply(request, "", (), problem="no readable radiograph")
-        parsed_reply = parse(reply_text)
-        return Reply(
+            return GeneratorReply(request, "", (), problem="no readable radiograph")
+        parsed_reply = parse_triplets(reply_text)
+        return GeneratorReply(
             request,
             reply_text,
             tuple(Scored(triplet, 0.5) for triplet in parsed_reply.triplets),

@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 @cache
-def script(name: str) -> ModuleType:
+def docs_module(name: str) -> ModuleType:
     """The module of ``docs/NAME.py``."""
     module_spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert module_spec is not None and module_spec.loader is not None

@@ -44,7 +44,7 @@ def thumbnail(path: str, root: Path) -> bytes | None:
     if image_path is None:
         return None
     try:
-        image = radiograph.read(image_path, draft=SIDE)
+        image = radiograph.read_radiograph(image_path, draft=SIDE)
         image.thumbnail((SIDE, SIDE))
     except (InputError, OSError):
         return None

@@ -19,7 +19,7 @@ T = TypeVar("T")
 CONCEPTS_AT_A_TIME: Final = 50  # whose images are looked for together
 
 
-class Shown(NamedTuple):
+class RatedConcept(NamedTuple):
     """A concept of an image, as a rater sees it."""
 
     concept: str
@@ -32,7 +32,7 @@ class ImageItem(NamedTuple):
 
     id: str
     path: str
-    concepts: tuple[Shown, ...]
+    concepts: tuple[RatedConcept, ...]
 
 
 class ConceptItem(NamedTuple):
@@ -60,7 +60,7 @@ class Sample:
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def draw(
+def draw_sample(
     graph: Graph,
     images: int = 30,
     concepts: int = 30,
@@ -117,7 +117,8 @@ def _concepts(graph: Graph, seed: int, max_images: int, can_show: Callable[[str]
 
 def _image(image_id: str, concept_rows: Sequence[dict[str, Any]]) -> ImageItem:
     concepts = (
-        Shown(concept_row["concept"], _definition(concept_row), concept_row["relation"]) for concept_row in concept_rows
+        RatedConcept(concept_row["concept"], _definition(concept_row), concept_row["relation"])
+        for concept_row in concept_rows
     )
     return ImageItem(image_id, concept_rows[0]["path"] or "", tuple(concepts))
 

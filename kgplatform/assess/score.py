@@ -14,7 +14,7 @@ from kgplatform.assess.agreement import icc, weighted_kappa
 from kgplatform.assess.workbook import HIGHEST, METRICS, Ratings
 from kgplatform.errors import InputError, UsageError
 from kgplatform.extras import missing
-from kgplatform.files import figure_metadata, marked, replacing
+from kgplatform.files import figure_metadata, has_program_mark, replacing
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class MetricScore:
     rated_by_all: int
 
 
-def score(raters: Sequence[Ratings]) -> list[MetricScore]:
+def score_ratings(raters: Sequence[Ratings]) -> list[MetricScore]:
     """The scores of each metric. Raises `InputError` for workbooks of different samples, one given twice, and
     where nothing is rated.
     """
@@ -103,7 +103,7 @@ def _metric(metric: str, raters: Sequence[Ratings], rater_names: Sequence[str]) 
     )
 
 
-def write(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
+def write_scores(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
     """Write `scores.json` and the bar chart; returns the files. Raises `SettingsError` without matplotlib."""
     try:
         import matplotlib as mpl
@@ -140,6 +140,6 @@ def _chart(scores: Sequence[MetricScore], folder: Path) -> list[Path]:
     axes.spines[["top", "right"]].set_visible(False)
     chart_paths = [folder / "assessment.svg", folder / "assessment.png"]
     for chart_path in chart_paths:
-        with replacing(chart_path, marked) as staged_path:
+        with replacing(chart_path, has_program_mark) as staged_path:
             figure.savefig(staged_path, format=chart_path.suffix[1:], dpi=150, metadata=figure_metadata(chart_path))
     return chart_paths

@@ -69,7 +69,9 @@ class Ratings:
     asked: Mapping[str, int]
 
 
-def write(sample: Sample, path: Path, small: Thumbnails | None = None, reports: Mapping[str, str] | None = None) -> int:
+def write_rating_workbook(
+    sample: Sample, path: Path, small: Thumbnails | None = None, reports: Mapping[str, str] | None = None
+) -> int:
     """Write the workbook, whole or not at all; returns how many images are embedded.
 
     `small` has the images; without it, their paths are shown. `reports` has the text of images' reports by image id.
@@ -224,13 +226,13 @@ def _text(sheet: Worksheet, row_index: int, column_index: int, cell_text: str) -
     cell.alignment = Alignment(wrap_text=True, vertical="top")
 
 
-def read(path: Path) -> Ratings:
+def read_ratings(path: Path) -> Ratings:
     """A rater's answers. Raises `InputError`, with sheet and cell, for a rating that is none, and for other files."""
     from openpyxl import load_workbook
 
     hint = "Give a workbook that `kgp assess sample` wrote."
     try:
-        with files.opened(path, MAX_BYTES, hint) as workbook_file:
+        with files.open_regular_file(path, MAX_BYTES, hint) as workbook_file:
             archive_members = zipfile.ZipFile(workbook_file).infolist()
         xml_bytes = sum(
             archive_member.file_size

@@ -44,7 +44,7 @@ def main() -> None:
 def _interrupted(as_json: bool, stopped: interrupt.Stopped | None = None) -> int:
     from kgplatform.cli import interrupted
 
-    return interrupted.report(sys.argv[1:], as_json, stopped)
+    return interrupted.report_interruption(sys.argv[1:], as_json, stopped)
 
 
 def _run(as_json: bool) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, note, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note
 from kgplatform.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Let people rate the graph (MedMKG appendix G).")
@@ -19,8 +19,8 @@ def assess() -> None:
     """Let people rate the graph (MedMKG appendix G)."""
 
 
-@app.command()
-def sample(
+@app.command("sample")
+def sample_command(
     out: Annotated[Path, typer.Argument(metavar="OUT.xlsx", help="The workbook to write.")],
     images: Annotated[int, typer.Option(min=1, help="Images to rate.")] = 30,
     concepts: Annotated[int, typer.Option(min=1, help="Concepts to rate.")] = 30,
@@ -52,7 +52,9 @@ def sample(
     source = None if reports is None else reports_of(*reports)
     with open_graph() as graph:
         thumbnails = None if image_root is None else Thumbnails(image_root)
-        drawn_sample = sampling.draw(graph, images, concepts, seed, max_images, thumbnails or (lambda path: True))
+        drawn_sample = sampling.draw_sample(
+            graph, images, concepts, seed, max_images, thumbnails or (lambda path: True)
+        )
     left_out = dict(thumbnails.left_out) if thumbnails is not None else {}
     for reason, image_count in left_out.items():
         note(f"left out of those that were drawn: {counted(image_count, 'images')} {reason}")
@@ -75,7 +77,7 @@ def sample(
             hint = "Give the reports that the graph was built from."
             raise InputError("none of these reports is of one of the images", hint, path=source.files[0])
         note(f"{out} holds the text of {counted(len(report_texts), 'reports')}: keep it where the reports may be kept")
-    embedded_count = workbook.write(drawn_sample, out, thumbnails, report_texts)
+    embedded_count = workbook.write_rating_workbook(drawn_sample, out, thumbnails, report_texts)
     document = {
         "workbook": str(out),
         "images": len(drawn_sample.images),
@@ -96,8 +98,8 @@ def sample(
     )
 
 
-@app.command()
-def score(
+@app.command("score")
+def score_workbooks(
     files: Annotated[list[Path], typer.Argument(metavar="FILE.xlsx…", help="The raters' workbooks.")],
     out: Annotated[Path | None, typer.Option(help="Folder for scores.json and the bar chart.")] = None,
     as_json: Json = False,
@@ -106,9 +108,9 @@ def score(
     from kgplatform.assess import score as scoring
     from kgplatform.assess import workbook
 
-    raters = [workbook.read(file_path) for file_path in files]
-    scores = scoring.score(raters)
-    written_paths = [] if out is None else scoring.write(scores, out)
+    raters = [workbook.read_ratings(file_path) for file_path in files]
+    scores = scoring.score_ratings(raters)
+    written_paths = [] if out is None else scoring.write_scores(scores, out)
     if as_json:
         emit_json(
             {
@@ -132,7 +134,7 @@ def score(
         }
         for metric_score in scores
     ]
-    echo(table(score_rows))
+    echo(format_table(score_rows))
     echo(f"{counted(len(raters), 'raters')}; kappa: quadratic weights, mean over the pairs; empty: undefined")
     for file_path in written_paths:
         echo(f"wrote {file_path}")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgplatform import plugins
-from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
 
 if TYPE_CHECKING:
     from kgplatform.audit import Checked, Finding
-    from kgplatform.vqa.checks import AuditedQuestions
+    from kgplatform.datasets.question_checks import AuditedQuestions
 
 
 class FailOn(StrEnum):
@@ -25,7 +25,7 @@ class FailOn(StrEnum):
     never = "never"
 
 
-def audit(
+def audit_command(
     export: Annotated[Path | None, typer.Option(help="Also audit this folder, an export of the graph.")] = None,
     split: Annotated[Path | None, typer.Option(help="Also audit this split of the export, a Parquet file.")] = None,
     pairs: Annotated[
@@ -35,7 +35,8 @@ def audit(
         str | None,
         typer.Option(
             metavar="KIND:DIR",
-            help=f"Also audit a data set's questions, as released; KIND: {', '.join(plugins.names('questions'))}.",
+            help="Also audit a data set's questions, as released; KIND: "
+            f"{', '.join(plugins.registered_names('questions'))}.",
         ),
     ] = None,
     question_images: Annotated[
@@ -51,12 +52,12 @@ def audit(
 
     from kgplatform import audit as checks
     from kgplatform.connect import open_graph
+    from kgplatform.datasets.graph_studies import graph_images
+    from kgplatform.datasets.knowledge import read_images
+    from kgplatform.datasets.pairs import PairSet
+    from kgplatform.datasets.splits import Split
     from kgplatform.errors import UsageError
-    from kgplatform.export.splits import Split
     from kgplatform.export.triples import Triples
-    from kgplatform.retrieval.graph_studies import graph_images
-    from kgplatform.retrieval.knowledge import read_images
-    from kgplatform.retrieval.pairs import PairSet
 
     if split and not export:
         raise UsageError("--split needs the export that it splits", "Give it with --export DIR.")
@@ -92,14 +93,16 @@ def audit(
 
 
 def _questions(spec: str, images: Path | None) -> AuditedQuestions:
+    from kgplatform.datasets import questions
+    from kgplatform.datasets.question_checks import AuditedQuestions
     from kgplatform.errors import UsageError
-    from kgplatform.vqa import questions
-    from kgplatform.vqa.checks import AuditedQuestions
 
     kind, colon, folder = spec.partition(":")
     if not colon:
         raise UsageError(f"--questions {spec} names no folder", "Say KIND:DIR, such as vqa_rad:DIR.")
-    all_questions, rejects = questions.read(kind, Path(folder), images, progress=progress("questions"), log=note)
+    all_questions, rejects = questions.read_questions(
+        kind, Path(folder), images, progress=progress("questions"), log=note
+    )
     if rejects:
         note(questions.left_out(rejects))
     if difference_note := questions.unlike_release(kind, all_questions):
@@ -112,7 +115,7 @@ def _print(findings: list[Finding]) -> None:
         echo("nothing was found")
         return
     columns = ["severity", "id", "count", "of", "title"]
-    echo(table([{column: getattr(finding, column) for column in columns} for finding in findings], columns))
+    echo(format_table([{column: getattr(finding, column) for column in columns} for finding in findings], columns))
     for finding in findings:
         echo(f"\n{finding.id}  {finding.what_to_do}")
         if finding.examples:

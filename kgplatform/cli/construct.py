@@ -17,7 +17,7 @@ from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
-    from kgplatform.construct.settings import Settings
+    from kgplatform.construct.settings import ConstructionSettings
 
 app = typer.Typer(no_args_is_help=True, help="Build the graph from reports.")
 
@@ -31,12 +31,12 @@ class Conflict(StrEnum):
 
 
 @app.callback()
-def construct() -> None:
+def _construct() -> None:
     """Build the graph from reports."""
 
 
-@app.command()
-def run(
+@app.command("run")
+def run_command(
     what: Annotated[
         list[str],
         typer.Argument(
@@ -107,13 +107,13 @@ def run(
         "ray": ray,
     }
     settings = replace(
-        settings_of(what), **{option_name: value for option_name, value in options.items() if value is not None}
+        _argument_settings(what), **{option_name: value for option_name, value in options.items() if value is not None}
     )
     llm_options = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
     llm_options = {option_name: value for option_name, value in llm_options.items() if value is not None}
     settings = replace(settings, llm={**settings.llm, **llm_options}, remote_consent=remote_consent)
     with open_graph().patient(note) as graph:
-        source = construction(settings, graph, note, progress("judged"))
+        source = construction(settings, graph, note, progress("reports judged"))
         report = ingest(
             graph,
             source,
@@ -148,8 +148,8 @@ def run(
         echo(f"{counted(scored_count, 'images')} scored; keep those that cover all concepts: kgp naf filter")
 
 
-@app.command()
-def select(
+@app.command("select")
+def select_command(
     what: Annotated[
         list[str],
         typer.Argument(metavar="[KIND] PATH", help="What the reports are and where; or a folder with construct.yaml."),
@@ -170,17 +170,17 @@ def select(
     from kgplatform.construct.report import Report
     from kgplatform.errors import InputError
 
-    settings = settings_of(what)
+    settings = _argument_settings(what)
     source = reports_of(settings.reports, settings.path, settings.views if views is None else views_of(views))
-    selection = selecting.Selection(encoder, eps, min_samples, per_cluster)
+    selection = selecting.ClusterSelection(encoder, eps, min_samples, per_cluster)
     all_rows = list(source.reports())
     parsed_reports = [report_row for report_row in all_rows if isinstance(report_row, Report)]
     rejects = [report_row for report_row in all_rows if not isinstance(report_row, Report)]
     told_rejects(rejects)
-    choices = selecting.select(parsed_reports, selection)
+    choices = selecting.select_reports(parsed_reports, selection)
     if not choices:
         raise InputError("no report has findings or an impression", "Give other reports.", path=settings.path)
-    selecting.write(out, choices)
+    selecting.write_choices(out, choices)
     counts = {
         "reports": len(parsed_reports),
         "with_text": len(choices),
@@ -206,10 +206,10 @@ def texts(
 ) -> None:
     """Write findings and impression of each report as text files, for a tagger that reads files (MetaMapLite)."""
     from kgplatform.construct.pipeline import reports_of
-    from kgplatform.construct.texts import write
+    from kgplatform.construct.texts import write_sections
     from kgplatform.errors import InputError
 
-    text_count, rejects = write(reports_of(kind, path), folder)
+    text_count, rejects = write_sections(reports_of(kind, path), folder)
     told_rejects(rejects)
     if not text_count:
         raise InputError("there is no report with findings or impression here", "Check the path.", path=path)
@@ -217,8 +217,8 @@ def texts(
     echo(f"{folder}: {counted(text_count, 'texts')}. {storage_note}")
 
 
-@app.command()
-def explain(
+@app.command("explain")
+def explain_stance(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image's id.")],
     concept: Annotated[str, typer.Argument(metavar="CUI|NAME", help="The concept.")],
     reports: Annotated[
@@ -233,7 +233,7 @@ def explain(
     from kgplatform.construct.pipeline import reports_of
     from kgplatform.errors import NotFoundError
     from kgplatform.graph_names import image_hint
-    from kgplatform.retrieval.names import find_concept
+    from kgplatform.search.names import find_concept
 
     with open_graph() as graph:
         if not graph.read(queries.get("naf/image"), image=image):
@@ -278,7 +278,7 @@ def rejects_document(rejects: Sequence[Reject]) -> list[dict[str, Any]]:
     return [{"path": str(reject.path), "row": reject.row, "reason": reject.reason} for reject in rejects]
 
 
-def settings_of(what: list[str]) -> Settings:
+def _argument_settings(what: list[str]) -> ConstructionSettings:
     """The settings that KIND and PATH, or one path, say. Raises `UsageError` for more words, `InputError` for a path
     without settings.
     """
@@ -286,9 +286,9 @@ def settings_of(what: list[str]) -> Settings:
     from kgplatform.errors import UsageError
 
     if len(what) == 1:
-        return settings.read(Path(what[0]))
+        return settings.read_settings(Path(what[0]))
     if len(what) == 2:
-        return settings.Settings(what[0], Path(what[1]))
+        return settings.ConstructionSettings(what[0], Path(what[1]))
     raise UsageError("say what the reports are and where: KIND PATH", "Or give a folder with construct.yaml.")
 
 

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Start, stop and look after the local Neo4j.")
 
 
-@app.command()
-def start(as_json: Json = False) -> None:
+@app.command("start")
+def start_command(as_json: Json = False) -> None:
     """Start the local Neo4j (the first time it fetches 155 MB). It goes on after the terminal is closed."""
     from kgplatform import server
 
     _show(server.start(_local_settings(), note), as_json)
 
 
-@app.command()
-def stop(as_json: Json = False) -> None:
+@app.command("stop")
+def stop_command(as_json: Json = False) -> None:
     """Stop the local Neo4j; the graph stays on disk."""
     from kgplatform import server
 
@@ -37,8 +37,8 @@ def stop(as_json: Json = False) -> None:
         echo("Neo4j is stopped")
 
 
-@app.command()
-def status(as_json: Json = False) -> None:
+@app.command("status")
+def status_command(as_json: Json = False) -> None:
     """Say whether the server runs and where; the exit code is 0 when it does and 1 when it does not."""
     from kgplatform import server
 
@@ -75,16 +75,16 @@ def browser(as_json: Json = False) -> None:
         note("It is not running yet: `kgp db start`.")
 
 
-@app.command()
-def password() -> None:
+@app.command("password")
+def password_command() -> None:
     """Print the password of the local Neo4j, and nothing else."""
     from kgplatform import server
 
     echo(server.password(_local_settings()))
 
 
-@app.command()
-def reset(
+@app.command("reset")
+def reset_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -111,7 +111,7 @@ def import_(
     from kgplatform.bulk import bulk_import
     from kgplatform.cli.ingest import report_load, source_of
 
-    report = bulk_import(_local_settings(), source_of(kind, path), progress=progress(kind), log=note)
+    report = bulk_import(_local_settings(), source_of(kind, path), progress=progress(f"rows of {kind}"), log=note)
     report_load(report, as_json)
 
 

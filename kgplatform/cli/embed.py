@@ -14,7 +14,7 @@ from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgplatform.retrieval.embed import Count, Outcome
+    from kgplatform.search.embed import Count, EmbeddingOutcome
 
 MAX_PROBLEMS = 5  # problems that are printed
 Model = Annotated[
@@ -34,7 +34,7 @@ class Only(StrEnum):
     concepts = "concepts"
 
 
-def embed(
+def embed_command(
     model: Model = "small",
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder that the images' paths begin in.")
@@ -54,8 +54,8 @@ def embed(
     """
     from kgplatform.cli.ml import needed
     from kgplatform.connect import open_graph
-    from kgplatform.retrieval.embed import embed as run
-    from kgplatform.retrieval.index import Part
+    from kgplatform.search.embed import embed as run
+    from kgplatform.search.index import Part
 
     index_part = None if only is None else Part.IMAGES if only is Only.images else Part.CONCEPTS
     with open_graph().patient(note) as graph:
@@ -74,14 +74,14 @@ def embed(
         raise typer.Exit(1)
 
 
-def _document(outcome: Outcome) -> dict[str, Any]:
+def _document(outcome: EmbeddingOutcome) -> dict[str, Any]:
     document = asdict(outcome)
     document["trained_on"] = trained_on.document(outcome.trained_on)
     document["problems"] = [{"image": image_id, "problem": problem} for image_id, problem in outcome.problems]
     return document
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: EmbeddingOutcome) -> None:
     for warning in outcome.warnings:
         echo(f"warning: {warning}")
     if outcome.replaced:

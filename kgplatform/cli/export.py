@@ -23,7 +23,7 @@ class FormatName(StrEnum):
     parquet = "parquet"
 
 
-class StanceName(StrEnum):
+class _StanceName(StrEnum):
     """How a concept relates to an image."""
 
     positive = "POSITIVE"
@@ -35,7 +35,7 @@ def export(
     form: Annotated[FormatName, typer.Argument(metavar="FORMAT", help="pykeen, pyg, csv or parquet.")],
     out: Annotated[Path, typer.Option(help="The folder to write; an earlier export there is replaced.")],
     stance: Annotated[
-        list[StanceName] | None,
+        list[_StanceName] | None,
         typer.Option(case_sensitive=False, help="Of the stance edges, only this stance; may be repeated."),
     ] = None,
     relation: Annotated[

@@ -14,12 +14,12 @@ from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgplatform.generate.run import Outcome
+    from kgplatform.generate.run import GenerationOutcome
 
 MAX_PROBLEMS = 5  # problems and unsupported triplets that are printed
 
 
-def generate(
+def generate_command(
     images: Annotated[
         Path,
         typer.Option(help="A folder of radiographs (PNG, JPEG, TIFF, DICOM), one of them, a data set, or a table."),
@@ -77,9 +77,9 @@ def generate(
     else:
         with needed():
             from kgp_models.generator.generate import Decoding
-            from kgp_models.generator.spread import opened
+            from kgp_models.generator.spread import open_generator
         decoding = Decoding(beams, max_new_tokens, batch, constrained)
-        make_backend = lambda _: opened(model, vision, decoding, ray=ray)  # noqa: E731
+        make_backend = lambda _: open_generator(model, vision, decoding, ray=ray)  # noqa: E731
     with open_graph().patient(note) as graph:
         outcome, selected_inputs = generate_from(
             graph,
@@ -104,7 +104,7 @@ def generate(
         raise typer.Exit(1)
 
 
-def _document(outcome: Outcome) -> dict[str, Any]:
+def _document(outcome: GenerationOutcome) -> dict[str, Any]:
     document = asdict(outcome)
     document["problems"] = [{"image": image_id, "problem": problem} for image_id, problem in outcome.problems]
     document["trained_on"] = trained_on.document(outcome.trained_on)
@@ -113,7 +113,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     return document
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: GenerationOutcome) -> None:
     for warning in outcome.warnings:
         echo(f"warning: {warning}")
     echo(
@@ -155,7 +155,7 @@ def _print(outcome: Outcome) -> None:
     _print_run(outcome)
 
 
-def _print_run(outcome: Outcome) -> None:
+def _print_run(outcome: GenerationOutcome) -> None:
     """What the run holds by now: calls with the same model and settings extend the same run."""
     if outcome.in_run:
         image_count, triplet_count, edge_count = (

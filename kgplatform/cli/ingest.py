@@ -16,7 +16,7 @@ from kgplatform.wording import counted
 if TYPE_CHECKING:
     from kgplatform.batches import Source
     from kgplatform.graph import Graph
-    from kgplatform.ingest import Report
+    from kgplatform.ingest import LoadReport
 
 app = typer.Typer(no_args_is_help=True, help="Load a source into the graph; the same load twice changes nothing.")
 
@@ -112,12 +112,14 @@ def radgraph(
     """Load RadGraph's graphs of reports, their entities linked to concepts."""
     from kgp_loaders.radgraph import RadGraph
     from kgplatform.connect import open_graph
-    from kgplatform.construct.settings import Settings
+    from kgplatform.construct.settings import ConstructionSettings
     from kgplatform.triplets.linking import linker_of
 
     source = RadGraph(path, labeler)
     if link:
-        settings = Settings("", path, lexicon=tuple(lexicon or ()), graph_names=graph_names, own_words=False)
+        settings = ConstructionSettings(
+            "", path, lexicon=tuple(lexicon or ()), graph_names=graph_names, own_words=False
+        )
         with open_graph().patient(note) as graph:  # once, so that a server that goes away meanwhile is waited for
             linker = linker_of(settings, graph, note)
             source = RadGraph(path, labeler, linker.link, linker.about)
@@ -167,7 +169,7 @@ def _load_into(
         on_error=on_error.value,
         rejects=(rejects or default_rejects) if on_error is OnError.skip else None,
         dry_run=dry_run,
-        progress=progress(source.kind),
+        progress=progress(f"rows of {source.kind}"),
         log=note,
     )
     report_load(report, as_json)
@@ -180,11 +182,11 @@ def source_of(kind: str, path: Path) -> Source:
     """
     from kgplatform import plugins
 
-    source: Source = plugins.load("loaders", kind, "loader")(path)
+    source: Source = plugins.load_plugin("loaders", kind, "loader")(path)
     return source
 
 
-def report_load(report: Report, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+def report_load(report: LoadReport, as_json: bool, more: Mapping[str, Any] | None = None) -> None:
     """Print the account of a load; `more` goes into the JSON document alone."""
     if as_json:
         emit_json({**_document(report), **(more or {})})
@@ -198,7 +200,7 @@ def print_left_out(left_out: Mapping[str, int]) -> None:
         echo(f"  not loaded: {counted(row_count, reason)}")
 
 
-def _document(report: Report) -> dict[str, Any]:
+def _document(report: LoadReport) -> dict[str, Any]:
     return {
         "run": report.run,
         **asdict(report.rows),
@@ -212,7 +214,7 @@ def _document(report: Report) -> dict[str, Any]:
     }
 
 
-def _print(report: Report) -> None:
+def _print(report: LoadReport) -> None:
     verb = "would be written" if report.dry_run else "written"
     if report.resumed_at:
         echo(f"went on from row {report.resumed_at:,}")

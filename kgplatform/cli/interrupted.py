@@ -70,7 +70,7 @@ _WAIT: Final = 2.0  # seconds for the other thread that reports
 _reported = False
 
 
-def report(arguments: Sequence[str], as_json: bool, stopped: Stopped | None = None) -> int:
+def report_interruption(arguments: Sequence[str], as_json: bool, stopped: Stopped | None = None) -> int:
     """Tell in one line, once, what is kept and which command goes on; returns the exit code."""
     global _reported
     if _reporting.acquire(timeout=_WAIT):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, note, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note
 from kgplatform.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Score images by Neighbor-aware Filtering and keep the informative ones.")
@@ -22,8 +22,8 @@ class MethodName(StrEnum):
     greedy = "greedy"
 
 
-@app.command()
-def score(
+@app.command("score")
+def score_images(
     top: Annotated[int, typer.Option(min=0, help="How many of the best images to show.")] = 10,
     one_stance: Annotated[
         bool, typer.Option("--one-stance", help="Where stances conflict, count the strongest only.")
@@ -43,11 +43,11 @@ def score(
     if not scores.images:
         echo("the graph has no image: load something first, such as `kgp ingest medmkg`")
     if scores.top:
-        echo(table(scores.top, ["rank", "id", "naf"]))
+        echo(format_table(scores.top, ["rank", "id", "naf"]))
 
 
-@app.command()
-def explain(
+@app.command("explain")
+def explain_naf_score(
     image: Annotated[str, typer.Argument(help="The image's id, such as I50978146.")],
     as_json: Json = False,
 ) -> None:
@@ -65,7 +65,7 @@ def explain(
     else:
         outdated_note = "" if image_score["current"] else " (out of date: run `kgp naf score`)"
         echo(f"{image}: NaF {image_score['naf']:.3f}, rank {image_score['rank']:,}{outdated_note}")
-    echo(table(pairs) or "it has no stance to a concept")
+    echo(format_table(pairs) or "it has no stance to a concept")
 
 
 @app.command("filter")
@@ -93,7 +93,7 @@ def filter_(
         return
     retained_text = f"{filtered.kept:,} of {counted(filtered.images, 'images')}"
     echo(f"{retained_text} are kept; they cover {counted(filtered.concepts, 'concepts')}")
-    echo(table(_curve(filtered.curve, filtered.concepts)))
+    echo(format_table(_curve(filtered.curve, filtered.concepts)))
     for file_name, row_count in exported.items():
         echo(f"{counted(row_count, 'rows')} in {export}/{file_name}")
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import StringIO
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from kgplatform.errors import KgpError
 
 WIDEST = 80  # characters of a cell
 WIDTH = 120  # columns of a table that does not go to a terminal
+SELDOM = 30.0  # seconds between two lines about progress where stderr is not a terminal
 SHORT = 16  # characters that a shortened text has at least
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
@@ -64,17 +66,19 @@ def emit_json(document: object) -> None:
     sys.stdout.write("\n")
 
 
-def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+def format_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
     """Rows as aligned text columns, numbers to the right; an empty string without rows."""
     rows = list(rows)
     if not rows:
         return ""
     columns = columns or list(rows[0])
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    numeric_columns = [all(isinstance(row.get(column), int | float | None) for row in rows) for column in columns]
+    if sys.stdout.isatty():
+        return _terminal_table(columns, cells, numeric_columns)
     column_widths = [
         max(len(column), *(len(line[column_index]) for line in cells)) for column_index, column in enumerate(columns)
     ]
-    numeric_columns = [all(isinstance(row.get(column), int | float | None) for row in rows) for column in columns]
 
     def line(values: Sequence[str]) -> str:
         padded = (
@@ -90,6 +94,23 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = Non
             *(line(values) for values in cells),
         ]
     )
+
+
+def _terminal_table(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
+    """The table as wide as the terminal at most: long texts are folded, by rich."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal_table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for column, is_numeric in zip(columns, numeric, strict=True):
+        terminal_table.add_column(Text(column), justify="right" if is_numeric else "left", overflow="fold")
+    for line in cells:
+        terminal_table.add_row(*map(Text, line))
+    text = StringIO()
+    Console(file=text, width=shutil.get_terminal_size().columns, color_system=None).print(terminal_table)
+    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").split("\n"))
 
 
 def fitted(
@@ -113,7 +134,9 @@ def fitted(
         columns.remove(column)
     other_widths = sum(needed(column) + 2 for column in columns if column != flexible)
     flexible_width = max(SHORT, width - other_widths)
-    return table([{**row, flexible: _shortened(_cell(row.get(flexible)), flexible_width)} for row in rows], columns)
+    return format_table(
+        [{**row, flexible: _shortened(_cell(row.get(flexible)), flexible_width)} for row in rows], columns
+    )
 
 
 def _shortened(text: str, max_length: int) -> str:
@@ -144,26 +167,71 @@ def short(value: object) -> object:
 
 
 def progress(subject: str) -> Callable[[int, int | None], None]:
-    """A reporter `(done, total)` that keeps one line on stderr up to date; quiet when stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        return lambda done, total: None
-    start_time, last_time = time.monotonic(), 0.0
+    """A reporter `(done, total)` of work on `subject`, the unit in the plural ("images", "epochs").
+
+    On a terminal it keeps one line on stderr up to date; elsewhere it writes a line every `SELDOM` seconds, so that a
+    log file shows that the work goes on. No thread and no hidden cursor: a process that is killed leaves the terminal
+    as it was.
+    """
+    on_terminal = sys.stderr.isatty()
+    start_time = time.monotonic()
+    last_time = 0.0 if on_terminal else start_time
+    bar: _Bar | None = None
 
     def report(done: int, total: int | None) -> None:
-        nonlocal last_time
+        nonlocal last_time, bar
         current_time = time.monotonic()
-        finished = done == total
-        if current_time - last_time < 0.1 and not finished:
+        is_finished = done == total
+        if current_time - last_time < (0.1 if on_terminal else SELDOM) and not (is_finished and on_terminal):
             return
         last_time = current_time
-        share_text = f"{done / total:4.0%} " if total else ""
-        rate = done / max(current_time - start_time, 1e-9)
-        sys.stderr.write(
-            f"\r\033[K{printable(subject)}: {share_text}{done:,} rows, {rate:,.0f}/s" + ("\n" if finished else "")
-        )
-        sys.stderr.flush()
+        if on_terminal:
+            bar = bar or _Bar(subject)
+            sys.stderr.write("\r\033[K" + bar.line(done, total) + ("\n" if is_finished else ""))
+            sys.stderr.flush()
+        elif not is_finished:
+            total_text = f" of {total:,}" if total else ""
+            note(f"{subject}: {done:,}{total_text}, {_time_left(done, total, current_time - start_time)}")
 
     return report
+
+
+def _time_left(done: int, total: int | None, seconds: float) -> str:
+    if not total or not done:
+        return f"{seconds:,.0f} s so far"
+    return f"about {seconds * (total - done) / done:,.0f} s left"
+
+
+class _Bar:
+    """A line with a bar, the counts, the rate and the time left, drawn by rich."""
+
+    def __init__(self, subject: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._text = StringIO()
+        self._console = Console(file=self._text, force_terminal=True, color_system=None, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(),
+            console=self._console,
+            auto_refresh=False,
+        )
+        self._task = self._progress.add_task(printable(subject), total=None, rate="")
+        self._start_time = time.monotonic()
+
+    def line(self, done: int, total: int | None) -> str:
+        """The line for a state of the work."""
+        rate = done / max(time.monotonic() - self._start_time, 1e-9)
+        rate_text = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+        self._progress.update(self._task, completed=done, total=total, rate=rate_text)
+        self._text.seek(0)
+        self._text.truncate()
+        self._console.print(self._progress.get_renderable(), end="")
+        return self._text.getvalue().rstrip()
 
 
 def confirm(question: str) -> None:

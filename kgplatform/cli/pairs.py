@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.construct import rejects_document, views_of
-from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
-    from kgplatform.retrieval.graph_studies import Used
-    from kgplatform.retrieval.pairs import Pair
+    from kgplatform.datasets.graph_studies import Used
+    from kgplatform.datasets.pairs import Pair
 
 FEW = 3  # rows that are told one by one
 
 
-class Kind(StrEnum):
-    """`kgplatform.retrieval.pairs.KINDS`, here so that help does not load it."""
+class PairKind(StrEnum):
+    """`kgplatform.datasets.pairs.KINDS`, here so that help does not load it."""
 
     openi = "openi"
     mimic_cxr = "mimic-cxr"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 class Protocol(StrEnum):
-    """`kgplatform.retrieval.pairs.PROTOCOLS`, here so that help does not load it."""
+    """`kgplatform.datasets.pairs.PROTOCOLS`, here so that help does not load it."""
 
     subject = "subject"
     report = "report"
@@ -38,7 +38,7 @@ class Protocol(StrEnum):
 
 
 def pairs(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="openi, mimic-cxr or iu-xray.")],
+    kind: Annotated[PairKind, typer.Argument(metavar="KIND", help="openi, mimic-cxr or iu-xray.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set's reports, and its images.")],
     out: Annotated[Path, typer.Option(help="The Parquet file to write. No text of a report stands in it.")],
     images: Annotated[Path | None, typer.Option(help="Where the images lie, if not in FOLDER.")] = None,
@@ -64,15 +64,16 @@ def pairs(
     as_json: Json = False,
 ) -> None:
     """Pair images with their reports, split them 8:1:1, and show what the test part has in common with training."""
+    from kgplatform.datasets import graph_studies
+    from kgplatform.datasets import pair_checks as checks
+    from kgplatform.datasets import pairs as pairing
     from kgplatform.errors import InputError
     from kgplatform.files import require_suffix
-    from kgplatform.retrieval import checks, graph_studies
-    from kgplatform.retrieval import pairs as pairing
 
     require_suffix(out, ".parquet")
     graph_ids = _used() if exclude_graph else None
     unselected: dict[str, int] = {}
-    all_pairs, rejects = pairing.read(
+    all_pairs, rejects = pairing.read_pairs(
         kind.value,
         folder,
         images=images,
@@ -91,19 +92,19 @@ def pairs(
         raise InputError(f"there is no pair of an image and its report: {reasons_text}", hint, path=folder)
     if sample and sample > len(selected_pairs):
         note(f"{len(selected_pairs):,} pairs instead of {sample:,}: there are no more")
-    selected_pairs = pairing.sample(selected_pairs, sample, seed) if sample else selected_pairs
-    parts = pairing.split(selected_pairs, protocol.value, seed)
+    selected_pairs = pairing.sample_pairs(selected_pairs, sample, seed) if sample else selected_pairs
+    parts = pairing.partition_pairs(selected_pairs, protocol.value, seed)
     pair_set = pairing.PairSet(parts, kind.value, folder, images, protocol.value, seed)
     pair_set.write(out)
     part_sizes = {part_name: _sizes(parts[part_name]) for part_name in pairing.PARTS}
-    overlaps_by_part = {part_name: checks.overlaps(pair_set, part_name) for part_name in pairing.PARTS[1:]}
+    overlaps_by_part = {part_name: checks.pair_overlaps(pair_set, part_name) for part_name in pairing.PARTS[1:]}
     if as_json:
         description = {"file": str(out), "kind": kind.value, "protocol": protocol.value, "seed": seed}
         rejections = {"left_out": left_out, "left_out_rows": rejects_document(rejects), "in_training": overlaps_by_part}
         emit_json({**description, "sha256": pair_set.sha256, "parts": part_sizes, **rejections})
         return
     echo(f"{counted(len(selected_pairs), 'pairs')} in {out}, by {protocol.value}\nsha256 {pair_set.sha256}")
-    echo("\n" + table([{"part": part_name, **part_sizes[part_name]} for part_name in part_sizes]))
+    echo("\n" + format_table([{"part": part_name, **part_sizes[part_name]} for part_name in part_sizes]))
     _print_left_out(left_out, rejects)
     titles = {"report": "report", "text": "text, or another report's same text", "subject": "subject"}
     overlap_rows = [
@@ -113,14 +114,14 @@ def pairs(
         }
         for overlap_kind in titles
     ]
-    echo("\n" + table(overlap_rows))
+    echo("\n" + format_table(overlap_rows))
 
 
 def _used() -> Used:
     """What the graph was built from."""
     from kgplatform.connect import open_graph
+    from kgplatform.datasets.graph_studies import graph_images
     from kgplatform.errors import ConnectionFailed, ServerError
-    from kgplatform.retrieval.graph_studies import graph_images
 
     try:
         with open_graph() as graph:
@@ -141,7 +142,7 @@ def _sizes(pairs: list[Pair]) -> dict[str, int]:
 
 def _reasons(rejects: list[Reject], of_graph: int) -> dict[str, int]:
     """How many were left out for each reason. A row that is no report has its own reason."""
-    from kgplatform.retrieval.pairs import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
+    from kgplatform.datasets.pairs import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
 
     plain_reasons = {
         NO_TEXT: "without findings and impression",
@@ -156,6 +157,6 @@ def _reasons(rejects: list[Reject], of_graph: int) -> dict[str, int]:
 def _print_left_out(left_out: dict[str, int], rejects: list[Reject]) -> None:
     reason_rows: list[dict[str, Any]] = [{"left out": reason, "count": count} for reason, count in left_out.items()]
     if reason_rows:
-        echo("\n" + table(reason_rows))
+        echo("\n" + format_table(reason_rows))
     for reject in rejects[:FEW]:
         echo(f"  {reject.path}, row {reject.row}: {reject.reason}")

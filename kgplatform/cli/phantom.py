@@ -17,12 +17,12 @@ app = typer.Typer(no_args_is_help=True, help="Write synthetic data: studies, or 
 
 
 @app.callback()
-def phantom() -> None:
+def _phantom() -> None:
     """Write synthetic data: studies, or a graph in MedMKG's form."""
 
 
-@app.command()
-def build(
+@app.command("build")
+def build_command(
     directory: Annotated[Path, typer.Argument(help="Folder for the data set; made when it is not there.")],
     studies: Annotated[
         int | None,
@@ -48,9 +48,9 @@ def build(
 
 
 def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool, as_json: bool) -> None:
-    from kgp_loaders.phantom.study_set import build
+    from kgp_loaders.phantom.study_set import build_study_set
 
-    build_report = build(
+    build_report = build_study_set(
         directory, count, seed, replace=replace, workers=workers, progress=progress("studies"), log=note
     )
     if as_json:
@@ -68,9 +68,9 @@ def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool
 
 
 def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool) -> None:
-    from kgp_loaders.phantom.graph import build
+    from kgp_loaders.phantom.graph import build_phantom_graph
 
-    build_report = build(directory, images, seed, replace=replace, log=note)
+    build_report = build_phantom_graph(directory, images, seed, replace=replace, log=note)
     if as_json:
         emit_json(asdict(build_report))
         return
@@ -85,8 +85,8 @@ def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool
     echo(f"load it: kgp ingest medmkg {build_report.directory}")
 
 
-@app.command()
-def questions(
+@app.command("questions")
+def questions_command(
     studies: Annotated[Path, typer.Argument(help="Invented studies with images, of `kgp phantom build --studies`.")],
     directory: Annotated[Path, typer.Argument(help="Folder for the questions; made when it is not there.")],
     count: Annotated[
@@ -97,9 +97,9 @@ def questions(
     as_json: Json = False,
 ) -> None:
     """Write questions about synthetic studies that need the image, the ontology, or both, and the facts they need."""
-    from kgp_loaders.phantom.question_set import KNOWLEDGE, build
+    from kgp_loaders.phantom.question_set import KNOWLEDGE, build_question_set
 
-    build_report = build(studies, directory, count, seed, replace=replace, log=note)
+    build_report = build_question_set(studies, directory, count, seed, replace=replace, log=note)
     if as_json:
         emit_json(asdict(build_report))
         return

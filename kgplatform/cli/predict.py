@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
 from kgplatform.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Predict links with a trained model.")
@@ -18,8 +18,8 @@ def predict() -> None:
     """Predict links with a trained model."""
 
 
-@app.command()
-def links(
+@app.command("links")
+def predict_links_command(
     model: Annotated[Path, typer.Option(help="The folder of a trained model (`kgp train links`) or a pool.")],
     relation: Annotated[str, typer.Option(help="The relation to predict, such as POSITIVE or finding_site_of.")],
     top: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many predictions.")] = 20,
@@ -36,7 +36,7 @@ def links(
     from kgplatform.connect import open_graph
 
     with needed():
-        from kgp_models.trainings.links import predict_links
+        from kgp_models.library.links import predict_links
     with open_graph().patient(note) as graph:
         predicted = predict_links(
             model, graph, relation, top, head=head, tail=tail, write=write, progress=progress, log=note
@@ -47,7 +47,7 @@ def links(
         run_id = report.run if report else None
         emit_json({"relation": relation, "predictions": predicted.rows(), "run": run_id, "written": written_count})
         return
-    echo(table(predicted.rows()))
+    echo(format_table(predicted.rows()))
     if report:
         summary_text = f"{counted(written_count, 'predicted edges')} written, run {report.run}"
         echo(f"\n{summary_text}; `kgp runs undo {report.run}` takes them out.")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, note, short, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note, short
 from kgplatform.errors import UsageError
 from kgplatform.spreadsheets import escaped
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.queries import Query
-    from kgplatform.readonly import Answer
+    from kgplatform.readonly import QueryAnswer
 
 SCREEN = 1_000  # rows of a table for people, where no --limit is given
 
@@ -143,7 +143,7 @@ def _run(
 ) -> None:
     from kgplatform.connect import open_graph
     from kgplatform.named_queries import check_keys
-    from kgplatform.readonly import ask
+    from kgplatform.readonly import open_query
     from kgplatform.unknown_names import remarks
 
     if limit is None and not (as_csv or as_json):
@@ -151,7 +151,7 @@ def _run(
     with open_graph() as graph, ExitStack() as stack:
         if named is not None:
             check_keys(graph, named, {name: parameters[name] for name, _ in _pairs(typed)})
-        answer = stack.enter_context(ask(graph, query_text, parameters, limit=limit))
+        answer = stack.enter_context(open_query(graph, query_text, parameters, limit=limit))
         if named is None:
             for remark in remarks(answer.notices, graph):
                 note(remark)
@@ -161,9 +161,10 @@ def _run(
             _write_json(answer)
         else:
             table_rows = [
-                {column_name: short(shown(value)) for column_name, value in answer_row.items()} for answer_row in answer
+                {column_name: short(_display_value(value)) for column_name, value in answer_row.items()}
+                for answer_row in answer
             ]
-            print_lines([table(table_rows)] if table_rows else [])
+            print_lines([format_table(table_rows)] if table_rows else [])
             note(counted(len(table_rows), "rows"))
         if answer.cut:
             limit_note = "--limit gives more, --json and --csv without --limit give all"
@@ -185,7 +186,7 @@ def _write_json(answer_rows: Any) -> None:
     sys.stdout.write("[]\n" if separator == "[\n  " else "\n]\n")
 
 
-def _write_csv(answer: Answer) -> None:
+def _write_csv(answer: QueryAnswer) -> None:
     """The columns' names, then the rows as they come; nothing where an error comes before the first one."""
     writer = csv.DictWriter(sys.stdout, list(answer.columns), lineterminator="\n")
     header = dict(zip(answer.columns, map(escaped, answer.columns), strict=True))
@@ -217,10 +218,10 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def shown(value: Any) -> Any:
+def _display_value(value: Any) -> Any:
     """A value for a table: nodes as ``(:Image I5)``, relationships as ``[:isa]``, paths as a chain of them."""
     if isinstance(value, list):
-        return "[" + ", ".join(str(shown(element)) for element in value) + "]"
+        return "[" + ", ".join(str(_display_value(element)) for element in value) + "]"
     if not isinstance(value, dict):
         return value
     if value.keys() == {"nodes", "relationships"}:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, confirm, echo, emit_json, fitted, note, table
+from kgplatform.cli.output import Json, confirm, echo, emit_json, fitted, format_table, note
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def list_(as_json: Json = False) -> None:
         echo(fitted(run_rows, COLUMNS, "source", OPTIONAL) or "no runs yet: nothing was loaded or generated")
 
 
-@app.command()
-def show(run: RunId, as_json: Json = False) -> None:
+@app.command("show")
+def show_run(run: RunId, as_json: Json = False) -> None:
     """Show a run's record and what it asserts in the graph now."""
     from kgplatform import runs
     from kgplatform.connect import open_graph
@@ -54,11 +54,11 @@ def show(run: RunId, as_json: Json = False) -> None:
     if as_json:
         emit_json(run_summary)
         return
-    echo(table([{"field": field_name, "value": value} for field_name, value in _fields(run_summary)]))
+    echo(format_table([{"field": field_name, "value": value} for field_name, value in _fields(run_summary)]))
 
 
-@app.command()
-def undo(
+@app.command("undo")
+def undo_run(
     run: RunId,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,

@@ -11,19 +11,19 @@ import typer
 
 from kgplatform import trained_on
 from kgplatform.cli.embed import Model
-from kgplatform.cli.output import Json, echo, emit_json, note, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note
 from kgplatform.errors import UsageError
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgplatform.retrieval.encoder import Encoder
-    from kgplatform.retrieval.search import Found, Hit
+    from kgplatform.search.encoder import Encoder
+    from kgplatform.search.search import Hit, SearchResult
 
 MAX_CONCEPT_LETTERS = 60  # characters of an image's concepts
 SHOWN_PATH = 32  # of its path, from the end
 
 
-class StanceName(StrEnum):
+class _StanceName(StrEnum):
     """The stance that images are to have to the concepts."""
 
     positive = "positive"
@@ -47,7 +47,7 @@ def search(
         ),
     ] = None,
     stance: Annotated[
-        StanceName | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
+        _StanceName | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
     ] = None,
     without: Annotated[
         list[str] | None,
@@ -77,15 +77,15 @@ def search(
     if contact_sheet is not None and images is None:
         raise UsageError("--contact-sheet needs the folder of the images", "Give --images DIR.")
     from kgplatform.connect import open_graph
-    from kgplatform.retrieval import contact_sheet as sheet
-    from kgplatform.retrieval.index import Part
-    from kgplatform.retrieval.search import Searcher, check
     from kgplatform.schema import Stance
+    from kgplatform.search import contact_sheet as sheet
+    from kgplatform.search.index import Part
+    from kgplatform.search.search import Searcher, check_search
 
     index_part = None if by is None else Part.IMAGES if by is By.images else Part.CONCEPTS
-    check(text, concept or (), index_part, top)
+    check_search(text, concept or (), index_part, top)
     if contact_sheet is not None and images is not None:
-        sheet.check(images, contact_sheet)
+        sheet.check_sheet_paths(images, contact_sheet)
     with open_graph() as graph:
         search_result = Searcher(graph, lambda: _open(model)).search(
             text,
@@ -98,7 +98,7 @@ def search(
     for remark in search_result.notes:
         note(remark)
     if contact_sheet is not None and images is not None:
-        drawn_count = sheet.write(search_result.hits, images, contact_sheet)
+        drawn_count = sheet.write_sheet(search_result.hits, images, contact_sheet)
         note(f"{contact_sheet}: {drawn_count:,} of {counted(len(search_result.hits), 'images')}")
     if as_json:
         emit_json(_document(search_result))
@@ -116,7 +116,7 @@ def _open(model_spec: str) -> Encoder:
     return encoder
 
 
-def _document(search_result: Found) -> dict[str, Any]:
+def _document(search_result: SearchResult) -> dict[str, Any]:
     from dataclasses import asdict
 
     document = asdict(search_result)
@@ -125,7 +125,7 @@ def _document(search_result: Found) -> dict[str, Any]:
     return document
 
 
-def _print(search_result: Found) -> None:
+def _print(search_result: SearchResult) -> None:
     for warning in search_result.warnings:
         echo(f"warning: {warning}")
     if search_result.near:
@@ -138,11 +138,11 @@ def _print(search_result: Found) -> None:
             }
             for near_concept in search_result.near
         ]
-        echo(table(concept_rows) + "\n")
-    echo(table([_row(search_result, hit) for hit in search_result.hits]) or "no image was found")
+        echo(format_table(concept_rows) + "\n")
+    echo(format_table([_row(search_result, hit) for hit in search_result.hits]) or "no image was found")
 
 
-def _row(search_result: Found, hit: Hit) -> dict[str, Any]:
+def _row(search_result: SearchResult, hit: Hit) -> dict[str, Any]:
     table_row: dict[str, Any] = {"rank": hit.rank, "id": hit.id}
     if search_result.by is not None:
         table_row["similarity"] = hit.similarity

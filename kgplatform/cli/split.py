@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table
 
 
 class SplitName(StrEnum):
@@ -19,7 +19,7 @@ class SplitName(StrEnum):
     inductive = "inductive"
 
 
-def split(
+def split_command(
     kind: Annotated[SplitName, typer.Argument(metavar="KIND", help="paper, leakage-free or inductive.")],
     export: Annotated[Path, typer.Argument(metavar="EXPORT", help="The folder of a `kgp export`.")],
     out: Annotated[Path, typer.Option(help="The Parquet file to write, outside the export's folder.")],
@@ -27,8 +27,8 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Split an export 8:1:1 into train, valid and test, and show what the test part gives away."""
+    from kgplatform.datasets import splits
     from kgplatform.errors import UsageError
-    from kgplatform.export import splits
     from kgplatform.export.triples import Triples
     from kgplatform.files import require_suffix
 
@@ -65,7 +65,7 @@ def split(
     }
     echo(
         "\n"
-        + table(
+        + format_table(
             [
                 {
                     "": titles[measure_name],

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table
 
 
 def stats(
@@ -43,7 +43,7 @@ def stats(
         return
     paper_figures = statistics.PAPER
     echo(
-        table(
+        format_table(
             [
                 {"": title, "this graph": figures[name], "paper": paper_figures[name]}
                 for name, title in statistics.TITLES.items()
@@ -60,7 +60,7 @@ def stats(
         ("Nodes", labels),
     ):
         if table_rows:
-            echo(f"\n{table_title}\n{table(table_rows)}")
+            echo(f"\n{table_title}\n{format_table(table_rows)}")
     if not labels:
         echo("\nthe graph is empty: load something first, such as `kgp ingest medmkg`")
     if digest_text:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgplatform import plugins
-from kgplatform.cli.output import Json, echo, emit_json, note, progress, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgp_models.trainings.result import TrainedModel
+    from kgp_models.library.result import TrainedModel
 
 Epochs = Annotated[
     int | None,
@@ -27,18 +27,18 @@ app = typer.Typer(no_args_is_help=True, help="Train models.")
 
 
 @app.callback()
-def train() -> None:
+def _train() -> None:
     """Train models: of links on an export of the graph, of triplets on studies."""
 
 
-@app.command()
-def links(
+@app.command("links")
+def train_links_command(
     settings: Annotated[
         Path,
         typer.Argument(
             metavar="SETTINGS",
             help="A YAML file, such as benchmarks/settings/link_prediction/…. "
-            f"Its model is one of {', '.join(plugins.names('models'))}.",
+            f"Its model is one of {', '.join(plugins.registered_names('models'))}.",
         ),
     ],
     export: Annotated[Path, typer.Option(help="The folder of a `kgp export`.")],
@@ -58,7 +58,7 @@ def links(
     from kgplatform.cli.ml import needed
 
     with needed():
-        from kgp_models.trainings.links import train_links
+        from kgp_models.library.links import train_links
     trained = train_links(
         settings, export, split, out, seed=seed, epochs=epochs, tensorboard=tensorboard, progress=progress, log=note
     )
@@ -67,7 +67,7 @@ def links(
         emit_json({"model": str(out), **document})
         return
     echo(f"{trained.name} is in {out}; filtered realistic ranks of the test part:\n")
-    echo(table([{"task": task, **task_figures} for task, task_figures in trained.test.items()]))
+    echo(format_table([{"task": task, **task_figures} for task, task_figures in trained.test.items()]))
 
 
 class Stage(StrEnum):
@@ -98,7 +98,7 @@ def generator(
     from kgplatform.cli.ml import needed
 
     with needed("generate", "accelerate", "datasets", "trl"):
-        from kgp_models.trainings.generator import train_generator
+        from kgp_models.library.generator import train_generator
     stages = [chosen_stage.value for chosen_stage in stage or [Stage.language, Stage.visual]]
     trained = train_generator(config, out, stages, data=data, epochs=epochs, progress=progress, log=note)
     if as_json:
@@ -138,8 +138,8 @@ def retrieval(
     from kgplatform.connect import open_graph
 
     with needed():
+        from kgp_models.library.retrieval import train_retrieval
         from kgp_models.retrieval.settings import RetrievalSettings
-        from kgp_models.trainings.retrieval import train_retrieval
     reads_graph = RetrievalSettings.read(config).method != "backbone" and images is not None
     with open_graph() if reads_graph else nullcontext() as graph:
         trained = train_retrieval(
@@ -160,7 +160,7 @@ def retrieval(
 @app.command()
 def vqa(
     config: Annotated[Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/settings/vqa/.")],
-    data: Annotated[str, typer.Option(help=f"The data set: {', '.join(plugins.names('questions'))}.")],
+    data: Annotated[str, typer.Option(help=f"The data set: {', '.join(plugins.registered_names('questions'))}.")],
     folder: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.")],
     out: Annotated[
         Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
@@ -195,7 +195,7 @@ def vqa(
     from kgplatform.connect import open_graph
 
     with needed("retrieval"):
-        from kgp_models.trainings.vqa import train_vqa
+        from kgp_models.library.vqa import train_vqa
     with open_graph() as graph:
         trained = train_vqa(
             config,
@@ -221,5 +221,5 @@ def _report(trained: TrainedModel, use: str, as_json: bool) -> None:
         emit_json({"model": str(trained.folder), "epochs": trained.epochs, "test": trained.test})
         return
     echo(f"{trained.name} is in {trained.folder}, {counted(trained.epochs, 'epochs')}; of the test part:\n")
-    echo(table([{"": name.replace("_", " "), **figures} for name, figures in trained.test.items()]))
+    echo(format_table([{"": name.replace("_", " "), **figures} for name, figures in trained.test.items()]))
     echo(f"\nuse it: {use}")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform import trained_on
-from kgplatform.cli.output import Json, echo, emit_json, note, table
+from kgplatform.cli.output import Json, echo, emit_json, format_table, note
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgplatform.vqa.live import Edge, Node
+    from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
 
 app = typer.Typer(no_args_is_help=True, help="Questions about images, and what the graph says about them.")
 
@@ -27,8 +27,8 @@ OwnWords = Annotated[
 ]
 
 
-@app.command()
-def explain(
+@app.command("explain")
+def explain_question(
     question: Annotated[str, typer.Argument(help="A question, in words.")],
     hops: Annotated[int, typer.Option(min=1, max=2, help="How far from the question's concepts.")] = 1,
     cap: Annotated[int, typer.Option(min=1, max=1000, help="At most so many edges, the most relevant ones.")] = 64,
@@ -40,25 +40,26 @@ def explain(
 ) -> None:
     """Show the concepts that a question names and the subgraph that models are given of it."""
     from kgplatform.connect import open_graph
+    from kgplatform.datasets.questions import replace_undecodable
     from kgplatform.errors import UsageError
     from kgplatform.vqa import drawing, live
     from kgplatform.vqa.linking import QuestionTagger
-    from kgplatform.vqa.live import Node
-    from kgplatform.vqa.questions import readable
+    from kgplatform.vqa.live import SubgraphNode
 
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
-    question = readable(question)
+    question = replace_undecodable(question)
     if not question.strip():
         raise UsageError("the question is empty", "Ask for a finding, e.g. `kgp vqa explain 'Is there an effusion?'`.")
     with open_graph() as graph:
         tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, log=note)
         question_nodes = [
-            Node(tagger.cuis[concept_index], tagger.names[concept_index]) for concept_index in tagger.concepts(question)
+            SubgraphNode(tagger.cuis[concept_index], tagger.names[concept_index])
+            for concept_index in tagger.concepts(question)
         ]
         (edges,) = live.subgraphs(graph, [[node.key for node in question_nodes]], hops=hops, cap=cap, images=images)
     if svg is not None:
-        drawing.write(svg, question, question_nodes, edges)
+        drawing.write_drawing(svg, question, question_nodes, edges)
         note(f"{svg}: {counted(len(edges), 'edges')}")
     guesses = tagger.guesses(question)
     if as_json:
@@ -77,14 +78,14 @@ def explain(
         echo("the question names no concept of the graph")
         return
     echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in question_nodes)}\n")
-    echo(table([_row(edge) for edge in edges]) or "the graph knows nothing of them")
+    echo(format_table([_row(edge) for edge in edges]) or "the graph knows nothing of them")
     cuis = [node.key for node in question_nodes]
     parameters_text = f"{{cuis: {cuis}, cap: {cap}, images: {str(images).lower()}}}"
     hop_note = " (the first hop)" if hops > 1 else ""
     echo(f"\nas rows in Neo4j Browser{hop_note}: :params {parameters_text}, then cypher/vqa/neighbourhood.cypher")
 
 
-def ask(
+def ask_command(
     image: Annotated[str, typer.Argument(help="The image: DICOM, PNG, JPEG or TIFF. Not with --without-image.")],
     question: Annotated[
         str, typer.Argument(help='A yes/no question in English, such as "Is there a pleural effusion?".')
@@ -128,20 +129,20 @@ def ask(
     from kgplatform.cli.ml import needed
     from kgplatform.connect import open_graph
     from kgplatform.errors import UsageError
-    from kgplatform.vqa.closed import checked
+    from kgplatform.vqa.closed import validate_question
 
     if not question and not without_image:
         raise UsageError("an image and a question are needed", 'kgp ask IMAGE "…?", or --without-image "…?"')
     image_path = None if without_image else Path(image)
     if without_image and question:
         note(f"note: {image} is not looked at: --without-image")
-    question = checked(image_path, question or image)
+    question = validate_question(image_path, question or image)
 
     with needed("retrieval"):
         from kgp_models.vqa import checkpoint
         from kgp_models.vqa.answering import Answerer
 
-    loaded_model = checkpoint.load(checkpoint.SHIPPED if model is None else model, backbone)
+    loaded_model = checkpoint.load_vqa_model(checkpoint.SHIPPED if model is None else model, backbone)
     with open_graph() as graph:
         answerer = Answerer(
             loaded_model,
@@ -186,17 +187,21 @@ def ask(
         ranked_edges = sorted(reply.edges, key=lambda edge_and_count: -abs(edge_and_count[1]))[:MAX_EDGES]
         cut_text = f", of which {MAX_EDGES} are shown (--json has all)" if len(reply.edges) > MAX_EDGES else ""
         echo(f"\n{counted(len(reply.edges), 'edges')}{cut_text}; by how much yes is less likely without one:\n")
-        echo(table([{**_row(edge), "counts": round(contribution, 3) or 0.0} for edge, contribution in ranked_edges]))
+        echo(
+            format_table(
+                [{**_row(edge), "counts": round(contribution, 3) or 0.0} for edge, contribution in ranked_edges]
+            )
+        )
 
 
-def _node(node: Node) -> dict[str, Any]:
+def _node(node: SubgraphNode) -> dict[str, Any]:
     return {"image": node.key, "path": node.name} if node.image else {"cui": node.key, "name": node.name}
 
 
-def _edge(edge: Edge) -> dict[str, Any]:
+def _edge(edge: SubgraphEdge) -> dict[str, Any]:
     return {"head": _node(edge.head), "kind": edge.kind, "tail": _node(edge.tail)}
 
 
-def _row(edge: Edge) -> dict[str, Any]:
+def _row(edge: SubgraphEdge) -> dict[str, Any]:
     head, tail = (node.key if node.image else node.name for node in (edge.head, edge.tail))
     return {"head": head, "kind": edge.kind, "tail": tail}

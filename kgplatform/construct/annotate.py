@@ -27,7 +27,7 @@ class Conflicts(StrEnum):
     last = "last"  # the one that is said last
 
 
-class Evidence(NamedTuple):
+class MentionEvidence(NamedTuple):
     """Where a report says it: the phrase and the cue that decided, as characters of a section."""
 
     section: str
@@ -54,7 +54,7 @@ class Annotation:
     """What a report says of its image: evidence by concept and stance, in the order of the text."""
 
     report: Report
-    edges: Mapping[tuple[Candidate, Stance], Sequence[Evidence]] = field(default_factory=dict)
+    edges: Mapping[tuple[Candidate, Stance], Sequence[MentionEvidence]] = field(default_factory=dict)
     judge: str = ""
 
 
@@ -75,7 +75,7 @@ def tag(report: Report, tagger: Tagger) -> list[Tagged]:
 
 def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: Conflicts) -> Annotation:
     """The report's edges (stage II)."""
-    edges: dict[tuple[str, Stance], tuple[Candidate, list[Evidence]]] = {}
+    edges: dict[tuple[str, Stance], tuple[Candidate, list[MentionEvidence]]] = {}
     verdict = judge.decide(sections)
     for section, mention, decision in verdict.judgements:
         chosen_concept = mention.candidates[decision.chosen]
@@ -86,7 +86,7 @@ def judged(report: Report, sections: Sequence[Tagged], judge: Judge, conflicts: 
         ):
             continue
         cue_span = None if decision.cue is None else (decision.cue.start, decision.cue.end)
-        evidence = Evidence(section, mention.start, mention.end, cue_span, mention.candidates)
+        evidence = MentionEvidence(section, mention.start, mention.end, cue_span, mention.candidates)
         if conflicts is Conflicts.last:
             edges = {
                 edge_key: edge
@@ -111,7 +111,7 @@ _STRONGER: Final[dict[Stance, tuple[Stance, ...]]] = {
 }
 
 
-def properties(annotation: Annotation, evidence: Sequence[Evidence], tagger: Tagger) -> dict[str, Any]:
+def properties(annotation: Annotation, evidence: Sequence[MentionEvidence], tagger: Tagger) -> dict[str, Any]:
     """What the graph keeps on an edge."""
     return {
         "report": annotation.report.study,

@@ -10,7 +10,7 @@ from kgplatform.construct.tagger import Mention
 from kgplatform.schema import Stance
 
 
-class Kind(StrEnum):
+class CueKind(StrEnum):
     """What a cue does; see `cues.tsv`."""
 
     NEGATES = "negates"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 class Cue(NamedTuple):
     """A cue in a text, from `start` to `end`."""
 
-    kind: Kind
+    kind: CueKind
     start: int
     end: int
 

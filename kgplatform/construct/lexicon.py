@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from kgplatform.construct.text import Token, stem, tokens
+from kgplatform.construct.text import Token, stem, tokenize_text
 
 SKIPPED: Final = frozenset(["the", "a", "an", "of", "in", "is", "are", "was", "were", "be", "been", "at", "within"])
 JOINING: Final = frozenset("-'’")  # marks that do not part a phrase
@@ -51,7 +51,7 @@ class Concept(NamedTuple):
     weight: float = 0.0  # how common it is, to choose between concepts that share a name
 
 
-class Relation(NamedTuple):
+class ConceptRelation(NamedTuple):
     """A relation between two concepts, named as in the ontology."""
 
     head: str
@@ -66,7 +66,7 @@ class Word(NamedTuple):
     token: int
 
 
-def words(of: Sequence[Token]) -> Iterator[Word | None]:
+def key_words(of: Sequence[Token]) -> Iterator[Word | None]:
     """The words of a key, None where a mark parts what stands before it from what follows."""
     for token_index, token in enumerate(of):
         token_text = token.text
@@ -83,7 +83,7 @@ def words(of: Sequence[Token]) -> Iterator[Word | None]:
 
 def key(name: str) -> str:
     """The key of a name as it stands; marks do not part it. Empty for a name without words."""
-    return " ".join(word.text for word in words(tokens(name)) if word is not None)
+    return " ".join(word.text for word in key_words(tokenize_text(name)) if word is not None)
 
 
 def plain_names(name: str) -> Iterator[str]:
@@ -104,7 +104,7 @@ def plain_names(name: str) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LexiconEntry:
     """A concept under one of its names."""
 
     concept: Concept
@@ -116,7 +116,7 @@ class Lexicon:
 
     def __init__(self, concepts: Iterable[Concept]) -> None:
         """Take in concepts; a concept may come several times, under different names; the first is the preferred one."""
-        self._entries: dict[str, Entry | list[Entry]] = {}
+        self._entries: dict[str, LexiconEntry | list[LexiconEntry]] = {}
         self._reach: dict[str, int] = {}  # by first word: the most words that a key has after it
         self.preferred: dict[str, str] = {}  # by CUI: the first name that came
         self.names = 0
@@ -135,11 +135,11 @@ class Lexicon:
             if later_words >= MAX_WORDS:
                 continue
             self._reach[first_word] = max(later_words, self._reach.get(first_word, 0))
-            entry = Entry(concept, plain_name)
+            entry = LexiconEntry(concept, plain_name)
             present = self._entries.get(name_key)
             if present is None:
                 self._entries[name_key] = entry
-            elif isinstance(present, Entry):
+            elif isinstance(present, LexiconEntry):
                 if (present.concept.cui, present.name) != (concept.cui, plain_name):
                     self._entries[name_key] = [present, entry]
             elif all(
@@ -153,10 +153,10 @@ class Lexicon:
         """How many keys there are."""
         return len(self._entries)
 
-    def entries(self, found: str) -> Sequence[Entry]:
+    def entries(self, found: str) -> Sequence[LexiconEntry]:
         """The concepts that have a name of this key."""
         present = self._entries.get(found)
-        return () if present is None else (present,) if isinstance(present, Entry) else present
+        return () if present is None else (present,) if isinstance(present, LexiconEntry) else present
 
     def longest(self, of: Sequence[str], start: int) -> int:
         """How many words from `start` on make the longest key; 0 for none."""

@@ -30,8 +30,8 @@ class LexiconSource(Protocol):
 
 def lexicon_source(path: Path) -> LexiconSource:
     """The lexicon at a path: the first plug-in that reads it, else a table."""
-    special_names = (name for name in plugins.names("lexicons") if name != TABLE)
-    special_readers = (plugins.load("lexicons", name, "lexicon") for name in special_names)
+    special_names = (name for name in plugins.registered_names("lexicons") if name != TABLE)
+    special_readers = (plugins.load_plugin("lexicons", name, "lexicon") for name in special_names)
     reader = next((reader for reader in special_readers if reader.reads(path)), None)
-    source: LexiconSource = (reader or plugins.load("lexicons", TABLE, "lexicon"))(path)
+    source: LexiconSource = (reader or plugins.load_plugin("lexicons", TABLE, "lexicon"))(path)
     return source

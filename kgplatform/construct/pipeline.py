@@ -10,13 +10,13 @@ from typing import Any, Final
 from kgplatform import plugins, queries
 from kgplatform.batches import Reject
 from kgplatform.construct.judgement import Judge
-from kgplatform.construct.language_model.consent import check
+from kgplatform.construct.language_model.consent import check_consent
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.report import ReportSource
 from kgplatform.construct.select import Kept
 from kgplatform.construct.semantic_types import Allowed, types_by_name
-from kgplatform.construct.settings import Settings
+from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.construct.source import Construction, Ontology
 from kgplatform.construct.spread import Stages
 from kgplatform.construct.stance import rules
@@ -33,7 +33,10 @@ Progress = Callable[[int, int | None], None]
 
 
 def construction(
-    settings: Settings, graph: Graph, log: Log = lambda _: None, progress: Progress = lambda done, total: None
+    settings: ConstructionSettings,
+    graph: Graph,
+    log: Log = lambda _: None,
+    progress: Progress = lambda done, total: None,
 ) -> Construction:
     """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
     reports = reports_of(settings.reports, settings.path, settings.views)
@@ -42,7 +45,7 @@ def construction(
     judge = judge_of(settings, reports)
     lexicons = [lexicon_source(lexicon_path) for lexicon_path in settings.lexicon if lexicon_path.exists()]
     ontologies = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
-    name_lexicon = Lexicon(concepts(settings, graph, log))
+    name_lexicon = Lexicon(_lexicon_concepts(settings, graph, log))
     log(f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}")
     stages = Stages(tagger_of(settings.tagger, name_lexicon), judge, settings.conflicts)
     lexicon_hash = {"lexicon": name_lexicon.sha256()}
@@ -51,7 +54,7 @@ def construction(
     )
 
 
-def judge_of(settings: Settings, reports: ReportSource) -> Judge:
+def judge_of(settings: ConstructionSettings, reports: ReportSource) -> Judge:
     """The rules, or the language model that the settings name. Raises `UsageError` where it may not be asked."""
     if not settings.llm:
         return rules()
@@ -60,7 +63,7 @@ def judge_of(settings: Settings, reports: ReportSource) -> Judge:
     from kgplatform.construct.language_model.settings import LLMSettings
 
     llm_settings = LLMSettings.of(settings.llm, remote_consent=settings.remote_consent)
-    check(llm_settings.url, credentialed=reports.credentialed, consent=llm_settings.remote_consent)
+    check_consent(llm_settings.url, credentialed=reports.credentialed, consent=llm_settings.remote_consent)
     cache = Cache(llm_settings.cache or Platform.from_env().home / "language_model.sqlite")
     return LLMJudge(llm_settings, rules(), cache, credentialed=reports.credentialed)
 
@@ -70,7 +73,7 @@ def reports_of(kind: str, path: Path, views: Sequence[str] | None = None) -> Rep
 
     Raises `UsageError` for an unknown loader.
     """
-    loader = plugins.load("reports", kind, "loader of reports")
+    loader = plugins.load_plugin("reports", kind, "loader of reports")
     source: ReportSource = loader(path) if views is None else loader(path, views=tuple(views))
     return source
 
@@ -80,14 +83,14 @@ def tagger_of(name: str, lexicon: Lexicon) -> Tagger:
     (lexicon, allowed, argument). Raises `UsageError` for an unknown one.
     """
     kind, _, argument = name.partition(":")
-    tagger: Tagger = plugins.load("taggers", kind, "tagger")(lexicon, Allowed(), argument)
+    tagger: Tagger = plugins.load_plugin("taggers", kind, "tagger")(lexicon, Allowed(), argument)
     return tagger
 
 
 BY_NAMES: Final = ("construct", "radgraph", "generate")  # kinds of runs that find concepts by their names
 
 
-def concepts(settings: Settings, graph: Graph, log: Log) -> Iterator[Concept]:
+def _lexicon_concepts(settings: ConstructionSettings, graph: Graph, log: Log) -> Iterator[Concept]:
     """The graph's names first (not those that were found by names), then those that the settings name."""
     if settings.graph_names:
         yield from names_of_graph(graph, BY_NAMES)
@@ -106,7 +109,7 @@ def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
         )
 
 
-def names_of_settings(settings: Settings, log: Log) -> Iterator[Concept]:
+def names_of_settings(settings: ConstructionSettings, log: Log) -> Iterator[Concept]:
     """The names of the files of the settings, then the platform's own."""
     for lexicon_path in settings.lexicon:
         rejects: list[Reject] = []

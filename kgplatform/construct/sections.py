@@ -48,7 +48,7 @@ class Section(NamedTuple):
     text: str
 
 
-def split(text: str) -> Iterator[Section]:
+def split_sections(text: str) -> Iterator[Section]:
     """The parts of a report in order; what stands before the first header has an empty one."""
     start, kind, header = 0, OTHER, ""
     for header_match in _HEADER.finditer(text):
@@ -67,7 +67,7 @@ def split(text: str) -> Iterator[Section]:
 
 def sections(text: str) -> dict[str, str]:
     """Findings and impression of a report; parts of one kind are joined by an empty line."""
-    report_parts = [section for section in split(text) if section.text]
+    report_parts = [section for section in split_sections(text) if section.text]
     section_texts = {
         kind: "\n\n".join(section.text for section in report_parts if section.kind == kind)
         for kind in (FINDINGS, IMPRESSION)

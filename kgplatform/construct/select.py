@@ -30,7 +30,7 @@ Encoder = Callable[[Sequence[str]], Any]  # texts to a matrix of their vectors, 
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ClusterSelection:
     """How reports are chosen. `eps`: cosine distance up to which two are neighbours; `min_samples` make a cluster."""
 
     encoder: str = "tfidf"
@@ -53,7 +53,7 @@ class Choice(NamedTuple):
     kept: bool
 
 
-def select(reports: Iterable[Report], selection: Selection) -> list[Choice]:
+def select_reports(reports: Iterable[Report], selection: ClusterSelection) -> list[Choice]:
     """The choice for each report that has findings or an impression, in order.
 
     Raises `UsageError` where scikit-learn or the encoder is missing.
@@ -96,7 +96,7 @@ def _unit(vectors: Any) -> Any:
     return normalize(vectors)
 
 
-def _clusters(vectors: Any, weights: Sequence[int], selection: Selection) -> list[int]:
+def _clusters(vectors: Any, weights: Sequence[int], selection: ClusterSelection) -> list[int]:
     from sklearn.cluster import DBSCAN
 
     clustering = DBSCAN(eps=selection.eps, min_samples=selection.min_samples, metric="cosine")
@@ -120,7 +120,7 @@ def _distances(vectors: Any, weights: Sequence[int], clusters: Sequence[int]) ->
 
 
 def _kept(
-    studies: Sequence[str], clusters: Sequence[int], distances: Sequence[float], selection: Selection
+    studies: Sequence[str], clusters: Sequence[int], distances: Sequence[float], selection: ClusterSelection
 ) -> set[int]:
     """The numbers of those that are kept: the nearest of each cluster (the earliest of equals), and all of none."""
     kept_numbers: set[int] = set()
@@ -142,7 +142,7 @@ def encoder_of(name: str) -> Encoder:
     of the argument. Raises `UsageError` for an unknown one.
     """
     kind, _, argument = name.partition(":")
-    encoder: Encoder = plugins.load("encoders", kind, "encoder")(argument)
+    encoder: Encoder = plugins.load_plugin("encoders", kind, "encoder")(argument)
     return encoder
 
 
@@ -162,7 +162,7 @@ def tfidf(argument: str = "") -> Encoder:
     return encode
 
 
-def write(path: Path, choices: Sequence[Choice]) -> None:
+def write_choices(path: Path, choices: Sequence[Choice]) -> None:
     """Write the choices as CSV, whole or not at all; no word of a report is in it."""
     with replacing(path, _is_selection) as staged, staged.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -177,11 +177,11 @@ def _is_selection(path: Path) -> bool:
         return file.readline(100).rstrip("\n") == ",".join(COLUMNS)
 
 
-def read(path: Path) -> frozenset[str]:
+def read_choices(path: Path) -> frozenset[str]:
     """The studies that a file of choices keeps. Raises `InputError` for a file that is none."""
     kept_studies = set()
     try:
-        with TextIOWrapper(files.opened(path, hint="Select again."), "utf-8", newline="") as file:
+        with TextIOWrapper(files.open_regular_file(path, hint="Select again."), "utf-8", newline="") as file:
             reader = csv.reader(file, strict=True)
             if tuple(next(reader, ())) != COLUMNS:
                 hint = "Give a file that `kgp construct select` wrote."
@@ -202,7 +202,7 @@ class Kept:
     def __init__(self, source: ReportSource, path: Path) -> None:
         """Raises `InputError` where the file is no selection."""
         self._source = source
-        self._studies = read(path)
+        self._studies = read_choices(path)
         self._path = path
         self.left_out: Mapping[str, int] = {}
         studies_digest = hashlib.sha256("\n".join(sorted(self._studies)).encode()).hexdigest()

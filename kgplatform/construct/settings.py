@@ -24,7 +24,7 @@ CONSENT: Final = "remote_consent"  # an option of the command, never a setting i
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ConstructionSettings:
     """What is read, and how. `reports` and `tagger` are entry points; `llm` has the language model's settings."""
 
     reports: str
@@ -42,7 +42,7 @@ class Settings:
     remote_consent: bool = False  # the user has said that reports may leave this machine
 
 
-def find(path: Path) -> Path:
+def find_settings_file(path: Path) -> Path:
     """The settings of a folder, or the file itself. Raises `InputError` where there are none."""
     settings_file = path / FILE if path.is_dir() else path
     if settings_file.suffix not in (".yaml", ".yml") or not settings_file.is_file():
@@ -52,14 +52,14 @@ def find(path: Path) -> Path:
     return settings_file
 
 
-def read(path: Path) -> Settings:
+def read_settings(path: Path) -> ConstructionSettings:
     """The settings in a YAML file, or in the one of a data folder; paths are relative to the file.
 
     Raises `InputError` for what is no settings, and for what a data folder may not decide.
     """
-    settings_file = find(path)
+    settings_file = find_settings_file(path)
     document = _document(settings_file)
-    settings = Settings(
+    settings = ConstructionSettings(
         **{setting_name: _value(setting_name, value, settings_file) for setting_name, value in document.items()}
     )
     if path.is_dir():
@@ -75,14 +75,14 @@ def _document(settings_file: Path) -> dict[str, Any]:
     if CONSENT in document or (isinstance(document.get("llm"), dict) and CONSENT in document["llm"]):
         hint = "Take the line out. If you may send the reports away, say so in the command: --remote-consent."
         raise InputError("remote_consent is no setting of a file", hint, path=settings_file)
-    setting_names = {settings_field.name for settings_field in fields(Settings)} - {CONSENT}
+    setting_names = {settings_field.name for settings_field in fields(ConstructionSettings)} - {CONSENT}
     if unknown_names := sorted(str(setting_name) for setting_name in document if setting_name not in setting_names):
         hint = did_you_mean(unknown_names[0], setting_names, f"Settings: {', '.join(sorted(setting_names))}.")
         raise InputError(f"there is no setting {unknown_names[0]!r}", hint, path=settings_file)
     return document
 
 
-def _check_data_folder(settings: Settings, folder: Path, settings_file: Path) -> None:
+def _check_data_folder(settings: ConstructionSettings, folder: Path, settings_file: Path) -> None:
     """Raise `InputError` for a setting that a data folder may not decide."""
     for setting_name, named_path in _paths(settings):
         if not _is_inside(named_path, folder):
@@ -98,7 +98,7 @@ def _check_data_folder(settings: Settings, folder: Path, settings_file: Path) ->
         raise _not_of_a_folder(f"workers is {settings.workers:,} on a machine of {core_count:,} cores", settings_file)
 
 
-def _paths(settings: Settings) -> Iterator[tuple[str, Path]]:
+def _paths(settings: ConstructionSettings) -> Iterator[tuple[str, Path]]:
     """The files and folders that settings name, with the setting's name."""
     yield "path", settings.path
     yield from (("lexicon", lexicon_path) for lexicon_path in settings.lexicon)

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from kgplatform.batches import GraphBatch, NodeRef, Reject
 from kgplatform.construct.annotate import Annotation, properties
 from kgplatform.construct.language import is_english
-from kgplatform.construct.lexicon import Relation
+from kgplatform.construct.lexicon import ConceptRelation
 from kgplatform.construct.report import SECTIONS, ReportSource
 from kgplatform.construct.spread import Done, Stages, annotated
 
@@ -33,7 +33,7 @@ class Ontology(Protocol):
         """The files that are read."""
         ...
 
-    def relations(self, among: Collection[str]) -> Iterator[Relation | Reject]:
+    def relations(self, among: Collection[str]) -> Iterator[ConceptRelation | Reject]:
         """The relations between concepts that are both among these."""
         ...
 
@@ -138,13 +138,13 @@ class Construction:
             batch.edges[image_node, stance.value, concept_node] = properties(annotation, evidence, self._stages.tagger)
 
 
-def _related(relations: Sequence[Relation | Reject]) -> GraphBatch:
+def _related(relations: Sequence[ConceptRelation | Reject]) -> GraphBatch:
     """The batch of these relations."""
     batch = GraphBatch(
         read=len(relations), rejects=[relation_row for relation_row in relations if isinstance(relation_row, Reject)]
     )
     for relation in relations:
-        if isinstance(relation, Relation):
+        if isinstance(relation, ConceptRelation):
             head, tail = ("Concept", relation.head), ("Concept", relation.tail)
             batch.nodes |= {head: {}, tail: {}}
             batch.edges[head, relation.name, tail] = {}

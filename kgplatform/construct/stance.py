@@ -12,16 +12,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from kgplatform.construct.judgement import Cue, Decision, Judgement, Kind, Tagged, Verdict
+from kgplatform.construct.judgement import Cue, CueKind, Decision, Judgement, Tagged, Verdict
 from kgplatform.construct.lexicon import key
 from kgplatform.construct.semantic_types import ANATOMY
 from kgplatform.construct.tagger import Mention
-from kgplatform.construct.text import Token, sentences, tokens
+from kgplatform.construct.text import Token, sentences, tokenize_text
 from kgplatform.errors import InputError
 from kgplatform.schema import Stance
 
-_FORWARD: Final = {Kind.NEGATES: Stance.NEGATIVE, Kind.HEDGES: Stance.UNCERTAIN, Kind.ELSEWHERE: None}
-_BACKWARD: Final = {Kind.NEGATED: Stance.NEGATIVE, Kind.HEDGED: Stance.UNCERTAIN}
+_FORWARD: Final = {CueKind.NEGATES: Stance.NEGATIVE, CueKind.HEDGES: Stance.UNCERTAIN, CueKind.ELSEWHERE: None}
+_BACKWARD: Final = {CueKind.NEGATED: Stance.NEGATIVE, CueKind.HEDGED: Stance.UNCERTAIN}
 _FIRST: Final = (None, Stance.NEGATIVE, Stance.UNCERTAIN)  # of several cues, the one that counts
 
 
@@ -30,17 +30,17 @@ class Rules:
 
     concurrency = 1  # it computes, so threads do not help
 
-    def __init__(self, cues: Iterable[tuple[Kind, str]]) -> None:
+    def __init__(self, cues: Iterable[tuple[CueKind, str]]) -> None:
         """Take in kinds and phrases."""
         cues = list(cues)
         self.name = f"rules {hashlib.sha256(repr(cues).encode()).hexdigest()[:12]}"
-        self._cues: dict[str, list[tuple[list[str], list[Kind]]]] = {}
-        kinds_by_phrase: dict[tuple[str, ...], list[Kind]] = {}
-        self._neutral = frozenset(key(phrase) for kind, phrase in cues if kind is Kind.NEUTRAL)
+        self._cues: dict[str, list[tuple[list[str], list[CueKind]]]] = {}
+        kinds_by_phrase: dict[tuple[str, ...], list[CueKind]] = {}
+        self._neutral = frozenset(key(phrase) for kind, phrase in cues if kind is CueKind.NEUTRAL)
         for kind, phrase in cues:
-            if kind is Kind.NEUTRAL:
+            if kind is CueKind.NEUTRAL:
                 continue
-            kinds_by_phrase.setdefault(tuple(token.text for token in tokens(phrase)), []).append(kind)
+            kinds_by_phrase.setdefault(tuple(token.text for token in tokenize_text(phrase)), []).append(kind)
         for phrase_tokens in sorted(kinds_by_phrase, key=len, reverse=True):
             self._cues.setdefault(phrase_tokens[0], []).append((list(phrase_tokens), kinds_by_phrase[phrase_tokens]))
 
@@ -75,7 +75,7 @@ class Rules:
     ) -> Iterator[Decision]:
         sentence_tokens = [
             Token(token.text, token.start + sentence_start, token.end + sentence_start)
-            for token in tokens(text[sentence_start:sentence_end])
+            for token in tokenize_text(text[sentence_start:sentence_end])
         ]
         sentence_cues = self._find(sentence_tokens, mentions)
         for mention in mentions:
@@ -129,21 +129,21 @@ _MARKS: Final = frozenset(":-–(,=")  # between a finding and its answer: "Effu
 _CLOSES: Final = frozenset(".;,)!")
 
 
-def _meant(cue_kinds: Sequence[Kind], token_texts: Sequence[str], cue_start: int, cue_end: int) -> Sequence[Kind]:
+def _meant(cue_kinds: Sequence[CueKind], token_texts: Sequence[str], cue_start: int, cue_end: int) -> Sequence[CueKind]:
     """What a cue from `cue_start` up to `cue_end` does where it stands.
 
     "no" is an answer where nothing but marks is around it; a comma with an adjective begins a new clause ("no effusion,
     mild edema") unless the list that contains it goes on ("no effusion, large nodule, or edema").
     """
-    if Kind.ANSWERS in cue_kinds:
+    if CueKind.ANSWERS in cue_kinds:
         stands_alone = (
             cue_start > 0
             and token_texts[cue_start - 1] in _MARKS
             and (cue_end == len(token_texts) or token_texts[cue_end] in _CLOSES)
         )
-        return [Kind.ANSWERS] if stands_alone else [kind for kind in cue_kinds if kind is not Kind.ANSWERS]
-    if Kind.TURNS in cue_kinds:
-        return [] if not {"or", "nor"}.isdisjoint(token_texts[cue_end:]) else [Kind.ENDS]
+        return [CueKind.ANSWERS] if stands_alone else [kind for kind in cue_kinds if kind is not CueKind.ANSWERS]
+    if CueKind.TURNS in cue_kinds:
+        return [] if not {"or", "nor"}.isdisjoint(token_texts[cue_end:]) else [CueKind.ENDS]
     return cue_kinds
 
 
@@ -173,7 +173,7 @@ def _reaching(
     if cue.kind in _FORWARD and cue.end <= mention.start:
         gap_start, gap_end = cue.end, mention.start
         stance = _FORWARD[cue.kind]
-    elif cue.kind is Kind.ANSWERS and mention.end <= cue.start:
+    elif cue.kind is CueKind.ANSWERS and mention.end <= cue.start:
         if not any(mention.end <= token.start < cue.start and token.text[0].isalnum() for token in sentence_tokens):
             yield Stance.NEGATIVE
         return
@@ -183,21 +183,21 @@ def _reaching(
     else:
         return
     if not any(
-        other_cue.kind is Kind.ENDS and gap_start <= other_cue.start and other_cue.end <= gap_end
+        other_cue.kind is CueKind.ENDS and gap_start <= other_cue.start and other_cue.end <= gap_end
         for other_cue in sentence_cues
     ):
         yield stance
 
 
-def read_cues(text: str, name: str) -> Iterator[tuple[Kind, str]]:
+def read_cues(text: str, name: str) -> Iterator[tuple[CueKind, str]]:
     """Kinds and phrases of a table of cues. Raises `InputError` for a line that is none."""
     for line_number, cue_line in enumerate(text.splitlines(), 1):
         if not cue_line.strip() or cue_line.startswith("#"):
             continue
         kind_name, separator, phrase = cue_line.partition("\t")
-        if not separator or kind_name not in list(Kind) or not phrase.strip():
-            raise InputError(f"{name}, line {line_number}: not a kind and a phrase", f"Kinds: {', '.join(Kind)}.")
-        yield Kind(kind_name), phrase.strip()
+        if not separator or kind_name not in list(CueKind) or not phrase.strip():
+            raise InputError(f"{name}, line {line_number}: not a kind and a phrase", f"Kinds: {', '.join(CueKind)}.")
+        yield CueKind(kind_name), phrase.strip()
 
 
 @cache

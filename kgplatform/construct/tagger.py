@@ -11,8 +11,8 @@ from functools import lru_cache
 from string import ascii_lowercase
 from typing import Final, NamedTuple, Protocol
 
-from kgplatform.construct.lexicon import Entry, Lexicon, Word, key, words
-from kgplatform.construct.text import Token, tokens
+from kgplatform.construct.lexicon import Lexicon, LexiconEntry, Word, key, key_words
+from kgplatform.construct.text import Token, tokenize_text
 from kgplatform.errors import UsageError
 
 MAX_CANDIDATES: Final = 10
@@ -82,13 +82,13 @@ class DictionaryTagger:
 
     def tag(self, text: str) -> list[Mention]:
         """The mentions of concepts in a text."""
-        return self.tag_tokens(tokens(text))
+        return self.tag_tokens(tokenize_text(text))
 
     def tag_tokens(self, of: Sequence[Token]) -> list[Mention]:
         """The mentions of concepts among tokens of a text."""
         mentions: list[Mention] = []
         phrase: list[Word] = []
-        for word in words(of):
+        for word in key_words(of):
             if word is not None:
                 phrase.append(word)
             elif phrase:
@@ -151,7 +151,7 @@ class DictionaryTagger:
     @lru_cache(maxsize=100_000)  # noqa: B019  a tagger lives as long as its process
     def _rank(self, name_key: str, is_mended: bool) -> tuple[Candidate, ...]:
         """The concepts of that key, the likeliest first: by how close the name is, then how common the concept."""
-        best_by_cui: dict[str, tuple[tuple[float, float], Entry]] = {}
+        best_by_cui: dict[str, tuple[tuple[float, float], LexiconEntry]] = {}
         for entry in self._lexicon.entries(name_key):
             concept = entry.concept
             if not self._allowed(concept.types):

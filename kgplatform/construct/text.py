@@ -33,7 +33,7 @@ class Token(NamedTuple):
     end: int
 
 
-def tokens(text: str) -> list[Token]:
+def tokenize_text(text: str) -> list[Token]:
     """The words, numbers and marks of a text, in order."""
     return [
         Token(token_match[0].lower(), token_match.start(), token_match.end()) for token_match in _TOKEN.finditer(text)

@@ -15,7 +15,7 @@ from kgplatform.errors import InputError
 _UNSAFE: Final = re.compile(r"[^\w.-]")
 
 
-def write(source: ReportSource, folder: Path) -> tuple[int, list[Reject]]:
+def write_sections(source: ReportSource, folder: Path) -> tuple[int, list[Reject]]:
     """Write each section as `NUMBER-STUDY.SECTION.txt` into a new folder, readable by the user alone.
 
     Returns how many, and the rows that are no report.
@@ -25,7 +25,7 @@ def write(source: ReportSource, folder: Path) -> tuple[int, list[Reject]]:
     if os.path.lexists(folder):
         raise InputError("cannot be made: it is there already", "Name a new folder.", path=folder)
     file_count, rejects = 0, []
-    with staging.folder(folder, lambda _: (), mode=0o700) as staged_folder:
+    with staging.staged_folder(folder, lambda _: (), mode=0o700) as staged_folder:
         for report_number, report in enumerate(source.reports(), 1):
             if not isinstance(report, Report):
                 rejects.append(report)

@@ -73,7 +73,7 @@ def write(
         raise UsageError(f"there is no format {kind}", did_you_mean(kind, FORMATS, f"Formats: {', '.join(FORMATS)}."))
     triple_counts = (triples.num_entities, triples.num_relations, len(triples))
     manifest = Manifest(kind, selection or {}, *triple_counts, triples.sha256)
-    with staging.folder(folder, _written, log=log) as partial_folder:
+    with staging.staged_folder(folder, _written, log=log) as partial_folder:
         triples.write(partial_folder)
         FORMATS[kind](triples, partial_folder)
         manifest.files.extend(sorted([MANIFEST, *(file_path.name for file_path in partial_folder.iterdir())]))

@@ -190,7 +190,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]
 def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
     """Read a table that `write_table` wrote, whose ids must count from 0; raises `InputError`."""
     try:
-        with TextIOWrapper(files.opened(path, hint="Export the graph again."), "utf-8", newline="") as file:
+        with TextIOWrapper(files.open_regular_file(path, hint="Export the graph again."), "utf-8", newline="") as file:
             header, *table_rows = csv.reader(file, delimiter="\t", strict=True)
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a table of this program"

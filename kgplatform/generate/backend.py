@@ -33,7 +33,7 @@ class Scored(NamedTuple):
     score: float | None
 
 
-class Reply(NamedTuple):
+class GeneratorReply(NamedTuple):
     """What was written of one image; `left_out` parts of it were no triplets.
 
     `problem` says why there is nothing, where the image cannot be read or no answer came. `unread` are tokens at the
@@ -73,6 +73,6 @@ class Backend(Protocol):
         """The data sets of its training."""
         ...
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
+    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
         """Batches of replies, one for each that is asked, in any order."""
         ...

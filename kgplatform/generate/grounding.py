@@ -12,7 +12,7 @@ from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import Tagger
 from kgplatform.construct.text import sentences
 from kgplatform.schema import Stance
-from kgplatform.triplets.linking import Link
+from kgplatform.triplets.linking import ConceptLink
 from kgplatform.triplets.text import Triplet
 
 
@@ -26,7 +26,7 @@ class _Sentence(NamedTuple):
 class Grounding:
     """What one report says, to check triplets against."""
 
-    def __init__(self, sections: Mapping[str, str], tagger: Tagger, link: Callable[[str], Link | None]) -> None:
+    def __init__(self, sections: Mapping[str, str], tagger: Tagger, link: Callable[[str], ConceptLink | None]) -> None:
         self._link = link
         self._sentences: Sequence[_Sentence] = list(_read(sections, tagger))
 

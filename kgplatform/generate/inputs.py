@@ -39,7 +39,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class GenerationInputs:
     """All images to look at, and what kept others out."""
 
     rows: Sequence[Input]
@@ -55,7 +55,7 @@ def inputs(
     known: Mapping[str, str],
     views: Sequence[str] | None = None,
     with_reports: bool = True,
-) -> Inputs:
+) -> GenerationInputs:
     """The images at a path: a data set (MIMIC-CXR, OpenI, IU X-ray), a table of reports with paths of images, a folder
     of pictures, or one picture. `known` has the graph's images by their paths: a picture with that path, or with the
     name at its end where that is long enough to tell, is that image. Another one's id is of what is in the file.
@@ -90,7 +90,9 @@ def inputs(
             if image_input.sections and not first_input.sections:  # the report names the copy
                 inputs_by_id[image_input.id] = replace(first_input, sections=image_input.sections)
     _count_unused(sections_by_key, inputs_by_id.values(), left_out_counts)
-    image_inputs = Inputs(list(inputs_by_id.values()), [*outside_rejects, *report_rejects], left_out=left_out_counts)
+    image_inputs = GenerationInputs(
+        list(inputs_by_id.values()), [*outside_rejects, *report_rejects], left_out=left_out_counts
+    )
     return _refuse_foreign(_some(image_inputs, images), reports)
 
 
@@ -118,7 +120,7 @@ def _inside(root_folder: Path, image_paths: Iterable[Path]) -> tuple[list[Path],
     return inside_paths, outside_rejects
 
 
-def _some(image_inputs: Inputs, images: Path) -> Inputs:
+def _some(image_inputs: GenerationInputs, images: Path) -> GenerationInputs:
     """The inputs unchanged. Raises `InputError` where they have no image."""
     if not image_inputs.rows:
         reject_note = (
@@ -133,7 +135,7 @@ def _some(image_inputs: Inputs, images: Path) -> Inputs:
     return image_inputs
 
 
-def _refuse_foreign(image_inputs: Inputs, reports: Path | None) -> Inputs:
+def _refuse_foreign(image_inputs: GenerationInputs, reports: Path | None) -> GenerationInputs:
     """The inputs unchanged. Raises `InputError` where reports were given, and none is of these images."""
     if reports is not None and not any(image_input.sections for image_input in image_inputs.rows):
         hint = "They are matched by the image's path, its file name, the study or the image's id."
@@ -156,7 +158,9 @@ def kind_of(path: Path) -> str | None:
     return "iu-xray" if "annotation.json" in file_names else None
 
 
-def _of_reports(source: ReportSource, source_path: Path, reports_path: Path | None, with_reports: bool) -> Inputs:
+def _of_reports(
+    source: ReportSource, source_path: Path, reports_path: Path | None, with_reports: bool
+) -> GenerationInputs:
     """The images of a data set; another file's reports count before its own."""
     sections_by_key, rejects = ({}, []) if reports_path is None else _sections_by_name(reports_path, None)
     base_folder = source_path if source_path.is_dir() else source_path.parent
@@ -171,7 +175,7 @@ def _of_reports(source: ReportSource, source_path: Path, reports_path: Path | No
         image_inputs.append(Input(source_report.image_id, image_path, source_report.image, sections))
     is_credentialed = source.credentialed or reports_path is not None  # of another file nobody knows
     left_out_counts = dict(getattr(source, "left_out", {}))
-    return _refuse_foreign(Inputs(image_inputs, rejects, is_credentialed, left_out_counts), reports_path)
+    return _refuse_foreign(GenerationInputs(image_inputs, rejects, is_credentialed, left_out_counts), reports_path)
 
 
 def _pictures(images_path: Path, reports_path: Path | None, left_out_counts: Counter[str]) -> Iterator[Path]:

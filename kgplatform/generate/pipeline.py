@@ -11,14 +11,14 @@ from kgplatform.construct import settings as construct_settings
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.generate.backend import Backend
 from kgplatform.generate.grounding import Grounding
-from kgplatform.generate.inputs import Inputs, inputs
-from kgplatform.generate.run import Outcome, generate, images_by_path
+from kgplatform.generate.inputs import GenerationInputs, inputs
+from kgplatform.generate.run import GenerationOutcome, generate_triplets, images_by_path
 from kgplatform.generate.source import Writer
 from kgplatform.graph import Graph
 from kgplatform.triplets.linking import linker_of
 from kgplatform.wording import counted
 
-MakeBackend: TypeAlias = Callable[[Inputs], Backend]
+MakeBackend: TypeAlias = Callable[[GenerationInputs], Backend]
 Log: TypeAlias = Callable[[str], None]
 Progress: TypeAlias = Callable[[int, "int | None"], None]
 
@@ -37,8 +37,8 @@ def generate_from(
     dry_run: bool = False,
     progress: Progress = lambda done, total: None,
     log: Log = lambda _: None,
-    log_rejects: Callable[[Inputs], None] = lambda _: None,
-) -> tuple[Outcome, Inputs]:
+    log_rejects: Callable[[GenerationInputs], None] = lambda _: None,
+) -> tuple[GenerationOutcome, GenerationInputs]:
     """Let a generator look at the images at a path, with their reports, and write what it sees into the graph.
 
     `make_backend` makes the generator when the images are known, and with them whether an agreement binds their
@@ -62,14 +62,14 @@ def generate_from(
         linker.about,
         with_report > 0,
     )
-    outcome = generate(graph, selected_inputs, writer, out=out, dry_run=dry_run, progress=progress, log=log)
+    outcome = generate_triplets(graph, selected_inputs, writer, out=out, dry_run=dry_run, progress=progress, log=log)
     return outcome, selected_inputs
 
 
 def served(model: str, url: str | None = None, *, remote_consent: bool = False) -> MakeBackend:
     """Makes a generator of a vision model that a server answers for, in OpenAI's form."""
 
-    def make_backend(selected_inputs: Inputs) -> Backend:
+    def make_backend(selected_inputs: GenerationInputs) -> Backend:
         from kgplatform.generate.served import Served
 
         options = {"model": model} if url is None else {"model": model, "url": url}
@@ -79,11 +79,11 @@ def served(model: str, url: str | None = None, *, remote_consent: bool = False) 
     return make_backend
 
 
-def _names(images: Path, lexicon: Sequence[Path]) -> construct_settings.Settings:
+def _names(images: Path, lexicon: Sequence[Path]) -> construct_settings.ConstructionSettings:
     """The names that entities are linked by: those that a construction of the folder looks for."""
-    folder_settings = construct_settings.Settings("", images, own_words=False)
+    folder_settings = construct_settings.ConstructionSettings("", images, own_words=False)
     if images.is_dir() and (images / construct_settings.FILE).is_file():
-        folder_settings = construct_settings.read(images)
-    return construct_settings.Settings(
+        folder_settings = construct_settings.read_settings(images)
+    return construct_settings.ConstructionSettings(
         "", images, lexicon=(*folder_settings.lexicon, *lexicon), own_words=folder_settings.own_words
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform.errors import InputError
-from kgplatform.generate.backend import Reply
+from kgplatform.generate.backend import GeneratorReply
 from kgplatform.staging import on_disk
 
 _BEGINS: Final = b'{"image": '
@@ -57,7 +57,7 @@ class ReplyFile:
                 done_images.add(image_id)
         return done_images
 
-    def append(self, replies: Iterable[Reply]) -> None:
+    def append(self, replies: Iterable[GeneratorReply]) -> None:
         """Append what is not in it yet, but nothing of an image that could not be read."""
         with on_disk(self._path):
             for reply in replies:

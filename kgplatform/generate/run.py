@@ -5,32 +5,30 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Generic, Self, TypeVar
+from typing import Final
 
 from kgplatform import queries
+from kgplatform.background import BackgroundWorker
 from kgplatform.batches import GraphBatch
-from kgplatform.generate.backend import Asked, Reply
-from kgplatform.generate.inputs import FOLDER, Inputs
+from kgplatform.generate.backend import Asked, GeneratorReply
+from kgplatform.generate.inputs import FOLDER, GenerationInputs
 from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.generate.source import KIND, VERSION, Writer
 from kgplatform.graph import Graph
 from kgplatform.ingest import Progress, name_run, prepare
-from kgplatform.load import Load, Prepared, merge
-from kgplatform.survey import checked
-from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, warnings
+from kgplatform.load import Load, PreparedBatch, merge
+from kgplatform.survey import validate_batch
+from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, training_data_warnings
 from kgplatform.triplets.text import Triplet, report_text
-
-T = TypeVar("T")
 
 ASKED_AT_A_TIME: Final = 10_000  # ids in a query for what is done
 
 
 @dataclass
-class Outcome:
+class GenerationOutcome:
     """What a run over images did. `edges` and `seconds` are of this call alone."""
 
     run: str
@@ -58,16 +56,16 @@ class Outcome:
     dry_run: bool = False
 
 
-def generate(
+def generate_triplets(
     graph: Graph,
-    given: Inputs,
+    given: GenerationInputs,
     writer: Writer,
     *,
     out: Path | None = None,
     dry_run: bool = False,
     progress: Progress = lambda done_ids, total: None,
     log: Callable[[str], None] = lambda _: None,
-) -> Outcome:
+) -> GenerationOutcome:
     """Let the generator look at the images that it has not done with these settings, and write what it sees.
 
     A batch of images is committed as a whole, while the next one is looked at; what was killed goes on after the last
@@ -80,7 +78,9 @@ def generate(
         prepare(graph)
     done_ids = _done(graph, run_id, [image_input.id for image_input in given.rows])
     remaining_inputs = {image_input.id: image_input for image_input in given.rows if image_input.id not in done_ids}
-    outcome = Outcome(run_id, len(given.rows), len(done_ids), dry_run=dry_run, trained_on=writer.backend.trained_on)
+    outcome = GenerationOutcome(
+        run_id, len(given.rows), len(done_ids), dry_run=dry_run, trained_on=writer.backend.trained_on
+    )
     outcome.warnings = _warnings(given, writer.backend.trained_on)
     if not remaining_inputs and (dry_run or not done_ids):
         return outcome
@@ -94,19 +94,19 @@ def generate(
 
     def write(batch: GraphBatch) -> None:
         if load is not None:
-            load.write(Prepared(batch))
+            load.write(PreparedBatch(batch))
 
     start_time = time.monotonic()
     with (
         nullcontext() if out is None else closing(ReplyFile(out, writer.backend.name, writer.settings)) as reply_file,
-        Beside(write) as background_writer,
+        BackgroundWorker(write) as background_writer,
     ):
         for replies in writer.backend.replies(requests):
             if reply_file is not None:
                 reply_file.append(replies)
             input_replies = [(remaining_inputs[reply.asked.id], reply) for reply in replies]
             batch, ungrounded_triplets = writer.batch(input_replies)
-            background_writer.take(checked(batch, writer))
+            background_writer.take(validate_batch(batch, writer))
             _count(outcome, replies, batch, ungrounded_triplets)
             progress(outcome.done + len(outcome.problems), len(remaining_inputs))
     outcome.waiting = background_writer.waited
@@ -120,50 +120,7 @@ def generate(
     return outcome
 
 
-class Beside(Generic[T]):
-    """Does one thing at a time while its caller goes on; `waited` is the time that the caller had to wait for it.
-
-    An error shows where the next thing is taken, or at the end; what was taken is finished even where something else
-    goes wrong.
-    """
-
-    def __init__(self, does: Callable[[T], object]) -> None:
-        self._does = does
-        self._thread = ThreadPoolExecutor(1)
-        self._under_way: Future[object] | None = None
-        self.waited = 0.0
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Finish; an error that has come up already stays, with a note of this one."""
-        try:
-            self._wait()
-        except Exception as own:
-            if error is None:
-                raise
-            error.add_note(f"and beside it: {own}")
-        finally:
-            self._thread.shutdown()
-
-    def take(self, thing: T) -> None:
-        """Begin with that, when what was taken before is done."""
-        self._wait()
-        self._under_way = self._thread.submit(self._does, thing)
-
-    def _wait(self) -> None:
-        if self._under_way is not None:
-            start_time = time.monotonic()
-            error = self._under_way.exception()  # interrupted here, it is still under way
-            self._under_way = None
-            self.waited += time.monotonic() - start_time
-            if error is not None:
-                raise error
-
-
-def _warnings(image_inputs: Inputs, trained_on: TrainedOn) -> list[str]:
+def _warnings(image_inputs: GenerationInputs, trained_on: TrainedOn) -> list[str]:
     """What is to be said of the images that are looked at."""
     readable_inputs = [image_input for image_input in image_inputs.rows if image_input.path is not None]
     synthetic_count = sum(
@@ -171,7 +128,7 @@ def _warnings(image_inputs: Inputs, trained_on: TrainedOn) -> list[str]:
         for image_input in readable_inputs
         if image_input.path
     )
-    return warnings(trained_on, len(readable_inputs), synthetic_count)
+    return training_data_warnings(trained_on, len(readable_inputs), synthetic_count)
 
 
 def _done(graph: Graph, run_id: str, image_ids: Sequence[str]) -> set[str]:
@@ -201,7 +158,10 @@ def _load(graph: Graph, run_id: str, writer: Writer, extends: bool) -> Load:
 
 
 def _count(
-    outcome: Outcome, replies: Sequence[Reply], batch: GraphBatch, ungrounded_triplets: list[tuple[str, Triplet]]
+    outcome: GenerationOutcome,
+    replies: Sequence[GeneratorReply],
+    batch: GraphBatch,
+    ungrounded_triplets: list[tuple[str, Triplet]],
 ) -> None:
     for reply in replies:
         if reply.problem is not None:

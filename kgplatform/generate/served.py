@@ -17,9 +17,9 @@ from kgplatform.construct.language_model import consent
 from kgplatform.construct.language_model.client import Client, Unanswered
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.errors import InputError
-from kgplatform.generate.backend import Asked, Reply, Scored
+from kgplatform.generate.backend import Asked, GeneratorReply, Scored
 from kgplatform.trained_on import UNKNOWN
-from kgplatform.triplets.text import NONE, Relation, parse
+from kgplatform.triplets.text import NONE, Relation, parse_triplets
 
 MAX_SIDE: Final = 1_024  # pixels of the image that is sent; more is made smaller by the models themselves
 MAX_REPLY: Final = 200_000  # characters; 500 triplets have some 30,000
@@ -50,7 +50,7 @@ class Served:
 
     def __init__(self, settings: LLMSettings, *, credentialed: bool = True) -> None:
         content = "the images and reports"
-        consent.check(settings.url, credentialed=credentialed, consent=settings.remote_consent, what=content)
+        consent.check_consent(settings.url, credentialed=credentialed, consent=settings.remote_consent, what=content)
         self._threads = settings.concurrency
         self._client = Client(settings)
         self.name = f"{settings.model} prompt {HASH}"
@@ -62,13 +62,13 @@ class Served:
         identity = [settings.model, dict(self.parameters), HASH]
         self.sha256 = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
+    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
         """Batches of replies, one for each that is asked, in their order.
 
         Raises `Refused` where the endpoint can answer none.
         """
         with ThreadPoolExecutor(self._threads) as thread_pool:
-            pending_futures: deque[Future[Reply]] = deque()
+            pending_futures: deque[Future[GeneratorReply]] = deque()
             try:
                 for request in asked:
                     pending_futures.append(thread_pool.submit(self._reply, request))
@@ -84,21 +84,21 @@ class Served:
         """Close the connection."""
         self._client.close()
 
-    def _reply(self, request: Asked) -> Reply:
+    def _reply(self, request: Asked) -> GeneratorReply:
         if request.image is None and not request.report:
-            return Reply(request, "", (), problem="there is neither an image nor a report")
+            return GeneratorReply(request, "", (), problem="there is neither an image nor a report")
         try:
             model_reply = self._client.ask(messages(request))
         except InputError as error:
-            return Reply(request, "", (), problem=error.message)
+            return GeneratorReply(request, "", (), problem=error.message)
         except Unanswered as error:
-            return Reply(request, "", (), problem=error.why)
+            return GeneratorReply(request, "", (), problem=error.why)
         if not model_reply.text.strip():
-            return Reply(request, "", (), tokens=model_reply.completion_tokens, problem="the answer is empty")
+            return GeneratorReply(request, "", (), tokens=model_reply.completion_tokens, problem="the answer is empty")
         reply_text = model_reply.text[:MAX_REPLY]
-        parsed_reply = parse(reply_text)
+        parsed_reply = parse_triplets(reply_text)
         triplets = tuple(Scored(triplet, None) for triplet in parsed_reply.triplets)
-        return Reply(request, reply_text, triplets, parsed_reply.left_out, model_reply.completion_tokens)
+        return GeneratorReply(request, reply_text, triplets, parsed_reply.left_out, model_reply.completion_tokens)
 
 
 def messages(one: Asked) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ def messages(one: Asked) -> list[dict[str, Any]]:
 
 def _png(image_path: Path) -> str:
     """The radiograph as a ``data:`` URL: grey values alone, nothing of what else its file says."""
-    image = radiograph.read(image_path, draft=MAX_SIDE)
+    image = radiograph.read_radiograph(image_path, draft=MAX_SIDE)
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     image.info.clear()
     png_buffer = io.BytesIO()

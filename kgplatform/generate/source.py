@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from kgplatform.batches import GraphBatch, NodeRef
 from kgplatform.construct.semantic_types import ANATOMY
-from kgplatform.generate.backend import Backend, Reply
+from kgplatform.generate.backend import Backend, GeneratorReply
 from kgplatform.generate.grounding import Grounding
 from kgplatform.generate.inputs import Input
 from kgplatform.schema import CONCEPT_ID, Stance
-from kgplatform.triplets.linking import Link
+from kgplatform.triplets.linking import ConceptLink
 from kgplatform.triplets.text import Relation, Triplet
 
 KIND: Final = "generate"
@@ -29,11 +29,11 @@ class Writer:
     """Makes batches of replies of one generator with one way of decoding; `tagger` finds concepts in reports."""
 
     backend: Backend
-    link: Callable[[str], Link | None]
+    link: Callable[[str], ConceptLink | None]
     grounding: Callable[[Mapping[str, str]], Grounding]
     about: Mapping[str, Any]  # what decides links, as JSON
     reports: bool = True  # whether the images come with reports: the same images without are another run
-    files: tuple[Path, ...] = ()  # as `kgplatform.survey.checked` names a source
+    files: tuple[Path, ...] = ()  # as `kgplatform.survey.validate_batch` names a source
     kind: str = field(default=KIND, init=False)
 
     @property
@@ -53,7 +53,7 @@ class Writer:
         """What distinguishes this generator's entities from those of others."""
         return hashlib.sha256(f"{self.backend.sha256} {self.settings}".encode()).hexdigest()[:8]
 
-    def batch(self, pairs: Iterable[tuple[Input, Reply]]) -> tuple[GraphBatch, list[tuple[str, Triplet]]]:
+    def batch(self, pairs: Iterable[tuple[Input, GeneratorReply]]) -> tuple[GraphBatch, list[tuple[str, Triplet]]]:
         """The elements of replies, and the triplets that their reports do not support, by image."""
         batch = GraphBatch()
         ungrounded_triplets: list[tuple[str, Triplet]] = []
@@ -66,7 +66,7 @@ class Writer:
         batch.given = len(batch.edges)
         return batch, ungrounded_triplets
 
-    def _add(self, batch: GraphBatch, image_input: Input, reply: Reply) -> list[Triplet]:
+    def _add(self, batch: GraphBatch, image_input: Input, reply: GeneratorReply) -> list[Triplet]:
         """Add a reply; returns the triplets that the report does not support."""
         image_ref: NodeRef = ("Image", image_input.id)
         batch.nodes[image_ref] = dict(image_input.properties)  # also of an image with no triplet: it has been looked at
@@ -140,7 +140,7 @@ class Writer:
         return entity_ref
 
 
-def _kind(entity_text: str, triplet: Triplet, concept_link: Link | None) -> str | None:
+def _kind(entity_text: str, triplet: Triplet, concept_link: ConceptLink | None) -> str | None:
     """Anatomy or Observation, by the concept's types, else by the part in the triplet; None where neither shows it."""
     if concept_link is not None and concept_link.types:
         return "Anatomy" if all(concept_type in ANATOMY for concept_type in concept_link.types) else "Observation"

@@ -61,7 +61,7 @@ def read_pins(path: Path = PINS) -> list[Pin]:
     ]
 
 
-def folder(settings: Settings) -> Path:
+def neo4j_folder(settings: Settings) -> Path:
     """Where the jars lie; other versions get other folders."""
     return settings.cache / f"neo4j-{VERSION}"
 
@@ -72,22 +72,22 @@ def class_path(settings: Settings, log: Log = lambda _: None, pins: list[Pin] | 
     Raises `ServerError` naming the jar that is wrong, missing or not pinned.
     """
     pins = read_pins() if pins is None else pins
-    jar_folder = folder(settings)
+    jar_folder = neo4j_folder(settings)
     jar_folder.mkdir(parents=True, exist_ok=True)
     if _missing(jar_folder, pins):
         with state.held(jar_folder.with_name(f"{jar_folder.name}.lock")):  # servers of several homes may share the jars
             _fetch(_copied(_missing(jar_folder, pins), jar_folder), jar_folder, log)
-    return check(settings, pins)
+    return check_jars(settings, pins)
 
 
 def _missing(jar_folder: Path, pins: Iterable[Pin]) -> list[Pin]:
     return [pin for pin in pins if not (jar_folder / pin.name).is_file()]
 
 
-def check(settings: Settings, pins: list[Pin] | None = None) -> list[Path]:
+def check_jars(settings: Settings, pins: list[Pin] | None = None) -> list[Path]:
     """`class_path` for jars that are there; fetches nothing."""
     pins = read_pins() if pins is None else pins
-    jar_folder = folder(settings)
+    jar_folder = neo4j_folder(settings)
     stamp_path = jar_folder / "checked.json"
     if _stamped(stamp_path) != _fingerprint(jar_folder, pins):
         _verify(jar_folder, pins)
@@ -95,7 +95,7 @@ def check(settings: Settings, pins: list[Pin] | None = None) -> list[Path]:
     return [jar_folder / pin.name for pin in pins]
 
 
-def sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """The file's sha256 in hex."""
     with path.open("rb") as binary_file:
         return hashlib.file_digest(binary_file, "sha256").hexdigest()
@@ -106,7 +106,7 @@ def _verify(jar_folder: Path, pins: list[Pin]) -> None:
         jar_path = jar_folder / pin.name
         if not jar_path.is_file():
             raise ServerError(f"the jar {pin.name} is missing from {jar_folder}", "`kgp db start` fetches it again.")
-        if sha256(jar_path) != pin.sha256:
+        if file_sha256(jar_path) != pin.sha256:
             raise ServerError(
                 f"the jar {jar_path} is not the one that was pinned (its sha256 differs)",
                 "It was damaged or changed. Delete it; `kgp db start` fetches it again.",
@@ -122,7 +122,7 @@ def _copied(missing: list[Pin], jar_folder: Path) -> list[Pin]:
     still_missing = []
     for pin in missing:
         source_path = repository / pin.path
-        if source_path.is_file() and sha256(source_path) == pin.sha256:
+        if source_path.is_file() and file_sha256(source_path) == pin.sha256:
             _link(source_path, jar_folder / pin.name)
         else:
             still_missing.append(pin)

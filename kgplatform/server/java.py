@@ -26,7 +26,7 @@ class Java:
     version: int
 
 
-def find(env: Mapping[str, str] | None = None) -> Java:
+def find_java(env: Mapping[str, str] | None = None) -> Java:
     """The Java to use; raises `ServerError` when there is none of version 17 or newer."""
     rejections = []
     for java_path in _candidates(os.environ if env is None else env):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from kgplatform.server.jars import COORDINATES, PINS, sha256
+from kgplatform.server.jars import COORDINATES, PINS, file_sha256
 
 
 def resolve(coordinates: tuple[str, ...] = COORDINATES) -> dict[str, str]:
@@ -21,7 +21,7 @@ def resolve(coordinates: tuple[str, ...] = COORDINATES) -> dict[str, str]:
     pinned_hashes = {}
     for artifact in artifacts:
         name = Path(artifact.component.path_prefix, artifact.filename).as_posix()
-        pinned_hashes[name] = sha256(artifact.resolve())
+        pinned_hashes[name] = file_sha256(artifact.resolve())
     return pinned_hashes
 
 

@@ -16,7 +16,7 @@ import psutil
 from kgplatform import interrupt
 from kgplatform.errors import ConnectionFailed, LoginFailed, ServerError
 from kgplatform.server import config, jars, java, state, tool
-from kgplatform.server.state import Server, State
+from kgplatform.server.state import Server, ServerState
 from kgplatform.settings import Settings
 
 MAIN: Final = "org.neo4j.server.CommunityEntryPoint"
@@ -35,7 +35,7 @@ def start(settings: Settings, log: Log = lambda _: None) -> Server:
     """
     home_folder = settings.server_home
     with state.exclusive(home_folder):
-        server_state = state.load(home_folder)
+        server_state = state.load_state(home_folder)
         if server_state.process(home_folder) is not None:
             _await_ready(home_folder, server_state)
             return server_state.server(home_folder)
@@ -43,9 +43,9 @@ def start(settings: Settings, log: Log = lambda _: None) -> Server:
         _ensure_password(settings, log)
         log("starting Neo4j")
         for attempt in range(1, TRIES + 1):
-            server_state = State(state.choose_ports(server_state.ports))
+            server_state = ServerState(state.choose_ports(server_state.ports))
             with interrupt.deferred():  # a server that is not remembered could not be stopped
-                server_state = state.save(home_folder, _launch(home_folder, class_path, server_state))
+                server_state = state.save_state(home_folder, _launch(home_folder, class_path, server_state))
             try:
                 _await_ready(home_folder, server_state)
                 break
@@ -68,7 +68,7 @@ def stop(settings: Settings) -> Server:
 def status(settings: Settings) -> Server:
     """The local server at present."""
     home_folder = settings.server_home
-    return state.load(home_folder).server(home_folder)
+    return state.load_state(home_folder).server(home_folder)
 
 
 def reset(settings: Settings) -> None:
@@ -94,7 +94,7 @@ def password(settings: Settings) -> str:
 def connection(settings: Settings) -> tuple[str, str, str]:
     """Address, user name and password of the running local server; raises `ConnectionFailed` when it does not run."""
     home_folder = settings.server_home
-    server_state = state.load(home_folder)
+    server_state = state.load_state(home_folder)
     if server_state.process(home_folder) is None:
         raise ConnectionFailed("the local Neo4j is not running", "Start it with `kgp db start`.")
     return server_state.server(home_folder).uri, state.USER, state.read_password(home_folder)
@@ -120,12 +120,12 @@ def _ensure_password(settings: Settings, log: Log) -> None:
         if state.password_file(home_folder).exists()
         else state.make_password(home_folder)
     )
-    tool.run(settings, "dbms", "set-initial-password", initial_password)
+    tool.run_locked_admin(settings, "dbms", "set-initial-password", initial_password)
     if not (home_folder / "data" / "dbms" / "auth.ini").is_file():  # without it the server would start with neo4j/neo4j
         raise ServerError("neo4j-admin did not set the password", "Delete the graph with `kgp db reset`.")
 
 
-def _launch(home_folder: Path, class_path: list[Path], server_state: State) -> State:
+def _launch(home_folder: Path, class_path: list[Path], server_state: ServerState) -> ServerState:
     memory = config.memory()
     state.write_private(home_folder / "conf" / "neo4j.conf", config.render(server_state.ports, memory))
     state.write_private(home_folder / "conf" / "hosts", config.HOSTS)
@@ -139,7 +139,7 @@ def _launch(home_folder: Path, class_path: list[Path], server_state: State) -> S
     ) as console_log:
         process = subprocess.Popen(
             [
-                java.find().path,
+                java.find_java().path,
                 f"@{arguments_path}",
                 MAIN,
                 state.home_argument(home_folder),
@@ -156,7 +156,7 @@ def _launch(home_folder: Path, class_path: list[Path], server_state: State) -> S
         )
     # Collects the exit status when the server dies before us; a zombie would look alive.
     threading.Thread(target=process.wait, daemon=True).start()
-    return State(server_state.ports, process.pid)
+    return ServerState(server_state.ports, process.pid)
 
 
 def _flags(home_folder: Path, memory: config.Memory) -> list[str]:
@@ -170,7 +170,7 @@ def _flags(home_folder: Path, memory: config.Memory) -> list[str]:
     ]
 
 
-def _await_ready(home_folder: Path, server_state: State) -> None:
+def _await_ready(home_folder: Path, server_state: ServerState) -> None:
     """Return when this process answers on both ports and accepts our password; raise `ServerError` if it never does."""
     deadline = time.monotonic() + START_SECONDS
     while not (process := server_state.process(home_folder)) or not server_state.listening(process):
@@ -231,7 +231,7 @@ def _see(home_folder: Path) -> str:
 
 
 def _stop(home_folder: Path) -> None:
-    process = state.load(home_folder).process(home_folder)
+    process = state.load_state(home_folder).process(home_folder)
     if process is not None:
         try:
             process.terminate()

@@ -49,7 +49,7 @@ def _command_line(process: psutil.Process) -> list[str]:
 
 
 @dataclass(frozen=True)
-class State:
+class ServerState:
     """Ports used last, and the server's process while there is one."""
 
     ports: Ports = field(default_factory=Ports)
@@ -106,15 +106,17 @@ def make_folders(home: Path) -> None:
         ) from None
 
 
-def load(home: Path) -> State:
+def load_state(home: Path) -> ServerState:
     """The state; the usual ports when nothing is remembered."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         stored_state = json.loads(_state_file(home).read_text(encoding="utf-8"))
-        return State(Ports(int(stored_state["ports"]["bolt"]), int(stored_state["ports"]["http"])), stored_state["pid"])
-    return State()
+        return ServerState(
+            Ports(int(stored_state["ports"]["bolt"]), int(stored_state["ports"]["http"])), stored_state["pid"]
+        )
+    return ServerState()
 
 
-def save(home: Path, state: State) -> State:
+def save_state(home: Path, state: ServerState) -> ServerState:
     """Remember `state`."""
     write_private(_state_file(home), json.dumps(asdict(state)))
     return state
@@ -122,7 +124,7 @@ def save(home: Path, state: State) -> State:
 
 def forget_process(home: Path) -> None:
     """Remember the ports only."""
-    save(home, replace(load(home), pid=None))
+    save_state(home, replace(load_state(home), pid=None))
 
 
 def store_exists(settings: Settings) -> bool:

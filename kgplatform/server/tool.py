@@ -19,16 +19,16 @@ def admin(settings: Settings, *arguments: str, flags: tuple[str, ...] = ()) -> s
     """
     home_folder = settings.server_home
     with state.exclusive(home_folder):
-        if state.load(home_folder).process(home_folder) is not None:
+        if state.load_state(home_folder).process(home_folder) is not None:
             raise ServerError("the local Neo4j is running", "Stop it with `kgp db stop` first.")
-        return run(settings, *arguments, flags=flags)
+        return run_locked_admin(settings, *arguments, flags=flags)
 
 
-def run(settings: Settings, *arguments: str, flags: tuple[str, ...] = ()) -> str:
+def run_locked_admin(settings: Settings, *arguments: str, flags: tuple[str, ...] = ()) -> str:
     """`admin` for those who hold the lock. The arguments go by a private file: a password may be among them."""
     home_folder = settings.server_home
     state.write_private(
-        home_folder / "conf" / "neo4j.conf", config.render(state.load(home_folder).ports, config.memory())
+        home_folder / "conf" / "neo4j.conf", config.render(state.load_state(home_folder).ports, config.memory())
     )
     arguments_path = home_folder / "run" / "admin.args"
     state.write_private(
@@ -37,7 +37,7 @@ def run(settings: Settings, *arguments: str, flags: tuple[str, ...] = ()) -> str
     folder_variables = {"NEO4J_HOME": str(home_folder), "NEO4J_CONF": str(home_folder / "conf")}
     try:
         process = subprocess.run(
-            [java.find().path, f"@{arguments_path}"],
+            [java.find_java().path, f"@{arguments_path}"],
             capture_output=True,
             text=True,
             errors="replace",

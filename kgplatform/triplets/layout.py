@@ -24,7 +24,7 @@ PORT: Final = 7.0  # between two lines that meet a box on one side
 SWEEPS: Final = 16
 
 
-class Box(NamedTuple):
+class TextBox(NamedTuple):
     """A text and its place: an entity, or a relation's name."""
 
     lines: tuple[str, ...]
@@ -49,7 +49,7 @@ class Line(NamedTuple):
     """An edge as drawn: its wires from left to right, its name, and where the point of its arrow is."""
 
     wires: tuple[Wire, ...]
-    name: Box
+    name: TextBox
     x: float
     y: float
     rightwards: bool
@@ -58,13 +58,13 @@ class Line(NamedTuple):
 class Layout(NamedTuple):
     """Boxes of the entities in the order in which they first occur, lines in that of the edges; and the size of all."""
 
-    boxes: dict[str, Box]
+    boxes: dict[str, TextBox]
     lines: tuple[Line, ...]
     width: float
     height: float
 
 
-class Edge(NamedTuple):
+class LayoutEdge(NamedTuple):
     """What is laid out: two entities' identities and the text on the line between them."""
 
     head: str
@@ -97,9 +97,9 @@ def breadth(text: str) -> float:
     return LETTER * sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def lay_out(edges: Sequence[Edge], texts: Mapping[str, str]) -> Layout:
+def lay_out(edges: Sequence[LayoutEdge], texts: Mapping[str, str]) -> Layout:
     """Places for the edges and their entities, whose texts are given by identity. Components stand under each other."""
-    boxes: dict[str, Box] = {}
+    boxes: dict[str, TextBox] = {}
     lines: dict[int, Line] = {}
     next_top = total_width = 0.0
     for component in _components(edges):
@@ -113,7 +113,7 @@ def lay_out(edges: Sequence[Edge], texts: Mapping[str, str]) -> Layout:
     )
 
 
-def _components(edges: Sequence[Edge]) -> list[list[int]]:
+def _components(edges: Sequence[LayoutEdge]) -> list[list[int]]:
     """The edges' places by connected component, in the order in which components first occur."""
     component_of: dict[str, list[int]] = {}
     for edge_index, (head, _, tail) in enumerate(edges):
@@ -128,7 +128,7 @@ def _components(edges: Sequence[Edge]) -> list[list[int]]:
     return sorted(unique.values())
 
 
-def _forward(edges: Iterable[Edge]) -> list[tuple[str, str]]:
+def _forward(edges: Iterable[LayoutEdge]) -> list[tuple[str, str]]:
     """The edges as pairs without a cycle: one that would close a cycle is turned round. Loops are left out."""
     successors: dict[str, list[str]] = {}
     pairs = []
@@ -150,7 +150,7 @@ def _reaches(successors: Mapping[str, Sequence[str]], source: str, target: str) 
     return target in visited and source != target
 
 
-def _ranks(edges: Sequence[Edge]) -> dict[str, int]:
+def _ranks(edges: Sequence[LayoutEdge]) -> dict[str, int]:
     """Each entity's layer, of those of entities: right of every head, as far left as that allows; and those without a
     head close to their tails.
     """
@@ -168,7 +168,7 @@ def _ranks(edges: Sequence[Edge]) -> dict[str, int]:
 class _Drawing:
     """One connected component: its items, linked from layer to layer."""
 
-    def __init__(self, edges: Mapping[int, Edge], texts: Mapping[str, str]) -> None:
+    def __init__(self, edges: Mapping[int, LayoutEdge], texts: Mapping[str, str]) -> None:
         self._edges = edges
         self._ranks = _ranks(list(edges.values()))
         self._items: list[_Item] = []
@@ -185,7 +185,7 @@ class _Drawing:
         text_lines = wrapped(text)
         return self._add(_Item(layer, text_lines, max(map(breadth, text_lines)) + 16, LINE * len(text_lines) + 10))
 
-    def _chain(self, edge: Edge) -> list[_Item]:
+    def _chain(self, edge: LayoutEdge) -> list[_Item]:
         """The edge's items from left to right: an entity, the name, bends, an entity. A loop ends at its name."""
         left_name, right_name = sorted((edge.head, edge.tail), key=self._ranks.__getitem__)
         left_end, right_end = self._entities[left_name], self._entities[right_name]
@@ -229,7 +229,7 @@ class _Drawing:
             left_edge += layer_width + GAP
         return left_edge - GAP
 
-    def boxes(self) -> dict[str, Box]:
+    def boxes(self) -> dict[str, TextBox]:
         """The entities' boxes."""
         return {entity: _placed(item) for entity, item in self._entities.items()}
 
@@ -263,8 +263,8 @@ def _port(item: _Item, side: Sequence[_Item], neighbour: _Item) -> float:
     return item.y + PORT * (port_index - (len(side) - 1) / 2)
 
 
-def _placed(item: _Item) -> Box:
-    return Box(item.lines, item.left, item.y - item.height / 2, item.width, item.height)
+def _placed(item: _Item) -> TextBox:
+    return TextBox(item.lines, item.left, item.y - item.height / 2, item.width, item.height)
 
 
 def _wanted(item: _Item, leftwards: bool, by_both_sides: bool) -> float:

@@ -12,21 +12,21 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from kgplatform.construct.lexicon import Concept, Lexicon, words
+from kgplatform.construct.lexicon import Concept, Lexicon, key_words
 from kgplatform.construct.tagger import Candidate, Mention, Tagger
-from kgplatform.construct.text import tokens
+from kgplatform.construct.text import tokenize_text
 from kgplatform.schema import CONCEPT_ID
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
-    from kgplatform.construct.settings import Settings
+    from kgplatform.construct.settings import ConstructionSettings
     from kgplatform.graph import Graph
 
 LINKED: Final = ("radgraph", "generate")  # the kinds of runs that link entities
 THRESHOLD: Final = 0.5  # "small effusion" is still an effusion, "left lower lobe effusion" no longer
 
 
-class Link(NamedTuple):
+class ConceptLink(NamedTuple):
     """The concept that a phrase means. `score`, from 0 to 1: how sure the tagger is, times the share of the phrase's
     words that it read.
     """
@@ -48,10 +48,10 @@ class Linker:
         self.about: Mapping[str, Any] = {"tagger": tagger.name, "threshold": THRESHOLD, **(about or {})}
 
     @lru_cache(maxsize=100_000)  # noqa: B019  a linker lives as long as its process
-    def link(self, text: str) -> Link | None:
+    def link(self, text: str) -> ConceptLink | None:
         """The best concept of the mention that covers the most words of the phrase; None where the score is too low."""
-        text_tokens = tokens(text)
-        word_tokens = [text_tokens[word.token] for word in words(text_tokens) if word is not None]
+        text_tokens = tokenize_text(text)
+        word_tokens = [text_tokens[word.token] for word in key_words(text_tokens) if word is not None]
         best_match: tuple[int, Candidate] | None = None
         for mention in self.tagger.tag(text):
             covered_count = sum(
@@ -66,7 +66,7 @@ class Linker:
         score = candidate.score * covered_count / len(word_tokens) if word_tokens else 0.0
         if score < THRESHOLD:
             return None
-        return Link(candidate.cui, candidate.name, candidate.types, score, self.tagger.name)
+        return ConceptLink(candidate.cui, candidate.name, candidate.types, score, self.tagger.name)
 
 
 def _first(mention: Mention) -> Candidate | None:
@@ -74,7 +74,7 @@ def _first(mention: Mention) -> Candidate | None:
     return next((candidate for candidate in mention.candidates if CONCEPT_ID.fullmatch(candidate.cui)), None)
 
 
-def linker_of(settings: Settings, graph: Graph, log: Callable[[str], None] = lambda _: None) -> Linker:
+def linker_of(settings: ConstructionSettings, graph: Graph, log: Callable[[str], None] = lambda _: None) -> Linker:
     """The linker by the names that the graph has and those that the settings name, and by their tagger.
 
     What is reported of it, and names a run, are the settings alone: the graph's names change with every other run, and

@@ -36,13 +36,13 @@ class Result:
         return asdict(self)
 
 
-def words(triplets: Iterable[Triplet]) -> list[str]:
+def triplet_words(triplets: Iterable[Triplet]) -> list[str]:
     """The triplets' text as words, commas and semicolons being words of their own (VLM-KG §3.3)."""
     triplet_list = list(triplets)
     return serialise(triplet_list).replace(",", " , ").replace(";", " ; ").split() if triplet_list else []
 
 
-def together(predicted: Sequence[_A], references: Sequence[_B]) -> list[tuple[_A, _B]]:
+def pair_documents(predicted: Sequence[_A], references: Sequence[_B]) -> list[tuple[_A, _B]]:
     """Each prediction with its reference. Raises `ValueError` for none, and for different numbers of them."""
     if not predicted or len(predicted) != len(references):
         raise ValueError(f"{len(predicted)} predictions and {len(references)} references do not make pairs")
@@ -85,7 +85,7 @@ def bleu(predicted: Sequence[Words], references: Sequence[Words]) -> Bleu:
     pₙ for n > 1 (Lin & Och 2004), as nearly every document lacks some 4-gram; their mean is `sentences`. The paper does
     not say which of the two it prints.
     """
-    overlaps = [_overlap(prediction, reference) for prediction, reference in together(predicted, references)]
+    overlaps = [_overlap(prediction, reference) for prediction, reference in pair_documents(predicted, references)]
     corpus_overlap = _Overlap(
         tuple(map(sum, zip(*(overlap.matched for overlap in overlaps), strict=True))),
         tuple(map(sum, zip(*(overlap.total for overlap in overlaps), strict=True))),
@@ -167,7 +167,7 @@ def rouge_l(predicted: Sequence[Words], references: Sequence[Words], beta: float
     documents.
     """
     document_scores = [
-        _rouge_l(prediction, reference, beta) for prediction, reference in together(predicted, references)
+        _rouge_l(prediction, reference, beta) for prediction, reference in pair_documents(predicted, references)
     ]
     f_measure, precision, recall = (
         100 * fmean(measure_scores) for measure_scores in zip(*document_scores, strict=True)
@@ -243,38 +243,38 @@ class SetScore(Result):
     documents: int
 
 
-def same(entity: str) -> str:
+def exact_key(entity: str) -> str:
     """The key of an exact comparison."""
     return entity
 
 
-def keyed(triplets: Iterable[Triplet], key: Key = same) -> set[Triplet]:
+def keyed(triplets: Iterable[Triplet], key: Key = exact_key) -> set[Triplet]:
     """The triplets with `key` of each entity in its place: what is compared."""
     return {Triplet(key(head), relation, key(tail)) for head, relation, tail in triplets}
 
 
-def count(predicted: Iterable[Triplet], reference: Iterable[Triplet], key: Key = same) -> Counts:
+def count(predicted: Iterable[Triplet], reference: Iterable[Triplet], key: Key = exact_key) -> Counts:
     """A document's triplets. One is right when head, relation and tail are; `key` maps an entity to what it is compared
     by, such as the concept that it is linked to.
     """
-    return shared(keyed(predicted, key), keyed(reference, key))
+    return count_shared(keyed(predicted, key), keyed(reference, key))
 
 
-def count_entities(predicted: Iterable[Triplet], reference: Iterable[Triplet], key: Key = same) -> Counts:
+def count_entities(predicted: Iterable[Triplet], reference: Iterable[Triplet], key: Key = exact_key) -> Counts:
     """A document's distinct entities, in any triplets."""
-    return shared(_entities(predicted, key), _entities(reference, key))
+    return count_shared(_entities(predicted, key), _entities(reference, key))
 
 
 def _entities(triplets: Iterable[Triplet], key: Key) -> set[str]:
     return {key(entity) for head, _, tail in triplets for entity in (head, tail)}
 
 
-def shared(predicted: Set[_A], reference: Set[_A]) -> Counts:
+def count_shared(predicted: Set[_A], reference: Set[_A]) -> Counts:
     """How much of the two sets is the same."""
     return Counts(len(predicted & reference), len(predicted), len(reference))
 
 
-def score(documents: Sequence[Counts]) -> SetScore:
+def score_documents(documents: Sequence[Counts]) -> SetScore:
     """The documents' counts (of `count` or `count_entities`) as one score. Raises `ValueError` for none."""
     if not documents:
         raise ValueError("there are no documents to score")
@@ -314,7 +314,7 @@ def bootstrap_difference(first: Sequence[Counts], second: Sequence[Counts], seed
 
 
 def _micro(documents: Sequence[Counts]) -> float:
-    return score(documents).f1
+    return score_documents(documents).f1
 
 
 def _resampled(systems: Sequence[Sequence[Counts]], seed: int, samples: int) -> list[np.ndarray]:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
 
-from kgplatform.triplets.metrics import Key, Result, same, shared, together
+from kgplatform.triplets.metrics import Key, Result, count_shared, exact_key, pair_documents
 from kgplatform.triplets.text import Triplet
 
 
-class Node(NamedTuple):
+class LabelledEntity(NamedTuple):
     """An entity of a graph; the label has its kind and presence (``OBS-DP``), or is empty."""
 
     text: str
     label: str
 
 
-class Link(NamedTuple):
+class EntityRelation(NamedTuple):
     """A relation between two of the graph's entities, by their places."""
 
     head: int
@@ -29,8 +29,8 @@ class Link(NamedTuple):
 class LabelledGraph(NamedTuple):
     """The entities of one report, the same text perhaps more than once, and their relations."""
 
-    nodes: tuple[Node, ...]
-    links: tuple[Link, ...]
+    nodes: tuple[LabelledEntity, ...]
+    links: tuple[EntityRelation, ...]
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,15 @@ def unlabelled(triplets: Iterable[Triplet]) -> LabelledGraph:
     for head, _, tail in triplet_list:
         node_indices.setdefault(head, len(node_indices))
         node_indices.setdefault(tail, len(node_indices))
-    links = tuple(Link(node_indices[head], str(relation), node_indices[tail]) for head, relation, tail in triplet_list)
-    return LabelledGraph(tuple(Node(entity_text, "") for entity_text in node_indices), links)
+    links = tuple(
+        EntityRelation(node_indices[head], str(relation), node_indices[tail]) for head, relation, tail in triplet_list
+    )
+    return LabelledGraph(tuple(LabelledEntity(entity_text, "") for entity_text in node_indices), links)
 
 
-def radgraph_f1(predicted: Sequence[LabelledGraph], references: Sequence[LabelledGraph], key: Key = same) -> RadGraphF1:
+def radgraph_f1(
+    predicted: Sequence[LabelledGraph], references: Sequence[LabelledGraph], key: Key = exact_key
+) -> RadGraphF1:
     """RadGraph-F1: the F1 of each document's sets, then the mean. `key` maps an entity's text to what is compared.
 
     - simple: (text, label) of each entity;
@@ -70,10 +74,10 @@ def radgraph_f1(predicted: Sequence[LabelledGraph], references: Sequence[Labelle
     Raises `ValueError` for no documents.
     """
     levels: list[list[float]] = []
-    for prediction, reference in together(predicted, references):
+    for prediction, reference in pair_documents(predicted, references):
         predicted_sets, reference_sets = _elements(prediction, key), _elements(reference, key)
         simple, partial, complete, linked = (
-            shared(predicted_set, reference_set).f1
+            count_shared(predicted_set, reference_set).f1
             for predicted_set, reference_set in zip(predicted_sets, reference_sets, strict=True)
         )
         levels.append([simple, partial, complete, (simple + linked) / 2])

@@ -74,7 +74,7 @@ def entity(text: str) -> str:
     return plain_text if len(plain_text) <= MAX_ENTITY and any(map(str.isalnum, plain_text)) else ""
 
 
-def parse(reply: str) -> Parsed:
+def parse_triplets(reply: str) -> Parsed:
     """The triplets in any reply of a model. What is no triplet of a known relation is left out and counted."""
     triplets: dict[Triplet, None] = {}
     left_out = 0

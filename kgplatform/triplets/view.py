@@ -15,8 +15,8 @@ from html import escape
 from typing import Any, Final
 
 from kgplatform.extras import missing
-from kgplatform.triplets.layout import LINE, Box, Edge, Layout, Wire, breadth, lay_out, wrapped
-from kgplatform.triplets.metrics import Counts, Key, count, keyed, same
+from kgplatform.triplets.layout import LINE, Layout, LayoutEdge, TextBox, Wire, breadth, lay_out, wrapped
+from kgplatform.triplets.metrics import Counts, Key, count, exact_key, keyed
 from kgplatform.triplets.text import Triplet
 
 MAX_TRIPLETS: Final = 60  # triplets of a panel that are drawn; more would be no picture
@@ -27,7 +27,7 @@ SCALE: Final = 2  # pixels of a PNG for one of the layout
 MAX_SIDE: Final = 16_000  # pixels of a side of a PNG
 
 
-class State(StrEnum):
+class MatchState(StrEnum):
     """What a triplet, or an entity, of a system is, in comparison with the reference."""
 
     RIGHT = "correct"
@@ -35,8 +35,8 @@ class State(StrEnum):
     MISSING = "missing"
 
 
-COLOURS: Final = {State.RIGHT: "#000000", State.WRONG: "#d00000", State.MISSING: "#767676"}
-WIDTHS: Final = {State.RIGHT: 1.2, State.WRONG: 1.8, State.MISSING: 1.2}
+COLOURS: Final = {MatchState.RIGHT: "#000000", MatchState.WRONG: "#d00000", MatchState.MISSING: "#767676"}
+WIDTHS: Final = {MatchState.RIGHT: 1.2, MatchState.WRONG: 1.8, MatchState.MISSING: 1.2}
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Panel:
     """A graph to be drawn. Counts are None for the reference; `left_out` triplets are counted, but not drawn."""
 
     name: str
-    edges: tuple[Edge, ...]
-    states: tuple[State, ...]  # of the edges
+    edges: tuple[LayoutEdge, ...]
+    states: tuple[MatchState, ...]  # of the edges
     texts: Mapping[str, str]  # of the entities
-    entities: Mapping[str, State]
+    entities: Mapping[str, MatchState]
     counts: Counts | None
     left_out: int
 
@@ -66,18 +66,21 @@ class Panel:
         return f"{description}; {self.left_out} not drawn" if self.left_out else description
 
 
-def compare(reference: Sequence[Triplet], systems: Mapping[str, Sequence[Triplet]], key: Key = same) -> list[Panel]:
+def compare(
+    reference: Sequence[Triplet], systems: Mapping[str, Sequence[Triplet]], key: Key = exact_key
+) -> list[Panel]:
     """The panels of a study. Triplets are right as `metrics.count` has it, with the same `key`; entities of one key are
     one, with the text that the system has for them.
     """
     reference_keyed = keyed(reference, key)
-    panels = [_panel("reference", dict.fromkeys(_keyed(reference, key), State.RIGHT), reference, key, None)]
+    panels = [_panel("reference", dict.fromkeys(_keyed(reference, key), MatchState.RIGHT), reference, key, None)]
     for system_name, predicted in systems.items():
         predicted_keyed = keyed(predicted, key)
         states = {
-            triplet: State.RIGHT if triplet in predicted_keyed else State.MISSING for triplet in _keyed(reference, key)
+            triplet: MatchState.RIGHT if triplet in predicted_keyed else MatchState.MISSING
+            for triplet in _keyed(reference, key)
         }
-        states |= {triplet: State.WRONG for triplet in _keyed(predicted, key) if triplet not in reference_keyed}
+        states |= {triplet: MatchState.WRONG for triplet in _keyed(predicted, key) if triplet not in reference_keyed}
         panels.append(_panel(system_name, states, [*predicted, *reference], key, count(predicted, reference, key)))
     return panels
 
@@ -88,7 +91,7 @@ def _keyed(triplets: Iterable[Triplet], key: Key) -> list[Triplet]:
 
 
 def _panel(
-    panel_name: str, states: Mapping[Triplet, State], worded: Iterable[Triplet], key: Key, counts: Counts | None
+    panel_name: str, states: Mapping[Triplet, MatchState], worded: Iterable[Triplet], key: Key, counts: Counts | None
 ) -> Panel:
     texts: dict[str, str] = {}
     for head, _, tail in worded:
@@ -97,7 +100,7 @@ def _panel(
     displayed = dict(list(states.items())[:MAX_TRIPLETS])
     return Panel(
         name=panel_name,
-        edges=tuple(Edge(head, str(relation), tail) for head, relation, tail in displayed),
+        edges=tuple(LayoutEdge(head, str(relation), tail) for head, relation, tail in displayed),
         states=tuple(displayed.values()),
         texts=texts,
         entities=_entity_states(states),
@@ -106,14 +109,14 @@ def _panel(
     )
 
 
-def _entity_states(states: Mapping[Triplet, State]) -> dict[str, State]:
+def _entity_states(states: Mapping[Triplet, MatchState]) -> dict[str, MatchState]:
     """An entity is right when the system and the reference both have it, in any triplets."""
-    states_by_entity: dict[str, set[State]] = {}
+    states_by_entity: dict[str, set[MatchState]] = {}
     for (head, _, tail), state in states.items():
         for entity in (head, tail):
             states_by_entity.setdefault(entity, set()).add(state)
     return {
-        entity: entity_states.pop() if len(entity_states) == 1 else State.RIGHT
+        entity: entity_states.pop() if len(entity_states) == 1 else MatchState.RIGHT
         for entity, entity_states in states_by_entity.items()
     }
 
@@ -140,7 +143,7 @@ def to_html(title: str, panels: Sequence[Panel]) -> str:
     """One page alone: drawings in it, no scripts, nothing loaded. All text is escaped."""
     legend = "".join(
         f'<li><svg width="34" height="10"><path d="M0 5H34" {_stroke(state)}/></svg>{state.value}</li>'
-        for state in State
+        for state in MatchState
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -191,14 +194,14 @@ def _path(wire: Wire) -> str:
     return f"M{x0:.1f} {y0:.1f}H{x1:.1f}C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x2:.1f} {y1:.1f}H{x3:.1f}"
 
 
-def _label(box: Box, state: State, kind: str) -> str:
+def _label(box: TextBox, state: MatchState, kind: str) -> str:
     return "".join(
         f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" fill="{COLOURS[state]}">{escape(text_line)}</text>'
         for text_line, x, y in _lines(box)
     )
 
 
-def _lines(box: Box) -> list[tuple[str, float, float]]:
+def _lines(box: TextBox) -> list[tuple[str, float, float]]:
     """A box's lines of text, each with its middle."""
     first_top = box.top + (box.height - LINE * len(box.lines)) / 2
     return [
@@ -207,8 +210,8 @@ def _lines(box: Box) -> list[tuple[str, float, float]]:
     ]
 
 
-def _stroke(state: State) -> str:
-    dashes = ' stroke-dasharray="5 3"' if state is State.MISSING else ""
+def _stroke(state: MatchState) -> str:
+    dashes = ' stroke-dasharray="5 3"' if state is MatchState.MISSING else ""
     return f'stroke="{COLOURS[state]}" stroke-width="{WIDTHS[state]}"{dashes}'
 
 
@@ -265,10 +268,10 @@ def _write(axes: Any, label_text: str, x: float, y: float, font_size: float, **t
     axes.text(x, y, label_text, fontsize=font_size, va="center", parse_math=False, **text_options)
 
 
-def _line_style(state: State) -> dict[str, Any]:
+def _line_style(state: MatchState) -> dict[str, Any]:
     return {
         "edgecolor": COLOURS[state], "linewidth": WIDTHS[state], "facecolor": "none",
-        "linestyle": (0, (4, 2.5)) if state is State.MISSING else "solid",
+        "linestyle": (0, (4, 2.5)) if state is MatchState.MISSING else "solid",
     }  # fmt: skip
 
 
@@ -277,7 +280,7 @@ def _draw_legend(axes: Any) -> None:
     from matplotlib.path import Path
 
     left_x = MARGIN
-    for state in State:
+    for state in MatchState:
         axes.add_patch(PathPatch(Path([(left_x, 42), (left_x + 34, 42)]), **_line_style(state)))
         _write(axes, state.value, left_x + 41, 42, 12, ha="left")
         left_x += 41 + breadth(state.value) + 24

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform import radiograph
+from kgplatform.datasets.questions import MAX_QUESTION_LENGTH, replace_undecodable
 from kgplatform.errors import InputError
 from kgplatform.vqa.choices import is_choice
-from kgplatform.vqa.questions import MAX_QUESTION_LENGTH, readable
 
 HINT: Final = 'Ask in English, for example: "Is there a pleural effusion?"'
 
@@ -143,11 +143,11 @@ _FORM_WORDS: Final = (
 )
 
 
-def checked(image: Path | None, text: str) -> str:
+def validate_question(image: Path | None, text: str) -> str:
     """The question in one line. Raises `InputError` unless it is one yes/no question, and where image and question have
     changed places.
     """
-    text = " ".join(readable(text).split())
+    text = " ".join(replace_undecodable(text).split())
     if image is not None and _changed_places(image, text):
         raise InputError("image and question have changed places", 'Give the image first: kgp ask IMAGE "…?"')
     if len(text) > MAX_QUESTION_LENGTH:

@@ -9,8 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from kgplatform.files import MARK, marked, replacing
-from kgplatform.vqa.live import Edge, Node
+from kgplatform.files import MARK, has_program_mark, replacing
+from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
 
 ROW: Final = 22  # pixels of a line
 WIDTH: Final = 900
@@ -20,7 +20,7 @@ COLOURS: Final = {"POSITIVE": "#1b7f4b", "NEGATIVE": "#b3261e", "UNCERTAIN": "#a
 PLAIN: Final = "#4a5b6c"
 
 
-def draw(question: str, named: Sequence[Node], edges: Sequence[Edge]) -> str:
+def draw_subgraph(question: str, named: Sequence[SubgraphNode], edges: Sequence[SubgraphEdge]) -> str:
     """The SVG's text. Edges between two named concepts are drawn on the left of them."""
     other_nodes = list(dict.fromkeys(node for edge in edges for node in (edge.head, edge.tail) if node not in named))
     row_count = max(len(other_nodes), len(named), 1)
@@ -55,10 +55,10 @@ def draw(question: str, named: Sequence[Node], edges: Sequence[Edge]) -> str:
     return "\n".join([*elements, f"<!-- {MARK} -->", "</svg>\n"])
 
 
-def write(path: Path, question: str, named: Sequence[Node], edges: Sequence[Edge]) -> None:
+def write_drawing(path: Path, question: str, named: Sequence[SubgraphNode], edges: Sequence[SubgraphEdge]) -> None:
     """Write the picture. Raises `InputError` where that cannot be."""
-    with replacing(path, marked) as staged_path:
-        staged_path.write_text(draw(question, named, edges), encoding="utf-8")
+    with replacing(path, has_program_mark) as staged_path:
+        staged_path.write_text(draw_subgraph(question, named, edges), encoding="utf-8")
 
 
 def _arrow(colour: str) -> str:
@@ -69,7 +69,7 @@ def _arrow(colour: str) -> str:
     )
 
 
-def _line(edge: Edge, positions: Mapping[Node, tuple[float, float]]) -> str:
+def _line(edge: SubgraphEdge, positions: Mapping[SubgraphNode, tuple[float, float]]) -> str:
     """From head to tail; between two of one column an arc next to it."""
     (head_x, head_y), (tail_x, tail_y) = positions[edge.head], positions[edge.tail]
     colour = COLOURS.get(edge.kind, PLAIN)
@@ -80,7 +80,9 @@ def _line(edge: Edge, positions: Mapping[Node, tuple[float, float]]) -> str:
     )
 
 
-def _kind(edge: Edge, positions: Mapping[Node, tuple[float, float]], lane: int, same_pair_count: int) -> str:
+def _kind(
+    edge: SubgraphEdge, positions: Mapping[SubgraphNode, tuple[float, float]], lane: int, same_pair_count: int
+) -> str:
     """The edge's kind in words, near the right, where edges are apart; those of a named concept in a separate lane,
     and below the `same_pair_count` edges that join the same two.
     """

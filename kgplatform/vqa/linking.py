@@ -10,10 +10,10 @@ from kgplatform import queries
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.pipeline import names_of_settings
 from kgplatform.construct.semantic_types import types_by_name
-from kgplatform.construct.settings import Settings
+from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.construct.tagger import BY_SYNONYM, Candidate, DictionaryTagger
+from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.graph import Graph
-from kgplatform.retrieval.knowledge import Knowledge
 
 _Row = tuple[str, str, int]
 
@@ -38,7 +38,7 @@ class QuestionTagger:
             Concept(cui, concept_name, types_by_name(concept_name), float(edge_count))
             for cui, concept_name, edge_count in concept_rows
         ]
-        settings = Settings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
+        settings = ConstructionSettings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
         self._tagger = DictionaryTagger(Lexicon([*named_concepts, *names_of_settings(settings, log)]))
 
     def concepts(self, text: str) -> list[int]:

@@ -16,7 +16,7 @@ from kgplatform.graph import Graph
 from kgplatform.vqa.subgraph import CAP, FURTHER, PATHS, SEEDS
 
 
-class Node(NamedTuple):
+class SubgraphNode(NamedTuple):
     """A concept by CUI and name, or an image by id and path."""
 
     key: str
@@ -25,17 +25,17 @@ class Node(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Edge:
+class SubgraphEdge:
     """A stance or a relation."""
 
-    head: Node
+    head: SubgraphNode
     kind: str
-    tail: Node
+    tail: SubgraphNode
 
 
 def subgraphs(
     graph: Graph, questions: Sequence[Sequence[str]], *, hops: int = 1, cap: int = CAP, images: bool = True
-) -> list[list[Edge]]:
+) -> list[list[SubgraphEdge]]:
     """For the CUIs that each question names, the edges around them, most relevant first, at most `cap`; `hops` is 1 or
     2.
 
@@ -45,11 +45,11 @@ def subgraphs(
     all_cuis = sorted({cui for cuis in seed_lists for cui in cuis})
     cui_pairs = sorted({cui_pair for cuis in seed_lists for cui_pair in combinations(cuis, 2)})
     neighbourhoods = _neighbourhoods(graph, all_cuis, cap, images)
-    edges_between: dict[tuple[str, str], dict[bool, list[Edge]]] = {cui_pair: {} for cui_pair in cui_pairs}
+    edges_between: dict[tuple[str, str], dict[bool, list[SubgraphEdge]]] = {cui_pair: {} for cui_pair in cui_pairs}
     numbered_pairs = [[pair_number, *cui_pair] for pair_number, cui_pair in enumerate(cui_pairs)]
     for record in graph.read(queries.get("vqa/joining"), pairs=numbered_pairs, paths=PATHS):
         edges_between[cui_pairs[record["number"]]][record["direct"]] = [
-            Edge(Node(head, head_name), kind, Node(tail, tail_name))
+            SubgraphEdge(SubgraphNode(head, head_name), kind, SubgraphNode(tail, tail_name))
             for kind, head, head_name, tail, tail_name in record["edges"]
         ]
     reached_cuis = [_reached(cuis, neighbourhoods) if hops > 1 else [] for cuis in seed_lists]
@@ -63,7 +63,7 @@ def subgraphs(
     return edge_lists
 
 
-def _neighbourhoods(graph: Graph, cuis: Sequence[str], cap: int, images: bool) -> dict[str, list[Edge]]:
+def _neighbourhoods(graph: Graph, cuis: Sequence[str], cap: int, images: bool) -> dict[str, list[SubgraphEdge]]:
     """Of each concept its first edges, at most `cap`."""
     if not cuis:
         return {}
@@ -73,25 +73,25 @@ def _neighbourhoods(graph: Graph, cuis: Sequence[str], cap: int, images: bool) -
     }
 
 
-def _reached(cuis: Sequence[str], neighbourhoods: Mapping[str, Sequence[Edge]]) -> list[str]:
+def _reached(cuis: Sequence[str], neighbourhoods: Mapping[str, Sequence[SubgraphEdge]]) -> list[str]:
     """The concepts around those of a question, in the order in which they are reached."""
     nodes = (node for cui in cuis for edge in neighbourhoods.get(cui, ()) for node in (edge.head, edge.tail))
     return list(dict.fromkeys(node.key for node in nodes if not node.image and node.key not in cuis))
 
 
-def _around(edges: Sequence[Any], cui: str, concept_name: str) -> Iterator[Edge]:
-    concept = Node(cui, concept_name)
+def _around(edges: Sequence[Any], cui: str, concept_name: str) -> Iterator[SubgraphEdge]:
+    concept = SubgraphNode(cui, concept_name)
     for kind, is_reversed, is_image, node_key, node_name in edges:
-        neighbour = Node(node_key, node_name or node_key, is_image)
-        yield Edge(neighbour, kind, concept) if is_reversed else Edge(concept, kind, neighbour)
+        neighbour = SubgraphNode(node_key, node_name or node_key, is_image)
+        yield SubgraphEdge(neighbour, kind, concept) if is_reversed else SubgraphEdge(concept, kind, neighbour)
 
 
 def _ordered(
     cuis: Sequence[str],
-    neighbourhoods: Mapping[str, Sequence[Edge]],
-    edges_between: Mapping[tuple[str, str], Mapping[bool, Sequence[Edge]]],
+    neighbourhoods: Mapping[str, Sequence[SubgraphEdge]],
+    edges_between: Mapping[tuple[str, str], Mapping[bool, Sequence[SubgraphEdge]]],
     cap: int,
-) -> Iterator[Edge]:
+) -> Iterator[SubgraphEdge]:
     for direct in (True, False):
         for cui_pair in combinations(cuis, 2):
             yield from edges_between[cui_pair].get(direct, ())
@@ -100,8 +100,8 @@ def _ordered(
         yield from (edge_row[edge_index] for edge_row in edge_rows if edge_index < len(edge_row))
 
 
-def _first(edges: Iterator[Edge], cap: int) -> Iterator[Edge]:
-    yielded: dict[Edge, None] = {}
+def _first(edges: Iterator[SubgraphEdge], cap: int) -> Iterator[SubgraphEdge]:
+    yielded: dict[SubgraphEdge, None] = {}
     for edge in edges:
         if len(yielded) == cap:
             return

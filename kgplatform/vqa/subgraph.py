@@ -22,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from kgplatform.retrieval.knowledge import STANCES, Ids, Knowledge
+from kgplatform.datasets.knowledge import STANCES, Ids, Knowledge
 
 CAP: Final = 64  # edges of a subgraph
 PATHS: Final = 8  # paths between two concepts of a question

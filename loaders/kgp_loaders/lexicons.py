@@ -39,10 +39,10 @@ class LexiconTable:
 
     def concepts(self) -> Iterator[Concept | Reject]:
         """See `read`."""
-        return read(self.path)
+        return read_lexicon(self.path)
 
 
-def read(path: Path) -> Iterator[Concept | Reject]:
+def read_lexicon(path: Path) -> Iterator[Concept | Reject]:
     """The concepts of a table under their names, and the rows that are none. Raises `InputError` where a column is
     missing.
     """

@@ -195,7 +195,7 @@ class MIMICCXR:
         if report_path.is_symlink() and not report_path.resolve().is_relative_to(self.folder.resolve()):
             return Reject(report_path, 1, "the link leads out of the folder")
         try:
-            with files.opened(report_path) as report_file:
+            with files.open_regular_file(report_path) as report_file:
                 raw_bytes = report_file.read(MAX_REPORT + 1)
             report_text = raw_bytes.decode("utf-8")
         except (OSError, UnicodeDecodeError, InputError):

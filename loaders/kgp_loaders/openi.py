@@ -136,7 +136,7 @@ def _read_xml(xml_path: Path) -> tuple[str, dict[str, str], list[str]]:
     OpenI's.
     """
     try:
-        with files.opened(xml_path) as xml_file:
+        with files.open_regular_file(xml_path) as xml_file:
             raw_bytes = xml_file.read(MAX_XML + 1)
         xml_text = raw_bytes.decode("utf-8")
     except (OSError, UnicodeDecodeError, InputError):

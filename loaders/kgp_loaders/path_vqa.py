@@ -17,11 +17,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-from kgp_loaders.question_files import Parquet, below, marked, parquet_files, said
+from kgp_loaders.question_files import ParquetQuestions, below, mark_repeated, parquet_files, said
 from kgplatform import files
 from kgplatform.batches import Reject
+from kgplatform.datasets.questions import Question, QuestionSource
 from kgplatform.errors import InputError
-from kgplatform.vqa.questions import Question, QuestionSource
 
 DATASET: Final = "PathVQA"
 PARTS: Final = {"train": "train", "val": "valid", "test": "test"}
@@ -30,7 +30,7 @@ _HINT: Final = "Give PathVQA's folder, with data/*.parquet, or with qas/ and ima
 
 
 class PathVQA:
-    """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are missing."""
+    """The questions as a `kgplatform.datasets.questions.QuestionSource`. Raises `InputError` where they are missing."""
 
     dataset = DATASET
 
@@ -39,7 +39,7 @@ class PathVQA:
         self.images = images or folder / "images"
         if hub_files := parquet_files(folder):
             self.files = tuple(file_path for _, file_path in hub_files)
-            self._hub = Parquet(DATASET, folder, images or folder / "unpacked")
+            self._hub = ParquetQuestions(DATASET, folder, images or folder / "unpacked")
             return
         self.files = tuple(folder / "qas" / part_name / f"{part_name}_qa.pkl" for part_name in PARTS)
         for file_path in self.files:
@@ -48,7 +48,7 @@ class PathVQA:
 
     def questions(self) -> Iterator[Question | Reject]:
         """See `QuestionSource`."""
-        return marked(self._listed()) if self._hub is None else self._hub.questions()
+        return mark_repeated(self._listed()) if self._hub is None else self._hub.questions()
 
     def _listed(self) -> Iterator[Question | Reject]:
         for pickle_path in self.files:

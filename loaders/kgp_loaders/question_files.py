@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from kgplatform import files
 from kgplatform.batches import Reject
+from kgplatform.datasets.questions import MAX_QUESTION_LENGTH, Question
 from kgplatform.errors import InputError
 from kgplatform.radiograph import place
-from kgplatform.vqa.questions import MAX_QUESTION_LENGTH, Question
 
 MAX_IMAGE: Final = 50_000_000  # bytes of an image in a Parquet file
 NAME: Final = re.compile(r"[\w .()/-]{1,200}")  # of an image, a path below the folder
@@ -21,7 +21,7 @@ NAME: Final = re.compile(r"[\w .()/-]{1,200}")  # of an image, a path below the 
 _ENDINGS: Final = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg", b"II*\x00": ".tif", b"MM\x00*": ".tif"}
 
 
-def rows(path: Path, hint: str) -> list[Any]:
+def read_json_rows(path: Path, hint: str) -> list[Any]:
     """The list in a JSON file, None for an entry that is not valid UTF-8. Raises `InputError` for anything else."""
     document = files.read_json(path, hint=hint, errors="surrogateescape")
     if not isinstance(document, list):
@@ -49,7 +49,7 @@ def said(row: object, question: str = "question", answer: str = "answer") -> tup
     return texts[0], texts[1]
 
 
-def marked(questions: Iterable[Question | Reject]) -> Iterator[Question | Reject]:
+def mark_repeated(questions: Iterable[Question | Reject]) -> Iterator[Question | Reject]:
     """The questions, those marked as repeated that have part, image, question and answer of an earlier one."""
     previous_keys = set()
     for question in questions:
@@ -72,7 +72,7 @@ def below(name: object, folder: Path) -> str | None:
     return name if is_inside else None
 
 
-class Parquet:
+class ParquetQuestions:
     """A data set as the model hub has it: ``data/PART-*.parquet`` with image, question, answer.
 
     Images are unpacked below `images`, each once, named by the hash of its bytes.
@@ -85,7 +85,7 @@ class Parquet:
         self._last: tuple[bytes, str] | None = None  # an image and its name
 
     def questions(self) -> Iterator[Question | Reject]:
-        """See `kgplatform.vqa.questions.QuestionSource`."""
+        """See `kgplatform.datasets.questions.QuestionSource`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

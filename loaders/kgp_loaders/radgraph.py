@@ -35,7 +35,7 @@ from kgplatform.schema import CONCEPT_ID, Stance, image_id
 from kgplatform.triplets.text import Relation, Triplet, entity
 
 if TYPE_CHECKING:
-    from kgplatform.triplets.linking import Link
+    from kgplatform.triplets.linking import ConceptLink
 
 Kind: TypeAlias = Literal["Anatomy", "Observation"]
 Presence: TypeAlias = Literal["present", "absent", "uncertain"]
@@ -82,7 +82,7 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class ReportGraph:
     """The graph of a report."""
 
     name: str
@@ -99,7 +99,7 @@ class Image(NamedTuple):
     properties: Mapping[str, str]
 
 
-def read(path: Path, labeler: int = 1) -> Iterator[Graph | Reject]:
+def read_report_graphs(path: Path, labeler: int = 1) -> Iterator[ReportGraph | Reject]:
     """Yield the graphs of a file, or why one is none; its row is its number in the file. `labeler` counts where a
     report has several graphs.
 
@@ -112,7 +112,7 @@ def read(path: Path, labeler: int = 1) -> Iterator[Graph | Reject]:
             yield Reject(path, graph_number, str(damage))
 
 
-def triplets(graph: Graph) -> list[Triplet]:
+def triplets(graph: ReportGraph) -> list[Triplet]:
     """The relations of a graph as triplets, each once, in the order of the heads. An entity of which `triplets.text`
     leaves nothing (a mark, an overlong phrase) gives none.
     """
@@ -126,7 +126,7 @@ def triplets(graph: Graph) -> list[Triplet]:
     return list(unique_triplets)
 
 
-def image(graph: Graph) -> Image:
+def image(graph: ReportGraph) -> Image:
     """The image of a graph: the study's, where its name is a path of MIMIC-CXR or of synthetic studies."""
     study_match = _STUDY.fullmatch(graph.name)
     if study_match is None:
@@ -149,7 +149,7 @@ class RadGraph:
         self,
         path: Path,
         labeler: int = 1,
-        link: Callable[[str], Link | None] | None = None,
+        link: Callable[[str], ConceptLink | None] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         if not path.is_file():
@@ -163,18 +163,18 @@ class RadGraph:
 
     def batches(self, size: int) -> Iterator[GraphBatch]:
         """Yield batches of at most `size` graphs."""
-        entries = read(self.files[0], self.labeler)
+        entries = read_report_graphs(self.files[0], self.labeler)
         batch_size = min(size, FIRST_GRAPHS)
         while chunk := list(islice(entries, batch_size)):
             batch = GraphBatch(read=len(chunk), rejects=[entry for entry in chunk if isinstance(entry, Reject)])
             for entry in chunk:
-                if isinstance(entry, Graph):
+                if isinstance(entry, ReportGraph):
                     self._add(batch, entry)
             batch.given = len(batch.edges)
             yield batch
             batch_size = min(size, GRAPHS)
 
-    def _add(self, batch: GraphBatch, graph: Graph) -> None:
+    def _add(self, batch: GraphBatch, graph: ReportGraph) -> None:
         """Put a graph into the batch; one without entities says nothing of its image."""
         graph_image, graph_tag = image(graph), _tag(graph)
         entity_refs: dict[str, NodeRef] = {
@@ -206,7 +206,7 @@ class RadGraph:
         batch.edges[ref, "REFERS_TO", ("Concept", link.cui)] = properties
 
 
-def _tag(graph: Graph) -> str:
+def _tag(graph: ReportGraph) -> str:
     """What distinguishes a graph's entities from those of other graphs of the same image (another labeler's, another
     version's): its name and its entities, so the same graph in two files is one.
     """
@@ -233,7 +233,7 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any] | None:
     return mapping if len(mapping) == len(members) else None
 
 
-def _graph(graph_name: str, content: Any, labeler: int) -> Graph:
+def _graph(graph_name: str, content: Any, labeler: int) -> ReportGraph:
     if not 0 < len(graph_name) <= MAX_ID or not graph_name.isprintable():
         raise _Damage(f"the graph's name is not 1-{MAX_ID} printable characters")
     graph_mapping = _mapping(content, "the graph")
@@ -253,7 +253,7 @@ def _graph(graph_name: str, content: Any, labeler: int) -> Graph:
     parsed_entities = (
         _entity(f"entity {entity_number}", entry_key, entities) for entity_number, entry_key in enumerate(entities, 1)
     )
-    return Graph(graph_name, report_text, tuple(parsed_entities), data_source, data_split)
+    return ReportGraph(graph_name, report_text, tuple(parsed_entities), data_source, data_split)
 
 
 def _labelled(graph_mapping: Mapping[str, Any], labeler: int) -> Mapping[str, Any]:

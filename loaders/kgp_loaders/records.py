@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
-from kgp_loaders.tabular import MAX_LINE, check_text, text_problem
+from kgp_loaders.tabular import MAX_LINE, check_utf8, text_problem
 from kgplatform import files
 from kgplatform.errors import InputError
 
@@ -101,11 +101,11 @@ def _problem(values: list[str], size: int) -> str | None:
 
 def _opened(file_path: Path) -> TextIOWrapper:
     if file_path.suffix == ".gz":
-        packed_file = files.opened(file_path)
+        packed_file = files.open_regular_file(file_path)
         unpacked_file: BinaryIO = _Bounded(packed_file, file_path)  # type: ignore[assignment]
         return TextIOWrapper(unpacked_file, "utf-8-sig", "surrogateescape", newline="")
-    check_text(file_path)
-    return TextIOWrapper(files.opened(file_path), "utf-8-sig", "surrogateescape", newline="")
+    check_utf8(file_path)
+    return TextIOWrapper(files.open_regular_file(file_path), "utf-8-sig", "surrogateescape", newline="")
 
 
 class _Bounded(gzip.GzipFile):

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from kgp_loaders.records import lines, records
-from kgp_loaders.tabular import FIRST_LINES, check_text, layout_of, role_hint, text_problem
+from kgp_loaders.tabular import FIRST_LINES, check_utf8, layout_of, role_hint, text_problem
 from kgp_loaders.views import ViewFilter
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report
 from kgplatform.construct.sections import sections
 from kgplatform.errors import InputError
-from kgplatform.files import opened, require_file
+from kgplatform.files import open_regular_file, require_file
 from kgplatform.schema import image_id
 
 COLUMNS: Final = {
@@ -140,13 +140,13 @@ def _table_rows(table_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str
 
 
 def _first_lines(table_path: Path) -> list[str]:
-    with TextIOWrapper(opened(table_path), "utf-8-sig", "replace") as text_file:
+    with TextIOWrapper(open_regular_file(table_path), "utf-8-sig", "replace") as text_file:
         return [text_file.readline(MAX_FIRST_LINE).rstrip("\r\n") for _ in range(FIRST_LINES)]
 
 
 def _json_rows(json_path: Path) -> Iterator[tuple[int, Mapping[str, str] | str]]:
-    check_text(json_path)
-    with opened(json_path) as json_file:
+    check_utf8(json_path)
+    with open_regular_file(json_path) as json_file:
         for line_number, json_line in enumerate(lines(json_file, MAX_LINE), 1):
             if json_line is None:
                 yield line_number, f"the line is longer than {MAX_LINE:,} bytes"

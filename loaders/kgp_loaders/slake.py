@@ -15,11 +15,11 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from kgp_loaders.question_files import below, rows, said
+from kgp_loaders.question_files import below, read_json_rows, said
 from kgplatform import files
 from kgplatform.batches import Reject
+from kgplatform.datasets.questions import BoundingBox, Question
 from kgplatform.errors import InputError
-from kgplatform.vqa.questions import Box, Question
 
 DATASET: Final = "SLAKE"
 FILES: Final = {"train": ("train.json",), "valid": ("validate.json", "validation.json"), "test": ("test.json",)}
@@ -36,7 +36,10 @@ class Fact(NamedTuple):
 
 
 class SLAKE:
-    """The English questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are not."""
+    """The English questions as a `kgplatform.datasets.questions.QuestionSource`.
+
+    Raises `InputError` where there are none.
+    """
 
     dataset = DATASET
 
@@ -54,15 +57,17 @@ class SLAKE:
 
     def questions(self) -> Iterator[Question | Reject]:
         """See `QuestionSource`. Questions in Chinese are passed over."""
-        boxes_by_image: dict[str, tuple[Box, ...]] = {}
+        boxes_by_image: dict[str, tuple[BoundingBox, ...]] = {}
         for part_name, json_path in self.files.items():
-            for row_number, record in enumerate(rows(json_path, _HINT), 1):
+            for row_number, record in enumerate(read_json_rows(json_path, _HINT), 1):
                 if isinstance(record, dict) and record.get("q_lang") != "en":
                     continue
                 question = self._question(record, part_name, boxes_by_image)
                 yield question if isinstance(question, Question) else Reject(json_path, row_number, question)
 
-    def _question(self, record: Any, part_name: str, boxes_by_image: dict[str, tuple[Box, ...]]) -> Question | str:
+    def _question(
+        self, record: Any, part_name: str, boxes_by_image: dict[str, tuple[BoundingBox, ...]]
+    ) -> Question | str:
         texts = said(record)
         if isinstance(texts, str):
             return texts
@@ -94,13 +99,17 @@ class SLAKE:
                 yield from facts(facts_path)
 
 
-def detections(path: Path) -> tuple[Box, ...]:
+def detections(path: Path) -> tuple[BoundingBox, ...]:
     """The boxes of an image; none where the file is missing. Raises `InputError` for a damaged one."""
     if not path.is_file():
         return ()
     try:
         entries = files.read_json(path, 1 << 20, "Fetch it again.")
-        boxes = [Box(label, *(float(value) for value in edges)) for entry in entries for label, edges in entry.items()]
+        boxes = [
+            BoundingBox(label, *(float(value) for value in edges))
+            for entry in entries
+            for label, edges in entry.items()
+        ]
     except (ValueError, TypeError, AttributeError):
         raise InputError("is no list of boxes", "Fetch it again.", path=path) from None
     if not all(map(math.isfinite, (edge for box in boxes for edge in box[1:]))):
@@ -113,7 +122,7 @@ def facts(path: Path) -> Iterator[Fact | Reject]:
 
     A tail is the whole value: most tails are sentences, so a comma in one separates nothing.
     """
-    with TextIOWrapper(files.opened(path), "utf-8", "ignore", newline="") as facts_file:
+    with TextIOWrapper(files.open_regular_file(path), "utf-8", "ignore", newline="") as facts_file:
         reader = csv.reader(facts_file, delimiter="#", skipinitialspace=True, strict=True)
         line_number = 1  # a quoted tail may have several
         while True:

@@ -84,8 +84,8 @@ def open_table(path: Path) -> Table:
     """
     first_bytes = _first_bytes(path)
     if first_bytes.startswith(b"PAR1"):
-        return Parquet(path)
-    check_text(path)
+        return _ParquetTable(path)
+    check_utf8(path)
     if path.suffix.lower() in (".parquet", ".pq"):
         raise InputError("the file is not Parquet", "Give a CSV file the suffix .csv.", path=path)
     return Delimited(path)
@@ -203,7 +203,7 @@ class Delimited:
         return values
 
 
-class Parquet:
+class _ParquetTable:
     """A Parquet file; the columns asked for must hold text or whole numbers."""
 
     def __init__(self, path: Path) -> None:
@@ -290,9 +290,9 @@ def collect(
     return batch
 
 
-def check_text(path: Path) -> None:
+def check_utf8(path: Path) -> None:
     """Raise `InputError` where the file as a whole is not UTF-8 text: better one error than a reject for each row."""
-    with files.opened(path) as text_file:
+    with files.open_regular_file(path) as text_file:
         sample = text_file.read(_SAMPLE)
     for signature, (description, hint) in _NOT_TEXT.items():
         if sample.startswith(signature):
@@ -317,7 +317,7 @@ def _is_utf8(byte_line: bytes) -> bool:
 
 
 def _first_bytes(path: Path) -> bytes:
-    with files.opened(path) as binary_file:
+    with files.open_regular_file(path) as binary_file:
         first_bytes = binary_file.read(8)
     if not first_bytes:
         raise InputError("the file is empty", path=path)
@@ -328,7 +328,7 @@ def _lines(path: Path) -> Iterator[str | None]:
     """The lines of a UTF-8 file without their ends; None for one that is too long. Bad bytes become surrogates."""
     remainder, is_too_long = "", False
     try:
-        with TextIOWrapper(files.opened(path), "utf-8-sig", "surrogateescape", newline=None) as text_file:
+        with TextIOWrapper(files.open_regular_file(path), "utf-8-sig", "surrogateescape", newline=None) as text_file:
             while piece := text_file.read(_PIECE):
                 complete_lines = (remainder + piece).split("\n")
                 remainder = complete_lines.pop()

@@ -21,7 +21,7 @@ from typing import BinaryIO, Final
 from kgp_loaders.records import lines
 from kgplatform import files
 from kgplatform.batches import Reject
-from kgplatform.construct.lexicon import Concept, Relation
+from kgplatform.construct.lexicon import Concept, ConceptRelation
 from kgplatform.errors import InputError
 from kgplatform.schema import CONCEPT_ID, RELATION
 
@@ -73,7 +73,7 @@ class UMLS:
             for *_, concept_name in sorted(ranked_names, key=lambda ranked_name: ranked_name[:3]):
                 yield Concept(cui, concept_name, type_names)
 
-    def relations(self, among: Collection[str]) -> Iterator[Relation | Reject]:
+    def relations(self, among: Collection[str]) -> Iterator[ConceptRelation | Reject]:
         """The named relations between two different concepts that are both among these.
 
         Suppressed ones and those without a name of their own (RELA) are left out.
@@ -95,7 +95,7 @@ class UMLS:
             if RELATION.fullmatch(relation_name) is None:
                 yield Reject(relations_path, line_number, "the relation name must be 1-100 letters, digits, '_' or '-'")
             else:
-                yield Relation(second_cui, relation_name, first_cui)
+                yield ConceptRelation(second_cui, relation_name, first_cui)
 
     def _rows(self, file_name: str) -> Iterator[tuple[int, tuple[str, ...]] | Reject]:
         """The needed columns of a file's rows, each with its line."""
@@ -203,4 +203,4 @@ def _plain(rrf_path: Path, column_count: int) -> Iterator[list[str]]:
 
 
 def _opened(path: Path) -> BinaryIO:
-    return files.opened(path, hint="Name the folder with META's files.")
+    return files.open_regular_file(path, hint="Name the folder with META's files.")

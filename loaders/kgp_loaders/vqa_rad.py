@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from kgp_loaders.question_files import Parquet, below, parquet_files, rows, said
+from kgp_loaders.question_files import ParquetQuestions, below, parquet_files, read_json_rows, said
 from kgplatform.batches import Reject
+from kgplatform.datasets.questions import Question, QuestionSource
 from kgplatform.errors import InputError
-from kgplatform.vqa.questions import Question, QuestionSource
 
 DATASET: Final = "VQA-RAD"
 FILES: Final = {"train": "trainset.json", "valid": "validset.json", "test": "testset.json"}
@@ -31,7 +31,7 @@ def synthetic(folder: Path, images: Path | None = None) -> VQARAD:
 
 
 class VQARAD:
-    """The questions as a `kgplatform.vqa.questions.QuestionSource`. Raises `InputError` where they are missing."""
+    """The questions as a `kgplatform.datasets.questions.QuestionSource`. Raises `InputError` where they are missing."""
 
     def __init__(self, folder: Path, images: Path | None = None, dataset: str = DATASET) -> None:
         """`images`: where the images lie, if not below the folder."""
@@ -45,7 +45,7 @@ class VQARAD:
             self.files = (folder / PUBLIC,)
         elif hub_files := parquet_files(folder):
             self.files = tuple(file_path for _, file_path in hub_files)
-            self._hub = Parquet(dataset, folder, images or folder / "unpacked")
+            self._hub = ParquetQuestions(dataset, folder, images or folder / "unpacked")
         else:
             if dataset != DATASET:
                 hint = "Make them: kgp phantom questions STUDIES DIR."
@@ -62,7 +62,7 @@ class VQARAD:
             return
         for json_path in self.files:
             part_name = next((part_name for part_name, file_name in FILES.items() if file_name == json_path.name), "")
-            for row_number, record in enumerate(rows(json_path, _HINT), 1):
+            for row_number, record in enumerate(read_json_rows(json_path, _HINT), 1):
                 question = self._question(record, part_name)
                 yield question if isinstance(question, Question) else Reject(json_path, row_number, question)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kgp_models.retrieval.tokens import Tokenize
+    from kgp_models.towers.tokens import Tokenize
 
 BATCH: Final = 64  # texts
 MAX_TOKENS: Final = 512  # tokens; reports have some 100
@@ -24,7 +24,7 @@ def transformer(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
 
     Returns a function from n texts to (n, dimension). Raises `InputError` where the folder holds none.
     """
-    from kgp_models.retrieval.backbones import open_text
+    from kgp_models.towers.backbones import open_text
 
     tower = open_text(f"transformer:{folder}", MAX_TOKENS)
     return _by_batches(tower.tokens, lambda token_batch: tower.module(**token_batch))
@@ -36,7 +36,7 @@ def open_clip(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     Returns a function from n texts to (n, dimension). Raises `UsageError` where open_clip is not installed, and
     `InputError` where the folder holds no such model.
     """
-    from kgp_models.retrieval.backbones import open_backbone
+    from kgp_models.towers.backbones import open_backbone
 
     backbone = open_backbone(f"open-clip:{folder}", token_limit=MAX_TOKENS)
     return _by_batches(backbone.tokens, backbone.text_features)
@@ -49,7 +49,7 @@ def _by_batches(
         import numpy as np
         import torch
 
-        from kgp_models.retrieval.tokens import in_parts
+        from kgp_models.towers.tokens import in_parts
 
         with torch.inference_mode():
             batch_vectors = [

@@ -607,7 +607,7 @@ def legitimate() -> list[str]:
     return list(dict.fromkeys(statements))
 
 
-def main() -> None:
+def write_cypher_corpora() -> None:
     for corpus_name, statements in (("hostile", hostile()), ("legitimate", legitimate())):
         if len(statements) < SIZE:
             raise SystemExit(f"{corpus_name}: only {len(statements)} different statements")
@@ -616,4 +616,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write_cypher_corpora()

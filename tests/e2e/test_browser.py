@@ -11,10 +11,10 @@ import pytest
 from kgplatform import queries, runs, server
 from kgplatform.browser import FOLDER, write_setup
 from kgplatform.graph import Graph
-from kgplatform.predictions import Prediction, write
-from kgplatform.queries import parse
+from kgplatform.predictions import Prediction, write_predictions
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
-from tests.scripts import script
+from tests.scripts import docs_module
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
 # The caption and the fill of each node that is drawn.
@@ -22,7 +22,7 @@ FILLS = """nodes => [...document.querySelectorAll(nodes)].map(node =>
     [[...node.querySelectorAll("text")].map(line => line.textContent).join(" "),
      node.querySelector("circle.b-outline, circle[fill]").getAttribute("fill")])"""
 # Not by a load, which would outdate the scores of the graph that all tests share.
-ENTITIES = parse(
+ENTITIES = parse_query(
     "t/e",
     """// An entity of each presence.
     MATCH (i:Image {id: 'I58301613'})
@@ -31,13 +31,15 @@ ENTITIES = parse(
            (i)-[:SHOWS]->(:Entity:Uncertain {id: 'I58301613:t:3', text: 'bilateral pleural effusions',
                                              presence: 'uncertain'})""",
 )
-NO_ENTITIES = parse("t/n", "// Deletes them.\nMATCH (e:Entity) WHERE e.id STARTS WITH 'I58301613:t:' DETACH DELETE e")
+NO_ENTITIES = parse_query(
+    "t/n", "// Deletes them.\nMATCH (e:Entity) WHERE e.id STARTS WITH 'I58301613:t:' DETACH DELETE e"
+)
 
 
 @pytest.fixture(scope="module")
 def screenshots() -> Iterator[ModuleType]:
     pytest.importorskip("playwright")
-    module = script("screenshots")
+    module = docs_module("screenshots")
     if not Path(module.CHROMIUM).exists():
         pytest.skip(f"no {module.CHROMIUM}")
     yield module
@@ -67,7 +69,7 @@ def test_browser_draws_predictions_among_known_edges_and_the_presence_of_entitie
     medmkg_graph: Graph, settings: Settings, screenshots: ModuleType, tmp_path: Path
 ) -> None:
     predictions = [Prediction(("Image", "I58301613"), "POSITIVE", ("Concept", "C0032285"), 0.75, 1)]
-    prediction_run = write(
+    prediction_run = write_predictions(
         medmkg_graph, predictions, model="transe", checkpoint_sha256="ab" * 32, parameters={"top": 1}
     ).run
     medmkg_graph.write(ENTITIES)

@@ -24,16 +24,17 @@ import pytest
 from kgplatform import interrupt, runs, server
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
+from tests import ROOT
 from tests.campaigns import rounds
 from tests.conftest import WIPE, own_home
 
 pytestmark = [pytest.mark.server, pytest.mark.campaign, pytest.mark.long]
 
 ROUNDS = rounds(2, 5)  # interrupts of each command
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "settings"
-UPDATED = parse(
+BENCHMARKS = ROOT / "benchmarks" / "settings"
+UPDATED = parse_query(
     "t/derived",
     "// What commands compute or record in the graph, beside what its digest holds.\n"
     "MATCH (n:Image|Run|ImageVector|ConceptVector) RETURN labels(n) AS labels, properties(n) AS properties",
@@ -43,7 +44,7 @@ OF_A_SESSION = {"started", "finished", "seconds", "attempts", "source", "positio
 
 
 @dataclass(frozen=True)
-class Case:
+class InterruptCase:
     """A command to interrupt. `before` are commands that bring the graph to the state in which it is typed; `undoes` is
     the kind of run that is taken out first; `output` the file or folder it writes, `compared` the patterns of the files
     in it that must be equal.
@@ -60,44 +61,44 @@ class Case:
 
 LINKS = f"train links {BENCHMARKS}/link_prediction/paper/transe.yaml --export export --split split.parquet"
 CASES = [
-    Case("construct", "construct run studies", undoes="construct"),
-    Case("naf score", "naf score"),
-    Case("naf filter", "naf filter --export kept", output="kept"),
-    Case("undo", "runs undo {construct} --yes", before=("construct run studies",)),
-    Case(
+    InterruptCase("construct", "construct run studies", undoes="construct"),
+    InterruptCase("naf score", "naf score"),
+    InterruptCase("naf filter", "naf filter --export kept", output="kept"),
+    InterruptCase("undo", "runs undo {construct} --yes", before=("construct run studies",)),
+    InterruptCase(
         "generate", "generate --images studies --limit 12 --out replies.jsonl", undoes="generate",
         output="replies.jsonl", goes_on=True,
     ),
-    Case("embed", "embed --images studies --batch 8", undoes="embed"),
-    Case("export pykeen", "export pykeen --out exported", output="exported"),
-    Case("export pyg", "export pyg --out exported", output="exported"),
-    Case("export csv", "export csv --out exported", output="exported"),
-    Case("export parquet", "export parquet --out exported", output="exported"),
-    Case("split", "split leakage-free export --out parts.parquet", output="parts.parquet"),
-    Case("pairs", "pairs mimic-cxr others --out paired.parquet", output="paired.parquet"),
-    Case("assess", "assess sample ratings.xlsx --image-root studies", output="ratings.xlsx", compared=()),
-    Case("plot", "stats --plot shares.png", output="shares.png", compared=()),
-    Case("browser-setup", "browser-setup --out browser", output="browser"),
-    Case("phantom build", "phantom build built --studies 60", output="built"),
-    Case("phantom questions", "phantom questions others asked --count 200", output="asked"),
-    Case("predict", "predict links --model transe --relation POSITIVE --write", undoes="prediction"),
-    Case(
+    InterruptCase("embed", "embed --images studies --batch 8", undoes="embed"),
+    InterruptCase("export pykeen", "export pykeen --out exported", output="exported"),
+    InterruptCase("export pyg", "export pyg --out exported", output="exported"),
+    InterruptCase("export csv", "export csv --out exported", output="exported"),
+    InterruptCase("export parquet", "export parquet --out exported", output="exported"),
+    InterruptCase("split", "split leakage-free export --out parts.parquet", output="parts.parquet"),
+    InterruptCase("pairs", "pairs mimic-cxr others --out paired.parquet", output="paired.parquet"),
+    InterruptCase("assess", "assess sample ratings.xlsx --image-root studies", output="ratings.xlsx", compared=()),
+    InterruptCase("plot", "stats --plot shares.png", output="shares.png", compared=()),
+    InterruptCase("browser-setup", "browser-setup --out browser", output="browser"),
+    InterruptCase("phantom build", "phantom build built --studies 60", output="built"),
+    InterruptCase("phantom questions", "phantom questions others asked --count 200", output="asked"),
+    InterruptCase("predict", "predict links --model transe --relation POSITIVE --write", undoes="prediction"),
+    InterruptCase(
         "train links", f"{LINKS} --out trained --epochs 3",
         output="trained", compared=("*.safetensors", "*.pt"), goes_on=True,
     ),
-    Case(
+    InterruptCase(
         "train retrieval",
         f"train retrieval --config {BENCHMARKS}/retrieval/small/knowledgeclip.yaml --pairs pairs.parquet "
         "--images studies --out trained --epochs 1",
         output="trained", compared=("**/*.safetensors", "**/*.pt"), goes_on=True,
     ),
-    Case(
+    InterruptCase(
         "train vqa",
         f"train vqa --config {BENCHMARKS}/vqa/small/krisp.yaml --data phantom --folder questions --images others "
         "--graph-images studies --out trained --epochs 1",
         output="trained", compared=("**/*.safetensors", "**/*.pt"), goes_on=True,
     ),
-    Case(
+    InterruptCase(
         "train generator",
         f"train generator --config {BENCHMARKS}/generator/small.yaml --data others --out trained --epochs 1",
         output="trained", compared=("**/*.safetensors",), goes_on=True,
@@ -157,7 +158,7 @@ def user(
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_command_that_is_interrupted_says_so_and_the_same_command_ends_as_if_it_had_not_been(
-    case: Case, user: User, _session_graph: tuple[Graph, dict[str, str]]
+    case: InterruptCase, user: User, _session_graph: tuple[Graph, dict[str, str]]
 ) -> None:
     graph, _ = _session_graph
     command = case.command.format(construct=_run(graph, "construct"))
@@ -220,7 +221,7 @@ def test_the_server_starts_and_stops_whenever_it_was_interrupted_before(tmp_path
         server.stop(settings)
 
 
-def _resetter(case: Case, user: User, graph: Graph) -> Callable[[], None]:
+def _resetter(case: InterruptCase, user: User, graph: Graph) -> Callable[[], None]:
     def reset() -> None:
         if case.undoes is not None:
             for run_record in runs.list_runs(graph):
@@ -258,7 +259,7 @@ def _rounded(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _files(folder: Path, case: Case) -> dict[str, str]:
+def _files(folder: Path, case: InterruptCase) -> dict[str, str]:
     """The output's files that must be equal, each with its hash."""
     if case.output is None:
         return {}

@@ -13,15 +13,15 @@ import yaml
 
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
+from tests import ROOT
 from tests.conftest import Kgp
 
 pytestmark = [pytest.mark.server, pytest.mark.data]
-ROOT = Path(__file__).parents[2]
 SETTINGS = "model: transe\narguments: {embedding_dim: 32, scoring_fct_norm: 2}\nepochs: 10\ncheck_every: 5\n"
 
 
 @pytest.fixture
-def trained(kgp: Kgp, medmkg_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_transe_folder(kgp: Kgp, medmkg_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with export/, leakage-free.parquet and models/transe, made by the first test that needs it."""
     folder = tmp_path_factory.getbasetemp() / "links"
     if not folder.exists():
@@ -38,9 +38,11 @@ def trained(kgp: Kgp, medmkg_graph: Graph, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def test_a_models_predictions_go_into_the_graph_and_out_again(kgp: Kgp, medmkg_graph: Graph, trained: Path) -> None:
+def test_a_models_predictions_go_into_the_graph_and_out_again(
+    kgp: Kgp, medmkg_graph: Graph, trained_transe_folder: Path
+) -> None:
     digest_before = digest(medmkg_graph)
-    model_folder = trained / "models" / "transe"
+    model_folder = trained_transe_folder / "models" / "transe"
     prediction_run = kgp("predict", "links", "--model", model_folder, "--relation", "POSITIVE", "--top", "5", "--json")
     assert prediction_run.code == 0, prediction_run.err
     assert [prediction["rank"] for prediction in prediction_run.json["predictions"]] == [1, 2, 3, 4, 5]
@@ -65,10 +67,10 @@ def test_a_models_predictions_go_into_the_graph_and_out_again(kgp: Kgp, medmkg_g
 
 
 def test_the_pool_of_the_docs_predicts_too(
-    kgp: Kgp, medmkg_graph: Graph, trained: Path, monkeypatch: pytest.MonkeyPatch
+    kgp: Kgp, medmkg_graph: Graph, trained_transe_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest_before = digest(medmkg_graph)
-    monkeypatch.chdir(trained)
+    monkeypatch.chdir(trained_transe_folder)
     docs_text = (ROOT / "docs" / "link-prediction.md").read_text(encoding="utf-8")
     snippet = docs_text[docs_text.index("    from pathlib import Path") : docs_text.index("## Ranks")]
     completed = subprocess.run(
@@ -100,8 +102,10 @@ def test_wrong_models_and_settings_are_one_clear_line(kgp: Kgp, medmkg_graph: Gr
     assert "x.yaml: epochs must be a whole number" in completed.err
 
 
-def test_a_short_benchmark_runs_resumes_and_writes_its_tables(trained: Path, tmp_path: Path) -> None:
-    export_folder, results_folder = trained / "export", tmp_path / "results"
+def test_a_short_link_prediction_benchmark_runs_resumes_and_writes_its_tables(
+    trained_transe_folder: Path, tmp_path: Path
+) -> None:
+    export_folder, results_folder = trained_transe_folder / "export", tmp_path / "results"
     results_folder.mkdir()
     (results_folder / "link_prediction_tuning_paper.json").write_text("{}")  # lies there too, and is no result
     command = [
@@ -136,11 +140,16 @@ models:
 """
 
 
-def test_tuning_keeps_the_best_trial_and_does_none_twice(trained: Path, tmp_path: Path) -> None:
+def test_tuning_keeps_the_best_trial_and_does_none_twice(trained_transe_folder: Path, tmp_path: Path) -> None:
     settings_folder, results_folder = tmp_path / "settings", tmp_path / "results"
     (settings_folder / "trials").mkdir(parents=True)
     (settings_folder / "trials" / "leakage-free.yaml").write_text(TRIALS)
-    command = [sys.executable, ROOT / "benchmarks" / "link_prediction_tuning.py", "--export", trained / "export"]
+    command = [
+        sys.executable,
+        ROOT / "benchmarks" / "link_prediction_tuning.py",
+        "--export",
+        trained_transe_folder / "export",
+    ]
     command += [
         "--settings",
         settings_folder,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from kgplatform import server
+from tests import ROOT
 from tests.conftest import own_home
-from tests.e2e.typed import Shell, commands, matches
+from tests.e2e.typed import Shell, matches, page_commands
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LIMIT = 600.0  # seconds a command
 # What the test types in place of a command, and why. All else is typed as it stands.
@@ -23,7 +23,7 @@ INSTEAD = {
 
 def test_the_reader_finds_commands_and_outputs() -> None:
     page_text = "text\n```console\n$ a \\\n    b\n1\n$ c\n```\n```python\n$ d\n```\n```console\n$ e\n…\nx … z\n```\n"
-    readme_commands = list(commands(page_text))
+    readme_commands = list(page_commands(page_text))
     assert [(command.line, command.text, command.output) for command in readme_commands] == [
         (3, "a \\\n    b", ("1",)),
         (6, "c", ()),
@@ -55,7 +55,7 @@ def test_readme_can_be_typed(tmp_path: Path, data_dir: Path) -> None:
     shell = Shell(clone_folder, {"KGP_HOME": str(own_settings.home), "KGP_DATA_DIR": str(data_dir)})
     unused_replacements = dict(INSTEAD)
     try:
-        for command in commands(README):
+        for command in page_commands(README):
             command_text, _reason = unused_replacements.pop(command.text.partition("    #")[0], (command.text, ""))
             status, shell_output = shell.type(command_text, LIMIT)
             assert status == 0, f"README line {command.line}: {command.text} ended with {status}:\n{shell_output}"

@@ -17,10 +17,10 @@ from kgp_loaders.phantom import study_set
 from kgplatform.construct.sections import sections
 from kgplatform.graph import Graph
 from kgplatform.settings import Settings
+from tests import ROOT
 from tests.conftest import Kgp
 
 pytestmark = pytest.mark.server
-ROOT = Path(__file__).parents[2]
 
 SETTINGS = """\
 backbone: new
@@ -37,11 +37,11 @@ knowledge: {{epochs: 1, batch: 16, learning_rate: 1.0e-3, layers: 1, pairs: 8}}
 def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Synthetic studies that are paired: none is of the graph's."""
     studies_folder = tmp_path_factory.mktemp("paired")
-    study_set.build(studies_folder, 60, 11, workers=2)
+    study_set.build_study_set(studies_folder, 60, 11, workers=2)
     return studies_folder
 
 
-def rows(folder: Path) -> list[tuple[str, str, str, Path, str]]:
+def _image_rows(folder: Path) -> list[tuple[str, str, str, Path, str]]:
     """Each image of the studies: number of its study, view, name, path and the report."""
     image_rows = []
     with (folder / "mimic-cxr-2.0.0-metadata.csv").open(newline="") as metadata_file:
@@ -74,7 +74,7 @@ def as_openi_tables(folder: Path, out: Path) -> Path:
         )
         projection_writer.writerow(["uid", "filename", "projection"])
         written_studies = set()
-        for study_id, view, image_id, image_path, report_text in rows(folder):
+        for study_id, view, image_id, image_path, report_text in _image_rows(folder):
             file_name = f"{study_id}_IM-{image_id[:4]}-{image_id[-4:]}.dcm.png"
             shutil.copy(image_path, out / "images" / file_name)
             projection_writer.writerow([study_id, file_name, "Lateral" if view == "LATERAL" else "Frontal"])
@@ -94,7 +94,7 @@ def as_openi_xml(folder: Path, out: Path) -> Path:
     (out / "images").mkdir(parents=True)
     (out / "ecgen-radiology").mkdir()
     images_by_study: dict[str, list[tuple[str, Path, str]]] = {}
-    for study_id, _, image_id, image_path, report_text in rows(folder):
+    for study_id, _, image_id, image_path, report_text in _image_rows(folder):
         images_by_study.setdefault(study_id, []).append(
             (f"CXR{study_id}_IM-{image_id[:4]}-{image_id[-4:]}", image_path, report_text)
         )
@@ -123,16 +123,25 @@ def yaml(folder: Path, method: str, graph: str = "full") -> Path:
 
 
 def test_a_model_is_trained_with_the_graph_and_finds_images(
-    kgp: Kgp, graph: Graph, invented: Path, paired: Path, tmp_path: Path
+    kgp: Kgp, graph: Graph, synthetic_studies_folder: Path, paired: Path, tmp_path: Path
 ) -> None:
-    assert kgp("construct", "run", invented).code == 0
+    assert kgp("construct", "run", synthetic_studies_folder).code == 0
     pairs_path, model_folder = tmp_path / "pairs.parquet", tmp_path / "model"
     pairing = kgp("pairs", "mimic-cxr", paired, "--out", pairs_path, "--json")
     assert pairing.code == 0, pairing.err
     assert pairing.json["in_training"]["test"] == {"report": 0, "text": 0, "subject": 0}
     assert kgp("audit", "--pairs", pairs_path, "--json").code == 0
 
-    train_command = ("train", "retrieval", "--pairs", pairs_path, "--out", model_folder, "--images", invented)
+    train_command = (
+        "train",
+        "retrieval",
+        "--pairs",
+        pairs_path,
+        "--out",
+        model_folder,
+        "--images",
+        synthetic_studies_folder,
+    )
     training = kgp(*train_command, "--config", yaml(tmp_path, "knowledgeclip"), "--json")
     assert training.code == 0, training.err
     assert training.json["test"]["text_to_image"]["queries"] > 0
@@ -141,7 +150,7 @@ def test_a_model_is_trained_with_the_graph_and_finds_images(
     second_training = kgp(*train_command, "--config", yaml(tmp_path, "knowledgeclip"))
     assert (second_training.code, "holds a trained model" in second_training.err) == (2, True)
 
-    embedding_run = kgp("embed", "--model", model_folder, "--images", invented, "--json")
+    embedding_run = kgp("embed", "--model", model_folder, "--images", synthetic_studies_folder, "--json")
     assert embedding_run.code == 0, embedding_run.err
     search_result = kgp("search", "There is a pleural effusion.", "--model", model_folder, "--top", "3", "--json")
     assert search_result.code == 0, search_result.err
@@ -149,9 +158,9 @@ def test_a_model_is_trained_with_the_graph_and_finds_images(
 
 
 def test_every_method_runs_on_openis_tables_and_xml(
-    kgp: Kgp, graph: Graph, invented: Path, paired: Path, tmp_path: Path
+    kgp: Kgp, graph: Graph, synthetic_studies_folder: Path, paired: Path, tmp_path: Path
 ) -> None:
-    assert kgp("construct", "run", invented).code == 0
+    assert kgp("construct", "run", synthetic_studies_folder).code == 0
     tables_folder = as_openi_tables(paired, tmp_path / "tables")
     xml_folder = as_openi_xml(paired, tmp_path / "xml")
     pair_counts = {}
@@ -171,7 +180,7 @@ def test_every_method_runs_on_openis_tables_and_xml(
             part_name: part_sizes["pairs"] for part_name, part_sizes in completed.json["parts"].items()
         }
     assert pair_counts["tables"] == pair_counts["xml"]
-    assert sum(pair_counts["xml"].values()) == len(rows(paired))
+    assert sum(pair_counts["xml"].values()) == len(_image_rows(paired))
     for form_name, method, graph_kind in (("tables", "fashionklip", "full"), ("xml", "knowledgeclip", "shuffled")):
         completed = kgp(
             *(
@@ -186,9 +195,9 @@ def test_every_method_runs_on_openis_tables_and_xml(
                 "--out",
                 tmp_path / f"{form_name}-model",
                 "--images",
-                invented,
+                synthetic_studies_folder,
                 "--lexicon",
-                invented / "ontology",
+                synthetic_studies_folder / "ontology",
                 "--json",
             ),
         )

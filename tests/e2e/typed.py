@@ -32,7 +32,7 @@ class Command:
     output: tuple[str, ...]
 
 
-def commands(page: str) -> Iterator[Command]:
+def page_commands(page: str) -> Iterator[Command]:
     """The commands of a page, in order."""
     for block in _BLOCK.finditer(page):
         first_line = page.count("\n", 0, block.start(1)) + 1

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kgp_loaders.medmkg import MedMKG
-from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, View, Zone
-from kgp_loaders.phantom.radiograph import draw
+from kgp_loaders.phantom.findings import Kind, RadiographFinding, Severity, Side, View, Zone
+from kgp_loaders.phantom.radiograph import render_radiograph
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
-from kgplatform.retrieval import index
-from kgplatform.retrieval.index import Part
-from tests import fake_encoder
-from tests.conftest import Ran
+from kgplatform.queries import parse_query
+from kgplatform.search import index
+from kgplatform.search.index import Part
+from tests import ROOT, fake_encoder
+from tests.conftest import CommandResult
 from tests.integration.sources import small_rows, write_medmkg
 
 IMAGES, CONCEPTS = 30, 10
 KINDS = (Kind.EFFUSION, Kind.PNEUMOTHORAX, Kind.CONSOLIDATION, Kind.PACEMAKER)
-EMBEDDED = parse(
+EMBEDDED = parse_query(
     "t/e",
     "// Embeddings.\nMATCH (n:ImageVector|ConceptVector) WHERE n.embedding IS NOT NULL\n"
     "RETURN coalesce(n.id, n.cui) AS key, n.embedding AS vector, n.embedding_model AS model ORDER BY key",
@@ -37,14 +37,16 @@ def images_in(folder: Path, count: int = IMAGES) -> Path:
     (folder / "p").mkdir(parents=True, exist_ok=True)
     for image_number in range(count):
         findings = (
-            [Shown(KINDS[image_number % len(KINDS)], Side.LEFT, Zone.LOWER, Severity.LARGE)] if image_number % 5 else []
+            [RadiographFinding(KINDS[image_number % len(KINDS)], Side.LEFT, Zone.LOWER, Severity.LARGE)]
+            if image_number % 5
+            else []
         )
-        pixels = draw(View.FRONTAL, findings, np.random.default_rng(image_number), 64)
+        pixels = render_radiograph(View.FRONTAL, findings, np.random.default_rng(image_number), 64)
         Image.fromarray(pixels).save(folder / "p" / f"{image_number}.png")
     return folder
 
 
-def load(graph: Graph, folder: Path, paths: bool = True) -> None:
+def ingest_image_graph(graph: Graph, folder: Path, paths: bool = True) -> None:
     """Thirty images with stances to ten concepts, every other with two NEGATIVE ones, and their paths."""
     negative_rows = [
         f"I{10_000_000 + image_number},NEGATIVE,C99{(image_number * 3 + 5) % CONCEPTS:05d},x,x"
@@ -68,7 +70,7 @@ def embedded(graph: Graph) -> dict[str, tuple[NDArray[np.float64], str]]:
     return {node_row["key"]: (np.array(node_row["vector"]), node_row["model"]) for node_row in graph.read(EMBEDDED)}
 
 
-def fake_kgp(home: Path, *arguments: Any) -> Ran:
+def fake_kgp(home: Path, *arguments: Any) -> CommandResult:
     """`kgp` in a separate process, with encoders of tests."""
     import os
 
@@ -77,10 +79,10 @@ def fake_kgp(home: Path, *arguments: Any) -> Ran:
     completed = subprocess.run(
         command,
         env=environment,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    return Ran(completed.returncode, completed.stdout, completed.stderr)
+    return CommandResult(completed.returncode, completed.stdout, completed.stderr)

@@ -10,13 +10,13 @@ import pytest
 
 from kgplatform import naf, queries
 from kgplatform.audit import audit, audit_export, audit_split
+from kgplatform.datasets import splits
+from kgplatform.datasets.split_checks import Hashed, hashed_collisions
 from kgplatform.errors import KgpError
-from kgplatform.export import splits
-from kgplatform.export.checks import Hashed, hashed_collisions
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from tests.conftest import Kgp
 from tests.integration.sources import small_rows, write_medmkg
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
-def release(data_dir: Path) -> Triples:
+def released_medmkg_triples(data_dir: Path) -> Triples:
     """The released graph as an export, read from the file."""
     with (data_dir / "medmkg" / "image_mapping.csv").open(newline="", encoding="utf-8") as csv_file:
         image_paths = {mapping_row["IID"]: mapping_row["Image_Path"] for mapping_row in csv.DictReader(csv_file)}
@@ -73,9 +73,9 @@ def test_the_known_problems_of_the_released_graph(medmkg_graph: Graph) -> None:
 
 
 @pytest.mark.data
-def test_an_export_of_the_released_graph(release: Triples) -> None:
-    assert hashed_collisions(release) == Hashed(8_017, 5_070, 262, 166)
-    [collision_finding] = audit_export(release)
+def test_an_export_of_the_released_graph(released_medmkg_triples: Triples) -> None:
+    assert hashed_collisions(released_medmkg_triples) == Hashed(8_017, 5_070, 262, 166)
+    [collision_finding] = audit_export(released_medmkg_triples)
     assert (collision_finding.id, collision_finding.severity, collision_finding.count) == (
         "KGP-A103",
         "info",
@@ -108,8 +108,10 @@ def test_an_export_of_the_released_graph(release: Triples) -> None:
         ("inductive", {"KGP-A203": ("warning", 83, 813)}),
     ],
 )
-def test_the_splits_of_the_released_graph(release: Triples, kind: str, wanted: dict[str, tuple[str, int, int]]) -> None:
-    findings = audit_split(splits.make(kind, release))
+def test_the_splits_of_the_released_graph(
+    released_medmkg_triples: Triples, kind: str, wanted: dict[str, tuple[str, int, int]]
+) -> None:
+    findings = audit_split(splits.make(kind, released_medmkg_triples))
     assert {finding.id: (finding.severity.value, finding.count, finding.of) for finding in findings} == wanted
     if kind == "paper":
         assert findings[0].title.endswith("1,264 reversed, 529 parallel")
@@ -117,16 +119,16 @@ def test_the_splits_of_the_released_graph(release: Triples, kind: str, wanted: d
 
 @pytest.mark.data
 def test_the_command_fails_on_what_it_is_told_to_fail_on(
-    medmkg_graph: Graph, kgp: Kgp, release: Triples, tmp_path: Path
+    medmkg_graph: Graph, kgp: Kgp, released_medmkg_triples: Triples, tmp_path: Path
 ) -> None:
     export_folder, leaking_split, clean_split = (
         tmp_path / "export",
         tmp_path / "paper.parquet",
         tmp_path / "clean.parquet",
     )
-    release.write(export_folder)
-    splits.make("paper", release).write(leaking_split)
-    splits.make("leakage-free", release).write(clean_split)
+    released_medmkg_triples.write(export_folder)
+    splits.make("paper", released_medmkg_triples).write(leaking_split)
+    splits.make("leakage-free", released_medmkg_triples).write(clean_split)
     graph_audit = kgp("audit")
     assert "checked graph: 4,868 images, 3,149 concepts, 35,387 edges; 11 rules" in graph_audit.out
     assert (graph_audit.code, graph_audit.err) == (0, "")
@@ -156,7 +158,7 @@ def test_the_command_fails_on_what_it_is_told_to_fail_on(
     assert "error" not in {finding["severity"] for finding in clean_audit.json["findings"]}
 
 
-def test_an_empty_graph_is_a_clear_error(graph: Graph, kgp: Kgp) -> None:
+def test_auditing_an_empty_graph_is_a_clear_error(graph: Graph, kgp: Kgp) -> None:
     with pytest.raises(KgpError, match="the graph is empty"):
         audit(graph)
     completed = kgp("audit", "--json")
@@ -171,7 +173,7 @@ def test_a_graph_with_one_problem_of_each_kind(graph: Graph, tmp_path: Path) -> 
     naf.score(graph)
     assert [finding.id for finding in audit(graph)] == ["KGP-A006"]
     graph.write(
-        parse(
+        parse_query(
             "t/w",
             "// What other programs do to a graph.\n"
             "MATCH (i:Image {id: 'I10000000'})-[r:POSITIVE]->(c:Concept)\n"

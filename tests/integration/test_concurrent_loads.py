@@ -15,28 +15,28 @@ from kgplatform.connect import open_graph
 from kgplatform.digest import digest
 from kgplatform.errors import KgpError
 from kgplatform.graph import Graph
-from kgplatform.ingest import Report, ingest, prepare
-from kgplatform.queries import parse
+from kgplatform.ingest import LoadReport, ingest, prepare
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests.conftest import WIPE
 from tests.integration.sources import Handmade, small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
 
-DAMAGE = parse(
+DAMAGE = parse_query(
     "t/d",
     "// What two loads of a run at once left in earlier versions: claims listed twice.\n"
     "MATCH (n:Image) WITH n, [k IN keys(n) WHERE NOT k IN ['id', 'runs'] | k + '@' + n.runs[0]] AS claims\n"
     "SET n.claims = claims + claims, n.runs = n.runs + n.runs",
 )
-FORGET_LAYOUT = parse("t/f", "// As if an earlier version had written.\nMATCH (p:Platform) SET p.layout = null")
+FORGET_LAYOUT = parse_query("t/f", "// As if an earlier version had written.\nMATCH (p:Platform) SET p.layout = null")
 
 
 def at_once(
     settings: Settings, sources: Sequence[Source], batch_rows: int = 100
-) -> tuple[list[Report], list[KgpError]]:
+) -> tuple[list[LoadReport], list[KgpError]]:
     """Load each source in a thread and with its own connection; returns the reports and the errors."""
-    reports: list[Report] = []
+    reports: list[LoadReport] = []
     errors: list[KgpError] = []
     start_barrier = threading.Barrier(len(sources))
 
@@ -65,7 +65,7 @@ def mapped(folder: Path, images: int = 200) -> MedMKG:
     return MedMKG.find(write_medmkg(folder, small_rows(images, 60), image_mapping))
 
 
-def shared(folder: Path, name: str) -> Handmade:
+def _overlapping_source(folder: Path, name: str) -> Handmade:
     """A source whose images, concepts and edges, with all their properties, are also those of the other names."""
     batches = []
     for first_number in range(0, 200, 50):
@@ -105,7 +105,7 @@ def test_loaders_of_the_same_run_leave_the_graph_of_one_load(
 def test_loaders_of_different_runs_leave_the_graph_of_one_after_the_other(
     graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
-    sources = [shared(tmp_path, source_name) for source_name in "abcd"]
+    sources = [_overlapping_source(tmp_path, source_name) for source_name in "abcd"]
     for source in sources:
         ingest(graph, source)
     expected_digest = str(digest(graph))

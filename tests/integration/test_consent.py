@@ -10,26 +10,26 @@ import pytest
 from kgp_loaders.phantom import study_set
 from kgplatform.graph import Graph
 from tests.conftest import Kgp
-from tests.fake_model import Server, serving
+from tests.fake_model import FakeModelServer, serving
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def canary() -> Iterator[Server]:
+def canary_model_server() -> Iterator[FakeModelServer]:
     with serving() as server:
         yield server
 
 
-def remote(canary: Server) -> str:
+def remote(canary: FakeModelServer) -> str:
     """The canary's address by a name that is no loopback address, though the system connects to this machine."""
     return canary.url.replace("127.0.0.1", "0.0.0.0")  # noqa: S104
 
 
 @pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def consent_studies_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     studies_folder = tmp_path_factory.mktemp("consent") / "p"
-    study_set.build(studies_folder, 2, 7, images=True)
+    study_set.build_study_set(studies_folder, 2, 7, images=True)
     return studies_folder
 
 
@@ -42,40 +42,48 @@ def with_settings(folder: Path, llm: str) -> Path:
     return settings_path
 
 
-def test_no_file_lets_reports_leave(graph: Graph, kgp: Kgp, studies: Path, canary: Server) -> None:
-    remote_url = remote(canary)
-    settings_file = with_settings(studies, f"{{model: m, url: '{remote_url}', remote_consent: true}}")
-    for arguments in ((studies,), (settings_file,), (studies, "--llm", "m", "--llm-url", remote_url)):
+def test_no_file_lets_reports_leave(
+    graph: Graph, kgp: Kgp, consent_studies_folder: Path, canary_model_server: FakeModelServer
+) -> None:
+    remote_url = remote(canary_model_server)
+    settings_file = with_settings(consent_studies_folder, f"{{model: m, url: '{remote_url}', remote_consent: true}}")
+    for arguments in (
+        (consent_studies_folder,),
+        (settings_file,),
+        (consent_studies_folder, "--llm", "m", "--llm-url", remote_url),
+    ):
         completed = kgp("construct", "run", *arguments)
         assert (completed.code, "remote_consent is no setting of a file" in completed.err) == (1, True), (
             arguments,
             completed.err,
         )
-    with_settings(studies, f"{{model: m, url: '{remote_url}'}}")
-    completed = kgp("construct", "run", studies, "--remote-consent")
+    with_settings(consent_studies_folder, f"{{model: m, url: '{remote_url}'}}")
+    completed = kgp("construct", "run", consent_studies_folder, "--remote-consent")
     assert (completed.code, "llm.url is another machine" in completed.err) == (1, True), completed.err
-    assert canary.asked == []
+    assert canary_model_server.asked == []
 
 
 def test_a_data_folder_sends_none_of_its_images_or_reports(
-    graph: Graph, kgp: Kgp, studies: Path, canary: Server
+    graph: Graph, kgp: Kgp, consent_studies_folder: Path, canary_model_server: FakeModelServer
 ) -> None:
-    with_settings(studies, f"{{model: m, url: '{remote(canary)}', remote_consent: true}}")
-    for options in (("--llm", "m"), ("--llm", "m", "--llm-url", remote(canary))):
-        completed = kgp("generate", "--images", studies, *options)
+    with_settings(consent_studies_folder, f"{{model: m, url: '{remote(canary_model_server)}', remote_consent: true}}")
+    for options in (("--llm", "m"), ("--llm", "m", "--llm-url", remote(canary_model_server))):
+        completed = kgp("generate", "--images", consent_studies_folder, *options)
         assert completed.code in (1, 2)
         assert "remote" in completed.err
-    assert canary.asked == []
+    assert canary_model_server.asked == []
 
 
 def test_with_the_option_a_file_that_the_user_names_is_followed(
-    graph: Graph, kgp: Kgp, studies: Path, canary: Server
+    graph: Graph, kgp: Kgp, consent_studies_folder: Path, canary_model_server: FakeModelServer
 ) -> None:
-    settings_file = with_settings(studies, f"{{model: m, url: '{remote(canary)}', cache: answers.sqlite}}")
+    settings_file = with_settings(
+        consent_studies_folder, f"{{model: m, url: '{remote(canary_model_server)}', cache: answers.sqlite}}"
+    )
     refused_run = kgp("construct", "run", settings_file)
     assert refused_run.code == 2
     assert "--remote-consent" in refused_run.err
-    assert canary.asked == []
+    assert canary_model_server.asked == []
     completed = kgp("construct", "run", settings_file, "--remote-consent")
     assert completed.code == 0, completed.err
-    assert canary.asked
+    assert canary_model_server.asked

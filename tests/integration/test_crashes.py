@@ -26,8 +26,8 @@ from kgplatform.connect import open_graph
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest, prepare
-from kgplatform.retrieval.embed import embed
-from kgplatform.retrieval.index import Part
+from kgplatform.search.embed import embed
+from kgplatform.search.index import Part
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
 from tests.campaigns import rounds

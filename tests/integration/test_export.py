@@ -15,15 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from kgplatform.datasets import splits
 from kgplatform.errors import NotFoundError
-from kgplatform.export import formats, splits
+from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests.conftest import Kgp
-from tests.integration.test_naf import algorithm1, oracle, pairs_of, ranking
+from tests.integration.test_naf import algorithm1, pairs_of, reference_naf_ranking, reference_naf_scores
 
 pytestmark = pytest.mark.server
 
@@ -32,12 +33,12 @@ STANCES = {"POSITIVE", "NEGATIVE", "UNCERTAIN"}
 Edge = tuple[str, str, str]
 
 
-def edges_in(path: Path) -> set[Edge]:
+def _csv_edges(path: Path) -> set[Edge]:
     with path.open(newline="", encoding="utf-8") as csv_file:
         return {(csv_row["Head"], csv_row["Relation"], csv_row["Tail"]) for csv_row in csv.DictReader(csv_file)}
 
 
-def edges_of(triples: Triples) -> set[Edge]:
+def edges_by_key(triples: Triples) -> set[Edge]:
     """By key; in these graphs no two nodes share one."""
     node_keys = [node.key for node in triples.nodes]
     return {
@@ -63,26 +64,26 @@ def around(edges: set[Edge], seeds: set[str], hops: int) -> set[Edge]:
 
 
 @pytest.fixture(scope="module")
-def released(data_dir: Path) -> set[Edge]:
-    return edges_in(data_dir / "medmkg" / "MedMKG.csv")
+def released_medmkg_edges(data_dir: Path) -> set[Edge]:
+    return _csv_edges(data_dir / "medmkg" / "MedMKG.csv")
 
 
 @pytest.fixture(scope="module")
-def kept(data_dir: Path) -> set[str]:
+def naf_selected_images(data_dir: Path) -> set[str]:
     """What Algorithm 1 keeps, computed from the CSV."""
     pairs = pairs_of(data_dir / "medmkg" / "MedMKG.csv")
-    return set(algorithm1(pairs, ranking(oracle(pairs))))
+    return set(algorithm1(pairs, reference_naf_ranking(reference_naf_scores(pairs))))
 
 
 # The released graph
 
 
 @pytest.mark.data
-def test_the_whole_released_graph(medmkg_graph: Graph, released: set[Edge], data_dir: Path) -> None:
+def test_the_whole_released_graph(medmkg_graph: Graph, released_medmkg_edges: set[Edge], data_dir: Path) -> None:
     triples = read_triples(medmkg_graph)
     assert (len(triples), triples.num_entities, triples.num_relations) == (35_387, 8_017, 262)
-    assert edges_of(triples) == released
-    assert set(triples.labels) == ends(released)
+    assert edges_by_key(triples) == released_medmkg_edges
+    assert set(triples.labels) == ends(released_medmkg_edges)
     names_by_key: dict[str, str] = {}
     with (data_dir / "medmkg" / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
         for csv_row in csv.DictReader(csv_file):
@@ -109,13 +110,13 @@ def test_the_whole_released_graph(medmkg_graph: Graph, released: set[Edge], data
 @pytest.mark.data
 @pytest.mark.parametrize("kind", formats.FORMATS)
 def test_every_format_of_the_released_graph_is_read_back(
-    medmkg_graph: Graph, released: set[Edge], tmp_path: Path, kind: str
+    medmkg_graph: Graph, released_medmkg_edges: set[Edge], tmp_path: Path, kind: str
 ) -> None:
     folder = tmp_path / "out"
     manifest = formats.write(read_triples(medmkg_graph), folder, kind)
     assert (manifest.triples, manifest.entities, manifest.relations) == (35_387, 8_017, 262)
-    assert edges_of(Triples.read(folder)) == released
-    assert READERS[kind](folder) == released
+    assert edges_by_key(Triples.read(folder)) == released_medmkg_edges
+    assert READERS[kind](folder) == released_medmkg_edges
 
 
 def _read_pykeen(folder: Path) -> set[Edge]:
@@ -162,16 +163,18 @@ READERS = {"pykeen": _read_pykeen, "pyg": _read_pyg, "csv": _read_csv, "parquet"
 
 
 @pytest.mark.data
-def test_every_selection_against_the_csv(medmkg_graph: Graph, released: set[Edge], kept: set[str]) -> None:
+def test_every_selection_against_the_csv(
+    medmkg_graph: Graph, released_medmkg_edges: set[Edge], naf_selected_images: set[str]
+) -> None:
     """Each narrows, and together they narrow to what passes all."""
     random_source = random.Random(4)
-    image_ids = sorted(node_key for node_key in ends(released) if node_key.startswith("I"))
+    image_ids = sorted(node_key for node_key in ends(released_medmkg_edges) if node_key.startswith("I"))
     sample_ids = tuple(random_source.sample(image_ids, 300))
-    cross_edges = {edge for edge in released if edge[1] in STANCES}
-    positive_edges = {edge for edge in released if edge[1] not in {"NEGATIVE", "UNCERTAIN"}}
-    isa_edges = {edge for edge in released if edge[1] in {"isa", "POSITIVE"}}
-    kept_edges = {edge for edge in released if edge[0] in kept or edge[0].startswith("C")}
-    sample_edges = {edge for edge in released if edge[0] in sample_ids or edge[0].startswith("C")}
+    cross_edges = {edge for edge in released_medmkg_edges if edge[1] in STANCES}
+    positive_edges = {edge for edge in released_medmkg_edges if edge[1] not in {"NEGATIVE", "UNCERTAIN"}}
+    isa_edges = {edge for edge in released_medmkg_edges if edge[1] in {"isa", "POSITIVE"}}
+    kept_edges = {edge for edge in released_medmkg_edges if edge[0] in naf_selected_images or edge[0].startswith("C")}
+    sample_edges = {edge for edge in released_medmkg_edges if edge[0] in sample_ids or edge[0].startswith("C")}
     expected: list[tuple[Selection, set[Edge]]] = [
         (Selection(stances=("POSITIVE",)), positive_edges),
         (Selection(stances=("POSITIVE",), only="cross"), positive_edges & cross_edges),
@@ -181,26 +184,28 @@ def test_every_selection_against_the_csv(medmkg_graph: Graph, released: set[Edge
         (Selection(images=sample_ids, only="cross", stances=("NEGATIVE", "POSITIVE")),
          {edge for edge in sample_edges & cross_edges if edge[1] != "UNCERTAIN"}),
         (Selection(only="cross"), cross_edges),
-        (Selection(only="intra"), released - cross_edges),
+        (Selection(only="intra"), released_medmkg_edges - cross_edges),
         (Selection(only="intra", relations=("isa",)), isa_edges - cross_edges),
         (Selection(images="kept", relations=("isa", "POSITIVE")), isa_edges & kept_edges),
-        (Selection(around=("C0032285",)), around(released, {"C0032285"}, 1)),
-        (Selection(around=("I50978146", "C0032285"), hops=2), around(released, {"I50978146", "C0032285"}, 2)),
-        (Selection(around=("C0032285",), hops=10**12), around(released, {"C0032285"}, 30)),
-        (Selection(around=("C0032285",), hops=3, only="intra"), around(released - cross_edges, {"C0032285"}, 3)),
+        (Selection(around=("C0032285",)), around(released_medmkg_edges, {"C0032285"}, 1)),
+        (Selection(around=("I50978146", "C0032285"), hops=2),
+         around(released_medmkg_edges, {"I50978146", "C0032285"}, 2)),
+        (Selection(around=("C0032285",), hops=10**12), around(released_medmkg_edges, {"C0032285"}, 30)),
+        (Selection(around=("C0032285",), hops=3, only="intra"),
+         around(released_medmkg_edges - cross_edges, {"C0032285"}, 3)),
         (Selection(around=("C0032285",), hops=2, images=sample_ids, stances=("POSITIVE",)),
          around(sample_edges & positive_edges, {"C0032285"}, 2)),
-        (Selection(run=run_of(medmkg_graph)), released),
+        (Selection(run=run_of(medmkg_graph)), released_medmkg_edges),
     ]  # fmt: skip
     for selection, expected_edges in expected:
         triples = read_triples(medmkg_graph, selection)
-        assert edges_of(triples) == expected_edges, selection
+        assert edges_by_key(triples) == expected_edges, selection
         assert set(triples.labels) == ends(expected_edges), selection
         assert set(triples.relations) == {relation for _, relation, _ in expected_edges}, selection
 
 
 def run_of(graph: Graph) -> str:
-    run_records = graph.read(parse("t/r", "// Runs.\nMATCH (r:Run) RETURN r.id AS id"))
+    run_records = graph.read(parse_query("t/r", "// Runs.\nMATCH (r:Run) RETURN r.id AS id"))
     return str(run_records[0]["id"])
 
 

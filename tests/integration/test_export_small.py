@@ -16,16 +16,16 @@ from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests.conftest import WIPE
 from tests.integration.sources import Handmade, small_rows, write_medmkg
-from tests.integration.test_export import Edge, edges_of
+from tests.integration.test_export import Edge, edges_by_key
 
 pytestmark = pytest.mark.server
 
 
-def batch(*edges: tuple[tuple[str, str], str, tuple[str, str]], **properties: Any) -> GraphBatch:
+def _edge_batch(*edges: tuple[tuple[str, str], str, tuple[str, str]], **properties: Any) -> GraphBatch:
     """A batch of edges between (kind, key) pairs; `properties` go on entities."""
     graph_batch = GraphBatch(read=len(edges))
     for head, relation, tail in edges:
@@ -36,14 +36,14 @@ def batch(*edges: tuple[tuple[str, str], str, tuple[str, str]], **properties: An
 
 
 def handmade(graph: Graph, tmp_path: Path, name: str, *edges: Any, **properties: Any) -> str:
-    return ingest(graph, Handmade(tmp_path / name, [batch(*edges, **properties)], name)).run
+    return ingest(graph, Handmade(tmp_path / name, [_edge_batch(*edges, **properties)], name)).run
 
 
 IMAGES = [("Image", "I1"), ("Image", "I2")]
 CONCEPTS = [("Concept", f"C000000{i}") for i in range(4)]
 
 
-def test_an_empty_graph_is_a_clear_error(graph: Graph) -> None:
+def test_exporting_an_empty_graph_is_a_clear_error(graph: Graph) -> None:
     with pytest.raises(NotFoundError, match="no edges to export"):
         read_triples(graph)
     with pytest.raises(KgpError, match="no image is kept"):
@@ -56,20 +56,20 @@ def test_only_what_a_run_asserts(graph: Graph, tmp_path: Path) -> None:
     second_edge = (IMAGES[1], "NEGATIVE", CONCEPTS[1])
     first_run = handmade(graph, tmp_path, "a", first_edge, shared_edge)
     second_run = handmade(graph, tmp_path, "b", shared_edge, second_edge)
-    assert edges_of(read_triples(graph, Selection(run=first_run))) == {
+    assert edges_by_key(read_triples(graph, Selection(run=first_run))) == {
         ("I1", "POSITIVE", "C0000000"),
         keys_of(shared_edge),
     }
-    assert edges_of(read_triples(graph, Selection(run=second_run))) == {keys_of(shared_edge), keys_of(second_edge)}
-    assert edges_of(read_triples(graph, Selection(run=second_run, only="cross"))) == {keys_of(second_edge)}
-    assert edges_of(read_triples(graph, Selection(run=first_run, around=("I1",)))) == {keys_of(first_edge)}
+    assert edges_by_key(read_triples(graph, Selection(run=second_run))) == {keys_of(shared_edge), keys_of(second_edge)}
+    assert edges_by_key(read_triples(graph, Selection(run=second_run, only="cross"))) == {keys_of(second_edge)}
+    assert edges_by_key(read_triples(graph, Selection(run=first_run, around=("I1",)))) == {keys_of(first_edge)}
 
 
 def keys_of(edge: tuple[tuple[str, str], str, tuple[str, str]]) -> Edge:
     return edge[0][1], edge[1], edge[2][1]
 
 
-HAND = parse(
+HAND = parse_query(
     "t/h",
     "// Edges that are no facts, or not ours.\n"
     "MATCH (i:Image {id: 'I1'}), (c:Concept {cui: 'C0000001'}), (run:Run)\n"
@@ -86,10 +86,10 @@ def test_predictions_runs_and_foreign_nodes_are_never_exported(graph: Graph, tmp
     handmade(graph, tmp_path, "a", fact_edge, isa_edge)
     graph.write(HAND)
     triples = read_triples(graph)
-    assert edges_of(triples) == {keys_of(fact_edge), keys_of(isa_edge)}
+    assert edges_by_key(triples) == {keys_of(fact_edge), keys_of(isa_edge)}
     assert set(triples.labels) == {"I1", "C0000000", "C0000001"}
     selection = Selection(around=("I1",), hops=1)  # a prediction is no way to a neighbour
-    assert edges_of(read_triples(graph, selection)) == {keys_of(fact_edge)}
+    assert edges_by_key(read_triples(graph, selection)) == {keys_of(fact_edge)}
     with pytest.raises(NotFoundError, match="ASSERTS_NOT"):
         read_triples(graph, Selection(relations=("ASSERTS_NOT",)))
     with pytest.raises(NotFoundError, match="empty"):
@@ -118,7 +118,7 @@ def test_entities_go_with_their_images_and_keep_their_text(graph: Graph, tmp_pat
         presence="present",
     )
     all_triples = read_triples(graph)
-    assert edges_of(all_triples) == {keys_of(edge) for edge in (*image_edges, *location_edges, *concept_edges)}
+    assert edges_by_key(all_triples) == {keys_of(edge) for edge in (*image_edges, *location_edges, *concept_edges)}
     assert not any(
         "SECRET" in text_field for node in all_triples.nodes for text_field in (node.key, node.name, node.subject)
     )
@@ -126,24 +126,28 @@ def test_entities_go_with_their_images_and_keep_their_text(graph: Graph, tmp_pat
     assert {node.name for node in named_triples.nodes if node.kind == "Entity"} == {"SECRET"}
     assert named_triples.sha256 == all_triples.sha256
     image_triples = read_triples(graph, Selection(images=("I1",)))
-    assert edges_of(image_triples) == {keys_of(edge) for edge in (*image_edges[:2], location_edges[0], *concept_edges)}
-    assert edges_of(read_triples(graph, Selection(around=("E10",)))) == {
+    assert edges_by_key(image_triples) == {
+        keys_of(edge) for edge in (*image_edges[:2], location_edges[0], *concept_edges)
+    }
+    assert edges_by_key(read_triples(graph, Selection(around=("E10",)))) == {
         keys_of(edge) for edge in (*image_edges[2:], location_edges[1])
     }
 
 
 def test_kinds_that_share_a_key_and_nodes_without_one(graph: Graph, tmp_path: Path) -> None:
     handmade(graph, tmp_path, "a", (IMAGES[0], "POSITIVE", CONCEPTS[0]))
-    graph.write(parse("t/t", "// By hand.\nCREATE (:Thing {id: 'I1'})-[:near]->(:Thing {id: 'x', name: 'X'})"))
+    graph.write(parse_query("t/t", "// By hand.\nCREATE (:Thing {id: 'I1'})-[:near]->(:Thing {id: 'x', name: 'X'})"))
     triples = read_triples(graph)
     assert set(triples.labels) == {"Thing:I1", "Image:I1", "x", "C0000000"}
     assert len(read_triples(graph, Selection(around=("I1",)))) == 2
-    graph.write(parse("t/n", "// No key.\nMATCH (i:Image {id: 'I1'}) CREATE (i)-[:POSITIVE]->(:Concept {name: 'a'})"))
+    graph.write(
+        parse_query("t/n", "// No key.\nMATCH (i:Image {id: 'I1'}) CREATE (i)-[:POSITIVE]->(:Concept {name: 'a'})")
+    )
     with pytest.raises(InputError, match="1 node "):
         read_triples(graph)
 
 
-WRITE = parse(
+WRITE = parse_query(
     "t/w",
     "// Another edge.\n// param n integer: which\n"
     "MATCH (i:Image {id: 'I10000000'})\n"
@@ -154,7 +158,7 @@ WRITE = parse(
 
 def test_what_is_read_is_one_state_even_when_somebody_writes(graph: Graph, settings: Settings, tmp_path: Path) -> None:
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "a", small_rows())))
-    edges_before = edges_of(read_triples(graph))
+    edges_before = edges_by_key(read_triples(graph))
     write_count = 0
 
     def interfere(rows_done: int, row_total: int | None) -> None:
@@ -167,7 +171,7 @@ def test_what_is_read_is_one_state_even_when_somebody_writes(graph: Graph, setti
         max_writes = 1
         triples = read_triples(graph, log=interfere)
         assert write_count == 1
-        assert edges_of(triples) == edges_before | {("I10000000", "POSITIVE", "C7700001")}
+        assert edges_by_key(triples) == edges_before | {("I10000000", "POSITIVE", "C7700001")}
         max_writes = 10_000
         with pytest.raises(DatabaseError, match="written to while"):
             read_triples(graph, log=interfere)

@@ -22,15 +22,16 @@ from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.digest import digest
 from kgplatform.generate.grounding import Grounding
-from kgplatform.generate.inputs import Input, Inputs
-from kgplatform.generate.run import Outcome, generate, images_by_path
+from kgplatform.generate.inputs import GenerationInputs, Input
+from kgplatform.generate.run import GenerationOutcome, generate_triplets, images_by_path
 from kgplatform.generate.source import Writer
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
-from kgplatform.readonly import ask
+from kgplatform.queries import parse_query
+from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 from kgplatform.triplets.linking import Linker
+from tests import ROOT
 from tests.conftest import WIPE, Kgp
 from tests.generators import Fake
 from tests.integration.sources import write_medmkg
@@ -50,29 +51,29 @@ SAID = {
     "I4": "nodule, suggestive_of, malignancy",
     "I5": "edema, located_at, lungs",
 }
-TRIPLETS = parse(
+TRIPLETS = parse_query(
     "t/t",
     "// Triplets.\nMATCH (i:Image)-[:SHOWS]->(h:Entity)-[r:!REFERS_TO]->(t:Entity) RETURN i.id AS i, h.text AS h, "
     "type(r) AS r, t.text AS t, r.grounded AS grounded, r.mode AS mode, r.score AS score, r.model AS model, "
     "size(r.runs) AS runs ORDER BY i, h, r, t",
 )
-ENTITIES = parse(
+ENTITIES = parse_query(
     "t/e",
     "// Entities.\nMATCH (i:Image)-[s:SHOWS]->(e:Entity) OPTIONAL MATCH (e)-[r:REFERS_TO]->(c:Concept) RETURN "
     "i.id AS i, e.text AS text, e.kind AS kind, e.presence AS presence, c.cui AS cui, r.stance AS stance, "
     "r.score AS score, r.method AS method, s.mode AS mode ORDER BY i, text",
 )
-WARNED = parse(
+WARNED = parse_query(
     "t/w",
     "// A run.\n// param run string: it\n"
     "MATCH (r:Run {id: $run}) RETURN r.trained_on AS trained_on, r.warnings AS warnings",
 )
-ALL = parse(
+ALL = parse_query(
     "t/a", "// All.\nMATCH (n) OPTIONAL MATCH (n)-[r]->() RETURN properties(n) AS n, properties(r) AS r, type(r) AS t"
 )
 
 
-def given(names: str = "12345", reports: bool = True) -> Inputs:
+def given(names: str = "12345", reports: bool = True) -> GenerationInputs:
     input_rows = [
         Input(
             f"I{image_digit}",
@@ -82,7 +83,7 @@ def given(names: str = "12345", reports: bool = True) -> Inputs:
         )
         for image_digit in names
     ]
-    return Inputs(input_rows)
+    return GenerationInputs(input_rows)
 
 
 def writer(backend: Any, reports: bool = True) -> Writer:
@@ -92,35 +93,37 @@ def writer(backend: Any, reports: bool = True) -> Writer:
     return Writer(backend, LINKER.link, grounding, LINKER.about, reports)
 
 
-def run(graph: Graph, backend: Fake, rows: Inputs | None = None, **options: Any) -> Outcome:
-    return generate(graph, given() if rows is None else rows, writer(backend), **options)
+def _generate_triplets(
+    graph: Graph, backend: Fake, rows: GenerationInputs | None = None, **options: Any
+) -> GenerationOutcome:
+    return generate_triplets(graph, given() if rows is None else rows, writer(backend), **options)
 
 
-def asked(backend: Fake) -> list[str]:
+def _requested_ids(backend: Fake) -> list[str]:
     return [request.id for request in backend.asked]
 
 
-def found(graph: Graph, query: Any) -> list[tuple[Any, ...]]:
+def _query_tuples(graph: Graph, query: Any) -> list[tuple[Any, ...]]:
     return [tuple(record.values()) for record in graph.read(query)]
 
 
 def test_a_generator_of_synthetic_images_warns_of_others_on_the_run_too(graph: Graph) -> None:
     backend = Fake(SAID)
     backend.trained_on = trained_on.of_names(["Phantom"])
-    outcome = generate(graph, given("2"), writer(backend))
+    outcome = generate_triplets(graph, given("2"), writer(backend))
     [warning] = outcome.warnings
     assert "trained on synthetic images only (Phantom), and the image is not known to be synthetic" in warning
     [run_record] = graph.read(WARNED, run=outcome.run)
     assert run_record == {"trained_on": ["Phantom"], "warnings": [warning]}
-    synthetic_inputs = Inputs([Input("I3", Path("3.png"), {"dataset": "Phantom"})])
-    assert generate(graph, synthetic_inputs, writer(backend)).warnings == []
-    assert generate(graph, given("4"), writer(Fake(SAID))).warnings == []
+    synthetic_inputs = GenerationInputs([Input("I3", Path("3.png"), {"dataset": "Phantom"})])
+    assert generate_triplets(graph, synthetic_inputs, writer(backend)).warnings == []
+    assert generate_triplets(graph, given("4"), writer(Fake(SAID))).warnings == []
 
 
 def test_the_stated_graph_is_written(graph: Graph) -> None:
-    outcome = run(graph, Fake(SAID))
+    outcome = _generate_triplets(graph, Fake(SAID))
     report_mode, image_mode, model_name = "image and report", "image", "fake 1"
-    assert found(graph, TRIPLETS) == [
+    assert _query_tuples(graph, TRIPLETS) == [
         ("I1", "edema", "LOCATED_AT", "right lung", False, report_mode, 0.5, model_name, 1),
         ("I1", "effusion", "LOCATED_AT", "left lung", True, report_mode, 0.5, model_name, 1),
         ("I1", "small", "MODIFY", "effusion", True, report_mode, 0.5, model_name, 1),
@@ -129,7 +132,7 @@ def test_the_stated_graph_is_written(graph: Graph) -> None:
         ("I5", "edema", "LOCATED_AT", "lungs", None, image_mode, 0.5, model_name, 1),
     ]
     link_method, entity_kind = "dictionary 1", "Observation"
-    assert found(graph, ENTITIES)[:6] == [
+    assert _query_tuples(graph, ENTITIES)[:6] == [
         ("I1", "edema", entity_kind, "absent", EDEMA, "NEGATIVE", 1.0, link_method, report_mode),
         ("I1", "effusion", entity_kind, "present", EFFUSION, "POSITIVE", 1.0, link_method, report_mode),
         ("I1", "left lung", "Anatomy", None, None, None, None, None, report_mode),
@@ -143,22 +146,22 @@ def test_the_stated_graph_is_written(graph: Graph) -> None:
     assert 0 < outcome.waiting < outcome.seconds
     run_record = runs.show(graph, outcome.run)["run"]
     assert (run_record["kind"], run_record["model"], run_record["sha256"]) == ("generate", "fake 1", "f" * 64)
-    assert CANARY not in json.dumps(found(graph, ALL), default=str)
+    assert CANARY not in json.dumps(_query_tuples(graph, ALL), default=str)
 
 
 def test_the_same_again_changes_nothing_and_asks_nothing(graph: Graph) -> None:
-    run(graph, Fake(SAID))
+    _generate_triplets(graph, Fake(SAID))
     first_digest = str(digest(graph))
     second_backend = Fake(SAID)
-    outcome = run(graph, second_backend)
-    assert (asked(second_backend), outcome.skipped, outcome.done, outcome.edges) == ([], 5, 0, 0)
+    outcome = _generate_triplets(graph, second_backend)
+    assert (_requested_ids(second_backend), outcome.skipped, outcome.done, outcome.edges) == ([], 5, 0, 0)
     assert str(digest(graph)) == first_digest
 
 
 def test_the_figures_of_a_run_are_those_of_all_its_calls(graph: Graph) -> None:
-    first_outcome = run(graph, Fake(SAID), given("12"))
-    repeated = run(graph, Fake(SAID), given("12"))
-    second_outcome = run(graph, Fake(SAID), given("345"))
+    first_outcome = _generate_triplets(graph, Fake(SAID), given("12"))
+    repeated = _generate_triplets(graph, Fake(SAID), given("12"))
+    second_outcome = _generate_triplets(graph, Fake(SAID), given("345"))
     assert first_outcome.run == repeated.run == second_outcome.run
     assert first_outcome.in_run == repeated.in_run == {"images": 2, "triplets": 4, "edges": first_outcome.edges}
     assert second_outcome.in_run == {"images": 5, "triplets": 6, "edges": first_outcome.edges + second_outcome.edges}
@@ -176,45 +179,54 @@ def test_the_figures_of_a_run_are_those_of_all_its_calls(graph: Graph) -> None:
 
 
 def test_new_images_extend_the_run_as_if_all_had_been_there(graph: Graph) -> None:
-    first_outcome = run(graph, Fake(SAID), given("12"))
+    first_outcome = _generate_triplets(graph, Fake(SAID), given("12"))
     second_backend = Fake(SAID)
-    second_outcome = run(graph, second_backend)
-    assert (second_outcome.run, asked(second_backend), second_outcome.skipped) == (
+    second_outcome = _generate_triplets(graph, second_backend)
+    assert (second_outcome.run, _requested_ids(second_backend), second_outcome.skipped) == (
         first_outcome.run,
         ["I3", "I4", "I5"],
         2,
     )
     extended_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
-    run(graph, Fake(SAID))
+    _generate_triplets(graph, Fake(SAID))
     assert str(digest(graph)) == extended_digest
 
 
 def test_another_model_other_settings_or_no_reports_are_other_runs_beside_it(graph: Graph) -> None:
-    first_outcome = run(graph, Fake(SAID))
+    first_outcome = _generate_triplets(graph, Fake(SAID))
     other_backend = Fake(SAID)
     other_backend.sha256 = "e" * 64
     beam_backend = Fake(SAID)
     beam_backend.parameters = {"beams": 2}
-    plain_outcome = generate(graph, given(reports=False), writer(Fake(SAID), reports=False))
-    run_ids = {first_outcome.run, plain_outcome.run, run(graph, other_backend).run, run(graph, beam_backend).run}
+    plain_outcome = generate_triplets(graph, given(reports=False), writer(Fake(SAID), reports=False))
+    run_ids = {
+        first_outcome.run,
+        plain_outcome.run,
+        _generate_triplets(graph, other_backend).run,
+        _generate_triplets(graph, beam_backend).run,
+    }
     assert len(run_ids) == 4
     assert plain_outcome.done == 5
-    triplet_rows = found(graph, TRIPLETS)
+    triplet_rows = _query_tuples(graph, TRIPLETS)
     assert len(triplet_rows) == 4 * 6
     assert {triplet_row[5] for triplet_row in triplet_rows if triplet_row[0] == "I1"} == {"image", "image and report"}
 
 
 def test_a_run_that_crashes_in_the_middle_goes_on_to_the_same_graph(graph: Graph) -> None:
-    run(graph, Fake(SAID))
+    _generate_triplets(graph, Fake(SAID))
     full_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
     broken_backend = Fake(SAID, dies_after=1)
     with pytest.raises(RuntimeError, match="has crashed"):
-        run(graph, broken_backend)
+        _generate_triplets(graph, broken_backend)
     second_backend = Fake(SAID)
-    outcome = run(graph, second_backend)
-    assert (asked(broken_backend), asked(second_backend), outcome.skipped) == (["I1", "I2"], ["I3", "I4", "I5"], 2)
+    outcome = _generate_triplets(graph, second_backend)
+    assert (_requested_ids(broken_backend), _requested_ids(second_backend), outcome.skipped) == (
+        ["I1", "I2"],
+        ["I3", "I4", "I5"],
+        2,
+    )
     assert str(digest(graph)) == full_digest
     assert runs.show(graph, outcome.run)["run"]["rows_read"] == 5
 
@@ -226,28 +238,30 @@ def slow(settings: Settings, out: str) -> Fake:
     """What the process that is killed does."""
     backend = Fake(MANY, wait=0.05)
     with open_graph(settings) as graph:
-        generate(graph, Inputs([Input(image_id, None) for image_id in MANY]), writer(backend), out=Path(out))
+        generate_triplets(
+            graph, GenerationInputs([Input(image_id, None) for image_id in MANY]), writer(backend), out=Path(out)
+        )
     return backend
 
 
 def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again(
     graph: Graph, settings: Settings, tmp_path: Path
 ) -> None:
-    input_rows = Inputs([Input(image_id, None) for image_id in MANY])
-    whole_run = generate(graph, input_rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
+    input_rows = GenerationInputs([Input(image_id, None) for image_id in MANY])
+    whole_run = generate_triplets(graph, input_rows, writer(Fake(MANY)), out=tmp_path / "whole.jsonl").run
     full_digest = str(digest(graph))
     graph.run_unmanaged(WIPE)
     program = (
         "import sys; from tests.integration.test_generate import Settings, slow; slow(Settings.from_env(), sys.argv[1])"
     )
     replies_path = str(tmp_path / "killed.jsonl")
-    repository = Path(__file__).parents[2]
+    repository = ROOT
     process = subprocess.Popen(
         [sys.executable, "-c", program, replies_path],
         env={**os.environ, "KGP_HOME": str(settings.home)},
         cwd=repository,
     )
-    images_query = parse("t/d", "// Done.\nMATCH (i:Image) RETURN i.id AS id")
+    images_query = parse_query("t/d", "// Done.\nMATCH (i:Image) RETURN i.id AS id")
     deadline = time.monotonic() + 60
     while len(list(graph.read(images_query))) < 6 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -256,27 +270,27 @@ def test_a_run_that_is_killed_goes_on_and_asks_no_image_of_a_written_batch_again
     done_ids = {image_row["id"] for image_row in graph.read(images_query)}
     assert 6 <= len(done_ids) < len(MANY)
     second_backend = Fake(MANY)
-    outcome = generate(graph, input_rows, writer(second_backend), out=Path(replies_path))
+    outcome = generate_triplets(graph, input_rows, writer(second_backend), out=Path(replies_path))
     assert outcome.run == whole_run
     assert Path(replies_path).read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
-    assert set(asked(second_backend)) == set(MANY) - done_ids
+    assert set(_requested_ids(second_backend)) == set(MANY) - done_ids
     assert str(digest(graph)) == full_digest
 
 
 def test_an_unreadable_image_is_told_and_asked_again_the_next_time(graph: Graph) -> None:
-    first_outcome = run(
+    first_outcome = _generate_triplets(
         graph, Fake({image_id: reply_text for image_id, reply_text in SAID.items() if image_id != "I4"})
     )
     assert first_outcome.problems == [("I4", "no readable radiograph")]
     assert first_outcome.done == 4
     second_backend = Fake(SAID)
-    second_outcome = run(graph, second_backend)
-    assert (asked(second_backend), second_outcome.problems) == (["I4"], [])
+    second_outcome = _generate_triplets(graph, second_backend)
+    assert (_requested_ids(second_backend), second_outcome.problems) == (["I4"], [])
 
 
-def test_a_dry_run_tells_and_writes_nothing(graph: Graph, tmp_path: Path) -> None:
+def test_a_generation_dry_run_reports_and_writes_nothing(graph: Graph, tmp_path: Path) -> None:
     digest_before = str(digest(graph))
-    outcome = run(graph, Fake(SAID), dry_run=True, out=tmp_path / "replies.jsonl")
+    outcome = _generate_triplets(graph, Fake(SAID), dry_run=True, out=tmp_path / "replies.jsonl")
     assert (outcome.done, outcome.triplets, outcome.edges, outcome.dry_run) == (5, 7, 0, True)
     assert str(digest(graph)) == digest_before
     assert len((tmp_path / "replies.jsonl").read_text("utf-8").splitlines()) == 5
@@ -284,8 +298,8 @@ def test_a_dry_run_tells_and_writes_nothing(graph: Graph, tmp_path: Path) -> Non
 
 def test_replies_are_appended_to_a_file_and_no_report_is(graph: Graph, tmp_path: Path) -> None:
     replies_path = tmp_path / "replies.jsonl"
-    run(graph, Fake(SAID), given("12"), out=replies_path)
-    run(graph, Fake(SAID), out=replies_path)
+    _generate_triplets(graph, Fake(SAID), given("12"), out=replies_path)
+    _generate_triplets(graph, Fake(SAID), out=replies_path)
     replies = [json.loads(reply_line) for reply_line in replies_path.read_text(encoding="utf-8").splitlines()]
     assert [reply["image"] for reply in replies] == ["I1", "I2", "I3", "I4", "I5"]
     assert replies[3]["triplets"] == [["nodule", "suggestive_of", "malignancy", 0.5]]
@@ -296,7 +310,7 @@ def test_undo_leaves_exactly_what_was_there(graph: Graph, tmp_path: Path) -> Non
     medmkg_rows = [f"I1,POSITIVE,{EFFUSION},Image_I1,Effusion", f"I9,NEGATIVE,{EDEMA},Image_I9,Edema"]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, ["I1,a/1.png", "I9,a/9.png"])))
     digest_before = str(digest(graph))
-    outcome = run(graph, Fake(SAID))
+    outcome = _generate_triplets(graph, Fake(SAID))
     assert str(digest(graph)) != digest_before
     runs.undo(graph, outcome.run)
     assert str(digest(graph)) == digest_before
@@ -306,16 +320,18 @@ def test_images_are_known_by_their_path_but_not_where_two_share_it(graph: Graph,
     medmkg_rows = [f"I{image_number},POSITIVE,{EFFUSION},Image_I{image_number},Effusion" for image_number in (1, 2, 3)]
     mapping_rows = ["I1,a/one.png", "I2,a/two.jpg", "I3,a/two.jpg"]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, mapping_rows)))
-    run(graph, Fake(SAID), Inputs([Input("I5", Path("5.png"), {"dataset": "images", "path": "a/five.png"})]))
+    _generate_triplets(
+        graph, Fake(SAID), GenerationInputs([Input("I5", Path("5.png"), {"dataset": "images", "path": "a/five.png"})])
+    )
     assert images_by_path(graph) == {"a/one.png": "I1"}
 
 
 def test_what_a_generator_sees_without_the_report_can_contradict_it(graph: Graph, tmp_path: Path) -> None:
     medmkg_rows = [f"I5,NEGATIVE,{EDEMA},Image_I5,Edema", f"I4,NEGATIVE,{EFFUSION},Image_I4,Effusion"]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
-    run(graph, Fake(SAID))
+    _generate_triplets(graph, Fake(SAID))
     named_query = queries.get("explore/generated_contradictions")
-    with ask(graph, named_query.text, named_query.bind({})) as answer:
+    with open_query(graph, named_query.text, named_query.bind({})) as answer:
         assert [
             (contradiction["image"], contradiction["cui"], contradiction["mode"], contradiction["seen"])
             for contradiction in answer
@@ -329,13 +345,13 @@ def test_images_that_were_only_looked_at_change_no_naf_score(graph: Graph, tmp_p
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
     naf.score(graph)
     scores_before = naf_of(graph)
-    run(graph, Fake(SAID))
+    _generate_triplets(graph, Fake(SAID))
     naf.score(graph)
     assert {image_id: naf_score for image_id, naf_score in naf_of(graph).items() if naf_score} == scores_before
 
 
 def naf_of(graph: Graph) -> dict[str, float]:
-    naf_query = parse("t/n", "// NaF.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf")
+    naf_query = parse_query("t/n", "// NaF.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf")
     return {image_row["id"]: image_row["naf"] for image_row in graph.read(naf_query)}
 
 
@@ -346,29 +362,47 @@ FEW = ("--beams", "1", "--max-new-tokens", "40", "--constrained")
 
 
 def test_the_command_on_a_data_set_writes_linked_triplets_and_the_next_time_nothing(
-    graph: Graph, kgp: Kgp, invented: Path, tiny: Path
+    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tiny_generator_folder: Path
 ) -> None:
-    arguments = ("generate", "--images", invented, "--model", tiny / "vlm-kg", *FEW, "--limit", "6")
+    arguments = (
+        "generate",
+        "--images",
+        synthetic_studies_folder,
+        "--model",
+        tiny_generator_folder / "vlm-kg",
+        *FEW,
+        "--limit",
+        "6",
+    )
     first_run = kgp(*arguments, "--json")
     assert first_run.code == 0, first_run.err
     assert (first_run.json["done"], first_run.json["problems"]) == (6, [])
-    assert {triplet_row[5] for triplet_row in found(graph, TRIPLETS)} <= {"image and report"}
+    assert {triplet_row[5] for triplet_row in _query_tuples(graph, TRIPLETS)} <= {"image and report"}
     first_digest = str(digest(graph))
     second_run = kgp(*arguments)
     assert second_run.code == 0, second_run.err
     assert "6 images: 0 looked at, 6 done before, 0 not read" in second_run.out
     assert str(digest(graph)) == first_digest
     assert kgp("runs", "undo", first_run.json["run"]).code == 0
-    assert found(graph, ENTITIES) == []
+    assert _query_tuples(graph, ENTITIES) == []
 
 
 def test_what_the_graph_learns_meanwhile_asks_no_image_again(
-    graph: Graph, kgp: Kgp, invented: Path, tiny: Path, tmp_path: Path
+    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
 ) -> None:
     """Neither the concepts that the generator brought itself, nor names of others."""
     lexicon_path = tmp_path / "names.csv"
     lexicon_path.write_text(f"cui,name\n{EFFUSION},Pleural effusion\n{EDEMA},Edema\n", encoding="utf-8")
-    arguments = ("generate", "--images", invented, "--model", tiny / "vlm-kg", *FEW, "--limit", "3")
+    arguments = (
+        "generate",
+        "--images",
+        synthetic_studies_folder,
+        "--model",
+        tiny_generator_folder / "vlm-kg",
+        *FEW,
+        "--limit",
+        "3",
+    )
     first_run = kgp(*arguments, "--lexicon", lexicon_path, "--json").json
     medmkg_rows = [f"I{image_number},POSITIVE,{EFFUSION},Image_I{image_number},Effusion" for image_number in (1, 2)]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
@@ -379,10 +413,10 @@ def test_what_the_graph_learns_meanwhile_asks_no_image_again(
 
 
 def test_the_command_on_a_folder_of_pictures_finds_the_graphs_images(
-    graph: Graph, kgp: Kgp, invented: Path, tiny: Path, tmp_path: Path
+    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
 ) -> None:
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", [f"I5,POSITIVE,{EFFUSION},x,Effusion"], ["I5,p/five.png"])))
-    first_image, second_image = sorted(invented.rglob("*.png"))[:2]
+    first_image, second_image = sorted(synthetic_studies_folder.rglob("*.png"))[:2]
     (tmp_path / "p").mkdir()
     shutil.copy(first_image, tmp_path / "p" / "five.png")
     shutil.copy(second_image, tmp_path / "p" / "new.png")
@@ -397,7 +431,7 @@ def test_the_command_on_a_folder_of_pictures_finds_the_graphs_images(
         "--reports",
         reports_path,
         "--model",
-        tiny / "vlm-kg",
+        tiny_generator_folder / "vlm-kg",
         *FEW,
         "--out",
         replies_path,
@@ -412,22 +446,26 @@ def test_the_command_on_a_folder_of_pictures_finds_the_graphs_images(
 
 
 def test_the_command_on_one_dicom_with_llm_kg_and_image_alone(
-    graph: Graph, kgp: Kgp, invented: Path, tiny: Path, tmp_path: Path
+    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
 ) -> None:
-    dicom_path = next(iter(sorted(invented.rglob("*.dcm"))))
-    completed = kgp("generate", "--images", dicom_path, "--model", tiny / "vlm-kg", *FEW, "--dry-run", "--json")
+    dicom_path = next(iter(sorted(synthetic_studies_folder.rglob("*.dcm"))))
+    completed = kgp(
+        "generate", "--images", dicom_path, "--model", tiny_generator_folder / "vlm-kg", *FEW, "--dry-run", "--json"
+    )
     assert completed.code == 0, completed.err
     assert (completed.json["done"], completed.json["problems"], completed.json["dry_run"]) == (1, [], True)
-    assert found(graph, ENTITIES) == []
+    assert _query_tuples(graph, ENTITIES) == []
 
 
-def test_what_is_wrong_is_one_clear_line(graph: Graph, kgp: Kgp, tiny: Path, invented: Path, tmp_path: Path) -> None:
+def test_wrong_generate_input_is_a_single_clear_line(
+    graph: Graph, kgp: Kgp, tiny_generator_folder: Path, synthetic_studies_folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
-    image_path = next(iter(sorted(invented.rglob("*.png"))))
+    image_path = next(iter(sorted(synthetic_studies_folder.rglob("*.png"))))
     bad_image = tmp_path / "bad.png"
     bad_image.write_bytes(b"bad")
     os.mkfifo(tmp_path / "pipe")
-    model_options = ("--model", tiny / "vlm-kg")
+    model_options = ("--model", tiny_generator_folder / "vlm-kg")
     cases: list[tuple[tuple[str | Path, ...], int, str]] = [
         ((tmp_path / "missing", *model_options), 1, "no such file or folder"),
         ((tmp_path / "pipe", *model_options), 1, "is no regular file"),
@@ -447,23 +485,33 @@ def test_what_is_wrong_is_one_clear_line(graph: Graph, kgp: Kgp, tiny: Path, inv
         completed = kgp("generate", "--images", *arguments)
         assert (completed.code, message in completed.err) == (exit_code, True), (arguments, completed.err)
         assert "Traceback" not in completed.err
-    assert found(graph, ENTITIES) == []
+    assert _query_tuples(graph, ENTITIES) == []
 
 
-def test_the_command_asks_a_served_model(graph: Graph, kgp: Kgp, invented: Path) -> None:
-    from tests.fake_model import Reply, serving
+def test_the_command_asks_a_served_model(graph: Graph, kgp: Kgp, synthetic_studies_folder: Path) -> None:
+    from tests.fake_model import FakeModelReply, serving
 
-    with serving(lambda messages, earlier_count: Reply("pleural effusion, located_at, left lung")) as server:
-        arguments = ("generate", "--images", invented, "--llm", "tiny", "--llm-url", server.url, "--limit", "3")
+    with serving(lambda messages, earlier_count: FakeModelReply("pleural effusion, located_at, left lung")) as server:
+        arguments = (
+            "generate",
+            "--images",
+            synthetic_studies_folder,
+            "--llm",
+            "tiny",
+            "--llm-url",
+            server.url,
+            "--limit",
+            "3",
+        )
         first_run = kgp(*arguments, "--json")
         assert first_run.code == 0, first_run.err
         second_run = kgp(*arguments, "--json")
         assert len(server.asked) == 3
     assert (first_run.json["done"], second_run.json["skipped"]) == (3, 3)
-    assert [triplet_row[1:4] for triplet_row in found(graph, TRIPLETS)] == [
+    assert [triplet_row[1:4] for triplet_row in _query_tuples(graph, TRIPLETS)] == [
         ("pleural effusion", "LOCATED_AT", "left lung")
     ] * 3
-    assert {triplet_row[6] for triplet_row in found(graph, TRIPLETS)} == {None}
+    assert {triplet_row[6] for triplet_row in _query_tuples(graph, TRIPLETS)} == {None}
 
 
 def test_help_is_quick_and_loads_no_torch() -> None:

@@ -21,7 +21,7 @@ from kgplatform.bounded import RECORD_BYTES, Bounds
 from kgplatform.connect import open_graph
 from kgplatform.errors import DatabaseError
 from kgplatform.graph import Graph
-from kgplatform.readonly import ask
+from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 
 pytestmark = pytest.mark.server
@@ -71,13 +71,13 @@ from pathlib import Path
 from kgplatform.errors import KgpError
 from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
-from kgplatform.readonly import ask
+from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 text, parameters, seconds = json.load(sys.stdin)
 with open_graph(Settings.from_env()) as graph:
     started, error, message = time.monotonic(), "", ""
     try:
-        with ask(graph, text, parameters, seconds=seconds) as answer:
+        with open_query(graph, text, parameters, seconds=seconds) as answer:
             for _ in answer:
                 pass
     except KgpError as stopped:
@@ -123,7 +123,7 @@ class StallingRelay:
                 target.sendall(data)
 
 
-def run(settings: Settings, text: str, parameters: dict[str, object], seconds: float) -> dict[str, object]:
+def _run_client(settings: Settings, text: str, parameters: dict[str, object], seconds: float) -> dict[str, object]:
     completed = subprocess.run(
         [sys.executable, "-c", CLIENT],
         input=json.dumps([text, parameters, seconds]),
@@ -137,8 +137,8 @@ def run(settings: Settings, text: str, parameters: dict[str, object], seconds: f
     return client_result
 
 
-def answers(settings: Settings) -> bool:
-    with open_graph(settings) as graph, ask(graph, "RETURN 1 AS x", seconds=30) as answer:
+def _server_answers(settings: Settings) -> bool:
+    with open_graph(settings) as graph, open_query(graph, "RETURN 1 AS x", seconds=30) as answer:
         return list(answer) == [{"x": 1}]
 
 
@@ -148,11 +148,14 @@ def test_the_timer_of_this_side_ends_what_the_server_does_not(
     monkeypatch.setattr(readonly, "check_cost", lambda tokens, parameters: None)
     statement = "RETURN reduce(x=0, i IN range(1,600000000) | x+i)"  # some seconds of a core, as they are left behind
     start_time = time.monotonic()
-    with pytest.raises(DatabaseError, match="stopped after 1 s") as raised, ask(graph, statement, seconds=1) as answer:
+    with (
+        pytest.raises(DatabaseError, match="stopped after 1 s") as raised,
+        open_query(graph, statement, seconds=1) as answer,
+    ):
         list(answer)
     assert time.monotonic() - start_time < 10
     assert "The server had not ended it" in raised.value.hint
-    assert answers(settings)
+    assert _server_answers(settings)
 
 
 @pytest.mark.parametrize("slow_part", ["planned", "stopped"])
@@ -164,7 +167,7 @@ def test_a_server_that_stops_answering_is_left_in_time(settings: Settings, slow_
         start_time = time.monotonic()
         with (
             pytest.raises(DatabaseError, match=f"{slow_part} .*after 2 s"),
-            ask(graph, "UNWIND range(1, 10000000) AS x RETURN x", seconds=2) as answer,
+            open_query(graph, "UNWIND range(1, 10000000) AS x RETURN x", seconds=2) as answer,
         ):
             for _ in answer:
                 relay.stalled = True
@@ -181,20 +184,20 @@ def test_a_record_is_bounded_as_it_arrives(
         "text": "RETURN reduce(s='abcdefgh', i IN range(1, 19) | s + s) AS x",
         "maps": "RETURN [i IN range(1, 3000000) | {}] AS x",
     }
-    with pytest.raises(DatabaseError, match="more than 2 MiB"), ask(graph, statements[what]) as answer:
+    with pytest.raises(DatabaseError, match="more than 2 MiB"), open_query(graph, statements[what]) as answer:
         list(answer)
-    assert answers(settings)
+    assert _server_answers(settings)
 
 
 def test_a_row_within_the_bound_comes_whole(graph: Graph) -> None:
-    with ask(graph, "RETURN [i IN range(1, 200000) | i] AS x") as answer:
+    with open_query(graph, "RETURN [i IN range(1, 200000) | i] AS x") as answer:
         assert [len(record["x"]) for record in answer] == [200_000]
     assert RECORD_BYTES > 200_000 * 5
 
 
 def test_all_rows_come_and_memory_stays_flat(settings: Settings) -> None:
     statement = "UNWIND range(1, 300) AS x RETURN x, [i IN range(1, 20000) | i] AS row"
-    client_result = run(settings, statement, {}, 60)
+    client_result = _run_client(settings, statement, {}, 60)
     assert (client_result["error"], float(str(client_result["megabytes"])) < 300) == ("", True), client_result
 
 
@@ -212,12 +215,12 @@ def test_20_heavy_queries_end_in_35_s_and_500_mb(settings: Settings, capsys: pyt
     table_lines = ["| statement | ended by | s | MB |", "|---|---|---:|---:|"]
     failures = []
     for query_name, (statement, parameters) in HEAVY.items():
-        measured = run(settings, statement, parameters, readonly.SECONDS)
+        measured = _run_client(settings, statement, parameters, readonly.SECONDS)
         seconds, megabytes = float(str(measured["seconds"])), float(str(measured["megabytes"]))
         table_lines.append(
             f"| {query_name} | {measured['error'] or 'done'}: {measured['message']} | {seconds:.1f} | {megabytes:.0f} |"
         )
-        if seconds > 35 or megabytes > 500 or not answers(settings):
+        if seconds > 35 or megabytes > 500 or not _server_answers(settings):
             failures.append(query_name)
         if table_path := os.environ.get("KGP_HEAVY_OUT"):
             Path(table_path).write_text("\n".join(table_lines) + "\n", encoding="utf-8")

@@ -14,20 +14,24 @@ from kgplatform.batches import Source
 from kgplatform.digest import digest
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.schema import LABEL, RELATION
-from tests.unit.test_triples_loader import payloads
+from tests.unit.loaders.test_triples import payloads
 
 pytestmark = pytest.mark.server
 
-CANARY = parse("t/c", "// Something to lose.\nCREATE (:Canary {text: 'alive'})-[:KEEPS]->(:Canary {text: 'well'})")
-LABELS = parse("t/l", "// Labels in use.\nMATCH (n) UNWIND labels(n) AS name RETURN DISTINCT name")
-TYPES = parse("t/t", "// Types in use.\nMATCH ()-[r]->() RETURN DISTINCT type(r) AS name")
-ALIVE = parse("t/a", "// Is it still there?\nMATCH (:Canary {text: 'alive'})-[:KEEPS]->(c:Canary) RETURN count(c) AS n")
-NAMES = parse("t/n", "// Names of nodes.\nMATCH (n) WHERE n.name IS NOT NULL RETURN DISTINCT n.name AS name")
+CANARY = parse_query(
+    "t/c", "// Something to lose.\nCREATE (:Canary {text: 'alive'})-[:KEEPS]->(:Canary {text: 'well'})"
+)
+LABELS = parse_query("t/l", "// Labels in use.\nMATCH (n) UNWIND labels(n) AS name RETURN DISTINCT name")
+TYPES = parse_query("t/t", "// Types in use.\nMATCH ()-[r]->() RETURN DISTINCT type(r) AS name")
+ALIVE = parse_query(
+    "t/a", "// Is it still there?\nMATCH (:Canary {text: 'alive'})-[:KEEPS]->(c:Canary) RETURN count(c) AS n"
+)
+NAMES = parse_query("t/n", "// Names of nodes.\nMATCH (n) WHERE n.name IS NOT NULL RETURN DISTINCT n.name AS name")
 
 
-def write(path: Path, header: list[str], rows: list[list[str]]) -> Path:
+def _write_csv(path: Path, header: list[str], rows: list[list[str]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as csv_file:
         csv.writer(csv_file, quoting=csv.QUOTE_ALL).writerows([header, *rows])
     return path
@@ -69,7 +73,7 @@ def test_triples(graph: Graph, tmp_path: Path) -> None:
         [f"n{field_index}", "Gene", hostile_text, "knows", "b", "Gene", "B"]
         for field_index, hostile_text in enumerate(hostile_texts)
     ]
-    triples_source = Triples(write(tmp_path / "hostile.csv", column_names, csv_rows))
+    triples_source = Triples(_write_csv(tmp_path / "hostile.csv", column_names, csv_rows))
     stored_texts = load_and_look(graph, triples_source, tmp_path / "rejects.tsv") & set(hostile_texts)
     assert (
         "`" in stored_texts and "\\u0060" in stored_texts and "DETACH DELETE n" in stored_texts
@@ -84,6 +88,6 @@ def test_medmkg(graph: Graph, tmp_path: Path) -> None:
         [f"C98{field_index:05d}", "isa", "C9900002", hostile_text, "B"]
         for field_index, hostile_text in enumerate(hostile_texts)
     ]
-    write(tmp_path / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], csv_rows)
+    _write_csv(tmp_path / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], csv_rows)
     stored_texts = load_and_look(graph, MedMKG.find(tmp_path), tmp_path / "rejects.tsv") & set(hostile_texts)
     assert "`" in stored_texts and "\\u0060" in stored_texts and "DETACH DELETE n" in stored_texts

@@ -17,7 +17,7 @@ from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
 from tests.conftest import Kgp
@@ -25,19 +25,23 @@ from tests.integration.sources import Handmade, small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
 
-CONCEPT = parse(
+CONCEPT = parse_query(
     "t/c", "// A concept.\n// param cui string: its CUI\nMATCH (c:Concept {cui: $cui}) RETURN properties(c) AS p"
 )
-IMAGE = parse("t/i", "// An image.\n// param id string: its id\nMATCH (i:Image {id: $id}) RETURN properties(i) AS p")
-THING = parse("t/n", "// A thing.\n// param id string: its id\nMATCH (n:Thing {id: $id}) RETURN properties(n) AS p")
-EDGES = parse(
+IMAGE = parse_query(
+    "t/i", "// An image.\n// param id string: its id\nMATCH (i:Image {id: $id}) RETURN properties(i) AS p"
+)
+THING = parse_query(
+    "t/n", "// A thing.\n// param id string: its id\nMATCH (n:Thing {id: $id}) RETURN properties(n) AS p"
+)
+EDGES = parse_query(
     "t/e",
     "// All edges.\nMATCH (h)-[r]->(t) RETURN coalesce(h.cui, h.id) AS h, type(r) AS r, coalesce(t.cui, t.id) AS t",
 )
-TYPES = parse("t/t", "// Vocabulary.\nCALL db.relationshipTypes() YIELD relationshipType AS name RETURN name")
+TYPES = parse_query("t/t", "// Vocabulary.\nCALL db.relationshipTypes() YIELD relationshipType AS name RETURN name")
 
 
-def small(folder: Path, **changes: list[str]) -> MedMKG:
+def _small_medmkg(folder: Path, **changes: list[str]) -> MedMKG:
     write_medmkg(folder, changes.get("rows", small_rows()), changes.get("mapping"))
     return MedMKG.find(folder)
 
@@ -59,14 +63,16 @@ def test_the_release_is_loaded_whole_and_a_second_load_changes_nothing(graph: Gr
 
 def test_the_graph_holds_exactly_the_rows_of_the_file(graph: Graph, tmp_path: Path) -> None:
     medmkg_rows = small_rows()
-    ingest(graph, small(tmp_path, rows=medmkg_rows))
+    ingest(graph, _small_medmkg(tmp_path, rows=medmkg_rows))
     expected = sorted(tuple(medmkg_row.split(",")[:3]) for medmkg_row in medmkg_rows)
     assert sorted((edge["h"], edge["r"], edge["t"]) for edge in graph.read(EDGES)) == expected
 
 
 def test_a_mapping_completes_images_and_creates_none(graph: Graph, tmp_path: Path) -> None:
     image_path = "physionet.org/files/mimic-cxr-jpg/2.0.0/files/p10/p10724828/s10000000/a.jpg"
-    ingest(graph, small(tmp_path, mapping=[f"I10000000,{image_path}", "I77777777,files/p10/p1/s77777777/b.jpg"]))
+    ingest(
+        graph, _small_medmkg(tmp_path, mapping=[f"I10000000,{image_path}", "I77777777,files/p10/p1/s77777777/b.jpg"])
+    )
     [image] = graph.read(IMAGE, id="I10000000")
     assert image["p"]["path"] == image_path
     assert image["p"]["subject_id"] == "10724828"
@@ -75,7 +81,7 @@ def test_a_mapping_completes_images_and_creates_none(graph: Graph, tmp_path: Pat
 
 
 def test_every_element_names_its_run(graph: Graph, tmp_path: Path) -> None:
-    load_report = ingest(graph, small(tmp_path))
+    load_report = ingest(graph, _small_medmkg(tmp_path))
     run_details = runs.show(graph, load_report.run)
     assert run_details["nodes"] == 70
     assert run_details["edges"] == run_details["edges_of_this_run_alone"] == 178
@@ -84,7 +90,7 @@ def test_every_element_names_its_run(graph: Graph, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_tells_what_a_load_then_does_and_writes_nothing(graph: Graph, tmp_path: Path) -> None:
-    medmkg_source = small(tmp_path, mapping=["I10000001,files/p10/p1/s10000001/b.jpg"])
+    medmkg_source = _small_medmkg(tmp_path, mapping=["I10000001,files/p10/p1/s10000001/b.jpg"])
     empty_digest = str(digest(graph))
     first_dry_run = ingest(graph, medmkg_source, dry_run=True)
     assert str(digest(graph)) == empty_digest
@@ -102,14 +108,14 @@ def test_a_dry_run_tells_what_a_load_then_does_and_writes_nothing(graph: Graph, 
 
 def test_duplicate_rows_are_one_edge_and_count_as_already_there(graph: Graph, tmp_path: Path) -> None:
     medmkg_rows = small_rows(2, 5)
-    load_report = ingest(graph, small(tmp_path, rows=medmkg_rows * 2))
+    load_report = ingest(graph, _small_medmkg(tmp_path, rows=medmkg_rows * 2))
     assert load_report.rows == Account(len(medmkg_rows) * 2, len(medmkg_rows), len(medmkg_rows), 0)
 
 
 def test_stop_writes_nothing_and_names_file_and_row(graph: Graph, tmp_path: Path) -> None:
     medmkg_rows = small_rows()
     medmkg_rows[50] = "I1,MAYBE,C9900001,x,patient John Doe"
-    medmkg_source = small(tmp_path, rows=medmkg_rows)
+    medmkg_source = _small_medmkg(tmp_path, rows=medmkg_rows)
     digest_before = str(digest(graph))
     with pytest.raises(InputError) as raised:
         ingest(graph, medmkg_source)
@@ -124,7 +130,7 @@ def test_skip_loads_the_rest_and_lists_the_bad_rows(graph: Graph, tmp_path: Path
     medmkg_rows = small_rows()
     medmkg_rows[3] = "nonsense"
     medmkg_rows[9] = "I1,MAYBE,C9900001,x,patient John Doe"
-    medmkg_source = small(tmp_path, rows=medmkg_rows)
+    medmkg_source = _small_medmkg(tmp_path, rows=medmkg_rows)
     rejects_path = tmp_path / "bad.tsv"
     load_report = ingest(graph, medmkg_source, on_error="skip", rejects=rejects_path)
     assert load_report.rows == Account(178, 176, 0, 2)
@@ -134,11 +140,13 @@ def test_skip_loads_the_rest_and_lists_the_bad_rows(graph: Graph, tmp_path: Path
 
 
 def test_the_first_value_of_a_property_stays_and_undo_restores_it(graph: Graph, tmp_path: Path) -> None:
-    ingest(graph, small(tmp_path / "a", rows=["I1,POSITIVE,C9900001,Image_I1,first name"]))
+    ingest(graph, _small_medmkg(tmp_path / "a", rows=["I1,POSITIVE,C9900001,Image_I1,first name"]))
     digest_before = str(digest(graph))
     load_report = ingest(
         graph,
-        small(tmp_path / "b", rows=["I1,POSITIVE,C9900001,Image_I1,second name", "I2,NEGATIVE,C9900001,x,second name"]),
+        _small_medmkg(
+            tmp_path / "b", rows=["I1,POSITIVE,C9900001,Image_I1,second name", "I2,NEGATIVE,C9900001,x,second name"]
+        ),
     )
     [concept] = graph.read(CONCEPT, cui="C9900001")
     assert concept["p"]["name"] == "first name"
@@ -150,10 +158,10 @@ def test_the_first_value_of_a_property_stays_and_undo_restores_it(graph: Graph, 
 
 def test_undo_takes_out_properties_that_the_run_alone_filled(graph: Graph, tmp_path: Path) -> None:
     medmkg_rows = small_rows()
-    ingest(graph, small(tmp_path / "plain", rows=medmkg_rows))
+    ingest(graph, _small_medmkg(tmp_path / "plain", rows=medmkg_rows))
     digest_before = str(digest(graph))
     mapping_load = ingest(
-        graph, small(tmp_path / "mapped", rows=medmkg_rows, mapping=["I10000000,files/p10/p5/s10000000/a.jpg"])
+        graph, _small_medmkg(tmp_path / "mapped", rows=medmkg_rows, mapping=["I10000000,files/p10/p5/s10000000/a.jpg"])
     )
     assert mapping_load.enriched.written == 1
     assert str(digest(graph)) != digest_before
@@ -163,16 +171,16 @@ def test_undo_takes_out_properties_that_the_run_alone_filled(graph: Graph, tmp_p
 
 def test_undo_of_the_older_of_two_loads_keeps_what_the_newer_asserts(graph: Graph, tmp_path: Path) -> None:
     medmkg_rows = small_rows()
-    old_load = ingest(graph, small(tmp_path / "old", rows=medmkg_rows))
-    ingest(graph, small(tmp_path / "new", rows=medmkg_rows[:20]))
+    old_load = ingest(graph, _small_medmkg(tmp_path / "old", rows=medmkg_rows))
+    ingest(graph, _small_medmkg(tmp_path / "new", rows=medmkg_rows[:20]))
     runs.undo(graph, old_load.run)
     assert len(graph.read(EDGES)) == 20
 
 
 def test_at_a_terminal_an_undo_says_what_goes_and_asks(graph: Graph, settings: Settings, tmp_path: Path) -> None:
     medmkg_rows = small_rows()
-    old_load = ingest(graph, small(tmp_path / "old", rows=medmkg_rows))
-    ingest(graph, small(tmp_path / "new", rows=medmkg_rows[:20]))
+    old_load = ingest(graph, _small_medmkg(tmp_path / "old", rows=medmkg_rows))
+    ingest(graph, _small_medmkg(tmp_path / "new", rows=medmkg_rows[:20]))
     digest_before = str(digest(graph))
     terminal_end, command_end = os.openpty()
     os.write(terminal_end, b"n\n")
@@ -193,8 +201,8 @@ def test_at_a_terminal_an_undo_says_what_goes_and_asks(graph: Graph, settings: S
 def test_an_undone_run_has_nothing_to_undo_and_leaves_the_scores_current(
     graph: Graph, kgp: Kgp, tmp_path: Path
 ) -> None:
-    undone_load = ingest(graph, small(tmp_path / "a"))
-    ingest(graph, small(tmp_path / "b", rows=small_rows()[:20]))
+    undone_load = ingest(graph, _small_medmkg(tmp_path / "a"))
+    ingest(graph, _small_medmkg(tmp_path / "b", rows=small_rows()[:20]))
     assert kgp("runs", "undo", undone_load.run).code == 0
     naf.score(graph)
     repeated = kgp("runs", "undo", undone_load.run)
@@ -232,7 +240,7 @@ def test_claims_are_listed_only_where_runs_say_different_things(graph: Graph, tm
 
 
 def test_an_undone_load_can_be_loaded_again(graph: Graph, tmp_path: Path) -> None:
-    medmkg_source = small(tmp_path)
+    medmkg_source = _small_medmkg(tmp_path)
     empty_digest = str(digest(graph))
     load_report = ingest(graph, medmkg_source)
     loaded_digest = str(digest(graph))
@@ -242,8 +250,8 @@ def test_an_undone_load_can_be_loaded_again(graph: Graph, tmp_path: Path) -> Non
     assert str(digest(graph)) == loaded_digest
 
 
-def test_a_half_undone_run_must_be_undone_to_the_end_first(graph: Graph, tmp_path: Path) -> None:
-    medmkg_source = small(tmp_path)
+def test_a_half_undone_load_must_be_undone_to_the_end_first(graph: Graph, tmp_path: Path) -> None:
+    medmkg_source = _small_medmkg(tmp_path)
     load_report = ingest(graph, medmkg_source)
     graph.write(queries.get("runs/undo_begin"), run=load_report.run)
     with pytest.raises(KgpError, match="half undone"):
@@ -253,8 +261,8 @@ def test_a_half_undone_run_must_be_undone_to_the_end_first(graph: Graph, tmp_pat
 
 
 def test_edges_and_nodes_that_somebody_else_made_survive_an_undo(graph: Graph, tmp_path: Path) -> None:
-    load_report = ingest(graph, small(tmp_path))
-    note_query = parse(
+    load_report = ingest(graph, _small_medmkg(tmp_path))
+    note_query = parse_query(
         "t/n", "// A hand-made note.\nMATCH (c:Concept {cui: 'C9900003'}) CREATE (c)<-[:ABOUT]-(:Note {text: 'x'})"
     )
     graph.write(note_query)

@@ -17,13 +17,13 @@ from kgplatform import naf, queries
 from kgplatform.errors import KgpError, NotFoundError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from tests.conftest import WIPE
 from tests.integration.sources import small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
 
-SCORES = parse(
+SCORES = parse_query(
     "t/s", "// Scores.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf, i.naf_rank AS rank, i.naf_kept AS kept"
 )
 STANCES = {"POSITIVE", "NEGATIVE", "UNCERTAIN"}
@@ -40,7 +40,7 @@ def pairs_of(path: Path) -> Pairs:
         }
 
 
-def oracle(pairs: Pairs) -> dict[str, float]:
+def reference_naf_scores(pairs: Pairs) -> dict[str, float]:
     images = {image for image, _, _ in pairs}
     image_counts: dict[tuple[str, str], int] = defaultdict(int)
     for _, relation, concept in pairs:
@@ -51,7 +51,7 @@ def oracle(pairs: Pairs) -> dict[str, float]:
     return {image: math.fsum(image_terms) for image, image_terms in terms.items()}
 
 
-def ranking(scores: dict[str, float]) -> list[str]:
+def reference_naf_ranking(scores: dict[str, float]) -> list[str]:
     return sorted(scores, key=lambda image: (-round(scores[image], 9), image))
 
 
@@ -72,12 +72,12 @@ def algorithm1(pairs: Pairs, order: list[str]) -> list[str]:
 
 @pytest.mark.data
 def test_scores_and_ranks_of_the_released_graph(medmkg_graph: Graph, data_dir: Path) -> None:
-    expected = oracle(pairs_of(data_dir / "medmkg" / "MedMKG.csv"))
+    expected = reference_naf_scores(pairs_of(data_dir / "medmkg" / "MedMKG.csv"))
     scores_by_image = {score_row["id"]: score_row for score_row in medmkg_graph.read(SCORES)}
     assert scores_by_image.keys() == expected.keys()
     assert len(scores_by_image) == 4_868
     assert max(abs(scores_by_image[image]["naf"] - expected[image]) for image in expected) < 1e-9
-    assert sorted(scores_by_image, key=lambda image: scores_by_image[image]["rank"]) == ranking(expected)
+    assert sorted(scores_by_image, key=lambda image: scores_by_image[image]["rank"]) == reference_naf_ranking(expected)
     top_images = naf.score(medmkg_graph, top=3).top
     assert [(top_image["id"], round(top_image["naf"], 3)) for top_image in top_images] == [
         ("I50978146", 145.402),
@@ -92,7 +92,7 @@ def test_algorithm_1_keeps_the_first_4641_images(medmkg_graph: Graph, data_dir: 
     filtered = naf.filter_images(medmkg_graph)
     assert (filtered.kept, filtered.images, filtered.concepts) == (4_641, 4_868, 3_149)
     kept_ids = {score_row["id"] for score_row in medmkg_graph.read(SCORES) if score_row["kept"]}
-    assert kept_ids == set(algorithm1(pairs, ranking(oracle(pairs))))
+    assert kept_ids == set(algorithm1(pairs, reference_naf_ranking(reference_naf_scores(pairs))))
     assert filtered.curve[-1] == (4_641, 3_149)
 
 
@@ -150,15 +150,15 @@ def test_small_graphs_with_ties_agree_with_the_oracle(graph: Graph, tmp_path: Pa
     ingest(graph, MedMKG.find(write_medmkg(tmp_path, medmkg_rows)))
     naf.score(graph)
     filtered = naf.filter_images(graph)
-    scores = oracle(pairs)
+    scores = reference_naf_scores(pairs)
     score_rows = graph.read(SCORES)
     assert {score_row["id"]: round(score_row["naf"], 9) for score_row in score_rows} == {
         image_id: round(naf_score, 9) for image_id, naf_score in scores.items()
     }
-    assert [score_row["id"] for score_row in sorted(score_rows, key=lambda score_row: score_row["rank"])] == ranking(
-        scores
-    )
-    kept_ids = algorithm1(pairs, ranking(scores))
+    assert [
+        score_row["id"] for score_row in sorted(score_rows, key=lambda score_row: score_row["rank"])
+    ] == reference_naf_ranking(scores)
+    kept_ids = algorithm1(pairs, reference_naf_ranking(scores))
     assert {score_row["id"] for score_row in score_rows if score_row["rank"] <= filtered.kept} == set(kept_ids)
 
 
@@ -206,7 +206,7 @@ def test_a_load_that_changes_nothing_leaves_the_scores_current(graph: Graph, tmp
 
 def test_images_without_stances_score_0_and_come_last(graph: Graph, tmp_path: Path) -> None:
     ingest(graph, MedMKG.find(write_medmkg(tmp_path, small_rows(3, 5))))
-    graph.write(parse("t/i", "// A bare image.\nCREATE (:Image {id: 'I0'})"))
+    graph.write(parse_query("t/i", "// A bare image.\nCREATE (:Image {id: 'I0'})"))
     assert naf.score(graph).images == 4
     assert naf.explain(graph, "I0") == ({"id": "I0", "naf": 0.0, "rank": 4, "kept": None, "current": True}, [])
 

@@ -9,8 +9,8 @@ import pytest
 from kgp_loaders.medmkg import MedMKG
 from kgplatform import queries
 from kgplatform.cli import predict
+from kgplatform.datasets import splits
 from kgplatform.errors import KgpError
-from kgplatform.export import splits
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
@@ -99,27 +99,29 @@ def test_a_relation_that_joins_all_there_is_leaves_nothing_to_predict(
 ) -> None:
     pytest.importorskip("torch")
     from kgp_models.link_prediction.settings import TrainingSettings
-    from kgp_models.link_prediction.train import train
+    from kgp_models.link_prediction.train import train_link_model
 
     medmkg_rows = [f"I{image},POSITIVE,C990000{concept},a,b" for image in range(5) for concept in range(4)]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "graph", medmkg_rows)))
     triple_split = splits.make("paper", read_triples(graph, Selection()), 0)
     quick_settings = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 1}
-    train(TrainingSettings.of(quick_settings), triple_split, folder=tmp_path / "model")
+    train_link_model(TrainingSettings.of(quick_settings), triple_split, folder=tmp_path / "model")
     monkeypatch.setenv("KGP_HOME", str(settings.home))
     with pytest.raises(KgpError, match="there is nothing to predict: the graph has every link") as refused:
-        predict.links(tmp_path / "model", "POSITIVE", head=None, tail=None, write=True)
+        predict.predict_links_command(tmp_path / "model", "POSITIVE", head=None, tail=None, write=True)
     assert refused.value.exit_code == 1
     assert [run_record["kind"] for run_record in graph.read(queries.get("runs/list"))] == ["medmkg"]
 
 
-def test_the_account_of_a_construction_adds_up(graph: Graph, kgp: Kgp, invented: Path) -> None:
-    image_count = len((invented / "mimic-cxr-2.0.0-metadata.csv").read_text(encoding="utf-8").splitlines()) - 1
-    account = kgp("construct", "run", invented, "--json").json
+def test_the_account_of_a_construction_adds_up(graph: Graph, kgp: Kgp, synthetic_studies_folder: Path) -> None:
+    image_count = (
+        len((synthetic_studies_folder / "mimic-cxr-2.0.0-metadata.csv").read_text(encoding="utf-8").splitlines()) - 1
+    )
+    account = kgp("construct", "run", synthetic_studies_folder, "--json").json
     assert account["images"] + sum(account["left_out"].values()) == image_count
     assert account["images"] == graph.read(queries.get("stats/overview"))[0]["images"]
     assert all(reason for reason in account["left_out"])
-    text_run = kgp("construct", "run", invented)
+    text_run = kgp("construct", "run", synthetic_studies_folder)
     assert text_run.code == 0
     assert f"{account['images']:,} images have a concept" in text_run.out
     assert "not loaded: " in text_run.out

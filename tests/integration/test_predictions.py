@@ -20,12 +20,13 @@ from kgplatform.batches import GraphBatch
 from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError
 from kgplatform.graph import Graph
-from kgplatform.ingest import Report, ingest
-from kgplatform.predictions import Prediction, write
-from kgplatform.queries import parse
-from kgplatform.readonly import ask
+from kgplatform.ingest import LoadReport, ingest
+from kgplatform.predictions import Prediction, write_predictions
+from kgplatform.queries import parse_query
+from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
+from tests import ROOT
 from tests.integration.sources import Handmade, small_rows, write_medmkg
 
 pytestmark = pytest.mark.server
@@ -42,7 +43,7 @@ SOME = [
     Prediction(A, "finding_site_of", B, 0.5, 2),
     Prediction(IMAGE, "POSITIVE", C, -3.25, 1),
 ]
-FORGET = parse(
+FORGET = parse_query(
     "t/f", "// Takes a run's record away.\n// param run string: its id\nMATCH (r:Run {id: $run}) DETACH DELETE r"
 )
 # A process that is killed with SIGKILL after its third batch.
@@ -52,18 +53,20 @@ from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
 from kgplatform.settings import Settings
 from kgplatform import predictions
-from tests.integration.test_predictions import SHA, many
+from tests.integration.test_predictions import SHA, predictions_by_rank
+from tests import ROOT
 
 def die(done, total):
     if done >= 60:
         os.kill(os.getpid(), signal.SIGKILL)
 
 with open_graph(Settings.from_env()) as graph:
-    predictions.write(graph, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20, progress=die)
+    options = {"checkpoint_sha256": SHA, "parameters": {}, "batch_rows": 20, "progress": die}
+    predictions.write_predictions(graph, predictions_by_rank(), model="m", **options)
 """
 
 
-def many() -> Iterator[Prediction]:
+def predictions_by_rank() -> Iterator[Prediction]:
     for image_number in range(40):
         for concept_number in range(5):
             yield Prediction(
@@ -75,8 +78,10 @@ def many() -> Iterator[Prediction]:
             )
 
 
-def predict(graph: Graph, rows: Any = SOME, model: str = "transe", sha: str = SHA, **options: Any) -> Report:
-    return write(graph, rows, model=model, checkpoint_sha256=sha, parameters={"top": 10}, **options)
+def _write_predictions(
+    graph: Graph, rows: Any = SOME, model: str = "transe", sha: str = SHA, **options: Any
+) -> LoadReport:
+    return write_predictions(graph, rows, model=model, checkpoint_sha256=sha, parameters={"top": 10}, **options)
 
 
 def predicted(graph: Graph, **parameters: Any) -> list[dict[str, Any]]:
@@ -84,22 +89,23 @@ def predicted(graph: Graph, **parameters: Any) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def loaded(graph: Graph, tmp_path: Path) -> Graph:
+def scored_medmkg_graph(graph: Graph, tmp_path: Path) -> Graph:
     """The small graph, scored."""
-    ingest(graph, small(tmp_path))
+    ingest(graph, _small_medmkg(tmp_path))
     naf.score(graph)
     return graph
 
 
-def small(folder: Path) -> MedMKG:
+def _small_medmkg(folder: Path) -> MedMKG:
     return MedMKG.find(write_medmkg(folder / "small", small_rows()))
 
 
-def test_predictions_are_edges_that_say_all_and_a_run(loaded: Graph) -> None:
-    write_report = predict(loaded)
+def test_predictions_are_edges_that_say_all_and_a_run(scored_medmkg_graph: Graph) -> None:
+    write_report = _write_predictions(scored_medmkg_graph)
     assert write_report.rows == Account(3, 3, 0, 0)
     rows_by_triple = {
-        (listed_row["head"], listed_row["relation"], listed_row["tail"]): listed_row for listed_row in predicted(loaded)
+        (listed_row["head"], listed_row["relation"], listed_row["tail"]): listed_row
+        for listed_row in predicted(scored_medmkg_graph)
     }
     assert rows_by_triple.keys() == {
         (prediction.head[1], prediction.relation, prediction.tail[1]) for prediction in SOME
@@ -112,7 +118,7 @@ def test_predictions_are_edges_that_say_all_and_a_run(loaded: Graph) -> None:
             "transe",
             [write_report.run],
         )
-    run_details = runs.show(loaded, write_report.run)
+    run_details = runs.show(scored_medmkg_graph, write_report.run)
     assert (run_details["nodes"], run_details["edges"]) == (0, 3)
     run_record = run_details["run"]
     assert {
@@ -127,117 +133,131 @@ def test_predictions_are_edges_that_say_all_and_a_run(loaded: Graph) -> None:
         "rows_written": 3,
     }
     assert run_record["parameters"] == '{"top": 10}'
-    assert [listed_row["source"] for listed_row in runs.list_runs(loaded) if listed_row["id"] == write_report.run] == [
-        "transe"
-    ]
+    assert [
+        listed_row["source"]
+        for listed_row in runs.list_runs(scored_medmkg_graph)
+        if listed_row["id"] == write_report.run
+    ] == ["transe"]
 
 
-def test_the_same_predictions_twice_are_one_run_and_change_nothing(loaded: Graph) -> None:
-    first_write = predict(loaded)
-    digest_before, run_before = str(digest(loaded)), runs.show(loaded, first_write.run)
-    second_write = predict(loaded, [*reversed(SOME), SOME[0]])
+def test_the_same_predictions_twice_are_one_run_and_change_nothing(scored_medmkg_graph: Graph) -> None:
+    first_write = _write_predictions(scored_medmkg_graph)
+    digest_before, run_before = str(digest(scored_medmkg_graph)), runs.show(scored_medmkg_graph, first_write.run)
+    second_write = _write_predictions(scored_medmkg_graph, [*reversed(SOME), SOME[0]])
     assert second_write.run == first_write.run
     assert second_write.rows == Account(3, 0, 3, 0)
-    assert str(digest(loaded)) == digest_before
-    assert runs.show(loaded, first_write.run) == run_before
+    assert str(digest(scored_medmkg_graph)) == digest_before
+    assert runs.show(scored_medmkg_graph, first_write.run) == run_before
 
 
-def test_other_predictions_are_another_run(loaded: Graph) -> None:
+def test_other_predictions_are_another_run(scored_medmkg_graph: Graph) -> None:
     changes: list[dict[str, Any]] = [
         *({}, {"model": "other"}, {"sha": "cd" * 32}, {"rows": SOME[:2]}),
         {"rows": [*SOME[:2], Prediction(A, "isa", C, 1, 1)]},
     ]
-    assert len({predict(loaded, **change).run for change in changes}) == len(changes)
+    assert len({_write_predictions(scored_medmkg_graph, **change).run for change in changes}) == len(changes)
 
 
-def test_undo_gives_the_graph_back_and_leaves_the_scores_current(loaded: Graph) -> None:
-    digest_before = str(digest(loaded))
-    write_report = predict(loaded)
-    assert str(digest(loaded)) != digest_before
-    assert naf.filter_images(loaded).images == 40
-    undone = runs.undo(loaded, write_report.run)
+def test_undo_gives_the_graph_back_and_leaves_the_scores_current(scored_medmkg_graph: Graph) -> None:
+    digest_before = str(digest(scored_medmkg_graph))
+    write_report = _write_predictions(scored_medmkg_graph)
+    assert str(digest(scored_medmkg_graph)) != digest_before
+    assert naf.filter_images(scored_medmkg_graph).images == 40
+    undone = runs.undo(scored_medmkg_graph, write_report.run)
     assert (undone.edges, undone.nodes) == (3, 0)
-    assert str(digest(loaded)) == digest_before
-    assert naf.filter_images(loaded).images == 40
-    assert predict(loaded).rows == Account(3, 3, 0, 0)
+    assert str(digest(scored_medmkg_graph)) == digest_before
+    assert naf.filter_images(scored_medmkg_graph).images == 40
+    assert _write_predictions(scored_medmkg_graph).rows == Account(3, 3, 0, 0)
 
 
 def test_an_undone_load_takes_the_predictions_about_its_nodes_along(graph: Graph, tmp_path: Path) -> None:
     empty_digest = str(digest(graph))
-    load_report = ingest(graph, small(tmp_path))
-    write_report = predict(graph)
+    load_report = ingest(graph, _small_medmkg(tmp_path))
+    write_report = _write_predictions(graph)
     undone = runs.undo(graph, load_report.run)
     assert (undone.edges, undone.nodes) == (178 + 3, 70)
     assert str(digest(graph)) == empty_digest
     assert runs.undo(graph, write_report.run).edges == 0
-    ingest(graph, small(tmp_path))
-    assert predict(graph).rows.written == 3
+    ingest(graph, _small_medmkg(tmp_path))
+    assert _write_predictions(graph).rows.written == 3
 
 
 def test_a_load_that_is_undone_meanwhile_stops_the_writing(graph: Graph, tmp_path: Path) -> None:
-    load_report = ingest(graph, small(tmp_path))
+    load_report = ingest(graph, _small_medmkg(tmp_path))
 
     def undo(rows_done: int, row_total: int | None) -> None:
         if rows_done == 20:
             runs.undo(graph, load_report.run)
 
-    def write_many(progress: Any = lambda rows_done, row_total: None) -> Report:
-        return write(graph, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20, progress=progress)
+    def write_many(progress: Any = lambda rows_done, row_total: None) -> LoadReport:
+        return write_predictions(
+            graph,
+            predictions_by_rank(),
+            model="m",
+            checkpoint_sha256=SHA,
+            parameters={},
+            batch_rows=20,
+            progress=progress,
+        )
 
     with pytest.raises(InputError, match="taken out of the graph meanwhile"):
         write_many(undo)
     assert predicted(graph) == []
-    ingest(graph, small(tmp_path))
+    ingest(graph, _small_medmkg(tmp_path))
     assert write_many().rows == Account(200, 200, 0, 0)
     assert len(predicted(graph, limit=1000)) == 200
 
 
-def test_runs_that_say_otherwise_keep_their_own_scores(loaded: Graph) -> None:
-    first_write = predict(loaded, SOME[:1])
-    same_write = predict(loaded, SOME[:2])
-    other_write = predict(loaded, [Prediction(A, "isa", B, 0.25, 1)], sha="cd" * 32)
-    model_write = predict(loaded, SOME[:1], model="distmult")
+def test_runs_that_say_otherwise_keep_their_own_scores(scored_medmkg_graph: Graph) -> None:
+    first_write = _write_predictions(scored_medmkg_graph, SOME[:1])
+    same_write = _write_predictions(scored_medmkg_graph, SOME[:2])
+    other_write = _write_predictions(scored_medmkg_graph, [Prediction(A, "isa", B, 0.25, 1)], sha="cd" * 32)
+    model_write = _write_predictions(scored_medmkg_graph, SOME[:1], model="distmult")
     scores = [
         (prediction["model"], prediction["score"], len(prediction["runs"]))
-        for prediction in predicted(loaded, relation="isa")
+        for prediction in predicted(scored_medmkg_graph, relation="isa")
     ]
     assert sorted(scores) == [("distmult", 0.75, 1), ("transe", 0.25, 1), ("transe", 0.75, 2)]
-    runs.undo(loaded, first_write.run)
-    runs.undo(loaded, other_write.run)
+    runs.undo(scored_medmkg_graph, first_write.run)
+    runs.undo(scored_medmkg_graph, other_write.run)
     remaining = [
         (prediction["model"], prediction["score"], prediction["runs"])
-        for prediction in predicted(loaded, relation="isa")
+        for prediction in predicted(scored_medmkg_graph, relation="isa")
     ]
     assert sorted(remaining) == [("distmult", 0.75, [model_write.run]), ("transe", 0.75, [same_write.run])]
 
 
-def test_a_killed_process_is_finished_by_the_next(loaded: Graph, settings: Settings) -> None:
-    digest_before = str(digest(loaded))
-    undisturbed = write(loaded, many(), model="m", checkpoint_sha256=SHA, parameters={})
-    expected_digest = str(digest(loaded))
-    runs.undo(loaded, undisturbed.run)
-    assert str(digest(loaded)) == digest_before
-    repository = Path(__file__).parents[2]
+def test_a_killed_process_is_finished_by_the_next(scored_medmkg_graph: Graph, settings: Settings) -> None:
+    digest_before = str(digest(scored_medmkg_graph))
+    undisturbed = write_predictions(
+        scored_medmkg_graph, predictions_by_rank(), model="m", checkpoint_sha256=SHA, parameters={}
+    )
+    expected_digest = str(digest(scored_medmkg_graph))
+    runs.undo(scored_medmkg_graph, undisturbed.run)
+    assert str(digest(scored_medmkg_graph)) == digest_before
+    repository = ROOT
     environment = {**os.environ, "KGP_HOME": str(settings.home)}
     killed_process = subprocess.run([sys.executable, "-c", KILLED], cwd=repository, env=environment, check=False)
     assert killed_process.returncode == -signal.SIGKILL
-    assert 60 <= len(predicted(loaded, limit=1000)) < 200
-    assert str(digest(loaded)) != expected_digest
-    write_report = write(loaded, many(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20)
+    assert 60 <= len(predicted(scored_medmkg_graph, limit=1000)) < 200
+    assert str(digest(scored_medmkg_graph)) != expected_digest
+    write_report = write_predictions(
+        scored_medmkg_graph, predictions_by_rank(), model="m", checkpoint_sha256=SHA, parameters={}, batch_rows=20
+    )
     assert write_report.resumed_at >= 60
     assert write_report.run == undisturbed.run
     assert write_report.rows == Account(200, 200, 0, 0)
-    assert str(digest(loaded)) == expected_digest
-    assert runs.show(loaded, write_report.run)["run"]["rows_written"] == 200
+    assert str(digest(scored_medmkg_graph)) == expected_digest
+    assert runs.show(scored_medmkg_graph, write_report.run)["run"]["rows_written"] == 200
 
 
-def test_a_half_undone_run_must_be_undone_to_the_end_first(loaded: Graph) -> None:
-    write_report = predict(loaded)
-    loaded.write(queries.get("runs/undo_begin"), run=write_report.run)
+def test_half_undone_predictions_must_be_undone_to_the_end_first(scored_medmkg_graph: Graph) -> None:
+    write_report = _write_predictions(scored_medmkg_graph)
+    scored_medmkg_graph.write(queries.get("runs/undo_begin"), run=write_report.run)
     with pytest.raises(KgpError, match="half undone"):
-        predict(loaded)
-    runs.undo(loaded, write_report.run)
-    assert predict(loaded).rows.written == 3
+        _write_predictions(scored_medmkg_graph)
+    runs.undo(scored_medmkg_graph, write_report.run)
+    assert _write_predictions(scored_medmkg_graph).rows.written == 3
 
 
 BAD = [
@@ -267,16 +287,16 @@ BAD = [
 ]
 
 
-def test_a_bad_prediction_is_refused_and_nothing_written(loaded: Graph) -> None:
-    digest_before, runs_before = str(digest(loaded)), runs.list_runs(loaded)
+def test_a_bad_prediction_is_refused_and_nothing_written(scored_medmkg_graph: Graph) -> None:
+    digest_before, runs_before = str(digest(scored_medmkg_graph)), runs.list_runs(scored_medmkg_graph)
     for bad_prediction, message in BAD:
         with pytest.raises(InputError, match=message):
-            predict(loaded, [SOME[2], bad_prediction])
-    assert str(digest(loaded)) == digest_before
-    assert runs.list_runs(loaded) == runs_before
+            _write_predictions(scored_medmkg_graph, [SOME[2], bad_prediction])
+    assert str(digest(scored_medmkg_graph)) == digest_before
+    assert runs.list_runs(scored_medmkg_graph) == runs_before
 
 
-def test_predictions_of_no_known_model_are_refused(loaded: Graph) -> None:
+def test_predictions_of_no_known_model_are_refused(scored_medmkg_graph: Graph) -> None:
     changes: list[tuple[dict[str, Any], str]] = [
         ({"rows": []}, "no predictions"),
         ({"model": ""}, "printable"),
@@ -286,19 +306,19 @@ def test_predictions_of_no_known_model_are_refused(loaded: Graph) -> None:
     ]
     for change, message in changes:
         with pytest.raises(InputError, match=message):
-            predict(loaded, **change)
+            _write_predictions(scored_medmkg_graph, **change)
     for parameters in ({"x": float("nan")}, {"x": object()}):
         with pytest.raises(InputError, match="JSON"):
-            write(loaded, SOME, model="m", checkpoint_sha256=SHA, parameters=parameters)
-    assert predicted(loaded) == []
+            write_predictions(scored_medmkg_graph, SOME, model="m", checkpoint_sha256=SHA, parameters=parameters)
+    assert predicted(scored_medmkg_graph) == []
 
 
-def test_a_model_of_any_printable_name_is_only_a_value(loaded: Graph) -> None:
+def test_a_model_of_any_printable_name_is_only_a_value(scored_medmkg_graph: Graph) -> None:
     model_name = "x'}]->() DETACH DELETE n // ünï `$run`"
-    nodes_before = digest(loaded).nodes
-    predict(loaded, SOME[:1], model=model_name)
-    assert [prediction["model"] for prediction in predicted(loaded, model=model_name)] == [model_name]
-    assert digest(loaded).nodes == nodes_before
+    nodes_before = digest(scored_medmkg_graph).nodes
+    _write_predictions(scored_medmkg_graph, SOME[:1], model=model_name)
+    assert [prediction["model"] for prediction in predicted(scored_medmkg_graph, model=model_name)] == [model_name]
+    assert digest(scored_medmkg_graph).nodes == nodes_before
 
 
 def test_a_users_own_graph_can_be_predicted_on(graph: Graph, tmp_path: Path) -> None:
@@ -309,7 +329,9 @@ def test_a_users_own_graph_can_be_predicted_on(graph: Graph, tmp_path: Path) -> 
     )
     ingest(graph, Triples(triples_path))
     gene_node = ("Thing", "GeneProtein:BRCA1")
-    write_report = predict(graph, [Prediction(gene_node, "associated_with", ("Concept", "C0006142"), 1.0, 1)])
+    write_report = _write_predictions(
+        graph, [Prediction(gene_node, "associated_with", ("Concept", "C0006142"), 1.0, 1)]
+    )
     assert write_report.rows.written == 1
     assert predicted(graph)[0]["known"] is True
 
@@ -323,13 +345,13 @@ def test_a_loader_cannot_pass_for_a_model(graph: Graph, tmp_path: Path) -> None:
 
 def explore(graph: Graph, name: str, **parameters: Any) -> list[dict[str, Any]]:
     named_query = queries.get(name)
-    with ask(graph, named_query.text, named_query.bind(parameters)) as answer:
+    with open_query(graph, named_query.text, named_query.bind(parameters)) as answer:
         return list(answer)
 
 
-def facts(graph: Graph) -> dict[str, Any]:
+def _graph_facts(graph: Graph) -> dict[str, Any]:
     """All that is said of the graph's facts."""
-    query_names = set(queries.names("explore")) - {"explore/predicted_links", "explore/provenance"}
+    query_names = set(queries.query_names("explore")) - {"explore/predicted_links", "explore/provenance"}
     facts_by_name: dict[str, Any] = {
         query_name: sorted(map(repr, graph.read(queries.get(query_name)))) for query_name in query_names
     }
@@ -337,7 +359,7 @@ def facts(graph: Graph) -> dict[str, Any]:
         facts_by_name[f"all {query_name}"] = graph.read(queries.get(f"explore/{query_name}"), limit=10_000)
     figure_rows = graph.read(queries.get("explore/figure3"), names=["no such finding"])
     facts_by_name["most connected"] = sorted(map(repr, figure_rows))
-    audit_names = set(queries.names("audit")) - {"audit/unfinished_runs"}  # a prediction is a run, too
+    audit_names = set(queries.query_names("audit")) - {"audit/unfinished_runs"}  # a prediction is a run, too
     facts_by_name["audit"] = {query_name: graph.read(queries.get(query_name)) for query_name in audit_names}
     facts_by_name["stats"] = [
         stats.overview(graph),
@@ -353,7 +375,7 @@ def facts(graph: Graph) -> dict[str, Any]:
 @pytest.mark.data
 def test_nothing_that_is_said_of_the_facts_changes(medmkg_graph: Graph) -> None:
     graph, random_source = medmkg_graph, random.Random(3)
-    digest_before, facts_before = str(digest(graph)), facts(graph)
+    digest_before, facts_before = str(digest(graph)), _graph_facts(graph)
     images = [("Image", record["id"]) for record in graph.read(queries.get("naf/top"), limit=300)]
     concepts = [("Concept", record["cui"]) for record in explore(graph, "explore/isolated_concepts", limit=1000)]
     hubs = [("Concept", record["cui"]) for record in stats.hubs(graph, 40)]
@@ -372,12 +394,12 @@ def test_nothing_that_is_said_of_the_facts_changes(medmkg_graph: Graph) -> None:
         *(Prediction(head, "new_relation", tail, 0.5, 3) for head in paper_concepts for tail in hubs),
         Prediction(("Concept", "C0742352"), "new_relation", paper_concepts[2], 0.5, 1),  # the other way there is an isa
     ]
-    run_id = predict(
+    run_id = _write_predictions(
         graph,
         {(prediction.head, prediction.relation, prediction.tail): prediction for prediction in predictions}.values(),
     ).run
     try:
-        facts_after = facts(graph)
+        facts_after = _graph_facts(graph)
         for fact_name, fact in facts_before.items():
             assert facts_after[fact_name] == fact, fact_name
     finally:
@@ -392,7 +414,7 @@ def test_predicted_links_are_drawn_with_the_known_edges_around_them(medmkg_graph
     head, tail, image = ("Concept", "C0746459"), ("Concept", "C0004144"), ("Image", "I50978146")
     new_predictions = [Prediction(head, "isa", tail, 0.5, 1), Prediction(image, "POSITIVE", head, 9.5, 2)]
     assert explore(graph, "explore/predicted_links") == []
-    run_id = predict(graph, new_predictions).run
+    run_id = _write_predictions(graph, new_predictions).run
     try:
         paths = [record["path"] for record in explore(graph, "explore/predicted_links")]
         edge_types = [edge["type"] for path in paths for edge in path["relationships"]]

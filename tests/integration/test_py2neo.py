@@ -61,7 +61,7 @@ def old(settings: Settings) -> Iterator[py2neo.Graph]:
 
 
 @pytest.fixture
-def batch() -> GraphBatch:
+def py2neo_batch() -> GraphBatch:
     return GraphBatch(
         read=3,
         nodes={
@@ -80,32 +80,32 @@ def batch() -> GraphBatch:
 
 
 def test_what_the_platform_loads_py2neo_sees(
-    graph: Graph, old: py2neo.Graph, batch: GraphBatch, tmp_path: Path
+    graph: Graph, old: py2neo.Graph, py2neo_batch: GraphBatch, tmp_path: Path
 ) -> None:
-    ingest(graph, Handmade(tmp_path / "held", [batch]))
-    assert old.evaluate("MATCH (:Image)-[:POSITIVE]->(c:Concept) RETURN c.name") == batch.nodes[OPACITY]["name"]
+    ingest(graph, Handmade(tmp_path / "held", [py2neo_batch]))
+    assert old.evaluate("MATCH (:Image)-[:POSITIVE]->(c:Concept) RETURN c.name") == py2neo_batch.nodes[OPACITY]["name"]
     gene_path = old.evaluate("MATCH path = (:Thing:Gene)-[:associated_with]->(:Concept) RETURN path")
     path_batch = from_subgraph(gene_path)
     assert path_batch.edges == {(GENE, "associated_with", OPACITY): {}}
     assert path_batch.nodes == {
-        node_ref: batch.nodes[node_ref] for node_ref in (GENE, OPACITY)
+        node_ref: py2neo_batch.nodes[node_ref] for node_ref in (GENE, OPACITY)
     }  # without runs and claims
 
 
 def test_merging_a_batch_by_py2neo_gives_the_same_graph_as_loading_it(
-    graph: Graph, old: py2neo.Graph, batch: GraphBatch, tmp_path: Path
+    graph: Graph, old: py2neo.Graph, py2neo_batch: GraphBatch, tmp_path: Path
 ) -> None:
     for _ in range(2):  # the second time changes nothing
-        old.merge(to_subgraph(batch))
+        old.merge(to_subgraph(py2neo_batch))
         assert old.evaluate("MATCH (n) WHERE NOT n:Run AND NOT n:Platform RETURN count(n)") == 4
         assert old.evaluate("MATCH ()-[r]->() RETURN count(r)") == 4
-    ingest(graph, Handmade(tmp_path / "held", [batch]))
+    ingest(graph, Handmade(tmp_path / "held", [py2neo_batch]))
     assert old.evaluate("MATCH ()-[r]->() RETURN count(r)") == 4
     assert old.evaluate("MATCH (n:Thing) RETURN labels(n)") == ["Thing", "Gene"]
 
 
 def test_a_subgraph_made_with_py2neo_can_be_loaded_with_provenance(
-    graph: Graph, batch: GraphBatch, tmp_path: Path
+    graph: Graph, py2neo_batch: GraphBatch, tmp_path: Path
 ) -> None:
     import py2neo
 
@@ -131,9 +131,9 @@ def test_an_entity_crosses_with_the_label_of_its_presence() -> None:
         from_subgraph(entity_node)
 
 
-def test_a_batch_survives_the_round_trip(batch: GraphBatch) -> None:
-    returned_batch = from_subgraph(to_subgraph(batch))
-    assert (returned_batch.nodes, returned_batch.edges) == (batch.nodes, batch.edges)
+def test_a_batch_survives_the_round_trip(py2neo_batch: GraphBatch) -> None:
+    returned_batch = from_subgraph(to_subgraph(py2neo_batch))
+    assert (returned_batch.nodes, returned_batch.edges) == (py2neo_batch.nodes, py2neo_batch.edges)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

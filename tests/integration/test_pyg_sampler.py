@@ -11,7 +11,7 @@ import pytest
 
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from tests.integration.test_export_small import IMAGES, handmade
 
 pytestmark = pytest.mark.server
@@ -151,7 +151,7 @@ def test_what_is_deleted_is_not_drawn_and_what_is_new_is_not_either(graph: Graph
     node_loader = loaders.NodeLoader(sampler.data, sampler, input_nodes=[triples.labels.index("I1")], batch_size=1)
     assert len(next(iter(node_loader)).e_id) == 4
     handmade(graph, tmp_path, "b", (IMAGES[0], "POSITIVE", ("Concept", "C7777777")))
-    graph.write(parse("t/d", "// Delete one.\nMATCH (:Image)-[r]->(:Concept {cui: 'C0000002'}) DELETE r"))
+    graph.write(parse_query("t/d", "// Delete one.\nMATCH (:Image)-[r]->(:Concept {cui: 'C0000002'}) DELETE r"))
     batch = next(iter(node_loader))
     assert {triples.labels[node_number] for node_number in batch.n_id.tolist()} == {
         "I1",

@@ -15,8 +15,8 @@ import pytest
 from kgplatform import queries
 from kgplatform.cli.query import SCREEN
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
-from kgplatform.readonly import ask
+from kgplatform.queries import parse_query
+from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 from tests.conftest import Kgp
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.server
 
 MANY = "UNWIND range(1, 12345) AS x RETURN x, 'text ' + x AS text"
 FAILS = "UNWIND range(1, 5000) AS x RETURN 1 / (4000 - x) AS y"  # by a division by zero, after thousands of rows
-MADE = parse(
+MADE = parse_query(
     "t/m", "// Two nodes.\nCREATE (:Image {id: 'I1', naf: 1.0})-[:POSITIVE]->(:Concept {cui: 'C0000001', name: 'x'})"
 )
 
@@ -98,7 +98,9 @@ def test_a_column_that_a_spreadsheet_takes_for_a_formula_is_escaped(graph: Graph
 def test_a_named_query_never_answers_about_another_thing_than_was_asked(
     graph: Graph, kgp: Kgp, name: str, value: str, message: str
 ) -> None:
-    create_query = parse("t/c", "// Two.\nCREATE (:Concept {cui: 'C0032227'})-[:isa]->(:Concept {cui: 'C0032285'})")
+    create_query = parse_query(
+        "t/c", "// Two.\nCREATE (:Concept {cui: 'C0032227'})-[:isa]->(:Concept {cui: 'C0032285'})"
+    )
     graph.write(create_query)
     assert kgp("query", f"explore/{name}").code == 0, "its default stands for whatever the graph has"
     failed_run = kgp("query", f"explore/{name}", "--param", value)
@@ -182,7 +184,7 @@ def test_a_name_that_the_graph_lacks_is_reported_on_stderr(graph: Graph, kgp: Kg
 
 
 def test_known_names_and_named_queries_cause_no_remark(graph: Graph, kgp: Kgp) -> None:
-    for query_name in queries.names("explore")[:3]:
+    for query_name in queries.query_names("explore")[:3]:
         completed = kgp("query", query_name)
         assert (completed.code, "warning" in completed.err) == (0, False), completed.err
     graph.write(MADE)
@@ -192,9 +194,9 @@ def test_known_names_and_named_queries_cause_no_remark(graph: Graph, kgp: Kgp) -
 
 def test_the_platforms_own_queries_are_not_bounded_afterwards(graph: Graph) -> None:
     """A connection that a bounded query used goes back to the pool as it was."""
-    with ask(graph, "RETURN 1 AS x") as answer:
+    with open_query(graph, "RETURN 1 AS x") as answer:
         assert list(answer) == [{"x": 1}]
-    long_query = parse("t/l", "// A row of 3 MB.\nRETURN reduce(s = 'x', i IN range(1, 22) | s + s) AS text")
+    long_query = parse_query("t/l", "// A row of 3 MB.\nRETURN reduce(s = 'x', i IN range(1, 22) | s + s) AS text")
     for _ in range(3):
         [record] = graph.read(long_query)
         assert len(record["text"]) == 2**22

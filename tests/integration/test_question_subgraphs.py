@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from kgp_loaders.triples import Triples
+from kgplatform.datasets.knowledge import read_knowledge
+from kgplatform.datasets.questions import read_questions
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.retrieval.knowledge import read_knowledge
 from kgplatform.vqa.linking import QuestionTagger
-from kgplatform.vqa.live import Edge, subgraphs
-from kgplatform.vqa.questions import read
+from kgplatform.vqa.live import SubgraphEdge, subgraphs
 from kgplatform.vqa.subgraph import Neighbourhoods
 
 pytestmark = pytest.mark.server
 
 
-def named(edges: list[Edge]) -> list[tuple[str, str, str]]:
+def _named_edges(edges: list[SubgraphEdge]) -> list[tuple[str, str, str]]:
     return [(*(node.key if node.image else node.name for node in (edge.head, edge.tail)), edge.kind) for edge in edges]
 
 
@@ -30,7 +30,7 @@ def test_questions_of_vqa_rad_on_the_released_graph(
     knowledge = read_knowledge(medmkg_graph)
     neighbourhoods = Neighbourhoods(knowledge, hops=hops, images=images)
     tagger = QuestionTagger(knowledge, own_words=True)
-    questions, _ = read("vqa_rad", data_dir / "vqa_rad")
+    questions, _ = read_questions("vqa_rad", data_dir / "vqa_rad")
     question_concepts = [tagger.concepts(question.text) for question in questions]
     question_concepts = list(dict.fromkeys(tuple(concepts) for concepts in question_concepts if concepts))
     assert len(question_concepts) > 200
@@ -39,7 +39,7 @@ def test_questions_of_vqa_rad_on_the_released_graph(
     live_subgraphs = subgraphs(medmkg_graph, cuis, hops=hops, images=images)
     for concepts, edges in zip(question_concepts, live_subgraphs, strict=True):
         expected = [(head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of(concepts))]
-        assert named(edges) == expected
+        assert _named_edges(edges) == expected
 
 
 def test_unknown_concepts_and_names_that_are_not_there(graph: Graph, tmp_path: Path) -> None:
@@ -52,6 +52,8 @@ def test_unknown_concepts_and_names_that_are_not_there(graph: Graph, tmp_path: P
     [edges] = subgraphs(graph, [["C0000001", "C0000002"]])
     knowledge = read_knowledge(graph)
     neighbourhoods = Neighbourhoods(knowledge)
-    assert named(edges) == [(head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of([0, 1]))]
+    assert _named_edges(edges) == [
+        (head, tail, kind) for head, kind, tail in neighbourhoods.named(neighbourhoods.of([0, 1]))
+    ]
     assert len(edges) == 4
     assert len(subgraphs(graph, [["C0000001", "C0000002"]], cap=2)[0]) == 2

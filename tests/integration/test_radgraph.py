@@ -10,16 +10,15 @@ import pytest
 
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.phantom import study_set
-from kgp_loaders.radgraph import Graph as Read
-from kgp_loaders.radgraph import RadGraph, read, triplets
+from kgp_loaders.radgraph import RadGraph, ReportGraph, read_report_graphs, triplets
 from kgplatform import queries, runs
 from kgplatform.batches import EdgeRef, GraphBatch, NodeRef, Properties
 from kgplatform.digest import digest
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
-from kgplatform.readonly import ask
+from kgplatform.queries import parse_query
+from kgplatform.readonly import open_query
 from tests.conftest import Kgp
 from tests.integration.sources import Handmade, write_medmkg
 
@@ -45,21 +44,21 @@ NAMES = [
     f"I50414267,POSITIVE,{EDEMA},Image_I50414267,Edema",
     f"{LUNG},isa,{EFFUSION},Left lung structure (body structure),Pleural effusion",
 ]
-ENTITY_EDGES = parse(
+ENTITY_EDGES = parse_query(
     "t/e",
     "// Triplets.\nMATCH (i:Image)-[:SHOWS]->(h:Entity)-[r:!REFERS_TO]->(t:Entity) "
     "RETURN i.id AS i, h.text AS h, type(r) AS r, t.text AS t, properties(r) AS p ORDER BY i, h, r, t",
 )
-REFERS = parse(
+REFERS = parse_query(
     "t/r",
     "// Links.\nMATCH (e:Entity)-[r:REFERS_TO]->(c:Concept) RETURN e.text AS text, e.presence AS presence, "
     "r.stance AS stance, r.score AS score, r.method AS method, c.cui AS cui ORDER BY text, cui",
 )
-LABELS = parse(
+LABELS = parse_query(
     "t/l",
     "// Labels.\nMATCH (e:Entity) RETURN e.text AS text, [l IN labels(e) WHERE l <> 'Entity'] AS more ORDER BY text",
 )
-COUNTS = parse("t/c", "// Counts.\nMATCH (n:Entity|Image|Concept) RETURN labels(n)[0] AS label, count(*) AS n")
+COUNTS = parse_query("t/c", "// Counts.\nMATCH (n:Entity|Image|Concept) RETURN labels(n)[0] AS label, count(*) AS n")
 
 
 def counts(graph: Graph) -> dict[str, int]:
@@ -74,7 +73,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def named(graph: Graph, tmp_path: Path) -> Graph:
+def graph_with_concept_names(graph: Graph, tmp_path: Path) -> Graph:
     """A graph in which the concepts of the report have names."""
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "medmkg", NAMES)))
     return graph
@@ -83,38 +82,42 @@ def named(graph: Graph, tmp_path: Path) -> Graph:
 # kgp ingest radgraph
 
 
-def test_graphs_become_triplets_linked_to_the_graphs_concepts(named: Graph, kgp: Kgp, path: Path) -> None:
+def test_graphs_become_triplets_linked_to_the_graphs_concepts(
+    graph_with_concept_names: Graph, kgp: Kgp, path: Path
+) -> None:
     completed = kgp("ingest", "radgraph", path)
     assert completed.code == 0, completed.err
     assert "2 rows read: 11 written, 0 already there, 0 rejected" in completed.out
-    entity_edges = named.read(ENTITY_EDGES)
+    entity_edges = graph_with_concept_names.read(ENTITY_EDGES)
     assert [(record["i"], record["h"], record["r"], record["t"]) for record in entity_edges] == [
         ("I50414267", "Pleural effusion", "LOCATED_AT", "left lung"),
         ("I50414267", "mild", "MODIFY", "edema"),
     ]
     assert all(record["p"].keys() == {"runs"} for record in entity_edges)
-    assert [tuple(record.values()) for record in named.read(REFERS)] == [
+    assert [tuple(record.values()) for record in graph_with_concept_names.read(REFERS)] == [
         ("Pleural effusion", "absent", "NEGATIVE", 1.0, "dictionary 1", EFFUSION),
         ("edema", "uncertain", "UNCERTAIN", 1.0, "dictionary 1", EDEMA),
         ("left lung", "present", "POSITIVE", 0.9, "dictionary 1", LUNG),
         ("left lung", "present", "POSITIVE", 0.9, "dictionary 1", LUNG),
     ]
-    assert counts(named) == {"Image": 2, "Concept": 3, "Entity": 5}
+    assert counts(graph_with_concept_names) == {"Image": 2, "Concept": 3, "Entity": 5}
 
 
-def test_the_same_again_changes_nothing_and_undo_leaves_what_was_there(named: Graph, kgp: Kgp, path: Path) -> None:
-    digest_before = str(digest(named))
+def test_the_same_again_changes_nothing_and_undo_leaves_what_was_there(
+    graph_with_concept_names: Graph, kgp: Kgp, path: Path
+) -> None:
+    digest_before = str(digest(graph_with_concept_names))
     first_load = kgp("ingest", "radgraph", path, "--json").json
-    loaded_digest = str(digest(named))
+    loaded_digest = str(digest(graph_with_concept_names))
     second_load = kgp("ingest", "radgraph", path, "--json").json
     assert (first_load["written"], second_load["written"], second_load["existing"]) == (11, 0, 11)
     assert second_load["run"] == first_load["run"]
-    assert str(digest(named)) == loaded_digest != digest_before
+    assert str(digest(graph_with_concept_names)) == loaded_digest != digest_before
     assert kgp("runs", "undo", first_load["run"]).code == 0
-    assert str(digest(named)) == digest_before
+    assert str(digest(graph_with_concept_names)) == digest_before
 
 
-def labels(graph: Graph) -> dict[str, list[str]]:
+def _entity_labels(graph: Graph) -> dict[str, list[str]]:
     return {entity_row["text"]: entity_row["more"] for entity_row in graph.read(LABELS)}
 
 
@@ -123,14 +126,16 @@ def test_an_entity_has_the_label_of_its_presence(graph: Graph, path: Path) -> No
     expected = {
         "Pleural effusion": ["Absent"], "edema": ["Uncertain"], "left lung": ["Present"], "mild": ["Present"]
     }  # fmt: skip
-    assert labels(graph) == expected
+    assert _entity_labels(graph) == expected
     digest_before = str(digest(graph))
-    graph.run_unmanaged(parse("t/old", "// As an older version wrote it.\nMATCH (e:Entity) REMOVE e:Absent:Present"))
+    graph.run_unmanaged(
+        parse_query("t/old", "// As an older version wrote it.\nMATCH (e:Entity) REMOVE e:Absent:Present")
+    )
     assert str(digest(graph)) == digest_before  # a label of presence repeats the property
     ingest(graph, RadGraph(path))
-    assert labels(graph) == expected
+    assert _entity_labels(graph) == expected
     runs.undo(graph, run_id)
-    assert labels(graph) == {}
+    assert _entity_labels(graph) == {}
 
 
 def test_a_presence_that_no_run_asserts_any_more_takes_its_label_with_it(graph: Graph, tmp_path: Path) -> None:
@@ -138,12 +143,12 @@ def test_a_presence_that_no_run_asserts_any_more_takes_its_label_with_it(graph: 
     nodes: dict[NodeRef, Properties] = {image: {}, entity: {"text": "edema"}}
     edges: dict[EdgeRef, Properties] = {(image, "SHOWS", entity): {}}
     ingest(graph, Handmade(tmp_path / "a", [GraphBatch(read=1, nodes=nodes, edges=edges)]))
-    assert labels(graph) == {"edema": []}
+    assert _entity_labels(graph) == {"edema": []}
     presence_nodes: dict[NodeRef, Properties] = {**nodes, entity: {"presence": "absent"}}
     second_load = ingest(graph, Handmade(tmp_path / "b", [GraphBatch(read=1, nodes=presence_nodes, edges=edges)], "b"))
-    assert labels(graph) == {"edema": ["Absent"]}
+    assert _entity_labels(graph) == {"edema": ["Absent"]}
     runs.undo(graph, second_load.run)
-    assert labels(graph) == {"edema": []}
+    assert _entity_labels(graph) == {"edema": []}
 
 
 def test_a_lexicon_links_an_empty_graph_and_the_same_again_is_the_same_run(
@@ -172,17 +177,19 @@ def test_loaded_again_it_is_linked_to_what_the_graph_knows_by_then(
 
 
 @pytest.mark.parametrize("option", ["--no-link", "--no-graph-names"])
-def test_without_names_or_links_there_are_none(named: Graph, kgp: Kgp, path: Path, option: str) -> None:
+def test_without_names_or_links_there_are_none(
+    graph_with_concept_names: Graph, kgp: Kgp, path: Path, option: str
+) -> None:
     assert kgp("ingest", "radgraph", path, option).code == 0
-    assert named.read(REFERS) == []
-    assert counts(named)["Entity"] == 5
+    assert graph_with_concept_names.read(REFERS) == []
+    assert counts(graph_with_concept_names)["Entity"] == 5
 
 
-def test_a_dry_run_tells_and_writes_nothing(named: Graph, kgp: Kgp, path: Path) -> None:
-    digest_before = str(digest(named))
+def test_a_radgraph_dry_run_reports_and_writes_nothing(graph_with_concept_names: Graph, kgp: Kgp, path: Path) -> None:
+    digest_before = str(digest(graph_with_concept_names))
     completed = kgp("ingest", "radgraph", path, "--dry-run")
     assert "11 would be written" in completed.out
-    assert str(digest(named)) == digest_before
+    assert str(digest(graph_with_concept_names)) == digest_before
 
 
 def test_the_registered_loader_reads_the_same(graph: Graph, kgp: Kgp, path: Path) -> None:
@@ -235,7 +242,7 @@ def test_errors_are_one_line_and_a_hint(
 
 
 def test_all_triplets_of_invented_studies_are_there(graph: Graph, kgp: Kgp, tmp_path: Path) -> None:
-    study_set.build(tmp_path / "p", 30, 7, images=False)
+    study_set.build_study_set(tmp_path / "p", 30, 7, images=False)
     radgraph_path = tmp_path / "p" / "truth" / "radgraph.json"
     completed = kgp("ingest", "radgraph", radgraph_path, "--lexicon", tmp_path / "p" / "ontology")
     assert completed.code == 0, completed.err
@@ -245,8 +252,8 @@ def test_all_triplets_of_invented_studies_are_there(graph: Graph, kgp: Kgp, tmp_
     }
     expected = {
         (f"I{record.name[-12:-4]}", *triplet)
-        for record in read(radgraph_path)
-        if isinstance(record, Read)
+        for record in read_report_graphs(radgraph_path)
+        if isinstance(record, ReportGraph)
         for triplet in triplets(record)
     }
     assert loaded_triplets == expected
@@ -342,18 +349,18 @@ def generated(graph: Graph, tmp_path: Path) -> Graph:
     return graph
 
 
-def rows(graph: Graph, name: str, *columns: str, **parameters: Any) -> list[tuple[Any, ...]]:
+def _explore_rows(graph: Graph, name: str, *columns: str, **parameters: Any) -> list[tuple[Any, ...]]:
     named_query = queries.get(f"explore/{name}")
-    with ask(graph, named_query.text, named_query.bind(parameters)) as answer:
+    with open_query(graph, named_query.text, named_query.bind(parameters)) as answer:
         records = list(answer)
     return [tuple(record[column] for column in columns) for record in records]
 
 
 def test_the_generated_triplets_of_an_image(generated: Graph) -> None:
     columns = ("image", "model", "head", "relation", "tail", "score", "grounded")
-    presences = rows(generated, "generated_triplets", "head", "head_presence", "tail_presence", limit=1)
+    presences = _explore_rows(generated, "generated_triplets", "head", "head_presence", "tail_presence", limit=1)
     assert presences == [("effusion", "absent", None)]
-    triplet_rows = rows(generated, "generated_triplets", *columns)  # A has most generated entities
+    triplet_rows = _explore_rows(generated, "generated_triplets", *columns)  # A has most generated entities
     assert triplet_rows == [
         (A, "m1", "effusion", "located_at", "lung", 0.9, False),
         (A, "m1", "edema", "located_at", "lung", 0.8, True),
@@ -361,14 +368,14 @@ def test_the_generated_triplets_of_an_image(generated: Graph) -> None:
         (A, "m2", "Effusion", "located_at", "lung", 0.95, False),
         (A, "m2", "edema", "located_at", "lung", 0.5, None),
     ]
-    assert rows(generated, "generated_triplets", *columns, model="m2") == triplet_rows[3:]
-    assert rows(generated, "generated_triplets", *columns, limit=1) == triplet_rows[:1]
-    assert {triplet_row[0] for triplet_row in rows(generated, "generated_triplets", *columns, image=B)} == {B}
+    assert _explore_rows(generated, "generated_triplets", *columns, model="m2") == triplet_rows[3:]
+    assert _explore_rows(generated, "generated_triplets", *columns, limit=1) == triplet_rows[:1]
+    assert {triplet_row[0] for triplet_row in _explore_rows(generated, "generated_triplets", *columns, image=B)} == {B}
 
 
 def test_what_was_seen_is_drawn_with_what_it_means_and_what_the_report_says(generated: Graph) -> None:
     named_query = queries.get("explore/generated_subgraph")
-    with ask(generated, named_query.text, named_query.bind({"image": A})) as answer:
+    with open_query(generated, named_query.text, named_query.bind({"image": A})) as answer:
         records = list(answer)
     paths = [
         record[column]
@@ -380,13 +387,13 @@ def test_what_was_seen_is_drawn_with_what_it_means_and_what_the_report_says(gene
     assert edge_types == {"SHOWS", "LOCATED_AT", "SUGGESTIVE_OF", "REFERS_TO", "NEGATIVE", "POSITIVE"}
     image_ids = {node["properties"]["id"] for path in paths for node in path["nodes"] if "Image" in node["labels"]}
     assert image_ids == {A}
-    with ask(generated, named_query.text, named_query.bind({"image": A, "limit": 1})) as answer:
+    with open_query(generated, named_query.text, named_query.bind({"image": A, "limit": 1})) as answer:
         assert len(list(answer)) == 1
 
 
 def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
     columns = ("model", "verdict", "concept", "seen", "said")
-    verdict_rows = rows(generated, "seen_and_said", *columns)
+    verdict_rows = _explore_rows(generated, "seen_and_said", *columns)
     assert verdict_rows == [
         ("m1", "agree", "effusion", ["NEGATIVE"], ["NEGATIVE"]),
         ("m1", "agree", "edema", ["POSITIVE"], ["POSITIVE"]),
@@ -396,9 +403,9 @@ def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
         ("m2", "differ", "effusion", ["POSITIVE"], ["NEGATIVE"]),
         ("m2", "only said", "pneumonia", [], ["UNCERTAIN"]),
     ]
-    assert rows(generated, "seen_and_said", *columns, model="m1") == verdict_rows[:4]
-    assert rows(generated, "seen_and_said", "concept", "presence", limit=1) == [("effusion", ["absent"])]
-    assert rows(generated, "seen_and_said", *columns, image=B) == [
+    assert _explore_rows(generated, "seen_and_said", *columns, model="m1") == verdict_rows[:4]
+    assert _explore_rows(generated, "seen_and_said", "concept", "presence", limit=1) == [("effusion", ["absent"])]
+    assert _explore_rows(generated, "seen_and_said", *columns, image=B) == [
         ("m1", "no stance", "edema", [], ["NEGATIVE"]),
         ("m1", "only said", "effusion", [], ["NEGATIVE", "POSITIVE"]),
         ("m2", "agree", "effusion", ["POSITIVE"], ["NEGATIVE", "POSITIVE"]),
@@ -408,27 +415,27 @@ def test_what_was_seen_beside_what_was_said(generated: Graph) -> None:
 
 def test_generated_findings_that_the_report_rules_out(generated: Graph) -> None:
     columns = ("image", "concept", "model", "mode", "seen", "link_score")
-    contradictions = rows(generated, "generated_contradictions", *columns)
+    contradictions = _explore_rows(generated, "generated_contradictions", *columns)
     assert contradictions == [  # of B's effusion the report says both
         (A, "effusion", "m1", "image and report", ["effusion"], 1.0),  # located where the report does not say
         (A, "effusion", "m2", "image", ["Effusion"], 1.0),
         (B, "edema", "m2", "image", ["edema"], 0.7),
     ]
-    assert rows(generated, "generated_contradictions", *columns, model="m1") == contradictions[:1]
-    assert rows(generated, "generated_contradictions", "presence", model="m1") == [(["absent"],)]
+    assert _explore_rows(generated, "generated_contradictions", *columns, model="m1") == contradictions[:1]
+    assert _explore_rows(generated, "generated_contradictions", "presence", model="m1") == [(["absent"],)]
 
 
 def test_generated_findings_one_step_from_what_the_report_names(generated: Graph) -> None:
     columns = ("image", "model", "generated", "relations", "known", "stance")
     expected = [(A, "m1", "opacity", ["← has_manifestation"], "pneumonia", "UNCERTAIN")]
-    assert rows(generated, "one_step_from_known", *columns) == expected
-    assert rows(generated, "one_step_from_known", *columns, image=A) == expected
-    assert rows(generated, "one_step_from_known", *columns, image=B) == []
-    assert rows(generated, "one_step_from_known", *columns, model="m2") == []
+    assert _explore_rows(generated, "one_step_from_known", *columns) == expected
+    assert _explore_rows(generated, "one_step_from_known", *columns, image=A) == expected
+    assert _explore_rows(generated, "one_step_from_known", *columns, image=B) == []
+    assert _explore_rows(generated, "one_step_from_known", *columns, model="m2") == []
 
 
 def test_which_models_agree_on_a_triplet(generated: Graph) -> None:
-    assert rows(generated, "model_agreement", "head", "relation", "tail", "agree", "models") == [
+    assert _explore_rows(generated, "model_agreement", "head", "relation", "tail", "agree", "models") == [
         ("edema", "located_at", "lung", 2, ["m1", "m2"]),
         ("effusion", "located_at", "lung", 2, ["m1", "m2"]),
         ("opacity", "suggestive_of", "pneumonia", 1, ["m1"]),
@@ -437,14 +444,14 @@ def test_which_models_agree_on_a_triplet(generated: Graph) -> None:
 
 def test_triplets_that_the_report_does_not_support(generated: Graph) -> None:
     columns = ("image", "model", "head", "relation", "tail", "score")
-    triplet_rows = rows(generated, "ungrounded", *columns)
+    triplet_rows = _explore_rows(generated, "ungrounded", *columns)
     assert triplet_rows == [
         (A, "m2", "Effusion", "located_at", "lung", 0.95),
         (A, "m1", "effusion", "located_at", "lung", 0.9),
     ]
-    assert rows(generated, "ungrounded", *columns, model="m1") == triplet_rows[1:]
-    assert rows(generated, "ungrounded", "head_presence", "tail_presence", model="m1") == [("absent", None)]
-    assert rows(generated, "ungrounded", *columns, image=B) == []
+    assert _explore_rows(generated, "ungrounded", *columns, model="m1") == triplet_rows[1:]
+    assert _explore_rows(generated, "ungrounded", "head_presence", "tail_presence", model="m1") == [("absent", None)]
+    assert _explore_rows(generated, "ungrounded", *columns, image=B) == []
 
 
 def test_a_graph_without_generated_triplets_has_no_rows(graph: Graph, path: Path) -> None:
@@ -453,4 +460,4 @@ def test_a_graph_without_generated_triplets_has_no_rows(graph: Graph, path: Path
         "generated_triplets", "seen_and_said", "generated_contradictions", "one_step_from_known", "model_agreement",
         "ungrounded", "generated_subgraph",
     ):  # fmt: skip
-        assert rows(graph, query_name) == []
+        assert _explore_rows(graph, query_name) == []

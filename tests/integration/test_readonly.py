@@ -12,7 +12,7 @@ import pytest
 
 from kgplatform.errors import DatabaseError, KgpError, QueryRefused
 from kgplatform.graph import Graph
-from kgplatform.readonly import DEEPEST, MAX_QUERY_LENGTH, ask, check
+from kgplatform.readonly import DEEPEST, MAX_QUERY_LENGTH, check_query, open_query
 
 pytestmark = pytest.mark.server
 DATA = Path(__file__).parent.parent / "data"
@@ -24,12 +24,12 @@ def corpus(name: str) -> list[str]:
     return [corpus_line.replace("⏎", "\n") for corpus_line in corpus_lines if corpus_line]
 
 
-def rows(graph: Graph, text: str, seconds: float = 30, limit: int = 10_000) -> list[dict[str, object]]:
-    with ask(graph, text, GIVEN, seconds=seconds, limit=limit) as answer:
+def _statement_rows(graph: Graph, text: str, seconds: float = 30, limit: int = 10_000) -> list[dict[str, object]]:
+    with open_query(graph, text, GIVEN, seconds=seconds, limit=limit) as answer:
         return list(answer)
 
 
-def state(graph: Graph) -> list[object]:
+def _graph_content(graph: Graph) -> list[object]:
     """What a hostile statement could have changed: counts, every element's content, tokens."""
     statements = (
         "MATCH (n) RETURN count(n) AS n, sum(size(keys(n))) AS k, sum(size(labels(n))) AS l",
@@ -42,7 +42,7 @@ def state(graph: Graph) -> list[object]:
         "CALL db.schema.visualization() YIELD nodes UNWIND nodes AS n "
         "RETURN n.name AS label, n.indexes AS indexes, n.constraints AS constraints ORDER BY label",
     )
-    query_results = [rows(graph, statement) for statement in statements]
+    query_results = [_statement_rows(graph, statement) for statement in statements]
     return [
         [{column: content for column, content in record.items() if column != "id"} for record in records]
         for records in query_results
@@ -50,7 +50,7 @@ def state(graph: Graph) -> list[object]:
 
 
 @pytest.fixture
-def canary() -> Iterator[list[str]]:
+def loopback_requests() -> Iterator[list[str]]:
     """What a loopback HTTP server was asked for, after its port."""
     requests: list[str] = []
 
@@ -76,16 +76,16 @@ def canary() -> Iterator[list[str]]:
 def test_500_hostile_statements_are_refused_and_change_nothing(medmkg_graph: Graph) -> None:
     statements = corpus("hostile")
     assert len(set(statements)) == 500
-    state_before = state(medmkg_graph)
+    state_before = _graph_content(medmkg_graph)
     accepted = []
     for statement in statements:
         try:
-            rows(medmkg_graph, statement, seconds=5)
+            _statement_rows(medmkg_graph, statement, seconds=5)
         except KgpError:
             continue
         accepted.append(statement)
     assert accepted == []
-    assert state(medmkg_graph) == state_before
+    assert _graph_content(medmkg_graph) == state_before
 
 
 @pytest.mark.data
@@ -93,7 +93,7 @@ def test_nearly_all_are_refused_by_the_guard_and_not_left_to_the_server(medmkg_g
     unrefused = []
     for statement in corpus("hostile"):
         try:
-            check(medmkg_graph, statement, GIVEN, seconds=5)
+            check_query(medmkg_graph, statement, GIVEN, seconds=5)
         except QueryRefused:
             continue
         except DatabaseError:
@@ -108,7 +108,7 @@ def test_500_legitimate_reads_run(medmkg_graph: Graph) -> None:
     refused = []
     for statement in statements:
         try:
-            rows(medmkg_graph, statement, limit=20)
+            _statement_rows(medmkg_graph, statement, limit=20)
         except KgpError as error:
             refused.append((statement, error.message))
     assert refused == []
@@ -122,10 +122,10 @@ def test_500_legitimate_reads_run(medmkg_graph: Graph) -> None:
         "WITH 1 AS as LOAD CSV FROM 'http://localhost:{port}/' AS line RETURN line",
     ],
 )
-def test_no_request_reaches_a_loopback_canary(graph: Graph, canary: list[str], text: str) -> None:
+def test_no_request_reaches_a_loopback_canary(graph: Graph, loopback_requests: list[str], text: str) -> None:
     with pytest.raises(QueryRefused):
-        rows(graph, text.format(port=canary[0]))
-    assert len(canary) == 1
+        _statement_rows(graph, text.format(port=loopback_requests[0]))
+    assert len(loopback_requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -138,21 +138,21 @@ def test_no_request_reaches_a_loopback_canary(graph: Graph, canary: list[str], t
 def test_a_slow_query_is_stopped_at_the_limit(graph: Graph, text: str) -> None:
     start_time = time.monotonic()
     with pytest.raises(DatabaseError, match="stopped after 1 s"):
-        rows(graph, text, seconds=1)
+        _statement_rows(graph, text, seconds=1)
     assert time.monotonic() - start_time < 10
 
 
 def test_rows_are_cut_and_the_answer_says_so(graph: Graph) -> None:
-    with ask(graph, "UNWIND range(1, 100000000000) AS x RETURN x", limit=5) as answer:
+    with open_query(graph, "UNWIND range(1, 100000000000) AS x RETURN x", limit=5) as answer:
         assert [record["x"] for record in answer] == [1, 2, 3, 4, 5]
         assert answer.cut
-    with ask(graph, "UNWIND range(1, 5) AS x RETURN x", limit=5) as answer:
+    with open_query(graph, "UNWIND range(1, 5) AS x RETURN x", limit=5) as answer:
         assert len(list(answer)) == 5
         assert not answer.cut
 
 
 def test_nodes_relationships_and_paths_come_as_plain_maps(graph: Graph) -> None:
-    record = rows(graph, "RETURN {a: [1, 2]} AS map, [1, 'b', null] AS list, date('2026-01-02') AS day")[0]
+    record = _statement_rows(graph, "RETURN {a: [1, 2]} AS map, [1, 'b', null] AS list, date('2026-01-02') AS day")[0]
     assert record["map"] == {"a": [1, 2]}
     assert record["list"] == [1, "b", None]
     assert str(record["day"]) == "2026-01-02"
@@ -163,12 +163,12 @@ def test_nodes_relationships_and_paths_come_as_plain_maps(graph: Graph) -> None:
 )
 def test_empty_and_overlong_statements_are_refused_before_the_server_sees_them(graph: Graph, text: str) -> None:
     with pytest.raises(QueryRefused):
-        rows(graph, text)
+        _statement_rows(graph, text)
     with pytest.raises(QueryRefused, match="characters"):
-        rows(graph, "RETURN 1 // " + "x" * MAX_QUERY_LENGTH)
-    assert rows(graph, "RETURN " + "(" * DEEPEST + "1" + ")" * DEEPEST + " AS x") == [{"x": 1}]
+        _statement_rows(graph, "RETURN 1 // " + "x" * MAX_QUERY_LENGTH)
+    assert _statement_rows(graph, "RETURN " + "(" * DEEPEST + "1" + ")" * DEEPEST + " AS x") == [{"x": 1}]
 
 
 def test_a_syntax_error_is_shown_with_its_place_in_the_users_text(graph: Graph) -> None:
     with pytest.raises(DatabaseError, match=r"line 1, column 9\b"):
-        rows(graph, "MATCH n RETURN n")
+        _statement_rows(graph, "MATCH n RETURN n")

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from kgplatform.datasets.graph_studies import graph_images
+from kgplatform.datasets.pairs import PairSet
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
-from kgplatform.retrieval.graph_studies import graph_images
-from kgplatform.retrieval.pairs import PairSet
+from kgplatform.queries import parse_query
 from tests.conftest import Kgp
 from tests.integration.sources import write_medmkg
-from tests.unit.test_mimic_cxr_loader import CANARY, dicom, layout
+from tests.unit.loaders.test_mimic_cxr import CANARY, layout, synthetic_dicom_id
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def studies(tmp_path: Path) -> Path:
+def mimic_studies_folder(tmp_path: Path) -> Path:
     """100 studies of 50 patients in MIMIC-CXR's layout, each with one image that exists."""
     metadata_rows = [
-        (dicom(image_number), f"{10_000_000 + image_number // 2}", f"{50_000_000 + image_number}", "AP")
+        (synthetic_dicom_id(image_number), f"{10_000_000 + image_number // 2}", f"{50_000_000 + image_number}", "AP")
         for image_number in range(100)
     ]
     mimic_folder = layout(tmp_path / "mimic", metadata_rows)
@@ -34,7 +34,7 @@ def studies(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def built(graph: Graph, tmp_path: Path) -> Graph:
+def pairing_graph(graph: Graph, tmp_path: Path) -> Graph:
     """A graph in MedMKG's form of studies 0 and 10, and 21, whose patient it does not know."""
     from kgp_loaders.medmkg import MedMKG
 
@@ -45,7 +45,7 @@ def built(graph: Graph, tmp_path: Path) -> Graph:
     ]
     ingest(graph, MedMKG.find(write_medmkg(tmp_path / "medmkg", medmkg_rows, mapping_rows)))
     graph.write(
-        parse(
+        parse_query(
             "t/others",
             "// Images that are none of MIMIC-CXR's.\n"
             "CREATE (:Image {id: 'I1', dataset: 'OpenI', study_id: '50000050', subject_id: '10000025'}),\n"
@@ -55,16 +55,16 @@ def built(graph: Graph, tmp_path: Path) -> Graph:
     return graph
 
 
-def test_what_the_graph_was_built_from(built: Graph) -> None:
-    assert graph_images(built) == (
+def test_what_the_graph_was_built_from(pairing_graph: Graph) -> None:
+    assert graph_images(pairing_graph) == (
         {("MIMIC-CXR", "50000000"), ("MIMIC-CXR", "50000010"), ("MIMIC-CXR", "50000021"), ("OpenI", "50000050")},
         {("MIMIC-CXR", "10000000"), ("MIMIC-CXR", "10000005"), ("OpenI", "10000025")},
     )
 
 
-@pytest.mark.usefixtures("built")
-def test_pairs_leave_the_graph_out_and_the_audit_agrees(studies: Path, kgp: Kgp, tmp_path: Path) -> None:
-    pairing = kgp("pairs", "mimic-cxr", studies, "--out", tmp_path / "clean.parquet", "--json")
+@pytest.mark.usefixtures("pairing_graph")
+def test_pairs_leave_the_graph_out_and_the_audit_agrees(mimic_studies_folder: Path, kgp: Kgp, tmp_path: Path) -> None:
+    pairing = kgp("pairs", "mimic-cxr", mimic_studies_folder, "--out", tmp_path / "clean.parquet", "--json")
     assert (pairing.code, pairing.err) == (0, "")
     assert pairing.json["left_out"] == {"of the graph's studies and subjects": 6}  # both studies of three patients
     clean_pairs = PairSet.read(tmp_path / "clean.parquet")
@@ -81,7 +81,14 @@ def test_pairs_leave_the_graph_out_and_the_audit_agrees(studies: Path, kgp: Kgp,
         "KGP-A303"
     }  # all reports are the same here
 
-    pairs_command = ("pairs", "mimic-cxr", studies, "--out", tmp_path / "all.parquet", "--no-exclude-graph")
+    pairs_command = (
+        "pairs",
+        "mimic-cxr",
+        mimic_studies_folder,
+        "--out",
+        tmp_path / "all.parquet",
+        "--no-exclude-graph",
+    )
     pairing = kgp(*pairs_command, "--protocol", "report")
     assert pairing.code == 0
     assert "100 pairs in" in pairing.out
@@ -99,9 +106,9 @@ def test_pairs_leave_the_graph_out_and_the_audit_agrees(studies: Path, kgp: Kgp,
     assert kgp("audit", "--pairs", tmp_path / "all.parquet", "--fail-on", "never").code == 0
 
 
-def test_a_stale_file_is_one_clear_error(studies: Path, kgp: Kgp, tmp_path: Path) -> None:
-    kgp("pairs", "mimic-cxr", studies, "--out", tmp_path / "pairs.parquet", "--no-exclude-graph")
-    report_path = next((studies / "files").rglob("s50000007.txt"))
+def test_a_stale_file_is_one_clear_error(mimic_studies_folder: Path, kgp: Kgp, tmp_path: Path) -> None:
+    kgp("pairs", "mimic-cxr", mimic_studies_folder, "--out", tmp_path / "pairs.parquet", "--no-exclude-graph")
+    report_path = next((mimic_studies_folder / "files").rglob("s50000007.txt"))
     report_path.write_text(report_path.read_text(encoding="utf-8").replace("Normal", "Abnormal"), encoding="utf-8")
     audit_run = kgp("audit", "--pairs", tmp_path / "pairs.parquet")
     assert audit_run.code == 1
@@ -117,8 +124,16 @@ def test_the_released_graph_knows_its_patients(medmkg_graph: Graph) -> None:
     assert {dataset for dataset, _ in used_images.studies | used_images.subjects} == {"MIMIC-CXR"}
 
 
-def test_invented_studies_are_pairs_too(kgp: Kgp, invented: Path, tmp_path: Path) -> None:
-    pairing = kgp("pairs", "mimic-cxr", invented, "--out", tmp_path / "pairs.parquet", "--no-exclude-graph", "--json")
+def test_invented_studies_are_pairs_too(kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    pairing = kgp(
+        "pairs",
+        "mimic-cxr",
+        synthetic_studies_folder,
+        "--out",
+        tmp_path / "pairs.parquet",
+        "--no-exclude-graph",
+        "--json",
+    )
     assert pairing.code == 0, pairing.err
     pair_set = PairSet.read(tmp_path / "pairs.parquet", require_images=True)
     assert {pair.dataset for pair in pair_set.pairs} == {"Phantom"}

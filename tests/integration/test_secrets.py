@@ -73,7 +73,7 @@ def test_the_password_is_in_no_output_file_or_node(graph: Graph, kgp: Kgp, setti
         assert password not in completed.out + completed.err
     for written_path in tmp_path.rglob("*"):
         assert written_path.is_dir() or password.encode() not in written_path.read_bytes()
-    with readonly.ask(graph, "MATCH (n) RETURN properties(n) AS values") as answer:
+    with readonly.open_query(graph, "MATCH (n) RETURN properties(n) AS values") as answer:
         node_properties = list(answer.rows)
     assert "drugs.csv" in str(node_properties)
     assert password not in str(node_properties)

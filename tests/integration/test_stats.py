@@ -10,7 +10,7 @@ import pytest
 
 from kgplatform import stats
 from kgplatform.graph import Graph
-from kgplatform.queries import parse
+from kgplatform.queries import parse_query
 from tests.conftest import Kgp
 
 pytestmark = pytest.mark.server
@@ -49,7 +49,7 @@ def test_an_empty_graph_has_zeros_and_no_ratios(graph: Graph) -> None:
 
 def test_semantic_types_are_shares_of_edge_ends(graph: Graph, tmp_path: Path) -> None:
     graph.write(
-        parse(
+        parse_query(
             "t/g",
             "// A small typed graph.\n"
             "CREATE (a:Concept {cui: 'C9900001', semantic_types: ['Finding']}),"
@@ -70,7 +70,7 @@ def test_semantic_types_are_shares_of_edge_ends(graph: Graph, tmp_path: Path) ->
 
 def test_predicted_edges_are_no_facts(graph: Graph) -> None:
     graph.write(
-        parse(
+        parse_query(
             "t/p",
             "// A predicted edge.\n"
             "CREATE (:Concept {cui: 'C9900001'})-[:PREDICTED {score: 0.9}]->(:Concept {cui: 'C9900002'})",
@@ -83,7 +83,7 @@ def test_shares_of_few_typed_concepts_state_their_coverage_and_are_not_compared(
     graph: Graph, kgp: Kgp, tmp_path: Path
 ) -> None:
     graph.write(
-        parse(
+        parse_query(
             "t/c",
             "// Five edges, one with a typed head.\nUNWIND range(1, 5) AS n\n"
             "CREATE (:Concept {cui: 'C990000' + n})-[:isa]->(:Concept {cui: 'C991000' + n})\nWITH count(*) AS all\n"
@@ -98,7 +98,7 @@ def test_shares_of_few_typed_concepts_state_their_coverage_and_are_not_compared(
     assert "without the paper's shares" in stats_run.out
     assert "13.300" not in stats_run.out  # the paper's share of Finding
     assert plot_path.stat().st_size
-    graph.write(parse("t/all", "// All typed.\nMATCH (c:Concept) SET c.semantic_types = ['Finding']"))
+    graph.write(parse_query("t/all", "// All typed.\nMATCH (c:Concept) SET c.semantic_types = ['Finding']"))
     assert "13.300" in kgp("stats").out
     assert kgp("stats", "--json").json["semantic_type_coverage"][0]["percent"] == 100.0
 

@@ -19,15 +19,15 @@ from kgp_models.vqa import answering, build, checkpoint
 from kgp_models.vqa.answering import Answerer
 from kgp_models.vqa.settings import Tuning, VQASettings
 from kgplatform import queries, trained_on
+from kgplatform.datasets.knowledge import STANCES, Knowledge, read_knowledge
+from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse
-from kgplatform.retrieval.knowledge import STANCES, Knowledge, read_knowledge
-from kgplatform.vqa.questions import QuestionSet
+from kgplatform.queries import parse_query
 from tests.conftest import Kgp
 from tests.integration.sources import write_medmkg
-from tests.unit import vqa_world as world
+from tests.unit.models.vqa import vqa_world as world
 
 pytestmark = pytest.mark.server
 
@@ -36,7 +36,7 @@ SETTINGS = VQASettings(
 )
 
 
-def written(known: Knowledge, folder: Path) -> Path:
+def _write_medmkg_release(known: Knowledge, folder: Path) -> Path:
     """A graph in the form of the release, its images with their paths."""
     medmkg_rows = [
         (
@@ -57,25 +57,32 @@ def written(known: Knowledge, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vqa_answering_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("vqa-answering")
 
 
 @pytest.fixture
-def asked(graph: Graph, folder: Path) -> QuestionSet:
-    ingest(graph, MedMKG.find(written(world.knowledge(folder / "graph"), folder / "release")))
-    return world.questions(folder / "asked")
+def vqa_question_set(graph: Graph, vqa_answering_folder: Path) -> QuestionSet:
+    ingest(
+        graph,
+        MedMKG.find(
+            _write_medmkg_release(
+                world.remedy_knowledge(vqa_answering_folder / "graph"), vqa_answering_folder / "release"
+            )
+        ),
+    )
+    return world.finding_question_set(vqa_answering_folder / "asked")
 
 
-def trained(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tuple[build.Model, Path]:
+def _trained_model(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tuple[build.VQAModel, Path]:
     """A model of the tiny world, on disk; its graph is read from Neo4j."""
-    inputs = build.Inputs(asked, read_knowledge(graph), folder / "graph")
-    towers_seen = build.seen(world.backbone(), asked.questions, inputs)
+    inputs = build.VQAInputs(asked, read_knowledge(graph), folder / "graph")
+    towers_seen = build.encode_questions(world.tiny_frozen_backbone(), asked.questions, inputs)
     settings = replace(SETTINGS, method=method)  # type: ignore[arg-type]
     model_folder = folder / method
     base_model = build.fit(replace(settings, method="base"), inputs, towers_seen, model_folder / "work" / "base", 1)
     model = build.fit(settings, inputs, towers_seen, model_folder / "work" / "method", 1)
-    checkpoint.save(
+    checkpoint.save_vqa_model(
         model_folder,
         model,
         base_model,
@@ -91,11 +98,15 @@ def trained(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tupl
 
 @pytest.mark.parametrize("method", ["krisp", "mkbn", "k-pathvqa", "ekgrl", "mr-mkg"])
 def test_it_answers_as_it_did_from_arrays(
-    method: str, graph: Graph, asked: QuestionSet, folder: Path, monkeypatch: pytest.MonkeyPatch
+    method: str,
+    graph: Graph,
+    vqa_question_set: QuestionSet,
+    vqa_answering_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(checkpoint, "opened", lambda _: world.backbone())
-    model, model_folder = trained(graph, asked, folder, method)
-    answerer = Answerer(checkpoint.load(model_folder), graph, images=folder / "graph")
+    monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.tiny_frozen_backbone())
+    model, model_folder = _trained_model(graph, vqa_question_set, vqa_answering_folder, method)
+    answerer = Answerer(checkpoint.load_vqa_model(model_folder), graph, images=vqa_answering_folder / "graph")
     for question, expected_probability in zip(model.questions, model.test.said, strict=True):
         reply = answerer.ask(question.path, question.text)
         assert reply.flags == ()
@@ -114,13 +125,15 @@ class TestFlags:
     """What cannot be answered with the graph is answered by the base model, and said to be."""
 
     @pytest.fixture
-    def answerer(self, graph: Graph, asked: QuestionSet, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Answerer:
-        monkeypatch.setattr(checkpoint, "opened", lambda _: world.backbone())
-        _, model_folder = trained(graph, asked, folder, "krisp")
-        return Answerer(checkpoint.load(model_folder), graph)
+    def answerer(
+        self, graph: Graph, vqa_question_set: QuestionSet, vqa_answering_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Answerer:
+        monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.tiny_frozen_backbone())
+        _, model_folder = _trained_model(graph, vqa_question_set, vqa_answering_folder, "krisp")
+        return Answerer(checkpoint.load_vqa_model(model_folder), graph)
 
-    def test_a_question_without_concepts(self, answerer: Answerer, folder: Path) -> None:
-        image_path = folder / "asked" / "0.png"
+    def test_a_question_without_concepts(self, answerer: Answerer, vqa_answering_folder: Path) -> None:
+        image_path = vqa_answering_folder / "asked" / "0.png"
         reply = answerer.ask(image_path, "Is there a Zebra in the picture?")
         assert reply.flags == (answering.NO_CONCEPT,)
         assert (reply.by, reply.edges, reply.concepts) == ("base", (), ())
@@ -138,41 +151,43 @@ class TestFlags:
         ],
     )
     def test_a_model_of_synthetic_studies_refuses_what_it_does_not_know(
-        self, answerer: Answerer, folder: Path, question_text: str, message: str, hint: str
+        self, answerer: Answerer, vqa_answering_folder: Path, question_text: str, message: str, hint: str
     ) -> None:
         synthetic_model = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
-        for image_path in (folder / "asked" / "0.png", None):
+        for image_path in (vqa_answering_folder / "asked" / "0.png", None):
             with pytest.raises(InputError, match=message) as raised:
                 Answerer(synthetic_model, answerer.graph).ask(image_path, question_text)
             assert hint in raised.value.hint
 
     def test_words_that_a_model_of_synthetic_studies_does_not_read_are_a_flag(
-        self, answerer: Answerer, folder: Path
+        self, answerer: Answerer, vqa_answering_folder: Path
     ) -> None:
         synthetic_model = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
         reply = Answerer(synthetic_model, answerer.graph).ask(
-            folder / "asked" / "0.png", "Is there a huge calcified effusion?"
+            vqa_answering_folder / "asked" / "0.png", "Is there a huge calcified effusion?"
         )
         assert answering.UNREAD.format("huge, calcified") in reply.flags
 
     def test_of_two_concepts_of_one_name_the_choice_is_a_flag(
-        self, answerer: Answerer, graph: Graph, folder: Path
+        self, answerer: Answerer, graph: Graph, vqa_answering_folder: Path
     ) -> None:
-        (folder / "twin.csv").write_text("head,relation,tail,head_name\nC0000088,isa,C0000001,Effusion\n")
-        ingest(graph, Triples(folder / "twin.csv"))
-        reply = Answerer(answerer.model, graph).ask(folder / "asked" / "0.png", "Is there effusion?")
+        (vqa_answering_folder / "twin.csv").write_text("head,relation,tail,head_name\nC0000088,isa,C0000001,Effusion\n")
+        ingest(graph, Triples(vqa_answering_folder / "twin.csv"))
+        reply = Answerer(answerer.model, graph).ask(vqa_answering_folder / "asked" / "0.png", "Is there effusion?")
         [flag] = [flag for flag in reply.flags if "the first is taken" in flag]
         assert flag.startswith("effusion may be ")
         assert "Effusion (C0000088)" in flag
 
-    def test_a_misspelled_name_is_read_as_the_right_one(self, answerer: Answerer, folder: Path) -> None:
-        image_path = folder / "asked" / "0.png"
+    def test_a_misspelled_name_is_read_as_the_right_one(self, answerer: Answerer, vqa_answering_folder: Path) -> None:
+        image_path = vqa_answering_folder / "asked" / "0.png"
         right, misspelled = (
             answerer.ask(image_path, f"Can zorevane treat {name}?") for name in ("effusion", "effusoin")
         )
         assert misspelled.probability == right.probability
 
-    def test_an_image_that_cannot_be_read_is_an_error(self, answerer: Answerer, folder: Path, tmp_path: Path) -> None:
+    def test_an_image_that_cannot_be_read_is_an_error(
+        self, answerer: Answerer, vqa_answering_folder: Path, tmp_path: Path
+    ) -> None:
         text_path, empty_path, damaged_path = tmp_path / "text.png", tmp_path / "empty.png", tmp_path / "damaged.dcm"
         text_path.write_text("no image")
         empty_path.write_bytes(b"")
@@ -187,14 +202,16 @@ class TestFlags:
                 answerer.ask(image_path, "Is there effusion?")
             assert raised.value.path == image_path
 
-    def test_an_open_question_is_an_error(self, answerer: Answerer, folder: Path) -> None:
+    def test_an_open_question_is_an_error(self, answerer: Answerer, vqa_answering_folder: Path) -> None:
         for question_text in ("Where is the effusion?", "", "effusion"):
             with pytest.raises(InputError, match="only yes/no questions"):
-                answerer.ask(folder / "asked" / "0.png", question_text)
+                answerer.ask(vqa_answering_folder / "asked" / "0.png", question_text)
 
-    def test_an_image_that_is_not_synthetic_is_warned_of(self, answerer: Answerer, folder: Path) -> None:
+    def test_an_image_that_is_not_synthetic_is_warned_of(self, answerer: Answerer, vqa_answering_folder: Path) -> None:
         synthetic_model = replace(answerer.model, trained_on=trained_on.of_names(["Phantom"]))
-        reply = Answerer(synthetic_model, answerer.graph).ask(folder / "asked" / "0.png", "Is there effusion?")
+        reply = Answerer(synthetic_model, answerer.graph).ask(
+            vqa_answering_folder / "asked" / "0.png", "Is there effusion?"
+        )
         assert "the image is not known to be synthetic" in reply.warnings[0]
         assert Answerer(synthetic_model, answerer.graph).ask(None, "Is there effusion?").warnings == ()
 
@@ -204,37 +221,41 @@ class TestFlags:
         assert (reply.by, reply.probability, reply.shown) == ("base", reply.base, ())
         assert 0 < reply.probability < 1
 
-    def test_a_name_that_is_guessed_is_told(self, answerer: Answerer, folder: Path) -> None:
-        reply = answerer.ask(folder / "asked" / "0.png", "Can zorevone treat effusion?")
+    def test_a_name_that_is_guessed_is_told(self, answerer: Answerer, vqa_answering_folder: Path) -> None:
+        reply = answerer.ask(vqa_answering_folder / "asked" / "0.png", "Can zorevone treat effusion?")
         assert reply.flags == (answering.GUESS.format("zorevone", "zorevane"),)
         assert [concept.name for concept in reply.concepts] == ["zorevane", "effusion"]
 
-    def test_the_graphs_images_are_elsewhere(self, answerer: Answerer, graph: Graph, folder: Path) -> None:
-        (folder / "elsewhere").mkdir(exist_ok=True)
-        other_answerer = Answerer(answerer.model, graph, images=folder / "elsewhere")
-        assert other_answerer.ask(folder / "asked" / "0.png", "Is there effusion?").flags == (answering.NO_PICTURE,)
+    def test_the_graphs_images_are_elsewhere(
+        self, answerer: Answerer, graph: Graph, vqa_answering_folder: Path
+    ) -> None:
+        (vqa_answering_folder / "elsewhere").mkdir(exist_ok=True)
+        other_answerer = Answerer(answerer.model, graph, images=vqa_answering_folder / "elsewhere")
+        assert other_answerer.ask(vqa_answering_folder / "asked" / "0.png", "Is there effusion?").flags == (
+            answering.NO_PICTURE,
+        )
 
     def test_the_graph_knows_less_or_other_things_than_it_did(
-        self, answerer: Answerer, graph: Graph, folder: Path
+        self, answerer: Answerer, graph: Graph, vqa_answering_folder: Path
     ) -> None:
-        image_path = folder / "asked" / "0.png"
-        (folder / "more.csv").write_text(
+        image_path = vqa_answering_folder / "asked" / "0.png"
+        (vqa_answering_folder / "more.csv").write_text(
             "head,relation,tail,head_name,tail_name\nC0000004,prevents,C0000001,zorevane,pneumothorax\n"
         )
-        ingest(graph, Triples(folder / "more.csv"))
+        ingest(graph, Triples(vqa_answering_folder / "more.csv"))
         reply = answerer.ask(image_path, "Can zorevane treat effusion?")
         assert reply.flags == (answering.UNKNOWN.format(1),)
         assert reply.by == "krisp"
 
     def test_a_concept_that_nothing_is_known_of_but_images(
-        self, answerer: Answerer, graph: Graph, folder: Path
+        self, answerer: Answerer, graph: Graph, vqa_answering_folder: Path
     ) -> None:
-        (folder / "more.csv").write_text(
+        (vqa_answering_folder / "more.csv").write_text(
             "head,relation,tail,head_name,tail_name\nI10000001,POSITIVE,C0000077,,fibrosis\n"
         )
-        ingest(graph, Triples(folder / "more.csv"))
+        ingest(graph, Triples(vqa_answering_folder / "more.csv"))
         answerer = Answerer(replace(answerer.model, settings=replace(SETTINGS, method="krisp", images=False)), graph)
-        reply = answerer.ask(folder / "asked" / "0.png", "Is there fibrosis?")
+        reply = answerer.ask(vqa_answering_folder / "asked" / "0.png", "Is there fibrosis?")
         assert reply.flags == (answering.NO_EDGE,)
         assert reply.by == "base"
         assert reply.concepts[0].name == "fibrosis"
@@ -243,12 +264,14 @@ class TestFlags:
 class TestCommands:
     """`kgp vqa explain`, `kgp train vqa`, `kgp ask`."""
 
-    def test_explain(self, graph: Graph, asked: QuestionSet, kgp: Kgp, folder: Path) -> None:
+    def test_explain(self, graph: Graph, vqa_question_set: QuestionSet, kgp: Kgp, vqa_answering_folder: Path) -> None:
         question = "Can zorevane treat effusion?"
         completed = kgp("vqa", "explain", question)
         assert "zorevane (C0000004), effusion (C0000000)" in completed.out or "effusion (C0000000)" in completed.out
         assert "may_treat" in completed.out
-        explanation = kgp("vqa", "explain", question, "--json", "--svg", folder / "q.svg", "--no-images").json
+        explanation = kgp(
+            "vqa", "explain", question, "--json", "--svg", vqa_answering_folder / "q.svg", "--no-images"
+        ).json
         assert [concept["name"] for concept in explanation["concepts"]] == ["zorevane", "effusion"]
         assert explanation["edges"][0] == {
             "head": {"cui": "C0000004", "name": "zorevane"},
@@ -256,34 +279,38 @@ class TestCommands:
             "tail": {"cui": "C0000000", "name": "effusion"},
         }
         assert not any("image" in edge["head"] for edge in explanation["edges"])
-        assert (folder / "q.svg").read_text(encoding="utf-8").startswith("<svg")
+        assert (vqa_answering_folder / "q.svg").read_text(encoding="utf-8").startswith("<svg")
         assert "no concept" in kgp("vqa", "explain", "Is it a zebra?").out
         assert explanation["read_as"] == {}
         guessed_run = kgp("vqa", "explain", "Can zorevone treat effusion?")
         assert "note: zorevone is read as zorevane" in guessed_run.err
-        assert kgp("vqa", "explain", question, "--svg", folder / "q.png").code == 2
+        assert kgp("vqa", "explain", question, "--svg", vqa_answering_folder / "q.png").code == 2
         for empty_question in ("", "  "):
             refused = kgp("vqa", "explain", empty_question)
             assert (refused.code, refused.out) == (2, "")
             assert "the question is empty" in refused.err
 
-    def test_explain_says_how_to_see_it_in_neo4j_browser(self, graph: Graph, asked: QuestionSet, kgp: Kgp) -> None:
+    def test_explain_says_how_to_see_it_in_neo4j_browser(
+        self, graph: Graph, vqa_question_set: QuestionSet, kgp: Kgp
+    ) -> None:
         stdout = kgp("vqa", "explain", "Can zorevane treat effusion?", "--cap", "9").out
         named_query = queries.get("vqa/neighbourhood")
         parameters_text = stdout.partition(":params ")[2].partition(", then")[0]
         parameter_names = re.findall(r"(\w+):", parameters_text)
         assert sorted(parameter_names) == sorted(named_query.parameters)
-        [hint_record] = graph.read(parse("tests/hint", f"// What the hint says.\nRETURN {parameters_text} AS given"))
+        [hint_record] = graph.read(
+            parse_query("tests/hint", f"// What the hint says.\nRETURN {parameters_text} AS given")
+        )
         records = graph.read(named_query, **hint_record["given"])
         assert {record["name"] for record in records} == {"zorevane", "effusion"}
 
-    def test_train_and_ask(self, graph: Graph, kgp: Kgp, invented: Path, tmp_path: Path) -> None:
+    def test_train_and_ask(self, graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path) -> None:
         questions_folder, settings_path, studies_folder = (
             tmp_path / "questions",
             tmp_path / "krisp.yaml",
             tmp_path / "others",
         )
-        kgp("construct", "run", invented)
+        kgp("construct", "run", synthetic_studies_folder)
         kgp("phantom", "build", studies_folder, "--studies", "60", "--seed", "8")
         kgp("phantom", "questions", studies_folder, questions_folder, "--count", "200")
         kgp("ingest", "triples", questions_folder / "knowledge.csv")
@@ -298,7 +325,9 @@ class TestCommands:
             "--images",
             studies_folder,
         )
-        training = kgp("train", "vqa", *train_options, "--out", tmp_path / "model", "--graph-images", invented)
+        training = kgp(
+            "train", "vqa", *train_options, "--out", tmp_path / "model", "--graph-images", synthetic_studies_folder
+        )
         assert "krisp is in" in training.out
         assert "as kgp ask answers" in training.out
         assert "Warning" not in training.err
@@ -344,19 +373,19 @@ class TestCommands:
         assert f"note: {tmp_path / 'none.png'} is not looked at" in base_run.err
 
     def test_what_the_graph_knows_is_not_asked_and_controls_are_not_for_use(
-        self, graph: Graph, kgp: Kgp, invented: Path, tmp_path: Path
+        self, graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path
     ) -> None:
         settings_path = tmp_path / "krisp.yaml"
         settings_path.write_text("backbone: small\nmethod: krisp\n")
-        kgp("construct", "run", invented)
-        kgp("phantom", "questions", invented, tmp_path / "questions", "--count", "200")
+        kgp("construct", "run", synthetic_studies_folder)
+        kgp("phantom", "questions", synthetic_studies_folder, tmp_path / "questions", "--count", "200")
         train_options = (
             "--data",
             "phantom",
             "--folder",
             tmp_path / "questions",
             "--images",
-            invented,
+            synthetic_studies_folder,
             "--out",
             tmp_path / "m",
         )
@@ -381,17 +410,22 @@ class TestCommands:
 
 
 def test_the_shipped_model_answers_about_remedies_and_studies_that_it_has_never_seen(
-    graph: Graph, kgp: Kgp, invented: Path, tmp_path: Path
+    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path
 ) -> None:
-    kgp("construct", "run", invented)
-    kgp("phantom", "questions", invented, tmp_path, "--count", "400", "--seed", "5")
+    kgp("construct", "run", synthetic_studies_folder)
+    kgp("phantom", "questions", synthetic_studies_folder, tmp_path, "--count", "400", "--seed", "5")
     kgp("ingest", "triples", tmp_path / "knowledge.csv")
     questions = [
         question for file_name in FILES.values() for question in json.loads((tmp_path / file_name).read_text())
     ]
     ontology_questions = [question for question in questions if question["needs"] == "ontology"][:40]
-    answerer = Answerer(checkpoint.load(checkpoint.SHIPPED), graph, lexicon=(invented / "ontology",))
-    replies = [answerer.ask(invented / question["image_name"], question["question"]) for question in ontology_questions]
+    answerer = Answerer(
+        checkpoint.load_vqa_model(checkpoint.SHIPPED), graph, lexicon=(synthetic_studies_folder / "ontology",)
+    )
+    replies = [
+        answerer.ask(synthetic_studies_folder / question["image_name"], question["question"])
+        for question in ontology_questions
+    ]
     correct = [
         question["answer"] == ("yes" if reply.yes else "no")
         for question, reply in zip(ontology_questions, replies, strict=True)
@@ -402,6 +436,8 @@ def test_the_shipped_model_answers_about_remedies_and_studies_that_it_has_never_
     ]
     assert sum(correct) >= 0.8 * len(ontology_questions)
     assert sum(base_correct) <= 0.65 * len(ontology_questions)  # which no reading of the question tells
-    completed = kgp("ask", invented / ontology_questions[0]["image_name"], ontology_questions[0]["question"])
+    completed = kgp(
+        "ask", synthetic_studies_folder / ontology_questions[0]["image_name"], ontology_questions[0]["question"]
+    )
     assert completed.code == 0
     assert f"by {answerer.model.settings.method}" in completed.out

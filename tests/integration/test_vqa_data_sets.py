@@ -15,15 +15,16 @@ from PIL import Image
 
 pytest.importorskip("torch_geometric")
 from kgp_loaders.triples import Triples
+from kgplatform.datasets.questions import Question, read_questions
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.settings import Settings
-from kgplatform.vqa.questions import Question, read
-from tests.unit import vqa_world as world
+from tests import ROOT
+from tests.unit.models.vqa import vqa_world as world
 
 pytestmark = pytest.mark.server
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "vqa.py"
+BENCHMARK = ROOT / "benchmarks" / "vqa.py"
 GRAPH = (
     "head,relation,tail,head_name,tail_name\n"
     "C0000004,may_treat,C0000000,zorevane,effusion\nC0000004,may_treat,C0000001,zorevane,pneumothorax\n"
@@ -31,12 +32,12 @@ GRAPH = (
 )
 
 
-def asked(folder: Path) -> dict[str, list[Question]]:
+def _question_parts(folder: Path) -> dict[str, list[Question]]:
     """Questions of a tiny world, by part, each with a picture."""
-    return dict(world.questions(folder, count=24).parts)
+    return dict(world.finding_question_set(folder, count=24).parts)
 
 
-def slake(folder: Path, parts: dict[str, list[Question]]) -> Path:
+def _write_slake(folder: Path, parts: dict[str, list[Question]]) -> Path:
     """`train.json`, `validate.json`, `test.json`, and a folder of each image with its mask's boxes."""
     for part_name, file_stem in (("train", "train"), ("valid", "validate"), ("test", "test")):
         rows: list[dict[str, Any]] = []
@@ -58,7 +59,7 @@ def slake(folder: Path, parts: dict[str, list[Question]]) -> Path:
     return folder
 
 
-def path_vqa(folder: Path, parts: dict[str, list[Question]]) -> Path:
+def _write_path_vqa(folder: Path, parts: dict[str, list[Question]]) -> Path:
     """`qas/PART/PART_qa.pkl`, and `images/PART`."""
     for part_name, folder_name in (("train", "train"), ("valid", "val"), ("test", "test")):
         image_folder, question_folder = folder / "images" / folder_name, folder / "qas" / folder_name
@@ -74,16 +75,16 @@ def path_vqa(folder: Path, parts: dict[str, list[Question]]) -> Path:
     return folder
 
 
-FORMS = {"slake": slake, "path_vqa": path_vqa}
+FORMS = {"slake": _write_slake, "path_vqa": _write_path_vqa}
 
 
 @pytest.mark.parametrize("kind", list(FORMS))
 def test_a_data_set_in_its_released_form(kind: str, graph: Graph, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "graph.csv").write_text(GRAPH, encoding="utf-8")
     ingest(graph, Triples(tmp_path / "graph.csv"))
-    questions_by_part = asked(tmp_path / "pictures")
+    questions_by_part = _question_parts(tmp_path / "pictures")
     data_folder = FORMS[kind](tmp_path / kind, questions_by_part)
-    questions, rejects = read(kind, data_folder)
+    questions, rejects = read_questions(kind, data_folder)
     assert not rejects
     assert [question.text for question in questions] == [
         question.text for part_name in ("train", "valid", "test") for question in questions_by_part[part_name]

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS answers (
 """
 
 
-class Answer(NamedTuple):
+class ModelAnswer(NamedTuple):
     """What the model said of a report, and what that took."""
 
     edges: tuple[tuple[str, Stance], ...]
@@ -47,7 +47,7 @@ class Cache:
         except (OSError, sqlite3.Error):
             raise self._damaged() from None
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str) -> ModelAnswer | None:
         """The answer of that key, if it was given."""
         select_query = "SELECT edges, prompt_tokens, completion_tokens, reply FROM answers WHERE key = ?"
         try:
@@ -60,9 +60,9 @@ class Cache:
             raise self._damaged() from None
         if not all(CONCEPT_ID.fullmatch(cui) for cui, _ in edges):
             raise self._damaged()
-        return Answer(edges, int(answer_row[1]), int(answer_row[2]), answer_row[3])
+        return ModelAnswer(edges, int(answer_row[1]), int(answer_row[2]), answer_row[3])
 
-    def put(self, key: str, answer: Answer) -> None:
+    def put(self, key: str, answer: ModelAnswer) -> None:
         """Keep an answer; it is on disk when this returns."""
         edges_json = json.dumps([[cui, stance.value] for cui, stance in answer.edges])
         answer_row = (key, edges_json, answer.prompt_tokens, answer.completion_tokens, answer.reply)

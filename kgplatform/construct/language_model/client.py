@@ -22,7 +22,7 @@ MAX_TOKENS: Final = 1_000_000_000  # of one answer; more is no count
 MAX_UNREACHED: Final = 10  # requests in a row that nobody answers, after which the endpoint counts as gone
 
 
-class Said(NamedTuple):
+class Completion(NamedTuple):
     """A reply, and its tokens as the endpoint counts them (0 where it does not)."""
 
     text: str
@@ -85,7 +85,7 @@ class Client:
         )
         self._loop = EventLoop("language model")  # its thread waits for all answers
 
-    def ask(self, messages: Sequence[Any]) -> Said:
+    def ask(self, messages: Sequence[Any]) -> Completion:
         """The reply to a conversation, messages of role and content.
 
         Raises `Unanswered` for this one, `Refused` where no request can succeed or the endpoint seems to be gone.
@@ -101,7 +101,7 @@ class Client:
             self._answered, self._unreached = True, 0
         return reply
 
-    def _said(self, messages: Sequence[Any]) -> Said:
+    def _said(self, messages: Sequence[Any]) -> Completion:
         openai = self._openai
         try:
             completion = self._loop.call(partial(self._answer, messages))
@@ -119,7 +119,7 @@ class Client:
             raise Unanswered("the answer is not of the API's form", unreachable=False) from None
         if not isinstance(reply_text, str):
             raise Unanswered("the answer is not of the API's form", unreachable=False)
-        return Said(reply_text, *token_counts)
+        return Completion(reply_text, *token_counts)
 
     async def _answer(self, messages: Sequence[Any]) -> Any:
         return await self._client.chat.completions.create(

@@ -38,7 +38,7 @@ def is_local(url: str) -> bool:
         return False
 
 
-def check(url: str, *, credentialed: bool, consent: bool, what: str = "the reports") -> None:
+def check_consent(url: str, *, credentialed: bool, consent: bool, what: str = "the reports") -> None:
     """Raises `UsageError` where reports (or `what` else) would leave this machine without the user's word."""
     if is_local(url) or consent:
         return

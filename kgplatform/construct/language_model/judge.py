@@ -12,7 +12,7 @@ from typing import Any
 
 from kgplatform.construct.judgement import Decision, Judgement, Tagged, Verdict
 from kgplatform.construct.language_model import consent, prompt, reply
-from kgplatform.construct.language_model.cache import Answer, Cache
+from kgplatform.construct.language_model.cache import Cache, ModelAnswer
 from kgplatform.construct.language_model.client import Client, Unanswered
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.construct.stance import Rules
@@ -59,7 +59,7 @@ class LLMJudge:
     """
 
     def __init__(self, settings: LLMSettings, rules: Rules, cache: Cache, *, credentialed: bool = True) -> None:
-        consent.check(settings.url, credentialed=credentialed, consent=settings.remote_consent)
+        consent.check_consent(settings.url, credentialed=credentialed, consent=settings.remote_consent)
         self.name = f"{settings.model} prompt {prompt.HASH}"
         self.concurrency = settings.concurrency
         self.usage = Usage()
@@ -76,7 +76,7 @@ class LLMJudge:
         """What the model says of a report. Raises `Refused` where the endpoint can answer none."""
         if not any(mentions for _, _, mentions in sections):
             return Verdict(self.name, [])
-        question_text = prompt.question(sections)
+        question_text = prompt.report_prompt(sections)
         cache_key = self._key(question_text)
         model_answer = self._answer(
             cache_key,
@@ -103,7 +103,7 @@ class LLMJudge:
         ]
         return hashlib.sha256(json.dumps(decisive_inputs).encode()).hexdigest()
 
-    def _answer(self, cache_key: str, question_text: str, candidate_cuis: set[str]) -> Answer | None:
+    def _answer(self, cache_key: str, question_text: str, candidate_cuis: set[str]) -> ModelAnswer | None:
         """The answer, kept or asked for; None where there is none to be had."""
         cached_answer = self._cache.get(cache_key)
         with self._lock:
@@ -126,7 +126,7 @@ class LLMJudge:
         self._cache.put(cache_key, new_answer)
         return new_answer
 
-    def _ask(self, question_text: str, candidate_cuis: set[str]) -> Answer:
+    def _ask(self, question_text: str, candidate_cuis: set[str]) -> ModelAnswer:
         """Ask, and once more where the answer cannot be read."""
         messages: list[Mapping[str, str]] = [
             {"role": "system", "content": prompt.TASK},
@@ -142,13 +142,13 @@ class LLMJudge:
             parsed_reply, reply_text = self._read([*messages, retry_message], candidate_cuis, token_counts)
         with self._lock:
             self.usage.foreign += parsed_reply.foreign
-        return Answer(
+        return ModelAnswer(
             parsed_reply.edges, token_counts[0], token_counts[1], reply_text if self._settings.keep_replies else None
         )
 
     def _read(
         self, messages: Sequence[Mapping[str, str]], candidate_cuis: set[str], token_counts: list[int]
-    ) -> tuple[reply.Reply, str]:
+    ) -> tuple[reply.JudgeReply, str]:
         with self._lock:
             self.usage.requests += 1
         model_reply = self._client.ask(messages)
@@ -156,7 +156,7 @@ class LLMJudge:
             self._spend(model_reply.prompt_tokens, model_reply.completion_tokens)
         token_counts[0] += model_reply.prompt_tokens
         token_counts[1] += model_reply.completion_tokens
-        return reply.read(model_reply.text, candidate_cuis), model_reply.text
+        return reply.read_reply(model_reply.text, candidate_cuis), model_reply.text
 
     def _spend(self, prompt_tokens: int, completion_tokens: int) -> None:
         usage, token_prices = self.usage, (self._settings.prompt_price, self._settings.completion_price)

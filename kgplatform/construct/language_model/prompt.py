@@ -42,7 +42,7 @@ such as (C0000000, Positive).
 HASH: Final = hashlib.sha256(f"{TASK}\0{AGAIN}\0format 1".encode()).hexdigest()[:12]
 
 
-def question(sections: Sequence[Tagged]) -> str:
+def report_prompt(sections: Sequence[Tagged]) -> str:
     """The report and the candidates of its phrases."""
     section_texts = {section: section_text for section, section_text, _ in sections}
     phrase_entries = [

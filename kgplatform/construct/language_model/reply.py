@@ -26,7 +26,7 @@ class ReplyError(ValueError):
     """An answer that cannot be read; the reason quotes nothing of it."""
 
 
-class Reply(NamedTuple):
+class JudgeReply(NamedTuple):
     """What an answer says: (concept, stance) in its order, each once; and what was left out of it."""
 
     edges: tuple[tuple[str, Stance], ...]
@@ -35,7 +35,7 @@ class Reply(NamedTuple):
     ended: bool = True  # whether the end mark was there
 
 
-def read(text: str, candidates: Collection[str]) -> Reply:
+def read_reply(text: str, candidates: Collection[str]) -> JudgeReply:
     """The answer in a model's text. Raises `ReplyError` where it has none that can be read."""
     if len(text) > MAX_REPLY:
         raise ReplyError("it is too long")
@@ -62,7 +62,7 @@ def read(text: str, candidates: Collection[str]) -> Reply:
     if end_mark is None and remainder.lstrip(" \t\r\n,;.").startswith("(") and ")" not in remainder:
         remainder = ""  # cut off within an entry
     _understood(remainder)
-    return Reply(tuple(edges), neutral_count, foreign_count, end_mark is not None)
+    return JudgeReply(tuple(edges), neutral_count, foreign_count, end_mark is not None)
 
 
 def _understood(separator: str) -> None:

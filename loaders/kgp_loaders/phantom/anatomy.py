@@ -9,7 +9,7 @@ import numpy as np
 
 from kgp_loaders.phantom.findings import Side, View
 from kgp_loaders.phantom.patient import RIBS, SIDES, Patient, sign
-from kgp_loaders.phantom.raster import Array, Grid, ball, bulge, cloud, follow, mottle, spline, step, stroke
+from kgp_loaders.phantom.raster import Array, Grid, ball, bulge, cloud, follow, mottle, smooth_step, spline, stroke
 
 CM: Final = 1 / 38.0  # of the picture's side
 _EDGE: Final = 0.007  # how soft the edge of an organ is
@@ -84,10 +84,10 @@ def _frontal(patient: Patient, grid: Grid) -> Film:
         )
         base_lift = patient.rise.get(side, 0.0) * np.clip(lateral_position, 0.0, 1.0) ** 2.2
         lung_base = patient.dome(side) + base_drop + base_lift
-        lung_field = bulge(direction * (outer_edge[:, None] - grid.x), 0.05) * step(
+        lung_field = bulge(direction * (outer_edge[:, None] - grid.x), 0.05) * smooth_step(
             direction * (grid.x - inner_edge[:, None]), _EDGE
         )
-        lung_field *= step(grid.y - patient.apex, _EDGE) * step(lung_base[None, :] - grid.y, _EDGE)
+        lung_field *= smooth_step(grid.y - patient.apex, _EDGE) * smooth_step(lung_base[None, :] - grid.y, _EDGE)
         air_depth = lung_field * np.maximum(0.0, body - _WALL[View.FRONTAL] * patient.stout)
         lungs[side] = Lung(
             outer_edge, axis + direction * patient.border(y, side), lung_base, lung_field, air_depth, grid.zeros()
@@ -120,10 +120,12 @@ def _mediastinum(film: Film) -> None:
     for side in SIDES:
         lung_edge = film.lungs[side].inner[:, None]
         inward = sign(side) * (lung_edge - grid.x)
-        film.fill(side, 0.8 * bulge(inward + 0.004, 0.1) + 0.1 * step(inward, 0.01))
+        film.fill(side, 0.8 * bulge(inward + 0.004, 0.1) + 0.1 * smooth_step(inward, 0.01))
     # The aorta goes down left of the spine, seen through the heart.
-    film.added += 1.2 * bulge(0.03 - np.abs(grid.x - axis - 0.045), 0.02) * step(grid.y - carina_level + 0.1, 0.08)
-    film.added += 0.5 * bulge(0.055 - np.abs(grid.x - axis - film.patient.turn), 0.03) * step(0.9 - grid.y, 0.2)
+    film.added += (
+        1.2 * bulge(0.03 - np.abs(grid.x - axis - 0.045), 0.02) * smooth_step(grid.y - carina_level + 0.1, 0.08)
+    )
+    film.added += 0.5 * bulge(0.055 - np.abs(grid.x - axis - film.patient.turn), 0.03) * smooth_step(0.9 - grid.y, 0.2)
     trachea = np.array([[0.0, -0.05, 0.5], [-0.003, carina_level * 0.5, 0.52], [-0.008, carina_level, 0.55]])
     film.rod(spline(trachea, 80), 0.048, -3.2)
     for side, bronchus_reach, bronchus_drop in ((Side.RIGHT, 0.075, 0.07), (Side.LEFT, 0.11, 0.075)):
@@ -145,7 +147,7 @@ def _breasts(film: Film) -> None:
         x = film.patient.middle + sign(side) * patient.half * 0.6
         y = patient.dome(side) - 0.1 + 0.05 * patient.breasts
         breast_shape = ball(grid, (x, y), (0.19, 0.13 + 0.03 * patient.breasts))
-        film.added += 3.2 * patient.breasts * breast_shape * step(grid.y - y + 0.02, 0.2)
+        film.added += 3.2 * patient.breasts * breast_shape * smooth_step(grid.y - y + 0.02, 0.2)
 
 
 def _lateral(patient: Patient, grid: Grid) -> Film:
@@ -169,7 +171,7 @@ def _lateral(patient: Patient, grid: Grid) -> Film:
         )
         lung_base += patient.rise.get(side, 0.0) * follow(grid.line, ((0.3, 0.0), (0.8, 1.0)))
         lung_field = bulge(grid.x - front_edge[:, None], 0.07) * bulge(back_edge[:, None] - grid.x, 0.09)
-        lung_field *= bulge(grid.y - patient.apex + 0.02, 0.2) * step(lung_base[None, :] - grid.y, _EDGE)
+        lung_field *= bulge(grid.y - patient.apex + 0.02, 0.2) * smooth_step(lung_base[None, :] - grid.y, _EDGE)
         air_depth = 0.5 * lung_field * np.maximum(0.0, body - _WALL[View.LATERAL] * patient.stout)
         lungs[side] = Lung(front_edge, back_edge, lung_base, lung_field, air_depth, grid.zeros())
     film = Film(View.LATERAL, patient, grid, body, lungs, grid.zeros())
@@ -295,7 +297,7 @@ def _vertebrae(film: Film) -> None:
     phase = grid.y / _VERTEBRA
     disc = 0.5 + 0.5 * np.cos(2 * np.pi * phase)
     distance = np.abs(relative_x)
-    flank = step(1.0 - 0.1 * (1 - disc) - distance, 0.15)
+    flank = smooth_step(1.0 - 0.1 * (1 - disc) - distance, 0.15)
     pedicles = np.exp(-(((distance - 0.62) / 0.16) ** 2) - ((phase % 1.0 - 0.45) / 0.17) ** 2)
     spinous = np.exp(-((distance / 0.13) ** 2) - ((phase % 1.0 - 0.75) / 0.22) ** 2)
     rims = np.exp(-(((phase % 1.0 - 0.12) / 0.05) ** 2)) + np.exp(-(((phase % 1.0 - 0.88) / 0.05) ** 2))
@@ -337,10 +339,14 @@ def _column(film: Film) -> None:
     slope = np.gradient(centre, grid.line)[:, None]
     phase = ((grid.y + slope * (grid.x - centre[:, None])) / (_VERTEBRA * 1.12)) % 1.0
     distance = np.abs(relative_x)
-    vertebral_body = step(1.0 - distance, 0.12) * step(0.41 - np.abs(phase - 0.5), 0.06)
-    bright_rim = step(1.0 - distance, 0.12) * np.exp(-(((np.abs(phase - 0.5) - 0.38) / 0.045) ** 2))
-    side_wall = np.exp(-(((distance - 0.93) / 0.1) ** 2)) * step(0.42 - np.abs(phase - 0.5), 0.06)
+    vertebral_body = smooth_step(1.0 - distance, 0.12) * smooth_step(0.41 - np.abs(phase - 0.5), 0.06)
+    bright_rim = smooth_step(1.0 - distance, 0.12) * np.exp(-(((np.abs(phase - 0.5) - 0.38) / 0.045) ** 2))
+    side_wall = np.exp(-(((distance - 0.93) / 0.1) ** 2)) * smooth_step(0.42 - np.abs(phase - 0.5), 0.06)
     posterior = np.exp(-(((relative_x - 1.8) / 0.5) ** 2)) * (0.6 + 0.4 * np.cos(2 * np.pi * phase))
     film.added += patient.bones * (
-        1.7 * vertebral_body + 1.0 * bright_rim + 0.8 * side_wall + 1.0 * posterior + 1.6 * step(1.0 - distance, 0.3)
+        1.7 * vertebral_body
+        + 1.0 * bright_rim
+        + 0.8 * side_wall
+        + 1.0 * posterior
+        + 1.6 * smooth_step(1.0 - distance, 0.3)
     )

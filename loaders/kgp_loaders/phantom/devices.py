@@ -7,17 +7,17 @@ from typing import Final
 import numpy as np
 
 from kgp_loaders.phantom.anatomy import Film
-from kgp_loaders.phantom.findings import Kind, Shown, Side
-from kgp_loaders.phantom.pathology import Draw, seen, sides_of
+from kgp_loaders.phantom.findings import Kind, RadiographFinding, Side
+from kgp_loaders.phantom.pathology import Draw, film_position, sides_of
 from kgp_loaders.phantom.patient import sign
-from kgp_loaders.phantom.raster import ball, spline, step
+from kgp_loaders.phantom.raster import ball, smooth_step, spline
 
 
 def _tube(film: Film, knots: list[list[float]], width: float, depth: float, rim: float = 0.0, count: int = 160) -> None:
     film.rod(spline(np.array(knots), count), width, depth, rim)
 
 
-def _et_tube(film: Film, device: Shown, rng: np.random.Generator) -> None:
+def _et_tube(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """Down the trachea to some 4 cm above its fork; a line in its wall shows best."""
     tip_height = film.patient.carina - rng.uniform(0.07, 0.12)
     knots = [[0.0, -0.05, 0.47], [0.002, 0.4 * tip_height, 0.5], [-0.003, tip_height, 0.53]]
@@ -25,7 +25,7 @@ def _et_tube(film: Film, device: Shown, rng: np.random.Generator) -> None:
     _tube(film, [[x + 0.004, y, z] for x, y, z in knots], 0.005, 7.0)
 
 
-def _ng_tube(film: Film, device: Shown, rng: np.random.Generator) -> None:
+def _ng_tube(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """Down the gullet and under the left dome into the stomach."""
     dome_height = film.patient.dome(Side.LEFT)
     sway = rng.normal(0.0, 0.006, 3)
@@ -37,7 +37,7 @@ def _ng_tube(film: Film, device: Shown, rng: np.random.Generator) -> None:
     _tube(film, knots, 0.0085, 6.0, 0.3, 260)
 
 
-def _central_line(film: Film, device: Shown, rng: np.random.Generator) -> None:
+def _central_line(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """From the neck or under the collarbone into the superior vena cava."""
     patient = film.patient
     for side in sides_of(device):
@@ -54,17 +54,17 @@ def _central_line(film: Film, device: Shown, rng: np.random.Generator) -> None:
         _tube(film, [*entry_points, *middle_points, *cava_points], 0.007, 6.0, 0.0, 220)
 
 
-def _pacemaker(film: Film, device: Shown, rng: np.random.Generator) -> None:
+def _pacemaker(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """A box under the collarbone, and leads to the right atrium and ventricle."""
     patient = film.patient
     for side in sides_of(device):
         direction = sign(side)
         box_centre = np.array([direction * 0.27, patient.apex + 0.12, 0.24])
-        x, y = seen(film, box_centre)
+        x, y = film_position(film, box_centre)
         ellipse_distance = np.hypot((film.grid.x - x) / 0.048, (film.grid.y - y) / 0.042)
         square_distance = np.maximum(np.abs(film.grid.x - x) / 0.05, np.abs(film.grid.y - y) / 0.044)
-        film.added += 22.0 * step(1.0 - 0.5 * (ellipse_distance + square_distance), 0.06)
-        film.added += 8.0 * step(0.6 - square_distance, 0.1)
+        film.added += 22.0 * smooth_step(1.0 - 0.5 * (ellipse_distance + square_distance), 0.06)
+        film.added += 8.0 * smooth_step(0.6 - square_distance, 0.1)
         dome_level = patient.domes[Side.LEFT]
         vein_points = [[direction * 0.25, patient.apex + 0.09, 0.26], [direction * 0.12, patient.apex + 0.05, 0.38]]
         cava_points = [[-0.045, patient.carina - 0.04, 0.45]]
@@ -76,10 +76,10 @@ def _pacemaker(film: Film, device: Shown, rng: np.random.Generator) -> None:
         ]
         for lead_points in (atrium_points, ventricle_points):
             _tube(film, [*vein_points, *cava_points, *lead_points], 0.0055, 6.5, 0.0, 260)
-            film.added += 6.0 * ball(film.grid, seen(film, np.array(lead_points[-1])), (0.006, 0.006))
+            film.added += 6.0 * ball(film.grid, film_position(film, np.array(lead_points[-1])), (0.006, 0.006))
 
 
-def _chest_tube(film: Film, device: Shown, rng: np.random.Generator) -> None:
+def _chest_tube(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """From the side of the chest up towards the apex, a gap in its line where its last hole is."""
     patient = film.patient
     for side in sides_of(device):
@@ -97,7 +97,7 @@ def _chest_tube(film: Film, device: Shown, rng: np.random.Generator) -> None:
         film.rod(tube_line[142:], 0.005, 5.5)
 
 
-def _wires(film: Film, device: Shown, rng: np.random.Generator) -> None:
+def _wires(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """Loops of wire through the breastbone, one below the other."""
     patient = film.patient
     for wire_number in range(6):
@@ -111,15 +111,15 @@ def _wires(film: Film, device: Shown, rng: np.random.Generator) -> None:
         film.rod(np.stack([x, y + y_offset, front_depth - 0.01 + 0.008 * np.cos(turns)], axis=-1), 0.0045, 15.0)
 
 
-def _port(film: Film, device: Shown, rng: np.random.Generator) -> None:
+def _port(film: Film, device: RadiographFinding, rng: np.random.Generator) -> None:
     """A chamber under the skin, and a catheter from it into the superior vena cava."""
     patient = film.patient
     for side in sides_of(device):
         direction = sign(side)
         chamber_centre = np.array([direction * 0.21, patient.apex + 0.17, 0.25])
-        x, y = seen(film, chamber_centre)
+        x, y = film_position(film, chamber_centre)
         distance = np.hypot(film.grid.x - x, film.grid.y - y) / 0.026
-        film.added += 9.0 * step(1.0 - distance, 0.1) - 5.0 * step(0.6 - distance, 0.12)
+        film.added += 9.0 * smooth_step(1.0 - distance, 0.1) - 5.0 * smooth_step(0.6 - distance, 0.12)
         cava_points = [[-0.05, patient.carina - 0.05, 0.45], [-0.055, patient.carina + 0.08, 0.45]]
         catheter_points = [[direction * 0.2, patient.apex + 0.15, 0.26], [direction * 0.14, patient.apex + 0.01, 0.36]]
         _tube(

@@ -68,7 +68,7 @@ class Severity(StrEnum):
     LARGE = "large"
 
 
-class Shown(NamedTuple):
+class RadiographFinding(NamedTuple):
     """A finding in a radiograph."""
 
     kind: Kind

@@ -162,7 +162,7 @@ class Phantom:
     existing: bool = False
 
 
-def build(
+def build_phantom_graph(
     directory: Path,
     images: int = 500,
     seed: int = 7,
@@ -183,7 +183,7 @@ def build(
     if existing:
         cross_count, intra_count = sum(1 for _ in _cross_edges(plan)), sum(1 for _ in _intra_edges(plan))
     else:
-        with contents.built(directory, _BY, settings, replace=replace, log=log) as staged_folder:
+        with contents.result_folder(directory, _BY, settings, replace=replace, log=log) as staged_folder:
             cross_count, intra_count = _write_graph(staged_folder / "MedMKG.csv", plan)
             _write_csv(staged_folder / "image_mapping.csv", ("IID", "Image_Path"), _mapping(plan))
             _write_readme(staged_folder, plan)

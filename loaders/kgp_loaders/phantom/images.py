@@ -13,15 +13,15 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
 
 from kgp_loaders.phantom.findings import View
-from kgp_loaders.phantom.radiograph import draw
-from kgp_loaders.phantom.studies import Study
+from kgp_loaders.phantom.radiograph import render_radiograph
+from kgp_loaders.phantom.studies import SyntheticStudy
 
 DICOM_EVERY: Final = 8  # studies
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1.1.1"  # Digital X-Ray Image Storage - For Presentation
 _UID: Final = "2.25"  # the root of UIDs made of a number
 
 
-def write_images(folder: Path, study: Study, *, seed: int, size: int) -> None:
+def write_images(folder: Path, study: SyntheticStudy, *, seed: int, size: int) -> None:
     """Draw the images of a study and write them where MIMIC-CXR-JPG keeps them, below `folder`."""
     study_folder = folder / study.folder / f"s{study.study}"
     study_folder.mkdir(parents=True)
@@ -29,13 +29,15 @@ def write_images(folder: Path, study: Study, *, seed: int, size: int) -> None:
         is_lateral = view == "LATERAL"
         # one generator a patient's view: the two images of a study show one chest
         rng = np.random.default_rng([seed, study.subject, int(is_lateral)])
-        pixels = draw(View.LATERAL if is_lateral else View.FRONTAL, study.shown, rng, size)
+        pixels = render_radiograph(View.LATERAL if is_lateral else View.FRONTAL, study.shown, rng, size)
         Image.fromarray(pixels).save(study_folder / f"{image_id}.png", compress_level=6)
         if study.number % DICOM_EVERY == 0:
             _write_dicom(study_folder / f"{image_id}.dcm", pixels, study, view, image_number)
 
 
-def _write_dicom(dicom_path: Path, pixels: NDArray[np.uint8], study: Study, view: str, image_number: int) -> None:
+def _write_dicom(
+    dicom_path: Path, pixels: NDArray[np.uint8], study: SyntheticStudy, view: str, image_number: int
+) -> None:
     dataset = Dataset()
     dataset.SOPClassUID = _STORAGE
     dataset.StudyInstanceUID = f"{_UID}.{study.study}"

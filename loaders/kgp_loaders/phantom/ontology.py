@@ -54,7 +54,7 @@ _COLUMNS: Final = {
 }
 
 
-class Concept(NamedTuple):
+class SyntheticConcept(NamedTuple):
     """A synthetic concept. `shared` are those of its names that other concepts have, too."""
 
     key: str
@@ -71,12 +71,12 @@ class Concept(NamedTuple):
 
 
 @cache
-def concepts() -> dict[str, Concept]:
+def concepts() -> dict[str, SyntheticConcept]:
     """All concepts by key."""
     concepts_by_key = {}
     for number, (concept_key, kind, joined_names, foreign) in enumerate(_table("concepts.tsv", 4)):
         marked_names = [concept_name for concept_name in joined_names.split("|") if concept_name]
-        concepts_by_key[concept_key] = Concept(
+        concepts_by_key[concept_key] = SyntheticConcept(
             concept_key,
             f"C{FIRST_CUI + number}",
             kind,
@@ -98,7 +98,7 @@ def relations() -> tuple[tuple[str, str, str], ...]:
     return tuple(triples)
 
 
-def write(folder: Path) -> None:
+def write_ontology(folder: Path) -> None:
     """Write the RRF files into a new folder."""
     folder.mkdir(parents=True)
     tables: dict[str, Sequence[tuple[str, ...]]] = {

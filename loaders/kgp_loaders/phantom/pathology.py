@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from kgp_loaders.phantom.anatomy import Film
-from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, View, Zone
+from kgp_loaders.phantom.findings import Kind, RadiographFinding, Severity, Side, View, Zone
 from kgp_loaders.phantom.patient import SIDES, Patient, sign
-from kgp_loaders.phantom.raster import Array, ball, cloud, mottle, spline, step
+from kgp_loaders.phantom.raster import Array, ball, cloud, mottle, smooth_step, spline
 
 _DEGREE: Final = {Severity.SMALL: 0, Severity.MODERATE: 1, Severity.LARGE: 2}
 _ROUND: Final = 0.03  # the corner of a lung that has drawn back
@@ -24,17 +24,17 @@ _PLACES: Final = {
 }
 
 
-def sides_of(item: Shown) -> tuple[Side, ...]:
+def sides_of(item: RadiographFinding) -> tuple[Side, ...]:
     """The sides of a finding; both where none is said."""
     return (item.side,) if item.side in SIDES else SIDES
 
 
-def grown(item: Shown, small: float, moderate: float, large: float) -> float:
+def grown(item: RadiographFinding, small: float, moderate: float, large: float) -> float:
     """The size for how severe it is."""
     return (small, moderate, large)[_DEGREE[item.severity]]
 
 
-def build_of(patient: Patient, shown: tuple[Shown, ...]) -> Patient:
+def build_of(patient: Patient, shown: tuple[RadiographFinding, ...]) -> Patient:
     """The patient's build with the findings that change it: the heart, the spine, the diaphragm, the lungs' size."""
     for finding in shown:
         match finding.kind:
@@ -69,7 +69,7 @@ def place_of(film: Film, side: Side, zone: Zone, rng: np.random.Generator, sprea
     return np.array([sign(side) * wall_distance * (outward + 0.12 * jitter[1]), y, depth + 0.05 * jitter[2]])
 
 
-def seen(film: Film, place: Array) -> tuple[float, float]:
+def film_position(film: Film, place: Array) -> tuple[float, float]:
     """Where a place falls in the picture."""
     x, y = film.patient.project(place, film.view)
     return float(x), float(y)
@@ -83,7 +83,7 @@ def _outward(film: Film, side: Side) -> Array:
     return np.asarray(film.patient.back(film.grid.line)[:, None] - film.grid.x)
 
 
-def _effusion(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _effusion(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """Fluid with a meniscus: it stands higher at the wall."""
     patient, grid = film.patient, film.grid
     for side in sides_of(finding):
@@ -91,12 +91,12 @@ def _effusion(film: Film, finding: Shown, rng: np.random.Generator) -> None:
         wall_distance = _outward(film, side)
         meniscus = (0.03 + 0.35 * fluid_height) * np.exp(-np.maximum(wall_distance, 0.0) / 0.055)
         fluid_level = patient.foot(side) - fluid_height - meniscus
-        below_level = step(grid.y - fluid_level, 0.025)
+        below_level = smooth_step(grid.y - fluid_level, 0.025)
         film.fill(side, below_level)
         film.added += 2.0 * below_level * film.lungs[side].field
 
 
-def _pneumothorax(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _pneumothorax(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """Air next to a lung that has drawn back: a thin line, and no vessels beyond it."""
     patient, grid = film.patient, film.grid
     base_width = grown(finding, 0.028, 0.05, 0.1)
@@ -109,7 +109,7 @@ def _pneumothorax(film: Film, finding: Shown, rng: np.random.Generator) -> None:
         edge_distance = -_ROUND * np.log(
             np.exp(-np.clip(edges / _ROUND, -50.0, 50.0)).sum(axis=0)
         )  # the lesser, rounded
-        outside = step(-edge_distance, 0.006)
+        outside = smooth_step(-edge_distance, 0.006)
         in_field = np.clip(lung.field * 1.4, 0.0, 1.0)
         lung.vessels = lung.vessels * (1.0 - outside)
         lung.air = lung.air * (1.0 + 0.16 * outside)
@@ -117,15 +117,15 @@ def _pneumothorax(film: Film, finding: Shown, rng: np.random.Generator) -> None:
         film.added += 1.1 * np.exp(-((edge_distance / 0.0035) ** 2)) * in_field
 
 
-def _consolidation(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _consolidation(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """Air spaces filled in a patch with ragged edges, air left in the bronchi."""
     patch_size = grown(finding, 0.055, 0.085, 0.12)
     for side in sides_of(finding):
         position = place_of(film, side, finding.zone, rng, 0.6)
-        centre = seen(film, position)
+        centre = film_position(film, position)
         patch = cloud(film.grid, centre, (patch_size * rng.uniform(1.0, 1.3), patch_size * rng.uniform(0.8, 1.1)))
         ragged = patch * (1.15 + 0.3 * mottle(rng, film.grid, 14) + 0.2 * mottle(rng, film.grid, 30))
-        film.fill(side, 0.66 * step(ragged - 0.5, 0.9))
+        film.fill(side, 0.66 * smooth_step(ragged - 0.5, 0.9))
         for _ in range(4):  # air in the bronchi
             angle, length = rng.uniform(-0.6, 0.6), patch_size * rng.uniform(0.7, 1.1)
             start_point = position - np.array([sign(side) * 0.5 * length, 0.4 * length, 0.0])
@@ -136,7 +136,7 @@ def _consolidation(film: Film, finding: Shown, rng: np.random.Generator) -> None
             film.rod(spline(np.stack([start_point, bend_point, end_point]), 40), 0.01, -1.6)
 
 
-def _atelectasis(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _atelectasis(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """Plates of collapsed lung: bands across the base."""
     for side in sides_of(finding):
         for band_number in range(int(grown(finding, 1, 2, 3))):
@@ -148,9 +148,11 @@ def _atelectasis(film: Film, finding: Shown, rng: np.random.Generator) -> None:
             film.rod(band, grown(finding, 0.009, 0.011, 0.013), 2.6)
 
 
-def _round(film: Film, finding: Shown, rng: np.random.Generator, radius: float, depth: float, lobes: int) -> None:
+def _round(
+    film: Film, finding: RadiographFinding, rng: np.random.Generator, radius: float, depth: float, lobes: int
+) -> None:
     for side in sides_of(finding):
-        x, y = seen(film, place_of(film, side, finding.zone, rng))
+        x, y = film_position(film, place_of(film, side, finding.zone, rng))
         for lobe in range(lobes):
             angle, offset = rng.uniform(0.0, 2 * np.pi), 0.0 if lobe == 0 else 0.45 * radius
             centre = (x + offset * float(np.cos(angle)), y + offset * float(np.sin(angle)))
@@ -160,24 +162,24 @@ def _round(film: Film, finding: Shown, rng: np.random.Generator, radius: float, 
             film.added += depth / lobes * lobe_depth
 
 
-def _nodule(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _nodule(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     _round(film, finding, rng, grown(finding, 0.018, 0.024, 0.031), 1.9, 1)
 
 
-def _mass(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _mass(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     _round(film, finding, rng, grown(finding, 0.048, 0.062, 0.08), 3.6, 4)
 
 
-def _granuloma(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _granuloma(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     _round(film, finding, rng, grown(finding, 0.009, 0.011, 0.014), 6.0, 1)
 
 
-def _edema(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _edema(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """Haze around the hila, wide vessels, and Kerley's short lines at the sides of the bases."""
     patient, strength = film.patient, grown(finding, 0.3, 0.45, 0.62)
     for side in SIDES:
         hilum = np.array([sign(side) * 0.12, patient.carina + 0.1, 0.55])
-        haze = cloud(film.grid, seen(film, hilum), (0.17, 0.24))
+        haze = cloud(film.grid, film_position(film, hilum), (0.17, 0.24))
         film.fill(side, 0.85 * strength * haze * (1.0 + 0.3 * mottle(rng, film.grid, 18)) + 0.15 * strength)
         film.lungs[side].vessels *= 1.0 + 0.4 * strength
         for line_number in range(9):
@@ -189,23 +191,23 @@ def _edema(film: Film, finding: Shown, rng: np.random.Generator) -> None:
             film.rod(spline(kerley_line, 20), 0.004, 2.4 * strength)
 
 
-def _emphysema(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _emphysema(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """More air, unevenly; the build has the rest."""
     for side in SIDES:
         bullae = np.maximum(0.0, mottle(rng, film.grid, 7))
         film.lungs[side].air *= 1.0 + grown(finding, 0.05, 0.08, 0.12) + 0.05 * bullae
 
 
-def _interstitial(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _interstitial(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """A net of fine lines, denser at the bases."""
     strength = grown(finding, 0.6, 1.0, 1.5)
     for side in sides_of(finding):
         network = 1.0 - np.minimum(np.abs(mottle(rng, film.grid, 52)), np.abs(mottle(rng, film.grid, 44))) * 2.2
-        base_weight = 0.45 + 0.55 * step(film.grid.y - film.patient.carina - 0.05, 0.3)
+        base_weight = 0.45 + 0.55 * smooth_step(film.grid.y - film.patient.carina - 0.05, 0.3)
         film.added += strength * np.maximum(0.0, network) * base_weight * film.lungs[side].field
 
 
-def _thickening(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _thickening(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """A cap on the apex, running down the side."""
     thickness = grown(finding, 0.016, 0.028, 0.042)
     for side in sides_of(finding):
@@ -213,10 +215,10 @@ def _thickening(film: Film, finding: Shown, rng: np.random.Generator) -> None:
         edge_distance = np.minimum(
             apex_distance * 0.85, _outward(film, side) + np.maximum(0.0, apex_distance - 0.12) * 0.5
         )
-        film.fill(side, 0.95 * step(thickness * (1.0 + 0.2 * mottle(rng, film.grid, 12)) - edge_distance, 0.01))
+        film.fill(side, 0.95 * smooth_step(thickness * (1.0 + 0.2 * mottle(rng, film.grid, 12)) - edge_distance, 0.01))
 
 
-def _fracture(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _fracture(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """A rib broken at the side: a gap, its ends apart, and swelling under it."""
     patient = film.patient
     for side in sides_of(finding):
@@ -229,35 +231,35 @@ def _fracture(film: Film, finding: Shown, rng: np.random.Generator) -> None:
                 fragment = patient.rib(rib_number, side, np.linspace(break_turn, break_turn + 0.09 * direction, 60))
                 film.rod(fragment, 0.023, -1.2 * patient.bones, 0.45)
                 film.rod(fragment + np.array([0.0, direction * displacement, 0.0]), 0.025, 2.4 * patient.bones, 0.45)
-            film.fill(side, 0.5 * cloud(film.grid, seen(film, gap_points[15]), (0.025, 0.04)))
+            film.fill(side, 0.5 * cloud(film.grid, film_position(film, gap_points[15]), (0.025, 0.04)))
 
 
-def _hilum(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _hilum(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     radius = grown(finding, 0.036, 0.046, 0.06)
     for side in sides_of(finding):
         centre = np.array([sign(side) * 0.105, film.patient.carina + (0.05 if side is Side.LEFT else 0.08), 0.55])
         for _ in range(3):
-            x, y = seen(film, centre + rng.normal(0.0, 0.012, 3))
+            x, y = film_position(film, centre + rng.normal(0.0, 0.012, 3))
             film.added += 1.9 * ball(film.grid, (x, y), (radius * 0.8, radius))
 
 
-def _hernia(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _hernia(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """A part of the stomach behind the heart: a round shadow with air over fluid."""
     radius = grown(finding, 0.05, 0.065, 0.085)
     centre = np.array([0.035, film.patient.dome(Side.LEFT) - 0.75 * radius, 0.63])
-    x, y = seen(film, centre)
+    x, y = film_position(film, centre)
     wall_depth, hollow_depth = (
         ball(film.grid, (x, y), (radius, radius)),
         ball(film.grid, (x, y), (radius * 0.86, radius * 0.86)),
     )
-    film.added += 1.6 * wall_depth**0.5 - 4.5 * hollow_depth * step(y + 0.01 - film.grid.y, 0.006)
+    film.added += 1.6 * wall_depth**0.5 - 4.5 * hollow_depth * smooth_step(y + 0.01 - film.grid.y, 0.006)
 
 
-def _none(film: Film, finding: Shown, rng: np.random.Generator) -> None:
+def _none(film: Film, finding: RadiographFinding, rng: np.random.Generator) -> None:
     """The build has it all."""
 
 
-Draw = Callable[[Film, Shown, np.random.Generator], None]
+Draw = Callable[[Film, RadiographFinding, np.random.Generator], None]
 
 FINDINGS: Final[dict[Kind, Draw]] = {
     Kind.CARDIOMEGALY: _none,

@@ -68,7 +68,7 @@ class _Asked(NamedTuple):
 _Keys = Callable[[Remedy], Sequence[str]]
 
 
-def build(
+def build_question_set(
     studies: Path,
     directory: Path,
     count: int = 12_000,
@@ -104,7 +104,7 @@ def build(
     settings = {"questions": count, "seed": seed, "remedies": remedies, "sha256": digest}
     existing = contents.complete(directory, _BY, settings, log)
     if not existing:
-        with contents.built(directory, _BY, settings, replace=replace, log=log) as staged_folder:
+        with contents.result_folder(directory, _BY, settings, replace=replace, log=log) as staged_folder:
             _write(staged_folder, questions_by_part, triples)
     counts = {part_name: _counted(part_questions) for part_name, part_questions in questions_by_part.items()}
     return QuestionFiles(directory, counts, len(remedy_cabinet.remedies), len(triples), existing)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kgp_loaders.phantom.anatomy import Film, chest
 from kgp_loaders.phantom.devices import DEVICES
-from kgp_loaders.phantom.findings import Kind, Shown, View
+from kgp_loaders.phantom.findings import Kind, RadiographFinding, View
 from kgp_loaders.phantom.pathology import FINDINGS, build_of
 from kgp_loaders.phantom.patient import invent
 from kgp_loaders.phantom.raster import Array, Grid, blur, enlarge
@@ -26,7 +26,9 @@ _STEEP: Final = 4.4  # the film's curve
 _MARK: Final = ("X....", "X....", "X....", "X....", "X....", "X....", "XXXXX")
 
 
-def draw(view: View, shown: Sequence[Shown], rng: np.random.Generator, size: int = 256) -> NDArray[np.uint8]:
+def render_radiograph(
+    view: View, shown: Sequence[RadiographFinding], rng: np.random.Generator, size: int = 256
+) -> NDArray[np.uint8]:
     """A radiograph that shows these findings, as grey values of shape (size, size); 0 is black.
 
     The same generator, as it comes, gives the same patient regardless of what is shown. A finding without a side is

@@ -32,7 +32,7 @@ class Grid:
         return np.zeros((self.size, self.size))
 
 
-def step(distance: Array, width: float) -> Array:
+def smooth_step(distance: Array, width: float) -> Array:
     """From 0 to 1, smoothly, where `distance` goes through 0; `width` is that of the slope."""
     ramp = np.clip(distance / width + 0.5, 0.0, 1.0)
     return ramp * ramp * (3.0 - 2.0 * ramp)
@@ -150,7 +150,7 @@ def enlarge(coarse: Array, size: int) -> Array:
     """A small square picture drawn over a large one, smoothly."""
     positions = np.linspace(0.0, coarse.shape[0] - 1.0, size)
     lower_index = np.minimum(positions.astype(np.intp), coarse.shape[0] - 2)
-    fraction = step(positions - lower_index - 0.5, 1.0)
+    fraction = smooth_step(positions - lower_index - 0.5, 1.0)
     row_blend = coarse[lower_index] + fraction[:, None] * (coarse[lower_index + 1] - coarse[lower_index])
     return np.asarray(
         row_blend[:, lower_index] + fraction[None, :] * (row_blend[:, lower_index + 1] - row_blend[:, lower_index])

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kgp_loaders.phantom import wording
-from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, Zone
-from kgp_loaders.phantom.studies import DEVICES, FINDINGS, Study
-from kgp_loaders.phantom.wording import Said, Sentence, pick, say
+from kgp_loaders.phantom.findings import Kind, RadiographFinding, Severity, Side, Zone
+from kgp_loaders.phantom.studies import DEVICES, FINDINGS, SyntheticStudy
+from kgp_loaders.phantom.wording import LabelledSentence, LabelledSpan, pick, say
 
 WIDTH: Final = 78  # characters of a printed line
 
@@ -41,23 +41,23 @@ _INDICATIONS: Final = (
 )
 
 
-class Part(NamedTuple):
+class ReportSection(NamedTuple):
     """A section: findings or impression, its text, and what it says."""
 
     section: str
     text: str
-    said: tuple[Said, ...]
+    said: tuple[LabelledSpan, ...]
     sentences: tuple[tuple[int, int], ...]  # how many of `said` are before and up to the end of each sentence
 
 
-class Report(NamedTuple):
+class SyntheticReport(NamedTuple):
     """A report: all of its text, and the parts that describe the image."""
 
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[ReportSection, ...]
 
 
-def write(study: Study, seed: int) -> Report:
+def write_report(study: SyntheticStudy, seed: int) -> SyntheticReport:
     """The report of a study."""
     rng = random.Random(f"kgp phantom report {seed} {study.number}")  # noqa: S311  not for secrets
     findings = list(_findings(study, rng))
@@ -78,10 +78,10 @@ def write(study: Study, seed: int) -> Report:
             report_part = _part(section, sentences)
             report_parts.append(report_part)
             report_lines += [f" {section_title} ", " ", f" {report_part.text}", " "]
-    return Report("\n".join(report_lines) + "\n", tuple(report_parts))
+    return SyntheticReport("\n".join(report_lines) + "\n", tuple(report_parts))
 
 
-def _findings(study: Study, rng: random.Random) -> Iterator[Sentence]:
+def _findings(study: SyntheticStudy, rng: random.Random) -> Iterator[LabelledSentence]:
     """What stands under findings, in any order."""
     absent = [
         concept_key
@@ -108,7 +108,7 @@ def _findings(study: Study, rng: random.Random) -> Iterator[Sentence]:
         yield sentences.pop(int(rng.random() * len(sentences)))
 
 
-def _impression(study: Study, rng: random.Random) -> Iterator[Sentence]:
+def _impression(study: SyntheticStudy, rng: random.Random) -> Iterator[LabelledSentence]:
     """The most important again, or that there is nothing."""
     absent = [
         concept_key
@@ -124,7 +124,7 @@ def _impression(study: Study, rng: random.Random) -> Iterator[Sentence]:
         yield say(pick(rng, wording.ABSENT), _slots(None, absent, rng), rng)
 
 
-def _told(finding: Shown, absent: Sequence[str], rng: random.Random) -> Sentence:
+def _told(finding: RadiographFinding, absent: Sequence[str], rng: random.Random) -> LabelledSentence:
     slots = _slots(finding, absent, rng)
     if finding.kind in DEVICES:
         return say(pick(rng, wording.DEVICES[finding.kind.value]), slots, rng)
@@ -134,7 +134,7 @@ def _told(finding: Shown, absent: Sequence[str], rng: random.Random) -> Sentence
     return say(pick(rng, wording.OPEN if is_subtle else wording.SHOWN), slots, rng)
 
 
-def _slots(finding: Shown | None, absent: Sequence[str], rng: random.Random) -> Mapping[str, str]:
+def _slots(finding: RadiographFinding | None, absent: Sequence[str], rng: random.Random) -> Mapping[str, str]:
     """The words and concepts of a sentence's slots."""
     remaining = list(absent)
     slots = {slot: remaining.pop(int(rng.random() ** 2 * len(remaining))) for slot in ("a", "b", "c")}
@@ -152,15 +152,15 @@ def _slots(finding: Shown | None, absent: Sequence[str], rng: random.Random) -> 
     return slots
 
 
-def _other(present_kinds: Collection[Kind], rng: random.Random) -> Shown:
+def _other(present_kinds: Collection[Kind], rng: random.Random) -> RadiographFinding:
     """A finding that the image does not show."""
     kinds = [kind for kind in FINDINGS if kind not in present_kinds]
-    return Shown(pick(rng, kinds), pick(rng, (Side.LEFT, Side.RIGHT)))
+    return RadiographFinding(pick(rng, kinds), pick(rng, (Side.LEFT, Side.RIGHT)))
 
 
-def _part(section: str, sentences: Sequence[Sentence]) -> Part:
+def _part(section: str, sentences: Sequence[LabelledSentence]) -> ReportSection:
     joined_text = ""
-    mentions: list[Said] = []
+    mentions: list[LabelledSpan] = []
     sentence_spans: list[tuple[int, int]] = []
     for sentence in sentences:
         joined_text += "  " if joined_text else ""
@@ -174,7 +174,7 @@ def _part(section: str, sentences: Sequence[Sentence]) -> Part:
     def moved(position: int) -> int:
         return position + sum(line_break < position for line_break in breaks)
 
-    return Part(
+    return ReportSection(
         section,
         printed_text,
         tuple(mention._replace(start=moved(mention.start), end=moved(mention.end)) for mention in mentions),

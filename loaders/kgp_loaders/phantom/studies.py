@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, TypeVar
 
-from kgp_loaders.phantom.findings import Kind, Severity, Shown, Side, Zone
+from kgp_loaders.phantom.findings import Kind, RadiographFinding, Severity, Side, Zone
 from kgp_loaders.phantom.wording import pick
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ FINDINGS: Final = tuple(_FINDINGS)
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class SyntheticStudy:
     """A study of a patient. `views` and `images` (DICOM ids) go together."""
 
     number: int
@@ -68,7 +68,7 @@ class Study:
     date: int  # YYYYMMDD, in the years to which MIMIC moves its dates
     views: tuple[str, ...]
     images: tuple[str, ...]
-    shown: tuple[Shown, ...]
+    shown: tuple[RadiographFinding, ...]
 
     @property
     def time(self) -> str:
@@ -82,7 +82,7 @@ class Study:
         return f"files/p{str(self.subject)[:2]}/p{self.subject}"
 
 
-def studies(count: int, seed: int) -> Iterator[Study]:
+def synthetic_studies(count: int, seed: int) -> Iterator[SyntheticStudy]:
     """The studies, by patient. A patient has up to three."""
     patient_rng = random.Random(f"kgp phantom patients {seed}")  # noqa: S311  not for secrets
     study_number = patient_number = 0
@@ -96,13 +96,13 @@ def studies(count: int, seed: int) -> Iterator[Study]:
         patient_number += 1
 
 
-def _study(study_number: int, subject_id: int, split: str, seed: int) -> Study:
+def _study(study_number: int, subject_id: int, split: str, seed: int) -> SyntheticStudy:
     rng = random.Random(f"kgp phantom study {seed} {study_number}")  # noqa: S311
     views = _weighted(rng, _VIEWS)
     image_ids = tuple(_dicom_id(seed, study_number, image_number) for image_number in range(len(views)))
     date = (2110 + int(rng.random() * 90)) * 10_000 + (1 + int(rng.random() * 12)) * 100 + 1 + int(rng.random() * 28)
     study_id = FIRST_SUBJECT + (study_number * 3_687_631 + seed * 2_027) % 10_000_000
-    return Study(
+    return SyntheticStudy(
         study_number, subject_id, study_id, split, date, views, image_ids, tuple(_shown(rng, portable="AP" in views))
     )
 
@@ -112,7 +112,7 @@ def _dicom_id(seed: int, study_number: int, image_number: int) -> str:
     return "-".join(hex_digits[digit_index : digit_index + 8] for digit_index in range(0, 40, 8))
 
 
-def _shown(rng: random.Random, *, portable: bool) -> Iterator[Shown]:
+def _shown(rng: random.Random, *, portable: bool) -> Iterator[RadiographFinding]:
     """Findings and devices, none twice; the portable (AP) studies are those of the more severely ill."""
     remaining = dict(_FINDINGS)
     if rng.random() * 100 >= _NORMAL:
@@ -121,10 +121,10 @@ def _shown(rng: random.Random, *, portable: bool) -> Iterator[Shown]:
             _, sides, zones = remaining.pop(kind)
             side = pick(rng, sides)
             zone = pick(rng, [zone for zone in zones if (side, zone) != (Side.LEFT, Zone.MIDDLE)])
-            yield Shown(kind, side, zone, pick(rng, tuple(Severity)))
+            yield RadiographFinding(kind, side, zone, pick(rng, tuple(Severity)))
     for kind, (percentage, sides) in _DEVICES.items():
         if rng.random() * 100 < (percentage if portable else percentage / 4):
-            yield Shown(kind, pick(rng, sides))
+            yield RadiographFinding(kind, pick(rng, sides))
 
 
 def _weighted(rng: random.Random, choices: Sequence[tuple[T, int]]) -> T:

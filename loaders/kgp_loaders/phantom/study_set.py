@@ -23,7 +23,7 @@ from typing import Final
 
 from kgp_loaders.phantom import ontology, report, truth
 from kgp_loaders.phantom.images import write_images
-from kgp_loaders.phantom.studies import MAX_STUDIES, Study, studies
+from kgp_loaders.phantom.studies import MAX_STUDIES, SyntheticStudy, synthetic_studies
 from kgplatform import contents
 from kgplatform.errors import UsageError
 from kgplatform.interrupt import end_with_parent, ending_workers, shielded
@@ -61,7 +61,7 @@ class StudySet:
     existing: bool = False
 
 
-def build(
+def build_study_set(
     directory: Path,
     count: int = 500,
     seed: int = 7,
@@ -80,12 +80,12 @@ def build(
     """
     if not 1 <= count <= MAX_STUDIES:
         raise UsageError(f"the number of studies must be 1 to {MAX_STUDIES:,}")
-    planned_studies = list(studies(count, seed))
-    reports = [report.write(study, seed) for study in planned_studies]
+    planned_studies = list(synthetic_studies(count, seed))
+    reports = [report.write_report(study, seed) for study in planned_studies]
     settings = {"studies": count, "seed": seed, "images": images}
     existing = contents.complete(directory, DRAWN_BY, settings, log)
     if not existing:
-        with contents.built(directory, DRAWN_BY, settings, replace=replace, log=log) as staged_folder:
+        with contents.result_folder(directory, DRAWN_BY, settings, replace=replace, log=log) as staged_folder:
             _write(staged_folder, planned_studies, reports, seed)
             if images:
                 _draw(staged_folder, planned_studies, seed, workers, progress)
@@ -96,7 +96,9 @@ def build(
     return StudySet(directory, count, image_count, len(ontology.concepts()), edge_count, seed, existing)
 
 
-def _write(folder: Path, planned_studies: Sequence[Study], reports: Sequence[report.Report], seed: int) -> None:
+def _write(
+    folder: Path, planned_studies: Sequence[SyntheticStudy], reports: Sequence[report.SyntheticReport], seed: int
+) -> None:
     for study, study_report in zip(planned_studies, reports, strict=True):
         study_folder = folder / study.folder
         study_folder.mkdir(parents=True, exist_ok=True)
@@ -109,8 +111,8 @@ def _write(folder: Path, planned_studies: Sequence[Study], reports: Sequence[rep
     _table(folder / "mimic-cxr-2.0.0-metadata.csv", METADATA, (_described(*image_row) for image_row in image_rows))
     split_rows = ((image_id, study.study, study.subject, study.split) for study, _, image_id in image_rows)
     _table(folder / "mimic-cxr-2.0.0-split.csv", ("dicom_id", "study_id", "subject_id", "split"), split_rows)
-    ontology.write(folder / "ontology")
-    truth.write(folder / "truth", planned_studies, reports, seed)
+    ontology.write_ontology(folder / "ontology")
+    truth.write_truth(folder / "truth", planned_studies, reports, seed)
     (folder / "construct.yaml").write_text(SETTINGS, encoding="utf-8", newline="\n")
     readme_text = (
         f"{FIRST_LINE}\nNo patient is behind them. Images, reports and ontology are free of any licence.\n\n"
@@ -119,7 +121,7 @@ def _write(folder: Path, planned_studies: Sequence[Study], reports: Sequence[rep
     (folder / "README.txt").write_text(readme_text, encoding="utf-8", newline="\n")
 
 
-def _described(study: Study, view: str, image_id: str) -> tuple[object, ...]:
+def _described(study: SyntheticStudy, view: str, image_id: str) -> tuple[object, ...]:
     is_portable = view == "AP"
     procedure = "CHEST (PORTABLE AP)" if is_portable else "CHEST (PA AND LAT)"
     study_time = f"{study.time}.{study.number % 1000:03d}"
@@ -147,7 +149,11 @@ def _table(csv_path: Path, columns: Sequence[str], csv_rows: Iterable[Sequence[o
 
 
 def _draw(
-    folder: Path, planned_studies: Sequence[Study], seed: int, workers: int, progress: Callable[[int, int | None], None]
+    folder: Path,
+    planned_studies: Sequence[SyntheticStudy],
+    seed: int,
+    workers: int,
+    progress: Callable[[int, int | None], None],
 ) -> None:
     """Draw all images, by several processes where that is asked for."""
     draw_study = partial(write_images, folder, seed=seed, size=SIZE)

@@ -20,9 +20,9 @@ from typing import Any, Final
 
 from kgp_loaders.phantom.findings import Kind, Side
 from kgp_loaders.phantom.ontology import concepts, relations
-from kgp_loaders.phantom.report import LOBES, Part, Report
-from kgp_loaders.phantom.studies import DEVICES, FINDINGS, Study
-from kgp_loaders.phantom.wording import Role, Said, pick
+from kgp_loaders.phantom.report import LOBES, ReportSection, SyntheticReport
+from kgp_loaders.phantom.studies import DEVICES, FINDINGS, SyntheticStudy
+from kgp_loaders.phantom.wording import LabelledSpan, Role, pick
 from kgplatform.construct.semantic_types import EXCLUDED
 from kgplatform.schema import Stance
 
@@ -37,7 +37,7 @@ _DEVICE_PLACES: Final = {
 _RELATION: Final = {Role.PLACE: "located_at", Role.SIDE: "located_at", Role.SEVERITY: "modify"}
 
 
-def mentions(study: Study, report: Report) -> dict[str, Any]:
+def report_mentions(study: SyntheticStudy, report: SyntheticReport) -> dict[str, Any]:
     """What the report says, by characters of its sections."""
     return {
         "study_id": str(study.study),
@@ -56,7 +56,7 @@ def mentions(study: Study, report: Report) -> dict[str, Any]:
     }
 
 
-def stances(study: Study, report: Report) -> list[tuple[str, str, str]]:
+def stances(study: SyntheticStudy, report: SyntheticReport) -> list[tuple[str, str, str]]:
     """The image's edges: a radiograph in the AP view, its stances, each once."""
     if "AP" not in study.views:
         return []
@@ -79,7 +79,7 @@ def related(edges: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, s
             yield head, relation, tail
 
 
-def radgraph(study: Study, report: Report) -> tuple[str, dict[str, Any]]:
+def _report_radgraph(study: SyntheticStudy, report: SyntheticReport) -> tuple[str, dict[str, Any]]:
     """The graph of the report's findings and impression, under the name that RadGraph gives it."""
     words: list[str] = []
     entities: dict[str, dict[str, Any]] = {}
@@ -92,15 +92,15 @@ def radgraph(study: Study, report: Report) -> tuple[str, dict[str, Any]]:
     return report_name(study), graph
 
 
-def report_name(study: Study) -> str:
+def report_name(study: SyntheticStudy) -> str:
     """The name by which RadGraph knows the report."""
     return f"p{str(study.subject)[:2]}/p{study.subject}/s{study.study}.txt"
 
 
 def _add_sentence(
     entities: dict[str, dict[str, Any]],
-    report_part: Part,
-    mentions: Sequence[Said],
+    report_part: ReportSection,
+    mentions: Sequence[LabelledSpan],
     tokens: Sequence[tuple[int, int]],
     offset: int,
 ) -> None:
@@ -108,7 +108,7 @@ def _add_sentence(
     head_mention = next(
         (mention for mention in mentions if mention.role is Role.FINDING and mention.stance is not None), None
     )
-    entity_ids: dict[Said, str] = {}
+    entity_ids: dict[LabelledSpan, str] = {}
     for mention in mentions:
         if mention.concept is not None and mention.stance is None:
             continue
@@ -138,14 +138,14 @@ def _add_sentence(
             entities[entity_ids[head_mention]]["relations"].append(["suggestive_of", entity_id])
 
 
-def _label(mention: Said, head_mention: Said | None) -> str:
+def _label(mention: LabelledSpan, head_mention: LabelledSpan | None) -> str:
     if mention.role in (Role.PLACE, Role.SIDE):
         return "ANAT-DP"
     stance = mention.stance or (head_mention.stance if head_mention is not None else None)
     return _PRESENCE[stance or Stance.POSITIVE]
 
 
-def drawn(study: Study) -> Iterator[tuple[str, str, str]]:
+def _image_triplets(study: SyntheticStudy) -> Iterator[tuple[str, str, str]]:
     """What the study's radiographs show, as triplets: where each finding and device is, and how severe a finding is."""
     for item in study.shown:
         finding = concepts()[item.kind.value].names[0].lower()
@@ -157,7 +157,7 @@ def drawn(study: Study) -> Iterator[tuple[str, str, str]]:
             yield item.severity.value, "modify", finding
 
 
-def questions(study: Study, seed: int) -> Iterator[dict[str, Any]]:
+def _study_questions(study: SyntheticStudy, seed: int) -> Iterator[dict[str, Any]]:
     """Questions about the first image: what is present, what is not, where, and the view."""
     rng = random.Random(f"kgp phantom questions {seed} {study.number}")  # noqa: S311  not for secrets
     items_by_kind = {item.kind: item for item in study.shown}
@@ -198,19 +198,19 @@ def article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def write(folder: Path, studies: Sequence[Study], reports: Sequence[Report], seed: int) -> None:
+def write_truth(folder: Path, studies: Sequence[SyntheticStudy], reports: Sequence[SyntheticReport], seed: int) -> None:
     """Write the truth of the studies into a new folder."""
     folder.mkdir(parents=True)
     study_reports = list(zip(studies, reports, strict=True))
     edges = [edge for study, report in study_reports for edge in stances(study, report)]
     with (folder / "mentions.jsonl").open("w", encoding="utf-8", newline="\n") as mentions_file:
-        mentions_file.writelines(json.dumps(mentions(study, report)) + "\n" for study, report in study_reports)
+        mentions_file.writelines(json.dumps(report_mentions(study, report)) + "\n" for study, report in study_reports)
     _table(folder / "edges.csv", ("Head", "Relation", "Tail"), [*sorted(edges), *sorted(related(edges))])
     finding_rows = [(study.study, *map(str, item)) for study in studies for item in study.shown]
     _table(folder / "shown.csv", ("study_id", "finding", "side", "zone", "severity"), finding_rows)
-    _json(folder / "radgraph.json", dict(radgraph(study, report) for study, report in study_reports))
-    _json(folder / "drawn.json", {report_name(study): list(drawn(study)) for study in studies})
-    _json(folder / "vqa.json", [question for study in studies for question in questions(study, seed)])
+    _json(folder / "radgraph.json", dict(_report_radgraph(study, report) for study, report in study_reports))
+    _json(folder / "drawn.json", {report_name(study): list(_image_triplets(study)) for study in studies})
+    _json(folder / "vqa.json", [question for study in studies for question in _study_questions(study, seed)])
 
 
 def _table(csv_path: Path, columns: Sequence[str], csv_rows: Iterable[Sequence[object]]) -> None:

@@ -37,7 +37,7 @@ class Role(StrEnum):
     SIDE = "side"
 
 
-class Said(NamedTuple):
+class LabelledSpan(NamedTuple):
     """A part of a text from `start` to `end`; a word of severity or side is no concept."""
 
     start: int
@@ -46,16 +46,16 @@ class Said(NamedTuple):
     concept: str | None = None
     stance: Stance | None = None
 
-    def moved(self, by: int) -> Said:
+    def moved(self, by: int) -> LabelledSpan:
         """The same, further on."""
         return self._replace(start=self.start + by, end=self.end + by)
 
 
-class Sentence(NamedTuple):
+class LabelledSentence(NamedTuple):
     """A text and what it says, in order."""
 
     text: str
-    said: tuple[Said, ...]
+    said: tuple[LabelledSpan, ...]
 
 
 def pick(rng: random.Random, choices: Sequence[T]) -> T:
@@ -63,7 +63,7 @@ def pick(rng: random.Random, choices: Sequence[T]) -> T:
     return choices[int(rng.random() * len(choices))]
 
 
-def say(template: str, slots: Mapping[str, str], rng: random.Random) -> Sentence:
+def say(template: str, slots: Mapping[str, str], rng: random.Random) -> LabelledSentence:
     """Fill in a template. `slots` gives the words of {…}, and the concepts of @, place, ~, a, b and c."""
     sentence_text, mentions, template_position = "", [], 0
     for slot_match in _SLOT.finditer(template):
@@ -78,11 +78,13 @@ def say(template: str, slots: Mapping[str, str], rng: random.Random) -> Sentence
         if not filling:
             continue
         if word:
-            mentions.append(Said(mention_start, len(sentence_text), Role.SEVERITY if word == "sev" else Role.SIDE))
+            mentions.append(
+                LabelledSpan(mention_start, len(sentence_text), Role.SEVERITY if word == "sev" else Role.SIDE)
+            )
         else:
             concept_key = slots.get(slot_match["key"], slot_match["key"])
             mentions.append(
-                Said(
+                LabelledSpan(
                     mention_start,
                     len(sentence_text),
                     _role(slot_match["key"], concept_key),
@@ -91,7 +93,7 @@ def say(template: str, slots: Mapping[str, str], rng: random.Random) -> Sentence
                 )
             )
     sentence_text = _joined(sentence_text, _misspelt_words(template[template_position:], rng))
-    return Sentence(sentence_text[:1].upper() + sentence_text[1:], tuple(mentions))
+    return LabelledSentence(sentence_text[:1].upper() + sentence_text[1:], tuple(mentions))
 
 
 def _role(slot: str, concept_key: str) -> Role:

@@ -20,13 +20,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from kgp_models.generator import vision as vision_of
 from kgp_models.generator.language import read_language
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.settings import SMALL, GeneratorSettings
-from kgp_models.generator.vision import Vision
-from kgp_models.model_files import check_files, save_whole, sha256_of
+from kgp_models.towers import vision as vision_of
+from kgp_models.towers.vision import Vision
+from kgp_models.training.model_files import check_files, save_whole, sha256_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 from kgplatform.files import read_json, replacing
@@ -41,7 +41,7 @@ SHIPPED: Final = Path(__file__).parent / "shipped"  # the small checkpoint that 
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class GeneratorCheckpoint:
     """A generator ready for use. `vision` is None for LLM-KG; `sha256` is of all that decides what it says."""
 
     folder: Path
@@ -61,10 +61,10 @@ class Checkpoint:
     @property
     def trained_on(self) -> TrainedOn:
         """The data sets of its training."""
-        return provenance.read(self.about)
+        return provenance.read_trained_on(self.about)
 
 
-def save(
+def save_generator(
     folder: Path,
     model: VLMKG,
     tokenizer: Any,
@@ -109,7 +109,7 @@ def save(
         "form": FORM,
         "stage": stage,
         "settings": replace(settings, data=data_settings).as_dict(),
-        "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.sha256(vision.module)},
+        "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.weights_sha256(vision.module)},
         "data_sha256": data,
         "trained_on": provenance.document(trained_on),
         "figures": dict(figures),
@@ -143,7 +143,7 @@ def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16
     )
 
 
-def load(folder: Path, device: str = "cpu", vision: str | None = None) -> Checkpoint:
+def load_generator(folder: Path, device: str = "cpu", vision: str | None = None) -> GeneratorCheckpoint:
     """Read a generator; `vision` says where the encoder is, where it is not where it was at the training.
 
     Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
@@ -167,7 +167,7 @@ def load(folder: Path, device: str = "cpu", vision: str | None = None) -> Checkp
     digest = hashlib.sha256(
         json.dumps([description["files"], description["vision"], settings.instruction], sort_keys=True).encode()
     )
-    return Checkpoint(
+    return GeneratorCheckpoint(
         folder, model, tokenizer, encoder, settings, description["stage"], digest.hexdigest(), description
     )
 
@@ -179,7 +179,7 @@ def _vision(folder: Path, description: Mapping[str, Any], settings: GeneratorSet
     encoder = vision_of.open_vision(
         spec or f"{encoder_kind}:{folder / location}"
     )  # a path that is relative is so to the generator
-    if vision_of.sha256(encoder.module) != description["vision"]["sha256"]:
+    if vision_of.weights_sha256(encoder.module) != description["vision"]["sha256"]:
         hint = "Say by --vision KIND:FOLDER where the one is that it was trained with."
         raise InputError("the vision encoder is not the one of the training", hint, path=folder)
     return encoder
@@ -217,7 +217,7 @@ after the VLM-KG paper.
 
 - language model: {settings["language_model"]}; vision encoder: {settings["vision"]}
 - data: {settings["data"]["reports"]}, graphs {", ".join(settings["data"]["graphs"])}; sha256 {about["data_sha256"]}
-- trained on: {provenance.listed(provenance.read(about))}
+- trained on: {provenance.listed(provenance.read_trained_on(about))}
 - instruction: {settings["instruction"]}
 
 | figure | |

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor
 
-from kgp_models import model_files
-from kgp_models.generator import vision as vision_of
 from kgp_models.generator.records import Study
-from kgp_models.generator.train_vision import readable
-from kgp_models.generator.vision import Vision
+from kgp_models.generator.train_vision import readable_pixels
+from kgp_models.towers import vision as vision_of
+from kgp_models.towers.vision import Vision
+from kgp_models.training import model_files
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped, checkpoints
 
@@ -32,7 +32,7 @@ def encoded(vision: Vision, with_image: Sequence[Study], cache: Path, work: Work
 
     Raises `InputError` where there is none, and `Stopped` on an interrupt.
     """
-    identity = json.dumps([vision_of.sha256(vision.module), [study.id for study in with_image]])
+    identity = json.dumps([vision_of.weights_sha256(vision.module), [study.id for study in with_image]])
     cache_folder = cache / f"encoded-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     vectors = [torch.zeros(0, vision.width)]
     study_indices: list[int] = []
@@ -64,7 +64,7 @@ def _encode(
         work.log(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} are there already")
     vision.module.to(work.device)
     report_progress = work.progress("images encoded")
-    readable_images = readable(
+    readable_images = readable_pixels(
         [with_image[index] for index in remaining], vision.pixels, work.log, len(encoded_indices)
     )
     encoded_count, part_number = (

@@ -12,13 +12,13 @@ from typing import Any, Final, TypeVar
 import torch
 from torch import Tensor
 
-from kgp_models.generator.checkpoint import Checkpoint
+from kgp_models.generator.checkpoint import GeneratorCheckpoint
 from kgp_models.generator.grammar import TripletsOnly
 from kgp_models.generator.language import prompt_length, prompt_tokens
 from kgp_models.generator.search import most_probable
 from kgplatform.errors import InputError, UsageError
-from kgplatform.generate.backend import Asked, Reply, Scored
-from kgplatform.triplets.text import Triplet, parse
+from kgplatform.generate.backend import Asked, GeneratorReply, Scored
+from kgplatform.triplets.text import Triplet, parse_triplets
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Decoding:
                 raise UsageError(f"{setting_name} must be 1 to {upper_limit}")
 
 
-def device() -> str:
+def generator_device() -> str:
     """Where models run: on the first GPU, where there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -51,7 +51,7 @@ def device() -> str:
 class Generator:
     """A checkpoint that writes triplets; a `kgplatform.generate.backend.Backend`."""
 
-    def __init__(self, trained: Checkpoint, decoding: Decoding = Decoding()) -> None:
+    def __init__(self, trained: GeneratorCheckpoint, decoding: Decoding = Decoding()) -> None:
         self.trained = trained
         self.decoding = decoding
         self._tokenizer = trained.tokenizer
@@ -67,7 +67,7 @@ class Generator:
             "best": "the most probable reply",  # not by probability a token
         }
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
+    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
         """Batches of replies, in an order of their own: those of like length together. Images are read ahead."""
         with ThreadPoolExecutor(IMAGE_READERS) as readers:
             for bucket in buckets(self._ahead(asked, readers), self.decoding.batch * BUCKET):
@@ -97,9 +97,11 @@ class Generator:
         except InputError as error:
             return error.message
 
-    def _batch(self, pending: Sequence[tuple[Asked, Any]]) -> list[Reply]:
+    def _batch(self, pending: Sequence[tuple[Asked, Any]]) -> list[GeneratorReply]:
         loaded = [(request, pending_image.result()) for request, pending_image in pending]
-        failures = [Reply(request, "", (), problem=pixels) for request, pixels in loaded if isinstance(pixels, str)]
+        failures = [
+            GeneratorReply(request, "", (), problem=pixels) for request, pixels in loaded if isinstance(pixels, str)
+        ]
         usable = [(request, pixels) for request, pixels in loaded if not isinstance(pixels, str)]
         if not usable:
             return failures
@@ -109,7 +111,7 @@ class Generator:
         return [*self.write([request for request, _ in usable], image_vectors), *failures]
 
     @torch.inference_mode()
-    def write(self, asked: Sequence[Asked], image: Tensor | None) -> list[Reply]:
+    def write(self, asked: Sequence[Asked], image: Tensor | None) -> list[GeneratorReply]:
         """The replies to a batch; `image` are the encoder's vectors, (B, width)."""
         prompts = self._prompts(asked)
         embeddings, mask = self.trained.model.embedded(prompts["input_ids"], prompts["attention_mask"], image)
@@ -125,7 +127,7 @@ class Generator:
         return [
             self._reply(request, *generation)
             if generation.tokens
-            else Reply(request, "", (), problem="the model gave no numbers")
+            else GeneratorReply(request, "", (), problem="the model gave no numbers")
             for request, generation in zip(asked, generated, strict=True)
         ]
 
@@ -147,16 +149,16 @@ class Generator:
         settings = self.trained.settings
         return max(0, prompt_length(self._tokenizer, settings.instruction, request.report) - settings.max_length)
 
-    def _reply(self, request: Asked, token_ids: Sequence[int], log_probabilities: Sequence[float]) -> Reply:
+    def _reply(self, request: Asked, token_ids: Sequence[int], log_probabilities: Sequence[float]) -> GeneratorReply:
         """The reply of a row of tokens: its triplets, each with the mean over the tokens of its part."""
         is_finished = self._tokenizer.eos_token_id in token_ids
         reply_length = token_ids.index(self._tokenizer.eos_token_id) if is_finished else len(token_ids)
         token_ids, log_probabilities = token_ids[:reply_length], log_probabilities[:reply_length]
         reply_text = self._tokenizer.decode(token_ids, skip_special_tokens=True)
-        parsed = parse(reply_text)
+        parsed = parse_triplets(reply_text)
         scores: dict[Triplet, float] = {}
         for part_start, part_end in _parts([self._tokenizer.decode([token]) for token in token_ids]):
-            for triplet in parse(
+            for triplet in parse_triplets(
                 self._tokenizer.decode(token_ids[part_start:part_end], skip_special_tokens=True)
             ).triplets:
                 scores.setdefault(
@@ -167,7 +169,7 @@ class Generator:
             Scored(scored_triplet, scores.get(scored_triplet, mean_probability)) for scored_triplet in parsed.triplets
         )
         unread_count = self._unread(request)
-        return Reply(
+        return GeneratorReply(
             request, reply_text, triplets, parsed.left_out, len(token_ids), unread=unread_count, finished=is_finished
         )
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from kgp_models.generator.settings import SMALL, GeneratorSettings, SmallSettings
-from kgp_models.model_files import require_finite, require_model_folder
+from kgp_models.training.model_files import require_finite, require_model_folder
 from kgplatform.errors import InputError
 
 PAD, END = "<pad>", "<end>"
@@ -75,13 +75,13 @@ def read_language(folder: Path) -> tuple[Any, Any]:
     """A causal language model in transformers' form, with its tokenizer; no code of the folder is run."""
     from transformers import AutoModelForCausalLM
 
-    quiet()
+    silence_transformers()
     if not folder.is_dir():
         raise InputError("the language model's weights are not there", "Give its folder, or small.", path=folder)
     require_model_folder(folder)
     try:
         tokenizer = read_tokenizer(folder)
-        language_model = whole(AutoModelForCausalLM, folder, trust_remote_code=False, dtype=torch.float32)
+        language_model = load_complete_model(AutoModelForCausalLM, folder, trust_remote_code=False, dtype=torch.float32)
     except Exception:  # noqa: BLE001  transformers, tokenizers and safetensors raise classes of their own
         hint = "Give a folder of transformers: config.json, weights, tokenizer."
         raise InputError("there is no causal language model here", hint, path=folder) from None
@@ -106,7 +106,7 @@ def read_tokenizer(folder: Path) -> Any:
     return tokenizer_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
-def whole(kind: Any, folder: Path, **options: Any) -> Any:
+def load_complete_model(kind: Any, folder: Path, **options: Any) -> Any:
     """The model in a folder in transformers' form. Raises `ValueError` where weights are missing, which transformers
     would make up.
     """
@@ -116,7 +116,7 @@ def whole(kind: Any, folder: Path, **options: Any) -> Any:
     return model
 
 
-def quiet() -> None:
+def silence_transformers() -> None:
     """Let transformers tell nothing of what it loads: progress is ours, and what is wrong is an error."""
     from transformers.utils import logging
 

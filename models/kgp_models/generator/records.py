@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from kgp_loaders.radgraph import Graph, read, triplets
+from kgp_loaders.radgraph import ReportGraph, read_report_graphs, triplets
 from kgp_models.generator.settings import DataSettings
 from kgplatform import files, plugins
 from kgplatform.batches import Reject
@@ -122,7 +122,7 @@ def mixed(study: Study, sentences: Sequence[Sentence], share: float, rng: random
     )
 
 
-def by_sentence(graph: Graph) -> tuple[Sentence, ...]:
+def by_sentence(graph: ReportGraph) -> tuple[Sentence, ...]:
     """The report of a graph in sentences; a triplet stands with its head's."""
     report_words = graph.text.split(" ")
     word_starts, char_offset = [], 0
@@ -153,16 +153,18 @@ def by_sentence(graph: Graph) -> tuple[Sentence, ...]:
     )
 
 
-def studies(settings: DataSettings, split: str, base: Path, log: Callable[[str], None] = lambda _: None) -> list[Study]:
+def read_studies(
+    settings: DataSettings, split: str, base: Path, log: Callable[[str], None] = lambda _: None
+) -> list[Study]:
     """The studies of a split that have a graph; how many graphs and reports cannot be used, and studies have none, is
     told. Raises `InputError` where a file is missing or no study is left.
     """
     root_folder = base / settings.path
-    graphs_by_study: dict[str, Graph] = {}
+    graphs_by_study: dict[str, ReportGraph] = {}
     rejects_by_kind: dict[str, list[Reject]] = {"graphs": [], "reports": []}
     for graph_path in settings.graphs:
-        for graph in read(root_folder / graph_path):
-            if isinstance(graph, Graph):
+        for graph in read_report_graphs(root_folder / graph_path):
+            if isinstance(graph, ReportGraph):
                 graphs_by_study[_study_name(graph.name)] = graph
             else:
                 rejects_by_kind["graphs"].append(graph)
@@ -207,12 +209,12 @@ def graph_records(path: Path, labeler: int = 1) -> list[Record]:
     """Records of a file of graphs alone, such as the 50 reports that radiologists labelled; without images."""
     return [
         Record(graph.name, None, graph.text, tuple(triplets(graph)))
-        for graph in read(path, labeler)
-        if isinstance(graph, Graph)
+        for graph in read_report_graphs(path, labeler)
+        if isinstance(graph, ReportGraph)
     ]
 
 
-def shared(training: Iterable[Study], other: Iterable[Study]) -> list[Study]:
+def shared_studies(training: Iterable[Study], other: Iterable[Study]) -> list[Study]:
     """Those of the other studies that are in the training, too, by name or by the text of a long report."""
     training = list(training)
     training_names = {study_name for study in training for study_name in _names(study)}
@@ -224,7 +226,7 @@ def shared(training: Iterable[Study], other: Iterable[Study]) -> list[Study]:
 
 def require_apart(training: Iterable[Study], test: Iterable[Study]) -> None:
     """Raises `InputError` where a study or a report's text of the test is in the training, too (paper §3.1)."""
-    overlap = shared(training, test)
+    overlap = shared_studies(training, test)
     if overlap:
         raise InputError(
             f"{len(overlap):,} test reports are in the training, too; the first is that of {overlap[0].id}",
@@ -256,7 +258,7 @@ def read_drawn(path: Path) -> dict[str, tuple[Triplet, ...]]:
 
 
 def _reports(settings: DataSettings, root_folder: Path, split: str) -> Iterable[Report | Reject]:
-    reports_loader = plugins.load("reports", settings.reports, "loader of reports")
+    reports_loader = plugins.load_plugin("reports", settings.reports, "loader of reports")
     try:
         report_source = reports_loader(root_folder, views=settings.views, splits=(split,))
     except TypeError:

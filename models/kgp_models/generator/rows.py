@@ -115,7 +115,7 @@ class Collator:
 
     def __call__(self, rows: Sequence[tuple[Record, Tensor]]) -> dict[str, Tensor]:
         """input_ids, attention_mask and labels, (B, T), and image, (B, width)."""
-        examples = [tokens(self._tokenizer, self._settings, record) for record, _ in rows]
+        examples = [tokenize_record(self._tokenizer, self._settings, record) for record, _ in rows]
         max_tokens = max(len(prompt_ids) + len(answer_ids) for prompt_ids, answer_ids in examples)
         token_ids = torch.full((len(rows), max_tokens), self._tokenizer.pad_token_id)
         labels = torch.full((len(rows), max_tokens), -100)
@@ -143,7 +143,7 @@ def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study
         )
 
 
-def tokens(tokenizer: Any, settings: GeneratorSettings, record: Record) -> Example:
+def tokenize_record(tokenizer: Any, settings: GeneratorSettings, record: Record) -> Example:
     """A record as both stages train on it."""
     answer_text = serialise(record.triplets)
     return example_tokens(tokenizer, settings.instruction, record.report, answer_text, settings.max_length)

@@ -21,7 +21,7 @@ LEAVING: Final = 0.25  # the share of images that are done at which they leave t
 Held = Callable[[Tensor, Tensor], Tensor]  # tokens written, (rows, t), and logits to logits: what may follow
 
 
-class Written(NamedTuple):
+class ScoredReply(NamedTuple):
     """A reply, and the log probability of each of its tokens. The last is the end mark, if it came to that."""
 
     tokens: list[int]
@@ -113,7 +113,7 @@ def most_probable(
     max_new_tokens: int,
     end: int,
     held: Held | None = None,
-) -> list[Written]:
+) -> list[ScoredReply]:
     """The most probable reply that the search finds, for each prompt; at most `max_new_tokens` tokens.
 
     Prompts are `embeddings`, (B, T, width), with their `mask`, (B, T); padding is anywhere but at the end (an image's
@@ -134,7 +134,7 @@ def most_probable(
     beam_scores = embeddings.new_zeros(len(open_images), 1, dtype=torch.float32)  # of each beam; one, to begin with
     beam_tokens, beam_log_probs = mask.new_empty(len(open_images), 1, 0), beam_scores.new_empty(len(open_images), 1, 0)
     best_scores = beam_scores.new_full((len(open_images),), -torch.inf)
-    replies = [Written([], []) for _ in open_images]
+    replies = [ScoredReply([], []) for _ in open_images]
     for step in range(1, max_new_tokens + 1):
         # Each image's 2 * beams best ways to go on: enough, as at most `beams` of them end.
         logits = model_output.logits[:, -1].float()
@@ -159,7 +159,7 @@ def most_probable(
         ended_scores, best_candidates = candidate_scores[:, :beams].where(has_ended[:, :beams], -torch.inf).max(1)
         for image_row in (ended_scores > best_scores).nonzero()[:, 0].tolist():
             winning_index = best_candidates[image_row]
-            replies[int(open_images[image_row])] = Written(
+            replies[int(open_images[image_row])] = ScoredReply(
                 beam_tokens[image_row, winning_index].tolist(), beam_log_probs[image_row, winning_index].tolist()
             )
         best_scores = torch.maximum(best_scores, ended_scores)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from kgp_models import yaml_settings
+from kgp_models.training import yaml_settings
 from kgplatform.errors import InputError
 
 SMALL: Final = "small"
@@ -125,7 +125,7 @@ class GeneratorSettings:
     @classmethod
     def of(cls, document: object) -> GeneratorSettings:
         """The settings in a plain mapping. Raises `InputError`."""
-        settings = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
+        settings = yaml_settings.settings_from_mapping(cls, document, EXAMPLES, _MAY_BE_ZERO)
         if settings.visual.thinned + settings.visual.without > 1:
             raise InputError("visual.thinned and visual.without are more than 1 together", "They are shares.")
         if max(settings.language.mixed, settings.visual.mixed) > 1:

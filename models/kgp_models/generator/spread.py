@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from kgp_models.generator.checkpoint import SHIPPED, load
-from kgp_models.generator.generate import Decoding, Generator, device
+from kgp_models.generator.checkpoint import SHIPPED, load_generator
+from kgp_models.generator.generate import Decoding, Generator, generator_device
 from kgplatform.construct.spread import started_ray
-from kgplatform.generate.backend import Asked, Backend, Reply
+from kgplatform.generate.backend import Asked, Backend, GeneratorReply
 
 CHUNK: Final = 4  # batches that an actor takes at a time: sorted by length together, and lost together in a kill
 
@@ -28,7 +28,7 @@ class OnRay:
         vision_source = (
             f"{vision_kind}:{Path(vision_folder).absolute()}" if separator else vision
         )  # actors may have another folder
-        local_generator = Generator(load(folder, "cpu", vision_source), decoding)
+        local_generator = Generator(load_generator(folder, "cpu", vision_source), decoding)
         self.name, self.sha256, self.parameters = (
             local_generator.name,
             local_generator.sha256,
@@ -38,7 +38,7 @@ class OnRay:
         self._arguments = (folder.absolute(), vision_source, decoding)
         self._actors = actors
 
-    def replies(self, asked: Iterator[Asked]) -> Iterator[list[Reply]]:
+    def replies(self, asked: Iterator[Asked]) -> Iterator[list[GeneratorReply]]:
         """Batches of replies, when they are done."""
         ray = started_ray()
         chunk_size = self._arguments[2].batch * CHUNK
@@ -61,7 +61,7 @@ class OnRay:
             yield from pickle.loads(result_row["replies"])  # noqa: S301  made by our own actors
 
 
-def opened(
+def open_generator(
     folder: Path | None = None, vision: str | None = None, decoding: Decoding | None = None, *, ray: bool = False
 ) -> Backend:
     """The generator in a folder, on this machine's GPU or CPU, or with `ray` on a cluster; the shipped one without a
@@ -70,14 +70,14 @@ def opened(
     model_folder, decoding = SHIPPED if folder is None else folder, decoding or Decoding()
     if ray:
         return OnRay(model_folder, vision, decoding)
-    return Generator(load(model_folder, device(), vision), decoding)
+    return Generator(load_generator(model_folder, generator_device(), vision), decoding)
 
 
 class _Actor:
     """A Ray actor: a generator that answers pickled chunks of what is asked."""
 
     def __init__(self, folder: Path, vision: str | None, decoding: Decoding) -> None:
-        self._generator = Generator(load(folder, device(), vision), decoding)
+        self._generator = Generator(load_generator(folder, generator_device(), vision), decoding)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
         chunks = [pickle.loads(chunk) for chunk in batch["asked"]]  # noqa: S301  our own

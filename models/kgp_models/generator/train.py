@@ -26,20 +26,20 @@ import torch
 from accelerate import PartialState
 
 from kgp_models.generator import checkpoint
-from kgp_models.generator import vision as vision_of
-from kgp_models.generator.checkpoint import Checkpoint
+from kgp_models.generator.checkpoint import GeneratorCheckpoint
 from kgp_models.generator.encoded import encoded
 from kgp_models.generator.generate import Generator
-from kgp_models.generator.language import answer, open_language, prompt, quiet
+from kgp_models.generator.language import answer, open_language, prompt, silence_transformers
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
-from kgp_models.generator.records import Study, data_sha256, shared, studies
-from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tell_cut, tokens
+from kgp_models.generator.records import Study, data_sha256, read_studies, shared_studies
+from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows, tell_cut, tokenize_record
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, train_vision
-from kgp_models.generator.trainers import arguments, run, told_steps, visual_trainer_class
+from kgp_models.generator.trainers import arguments, run_trainer, told_steps, visual_trainer_class
 from kgp_models.generator.validate import validated
-from kgp_models.generator.vision import Vision
+from kgp_models.towers import vision as vision_of
+from kgp_models.towers.vision import Vision
 from kgplatform import trained_on
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
@@ -83,18 +83,18 @@ class Work:
 
     def studies(self) -> list[Study]:
         """The training's studies."""
-        return studies(self.settings.data, self.settings.data.train, self.base, self.log)
+        return read_studies(self.settings.data, self.settings.data.train, self.base, self.log)
 
     def validation(self, of_training: Sequence[Study]) -> list[Study]:
         """The studies that the model card's figures are of, none of which is in the training; none where the data have
         no such part.
         """
         try:
-            validation_studies = studies(self.settings.data, self.settings.data.validation, self.base, self.log)
+            validation_studies = read_studies(self.settings.data, self.settings.data.validation, self.base, self.log)
         except InputError as error:
             self.log(f"no validation: {error.message}")
             return []
-        shared_ids = {study.id for study in shared(of_training, validation_studies)}
+        shared_ids = {study.id for study in shared_studies(of_training, validation_studies)}
         if shared_ids:
             self.log(f"{len(shared_ids):,} studies of the validation are in the training, too, and count for nothing")
         return [study for study in validation_studies if study.id not in shared_ids]
@@ -118,11 +118,11 @@ def meaning(data: DataSettings, base: Path) -> Callable[[str], str]:
     return same
 
 
-def train(work: Work, stages: Sequence[str]) -> Path:
+def train_stages(work: Work, stages: Sequence[str]) -> Path:
     """Train these stages in order, and the vision encoder before stage 2 where it is missing; returns the last one's
     folder. Raises `InputError` for data that are missing, and for a folder of another training.
     """
-    quiet()
+    silence_transformers()
     processes = PartialState(cpu=work.device == "cpu", timeout=timedelta(days=2))
     if not processes.is_main_process:
         work = replace(work, log=lambda _: None, progress=lambda activity: lambda done_count, total_count: None)
@@ -210,7 +210,7 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
         for training_text in (prompt(work.settings.instruction, record.report), answer(serialise(record.triplets)))
     )
     language_model, tokenizer = open_language(work.settings, work.base, training_texts)
-    examples = [tokens(tokenizer, work.settings, record) for record in records]
+    examples = [tokenize_record(tokenizer, work.settings, record) for record in records]
     tell_cut(tokenizer, work.settings, training_studies, work.log)
     token_rows = [
         {"input_ids": [*prompt_ids, *answer_ids], "completion_mask": [0] * len(prompt_ids) + [1] * len(answer_ids)}
@@ -237,9 +237,9 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
         processing_class=tokenizer,
         callbacks=[told_steps(work, LLM_KG)],
     )
-    figures = run(trainer, stage_folder, work.log)
+    figures = run_trainer(trainer, stage_folder, work.log)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
-    stage_checkpoint = Checkpoint(
+    stage_checkpoint = GeneratorCheckpoint(
         stage_folder, model, tokenizer, None, work.settings, LLM_KG, "", _about(work, training_studies, data_hash)
     )
     _finish(work, training_studies, stage_checkpoint, figures, f"{len(token_rows):,} reports")
@@ -253,7 +253,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
     from transformers import TrainingArguments
 
     visual_settings = work.settings.visual
-    language_checkpoint = checkpoint.load(work.place("1"))
+    language_checkpoint = checkpoint.load_generator(work.place("1"))
     vision = _open_vision(work)
     with PartialState().main_process_first():
         image_studies, image_vectors = encoded(vision, _with_image(training_studies), stage_folder / "work", work)
@@ -280,14 +280,14 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         data_collator=Collator(language_checkpoint.tokenizer, work.settings),
         callbacks=[told_steps(work, VLM_KG)],
     )
-    figures = run(trainer, stage_folder, work.log)
+    figures = run_trainer(trainer, stage_folder, work.log)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if visual_settings.tune == "lora":
         model.language = model.language.merge_and_unload()
     stage_label = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[visual_settings.tune]
     saved_settings = replace(work.settings, vision=_vision_from(stage_folder, work))
     data_description = _about(work, training_studies, data_hash)
-    stage_checkpoint = Checkpoint(
+    stage_checkpoint = GeneratorCheckpoint(
         stage_folder, model, language_checkpoint.tokenizer, vision, saved_settings, stage_label, "", data_description
     )
     _finish(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
@@ -296,7 +296,7 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
 def _finish(
     work: Work,
     training_studies: Sequence[Study],
-    stage_checkpoint: Checkpoint,
+    stage_checkpoint: GeneratorCheckpoint,
     figures: dict[str, Any],
     record_summary: str,
 ) -> None:
@@ -317,13 +317,13 @@ def _is_trained(work: Work, training_studies: Sequence[Study], stage_folder: Pat
     if not (stage_folder / checkpoint.ABOUT).is_file():
         return False
     if (stage_folder / "work").exists() and PartialState().is_main_process:
-        _validate(work, training_studies, checkpoint.load(stage_folder))
+        _validate(work, training_studies, checkpoint.load_generator(stage_folder))
     PartialState().wait_for_everyone()
     work.log(f"{stage_label}: trained already")
     return True
 
 
-def _validate(work: Work, training_studies: Sequence[Study], stage_checkpoint: Checkpoint) -> dict[str, Any]:
+def _validate(work: Work, training_studies: Sequence[Study], stage_checkpoint: GeneratorCheckpoint) -> dict[str, Any]:
     """Look at what a saved stage reaches, and add it to its figures. Once its folder `work` is gone, it is done."""
     stage_checkpoint.model.to(work.device).eval()
     if stage_checkpoint.vision is not None:
@@ -344,12 +344,12 @@ def _about(work: Work, training_studies: Sequence[Study], data_hash: str) -> dic
     return {
         "data_sha256": data_hash,
         "trained_on": trained_on.document(
-            stated_sources if only_own_weights else trained_on.joined(stated_sources, trained_on.UNKNOWN)
+            stated_sources if only_own_weights else trained_on.merge_trained_on(stated_sources, trained_on.UNKNOWN)
         ),
     }
 
 
-def _save(stage_checkpoint: Checkpoint, figures: Mapping[str, Any]) -> None:
+def _save(stage_checkpoint: GeneratorCheckpoint, figures: Mapping[str, Any]) -> None:
     data_hash = stage_checkpoint.about["data_sha256"]
     model_parts = (
         stage_checkpoint.folder,
@@ -359,7 +359,7 @@ def _save(stage_checkpoint: Checkpoint, figures: Mapping[str, Any]) -> None:
         stage_checkpoint.stage,
         stage_checkpoint.vision,
     )
-    checkpoint.save(*model_parts, data=data_hash, trained_on=stage_checkpoint.trained_on, figures=figures)
+    checkpoint.save_generator(*model_parts, data=data_hash, trained_on=stage_checkpoint.trained_on, figures=figures)
 
 
 def _with_image(training_studies: Sequence[Study]) -> list[Study]:

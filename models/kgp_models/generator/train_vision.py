@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from kgp_models.generator.records import Study
 from kgp_models.generator.settings import SmallSettings
-from kgp_models.generator.small_vision import SIZE, WIDTH, SmallVision
-from kgp_models.generator.vision import Vision, small
-from kgp_models.training_state import TrainingState
-from kgp_models.varied import varied
+from kgp_models.towers.small_vision import SIZE, WIDTH, SmallVision
+from kgp_models.towers.vision import Vision, small
+from kgp_models.training.augmentation import varied
+from kgp_models.training.training_state import TrainingState
 from kgplatform.errors import InputError
 from kgplatform.interrupt import checkpoints
 from kgplatform.triplets.text import Triplet
@@ -105,13 +105,13 @@ def train_vision(
 def _read(studies: Sequence[Study], vision: Vision, log: Callable[[str], None]) -> tuple[list[Study], Tensor]:
     """The studies whose image can be read, and the images in a byte a pixel: (studies, 1, 256, 256)."""
     readable_studies, image_rows = [], []
-    for study_index, pixels in readable(studies, vision.pixels, log):
+    for study_index, pixels in readable_pixels(studies, vision.pixels, log):
         readable_studies.append(studies[study_index])
         image_rows.append((pixels * 127.5 + 127.5).round().to(torch.uint8))
     return readable_studies, torch.stack(image_rows) if image_rows else torch.zeros(0, 1, SIZE, SIZE, dtype=torch.uint8)
 
 
-def readable(
+def readable_pixels(
     studies: Sequence[Study], pixels: Callable[[Path], Tensor], log: Callable[[str], None], before: int = 0
 ) -> Iterator[tuple[int, Tensor]]:
     """The images that can be read, as `pixels` reads them, each with its study's number; how many cannot is reported.

@@ -15,7 +15,7 @@ from torch import nn
 
 from kgp_models.generator.rows import Buckets
 from kgp_models.generator.settings import StageSettings
-from kgp_models.model_files import require_uncompressed
+from kgp_models.training.model_files import require_uncompressed
 from kgplatform.errors import InputError
 from kgplatform.files import read_json, require_plain_folder
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
@@ -56,7 +56,7 @@ def arguments(work: Work, stage: StageSettings, stage_folder: Path) -> dict[str,
     }
 
 
-def run(trainer: Any, stage_folder: Path, log: Callable[[str], None]) -> dict[str, Any]:
+def run_trainer(trainer: Any, stage_folder: Path, log: Callable[[str], None]) -> dict[str, Any]:
     """Train, from where an earlier training was stopped, which is reported; returns seconds, steps and the mean loss of
     all sessions together.
     """

@@ -9,7 +9,7 @@ from typing import Final
 from kgp_models.generator.generate import Generator
 from kgp_models.generator.records import Study
 from kgplatform.generate.backend import Asked
-from kgplatform.triplets.metrics import Key, count, score
+from kgplatform.triplets.metrics import Key, count, score_documents
 
 STUDIES: Final = 200  # of the validation part, at most
 DEGREE: Final = re.compile(
@@ -50,5 +50,8 @@ def validated(generator: Generator, studies: Sequence[Study], same: Key, progres
                 if reply.problem is None
             ]
         if triplet_counts:
-            figures |= {"validation studies": len(triplet_counts), figure_name: round(score(triplet_counts).f1, 4)}
+            figures |= {
+                "validation studies": len(triplet_counts),
+                figure_name: round(score_documents(triplet_counts).f1, 4),
+            }
     return figures

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array, diags_array
 from torch import Tensor
 
 from kgp_models.link_prediction.scoring import ByRelation, Scorer
-from kgplatform.export.splits import Split
+from kgplatform.datasets.splits import Split
 
 
 class Frequency:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kgplatform.export.splits import Split
+from kgplatform.datasets.splits import Split
 from kgplatform.export.triples import Ids
 from kgplatform.schema import Stance
 
@@ -14,7 +14,7 @@ MANY = 1.5  # from so many tails a head on, a relation counts as 1-N (Bordes et 
 Rows = NDArray[np.bool_]
 
 
-def groups(split: Split, part: str = "test") -> dict[str, Rows]:
+def triple_groups(split: Split, part: str = "test") -> dict[str, Rows]:
     """Masks over the triples of `part` by name; groups without a triple are left out.
 
     ``cross`` joins an image and a concept, ``intra`` does not; each stance; ``1-1``, ``1-N``, ``N-1``, ``N-N`` by what

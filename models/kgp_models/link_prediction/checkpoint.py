@@ -35,7 +35,7 @@ _AGAIN: Final = "Train the model again."
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class LinkCheckpoint:
     """A trained model with its id maps: `graph` has the entities and relations, and no triples."""
 
     settings: TrainingSettings
@@ -55,7 +55,9 @@ class Checkpoint:
         return str(self.about["weights"])
 
 
-def save(folder: Path, settings: TrainingSettings, model: zoo.Model, graph: Triples, about: Mapping[str, Any]) -> None:
+def save_link_checkpoint(
+    folder: Path, settings: TrainingSettings, model: zoo.Model, graph: Triples, about: Mapping[str, Any]
+) -> None:
     """Write a finished model; what was there before stays until the new one is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     id_maps = graph.without_triples()
@@ -66,9 +68,9 @@ def save(folder: Path, settings: TrainingSettings, model: zoo.Model, graph: Trip
     save_json(folder / ABOUT, document)
 
 
-def load(folder: Path) -> Checkpoint:
+def load_link_checkpoint(folder: Path) -> LinkCheckpoint:
     """Read what `save` wrote; raises `InputError` for a damaged checkpoint, or id maps that are not its own."""
-    about = read_json(folder / ABOUT)
+    about = read_document(folder / ABOUT)
     graph = Triples.read(folder)
     if not isinstance(about.get("settings"), dict) or "weights" not in about or "names" not in about:
         raise InputError("is not a checkpoint of this program", _AGAIN, path=folder / ABOUT)
@@ -78,10 +80,10 @@ def load(folder: Path) -> Checkpoint:
     if hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest() != about["weights"]:
         raise InputError("does not match its hash", _AGAIN, path=folder / WEIGHTS)
     settings = TrainingSettings.of(about["settings"])
-    model, scorer = zoo.build(settings, graph.num_entities, graph.num_relations, seed=0)
+    model, scorer = zoo.build_link_model(settings, graph.num_entities, graph.num_relations, seed=0)
     _restore(model, weights, folder / WEIGHTS)
     model.eval()
-    return Checkpoint(settings, model, scorer, graph, about)
+    return LinkCheckpoint(settings, model, scorer, graph, about)
 
 
 def save_progress(
@@ -193,7 +195,7 @@ def save_json(path: Path, document: Mapping[str, Any]) -> None:
     partial_path.replace(path)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
     """Read a document; raises `InputError`."""
     try:
         document = files.read_json(path)

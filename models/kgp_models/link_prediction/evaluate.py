@@ -160,7 +160,7 @@ def _ranks(scorer: Scorer, task: str, triples: Ids, truth: Known, device: torch.
     Known answers are counted apart and subtracted, which is cheaper than to overwrite their scores.
     """
     h, r, t = torch.from_numpy(np.ascontiguousarray(triples.T)).to(device)
-    scores = score(scorer, task, h, r, t)
+    scores = score_candidates(scorer, task, h, r, t)
     true_scores = scores.gather(1, (h, r, t)[_COLUMN[task]].unsqueeze(1))  # (b, 1)
     if not bool(torch.isfinite(true_scores).all()):
         raise KgpError("the model's scores are not finite: it has diverged", "Lower the learning rate.")
@@ -179,7 +179,7 @@ def _ranks(scorer: Scorer, task: str, triples: Ids, truth: Known, device: torch.
     return torch.stack([filtered_ranks, raw_ranks]).double().cpu().numpy()
 
 
-def score(scorer: Scorer, task: str, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
+def score_candidates(scorer: Scorer, task: str, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
     """The score of every candidate for the missing part, (b, candidates)."""
     if task == "head":
         return scorer.heads(r, t)

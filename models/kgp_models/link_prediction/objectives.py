@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.link_prediction.evaluate import Known, score
+from kgp_models.link_prediction.evaluate import Known, score_candidates
 from kgp_models.link_prediction.scoring import Factored
 from kgp_models.link_prediction.settings import SAMPLED, TrainingSettings
 from kgplatform.errors import UsageError
@@ -125,7 +125,7 @@ class AllCandidates:
         total_loss = torch.zeros((), device=self.device)
         for slot_name, questions in batch.items():
             h, r, t = torch.from_numpy(np.ascontiguousarray(questions.T)).to(self.device)
-            logits = score(scorer, slot_name, h, r, t)
+            logits = score_candidates(scorer, slot_name, h, r, t)
             row_indices, answers = (
                 torch.from_numpy(answer_ids).to(self.device)
                 for answer_ids in self.true_triples.answers(slot_name, questions)

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from kgp_models.link_prediction.baselines import BASELINES
-from kgp_models.link_prediction.evaluate import TASKS, Known, score
+from kgp_models.link_prediction.evaluate import TASKS, Known, score_candidates
 from kgp_models.link_prediction.scoring import Scorer
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
-from kgplatform.export.splits import Split
 
 QUESTIONS: Final = 5_000  # validation questions a task that the weights are fitted to, at most
 STEPS: Final = 60
@@ -84,8 +84,12 @@ class Pool:
 
     def _members(self, task: str, h: Tensor, r: Tensor, t: Tensor) -> list[Tensor]:
         """Each member's logits, (b, candidates)."""
-        model_scores = [torch.log_softmax(score(scorer, task, h, r, t), dim=1) for scorer in self.models.values()]
-        return model_scores + [(score(scorer, task, h, r, t) + FLOOR).log() for scorer in self.counts.values()]
+        model_scores = [
+            torch.log_softmax(score_candidates(scorer, task, h, r, t), dim=1) for scorer in self.models.values()
+        ]
+        return model_scores + [
+            (score_candidates(scorer, task, h, r, t) + FLOOR).log() for scorer in self.counts.values()
+        ]
 
     def _group(self, task: str, h: Tensor, r: Tensor, t: Tensor) -> Tensor:
         """The pair of node types that a question is about, (b,)."""

@@ -22,9 +22,9 @@ from kgp_models.link_prediction.baselines import BASELINES
 from kgp_models.link_prediction.evaluate import TASKS
 from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.scoring import Scorer
-from kgp_models.model_files import sha256_of
+from kgp_models.training.model_files import sha256_of
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, UsageError
-from kgplatform.export.splits import Split
 from kgplatform.export.triples import Ids, Triples
 
 ABOUT: Final = "pool.json"
@@ -55,7 +55,7 @@ class PoolCheckpoint:
         )
 
 
-def save(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path]) -> None:
+def save_pool(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path]) -> None:
     """Write a fitted pool; `members` are the folders of its models' checkpoints, which are copied.
 
     Raises `UsageError` when they are not the pool's models, and `InputError` for one that is damaged, of another graph,
@@ -65,7 +65,7 @@ def save(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path]) ->
         raise UsageError(f"a pool of {', '.join(pool.models)} is saved with the checkpoint of each", "Give them all.")
     train_triples = Triples(split.train, split.triples.nodes, split.triples.relations)
     checkpoints = {
-        member_name: checkpoint.load(members[member_name]) for member_name in pool.models
+        member_name: checkpoint.load_link_checkpoint(members[member_name]) for member_name in pool.models
     }  # in the order of the weights
     for member_name, member_checkpoint in checkpoints.items():
         if member_checkpoint.graph.sha256 != train_triples.without_triples().sha256:
@@ -108,9 +108,9 @@ def _same(first_scorer: Scorer, second_scorer: Scorer, triple_ids: Ids) -> bool:
         return torch.allclose(first_scorer.triples(h, r, t), second_scorer.triples(h, r, t), rtol=1e-4, atol=1e-5)
 
 
-def load(folder: Path) -> PoolCheckpoint:
+def load_pool(folder: Path) -> PoolCheckpoint:
     """Read what `save` wrote; raises `InputError` when any file is damaged or another pool's."""
-    about = checkpoint.read_json(folder / ABOUT)
+    about = checkpoint.read_document(folder / ABOUT)
     if "files" not in about or "weights" not in about:
         raise InputError("is not a pool of this program", _AGAIN, path=folder / ABOUT)
     if about.pop("sha256", None) != _hash(about):
@@ -121,7 +121,10 @@ def load(folder: Path) -> PoolCheckpoint:
     if not set(about["counts"]) <= set(BASELINES):
         raise InputError("names a baseline that there is not", _AGAIN, path=folder / ABOUT)
     train_triples = Triples.read(folder / TRAIN)
-    scorers = {member_name: checkpoint.load(folder / MEMBERS / member_name).scorer for member_name in about["members"]}
+    scorers = {
+        member_name: checkpoint.load_link_checkpoint(folder / MEMBERS / member_name).scorer
+        for member_name in about["members"]
+    }
     split_kind, split_seed = about["split"]["kind"], about["split"]["seed"]
     pool = Pool(
         Split(train_triples, np.zeros(len(train_triples), dtype=np.int8), split_kind, split_seed),
@@ -132,9 +135,13 @@ def load(folder: Path) -> PoolCheckpoint:
     return PoolCheckpoint(pool, train_triples.without_triples(), about)
 
 
-def load_any(folder: Path) -> checkpoint.Checkpoint | PoolCheckpoint:
+def load_any(folder: Path) -> checkpoint.LinkCheckpoint | PoolCheckpoint:
     """A trained model or a pool, whichever is in `folder`; raises `InputError`, for a half-written pool too."""
-    return load(folder) if (folder / ABOUT).exists() or (folder / MEMBERS).exists() else checkpoint.load(folder)
+    return (
+        load_pool(folder)
+        if (folder / ABOUT).exists() or (folder / MEMBERS).exists()
+        else checkpoint.load_link_checkpoint(folder)
+    )
 
 
 def _hash(about: Mapping[str, Any]) -> str:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kgp_models.link_prediction.checkpoint import Checkpoint
+from kgp_models.link_prediction.checkpoint import LinkCheckpoint
 from kgp_models.link_prediction.pool_checkpoint import PoolCheckpoint
 from kgplatform.errors import InputError, NotFoundError, UsageError
 from kgplatform.export.triples import Ids, Triples
 from kgplatform.predictions import Prediction
-from kgplatform.suggest import did_you_mean, nearest, question
+from kgplatform.suggest import did_you_mean, nearest, suggestion_text
 
 BATCH: Final = 512
 MAX_TOP: Final = 1_000_000  # more is no list of candidates, and does not fit a table
@@ -25,8 +25,8 @@ Scores: TypeAlias = npt.NDArray[np.float64]
 
 
 @torch.inference_mode()
-def predict_links(
-    checkpoint: Checkpoint | PoolCheckpoint,
+def predict_triples(
+    checkpoint: LinkCheckpoint | PoolCheckpoint,
     graph: Triples,
     relation: str,
     top: int,
@@ -99,7 +99,7 @@ class _Best:
 class _Search:
     """What is known about the relation, in the model's own ids."""
 
-    def __init__(self, checkpoint: Checkpoint | PoolCheckpoint, graph: Triples, relation: str) -> None:
+    def __init__(self, checkpoint: LinkCheckpoint | PoolCheckpoint, graph: Triples, relation: str) -> None:
         model_graph = checkpoint.graph
         if relation not in model_graph.relations:
             hint = did_you_mean(relation, model_graph.relations, "It was trained without it.")
@@ -194,7 +194,8 @@ class _Search:
             if self.names[entity_index]
         }
         if close_names := nearest(label, label_by_name):
-            return f"{question([f'{label_by_name[similar]} ({similar})' for similar in close_names])} {fallback_hint}"
+            labels = [f"{label_by_name[similar]} ({similar})" for similar in close_names]
+            return f"{suggestion_text(labels)} {fallback_hint}"
         return did_you_mean(label, self.labels, fallback_hint)
 
 

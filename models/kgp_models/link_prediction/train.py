@@ -18,8 +18,8 @@ from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.objectives import Objective, objective
 from kgp_models.link_prediction.scoring import Factored, Scorer
 from kgp_models.link_prediction.settings import TrainingSettings
+from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, KgpError
-from kgplatform.export.splits import Split
 from kgplatform.extras import missing
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
 
@@ -32,7 +32,7 @@ _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
 
 
 @dataclass(frozen=True)
-class Trained:
+class LinkTrainingResult:
     """A trained model, and how its training went: `history` has epoch, loss and validation MRR of each check."""
 
     model: zoo.Model
@@ -44,7 +44,7 @@ class Trained:
     history: list[dict[str, float]]
 
 
-def train(
+def train_link_model(
     settings: TrainingSettings,
     split: Split,
     *,
@@ -54,7 +54,7 @@ def train(
     tensorboard: Path | None = None,
     progress: Progress = lambda done_count, total_count: None,
     log: Callable[[str], None] = lambda _: None,
-) -> Trained:
+) -> LinkTrainingResult:
     """Train a model on the split's training part.
 
     With `folder`, the training goes on from what an interrupted one left there (`log` hears from where), and ends as
@@ -92,7 +92,7 @@ class _Training:
     ) -> None:
         triples = split.triples
         self.settings, self.split, self.seed, self.folder, self.device = settings, split, seed, folder, device
-        self.model, self.scorer = zoo.build(settings, triples.num_entities, triples.num_relations, seed)
+        self.model, self.scorer = zoo.build_link_model(settings, triples.num_entities, triples.num_relations, seed)
         self.model.to(device)
         self.optimizer = optimizer(settings, self.model)
         graph_sizes = triples.num_entities, triples.num_relations
@@ -123,7 +123,7 @@ class _Training:
         """
         self.model.train()
         for batch in self._batches():
-            self.losses.append(step(self.model, self.scorer, self.optimizer, self.objective, batch))
+            self.losses.append(optimizer_step(self.model, self.scorer, self.optimizer, self.objective, batch))
             if when.due():
                 self.save(when)
         self.done += 1
@@ -173,15 +173,15 @@ class _Training:
             self._resumed = None
         return batches
 
-    def finish(self) -> Trained:
+    def finish(self) -> LinkTrainingResult:
         """Put the best weights back, and write the checkpoint."""
         self.model.load_state_dict(self.best)
         self.model.eval()
         if self.folder is not None:
-            checkpoint.save(self.folder, self.settings, self.model, self.split.triples, self._about())
+            checkpoint.save_link_checkpoint(self.folder, self.settings, self.model, self.split.triples, self._about())
             checkpoint.clear_progress(self.folder)
         seconds = self._about()["seconds"]
-        return Trained(
+        return LinkTrainingResult(
             self.model, self.scorer, self.done, self.best_epoch, self.best_mrr, seconds, self.history
         )  # fmt: skip
 
@@ -206,7 +206,7 @@ class _Training:
             self.random, self._resumed = epoch_random, torch.get_rng_state()
 
     def _take(self, folder: Path) -> None:
-        finished = checkpoint.load(folder)
+        finished = checkpoint.load_link_checkpoint(folder)
         self._go_on_from(finished.about, folder)
         self.best = checkpoint.copy_weights(finished.model)
 
@@ -220,7 +220,7 @@ class _Training:
         self.best_mrr, self.seconds, self.history = about["best_mrr"], about["seconds"], about["history"]
 
 
-def step(
+def optimizer_step(
     model: zoo.Model, scorer: Factored, optimizer: torch.optim.Optimizer, objective: Objective, batch: Any
 ) -> Tensor:
     """One optimizer step on a batch of the objective; returns the batch's loss."""

@@ -60,13 +60,15 @@ class Models:
     ntn = Entry(pykeen.models.NTN, neural.NTN)
 
 
-def build(settings: TrainingSettings, num_entities: int, num_relations: int, seed: int) -> tuple[Model, Factored]:
+def build_link_model(
+    settings: TrainingSettings, num_entities: int, num_relations: int, seed: int
+) -> tuple[Model, Factored]:
     """A new model and its scorer; raises `InputError` for an unknown model or argument."""
-    model_names = plugins.names("models")
+    model_names = plugins.registered_names("models")
     if settings.model not in model_names:
         hint = did_you_mean(settings.model, model_names, f"Models: {', '.join(model_names)}.")
         raise InputError(f"there is no model {settings.model}", hint)
-    entry: Entry = plugins.load("models", settings.model, "model")
+    entry: Entry = plugins.load_plugin("models", settings.model, "model")
     graph_size = KGInfo(num_entities, num_relations, create_inverse_triples=settings.reciprocal)
     torch.manual_seed(seed)
     try:

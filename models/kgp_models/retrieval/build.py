@@ -12,35 +12,35 @@ from torch import Tensor
 
 from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval import checkpoint
-from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import Examples, Log, examples, image_features, read_pictures, tell_longer
+from kgp_models.retrieval.inputs import Log, PairExamples, examples, image_features, read_pictures, tell_longer
 from kgp_models.retrieval.settings import RetrievalSettings
-from kgp_models.retrieval.small import KIND as SMALL
-from kgp_models.retrieval.small import small_backbone
-from kgp_models.retrieval.train import Trained, evaluated, fine_tune, pretrain
-from kgp_models.training_state import claim
+from kgp_models.retrieval.train import RetrievalTrainingResult, evaluated, fine_tune, pretrain
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.backbones import open_backbone
+from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.towers.small_backbone import small_backbone
+from kgp_models.training.training_state import claim
 from kgplatform import trained_on as provenance
+from kgplatform.datasets.knowledge import POSITIVE, Knowledge
+from kgplatform.datasets.mentions import find_mentions
+from kgplatform.datasets.pair_metrics import RetrievalScores
+from kgplatform.datasets.pairs import Pair, PairSet
 from kgplatform.errors import InputError, UsageError
 from kgplatform.radiograph import place
-from kgplatform.retrieval.knowledge import POSITIVE, Knowledge
-from kgplatform.retrieval.mentions import mentions
-from kgplatform.retrieval.metrics import Scores
-from kgplatform.retrieval.pairs import Pair, PairSet
 
 NEW: Final = "new"  # a small backbone whose weights are drawn by chance
 
 ProgressOf = Callable[[str], Callable[[int, int | None], None]]
 
 
-def quiet(_: str) -> Callable[[int, int | None], None]:
+def no_progress(_: str) -> Callable[[int, int | None], None]:
     """Progress that nobody sees."""
     return lambda done_count, total_count: None
 
 
 @dataclass(frozen=True)
-class Inputs:
+class RetrievalInputs:
     """What a training reads. `images` is the folder that the graph's paths begin in, `lexicon` names concepts in
     addition to the graph's names, `cache` keeps pictures that were read.
     """
@@ -51,19 +51,19 @@ class Inputs:
     lexicon: Sequence[Path] = ()
     cache: Path | None = None
     log: Log = lambda _: None
-    progress: ProgressOf = quiet
+    progress: ProgressOf = no_progress
 
 
 @dataclass(frozen=True)
-class Model:
+class RetrievalModel:
     """A trained model: by `tuned` on pairs, by `pretrained` on the graph; `test` has its figures, both ways."""
 
     backbone: Backbone
     tokenizer: Any
-    tuned: Trained
-    pretrained: Trained | None
-    test: Mapping[str, Scores]
-    examples: Examples
+    tuned: RetrievalTrainingResult
+    pretrained: RetrievalTrainingResult | None
+    test: Mapping[str, RetrievalScores]
+    examples: PairExamples
 
     @property
     def figures(self) -> dict[str, dict[str, Any]]:
@@ -71,16 +71,16 @@ class Model:
         return {direction: scores.as_dict() for direction, scores in self.test.items()}
 
 
-def train(
-    settings: RetrievalSettings, inputs: Inputs, folder: Path, seed: int, base: Path, device: str = "cpu"
-) -> Model:
+def train_retrieval_model(
+    settings: RetrievalSettings, inputs: RetrievalInputs, folder: Path, seed: int, base: Path, device: str = "cpu"
+) -> RetrievalModel:
     """Train and test a model. `folder` keeps where the training is, so that it goes on; paths of the settings are
     relative to `base`.
 
     Raises `UsageError` for a method that needs the graph where none is given, and `InputError`.
     """
     claim(folder, _about(settings, inputs, seed, base))
-    backbone, tokenizer = opened(settings, [pair.text for pair in inputs.parts["train"]], seed, base)
+    backbone, tokenizer = _initial_backbone(settings, [pair.text for pair in inputs.parts["train"]], seed, base)
     backbone.to(device)
     pair_examples = {
         part_name: examples(
@@ -90,7 +90,7 @@ def train(
     }
     alignment = pretrained = None
     if settings.method != "backbone":
-        knowledge, pictures = known(settings, inputs, backbone, seed)
+        knowledge, pictures = _training_graph(settings, inputs, backbone, seed)
         if settings.method == "fashionklip":
             mentioned_concepts = _mentioned(settings, inputs, knowledge, pair_examples["train"].texts)
             alignment = Alignment(knowledge, pictures, mentioned_concepts, settings.fashion)
@@ -119,12 +119,12 @@ def train(
         inputs.progress("pairs, steps"),
         inputs.log,
     )
-    return Model(
+    return RetrievalModel(
         backbone, tokenizer, tuned, pretrained, evaluated(backbone, pair_examples["test"]), pair_examples["test"]
     )
 
 
-def _about(settings: RetrievalSettings, inputs: Inputs, seed: int, base: Path) -> dict[str, Any]:
+def _about(settings: RetrievalSettings, inputs: RetrievalInputs, seed: int, base: Path) -> dict[str, Any]:
     """What decides a training's result."""
     backbone_kind, _, folder_name = settings.backbone.partition(":")
     graph_hash = inputs.knowledge.sha256 if inputs.knowledge is not None and settings.method != "backbone" else ""
@@ -140,7 +140,7 @@ def _about(settings: RetrievalSettings, inputs: Inputs, seed: int, base: Path) -
     }
 
 
-def opened(settings: RetrievalSettings, texts: Sequence[str], seed: int, base: Path) -> tuple[Backbone, Any]:
+def _initial_backbone(settings: RetrievalSettings, texts: Sequence[str], seed: int, base: Path) -> tuple[Backbone, Any]:
     """The backbone of the settings before its training, and the small one's tokenizer."""
     spec = settings.backbone
     if spec == NEW:
@@ -159,7 +159,9 @@ def opened(settings: RetrievalSettings, texts: Sequence[str], seed: int, base: P
         ), None
 
 
-def known(settings: RetrievalSettings, inputs: Inputs, backbone: Backbone, seed: int) -> tuple[Knowledge, Tensor]:
+def _training_graph(
+    settings: RetrievalSettings, inputs: RetrievalInputs, backbone: Backbone, seed: int
+) -> tuple[Knowledge, Tensor]:
     """The graph as the settings want it, of the images that can be read, and their pictures (or features).
 
     Raises `UsageError` where there is no graph, and `InputError` where none of its images is there.
@@ -199,10 +201,10 @@ def varied_graph(knowledge: Knowledge, graph: str, seed: int) -> Knowledge:
 
 
 def _mentioned(
-    settings: RetrievalSettings, inputs: Inputs, knowledge: Knowledge, texts: Sequence[str]
+    settings: RetrievalSettings, inputs: RetrievalInputs, knowledge: Knowledge, texts: Sequence[str]
 ) -> list[list[int]]:
     """The concepts that each report says are there; without stances, all that it speaks of."""
-    mentions_by_text = mentions(texts, knowledge, inputs.lexicon, log=inputs.log)
+    mentions_by_text = find_mentions(texts, knowledge, inputs.lexicon, log=inputs.log)
     any_stance = settings.graph == "no-stance"
     return [
         sorted({concept for concept, stance in text_mentions if any_stance or stance == POSITIVE})
@@ -210,8 +212,8 @@ def _mentioned(
     ]
 
 
-def save(
-    model: Model,
+def save_tested_model(
+    model: RetrievalModel,
     settings: RetrievalSettings,
     folder: Path,
     pairs: PairSet,
@@ -226,7 +228,7 @@ def save(
         data_hashes["graph"] = f"sha256 {knowledge.sha256}"
     pair_sources = provenance.of_names(pair.dataset for pair in pairs.parts["train"])
     graph_sources = provenance.of_names(image.dataset for image in knowledge.images) if knowledge is not None else ()
-    model.backbone.trained_on = provenance.joined(model.backbone.trained_on, pair_sources, graph_sources)
+    model.backbone.trained_on = provenance.merge_trained_on(model.backbone.trained_on, pair_sources, graph_sources)
     figures = {"epochs": model.tuned.epochs, "validation recall": round(model.tuned.best, 4)}
     for direction, scores in model.test.items():
         mean_scores = scores.means()
@@ -234,7 +236,7 @@ def save(
             f"test {direction.replace('_', ' ')} {metric_name}": round(mean_scores[metric_name], 4)
             for metric_name in ("R@1", "R@10", "R@100")
         }
-    checkpoint.save(
+    checkpoint.save_retrieval_model(
         folder,
         model.backbone,
         settings,

@@ -18,12 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from kgp_models.generator.language import read_tokenizer
-from kgp_models.model_files import check_files, relative, save_whole, sha256_of
-from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.backbones import open_backbone
 from kgp_models.retrieval.settings import RetrievalSettings
-from kgp_models.retrieval.small import KIND as SMALL
-from kgp_models.retrieval.small import small_backbone
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.backbones import open_backbone
+from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.towers.small_backbone import small_backbone
+from kgp_models.training.model_files import check_files, relative, save_whole, sha256_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 from kgplatform.files import read_json
@@ -36,7 +36,7 @@ SHIPPED: Final = Path(__file__).parent / "shipped"  # the small backbone that co
 _TOWERS: Final = ("image_tower.", "text_tower.")
 
 
-def save(
+def save_retrieval_model(
     folder: Path,
     backbone: Backbone,
     settings: RetrievalSettings,
@@ -77,7 +77,7 @@ def save(
     partial_path.replace(folder / ABOUT)
 
 
-def load(folder: Path, base: str | None = None) -> Backbone:
+def load_retrieval_model(folder: Path, base: str | None = None) -> Backbone:
     """Read a model, in evaluation; `base` says where its towers are, where they are not where they were.
 
     Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
@@ -120,7 +120,7 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
         )
     except (OSError, RuntimeError, ValueError, SafetensorError):
         raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
-    backbone.trained_on = provenance.read(about)
+    backbone.trained_on = provenance.read_trained_on(about)
     return backbone.eval(), tokenizer
 
 
@@ -152,7 +152,7 @@ def _card(about: Mapping[str, Any]) -> str:
 Trained by `kgp train retrieval` after MedMKG's Table 3 (method {settings["method"]}, graph {settings["graph"]}).
 
 {data_lines}
-- trained on: {provenance.listed(provenance.read(about))}
+- trained on: {provenance.listed(provenance.read_trained_on(about))}
 
 | figure | |
 |---|---|

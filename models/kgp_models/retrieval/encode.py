@@ -1,4 +1,4 @@
-"""Backbones as `kgplatform.retrieval.encoder.Encoder`: radiographs and texts in batches, vectors in numpy."""
+"""Backbones as `kgplatform.search.encoder.Encoder`: radiographs and texts in batches, vectors in numpy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kgp_models.generator import vision
 from kgp_models.retrieval import checkpoint
-from kgp_models.retrieval.backbone import WIDTH, Backbone, Picture
-from kgp_models.retrieval.backbones import TEXT_KINDS, TextTower, open_backbone, open_text
-from kgp_models.retrieval.small import KIND as SMALL
-from kgp_models.retrieval.tokens import Tokenize, Tokens, in_parts
+from kgp_models.towers import vision
+from kgp_models.towers.backbone import WIDTH, Backbone, Picture
+from kgp_models.towers.backbones import TEXT_KINDS, TextTower, open_backbone, open_text
+from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.towers.tokens import Tokenize, Tokens, in_parts
 from kgplatform.errors import UsageError
-from kgplatform.retrieval.encoder import Encoder, Reading
+from kgplatform.search.encoder import Encoder, Reading
 from kgplatform.trained_on import UNKNOWN, TrainedOn
 
 BATCH: Final = 32
@@ -39,7 +39,9 @@ def open_encoder(spec: str, device: str = "cpu") -> Encoder:
     if spec.partition(":")[0] in TEXT_KINDS:
         return TextEncoder(open_text(spec), device)
     if spec == SMALL or Path(spec).is_dir():
-        return BackboneEncoder(checkpoint.load(checkpoint.SHIPPED if spec == SMALL else Path(spec)), device)
+        return BackboneEncoder(
+            checkpoint.load_retrieval_model(checkpoint.SHIPPED if spec == SMALL else Path(spec)), device
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         backbone = open_backbone(spec)
@@ -157,7 +159,7 @@ def _reading(tokens: Tokenize, text: str) -> Reading:
 
 
 def _sha256(kind: str, module: nn.Module, picture: Picture | None) -> str:
-    return hashlib.sha256(f"{kind}\n{picture}\n{vision.sha256(module)}".encode()).hexdigest()
+    return hashlib.sha256(f"{kind}\n{picture}\n{vision.weights_sha256(module)}".encode()).hexdigest()
 
 
 def _moved(tokens: Tokens, device: torch.device) -> Tokens:

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.inputs import vectors_of_images, vectors_of_texts
 from kgp_models.retrieval.losses import both_ways
-from kgp_models.retrieval.tokens import Tokens
-from kgplatform.retrieval.knowledge import POSITIVE, UNCERTAIN, Knowledge
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.tokens import Tokens
+from kgplatform.datasets.knowledge import POSITIVE, UNCERTAIN, Knowledge
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kgp_models.model_files import require_uncompressed
-from kgp_models.retrieval.backbone import Backbone, Picture, quick
-from kgp_models.retrieval.tokens import Tokens
+from kgp_models.towers.backbone import Backbone, Picture, bfloat16_context
+from kgp_models.towers.tokens import Tokens
+from kgp_models.training.model_files import require_uncompressed
+from kgplatform.datasets.pairs import Pair, pair_groups
 from kgplatform.errors import InputError
 from kgplatform.files import caching
-from kgplatform.retrieval.pairs import Pair, groups
 
 Progress = Callable[[int, int | None], None]
 Log = Callable[[str], None]
@@ -131,7 +131,7 @@ def _keep(block_path: Path, block_pictures: Pictures) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class PairExamples:
     """Pairs to train or test with: `images` are pictures or features, `groups` (n,) are the same for equal reports."""
 
     images: Tensor
@@ -156,16 +156,16 @@ def examples(
     cache: Path | None = None,
     log: Log = lambda _: None,
     progress: Progress = lambda done_count, total_count: None,
-) -> Examples:
+) -> PairExamples:
     """Read the pairs' images. Of a frozen backbone the features are computed once and kept."""
     loaded_images = read_pictures([pair.path for pair in pairs], backbone.picture, cache, log, progress)
     readable_pairs = [pairs[pair_number] for pair_number in loaded_images.kept]
     report_texts = [pair.text for pair in readable_pairs]
     tell_longer(backbone, report_texts, "reports", log)
-    report_groups = torch.from_numpy(groups(readable_pairs))
+    report_groups = torch.from_numpy(pair_groups(readable_pairs))
     if not backbone.frozen:
-        return Examples(loaded_images.values, report_texts, report_groups, readable_pairs)
-    return Examples(
+        return PairExamples(loaded_images.values, report_texts, report_groups, readable_pairs)
+    return PairExamples(
         image_features(backbone, loaded_images.values, progress),
         report_texts,
         report_groups,
@@ -225,7 +225,7 @@ def _by_blocks(
             if isinstance(block, Tensor)
             else {input_name: tensor.to(device) for input_name, tensor in backbone.tokens(block).items()}
         )
-        with quick(device):
+        with bfloat16_context(device):
             output_blocks.append(encode(block_input).float().cpu())
         progress(min(block_start + BLOCK, len(inputs)), len(inputs))
     backbone.train(was_training)

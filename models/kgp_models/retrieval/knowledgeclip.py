@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kgp_models.retrieval.backbone import WIDTH, Backbone, plain_attention
 from kgp_models.retrieval.losses import both_ways, contrastive
-from kgplatform.retrieval.knowledge import POSITIVE, STANCES, UNCERTAIN, Knowledge
+from kgp_models.towers.backbone import WIDTH, Backbone, plain_attention
+from kgplatform.datasets.knowledge import POSITIVE, STANCES, UNCERTAIN, Knowledge
 
 LOSSES: Final = ("e2e", "e2r", "g2e", "kd")
 
@@ -123,7 +123,7 @@ class GraphNetwork(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class GraphEdgeBatch:
     """A step's part of the graph: places of images and concepts, and of the edges among them.
 
     `stances` (E, 3) and `relations` (R, 3) count images and concepts by their place in the batch.
@@ -135,7 +135,7 @@ class Batch:
     relations: Tensor
 
 
-def batches(knowledge: Knowledge, settings: KnowledgeSettings, seed: int) -> Iterator[Batch]:
+def graph_edge_batches(knowledge: Knowledge, settings: KnowledgeSettings, seed: int) -> Iterator[GraphEdgeBatch]:
     """An epoch: each image that has a stance once, with all its stances; in each batch some relations of concepts."""
     rng = np.random.default_rng(seed)
     stances = knowledge.stances[np.argsort(knowledge.stances[:, 0], kind="stable")]
@@ -162,7 +162,7 @@ def batches(knowledge: Knowledge, settings: KnowledgeSettings, seed: int) -> Ite
             [concept_positions[related_edges[:, 0]], related_edges[:, 1], concept_positions[related_edges[:, 2]]],
             axis=1,
         )
-        yield Batch(
+        yield GraphEdgeBatch(
             *(
                 torch.from_numpy(np.asarray(values))
                 for values in (image_ids[chosen_images], concept_ids, local_stances, local_relations)
@@ -182,7 +182,7 @@ class KnowledgeLosses(nn.Module):
         all_triples = np.concatenate([knowledge.relations, np.empty((0, 3), dtype=np.int64)])
         self._known = {(int(head), int(relation), int(tail)) for head, relation, tail in all_triples}
 
-    def forward(self, backbone: Backbone, batch: Batch, images: Tensor, concepts: Tensor) -> dict[str, Tensor]:
+    def forward(self, backbone: Backbone, batch: GraphEdgeBatch, images: Tensor, concepts: Tensor) -> dict[str, Tensor]:
         """The losses by name: `images` (I, 512) and `concepts` (C, 512) are the vectors of the batch's entities."""
         device = images.device
         stances, relations = batch.stances.to(device), batch.relations.to(device)
@@ -197,7 +197,13 @@ class KnowledgeLosses(nn.Module):
         return losses
 
     def _e2e(
-        self, scale: Tensor, batch: Batch, images: Tensor, concepts: Tensor, stances: Tensor, related_edges: Tensor
+        self,
+        scale: Tensor,
+        batch: GraphEdgeBatch,
+        images: Tensor,
+        concepts: Tensor,
+        stances: Tensor,
+        related_edges: Tensor,
     ) -> Tensor:
         table_shape = (len(images), len(concepts))
         positive_table, uncertain_table = (_table(stances, stance, table_shape) for stance in (POSITIVE, UNCERTAIN))
@@ -216,7 +222,7 @@ class KnowledgeLosses(nn.Module):
             loss_parts.append(contrastive(scale * heads @ concepts.T, head_mask.to(images.device)))
         return torch.stack(loss_parts).mean()
 
-    def _known_concepts(self, batch: Batch, related_edges: Tensor) -> tuple[Tensor, Tensor]:
+    def _known_concepts(self, batch: GraphEdgeBatch, related_edges: Tensor) -> tuple[Tensor, Tensor]:
         """The concepts of the batch that are a tail, and a head, of the triplet with the rest of it: (R, C) each."""
         concept_ids = batch.concepts.tolist()
         triples = [

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from kgp_models import yaml_settings
 from kgp_models.retrieval.fashionklip import FashionSettings
 from kgp_models.retrieval.knowledgeclip import LOSSES, KnowledgeSettings
-from kgp_models.retrieval.small import SmallSizes
+from kgp_models.towers.small_backbone import SmallSizes
+from kgp_models.training import yaml_settings
 from kgplatform.errors import InputError
 
 EXAMPLES: Final = "benchmarks/settings/retrieval/"
@@ -63,7 +63,7 @@ class RetrievalSettings:
     @classmethod
     def of(cls, document: object) -> RetrievalSettings:
         """The settings in a plain mapping. Raises `InputError`."""
-        settings = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
+        settings = yaml_settings.settings_from_mapping(cls, document, EXAMPLES, _MAY_BE_ZERO)
         if settings.small.pixels % 32 or settings.small.hidden % settings.small.heads:
             raise InputError("small.pixels is no multiple of 32, or small.hidden none of small.heads", "It must be.")
         selection_counts = (settings.fashion.nearest, settings.fashion.prototypes, settings.fashion.candidates)

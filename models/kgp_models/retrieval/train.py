@@ -12,18 +12,18 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from kgp_models.retrieval.backbone import Backbone, quick
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import Examples, Log, vectors_of_images, vectors_of_texts
-from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, batches
+from kgp_models.retrieval.inputs import Log, PairExamples, vectors_of_images, vectors_of_texts
+from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, graph_edge_batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
-from kgp_models.retrieval.tokens import Tokens
-from kgp_models.training_state import TrainingState
-from kgp_models.varied import varied
+from kgp_models.towers.backbone import Backbone, bfloat16_context
+from kgp_models.towers.tokens import Tokens
+from kgp_models.training.augmentation import varied
+from kgp_models.training.training_state import TrainingState
+from kgplatform.datasets import pair_metrics as metrics
+from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.interrupt import checkpoints
-from kgplatform.retrieval import metrics
-from kgplatform.retrieval.knowledge import Knowledge
 
 Progress = Callable[[int, int | None], None]
 STATISTICS_PICTURES: Final = 1024  # pictures that statistics of batch norms are computed from
@@ -33,7 +33,7 @@ CHECKED: Final = "recall"  # of the validation part: see `recall`
 
 
 @dataclass(frozen=True)
-class Trained:
+class RetrievalTrainingResult:
     """The result of a training: `history` has, by epoch, the losses and the validation's figure."""
 
     epochs: int
@@ -43,7 +43,7 @@ class Trained:
     seconds: float
 
 
-def evaluated(backbone: Backbone, examples: Examples) -> dict[str, metrics.Scores]:
+def evaluated(backbone: Backbone, examples: PairExamples) -> dict[str, metrics.RetrievalScores]:
     """Precision and recall of examples, both ways."""
     image_vectors = vectors_of_images(backbone, examples.images)
     groups = examples.groups.numpy()
@@ -56,7 +56,7 @@ def evaluated(backbone: Backbone, examples: Examples) -> dict[str, metrics.Score
     return metrics.both(image_vectors.numpy(), text_vectors.numpy(), groups)
 
 
-def recall(scores: Mapping[str, metrics.Scores]) -> float:
+def recall(scores: Mapping[str, metrics.RetrievalScores]) -> float:
     """What epochs are compared by: the mean of Recall@1, 5 and 10 of both directions (a sixth of retrieval's "rsum"),
     which swings less from epoch to epoch than one of them.
     """
@@ -68,8 +68,8 @@ def recall(scores: Mapping[str, metrics.Scores]) -> float:
 
 def fine_tune(
     backbone: Backbone,
-    train: Examples,
-    valid: Examples,
+    train: PairExamples,
+    valid: PairExamples,
     settings: FineTuning,
     folder: Path,
     seed: int,
@@ -77,7 +77,7 @@ def fine_tune(
     weight: float = 0.0,
     progress: Progress = lambda done_count, total_count: None,
     log: Log = lambda _: None,
-) -> Trained:
+) -> RetrievalTrainingResult:
     """Train on pairs by ITC, with `alignment` also by `weight` times CVA; stopped when the validation's `recall` has
     not risen for `patience` epochs, and with the weights of the best epoch. `folder` keeps where it is, by the minute.
     """
@@ -126,7 +126,7 @@ def fine_tune(
     backbone.eval()
     figures = [epoch_row[CHECKED] for epoch_row in training_state.history]
     best_figure = max(figures)
-    return Trained(
+    return RetrievalTrainingResult(
         len(figures), figures.index(best_figure) + 1, best_figure, training_state.history, training_state.seconds
     )
 
@@ -135,21 +135,21 @@ def pretrain(
     backbone: Backbone,
     knowledge: Knowledge,
     pictures: Tensor,
-    pairs: Examples,
+    pairs: PairExamples,
     settings: KnowledgeSettings,
     tuning: FineTuning,
     folder: Path,
     seed: int,
     progress: Progress = lambda done_count, total_steps: None,
     log: Log = lambda _: None,
-) -> Trained:
+) -> RetrievalTrainingResult:
     """KnowledgeCLIP's pre-training on the graph: `pictures` are those of its images, in its order; `pairs` are the
     training pairs on which the backbone's similarities are kept (KD).
 
     A graph without edges changes nothing. `folder` keeps where the training is, by the minute.
     """
     if not len(knowledge.stances) and not len(knowledge.relations):
-        return Trained(0, 0, 0.0, [], 0.0)
+        return RetrievalTrainingResult(0, 0, 0.0, [], 0.0)
     torch.manual_seed(seed)
     device = next(backbone.parameters()).device
     knowledge_losses = KnowledgeLosses(knowledge, settings).to(device)
@@ -173,13 +173,13 @@ def pretrain(
             rng = torch.Generator().manual_seed(epoch_seed)
             backbone.train()
             for batch in training_state.epoch(
-                batches(knowledge, settings, epoch_seed), checkpoint_clock, rng, progress
+                graph_edge_batches(knowledge, settings, epoch_seed), checkpoint_clock, rng, progress
             ):
                 image_vectors = _images(backbone, pictures[batch.images], tuning.varied, rng, device)
                 concept_vectors = _texts(
                     backbone, [concept_names[concept_id] for concept_id in batch.concepts.tolist()], device
                 )
-                with quick(device):
+                with bfloat16_context(device):
                     losses = knowledge_losses(backbone, batch, image_vectors, concept_vectors)
                 losses = {loss_name: getattr(settings, loss_name) * loss for loss_name, loss in losses.items()}
                 if teacher is not None:
@@ -193,7 +193,7 @@ def pretrain(
             settle(backbone, pairs.images)
             training_state.end_epoch(checkpoint_clock)
     backbone.eval()
-    return Trained(
+    return RetrievalTrainingResult(
         len(training_state.history), len(training_state.history), 0.0, training_state.history, training_state.seconds
     )
 
@@ -219,14 +219,14 @@ def settle(backbone: Backbone, pictures: Tensor) -> None:
     backbone.train()
     sample_rows = torch.linspace(0, len(pictures) - 1, min(STATISTICS_PICTURES, len(pictures))).long()
     for row_block in torch.split(sample_rows, STATISTICS_BATCH):
-        with quick(device):
+        with bfloat16_context(device):
             backbone.image_features(pictures[row_block].to(device))
     for norm_layer, momentum in zip(norm_layers, momenta, strict=True):
         norm_layer.momentum = momentum
     backbone.train(was_training)
 
 
-def _teacher(backbone: Backbone, pairs: Examples) -> Callable[[Tensor], Tensor]:
+def _teacher(backbone: Backbone, pairs: PairExamples) -> Callable[[Tensor], Tensor]:
     """The logits of pairs by the backbone at present."""
     image_vectors = vectors_of_images(backbone, pairs.images)
     text_vectors = vectors_of_texts(backbone, pairs.texts if pairs.text_features is None else pairs.text_features)
@@ -258,7 +258,7 @@ def _step(backbone: Backbone, optimizer: torch.optim.Optimizer, total_loss: Tens
 
 def _embedded(
     backbone: Backbone,
-    examples: Examples,
+    examples: PairExamples,
     row_numbers: Tensor,
     is_varied: bool,
     rng: torch.Generator,
@@ -267,7 +267,7 @@ def _embedded(
     """The vectors of pairs, (B, 512) each."""
     image_vectors = _images(backbone, examples.images[row_numbers], is_varied, rng, device)
     tower_inputs = examples.text_inputs(row_numbers, backbone)
-    with quick(device):
+    with bfloat16_context(device):
         if isinstance(tower_inputs, Tensor):
             return image_vectors, backbone.embed_texts(tower_inputs.to(device)).float()
         return image_vectors, backbone.embed_texts(_to(tower_inputs, device)).float()
@@ -278,12 +278,12 @@ def _images(
 ) -> Tensor:
     if pixel_values.dim() == 4 and is_varied:
         pixel_values = ((varied(pixel_values, rng) + 1.0) * 127.5).clamp(0.0, 255.0)
-    with quick(device):
+    with bfloat16_context(device):
         return backbone.embed_images(pixel_values.to(device)).float()
 
 
 def _texts(backbone: Backbone, texts: list[str], device: torch.device) -> Tensor:
-    with quick(device):
+    with bfloat16_context(device):
         return backbone.embed_texts(_to(backbone.tokens(texts), device)).float()
 
 

@@ -21,11 +21,11 @@ from torch.nn import functional
 from kgp_models.retrieval.inputs import Log
 from kgp_models.vqa.checkpoint import Loaded
 from kgp_models.vqa.inputs import (
-    Evidence,
-    Examples,
     GraphVectors,
+    ImageEvidence,
     Images,
     PathTexts,
+    QuestionExamples,
     Texts,
     images_of,
     texts_of,
@@ -35,17 +35,17 @@ from kgp_models.vqa.settings import PLAIN
 from kgp_models.vqa.train import probabilities
 from kgplatform import radiograph
 from kgplatform import trained_on as provenance
+from kgplatform.datasets.knowledge import STANCES, GraphImage, Knowledge
+from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.graph_names import concept_hint
 from kgplatform.radiograph import place
-from kgplatform.retrieval.knowledge import STANCES, GraphImage, Knowledge
 from kgplatform.trained_on import is_synthetic
 from kgplatform.vqa import live
-from kgplatform.vqa.closed import Form, checked, compares, content_words, joins_findings, subject_of
+from kgplatform.vqa.closed import Form, compares, content_words, joins_findings, subject_of, validate_question
 from kgplatform.vqa.linking import QuestionTagger
-from kgplatform.vqa.live import Edge, Node
-from kgplatform.vqa.questions import Question
+from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
 from kgplatform.vqa.subgraph import EMPTY, Subgraph
 
 WITHOUT_IMAGE: Final = "without an image: the base model answers, and the mean of training's images stands for it"
@@ -65,7 +65,7 @@ UNKNOWN: Final = "{} edges of kinds that the model has not seen are left out"
 
 
 @dataclass(frozen=True)
-class Reply:
+class VQAReply:
     """An answer: `yes`, its probability of yes by the model that gave it, `by` (a method, or ``base``), and the base
     model's. `edges` are those of the subgraph, each with by how much the probability falls without it (of the base
     model's answers 0); `shown` are concepts and how likely the image shows them by the graph's own images.
@@ -75,9 +75,9 @@ class Reply:
     probability: float
     by: str
     base: float
-    concepts: tuple[Node, ...]
-    edges: tuple[tuple[Edge, float], ...]
-    shown: tuple[tuple[Node, float], ...]
+    concepts: tuple[SubgraphNode, ...]
+    edges: tuple[tuple[SubgraphEdge, float], ...]
+    shown: tuple[tuple[SubgraphNode, float], ...]
     flags: tuple[str, ...]
     warnings: tuple[str, ...] = ()  # what is not to be relied on, as the model was trained on other images
 
@@ -100,20 +100,21 @@ class Answerer:
         self.model, self.graph, self.images = model, graph, images
         self._tagger = QuestionTagger(graph, lexicon, own_words=own_words, log=log)
 
-    def ask(self, image: Path | None, text: str) -> Reply:
+    def ask(self, image: Path | None, text: str) -> VQAReply:
         """Answer a yes/no question about an image, or without one (None).
 
         Raises `InputError` for an image that cannot be read, where the text is no yes/no question, and where it names
         no concept and the model was trained on synthetic studies only.
         """
-        text = checked(image, text)
+        text = validate_question(image, text)
         flags: list[str] = []
         question_image = self._image(image, flags)
         seed_numbers = self._tagger.concepts(text)
         if provenance.synthetic_only(self.model.trained_on):
             seed_numbers = self._findings(text, flags)
         question_concepts = tuple(
-            Node(self._tagger.cuis[seed_number], self._tagger.names[seed_number]) for seed_number in seed_numbers
+            SubgraphNode(self._tagger.cuis[seed_number], self._tagger.names[seed_number])
+            for seed_number in seed_numbers
         )
         flags += (GUESS.format(*guess) for guess in self._tagger.guesses(text).items())
         for phrase, meanings in self._tagger.ambiguous(text).items():
@@ -121,7 +122,11 @@ class Answerer:
             flags.append(AMBIGUOUS.format(phrase, listed))
         text = self._tagger.mended(text)
         edges = self._edges(question_concepts, flags)
-        warnings = tuple(provenance.warnings(self.model.trained_on, 1, int(is_synthetic(image)))) if image else ()
+        warnings = (
+            tuple(provenance.training_data_warnings(self.model.trained_on, 1, int(is_synthetic(image))))
+            if image
+            else ()
+        )
         local_graph = _Local(self.model, question_concepts, edges, self.images)
         if self.images is not None and len(local_graph.pictured) and not local_graph.pictured.any():
             flags.append(NO_PICTURE)
@@ -136,7 +141,7 @@ class Answerer:
         shown_concepts = local_graph.shown(question_image.images) if question_image.there else ()
         if self.model.settings.method in PLAIN or not question_image.there or not edges:
             uncounted_edges = tuple((edge, 0.0) for edge in edges)
-            return Reply(
+            return VQAReply(
                 base_probability >= 0.5,
                 base_probability,
                 "base",
@@ -159,7 +164,7 @@ class Answerer:
             for edge, reduced_probability in zip(edges, answer_probabilities[1:], strict=True)
         )
         method_name = self.model.settings.method
-        return Reply(
+        return VQAReply(
             answer_probabilities[0] >= 0.5,
             answer_probabilities[0],
             method_name,
@@ -206,7 +211,7 @@ class Answerer:
             return near_hint
         return 'Name a finding of the graph, "Is there a pleural effusion?", or add names of its concepts by --lexicon.'
 
-    def _edges(self, question_concepts: Sequence[Node], flags: list[str]) -> list[Edge]:
+    def _edges(self, question_concepts: Sequence[SubgraphNode], flags: list[str]) -> list[SubgraphEdge]:
         if not question_concepts:
             flags.append(self._why_unknown())
             return []
@@ -224,7 +229,7 @@ class Answerer:
 
     def _image(self, image_path: Path | None, flags: list[str]) -> _Seen:
         if image_path is not None:
-            radiograph.read(image_path, radiograph.LEAST_SIDE, blank=False)
+            radiograph.read_radiograph(image_path, radiograph.LEAST_SIDE, blank=False)
             return _Seen(str(image_path), images_of(self.model.backbone, {str(image_path): image_path}), there=True)
         flags.append(WITHOUT_IMAGE)
         mean_vector, region_vector = self.model.mean_image, self.model.mean_region
@@ -241,7 +246,9 @@ class _Seen:
 class _Local:
     """A question's own small graph: the nodes and edges of its subgraph, as the models take them."""
 
-    def __init__(self, model: Loaded, asked: Sequence[Node], edges: Sequence[Edge], folder: Path | None) -> None:
+    def __init__(
+        self, model: Loaded, asked: Sequence[SubgraphNode], edges: Sequence[SubgraphEdge], folder: Path | None
+    ) -> None:
         self.model, self.asked, self.edges = model, asked, edges
         edge_ends = [node for edge in edges for node in (edge.head, edge.tail)]
         self.concepts = list(dict.fromkeys([*asked, *(node for node in edge_ends if not node.image)]))
@@ -288,7 +295,7 @@ class _Local:
         nodes = np.fromiter(node_rows, dtype=np.int64, count=len(node_rows))
         return Subgraph(nodes, np.array(edge_rows, dtype=np.int64).reshape(-1, 3), len(self.asked))
 
-    def shown(self, images: Images) -> tuple[tuple[Node, float], ...]:
+    def shown(self, images: Images) -> tuple[tuple[SubgraphNode, float], ...]:
         """The concepts that the graph's images tell of, the likeliest shown first."""
         likelihoods = self.evidence(images.vectors)[0].tolist()
         shown_concepts = [
@@ -316,14 +323,14 @@ class _Local:
         if self.model.settings.method == "k-pathvqa":
             path_texts = PathTexts(self.model.backbone, self.knowledge, subgraphs)
         text_rows = {questions[0].text: 0}
-        examples = Examples(questions, images, words, text_rows, graph_vectors, subgraphs, path_texts)
+        examples = QuestionExamples(questions, images, words, text_rows, graph_vectors, subgraphs, path_texts)
         answer_probabilities: list[float] = probabilities(
             self.model.base if base else self.model.method, examples
         ).tolist()
         return answer_probabilities
 
 
-def _of_concepts(model: Loaded, cuis: Sequence[str]) -> Evidence:
+def _of_concepts(model: Loaded, cuis: Sequence[str]) -> ImageEvidence:
     """The model's evidence of these concepts; nothing is known of those it does not know."""
     concept_columns = {cui: column_number for column_number, cui in enumerate(model.cuis)}
     columns = [concept_columns.get(cui, -1) for cui in cuis]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kgp_models.vqa.batch import Batch
+from kgp_models.vqa.batch import QuestionBatch
 
 Sees = Literal["both", "question", "image"]
 
@@ -33,12 +33,12 @@ class Sizes:
 class Method(nn.Module):
     """Answers closed questions: `forward` gives a logit of yes for each, (B,); `losses` what training minimises."""
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: QuestionBatch) -> dict[str, Tensor]:
         """By name, each a scalar."""
         return {"answer": answer_loss(self(batch), batch)}
 
 
-def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
+def answer_loss(logits: Tensor, batch: QuestionBatch) -> Tensor:
     """Binary cross-entropy."""
     return functional.binary_cross_entropy_with_logits(logits, batch.yes)
 
@@ -58,7 +58,7 @@ class Fused(nn.Module):
         self.hidden = nn.Linear(sizes.image + sizes.text, sizes.hidden)
         self.dropout = nn.Dropout(sizes.dropout)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: QuestionBatch) -> Tensor:
         """What a part that is not to be seen says is 0."""
         image_part = self.image_norm(batch.image) * (self.sees != "question")
         question_part = self.question_norm(batch.question) * (self.sees != "image")
@@ -74,7 +74,7 @@ class Base(Method):
         self.fused = Fused(sizes, sees)
         self.out = nn.Linear(sizes.hidden, 1)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: QuestionBatch) -> Tensor:
         """(B,)."""
         logits: Tensor = self.out(self.fused(batch)).squeeze(1)
         return logits

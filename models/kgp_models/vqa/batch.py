@@ -18,7 +18,7 @@ NAMED, PATH_FLAGS = 0, 4  # of `Batch.path_flags`: its first column, and how man
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class QuestionBatch:
     """B questions, N nodes, E directed edges (every edge of a subgraph forth and back), P paths a question.
 
     `of` numbers the question of each node; `kinds` are places in the kinds' vectors, those of edges that are gone back
@@ -49,9 +49,11 @@ class Batch:
         """How many questions there are."""
         return len(self.yes)
 
-    def to(self, device: torch.device | str) -> Batch:
+    def to(self, device: torch.device | str) -> QuestionBatch:
         """The batch on a device."""
-        return Batch(**{batch_field.name: getattr(self, batch_field.name).to(device) for batch_field in fields(self)})
+        return QuestionBatch(
+            **{batch_field.name: getattr(self, batch_field.name).to(device) for batch_field in fields(self)}
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ class Joined:
     kinds: Tensor
 
 
-def joined(subgraphs: Sequence[Subgraph], kinds: int) -> Joined:
+def join_subgraphs(subgraphs: Sequence[Subgraph], kinds: int) -> Joined:
     """The subgraphs as one graph whose parts are not joined; `kinds` is how many kinds of edges there are."""
     node_counts = np.array([len(subgraph.nodes) for subgraph in subgraphs], dtype=np.int64)
     edge_counts = np.array([len(subgraph.edges) for subgraph in subgraphs], dtype=np.int64)

@@ -14,43 +14,43 @@ import torch
 from torch import Tensor
 
 from kgp_models.retrieval import checkpoint
-from kgp_models.retrieval.backbone import Backbone
-from kgp_models.retrieval.backbones import KINDS, open_backbone
-from kgp_models.retrieval.build import ProgressOf, quiet, varied_graph
+from kgp_models.retrieval.build import ProgressOf, no_progress, varied_graph
 from kgp_models.retrieval.inputs import Log, tell_longer
-from kgp_models.retrieval.small import KIND as SMALL
-from kgp_models.training_state import claim
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.backbones import KINDS, open_backbone
+from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.training.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
 from kgp_models.vqa.inputs import (
-    Examples,
     GraphVectors,
     Images,
     PathTexts,
+    QuestionExamples,
     Texts,
-    checked,
     graph_vectors,
     images_of,
     positives_of,
+    questions_with_images,
     texts_of,
 )
 from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.settings import PLAIN, VQASettings
-from kgp_models.vqa.train import Trained, answers, train
+from kgp_models.vqa.train import VQATrainingResult, answers, train_vqa_method
 from kgplatform import trained_on
+from kgplatform.datasets.knowledge import Knowledge
+from kgplatform.datasets.question_metrics import Answers
+from kgplatform.datasets.questions import PARTS, Question, QuestionSet
 from kgplatform.errors import UsageError
-from kgplatform.retrieval.knowledge import Knowledge
 from kgplatform.suggest import did_you_mean
 from kgplatform.trained_on import TrainedOn
 from kgplatform.vqa.linking import QuestionTagger
-from kgplatform.vqa.metrics import Answers
-from kgplatform.vqa.questions import PARTS, Question, QuestionSet
 from kgplatform.vqa.subgraph import EMPTY, Neighbourhoods
 
 TRAINED: Final = "model"  # a backbone of `kgp train retrieval`
 
 
 @dataclass(frozen=True)
-class Inputs:
+class VQAInputs:
     """What a training reads. `images` is the folder that the paths of the graph's images begin in, None where they are
     not available; `lexicon` names concepts in addition to the graph's names; `cache` keeps pictures that were read.
     """
@@ -62,7 +62,7 @@ class Inputs:
     own_words: bool = False
     cache: Path | None = None
     log: Log = lambda _: None
-    progress: ProgressOf = quiet
+    progress: ProgressOf = no_progress
 
     def trained_on(self, towers: Backbone) -> TrainedOn:
         """The data sets of the training: those of the towers, of the questions, and of the graph's images, where
@@ -72,7 +72,7 @@ class Inputs:
         graph_sources = (
             trained_on.of_names(image.dataset for image in self.knowledge.images) if self.images is not None else ()
         )
-        return trained_on.joined(towers.trained_on, question_sources, graph_sources)
+        return trained_on.merge_trained_on(towers.trained_on, question_sources, graph_sources)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Seen:
     text_rows: Mapping[str, int]
 
 
-def opened(spec: str) -> Backbone:
+def open_frozen_backbone(spec: str) -> Backbone:
     """The frozen backbone: small, offline, KIND:FOLDER as `open_backbone` has them, or model:FOLDER, of `kgp train
     retrieval`. Raises as `open_backbone` does.
     """
@@ -99,13 +99,13 @@ def opened(spec: str) -> Backbone:
     if backbone_kind == SMALL and separator:
         raise UsageError("small has no folder", "Say small.")
     if backbone_kind in (SMALL, TRAINED):
-        backbone = checkpoint.load(checkpoint.SHIPPED if backbone_kind == SMALL else Path(folder_name))
+        backbone = checkpoint.load_retrieval_model(checkpoint.SHIPPED if backbone_kind == SMALL else Path(folder_name))
         backbone.requires_grad_(False)
         return backbone.eval()
     return open_backbone(spec, frozen=True)
 
 
-def seen(backbone: Backbone, questions: Sequence[Question], inputs: Inputs) -> Seen:
+def encode_questions(backbone: Backbone, questions: Sequence[Question], inputs: VQAInputs) -> Seen:
     """What the towers make of questions and images; images that cannot be read are reported."""
     image_paths = {question.image: question.path for question in questions}
     images = images_of(backbone, image_paths, inputs.cache, inputs.log, inputs.progress("images"))
@@ -120,10 +120,10 @@ def seen(backbone: Backbone, questions: Sequence[Question], inputs: Inputs) -> S
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class VQATrainingData:
     """What a method is trained on: questions by part with their subgraphs, and the graph, or one of its controls."""
 
-    parts: Mapping[str, Examples]
+    parts: Mapping[str, QuestionExamples]
     knowledge: Knowledge
     graph: GraphVectors
 
@@ -138,13 +138,13 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Model:
+class VQAModel:
     """A trained model, what it was trained on, and its answers to the test's questions, in their order."""
 
     method: Method
     sizes: Sizes
-    given: Prepared
-    trained: Trained
+    given: VQATrainingData
+    trained: VQATrainingResult
     test: Answers
 
     @property
@@ -152,13 +152,13 @@ class Model:
         """The test's questions."""
         return self.given.parts["test"].questions
 
-    def with_base(self, base: Model) -> Answers:
+    def with_base(self, base: VQAModel) -> Answers:
         """The model's own answers where a question has a subgraph, and the base model's where it has none."""
         has_subgraph = [len(subgraph) > 0 for subgraph in self.given.parts["test"].subgraphs]
         return Answers.of(self.test.yes, np.where(has_subgraph, self.test.said, base.test.said))
 
 
-def prepared(settings: VQASettings, inputs: Inputs, known: Seen, seed: int) -> Prepared:
+def prepared(settings: VQASettings, inputs: VQAInputs, known: Seen, seed: int) -> VQATrainingData:
     """Find the questions' subgraphs and what the towers make of the graph. `seed` is of the shuffled graph."""
     knowledge = varied_graph(inputs.knowledge, settings.graph, seed)
     question_tagger = QuestionTagger(inputs.knowledge, inputs.lexicon, own_words=inputs.own_words, log=inputs.log)
@@ -167,7 +167,9 @@ def prepared(settings: VQASettings, inputs: Inputs, known: Seen, seed: int) -> P
         known.backbone, knowledge, known.images, inputs.images, inputs.cache, inputs.log, inputs.progress("graph")
     )
     without_graph = settings.graph == "empty" or settings.method in PLAIN
-    questions_by_part = {part_name: checked(known.images, inputs.questions.parts[part_name]) for part_name in PARTS}
+    questions_by_part = {
+        part_name: questions_with_images(known.images, inputs.questions.parts[part_name]) for part_name in PARTS
+    }
     subgraphs_by_part = {
         part_name: [
             EMPTY if without_graph else neighbourhoods.of(question_tagger.concepts(question.text))
@@ -180,12 +182,12 @@ def prepared(settings: VQASettings, inputs: Inputs, known: Seen, seed: int) -> P
         all_subgraphs = [subgraph for part_subgraphs in subgraphs_by_part.values() for subgraph in part_subgraphs]
         path_texts = PathTexts(known.backbone, knowledge, all_subgraphs, inputs.cache)
     examples = {
-        part_name: Examples(
+        part_name: QuestionExamples(
             part_questions, known.images, known.texts, known.text_rows, graph, subgraphs_by_part[part_name], path_texts
         )
         for part_name, part_questions in questions_by_part.items()
     }
-    return Prepared(examples, knowledge, graph)
+    return VQATrainingData(examples, knowledge, graph)
 
 
 def sizes_of(settings: VQASettings, images: Images, texts: Texts) -> Sizes:
@@ -235,7 +237,9 @@ def _of_messages(settings: VQASettings, sizes: Sizes, kinds: Tensor, positives: 
     return builders[settings.method]()
 
 
-def fit(settings: VQASettings, inputs: Inputs, known: Seen, folder: Path, seed: int, device: str = "cpu") -> Model:
+def fit(
+    settings: VQASettings, inputs: VQAInputs, known: Seen, folder: Path, seed: int, device: str = "cpu"
+) -> VQAModel:
     """Train and test a model; `folder` keeps where the training is, so that it goes on."""
     training_inputs = prepared(settings, inputs, known, seed)
     run_description = {"settings": settings.as_dict(), "seed": seed, "questions": inputs.questions.sha256}
@@ -246,7 +250,7 @@ def fit(settings: VQASettings, inputs: Inputs, known: Seen, folder: Path, seed: 
         method = method_of(settings, sizes, training_inputs.graph.kinds, positives_of(training_inputs.knowledge)).to(
             device
         )
-    trained = train(
+    trained = train_vqa_method(
         method,
         training_inputs.parts["train"],
         training_inputs.parts["valid"],
@@ -256,4 +260,4 @@ def fit(settings: VQASettings, inputs: Inputs, known: Seen, folder: Path, seed: 
         inputs.progress(f"{settings.method}, steps"),
         inputs.log,
     )
-    return Model(method, sizes, training_inputs, trained, answers(method, training_inputs.parts["test"]))
+    return VQAModel(method, sizes, training_inputs, trained, answers(method, training_inputs.parts["test"]))

@@ -21,12 +21,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from kgp_models.model_files import check_files, relative, save_whole, sha256_of
-from kgp_models.retrieval.backbone import Backbone
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.feature_cache import identity
+from kgp_models.training.model_files import check_files, relative, save_whole, sha256_of
 from kgp_models.vqa.base import Method, Sizes
-from kgp_models.vqa.build import Inputs, Model, method_of, opened
-from kgp_models.vqa.inputs import Evidence, kind_words, vectors_of
-from kgp_models.vqa.kept import identity
+from kgp_models.vqa.build import VQAInputs, VQAModel, method_of, open_frozen_backbone
+from kgp_models.vqa.inputs import ImageEvidence, kind_words, vectors_of
 from kgp_models.vqa.settings import VQASettings
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
@@ -52,7 +52,7 @@ class Loaded:
     base: Method
     relations: Sequence[str]
     kinds: Tensor
-    evidence: Evidence
+    evidence: ImageEvidence
     cuis: Sequence[str]
     mean_image: Tensor
     mean_region: Tensor
@@ -61,13 +61,13 @@ class Loaded:
     trained_on: TrainedOn
 
 
-def save(
+def save_vqa_model(
     folder: Path,
-    model: Model,
-    base: Model,
+    model: VQAModel,
+    base: VQAModel,
     settings: VQASettings,
     *,
-    inputs: Inputs,
+    inputs: VQAInputs,
     towers: Backbone,
     backbone: str,
     data: Mapping[str, str],
@@ -117,7 +117,7 @@ def save(
     partial_path.replace(folder / ABOUT)
 
 
-def load(folder: Path, backbone: str | None = None) -> Loaded:
+def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
     """Read a model, in evaluation; `backbone` says where its towers are, where they are not where they were.
 
     Raises `InputError` for a folder that holds none, or whose files are not those that were saved, and for another
@@ -127,7 +127,7 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
     check_files(folder, about["files"])
     settings = _settings(about["settings"], folder)
     towers_kind, separator, towers_folder = about["backbone"].partition(":")
-    towers = opened(backbone or (f"{towers_kind}:{folder / towers_folder}" if separator else towers_kind))
+    towers = open_frozen_backbone(backbone or (f"{towers_kind}:{folder / towers_folder}" if separator else towers_kind))
     if identity(towers) != about["towers"]:
         hint = "Say where that one is: --backbone KIND:FOLDER."
         raise InputError("the backbone is not the one that the model was trained with", hint, path=folder)
@@ -151,7 +151,7 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
         weights, mean, scale, centre, spread = (saved_tensors[f"evidence.{field_name}"] for field_name in field_names)
         if weights.shape != (sizes.image, len(about["concepts"])):
             raise ValueError("other concepts")
-        evidence = Evidence(weights, mean, scale, centre, spread, torch.ones(weights.shape[1], dtype=torch.bool))
+        evidence = ImageEvidence(weights, mean, scale, centre, spread, torch.ones(weights.shape[1], dtype=torch.bool))
         mean_vectors = saved_tensors["mean_image"], saved_tensors["mean_region"]
     except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError):
         raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
@@ -167,7 +167,7 @@ def load(folder: Path, backbone: str | None = None) -> Loaded:
         *mean_vectors,
         own_words=about["linking"].get("own_words") is True,
         lexicon=about["linking"].get("lexicon") is True,
-        trained_on=provenance.read(about),
+        trained_on=provenance.read_trained_on(about),
     )
 
 
@@ -221,7 +221,7 @@ Trained by `kgp train vqa` after MedMKG's Table 4 (method {settings["method"]}).
 closed questions, by yes or no; the base model beside it answers where the graph says nothing.
 
 {data_lines}
-- trained on: {provenance.listed(provenance.read(about))}
+- trained on: {provenance.listed(provenance.read_trained_on(about))}
 
 | figure | |
 |---|---|

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kgp_models.vqa.base import Fused, Method, Sizes, answer_loss, mlp
-from kgp_models.vqa.batch import FLAGS, SEED, Batch
+from kgp_models.vqa.batch import FLAGS, SEED, QuestionBatch
 from kgp_models.vqa.message_passing import Kinds, Nodes, RelationalAttention
 
 STEPS, WALKS, MAX_ACTIONS = 3, 8, 24  # of a walk; of a question; actions of a node
@@ -53,7 +53,7 @@ class EKGRL(Method):
         self.offered = nn.Linear(2 * width + FLAGS, width)
         self.out = mlp(sizes.hidden + width, sizes.hidden, 1, sizes.dropout)
 
-    def walk(self, batch: Batch, fused: Tensor) -> Walk:
+    def walk(self, batch: QuestionBatch, fused: Tensor) -> Walk:
         """Walk over the subgraphs; a question without one stays where it began, and so knows nothing."""
         question_count, device = len(batch), fused.device
         kind_vectors = self.kinds()
@@ -113,12 +113,12 @@ class EKGRL(Method):
         logits: Tensor = self.out(torch.cat([walk_inputs, walks.vectors], 1)).view(-1, WALKS)
         return logits
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: QuestionBatch) -> Tensor:
         """(B,): the mean over the walks."""
         fused = self.fused(batch)
         return self._answers(fused, self.walk(batch, fused)).mean(1)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: QuestionBatch) -> dict[str, Tensor]:
         """The answer's, the walks' own, the reward's, and the entropy's."""
         fused = self.fused(batch)
         walks = self.walk(batch, fused)
@@ -134,7 +134,7 @@ class EKGRL(Method):
         }
 
 
-def actions(batch: Batch) -> Tensor:
+def actions(batch: QuestionBatch) -> Tensor:
     """Of each node, and of no node in the last row, the edges that leave it, at most `MAX_ACTIONS`, then to stay,
     (N + 1, 1 + MAX_ACTIONS): positions among the edges, E to stay, -1 for none. A node with more edges has the most
     relevant ones, as their subgraph has them in order, whether they go forth or back.
@@ -157,7 +157,7 @@ def actions(batch: Batch) -> Tensor:
     return action_table
 
 
-def starts(batch: Batch, walks: int) -> Tensor:
+def starts(batch: QuestionBatch, walks: int) -> Tensor:
     """Where the walks begin, (B · walks,): at the question's concepts in turn; at no node (N) where it names none."""
     question_count, node_count = len(batch), len(batch.of)
     named_nodes = (batch.flags[:, SEED] > 0).nonzero().squeeze(1)

@@ -15,14 +15,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.retrieval.backbone import Backbone
 from kgp_models.retrieval.inputs import KEPT, Log, Progress, read_pictures, shifted, tell_longer, text_features
-from kgp_models.vqa.batch import FLAGS, IMAGE, LIFT, NAMED, PATH_FLAGS, PICTURED, SEED, SEEN, TOLD, Batch, joined
-from kgp_models.vqa.kept import kept, of_files
+from kgp_models.towers.backbone import Backbone
+from kgp_models.towers.feature_cache import load_or_compute, of_files
+from kgp_models.vqa.batch import (
+    FLAGS,
+    IMAGE,
+    LIFT,
+    NAMED,
+    PATH_FLAGS,
+    PICTURED,
+    SEED,
+    SEEN,
+    TOLD,
+    QuestionBatch,
+    join_subgraphs,
+)
+from kgplatform.datasets.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
+from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
 from kgplatform.radiograph import place
-from kgplatform.retrieval.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
-from kgplatform.vqa.questions import Question
 from kgplatform.vqa.subgraph import Subgraph
 
 BLOCK: Final = 64  # pictures or texts at a time
@@ -68,14 +80,14 @@ class GraphVectors:
     pictures: Tensor
     pictured: Tensor
     kinds: Tensor
-    evidence: Evidence
+    evidence: ImageEvidence
     shown: Tensor
     lift: Tensor
 
 
 def texts_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Texts:
     """What the frozen text tower makes of texts, from the cache where it is there."""
-    return Texts(**kept(cache, backbone, ["texts", *texts], lambda: _texts(backbone, texts)))
+    return Texts(**load_or_compute(cache, backbone, ["texts", *texts], lambda: _texts(backbone, texts)))
 
 
 @torch.no_grad()  # what it gives is learnt from
@@ -105,7 +117,7 @@ def vectors_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = No
     def compute() -> dict[str, Tensor]:
         return {"vectors": text_features(backbone, texts).clone()}  # what is learnt from is no tensor of inference
 
-    return kept(cache, backbone, ["vectors", *texts], compute)["vectors"]
+    return load_or_compute(cache, backbone, ["vectors", *texts], compute)["vectors"]
 
 
 def images_of(
@@ -132,7 +144,7 @@ def images_of(
         read_block = partial(_images, backbone, block_paths, log, report_progress, regions=regions)
         try:
             image_parts.append(
-                kept(cache, backbone, [f"images, regions {regions}", *of_files(block_paths)], read_block)
+                load_or_compute(cache, backbone, [f"images, regions {regions}", *of_files(block_paths)], read_block)
             )
         except InputError as error:
             problem = error
@@ -209,7 +221,7 @@ def graph_vectors(
         row_numbers = torch.tensor([image_rows[image_name] for image_name in loaded_images.known])
         pictures[row_numbers] = loaded_images.vectors[list(loaded_images.known.values())]
         pictured[row_numbers] = True
-    evidence = Evidence.of(knowledge, pictures, pictured)
+    evidence = ImageEvidence.of(knowledge, pictures, pictured)
     image_evidence = evidence(images.vectors), evidence.lift(images.vectors)
     return GraphVectors(
         name_vectors, pictures, pictured, vectors_of(backbone, kind_names, cache), evidence, *image_evidence
@@ -217,7 +229,7 @@ def graph_vectors(
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ImageEvidence:
     """How likely an image shows each concept, by ridge regression on the graph's images: `weights` (Di, C), for images
     less `mean` over `scale` (Di,), and `centre` (C,), what is likely of any image; `spread` (C,) is the standard
     deviation over the graph's images. `informative` (C,): the concepts of which these images show anything.
@@ -231,7 +243,7 @@ class Evidence:
     informative: Tensor
 
     @classmethod
-    def of(cls, knowledge: Knowledge, pictures: Tensor, pictured: Tensor) -> Evidence:
+    def of(cls, knowledge: Knowledge, pictures: Tensor, pictured: Tensor) -> ImageEvidence:
         """Learnt from the graph's images with pictures (I, Di): 1 for those that are POSITIVE to a concept, 0.5 for
         UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it. A concept counts as known where at
         least `MIN_IMAGES` images have either answer.
@@ -277,7 +289,7 @@ class Evidence:
         return ((images - self.mean) / self.scale) @ self.weights
 
 
-class Examples:
+class QuestionExamples:
     """Questions ready to be batched: rows of images and texts, subgraphs, paths."""
 
     def __init__(
@@ -302,12 +314,12 @@ class Examples:
         """How many questions there are."""
         return len(self.questions)
 
-    def batch(self, rows: Sequence[int]) -> Batch:
+    def batch(self, rows: Sequence[int]) -> QuestionBatch:
         """The questions of rows."""
         chosen_rows = torch.tensor(list(rows), dtype=torch.int64)
         image_numbers, text_numbers = self.image_rows[chosen_rows], self.text_rows[chosen_rows]
         subgraphs = [self.subgraphs[row_number] for row_number in rows]
-        joined_graph = joined(subgraphs, len(self.graph.kinds))
+        joined_graph = join_subgraphs(subgraphs, len(self.graph.kinds))
         concept_count = len(self.graph.names)
         is_image = joined_graph.nodes >= concept_count
         node_names = self.graph.names.new_zeros(len(joined_graph.nodes), self.graph.names.shape[1])
@@ -324,7 +336,7 @@ class Examples:
         word_mask = self.texts.mask[text_numbers]
         max_words = int(word_mask.sum(1).max())
         paths, path_flags, path_mask = self._paths(subgraphs, image_numbers)
-        return Batch(
+        return QuestionBatch(
             self.images.vectors[image_numbers],
             self.images.regions[image_numbers].float(),
             self.texts.vectors[text_numbers],
@@ -433,7 +445,7 @@ class PathTexts:
         return tuple(sorted(node_ids[position] for position in node_positions if position >= subgraph.seeds))
 
 
-def checked(images: Images, questions: Sequence[Question]) -> list[Question]:
+def questions_with_images(images: Images, questions: Sequence[Question]) -> list[Question]:
     """The questions whose image could be read. Raises `InputError` where none is left."""
     readable_questions = [question for question in questions if question.image in images.known]
     if not readable_questions:

@@ -3,7 +3,7 @@
 Knowledge is the text of the paths around the question's concepts, by the text tower: paths of two edges between two of
 them, and single edges between concepts. The question attends to them; image, question and the knowledge found are then
 one sequence of a transformer's layer. Edges of images have no words, so no path has a stance: stances tell by visual
-evidence alone (`kgp_models.vqa.inputs.Evidence`).
+evidence alone (`kgp_models.vqa.inputs.ImageEvidence`).
 
 Ours in addition to the original: a path's vector stands with its product with the question's and its difference from
 it; how much of the path the question names is reported, and the visual evidence of the rest.
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kgp_models.vqa.base import Method, Sizes, mlp
-from kgp_models.vqa.batch import PATH_FLAGS, Batch
+from kgp_models.vqa.batch import PATH_FLAGS, QuestionBatch
 
 HEADS = 4
 
@@ -41,7 +41,7 @@ class KPathVQA(Method):
         )
         self.out = mlp(3 * hidden_size, hidden_size, 1, sizes.dropout)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: QuestionBatch) -> Tensor:
         """(B,)."""
         question_vector, path_vectors = self.text_norm(batch.question), self.text_norm(batch.paths)
         question_copies = question_vector.unsqueeze(1).expand_as(path_vectors)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kgp_models.vqa.base import Fused, Method, Sizes, mlp
-from kgp_models.vqa.batch import SEED, Batch
+from kgp_models.vqa.batch import SEED, QuestionBatch
 from kgp_models.vqa.message_passing import Nodes, RelationalConvolution, highest, pooled
 
 BASES = 4  # of the relations' matrices
@@ -38,7 +38,7 @@ class KRISP(Method):
         self.dropout = nn.Dropout(sizes.graph_dropout)
         self.symbolic = mlp(2 * width, width, 2, sizes.graph_dropout)
 
-    def parts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def parts(self, batch: QuestionBatch) -> tuple[Tensor, Tensor, Tensor]:
         """The logits of both parts, (B, 2) each, and which questions have a subgraph, (B,): the symbolic part says
         nothing of the others.
         """
@@ -62,23 +62,23 @@ class KRISP(Method):
         )
         return self.implicit(fused), self.symbolic(graph_vectors), has_subgraph
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: QuestionBatch) -> Tensor:
         """(B,)."""
-        best_logits = together(*self.parts(batch))
+        best_logits = _larger_logits(*self.parts(batch))
         return best_logits[:, 1] - best_logits[:, 0]
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: QuestionBatch) -> dict[str, Tensor]:
         """The fused answer's, and each part's own."""
         implicit, symbolic, has_subgraph = self.parts(batch)
         correct_answers = batch.yes.long()
         graph_losses = functional.cross_entropy(symbolic, correct_answers, reduction="none") * has_subgraph
         return {
-            "answer": functional.cross_entropy(together(implicit, symbolic, has_subgraph), correct_answers),
+            "answer": functional.cross_entropy(_larger_logits(implicit, symbolic, has_subgraph), correct_answers),
             "implicit": functional.cross_entropy(implicit, correct_answers),
             "symbolic": graph_losses.sum() / has_subgraph.sum().clamp(min=1),
         }
 
 
-def together(implicit: Tensor, symbolic: Tensor, known: Tensor) -> Tensor:
+def _larger_logits(implicit: Tensor, symbolic: Tensor, known: Tensor) -> Tensor:
     """The larger logit of each answer, (B, 2); of a question of which nothing is known, the implicit part's."""
     return torch.where(known.unsqueeze(1), torch.maximum(implicit, symbolic), implicit)

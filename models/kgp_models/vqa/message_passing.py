@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
-from kgp_models.vqa.batch import FLAGS, IMAGE, Batch
+from kgp_models.vqa.batch import FLAGS, IMAGE, QuestionBatch
 
 
 class Kinds(nn.Module):
@@ -42,7 +42,7 @@ class Nodes(nn.Module):
         self.asked = nn.Linear(text + image, width)
         self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: QuestionBatch) -> Tensor:
         """(N, width)."""
         pictured = batch.flags[:, IMAGE : IMAGE + 1]
         _, node_rows = batch.places.unique(return_inverse=True)  # type: ignore[no-untyped-call]
@@ -117,7 +117,7 @@ class GraphEncoder(nn.Module):
         self.kinds, self.nodes = Kinds(kinds, width), Nodes(image, text, width, dropout)
         self.layers = nn.ModuleList(RelationalAttention(width, dropout=dropout) for _ in range(layers))
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: QuestionBatch) -> tuple[Tensor, Tensor]:
         """(N, width) and (2 K, width)."""
         kind_table = self.kinds()
         node_states = self.nodes(batch)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kgp_models.vqa.base import Method, Sizes, mlp
-from kgp_models.vqa.batch import Batch
+from kgp_models.vqa.batch import QuestionBatch
 from kgp_models.vqa.message_passing import GraphEncoder, pooled
 
 
@@ -39,7 +39,7 @@ class MKBN(Method):
         self.dropout = nn.Dropout(sizes.dropout)
         self.out = mlp(3 * hidden_size, hidden_size, 1, sizes.dropout)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: QuestionBatch) -> Tensor:
         """(B,)."""
         node_states, kind_vectors = self.graph(batch)
         joint_vectors = [self._image_question(batch), self._image_entities(batch, node_states)]
@@ -47,7 +47,7 @@ class MKBN(Method):
         logits: Tensor = self.out(torch.cat(joint_vectors, 1)).squeeze(1)
         return logits
 
-    def _image_question(self, batch: Batch) -> Tensor:
+    def _image_question(self, batch: QuestionBatch) -> Tensor:
         """Σ_rt α_rt (U x_r ⊙ V w_t), with α the softmax of p · (U x_r ⊙ V w_t) over pairs of a region and a word."""
         region_states = torch.relu(self.regions(self.region_norm(batch.regions)))  # (B, R, H)
         word_states = torch.relu(self.words(self.text_norm(batch.words)))  # (B, T, H)
@@ -57,7 +57,7 @@ class MKBN(Method):
         joint_vector: Tensor = self.dropout((region_states * (pair_weights @ word_states)).sum(1))
         return joint_vector
 
-    def _image_entities(self, batch: Batch, node_states: Tensor) -> Tensor:
+    def _image_entities(self, batch: QuestionBatch, node_states: Tensor) -> Tensor:
         """The same for the image and the entities of the subgraph; zeros without one."""
         pair_vectors = torch.relu(self.image(self.image_norm(batch.image)))[batch.of] * torch.relu(
             self.entity(node_states)
@@ -67,7 +67,7 @@ class MKBN(Method):
         )
         return joint_vector
 
-    def _question_relations(self, batch: Batch, node_states: Tensor, kind_vectors: Tensor) -> Tensor:
+    def _question_relations(self, batch: QuestionBatch, node_states: Tensor, kind_vectors: Tensor) -> Tensor:
         """The same for the question and the edges: each by both its ends and its kind."""
         source_nodes, target_nodes = batch.ends
         edge_questions = batch.of[source_nodes]

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kgp_models.vqa.base import Method, Sizes, answer_loss, mlp
-from kgp_models.vqa.batch import IMAGE, PICTURED, Batch
+from kgp_models.vqa.batch import IMAGE, PICTURED, QuestionBatch
 from kgp_models.vqa.message_passing import GraphEncoder, pooled
-from kgplatform.retrieval.knowledge import POSITIVE
+from kgplatform.datasets.knowledge import POSITIVE
 
 MARGIN, WEIGHT = 0.2, 0.1  # α and λ
 _NODE_BASE = 1 << 31  # more than there are nodes
@@ -43,7 +43,7 @@ class MRMKG(Method):
         self.key, self.value = nn.Linear(graph_width, hidden_size), nn.Linear(graph_width, hidden_size)
         self.out = mlp(4 * hidden_size, hidden_size, 1, sizes.dropout)
 
-    def _answered(self, batch: Batch, node_states: Tensor) -> Tensor:
+    def _answered(self, batch: QuestionBatch, node_states: Tensor) -> Tensor:
         word_states = self.words(self.text_norm(batch.words))  # (B, T, H)
         region_states = self.regions(self.region_norm(batch.regions))  # (B, R, H)
         scale = word_states.shape[2] ** -0.5
@@ -59,11 +59,11 @@ class MRMKG(Method):
         ).squeeze(1)
         return logits
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: QuestionBatch) -> Tensor:
         """(B,)."""
         return self._answered(batch, self.graph(batch)[0])
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: QuestionBatch) -> dict[str, Tensor]:
         """The answer's and the alignment's."""
         node_states, _ = self.graph(batch)
         losses = {"answer": answer_loss(self._answered(batch, node_states), batch)}
@@ -78,7 +78,7 @@ def _keys(node_pairs: Tensor) -> Tensor:
     return node_pairs[:, 0] * _NODE_BASE + node_pairs[:, 1]
 
 
-def alignment(states: Tensor, batch: Batch, positives: Tensor) -> Tensor:
+def alignment(states: Tensor, batch: QuestionBatch, positives: Tensor) -> Tensor:
     """The triplet loss of the batch's images that have a picture: a concept that the image is POSITIVE to against one,
     drawn from the batch, that it is not POSITIVE to anywhere in the graph; `positives` are the sorted keys of those.
     """

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from kgp_models import yaml_settings
+from kgp_models.training import yaml_settings
 from kgplatform.errors import InputError
 
 EXAMPLES: Final = "benchmarks/settings/vqa/"
@@ -63,7 +63,7 @@ class VQASettings:
     @classmethod
     def of(cls, document: object) -> VQASettings:
         """The settings in a plain mapping. Raises `InputError`."""
-        settings = yaml_settings.made(cls, document, EXAMPLES, _MAY_BE_ZERO)
+        settings = yaml_settings.settings_from_mapping(cls, document, EXAMPLES, _MAY_BE_ZERO)
         if settings.hops > 2:
             raise InputError("hops is more than 2", "Say 1 or 2.")
         if settings.width % 4 or settings.hidden % 4:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from kgp_models.training_state import TrainingState
+from kgp_models.training.training_state import TrainingState
 from kgp_models.vqa.base import Method
-from kgp_models.vqa.inputs import Examples
+from kgp_models.vqa.inputs import QuestionExamples
 from kgp_models.vqa.settings import Tuning
+from kgplatform.datasets.question_metrics import Answers
 from kgplatform.interrupt import checkpoints
-from kgplatform.vqa.metrics import Answers
 
 Progress = Callable[[int, int | None], None]
 STATE: Final = "training.state"
@@ -30,7 +30,7 @@ BLOCK: Final = 128  # questions at a time, where nothing is learnt
 
 
 @dataclass(frozen=True)
-class Trained:
+class VQATrainingResult:
     """The result of a training: `history` has, by epoch, the losses, and the validation's loss and accuracy."""
 
     epochs: int
@@ -40,7 +40,7 @@ class Trained:
 
 
 @torch.inference_mode()
-def probabilities(model: Method, examples: Examples) -> NDArray[np.float64]:
+def probabilities(model: Method, examples: QuestionExamples) -> NDArray[np.float64]:
     """Of yes, for each question, (n,)."""
     model.eval()
     logits = []
@@ -51,21 +51,21 @@ def probabilities(model: Method, examples: Examples) -> NDArray[np.float64]:
     return answer_probabilities
 
 
-def answers(model: Method, examples: Examples) -> Answers:
+def answers(model: Method, examples: QuestionExamples) -> Answers:
     """The model's answers."""
     return Answers.of(examples.yes.bool().numpy(), probabilities(model, examples))
 
 
-def train(
+def train_vqa_method(
     model: Method,
-    train_examples: Examples,
-    valid: Examples,
+    train_examples: QuestionExamples,
+    valid: QuestionExamples,
     settings: Tuning,
     folder: Path,
     seed: int,
     progress: Progress = lambda done_count, total_count: None,
     log: Callable[[str], None] = lambda _: None,
-) -> Trained:
+) -> VQATrainingResult:
     """Train until the validation's figure has not been better for `patience` epochs, and go back to the best epoch.
 
     `folder` keeps where the training is, by the minute.
@@ -89,7 +89,7 @@ def train(
             ):
                 losses = model.losses(train_examples.batch(batch_rows.tolist()).to(device))
                 for parameter_group in optimizer.param_groups:
-                    parameter_group["lr"] = rate(
+                    parameter_group["lr"] = scheduled_rate(
                         settings,
                         training_state.history,
                         epoch * batches_per_epoch + training_state.step,
@@ -106,7 +106,7 @@ def train(
             training_state.end_epoch(checkpoint_clock, **epoch_figures)
     model.load_state_dict(training_state.best)
     model.eval()
-    return Trained(
+    return VQATrainingResult(
         len(training_state.history),
         _best(training_state.history, settings) + 1,
         training_state.history,
@@ -132,7 +132,7 @@ def _is_over(history: list[dict[str, float]], settings: Tuning) -> bool:
     return bool(history) and len(history) - 1 - _best(history, settings) >= settings.patience
 
 
-def rate(settings: Tuning, history: Sequence[Mapping[str, float]], step: int, total: int) -> float:
+def scheduled_rate(settings: Tuning, history: Sequence[Mapping[str, float]], step: int, total: int) -> float:
     """The learning rate of a step. It depends on the history alone, so a training that goes on has the same."""
     if settings.schedule == "cosine":
         return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / total))

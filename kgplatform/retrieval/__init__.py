@@ -1,1 +1,0 @@
-"""Finding images by text and by concept: pairs of images and reports, metrics, embeddings in the graph, search."""

@@ -1,0 +1,1 @@
+"""Finding images by text and by concept: embeddings in the graph, their index, search."""

@@ -1,0 +1,309 @@
+"""Search for images: by text, by concept and stance, and by both (``cypher/search/``).
+
+By text, the images come whose embeddings are most similar to the text's, or, `by` concepts, those that are POSITIVE for
+the concepts whose names are. Similarities are cosines, from -1 to 1; of several concepts, their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kgplatform import queries
+from kgplatform.errors import DatabaseError, KgpError, UsageError
+from kgplatform.graph import Graph
+from kgplatform.schema import Stance
+from kgplatform.search import index
+from kgplatform.search.encoder import Encoder
+from kgplatform.search.index import EmbeddingState, EncoderIdentity, Part
+from kgplatform.search.names import GraphConcept, find_concept, text_note
+from kgplatform.trained_on import TrainedOn
+from kgplatform.upgrade import embeddings_outdated
+from kgplatform.vqa.closed import is_negated
+
+# Measured in benchmarks/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking take.
+ASKED: Final = 100  # candidates from the index for each ten images that are to be found
+COMPARED: Final = 2000  # up to so many images that have the concepts are compared with the text one by one
+SPARE: Final = 4  # times as many candidates as are needed if concepts and text have nothing to do with each other
+NEAR: Final = 5  # concepts that a text stands for
+CONCEPTS_ASKED: Final = (200, 20_000)  # of which many have no image; the second, where too few of the first have
+MAX_TEXT_LENGTH: Final = 10_000  # characters of a text
+NEGATED: Final = "the model does not read negation: --without, or --concept with --stance negative, find what is absent"
+MAX_IMAGES: Final = 10_000  # images to be found
+
+
+@dataclass(frozen=True)
+class Near:
+    """A concept near the text, with the cosine of its name and the number of its POSITIVE images."""
+
+    cui: str
+    name: str
+    similarity: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An image: rank from 1, the cosine (or the sum of cosines of the `matched` concepts, CUIs), NaF score, path, and
+    the names of the concepts that it is POSITIVE for.
+    """
+
+    rank: int
+    id: str
+    similarity: float | None
+    naf: float | None
+    path: str | None
+    concepts: tuple[str, ...]
+    matched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What was found. `by` says how a text was compared, None without a text; `notes` are for the person who asked;
+    `trained_on` says of the model of a text what it was trained on, and `warnings` what is not to be relied on.
+    """
+
+    by: Part | None
+    hits: tuple[Hit, ...]
+    near: tuple[Near, ...] = ()
+    wanted: tuple[GraphConcept, ...] = ()
+    without: tuple[GraphConcept, ...] = ()
+    notes: tuple[str, ...] = ()
+    trained_on: TrainedOn = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Searcher:
+    """Searches one graph, again and again; `encoder` is called when the first text comes, and is not needed before.
+
+    The state of embeddings and indexes is looked at once, and again when a search fails or finds nothing.
+    """
+
+    def __init__(self, graph: Graph, encoder: Callable[[], Encoder] | None = None) -> None:
+        self._graph = graph
+        self._open = encoder
+        self._encoder: tuple[Encoder, EncoderIdentity] | None = None
+        self._states: dict[Part, EmbeddingState] = {}
+        self._warned: tuple[str, ...] | None = None
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        concepts: Sequence[str] = (),
+        stance: Stance = Stance.POSITIVE,
+        without: Sequence[str] = (),
+        by: Part | None = None,
+        top: int = 10,
+    ) -> SearchResult:
+        """The best images for a text, concepts (CUIs or names) that the image has that stance to, or both; `without`
+        leaves out images that are POSITIVE for one of these. Without `by`, a text is compared with images, or with
+        concepts where no image has an embedding.
+
+        Raises `UsageError` where there is nothing to search for, `NotFoundError` for an unknown or ambiguous concept,
+        and `KgpError` where embeddings or indexes are missing, not ready, or another model's.
+        """
+        text = text.strip()
+        check_search(text, concepts, by, top)
+        wanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in concepts))
+        unwanted_concepts = tuple(dict.fromkeys(find_concept(self._graph, concept_name) for concept_name in without))
+        conditions = {
+            "wanted": [concept.cui for concept in wanted_concepts],
+            "stance": stance.value,
+            "without": [concept.cui for concept in unwanted_concepts],
+            "top": top,
+        }
+        if not text:
+            hits = _hits(self._graph.read(queries.get("search/image_concepts"), **conditions))
+            return SearchResult(None, hits, (), wanted_concepts, unwanted_concepts, self._naf_notes())
+        encoder, model = self._encode_with()
+        search_part = by or self._route()
+        part_state = self._ready(search_part, model)
+        embedded_count = part_state.models[model.digits]
+        text_vector = encoder.texts([text])[0].tolist()
+        try:
+            near_concepts, hits = self._ask(search_part, text_vector, model.digits, embedded_count, conditions)
+        except DatabaseError:
+            self._states.clear()
+            self._ready(search_part, model)  # tells what has happened to the index, if that is it
+            raise
+        if not hits:
+            self._states.clear()
+            part_state = self._ready(search_part, model)
+        notes = _notes(part_state, model.digits, chosen=by is not None)
+        if length_note := encoder.reading(text).note:
+            notes = (length_note, *notes)
+        if is_negated(text):
+            notes = (NEGATED, *notes)
+        if unknown_note := text_note(self._graph, text):
+            notes = (unknown_note, *notes)
+        if search_part is Part.CONCEPTS:
+            notes += self._naf_notes()
+        training_sets, model_warnings = encoder.trained_on, self._warnings(encoder)
+        return SearchResult(
+            search_part, hits, near_concepts, wanted_concepts, unwanted_concepts, notes, training_sets, model_warnings
+        )
+
+    def _warnings(self, encoder: Encoder) -> tuple[str, ...]:
+        if self._warned is None:
+            self._warned = index.graph_warnings(self._graph, encoder.trained_on)
+        return self._warned
+
+    def _encode_with(self) -> tuple[Encoder, EncoderIdentity]:
+        if self._encoder is None:
+            if self._open is None:
+                raise UsageError("a text needs an encoder", "Give the searcher one.")
+            encoder = self._open()
+            self._encoder = encoder, EncoderIdentity.of(encoder)
+        return self._encoder
+
+    def _state(self, part: Part) -> EmbeddingState:
+        if part not in self._states:
+            self._states[part] = index.state(self._graph, part)
+        return self._states[part]
+
+    def _route(self) -> Part:
+        """Images, unless only concepts have embeddings."""
+        if not self._state(Part.IMAGES).models and self._state(Part.CONCEPTS).models:
+            return Part.CONCEPTS
+        return Part.IMAGES
+
+    def _ready(self, part: Part, model: EncoderIdentity) -> EmbeddingState:
+        """The part's state. Raises `KgpError` where it cannot be searched with this model."""
+        part_state = self._state(part)
+        try:
+            _require(self._graph, part_state, model)
+        except KgpError:
+            self._states.clear()  # it may have been mended until the next search
+            raise
+        return part_state
+
+    def _ask(
+        self, part: Part, text_vector: list[float], model_digits: str, embedded_count: int, conditions: dict[str, Any]
+    ) -> tuple[tuple[Near, ...], tuple[Hit, ...]]:
+        """The hits by index; where it proposes too few that are still in the graph, all images are compared."""
+        hit_limit = conditions["top"]
+        candidate_count = max(ASKED, ASKED * hit_limit // 10)
+        if part is Part.CONCEPTS:
+            concept_rows = self._near(text_vector, model_digits)
+            near_pairs = [[concept_row["cui"], concept_row["similarity"]] for concept_row in concept_rows]
+            image_rows = self._graph.read(queries.get("search/image_by_concepts"), near=near_pairs, **conditions)
+            return tuple(Near(**concept_row) for concept_row in concept_rows), _hits(image_rows)
+        if not (conditions["wanted"] or conditions["without"]):
+            image_query = queries.get("search/image_text")
+            image_rows = self._graph.read(
+                image_query, vector=text_vector, model=model_digits, asked=candidate_count, top=hit_limit
+            )
+            if len(image_rows) >= min(hit_limit, embedded_count):
+                return (), _hits(image_rows)
+        image_rows = self._graph.read(
+            queries.get("search/image_both"),
+            vector=text_vector,
+            model=model_digits,
+            asked=candidate_count,
+            compared=COMPARED,
+            spare=SPARE,
+            **conditions,
+        )
+        return (), _hits(image_rows)
+
+    def _near(self, text_vector: list[float], model_digits: str) -> list[dict[str, Any]]:
+        """The concepts near a text that have images; the index is asked for more where it proposes too few of them."""
+        concept_rows: list[dict[str, Any]] = []
+        for candidate_count in CONCEPTS_ASKED:
+            concept_query = queries.get("search/concept_text")
+            concept_rows = self._graph.read(
+                concept_query, vector=text_vector, model=model_digits, asked=candidate_count, top=NEAR
+            )
+            if len(concept_rows) == NEAR:
+                break
+        return concept_rows
+
+    def _naf_notes(self) -> tuple[str, ...]:
+        [naf_state] = self._graph.read(queries.get("naf/state"))
+        if naf_state["current"]:
+            return ()
+        problem = "are out of date" if naf_state["scored"] else "have not been computed"
+        return (f"the NaF scores {problem}, and rank the images: run `kgp naf score`",)
+
+
+def check_search(text: str, concepts: Sequence[str], by: Part | None, top: int) -> None:
+    """Raise `UsageError` unless there is something to search for."""
+    if not text.strip() and not concepts:
+        raise UsageError("there is nothing to search for", "Give a text, --concept, or both.")
+    if not text.strip() and by is not None:
+        raise UsageError("without a text there is nothing to compare with embeddings", "Leave out --by.")
+    if len(text) > MAX_TEXT_LENGTH:
+        raise UsageError(
+            f"the text has more than {MAX_TEXT_LENGTH:,} characters", "Give what is looked for, in a sentence."
+        )
+    if not 1 <= top <= MAX_IMAGES:
+        raise UsageError(f"1 to {MAX_IMAGES:,} images can be found at a time", "Change --top.")
+
+
+def _require(graph: Graph, part_state: EmbeddingState, model: EncoderIdentity) -> None:
+    """Raise `KgpError` unless the part has embeddings of this model and an index that is ready."""
+    plural_name = part_state.part.plural
+    embed_command = f"kgp embed --only {plural_name}" + (" --images DIR" if part_state.part is Part.IMAGES else "")
+    if not part_state.models and embeddings_outdated(graph):
+        hint = f"Bring it up to date: `{embed_command}`; no vector is computed anew."
+        raise KgpError("an earlier version wrote the graph, and its embeddings are not where they are now", hint)
+    if not part_state.models:
+        raise KgpError(f"no {plural_name[:-1]} of the graph has an embedding", f"Make them: `{embed_command}`")
+    if model.digits not in part_state.models:
+        model_names = index.model_names(graph)
+        owner_names = ", ".join(
+            model_names.get(model_digits, "an unknown model") for model_digits in sorted(part_state.models)
+        )
+        hint = f"Search with that --model, or embed anew: `{embed_command} --model … --replace`"
+        if part_state.part is Part.IMAGES:
+            hint += "; a model of texts alone can search --by concepts"
+        raise KgpError(f"the {plural_name} have embeddings of {owner_names}, not of {model.name}", hint)
+    vector_index = part_state.index
+    index_name, retry_hint = (
+        part_state.part.index,
+        f"The same `{embed_command}` as before makes it; no vector is computed anew.",
+    )
+    if vector_index is None:
+        raise KgpError(f"the index {index_name} is missing", retry_hint)
+    if vector_index.state == "POPULATING":
+        raise KgpError(
+            f"the index {index_name} is still being built, {vector_index.percent:.0f} %", "Try again in a while."
+        )
+    if vector_index.state != "ONLINE":
+        raise KgpError(f"the index {index_name} is {vector_index.state}", retry_hint)
+    if not index.fits(vector_index, model.width):
+        index_shape = f"{vector_index.dimensions} dimensions and the similarity {vector_index.similarity}"
+        raise KgpError(
+            f"the index {index_name} has {index_shape}, the model's vectors have {model.width} and COSINE", retry_hint
+        )
+
+
+def _notes(part_state: EmbeddingState, model_digits: str, *, chosen: bool) -> tuple[str, ...]:
+    notes = []
+    if part_state.part is Part.CONCEPTS and not chosen:
+        notes.append("no image has an embedding: the text is compared with the names of concepts")
+    missing_count = part_state.nodes - part_state.models.get(model_digits, 0)
+    if missing_count:
+        plural_name = part_state.part.plural
+        notes.append(
+            f"{missing_count:,} of {part_state.nodes:,} {plural_name} have no embedding of this model "
+            "and are not found by text"
+        )
+    return tuple(notes)
+
+
+def _hits(hit_rows: Sequence[dict[str, Any]]) -> tuple[Hit, ...]:
+    return tuple(
+        Hit(
+            rank,
+            hit_row["id"],
+            hit_row["similarity"],
+            hit_row["naf"],
+            hit_row["path"],
+            tuple(hit_row["concepts"]),
+            tuple(hit_row.get("matched", ())),
+        )
+        for rank, hit_row in enumerate(hit_rows, 1)
+    )

@@ -1,0 +1,33 @@
+"""What all trainings return, and how they report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+AnyPath: TypeAlias = str | Path
+Log: TypeAlias = Callable[[str], None]
+Progress: TypeAlias = Callable[[str], Callable[[int, "int | None"], None]]
+Figures: TypeAlias = Mapping[str, Mapping[str, float]]  # by what is measured (a task, a direction, a method), by metric
+
+WORK: Final = "work"  # in a model's folder: the state of its training
+SEED: Final = 42
+
+
+def silent_progress(_: str) -> Callable[[int, int | None], None]:
+    """No progress is reported."""
+    return lambda done, total: None
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model: its folder, its name in the settings, the epochs that its (last) training took, and its figures
+    of the test part.
+    """
+
+    folder: Path
+    name: str
+    epochs: int
+    test: Figures

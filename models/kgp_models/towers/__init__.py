@@ -1,0 +1,1 @@
+"""Encoders of images and texts: the platform's own small ones, and others' from local folders."""

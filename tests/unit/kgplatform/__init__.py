@@ -1,0 +1,1 @@
+"""Tests of the package kgplatform, folder by folder."""

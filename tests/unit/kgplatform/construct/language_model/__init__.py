@@ -1,0 +1,1 @@
+"""Tests of kgplatform.construct.language_model."""

@@ -1,0 +1,108 @@
+"""What models state that they were trained on, and the warning where images are not like that."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+from kgp_models.generator import checkpoint as generators
+from kgp_models.retrieval import checkpoint as backbones
+from kgp_models.vqa import checkpoint as answerers
+from kgplatform import trained_on
+from kgplatform.generate.inputs import GenerationInputs, Input
+from kgplatform.generate.run import _warnings
+from kgplatform.trained_on import NOT_STATED, UNKNOWN, DataSet, is_synthetic
+
+SYNTHETIC = (DataSet("Phantom", True),)
+REAL = (DataSet("MIMIC-CXR", False),)
+
+
+def test_data_sets_by_name() -> None:
+    assert trained_on.of_names(["phantom", "Phantom", "", "VQA-RAD"]) == (*SYNTHETIC, DataSet("VQA-RAD", False))
+    assert trained_on.merge_trained_on(REAL, SYNTHETIC, REAL) == (*REAL, *SYNTHETIC)
+    assert trained_on.listed((*SYNTHETIC, *UNKNOWN)) == "Phantom (synthetic), unknown (not known whether synthetic)"
+
+
+@pytest.mark.parametrize("stated", [SYNTHETIC, REAL, UNKNOWN, ()])
+def test_what_is_written_is_read(stated: trained_on.TrainedOn) -> None:
+    description = json.loads(json.dumps({"trained_on": trained_on.document(stated)}))
+    assert trained_on.read_trained_on(description) == stated
+
+
+@pytest.mark.parametrize("other", [None, "Phantom", 3, {"name": "Phantom"}, [1, None, {"synthetic": True}]])
+def test_anything_else_states_nothing(other: object) -> None:
+    assert trained_on.read_trained_on({"trained_on": other}) == ()
+    assert trained_on.read_trained_on({}) == ()
+
+
+def test_who_is_warned() -> None:
+    [warning] = trained_on.training_data_warnings(SYNTHETIC, 5, 2)
+    assert "trained on synthetic images only (Phantom), and 3 of the 5 images are not known to be synthetic" in warning
+    assert "the image is not known to be synthetic" in trained_on.training_data_warnings(SYNTHETIC, 1, 0)[0]
+    assert trained_on.training_data_warnings((), 1, 0) == [NOT_STATED]
+    for data_sets, image_count, synthetic_count in ((SYNTHETIC, 5, 5), (SYNTHETIC, 0, 0), ((), 1, 1)):
+        assert trained_on.training_data_warnings(data_sets, image_count, synthetic_count) == []
+    for data_sets in (REAL, UNKNOWN, (*SYNTHETIC, *REAL), (*SYNTHETIC, *UNKNOWN)):
+        assert trained_on.training_data_warnings(data_sets, 5, 0) == []
+
+
+def test_an_image_is_synthetic_by_the_folder_that_was_built_and_not_by_its_name(
+    synthetic_studies_folder: Path, tmp_path: Path
+) -> None:
+    image_path = next(synthetic_studies_folder.rglob("*.png"))
+    assert is_synthetic(image_path)
+    assert is_synthetic(Path(image_path.parent, "..", image_path.parent.name, image_path.name))
+    copied_path = tmp_path / image_path.relative_to(synthetic_studies_folder)
+    copied_path.parent.mkdir(parents=True)
+    shutil.copy(image_path, copied_path)
+    assert not is_synthetic(copied_path)
+    assert not is_synthetic(tmp_path / "missing.png")
+    shutil.copy(synthetic_studies_folder / "contents.json", tmp_path)
+    assert is_synthetic(copied_path)
+    real_path = copied_path.with_name("real.png")
+    shutil.copy(image_path, real_path)
+    assert not is_synthetic(real_path)
+
+
+def test_generated_images_are_synthetic_by_data_set_or_folder(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    image_path = next(synthetic_studies_folder.rglob("*.png"))
+    input_rows = [
+        Input("I1", tmp_path / "1.png", {"dataset": "Phantom"}),
+        Input("I2", image_path),
+        Input("I3", tmp_path / "3.png", {"dataset": "images"}),
+        Input("I4", None, {"dataset": "reports"}),
+    ]
+    assert "1 of the 3 images are not known" in _warnings(GenerationInputs(input_rows), SYNTHETIC)[0]
+    assert _warnings(GenerationInputs(input_rows[:2]), SYNTHETIC) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        (generators.SHIPPED, generators.ABOUT),
+        (backbones.SHIPPED, backbones.ABOUT),
+        (answerers.SHIPPED, answerers.ABOUT),
+    ],
+)
+def test_the_models_that_come_with_the_package_state_synthetic_images_only(folder: Path, name: str) -> None:
+    assert trained_on.read_trained_on(json.loads((folder / name).read_text(encoding="utf-8"))) == SYNTHETIC
+    assert "- trained on: Phantom (synthetic)" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_statement_changes_no_hash_and_its_lack_is_no_error(tmp_path: Path) -> None:
+    """Runs are named by the hash, so that a model is the same one after it has stated what it was trained on."""
+    shutil.copytree(generators.SHIPPED, tmp_path / "generator")
+    description_path = tmp_path / "generator" / generators.ABOUT
+    description = json.loads(description_path.read_text(encoding="utf-8"))
+    del description["trained_on"]
+    description_path.write_text(json.dumps(description), encoding="utf-8")
+    old_model, new_model = (
+        generators.load_generator(tmp_path / "generator"),
+        generators.load_generator(generators.SHIPPED),
+    )
+    assert (old_model.sha256, old_model.trained_on, new_model.trained_on) == (new_model.sha256, (), SYNTHETIC)
+    assert backbones.load_retrieval_model(backbones.SHIPPED).trained_on == SYNTHETIC

@@ -1,0 +1,132 @@
+"""Reports of any origin, and the sections of a report in free text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as example_settings
+from hypothesis import strategies as st
+
+from kgp_loaders.reports import Reports
+from kgplatform.batches import Reject
+from kgplatform.construct.report import Report
+from kgplatform.construct.sections import sections, split_sections
+from kgplatform.errors import InputError
+from kgplatform.schema import IMAGE_ID, image_id
+
+FREE = "FINAL REPORT\n INDICATION: cough\n\n FINDINGS:\n No effusion.\n Heart normal.\n\n IMPRESSION:\n Normal."
+
+
+def _read_reports(path: Path, content: str | bytes) -> tuple[list[Report], list[Reject]]:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    records = list(Reports(path).reports())
+    return [record for record in records if isinstance(record, Report)], [
+        record for record in records if isinstance(record, Reject)
+    ]
+
+
+def test_a_csv_with_texts_of_several_lines(tmp_path: Path) -> None:
+    csv_text = 'id,text,image,subject\na,"' + FREE + '",1.png,7\nb,No effusion.,,\n'
+    [first_report, second_report], rejects = _read_reports(tmp_path / "ward.csv", csv_text)
+    assert not rejects
+    assert first_report.sections == {"findings": "No effusion.\n Heart normal.", "impression": "Normal."}
+    assert first_report.image == {"dataset": "ward", "study_id": "a", "path": "1.png", "subject_id": "7"}
+    assert second_report.sections == {"findings": "No effusion."}
+    assert first_report.image_id == image_id("ward", "a") != image_id("ward2", "a")
+    assert IMAGE_ID.fullmatch(first_report.image_id)
+
+
+def test_excels_separator_line_applies_to_report_tables(tmp_path: Path) -> None:
+    [report], [reject] = _read_reports(
+        tmp_path / "ward.csv", 'sep=;\r\nid;text\r\na;"No effusion;\r\nnormal, all"\r\nb\r\n'
+    )
+    assert report.sections == {"findings": "No effusion;\r\nnormal, all"}
+    assert reject.row == 5
+
+
+def test_json_lines_with_sections_of_their_own(tmp_path: Path) -> None:
+    records = [{"id": 5, "findings": "x", "impression": "y", "view": "AP"}, {"id": "6", "text": FREE, "image": None}]
+    reports, rejects = _read_reports(tmp_path / "ward.jsonl", "\n".join(map(json.dumps, records)) + "\n\n")
+    assert not rejects
+    assert [report.study for report in reports] == ["5", "6"]
+    assert reports[0].sections == {"findings": "x", "impression": "y"}
+    assert reports[0].image["view"] == "AP"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "row", "reason"),
+    [
+        ("a.csv", "id,text\nx,a\nx,b\n", 3, "earlier row"),
+        ("a.csv", "id,text\n,a\n", 2, "the id must be"),
+        ("a.csv", 'id,text\n"a","b\nc"\nx\n', 4, "1 values, where the header has 2"),
+        ("a.jsonl", '{"id": "1", "text": "a"}\nnot json\n', 2, "not JSON"),
+        ("a.jsonl", "[1]\n", 1, "not a JSON object"),
+        ("a.jsonl", '{"id": "1", "text": ["a"]}\n', 1, "neither text nor"),
+        ("a.jsonl", "[" * 100_000 + "\n", 1, "not JSON"),
+    ],
+)
+def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str, content: str, row: int, reason: str) -> None:
+    _, [rejected] = _read_reports(tmp_path / name, content)
+    assert rejected.row == row
+    assert reason in rejected.reason
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "a,b\n1,2\n",
+        "id,image\n1,2\n",
+        "id,text,text\n1,a,b\n",
+        "id,text,report\n1,a,b\n",
+    ],
+)
+def test_a_file_that_is_none_is_an_input_error(tmp_path: Path, content: str | bytes) -> None:
+    with pytest.raises(InputError):
+        _read_reports(tmp_path / "a.csv", content)
+
+
+def test_a_missing_report_table_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        Reports(tmp_path / "a.csv")
+
+
+@example_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([".csv", ".jsonl"]), st.binary(max_size=200))
+def test_any_bytes_are_reports_rejects_or_an_input_error(tmp_path: Path, suffix: str, noise: bytes) -> None:
+    for content in (noise, b"id,text\n" + noise):
+        try:
+            _read_reports(tmp_path / f"a{suffix}", content)
+        except InputError as error:
+            assert str(tmp_path) in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (FREE, {"findings": "No effusion.\n Heart normal.", "impression": "Normal."}),
+        ("FINDINGS AND IMPRESSION: Clear.", {"findings": "Clear."}),
+        ("Impression : Clear.", {"impression": "Clear."}),
+        ("CONCLUSION:\nClear.\nNOTIFICATION: by phone", {"impression": "Clear."}),
+        ("FINDINGS: a\nIMPRESSION: b\nADDENDUM: c\nFINDINGS: d", {"findings": "a\n\nd", "impression": "b"}),
+        ("FINAL REPORT\n\nPORTABLE CHEST\n\nNo change: clear.", {"findings": "No change: clear."}),
+        ("No header here.", {"findings": "No header here."}),
+        ("FINDINGS: Heart: normal.\nLungs: clear.", {"findings": "Heart: normal.\nLungs: clear."}),
+        ("INDICATION: cough", {}),
+        ("", {}),
+    ],
+)
+def test_sections_are_found_by_their_headers(text: str, expected: dict[str, str]) -> None:
+    assert sections(text) == expected
+
+
+@given(st.lists(st.sampled_from(["FINDINGS:", "IMPRESSION", "Heart:", "\n", "\n\n", "clear ", "FINAL REPORT", ": "])))
+def test_every_word_is_in_one_section_or_a_header(pieces: list[str]) -> None:
+    report_text = "".join(pieces)
+    report_parts = list(split_sections(report_text))
+    assert sum(
+        (report_part.header + report_part.text).count("clear") for report_part in report_parts
+    ) == report_text.count("clear")

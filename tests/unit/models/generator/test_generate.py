@@ -1,0 +1,352 @@
+"""Replies of a generator: a batch as one at a time, cut reports, unreadable images, scores, and held to the grammar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
+from kgp_models.generator.generate import BUCKET, Decoding, Generator, _parts, buckets
+from kgp_models.generator.language import prompt
+from kgplatform.errors import SettingsError, UsageError
+from kgplatform.generate.backend import Asked, GeneratorReply
+from kgplatform.triplets.text import parse_triplets, serialise
+
+pytestmark = pytest.mark.slow  # a model is trained first
+
+REPORTS = [
+    "Small left effusion .",
+    "",
+    "No edema of the lungs . " * 4,
+    "Nodule .",
+    "A tube terminates in the stomach .",
+]
+
+
+@pytest.fixture(scope="module")
+def untrained(tiny_generator_folder: Path) -> GeneratorCheckpoint:
+    """A generator whose replies differ from image to image: its weights are large and random."""
+    checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
+    random_generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for weight in checkpoint.model.parameters():
+            if weight.dim() > 1:
+                weight.copy_(torch.randn(weight.shape, generator=random_generator) * 0.3)
+        assert checkpoint.model.projector is not None
+        checkpoint.model.projector.spread.weight *= 30
+    return checkpoint
+
+
+@pytest.fixture(scope="module")
+def synthetic_image_paths(synthetic_studies_folder: Path) -> list[Path]:
+    return sorted(synthetic_studies_folder.rglob("*.png"))
+
+
+def _generation_requests(pictures: list[Path], count: int = 5) -> list[Asked]:
+    return [
+        Asked(f"I{image_number}", pictures[image_number % len(pictures)], REPORTS[image_number % len(REPORTS)])
+        for image_number in range(count)
+    ]
+
+
+def replies(generator: Generator, rows: list[Asked]) -> dict[str, GeneratorReply]:
+    replies_by_id = {reply.asked.id: reply for batch in generator.replies(iter(rows)) for reply in batch}
+    assert list(replies_by_id) or not rows
+    return replies_by_id
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("constrained", [False, True])
+def test_a_batch_gives_what_one_by_one_gives(
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], beams: int, constrained: bool
+) -> None:
+    requests = _generation_requests(synthetic_image_paths)
+    batch_generator = Generator(untrained, Decoding(beams, 24, 5, constrained))
+    single_generator = Generator(untrained, Decoding(beams, 24, 1, constrained))
+    batched_replies, single_replies = replies(batch_generator, requests), replies(single_generator, requests)
+    assert len({single_reply.text for single_reply in single_replies.values()}) > 2
+    for image_id, single_reply in single_replies.items():
+        batched_reply = batched_replies[image_id]
+        assert (batched_reply.text, batched_reply.tokens, batched_reply.left_out) == (
+            single_reply.text,
+            single_reply.tokens,
+            single_reply.left_out,
+        )
+        for batched_triplet, single_triplet in zip(batched_reply.triplets, single_reply.triplets, strict=True):
+            assert batched_triplet.triplet == single_triplet.triplet
+            assert batched_triplet.score == pytest.approx(single_triplet.score, rel=1e-3)
+
+
+def test_a_run_that_goes_on_after_any_batch_has_the_batches_of_one_that_was_not_stopped(
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]
+) -> None:
+    generator = Generator(untrained, Decoding(1, 8, 2))
+    requests = [
+        request._replace(position=row_number)
+        for row_number, request in enumerate(_generation_requests(synthetic_image_paths, 3 * 2 * BUCKET + 5))
+    ]
+    all_batches = list(generator.replies(iter(requests)))
+    assert [reply.asked.id for batch in all_batches for reply in batch] != [
+        request.id for request in requests
+    ]  # sorted by length
+    for batch_count in (1, BUCKET - 1, BUCKET, BUCKET + 1, 2 * BUCKET, len(all_batches) - 1):
+        finished_ids = {reply.asked.id for batch in all_batches[:batch_count] for reply in batch}
+        assert (
+            list(generator.replies(request for request in requests if request.id not in finished_ids))
+            == all_batches[batch_count:]
+        )
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.data())
+def test_groups_by_position_are_the_same_whatever_was_done_before(count: int, size: int, data: st.DataObject) -> None:
+    numbered_rows = [(Asked(str(row_number), None, "", row_number), row_number) for row_number in range(count)]
+    finished = data.draw(st.sets(st.integers(0, max(0, count - 1))))
+    all_buckets = list(buckets(numbered_rows, size))
+    assert [pair for bucket in all_buckets for pair in bucket] == numbered_rows
+    assert all(len(bucket) == size for bucket in all_buckets[:-1])
+    remaining = [[pair for pair in bucket if pair[1] not in finished] for bucket in all_buckets]
+    assert list(buckets((pair for pair in numbered_rows if pair[1] not in finished), size)) == [
+        bucket for bucket in remaining if bucket
+    ]
+
+
+def test_image_and_report_decide_the_reply(untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]) -> None:
+    generator = Generator(untrained, Decoding(1, 16, 4))
+    requests = [
+        Asked("a", synthetic_image_paths[0], "x"),
+        Asked("b", synthetic_image_paths[0], "x"),
+        Asked("c", synthetic_image_paths[0], "Small effusion ."),
+    ]
+    image_features = torch.randn(2, 512, generator=torch.Generator().manual_seed(1))
+    written_replies = generator.write(requests, image_features[[0, 1, 0]])
+    assert len({reply.text for reply in written_replies}) == 3
+
+
+def test_llm_kg_needs_no_image(tiny_generator_folder: Path) -> None:
+    generator = Generator(load_generator(tiny_generator_folder / "llm-kg"), Decoding(1, 4, 2))
+    assert generator.name.startswith("LLM-KG ")
+    [reply] = replies(generator, [Asked("I1", None, "Small effusion .")]).values()
+    assert (reply.problem, reply.tokens) == (None, 4)
+
+
+def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"zebrafinch")
+    Image.new("L", (64, 64), 90).save(tmp_path / "blank.png")
+    requests = [
+        *_generation_requests(synthetic_image_paths, 3),
+        Asked("bad", tmp_path / "bad.png", "secret"),
+        Asked("gone", tmp_path / "gone.png", ""),
+        Asked("blank", tmp_path / "blank.png", ""),
+        Asked("none", None, "secret"),
+    ]
+    replies_by_id = replies(Generator(untrained, Decoding(1, 4, 2)), requests)
+    assert len(replies_by_id) == 7
+    problems = {image_id: reply.problem for image_id, reply in replies_by_id.items() if reply.problem is not None}
+    assert problems.keys() == {"bad", "gone", "none", "blank"}
+    assert "no readable radiograph" in (problems["bad"] or "")
+    assert "there is no image" in (problems["none"] or "")
+    assert "is blank" in (problems["blank"] or "")
+    assert "zebrafinch" not in str(problems)
+    assert "secret" not in str(problems)
+
+
+def test_a_model_that_gives_no_numbers_is_told_and_not_taken_for_seeing_nothing(
+    tiny_generator_folder: Path, synthetic_image_paths: list[Path]
+) -> None:
+    broken_checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
+    with torch.no_grad():
+        broken_checkpoint.model.language.get_input_embeddings().weight.fill_(torch.nan)
+    replies_by_id = replies(
+        Generator(broken_checkpoint, Decoding(2, 8, 2)), _generation_requests(synthetic_image_paths, 2)
+    )
+    assert {reply.problem for reply in replies_by_id.values()} == {"the model gave no numbers"}
+
+
+def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]
+) -> None:
+    generator = Generator(untrained, Decoding(1, 1, 1))
+    assert list(generator.replies(iter(()))) == []
+    read_count = 0
+
+    def rows() -> Iterator[Asked]:
+        nonlocal read_count
+        for request in _generation_requests(synthetic_image_paths, 4 * BUCKET):
+            read_count += 1
+            yield request
+
+    batches = generator.replies(rows())
+    next(batches)
+    assert read_count <= BUCKET + 4
+    assert sum(map(len, batches)) == 4 * BUCKET - 1
+
+
+def test_a_report_that_is_too_long_is_cut_but_the_question_stays(
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path]
+) -> None:
+    prompt_text = prompt(untrained.settings.instruction, "x")
+    token_limit = len(untrained.tokenizer(prompt_text)["input_ids"]) + 5
+    short_checkpoint = replace(untrained, settings=replace(untrained.settings, max_length=token_limit))
+    generator = Generator(short_checkpoint, Decoding(1, 4, 2))
+    prompt_inputs = generator._prompts(
+        [Asked("a", synthetic_image_paths[0], "effusion " * 500), Asked("b", synthetic_image_paths[0], "x")]
+    )
+    assert prompt_inputs["input_ids"].shape[1] == token_limit
+    replies_by_id = replies(
+        generator, [Asked("a", synthetic_image_paths[0], "effusion " * 500), Asked("b", synthetic_image_paths[0], "x")]
+    )
+    assert (replies_by_id["a"].unread > 400, replies_by_id["b"].unread) == (True, 0)
+    assert not replies_by_id["a"].finished  # 4 tokens are no reply
+    for token_ids in prompt_inputs["input_ids"]:
+        assert short_checkpoint.tokenizer.decode(token_ids).endswith("\ntriplets:")
+    assert prompt_inputs["attention_mask"][1, 0] == 0, "padded on the left"
+    assert replies(generator, [Asked("a", synthetic_image_paths[0], "effusion " * 500)])["a"].problem is None
+
+
+class Noting(Generator):
+    """Also keeps the tokens that were written, without the end mark."""
+
+    written: dict[str, list[int]]
+
+    def _reply(self, asked: Asked, row: Sequence[int], chances: Sequence[float]) -> GeneratorReply:
+        end_id = self._tokenizer.eos_token_id
+        self.written[asked.id] = list(row[: row.index(end_id)] if end_id in row else row)
+        return super()._reply(asked, row, chances)
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_scores_are_the_geometric_mean_of_the_tokens_probabilities(
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], beams: int
+) -> None:
+    """An oracle that takes one token at a time."""
+    generator = Noting(untrained, Decoding(beams, 60, 4, constrained=True))
+    generator.written = {}
+    checked_count = 0
+    for image_id, reply in replies(generator, _generation_requests(synthetic_image_paths, 4)).items():
+        token_ids = generator.written[image_id]
+        log_probabilities = _chances(untrained, reply.asked, token_ids, generator)
+        expected_scores: dict[Any, float] = {}
+        for part_start, part_end in _parts([untrained.tokenizer.decode([token_id]) for token_id in token_ids]):
+            for triplet in parse_triplets(untrained.tokenizer.decode(token_ids[part_start:part_end])).triplets:
+                expected_scores.setdefault(
+                    triplet, math.exp(sum(log_probabilities[part_start:part_end]) / (part_end - part_start))
+                )
+        assert reply.tokens == len(token_ids)
+        for triplet, score in reply.triplets:
+            assert score == pytest.approx(expected_scores[triplet], rel=1e-3)
+            assert 0 < expected_scores[triplet] <= 1
+            checked_count += 1
+    assert checked_count
+
+
+def _chances(
+    checkpoint: GeneratorCheckpoint, request: Asked, token_ids: list[int], generator: Generator
+) -> list[float]:
+    assert checkpoint.vision is not None
+    assert request.image is not None
+    image_features = checkpoint.vision.encode([checkpoint.vision.pixels(request.image)])
+    prompt_ids = generator._prompts([request])["input_ids"]
+    log_probabilities = []
+    with torch.no_grad():
+        for position, token_id in enumerate(token_ids):
+            input_ids = torch.cat([prompt_ids, torch.tensor([token_ids[:position]], dtype=torch.long)], 1)
+            logits = checkpoint.model(input_ids, torch.ones_like(input_ids), image=image_features)["logits"][0, -1]
+            log_probabilities.append(float(logits.log_softmax(-1)[token_id]))
+    return log_probabilities
+
+
+def test_parts_between_semicolons() -> None:
+    assert list(_parts(["a", ",", ";", "b", "; ", ";", "c"])) == [(0, 2), (3, 4), (6, 7)]
+    assert list(_parts([])) == list(_parts([";"])) == []
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], beams: int
+) -> None:
+    generator = Generator(untrained, Decoding(beams, 96, 16, constrained=True))
+    requests = [
+        Asked(
+            f"I{image_number}",
+            synthetic_image_paths[image_number % len(synthetic_image_paths)],
+            f"{REPORTS[image_number % 5]} {image_number}",
+        )
+        for image_number in range(64)
+    ]
+    replies_by_id = replies(generator, requests)
+    assert len(replies_by_id) == 64
+    ended_count = 0
+    for reply in replies_by_id.values():
+        is_cut = reply.tokens == 96
+        ended_count += not is_cut
+        assert reply.left_out <= is_cut, reply.text
+        assert parse_triplets(serialise(scored_triplet.triplet for scored_triplet in reply.triplets)).left_out == 0
+        assert all(
+            scored_triplet.score is not None and 0 < scored_triplet.score <= 1 for scored_triplet in reply.triplets
+        )
+    assert sum(len(reply.triplets) for reply in replies_by_id.values()) > 0
+    assert generator.parameters["constrained"] is True
+
+
+def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(untrained: GeneratorCheckpoint) -> None:
+    parameter_texts = {
+        str(Generator(untrained, decoding).parameters) for decoding in (Decoding(), Decoding(2), Decoding(4, 9))
+    }
+    assert len(parameter_texts) == 3
+    assert Generator(untrained, Decoding(batch=2)).parameters == Generator(untrained).parameters
+    impossible_options: tuple[dict[str, Any], ...] = (
+        {"beams": 0},
+        {"beams": 65},
+        {"max_new_tokens": 0},
+        {"batch": 0},
+        {"max_new_tokens": 5_000},
+    )
+    for options in impossible_options:
+        with pytest.raises(UsageError, match=next(iter(options))):
+            Decoding(**options)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_on_ray_the_replies_are_the_same(tiny_generator_folder: Path, synthetic_image_paths: list[Path]) -> None:
+    pytest.importorskip("ray")
+    from kgp_models.generator.spread import CHUNK, OnRay
+
+    decoding = Decoding(2, 6, 1)
+    local_generator, ray_generator = (
+        Generator(load_generator(tiny_generator_folder / "vlm-kg"), decoding),
+        OnRay(tiny_generator_folder / "vlm-kg", None, decoding),
+    )
+    assert (ray_generator.name, ray_generator.sha256, ray_generator.parameters) == (
+        local_generator.name,
+        local_generator.sha256,
+        local_generator.parameters,
+    )
+    requests = _generation_requests(synthetic_image_paths, 2 * CHUNK + 1)
+    local_replies = {reply.asked: reply for batch in local_generator.replies(iter(requests)) for reply in batch}
+    ray_replies = {reply.asked: reply for batch in ray_generator.replies(iter(requests)) for reply in batch}
+    assert {request: (reply.text, reply.tokens) for request, reply in ray_replies.items()} == {
+        request: (reply.text, reply.tokens) for request, reply in local_replies.items()
+    }
+    assert list(ray_generator.replies(iter(()))) == []
+
+
+def test_without_ray_it_is_wrong_usage(tiny_generator_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from kgp_models.generator.spread import OnRay
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SettingsError, match="this needs Ray, which is not installed"):
+        OnRay(tiny_generator_folder / "vlm-kg", None, Decoding())

@@ -1,0 +1,518 @@
+"""Both stages of the training on real, small studies: killed and resumed, finished, frozen, LoRA, other folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from kgp_models.generator.checkpoint import load_generator
+from kgp_models.generator.encoded import encoded
+from kgp_models.generator.generate import Generator
+from kgp_models.generator.model import VLMKG
+from kgp_models.generator.train import Work, train_stages
+from kgp_models.generator.validate import validated
+from kgp_models.towers.vision import open_vision
+from kgplatform.errors import InputError, SettingsError
+from kgplatform.extras import install_command
+from kgplatform.interrupt import Stopped
+from tests import generators
+from tests.interrupts import interrupted_at
+from tests.unit.models.towers.test_vision import save_clip_vision
+
+pytestmark = pytest.mark.slow  # a model is trained first
+
+WEIGHTS = ("vision/vision.safetensors", "llm-kg/language/model.safetensors", "vlm-kg/projector.safetensors",
+           "vlm-kg/language/model.safetensors", "vlm-kg/vision.safetensors")  # fmt: skip
+
+
+class _SimulatedKill(Exception):
+    """In place of a kill."""
+
+
+def killed_at(part: str, step: int) -> Callable[[str], Callable[[int, int | None], None]]:
+    def progress(activity: str) -> Callable[[int, int | None], None]:
+        def tell(done: int, total: int | None) -> None:
+            if activity.startswith(part) and done == step:
+                raise _SimulatedKill
+
+        return tell
+
+    return progress
+
+
+@pytest.fixture
+def begun(tiny_generator_folder: Path, tmp_path: Path) -> Path:
+    """A folder in which vision encoder and stage 1 are trained, for other settings of stage 2."""
+    for part in ("vision", "llm-kg"):
+        shutil.copytree(tiny_generator_folder / part, tmp_path / part)
+    return tmp_path
+
+
+def test_both_stages_end_as_generators_without_what_they_needed_on_the_way(tiny_generator_folder: Path) -> None:
+    for folder_name, stage in (("llm-kg", "LLM-KG"), ("vlm-kg", "VLM-KG")):
+        description = json.loads((tiny_generator_folder / folder_name / "generator.json").read_text(encoding="utf-8"))
+        assert description["stage"] == stage
+        assert description["figures"]["steps"] > 4
+        assert 0 < description["figures"]["loss"] < 10
+        assert description["settings"] == json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))
+        assert len(description["data_sha256"]) == 64
+        assert stage in (tiny_generator_folder / folder_name / "README.md").read_text(encoding="utf-8")
+        assert not (tiny_generator_folder / folder_name / "work").exists()
+    assert all((tiny_generator_folder / weights_name).is_file() for weights_name in WEIGHTS)
+    assert not list(tiny_generator_folder.rglob("*.state"))
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "stages"),
+    [("vision, steps", 5, ["vision"]), ("LLM-KG, steps", 3, ["1"]), ("VLM-KG, steps", 10, ["1", "2"])],
+)
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path, part: str, step: int, stages: list[str]
+) -> None:
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
+    with pytest.raises(_SimulatedKill):
+        train_stages(replace(work, progress=killed_at(part, step)), stages)
+    saved_states = [*tmp_path.rglob("work/checkpoint-*"), *tmp_path.rglob("vision.state")]
+    assert saved_states, "something was saved before the kill"
+    if (last_state := saved_states[-1]).is_dir():  # and the next was cut short
+        partial_checkpoint = shutil.copytree(last_state, last_state.with_name("checkpoint-99"))
+        trainer_state = (partial_checkpoint / "trainer_state.json").read_bytes()
+        (partial_checkpoint / "trainer_state.json").write_bytes(trainer_state[: len(trainer_state) // 2])
+    steps: list[int] = []
+    messages: list[str] = []
+    resumed_work = replace(
+        work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None
+    )
+    train_stages(replace(resumed_work, log=messages.append), stages)
+    assert steps[0] > 1, "it did not begin anew"
+    for weights_name in WEIGHTS:
+        if (tmp_path / weights_name).is_file():
+            resumed_tensors, full_tensors = (
+                load_file(tmp_path / weights_name),
+                load_file(tiny_generator_folder / weights_name),
+            )
+            assert all(
+                torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors
+            ), weights_name
+    assert (tmp_path / {"vision": WEIGHTS[0], "1": WEIGHTS[1], "2": WEIGHTS[2]}[stages[-1]]).is_file()
+    assert [message for message in messages if f" goes on at step {steps[0]} of " in message], messages
+    if stages != ["vision"]:  # its figures are those of all sessions
+        description, full_description = (
+            json.loads((folder / {"1": "llm-kg", "2": "vlm-kg"}[stages[-1]] / "generator.json").read_text("utf-8"))
+            for folder in (tmp_path, tiny_generator_folder)
+        )
+        assert description["figures"]["loss"] == full_description["figures"]["loss"]
+        assert description["figures"]["seconds"] > 0
+
+
+def test_a_validation_that_is_interrupted_is_done_again(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
+    with pytest.raises(_SimulatedKill):
+        train_stages(
+            replace(work, progress=killed_at("LLM-KG, validation", len(work.validation(work.studies())))), ["1"]
+        )
+    earlier_weights = (tmp_path / WEIGHTS[1]).read_bytes()
+    assert "validation F1, report" not in json.loads((tmp_path / "llm-kg/generator.json").read_text())["figures"]
+    train_stages(work, ["1"])
+    resumed_figures, full_figures = (
+        json.loads((folder / "llm-kg/generator.json").read_text())["figures"]
+        for folder in (tmp_path, tiny_generator_folder)
+    )
+    assert {**resumed_figures, "seconds": 0} == {**full_figures, "seconds": 0}
+    assert (tmp_path / WEIGHTS[1]).read_bytes() == earlier_weights
+    assert not (tmp_path / "llm-kg/work").exists()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_encoding_images_goes_on_where_it_was(
+    synthetic_studies_folder: Path,
+    tiny_generator_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped: bool,
+) -> None:
+    monkeypatch.setattr("kgp_models.generator.encoded.ENCODED_AT_A_TIME", 4)
+    monkeypatch.setattr("kgplatform.interrupt.SECONDS", 0.0)
+    monkeypatch.setattr("kgplatform.interrupt.SHARE", 0)
+    vision_encoder = open_vision(f"small:{tiny_generator_folder / 'vision'}")
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
+    studies = [study for study in work.studies() if study.image is not None]
+    expected_result = encoded(vision_encoder, studies, tmp_path / "whole", work)
+    ending_progress = interrupted_at(8) if stopped else killed_at("images", 8)("images")
+    with pytest.raises(Stopped if stopped else _SimulatedKill, match="stopped after 8 of" if stopped else None):
+        encoded(vision_encoder, studies, tmp_path / "cut", replace(work, progress=lambda activity: ending_progress))
+    steps: list[int] = []
+    resumed_work = replace(work, progress=lambda activity: lambda done, total: steps.append(done))
+    encoded_studies, vectors = encoded(vision_encoder, studies, tmp_path / "cut", resumed_work)
+    assert steps[0] == (12 if stopped else 8)
+    assert encoded_studies == expected_result[0]
+    assert torch.equal(vectors, expected_result[1])
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "stages"),
+    [("vision, steps", 5, ["vision"]), ("LLM-KG, steps", 3, ["1"])],
+)
+def test_an_interrupted_generator_training_loses_no_step(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path, part: str, step: int, stages: list[str]
+) -> None:
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
+    steps: list[int] = []
+    with pytest.raises(Stopped, match=rf"after step {step} of \d+, saved in {tmp_path}"):
+        train_stages(replace(work, progress=lambda activity: interrupted_at(step if activity == part else -1)), stages)
+    train_stages(
+        replace(work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None),
+        stages,
+    )
+    assert steps[0] == step + 1
+    resumed_tensors, full_tensors = (
+        load_file(folder / WEIGHTS[part.startswith("LLM")]) for folder in (tmp_path, tiny_generator_folder)
+    )
+    assert all(torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors)
+
+
+def test_a_training_killed_outright_goes_on_by_the_same_command(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
+    """SIGKILL to `kgp train generator` as soon as stage 1 has saved where it is."""
+    config_path = tmp_path / "s.yaml"
+    config_path.write_text(
+        yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
+    )
+    kgp_path = Path(sys.executable).with_name("kgp")
+    command = [kgp_path, "train", "generator", "--config", config_path, "--data", synthetic_studies_folder,
+               "--out", tmp_path / "g", "--stage", "1"]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    work_folder, deadline = tmp_path / "g" / "llm-kg" / "work", time.monotonic() + 120
+    while not list(work_folder.glob("checkpoint-*")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it was killed on its way"
+    second_run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert second_run.returncode == 0, second_run.stderr
+    resumed_tensors, full_tensors = (
+        load_file(folder / WEIGHTS[1]) for folder in (tmp_path / "g", tiny_generator_folder)
+    )
+    assert all(torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors)
+
+
+def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
+    synthetic_studies_folder: Path, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_clip_vision(tmp_path / "settings" / "clip")
+    data_settings = {"path": os.path.relpath(synthetic_studies_folder, tmp_path / "settings")}
+    generator_settings = generators.tiny_generator_settings(data=data_settings, vision="clip:clip")
+    train_stages(Work(generator_settings, begun, tmp_path / "settings"), ["2"])
+    monkeypatch.chdir(tmp_path / "settings")
+    assert load_generator(begun / "vlm-kg").vision is not None
+    monkeypatch.chdir(begun)
+    assert load_generator(Path("vlm-kg")).vision is not None
+    shutil.move(begun / "vlm-kg", tmp_path / "elsewhere" / "vlm-kg")
+    with pytest.raises(InputError, match="weights are not there"):
+        load_generator(tmp_path / "elsewhere" / "vlm-kg")
+
+
+def test_what_is_finished_is_not_trained_again(synthetic_studies_folder: Path, tiny_generator_folder: Path) -> None:
+    modified_times = {
+        file_path: file_path.stat().st_mtime_ns for file_path in tiny_generator_folder.rglob("*") if file_path.is_file()
+    }
+    messages: list[str] = []
+    work = replace(
+        generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder), log=messages.append
+    )
+    assert train_stages(work, ["vision", "1", "2"]) == tiny_generator_folder / "vlm-kg"
+    assert {
+        file_path: file_path.stat().st_mtime_ns for file_path in tiny_generator_folder.rglob("*") if file_path.is_file()
+    } == modified_times
+    assert all(message.endswith("trained already") for message in messages)
+
+
+def test_a_folder_of_another_training_is_refused(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="another training, of other data or settings"):
+        train_stages(
+            generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder, seed=43), ["1"]
+        )
+    other_work = generators.tiny_generator_training(
+        synthetic_studies_folder, tiny_generator_folder, data={"train": "test"}
+    )
+    with pytest.raises(InputError, match="another training"):
+        train_stages(other_work, ["1"])
+    with pytest.raises(InputError, match="no study of the split"):
+        train_stages(
+            generators.tiny_generator_training(synthetic_studies_folder, tmp_path, data={"train": "nobody"}), ["1"]
+        )
+
+
+def test_stage_2_without_stage_1_and_without_images_are_one_clear_error(
+    synthetic_studies_folder: Path, begun: Path
+) -> None:
+    work = generators.tiny_generator_training(synthetic_studies_folder, begun, data={"images": "elsewhere"})
+    with pytest.raises(InputError, match="no study of the training has an image that can be read"):
+        train_stages(work, ["2"])
+    shutil.rmtree(begun / "llm-kg")
+    (begun / "training.json").unlink()
+    with pytest.raises(InputError, match="llm-kg: there is no generator here"):
+        train_stages(generators.tiny_generator_training(synthetic_studies_folder, begun), ["2"])
+
+
+def test_an_image_that_cannot_be_read_is_told_and_left_out(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    data_folder = shutil.copytree(synthetic_studies_folder, tmp_path / "data")
+    work = generators.tiny_generator_training(data_folder, tmp_path / "g")
+    bad_image, *_ = [study.image for study in work.studies() if study.image is not None]
+    assert bad_image is not None
+    bad_image.write_bytes(b"zebrafinch")
+    messages: list[str] = []
+    train_stages(replace(work, log=messages.append), ["1", "2"])
+    expected_start = f"1 of {len(work.studies())} images cannot be read, the first of them {bad_image}: "
+    assert (
+        sum(message.startswith(expected_start) and message.endswith("; they are left out") for message in messages) == 2
+    ), messages
+    assert "zebrafinch" not in str(messages)
+    assert load_generator(tmp_path / "g" / "vlm-kg").stage == "VLM-KG"
+
+
+def test_a_vision_training_does_not_go_on_with_other_images(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    data_folder = shutil.copytree(synthetic_studies_folder, tmp_path / "data")
+    work = generators.tiny_generator_training(data_folder, tmp_path / "g")
+    with pytest.raises(_SimulatedKill):
+        train_stages(replace(work, progress=killed_at("vision, steps", 5)), ["vision"])
+    missing_image = next(study.image for study in work.studies() if study.image is not None)
+    missing_image.write_bytes(b"")
+    with pytest.raises(InputError, match="other images can be read than when this training began"):
+        train_stages(work, ["vision"])
+
+
+def test_the_model_card_says_what_is_reached_on_studies_held_out(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path
+) -> None:
+    """The figures again, of the generator that was saved."""
+    work = generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder)
+    names_by_part = {
+        "llm-kg": ["validation F1, report"],
+        "vlm-kg": ["validation F1, report and image", "validation F1, image alone"],
+    }
+    for folder_name, figure_names in names_by_part.items():
+        checkpoint = load_generator(tiny_generator_folder / folder_name)
+        repeated_figures = validated(
+            Generator(checkpoint), work.validation(work.studies()), work.same, lambda done, total: None
+        )
+        assert list(repeated_figures) == ["validation studies", *figure_names]
+        assert repeated_figures["validation studies"] == len(work.validation(work.studies()))
+        figures = checkpoint.about["figures"]
+        assert {figure_name: figures[figure_name] for figure_name in repeated_figures} == pytest.approx(
+            repeated_figures, abs=0.05
+        )  # half precision on disk
+        card_text = (tiny_generator_folder / folder_name / "README.md").read_text(encoding="utf-8")
+        assert f"| {figure_names[-1]} | {figures[figure_names[-1]]} |" in card_text
+    assert validated(Generator(checkpoint), [], work.same, lambda done, total: None) == {}
+
+
+def test_images_of_which_most_cannot_be_read_stop_a_training(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    data_folder = shutil.copytree(synthetic_studies_folder, tmp_path / "data")
+    for image_path in data_folder.rglob("*.png"):
+        image_path.write_bytes(b"")
+    with pytest.raises(InputError, match="images cannot be read, the first of them"):
+        train_stages(generators.tiny_generator_training(data_folder, tmp_path / "g"), ["vision"])
+
+
+def test_a_validation_part_that_is_in_the_training_counts_for_nothing(
+    synthetic_studies_folder: Path, begun: Path
+) -> None:
+    messages: list[str] = []
+    work = replace(
+        generators.tiny_generator_training(synthetic_studies_folder, begun, data={"validation": "train"}),
+        log=messages.append,
+    )
+    assert work.validation(work.studies()) == []
+    assert messages[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
+    separate_work = generators.tiny_generator_training(synthetic_studies_folder, begun)
+    assert separate_work.validation(separate_work.studies())
+
+
+def test_data_without_a_validation_part_are_trained_on_too(synthetic_studies_folder: Path, begun: Path) -> None:
+    messages: list[str] = []
+    work = generators.tiny_generator_training(synthetic_studies_folder, begun, data={"validation": "nobody"})
+    train_stages(replace(work, log=messages.append), ["2"])
+    assert [
+        message for message in messages if message.startswith("no validation: ") and "the split 'nobody'" in message
+    ]
+    assert "validation" not in str(load_generator(begun / "vlm-kg").about["figures"])
+
+
+def test_two_processes_train_one_generator(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
+    """As `accelerate launch` has it on two GPUs, on processors: it calls torchrun."""
+    config_path = tmp_path / "s.yaml"
+    config_path.write_text(
+        yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
+    )
+    bin_folder = Path(sys.executable).parent
+    launch_command = [bin_folder / "torchrun", "--standalone", "--nproc_per_node", "2", bin_folder / "kgp"]
+    command = [
+        *launch_command,
+        "train",
+        "generator",
+        "--config",
+        config_path,
+        "--data",
+        synthetic_studies_folder,
+        "--out",
+        tmp_path / "g",
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr.count("VLM-KG: ") == 1, "one of them tells"
+    for folder_name in ("llm-kg", "vlm-kg"):
+        joint_steps, single_steps = (
+            load_generator(folder / folder_name).about["figures"]["steps"]
+            for folder in (tmp_path / "g", tiny_generator_folder)
+        )
+        assert joint_steps < 0.7 * single_steps, "each has half of the records"
+    assert not list(tmp_path.rglob("work"))
+
+
+def test_frozen_only_the_projector_learns(synthetic_studies_folder: Path, begun: Path) -> None:
+    train_stages(
+        generators.tiny_generator_training(synthetic_studies_folder, begun, visual={"tune": "projector"}), ["2"]
+    )
+    stage_1_weights, stage_2_weights = (
+        begun / folder_name / "language" / "model.safetensors" for folder_name in ("llm-kg", "vlm-kg")
+    )
+    assert stage_1_weights.read_bytes() == stage_2_weights.read_bytes()
+    description = json.loads((begun / "vlm-kg" / "generator.json").read_text(encoding="utf-8"))
+    assert description["stage"] == "VLM-KG*"
+
+
+def test_lora_trains_and_is_merged(synthetic_studies_folder: Path, begun: Path) -> None:
+    train_stages(
+        generators.tiny_generator_training(synthetic_studies_folder, begun, visual={"tune": "lora", "lora_rank": 2}),
+        ["2"],
+    )
+    stage_1_weights, stage_2_weights = (
+        load_file(begun / folder_name / "language" / "model.safetensors") for folder_name in ("llm-kg", "vlm-kg")
+    )
+    assert stage_1_weights.keys() == stage_2_weights.keys()
+    changed_names = {
+        tensor_name
+        for tensor_name in stage_1_weights
+        if not stage_1_weights[tensor_name].equal(stage_2_weights[tensor_name])
+    }
+    assert changed_names
+    assert all("_proj." in tensor_name for tensor_name in changed_names)
+    assert json.loads((begun / "vlm-kg" / "generator.json").read_text("utf-8"))["stage"] == "VLM-KG LoRA"
+
+
+def test_gradient_checkpointing_saves_memory_not_results(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call_options: list[Any] = []
+    original_enable = VLMKG.activation_checkpointing_enable
+
+    def noted(self: VLMKG, **options: Any) -> None:
+        call_options.append(options)
+        original_enable(self, **options)
+
+    monkeypatch.setattr(VLMKG, "activation_checkpointing_enable", noted)
+    train_stages(
+        generators.tiny_generator_training(synthetic_studies_folder, begun, visual={"gradient_checkpointing": True}),
+        ["2"],
+    )
+    assert call_options
+    resumed_tensors, full_tensors = (load_file(folder / WEIGHTS[3]) for folder in (begun, tiny_generator_folder))
+    for tensor_name, tensor in full_tensors.items():
+        torch.testing.assert_close(resumed_tensors[tensor_name].float(), tensor.float(), atol=2e-3, rtol=0)
+
+
+def test_mixed_precision_trains(synthetic_studies_folder: Path, begun: Path) -> None:
+    train_stages(generators.tiny_generator_training(synthetic_studies_folder, begun, dtype="bfloat16"), ["2"])
+    assert all(tensor.isfinite().all() for tensor in load_file(begun / WEIGHTS[2]).values())
+
+
+def test_it_learns(synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path) -> None:
+    train_stages(
+        generators.tiny_generator_training(
+            synthetic_studies_folder, tmp_path, language={"epochs": 20, "learning_rate": 1e-2}
+        ),
+        ["1"],
+    )
+    few_epochs, many_epochs = (
+        json.loads((folder / "llm-kg" / "generator.json").read_text("utf-8"))
+        for folder in (tiny_generator_folder, tmp_path)
+    )
+    assert many_epochs["figures"]["loss"] < 0.7 * few_epochs["figures"]["loss"]
+
+
+def test_the_command_trains_and_says_where(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from kgplatform.cli.commands import app
+
+    config_path = tmp_path / "s.yaml"
+    config_path.write_text(
+        yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
+    )
+    arguments = [
+        "train",
+        "generator",
+        "--config",
+        str(config_path),
+        "--data",
+        str(synthetic_studies_folder),
+        "--out",
+        str(tmp_path / "g"),
+    ]
+    completed = CliRunner().invoke(app, [*arguments, "--stage", "1", "--json"])
+    assert completed.exit_code == 0, completed.output
+    document = json.loads(completed.stdout)
+    assert document["model"] == str(tmp_path / "g" / "llm-kg")
+    assert document["figures"]["steps"] > 0
+    refused_run = CliRunner().invoke(app, [*arguments, "--stage", "3"])
+    assert refused_run.exit_code == 2
+
+
+def test_work_knows_its_device(tmp_path: Path) -> None:
+    work = Work(generators.tiny_generator_settings(), tmp_path, tmp_path)
+    assert work.device in ("cpu", "cuda")
+    assert work.bfloat16 == (work.device == "cuda")
+
+
+def test_without_the_packages_of_training_it_is_one_clear_line(
+    synthetic_studies_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from kgplatform.cli import ml
+    from kgplatform.cli.train import app
+
+    original_find_spec = ml.find_spec
+    monkeypatch.setattr(ml, "find_spec", lambda name: None if name == "datasets" else original_find_spec(name))
+    config_path = tmp_path / "s.yaml"
+    config_path.write_text("{}", encoding="utf-8")
+    completed = CliRunner().invoke(app, ["generator", "--config", str(config_path), "--out", str(tmp_path / "g")])
+    assert isinstance(completed.exception, SettingsError)
+    assert (completed.exception.message, completed.exception.hint) == (
+        "this needs datasets, which is not installed",
+        f"Install it: {install_command('generate')}",
+    )
+    assert not (tmp_path / "g").exists()

@@ -1,0 +1,477 @@
+"""HypER, ConvR, MurP and AttH against their papers' formulas in plain NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("pykeen")
+
+from pykeen.models import ERModel  # noqa: E402
+from pykeen.triples import KGInfo  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
+from kgp_models.link_prediction import poincare  # noqa: E402
+from kgp_models.link_prediction.atth import AttH, AttHInteraction, AttHScorer  # noqa: E402
+from kgp_models.link_prediction.convr import ConvR, ConvRInteraction, ConvRScorer, image_shape  # noqa: E402
+from kgp_models.link_prediction.hyper import HypER, HypERInteraction, HypERScorer  # noqa: E402
+from kgp_models.link_prediction.murp import MurP, MurPInteraction, MurPScorer  # noqa: E402
+from kgp_models.link_prediction.scorers import Reciprocal  # noqa: E402
+from tests.unit.models.link_prediction.test_poincare import distance, mobius, reference_exp0, reference_log0  # noqa: E402
+
+ENTITIES, RELATIONS = 7, 3
+
+MODELS = {
+    "hyper": lambda **options: HypER(embedding_dim=10, relation_dim=5, num_filters=3, filter_length=4, **options),
+    "convr": lambda **options: ConvR(embedding_dim=12, num_filters=3, filter_height=2, filter_width=3, **options),
+    "convr-bare": lambda **options: ConvR(
+        embedding_dim=12, num_filters=3, filter_height=3, filter_width=2, height=4, batch_norm=False, **options
+    ),
+    "murp": lambda **options: MurP(embedding_dim=5, **options),
+    "atth": lambda **options: AttH(embedding_dim=6, **options),
+}
+SCORERS = {
+    "hyper": HypERScorer,
+    "convr": ConvRScorer,
+    "convr-bare": ConvRScorer,
+    "murp": MurPScorer,
+    "atth": AttHScorer,
+}
+HYPERBOLIC = ["murp", "atth"]
+every_model = pytest.mark.parametrize("name", MODELS)
+every_hyperbolic = pytest.mark.parametrize("name", HYPERBOLIC)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def link_model_thread_limit():
+    """The tensors are so small that threads only get in each other's way."""
+    thread_count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(thread_count)
+
+
+def _random_model(name, entities=ENTITIES, relations=RELATIONS, inverse=False, dtype=torch.float64, scale=0.6):
+    """The model with every parameter and running statistic random, in evaluation mode."""
+    graph_info = KGInfo(entities, relations, create_inverse_triples=inverse)
+    model = MODELS[name](triples_factory=graph_info, random_seed=0).to(dtype).eval()
+    random_generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        parameter.data = scale * torch.randn(parameter.shape, generator=random_generator, dtype=dtype)
+    for buffer_name, buffer in model.named_buffers():
+        if buffer_name.endswith("running_var"):
+            buffer.copy_(0.5 + torch.rand(buffer.shape, generator=random_generator, dtype=dtype))
+        elif buffer_name.endswith("running_mean"):
+            buffer.copy_(torch.randn(buffer.shape, generator=random_generator, dtype=dtype))
+    return model
+
+
+def all_triples(entities=ENTITIES, relations=RELATIONS):
+    return torch.cartesian_prod(torch.arange(entities), torch.arange(relations), torch.arange(entities))
+
+
+# ---------------------------------------------------------------- the papers' formulas, one number at a time
+
+
+def numbers(model, kind, index, row):
+    """The parameters of one entity or relation, as NumPy."""
+    return getattr(model, f"{kind}_representations")[index](torch.tensor([row]))[0].detach().numpy()
+
+
+def batch_norm(state, prefix, x, channel):
+    """Batch normalisation in evaluation mode of one number; the number itself where the model has none."""
+    if f"{prefix}.weight" not in state:
+        return x
+    mean, variance = state[f"{prefix}.running_mean"][channel], state[f"{prefix}.running_var"][channel]
+    weight, bias = state[f"{prefix}.weight"][channel], state[f"{prefix}.bias"][channel]
+    return (x - mean) / math.sqrt(variance + 1e-5) * weight + bias
+
+
+def convolution_score(model, state, maps, t):
+    """ReLU(W vec(ReLU(maps)) + b)·t + b_t."""
+    flat_features = [
+        max(batch_norm(state, "features.0", float(value), channel), 0.0)
+        for channel, feature_map in enumerate(maps)
+        for value in np.ravel(feature_map)
+    ]
+    weight, offset = state["projection.0.weight"], state["projection.0.bias"]
+    score = float(numbers(model, "entity", 1, t))
+    for dimension, component in enumerate(numbers(model, "entity", 0, t)):
+        projected = (
+            sum(factor * feature for factor, feature in zip(weight[dimension], flat_features, strict=True))
+            + offset[dimension]
+        )
+        score += max(batch_norm(state, "projection.2", projected, dimension), 0.0) * component
+    return score
+
+
+def hyper_oracle(model, h, r, t):
+    state = {tensor_name: tensor.numpy() for tensor_name, tensor in model.interaction.state_dict().items()}
+    head_vector = [batch_norm(state, "input.0", component, 0) for component in numbers(model, "entity", 0, h)]
+    filter_weights = state["hypernetwork.weight"] @ numbers(model, "relation", 0, r) + state["hypernetwork.bias"]
+    filter_count, filter_length = 3, 4
+    feature_maps = [
+        [
+            sum(
+                filter_weights[filter_index * filter_length + offset] * head_vector[start + offset]
+                for offset in range(filter_length)
+            )
+            for start in range(len(head_vector) - filter_length + 1)
+        ]
+        for filter_index in range(filter_count)
+    ]
+    return convolution_score(model, state, feature_maps, t)
+
+
+def convr_oracle(model, h, r, t):
+    state = {tensor_name: tensor.numpy() for tensor_name, tensor in model.interaction.state_dict().items()}
+    (height, width), (filter_height, filter_width) = model.interaction.image, model.interaction.filter
+    head_vector = [batch_norm(state, "input.0", component, 0) for component in numbers(model, "entity", 0, h)]
+    relation_vector = numbers(model, "relation", 0, r)
+    feature_maps = []
+    for filter_index in range(3):
+        feature_map = np.zeros((height - filter_height + 1, width - filter_width + 1))
+        for row in range(feature_map.shape[0]):
+            for column in range(feature_map.shape[1]):
+                for a in range(filter_height):
+                    for b in range(filter_width):
+                        feature_map[row, column] += (
+                            head_vector[(row + a) * width + column + b]
+                            * relation_vector[filter_index * filter_height * filter_width + a * filter_width + b]
+                        )
+        feature_maps.append(feature_map)
+    return convolution_score(model, state, feature_maps, t)
+
+
+def murp_oracle(model, h, r, t):
+    """From points of the ball, as in the paper."""
+    head_point, tail_point = (
+        reference_exp0(numbers(model, "entity", 0, h), 1),
+        reference_exp0(numbers(model, "entity", 0, t), 1),
+    )
+    translation, stretch = (
+        reference_exp0(numbers(model, "relation", 0, r), 1),
+        np.diag(numbers(model, "relation", 1, r)),
+    )
+    hyperbolic_distance = distance(
+        reference_exp0(stretch @ reference_log0(head_point, 1), 1), mobius(tail_point, translation, 1), 1
+    )
+    return -(hyperbolic_distance**2) + float(numbers(model, "entity", 1, h)) + float(numbers(model, "entity", 2, t))
+
+
+def atth_oracle(model, h, r, t):
+    """With block-diagonal matrices on points of the ball, and log₀ before attention, as in the paper."""
+    translation, theta, phi, context_vector, raw_curvature = (
+        numbers(model, "relation", index, r) for index in range(5)
+    )
+    curvature = math.log(1 + math.exp(float(raw_curvature)))
+    head_point, tail_point = (
+        reference_exp0(numbers(model, "entity", 0, h), curvature),
+        reference_exp0(numbers(model, "entity", 0, t), curvature),
+    )
+    rotation, reflection = np.zeros((6, 6)), np.zeros((6, 6))
+    for index in range(3):
+        block = slice(2 * index, 2 * index + 2)
+        rotation[block, block] = [
+            [math.cos(theta[index]), -math.sin(theta[index])],
+            [math.sin(theta[index]), math.cos(theta[index])],
+        ]
+        reflection[block, block] = [
+            [math.cos(phi[index]), math.sin(phi[index])],
+            [math.sin(phi[index]), -math.cos(phi[index])],
+        ]
+    rotated, reflected = (
+        reference_log0(rotation @ head_point, curvature),
+        reference_log0(reflection @ head_point, curvature),
+    )
+    weights = np.exp([context_vector @ rotated / math.sqrt(6), context_vector @ reflected / math.sqrt(6)])
+    attention = reference_exp0((weights[0] * rotated + weights[1] * reflected) / weights.sum(), curvature)
+    hyperbolic_distance = distance(
+        mobius(attention, reference_exp0(translation, curvature), curvature), tail_point, curvature
+    )
+    return -(hyperbolic_distance**2) + float(numbers(model, "entity", 1, h)) + float(numbers(model, "entity", 2, t))
+
+
+ORACLES = {
+    "hyper": hyper_oracle,
+    "convr": convr_oracle,
+    "convr-bare": convr_oracle,
+    "murp": murp_oracle,
+    "atth": atth_oracle,
+}
+
+
+@every_model
+def test_a_score_is_the_papers(name):
+    model = _random_model(name)
+    triples = all_triples()[::4]
+    expected_scores = [ORACLES[name](model, *triple) for triple in triples.tolist()]
+    assert np.ptp(expected_scores) > 0.5  # the oracle tells triples apart
+    np.testing.assert_allclose(model.score_hrt(triples).squeeze(1).detach(), expected_scores, rtol=1e-9, atol=1e-9)
+
+
+# ---------------------------------------------------------------- PyKEEN's four ways to score, and the scorers
+
+
+@every_model
+def test_all_ways_of_pykeen_to_score_agree(name):
+    model = _random_model(name)
+    score_cube = model.score_hrt(all_triples()).view(ENTITIES, RELATIONS, ENTITIES)
+    for head_id in range(ENTITIES):
+        pairs = torch.cartesian_prod(torch.tensor([head_id]), torch.arange(RELATIONS))
+        torch.testing.assert_close(model.score_t(pairs), score_cube[head_id])
+        torch.testing.assert_close(model.score_t(pairs, slice_size=2), score_cube[head_id])
+        tail_ids = torch.tensor([5, 0, 5])
+        torch.testing.assert_close(model.score_t(pairs, tails=tail_ids), score_cube[head_id][:, tail_ids])
+        torch.testing.assert_close(
+            model.score_t(pairs, tails=tail_ids.expand(RELATIONS, 3)), score_cube[head_id][:, tail_ids]
+        )
+        pairs = torch.cartesian_prod(torch.tensor([head_id]), torch.arange(ENTITIES))
+        torch.testing.assert_close(model.score_r(pairs), score_cube[head_id].T)
+        torch.testing.assert_close(model.score_r(pairs, slice_size=2), score_cube[head_id].T)
+    pairs = torch.cartesian_prod(torch.arange(RELATIONS), torch.arange(ENTITIES))
+    torch.testing.assert_close(model.score_h(pairs), score_cube.flatten(1).T)
+    torch.testing.assert_close(model.score_h(pairs, slice_size=3), score_cube.flatten(1).T)
+
+
+@every_model
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+def test_a_scorer_gives_the_models_scores_and_gradients(name, dtype, tolerance):
+    model = _random_model(name, dtype=dtype)
+    scorer = SCORERS[name](model)
+    head_ids, relation_ids, tail_ids = torch.tensor([[0, 2, 1], [6, 0, 6], [3, 2, 5], [0, 1, 0], [4, 2, 2]]).unbind(1)
+    for fast_scores, model_scores in [
+        (
+            lambda: scorer.triples(head_ids, relation_ids, tail_ids),
+            lambda: model.score_hrt(torch.stack([head_ids, relation_ids, tail_ids], 1)).squeeze(1),
+        ),
+        (lambda: scorer.tails(head_ids, relation_ids), lambda: model.score_t(torch.stack([head_ids, relation_ids], 1))),
+        (lambda: scorer.heads(relation_ids, tail_ids), lambda: model.score_h(torch.stack([relation_ids, tail_ids], 1))),
+        (lambda: scorer.relations(head_ids, tail_ids), lambda: model.score_r(torch.stack([head_ids, tail_ids], 1))),
+    ]:
+        torch.testing.assert_close(fast_scores(), model_scores(), rtol=tolerance, atol=tolerance)
+        gradients = [
+            torch.autograd.grad(score_function().sigmoid().sum(), list(model.parameters()))
+            for score_function in (fast_scores, model_scores)
+        ]
+        for fast_gradient, model_gradient in zip(*gradients, strict=True):
+            torch.testing.assert_close(fast_gradient, model_gradient, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+@every_model
+def test_with_inverse_triples_heads_are_pykeens_predictions(name):
+    model = _random_model(name, inverse=True)
+    scorer = Reciprocal(SCORERS[name](model))
+    relation_ids, tail_ids = torch.tensor([2, 0, 1]), torch.tensor([6, 0, 6])
+    torch.testing.assert_close(
+        scorer.heads(relation_ids, tail_ids), model.predict_h(torch.stack([relation_ids, tail_ids], 1))
+    )
+    torch.testing.assert_close(
+        scorer.tails(tail_ids, relation_ids), model.predict_t(torch.stack([tail_ids, relation_ids], 1))
+    )
+
+
+class Largest(TorchDispatchMode):
+    """Keeps the size of the largest tensor that was made."""
+
+    def __init__(self):
+        super().__init__()
+        self.numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numel = max(self.numel, result.numel())
+        return result
+
+
+@pytest.mark.parametrize(
+    ("name", "ways"),
+    [
+        ("hyper", ["tails"]),
+        ("convr", ["tails"]),
+        ("murp", ["tails", "heads", "relations"]),
+        ("atth", ["tails", "heads"]),
+    ],
+)
+def test_candidates_are_scored_without_a_tensor_of_batch_by_entities_by_dimension(name, ways):
+    batch, entities, relations = 64, 300, 100
+    model = _random_model(name, entities, relations)
+    scorer = SCORERS[name](model)
+    batch_ids = torch.arange(batch)
+    for method_name in ways:
+        with torch.no_grad(), Largest() as largest:
+            getattr(scorer, method_name)(batch_ids, batch_ids)
+        assert largest.numel <= 2 * batch * entities, method_name
+
+
+# ---------------------------------------------------------------- training
+
+
+def loss_of(scorer, triples):
+    head_ids, relation_ids, tail_ids = triples.unbind(1)
+    cross_entropy = torch.nn.functional.cross_entropy
+    return cross_entropy(scorer.tails(head_ids, relation_ids), tail_ids) + cross_entropy(
+        scorer.heads(relation_ids, tail_ids), head_ids
+    )
+
+
+@pytest.mark.slow
+@every_model
+def test_training_lowers_the_loss(name):
+    model = MODELS[name](triples_factory=KGInfo(20, 2, create_inverse_triples=False), random_seed=0)
+    scorer = SCORERS[name](model)
+    ring_ids = torch.arange(20)
+    triples = torch.cat(
+        [
+            torch.stack([ring_ids, 0 * ring_ids, (ring_ids + 1) % 20], 1),
+            torch.stack([ring_ids, 0 * ring_ids + 1, (ring_ids + 5) % 20], 1),
+        ]
+    )
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.03)
+    losses = []
+    for _ in range(30):
+        loss = loss_of(scorer, triples)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.slow
+@every_hyperbolic
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_large_steps_neither_leave_the_ball_nor_break_gradients(name, dtype):
+    model = _random_model(name, dtype=dtype).train()
+    scorer = SCORERS[name](model)
+    head_ids, relation_ids, tail_ids = all_triples()[::5].unbind(1)
+    optimiser = torch.optim.Adam(model.parameters(), lr=2.0)
+    for step in range(50):
+        sign = 1 if step % 20 < 10 else -1  # apart, then together
+        loss = sign * (
+            scorer.tails(head_ids, relation_ids).mean()
+            + scorer.heads(relation_ids, tail_ids).mean()
+            + scorer.triples(head_ids, relation_ids, tail_ids).mean()
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        assert all(parameter.grad.isfinite().all() for parameter in model.parameters()), step
+        optimiser.step()
+        heads, tails, curvature = points(name, model, head_ids, relation_ids, tail_ids)
+        for point in (heads, tails):
+            assert (curvature * point.square().sum(1, keepdim=True)).max() < 1
+        assert scorer.relations(head_ids, tail_ids).isfinite().all()
+
+
+def points(name, model, h, r, t):
+    """The two points whose distance is the score, and the curvature."""
+    entity_vectors, relation_vectors = (
+        model.entity_representations[0],
+        tuple(representation(r) for representation in model.relation_representations),
+    )
+    if name == "murp":
+        return (
+            model.interaction.head_point(entity_vectors(h), relation_vectors),
+            model.interaction.tail_point(entity_vectors(t), relation_vectors),
+            1.0,
+        )
+    query, curvature = model.interaction.query(entity_vectors(h), relation_vectors)
+    return query, poincare.exp0(entity_vectors(t), curvature), curvature
+
+
+@every_hyperbolic
+@pytest.mark.parametrize("value", [0.0, 1e-20, -1e4])
+def test_gradients_are_finite_at_degenerate_parameters(name, value):
+    model = _random_model(name, dtype=torch.float32)
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, value)
+    scorer = SCORERS[name](model)
+    head_ids, relation_ids, tail_ids = all_triples()[::7].unbind(1)
+    for scores in (
+        scorer.tails(head_ids, relation_ids),
+        scorer.heads(relation_ids, tail_ids),
+        scorer.relations(head_ids, tail_ids),
+        scorer.triples(head_ids, relation_ids, tail_ids),
+    ):
+        assert scores.isfinite().all()
+        for gradient in torch.autograd.grad(scores.sum(), list(model.parameters())):
+            assert gradient.isfinite().all()
+
+
+@every_model
+def test_a_new_model_starts_from_its_seed_and_can_be_reset(name):
+    graph_info = KGInfo(ENTITIES, RELATIONS, create_inverse_triples=True)
+    first_model, second_model = (MODELS[name](triples_factory=graph_info, random_seed=3).eval() for _ in range(2))
+    torch.testing.assert_close(first_model.score_hrt(all_triples()), second_model.score_hrt(all_triples()))
+    first_scores = first_model.score_hrt(all_triples())
+    first_model.reset_parameters_()
+    assert not torch.equal(first_model.score_hrt(all_triples()), first_scores)
+
+
+def test_dropout_only_acts_in_training():
+    model = _random_model("hyper")
+    pairs = torch.tensor([[0, 1], [2, 0]])
+    assert torch.equal(model.score_t(pairs), model.score_t(pairs))
+    model.train()
+    assert not torch.equal(model.score_t(pairs), model.score_t(pairs))
+
+
+# ---------------------------------------------------------------- what a careless user would do
+
+
+def test_published_sizes_and_small_ones_are_accepted():
+    assert image_shape(64, None, None) == (8, 8)
+    assert image_shape(200, None, None) == (10, 20)
+    assert image_shape(200, None, 10) == (20, 10)
+    for interaction in (HypERInteraction(), HypERInteraction(64, 64), ConvRInteraction(), ConvRInteraction(64)):
+        entity_size, relation_size = interaction.embedding_dim, interaction.relation_dim
+        assert interaction.eval().query(torch.zeros(2, 1, entity_size), torch.zeros(1, 3, relation_size)).shape == (
+            2,
+            3,
+            entity_size,
+        )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: HypERInteraction(embedding_dim=8, filter_length=9), "does not fit"),
+        (lambda: HypERInteraction(filter_length=0), "does not fit"),
+        (lambda: ConvRInteraction(embedding_dim=64, height=5), "do not make an image of 5"),
+        (lambda: ConvRInteraction(embedding_dim=64, height=8, width=9), "do not make an image of 8"),
+        (lambda: ConvRInteraction(embedding_dim=13), "3 × 3 does not fit into 1 × 13"),
+        (lambda: ConvRInteraction(embedding_dim=64, filter_width=9), "does not fit"),
+        (lambda: AttH(triples_factory=KGInfo(3, 1, False), embedding_dim=7), "even"),
+        (lambda: HypERInteraction().query(torch.zeros(2, 200), torch.zeros(2, 100)), "dimensions"),
+        (lambda: ConvRInteraction().query(torch.zeros(2, 1), torch.zeros(2, 900)), "dimensions"),
+        (lambda: MurPInteraction().head_point(torch.zeros(2, 8), (torch.zeros(2, 8), torch.zeros(2, 1))), "dimension"),
+        (lambda: MurPInteraction().tail_point(torch.zeros(2, 1), (torch.zeros(2, 8), torch.zeros(2, 8))), "dimension"),
+        (lambda: AttHInteraction().query(torch.zeros(2, 8), attention(8, 8)), "d/2"),
+        (lambda: AttHInteraction().query(torch.zeros(2, 8), attention(6, 4)), "d/2"),
+        (lambda: mismatched(MurPInteraction(), [5, 6]), "Shape verification failed"),
+        (lambda: mismatched(MurPInteraction(), [5, 5]).score_hrt(all_triples(3, 1)), "not 8 and 5"),
+        (lambda: mismatched(HypERInteraction(), 100), "requires 2 entity representations"),
+    ],
+)
+def test_wrong_shapes_are_value_errors(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def attention(dimension, angles):
+    shapes = [(2, dimension), (2, angles), (2, angles), (2, dimension), (2,)]
+    return tuple(torch.zeros(shape) for shape in shapes)
+
+
+def mismatched(interaction, relations):
+    return ERModel(
+        triples_factory=KGInfo(3, 1, False),
+        interaction=interaction,
+        entity_representations_kwargs=[{"shape": 8}, {"shape": ()}, {"shape": ()}]
+        if isinstance(relations, list)
+        else {"shape": 200},
+        relation_representations_kwargs=[{"shape": shape} for shape in np.atleast_1d(relations).tolist()],
+        random_seed=0,
+    )

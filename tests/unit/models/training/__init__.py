@@ -1,0 +1,1 @@
+"""Tests of kgp_models.training."""
