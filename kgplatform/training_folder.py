@@ -29,7 +29,7 @@ MODELS: Final[Mapping[str, str]] = {
 
 
 def take(folder: Path, trainer: str) -> None:
-    """Mark the folder as this trainer's. Raises `UsageError` as `check` does."""
+    """Mark the folder as this trainer's. Raises `UsageError` as `check_training_folder` does."""
     check_training_folder(folder, trainer)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / MARK) as staged_path:

@@ -116,7 +116,7 @@ def _terminal_table(columns: Sequence[str], cells: Sequence[Sequence[str]], nume
 def fitted(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[str], flexible: str, optional: Sequence[str], width: int = 0
 ) -> str:
-    """The rows as a `table` no wider than the terminal (of WIDTH where there is none, or `width`).
+    """The rows as a `format_table` no wider than the terminal (of WIDTH where there is none, or `width`).
 
     Columns of `optional` are left out, the first of them first, until the rest fits with SHORT characters of the
     `flexible` column, whose texts are shortened to what is left.

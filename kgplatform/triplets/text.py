@@ -51,7 +51,7 @@ NONE: Final = "none"  # what is written where there is no triplet
 
 
 def serialise(triplets: Iterable[Triplet]) -> str:
-    """Triplets as text that `parse` reads back; ``none`` for none."""
+    """Triplets as text that `parse_triplets` reads back; ``none`` for none."""
     joined = "; ".join(f"{entity(head)}, {relation.value}, {entity(tail)}" for head, relation, tail in triplets)
     return joined or NONE
 

@@ -38,7 +38,7 @@ class LexiconTable:
         return path.is_file()
 
     def concepts(self) -> Iterator[Concept | Reject]:
-        """See `read`."""
+        """See `read_lexicon`."""
         return read_lexicon(self.path)
 
 

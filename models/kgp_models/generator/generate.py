@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,18 +11,20 @@ from itertools import groupby
 from typing import Any, Final, TypeVar
 
 import torch
+import transformers
 from torch import Tensor
 
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
 from kgp_models.generator.grammar import TripletsOnly
 from kgp_models.generator.language import prompt_length, prompt_tokens
-from kgp_models.generator.search import most_probable
+from kgp_models.generator.transformers_search import ScoredReply, generate_replies
 from kgplatform.errors import InputError, UsageError
 from kgplatform.generate.backend import Asked, GeneratorReply, Scored
 from kgplatform.triplets.text import Triplet, parse_triplets
 
 T = TypeVar("T")
 
+LOGGER: Final = logging.getLogger(__name__)
 BUCKET: Final = 16  # batches that are sorted by length together
 IMAGE_READERS: Final = 4  # threads
 
@@ -54,6 +57,7 @@ class Generator:
     def __init__(self, trained: GeneratorCheckpoint, decoding: Decoding = Decoding()) -> None:
         self.trained = trained
         self.decoding = decoding
+        self._is_search_broken = False
         self._tokenizer = trained.tokenizer
         vocabulary_size = int(trained.model.language.get_input_embeddings().weight.shape[0])
         self._grammar = TripletsOnly(self._tokenizer, vocabulary_size) if decoding.constrained else None
@@ -115,21 +119,32 @@ class Generator:
         """The replies to a batch; `image` are the encoder's vectors, (B, width)."""
         prompts = self._prompts(asked)
         embeddings, mask = self.trained.model.embedded(prompts["input_ids"], prompts["attention_mask"], image)
-        generated = most_probable(
-            self.trained.model.language,
-            embeddings,
-            mask,
-            beams=self.decoding.beams,
-            max_new_tokens=self.decoding.max_new_tokens,
-            end=self._tokenizer.eos_token_id,
-            held=self._grammar,
-        )
+        generated = self._search(embeddings, mask)
         return [
             self._reply(request, *generation)
             if generation.tokens
             else GeneratorReply(request, "", (), problem="the model gave no numbers")
             for request, generation in zip(asked, generated, strict=True)
         ]
+
+    def _search(self, embeddings: Tensor, mask: Tensor) -> list[ScoredReply]:
+        """The most probable replies; by transformers' own search, with a notice, where the platform's does not run."""
+        options = {
+            "beams": self.decoding.beams,
+            "max_new_tokens": self.decoding.max_new_tokens,
+            "end": self._tokenizer.eos_token_id,
+            "held": self._grammar,
+        }
+        if not self._is_search_broken:
+            try:
+                from kgp_models.generator.search import most_probable
+
+                return most_probable(self.trained.model.language, embeddings, mask, **options)
+            except (ImportError, AttributeError, TypeError) as error:  # a part of transformers that is another now
+                self._is_search_broken = True
+                message = "the platform's beam search does not run with transformers %s (%s: %s); its own one is used"
+                LOGGER.warning(message, transformers.__version__, type(error).__name__, error)
+        return generate_replies(self.trained.model.language, embeddings, mask, **options)
 
     def _prompts(self, requests: Sequence[Asked]) -> Any:
         """The prompts as tokens, padded on the left; the end of a report that is too long is cut."""

@@ -7,25 +7,17 @@ keys and values stay where they are, and the chance of each token written is kep
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from kgp_models.generator.transformers_search import Held, ScoredReply
+
 GROWTH: Final = 64  # positions by which room for keys and values grows
 LEAVING: Final = 0.25  # the share of images that are done at which they leave the batch: leaving copies the others
-
-Held = Callable[[Tensor, Tensor], Tensor]  # tokens written, (rows, t), and logits to logits: what may follow
-
-
-class ScoredReply(NamedTuple):
-    """A reply, and the log probability of each of its tokens. The last is the end mark, if it came to that."""
-
-    tokens: list[int]
-    chances: list[float]
 
 
 class BeamLayer(DynamicLayer):  # type: ignore[no-untyped-call]

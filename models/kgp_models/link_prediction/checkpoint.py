@@ -69,7 +69,10 @@ def save_link_checkpoint(
 
 
 def load_link_checkpoint(folder: Path) -> LinkCheckpoint:
-    """Read what `save` wrote; raises `InputError` for a damaged checkpoint, or id maps that are not its own."""
+    """Read what `save_link_checkpoint` wrote.
+
+    Raises `InputError` for a damaged checkpoint, or id maps that are not its own.
+    """
     about = read_document(folder / ABOUT)
     graph = Triples.read(folder)
     if not isinstance(about.get("settings"), dict) or "weights" not in about or "names" not in about:

@@ -109,7 +109,7 @@ def _same(first_scorer: Scorer, second_scorer: Scorer, triple_ids: Ids) -> bool:
 
 
 def load_pool(folder: Path) -> PoolCheckpoint:
-    """Read what `save` wrote; raises `InputError` when any file is damaged or another pool's."""
+    """Read what `save_pool` wrote; raises `InputError` when any file is damaged or another pool's."""
     about = checkpoint.read_document(folder / ABOUT)
     if "files" not in about or "weights" not in about:
         raise InputError("is not a pool of this program", _AGAIN, path=folder / ABOUT)

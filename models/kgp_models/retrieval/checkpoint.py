@@ -87,7 +87,7 @@ def load_retrieval_model(folder: Path, base: str | None = None) -> Backbone:
 
 
 def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone, Any]:
-    """As `load`, with the small backbone's tokenizer, which a training goes on with; None of others."""
+    """As `load_retrieval_model`, with the small backbone's tokenizer, which a training goes on with; None of others."""
     about = _about(folder)
     check_files(folder, about["files"])
     settings = RetrievalSettings.of(about["settings"])

@@ -1,0 +1,67 @@
+"""The most probable reply by transformers' own beam search: slower than `kgp_models.generator.search`, which builds on
+parts of transformers that a release may change, and used where that search does not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+Held = Callable[[Tensor, Tensor], Tensor]  # tokens written, (rows, t), and logits to logits: what may follow
+
+
+class ScoredReply(NamedTuple):
+    """A reply, and the log probability of each of its tokens. The last is the end mark, if it came to that."""
+
+    tokens: list[int]
+    chances: list[float]
+
+
+@torch.inference_mode()
+def generate_replies(
+    language: Any,
+    embeddings: Tensor,
+    mask: Tensor,
+    *,
+    beams: int,
+    max_new_tokens: int,
+    end: int,
+    held: Held | None = None,
+) -> list[ScoredReply]:
+    """The most probable reply to each prompt, arguments as in `kgp_models.generator.search.most_probable`."""
+    beam_options: dict[str, Any] = {"early_stopping": "never", "length_penalty": 0.0} if beams > 1 else {}
+    if held is not None:
+        beam_options["logits_processor"] = [held]
+    generated = language.generate(
+        inputs_embeds=embeddings,
+        attention_mask=mask,
+        num_beams=beams,
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        pad_token_id=end,
+        eos_token_id=end,
+        **beam_options,
+    ).tolist()
+    return [
+        _scored(language, embeddings[row][mask[row].bool()], _until(end, token_ids))
+        for row, token_ids in enumerate(generated)
+    ]
+
+
+def _until(end: int, token_ids: Sequence[int]) -> list[int]:
+    """The tokens up to the end mark and with it."""
+    return list(token_ids[: token_ids.index(end) + 1] if end in token_ids else token_ids)
+
+
+def _scored(language: Any, prompt: Tensor, token_ids: list[int]) -> ScoredReply:
+    """The reply with its tokens' log probabilities, from one more pass over prompt and reply. A model that gives no
+    numbers gives a reply with no token.
+    """
+    reply = torch.tensor(token_ids, device=prompt.device)
+    states = torch.cat([prompt, language.get_input_embeddings()(reply).to(prompt.dtype)])
+    logits = language(inputs_embeds=states[None]).logits[0, len(prompt) - 1 : -1].float()
+    chances = logits.log_softmax(-1).gather(1, reply[:, None])[:, 0]
+    return ScoredReply(token_ids, chances.tolist()) if bool(chances.isfinite().all()) else ScoredReply([], [])
