@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kgp_models.library.vqa import train_vqa
     from kgplatform.library import KnowledgeGraph, open, split, start
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "KnowledgeGraph",
     "ask",
