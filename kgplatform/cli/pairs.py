@@ -16,13 +16,13 @@ from kgplatform.wording import counted
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
     from kgplatform.datasets.graph_studies import Used
-    from kgplatform.datasets.pairs import Pair
+    from kgplatform.datasets.pair_source import Pair
 
 FEW = 3  # rows that are told one by one
 
 
 class PairKind(StrEnum):
-    """`kgplatform.datasets.pairs.KINDS`, here so that help does not load it."""
+    """`kgplatform.datasets.pair_source.KINDS`, here so that help does not load it."""
 
     openi = "openi"
     mimic_cxr = "mimic-cxr"
@@ -142,7 +142,7 @@ def _sizes(pairs: list[Pair]) -> dict[str, int]:
 
 def _reasons(rejects: list[Reject], of_graph: int) -> dict[str, int]:
     """How many were left out for each reason. A row that is no report has its own reason."""
-    from kgplatform.datasets.pairs import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
+    from kgplatform.datasets.pair_source import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
 
     plain_reasons = {
         NO_TEXT: "without findings and impression",

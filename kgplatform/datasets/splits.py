@@ -19,10 +19,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kgplatform import files
+from kgplatform import parquet
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Ids, Triples
-from kgplatform.files import replacing, with_metadata
+from kgplatform.files import replacing
+from kgplatform.parquet import with_metadata
 from kgplatform.suggest import did_you_mean
 
 PARTS: Final = ("train", "valid", "test")
@@ -95,7 +96,7 @@ class Split:
         import pyarrow as pa
 
         try:
-            table = files.read_parquet(path, ("head", "relation", "tail", "part"))
+            table = parquet.read_parquet(path, ("head", "relation", "tail", "part"))
             split_metadata = {
                 encoded_key.decode(): encoded_value.decode()
                 for encoded_key, encoded_value in (table.schema.metadata or {}).items()

@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from kgp_loaders.tabular import MAX_LINE, Row, open_table
+from kgp_loaders.table_columns import Row
+from kgp_loaders.table_text import MAX_LINE
+from kgp_loaders.tabular import open_table
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
 from tests.campaigns import rounds

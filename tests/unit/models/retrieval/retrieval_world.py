@@ -14,7 +14,8 @@ from kgp_models.retrieval.inputs import PairExamples
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.small_backbone import SmallSizes, small_backbone
 from kgplatform.datasets.knowledge import GraphImage, Knowledge
-from kgplatform.datasets.pairs import Pair, pair_groups
+from kgplatform.datasets.pair_source import Pair
+from kgplatform.datasets.pairs import pair_groups
 
 SIZES = SmallSizes(pixels=32, vocabulary=280, hidden=16, layers=1, heads=2)
 CONCEPTS = ("effusion", "pneumothorax", "nodule", "edema")

@@ -26,7 +26,7 @@ from kgp_models.retrieval.train import STATE, RetrievalTrainingResult, evaluated
 from kgp_models.towers.backbone import Backbone, Picture
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.training.augmentation import varied
-from kgplatform.datasets.pairs import Pair
+from kgplatform.datasets.pair_source import Pair
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
 from tests import ROOT
