@@ -60,6 +60,11 @@ class Split:
         """The test triples."""
         return self.part("test")
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many triples each part has."""
+        return {part_name: len(self.part(part_name)) for part_name in PARTS}
+
     @cached_property
     def sha256(self) -> str:
         """The hash of the graph's named triples and of the part that each is in."""
@@ -170,6 +175,19 @@ def make(kind: str, triples: Triples, seed: int = SEED) -> Split:
     if any(not len(split.part(part_name)) for part_name in PARTS):
         raise UsageError("the export is too small to be split in three", "Export more of the graph.")
     return split
+
+
+def write_split(kind: str, export: Path, out: Path, seed: int = SEED) -> tuple[Split, dict[str, dict[str, int]]]:
+    """Split an export 8:1:1 and write the split to a Parquet file; with it comes how validation and test leak.
+
+    Raises `UsageError` for an unknown kind, a graph too small to split and a file inside the export's folder, and
+    `InputError` for a folder that is no export.
+    """
+    if out.resolve().is_relative_to(export.resolve()):
+        raise UsageError(f"{out} is inside the export", "Write the split next to it: an export is replaced as a whole.")
+    split = make(kind, Triples.read(export), seed)
+    split.write(out)
+    return split, {part_name: leak(split, part_name).as_dict() for part_name in PARTS[1:]}
 
 
 def _by_group(triples: Triples, group_numbers: NDArray[np.int64], kind: str, seed: int) -> Split:
