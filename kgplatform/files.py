@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -25,16 +25,12 @@ from uuid import uuid4
 from kgplatform.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
     import yaml
 
 MAX_DOCUMENT: Final = 64 << 20  # bytes of a JSON document; Python needs some 10 times as much for one
 MAX_SETTINGS: Final = 1 << 15  # bytes of a YAML file; the longest of this repository has 3,000
-MAX_ROWS_PER_BYTE: Final = 1  # of a Parquet file; different rows take more than a byte each
 MAX_RATIO: Final = 100  # what a compressed file may unpack to, in times its size ...
 FREE: Final = 8 << 20  # ... where that is more than so many bytes
-BATCH: Final = 32 << 20  # bytes of Parquet rows that are in memory at a time
 STALE: Final = 3_600  # seconds after which nobody writes to an unfinished file any more
 MARK: Final = "kgplatform"  # in files that have no other sign of this program
 _UNFINISHED: Final = re.compile(r"\.?(?P<name>.+?)(\.\d+)?\.(partial|part)")
@@ -207,57 +203,6 @@ def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
             _refuse_repeated_keys(item_node, path)
 
 
-def check_parquet(file: pq.ParquetFile, path: Path) -> pq.ParquetFile:
-    """The Parquet file unchanged. Raises `InputError` where its metadata announces far more than such a file can hold.
-
-    Equal values take no room in Parquet: a file of 7 kB may hold 10 billion of them, or 8,000 of a megabyte each.
-    """
-    file_bytes, file_metadata = path.stat().st_size, file.metadata
-    if file_metadata.num_rows > max(1_000_000, MAX_ROWS_PER_BYTE * file_bytes):
-        raise InputError(
-            f"announces {file_metadata.num_rows:,} rows in {file_bytes:,} bytes", "Write it again.", path=path
-        )
-    row_groups = [file_metadata.row_group(group_number) for group_number in range(file_metadata.num_row_groups)]
-    unpacked_bytes = max((group_metadata.total_byte_size for group_metadata in row_groups), default=0)
-    if unpacked_bytes > max(FREE, MAX_RATIO * file_bytes):
-        raise InputError(f"unpacks to {unpacked_bytes:,} bytes from {file_bytes:,}", "Write it again.", path=path)
-    return file
-
-
-def batch_rows(file: pq.ParquetFile, byte_limit: int) -> int:
-    """How many rows of the file to read at a time, at most `byte_limit`: fewer where its rows are large."""
-    row_groups = [file.metadata.row_group(group_number) for group_number in range(file.metadata.num_row_groups)]
-    row_bytes = max(
-        (group_metadata.total_byte_size / max(1, group_metadata.num_rows) for group_metadata in row_groups), default=0.0
-    )
-    return int(max(1, min(byte_limit, BATCH / max(row_bytes, 1.0))))
-
-
-def read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
-    """These columns of a Parquet file, whole. Raises `InputError` where it holds far more than such a file can, and
-    what pyarrow raises for another file.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(require_file(path), read_dictionary=list(columns)) as parquet_file:
-        table = check_parquet(parquet_file, path).read(list(columns))
-    unpacked_bytes = 0
-    for chunk in (chunk for column in table.columns for chunk in column.chunks if pa.types.is_dictionary(column.type)):
-        text_lengths = pc.binary_length(chunk.dictionary).take(chunk.indices)
-        unpacked_bytes += pc.sum(text_lengths).as_py() or 0
-    if unpacked_bytes > max(FREE, MAX_RATIO * path.stat().st_size):
-        raise InputError(
-            f"holds {unpacked_bytes:,} bytes of text, far more than its size", "Write it again.", path=path
-        )
-    plain_types = [
-        column.type.value_type if pa.types.is_dictionary(column.type) else column.type for column in table.columns
-    ]
-    plain_schema = pa.schema(list(zip(columns, plain_types, strict=True)), metadata=table.schema.metadata)
-    return table.cast(plain_schema)
-
-
 def final_name(path: Path) -> Path:
     """The file that is being written under that name: ``a.csv`` for ``.a.csv.part`` and ``a.csv.4711.partial``."""
     name_match = _UNFINISHED.fullmatch(path.name)
@@ -325,17 +270,6 @@ def require_own(path: Path, own: Callable[[Path], bool] | None) -> None:
 def has_program_mark(path: Path) -> bool:
     """Whether a file has this program's mark in it, as figures have."""
     return path.stat().st_size <= MAX_DOCUMENT and MARK.encode() in path.read_bytes()
-
-
-def with_metadata(*names: str) -> Callable[[Path], bool]:
-    """Whether a file is Parquet whose metadata have these names."""
-
-    def own(path: Path) -> bool:
-        import pyarrow.parquet as pq
-
-        return {metadata_name.encode() for metadata_name in names} <= (pq.read_schema(path).metadata or {}).keys()
-
-    return own
 
 
 def figure_metadata(path: Path) -> dict[str, str]:

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import neo4j
 from neo4j.exceptions import (
@@ -28,6 +27,15 @@ from neo4j.exceptions import (
 from kgplatform import interrupt
 from kgplatform.bounded import Bounds
 from kgplatform.errors import ConnectionFailed, DatabaseError, LoginFailed, SettingsError
+from kgplatform.graph_records import (
+    Plan,
+    WriteResult,
+    has_graph_types,
+    plain_value,
+    plan_operators,
+    server_notices,
+    write_result,
+)
 from kgplatform.queries import Query
 
 if TYPE_CHECKING:
@@ -44,39 +52,6 @@ SNAPSHOT_ATTEMPTS = 3
 logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else Python prints the driver's warnings on stderr
 
 
-@dataclass(frozen=True)
-class WriteResult:
-    """What a write returned and changed."""
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    nodes_created: int = 0
-    nodes_deleted: int = 0
-    relationships_created: int = 0
-    relationships_deleted: int = 0
-    properties_set: int = 0
-
-
-class Notice(NamedTuple):
-    """What the server remarks on a statement: its GQL status, its words, and the line and column (0: nowhere)."""
-
-    status: str
-    text: str
-    line: int
-    column: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the server would run a statement: its query type (r, w, rw, s), its operators as (name, details), notices,
-    and the columns of its answer.
-    """
-
-    query_type: str
-    operators: list[tuple[str, str]]
-    notices: list[Notice]
-    columns: tuple[str, ...] = ()
-
-
 class Transaction:
     """Runs named queries inside one managed transaction."""
 
@@ -86,7 +61,7 @@ class Transaction:
     def run(self, query: Query, *, replan: bool = False, **parameters: Any) -> WriteResult:
         """Run the query and return its records and counters; `replan` discards a plan made for an emptier graph."""
         query_text = f"CYPHER replan=force {query.text}" if replan else query.text
-        return _written(self._transaction.run(cast("Any", query_text), query.bind(parameters)))
+        return write_result(self._transaction.run(cast("Any", query_text), query.bind(parameters)))
 
     def stream(self, query: Query, **parameters: Any) -> Iterator[dict[str, Any]]:
         """The records of a query that returns plain values, one at a time, with flat memory."""
@@ -155,7 +130,7 @@ class Graph:
         """The records of a reading query, one at a time, with flat memory."""
         with _translated(self.uri), self._session(neo4j.READ_ACCESS) as session:
             for record in session.run(cast("Any", query.text), query.bind(parameters)):
-                yield record.data() if _has_graph_types(record) else dict(record)
+                yield record.data() if has_graph_types(record) else dict(record)
 
     def frame(self, query: Query, **parameters: Any) -> pd.DataFrame:
         """The records of a reading query as a pandas frame."""
@@ -170,7 +145,10 @@ class Graph:
             column_names = tuple(plan_result.keys())
             summary = plan_result.consume()
         return Plan(
-            summary.query_type or "", list(_operators(summary.plan or {})), list(_notices(summary)), column_names
+            summary.query_type or "",
+            list(plan_operators(summary.plan or {})),
+            list(server_notices(summary)),
+            column_names,
         )
 
     def read_text(
@@ -187,7 +165,7 @@ class Graph:
                 record = next(record_iterator, None)
                 if record is None:
                     return
-                yield {field_name: _as_map(value) for field_name, value in dict(record).items()}
+                yield {field_name: plain_value(value) for field_name, value in dict(record).items()}
 
     @contextmanager
     def _bounded(self, bounds: Bounds, notices: str = "OFF") -> Iterator[neo4j.Transaction]:
@@ -242,7 +220,7 @@ class Graph:
 
         def attempt() -> WriteResult:
             with _translated(self.uri), self._session(neo4j.WRITE_ACCESS) as session:
-                return _written(session.run(cast("Any", query.text), query.bind(parameters)))
+                return write_result(session.run(cast("Any", query.text), query.bind(parameters)))
 
         return self._lasting(attempt)
 
@@ -340,63 +318,3 @@ def _translated(uri: str) -> Iterator[None]:
         raise DatabaseError(
             f"the database failed: {error_code}", "The server's log says more.", code=error_code
         ) from None
-
-
-def _written(query_result: neo4j.Result) -> WriteResult:
-    records = [dict(record) for record in query_result]
-    counters = query_result.consume().counters
-    return WriteResult(
-        records,
-        counters.nodes_created,
-        counters.nodes_deleted,
-        counters.relationships_created,
-        counters.relationships_deleted,
-        counters.properties_set,
-    )
-
-
-def _has_graph_types(record: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, neo4j.graph.Entity | neo4j.graph.Path | list) for value in record.values())
-
-
-def _operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if "operatorType" in plan:
-        operator_name = plan["operatorType"].rpartition("@")[0] or plan["operatorType"]
-        yield operator_name, str(plan.get("args", {}).get("Details", ""))
-    for child_plan in plan.get("children", ()):
-        yield from _operators(child_plan)
-
-
-def _notices(summary: neo4j.ResultSummary) -> Iterator[Notice]:
-    for status_object in summary.gql_status_objects:
-        source_position = status_object.position
-        yield Notice(
-            status_object.gql_status,
-            status_object.status_description,
-            source_position.line if source_position else 0,
-            source_position.column if source_position else 0,
-        )
-
-
-def _as_map(value: Any) -> Any:
-    """A node, relationship or path as maps and lists; other values unchanged. Lists and maps are changed in place: a
-    copy of a large one would double the memory.
-    """
-    if isinstance(value, neo4j.graph.Node):
-        return {"id": value.element_id, "labels": sorted(value.labels), "properties": dict(value)}
-    if isinstance(value, neo4j.graph.Relationship):
-        end_nodes = {"start": value.start_node, "end": value.end_node}
-        end_ids = {entry_key: node.element_id if node else None for entry_key, node in end_nodes.items()}
-        return {"id": value.element_id, "type": value.type, **end_ids, "properties": dict(value)}
-    if isinstance(value, neo4j.graph.Path):
-        return {
-            "nodes": [_as_map(path_node) for path_node in value.nodes],
-            "relationships": [_as_map(relationship) for relationship in value.relationships],
-        }
-    if isinstance(value, list):
-        for index, entry in enumerate(value):
-            value[index] = _as_map(entry)
-    elif isinstance(value, dict):
-        for entry_key, entry in value.items():
-            value[entry_key] = _as_map(entry)
-    return value

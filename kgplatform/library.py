@@ -13,7 +13,7 @@ Errors are those of `kgplatform.errors`: each has a message, and a hint that say
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pykeen.triples import TriplesFactory
     from torch_geometric.data import HeteroData
 
+    from kgplatform.construct.run import Constructed
     from kgplatform.datasets.splits import Split
     from kgplatform.export.formats import Manifest
     from kgplatform.export.read import Selection
@@ -42,17 +43,6 @@ Log = Callable[[str], None]
 
 def _quiet(_: str) -> None:
     return None
-
-
-@dataclass(frozen=True)
-class Constructed:
-    """A construction from reports: its account, how many images have a concept, and how many were scored by NaF (None
-    where scoring was not asked for).
-    """
-
-    report: LoadReport
-    images: int
-    scored: int | None
 
 
 class KnowledgeGraph(Graph):
@@ -134,20 +124,15 @@ class KnowledgeGraph(Graph):
         >>> graph.construct("reports", "docs/examples/reports.csv").images
         2
         """
-        from kgplatform import naf
         from kgplatform.construct import settings as construct_settings
-        from kgplatform.construct.pipeline import construction
-        from kgplatform.ingest import ingest
+        from kgplatform.construct.run import construct_graph
 
         base_settings = (
             construct_settings.read_settings(Path(path))
             if reports is None
             else construct_settings.ConstructionSettings(reports, Path(path))
         )
-        source = construction(replace(base_settings, **settings), self, log)
-        report = ingest(self, source, dry_run=dry_run, batch_rows=1_000, log=log)
-        scored = naf.score(self, top=0).images if score and not dry_run else None
-        return Constructed(report, source.images, scored)
+        return construct_graph(self, replace(base_settings, **settings), score=score, dry_run=dry_run, log=log)
 
     def embed(self, encoder: Encoder, images: str | Path | None = None, **options: Any) -> Any:
         """Give images and concepts vectors of an encoder (`kgplatform.open_encoder`); see

@@ -16,7 +16,8 @@ from kgplatform import queries
 from kgplatform.background import read_ahead
 from kgplatform.batches import GraphBatch, Properties
 from kgplatform.errors import KgpError
-from kgplatform.graph import Graph, Transaction, WriteResult
+from kgplatform.graph import Graph, Transaction
+from kgplatform.graph_records import WriteResult
 from kgplatform.schema import UNCLAIMED
 from kgplatform.survey import Survey
 

@@ -22,7 +22,8 @@ from typing import Any, Final, NamedTuple
 
 from kgplatform.bounded import ENDING, RECORD_BYTES, Bounds, end
 from kgplatform.errors import DatabaseError, QueryRefused
-from kgplatform.graph import Graph, Notice, Plan
+from kgplatform.graph import Graph
+from kgplatform.graph_records import Notice, Plan
 from kgplatform.readonly_cost import check_cost
 
 SECONDS: Final = 30.0

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from kgplatform import queries
 from kgplatform.errors import NotFoundError
-from kgplatform.graph import Graph, Transaction, WriteResult
+from kgplatform.graph import Graph, Transaction
 from kgplatform.graph_names import run_hint
+from kgplatform.graph_records import WriteResult
 from kgplatform.ingest import constrain
 from kgplatform.load import OWN, write_by_id
 from kgplatform.search.index import Part, clear, recount

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from kgplatform import queries
-from kgplatform.errors import UsageError
+from kgplatform.digest import digest as compute_digest
+from kgplatform.errors import KgpError, UsageError
 from kgplatform.extras import missing
 from kgplatform.files import figure_metadata, has_program_mark, replacing
 from kgplatform.graph import Graph
@@ -81,6 +83,47 @@ PAPER_SEMANTIC_TYPES: Final[dict[str, dict[str, float]]] = {
         "Others": 28.0,
     },
 }
+
+
+@dataclass(frozen=True)
+class GraphStats:
+    """A graph's counts and ratios (`figures`), its most connected concepts, shares of semantic types, of how many edges
+    the types are known, nodes by label, and its digest where that was asked for.
+    """
+
+    figures: dict[str, Any]
+    hubs: list[dict[str, Any]]
+    shares: list[dict[str, Any]]
+    coverage: list[dict[str, Any]]
+    labels: list[dict[str, Any]]
+    digest: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures by name, those of `figures` first."""
+        document = {**self.figures, "hubs": self.hubs, "semantic_types": self.shares, "labels": self.labels}
+        document["semantic_type_coverage"] = self.coverage
+        return document if self.digest is None else {**document, "digest": self.digest}
+
+    def plot(self, path: Path) -> None:
+        """Write Figure 2 to a file. Raises `KgpError` where no concept has a semantic type, and as
+        `plot_semantic_types`.
+        """
+        if not self.shares:
+            hint = "They come with a lexicon that has them: `kgp construct run --lexicon` (see docs/construct.md)."
+            raise KgpError("no concept has a semantic type, so there is nothing to plot", hint)
+        plot_semantic_types(self.shares, self.coverage, path)
+
+
+def collect_stats(graph: Graph, top: int = 10, *, with_digest: bool = False) -> GraphStats:
+    """The graph's statistics, with its `top` most connected concepts, and its digest if asked for."""
+    return GraphStats(
+        overview(graph),
+        hubs(graph, top),
+        semantic_types(graph),
+        type_coverage(graph),
+        labels(graph),
+        str(compute_digest(graph)) if with_digest else None,
+    )
 
 
 def overview(graph: Graph) -> dict[str, Any]:

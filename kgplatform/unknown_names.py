@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from kgplatform import queries
-from kgplatform.graph import Graph, Notice
+from kgplatform.graph import Graph
+from kgplatform.graph_records import Notice
 from kgplatform.suggest import nearest
 
 # By GQL status: what is not there, how it is written, and the query that lists the graph's own.

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from kgp_models.generator.settings import GeneratorSettings
     from kgp_models.generator.train import Work
 
+WEIGHTS = ("vision/vision.safetensors", "llm-kg/language/model.safetensors", "vlm-kg/projector.safetensors",
+           "vlm-kg/language/model.safetensors", "vlm-kg/vision.safetensors")  # fmt: skip
+
 STUDIES = 24
 SETTINGS: Mapping[str, Any] = {
     "data": {"drawn": "truth/drawn.json", "lexicon": ["ontology"], "validation": "test"},  # so few have no other

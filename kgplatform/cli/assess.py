@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, format_table, note
 from kgplatform.wording import counted
+
+if TYPE_CHECKING:
+    from kgplatform.assess.rating import RatingWorkbook
 
 app = typer.Typer(no_args_is_help=True, help="Let people rate the graph (MedMKG appendix G).")
 
@@ -19,6 +22,15 @@ def assess() -> None:
     """Let people rate the graph (MedMKG appendix G)."""
 
 
+Reports = Annotated[
+    tuple[str, Path] | None,
+    typer.Option(metavar="KIND PATH", help="The reports, to show them beside the images; see kgp construct run."),
+]
+ImageRoot = Annotated[
+    Path | None, typer.Option(help="The folder that the images' paths begin in, to embed the images.")
+]
+
+
 @app.command("sample")
 def sample_command(
     out: Annotated[Path, typer.Argument(metavar="OUT.xlsx", help="The workbook to write.")],
@@ -26,76 +38,43 @@ def sample_command(
     concepts: Annotated[int, typer.Option(min=1, help="Concepts to rate.")] = 30,
     max_images: Annotated[int, typer.Option(min=1, help="Images shown of a concept, at most.")] = 10,
     seed: Annotated[int, typer.Option(help="The same graph and seed give the same sample.")] = 42,
-    image_root: Annotated[
-        Path | None, typer.Option(help="The folder that the images' paths begin in, to embed the images.")
-    ] = None,
-    reports: Annotated[
-        tuple[str, Path] | None,
-        typer.Option(metavar="KIND PATH", help="The reports, to show them beside the images; see kgp construct run."),
-    ] = None,
+    image_root: ImageRoot = None,
+    reports: Reports = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a workbook that asks raters about random images and concepts."""
-    from kgplatform.assess import sample as sampling
-    from kgplatform.assess import workbook
-    from kgplatform.assess.picture import Thumbnails
+    from kgplatform.assess.rating import check_workbook_path, write_rating_sample
     from kgplatform.connect import open_graph
     from kgplatform.construct.pipeline import reports_of
-    from kgplatform.construct.report import Report
-    from kgplatform.errors import InputError
-    from kgplatform.files import require_suffix
 
-    if out.exists() and not force:
-        raise InputError("the file is there already", "It may hold ratings: overwrite it with --force.", path=out)
-    require_suffix(out, ".xlsx")
+    check_workbook_path(out, force=force)
     source = None if reports is None else reports_of(*reports)
     with open_graph() as graph:
-        thumbnails = None if image_root is None else Thumbnails(image_root)
-        drawn_sample = sampling.draw_sample(
-            graph, images, concepts, seed, max_images, thumbnails or (lambda path: True)
+        written = write_rating_sample(
+            graph, out, images, concepts, max_images, seed, image_root=image_root, reports=source, log=note
         )
-    left_out = dict(thumbnails.left_out) if thumbnails is not None else {}
-    for reason, image_count in left_out.items():
-        note(f"left out of those that were drawn: {counted(image_count, 'images')} {reason}")
-    for kind_name, drawn_count, requested_count in (
-        ("images", len(drawn_sample.images), images),
-        ("concepts", len(drawn_sample.concepts), concepts),
-    ):
-        if drawn_count < requested_count:
-            note(f"{drawn_count:,} {kind_name} instead of {requested_count:,}: there are no more that raters can see")
-    report_texts: dict[str, str] = {}
-    if source is not None:
-        sampled_ids = {image_item.id for image_item in drawn_sample.images}
-        for report_row in source.reports():
-            if isinstance(report_row, Report) and report_row.image_id in sampled_ids:
-                report_texts[report_row.image_id] = "\n\n".join(
-                    f"{section_name.upper()}: {section_text}"
-                    for section_name, section_text in report_row.sections.items()
-                )
-        if sampled_ids and not report_texts:
-            hint = "Give the reports that the graph was built from."
-            raise InputError("none of these reports is of one of the images", hint, path=source.files[0])
-        note(f"{out} holds the text of {counted(len(report_texts), 'reports')}: keep it where the reports may be kept")
-    embedded_count = workbook.write_rating_workbook(drawn_sample, out, thumbnails, report_texts)
-    document = {
-        "workbook": str(out),
-        "images": len(drawn_sample.images),
-        "concepts": len(drawn_sample.concepts),
-        "embedded": embedded_count,
-        "left_out": left_out,
-        "reports": len(report_texts),
-        "seed": seed,
-        "identity": drawn_sample.identity,
-    }
     if as_json:
-        emit_json(document)
+        emit_json(_document(written, out))
         return
     echo(
-        f"{out}: {counted(len(drawn_sample.images), 'images')} and {counted(len(drawn_sample.concepts), 'concepts')}, "
-        f"{counted(embedded_count, 'pictures')}, "
-        f"{counted(len(report_texts), 'reports')}; one copy a rater, then `kgp assess score` with all of them"
+        f"{out}: {counted(len(written.sample.images), 'images')} and "
+        f"{counted(len(written.sample.concepts), 'concepts')}, {counted(written.embedded, 'pictures')}, "
+        f"{counted(written.reports, 'reports')}; one copy a rater, then `kgp assess score` with all of them"
     )
+
+
+def _document(written: RatingWorkbook, out: Path) -> dict[str, Any]:
+    return {
+        "workbook": str(out),
+        "images": len(written.sample.images),
+        "concepts": len(written.sample.concepts),
+        "embedded": written.embedded,
+        "left_out": dict(written.left_out),
+        "reports": written.reports,
+        "seed": written.sample.seed,
+        "identity": written.sample.identity,
+    }
 
 
 @app.command("score")

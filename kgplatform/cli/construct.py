@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,8 @@ from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
+    from kgplatform.construct.annotate import Conflicts
+    from kgplatform.construct.run import Constructed
     from kgplatform.construct.settings import ConstructionSettings
 
 app = typer.Typer(no_args_is_help=True, help="Build the graph from reports.")
@@ -35,114 +37,128 @@ def _construct() -> None:
     """Build the graph from reports."""
 
 
+Lexicon = Annotated[
+    list[Path] | None, typer.Option(help="A table of CUIs and names, or a folder of UMLS; may be given again.")
+]
+GraphNames = Annotated[
+    bool | None, typer.Option("--graph-names/--no-graph-names", help="Also look for the names of the graph's concepts.")
+]
+OwnWords = Annotated[
+    bool | None, typer.Option("--own-words/--no-own-words", help="Also look for the platform's words for findings.")
+]
+Views = Annotated[
+    str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP [default: as the loader has it].")
+]
+Tagger = Annotated[
+    str | None, typer.Option(metavar="NAME[:ARGUMENT]", help="What finds the concepts [default: dictionary].")
+]
+ConflictsOption = Annotated[
+    Conflict | None, typer.Option(help="Of several stances of a concept in one report: keep all, or one of them.")
+]
+Keep = Annotated[Path | None, typer.Option(help="Only the studies that this selection keeps.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes that read the reports.")]
+LanguageModel = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Let this language model judge the candidates.")
+]
+LanguageModelURL = Annotated[
+    str | None, typer.Option(metavar="URL", help="Its endpoint in OpenAI's form [default: Ollama on this machine].")
+]
+Concurrency = Annotated[int | None, typer.Option(min=1, help="Reports that it is asked about at a time.")]
+RemoteConsent = Annotated[
+    bool, typer.Option("--remote-consent", help="The reports may leave this machine: you are allowed to send them.")
+]
+Score = Annotated[bool, typer.Option("--score/--no-score", help="Score the graph's images by NaF at the end.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Write nothing; say what would change. A language model is asked all the same."),
+]
+WhatAndWhere = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[KIND] PATH",
+        help="What the reports are (openi, mimic-cxr, reports) and where; or a folder with construct.yaml.",
+    ),
+]
+
+
 @app.command("run")
 def run_command(
-    what: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[KIND] PATH",
-            help="What the reports are (openi, mimic-cxr, reports) and where; or a folder with construct.yaml.",
-        ),
-    ],
-    lexicon: Annotated[
-        list[Path] | None, typer.Option(help="A table of CUIs and names, or a folder of UMLS; may be given again.")
-    ] = None,
-    graph_names: Annotated[
-        bool | None,
-        typer.Option("--graph-names/--no-graph-names", help="Also look for the names of the graph's concepts."),
-    ] = None,
-    own_words: Annotated[
-        bool | None, typer.Option("--own-words/--no-own-words", help="Also look for the platform's words for findings.")
-    ] = None,
-    views: Annotated[
-        str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP [default: as the loader has it].")
-    ] = None,
-    tagger: Annotated[
-        str | None, typer.Option(metavar="NAME[:ARGUMENT]", help="What finds the concepts [default: dictionary].")
-    ] = None,
-    conflicts: Annotated[
-        Conflict | None, typer.Option(help="Of several stances of a concept in one report: keep all, or one of them.")
-    ] = None,
-    keep: Annotated[Path | None, typer.Option(help="Only the studies that this selection keeps.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that read the reports.")] = None,
+    what: WhatAndWhere,
+    lexicon: Lexicon = None,
+    graph_names: GraphNames = None,
+    own_words: OwnWords = None,
+    views: Views = None,
+    tagger: Tagger = None,
+    conflicts: ConflictsOption = None,
+    keep: Keep = None,
+    workers: Workers = None,
     ray: Annotated[bool | None, typer.Option("--ray", help="Read the reports on Ray Data.")] = None,
-    llm: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Let this language model judge the candidates.")
-    ] = None,
-    llm_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Its endpoint in OpenAI's form [default: Ollama on this machine].")
-    ] = None,
-    llm_concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Reports that it is asked about at a time.")
-    ] = None,
-    remote_consent: Annotated[
-        bool, typer.Option("--remote-consent", help="The reports may leave this machine: you are allowed to send them.")
-    ] = False,
-    score: Annotated[
-        bool, typer.Option("--score/--no-score", help="Score the graph's images by NaF at the end.")
-    ] = True,
+    llm: LanguageModel = None,
+    llm_url: LanguageModelURL = None,
+    llm_concurrency: Concurrency = None,
+    remote_consent: RemoteConsent = False,
+    score: Score = True,
     on_error: Annotated[OnError, typer.Option(help="A bad row: stop before writing, or skip it.")] = OnError.stop,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Write nothing; say what would change. A language model is asked all the same."),
-    ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Find concepts and their stances in reports, and write them to the graph with the evidence for each."""
-    from kgplatform import naf
     from kgplatform.connect import open_graph
-    from kgplatform.construct.annotate import Conflicts
-    from kgplatform.construct.pipeline import construction
-    from kgplatform.ingest import ingest
+    from kgplatform.construct.run import construct_graph
 
-    options: dict[str, Any] = {
-        "lexicon": tuple(lexicon) if lexicon else None,
-        "graph_names": graph_names,
-        "own_words": own_words,
-        "views": None if views is None else views_of(views),
-        "tagger": tagger,
-        "conflicts": None if conflicts is None else Conflicts(conflicts.value),
-        "keep": keep,
-        "workers": workers,
-        "ray": ray,
-    }
-    settings = replace(
-        _argument_settings(what), **{option_name: value for option_name, value in options.items() if value is not None}
-    )
+    options: dict[str, Any] = {"lexicon": tuple(lexicon) if lexicon else None, "graph_names": graph_names}
+    options |= {"own_words": own_words, "views": views_of(views), "tagger": tagger, "conflicts": _conflicts(conflicts)}
+    options |= {"keep": keep, "workers": workers, "ray": ray}
     llm_options = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
-    llm_options = {option_name: value for option_name, value in llm_options.items() if value is not None}
-    settings = replace(settings, llm={**settings.llm, **llm_options}, remote_consent=remote_consent)
+    settings = _settings(what, options, llm_options, remote_consent)
+    rejects_path = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
+    reporting: dict[str, Any] = {"progress": progress, "log": note}
     with open_graph().patient(note) as graph:
-        source = construction(settings, graph, note, progress("reports judged"))
-        report = ingest(
-            graph,
-            source,
-            on_error=on_error.value,
-            rejects=Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None,
-            dry_run=dry_run,
-            batch_rows=1_000,
-            progress=progress("reports"),
-            log=note,
+        constructed = construct_graph(
+            graph, settings, score=score, on_error=on_error.value, rejects=rejects_path, dry_run=dry_run, **reporting
         )
-        scored_count = naf.score(graph, top=0).images if score and not dry_run else None
-    usage = getattr(source.judge, "usage", None)
+    _print_construction(constructed, as_json)
+
+
+def _settings(
+    what: list[str], options: Mapping[str, Any], llm_options: Mapping[str, Any], remote_consent: bool
+) -> ConstructionSettings:
+    """The settings of the argument, with the options that were given in place of theirs."""
+    settings = _argument_settings(what)
+    llm = {**settings.llm, **_stated(llm_options)}
+    return replace(settings, **_stated(options), llm=llm, remote_consent=remote_consent)
+
+
+def _stated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    return {option_name: value for option_name, value in options.items() if value is not None}
+
+
+def _conflicts(conflicts: Conflict | None) -> Conflicts | None:
+    from kgplatform.construct.annotate import Conflicts
+
+    return None if conflicts is None else Conflicts(conflicts.value)
+
+
+def _print_construction(constructed: Constructed, as_json: bool) -> None:
+    report, usage, scored_count = constructed.report, constructed.usage, constructed.scored
     if as_json:
         llm_usage = {} if usage is None else {"language_model": usage.as_json()}
-        report_load(report, as_json, {**llm_usage, "images": source.images, "images_scored": scored_count})
+        report_load(report, as_json, {**llm_usage, "images": constructed.images, "images_scored": scored_count})
         return
     if usage is not None:
         echo(usage.summary())
-    row_counts, verb = report.rows, "would be written" if dry_run else "written"
+    row_counts, verb = report.rows, "would be written" if report.dry_run else "written"
     echo(
-        f"{counted(row_counts.read, source.rows)} read, {row_counts.rejected:,} rejected: "
+        f"{counted(row_counts.read, constructed.rows)} read, {row_counts.rejected:,} rejected: "
         f"{counted(row_counts.written, 'edges')} {verb}, "
         f"{row_counts.existing:,} already there"
     )
-    echo(f"{counted(source.images, 'images have a concept', 'image has a concept')}")
+    echo(f"{counted(constructed.images, 'images have a concept', 'image has a concept')}")
     print_left_out(report.left_out)
     for reject in report.first_rejects:
         echo(f"  {reject.path}, row {reject.row}: {reject.reason}")
-    if not dry_run:
+    if not report.dry_run:
         echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
     if scored_count is not None:
         echo(f"{counted(scored_count, 'images')} scored; keep those that cover all concepts: kgp naf filter")
@@ -167,27 +183,11 @@ def select_command(
     """Keep the reports that are most typical of each cluster, and those like no other (MedMKG appendix F.1)."""
     from kgplatform.construct import select as selecting
     from kgplatform.construct.pipeline import reports_of
-    from kgplatform.construct.report import Report
-    from kgplatform.errors import InputError
 
     settings = _argument_settings(what)
     source = reports_of(settings.reports, settings.path, settings.views if views is None else views_of(views))
     selection = selecting.ClusterSelection(encoder, eps, min_samples, per_cluster)
-    all_rows = list(source.reports())
-    parsed_reports = [report_row for report_row in all_rows if isinstance(report_row, Report)]
-    rejects = [report_row for report_row in all_rows if not isinstance(report_row, Report)]
-    told_rejects(rejects)
-    choices = selecting.select_reports(parsed_reports, selection)
-    if not choices:
-        raise InputError("no report has findings or an impression", "Give other reports.", path=settings.path)
-    selecting.write_choices(out, choices)
-    counts = {
-        "reports": len(parsed_reports),
-        "with_text": len(choices),
-        "clusters": len({choice.cluster for choice in choices if choice.cluster >= 0}),
-        "in_no_cluster": sum(choice.cluster < 0 for choice in choices),
-        "kept": sum(choice.kept for choice in choices),
-    }
+    counts, rejects = selecting.write_selection(source, settings.path, selection, out, told_rejects)
     if as_json:
         emit_json({**counts, "selection": str(out), "left_out_rows": rejects_document(rejects)})
         return
@@ -292,6 +292,6 @@ def _argument_settings(what: list[str]) -> ConstructionSettings:
     raise UsageError("say what the reports are and where: KIND PATH", "Or give a folder with construct.yaml.")
 
 
-def views_of(text: str) -> tuple[str, ...]:
-    """The views in a list with commas."""
-    return tuple(view.strip() for view in text.split(",") if view.strip())
+def views_of(text: str | None) -> tuple[str, ...] | None:
+    """The views in a list with commas; None for None."""
+    return None if text is None else tuple(view.strip() for view in text.split(",") if view.strip())

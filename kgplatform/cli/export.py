@@ -31,31 +31,36 @@ class _StanceName(StrEnum):
     uncertain = "UNCERTAIN"
 
 
+Stances = Annotated[
+    list[_StanceName] | None,
+    typer.Option(case_sensitive=False, help="Of the stance edges, only this stance; may be repeated."),
+]
+Relations = Annotated[list[str] | None, typer.Option(help="Only edges of this relation (or stance); may be repeated.")]
+Images = Annotated[
+    str, typer.Option(metavar="all|kept|FILE", help="All images, those NaF kept, or those listed in a file.")
+]
+Around = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="Only the neighbourhood of this CUI or id; may be repeated.")
+]
+Texts = Annotated[
+    bool, typer.Option("--texts", help="Name report entities by their text, which comes from patients' reports.")
+]
+
+
 def export(
     form: Annotated[FormatName, typer.Argument(metavar="FORMAT", help="pykeen, pyg, csv or parquet.")],
     out: Annotated[Path, typer.Option(help="The folder to write; an earlier export there is replaced.")],
-    stance: Annotated[
-        list[_StanceName] | None,
-        typer.Option(case_sensitive=False, help="Of the stance edges, only this stance; may be repeated."),
-    ] = None,
-    relation: Annotated[
-        list[str] | None, typer.Option(help="Only edges of this relation (or stance); may be repeated.")
-    ] = None,
-    images: Annotated[
-        str, typer.Option(metavar="all|kept|FILE", help="All images, those NaF kept, or those listed in a file.")
-    ] = "all",
-    around: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Only the neighbourhood of this CUI or id; may be repeated.")
-    ] = None,
+    stance: Stances = None,
+    relation: Relations = None,
+    images: Images = "all",
+    around: Around = None,
     hops: Annotated[int, typer.Option(min=1, help="How many edges the neighbourhood reaches.")] = 1,
     run: Annotated[str | None, typer.Option(help="Only edges that this run asserts.")] = None,
     cross_only: Annotated[
         bool, typer.Option("--cross-only", help="Only edges between an image and a concept.")
     ] = False,
     intra_only: Annotated[bool, typer.Option("--intra-only", help="Only edges between concepts.")] = False,
-    texts: Annotated[
-        bool, typer.Option("--texts", help="Name report entities by their text, which comes from patients' reports.")
-    ] = False,
+    texts: Texts = False,
     as_json: Json = False,
 ) -> None:
     """Write the graph as files for PyKEEN, PyG, or as CSV or Parquet. Every option narrows what is written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,49 +15,60 @@ from kgplatform.cli.output import Json, echo, emit_json, note, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
+    from kgplatform.batches import Reject
+    from kgplatform.generate.pipeline import MakeBackend
     from kgplatform.generate.run import GenerationOutcome
 
 MAX_PROBLEMS = 5  # problems and unsupported triplets that are printed
 
 
+Reports = Annotated[Path | None, typer.Option(help="Their reports: a CSV or JSON Lines file, or a data set's folder.")]
+Views = Annotated[
+    str | None, typer.Option(metavar="VIEW,…", help="Of a data set, images of these views [default: as loaded].")
+]
+Model = Annotated[
+    Path | None, typer.Option(help="A generator's folder (`kgp train generator`) [default: the small one shipped].")
+]
+VisionFolder = Annotated[
+    str | None, typer.Option(metavar="KIND:FOLDER", help="Where its vision encoder is, if it has moved.")
+]
+Constrained = Annotated[
+    bool, typer.Option("--constrained", help="Let only triplets of known relations be written (xgrammar).")
+]
+Lexicon = Annotated[
+    list[Path] | None, typer.Option(help="Link also by these names: a table, or a folder of UMLS; again for more.")
+]
+ServedModel = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Ask this vision model of a server instead of a checkpoint.")
+]
+ServedURL = Annotated[
+    str | None, typer.Option(metavar="URL", help="Its endpoint in OpenAI's form [default: Ollama on this machine].")
+]
+RemoteConsent = Annotated[
+    bool, typer.Option("--remote-consent", help="Images and reports may leave this machine: you may send them.")
+]
+Images = Annotated[
+    Path, typer.Option(help="A folder of radiographs (PNG, JPEG, TIFF, DICOM), one of them, a data set, or a table.")
+]
+
+
 def generate_command(
-    images: Annotated[
-        Path,
-        typer.Option(help="A folder of radiographs (PNG, JPEG, TIFF, DICOM), one of them, a data set, or a table."),
-    ],
-    reports: Annotated[
-        Path | None, typer.Option(help="Their reports: a CSV or JSON Lines file, or a data set's folder.")
-    ] = None,
+    images: Images,
+    reports: Reports = None,
     image_only: Annotated[bool, typer.Option("--image-only", help="Leave out the reports of a data set.")] = False,
-    views: Annotated[
-        str | None, typer.Option(metavar="VIEW,…", help="Of a data set, images of these views [default: as loaded].")
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A generator's folder (`kgp train generator`) [default: the small one shipped].")
-    ] = None,
-    vision: Annotated[
-        str | None, typer.Option(metavar="KIND:FOLDER", help="Where its vision encoder is, if it has moved.")
-    ] = None,
+    views: Views = None,
+    model: Model = None,
+    vision: VisionFolder = None,
     beams: Annotated[int, typer.Option(min=1, help="Beams of the search.")] = 4,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="The longest reply.")] = 512,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
-    constrained: Annotated[
-        bool, typer.Option("--constrained", help="Let only triplets of known relations be written (xgrammar).")
-    ] = False,
-    lexicon: Annotated[
-        list[Path] | None, typer.Option(help="Link also by these names: a table, or a folder of UMLS; again for more.")
-    ] = None,
+    constrained: Constrained = False,
+    lexicon: Lexicon = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also append replies to this file of JSON Lines.")] = None,
-    llm: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Ask this vision model of a server instead of a checkpoint.")
-    ] = None,
-    llm_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Its endpoint in OpenAI's form [default: Ollama on this machine].")
-    ] = None,
-    remote_consent: Annotated[
-        bool, typer.Option("--remote-consent", help="Images and reports may leave this machine: you may send them.")
-    ] = False,
+    llm: ServedModel = None,
+    llm_url: ServedURL = None,
+    remote_consent: RemoteConsent = False,
     ray: Annotated[bool, typer.Option("--ray", help="Generate on Ray Data, a model on each GPU.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing to the graph; say what would be.")] = False,
     as_json: Json = False,
@@ -68,40 +80,52 @@ def generate_command(
 
     An image that this model has done with these settings is skipped, so what was interrupted goes on.
     """
-    from kgplatform.cli.ml import needed
     from kgplatform.connect import open_graph
     from kgplatform.generate.pipeline import generate_from, served
 
     if llm is not None:
         make_backend = served(llm, llm_url, remote_consent=remote_consent)
     else:
-        with needed():
-            from kgp_models.generator.generate import Decoding
-            from kgp_models.generator.spread import open_generator
-        decoding = Decoding(beams, max_new_tokens, batch, constrained)
-        make_backend = lambda _: open_generator(model, vision, decoding, ray=ray)  # noqa: E731
+        make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained), ray=ray)
+    options: dict[str, Any] = {"reports": reports, "image_only": image_only, "views": views_of(views), "limit": limit}
+    options |= {"lexicon": lexicon or (), "out": out, "dry_run": dry_run}
     with open_graph().patient(note) as graph:
-        outcome, selected_inputs = generate_from(
-            graph,
-            images,
-            make_backend,
-            reports=reports,
-            image_only=image_only,
-            views=None if views is None else views_of(views),
-            lexicon=lexicon or (),
-            limit=limit,
-            out=out,
-            dry_run=dry_run,
-            progress=progress("images"),
-            log=note,
-            log_rejects=lambda selected: told_rejects(selected.rejects),
-        )
+        outcome, selected_inputs = generate_from(graph, images, make_backend, **options, **_reporting())
+    _report(outcome, selected_inputs.rejects, as_json)
+
+
+def _reporting() -> dict[str, Any]:
+    """What hears of the work: of each image, of each line for the user, and of rows that are left out."""
+    return {
+        "progress": progress("images"),
+        "log": note,
+        "log_rejects": lambda selected: told_rejects(selected.rejects),
+    }
+
+
+def _report(outcome: GenerationOutcome, rejects: Sequence[Reject], as_json: bool) -> None:
+    """Print what was done. Raises `typer.Exit` where no image could be read."""
     if as_json:
-        emit_json({**_document(outcome), "left_out_rows": rejects_document(selected_inputs.rejects)})
+        emit_json({**_document(outcome), "left_out_rows": rejects_document(rejects)})
     else:
         _print(outcome)
     if outcome.problems and not outcome.done and not outcome.skipped:
         raise typer.Exit(1)
+
+
+def _checkpoint(
+    model: Path | None, vision: str | None, decoding: tuple[int, int, int, bool], *, ray: bool
+) -> MakeBackend:
+    """Makes a generator of a checkpoint; `decoding` has beams, the longest reply, images at a time, and whether only
+    known relations may be written.
+    """
+    from kgplatform.cli.ml import needed
+
+    with needed():
+        from kgp_models.generator.generate import Decoding
+        from kgp_models.generator.spread import open_generator
+    generator_decoding = Decoding(*decoding)
+    return lambda _: open_generator(model, vision, generator_decoding, ray=ray)
 
 
 def _document(outcome: GenerationOutcome) -> dict[str, Any]:

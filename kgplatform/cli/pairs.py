@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,13 +16,13 @@ from kgplatform.wording import counted
 if TYPE_CHECKING:
     from kgplatform.batches import Reject
     from kgplatform.datasets.graph_studies import Used
-    from kgplatform.datasets.pairs import Pair
+    from kgplatform.datasets.pair_making import WrittenPairs
 
 FEW = 3  # rows that are told one by one
 
 
 class PairKind(StrEnum):
-    """`kgplatform.datasets.pairs.KINDS`, here so that help does not load it."""
+    """`kgplatform.datasets.pair_source.KINDS`, here so that help does not load it."""
 
     openi = "openi"
     mimic_cxr = "mimic-cxr"
@@ -37,6 +37,19 @@ class Protocol(StrEnum):
     paper = "paper"
 
 
+ExcludeGraph = Annotated[
+    bool,
+    typer.Option("--exclude-graph/--no-exclude-graph", help="Leave out studies and subjects that are in the graph."),
+]
+RequireImages = Annotated[
+    bool,
+    typer.Option(
+        "--require-images/--no-require-images",
+        help="Leave out images that are not there; without them sizes and overlaps can be told all the same.",
+    ),
+]
+
+
 def pairs(
     kind: Annotated[PairKind, typer.Argument(metavar="KIND", help="openi, mimic-cxr or iu-xray.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set's reports, and its images.")],
@@ -47,65 +60,49 @@ def pairs(
         Protocol, typer.Option(help="What stays together: a subject's images, a report's, or (paper) nothing.")
     ] = Protocol.subject,
     sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Take N pairs; the paper has 10000.")] = None,
-    exclude_graph: Annotated[
-        bool,
-        typer.Option(
-            "--exclude-graph/--no-exclude-graph", help="Leave out studies and subjects that are in the graph."
-        ),
-    ] = True,
-    require_images: Annotated[
-        bool,
-        typer.Option(
-            "--require-images/--no-require-images",
-            help="Leave out images that are not there; without them sizes and overlaps can be told all the same.",
-        ),
-    ] = True,
+    exclude_graph: ExcludeGraph = True,
+    require_images: RequireImages = True,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and files give the same pairs.")] = 42,
     as_json: Json = False,
 ) -> None:
     """Pair images with their reports, split them 8:1:1, and show what the test part has in common with training."""
-    from kgplatform.datasets import graph_studies
-    from kgplatform.datasets import pair_checks as checks
-    from kgplatform.datasets import pairs as pairing
-    from kgplatform.errors import InputError
+    from kgplatform.datasets.pair_making import make_pairs
     from kgplatform.files import require_suffix
 
     require_suffix(out, ".parquet")
-    graph_ids = _used() if exclude_graph else None
-    unselected: dict[str, int] = {}
-    all_pairs, rejects = pairing.read_pairs(
+    written = make_pairs(
         kind.value,
         folder,
+        out,
         images=images,
-        views=views_of(views),
+        views=views_of(views) or (),
+        protocol=protocol.value,
+        sample=sample,
+        used=_used() if exclude_graph else None,
         require_images=require_images,
-        left_out=unselected,
+        seed=seed,
         progress=progress("reports"),
+        log=note,
     )
-    selected_pairs = graph_studies.exclude(all_pairs, *graph_ids) if graph_ids else all_pairs
-    left_out = unselected | _reasons(rejects, len(all_pairs) - len(selected_pairs))
-    if not selected_pairs:
-        reasons_text = (
-            ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "the data set has no image"
-        )
-        hint = "Give the folder of the images (--images), other --views, or --no-exclude-graph."
-        raise InputError(f"there is no pair of an image and its report: {reasons_text}", hint, path=folder)
-    if sample and sample > len(selected_pairs):
-        note(f"{len(selected_pairs):,} pairs instead of {sample:,}: there are no more")
-    selected_pairs = pairing.sample_pairs(selected_pairs, sample, seed) if sample else selected_pairs
-    parts = pairing.partition_pairs(selected_pairs, protocol.value, seed)
-    pair_set = pairing.PairSet(parts, kind.value, folder, images, protocol.value, seed)
-    pair_set.write(out)
-    part_sizes = {part_name: _sizes(parts[part_name]) for part_name in pairing.PARTS}
-    overlaps_by_part = {part_name: checks.pair_overlaps(pair_set, part_name) for part_name in pairing.PARTS[1:]}
     if as_json:
-        description = {"file": str(out), "kind": kind.value, "protocol": protocol.value, "seed": seed}
-        rejections = {"left_out": left_out, "left_out_rows": rejects_document(rejects), "in_training": overlaps_by_part}
-        emit_json({**description, "sha256": pair_set.sha256, "parts": part_sizes, **rejections})
-        return
-    echo(f"{counted(len(selected_pairs), 'pairs')} in {out}, by {protocol.value}\nsha256 {pair_set.sha256}")
+        emit_json(_document(written, out))
+    else:
+        _print(written, out)
+
+
+def _document(written: WrittenPairs, out: Path) -> dict[str, Any]:
+    pair_set = written.pair_set
+    description = {"file": str(out), "kind": pair_set.kind, "protocol": pair_set.protocol, "seed": pair_set.seed}
+    rejections = {"left_out": written.left_out, "left_out_rows": rejects_document(written.rejects)}
+    parts = {"sha256": pair_set.sha256, "parts": written.part_sizes}
+    return {**description, **parts, **rejections, "in_training": written.overlaps}
+
+
+def _print(written: WrittenPairs, out: Path) -> None:
+    pair_set, part_sizes, overlaps_by_part = written.pair_set, written.part_sizes, written.overlaps
+    echo(f"{counted(len(pair_set.pairs), 'pairs')} in {out}, by {pair_set.protocol}\nsha256 {pair_set.sha256}")
     echo("\n" + format_table([{"part": part_name, **part_sizes[part_name]} for part_name in part_sizes]))
-    _print_left_out(left_out, rejects)
+    _print_left_out(written.left_out, written.rejects)
     titles = {"report": "report", "text": "text, or another report's same text", "subject": "subject"}
     overlap_rows = [
         {
@@ -131,30 +128,7 @@ def _used() -> Used:
         raise
 
 
-def _sizes(pairs: list[Pair]) -> dict[str, int]:
-    return {
-        "pairs": len(pairs),
-        "studies": len({pair.study for pair in pairs}),
-        "subjects": len({pair.subject for pair in pairs} - {""}),
-        "texts": len({pair.wording for pair in pairs}),
-    }
-
-
-def _reasons(rejects: list[Reject], of_graph: int) -> dict[str, int]:
-    """How many were left out for each reason. A row that is no report has its own reason."""
-    from kgplatform.datasets.pairs import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE
-
-    plain_reasons = {
-        NO_TEXT: "without findings and impression",
-        NO_IMAGE: "without an image there",
-        OUTSIDE: "with a path that is empty or leads out of the folder",
-        TWICE: "of an image that stands there twice",
-    }
-    reason_counts = Counter(plain_reasons.get(reject.reason, "rows that are no report") for reject in rejects)
-    return dict(reason_counts) | ({"of the graph's studies and subjects": of_graph} if of_graph else {})
-
-
-def _print_left_out(left_out: dict[str, int], rejects: list[Reject]) -> None:
+def _print_left_out(left_out: Mapping[str, int], rejects: Sequence[Reject]) -> None:
     reason_rows: list[dict[str, Any]] = [{"left out": reason, "count": count} for reason, count in left_out.items()]
     if reason_rows:
         echo("\n" + format_table(reason_rows))

@@ -38,32 +38,36 @@ class By(StrEnum):
     concepts = "concepts"
 
 
+Concepts = Annotated[
+    list[str] | None,
+    typer.Option("--concept", metavar="CUI|NAME", help="A concept that the image has; again for more, all of them."),
+]
+StanceOption = Annotated[
+    _StanceName | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", metavar="CUI|NAME", help="Leave out images that are positive for it; repeatable."),
+]
+ComparedWith = Annotated[
+    By | None, typer.Option(help="Compare the text with images, or with concepts' names [default: as embedded].")
+]
+Images = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="The folder that the images' paths begin in, for the sheet.")
+]
+ContactSheet = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the images with their concepts.")]
+
+
 def search(
     text: Annotated[str, typer.Argument(metavar="[TEXT]", help="What to look for, in words.")] = "",
-    concept: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--concept", metavar="CUI|NAME", help="A concept that the image has; again for more, all of them."
-        ),
-    ] = None,
-    stance: Annotated[
-        _StanceName | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option("--without", metavar="CUI|NAME", help="Leave out images that are positive for it; repeatable."),
-    ] = None,
-    by: Annotated[
-        By | None, typer.Option(help="Compare the text with images, or with concepts' names [default: as embedded].")
-    ] = None,
+    concept: Concepts = None,
+    stance: StanceOption = None,
+    without: Without = None,
+    by: ComparedWith = None,
     top: Annotated[int, typer.Option(min=1, max=10_000, help="How many images.")] = 10,
     model: Model = "small",
-    images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder that the images' paths begin in, for the sheet.")
-    ] = None,
-    contact_sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the images with their concepts.")
-    ] = None,
+    images: Images = None,
+    contact_sheet: ContactSheet = None,
     as_json: Json = False,
 ) -> None:
     """Find images by text, by concept, or by both: those that have the concepts, most similar to the text first.
@@ -78,32 +82,34 @@ def search(
         raise UsageError("--contact-sheet needs the folder of the images", "Give --images DIR.")
     from kgplatform.connect import open_graph
     from kgplatform.schema import Stance
-    from kgplatform.search import contact_sheet as sheet
+    from kgplatform.search.contact_sheet import check_sheet_paths
     from kgplatform.search.index import Part
     from kgplatform.search.search import Searcher, check_search
 
     index_part = None if by is None else Part.IMAGES if by is By.images else Part.CONCEPTS
+    required_stance = Stance.POSITIVE if stance is None else Stance[stance.value.upper()]
     check_search(text, concept or (), index_part, top)
     if contact_sheet is not None and images is not None:
-        sheet.check_sheet_paths(images, contact_sheet)
+        check_sheet_paths(images, contact_sheet)
     with open_graph() as graph:
         search_result = Searcher(graph, lambda: _open(model)).search(
-            text,
-            concepts=concept or (),
-            stance=Stance.POSITIVE if stance is None else Stance[stance.value.upper()],
-            without=without or (),
-            by=index_part,
-            top=top,
+            text, concepts=concept or (), stance=required_stance, without=without or (), by=index_part, top=top
         )
     for remark in search_result.notes:
         note(remark)
     if contact_sheet is not None and images is not None:
-        drawn_count = sheet.write_sheet(search_result.hits, images, contact_sheet)
-        note(f"{contact_sheet}: {drawn_count:,} of {counted(len(search_result.hits), 'images')}")
+        _draw(search_result, images, contact_sheet)
     if as_json:
         emit_json(_document(search_result))
     else:
         _print(search_result)
+
+
+def _draw(search_result: SearchResult, images: Path, sheet_path: Path) -> None:
+    from kgplatform.search.contact_sheet import write_sheet
+
+    drawn_count = write_sheet(search_result.hits, images, sheet_path)
+    note(f"{sheet_path}: {drawn_count:,} of {counted(len(search_result.hits), 'images')}")
 
 
 def _open(model_spec: str) -> Encoder:

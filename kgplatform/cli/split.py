@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -27,34 +28,24 @@ def split_command(
     as_json: Json = False,
 ) -> None:
     """Split an export 8:1:1 into train, valid and test, and show what the test part gives away."""
-    from kgplatform.datasets import splits
-    from kgplatform.errors import UsageError
-    from kgplatform.export.triples import Triples
+    from kgplatform.datasets.splits import write_split
     from kgplatform.files import require_suffix
 
     require_suffix(out, ".parquet")
-    if out.resolve().is_relative_to(export.resolve()):
-        raise UsageError(f"{out} is inside the export", "Write the split next to it: an export is replaced as a whole.")
-    triple_split = splits.make(kind.value, Triples.read(export), seed)
-    triple_split.write(out)
-    part_sizes = {part_name: len(triple_split.part(part_name)) for part_name in splits.PARTS}
-    leak_counts = {part_name: splits.leak(triple_split, part_name).as_dict() for part_name in splits.PARTS[1:]}
+    triple_split, leak_counts = write_split(kind.value, export, out, seed)
+    part_sizes = triple_split.sizes
     if as_json:
-        emit_json(
-            {
-                "file": str(out),
-                "kind": triple_split.kind,
-                "seed": seed,
-                **part_sizes,
-                "sha256": triple_split.sha256,
-                "leak": leak_counts,
-            }
-        )
+        description = {"file": str(out), "kind": triple_split.kind, "seed": seed, **part_sizes}
+        emit_json({**description, "sha256": triple_split.sha256, "leak": leak_counts})
         return
     echo(
         ", ".join(f"{size:,} {part_name}" for part_name, size in part_sizes.items())
         + f" in {out}\nsha256 {triple_split.sha256}"
     )
+    _print_leak(leak_counts)
+
+
+def _print_leak(leak_counts: Mapping[str, Mapping[str, int]]) -> None:
     titles = {
         "test": "Triples",
         "reversed": "  known from training the other way round",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, format_table
+
+if TYPE_CHECKING:
+    from kgplatform.stats import GraphStats
 
 
 def stats(
@@ -21,27 +24,23 @@ def stats(
     """Print the graph's statistics next to the paper's Table 1."""
     from kgplatform import stats as statistics
     from kgplatform.connect import open_graph
-    from kgplatform.digest import digest as compute_digest
-    from kgplatform.errors import KgpError
 
     with open_graph() as graph:
-        figures = statistics.overview(graph)
-        hubs = statistics.hubs(graph, top)
-        shares = statistics.semantic_types(graph)
-        coverage = statistics.type_coverage(graph)
-        labels = statistics.labels(graph)
-        digest_text = str(compute_digest(graph)) if digest else None
+        graph_stats = statistics.collect_stats(graph, top, with_digest=digest)
     if plot:
-        if not shares:
-            hint = "They come with a lexicon that has them: `kgp construct run --lexicon` (see docs/construct.md)."
-            raise KgpError("no concept has a semantic type, so there is nothing to plot", hint)
-        statistics.plot_semantic_types(shares, coverage, plot)
+        graph_stats.plot(plot)
     if as_json:
-        document = {**figures, "hubs": hubs, "semantic_types": shares, "labels": labels}
-        document["semantic_type_coverage"] = coverage
-        emit_json(document if digest_text is None else {**document, "digest": digest_text})
+        emit_json(graph_stats.as_dict())
         return
-    paper_figures = statistics.PAPER
+    _print(graph_stats)
+    if plot:
+        echo(f"\nFigure 2 is in {plot}")
+
+
+def _print(graph_stats: GraphStats) -> None:
+    from kgplatform import stats as statistics
+
+    figures, paper_figures, coverage = graph_stats.figures, statistics.PAPER, graph_stats.coverage
     echo(
         format_table(
             [
@@ -55,18 +54,16 @@ def stats(
     if not all(comparable.values()):
         types_title += "\n(without the paper's shares where less than half of the types are known)"
     for table_title, table_rows in (
-        ("Most connected concepts", hubs),
-        (types_title, _beside(shares, comparable)),
-        ("Nodes", labels),
+        ("Most connected concepts", graph_stats.hubs),
+        (types_title, _beside(graph_stats.shares, comparable)),
+        ("Nodes", graph_stats.labels),
     ):
         if table_rows:
             echo(f"\n{table_title}\n{format_table(table_rows)}")
-    if not labels:
+    if not graph_stats.labels:
         echo("\nthe graph is empty: load something first, such as `kgp ingest medmkg`")
-    if digest_text:
-        echo(f"\nDigest {digest_text}")
-    if plot:
-        echo(f"\nFigure 2 is in {plot}")
+    if graph_stats.digest:
+        echo(f"\nDigest {graph_stats.digest}")
 
 
 def _beside(shares: list[dict[str, Any]], comparable: dict[str, bool]) -> list[dict[str, Any]]:

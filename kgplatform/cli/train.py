@@ -23,6 +23,16 @@ Epochs = Annotated[
     ),
 ]
 
+GraphImages = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", exists=True, file_okay=False, help="The folder that the paths of the graph's images begin in."
+    ),
+]
+QuestionImages = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where the questions' images are, if not in the data set's folder.")
+]
+
 app = typer.Typer(no_args_is_help=True, help="Train models.")
 
 
@@ -116,15 +126,7 @@ def retrieval(
     out: Annotated[
         Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
     ],
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="The folder that the paths of the graph's images begin in.",
-        ),
-    ] = None,
+    images: GraphImages = None,
     lexicon: Annotated[
         list[Path] | None,
         typer.Option(help="Find concepts in reports by these names, too: a table, a folder of UMLS; again for more."),
@@ -165,19 +167,8 @@ def vqa(
     out: Annotated[
         Path, typer.Option(help="The folder for the model. A training there goes on; a finished one is not done again.")
     ],
-    images: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where the questions' images are, if not in the data set's folder."),
-    ] = None,
-    graph_images: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="The folder that the paths of the graph's images begin in.",
-        ),
-    ] = None,
+    images: QuestionImages = None,
+    graph_images: GraphImages = None,
     lexicon: Annotated[
         list[Path] | None,
         typer.Option(help="Find concepts in questions by these names, too: a table, a folder of UMLS; again for more."),

@@ -12,6 +12,9 @@ from kgplatform.cli.output import Json, echo, emit_json, format_table, note
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
+    from kgp_models.vqa.answering import VQAReply
+    from kgplatform.trained_on import TrainedOn
+    from kgplatform.vqa.explain import ExplainedQuestion
     from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
 
 app = typer.Typer(no_args_is_help=True, help="Questions about images, and what the graph says about them.")
@@ -40,83 +43,78 @@ def explain_question(
 ) -> None:
     """Show the concepts that a question names and the subgraph that models are given of it."""
     from kgplatform.connect import open_graph
-    from kgplatform.datasets.questions import replace_undecodable
     from kgplatform.errors import UsageError
-    from kgplatform.vqa import drawing, live
-    from kgplatform.vqa.linking import QuestionTagger
-    from kgplatform.vqa.live import SubgraphNode
+    from kgplatform.vqa.drawing import write_drawing
+    from kgplatform.vqa.explain import explain_by_graph, printable_question
 
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
-    question = replace_undecodable(question)
-    if not question.strip():
-        raise UsageError("the question is empty", "Ask for a finding, e.g. `kgp vqa explain 'Is there an effusion?'`.")
+    question = printable_question(question)
+    options: dict[str, Any] = {"hops": hops, "cap": cap, "images": images, "own_words": own_words, "log": note}
     with open_graph() as graph:
-        tagger = QuestionTagger(graph, tuple(lexicon or ()), own_words=own_words, log=note)
-        question_nodes = [
-            SubgraphNode(tagger.cuis[concept_index], tagger.names[concept_index])
-            for concept_index in tagger.concepts(question)
-        ]
-        (edges,) = live.subgraphs(graph, [[node.key for node in question_nodes]], hops=hops, cap=cap, images=images)
+        explained = explain_by_graph(graph, question, lexicon=lexicon or (), **options)
     if svg is not None:
-        drawing.write_drawing(svg, question, question_nodes, edges)
-        note(f"{svg}: {counted(len(edges), 'edges')}")
-    guesses = tagger.guesses(question)
+        write_drawing(svg, question, explained.concepts, explained.edges)
+        note(f"{svg}: {counted(len(explained.edges), 'edges')}")
     if as_json:
-        emit_json(
-            {
-                "question": question,
-                "concepts": [_node(node) for node in question_nodes],
-                "read_as": guesses,
-                "edges": [*map(_edge, edges)],
-            }
-        )
+        concepts, edges = [*map(_node, explained.concepts)], [*map(_edge, explained.edges)]
+        emit_json({"question": question, "concepts": concepts, "read_as": explained.guesses, "edges": edges})
         return
-    for phrase, concept_name in guesses.items():
+    _print_explained(explained, f"cap: {cap}, images: {str(images).lower()}", " (the first hop)" if hops > 1 else "")
+
+
+def _print_explained(explained: ExplainedQuestion, browser_parameters: str, hop_note: str) -> None:
+    for phrase, concept_name in explained.guesses.items():
         note(f"note: {phrase} is read as {concept_name}")
-    if not question_nodes:
+    if not explained.concepts:
         echo("the question names no concept of the graph")
         return
-    echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in question_nodes)}\n")
-    echo(format_table([_row(edge) for edge in edges]) or "the graph knows nothing of them")
-    cuis = [node.key for node in question_nodes]
-    parameters_text = f"{{cuis: {cuis}, cap: {cap}, images: {str(images).lower()}}}"
-    hop_note = " (the first hop)" if hops > 1 else ""
+    echo(f"concepts: {', '.join(f'{node.name} ({node.key})' for node in explained.concepts)}\n")
+    echo(format_table([_row(edge) for edge in explained.edges]) or "the graph knows nothing of them")
+    parameters_text = f"{{cuis: {[node.key for node in explained.concepts]}, {browser_parameters}}}"
     echo(f"\nas rows in Neo4j Browser{hop_note}: :params {parameters_text}, then cypher/vqa/neighbourhood.cypher")
+
+
+QuestionText = Annotated[
+    str, typer.Argument(help='A yes/no question in English, such as "Is there a pleural effusion?".')
+]
+WithoutImage = Annotated[
+    bool,
+    typer.Option("--without-image", help="Let the base model answer from the question alone: no image, no graph."),
+]
+ModelFolder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="A model of `kgp train vqa` [default: the small one shipped].")
+]
+BackboneFolder = Annotated[
+    str | None, typer.Option(metavar="KIND:FOLDER", help="Where its backbone is, if not where it was.")
+]
+GraphImages = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="The folder that the paths of the graph's images begin in.",
+    ),
+]
+OwnWordsOrTrained = Annotated[
+    bool | None,
+    typer.Option(
+        "--own-words/--no-own-words",
+        help="Find concepts by the platform's words for findings, too [default: as in training].",
+    ),
+]
 
 
 def ask_command(
     image: Annotated[str, typer.Argument(help="The image: DICOM, PNG, JPEG or TIFF. Not with --without-image.")],
-    question: Annotated[
-        str, typer.Argument(help='A yes/no question in English, such as "Is there a pleural effusion?".')
-    ] = "",
-    without_image: Annotated[
-        bool,
-        typer.Option("--without-image", help="Let the base model answer from the question alone: no image, no graph."),
-    ] = False,
-    model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A model of `kgp train vqa` [default: the small one shipped].")
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(metavar="KIND:FOLDER", help="Where its backbone is, if not where it was.")
-    ] = None,
-    graph_images: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="The folder that the paths of the graph's images begin in.",
-        ),
-    ] = None,
+    question: QuestionText = "",
+    without_image: WithoutImage = False,
+    model: ModelFolder = None,
+    backbone: BackboneFolder = None,
+    graph_images: GraphImages = None,
     lexicon: Lexicon = None,
-    own_words: Annotated[
-        bool | None,
-        typer.Option(
-            "--own-words/--no-own-words",
-            help="Find concepts by the platform's words for findings, too [default: as in training].",
-        ),
-    ] = None,
+    own_words: OwnWordsOrTrained = None,
     as_json: Json = False,
 ) -> None:
     """Answer a question about an image by yes or no, with the part of the graph that was used, and what it counted.
@@ -143,32 +141,33 @@ def ask_command(
         from kgp_models.vqa.answering import Answerer
 
     loaded_model = checkpoint.load_vqa_model(checkpoint.SHIPPED if model is None else model, backbone)
+    uses_own_words = loaded_model.own_words if own_words is None else own_words
     with open_graph() as graph:
-        answerer = Answerer(
-            loaded_model,
-            graph,
-            images=graph_images,
-            lexicon=tuple(lexicon or ()),
-            own_words=loaded_model.own_words if own_words is None else own_words,
-            log=note,
-        )
-        reply = answerer.ask(image_path, question)
+        options: dict[str, Any] = {"images": graph_images, "lexicon": tuple(lexicon or ()), "own_words": uses_own_words}
+        reply = Answerer(loaded_model, graph, **options, log=note).ask(image_path, question)
     if as_json:
-        emit_json(
-            {
-                "answer": "yes" if reply.yes else "no",
-                "probability": round(reply.probability, 4),
-                "by": reply.by,
-                "base": round(reply.base, 4),
-                "flags": list(reply.flags),
-                "trained_on": trained_on.document(loaded_model.trained_on),
-                "warnings": list(reply.warnings),
-                "concepts": [_node(node) for node in reply.concepts],
-                "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.shown],
-                "edges": [{**_edge(edge), "counts": round(contribution, 4)} for edge, contribution in reply.edges],
-            }
-        )
-        return
+        emit_json(_reply_document(reply, loaded_model.trained_on))
+    else:
+        _print_reply(reply, more_names=bool(loaded_model.lexicon) and not lexicon)
+
+
+def _reply_document(reply: VQAReply, model_trained_on: TrainedOn) -> dict[str, Any]:
+    return {
+        "answer": "yes" if reply.yes else "no",
+        "probability": round(reply.probability, 4),
+        "by": reply.by,
+        "base": round(reply.base, 4),
+        "flags": list(reply.flags),
+        "trained_on": trained_on.document(model_trained_on),
+        "warnings": list(reply.warnings),
+        "concepts": [_node(node) for node in reply.concepts],
+        "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.shown],
+        "edges": [{**_edge(edge), "counts": round(contribution, 4)} for edge, contribution in reply.edges],
+    }
+
+
+def _print_reply(reply: VQAReply, *, more_names: bool) -> None:
+    """Print an answer; `more_names`: in training concepts had names from files, which were not given."""
     for warning in reply.warnings:
         echo(f"warning: {warning}")
     echo(f"{'yes' if reply.yes else 'no'}: probability of yes {reply.probability:.2f}, by {reply.by}")
@@ -176,7 +175,7 @@ def ask_command(
         echo(f"the base model, without the graph: {reply.base:.2f}")
     for flag in reply.flags:
         echo(f"note: {flag}")  # with the answer: it says what the answer rests on
-    if not reply.concepts and loaded_model.lexicon and not lexicon:
+    if not reply.concepts and more_names:
         note("note: in training concepts had more names, from files; give such files by --lexicon")
     if reply.concepts:
         echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")

@@ -88,6 +88,37 @@ def select_reports(reports: Iterable[Report], selection: ClusterSelection) -> li
     ]
 
 
+def write_selection(
+    source: ReportSource,
+    path: Path,
+    selection: ClusterSelection,
+    out: Path,
+    log_rejects: Callable[[Sequence[Reject]], None] = lambda rejects: None,
+) -> tuple[dict[str, int], list[Reject]]:
+    """Choose among the reports of a source, which is at `path`, and write the choices to `out`.
+
+    `log_rejects` receives the rows that are no report before the work begins. Returns how many reports, clusters and
+    choices there are, and these rows. Raises `InputError` where no report has findings or an impression, and as
+    `select_reports`.
+    """
+    all_rows = list(source.reports())
+    parsed_reports = [report_row for report_row in all_rows if isinstance(report_row, Report)]
+    rejects = [report_row for report_row in all_rows if not isinstance(report_row, Report)]
+    log_rejects(rejects)
+    choices = select_reports(parsed_reports, selection)
+    if not choices:
+        raise InputError("no report has findings or an impression", "Give other reports.", path=path)
+    write_choices(out, choices)
+    counts = {
+        "reports": len(parsed_reports),
+        "with_text": len(choices),
+        "clusters": len({choice.cluster for choice in choices if choice.cluster >= 0}),
+        "in_no_cluster": sum(choice.cluster < 0 for choice in choices),
+        "kept": sum(choice.kept for choice in choices),
+    }
+    return counts, rejects
+
+
 def _unit(vectors: Any) -> Any:
     try:
         from sklearn.preprocessing import normalize

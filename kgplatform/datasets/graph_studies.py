@@ -7,7 +7,7 @@ from collections.abc import Iterable, Set
 from typing import Final, NamedTuple
 
 from kgplatform import queries
-from kgplatform.datasets.pairs import Pair
+from kgplatform.datasets.pair_source import Pair
 from kgplatform.graph import Graph
 
 _INDIANA: Final = re.compile(r"CXR(?P<uid>[0-9]+)_.*")  # R2Gen's name of OpenI's report `uid`

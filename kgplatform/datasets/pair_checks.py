@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from kgplatform.datasets.graph_studies import Used, exclude, study_key
-from kgplatform.datasets.pairs import PARTS, Pair, PairSet
+from kgplatform.datasets.pair_source import Pair
+from kgplatform.datasets.pairs import PARTS, PairSet
 from kgplatform.datasets.split_checks import EXAMPLES, CheckCount
 from kgplatform.errors import UsageError
 

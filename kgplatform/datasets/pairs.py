@@ -13,57 +13,29 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kgplatform import files, plugins, radiograph
+from kgplatform import parquet
 from kgplatform.batches import Reject
-from kgplatform.construct.report import SECTIONS, Report
+from kgplatform.datasets.pair_source import KINDS, Pair, pair_of_report, pair_problem, pair_source
 from kgplatform.errors import InputError, UsageError
-from kgplatform.files import replacing, with_metadata
+from kgplatform.files import replacing
+from kgplatform.parquet import with_metadata
 from kgplatform.suggest import did_you_mean
 
-KINDS: Final = ("openi", "mimic-cxr", "iu-xray")
 PARTS: Final = ("train", "valid", "test")
 SEED: Final = 42
 COUNT: Final = 10_000  # pairs of MIMIC-CXR that the paper takes
 
-NO_TEXT: Final = "the report has neither findings nor impression"
-NO_IMAGE: Final = "there is no such image"
-OUTSIDE: Final = "the image's path is empty, or leads out of the folder"
-TWICE: Final = "the image stands there twice"
-
 _COLUMNS: Final = ("image", "study", "subject", "view", "dataset", "part", "text_sha256")
 
 Progress = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """An image, by a name that no other has and by where it lies (or would), and the text of its report."""
-
-    image: str
-    path: Path
-    text: str = field(repr=False)  # never in a log
-    study: str
-    subject: str  # "" where it is not known
-    view: str
-    dataset: str
-
-    @property
-    def text_sha256(self) -> str:
-        """The hash of the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @property
-    def wording(self) -> str:
-        """What two texts have in common that say the same: the text without its capitals."""
-        return self.text.casefold()
 
 
 def read_pairs(
@@ -87,7 +59,7 @@ def read_pairs(
     images_root = images or (folder if folder.is_dir() else folder.parent)
     pairs_by_image: dict[str, Pair] = {}
     rejects: list[Reject] = []
-    source = _source(kind, folder, views)
+    source = pair_source(kind, folder, views)
     source_reports = source.reports(studies) if kind == "mimic-cxr" else source.reports()
     for report_number, source_report in enumerate(source_reports, 1):
         progress(report_number, None)
@@ -98,8 +70,8 @@ def read_pairs(
             continue
         if views and "view" not in source_report.image:
             raise UsageError(f"{folder} does not tell the views of its images", "Leave out the views.")
-        pair = _pair(kind, source_report, images_root, apart=images is not None)
-        problem = pair if isinstance(pair, str) else _problem(pair, pairs_by_image, require_images)
+        pair = pair_of_report(kind, source_report, images_root, apart=images is not None)
+        problem = pair if isinstance(pair, str) else pair_problem(pair, pairs_by_image, require_images)
         if isinstance(pair, Pair) and problem is None:
             pairs_by_image[pair.image] = pair
         else:
@@ -107,63 +79,6 @@ def read_pairs(
     if left_out is not None:
         left_out.update(getattr(source, "left_out", {}))
     return list(pairs_by_image.values()), rejects
-
-
-def _source(kind: str, folder: Path, views: Sequence[str]) -> Any:
-    if kind not in KINDS:
-        raise UsageError(f"there are no pairs of {kind}", did_you_mean(kind, KINDS, f"Kinds: {', '.join(KINDS)}."))
-    return plugins.load_plugin("reports", kind, "loader of reports")(folder, tuple(views), every_image=True)
-
-
-def _pair(kind: str, report: Report, images_root: Path, *, apart: bool) -> Pair | str:
-    """The pair of a report and its image, or why there is none. `apart`: the images are in a folder of their own."""
-    image_path = PurePosixPath(report.image.get("path", ""))
-    if not image_path.parts or image_path.is_absolute() or ".." in image_path.parts:
-        return OUTSIDE
-    image_name = image_path.stem
-    if kind == "iu-xray":
-        inner_path = image_path.relative_to("images")  # R2Gen counts them from there
-        if not inner_path.parts:
-            return OUTSIDE
-        image_name = inner_path.with_suffix("").as_posix()
-        image_path = inner_path if apart else image_path
-    elif image_path.suffix.lower() not in radiograph.SUFFIXES:  # OpenI's XML form has bare ids
-        image_name, image_path = image_path.name, image_path.with_name(f"{image_path.name}.png")
-    if radiograph.place(images_root, image_path.as_posix()) is None:  # by a link
-        return OUTSIDE
-    full_path = images_root / image_path
-    if kind == "mimic-cxr" and apart:
-        full_path = next(
-            (
-                candidate_path
-                for suffix in radiograph.MIMIC_SUFFIXES
-                if (candidate_path := full_path.with_suffix(suffix)).is_file()
-            ),
-            full_path,
-        )
-    image_fields = report.image
-    return Pair(
-        image_name,
-        full_path,
-        _text(report),
-        report.study,
-        image_fields.get("subject_id", ""),
-        image_fields.get("view", ""),
-        image_fields["dataset"],
-    )
-
-
-def _text(report: Report) -> str:
-    return " ".join(" ".join(report.sections.get(section_name, "") for section_name in SECTIONS).split())
-
-
-def _problem(pair: Pair, pairs_by_image: Mapping[str, Pair], require_images: bool) -> str | None:
-    """Why the pair is left out, if it is."""
-    if pair.image in pairs_by_image:
-        return TWICE
-    if not pair.text:
-        return NO_TEXT
-    return NO_IMAGE if require_images and not pair.path.is_file() else None
 
 
 def sample_pairs(pairs: Iterable[Pair], count: int = COUNT, seed: int = SEED) -> list[Pair]:
@@ -339,7 +254,7 @@ def _table(path: Path) -> tuple[dict[str, str], list[tuple[str, ...]]]:
     import pyarrow as pa
 
     try:
-        table = files.read_parquet(path, _COLUMNS)
+        table = parquet.read_parquet(path, _COLUMNS)
         file_metadata = {
             encoded_key.decode(): value.decode() for encoded_key, value in (table.schema.metadata or {}).items()
         }

@@ -19,10 +19,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kgplatform import files
+from kgplatform import parquet
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Ids, Triples
-from kgplatform.files import replacing, with_metadata
+from kgplatform.files import replacing
+from kgplatform.parquet import with_metadata
 from kgplatform.suggest import did_you_mean
 
 PARTS: Final = ("train", "valid", "test")
@@ -58,6 +59,11 @@ class Split:
     def test(self) -> Ids:
         """The test triples."""
         return self.part("test")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many triples each part has."""
+        return {part_name: len(self.part(part_name)) for part_name in PARTS}
 
     @cached_property
     def sha256(self) -> str:
@@ -95,7 +101,7 @@ class Split:
         import pyarrow as pa
 
         try:
-            table = files.read_parquet(path, ("head", "relation", "tail", "part"))
+            table = parquet.read_parquet(path, ("head", "relation", "tail", "part"))
             split_metadata = {
                 encoded_key.decode(): encoded_value.decode()
                 for encoded_key, encoded_value in (table.schema.metadata or {}).items()
@@ -169,6 +175,19 @@ def make(kind: str, triples: Triples, seed: int = SEED) -> Split:
     if any(not len(split.part(part_name)) for part_name in PARTS):
         raise UsageError("the export is too small to be split in three", "Export more of the graph.")
     return split
+
+
+def write_split(kind: str, export: Path, out: Path, seed: int = SEED) -> tuple[Split, dict[str, dict[str, int]]]:
+    """Split an export 8:1:1 and write the split to a Parquet file; with it comes how validation and test leak.
+
+    Raises `UsageError` for an unknown kind, a graph too small to split and a file inside the export's folder, and
+    `InputError` for a folder that is no export.
+    """
+    if out.resolve().is_relative_to(export.resolve()):
+        raise UsageError(f"{out} is inside the export", "Write the split next to it: an export is replaced as a whole.")
+    split = make(kind, Triples.read(export), seed)
+    split.write(out)
+    return split, {part_name: leak(split, part_name).as_dict() for part_name in PARTS[1:]}
 
 
 def _by_group(triples: Triples, group_numbers: NDArray[np.int64], kind: str, seed: int) -> Split:

@@ -20,7 +20,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from kgplatform import files
+from kgplatform import files, parquet
 from kgplatform.errors import InputError
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -208,7 +208,7 @@ def _read_ids(path: Path, id_limits: tuple[int, int, int]) -> tuple[Ids, str]:
     import pyarrow as pa
 
     try:
-        table = files.read_parquet(path, _TRIPLE_COLUMNS)
+        table = parquet.read_parquet(path, _TRIPLE_COLUMNS)
         stored_sha256 = table.schema.metadata[b"sha256"].decode()
         id_columns = [table[column_name].to_numpy().astype(np.int64, casting="safe") for column_name in _TRIPLE_COLUMNS]
     except (OSError, pa.ArrowException, ValueError, TypeError, KeyError):

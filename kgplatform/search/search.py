@@ -20,7 +20,7 @@ from kgplatform.search.index import EmbeddingState, EncoderIdentity, Part
 from kgplatform.search.names import GraphConcept, find_concept, text_note
 from kgplatform.trained_on import TrainedOn
 from kgplatform.upgrade import embeddings_outdated
-from kgplatform.vqa.closed import is_negated
+from kgplatform.vqa.negation import is_negated
 
 # Measured in benchmarks/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking take.
 ASKED: Final = 100  # candidates from the index for each ten images that are to be found

@@ -5,8 +5,8 @@ one ("Can you tell me whether …?"), a statement with a question mark or a tag 
 elliptical one ("Any effusion?", "Evidence of pneumonia?"). Not so: an interrogative word at its usual place, after a
 preposition or where the answer would stand ("The mass is located in what region?"), a request ("Describe …"), the name
 of an attribute ("Location of the mass?"), a choice ("Is it left or right?"), a statement. Where the form is not clear,
-the question is refused: a wrong "no" is worse than a refusal. The closed classes of words are listed here; nouns are
-not, but for those that name attributes.
+the question is refused: a wrong "no" is worse than a refusal. The closed classes of words are listed in
+`kgplatform.vqa.question_words`; nouns are not, but for those that name attributes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,28 @@ from kgplatform import radiograph
 from kgplatform.datasets.questions import MAX_QUESTION_LENGTH, replace_undecodable
 from kgplatform.errors import InputError
 from kgplatform.vqa.choices import is_choice
+from kgplatform.vqa.negation import is_negated
+from kgplatform.vqa.question_words import (
+    ARTICLES,
+    ATTRIBUTE_NOUNS,
+    AUXILIARIES,
+    DETECTING_VERBS,
+    FINITE_VERBS,
+    FOREIGN_WORDS,
+    PERSON_WORDS,
+    POLITE_WORDS,
+    PREPOSITIONS,
+    REQUEST_VERBS,
+    SEEING_WORDS,
+    SIGN_WORDS,
+    SUBJECT_WORDS,
+    TAG_WORDS,
+    TOKEN,
+    VIEW_WORDS,
+    WH,
+    YES_OR_NO,
+    trimmed_words,
+)
 
 HINT: Final = 'Ask in English, for example: "Is there a pleural effusion?"'
 
@@ -44,103 +66,8 @@ HINTS: Final = {
     Form.STATEMENT: 'Ask it as a question: "Is …?"',
 }
 
-_TOKEN: Final = re.compile(r"[^\W_]+(?:['&-][^\W_]+)*|[,:;]")
 _SENTENCE: Final = re.compile(r"[^.?!\n]+(?:[.](?=\S)[^.?!\n]+)*[.?!\n]*")
-_YES_OR_NO: Final = re.compile(r"[\s,:(\[-]*\b(?:yes\s*(?:/|or)\s*no|y/n|true\s*(?:/|or)\s*false)\b[\s,:)\]]*")
 _SLASHED: Final = re.compile(r"\b(is|are|was|were|do|does|has|have)\s*/\s*(?:is|are|was|were|do|does|has|have)\b")
-
-
-def _words(joined_words: str) -> frozenset[str]:
-    return frozenset(joined_words.split())
-
-
-WH: Final = frozenset({"what", "which", "where", "when", "who", "whom", "whose", "why", "how"})
-AUXILIARIES: Final = _words(
-    "is are was were am be do does doe did has have had can could will would shall should may might must"
-)
-_PREPOSITIONS: Final = _words(
-    "in on at to from of by for with within into onto under over above below between during after before through "
-    "about around approximately besides beside based given according considering assuming compared regarding "
-    "concerning looking near behind if as since because although while overall currently apart except without "
-    "despite here there"
-)
-_OPENERS: Final = _words(
-    "please kindly so and but also hello hi hey dear doctor dr ok okay well now then just oh sorry thanks question q "
-    "again next finally"
-)
-_REQUESTS: Final = _words(
-    "describe list name explain identify locate tell give state specify point count measure estimate compare classify "
-    "summarize summarise interpret report write draw mark outline characterize characterise mention discuss define "
-    "provide say find diagnose analyze analyse read look determine select choose grade rate localize localise label "
-    "indicate evaluate assess generate help suggest comment quantify show enumerate elaborate translate"
-)
-_DETECTS: Final = frozenset({"find", "identify", "locate", "point", "show", "diagnose", "say", "report", "determine"})
-_ARTICLES: Final = frozenset({"a", "an", "any", "some", "no", "that"})
-_POLITE: Final = frozenset({"please", "kindly", "also", "possibly", "clearly", "perhaps", "maybe", "me", "us"})
-_PERSONS: Final = frozenset({"you", "we", "i", "one", "anyone", "anybody", "someone", "somebody", "u"})
-_SUBJECTS: Final = _words(
-    "there it the this that these those a an any his her its their he she they you we i one all both either patient "
-    "image"
-)
-_TAGS: Final = frozenset({"right", "correct", "yes", "no", "true", "ok", "okay"})
-_FINITE: Final = AUXILIARIES - {"be"} | _words(
-    "shows contains appears looks seems demonstrates depicts indicates suggests lies extends reveals displays"
-)
-_SIGNS: Final = _words("evidence sign signs suspicion suggestion indication features presence")
-_VIEWS: Final = _words("idea ideas thoughts comments suggestions advice recommendations opinion explanation details")
-_SEES: Final = frozenset({"see", "seeing", "notice", "noticed", "spot", "observe", "visible"})
-_ATTRIBUTES: Final = _words(
-    "location locations site position size sizes type types kind number count amount side laterality modality plane "
-    "view projection organ organs diagnosis differential name color colour shape cause reason aetiology etiology age "
-    "sex gender severity grade stage extent degree level date findings finding impression conclusion description "
-    "treatment management therapy orientation density intensity appearance margin margins border borders structure "
-    "structures system pathology region area lobe technique sequence weighting method quality prognosis explanation "
-    "details detail summary report idea ideas thoughts comments suggestions advice recommendations opinion volume "
-    "diameter width height length ratio"
-)
-_NEGATIONS: Final = _words(
-    "no not without absent absence lack lacks lacking none neither nor denies denied exclude excludes excluded zero "
-    "unlikely unremarkable ruled-out gone disappeared resolved"
-)
-_NEGATING_PHRASES: Final = ("free of", "clear of", "negative for", "ruled out", "rule out", "fail to")
-_COMPARISONS: Final = _words(
-    "larger smaller bigger worse better increased decreased improved worsened improving worsening progressed unchanged "
-    "changed new newer since previous prior compared yesterday interval"
-)
-_FOREIGN: Final = _words(
-    "ist der das ein eine einen sind gibt zeigt wo wie und nicht auf dem den est les une où quelle quel avec dans "
-    "y-a-t-il est-ce hay está dónde qué los las una donde que dove c'è è existe há onde een het waar zijn er och är "
-    "finns есть"
-)
-
-
-_DETERMINERS: Final = _ARTICLES | _words("the this these those his her its their such every each all both not")
-_STAND_INS: Final = _SUBJECTS | _words(
-    "image images picture radiograph radiographs xray x-ray film scan study studies photo photograph slice view exam "
-    "person subject man woman child report graph"
-)
-_FORM_WORDS: Final = (
-    WH
-    | AUXILIARIES
-    | _PREPOSITIONS
-    | _OPENERS
-    | _REQUESTS
-    | _DETECTS
-    | _DETERMINERS
-    | _POLITE
-    | _PERSONS
-    | _STAND_INS
-    | _TAGS
-    | _FINITE
-    | _SIGNS
-    | _VIEWS
-    | _SEES
-    | _words(
-        "not and but than then finding findings concept shown seen present visible found treat treats treated "
-        "treating act acts acting contraindicated indicated reveal demonstrate contain displayed depicted yes "
-        "something anything"
-    )
-)
 
 
 def validate_question(image: Path | None, text: str) -> str:
@@ -159,52 +86,6 @@ def validate_question(image: Path | None, text: str) -> str:
         hint = 'Ask for the finding itself, "Is there a pleural effusion?": the answer "no" means that it is absent.'
         raise InputError("this question is negated, and the models do not read negation", hint)
     return text
-
-
-def is_negated(text: str) -> bool:
-    """Whether a yes/no question asks for the absence of something ("Is there no effusion?", "Is effusion absent?").
-
-    Models answer such a question as if it were not negated, so that "no" would mean either. A tag (", isn't it?") and
-    an alternative ("or not", "with or without contrast") do not negate the question.
-    """
-    lowered_text = _YES_OR_NO.sub(" , ", text.replace("\u2019", "'").casefold())
-    words = _trimmed(_TOKEN.findall(lowered_text))
-    for position, word in enumerate(words):
-        if word not in _NEGATIONS or (position and words[position - 1] == "or"):
-            continue
-        is_tag = position > 1 and words[position - 2] == "," and word == "not"
-        is_answer = word == "no" and (position == len(words) - 1 or words[position + 1] in (",", "or"))
-        if not is_tag and not is_answer:
-            return True
-    return any(phrase in " ".join(words) for phrase in _NEGATING_PHRASES)
-
-
-def subject_of(text: str) -> str:
-    """The noun that a question with its auxiliary first is about ("Can aspirin treat …?"); empty where that is the
-    image, the patient or a word that stands for something else.
-    """
-    words = [word for word in _trimmed(_TOKEN.findall(text.casefold())) if word[0].isalnum()]
-    if len(words) < 3 or words[0] not in AUXILIARIES:
-        return ""
-    subject = next((word for word in words[1:] if word not in _DETERMINERS), "")
-    return "" if subject in _STAND_INS else subject
-
-
-def compares(text: str) -> bool:
-    """Whether a question compares an image with an earlier one, which a model of one image cannot."""
-    return bool(_COMPARISONS & {*_TOKEN.findall(text.casefold())})
-
-
-def joins_findings(text: str) -> bool:
-    """Whether a question asks about two things at once ("a pneumothorax and an effusion")."""
-    before, joint, after = text.casefold().partition(" and ")
-    return bool(joint and content_words(before) and content_words(after))
-
-
-def content_words(text: str) -> list[str]:
-    """The words of a question that are no words of the form of questions, in order, each once."""
-    words = _trimmed(_TOKEN.findall(text.casefold()))
-    return list(dict.fromkeys(word for word in words if word.isalpha() and len(word) > 2 and word not in _FORM_WORDS))
 
 
 def _changed_places(image: Path, question: str) -> bool:
@@ -228,10 +109,10 @@ def form_of(text: str) -> Form:
         return Form.NOT_ENGLISH
     forms_by_words: dict[tuple[str, ...], Form] = {}
     for sentence in _SENTENCE.findall(lowered_text):
-        plain_sentence = _YES_OR_NO.sub(" , ", sentence)
-        words = _trimmed(_TOKEN.findall(plain_sentence))
+        plain_sentence = YES_OR_NO.sub(" , ", sentence)
+        words = trimmed_words(TOKEN.findall(plain_sentence))
         is_tagged = plain_sentence != sentence
-        if not words or (len(words) == 1 and words[0] in _TAGS):
+        if not words or (len(words) == 1 and words[0] in TAG_WORDS):
             if (is_tagged or words) and forms_by_words:  # "The heart is enlarged. Right?"
                 last_words = next(reversed(forms_by_words))
                 forms_by_words[last_words] = (
@@ -255,32 +136,14 @@ def _not_english(question_text: str) -> bool:
     """Another script, or function words of another language."""
     letters = [character for character in question_text if character.isalpha()]
     latin_count = sum(character < "\u0250" for character in letters)
-    words = _TOKEN.findall(question_text)
-    foreign_count = sum(word in _FOREIGN for word in words)
+    words = TOKEN.findall(question_text)
+    foreign_count = sum(word in FOREIGN_WORDS for word in words)
     return (
         2 * latin_count < len(letters)
         or "\u00bf" in question_text
         or foreign_count > 1
-        or (bool(words) and words[0] in _FOREIGN)
+        or (bool(words) and words[0] in FOREIGN_WORDS)
     )
-
-
-def _trimmed(words: Sequence[str]) -> list[str]:
-    """The words without commas at either end, openers ("Please, …"), and contractions taken apart."""
-    trimmed: list[str] = []
-    for word in words:
-        stem, _, ending = word.partition("'")
-        if (stem in WH or stem == "there") and ending in ("s", "re", "d", "ll"):
-            trimmed += [stem, "is"]
-        elif word.endswith("n't"):
-            trimmed += [{"ca": "can", "wo": "will", "ai": "is"}.get(word[:-3], word[:-3]), "not"]
-        else:
-            trimmed.append({"whats": "what", "wheres": "where", "whos": "who"}.get(word, word))
-    while trimmed and (trimmed[0] in _OPENERS or not trimmed[0][0].isalnum()) and len(trimmed) > 1:
-        del trimmed[0]
-    while trimmed and not trimmed[-1][0].isalnum():
-        del trimmed[-1]
-    return trimmed
 
 
 def _sentence(words: list[str], *, is_marked: bool) -> Form:
@@ -290,11 +153,11 @@ def _sentence(words: list[str], *, is_marked: bool) -> Form:
         return _inverted(words)
     if first_word in WH:
         return _after_clause(words, Form.OPEN)
-    if first_word in _REQUESTS:
+    if first_word in REQUEST_VERBS:
         return _reported(words)
     if first_word == "whether" or (first_word in {"i", "we"} and {"whether", "if"} & {*words}):
         return Form.OPEN if _asks_more(words) else Form.YES_NO
-    if first_word in _PREPOSITIONS and (fronted_form := _fronted(words)) is not None:
+    if first_word in PREPOSITIONS and (fronted_form := _fronted(words)) is not None:
         return fronted_form
     if WH & {*words}:
         return Form.OPEN
@@ -317,9 +180,13 @@ def _fronted(words: list[str]) -> Form | None:
         next_word = words[position + 1] if position + 1 < len(words) else ""
         if word in WH and word not in ("which", "who"):
             return Form.OPEN
-        if word == "which" and (position == 1 or previous_word in _PREPOSITIONS or previous_word == ","):
+        if word == "which" and (position == 1 or previous_word in PREPOSITIONS or previous_word == ","):
             return Form.OPEN
-        if word in AUXILIARIES and (previous_word == "," or next_word in _SUBJECTS) and previous_word not in _SUBJECTS:
+        if (
+            word in AUXILIARIES
+            and (previous_word == "," or next_word in SUBJECT_WORDS)
+            and previous_word not in SUBJECT_WORDS
+        ):
             return _inverted(words[position:])
     return None
 
@@ -327,7 +194,7 @@ def _fronted(words: list[str]) -> Form | None:
 def _reported(words: Sequence[str]) -> Form:
     """Of a request: a yes/no question where it asks whether something is so."""
     asks_whether = "whether" in words or (
-        "if" in words and words[words.index("if") - 1] in (*_REQUESTS, *_POLITE, "know")
+        "if" in words and words[words.index("if") - 1] in (*REQUEST_VERBS, *POLITE_WORDS, "know")
     )
     return Form.YES_NO if asks_whether and not _asks_more(words) else Form.OPEN
 
@@ -336,16 +203,16 @@ def _inverted(words: list[str]) -> Form:
     """The form of a question whose auxiliary comes first."""
     if len(words) < 2:
         return Form.UNCLEAR
-    if words[1] in _PERSONS or (words[1] == "not" and words[2:3] and words[2] in _PERSONS):
-        predicate = [word for word in words[2:] if word not in _POLITE and word not in _PERSONS]
+    if words[1] in PERSON_WORDS or (words[1] == "not" and words[2:3] and words[2] in PERSON_WORDS):
+        predicate = [word for word in words[2:] if word not in POLITE_WORDS and word not in PERSON_WORDS]
         verb, words_after = (predicate[0], predicate[1:]) if predicate else ("", [])
-        if verb in _REQUESTS and "as" not in words_after:  # but "Would you describe it as cystic?"
+        if verb in REQUEST_VERBS and "as" not in words_after:  # but "Would you describe it as cystic?"
             if {"whether", "if"} & {*words_after[:2]}:
                 return _reported(words)
-            if not (verb in _DETECTS and words_after[:1] and words_after[0] in _ARTICLES):
+            if not (verb in DETECTING_VERBS and words_after[:1] and words_after[0] in ARTICLES):
                 return Form.OPEN
         elif WH & {*words_after[:1]} or (
-            words_after[:1] and words_after[0] in _PREPOSITIONS and WH & {*words_after[1:2]}
+            words_after[:1] and words_after[0] in PREPOSITIONS and WH & {*words_after[1:2]}
         ):
             return Form.OPEN  # "Do you know where …?"
     if _asks_more(words):
@@ -372,16 +239,20 @@ def _asks_more(words: Sequence[str]) -> bool:
     """
     for position, word in enumerate(words):
         previous_word, words_after = words[position - 1] if position else "", words[position + 1 :]
-        if word in _REQUESTS and previous_word == "and" and word not in ("mark", "point", "grade", "report", "show"):
+        if (
+            word in REQUEST_VERBS
+            and previous_word == "and"
+            and word not in ("mark", "point", "grade", "report", "show")
+        ):
             return True
         if word not in WH or not position:
             continue
-        clause_start = position - 1 if previous_word in _PREPOSITIONS else position
+        clause_start = position - 1 if previous_word in PREPOSITIONS else position
         joining_word = words[clause_start - 1] if clause_start else ""
         is_joined = joining_word in ("and", "or", "but", "so", "then", "if") or (
             joining_word == "," and word not in ("which", "who")
         )
-        is_closed = not _FINITE & {*words_after}
+        is_closed = not FINITE_VERBS & {*words_after}
         if (
             is_joined
             or not words_after
@@ -399,28 +270,28 @@ def _without_inversion(words: list[str], *, is_marked: bool) -> Form:
     first_word, other_words = words[0], words[1:]
     if (
         first_word in ("any", "anything", "anyone")
-        or first_word in _SIGNS
-        or (first_word in _SEES and {"any", "a", "an"} & {*other_words})
+        or first_word in SIGN_WORDS
+        or (first_word in SEEING_WORDS and {"any", "a", "an"} & {*other_words})
     ):
-        return Form.OPEN if _VIEWS & {*other_words[:1]} else Form.YES_NO
-    has_tag = len(words) > 2 and words[-2] == "," and words[-1] in _TAGS
+        return Form.OPEN if VIEW_WORDS & {*other_words[:1]} else Form.YES_NO
+    has_tag = len(words) > 2 and words[-2] == "," and words[-1] in TAG_WORDS
     has_tag = has_tag or (
         "," in words and words[len(words) - 1 - words[::-1].index(",") + 1] in AUXILIARIES
     )  # ", is it?"
-    if words[-1] in _FINITE and len(words) > 1:
+    if words[-1] in FINITE_VERBS and len(words) > 1:
         return Form.OPEN  # "The modality is …?"
-    if _FINITE & {*other_words}:
+    if FINITE_VERBS & {*other_words}:
         return Form.YES_NO if is_marked or has_tag else Form.STATEMENT
     if not (is_marked or has_tag):
         return Form.UNCLEAR
     if is_choice(words):
         return Form.CHOICE
-    return Form.OPEN if _head(words) in _ATTRIBUTES else Form.YES_NO
+    return Form.OPEN if _head(words) in ATTRIBUTE_NOUNS else Form.YES_NO
 
 
 def _head(words: Sequence[str]) -> str:
     """The noun that a phrase is about: the last word before its first preposition or participle."""
     for position, word in enumerate(words):
-        if position and (word in _PREPOSITIONS or word in ("used", "shown", "seen", "depicted", "imaged", ",")):
+        if position and (word in PREPOSITIONS or word in ("used", "shown", "seen", "depicted", "imaged", ",")):
             return words[position - 1]
     return words[-1]

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from kgp_loaders.tabular import Table, open_table, role_hint
+from kgp_loaders.table_columns import Table, role_hint
+from kgp_loaders.tabular import open_table
 from kgplatform.batches import Reject
 from kgplatform.construct.lexicon import Concept
 from kgplatform.errors import InputError

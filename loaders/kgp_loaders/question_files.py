@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from kgplatform import files
+from kgplatform import files, parquet
 from kgplatform.batches import Reject
 from kgplatform.datasets.questions import MAX_QUESTION_LENGTH, Question
 from kgplatform.errors import InputError
@@ -96,8 +96,8 @@ class ParquetQuestions:
                 with pq.ParquetFile(
                     files.require_file(parquet_path), read_dictionary=["image.bytes", *columns[1:]]
                 ) as parquet_file:
-                    files.check_parquet(parquet_file, parquet_path)
-                    for batch in parquet_file.iter_batches(files.batch_rows(parquet_file, 64), columns=columns):
+                    parquet.check_parquet(parquet_file, parquet_path)
+                    for batch in parquet_file.iter_batches(parquet.batch_rows(parquet_file, 64), columns=columns):
                         for row_index in range(len(batch)):  # one image in memory at a time
                             row_number += 1
                             yield self._question(

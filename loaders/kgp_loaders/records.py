@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
-from kgp_loaders.tabular import MAX_LINE, check_utf8, text_problem
+from kgp_loaders.table_text import MAX_LINE, check_utf8, text_problem
 from kgplatform import files
 from kgplatform.errors import InputError
 

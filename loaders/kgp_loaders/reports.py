@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from kgp_loaders.records import lines, records
-from kgp_loaders.tabular import FIRST_LINES, check_utf8, layout_of, role_hint, text_problem
+from kgp_loaders.table_columns import role_hint
+from kgp_loaders.table_text import check_utf8, text_problem
+from kgp_loaders.tabular import FIRST_LINES, layout_of
 from kgp_loaders.views import ViewFilter
 from kgplatform.batches import Reject
 from kgplatform.construct.report import SECTIONS, Report

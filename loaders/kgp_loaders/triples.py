@@ -28,7 +28,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from kgp_loaders.tabular import Row, Table, collect, open_table, role_hint
+from kgp_loaders.table_columns import Row, Table, role_hint
+from kgp_loaders.tabular import collect, open_table
 from kgplatform.batches import GraphBatch, NodeRef, Properties, Reject
 from kgplatform.errors import InputError, UsageError
 from kgplatform.schema import CONCEPT_ID, IMAGE_ID, LABEL, NODE_TYPES, OWN_LABELS, Stance, relation_problem

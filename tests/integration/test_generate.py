@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,14 +31,13 @@ from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 from kgplatform.triplets.linking import Linker
 from tests import ROOT
-from tests.conftest import WIPE, Kgp
+from tests.conftest import WIPE
 from tests.generators import Fake
+from tests.integration.generated_triplets import CANARY, EDEMA, EFFUSION, ENTITIES, TRIPLETS, query_tuples
 from tests.integration.sources import write_medmkg
 
 pytestmark = pytest.mark.server
 
-CANARY = "zebrafinch"
-EFFUSION, EDEMA = "C0032227", "C0034063"
 LINKER = Linker(
     DictionaryTagger(Lexicon([Concept(EFFUSION, "effusion", ("T047",)), Concept(EDEMA, "edema", ("T046",))]))
 )
@@ -51,18 +49,7 @@ SAID = {
     "I4": "nodule, suggestive_of, malignancy",
     "I5": "edema, located_at, lungs",
 }
-TRIPLETS = parse_query(
-    "t/t",
-    "// Triplets.\nMATCH (i:Image)-[:SHOWS]->(h:Entity)-[r:!REFERS_TO]->(t:Entity) RETURN i.id AS i, h.text AS h, "
-    "type(r) AS r, t.text AS t, r.grounded AS grounded, r.mode AS mode, r.score AS score, r.model AS model, "
-    "size(r.runs) AS runs ORDER BY i, h, r, t",
-)
-ENTITIES = parse_query(
-    "t/e",
-    "// Entities.\nMATCH (i:Image)-[s:SHOWS]->(e:Entity) OPTIONAL MATCH (e)-[r:REFERS_TO]->(c:Concept) RETURN "
-    "i.id AS i, e.text AS text, e.kind AS kind, e.presence AS presence, c.cui AS cui, r.stance AS stance, "
-    "r.score AS score, r.method AS method, s.mode AS mode ORDER BY i, text",
-)
+
 WARNED = parse_query(
     "t/w",
     "// A run.\n// param run string: it\n"
@@ -103,10 +90,6 @@ def _requested_ids(backend: Fake) -> list[str]:
     return [request.id for request in backend.asked]
 
 
-def _query_tuples(graph: Graph, query: Any) -> list[tuple[Any, ...]]:
-    return [tuple(record.values()) for record in graph.read(query)]
-
-
 def test_a_generator_of_synthetic_images_warns_of_others_on_the_run_too(graph: Graph) -> None:
     backend = Fake(SAID)
     backend.trained_on = trained_on.of_names(["Phantom"])
@@ -123,7 +106,7 @@ def test_a_generator_of_synthetic_images_warns_of_others_on_the_run_too(graph: G
 def test_the_stated_graph_is_written(graph: Graph) -> None:
     outcome = _generate_triplets(graph, Fake(SAID))
     report_mode, image_mode, model_name = "image and report", "image", "fake 1"
-    assert _query_tuples(graph, TRIPLETS) == [
+    assert query_tuples(graph, TRIPLETS) == [
         ("I1", "edema", "LOCATED_AT", "right lung", False, report_mode, 0.5, model_name, 1),
         ("I1", "effusion", "LOCATED_AT", "left lung", True, report_mode, 0.5, model_name, 1),
         ("I1", "small", "MODIFY", "effusion", True, report_mode, 0.5, model_name, 1),
@@ -132,7 +115,7 @@ def test_the_stated_graph_is_written(graph: Graph) -> None:
         ("I5", "edema", "LOCATED_AT", "lungs", None, image_mode, 0.5, model_name, 1),
     ]
     link_method, entity_kind = "dictionary 1", "Observation"
-    assert _query_tuples(graph, ENTITIES)[:6] == [
+    assert query_tuples(graph, ENTITIES)[:6] == [
         ("I1", "edema", entity_kind, "absent", EDEMA, "NEGATIVE", 1.0, link_method, report_mode),
         ("I1", "effusion", entity_kind, "present", EFFUSION, "POSITIVE", 1.0, link_method, report_mode),
         ("I1", "left lung", "Anatomy", None, None, None, None, None, report_mode),
@@ -146,7 +129,7 @@ def test_the_stated_graph_is_written(graph: Graph) -> None:
     assert 0 < outcome.waiting < outcome.seconds
     run_record = runs.show(graph, outcome.run)["run"]
     assert (run_record["kind"], run_record["model"], run_record["sha256"]) == ("generate", "fake 1", "f" * 64)
-    assert CANARY not in json.dumps(_query_tuples(graph, ALL), default=str)
+    assert CANARY not in json.dumps(query_tuples(graph, ALL), default=str)
 
 
 def test_the_same_again_changes_nothing_and_asks_nothing(graph: Graph) -> None:
@@ -208,7 +191,7 @@ def test_another_model_other_settings_or_no_reports_are_other_runs_beside_it(gra
     }
     assert len(run_ids) == 4
     assert plain_outcome.done == 5
-    triplet_rows = _query_tuples(graph, TRIPLETS)
+    triplet_rows = query_tuples(graph, TRIPLETS)
     assert len(triplet_rows) == 4 * 6
     assert {triplet_row[5] for triplet_row in triplet_rows if triplet_row[0] == "I1"} == {"image", "image and report"}
 
@@ -353,168 +336,3 @@ def test_images_that_were_only_looked_at_change_no_naf_score(graph: Graph, tmp_p
 def naf_of(graph: Graph) -> dict[str, float]:
     naf_query = parse_query("t/n", "// NaF.\nMATCH (i:Image) RETURN i.id AS id, i.naf AS naf")
     return {image_row["id"]: image_row["naf"] for image_row in graph.read(naf_query)}
-
-
-# kgp generate
-
-
-FEW = ("--beams", "1", "--max-new-tokens", "40", "--constrained")
-
-
-def test_the_command_on_a_data_set_writes_linked_triplets_and_the_next_time_nothing(
-    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tiny_generator_folder: Path
-) -> None:
-    arguments = (
-        "generate",
-        "--images",
-        synthetic_studies_folder,
-        "--model",
-        tiny_generator_folder / "vlm-kg",
-        *FEW,
-        "--limit",
-        "6",
-    )
-    first_run = kgp(*arguments, "--json")
-    assert first_run.code == 0, first_run.err
-    assert (first_run.json["done"], first_run.json["problems"]) == (6, [])
-    assert {triplet_row[5] for triplet_row in _query_tuples(graph, TRIPLETS)} <= {"image and report"}
-    first_digest = str(digest(graph))
-    second_run = kgp(*arguments)
-    assert second_run.code == 0, second_run.err
-    assert "6 images: 0 looked at, 6 done before, 0 not read" in second_run.out
-    assert str(digest(graph)) == first_digest
-    assert kgp("runs", "undo", first_run.json["run"]).code == 0
-    assert _query_tuples(graph, ENTITIES) == []
-
-
-def test_what_the_graph_learns_meanwhile_asks_no_image_again(
-    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
-) -> None:
-    """Neither the concepts that the generator brought itself, nor names of others."""
-    lexicon_path = tmp_path / "names.csv"
-    lexicon_path.write_text(f"cui,name\n{EFFUSION},Pleural effusion\n{EDEMA},Edema\n", encoding="utf-8")
-    arguments = (
-        "generate",
-        "--images",
-        synthetic_studies_folder,
-        "--model",
-        tiny_generator_folder / "vlm-kg",
-        *FEW,
-        "--limit",
-        "3",
-    )
-    first_run = kgp(*arguments, "--lexicon", lexicon_path, "--json").json
-    medmkg_rows = [f"I{image_number},POSITIVE,{EFFUSION},Image_I{image_number},Effusion" for image_number in (1, 2)]
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", medmkg_rows, [])))
-    second_run = kgp(*arguments, "--lexicon", lexicon_path, "--json").json
-    assert (second_run["run"], second_run["skipped"], second_run["done"]) == (first_run["run"], 3, 0)
-    other_run = kgp(*arguments, "--json").json
-    assert (other_run["run"] != first_run["run"], other_run["done"]) == (True, 3), "another lexicon is another run"
-
-
-def test_the_command_on_a_folder_of_pictures_finds_the_graphs_images(
-    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
-) -> None:
-    ingest(graph, MedMKG.find(write_medmkg(tmp_path / "m", [f"I5,POSITIVE,{EFFUSION},x,Effusion"], ["I5,p/five.png"])))
-    first_image, second_image = sorted(synthetic_studies_folder.rglob("*.png"))[:2]
-    (tmp_path / "p").mkdir()
-    shutil.copy(first_image, tmp_path / "p" / "five.png")
-    shutil.copy(second_image, tmp_path / "p" / "new.png")
-    (tmp_path / "p" / "bad.png").write_bytes(b"\x89PNG bad")
-    reports_path = tmp_path / "r.csv"
-    reports_path.write_text(f"id,findings\nfive.png,Effusion. {CANARY}.\n", encoding="utf-8")
-    replies_path = tmp_path / "o.jsonl"
-    completed = kgp(
-        "generate",
-        "--images",
-        tmp_path / "p",
-        "--reports",
-        reports_path,
-        "--model",
-        tiny_generator_folder / "vlm-kg",
-        *FEW,
-        "--out",
-        replies_path,
-    )
-    assert completed.code == 0, completed.err
-    assert "3 images: 2 looked at, 0 done before, 1 not read" in completed.out
-    assert "no readable radiograph" in completed.out
-    assert CANARY not in completed.out + completed.err + replies_path.read_text("utf-8")
-    image_ids = [json.loads(reply_line)["image"] for reply_line in replies_path.read_text("utf-8").splitlines()]
-    assert "I5" in image_ids
-    assert len(image_ids) == 2
-
-
-def test_the_command_on_one_dicom_with_llm_kg_and_image_alone(
-    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
-) -> None:
-    dicom_path = next(iter(sorted(synthetic_studies_folder.rglob("*.dcm"))))
-    completed = kgp(
-        "generate", "--images", dicom_path, "--model", tiny_generator_folder / "vlm-kg", *FEW, "--dry-run", "--json"
-    )
-    assert completed.code == 0, completed.err
-    assert (completed.json["done"], completed.json["problems"], completed.json["dry_run"]) == (1, [], True)
-    assert _query_tuples(graph, ENTITIES) == []
-
-
-def test_wrong_generate_input_is_a_single_clear_line(
-    graph: Graph, kgp: Kgp, tiny_generator_folder: Path, synthetic_studies_folder: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "empty").mkdir()
-    image_path = next(iter(sorted(synthetic_studies_folder.rglob("*.png"))))
-    bad_image = tmp_path / "bad.png"
-    bad_image.write_bytes(b"bad")
-    os.mkfifo(tmp_path / "pipe")
-    model_options = ("--model", tiny_generator_folder / "vlm-kg")
-    cases: list[tuple[tuple[str | Path, ...], int, str]] = [
-        ((tmp_path / "missing", *model_options), 1, "no such file or folder"),
-        ((tmp_path / "pipe", *model_options), 1, "is no regular file"),
-        ((tmp_path / "empty", *model_options), 1, "there is no image here"),
-        ((image_path, "--model", tmp_path / "empty"), 1, "there is no generator here"),
-        ((image_path, *model_options, "--beams", "0"), 2, "beams"),
-        ((image_path, *model_options, "--beams", "65"), 2, "beams must be 1 to 64"),
-        ((image_path, *model_options, "--reports", image_path), 1, "these are no reports"),
-        (
-            (image_path, "--llm", "m", "--llm-url", "https://llm.example.com/v1"),
-            2,
-            "the images and reports would leave",
-        ),
-        ((bad_image, *model_options), 1, ""),
-    ]
-    for arguments, exit_code, message in cases:
-        completed = kgp("generate", "--images", *arguments)
-        assert (completed.code, message in completed.err) == (exit_code, True), (arguments, completed.err)
-        assert "Traceback" not in completed.err
-    assert _query_tuples(graph, ENTITIES) == []
-
-
-def test_the_command_asks_a_served_model(graph: Graph, kgp: Kgp, synthetic_studies_folder: Path) -> None:
-    from tests.fake_model import FakeModelReply, serving
-
-    with serving(lambda messages, earlier_count: FakeModelReply("pleural effusion, located_at, left lung")) as server:
-        arguments = (
-            "generate",
-            "--images",
-            synthetic_studies_folder,
-            "--llm",
-            "tiny",
-            "--llm-url",
-            server.url,
-            "--limit",
-            "3",
-        )
-        first_run = kgp(*arguments, "--json")
-        assert first_run.code == 0, first_run.err
-        second_run = kgp(*arguments, "--json")
-        assert len(server.asked) == 3
-    assert (first_run.json["done"], second_run.json["skipped"]) == (3, 3)
-    assert [triplet_row[1:4] for triplet_row in _query_tuples(graph, TRIPLETS)] == [
-        ("pleural effusion", "LOCATED_AT", "left lung")
-    ] * 3
-    assert {triplet_row[6] for triplet_row in _query_tuples(graph, TRIPLETS)} == {None}
-
-
-def test_help_is_quick_and_loads_no_torch() -> None:
-    program = "import sys, kgplatform.cli; print({'torch', 'transformers', 'PIL', 'numpy'} & set(sys.modules))"
-    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert completed.stdout.strip() == "set()"

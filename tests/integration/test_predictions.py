@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,37 +14,21 @@ import pytest
 
 from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.triples import Triples
-from kgplatform import naf, queries, runs, stats
+from kgplatform import naf, queries, runs
 from kgplatform.batches import GraphBatch
 from kgplatform.digest import digest
 from kgplatform.errors import InputError, KgpError
 from kgplatform.graph import Graph
 from kgplatform.ingest import LoadReport, ingest
 from kgplatform.predictions import Prediction, write_predictions
-from kgplatform.queries import parse_query
-from kgplatform.readonly import open_query
 from kgplatform.settings import Settings
 from kgplatform.survey import Account
 from tests import ROOT
 from tests.integration.sources import Handmade, small_rows, write_medmkg
+from tests.integration.written_predictions import IMAGE, SHA, SOME, A, B, C, write_some_predictions
 
 pytestmark = pytest.mark.server
 
-SHA = "ab" * 32
-IMAGE, A, B, C = (
-    ("Image", "I10000000"),
-    ("Concept", "C9900000"),
-    ("Concept", "C9900005"),
-    ("Concept", "C9900009"),
-)
-SOME = [
-    Prediction(A, "isa", B, 0.75, 1),
-    Prediction(A, "finding_site_of", B, 0.5, 2),
-    Prediction(IMAGE, "POSITIVE", C, -3.25, 1),
-]
-FORGET = parse_query(
-    "t/f", "// Takes a run's record away.\n// param run string: its id\nMATCH (r:Run {id: $run}) DETACH DELETE r"
-)
 # A process that is killed with SIGKILL after its third batch.
 KILLED = """
 import os, signal
@@ -78,12 +61,6 @@ def predictions_by_rank() -> Iterator[Prediction]:
             )
 
 
-def _write_predictions(
-    graph: Graph, rows: Any = SOME, model: str = "transe", sha: str = SHA, **options: Any
-) -> LoadReport:
-    return write_predictions(graph, rows, model=model, checkpoint_sha256=sha, parameters={"top": 10}, **options)
-
-
 def predicted(graph: Graph, **parameters: Any) -> list[dict[str, Any]]:
     return graph.read(queries.get("predictions/list"), **parameters)
 
@@ -101,7 +78,7 @@ def _small_medmkg(folder: Path) -> MedMKG:
 
 
 def test_predictions_are_edges_that_say_all_and_a_run(scored_medmkg_graph: Graph) -> None:
-    write_report = _write_predictions(scored_medmkg_graph)
+    write_report = write_some_predictions(scored_medmkg_graph)
     assert write_report.rows == Account(3, 3, 0, 0)
     rows_by_triple = {
         (listed_row["head"], listed_row["relation"], listed_row["tail"]): listed_row
@@ -141,9 +118,9 @@ def test_predictions_are_edges_that_say_all_and_a_run(scored_medmkg_graph: Graph
 
 
 def test_the_same_predictions_twice_are_one_run_and_change_nothing(scored_medmkg_graph: Graph) -> None:
-    first_write = _write_predictions(scored_medmkg_graph)
+    first_write = write_some_predictions(scored_medmkg_graph)
     digest_before, run_before = str(digest(scored_medmkg_graph)), runs.show(scored_medmkg_graph, first_write.run)
-    second_write = _write_predictions(scored_medmkg_graph, [*reversed(SOME), SOME[0]])
+    second_write = write_some_predictions(scored_medmkg_graph, [*reversed(SOME), SOME[0]])
     assert second_write.run == first_write.run
     assert second_write.rows == Account(3, 0, 3, 0)
     assert str(digest(scored_medmkg_graph)) == digest_before
@@ -155,31 +132,31 @@ def test_other_predictions_are_another_run(scored_medmkg_graph: Graph) -> None:
         *({}, {"model": "other"}, {"sha": "cd" * 32}, {"rows": SOME[:2]}),
         {"rows": [*SOME[:2], Prediction(A, "isa", C, 1, 1)]},
     ]
-    assert len({_write_predictions(scored_medmkg_graph, **change).run for change in changes}) == len(changes)
+    assert len({write_some_predictions(scored_medmkg_graph, **change).run for change in changes}) == len(changes)
 
 
 def test_undo_gives_the_graph_back_and_leaves_the_scores_current(scored_medmkg_graph: Graph) -> None:
     digest_before = str(digest(scored_medmkg_graph))
-    write_report = _write_predictions(scored_medmkg_graph)
+    write_report = write_some_predictions(scored_medmkg_graph)
     assert str(digest(scored_medmkg_graph)) != digest_before
     assert naf.filter_images(scored_medmkg_graph).images == 40
     undone = runs.undo(scored_medmkg_graph, write_report.run)
     assert (undone.edges, undone.nodes) == (3, 0)
     assert str(digest(scored_medmkg_graph)) == digest_before
     assert naf.filter_images(scored_medmkg_graph).images == 40
-    assert _write_predictions(scored_medmkg_graph).rows == Account(3, 3, 0, 0)
+    assert write_some_predictions(scored_medmkg_graph).rows == Account(3, 3, 0, 0)
 
 
 def test_an_undone_load_takes_the_predictions_about_its_nodes_along(graph: Graph, tmp_path: Path) -> None:
     empty_digest = str(digest(graph))
     load_report = ingest(graph, _small_medmkg(tmp_path))
-    write_report = _write_predictions(graph)
+    write_report = write_some_predictions(graph)
     undone = runs.undo(graph, load_report.run)
     assert (undone.edges, undone.nodes) == (178 + 3, 70)
     assert str(digest(graph)) == empty_digest
     assert runs.undo(graph, write_report.run).edges == 0
     ingest(graph, _small_medmkg(tmp_path))
-    assert _write_predictions(graph).rows.written == 3
+    assert write_some_predictions(graph).rows.written == 3
 
 
 def test_a_load_that_is_undone_meanwhile_stops_the_writing(graph: Graph, tmp_path: Path) -> None:
@@ -209,10 +186,10 @@ def test_a_load_that_is_undone_meanwhile_stops_the_writing(graph: Graph, tmp_pat
 
 
 def test_runs_that_say_otherwise_keep_their_own_scores(scored_medmkg_graph: Graph) -> None:
-    first_write = _write_predictions(scored_medmkg_graph, SOME[:1])
-    same_write = _write_predictions(scored_medmkg_graph, SOME[:2])
-    other_write = _write_predictions(scored_medmkg_graph, [Prediction(A, "isa", B, 0.25, 1)], sha="cd" * 32)
-    model_write = _write_predictions(scored_medmkg_graph, SOME[:1], model="distmult")
+    first_write = write_some_predictions(scored_medmkg_graph, SOME[:1])
+    same_write = write_some_predictions(scored_medmkg_graph, SOME[:2])
+    other_write = write_some_predictions(scored_medmkg_graph, [Prediction(A, "isa", B, 0.25, 1)], sha="cd" * 32)
+    model_write = write_some_predictions(scored_medmkg_graph, SOME[:1], model="distmult")
     scores = [
         (prediction["model"], prediction["score"], len(prediction["runs"]))
         for prediction in predicted(scored_medmkg_graph, relation="isa")
@@ -252,12 +229,12 @@ def test_a_killed_process_is_finished_by_the_next(scored_medmkg_graph: Graph, se
 
 
 def test_half_undone_predictions_must_be_undone_to_the_end_first(scored_medmkg_graph: Graph) -> None:
-    write_report = _write_predictions(scored_medmkg_graph)
+    write_report = write_some_predictions(scored_medmkg_graph)
     scored_medmkg_graph.write(queries.get("runs/undo_begin"), run=write_report.run)
     with pytest.raises(KgpError, match="half undone"):
-        _write_predictions(scored_medmkg_graph)
+        write_some_predictions(scored_medmkg_graph)
     runs.undo(scored_medmkg_graph, write_report.run)
-    assert _write_predictions(scored_medmkg_graph).rows.written == 3
+    assert write_some_predictions(scored_medmkg_graph).rows.written == 3
 
 
 BAD = [
@@ -291,7 +268,7 @@ def test_a_bad_prediction_is_refused_and_nothing_written(scored_medmkg_graph: Gr
     digest_before, runs_before = str(digest(scored_medmkg_graph)), runs.list_runs(scored_medmkg_graph)
     for bad_prediction, message in BAD:
         with pytest.raises(InputError, match=message):
-            _write_predictions(scored_medmkg_graph, [SOME[2], bad_prediction])
+            write_some_predictions(scored_medmkg_graph, [SOME[2], bad_prediction])
     assert str(digest(scored_medmkg_graph)) == digest_before
     assert runs.list_runs(scored_medmkg_graph) == runs_before
 
@@ -306,7 +283,7 @@ def test_predictions_of_no_known_model_are_refused(scored_medmkg_graph: Graph) -
     ]
     for change, message in changes:
         with pytest.raises(InputError, match=message):
-            _write_predictions(scored_medmkg_graph, **change)
+            write_some_predictions(scored_medmkg_graph, **change)
     for parameters in ({"x": float("nan")}, {"x": object()}):
         with pytest.raises(InputError, match="JSON"):
             write_predictions(scored_medmkg_graph, SOME, model="m", checkpoint_sha256=SHA, parameters=parameters)
@@ -316,7 +293,7 @@ def test_predictions_of_no_known_model_are_refused(scored_medmkg_graph: Graph) -
 def test_a_model_of_any_printable_name_is_only_a_value(scored_medmkg_graph: Graph) -> None:
     model_name = "x'}]->() DETACH DELETE n // ünï `$run`"
     nodes_before = digest(scored_medmkg_graph).nodes
-    _write_predictions(scored_medmkg_graph, SOME[:1], model=model_name)
+    write_some_predictions(scored_medmkg_graph, SOME[:1], model=model_name)
     assert [prediction["model"] for prediction in predicted(scored_medmkg_graph, model=model_name)] == [model_name]
     assert digest(scored_medmkg_graph).nodes == nodes_before
 
@@ -329,7 +306,7 @@ def test_a_users_own_graph_can_be_predicted_on(graph: Graph, tmp_path: Path) -> 
     )
     ingest(graph, Triples(triples_path))
     gene_node = ("Thing", "GeneProtein:BRCA1")
-    write_report = _write_predictions(
+    write_report = write_some_predictions(
         graph, [Prediction(gene_node, "associated_with", ("Concept", "C0006142"), 1.0, 1)]
     )
     assert write_report.rows.written == 1
@@ -341,99 +318,3 @@ def test_a_loader_cannot_pass_for_a_model(graph: Graph, tmp_path: Path) -> None:
     handmade_source.kind = "prediction"
     with pytest.raises(InputError, match="cannot be called prediction"):
         ingest(graph, handmade_source)
-
-
-def explore(graph: Graph, name: str, **parameters: Any) -> list[dict[str, Any]]:
-    named_query = queries.get(name)
-    with open_query(graph, named_query.text, named_query.bind(parameters)) as answer:
-        return list(answer)
-
-
-def _graph_facts(graph: Graph) -> dict[str, Any]:
-    """All that is said of the graph's facts."""
-    query_names = set(queries.query_names("explore")) - {"explore/predicted_links", "explore/provenance"}
-    facts_by_name: dict[str, Any] = {
-        query_name: sorted(map(repr, graph.read(queries.get(query_name)))) for query_name in query_names
-    }
-    for query_name in ("isolated_concepts", "one_image_concepts", "section_headers"):
-        facts_by_name[f"all {query_name}"] = graph.read(queries.get(f"explore/{query_name}"), limit=10_000)
-    figure_rows = graph.read(queries.get("explore/figure3"), names=["no such finding"])
-    facts_by_name["most connected"] = sorted(map(repr, figure_rows))
-    audit_names = set(queries.query_names("audit")) - {"audit/unfinished_runs"}  # a prediction is a run, too
-    facts_by_name["audit"] = {query_name: graph.read(queries.get(query_name)) for query_name in audit_names}
-    facts_by_name["stats"] = [
-        stats.overview(graph),
-        stats.hubs(graph, 100),
-        stats.semantic_types(graph),
-        stats.labels(graph),
-    ]
-    facts_by_name["naf"] = [naf.explain(graph, "I50978146"), graph.read(queries.get("naf/state"))]
-    facts_by_name["kept"] = graph.read(queries.get("export/kept_edges"))
-    return facts_by_name
-
-
-@pytest.mark.data
-def test_nothing_that_is_said_of_the_facts_changes(medmkg_graph: Graph) -> None:
-    graph, random_source = medmkg_graph, random.Random(3)
-    digest_before, facts_before = str(digest(graph)), _graph_facts(graph)
-    images = [("Image", record["id"]) for record in graph.read(queries.get("naf/top"), limit=300)]
-    concepts = [("Concept", record["cui"]) for record in explore(graph, "explore/isolated_concepts", limit=1000)]
-    hubs = [("Concept", record["cui"]) for record in stats.hubs(graph, 40)]
-    paper_concepts = [("Concept", "C0746459"), ("Concept", "C0004144"), ("Concept", "C0577559")]
-    predictions = [
-        *(Prediction(image, "UNCERTAIN", hub, 0.5, 1) for image in images for hub in hubs[6:12]),  # into the first six
-        *(Prediction(image, "POSITIVE", random_source.choice(concepts), random_source.random(), 1) for image in images),
-        *(Prediction(image, "NEGATIVE", random_source.choice(hubs), random_source.random(), 2) for image in images),
-        *(Prediction(concept, "isa", random_source.choice(hubs), random_source.random(), 1) for concept in concepts),
-        *(
-            Prediction(head, "isa", tail, 0.5, 1)
-            for head in [*paper_concepts, *hubs]
-            for tail in paper_concepts
-            if head != tail
-        ),
-        *(Prediction(head, "new_relation", tail, 0.5, 3) for head in paper_concepts for tail in hubs),
-        Prediction(("Concept", "C0742352"), "new_relation", paper_concepts[2], 0.5, 1),  # the other way there is an isa
-    ]
-    run_id = _write_predictions(
-        graph,
-        {(prediction.head, prediction.relation, prediction.tail): prediction for prediction in predictions}.values(),
-    ).run
-    try:
-        facts_after = _graph_facts(graph)
-        for fact_name, fact in facts_before.items():
-            assert facts_after[fact_name] == fact, fact_name
-    finally:
-        runs.undo(graph, run_id)
-        graph.write(FORGET, run=run_id)
-    assert str(digest(graph)) == digest_before
-
-
-@pytest.mark.data
-def test_predicted_links_are_drawn_with_the_known_edges_around_them(medmkg_graph: Graph) -> None:
-    graph = medmkg_graph
-    head, tail, image = ("Concept", "C0746459"), ("Concept", "C0004144"), ("Image", "I50978146")
-    new_predictions = [Prediction(head, "isa", tail, 0.5, 1), Prediction(image, "POSITIVE", head, 9.5, 2)]
-    assert explore(graph, "explore/predicted_links") == []
-    run_id = _write_predictions(graph, new_predictions).run
-    try:
-        paths = [record["path"] for record in explore(graph, "explore/predicted_links")]
-        edge_types = [edge["type"] for path in paths for edge in path["relationships"]]
-        assert edge_types.count("PREDICTED") == 2
-        assert len(set(edge_types)) > 2
-        node_keys = {
-            node["properties"].get("cui") or node["properties"]["id"] for path in paths for node in path["nodes"]
-        }
-        assert {"C0746459", "C0004144", "I50978146"} < node_keys
-        positive_paths = [
-            record["path"] for record in explore(graph, "explore/predicted_links", relation="POSITIVE", model="transe")
-        ]
-        predictions = [edge for path in positive_paths for edge in path["relationships"] if edge["type"] == "PREDICTED"]
-        assert [edge["properties"]["score"] for edge in predictions] == [9.5]
-        assert explore(graph, "explore/predicted_links", model="no such model") == []
-        provenance = explore(graph, "explore/provenance", head="C0746459", tail="C0004144")
-        assert [(record["relation"], record["predicted"], record["model"]) for record in provenance] == [
-            ("PREDICTED", "isa", "transe")
-        ]
-    finally:
-        runs.undo(graph, run_id)
-        graph.write(FORGET, run=run_id)

@@ -2,79 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 pytest.importorskip("torch_geometric")
-from kgp_loaders.medmkg import MedMKG
-from kgp_loaders.phantom.question_set import FILES
 from kgp_loaders.triples import Triples
 from kgp_models.vqa import answering, build, checkpoint
 from kgp_models.vqa.answering import Answerer
 from kgp_models.vqa.settings import Tuning, VQASettings
-from kgplatform import queries, trained_on
-from kgplatform.datasets.knowledge import STANCES, Knowledge, read_knowledge
+from kgplatform import trained_on
+from kgplatform.datasets.knowledge import read_knowledge
 from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
-from kgplatform.queries import parse_query
-from tests.conftest import Kgp
-from tests.integration.sources import write_medmkg
+from tests.integration import answering_worlds
 from tests.unit.models.vqa import vqa_world as world
 
 pytestmark = pytest.mark.server
+
+vqa_answering_folder = answering_worlds.vqa_answering_folder
+vqa_question_set = answering_worlds.vqa_question_set
 
 SETTINGS = VQASettings(
     backbone="small", hidden=32, width=16, dropout=0.0, graph_dropout=0.0, tuning=Tuning(3e-3, epochs=3, batch=16)
 )
 
 
-def _write_medmkg_release(known: Knowledge, folder: Path) -> Path:
-    """A graph in the form of the release, its images with their paths."""
-    medmkg_rows = [
-        (
-            known.images[image_number].id,
-            STANCES[stance],
-            known.cuis[concept],
-            known.images[image_number].path,
-            known.concepts[concept],
-        )
-        for image_number, stance, concept in known.stances.tolist()
-    ]
-    medmkg_rows += [
-        (known.cuis[head], known.relation_names[relation], known.cuis[tail], known.concepts[head], known.concepts[tail])
-        for head, relation, tail in known.relations.tolist()
-    ]
-    mapping_rows = [f"{image.id},{image.path}" for image in known.images]
-    return write_medmkg(folder, [",".join(medmkg_row) for medmkg_row in medmkg_rows], mapping_rows)
-
-
-@pytest.fixture(scope="module")
-def vqa_answering_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("vqa-answering")
-
-
-@pytest.fixture
-def vqa_question_set(graph: Graph, vqa_answering_folder: Path) -> QuestionSet:
-    ingest(
-        graph,
-        MedMKG.find(
-            _write_medmkg_release(
-                world.remedy_knowledge(vqa_answering_folder / "graph"), vqa_answering_folder / "release"
-            )
-        ),
-    )
-    return world.finding_question_set(vqa_answering_folder / "asked")
-
-
-def _trained_model(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tuple[build.VQAModel, Path]:
+def trained_vqa_model(graph: Graph, asked: QuestionSet, folder: Path, method: str) -> tuple[build.VQAModel, Path]:
     """A model of the tiny world, on disk; its graph is read from Neo4j."""
     inputs = build.VQAInputs(asked, read_knowledge(graph), folder / "graph")
     towers_seen = build.encode_questions(world.tiny_frozen_backbone(), asked.questions, inputs)
@@ -105,7 +63,7 @@ def test_it_answers_as_it_did_from_arrays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.tiny_frozen_backbone())
-    model, model_folder = _trained_model(graph, vqa_question_set, vqa_answering_folder, method)
+    model, model_folder = trained_vqa_model(graph, vqa_question_set, vqa_answering_folder, method)
     answerer = Answerer(checkpoint.load_vqa_model(model_folder), graph, images=vqa_answering_folder / "graph")
     for question, expected_probability in zip(model.questions, model.test.said, strict=True):
         reply = answerer.ask(question.path, question.text)
@@ -129,7 +87,7 @@ class TestFlags:
         self, graph: Graph, vqa_question_set: QuestionSet, vqa_answering_folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Answerer:
         monkeypatch.setattr(checkpoint, "open_frozen_backbone", lambda _: world.tiny_frozen_backbone())
-        _, model_folder = _trained_model(graph, vqa_question_set, vqa_answering_folder, "krisp")
+        _, model_folder = trained_vqa_model(graph, vqa_question_set, vqa_answering_folder, "krisp")
         return Answerer(checkpoint.load_vqa_model(model_folder), graph)
 
     def test_a_question_without_concepts(self, answerer: Answerer, vqa_answering_folder: Path) -> None:
@@ -259,185 +217,3 @@ class TestFlags:
         assert reply.flags == (answering.NO_EDGE,)
         assert reply.by == "base"
         assert reply.concepts[0].name == "fibrosis"
-
-
-class TestCommands:
-    """`kgp vqa explain`, `kgp train vqa`, `kgp ask`."""
-
-    def test_explain(self, graph: Graph, vqa_question_set: QuestionSet, kgp: Kgp, vqa_answering_folder: Path) -> None:
-        question = "Can zorevane treat effusion?"
-        completed = kgp("vqa", "explain", question)
-        assert "zorevane (C0000004), effusion (C0000000)" in completed.out or "effusion (C0000000)" in completed.out
-        assert "may_treat" in completed.out
-        explanation = kgp(
-            "vqa", "explain", question, "--json", "--svg", vqa_answering_folder / "q.svg", "--no-images"
-        ).json
-        assert [concept["name"] for concept in explanation["concepts"]] == ["zorevane", "effusion"]
-        assert explanation["edges"][0] == {
-            "head": {"cui": "C0000004", "name": "zorevane"},
-            "kind": "may_treat",
-            "tail": {"cui": "C0000000", "name": "effusion"},
-        }
-        assert not any("image" in edge["head"] for edge in explanation["edges"])
-        assert (vqa_answering_folder / "q.svg").read_text(encoding="utf-8").startswith("<svg")
-        assert "no concept" in kgp("vqa", "explain", "Is it a zebra?").out
-        assert explanation["read_as"] == {}
-        guessed_run = kgp("vqa", "explain", "Can zorevone treat effusion?")
-        assert "note: zorevone is read as zorevane" in guessed_run.err
-        assert kgp("vqa", "explain", question, "--svg", vqa_answering_folder / "q.png").code == 2
-        for empty_question in ("", "  "):
-            refused = kgp("vqa", "explain", empty_question)
-            assert (refused.code, refused.out) == (2, "")
-            assert "the question is empty" in refused.err
-
-    def test_explain_says_how_to_see_it_in_neo4j_browser(
-        self, graph: Graph, vqa_question_set: QuestionSet, kgp: Kgp
-    ) -> None:
-        stdout = kgp("vqa", "explain", "Can zorevane treat effusion?", "--cap", "9").out
-        named_query = queries.get("vqa/neighbourhood")
-        parameters_text = stdout.partition(":params ")[2].partition(", then")[0]
-        parameter_names = re.findall(r"(\w+):", parameters_text)
-        assert sorted(parameter_names) == sorted(named_query.parameters)
-        [hint_record] = graph.read(
-            parse_query("tests/hint", f"// What the hint says.\nRETURN {parameters_text} AS given")
-        )
-        records = graph.read(named_query, **hint_record["given"])
-        assert {record["name"] for record in records} == {"zorevane", "effusion"}
-
-    def test_train_and_ask(self, graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path) -> None:
-        questions_folder, settings_path, studies_folder = (
-            tmp_path / "questions",
-            tmp_path / "krisp.yaml",
-            tmp_path / "others",
-        )
-        kgp("construct", "run", synthetic_studies_folder)
-        kgp("phantom", "build", studies_folder, "--studies", "60", "--seed", "8")
-        kgp("phantom", "questions", studies_folder, questions_folder, "--count", "200")
-        kgp("ingest", "triples", questions_folder / "knowledge.csv")
-        settings_path.write_text("backbone: small\nmethod: krisp\ntuning: {learning_rate: 1.0e-3, epochs: 1}\n")
-        train_options = (
-            "--config",
-            settings_path,
-            "--data",
-            "phantom",
-            "--folder",
-            questions_folder,
-            "--images",
-            studies_folder,
-        )
-        training = kgp(
-            "train", "vqa", *train_options, "--out", tmp_path / "model", "--graph-images", synthetic_studies_folder
-        )
-        assert "krisp is in" in training.out
-        assert "as kgp ask answers" in training.out
-        assert "Warning" not in training.err
-        [question_row, *_] = json.loads((questions_folder / "testset.json").read_text())
-        reply_document: dict[str, Any] = kgp(
-            "ask",
-            studies_folder / question_row["image_name"],
-            question_row["question"],
-            "--model",
-            tmp_path / "model",
-            "--json",
-        ).json
-        assert reply_document["answer"] in ("yes", "no")
-        assert 0 < reply_document["probability"] < 1
-        assert (
-            kgp(
-                "ask",
-                studies_folder / question_row["image_name"],
-                question_row["question"],
-                "--model",
-                tmp_path / "model",
-            ).err
-            == ""
-        )
-        assert (
-            kgp(
-                "ask", studies_folder / question_row["image_name"], "Is it?", "--graph-images", tmp_path / "nowhere"
-            ).code
-            == 2
-        )
-        assert (reply_document["trained_on"], reply_document["warnings"]) == (
-            [{"name": "Phantom", "synthetic": True}],
-            [],
-        )
-        model_options = ("--model", tmp_path / "model")
-        failed_run = kgp("ask", tmp_path / "none.png", "Is there a pneumothorax?", *model_options)
-        assert (failed_run.code, failed_run.out) == (1, "")
-        assert f"error: {tmp_path / 'none.png'}" in failed_run.err
-        base_run = kgp(
-            "ask", tmp_path / "none.png", "Is there a pneumothorax?", "--without-image", *model_options, "--json"
-        )
-        assert (base_run.json["by"], base_run.json["flags"]) == ("base", [answering.WITHOUT_IMAGE])
-        assert f"note: {tmp_path / 'none.png'} is not looked at" in base_run.err
-
-    def test_what_the_graph_knows_is_not_asked_and_controls_are_not_for_use(
-        self, graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path
-    ) -> None:
-        settings_path = tmp_path / "krisp.yaml"
-        settings_path.write_text("backbone: small\nmethod: krisp\n")
-        kgp("construct", "run", synthetic_studies_folder)
-        kgp("phantom", "questions", synthetic_studies_folder, tmp_path / "questions", "--count", "200")
-        train_options = (
-            "--data",
-            "phantom",
-            "--folder",
-            tmp_path / "questions",
-            "--images",
-            synthetic_studies_folder,
-            "--out",
-            tmp_path / "m",
-        )
-        training = kgp("train", "vqa", "--config", settings_path, *train_options)
-        assert training.code == 2
-        assert "the graph was built from the images, or the subjects, of" in training.err
-        settings_path.write_text("backbone: small\nmethod: krisp\ngraph: shuffled\n")
-        training = kgp("train", "vqa", "--config", settings_path, *train_options)
-        assert training.code == 2
-        assert "is a control" in training.err
-        assert not (tmp_path / "m").exists()
-        settings_path.write_text("backbone: small\nmethod: krisp\n")
-        training = kgp(
-            "train", "vqa", "--config", settings_path, *train_options, "--graph-images", tmp_path / "nowhere"
-        )
-        assert (training.code, "does not exist" in training.err) == (2, True)
-        (tmp_path / "m").mkdir()
-        (tmp_path / "m" / "README.md").write_text("my own notes")
-        training = kgp("train", "vqa", "--config", settings_path, *train_options)
-        assert (training.code, "holds other files" in training.err) == (2, True)
-        assert (tmp_path / "m" / "README.md").read_text() == "my own notes"
-
-
-def test_the_shipped_model_answers_about_remedies_and_studies_that_it_has_never_seen(
-    graph: Graph, kgp: Kgp, synthetic_studies_folder: Path, tmp_path: Path
-) -> None:
-    kgp("construct", "run", synthetic_studies_folder)
-    kgp("phantom", "questions", synthetic_studies_folder, tmp_path, "--count", "400", "--seed", "5")
-    kgp("ingest", "triples", tmp_path / "knowledge.csv")
-    questions = [
-        question for file_name in FILES.values() for question in json.loads((tmp_path / file_name).read_text())
-    ]
-    ontology_questions = [question for question in questions if question["needs"] == "ontology"][:40]
-    answerer = Answerer(
-        checkpoint.load_vqa_model(checkpoint.SHIPPED), graph, lexicon=(synthetic_studies_folder / "ontology",)
-    )
-    replies = [
-        answerer.ask(synthetic_studies_folder / question["image_name"], question["question"])
-        for question in ontology_questions
-    ]
-    correct = [
-        question["answer"] == ("yes" if reply.yes else "no")
-        for question, reply in zip(ontology_questions, replies, strict=True)
-    ]
-    base_correct = [
-        question["answer"] == ("yes" if reply.base >= 0.5 else "no")
-        for question, reply in zip(ontology_questions, replies, strict=True)
-    ]
-    assert sum(correct) >= 0.8 * len(ontology_questions)
-    assert sum(base_correct) <= 0.65 * len(ontology_questions)  # which no reading of the question tells
-    completed = kgp(
-        "ask", synthetic_studies_folder / ontology_questions[0]["image_name"], ontology_questions[0]["question"]
-    )
-    assert completed.code == 0
-    assert f"by {answerer.model.settings.method}" in completed.out

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from kgp_loaders.phantom.anatomy import Film
+from kgp_loaders.phantom.film import Film
 from kgp_loaders.phantom.findings import Kind, RadiographFinding, Side
 from kgp_loaders.phantom.pathology import Draw, film_position, sides_of
 from kgp_loaders.phantom.patient import sign

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from kgp_loaders.phantom.anatomy import Film
+from kgp_loaders.phantom.film import Film
 from kgp_loaders.phantom.findings import Kind, RadiographFinding, Severity, Side, View, Zone
 from kgp_loaders.phantom.patient import SIDES, Patient, sign
 from kgp_loaders.phantom.raster import Array, ball, cloud, mottle, smooth_step, spline

@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kgp_loaders.phantom.anatomy import Film, chest
+from kgp_loaders.phantom.anatomy import chest
 from kgp_loaders.phantom.devices import DEVICES
+from kgp_loaders.phantom.film import Film
 from kgp_loaders.phantom.findings import Kind, RadiographFinding, View
 from kgp_loaders.phantom.pathology import FINDINGS, build_of
 from kgp_loaders.phantom.patient import invent

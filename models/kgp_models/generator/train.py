@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +27,7 @@ from accelerate import PartialState
 from kgp_models.generator import checkpoint
 from kgp_models.generator.checkpoint import GeneratorCheckpoint
 from kgp_models.generator.encoded import encoded
-from kgp_models.generator.generate import Generator
+from kgp_models.generator.finished_stage import finish_stage, is_stage_trained, stage_description
 from kgp_models.generator.language import answer, open_language, prompt, silence_transformers
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
@@ -37,10 +36,8 @@ from kgp_models.generator.rows import Buckets, Collator, VisualRows, report_rows
 from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, train_vision
 from kgp_models.generator.trainers import arguments, run_trainer, told_steps, visual_trainer_class
-from kgp_models.generator.validate import validated
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.vision import Vision
-from kgplatform import trained_on
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.tagger import DictionaryTagger
@@ -194,7 +191,7 @@ def _vision_from(stage_folder: Path, work: Work) -> str:
 def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> None:
     """Stage 1, LLM-KG: instruction tuning on reports, by TRL's `SFTTrainer`."""
     stage_folder = work.place("1")
-    if _is_trained(work, training_studies, stage_folder, LLM_KG):
+    if is_stage_trained(work, training_studies, stage_folder, LLM_KG):
         return
     from datasets import Dataset as Table
     from datasets import disable_progress_bars
@@ -240,15 +237,22 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
     figures = run_trainer(trainer, stage_folder, work.log)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
     stage_checkpoint = GeneratorCheckpoint(
-        stage_folder, model, tokenizer, None, work.settings, LLM_KG, "", _about(work, training_studies, data_hash)
+        stage_folder,
+        model,
+        tokenizer,
+        None,
+        work.settings,
+        LLM_KG,
+        "",
+        stage_description(work, training_studies, data_hash),
     )
-    _finish(work, training_studies, stage_checkpoint, figures, f"{len(token_rows):,} reports")
+    finish_stage(work, training_studies, stage_checkpoint, figures, f"{len(token_rows):,} reports")
 
 
 def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> None:
     """Stage 2, VLM-KG: visual instruction tuning, by `transformers.Trainer`."""
     stage_folder = work.place("2")
-    if _is_trained(work, training_studies, stage_folder, VLM_KG):
+    if is_stage_trained(work, training_studies, stage_folder, VLM_KG):
         return
     from transformers import TrainingArguments
 
@@ -286,80 +290,11 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
         model.language = model.language.merge_and_unload()
     stage_label = {"language": VLM_KG, "projector": f"{VLM_KG}*", "lora": f"{VLM_KG} LoRA"}[visual_settings.tune]
     saved_settings = replace(work.settings, vision=_vision_from(stage_folder, work))
-    data_description = _about(work, training_studies, data_hash)
+    data_description = stage_description(work, training_studies, data_hash)
     stage_checkpoint = GeneratorCheckpoint(
         stage_folder, model, language_checkpoint.tokenizer, vision, saved_settings, stage_label, "", data_description
     )
-    _finish(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
-
-
-def _finish(
-    work: Work,
-    training_studies: Sequence[Study],
-    stage_checkpoint: GeneratorCheckpoint,
-    figures: dict[str, Any],
-    record_summary: str,
-) -> None:
-    """Save a stage, then look at what it reaches, with the weights as they were saved, and note that."""
-    if PartialState().is_main_process:
-        _save(stage_checkpoint, figures)
-        validation_figures = _validate(work, training_studies, stage_checkpoint)
-        figures_text = "".join(f", {figure_name} {figure}" for figure_name, figure in validation_figures.items())
-        work.log(
-            f"{stage_checkpoint.stage}: {record_summary}, {figures['seconds']:.0f} s, "
-            f"loss {figures['loss']}{figures_text}"
-        )
-    PartialState().wait_for_everyone()
-
-
-def _is_trained(work: Work, training_studies: Sequence[Study], stage_folder: Path, stage_label: str) -> bool:
-    """Whether the stage is trained. Where it was interrupted in its validation, that is done again."""
-    if not (stage_folder / checkpoint.ABOUT).is_file():
-        return False
-    if (stage_folder / "work").exists() and PartialState().is_main_process:
-        _validate(work, training_studies, checkpoint.load_generator(stage_folder))
-    PartialState().wait_for_everyone()
-    work.log(f"{stage_label}: trained already")
-    return True
-
-
-def _validate(work: Work, training_studies: Sequence[Study], stage_checkpoint: GeneratorCheckpoint) -> dict[str, Any]:
-    """Look at what a saved stage reaches, and add it to its figures. Once its folder `work` is gone, it is done."""
-    stage_checkpoint.model.to(work.device).eval()
-    if stage_checkpoint.vision is not None:
-        stage_checkpoint.vision.module.to(work.device)
-    report_progress = work.progress(f"{stage_checkpoint.stage}, validation")
-    validation_figures = validated(
-        Generator(stage_checkpoint), work.validation(training_studies), work.same, report_progress
-    )
-    checkpoint.add_figures(stage_checkpoint.folder, validation_figures)
-    shutil.rmtree(stage_checkpoint.folder / "work", ignore_errors=True)
-    return validation_figures
-
-
-def _about(work: Work, training_studies: Sequence[Study], data_hash: str) -> dict[str, Any]:
-    """What it was trained on; weights that were there before the training are of data that nobody states."""
-    only_own_weights = work.settings.language_model == SMALL and work.settings.vision == SMALL
-    stated_sources = trained_on.of_names(study.dataset for study in training_studies)
-    return {
-        "data_sha256": data_hash,
-        "trained_on": trained_on.document(
-            stated_sources if only_own_weights else trained_on.merge_trained_on(stated_sources, trained_on.UNKNOWN)
-        ),
-    }
-
-
-def _save(stage_checkpoint: GeneratorCheckpoint, figures: Mapping[str, Any]) -> None:
-    data_hash = stage_checkpoint.about["data_sha256"]
-    model_parts = (
-        stage_checkpoint.folder,
-        stage_checkpoint.model,
-        stage_checkpoint.tokenizer,
-        stage_checkpoint.settings,
-        stage_checkpoint.stage,
-        stage_checkpoint.vision,
-    )
-    checkpoint.save_generator(*model_parts, data=data_hash, trained_on=stage_checkpoint.trained_on, figures=figures)
+    finish_stage(work, training_studies, stage_checkpoint, figures, f"{len(visual_rows):,} records")
 
 
 def _with_image(training_studies: Sequence[Study]) -> list[Study]:

@@ -25,7 +25,8 @@ from kgplatform import trained_on as provenance
 from kgplatform.datasets.knowledge import POSITIVE, Knowledge
 from kgplatform.datasets.mentions import find_mentions
 from kgplatform.datasets.pair_metrics import RetrievalScores
-from kgplatform.datasets.pairs import Pair, PairSet
+from kgplatform.datasets.pair_source import Pair
+from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import InputError, UsageError
 from kgplatform.radiograph import place
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from kgp_models.towers.backbone import Backbone, Picture, bfloat16_context
 from kgp_models.towers.tokens import Tokens
 from kgp_models.training.model_files import require_uncompressed
-from kgplatform.datasets.pairs import Pair, pair_groups
+from kgplatform.datasets.pair_source import Pair
+from kgplatform.datasets.pairs import pair_groups
 from kgplatform.errors import InputError
 from kgplatform.files import caching
 

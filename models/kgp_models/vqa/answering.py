@@ -20,18 +20,11 @@ from torch.nn import functional
 
 from kgp_models.retrieval.inputs import Log
 from kgp_models.vqa.checkpoint import Loaded
-from kgp_models.vqa.inputs import (
-    GraphVectors,
-    ImageEvidence,
-    Images,
-    PathTexts,
-    QuestionExamples,
-    Texts,
-    images_of,
-    texts_of,
-    vectors_of,
-)
+from kgp_models.vqa.evidence import ImageEvidence
+from kgp_models.vqa.graph_vectors import GraphVectors
+from kgp_models.vqa.inputs import PathTexts, QuestionExamples
 from kgp_models.vqa.settings import PLAIN
+from kgp_models.vqa.tower_features import Images, Texts, images_of, texts_of, vectors_of
 from kgp_models.vqa.train import probabilities
 from kgplatform import radiograph
 from kgplatform import trained_on as provenance
@@ -43,9 +36,10 @@ from kgplatform.graph_names import concept_hint
 from kgplatform.radiograph import place
 from kgplatform.trained_on import is_synthetic
 from kgplatform.vqa import live
-from kgplatform.vqa.closed import Form, compares, content_words, joins_findings, subject_of, validate_question
+from kgplatform.vqa.closed import Form, validate_question
 from kgplatform.vqa.linking import QuestionTagger
 from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
+from kgplatform.vqa.question_content import compares, content_words, joins_findings, subject_of
 from kgplatform.vqa.subgraph import EMPTY, Subgraph
 
 WITHOUT_IMAGE: Final = "without an image: the base model answers, and the mean of training's images stands for it"

@@ -21,20 +21,11 @@ from kgp_models.towers.backbones import KINDS, open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.training.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
-from kgp_models.vqa.inputs import (
-    GraphVectors,
-    Images,
-    PathTexts,
-    QuestionExamples,
-    Texts,
-    graph_vectors,
-    images_of,
-    positives_of,
-    questions_with_images,
-    texts_of,
-)
+from kgp_models.vqa.graph_vectors import GraphVectors, graph_vectors
+from kgp_models.vqa.inputs import PathTexts, QuestionExamples, positives_of, questions_with_images
 from kgp_models.vqa.k_pathvqa import KPathVQA
 from kgp_models.vqa.settings import PLAIN, VQASettings
+from kgp_models.vqa.tower_features import Images, Texts, images_of, texts_of
 from kgp_models.vqa.train import VQATrainingResult, answers, train_vqa_method
 from kgplatform import trained_on
 from kgplatform.datasets.knowledge import Knowledge

@@ -26,8 +26,10 @@ from kgp_models.towers.feature_cache import identity
 from kgp_models.training.model_files import check_files, relative, save_whole, sha256_of
 from kgp_models.vqa.base import Method, Sizes
 from kgp_models.vqa.build import VQAInputs, VQAModel, method_of, open_frozen_backbone
-from kgp_models.vqa.inputs import ImageEvidence, kind_words, vectors_of
+from kgp_models.vqa.evidence import ImageEvidence
+from kgp_models.vqa.graph_vectors import kind_words
 from kgp_models.vqa.settings import VQASettings
+from kgp_models.vqa.tower_features import vectors_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
 from kgplatform.files import read_json

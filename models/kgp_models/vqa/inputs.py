@@ -1,11 +1,8 @@
-"""What frozen towers make of questions, images and the graph, computed once; and batches of it."""
+"""Questions ready to be batched: rows of images and texts, subgraphs, and paths between concepts in words."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,11 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from kgp_models.retrieval.inputs import KEPT, Log, Progress, read_pictures, shifted, tell_longer, text_features
 from kgp_models.towers.backbone import Backbone
-from kgp_models.towers.feature_cache import load_or_compute, of_files
 from kgp_models.vqa.batch import (
     FLAGS,
     IMAGE,
@@ -31,262 +25,14 @@ from kgp_models.vqa.batch import (
     QuestionBatch,
     join_subgraphs,
 )
-from kgplatform.datasets.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
+from kgp_models.vqa.graph_vectors import GraphVectors, kind_words
+from kgp_models.vqa.tower_features import Images, Texts, vectors_of
+from kgplatform.datasets.knowledge import POSITIVE, Knowledge
 from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
-from kgplatform.radiograph import place
 from kgplatform.vqa.subgraph import Subgraph
 
-BLOCK: Final = 64  # pictures or texts at a time
-SIDE: Final = 4  # regions of an image's side: a projection of 49 regions takes most of a training's time
 PATHS: Final = 16  # of a question
-RIDGE: Final = 10.0  # of the evidence: the penalty, for each image of the graph
-MIN_IMAGES: Final = 5  # images with a stance to a concept, below which the graph's images tell nothing of it
-STANCE_WORDS: Final = ("shows", "may show", "does not show")  # in the order of `STANCES`
-
-
-def kind_words(relations: Sequence[str]) -> list[str]:
-    """The kinds of edges in words, stances first."""
-    return [*STANCE_WORDS, *(relation_name.replace("_", " ") for relation_name in relations)]
-
-
-@dataclass(frozen=True, eq=False)
-class Texts:
-    """Texts by the text tower: `vectors` (n, Dt), `words` (n, T, Dt), `mask` (n, T)."""
-
-    vectors: Tensor
-    words: Tensor
-    mask: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Images by the image tower: `vectors` (n, Di), `regions` (n, R, their width), 16 at most, as half floats, with R 0
-    where they were not asked for; `known` is the place of each by its name.
-    """
-
-    vectors: Tensor
-    regions: Tensor
-    known: Mapping[str, int]
-
-
-@dataclass(frozen=True, eq=False)
-class GraphVectors:
-    """The graph by the towers: `names` (C, Dt), `pictures` (I, Di), zeros where there is none, `pictured` (I,), `kinds`
-    (K, Dt); `shown` and `lift` (n, C) are what the evidence states of the questions' images.
-    """
-
-    names: Tensor
-    pictures: Tensor
-    pictured: Tensor
-    kinds: Tensor
-    evidence: ImageEvidence
-    shown: Tensor
-    lift: Tensor
-
-
-def texts_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Texts:
-    """What the frozen text tower makes of texts, from the cache where it is there."""
-    return Texts(**load_or_compute(cache, backbone, ["texts", *texts], lambda: _texts(backbone, texts)))
-
-
-@torch.no_grad()  # what it gives is learnt from
-def _texts(backbone: Backbone, texts: Sequence[str]) -> dict[str, Tensor]:
-    text_vectors, word_vectors, word_masks = [], [], []
-    for block_start in range(0, len(texts), BLOCK):
-        tokens = backbone.tokens(list(texts[block_start : block_start + BLOCK]))
-        text_vector, word_states, word_mask = backbone.text_words(tokens)
-        text_vectors.append(text_vector.float())
-        word_vectors.append(word_states.float())
-        word_masks.append(word_mask)
-    max_length = max(text_part.shape[1] for text_part in word_vectors)
-    return {
-        "vectors": torch.cat(text_vectors),
-        "words": torch.cat(
-            [functional.pad(text_part, (0, 0, 0, max_length - text_part.shape[1])) for text_part in word_vectors]
-        ),
-        "mask": torch.cat(
-            [functional.pad(text_part, (0, max_length - text_part.shape[1])) for text_part in word_masks]
-        ),
-    }
-
-
-def vectors_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None) -> Tensor:
-    """The texts' vectors alone, (n, Dt), from the cache where they are there."""
-
-    def compute() -> dict[str, Tensor]:
-        return {"vectors": text_features(backbone, texts).clone()}  # what is learnt from is no tensor of inference
-
-    return load_or_compute(cache, backbone, ["vectors", *texts], compute)["vectors"]
-
-
-def images_of(
-    backbone: Backbone,
-    paths: Mapping[str, Path],
-    cache: Path | None = None,
-    log: Log = lambda _: None,
-    progress: Progress = lambda done_count, total_count: None,
-    *,
-    regions: bool = True,
-) -> Images:
-    """What the frozen image tower makes of images, by name; those that cannot be read are reported and left out.
-
-    What is in the cache is not read again. Raises `InputError` where no image can be read.
-    """
-    image_names = sorted(paths)
-    image_parts: list[Mapping[str, Tensor]] = []
-    readable_names: list[str] = []
-    problem: InputError | None = None
-    for block_start in range(0, len(image_names), KEPT):  # each kept on its own, so that one who is stopped goes on
-        block_names = image_names[block_start : block_start + KEPT]
-        block_paths = [paths[image_name] for image_name in block_names]
-        report_progress = partial(shifted, progress, block_start, len(image_names))
-        read_block = partial(_images, backbone, block_paths, log, report_progress, regions=regions)
-        try:
-            image_parts.append(
-                load_or_compute(cache, backbone, [f"images, regions {regions}", *of_files(block_paths)], read_block)
-            )
-        except InputError as error:
-            problem = error
-        else:
-            readable_names += [block_names[image_number] for image_number in image_parts[-1]["places"].tolist()]
-    if not image_parts:
-        raise problem or InputError("none of the images can be read", "Check the folder of images.")
-    image_vectors, region_vectors = (
-        torch.cat([image_part[part_key] for image_part in image_parts]) for part_key in ("vectors", "regions")
-    )
-    return Images(image_vectors, region_vectors, {image_name: index for index, image_name in enumerate(readable_names)})
-
-
-@torch.no_grad()  # what it gives is learnt from
-def _images(
-    backbone: Backbone, paths: Sequence[Path], log: Log, progress: Progress, *, regions: bool
-) -> dict[str, Tensor]:
-    loaded_images = read_pictures(paths, backbone.picture, None, log, progress)
-    vector_blocks, region_blocks = [], []
-    for pixel_block in torch.split(loaded_images.values, BLOCK):
-        block_vectors, block_regions = backbone.image_regions(pixel_block)
-        vector_blocks.append(block_vectors.float())
-        region_blocks.append((fewer(block_regions) if regions else block_regions[:, :0]).half())
-    return {
-        "vectors": torch.cat(vector_blocks),
-        "regions": torch.cat(region_blocks),
-        "places": torch.tensor(loaded_images.kept),
-    }
-
-
-def fewer(regions: Tensor) -> Tensor:
-    """Regions in rows of a square (B, R, D) as those of a square of `SIDE` a side at most, each the mean of its
-    part.
-    """
-    image_count, region_count, vector_width = regions.shape
-    grid_side = math.isqrt(region_count)
-    if grid_side <= SIDE or grid_side * grid_side != region_count:
-        return regions
-    region_grid = regions.transpose(1, 2).reshape(image_count, vector_width, grid_side, grid_side)
-    return functional.adaptive_avg_pool2d(region_grid, SIDE).flatten(2).transpose(1, 2)
-
-
-def graph_vectors(
-    backbone: Backbone,
-    knowledge: Knowledge,
-    images: Images,
-    folder: Path | None,
-    cache: Path | None = None,
-    log: Log = lambda _: None,
-    progress: Progress = lambda done_count, total_count: None,
-) -> GraphVectors:
-    """The graph as models take it. `folder` is where its images' paths begin; None, or none there, for a graph whose
-    images are not available.
-    """
-    tell_longer(backbone, knowledge.concepts, "concept names", log)
-    name_vectors = vectors_of(backbone, knowledge.concepts, cache) if knowledge.concepts else torch.zeros(0, 1)
-    kind_names = kind_words(knowledge.relation_names)
-    vector_width = images.vectors.shape[1]
-    pictures, pictured = (
-        torch.zeros(len(knowledge.images), vector_width),
-        torch.zeros(len(knowledge.images), dtype=torch.bool),
-    )
-    candidate_paths = {} if folder is None else {image.id: place(folder, image.path) for image in knowledge.images}
-    existing_paths = {
-        image: image_path
-        for image, image_path in candidate_paths.items()
-        if image_path is not None and image_path.is_file()
-    }
-    if folder is not None and len(existing_paths) < len(candidate_paths):
-        log(f"{len(existing_paths):,} of {len(candidate_paths):,} images of the graph are in {folder}")
-    if existing_paths:
-        loaded_images = images_of(backbone, existing_paths, cache, log, progress, regions=False)
-        image_rows = {image.id: row_number for row_number, image in enumerate(knowledge.images)}
-        row_numbers = torch.tensor([image_rows[image_name] for image_name in loaded_images.known])
-        pictures[row_numbers] = loaded_images.vectors[list(loaded_images.known.values())]
-        pictured[row_numbers] = True
-    evidence = ImageEvidence.of(knowledge, pictures, pictured)
-    image_evidence = evidence(images.vectors), evidence.lift(images.vectors)
-    return GraphVectors(
-        name_vectors, pictures, pictured, vectors_of(backbone, kind_names, cache), evidence, *image_evidence
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class ImageEvidence:
-    """How likely an image shows each concept, by ridge regression on the graph's images: `weights` (Di, C), for images
-    less `mean` over `scale` (Di,), and `centre` (C,), what is likely of any image; `spread` (C,) is the standard
-    deviation over the graph's images. `informative` (C,): the concepts of which these images show anything.
-    """
-
-    weights: Tensor
-    mean: Tensor
-    scale: Tensor
-    centre: Tensor
-    spread: Tensor
-    informative: Tensor
-
-    @classmethod
-    def of(cls, knowledge: Knowledge, pictures: Tensor, pictured: Tensor) -> ImageEvidence:
-        """Learnt from the graph's images with pictures (I, Di): 1 for those that are POSITIVE to a concept, 0.5 for
-        UNCERTAIN ones, 0 for all others, so that a NEGATIVE one counts against it. A concept counts as known where at
-        least `MIN_IMAGES` images have either answer.
-        """
-        concept_count, vector_width = len(knowledge.cuis), pictures.shape[1]
-        stance_rows = torch.from_numpy(knowledge.stances)
-        stance_rows = stance_rows[pictured[stance_rows[:, 0]]]
-        if not len(stance_rows):
-            no_evidence = (
-                torch.zeros(vector_width, concept_count),
-                torch.zeros(vector_width),
-                torch.ones(vector_width),
-                torch.zeros(concept_count),
-            )
-            return cls(*no_evidence, torch.ones(concept_count), torch.zeros(concept_count, dtype=torch.bool))
-        targets = torch.zeros(len(pictures), concept_count, dtype=torch.float64)
-        for stance, label in ((NEGATIVE, 0.0), (UNCERTAIN, 0.5), (POSITIVE, 1.0)):  # of several stances the strongest
-            matching_rows = stance_rows[stance_rows[:, 1] == stance]
-            targets[matching_rows[:, 0], matching_rows[:, 2]] = label
-        targets = targets[pictured]
-        inputs = pictures[pictured].double()
-        mean, scale = inputs.mean(0), inputs.std(0).clamp(min=1e-6)
-        inputs = (inputs - mean) / scale
-        centre = targets.mean(0)
-        gram_matrix = inputs.T @ inputs + RIDGE * len(inputs) ** 0.5 * torch.eye(vector_width, dtype=torch.float64)
-        weights = torch.linalg.solve(gram_matrix, inputs.T @ (targets - centre))
-        positive_counts = (targets > 0.5).sum(0)
-        has_evidence = (positive_counts >= MIN_IMAGES) & (len(inputs) - positive_counts >= MIN_IMAGES)
-        spread = (inputs @ weights).std(0).clamp(min=1e-6)
-        return cls(weights.float(), mean.float(), scale.float(), centre.float(), spread.float(), has_evidence)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Images (n, Di) to (n, C), from 0 to 1; 0 for concepts that nothing is known of."""
-        return (self._beside(images) + self.centre).clamp(0, 1) * self.informative
-
-    def lift(self, images: Tensor) -> Tensor:
-        """How much likelier an image shows each concept than the graph's images do, in their standard deviations, from
-        -3 to 3: (n, C). A rare finding is seldom likely, regardless of what the image shows.
-        """
-        return (self._beside(images) / self.spread).clamp(-3, 3) * self.informative
-
-    def _beside(self, images: Tensor) -> Tensor:
-        return ((images - self.mean) / self.scale) @ self.weights
 
 
 class QuestionExamples:

@@ -3,7 +3,7 @@
 Knowledge is the text of the paths around the question's concepts, by the text tower: paths of two edges between two of
 them, and single edges between concepts. The question attends to them; image, question and the knowledge found are then
 one sequence of a transformer's layer. Edges of images have no words, so no path has a stance: stances tell by visual
-evidence alone (`kgp_models.vqa.inputs.ImageEvidence`).
+evidence alone (`kgp_models.vqa.evidence.ImageEvidence`).
 
 Ours in addition to the original: a path's vector stands with its product with the question's and its difference from
 it; how much of the path the question names is reported, and the visual evidence of the rest.

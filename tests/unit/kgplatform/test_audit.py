@@ -15,20 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgplatform import queries
-from kgplatform.audit import (
-    EXPORT,
-    GRAPH,
-    PAIRS,
-    QUESTIONS,
-    SPLIT,
-    AuditSeverity,
-    Checked,
-    Finding,
-    Rule,
-    audit_export,
-    audit_split,
-    ordered,
-)
+from kgplatform.audit import Checked, Finding, audit_export, audit_split, ordered
+from kgplatform.audit_rules import EXPORT, GRAPH, PAIRS, QUESTIONS, SPLIT, AuditSeverity, Rule
 from kgplatform.cli import audit as cli
 from kgplatform.datasets import split_checks as checks
 from kgplatform.datasets.splits import KINDS, Split, leak

@@ -12,7 +12,7 @@ import pytest
 
 from kgplatform import files, radiograph
 from kgplatform.errors import InputError
-from tests import ROOT, bombs
+from tests import ROOT, bomb_files, bombs
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def test_reading_a_bomb_takes_at_most_300_mb_and_2_seconds(tmp_path: Path, name:
 
 def test_a_radiograph_of_nine_million_pixels_is_read_exactly(tmp_path: Path) -> None:
     pixel_values = np.random.default_rng(0).integers(100, 4_096, (3_000, 3_000), dtype=np.uint16)
-    bombs.write_inconsistent_dicom(tmp_path / "a.dcm", bombs.NATIVE, 3_000, 3_000, pixel_values.tobytes())
+    bomb_files.write_inconsistent_dicom(tmp_path / "a.dcm", bomb_files.NATIVE, 3_000, 3_000, pixel_values.tobytes())
     image = np.asarray(radiograph.read_radiograph(tmp_path / "a.dcm"))
     expected_grey = (pixel_values - float(pixel_values.min())) / float(pixel_values.max() - pixel_values.min()) * 255
     assert (image == expected_grey.astype(np.uint8)).all()
@@ -78,17 +78,19 @@ def test_grey_of_16_bits_is_stretched_the_same_in_bands(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"])
 def test_a_dicom_file_without_its_decoder_says_which_is_missing(tmp_path: Path, syntax: str) -> None:
-    bombs.write_inconsistent_dicom(tmp_path / "a.dcm", bombs.J2K, 8, 8, b"\0" * 64)
+    bomb_files.write_inconsistent_dicom(tmp_path / "a.dcm", bomb_files.J2K, 8, 8, b"\0" * 64)
     dicom_path = tmp_path / "a.dcm"
-    dicom_path.write_bytes(dicom_path.read_bytes().replace(bombs.J2K.encode(), syntax.encode()))  # of the same length
+    dicom_path.write_bytes(
+        dicom_path.read_bytes().replace(bomb_files.J2K.encode(), syntax.encode())
+    )  # of the same length
     with pytest.raises(InputError, match="no decoder for this DICOM file is installed") as raised:
         radiograph.read_radiograph(dicom_path)
     assert "decompress" in raised.value.hint
 
 
 def test_a_colour_image_is_named_as_such(tmp_path: Path) -> None:
-    bombs.write_inconsistent_dicom(
-        tmp_path / "a.dcm", bombs.NATIVE, 8, 8, b"\0" * 192, SamplesPerPixel=3, BitsAllocated=8
+    bomb_files.write_inconsistent_dicom(
+        tmp_path / "a.dcm", bomb_files.NATIVE, 8, 8, b"\0" * 192, SamplesPerPixel=3, BitsAllocated=8
     )
     with pytest.raises(InputError, match="a colour image"):
         radiograph.read_radiograph(tmp_path / "a.dcm")

@@ -2,64 +2,34 @@
 
 from __future__ import annotations
 
-import io
 import random
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from kgp_loaders.tabular import MAX_LINE, Row, open_table
+from kgp_loaders.table_columns import Row
+from kgp_loaders.table_text import MAX_LINE
+from kgp_loaders.tabular import open_table
 from kgplatform.batches import Reject
 from kgplatform.errors import InputError
 from tests.campaigns import rounds
+from tests.unit.loaders import table_files
+from tests.unit.loaders.table_files import COLUMNS, SECRET, Make, parquet_bytes, read_table_rows
 
-COLUMNS = ("head", "relation", "tail")
-SECRET = "Mrs-Example-aged-71"
-
-
-class Make(Protocol):
-    """Writes a file for a test."""
-
-    def __call__(self, content: bytes, name: str = ...) -> Path: ...
-
-
-@pytest.fixture
-def table_file_writer(tmp_path: Path) -> Make:
-    def write(content: bytes, name: str = "t.csv") -> Path:
-        file_path = tmp_path / name
-        file_path.write_bytes(content)
-        return file_path
-
-    return write
-
-
-def _read_rows(path: Path, columns: Sequence[str] = COLUMNS) -> list[Row | Reject]:
-    return list(open_table(path).rows(columns))
+table_file_writer = table_files.table_file_writer
 
 
 def accepted(path: Path) -> list[list[str]]:
-    return [list(record[1]) for record in _read_rows(path) if not isinstance(record, Reject)]
+    return [list(record[1]) for record in read_table_rows(path) if not isinstance(record, Reject)]
 
 
 def rejected(path: Path) -> dict[int, str]:
-    return {record.row: record.reason for record in _read_rows(path) if isinstance(record, Reject)}
-
-
-def parquet_bytes(rows: int = 20) -> bytes:
-    table = pa.table(
-        {"head": [f"C{number:07d}" for number in range(rows)], "relation": ["isa"] * rows, "tail": list(range(rows))}
-    )
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="none", write_page_checksum=True)
-    return buffer.getvalue()
+    return {record.row: record.reason for record in read_table_rows(path) if isinstance(record, Reject)}
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -69,7 +39,7 @@ def test_line_ends_and_byte_order_marks(table_file_writer: Make, end: bytes, bom
     table_path = table_file_writer(
         bom + end.join([b"head,relation,tail", b"a,isa,b", "ä,isa,心".encode()]) + (end if last else b"")
     )
-    assert _read_rows(table_path) == [(2, ["a", "isa", "b"]), (3, ["ä", "isa", "心"])]
+    assert read_table_rows(table_path) == [(2, ["a", "isa", "b"]), (3, ["ä", "isa", "心"])]
 
 
 def test_columns_come_in_the_order_asked_for(table_file_writer: Make) -> None:
@@ -108,7 +78,7 @@ def test_quoted_values(table_file_writer: Make) -> None:
 )
 def test_a_bad_row_costs_only_itself(table_file_writer: Make, line: bytes, reason: str) -> None:
     table_path = table_file_writer(b"head,relation,tail\na,isa,b\n" + line + b"\nc,isa,d\n")
-    assert [record[0] for record in _read_rows(table_path) if not isinstance(record, Reject)] == [2, 4]
+    assert [record[0] for record in read_table_rows(table_path) if not isinstance(record, Reject)] == [2, 4]
     assert list(rejected(table_path)) == [3]
     assert reason in rejected(table_path)[3]
 
@@ -120,8 +90,8 @@ def test_a_quoted_value_may_not_span_lines(table_file_writer: Make) -> None:
 
 
 def test_blank_lines_at_the_end_are_no_rows(table_file_writer: Make) -> None:
-    assert _read_rows(table_file_writer(b"head,relation,tail\na,isa,b\n\n\n")) == [(2, ["a", "isa", "b"])]
-    assert _read_rows(table_file_writer(b"head,relation,tail\n")) == []
+    assert read_table_rows(table_file_writer(b"head,relation,tail\na,isa,b\n\n\n")) == [(2, ["a", "isa", "b"])]
+    assert read_table_rows(table_file_writer(b"head,relation,tail\n")) == []
 
 
 def test_reasons_never_quote_the_row(table_file_writer: Make) -> None:
@@ -154,54 +124,14 @@ def test_reasons_never_quote_the_row(table_file_writer: Make) -> None:
 def test_unusable_files(table_file_writer: Make, content: bytes, name: str, message: str) -> None:
     table_path = table_file_writer(content, name)
     with pytest.raises(InputError, match=message) as refusal:
-        _read_rows(table_path)
+        read_table_rows(table_path)
     assert refusal.value.path == table_path
-
-
-def test_missing_columns_are_named_with_those_found(table_file_writer: Make) -> None:
-    with pytest.raises(InputError) as refusal:
-        open_table(table_file_writer(b"subject,predicate,tail\n")).rows(COLUMNS)
-    assert "lacks head, relation" in refusal.value.message
-    assert "subject, predicate, tail" in refusal.value.hint
-
-
-def test_content_in_the_header_s_place_is_not_quoted(table_file_writer: Make) -> None:
-    report_text = f"{SECRET}, admitted on Tuesday with increasing shortness of breath and a cough."
-    with pytest.raises(InputError) as refusal:
-        _read_rows(table_file_writer(f'"{report_text}",x\n'.encode()))
-    assert SECRET not in refusal.value.message + refusal.value.hint
 
 
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:
     for wrong_path, message in ((tmp_path / "none.csv", "no such file"), (tmp_path, "a folder, not a file")):
         with pytest.raises(InputError, match=message):
             open_table(wrong_path)
-
-
-def test_parquet(tmp_path: Path) -> None:
-    table_path = tmp_path / "t.parquet"
-    table = {
-        "head": pa.array(["a", None, "ü\tx"]).dictionary_encode(),
-        "relation": pa.array([b"isa", b"isa", b"\xff"]),
-        "tail": pa.array([1, 2, 3], pa.uint8()),
-    }
-    pq.write_table(pa.table(table), table_path)
-    first_row, *other_rows = _read_rows(table_path)
-    assert first_row == (1, ["a", "isa", "1"]) or first_row == (1, ("a", "isa", "1"))
-    assert other_rows == [Reject(table_path, 2, "head is empty (null)"), Reject(table_path, 3, "it is not valid UTF-8")]
-
-
-def test_parquet_columns_must_hold_text_or_whole_numbers(tmp_path: Path) -> None:
-    table_path = tmp_path / "t.parquet"
-    pq.write_table(pa.table({"head": [1.0], "relation": ["isa"], "tail": [["b"]]}), table_path)
-    with pytest.raises(InputError, match="head holds double"):
-        _read_rows(table_path)
-    with pytest.raises(InputError, match="tail holds list"):
-        _read_rows(table_path, ["tail"])
-
-
-def test_parquet_is_known_by_its_content(table_file_writer: Make) -> None:
-    assert len(_read_rows(table_file_writer(parquet_bytes(), "t.csv"))) == 20
 
 
 def test_memory_stays_flat_on_a_huge_line(tmp_path: Path) -> None:
@@ -212,7 +142,7 @@ def test_memory_stays_flat_on_a_huge_line(tmp_path: Path) -> None:
             table_file.write(b"x" * (1 << 20))
         table_file.write(b"\na,isa,b\n")
     tracemalloc.start()
-    records = _read_rows(table_path)
+    records = read_table_rows(table_path)
     peak_memory = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [isinstance(record, Reject) for record in records] == [True, False]
@@ -365,11 +295,3 @@ def test_a_stray_quote_between_semicolons_costs_its_row_alone(tmp_path: Path) ->
     first_row, second_row = open_table(table_path).rows(["id", "name"])
     assert isinstance(first_row, Reject)
     assert second_row == (3, ["2", "d;e"])
-
-
-def test_a_missing_column_suggests_the_one_that_is_nearly_it(tmp_path: Path) -> None:
-    table_path = tmp_path / "t.csv"
-    table_path.write_text("Head,relatoin,tail\na,b,c\n", encoding="utf-8")
-    with pytest.raises(InputError) as refusal:
-        open_table(table_path).rows(["relation"])
-    assert refusal.value.hint.startswith("Did you mean relatoin?")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kgplatform.cli import pairs as cli
-from kgplatform.datasets.pairs import KINDS, PARTS, PROTOCOLS, PairSet
+from kgplatform.datasets.pair_source import KINDS
+from kgplatform.datasets.pairs import PARTS, PROTOCOLS, PairSet
 from kgplatform.errors import ConnectionFailed, InputError, UsageError
 from tests.unit.kgplatform.datasets.test_pairs import numbered_openi_studies, write_openi_studies
 

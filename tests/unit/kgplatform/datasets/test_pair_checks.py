@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgplatform.audit import AuditSeverity, Finding, audit_pairs
+from kgplatform.audit import Finding, audit_pairs
+from kgplatform.audit_rules import AuditSeverity
 from kgplatform.datasets import pair_checks as checks
 from kgplatform.datasets.graph_studies import Used
 from kgplatform.datasets.pair_checks import Audited, pair_overlaps
-from kgplatform.datasets.pairs import PARTS, PROTOCOLS, Pair, PairSet, partition_pairs
+from kgplatform.datasets.pair_source import Pair
+from kgplatform.datasets.pairs import PARTS, PROTOCOLS, PairSet, partition_pairs
 from kgplatform.errors import UsageError
 from tests.unit.kgplatform.datasets.test_pair_files import openi_pair_set
 from tests.unit.kgplatform.datasets.test_pairs import PAIRS, pair

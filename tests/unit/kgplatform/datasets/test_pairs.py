@@ -14,19 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgplatform.datasets import pairs as pairing
+from kgplatform.datasets import pair_source
 from kgplatform.datasets.graph_studies import exclude, study_key
 from kgplatform.datasets.pair_checks import pair_overlaps
-from kgplatform.datasets.pairs import (
-    PARTS,
-    PROTOCOLS,
-    Pair,
-    PairSet,
-    pair_groups,
-    partition_pairs,
-    read_pairs,
-    sample_pairs,
-)
+from kgplatform.datasets.pair_source import Pair
+from kgplatform.datasets.pairs import PARTS, PROTOCOLS, PairSet, pair_groups, partition_pairs, read_pairs, sample_pairs
 from kgplatform.errors import InputError, UsageError
 from tests.unit.loaders.test_mimic_cxr import CANARY, layout, synthetic_dicom_id
 from tests.unit.loaders.test_openi import XML
@@ -94,8 +86,8 @@ def test_a_pair_is_an_image_with_its_whole_text(tmp_path: Path) -> None:
     assert pairs[2].text == "A mass."
     assert "clear" not in repr(pairs[0])
     assert [(rejected.path.name, rejected.reason) for rejected in rejects] == [
-        ("4_IM-1001.dcm.png", pairing.NO_TEXT),
-        ("4_IM-2001.dcm.png", pairing.NO_TEXT),
+        ("4_IM-1001.dcm.png", pair_source.NO_TEXT),
+        ("4_IM-2001.dcm.png", pair_source.NO_TEXT),
     ]
     assert [image_pair.view for image_pair in read_pairs("openi", tmp_path, views=("Lateral",))[0]] == ["Lateral"] * 3
 
@@ -105,7 +97,9 @@ def test_an_image_that_is_not_there_is_told_unless_none_is_wanted(tmp_path: Path
     (tmp_path / "2_IM-1001.dcm.png").unlink()
     pairs, rejects = read_pairs("openi", tmp_path)
     assert len(pairs) == 5
-    assert [rejected.path.name for rejected in rejects if rejected.reason == pairing.NO_IMAGE] == ["2_IM-1001.dcm.png"]
+    assert [rejected.path.name for rejected in rejects if rejected.reason == pair_source.NO_IMAGE] == [
+        "2_IM-1001.dcm.png"
+    ]
     assert len(read_pairs("openi", tmp_path, require_images=False)[0]) == 6
 
 
@@ -121,7 +115,7 @@ def test_the_xml_form_names_png_files_and_no_views(tmp_path: Path) -> None:
     (tmp_path / "CXR9_IM-0002.png").write_bytes(b"x")
     [image_pair], [rejected] = read_pairs("openi", tmp_path)
     assert (image_pair.image, image_pair.path.name, image_pair.view) == ("CXR9_IM-0002", "CXR9_IM-0002.png", "")
-    assert (rejected.path.name, rejected.reason) == ("CXR9_IM-0001.png", pairing.NO_IMAGE)
+    assert (rejected.path.name, rejected.reason) == ("CXR9_IM-0001.png", pair_source.NO_IMAGE)
     with pytest.raises(UsageError, match="does not tell the views"):
         read_pairs("openi", tmp_path, views=("Frontal",))
 
@@ -160,7 +154,7 @@ def test_iu_xray_counts_its_images_from_their_folder(tmp_path: Path) -> None:
         (tmp_path / "images" / image_name).write_bytes(b"x")
     pairs, rejects = read_pairs("iu-xray", tmp_path)
     assert [image_pair.image for image_pair in pairs] == ["CXR1_IM-0001/0", "CXR1_IM-0001/1", "CXR2_IM-0002/0"]
-    assert [rejected.reason for rejected in rejects] == [pairing.OUTSIDE] * 2
+    assert [rejected.reason for rejected in rejects] == [pair_source.OUTSIDE] * 2
     separate_pairs, _ = read_pairs("iu-xray", tmp_path / "annotation.json", images=tmp_path / "images")
     assert [(image_pair.image, image_pair.path) for image_pair in separate_pairs] == [
         (image_pair.image, image_pair.path) for image_pair in pairs
@@ -297,7 +291,7 @@ def test_pairs_from_openis_real_reports(data_dir: Path) -> None:
     openi_folder = data_dir / "openi"
     assert not read_pairs("openi", openi_folder)[0]  # no images are shipped
     pairs, rejects = read_pairs("openi", openi_folder, require_images=False)
-    assert Counter(rejected.reason for rejected in rejects) == {pairing.NO_TEXT: 28}
+    assert Counter(rejected.reason for rejected in rejects) == {pair_source.NO_TEXT: 28}
     assert len(pairs) == 5_250
     assert len({image_pair.study for image_pair in pairs}) == 2_701
     assert pair_groups(pairs).max() + 1 == len({image_pair.wording for image_pair in pairs}) == 2_206

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kgp_loaders.medmkg import MedMKG
-from kgp_loaders.phantom.graph import MAX_CONCEPTS, build_phantom_graph, concept
+from kgp_loaders.phantom.graph import MAX_CONCEPTS, build_phantom_graph
+from kgp_loaders.phantom.vocabulary import concept
 from kgplatform.batches import EdgeRef
 from kgplatform.contents import LISTED
 from kgplatform.errors import InputError, UsageError

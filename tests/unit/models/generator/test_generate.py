@@ -17,51 +17,15 @@ from PIL import Image
 from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
 from kgp_models.generator.generate import BUCKET, Decoding, Generator, _parts, buckets
 from kgp_models.generator.language import prompt
-from kgplatform.errors import SettingsError, UsageError
 from kgplatform.generate.backend import Asked, GeneratorReply
-from kgplatform.triplets.text import parse_triplets, serialise
+from kgplatform.triplets.text import parse_triplets
+from tests.unit.models.generator import untrained_generators
+from tests.unit.models.generator.untrained_generators import generation_requests, replies
 
 pytestmark = pytest.mark.slow  # a model is trained first
 
-REPORTS = [
-    "Small left effusion .",
-    "",
-    "No edema of the lungs . " * 4,
-    "Nodule .",
-    "A tube terminates in the stomach .",
-]
-
-
-@pytest.fixture(scope="module")
-def untrained(tiny_generator_folder: Path) -> GeneratorCheckpoint:
-    """A generator whose replies differ from image to image: its weights are large and random."""
-    checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
-    random_generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for weight in checkpoint.model.parameters():
-            if weight.dim() > 1:
-                weight.copy_(torch.randn(weight.shape, generator=random_generator) * 0.3)
-        assert checkpoint.model.projector is not None
-        checkpoint.model.projector.spread.weight *= 30
-    return checkpoint
-
-
-@pytest.fixture(scope="module")
-def synthetic_image_paths(synthetic_studies_folder: Path) -> list[Path]:
-    return sorted(synthetic_studies_folder.rglob("*.png"))
-
-
-def _generation_requests(pictures: list[Path], count: int = 5) -> list[Asked]:
-    return [
-        Asked(f"I{image_number}", pictures[image_number % len(pictures)], REPORTS[image_number % len(REPORTS)])
-        for image_number in range(count)
-    ]
-
-
-def replies(generator: Generator, rows: list[Asked]) -> dict[str, GeneratorReply]:
-    replies_by_id = {reply.asked.id: reply for batch in generator.replies(iter(rows)) for reply in batch}
-    assert list(replies_by_id) or not rows
-    return replies_by_id
+untrained = untrained_generators.untrained
+synthetic_image_paths = untrained_generators.synthetic_image_paths
 
 
 @pytest.mark.parametrize("beams", [1, 3])
@@ -69,7 +33,7 @@ def replies(generator: Generator, rows: list[Asked]) -> dict[str, GeneratorReply
 def test_a_batch_gives_what_one_by_one_gives(
     untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], beams: int, constrained: bool
 ) -> None:
-    requests = _generation_requests(synthetic_image_paths)
+    requests = generation_requests(synthetic_image_paths)
     batch_generator = Generator(untrained, Decoding(beams, 24, 5, constrained))
     single_generator = Generator(untrained, Decoding(beams, 24, 1, constrained))
     batched_replies, single_replies = replies(batch_generator, requests), replies(single_generator, requests)
@@ -92,7 +56,7 @@ def test_a_run_that_goes_on_after_any_batch_has_the_batches_of_one_that_was_not_
     generator = Generator(untrained, Decoding(1, 8, 2))
     requests = [
         request._replace(position=row_number)
-        for row_number, request in enumerate(_generation_requests(synthetic_image_paths, 3 * 2 * BUCKET + 5))
+        for row_number, request in enumerate(generation_requests(synthetic_image_paths, 3 * 2 * BUCKET + 5))
     ]
     all_batches = list(generator.replies(iter(requests)))
     assert [reply.asked.id for batch in all_batches for reply in batch] != [
@@ -144,7 +108,7 @@ def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
     (tmp_path / "bad.png").write_bytes(b"zebrafinch")
     Image.new("L", (64, 64), 90).save(tmp_path / "blank.png")
     requests = [
-        *_generation_requests(synthetic_image_paths, 3),
+        *generation_requests(synthetic_image_paths, 3),
         Asked("bad", tmp_path / "bad.png", "secret"),
         Asked("gone", tmp_path / "gone.png", ""),
         Asked("blank", tmp_path / "blank.png", ""),
@@ -168,7 +132,7 @@ def test_a_model_that_gives_no_numbers_is_told_and_not_taken_for_seeing_nothing(
     with torch.no_grad():
         broken_checkpoint.model.language.get_input_embeddings().weight.fill_(torch.nan)
     replies_by_id = replies(
-        Generator(broken_checkpoint, Decoding(2, 8, 2)), _generation_requests(synthetic_image_paths, 2)
+        Generator(broken_checkpoint, Decoding(2, 8, 2)), generation_requests(synthetic_image_paths, 2)
     )
     assert {reply.problem for reply in replies_by_id.values()} == {"the model gave no numbers"}
 
@@ -182,7 +146,7 @@ def test_nothing_asked_is_nothing_said_and_images_are_read_a_little_ahead(
 
     def rows() -> Iterator[Asked]:
         nonlocal read_count
-        for request in _generation_requests(synthetic_image_paths, 4 * BUCKET):
+        for request in generation_requests(synthetic_image_paths, 4 * BUCKET):
             read_count += 1
             yield request
 
@@ -233,7 +197,7 @@ def test_scores_are_the_geometric_mean_of_the_tokens_probabilities(
     generator = Noting(untrained, Decoding(beams, 60, 4, constrained=True))
     generator.written = {}
     checked_count = 0
-    for image_id, reply in replies(generator, _generation_requests(synthetic_image_paths, 4)).items():
+    for image_id, reply in replies(generator, generation_requests(synthetic_image_paths, 4)).items():
         token_ids = generator.written[image_id]
         log_probabilities = _chances(untrained, reply.asked, token_ids, generator)
         expected_scores: dict[Any, float] = {}
@@ -264,89 +228,3 @@ def _chances(
             logits = checkpoint.model(input_ids, torch.ones_like(input_ids), image=image_features)["logits"][0, -1]
             log_probabilities.append(float(logits.log_softmax(-1)[token_id]))
     return log_probabilities
-
-
-def test_parts_between_semicolons() -> None:
-    assert list(_parts(["a", ",", ";", "b", "; ", ";", "c"])) == [(0, 2), (3, 4), (6, 7)]
-    assert list(_parts([])) == list(_parts([";"])) == []
-
-
-@pytest.mark.parametrize("beams", [1, 4])
-def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
-    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], beams: int
-) -> None:
-    generator = Generator(untrained, Decoding(beams, 96, 16, constrained=True))
-    requests = [
-        Asked(
-            f"I{image_number}",
-            synthetic_image_paths[image_number % len(synthetic_image_paths)],
-            f"{REPORTS[image_number % 5]} {image_number}",
-        )
-        for image_number in range(64)
-    ]
-    replies_by_id = replies(generator, requests)
-    assert len(replies_by_id) == 64
-    ended_count = 0
-    for reply in replies_by_id.values():
-        is_cut = reply.tokens == 96
-        ended_count += not is_cut
-        assert reply.left_out <= is_cut, reply.text
-        assert parse_triplets(serialise(scored_triplet.triplet for scored_triplet in reply.triplets)).left_out == 0
-        assert all(
-            scored_triplet.score is not None and 0 < scored_triplet.score <= 1 for scored_triplet in reply.triplets
-        )
-    assert sum(len(reply.triplets) for reply in replies_by_id.values()) > 0
-    assert generator.parameters["constrained"] is True
-
-
-def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(untrained: GeneratorCheckpoint) -> None:
-    parameter_texts = {
-        str(Generator(untrained, decoding).parameters) for decoding in (Decoding(), Decoding(2), Decoding(4, 9))
-    }
-    assert len(parameter_texts) == 3
-    assert Generator(untrained, Decoding(batch=2)).parameters == Generator(untrained).parameters
-    impossible_options: tuple[dict[str, Any], ...] = (
-        {"beams": 0},
-        {"beams": 65},
-        {"max_new_tokens": 0},
-        {"batch": 0},
-        {"max_new_tokens": 5_000},
-    )
-    for options in impossible_options:
-        with pytest.raises(UsageError, match=next(iter(options))):
-            Decoding(**options)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_on_ray_the_replies_are_the_same(tiny_generator_folder: Path, synthetic_image_paths: list[Path]) -> None:
-    pytest.importorskip("ray")
-    from kgp_models.generator.spread import CHUNK, OnRay
-
-    decoding = Decoding(2, 6, 1)
-    local_generator, ray_generator = (
-        Generator(load_generator(tiny_generator_folder / "vlm-kg"), decoding),
-        OnRay(tiny_generator_folder / "vlm-kg", None, decoding),
-    )
-    assert (ray_generator.name, ray_generator.sha256, ray_generator.parameters) == (
-        local_generator.name,
-        local_generator.sha256,
-        local_generator.parameters,
-    )
-    requests = _generation_requests(synthetic_image_paths, 2 * CHUNK + 1)
-    local_replies = {reply.asked: reply for batch in local_generator.replies(iter(requests)) for reply in batch}
-    ray_replies = {reply.asked: reply for batch in ray_generator.replies(iter(requests)) for reply in batch}
-    assert {request: (reply.text, reply.tokens) for request, reply in ray_replies.items()} == {
-        request: (reply.text, reply.tokens) for request, reply in local_replies.items()
-    }
-    assert list(ray_generator.replies(iter(()))) == []
-
-
-def test_without_ray_it_is_wrong_usage(tiny_generator_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    from kgp_models.generator.spread import OnRay
-
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SettingsError, match="this needs Ray, which is not installed"):
-        OnRay(tiny_generator_folder / "vlm-kg", None, Decoding())

@@ -5,53 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from kgp_models.generator.checkpoint import load_generator
-from kgp_models.generator.encoded import encoded
 from kgp_models.generator.generate import Generator
 from kgp_models.generator.model import VLMKG
 from kgp_models.generator.train import Work, train_stages
 from kgp_models.generator.validate import validated
-from kgp_models.towers.vision import open_vision
-from kgplatform.errors import InputError, SettingsError
-from kgplatform.extras import install_command
-from kgplatform.interrupt import Stopped
+from kgplatform.errors import InputError
 from tests import generators
-from tests.interrupts import interrupted_at
+from tests.generators import WEIGHTS
 from tests.unit.models.towers.test_vision import save_clip_vision
 
 pytestmark = pytest.mark.slow  # a model is trained first
-
-WEIGHTS = ("vision/vision.safetensors", "llm-kg/language/model.safetensors", "vlm-kg/projector.safetensors",
-           "vlm-kg/language/model.safetensors", "vlm-kg/vision.safetensors")  # fmt: skip
-
-
-class _SimulatedKill(Exception):
-    """In place of a kill."""
-
-
-def killed_at(part: str, step: int) -> Callable[[str], Callable[[int, int | None], None]]:
-    def progress(activity: str) -> Callable[[int, int | None], None]:
-        def tell(done: int, total: int | None) -> None:
-            if activity.startswith(part) and done == step:
-                raise _SimulatedKill
-
-        return tell
-
-    return progress
 
 
 @pytest.fixture
@@ -74,143 +46,6 @@ def test_both_stages_end_as_generators_without_what_they_needed_on_the_way(tiny_
         assert not (tiny_generator_folder / folder_name / "work").exists()
     assert all((tiny_generator_folder / weights_name).is_file() for weights_name in WEIGHTS)
     assert not list(tiny_generator_folder.rglob("*.state"))
-
-
-@pytest.mark.parametrize(
-    ("part", "step", "stages"),
-    [("vision, steps", 5, ["vision"]), ("LLM-KG, steps", 3, ["1"]), ("VLM-KG, steps", 10, ["1", "2"])],
-)
-def test_a_training_that_was_killed_goes_on_to_the_same_weights(
-    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path, part: str, step: int, stages: list[str]
-) -> None:
-    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
-    with pytest.raises(_SimulatedKill):
-        train_stages(replace(work, progress=killed_at(part, step)), stages)
-    saved_states = [*tmp_path.rglob("work/checkpoint-*"), *tmp_path.rglob("vision.state")]
-    assert saved_states, "something was saved before the kill"
-    if (last_state := saved_states[-1]).is_dir():  # and the next was cut short
-        partial_checkpoint = shutil.copytree(last_state, last_state.with_name("checkpoint-99"))
-        trainer_state = (partial_checkpoint / "trainer_state.json").read_bytes()
-        (partial_checkpoint / "trainer_state.json").write_bytes(trainer_state[: len(trainer_state) // 2])
-    steps: list[int] = []
-    messages: list[str] = []
-    resumed_work = replace(
-        work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None
-    )
-    train_stages(replace(resumed_work, log=messages.append), stages)
-    assert steps[0] > 1, "it did not begin anew"
-    for weights_name in WEIGHTS:
-        if (tmp_path / weights_name).is_file():
-            resumed_tensors, full_tensors = (
-                load_file(tmp_path / weights_name),
-                load_file(tiny_generator_folder / weights_name),
-            )
-            assert all(
-                torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors
-            ), weights_name
-    assert (tmp_path / {"vision": WEIGHTS[0], "1": WEIGHTS[1], "2": WEIGHTS[2]}[stages[-1]]).is_file()
-    assert [message for message in messages if f" goes on at step {steps[0]} of " in message], messages
-    if stages != ["vision"]:  # its figures are those of all sessions
-        description, full_description = (
-            json.loads((folder / {"1": "llm-kg", "2": "vlm-kg"}[stages[-1]] / "generator.json").read_text("utf-8"))
-            for folder in (tmp_path, tiny_generator_folder)
-        )
-        assert description["figures"]["loss"] == full_description["figures"]["loss"]
-        assert description["figures"]["seconds"] > 0
-
-
-def test_a_validation_that_is_interrupted_is_done_again(
-    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
-) -> None:
-    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
-    with pytest.raises(_SimulatedKill):
-        train_stages(
-            replace(work, progress=killed_at("LLM-KG, validation", len(work.validation(work.studies())))), ["1"]
-        )
-    earlier_weights = (tmp_path / WEIGHTS[1]).read_bytes()
-    assert "validation F1, report" not in json.loads((tmp_path / "llm-kg/generator.json").read_text())["figures"]
-    train_stages(work, ["1"])
-    resumed_figures, full_figures = (
-        json.loads((folder / "llm-kg/generator.json").read_text())["figures"]
-        for folder in (tmp_path, tiny_generator_folder)
-    )
-    assert {**resumed_figures, "seconds": 0} == {**full_figures, "seconds": 0}
-    assert (tmp_path / WEIGHTS[1]).read_bytes() == earlier_weights
-    assert not (tmp_path / "llm-kg/work").exists()
-
-
-@pytest.mark.parametrize("stopped", [False, True])
-def test_encoding_images_goes_on_where_it_was(
-    synthetic_studies_folder: Path,
-    tiny_generator_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    stopped: bool,
-) -> None:
-    monkeypatch.setattr("kgp_models.generator.encoded.ENCODED_AT_A_TIME", 4)
-    monkeypatch.setattr("kgplatform.interrupt.SECONDS", 0.0)
-    monkeypatch.setattr("kgplatform.interrupt.SHARE", 0)
-    vision_encoder = open_vision(f"small:{tiny_generator_folder / 'vision'}")
-    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
-    studies = [study for study in work.studies() if study.image is not None]
-    expected_result = encoded(vision_encoder, studies, tmp_path / "whole", work)
-    ending_progress = interrupted_at(8) if stopped else killed_at("images", 8)("images")
-    with pytest.raises(Stopped if stopped else _SimulatedKill, match="stopped after 8 of" if stopped else None):
-        encoded(vision_encoder, studies, tmp_path / "cut", replace(work, progress=lambda activity: ending_progress))
-    steps: list[int] = []
-    resumed_work = replace(work, progress=lambda activity: lambda done, total: steps.append(done))
-    encoded_studies, vectors = encoded(vision_encoder, studies, tmp_path / "cut", resumed_work)
-    assert steps[0] == (12 if stopped else 8)
-    assert encoded_studies == expected_result[0]
-    assert torch.equal(vectors, expected_result[1])
-
-
-@pytest.mark.parametrize(
-    ("part", "step", "stages"),
-    [("vision, steps", 5, ["vision"]), ("LLM-KG, steps", 3, ["1"])],
-)
-def test_an_interrupted_generator_training_loses_no_step(
-    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path, part: str, step: int, stages: list[str]
-) -> None:
-    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
-    steps: list[int] = []
-    with pytest.raises(Stopped, match=rf"after step {step} of \d+, saved in {tmp_path}"):
-        train_stages(replace(work, progress=lambda activity: interrupted_at(step if activity == part else -1)), stages)
-    train_stages(
-        replace(work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None),
-        stages,
-    )
-    assert steps[0] == step + 1
-    resumed_tensors, full_tensors = (
-        load_file(folder / WEIGHTS[part.startswith("LLM")]) for folder in (tmp_path, tiny_generator_folder)
-    )
-    assert all(torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors)
-
-
-def test_a_training_killed_outright_goes_on_by_the_same_command(
-    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
-) -> None:
-    """SIGKILL to `kgp train generator` as soon as stage 1 has saved where it is."""
-    config_path = tmp_path / "s.yaml"
-    config_path.write_text(
-        yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
-    )
-    kgp_path = Path(sys.executable).with_name("kgp")
-    command = [kgp_path, "train", "generator", "--config", config_path, "--data", synthetic_studies_folder,
-               "--out", tmp_path / "g", "--stage", "1"]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    work_folder, deadline = tmp_path / "g" / "llm-kg" / "work", time.monotonic() + 120
-    while not list(work_folder.glob("checkpoint-*")) and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it was killed on its way"
-    second_run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert second_run.returncode == 0, second_run.stderr
-    resumed_tensors, full_tensors = (
-        load_file(folder / WEIGHTS[1]) for folder in (tmp_path / "g", tiny_generator_folder)
-    )
-    assert all(torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors)
 
 
 def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
@@ -290,17 +125,6 @@ def test_an_image_that_cannot_be_read_is_told_and_left_out(synthetic_studies_fol
     assert load_generator(tmp_path / "g" / "vlm-kg").stage == "VLM-KG"
 
 
-def test_a_vision_training_does_not_go_on_with_other_images(synthetic_studies_folder: Path, tmp_path: Path) -> None:
-    data_folder = shutil.copytree(synthetic_studies_folder, tmp_path / "data")
-    work = generators.tiny_generator_training(data_folder, tmp_path / "g")
-    with pytest.raises(_SimulatedKill):
-        train_stages(replace(work, progress=killed_at("vision, steps", 5)), ["vision"])
-    missing_image = next(study.image for study in work.studies() if study.image is not None)
-    missing_image.write_bytes(b"")
-    with pytest.raises(InputError, match="other images can be read than when this training began"):
-        train_stages(work, ["vision"])
-
-
 def test_the_model_card_says_what_is_reached_on_studies_held_out(
     synthetic_studies_folder: Path, tiny_generator_folder: Path
 ) -> None:
@@ -356,40 +180,6 @@ def test_data_without_a_validation_part_are_trained_on_too(synthetic_studies_fol
         message for message in messages if message.startswith("no validation: ") and "the split 'nobody'" in message
     ]
     assert "validation" not in str(load_generator(begun / "vlm-kg").about["figures"])
-
-
-def test_two_processes_train_one_generator(
-    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
-) -> None:
-    """As `accelerate launch` has it on two GPUs, on processors: it calls torchrun."""
-    config_path = tmp_path / "s.yaml"
-    config_path.write_text(
-        yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
-    )
-    bin_folder = Path(sys.executable).parent
-    launch_command = [bin_folder / "torchrun", "--standalone", "--nproc_per_node", "2", bin_folder / "kgp"]
-    command = [
-        *launch_command,
-        "train",
-        "generator",
-        "--config",
-        config_path,
-        "--data",
-        synthetic_studies_folder,
-        "--out",
-        tmp_path / "g",
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
-    assert completed.returncode == 0, completed.stderr
-    assert completed.stderr.count("VLM-KG: ") == 1, "one of them tells"
-    for folder_name in ("llm-kg", "vlm-kg"):
-        joint_steps, single_steps = (
-            load_generator(folder / folder_name).about["figures"]["steps"]
-            for folder in (tmp_path / "g", tiny_generator_folder)
-        )
-        assert joint_steps < 0.7 * single_steps, "each has half of the records"
-    assert not list(tmp_path.rglob("work"))
 
 
 def test_frozen_only_the_projector_learns(synthetic_studies_folder: Path, begun: Path) -> None:
@@ -463,56 +253,7 @@ def test_it_learns(synthetic_studies_folder: Path, tiny_generator_folder: Path, 
     assert many_epochs["figures"]["loss"] < 0.7 * few_epochs["figures"]["loss"]
 
 
-def test_the_command_trains_and_says_where(synthetic_studies_folder: Path, tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
-    from kgplatform.cli.commands import app
-
-    config_path = tmp_path / "s.yaml"
-    config_path.write_text(
-        yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
-    )
-    arguments = [
-        "train",
-        "generator",
-        "--config",
-        str(config_path),
-        "--data",
-        str(synthetic_studies_folder),
-        "--out",
-        str(tmp_path / "g"),
-    ]
-    completed = CliRunner().invoke(app, [*arguments, "--stage", "1", "--json"])
-    assert completed.exit_code == 0, completed.output
-    document = json.loads(completed.stdout)
-    assert document["model"] == str(tmp_path / "g" / "llm-kg")
-    assert document["figures"]["steps"] > 0
-    refused_run = CliRunner().invoke(app, [*arguments, "--stage", "3"])
-    assert refused_run.exit_code == 2
-
-
 def test_work_knows_its_device(tmp_path: Path) -> None:
     work = Work(generators.tiny_generator_settings(), tmp_path, tmp_path)
     assert work.device in ("cpu", "cuda")
     assert work.bfloat16 == (work.device == "cuda")
-
-
-def test_without_the_packages_of_training_it_is_one_clear_line(
-    synthetic_studies_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from typer.testing import CliRunner
-
-    from kgplatform.cli import ml
-    from kgplatform.cli.train import app
-
-    original_find_spec = ml.find_spec
-    monkeypatch.setattr(ml, "find_spec", lambda name: None if name == "datasets" else original_find_spec(name))
-    config_path = tmp_path / "s.yaml"
-    config_path.write_text("{}", encoding="utf-8")
-    completed = CliRunner().invoke(app, ["generator", "--config", str(config_path), "--out", str(tmp_path / "g")])
-    assert isinstance(completed.exception, SettingsError)
-    assert (completed.exception.message, completed.exception.hint) == (
-        "this needs datasets, which is not installed",
-        f"Install it: {install_command('generate')}",
-    )
-    assert not (tmp_path / "g").exists()

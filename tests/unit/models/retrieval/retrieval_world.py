@@ -11,14 +11,17 @@ from torch import Tensor
 
 from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval.inputs import PairExamples
+from kgp_models.retrieval.settings import FineTuning
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.small_backbone import SmallSizes, small_backbone
 from kgplatform.datasets.knowledge import GraphImage, Knowledge
-from kgplatform.datasets.pairs import Pair, pair_groups
+from kgplatform.datasets.pair_source import Pair
+from kgplatform.datasets.pairs import pair_groups
 
 SIZES = SmallSizes(pixels=32, vocabulary=280, hidden=16, layers=1, heads=2)
 CONCEPTS = ("effusion", "pneumothorax", "nodule", "edema")
 RELATIONS = ("isa", "inverse_isa")
+TUNING = FineTuning(learning_rate=2e-3, epochs=4, patience=4, batch=8, varied=True)
 
 
 def bright_squares_picture(shown: Sequence[int], seed: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,28 +14,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from kgp_models.generator.language import small_tokenizer
-from kgp_models.retrieval import checkpoint
-from kgp_models.retrieval.encode import open_encoder
 from kgp_models.retrieval.fashionklip import Alignment, FashionSettings
-from kgp_models.retrieval.inputs import examples, read_pictures, vectors_of_texts
+from kgp_models.retrieval.inputs import examples, read_pictures
 from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
-from kgp_models.retrieval.settings import FineTuning, RetrievalSettings
 from kgp_models.retrieval.train import STATE, RetrievalTrainingResult, evaluated, fine_tune, pretrain, recall, settle
 from kgp_models.towers.backbone import Backbone, Picture
-from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.training.augmentation import varied
-from kgplatform.datasets.pairs import Pair
+from kgplatform.datasets.pair_source import Pair
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
-from tests import ROOT
 from tests.interrupts import Progress, interrupted_at
 from tests.unit.models.retrieval import retrieval_world as world
+from tests.unit.models.retrieval.retrieval_world import TUNING
 
 pytestmark = pytest.mark.slow
-
-TUNING = FineTuning(learning_rate=2e-3, epochs=4, patience=4, batch=8, varied=True)
-SETTINGS = RetrievalSettings(backbone="new", small=world.SIZES, tuning=TUNING)
 
 
 class _SimulatedKill(Exception):
@@ -304,84 +295,3 @@ def test_two_trainings_may_keep_the_same_pictures_at_once(tmp_path: Path, monkey
         )
     assert torch.equal(first_read.result().values, second_read.result().values)
     assert [cache_path.suffix for cache_path in (tmp_path / "cache").iterdir()] == [".npz"]
-
-
-def saved(folder: Path, settings: RetrievalSettings = SETTINGS) -> Backbone:
-    tokenizer = small_tokenizer(
-        [world.picture_report([number % 4], number) for number in range(20)], world.SIZES.vocabulary
-    )
-    backbone = small_backbone(tokenizer, world.SIZES, 4).eval()
-    checkpoint.save_retrieval_model(
-        folder, backbone, settings, base="small", tokenizer=tokenizer, data={"pairs": "abc"}, figures={"R@10": 0.5}
-    )
-    return backbone
-
-
-def test_a_model_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    backbone = saved(tmp_path)
-    loaded = checkpoint.load_retrieval_model(tmp_path)
-    report_texts = ["There is effusion.", "No edema. Study 7."]
-    assert torch.allclose(vectors_of_texts(loaded, report_texts), vectors_of_texts(backbone, report_texts), atol=5e-3)
-    images = world.example_pairs(3, 1).images
-    difference = loaded.embed_images(images) - backbone.embed_images(images)
-    assert float(difference.detach().abs().max()) < 5e-3  # kept in half precision
-    encoder = open_encoder(str(tmp_path))
-    assert encoder.sees
-    assert encoder.width == 512
-    assert encoder.texts(report_texts).shape == (2, 512)
-    assert "R@10 | 0.5" in (tmp_path / "README.md").read_text()
-
-
-@pytest.mark.parametrize("damage", ["cut", "other", "gone", "form", "json", "settings", "outside"])
-def test_a_damaged_model_is_one_clear_error(damage: str, tmp_path: Path) -> None:
-    saved(tmp_path)
-    weights_path, description_path = tmp_path / checkpoint.WEIGHTS, tmp_path / checkpoint.ABOUT
-    document = json.loads(description_path.read_text())
-    if damage == "cut":
-        weights_path.write_bytes(weights_path.read_bytes()[:1000])
-    elif damage == "other":
-        (tmp_path / "tokenizer" / "tokenizer.json").write_text("{}")
-    elif damage == "gone":
-        weights_path.unlink()
-    elif damage == "form":
-        description_path.write_text(json.dumps({**document, "form": 99}))
-    elif damage == "json":
-        description_path.write_text("{")
-    elif damage == "settings":
-        document["settings"]["small"]["pixels"] = 64
-        description_path.write_text(json.dumps(document))
-    else:
-        document["files"] = {"../outside": "0"}
-        description_path.write_text(json.dumps(document))
-    with pytest.raises(InputError) as refusal:
-        checkpoint.load_retrieval_model(tmp_path)
-    assert refusal.value.hint
-
-
-@pytest.mark.parametrize(
-    ("document", "what"),
-    [
-        ({"metod": "backbone"}, "there is no setting metod"),
-        ({"method": "clip"}, "method is not one of"),
-        ({"tuning": {"epochs": 0}}, "tuning.epochs is out of range"),
-        ({"tuning": {"learning_rate": "fast"}}, "tuning.learning_rate is of the wrong kind"),
-        ({"tuning": {"patience": float("nan")}}, "tuning.patience is of the wrong kind"),
-        ({"small": {"pixels": 100}}, "no multiple of 32"),
-        ({"fashion": {"nearest": 11}}, "nearest is more than prototypes"),
-        ({"knowledge": {"prompt": "x"}}, "a prompt has no {}"),
-        ([], "must be a mapping"),
-    ],
-)
-def test_settings_that_are_wrong_are_one_clear_error(document: object, what: str) -> None:
-    with pytest.raises(InputError, match=what):
-        RetrievalSettings.of(document)
-
-
-def test_the_papers_settings_are_the_defaults() -> None:
-    settings_folder = ROOT / "benchmarks" / "settings" / "retrieval" / "paper"
-    for method in ("backbone", "fashionklip", "knowledgeclip"):
-        settings = RetrievalSettings.read(settings_folder / f"{method}.yaml")
-        assert settings.tuning == FineTuning()
-        assert (settings.tuning.learning_rate, settings.tuning.epochs, settings.tuning.patience) == (1e-4, 30, 3)
-        assert settings.method == method
-        assert RetrievalSettings.of(settings.as_dict()) == settings

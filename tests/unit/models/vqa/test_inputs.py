@@ -14,8 +14,10 @@ pytest.importorskip("torch_geometric")
 from kgp_models.towers.feature_cache import load_or_compute
 from kgp_models.vqa import build
 from kgp_models.vqa.batch import IMAGE, PICTURED, SEED, SEEN, TOLD
-from kgp_models.vqa.inputs import MIN_IMAGES, RIDGE, ImageEvidence, PathTexts, images_of, texts_of, vectors_of
+from kgp_models.vqa.evidence import MIN_IMAGES, RIDGE, ImageEvidence
+from kgp_models.vqa.inputs import PathTexts
 from kgp_models.vqa.settings import VQASettings
+from kgp_models.vqa.tower_features import images_of, texts_of, vectors_of
 from kgplatform.datasets.knowledge import GraphImage, Knowledge
 from kgplatform.errors import InputError
 from kgplatform.vqa.subgraph import EMPTY, Neighbourhoods

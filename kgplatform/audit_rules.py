@@ -1,0 +1,298 @@
+"""The rules of `kgplatform.audit`: for each its id, severity, title, check, and what to do.
+
+A rule is one thing that can be found. Its id is for good: a rule that goes takes its id with it. Checks of the graph
+are the queries of ``cypher/audit/``; those of exports and splits are in `kgplatform.datasets.split_checks`, those of
+pairs in `kgplatform.datasets.pair_checks`, those of questions in `kgplatform.datasets.question_checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Generic, TypeVar
+
+from kgplatform import queries
+from kgplatform.datasets import pair_checks as pairing
+from kgplatform.datasets import question_checks as asking
+from kgplatform.datasets.pair_checks import Audited
+from kgplatform.datasets.question_checks import AuditedQuestions
+from kgplatform.datasets.split_checks import (
+    CheckCount,
+    hashed_ids,
+    leak_of,
+    shared_labels,
+    spread_images,
+    spread_subjects,
+    unknown_subjects,
+    unseen_entities,
+    unused_ids,
+)
+from kgplatform.datasets.splits import Split
+from kgplatform.export.triples import Triples
+from kgplatform.graph import Graph
+
+T = TypeVar("T")
+
+
+class AuditSeverity(StrEnum):
+    """How bad a finding is, the least first."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    def reaches(self, other: str) -> bool:
+        """Whether this is as bad as `other`, or worse."""
+        severities = list(AuditSeverity)
+        return severities.index(self) >= severities.index(AuditSeverity(other))
+
+
+@dataclass(frozen=True)
+class Rule(Generic[T]):
+    """One thing that can be found in a `T`; `inductive` is the severity in an inductive split where it differs."""
+
+    id: str
+    severity: AuditSeverity
+    title: str
+    check: Callable[[T], CheckCount] = field(repr=False)
+    what_to_do: str
+    inductive: AuditSeverity | None = None
+
+
+def _query(query_name: str) -> Callable[[Graph], CheckCount]:
+    """A check of the graph by the query ``audit/name``."""
+
+    def check(graph: Graph) -> CheckCount:
+        [result_row] = graph.read(queries.get(f"audit/{query_name}"))
+        return CheckCount(result_row["count"], result_row["of"], result_row["examples"])
+
+    return check
+
+
+GRAPH: Final[tuple[Rule[Graph], ...]] = (
+    Rule(
+        "KGP-A001",
+        AuditSeverity.WARNING,
+        "pairs of an image and a concept with several stances",
+        _query("conflicts"),
+        "`kgp query explore/conflicts` lists them. NaF counts each; `kgp naf score --one-stance` the strongest.",
+    ),
+    Rule(
+        "KGP-A002",
+        AuditSeverity.WARNING,
+        "stances to section headers, which are no findings",
+        _query("section_headers"),
+        "`kgp query explore/section_headers` lists the concepts. Leave them out of what you train and test on.",
+    ),
+    Rule(
+        "KGP-A003",
+        AuditSeverity.INFO,
+        "stances to qualifier values, which are no findings",
+        _query("qualifier_values"),
+        "`kgp query explore/section_headers` lists the concepts. Leave them out where findings are counted.",
+    ),
+    Rule(
+        "KGP-A004",
+        AuditSeverity.INFO,
+        "concepts that one image alone covers",
+        _query("one_image_concepts"),
+        "`kgp query explore/one_image_concepts` lists them. No model can learn such a concept from images.",
+    ),
+    Rule(
+        "KGP-A005",
+        AuditSeverity.INFO,
+        "concepts without an edge to another concept",
+        _query("isolated_concepts"),
+        "`kgp query explore/isolated_concepts` lists them. Load an ontology that relates them, if there is one.",
+    ),
+    Rule(
+        "KGP-A006",
+        AuditSeverity.WARNING,
+        "pairs of concepts with edges in both directions",
+        _query("reversed_pairs"),
+        "A random split puts one into training and its answer into the test: use a leakage-free split.",
+    ),
+    Rule(
+        "KGP-A007",
+        AuditSeverity.WARNING,
+        "pairs of concepts that several relations join in one direction",
+        _query("parallel_pairs"),
+        "A random split puts one into training and its answer into the test: use a leakage-free split.",
+    ),
+    Rule(
+        "KGP-A008",
+        AuditSeverity.ERROR,
+        "triplets that are in the graph several times",
+        _query("repeated_edges"),
+        "Another program wrote them, and NaF and statistics count each. Keep one of each by hand.",
+    ),
+    Rule(
+        "KGP-A009",
+        AuditSeverity.INFO,
+        "relations with a single edge",
+        _query("one_edge_relations"),
+        "No relation can be learned from one edge: report results on the commoner ones, too.",
+    ),
+    Rule(
+        "KGP-A010",
+        AuditSeverity.WARNING,
+        "images whose NaF score is older than the graph",
+        _query("outdated_scores"),
+        "Run `kgp naf score`.",
+    ),
+    Rule(
+        "KGP-A011",
+        AuditSeverity.WARNING,
+        "runs that were not finished",
+        _query("unfinished_runs"),
+        "Load the same source again, or finish the undo: `kgp runs undo RUN`. Until then all figures are in part.",
+    ),
+)
+
+EXPORT: Final[tuple[Rule[Triples], ...]] = (
+    Rule(
+        "KGP-A101",
+        AuditSeverity.ERROR,
+        "labels that name several entities",
+        shared_labels,
+        "Triples by label mix them up. Give one of them another key, and export again.",
+    ),
+    Rule(
+        "KGP-A102",
+        AuditSeverity.WARNING,
+        "entities and relations in the id maps that no triple has",
+        unused_ids,
+        "Their embeddings are never trained, and rank among the candidates. Export the graph again.",
+    ),
+    Rule(
+        "KGP-A103",
+        AuditSeverity.INFO,
+        "entities that md5 mod N would merge",
+        hashed_ids,
+        "Nothing: this export numbers names in order. Results made with hashed ids are on another graph.",
+    ),
+)
+
+SPLIT: Final[tuple[Rule[Split], ...]] = (
+    Rule(
+        "KGP-A201",
+        AuditSeverity.ERROR,
+        "test triples whose ends training joins",
+        leak_of("test"),
+        "The test can be answered by looking it up. Use a leakage-free split, or report the rest on its own.",
+    ),
+    Rule(
+        "KGP-A202",
+        AuditSeverity.WARNING,
+        "validation triples whose ends training joins",
+        leak_of("valid"),
+        "Early stopping and the choice of settings favour looking up. Use a leakage-free split.",
+    ),
+    Rule(
+        "KGP-A203",
+        AuditSeverity.WARNING,
+        "entities of the test part that training never saw",
+        unseen_entities,
+        "A model with one embedding for each entity ranks them by chance: report results without them, too.",
+    ),
+    Rule(
+        "KGP-A204",
+        AuditSeverity.INFO,
+        "subjects with images in several parts",
+        spread_subjects,
+        "By design in a transductive split, which then says nothing about new subjects; a fault in an inductive one.",
+        inductive=AuditSeverity.ERROR,
+    ),
+    Rule(
+        "KGP-A205",
+        AuditSeverity.INFO,
+        "images in several parts",
+        spread_images,
+        "By design in a transductive split, which then says nothing about new images; a fault in an inductive one.",
+        inductive=AuditSeverity.ERROR,
+    ),
+    Rule(
+        "KGP-A206",
+        AuditSeverity.WARNING,
+        "images of an inductive split without a known subject",
+        unknown_subjects,
+        "Two of them may show one person, one on either side. Load the image mapping, and export and split again.",
+    ),
+)
+
+PAIRS: Final[tuple[Rule[Audited], ...]] = (
+    Rule(
+        "KGP-A301",
+        AuditSeverity.ERROR,
+        "subjects with pairs in several parts",
+        pairing.spread_pair_subjects,
+        "The test is of patients that training saw. Use `kgp pairs --protocol subject`.",
+    ),
+    Rule(
+        "KGP-A302",
+        AuditSeverity.ERROR,
+        "reports with images in several parts",
+        pairing.spread_reports,
+        "The test asks for what training was told. Use `kgp pairs --protocol report`, or subject.",
+    ),
+    Rule(
+        "KGP-A303",
+        AuditSeverity.WARNING,
+        "texts that are in several parts",
+        pairing.spread_texts,
+        "Reports of normal chests say the same. Report results on the texts that training lacks, too.",
+    ),
+    Rule(
+        "KGP-A304",
+        AuditSeverity.ERROR,
+        "images of studies or subjects that the graph was built from",
+        pairing.pair_graph_overlap,
+        "The graph knows what their reports say. Make the pairs again: `kgp pairs --exclude-graph`.",
+    ),
+    Rule(
+        "KGP-A305",
+        AuditSeverity.WARNING,
+        "images without a known subject, where subjects are to be apart",
+        pairing.unknown_pair_subjects,
+        "They are apart by report, and two of them may show one person, one on either side: say so.",
+    ),
+)
+
+QUESTIONS: Final[tuple[Rule[AuditedQuestions], ...]] = (
+    Rule(
+        "KGP-A401",
+        AuditSeverity.ERROR,
+        "test questions about a picture that training asks about, too",
+        asking.seen_pictures,
+        "The test is of pictures that training saw. Use the protocol image-disjoint, or say so beside each result.",
+    ),
+    Rule(
+        "KGP-A402",
+        AuditSeverity.ERROR,
+        "test questions that training asks in the same words about the same picture",
+        asking.seen_questions,
+        "Training was told their answers. Leave them out of what is reported.",
+    ),
+    Rule(
+        "KGP-A403",
+        AuditSeverity.WARNING,
+        "questions in the same words about the same picture with different answers",
+        asking.contradictions,
+        "No model can be right on both. Look at them.",
+    ),
+    Rule(
+        "KGP-A404",
+        AuditSeverity.INFO,
+        "pictures that have several names",
+        asking.shared_pictures,
+        "Names alone do not keep test and training apart; image-disjoint goes by what is shown.",
+    ),
+    Rule(
+        "KGP-A405",
+        AuditSeverity.ERROR,
+        "held-out questions about subjects that the graph was built from",
+        asking.question_graph_overlap,
+        "The graph tells what their reports say. Ask about other studies; kgp train vqa refuses these.",
+    ),
+)

@@ -1,0 +1,90 @@
+"""The end of a training's stage: its checkpoint, the figures of its validation, and whether it is done already."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelerate import PartialState
+
+from kgp_models.generator import checkpoint
+from kgp_models.generator.checkpoint import GeneratorCheckpoint
+from kgp_models.generator.generate import Generator
+from kgp_models.generator.records import Study
+from kgp_models.generator.settings import SMALL
+from kgp_models.generator.validate import validated
+from kgplatform import trained_on
+
+if TYPE_CHECKING:
+    from kgp_models.generator.train import Work
+
+
+def finish_stage(
+    work: Work,
+    training_studies: Sequence[Study],
+    stage_checkpoint: GeneratorCheckpoint,
+    figures: dict[str, Any],
+    record_summary: str,
+) -> None:
+    """Save a stage, then look at what it reaches, with the weights as they were saved, and note that."""
+    if PartialState().is_main_process:
+        _save(stage_checkpoint, figures)
+        validation_figures = _validate(work, training_studies, stage_checkpoint)
+        figures_text = "".join(f", {figure_name} {figure}" for figure_name, figure in validation_figures.items())
+        work.log(
+            f"{stage_checkpoint.stage}: {record_summary}, {figures['seconds']:.0f} s, "
+            f"loss {figures['loss']}{figures_text}"
+        )
+    PartialState().wait_for_everyone()
+
+
+def is_stage_trained(work: Work, training_studies: Sequence[Study], stage_folder: Path, stage_label: str) -> bool:
+    """Whether the stage is trained. Where it was interrupted in its validation, that is done again."""
+    if not (stage_folder / checkpoint.ABOUT).is_file():
+        return False
+    if (stage_folder / "work").exists() and PartialState().is_main_process:
+        _validate(work, training_studies, checkpoint.load_generator(stage_folder))
+    PartialState().wait_for_everyone()
+    work.log(f"{stage_label}: trained already")
+    return True
+
+
+def _validate(work: Work, training_studies: Sequence[Study], stage_checkpoint: GeneratorCheckpoint) -> dict[str, Any]:
+    """Look at what a saved stage reaches, and add it to its figures. Once its folder `work` is gone, it is done."""
+    stage_checkpoint.model.to(work.device).eval()
+    if stage_checkpoint.vision is not None:
+        stage_checkpoint.vision.module.to(work.device)
+    report_progress = work.progress(f"{stage_checkpoint.stage}, validation")
+    validation_figures = validated(
+        Generator(stage_checkpoint), work.validation(training_studies), work.same, report_progress
+    )
+    checkpoint.add_figures(stage_checkpoint.folder, validation_figures)
+    shutil.rmtree(stage_checkpoint.folder / "work", ignore_errors=True)
+    return validation_figures
+
+
+def stage_description(work: Work, training_studies: Sequence[Study], data_hash: str) -> dict[str, Any]:
+    """What it was trained on; weights that were there before the training are of data that nobody states."""
+    only_own_weights = work.settings.language_model == SMALL and work.settings.vision == SMALL
+    stated_sources = trained_on.of_names(study.dataset for study in training_studies)
+    return {
+        "data_sha256": data_hash,
+        "trained_on": trained_on.document(
+            stated_sources if only_own_weights else trained_on.merge_trained_on(stated_sources, trained_on.UNKNOWN)
+        ),
+    }
+
+
+def _save(stage_checkpoint: GeneratorCheckpoint, figures: Mapping[str, Any]) -> None:
+    data_hash = stage_checkpoint.about["data_sha256"]
+    model_parts = (
+        stage_checkpoint.folder,
+        stage_checkpoint.model,
+        stage_checkpoint.tokenizer,
+        stage_checkpoint.settings,
+        stage_checkpoint.stage,
+        stage_checkpoint.vision,
+    )
+    checkpoint.save_generator(*model_parts, data=data_hash, trained_on=stage_checkpoint.trained_on, figures=figures)

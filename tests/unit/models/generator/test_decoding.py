@@ -1,0 +1,107 @@
+"""Other ways of decoding a reply: held to the grammar, with other settings, on Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
+from kgp_models.generator.generate import Decoding, Generator, _parts
+from kgplatform.errors import SettingsError, UsageError
+from kgplatform.generate.backend import Asked
+from kgplatform.triplets.text import parse_triplets, serialise
+from tests.unit.models.generator import untrained_generators
+from tests.unit.models.generator.untrained_generators import REPORTS, generation_requests, replies
+
+pytestmark = pytest.mark.slow  # a model is trained first
+
+untrained = untrained_generators.untrained
+synthetic_image_paths = untrained_generators.synthetic_image_paths
+
+
+def test_parts_between_semicolons() -> None:
+    assert list(_parts(["a", ",", ";", "b", "; ", ";", "c"])) == [(0, 2), (3, 4), (6, 7)]
+    assert list(_parts([])) == list(_parts([";"])) == []
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_held_to_the_grammar_an_untrained_model_writes_triplets_alone(
+    untrained: GeneratorCheckpoint, synthetic_image_paths: list[Path], beams: int
+) -> None:
+    generator = Generator(untrained, Decoding(beams, 96, 16, constrained=True))
+    requests = [
+        Asked(
+            f"I{image_number}",
+            synthetic_image_paths[image_number % len(synthetic_image_paths)],
+            f"{REPORTS[image_number % 5]} {image_number}",
+        )
+        for image_number in range(64)
+    ]
+    replies_by_id = replies(generator, requests)
+    assert len(replies_by_id) == 64
+    ended_count = 0
+    for reply in replies_by_id.values():
+        is_cut = reply.tokens == 96
+        ended_count += not is_cut
+        assert reply.left_out <= is_cut, reply.text
+        assert parse_triplets(serialise(scored_triplet.triplet for scored_triplet in reply.triplets)).left_out == 0
+        assert all(
+            scored_triplet.score is not None and 0 < scored_triplet.score <= 1 for scored_triplet in reply.triplets
+        )
+    assert sum(len(reply.triplets) for reply in replies_by_id.values()) > 0
+    assert generator.parameters["constrained"] is True
+
+
+def test_other_ways_of_decoding_are_other_runs_and_impossible_ones_wrong_usage(untrained: GeneratorCheckpoint) -> None:
+    parameter_texts = {
+        str(Generator(untrained, decoding).parameters) for decoding in (Decoding(), Decoding(2), Decoding(4, 9))
+    }
+    assert len(parameter_texts) == 3
+    assert Generator(untrained, Decoding(batch=2)).parameters == Generator(untrained).parameters
+    impossible_options: tuple[dict[str, Any], ...] = (
+        {"beams": 0},
+        {"beams": 65},
+        {"max_new_tokens": 0},
+        {"batch": 0},
+        {"max_new_tokens": 5_000},
+    )
+    for options in impossible_options:
+        with pytest.raises(UsageError, match=next(iter(options))):
+            Decoding(**options)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_on_ray_the_replies_are_the_same(tiny_generator_folder: Path, synthetic_image_paths: list[Path]) -> None:
+    pytest.importorskip("ray")
+    from kgp_models.generator.spread import CHUNK, OnRay
+
+    decoding = Decoding(2, 6, 1)
+    local_generator, ray_generator = (
+        Generator(load_generator(tiny_generator_folder / "vlm-kg"), decoding),
+        OnRay(tiny_generator_folder / "vlm-kg", None, decoding),
+    )
+    assert (ray_generator.name, ray_generator.sha256, ray_generator.parameters) == (
+        local_generator.name,
+        local_generator.sha256,
+        local_generator.parameters,
+    )
+    requests = generation_requests(synthetic_image_paths, 2 * CHUNK + 1)
+    local_replies = {reply.asked: reply for batch in local_generator.replies(iter(requests)) for reply in batch}
+    ray_replies = {reply.asked: reply for batch in ray_generator.replies(iter(requests)) for reply in batch}
+    assert {request: (reply.text, reply.tokens) for request, reply in ray_replies.items()} == {
+        request: (reply.text, reply.tokens) for request, reply in local_replies.items()
+    }
+    assert list(ray_generator.replies(iter(()))) == []
+
+
+def test_without_ray_it_is_wrong_usage(tiny_generator_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from kgp_models.generator.spread import OnRay
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SettingsError, match="this needs Ray, which is not installed"):
+        OnRay(tiny_generator_folder / "vlm-kg", None, Decoding())

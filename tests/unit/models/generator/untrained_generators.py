@@ -1,0 +1,52 @@
+"""A generator that is not trained, its images and reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kgp_models.generator.checkpoint import GeneratorCheckpoint, load_generator
+from kgp_models.generator.generate import Generator
+from kgplatform.generate.backend import Asked, GeneratorReply
+
+REPORTS = [
+    "Small left effusion .",
+    "",
+    "No edema of the lungs . " * 4,
+    "Nodule .",
+    "A tube terminates in the stomach .",
+]
+
+
+@pytest.fixture(scope="module")
+def untrained(tiny_generator_folder: Path) -> GeneratorCheckpoint:
+    """A generator whose replies differ from image to image: its weights are large and random."""
+    checkpoint = load_generator(tiny_generator_folder / "vlm-kg")
+    random_generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for weight in checkpoint.model.parameters():
+            if weight.dim() > 1:
+                weight.copy_(torch.randn(weight.shape, generator=random_generator) * 0.3)
+        assert checkpoint.model.projector is not None
+        checkpoint.model.projector.spread.weight *= 30
+    return checkpoint
+
+
+@pytest.fixture(scope="module")
+def synthetic_image_paths(synthetic_studies_folder: Path) -> list[Path]:
+    return sorted(synthetic_studies_folder.rglob("*.png"))
+
+
+def generation_requests(pictures: list[Path], count: int = 5) -> list[Asked]:
+    return [
+        Asked(f"I{image_number}", pictures[image_number % len(pictures)], REPORTS[image_number % len(REPORTS)])
+        for image_number in range(count)
+    ]
+
+
+def replies(generator: Generator, rows: list[Asked]) -> dict[str, GeneratorReply]:
+    replies_by_id = {reply.asked.id: reply for batch in generator.replies(iter(rows)) for reply in batch}
+    assert list(replies_by_id) or not rows
+    return replies_by_id
