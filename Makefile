@@ -43,9 +43,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The command and query references, from the product itself; docs/screenshots.py makes the pictures.
+# The command and query references and the schemas of settings, from the product itself; docs/screenshots.py makes the pictures.
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_schemas.py
 
 benchmark: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/ingest_and_naf.py
