@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, NoReturn, Self, TypeVar
 
@@ -142,6 +143,8 @@ class _Schema(GenerateJsonSchema):
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
         json_schema = super().dataclass_schema(schema)
+        # pydantic 2.14 says both of every dataclass, 2.12 and 2.13 of some.
+        json_schema |= {"additionalProperties": False, "description": getdoc(schema["cls"])}
         bases = [base for base in schema["cls"].__mro__[1:] if issubclass(base, FromYAML)]
         for base_properties in (schema_of_settings(base).get("properties", {}) for base in bases):
             for setting_name in json_schema["properties"].keys() & base_properties:
