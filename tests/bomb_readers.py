@@ -42,9 +42,9 @@ def hub_questions(path: Path) -> object:
 
 
 def training_settings(path: Path) -> object:
-    from kgp_models.training.yaml_settings import document_of
+    from kgp_models.generator.settings import GeneratorSettings
 
-    return document_of(path, "")
+    return GeneratorSettings.read(path)
 
 
 def workbook(path: Path) -> object:

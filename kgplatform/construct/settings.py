@@ -9,37 +9,106 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
 from kgplatform import files
 from kgplatform.construct.annotate import Conflicts
 from kgplatform.construct.language_model.consent import is_local
+from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.errors import InputError
-from kgplatform.suggest import did_you_mean
+from kgplatform.yaml_settings import (
+    AsList,
+    Flag,
+    FromYAML,
+    NeverInFile,
+    PositiveInteger,
+    Text,
+    Texts,
+    schema_of_settings,
+    setting_error,
+    settings_of_document,
+)
 
 FILE: Final = "construct.yaml"
 CONSENT: Final = "remote_consent"  # an option of the command, never a setting in a file
+_HINT: Final = "See docs/construct.md."
+
+
+def _beside_file(value: object, info: ValidationInfo) -> Path:
+    """The path, from the folder of the settings file. An error does not repeat it: a path may name a patient."""
+    if not isinstance(value, str) or "\0" in value:
+        raise setting_error("must be the path of a file or folder")
+    return _folder(info) / value
+
+
+def _require_value(value: object) -> object:
+    if value is None:
+        raise setting_error("has no value: take the line out, or write one")
+    return value
+
+
+def _tagger_beside_file(tagger: str, info: ValidationInfo) -> str:
+    """``NAME:ARGUMENT`` where the argument is a path if something is there, from the folder of the settings file."""
+    tagger_kind, _, argument = tagger.partition(":")
+    argument_path = _folder(info) / argument
+    return f"{tagger_kind}:{argument_path}" if argument and _exists(argument_path) else tagger
+
+
+def _cache_beside_file(llm: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
+    """The language model's settings, whose other values are checked when it is used (`LLMSettings.of`)."""
+    cache_path = llm.get("cache")
+    if not isinstance(cache_path, str) or not cache_path:
+        return llm
+    if "\0" in cache_path:
+        raise setting_error("has a cache that is not the path of a file")
+    return {**llm, "cache": str(_folder(info).absolute() / cache_path)}
+
+
+def _folder(info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {})["folder"]
+    return folder
+
+
+FilePath = Annotated[Path, BeforeValidator(_beside_file)]
+HasValue = BeforeValidator(_require_value)
 
 
 @dataclass(frozen=True, slots=True)
-class ConstructionSettings:
-    """What is read, and how. `reports` and `tagger` are entry points; `llm` has the language model's settings."""
+class ConstructionSettings(FromYAML):
+    """How reports become a graph: what is read, and how. Paths are relative to the file."""
 
-    reports: str
-    path: Path
-    views: tuple[str, ...] | None = None  # None: as the loader has them
-    lexicon: tuple[Path, ...] = ()
-    graph_names: bool = True  # also look for the names of the graph's concepts
-    own_words: bool = True  # and for the platform's words for findings, which have CUIs of UMLS
-    tagger: str = "dictionary"
+    reports: Text
+    """What the reports are: the name of a loader such as openi, mimic-cxr or reports."""
+    path: FilePath
+    """Where the reports are."""
+    views: Annotated[Texts | None, HasValue] = None
+    """Views of the images, e.g. [AP, PA]; as the loader has them by default."""
+    lexicon: Annotated[tuple[FilePath, ...], AsList] = ()
+    """Files and folders with the names of concepts."""
+    graph_names: Flag = True
+    """Also look for the names of the graph's concepts."""
+    own_words: Flag = True
+    """And for the platform's words for findings, which have CUIs of UMLS."""
+    tagger: Annotated[Text, AfterValidator(_tagger_beside_file)] = "dictionary"
+    """The tagger's name, or NAME:ARGUMENT."""
     conflicts: Conflicts = Conflicts.keep
-    keep: Path | None = None  # only the studies in this file of `kgp construct select`
-    workers: int = 1
-    ray: bool = False
-    llm: Mapping[str, Any] = field(default_factory=dict)
-    remote_consent: bool = False  # the user has said that reports may leave this machine
+    """What becomes of a concept with several stances in one report: keep them all, the strongest, or the last."""
+    keep: Annotated[FilePath | None, HasValue] = None
+    """Only the studies in this file of `kgp construct select`."""
+    workers: PositiveInteger = 1
+    """Processes; with ray, actors."""
+    ray: Flag = False
+    """Whether Ray Data spreads the work."""
+    llm: Annotated[
+        Mapping[Text, Any], WithJsonSchema(schema_of_settings(LLMSettings)), AfterValidator(_cache_beside_file)
+    ] = field(default_factory=dict)
+    """The language model that decides stances, in place of the rules."""
+    remote_consent: NeverInFile[bool] = False
+    """The user has said that reports may leave this machine."""
 
 
 def find_settings_file(path: Path) -> Path:
@@ -59,26 +128,23 @@ def read_settings(path: Path) -> ConstructionSettings:
     """
     settings_file = find_settings_file(path)
     document = _document(settings_file)
-    settings = ConstructionSettings(
-        **{setting_name: _value(setting_name, value, settings_file) for setting_name, value in document.items()}
-    )
+    try:
+        settings = settings_of_document(ConstructionSettings, document, _HINT, folder=settings_file.parent)
+    except InputError as error:
+        raise InputError(error.message, error.hint, path=settings_file) from None
     if path.is_dir():
         _check_data_folder(settings, path, settings_file)
     return settings
 
 
-def _document(settings_file: Path) -> dict[str, Any]:
-    """The file's mapping of settings. Raises `InputError`."""
-    document = files.read_yaml(settings_file, "See docs/construct.md.")
-    if not isinstance(document, dict) or not {"reports", "path"} <= set(document):
-        raise InputError("settings need `reports` and `path`", "See docs/construct.md.", path=settings_file)
+def _document(settings_file: Path) -> dict[Any, Any]:
+    """The file's mapping of settings, without consent. Raises `InputError`."""
+    document = files.read_yaml(settings_file, _HINT)
+    if not isinstance(document, dict):
+        raise InputError("the settings must be a mapping", _HINT, path=settings_file)
     if CONSENT in document or (isinstance(document.get("llm"), dict) and CONSENT in document["llm"]):
         hint = "Take the line out. If you may send the reports away, say so in the command: --remote-consent."
         raise InputError("remote_consent is no setting of a file", hint, path=settings_file)
-    setting_names = {settings_field.name for settings_field in fields(ConstructionSettings)} - {CONSENT}
-    if unknown_names := sorted(str(setting_name) for setting_name in document if setting_name not in setting_names):
-        hint = did_you_mean(unknown_names[0], setting_names, f"Settings: {', '.join(sorted(setting_names))}.")
-        raise InputError(f"there is no setting {unknown_names[0]!r}", hint, path=settings_file)
     return document
 
 
@@ -118,7 +184,7 @@ def _is_inside(path: Path, folder: Path) -> bool:
     """Whether a path, with its links followed, is the folder or below it."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # a loop of links (RuntimeError before Python 3.13)
+    except (OSError, RuntimeError, ValueError):  # a loop of links (RuntimeError before Python 3.13), a NUL
         return False
 
 
@@ -135,43 +201,3 @@ def _not_of_a_folder(problem: str, settings_file: Path) -> InputError:
         f"trust all that it says: kgp construct run {settings_file}"
     )
     return InputError(problem, hint, path=settings_file)
-
-
-def _value(setting_name: str, value: Any, settings_file: Path) -> Any:
-    """The value as `Settings` has it. Raises `InputError` for another type."""
-    if setting_name in ("path", "keep") and isinstance(value, str) and "\0" not in value:
-        return settings_file.parent / value
-    if (
-        setting_name == "lexicon"
-        and isinstance(value, list)
-        and all(isinstance(list_entry, str) and "\0" not in list_entry for list_entry in value)
-    ):
-        return tuple(settings_file.parent / list_entry for list_entry in value)
-    if setting_name == "views" and isinstance(value, list) and all(isinstance(list_entry, str) for list_entry in value):
-        return tuple(value)
-    if setting_name == "conflicts" and value in list(Conflicts):
-        return Conflicts(value)
-    if setting_name == "reports" and isinstance(value, str):
-        return value
-    if setting_name == "tagger" and isinstance(value, str):
-        tagger_kind, _, argument = value.partition(":")
-        return (
-            f"{tagger_kind}:{settings_file.parent / argument}"
-            if argument and _exists(settings_file.parent / argument)
-            else value
-        )
-    if setting_name in ("graph_names", "own_words", "ray") and isinstance(value, bool):
-        return value
-    if setting_name == "workers" and isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    if setting_name == "llm" and isinstance(value, dict) and all(isinstance(option_name, str) for option_name in value):
-        cache_path = value.get("cache")
-        return (
-            {**value, "cache": str(settings_file.parent.absolute() / cache_path)}
-            if isinstance(cache_path, str) and cache_path
-            else value
-        )
-    hint = "See docs/construct.md."
-    if setting_name == "conflicts":
-        hint = did_you_mean(str(value), list(Conflicts), f"One of {', '.join(Conflicts)}.")
-    raise InputError(f"the setting {setting_name!r} has a value of the wrong kind", hint, path=settings_file)

@@ -3,36 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
+from pydantic import BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
+
 from kgplatform.construct.language_model.consent import host_of
-from kgplatform.errors import UsageError
-from kgplatform.suggest import did_you_mean
+from kgplatform.errors import InputError, UsageError
+from kgplatform.yaml_settings import (
+    Flag,
+    FromYAML,
+    NeverInFile,
+    Text,
+    setting_error,
+    settings_of_document,
+)
 
 OLLAMA: Final = "http://127.0.0.1:11434/v1"
 
 
+def _as_written(value: float, validate: ValidatorFunctionWrapHandler) -> float:
+    """The number unchanged: in the key of a stored answer, a temperature of 0 is not one of 0.0."""
+    validate(value)
+    return value
+
+
+def _path(value: object) -> Path | None:
+    if not isinstance(value, str | None) or "\0" in (value or ""):
+        raise setting_error("must be the path of a file or folder")
+    return Path(value) if value else None
+
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False), WrapValidator(_as_written)]  # see `__post_init__`
+WholeNumber = Annotated[int, Field(strict=True)]
+
+
 @dataclass(frozen=True, slots=True)
-class LLMSettings:
+class LLMSettings(FromYAML):
     """Settings of a language model. Prices are per million tokens, in the currency that you pay in."""
 
-    model: str
-    url: str = OLLAMA
-    temperature: float = 0.0
-    max_tokens: int = 2_048
-    concurrency: int = 4
-    timeout: float = 120.0  # seconds
-    retries: int = 5  # of a request that met a busy or failing server
-    requests_per_minute: float | None = None
-    prompt_price: float | None = None
-    completion_price: float | None = None
-    cache: Path | None = None  # answers; None: in the platform's home
-    keep_replies: bool = False  # also keep the replies as they came, which may quote reports
-    remote_consent: bool = False  # the user has said that reports may leave this machine
+    model: Text
+    """The model's name, e.g. llama3.1."""
+    url: Text = OLLAMA
+    """Where an API of OpenAI's form is; by default Ollama on this machine."""
+    temperature: Number = 0.0
+    """0 to 2."""
+    max_tokens: WholeNumber = 2_048
+    """Of an answer."""
+    concurrency: WholeNumber = 4
+    """Requests at a time, 1 to 256."""
+    timeout: Number = 120.0
+    """Seconds."""
+    retries: WholeNumber = 5
+    """Of a request that met a busy or failing server, 0 to 100."""
+    requests_per_minute: Number | None = None
+    prompt_price: Number | None = None
+    completion_price: Number | None = None
+    cache: Annotated[Path | None, BeforeValidator(_path)] = None
+    """The file of answers; by default in the platform's home."""
+    keep_replies: Flag = False
+    """Also keep the replies as they came, which may quote reports."""
+    remote_consent: NeverInFile[bool] = False
+    """The user has said that reports may leave this machine."""
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a value that cannot be."""
@@ -52,24 +87,11 @@ class LLMSettings:
     @classmethod
     def of(cls, given: Mapping[str, Any], *, remote_consent: bool = False) -> LLMSettings:
         """The settings of a YAML mapping. Consent is not one of them: the user gives it. Raises `UsageError`."""
-        field_types = {
-            settings_field.name: settings_field.type
-            for settings_field in fields(cls)
-            if settings_field.name != "remote_consent"
-        }
-        if unknown_names := sorted(set(given) - set(field_types)):
-            hint = did_you_mean(unknown_names[0], field_types, f"Settings: {', '.join(sorted(field_types))}.")
-            raise UsageError(f"there is no setting llm.{unknown_names[0]}", hint)
-        if not isinstance(given.get("model"), str):
-            raise UsageError("llm.model is missing", "Name the model, e.g. llama3.1.")
-        for setting_name, value in given.items():
-            if not _fits(value, str(field_types[setting_name])):
-                raise UsageError(f"llm.{setting_name} has a value of the wrong kind", "See docs/language-model.md.")
-        settings = cls(
-            **{setting_name: value for setting_name, value in given.items() if setting_name != "cache"},
-            remote_consent=remote_consent,
-        )
-        return replace(settings, cache=Path(given["cache"])) if given.get("cache") else settings
+        try:
+            settings = settings_of_document(cls, given, "See docs/language-model.md.", prefix="llm.")
+        except InputError as error:
+            raise UsageError(error.message, error.hint) from None
+        return replace(settings, remote_consent=remote_consent)
 
 
 def _is_url(address: str) -> bool:
@@ -79,15 +101,3 @@ def _is_url(address: str) -> bool:
         and urlsplit(address).scheme in ("http", "https")
         and "@" not in urlsplit(address).netloc
     )
-
-
-def _fits(value: Any, type_text: str) -> bool:
-    if value is None:
-        return "None" in type_text
-    if isinstance(value, bool):
-        return type_text == "bool"
-    if isinstance(value, int):
-        return "int" in type_text or "float" in type_text
-    if isinstance(value, float):
-        return "float" in type_text
-    return isinstance(value, str) and ("str" in type_text or "Path" in type_text)

@@ -26,26 +26,30 @@ from kgp_models.retrieval.losses import both_ways
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.tokens import Tokens
 from kgplatform.datasets.knowledge import POSITIVE, UNCERTAIN, Knowledge
+from kgplatform.yaml_settings import NaturalInteger, NonNegativeNumber, PositiveInteger, Text
 
 
 @dataclass(frozen=True)
 class FashionSettings:
-    """How concepts are aligned.
+    """How concepts are aligned. Concepts, prototypes, nearest and diversity are as in the authors' code by default."""
 
-    `weight` is of CVA in addition to ITC (MedMKG's code defines 0.5 and does not use it). `concepts` of a report and
-    step, `prototypes` of a concept, the `nearest` of which stand for it, and `diversity` are as in the authors' code by
-    default; `candidates` are the images nearest to a concept's name that its prototypes are chosen of. With `drawn`, so
-    many of the nearest are drawn by their weights in place of all: the same loss in expectation, for less time.
-    """
-
-    weight: float = 0.5
-    concepts: int = 3
-    candidates: int = 20
-    prototypes: int = 10
-    nearest: int = 5
-    drawn: int = 0
-    diversity: float = 0.8
-    prompt: str = "{}"
+    weight: NonNegativeNumber = 0.5
+    """Of CVA in addition to ITC (MedMKG's code defines 0.5 and does not use it)."""
+    concepts: PositiveInteger = 3
+    """Concepts of a report in a step."""
+    candidates: PositiveInteger = 20
+    """The images nearest to a concept's name that its prototypes are chosen from."""
+    prototypes: PositiveInteger = 10
+    """Prototypes of a concept."""
+    nearest: PositiveInteger = 5
+    """The prototypes that stand for a concept: those nearest to the pair's image."""
+    drawn: NaturalInteger = 0
+    """So many of the nearest are drawn by their weights in place of all: the same loss in expectation, for less time.
+    0: all."""
+    diversity: NonNegativeNumber = 0.8
+    """At most 1."""
+    prompt: Text = "{}"
+    """The concept's name takes the place of {}."""
 
 
 class Alignment:

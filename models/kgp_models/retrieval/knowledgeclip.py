@@ -30,6 +30,7 @@ from torch.nn import functional
 from kgp_models.retrieval.losses import both_ways, contrastive
 from kgp_models.towers.backbone import WIDTH, Backbone, plain_attention
 from kgplatform.datasets.knowledge import POSITIVE, STANCES, UNCERTAIN, Knowledge
+from kgplatform.yaml_settings import NonNegativeNumber, PositiveInteger, PositiveNumber, Text
 
 LOSSES: Final = ("e2e", "e2r", "g2e", "kd")
 
@@ -38,19 +39,27 @@ LOSSES: Final = ("e2e", "e2r", "g2e", "kd")
 class KnowledgeSettings:
     """The pre-training. Weights of the losses are all 1 in the paper; 0 leaves one out."""
 
-    epochs: int = 10
-    batch: int = 64
-    learning_rate: float = 1e-4
-    layers: int = 2
-    heads: int = 8
-    e2e: float = 1.0
-    e2r: float = 1.0
-    g2e: float = 1.0
-    kd: float = 1.0
-    pairs: int = 32  # of image and report in a step, for KD
-    relations: int = 64  # triplets between concepts in a step
-    most_concepts: int = 512  # in a step: those of the batch, then others by chance
-    prompt: str = "{}"
+    epochs: PositiveInteger = 10
+    batch: PositiveInteger = 64
+    learning_rate: PositiveNumber = 1e-4
+    layers: PositiveInteger = 2
+    heads: PositiveInteger = 8
+    e2e: NonNegativeNumber = 1.0
+    """Weight of entity-entity."""
+    e2r: NonNegativeNumber = 1.0
+    """Weight of entity-relation."""
+    g2e: NonNegativeNumber = 1.0
+    """Weight of graph-entity."""
+    kd: NonNegativeNumber = 1.0
+    """Weight of the distillation."""
+    pairs: PositiveInteger = 32
+    """Pairs of image and report in a step, for the distillation."""
+    relations: PositiveInteger = 64
+    """Triplets between concepts in a step."""
+    most_concepts: PositiveInteger = 512
+    """Concepts in a step: those of the batch, then others by chance."""
+    prompt: Text = "{}"
+    """The concept's name takes the place of {}."""
 
 
 class TripletEncoder(nn.Module):

@@ -12,20 +12,24 @@ from kgp_models.towers.backbone import MAX_TOKENS, Backbone, Picture, plain_atte
 from kgp_models.towers.small_vision import WIDTH as IMAGE_WIDTH
 from kgp_models.towers.small_vision import SmallVision
 from kgp_models.towers.tokens import tokenize
+from kgplatform.yaml_settings import NonNegativeNumber, PositiveInteger
 
 KIND: Final = "small"
 
 
 @dataclass(frozen=True)
 class SmallSizes:
-    """Sizes of the small backbone: pixels of a picture's side, the text tower's vocabulary, width and layers."""
+    """Sizes of the small backbone."""
 
-    pixels: int = 128
-    vocabulary: int = 2048
-    hidden: int = 128
-    layers: int = 2
-    heads: int = 4
-    dropout: float = 0.0
+    pixels: PositiveInteger = 128
+    """Of an image's side; a multiple of 32."""
+    vocabulary: PositiveInteger = 2048
+    """Of the text tower."""
+    hidden: PositiveInteger = 128
+    """The text tower's width; a multiple of heads."""
+    layers: PositiveInteger = 2
+    heads: PositiveInteger = 4
+    dropout: NonNegativeNumber = 0.0
 
 
 class SmallText(nn.Module):

@@ -15,7 +15,17 @@ from kgplatform import __version__
 from kgplatform.cli import main
 from tests.conftest import CommandResult
 
-HEAVY = ("matplotlib", "neo4j", "numpy", "pandas", "psutil", "py2neo", "pyarrow", "torch")
+HEAVY = (
+    "kgplatform.yaml_settings",  # for pydantic, of which typer imports a part itself
+    "matplotlib",
+    "neo4j",
+    "numpy",
+    "pandas",
+    "psutil",
+    "py2neo",
+    "pyarrow",
+    "torch",
+)
 MAIN = "from kgplatform.cli import main; main()"
 HEADER = "Head,Relation,Tail,Head_Name,Tail_Name\n"
 FILES = {

@@ -30,9 +30,9 @@ def _write_settings(folder: Path, lines: str) -> Path:
 
 
 def test_a_value_that_is_nearly_right_is_suggested(construct_data_folder: Path) -> None:
-    with pytest.raises(InputError, match="'conflicts' has a value of the wrong kind") as raised:
+    with pytest.raises(InputError, match="conflicts is not one of keep, strongest, last") as raised:
         read_settings(_write_settings(construct_data_folder, "path: .\nconflicts: strongst"))
-    assert raised.value.hint == "Did you mean strongest? One of keep, strongest, last."
+    assert raised.value.hint == "Did you mean strongest? It says strongst. See docs/construct.md."
 
 
 OUTSIDE = [
@@ -48,6 +48,7 @@ OUTSIDE = [
     ("path: .\ntagger: metamaplite:../outside", "tagger leads out"),
     ("path: .\ntagger: metamaplite:/tmp", "tagger leads out"),
     ("path: .\ntagger: metamaplite:link", "tagger leads out"),
+    ('path: .\ntagger: "metamaplite:inside/\\0"', "tagger leads out"),
     ("path: .\nllm: {model: m, cache: ../answers.sqlite}", "llm.cache leads out"),
     ("path: .\nllm: {model: m, cache: /tmp/answers.sqlite}", "llm.cache leads out"),
     ("path: .\nllm: {model: m, url: 'https://llm.example.com/v1'}", "llm.url is another machine"),
