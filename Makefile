@@ -43,10 +43,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The command and query references, from the product itself, then the site in build/site; docs/screenshots.py makes the
-# pictures.
+# The command and query references and the schemas of settings, from the product itself, then the site in build/site;
+# docs/screenshots.py makes the pictures.
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_schemas.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 benchmark: $(VENV)/installed-dev

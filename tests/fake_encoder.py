@@ -72,13 +72,11 @@ class FakeEncoder:
         word_digests = [hashlib.sha256(f"{self.name} {word}".encode()).digest() for word in text.lower().split()] or [
             b"none"
         ]
-        return np.sum(
-            [
-                np.random.default_rng(int.from_bytes(word_digest[:8], "big")).normal(size=self.width)
-                for word_digest in word_digests
-            ],
-            axis=0,
-        )
+        word_vectors = [
+            np.random.default_rng(int.from_bytes(word_digest[:8], "big")).normal(size=self.width)
+            for word_digest in word_digests
+        ]
+        return np.asarray(np.sum(word_vectors, axis=0))
 
     def _count(self) -> None:
         if self._left == 0:
@@ -87,7 +85,7 @@ class FakeEncoder:
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 def open_fake_encoder(spec: str) -> FakeEncoder:

@@ -145,11 +145,13 @@ def test_an_undo_during_a_load_leaves_nothing_behind(graph: Graph, tmp_path: Pat
         load_begun.set()
         undo_finished.wait(60)
 
+    def undo() -> None:
+        load_begun.wait(60)
+        runs.undo(graph, run_id)
+        undo_finished.set()
+
     with pytest.raises(KgpError, match="undone while it was loaded"):
-        _with_help(
-            lambda: (load_begun.wait(60), runs.undo(graph, run_id), undo_finished.set()),
-            lambda: _load(graph, medmkg_source, wait),
-        )
+        _with_help(undo, lambda: _load(graph, medmkg_source, wait))
     assert str(digest(graph)) == empty_digest
     assert runs.show(graph, run_id)["run"]["status"] == "undone"
 

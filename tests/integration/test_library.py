@@ -57,7 +57,7 @@ def test_every_public_name_is_documented_and_can_be_had() -> None:
         assert getattr(kgplatform, name).__doc__, name
     assert set(kgplatform.__all__) - set(kgplatform._OF_LIBRARY) == set(plugins.registered_names("functions"))
     with pytest.raises(AttributeError):
-        _ = kgplatform.nothing  # type: ignore[attr-defined]
+        _ = kgplatform.nothing
 
 
 def test_a_query_is_checked_as_the_command_checks_it(knowledge_graph: KnowledgeGraph) -> None:

@@ -89,7 +89,7 @@ def test_a_small_rgcn_trains_from_the_live_database(medmkg_graph: Graph) -> None
             logits = layers[1](hidden, batch.edge_index, batch.edge_type)[: batch.batch_size, 0]
             loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.y[: batch.batch_size])
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             epoch_loss += loss.item()
         losses.append(epoch_loss)

@@ -12,14 +12,18 @@ from kgplatform.datasets.questions import read_questions
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
 from kgplatform.vqa.linking import QuestionTagger
-from kgplatform.vqa.live import SubgraphEdge, subgraphs
+from kgplatform.vqa.live import SubgraphEdge, SubgraphNode, subgraphs
 from kgplatform.vqa.subgraph import Neighbourhoods
 
 pytestmark = pytest.mark.server
 
 
 def _named_edges(edges: list[SubgraphEdge]) -> list[tuple[str, str, str]]:
-    return [(*(node.key if node.image else node.name for node in (edge.head, edge.tail)), edge.kind) for edge in edges]
+    return [(_shown(edge.head), _shown(edge.tail), edge.kind) for edge in edges]
+
+
+def _shown(node: SubgraphNode) -> str:
+    return node.key if node.image else node.name
 
 
 @pytest.mark.data
@@ -31,8 +35,10 @@ def test_questions_of_vqa_rad_on_the_released_graph(
     neighbourhoods = Neighbourhoods(knowledge, hops=hops, images=images)
     tagger = QuestionTagger(knowledge, own_words=True)
     questions, _ = read_questions("vqa_rad", data_dir / "vqa_rad")
-    question_concepts = [tagger.concepts(question.text) for question in questions]
-    question_concepts = list(dict.fromkeys(tuple(concepts) for concepts in question_concepts if concepts))
+    tagged = [tagger.concepts(question.text) for question in questions]
+    question_concepts = [
+        list(concepts) for concepts in dict.fromkeys(tuple(concepts) for concepts in tagged if concepts)
+    ]
     assert len(question_concepts) > 200
     assert any(len(concepts) > 2 for concepts in question_concepts)
     cuis = [[knowledge.cuis[concept] for concept in concepts] for concepts in question_concepts]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kgplatform.datasets.graph_studies import graph_images
+from kgplatform.datasets.graph_studies import Used, graph_images
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.graph import Graph
 from kgplatform.ingest import ingest
@@ -56,10 +56,9 @@ def pairing_graph(graph: Graph, tmp_path: Path) -> Graph:
 
 
 def test_what_the_graph_was_built_from(pairing_graph: Graph) -> None:
-    assert graph_images(pairing_graph) == (
-        {("MIMIC-CXR", "50000000"), ("MIMIC-CXR", "50000010"), ("MIMIC-CXR", "50000021"), ("OpenI", "50000050")},
-        {("MIMIC-CXR", "10000000"), ("MIMIC-CXR", "10000005"), ("OpenI", "10000025")},
-    )
+    studies = {("MIMIC-CXR", "50000000"), ("MIMIC-CXR", "50000010"), ("MIMIC-CXR", "50000021"), ("OpenI", "50000050")}
+    subjects = {("MIMIC-CXR", "10000000"), ("MIMIC-CXR", "10000005"), ("OpenI", "10000025")}
+    assert graph_images(pairing_graph) == Used(frozenset(studies), frozenset(subjects))
 
 
 @pytest.mark.usefixtures("pairing_graph")

@@ -60,7 +60,11 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, read: Callable[[Path
 @pytest.mark.parametrize("read", YAML[:-1])
 def test_a_setting_that_is_nearly_right_is_suggested(tmp_path: Path, read: Callable[[Path], object]) -> None:
     settings_path = tmp_path / "settings.yaml"
-    misspelled_names = {GeneratorSettings.read: "langauge", RetrievalSettings.read: "metod", VQASettings.read: "metod"}
+    misspelled_names: dict[Callable[[Path], object], str] = {
+        GeneratorSettings.read: "langauge",
+        RetrievalSettings.read: "metod",
+        VQASettings.read: "metod",
+    }
     settings_path.write_text(f"{misspelled_names.get(read, 'objectiv')}: x\n", encoding="utf-8")
     with pytest.raises(InputError) as raised:
         read(settings_path)

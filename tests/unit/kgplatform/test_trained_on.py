@@ -46,8 +46,8 @@ def test_who_is_warned() -> None:
     assert trained_on.training_data_warnings((), 1, 0) == [NOT_STATED]
     for data_sets, image_count, synthetic_count in ((SYNTHETIC, 5, 5), (SYNTHETIC, 0, 0), ((), 1, 1)):
         assert trained_on.training_data_warnings(data_sets, image_count, synthetic_count) == []
-    for data_sets in (REAL, UNKNOWN, (*SYNTHETIC, *REAL), (*SYNTHETIC, *UNKNOWN)):
-        assert trained_on.training_data_warnings(data_sets, 5, 0) == []
+    for not_only_synthetic in (REAL, UNKNOWN, (*SYNTHETIC, *REAL), (*SYNTHETIC, *UNKNOWN)):
+        assert trained_on.training_data_warnings(not_only_synthetic, 5, 0) == []
 
 
 def test_an_image_is_synthetic_by_the_folder_that_was_built_and_not_by_its_name(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ ROWS = [
 TEXT = f" FINAL REPORT\n INDICATION:  ___\n \n FINDINGS: \n \n No {CANARY}.\n \n IMPRESSION: \n \n Normal.\n"
 
 
-def layout(folder: Path, rows: list[tuple[str, ...]] = ROWS, root: str = "") -> Path:
+def layout(folder: Path, rows: Sequence[tuple[str, ...]] = ROWS, root: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     table_lines = ["dicom_id,subject_id,study_id,ViewPosition,Rows", *(",".join((*record, "10")) for record in rows)]
     (folder / METADATA).write_text("\n".join(table_lines) + "\n", encoding="utf-8")

@@ -57,7 +57,7 @@ def test_images_are_exact_and_a_digest_can_replace_them(tmp_path: Path) -> None:
     docker_path.write_text("#!/bin/sh\necho sha256:0123\n", encoding="utf-8")
     docker_path.chmod(0o755)
     environment = {**os.environ, "PATH": f"{docker_path.parent}:{os.environ['PATH']}"}
-    command = ["make", "--file", ROOT / "Makefile", "--directory", tmp_path, "pin-images"]
+    command: list[str | Path] = ["make", "--file", ROOT / "Makefile", "--directory", tmp_path, "pin-images"]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert (tmp_path / ".env").read_text(encoding="utf-8").splitlines() == [
         f"NEO4J_IMAGE=neo4j:{jars.VERSION}-community@sha256:0123",
@@ -69,9 +69,16 @@ def test_images_are_exact_and_a_digest_can_replace_them(tmp_path: Path) -> None:
 def test_make_sbom_writes_both_files(tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     subprocess.run([sys.executable, "-m", "venv", tools], check=True)
-    install = [tools / "bin" / "python", "-m", "pip", "install", "-q", "--constraint", ROOT / "constraints.txt"]
-    subprocess.run([*install, "cyclonedx-bom", "pip-licenses"], check=True)
-    make = [sys.executable, ROOT / "docs" / "make_sbom.py", sys.executable, tools / "bin", tmp_path / "out"]
+    install: list[str | Path] = [tools / "bin" / "python", "-m", "pip", "install", "-q"]
+    install += ["--constraint", ROOT / "constraints.txt", "cyclonedx-bom", "pip-licenses"]
+    subprocess.run(install, check=True)
+    make: list[str | Path] = [
+        sys.executable,
+        ROOT / "docs" / "make_sbom.py",
+        sys.executable,
+        tools / "bin",
+        tmp_path / "out",
+    ]
     subprocess.run(make, check=True, cwd=ROOT)
     document = json.loads((tmp_path / "out" / "sbom.cdx.json").read_text(encoding="utf-8"))
     names = {component["name"] for component in document["components"]}

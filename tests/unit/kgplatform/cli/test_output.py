@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,8 +21,9 @@ from kgplatform.cli.output import SHORT, fitted
 from kgplatform.cli.runs import COLUMNS, OPTIONAL
 from kgplatform.graph import Graph
 
+RUN_ID = "construct-375b3bad834c"
 RUN = {
-    "id": "construct-375b3bad834c",
+    "id": RUN_ID,
     "source": ", ".join(f"s9001{n}.txt" for n in range(20)),
     "status": "done",
     "read": 35_387,
@@ -35,7 +38,7 @@ RUN = {
 def test_a_table_is_no_wider_than_the_terminal(width: int) -> None:
     table_lines = fitted([RUN, {**RUN, "source": "a.csv"}], COLUMNS, "source", OPTIONAL, width).splitlines()
     assert max(map(len, table_lines)) <= width
-    assert RUN["id"] in table_lines[2]
+    assert RUN_ID in table_lines[2]
     assert table_lines[2].split("  ")[1].endswith("…") or width == 200
 
 
@@ -64,7 +67,7 @@ def test_labels_of_the_figure_neither_overlap_nor_leave_it(tmp_path: Path, monke
     monkeypatch.setattr(Figure, "savefig", saved)
     stats.plot_semantic_types(shares, coverage, tmp_path / "figure.png")
     [figure] = saved_figures
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods are untyped
     canvas.draw()
     renderer = canvas.get_renderer()
     labels = [
@@ -132,7 +135,7 @@ def test_progress_elsewhere_is_a_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([0.0, 1.0, 31.0, 32.0, 62.0, 63.0])
-    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     report = output.progress("reports")
     for done in (10, 100, 110, 200, 400):
         report(done, 400)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from kgplatform.datasets.knowledge import NEGATIVE, POSITIVE, GraphImage, Knowledge
 
@@ -26,7 +27,7 @@ def _graph_knowledge(stances: set[tuple[int, int, int]], relations: set[tuple[in
     )
 
 
-def doubled(rows: np.ndarray) -> int:  # type: ignore[type-arg]
+def doubled(rows: NDArray[np.int64]) -> int:
     """How many pairs of head and tail stand more than once."""
     return sum(count > 1 for count in Counter((head, tail) for head, _, tail in rows.tolist()).values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from kgplatform.datasets.graph_studies import Used
 from kgplatform.datasets.pair_checks import Audited, pair_overlaps
 from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import PARTS, PROTOCOLS, PairSet, partition_pairs
+from kgplatform.datasets.split_checks import CheckCount
 from kgplatform.errors import UsageError
 from tests.unit.kgplatform.datasets.test_pair_files import openi_pair_set
 from tests.unit.kgplatform.datasets.test_pairs import PAIRS, pair
@@ -42,11 +44,12 @@ def test_what_stands_in_several_parts(pairs: list[Pair], parts: list[str], proto
         protocol,
     )
     audited = Audited(split_pairs, NOTHING)
-    for check, key, check_name in (
+    keyed_checks: list[tuple[Callable[[Audited], CheckCount], Callable[[Pair], str], str]] = [
         (checks.spread_pair_subjects, lambda image_pair: image_pair.subject, "subject"),
         (checks.spread_reports, lambda image_pair: image_pair.study, "report"),
         (checks.spread_texts, lambda image_pair: image_pair.text.lower(), "text"),
-    ):
+    ]
+    for check, key, check_name in keyed_checks:
         value_parts = {
             value: {
                 part_name

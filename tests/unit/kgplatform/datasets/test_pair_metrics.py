@@ -24,6 +24,7 @@ from kgplatform.datasets.pair_metrics import (
 )
 
 Array = NDArray[np.float64]
+Groups = NDArray[np.int64]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -58,7 +59,7 @@ def at_angles(steps: list[int]) -> Array:
 
 def _random_queries_and_items(
     seed: int, queries: int = 30, items: int = 50, groups: int = 12
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Array, Array, Groups, Groups]:
     """Queries and items of some groups; every query has an item."""
     generator = np.random.default_rng(seed)
     item_groups = np.concatenate([np.arange(groups), generator.integers(groups, size=items - groups)])
@@ -205,7 +206,7 @@ def test_both_directions_of_a_perfect_model_with_several_images_a_text() -> None
     scores = both(text_vectors[groups], text_vectors, groups, (1, 2, 5))
     text_to_image, image_to_text = scores["text_to_image"], scores["image_to_text"]
     assert text_to_image.relevant.tolist() == [2, 3, 1]
-    np.testing.assert_allclose(text_to_image.recall, [[1 / 2, 1, 1], [1 / 3, 2 / 3, 1], [1, 1, 1]])
+    np.testing.assert_allclose(text_to_image.recall, [[1 / 2, 1, 1], [1 / 3, 2 / 3, 1], [1.0, 1, 1]])
     np.testing.assert_allclose(text_to_image.precision, [[1, 1, 2 / 5], [1, 1, 3 / 5], [1, 1 / 2, 1 / 5]])
     assert image_to_text.relevant.tolist() == [1] * 6
     np.testing.assert_allclose(image_to_text.recall, 1)
@@ -235,10 +236,10 @@ def test_popularity_ranks_by_what_training_says_most_often() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("side", [0, 1])
 def test_vectors_that_are_no_numbers_are_refused(bad: float, side: int) -> None:
-    sides = [_random_vectors(1, 5), _random_vectors(2, 5)]
-    sides[side][3, 2] = bad
+    queries, items = _random_vectors(1, 5), _random_vectors(2, 5)
+    (queries, items)[side][3, 2] = bad
     with pytest.raises(ValueError, match="not finite"):
-        score_retrieval(*sides, np.arange(5), np.arange(5))
+        score_retrieval(queries, items, np.arange(5), np.arange(5))
     with pytest.raises(ValueError, match="not finite"):
         popularity([bad], [0], [0])
     with pytest.raises(ValueError, match="not finite"):

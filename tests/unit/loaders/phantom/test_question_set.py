@@ -91,12 +91,16 @@ def test_every_answer_follows_from_what_is_drawn_and_from_the_facts(
 
 def test_no_remedy_and_no_subject_is_in_two_parts(question_folder: Path) -> None:
     remedies = {record["head_name"] for record in _read_table(question_folder / "knowledge.csv")}
-    for keys_of in (
-        lambda record: {word for word in re.findall(r"\w+", record["question"]) if word in remedies},
-        lambda record: set(re.findall(r"/p(\d{8})/", record["image_name"])),
-    ):
+
+    def named_remedies(record: dict[str, str]) -> set[str]:
+        return {word for word in re.findall(r"\w+", record["question"]) if word in remedies}
+
+    def subjects(record: dict[str, str]) -> set[str]:
+        return set(re.findall(r"/p(\d{8})/", record["image_name"]))
+
+    for keys_of in (named_remedies, subjects):
         part_keys = [
-            set().union(*(keys_of(record) for record in _question_rows(question_folder, part_name)))
+            set[str]().union(*(keys_of(record) for record in _question_rows(question_folder, part_name)))
             for part_name in PARTS
         ]
         assert all(part_keys)

@@ -200,13 +200,13 @@ def test_a_vision_encoder_of_others_stays_where_it_is_and_may_move(tiny_generato
 
 def qwen(folder: Path, **sizes: int) -> None:
     """A folder as Qwen1.5-0.5B is released: bfloat16 weights and configuration, here with a small tokenizer."""
-    released_sizes = {
+    released_sizes: dict[str, Any] = {
         "hidden_size": 1024, "intermediate_size": 2816, "num_attention_heads": 16, "num_key_value_heads": 16,
         "vocab_size": 151_936, "num_hidden_layers": 24, "max_position_embeddings": 32_768, "max_window_layers": 21,
     }  # fmt: skip
     qwen_config = transformers.Qwen2Config(**{**released_sizes, **sizes}, tie_word_embeddings=True, dtype="bfloat16")
     with torch.device("meta"):
-        model = transformers.Qwen2ForCausalLM(qwen_config)
+        model: Any = transformers.Qwen2ForCausalLM(qwen_config)  # its `to` is typed as a plain function
     model.to_empty(device="cpu").to(torch.bfloat16)
     random_generator = torch.Generator().manual_seed(1)
     for weight in model.parameters():

@@ -56,7 +56,7 @@ class TestProjector:
                 [projector.spread(image_features).view(2, 3, WIDTH), projector.prefix.expand(2, -1, -1)], 1
             )
             torch.testing.assert_close(first_output, projector.norm(projector.transformer(joined_positions)[:, :3]))
-            projector.prefix += torch.randn_like(projector.prefix)
+            projector.prefix.add_(torch.randn_like(projector.prefix))
             assert not torch.allclose(projector(image_features), first_output, atol=1e-3)
         assert not torch.allclose(first_output[0], first_output[1], atol=1e-3)
 
@@ -96,6 +96,7 @@ class TestModel:
         batch = Collator(tokenizer, SETTINGS)(RECORDS)
         with torch.no_grad():
             batch_loss = vlm_model(**batch)["loss"]
+            assert vlm_model.projector is not None
             token_losses = []
             for row_index in range(2):  # each alone, without padding
                 row_length = int(batch["attention_mask"][row_index].sum())

@@ -37,7 +37,8 @@ def language(kind: str, seed: int = 0, ends: float = 2) -> Any:
         bos_token_id=None,
         tie_word_embeddings=False,
     )
-    model = AutoModelForCausalLM.from_config(config).eval()
+    factory: Any = AutoModelForCausalLM  # its from_config is untyped
+    model = factory.from_config(config).eval()
     with torch.no_grad():
         for weight in model.parameters():
             if weight.dim() > 1:

@@ -24,7 +24,7 @@ def small_graph(seed: int = 0, entities: int = N, relations: int = R, edges: int
         entity_id: Node(f"e{entity_id:03}", "Image" if entity_id < entities // 3 else "Concept")
         for entity_id in range(entities)
     }
-    triple_rows = set()
+    triple_rows: set[tuple[int, str, int]] = set()
     while len(triple_rows) < edges:
         head, tail = (int(endpoint) for endpoint in generator.integers(entities, size=2))
         if head < entities // 3 <= tail:

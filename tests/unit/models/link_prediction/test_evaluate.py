@@ -27,7 +27,7 @@ def evaluation_split() -> Split:
     return splits.make("paper", small_graph(), 1)
 
 
-def slow_rank(scores: np.ndarray, triple: tuple[int, int, int], place: int, true: set[tuple[int, int, int]]) -> float:
+def slow_rank(scores: np.ndarray, triple: tuple[int, int, int], place: int, true: set[tuple[int, ...]]) -> float:
     """The realistic rank, candidate by candidate."""
     higher_count = equal_count = 0
     for candidate in range(scores.shape[place]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,10 +14,16 @@ from tests.unit.models.link_prediction.link_graphs import N, R, TableScorer, ass
 
 torch = pytest.importorskip("torch")
 
+from torch import Tensor  # noqa: E402
+
 from kgp_models.link_prediction import zoo  # noqa: E402
 from kgp_models.link_prediction.evaluate import TASKS  # noqa: E402
 from kgp_models.link_prediction.objectives import AllCandidates, Sampled, objective  # noqa: E402
 from kgp_models.link_prediction.settings import TrainingSettings  # noqa: E402
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
 
 
 @pytest.mark.parametrize("name", ["margin", "softplus", "self-adversarial"])
@@ -30,30 +38,29 @@ def test_sampled_losses_are_their_formulas(name: str) -> None:
     loss_value = loss.loss(scorer, batch).item()  # type: ignore[arg-type]
     torch.manual_seed(5)
     negatives = loss.corrupted(batch, 3)
-    sigmoid = lambda logit: 1 / (1 + math.exp(-logit))  # noqa: E731
-    loss_terms = []
+    loss_terms: list[float] = []
     for index, triple in enumerate(batch.tolist()):
         true_score = float(scorer.scores[tuple(triple)])
         false_scores = [
             float(scorer.scores[tuple(negative)]) for negative in negatives[3 * index : 3 * index + 3].tolist()
         ]
         if name == "margin":
-            loss_terms.append(np.mean([max(0.0, 2 + false_score - true_score) for false_score in false_scores]))
+            loss_terms.append(fmean(max(0.0, 2 + false_score - true_score) for false_score in false_scores))
         elif name == "softplus":
             loss_terms.append(
                 (
                     math.log(1 + math.exp(-true_score))
-                    + np.mean([math.log(1 + math.exp(false_score)) for false_score in false_scores])
+                    + fmean(math.log(1 + math.exp(false_score)) for false_score in false_scores)
                 )
                 / 2
             )
         else:
             weights = np.exp(0.5 * np.array(false_scores)) / np.exp(0.5 * np.array(false_scores)).sum()
             negative_term = -sum(
-                weight * math.log(sigmoid(-2 - false_score))
+                weight * math.log(_sigmoid(-2 - false_score))
                 for weight, false_score in zip(weights, false_scores, strict=True)
             )
-            loss_terms.append((negative_term - math.log(sigmoid(2 + true_score))) / 2)
+            loss_terms.append((negative_term - math.log(_sigmoid(2 + true_score))) / 2)
     assert loss_value == pytest.approx(np.mean(loss_terms), rel=1e-9)
 
 
@@ -118,8 +125,8 @@ def test_the_fast_gradient_of_cross_entropy_is_autograds() -> None:
     loss = objective(settings, triples.ids, N, R)
     assert isinstance(loss, AllCandidates)
     batch = next(loss.batches())
-    loss.loss(scorer, batch).backward()
-    own_gradients = [parameter.grad.clone() for parameter in model.parameters()]
+    torch.autograd.backward(loss.loss(scorer, batch))
+    own_gradients = [cast(Tensor, parameter.grad).clone() for parameter in model.parameters()]
     model.zero_grad()
     total_loss = torch.zeros(())
     for task_index, task in enumerate(TASKS):

@@ -1,22 +1,31 @@
 """The Poincaré ball against its identities, and the rotations and reflections that keep to it."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("pykeen")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
 
-from kgp_models.link_prediction import poincare  # noqa: E402
-from kgp_models.link_prediction.atth import reflect, rotate  # noqa: E402
+from kgp_models.link_prediction import poincare
+from kgp_models.link_prediction.atth import reflect, rotate
+
+Array = NDArray[np.float64]
+Ball = tuple[float, list[Tensor]]  # a curvature and points
 
 
 @pytest.fixture(autouse=True, scope="module")
-def poincare_thread_limit():
+def poincare_thread_limit() -> Iterator[None]:
     """The tensors are so small that threads only get in each other's way."""
     thread_count = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -27,22 +36,22 @@ def poincare_thread_limit():
 # The formulas in plain NumPy, for a row at a time.
 
 
-def reference_exp0(v, c):
+def reference_exp0(v: Array, c: float) -> Array:
     norm = math.sqrt(sum(coordinate * coordinate for coordinate in v))
     return np.array([math.tanh(math.sqrt(c) * norm) * coordinate / (math.sqrt(c) * norm) for coordinate in v])
 
 
-def reference_log0(y, c):
+def reference_log0(y: Array, c: float) -> Array:
     norm = math.sqrt(sum(coordinate * coordinate for coordinate in y))
     return np.array([math.atanh(math.sqrt(c) * norm) * coordinate / (math.sqrt(c) * norm) for coordinate in y])
 
 
-def mobius(x, y, c):
+def mobius(x: Array, y: Array, c: float) -> Array:
     xy, x2, y2 = float(x @ y), float(x @ x), float(y @ y)
     return ((1 + 2 * c * xy + c * y2) * x + (1 - c * x2) * y) / (1 + 2 * c * xy + c * c * x2 * y2)
 
 
-def distance(x, y, c):
+def distance(x: Array, y: Array, c: float) -> float:
     return 2 / math.sqrt(c) * math.atanh(math.sqrt(c) * float(np.linalg.norm(mobius(-x, y, c))))
 
 
@@ -53,7 +62,7 @@ examples = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 @st.composite
-def balls(draw, count, radius=0.95):
+def balls(draw: st.DrawFn, count: int, radius: float = 0.95) -> Ball:
     """A curvature and that many points in its ball, of any length from 0 to `radius` of the ball's."""
     curvature = draw(CURVATURES)
     points = []
@@ -61,21 +70,21 @@ def balls(draw, count, radius=0.95):
         direction = torch.tensor(draw(st.lists(st.floats(-1, 1), min_size=4, max_size=4)), dtype=torch.float64)
         length = draw(st.one_of(st.just(0.0), st.floats(1e-6, radius))) / math.sqrt(curvature)
         points.append(direction / direction.norm().clamp_min(1e-3) * length)
-    return curvature, *points
+    return curvature, points
 
 
-def close(x, y, tolerance=1e-8):
+def close(x: Tensor, y: Tensor, tolerance: float = 1e-8) -> None:
     torch.testing.assert_close(x, y, rtol=tolerance, atol=tolerance)
 
 
-def d(x, y, c):
+def d(x: Tensor, y: Tensor, c: float) -> Tensor:
     return poincare.squared_distance(x, y, c).sqrt()
 
 
 @examples
 @given(balls(2))
-def test_mobius_addition_has_a_zero_inverses_and_left_cancellation(sample):
-    curvature, x, y = sample
+def test_mobius_addition_has_a_zero_inverses_and_left_cancellation(sample: Ball) -> None:
+    curvature, [x, y] = sample
     origin = torch.zeros_like(x)
     close(poincare.mobius_add(origin, x, curvature), x)
     close(poincare.mobius_add(x, origin, curvature), x)
@@ -88,8 +97,8 @@ def test_mobius_addition_has_a_zero_inverses_and_left_cancellation(sample):
 
 @examples
 @given(balls(1, radius=3.0), st.floats(1e-5, 10))
-def test_log0_inverts_exp0(sample, c):
-    _, tangent = sample
+def test_log0_inverts_exp0(sample: Ball, c: float) -> None:
+    _, [tangent] = sample
     tangent = tangent / max(
         1.0, math.sqrt(c) * float(tangent.norm()) / 4
     )  # beyond 6.1 / √c the ball's margin takes over
@@ -98,8 +107,8 @@ def test_log0_inverts_exp0(sample, c):
 
 @examples
 @given(balls(3))
-def test_distance_is_a_metric(sample):
-    curvature, x, y, z = sample
+def test_distance_is_a_metric(sample: Ball) -> None:
+    curvature, [x, y, z] = sample
     close(d(x, y, curvature), d(y, x, curvature))
     assert d(x, x, curvature) == 0
     assert d(x, z, curvature) <= d(x, y, curvature) + d(y, z, curvature) + 1e-9
@@ -112,8 +121,8 @@ def test_distance_is_a_metric(sample):
 
 @examples
 @given(balls(3))
-def test_left_translation_is_an_isometry(sample):
-    curvature, x, y, z = sample
+def test_left_translation_is_an_isometry(sample: Ball) -> None:
+    curvature, [x, y, z] = sample
     close(
         d(poincare.mobius_add(z, x, curvature), poincare.mobius_add(z, y, curvature), curvature),
         d(x, y, curvature),
@@ -123,8 +132,8 @@ def test_left_translation_is_an_isometry(sample):
 
 @examples
 @given(balls(5))
-def test_distances_of_all_pairs_are_those_of_rows(sample):
-    curvature, *points = sample
+def test_distances_of_all_pairs_are_those_of_rows(sample: Ball) -> None:
+    curvature, points = sample
     x, y = torch.stack(points[:2]), torch.stack(points[2:])
     close(poincare.squared_distances(x, y, curvature), poincare.squared_distance(x[:, None], y, curvature), 1e-6)
     row_curvatures = torch.tensor([[curvature], [curvature / 2]], dtype=torch.float64)
@@ -134,8 +143,8 @@ def test_distances_of_all_pairs_are_those_of_rows(sample):
 
 @examples
 @given(balls(1), st.lists(st.floats(-7, 7), min_size=2, max_size=2))
-def test_rotations_and_reflections_keep_norms(sample, angles):
-    _, point = sample
+def test_rotations_and_reflections_keep_norms(sample: Ball, angles: list[float]) -> None:
+    _, [point] = sample
     angle = torch.tensor(angles, dtype=torch.float64)
     close(rotate(point, angle).norm(), point.norm())
     close(reflect(point, angle).norm(), point.norm())
@@ -144,7 +153,7 @@ def test_rotations_and_reflections_keep_norms(sample, angles):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_far_tangent_vectors_stop_at_the_margin(dtype):
+def test_far_tangent_vectors_stop_at_the_margin(dtype: torch.dtype) -> None:
     tangents = torch.tensor([[1e3, 0.0], [0.0, 1e15], [1e-30, 0.0], [0.0, 0.0]], dtype=dtype, requires_grad=True)
     for curvature in (1e-6, 1.0, 1e3):
         points = poincare.exp0(tangents, curvature)
@@ -158,7 +167,7 @@ def test_far_tangent_vectors_stop_at_the_margin(dtype):
         assert gradient.isfinite().all()
 
 
-def test_a_point_beyond_the_margin_is_brought_back():
+def test_a_point_beyond_the_margin_is_brought_back() -> None:
     points = torch.tensor([[3.0, 4.0], [0.1, 0.0]], dtype=torch.float64)
     close(
         poincare.project(points, 1.0),
@@ -166,7 +175,7 @@ def test_a_point_beyond_the_margin_is_brought_back():
     )
 
 
-def test_the_ball_of_curvature_zero_is_flat():
+def test_the_ball_of_curvature_zero_is_flat() -> None:
     x, y = torch.tensor([[0.3, -2.0], [1.0, 1.0]], dtype=torch.float64)
     curvature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     distances = poincare.squared_distance(poincare.exp0(x, curvature), poincare.mobius_add(y, x, curvature), curvature)
@@ -175,18 +184,18 @@ def test_the_ball_of_curvature_zero_is_flat():
     assert gradient.isfinite().all()
 
 
-def test_gradients_are_those_of_finite_differences():
+def test_gradients_are_those_of_finite_differences() -> None:
     random_state = torch.Generator().manual_seed(0)
     x, y = (torch.randn(3, 4, generator=random_state, dtype=torch.float64).requires_grad_() for _ in range(2))
     c = torch.tensor([[0.3], [1.0], [2.0]], dtype=torch.float64, requires_grad=True)
 
-    def geometry(x, y, c):
+    def geometry(x: Tensor, y: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         a, b = poincare.exp0(x, c), poincare.exp0(y, c)
         return poincare.squared_distance(poincare.mobius_add(a, b, c), b, c), poincare.log0(a, c)
 
     assert torch.autograd.gradcheck(geometry, (x, y, c))
 
 
-def test_half_precision_is_refused():
+def test_half_precision_is_refused() -> None:
     with pytest.raises(ValueError, match="float32 or float64"):
         poincare.exp0(torch.ones(2, dtype=torch.float16), 1.0)

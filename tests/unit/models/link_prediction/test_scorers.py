@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from kgplatform import plugins
 from tests.unit.models.link_prediction.link_graphs import N, R, assert_close, small_arguments
@@ -122,7 +123,10 @@ def test_the_nuclear_3_norm_is_its_formula() -> None:
         for representations in (model.entity_representations, model.relation_representations)
     )
     head_ids, relation_ids, tail_ids = torch.tensor([1, 2]), torch.tensor([0, 2]), torch.tensor([3, 4])
-    cubed_sum = lambda vector: (np.abs(vector) ** 3).sum()  # noqa: E731
+
+    def cubed_sum(vector: NDArray[np.float32]) -> float:
+        return float((np.abs(vector) ** 3).sum())
+
     expected_norm = (
         sum(cubed_sum(entity_vectors[index]) for index in (1, 2, 3, 4))
         + sum(cubed_sum(relation_vectors[index]) for index in (0, 4, 1, 5)) / 2

@@ -20,6 +20,8 @@ from tests.unit.models.link_prediction.link_graphs import PAPER, QUICK, N, R, sm
 
 torch = pytest.importorskip("torch")
 
+from torch import Tensor  # noqa: E402
+
 from kgp_models.link_prediction import checkpoint, zoo  # noqa: E402
 from kgp_models.link_prediction.evaluate import Known, evaluate  # noqa: E402
 from kgp_models.link_prediction.objectives import objective  # noqa: E402
@@ -99,7 +101,7 @@ def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
     full_run = train_link_model(settings, training_split, seed=3, folder=tmp_path / "whole")
     step_count = 0
 
-    def stepped(*arguments: Any) -> torch.Tensor:
+    def stepped(*arguments: Any) -> Tensor:
         nonlocal step_count
         step_count += 1
         if step_count == 3:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,9 +147,8 @@ def test_diverse_vectors_are_near_the_query_and_far_from_each_other() -> None:
 def test_each_of_knowledgeclips_losses_is_in_the_objective(loss: str, tmp_path: Path) -> None:
     knowledge, graph_images = world.picture_graph()
     all_weights = pretrained_weights(tmp_path / "whole", knowledge, graph_images, PRETRAINING)
-    reduced_weights = pretrained_weights(
-        tmp_path / "without", knowledge, graph_images, replace(PRETRAINING, **{loss: 0.0})
-    )
+    without: dict[str, Any] = {loss: 0.0}
+    reduced_weights = pretrained_weights(tmp_path / "without", knowledge, graph_images, replace(PRETRAINING, **without))
     assert not torch.allclose(all_weights, reduced_weights)
     backbone = world.tiny_retrieval_backbone()
     loss_weights = {loss_name: 1.0 if loss_name == loss else 0.0 for loss_name in ("e2e", "e2r", "g2e", "kd")}

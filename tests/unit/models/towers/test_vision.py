@@ -47,7 +47,8 @@ def save_clip_vision(folder: Path) -> Any:
         hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=16,
         projection_dim=24,
     )  # fmt: skip
-    model = transformers.CLIPVisionModelWithProjection(config).eval()
+    model: Any = transformers.CLIPVisionModelWithProjection(config)
+    model.eval()
     model.save_pretrained(folder)
     return model
 
@@ -117,7 +118,8 @@ class TestLayouts:
         text_config = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
                        "vocab_size": 50}  # fmt: skip
         config = transformers.CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=24)
-        model = transformers.CLIPModel(config).eval()
+        model: Any = transformers.CLIPModel(config)
+        model.eval()
         model.save_pretrained(tmp_path / "c")
         vision_encoder = open_vision(f"clip:{tmp_path / 'c'}")
         embeddings = _checked_embeddings(vision_encoder, random_radiograph_path)

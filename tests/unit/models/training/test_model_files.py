@@ -29,8 +29,9 @@ from kgp_models.retrieval import checkpoint as retrieval
 from kgp_models.retrieval.inputs import read_pictures
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.backbone import Picture
-from kgp_models.towers.backbones import open_text
+from kgp_models.towers.backbones import open_backbone, open_text
 from kgp_models.towers.feature_cache import load_or_compute
+from kgp_models.towers.small_vision import SmallVision
 from kgp_models.training.model_files import require_model_folder
 from kgp_models.training.training_state import OF, TrainingState, claim
 from kgp_models.vqa import checkpoint as vqa
@@ -163,7 +164,7 @@ def test_images_that_were_encoded_are_encoded_again(tmp_path: Path, damage: Dama
     Image.new("L", (64, 64), 100).save(tmp_path / "1.png")
     study = Study("1", tmp_path / "1.png", ())
     training_work = Work(generators.tiny_generator_settings(), tmp_path, tmp_path)
-    vision = vision_of.small(vision_of.SmallVision().eval())
+    vision = vision_of.small(SmallVision().eval())
     _, original = encoded(vision, [study], tmp_path / "cache", training_work)
     [cache_path] = (tmp_path / "cache").rglob("*.safetensors")
     damage(cache_path)
@@ -225,7 +226,7 @@ def test_weights_of_others_that_unpack_to_more_than_they_have_are_refused(tmp_pa
     assert torch.load(tmp_path / name, weights_only=True)["weight"].shape == (100_000,), "torch would read it"
     for open_model in (
         lambda: vision_of.open_vision(f"medclip-vit:{tmp_path}"),
-        lambda: retrieval.open_backbone(f"clip:{tmp_path}"),
+        lambda: open_backbone(f"clip:{tmp_path}"),
     ):
         with pytest.raises(InputError, match="unpacks to"):
             open_model()
@@ -254,8 +255,8 @@ def test_weights_of_others_that_are_no_numbers_are_refused(tmp_path: Path, tiny_
     model, _ = read_language(language_folder)
     nan_in(model, "model.embed_tokens.weight", language_folder)
     damaged_models: tuple[tuple[Path, Callable[[], object]], ...] = (
-        (clip_folder, lambda: retrieval.open_backbone(f"clip:{clip_folder}")),
-        (open_clip_folder, lambda: retrieval.open_backbone(f"open-clip:{open_clip_folder}")),
+        (clip_folder, lambda: open_backbone(f"clip:{clip_folder}")),
+        (open_clip_folder, lambda: open_backbone(f"open-clip:{open_clip_folder}")),
         (open_clip_folder, lambda: vision_of.open_vision(f"open-clip:{open_clip_folder}")),
         (bert_folder, lambda: open_text(f"transformer:{bert_folder}")),
         (language_folder, lambda: read_language(language_folder)),

@@ -56,7 +56,9 @@ class TestKept:
         for seed in (1, 2):
             backbone = world.tiny_frozen_backbone()
             torch.manual_seed(seed)
-            torch.nn.init.normal_(backbone.image_head.weight)
+            weight = backbone.image_head.weight
+            assert isinstance(weight, torch.Tensor)
+            torch.nn.init.normal_(weight)
             load_or_compute(tmp_path, backbone, ["a"], lambda: {"value": torch.ones(2)})
         assert len(list(tmp_path.iterdir())) == 1
 

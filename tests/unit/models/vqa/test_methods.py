@@ -85,7 +85,7 @@ def test_without_a_subgraph_krisp_answers_by_its_implicit_part_alone() -> None:
         model(questions), torch.stack([answer_logits[1] - answer_logits[0] for answer_logits in expected])
     )
     with torch.no_grad():
-        model.implicit.bias -= 5.0  # both logits far below 0: still the larger of them counts
+        model.implicit.bias.sub_(5.0)  # both logits far below 0: still the larger of them counts
     implicit, _, _ = model.parts(questions)
     torch.testing.assert_close(model(questions)[2], implicit[2, 1] - implicit[2, 0])
     torch.testing.assert_close(

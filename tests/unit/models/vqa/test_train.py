@@ -15,6 +15,7 @@ from torch import nn
 pytest.importorskip("torch_geometric")
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.base import Method
+from kgp_models.vqa.inputs import positives_of
 from kgp_models.vqa.settings import METHODS, PLAIN, Tuning, VQASettings
 from kgp_models.vqa.train import probabilities, scheduled_rate, train_vqa_method
 from kgplatform.errors import InputError
@@ -170,7 +171,8 @@ class TestRate:
         weight = nn.Parameter(torch.zeros(1))
         optimizer = torch.optim.SGD([weight], lr=2e-5)
         torch_scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.8, patience=4, min_lr=1e-6)
-        settings, history = Tuning(learning_rate=2e-5, schedule="plateau"), []
+        settings = Tuning(learning_rate=2e-5, schedule="plateau")
+        history: list[dict[str, float]] = []
         for loss in losses:
             assert scheduled_rate(settings, history, 0, 1) == pytest.approx(optimizer.param_groups[0]["lr"])
             history.append({"valid loss": loss})
@@ -203,7 +205,7 @@ def test_every_loss_is_in_the_objective(
     def trained(left_out: str) -> list[torch.Tensor]:
         torch.manual_seed(1)
         sizes = build.sizes_of(settings, prepared_inputs.images, prepared_inputs.texts)
-        model = build.method_of(settings, sizes, training_data.graph.kinds, build.positives_of(training_data.knowledge))
+        model = build.method_of(settings, sizes, training_data.graph.kinds, positives_of(training_data.knowledge))
         all_losses = model.losses
 
         def some(batch: object) -> dict[str, torch.Tensor]:
@@ -211,7 +213,7 @@ def test_every_loss_is_in_the_objective(
             assert set(loss_values) == losses
             return {loss_name: loss_value * (loss_name != left_out) for loss_name, loss_value in loss_values.items()}
 
-        model.losses = some  # type: ignore[method-assign, assignment]
+        model.losses = some  # type: ignore[method-assign]
         train_vqa_method(
             model, training_data.parts["train"], training_data.parts["valid"], settings.tuning, tmp_path / left_out, 1
         )
@@ -263,13 +265,14 @@ class TestOnDisk:
         self.model = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "method", 1)
         figures = {"test accuracy": 0.5}
         model_folder = tmp_path / "model"
-        save_arguments = {"inputs": vqa_training_inputs, "towers": prepared_inputs.backbone, "backbone": "small"}
         checkpoint.save_vqa_model(
             model_folder,
             self.model,
             base_model,
             settings,
-            **save_arguments,
+            inputs=vqa_training_inputs,
+            towers=prepared_inputs.backbone,
+            backbone="small",
             data={"questions": "tiny"},
             figures=figures,
         )
