@@ -11,7 +11,7 @@ from kgplatform.errors import InputError
 
 SMALL: Final = "small"
 INSTRUCTION: Final = "Write the knowledge graph of this chest radiograph as triplets."
-EXAMPLES: Final = "benchmarks/settings/generator/"
+EXAMPLES: Final = "benchmarks/generation/settings/"
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class TrainingSettings:
     @classmethod
     def read(cls, path: Path) -> TrainingSettings:
         """The settings in a YAML file; raises `InputError` for what is unknown, ill-typed or out of range."""
-        document = read_yaml(path, "See benchmarks/settings/ for examples.")
+        document = read_yaml(path, "See benchmarks/link_prediction/settings/ for examples.")
         try:
             return cls.of(document)
         except InputError as error:
@@ -63,7 +63,7 @@ class TrainingSettings:
     def of(cls, document: object) -> TrainingSettings:
         """The settings in a plain mapping; raises `InputError`."""
         if not isinstance(document, dict):
-            raise InputError("the settings must be a mapping", "See benchmarks/settings/ for examples.")
+            raise InputError("the settings must be a mapping", "See benchmarks/link_prediction/settings/ for examples.")
         setting_types: dict[str, Any] = {setting_field.name: setting_field.type for setting_field in fields(cls)}
         for setting in document:
             if setting not in setting_types:

@@ -12,7 +12,7 @@ from kgp_models.towers.small_backbone import SmallSizes
 from kgp_models.training import yaml_settings
 from kgplatform.errors import InputError
 
-EXAMPLES: Final = "benchmarks/settings/retrieval/"
+EXAMPLES: Final = "benchmarks/retrieval/settings/"
 _MAY_BE_ZERO: Final = frozenset(
     {"tuning.weight_decay", "tuning.warmup", "small.dropout", "fashion.weight", "fashion.diversity", "fashion.drawn"}
     | {f"knowledge.{loss}" for loss in LOSSES}

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from kgp_models.training import yaml_settings
 from kgplatform.errors import InputError
 
-EXAMPLES: Final = "benchmarks/settings/vqa/"
+EXAMPLES: Final = "benchmarks/vqa/settings/"
 METHODS: Final = ("base", "question-only", "image-only", "krisp", "mkbn", "k-pathvqa", "ekgrl", "mr-mkg")
 PLAIN: Final = ("base", "question-only", "image-only")  # that read no graph
 _MAY_BE_ZERO: Final = frozenset({"tuning.weight_decay", "dropout", "graph_dropout", "align"})
