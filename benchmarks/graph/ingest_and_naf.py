@@ -26,11 +26,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.graph.ingest_and_naf_table import ingest_markdown, speed_ratios
+from benchmarks.graph.naf_rivals import naf_numpy, naf_pandas, stance_columns
+from benchmarks.graph.plain_loader import load_plain
 from benchmarks.harness import record
 from kgplatform import naf, server
 from kgplatform.connect import open_graph
@@ -38,8 +40,6 @@ from kgplatform.graph import Graph
 from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 
-BATCH = 10_000
-STANCES = ("POSITIVE", "NEGATIVE", "UNCERTAIN")
 WIPE = parse_query("w", "// Empties the graph.\nMATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS")
 PLAIN_NAF = parse_query(
     "p",
@@ -86,47 +86,6 @@ def load_kgp(graph: Graph, folder: Path) -> None:
     from kgplatform.ingest import ingest
 
     ingest(graph, MedMKG.find(folder))
-
-
-def load_plain(graph: Graph, folder: Path) -> None:
-    """The plain loader: nodes first, then one statement text a relation type."""
-    driver = graph._driver
-    run_query = driver.execute_query
-    run_query("CREATE CONSTRAINT c IF NOT EXISTS FOR (n:Concept) REQUIRE n.cui IS UNIQUE")
-    run_query("CREATE CONSTRAINT i IF NOT EXISTS FOR (n:Image) REQUIRE n.id IS UNIQUE")
-    names_by_cui: dict[str, str] = {}
-    image_ids: set[str] = set()
-    edges_by_type: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    with (folder / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
-        for edge_row in csv.DictReader(csv_file):
-            for node_id, node_name in (
-                (edge_row["Head"], edge_row["Head_Name"]),
-                (edge_row["Tail"], edge_row["Tail_Name"]),
-            ):
-                if node_id[0] == "C":
-                    names_by_cui[node_id] = node_name
-                else:
-                    image_ids.add(node_id)
-            edges_by_type[edge_row["Head"][0], edge_row["Relation"]].append(
-                {"h": edge_row["Head"], "t": edge_row["Tail"]}
-            )
-    concept_rows = [{"cui": cui, "name": node_name} for cui, node_name in names_by_cui.items()]
-    for query_rows in _chunks(concept_rows):
-        run_query("UNWIND $rows AS row MERGE (n:Concept {cui: row.cui}) SET n.name = row.name", rows=query_rows)
-    for query_rows in _chunks([{"id": image_id} for image_id in image_ids]):
-        run_query("UNWIND $rows AS row MERGE (n:Image {id: row.id})", rows=query_rows)
-    for (head_kind, relation), relation_edges in edges_by_type.items():
-        head_pattern = "Concept {cui: row.h}" if head_kind == "C" else "Image {id: row.h}"
-        query_text = (
-            f"UNWIND $rows AS row MATCH (h:{head_pattern}) MATCH (t:Concept {{cui: row.t}}) MERGE "
-            f"(h)-[:`{relation}`]->(t)"
-        )
-        for query_rows in _chunks(relation_edges):
-            run_query(query_text, rows=query_rows)
-
-
-def _chunks(rows: list[Any]) -> list[list[Any]]:
-    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
 
 
 LOADERS: dict[str, Callable[[Graph, Path], None]] = {"kgp": load_kgp, "plain": load_plain}
@@ -228,7 +187,7 @@ def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
     finally:
         server.stop(settings)
         shutil.rmtree(settings.home)
-    heads, relations, tails = _stances(folder)
+    heads, relations, tails = stance_columns(folder)
     seconds_by_method["pandas"] = [_time(lambda: naf_pandas(heads, relations, tails)) for _ in range(3)]
     seconds_by_method["numpy"] = [_time(lambda: naf_numpy(heads, relations, tails)) for _ in range(3)]
     scores = naf_pandas(heads, relations, tails).round(9)
@@ -241,107 +200,10 @@ def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
     return {"seconds": median_seconds, "all": seconds_by_method}
 
 
-def _stances(folder: Path) -> tuple[list[str], list[str], list[str]]:
-    with (folder / "MedMKG.csv").open(newline="", encoding="utf-8") as csv_file:
-        stance_edges = [
-            (edge_row[0], edge_row[1], edge_row[2]) for edge_row in csv.reader(csv_file) if edge_row[1] in STANCES
-        ]
-    heads, relations, tails = (list(column) for column in zip(*stance_edges, strict=True))
-    return heads, relations, tails
-
-
-def naf_pandas(heads: list[str], relations: list[str], tails: list[str]) -> Any:
-    """NaF from memory in pandas."""
-    import numpy as np
-    import pandas as pd
-
-    frame = pd.DataFrame({"image": heads, "relation": relations, "concept": tails})
-    sharing_counts = frame.groupby(["relation", "concept"])["image"].transform("size")
-    log_terms = np.log(frame["image"].nunique() / sharing_counts)
-    return log_terms.groupby(frame["image"]).sum().sort_values(ascending=False)
-
-
-def naf_numpy(heads: list[str], relations: list[str], tails: list[str]) -> Any:
-    """NaF from memory in numpy."""
-    import numpy as np
-
-    _, image_index = np.unique(np.array(heads), return_inverse=True)
-    _, relation_index = np.unique(np.array(relations), return_inverse=True)
-    _, concept_index = np.unique(np.array(tails), return_inverse=True)
-    pair_index = concept_index * 4 + relation_index
-    sharing_counts = np.bincount(pair_index)
-    image_count = image_index.max() + 1
-    return np.bincount(image_index, weights=np.log(image_count / sharing_counts[pair_index]), minlength=image_count)
-
-
 def _time(work: Callable[[], Any]) -> float:
     start_time = time.perf_counter()
     work()
     return time.perf_counter() - start_time
-
-
-def ratios(scale: dict[str, Any]) -> dict[str, float]:
-    """Ours against each rival; above 1 is in our favour for speed-ups, below for `naf_to_read_only`."""
-    loads, seconds = scale["loads"], scale["naf"]["seconds"]
-    our_loads, plain_loads = loads["kgp"], loads["plain"]
-    ratio_by_name = {
-        "first_load_speedup_over_plain": plain_loads["first_load_seconds"] / our_loads["first_load_seconds"],
-        "first_load_to_import_tool": our_loads["first_load_seconds"] / loads["import"]["tool_alone_seconds"],
-        "naf_to_read_only": seconds["kgp_warm"] / seconds["cypher_read_only_warm"],
-        "naf_to_pandas": seconds["kgp_warm"] / seconds["pandas"],
-        "naf_to_numpy": seconds["kgp_warm"] / seconds["numpy"],
-    }
-    if "warm_seconds" in our_loads:
-        ratio_by_name["warm_speedup_over_plain"] = plain_loads["warm_seconds"] / our_loads["warm_seconds"]
-    return ratio_by_name
-
-
-def _markdown(document: dict[str, Any]) -> str:
-    """The result as tables."""
-    table_lines = [
-        "| scale | edges | way | first load, s | edges/s | warm load, s | client peak, MiB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for scale_result in document["scales"]:
-        for loader_name, load_result in scale_result["loads"].items():
-            warm_seconds = f"{load_result['warm_seconds']:.2f}" if "warm_seconds" in load_result else "–"
-            tool_note = (
-                f" (tool alone {load_result['tool_alone_seconds']:.1f})" if "tool_alone_seconds" in load_result else ""
-            )
-            table_lines.append(
-                f"| {scale_result['scale']}× | {scale_result['edges']:,} | {loader_name} | "
-                f"{load_result['first_load_seconds']:.2f}{tool_note} | "
-                f"{load_result['edges_per_second']:,.0f} | {warm_seconds} | {load_result['client_peak_mib']:.0f} |"
-            )
-    table_lines += [
-        "",
-        "| scale | NaF, written back: first / warm, s | Cypher, read only, s | pandas, s | numpy, s |",
-        "|---|---|---|---|---|",
-    ]
-    for scale_result in document["scales"]:
-        naf_seconds = scale_result["naf"]["seconds"]
-        table_lines.append(
-            f"| {scale_result['scale']}× | {naf_seconds['kgp_first']:.2f} / {naf_seconds['kgp_warm']:.3f} | "
-            f"{naf_seconds['cypher_read_only_warm']:.3f} | "
-            f"{naf_seconds['pandas']:.3f} | {naf_seconds['numpy']:.3f} |"
-        )
-    table_lines += [
-        "",
-        "| scale | " + " | ".join(document["scales"][0]["ratios"]) + " |",
-        "|---" * (1 + len(document["scales"][0]["ratios"])) + "|",
-    ]
-    for scale_result in document["scales"]:
-        scale_ratios = (scale_result["ratios"].get(loader_name) for loader_name in document["scales"][0]["ratios"])
-        cells = " | ".join("–" if ratio is None else f"{ratio:.2f}" for ratio in scale_ratios)
-        table_lines.append(f"| {scale_result['scale']}× | {cells} |")
-    context = document["context"]
-    machine = context["machine"]
-    table_lines += [
-        "",
-        f"{machine['system']}, {machine['cores']} cores, {machine['memory_gib']} GiB; commit "
-        f"{context['commit'][:10]}, {context['date'][:10]}, driver {context['versions'].get('neo4j')}.",
-    ]
-    return "\n".join(table_lines) + "\n"
 
 
 def _say(message: str) -> None:
@@ -376,12 +238,12 @@ def main() -> None:
             )
             result: dict[str, Any] = {"scale": scale, "edges": edge_count, "loads": load_results}
             result["naf"] = measure_naf(copies_folder, scratch)
-            result["ratios"] = ratios(result)
+            result["ratios"] = speed_ratios(result)
             document["scales"].append(result)
             record.store(RESULTS / f"{arguments.name}.json", document)
     result_path = record.store(RESULTS / f"{arguments.name}.json", document)
-    result_path.with_suffix(".md").write_text(_markdown(document), encoding="utf-8")
-    print(_markdown(document))
+    result_path.with_suffix(".md").write_text(ingest_markdown(document), encoding="utf-8")
+    print(ingest_markdown(document))
 
 
 if __name__ == "__main__":
