@@ -163,7 +163,7 @@ class Bench:
         ]
         reply_path = self.out / "replies" / f"{name}-{_digest(identity)}.json"
         if reply_path.is_file():
-            document = json.loads(reply_path.read_text(encoding="utf-8"))
+            document: dict[str, Any] = json.loads(reply_path.read_text(encoding="utf-8"))
         else:
             document = self._written(generator, records)
             reply_path.parent.mkdir(parents=True, exist_ok=True)

@@ -56,7 +56,7 @@ def measure_step(shape: dict[str, Any], projector: ProjectorSettings, positions:
     step_seconds = [once() for _ in range(timed_steps)]
     median_seconds = statistics.median(step_seconds)
     flops = _flops(model, shape, batch, positions)
-    results = {
+    results: dict[str, Any] = {
         "parameters": parameters,
         "batch": batch,
         "positions": positions,
@@ -93,4 +93,4 @@ def _flops(model: VLMKG, shape: dict[str, Any], batch: int, positions: int) -> f
         + transformer_weights * projector_positions
         + 2.0 * projector.settings.layers * projector.width * projector_positions**2
     )
-    return batch * (positions * (6.0 * language_weights + attention_flops) + 6.0 * projector_flops)
+    return float(batch * (positions * (6.0 * language_weights + attention_flops) + 6.0 * projector_flops))

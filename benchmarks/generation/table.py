@@ -299,14 +299,16 @@ def _line(axes: Axes, system_index: int, result_rows: list[dict[str, Any]], refe
         result_row["against"].get(reference, result_row["against"][REFERENCE])["interval"] for result_row in result_rows
     ]
     marker, marker_size, line_style, line_width = LINES[system_index % len(LINES)]
-    line_options = {"marker": marker, "markersize": marker_size, "linestyle": line_style, "linewidth": line_width}
     axes.plot(
         shares,
         [interval["value"] for interval in f1_intervals],
         color=f"C{system_index}",
         label=result_rows[0]["name"],
         alpha=0.8,
-        **line_options,
+        marker=marker,
+        markersize=marker_size,
+        linestyle=line_style,
+        linewidth=line_width,
     )
     axes.fill_between(
         shares,

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,11 +64,9 @@ def _measure(graph: Graph, scratch: Path, repeats: int) -> dict[str, Any]:
         "read": lambda: read_triples(graph),
     }
     for format_name in formats.FORMATS:
-        work_by_name[f"write {format_name}"] = lambda format_name=format_name: formats.write(
-            triples, scratch / format_name, format_name
-        )
+        work_by_name[f"write {format_name}"] = partial(formats.write, triples, scratch / format_name, format_name)
     for work_name, selection in SELECTIONS.items():
-        work_by_name[f"read: {work_name}"] = lambda selection=selection: read_triples(graph, selection)
+        work_by_name[f"read: {work_name}"] = partial(read_triples, graph, selection)
     edge_counts = {work_name: len(triples) for work_name in work_by_name}
     edge_counts |= {
         f"read: {work_name}": len(read_triples(graph, selection)) for work_name, selection in SELECTIONS.items()
@@ -79,7 +78,7 @@ def _measure(graph: Graph, scratch: Path, repeats: int) -> dict[str, Any]:
     for _ in range(repeats):
         for work_name, work in work_by_name.items():
             times_by_name[work_name].append(seconds(work))
-    result_rows = {}
+    result_rows: dict[str, dict[str, Any]] = {}
     for work_name, run_seconds in times_by_name.items():
         median_seconds = statistics.median(run_seconds)
         result_rows[work_name] = {

@@ -31,9 +31,11 @@ from kgplatform.connect import open_graph
 from kgplatform.ingest import ingest
 from kgplatform.search import search as product
 from kgplatform.search.embed import embed
+from kgplatform.search.encoder import Reading
 from kgplatform.search.index import BUILT, Part
 from kgplatform.search.search import Searcher, SearchResult
 from kgplatform.settings import Settings
+from kgplatform.trained_on import UNKNOWN
 
 SEED: Final = 42
 WIDTH, CENTRES, CONCEPTS, COMMONEST = 512, 2_000, 300, 0.3
@@ -61,6 +63,7 @@ class Synthetic:
 
     kind, version = "synthetic", 1
     name, sha256, width, sees = "synthetic-1", "5e" * 32, WIDTH, True
+    trained_on = UNKNOWN
 
     def __init__(self, folder: Path, images: int, queries: int) -> None:
         generator = np.random.default_rng(SEED)
@@ -120,9 +123,15 @@ class Synthetic:
         vectors_by_kind = {"query": self.queries, "saying": self.saying, "concept": self._names}
         return np.array([vectors_by_kind[text.split()[0]][int(text.split()[1])] for text in texts])
 
+    def reading(self, text: str) -> Reading:
+        """A text is read as a whole, whatever its length."""
+        word_count = len(text.split())
+        return Reading(word_count, word_count, (text,))
+
 
 def _unit(vectors: NDArray[np.float64]) -> Vectors:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit_vectors: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit_vectors
 
 
 def cui(concept: int) -> str:

@@ -10,11 +10,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.harness import record
 from kgplatform.cli.output import note
 
+CellGraph = Literal["full", "empty", "shuffled", "no-stance"]  # what becomes of the graph
 _KEYS = ("cell", "seed", "fold", "settings_sha256", "context")
 
 
@@ -23,7 +24,7 @@ class Cell:
     """A row of a table: a method and what becomes of the graph."""
 
     method: str
-    graph: str = "full"
+    graph: CellGraph = "full"
 
     @property
     def name(self) -> str:

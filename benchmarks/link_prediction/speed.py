@@ -15,7 +15,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def their_epochs(name: str, split: Split) -> Callable[[], None]:
     return run
 
 
-def alternate(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def alternate(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """The median seconds of each, timed in turns after one untimed turn."""
     seconds_by_run: dict[str, list[float]] = {run_name: [] for run_name in runs}
     for turn_number in range(rounds + 1):

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import record
-from benchmarks.harness.training_runs import Cell, Results, backbone_name, backbone_of, in_lanes
+from benchmarks.harness.training_runs import Cell, CellGraph, Results, backbone_name, backbone_of, in_lanes
 from benchmarks.retrieval import data as retrieval_data
 from benchmarks.retrieval import table as retrieval_table
 from kgplatform.cli.output import note
@@ -42,19 +42,19 @@ SETTINGS = FOLDER / "settings"
 RESULTS = FOLDER / "results"
 BUILD = record.ROOT / "build" / "retrieval"
 METHODS = ("backbone", "fashionklip", "knowledgeclip")
-CONTROLS = ("empty", "shuffled")
-ABLATION = ("no-stance",)
+CONTROLS: tuple[CellGraph, ...] = ("empty", "shuffled")
+ABLATION: tuple[CellGraph, ...] = ("no-stance",)
 FIRST_SEED = 42
 
 
 def retrieval_cells(methods: str, controls: bool, ablation: bool = False) -> Iterator[Cell]:
     """The cells asked for. Raises `UsageError`."""
-    graphs = ("full", *(CONTROLS if controls else ()), *(ABLATION if ablation else ()))
+    graphs: tuple[CellGraph, ...] = ("full", *(CONTROLS if controls else ()), *(ABLATION if ablation else ()))
     method_names = METHODS if methods == "all" else methods.split(",")
     for method_name in method_names:
         if method_name not in METHODS:
             raise UsageError(f"there is no method {method_name}", f"Methods: all, {', '.join(METHODS)}.")
-        for graph in graphs if method_name != "backbone" else ("full",):
+        for graph in graphs if method_name != "backbone" else graphs[:1]:
             yield Cell(method_name, graph)
 
 
@@ -214,13 +214,12 @@ def _run_all(
                 results.add(cell.name, seed, sha256, earlier_outcome)
             else:
                 cells_by_run.setdefault((sha256, seed), []).append(cell)
-    earlier_outcome = [(seed, sha256, run_cells) for (sha256, seed), run_cells in cells_by_run.items()]
+    pending_runs = [(seed, sha256, run_cells) for (sha256, seed), run_cells in cells_by_run.items()]
     calls = [
-        (run_cells[0], seed, arguments.backbone, arguments.epochs, data, build)
-        for seed, _, run_cells in earlier_outcome
+        (run_cells[0], seed, arguments.backbone, arguments.epochs, data, build) for seed, _, run_cells in pending_runs
     ]
     for run_count, (call_index, outcome) in enumerate(in_lanes(arguments.jobs, _run_cell, calls), 1):
-        seed, sha256, run_cells = earlier_outcome[call_index]
+        seed, sha256, run_cells = pending_runs[call_index]
         for cell in run_cells:
             results.add(cell.name, seed, sha256, outcome)
         text_figures, cell_names = outcome["test"]["text_to_image"], ", ".join(cell.name for cell in run_cells)

@@ -140,11 +140,11 @@ def _difference_interval(
 ) -> tuple[float, float, float]:
     """Low end, value and high end of a difference, over the seeds that both have."""
     seeds = sorted({run_row["seed"] for run_row in one} & {run_row["seed"] for run_row in other})
-    values = [
+    values, other_values = (
         np.array([next(run_row for run_row in cell_runs if run_row["seed"] == seed)["queries"][name] for seed in seeds])
         for cell_runs in (one, other)
-    ]
-    difference = paired_bootstrap(*values, clusters=one[0]["subjects"])
+    )
+    difference = paired_bootstrap(values, other_values, clusters=one[0]["subjects"])
     return difference.low, difference.value, difference.high
 
 

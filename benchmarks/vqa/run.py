@@ -31,7 +31,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import record
-from benchmarks.harness.training_runs import Cell, Results, backbone_name, backbone_of, in_lanes, training_device
+from benchmarks.harness.training_runs import (
+    Cell,
+    CellGraph,
+    Results,
+    backbone_name,
+    backbone_of,
+    in_lanes,
+    training_device,
+)
 from benchmarks.vqa import data as vqa_data
 from benchmarks.vqa import table as vqa_table
 from kgp_models.vqa import settings as vqa_settings
@@ -47,7 +55,7 @@ SETTINGS = FOLDER / "settings"
 RESULTS = FOLDER / "results"
 BUILD = record.ROOT / "build" / "vqa"
 METHODS = tuple(method for method in vqa_settings.METHODS if method not in vqa_settings.PLAIN)
-GRAPHS = ("full", "empty", "shuffled", "no-stance")
+GRAPHS: tuple[CellGraph, ...] = ("full", "empty", "shuffled", "no-stance")
 FIRST_SEED = 42
 FORMS = {"krisp": 2, "ekgrl": 2, "k-pathvqa": 2}  # of methods whose code was changed so that results change: else 1
 
@@ -215,8 +223,14 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
 def _data(arguments: argparse.Namespace, build_folder: Path) -> vqa_data.VQAData:
     source_options = arguments.data, arguments.folder, arguments.images
     if arguments.data == "phantom" and arguments.folder is None:
+        graph_studies, question_studies = arguments.studies
         return vqa_data.phantom_vqa_data(
-            build_folder, arguments.protocol, arguments.folds, *arguments.studies, arguments.questions
+            build_folder,
+            arguments.protocol,
+            arguments.folds,
+            of_graph=graph_studies,
+            asked=question_studies,
+            count=arguments.questions,
         )
     if arguments.running:
         if arguments.folder is None:

@@ -241,8 +241,10 @@ def _differences(tested: Tested) -> str:
 def accuracy_difference(tested: Tested, one: str, other: str, chosen: NDArray[np.bool_]) -> str:
     """The difference of two cells' accuracy on some questions, with its interval."""
     seeds = sorted({*tested.seeds(one)} & {*tested.seeds(other)})
-    values = [np.array([tested.answers(cell, seed).correct[chosen] for seed in seeds]) for cell in (one, other)]
-    difference = paired_bootstrap(*values, clusters=tested.images[chosen])
+    correct, other_correct = (
+        np.array([tested.answers(cell, seed).correct[chosen] for seed in seeds]) for cell in (one, other)
+    )
+    difference = paired_bootstrap(correct, other_correct, clusters=tested.images[chosen])
     return interval(difference.low, difference.value, difference.high)
 
 

@@ -90,8 +90,8 @@ def test_a_data_set_in_its_released_form(kind: str, graph: Graph, settings: Sett
     ]
 
     command = [sys.executable, "-m", "benchmarks.vqa.run", "--data", kind, "--folder", data_folder, "--running",
-               "--backbone", "small", "--methods", "krisp", "--no-controls", "--seeds", "1", "--epochs", "1", "--jobs", "1",
-               "--results", tmp_path / "results", "--build", tmp_path / "build"]  # fmt: skip
+               "--backbone", "small", "--methods", "krisp", "--no-controls", "--seeds", "1", "--epochs", "1",
+               "--jobs", "1", "--results", tmp_path / "results", "--build", tmp_path / "build"]  # fmt: skip
     completed = subprocess.run(
         [*map(str, command)],
         cwd=ROOT,
