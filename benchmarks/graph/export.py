@@ -22,14 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import kgplatform
 from benchmarks.harness import record
-from kgp_loaders.medmkg import MedMKG
-from kgplatform import naf, server
-from kgplatform.connect import open_graph
+from benchmarks.harness.own_graph import own_graph
 from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
-from kgplatform.ingest import ingest
 from kgplatform.settings import Settings
 
 RESULTS: Final = Path(__file__).parent / "results"
@@ -131,20 +129,17 @@ def main() -> None:
     data_folder = arguments.data or (Settings.from_env().data_dir or Path("data")) / "medmkg"
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as temporary_folder:
         scratch = Path(temporary_folder)
-        settings = Settings(home=arguments.home or scratch / "home")
-        if not arguments.home:
+        if arguments.home:
+            with kgplatform.open(Settings(home=arguments.home)) as graph:
+                measurements = _measure(graph, scratch, arguments.repeats)
+        else:
             print("starting a server and loading MedMKG", file=sys.stderr)
-            server.start(settings)
-        try:
-            with open_graph(settings) as graph:
-                if not arguments.home:
-                    ingest(graph, MedMKG.find(data_folder))
-                    naf.score(graph)
-                    naf.filter_images(graph)
-                document = {"context": record.context(), **_measure(graph, scratch, arguments.repeats)}
-        finally:
-            if not arguments.home:
-                server.stop(settings)
+            with own_graph(scratch / "home") as graph:
+                graph.ingest("medmkg", data_folder)
+                graph.naf.score()
+                graph.naf.filter()
+                measurements = _measure(graph, scratch, arguments.repeats)
+        document = {"context": record.context(), **measurements}
     result_path = record.store(RESULTS / "export.json", document)
     result_path.with_suffix(".md").write_text(_markdown(document), encoding="utf-8")
     print(_markdown(document))

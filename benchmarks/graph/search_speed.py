@@ -24,13 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import record
-from kgplatform import naf, server
+from benchmarks.harness.own_graph import own_graph
 from kgplatform.batches import GraphBatch
 from kgplatform.cli.output import note
-from kgplatform.connect import open_graph
 from kgplatform.ingest import ingest
 from kgplatform.search import search as product
-from kgplatform.search.embed import embed
 from kgplatform.search.encoder import Reading
 from kgplatform.search.index import BUILT, Part
 from kgplatform.search.search import Searcher, SearchResult
@@ -246,26 +244,18 @@ def encoding(queries: int) -> dict[str, dict[str, float]]:
 def _run_search(images: int, queries: int) -> dict[str, Any]:
     """Load, embed and search on a separate server."""
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
-        home = Path(scratch_folder) / "home"
-        home.mkdir()
-        if (shared_cache := Settings.from_env().cache).is_dir():
-            (home / "cache").symlink_to(shared_cache)  # the server's jars
+        settings = Settings(home=Path(scratch_folder) / "home")
         data = Synthetic(Path(scratch_folder) / "images", images, queries)
-        settings = Settings(home=home)
-        server.start(settings)
-        try:
-            with open_graph(settings) as graph:
-                report = ingest(graph, data)
-                note(f"{report.rows.written:,} stances")
-                bytes_before = _size(settings.server_home)
-                outcome = embed(graph, data, images=data.folder)
-                note(f"embedded in {outcome.images.seconds:.0f} s, indexed in {outcome.indexing:.0f} s")
-                bytes_after = _size(settings.server_home)
-                naf.score(graph)
-                searcher = Searcher(graph, lambda: data)
-                measurements = _measure(searcher, data, queries)
-        finally:
-            server.stop(settings)
+        with own_graph(settings.home) as graph:
+            report = ingest(graph, data)
+            note(f"{report.rows.written:,} stances")
+            bytes_before = _size(settings.server_home)
+            outcome = graph.embed(data, images=data.folder)
+            note(f"embedded in {outcome.images.seconds:.0f} s, indexed in {outcome.indexing:.0f} s")
+            bytes_after = _size(settings.server_home)
+            graph.naf.score(top=0)
+            searcher = Searcher(graph, lambda: data)
+            measurements = _measure(searcher, data, queries)
     return {
         "images": images,
         "dimensions": WIDTH,

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import kgplatform
 from kgp_loaders.phantom import study_set
 from kgplatform import server
 from kgplatform.cli.output import note
-from kgplatform.connect import open_graph
-from kgplatform.graph import Graph
+from kgplatform.library import KnowledgeGraph
 from kgplatform.settings import Settings
 
 
 @contextmanager
-def own_graph(home: Path) -> Iterator[Graph]:
+def own_graph(home: Path) -> Iterator[KnowledgeGraph]:
     """The graph of a Neo4j that lives in `home` and runs as long as this context; its jars are the user's."""
     own_settings = Settings(home=home)
     own_settings.home.mkdir(parents=True, exist_ok=True)
@@ -24,9 +24,8 @@ def own_graph(home: Path) -> Iterator[Graph]:
     shared_cache.mkdir(parents=True, exist_ok=True)
     if not (own_settings.home / "cache").exists():
         (own_settings.home / "cache").symlink_to(shared_cache)
-    server.start(own_settings)
     try:
-        with open_graph(own_settings) as graph:
+        with kgplatform.start(own_settings) as graph:
             yield graph
     finally:
         server.stop(own_settings)

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+import kgplatform
 from benchmarks.harness import record
 from benchmarks.link_prediction import table as link_prediction_table
 from kgp_models.link_prediction import checkpoint, pool_checkpoint
@@ -33,11 +34,9 @@ from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
 from kgplatform.cli.output import note
-from kgplatform.connect import open_graph
 from kgplatform.datasets import splits
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
-from kgplatform.export.read import Selection, read_triples
 from kgplatform.export.triples import Triples
 
 FOLDER = Path(__file__).parent
@@ -221,8 +220,8 @@ def read_graph(folder: Path | None) -> Triples:
     """The exported graph, or the one in Neo4j."""
     if folder is not None:
         return Triples.read(folder)
-    with open_graph() as graph:
-        return read_triples(graph, Selection())
+    with kgplatform.open() as graph:
+        return graph.triples()
 
 
 def _run_benchmark(arguments: argparse.Namespace) -> None:

@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import kgplatform
 from benchmarks.harness.own_graph import own_graph, prepare_studies
 from kgplatform.cli.output import note
-from kgplatform.connect import open_graph
-from kgplatform.construct import settings as construct
-from kgplatform.construct.pipeline import construction
 from kgplatform.datasets import graph_studies, pairs
 from kgplatform.datasets import pair_checks as checks
 from kgplatform.datasets.knowledge import Knowledge, read_knowledge
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import UsageError
-from kgplatform.ingest import ingest
 
 STUDIES = (2400, 1800)  # that the graph is built from, and that are paired: plain cores train them in 90 minutes
 GRAPH_SEED = 7
@@ -43,8 +40,8 @@ def phantom_retrieval_data(build: Path, protocol: str, of_graph: int, of_pairs: 
         prepare_studies(build / f"pairs-{of_pairs}", of_pairs, PAIRS_SEED),
     ]
     with own_graph(build / f"neo4j-{of_graph}") as graph:
-        ingest_report = ingest(graph, construction(construct.read_settings(folders[0] / construct.FILE), graph))
-        note(f"graph: run {ingest_report.run}")
+        constructed = graph.construct(None, folders[0], score=False)
+        note(f"graph: run {constructed.report.run}")
         knowledge, graph_ids = read_knowledge(graph), graph_studies.graph_images(graph)
     all_pairs, _ = pairs.read_pairs("mimic-cxr", folders[1])
     disjoint_pairs = graph_studies.exclude(all_pairs, *graph_ids)
@@ -66,6 +63,6 @@ def running_retrieval_data(file: Path, images: Path | None, lexicon: Sequence[Pa
         )
     if images is None:
         raise UsageError("the graph's images are missing", "Say the folder that their paths begin in: --images DIR.")
-    with open_graph() as graph:
+    with kgplatform.open() as graph:
         checks.refuse_graph_pairs(pair_set, graph_studies.graph_images(graph))
         return RetrievalData(file.stem, pair_set, read_knowledge(graph), images, lexicon)

@@ -7,20 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import kgplatform
 from benchmarks.harness.own_graph import own_graph, prepare_studies
-from kgp_loaders.medmkg import MedMKG
 from kgp_loaders.phantom import question_set
-from kgp_loaders.triples import Triples
 from kgplatform.cli.output import note
-from kgplatform.connect import open_graph
-from kgplatform.construct import settings as construct
-from kgplatform.construct.pipeline import construction
 from kgplatform.datasets import question_checks as checks
 from kgplatform.datasets import questions
 from kgplatform.datasets.knowledge import Knowledge, read_knowledge
 from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import UsageError
-from kgplatform.ingest import ingest
 from kgplatform.settings import Settings
 
 STUDIES = (3000, 2000)  # that the graph is built from, and that are asked about
@@ -66,7 +61,7 @@ def released_vqa_data(
     if difference_note := questions.unlike_release(kind, all_questions):
         note(difference_note)
     with own_graph(build / "neo4j-medmkg") as graph:
-        ingest(graph, MedMKG.find(medmkg))
+        graph.ingest("medmkg", medmkg)
         knowledge = read_knowledge(graph)
     return VQAData(kind, _split_questions(all_questions, protocol, folds), knowledge)
 
@@ -80,8 +75,8 @@ def phantom_vqa_data(build: Path, protocol: str, folds: int, of_graph: int, aske
     folder = build / f"questions-{asked}-{count}"
     question_set.build_question_set(asked_studies, folder, count, ASKED_SEED, replace=True)
     with own_graph(build / f"neo4j-{of_graph}") as graph:
-        ingest(graph, construction(construct.read_settings(graph_studies / construct.FILE), graph))
-        ingest(graph, Triples(folder / question_set.KNOWLEDGE))
+        graph.construct(None, graph_studies, score=False)
+        graph.ingest("triples", folder / question_set.KNOWLEDGE)
         knowledge = read_knowledge(graph)
     all_questions, _ = questions.read_questions("phantom", folder, asked_studies)
     fold_sets = _split_questions(all_questions, protocol, folds)
@@ -97,7 +92,7 @@ def running_vqa_data(
     all_questions, rejects = questions.read_questions(kind, folder, images)
     if rejects:
         note(questions.left_out(rejects))
-    with open_graph() as graph:
+    with kgplatform.open() as graph:
         knowledge = read_knowledge(graph)
     fold_sets = _split_questions(all_questions, protocol, folds)
     for fold_set in fold_sets:

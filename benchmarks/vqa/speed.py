@@ -30,12 +30,10 @@ import torch
 from benchmarks.harness import record
 from benchmarks.harness.own_graph import own_graph
 from benchmarks.vqa import data as vqa_data
-from kgp_loaders.medmkg import MedMKG
 from kgplatform.cli.output import note
 from kgplatform.construct.text import tokenize_text
 from kgplatform.datasets import questions
 from kgplatform.datasets.knowledge import GraphImage, Knowledge, read_knowledge
-from kgplatform.ingest import ingest
 from kgplatform.settings import Settings
 from kgplatform.vqa import live
 from kgplatform.vqa.linking import QuestionTagger
@@ -154,7 +152,7 @@ def _measure(rounds: int, build: Path) -> dict[str, Any]:
     all_questions, _ = questions.read_questions("vqa_rad", folder)
     texts = sorted({question.text for question in all_questions})
     with own_graph(build / "neo4j-medmkg") as graph:
-        ingest(graph, MedMKG.find(medmkg))
+        graph.ingest("medmkg", medmkg)
         knowledge = read_knowledge(graph)
         tagger = QuestionTagger(knowledge, own_words=True)
         concepts_by_question = [concepts for text in texts if (concepts := tagger.concepts(text))]
