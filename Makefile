@@ -51,7 +51,7 @@ docs: $(VENV)/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 benchmark: $(VENV)/installed-dev
-	$(BIN)/python benchmarks/ingest_and_naf.py
+	$(BIN)/python -m benchmarks.graph.ingest_and_naf
 
 # The bill of materials (CycloneDX) and the licences of what is installed here, with Neo4j's jars: build/sbom.cdx.json and
 # build/licences.md. The two programs have an environment of their own, so that they do not list themselves.

@@ -47,7 +47,7 @@ def train_links_command(
         Path,
         typer.Argument(
             metavar="SETTINGS",
-            help="A YAML file, such as benchmarks/settings/link_prediction/…. "
+            help="A YAML file, such as benchmarks/link_prediction/settings/…. "
             f"Its model is one of {', '.join(plugins.registered_names('models'))}.",
         ),
     ],
@@ -91,7 +91,7 @@ class Stage(StrEnum):
 @app.command()
 def generator(
     config: Annotated[
-        Path, typer.Option(metavar="YAML", help="Settings, such as benchmarks/settings/generator/small.yaml.")
+        Path, typer.Option(metavar="YAML", help="Settings, such as benchmarks/generation/settings/small.yaml.")
     ],
     out: Annotated[Path, typer.Option(help="The folder for the generator. A training there goes on.")],
     stage: Annotated[
@@ -120,7 +120,7 @@ def generator(
 @app.command()
 def retrieval(
     config: Annotated[
-        Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/settings/retrieval/.")
+        Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/retrieval/settings/.")
     ],
     pairs: Annotated[Path, typer.Option(help="Pairs of images and reports (`kgp pairs`).")],
     out: Annotated[
@@ -161,7 +161,7 @@ def retrieval(
 
 @app.command()
 def vqa(
-    config: Annotated[Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/settings/vqa/.")],
+    config: Annotated[Path, typer.Option(metavar="YAML", help="Settings, such as those in benchmarks/vqa/settings/.")],
     data: Annotated[str, typer.Option(help=f"The data set: {', '.join(plugins.registered_names('questions'))}.")],
     folder: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.")],
     out: Annotated[

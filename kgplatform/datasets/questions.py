@@ -205,7 +205,8 @@ def official(questions: Sequence[Question], seed: int = SEED) -> QuestionSet:
         parts["train"] = [question for question in parts["train"] if question.id not in valid_ids]
     if not all(parts.values()):
         empty_parts = ", ".join(part_name for part_name in PARTS if not parts[part_name])
-        hint = "Give the folder of the whole release. (benchmarks/vqa.py --protocol image-disjoint needs no parts.)"
+        alternative = "python -m benchmarks.vqa.run --protocol image-disjoint needs no parts."
+        hint = f"Give the folder of the whole release. ({alternative})"
         raise InputError(f"the data set has no closed questions for {empty_parts}", hint)
     return QuestionSet(parts, "official", seed)
 

@@ -22,7 +22,8 @@ from kgplatform.trained_on import TrainedOn
 from kgplatform.upgrade import embeddings_outdated
 from kgplatform.vqa.negation import is_negated
 
-# Measured in benchmarks/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking take.
+# Measured in benchmarks/graph/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking
+# take.
 ASKED: Final = 100  # candidates from the index for each ten images that are to be found
 COMPARED: Final = 2000  # up to so many images that have the concepts are compared with the text one by one
 SPARE: Final = 4  # times as many candidates as are needed if concepts and text have nothing to do with each other

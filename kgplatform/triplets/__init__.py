@@ -1,1 +1,1 @@
-"""RadGraph-style triplets (VLM-KG §2.1; RadGraph: Jain et al. 2021): as text, linked to concepts, compared, drawn."""
+"""RadGraph-style triplets (VLM-KG §2.1; RadGraph: Jain et al. 2021): as text, linked to concepts, compared."""

@@ -33,7 +33,7 @@ from tests.conftest import WIPE, own_home
 pytestmark = [pytest.mark.server, pytest.mark.campaign, pytest.mark.long]
 
 ROUNDS = rounds(2, 5)  # interrupts of each command
-BENCHMARKS = ROOT / "benchmarks" / "settings"
+BENCHMARKS = ROOT / "benchmarks"
 UPDATED = parse_query(
     "t/derived",
     "// What commands compute or record in the graph, beside what its digest holds.\n"
@@ -59,7 +59,7 @@ class InterruptCase:
     goes_on: bool = False  # what is interrupted leaves a part of its output, from which it goes on
 
 
-LINKS = f"train links {BENCHMARKS}/link_prediction/paper/transe.yaml --export export --split split.parquet"
+LINKS = f"train links {BENCHMARKS}/link_prediction/settings/paper/transe.yaml --export export --split split.parquet"
 CASES = [
     InterruptCase("construct", "construct run studies", undoes="construct"),
     InterruptCase("naf score", "naf score"),
@@ -88,19 +88,19 @@ CASES = [
     ),
     InterruptCase(
         "train retrieval",
-        f"train retrieval --config {BENCHMARKS}/retrieval/small/knowledgeclip.yaml --pairs pairs.parquet "
+        f"train retrieval --config {BENCHMARKS}/retrieval/settings/small/knowledgeclip.yaml --pairs pairs.parquet "
         "--images studies --out trained --epochs 1",
         output="trained", compared=("**/*.safetensors", "**/*.pt"), goes_on=True,
     ),
     InterruptCase(
         "train vqa",
-        f"train vqa --config {BENCHMARKS}/vqa/small/krisp.yaml --data phantom --folder questions --images others "
-        "--graph-images studies --out trained --epochs 1",
+        f"train vqa --config {BENCHMARKS}/vqa/settings/small/krisp.yaml --data phantom --folder questions "
+        "--images others --graph-images studies --out trained --epochs 1",
         output="trained", compared=("**/*.safetensors", "**/*.pt"), goes_on=True,
     ),
     InterruptCase(
         "train generator",
-        f"train generator --config {BENCHMARKS}/generator/small.yaml --data others --out trained --epochs 1",
+        f"train generator --config {BENCHMARKS}/generation/settings/small.yaml --data others --out trained --epochs 1",
         output="trained", compared=("**/*.safetensors",), goes_on=True,
     ),
 ]  # fmt: skip

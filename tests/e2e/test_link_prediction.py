@@ -110,14 +110,15 @@ def test_a_short_link_prediction_benchmark_runs_resumes_and_writes_its_tables(
     (results_folder / "link_prediction_tuning_paper.json").write_text("{}")  # lies there too, and is no result
     command = [
         sys.executable,
-        ROOT / "benchmarks" / "link_prediction.py",
+        "-m",
+        "benchmarks.link_prediction.run",
         "--export",
         export_folder,
         "--results",
         results_folder,
     ]
     command += ["--build", tmp_path / "build", "--models", "frequency,inverse-rule,transe,tucker", "--epochs", "2"]
-    completed = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    completed = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stderr
     document = json.loads((results_folder / "link_prediction_paper.json").read_text())
     assert [run_record["model"] for run_record in document["runs"]] == ["frequency", "inverse-rule", "transe", "tucker"]
@@ -128,7 +129,7 @@ def test_a_short_link_prediction_benchmark_runs_resumes_and_writes_its_tables(
     table = (results_folder / "link_prediction_paper.md").read_text()
     assert "| transe | 1 |" in table
     assert (results_folder / "link_prediction_paper.svg").read_text().startswith("<?xml")
-    second_run = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    second_run = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "transe seed 42: done before" in second_run.stderr
 
 
@@ -146,7 +147,8 @@ def test_tuning_keeps_the_best_trial_and_does_none_twice(trained_transe_folder: 
     (settings_folder / "trials" / "leakage-free.yaml").write_text(TRIALS)
     command = [
         sys.executable,
-        ROOT / "benchmarks" / "link_prediction_tuning.py",
+        "-m",
+        "benchmarks.link_prediction.tuning",
         "--export",
         trained_transe_folder / "export",
     ]
@@ -160,7 +162,7 @@ def test_tuning_keeps_the_best_trial_and_does_none_twice(trained_transe_folder: 
         "--models",
         "transe",
     ]
-    completed = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    completed = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stderr
     assert "1 of 2 models are complete" in completed.stderr
     trials = json.loads((results_folder / "link_prediction_tuning_leakage-free.json").read_text())["models"]["transe"]
@@ -173,11 +175,11 @@ def test_tuning_keeps_the_best_trial_and_does_none_twice(trained_transe_folder: 
     modified_times = {
         file_path: file_path.stat().st_mtime_ns for file_path in (tmp_path / "build").rglob("*") if file_path.is_file()
     }
-    assert subprocess.run([*map(str, command)], capture_output=True, check=False).returncode == 0
+    assert subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, check=False).returncode == 0
     assert modified_times == {
         file_path: file_path.stat().st_mtime_ns for file_path in (tmp_path / "build").rglob("*") if file_path.is_file()
     }
     command[-1] = "tranze"
-    unknown_model = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    unknown_model = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert unknown_model.returncode == 2
     assert "nothing to try of tranze" in unknown_model.stderr

@@ -227,13 +227,13 @@ def test_wrong_use_is_one_clear_line(kgp: Kgp, graph: Graph, paired: Path, tmp_p
 
 
 def test_the_benchmark_runs_to_the_end_and_writes_its_table(settings: Settings, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / "retrieval.py"), "--studies", "24", "40", "--epochs", "1"]
+    command = [sys.executable, "-m", "benchmarks.retrieval.run", "--studies", "24", "40", "--epochs", "1"]
     command += ["--seeds", "1", "--results", str(tmp_path / "results"), "--build", str(tmp_path / "build")]
     environment = {**os.environ, "KGP_HOME": str(settings.home)}
 
     def run(*arguments: str) -> str:
         completed = subprocess.run(
-            [*command, *arguments], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
+            [*command, *arguments], env=environment, capture_output=True, text=True, check=False, cwd=ROOT
         )
         assert completed.returncode == 0, completed.stderr
         return completed.stderr

@@ -24,7 +24,6 @@ from tests.unit.models.vqa import vqa_world as world
 
 pytestmark = pytest.mark.server
 
-BENCHMARK = ROOT / "benchmarks" / "vqa.py"
 GRAPH = (
     "head,relation,tail,head_name,tail_name\n"
     "C0000004,may_treat,C0000000,zorevane,effusion\nC0000004,may_treat,C0000001,zorevane,pneumothorax\n"
@@ -90,11 +89,12 @@ def test_a_data_set_in_its_released_form(kind: str, graph: Graph, settings: Sett
         question.text for part_name in ("train", "valid", "test") for question in questions_by_part[part_name]
     ]
 
-    command = [sys.executable, BENCHMARK, "--data", kind, "--folder", data_folder, "--running", "--backbone", "small",
-               "--methods", "krisp", "--no-controls", "--seeds", "1", "--epochs", "1", "--jobs", "1",
-               "--results", tmp_path / "results", "--build", tmp_path / "build"]  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.vqa.run", "--data", kind, "--folder", data_folder, "--running",
+               "--backbone", "small", "--methods", "krisp", "--no-controls", "--seeds", "1", "--epochs", "1",
+               "--jobs", "1", "--results", tmp_path / "results", "--build", tmp_path / "build"]  # fmt: skip
     completed = subprocess.run(
         [*map(str, command)],
+        cwd=ROOT,
         env={**os.environ, "KGP_HOME": str(settings.home)},
         capture_output=True,
         text=True,

@@ -111,7 +111,7 @@ class VisualSettings(StageSettings):
 class GeneratorSettings(YAMLSettings):
     """A generator: data, encoder, language model, and both stages."""
 
-    examples: ClassVar = "benchmarks/settings/generator/"
+    examples: ClassVar = "benchmarks/generation/settings/"
 
     data: DataSettings = field(default_factory=DataSettings)
     instruction: Text = INSTRUCTION

@@ -28,8 +28,8 @@ def train_generator(
 ) -> TrainedModel:
     """Train a generator of triplets (VLM-KG paper): stage 1, the language model on reports; stage 2, with images.
 
-    `config` is a YAML file such as ``benchmarks/settings/generator/small.yaml``; `data`, the folder of studies in place
-    of its ``data.path``. Raises `InputError` and `UsageError` as `train_links` does.
+    `config` is a YAML file such as ``benchmarks/generation/settings/small.yaml``; `data`, the folder of studies in
+    place of its ``data.path``. Raises `InputError` and `UsageError` as `train_links` does.
     """
     config, out = Path(config), Path(out)
     with on_disk(out):

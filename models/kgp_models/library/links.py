@@ -82,7 +82,7 @@ def train_links(
 ) -> TrainedLinks:
     """Train a link-prediction model on an export of the graph and a split of it, and rank the split's test part.
 
-    `settings` is a YAML file such as ``benchmarks/settings/link_prediction/paper/transe.yaml``; `epochs`, a limit for a
+    `settings` is a YAML file such as ``benchmarks/link_prediction/settings/paper/transe.yaml``; `epochs`, a limit for a
     first try. Raises `InputError` for settings or files that are not usable, and `UsageError` where `out` holds
     something else.
     """

@@ -34,7 +34,7 @@ def train_retrieval(
 ) -> TrainedModel:
     """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it both ways.
 
-    `config` is a YAML file such as those in ``benchmarks/settings/retrieval/``, `pairs` a folder of `kgp pairs`,
+    `config` is a YAML file such as those in ``benchmarks/retrieval/settings/``, `pairs` a folder of `kgp pairs`,
     `images` the folder that the paths of the graph's images begin in; `lexicon` names concepts in addition to the
     graph. Raises `UsageError` where the settings' method needs a graph or its images, and `InputError`.
     """

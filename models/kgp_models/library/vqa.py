@@ -37,7 +37,7 @@ def train_vqa(
 ) -> TrainedModel:
     """Train a model that answers closed questions about images, with the graph's knowledge (MedMKG §4.3), and test it.
 
-    `config` is a YAML file such as those in ``benchmarks/settings/vqa/``; `data` names a data set of the plug-in group
+    `config` is a YAML file such as those in ``benchmarks/vqa/settings/``; `data` names a data set of the plug-in group
     ``kgplatform.questions``, which is in `folder`; its images are in `images`, if not there. `graph_images` is the
     folder that the paths of the graph's images begin in. Raises `UsageError` and `InputError`.
     """
@@ -45,7 +45,7 @@ def train_vqa(
     with on_disk(out):
         settings = at_most(VQASettings.read(config), epochs)
         if settings.graph != "full":
-            hint = "benchmarks/vqa.py trains controls. Leave it out."
+            hint = "`python -m benchmarks.vqa.run` trains controls. Leave it out."
             raise UsageError(f"graph: {settings.graph} is a control", hint)
         training_folder.check_training_folder(out, "kgp train vqa", checkpoint.ABOUT, "kgp ask --model")
         all_questions, rejects = questions.read_questions(data, folder, images, progress=progress("questions"), log=log)

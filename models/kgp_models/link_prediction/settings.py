@@ -41,7 +41,7 @@ class TrainingSettings(YAMLSettings):
     `patience` checks, one every `check_every` epochs.
     """
 
-    examples: ClassVar = "benchmarks/settings/"
+    examples: ClassVar = "benchmarks/link_prediction/settings/"
 
     model: Text
     """The model's name; `kgp train links --help` lists them."""

@@ -46,7 +46,7 @@ class FineTuning:
 class RetrievalSettings(YAMLSettings):
     """A model: the backbone, whether its towers are frozen, the method and how it reads the graph."""
 
-    examples: ClassVar = "benchmarks/settings/retrieval/"
+    examples: ClassVar = "benchmarks/retrieval/settings/"
 
     backbone: Text = "small"
     frozen: Flag = False

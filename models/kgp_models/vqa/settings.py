@@ -42,7 +42,7 @@ class Tuning:
 class VQASettings(YAMLSettings):
     """A model: the frozen backbone, the method, how the graph is read, and the widths of layers."""
 
-    examples: ClassVar = "benchmarks/settings/vqa/"
+    examples: ClassVar = "benchmarks/vqa/settings/"
 
     backbone: Text = "offline"
     """The frozen backbone."""

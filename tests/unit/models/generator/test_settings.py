@@ -13,7 +13,7 @@ from kgp_models.generator.settings import GeneratorSettings
 from kgplatform.errors import InputError
 from tests import ROOT, generators
 
-FOLDER = ROOT / "benchmarks" / "settings" / "generator"
+FOLDER = ROOT / "benchmarks" / "generation" / "settings"
 SHIPPED = [path for path in sorted(FOLDER.glob("*.yaml")) if "\nbase: " not in path.read_text(encoding="utf-8")]
 
 

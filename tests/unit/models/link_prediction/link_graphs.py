@@ -12,7 +12,7 @@ from tests import ROOT
 
 torch = pytest.importorskip("torch")
 
-PAPER = sorted((ROOT / "benchmarks/settings/link_prediction/paper").glob("*.yaml"))
+PAPER = sorted((ROOT / "benchmarks/link_prediction/settings/paper").glob("*.yaml"))
 N, R = 24, 3
 QUICK = {"model": "distmult", "arguments": {"embedding_dim": 8}, "epochs": 6, "check_every": 2, "batch_size": 32}
 

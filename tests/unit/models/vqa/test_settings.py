@@ -10,7 +10,7 @@ from kgp_models.vqa.settings import METHODS, VQASettings
 from kgplatform.errors import InputError
 from tests import ROOT
 
-FOLDER = ROOT / "benchmarks" / "settings" / "vqa"
+FOLDER = ROOT / "benchmarks" / "vqa" / "settings"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}")

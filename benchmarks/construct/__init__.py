@@ -1,0 +1,1 @@
+"""Benchmarks of construction from reports."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the generator of triplets."""

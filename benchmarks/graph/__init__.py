@@ -1,0 +1,1 @@
+"""Benchmarks of the graph: loading, NaF, exports, search."""

@@ -1,0 +1,1 @@
+"""Benchmarks of visual question answering."""
