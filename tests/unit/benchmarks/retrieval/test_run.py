@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.harness.training_runs import Cell, Results, backbone_name, backbone_of
+from benchmarks.harness.training_runs import Cell, CellGraph, Results, backbone_name, backbone_of
 from benchmarks.retrieval import run as benchmark
 from benchmarks.retrieval import table
 from kgplatform.errors import UsageError
@@ -64,7 +64,9 @@ def test_a_run_is_kept_once_found_by_its_hash_and_begun_anew_with_other_pairs(tm
     results.add("backbone", 42, "a", outcome(0.0))
     assert results.has("backbone", 42, "a")
     assert not results.has("backbone", 43, "a")
-    results.add("knowledgeclip-empty", 42, "a", results.of(42, "a"))
+    stored_outcome = results.of(42, "a")
+    assert stored_outcome is not None
+    results.add("knowledgeclip-empty", 42, "a", stored_outcome)
     reread = Results(results_path, about(), "pairs")
     run_rows = reread.document["runs"]
     assert [run_row["cell"] for run_row in run_rows] == ["backbone", "knowledgeclip-empty"]
@@ -118,9 +120,11 @@ def test_a_run_is_named_by_all_that_decides_it() -> None:
     class Data:
         knowledge, pairs = Known, Pairs
 
-    def name(method: str, graph: str = "full") -> str:
+    data: Any = Data
+
+    def name(method: str, graph: CellGraph = "full") -> str:
         settings_hash: str = benchmark.retrieval_run_hash(
-            benchmark.retrieval_cell_settings(Cell(method, graph), "small", None), Data
+            benchmark.retrieval_cell_settings(Cell(method, graph), "small", None), data
         )
         return settings_hash
 

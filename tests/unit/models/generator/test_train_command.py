@@ -33,8 +33,8 @@ def test_a_training_killed_outright_goes_on_by_the_same_command(
         yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
     )
     kgp_path = Path(sys.executable).with_name("kgp")
-    command = [kgp_path, "train", "generator", "--config", config_path, "--data", synthetic_studies_folder,
-               "--out", tmp_path / "g", "--stage", "1"]  # fmt: skip
+    command: list[str | Path] = [kgp_path, "train", "generator", "--config", config_path,
+               "--data", synthetic_studies_folder, "--out", tmp_path / "g", "--stage", "1"]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     work_folder, deadline = tmp_path / "g" / "llm-kg" / "work", time.monotonic() + 120
@@ -59,8 +59,14 @@ def test_two_processes_train_one_generator(
         yaml.safe_dump(json.loads(json.dumps(generators.tiny_generator_settings().as_dict()))), encoding="utf-8"
     )
     bin_folder = Path(sys.executable).parent
-    launch_command = [bin_folder / "torchrun", "--standalone", "--nproc_per_node", "2", bin_folder / "kgp"]
-    command = [
+    launch_command: list[str | Path] = [
+        bin_folder / "torchrun",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        bin_folder / "kgp",
+    ]
+    command: list[str | Path] = [
         *launch_command,
         "train",
         "generator",
@@ -115,13 +121,13 @@ def test_the_command_trains_and_says_where(synthetic_studies_folder: Path, tmp_p
 def test_without_the_packages_of_training_it_is_one_clear_line(
     synthetic_studies_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from importlib.util import find_spec
+
     from typer.testing import CliRunner
 
-    from kgplatform.cli import ml
     from kgplatform.cli.train import app
 
-    original_find_spec = ml.find_spec
-    monkeypatch.setattr(ml, "find_spec", lambda name: None if name == "datasets" else original_find_spec(name))
+    monkeypatch.setattr("kgplatform.cli.ml.find_spec", lambda name: None if name == "datasets" else find_spec(name))
     config_path = tmp_path / "s.yaml"
     config_path.write_text("{}", encoding="utf-8")
     completed = CliRunner().invoke(app, ["generator", "--config", str(config_path), "--out", str(tmp_path / "g")])

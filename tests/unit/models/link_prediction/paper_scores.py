@@ -1,6 +1,9 @@
 """The papers' formulas of HypER, ConvR, MurP and AttH in plain NumPy."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +15,12 @@ pytest.importorskip("pykeen")
 from tests.unit.models.link_prediction.test_poincare import distance, mobius, reference_exp0, reference_log0  # noqa: E402
 
 
-def numbers(model, kind, index, row):
+def numbers(model: Any, kind: str, index: int, row: int) -> Any:
     """The parameters of one entity or relation, as NumPy."""
     return getattr(model, f"{kind}_representations")[index](torch.tensor([row]))[0].detach().numpy()
 
 
-def batch_norm(state, prefix, x, channel):
+def batch_norm(state: Any, prefix: str, x: Any, channel: int) -> Any:
     """Batch normalisation in evaluation mode of one number; the number itself where the model has none."""
     if f"{prefix}.weight" not in state:
         return x
@@ -26,7 +29,7 @@ def batch_norm(state, prefix, x, channel):
     return (x - mean) / math.sqrt(variance + 1e-5) * weight + bias
 
 
-def convolution_score(model, state, maps, t):
+def convolution_score(model: Any, state: Any, maps: Any, t: int) -> Any:
     """ReLU(W vec(ReLU(maps)) + b)·t + b_t."""
     flat_features = [
         max(batch_norm(state, "features.0", float(value), channel), 0.0)
@@ -44,7 +47,7 @@ def convolution_score(model, state, maps, t):
     return score
 
 
-def hyper_oracle(model, h, r, t):
+def hyper_oracle(model: Any, h: int, r: int, t: int) -> Any:
     state = {tensor_name: tensor.numpy() for tensor_name, tensor in model.interaction.state_dict().items()}
     head_vector = [batch_norm(state, "input.0", component, 0) for component in numbers(model, "entity", 0, h)]
     filter_weights = state["hypernetwork.weight"] @ numbers(model, "relation", 0, r) + state["hypernetwork.bias"]
@@ -62,7 +65,7 @@ def hyper_oracle(model, h, r, t):
     return convolution_score(model, state, feature_maps, t)
 
 
-def convr_oracle(model, h, r, t):
+def convr_oracle(model: Any, h: int, r: int, t: int) -> Any:
     state = {tensor_name: tensor.numpy() for tensor_name, tensor in model.interaction.state_dict().items()}
     (height, width), (filter_height, filter_width) = model.interaction.image, model.interaction.filter
     head_vector = [batch_norm(state, "input.0", component, 0) for component in numbers(model, "entity", 0, h)]
@@ -82,7 +85,7 @@ def convr_oracle(model, h, r, t):
     return convolution_score(model, state, feature_maps, t)
 
 
-def murp_oracle(model, h, r, t):
+def murp_oracle(model: Any, h: int, r: int, t: int) -> Any:
     """From points of the ball, as in the paper."""
     head_point, tail_point = (
         reference_exp0(numbers(model, "entity", 0, h), 1),
@@ -98,7 +101,7 @@ def murp_oracle(model, h, r, t):
     return -(hyperbolic_distance**2) + float(numbers(model, "entity", 1, h)) + float(numbers(model, "entity", 2, t))
 
 
-def atth_oracle(model, h, r, t):
+def atth_oracle(model: Any, h: int, r: int, t: int) -> Any:
     """With block-diagonal matrices on points of the ball, and log₀ before attention, as in the paper."""
     translation, theta, phi, context_vector, raw_curvature = (
         numbers(model, "relation", index, r) for index in range(5)
@@ -140,6 +143,6 @@ ORACLES = {
 }
 
 
-def attention(dimension, angles):
+def attention(dimension: Any, angles: Any) -> Any:
     shapes = [(2, dimension), (2, angles), (2, angles), (2, dimension), (2,)]
     return tuple(torch.zeros(shape) for shape in shapes)

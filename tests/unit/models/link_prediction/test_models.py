@@ -1,26 +1,32 @@
 """HypER, ConvR, MurP and AttH against their papers' formulas in plain NumPy."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("pykeen")
 
-from pykeen.models import ERModel  # noqa: E402
-from pykeen.triples import KGInfo  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+import torch
+from pykeen.models import ERModel
+from pykeen.triples import KGInfo
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from kgp_models.link_prediction import poincare  # noqa: E402
-from kgp_models.link_prediction.atth import AttH, AttHInteraction, AttHScorer  # noqa: E402
-from kgp_models.link_prediction.convr import ConvR, ConvRInteraction, ConvRScorer, image_shape  # noqa: E402
-from kgp_models.link_prediction.hyper import HypER, HypERInteraction, HypERScorer  # noqa: E402
-from kgp_models.link_prediction.murp import MurP, MurPInteraction, MurPScorer  # noqa: E402
-from kgp_models.link_prediction.scorers import Reciprocal  # noqa: E402
-from tests.unit.models.link_prediction.paper_scores import ORACLES, attention  # noqa: E402
+from kgp_models.link_prediction import poincare
+from kgp_models.link_prediction.atth import AttH, AttHInteraction, AttHScorer
+from kgp_models.link_prediction.convr import ConvR, ConvRInteraction, ConvRScorer, image_shape
+from kgp_models.link_prediction.hyper import HypER, HypERInteraction, HypERScorer
+from kgp_models.link_prediction.murp import MurP, MurPInteraction, MurPScorer
+from kgp_models.link_prediction.scorers import Reciprocal
+from tests.unit.models.link_prediction.paper_scores import ORACLES, attention
 
 ENTITIES, RELATIONS = 7, 3
 
-MODELS = {
+MODELS: dict[str, Callable[..., Any]] = {
     "hyper": lambda **options: HypER(embedding_dim=10, relation_dim=5, num_filters=3, filter_length=4, **options),
     "convr": lambda **options: ConvR(embedding_dim=12, num_filters=3, filter_height=2, filter_width=3, **options),
     "convr-bare": lambda **options: ConvR(
@@ -29,7 +35,7 @@ MODELS = {
     "murp": lambda **options: MurP(embedding_dim=5, **options),
     "atth": lambda **options: AttH(embedding_dim=6, **options),
 }
-SCORERS = {
+SCORERS: dict[str, Any] = {
     "hyper": HypERScorer,
     "convr": ConvRScorer,
     "convr-bare": ConvRScorer,
@@ -42,7 +48,7 @@ every_hyperbolic = pytest.mark.parametrize("name", HYPERBOLIC)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def link_model_thread_limit():
+def link_model_thread_limit() -> Iterator[None]:
     """The tensors are so small that threads only get in each other's way."""
     thread_count = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -50,7 +56,14 @@ def link_model_thread_limit():
     torch.set_num_threads(thread_count)
 
 
-def _random_model(name, entities=ENTITIES, relations=RELATIONS, inverse=False, dtype=torch.float64, scale=0.6):
+def _random_model(
+    name: str,
+    entities: int = ENTITIES,
+    relations: int = RELATIONS,
+    inverse: bool = False,
+    dtype: torch.dtype = torch.float64,
+    scale: float = 0.6,
+) -> Any:
     """The model with every parameter and running statistic random, in evaluation mode."""
     graph_info = KGInfo(entities, relations, create_inverse_triples=inverse)
     model = MODELS[name](triples_factory=graph_info, random_seed=0).to(dtype).eval()
@@ -65,12 +78,12 @@ def _random_model(name, entities=ENTITIES, relations=RELATIONS, inverse=False, d
     return model
 
 
-def all_triples(entities=ENTITIES, relations=RELATIONS):
+def all_triples(entities: int = ENTITIES, relations: int = RELATIONS) -> Any:
     return torch.cartesian_prod(torch.arange(entities), torch.arange(relations), torch.arange(entities))
 
 
 @every_model
-def test_a_score_is_the_papers(name):
+def test_a_score_is_the_papers(name: str) -> None:
     model = _random_model(name)
     triples = all_triples()[::4]
     expected_scores = [ORACLES[name](model, *triple) for triple in triples.tolist()]
@@ -82,7 +95,7 @@ def test_a_score_is_the_papers(name):
 
 
 @every_model
-def test_all_ways_of_pykeen_to_score_agree(name):
+def test_all_ways_of_pykeen_to_score_agree(name: str) -> None:
     model = _random_model(name)
     score_cube = model.score_hrt(all_triples()).view(ENTITIES, RELATIONS, ENTITIES)
     for head_id in range(ENTITIES):
@@ -104,11 +117,11 @@ def test_all_ways_of_pykeen_to_score_agree(name):
 
 @every_model
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
-def test_a_scorer_gives_the_models_scores_and_gradients(name, dtype, tolerance):
+def test_a_scorer_gives_the_models_scores_and_gradients(name: str, dtype: torch.dtype, tolerance: float) -> None:
     model = _random_model(name, dtype=dtype)
     scorer = SCORERS[name](model)
     head_ids, relation_ids, tail_ids = torch.tensor([[0, 2, 1], [6, 0, 6], [3, 2, 5], [0, 1, 0], [4, 2, 2]]).unbind(1)
-    for fast_scores, model_scores in [
+    scores: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
         (
             lambda: scorer.triples(head_ids, relation_ids, tail_ids),
             lambda: model.score_hrt(torch.stack([head_ids, relation_ids, tail_ids], 1)).squeeze(1),
@@ -116,7 +129,8 @@ def test_a_scorer_gives_the_models_scores_and_gradients(name, dtype, tolerance):
         (lambda: scorer.tails(head_ids, relation_ids), lambda: model.score_t(torch.stack([head_ids, relation_ids], 1))),
         (lambda: scorer.heads(relation_ids, tail_ids), lambda: model.score_h(torch.stack([relation_ids, tail_ids], 1))),
         (lambda: scorer.relations(head_ids, tail_ids), lambda: model.score_r(torch.stack([head_ids, tail_ids], 1))),
-    ]:
+    ]
+    for fast_scores, model_scores in scores:
         torch.testing.assert_close(fast_scores(), model_scores(), rtol=tolerance, atol=tolerance)
         gradients = [
             torch.autograd.grad(score_function().sigmoid().sum(), list(model.parameters()))
@@ -127,7 +141,7 @@ def test_a_scorer_gives_the_models_scores_and_gradients(name, dtype, tolerance):
 
 
 @every_model
-def test_with_inverse_triples_heads_are_pykeens_predictions(name):
+def test_with_inverse_triples_heads_are_pykeens_predictions(name: str) -> None:
     model = _random_model(name, inverse=True)
     scorer = Reciprocal(SCORERS[name](model))
     relation_ids, tail_ids = torch.tensor([2, 0, 1]), torch.tensor([6, 0, 6])
@@ -139,14 +153,16 @@ def test_with_inverse_triples_heads_are_pykeens_predictions(name):
     )
 
 
-class Largest(TorchDispatchMode):
+class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not state its types
     """Keeps the size of the largest tensor that was made."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.numel = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         result = func(*args, **(kwargs or {}))
         if isinstance(result, torch.Tensor):
             self.numel = max(self.numel, result.numel())
@@ -162,7 +178,7 @@ class Largest(TorchDispatchMode):
         ("atth", ["tails", "heads"]),
     ],
 )
-def test_candidates_are_scored_without_a_tensor_of_batch_by_entities_by_dimension(name, ways):
+def test_candidates_are_scored_without_a_tensor_of_batch_by_entities_by_dimension(name: str, ways: Any) -> None:
     batch, entities, relations = 64, 300, 100
     model = _random_model(name, entities, relations)
     scorer = SCORERS[name](model)
@@ -176,7 +192,7 @@ def test_candidates_are_scored_without_a_tensor_of_batch_by_entities_by_dimensio
 # ---------------------------------------------------------------- training
 
 
-def loss_of(scorer, triples):
+def loss_of(scorer: Any, triples: torch.Tensor) -> Any:
     head_ids, relation_ids, tail_ids = triples.unbind(1)
     cross_entropy = torch.nn.functional.cross_entropy
     return cross_entropy(scorer.tails(head_ids, relation_ids), tail_ids) + cross_entropy(
@@ -186,7 +202,7 @@ def loss_of(scorer, triples):
 
 @pytest.mark.slow
 @every_model
-def test_training_lowers_the_loss(name):
+def test_training_lowers_the_loss(name: str) -> None:
     model = MODELS[name](triples_factory=KGInfo(20, 2, create_inverse_triples=False), random_seed=0)
     scorer = SCORERS[name](model)
     ring_ids = torch.arange(20)
@@ -210,7 +226,7 @@ def test_training_lowers_the_loss(name):
 @pytest.mark.slow
 @every_hyperbolic
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_large_steps_neither_leave_the_ball_nor_break_gradients(name, dtype):
+def test_large_steps_neither_leave_the_ball_nor_break_gradients(name: str, dtype: torch.dtype) -> None:
     model = _random_model(name, dtype=dtype).train()
     scorer = SCORERS[name](model)
     head_ids, relation_ids, tail_ids = all_triples()[::5].unbind(1)
@@ -232,7 +248,7 @@ def test_large_steps_neither_leave_the_ball_nor_break_gradients(name, dtype):
         assert scorer.relations(head_ids, tail_ids).isfinite().all()
 
 
-def points(name, model, h, r, t):
+def points(name: str, model: Any, h: int, r: int, t: int) -> Any:
     """The two points whose distance is the score, and the curvature."""
     entity_vectors, relation_vectors = (
         model.entity_representations[0],
@@ -250,7 +266,7 @@ def points(name, model, h, r, t):
 
 @every_hyperbolic
 @pytest.mark.parametrize("value", [0.0, 1e-20, -1e4])
-def test_gradients_are_finite_at_degenerate_parameters(name, value):
+def test_gradients_are_finite_at_degenerate_parameters(name: str, value: float) -> None:
     model = _random_model(name, dtype=torch.float32)
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, value)
@@ -268,7 +284,7 @@ def test_gradients_are_finite_at_degenerate_parameters(name, value):
 
 
 @every_model
-def test_a_new_model_starts_from_its_seed_and_can_be_reset(name):
+def test_a_new_model_starts_from_its_seed_and_can_be_reset(name: str) -> None:
     graph_info = KGInfo(ENTITIES, RELATIONS, create_inverse_triples=True)
     first_model, second_model = (MODELS[name](triples_factory=graph_info, random_seed=3).eval() for _ in range(2))
     torch.testing.assert_close(first_model.score_hrt(all_triples()), second_model.score_hrt(all_triples()))
@@ -277,7 +293,7 @@ def test_a_new_model_starts_from_its_seed_and_can_be_reset(name):
     assert not torch.equal(first_model.score_hrt(all_triples()), first_scores)
 
 
-def test_dropout_only_acts_in_training():
+def test_dropout_only_acts_in_training() -> None:
     model = _random_model("hyper")
     pairs = torch.tensor([[0, 1], [2, 0]])
     assert torch.equal(model.score_t(pairs), model.score_t(pairs))
@@ -288,7 +304,7 @@ def test_dropout_only_acts_in_training():
 # ---------------------------------------------------------------- what a careless user would do
 
 
-def test_published_sizes_and_small_ones_are_accepted():
+def test_published_sizes_and_small_ones_are_accepted() -> None:
     assert image_shape(64, None, None) == (8, 8)
     assert image_shape(200, None, None) == (10, 20)
     assert image_shape(200, None, 10) == (20, 10)
@@ -322,12 +338,12 @@ def test_published_sizes_and_small_ones_are_accepted():
         (lambda: mismatched(HypERInteraction(), 100), "requires 2 entity representations"),
     ],
 )
-def test_wrong_shapes_are_value_errors(make, message):
+def test_wrong_shapes_are_value_errors(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def mismatched(interaction, relations):
+def mismatched(interaction: Any, relations: int | list[int]) -> Any:
     return ERModel(
         triples_factory=KGInfo(3, 1, False),
         interaction=interaction,

@@ -97,7 +97,7 @@ def test_settings_that_are_wrong_are_one_clear_error(document: object, what: str
 
 
 def test_the_papers_settings_are_the_defaults() -> None:
-    settings_folder = ROOT / "benchmarks" / "settings" / "retrieval" / "paper"
+    settings_folder = ROOT / "benchmarks" / "retrieval" / "settings" / "paper"
     for method in ("backbone", "fashionklip", "knowledgeclip"):
         settings = RetrievalSettings.read(settings_folder / f"{method}.yaml")
         assert settings.tuning == FineTuning()
