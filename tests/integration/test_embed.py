@@ -1,4 +1,4 @@
-"""Embeddings on a real graph: written, again, in parts, killed, replaced, undone; images that cannot be read."""
+"""Embeddings on a real graph: written, again, in parts, killed; images that cannot be read."""
 
 from __future__ import annotations
 

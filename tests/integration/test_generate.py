@@ -1,4 +1,4 @@
-"""Generated triplets on a real graph: what is written, again, in parts, killed, undone; and `kgp generate`."""
+"""Generated triplets on a real graph: what is written, again, in parts, killed, undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predicted links: written once, taken back, finished after a kill, and never taken for facts."""
+"""Predicted links: written once, taken back, and finished after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RadGraph's graphs on a real graph, and the queries over what models generated."""
+"""RadGraph's graphs on a real graph."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Search on a real graph next to plain numpy: by text, by concept, by both; and everything that may prevent its
-work."""
+"""Search on a real graph next to plain numpy: by text, by concept, and by both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VQA-RAD, SLAKE and PathVQA in exactly the files that they are released as, whole and damaged."""
+"""VQA-RAD, SLAKE and PathVQA in exactly the files that they are released as: what all of them have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training on pairs and on the graph: it learns, stops, goes on after a kill; and a trained model on disk."""
+"""Training on pairs and on the graph: it learns, stops, goes on after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backbones from folders in the forms in which they are released, the offline one, and both as encoders."""
+"""Backbones from folders in the forms in which they are released: images, texts, tokens and training."""
 
 from __future__ import annotations
 
