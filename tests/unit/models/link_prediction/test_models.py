@@ -18,23 +18,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kgp_models.link_prediction import poincare
 from kgp_models.link_prediction.atth import AttH, AttHInteraction, AttHScorer
-from kgp_models.link_prediction.convr import ConvR, ConvRInteraction, ConvRScorer, image_shape
-from kgp_models.link_prediction.hyper import HypER, HypERInteraction, HypERScorer
-from kgp_models.link_prediction.murp import MurP, MurPInteraction, MurPScorer
+from kgp_models.link_prediction.convr import ConvRInteraction, ConvRScorer, image_shape
+from kgp_models.link_prediction.hyper import HypERInteraction, HypERScorer
+from kgp_models.link_prediction.murp import MurPInteraction, MurPScorer
 from kgp_models.link_prediction.scorers import Reciprocal
 from tests.unit.models.link_prediction.paper_scores import ORACLES, attention
+from tests.unit.models.link_prediction.random_models import ENTITIES, MODELS, RELATIONS, all_triples, random_link_model
 
-ENTITIES, RELATIONS = 7, 3
-
-MODELS: dict[str, Callable[..., Any]] = {
-    "hyper": lambda **options: HypER(embedding_dim=10, relation_dim=5, num_filters=3, filter_length=4, **options),
-    "convr": lambda **options: ConvR(embedding_dim=12, num_filters=3, filter_height=2, filter_width=3, **options),
-    "convr-bare": lambda **options: ConvR(
-        embedding_dim=12, num_filters=3, filter_height=3, filter_width=2, height=4, batch_norm=False, **options
-    ),
-    "murp": lambda **options: MurP(embedding_dim=5, **options),
-    "atth": lambda **options: AttH(embedding_dim=6, **options),
-}
 SCORERS: dict[str, Any] = {
     "hyper": HypERScorer,
     "convr": ConvRScorer,
@@ -56,35 +46,9 @@ def link_model_thread_limit() -> Iterator[None]:
     torch.set_num_threads(thread_count)
 
 
-def _random_model(
-    name: str,
-    entities: int = ENTITIES,
-    relations: int = RELATIONS,
-    inverse: bool = False,
-    dtype: torch.dtype = torch.float64,
-    scale: float = 0.6,
-) -> Any:
-    """The model with every parameter and running statistic random, in evaluation mode."""
-    graph_info = KGInfo(entities, relations, create_inverse_triples=inverse)
-    model = MODELS[name](triples_factory=graph_info, random_seed=0).to(dtype).eval()
-    random_generator = torch.Generator().manual_seed(1)
-    for parameter in model.parameters():
-        parameter.data = scale * torch.randn(parameter.shape, generator=random_generator, dtype=dtype)
-    for buffer_name, buffer in model.named_buffers():
-        if buffer_name.endswith("running_var"):
-            buffer.copy_(0.5 + torch.rand(buffer.shape, generator=random_generator, dtype=dtype))
-        elif buffer_name.endswith("running_mean"):
-            buffer.copy_(torch.randn(buffer.shape, generator=random_generator, dtype=dtype))
-    return model
-
-
-def all_triples(entities: int = ENTITIES, relations: int = RELATIONS) -> Any:
-    return torch.cartesian_prod(torch.arange(entities), torch.arange(relations), torch.arange(entities))
-
-
 @every_model
 def test_a_score_is_the_papers(name: str) -> None:
-    model = _random_model(name)
+    model = random_link_model(name)
     triples = all_triples()[::4]
     expected_scores = [ORACLES[name](model, *triple) for triple in triples.tolist()]
     assert np.ptp(expected_scores) > 0.5  # the oracle tells triples apart
@@ -96,7 +60,7 @@ def test_a_score_is_the_papers(name: str) -> None:
 
 @every_model
 def test_all_ways_of_pykeen_to_score_agree(name: str) -> None:
-    model = _random_model(name)
+    model = random_link_model(name)
     score_cube = model.score_hrt(all_triples()).view(ENTITIES, RELATIONS, ENTITIES)
     for head_id in range(ENTITIES):
         pairs = torch.cartesian_prod(torch.tensor([head_id]), torch.arange(RELATIONS))
@@ -118,7 +82,7 @@ def test_all_ways_of_pykeen_to_score_agree(name: str) -> None:
 @every_model
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 def test_a_scorer_gives_the_models_scores_and_gradients(name: str, dtype: torch.dtype, tolerance: float) -> None:
-    model = _random_model(name, dtype=dtype)
+    model = random_link_model(name, dtype=dtype)
     scorer = SCORERS[name](model)
     head_ids, relation_ids, tail_ids = torch.tensor([[0, 2, 1], [6, 0, 6], [3, 2, 5], [0, 1, 0], [4, 2, 2]]).unbind(1)
     scores: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
@@ -142,7 +106,7 @@ def test_a_scorer_gives_the_models_scores_and_gradients(name: str, dtype: torch.
 
 @every_model
 def test_with_inverse_triples_heads_are_pykeens_predictions(name: str) -> None:
-    model = _random_model(name, inverse=True)
+    model = random_link_model(name, inverse=True)
     scorer = Reciprocal(SCORERS[name](model))
     relation_ids, tail_ids = torch.tensor([2, 0, 1]), torch.tensor([6, 0, 6])
     torch.testing.assert_close(
@@ -180,7 +144,7 @@ class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
 )
 def test_candidates_are_scored_without_a_tensor_of_batch_by_entities_by_dimension(name: str, ways: Any) -> None:
     batch, entities, relations = 64, 300, 100
-    model = _random_model(name, entities, relations)
+    model = random_link_model(name, entities, relations)
     scorer = SCORERS[name](model)
     batch_ids = torch.arange(batch)
     for method_name in ways:
@@ -227,7 +191,7 @@ def test_training_lowers_the_loss(name: str) -> None:
 @every_hyperbolic
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_large_steps_neither_leave_the_ball_nor_break_gradients(name: str, dtype: torch.dtype) -> None:
-    model = _random_model(name, dtype=dtype).train()
+    model = random_link_model(name, dtype=dtype).train()
     scorer = SCORERS[name](model)
     head_ids, relation_ids, tail_ids = all_triples()[::5].unbind(1)
     optimiser = torch.optim.Adam(model.parameters(), lr=2.0)
@@ -267,7 +231,7 @@ def points(name: str, model: Any, h: int, r: int, t: int) -> Any:
 @every_hyperbolic
 @pytest.mark.parametrize("value", [0.0, 1e-20, -1e4])
 def test_gradients_are_finite_at_degenerate_parameters(name: str, value: float) -> None:
-    model = _random_model(name, dtype=torch.float32)
+    model = random_link_model(name, dtype=torch.float32)
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, value)
     scorer = SCORERS[name](model)
@@ -294,7 +258,7 @@ def test_a_new_model_starts_from_its_seed_and_can_be_reset(name: str) -> None:
 
 
 def test_dropout_only_acts_in_training() -> None:
-    model = _random_model("hyper")
+    model = random_link_model("hyper")
     pairs = torch.tensor([[0, 1], [2, 0]])
     assert torch.equal(model.score_t(pairs), model.score_t(pairs))
     model.train()
