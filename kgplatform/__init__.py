@@ -46,7 +46,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _OF_LIBRARY:
         return getattr(import_module("kgplatform.library"), name)
-    return import_module("kgplatform.plugins").load("functions", name, "function")
+    return import_module("kgplatform.plugins").load_plugin("functions", name, "function")
 
 
 def __dir__() -> list[str]:

@@ -194,4 +194,4 @@ def test_without_py2neo_the_error_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "py2neo", None)
     with pytest.raises(SettingsError, match="not installed") as caught:
         connect()
-    assert "kgplatform[py2neo]" in caught.value.hint
+    assert "[py2neo]" in caught.value.hint
