@@ -233,9 +233,10 @@ def replacing(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator
 
 
 @contextmanager
-def caching(path: Path) -> Iterator[Path]:
-    """A name to write a file under that can be made again, and that another thread or process may write now, too. At
-    the end it takes the place of `path`, regardless of what that is. What a killed process left goes after an hour.
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name to write the program's own file under, so that it appears complete or not at all. Another thread or
+    process may write the same file now. At the end it takes the place of `path`, regardless of what that is. What a
+    killed process left goes after an hour.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover_path in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kgplatform.errors import ServerError
+from kgplatform.files import whole_file
 from kgplatform.server import state
 from kgplatform.settings import Settings
 
@@ -133,9 +134,8 @@ def _link(source_path: Path, target_path: Path) -> None:
     try:
         target_path.hardlink_to(source_path)
     except OSError:  # another file system, or one without links
-        partial_path = target_path.with_suffix(".part")
-        shutil.copyfile(source_path, partial_path)
-        partial_path.replace(target_path)
+        with whole_file(target_path) as partial_path:
+            shutil.copyfile(source_path, partial_path)
 
 
 def _fetch(pins: list[Pin], jar_folder: Path, log: Log) -> None:
@@ -191,6 +191,5 @@ def _stamped(stamp_path: Path) -> object:
 
 
 def _write_stamp(stamp_path: Path, fingerprint: dict[str, object]) -> None:
-    partial_path = stamp_path.with_suffix(f".{os.getpid()}.part")
-    partial_path.write_text(json.dumps(fingerprint), encoding="utf-8")
-    partial_path.replace(stamp_path)
+    with whole_file(stamp_path) as partial_path:
+        partial_path.write_text(json.dumps(fingerprint), encoding="utf-8")

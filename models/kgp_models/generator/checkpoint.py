@@ -25,6 +25,7 @@ from kgp_models.generator.model import VLMKG
 from kgp_models.generator.projector import Projector
 from kgp_models.generator.settings import SMALL, GeneratorSettings
 from kgp_models.towers import vision as vision_of
+from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
 from kgp_models.training.model_files import check_files, save_whole, sha256_of
 from kgplatform import trained_on as provenance
@@ -175,10 +176,8 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
 def _vision(folder: Path, description: Mapping[str, Any], settings: GeneratorSettings, spec: str | None) -> Vision:
     if description["vision"]["name"] == SMALL:
         return vision_of.open_vision(f"small:{folder}")
-    encoder_kind, _, location = settings.vision.partition(":")
-    encoder = vision_of.open_vision(
-        spec or f"{encoder_kind}:{folder / location}"
-    )  # a path that is relative is so to the generator
+    saved_spec = TowerSpec.parse(settings.vision).below(folder)  # a path that is relative is so to the generator
+    encoder = vision_of.open_vision(spec or str(saved_spec))
     if vision_of.weights_sha256(encoder.module) != description["vision"]["sha256"]:
         hint = "Say by --vision KIND:FOLDER where the one is that it was trained with."
         raise InputError("the vision encoder is not the one of the training", hint, path=folder)

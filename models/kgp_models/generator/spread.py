@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kgp_models.generator.checkpoint import SHIPPED, load_generator
 from kgp_models.generator.generate import Decoding, Generator, generator_device
+from kgp_models.towers.spec import TowerSpec
 from kgplatform.construct.spread import started_ray
 from kgplatform.generate.backend import Asked, Backend, GeneratorReply
 
@@ -24,10 +25,7 @@ class OnRay:
 
     def __init__(self, folder: Path, vision: str | None, decoding: Decoding, actors: int = 1) -> None:
         started_ray()  # fails before the model is read
-        vision_kind, separator, vision_folder = (vision or "").partition(":")
-        vision_source = (
-            f"{vision_kind}:{Path(vision_folder).absolute()}" if separator else vision
-        )  # actors may have another folder
+        vision_source = vision and str(TowerSpec.parse(vision).below(Path.cwd()))  # actors may have another folder
         local_generator = Generator(load_generator(folder, "cpu", vision_source), decoding)
         self.name, self.sha256, self.parameters = (
             local_generator.name,

@@ -12,7 +12,6 @@ has a process: what is done once is done by the main one, while the others wait.
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -37,6 +36,7 @@ from kgp_models.generator.settings import SMALL, DataSettings, GeneratorSettings
 from kgp_models.generator.train_vision import STATE, train_vision
 from kgp_models.generator.trainers import arguments, run_trainer, told_steps, visual_trainer_class
 from kgp_models.towers import vision as vision_of
+from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
@@ -174,18 +174,17 @@ def _vision(work: Work, training_studies: Sequence[Study]) -> None:
 def _open_vision(work: Work) -> Vision:
     if work.settings.vision == SMALL:
         return vision_of.open_vision(f"small:{work.place('vision')}")
-    vision_kind, _, vision_folder = work.settings.vision.partition(":")
-    return vision_of.open_vision(f"{vision_kind}:{work.base / vision_folder}")
+    return vision_of.open_vision(str(TowerSpec.parse(work.settings.vision).below(work.base)))
 
 
 def _vision_from(stage_folder: Path, work: Work) -> str:
     """Where the encoder is, as the generator in `stage_folder` names it: a path that was relative to the YAML file
     stays relative, to `stage_folder`.
     """
-    vision_kind, _, vision_folder = work.settings.vision.partition(":")
-    if vision_kind == SMALL or Path(vision_folder).is_absolute():
+    vision_spec = TowerSpec.parse(work.settings.vision)
+    if vision_spec.kind == SMALL or vision_spec.folder is None or Path(vision_spec.folder).is_absolute():
         return work.settings.vision
-    return f"{vision_kind}:{os.path.relpath(work.base / vision_folder, stage_folder)}"
+    return str(vision_spec.below(work.base).as_seen_from(stage_folder))
 
 
 def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> None:

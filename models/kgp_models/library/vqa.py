@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kgp_models.library.result import SEED, WORK, AnyPath, Log, Progress, TrainedModel, silent_progress
+from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.short import at_most
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.settings import PLAIN, VQASettings
@@ -69,8 +70,7 @@ def _fit_and_save(
     settings: VQASettings, inputs: build.VQAInputs, base_folder: Path, out: Path, data: str, seed: int
 ) -> tuple[build.VQAModel, dict[str, dict[str, float]]]:
     """Train the base model and the method, and write both into a folder; the method's model, and their figures."""
-    kind, colon, backbone_path = settings.backbone.partition(":")
-    backbone_spec = f"{kind}:{base_folder / backbone_path}" if colon else kind
+    backbone_spec = str(TowerSpec.parse(settings.backbone).below(base_folder))
     features = build.encode_questions(build.open_frozen_backbone(backbone_spec), inputs.questions.questions, inputs)
     base_model = build.fit(replace(settings, method="base"), inputs, features, out / WORK / "base", seed)
     model = build.fit(settings, inputs, features, out / WORK / "method", seed)

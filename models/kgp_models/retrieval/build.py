@@ -20,6 +20,7 @@ from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.backbones import open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
+from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.training_state import claim
 from kgplatform import trained_on as provenance
 from kgplatform.datasets.knowledge import POSITIVE, Knowledge
@@ -127,11 +128,11 @@ def train_retrieval_model(
 
 def _about(settings: RetrievalSettings, inputs: RetrievalInputs, seed: int, base: Path) -> dict[str, Any]:
     """What decides a training's result."""
-    backbone_kind, _, folder_name = settings.backbone.partition(":")
+    backbone_spec = TowerSpec.parse(settings.backbone)
     graph_hash = inputs.knowledge.sha256 if inputs.knowledge is not None and settings.method != "backbone" else ""
     return {
         "settings": settings.as_dict(),
-        "backbone": f"{backbone_kind} {(base / folder_name).resolve() if folder_name else ''}",
+        "backbone": f"{backbone_spec.kind} {(base / backbone_spec.folder).resolve() if backbone_spec.folder else ''}",
         "seed": seed,
         "pairs": {
             part_name: [(pair.image, pair.text_sha256) for pair in part_pairs]
@@ -152,12 +153,9 @@ def _initial_backbone(settings: RetrievalSettings, texts: Sequence[str], seed: i
         if settings.frozen:
             raise UsageError("a model that was trained as a whole is not frozen", "Leave out frozen.")
         return backbone.train(), tokenizer
-    backbone_kind, separator, spec_folder = spec.partition(":")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of heads
-        return open_backbone(
-            f"{backbone_kind}:{base / spec_folder}" if separator else backbone_kind, frozen=settings.frozen
-        ), None
+        return open_backbone(str(TowerSpec.parse(spec).below(base)), frozen=settings.frozen), None
 
 
 def _training_graph(
@@ -223,7 +221,7 @@ def save_tested_model(
     base: Path,
 ) -> None:
     """Write the trained model into a folder, with hashes of what it was trained on and the test's figures."""
-    backbone_kind, separator, spec_folder = settings.backbone.partition(":")
+    backbone_spec = TowerSpec.parse(settings.backbone).below(base)
     data_hashes = {"pairs": f"{pairs.kind}, protocol {pairs.protocol}, sha256 {pairs.sha256}", "seed": str(seed)}
     if knowledge is not None:
         data_hashes["graph"] = f"sha256 {knowledge.sha256}"
@@ -241,7 +239,7 @@ def save_tested_model(
         folder,
         model.backbone,
         settings,
-        base=f"{backbone_kind}:{base / spec_folder}" if separator else model.backbone.kind,
+        base=model.backbone.kind if backbone_spec.folder is None else str(backbone_spec),
         tokenizer=model.tokenizer,
         data=data_hashes,
         figures=figures,

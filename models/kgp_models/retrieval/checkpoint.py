@@ -23,10 +23,11 @@ from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.backbones import open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
-from kgp_models.training.model_files import check_files, relative, save_whole, sha256_of
+from kgp_models.towers.spec import TowerSpec
+from kgp_models.training.model_files import check_files, save_whole, sha256_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
-from kgplatform.files import read_json
+from kgplatform.files import read_json, whole_file
 
 FORM: Final = 1
 ABOUT: Final = "retrieval.json"
@@ -64,7 +65,7 @@ def save_retrieval_model(
     )
     about = {
         "form": FORM,
-        "backbone": relative(base, folder),
+        "backbone": str(TowerSpec.parse(base).as_seen_from(folder)),
         "settings": {**settings.as_dict(), "backbone": backbone.kind},
         "data": dict(data),
         "trained_on": provenance.document(backbone.trained_on),
@@ -72,9 +73,8 @@ def save_retrieval_model(
         "files": {file_path.relative_to(folder).as_posix(): sha256_of(file_path) for file_path in saved_files},
     }
     (folder / "README.md").write_text(_card(about), encoding="utf-8")
-    partial_path = folder / f"{ABOUT}.part"
-    partial_path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    partial_path.replace(folder / ABOUT)
+    with whole_file(folder / ABOUT) as partial_path:
+        partial_path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def load_retrieval_model(folder: Path, base: str | None = None) -> Backbone:
@@ -96,11 +96,8 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
         tokenizer = read_tokenizer(folder / TOKENIZER)
         backbone = small_backbone(tokenizer, settings.small, 0, frozen=settings.frozen)
     else:
-        tower_kind, separator, tower_folder = about["backbone"].partition(":")
-        tower_spec = (
-            f"{tower_kind}:{folder / tower_folder}" if separator else tower_kind
-        )  # a path that is relative is so to the model
-        backbone = open_backbone(base or tower_spec, frozen=settings.frozen)
+        tower_spec = TowerSpec.parse(about["backbone"]).below(folder)  # a path that is relative is so to the model
+        backbone = open_backbone(base or str(tower_spec), frozen=settings.frozen)
     try:
         saved_weights = load_file(folder / WEIGHTS)
         model_weights = backbone.state_dict()

@@ -19,6 +19,7 @@ from kgp_models.towers import vision
 from kgp_models.towers.backbone import WIDTH, Backbone, Picture
 from kgp_models.towers.backbones import TEXT_KINDS, TextTower, open_backbone, open_text
 from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.tokens import Tokenize, Tokens, in_parts
 from kgplatform.errors import UsageError
 from kgplatform.search.encoder import Encoder, Reading
@@ -36,7 +37,7 @@ def open_encoder(spec: str, device: str = "cpu") -> Encoder:
 
     The heads of ``offline`` are random, but the same each time. Raises as `open_backbone` does.
     """
-    if spec.partition(":")[0] in TEXT_KINDS:
+    if TowerSpec.parse(spec).kind in TEXT_KINDS:
         return TextEncoder(open_text(spec), device)
     if spec == SMALL or Path(spec).is_dir():
         return BackboneEncoder(

@@ -20,7 +20,7 @@ from kgp_models.training.model_files import require_uncompressed
 from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import pair_groups
 from kgplatform.errors import InputError
-from kgplatform.files import caching
+from kgplatform.files import whole_file
 
 Progress = Callable[[int, int | None], None]
 Log = Callable[[str], None]
@@ -127,7 +127,7 @@ def _key(image_paths: Sequence[Path], picture: Picture) -> str:
 
 
 def _keep(block_path: Path, block_pictures: Pictures) -> None:
-    with caching(block_path) as partial_path, partial_path.open("wb") as output_file:
+    with whole_file(block_path) as partial_path, partial_path.open("wb") as output_file:
         np.savez(output_file, values=block_pictures.values.numpy(), kept=np.array(block_pictures.kept, dtype=np.int64))
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from kgp_models.generator.language import load_complete_model, read_tokenizer, silence_transformers
 from kgp_models.towers import open_clip_folder
 from kgp_models.towers.backbone import MAX_TOKENS, Backbone, Picture
+from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.tokens import Tokenize, Tokens, tokenize
 from kgp_models.towers.tower_modules import ClipImage, ClipText, EfficientNetLite, MeanOfWords, OpenClipText
 from kgp_models.training.model_files import require_finite, require_model_folder
@@ -108,19 +109,19 @@ def open_text(spec: str, token_limit: int = MAX_TOKENS) -> TextTower:
 
 
 def _folder(spec: str) -> Path:
-    return Path(spec.partition(":")[2])
+    return Path(TowerSpec.parse(spec).folder or "")
 
 
 def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], max_tokens: int) -> tuple[str, _T]:
     """The kind, and what its folder holds."""
-    kind_name, separator, folder_name = spec.partition(":")
+    kind_name, folder_name = TowerSpec.parse(spec)
     if kind_name not in kinds:
         kind_list = f"Images and texts: {', '.join(KINDS)}. Texts alone: {', '.join(TEXT_KINDS)}."
         raise UsageError(f"there is no such backbone: {kind_name}", did_you_mean(kind_name, kinds, kind_list))
     opener = kinds[kind_name]
-    if not opener.example and separator:
+    if not opener.example and folder_name is not None:
         raise UsageError(f"{kind_name} has no folder", f"Say {kind_name}.")
-    folder_path = Path(folder_name)
+    folder_path = Path(folder_name or "")
     if opener.example and not (folder_name and folder_path.is_dir()):
         hint = (
             f"Say {kind_name}:FOLDER. Fetch it once: hf download {opener.example} --local-dir {folder_name or 'FOLDER'}"
@@ -138,7 +139,7 @@ def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], max_tokens: int) -> tuple
 
 
 def _none(spec: str, opener: _Kind[Any]) -> InputError:
-    kind_name, _, folder_name = spec.partition(":")
+    kind_name, folder_name = TowerSpec.parse(spec)
     if not folder_name:
         return InputError(f"the packages of {kind_name} are damaged", opener.hint)
     return InputError(f"there is no backbone of the kind {kind_name} here", opener.hint, path=Path(folder_name))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from kgp_models.generator.language import load_complete_model, silence_transformers
 from kgp_models.towers.small_vision import SIZE, WIDTH, SmallVision
+from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import require_finite, require_model_folder
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError, UsageError
@@ -66,11 +67,11 @@ def open_vision(spec: str) -> Vision:
 
     Raises `UsageError` for another kind or a package that is missing, and `InputError` where the folder holds none.
     """
-    vision_kind, _, folder_name = spec.partition(":")
+    vision_kind, folder_name = TowerSpec.parse(spec)
     if vision_kind not in _KINDS:
         hint = did_you_mean(vision_kind, _KINDS, f"Encoders: {', '.join(_KINDS)} (KIND:FOLDER).")
         raise UsageError(f"there is no vision encoder called {vision_kind}", hint)
-    weights_folder = Path(folder_name)
+    weights_folder = Path(folder_name or "")
     if not folder_name or not weights_folder.is_dir():
         raise InputError(
             "the vision encoder's weights are not there", f"Say {vision_kind}:FOLDER.", path=weights_folder

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from kgplatform.errors import InputError
-from kgplatform.files import open_regular_file, require_file, require_plain_folder
+from kgplatform.files import open_regular_file, require_file, require_plain_folder, whole_file
 
 PICKLED: Final = (".bin", ".pt", ".pth")  # how files of torch's own form are called
 _AGAIN: Final = "Fetch or make it again."
@@ -24,10 +24,8 @@ def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a file of tensors that does not appear before it is complete, so that what is present may be taken as
     finished.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f"{path.name}.part")
-    save_file(dict(tensors), partial_path)
-    partial_path.replace(path)
+    with whole_file(path) as partial_path:
+        save_file(dict(tensors), partial_path)
 
 
 def read_kept(path: Path) -> dict[str, Tensor] | None:
@@ -78,12 +76,6 @@ def sha256_of(path: Path) -> str:
     """The hash of a file. Raises `InputError` where it is no regular one."""
     with open_regular_file(path) as opened_file:
         return hashlib.file_digest(opened_file, "sha256").hexdigest()
-
-
-def relative(base: str, folder: Path) -> str:
-    """``KIND:FOLDER`` with its folder as seen from the model's, so that both may move together."""
-    base_kind, separator, base_folder = base.partition(":")
-    return f"{base_kind}:{os.path.relpath(base_folder, folder)}" if separator else base_kind
 
 
 def check_files(folder: Path, files: Mapping[str, str]) -> None:

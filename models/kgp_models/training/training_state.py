@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kgp_models.training.model_files import require_uncompressed
 from kgplatform.errors import InputError
-from kgplatform.files import MAX_SETTINGS, read_json
+from kgplatform.files import MAX_SETTINGS, read_json, whole_file
 from kgplatform.interrupt import Checkpoints, Stopped
 
 Batch = TypeVar("Batch")
@@ -37,9 +37,8 @@ def claim(folder: Path, about: Mapping[str, Any]) -> None:
         hint = "Give another folder, or delete this one to begin anew."
         raise InputError("an unfinished training of other settings or data is here", hint, path=folder)
     folder.mkdir(parents=True, exist_ok=True)
-    partial_path = claim_path.with_suffix(".part")
-    partial_path.write_text(json.dumps({"sha256": settings_hash}) + "\n", encoding="utf-8")
-    partial_path.replace(claim_path)
+    with whole_file(claim_path) as partial_path:
+        partial_path.write_text(json.dumps({"sha256": settings_hash}) + "\n", encoding="utf-8")
 
 
 class TrainingState:
@@ -162,12 +161,9 @@ class TrainingState:
             "seconds": self.seconds,
             "random": _random(rng),
         }
-        partial_path = self.path.with_suffix(".part")
-        torch.save(
-            {**saved_state, **{part_name: state_part.state_dict() for part_name, state_part in self._parts.items()}},
-            partial_path,
-        )
-        partial_path.replace(self.path)
+        saved_parts = {part_name: state_part.state_dict() for part_name, state_part in self._parts.items()}
+        with whole_file(self.path) as partial_path:
+            torch.save({**saved_state, **saved_parts}, partial_path)
         checkpoint_clock.saved()
         if checkpoint_clock.stopping:
             raise Stopped(f"stopped after step {self._done:,} of {self._steps * self._epochs:,}, saved in {self.path}")

@@ -19,6 +19,7 @@ from kgp_models.retrieval.inputs import Log, tell_longer
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.backbones import KINDS, open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
+from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
 from kgp_models.vqa.graph_vectors import GraphVectors, graph_vectors
@@ -80,17 +81,19 @@ def open_frozen_backbone(spec: str) -> Backbone:
     """The frozen backbone: small, offline, KIND:FOLDER as `open_backbone` has them, or model:FOLDER, of `kgp train
     retrieval`. Raises as `open_backbone` does.
     """
-    backbone_kind, separator, folder_name = spec.partition(":")
+    backbone_kind, folder_name = TowerSpec.parse(spec)
     if backbone_kind not in (SMALL, TRAINED, *KINDS):
         backbone_kinds = (SMALL, TRAINED, *KINDS)
         raise UsageError(
             f"there is no such backbone: {backbone_kind}",
             did_you_mean(backbone_kind, backbone_kinds, f"Backbones: {', '.join(backbone_kinds)}."),
         )
-    if backbone_kind == SMALL and separator:
+    if backbone_kind == SMALL and folder_name is not None:
         raise UsageError("small has no folder", "Say small.")
     if backbone_kind in (SMALL, TRAINED):
-        backbone = checkpoint.load_retrieval_model(checkpoint.SHIPPED if backbone_kind == SMALL else Path(folder_name))
+        backbone = checkpoint.load_retrieval_model(
+            checkpoint.SHIPPED if backbone_kind == SMALL else Path(folder_name or "")
+        )
         backbone.requires_grad_(False)
         return backbone.eval()
     return open_backbone(spec, frozen=True)

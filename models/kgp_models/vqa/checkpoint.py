@@ -23,7 +23,8 @@ from torch import Tensor
 
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.feature_cache import identity
-from kgp_models.training.model_files import check_files, relative, save_whole, sha256_of
+from kgp_models.towers.spec import TowerSpec
+from kgp_models.training.model_files import check_files, save_whole, sha256_of
 from kgp_models.vqa.base import Method, Sizes
 from kgp_models.vqa.build import VQAInputs, VQAModel, method_of, open_frozen_backbone
 from kgp_models.vqa.evidence import ImageEvidence
@@ -32,7 +33,7 @@ from kgp_models.vqa.settings import VQASettings
 from kgp_models.vqa.tower_features import vectors_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
-from kgplatform.files import read_json
+from kgplatform.files import read_json, whole_file
 from kgplatform.trained_on import TrainedOn
 
 FORM: Final = 2
@@ -101,9 +102,9 @@ def save_vqa_model(
     save_whole(half_tensors, folder / WEIGHTS)
     about = {
         "form": FORM,
-        "backbone": relative(backbone, folder),
+        "backbone": str(TowerSpec.parse(backbone).as_seen_from(folder)),
         "towers": identity(towers),
-        "settings": {**settings.as_dict(), "backbone": backbone.partition(":")[0]},
+        "settings": {**settings.as_dict(), "backbone": TowerSpec.parse(backbone).kind},
         "linking": {"own_words": inputs.own_words, "lexicon": bool(inputs.lexicon)},
         "sizes": asdict(model.sizes),
         "relations": list(knowledge.relation_names),
@@ -114,9 +115,8 @@ def save_vqa_model(
         "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
     }
     (folder / "README.md").write_text(_card(about), encoding="utf-8")
-    partial_path = folder / f"{ABOUT}.part"
-    partial_path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial_path.replace(folder / ABOUT)
+    with whole_file(folder / ABOUT) as partial_path:
+        partial_path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
@@ -128,8 +128,7 @@ def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
     about = _about(folder)
     check_files(folder, about["files"])
     settings = _settings(about["settings"], folder)
-    towers_kind, separator, towers_folder = about["backbone"].partition(":")
-    towers = open_frozen_backbone(backbone or (f"{towers_kind}:{folder / towers_folder}" if separator else towers_kind))
+    towers = open_frozen_backbone(backbone or str(TowerSpec.parse(about["backbone"]).below(folder)))
     if identity(towers) != about["towers"]:
         hint = "Say where that one is: --backbone KIND:FOLDER."
         raise InputError("the backbone is not the one that the model was trained with", hint, path=folder)
