@@ -38,6 +38,10 @@ Constrained = Annotated[
 Lexicon = Annotated[
     list[Path] | None, typer.Option(help="Link also by these names: a table, or a folder of UMLS; again for more.")
 ]
+Construction = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE|DIR", help="Link by the lexicon of this construct.yaml [default: that of --images]."),
+]
 ServedModel = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Ask this vision model of a server instead of a checkpoint.")
 ]
@@ -64,6 +68,7 @@ def generate_command(
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     constrained: Constrained = False,
     lexicon: Lexicon = None,
+    construction: Construction = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also append replies to this file of JSON Lines.")] = None,
     llm: ServedModel = None,
@@ -88,7 +93,7 @@ def generate_command(
     else:
         make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained), ray=ray)
     options: dict[str, Any] = {"reports": reports, "image_only": image_only, "views": views_of(views), "limit": limit}
-    options |= {"lexicon": lexicon or (), "out": out, "dry_run": dry_run}
+    options |= {"lexicon": lexicon or (), "construction": construction, "out": out, "dry_run": dry_run}
     with open_graph().patient(note) as graph:
         outcome, selected_inputs = generate_from(graph, images, make_backend, **options, **_reporting())
     _report(outcome, selected_inputs.rejects, as_json)

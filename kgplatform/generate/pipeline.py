@@ -32,6 +32,7 @@ def generate_from(
     image_only: bool = False,
     views: Sequence[str] | None = None,
     lexicon: Sequence[Path] = (),
+    construction: Path | None = None,
     limit: int | None = None,
     out: Path | None = None,
     dry_run: bool = False,
@@ -42,9 +43,10 @@ def generate_from(
     """Let a generator look at the images at a path, with their reports, and write what it sees into the graph.
 
     `make_backend` makes the generator when the images are known, and with them whether an agreement binds their
-    reports (`Inputs.credentialed`). Entities are linked by the names that a construction of the folder looks for, and
-    those of `lexicon`. `log_rejects` hears of the inputs that cannot be used before the work begins. Returns what was
-    done and the inputs. Raises `InputError` and `UsageError`.
+    reports (`GenerationInputs.credentialed`). Entities are linked by the names that `construction` looks for (a
+    ``construct.yaml`` or its folder; without it the one in the folder of the images), and by those of `lexicon`.
+    `log_rejects` hears of the inputs that cannot be used before the work begins. Returns what was done and the inputs.
+    Raises `InputError` and `UsageError`.
     """
     selected_inputs = inputs(images, reports, known=images_by_path(graph), views=views, with_reports=not image_only)
     log_rejects(selected_inputs)
@@ -54,7 +56,7 @@ def generate_from(
         log(f"  not looked at: {counted(image_count, reason)}")
     if limit is not None:
         selected_inputs = replace(selected_inputs, rows=selected_inputs.rows[:limit])
-    linker = linker_of(_names(images, lexicon), graph, log)
+    linker = linker_of(_names(images, lexicon, construction), graph, log)
     writer = Writer(
         make_backend(selected_inputs),
         linker.link,
@@ -79,11 +81,13 @@ def served(model: str, url: str | None = None, *, remote_consent: bool = False) 
     return make_backend
 
 
-def _names(images: Path, lexicon: Sequence[Path]) -> construct_settings.ConstructionSettings:
-    """The names that entities are linked by: those that a construction of the folder looks for."""
+def _names(images: Path, lexicon: Sequence[Path], construction: Path | None) -> construct_settings.ConstructionSettings:
+    """The names that entities are linked by: those that a construction looks for."""
     folder_settings = construct_settings.ConstructionSettings("", images, own_words=False)
-    if images.is_dir() and (images / construct_settings.FILE).is_file():
-        folder_settings = construct_settings.read_settings(images)
+    if construction is None and images.is_dir() and (images / construct_settings.FILE).is_file():
+        construction = images
+    if construction is not None:
+        folder_settings = construct_settings.read_settings(construction)
     return construct_settings.ConstructionSettings(
         "", images, lexicon=(*folder_settings.lexicon, *lexicon), own_words=folder_settings.own_words
     )
