@@ -22,12 +22,11 @@ endif
 	@$(BIN)/kgp generate --images $(STUDIES) --limit 50
 	@$(BIN)/kgp db browser
 
-# First the tests that need Neo4j, in two processes with a server each, then the others, in two. torch has one core in
-# each process. A process gets whole files, but all tests on the released MedMKG go to one, which loads it once. The
-# order of the files is kept: the test of README takes minutes and must not begin last.
+# Two processes, each with a Neo4j of its own; torch has one core in each. A process gets whole files, but all tests on
+# the released MedMKG go to one, which loads it once. The order of the files is kept: the long tests with a server come
+# first, and the short ones without fill the end.
 test: $(VENV)/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "server and not long" -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not long" -n 2 --dist loadfile --durations 15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" -n 2 --dist loadgroup --no-loadscope-reorder --durations 25
 
 test-fast: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not server and not slow and not long" -q -n 2

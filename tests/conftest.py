@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `--dist loadgroup`: tests go by file, but all those on the released MedMKG together, to load it once."""
     for test_item in items:
         on_medmkg = "medmkg_graph" in getattr(test_item, "fixturenames", ())
-        test_item.add_marker(pytest.mark.xdist_group("medmkg" if on_medmkg else test_item.path.stem))
+        test_item.add_marker(pytest.mark.xdist_group("medmkg" if on_medmkg else str(test_item.path)))
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")

@@ -31,6 +31,7 @@ from benchmarks.harness import record
 from benchmarks.harness.training_runs import Cell, CellGraph, Results, backbone_name, backbone_of, in_lanes
 from benchmarks.retrieval import data as retrieval_data
 from benchmarks.retrieval import table as retrieval_table
+from kgp_models.training.progress import silent_progress
 from kgplatform.cli.output import note
 from kgplatform.datasets import pair_checks as checks
 from kgplatform.datasets import pair_metrics as metrics
@@ -83,7 +84,7 @@ def _run_cell(
     torch.set_num_threads(1)
     settings = retrieval_cell_settings(cell, backbone, epochs)
     inputs = models.RetrievalInputs(
-        data.pairs.parts, data.knowledge, data.images, data.lexicon, build / "pictures", note, models.no_progress
+        data.pairs.parts, data.knowledge, data.images, data.lexicon, build / "pictures", note, silent_progress
     )
     start_time = time.monotonic()
     folder = build / "runs" / f"{cell.name}-{seed}-{retrieval_run_hash(settings, data)}"

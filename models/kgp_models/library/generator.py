@@ -9,7 +9,8 @@ from pathlib import Path
 from kgp_models.generator.checkpoint import ABOUT
 from kgp_models.generator.settings import GeneratorSettings
 from kgp_models.generator.train import Work, meaning, train_stages
-from kgp_models.library.result import AnyPath, Log, Progress, TrainedModel, silent_progress
+from kgp_models.library.result import AnyPath, Log, TrainedModel
+from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.short import at_most
 from kgplatform import training_folder
 from kgplatform.files import read_json
@@ -23,7 +24,7 @@ def train_generator(
     *,
     data: Path | None = None,
     epochs: int | None = None,
-    progress: Progress = silent_progress,
+    progress: ProgressOf = silent_progress,
     log: Log = lambda _: None,
 ) -> TrainedModel:
     """Train a generator of triplets (VLM-KG paper): stage 1, the language model on reports; stage 2, with images.

@@ -9,12 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from kgp_models.library.result import SEED, AnyPath, Log, Progress, TrainedModel, silent_progress
+from kgp_models.library.result import SEED, AnyPath, Log, TrainedModel
 from kgp_models.link_prediction import pool_checkpoint
 from kgp_models.link_prediction import predict as prediction
 from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
+from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.short import at_most
 from kgplatform import predictions, training_folder
 from kgplatform.datasets.splits import Split
@@ -77,7 +78,7 @@ def train_links(
     seed: int = SEED,
     epochs: int | None = None,
     tensorboard: Path | None = None,
-    progress: Progress = silent_progress,
+    progress: ProgressOf = silent_progress,
     log: Log = lambda _: None,
 ) -> TrainedLinks:
     """Train a link-prediction model on an export of the graph and a split of it, and rank the split's test part.
@@ -116,7 +117,7 @@ def predict_links(
     head: str | None = None,
     tail: str | None = None,
     write: bool = False,
-    progress: Progress = silent_progress,
+    progress: ProgressOf = silent_progress,
     log: Log = lambda _: None,
 ) -> PredictedLinks:
     """The `top` likeliest links of a relation that the graph does not have, by a trained model or a pool in a folder;

@@ -9,16 +9,10 @@ from typing import Final, TypeAlias
 
 AnyPath: TypeAlias = str | Path
 Log: TypeAlias = Callable[[str], None]
-Progress: TypeAlias = Callable[[str], Callable[[int, "int | None"], None]]
 Figures: TypeAlias = Mapping[str, Mapping[str, float]]  # by what is measured (a task, a direction, a method), by metric
 
 WORK: Final = "work"  # in a model's folder: the state of its training
 SEED: Final = 42
-
-
-def silent_progress(_: str) -> Callable[[int, int | None], None]:
-    """No progress is reported."""
-    return lambda done, total: None
 
 
 @dataclass(frozen=True)

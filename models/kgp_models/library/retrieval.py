@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kgp_models.library.result import SEED, WORK, AnyPath, Log, Progress, TrainedModel, silent_progress
+from kgp_models.library.result import SEED, WORK, AnyPath, Log, TrainedModel
 from kgp_models.retrieval import build, checkpoint
 from kgp_models.retrieval.settings import RetrievalSettings
+from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.short import at_most
 from kgplatform import training_folder
 from kgplatform.datasets import pair_checks as checks
@@ -29,7 +30,7 @@ def train_retrieval(
     lexicon: Sequence[Path] = (),
     seed: int = SEED,
     epochs: int | None = None,
-    progress: Progress = silent_progress,
+    progress: ProgressOf = silent_progress,
     log: Log = lambda _: None,
 ) -> TrainedModel:
     """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it both ways.

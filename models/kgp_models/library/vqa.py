@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kgp_models.library.result import SEED, WORK, AnyPath, Log, Progress, TrainedModel, silent_progress
+from kgp_models.library.result import SEED, WORK, AnyPath, Log, TrainedModel
 from kgp_models.towers.spec import TowerSpec
+from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.short import at_most
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.settings import PLAIN, VQASettings
@@ -33,7 +34,7 @@ def train_vqa(
     own_words: bool = True,
     seed: int = SEED,
     epochs: int | None = None,
-    progress: Progress = silent_progress,
+    progress: ProgressOf = silent_progress,
     log: Log = lambda _: None,
 ) -> TrainedModel:
     """Train a model that answers closed questions about images, with the graph's knowledge (MedMKG §4.3), and test it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from kgp_models.towers.backbones import open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
+from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.training_state import claim
 from kgplatform import trained_on as provenance
 from kgplatform.datasets.knowledge import POSITIVE, Knowledge
@@ -32,13 +33,6 @@ from kgplatform.errors import InputError, UsageError
 from kgplatform.radiograph import place
 
 NEW: Final = "new"  # a small backbone whose weights are drawn by chance
-
-ProgressOf = Callable[[str], Callable[[int, int | None], None]]
-
-
-def no_progress(_: str) -> Callable[[int, int | None], None]:
-    """Progress that nobody sees."""
-    return lambda done_count, total_count: None
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class RetrievalInputs:
     lexicon: Sequence[Path] = ()
     cache: Path | None = None
     log: Log = lambda _: None
-    progress: ProgressOf = no_progress
+    progress: ProgressOf = silent_progress
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from kgp_models.retrieval import checkpoint
-from kgp_models.retrieval.build import ProgressOf, no_progress, varied_graph
+from kgp_models.retrieval.build import varied_graph
 from kgp_models.retrieval.inputs import Log, tell_longer
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.backbones import KINDS, open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.spec import TowerSpec
+from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
 from kgp_models.vqa.graph_vectors import GraphVectors, graph_vectors
@@ -54,7 +55,7 @@ class VQAInputs:
     own_words: bool = False
     cache: Path | None = None
     log: Log = lambda _: None
-    progress: ProgressOf = no_progress
+    progress: ProgressOf = silent_progress
 
     def trained_on(self, towers: Backbone) -> TrainedOn:
         """The data sets of the training: those of the towers, of the questions, and of the graph's images, where
