@@ -121,8 +121,7 @@ class OpenI:
         if not self.every_image and len(image_names) > 1:
             self.left_out[MORE_IMAGES] += len(image_names) - 1
         for image_name in image_names if self.every_image else (image_names or [""])[:1]:
-            projection = images.get(image_name, "") if self.every_image else ""
-            view = projection or (self.views[0] if len(self.views) == 1 and not self._xml else "")
+            view = images.get(image_name, "") if self.every_image or len(self.views) == 1 else ""
             image = {"dataset": DATASET, "study_id": uid, "path": image_name, **({"view": view} if view else {})}
             yield Report(uid, f"I{uid}", sections, image)
 

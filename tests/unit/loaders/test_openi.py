@@ -73,6 +73,8 @@ def test_other_projections_can_be_asked_for(tmp_path: Path) -> None:
     assert list(reports) == ["1", "2", "3"]
     assert reports["1"].image["path"] == "1_IM-0000.dcm.png"
     assert list(_read_openi(OpenI(tmp_path, views=("Lateral",)))[0]) == ["1", "3"]
+    frontal_reports, _ = _read_openi(OpenI(tmp_path, views=("frontal",)))
+    assert {report.image["view"] for report in frontal_reports.values()} == {"Frontal"}, "as the data set writes it"
 
 
 def test_every_image_has_its_report_and_its_own_projection(tmp_path: Path) -> None:
