@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,7 @@ from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
 from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
-
-Log = Callable[[str], None]
-Progress = Callable[[str], Callable[[int, int | None], None]]
+from kgplatform.progress import Log, ProgressOf, silent_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +36,7 @@ def read_sources(
     question_spec: str | None = None,
     question_images: Path | None = None,
     *,
-    progress: Progress = lambda subject: lambda done, total: None,
+    progress: ProgressOf = silent_progress,
     log: Log = lambda _: None,
 ) -> AuditSources:
     """Read an export's folder, a split of it, a file of pairs, and a data set's questions (``KIND:FOLDER``, with the
@@ -56,7 +53,7 @@ def read_sources(
     return AuditSources(triples, split_parts, PairSet.read(pairs) if pairs else None, audited_questions)
 
 
-def read_audited_questions(spec: str, images: Path | None, progress: Progress, log: Log) -> AuditedQuestions:
+def read_audited_questions(spec: str, images: Path | None, progress: ProgressOf, log: Log) -> AuditedQuestions:
     """The questions of ``KIND:FOLDER``, in their parts as released. Raises `UsageError` and `InputError`."""
     kind, colon, folder = spec.partition(":")
     if not colon:

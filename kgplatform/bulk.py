@@ -22,7 +22,8 @@ from kgplatform.connect import open_graph
 from kgplatform.digest import Digest, digest
 from kgplatform.errors import InputError, ServerError, UsageError
 from kgplatform.graph import Graph
-from kgplatform.ingest import BATCH_ROWS, LoadReport, Progress, prepare, run_id, run_properties
+from kgplatform.ingest import BATCH_ROWS, LoadReport, prepare, run_id, run_properties
+from kgplatform.progress import Progress
 from kgplatform.schema import NODE_TYPES, presence_labels
 from kgplatform.settings import Settings
 from kgplatform.survey import Account, survey_source
@@ -123,7 +124,15 @@ def bulk_import(
         )
     rejected_rows = tuple(survey.first_rejects)
     return LoadReport(
-        import_run, account, enriched, 0, rejects if rejected_rows else None, rejected_rows, imported_digest.nodes
+        import_run,
+        account,
+        enriched,
+        0,
+        rejects if rejected_rows else None,
+        rejected_rows,
+        imported_digest.nodes,
+        dict(survey.left_out),
+        remarks=dict(survey.remarks),
     )
 
 

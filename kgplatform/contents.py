@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from kgplatform import files, staging
 from kgplatform.errors import InputError
-from kgplatform.staging import Log
+from kgplatform.progress import Log
 
 LISTED: Final = "contents.json"
 

@@ -22,6 +22,14 @@ def missing(package_name: str, extra: str) -> SettingsError:
     return SettingsError(f"this needs {package_name}, which is not installed", f"Install it: {install_command(extra)}")
 
 
+def import_problem(error: ImportError, extra: str) -> SettingsError:
+    """The error for a package of an extra that cannot be imported: it is missing, or its release does not fit."""
+    if isinstance(error, ModuleNotFoundError):
+        return missing((error.name or "a package").partition(".")[0], extra)
+    hint = f"Install releases that fit: {install_command(extra)}"
+    return SettingsError(f"an installed package does not fit this version of the platform: {error}", hint)
+
+
 def installer() -> str:
     """The command that installs packages into this environment, up to their names."""
     if find_spec("pip") is None:  # an environment that uv made

@@ -70,7 +70,7 @@ def open_regular_file(path: Path, byte_limit: int | None = None, hint: str = "")
 
 
 def require_file(path: Path, hint: str = "") -> Path:
-    """The path unchanged, for a library that opens it by name. Raises `InputError` as `opened` does."""
+    """The path unchanged, for a library that opens it by name. Raises `InputError` as `open_regular_file` does."""
     open_regular_file(path, hint=hint).close()
     return path
 
@@ -86,7 +86,7 @@ def require_plain_folder(folder: Path) -> Path:
 
 
 def read_bytes(path: Path, byte_limit: int, hint: str = "") -> bytes:
-    """The file's content. Raises `InputError` as `opened` does."""
+    """The file's content. Raises `InputError` as `open_regular_file` does."""
     with open_regular_file(path, byte_limit, hint) as file:
         try:
             content = file.read(byte_limit + 1)
@@ -233,7 +233,7 @@ def replacing(path: Path, own: Callable[[Path], bool] | None = None) -> Iterator
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A name to write the program's own file under, so that it appears complete or not at all. Another thread or
     process may write the same file now. At the end it takes the place of `path`, regardless of what that is. What a
     killed process left goes after an hour.
@@ -274,7 +274,7 @@ def has_program_mark(path: Path) -> bool:
 
 
 def figure_metadata(path: Path) -> dict[str, str]:
-    """What matplotlib is to write into a figure, by which `marked` knows it again."""
+    """What matplotlib is to write into a figure, by which `has_program_mark` knows it again."""
     return {".png": {"Software": MARK}, ".svg": {"Creator": MARK}, ".pdf": {"Creator": MARK}}.get(path.suffix, {})
 
 

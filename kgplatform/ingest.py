@@ -21,6 +21,7 @@ from kgplatform.dry_run import rehearse
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.load import Load, merge
+from kgplatform.progress import Progress
 from kgplatform.survey import Account, refuse_nothing, survey_source, validate_batch
 from kgplatform.upgrade import upgrade
 from kgplatform.wording import counted
@@ -32,8 +33,6 @@ CONSTRAINTS: Final = tuple(name for name in queries.query_names("schema") if nam
 NAMED_FILES: Final = 5  # a data set of reports has 200,000
 
 PREDICTION: Final = "prediction"  # kind of the runs that assert PREDICTED edges alone; see cypher/runs/undo_begin
-
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)

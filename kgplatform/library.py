@@ -12,13 +12,14 @@ Errors are those of `kgplatform.errors`: each has a message, and a hint that say
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgplatform import connect, plugins
 from kgplatform.graph import Graph
+from kgplatform.progress import Log
 from kgplatform.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from kgplatform.runs import Undone
     from kgplatform.search.encoder import Encoder
     from kgplatform.search.search import SearchResult
-
-Log = Callable[[str], None]
 
 
 def _quiet(_: str) -> None:

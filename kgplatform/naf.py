@@ -16,8 +16,8 @@ from kgplatform import contents, queries
 from kgplatform.errors import KgpError, NotFoundError
 from kgplatform.graph import Graph, Transaction
 from kgplatform.graph_names import image_hint
+from kgplatform.progress import Log
 from kgplatform.spreadsheets import escaped
-from kgplatform.staging import Log
 
 Method = Literal["algorithm1", "greedy"]
 

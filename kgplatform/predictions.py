@@ -21,8 +21,9 @@ from kgplatform import queries
 from kgplatform.batches import EdgeRef, GraphBatch, NodeRef, Properties
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph, Transaction
-from kgplatform.ingest import BATCH_ROWS, PREDICTION, LoadReport, Progress, name_run
+from kgplatform.ingest import BATCH_ROWS, PREDICTION, LoadReport, name_run
 from kgplatform.load import Load, Merged, PreparedBatch
+from kgplatform.progress import Progress
 from kgplatform.schema import NODE_TYPES, relation_problem
 from kgplatform.survey import Account, Survey
 

@@ -36,6 +36,7 @@ class Preview(Undone):
 
     kept_edges: int = 0
     kept_nodes: int = 0
+    is_undone: bool = False  # already: then there is nothing to take out
 
 
 def list_runs(graph: Graph) -> list[dict[str, Any]]:
@@ -53,7 +54,8 @@ def show(graph: Graph, run: str) -> dict[str, Any]:
 
 def preview(graph: Graph, run: str) -> Preview:
     """What `undo` would do now; raises `NotFoundError`. A graph of an earlier version is brought up to date first."""
-    show(graph, run)
+    if show(graph, run)["run"]["status"] == UNDONE:
+        return Preview(run, 0, 0, is_undone=True)
     constrain(graph)
     [counts] = graph.read(queries.get("runs/undo_preview"), run=run)
     return Preview(run, **counts)

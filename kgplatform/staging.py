@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform.errors import InputError, KgpError, UsageError
+from kgplatform.progress import Log
 
 _OF_DISKS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _IN_RUST: Final = re.compile(r"\(os error (\d+)\)")
 _IN_TORCH: Final = re.compile(r"iostream error|PytorchStreamWriter failed")  # the reason is lost there
 _ROOM: Final = "Make room on the disk, or name another one, and give the same command again."
-
-Log = Callable[[str], None]
 
 
 @contextmanager

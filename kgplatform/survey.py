@@ -18,7 +18,7 @@ from kgplatform.files import require_own
 from kgplatform.schema import LABEL, NODE_TYPES, UNCLAIMED, relation_problem
 from kgplatform.spreadsheets import escaped
 from kgplatform.staging import on_disk, remove_leftovers
-from kgplatform.wording import counted
+from kgplatform.wording import counted, counted_or_none
 
 KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
 _REJECTS: Final = "file\trow\treason\n"
@@ -106,7 +106,7 @@ def refuse_nothing(survey: Survey, source: Source, rejects: Path | None) -> None
     if survey.elements or survey.enriched.read > survey.enriched.rejected:
         return
     rejected_count = survey.rows.rejected + survey.enriched.rejected
-    reasons = [counted(count, reason) for reason, count in survey.left_out.items()]
+    reasons = [counted_or_none(count, reason) for reason, count in survey.left_out.items()]
     if rejected_count:
         first_reject = survey.first_rejects[0]
         first_location = f"{first_reject.path.name}, row {first_reject.row}"

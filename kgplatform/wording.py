@@ -15,6 +15,11 @@ def counted(count: int, what: str, singular: str = "") -> str:
     return f"{count:,} {what if count != 1 else singular or _PLURAL.sub(_singular, what, count=1)}"
 
 
+def counted_or_none(count: int, what: str) -> str:
+    """As `counted`, with "no" in place of 0."""
+    return counted(count, what) if count else f"no {what}"
+
+
 def _singular(plural: re.Match[str]) -> str:
     word = plural[0]
     return word[:-3] + "y" if word.endswith("ies") else word[:-1]

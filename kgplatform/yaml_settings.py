@@ -164,7 +164,9 @@ def _input_error(kind: type, details: ErrorDetails, hint: str, prefix: str) -> I
     setting_name = prefix + _dotted_name(details["loc"])
     if error_type in _UNKNOWN:
         setting_names = _names_beside(kind, details["loc"])
-        hint = did_you_mean(_shown(details["loc"][-1]), setting_names, f"Settings: {', '.join(sorted(setting_names))}.")
+        hint = did_you_mean(
+            _displayed(details["loc"][-1]), setting_names, f"Settings: {', '.join(sorted(setting_names))}."
+        )
         return InputError(f"there is no setting {setting_name}", hint)
     if error_type == "missing":
         return InputError(f"the setting {setting_name} is missing", hint)
@@ -175,7 +177,7 @@ def _input_error(kind: type, details: ErrorDetails, hint: str, prefix: str) -> I
     value_hint = f"{_value_hint(details['input'])}{hint}"
     if error_type in ("literal_error", "enum"):
         choices = _QUOTED.findall(context["expected"])
-        choice_hint = did_you_mean(_shown(details["input"]), choices, value_hint)
+        choice_hint = did_you_mean(_displayed(details["input"]), choices, value_hint)
         return InputError(f"{setting_name} is not one of {', '.join(choices)}", choice_hint)
     problem = _PROBLEMS.get(error_type, "has a value of the wrong kind").format_map(context)
     return InputError(f"{setting_name or _ROOT} {problem}", value_hint)
@@ -186,7 +188,7 @@ def _dotted_name(location: tuple[int | str, ...]) -> str:
     name = ""
     for part in location:
         is_entry = isinstance(part, int) and name
-        name += f"[{part}]" if is_entry else f".{_shown(part)}" if name else _shown(part)
+        name += f"[{part}]" if is_entry else f".{_displayed(part)}" if name else _displayed(part)
     return name
 
 
@@ -204,10 +206,10 @@ def _value_hint(value: object) -> str:
     """What the file says, where it is short: a mapping or a list may hold anything."""
     if value is None:
         return "It has no value. "
-    return f"It says {_shown(value)}. " if isinstance(value, bool | int | float | str) else ""
+    return f"It says {_displayed(value)}. " if isinstance(value, bool | int | float | str) else ""
 
 
-def _shown(value: object) -> str:
+def _displayed(value: object) -> str:
     """A text, a number, true or false in one line, cut; empty for anything else."""
     if isinstance(value, bool):
         return "true" if value else "false"

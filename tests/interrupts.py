@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 
-Progress = Callable[[int, int | None], None]
+from kgplatform.progress import Progress
 
 
 def interrupted_at(step: int) -> Progress:

@@ -1,6 +1,6 @@
 """How well construction by rules finds what OpenI's human indexers found, and how fast it is.
 
-    python -m benchmarks.construct.openi --data ../shared/data [--part held-out]
+    python -m benchmarks.construct.openi --data $KGP_DATA_DIR [--part held-out]
 
 Gold: the `Problems` that indexers assigned to a report. The eight findings are ChestX-ray8's (Wang et al. 2017).
 Two thirds of the reports (by a hash of the uid) are for development; the rest is `held-out`: rules and words were

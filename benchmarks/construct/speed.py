@@ -1,6 +1,6 @@
 """How fast construction by rules is on one core, and how much memory large lexicons take.
 
-    python -m benchmarks.construct.speed --data ../shared/data [--terms 800000] [--conso-mib 1024]
+    python -m benchmarks.construct.speed --data $KGP_DATA_DIR [--terms 800000] [--conso-mib 1024]
 
 Three measurements, each in a separate process:
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -224,7 +225,7 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
 def main() -> int:
     """The benchmark, or one part of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=os.environ.get("KGP_DATA_DIR", "data"))
     parser.add_argument("--terms", type=int, default=800_000)
     parser.add_argument("--conso-mib", type=int, default=1_024)
     parser.add_argument("--part", choices=("reports", "lexicon", "stream"))

@@ -35,6 +35,7 @@ from kgp_models.generator.train import STAGES, Work, meaning, train_stages
 from kgp_models.generator.validate import with_degrees
 from kgplatform.cli.output import note, progress
 from kgplatform.errors import UsageError
+from kgplatform.files import atomic_file
 from kgplatform.generate.backend import Asked
 from kgplatform.triplets.text import Relation, Triplet
 
@@ -166,10 +167,8 @@ class Bench:
             document: dict[str, Any] = json.loads(reply_path.read_text(encoding="utf-8"))
         else:
             document = self._written(generator, records)
-            reply_path.parent.mkdir(parents=True, exist_ok=True)
-            partial_path = reply_path.with_suffix(".part")
-            partial_path.write_text(json.dumps(document) + "\n", encoding="utf-8")
-            partial_path.replace(reply_path)
+            with atomic_file(reply_path) as partial_path:
+                partial_path.write_text(json.dumps(document) + "\n", encoding="utf-8")
         return document | {"triplets": [_read(triplet_rows) for triplet_rows in document["triplets"]]}
 
     def _written(self, generator: Generator, records: Sequence[Record]) -> dict[str, Any]:

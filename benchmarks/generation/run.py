@@ -207,10 +207,7 @@ class _Results:
         context = record.context(seed, device_name)
         context["versions"] |= {package: version(package) for package in ("transformers", "trl", "peft", "tokenizers")}
         self.document[part][name] = {"context": context, "rows": outcome}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial_path = self.path.with_suffix(".part")
-        partial_path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial_path.replace(self.path)
+        record.store(self.path, self.document, indent=1)
 
 
 def _run_benchmark(arguments: argparse.Namespace) -> None:

@@ -36,12 +36,12 @@ from benchmarks.generation.speed_table import speed_markdown
 from benchmarks.generation.step import POSITIONS, QWEN, measure_step
 from benchmarks.generation.token_rates import measure_token_rates
 from benchmarks.harness import record
+from benchmarks.harness.own_graph import own_graph
 from kgp_loaders.phantom import study_set
 from kgp_models.generator.checkpoint import SHIPPED
 from kgp_models.generator.settings import ProjectorSettings
 from kgplatform.cli.output import note
 from kgplatform.errors import UsageError
-from kgplatform.settings import Settings
 
 PARTS: Final = ("rate", "whole", "step")
 RESULTS: Final = Path(__file__).parent / "results"
@@ -53,16 +53,9 @@ def _measure_command(model: Path, data: Path, count: int, beams: int) -> dict[st
     """`kgp generate` on a fresh server, which writes to an empty graph; again, which skips all; and then on the server
     that is warm by now, as runs of their own: their longest reply is another, which no reply is as long as.
     """
-    from kgplatform import server
-
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
         home = Path(scratch_folder) / "home"
-        home.mkdir()
-        if (shared_cache := Settings.from_env().cache).is_dir():
-            (home / "cache").symlink_to(shared_cache)  # the server's jars
-        settings = Settings(home=home)
-        server.start(settings)
-        try:
+        with own_graph(home):
             command = ["generate", "--images", data, "--model", model, "--limit", count, "--beams", beams, "--json"]
             fresh_run, repeated_run = (_kgp(command, home) for _ in range(2))
             warm_outcomes, dry_outcomes = [], []
@@ -70,8 +63,6 @@ def _measure_command(model: Path, data: Path, count: int, beams: int) -> dict[st
                 limited_command = [*command, "--max-new-tokens", max_reply_tokens]
                 dry_outcomes.append(_kgp([*limited_command, "--dry-run"], home)["outcome"])
                 warm_outcomes.append(_kgp(limited_command, home)["outcome"])
-        finally:
-            server.stop(settings)
     seconds, dry_seconds = (
         statistics.median(outcome["seconds"] for outcome in outcomes) for outcomes in (warm_outcomes, dry_outcomes)
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
+from benchmarks.harness.table_text import markdown_table
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -75,12 +77,6 @@ def _side_by_side(drawings: Mapping[str, Any], pictures: Path, page: Path) -> st
         f"Black is right, red is wrong, grey and dashed is missing. [As HTML]({image_stem}.html).\n\n> "
         f"{study['report']}\n"
     )
-
-
-def _markdown_table(header: list[str], rows: Iterable[list[str]]) -> str:
-    """A Markdown table, the first column to the left."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
 
 
 def _head(document: Mapping[str, Any]) -> str:
@@ -164,7 +160,7 @@ def _texts(table_name: str, result_rows: list[dict[str, Any]], share: float | No
     if not share:
         for system, (bleu_scores, rouge_score) in ONLY_PAPER.get(table_name, {}).items():
             table_rows.insert(0, [system, *["–"] * 8, *(f"{figure:.2f}" for figure in (*bleu_scores, rouge_score))])
-    return _markdown_table(header, table_rows)
+    return markdown_table(header, table_rows)
 
 
 def _sets(table_name: str, result_rows: list[dict[str, Any]], share: float | None) -> str:
@@ -203,7 +199,7 @@ def _sets(table_name: str, result_rows: list[dict[str, Any]], share: float | Non
         if table_name == "4":
             cells.append(str(result_row["cut"]))
         table_rows.append(cells)
-    return _markdown_table(header, table_rows)
+    return markdown_table(header, table_rows)
 
 
 def _name(system: str, result_rows: Iterable[Mapping[str, Any]]) -> str:
@@ -220,7 +216,7 @@ def _interval(interval: Mapping[str, float], sign_format: str = "") -> str:
 def _costs(result_rows: list[dict[str, Any]]) -> str:
     """What the last stage of each row cost, and how fast it answered; a row's earlier stages are those of others."""
     header = ["", "parameters", "last stage, s", "its loss", "on", "replies, s", "tokens"]
-    return _markdown_table(
+    return markdown_table(
         header,
         (
             [

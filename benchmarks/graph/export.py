@@ -16,7 +16,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any, Final
 import kgplatform
 from benchmarks.harness import record
 from benchmarks.harness.own_graph import own_graph
+from benchmarks.harness.timing import seconds_of
 from kgplatform.export import formats
 from kgplatform.export.read import Selection, read_triples
 from kgplatform.graph import Graph
@@ -39,13 +39,6 @@ SELECTIONS = {
     "around C0032285, 1 hop": Selection(around=("C0032285",)),
     "around C0032285, 2 hops": Selection(around=("C0032285",), hops=2),
 }
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    """How long `work` takes."""
-    start_time = time.perf_counter()
-    work()
-    return time.perf_counter() - start_time
 
 
 def _count_by_driver(graph: Graph) -> int:
@@ -75,7 +68,7 @@ def _measure(graph: Graph, scratch: Path, repeats: int) -> dict[str, Any]:
     times_by_name: dict[str, list[float]] = {work_name: [] for work_name in work_by_name}
     for _ in range(repeats):
         for work_name, work in work_by_name.items():
-            times_by_name[work_name].append(seconds(work))
+            times_by_name[work_name].append(seconds_of(work))
     result_rows: dict[str, dict[str, Any]] = {}
     for work_name, run_seconds in times_by_name.items():
         median_seconds = statistics.median(run_seconds)

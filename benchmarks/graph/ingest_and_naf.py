@@ -34,6 +34,7 @@ from benchmarks.graph.ingest_and_naf_table import ingest_markdown, speed_ratios
 from benchmarks.graph.naf_rivals import naf_numpy, naf_pandas, stance_columns
 from benchmarks.graph.plain_loader import load_plain
 from benchmarks.harness import record
+from benchmarks.harness.timing import seconds_of
 from kgplatform import naf, server
 from kgplatform.connect import open_graph
 from kgplatform.graph import Graph
@@ -177,9 +178,9 @@ def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
         with open_graph(settings) as graph:
             load_kgp(graph, folder)
             seconds_by_method: dict[str, Any] = {
-                "kgp_first": _time(lambda: naf.score(graph)),
-                "kgp_warm": [_time(lambda: naf.score(graph)) for _ in range(5)],
-                "cypher_read_only_warm": [_time(lambda: graph.read(PLAIN_NAF)) for _ in range(6)][1:],
+                "kgp_first": seconds_of(lambda: naf.score(graph)),
+                "kgp_warm": [seconds_of(lambda: naf.score(graph)) for _ in range(5)],
+                "cypher_read_only_warm": [seconds_of(lambda: graph.read(PLAIN_NAF)) for _ in range(6)][1:],
             }
             best_images = [
                 (scored_image["id"], round(scored_image["naf"], 9)) for scored_image in naf.score(graph, top=20).top
@@ -188,8 +189,8 @@ def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
         server.stop(settings)
         shutil.rmtree(settings.home)
     heads, relations, tails = stance_columns(folder)
-    seconds_by_method["pandas"] = [_time(lambda: naf_pandas(heads, relations, tails)) for _ in range(3)]
-    seconds_by_method["numpy"] = [_time(lambda: naf_numpy(heads, relations, tails)) for _ in range(3)]
+    seconds_by_method["pandas"] = [seconds_of(lambda: naf_pandas(heads, relations, tails)) for _ in range(3)]
+    seconds_by_method["numpy"] = [seconds_of(lambda: naf_numpy(heads, relations, tails)) for _ in range(3)]
     scores = naf_pandas(heads, relations, tails).round(9)
     assert all(abs(scores[image] - score) < 1e-8 for image, score in best_images)
     median_seconds = {
@@ -198,12 +199,6 @@ def measure_naf(folder: Path, scratch: Path) -> dict[str, Any]:
     }
     _say(f"  naf: {median_seconds}")
     return {"seconds": median_seconds, "all": seconds_by_method}
-
-
-def _time(work: Callable[[], Any]) -> float:
-    start_time = time.perf_counter()
-    work()
-    return time.perf_counter() - start_time
 
 
 def _say(message: str) -> None:

@@ -7,7 +7,7 @@ import os
 import platform
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +17,7 @@ import psutil
 
 from kgplatform.cli.output import note
 from kgplatform.errors import KgpError
+from kgplatform.files import atomic_file
 from kgplatform.interrupt import EXIT_CODE, Stopped
 
 ROOT = Path(__file__).parents[2]
@@ -49,10 +50,10 @@ def context(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
     }
 
 
-def store(result_path: Path, document: dict[str, Any]) -> Path:
-    """Write a result as JSON; returns its path."""
-    result_path.parent.mkdir(exist_ok=True)
-    result_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def store(result_path: Path, document: Mapping[str, Any], indent: int | None = 2) -> Path:
+    """Write a result as JSON, at once or not at all; returns its path."""
+    with atomic_file(result_path) as partial_path:
+        partial_path.write_text(json.dumps(document, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
     return result_path
 
 

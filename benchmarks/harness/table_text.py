@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 BETTER, WORSE, SAME = "🟩", "🟥", "⬜"
@@ -17,6 +17,12 @@ def header(columns: Sequence[str], first: str = "") -> list[str]:
 def line(name: str, values: Sequence[str]) -> str:
     """A row."""
     return f"| {' | '.join([name, *values])} |"
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, the first column to the left."""
+    rule = ["---", *["---:"] * (len(columns) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [columns, rule, *rows])
 
 
 def spread(values: Sequence[float]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.harness import record
+from kgp_models.towers.spec import TowerSpec
 from kgplatform.cli.output import note
 
 CellGraph = Literal["full", "empty", "shuffled", "no-stance"]  # what becomes of the graph
@@ -77,10 +78,7 @@ class Results:
         context = record.context(seed, training_device())
         run_row = {"cell": cell, "seed": seed, "fold": fold, "settings_sha256": sha256, "context": context, **outcome}
         self.document["runs"] = sorted([*retained_runs, run_row], key=_key)
-        self.path.parent.mkdir(exist_ok=True)
-        partial_path = self.path.with_suffix(".part")
-        partial_path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial_path.replace(self.path)
+        record.store(self.path, self.document, indent=1)
 
 
 def _sha256(about: dict[str, Any], part_name: str) -> str:
@@ -110,14 +108,14 @@ def in_lanes(jobs: int, work: Callable[..., Any], calls: Sequence[tuple[Any, ...
 
 def backbone_name(spec: str) -> str:
     """A backbone as results name it: its kind, and its folder's name."""
-    kind, _, folder = spec.partition(":")
+    kind, folder = TowerSpec.parse(spec)
     return f"{kind}-{Path(folder).name}" if folder else kind
 
 
 @cache
-def backbone_of(spec: str) -> str:
+def backbone_identity(spec: str) -> str:
     """What distinguishes backbones, in any folder: the kind, and of a folder a hash of its files."""
-    kind, _, folder = spec.partition(":")
+    kind, folder = TowerSpec.parse(spec)
     if not folder:
         return kind
     digest = hashlib.sha256()

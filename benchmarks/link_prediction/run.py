@@ -113,10 +113,7 @@ class _Results:
         ]
         retained_runs.append({**identity, **outcome, "context": record.context(identity["seed"], device_name())})
         self.document["runs"] = sorted(retained_runs, key=lambda run: (run["model"], run["settings"], run["seed"] or 0))
-        self.path.parent.mkdir(exist_ok=True)
-        partial_path = self.path.with_suffix(".part")
-        partial_path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial_path.replace(self.path)
+        record.store(self.path, self.document, indent=1)
 
 
 def device_name() -> str:

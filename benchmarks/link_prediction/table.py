@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.table_text import markdown_table
 from kgp_models.link_prediction.settings import TrainingSettings
 
 TASKS = ("head", "relation", "tail")
@@ -84,12 +85,6 @@ def _mean_text(numbers: list[float], metric: str) -> str:
     digits = {"mr": 1, "mrr": 3}.get(metric, 2)
     spread = f" ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else ""
     return f"{statistics.mean(numbers):.{digits}f}{spread}"
-
-
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, the first column to the left."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
 
 
 def _table_head(document: dict[str, Any]) -> str:

@@ -22,8 +22,9 @@ import numpy as np
 import yaml
 
 from benchmarks.harness import record
+from benchmarks.harness.table_text import markdown_table
 from benchmarks.link_prediction import run as link_prediction
-from benchmarks.link_prediction.table import TASKS, markdown_table
+from benchmarks.link_prediction.table import TASKS
 from kgp_models.link_prediction.checkpoint import read_document, save_json
 from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings

@@ -28,15 +28,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import record
-from benchmarks.harness.training_runs import Cell, CellGraph, Results, backbone_name, backbone_of, in_lanes
+from benchmarks.harness.training_runs import Cell, CellGraph, Results, backbone_identity, backbone_name, in_lanes
 from benchmarks.retrieval import data as retrieval_data
 from benchmarks.retrieval import table as retrieval_table
-from kgp_models.training.progress import silent_progress
+from kgp_models.towers.spec import TowerSpec
 from kgplatform.cli.output import note
 from kgplatform.datasets import pair_checks as checks
 from kgplatform.datasets import pair_metrics as metrics
 from kgplatform.datasets import pairs
 from kgplatform.errors import UsageError
+from kgplatform.progress import silent_progress
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings"
@@ -65,8 +66,7 @@ def retrieval_cell_settings(cell: Cell, backbone: str, epochs: int | None) -> An
 
     folder = backbone if (SETTINGS / backbone).is_dir() else "paper"
     cell_settings = RetrievalSettings.read(SETTINGS / folder / f"{cell.method}.yaml")
-    kind, colon, backbone_path = backbone.partition(":")
-    backbone_spec = f"{kind}:{Path(backbone_path).absolute()}" if colon else kind
+    backbone_spec = str(TowerSpec.parse(backbone).below(Path.cwd()))
     cell_settings = replace(cell_settings, backbone=backbone_spec, graph=cell.graph)
     return (
         cell_settings if epochs is None else replace(cell_settings, tuning=replace(cell_settings.tuning, epochs=epochs))
@@ -125,7 +125,7 @@ def retrieval_run_hash(settings: Any, data: retrieval_data.RetrievalData) -> str
     """What distinguishes runs, in 16 hexadecimal digits: settings, pairs, graph. With an empty graph both methods are
     the backbone's training, to the last bit (a test holds it), and are not done again.
     """
-    settings_document = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
+    settings_document = {**settings.as_dict(), "backbone": backbone_identity(settings.backbone)}
     is_plain = settings.method == "backbone" or settings.graph == "empty"
     if is_plain:
         settings_document = {**settings_document, "method": "backbone", "graph": "", "fashion": {}, "knowledge": {}}

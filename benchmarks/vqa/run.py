@@ -35,13 +35,14 @@ from benchmarks.harness.training_runs import (
     Cell,
     CellGraph,
     Results,
+    backbone_identity,
     backbone_name,
-    backbone_of,
     in_lanes,
     training_device,
 )
 from benchmarks.vqa import data as vqa_data
 from benchmarks.vqa import table as vqa_table
+from kgp_models.towers.spec import TowerSpec
 from kgp_models.vqa import settings as vqa_settings
 from kgplatform import plugins
 from kgplatform.cli.output import note
@@ -73,13 +74,12 @@ def vqa_cells(methods: str, controls: bool) -> Iterator[Cell]:
 
 def vqa_cell_settings(cell: Cell, backbone: str, folder: str | None, epochs: int | None) -> Any:
     """The settings of a cell, of a folder of `SETTINGS`, by default the backbone's."""
-    kind, colon, backbone_path = backbone.partition(":")
-    settings_name = folder or (kind if (SETTINGS / kind).is_dir() else "paper")
+    tower = TowerSpec.parse(backbone)
+    settings_name = folder or (tower.kind if (SETTINGS / tower.kind).is_dir() else "paper")
     if not (SETTINGS / settings_name).is_dir():
         raise UsageError(f"there are no settings {settings_name}", f"Settings: {', '.join(sorted(_names(SETTINGS)))}.")
     settings = vqa_settings.VQASettings.read(SETTINGS / settings_name / f"{cell.method}.yaml")
-    backbone_spec = f"{kind}:{Path(backbone_path).absolute()}" if colon else kind
-    settings = replace(settings, backbone=backbone_spec, graph=cell.graph)
+    settings = replace(settings, backbone=str(tower.below(Path.cwd())), graph=cell.graph)
     return settings if epochs is None else replace(settings, tuning=replace(settings.tuning, epochs=epochs))
 
 
@@ -143,7 +143,7 @@ def vqa_run_hash(settings: Any, data: vqa_data.VQAData) -> str:
     """What distinguishes runs, in 16 hexadecimal digits: settings, questions, and, for what reads it, the graph,
     whether its images are available, and the form of the method.
     """
-    settings_document = {**settings.as_dict(), "backbone": backbone_of(settings.backbone)}
+    settings_document = {**settings.as_dict(), "backbone": backbone_identity(settings.backbone)}
     graph_identity: Any = ""
     if settings.method not in vqa_settings.PLAIN:
         graph_identity = [data.knowledge.sha256, data.images is not None, FORMS.get(settings.method, 1)]

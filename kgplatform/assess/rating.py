@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from kgplatform.construct.report import Report, ReportSource
 from kgplatform.errors import InputError
 from kgplatform.files import require_suffix
 from kgplatform.graph import Graph
+from kgplatform.progress import Log
 from kgplatform.wording import counted
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.output import Json, echo, emit_json, note, progress
-from kgplatform.wording import counted
+from kgplatform.wording import counted, counted_or_none
 
 if TYPE_CHECKING:
     from kgplatform.batches import Source
@@ -197,7 +197,7 @@ def report_load(report: LoadReport, as_json: bool, more: Mapping[str, Any] | Non
 def print_left_out(left_out: Mapping[str, int]) -> None:
     """Print what is not loaded, and why."""
     for reason, row_count in left_out.items():
-        echo(f"  not loaded: {counted(row_count, reason)}")
+        echo(f"  not loaded: {counted_or_none(row_count, reason)}")
 
 
 def _document(report: LoadReport) -> dict[str, Any]:

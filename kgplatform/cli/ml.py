@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from kgplatform.extras import missing
+from kgplatform.extras import import_problem
 
 
 @contextmanager
@@ -16,9 +16,9 @@ def needed(extra: str = "ml", *packages: str) -> Iterator[None]:
     try:
         for package in packages:
             if find_spec(package) is None:
-                raise ImportError(name=package)
+                raise ModuleNotFoundError(name=package)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # what libraries tell each other as they are imported
             yield
     except ImportError as error:
-        raise missing(error.name or "torch", extra) from None
+        raise import_problem(error, extra) from None

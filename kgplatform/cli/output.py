@@ -103,7 +103,7 @@ def _terminal_table(columns: Sequence[str], cells: Sequence[Sequence[str]], nume
     from rich.table import Table
     from rich.text import Text
 
-    terminal_table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    terminal_table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column, is_numeric in zip(columns, numeric, strict=True):
         terminal_table.add_column(Text(column), justify="right" if is_numeric else "left", overflow="fold")
     for line in cells:

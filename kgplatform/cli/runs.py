@@ -69,7 +69,7 @@ def undo_run(
 
     with open_graph().patient(note) as graph:
         preview = runs.preview(graph, run)
-        if runs.show(graph, run)["run"]["status"] == runs.UNDONE:
+        if preview.is_undone:
             note(f"{run} is undone already: there is nothing to take out")
         else:
             note(_foreseen(preview))

@@ -11,6 +11,7 @@ import typer
 
 from kgplatform import plugins
 from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
+from kgplatform.cli.vqa import GraphImages
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -23,12 +24,6 @@ Epochs = Annotated[
     ),
 ]
 
-GraphImages = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", exists=True, file_okay=False, help="The folder that the paths of the graph's images begin in."
-    ),
-]
 QuestionImages = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where the questions' images are, if not in the data set's folder.")
 ]

@@ -45,11 +45,11 @@ def explain_question(
     from kgplatform.connect import open_graph
     from kgplatform.errors import UsageError
     from kgplatform.vqa.drawing import write_drawing
-    from kgplatform.vqa.explain import explain_by_graph, printable_question
+    from kgplatform.vqa.explain import explain_by_graph, require_question
 
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
-    question = printable_question(question)
+    question = require_question(question)
     options: dict[str, Any] = {"hops": hops, "cap": cap, "images": images, "own_words": own_words, "log": note}
     with open_graph() as graph:
         explained = explain_by_graph(graph, question, lexicon=lexicon or (), **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
@@ -23,13 +23,11 @@ from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
+from kgplatform.progress import Log, Progress
 from kgplatform.settings import Settings as Platform
 from kgplatform.wording import counted
 
 OWN: Final = 1e9  # weight of the platform's words: they are of chest radiographs, so they come before all others
-
-Log = Callable[[str], None]
-Progress = Callable[[int, int | None], None]
 
 
 def construction(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ from kgplatform.construct.pipeline import construction
 from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.graph import Graph
 from kgplatform.ingest import LoadReport, ingest
-
-Log = Callable[[str], None]
-Progress = Callable[[str], Callable[[int, int | None], None]]
+from kgplatform.progress import Log, ProgressOf, silent_progress
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def construct_graph(
     on_error: str = "stop",
     rejects: Path | None = None,
     dry_run: bool = False,
-    progress: Progress = lambda subject: lambda done, total: None,
+    progress: ProgressOf = silent_progress,
     log: Log = lambda _: None,
 ) -> Constructed:
     """Find concepts and their stances in reports, and write them with the evidence for each.

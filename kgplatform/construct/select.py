@@ -56,7 +56,7 @@ class Choice(NamedTuple):
 def select_reports(reports: Iterable[Report], selection: ClusterSelection) -> list[Choice]:
     """The choice for each report that has findings or an impression, in order.
 
-    Raises `UsageError` where scikit-learn or the encoder is missing.
+    Raises `SettingsError` where scikit-learn is not installed, and `UsageError` for an unknown encoder.
     """
     studies: list[str] = []
     wording_indices: dict[str, int] = {}  # of each wording

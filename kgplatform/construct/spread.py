@@ -45,7 +45,7 @@ class Stages:
 def annotated(rows: Iterable[Row], stages: Stages, workers: int = 1, *, ray: bool = False) -> Iterator[Done]:
     """The annotations of the reports, in their order.
 
-    `workers` is how many processes do it; on `ray`, how many actors. Raises `UsageError` where Ray is not installed.
+    `workers` is how many processes do it; on `ray`, how many actors. Raises `SettingsError` where Ray is not installed.
     """
     if stages.judge.concurrency > 1:  # it waits for others: processes would not help
         return _by_threads(rows, stages)

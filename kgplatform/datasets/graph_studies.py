@@ -22,7 +22,7 @@ class Used(NamedTuple):
 
 def graph_images(graph: Graph) -> Used:
     """The studies and subjects of the graph's images. MedMKG's are MIMIC-CXR's and stand under that name."""
-    image_rows = graph.read(queries.get("retrieval/graph_studies"))
+    image_rows = graph.read(queries.get("datasets/graph_studies"))
     studies = {study_key(image_row["dataset"], image_row["study"]) for image_row in image_rows if image_row["study"]}
     return Used(
         frozenset(studies),

@@ -111,7 +111,7 @@ class Knowledge:
 
 def read_images(graph: Graph) -> list[GraphImage]:
     """The images with a stance in the graph in Neo4j, by id."""
-    image_rows: list[dict[str, str | None]] = list(graph.read(queries.get("retrieval/images")))
+    image_rows: list[dict[str, str | None]] = list(graph.read(queries.get("datasets/images")))
     field_names = ("id", "path", "dataset", "study", "subject")
     return [GraphImage(*(image_row[field_name] or "" for field_name in field_names)) for image_row in image_rows]
 
@@ -124,9 +124,9 @@ def read_knowledge(graph: Graph) -> Knowledge:
     images = read_images(graph)
     if not images:
         raise InputError("the graph has no image with a concept", "Load one: kgp construct run, kgp ingest medmkg.")
-    concept_rows = list(graph.read(queries.get("retrieval/concepts")))
+    concept_rows = list(graph.read(queries.get("datasets/concepts")))
     cuis = [str(graph_row["cui"]) for graph_row in concept_rows]
-    relation_rows = list(graph.read(queries.get("retrieval/relations")))
+    relation_rows = list(graph.read(queries.get("datasets/relations")))
     relation_types = sorted({str(graph_row["relation"]) for graph_row in relation_rows})
     index_maps = [
         {entry_name: position for position, entry_name in enumerate(name_list)}
@@ -136,7 +136,7 @@ def read_knowledge(graph: Graph) -> Knowledge:
     stance_index = {entry_name: position for position, entry_name in enumerate(STANCES)}
     stance_triples = [
         (image_index[graph_row["image"]], stance_index[graph_row["stance"]], concept_index[graph_row["cui"]])
-        for graph_row in graph.read(queries.get("retrieval/stances"))
+        for graph_row in graph.read(queries.get("datasets/stances"))
     ]
     relation_triples = [
         (concept_index[graph_row["head"]], relation_index[graph_row["relation"]], concept_index[graph_row["tail"]])

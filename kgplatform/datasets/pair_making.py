@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from kgplatform.datasets.pair_checks import pair_overlaps
 from kgplatform.datasets.pair_source import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE, Pair
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import InputError
-
-Log = Callable[[str], None]
+from kgplatform.progress import Log, Progress
+from kgplatform.wording import counted_or_none
 
 PLAIN_REASONS = {
     NO_TEXT: "without findings and impression",
@@ -50,7 +50,7 @@ def make_pairs(
     used: Used | None = None,
     require_images: bool = True,
     seed: int = pairing.SEED,
-    progress: pairing.Progress = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     log: Log = lambda _: None,
 ) -> WrittenPairs:
     """Pair images with their reports, split the pairs 8:1:1 by `protocol`, and write them to a Parquet file.
@@ -67,7 +67,8 @@ def make_pairs(
     left_out = unselected | _reasons(rejects, len(all_pairs) - len(selected_pairs))
     if not selected_pairs:
         reasons_text = (
-            ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "the data set has no image"
+            ", ".join(counted_or_none(count, reason) for reason, count in left_out.items())
+            or "the data set has no image"
         )
         hint = "Give the folder of the images (--images), other --views, or --no-exclude-graph."
         raise InputError(f"there is no pair of an image and its report: {reasons_text}", hint, path=folder)

@@ -27,6 +27,7 @@ from kgplatform.datasets.pair_source import KINDS, Pair, pair_of_report, pair_pr
 from kgplatform.errors import InputError, UsageError
 from kgplatform.files import replacing
 from kgplatform.parquet import with_metadata
+from kgplatform.progress import Progress
 from kgplatform.suggest import did_you_mean
 
 PARTS: Final = ("train", "valid", "test")
@@ -34,8 +35,6 @@ SEED: Final = 42
 COUNT: Final = 10_000  # pairs of MIMIC-CXR that the paper takes
 
 _COLUMNS: Final = ("image", "study", "subject", "view", "dataset", "part", "text_sha256")
-
-Progress = Callable[[int, int | None], None]
 
 
 def read_pairs(

@@ -27,6 +27,7 @@ from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Triples
 from kgplatform.extras import missing
 from kgplatform.files import read_json, require_file
+from kgplatform.progress import Log
 from kgplatform.spreadsheets import escaped
 from kgplatform.suggest import did_you_mean
 
@@ -62,7 +63,7 @@ def write(
     folder: Path,
     kind: str,
     selection: Mapping[str, Any] | None = None,
-    log: staging.Log = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Manifest:
     """Write `triples` to `folder` in the format `kind`, in place of an earlier export there.
 

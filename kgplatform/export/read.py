@@ -21,6 +21,7 @@ from kgplatform.errors import InputError, KgpError, NotFoundError, UsageError
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph, Transaction
 from kgplatform.graph_names import concept_hint, image_hint, key_hint, relation_hint, run_hint
+from kgplatform.progress import Progress
 from kgplatform.schema import Stance
 from kgplatform.suggest import did_you_mean
 from kgplatform.wording import counted
@@ -29,7 +30,6 @@ BATCH: Final = 5_000  # nodes whose edges a record may carry
 PREDICTED: Final = "PREDICTED"  # a model's guesses; never exported as facts
 STANCES: Final = tuple(stance.value for stance in Stance)
 
-Log: TypeAlias = Callable[[int, int | None], None]  # edges read so far, of how many
 _Conditions: TypeAlias = dict[str, Any]  # parameters of export/edges and export/neighbours
 
 
@@ -95,20 +95,20 @@ def read_image_list(path: Path) -> tuple[str, ...]:
     return image_ids
 
 
-def read_triples(graph: Graph, selection: Selection = _ALL, log: Log = lambda done, total: None) -> Triples:
+def read_triples(graph: Graph, selection: Selection = _ALL, progress: Progress = lambda done, total: None) -> Triples:
     """The selected edges between images, concepts, entities and things; never predictions, runs or the platform's own.
 
     The entities are the nodes with at least one of these edges. Raises `NotFoundError` when nothing is selected or
     something that the selection names is missing, `InputError` when nodes cannot be distinguished by key, and
     `DatabaseError` when somebody keeps writing to the graph.
     """
-    raw_edges = graph.snapshot(lambda transaction: _read(transaction, selection, log))
+    raw_edges = graph.snapshot(lambda transaction: _read(transaction, selection, progress))
     if not raw_edges.heads:
         if selection == _ALL:
             raise NotFoundError("the graph has no edges to export", "Load something first: `kgp ingest`.")
         raise NotFoundError("the selection is empty: no edge passes all its conditions", "Select less narrowly.")
     _check_keys(raw_edges.nodes)
-    log(len(raw_edges.heads), len(raw_edges.heads))
+    progress(len(raw_edges.heads), len(raw_edges.heads))
     head_ids, relation_codes, tail_ids = (
         np.frombuffer(raw_column, dtype=np.int64) for raw_column in (raw_edges.heads, raw_edges.codes, raw_edges.tails)
     )
@@ -126,7 +126,7 @@ class _Raw:
     nodes: dict[int, Node]
 
 
-def _read(transaction: Transaction, selection: Selection, report_progress: Log) -> _Raw:
+def _read(transaction: Transaction, selection: Selection, report_progress: Progress) -> _Raw:
     conditions = _conditions(transaction, selection)
     node_ids, is_narrowed = _node_ids(transaction, selection, conditions)
     if is_narrowed:

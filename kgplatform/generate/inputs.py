@@ -16,7 +16,7 @@ from kgplatform.construct.pipeline import reports_of
 from kgplatform.construct.report import ReportSource
 from kgplatform.errors import InputError
 from kgplatform.schema import image_id
-from kgplatform.wording import counted
+from kgplatform.wording import counted, counted_or_none
 
 T = TypeVar("T")
 
@@ -128,7 +128,9 @@ def _some(image_inputs: GenerationInputs, images: Path) -> GenerationInputs:
             if image_inputs.rejects
             else ""
         )
-        left_out_note = "".join(f"; {counted(count, reason)}" for reason, count in image_inputs.left_out.items())
+        left_out_note = "".join(
+            f"; {counted_or_none(count, reason)}" for reason, count in image_inputs.left_out.items()
+        )
         raise InputError(
             f"there is no image here{reject_note}{left_out_note}", "Check the files, or --views.", path=images
         )

@@ -15,12 +15,11 @@ from kgplatform.generate.inputs import GenerationInputs, inputs
 from kgplatform.generate.run import GenerationOutcome, generate_triplets, images_by_path
 from kgplatform.generate.source import Writer
 from kgplatform.graph import Graph
+from kgplatform.progress import Log, Progress
 from kgplatform.triplets.linking import linker_of
-from kgplatform.wording import counted
+from kgplatform.wording import counted, counted_or_none
 
 MakeBackend: TypeAlias = Callable[[GenerationInputs], Backend]
-Log: TypeAlias = Callable[[str], None]
-Progress: TypeAlias = Callable[[int, "int | None"], None]
 
 
 def generate_from(
@@ -53,7 +52,7 @@ def generate_from(
     with_report = sum(bool(input_row.sections) for input_row in selected_inputs.rows)
     log(f"{counted(len(selected_inputs.rows), 'images')}, {with_report:,} of them with a report")
     for reason, image_count in selected_inputs.left_out.items():
-        log(f"  not looked at: {counted(image_count, reason)}")
+        log(f"  not looked at: {counted_or_none(image_count, reason)}")
     if limit is not None:
         selected_inputs = replace(selected_inputs, rows=selected_inputs.rows[:limit])
     linker = linker_of(_names(images, lexicon, construction), graph, log)

@@ -18,8 +18,9 @@ from kgplatform.generate.inputs import FOLDER, GenerationInputs
 from kgplatform.generate.reply_file import ReplyFile
 from kgplatform.generate.source import KIND, VERSION, Writer
 from kgplatform.graph import Graph
-from kgplatform.ingest import Progress, name_run, prepare
+from kgplatform.ingest import name_run, prepare
 from kgplatform.load import Load, PreparedBatch, merge
+from kgplatform.progress import Progress
 from kgplatform.survey import validate_batch
 from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, training_data_warnings
 from kgplatform.triplets.text import Triplet, report_text

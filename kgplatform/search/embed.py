@@ -18,8 +18,9 @@ from kgplatform import queries
 from kgplatform.background import BackgroundWorker
 from kgplatform.errors import InputError, KgpError, UsageError
 from kgplatform.graph import Graph, Transaction
-from kgplatform.ingest import Progress, constrain, name_run
+from kgplatform.ingest import constrain, name_run
 from kgplatform.load import take_lock
+from kgplatform.progress import Progress, ProgressOf, silent_progress
 from kgplatform.radiograph import place
 from kgplatform.search import index
 from kgplatform.search.encoder import Encoder
@@ -79,7 +80,7 @@ def embed(
     only: Part | None = None,
     batch: int = BATCH,
     replace: bool = False,
-    progress: Callable[[str], Progress] = lambda part_name: lambda done, total: None,
+    progress: ProgressOf = silent_progress,
     log: Callable[[str], None] = lambda _: None,
 ) -> EmbeddingOutcome:
     """Embed what has no embedding of this model: images below the folder `images` and names of concepts.

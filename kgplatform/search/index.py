@@ -118,7 +118,7 @@ def index(graph: Graph, part: Part) -> Index | None:
 def graph_warnings(graph: Graph, trained: TrainedOn) -> tuple[str, ...]:
     """What users of a model are warned of with the images of this graph."""
     images_by_dataset = {
-        dataset_row["dataset"]: dataset_row["images"] for dataset_row in graph.read(queries.get("retrieval/data_sets"))
+        dataset_row["dataset"]: dataset_row["images"] for dataset_row in graph.read(queries.get("search/data_sets"))
     }
     synthetic_count = sum(
         image_count for dataset, image_count in images_by_dataset.items() if dataset in trained_on.SYNTHETIC

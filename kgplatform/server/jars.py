@@ -11,14 +11,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kgplatform.errors import ServerError
-from kgplatform.files import whole_file
+from kgplatform.files import atomic_file
+from kgplatform.progress import Log
 from kgplatform.server import state
 from kgplatform.settings import Settings
 
@@ -30,8 +31,6 @@ COORDINATES: Final = (
 )
 PINS: Final = Path(__file__).with_name("jars.sha256")
 AT_ONCE = 4  # downloads; 4 took 20 s, one by one 43 s, and 8 were slowed down by the far end to 53 s
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def _link(source_path: Path, target_path: Path) -> None:
     try:
         target_path.hardlink_to(source_path)
     except OSError:  # another file system, or one without links
-        with whole_file(target_path) as partial_path:
+        with atomic_file(target_path) as partial_path:
             shutil.copyfile(source_path, partial_path)
 
 
@@ -191,5 +190,5 @@ def _stamped(stamp_path: Path) -> object:
 
 
 def _write_stamp(stamp_path: Path, fingerprint: dict[str, object]) -> None:
-    with whole_file(stamp_path) as partial_path:
+    with atomic_file(stamp_path) as partial_path:
         partial_path.write_text(json.dumps(fingerprint), encoding="utf-8")

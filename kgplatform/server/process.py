@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ import psutil
 
 from kgplatform import interrupt
 from kgplatform.errors import ConnectionFailed, LoginFailed, ServerError
+from kgplatform.progress import Log
 from kgplatform.server import config, jars, java, state, tool
 from kgplatform.server.state import Server, ServerState
 from kgplatform.settings import Settings
@@ -24,8 +24,6 @@ START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 60.0
 _WINDOWS_DETACHED: Final = 0x208  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
 TRIES: Final = 3  # with other ports, when someone takes one while the server is starting
-
-Log = Callable[[str], None]
 
 
 def start(settings: Settings, log: Log = lambda _: None) -> Server:

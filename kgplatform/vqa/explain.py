@@ -26,7 +26,7 @@ class ExplainedQuestion:
     guesses: Mapping[str, str]
 
 
-def printable_question(question: str) -> str:
+def require_question(question: str) -> str:
     """The question, in UTF-8. Raises `UsageError` where it is empty."""
     question = replace_undecodable(question)
     if not question.strip():

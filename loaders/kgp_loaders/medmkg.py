@@ -21,8 +21,8 @@ from kgp_loaders.medmkg_release import folder_of_release
 from kgp_loaders.tabular import open_table
 from kgplatform.batches import GraphBatch, NodeRef
 from kgplatform.errors import InputError
+from kgplatform.progress import Log
 from kgplatform.schema import CONCEPT_ID, IMAGE_ID, relation_problem
-from kgplatform.staging import Log
 
 TRIPLES: Final = ("Head", "Relation", "Tail", "Head_Name", "Tail_Name")
 MAPPING: Final = ("IID", "Image_Path")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform.errors import InputError
+from kgplatform.progress import Log
 from kgplatform.settings import Settings
-from kgplatform.staging import Log
 
 REPOSITORY: Final = "https://github.com/XiaochenWang-PSU/MedMKG"
 _RAW: Final = "https://raw.githubusercontent.com/XiaochenWang-PSU/MedMKG"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from kgp_loaders.table_columns import Row, column_positions, shown_column
+from kgp_loaders.table_columns import Row, column_positions, displayed_column
 from kgp_loaders.table_text import MAX_LINE, value_problem
 from kgplatform import files, parquet
 from kgplatform.batches import Reject
@@ -70,7 +70,7 @@ class ParquetTable:
             if not _is_textual(column_type):
                 hint = "Write the column as text or as whole numbers."
                 raise InputError(
-                    f"the column {shown_column(column_name)} holds {column_type} values", hint, path=self.path
+                    f"the column {displayed_column(column_name)} holds {column_type} values", hint, path=self.path
                 )
 
     def _records(self, parquet_file: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[Any, ...]]:
@@ -89,9 +89,9 @@ class ParquetTable:
 def _record_problem(values: Sequence[str | None], columns: Sequence[str]) -> str | None:
     for column_name, value in zip(columns, values, strict=True):
         if value is None:
-            return f"{shown_column(column_name)} is empty (null)"
+            return f"{displayed_column(column_name)} is empty (null)"
         if len(value) > MAX_LINE:
-            return f"{shown_column(column_name)} is longer than {MAX_LINE:,} characters"
+            return f"{displayed_column(column_name)} is longer than {MAX_LINE:,} characters"
         if not value.isprintable() and (problem := value_problem(value)):
             return problem
     return None

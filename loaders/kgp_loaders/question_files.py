@@ -129,7 +129,7 @@ class ParquetQuestions:
         image_path = self.images / f"{image_hash}{image_suffix}"
         if not image_path.is_file():
             self.images.mkdir(parents=True, exist_ok=True)
-            with files.whole_file(image_path) as staged_path:  # another process may unpack the same images now
+            with files.atomic_file(image_path) as staged_path:  # another process may unpack the same images now
                 staged_path.write_bytes(image_bytes)
         return Question(f"{parquet_path.name}:{row_number}", *texts, image_hash, image_path, self.dataset, part_name)
 

@@ -41,14 +41,14 @@ def column_positions(table: Table, columns: Sequence[str]) -> list[int]:
         )
     repeated_names = [column_name for column_name in columns if counts[column_name] > 1]
     if repeated_names:
-        raise InputError(f"the header names {shown_column(repeated_names[0])} more than once", path=table.path)
+        raise InputError(f"the header names {displayed_column(repeated_names[0])} more than once", path=table.path)
     return [table.columns.index(column_name) for column_name in columns]
 
 
 def column_hint(name: str, table: Table) -> str:
     """For an error's hint: the columns whose names are close to the one that is missing, and those there are."""
     usable_names = [column for column in table.columns if COLUMN_NAME.fullmatch(column)]
-    return did_you_mean(name, usable_names, shown_columns(table))
+    return did_you_mean(name, usable_names, displayed_columns(table))
 
 
 def role_hint(missing: Iterable[str], usual: Mapping[str, Sequence[str]], columns: Sequence[str]) -> str:
@@ -65,7 +65,7 @@ def role_hint(missing: Iterable[str], usual: Mapping[str, Sequence[str]], column
     return " ".join([*suggestions, _columns_sentence(columns)])
 
 
-def shown_columns(table: Table) -> str:
+def displayed_columns(table: Table) -> str:
     """A sentence for an error's hint: the columns that the file has."""
     return _columns_sentence(table.columns)
 
@@ -73,10 +73,10 @@ def shown_columns(table: Table) -> str:
 def _columns_sentence(columns: Sequence[str]) -> str:
     if len(columns) < 2:  # a text, rather than a table
         return "It has one column."
-    listed_columns = ", ".join(map(shown_column, columns[:20]))
+    listed_columns = ", ".join(map(displayed_column, columns[:20]))
     return f"The columns found: {listed_columns}{' …' if len(columns) > 20 else ''}."
 
 
-def shown_column(column_name: str) -> str:
+def displayed_column(column_name: str) -> str:
     """A column name for a message, or a stand-in: a file without a header has a row of content in its place."""
     return column_name if COLUMN_NAME.fullmatch(column_name) else "(not a column name)"

@@ -47,7 +47,9 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 REQUIRED: Final = ("head", "relation", "tail")
 PATTERNS: Final = (r"Image=I\d+", r"Concept=C\d{7}")
 DEFAULT_TYPE: Final = "Thing"
-NEARLY_OWN: Final = "ids like C32227 or c0032227 became a Thing: a concept's is C and 7 digits, an image's I and digits"
+NEARLY_OWN: Final = (
+    "rows with an id like C32227 or c0032227, a Thing here: a concept's is C and 7 digits, an image's I and digits"
+)
 MAX_ID: Final = 1_000  # characters; Neo4j indexes keys of up to about 8 kB
 MAX_NAME: Final = 10_000  # characters
 
@@ -77,7 +79,7 @@ class Triples:
     """
 
     kind = "triples"
-    version = 2  # 1 took the id for a name where a file had none
+    version = 3  # 2 took spaces around a value for a part of it, 1 the id for a name where a file had none
 
     def __init__(self, path: Path, columns: Mapping[str, str] | None = None, types: Sequence[str] = PATTERNS) -> None:
         self.path = path
@@ -137,9 +139,9 @@ class Triples:
             for node, properties in (head_node, tail_node):  # the first value of a property stays, as in the graph
                 batch.nodes[node] = {**properties, **batch.nodes.get(node, {})}
             batch.edges[source_ref, relation, target_ref] = {}
-            for end, (node_type, _) in ((self._head, source_ref), (self._tail, target_ref)):
-                if node_type == "Thing" and end.type is None and _NEARLY_OWN.fullmatch(values[end.id]):
-                    batch.remarks[NEARLY_OWN] = batch.remarks.get(NEARLY_OWN, 0) + 1
+            ends = ((self._head, source_ref), (self._tail, target_ref))
+            if any(_is_nearly_own(end, values, node_type) for end, (node_type, _) in ends):
+                batch.remarks[NEARLY_OWN] = batch.remarks.get(NEARLY_OWN, 0) + 1
         return problem
 
 
@@ -151,6 +153,11 @@ def type_name(text: str) -> str | None:
         return None
     label = "".join(word[0].upper() + word[1:] for word in _PARTS.findall(text))
     return label if LABEL.fullmatch(label) else None
+
+
+def _is_nearly_own(end: _End, values: Sequence[str], node_type: str) -> bool:
+    """Whether an id that became a Thing is nearly one of a concept or an image, and no column says what it is."""
+    return node_type == DEFAULT_TYPE and end.type is None and _NEARLY_OWN.fullmatch(values[end.id]) is not None
 
 
 def _node(end: _End, values: Sequence[str], types_by_id: Typed) -> tuple[NodeRef, Properties] | str:

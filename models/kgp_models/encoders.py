@@ -33,7 +33,7 @@ def transformer(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
 def open_clip(folder: str) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """The text tower of a CLIP model in open_clip's form, as MedCSPCLIP and BiomedCLIP are released.
 
-    Returns a function from n texts to (n, dimension). Raises `UsageError` where open_clip is not installed, and
+    Returns a function from n texts to (n, dimension). Raises `SettingsError` where open_clip is not installed, and
     `InputError` where the folder holds no such model.
     """
     from kgp_models.towers.backbones import open_backbone

@@ -169,12 +169,12 @@ def test_what_is_read_is_one_state_even_when_somebody_writes(graph: Graph, setti
 
     with open_graph(settings) as other_graph:
         max_writes = 1
-        triples = read_triples(graph, log=interfere)
+        triples = read_triples(graph, progress=interfere)
         assert write_count == 1
         assert edges_by_key(triples) == edges_before | {("I10000000", "POSITIVE", "C7700001")}
         max_writes = 10_000
         with pytest.raises(DatabaseError, match="written to while"):
-            read_triples(graph, log=interfere)
+            read_triples(graph, progress=interfere)
 
 
 def test_a_csv_export_is_a_source_of_triples(graph: Graph, tmp_path: Path) -> None:

@@ -215,9 +215,9 @@ def test_what_is_loaded_otherwise_than_it_was_perhaps_meant_is_remarked(graph: G
     table_path = tmp_path / "own.csv"
     table_path.write_text("head,relation,tail\nC32227,treats,c0032227\nI1,POSITIVE,C0032227\n", encoding="utf-8")
     loaded = kgp("ingest", "triples", table_path)
-    assert "loaded, but check: 2 ids like C32227 or c0032227 became a Thing" in loaded.out
+    assert "loaded, but check: 1 row with an id like C32227 or c0032227, a Thing here" in loaded.out
     remarks = kgp("ingest", "triples", table_path, "--json").json["remarks"]
-    assert list(remarks.values()) == [2]
+    assert list(remarks.values()) == [1]
 
 
 def test_claims_are_listed_only_where_runs_say_different_things(graph: Graph, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,17 @@ from kgplatform.search.embed import embed
 from kgplatform.search.index import EncoderIdentity, Part
 from kgplatform.search.names import NO_MEANING
 from kgplatform.search.search import Searcher
-from kgplatform.settings import Settings
-from tests.conftest import CommandResult
 from tests.fake_encoder import LONGEST, FakeEncoder
-from tests.integration import searchable_graphs
-from tests.integration.drawn_images import fake_kgp, ingest_image_graph, without_indexes
+from tests.integration import embedded_graphs, searchable_graphs
+from tests.integration.drawn_images import ingest_image_graph, without_indexes
+from tests.integration.embedded_graphs import Fake
 from tests.integration.searchable_graphs import FAKE, expected_image_ids, ids, search_images
 
 pytestmark = pytest.mark.server
 
 search_image_root = searchable_graphs.search_image_root
 searchable_graph = searchable_graphs.searchable_graph
-
-Fake = Callable[..., CommandResult]
-
-
-@pytest.fixture
-def fake_search_kgp(settings: Settings) -> Fake:
-    return lambda *arguments: fake_kgp(settings.home, *arguments)
+fake_embedding_kgp = embedded_graphs.fake_embedding_kgp
 
 
 # What may stand in the way.
@@ -172,8 +164,8 @@ def test_the_encoder_is_opened_once_and_only_for_a_text(searchable_graph: Graph)
 # The command.
 
 
-def test_the_command_prints_a_table_and_json(searchable_graph: Graph, fake_search_kgp: Fake) -> None:
-    completed = fake_search_kgp(
+def test_the_command_prints_a_table_and_json(searchable_graph: Graph, fake_embedding_kgp: Fake) -> None:
+    completed = fake_embedding_kgp(
         "search", "finding on the left", "--concept", "finding c9900003", "--without", "C9900001", "--top", 3
     )
     assert (completed.code, completed.err) == (0, "")
@@ -181,22 +173,22 @@ def test_the_command_prints_a_table_and_json(searchable_graph: Graph, fake_searc
     assert header_line.split() == ["rank", "id", "similarity", "naf", "path", "concepts"]
     expected = expected_image_ids(searchable_graph, "finding on the left", ("C9900003",), without=("C9900001",))
     assert first_line.split()[:2] == ["1", expected[0]]
-    document = fake_search_kgp("search", "finding on the left", "--top", 4, "--json").json
+    document = fake_embedding_kgp("search", "finding on the left", "--top", 4, "--json").json
     assert document["by"] == "images"
     assert [hit["id"] for hit in document["hits"]] == expected_image_ids(searchable_graph, "finding on the left")[:4]
-    concept_search = fake_search_kgp("search", "finding c9900003", "--by", "concepts", "--top", 2)
+    concept_search = fake_embedding_kgp("search", "finding c9900003", "--by", "concepts", "--top", 2)
     assert concept_search.code == 0, concept_search.err
     assert "finding C9900003 1.000" in concept_search.out
-    negative_search = fake_search_kgp("search", "--concept", "C9900003", "--stance", "negative", "--json").json
+    negative_search = fake_embedding_kgp("search", "--concept", "C9900003", "--stance", "negative", "--json").json
     assert (negative_search["by"], [hit["similarity"] for hit in negative_search["hits"]][:1]) == (None, [None])
 
 
 def test_the_command_draws_a_contact_sheet(
-    searchable_graph: Graph, fake_search_kgp: Fake, search_image_root: Path, tmp_path: Path
+    searchable_graph: Graph, fake_embedding_kgp: Fake, search_image_root: Path, tmp_path: Path
 ) -> None:
     sheet_path = tmp_path / "found.png"
     arguments = ("search", "effusion", "--top", 7, "--images", search_image_root, "--contact-sheet", sheet_path)
-    completed = fake_search_kgp(*arguments)
+    completed = fake_embedding_kgp(*arguments)
     assert completed.code == 0, completed.err
     assert f"{sheet_path}: 7 of 7 images" in completed.err
     with Image.open(sheet_path) as sheet_image:
@@ -205,7 +197,7 @@ def test_the_command_draws_a_contact_sheet(
 
 
 def test_wrong_search_input_is_a_single_clear_line(
-    searchable_graph: Graph, fake_search_kgp: Fake, tmp_path: Path
+    searchable_graph: Graph, fake_embedding_kgp: Fake, tmp_path: Path
 ) -> None:
     cases: list[tuple[tuple[Any, ...], int, str]] = [
         ((), 2, "there is nothing to search for"),
@@ -219,7 +211,7 @@ def test_wrong_search_input_is_a_single_clear_line(
         (("x", "--concept", "zebra " * 999), 2, "a concept's name of more than 1,000 characters"),
     ]
     for arguments, exit_code, message in cases:
-        completed = fake_search_kgp("search", *arguments)
+        completed = fake_embedding_kgp("search", *arguments)
         assert (completed.code, message in completed.err) == (exit_code, True), (arguments, completed.err)
         assert "Traceback" not in completed.err
         assert len(completed.err.splitlines()) <= 2

@@ -46,7 +46,7 @@ class Refused(KgpError):
 
 
 class Client:
-    """A connection to the endpoint, for several threads. Raises `UsageError` where the package is not installed.
+    """A connection to the endpoint, for several threads. Raises `SettingsError` where openai is not installed.
 
     The key comes from KGP_LLM_API_KEY; OPENAI_API_KEY goes to OpenAI alone. For an endpoint on this machine proxies are
     not used, and redirects are followed for none: both could carry a report away.

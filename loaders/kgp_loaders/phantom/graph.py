@@ -26,8 +26,8 @@ from typing import Final, NamedTuple
 from kgp_loaders.phantom.vocabulary import ANATOMY, DEVICE, FINDING, POPULAR_CONCEPTS, concept
 from kgplatform import contents
 from kgplatform.errors import UsageError
+from kgplatform.progress import Log
 from kgplatform.schema import Stance
-from kgplatform.staging import Log
 
 MIN_IMAGES: Final = 10  # fewer do not reach all eight of the most popular concepts
 MAX_IMAGES: Final = 2_000_000  # study numbers have seven free digits, and the mapping lists 4.66 studies an image

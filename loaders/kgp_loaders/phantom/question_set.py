@@ -30,7 +30,7 @@ from kgp_loaders.phantom.studies import FINDINGS
 from kgp_loaders.phantom.truth import article
 from kgplatform import contents
 from kgplatform.errors import InputError, UsageError
-from kgplatform.staging import Log
+from kgplatform.progress import Log
 
 FILES: Final = {"train": "trainset.json", "valid": "validset.json", "test": "testset.json"}
 KNOWLEDGE: Final = "knowledge.csv"

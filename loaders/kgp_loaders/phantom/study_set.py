@@ -27,7 +27,7 @@ from kgp_loaders.phantom.studies import MAX_STUDIES, SyntheticStudy, synthetic_s
 from kgplatform import contents
 from kgplatform.errors import UsageError
 from kgplatform.interrupt import end_with_parent, ending_workers, shielded
-from kgplatform.staging import Log
+from kgplatform.progress import Log
 from kgplatform.trained_on import DRAWN_BY
 
 SIZE: Final = 256  # pixels of an image's side

@@ -144,6 +144,7 @@ class Generator:
                 self._is_search_broken = True
                 message = "the platform's beam search does not run with transformers %s (%s: %s); its own one is used"
                 LOGGER.warning(message, transformers.__version__, type(error).__name__, error)
+                LOGGER.debug("where it broke", exc_info=error)
         return generate_replies(self.trained.model.language, embeddings, mask, **options)
 
     def _prompts(self, requests: Sequence[Asked]) -> Any:

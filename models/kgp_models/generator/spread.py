@@ -20,7 +20,7 @@ CHUNK: Final = 4  # batches that an actor takes at a time: sorted by length toge
 class OnRay:
     """A checkpoint that writes triplets in Ray actors, one a GPU; a `kgplatform.generate.backend.Backend`.
 
-    `actors` is how many there are where there is no GPU. Raises `UsageError` where Ray is not installed.
+    `actors` is how many there are where there is no GPU. Raises `SettingsError` where Ray is not installed.
     """
 
     def __init__(self, folder: Path, vision: str | None, decoding: Decoding, actors: int = 1) -> None:

@@ -43,14 +43,12 @@ from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
 from kgplatform.files import read_json
+from kgplatform.progress import Log, ProgressOf, silent_progress
 from kgplatform.triplets.linking import Linker
 from kgplatform.triplets.text import entity, serialise
 
 LLM_KG, VLM_KG = "LLM-KG", "VLM-KG"
 STAGES: Final = {"vision": "vision", "1": "llm-kg", "2": "vlm-kg"}
-
-Progress = Callable[[str], Callable[[int, int | None], None]]
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Work:
     base: Path  # what paths of the settings are relative to
     same: Callable[[str], str] = entity
     log: Log = lambda _: None
-    progress: Progress = lambda activity: lambda done_count, total_count: None
+    progress: ProgressOf = silent_progress
 
     @property
     def device(self) -> str:
@@ -184,7 +182,7 @@ def _vision_from(stage_folder: Path, work: Work) -> str:
     vision_spec = TowerSpec.parse(work.settings.vision)
     if vision_spec.kind == SMALL or vision_spec.folder is None or Path(vision_spec.folder).is_absolute():
         return work.settings.vision
-    return str(vision_spec.below(work.base).as_seen_from(stage_folder))
+    return str(vision_spec.below(work.base).relative_to(stage_folder))
 
 
 def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> None:

@@ -24,9 +24,9 @@ from kgp_models.training.augmentation import varied
 from kgp_models.training.training_state import TrainingState
 from kgplatform.errors import InputError
 from kgplatform.interrupt import checkpoints
+from kgplatform.progress import Progress
 from kgplatform.triplets.text import Triplet
 
-Progress = Callable[[int, int | None], None]
 STATE: Final = "vision.state"
 LEAST: Final = 5  # studies that show a triplet, for it to be a label
 WARM: Final = 0.15  # of the steps, in which the rate rises

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from kgp_models.generator.generate import Generator
 from kgp_models.generator.records import Study
 from kgplatform.generate.backend import Asked
+from kgplatform.progress import Progress
 from kgplatform.triplets.metrics import Key, count, score_documents
 
 STUDIES: Final = 200  # of the validation part, at most
 DEGREE: Final = re.compile(
     r"\b(tiny|trace|minimal|slight|mild|small|moderate|marked|severe|large|extensive|massive)\b", re.IGNORECASE
 )
-
-Progress = Callable[[int, int | None], None]
 
 
 def with_degrees(same: Key) -> Key:

@@ -9,11 +9,11 @@ from pathlib import Path
 from kgp_models.generator.checkpoint import ABOUT
 from kgp_models.generator.settings import GeneratorSettings
 from kgp_models.generator.train import Work, meaning, train_stages
-from kgp_models.library.result import AnyPath, Log, TrainedModel
-from kgp_models.training.progress import ProgressOf, silent_progress
+from kgp_models.library.result import AnyPath, TrainedModel
 from kgp_models.training.short import at_most
 from kgplatform import training_folder
 from kgplatform.files import read_json
+from kgplatform.progress import Log, ProgressOf, silent_progress
 from kgplatform.staging import on_disk
 
 

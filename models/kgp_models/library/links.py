@@ -9,13 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from kgp_models.library.result import SEED, AnyPath, Log, TrainedModel
+from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.link_prediction import pool_checkpoint
 from kgp_models.link_prediction import predict as prediction
 from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
-from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.short import at_most
 from kgplatform import predictions, training_folder
 from kgplatform.datasets.splits import Split
@@ -25,6 +24,7 @@ from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import LoadReport
 from kgplatform.predictions import Prediction
+from kgplatform.progress import Log, ProgressOf, silent_progress
 from kgplatform.staging import on_disk
 
 

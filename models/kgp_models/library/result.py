@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 AnyPath: TypeAlias = str | Path
-Log: TypeAlias = Callable[[str], None]
 Figures: TypeAlias = Mapping[str, Mapping[str, float]]  # by what is measured (a task, a direction, a method), by metric
 
 WORK: Final = "work"  # in a model's folder: the state of its training

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kgp_models.library.result import SEED, WORK, AnyPath, Log, TrainedModel
+from kgp_models.library.result import SEED, WORK, AnyPath, TrainedModel
 from kgp_models.retrieval import build, checkpoint
 from kgp_models.retrieval.settings import RetrievalSettings
-from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.short import at_most
 from kgplatform import training_folder
 from kgplatform.datasets import pair_checks as checks
@@ -17,6 +16,7 @@ from kgplatform.datasets.knowledge import read_knowledge
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
+from kgplatform.progress import Log, ProgressOf, silent_progress
 from kgplatform.staging import on_disk
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kgp_models.library.result import SEED, WORK, AnyPath, Log, TrainedModel
+from kgp_models.library.result import SEED, WORK, AnyPath, TrainedModel
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.short import at_most
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.settings import PLAIN, VQASettings
@@ -18,6 +17,7 @@ from kgplatform.datasets import questions
 from kgplatform.datasets.knowledge import read_knowledge
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
+from kgplatform.progress import Log, ProgressOf, silent_progress
 from kgplatform.staging import on_disk
 
 

@@ -25,7 +25,7 @@ from kgp_models.link_prediction.settings import TrainingSettings
 from kgplatform import files
 from kgplatform.errors import InputError
 from kgplatform.export.triples import Triples
-from kgplatform.files import require_file, whole_file
+from kgplatform.files import atomic_file, require_file
 
 ABOUT: Final = "checkpoint.json"
 WEIGHTS: Final = "model.safetensors"
@@ -168,7 +168,7 @@ def _under(saved_tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
 
 
 def _save_tensors(target_path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    with whole_file(target_path) as partial_path:
+    with atomic_file(target_path) as partial_path:
         save_file(dict(tensors), partial_path, metadata)
 
 
@@ -192,7 +192,7 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 def save_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document, at once or not at all."""
-    with whole_file(path) as partial_path:
+    with atomic_file(path) as partial_path:
         partial_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

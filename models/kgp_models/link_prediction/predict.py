@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -15,12 +15,12 @@ from kgp_models.link_prediction.pool_checkpoint import PoolCheckpoint
 from kgplatform.errors import InputError, NotFoundError, UsageError
 from kgplatform.export.triples import Ids, Triples
 from kgplatform.predictions import Prediction
+from kgplatform.progress import Progress
 from kgplatform.suggest import did_you_mean, nearest, suggestion_text
 
 BATCH: Final = 512
 MAX_TOP: Final = 1_000_000  # more is no list of candidates, and does not fit a table
 
-Progress = Callable[[int, int | None], None]
 Scores: TypeAlias = npt.NDArray[np.float64]
 
 

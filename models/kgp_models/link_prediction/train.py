@@ -22,8 +22,8 @@ from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, KgpError
 from kgplatform.extras import missing
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
+from kgplatform.progress import Progress
 
-Progress = Callable[[int, int | None], None]
 _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,

@@ -13,7 +13,7 @@ from torch import Tensor
 from kgp_models.generator.language import small_tokenizer
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import Log, PairExamples, examples, image_features, read_pictures, tell_longer
+from kgp_models.retrieval.inputs import PairExamples, examples, image_features, read_pictures, tell_longer
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.retrieval.train import RetrievalTrainingResult, evaluated, fine_tune, pretrain
 from kgp_models.towers.backbone import Backbone
@@ -21,7 +21,6 @@ from kgp_models.towers.backbones import open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.training_state import claim
 from kgplatform import trained_on as provenance
 from kgplatform.datasets.knowledge import POSITIVE, Knowledge
@@ -30,6 +29,7 @@ from kgplatform.datasets.pair_metrics import RetrievalScores
 from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import InputError, UsageError
+from kgplatform.progress import Log, ProgressOf, silent_progress
 from kgplatform.radiograph import place
 
 NEW: Final = "new"  # a small backbone whose weights are drawn by chance

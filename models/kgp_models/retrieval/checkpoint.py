@@ -27,7 +27,7 @@ from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import check_files, save_whole, sha256_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
-from kgplatform.files import read_json, whole_file
+from kgplatform.files import atomic_file, read_json
 
 FORM: Final = 1
 ABOUT: Final = "retrieval.json"
@@ -65,7 +65,7 @@ def save_retrieval_model(
     )
     about = {
         "form": FORM,
-        "backbone": str(TowerSpec.parse(base).as_seen_from(folder)),
+        "backbone": str(TowerSpec.parse(base).relative_to(folder)),
         "settings": {**settings.as_dict(), "backbone": backbone.kind},
         "data": dict(data),
         "trained_on": provenance.document(backbone.trained_on),
@@ -73,7 +73,7 @@ def save_retrieval_model(
         "files": {file_path.relative_to(folder).as_posix(): sha256_of(file_path) for file_path in saved_files},
     }
     (folder / "README.md").write_text(_card(about), encoding="utf-8")
-    with whole_file(folder / ABOUT) as partial_path:
+    with atomic_file(folder / ABOUT) as partial_path:
         partial_path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

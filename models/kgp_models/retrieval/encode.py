@@ -20,7 +20,7 @@ from kgp_models.towers.backbone import WIDTH, Backbone, Picture
 from kgp_models.towers.backbones import TEXT_KINDS, TextTower, open_backbone, open_text
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.towers.tokens import Tokenize, Tokens, in_parts
+from kgp_models.towers.tokens import Tokenize, in_parts, tokens_on
 from kgplatform.errors import UsageError
 from kgplatform.search.encoder import Encoder, Reading
 from kgplatform.trained_on import UNKNOWN, TrainedOn
@@ -96,7 +96,7 @@ class BackboneEncoder:
             return in_parts(
                 tokens,
                 text_batch,
-                lambda text_parts: self.backbone.embed_texts(_moved(tokens(text_parts), self.device)),
+                lambda text_parts: self.backbone.embed_texts(tokens_on(tokens(text_parts), self.device)),
             )
 
         return _vectors(self.backbone, texts, embed, self.batch, self.width)
@@ -144,7 +144,7 @@ class TextEncoder:
             tokens = self.tower.tokens
 
             def vectors(text_parts: Sequence[str]) -> Tensor:
-                tower_output: Tensor = self.module(**_moved(tokens(text_parts), self.device))
+                tower_output: Tensor = self.module(**tokens_on(tokens(text_parts), self.device))
                 return functional.normalize(tower_output.float(), dim=-1)
 
             return in_parts(tokens, text_batch, vectors)
@@ -161,10 +161,6 @@ def _reading(tokens: Tokenize, text: str) -> Reading:
 
 def _sha256(kind: str, module: nn.Module, picture: Picture | None) -> str:
     return hashlib.sha256(f"{kind}\n{picture}\n{vision.weights_sha256(module)}".encode()).hexdigest()
-
-
-def _moved(tokens: Tokens, device: torch.device) -> Tokens:
-    return {input_name: tensor.to(device) for input_name, tensor in tokens.items()}
 
 
 def _vectors(

@@ -20,10 +20,9 @@ from kgp_models.training.model_files import require_uncompressed
 from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import pair_groups
 from kgplatform.errors import InputError
-from kgplatform.files import whole_file
+from kgplatform.files import atomic_file
+from kgplatform.progress import Log, Progress
 
-Progress = Callable[[int, int | None], None]
-Log = Callable[[str], None]
 READERS: Final = 2  # threads
 KEPT: Final = 512  # images that are kept in one file: some seconds of reading
 BLOCK: Final = 128  # pictures or texts at a time, where nothing is learnt
@@ -127,7 +126,7 @@ def _key(image_paths: Sequence[Path], picture: Picture) -> str:
 
 
 def _keep(block_path: Path, block_pictures: Pictures) -> None:
-    with whole_file(block_path) as partial_path, partial_path.open("wb") as output_file:
+    with atomic_file(block_path) as partial_path, partial_path.open("wb") as output_file:
         np.savez(output_file, values=block_pictures.values.numpy(), kept=np.array(block_pictures.kept, dtype=np.int64))
 
 

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from kgp_models.retrieval.fashionklip import Alignment
-from kgp_models.retrieval.inputs import Log, PairExamples, vectors_of_images, vectors_of_texts
+from kgp_models.retrieval.inputs import PairExamples, vectors_of_images, vectors_of_texts
 from kgp_models.retrieval.knowledgeclip import KnowledgeLosses, KnowledgeSettings, graph_edge_batches
 from kgp_models.retrieval.losses import distillation, image_text
 from kgp_models.retrieval.settings import FineTuning
 from kgp_models.towers.backbone import Backbone, bfloat16_context
-from kgp_models.towers.tokens import Tokens
+from kgp_models.towers.tokens import tokens_on
 from kgp_models.training.augmentation import varied
 from kgp_models.training.training_state import TrainingState
 from kgplatform.datasets import pair_metrics as metrics
 from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.interrupt import checkpoints
+from kgplatform.progress import Log, Progress
 
-Progress = Callable[[int, int | None], None]
 STATISTICS_PICTURES: Final = 1024  # pictures that statistics of batch norms are computed from
 STATISTICS_BATCH: Final = 128
 STATE: Final = "training.state"
@@ -270,7 +270,7 @@ def _embedded(
     with bfloat16_context(device):
         if isinstance(tower_inputs, Tensor):
             return image_vectors, backbone.embed_texts(tower_inputs.to(device)).float()
-        return image_vectors, backbone.embed_texts(_to(tower_inputs, device)).float()
+        return image_vectors, backbone.embed_texts(tokens_on(tower_inputs, device)).float()
 
 
 def _images(
@@ -284,11 +284,7 @@ def _images(
 
 def _texts(backbone: Backbone, texts: list[str], device: torch.device) -> Tensor:
     with bfloat16_context(device):
-        return backbone.embed_texts(_to(backbone.tokens(texts), device)).float()
-
-
-def _to(tokens: Tokens, device: torch.device) -> Tokens:
-    return {input_name: tensor.to(device) for input_name, tensor in tokens.items()}
+        return backbone.embed_texts(tokens_on(backbone.tokens(texts), device)).float()
 
 
 def _is_over(history: list[dict[str, float]], patience: int) -> bool:

@@ -24,7 +24,7 @@ from kgp_models.towers.tokens import Tokenize, Tokens, tokenize
 from kgp_models.towers.tower_modules import ClipImage, ClipText, EfficientNetLite, MeanOfWords, OpenClipText
 from kgp_models.training.model_files import require_finite, require_model_folder
 from kgplatform.errors import InputError, KgpError, UsageError
-from kgplatform.extras import install_command, missing
+from kgplatform.extras import import_problem, install_command
 from kgplatform.suggest import did_you_mean
 from kgplatform.trained_on import UNKNOWN
 
@@ -71,7 +71,8 @@ def open_backbone(spec: str, *, frozen: bool = False, token_limit: int = MAX_TOK
 
     Texts are cut after `token_limit` tokens, or after what the model reads.
 
-    Raises `UsageError` for another kind or a missing package, and `InputError` where the folder holds no such model.
+    Raises `UsageError` for another kind, `SettingsError` where a package is missing, and `InputError` where the folder
+    holds no such model.
     """
     backbone_kind, backbone_parts = _opened(spec, KINDS, token_limit)
     for tower_module in (backbone_parts.image, backbone_parts.text):
@@ -130,8 +131,7 @@ def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], max_tokens: int) -> tuple
     try:
         return kind_name, opener.open(require_model_folder(folder_path) if opener.example else folder_path, max_tokens)
     except ImportError as error:
-        package_name = (error.name or "a package").partition(".")[0]
-        raise missing(package_name, opener.extra) from None
+        raise import_problem(error, opener.extra) from None
     except KgpError:
         raise
     except Exception:  # noqa: BLE001  pickle, safetensors, transformers and open_clip raise classes of their own

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kgp_models.towers.backbone import Backbone
 from kgp_models.training.model_files import read_kept
-from kgplatform.files import whole_file
+from kgplatform.files import atomic_file
 
 
 @lru_cache(maxsize=4)
@@ -47,6 +47,6 @@ def load_or_compute(
     if (cached_tensors := read_kept(cache_path)) is not None:
         return cached_tensors
     tensors = {tensor_name: tensor.contiguous() for tensor_name, tensor in make().items()}
-    with whole_file(cache_path) as partial_path:
+    with atomic_file(cache_path) as partial_path:
         save_file(tensors, partial_path)
     return tensors

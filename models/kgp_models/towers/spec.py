@@ -23,7 +23,7 @@ class TowerSpec(NamedTuple):
         """The spec with a relative folder taken from `base`."""
         return self if self.folder is None else self._replace(folder=str(base / self.folder))
 
-    def as_seen_from(self, folder: Path) -> TowerSpec:
+    def relative_to(self, folder: Path) -> TowerSpec:
         """The spec with its folder as a path relative to `folder`, so that both may move together."""
         return self if self.folder is None else self._replace(folder=os.path.relpath(self.folder, folder))
 

@@ -97,3 +97,8 @@ def in_parts(tokens: Tokenize, texts: Sequence[str], vectors: Callable[[Sequence
         for text_vectors in torch.split(part_vectors, [len(text_parts) for text_parts in parts_by_text])
     ]
     return torch.stack(vector_rows)
+
+
+def tokens_on(tokens: Tokens, device: torch.device) -> Tokens:
+    """The tokens on a device."""
+    return {input_name: tensor.to(device) for input_name, tensor in tokens.items()}

@@ -23,7 +23,7 @@ from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.model_files import require_finite, require_model_folder
 from kgplatform import radiograph
 from kgplatform.errors import InputError, KgpError, UsageError
-from kgplatform.extras import missing
+from kgplatform.extras import import_problem
 from kgplatform.suggest import did_you_mean
 
 MEDCLIP_WIDTH: Final = 512
@@ -65,7 +65,8 @@ class Vision:
 def open_vision(spec: str) -> Vision:
     """The encoder of ``KIND:FOLDER``: small, clip (transformers), open-clip, medclip-vit or medclip-resnet.
 
-    Raises `UsageError` for another kind or a package that is missing, and `InputError` where the folder holds none.
+    Raises `UsageError` for another kind, `SettingsError` where a package is missing, and `InputError` where the folder
+    holds none.
     """
     vision_kind, folder_name = TowerSpec.parse(spec)
     if vision_kind not in _KINDS:
@@ -79,7 +80,7 @@ def open_vision(spec: str) -> Vision:
     try:
         vision = _KINDS[vision_kind](require_model_folder(weights_folder))
     except ImportError as error:
-        raise missing(error.name or "a package", "vision") from None
+        raise import_problem(error, "vision") from None
     except KgpError:
         raise
     except Exception:  # noqa: BLE001  pickle, safetensors, transformers and open_clip raise classes of their own

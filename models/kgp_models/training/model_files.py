@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from kgplatform.errors import InputError
-from kgplatform.files import open_regular_file, require_file, require_plain_folder, whole_file
+from kgplatform.files import atomic_file, open_regular_file, require_file, require_plain_folder
 
 PICKLED: Final = (".bin", ".pt", ".pth")  # how files of torch's own form are called
 _AGAIN: Final = "Fetch or make it again."
@@ -24,7 +24,7 @@ def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a file of tensors that does not appear before it is complete, so that what is present may be taken as
     finished.
     """
-    with whole_file(path) as partial_path:
+    with atomic_file(path) as partial_path:
         save_file(dict(tensors), partial_path)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kgp_models.training.model_files import require_uncompressed
 from kgplatform.errors import InputError
-from kgplatform.files import MAX_SETTINGS, read_json, whole_file
+from kgplatform.files import MAX_SETTINGS, atomic_file, read_json
 from kgplatform.interrupt import Checkpoints, Stopped
 
 Batch = TypeVar("Batch")
@@ -37,7 +37,7 @@ def claim(folder: Path, about: Mapping[str, Any]) -> None:
         hint = "Give another folder, or delete this one to begin anew."
         raise InputError("an unfinished training of other settings or data is here", hint, path=folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(claim_path) as partial_path:
+    with atomic_file(claim_path) as partial_path:
         partial_path.write_text(json.dumps({"sha256": settings_hash}) + "\n", encoding="utf-8")
 
 
@@ -162,7 +162,7 @@ class TrainingState:
             "random": _random(rng),
         }
         saved_parts = {part_name: state_part.state_dict() for part_name, state_part in self._parts.items()}
-        with whole_file(self.path) as partial_path:
+        with atomic_file(self.path) as partial_path:
             torch.save({**saved_state, **saved_parts}, partial_path)
         checkpoint_clock.saved()
         if checkpoint_clock.stopping:

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from kgp_models.retrieval.inputs import Log
 from kgp_models.vqa.checkpoint import Loaded
 from kgp_models.vqa.evidence import ImageEvidence
 from kgp_models.vqa.graph_vectors import GraphVectors
@@ -33,6 +32,7 @@ from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.graph_names import concept_hint
+from kgplatform.progress import Log
 from kgplatform.radiograph import place
 from kgplatform.trained_on import is_synthetic
 from kgplatform.vqa import live

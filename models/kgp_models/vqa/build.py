@@ -15,12 +15,11 @@ from torch import Tensor
 
 from kgp_models.retrieval import checkpoint
 from kgp_models.retrieval.build import varied_graph
-from kgp_models.retrieval.inputs import Log, tell_longer
+from kgp_models.retrieval.inputs import tell_longer
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.backbones import KINDS, open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.training.progress import ProgressOf, silent_progress
 from kgp_models.training.training_state import claim
 from kgp_models.vqa.base import Base, Method, Sizes
 from kgp_models.vqa.graph_vectors import GraphVectors, graph_vectors
@@ -34,6 +33,7 @@ from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.datasets.question_metrics import Answers
 from kgplatform.datasets.questions import PARTS, Question, QuestionSet
 from kgplatform.errors import UsageError
+from kgplatform.progress import Log, ProgressOf, silent_progress
 from kgplatform.suggest import did_you_mean
 from kgplatform.trained_on import TrainedOn
 from kgplatform.vqa.linking import QuestionTagger

@@ -33,7 +33,7 @@ from kgp_models.vqa.settings import VQASettings
 from kgp_models.vqa.tower_features import vectors_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
-from kgplatform.files import read_json, whole_file
+from kgplatform.files import atomic_file, read_json
 from kgplatform.trained_on import TrainedOn
 
 FORM: Final = 2
@@ -102,7 +102,7 @@ def save_vqa_model(
     save_whole(half_tensors, folder / WEIGHTS)
     about = {
         "form": FORM,
-        "backbone": str(TowerSpec.parse(backbone).as_seen_from(folder)),
+        "backbone": str(TowerSpec.parse(backbone).relative_to(folder)),
         "towers": identity(towers),
         "settings": {**settings.as_dict(), "backbone": TowerSpec.parse(backbone).kind},
         "linking": {"own_words": inputs.own_words, "lexicon": bool(inputs.lexicon)},
@@ -115,7 +115,7 @@ def save_vqa_model(
         "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
     }
     (folder / "README.md").write_text(_card(about), encoding="utf-8")
-    with whole_file(folder / ABOUT) as partial_path:
+    with atomic_file(folder / ABOUT) as partial_path:
         partial_path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -10,11 +10,12 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from kgp_models.retrieval.inputs import Log, Progress, tell_longer
+from kgp_models.retrieval.inputs import tell_longer
 from kgp_models.towers.backbone import Backbone
 from kgp_models.vqa.evidence import ImageEvidence
 from kgp_models.vqa.tower_features import Images, images_of, vectors_of
 from kgplatform.datasets.knowledge import Knowledge
+from kgplatform.progress import Log, Progress
 from kgplatform.radiograph import place
 
 STANCE_WORDS: Final = ("shows", "may show", "does not show")  # in the order of `STANCES`

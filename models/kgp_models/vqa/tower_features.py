@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kgp_models.retrieval.inputs import KEPT, Log, Progress, read_pictures, shifted, text_features
+from kgp_models.retrieval.inputs import KEPT, read_pictures, shifted, text_features
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.feature_cache import load_or_compute, of_files
 from kgplatform.errors import InputError
+from kgplatform.progress import Log, Progress
 
 BLOCK: Final = 64  # pictures or texts at a time
 SIDE: Final = 4  # regions of an image's side: a projection of 49 regions takes most of a training's time

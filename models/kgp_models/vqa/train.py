@@ -21,8 +21,8 @@ from kgp_models.vqa.inputs import QuestionExamples
 from kgp_models.vqa.settings import Tuning
 from kgplatform.datasets.question_metrics import Answers
 from kgplatform.interrupt import checkpoints
+from kgplatform.progress import Progress
 
-Progress = Callable[[int, int | None], None]
 STATE: Final = "training.state"
 PLATEAU: Final = (0.8, 4)  # factor and patience, as in MedMKG's code
 LEAST: Final = 1e-6  # rate on a plateau

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from kgplatform import extras
-from kgplatform.extras import install_command, installer, missing
+from kgplatform.extras import import_problem, install_command, installer, missing
 from tests import ROOT
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
@@ -69,6 +69,15 @@ def test_the_installer_is_one_that_this_environment_has(
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda _: object() if has_pip else None)
     assert command in installer()
+
+
+def test_a_release_that_does_not_fit_is_not_called_missing() -> None:
+    absent = import_problem(ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"), "ml")
+    assert absent.message == "this needs torch, which is not installed"
+    other = import_problem(ImportError("cannot import name 'X' from 'transformers'", name="transformers"), "ml")
+    assert "not installed" not in other.message
+    assert "cannot import name 'X' from 'transformers'" in other.message
+    assert install_command("ml") in other.hint
 
 
 def test_every_extra_that_the_code_names_exists() -> None:

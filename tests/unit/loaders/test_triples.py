@@ -302,7 +302,7 @@ def test_spaces_around_values_are_no_part_of_them(file: Path) -> None:
 def test_ids_that_are_nearly_those_of_concepts_and_images_are_loaded_with_a_remark(file: Path) -> None:
     batch = _load_triples(file, f"{HEADER}C32227,has,c0032227\ni12,has,C0032227\nCX3,has,I-7\n")
     assert [ref for ref in batch.nodes if ref[0] != "Thing"] == [("Concept", "C0032227")]
-    assert batch.remarks == {NEARLY_OWN: 4}
+    assert batch.remarks == {NEARLY_OWN: 3}
     assert not batch.left_out
     typed = _load_triples(file, "head,head_type,relation,tail,tail_type\nC32227,NCIt,has,C15220,NCIt\n")
     assert not typed.remarks, "a column says what they are"

@@ -178,7 +178,9 @@ def test_a_flood_of_triplets_is_cut_but_counted() -> None:
 
 def test_letters_without_a_glyph_and_formulas_are_drawn() -> None:
     odd_triplets = (Triplet("胸腔积液", Relation.MODIFY, r"$\frac{1}{2}$ $x"),)
-    to_png("s1", compare(odd_triplets, {"a": odd_triplets}))
+    png_image = Image.open(io.BytesIO(to_png("s1", compare(odd_triplets, {"a": odd_triplets})))).convert("L")
+    darkest, brightest = png_image.getextrema()
+    assert (darkest, brightest) == (0, 255), "letters on a page"
 
 
 def test_a_picture_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:

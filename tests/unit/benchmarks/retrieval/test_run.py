@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.harness.training_runs import Cell, CellGraph, Results, backbone_name, backbone_of
+from benchmarks.harness.training_runs import Cell, CellGraph, Results, backbone_identity, backbone_name
 from benchmarks.retrieval import run as benchmark
 from benchmarks.retrieval import table
 from kgplatform.errors import UsageError
@@ -148,8 +148,8 @@ def test_backbones_of_one_kind_are_told_apart_by_what_their_folders_hold(tmp_pat
         (tmp_path / folder_name).mkdir()
         (tmp_path / folder_name / "model.safetensors").write_text(weights)
     clip_name, moved_name, pubmedclip_name = (
-        backbone_of(f"clip:{tmp_path / folder_name}") for folder_name in ("clip", "moved", "pubmedclip")
+        backbone_identity(f"clip:{tmp_path / folder_name}") for folder_name in ("clip", "moved", "pubmedclip")
     )
     assert clip_name == moved_name != pubmedclip_name
-    assert backbone_of("small") == backbone_name("small") == "small"
+    assert backbone_identity("small") == backbone_name("small") == "small"
     assert backbone_name(f"clip:{tmp_path / 'pubmedclip'}") == "clip-pubmedclip"

@@ -11,25 +11,32 @@ import pytest
 pytest.importorskip("torch")
 
 from kgp_models.generator.generate import Decoding
-from kgplatform import readonly
-from kgplatform.cli.embed import embed_command
-from kgplatform.cli.generate import generate_command
-from kgplatform.library import KnowledgeGraph
-from kgplatform.search import embed
+from kgplatform import stats
+from kgplatform.assess import rating
+from kgplatform.cli import assess, embed, generate, pairs, vqa
+from kgplatform.cli import stats as stats_command
+from kgplatform.datasets import pair_making
+from kgplatform.search import embed as embedding
+from kgplatform.vqa import explain
 
 
 def _default(function: Callable[..., Any], parameter: str) -> Any:
     return inspect.signature(function).parameters[parameter].default
 
 
-def test_the_size_of_a_batch_of_embeddings() -> None:
-    assert _default(embed_command, "batch") == embed.BATCH
-
-
-@pytest.mark.parametrize("option", ["beams", "max_new_tokens", "batch", "constrained"])
-def test_how_a_generator_searches(option: str) -> None:
-    assert _default(generate_command, option) == getattr(Decoding(), option)
-
-
-def test_the_seconds_of_a_query() -> None:
-    assert _default(KnowledgeGraph.query, "seconds") == readonly.SECONDS
+@pytest.mark.parametrize(
+    ("command", "function", "parameters"),
+    [
+        (generate.generate_command, Decoding, ["beams", "max_new_tokens", "batch", "constrained"]),
+        (embed.embed_command, embedding.embed, ["batch"]),
+        (assess.sample_command, rating.write_rating_sample, ["images", "concepts", "max_images", "seed"]),
+        (vqa.explain_question, explain.explain_by_graph, ["hops", "cap", "images", "own_words"]),
+        (pairs.pairs, pair_making.make_pairs, ["seed", "require_images"]),
+        (stats_command.stats, stats.collect_stats, ["top"]),
+    ],
+)
+def test_a_command_and_its_function_agree(
+    command: Callable[..., Any], function: Callable[..., Any], parameters: list[str]
+) -> None:
+    for parameter in parameters:
+        assert _default(command, parameter) == _default(function, parameter), parameter

@@ -34,12 +34,28 @@ RUN = {
 }
 
 
+class _Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("width", [200, 120, 100, 80, 70])
 def test_a_table_is_no_wider_than_the_terminal(width: int) -> None:
     table_lines = fitted([RUN, {**RUN, "source": "a.csv"}], COLUMNS, "source", OPTIONAL, width).splitlines()
     assert max(map(len, table_lines)) <= width
     assert RUN_ID in table_lines[2]
     assert table_lines[2].split("  ")[1].endswith("…") or width == 200
+
+
+@pytest.mark.parametrize("width", [120, 80, 70])
+def test_a_fitted_table_on_a_terminal_has_a_line_for_each_row(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setattr(sys, "stdout", _Terminal())
+    monkeypatch.setenv("COLUMNS", str(width))
+    table_lines = fitted([RUN, {**RUN, "source": "a.csv"}], COLUMNS, "source", OPTIONAL).split("\n")
+    assert len(table_lines) == 4, "header, rule, two rows; no empty line around them"
+    assert max(map(len, table_lines)) <= width
+    assert table_lines[0].startswith("id ")
+    assert table_lines[2].startswith(RUN_ID)
 
 
 def test_a_narrow_table_loses_the_optional_columns_first() -> None:
@@ -109,11 +125,6 @@ def test_a_patient_graph_says_once_in_its_own_words_that_it_waits() -> None:
         graph.close()
     assert messages == ["waiting for bolt://127.0.0.1:9 to come back"]
     assert re.search("raw", "".join(messages)) is None
-
-
-class _Terminal(StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_progress_on_a_terminal_is_a_line_with_counts_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def test_what_the_views_leave_out_is_counted(tmp_path: Path, capsys: pytest.Capt
     _run_pairs(openi_folder, tmp_path / "a.parquet", images=tmp_path / "pictures", views="frontal,AP")
     left_out = json.loads(capsys.readouterr().out)["left_out"]
     assert left_out["images of other projections than frontal, AP"] == 40
-    assert left_out["images of the view AP, which no image here has"] == 0
+    assert left_out["images of the view AP"] == 0
     assert {pair.view for pair in PairSet.read(tmp_path / "a.parquet").pairs} == {"Frontal"}
 
 
@@ -90,7 +90,7 @@ def test_without_a_pair_the_reasons_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no pair of an image and its report: 80 without an image there") as refusal:
         _run_pairs(openi_folder, tmp_path / "pairs.parquet")
     assert "--images" in refusal.value.hint
-    with pytest.raises(InputError, match="0 images of the view AP, which no image here has"):
+    with pytest.raises(InputError, match="no images of the view AP"):
         _run_pairs(openi_folder, tmp_path / "pairs.parquet", views="AP")
     with pytest.raises(UsageError, match="2 pairs are too few"):
         _run_pairs(openi_folder, tmp_path / "pairs.parquet", images=tmp_path / "pictures", sample=2)

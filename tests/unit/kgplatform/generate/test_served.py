@@ -27,21 +27,17 @@ from kgplatform.schema import NODE_TYPES, relation_problem
 from kgplatform.survey import validate_batch
 from kgplatform.triplets.linking import ConceptLink
 from kgplatform.triplets.text import MAX_ENTITY, Relation, Triplet, parse_triplets
+from tests import quick_retries as retries
 from tests.fake_model import Answer, FakeModelReply, FakeModelServer, serving
+from tests.quick_retries import SECRET
 
 pytest.importorskip("openai")
 
-CANARY, SECRET = "zebrafinch", "sk-canary-key"
+CANARY = "zebrafinch"
+
+quick_retries = retries.quick_retries
 GOOD = "small, modify, effusion; effusion, located_at, left lung"
 TRIPLETS = (Triplet("small", Relation.MODIFY, "effusion"), Triplet("effusion", Relation.LOCATED_AT, "left lung"))
-
-
-@pytest.fixture(autouse=True)
-def quick_generator_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package's retries without its waits."""
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
-    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.002)
-    monkeypatch.setenv("KGP_LLM_API_KEY", SECRET)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from kgp_models.link_prediction.scorers import Reciprocal
 from tests.unit.models.link_prediction.paper_scores import ORACLES, attention
 from tests.unit.models.link_prediction.random_models import ENTITIES, MODELS, RELATIONS, all_triples, random_link_model
 
+pytestmark = pytest.mark.usefixtures("single_thread")
+
 SCORERS: dict[str, Any] = {
     "hyper": HypERScorer,
     "convr": ConvRScorer,
@@ -35,15 +37,6 @@ SCORERS: dict[str, Any] = {
 HYPERBOLIC = ["murp", "atth"]
 every_model = pytest.mark.parametrize("name", MODELS)
 every_hyperbolic = pytest.mark.parametrize("name", HYPERBOLIC)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def link_model_thread_limit() -> Iterator[None]:
-    """The tensors are so small that threads only get in each other's way."""
-    thread_count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(thread_count)
 
 
 @every_model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -20,17 +19,10 @@ from torch import Tensor
 from kgp_models.link_prediction import poincare
 from kgp_models.link_prediction.atth import reflect, rotate
 
+pytestmark = pytest.mark.usefixtures("single_thread")
+
 Array = NDArray[np.float64]
 Ball = tuple[float, list[Tensor]]  # a curvature and points
-
-
-@pytest.fixture(autouse=True, scope="module")
-def poincare_thread_limit() -> Iterator[None]:
-    """The tensors are so small that threads only get in each other's way."""
-    thread_count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(thread_count)
 
 
 # The formulas in plain NumPy, for a row at a time.

@@ -23,7 +23,8 @@ from kgp_models.training.augmentation import varied
 from kgplatform.datasets.pair_source import Pair
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
-from tests.interrupts import Progress, interrupted_at
+from kgplatform.progress import Progress
+from tests.interrupts import interrupted_at
 from tests.unit.models.retrieval import retrieval_world as world
 from tests.unit.models.retrieval.retrieval_world import TUNING
 

@@ -26,7 +26,7 @@ def test_a_relative_folder_is_below_the_settings(text: str, expected: str) -> No
 
 def test_a_folder_is_kept_relative_to_the_model() -> None:
     spec = TowerSpec.parse("clip:/data/weights")
-    relative_spec = spec.as_seen_from(Path("/data/models/a"))
+    relative_spec = spec.relative_to(Path("/data/models/a"))
     assert str(relative_spec) == "clip:../../weights"
     assert Path(str(relative_spec.below(Path("/data/models/a")).folder)).resolve() == Path("/data/weights")
-    assert str(TowerSpec("offline").as_seen_from(Path("/data"))) == "offline"
+    assert str(TowerSpec("offline").relative_to(Path("/data"))) == "offline"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from kgplatform.vqa.subgraph import EMPTY
 from tests.interrupts import interrupted_at
 from tests.unit.models.vqa import vqa_world as world
 
-pytestmark = pytest.mark.slow  # heavy libraries
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("single_thread")]  # heavy libraries
 
 TUNING = Tuning(learning_rate=3e-3, epochs=12, patience=12, batch=16)
 SETTINGS = VQASettings(hidden=32, width=16, dropout=0.0, graph_dropout=0.0, tuning=TUNING)
@@ -32,15 +32,6 @@ SETTINGS = VQASettings(hidden=32, width=16, dropout=0.0, graph_dropout=0.0, tuni
 
 class _SimulatedKill(Exception):
     """The machine goes down."""
-
-
-@pytest.fixture(autouse=True)
-def vqa_training_thread_limit() -> Iterator[None]:
-    """Sums of several threads differ in their last digits from run to run."""
-    thread_count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(thread_count)
 
 
 @pytest.fixture(scope="module")

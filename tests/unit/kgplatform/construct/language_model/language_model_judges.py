@@ -27,19 +27,10 @@ TAGGER = DictionaryTagger(
              Concept(JOINT, "effusion")])
 )  # fmt: skip
 CANARY = "zebrafinch"
-SECRET = "sk-canary-key"
 
 
 def a_report(text: str = "There is an effusion. No pneumonia.", number: int = 1) -> Report:
     return Report(str(number), f"I{number}", {"findings": f"{text} {CANARY} {number}."})
-
-
-@pytest.fixture(autouse=True)
-def quick_language_model_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package's retries without its waits."""
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
-    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.002)
-    monkeypatch.setenv("KGP_LLM_API_KEY", SECRET)
 
 
 @contextmanager

@@ -19,22 +19,22 @@ from kgplatform.construct.spread import Stages, annotated
 from kgplatform.construct.stance import rules
 from kgplatform.errors import InputError
 from kgplatform.schema import Stance
+from tests import quick_retries as retries
 from tests.fake_model import FakeModelReply, block, candidates, positive, prompt_report, serving
+from tests.quick_retries import SECRET
 
 pytest.importorskip("openai")
-from tests.unit.kgplatform.construct.language_model import language_model_judges
 from tests.unit.kgplatform.construct.language_model.language_model_judges import (
     CANARY,
     EFFUSION,
     JOINT,
     PNEUMONIA,
-    SECRET,
     TAGGER,
     a_report,
     judging,
 )
 
-quick_language_model_retries = language_model_judges.quick_language_model_retries
+quick_retries = retries.quick_retries
 
 
 def annotation_edges(found: Annotation) -> set[tuple[str, str]]:

@@ -15,13 +15,14 @@ from kgplatform.construct.language_model.judge import LLMJudge
 from kgplatform.construct.language_model.settings import LLMSettings
 from kgplatform.construct.stance import rules
 from kgplatform.errors import UsageError
+from tests import quick_retries as retries
 from tests.fake_model import FakeModelReply, serving
+from tests.quick_retries import SECRET
 
 pytest.importorskip("openai")
-from tests.unit.kgplatform.construct.language_model import language_model_judges
-from tests.unit.kgplatform.construct.language_model.language_model_judges import SECRET, TAGGER, a_report, judging
+from tests.unit.kgplatform.construct.language_model.language_model_judges import TAGGER, a_report, judging
 
-quick_language_model_retries = language_model_judges.quick_language_model_retries
+quick_retries = retries.quick_retries
 
 
 class TestConsent:

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from kgplatform.construct.language_model.reply import ReplyError, read_reply
 from kgplatform.schema import Stance
+from tests import quick_retries as retries
 from tests.campaigns import rounds
 from tests.fake_model import block
 
 pytest.importorskip("openai")
-from tests.unit.kgplatform.construct.language_model import language_model_judges
 from tests.unit.kgplatform.construct.language_model.language_model_judges import EFFUSION, PNEUMONIA
 
-quick_language_model_retries = language_model_judges.quick_language_model_retries
+quick_retries = retries.quick_retries
 
 
 class TestReply:
