@@ -15,7 +15,17 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, NoReturn, Self, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
@@ -61,6 +71,26 @@ def _require_list(value: object) -> object:
 
 def _refuse(value: object) -> NoReturn:
     raise PydanticCustomError("unknown_setting", "not a setting of a file")
+
+
+class HasValue:
+    """Metadata of an optional setting: the line may be left out of the file, but not written without a value."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self._require_value, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        optional_schema = handler(schema)
+        [value_schema] = (option for option in optional_schema["anyOf"] if option != {"type": "null"})
+        return dict(value_schema)
+
+    @staticmethod
+    def _require_value(value: object) -> object:
+        if value is None:
+            raise setting_error("has no value: take the line out, or write one")
+        return value
 
 
 Flag = StrictBool
@@ -140,6 +170,12 @@ class _Schema(GenerateJsonSchema):
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        json_schema = super().default_schema(schema)
+        if json_schema.get("default", "") is None and json_schema.get("type") != "null" and "anyOf" not in json_schema:
+            del json_schema["default"]  # a setting that may not be written without a value
+        return json_schema
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
         json_schema = super().dataclass_schema(schema)

@@ -2,7 +2,7 @@
 // param ids list: internal ids of edges
 // param own list: names of properties that no run claims: keys, and the platform's own notes
 UNWIND $ids AS id
-MATCH ()-[r]->() WHERE id(r) = id
+MATCH ()-[r]->() WHERE id(r) = id AND r.runs IS NOT NULL
 WITH r, [k IN keys(r) WHERE NOT k IN $own] AS names, coalesce(r.runs, []) AS runs,
      coalesce(r.who_claims, r.claims) AS claims
 WITH r, names, reduce(once = [], x IN runs | CASE WHEN x IN once THEN once ELSE once + x END) AS runs,

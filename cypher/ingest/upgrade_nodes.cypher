@@ -2,7 +2,7 @@
 // param ids list: internal ids of nodes
 // param own list: names of properties that no run claims: keys, and the platform's own notes
 UNWIND $ids AS id
-MATCH (n) WHERE id(n) = id
+MATCH (n) WHERE id(n) = id AND n.runs IS NOT NULL
 WITH n, [k IN keys(n) WHERE NOT k IN $own] AS names, coalesce(n.runs, []) AS runs,
      coalesce(n.who_claims, n.claims) AS claims
 WITH n, names, reduce(once = [], x IN runs | CASE WHEN x IN once THEN once ELSE once + x END) AS runs,

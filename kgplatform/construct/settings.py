@@ -24,6 +24,7 @@ from kgplatform.yaml_settings import (
     AsList,
     Flag,
     FromYAML,
+    HasValue,
     NeverInFile,
     PositiveInteger,
     Text,
@@ -43,12 +44,6 @@ def _beside_file(value: object, info: ValidationInfo) -> Path:
     if not isinstance(value, str) or "\0" in value:
         raise setting_error("must be the path of a file or folder")
     return _folder(info) / value
-
-
-def _require_value(value: object) -> object:
-    if value is None:
-        raise setting_error("has no value: take the line out, or write one")
-    return value
 
 
 def _tagger_beside_file(tagger: str, info: ValidationInfo) -> str:
@@ -74,7 +69,6 @@ def _folder(info: ValidationInfo) -> Path:
 
 
 FilePath = Annotated[Path, BeforeValidator(_beside_file)]
-HasValue = BeforeValidator(_require_value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +79,7 @@ class ConstructionSettings(FromYAML):
     """What the reports are: the name of a loader such as openi, mimic-cxr or reports."""
     path: FilePath
     """Where the reports are."""
-    views: Annotated[Texts | None, HasValue] = None
+    views: Annotated[Texts | None, HasValue()] = None
     """Views of the images, e.g. [AP, PA]; as the loader has them by default."""
     lexicon: Annotated[tuple[FilePath, ...], AsList] = ()
     """Files and folders with the names of concepts."""
@@ -97,7 +91,7 @@ class ConstructionSettings(FromYAML):
     """The tagger's name, or NAME:ARGUMENT."""
     conflicts: Conflicts = Conflicts.keep
     """What becomes of a concept with several stances in one report: keep them all, the strongest, or the last."""
-    keep: Annotated[FilePath | None, HasValue] = None
+    keep: Annotated[FilePath | None, HasValue()] = None
     """Only the studies in this file of `kgp construct select`."""
     workers: PositiveInteger = 1
     """Processes; with ray, actors."""

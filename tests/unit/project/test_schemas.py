@@ -29,6 +29,15 @@ def test_the_schemas_in_the_docs_are_those_of_the_code(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(json.loads(schema_text))
 
 
+@pytest.mark.parametrize("setting_name", ["views", "keep"])
+def test_a_setting_that_must_have_a_value_is_not_null_in_the_schema_either(setting_name: str) -> None:
+    schema = json.loads((SCHEMAS / "construct.json").read_text(encoding="utf-8"))
+    document = {"reports": "openi", "path": "."}
+    jsonschema.validate(document, schema)
+    with pytest.raises(jsonschema.ValidationError, match="None is not of type"):
+        jsonschema.validate({**document, setting_name: None}, schema)
+
+
 FOLDERS = {"generator": "generation"}  # of a schema's settings in benchmarks/, where it has another name
 
 
