@@ -251,6 +251,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial_path.unlink(missing_ok=True)
 
 
+def write_json(path: Path, document: object, indent: int | None = 1) -> None:
+    """Write a JSON document of the program's own, complete or not at all (see `atomic_file`)."""
+    with atomic_file(path) as partial_path:
+        partial_path.write_text(json.dumps(document, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def require_own(path: Path, own: Callable[[Path], bool] | None) -> None:
     """Raise `UsageError` where `path` is there and no file that may be overwritten (see `replacing`)."""
     if not path.exists() or path.is_dir():  # a folder is told of when it is written to

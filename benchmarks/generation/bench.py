@@ -35,7 +35,7 @@ from kgp_models.generator.train import STAGES, Work, meaning, train_stages
 from kgp_models.generator.validate import with_degrees
 from kgplatform.cli.output import note, progress
 from kgplatform.errors import UsageError
-from kgplatform.files import atomic_file
+from kgplatform.files import write_json
 from kgplatform.generate.backend import Asked
 from kgplatform.triplets.text import Relation, Triplet
 
@@ -167,8 +167,7 @@ class Bench:
             document: dict[str, Any] = json.loads(reply_path.read_text(encoding="utf-8"))
         else:
             document = self._written(generator, records)
-            with atomic_file(reply_path) as partial_path:
-                partial_path.write_text(json.dumps(document) + "\n", encoding="utf-8")
+            write_json(reply_path, document, indent=None)
         return document | {"triplets": [_read(triplet_rows) for triplet_rows in document["triplets"]]}
 
     def _written(self, generator: Generator, records: Sequence[Record]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import signal
@@ -17,7 +16,7 @@ import psutil
 
 from kgplatform.cli.output import note
 from kgplatform.errors import KgpError
-from kgplatform.files import atomic_file
+from kgplatform.files import write_json
 from kgplatform.interrupt import EXIT_CODE, Stopped
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +51,7 @@ def context(seed: int | None = None, device: str = "cpu") -> dict[str, Any]:
 
 def store(result_path: Path, document: Mapping[str, Any], indent: int | None = 2) -> Path:
     """Write a result as JSON, at once or not at all; returns its path."""
-    with atomic_file(result_path) as partial_path:
-        partial_path.write_text(json.dumps(document, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(result_path, document, indent)
     return result_path
 
 

@@ -25,7 +25,6 @@ from benchmarks.harness import record
 from benchmarks.harness.table_text import markdown_table
 from benchmarks.link_prediction import run as link_prediction
 from benchmarks.link_prediction.table import TASKS
-from kgp_models.link_prediction.checkpoint import read_document, save_json
 from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
@@ -33,6 +32,7 @@ from kgplatform.cli.output import note
 from kgplatform.datasets import splits
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, KgpError, UsageError
+from kgplatform.files import read_json
 
 TRIAL = "trial.json"
 SEED = 42
@@ -70,7 +70,7 @@ def folder_of(build: Path, split: Split, settings: TrainingSettings) -> Path:
 def _run_trial(settings: TrainingSettings, split: Split, true_triples: Known, folder: Path) -> dict[str, Any]:
     """Train once and rank the validation part, unless that was done before."""
     if (folder / TRIAL).exists():
-        return read_document(folder / TRIAL)
+        return dict(read_json(folder / TRIAL))
     try:
         trained = train_link_model(
             settings, split, seed=SEED, folder=folder, progress=link_prediction.log(settings.model)
@@ -89,8 +89,7 @@ def _run_trial(settings: TrainingSettings, split: Split, true_triples: Known, fo
             "training_seconds": round(trained.seconds, 1),
         }
     outcome |= {"settings": settings.as_dict(), "context": record.context(SEED, link_prediction.device_name())}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_json(folder / TRIAL, outcome)
+    record.store(folder / TRIAL, outcome)
     return outcome
 
 
@@ -142,7 +141,9 @@ def _write_trials(by_model: dict[str, list[dict[str, Any]]], split: Split, resul
     """Write all trials, as JSON and as a table a model."""
     results.mkdir(exist_ok=True)
     split_description = {"kind": split.kind, "seed": split.seed, "sha256": split.sha256, "valid": len(split.valid)}
-    save_json(results / f"link_prediction_tuning_{split.kind}.json", {"split": split_description, "models": by_model})
+    record.store(
+        results / f"link_prediction_tuning_{split.kind}.json", {"split": split_description, "models": by_model}
+    )
     base_settings = TrainingSettings.of({"model": ""}).as_dict()
     report_parts = [
         f"# Trials on the validation part of `{split.kind}`\n\nMean filtered MRR of heads, relations and tails, and "
@@ -186,7 +187,7 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
     for model_name, model_trials in trials_by_model.items():
         trial_paths = [folder_of(arguments.build, split, settings) / TRIAL for settings in model_trials]
         if all(trial_path.exists() for trial_path in trial_paths):
-            complete_outcomes[model_name] = [read_document(trial_path) for trial_path in trial_paths]
+            complete_outcomes[model_name] = [read_json(trial_path) for trial_path in trial_paths]
             write_best(complete_outcomes[model_name], split, arguments.settings / "tuned" / split.kind)
     _write_trials(complete_outcomes, split, arguments.results)
     note(f"{len(complete_outcomes)} of {len(trials_by_model)} models are complete; the rest is as it was")

@@ -27,18 +27,49 @@ from kgp_models.generator.settings import SMALL, GeneratorSettings
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
-from kgp_models.training.model_files import check_files, save_whole, sha256_of
+from kgp_models.training.model_files import save_whole
+from kgp_models.training.model_folder import CardText, Description, ModelFormat
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
-from kgplatform.files import read_json, replacing
 from kgplatform.trained_on import TrainedOn
 
-FORM: Final = 1
 ABOUT: Final = "generator.json"
 PROJECTOR: Final = "projector.safetensors"
 VISION: Final = "vision.safetensors"
 LANGUAGE: Final = "language"
 SHIPPED: Final = Path(__file__).parent / "shipped"  # the small checkpoint that comes with the package
+
+
+def _card_text(description: Description) -> CardText:
+    settings = description["settings"]
+    data = settings["data"]
+    return CardText(
+        f"{description['stage']}: radiology triplets",
+        "A generator of RadGraph-style triplets (`suggestive_of`, `located_at`, `modify`), trained by `kgp train "
+        "generator`\nafter the VLM-KG paper.",
+        (
+            f"language model: {settings['language_model']}; vision encoder: {settings['vision']}",
+            f"data: {data['reports']}, graphs {', '.join(data['graphs'])}; sha256 {description['data_sha256']}",
+            f"instruction: {settings['instruction']}",
+        ),
+        "A triplet is a guess, to be checked against report and image.",
+    )
+
+
+def _names_vision(description: Description) -> bool:
+    vision = description["vision"]
+    return vision is None or all(isinstance(vision[name], str) for name in ("name", "sha256"))
+
+
+FORMAT: Final = ModelFormat(
+    "generator",
+    "kgp train generator",
+    ABOUT,
+    1,
+    {"stage": str, "settings": dict, "data_sha256": str, "files": dict, "figures": dict},
+    _card_text,
+    _names_vision,
+)
 
 
 @dataclass(frozen=True)
@@ -107,29 +138,20 @@ def save_generator(
         settings.data, path=Path(settings.data.path).name or "."
     )  # a path of one machine says nothing on another
     description = {
-        "form": FORM,
         "stage": stage,
         "settings": replace(settings, data=data_settings).as_dict(),
         "vision": None if vision is None else {"name": vision.name, "sha256": vision_of.weights_sha256(vision.module)},
         "data_sha256": data,
         "trained_on": provenance.document(trained_on),
         "figures": dict(figures),
-        "files": {file_path.relative_to(folder).as_posix(): sha256_of(file_path) for file_path in all_files},
     }
-    _describe(folder, description)
+    FORMAT.write(folder, description, all_files)
 
 
 def add_figures(folder: Path, figures: Mapping[str, Any]) -> None:
     """Note what a saved generator reaches; its weights stay unchanged."""
-    description = _about(folder)
-    _describe(folder, {**description, "figures": {**description["figures"], **figures}})
-
-
-def _describe(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write the model card, and last the description, by which a generator is known to be whole."""
-    (folder / "README.md").write_text(_card(description), encoding="utf-8")
-    with replacing(folder / ABOUT) as staged_path:
-        staged_path.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    description = FORMAT.read(folder, check_hashes=False)
+    FORMAT.rewrite(folder, {**description, "figures": {**description["figures"], **figures}})
 
 
 def save_vision(vision: Vision, folder: Path, dtype: torch.dtype = torch.float16) -> None:
@@ -149,8 +171,7 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
 
     Raises `InputError` for a folder that holds none, or whose files are not those that were saved.
     """
-    description = _about(folder)
-    check_files(folder, description["files"])
+    description = FORMAT.read(folder)
     settings = GeneratorSettings.of(description["settings"])
     language, tokenizer = read_language(folder / LANGUAGE)
     encoder = None if description["vision"] is None else _vision(folder, description, settings, vision)
@@ -182,47 +203,3 @@ def _vision(folder: Path, description: Mapping[str, Any], settings: GeneratorSet
         hint = "Say by --vision KIND:FOLDER where the one is that it was trained with."
         raise InputError("the vision encoder is not the one of the training", hint, path=folder)
     return encoder
-
-
-def _about(folder: Path) -> dict[str, Any]:
-    description_path = folder / ABOUT
-    try:
-        description = read_json(description_path)
-        is_outdated = description["form"] != FORM
-        expected_types = {"stage": str, "settings": dict, "data_sha256": str, "files": dict, "figures": dict}
-        encoder = None if is_outdated else description["vision"]
-        if not is_outdated and not all(
-            isinstance(description[field_name], field_type) for field_name, field_type in expected_types.items()
-        ):
-            raise TypeError
-        if encoder is not None and not all(isinstance(encoder[field_name], str) for field_name in ("name", "sha256")):
-            raise TypeError
-    except (InputError, KeyError, TypeError):
-        hint = "Give a folder of `kgp train generator`."
-        raise InputError("there is no generator here", hint, path=folder) from None
-    if is_outdated:
-        raise InputError("the generator is of another version", "Train it again.", path=description_path)
-    return dict(description)
-
-
-def _card(about: Mapping[str, Any]) -> str:
-    """What a model card states: what it is, what it was trained on, what it reaches, what it is not for."""
-    figures = "\n".join(f"| {figure_name} | {figure} |" for figure_name, figure in about["figures"].items())
-    settings = about["settings"]
-    return f"""# {about["stage"]}: radiology triplets
-
-A generator of RadGraph-style triplets (`suggestive_of`, `located_at`, `modify`), trained by `kgp train generator`
-after the VLM-KG paper.
-
-- language model: {settings["language_model"]}; vision encoder: {settings["vision"]}
-- data: {settings["data"]["reports"]}, graphs {", ".join(settings["data"]["graphs"])}; sha256 {about["data_sha256"]}
-- trained on: {provenance.listed(provenance.read_trained_on(about))}
-- instruction: {settings["instruction"]}
-
-| figure | |
-|---|---|
-{figures}
-
-Not for clinical use. What it writes is a guess, to be checked against report and image. A generator that was trained on
-synthetic studies knows synthetic studies.
-"""

@@ -11,7 +11,6 @@ has a process: what is done once is done by the main one, while the others wait.
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -38,11 +37,11 @@ from kgp_models.generator.trainers import arguments, run_trainer, told_steps, vi
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
+from kgp_models.training.training_state import claim
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
-from kgplatform.files import read_json
 from kgplatform.progress import Log, ProgressOf, silent_progress
 from kgplatform.triplets.linking import Linker
 from kgplatform.triplets.text import entity, serialise
@@ -141,14 +140,7 @@ def _same_training(work: Work, data_hash: str) -> None:
     description: dict[str, Any] = {"data_sha256": data_hash, "settings": work.settings.as_dict()}
     if (process_count := PartialState().num_processes) > 1:  # a step is of as many batches
         description["processes"] = process_count
-    record_path = work.folder / "training.json"
-    if record_path.exists():
-        if read_json(record_path, hint="Choose another folder with --out.") != json.loads(json.dumps(description)):
-            hint = "Choose another folder with --out; with several GPUs, go on with as many."
-            raise InputError("another training, of other data or settings, is in this folder", hint, path=work.folder)
-        return
-    work.folder.mkdir(parents=True, exist_ok=True)
-    record_path.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    claim(work.folder, description, "Choose another folder with --out; with several GPUs, go on with as many.")
 
 
 def _vision(work: Work, training_studies: Sequence[Study]) -> None:

@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 AnyPath: TypeAlias = str | Path
 Figures: TypeAlias = Mapping[str, Mapping[str, float]]  # by what is measured (a task, a direction, a method), by metric
 
-WORK: Final = "work"  # in a model's folder: the state of its training
 SEED: Final = 42
 
 

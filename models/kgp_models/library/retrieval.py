@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kgp_models.library.result import SEED, WORK, AnyPath, TrainedModel
+from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.retrieval import build, checkpoint
 from kgp_models.retrieval.settings import RetrievalSettings
 from kgp_models.training.short import at_most
+from kgp_models.training.training_state import WORK
 from kgplatform import training_folder
 from kgplatform.datasets import pair_checks as checks
 from kgplatform.datasets.graph_studies import graph_images

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kgp_models.library.result import SEED, WORK, AnyPath, TrainedModel
+from kgp_models.library.result import SEED, AnyPath, TrainedModel
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.training.short import at_most
+from kgp_models.training.training_state import WORK
 from kgp_models.vqa import build, checkpoint
 from kgp_models.vqa.settings import PLAIN, VQASettings
 from kgplatform import training_folder

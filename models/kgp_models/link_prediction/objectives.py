@@ -23,6 +23,9 @@ _COLUMN: Final = {"head": 0, "relation": 1, "tail": 2}
 class Objective(Protocol):
     """An epoch's batches, and the loss of one."""
 
+    steps: int
+    """The batches of an epoch."""
+
     def batches(self) -> Iterator[Any]:
         """The training triples in random order, cut into batches."""
         ...
@@ -48,6 +51,7 @@ class Sampled:
     ) -> None:
         self.settings = settings
         self.triples = torch.from_numpy(np.ascontiguousarray(train)).to(device)
+        self.steps = math.ceil(len(train) / settings.batch_size)
         self.sizes = (num_entities, num_relations, num_entities)
         # a graph's only relation cannot be replaced by another
         self.corrupted_columns = [

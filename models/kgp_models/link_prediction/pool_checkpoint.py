@@ -26,6 +26,7 @@ from kgp_models.training.model_files import sha256_of
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Ids, Triples
+from kgplatform.files import read_json, write_json
 
 ABOUT: Final = "pool.json"
 MEMBERS: Final = "members"
@@ -98,7 +99,7 @@ def save_pool(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path
             file_path.relative_to(folder).as_posix(): _hash_of_file(file_path) for file_path in sorted(saved_files)
         },
     }
-    checkpoint.save_json(folder / ABOUT, {**about, "sha256": _hash(about)})
+    write_json(folder / ABOUT, {**about, "sha256": _hash(about)}, indent=2)
 
 
 def _same(first_scorer: Scorer, second_scorer: Scorer, triple_ids: Ids) -> bool:
@@ -110,8 +111,8 @@ def _same(first_scorer: Scorer, second_scorer: Scorer, triple_ids: Ids) -> bool:
 
 def load_pool(folder: Path) -> PoolCheckpoint:
     """Read what `save_pool` wrote; raises `InputError` when any file is damaged or another pool's."""
-    about = checkpoint.read_document(folder / ABOUT)
-    if "files" not in about or "weights" not in about:
+    about = read_json(folder / ABOUT, hint="Name the folder of a trained model.")
+    if not isinstance(about, dict) or "files" not in about or "weights" not in about:
         raise InputError("is not a pool of this program", _AGAIN, path=folder / ABOUT)
     if about.pop("sha256", None) != _hash(about):
         raise InputError("does not match its hash", _AGAIN, path=folder / ABOUT)

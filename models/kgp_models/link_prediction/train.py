@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +19,14 @@ from kgp_models.link_prediction.evaluate import Known, evaluate
 from kgp_models.link_prediction.objectives import Objective, objective
 from kgp_models.link_prediction.scoring import Factored, Scorer
 from kgp_models.link_prediction.settings import TrainingSettings
+from kgp_models.training.training_state import STATE, WORK, TrainingState, claim
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, KgpError
 from kgplatform.extras import missing
-from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
+from kgplatform.interrupt import Checkpoints, checkpoints
 from kgplatform.progress import Progress
 
+EARLIER_STATE: Final = "training.safetensors"  # of an unfinished training of version 0.1
 _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
@@ -62,33 +65,31 @@ def train_link_model(
     nothing is done again.
     Raises `InputError` when `folder` holds another training, and `KgpError` when the model diverges.
     """
-    training = _Training(settings, split, seed, folder, device)
-    if (training.done or training.losses) and not training.over:
-        log(
-            f"the training goes on at step {len(training.losses) + 1:,} "
-            f"of epoch {training.done + 1:,} of {settings.epochs:,}"
-        )
+    training = _Training(settings, split, seed, folder, device, log)
     writer = _tensorboard(tensorboard)
     with checkpoints() as checkpoint_clock:
         while not training.over:
-            epoch_loss = training.epoch(checkpoint_clock)
+            epoch_loss, validation_mrr = training.epoch(checkpoint_clock)
             progress(training.done, settings.epochs)
-            if training.done % settings.check_every == 0 or training.done == settings.epochs:
-                validation_mrr = training.check(epoch_loss)
-                if writer is not None:
-                    writer.add_scalar("loss", epoch_loss, training.done)
-                    writer.add_scalar("validation MRR", validation_mrr, training.done)
-                training.save(checkpoint_clock)
+            if writer is not None and validation_mrr is not None:
+                writer.add_scalar("loss", epoch_loss, training.done)
+                writer.add_scalar("validation MRR", validation_mrr, training.done)
     if writer is not None:
         writer.close()
     return training.finish()
 
 
 class _Training:
-    """One training under way."""
+    """One training under way. Its state is in the folder's `WORK`, so that what was killed goes on."""
 
     def __init__(
-        self, settings: TrainingSettings, split: Split, seed: int, folder: Path | None, device: torch.device | str
+        self,
+        settings: TrainingSettings,
+        split: Split,
+        seed: int,
+        folder: Path | None,
+        device: torch.device | str,
+        log: Callable[[str], None],
     ) -> None:
         triples = split.triples
         self.settings, self.split, self.seed, self.folder, self.device = settings, split, seed, folder, device
@@ -98,126 +99,122 @@ class _Training:
         graph_sizes = triples.num_entities, triples.num_relations
         self.objective = objective(settings, split.train, *graph_sizes, device)
         self.true_triples = Known(triples.ids, *graph_sizes)
-        self.best = checkpoint.copy_weights(self.model)
-        self.done, self.best_epoch, self.best_mrr, self.seconds = 0, 0, -1.0, 0.0
-        self.history: list[dict[str, float]] = []
-        self.losses: list[Tensor] = []  # of the epoch's batches
-        self.random = torch.get_rng_state()  # as the epoch began
-        self._resumed: Tensor | None = None  # random numbers of a training that goes on within an epoch
-        self._started = time.perf_counter()
-        if folder is not None and checkpoint.has_progress(folder):
-            self._resume(folder)
-        elif folder is not None and checkpoint.exists(folder):
-            self._take(folder)
+        self.finished: checkpoint.LinkCheckpoint | None = None
+        self.state = TrainingState(
+            None if folder is None else folder / WORK / STATE,
+            {"model": self.model, "optimizer": self.optimizer},
+            self.objective.steps,
+            settings.epochs,
+            log=log,
+        )
+        if folder is not None:
+            self._open(folder)
+
+    @property
+    def done(self) -> int:
+        """The epochs that are done."""
+        return len(self.state.history)
+
+    @property
+    def checks(self) -> list[dict[str, float]]:
+        """Epoch, loss and validation MRR of each check."""
+        numbered_rows = enumerate(self.state.history, start=1)
+        return [{"epoch": epoch, **history_row} for epoch, history_row in numbered_rows if "mrr" in history_row]
+
+    @property
+    def best_check(self) -> dict[str, float]:
+        """The first of the checks with the highest MRR."""
+        return max(self.checks, key=lambda check: check["mrr"], default={"epoch": 0, "mrr": -1.0})
 
     @property
     def over(self) -> bool:
-        """Whether the last epoch is done, or patience is at its end."""
-        waited_checks = (self.done - self.best_epoch) // self.settings.check_every
-        return self.done >= self.settings.epochs or waited_checks >= self.settings.patience
+        """Whether the training is finished: the last epoch is done, or patience is at its end."""
+        waited_checks = (self.done - int(self.best_check["epoch"])) // self.settings.check_every
+        return self.finished is not None or self.done >= self.settings.epochs or waited_checks >= self.settings.patience
 
-    def epoch(self, when: Checkpoints) -> float:
-        """One pass over the training triples in random order; returns the mean loss of the batches.
+    def epoch(self, when: Checkpoints) -> tuple[float, float | None]:
+        """One pass over the training triples in random order; where a check is due, the validation triples are ranked,
+        and the weights are stored if they are the best so far. Returns the mean loss of the batches and the MRR.
 
         Raises `Stopped` after a batch where the training is to stop.
         """
         self.model.train()
-        for batch in self._batches():
-            self.losses.append(optimizer_step(self.model, self.scorer, self.optimizer, self.objective, batch))
-            if when.due():
-                self.save(when)
-        self.done += 1
-        mean_loss = float(torch.stack(self.losses).mean())
-        self.losses = []
+        for batch in self.state.epoch(self.objective.batches(), when):
+            self.state.add({"loss": optimizer_step(self.model, self.scorer, self.optimizer, self.objective, batch)})
+        epoch = self.done + 1
+        mean_loss = self.state.mean_losses()["loss"]
         if not math.isfinite(mean_loss):
-            raise KgpError(f"the loss is not finite after epoch {self.done}", "Lower the learning rate.")
-        return mean_loss
-
-    def check(self, loss: float) -> float:
-        """Rank the validation triples, and keep the weights if they are the best so far."""
-        self.model.eval()
-        tasks = self.settings.corrupt  # what it is trained for
-        evaluation = evaluate(self.scorer, self.split.valid, self.true_triples, tasks=tasks, device=self.device)
-        validation_mrr = float(np.mean([metrics.mrr for metrics in evaluation.metrics().values()]))
-        self.history.append({"epoch": self.done, "loss": loss, "mrr": validation_mrr})
-        if validation_mrr > self.best_mrr:
-            self.best_epoch, self.best_mrr = self.done, validation_mrr
-            self.best = checkpoint.copy_weights(self.model)
-        return validation_mrr
-
-    def save(self, when: Checkpoints) -> None:
-        """Save how far the training is. Raises `Stopped` where it is to stop."""
-        if self.folder is not None:
-            about = {**self._about(), "losses": [float(batch_loss) for batch_loss in self.losses]}
-            checkpoint.save_progress(self.folder, self.model, self.best, self.optimizer, about, self.random)
-            when.saved()
-        if when.stopping:
-            if self.folder is None:
-                raise KeyboardInterrupt
-            step_text = (
-                f"{len(self.losses):,} steps of epoch {self.done + 1:,}" if self.losses else f"epoch {self.done:,}"
-            )
-            raise Stopped(f"stopped after {step_text} of {self.settings.epochs:,}, saved in {self.folder}")
-
-    def _batches(self) -> Iterator[Any]:
-        """The batches of the epoch that are still to do."""
-        if self._resumed is None:
-            self.random = torch.get_rng_state()
-        else:
-            torch.set_rng_state(self.random)
-        batches = iter(self.objective.batches())
-        for _ in self.losses:
-            next(batches)
-        if self._resumed is not None:
-            torch.set_rng_state(self._resumed)
-            self._resumed = None
-        return batches
+            raise KgpError(f"the loss is not finite after epoch {epoch}", "Lower the learning rate.")
+        if epoch % self.settings.check_every and epoch != self.settings.epochs:
+            self.state.end_epoch(when, save=False)
+            return mean_loss, None
+        validation_mrr = self._validation_mrr()
+        if validation_mrr > self.best_check["mrr"]:
+            self.state.best = checkpoint.copy_weights(self.model)
+        self.state.end_epoch(when, {"mrr": validation_mrr})
+        return mean_loss, validation_mrr
 
     def finish(self) -> LinkTrainingResult:
         """Put the best weights back, and write the checkpoint."""
-        self.model.load_state_dict(self.best)
+        if self.finished is not None:
+            return self._result(self.finished.about)
+        if self.state.best:
+            self.model.load_state_dict(self.state.best)
         self.model.eval()
+        about = self._about()
         if self.folder is not None:
-            checkpoint.save_link_checkpoint(self.folder, self.settings, self.model, self.split.triples, self._about())
-            checkpoint.clear_progress(self.folder)
-        seconds = self._about()["seconds"]
-        return LinkTrainingResult(
-            self.model, self.scorer, self.done, self.best_epoch, self.best_mrr, seconds, self.history
-        )  # fmt: skip
+            checkpoint.save_link_checkpoint(self.folder, self.settings, self.model, self.split.triples, about)
+            shutil.rmtree(self.folder / WORK)
+        return self._result(about)
 
-    def _about(self) -> dict[str, Any]:
+    def _result(self, about: Mapping[str, Any]) -> LinkTrainingResult:
+        figures = (about[name] for name in ("epochs", "best_epoch", "best_mrr", "seconds", "history"))
+        return LinkTrainingResult(self.model, self.scorer, *figures)
+
+    def _validation_mrr(self) -> float:
+        self.model.eval()
+        tasks = self.settings.corrupt  # what it is trained for
+        evaluation = evaluate(self.scorer, self.split.valid, self.true_triples, tasks=tasks, device=self.device)
+        return float(np.mean([metrics.mrr for metrics in evaluation.metrics().values()]))
+
+    def _identity(self) -> dict[str, Any]:
+        """What may not differ between the sessions of a training."""
         return {
             "settings": self.settings.as_dict(),
             "graph": self.split.triples.sha256,
             "split": {"kind": self.split.kind, "seed": self.split.seed, "sha256": self.split.sha256},
             "seed": self.seed,
-            "epochs": self.done,
-            "best_epoch": self.best_epoch,
-            "best_mrr": self.best_mrr,
-            "seconds": self.seconds + time.perf_counter() - self._started,
-            "history": self.history,
         }
 
-    def _resume(self, folder: Path) -> None:
-        self.best, about, epoch_random = checkpoint.load_progress(folder, self.model, self.optimizer)
-        self._go_on_from(about, folder)
-        self.losses = [torch.tensor(batch_loss, device=self.device) for batch_loss in about.get("losses", [])]
-        if self.losses:
-            self.random, self._resumed = epoch_random, torch.get_rng_state()
+    def _about(self) -> dict[str, Any]:
+        return {
+            **self._identity(),
+            "epochs": self.done,
+            "best_epoch": self.best_check["epoch"],
+            "best_mrr": self.best_check["mrr"],
+            "seconds": self.state.seconds,
+            "history": self.checks,
+        }
 
-    def _take(self, folder: Path) -> None:
+    def _open(self, folder: Path) -> None:
+        """Go on from what an earlier session left in the folder, or take the model that it finished."""
+        earlier_state = folder / EARLIER_STATE
+        if earlier_state.exists():
+            hint = "Delete this file; the training then starts from the beginning."
+            raise InputError("this is an unfinished training of an earlier version", hint, path=earlier_state)
+        is_unfinished = (folder / WORK / STATE).exists()
+        if is_unfinished or not checkpoint.FORMAT.is_in(folder):
+            claim(folder / WORK, self._identity())
+            self.state.resume()
+            return
         finished = checkpoint.load_link_checkpoint(folder)
-        self._go_on_from(finished.about, folder)
-        self.best = checkpoint.copy_weights(finished.model)
-
-    def _go_on_from(self, about: Mapping[str, Any], folder: Path) -> None:
-        own_record = self._about()
-        for field_name in ("settings", "graph", "split", "seed"):
-            if about.get(field_name) != _as_json(own_record[field_name]):
+        for field_name, own_entry in self._identity().items():
+            if finished.about.get(field_name) != json.loads(json.dumps(own_entry)):
                 message = f"holds a training with another {field_name.rstrip('s')}"
                 raise InputError(message, "Give another folder, or delete it.", path=folder)
-        self.done, self.best_epoch = about["epochs"], about["best_epoch"]
-        self.best_mrr, self.seconds, self.history = about["best_mrr"], about["seconds"], about["history"]
+        self.finished = finished
+        self.model.load_state_dict(checkpoint.copy_weights(finished.model))
+        self.model.eval()
 
 
 def optimizer_step(
@@ -240,12 +237,6 @@ def optimizer(settings: TrainingSettings, model: zoo.Model) -> torch.optim.Optim
     return optimizer_class(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-
-
-def _as_json(document: Any) -> Any:
-    import json
-
-    return json.loads(json.dumps(document))
 
 
 def _tensorboard(folder: Path | None) -> Any:

@@ -8,7 +8,6 @@ README.md             the model card
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,17 +23,37 @@ from kgp_models.towers.backbones import open_backbone
 from kgp_models.towers.small_backbone import KIND as SMALL
 from kgp_models.towers.small_backbone import small_backbone
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.training.model_files import check_files, save_whole, sha256_of
+from kgp_models.training.model_files import save_whole
+from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
-from kgplatform.files import atomic_file, read_json
 
-FORM: Final = 1
 ABOUT: Final = "retrieval.json"
 WEIGHTS: Final = "weights.safetensors"
 TOKENIZER: Final = "tokenizer"
 SHIPPED: Final = Path(__file__).parent / "shipped"  # the small backbone that comes with the package
 _TOWERS: Final = ("image_tower.", "text_tower.")
+
+
+def _card_text(description: Description) -> CardText:
+    settings, data = description["settings"], description["data"]
+    return CardText(
+        f"Image-text retrieval: {settings['method']} on {settings['backbone']}",
+        f"Trained by `kgp train retrieval` after MedMKG's Table 3 (method {settings['method']}, graph "
+        f"{settings['graph']}).",
+        tuple(f"{name}: {entry}" for name, entry in data.items()),
+        "A retrieved image is a guess, to be checked against image and report.",
+    )
+
+
+FORMAT: Final = ModelFormat(
+    "retrieval model",
+    "kgp train retrieval",
+    ABOUT,
+    1,
+    {"backbone": str, "settings": dict, "files": dict, "data": dict, "figures": dict},
+    _card_text,
+)
 
 
 def save_retrieval_model(
@@ -63,18 +82,14 @@ def save_retrieval_model(
     saved_files = (
         [folder / WEIGHTS, *sorted((folder / TOKENIZER).glob("*"))] if backbone.kind == SMALL else [folder / WEIGHTS]
     )
-    about = {
-        "form": FORM,
+    description = {
         "backbone": str(TowerSpec.parse(base).relative_to(folder)),
         "settings": {**settings.as_dict(), "backbone": backbone.kind},
         "data": dict(data),
         "trained_on": provenance.document(backbone.trained_on),
         "figures": dict(figures),
-        "files": {file_path.relative_to(folder).as_posix(): sha256_of(file_path) for file_path in saved_files},
     }
-    (folder / "README.md").write_text(_card(about), encoding="utf-8")
-    with atomic_file(folder / ABOUT) as partial_path:
-        partial_path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    FORMAT.write(folder, description, saved_files)
 
 
 def load_retrieval_model(folder: Path, base: str | None = None) -> Backbone:
@@ -88,15 +103,15 @@ def load_retrieval_model(folder: Path, base: str | None = None) -> Backbone:
 
 def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone, Any]:
     """As `load_retrieval_model`, with the small backbone's tokenizer, which a training goes on with; None of others."""
-    about = _about(folder)
-    check_files(folder, about["files"])
-    settings = RetrievalSettings.of(about["settings"])
+    description = FORMAT.read(folder)
+    settings = RetrievalSettings.of(description["settings"])
     tokenizer = None
-    if about["backbone"] == SMALL:
+    if description["backbone"] == SMALL:
         tokenizer = read_tokenizer(folder / TOKENIZER)
         backbone = small_backbone(tokenizer, settings.small, 0, frozen=settings.frozen)
     else:
-        tower_spec = TowerSpec.parse(about["backbone"]).below(folder)  # a path that is relative is so to the model
+        # A relative path starts in the model's folder.
+        tower_spec = TowerSpec.parse(description["backbone"]).below(folder)
         backbone = open_backbone(base or str(tower_spec), frozen=settings.frozen)
     try:
         saved_weights = load_file(folder / WEIGHTS)
@@ -116,45 +131,6 @@ def load_with_tokenizer(folder: Path, base: str | None = None) -> tuple[Backbone
             }
         )
     except (OSError, RuntimeError, ValueError, SafetensorError):
-        raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
-    backbone.trained_on = provenance.read_trained_on(about)
+        raise InputError("the model's weights do not fit", TRAIN_AGAIN, path=folder / WEIGHTS) from None
+    backbone.trained_on = provenance.read_trained_on(description)
     return backbone.eval(), tokenizer
-
-
-def _about(folder: Path) -> dict[str, Any]:
-    try:
-        about = read_json(folder / ABOUT)
-        is_outdated = about["form"] != FORM
-        field_types = {"backbone": str, "settings": dict, "files": dict, "data": dict}
-        if not is_outdated and not all(
-            isinstance(about[field_name], field_type) for field_name, field_type in field_types.items()
-        ):
-            raise TypeError
-    except (InputError, KeyError, TypeError):
-        raise InputError(
-            "there is no retrieval model here", "Give a folder of `kgp train retrieval`.", path=folder
-        ) from None
-    if is_outdated:
-        raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
-    return dict(about)
-
-
-def _card(about: Mapping[str, Any]) -> str:
-    """What a model card states: what it is, what it was trained on, what it reaches, what it is not for."""
-    settings = about["settings"]
-    figure_lines = "\n".join(f"| {entry_name} | {entry} |" for entry_name, entry in about["figures"].items())
-    data_lines = "\n".join(f"- {entry_name}: {entry}" for entry_name, entry in about["data"].items())
-    return f"""# Image-text retrieval: {settings["method"]} on {settings["backbone"]}
-
-Trained by `kgp train retrieval` after MedMKG's Table 3 (method {settings["method"]}, graph {settings["graph"]}).
-
-{data_lines}
-- trained on: {provenance.listed(provenance.read_trained_on(about))}
-
-| figure | |
-|---|---|
-{figure_lines}
-
-Not for clinical use. What it finds is a guess, to be checked against image and report. A model that was trained on
-synthetic studies knows synthetic studies.
-"""

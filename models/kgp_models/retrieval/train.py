@@ -20,7 +20,7 @@ from kgp_models.retrieval.settings import FineTuning
 from kgp_models.towers.backbone import Backbone, bfloat16_context
 from kgp_models.towers.tokens import tokens_on
 from kgp_models.training.augmentation import varied
-from kgp_models.training.training_state import TrainingState
+from kgp_models.training.training_state import STATE, TrainingState
 from kgplatform.datasets import pair_metrics as metrics
 from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.interrupt import checkpoints
@@ -28,7 +28,6 @@ from kgplatform.progress import Log, Progress
 
 STATISTICS_PICTURES: Final = 1024  # pictures that statistics of batch norms are computed from
 STATISTICS_BATCH: Final = 128
-STATE: Final = "training.state"
 CHECKED: Final = "recall"  # of the validation part: see `recall`
 
 
@@ -121,7 +120,7 @@ def fine_tune(
             figure = recall(evaluated(backbone, valid))
             if not training_state.history or figure > max(epoch_row[CHECKED] for epoch_row in training_state.history):
                 training_state.best = copy.deepcopy(backbone.state_dict())
-            training_state.end_epoch(checkpoint_clock, **{CHECKED: figure})
+            training_state.end_epoch(checkpoint_clock, {CHECKED: figure})
     backbone.load_state_dict(training_state.best)
     backbone.eval()
     figures = [epoch_row[CHECKED] for epoch_row in training_state.history]

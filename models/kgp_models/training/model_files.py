@@ -28,6 +28,14 @@ def save_whole(tensors: Mapping[str, Tensor], path: Path) -> None:
         save_file(dict(tensors), partial_path)
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a model's file. Raises `InputError` where it is missing or damaged."""
+    try:
+        return load_file(require_file(path, _AGAIN))
+    except (OSError, SafetensorError, ValueError):
+        raise InputError("the weights are damaged", _AGAIN, path=path) from None
+
+
 def read_kept(path: Path) -> dict[str, Tensor] | None:
     """The tensors of a file that can be made again; None where it is missing, damaged, or no regular file."""
     try:

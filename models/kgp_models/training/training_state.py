@@ -14,36 +14,52 @@ from torch import Tensor
 
 from kgp_models.training.model_files import require_uncompressed
 from kgplatform.errors import InputError
-from kgplatform.files import MAX_SETTINGS, atomic_file, read_json
+from kgplatform.files import MAX_SETTINGS, atomic_file, read_json, write_json
 from kgplatform.interrupt import Checkpoints, Stopped
 
 Batch = TypeVar("Batch")
 
+_START_AGAIN: Final = "Give another folder, or delete this one to start from the beginning."
+_NO_FIGURES: Final[Mapping[str, float]] = {}
+WORK: Final = "work"  # in a model's folder: the state of its training
+STATE: Final = "training.state"
 OF: Final = "training.json"
 
 
-def claim(folder: Path, about: Mapping[str, Any]) -> None:
-    """Say that the training in a folder is of these settings and data, so that no other one goes on from it.
+def claim(folder: Path, about: Mapping[str, Any], hint: str = "") -> None:
+    """Note which settings and data the training in a folder has, so that no other training continues from it.
 
-    Raises `InputError` where the folder has a training of others.
+    Raises `InputError` where the folder has a training with other entries, which it names.
     """
-    settings_hash = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+    entries = json.loads(json.dumps(about, default=str))
     claim_path = folder / OF
-    try:
-        previous_hash = read_json(claim_path, MAX_SETTINGS)["sha256"] if claim_path.exists() else None
-    except (InputError, TypeError, KeyError):
-        previous_hash = ""
-    if previous_hash not in (None, settings_hash):
-        hint = "Give another folder, or delete this one to begin anew."
-        raise InputError("an unfinished training of other settings or data is here", hint, path=folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_file(claim_path) as partial_path:
-        partial_path.write_text(json.dumps({"sha256": settings_hash}) + "\n", encoding="utf-8")
+    if claim_path.exists():
+        try:
+            differing = _differing(read_json(claim_path, MAX_SETTINGS), entries)
+        except (InputError, TypeError, AttributeError):
+            raise InputError("the note on the training is damaged", hint or _START_AGAIN, path=claim_path) from None
+        if differing:
+            message = f"an unfinished training of other settings or data is here (other {', '.join(differing)})"
+            raise InputError(message, hint or _START_AGAIN, path=folder)
+    else:
+        write_json(claim_path, entries)
+
+
+def _differing(previous: Mapping[str, Any], entries: Mapping[str, Any]) -> list[str]:
+    """The names of entries that are not the same. Version 0.1 noted a hash of all of them."""
+    if set(previous) == {"sha256"}:
+        digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+        return [] if previous["sha256"] == digest else ["settings or data"]
+    missing = object()
+    return sorted(
+        name for name in previous.keys() | entries.keys() if previous.get(name, missing) != entries.get(name, missing)
+    )
 
 
 class TrainingState:
     """Where a training is: its parts (models, optimizers, schedules), its history and its random numbers, in a file
-    that is whole or not there. A training that goes on from it ends as if it had not been stopped.
+    that is whole or not there. A training that goes on from it ends as if it had not been stopped. Without a `path`
+    nothing is saved, and a stop is a `KeyboardInterrupt`.
 
     `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on; `log`
     hears at which step it does.
@@ -51,7 +67,7 @@ class TrainingState:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         parts: Mapping[str, Any],
         steps: int,
         epochs: int,
@@ -63,8 +79,10 @@ class TrainingState:
         self.best: dict[str, Tensor] = {}  # weights of the best epoch
         self.step = 0  # done in the epoch
         self._sums: dict[str, float] = {}  # of the epoch's losses
+        self._losses: list[Mapping[str, Tensor]] = []  # of batches, not yet in the sums: reading one waits for the GPU
         self._parts, self._steps, self._epochs, self._of = parts, steps, epochs, of
         self._random: dict[str, Any] = {}  # as they were when the file was written
+        self._epoch_random: dict[str, Any] = {}  # as they were when the epoch began
         self._seconds, self._began = 0.0, time.monotonic()
         self._told, self._resumed = log, False
 
@@ -78,7 +96,7 @@ class TrainingState:
 
         Raises `InputError` where it is damaged, its parts are not these, or its data were others.
         """
-        if not self.path.exists():
+        if self.path is None or not self.path.exists():
             return
         try:
             saved_state = torch.load(require_uncompressed(self.path), weights_only=True)
@@ -95,6 +113,7 @@ class TrainingState:
                 float(saved_state["seconds"]),
                 saved_state["random"],
             )
+            self._epoch_random = saved_state.get("epoch random", self._random)
             _restore(self._random)
             self._resumed = True
         except Exception:  # noqa: BLE001  no file or no zip, whatever pickle and a part of another shape raise
@@ -116,11 +135,19 @@ class TrainingState:
         """The batches of the epoch that are still to do; `rng` are its own random numbers. After each, the state is
         written where that is due.
 
+        The batches of a resumed epoch are drawn with the random numbers that it began with, so that their order is the
+        same; those already done are skipped, and the random numbers at the time of the stop are put back.
+
         Raises `Stopped` after a batch where the training is to stop.
         """
-        if self._resumed:
+        if self._resumed and self.path is not None:
             self._resumed = False
-            self._told(f"{self.path.parent.name} goes on at step {self._done + 1:,} of {self._steps * self._epochs:,}")
+            subject = "the training" if self.path.parent.name == WORK else self.path.parent.name
+            self._told(f"{subject} goes on at step {self._done + 1:,} of {self._steps * self._epochs:,}")
+        if self.step:
+            _restore(self._epoch_random)
+        else:
+            self._epoch_random = _random(None)
         batch_iterator = iter(batches)
         for _ in range(self.step):
             next(batch_iterator)
@@ -135,23 +162,35 @@ class TrainingState:
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
         """Count the losses of a batch."""
-        for loss_name, loss in losses.items():
-            self._sums[loss_name] = self._sums.get(loss_name, 0.0) + float(loss.detach())
+        self._losses.append({loss_name: loss.detach() for loss_name, loss in losses.items()})
 
-    def end_epoch(self, when: Checkpoints, **figures: float) -> None:
-        """Note the epoch's mean losses and its figures, and write the state. Raises `Stopped` as `epoch` does."""
-        mean_losses = {loss_name: loss_sum / self.step for loss_name, loss_sum in self._sums.items()}
-        self.history.append({**mean_losses, **figures})
+    def mean_losses(self) -> dict[str, float]:
+        """The mean of each loss over the steps of the epoch so far."""
+        for losses in self._losses:
+            for loss_name, loss in losses.items():
+                self._sums[loss_name] = self._sums.get(loss_name, 0.0) + float(loss)
+        self._losses = []
+        return {loss_name: loss_sum / self.step for loss_name, loss_sum in self._sums.items()}
+
+    def end_epoch(self, when: Checkpoints, figures: Mapping[str, float] = _NO_FIGURES, *, save: bool = True) -> None:
+        """Note the epoch's mean losses and its figures, and write the state; without `save`, only where that is due.
+        Raises `Stopped` as `epoch` does.
+        """
+        self.history.append({**self.mean_losses(), **figures})
         self.step, self._sums = 0, {}
-        when.due()
-        self._keep(when, None)
+        if when.due() or save:
+            self._keep(when, None)
 
     @property
     def _done(self) -> int:
         return len(self.history) * self._steps + self.step
 
     def _keep(self, checkpoint_clock: Checkpoints, rng: torch.Generator | None) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path is None:
+            if checkpoint_clock.stopping:
+                raise KeyboardInterrupt
+            return
+        self.mean_losses()  # so that all losses are in the sums
         saved_state = {
             "of": self._of,
             "history": self.history,
@@ -160,6 +199,7 @@ class TrainingState:
             "sums": self._sums,
             "seconds": self.seconds,
             "random": _random(rng),
+            "epoch random": self._epoch_random,
         }
         saved_parts = {part_name: state_part.state_dict() for part_name, state_part in self._parts.items()}
         with atomic_file(self.path) as partial_path:

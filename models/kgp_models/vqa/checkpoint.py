@@ -10,7 +10,6 @@ The base model is trained in addition to each method, and answers where the grap
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,7 +23,8 @@ from torch import Tensor
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.feature_cache import identity
 from kgp_models.towers.spec import TowerSpec
-from kgp_models.training.model_files import check_files, save_whole, sha256_of
+from kgp_models.training.model_files import save_whole
+from kgp_models.training.model_folder import TRAIN_AGAIN, CardText, Description, ModelFormat
 from kgp_models.vqa.base import Method, Sizes
 from kgp_models.vqa.build import VQAInputs, VQAModel, method_of, open_frozen_backbone
 from kgp_models.vqa.evidence import ImageEvidence
@@ -33,13 +33,50 @@ from kgp_models.vqa.settings import VQASettings
 from kgp_models.vqa.tower_features import vectors_of
 from kgplatform import trained_on as provenance
 from kgplatform.errors import InputError
-from kgplatform.files import atomic_file, read_json
 from kgplatform.trained_on import TrainedOn
 
-FORM: Final = 2
 ABOUT: Final = "vqa.json"
 WEIGHTS: Final = "weights.safetensors"
 SHIPPED: Final = Path(__file__).parent / "shipped"  # the small model that comes with the package
+
+
+def _card_text(description: Description) -> CardText:
+    settings, data = description["settings"], description["data"]
+    return CardText(
+        f"Visual question answering: {settings['method']} on {settings['backbone']}",
+        f"Trained by `kgp train vqa` after MedMKG's Table 4 (method {settings['method']}, graph {settings['graph']}). "
+        "It answers closed\nquestions by yes or no. The base model, which is also here, answers where the graph has "
+        "nothing on a question.",
+        tuple(f"{name}: {entry}" for name, entry in data.items()),
+        "An answer is a guess, to be checked against the image.",
+    )
+
+
+def _has_names(description: Description) -> bool:
+    names = [*description["relations"], *description["concepts"], description["files"][WEIGHTS]]
+    return all(isinstance(name, str) for name in names)
+
+
+FORMAT: Final = ModelFormat(
+    "VQA model",
+    "kgp train vqa",
+    ABOUT,
+    2,
+    {
+        "backbone": str,
+        "towers": str,
+        "linking": dict,
+        "settings": dict,
+        "sizes": dict,
+        "relations": list,
+        "concepts": list,
+        "data": dict,
+        "figures": dict,
+        "files": dict,
+    },
+    _card_text,
+    _has_names,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +137,7 @@ def save_vqa_model(
     }
     folder.mkdir(parents=True, exist_ok=True)
     save_whole(half_tensors, folder / WEIGHTS)
-    about = {
-        "form": FORM,
+    description = {
         "backbone": str(TowerSpec.parse(backbone).relative_to(folder)),
         "towers": identity(towers),
         "settings": {**settings.as_dict(), "backbone": TowerSpec.parse(backbone).kind},
@@ -112,11 +148,8 @@ def save_vqa_model(
         "data": dict(data),
         "trained_on": provenance.document(inputs.trained_on(towers)),
         "figures": dict(figures),
-        "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
     }
-    (folder / "README.md").write_text(_card(about), encoding="utf-8")
-    with atomic_file(folder / ABOUT) as partial_path:
-        partial_path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    FORMAT.write(folder, description, [folder / WEIGHTS])
 
 
 def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
@@ -125,17 +158,16 @@ def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
     Raises `InputError` for a folder that holds none, or whose files are not those that were saved, and for another
     backbone than that of its training.
     """
-    about = _about(folder)
-    check_files(folder, about["files"])
-    settings = _settings(about["settings"], folder)
-    towers = open_frozen_backbone(backbone or str(TowerSpec.parse(about["backbone"]).below(folder)))
-    if identity(towers) != about["towers"]:
+    description = FORMAT.read(folder)
+    settings = _settings(description["settings"], folder)
+    towers = open_frozen_backbone(backbone or str(TowerSpec.parse(description["backbone"]).below(folder)))
+    if identity(towers) != description["towers"]:
         hint = "Say where that one is: --backbone KIND:FOLDER."
         raise InputError("the backbone is not the one that the model was trained with", hint, path=folder)
     try:
         saved_tensors = {tensor_name: tensor.float() for tensor_name, tensor in load_file(folder / WEIGHTS).items()}
-        kind_vectors = vectors_of(towers, kind_words(about["relations"]))
-        sizes = Sizes(**about["sizes"])
+        kind_vectors = vectors_of(towers, kind_words(description["relations"]))
+        sizes = Sizes(**description["sizes"])
         method = method_of(settings, sizes, kind_vectors, torch.empty(0, 2, dtype=torch.int64))
         base_method = method_of(
             replace(settings, method="base"), sizes, kind_vectors, torch.empty(0, 2, dtype=torch.int64)
@@ -150,84 +182,30 @@ def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
             )
         field_names = ("weights", "mean", "scale", "centre", "spread")
         weights, mean, scale, centre, spread = (saved_tensors[f"evidence.{field_name}"] for field_name in field_names)
-        if weights.shape != (sizes.image, len(about["concepts"])):
+        if weights.shape != (sizes.image, len(description["concepts"])):
             raise ValueError("other concepts")
         evidence = ImageEvidence(weights, mean, scale, centre, spread, torch.ones(weights.shape[1], dtype=torch.bool))
         mean_vectors = saved_tensors["mean_image"], saved_tensors["mean_region"]
     except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError):
-        raise InputError("the model's weights do not fit", "Train it again.", path=folder / WEIGHTS) from None
+        raise InputError("the model's weights do not fit", TRAIN_AGAIN, path=folder / WEIGHTS) from None
     return Loaded(
         settings,
         towers,
         method.eval(),
         base_method.eval(),
-        about["relations"],
+        description["relations"],
         kind_vectors,
         evidence,
-        about["concepts"],
+        description["concepts"],
         *mean_vectors,
-        own_words=about["linking"].get("own_words") is True,
-        lexicon=about["linking"].get("lexicon") is True,
-        trained_on=provenance.read_trained_on(about),
+        own_words=description["linking"].get("own_words") is True,
+        lexicon=description["linking"].get("lexicon") is True,
+        trained_on=provenance.read_trained_on(description),
     )
-
-
-def _about(folder: Path) -> dict[str, Any]:
-    try:
-        about = read_json(folder / ABOUT)
-        is_outdated = about["form"] != FORM
-        if not is_outdated:
-            _check_types(about)
-    except (InputError, KeyError, TypeError):
-        raise InputError("there is no VQA model here", "Give a folder of `kgp train vqa`.", path=folder) from None
-    if is_outdated:
-        raise InputError("the model is of another version", "Train it again.", path=folder / ABOUT)
-    return dict(about)
-
-
-def _check_types(about: Mapping[str, Any]) -> None:
-    """Raise `KeyError` or `TypeError` where the description lacks something, or it is of another type."""
-    field_types = {
-        "backbone": str,
-        "towers": str,
-        "linking": dict,
-        "settings": dict,
-        "sizes": dict,
-        "relations": list,
-        "concepts": list,
-        "files": dict,
-    }
-    listed_names = [*about["relations"], *about["concepts"], about["files"][WEIGHTS]]
-    if not all(isinstance(about[field_name], field_type) for field_name, field_type in field_types.items()):
-        raise TypeError
-    if not all(isinstance(listed_name, str) for listed_name in listed_names):
-        raise TypeError
 
 
 def _settings(settings_document: object, folder: Path) -> VQASettings:
     try:
         return VQASettings.of(settings_document)
     except InputError as error:
-        raise InputError(error.message, "Train it again.", path=folder / ABOUT) from None
-
-
-def _card(about: Mapping[str, Any]) -> str:
-    """What a model card states: what it is, what it was trained on, what it reaches, what it is not for."""
-    settings = about["settings"]
-    figure_lines = "\n".join(f"| {entry_name} | {entry} |" for entry_name, entry in about["figures"].items())
-    data_lines = "\n".join(f"- {entry_name}: {entry}" for entry_name, entry in about["data"].items())
-    return f"""# Visual question answering: {settings["method"]} on {settings["backbone"]}
-
-Trained by `kgp train vqa` after MedMKG's Table 4 (method {settings["method"]}). Answers
-closed questions, by yes or no; the base model beside it answers where the graph says nothing.
-
-{data_lines}
-- trained on: {provenance.listed(provenance.read_trained_on(about))}
-
-| figure | |
-|---|---|
-{figure_lines}
-
-Not for clinical use. An answer is a guess, to be checked against the image. A model that was trained on synthetic
-studies knows synthetic studies.
-"""
+        raise InputError(error.message, TRAIN_AGAIN, path=folder / ABOUT) from None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from kgp_models.training.training_state import TrainingState
+from kgp_models.training.training_state import STATE, TrainingState
 from kgp_models.vqa.base import Method
 from kgp_models.vqa.inputs import QuestionExamples
 from kgp_models.vqa.settings import Tuning
@@ -23,7 +23,6 @@ from kgplatform.datasets.question_metrics import Answers
 from kgplatform.interrupt import checkpoints
 from kgplatform.progress import Progress
 
-STATE: Final = "training.state"
 PLATEAU: Final = (0.8, 4)  # factor and patience, as in MedMKG's code
 LEAST: Final = 1e-6  # rate on a plateau
 BLOCK: Final = 128  # questions at a time, where nothing is learnt
@@ -103,7 +102,7 @@ def train_vqa_method(
             epoch_figures = _checked(answers(model, valid))
             if _best([*training_state.history, epoch_figures], settings) == epoch:
                 training_state.best = copy.deepcopy(model.state_dict())
-            training_state.end_epoch(checkpoint_clock, **epoch_figures)
+            training_state.end_epoch(checkpoint_clock, epoch_figures)
     model.load_state_dict(training_state.best)
     model.eval()
     return VQATrainingResult(

@@ -103,16 +103,16 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_safetensors_are_one_clear_line(tmp_path: Path, damage: str) -> None:
     from kgp_models.generator.language import read_language
-    from kgp_models.link_prediction.checkpoint import _read_tensors
     from kgp_models.towers.backbones import open_backbone
     from kgp_models.towers.vision import open_vision
+    from kgp_models.training.model_files import read_weights
 
     for file_name in ("model.safetensors", "vision.safetensors"):
         (tmp_path / file_name).write_bytes(DAMAGES[damage])
     for file_name in ("config.json", "open_clip_config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / file_name).write_text("{}")
     for reader in (
-        lambda: _read_tensors(tmp_path / "model.safetensors"),
+        lambda: read_weights(tmp_path / "model.safetensors"),
         lambda: open_vision(f"small:{tmp_path}"),
         lambda: open_vision(f"clip:{tmp_path}"),
         lambda: open_backbone(f"clip:{tmp_path}"),

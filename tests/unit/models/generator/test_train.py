@@ -82,14 +82,14 @@ def test_what_is_finished_is_not_trained_again(synthetic_studies_folder: Path, t
 def test_a_folder_of_another_training_is_refused(
     synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="another training, of other data or settings"):
+    with pytest.raises(InputError, match="an unfinished training of other settings or data"):
         train_stages(
             generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder, seed=43), ["1"]
         )
     other_work = generators.tiny_generator_training(
         synthetic_studies_folder, tiny_generator_folder, data={"train": "test"}
     )
-    with pytest.raises(InputError, match="another training"):
+    with pytest.raises(InputError, match="an unfinished training of other settings or data"):
         train_stages(other_work, ["1"])
     with pytest.raises(InputError, match="no study of the split"):
         train_stages(

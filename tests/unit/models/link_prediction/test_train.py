@@ -79,7 +79,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(training_split: Spli
 
     with pytest.raises(KeyboardInterrupt):
         train_link_model(settings, training_split, seed=3, folder=tmp_path / "cut", progress=interrupt)
-    assert checkpoint.has_progress(tmp_path / "cut")
+    assert (tmp_path / "cut" / "work" / "training.state").is_file()
     epochs: list[int] = []
     resumed_run = train_link_model(
         settings, training_split, seed=3, folder=tmp_path / "cut", progress=lambda done, total: epochs.append(done)
@@ -90,7 +90,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(training_split: Spli
     ]
     for tensor_name, tensor in full_run.model.state_dict().items():
         assert torch.equal(tensor, resumed_run.model.state_dict()[tensor_name]), tensor_name
-    assert not checkpoint.has_progress(tmp_path / "cut")
+    assert not (tmp_path / "cut" / "work").exists(), "a finished training leaves no state"
 
 
 @pytest.mark.parametrize("objective", ["softplus", "cross-entropy"])
@@ -109,7 +109,7 @@ def test_a_training_stopped_within_an_epoch_ends_as_if_it_had_not_been(
         return optimizer_step(*arguments)
 
     monkeypatch.setattr("kgp_models.link_prediction.train.optimizer_step", stepped)
-    with pytest.raises(Stopped, match=r"stopped after 3 steps of epoch 1 of 3, saved in .*cut"):
+    with pytest.raises(Stopped, match=r"stopped after step 3 of 18, saved in .*cut"):
         train_link_model(settings, training_split, seed=3, folder=tmp_path / "cut")
     resumed_run = train_link_model(settings, training_split, seed=3, folder=tmp_path / "cut")
     assert [history_row | {"loss": None} for history_row in resumed_run.history] == [
@@ -191,10 +191,30 @@ def test_another_training_in_the_folder_is_refused(training_split: Split, tmp_pa
 
     with pytest.raises(KeyboardInterrupt):
         train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path, progress=interrupt)
-    with pytest.raises(InputError, match="a training with another setting"):
+    with pytest.raises(InputError, match=r"an unfinished training of other .* is here \(other settings\)"):
         train_link_model(TrainingSettings.of({**QUICK, "learning_rate": 0.1}), training_split, folder=tmp_path)
-    with pytest.raises(InputError, match="a training with another seed"):
+    with pytest.raises(InputError, match=r"\(other seed\)"):
         train_link_model(TrainingSettings.of(QUICK), training_split, seed=43, folder=tmp_path)
+
+
+def test_an_unfinished_training_of_an_earlier_version_is_named(training_split: Split, tmp_path: Path) -> None:
+    (tmp_path / "training.safetensors").write_bytes(b"weights")
+    with pytest.raises(InputError, match=r"training\.safetensors: this is .* of an earlier version"):
+        train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path)
+    assert [file_path.name for file_path in tmp_path.iterdir()] == ["training.safetensors"]
+
+
+def test_a_model_of_an_earlier_version_is_read(training_split: Split, tmp_path: Path) -> None:
+    train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path)
+    description_path = tmp_path / checkpoint.ABOUT
+    description = json.loads(description_path.read_text(encoding="utf-8"))
+    del description["form"], description["files"]
+    description_path.write_text(json.dumps(description), encoding="utf-8")
+    assert checkpoint.load_link_checkpoint(tmp_path).sha256 == description["weights"]
+    with (tmp_path / checkpoint.WEIGHTS).open("ab") as weights_file:
+        weights_file.write(b"\0")
+    with pytest.raises(InputError, match="missing or changed"):
+        checkpoint.load_link_checkpoint(tmp_path)
 
 
 def test_a_finished_training_is_not_done_again(training_split: Split, tmp_path: Path) -> None:
@@ -224,7 +244,7 @@ def test_a_finished_training_is_not_done_again(training_split: Split, tmp_path: 
     with pytest.raises(InputError, match="holds a training with another split"):
         train_link_model(settings, splits.make("leakage-free", training_split.triples, 1), seed=3, folder=tmp_path)
     (tmp_path / "model.safetensors").write_bytes(weight_bytes[:-4])
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="missing or changed"):
         train_link_model(settings, training_split, seed=3, folder=tmp_path)
 
 

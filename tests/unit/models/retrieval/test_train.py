@@ -17,9 +17,10 @@ from torch import Tensor
 from kgp_models.retrieval.fashionklip import Alignment, FashionSettings
 from kgp_models.retrieval.inputs import examples, read_pictures
 from kgp_models.retrieval.knowledgeclip import KnowledgeSettings
-from kgp_models.retrieval.train import STATE, RetrievalTrainingResult, evaluated, fine_tune, pretrain, recall, settle
+from kgp_models.retrieval.train import RetrievalTrainingResult, evaluated, fine_tune, pretrain, recall, settle
 from kgp_models.towers.backbone import Backbone, Picture
 from kgp_models.training.augmentation import varied
+from kgp_models.training.training_state import STATE
 from kgplatform.datasets.pair_source import Pair
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped

@@ -88,7 +88,7 @@ def test_the_state_of_a_training_is_refused_and_left_as_it_is(tmp_path: Path, da
 
 def test_the_notes_of_a_training_are_not_waited_for(tmp_path: Path) -> None:
     fifo(tmp_path / OF)
-    with pytest.raises(InputError, match="an unfinished training of other settings"):
+    with pytest.raises(InputError, match="the note on the training is damaged"):
         claim(tmp_path, {"seed": 1})
     fifo(tmp_path / training_folder.MARK)
     with pytest.raises(UsageError, match="holds an unfinished training"):
