@@ -225,9 +225,7 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
             results.add("graphs", graphs_path.name, run_graphs(bench, graphs_path, arguments.labeler, note), bench.seed)
         if {"1", "curve"} & set(table_names) and (drawing := _draw_study_graphs(bench, image_folder)) is not None:
             results.add("pictures", "side by side", drawing, bench.seed)
-    generation_table.write_generation_table(
-        results_path, image_folder, DOCS / "generate.md" if arguments.results == RESULTS else None
-    )
+    generation_table.write_generation_table(results_path, image_folder)
 
 
 def _tables(arguments: argparse.Namespace) -> Iterator[str]:

@@ -31,7 +31,6 @@ from typing import Any, Final
 
 import torch
 
-from benchmarks.generation import table as generation_table
 from benchmarks.generation.speed_table import speed_markdown
 from benchmarks.generation.step import POSITIONS, QWEN, measure_step
 from benchmarks.generation.token_rates import measure_token_rates
@@ -45,8 +44,6 @@ from kgplatform.errors import UsageError
 
 PARTS: Final = ("rate", "whole", "step")
 RESULTS: Final = Path(__file__).parent / "results"
-PAGE: Final = record.ROOT / "docs" / "generate.md"
-MARKS: Final = ("<!-- speed -->", "<!-- /speed -->")
 
 
 def _measure_command(model: Path, data: Path, count: int, beams: int) -> dict[str, Any]:
@@ -147,16 +144,6 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-def _update_page() -> None:
-    """Put the results, of a processor and of a GPU, into the docs page."""
-    table_paths = [RESULTS / f"{result_name}.md" for result_name in ("generation_speed", "generation_speed_gpu")]
-    tables_text = "\n".join(
-        table_path.read_text(encoding="utf-8") for table_path in table_paths if table_path.is_file()
-    )
-    page_text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(generation_table.replace_between_marks(page_text, tables_text, MARKS), encoding="utf-8")
-
-
 def _run_benchmark(arguments: argparse.Namespace) -> None:
     """Measure, store and print; parts that were not asked for stay as they were stored."""
     if arguments.one is not None:
@@ -173,7 +160,6 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
     if not arguments.dry_run:
         record.store(result_path, document)
         result_path.with_suffix(".md").write_text(speed_markdown(document), encoding="utf-8")
-        _update_page()
     print(speed_markdown(document))
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 REFERENCE: Final = "reference"
 WHOLE: Final = "whole report"
-MARKS: Final = ("<!-- generation -->", "<!-- /generation -->")
 TITLES: Final = {
     "1": "Table 1: systems",
     "2": "Table 2: what is trained in stage 2",
@@ -29,8 +28,8 @@ TITLES: Final = {
 ONLY_PAPER: Final = {"1": {"DyGIE++ (the paper's; not run here)": ([24.57, 24.22, 23.81, 23.35], 56.49)}}
 
 
-def write_generation_table(path: Path, pictures: Path, page: Path | None) -> None:
-    """Write PATH.md and the plot of the results in `path`, and show them between the marks of a docs page."""
+def write_generation_table(path: Path, pictures: Path) -> None:
+    """Write PATH.md, and into `pictures` the plot, of the results in `path`."""
     document = json.loads(path.read_text(encoding="utf-8"))
     tables = document["tables"]
     text_parts = [_head(document)]
@@ -43,40 +42,6 @@ def write_generation_table(path: Path, pictures: Path, page: Path | None) -> Non
         text_parts += _graphs(table_name, graph_results["rows"])
     page_text = "\n\n".join(text_parts) + "\n"
     path.with_suffix(".md").write_text(f"# Generation\n\n{page_text}", encoding="utf-8")
-    if page is not None:
-        displayed_text = _pictures(page_text, pictures, page) + _side_by_side(document["pictures"], pictures, page)
-        page.write_text(replace_between_marks(page.read_text(encoding="utf-8"), displayed_text), encoding="utf-8")
-
-
-def replace_between_marks(page: str, text: str, marks: tuple[str, str] = MARKS) -> str:
-    """The page with the text between these marks. Raises `ValueError` where it has none."""
-    begin_mark, end_mark = marks
-    text_before, _, remaining_text = page.partition(begin_mark)
-    _, end_match, text_after = remaining_text.partition(end_mark)
-    if not end_match:
-        raise ValueError(f"the page has no {begin_mark} … {end_mark}")
-    return f"{text_before}{begin_mark}\n{text}{end_mark}{text_after}"
-
-
-def _pictures(text: str, pictures: Path, page: Path) -> str:
-    """The text with the plot under its title."""
-    title = f"### {TITLES['curve']}\n\n"
-    plot_path = (pictures / "generation-curve.svg").relative_to(page.parent).as_posix()
-    alternative_text = "Triplet F1 by the share of sentences that are left out"
-    return text.replace(title, f"{title}![{alternative_text}]({plot_path})\n\n")
-
-
-def _side_by_side(drawings: Mapping[str, Any], pictures: Path, page: Path) -> str:
-    if "side by side" not in drawings:
-        return ""
-    image_stem = (pictures / "generation").relative_to(page.parent).as_posix()
-    study = drawings["side by side"]["rows"]
-    return (
-        f"\n### One study\n\n![The graphs of a study, side by side]({image_stem}.png)\n\n"
-        "The paper's Figure 2: the first test study with 5 to 12 triplets, the reference and what each system says. "
-        f"Black is right, red is wrong, grey and dashed is missing. [As HTML]({image_stem}.html).\n\n> "
-        f"{study['report']}\n"
-    )
 
 
 def _head(document: Mapping[str, Any]) -> str:

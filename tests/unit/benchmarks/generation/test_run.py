@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.generation import baselines, bench, scores, step, table
+from benchmarks.generation import baselines, bench, scores, step
 from kgp_loaders.phantom import study_set
 from kgp_models.generator.records import read_studies, thinned
 from kgp_models.generator.settings import DataSettings
@@ -112,14 +112,6 @@ def test_a_step_of_the_full_size_model_is_measured_on_a_tiny_one() -> None:
     measured = step.measure_step(model_shape, ProjectorSettings(clip_length=4, prefix_length=4, layers=1, heads=2), 16)
     assert measured["seconds"] > 0
     assert measured["model_flops"] > 6 * 2 * 16 * 100 * 32  # the output layer alone
-
-
-def test_a_page_shows_the_tables_between_its_marks() -> None:
-    begin_mark, end_mark = table.MARKS
-    page_text = f"before\n{begin_mark}\nold\n{end_mark}\nafter"
-    assert table.replace_between_marks(page_text, "new\n") == f"before\n{begin_mark}\nnew\n{end_mark}\nafter"
-    with pytest.raises(ValueError, match="has no"):
-        table.replace_between_marks("a page", "new")
 
 
 @pytest.mark.slow
