@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from kgplatform.cli.output import note
+from kgplatform.cli.output import log_lines, note
 from kgplatform.errors import KgpError
 from kgplatform.files import atomic_file
 from kgplatform.interrupt import EXIT_CODE, Stopped
@@ -63,7 +63,8 @@ def exit_code(work: Callable[[], None]) -> int:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        work()
+        with log_lines():
+            work()
     except Stopped as error:  # of a training in this process, which was saved
         note(f"{error.message}; {error.hint.lower()}")
         return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +23,9 @@ from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, KgpError
 from kgplatform.extras import missing
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 
+logger = logging.getLogger(__name__)
 _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
@@ -52,19 +54,18 @@ def train_link_model(
     folder: Path | None = None,
     device: torch.device | str = "cpu",
     tensorboard: Path | None = None,
-    progress: Progress = lambda done_count, total_count: None,
-    log: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> LinkTrainingResult:
     """Train a model on the split's training part.
 
-    With `folder`, the training goes on from what an interrupted one left there (`log` hears from where), and ends as
+    With `folder`, the training goes on from what an interrupted one left there (from where, is logged), and ends as
     if it had not been interrupted; at the end the checkpoint is there. If this very training was finished there,
     nothing is done again.
     Raises `InputError` when `folder` holds another training, and `KgpError` when the model diverges.
     """
     training = _Training(settings, split, seed, folder, device)
     if (training.done or training.losses) and not training.over:
-        log(
+        logger.info(
             f"the training goes on at step {len(training.losses) + 1:,} "
             f"of epoch {training.done + 1:,} of {settings.epochs:,}"
         )
@@ -72,7 +73,7 @@ def train_link_model(
     with checkpoints() as checkpoint_clock:
         while not training.over:
             epoch_loss = training.epoch(checkpoint_clock)
-            progress(training.done, settings.epochs)
+            progress(training.done, settings.epochs, loss=epoch_loss)
             if training.done % settings.check_every == 0 or training.done == settings.epochs:
                 validation_mrr = training.check(epoch_loss)
                 if writer is not None:

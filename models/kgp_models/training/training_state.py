@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from kgplatform.errors import InputError
 from kgplatform.files import MAX_SETTINGS, atomic_file, read_json
 from kgplatform.interrupt import Checkpoints, Stopped
 
+logger = logging.getLogger(__name__)
 Batch = TypeVar("Batch")
 
 OF: Final = "training.json"
@@ -45,8 +47,7 @@ class TrainingState:
     """Where a training is: its parts (models, optimizers, schedules), its history and its random numbers, in a file
     that is whole or not there. A training that goes on from it ends as if it had not been stopped.
 
-    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on; `log`
-    hears at which step it does.
+    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on.
     """
 
     def __init__(
@@ -56,7 +57,6 @@ class TrainingState:
         steps: int,
         epochs: int,
         of: str = "",
-        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.path = path
         self.history: list[dict[str, float]] = []  # an entry an epoch
@@ -66,7 +66,7 @@ class TrainingState:
         self._parts, self._steps, self._epochs, self._of = parts, steps, epochs, of
         self._random: dict[str, Any] = {}  # as they were when the file was written
         self._seconds, self._began = 0.0, time.monotonic()
-        self._told, self._resumed = log, False
+        self._resumed = False
 
     @property
     def seconds(self) -> float:
@@ -120,7 +120,7 @@ class TrainingState:
         """
         if self._resumed:
             self._resumed = False
-            self._told(f"{self.path.parent.name} goes on at step {self._done + 1:,} of {self._steps * self._epochs:,}")
+            logger.info(f"{self.path.parent.name} goes on at step {self._done + 1:,} of {self._steps * self._epochs:,}")
         batch_iterator = iter(batches)
         for _ in range(self.step):
             next(batch_iterator)
