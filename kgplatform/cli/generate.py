@@ -95,15 +95,13 @@ def generate_command(
     options: dict[str, Any] = {"reports": reports, "image_only": image_only, "views": views_of(views), "limit": limit}
     options |= {"lexicon": lexicon or (), "construction": construction, "out": out, "dry_run": dry_run}
     with open_graph().patient() as graph:
-        outcome, selected_inputs = generate_from(
-            graph,
-            images,
-            make_backend,
-            **options,
-            progress=progress("images"),
-            log_rejects=lambda selected: told_rejects(selected.rejects),
-        )
+        outcome, selected_inputs = generate_from(graph, images, make_backend, **options, **_reporting())
     _report(outcome, selected_inputs.rejects, as_json)
+
+
+def _reporting() -> dict[str, Any]:
+    """What hears of each image, and of the rows that are left out."""
+    return {"progress": progress("images"), "log_rejects": lambda selected: told_rejects(selected.rejects)}
 
 
 def _report(outcome: GenerationOutcome, rejects: Sequence[Reject], as_json: bool) -> None:
