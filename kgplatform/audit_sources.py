@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
 from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
-from kgplatform.progress import Log, ProgressOf, silent_progress
+from kgplatform.progress import ProgressOf, silent_progress
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +40,9 @@ def read_sources(
     question_images: Path | None = None,
     *,
     progress: ProgressOf = silent_progress,
-    log: Log = lambda _: None,
 ) -> AuditSources:
     """Read an export's folder, a split of it, a file of pairs, and a data set's questions (``KIND:FOLDER``, with the
-    folder of their images if that is not the release's). `log` receives which questions are left out.
+    folder of their images if that is not the release's). Which questions are left out is logged.
 
     Raises `UsageError` for a split without its export and for questions without a folder, and `InputError` for files
     that are something else.
@@ -49,22 +51,20 @@ def read_sources(
         raise UsageError("--split needs the export that it splits", "Give it with --export DIR.")
     triples = Triples.read(export) if export else None
     split_parts = Split.read(split, triples) if split and triples is not None else None
-    audited_questions = read_audited_questions(question_spec, question_images, progress, log) if question_spec else None
+    audited_questions = read_audited_questions(question_spec, question_images, progress) if question_spec else None
     return AuditSources(triples, split_parts, PairSet.read(pairs) if pairs else None, audited_questions)
 
 
-def read_audited_questions(spec: str, images: Path | None, progress: ProgressOf, log: Log) -> AuditedQuestions:
+def read_audited_questions(spec: str, images: Path | None, progress: ProgressOf) -> AuditedQuestions:
     """The questions of ``KIND:FOLDER``, in their parts as released. Raises `UsageError` and `InputError`."""
     kind, colon, folder = spec.partition(":")
     if not colon:
         raise UsageError(f"--questions {spec} names no folder", "Say KIND:DIR, such as vqa_rad:DIR.")
-    all_questions, rejects = questions.read_questions(
-        kind, Path(folder), images, progress=progress("questions"), log=log
-    )
+    all_questions, rejects = questions.read_questions(kind, Path(folder), images, progress=progress("questions"))
     if rejects:
-        log(questions.left_out(rejects))
+        logger.warning(questions.left_out(rejects))
     if difference_note := questions.unlike_release(kind, all_questions):
-        log(difference_note)
+        logger.warning(difference_note)
     return AuditedQuestions(questions.official(all_questions), questions.pictures(all_questions))
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +24,12 @@ from kgplatform.digest import Digest, digest
 from kgplatform.errors import InputError, ServerError, UsageError
 from kgplatform.graph import Graph
 from kgplatform.ingest import BATCH_ROWS, LoadReport, prepare, run_id, run_properties
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.schema import NODE_TYPES, presence_labels
 from kgplatform.settings import Settings
 from kgplatform.survey import Account, survey_source
 
+logger = logging.getLogger(__name__)
 LIST: Final = "\x1f"  # between the items of a list in a CSV cell; loaders reject control characters
 _TYPES: Final = {str: "string", int: "long", float: "double", bool: "boolean", list: "string[]"}
 _OPTIONS: Final = (
@@ -65,8 +67,7 @@ def bulk_import(
     *,
     on_error: str = "stop",
     rejects: Path | None = None,
-    progress: Progress = lambda done, total: None,
-    log: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> LoadReport:
     """Load `source` into the empty local graph, and leave the server running.
 
@@ -87,12 +88,12 @@ def bulk_import(
             database.executescript(_STAGE)
             batches = survey.batches or source.batches(BATCH_ROWS)
             written_edges, completed_nodes = _gather(database, batches, survey.total, progress)
-            log("writing the import files")
+            logger.info("writing the import files")
             expected_digest, arguments = _write_files(database, stage_folder, import_run)
         server.stop(settings)
         unfinished_mark.parent.mkdir(parents=True, exist_ok=True)
         unfinished_mark.touch()
-        log("importing")
+        logger.info("importing")
         server.admin(
             settings,
             "database",
@@ -104,9 +105,9 @@ def bulk_import(
             *arguments,
         )
     unfinished_mark.unlink()
-    server.start(settings, log)
+    server.start(settings)
     with open_graph(settings) as graph:
-        log("creating constraints and indexes")
+        logger.info("creating constraints and indexes")
         prepare(graph)
         row_counts = survey.rows
         account = Account(
@@ -116,7 +117,7 @@ def bulk_import(
         unused_rows = mapping_counts.read - mapping_counts.rejected - completed_nodes
         enriched = Account(mapping_counts.read, completed_nodes, unused_rows, mapping_counts.rejected)
         _record(graph, source, import_run, sha256, account, enriched)
-        log("reading back and comparing")
+        logger.info("reading back and comparing")
         imported_digest = digest(graph)
     if str(imported_digest) != str(expected_digest):
         raise ServerError(

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from kgplatform import files, staging
 from kgplatform.errors import InputError
-from kgplatform.progress import Log
 
 LISTED: Final = "contents.json"
 
@@ -52,11 +51,11 @@ class Contents:
         )
 
 
-def complete(folder: Path, by: str, settings: Mapping[str, Any], log: Log = lambda _: None) -> bool:
+def complete(folder: Path, by: str, settings: Mapping[str, Any]) -> bool:
     """Whether the folder is what this command writes with these settings, each file as it was written. What a killed
     command left next to it is removed.
     """
-    staging.remove_leftovers(folder.absolute(), log)
+    staging.remove_leftovers(folder.absolute())
     contents = Contents.read(folder)
     return (
         contents is not None and (contents.by, contents.settings) == (by, settings) and contents.changed(folder) is None
@@ -64,9 +63,7 @@ def complete(folder: Path, by: str, settings: Mapping[str, Any], log: Log = lamb
 
 
 @contextmanager
-def result_folder(
-    folder: Path, by: str, settings: Mapping[str, Any], *, replace: bool, log: Log = lambda _: None
-) -> Iterator[Path]:
+def result_folder(folder: Path, by: str, settings: Mapping[str, Any], *, replace: bool) -> Iterator[Path]:
     """A folder to write to, which becomes `folder` when the block ends well (see `staging.staged_folder`).
 
     Raises `InputError` where the command's earlier result is there, unless `replace`; and `UsageError` where the folder
@@ -82,7 +79,7 @@ def result_folder(
         problem = "is not as it was written, or is gone" if changed_file else "was written with other settings"
         hint = "Name another folder, or give --replace."
         raise InputError(f"{by} wrote this folder, but {changed_file or 'it'} {problem}", hint, path=folder)
-    with staging.staged_folder(folder, written, log=log) as partial_folder:
+    with staging.staged_folder(folder, written) as partial_folder:
         yield partial_folder
         file_hashes = {
             file_name: str(_sha256(partial_folder / file_name)) for file_name in staging.files_below(partial_folder)

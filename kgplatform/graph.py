@@ -43,12 +43,14 @@ if TYPE_CHECKING:
 
     from kgplatform.settings import Settings
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 LOST = (ServiceUnavailable, SessionExpired, IncompleteCommit)  # the server went away; it may come back
 OUTAGE_SECONDS = 180.0  # how long a write waits for a server that went away (a restart took 10-42 s)
 OUTAGES = 10  # so often one call is done again: a statement that ends the server each time is not repeated for ever
 UNAVAILABLE = "DatabaseUnavailable"  # the server answers while the database is still starting
 SNAPSHOT_ATTEMPTS = 3
+_WAITING_FOR = "waiting for {} to come back"
 logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else Python prints the driver's warnings on stderr
 
 
@@ -79,7 +81,7 @@ class Graph:
     def __init__(self, uri: str, username: str, password: str, database: str | None = None) -> None:
         self.uri = uri
         self.database = database
-        self._waiting: Callable[[str], None] | None = None
+        self._is_patient = False
         with _translated(uri):
             self._driver = neo4j.GraphDatabase.driver(
                 uri,
@@ -114,12 +116,12 @@ class Graph:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def patient(self, log: Callable[[str], None] = lambda _: None) -> Self:
+    def patient(self) -> Self:
         """The same graph for work that outlasts a server: when that goes away, all methods but
         `stream` wait until it is back and are done again, so each must be idempotent.
         """
         patient_graph = copy.copy(self)
-        patient_graph._waiting = log
+        patient_graph._is_patient = True
         return patient_graph
 
     def read(self, query: Query, **parameters: Any) -> list[dict[str, Any]]:
@@ -224,10 +226,10 @@ class Graph:
 
         return self._lasting(attempt)
 
-    def wait(self, seconds: float = OUTAGE_SECONDS, log: Callable[[str], None] = lambda _: None) -> None:
+    def wait(self, seconds: float = OUTAGE_SECONDS) -> None:
         """Wait until the server answers again; raises `ConnectionFailed` after `seconds`."""
         deadline, pause_seconds = time.monotonic() + seconds, 0.5
-        log(f"waiting for {self.uri} to come back")
+        logger.warning(_WAITING_FOR.format(self.uri))
         while True:
             try:
                 return self.verify()
@@ -243,9 +245,9 @@ class Graph:
             try:
                 return work()
             except ConnectionFailed:
-                if self._waiting is None or outage_number == OUTAGES or interrupt.was_asked():
+                if not self._is_patient or outage_number == OUTAGES or interrupt.was_asked():
                     raise
-                self.wait(log=self._waiting)
+                self.wait()
         raise AssertionError("unreachable")
 
     def _session(self, access_mode: str, notices: str = "OFF") -> neo4j.Session:
@@ -259,21 +261,20 @@ class _Retries(logging.Handler):
     """Takes the driver's own lines about retries, and says in ours, once an outage, that the server is waited for."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report a retry to who waits for it; everything else that the driver logs is dropped."""
-        callbacks = _WAITING.get()
-        if callbacks and "retried" in str(record.msg):
-            callbacks.pop()()
+        """Report a retry of a graph that waits; everything else that the driver logs is dropped."""
+        awaited_uris = _WAITING.get()
+        if awaited_uris and "retried" in str(record.msg):
+            logger.warning(_WAITING_FOR.format(awaited_uris.pop()))
 
 
-_WAITING: ContextVar[list[Callable[[], None]] | None] = ContextVar("waiting", default=None)
+_WAITING: ContextVar[list[str] | None] = ContextVar("waiting", default=None)  # the URI, until it is reported
 logging.getLogger("neo4j").addHandler(_Retries(logging.WARNING))
 
 
 @contextmanager
 def _retries_told(graph: Graph) -> Iterator[None]:
     """While a patient graph writes, one line when the driver tries again."""
-    log = graph._waiting
-    context_token = _WAITING.set(None if log is None else [lambda: log(f"waiting for {graph.uri} to come back")])
+    context_token = _WAITING.set([graph.uri] if graph._is_patient else None)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from kgplatform.dry_run import rehearse
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.load import Load, merge
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.survey import Account, refuse_nothing, survey_source, validate_batch
 from kgplatform.upgrade import upgrade
 from kgplatform.wording import counted
@@ -101,8 +101,7 @@ def ingest(
     rejects: Path | None = None,
     dry_run: bool = False,
     batch_rows: int = BATCH_ROWS,
-    progress: Progress = lambda done, total: None,
-    log: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> LoadReport:
     """Load `source`. With ``on_error="stop"`` a bad row stops the load before anything is written; with ``"skip"``
     bad rows go to the file `rejects` and the rest is loaded.
@@ -111,7 +110,7 @@ def ingest(
     cannot take it.
     """
     run, sha256 = run_id(source)
-    graph = graph.patient(log)
+    graph = graph.patient()
     if dry_run:
         survey = survey_source(source, on_error, rejects, batch_rows)
         refuse_nothing(survey, source, rejects)

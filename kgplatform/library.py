@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from kgplatform import connect, plugins
 from kgplatform.graph import Graph
-from kgplatform.progress import Log
 from kgplatform.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,10 +39,6 @@ if TYPE_CHECKING:
     from kgplatform.search.search import SearchResult
 
 
-def _quiet(_: str) -> None:
-    return None
-
-
 class KnowledgeGraph(Graph):
     """An open graph with what the commands do as methods. Make it by `open`, and close it, or use it as a context
     manager. It is also the `kgplatform.graph.Graph` that the platform's modules take.
@@ -62,7 +57,6 @@ class KnowledgeGraph(Graph):
         on_error: str = "stop",
         rejects: Path | None = None,
         dry_run: bool = False,
-        log: Log = _quiet,
         **options: Any,
     ) -> LoadReport:
         """Load a file or folder by the loader of that name: ``medmkg``, ``triples``, ``radgraph``, or a plug-in's.
@@ -80,7 +74,7 @@ class KnowledgeGraph(Graph):
 
         paths = () if path is None else (Path(path),)
         source = plugins.load_plugin("loaders", kind, "loader")(*paths, **options)
-        return ingest(self, source, on_error=on_error, rejects=rejects, dry_run=dry_run, log=log)
+        return ingest(self, source, on_error=on_error, rejects=rejects, dry_run=dry_run)
 
     def query(
         self, name_or_cypher: str, *, limit: int | None = None, seconds: float = 30.0, **parameters: Any
@@ -110,7 +104,6 @@ class KnowledgeGraph(Graph):
         *,
         score: bool = True,
         dry_run: bool = False,
-        log: Log = _quiet,
         **settings: Any,
     ) -> Constructed:
         """Find concepts and their stances in reports, and write them with the evidence for each.
@@ -131,7 +124,7 @@ class KnowledgeGraph(Graph):
             if reports is None
             else construct_settings.ConstructionSettings(reports, Path(path))
         )
-        return construct_graph(self, replace(base_settings, **settings), score=score, dry_run=dry_run, log=log)
+        return construct_graph(self, replace(base_settings, **settings), score=score, dry_run=dry_run)
 
     def embed(self, encoder: Encoder, images: str | Path | None = None, **options: Any) -> Any:
         """Give images and concepts vectors of an encoder (`kgplatform.open_encoder`); see
@@ -317,10 +310,10 @@ def split(kind: str, export: str | Path, out: str | Path, seed: int = 42) -> Spl
     return parts
 
 
-def start(settings: Settings | None = None, log: Log = _quiet) -> KnowledgeGraph:
+def start(settings: Settings | None = None) -> KnowledgeGraph:
     """Start the local server, which fetches Neo4j the first time, unless it runs, and open its graph."""
     from kgplatform import server
 
     settings = settings or Settings.from_env()
-    server.start(settings, log)
+    server.start(settings)
     return open(settings)

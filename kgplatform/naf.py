@@ -16,7 +16,6 @@ from kgplatform import contents, queries
 from kgplatform.errors import KgpError, NotFoundError
 from kgplatform.graph import Graph, Transaction
 from kgplatform.graph_names import image_hint
-from kgplatform.progress import Log
 from kgplatform.spreadsheets import escaped
 
 Method = Literal["algorithm1", "greedy"]
@@ -118,13 +117,13 @@ def _greedy(graph: Graph) -> Filtered:
     return Filtered(len(kept_images), image_count, len(covered_concepts), "greedy", curve)
 
 
-def export_kept(graph: Graph, folder: Path, log: Log = lambda _: None) -> dict[str, int]:
+def export_kept(graph: Graph, folder: Path) -> dict[str, int]:
     """Write the filtered graph as ``MedMKG.csv`` and ``image_mapping.csv``, in place of an earlier one in the folder;
     returns rows written to each. Raises `UsageError` where the folder holds other files.
     """
     edge_rows = graph.stream(queries.get("export/kept_edges"))
     image_rows = graph.stream(queries.get("export/kept_images"))
-    with contents.result_folder(folder, "kgp naf filter --export", {}, replace=True, log=log) as staged_folder:
+    with contents.result_folder(folder, "kgp naf filter --export", {}, replace=True) as staged_folder:
         return {
             "MedMKG.csv": _write_csv(
                 staged_folder / "MedMKG.csv", ["Head", "Relation", "Tail", "Head_Name", "Tail_Name"], edge_rows

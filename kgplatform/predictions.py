@@ -12,7 +12,7 @@ import json
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeVar
@@ -23,7 +23,7 @@ from kgplatform.errors import InputError
 from kgplatform.graph import Graph, Transaction
 from kgplatform.ingest import BATCH_ROWS, PREDICTION, LoadReport, name_run
 from kgplatform.load import Load, Merged, PreparedBatch
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.schema import NODE_TYPES, relation_problem
 from kgplatform.survey import Account, Survey
 
@@ -56,8 +56,7 @@ def write_predictions(
     checkpoint_sha256: str,
     parameters: Mapping[str, Any],
     batch_rows: int = BATCH_ROWS,
-    progress: Progress = lambda done, total: None,
-    log: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> LoadReport:
     """Write what the model of that name and checkpoint predicts. The run is named by all of this, in any order of the
     predictions: the same call twice changes nothing, and one that was killed is finished by the next.
@@ -73,7 +72,7 @@ def write_predictions(
         json.dumps([_identity(prediction) for prediction in distinct_predictions]).encode()
     ).hexdigest()
     run_id = name_run(PREDICTION, VERSION, run_parameters, predictions_sha256)
-    graph = graph.patient(log)
+    graph = graph.patient()
     _require_entities(graph, distinct_predictions)
     properties = {
         "kind": PREDICTION,

@@ -1,15 +1,27 @@
-"""How long operations report: lines for a log, and how much of how much is done."""
+"""How long operations report how much is done of how much."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
-Log: TypeAlias = Callable[[str], None]
-Progress: TypeAlias = Callable[[int, "int | None"], None]  # done, of how many; None where that is not known
+
+class Progress(Protocol):
+    """A reporter of work: called with how much is done and of how much, None where that is not known. Trainings add the
+    loss at present.
+    """
+
+    def __call__(self, done: int, total: int | None, /, *, loss: float | None = None) -> None:
+        """Report that so much is done."""
+
+
 ProgressOf: TypeAlias = Callable[[str], Progress]  # for a subject in the plural, such as "images"
 
 
+def no_progress(done: int, total: int | None, /, *, loss: float | None = None) -> None:
+    """Nothing is reported."""
+
+
 def silent_progress(_: str) -> Progress:
-    """No progress is reported."""
-    return lambda done, total: None
+    """No progress is reported, whatever the subject."""
+    return no_progress

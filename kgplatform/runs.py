@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,11 +61,11 @@ def preview(graph: Graph, run: str) -> Preview:
     return Preview(run, **counts)
 
 
-def undo(graph: Graph, run: str, log: Callable[[str], None] = lambda _: None) -> Undone:
+def undo(graph: Graph, run: str) -> Undone:
     """Take out everything that only `run` asserts. Interrupted, it is finished by calling it again; a run that is
     undone already changes nothing.
     """
-    graph = graph.patient(log)
+    graph = graph.patient()
     record = show(graph, run)["run"]
     if record["status"] == UNDONE:
         return Undone(run, 0, 0)

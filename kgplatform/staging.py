@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import logging
 import os
 import re
 import shutil
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform.errors import InputError, KgpError, UsageError
-from kgplatform.progress import Log
 
+logger = logging.getLogger(__name__)
 _OF_DISKS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _IN_RUST: Final = re.compile(r"\(os error (\d+)\)")
 _IN_TORCH: Final = re.compile(r"iostream error|PytorchStreamWriter failed")  # the reason is lost there
@@ -26,9 +27,7 @@ _ROOM: Final = "Make room on the disk, or name another one, and give the same co
 
 
 @contextmanager
-def staged_folder(
-    path: Path, written: Callable[[Path], Collection[str]], *, mode: int = 0o777, log: Log = lambda _: None
-) -> Iterator[Path]:
+def staged_folder(path: Path, written: Callable[[Path], Collection[str]], *, mode: int = 0o777) -> Iterator[Path]:
     """A folder to write to, which takes the place of `path` when the block ends well, and else is removed.
 
     `written` names the files below a folder that an earlier call wrote there: a folder with another file is kept.
@@ -38,7 +37,7 @@ def staged_folder(
     _check_folder(path, written)
     with _errors_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path, log)
+        remove_leftovers(path)
         partial_folder, previous_folder = _hidden(path, "partial"), _hidden(path, "old")
         partial_folder.mkdir(mode)
         try:
@@ -117,7 +116,7 @@ def _resolved(target_path: Path) -> Path:
         raise InputError("cannot be written: its links lead nowhere", path=target_path) from None
 
 
-def remove_leftovers(path: Path, log: Log = lambda _: None) -> None:
+def remove_leftovers(path: Path) -> None:
     """Remove what killed commands left that wrote to this path, or put it back where it is all there is."""
     import psutil
 
@@ -129,10 +128,10 @@ def remove_leftovers(path: Path, log: Log = lambda _: None) -> None:
             continue
         if suffix == "old" and not path.exists():
             leftover.rename(path)
-            log(f"{path}: a command that was stopped had moved it aside; it is back")
+            logger.info(f"{path}: a command that was stopped had moved it aside; it is back")
         elif leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
-            log(f"removed what a command that was stopped left of {path}")
+            logger.info(f"removed what a command that was stopped left of {path}")
         else:
             leftover.unlink(missing_ok=True)
 

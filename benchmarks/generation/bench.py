@@ -229,7 +229,7 @@ class Bench:
             note(f"{row.name}: training of {STAGES[stage]}")
             image_path = self._blank if row.blind and stage == "2" else None
             train_stages(
-                Limited(settings, folder, self.base.parent, self.same, note, progress, row.studies, image_path), [stage]
+                Limited(settings, folder, self.base.parent, self.same, progress, row.studies, image_path), [stage]
             )
 
     @cached_property

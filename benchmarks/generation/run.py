@@ -17,7 +17,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -69,7 +69,7 @@ BESIDE: Final = {  # whose F1 is taken from that of the others
 }
 
 
-def run_table(bench: Bench, name: str, log: Callable[[str], None]) -> list[dict[str, Any]]:
+def run_table(bench: Bench, name: str) -> list[dict[str, Any]]:
     """The rows of a table: every case with its scores, and its F1 minus that of the table's baseline."""
     table_rows, counts_by_case = [], {}
     for case in filter(bench.knows, TABLES[name]):
@@ -86,7 +86,7 @@ def run_table(bench: Bench, name: str, log: Callable[[str], None]) -> list[dict[
         }
         table_row |= _about(bench, case)
         table_rows.append(table_row)
-        log(f"table {name}: {case}: F1 {table_row['against']['reference']['interval']['value']:.3f}")
+        note(f"table {name}: {case}: F1 {table_row['against']['reference']['interval']['value']:.3f}")
     for table_row in table_rows:
         case = Case(table_row["system"], table_row["share"])
         table_row["minus"] = {
@@ -115,7 +115,7 @@ def _about(bench: Bench, case: Case) -> dict[str, Any]:
     }
 
 
-def run_graphs(bench: Bench, path: Path, labeler: int, log: Callable[[str], None]) -> dict[str, Any]:
+def run_graphs(bench: Bench, path: Path, labeler: int) -> dict[str, Any]:
     """Reports alone, of a file in RadGraph's form: the systems that need no image."""
     records = graph_records(path, labeler)
     if not records:
@@ -140,7 +140,7 @@ def run_graphs(bench: Bench, path: Path, labeler: int, log: Callable[[str], None
             ]
         score_document = score_case(predicted_triplets, references, bench.key, bench.seed).document
         systems[case.system] = {**_about(bench, case), "against": {REFERENCE: score_document}}
-        log(f"{path.name}: {case.system}: F1 {score_document['interval']['value']:.3f}")
+        note(f"{path.name}: {case.system}: F1 {score_document['interval']['value']:.3f}")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"sha256": sha256, "reports": len(records), "labeler": labeler, "systems": systems}
 
@@ -220,9 +220,9 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
         results = _Results(results_path, bench)
         note(f"{len(bench.training):,} studies to train on, {len(bench.test):,} to test")
         for table_name in table_names:
-            results.add("tables", table_name, run_table(bench, table_name, note), bench.seed)
+            results.add("tables", table_name, run_table(bench, table_name), bench.seed)
         for graphs_path in arguments.test_graphs or ():
-            results.add("graphs", graphs_path.name, run_graphs(bench, graphs_path, arguments.labeler, note), bench.seed)
+            results.add("graphs", graphs_path.name, run_graphs(bench, graphs_path, arguments.labeler), bench.seed)
         if {"1", "curve"} & set(table_names) and (drawing := _draw_study_graphs(bench, image_folder)) is not None:
             results.add("pictures", "side by side", drawing, bench.seed)
     generation_table.write_generation_table(results_path, image_folder)

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from kgplatform.cli.output import note
+from kgplatform.cli.output import log_lines, note
 from kgplatform.errors import KgpError
 from kgplatform.files import write_json
 from kgplatform.interrupt import EXIT_CODE, Stopped
@@ -61,7 +61,8 @@ def exit_code(work: Callable[[], None]) -> int:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        work()
+        with log_lines():
+            work()
     except Stopped as error:  # of a training in this process, which was saved
         note(f"{error.message}; {error.hint.lower()}")
         return error.exit_code

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from benchmarks.harness import record
 from kgp_models.towers.spec import TowerSpec
-from kgplatform.cli.output import note
+from kgplatform.cli.output import log_lines, note
 
 CellGraph = Literal["full", "empty", "shuffled", "no-stance"]  # what becomes of the graph
 _KEYS = ("cell", "seed", "fold", "settings_sha256", "context")
@@ -95,7 +95,9 @@ def in_lanes(jobs: int, work: Callable[..., Any], calls: Sequence[tuple[Any, ...
     came out, as each is done. What fails is reported now, not when the others have ended: they go on another time.
     """
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        index_by_future = {pool.submit(work, *arguments): call_index for call_index, arguments in enumerate(calls)}
+        index_by_future = {
+            pool.submit(_in_lane, work, *arguments): call_index for call_index, arguments in enumerate(calls)
+        }
         try:
             for future in as_completed(index_by_future):
                 yield index_by_future[future], future.result()
@@ -104,6 +106,12 @@ def in_lanes(jobs: int, work: Callable[..., Any], calls: Sequence[tuple[Any, ...
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
+
+
+def _in_lane(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do the work of a call in its process, which writes what is logged as the benchmark's own process does."""
+    with log_lines():
+        return work(*arguments)
 
 
 def backbone_name(spec: str) -> str:

@@ -33,11 +33,12 @@ from kgp_models.link_prediction.evaluate import Evaluation, Known, evaluate
 from kgp_models.link_prediction.pool import Pool
 from kgp_models.link_prediction.settings import TrainingSettings
 from kgp_models.link_prediction.train import train_link_model
-from kgplatform.cli.output import note
+from kgplatform.cli.output import note, progress
 from kgplatform.datasets import splits
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import UsageError
 from kgplatform.export.triples import Triples
+from kgplatform.progress import Progress
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings"
@@ -147,7 +148,9 @@ def run_model(
         return note(f"{model} seed {seed}: done before")
     note(f"{model} seed {seed}: training with the {identity['settings']} settings")
     device_kind = "cuda" if torch.cuda.is_available() else "cpu"
-    trained = train_link_model(settings, split, seed=seed, folder=folder, device=device_kind, progress=log(model))
+    trained = train_link_model(
+        settings, split, seed=seed, folder=folder, device=device_kind, progress=epoch_progress(model)
+    )
     start_time = time.perf_counter()
     evaluation = evaluate(trained.scorer, split.test, true_triples, device=device_kind)
     outcome = {
@@ -170,7 +173,7 @@ def run_pool(split: Split, seed: int, arguments: argparse.Namespace, results: _R
         _, settings, folders[model] = trained_model(model, split, seed, arguments)
         if not (folders[model] / checkpoint.ABOUT).exists():
             note(f"{model} seed {seed}: training for the pool")
-            train_link_model(settings, split, seed=seed, folder=folders[model], progress=log(model))
+            train_link_model(settings, split, seed=seed, folder=folders[model], progress=epoch_progress(model))
     start_time = time.perf_counter()
     pool = Pool(
         split, {model: checkpoint.load_link_checkpoint(folder).scorer for model, folder in folders.items()}
@@ -206,10 +209,8 @@ def _print_result(model: str, evaluation: Evaluation, epochs: int, seconds: floa
     note(f"{model}: {epochs} epochs in {seconds:.0f} s; filtered Hits@10 {hits_text}")
 
 
-def log(model: str) -> Any:
-    """Progress on stderr, where that is a terminal."""
-    from kgplatform.cli.output import progress
-
+def epoch_progress(model: str) -> Progress:
+    """A reporter of a model's epochs on stderr."""
     return progress(f"{model}, epoch")
 
 

@@ -73,7 +73,7 @@ def _run_trial(settings: TrainingSettings, split: Split, true_triples: Known, fo
         return dict(read_json(folder / TRIAL))
     try:
         trained = train_link_model(
-            settings, split, seed=SEED, folder=folder, progress=link_prediction.log(settings.model)
+            settings, split, seed=SEED, folder=folder, progress=link_prediction.epoch_progress(settings.model)
         )
     except InputError:
         raise

@@ -84,7 +84,7 @@ def _run_cell(
     torch.set_num_threads(1)
     settings = retrieval_cell_settings(cell, backbone, epochs)
     inputs = models.RetrievalInputs(
-        data.pairs.parts, data.knowledge, data.images, data.lexicon, build / "pictures", note, silent_progress
+        data.pairs.parts, data.knowledge, data.images, data.lexicon, build / "pictures", silent_progress
     )
     start_time = time.monotonic()
     folder = build / "runs" / f"{cell.name}-{seed}-{retrieval_run_hash(settings, data)}"

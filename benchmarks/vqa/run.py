@@ -105,7 +105,6 @@ def _inputs(question_set: QuestionSet, data: vqa_data.VQAData, build: Path) -> A
         data.lexicon,
         own_words=data.own_words,
         cache=build / "features",
-        log=note,
     )
 
 

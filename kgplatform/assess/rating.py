@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from kgplatform.construct.report import Report, ReportSource
 from kgplatform.errors import InputError
 from kgplatform.files import require_suffix
 from kgplatform.graph import Graph
-from kgplatform.progress import Log
 from kgplatform.wording import counted
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,11 @@ def write_rating_sample(
     *,
     image_root: Path | None = None,
     reports: ReportSource | None = None,
-    log: Log = lambda _: None,
 ) -> RatingWorkbook:
     """Draw random images and concepts of the graph, and write the workbook that asks raters about them.
 
     `max_images` of a concept's images are shown. With `image_root`, the folder that the images' paths begin in, images
-    are embedded; with `reports`, their texts are shown. `log` receives what was left out. Raises `UsageError` for
+    are embedded; with `reports`, their texts are shown. What was left out is logged. Raises `UsageError` for
     numbers below 1, `NotFoundError` where the graph has nothing to rate, and `InputError` where none of the reports is
     of one of the images, and where the file cannot be written.
     """
@@ -61,17 +62,21 @@ def write_rating_sample(
     sample = draw_sample(graph, images, concepts, seed, max_images, thumbnails or (lambda path: True))
     left_out = dict(thumbnails.left_out) if thumbnails is not None else {}
     for reason, image_count in left_out.items():
-        log(f"left out of those that were drawn: {counted(image_count, 'images')} {reason}")
+        logger.warning(f"left out of those that were drawn: {counted(image_count, 'images')} {reason}")
     for kind_name, drawn_count, requested_count in (
         ("images", len(sample.images), images),
         ("concepts", len(sample.concepts), concepts),
     ):
         if drawn_count < requested_count:
-            log(f"{drawn_count:,} {kind_name} instead of {requested_count:,}: there are no more that raters can see")
+            logger.warning(
+                f"{drawn_count:,} {kind_name} instead of {requested_count:,}: there are no more that raters can see"
+            )
     report_texts: dict[str, str] = {}
     if reports is not None:
         report_texts = _report_texts(reports, {image_item.id for image_item in sample.images})
-        log(f"{out} holds the text of {counted(len(report_texts), 'reports')}: keep it where the reports may be kept")
+        logger.warning(
+            f"{out} holds the text of {counted(len(report_texts), 'reports')}: keep it where the reports may be kept"
+        )
     embedded_count = write_rating_workbook(sample, out, thumbnails, report_texts)
     return RatingWorkbook(sample, embedded_count, left_out, len(report_texts))
 

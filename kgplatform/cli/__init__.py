@@ -52,13 +52,14 @@ def _run(as_json: bool) -> int:
     from typer.exceptions import TyperException
 
     from kgplatform.cli.commands import app
-    from kgplatform.cli.output import fail
+    from kgplatform.cli.output import fail, log_lines
     from kgplatform.errors import KgpError, UsageError
 
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name that is not UTF-8 is printed, and is valid JSON
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        result_code = app(standalone_mode=False)
+        with log_lines():
+            result_code = app(standalone_mode=False)
         sys.stdout.flush()
         if result_code == interrupt.EXIT_CODE:  # what typer makes of a KeyboardInterrupt
             raise KeyboardInterrupt

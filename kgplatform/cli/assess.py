@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, format_table, note
+from kgplatform.cli.output import Json, echo, emit_json, format_table
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def sample_command(
     source = None if reports is None else reports_of(*reports)
     with open_graph() as graph:
         written = write_rating_sample(
-            graph, out, images, concepts, max_images, seed, image_root=image_root, reports=source, log=note
+            graph, out, images, concepts, max_images, seed, image_root=image_root, reports=source
         )
     if as_json:
         emit_json(_document(written, out))

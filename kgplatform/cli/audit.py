@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgplatform import plugins
-from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, format_table, progress
 
 if TYPE_CHECKING:
     from kgplatform.audit import Finding
@@ -52,7 +52,7 @@ def audit_command(
     from kgplatform.audit_sources import audit_sources, read_sources
     from kgplatform.connect import open_graph
 
-    sources = read_sources(export, split, pairs, questions, question_images, progress=progress, log=note)
+    sources = read_sources(export, split, pairs, questions, question_images, progress=progress)
     with open_graph() as graph:
         checked, findings = audit_sources(graph, sources)
     if as_json:

@@ -22,7 +22,7 @@ def start_command(as_json: Json = False) -> None:
     """Start the local Neo4j (the first time it fetches 155 MB). It goes on after the terminal is closed."""
     from kgplatform import server
 
-    _show(server.start(_local_settings(), note), as_json)
+    _show(server.start(_local_settings()), as_json)
 
 
 @app.command("stop")
@@ -111,7 +111,7 @@ def import_(
     from kgplatform.bulk import bulk_import
     from kgplatform.cli.ingest import report_load, source_of
 
-    report = bulk_import(_local_settings(), source_of(kind, path), progress=progress(f"rows of {kind}"), log=note)
+    report = bulk_import(_local_settings(), source_of(kind, path), progress=progress(f"rows of {kind}"))
     report_load(report, as_json)
 
 

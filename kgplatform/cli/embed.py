@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform import trained_on
-from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -58,14 +58,12 @@ def embed_command(
     from kgplatform.search.index import Part
 
     index_part = None if only is None else Part.IMAGES if only is Only.images else Part.CONCEPTS
-    with open_graph().patient(note) as graph:
+    with open_graph().patient() as graph:
         with needed():
             from kgp_models.retrieval.encode import open_encoder
 
             encoder = open_encoder(model)
-        outcome = run(
-            graph, encoder, images=images, only=index_part, batch=batch, replace=replace, progress=progress, log=note
-        )
+        outcome = run(graph, encoder, images=images, only=index_part, batch=batch, replace=replace, progress=progress)
     if as_json:
         emit_json(_document(outcome))
     else:

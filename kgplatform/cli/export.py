@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, progress
 from kgplatform.errors import UsageError
 from kgplatform.wording import counted
 
@@ -82,7 +82,7 @@ def export(
     )
     with open_graph() as graph:
         triples = read.read_triples(graph, selection, progress("edges"))
-    manifest = formats.write(triples, out, form.value, selection.as_dict(), note)
+    manifest = formats.write(triples, out, form.value, selection.as_dict())
     if as_json:
         emit_json({"folder": str(out), **asdict(manifest)})
         return

@@ -11,7 +11,7 @@ import typer
 
 from kgplatform import trained_on
 from kgplatform.cli.construct import rejects_document, told_rejects, views_of
-from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -94,18 +94,14 @@ def generate_command(
         make_backend = _checkpoint(model, vision, (beams, max_new_tokens, batch, constrained), ray=ray)
     options: dict[str, Any] = {"reports": reports, "image_only": image_only, "views": views_of(views), "limit": limit}
     options |= {"lexicon": lexicon or (), "construction": construction, "out": out, "dry_run": dry_run}
-    with open_graph().patient(note) as graph:
+    with open_graph().patient() as graph:
         outcome, selected_inputs = generate_from(graph, images, make_backend, **options, **_reporting())
     _report(outcome, selected_inputs.rejects, as_json)
 
 
 def _reporting() -> dict[str, Any]:
-    """What hears of the work: of each image, of each line for the user, and of rows that are left out."""
-    return {
-        "progress": progress("images"),
-        "log": note,
-        "log_rejects": lambda selected: told_rejects(selected.rejects),
-    }
+    """What hears of each image, and of the rows that are left out."""
+    return {"progress": progress("images"), "log_rejects": lambda selected: told_rejects(selected.rejects)}
 
 
 def _report(outcome: GenerationOutcome, rejects: Sequence[Reject], as_json: bool) -> None:

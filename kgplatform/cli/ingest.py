@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, progress
 from kgplatform.wording import counted, counted_or_none
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def medmkg(
     """Load the released MedMKG, or a graph in its form."""
     from kgp_loaders.medmkg import MedMKG
 
-    source = MedMKG.find(path, mapping, note)
+    source = MedMKG.find(path, mapping)
     _load(source, on_error, rejects, dry_run, as_json)
 
 
@@ -120,8 +120,8 @@ def radgraph(
         settings = ConstructionSettings(
             "", path, lexicon=tuple(lexicon or ()), graph_names=graph_names, own_words=False
         )
-        with open_graph().patient(note) as graph:  # once, so that a server that goes away meanwhile is waited for
-            linker = linker_of(settings, graph, note)
+        with open_graph().patient() as graph:  # once, so that a server that goes away meanwhile is waited for
+            linker = linker_of(settings, graph)
             source = RadGraph(path, labeler, linker.link, linker.about)
             _load_into(graph, source, on_error, rejects, dry_run, as_json)
         return
@@ -170,7 +170,6 @@ def _load_into(
         rejects=(rejects or default_rejects) if on_error is OnError.skip else None,
         dry_run=dry_run,
         progress=progress(f"rows of {source.kind}"),
-        log=note,
     )
     report_load(report, as_json)
 

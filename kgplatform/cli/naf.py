@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, format_table, note
+from kgplatform.cli.output import Json, echo, emit_json, format_table
 from kgplatform.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Score images by Neighbor-aware Filtering and keep the informative ones.")
@@ -34,7 +34,7 @@ def score_images(
     from kgplatform import naf
     from kgplatform.connect import open_graph
 
-    with open_graph().patient(note) as graph:
+    with open_graph().patient() as graph:
         scores = naf.score(graph, one_stance=one_stance, top=top)
     if as_json:
         emit_json(asdict(scores))
@@ -84,7 +84,7 @@ def filter_(
 
     with open_graph() as graph:
         filtered = naf.filter_images(graph, "greedy" if method is MethodName.greedy else "algorithm1")
-        exported = naf.export_kept(graph, export, note) if export else {}
+        exported = naf.export_kept(graph, export) if export else {}
     if as_json:
         document = asdict(filtered)
         if export:

@@ -1,23 +1,28 @@
-"""What commands print: results on stdout, as text or one JSON document; progress and errors on stderr."""
+"""What commands print: results on stdout, as text or one JSON document; progress, logs and errors on stderr."""
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import StringIO
 from typing import Annotated, Any
 
 import typer
 
 from kgplatform.errors import KgpError
+from kgplatform.progress import Progress
 
 WIDEST = 80  # characters of a cell
 WIDTH = 120  # columns of a table that does not go to a terminal
 SELDOM = 30.0  # seconds between two lines about progress where stderr is not a terminal
 SHORT = 16  # characters that a shortened text has at least
+_CLEARED = "\r\033[K"  # back to the start of the terminal's line, which is then empty
+LOGGERS = ("kgplatform", "kgp_loaders", "kgp_models")  # whose messages a command shows
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 
@@ -166,8 +171,12 @@ def short(value: object) -> object:
     return value_text[: WIDEST + 1]
 
 
-def progress(subject: str) -> Callable[[int, int | None], None]:
-    """A reporter `(done, total)` of work on `subject`, the unit in the plural ("images", "epochs").
+_has_bar = False  # whether the terminal's last line is a bar, which a line of the log takes the place of
+
+
+def progress(subject: str) -> Progress:
+    """A reporter `(done, total)` of work on `subject`, the unit in the plural ("images", "epochs"); a training's loss
+    stands at the end.
 
     On a terminal it keeps one line on stderr up to date; elsewhere it writes a line every `SELDOM` seconds, so that a
     log file shows that the work goes on. No thread and no hidden cursor: a process that is killed leaves the terminal
@@ -177,21 +186,26 @@ def progress(subject: str) -> Callable[[int, int | None], None]:
     start_time = time.monotonic()
     last_time = 0.0 if on_terminal else start_time
     bar: _Bar | None = None
+    loss_text = ""
 
-    def report(done: int, total: int | None) -> None:
-        nonlocal last_time, bar
+    def report(done: int, total: int | None, /, *, loss: float | None = None) -> None:
+        global _has_bar
+        nonlocal last_time, bar, loss_text
         current_time = time.monotonic()
+        loss_text = loss_text if loss is None else f"loss {loss:.4f}"
         is_finished = done == total
         if current_time - last_time < (0.1 if on_terminal else SELDOM) and not (is_finished and on_terminal):
             return
         last_time = current_time
         if on_terminal:
             bar = bar or _Bar(subject)
-            sys.stderr.write("\r\033[K" + bar.line(done, total) + ("\n" if is_finished else ""))
+            sys.stderr.write(_CLEARED + bar.line(done, total, loss_text) + ("\n" if is_finished else ""))
             sys.stderr.flush()
+            _has_bar = not is_finished
         elif not is_finished:
             total_text = f" of {total:,}" if total else ""
-            note(f"{subject}: {done:,}{total_text}, {_time_left(done, total, current_time - start_time)}")
+            time_text = _time_left(done, total, current_time - start_time)
+            note(f"{subject}: {done:,}{total_text}, {time_text}{loss_text and f', {loss_text}'}")
 
     return report
 
@@ -203,7 +217,7 @@ def _time_left(done: int, total: int | None, seconds: float) -> str:
 
 
 class _Bar:
-    """A line with a bar, the counts, the rate and the time left, drawn by rich."""
+    """A line with a bar, the counts, the rate, the time left, and the loss of a training, drawn by rich."""
 
     def __init__(self, subject: str) -> None:
         from rich.console import Console
@@ -217,17 +231,18 @@ class _Bar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[loss]}", markup=False),
             console=self._console,
             auto_refresh=False,
         )
-        self._task = self._progress.add_task(printable(subject), total=None, rate="")
+        self._task = self._progress.add_task(printable(subject), total=None, rate="", loss="")
         self._start_time = time.monotonic()
 
-    def line(self, done: int, total: int | None) -> str:
+    def line(self, done: int, total: int | None, loss_text: str = "") -> str:
         """The line for a state of the work."""
         rate = done / max(time.monotonic() - self._start_time, 1e-9)
         rate_text = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
-        self._progress.update(self._task, completed=done, total=total, rate=rate_text)
+        self._progress.update(self._task, completed=done, total=total, rate=rate_text, loss=loss_text)
         self._text.seek(0)
         self._text.truncate()
         self._console.print(self._progress.get_renderable(), end="")
@@ -245,3 +260,36 @@ def confirm(question: str) -> None:
 def note(text: str) -> None:
     """A line for the person at the terminal, on stderr."""
     sys.stderr.write(printable(text) + "\n")
+
+
+class _LogLines(logging.Handler):
+    """Writes each message as `note` does; what is on screen of a progress gives way, and comes again with its next
+    step.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the message. An error of stderr is let through, as one of every other line."""
+        global _has_bar
+        if _has_bar:
+            sys.stderr.write(_CLEARED)
+            _has_bar = False
+        note(self.format(record))
+
+
+@contextmanager
+def log_lines() -> Iterator[None]:
+    """While a command runs, what the platform's packages log is written on stderr, from INFO on, and nowhere else."""
+    handler = _LogLines()
+    loggers = [logging.getLogger(package) for package in LOGGERS]
+    states = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False  # what a library sets up for the root would write each line twice
+    try:
+        yield
+    finally:
+        for logger, (level, propagate) in zip(loggers, states, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kgplatform.cli.construct import rejects_document, views_of
-from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, format_table, progress
 from kgplatform.wording import counted
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ def pairs(
         require_images=require_images,
         seed=seed,
         progress=progress("reports"),
-        log=note,
     )
     if as_json:
         emit_json(_document(written, out))

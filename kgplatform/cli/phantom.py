@@ -51,7 +51,7 @@ def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool
     from kgp_loaders.phantom.study_set import build_study_set
 
     build_report = build_study_set(
-        directory, count, seed, replace=replace, workers=workers, progress=progress("studies"), log=note
+        directory, count, seed, replace=replace, workers=workers, progress=progress("studies")
     )
     if as_json:
         emit_json(asdict(build_report))
@@ -70,7 +70,7 @@ def _studies(directory: Path, count: int, seed: int, workers: int, replace: bool
 def _graph(directory: Path, images: int, seed: int, replace: bool, as_json: bool) -> None:
     from kgp_loaders.phantom.graph import build_phantom_graph
 
-    build_report = build_phantom_graph(directory, images, seed, replace=replace, log=note)
+    build_report = build_phantom_graph(directory, images, seed, replace=replace)
     if as_json:
         emit_json(asdict(build_report))
         return
@@ -99,7 +99,7 @@ def questions_command(
     """Write questions about synthetic studies that need the image, the ontology, or both, and the facts they need."""
     from kgp_loaders.phantom.question_set import KNOWLEDGE, build_question_set
 
-    build_report = build_question_set(studies, directory, count, seed, replace=replace, log=note)
+    build_report = build_question_set(studies, directory, count, seed, replace=replace)
     if as_json:
         emit_json(asdict(build_report))
         return

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, format_table, progress
 from kgplatform.wording import counted
 
 app = typer.Typer(no_args_is_help=True, help="Predict links with a trained model.")
@@ -37,10 +37,8 @@ def predict_links_command(
 
     with needed():
         from kgp_models.library.links import predict_links
-    with open_graph().patient(note) as graph:
-        predicted = predict_links(
-            model, graph, relation, top, head=head, tail=tail, write=write, progress=progress, log=note
-        )
+    with open_graph().patient() as graph:
+        predicted = predict_links(model, graph, relation, top, head=head, tail=tail, write=write, progress=progress)
     report = predicted.report
     written_count = report.rows.written if report else 0
     if as_json:

@@ -67,7 +67,7 @@ def undo_run(
     from kgplatform import runs
     from kgplatform.connect import open_graph
 
-    with open_graph().patient(note) as graph:
+    with open_graph().patient() as graph:
         preview = runs.preview(graph, run)
         if preview.is_undone:
             note(f"{run} is undone already: there is nothing to take out")
@@ -75,7 +75,7 @@ def undo_run(
             note(_foreseen(preview))
             if not yes and sys.stdin.isatty():
                 confirm("Take it out?")
-        undone = runs.undo(graph, run, note)
+        undone = runs.undo(graph, run)
     if as_json:
         emit_json(asdict(undone))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgplatform import plugins
-from kgplatform.cli.output import Json, echo, emit_json, format_table, note, progress
+from kgplatform.cli.output import Json, echo, emit_json, format_table, progress
 from kgplatform.cli.vqa import GraphImages
 from kgplatform.wording import counted
 
@@ -65,7 +65,7 @@ def train_links_command(
     with needed():
         from kgp_models.library.links import train_links
     trained = train_links(
-        settings, export, split, out, seed=seed, epochs=epochs, tensorboard=tensorboard, progress=progress, log=note
+        settings, export, split, out, seed=seed, epochs=epochs, tensorboard=tensorboard, progress=progress
     )
     if as_json:
         document = {"epochs": trained.epochs, "best_epoch": trained.best_epoch, "test": trained.test}
@@ -105,7 +105,7 @@ def generator(
     with needed("generate", "accelerate", "datasets", "trl"):
         from kgp_models.library.generator import train_generator
     stages = [chosen_stage.value for chosen_stage in stage or [Stage.language, Stage.visual]]
-    trained = train_generator(config, out, stages, data=data, epochs=epochs, progress=progress, log=note)
+    trained = train_generator(config, out, stages, data=data, epochs=epochs, progress=progress)
     if as_json:
         emit_json({"model": str(trained.folder), "stages": stages, "figures": trained.test["test"]})
         return
@@ -149,7 +149,6 @@ def retrieval(
             seed=seed,
             epochs=epochs,
             progress=progress,
-            log=note,
         )
     _report(trained, f"kgp embed --model {out}", as_json)
 
@@ -196,7 +195,6 @@ def vqa(
             seed=seed,
             epochs=epochs,
             progress=progress,
-            log=note,
         )
     _report(trained, f'kgp ask IMAGE "QUESTION" --model {out}', as_json)
 

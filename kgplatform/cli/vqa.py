@@ -50,7 +50,7 @@ def explain_question(
     if svg is not None and svg.suffix.lower() != ".svg":
         raise UsageError(f"{svg} would hold an SVG", "Name it so: FILE.svg.")
     question = require_question(question)
-    options: dict[str, Any] = {"hops": hops, "cap": cap, "images": images, "own_words": own_words, "log": note}
+    options: dict[str, Any] = {"hops": hops, "cap": cap, "images": images, "own_words": own_words}
     with open_graph() as graph:
         explained = explain_by_graph(graph, question, lexicon=lexicon or (), **options)
     if svg is not None:
@@ -144,7 +144,7 @@ def ask_command(
     uses_own_words = loaded_model.own_words if own_words is None else own_words
     with open_graph() as graph:
         options: dict[str, Any] = {"images": graph_images, "lexicon": tuple(lexicon or ()), "own_words": uses_own_words}
-        reply = Answerer(loaded_model, graph, **options, log=note).ask(image_path, question)
+        reply = Answerer(loaded_model, graph, **options).ask(image_path, question)
     if as_json:
         emit_json(_reply_document(reply, loaded_model.trained_on))
     else:

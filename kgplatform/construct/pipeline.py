@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -23,18 +24,18 @@ from kgplatform.construct.stance import rules
 from kgplatform.construct.tagger import Tagger
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
-from kgplatform.progress import Log, Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.settings import Settings as Platform
 from kgplatform.wording import counted
 
+logger = logging.getLogger(__name__)
 OWN: Final = 1e9  # weight of the platform's words: they are of chest radiographs, so they come before all others
 
 
 def construction(
     settings: ConstructionSettings,
     graph: Graph,
-    log: Log = lambda _: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Construction:
     """What `kgplatform.ingest.ingest` loads. Raises `UsageError` for an unknown loader or tagger, and `InputError`."""
     reports = reports_of(settings.reports, settings.path, settings.views)
@@ -43,8 +44,10 @@ def construction(
     judge = judge_of(settings, reports)
     lexicons = [lexicon_source(lexicon_path) for lexicon_path in settings.lexicon if lexicon_path.exists()]
     ontologies = [lexicon for lexicon in lexicons if isinstance(lexicon, Ontology)]
-    name_lexicon = Lexicon(_lexicon_concepts(settings, graph, log))
-    log(f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}")
+    name_lexicon = Lexicon(_lexicon_concepts(settings, graph))
+    logger.info(
+        f"lexicon: {counted(name_lexicon.names, 'names')} of {counted(len(name_lexicon.preferred), 'concepts')}"
+    )
     stages = Stages(tagger_of(settings.tagger, name_lexicon), judge, settings.conflicts)
     lexicon_hash = {"lexicon": name_lexicon.sha256()}
     return Construction(
@@ -88,11 +91,11 @@ def tagger_of(name: str, lexicon: Lexicon) -> Tagger:
 BY_NAMES: Final = ("construct", "radgraph", "generate")  # kinds of runs that find concepts by their names
 
 
-def _lexicon_concepts(settings: ConstructionSettings, graph: Graph, log: Log) -> Iterator[Concept]:
+def _lexicon_concepts(settings: ConstructionSettings, graph: Graph) -> Iterator[Concept]:
     """The graph's names first (not those that were found by names), then those that the settings name."""
     if settings.graph_names:
         yield from names_of_graph(graph, BY_NAMES)
-    yield from names_of_settings(settings, log)
+    yield from names_of_settings(settings)
 
 
 def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
@@ -107,7 +110,7 @@ def names_of_graph(graph: Graph, kinds: Sequence[str]) -> Iterator[Concept]:
         )
 
 
-def names_of_settings(settings: ConstructionSettings, log: Log) -> Iterator[Concept]:
+def names_of_settings(settings: ConstructionSettings) -> Iterator[Concept]:
     """The names of the files of the settings, then the platform's own."""
     for lexicon_path in settings.lexicon:
         rejects: list[Reject] = []
@@ -125,7 +128,7 @@ def names_of_settings(settings: ConstructionSettings, log: Log) -> Iterator[Conc
                 f"the first of them row {first_reject.row}: {first_reject.reason}"
             )
             if name_count:
-                log(f"{lexicon_path}: {problem}")
+                logger.warning(f"{lexicon_path}: {problem}")
         if not name_count:
             problem = problem if rejects else "no row has a CUI and a name"
             raise InputError(f"there is no name of a concept in it: {problem}", "Check the lexicon.", path=lexicon_path)

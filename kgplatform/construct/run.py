@@ -11,7 +11,7 @@ from kgplatform.construct.pipeline import construction
 from kgplatform.construct.settings import ConstructionSettings
 from kgplatform.graph import Graph
 from kgplatform.ingest import LoadReport, ingest
-from kgplatform.progress import Log, ProgressOf, silent_progress
+from kgplatform.progress import ProgressOf, silent_progress
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ def construct_graph(
     rejects: Path | None = None,
     dry_run: bool = False,
     progress: ProgressOf = silent_progress,
-    log: Log = lambda _: None,
 ) -> Constructed:
     """Find concepts and their stances in reports, and write them with the evidence for each.
 
@@ -44,7 +43,7 @@ def construct_graph(
     the file `rejects`. With `score`, the graph's images are scored by NaF at the end. `progress` makes a reporter of
     (done, total) for a subject. Raises `UsageError` for an unknown loader or tagger, and `InputError`.
     """
-    source = construction(settings, graph, log, progress("reports judged"))
+    source = construction(settings, graph, progress("reports judged"))
     report = ingest(
         graph,
         source,
@@ -53,7 +52,6 @@ def construct_graph(
         dry_run=dry_run,
         batch_rows=1_000,
         progress=progress("reports"),
-        log=log,
     )
     scored_count = naf.score(graph, top=0).images if score and not dry_run else None
     return Constructed(report, source.images, scored_count, source.rows, getattr(source.judge, "usage", None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kgplatform.construct.annotate import annotate
@@ -21,7 +21,6 @@ def find_mentions(
     lexicon: Sequence[Path] = (),
     *,
     own_words: bool = False,
-    log: Callable[[str], None] = lambda _: None,
 ) -> list[list[tuple[int, int]]]:
     """For each text, the concepts that it mentions and their stances, as places in `knowledge.concepts` and `STANCES`.
 
@@ -29,7 +28,7 @@ def find_mentions(
     """
     concept_indices = {cui: position for position, cui in enumerate(knowledge.cuis)}
     settings = ConstructionSettings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
-    tagger = tagger_of("dictionary", Lexicon([*_names(knowledge), *names_of_settings(settings, log)]))
+    tagger = tagger_of("dictionary", Lexicon([*_names(knowledge), *names_of_settings(settings)]))
     judge = rules()
     text_mentions = []
     for position, report_text in enumerate(texts):

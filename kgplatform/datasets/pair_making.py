@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from kgplatform.datasets.pair_checks import pair_overlaps
 from kgplatform.datasets.pair_source import NO_IMAGE, NO_TEXT, OUTSIDE, TWICE, Pair
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import InputError
-from kgplatform.progress import Log, Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.wording import counted_or_none
 
+logger = logging.getLogger(__name__)
 PLAIN_REASONS = {
     NO_TEXT: "without findings and impression",
     NO_IMAGE: "without an image there",
@@ -50,8 +52,7 @@ def make_pairs(
     used: Used | None = None,
     require_images: bool = True,
     seed: int = pairing.SEED,
-    progress: Progress = lambda done, total: None,
-    log: Log = lambda _: None,
+    progress: Progress = no_progress,
 ) -> WrittenPairs:
     """Pair images with their reports, split the pairs 8:1:1 by `protocol`, and write them to a Parquet file.
 
@@ -73,7 +74,7 @@ def make_pairs(
         hint = "Give the folder of the images (--images), other --views, or --no-exclude-graph."
         raise InputError(f"there is no pair of an image and its report: {reasons_text}", hint, path=folder)
     if sample and sample > len(selected_pairs):
-        log(f"{len(selected_pairs):,} pairs instead of {sample:,}: there are no more")
+        logger.warning(f"{len(selected_pairs):,} pairs instead of {sample:,}: there are no more")
     selected_pairs = pairing.sample_pairs(selected_pairs, sample, seed) if sample else selected_pairs
     parts = pairing.partition_pairs(selected_pairs, protocol, seed)
     pair_set = PairSet(parts, kind, folder, images, protocol, seed)

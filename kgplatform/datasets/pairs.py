@@ -27,7 +27,7 @@ from kgplatform.datasets.pair_source import KINDS, Pair, pair_of_report, pair_pr
 from kgplatform.errors import InputError, UsageError
 from kgplatform.files import replacing
 from kgplatform.parquet import with_metadata
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.suggest import did_you_mean
 
 PARTS: Final = ("train", "valid", "test")
@@ -46,7 +46,7 @@ def read_pairs(
     require_images: bool = True,
     studies: Set[str] | None = None,
     left_out: dict[str, int] | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> tuple[list[Pair], list[Reject]]:
     """The pairs of a data set, one an image of the views asked for (of all where none are), and what was left out: rows
     that are no report, reports without text, and images that are missing (but for `require_images` = False).

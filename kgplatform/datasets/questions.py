@@ -11,6 +11,7 @@ Two protocols deal questions out:
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from kgplatform.batches import Reject
 from kgplatform.errors import InputError, UsageError
 from kgplatform.wording import counted
 
+logger = logging.getLogger(__name__)
 PARTS: Final = ("train", "valid", "test")
 TEST_SIZES: Final = {"vqa_rad": (251, 118), "slake": (355, 175), "path_vqa": (3362, 1816)}
 """Closed questions of the released test part, and those of them answered by yes, as MedMKG's Table 4 implies them."""
@@ -108,7 +110,6 @@ def read_questions(
     *,
     closed: bool = True,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
-    log: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Question], list[Reject]]:
     """The questions of a data set whose image is there, `closed` ones alone or all, and what was left out; how many
     open ones are left out is reported.
@@ -137,7 +138,7 @@ def read_questions(
             questions[entry.id] = entry
     if not_closed:
         count_text = counted(not_closed, "open questions are", "open question is")
-        log(f"{count_text} left out: only those answered by yes or no are used")
+        logger.info(f"{count_text} left out: only those answered by yes or no are used")
     if not questions:
         reason_text = f"; {len(rejects):,} left out, the first because {rejects[0].reason}" if rejects else ""
         hint = "Check the folder."

@@ -27,7 +27,6 @@ from kgplatform.errors import InputError, UsageError
 from kgplatform.export.triples import Triples
 from kgplatform.extras import missing
 from kgplatform.files import read_json, require_file
-from kgplatform.progress import Log
 from kgplatform.spreadsheets import escaped
 from kgplatform.suggest import did_you_mean
 
@@ -63,7 +62,6 @@ def write(
     folder: Path,
     kind: str,
     selection: Mapping[str, Any] | None = None,
-    log: Log = lambda _: None,
 ) -> Manifest:
     """Write `triples` to `folder` in the format `kind`, in place of an earlier export there.
 
@@ -74,7 +72,7 @@ def write(
         raise UsageError(f"there is no format {kind}", did_you_mean(kind, FORMATS, f"Formats: {', '.join(FORMATS)}."))
     triple_counts = (triples.num_entities, triples.num_relations, len(triples))
     manifest = Manifest(kind, selection or {}, *triple_counts, triples.sha256)
-    with staging.staged_folder(folder, _written, log=log) as partial_folder:
+    with staging.staged_folder(folder, _written) as partial_folder:
         triples.write(partial_folder)
         FORMATS[kind](triples, partial_folder)
         manifest.files.extend(sorted([MANIFEST, *(file_path.name for file_path in partial_folder.iterdir())]))

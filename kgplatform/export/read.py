@@ -21,7 +21,7 @@ from kgplatform.errors import InputError, KgpError, NotFoundError, UsageError
 from kgplatform.export.triples import Node, Triples
 from kgplatform.graph import Graph, Transaction
 from kgplatform.graph_names import concept_hint, image_hint, key_hint, relation_hint, run_hint
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.schema import Stance
 from kgplatform.suggest import did_you_mean
 from kgplatform.wording import counted
@@ -95,7 +95,7 @@ def read_image_list(path: Path) -> tuple[str, ...]:
     return image_ids
 
 
-def read_triples(graph: Graph, selection: Selection = _ALL, progress: Progress = lambda done, total: None) -> Triples:
+def read_triples(graph: Graph, selection: Selection = _ALL, progress: Progress = no_progress) -> Triples:
     """The selected edges between images, concepts, entities and things; never predictions, runs or the platform's own.
 
     The entities are the nodes with at least one of these edges. Raises `NotFoundError` when nothing is selected or

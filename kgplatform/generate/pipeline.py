@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,11 @@ from kgplatform.generate.inputs import GenerationInputs, inputs
 from kgplatform.generate.run import GenerationOutcome, generate_triplets, images_by_path
 from kgplatform.generate.source import Writer
 from kgplatform.graph import Graph
-from kgplatform.progress import Log, Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.triplets.linking import linker_of
 from kgplatform.wording import counted, counted_or_none
 
+logger = logging.getLogger(__name__)
 MakeBackend: TypeAlias = Callable[[GenerationInputs], Backend]
 
 
@@ -35,8 +37,7 @@ def generate_from(
     limit: int | None = None,
     out: Path | None = None,
     dry_run: bool = False,
-    progress: Progress = lambda done, total: None,
-    log: Log = lambda _: None,
+    progress: Progress = no_progress,
     log_rejects: Callable[[GenerationInputs], None] = lambda _: None,
 ) -> tuple[GenerationOutcome, GenerationInputs]:
     """Let a generator look at the images at a path, with their reports, and write what it sees into the graph.
@@ -50,12 +51,12 @@ def generate_from(
     selected_inputs = inputs(images, reports, known=images_by_path(graph), views=views, with_reports=not image_only)
     log_rejects(selected_inputs)
     with_report = sum(bool(input_row.sections) for input_row in selected_inputs.rows)
-    log(f"{counted(len(selected_inputs.rows), 'images')}, {with_report:,} of them with a report")
+    logger.info(f"{counted(len(selected_inputs.rows), 'images')}, {with_report:,} of them with a report")
     for reason, image_count in selected_inputs.left_out.items():
-        log(f"  not looked at: {counted_or_none(image_count, reason)}")
+        logger.warning(f"  not looked at: {counted_or_none(image_count, reason)}")
     if limit is not None:
         selected_inputs = replace(selected_inputs, rows=selected_inputs.rows[:limit])
-    linker = linker_of(_names(images, lexicon, construction), graph, log)
+    linker = linker_of(_names(images, lexicon, construction), graph)
     writer = Writer(
         make_backend(selected_inputs),
         linker.link,
@@ -63,7 +64,7 @@ def generate_from(
         linker.about,
         with_report > 0,
     )
-    outcome = generate_triplets(graph, selected_inputs, writer, out=out, dry_run=dry_run, progress=progress, log=log)
+    outcome = generate_triplets(graph, selected_inputs, writer, out=out, dry_run=dry_run, progress=progress)
     return outcome, selected_inputs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from kgplatform.generate.source import KIND, VERSION, Writer
 from kgplatform.graph import Graph
 from kgplatform.ingest import name_run, prepare
 from kgplatform.load import Load, PreparedBatch, merge
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.survey import validate_batch
 from kgplatform.trained_on import SYNTHETIC, TrainedOn, is_synthetic, training_data_warnings
 from kgplatform.triplets.text import Triplet, report_text
@@ -64,8 +64,7 @@ def generate_triplets(
     *,
     out: Path | None = None,
     dry_run: bool = False,
-    progress: Progress = lambda done_ids, total: None,
-    log: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> GenerationOutcome:
     """Let the generator look at the images that it has not done with these settings, and write what it sees.
 
@@ -73,7 +72,7 @@ def generate_triplets(
     one. With `out`, replies are also appended to a file of JSON Lines (`ReplyFile`); with `dry_run` nothing goes to the
     graph.
     """
-    graph = graph.patient(log)
+    graph = graph.patient()
     run_id = name_run(KIND, VERSION, writer.parameters, writer.backend.sha256)
     if not dry_run:
         prepare(graph)

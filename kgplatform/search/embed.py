@@ -7,8 +7,9 @@ in one transaction, while the next batch is encoded. An index is made when the v
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+logger = logging.getLogger(__name__)
 KIND: Final = "embed"
 VERSION: Final = 1  # raised when the same model would give other embeddings
 BATCH: Final = 64
@@ -81,7 +83,6 @@ def embed(
     batch: int = BATCH,
     replace: bool = False,
     progress: ProgressOf = silent_progress,
-    log: Callable[[str], None] = lambda _: None,
 ) -> EmbeddingOutcome:
     """Embed what has no embedding of this model: images below the folder `images` and names of concepts.
 
@@ -89,12 +90,12 @@ def embed(
     none of the images is there, and `KgpError` where another model's embeddings are there and are not to be replaced.
     """
     start_time = time.monotonic()
-    graph = graph.patient(log)
+    graph = graph.patient()
     constrain(graph)
     model = EncoderIdentity.of(encoder)
     outcome = EmbeddingOutcome(name_run(KIND, VERSION, {}, model.sha256), model.name, model.width)
     outcome.trained_on = encoder.trained_on
-    part_states = [index.state(graph, part) for part in _parts(model, encoder.sees, only, log)]
+    part_states = [index.state(graph, part) for part in _parts(model, encoder.sees, only)]
     other_embeddings = [(part_state, _others(part_state, model)) for part_state in part_states]
     if not replace:
         _refuse_others(graph, model, other_embeddings)
@@ -105,7 +106,7 @@ def embed(
             part_state.models.get(model.digits, 0),
             part_state.nodes - part_state.readable,
         )
-        if _has_something(part_state, is_required=only is not None or part_state.part is Part.IMAGES, log=log):
+        if _has_something(part_state, is_required=only is not None or part_state.part is Part.IMAGES):
             work_list.append((part_state.part, _left(graph, part_state, model, images, outcome.problems)))
     index.tidy(graph)
     is_running = (
@@ -141,13 +142,13 @@ def embed(
     return outcome
 
 
-def _parts(model: EncoderIdentity, sees_images: bool, only_part: Part | None, log: Callable[[str], None]) -> list[Part]:
+def _parts(model: EncoderIdentity, sees_images: bool, only_part: Part | None) -> list[Part]:
     if sees_images:
         return [only_part] if only_part else list(Part)
     if only_part is Part.IMAGES:
         raise UsageError(f"{model.name} embeds texts only", "Give --model of an image encoder, or --only concepts.")
     if only_part is None:
-        log(f"{model.name} embeds texts only: images are left out")
+        logger.warning(f"{model.name} embeds texts only: images are left out")
     return [Part.CONCEPTS]
 
 
@@ -167,12 +168,12 @@ def _refuse_others(
             raise KgpError(problem, "Embed with that model, or let --replace take its embeddings out.")
 
 
-def _has_something(part_state: EmbeddingState, *, is_required: bool, log: Callable[[str], None]) -> bool:
+def _has_something(part_state: EmbeddingState, *, is_required: bool) -> bool:
     """Whether there is something to embed. Raises `KgpError` where there has to be."""
     if part_state.readable:
         return True
     if not is_required:
-        log("the graph has no concepts with a name: none are embedded")
+        logger.warning("the graph has no concepts with a name: none are embedded")
         return False
     if part_state.part is Part.CONCEPTS:
         raise KgpError("the graph has no concepts with a name", "Load some: `kgp ingest`, `kgp construct run`.")

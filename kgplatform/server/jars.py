@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable
@@ -19,10 +20,10 @@ from typing import Final
 
 from kgplatform.errors import ServerError
 from kgplatform.files import atomic_file
-from kgplatform.progress import Log
 from kgplatform.server import state
 from kgplatform.settings import Settings
 
+logger = logging.getLogger(__name__)
 VERSION: Final = "5.26.30"
 COORDINATES: Final = (
     f"org.neo4j:neo4j:{VERSION}",
@@ -66,7 +67,7 @@ def neo4j_folder(settings: Settings) -> Path:
     return settings.cache / f"neo4j-{VERSION}"
 
 
-def class_path(settings: Settings, log: Log = lambda _: None, pins: list[Pin] | None = None) -> list[Path]:
+def class_path(settings: Settings, pins: list[Pin] | None = None) -> list[Path]:
     """All jars, present and checked. Hashes are computed when a jar's size or time differs from the last check.
 
     Raises `ServerError` naming the jar that is wrong, missing or not pinned.
@@ -76,7 +77,7 @@ def class_path(settings: Settings, log: Log = lambda _: None, pins: list[Pin] | 
     jar_folder.mkdir(parents=True, exist_ok=True)
     if _missing(jar_folder, pins):
         with state.held(jar_folder.with_name(f"{jar_folder.name}.lock")):  # servers of several homes may share the jars
-            _fetch(_copied(_missing(jar_folder, pins), jar_folder), jar_folder, log)
+            _fetch(_copied(_missing(jar_folder, pins), jar_folder), jar_folder)
     return check_jars(settings, pins)
 
 
@@ -137,11 +138,11 @@ def _link(source_path: Path, target_path: Path) -> None:
             shutil.copyfile(source_path, partial_path)
 
 
-def _fetch(pins: list[Pin], jar_folder: Path, log: Log) -> None:
+def _fetch(pins: list[Pin], jar_folder: Path) -> None:
     """Download with jgo next to the final place, so that a jar cut short never lies under its own name."""
     if not pins:
         return
-    log(f"fetching Neo4j {VERSION}: {len(pins)} jars, 155 MB in all, once")
+    logger.info(f"fetching Neo4j {VERSION}: {len(pins)} jars, 155 MB in all, once")
     download_folder = jar_folder / "fetching"
     shutil.rmtree(download_folder, ignore_errors=True)
     with ThreadPoolExecutor(AT_ONCE) as executor:
@@ -151,7 +152,7 @@ def _fetch(pins: list[Pin], jar_folder: Path, log: Log) -> None:
                 downloaded_path, jar_name = future.result()
                 downloaded_path.replace(jar_folder / jar_name)
                 if finished_count % 50 == 0 or finished_count == len(pins):
-                    log(f"  {finished_count} of {len(pins)} jars")
+                    logger.info(f"  {finished_count} of {len(pins)} jars")
         finally:
             executor.shutdown(cancel_futures=True)
     shutil.rmtree(download_folder, ignore_errors=True)

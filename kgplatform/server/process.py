@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -14,11 +15,11 @@ import psutil
 
 from kgplatform import interrupt
 from kgplatform.errors import ConnectionFailed, LoginFailed, ServerError
-from kgplatform.progress import Log
 from kgplatform.server import config, jars, java, state, tool
 from kgplatform.server.state import Server, ServerState
 from kgplatform.settings import Settings
 
+logger = logging.getLogger(__name__)
 MAIN: Final = "org.neo4j.server.CommunityEntryPoint"
 START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 60.0
@@ -26,10 +27,10 @@ _WINDOWS_DETACHED: Final = 0x208  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
 TRIES: Final = 3  # with other ports, when someone takes one while the server is starting
 
 
-def start(settings: Settings, log: Log = lambda _: None) -> Server:
+def start(settings: Settings) -> Server:
     """Start the local server, or find it running; returns when it takes logins.
 
-    `log` hears of what takes long. Raises `ServerError`.
+    What takes long is logged. Raises `ServerError`.
     """
     home_folder = settings.server_home
     with state.exclusive(home_folder):
@@ -37,9 +38,9 @@ def start(settings: Settings, log: Log = lambda _: None) -> Server:
         if server_state.process(home_folder) is not None:
             _await_ready(home_folder, server_state)
             return server_state.server(home_folder)
-        class_path = jars.class_path(settings, log)
-        _ensure_password(settings, log)
-        log("starting Neo4j")
+        class_path = jars.class_path(settings)
+        _ensure_password(settings)
+        logger.info("starting Neo4j")
         for attempt in range(1, TRIES + 1):
             server_state = ServerState(state.choose_ports(server_state.ports))
             with interrupt.deferred():  # a server that is not remembered could not be stopped
@@ -102,7 +103,7 @@ class _PortTaken(ServerError):
     """Another program took a port between our look and the server's."""
 
 
-def _ensure_password(settings: Settings, log: Log) -> None:
+def _ensure_password(settings: Settings) -> None:
     """Before the first start, set a random password, so that neo4j/neo4j is never accepted, not for a moment.
 
     Over Bolt it could only be changed once the server answers; `neo4j-admin` does it before, in a second, and gets the
@@ -112,7 +113,7 @@ def _ensure_password(settings: Settings, log: Log) -> None:
     if (home_folder / "data" / "databases" / "system").is_dir():
         state.read_password(home_folder)
         return
-    log("setting a random password")
+    logger.info("setting a random password")
     initial_password = (
         state.read_password(home_folder)
         if state.password_file(home_folder).exists()

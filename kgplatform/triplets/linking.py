@@ -7,7 +7,8 @@ the same tagger that construction uses.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kgplatform.construct.settings import ConstructionSettings
     from kgplatform.graph import Graph
 
+logger = logging.getLogger(__name__)
 LINKED: Final = ("radgraph", "generate")  # the kinds of runs that link entities
 THRESHOLD: Final = 0.5  # "small effusion" is still an effusion, "left lower lobe effusion" no longer
 
@@ -74,7 +76,7 @@ def _first(mention: Mention) -> Candidate | None:
     return next((candidate for candidate in mention.candidates if CONCEPT_ID.fullmatch(candidate.cui)), None)
 
 
-def linker_of(settings: ConstructionSettings, graph: Graph, log: Callable[[str], None] = lambda _: None) -> Linker:
+def linker_of(settings: ConstructionSettings, graph: Graph) -> Linker:
     """The linker by the names that the graph has and those that the settings name, and by their tagger.
 
     What is reported of it, and names a run, are the settings alone: the graph's names change with every other run, and
@@ -86,12 +88,12 @@ def linker_of(settings: ConstructionSettings, graph: Graph, log: Callable[[str],
     digest = hashlib.sha256()
 
     def chosen() -> Iterator[Concept]:
-        for concept in names_of_settings(settings, log):
+        for concept in names_of_settings(settings):
             digest.update(repr(concept).encode())
             yield concept
 
     graph_concepts = names_of_graph(graph, LINKED) if settings.graph_names else ()
     lexicon = Lexicon(chain(graph_concepts, chosen()))
-    log(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
+    logger.info(f"lexicon: {counted(lexicon.names, 'names')} of {counted(len(lexicon.preferred), 'concepts')}")
     description = {"lexicon": digest.hexdigest(), "graph_names": settings.graph_names}
     return Linker(tagger_of(settings.tagger, lexicon), description)

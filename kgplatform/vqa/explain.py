@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +43,13 @@ def explain_by_graph(
     images: bool = True,
     lexicon: Sequence[Path] = (),
     own_words: bool = True,
-    log: Callable[[str], None] = lambda _: None,
 ) -> ExplainedQuestion:
     """The concepts that a question names, and the edges within `hops` of them, at most `cap`, most relevant first.
 
     `images`: with images, and so with stances. Concepts are found by the graph's names, those of the files of
     `lexicon`, and with `own_words` the platform's words for findings. Raises `InputError` for a lexicon without names.
     """
-    tagger = QuestionTagger(graph, tuple(lexicon), own_words=own_words, log=log)
+    tagger = QuestionTagger(graph, tuple(lexicon), own_words=own_words)
     concepts = [
         SubgraphNode(tagger.cuis[concept_index], tagger.names[concept_index])
         for concept_index in tagger.concepts(question)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kgplatform import queries
@@ -27,7 +27,6 @@ class QuestionTagger:
         lexicon: Sequence[Path] = (),
         *,
         own_words: bool = False,
-        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`own_words`: whether the platform's words for findings are known, too."""
         concept_rows = list(_read(graph) if isinstance(graph, Graph) else _of(graph))
@@ -39,7 +38,7 @@ class QuestionTagger:
             for cui, concept_name, edge_count in concept_rows
         ]
         settings = ConstructionSettings("", Path(), lexicon=tuple(lexicon), own_words=own_words)
-        self._tagger = DictionaryTagger(Lexicon([*named_concepts, *names_of_settings(settings, log)]))
+        self._tagger = DictionaryTagger(Lexicon([*named_concepts, *names_of_settings(settings)]))
 
     def concepts(self, text: str) -> list[int]:
         """The concepts that a text names, as places in `cuis`, in order, each once.

@@ -21,7 +21,6 @@ from kgp_loaders.medmkg_release import folder_of_release
 from kgp_loaders.tabular import open_table
 from kgplatform.batches import GraphBatch, NodeRef
 from kgplatform.errors import InputError
-from kgplatform.progress import Log
 from kgplatform.schema import CONCEPT_ID, IMAGE_ID, relation_problem
 
 TRIPLES: Final = ("Head", "Relation", "Tail", "Head_Name", "Tail_Name")
@@ -48,13 +47,13 @@ class MedMKG:
         self.parameters: Mapping[str, Any] = {}
 
     @classmethod
-    def find(cls, path: Path | None = None, mapping: Path | None = None, log: Log = lambda _: None) -> MedMKG:
+    def find(cls, path: Path | None = None, mapping: Path | None = None) -> MedMKG:
         """The release in a folder, with its mapping when that exists, or in a single CSV file; without a path the one
         of `kgp_loaders.medmkg_release.folder_of_release`.
 
         Raises `InputError` when the folder or file is missing.
         """
-        path = folder_of_release(log) if path is None else path
+        path = folder_of_release() if path is None else path
         if not path.is_dir():
             return cls(_present(path), mapping and _present(mapping))
         default_mapping = path / "image_mapping.csv"

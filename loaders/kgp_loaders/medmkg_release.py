@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import urllib.error
 import urllib.request
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from kgplatform.errors import InputError
-from kgplatform.progress import Log
 from kgplatform.settings import Settings
 
+logger = logging.getLogger(__name__)
 REPOSITORY: Final = "https://github.com/XiaochenWang-PSU/MedMKG"
 _RAW: Final = "https://raw.githubusercontent.com/XiaochenWang-PSU/MedMKG"
 _LIMIT: Final = 64 << 20  # bytes; the files have 3 MB each
@@ -40,15 +41,15 @@ RELEASE: Final[Mapping[str, Released]] = {
 }
 
 
-def folder_of_release(log: Log = lambda _: None) -> Path:
+def folder_of_release() -> Path:
     """The release that ``KGP_DATA_DIR`` holds, else the authors', fetched and cached. Raises as `fetch` does."""
     settings = Settings.from_env()
     if settings.data_dir and (settings.data_dir / "medmkg").is_dir():
-        log(f"loading {settings.data_dir / 'medmkg'} (KGP_DATA_DIR)")
+        logger.info(f"loading {settings.data_dir / 'medmkg'} (KGP_DATA_DIR)")
         return settings.data_dir / "medmkg"
     if settings.data_dir:
-        log(f"there is no medmkg/ in {settings.data_dir} (KGP_DATA_DIR)")
-    log("using the authors' release")
+        logger.warning(f"there is no medmkg/ in {settings.data_dir} (KGP_DATA_DIR)")
+    logger.info("using the authors' release")
     return fetch(settings.cache)
 
 

@@ -16,6 +16,7 @@ from kgplatform.digest import digest
 from kgplatform.errors import KgpError
 from kgplatform.graph import Graph
 from kgplatform.ingest import LoadReport, ingest, prepare
+from kgplatform.progress import Progress
 from kgplatform.queries import parse_query
 from kgplatform.settings import Settings
 from tests.conftest import WIPE
@@ -140,7 +141,7 @@ def test_an_undo_during_a_load_leaves_nothing_behind(graph: Graph, tmp_path: Pat
     empty_digest = str(digest(graph))
     load_begun, undo_finished = threading.Event(), threading.Event()
 
-    def wait(batches_done: int, total: int | None) -> None:
+    def wait(batches_done: int, total: int | None, **_: object) -> None:
         del batches_done, total
         load_begun.set()
         undo_finished.wait(60)
@@ -169,7 +170,7 @@ def test_a_graph_that_earlier_loads_at_once_have_damaged_is_repaired_by_the_next
     assert str(digest(graph)) == expected_digest
 
 
-def _load(graph: Graph, source: Source, progress: Callable[[int, int | None], None]) -> None:
+def _load(graph: Graph, source: Source, progress: Progress) -> None:
     ingest(graph, source, batch_rows=100, progress=progress)
 
 

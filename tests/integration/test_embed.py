@@ -248,11 +248,12 @@ def test_a_graph_without_paths_and_an_empty_one_are_told(graph: Graph, tmp_path:
     without_indexes(graph)
 
 
-def test_an_encoder_of_texts_embeds_concepts_and_says_so(unembedded_graph: Graph) -> None:
-    messages: list[str] = []
-    outcome = embed_images(unembedded_graph, None, FakeEncoder("words", sees=False), log=messages.append)
+def test_an_encoder_of_texts_embeds_concepts_and_says_so(
+    unembedded_graph: Graph, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome = embed_images(unembedded_graph, None, FakeEncoder("words", sees=False))
     assert (outcome.images.done, outcome.concepts.done) == (0, CONCEPTS)
-    assert messages == ["words-1 embeds texts only: images are left out"]
+    assert caplog.messages == ["words-1 embeds texts only: images are left out"]
     with pytest.raises(UsageError, match="embeds texts only"):
         embed_images(unembedded_graph, None, FakeEncoder("words", sees=False), only=Part.IMAGES)
 

@@ -161,7 +161,7 @@ def test_what_is_read_is_one_state_even_when_somebody_writes(graph: Graph, setti
     edges_before = edges_by_key(read_triples(graph))
     write_count = 0
 
-    def interfere(rows_done: int, row_total: int | None) -> None:
+    def interfere(rows_done: int, row_total: int | None, **_: object) -> None:
         nonlocal write_count
         if row_total is None and write_count < max_writes:
             write_count += 1

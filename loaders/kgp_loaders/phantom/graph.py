@@ -26,7 +26,6 @@ from typing import Final, NamedTuple
 from kgp_loaders.phantom.vocabulary import ANATOMY, DEVICE, FINDING, POPULAR_CONCEPTS, concept
 from kgplatform import contents
 from kgplatform.errors import UsageError
-from kgplatform.progress import Log
 from kgplatform.schema import Stance
 
 MIN_IMAGES: Final = 10  # fewer do not reach all eight of the most popular concepts
@@ -134,7 +133,6 @@ def build_phantom_graph(
     seed: int = 7,
     *,
     replace: bool = False,
-    log: Log = lambda _: None,
 ) -> Phantom:
     """Write `MedMKG.csv`, `image_mapping.csv` and `README.txt` into `directory`, all or none of them.
 
@@ -145,11 +143,11 @@ def build_phantom_graph(
         raise UsageError(f"the number of images must be {MIN_IMAGES} to {MAX_IMAGES:,}")
     plan = _Plan(images, seed)
     settings = {"images": images, "seed": seed}
-    existing = contents.complete(directory, _BY, settings, log)
+    existing = contents.complete(directory, _BY, settings)
     if existing:
         cross_count, intra_count = sum(1 for _ in _cross_edges(plan)), sum(1 for _ in _intra_edges(plan))
     else:
-        with contents.result_folder(directory, _BY, settings, replace=replace, log=log) as staged_folder:
+        with contents.result_folder(directory, _BY, settings, replace=replace) as staged_folder:
             cross_count, intra_count = _write_graph(staged_folder / "MedMKG.csv", plan)
             _write_csv(staged_folder / "image_mapping.csv", ("IID", "Image_Path"), _mapping(plan))
             _write_readme(staged_folder, plan)

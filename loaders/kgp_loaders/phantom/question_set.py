@@ -30,7 +30,6 @@ from kgp_loaders.phantom.studies import FINDINGS
 from kgp_loaders.phantom.truth import article
 from kgplatform import contents
 from kgplatform.errors import InputError, UsageError
-from kgplatform.progress import Log
 
 FILES: Final = {"train": "trainset.json", "valid": "validset.json", "test": "testset.json"}
 KNOWLEDGE: Final = "knowledge.csv"
@@ -76,7 +75,6 @@ def build_question_set(
     *,
     remedies: int = REMEDIES,
     replace: bool = False,
-    log: Log = lambda _: None,
 ) -> QuestionFiles:
     """Write about `count` questions on the studies that `kgp phantom build --studies` wrote, all files or none.
 
@@ -102,9 +100,9 @@ def build_question_set(
     triples = list(remedy_cabinet.triples())
     digest = hashlib.sha256(json.dumps([questions_by_part, triples], sort_keys=True).encode()).hexdigest()
     settings = {"questions": count, "seed": seed, "remedies": remedies, "sha256": digest}
-    existing = contents.complete(directory, _BY, settings, log)
+    existing = contents.complete(directory, _BY, settings)
     if not existing:
-        with contents.result_folder(directory, _BY, settings, replace=replace, log=log) as staged_folder:
+        with contents.result_folder(directory, _BY, settings, replace=replace) as staged_folder:
             _write(staged_folder, questions_by_part, triples)
     counts = {part_name: _counted(part_questions) for part_name, part_questions in questions_by_part.items()}
     return QuestionFiles(directory, counts, len(remedy_cabinet.remedies), len(triples), existing)

@@ -27,7 +27,6 @@ from kgp_loaders.phantom.studies import MAX_STUDIES, SyntheticStudy, synthetic_s
 from kgplatform import contents
 from kgplatform.errors import UsageError
 from kgplatform.interrupt import end_with_parent, ending_workers, shielded
-from kgplatform.progress import Log
 from kgplatform.trained_on import DRAWN_BY
 
 SIZE: Final = 256  # pixels of an image's side
@@ -70,7 +69,6 @@ def build_study_set(
     images: bool = True,
     workers: int = 1,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
-    log: Log = lambda _: None,
 ) -> StudySet:
     """Write the study set into `directory`, all of it or nothing; without `images`, only their names. The same set that
     exists already is left unchanged.
@@ -83,9 +81,9 @@ def build_study_set(
     planned_studies = list(synthetic_studies(count, seed))
     reports = [report.write_report(study, seed) for study in planned_studies]
     settings = {"studies": count, "seed": seed, "images": images}
-    existing = contents.complete(directory, DRAWN_BY, settings, log)
+    existing = contents.complete(directory, DRAWN_BY, settings)
     if not existing:
-        with contents.result_folder(directory, DRAWN_BY, settings, replace=replace, log=log) as staged_folder:
+        with contents.result_folder(directory, DRAWN_BY, settings, replace=replace) as staged_folder:
             _write(staged_folder, planned_studies, reports, seed)
             if images:
                 _draw(staged_folder, planned_studies, seed, workers, progress)

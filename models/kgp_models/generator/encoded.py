@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from kgplatform.interrupt import Stopped, checkpoints
 if TYPE_CHECKING:
     from kgp_models.generator.train import Work
 
+logger = logging.getLogger(__name__)
 ENCODED_AT_A_TIME: Final = 64
 
 
@@ -61,12 +63,10 @@ def _encode(
     """
     remaining = sorted({*range(len(with_image))} - {*encoded_indices})
     if encoded_indices:
-        work.log(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} are there already")
+        logger.info(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} are there already")
     vision.module.to(work.device)
     report_progress = work.progress("images encoded")
-    readable_images = readable_pixels(
-        [with_image[index] for index in remaining], vision.pixels, work.log, len(encoded_indices)
-    )
+    readable_images = readable_pixels([with_image[index] for index in remaining], vision.pixels, len(encoded_indices))
     encoded_count, part_number = (
         len(encoded_indices),
         max((int(part_path.stem) for part_path in folder.glob("*.safetensors")), default=-1) + 1,

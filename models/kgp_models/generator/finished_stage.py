@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from kgplatform import trained_on
 if TYPE_CHECKING:
     from kgp_models.generator.train import Work
 
+logger = logging.getLogger(__name__)
+
 
 def finish_stage(
     work: Work,
@@ -33,7 +36,7 @@ def finish_stage(
         _save(stage_checkpoint, figures)
         validation_figures = _validate(work, training_studies, stage_checkpoint)
         figures_text = "".join(f", {figure_name} {figure}" for figure_name, figure in validation_figures.items())
-        work.log(
+        logger.info(
             f"{stage_checkpoint.stage}: {record_summary}, {figures['seconds']:.0f} s, "
             f"loss {figures['loss']}{figures_text}"
         )
@@ -47,7 +50,7 @@ def is_stage_trained(work: Work, training_studies: Sequence[Study], stage_folder
     if (stage_folder / "work").exists() and PartialState().is_main_process:
         _validate(work, training_studies, checkpoint.load_generator(stage_folder))
     PartialState().wait_for_everyone()
-    work.log(f"{stage_label}: trained already")
+    logger.info(f"{stage_label}: trained already")
     return True
 
 

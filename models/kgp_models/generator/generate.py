@@ -22,9 +22,9 @@ from kgplatform.errors import InputError, UsageError
 from kgplatform.generate.backend import Asked, GeneratorReply, Scored
 from kgplatform.triplets.text import Triplet, parse_triplets
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-LOGGER: Final = logging.getLogger(__name__)
 BUCKET: Final = 16  # batches that are sorted by length together
 IMAGE_READERS: Final = 4  # threads
 
@@ -143,8 +143,8 @@ class Generator:
             except (ImportError, AttributeError, TypeError) as error:  # a part of transformers that is another now
                 self._is_search_broken = True
                 message = "the platform's beam search does not run with transformers %s (%s: %s); its own one is used"
-                LOGGER.warning(message, transformers.__version__, type(error).__name__, error)
-                LOGGER.debug("where it broke", exc_info=error)
+                logger.warning(message, transformers.__version__, type(error).__name__, error)
+                logger.debug("where it broke", exc_info=error)
         return generate_replies(self.trained.model.language, embeddings, mask, **options)
 
     def _prompts(self, requests: Sequence[Asked]) -> Any:

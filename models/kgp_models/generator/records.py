@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import random
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -26,6 +27,7 @@ from kgplatform.errors import InputError, UsageError
 from kgplatform.triplets.text import Relation, Triplet, entity, serialise
 from kgplatform.wording import counted
 
+logger = logging.getLogger(__name__)
 MAX_DRAWN: Final = 1 << 30  # bytes
 
 
@@ -153,9 +155,7 @@ def by_sentence(graph: ReportGraph) -> tuple[Sentence, ...]:
     )
 
 
-def read_studies(
-    settings: DataSettings, split: str, base: Path, log: Callable[[str], None] = lambda _: None
-) -> list[Study]:
+def read_studies(settings: DataSettings, split: str, base: Path) -> list[Study]:
     """The studies of a split that have a graph; how many graphs and reports cannot be used, and studies have none, is
     told. Raises `InputError` where a file is missing or no study is left.
     """
@@ -191,9 +191,11 @@ def read_studies(
         if rejects:
             first_reject = rejects[0]
             location = f"{first_reject.path}, row {first_reject.row}"
-            log(f"{counted(len(rejects), reject_kind)} left out, the first of them {location}: {first_reject.reason}")
+            logger.warning(
+                f"{counted(len(rejects), reject_kind)} left out, the first of them {location}: {first_reject.reason}"
+            )
     if without_graph:
-        log(
+        logger.warning(
             counted(
                 without_graph, f"studies of the split {split} have no graph", f"study of the split {split} has no graph"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -15,6 +16,7 @@ from kgp_models.generator.records import Record, Study, mixed, thinned
 from kgp_models.generator.settings import GeneratorSettings
 from kgplatform.triplets.text import entity, serialise
 
+logger = logging.getLogger(__name__)
 BUCKET: Final = 16  # batches whose rows are sorted by length together
 THIN_SHARES: Final = (0.25, 0.5, 0.75)  # of the sentences of a thinned report are left out
 
@@ -129,7 +131,7 @@ class Collator:
         return {"input_ids": token_ids, "attention_mask": attention_mask, "labels": labels, "image": image_vectors}
 
 
-def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study], log: Callable[[str], None]) -> None:
+def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study]) -> None:
     """Tell how many reports, with their triplets, have more tokens than are read."""
     token_counts = [
         prompt_length(tokenizer, settings.instruction, record.report)
@@ -137,7 +139,7 @@ def tell_cut(tokenizer: Any, settings: GeneratorSettings, chosen: Sequence[Study
         for record in (study.record() for study in chosen)
     ]
     if cut_count := sum(token_count > settings.max_length for token_count in token_counts):
-        log(
+        logger.warning(
             f"{cut_count:,} of {len(token_counts):,} training reports are longer than max_length, "
             f"{settings.max_length} tokens, and cut"
         )

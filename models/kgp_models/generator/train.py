@@ -11,9 +11,11 @@ has a process: what is done once is done by the main one, while the others wait.
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -37,15 +39,17 @@ from kgp_models.generator.trainers import arguments, run_trainer, told_steps, vi
 from kgp_models.towers import vision as vision_of
 from kgp_models.towers.spec import TowerSpec
 from kgp_models.towers.vision import Vision
+from kgp_models.training.loss_progress import LossProgress
 from kgp_models.training.training_state import claim
 from kgplatform.construct.lexicon import Concept, Lexicon
 from kgplatform.construct.lexicon_source import lexicon_source
 from kgplatform.construct.tagger import DictionaryTagger
 from kgplatform.errors import InputError
-from kgplatform.progress import Log, ProgressOf, silent_progress
+from kgplatform.progress import ProgressOf, silent_progress
 from kgplatform.triplets.linking import Linker
 from kgplatform.triplets.text import entity, serialise
 
+logger = logging.getLogger(__name__)
 LLM_KG, VLM_KG = "LLM-KG", "VLM-KG"
 STAGES: Final = {"vision": "vision", "1": "llm-kg", "2": "vlm-kg"}
 
@@ -58,7 +62,6 @@ class Work:
     folder: Path
     base: Path  # what paths of the settings are relative to
     same: Callable[[str], str] = entity
-    log: Log = lambda _: None
     progress: ProgressOf = silent_progress
 
     @property
@@ -77,20 +80,22 @@ class Work:
 
     def studies(self) -> list[Study]:
         """The training's studies."""
-        return read_studies(self.settings.data, self.settings.data.train, self.base, self.log)
+        return read_studies(self.settings.data, self.settings.data.train, self.base)
 
     def validation(self, of_training: Sequence[Study]) -> list[Study]:
         """The studies that the model card's figures are of, none of which is in the training; none where the data have
         no such part.
         """
         try:
-            validation_studies = read_studies(self.settings.data, self.settings.data.validation, self.base, self.log)
+            validation_studies = read_studies(self.settings.data, self.settings.data.validation, self.base)
         except InputError as error:
-            self.log(f"no validation: {error.message}")
+            logger.warning(f"no validation: {error.message}")
             return []
         shared_ids = {study.id for study in shared_studies(of_training, validation_studies)}
         if shared_ids:
-            self.log(f"{len(shared_ids):,} studies of the validation are in the training, too, and count for nothing")
+            logger.warning(
+                f"{len(shared_ids):,} studies of the validation are in the training, too, and count for nothing"
+            )
         return [study for study in validation_studies if study.id not in shared_ids]
 
 
@@ -118,21 +123,37 @@ def train_stages(work: Work, stages: Sequence[str]) -> Path:
     """
     silence_transformers()
     processes = PartialState(cpu=work.device == "cpu", timeout=timedelta(days=2))
-    if not processes.is_main_process:
-        work = replace(work, log=lambda _: None, progress=lambda activity: lambda done_count, total_count: None)
-    training_studies = work.studies()
-    data_hash = data_sha256(training_studies)
-    with processes.main_process_first():
-        _same_training(work, data_hash)
-    for stage in stages:
-        if stage == "vision" or (stage == "2" and work.settings.vision == SMALL):
-            with processes.main_process_first():
-                _vision(work, training_studies)
-        if stage == "1":
-            _language(work, training_studies, data_hash)
-        if stage == "2":
-            _visual(work, training_studies, data_hash)
+    with ExitStack() as silences:
+        if not processes.is_main_process:
+            work = replace(work, progress=silent_progress)
+            silences.enter_context(_silent_loggers())
+        training_studies = work.studies()
+        data_hash = data_sha256(training_studies)
+        with processes.main_process_first():
+            _same_training(work, data_hash)
+        for stage in stages:
+            if stage == "vision" or (stage == "2" and work.settings.vision == SMALL):
+                with processes.main_process_first():
+                    _vision(work, training_studies)
+            if stage == "1":
+                _language(work, training_studies, data_hash)
+            if stage == "2":
+                _visual(work, training_studies, data_hash)
     return work.place(stages[-1])
+
+
+@contextmanager
+def _silent_loggers() -> Iterator[None]:
+    """Of several processes that train one model the main one alone logs: the others would say the same."""
+    loggers = [logging.getLogger(package) for package in ("kgplatform", "kgp_loaders", "kgp_models")]
+    levels = [package_logger.level for package_logger in loggers]
+    for package_logger in loggers:
+        package_logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for package_logger, level in zip(loggers, levels, strict=True):
+            package_logger.setLevel(level)
 
 
 def _same_training(work: Work, data_hash: str) -> None:
@@ -147,18 +168,18 @@ def _vision(work: Work, training_studies: Sequence[Study]) -> None:
     stage_folder = work.place("vision")
     if (stage_folder / checkpoint.VISION).is_file():
         (stage_folder / STATE).unlink(missing_ok=True)  # where a kill came between the two
-        work.log("vision encoder: trained already")
+        logger.info("vision encoder: trained already")
         return
     start_time = time.monotonic()
     image_studies = _with_image(training_studies)
     small_settings = work.settings.small
     report_progress = work.progress("vision, steps")
     trained_vision = train_vision(
-        image_studies, small_settings, stage_folder, work.settings.seed, work.device, report_progress, work.log
+        image_studies, small_settings, stage_folder, work.settings.seed, work.device, report_progress
     )
     checkpoint.save_vision(replace(trained_vision, module=trained_vision.module.cpu()), stage_folder)
     (stage_folder / STATE).unlink(missing_ok=True)
-    work.log(f"vision encoder: {len(image_studies):,} images, {time.monotonic() - start_time:.0f} s")
+    logger.info(f"vision encoder: {len(image_studies):,} images, {time.monotonic() - start_time:.0f} s")
 
 
 def _open_vision(work: Work) -> Vision:
@@ -197,7 +218,7 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
     )
     language_model, tokenizer = open_language(work.settings, work.base, training_texts)
     examples = [tokenize_record(tokenizer, work.settings, record) for record in records]
-    tell_cut(tokenizer, work.settings, training_studies, work.log)
+    tell_cut(tokenizer, work.settings, training_studies)
     token_rows = [
         {"input_ids": [*prompt_ids, *answer_ids], "completion_mask": [0] * len(prompt_ids) + [1] * len(answer_ids)}
         for prompt_ids, answer_ids in examples
@@ -210,20 +231,27 @@ def _language(work: Work, training_studies: Sequence[Study], data_hash: str) -> 
         packing=False,
     )
 
+    step_progress = LossProgress(work.progress(f"{LLM_KG}, steps"))
+
     class LanguageTrainer(SFTTrainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
             return Buckets(
                 [len(token_row["input_ids"]) for token_row in token_rows], stage_settings.batch, work.settings.seed
             )
 
+        def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
+            batch_loss: torch.Tensor = super().training_step(*arguments, **options)  # type: ignore[no-untyped-call]
+            step_progress.add(batch_loss)
+            return batch_loss
+
     trainer = LanguageTrainer(
         model=language_model,
         args=trainer_config,
         train_dataset=Table.from_list(token_rows),
         processing_class=tokenizer,
-        callbacks=[told_steps(work, LLM_KG)],
+        callbacks=[told_steps(step_progress)],
     )
-    figures = run_trainer(trainer, stage_folder, work.log)
+    figures = run_trainer(trainer, stage_folder)
     model = VLMKG(trainer.accelerator.unwrap_model(trainer.model), None)
     stage_checkpoint = GeneratorCheckpoint(
         stage_folder,
@@ -266,14 +294,15 @@ def _visual(work: Work, training_studies: Sequence[Study], data_hash: str) -> No
     if visual_settings.tune == "projector":
         model.language.requires_grad_(False)
     visual_rows = VisualRows(image_studies, image_vectors, work.settings, work.same)
-    trainer = visual_trainer_class()(
+    step_progress = LossProgress(work.progress(f"{VLM_KG}, steps"))
+    trainer = visual_trainer_class(step_progress)(
         model=model,
         args=TrainingArguments(**arguments(work, visual_settings, stage_folder)),
         train_dataset=visual_rows,
         data_collator=Collator(language_checkpoint.tokenizer, work.settings),
-        callbacks=[told_steps(work, VLM_KG)],
+        callbacks=[told_steps(step_progress)],
     )
-    figures = run_trainer(trainer, stage_folder, work.log)
+    figures = run_trainer(trainer, stage_folder)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if visual_settings.tune == "lora":
         model.language = model.language.merge_and_unload()

@@ -7,6 +7,7 @@ weights. The classifier is thrown away, the vector before it is kept.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +22,14 @@ from kgp_models.generator.settings import SmallSettings
 from kgp_models.towers.small_vision import SIZE, WIDTH, SmallVision
 from kgp_models.towers.vision import Vision, small
 from kgp_models.training.augmentation import varied
+from kgp_models.training.loss_progress import LossProgress
 from kgp_models.training.training_state import TrainingState
 from kgplatform.errors import InputError
 from kgplatform.interrupt import checkpoints
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.triplets.text import Triplet
 
+logger = logging.getLogger(__name__)
 STATE: Final = "vision.state"
 LEAST: Final = 5  # studies that show a triplet, for it to be a label
 WARM: Final = 0.15  # of the steps, in which the rate rises
@@ -48,8 +51,7 @@ def train_vision(
     folder: Path,
     seed: int,
     device: str = "cpu",
-    progress: Progress = lambda done_count, total_count: None,
-    log: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> Vision:
     """Train the encoder on the studies whose image can be read; `folder` keeps where it is, by the minute, in a file
     that may go when the encoder's weights are safe.
@@ -58,7 +60,7 @@ def train_vision(
     """
     torch.manual_seed(seed)
     encoder = SmallVision()
-    studies, grey_images = _read(studies, small(encoder), log)
+    studies, grey_images = _read(studies, small(encoder))
     labels = labels_of(studies)
     if not labels:
         raise InputError("the studies have no triplet that several images show", "Give more studies.")
@@ -77,7 +79,8 @@ def train_vision(
     )
     state_parts: dict[str, Any] = {"net": network, "optimizer": optimizer, "schedule": schedule}
     studies_hash = hashlib.sha256("\n".join(study.id for study in studies).encode()).hexdigest()
-    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, epochs, studies_hash, log)
+    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, epochs, studies_hash)
+    step_progress = LossProgress(progress)
     training_state.resume()
     network.train()
     with checkpoints() as checkpoint_clock:
@@ -86,7 +89,7 @@ def train_vision(
                 seed * 1_000 + len(training_state.history)
             )  # so that a kill changes nothing
             batch_order = torch.split(torch.randperm(len(studies), generator=rng), settings.vision_batch)
-            for batch_rows in training_state.epoch(batch_order, checkpoint_clock, rng, progress):
+            for batch_rows in training_state.epoch(batch_order, checkpoint_clock, rng, step_progress):
                 pixels = varied(grey_images[batch_rows], rng).to(device, memory_format=torch.channels_last)
                 with torch.autocast(device, torch.bfloat16, enabled=_bfloat16_is_quick(device)):
                     logits = network(pixels)
@@ -97,22 +100,23 @@ def train_vision(
                 torch.autograd.backward(loss)
                 optimizer.step()
                 schedule.step()
+                step_progress.add(loss)
             training_state.end_epoch(checkpoint_clock)
     encoder.eval().requires_grad_(False)
     return small(encoder.to(memory_format=torch.contiguous_format))
 
 
-def _read(studies: Sequence[Study], vision: Vision, log: Callable[[str], None]) -> tuple[list[Study], Tensor]:
+def _read(studies: Sequence[Study], vision: Vision) -> tuple[list[Study], Tensor]:
     """The studies whose image can be read, and the images in a byte a pixel: (studies, 1, 256, 256)."""
     readable_studies, image_rows = [], []
-    for study_index, pixels in readable_pixels(studies, vision.pixels, log):
+    for study_index, pixels in readable_pixels(studies, vision.pixels):
         readable_studies.append(studies[study_index])
         image_rows.append((pixels * 127.5 + 127.5).round().to(torch.uint8))
     return readable_studies, torch.stack(image_rows) if image_rows else torch.zeros(0, 1, SIZE, SIZE, dtype=torch.uint8)
 
 
 def readable_pixels(
-    studies: Sequence[Study], pixels: Callable[[Path], Tensor], log: Callable[[str], None], before: int = 0
+    studies: Sequence[Study], pixels: Callable[[Path], Tensor], before: int = 0
 ) -> Iterator[tuple[int, Tensor]]:
     """The images that can be read, as `pixels` reads them, each with its study's number; how many cannot is reported.
     `before` is how many images of the training were read earlier, and are not among these.
@@ -134,7 +138,7 @@ def readable_pixels(
         problem_text += problems[0].message
         if 2 * len(problems) > image_total:
             raise InputError(problem_text, "Check data.images.")
-        log(f"{problem_text}; they are left out")
+        logger.warning(f"{problem_text}; they are left out")
 
 
 def _bfloat16_is_quick(device: str) -> bool:

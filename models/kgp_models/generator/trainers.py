@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +16,17 @@ from torch import nn
 
 from kgp_models.generator.rows import Buckets
 from kgp_models.generator.settings import StageSettings
+from kgp_models.training.loss_progress import LossProgress
 from kgp_models.training.model_files import require_uncompressed
 from kgplatform.errors import InputError
 from kgplatform.files import read_json, require_plain_folder
 from kgplatform.interrupt import Checkpoints, Stopped, checkpoints
+from kgplatform.progress import Progress
 
 if TYPE_CHECKING:
     from kgp_models.generator.train import Work
 
+logger = logging.getLogger(__name__)
 STEPS: Final = "steps"  # of a row of the trainer's history: how many steps its loss is the mean of ...
 SECONDS: Final = "seconds"  # ... and how long the training has taken
 
@@ -56,7 +60,7 @@ def arguments(work: Work, stage: StageSettings, stage_folder: Path) -> dict[str,
     }
 
 
-def run_trainer(trainer: Any, stage_folder: Path, log: Callable[[str], None]) -> dict[str, Any]:
+def run_trainer(trainer: Any, stage_folder: Path) -> dict[str, Any]:
     """Train, from where an earlier training was stopped, which is reported; returns seconds, steps and the mean loss of
     all sessions together.
     """
@@ -69,7 +73,9 @@ def run_trainer(trainer: Any, stage_folder: Path, log: Callable[[str], None]) ->
         trainer.add_callback(
             saving(
                 checkpoint_clock,
-                lambda first_step, steps: log(f"{stage_folder.name} goes on at step {first_step:,} of {steps:,}"),
+                lambda first_step, steps: logger.info(
+                    f"{stage_folder.name} goes on at step {first_step:,} of {steps:,}"
+                ),
             )
         )
         train_output = trainer.train(resume_from_checkpoint=last_checkpoint)
@@ -157,29 +163,34 @@ def saving(when: Checkpoints, resumes: Callable[[int, int], None]) -> Any:
     return Saving()
 
 
-def told_steps(work: Work, activity: str) -> Any:
+def told_steps(progress: Progress) -> Any:
     """A callback that reports each step."""
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-
-    report_step = work.progress(f"{activity}, steps")
 
     class Steps(TrainerCallback):
         def on_step_end(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
         ) -> None:
-            report_step(state.global_step, state.max_steps)
+            progress(state.global_step, state.max_steps)
 
     return Steps()
 
 
-def visual_trainer_class() -> Any:
-    """`transformers.Trainer` for a model that is not transformers': weights that are tied are saved once."""
+def visual_trainer_class(step_progress: LossProgress) -> Any:
+    """`transformers.Trainer` for a model that is not transformers': weights that are tied are saved once. Each batch's
+    loss is added to `step_progress`.
+    """
     from transformers import Trainer
 
     class VisualTrainer(Trainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Buckets:
             train_rows: Any = train_dataset or self.train_dataset
             return Buckets(train_rows.lengths, self.args.per_device_train_batch_size, self.args.seed)
+
+        def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
+            batch_loss = super().training_step(*arguments, **options)
+            step_progress.add(batch_loss)
+            return batch_loss
 
         def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Any] | None = None) -> None:
             output_folder = Path(output_dir or self.args.output_dir or ".")

@@ -13,7 +13,7 @@ from kgp_models.library.result import AnyPath, TrainedModel
 from kgp_models.training.short import at_most
 from kgplatform import training_folder
 from kgplatform.files import read_json
-from kgplatform.progress import Log, ProgressOf, silent_progress
+from kgplatform.progress import ProgressOf, silent_progress
 from kgplatform.staging import on_disk
 
 
@@ -25,7 +25,6 @@ def train_generator(
     data: Path | None = None,
     epochs: int | None = None,
     progress: ProgressOf = silent_progress,
-    log: Log = lambda _: None,
 ) -> TrainedModel:
     """Train a generator of triplets (VLM-KG paper): stage 1, the language model on reports; stage 2, with images.
 
@@ -37,7 +36,7 @@ def train_generator(
         settings = at_most(GeneratorSettings.read(config), epochs)
         if data is not None:
             settings = replace(settings, data=replace(settings.data, path=str(data.absolute())))
-        work = Work(settings, out, config.parent, meaning(settings.data, config.parent), log, progress)
+        work = Work(settings, out, config.parent, meaning(settings.data, config.parent), progress)
         training_folder.take(out, "kgp train generator")
         model_folder = train_stages(work, list(stages))
         card_path = model_folder / ABOUT

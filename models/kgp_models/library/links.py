@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,10 @@ from kgplatform.export.triples import Triples
 from kgplatform.graph import Graph
 from kgplatform.ingest import LoadReport
 from kgplatform.predictions import Prediction
-from kgplatform.progress import Log, ProgressOf, silent_progress
+from kgplatform.progress import ProgressOf, silent_progress
 from kgplatform.staging import on_disk
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,6 @@ def train_links(
     epochs: int | None = None,
     tensorboard: Path | None = None,
     progress: ProgressOf = silent_progress,
-    log: Log = lambda _: None,
 ) -> TrainedLinks:
     """Train a link-prediction model on an export of the graph and a split of it, and rank the split's test part.
 
@@ -99,9 +101,8 @@ def train_links(
             folder=out,
             tensorboard=tensorboard,
             progress=progress("epochs"),
-            log=log,
         )
-        log(f"{trained.epochs} epochs in {trained.seconds:.0f} s; the best was {trained.best_epoch}")
+        logger.info(f"{trained.epochs} epochs in {trained.seconds:.0f} s; the best was {trained.best_epoch}")
         known_triples = Known(parts.triples.ids, parts.triples.num_entities, parts.triples.num_relations)
         metrics = evaluate(trained.scorer, parts.test, known_triples, progress=progress("triples ranked")).metrics()
     test_figures = {task: task_metrics.as_dict() for task, task_metrics in metrics.items()}
@@ -118,7 +119,6 @@ def predict_links(
     tail: str | None = None,
     write: bool = False,
     progress: ProgressOf = silent_progress,
-    log: Log = lambda _: None,
 ) -> PredictedLinks:
     """The `top` likeliest links of a relation that the graph does not have, by a trained model or a pool in a folder;
     with `write` they are put into the graph as predictions.
@@ -141,6 +141,6 @@ def predict_links(
     if write:
         parameters = {"relation": relation, "top": top, "head": head, "tail": tail}
         report = predictions.write_predictions(
-            graph, links, model=trained.name, checkpoint_sha256=trained.sha256, parameters=parameters, log=log
+            graph, links, model=trained.name, checkpoint_sha256=trained.sha256, parameters=parameters
         )
     return PredictedLinks(links, {(node.kind, node.key): node.name for node in triples.nodes}, report)

@@ -17,7 +17,7 @@ from kgplatform.datasets.knowledge import read_knowledge
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
-from kgplatform.progress import Log, ProgressOf, silent_progress
+from kgplatform.progress import ProgressOf, silent_progress
 from kgplatform.staging import on_disk
 
 
@@ -32,7 +32,6 @@ def train_retrieval(
     seed: int = SEED,
     epochs: int | None = None,
     progress: ProgressOf = silent_progress,
-    log: Log = lambda _: None,
 ) -> TrainedModel:
     """Train a model that finds images by text, with the graph's knowledge (MedMKG §4.2), and test it both ways.
 
@@ -51,7 +50,7 @@ def train_retrieval(
                 raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
             checks.refuse_graph_pairs(pair_set, graph_images(graph))
             knowledge = read_knowledge(graph)
-        inputs = build.RetrievalInputs(pair_set.parts, knowledge, images, tuple(lexicon), out / WORK, log, progress)
+        inputs = build.RetrievalInputs(pair_set.parts, knowledge, images, tuple(lexicon), out / WORK, progress)
         training_folder.take(out, "kgp train retrieval")
         model = build.train_retrieval_model(settings, inputs, out / WORK, seed, config.parent)
         build.save_tested_model(model, settings, out, pair_set, knowledge, seed, config.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,10 @@ from kgplatform.datasets import questions
 from kgplatform.datasets.knowledge import read_knowledge
 from kgplatform.errors import UsageError
 from kgplatform.graph import Graph
-from kgplatform.progress import Log, ProgressOf, silent_progress
+from kgplatform.progress import ProgressOf, silent_progress
 from kgplatform.staging import on_disk
+
+logger = logging.getLogger(__name__)
 
 
 def train_vqa(
@@ -36,7 +39,6 @@ def train_vqa(
     seed: int = SEED,
     epochs: int | None = None,
     progress: ProgressOf = silent_progress,
-    log: Log = lambda _: None,
 ) -> TrainedModel:
     """Train a model that answers closed questions about images, with the graph's knowledge (MedMKG §4.3), and test it.
 
@@ -51,17 +53,17 @@ def train_vqa(
             hint = "`python -m benchmarks.vqa.run` trains controls. Leave it out."
             raise UsageError(f"graph: {settings.graph} is a control", hint)
         training_folder.check_training_folder(out, "kgp train vqa", checkpoint.ABOUT, "kgp ask --model")
-        all_questions, rejects = questions.read_questions(data, folder, images, progress=progress("questions"), log=log)
+        all_questions, rejects = questions.read_questions(data, folder, images, progress=progress("questions"))
         if rejects:
-            log(questions.left_out(rejects))
+            logger.warning(questions.left_out(rejects))
         if difference_note := questions.unlike_release(data, all_questions):
-            log(difference_note)
+            logger.warning(difference_note)
         question_set = questions.official(all_questions)
         knowledge = read_knowledge(graph)
         checks.refuse_graph_questions(question_set, knowledge.images, graph_images)
         features_folder = out / WORK / "features"
         inputs = build.VQAInputs(
-            question_set, knowledge, graph_images, tuple(lexicon), own_words, features_folder, log, progress
+            question_set, knowledge, graph_images, tuple(lexicon), own_words, features_folder, progress
         )
         training_folder.take(out, "kgp train vqa")
         model, figures = _fit_and_save(settings, inputs, config.parent, out, data, seed)

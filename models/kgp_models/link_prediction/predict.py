@@ -15,7 +15,7 @@ from kgp_models.link_prediction.pool_checkpoint import PoolCheckpoint
 from kgplatform.errors import InputError, NotFoundError, UsageError
 from kgplatform.export.triples import Ids, Triples
 from kgplatform.predictions import Prediction
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.suggest import did_you_mean, nearest, suggestion_text
 
 BATCH: Final = 512
@@ -33,7 +33,7 @@ def predict_triples(
     *,
     head: str | None = None,
     tail: str | None = None,
-    progress: Progress = lambda done_count, total_count: None,
+    progress: Progress = no_progress,
 ) -> list[Prediction]:
     """The `top` best-scored triples (h, relation, t), best first, that `graph` does not have.
 

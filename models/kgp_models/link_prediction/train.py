@@ -24,7 +24,7 @@ from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError, KgpError
 from kgplatform.extras import missing
 from kgplatform.interrupt import Checkpoints, checkpoints
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 
 EARLIER_STATE: Final = "training.safetensors"  # of an unfinished training of version 0.1
 _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
@@ -55,22 +55,21 @@ def train_link_model(
     folder: Path | None = None,
     device: torch.device | str = "cpu",
     tensorboard: Path | None = None,
-    progress: Progress = lambda done_count, total_count: None,
-    log: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> LinkTrainingResult:
     """Train a model on the split's training part.
 
-    With `folder`, the training goes on from what an interrupted one left there (`log` hears from where), and ends as
+    With `folder`, the training goes on from what an interrupted one left there (from where, is logged), and ends as
     if it had not been interrupted; at the end the checkpoint is there. If this very training was finished there,
     nothing is done again.
     Raises `InputError` when `folder` holds another training, and `KgpError` when the model diverges.
     """
-    training = _Training(settings, split, seed, folder, device, log)
+    training = _Training(settings, split, seed, folder, device)
     writer = _tensorboard(tensorboard)
     with checkpoints() as checkpoint_clock:
         while not training.over:
             epoch_loss, validation_mrr = training.epoch(checkpoint_clock)
-            progress(training.done, settings.epochs)
+            progress(training.done, settings.epochs, loss=epoch_loss)
             if writer is not None and validation_mrr is not None:
                 writer.add_scalar("loss", epoch_loss, training.done)
                 writer.add_scalar("validation MRR", validation_mrr, training.done)
@@ -89,7 +88,6 @@ class _Training:
         seed: int,
         folder: Path | None,
         device: torch.device | str,
-        log: Callable[[str], None],
     ) -> None:
         triples = split.triples
         self.settings, self.split, self.seed, self.folder, self.device = settings, split, seed, folder, device
@@ -105,7 +103,6 @@ class _Training:
             {"model": self.model, "optimizer": self.optimizer},
             self.objective.steps,
             settings.epochs,
-            log=log,
         )
         if folder is not None:
             self._open(folder)

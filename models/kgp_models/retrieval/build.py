@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,10 @@ from kgplatform.datasets.pair_metrics import RetrievalScores
 from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import PairSet
 from kgplatform.errors import InputError, UsageError
-from kgplatform.progress import Log, ProgressOf, silent_progress
+from kgplatform.progress import ProgressOf, silent_progress
 from kgplatform.radiograph import place
 
+logger = logging.getLogger(__name__)
 NEW: Final = "new"  # a small backbone whose weights are drawn by chance
 
 
@@ -46,7 +48,6 @@ class RetrievalInputs:
     images: Path | None = None
     lexicon: Sequence[Path] = ()
     cache: Path | None = None
-    log: Log = lambda _: None
     progress: ProgressOf = silent_progress
 
 
@@ -79,9 +80,7 @@ def train_retrieval_model(
     backbone, tokenizer = _initial_backbone(settings, [pair.text for pair in inputs.parts["train"]], seed, base)
     backbone.to(device)
     pair_examples = {
-        part_name: examples(
-            pairs, backbone, inputs.cache, _prefixed(inputs.log, part_name), inputs.progress(f"{part_name}, images")
-        )
+        part_name: examples(pairs, backbone, inputs.cache, inputs.progress(f"{part_name}, images"), part=part_name)
         for part_name, pairs in inputs.parts.items()
     }
     alignment = pretrained = None
@@ -101,7 +100,6 @@ def train_retrieval_model(
                 folder / "graph",
                 seed,
                 inputs.progress("graph, steps"),
-                inputs.log,
             )
     tuned = fine_tune(
         backbone,
@@ -113,7 +111,6 @@ def train_retrieval_model(
         alignment,
         settings.fashion.weight,
         inputs.progress("pairs, steps"),
-        inputs.log,
     )
     return RetrievalModel(
         backbone, tokenizer, tuned, pretrained, evaluated(backbone, pair_examples["test"]), pair_examples["test"]
@@ -171,13 +168,13 @@ def _training_graph(
     if not existing_paths:
         raise InputError("none of the graph's images is here", "Its paths begin in that folder.", path=inputs.images)
     if len(existing_paths) < len(knowledge.images):
-        inputs.log(f"{len(knowledge.images) - len(existing_paths):,} of the graph's images are not there, and left out")
+        logger.warning(
+            f"{len(knowledge.images) - len(existing_paths):,} of the graph's images are not there, and left out"
+        )
     knowledge = knowledge.of_images(lambda image: image.id in existing_paths)
-    tell_longer(backbone, knowledge.concepts, "concept names", inputs.log)
+    tell_longer(backbone, knowledge.concepts, "concept names")
     listed_paths = [existing_paths[image.id] for image in knowledge.images]
-    loaded_images = read_pictures(
-        listed_paths, backbone.picture, inputs.cache, inputs.log, inputs.progress("graph, images")
-    )
+    loaded_images = read_pictures(listed_paths, backbone.picture, inputs.cache, inputs.progress("graph, images"))
     retained_ids = {knowledge.images[image_number].id for image_number in loaded_images.kept}
     knowledge = knowledge.of_images(lambda image: image.id in retained_ids)
     image_values = image_features(backbone, loaded_images.values) if backbone.frozen else loaded_images.values
@@ -197,7 +194,7 @@ def _mentioned(
     settings: RetrievalSettings, inputs: RetrievalInputs, knowledge: Knowledge, texts: Sequence[str]
 ) -> list[list[int]]:
     """The concepts that each report says are there; without stances, all that it speaks of."""
-    mentions_by_text = find_mentions(texts, knowledge, inputs.lexicon, log=inputs.log)
+    mentions_by_text = find_mentions(texts, knowledge, inputs.lexicon)
     any_stance = settings.graph == "no-stance"
     return [
         sorted({concept for concept, stance in text_mentions if any_stance or stance == POSITIVE})
@@ -238,8 +235,3 @@ def save_tested_model(
         data=data_hashes,
         figures=figures,
     )
-
-
-def _prefixed(log: Log, part_name: str) -> Log:
-    """The log for messages about a part of the pairs, which name it."""
-    return lambda message: log(f"{part_name}: {message}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,8 +22,9 @@ from kgplatform.datasets.pair_source import Pair
 from kgplatform.datasets.pairs import pair_groups
 from kgplatform.errors import InputError
 from kgplatform.files import atomic_file
-from kgplatform.progress import Log, Progress
+from kgplatform.progress import Progress, no_progress
 
+logger = logging.getLogger(__name__)
 READERS: Final = 2  # threads
 KEPT: Final = 512  # images that are kept in one file: some seconds of reading
 BLOCK: Final = 128  # pictures or texts at a time, where nothing is learnt
@@ -42,8 +44,9 @@ def read_pictures(
     paths: Sequence[Path],
     picture: Picture,
     cache: Path | None = None,
-    log: Log = lambda _: None,
-    progress: Progress = lambda done_count, total_count: None,
+    progress: Progress = no_progress,
+    *,
+    part: str = "",
 ) -> Pictures:
     """Read radiographs; those that cannot be are reported and left out. `cache` is a folder that keeps what was read,
     in blocks, so that one who is stopped goes on.
@@ -58,7 +61,7 @@ def read_pictures(
             report_progress = partial(shifted, progress, block_start, len(paths))
             block_pictures = None if block_path is None else _kept(block_path, picture.size, len(block_paths))
             if block_pictures is None:
-                block_pictures = _block(thread_pool, block_paths, picture, log, report_progress, alone=len(paths) == 1)
+                block_pictures = _block(thread_pool, block_paths, picture, report_progress, part, alone=len(paths) == 1)
                 if block_path is not None and block_pictures.kept:
                     _keep(block_path, block_pictures)
             pixel_blocks += [block_pictures.values] if block_pictures.kept else []
@@ -86,7 +89,7 @@ def _kept(block_path: Path, image_size: int, max_count: int) -> Pictures | None:
 
 
 def _block(
-    thread_pool: Executor, image_paths: Sequence[Path], picture: Picture, log: Log, progress: Progress, *, alone: bool
+    thread_pool: Executor, image_paths: Sequence[Path], picture: Picture, progress: Progress, part: str, *, alone: bool
 ) -> Pictures:
     """A block of images, read; of one that is `alone` the problem is raised."""
     pixel_tensors, image_numbers = [], []
@@ -100,8 +103,13 @@ def _block(
         else:
             if alone:
                 raise read_result
-            log(f"left out: {read_result.message}")
+            logger.warning(f"{_of_part(part)}left out: {read_result.message}")
     return Pictures(torch.stack(pixel_tensors) if pixel_tensors else torch.empty(0), image_numbers)
+
+
+def _of_part(part: str) -> str:
+    """How a message about a part of the data begins."""
+    return f"{part}: " if part else ""
 
 
 def shifted(progress: Progress, start: int, total: int, done: int, _: int | None) -> None:
@@ -154,14 +162,15 @@ def examples(
     pairs: Sequence[Pair],
     backbone: Backbone,
     cache: Path | None = None,
-    log: Log = lambda _: None,
-    progress: Progress = lambda done_count, total_count: None,
+    progress: Progress = no_progress,
+    *,
+    part: str = "",
 ) -> PairExamples:
     """Read the pairs' images. Of a frozen backbone the features are computed once and kept."""
-    loaded_images = read_pictures([pair.path for pair in pairs], backbone.picture, cache, log, progress)
+    loaded_images = read_pictures([pair.path for pair in pairs], backbone.picture, cache, progress, part=part)
     readable_pairs = [pairs[pair_number] for pair_number in loaded_images.kept]
     report_texts = [pair.text for pair in readable_pairs]
-    tell_longer(backbone, report_texts, "reports", log)
+    tell_longer(backbone, report_texts, "reports", part)
     report_groups = torch.from_numpy(pair_groups(readable_pairs))
     if not backbone.frozen:
         return PairExamples(loaded_images.values, report_texts, report_groups, readable_pairs)
@@ -174,19 +183,17 @@ def examples(
     )
 
 
-def tell_longer(backbone: Backbone, texts: Sequence[str], text_kind: str, log: Log) -> None:
+def tell_longer(backbone: Backbone, texts: Sequence[str], text_kind: str, part: str = "") -> None:
     """Tell how many texts have more tokens than are read in training, where they are not read in parts."""
     if long_count := backbone.tokens.longer(texts):
-        log(
-            f"{long_count:,} of {len(texts):,} {text_kind} are longer than the {backbone.tokens.token_limit} tokens "
-            "that are read: their ends are left out"
+        logger.warning(
+            f"{_of_part(part)}{long_count:,} of {len(texts):,} {text_kind} are longer than the "
+            f"{backbone.tokens.token_limit} tokens that are read: their ends are left out"
         )
 
 
 @torch.inference_mode()
-def image_features(
-    backbone: Backbone, values: Tensor, progress: Progress = lambda done_count, total_count: None
-) -> Tensor:
+def image_features(backbone: Backbone, values: Tensor, progress: Progress = no_progress) -> Tensor:
     """What the frozen tower makes of pictures (n, 1, size, size): (n, width)."""
     return _by_blocks(backbone, values, backbone.image_features, progress)
 
@@ -213,7 +220,7 @@ def _by_blocks(
     backbone: Backbone,
     inputs: Sequence[str] | Tensor,
     encode: Callable[[Any], Tensor],
-    progress: Progress = lambda done_count, total_count: None,
+    progress: Progress = no_progress,
 ) -> Tensor:
     """What `encode` makes of all, in blocks, with the backbone as in evaluation; then it is as it was."""
     was_training, device, output_blocks = backbone.training, next(backbone.parameters()).device, []

@@ -20,11 +20,12 @@ from kgp_models.retrieval.settings import FineTuning
 from kgp_models.towers.backbone import Backbone, bfloat16_context
 from kgp_models.towers.tokens import tokens_on
 from kgp_models.training.augmentation import varied
+from kgp_models.training.loss_progress import LossProgress
 from kgp_models.training.training_state import STATE, TrainingState
 from kgplatform.datasets import pair_metrics as metrics
 from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.interrupt import checkpoints
-from kgplatform.progress import Log, Progress
+from kgplatform.progress import Progress, no_progress
 
 STATISTICS_PICTURES: Final = 1024  # pictures that statistics of batch norms are computed from
 STATISTICS_BATCH: Final = 128
@@ -74,8 +75,7 @@ def fine_tune(
     seed: int,
     alignment: Alignment | None = None,
     weight: float = 0.0,
-    progress: Progress = lambda done_count, total_count: None,
-    log: Log = lambda _: None,
+    progress: Progress = no_progress,
 ) -> RetrievalTrainingResult:
     """Train on pairs by ITC, with `alignment` also by `weight` times CVA; stopped when the validation's `recall` has
     not risen for `patience` epochs, and with the weights of the best epoch. `folder` keeps where it is, by the minute.
@@ -95,7 +95,8 @@ def fine_tune(
     state_parts: dict[str, Any] = {"backbone": backbone, "optimizer": optimizer, "schedule": schedule}
     if alignment is not None:
         state_parts["alignment"] = alignment
-    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs, log=log)
+    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs)
+    step_progress = LossProgress(progress)
     training_state.resume()
     with checkpoints() as checkpoint_clock:
         while len(training_state.history) < settings.epochs and not _is_over(training_state.history, settings.patience):
@@ -106,7 +107,7 @@ def fine_tune(
                 alignment.begin_epoch(backbone)
             backbone.train()
             batch_order = torch.split(torch.randperm(len(train), generator=rng), settings.batch)
-            for batch_rows in training_state.epoch(batch_order, checkpoint_clock, rng, progress):
+            for batch_rows in training_state.epoch(batch_order, checkpoint_clock, rng, step_progress):
                 image_vectors, text_vectors = _embedded(backbone, train, batch_rows, settings.varied, rng, device)
                 losses = {
                     "itc": image_text(image_vectors, text_vectors, backbone.scale, train.groups[batch_rows].to(device))
@@ -116,6 +117,8 @@ def fine_tune(
                 _step(backbone, optimizer, sum(losses.values(), image_vectors.new_zeros(())), settings.clip)
                 schedule.step()
                 training_state.add(losses)
+                for loss in losses.values():
+                    step_progress.add(loss)
             settle(backbone, train.images)
             figure = recall(evaluated(backbone, valid))
             if not training_state.history or figure > max(epoch_row[CHECKED] for epoch_row in training_state.history):
@@ -139,8 +142,7 @@ def pretrain(
     tuning: FineTuning,
     folder: Path,
     seed: int,
-    progress: Progress = lambda done_count, total_steps: None,
-    log: Log = lambda _: None,
+    progress: Progress = no_progress,
 ) -> RetrievalTrainingResult:
     """KnowledgeCLIP's pre-training on the graph: `pictures` are those of its images, in its order; `pairs` are the
     training pairs on which the backbone's similarities are kept (KD).
@@ -164,7 +166,8 @@ def pretrain(
         optimizer, lambda step_number: _share_of_rate(step_number, total_steps // 10, total_steps, "cosine")
     )
     state_parts = {"backbone": backbone, "heads": knowledge_losses, "optimizer": optimizer, "schedule": schedule}
-    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs, log=log)
+    training_state = TrainingState(folder / STATE, state_parts, batches_per_epoch, settings.epochs)
+    step_progress = LossProgress(progress)
     training_state.resume()
     with checkpoints() as checkpoint_clock:
         while len(training_state.history) < settings.epochs:
@@ -172,7 +175,7 @@ def pretrain(
             rng = torch.Generator().manual_seed(epoch_seed)
             backbone.train()
             for batch in training_state.epoch(
-                graph_edge_batches(knowledge, settings, epoch_seed), checkpoint_clock, rng, progress
+                graph_edge_batches(knowledge, settings, epoch_seed), checkpoint_clock, rng, step_progress
             ):
                 image_vectors = _images(backbone, pictures[batch.images], tuning.varied, rng, device)
                 concept_vectors = _texts(
@@ -189,6 +192,8 @@ def pretrain(
                 _step(backbone, optimizer, sum(losses.values(), image_vectors.new_zeros(())), tuning.clip)
                 schedule.step()
                 training_state.add(losses)
+                for loss in losses.values():
+                    step_progress.add(loss)
             settle(backbone, pairs.images)
             training_state.end_epoch(checkpoint_clock)
     backbone.eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from kgplatform.errors import InputError
 from kgplatform.files import MAX_SETTINGS, atomic_file, read_json, write_json
 from kgplatform.interrupt import Checkpoints, Stopped
 
+logger = logging.getLogger(__name__)
 Batch = TypeVar("Batch")
 
 _START_AGAIN: Final = "Give another folder, or delete this one to start from the beginning."
@@ -61,8 +63,7 @@ class TrainingState:
     that is whole or not there. A training that goes on from it ends as if it had not been stopped. Without a `path`
     nothing is saved, and a stop is a `KeyboardInterrupt`.
 
-    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on; `log`
-    hears at which step it does.
+    `steps` are in an epoch, of which there are `epochs`. `of` names data that must be the same when it goes on.
     """
 
     def __init__(
@@ -72,7 +73,6 @@ class TrainingState:
         steps: int,
         epochs: int,
         of: str = "",
-        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.path = path
         self.history: list[dict[str, float]] = []  # an entry an epoch
@@ -84,7 +84,7 @@ class TrainingState:
         self._random: dict[str, Any] = {}  # as they were when the file was written
         self._epoch_random: dict[str, Any] = {}  # as they were when the epoch began
         self._seconds, self._began = 0.0, time.monotonic()
-        self._told, self._resumed = log, False
+        self._resumed = False
 
     @property
     def seconds(self) -> float:
@@ -143,7 +143,7 @@ class TrainingState:
         if self._resumed and self.path is not None:
             self._resumed = False
             subject = "the training" if self.path.parent.name == WORK else self.path.parent.name
-            self._told(f"{subject} goes on at step {self._done + 1:,} of {self._steps * self._epochs:,}")
+            logger.info(f"{subject} goes on at step {self._done + 1:,} of {self._steps * self._epochs:,}")
         if self.step:
             _restore(self._epoch_random)
         else:

@@ -32,7 +32,6 @@ from kgplatform.datasets.questions import Question
 from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.graph_names import concept_hint
-from kgplatform.progress import Log
 from kgplatform.radiograph import place
 from kgplatform.trained_on import is_synthetic
 from kgplatform.vqa import live
@@ -89,10 +88,9 @@ class Answerer:
         images: Path | None = None,
         lexicon: Sequence[Path] = (),
         own_words: bool = False,
-        log: Log = lambda _: None,
     ) -> None:
         self.model, self.graph, self.images = model, graph, images
-        self._tagger = QuestionTagger(graph, lexicon, own_words=own_words, log=log)
+        self._tagger = QuestionTagger(graph, lexicon, own_words=own_words)
 
     def ask(self, image: Path | None, text: str) -> VQAReply:
         """Answer a yes/no question about an image, or without one (None).

@@ -33,7 +33,7 @@ from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.datasets.question_metrics import Answers
 from kgplatform.datasets.questions import PARTS, Question, QuestionSet
 from kgplatform.errors import UsageError
-from kgplatform.progress import Log, ProgressOf, silent_progress
+from kgplatform.progress import ProgressOf, silent_progress
 from kgplatform.suggest import did_you_mean
 from kgplatform.trained_on import TrainedOn
 from kgplatform.vqa.linking import QuestionTagger
@@ -54,7 +54,6 @@ class VQAInputs:
     lexicon: Sequence[Path] = ()
     own_words: bool = False
     cache: Path | None = None
-    log: Log = lambda _: None
     progress: ProgressOf = silent_progress
 
     def trained_on(self, towers: Backbone) -> TrainedOn:
@@ -103,9 +102,9 @@ def open_frozen_backbone(spec: str) -> Backbone:
 def encode_questions(backbone: Backbone, questions: Sequence[Question], inputs: VQAInputs) -> Seen:
     """What the towers make of questions and images; images that cannot be read are reported."""
     image_paths = {question.image: question.path for question in questions}
-    images = images_of(backbone, image_paths, inputs.cache, inputs.log, inputs.progress("images"))
+    images = images_of(backbone, image_paths, inputs.cache, inputs.progress("images"))
     question_texts = sorted({question.text for question in questions})
-    tell_longer(backbone, question_texts, "questions", inputs.log)
+    tell_longer(backbone, question_texts, "questions")
     return Seen(
         backbone,
         images,
@@ -156,10 +155,10 @@ class VQAModel:
 def prepared(settings: VQASettings, inputs: VQAInputs, known: Seen, seed: int) -> VQATrainingData:
     """Find the questions' subgraphs and what the towers make of the graph. `seed` is of the shuffled graph."""
     knowledge = varied_graph(inputs.knowledge, settings.graph, seed)
-    question_tagger = QuestionTagger(inputs.knowledge, inputs.lexicon, own_words=inputs.own_words, log=inputs.log)
+    question_tagger = QuestionTagger(inputs.knowledge, inputs.lexicon, own_words=inputs.own_words)
     neighbourhoods = Neighbourhoods(knowledge, hops=settings.hops, cap=settings.cap, images=settings.images)
     graph = graph_vectors(
-        known.backbone, knowledge, known.images, inputs.images, inputs.cache, inputs.log, inputs.progress("graph")
+        known.backbone, knowledge, known.images, inputs.images, inputs.cache, inputs.progress("graph")
     )
     without_graph = settings.graph == "empty" or settings.method in PLAIN
     questions_by_part = {
@@ -253,6 +252,5 @@ def fit(
         folder,
         seed,
         inputs.progress(f"{settings.method}, steps"),
-        inputs.log,
     )
     return VQAModel(method, sizes, training_inputs, trained, answers(method, training_inputs.parts["test"]))

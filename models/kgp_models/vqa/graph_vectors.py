@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from kgp_models.towers.backbone import Backbone
 from kgp_models.vqa.evidence import ImageEvidence
 from kgp_models.vqa.tower_features import Images, images_of, vectors_of
 from kgplatform.datasets.knowledge import Knowledge
-from kgplatform.progress import Log, Progress
+from kgplatform.progress import Progress, no_progress
 from kgplatform.radiograph import place
 
+logger = logging.getLogger(__name__)
 STANCE_WORDS: Final = ("shows", "may show", "does not show")  # in the order of `STANCES`
 
 
@@ -47,13 +49,12 @@ def graph_vectors(
     images: Images,
     folder: Path | None,
     cache: Path | None = None,
-    log: Log = lambda _: None,
-    progress: Progress = lambda done_count, total_count: None,
+    progress: Progress = no_progress,
 ) -> GraphVectors:
     """The graph as models take it. `folder` is where its images' paths begin; None, or none there, for a graph whose
     images are not available.
     """
-    tell_longer(backbone, knowledge.concepts, "concept names", log)
+    tell_longer(backbone, knowledge.concepts, "concept names")
     name_vectors = vectors_of(backbone, knowledge.concepts, cache) if knowledge.concepts else torch.zeros(0, 1)
     kind_names = kind_words(knowledge.relation_names)
     vector_width = images.vectors.shape[1]
@@ -68,9 +69,9 @@ def graph_vectors(
         if image_path is not None and image_path.is_file()
     }
     if folder is not None and len(existing_paths) < len(candidate_paths):
-        log(f"{len(existing_paths):,} of {len(candidate_paths):,} images of the graph are in {folder}")
+        logger.warning(f"{len(existing_paths):,} of {len(candidate_paths):,} images of the graph are in {folder}")
     if existing_paths:
-        loaded_images = images_of(backbone, existing_paths, cache, log, progress, regions=False)
+        loaded_images = images_of(backbone, existing_paths, cache, progress, regions=False)
         image_rows = {image.id: row_number for row_number, image in enumerate(knowledge.images)}
         row_numbers = torch.tensor([image_rows[image_name] for image_name in loaded_images.known])
         pictures[row_numbers] = loaded_images.vectors[list(loaded_images.known.values())]

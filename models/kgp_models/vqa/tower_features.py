@@ -17,7 +17,7 @@ from kgp_models.retrieval.inputs import KEPT, read_pictures, shifted, text_featu
 from kgp_models.towers.backbone import Backbone
 from kgp_models.towers.feature_cache import load_or_compute, of_files
 from kgplatform.errors import InputError
-from kgplatform.progress import Log, Progress
+from kgplatform.progress import Progress, no_progress
 
 BLOCK: Final = 64  # pictures or texts at a time
 SIDE: Final = 4  # regions of an image's side: a projection of 49 regions takes most of a training's time
@@ -82,8 +82,7 @@ def images_of(
     backbone: Backbone,
     paths: Mapping[str, Path],
     cache: Path | None = None,
-    log: Log = lambda _: None,
-    progress: Progress = lambda done_count, total_count: None,
+    progress: Progress = no_progress,
     *,
     regions: bool = True,
 ) -> Images:
@@ -99,7 +98,7 @@ def images_of(
         block_names = image_names[block_start : block_start + KEPT]
         block_paths = [paths[image_name] for image_name in block_names]
         report_progress = partial(shifted, progress, block_start, len(image_names))
-        read_block = partial(_images, backbone, block_paths, log, report_progress, regions=regions)
+        read_block = partial(_images, backbone, block_paths, report_progress, regions=regions)
         try:
             image_parts.append(
                 load_or_compute(cache, backbone, [f"images, regions {regions}", *of_files(block_paths)], read_block)
@@ -117,10 +116,8 @@ def images_of(
 
 
 @torch.no_grad()  # what it gives is learnt from
-def _images(
-    backbone: Backbone, paths: Sequence[Path], log: Log, progress: Progress, *, regions: bool
-) -> dict[str, Tensor]:
-    loaded_images = read_pictures(paths, backbone.picture, None, log, progress)
+def _images(backbone: Backbone, paths: Sequence[Path], progress: Progress, *, regions: bool) -> dict[str, Tensor]:
+    loaded_images = read_pictures(paths, backbone.picture, None, progress)
     vector_blocks, region_blocks = [], []
     for pixel_block in torch.split(loaded_images.values, BLOCK):
         block_vectors, block_regions = backbone.image_regions(pixel_block)

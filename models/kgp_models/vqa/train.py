@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from kgp_models.training.loss_progress import LossProgress
 from kgp_models.training.training_state import STATE, TrainingState
 from kgp_models.vqa.base import Method
 from kgp_models.vqa.inputs import QuestionExamples
 from kgp_models.vqa.settings import Tuning
 from kgplatform.datasets.question_metrics import Answers
 from kgplatform.interrupt import checkpoints
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 
 PLATEAU: Final = (0.8, 4)  # factor and patience, as in MedMKG's code
 LEAST: Final = 1e-6  # rate on a plateau
@@ -62,8 +63,7 @@ def train_vqa_method(
     settings: Tuning,
     folder: Path,
     seed: int,
-    progress: Progress = lambda done_count, total_count: None,
-    log: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> VQATrainingResult:
     """Train until the validation's figure has not been better for `patience` epochs, and go back to the best epoch.
 
@@ -75,8 +75,9 @@ def train_vqa_method(
         model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     training_state = TrainingState(
-        folder / STATE, {"model": model, "optimizer": optimizer}, batches_per_epoch, settings.epochs, log=log
+        folder / STATE, {"model": model, "optimizer": optimizer}, batches_per_epoch, settings.epochs
     )
+    step_progress = LossProgress(progress)
     training_state.resume()
     with checkpoints() as checkpoint_clock:
         while len(training_state.history) < settings.epochs and not _is_over(training_state.history, settings):
@@ -84,7 +85,7 @@ def train_vqa_method(
             torch.manual_seed(seed * 1_000 + epoch)  # so that an epoch is the same after a kill
             model.train()
             for batch_rows in training_state.epoch(
-                torch.split(torch.randperm(len(train_examples)), settings.batch), checkpoint_clock, None, progress
+                torch.split(torch.randperm(len(train_examples)), settings.batch), checkpoint_clock, None, step_progress
             ):
                 losses = model.losses(train_examples.batch(batch_rows.tolist()).to(device))
                 for parameter_group in optimizer.param_groups:
@@ -99,6 +100,8 @@ def train_vqa_method(
                 nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
                 optimizer.step()
                 training_state.add(losses)
+                for loss in losses.values():
+                    step_progress.add(loss)
             epoch_figures = _checked(answers(model, valid))
             if _best([*training_state.history, epoch_figures], settings) == epoch:
                 training_state.best = copy.deepcopy(model.state_dict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -44,10 +45,8 @@ with at as staged:
 """
 
 
-def _write_folder(folder: Path, number: int, *, replace: bool = False, said: list[str] | None = None) -> None:
-    with contents.result_folder(
-        folder, "test", {"n": number}, replace=replace, log=(said or []).append
-    ) as staged_folder:
+def _write_folder(folder: Path, number: int, *, replace: bool = False) -> None:
+    with contents.result_folder(folder, "test", {"n": number}, replace=replace) as staged_folder:
         (staged_folder / "a").write_text(str(number), encoding="utf-8")
         if number == 1:
             (staged_folder / "below").mkdir()
@@ -98,28 +97,30 @@ def test_a_folder_with_files_of_others_is_never_replaced(where: str, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(tmp_path: Path) -> None:
+def test_a_killed_build_leaves_the_old_folder_and_the_next_one_clears_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     out_folder = tmp_path / "out"
     killed("folder", out_folder)
     assert not out_folder.exists()
     _write_folder(out_folder, 1)
     killed("folder", out_folder)
-    messages: list[str] = []
-    assert contents.complete(out_folder, "test", {"n": 1}, messages.append)
+    caplog.set_level(logging.INFO, "kgplatform")
+    assert contents.complete(out_folder, "test", {"n": 1})
     original_tree = tree(out_folder)
     assert [file_path.name for file_path in tmp_path.iterdir()] == ["out"], "also where there is nothing to do"
     killed("folder", out_folder)
     (tmp_path / ".out.mine").mkdir()
-    with contents.result_folder(out_folder, "test", {"n": 2}, replace=True, log=messages.append):
+    with contents.result_folder(out_folder, "test", {"n": 2}, replace=True):
         pass
-    assert messages == [f"removed what a command that was stopped left of {out_folder}"] * 2
+    assert caplog.messages == [f"removed what a command that was stopped left of {out_folder}"] * 2
     assert sorted(file_path.name for file_path in tmp_path.iterdir()) == [".out.mine", "out"]
     _write_folder(out_folder, 1, replace=True)
     killed("folder", out_folder, "swap")
     assert not out_folder.exists()
     with (
         pytest.raises(ZeroDivisionError),
-        contents.result_folder(out_folder, "test", {"n": 2}, replace=True, log=messages.append),
+        contents.result_folder(out_folder, "test", {"n": 2}, replace=True),
     ):
         assert tree(out_folder) == original_tree, "what had been moved aside is back"
         raise ZeroDivisionError

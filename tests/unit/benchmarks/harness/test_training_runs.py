@@ -27,6 +27,23 @@ if __name__ == "__main__":
 """
 
 
+LOGGING = """
+import logging, sys
+from benchmarks.harness import record
+from benchmarks.harness.training_runs import in_lanes
+
+def work(number):
+    logging.getLogger("kgp_models.anything").info(f"lane {number}")
+
+def all_lanes():
+    logging.getLogger("kgp_models.anything").info("first")
+    list(in_lanes(2, work, [(number,) for number in range(2)]))
+
+if __name__ == "__main__":
+    sys.exit(record.exit_code(all_lanes))
+"""
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -45,14 +62,27 @@ def until(seen: Callable[[], bool], seconds: float = 60.0) -> bool:
     return False
 
 
+def environment_of_scripts() -> dict[str, str]:
+    search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": search_path}
+
+
+def test_what_a_lane_logs_is_a_line_on_stderr(tmp_path: Path) -> None:
+    script_path = tmp_path / "script.py"
+    script_path.write_text(LOGGING)
+    completed = subprocess.run(
+        [sys.executable, script_path], env=environment_of_scripts(), capture_output=True, text=True, check=True
+    )
+    assert completed.stderr.splitlines()[0] == "first"
+    assert sorted(completed.stderr.splitlines()[1:]) == ["lane 0", "lane 1"]
+
+
 def test_a_benchmark_that_is_terminated_ends_its_lanes(tmp_path: Path) -> None:
     script_path, pid_folder = tmp_path / "script.py", tmp_path / "pids"
     script_path.write_text(SCRIPT)
     pid_folder.mkdir()
-    search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": search_path}
     with subprocess.Popen(
-        [sys.executable, script_path, pid_folder], env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, script_path, pid_folder], env=environment_of_scripts(), stderr=subprocess.PIPE, text=True
     ) as benchmark_run:
         assert until(lambda: len(list(pid_folder.iterdir())) == 2)
         lane_pids = [int(pid_path.name) for pid_path in pid_folder.iterdir()]

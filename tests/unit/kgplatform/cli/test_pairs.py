@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kgplatform.cli import pairs as cli
+from kgplatform.cli.output import log_lines
 from kgplatform.datasets.pair_source import KINDS
 from kgplatform.datasets.pairs import PARTS, PROTOCOLS, PairSet
 from kgplatform.errors import ConnectionFailed, InputError, UsageError
@@ -51,7 +52,8 @@ def test_a_larger_sample_than_there_are_pairs_is_noted_and_the_file_is_named_par
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     openi_folder = write_openi_studies(tmp_path / "openi", numbered_openi_studies())
-    _run_pairs(openi_folder, tmp_path / "pairs.parquet", sample=100_000)
+    with log_lines():
+        _run_pairs(openi_folder, tmp_path / "pairs.parquet", sample=100_000)
     assert "pairs instead of 100,000: there are no more" in capsys.readouterr().err
     with pytest.raises(UsageError, match=r"pairs\.csv would hold parquet"):
         _run_pairs(openi_folder, tmp_path / "pairs.csv")

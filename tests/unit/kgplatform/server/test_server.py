@@ -133,7 +133,7 @@ def test_a_jar_in_the_users_maven_repository_is_taken_only_with_the_right_hash(
 ) -> None:
     fetched: list[str] = []
     monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
-    monkeypatch.setattr(jars, "_fetch", lambda pins, home, log: fetched.extend(pin.name for pin in pins))
+    monkeypatch.setattr(jars, "_fetch", lambda pins, home: fetched.extend(pin.name for pin in pins))
     for pin, content in zip(pins, ["a-1.jar", "evil"], strict=True):
         (jars.neo4j_folder(empty_home_settings) / pin.name).unlink()
         (tmp_path / "m2" / pin.path).parent.mkdir(parents=True)

@@ -203,16 +203,15 @@ def test_iu_xray_is_read_in_r2gens_layout(tmp_path: Path) -> None:
         read_studies(settings, "test", tmp_path)
 
 
-def test_what_the_data_have_and_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_what_the_data_have_and_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = iu_xray(tmp_path)
     graph_document = {**_radgraph_document("CXR1_IM-1"), "zebrafinch": {"text": 7}}
     (tmp_path / "graphs.json").write_text(json.dumps(graph_document), encoding="utf-8")
     entries = json.loads((tmp_path / "annotation.json").read_text(encoding="utf-8"))
     entries["train"].append({"id": "CXR9_IM-9", "report": 9, "image_path": []})
     (tmp_path / "annotation.json").write_text(json.dumps(entries), encoding="utf-8")
-    messages: list[str] = []
-    assert len(read_studies(settings, "train", tmp_path, messages.append)) == 1
-    graph_message, report_message, missing_message = messages
+    assert len(read_studies(settings, "train", tmp_path)) == 1
+    graph_message, report_message, missing_message = caplog.messages
     assert graph_message.startswith(f"1 graph left out, the first of them {tmp_path / 'graphs.json'}, row 2: ")
     assert report_message.startswith(f"1 report left out, the first of them {tmp_path / 'annotation.json'}, row ")
     assert missing_message == "1 study of the split train has no graph"

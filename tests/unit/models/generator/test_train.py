@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from dataclasses import replace
@@ -19,8 +20,10 @@ from kgp_models.generator.model import VLMKG
 from kgp_models.generator.train import Work, train_stages
 from kgp_models.generator.validate import validated
 from kgplatform.errors import InputError
+from kgplatform.progress import no_progress
 from tests import generators
 from tests.generators import WEIGHTS
+from tests.progress_records import ProgressRecord
 from tests.unit.models.towers.test_vision import save_clip_vision
 
 pytestmark = pytest.mark.slow  # a model is trained first
@@ -64,19 +67,43 @@ def test_an_encoder_named_relative_to_the_settings_is_found_from_anywhere(
         load_generator(tmp_path / "elsewhere" / "vlm-kg")
 
 
-def test_what_is_finished_is_not_trained_again(synthetic_studies_folder: Path, tiny_generator_folder: Path) -> None:
+def test_what_is_finished_is_not_trained_again(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "kgp_models")
     modified_times = {
         file_path: file_path.stat().st_mtime_ns for file_path in tiny_generator_folder.rglob("*") if file_path.is_file()
     }
-    messages: list[str] = []
-    work = replace(
-        generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder), log=messages.append
-    )
+    work = generators.tiny_generator_training(synthetic_studies_folder, tiny_generator_folder)
     assert train_stages(work, ["vision", "1", "2"]) == tiny_generator_folder / "vlm-kg"
     assert {
         file_path: file_path.stat().st_mtime_ns for file_path in tiny_generator_folder.rglob("*") if file_path.is_file()
     } == modified_times
-    assert all(message.endswith("trained already") for message in messages)
+    assert set(caplog.messages) == {f"{part}: trained already" for part in ("vision encoder", "LLM-KG", "VLM-KG")}
+
+
+def test_progress_has_the_loss_of_each_stage(
+    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path
+) -> None:
+    """And the weights are those of a training that nobody looks at."""
+    records: dict[str, ProgressRecord] = {}
+    work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
+    work = replace(work, progress=lambda subject: records.setdefault(subject, ProgressRecord()))
+    train_stages(work, ["1", "2"])
+    stage_losses = {
+        stage: json.loads((tmp_path / folder / "generator.json").read_text())["figures"]["loss"]
+        for stage, folder in (("LLM-KG", "llm-kg"), ("VLM-KG", "vlm-kg"))
+    }
+    for subject in ("vision, steps", "LLM-KG, steps", "VLM-KG, steps"):
+        assert records[subject].has_losses(), subject
+        assert records[subject].done == list(range(1, len(records[subject].done) + 1))
+    for stage, mean_loss in stage_losses.items():
+        last_loss = records[f"{stage}, steps"].losses[-1]
+        assert last_loss is not None
+        assert 0.3 * mean_loss < last_loss < 1.5 * mean_loss, "it is that of a step, not of a batch of several"
+    assert not records["images encoded"].has_losses()
+    for weights_name in WEIGHTS:
+        assert (tmp_path / weights_name).read_bytes() == (tiny_generator_folder / weights_name).read_bytes()
 
 
 def test_a_folder_of_another_training_is_refused(
@@ -109,14 +136,16 @@ def test_stage_2_without_stage_1_and_without_images_are_one_clear_error(
         train_stages(generators.tiny_generator_training(synthetic_studies_folder, begun), ["2"])
 
 
-def test_an_image_that_cannot_be_read_is_told_and_left_out(synthetic_studies_folder: Path, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_told_and_left_out(
+    synthetic_studies_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     data_folder = shutil.copytree(synthetic_studies_folder, tmp_path / "data")
     work = generators.tiny_generator_training(data_folder, tmp_path / "g")
     bad_image, *_ = [study.image for study in work.studies() if study.image is not None]
     assert bad_image is not None
     bad_image.write_bytes(b"zebrafinch")
-    messages: list[str] = []
-    train_stages(replace(work, log=messages.append), ["1", "2"])
+    train_stages(work, ["1", "2"])
+    messages = caplog.messages
     expected_start = f"1 of {len(work.studies())} images cannot be read, the first of them {bad_image}: "
     assert (
         sum(message.startswith(expected_start) and message.endswith("; they are left out") for message in messages) == 2
@@ -136,9 +165,7 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(
     }
     for folder_name, figure_names in names_by_part.items():
         checkpoint = load_generator(tiny_generator_folder / folder_name)
-        repeated_figures = validated(
-            Generator(checkpoint), work.validation(work.studies()), work.same, lambda done, total: None
-        )
+        repeated_figures = validated(Generator(checkpoint), work.validation(work.studies()), work.same, no_progress)
         assert list(repeated_figures) == ["validation studies", *figure_names]
         assert repeated_figures["validation studies"] == len(work.validation(work.studies()))
         figures = checkpoint.about["figures"]
@@ -147,7 +174,7 @@ def test_the_model_card_says_what_is_reached_on_studies_held_out(
         )  # half precision on disk
         card_text = (tiny_generator_folder / folder_name / "README.md").read_text(encoding="utf-8")
         assert f"| {figure_names[-1]} | {figures[figure_names[-1]]} |" in card_text
-    assert validated(Generator(checkpoint), [], work.same, lambda done, total: None) == {}
+    assert validated(Generator(checkpoint), [], work.same, no_progress) == {}
 
 
 def test_images_of_which_most_cannot_be_read_stop_a_training(synthetic_studies_folder: Path, tmp_path: Path) -> None:
@@ -159,25 +186,24 @@ def test_images_of_which_most_cannot_be_read_stop_a_training(synthetic_studies_f
 
 
 def test_a_validation_part_that_is_in_the_training_counts_for_nothing(
-    synthetic_studies_folder: Path, begun: Path
+    synthetic_studies_folder: Path, begun: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    messages: list[str] = []
-    work = replace(
-        generators.tiny_generator_training(synthetic_studies_folder, begun, data={"validation": "train"}),
-        log=messages.append,
-    )
+    work = generators.tiny_generator_training(synthetic_studies_folder, begun, data={"validation": "train"})
     assert work.validation(work.studies()) == []
-    assert messages[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
+    assert caplog.messages[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
     separate_work = generators.tiny_generator_training(synthetic_studies_folder, begun)
     assert separate_work.validation(separate_work.studies())
 
 
-def test_data_without_a_validation_part_are_trained_on_too(synthetic_studies_folder: Path, begun: Path) -> None:
-    messages: list[str] = []
+def test_data_without_a_validation_part_are_trained_on_too(
+    synthetic_studies_folder: Path, begun: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     work = generators.tiny_generator_training(synthetic_studies_folder, begun, data={"validation": "nobody"})
-    train_stages(replace(work, log=messages.append), ["2"])
+    train_stages(work, ["2"])
     assert [
-        message for message in messages if message.startswith("no validation: ") and "the split 'nobody'" in message
+        message
+        for message in caplog.messages
+        if message.startswith("no validation: ") and "the split 'nobody'" in message
     ]
     assert "validation" not in str(load_generator(begun / "vlm-kg").about["figures"])
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from kgp_models.generator.train import train_stages
 from kgp_models.towers.vision import open_vision
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
+from kgplatform.progress import Progress, ProgressOf
 from tests import generators
 from tests.generators import WEIGHTS
 from tests.interrupts import interrupted_at
@@ -28,9 +29,9 @@ class _SimulatedKill(Exception):
     """In place of a kill."""
 
 
-def killed_at(part: str, step: int) -> Callable[[str], Callable[[int, int | None], None]]:
-    def progress(activity: str) -> Callable[[int, int | None], None]:
-        def tell(done: int, total: int | None) -> None:
+def killed_at(part: str, step: int) -> ProgressOf:
+    def progress(activity: str) -> Progress:
+        def tell(done: int, total: int | None, **_: object) -> None:
             if activity.startswith(part) and done == step:
                 raise _SimulatedKill
 
@@ -44,7 +45,13 @@ def killed_at(part: str, step: int) -> Callable[[str], Callable[[int, int | None
     [("vision, steps", 5, ["vision"]), ("LLM-KG, steps", 3, ["1"]), ("VLM-KG, steps", 10, ["1", "2"])],
 )
 def test_a_training_that_was_killed_goes_on_to_the_same_weights(
-    synthetic_studies_folder: Path, tiny_generator_folder: Path, tmp_path: Path, part: str, step: int, stages: list[str]
+    synthetic_studies_folder: Path,
+    tiny_generator_folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    part: str,
+    step: int,
+    stages: list[str],
 ) -> None:
     work = generators.tiny_generator_training(synthetic_studies_folder, tmp_path)
     with pytest.raises(_SimulatedKill):
@@ -56,11 +63,11 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
         trainer_state = (partial_checkpoint / "trainer_state.json").read_bytes()
         (partial_checkpoint / "trainer_state.json").write_bytes(trainer_state[: len(trainer_state) // 2])
     steps: list[int] = []
-    messages: list[str] = []
     resumed_work = replace(
-        work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None
+        work, progress=lambda activity: lambda done, total, **_: steps.append(done) if activity == part else None
     )
-    train_stages(replace(resumed_work, log=messages.append), stages)
+    caplog.set_level(logging.INFO, "kgp_models")
+    train_stages(resumed_work, stages)
     assert steps[0] > 1, "it did not begin anew"
     for weights_name in WEIGHTS:
         if (tmp_path / weights_name).is_file():
@@ -72,7 +79,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(
                 torch.equal(resumed_tensors[tensor_name], full_tensors[tensor_name]) for tensor_name in full_tensors
             ), weights_name
     assert (tmp_path / {"vision": WEIGHTS[0], "1": WEIGHTS[1], "2": WEIGHTS[2]}[stages[-1]]).is_file()
-    assert [message for message in messages if f" goes on at step {steps[0]} of " in message], messages
+    assert [message for message in caplog.messages if f" goes on at step {steps[0]} of " in message], caplog.messages
     if stages != ["vision"]:  # its figures are those of all sessions
         description, full_description = (
             json.loads((folder / {"1": "llm-kg", "2": "vlm-kg"}[stages[-1]] / "generator.json").read_text("utf-8"))
@@ -121,7 +128,7 @@ def test_encoding_images_goes_on_where_it_was(
     with pytest.raises(Stopped if stopped else _SimulatedKill, match="stopped after 8 of" if stopped else None):
         encoded(vision_encoder, studies, tmp_path / "cut", replace(work, progress=lambda activity: ending_progress))
     steps: list[int] = []
-    resumed_work = replace(work, progress=lambda activity: lambda done, total: steps.append(done))
+    resumed_work = replace(work, progress=lambda activity: lambda done, total, **_: steps.append(done))
     encoded_studies, vectors = encoded(vision_encoder, studies, tmp_path / "cut", resumed_work)
     assert steps[0] == (12 if stopped else 8)
     assert encoded_studies == expected_result[0]
@@ -140,7 +147,9 @@ def test_an_interrupted_generator_training_loses_no_step(
     with pytest.raises(Stopped, match=rf"after step {step} of \d+, saved in {tmp_path}"):
         train_stages(replace(work, progress=lambda activity: interrupted_at(step if activity == part else -1)), stages)
     train_stages(
-        replace(work, progress=lambda activity: lambda done, total: steps.append(done) if activity == part else None),
+        replace(
+            work, progress=lambda activity: lambda done, total, **_: steps.append(done) if activity == part else None
+        ),
         stages,
     )
     assert steps[0] == step + 1

@@ -16,6 +16,7 @@ from kgplatform.datasets import splits
 from kgplatform.datasets.splits import Split
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
+from tests.progress_records import ProgressRecord
 from tests.unit.models.link_prediction.link_graphs import PAPER, QUICK, N, R, small_arguments, small_graph
 
 torch = pytest.importorskip("torch")
@@ -73,7 +74,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(training_split: Spli
     settings = TrainingSettings.of(QUICK)
     full_run = train_link_model(settings, training_split, seed=3, folder=tmp_path / "whole")
 
-    def interrupt(done: int, total: int | None) -> None:
+    def interrupt(done: int, total: int | None, **_: object) -> None:
         if done == 5:  # an epoch after a check
             raise KeyboardInterrupt
 
@@ -82,7 +83,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(training_split: Spli
     assert (tmp_path / "cut" / "work" / "training.state").is_file()
     epochs: list[int] = []
     resumed_run = train_link_model(
-        settings, training_split, seed=3, folder=tmp_path / "cut", progress=lambda done, total: epochs.append(done)
+        settings, training_split, seed=3, folder=tmp_path / "cut", progress=lambda done, total, **_: epochs.append(done)
     )
     assert epochs == [5, 6]
     assert [history_row["mrr"] for history_row in resumed_run.history] == [
@@ -177,6 +178,15 @@ def test_a_damaged_checkpoint_is_one_clear_error(training_split: Split, tmp_path
         checkpoint.load_link_checkpoint(tmp_path)
 
 
+def test_progress_has_the_loss_of_each_epoch(training_split: Split) -> None:
+    record = ProgressRecord()
+    trained = train_link_model(TrainingSettings.of(QUICK), training_split, seed=3, progress=record)
+    assert record.done == list(range(1, trained.epochs + 1))
+    assert record.has_losses()
+    for history_row in trained.history:
+        assert record.losses[int(history_row["epoch"]) - 1] == history_row["loss"]
+
+
 def test_foreign_id_maps_are_refused(training_split: Split, tmp_path: Path) -> None:
     train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), training_split, folder=tmp_path)
     small_graph(seed=9, entities=27).without_triples().write(tmp_path)
@@ -185,7 +195,7 @@ def test_foreign_id_maps_are_refused(training_split: Split, tmp_path: Path) -> N
 
 
 def test_another_training_in_the_folder_is_refused(training_split: Split, tmp_path: Path) -> None:
-    def interrupt(done: int, total: int | None) -> None:
+    def interrupt(done: int, total: int | None, **_: object) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
@@ -222,7 +232,7 @@ def test_a_finished_training_is_not_done_again(training_split: Split, tmp_path: 
     first_run = train_link_model(settings, training_split, seed=3, folder=tmp_path)
     weight_bytes = (tmp_path / "model.safetensors").read_bytes()
 
-    def trains(done: int, total: int | None) -> None:
+    def trains(done: int, total: int | None, **_: object) -> None:
         raise AssertionError("it trains again")
 
     second_run = train_link_model(settings, training_split, seed=3, folder=tmp_path, progress=trains)

@@ -24,8 +24,9 @@ from kgp_models.training.training_state import STATE
 from kgplatform.datasets.pair_source import Pair
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
-from kgplatform.progress import Progress
+from kgplatform.progress import Progress, no_progress
 from tests.interrupts import interrupted_at
+from tests.progress_records import ProgressRecord
 from tests.unit.models.retrieval import retrieval_world as world
 from tests.unit.models.retrieval.retrieval_world import TUNING
 
@@ -40,8 +41,8 @@ def flat(backbone: Backbone) -> Tensor:
     return torch.cat([weight.detach().float().flatten() for weight in backbone.state_dict().values()])
 
 
-def killed_after(steps: int) -> object:
-    def progress(step_count: int, total: int | None) -> None:
+def killed_after(steps: int) -> Progress:
+    def progress(step_count: int, total: int | None, **_: object) -> None:
         if step_count == steps:
             raise _SimulatedKill
 
@@ -74,7 +75,7 @@ def test_it_stops_when_patience_ends(tmp_path: Path) -> None:
 def test_the_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     backbone, valid_pairs = world.tiny_retrieval_backbone(), world.example_pairs(24, 2)
 
-    def spoilt(step_count: int, total: int | None) -> None:
+    def spoilt(step_count: int, total: int | None, **_: object) -> None:
         if step_count == total:  # the last step of the last epoch: no text is told from another any more
             with torch.no_grad():
                 for parameter in backbone.text_head.parameters():
@@ -93,11 +94,28 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> 
     for step in (3, 5, 7):  # of 8 steps, in the second to the last epoch
         backbone = world.tiny_retrieval_backbone()
         with pytest.raises(_SimulatedKill):
-            fine_tune(backbone, train_pairs, valid_pairs, TUNING, tmp_path / str(step), 3, progress=killed_after(step))  # type: ignore[arg-type]
+            fine_tune(backbone, train_pairs, valid_pairs, TUNING, tmp_path / str(step), 3, progress=killed_after(step))
         backbone = world.tiny_retrieval_backbone()
         resumed = fine_tune(backbone, train_pairs, valid_pairs, TUNING, tmp_path / str(step), 3)
         assert resumed.history == expected.history
         assert torch.equal(flat(backbone), flat(whole_backbone))
+
+
+def test_progress_has_the_loss_of_each_training(tmp_path: Path) -> None:
+    knowledge, graph_images = world.picture_graph()
+    settings = KnowledgeSettings(epochs=1, batch=8, learning_rate=1e-3, layers=1, heads=2, pairs=4, relations=4)
+    pairs, record = world.example_pairs(16, 1), ProgressRecord()
+    pretrained = pretrain(
+        world.tiny_retrieval_backbone(), knowledge, graph_images, pairs, settings, TUNING, tmp_path / "g", 3, record
+    )
+    assert record.has_losses()
+    assert record.losses[-1] == pytest.approx(sum(pretrained.history[0].values()), rel=1e-5), "of all steps, so few"
+    record = ProgressRecord()
+    fine_tune(
+        world.tiny_retrieval_backbone(), pairs, world.example_pairs(8, 2), TUNING, tmp_path / "p", 3, progress=record
+    )
+    assert record.done == list(range(1, 9)) and record.total == 8
+    assert record.has_losses()
 
 
 def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
@@ -108,7 +126,7 @@ def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) 
     expected = pretrain(whole_backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "whole", 3)
     backbone = world.tiny_retrieval_backbone()
     with pytest.raises(_SimulatedKill):
-        pretrain(backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "cut", 3, killed_after(5))  # type: ignore[arg-type]
+        pretrain(backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "cut", 3, killed_after(5))
     backbone = world.tiny_retrieval_backbone()
     resumed = pretrain(backbone, knowledge, graph_images, pairs, settings, TUNING, tmp_path / "cut", 3)
     assert resumed.history == expected.history
@@ -121,9 +139,7 @@ def test_an_interrupted_retrieval_training_loses_no_step(method: str, tmp_path: 
     knowledge, graph_images = world.picture_graph()
     fashion_settings = FashionSettings(drawn=2)  # by the epoch's random numbers
 
-    def tuned(
-        folder: Path, backbone: Backbone, progress: Progress = lambda step_count, total: None
-    ) -> RetrievalTrainingResult:
+    def tuned(folder: Path, backbone: Backbone, progress: Progress = no_progress) -> RetrievalTrainingResult:
         mentions = world.shown_by(16, 1)
         alignment = Alignment(knowledge, graph_images, mentions, fashion_settings) if method == "fashionklip" else None
         return fine_tune(backbone, train_pairs, valid_pairs, TUNING, folder, 3, alignment, 0.5, progress)
@@ -134,7 +150,7 @@ def test_an_interrupted_retrieval_training_loses_no_step(method: str, tmp_path: 
         with pytest.raises(Stopped, match=rf"stopped after step {stopped_step} of 8, saved in .*{STATE}"):
             tuned(tmp_path / "cut", world.tiny_retrieval_backbone(), interrupted_at(stopped_step))
     backbone, step_counts = world.tiny_retrieval_backbone(), list[int]()
-    resumed = tuned(tmp_path / "cut", backbone, lambda step_count, total: step_counts.append(step_count))
+    resumed = tuned(tmp_path / "cut", backbone, lambda step_count, total, **_: step_counts.append(step_count))
     assert step_counts == [8]
     assert resumed.history == expected.history
     assert torch.equal(flat(backbone), flat(whole_backbone))
@@ -148,7 +164,7 @@ def test_a_pretraining_that_is_interrupted_loses_no_step(tmp_path: Path) -> None
     whole_backbone, step_counts = world.tiny_retrieval_backbone(), list[int]()
     arguments = (knowledge, graph_images, pairs, settings, replace(TUNING, varied=True))
     expected = pretrain(
-        whole_backbone, *arguments, tmp_path / "whole", 3, lambda step_count, total: step_counts.append(step_count)
+        whole_backbone, *arguments, tmp_path / "whole", 3, lambda step_count, total, **_: step_counts.append(step_count)
     )
     assert len(step_counts) > 2, "an epoch has several steps"
     with pytest.raises(Stopped, match="stopped after step 2 of"):
@@ -169,10 +185,12 @@ def test_a_training_that_is_killed_loses_no_more_than_the_interval(
         monkeypatch.setattr("kgplatform.interrupt.SECONDS", seconds)
         arguments = (train_pairs, valid_pairs, TUNING, tmp_path / str(first_step), 3)
         with pytest.raises(_SimulatedKill):
-            fine_tune(world.tiny_retrieval_backbone(), *arguments, progress=killed_after(4))  # type: ignore[arg-type]
+            fine_tune(world.tiny_retrieval_backbone(), *arguments, progress=killed_after(4))
         steps.clear()
         fine_tune(
-            world.tiny_retrieval_backbone(), *arguments, progress=lambda step_count, total: steps.append(step_count)
+            world.tiny_retrieval_backbone(),
+            *arguments,
+            progress=lambda step_count, total, **_: steps.append(step_count),
         )
         assert steps[0] == first_step
 
@@ -237,14 +255,15 @@ def _stored(folder: Path, number: int) -> Pair:
     return Pair(str(number), image_path, world.picture_report(concepts, number), str(number), str(number), "AP", "Tiny")
 
 
-def test_images_that_cannot_be_read_are_told_and_left_out(tmp_path: Path) -> None:
+def test_images_that_cannot_be_read_are_told_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pairs = [_stored(tmp_path, number) for number in range(4)]
     pairs[1].path.write_bytes(pairs[1].path.read_bytes()[:50])
     pairs[2].path.unlink()
-    messages: list[str] = []
-    prepared = examples(pairs, world.tiny_retrieval_backbone(), log=messages.append)
+    prepared = examples(pairs, world.tiny_retrieval_backbone(), part="train")
+    messages = list(caplog.messages)
     assert [pair.image for pair in prepared.pairs] == ["0", "3"]
     assert len(messages) == 2
+    assert all(message.startswith("train: left out: ") for message in messages)
     assert all(str(pairs[pair_index].path) in message for pair_index, message in zip((1, 2), messages, strict=True))
     assert not any(word in message for message in messages for word in world.CONCEPTS)
     for pair in pairs:
@@ -272,10 +291,10 @@ def test_reading_pictures_goes_on_where_it_was_stopped(tmp_path: Path, monkeypat
     picture_form, cache_folder = world.tiny_retrieval_backbone().picture, tmp_path / "cache"
     complete = read_pictures(image_paths, picture_form)
     with pytest.raises(_SimulatedKill):
-        read_pictures(image_paths, picture_form, cache_folder, progress=killed_after(7))  # type: ignore[arg-type]
+        read_pictures(image_paths, picture_form, cache_folder, progress=killed_after(7))
     read_counts: list[int] = []
     resumed = read_pictures(
-        image_paths, picture_form, cache_folder, progress=lambda number, total: read_counts.append(number)
+        image_paths, picture_form, cache_folder, progress=lambda number, total, **_: read_counts.append(number)
     )
     assert read_counts == [5, 6, 7, 8, 9, 10]
     assert resumed.kept == complete.kept == [0, 1, 2, 3, 4, 6, 7, 8, 9]

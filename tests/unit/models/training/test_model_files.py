@@ -105,7 +105,10 @@ def test_pictures_that_were_kept_are_read_again(tmp_path: Path, damage: Damage) 
     damage(cache_path)
     read_counts: list[int] = []
     reread = read_pictures(
-        image_paths, Picture(64), tmp_path / "cache", progress=lambda read_count, total: read_counts.append(read_count)
+        image_paths,
+        Picture(64),
+        tmp_path / "cache",
+        progress=lambda read_count, total, **_: read_counts.append(read_count),
     )
     assert (read_counts, reread.kept) == ([1, 2], original.kept)
     assert torch.equal(reread.values, original.values)

@@ -91,19 +91,15 @@ class TestKept:
         assert not torch.equal(original.vectors[1], original.vectors[0])
         assert torch.equal(reread.vectors[1], reread.vectors[0])
 
-    def test_a_damaged_image_is_told_and_left_out(self, tmp_path: Path) -> None:
+    def test_a_damaged_image_is_told_and_left_out(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         world.write_pictures(tmp_path / "p", 3, 1)
         (tmp_path / "p" / "1.png").write_bytes(b"no image")
-        messages: list[str] = []
         image_features = images_of(
-            world.tiny_frozen_backbone(),
-            {f"{number}": tmp_path / "p" / f"{number}.png" for number in range(3)},
-            None,
-            messages.append,
+            world.tiny_frozen_backbone(), {f"{number}": tmp_path / "p" / f"{number}.png" for number in range(3)}
         )
         assert dict(image_features.known) == {"0": 0, "2": 1}
         assert len(image_features.vectors) == len(image_features.regions) == 2
-        assert len(messages) == 1
+        assert len(caplog.messages) == 1
         with pytest.raises(InputError):
             images_of(world.tiny_frozen_backbone(), {"1": tmp_path / "p" / "1.png"})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,10 @@ from kgp_models.vqa.settings import METHODS, PLAIN, Tuning, VQASettings
 from kgp_models.vqa.train import probabilities, scheduled_rate, train_vqa_method
 from kgplatform.errors import InputError
 from kgplatform.interrupt import Stopped
+from kgplatform.progress import Progress
 from kgplatform.vqa.subgraph import EMPTY
 from tests.interrupts import interrupted_at
+from tests.progress_records import ProgressRecord
 from tests.unit.models.vqa import vqa_world as world
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("single_thread")]  # heavy libraries
@@ -103,8 +104,8 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
     settings = replace(SETTINGS, method="ekgrl", tuning=replace(TUNING, epochs=3))  # it draws its walks by chance
     uninterrupted = build.fit(settings, vqa_training_inputs, prepared_inputs, tmp_path / "whole", 5)
 
-    def progress(_: str) -> Callable[[int, int | None], None]:
-        def report(step_count: int, total: int | None) -> None:
+    def progress(_: str) -> Progress:
+        def report(step_count: int, total: int | None, **_: object) -> None:
             if step_count == 7:  # in the third epoch, of three steps each
                 raise _SimulatedKill
 
@@ -120,6 +121,18 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
     assert [epoch_record["answer"] for epoch_record in resumed.trained.history] == [
         epoch_record["answer"] for epoch_record in uninterrupted.trained.history
     ]
+
+
+def test_progress_has_the_loss(
+    vqa_training_inputs: build.VQAInputs, prepared_inputs: build.Seen, tmp_path: Path
+) -> None:
+    records = {subject: ProgressRecord() for subject in ("graph", "krisp, steps")}
+    settings = replace(SETTINGS, method="krisp", tuning=replace(TUNING, epochs=2))
+    inputs = replace(vqa_training_inputs, progress=lambda subject: records[subject])
+    build.fit(settings, inputs, prepared_inputs, tmp_path, 5)
+    assert records["krisp, steps"].done == [1, 2, 3, 4, 5, 6]
+    assert records["krisp, steps"].has_losses()
+    assert not records["graph"].has_losses(), "images are read there"
 
 
 def test_an_interrupted_training_loses_no_step(
