@@ -13,7 +13,6 @@ from kgplatform.wording import counted
 
 if TYPE_CHECKING:
     from kgp_models.vqa.answering import VQAReply
-    from kgplatform.trained_on import TrainedOn
     from kgplatform.vqa.explain import ExplainedQuestion
     from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
 
@@ -126,6 +125,30 @@ def ask_command(
     """
     from kgplatform.cli.ml import needed
     from kgplatform.connect import open_graph
+
+    image_path, question = _image_and_question(image, question, without_image)
+    with needed("retrieval"):
+        from kgp_models.library.functions import ask
+
+    with open_graph() as graph:
+        reply = ask(
+            graph,
+            image_path,
+            question,
+            model,
+            backbone=backbone,
+            graph_images=graph_images,
+            lexicon=lexicon or (),
+            own_words=own_words,
+        )
+    if as_json:
+        emit_json(_reply_document(reply))
+    else:
+        _print_reply(reply)
+
+
+def _image_and_question(image: str, question: str, without_image: bool) -> tuple[Path | None, str]:
+    """The arguments of `kgp ask`: with --without-image the only one is the question. Raises `UsageError`."""
     from kgplatform.errors import UsageError
     from kgplatform.vqa.closed import validate_question
 
@@ -134,31 +157,17 @@ def ask_command(
     image_path = None if without_image else Path(image)
     if without_image and question:
         note(f"note: {image} is not looked at: --without-image")
-    question = validate_question(image_path, question or image)
-
-    with needed("retrieval"):
-        from kgp_models.vqa import checkpoint
-        from kgp_models.vqa.answering import Answerer
-
-    loaded_model = checkpoint.load_vqa_model(checkpoint.SHIPPED if model is None else model, backbone)
-    uses_own_words = loaded_model.own_words if own_words is None else own_words
-    with open_graph() as graph:
-        options: dict[str, Any] = {"images": graph_images, "lexicon": tuple(lexicon or ()), "own_words": uses_own_words}
-        reply = Answerer(loaded_model, graph, **options).ask(image_path, question)
-    if as_json:
-        emit_json(_reply_document(reply, loaded_model.trained_on))
-    else:
-        _print_reply(reply, more_names=bool(loaded_model.lexicon) and not lexicon)
+    return image_path, validate_question(image_path, question or image)
 
 
-def _reply_document(reply: VQAReply, model_trained_on: TrainedOn) -> dict[str, Any]:
+def _reply_document(reply: VQAReply) -> dict[str, Any]:
     return {
         "answer": "yes" if reply.yes else "no",
         "probability": round(reply.probability, 4),
         "by": reply.by,
         "base": round(reply.base, 4),
         "flags": list(reply.flags),
-        "trained_on": trained_on.document(model_trained_on),
+        "trained_on": trained_on.document(reply.trained_on),
         "warnings": list(reply.warnings),
         "concepts": [_node(node) for node in reply.concepts],
         "shown": [{**_node(node), "likely": round(likelihood, 4)} for node, likelihood in reply.shown],
@@ -166,8 +175,7 @@ def _reply_document(reply: VQAReply, model_trained_on: TrainedOn) -> dict[str, A
     }
 
 
-def _print_reply(reply: VQAReply, *, more_names: bool) -> None:
-    """Print an answer; `more_names`: in training concepts had names from files, which were not given."""
+def _print_reply(reply: VQAReply) -> None:
     for warning in reply.warnings:
         echo(f"warning: {warning}")
     echo(f"{'yes' if reply.yes else 'no'}: probability of yes {reply.probability:.2f}, by {reply.by}")
@@ -175,7 +183,7 @@ def _print_reply(reply: VQAReply, *, more_names: bool) -> None:
         echo(f"the base model, without the graph: {reply.base:.2f}")
     for flag in reply.flags:
         echo(f"note: {flag}")  # with the answer: it says what the answer rests on
-    if not reply.concepts and more_names:
+    if not reply.concepts and reply.lacks_lexicon:
         note("note: in training concepts had more names, from files; give such files by --lexicon")
     if reply.concepts:
         echo(f"\nconcepts: {', '.join(f'{node.name} ({node.key})' for node in reply.concepts)}")

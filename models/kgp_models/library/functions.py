@@ -42,15 +42,23 @@ def ask(
     backbone: str | None = None,
     graph_images: Path | None = None,
     lexicon: Sequence[Path] = (),
+    own_words: bool | None = None,
 ) -> VQAReply:
     """Answer a yes/no question about a radiograph, or without one (None), with the graph's knowledge.
 
-    `model` is a folder of `train_vqa` (the small model that comes with the package without one). The answer has its
-    probability, the edges that counted, and warnings. Raises `InputError` for an image that cannot be read and for what
+    `model` is a folder of `train_vqa` (the small model that comes with the package without one), `backbone` where its
+    backbone is, if it has moved (KIND:FOLDER), and `graph_images` the folder that the paths of the graph's images begin
+    in. Concepts of the question are recognised by the names of the graph and of `lexicon`, and with `own_words` by the
+    platform's words for findings (None: as in the model's training). The answer has its probability, the edges that
+    counted, and warnings. Raises `InputError` for an image that cannot be read and for what
     is no yes/no question.
     """
     loaded_model = checkpoint.load_vqa_model(checkpoint.SHIPPED if model is None else model, backbone)
     answerer = Answerer(
-        loaded_model, graph, images=graph_images, lexicon=tuple(lexicon), own_words=loaded_model.own_words
+        loaded_model,
+        graph,
+        images=graph_images,
+        lexicon=tuple(lexicon),
+        own_words=loaded_model.own_words if own_words is None else own_words,
     )
     return answerer.ask(None if image is None else Path(image), question)

@@ -33,7 +33,7 @@ from kgplatform.errors import InputError
 from kgplatform.graph import Graph
 from kgplatform.graph_names import concept_hint
 from kgplatform.radiograph import place
-from kgplatform.trained_on import is_synthetic
+from kgplatform.trained_on import TrainedOn, is_synthetic
 from kgplatform.vqa import live
 from kgplatform.vqa.closed import Form, validate_question
 from kgplatform.vqa.linking import QuestionTagger
@@ -73,6 +73,8 @@ class VQAReply:
     shown: tuple[tuple[SubgraphNode, float], ...]
     flags: tuple[str, ...]
     warnings: tuple[str, ...] = ()  # what is not to be relied on, as the model was trained on other images
+    trained_on: TrainedOn = ()  # the model's training data
+    lacks_lexicon: bool = False  # in training, concepts had more names than now: from files that are not in use
 
 
 class Answerer:
@@ -90,6 +92,7 @@ class Answerer:
         own_words: bool = False,
     ) -> None:
         self.model, self.graph, self.images = model, graph, images
+        self._lacks_lexicon = bool(model.lexicon) and not lexicon
         self._tagger = QuestionTagger(graph, lexicon, own_words=own_words)
 
     def ask(self, image: Path | None, text: str) -> VQAReply:
@@ -143,6 +146,8 @@ class Answerer:
                 shown_concepts,
                 tuple(flags),
                 warnings,
+                self.model.trained_on,
+                self._lacks_lexicon,
             )
         reduced_subgraphs = [local_graph.subgraph(leave_out=edge_number) for edge_number in range(len(edges))]
         answer_probabilities = local_graph.probabilities(
@@ -166,6 +171,8 @@ class Answerer:
             shown_concepts,
             tuple(flags),
             warnings,
+            self.model.trained_on,
+            self._lacks_lexicon,
         )
 
     def _findings(self, text: str, flags: list[str]) -> list[int]:
