@@ -112,10 +112,15 @@ def run_command(
     llm_options = {"model": llm, "url": llm_url, "concurrency": llm_concurrency}
     settings = _settings(what, options, llm_options, remote_consent)
     rejects_path = Path(f"{settings.reports}.rejects.tsv") if on_error is OnError.skip else None
-    reporting: dict[str, Any] = {"progress": progress}
     with open_graph().patient() as graph:
         constructed = construct_graph(
-            graph, settings, score=score, on_error=on_error.value, rejects=rejects_path, dry_run=dry_run, **reporting
+            graph,
+            settings,
+            score=score,
+            on_error=on_error.value,
+            rejects=rejects_path,
+            dry_run=dry_run,
+            progress=progress,
         )
     _print_construction(constructed, as_json)
 
