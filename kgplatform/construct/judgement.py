@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from kgplatform.construct.tagger import Mention
 from kgplatform.schema import Stance
 
 
-class CueKind(StrEnum):
-    """What a cue does; see `cues.tsv`."""
-
-    NEGATES = "negates"
-    NEGATED = "negated"
-    HEDGES = "hedges"
-    HEDGED = "hedged"
-    ELSEWHERE = "elsewhere"
-    NOTHING = "nothing"
-    ENDS = "ends"
-    TURNS = "turns"
-    ANSWERS = "answers"
-    NEUTRAL = "neutral"
-
-
 class Cue(NamedTuple):
-    """A cue in a text, from `start` to `end`."""
+    """The words of a text, from `start` to `end`, by which a rule decided. `rule` is the rule's name."""
 
-    kind: CueKind
+    rule: str
     start: int
     end: int
 

@@ -1,7 +1,16 @@
 """Stage II by rules: whether a report says that a concept is shown, ruled out or left open (MedMKG §3.3).
 
-An engine after ConText (Harkema et al. 2009): words such as "no", "possible" or "history of" reach forward or back
-over a part of their sentence, and a mention in reach takes their meaning. The words are in `cues.tsv`.
+An engine after ConText (Harkema et al. 2009), whose triggers are patterns of words, not literal strings: the rules are in
+`stance_rules.tsv`, with an example for each. In each sentence
+
+1. mentions become single words, and clauses are parted (`clauses`);
+2. every rule that matches somewhere takes part; one that lies within another's words does not: "not" says nothing by
+   itself in "not excluded". Rules that only overlap both count;
+3. a rule reaches the mentions on its side up to the end of the clause;
+4. of the rules that reach a mention, one about another time or patient counts before one that rules out, and that before
+   one that leaves open. A mention that no rule reaches is shown.
+
+Anatomy is never ruled out or left open: "no nodule in the left lung" says nothing against the lung.
 """
 
 from __future__ import annotations
@@ -10,39 +19,96 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
-from kgplatform.construct.judgement import Cue, CueKind, Decision, Judgement, Tagged, Verdict
+from kgplatform.construct.clauses import (
+    ClauseWords,
+    SentenceWord,
+    bracket_depths,
+    clause_ends,
+    is_mention,
+    sentence_words,
+)
+from kgplatform.construct.judgement import Cue, Decision, Judgement, Tagged, Verdict
 from kgplatform.construct.lexicon import key
+from kgplatform.construct.rule_table import (
+    FINDING,
+    FIRST_MENTION,
+    MAX_MENTIONS,
+    Effect,
+    Rule,
+    RuleTable,
+    first_word_index,
+    read_rules,
+)
 from kgplatform.construct.semantic_types import ANATOMY
 from kgplatform.construct.tagger import Mention
-from kgplatform.construct.text import Token, sentences, tokenize_text
-from kgplatform.errors import InputError
+from kgplatform.construct.text import sentences
 from kgplatform.schema import Stance
 
-_FORWARD: Final = {CueKind.NEGATES: Stance.NEGATIVE, CueKind.HEDGES: Stance.UNCERTAIN, CueKind.ELSEWHERE: None}
-_BACKWARD: Final = {CueKind.NEGATED: Stance.NEGATIVE, CueKind.HEDGED: Stance.UNCERTAIN}
-_FIRST: Final = (None, Stance.NEGATIVE, Stance.UNCERTAIN)  # of several cues, the one that counts
+_ABSENT: Final = frozenset({Effect.ABSENT_AFTER, Effect.ABSENT_BEFORE, Effect.ABSENT_WITHIN})
+_UNCERTAIN: Final = frozenset(
+    {Effect.UNCERTAIN_AFTER, Effect.UNCERTAIN_BEFORE, Effect.UNCERTAIN_AROUND, Effect.UNCERTAIN_WITHIN}
+)
+_OTHER: Final = frozenset({Effect.OTHER_AFTER, Effect.OTHER_BEFORE, Effect.OTHER_UNTIL_COMMA})
+_AFTER: Final = frozenset(
+    {
+        Effect.ABSENT_AFTER, Effect.UNCERTAIN_AFTER, Effect.PRESENT_AFTER, Effect.OTHER_AFTER, Effect.UNCERTAIN_AROUND,
+        Effect.OTHER_UNTIL_COMMA,
+    }
+)
+_BEFORE: Final = frozenset(
+    {Effect.ABSENT_BEFORE, Effect.UNCERTAIN_BEFORE, Effect.PRESENT_BEFORE, Effect.OTHER_BEFORE, Effect.UNCERTAIN_AROUND}
+)
+_WITHIN: Final = frozenset({Effect.ABSENT_WITHIN, Effect.UNCERTAIN_WITHIN, Effect.PRESENT_WITHIN})
+_RELATIVE: Final = frozenset({"which", "that", "who"})  # they part clauses, but refer to what stands right before
+_RANK: Final = {effect: 0 for effect in _OTHER} | {effect: 1 for effect in _ABSENT} | {effect: 2 for effect in _UNCERTAIN}
+_PRESENT_RANK: Final = 3
+
+
+class _Match(NamedTuple):
+    """A rule and the words that it matches, from `start` up to `end`."""
+
+    rule: Rule
+    number: int  # of the rule in the table
+    start: int
+    end: int
+
+
+class _Sentence(NamedTuple):
+    """A sentence: its words, their texts, which of them part clauses, and how many brackets each is in."""
+
+    words: Sequence[SentenceWord]
+    texts: Sequence[str]
+    ends: list[bool]
+    depths: Sequence[int]
+
+    def is_parted(self, first: int, last: int, between: Iterable[int]) -> bool:
+        """Whether one of the words between parts a clause; what stands in brackets between them does not."""
+        depth = min(self.depths[min(first, len(self.depths) - 1)], self.depths[last])
+        return any(self.ends[index] and self.depths[index] <= depth for index in between)
 
 
 class Rules:
-    """The cues, ready to be found."""
+    """A table of rules, ready to decide."""
 
     concurrency = 1  # it computes, so threads do not help
 
-    def __init__(self, cues: Iterable[tuple[CueKind, str]]) -> None:
-        """Take in kinds and phrases."""
-        cues = list(cues)
-        self.name = f"rules {hashlib.sha256(repr(cues).encode()).hexdigest()[:12]}"
-        self._cues: dict[str, list[tuple[list[str], list[CueKind]]]] = {}
-        kinds_by_phrase: dict[tuple[str, ...], list[CueKind]] = {}
-        self._neutral = frozenset(key(phrase) for kind, phrase in cues if kind is CueKind.NEUTRAL)
-        for kind, phrase in cues:
-            if kind is CueKind.NEUTRAL:
-                continue
-            kinds_by_phrase.setdefault(tuple(token.text for token in tokenize_text(phrase)), []).append(kind)
-        for phrase_tokens in sorted(kinds_by_phrase, key=len, reverse=True):
-            self._cues.setdefault(phrase_tokens[0], []).append((list(phrase_tokens), kinds_by_phrase[phrase_tokens]))
+    def __init__(self, table: RuleTable) -> None:
+        """Index the rules by their first words."""
+        self.table = table
+        described_rules = [(rule.name, rule.effect.value, rule.matcher.pattern) for rule in table.rules]
+        self.name = f"rules {hashlib.sha256(repr(described_rules).encode()).hexdigest()[:12]}"
+        self._rules_by_word = first_word_index(rule for rule in table.rules if rule.effect is not Effect.NO_FINDING)
+        self._mention_rules = self._rules_by_word.pop(FINDING, ())
+        self._numbers = {rule.name: number for number, rule in enumerate(table.rules)}
+        self._clause_words = ClauseWords.from_classes(table.classes)
+        self._no_findings = frozenset(
+            key(word)
+            for rule in table.rules
+            if rule.effect is Effect.NO_FINDING
+            for word in _words_of(rule, table)
+        )
 
     def decide(self, sections: Sequence[Tagged]) -> Verdict:
         """A decision for each mention of each section of a report."""
@@ -70,84 +136,121 @@ class Rules:
                 decisions.extend(self._in_sentence(text, sentence_start, sentence_end, sentence_mentions))
         return decisions
 
-    def _in_sentence(
-        self, text: str, sentence_start: int, sentence_end: int, mentions: Sequence[Mention]
-    ) -> Iterator[Decision]:
-        sentence_tokens = [
-            Token(token.text, token.start + sentence_start, token.end + sentence_start)
-            for token in tokenize_text(text[sentence_start:sentence_end])
-        ]
-        sentence_cues = self._find(sentence_tokens, mentions)
-        for mention in mentions:
-            if key(text[mention.start : mention.end]) in self._neutral:
+    def _in_sentence(self, text: str, start: int, end: int, mentions: Sequence[Mention]) -> Iterator[Decision]:
+        is_neutral = [key(text[mention.start : mention.end]) in self._no_findings for mention in mentions]
+        named_mentions = [mention for mention, neutral in zip(mentions, is_neutral, strict=True) if not neutral]
+        sentence, matches = self._read(text, start, end, named_mentions)
+        positions = {
+            ord(word_text) - FIRST_MENTION: position
+            for position, word_text in enumerate(sentence.texts)
+            if is_mention(word_text)
+        }
+        number = 0
+        for mention, neutral in zip(mentions, is_neutral, strict=True):
+            if neutral:
                 yield Decision(None)
                 continue
-            reaching = [
-                (stance, cue)
-                for cue in sentence_cues
-                for stance in _reaching(cue, mention, sentence_cues, sentence_tokens)
-            ]
-            if _is_anatomy(mention):  # "no nodule in the left lung": the lung is there
-                reaching = [(stance, cue) for stance, cue in reaching if stance is None]
-            if not reaching:
-                yield Decision(Stance.POSITIVE)
-            else:
-                stance, cue = min(reaching, key=lambda stance_cue: _FIRST.index(stance_cue[0]))
-                yield Decision(stance, cue)
+            position = positions.get(number % MAX_MENTIONS)
+            number += 1
+            yield Decision(Stance.POSITIVE) if position is None else _decision(mention, position, matches, sentence)
 
-    def _find(self, sentence_tokens: Sequence[Token], mentions: Sequence[Mention]) -> list[Cue]:
-        """The cues of a sentence, none within a mention."""
-        sentence_cues: list[Cue] = []
-        token_texts = [token.text for token in sentence_tokens]
-        position = 0
-        while position < len(token_texts):
-            for cue_words, cue_kinds in self._cues.get(token_texts[position], ()):
-                cue_end = position + len(cue_words)
-                if token_texts[position:cue_end] == cue_words:
-                    active_kinds = _meant(cue_kinds, token_texts, position, cue_end)
-                    sentence_cues.extend(
-                        Cue(kind, sentence_tokens[position].start, sentence_tokens[cue_end - 1].end)
-                        for kind in active_kinds
-                    )
-                    position = cue_end
-                    break
-            else:
-                position += 1
-        return [
-            cue
-            for cue in sentence_cues
-            if not any(
-                mention.start <= cue.start
-                and cue.end <= mention.end
-                and mention.end - mention.start > cue.end - cue.start
-                for mention in mentions
-            )
+    def _read(
+        self, text: str, start: int, end: int, mentions: Sequence[Mention]
+    ) -> tuple[_Sentence, Sequence[_Match]]:
+        """The words of a sentence with its clauses, and the rules that match it."""
+        words = sentence_words(text, start, end, mentions)
+        texts = [word.text for word in words]
+        matches = self._matches(texts)
+        verbs = self._clause_words.verbs
+        has_verb = [
+            is_mention(word.text) and not verbs.isdisjoint(text[word.start : word.end].lower().split()) for word in words
         ]
+        ends = clause_ends(texts, self._clause_words, has_verb)
+        for match in matches:
+            if match.rule.effect is Effect.BOUNDARY:
+                ends[match.start] = True
+        return _Sentence(words, texts, ends, bracket_depths(texts)), matches
+
+    def _matches(self, word_texts: Sequence[str]) -> list[_Match]:
+        """The rules that match the sentence, without those within the words of another one."""
+        offsets, position_at, sentence = [], {}, ""
+        length = 0
+        for position, word_text in enumerate(word_texts):
+            offsets.append(length)
+            position_at[length] = position
+            length += len(word_text) + 1
+        position_at[length] = len(word_texts)
+        sentence = " ".join(word_texts) + " "
+        matches: list[_Match] = []
+        for position, word_text in enumerate(word_texts):
+            word_rules = self._mention_rules if is_mention(word_text) else self._rules_by_word.get(word_text, ())
+            for rule in word_rules:
+                found = rule.matcher.match(sentence, offsets[position])
+                if found is not None:
+                    matches.append(_Match(rule, self._numbers[rule.name], position, position_at[found.end()]))
+        return [match for match in matches if not any(_covers(other, match) for other in matches)]
 
 
-_MARKS: Final = frozenset(":-–(,=")  # between a finding and its answer: "Effusion: no"
-_CLOSES: Final = frozenset(".;,)!")
+def _decision(mention: Mention, position: int, matches: Sequence[_Match], sentence: _Sentence) -> Decision:
+    reaching = [match for match in matches if _reaches(match, position, sentence)]
+    if is_anatomy(mention):
+        reaching = [match for match in reaching if match.rule.effect in _OTHER]
+    if not reaching:
+        return Decision(Stance.POSITIVE)
+    match = min(
+        reaching,
+        key=lambda match: (_RANK.get(match.rule.effect, _PRESENT_RANK), match.start - match.end, -match.number),
+    )
+    cue = Cue(match.rule.name, sentence.words[match.start].start, sentence.words[match.end - 1].end)
+    return Decision(_stance(match.rule.effect), cue)
 
 
-def _meant(cue_kinds: Sequence[CueKind], token_texts: Sequence[str], cue_start: int, cue_end: int) -> Sequence[CueKind]:
-    """What a cue from `cue_start` up to `cue_end` does where it stands.
-
-    "no" is an answer where nothing but marks is around it; a comma with an adjective begins a new clause ("no effusion,
-    mild edema") unless the list that contains it goes on ("no effusion, large nodule, or edema").
+def _covers(other: _Match, match: _Match) -> bool:
+    """Whether the words of `match` are a part of the other's, which then counts in its place. Of two rules for the same
+    words the later one of the table counts.
     """
-    if CueKind.ANSWERS in cue_kinds:
-        stands_alone = (
-            cue_start > 0
-            and token_texts[cue_start - 1] in _MARKS
-            and (cue_end == len(token_texts) or token_texts[cue_end] in _CLOSES)
+    if other is match or other.rule.effect is Effect.BOUNDARY or not (
+        other.start <= match.start and match.end <= other.end
+    ):
+        return False
+    return other.end - other.start > match.end - match.start or other.number > match.number
+
+
+def _reaches(match: _Match, position: int, sentence: _Sentence) -> bool:
+    """Whether the rule says something of the mention at that position."""
+    effect = match.rule.effect
+    if match.start <= position < match.end:
+        return effect in _WITHIN
+    if effect in _AFTER and match.end <= position:
+        # A mark right after the rule's words introduces what they are about: "negative for: nodule".
+        first = match.end + 1 if match.end < position and sentence.texts[match.end] == ":" else match.end
+        if effect is Effect.OTHER_UNTIL_COMMA and "," in sentence.texts[first:position]:
+            return False
+        return not sentence.is_parted(match.end, position, range(first, position))
+    if effect in _BEFORE and position < match.start:
+        between = (
+            index
+            for index in range(position + 1, match.start)
+            if not (sentence.texts[index] in _RELATIVE and index <= position + 2)
         )
-        return [CueKind.ANSWERS] if stands_alone else [kind for kind in cue_kinds if kind is not CueKind.ANSWERS]
-    if CueKind.TURNS in cue_kinds:
-        return [] if not {"or", "nor"}.isdisjoint(token_texts[cue_end:]) else [CueKind.ENDS]
-    return cue_kinds
+        return not sentence.is_parted(position, match.start, between)
+    return False
 
 
-def _is_anatomy(mention: Mention) -> bool:
+def _stance(effect: Effect) -> Stance | None:
+    if effect in _OTHER:
+        return None
+    if effect in _ABSENT:
+        return Stance.NEGATIVE
+    return Stance.UNCERTAIN if effect in _UNCERTAIN else Stance.POSITIVE
+
+
+def _words_of(rule: Rule, table: RuleTable) -> tuple[str, ...]:
+    return table.classes.get(rule.pattern.strip("{}"), (rule.pattern,))
+
+
+def is_anatomy(mention: Mention) -> bool:
+    """Whether the mention's best candidate is a part of the body, and nothing else."""
     concept_types = mention.candidates[0].types
     return bool(concept_types) and all(concept_type in ANATOMY for concept_type in concept_types)
 
@@ -166,42 +269,8 @@ def _sense(mention: Mention, senses: Collection[str]) -> int:
     return 0
 
 
-def _reaching(
-    cue: Cue, mention: Mention, sentence_cues: Sequence[Cue], sentence_tokens: Sequence[Token]
-) -> Iterator[Stance | None]:
-    """What the cue says of the mention, if it reaches it."""
-    if cue.kind in _FORWARD and cue.end <= mention.start:
-        gap_start, gap_end = cue.end, mention.start
-        stance = _FORWARD[cue.kind]
-    elif cue.kind is CueKind.ANSWERS and mention.end <= cue.start:
-        if not any(mention.end <= token.start < cue.start and token.text[0].isalnum() for token in sentence_tokens):
-            yield Stance.NEGATIVE
-        return
-    elif cue.kind in _BACKWARD and mention.end <= cue.start:
-        gap_start, gap_end = mention.end, cue.start
-        stance = _BACKWARD[cue.kind]
-    else:
-        return
-    if not any(
-        other_cue.kind is CueKind.ENDS and gap_start <= other_cue.start and other_cue.end <= gap_end
-        for other_cue in sentence_cues
-    ):
-        yield stance
-
-
-def read_cues(text: str, name: str) -> Iterator[tuple[CueKind, str]]:
-    """Kinds and phrases of a table of cues. Raises `InputError` for a line that is none."""
-    for line_number, cue_line in enumerate(text.splitlines(), 1):
-        if not cue_line.strip() or cue_line.startswith("#"):
-            continue
-        kind_name, separator, phrase = cue_line.partition("\t")
-        if not separator or kind_name not in list(CueKind) or not phrase.strip():
-            raise InputError(f"{name}, line {line_number}: not a kind and a phrase", f"Kinds: {', '.join(CueKind)}.")
-        yield CueKind(kind_name), phrase.strip()
-
-
 @cache
 def rules() -> Rules:
     """The platform's own rules."""
-    cue_table = files("kgplatform.construct").joinpath("cues.tsv").read_text(encoding="utf-8")
-    return Rules(read_cues(cue_table, "cues.tsv"))
+    table_text = files("kgplatform.construct").joinpath("stance_rules.tsv").read_text(encoding="utf-8")
+    return Rules(read_rules(table_text, "stance_rules.tsv"))

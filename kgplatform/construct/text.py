@@ -60,6 +60,7 @@ _END: Final = re.compile(
     r"[.!?]+[\"')\]]*(?=\s|$|[A-Z])|\n[ \t]*\n"
     r"|\n(?=[ \t]*(?:\d{1,2}[.)]|[-*•])[ \t])|\n(?=[ \t]*[A-Z][A-Za-z /]{2,40}:)"
 )
+_QUESTION_FIRST: Final = re.compile(r"(?:^|[.!?:;\n])[ \t]*\?$")  # "? pneumonia"
 _LAST_WORD: Final = re.compile(r"(?:^|[\s(])([A-Za-z.]+|\d+)$")
 
 
@@ -71,6 +72,8 @@ def _ends(text: str) -> Iterator[int]:
                 continue
             if last_word is not None and len(last_word[1]) == 1 and last_word[1].isalpha() and last_word[1].isupper():
                 continue  # an initial
+        if end_match[0][0] == "?" and _QUESTION_FIRST.search(text, 0, end_match.start() + 1) is not None:
+            continue
         yield end_match.end()
 
 

@@ -1,0 +1,188 @@
+"""The words of a sentence as the rules of stance read them, and where its clauses end.
+
+Contractions are written out ("isn't", "isnt" and "can't" as "is not", "can not"), hyphens within words part them, and
+each mention is one word. A clause ends at a mark that parts (a semicolon, a colon, a dash, a bracket, a line that begins
+with a capital), and at a comma or an "and" that is followed by a clause with a verb, or by an adjective that begins a new
+finding ("no effusion, mild edema").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from kgplatform.construct.rule_table import FIRST_MENTION, MAX_MENTIONS
+from kgplatform.construct.tagger import Mention
+
+_TOKEN: Final = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?|\d+(?:[.,]\d+)*|--+|[^\w\s]|\n|_+", re.IGNORECASE)
+_NOT_CONTRACTED: Final = re.compile(r"(.+)n['’]t")
+_IRREGULAR_AUXILIARIES: Final = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
+_WITHOUT_APOSTROPHE: Final = {
+    f"{auxiliary}nt": auxiliary
+    for auxiliary in "is are was were has have had do does did could would should must might need".split()  # noqa: SIM905
+} | {"cant": "can", "wont": "will", "cannot": "can"}
+_DASHES: Final = frozenset("–—")
+_KEPT_MARKS: Final = frozenset(",;:()?./=[]!")
+_OPEN: Final = frozenset(
+    "a an and are as at by for from in is no not of on or nor the to was were with without than versus vs may".split()  # noqa: SIM905
+)  # words after which a line break parts nothing
+_NEGATIONS: Final = frozenset(["no", "not", "without", "never"])
+BREAK: Final = "—"  # a dash between clauses, or a line that begins anew
+
+
+class SentenceWord(NamedTuple):
+    """A word of a sentence in the form that rules read, and the characters of the text that it comes from."""
+
+    text: str
+    start: int
+    end: int
+
+
+def sentence_words(text: str, start: int, end: int, mentions: Sequence[Mention]) -> list[SentenceWord]:
+    """The words of the sentence from `start` to `end`; the n-th of the mentions is one word, of private use."""
+    words: list[SentenceWord] = []
+    mention_number = 0
+    last_mention_end = start
+    for token in _TOKEN.finditer(text, start, end):
+        token_start, token_end = token.span()
+        while mention_number < len(mentions) and mentions[mention_number].end <= token_start:
+            mention_number += 1
+        if mention_number < len(mentions) and mentions[mention_number].start <= token_start:
+            if token_start >= last_mention_end:
+                mention = mentions[mention_number]
+                character = chr(FIRST_MENTION + mention_number % MAX_MENTIONS)
+                words.append(SentenceWord(character, mention.start, mention.end))
+                last_mention_end = mention.end
+            continue
+        _add_token(words, token[0], token_start, token_end, text)
+    return words
+
+
+def _add_token(words: list[SentenceWord], token: str, start: int, end: int, text: str) -> None:
+    if token[0].isalpha():
+        lower_token = token.lower()
+        contraction = _NOT_CONTRACTED.fullmatch(lower_token)
+        if contraction is not None:
+            auxiliary = _IRREGULAR_AUXILIARIES.get(contraction[1], contraction[1])
+        else:
+            auxiliary = _WITHOUT_APOSTROPHE.get(lower_token, "")
+        if auxiliary:
+            words += SentenceWord(auxiliary, start, end), SentenceWord("not", start, end)
+        else:
+            words.append(SentenceWord(lower_token.removesuffix("'s").removesuffix("’s"), start, end))
+    elif token[0].isdigit():
+        words.append(SentenceWord(token, start, end))
+    elif token == "\n":
+        following = text[end : end + 60].lstrip(" \t\n")
+        if following[:1].isupper() and following[1:2].islower() and words and words[-1].text not in _OPEN:
+            words.append(SentenceWord(BREAK, start, end))
+    elif token.startswith("--") or token in _DASHES:
+        words.append(SentenceWord(BREAK, start, end))
+    elif token == "-":
+        is_spaced = (start == 0 or text[start - 1].isspace()) and (end == len(text) or text[end].isspace())
+        if is_spaced:
+            words.append(SentenceWord(BREAK, start, end))
+    elif token in _KEPT_MARKS:
+        words.append(SentenceWord({"[": "(", "]": ")", "!": "."}.get(token, token), start, end))
+
+
+def _may_end_clause(words: Sequence[str], position: int, clause_words: ClauseWords) -> bool:
+    """Whether what stands before the comma or "and" can be a clause: after a comma it has a mention or a verb ("no acute,
+    displaced fracture" has none); before "and" it has a verb or a negation, as otherwise a list goes on ("tube and line
+    have been removed").
+    """
+    preceding = words[:position]
+    has_verb = any(word in clause_words.verbs or word in _NEGATIONS for word in preceding)
+    if words[position] == "and":
+        return has_verb
+    return any(is_mention(word) or word in clause_words.verbs for word in preceding)
+
+
+def is_mention(word: str) -> bool:
+    return FIRST_MENTION <= ord(word[0]) < FIRST_MENTION + MAX_MENTIONS
+
+
+class ClauseWords(NamedTuple):
+    """Word classes that clause ends are found by: finite verbs, adjectives that begin a finding, words that end a
+    clause for all rules, and those after which "with" continues it.
+    """
+
+    verbs: frozenset[str]
+    openers: frozenset[str]
+
+    @classmethod
+    def from_classes(cls, classes: Mapping[str, tuple[str, ...]]) -> ClauseWords:
+        """The classes `verb` and `opener` of a table of rules."""
+        return cls(frozenset(classes.get("verb", ())), frozenset(classes.get("opener", ())))
+
+
+def bracket_depths(words: Sequence[str]) -> list[int]:
+    """How many pairs of brackets each word is in; a bracket is in its own pair."""
+    depths, depth = [], 0
+    for word in words:
+        if word == "(":
+            depth += 1
+        depths.append(depth)
+        if word == ")" and depth:
+            depth -= 1
+    return depths
+
+
+def clause_ends(words: Sequence[str], clause_words: ClauseWords, has_verb: Sequence[bool]) -> list[bool]:
+    """For each word, whether it parts two clauses. `has_verb` says of each word whether it is a mention that has a verb
+    in it ("heart is enlarged"): it is a clause by itself.
+    """
+    ends = [word in (";", ":", "(", ")", BREAK, "?", ".") for word in words]
+    ends_of_list = _next_breaks(words, ends)
+    for position, word in enumerate(words):
+        if word == "," or (word == "and" and not (position and words[position - 1] == ",")):
+            ends[position] = _begins_clause(words, position, ends_of_list[position], clause_words, has_verb)
+    return ends
+
+
+def _next_breaks(words: Sequence[str], ends: Sequence[bool]) -> list[int]:
+    """For each word, where the next mark stands that parts clauses for certain."""
+    next_break = len(words)
+    positions = [0] * len(words)
+    for position in range(len(words) - 1, -1, -1):
+        positions[position] = next_break
+        if ends[position]:
+            next_break = position
+    return positions
+
+
+def _begins_clause(
+    words: Sequence[str], position: int, list_end: int, clause_words: ClauseWords, has_verb: Sequence[bool]
+) -> bool:
+    """Whether a new clause begins after the comma or "and" at `position`."""
+    start = position + 1
+    if start < list_end and words[start] == "and":
+        start += 1
+    if start >= list_end or words[start] in ("or", "nor"):
+        return False
+    segment_end = next(
+        (index for index in range(start, list_end) if words[index] == "," or (index > start and words[index] == "and")),
+        list_end,
+    )
+    segment = words[start:segment_end]
+    if not any(is_mention(word) for word in segment):
+        return False
+    if not _may_end_clause(words, position, clause_words):
+        return False
+    joins_alternatives = not {"or", "nor", "/"}.isdisjoint(words[start:list_end])
+    if segment[0] in clause_words.openers and not joins_alternatives:
+        return True
+    if words[position] == "and" and segment[0] in ("a", "an", "the", "there"):
+        return True
+    seen_mention = False
+    for index in range(start, segment_end):
+        if has_verb[index]:
+            return not joins_alternatives
+        if is_mention(words[index]):
+            seen_mention = True
+        elif seen_mention and words[index] in clause_words.verbs:
+            return "or" not in words[start:index] and "nor" not in words[start:index]
+        elif words[index] in ("or", "nor"):
+            return False
+    return False
