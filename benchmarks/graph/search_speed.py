@@ -27,6 +27,7 @@ from benchmarks.harness import record
 from benchmarks.harness.own_graph import own_graph
 from kgplatform.batches import GraphBatch
 from kgplatform.cli.output import note
+from kgplatform.errors import UsageError
 from kgplatform.ingest import ingest
 from kgplatform.search import search as product
 from kgplatform.search.encoder import Reading
@@ -246,6 +247,8 @@ def _run_search(images: int, queries: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="kgp-benchmark-") as scratch_folder:
         settings = Settings(home=Path(scratch_folder) / "home")
         data = Synthetic(Path(scratch_folder) / "images", images, queries)
+        if not data.has[RARE - 1].any():
+            raise UsageError(f"of {images:,} images none has the rarest concept", "Give more: --images.")
         with own_graph(settings.home) as graph:
             report = ingest(graph, data)
             note(f"{report.rows.written:,} stances")
