@@ -63,7 +63,7 @@ DERIVED: Final = ("naf", "naf_rank", "naf_kept", "embedding", "embedding_model")
 CLAIMS: Final = "who_claims"
 FORMER_CLAIMS: Final = "claims"  # its name in earlier versions, and still in digests
 
-# What no run claims: keys, and the platform's own notes.
+# What no run claims: keys, and the platform's own records.
 UNCLAIMED: Final = ("id", "cui", "runs", CLAIMS, FORMER_CLAIMS, *DERIVED)
 
 CONCEPT_ID: Final = re.compile(r"C[0-9]{7}")

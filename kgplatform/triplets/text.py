@@ -57,7 +57,7 @@ def serialise(triplets: Iterable[Triplet]) -> str:
 
 
 _SPACES: Final = re.compile(r"[\s,;|]+")
-_EDGES: Final = "\"'`´‘’“”()[]{}<>*#.:!?-–—_=/\\ "  # what may stand around an entity and is no part of it
+_EDGES: Final = "\"'`´‘’“”()[]{}<>*#.:!?-–—_=/\\ "  # what may surround an entity and is not part of it
 _NUMBERED: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s+")
 _PART: Final = re.compile(r"[;\n\r]+|\)\s*,?\s*\(")
 _NAMES: Final = {relation.value.replace("_", ""): relation for relation in Relation} | {

@@ -79,7 +79,7 @@ class Triples:
     """
 
     kind = "triples"
-    version = 3  # 2 took spaces around a value for a part of it, 1 the id for a name where a file had none
+    version = 3  # 2 kept spaces around a value, 1 used the id as the name where a file had none
 
     def __init__(self, path: Path, columns: Mapping[str, str] | None = None, types: Sequence[str] = PATTERNS) -> None:
         self.path = path
@@ -210,7 +210,7 @@ def _resolve(table: Table, requested: Mapping[str, str]) -> dict[str, str]:
     missing_roles = [role for role in REQUIRED if role not in columns_by_role]
     if missing_roles:
         column_options = " ".join(f"--column {role}=NAME" for role in missing_roles)
-        hint = f"Say which they are: {column_options}. {role_hint(missing_roles, COLUMNS, table.columns)}"
+        hint = f"Name the columns: {column_options}. {role_hint(missing_roles, COLUMNS, table.columns)}"
         raise InputError(f"no column is recognised as {', '.join(missing_roles)}", hint, path=table.path)
     table.rows(
         list(columns_by_role.values())

@@ -206,7 +206,7 @@ def test_reports_do_not_leave_this_machine_without_consent(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["."], 1, "there are no settings of a construction here"),
+        (["."], 1, "there are no construction settings here"),
         (["a", "b", "c"], 2, "say what the reports are and where"),
         (["FOLDER", "--tagger", "nobody"], 2, "no tagger called nobody"),
         (["FOLDER", "--keep", "missing.csv"], 1, "missing.csv: no such file"),

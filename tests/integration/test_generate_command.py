@@ -131,12 +131,12 @@ def test_wrong_generate_input_is_a_single_clear_line(
     model_options = ("--model", tiny_generator_folder / "vlm-kg")
     cases: list[tuple[tuple[str | Path, ...], int, str]] = [
         ((tmp_path / "missing", *model_options), 1, "no such file or folder"),
-        ((tmp_path / "pipe", *model_options), 1, "is no regular file"),
+        ((tmp_path / "pipe", *model_options), 1, "is not a regular file"),
         ((tmp_path / "empty", *model_options), 1, "there is no image here"),
         ((image_path, "--model", tmp_path / "empty"), 1, "there is no generator here"),
         ((image_path, *model_options, "--beams", "0"), 2, "beams"),
         ((image_path, *model_options, "--beams", "65"), 2, "beams must be 1 to 64"),
-        ((image_path, *model_options, "--reports", image_path), 1, "these are no reports"),
+        ((image_path, *model_options, "--reports", image_path), 1, "these are not reports"),
         (
             (image_path, "--llm", "m", "--llm-url", "https://llm.example.com/v1"),
             2,

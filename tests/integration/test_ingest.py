@@ -207,7 +207,7 @@ def test_an_undone_run_has_nothing_to_undo_and_leaves_the_scores_current(
     naf.score(graph)
     repeated = kgp("runs", "undo", undone_load.run)
     assert (repeated.code, repeated.out) == (0, f"{undone_load.run}: 0 edges and 0 nodes taken out\n")
-    assert f"{undone_load.run} is undone already: there is nothing to take out" in repeated.err
+    assert f"{undone_load.run} is already undone: there is nothing to remove" in repeated.err
     naf.filter_images(graph)  # it raises KgpError where the scores are out of date
 
 

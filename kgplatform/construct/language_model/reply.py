@@ -31,7 +31,7 @@ class JudgeReply(NamedTuple):
 
     edges: tuple[tuple[str, Stance], ...]
     neutral: int = 0
-    foreign: int = 0  # concepts that were no candidates
+    foreign: int = 0  # concepts that were not candidates
     ended: bool = True  # whether the end mark was there
 
 
@@ -67,4 +67,4 @@ def read_reply(text: str, candidates: Collection[str]) -> JudgeReply:
 
 def _understood(separator: str) -> None:
     if _BETWEEN.fullmatch(separator) is None:
-        raise ReplyError("there is something between the entries that is none")
+        raise ReplyError("there is text between the entries that is not an entry")

@@ -53,7 +53,7 @@ def test_damaged_settings_are_reported_with_their_line(tmp_path: Path, read: Cal
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path, read: Callable[[Path], object], text: str) -> None:
     settings_path = tmp_path / "settings.yaml"
     settings_path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"settings\.yaml, row 3: 'seed' stands there twice"):
+    with pytest.raises(InputError, match=r"settings\.yaml, row 3: 'seed' occurs twice"):
         read(settings_path)
 
 

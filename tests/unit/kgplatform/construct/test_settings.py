@@ -84,7 +84,7 @@ def test_a_data_folder_may_not_decide_this_but_a_file_that_the_user_names_may(
 )
 def test_consent_is_in_no_file(construct_data_folder: Path, lines: str, by_name: bool) -> None:
     settings_path = _write_settings(construct_data_folder, lines)
-    with pytest.raises(InputError, match="remote_consent is no setting of a file") as raised:
+    with pytest.raises(InputError, match="remote_consent cannot be set in a file") as raised:
         read_settings(settings_path if by_name else construct_data_folder)
     assert "--remote-consent" in raised.value.hint
 

@@ -224,7 +224,7 @@ def test_a_study_set_is_replaced_only_where_asked(tmp_path: Path) -> None:
     study_set.build_study_set(set_folder, 6, images=False, replace=True)
     assert len(list(set_folder.rglob("s9*.txt"))) == 6
     next(set_folder.rglob("s9*.txt")).unlink()
-    with pytest.raises(InputError, match=r"\.txt is not as it was written, or is gone"):
+    with pytest.raises(InputError, match=r"\.txt was changed or deleted"):
         study_set.build_study_set(set_folder, 6, images=False)
 
 

@@ -190,7 +190,7 @@ def test_a_validation_part_that_is_in_the_training_counts_for_nothing(
 ) -> None:
     work = generators.tiny_generator_training(synthetic_studies_folder, begun, data={"validation": "train"})
     assert work.validation(work.studies()) == []
-    assert caplog.messages[-1].endswith(" studies of the validation are in the training, too, and count for nothing")
+    assert caplog.messages[-1].endswith(" studies of the validation part are also in training, and are ignored")
     separate_work = generators.tiny_generator_training(synthetic_studies_folder, begun)
     assert separate_work.validation(separate_work.studies())
 
