@@ -27,11 +27,11 @@ from kgplatform.errors import InputError, UsageError
 if TYPE_CHECKING:
     import yaml
 
-MAX_DOCUMENT: Final = 64 << 20  # bytes of a JSON document; Python needs some 10 times as much for one
+MAX_DOCUMENT: Final = 64 << 20  # bytes of a JSON document; Python needs about 10 times as much for one
 MAX_SETTINGS: Final = 1 << 15  # bytes of a YAML file; the longest of this repository has 3,000
 MAX_RATIO: Final = 100  # what a compressed file may unpack to, in times its size ...
-FREE: Final = 8 << 20  # ... where that is more than so many bytes
-STALE: Final = 3_600  # seconds after which nobody writes to an unfinished file any more
+FREE: Final = 8 << 20  # ... if that is more than this many bytes
+STALE: Final = 3_600  # seconds after which an unfinished file counts as abandoned
 MARK: Final = "kgplatform"  # in files that have no other sign of this program
 _UNFINISHED: Final = re.compile(r"\.?(?P<name>.+?)(\.\d+)?\.(partial|part)")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm")
 MIMIC_SUFFIXES: Final = (".jpg", ".png", ".dcm")  # of MIMIC-CXR-JPG and MIMIC-CXR, the first that exists
 LEAST_SIDE: Final = 16  # pixels: a smaller image shows nothing
-MAX_PIXELS: Final = 50_000_000  # a chest radiograph has some 9 million
+MAX_PIXELS: Final = 50_000_000  # a chest radiograph has about 9 million
 MAX_BYTES: Final = 200_000_000
 MEMORY: Final = 230_000_000  # bytes that reading an image may take ...
 MEMORY_PER_BYTE: Final = 16  # ... and for each byte of its file: large images that are not bombs are large files
@@ -91,7 +91,7 @@ def _bad(image_path: Path) -> InputError:
 def _check_memory(image_path: Path, image_file: BinaryIO, pixel_count: int, needed_bytes: int) -> None:
     """Raise `InputError` where an image has too many pixels, or reading it takes more bytes than its file warrants."""
     if pixel_count > MAX_PIXELS or needed_bytes > MEMORY + MEMORY_PER_BYTE * os.fstat(image_file.fileno()).st_size:
-        hint = "Make it smaller; a chest radiograph has some 9 million pixels."
+        hint = "Make it smaller; a chest radiograph has about 9 million pixels."
         raise InputError(f"is too large an image: {pixel_count:,} pixels", hint, path=image_path)
 
 

@@ -20,7 +20,7 @@ from kgplatform.spreadsheets import escaped
 from kgplatform.staging import on_disk, remove_leftovers
 from kgplatform.wording import counted, counted_or_none
 
-KEPT_ROWS: Final = 100_000  # a source of at most so many rows is read once
+KEPT_ROWS: Final = 100_000  # a source of at most this many rows is read once
 _REJECTS: Final = "file\trow\treason\n"
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 

@@ -211,13 +211,13 @@ def _measure(searcher: Searcher, data: Synthetic, queries: int) -> dict[str, Any
     common_concept = COMMON - 1
     distant_numbers = [number for number in all_numbers if not data.home[common_concept, data.of_query[number]]]
     row(
-        "text and common concept that the text's own cluster lacks",
+        "text and common concept, which the text's own cluster lacks",
         lambda number: searcher.search(f"query {number}", concepts=[cui(common_concept)]),
         lambda number: exact(data, data.queries[number], common_concept),
         distant_numbers,
     )
     row(
-        f"worst case: text that contradicts the concept, {int(data.has[CONCEPTS].sum()):,} images",
+        f"worst case: text whose contrary is the concept, {int(data.has[CONCEPTS].sum()):,} images",
         lambda number: searcher.search(f"saying {number}", concepts=[cui(CONCEPTS)]),
         lambda number: exact(data, data.saying[number], CONCEPTS),
         all_numbers[:50],

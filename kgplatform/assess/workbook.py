@@ -36,7 +36,7 @@ IMAGE_COLUMNS: Final = (
 CONCEPT_COLUMNS: Final = ("Concept", "Definition", "Images", "Diversity of the Images (1-10)", "id")
 RATER_CELL: Final = "B3"
 MAX_BYTES: Final = 500_000_000
-MAX_XML: Final = 10_000_000  # bytes of a workbook without its images; openpyxl needs some 30 times as much
+MAX_XML: Final = 10_000_000  # bytes of a workbook without its images; openpyxl needs about 30 times as much
 MAX_ROWS: Final = 100_000
 
 # Where each metric is rated: sheet, column, and the column of the ids.

@@ -50,10 +50,7 @@ def train_links_command(
     export: Annotated[Path, typer.Option(help="The folder of a `kgp export`.")],
     split: Annotated[Path, typer.Option(help="A split of that export (`kgp split`).")],
     out: Annotated[
-        Path,
-        typer.Option(
-            help="The folder for the model. An unfinished training there continues; a finished one is not repeated."
-        ),
+        Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
     ],
     seed: Annotated[int, typer.Option(min=0, help="The seed of the initial values and of the order.")] = 42,
     epochs: Epochs = None,
@@ -95,7 +92,7 @@ def generator(
         typer.Option(help="1: the language model on reports (LLM-KG); 2: with images (VLM-KG) [default: both]."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The folder of studies, in place of the settings' data.path.")
+        Path | None, typer.Option(help="The folder of studies, instead of data.path in the settings.")
     ] = None,
     epochs: Epochs = None,
     as_json: Json = False,
@@ -120,15 +117,12 @@ def retrieval(
     ],
     pairs: Annotated[Path, typer.Option(help="Pairs of images and reports (`kgp pairs`).")],
     out: Annotated[
-        Path,
-        typer.Option(
-            help="The folder for the model. An unfinished training there continues; a finished one is not repeated."
-        ),
+        Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
     ],
     images: GraphImages = None,
     lexicon: Annotated[
         list[Path] | None,
-        typer.Option(help="Also find concepts in reports by these names: a table, a folder of UMLS; may be repeated."),
+        typer.Option(help="Also find concepts by these names: a table, a folder of UMLS; may be repeated."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed of initial values and of the order.")] = 42,
     epochs: Epochs = None,
@@ -163,18 +157,13 @@ def vqa(
     data: Annotated[str, typer.Option(help=f"The data set: {', '.join(plugins.registered_names('questions'))}.")],
     folder: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.")],
     out: Annotated[
-        Path,
-        typer.Option(
-            help="The folder for the model. An unfinished training there continues; a finished one is not repeated."
-        ),
+        Path, typer.Option(help="The model folder. An unfinished training continues; a finished one is not repeated.")
     ],
     images: QuestionImages = None,
     graph_images: GraphImages = None,
     lexicon: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Also find concepts in questions by these names: a table, a folder of UMLS; may be repeated."
-        ),
+        typer.Option(help="Also find concepts by these names: a table, a folder of UMLS; may be repeated."),
     ] = None,
     own_words: Annotated[
         bool,

@@ -21,7 +21,7 @@ BY_SYNONYM: Final = 0.9
 MENDED: Final = 0.2  # subtracted where a typo was corrected
 SHORTEST_GUESS: Final = 6  # letters of the shortest word that may be a misspelling
 
-# Words of degree and course, which may stand within a name: "heart is mildly enlarged".
+# Words of degree and course, which may be inside a name: "heart is mildly enlarged".
 DEGREES: Final = frozenset(
     "mild mildly moderate moderately severe severely marked markedly minimal minimally slight slightly borderline "  # noqa: SIM905
     "small tiny trace large extensive massive gross grossly significant significantly prominent new stable chronic "

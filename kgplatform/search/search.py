@@ -25,7 +25,7 @@ from kgplatform.vqa.negation import is_negated
 # Measured in benchmarks/graph/search_speed.py: on 100,000 images, recall@10 and the time that is comparing and asking
 # take.
 ASKED: Final = 100  # candidates from the index for each ten images that are to be found
-COMPARED: Final = 2000  # up to so many images that have the concepts are compared with the text one by one
+COMPARED: Final = 2000  # up to this many images that have the concepts are compared with the text one by one
 SPARE: Final = 4  # times as many candidates as are needed if concepts and text are independent
 NEAR: Final = 5  # concepts that a text stands for
 CONCEPTS_ASKED: Final = (200, 20_000)  # of which many have no image; the second, where too few of the first have

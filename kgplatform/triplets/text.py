@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 MAX_ENTITY: Final = 100  # characters; RadGraph's longest entities have about 60
-MAX_TRIPLETS: Final = 500  # of one image; a report has some 20
+MAX_TRIPLETS: Final = 500  # of one image; a report has about 20
 
 
 class Relation(StrEnum):

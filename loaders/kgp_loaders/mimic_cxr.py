@@ -33,7 +33,7 @@ DATASET: Final = "MIMIC-CXR"
 PHANTOM: Final = "Phantom"
 VIEWS: Final = ("AP",)
 REPORT_ROOTS: Final = (Path(), Path("mimic-cxr-reports"), Path("reports"))
-MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has some 20 kB
+MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has about 20 kB
 
 _TABLE: Final = re.compile(r"mimic-cxr-[0-9.]+-(metadata|split)\.csv(\.gz)?")
 _INVENTED: Final = 90_000_000  # subjects of `kgp phantom build` begin here, MIMIC's with 1

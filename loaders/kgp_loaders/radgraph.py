@@ -47,7 +47,7 @@ PRESENCE_STANCE: Final[Mapping[Presence, Stance]] = {
 }
 ELSEWHERE: Final = "RadGraph"  # the data set of a graph whose name is not a MIMIC-CXR study
 MAX_BYTES: Final = 2 << 30  # of a file
-MAX_ENTITIES: Final = 5_000  # of a graph; a report has some 30
+MAX_ENTITIES: Final = 5_000  # of a graph; a report has about 30
 MAX_RELATIONS: Final = 1_000  # of an entity
 MAX_TOKENS: Final = 200  # characters of an entity
 MAX_PLACE: Final = 1_000_000  # words before an entity

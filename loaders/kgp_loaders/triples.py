@@ -206,15 +206,13 @@ def _resolve(table: Table, requested: Mapping[str, str]) -> dict[str, str]:
     for role, column_name in columns_by_role.items():
         twin = next((other for other, name in columns_by_role.items() if name == column_name and other != role), None)
         if twin is not None:
-            raise UsageError(f"{role} and {twin} are the same column, {column_name}", "Give each a column of its own.")
+            raise UsageError(f"{role} and {twin} are the same column, {column_name}", "Give each a separate column.")
     missing_roles = [role for role in REQUIRED if role not in columns_by_role]
     if missing_roles:
         column_options = " ".join(f"--column {role}=NAME" for role in missing_roles)
         hint = f"Name the columns: {column_options}. {role_hint(missing_roles, COLUMNS, table.columns)}"
         raise InputError(f"no column is recognised as {', '.join(missing_roles)}", hint, path=table.path)
-    table.rows(
-        list(columns_by_role.values())
-    )  # raises now, not at the first batch, where a column that was given is not there
+    table.rows(list(columns_by_role.values()))  # raises now, not at the first batch, if a given column does not exist
     return {role: columns_by_role[role] for role in COLUMNS if role in columns_by_role}
 
 

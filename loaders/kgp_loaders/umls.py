@@ -25,7 +25,7 @@ from kgplatform.construct.lexicon import Concept, ConceptRelation
 from kgplatform.errors import InputError
 from kgplatform.schema import CONCEPT_ID, RELATION
 
-MAX_LINE: Final = 1_000_000  # bytes; the longest line of a release has some 30,000
+MAX_LINE: Final = 1_000_000  # bytes; the longest line of a release has about 30,000
 NEEDED: Final = {
     "MRCONSO.RRF": ("CUI", "LAT", "TS", "STT", "ISPREF", "STR", "SUPPRESS"),
     "MRSTY.RRF": ("CUI", "STY"),

@@ -44,7 +44,7 @@ def test_the_command_on_a_data_set_writes_linked_triplets_and_the_next_time_noth
     first_digest = str(digest(graph))
     second_run = kgp(*arguments)
     assert second_run.code == 0, second_run.err
-    assert "6 images: 0 looked at, 6 done before, 0 not read" in second_run.out
+    assert "6 images: 0 processed, 6 already done, 0 not read" in second_run.out
     assert str(digest(graph)) == first_digest
     assert kgp("runs", "undo", first_run.json["run"]).code == 0
     assert query_tuples(graph, ENTITIES) == []
@@ -100,8 +100,8 @@ def test_the_command_on_a_folder_of_pictures_finds_the_graphs_images(
         replies_path,
     )
     assert completed.code == 0, completed.err
-    assert "3 images: 2 looked at, 0 done before, 1 not read" in completed.out
-    assert "no readable radiograph" in completed.out
+    assert "3 images: 2 processed, 0 already done, 1 not read" in completed.out
+    assert "not a readable radiograph" in completed.out
     assert CANARY not in completed.out + completed.err + replies_path.read_text("utf-8")
     image_ids = [json.loads(reply_line)["image"] for reply_line in replies_path.read_text("utf-8").splitlines()]
     assert "I5" in image_ids

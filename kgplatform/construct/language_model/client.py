@@ -19,7 +19,7 @@ from kgplatform.extras import missing
 
 OPENAI_HOST: Final = "api.openai.com"
 MAX_TOKENS: Final = 1_000_000_000  # of one answer; more is not a plausible count
-MAX_UNREACHED: Final = 10  # requests in a row that nobody answers, after which the endpoint counts as gone
+MAX_UNREACHED: Final = 10  # unanswered requests in a row, after which the endpoint counts as unreachable
 
 
 class Completion(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from kgplatform.schema import Stance
 
-MAX_REPLY: Final = 200_000  # characters; the longest true one has some 3,000
+MAX_REPLY: Final = 200_000  # characters; the longest correct one has about 3,000
 
 _START: Final = re.compile(r"\*{3}[ \t]*start[ \t]*\*{3}", re.IGNORECASE)
 _END: Final = re.compile(r"\*{3}[ \t]*end[ \t]*\*{3}", re.IGNORECASE)

@@ -219,7 +219,7 @@ def test_careless_calls_of_the_command_are_refused_before_the_graph_is_asked(tmp
     (tmp_path / "s.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="not a split"):
         call(tmp_path / "export", tmp_path / "s.parquet")
-    with pytest.raises(InputError, match="no file of pairs"):
+    with pytest.raises(InputError, match="not a file of pairs"):
         call(None, None, tmp_path / "s.parquet")
 
 

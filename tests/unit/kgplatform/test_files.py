@@ -97,4 +97,4 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     missing_path = tmp_path / "none" / "a.csv"
     with pytest.raises(InputError) as raised, replacing(missing_path) as partial_path:
         partial_path.write_text("x", encoding="utf-8")
-    assert raised.value.message == f"{missing_path}: its folder is not there"
+    assert raised.value.message == f"{missing_path}: its folder does not exist"

@@ -55,7 +55,7 @@ def test_a_larger_sample_than_there_are_pairs_is_noted_and_the_file_is_named_par
     with log_lines():
         _run_pairs(openi_folder, tmp_path / "pairs.parquet", sample=100_000)
     assert "pairs instead of 100,000: there are no more" in capsys.readouterr().err
-    with pytest.raises(UsageError, match=r"pairs\.csv would hold parquet"):
+    with pytest.raises(UsageError, match=r"pairs\.csv would contain parquet"):
         _run_pairs(openi_folder, tmp_path / "pairs.csv")
     assert not (tmp_path / "pairs.csv").exists()
 

@@ -90,7 +90,7 @@ def test_a_pictures_id_is_of_what_is_in_it_wherever_it_lies(tmp_path: Path) -> N
     folder_inputs = inputs(tmp_path, known={})
     assert [image_row.id for image_row in folder_inputs.rows] == [first_row.id, second_row.id]
     [reject] = folder_inputs.rejects
-    assert (reject.path, reject.reason) == (tmp_path / "c" / "2.png", f"the same picture as {first_path}")
+    assert (reject.path, reject.reason) == (tmp_path / "c" / "2.png", f"the same image as {first_path}")
 
 
 def test_a_picture_that_the_graph_knows_is_that_image(tmp_path: Path) -> None:
