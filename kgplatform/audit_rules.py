@@ -180,7 +180,7 @@ SPLIT: Final[tuple[Rule[Split], ...]] = (
         AuditSeverity.ERROR,
         "test triples whose head and tail are joined in training",
         leak_of("test"),
-        "Looking them up in training answers them. Use a leakage-free split, or report the other triples separately.",
+        "They can be answered by looking them up in training. Use a leakage-free split, or report the others separately.",
     ),
     Rule(
         "KGP-A202",

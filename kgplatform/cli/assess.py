@@ -36,7 +36,7 @@ def sample_command(
     out: Annotated[Path, typer.Argument(metavar="OUT.xlsx", help="The workbook to write.")],
     images: Annotated[int, typer.Option(min=1, help="Images to rate.")] = 30,
     concepts: Annotated[int, typer.Option(min=1, help="Concepts to rate.")] = 30,
-    max_images: Annotated[int, typer.Option(min=1, help="The most images to show for a concept.")] = 10,
+    max_images: Annotated[int, typer.Option(min=1, help="The maximum number of images to show for a concept.")] = 10,
     seed: Annotated[int, typer.Option(help="The same graph and seed give the same sample.")] = 42,
     image_root: ImageRoot = None,
     reports: Reports = None,

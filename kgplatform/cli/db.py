@@ -107,7 +107,7 @@ def import_(
     path: Annotated[Path, typer.Argument(help="Its folder or file, in the form that `kgp ingest` takes.")],
     as_json: Json = False,
 ) -> None:
-    """Load a source into the empty local graph with neo4j-admin, read it back and compare: for large first loads."""
+    """Load a source into the empty local graph by neo4j-admin, read it back and compare: for very large first loads."""
     from kgplatform.bulk import bulk_import
     from kgplatform.cli.ingest import report_load, source_of
 

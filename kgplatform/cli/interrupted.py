@@ -32,7 +32,7 @@ KEPT: Final[Mapping[str, str]] = {
     "predict links": _IN_GRAPH,
     "naf score": "either all scores are new or none; the same command scores all images again",
     "naf explain": _NOTHING,
-    "naf filter": "either all marks are new or none, and the same command starts from the beginning",
+    "naf filter": f"either all marks are new or none, {_WHOLE}",
     "runs list": _NOTHING,
     "runs show": _NOTHING,
     "runs undo": "what was removed so far stays removed, and the same command goes on from there",
