@@ -180,7 +180,7 @@ SPLIT: Final[tuple[Rule[Split], ...]] = (
         AuditSeverity.ERROR,
         "test triples whose head and tail are joined in training",
         leak_of("test"),
-        "They can be answered by looking them up in training. Use a leakage-free split, or report the others separately.",
+        "Training gives their answers away. Use a leakage-free split, or report the others separately.",
     ),
     Rule(
         "KGP-A202",
