@@ -59,7 +59,7 @@ def read_audited_questions(spec: str, images: Path | None, progress: ProgressOf)
     """The questions of ``KIND:FOLDER``, in their parts as released. Raises `UsageError` and `InputError`."""
     kind, colon, folder = spec.partition(":")
     if not colon:
-        raise UsageError(f"--questions {spec} names no folder", "Say KIND:DIR, such as vqa_rad:DIR.")
+        raise UsageError(f"--questions {spec} names no folder", "Write KIND:DIR, such as vqa_rad:DIR.")
     all_questions, rejects = questions.read_questions(kind, Path(folder), images, progress=progress("questions"))
     if rejects:
         logger.warning(questions.left_out(rejects))

@@ -35,7 +35,7 @@ class GraphBatch:
     rejects: list[Reject] = field(default_factory=list)
     enrich: bool = False
     given: int | None = None  # edges that the rows give, where a row is not one edge
-    left_out: dict[str, int] = field(default_factory=dict)  # what is no reject and yet not loaded, counted by reason
+    left_out: dict[str, int] = field(default_factory=dict)  # what is neither rejected nor loaded, counted by reason
     remarks: dict[str, int] = field(default_factory=dict)  # what is loaded, but perhaps not as it was meant, counted
 
     @property

@@ -76,8 +76,8 @@ def result_folder(folder: Path, by: str, settings: Mapping[str, Any], *, replace
 
     if folder.is_dir() and (contents := Contents.read(folder)) is not None and contents.by == by and not replace:
         changed_file = contents.changed(folder)
-        problem = "is not as it was written, or is gone" if changed_file else "was written with other settings"
-        hint = "Name another folder, or give --replace."
+        problem = "was changed or deleted" if changed_file else "was written with other settings"
+        hint = "Choose another folder, or use --replace."
         raise InputError(f"{by} wrote this folder, but {changed_file or 'it'} {problem}", hint, path=folder)
     with staging.staged_folder(folder, written) as partial_folder:
         yield partial_folder

@@ -120,7 +120,7 @@ def _jars(settings: Settings) -> Diagnosis:
 
 def _password_file(password_path: Path) -> Diagnosis:
     if not password_path.exists():
-        return Diagnosis("password file", Level.OK, "none yet; `kgp db start` makes one")
+        return Diagnosis("password file", Level.OK, "none yet; `kgp db start` creates one")
     permissions = [stat.S_IMODE(guarded_path.stat().st_mode) for guarded_path in (password_path, password_path.parent)]
     if sys.platform != "win32" and any(permission & 0o077 for permission in permissions):
         remedy = f"chmod 700 {password_path.parent} && chmod 600 {password_path}"
@@ -166,7 +166,10 @@ def _server(settings: Settings) -> Iterator[Diagnosis]:
                 yield check(graph)
             except DatabaseError as error:
                 yield Diagnosis(
-                    "server", Level.WARN, error.message, error.hint or "This user may not see it; ask its keeper."
+                    "server",
+                    Level.WARN,
+                    error.message,
+                    error.hint or "This user may not see it; ask the server's administrator.",
                 )
 
 
@@ -174,7 +177,7 @@ def _transport(uri: str) -> Diagnosis:
     is_encrypted = urlsplit(uri).scheme in ("bolt+s", "neo4j+s", "bolt+ssc", "neo4j+ssc")
     if is_encrypted or is_loopback(uri):
         return Diagnosis("transport", Level.OK, "encrypted" if is_encrypted else "loopback")
-    problem = f"{uri} is another machine and the connection is not encrypted: password and reports pass in the open"
+    problem = f"{uri} is another machine and the connection is not encrypted: password and reports are not protected"
     return Diagnosis("transport", Level.FAIL, problem, "Use neo4j+s:// or bolt+s://, or an SSH tunnel to loopback.")
 
 
@@ -186,8 +189,8 @@ def _default_password(uri: str) -> Diagnosis:
     except LoginFailed:
         return refused_finding
     except ConnectionFailed as error:
-        return Diagnosis("default password", Level.WARN, f"could not be tried: {error.message}")
-    except DatabaseError as error:  # logged in, and told to change the password first; or too many tries
+        return Diagnosis("default password", Level.WARN, f"could not be checked: {error.message}")
+    except DatabaseError as error:  # logged in, but the password must be changed first; or too many attempts
         if error.code.endswith("AuthenticationRateLimit"):
             return refused_finding
     remedy = "Set a password: ALTER CURRENT USER SET PASSWORD in Neo4j Browser, and keep authentication on."
@@ -240,11 +243,14 @@ def _security(graph: Graph, settings: Settings) -> Diagnosis:
                 f"not in force: {', '.join(wrong_settings)}",
                 "`kgp db stop`, then `kgp db start`.",
             )
-        return Diagnosis("security", Level.OK, "queries can read no file and reach no address")
+        return Diagnosis("security", Level.OK, "queries cannot read files or reach addresses")
     if wrong_settings:
         remedy = f"Set {', '.join([*wrong_settings, _BLOCKLIST])}=0.0.0.0/0,::/0 in its neo4j.conf."
         return Diagnosis("security", Level.WARN, "any query can make this server read its files", remedy)
-    remedy = f"Make sure of {_BLOCKLIST}=0.0.0.0/0,::/0 in its neo4j.conf."
+    remedy = f"Make sure that its neo4j.conf has {_BLOCKLIST}=0.0.0.0/0,::/0."
     return Diagnosis(
-        "security", Level.WARN, "files are closed to queries; whether addresses are, the server does not show", remedy
+        "security",
+        Level.WARN,
+        "queries cannot read files; the server does not show whether they can reach addresses",
+        remedy,
     )

@@ -84,7 +84,7 @@ def write_by_id(
     return results
 
 
-# Writes the batch's elements in the transaction, asserted by the run; the last argument: whether to plan anew.
+# Writes the batch's elements in the transaction, asserted by the run; the last argument: whether to plan again.
 Merge = Callable[[Transaction, PreparedBatch, str, bool], Merged]
 
 
@@ -155,10 +155,10 @@ class Load:
         run_state = take_lock(transaction, self._run)
         if run_state["status"] not in ("running", "done"):
             raise KgpError(f"run {self._run} was undone while it was loaded", "Load it again when the undo is done.")
-        if run_state["batch"] == batch_token:  # it went through before, only the answer was lost
+        if run_state["batch"] == batch_token:  # it succeeded before, only the answer was lost
             return Merged(run_state["written"], run_state["enriched"])
         if self._record and not self._extends and run_state["rows_done"] >= self.position:
-            return Merged()  # another loader of the same run was quicker
+            return Merged()  # another loader of the same run was faster
         merged = self._merge(transaction, prepared, self._run, self._batches < REPLANNED_BATCHES)
         if self.repeats and not (merged.written or merged.enriched):
             return merged  # the record of a finished run changes only with what it asserts

@@ -27,7 +27,7 @@ def named_query(name: str) -> Query:
     """The query of that name, if people may run it. Raises `NotFoundError`, with suggestions, and `QueryRefused`."""
     query = queries.get(name)
     if name.split("/")[0] not in FOLDERS:
-        raise QueryRefused(f"{name} is part of the platform's own work", "`kgp query --list` shows what can be run.")
+        raise QueryRefused(f"{name} is an internal query of the platform", "`kgp query --list` shows what can be run.")
     check_query_text(query.text)
     return query
 

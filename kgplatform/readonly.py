@@ -319,7 +319,7 @@ def _explained(graph: Graph, bounds: Bounds, slow: _Slow = _RUNNING) -> Iterator
 def _exceeded(bounds: Bounds, slow: _Slow, has_ended: bool) -> DatabaseError:
     if bounds.exceeded == "size":
         problem = f"the query was stopped: a row of its answer has more than {RECORD_BYTES // 1024**2} MiB"
-        hint = "Return rows in place of one long list (UNWIND, or no collect())."
+        hint = "Return rows instead of one long list (UNWIND, or no collect())."
     else:
         problem, hint = slow.problem.format(bounds.seconds), slow.hint
     if not has_ended and slow is _RUNNING:

@@ -96,13 +96,13 @@ def _check_folder(folder_path: Path, written: Callable[[Path], Collection[str]])
     if not folder_path.exists():
         return
     if not folder_path.is_dir():
-        raise UsageError(f"{folder_path} is not a folder", "Name another folder.")
+        raise UsageError(f"{folder_path} is not a folder", "Choose another folder.")
     if not (existing_files := files_below(folder_path)):
         return
     own_files = set(written(folder_path))
     if foreign_file := next((file_name for file_name in existing_files if file_name not in own_files), None):
-        hint = "Move it away, or name another folder."
-        raise UsageError(f"{folder_path} holds {foreign_file}, which this command did not write", hint)
+        hint = "Move it, or choose another folder."
+        raise UsageError(f"{folder_path} contains {foreign_file}, which this command did not write", hint)
 
 
 def _hidden(target_path: Path, suffix: str) -> Path:
@@ -113,7 +113,7 @@ def _resolved(target_path: Path) -> Path:
     try:
         return target_path.resolve()
     except (OSError, RuntimeError):  # links in a circle
-        raise InputError("cannot be written: its links lead nowhere", path=target_path) from None
+        raise InputError("cannot be written: its links form a loop", path=target_path) from None
 
 
 def remove_leftovers(path: Path) -> None:
@@ -128,10 +128,10 @@ def remove_leftovers(path: Path) -> None:
             continue
         if suffix == "old" and not path.exists():
             leftover.rename(path)
-            logger.info(f"{path}: a command that was stopped had moved it aside; it is back")
+            logger.info(f"{path}: restored; an interrupted command had moved it aside")
         elif leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)
-            logger.info(f"removed what a command that was stopped left of {path}")
+            logger.info(f"removed what an interrupted command left of {path}")
         else:
             leftover.unlink(missing_ok=True)
 

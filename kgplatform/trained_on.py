@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 DRAWN: Final = "Phantom"
 DRAWN_BY: Final = "kgp phantom build --studies"  # the command whose folders hold synthetic radiographs
-SYNTHETIC: Final = frozenset({DRAWN, "phantom"})  # data sets that this project draws: of studies, of questions
+SYNTHETIC: Final = frozenset({DRAWN, "phantom"})  # synthetic data sets of this project: studies, questions
 
 
 class DataSet(NamedTuple):

@@ -52,7 +52,7 @@ _PROBLEMS: Final[Mapping[str, str]] = {
     "int_type": "must be a whole number",
     "less_than": "must be less than {lt:,.0f}",
     "mapping_type": "must be a mapping",
-    "string_type": "must be a text",
+    "string_type": "must be text",
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have at least {min_length} entries",
 }
@@ -70,7 +70,7 @@ def _require_list(value: object) -> object:
 
 
 def _refuse(value: object) -> NoReturn:
-    raise PydanticCustomError("unknown_setting", "not a setting of a file")
+    raise PydanticCustomError("unknown_setting", "cannot be set in a file")
 
 
 class HasValue:
@@ -89,7 +89,7 @@ class HasValue:
     @staticmethod
     def _require_value(value: object) -> object:
         if value is None:
-            raise setting_error("has no value: take the line out, or write one")
+            raise setting_error("has no value: remove the line, or add a value")
         return value
 
 
@@ -209,7 +209,7 @@ def _input_error(kind: type, details: ErrorDetails, hint: str, prefix: str) -> I
     if error_type == "setting":
         return InputError(f"{setting_name} {context['problem']}", hint)
     if details["loc"][-1:] == ("[key]",):
-        return InputError(f"the names in {prefix}{_dotted_name(details['loc'][:-2])} must be texts", hint)
+        return InputError(f"the names in {prefix}{_dotted_name(details['loc'][:-2])} must be text", hint)
     value_hint = f"{_value_hint(details['input'])}{hint}"
     if error_type in ("literal_error", "enum"):
         choices = _QUOTED.findall(context["expected"])
@@ -242,7 +242,7 @@ def _value_hint(value: object) -> str:
     """What the file says, where it is short: a mapping or a list may hold anything."""
     if value is None:
         return "It has no value. "
-    return f"It says {_displayed(value)}. " if isinstance(value, bool | int | float | str) else ""
+    return f"The value is {_displayed(value)}. " if isinstance(value, bool | int | float | str) else ""
 
 
 def _displayed(value: object) -> str:

@@ -48,7 +48,7 @@ class FakeEncoder:
         tile_vectors = []
         for image_path in paths:
             if image_path.name == "cursed.png":
-                raise InputError("is no readable radiograph", path=image_path)
+                raise InputError("is not a readable radiograph", path=image_path)
             grey_means = (
                 np.asarray(radiograph.read_radiograph(image_path).resize((TILES, TILES)), dtype=float) / 255 - 0.5
             )

@@ -101,7 +101,7 @@ class Fake:
     def _reply(self, request: Asked) -> GeneratorReply:
         reply_text = self._said.get(request.id)
         if reply_text is None:
-            return GeneratorReply(request, "", (), problem="no readable radiograph")
+            return GeneratorReply(request, "", (), problem="not a readable radiograph")
         parsed_reply = parse_triplets(reply_text)
         return GeneratorReply(
             request,

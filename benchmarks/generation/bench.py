@@ -105,7 +105,7 @@ class Bench:
             return False
         return requested_models == "all" or case.system in requested_models.split(",")
 
-    # What is asked, and what is right
+    # Questions and correct answers
 
     def asked(self, study: Study, share: float) -> Record:
         """The record with that share of its sentences left out: always the same ones. Its triplets are those that the
@@ -296,7 +296,7 @@ def _link(source: Path, target: Path) -> None:
     """The finished part in another folder, without a copy where that can be."""
     partial_folder = target.with_name(f"{target.name}.part")
     shutil.rmtree(partial_folder, ignore_errors=True)
-    shutil.rmtree(target, ignore_errors=True)  # what is there was not finished
+    shutil.rmtree(target, ignore_errors=True)  # an existing one was not finished
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source, partial_folder, ignore=shutil.ignore_patterns("work"), copy_function=_linked)
     partial_folder.replace(target)

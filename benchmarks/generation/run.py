@@ -60,7 +60,7 @@ TABLES: Final[Mapping[str, Sequence[Case]]] = {
     "4": [*(Case(f"llm-kg-{tokens}") for tokens in _TOKENS), Case("llm-kg")],
     "curve": [Case(system, share) for system in (DICTIONARY, "llm-kg", BLIND, "vlm-kg") for share in SHARES],
 }
-BESIDE: Final = {  # whose F1 is taken from that of the others
+BESIDE: Final = {  # the systems whose F1 is subtracted from that of the others
     "1": (FREQUENT, DICTIONARY, "llm-kg"),
     "2": ("vlm-kg",),
     "3": ("vlm-kg-iu",),
@@ -153,7 +153,7 @@ def _draw_study_graphs(bench: Bench, folder: Path) -> dict[str, Any] | None:
     cases = [*map(Case, (DICTIONARY, "llm-kg", "vlm-kg")), Case("vlm-kg", 1.0)]
     cases_by_title = {_title(bench, case): case for case in filter(bench.knows, cases)}
     if study_index is None or not cases_by_title or bench.data.drawn is None:
-        return None  # reports that are not synthetic are shown to nobody
+        return None  # reports that are not synthetic are not published
     study = bench.test[study_index]
     systems = {
         case_title: bench.predicted(case)["triplets"][study_index] for case_title, case in cases_by_title.items()
@@ -197,7 +197,7 @@ class _Results:
             if stored_document["data"] == self.data:
                 self.document = stored_document
             else:
-                note(f"{path.name} is of other data or settings and is begun anew")
+                note(f"{path.name} is from other data or settings and is started again")
 
     def add(self, part: str, name: str, outcome: Any, seed: int) -> None:
         """Add or replace a table, with commit, versions and machine."""
@@ -246,22 +246,22 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=BUILD, help="for trainings and replies")
     parser.add_argument("--tables", default=",".join(TABLES), help="with commas between them; may be empty")
     parser.add_argument("--models", default="all", help="all, or rows with commas between them")
-    parser.add_argument("--base", type=Path, help="settings in place of small.yaml, such as paper-mimic.yaml")
-    parser.add_argument("--trained", type=Path, help="a folder of `kgp train generator`, whose parts may be taken")
+    parser.add_argument("--base", type=Path, help="settings instead of small.yaml, such as paper-mimic.yaml")
+    parser.add_argument("--trained", type=Path, help="a folder of `kgp train generator`, whose parts may be used")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--beams", type=int, default=4)
     parser.add_argument("--test", default="test", help="the split that is tested")
-    parser.add_argument("--limit", type=int, help="at most so many test studies")
-    parser.add_argument("--test-graphs", type=Path, action="append", help="reports in RadGraph's form; again for more")
-    parser.add_argument("--labeler", type=int, default=1, help="whose graphs, where the file has those of several")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are kept")
-    parser.add_argument("--table", action="store_true", help="train and ask nothing, write tables and plots again")
+    parser.add_argument("--limit", type=int, help="at most this many test studies")
+    parser.add_argument("--test-graphs", type=Path, action="append", help="reports in RadGraph's form; may be repeated")
+    parser.add_argument("--labeler", type=int, default=1, help="the labeler, where the file has graphs of several")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are stored")
+    parser.add_argument("--table", action="store_true", help="do not train, only write tables and plots again")
     arguments = parser.parse_args()
     if arguments.data is None and not arguments.table:
         parser.error("--data is needed")
     is_partial = arguments.limit is not None or arguments.models != "all"
     if is_partial and arguments.results == RESULTS:
-        parser.error("part of the studies or rows would replace the stored results of all: give --results")
+        parser.error("results for part of the studies or rows would replace the stored results: give --results")
     return record.exit_code(lambda: _run_benchmark(arguments))
 
 

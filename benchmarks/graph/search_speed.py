@@ -40,7 +40,7 @@ SEED: Final = 42
 WIDTH, CENTRES, CONCEPTS, COMMONEST = 512, 2_000, 300, 0.3
 CONE, SPREAD, FARTHER = 0.8, 0.7, 0.9  # of all vectors together, of a cluster, of texts around it
 TOP, WARM_UP = 10, 20
-RULED_OUT: Final = 0.2  # share of the images that have the concept which is the contrary of a text
+RULED_OUT: Final = 0.2  # share of the images that have the concept that contradicts a text
 ENCODERS: Final = ("small", "minilm")
 TEXTS: Final = (
     "large left pleural effusion",

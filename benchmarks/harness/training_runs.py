@@ -16,7 +16,7 @@ from benchmarks.harness import record
 from kgp_models.towers.spec import TowerSpec
 from kgplatform.cli.output import log_lines, note
 
-CellGraph = Literal["full", "empty", "shuffled", "no-stance"]  # what becomes of the graph
+CellGraph = Literal["full", "empty", "shuffled", "no-stance"]  # how the graph is changed
 _KEYS = ("cell", "seed", "fold", "settings_sha256", "context")
 
 
@@ -52,7 +52,7 @@ class Results:
                 if _sha256(stored_document["about"], part_name) != _sha256(about, part_name)
             ]
             if changed_parts:
-                note(f"{path.name} is of other {' and another '.join(changed_parts)}, and is begun anew")
+                note(f"{path.name} is from other {' and another '.join(changed_parts)}, and is started again")
             else:
                 self.document = {**stored_document, "about": about}
 

@@ -96,7 +96,7 @@ class _Results:
             if stored_document["split"]["sha256"] == split.sha256:
                 self.document = stored_document
             else:
-                note(f"{path.name} is of another split and is begun anew")
+                note(f"{path.name} is from another split and is started again")
 
     def has(self, identity: dict[str, Any]) -> bool:
         """Whether this very run is there."""
@@ -229,7 +229,7 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
         all_names = [*BASELINES, *every_model(), "pool"]
         model_names = all_names if arguments.models == "all" else arguments.models.split(",")
         for model_name in set(model_names) - {*BASELINES, "pool"}:
-            _model_settings(model_name, split.kind, arguments.settings)  # a wrong name is told before the first hour
+            _model_settings(model_name, split.kind, arguments.settings)  # reports a wrong name at the start
         results = _Results(arguments.results / f"link_prediction_{split.kind}.json", split)
         known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
         run_baselines(model_names, split, results, known_triples)
@@ -254,11 +254,11 @@ def main() -> int:
     parser.add_argument(
         "--settings", choices=("paper", "tuned"), help="whose settings, instead of the split's usual ones"
     )
-    parser.add_argument("--epochs", type=int, help="at most so many, instead of what the settings say")
+    parser.add_argument("--epochs", type=int, help="at most this many, instead of the number in the settings")
     parser.add_argument("--export", type=Path, help="an export (`kgp export`), instead of the graph in Neo4j")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are kept")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the results are stored")
     parser.add_argument("--build", type=Path, default=BUILD, help="for checkpoints")
-    parser.add_argument("--table", action="store_true", help="train nothing, write tables and plots again")
+    parser.add_argument("--table", action="store_true", help="do not train, only write tables and plots again")
     arguments = parser.parse_args()
     return record.exit_code(lambda: _run_benchmark(arguments))
 

@@ -174,7 +174,9 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
     trials_by_model = trials(arguments.settings, arguments.split)
     model_names = list(trials_by_model) if arguments.models == "all" else arguments.models.split(",")
     if unknown_names := sorted(set(model_names) - set(trials_by_model)):
-        raise UsageError(f"nothing to try of {', '.join(unknown_names)}", f"Models: {', '.join(trials_by_model)}.")
+        raise UsageError(
+            f"there are no trials for {', '.join(unknown_names)}", f"Models: {', '.join(trials_by_model)}."
+        )
     split = splits.make(arguments.split, link_prediction.read_graph(arguments.export), splits.SEED)
     known_triples = Known(split.triples.ids, split.triples.num_entities, split.triples.num_relations)
     base_settings = TrainingSettings.of({"model": ""}).as_dict()
@@ -190,19 +192,19 @@ def _run_benchmark(arguments: argparse.Namespace) -> None:
             complete_outcomes[model_name] = [read_json(trial_path) for trial_path in trial_paths]
             write_best(complete_outcomes[model_name], split, arguments.settings / "tuned" / split.kind)
     _write_trials(complete_outcomes, split, arguments.results)
-    note(f"{len(complete_outcomes)} of {len(trials_by_model)} models are complete; the rest is as it was")
+    note(f"{len(complete_outcomes)} of {len(trials_by_model)} models are complete; the others are unchanged")
 
 
 def main() -> int:
     """Read the arguments and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="all", help="all, or names with commas between them: run only theirs")
+    parser.add_argument("--models", default="all", help="all, or names with commas between them: run only these")
     parser.add_argument("--split", default="leakage-free", choices=list(splits.KINDS))
     parser.add_argument("--export", type=Path, help="an export (`kgp export`), instead of the graph in Neo4j")
     parser.add_argument(
         "--settings", type=Path, default=link_prediction.SETTINGS, help="the folder with paper, trials and tuned"
     )
-    parser.add_argument("--results", type=Path, default=link_prediction.RESULTS, help="where the results are kept")
+    parser.add_argument("--results", type=Path, default=link_prediction.RESULTS, help="where the results are stored")
     parser.add_argument("--build", type=Path, default=link_prediction.BUILD, help="for the trained models")
     arguments = parser.parse_args()
     return record.exit_code(lambda: _run_benchmark(arguments))

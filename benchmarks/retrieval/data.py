@@ -17,7 +17,7 @@ from kgplatform.errors import UsageError
 
 STUDIES = (2400, 1800)  # that the graph is built from, and that are paired: plain cores train them in 90 minutes
 GRAPH_SEED = 7
-PAIRS_SEED = 12  # other subjects; seeds 11 and 23 were looked at while settings were chosen
+PAIRS_SEED = 12  # other subjects; seeds 11 and 23 were used while settings were chosen
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,12 @@ def running_retrieval_data(file: Path, images: Path | None, lexicon: Sequence[Pa
     pair_set = PairSet.read(file, require_images=True)
     if pair_set.protocol != protocol:
         raise UsageError(
-            f"the pairs are dealt out by {pair_set.protocol}", "Say it by --protocol, or make other pairs."
+            f"the pairs are split by {pair_set.protocol}", "Give that protocol with --protocol, or make other pairs."
         )
     if images is None:
-        raise UsageError("the graph's images are missing", "Say the folder that their paths begin in: --images DIR.")
+        raise UsageError(
+            "the graph's images are missing", "Give the folder that their paths are relative to: --images DIR."
+        )
     with kgplatform.open() as graph:
         checks.refuse_graph_pairs(pair_set, graph_studies.graph_images(graph))
         return RetrievalData(file.stem, pair_set, read_knowledge(graph), images, lexicon)

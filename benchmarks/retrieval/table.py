@@ -94,7 +94,7 @@ def _table_head(document: Mapping[str, Any]) -> str:
 
 def _main_table(document: Mapping[str, Any], by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The paper's columns: mean ± SD over the seeds, marked against the backbone."""
-    table_lines = ["## Texts that look for images, %", "", *header(PAPER_COLUMNS)]
+    table_lines = ["## Images found by text, %", "", *header(PAPER_COLUMNS)]
     chance = document["about"]["chance"]["text_to_image"]
     table_lines.append(line("by chance", [f"{100 * chance[column_name]:.2f}" for column_name in PAPER_COLUMNS]))
     backbone_runs = by_cell.get("backbone", [])
@@ -118,7 +118,7 @@ def _differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Each method against the backbone, and against its controls: paired bootstrap over subjects."""
     cell_pairs = [(cell, "backbone") for cell in by_cell if cell != "backbone"]
     cell_pairs += [(cell.partition("-")[0], cell) for cell in by_cell if "-" in cell]
-    table_lines = ["## Differences in points, with 95 % intervals", "", *header(COMPARED, "this, minus that")]
+    table_lines = ["## Differences in points, with 95 % intervals", "", *header(COMPARED, "A minus B")]
     for first_cell, second_cell in cell_pairs:
         if first_cell in by_cell and second_cell in by_cell:
             intervals = [
@@ -128,9 +128,9 @@ def _differences(by_cell: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             table_lines.append(line(f"{_cell_title(first_cell)}, minus {_cell_title(second_cell)}", intervals))
     table_lines += [
         "",
-        "Paired bootstrap of 10,000 samples over the test's subjects, of each query's mean over the seeds both have. "
-        f"{BETTER} the interval is above 0, {WORSE} below, {SAME} it holds 0. RR is the first relevant image's "
-        "reciprocal rank.",
+        "Paired bootstrap of 10,000 samples over the test's subjects, of each query's mean over the seeds that both "
+        f"have. {BETTER} the interval is above 0, {WORSE} below, {SAME} it contains 0. RR is the first relevant "
+        "image's reciprocal rank.",
     ]
     return "\n".join(table_lines)
 
@@ -205,7 +205,7 @@ def retrieval_paper_table() -> str:
     table_lines += [
         "",
         "One run each, without intervals; OpenI was split by image, so most test reports were in training. The numbers "
-        "are of other data and other backbones than ours, and compare only in direction.",
+        "are for other data and other backbones than ours, so only their direction can be compared.",
     ]
     return "\n".join(table_lines)
 

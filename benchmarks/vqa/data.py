@@ -18,7 +18,7 @@ from kgplatform.datasets.questions import QuestionSet
 from kgplatform.errors import UsageError
 from kgplatform.settings import Settings
 
-STUDIES = (3000, 2000)  # that the graph is built from, and that are asked about
+STUDIES = (3000, 2000)  # for the graph, and for the questions
 QUESTIONS = 6_000
 GRAPH_SEED, ASKED_SEED = 7, 12
 

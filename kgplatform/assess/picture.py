@@ -22,7 +22,9 @@ class Thumbnails:
     def __init__(self, root: Path) -> None:
         """Raises `InputError` where the folder is missing."""
         if not root.is_dir():
-            raise InputError("there is no such folder", "Give the folder that the images' paths begin in.", path=root)
+            raise InputError(
+                "there is no such folder", "Give the folder that the image paths are relative to.", path=root
+            )
         self._root = root
         self._read: dict[str, bytes | None] = {}
         self.left_out: Counter[str] = Counter()

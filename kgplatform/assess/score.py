@@ -49,7 +49,7 @@ def score_ratings(raters: Sequence[Ratings]) -> list[MetricScore]:
         raise UsageError("a workbook is given twice", "Give each rater's file once.")
     for compared_rater in raters[1:]:
         if compared_rater.identity != raters[0].identity:
-            message = f"this workbook asks about another sample than {raters[0].path.name}"
+            message = f"this workbook is for another sample than {raters[0].path.name}"
             raise InputError(message, "Score the raters of one sample together.", path=compared_rater.path)
     if not any(rater.given[metric] for rater in raters for metric in METRICS):
         raise InputError("no workbook has a rating", "Score them when the raters have filled them in.")

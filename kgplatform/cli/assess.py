@@ -24,10 +24,10 @@ def assess() -> None:
 
 Reports = Annotated[
     tuple[str, Path] | None,
-    typer.Option(metavar="KIND PATH", help="The reports, to show them beside the images; see kgp construct run."),
+    typer.Option(metavar="KIND PATH", help="The reports, to show them next to the images; see kgp construct run."),
 ]
 ImageRoot = Annotated[
-    Path | None, typer.Option(help="The folder that the images' paths begin in, to embed the images.")
+    Path | None, typer.Option(help="The folder that the image paths are relative to, to embed the images.")
 ]
 
 
@@ -36,7 +36,7 @@ def sample_command(
     out: Annotated[Path, typer.Argument(metavar="OUT.xlsx", help="The workbook to write.")],
     images: Annotated[int, typer.Option(min=1, help="Images to rate.")] = 30,
     concepts: Annotated[int, typer.Option(min=1, help="Concepts to rate.")] = 30,
-    max_images: Annotated[int, typer.Option(min=1, help="Images shown of a concept, at most.")] = 10,
+    max_images: Annotated[int, typer.Option(min=1, help="The maximum number of images to show for a concept.")] = 10,
     seed: Annotated[int, typer.Option(help="The same graph and seed give the same sample.")] = 42,
     image_root: ImageRoot = None,
     reports: Reports = None,
@@ -59,8 +59,8 @@ def sample_command(
         return
     echo(
         f"{out}: {counted(len(written.sample.images), 'images')} and "
-        f"{counted(len(written.sample.concepts), 'concepts')}, {counted(written.embedded, 'pictures')}, "
-        f"{counted(written.reports, 'reports')}; one copy a rater, then `kgp assess score` with all of them"
+        f"{counted(len(written.sample.concepts), 'concepts')}, {counted(written.embedded, 'embedded images')}, "
+        f"{counted(written.reports, 'reports')}; one copy for each rater, then `kgp assess score` with all of them"
     )
 
 

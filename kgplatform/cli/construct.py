@@ -38,7 +38,7 @@ def _construct() -> None:
 
 
 Lexicon = Annotated[
-    list[Path] | None, typer.Option(help="A table of CUIs and names, or a folder of UMLS; may be given again.")
+    list[Path] | None, typer.Option(help="A table of CUIs and names, or a folder of UMLS; may be repeated.")
 ]
 GraphNames = Annotated[
     bool | None, typer.Option("--graph-names/--no-graph-names", help="Also look for the names of the graph's concepts.")
@@ -47,36 +47,38 @@ OwnWords = Annotated[
     bool | None, typer.Option("--own-words/--no-own-words", help="Also look for the platform's words for findings.")
 ]
 Views = Annotated[
-    str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP [default: as the loader has it].")
+    str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP [default: the loader's].")
 ]
 Tagger = Annotated[
     str | None, typer.Option(metavar="NAME[:ARGUMENT]", help="What finds the concepts [default: dictionary].")
 ]
 ConflictsOption = Annotated[
-    Conflict | None, typer.Option(help="Of several stances of a concept in one report: keep all, or one of them.")
+    Conflict | None,
+    typer.Option(help="If a report has several stances to a concept: keep all, the strongest or the last."),
 ]
-Keep = Annotated[Path | None, typer.Option(help="Only the studies that this selection keeps.")]
+Keep = Annotated[Path | None, typer.Option(help="Read only the studies of this selection (`kgp construct select`).")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that read the reports.")]
 LanguageModel = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Let this language model judge the candidates.")
+    str | None, typer.Option(metavar="MODEL", help="Use this language model to judge the candidates.")
 ]
 LanguageModelURL = Annotated[
-    str | None, typer.Option(metavar="URL", help="Its endpoint in OpenAI's form [default: Ollama on this machine].")
+    str | None,
+    typer.Option(metavar="URL", help="The URL of its OpenAI-compatible endpoint [default: Ollama on this machine]."),
 ]
-Concurrency = Annotated[int | None, typer.Option(min=1, help="Reports that it is asked about at a time.")]
+Concurrency = Annotated[int | None, typer.Option(min=1, help="Reports sent to the model at the same time.")]
 RemoteConsent = Annotated[
-    bool, typer.Option("--remote-consent", help="The reports may leave this machine: you are allowed to send them.")
+    bool, typer.Option("--remote-consent", help="Confirm that you may send the reports to another machine.")
 ]
 Score = Annotated[bool, typer.Option("--score/--no-score", help="Score the graph's images by NaF at the end.")]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Write nothing; say what would change. A language model is asked all the same."),
+    typer.Option("--dry-run", help="Write nothing; print what would change. A language model is still asked."),
 ]
 WhatAndWhere = Annotated[
     list[str],
     typer.Argument(
         metavar="[KIND] PATH",
-        help="What the reports are (openi, mimic-cxr, reports) and where; or a folder with construct.yaml.",
+        help="The kind of reports (openi, mimic-cxr, reports) and where they are, or a folder with construct.yaml.",
     ),
 ]
 
@@ -164,7 +166,7 @@ def _print_construction(constructed: Constructed, as_json: bool) -> None:
     for reject in report.first_rejects:
         echo(f"  {reject.path}, row {reject.row}: {reject.reason}")
     if not report.dry_run:
-        echo(f"run {report.run}; `kgp runs undo {report.run}` takes it out")
+        echo(f"run {report.run}; `kgp runs undo {report.run}` removes it")
     if scored_count is not None:
         echo(f"{counted(scored_count, 'images')} scored; keep those that cover all concepts: kgp naf filter")
 
@@ -173,7 +175,9 @@ def _print_construction(constructed: Constructed, as_json: bool) -> None:
 def select_command(
     what: Annotated[
         list[str],
-        typer.Argument(metavar="[KIND] PATH", help="What the reports are and where; or a folder with construct.yaml."),
+        typer.Argument(
+            metavar="[KIND] PATH", help="The kind of reports and where they are, or a folder with construct.yaml."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Where to write the selection, for `kgp construct run --keep`.")],
     encoder: Annotated[
@@ -181,7 +185,7 @@ def select_command(
     ] = "tfidf",
     eps: Annotated[float, typer.Option(help="Cosine distance up to which two reports are neighbours.")] = 0.25,
     min_samples: Annotated[int, typer.Option(min=1, help="Neighbours that make a cluster.")] = 2,
-    per_cluster: Annotated[int, typer.Option(min=1, help="Reports kept of each cluster.")] = 1,
+    per_cluster: Annotated[int, typer.Option(min=1, help="Reports to keep from each cluster.")] = 1,
     views: Annotated[str | None, typer.Option(metavar="VIEW,…", help="Views of the images, e.g. AP.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -205,7 +209,7 @@ def select_command(
 
 @app.command()
 def texts(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="What the reports are, e.g. openi.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The kind of reports, e.g. openi.")],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Where they are.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the texts.")],
 ) -> None:
@@ -218,7 +222,7 @@ def texts(
     told_rejects(rejects)
     if not text_count:
         raise InputError("there is no report with findings or impression here", "Check the path.", path=path)
-    storage_note = "They hold what the reports hold: keep them where the reports may be kept."
+    storage_note = "They contain text of the reports: store them only where the reports may be stored."
     echo(f"{folder}: {counted(text_count, 'texts')}. {storage_note}")
 
 
@@ -231,7 +235,7 @@ def explain_stance(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what construction knows of an image and a concept: stance, phrase, cue, and with --reports the sentence."""
+    """Show an image's stance to a concept and the evidence: phrase, cue, and with --reports the sentence."""
     from kgplatform import queries
     from kgplatform.connect import open_graph
     from kgplatform.construct.explain import sentences_of
@@ -264,7 +268,7 @@ def explain_stance(
     for edge in documents:
         echo(f"{image} {edge['stance']} {concept} {edge['name'] or ''}, by {', '.join(edge['runs'])}")
         if not edge["evidence"]:
-            echo("  no evidence: it was not constructed here")
+            echo("  no evidence: the stance was not constructed from reports")
         for mention in edge["evidence"]:
             mention_text = mention.get("sentence") or f"characters {mention['start']}-{mention['end']}"
             echo(f"  {mention['section']}: {mention_text}")
@@ -294,7 +298,9 @@ def _argument_settings(what: list[str]) -> ConstructionSettings:
         return settings.read_settings(Path(what[0]))
     if len(what) == 2:
         return settings.ConstructionSettings(what[0], Path(what[1]))
-    raise UsageError("say what the reports are and where: KIND PATH", "Or give a folder with construct.yaml.")
+    raise UsageError(
+        "the kind of reports and their path are missing: KIND PATH", "Or give a folder with construct.yaml."
+    )
 
 
 def views_of(text: str | None) -> tuple[str, ...] | None:

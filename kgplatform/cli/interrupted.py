@@ -14,7 +14,7 @@ from kgplatform.errors import KgpError
 from kgplatform.interrupt import EXIT_CODE, Stopped
 
 _IN_GRAPH: Final = "what was written so far is in the graph, and the same command goes on from there"
-_WHOLE: Final = "nothing is half-written, and the same command begins anew"
+_WHOLE: Final = "nothing is half-written, and the same command starts from the beginning"
 _NOTHING: Final = "nothing was changed"
 _TRAINING: Final = "what was saved so far, if anything, is in the folder of --out, and the same command goes on"
 
@@ -30,31 +30,31 @@ KEPT: Final[Mapping[str, str]] = {
     "generate": _IN_GRAPH,
     "embed": _IN_GRAPH,
     "predict links": _IN_GRAPH,
-    "naf score": "the scores are all new, or all as before; the same command goes over all images again",
+    "naf score": "either all scores are new or none; the same command scores all images again",
     "naf explain": _NOTHING,
-    "naf filter": "the marks are all new, or all as before, nothing is half-written, and the same command begins anew",
+    "naf filter": f"either all marks are new or none, {_WHOLE}",
     "runs list": _NOTHING,
     "runs show": _NOTHING,
-    "runs undo": "what was taken out so far is gone, and the same command goes on from there",
+    "runs undo": "what was removed so far stays removed, and the same command goes on from there",
     "phantom build": _WHOLE,
     "phantom questions": _WHOLE,
     "export": _WHOLE,
     "split": _WHOLE,
     "pairs": _WHOLE,
     "assess sample": _WHOLE,
-    "assess score": "files that were not finished are not there, and the same command begins anew",
-    "browser-setup": "files that were not finished are not there, and the same command begins anew",
+    "assess score": "no unfinished file is left, and the same command starts from the beginning",
+    "browser-setup": "no unfinished file is left, and the same command starts from the beginning",
     "train links": _TRAINING,
     "train generator": _TRAINING,
     "train retrieval": _TRAINING,
     "train vqa": _TRAINING,
-    "db start": "the server may be on its way: `kgp db status` tells, and the same command waits for it",
-    "db stop": "the server may be on its way down: `kgp db status` tells, and the same command waits for it",
+    "db start": "the server may be starting: `kgp db status` shows its state, and the same command waits for it",
+    "db stop": "the server may be stopping: `kgp db status` shows its state, and the same command waits for it",
     "db status": _NOTHING,
-    "db browser": "the server may be on its way: `kgp db status` tells",
+    "db browser": "the server may be starting: `kgp db status` shows its state",
     "db password": _NOTHING,
     "db reset": "part of the graph's files may be gone; the same command deletes the rest",
-    "db import": "the import is not complete, or not checked: give `kgp db reset`, then the same command",
+    "db import": "the import is not complete, or not checked: run `kgp db reset`, then the same command",
     "stats": _NOTHING,
     "query": _NOTHING,
     "search": _NOTHING,
@@ -88,7 +88,7 @@ def _text(arguments: Sequence[str], stopped: Stopped | None) -> str:
     name = _name(arguments)
     only_reads = "--dry-run" in arguments or (name == "predict links" and "--write" not in arguments)
     state_text = _NOTHING if only_reads else KEPT.get(name, _NOTHING)
-    command_note = "" if state_text == _NOTHING or state_text.endswith(" tells") else f": {command}"
+    command_note = "" if state_text == _NOTHING or state_text.endswith(" its state") else f": {command}"
     return f"interrupted; {state_text}{command_note}"
 
 

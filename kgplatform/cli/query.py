@@ -27,7 +27,7 @@ SCREEN = 1_000  # rows of a table for people, where no --limit is given
 
 def query(
     statement: Annotated[
-        str | None, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or Cypher of your own.")
+        str | None, typer.Argument(metavar="[NAME|CYPHER]", help="A query's name, or your own Cypher statement.")
     ] = None,
     param: Annotated[list[str] | None, typer.Option("--param", metavar="K=V", help="A parameter; repeatable.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the named queries.")] = False,

@@ -40,20 +40,26 @@ class By(StrEnum):
 
 Concepts = Annotated[
     list[str] | None,
-    typer.Option("--concept", metavar="CUI|NAME", help="A concept that the image has; again for more, all of them."),
+    typer.Option(
+        "--concept",
+        metavar="CUI|NAME",
+        help="A concept that the image must have; if repeated, it must have all of them.",
+    ),
 ]
 StanceOption = Annotated[
     _StanceName | None, typer.Option(help="The stance to the concepts of --concept [default: positive].")
 ]
 Without = Annotated[
     list[str] | None,
-    typer.Option("--without", metavar="CUI|NAME", help="Leave out images that are positive for it; repeatable."),
+    typer.Option(
+        "--without", metavar="CUI|NAME", help="Leave out images that are positive for this concept; may be repeated."
+    ),
 ]
 ComparedWith = Annotated[
     By | None, typer.Option(help="Compare the text with images, or with concepts' names [default: as embedded].")
 ]
 Images = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="The folder that the images' paths begin in, for the sheet.")
+    Path | None, typer.Option(metavar="DIR", help="The folder that the image paths are relative to, for the sheet.")
 ]
 ContactSheet = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the images with their concepts.")]
 

@@ -49,7 +49,8 @@ def _marked(section_text: str, evidence_record: Mapping[str, Any]) -> str:
     )
     if sentence_span is None:
         raise NotFoundError(
-            "the report is not the one that the graph was constructed from", "Give the reports of that construction."
+            "the report is not the one that the graph was constructed from",
+            "Give the reports that the graph was constructed from.",
         )
     span_marks = [(evidence_record["start"], evidence_record["end"], "[", "]")]
     if evidence_record["cue"] is not None:

@@ -131,7 +131,7 @@ def names_of_settings(settings: ConstructionSettings) -> Iterator[Concept]:
                 logger.warning(f"{lexicon_path}: {problem}")
         if not name_count:
             problem = problem if rejects else "no row has a CUI and a name"
-            raise InputError(f"there is no name of a concept in it: {problem}", "Check the lexicon.", path=lexicon_path)
+            raise InputError(f"it contains no concept name: {problem}", "Check the lexicon.", path=lexicon_path)
     if settings.own_words:
         yield from own_words()
 

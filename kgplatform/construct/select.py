@@ -184,7 +184,7 @@ def tfidf(argument: str = "") -> Encoder:
     except ImportError:
         raise missing("scikit-learn", "select") from None
     if argument:
-        raise UsageError("the encoder tfidf takes no argument", "Say tfidf.")
+        raise UsageError("the encoder tfidf takes no argument", "Use tfidf.")
 
     def encode(texts: Sequence[str]) -> Any:
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+")  # noqa: S106  no secret
@@ -219,7 +219,9 @@ def read_choices(path: Path) -> frozenset[str]:
                 raise InputError(f"the columns are not {', '.join(COLUMNS)}", hint, path=path)
             for choice_row in reader:
                 if len(choice_row) != len(COLUMNS) or choice_row[3] not in ("0", "1"):
-                    raise InputError("this is no row of a selection", "Select again.", path=path, row=reader.line_num)
+                    raise InputError(
+                        "this is not a row of a selection", "Select again.", path=path, row=reader.line_num
+                    )
                 if choice_row[3] == "1":
                     kept_studies.add(unescaped(choice_row[0]))
     except (OSError, UnicodeDecodeError, csv.Error):

@@ -110,7 +110,7 @@ def find_settings_file(path: Path) -> Path:
     settings_file = path / FILE if path.is_dir() else path
     if settings_file.suffix not in (".yaml", ".yml") or not settings_file.is_file():
         hint = f"Say what the reports are (kgp construct run KIND PATH), or give a folder with {FILE}."
-        problem = "there are no settings of a construction here" if path.exists() else "no such file or folder"
+        problem = "there are no construction settings here" if path.exists() else "no such file or folder"
         raise InputError(problem, hint, path=path)
     return settings_file
 
@@ -137,8 +137,8 @@ def _document(settings_file: Path) -> dict[Any, Any]:
     if not isinstance(document, dict):
         raise InputError("the settings must be a mapping", _HINT, path=settings_file)
     if CONSENT in document or (isinstance(document.get("llm"), dict) and CONSENT in document["llm"]):
-        hint = "Take the line out. If you may send the reports away, say so in the command: --remote-consent."
-        raise InputError("remote_consent is no setting of a file", hint, path=settings_file)
+        hint = "Remove the line. If you may send the reports to another machine, confirm it: --remote-consent."
+        raise InputError("remote_consent cannot be set in a file", hint, path=settings_file)
     return document
 
 
@@ -146,7 +146,7 @@ def _check_data_folder(settings: ConstructionSettings, folder: Path, settings_fi
     """Raise `InputError` for a setting that a data folder may not decide."""
     for setting_name, named_path in _paths(settings):
         if not _is_inside(named_path, folder):
-            raise _not_of_a_folder(f"{setting_name} leads out of the folder", settings_file)
+            raise _not_of_a_folder(f"{setting_name} points outside the folder", settings_file)
     model_url = settings.llm.get("url")
     if isinstance(model_url, str) and not is_local(model_url):
         raise _not_of_a_folder("llm.url is another machine, to which the reports would go", settings_file)
@@ -191,7 +191,7 @@ def _exists(path: Path) -> bool:
 
 def _not_of_a_folder(problem: str, settings_file: Path) -> InputError:
     hint = (
-        "A data folder may not decide this. Take the line out and use the command's option. Or name the file, if you "
+        "A data folder may not decide this. Remove the line and use the command's option. Or name the file, if you "
         f"trust all that it says: kgp construct run {settings_file}"
     )
     return InputError(problem, hint, path=settings_file)

@@ -125,7 +125,7 @@ class Construction:
         if not is_english(" ".join(annotation.report.sections.values())):
             batch.left_out[NOT_ENGLISH] = batch.left_out.get(NOT_ENGLISH, 0) + 1
             return
-        if not annotation.edges:  # an image without a concept is no part of the graph
+        if not annotation.edges:  # an image without a concept is not part of the graph
             section_texts = [annotation.report.sections.get(section, "") for section in SECTIONS]
             reason = NO_CONCEPT if any(section_text.strip() for section_text in section_texts) else NO_TEXT
             batch.left_out[reason] = batch.left_out.get(reason, 0) + 1

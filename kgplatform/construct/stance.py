@@ -87,7 +87,7 @@ class Rules:
                 for cue in sentence_cues
                 for stance in _reaching(cue, mention, sentence_cues, sentence_tokens)
             ]
-            if _is_anatomy(mention):  # "no nodule in the left lung": the lung is there
+            if _is_anatomy(mention):  # "no nodule in the left lung": the lung is present
                 reaching = [(stance, cue) for stance, cue in reaching if stance is None]
             if not reaching:
                 yield Decision(Stance.POSITIVE)

@@ -18,10 +18,10 @@ from kgplatform.errors import UsageError
 MAX_CANDIDATES: Final = 10
 BY_NAME: Final = 1.0  # the score of a concept's preferred name
 BY_SYNONYM: Final = 0.9
-MENDED: Final = 0.2  # so much less where a typo was mended
+MENDED: Final = 0.2  # subtracted where a typo was corrected
 SHORTEST_GUESS: Final = 6  # letters of the shortest word that may be a misspelling
 
-# Words of degree and course, which may stand within a name: "heart is mildly enlarged".
+# Words of degree and course, which may be inside a name: "heart is mildly enlarged".
 DEGREES: Final = frozenset(
     "mild mildly moderate moderately severe severely marked markedly minimal minimally slight slightly borderline "  # noqa: SIM905
     "small tiny trace large extensive massive gross grossly significant significantly prominent new stable chronic "
@@ -177,7 +177,7 @@ def dictionary(lexicon: Lexicon, allowed: Callable[[tuple[str, ...]], bool], arg
     Raises `UsageError` for another argument.
     """
     if argument not in ("", "exact"):
-        raise UsageError("the dictionary tagger has no such argument", "Say dictionary, or dictionary:exact.")
+        raise UsageError("the dictionary tagger has no such argument", "Use dictionary, or dictionary:exact.")
     return DictionaryTagger(lexicon, allowed, approximate=argument != "exact")
 
 

@@ -21,9 +21,9 @@ from kgplatform.wording import counted_or_none
 logger = logging.getLogger(__name__)
 PLAIN_REASONS = {
     NO_TEXT: "without findings and impression",
-    NO_IMAGE: "without an image there",
-    OUTSIDE: "with a path that is empty or leads out of the folder",
-    TWICE: "of an image that stands there twice",
+    NO_IMAGE: "without an image file",
+    OUTSIDE: "with a path that is empty or points outside the folder",
+    TWICE: "of an image that is listed twice",
 }
 
 
@@ -95,5 +95,5 @@ def _sizes(pairs: Sequence[Pair]) -> dict[str, int]:
 
 def _reasons(rejects: Sequence[Reject], of_graph: int) -> dict[str, int]:
     """How many were left out for each reason. A row that is no report has its own reason."""
-    reason_counts = Counter(PLAIN_REASONS.get(reject.reason, "rows that are no report") for reject in rejects)
+    reason_counts = Counter(PLAIN_REASONS.get(reject.reason, "rows that are not reports") for reject in rejects)
     return dict(reason_counts) | ({"of the graph's studies and subjects": of_graph} if of_graph else {})

@@ -17,8 +17,8 @@ KINDS: Final = ("openi", "mimic-cxr", "iu-xray")
 
 NO_TEXT: Final = "the report has neither findings nor impression"
 NO_IMAGE: Final = "there is no such image"
-OUTSIDE: Final = "the image's path is empty, or leads out of the folder"
-TWICE: Final = "the image stands there twice"
+OUTSIDE: Final = "the image's path is empty, or points outside the folder"
+TWICE: Final = "the image is listed twice"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def read_pairs(
         if studies is not None and source_report.study not in studies:
             continue
         if views and "view" not in source_report.image:
-            raise UsageError(f"{folder} does not tell the views of its images", "Leave out the views.")
+            raise UsageError(f"{folder} does not contain the views of its images", "Leave out the views.")
         pair = pair_of_report(kind, source_report, images_root, apart=images is not None)
         problem = pair if isinstance(pair, str) else pair_problem(pair, pairs_by_image, require_images)
         if isinstance(pair, Pair) and problem is None:
@@ -122,7 +122,7 @@ def partition_pairs(pairs: Iterable[Pair], protocol: str = "subject", seed: int 
         )
         pairs_by_part[part_name] += pairs_by_group[group]
     if not all(pairs_by_part.values()):
-        raise UsageError(f"{len(pairs):,} pairs are too few to split by {protocol}", "Take more of them.")
+        raise UsageError(f"{len(pairs):,} pairs are too few to split by {protocol}", "Use more pairs.")
     return {
         part_name: sorted(part_pairs, key=lambda pair: pair.image) for part_name, part_pairs in pairs_by_part.items()
     }
@@ -272,5 +272,7 @@ def _table(path: Path) -> tuple[dict[str, str], list[tuple[str, ...]]]:
     except (OSError, pa.ArrowException, ValueError, KeyError, UnicodeDecodeError):
         is_sound = False
     if not is_sound:
-        raise InputError("is no file of pairs of this program, or is damaged", "Make it again: kgp pairs.", path=path)
+        raise InputError(
+            "is not a file of pairs of this program, or is damaged", "Make it again: kgp pairs.", path=path
+        )
     return file_metadata, pair_rows

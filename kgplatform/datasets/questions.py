@@ -133,7 +133,7 @@ def read_questions(
         elif not image_exists.setdefault(entry.path, entry.path.is_file()):
             rejects.append(Reject(entry.path, question_number, NO_IMAGE))
         elif entry.id in questions:
-            rejects.append(Reject(folder, question_number, "the question's id stands there twice"))
+            rejects.append(Reject(folder, question_number, "the question's id occurs twice"))
         else:
             questions[entry.id] = entry
     if not_closed:
@@ -143,7 +143,7 @@ def read_questions(
         reason_text = f"; {len(rejects):,} left out, the first because {rejects[0].reason}" if rejects else ""
         hint = "Check the folder."
         if rejects and rejects[0].reason == NO_IMAGE:
-            hint = f"Say where the images are (--images DIR); the first was looked for at {rejects[0].path}."
+            hint = f"Give the folder of the images (--images DIR); the first was expected at {rejects[0].path}."
         raise InputError(f"there is no {'closed ' if closed else ''}question{reason_text}", hint, path=folder)
     return list(questions.values()), rejects
 
@@ -226,7 +226,7 @@ def image_disjoint(
         questions_by_picture.setdefault(shown[question.image], []).append(question)
     if not 3 <= folds <= len(questions_by_picture) or not 0 <= fold < folds:
         raise UsageError(
-            f"fold {fold} of {folds} is none of {len(questions_by_picture):,} pictures", "Take 5 folds, from 0."
+            f"{len(questions_by_picture):,} images have no fold {fold} of {folds}", "Use 5 folds, numbered from 0."
         )
     fold_members: list[list[Question]] = [[] for _ in range(folds)]
     for picture in sorted(questions_by_picture, key=lambda picture_hash: _chance("fold", seed, picture_hash)):

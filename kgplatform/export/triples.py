@@ -196,7 +196,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[list[str]]:
         reason = error.strerror if isinstance(error, OSError) else "it is not a table of this program"
         raise InputError(f"cannot be read: {reason}", "Export the graph again.", path=path) from None
     if tuple(header) != tuple(columns):
-        raise InputError(f"has not the columns {', '.join(columns)}", "Export the graph again.", path=path)
+        raise InputError(f"lacks the columns {', '.join(columns)}", "Export the graph again.", path=path)
     for row_number, table_row in enumerate(table_rows):
         if len(table_row) != len(columns) or table_row[0] != str(row_number):
             raise InputError("has a damaged row", "Export the graph again.", path=path, row=row_number + 2)
@@ -215,5 +215,5 @@ def _read_ids(path: Path, id_limits: tuple[int, int, int]) -> tuple[Ids, str]:
         raise InputError("is missing or damaged", "Export the graph again.", path=path) from None
     triple_ids = np.stack(id_columns, axis=1)
     if len(triple_ids) and ((triple_ids < 0).any() or (triple_ids >= np.array(id_limits)).any()):
-        raise InputError("names entities that its id map lacks", "Export the graph again.", path=path)
+        raise InputError("contains entities that its id map lacks", "Export the graph again.", path=path)
     return triple_ids, stored_sha256

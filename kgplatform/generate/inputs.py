@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 OTHER_FILES: Final = f"files whose names do not end like an image's ({', '.join(radiograph.SUFFIXES)})"
 UNUSED: Final = "reports of none of the images"
-FOLDER: Final = "images"  # the data set of pictures that belong to none
+FOLDER: Final = "images"  # the data set of images that belong to no other
 DISTINCTIVE: Final = 8  # characters of a file's name that tell what it is: "0.png" is in every folder
 _MIMIC: Final = re.compile(r"mimic-cxr-[0-9.]+-metadata\.csv(\.gz)?")
 _TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
@@ -86,7 +86,7 @@ def inputs(
         )
         first_input = inputs_by_id.setdefault(image_input.id, image_input)
         if first_input is not image_input:
-            report_rejects.append(Reject(image_path, 1, f"the same picture as {first_input.path}"))
+            report_rejects.append(Reject(image_path, 1, f"the same image as {first_input.path}"))
             if image_input.sections and not first_input.sections:  # the report names the copy
                 inputs_by_id[image_input.id] = replace(first_input, sections=image_input.sections)
     _count_unused(sections_by_key, inputs_by_id.values(), left_out_counts)
@@ -116,7 +116,7 @@ def _inside(root_folder: Path, image_paths: Iterable[Path]) -> tuple[list[Path],
         ):
             inside_paths.append(image_path)
         else:
-            outside_rejects.append(Reject(image_path, 1, "the link leads out of the folder"))
+            outside_rejects.append(Reject(image_path, 1, "the link points outside the folder"))
     return inside_paths, outside_rejects
 
 
@@ -141,7 +141,7 @@ def _refuse_foreign(image_inputs: GenerationInputs, reports: Path | None) -> Gen
     """The inputs unchanged. Raises `InputError` where reports were given, and none is of these images."""
     if reports is not None and not any(image_input.sections for image_input in image_inputs.rows):
         hint = "They are matched by the image's path, its file name, the study or the image's id."
-        raise InputError("none of these reports is of one of the images", hint, path=reports)
+        raise InputError("none of these reports belongs to one of the images", hint, path=reports)
     return image_inputs
 
 
@@ -150,7 +150,7 @@ def kind_of(path: Path) -> str | None:
     if path.is_file():
         return "reports" if path.suffix.lower() in _TABLES else None
     if not path.is_dir():
-        problem = "is no regular file" if path.exists() else "no such file or folder"
+        problem = "is not a regular file" if path.exists() else "no such file or folder"
         raise InputError(problem, "Check the path.", path=path)
     file_names = {member.name for member in path.iterdir()}
     if any(_MIMIC.fullmatch(file_name) for file_name in file_names):
@@ -175,7 +175,7 @@ def _of_reports(
         image_path = None if relative_path is None else radiograph.place(base_folder, relative_path)
         sections = sections_by_key.get(source_report.study) or (source_report.sections if with_reports else {})
         image_inputs.append(Input(source_report.image_id, image_path, source_report.image, sections))
-    is_credentialed = source.credentialed or reports_path is not None  # of another file nobody knows
+    is_credentialed = source.credentialed or reports_path is not None  # of another file it is not known
     left_out_counts = dict(getattr(source, "left_out", {}))
     return _refuse_foreign(GenerationInputs(image_inputs, rejects, is_credentialed, left_out_counts), reports_path)
 
@@ -236,7 +236,7 @@ def _sections_by_name(
     kind = kind_of(reports_path)
     if kind is None:
         raise InputError(
-            "these are no reports", "Give a CSV or JSON Lines file, or a data set's folder.", path=reports_path
+            "these are not reports", "Give a CSV or JSON Lines file, or a data set's folder.", path=reports_path
         )
     keyed_sections: list[tuple[str, Mapping[str, str]]] = []
     rejects = []

@@ -53,7 +53,7 @@ def generate_from(
     with_report = sum(bool(input_row.sections) for input_row in selected_inputs.rows)
     logger.info(f"{counted(len(selected_inputs.rows), 'images')}, {with_report:,} of them with a report")
     for reason, image_count in selected_inputs.left_out.items():
-        logger.warning(f"  not looked at: {counted_or_none(image_count, reason)}")
+        logger.warning(f"  not processed: {counted_or_none(image_count, reason)}")
     if limit is not None:
         selected_inputs = replace(selected_inputs, rows=selected_inputs.rows[:limit])
     linker = linker_of(_names(images, lexicon, construction), graph)

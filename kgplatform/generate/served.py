@@ -22,7 +22,7 @@ from kgplatform.trained_on import UNKNOWN
 from kgplatform.triplets.text import NONE, Relation, parse_triplets
 
 MAX_SIDE: Final = 1_024  # pixels of the image that is sent; more is made smaller by the models themselves
-MAX_REPLY: Final = 200_000  # characters; 500 triplets have some 30,000
+MAX_REPLY: Final = 200_000  # characters; 500 triplets have about 30,000
 AHEAD: Final = 2  # requests a thread that are made before their turn
 TASK: Final = f"""\
 You see a chest radiograph, or are given its report, or both. Write down what it shows as triplets of a knowledge graph:

@@ -165,7 +165,7 @@ def _refuse_others(
             model_names = index.model_names(graph)
             owner_names = ", ".join(model_names.get(model_digits, "an unknown model") for model_digits in other_models)
             problem = f"the {part_state.part.plural} have embeddings of {owner_names}, not of {model.name}"
-            raise KgpError(problem, "Embed with that model, or let --replace take its embeddings out.")
+            raise KgpError(problem, "Embed with that model, or remove its embeddings with --replace.")
 
 
 def _has_something(part_state: EmbeddingState, *, is_required: bool) -> bool:
@@ -202,9 +202,11 @@ def _left(
     if images_folder is None:
         raise UsageError("the folder of the images is missing", "Give --images DIR, or --only concepts.")
     if not images_folder.is_dir():
-        raise InputError("is no folder", "Give the folder that the images' paths begin in.", path=images_folder)
+        raise InputError("is not a folder", "Give the folder that the image paths are relative to.", path=images_folder)
     if not any(images_folder.iterdir()):
-        raise InputError("the folder is empty", "Give the folder that the images' paths begin in.", path=images_folder)
+        raise InputError(
+            "the folder is empty", "Give the folder that the image paths are relative to.", path=images_folder
+        )
     present_rows: list[tuple[Row, Path | None]] = []
     for node_row in node_rows:
         image_path = place(images_folder, node_row[1])
@@ -212,13 +214,13 @@ def _left(
             present_rows.append((node_row, image_path))
         else:
             problems.append(
-                (node_row[0], "its path leads out of the folder" if image_path is None else f"no file {node_row[1]}")
+                (node_row[0], "its path points outside the folder" if image_path is None else f"no file {node_row[1]}")
             )
     if node_rows and not present_rows:
         first_key, first_problem = problems[0]
         image_kind = "images without an embedding" if model.digits in part_state.models else "images"
         problem = f"none of the {counted(len(node_rows), image_kind)} is here; the first, {first_key}: {first_problem}"
-        raise InputError(problem, "Give the folder that the images' paths begin in.", path=images_folder)
+        raise InputError(problem, "Give the folder that the image paths are relative to.", path=images_folder)
     return present_rows
 
 

@@ -162,7 +162,7 @@ def ensure(
         time.sleep(POLL_SECONDS)
         vector_index = index(graph, part)
     if vector_index is None:
-        hint = f"Drop that index, then the same command makes {part.index}."
+        hint = f"Drop that index, then the same command creates {part.index}."
         raise KgpError(f"another index is on the embeddings of {part.plural}", hint)
     if vector_index.state != "ONLINE":
         raise KgpError(f"the index {part.index} could not be built", "The server's log says why.")

@@ -35,7 +35,7 @@ _FIXED: Final[Mapping[str, str]] = {
     "browser.remote_content_hostname_whitelist": "localhost",
     "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",  # else stopping waits 5 s for nothing
     "db.logs.query.enabled": "OFF",  # queries carry text from reports
-    "db.transaction.timeout": "1h",  # of what sets no limit of its own, as Neo4j Browser; no load takes so long at once
+    "db.transaction.timeout": "1h",  # for clients without a limit, such as Neo4j Browser
     "db.transaction.monitor.check.interval": "500ms",  # else a limit is kept 2 s late
     "db.tx_log.rotation.retention_policy": "1 hours 512M",  # no backups are taken from it; the default keeps 2 GB
     "db.tx_log.rotation.size": "64M",  # allocated ahead, for each of the two databases

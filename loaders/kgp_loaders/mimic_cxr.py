@@ -33,7 +33,7 @@ DATASET: Final = "MIMIC-CXR"
 PHANTOM: Final = "Phantom"
 VIEWS: Final = ("AP",)
 REPORT_ROOTS: Final = (Path(), Path("mimic-cxr-reports"), Path("reports"))
-MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has some 20 kB
+MAX_REPORT: Final = 1 << 20  # bytes; the longest real one has about 20 kB
 
 _TABLE: Final = re.compile(r"mimic-cxr-[0-9.]+-(metadata|split)\.csv(\.gz)?")
 _INVENTED: Final = 90_000_000  # subjects of `kgp phantom build` begin here, MIMIC's with 1
@@ -193,7 +193,7 @@ class MIMICCXR:
             assert self._metadata is not None  # noqa: S101
             return Reject(self._metadata, image.row, f"study {image.study} has no report s{image.study}.txt")
         if report_path.is_symlink() and not report_path.resolve().is_relative_to(self.folder.resolve()):
-            return Reject(report_path, 1, "the link leads out of the folder")
+            return Reject(report_path, 1, "the link points outside the folder")
         try:
             with files.open_regular_file(report_path) as report_file:
                 raw_bytes = report_file.read(MAX_REPORT + 1)
@@ -201,7 +201,7 @@ class MIMICCXR:
         except (OSError, UnicodeDecodeError, InputError):
             return Reject(report_path, 1, "the report cannot be read as UTF-8")
         if len(raw_bytes) > MAX_REPORT or "\0" in report_text:
-            return Reject(report_path, 1, f"this is no report: larger than {MAX_REPORT:,} bytes, or binary")
+            return Reject(report_path, 1, f"this is not a report: larger than {MAX_REPORT:,} bytes, or binary")
         return report_text
 
     def _image_path(self, image: _Image) -> str:

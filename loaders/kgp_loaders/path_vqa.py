@@ -62,7 +62,7 @@ class PathVQA:
                 )
                 image = None if image_name is None else image_name.removesuffix(".jpg")
                 if isinstance(texts, str) or image is None:
-                    reason = texts if isinstance(texts, str) else "image is no path below the images' folder"
+                    reason = texts if isinstance(texts, str) else "image is not a path below the images' folder"
                     yield Reject(pickle_path, row_number, reason)
                     continue
                 image_path = self.images / released_part / f"{image}.jpg"
@@ -85,7 +85,7 @@ def unpickled(path: Path) -> list[Any]:
     except InputError:
         raise
     except Exception:  # noqa: BLE001  a damaged pickle raises classes without number
-        raise InputError("is no pickled list of questions, or is damaged", "Fetch it again.", path=path) from None
+        raise InputError("is not a pickled list of questions, or is damaged", "Fetch it again.", path=path) from None
     if not isinstance(content, list):
-        raise InputError("is no pickled list of questions", _HINT, path=path)
+        raise InputError("is not a pickled list of questions", _HINT, path=path)
     return content

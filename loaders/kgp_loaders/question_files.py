@@ -105,7 +105,7 @@ class ParquetQuestions:
                             )
             except (pa.ArrowException, OSError, KeyError):
                 raise InputError(
-                    "is no Parquet file with image, question and answer, or is damaged",
+                    "is not a Parquet file with image, question and answer, or is damaged",
                     "Fetch it again.",
                     path=parquet_path,
                 ) from None

@@ -160,7 +160,7 @@ class Delimited:
             return "a quoted value is not closed on its line, or goes on after its closing quote"
         # RFC 4180 quotes such values; a stray quote is the end of a value that spans lines. TSV need not be quoted.
         if self.delimiter in ",;" and '"' in _QUOTED[self.delimiter].sub("", text_line):
-            return "a quote stands inside a value that is not quoted"
+            return "a quote is inside a value that is not quoted"
         return values
 
 

@@ -72,7 +72,7 @@ class VQARAD:
             return texts
         image_name, question_id = below(record.get("image_name"), self.images), record.get("qid")
         if image_name is None:
-            return "image_name is no path below the images' folder"
+            return "image_name is not a path below the images' folder"
         if isinstance(question_id, bool) or not isinstance(question_id, int | str) or not str(question_id).strip():
             return "there is no qid"
         if not part_name:

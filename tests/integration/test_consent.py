@@ -53,7 +53,7 @@ def test_no_file_lets_reports_leave(
         (consent_studies_folder, "--llm", "m", "--llm-url", remote_url),
     ):
         completed = kgp("construct", "run", *arguments)
-        assert (completed.code, "remote_consent is no setting of a file" in completed.err) == (1, True), (
+        assert (completed.code, "remote_consent cannot be set in a file" in completed.err) == (1, True), (
             arguments,
             completed.err,
         )

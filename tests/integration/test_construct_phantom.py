@@ -206,11 +206,11 @@ def test_reports_do_not_leave_this_machine_without_consent(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["."], 1, "there are no settings of a construction here"),
-        (["a", "b", "c"], 2, "say what the reports are and where"),
+        (["."], 1, "there are no construction settings here"),
+        (["a", "b", "c"], 2, "the kind of reports and their path are missing"),
         (["FOLDER", "--tagger", "nobody"], 2, "no tagger called nobody"),
         (["FOLDER", "--keep", "missing.csv"], 1, "missing.csv: no such file"),
-        (["FOLDER", "--llm", "m", "--llm-url", "nonsense"], 2, "url cannot be that"),
+        (["FOLDER", "--llm", "m", "--llm-url", "nonsense"], 2, "the language model's setting url has an invalid value"),
         (["FOLDER", "--llm", "m", "--llm-url", "http://127.0.0.1:9/v1"], 1, "does not answer"),
     ],
 )

@@ -160,10 +160,10 @@ def test_damaged_missing_and_escaping_images_are_told_and_left_out(
     outcome = embed_images(unembedded_graph, images_root, batch=5)
     problems = dict(outcome.problems)
     assert problems == {
-        "I10000000": "is no readable radiograph",
+        "I10000000": "is not a readable radiograph",
         "I10000001": "no file p/1.png",
-        "I10000002": "its path leads out of the folder",
-        "I10000003": "its path leads out of the folder",
+        "I10000002": "its path points outside the folder",
+        "I10000003": "its path points outside the folder",
     }
     assert outcome.images.done == IMAGES - 4
     assert runs.show(unembedded_graph, outcome.run)["run"]["rows_rejected"] == 4
@@ -184,7 +184,7 @@ def test_where_no_image_is_there_nothing_is_written(
     with pytest.raises(InputError, match=r"none of the 30 images is here; the first, I10000000: no file p/0\.png"):
         embed_images(unembedded_graph, tmp_path / "elsewhere", OTHER, replace=True)
     assert everything(unembedded_graph) == state_before
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         embed_images(unembedded_graph, tmp_path / "missing", OTHER, replace=True)
     with pytest.raises(UsageError, match="folder of the images is missing"):
         embed_images(unembedded_graph, None, OTHER, replace=True)
@@ -199,7 +199,7 @@ def test_all_damaged_exits_1_and_tells_five(
     completed = fake_embedding_kgp("embed", "--images", tmp_path / "root", "--only", "images")
     assert completed.code == 1
     assert f"images: 0 embedded, 0 before, {IMAGES} left out" in completed.out
-    assert completed.out.count("is no readable radiograph") == 5
+    assert completed.out.count("is not a readable radiograph") == 5
     assert "and 25 more" in completed.out
     assert "Traceback" not in completed.err
 

@@ -175,7 +175,7 @@ def test_an_undo_deletes_vectors_with_their_images_and_says_so_before(
     assert embedded(unembedded_graph) == {}, "vectors go with their nodes"
     assert (preview.nodes, preview.embeddings) == (IMAGES + CONCEPTS, IMAGES + CONCEPTS)
     completed = fake_embedding_kgp("runs", "undo", source_run)
-    assert f"{source_run}: 0 edges and 0 nodes would go" in completed.err
+    assert f"{source_run}: 0 edges and 0 nodes would be removed" in completed.err
     run_record = runs.show(unembedded_graph, outcome.run)["run"]
     assert [run_record[count_name] for count_name in ("images", "concepts", "rows_written", "rows_read")] == [
         0,

@@ -264,7 +264,7 @@ def test_an_unreadable_image_is_told_and_asked_again_the_next_time(graph: Graph)
     first_outcome = _generate_triplets(
         graph, Fake({image_id: reply_text for image_id, reply_text in SAID.items() if image_id != "I4"})
     )
-    assert first_outcome.problems == [("I4", "no readable radiograph")]
+    assert first_outcome.problems == [("I4", "not a readable radiograph")]
     assert first_outcome.done == 4
     second_backend = Fake(SAID)
     second_outcome = _generate_triplets(graph, second_backend)

@@ -26,10 +26,10 @@ class Usage:
 
     reports: int = 0
     requests: int = 0
-    cached: int = 0  # reports whose answer was kept from earlier
+    cached: int = 0  # reports whose answer was in the cache
     asked_again: int = 0
     fell_back: int = 0  # reports that the rules decided
-    foreign: int = 0  # concepts that were no candidates
+    foreign: int = 0  # concepts that were not candidates
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None

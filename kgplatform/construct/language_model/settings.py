@@ -82,7 +82,9 @@ class LLMSettings(FromYAML):
             "requests_per_minute": self.requests_per_minute is not None and not 0 < self.requests_per_minute < inf,
         }
         if invalid_names := [setting_name for setting_name, is_invalid in invalid_settings.items() if is_invalid]:
-            raise UsageError(f"the language model's {invalid_names[0]} cannot be that", "See docs/language-model.md.")
+            raise UsageError(
+                f"the language model's setting {invalid_names[0]} has an invalid value", "See docs/language-model.md."
+            )
 
     @classmethod
     def of(cls, given: Mapping[str, Any], *, remote_consent: bool = False) -> LLMSettings:

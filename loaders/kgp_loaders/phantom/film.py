@@ -18,7 +18,7 @@ class Lung:
     outer: Array
     inner: Array
     base: Array
-    field: Array  # 1 where this lung is in the picture, 0 elsewhere
+    field: Array  # 1 where this lung is in the image, 0 elsewhere
     air: Array  # cm
     vessels: Array  # cm, seen where there is air
 

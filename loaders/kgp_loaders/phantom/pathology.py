@@ -14,7 +14,7 @@ from kgp_loaders.phantom.patient import SIDES, Patient, sign
 from kgp_loaders.phantom.raster import Array, ball, cloud, mottle, smooth_step, spline
 
 _DEGREE: Final = {Severity.SMALL: 0, Severity.MODERATE: 1, Severity.LARGE: 2}
-_ROUND: Final = 0.03  # the corner of a lung that has drawn back
+_ROUND: Final = 0.03  # the corner of a collapsed lung
 # Share of the way from the apex to the dome, share of half the chest from the midline, and depth, of a zone's middle.
 _PLACES: Final = {
     Zone.UPPER: (0.27, 0.5, 0.5),
@@ -113,7 +113,7 @@ def _pneumothorax(film: Film, finding: RadiographFinding, rng: np.random.Generat
         in_field = np.clip(lung.field * 1.4, 0.0, 1.0)
         lung.vessels = lung.vessels * (1.0 - outside)
         lung.air = lung.air * (1.0 + 0.16 * outside)
-        film.fill(side, 1.5 * base_width * (1.0 - outside))  # what has drawn back is denser
+        film.fill(side, 1.5 * base_width * (1.0 - outside))  # a collapsed lung is denser
         film.added += 1.1 * np.exp(-((edge_distance / 0.0035) ** 2)) * in_field
 
 

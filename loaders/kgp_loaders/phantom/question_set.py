@@ -37,7 +37,7 @@ SHARES: Final = {"train": 8, "valid": 1, "test": 1}  # of ten subjects, and of t
 REMEDIES: Final = 400
 MAX_QUESTIONS: Final = 1_000_000
 _BY: Final = "kgp phantom questions"
-_FIRST_LINE: Final = "Invented questions about invented studies, written by `kgp phantom questions`."
+_FIRST_LINE: Final = "Synthetic questions about synthetic studies, written by `kgp phantom questions`."
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _images(studies: Path, seed: int) -> dict[str, list[_Image]]:
             image_path = f"files/p{subject_id[:2]}/p{subject_id}/s{study_id}/{record['dicom_id']}.png"
             images_by_part[_part(seed, subject_id)].append(_Image(image_path, frozenset(findings_by_study[study_id])))
     if not all(images_by_part.values()):
-        raise InputError("there are too few studies for three parts", "Build some 200, or more.", path=studies)
+        raise InputError("there are too few studies for three parts", "Build 200 or more.", path=studies)
     return images_by_part
 
 

@@ -16,7 +16,7 @@ from kgp_loaders.phantom.pathology import FINDINGS, build_of
 from kgp_loaders.phantom.patient import invent
 from kgp_loaders.phantom.raster import Array, Grid, blur, enlarge
 
-SIZES: Final = (64, 2048)  # the smallest and largest picture
+SIZES: Final = (64, 2048)  # the smallest and largest image
 _DRAWN: Final = {**FINDINGS, **DEVICES}
 _ORDER: Final = tuple(Kind)
 _ABSORBED: Final = 0.17  # of the rays, a cm of water

@@ -30,7 +30,7 @@ from kgplatform.interrupt import end_with_parent, ending_workers, shielded
 from kgplatform.trained_on import DRAWN_BY
 
 SIZE: Final = 256  # pixels of an image's side
-FIRST_LINE: Final = "Invented chest X-ray studies, written by `kgp phantom build`."
+FIRST_LINE: Final = "Synthetic chest X-ray studies, written by `kgp phantom build`."
 SETTINGS: Final = """\
 # How `kgp construct run` reads this folder.
 reports: mimic-cxr
@@ -113,7 +113,7 @@ def _write(
     truth.write_truth(folder / "truth", planned_studies, reports, seed)
     (folder / "construct.yaml").write_text(SETTINGS, encoding="utf-8", newline="\n")
     readme_text = (
-        f"{FIRST_LINE}\nNo patient is behind them. Images, reports and ontology are free of any licence.\n\n"
+        f"{FIRST_LINE}\nThey describe no real patient. Images, reports and ontology are free of any licence.\n\n"
         f"Studies {len(planned_studies)}, seed {seed}.\nNext: kgp construct run FOLDER\n"
     )
     (folder / "README.txt").write_text(readme_text, encoding="utf-8", newline="\n")

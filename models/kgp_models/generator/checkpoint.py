@@ -136,7 +136,7 @@ def save_generator(
     )
     data_settings = replace(
         settings.data, path=Path(settings.data.path).name or "."
-    )  # a path of one machine says nothing on another
+    )  # a path of one machine means nothing on another
     description = {
         "stage": stage,
         "settings": replace(settings, data=data_settings).as_dict(),
@@ -197,9 +197,9 @@ def load_generator(folder: Path, device: str = "cpu", vision: str | None = None)
 def _vision(folder: Path, description: Mapping[str, Any], settings: GeneratorSettings, spec: str | None) -> Vision:
     if description["vision"]["name"] == SMALL:
         return vision_of.open_vision(f"small:{folder}")
-    saved_spec = TowerSpec.parse(settings.vision).below(folder)  # a path that is relative is so to the generator
+    saved_spec = TowerSpec.parse(settings.vision).below(folder)  # a relative path is relative to the generator
     encoder = vision_of.open_vision(spec or str(saved_spec))
     if vision_of.weights_sha256(encoder.module) != description["vision"]["sha256"]:
-        hint = "Say by --vision KIND:FOLDER where the one is that it was trained with."
+        hint = "Give the encoder that it was trained with: --vision KIND:FOLDER."
         raise InputError("the vision encoder is not the one of the training", hint, path=folder)
     return encoder

@@ -63,7 +63,7 @@ def _encode(
     """
     remaining = sorted({*range(len(with_image))} - {*encoded_indices})
     if encoded_indices:
-        logger.info(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} are there already")
+        logger.info(f"images encoded: {len(encoded_indices):,} of {len(with_image):,} exist already")
     vision.module.to(work.device)
     report_progress = work.progress("images encoded")
     readable_images = readable_pixels([with_image[index] for index in remaining], vision.pixels, len(encoded_indices))

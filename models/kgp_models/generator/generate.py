@@ -84,7 +84,7 @@ class Generator:
         pending: list[tuple[Asked, Any]] = []
         for request in requests:
             if self.trained.vision is None:
-                request = request._replace(image=None)  # it is told of as one that was not looked at
+                request = request._replace(image=None)  # it is reported as an image that was not processed
             pending.append((request, readers.submit(self._pixels, request)))
             if len(pending) > 2 * self.decoding.batch:
                 yield pending.pop(0)
@@ -140,7 +140,7 @@ class Generator:
                 from kgp_models.generator.search import most_probable
 
                 return most_probable(self.trained.model.language, embeddings, mask, **options)
-            except (ImportError, AttributeError, TypeError) as error:  # a part of transformers that is another now
+            except (ImportError, AttributeError, TypeError) as error:  # a part of transformers that has changed
                 self._is_search_broken = True
                 message = "the platform's beam search does not run with transformers %s (%s: %s); its own one is used"
                 logger.warning(message, transformers.__version__, type(error).__name__, error)

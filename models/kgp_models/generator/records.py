@@ -231,7 +231,7 @@ def require_apart(training: Iterable[Study], test: Iterable[Study]) -> None:
     overlap = shared_studies(training, test)
     if overlap:
         raise InputError(
-            f"{len(overlap):,} test reports are in the training, too; the first is that of {overlap[0].id}",
+            f"{len(overlap):,} test reports are also in the training part; the first is that of {overlap[0].id}",
             "Split by patient, and leave repeated reports out of one of the two.",
         )
 

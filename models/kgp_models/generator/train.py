@@ -93,9 +93,7 @@ class Work:
             return []
         shared_ids = {study.id for study in shared_studies(of_training, validation_studies)}
         if shared_ids:
-            logger.warning(
-                f"{len(shared_ids):,} studies of the validation are in the training, too, and count for nothing"
-            )
+            logger.warning(f"{len(shared_ids):,} studies of the validation part are also in training, and are ignored")
         return [study for study in validation_studies if study.id not in shared_ids]
 
 

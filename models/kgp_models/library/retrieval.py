@@ -47,7 +47,7 @@ def train_retrieval(
         knowledge = None
         if settings.method != "backbone":
             if images is None or graph is None:
-                raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
+                raise UsageError(f"{settings.method} reads the graph", "Give the folder of its images: --images DIR.")
             checks.refuse_graph_pairs(pair_set, graph_images(graph))
             knowledge = read_knowledge(graph)
         inputs = build.RetrievalInputs(pair_set.parts, knowledge, images, tuple(lexicon), out / WORK, progress)

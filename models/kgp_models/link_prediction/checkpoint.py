@@ -101,7 +101,7 @@ def load_link_checkpoint(folder: Path) -> LinkCheckpoint:
     check_files(folder, {WEIGHTS: description["weights"]})  # an older description has no list of files
     graph = Triples.read(folder)
     if description["names"] != graph.sha256:
-        raise InputError("its id maps are those of another model", TRAIN_AGAIN, path=folder)
+        raise InputError("its id maps belong to another model", TRAIN_AGAIN, path=folder)
     settings = TrainingSettings.of(description["settings"])
     model, scorer = zoo.build_link_model(settings, graph.num_entities, graph.num_relations, seed=0)
     try:

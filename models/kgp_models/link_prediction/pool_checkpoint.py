@@ -31,7 +31,7 @@ from kgplatform.files import read_json, write_json
 ABOUT: Final = "pool.json"
 MEMBERS: Final = "members"
 TRAIN: Final = "train"
-SAMPLE: Final = 1_000  # triples by which a checkpoint is known to be the pool's model
+SAMPLE: Final = 1_000  # triples by which a checkpoint is recognised as the pool's model
 _AGAIN: Final = "Make the pool again."
 
 
@@ -74,7 +74,7 @@ def save_pool(folder: Path, pool: Pool, split: Split, members: Mapping[str, Path
         if not _same(member_checkpoint.scorer, pool.models[member_name], split.train[:SAMPLE]):
             raise InputError(
                 "does not score as the pool's model",
-                "Give the checkpoint that the pool has.",
+                "Give the checkpoint that the pool was made with.",
                 path=members[member_name],
             )
     (folder / ABOUT).unlink(missing_ok=True)
@@ -111,7 +111,7 @@ def _same(first_scorer: Scorer, second_scorer: Scorer, triple_ids: Ids) -> bool:
 
 def load_pool(folder: Path) -> PoolCheckpoint:
     """Read what `save_pool` wrote; raises `InputError` when any file is damaged or another pool's."""
-    about = read_json(folder / ABOUT, hint="Name the folder of a trained model.")
+    about = read_json(folder / ABOUT, hint="Give the folder of a trained model.")
     if not isinstance(about, dict) or "files" not in about or "weights" not in about:
         raise InputError("is not a pool of this program", _AGAIN, path=folder / ABOUT)
     if about.pop("sha256", None) != _hash(about):
@@ -120,7 +120,7 @@ def load_pool(folder: Path) -> PoolCheckpoint:
         if _hash_of_file(folder / file_name) != file_hash:
             raise InputError("is missing, damaged or another pool's", _AGAIN, path=folder / file_name)
     if not set(about["counts"]) <= set(BASELINES):
-        raise InputError("names a baseline that there is not", _AGAIN, path=folder / ABOUT)
+        raise InputError("names a baseline that does not exist", _AGAIN, path=folder / ABOUT)
     train_triples = Triples.read(folder / TRAIN)
     scorers = {
         member_name: checkpoint.load_link_checkpoint(folder / MEMBERS / member_name).scorer

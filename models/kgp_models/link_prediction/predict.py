@@ -19,7 +19,7 @@ from kgplatform.progress import Progress, no_progress
 from kgplatform.suggest import did_you_mean, nearest, suggestion_text
 
 BATCH: Final = 512
-MAX_TOP: Final = 1_000_000  # more is no list of candidates, and does not fit a table
+MAX_TOP: Final = 1_000_000  # a longer list of candidates is not useful, and does not fit a table
 
 Scores: TypeAlias = npt.NDArray[np.float64]
 
@@ -105,7 +105,7 @@ class _Search:
             hint = did_you_mean(relation, model_graph.relations, "It was trained without it.")
             raise NotFoundError(f"the model knows no relation {relation}", hint)
         if relation not in graph.relations:
-            hint = did_you_mean(relation, graph.relations, "So it says nothing of what it joins.")
+            hint = did_you_mean(relation, graph.relations, "So the kinds of nodes that it joins are not known.")
             raise NotFoundError(f"the graph has no relation {relation}", hint)
         self.scorer = checkpoint.scorer
         self.relation = list(model_graph.relations).index(relation)
@@ -181,7 +181,7 @@ class _Search:
         if kind not in self.end_kinds[column]:
             end_name = ("head", "tail")[column]
             kinds_text = " or ".join(sorted(map(str, self.end_kinds[column])))
-            message = f"{label} is no {end_name} of {self.relation_name}: its kind is {kind}"
+            message = f"{label} cannot be the {end_name} of {self.relation_name}: its kind is {kind}"
             raise InputError(message, f"Its {end_name}s are of the kind {kinds_text}.")
         return np.array([self.labels[label]])
 

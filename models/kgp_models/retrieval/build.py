@@ -34,7 +34,7 @@ from kgplatform.progress import ProgressOf, silent_progress
 from kgplatform.radiograph import place
 
 logger = logging.getLogger(__name__)
-NEW: Final = "new"  # a small backbone whose weights are drawn by chance
+NEW: Final = "new"  # a small backbone with random weights
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _training_graph(
     Raises `UsageError` where there is no graph, and `InputError` where none of its images is there.
     """
     if inputs.knowledge is None or inputs.images is None:
-        raise UsageError(f"{settings.method} reads the graph", "Say where its images are: --images DIR.")
+        raise UsageError(f"{settings.method} reads the graph", "Give the folder of its images: --images DIR.")
     knowledge = inputs.knowledge
     candidate_paths = {image.id: place(inputs.images, image.path) for image in knowledge.images}
     existing_paths = {
@@ -166,10 +166,12 @@ def _training_graph(
         if image_path is not None and image_path.is_file()
     }
     if not existing_paths:
-        raise InputError("none of the graph's images is here", "Its paths begin in that folder.", path=inputs.images)
+        raise InputError(
+            "none of the graph's images is here", "The image paths are relative to that folder.", path=inputs.images
+        )
     if len(existing_paths) < len(knowledge.images):
         logger.warning(
-            f"{len(knowledge.images) - len(existing_paths):,} of the graph's images are not there, and left out"
+            f"{len(knowledge.images) - len(existing_paths):,} of the graph's images have no file, and are left out"
         )
     knowledge = knowledge.of_images(lambda image: image.id in existing_paths)
     tell_longer(backbone, knowledge.concepts, "concept names")

@@ -27,7 +27,7 @@ from kgplatform.progress import Progress, no_progress
 logger = logging.getLogger(__name__)
 READERS: Final = 2  # threads
 KEPT: Final = 512  # images that are kept in one file: some seconds of reading
-BLOCK: Final = 128  # pictures or texts at a time, where nothing is learnt
+BLOCK: Final = 128  # images or texts in a batch without training
 
 
 @dataclass(frozen=True, eq=False)

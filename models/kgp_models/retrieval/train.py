@@ -27,7 +27,7 @@ from kgplatform.datasets.knowledge import Knowledge
 from kgplatform.interrupt import checkpoints
 from kgplatform.progress import Progress, no_progress
 
-STATISTICS_PICTURES: Final = 1024  # pictures that statistics of batch norms are computed from
+STATISTICS_PICTURES: Final = 1024  # images that statistics of batch norms are computed from
 STATISTICS_BATCH: Final = 128
 CHECKED: Final = "recall"  # of the validation part: see `recall`
 

@@ -125,9 +125,9 @@ def _opened(spec: str, kinds: Mapping[str, _Kind[_T]], max_tokens: int) -> tuple
     folder_path = Path(folder_name or "")
     if opener.example and not (folder_name and folder_path.is_dir()):
         hint = (
-            f"Say {kind_name}:FOLDER. Fetch it once: hf download {opener.example} --local-dir {folder_name or 'FOLDER'}"
+            f"Use {kind_name}:FOLDER. Fetch it once: hf download {opener.example} --local-dir {folder_name or 'FOLDER'}"
         )
-        raise InputError("the weights are not there", hint, path=folder_path if folder_name else None)
+        raise InputError("the weights do not exist", hint, path=folder_path if folder_name else None)
     try:
         return kind_name, opener.open(require_model_folder(folder_path) if opener.example else folder_path, max_tokens)
     except ImportError as error:

@@ -20,7 +20,7 @@ Description: TypeAlias = Mapping[str, Any]
 
 CARD: Final = "README.md"
 TRAIN_AGAIN: Final = "Train it again."
-_SYNTHETIC: Final = "A model that was trained on synthetic studies knows synthetic studies."
+_SYNTHETIC: Final = "A model that was trained on synthetic studies is valid for synthetic studies only."
 
 
 class CardText(NamedTuple):

@@ -41,7 +41,7 @@ def claim(folder: Path, about: Mapping[str, Any], hint: str = "") -> None:
         except (InputError, TypeError, AttributeError):
             raise InputError("the note on the training is damaged", hint or _START_AGAIN, path=claim_path) from None
         if differing:
-            message = f"an unfinished training of other settings or data is here (other {', '.join(differing)})"
+            message = f"an unfinished training with other settings or data is here (other {', '.join(differing)})"
             raise InputError(message, hint or _START_AGAIN, path=folder)
     else:
         write_json(claim_path, entries)
@@ -117,13 +117,15 @@ class TrainingState:
             _restore(self._random)
             self._resumed = True
         except Exception:  # noqa: BLE001  no file or no zip, whatever pickle and a part of another shape raise
-            hint = "Delete this file; the training then begins anew."
+            hint = "Delete this file; the training then starts from the beginning."
             raise InputError(
                 "the state of the training is damaged, or of another version", hint, path=self.path
             ) from None
         if data_name != self._of:
-            hint = "Bring back what is missing; or delete this file, and the training begins anew."
-            raise InputError("other images can be read than when this training began", hint, path=self.path)
+            hint = "Restore the missing images; or delete this file, and the training starts from the beginning."
+            raise InputError(
+                "the images that can be read are not those of the start of this training", hint, path=self.path
+            )
 
     def epoch(
         self,

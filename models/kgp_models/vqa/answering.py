@@ -41,18 +41,18 @@ from kgplatform.vqa.live import SubgraphEdge, SubgraphNode
 from kgplatform.vqa.question_content import compares, content_words, joins_findings, subject_of
 from kgplatform.vqa.subgraph import EMPTY, Subgraph
 
-WITHOUT_IMAGE: Final = "without an image: the base model answers, and the mean of training's images stands for it"
+WITHOUT_IMAGE: Final = "without an image: the base model answers from the question and the mean of the training images"
 CUT: Final = "the model reads the first {} of the question's {} tokens"
 EMPTY_GRAPH: Final = "the graph has no concepts"
-NO_PICTURE: Final = "none of the graph's images around the question is in the folder of its images"
+NO_PICTURE: Final = "the folder of the graph's images has none of the images around the question"
 GUESS: Final = "{} is read as {}"
 NO_CONCEPT: Final = "the question names no concept of the graph"
-NO_EDGE: Final = "the graph knows nothing of the question's concepts"
-KNOWS_FINDINGS: Final = "and the model, trained on synthetic studies, knows no other words"
-SHORT: Final = 4  # letters: a word so short is close to many names
-COMPARES: Final = "this question compares with another image, and the model sees one"
+NO_EDGE: Final = "the graph contains nothing about the question's concepts"
+KNOWS_FINDINGS: Final = "and the model, trained on synthetic studies, understands only names of concepts"
+SHORT: Final = 4  # letters: a word this short is similar to many names
+COMPARES: Final = "this question compares with another image, and the model sees only one"
 SUBJECT: Final = "the question is about {}, which names no concept of the graph"
-UNREAD: Final = "words that name no concept of the graph, and that the answer does not rest on: {}"
+UNREAD: Final = "words that name no concept of the graph, so the answer does not depend on them: {}"
 AMBIGUOUS: Final = "{} may be {}: the first is taken"
 UNKNOWN: Final = "{} edges of kinds that the model has not seen are left out"
 
@@ -183,10 +183,11 @@ class Answerer:
         """
         if joins_findings(text):
             raise InputError(
-                f"{Form.SEVERAL.value}, and the model knows questions about one finding", "Ask them alone."
+                f"{Form.SEVERAL.value}, and the model answers questions about one finding only",
+                "Ask about each finding separately.",
             )
         if compares(text):
-            raise InputError(COMPARES, "Ask about this image alone.")
+            raise InputError(COMPARES, "Ask about this image only.")
         named = [(phrase, number) for phrase, number in self._tagger.named(text) if content_words(phrase)]
         if not named:
             raise InputError(f"{self._why_unknown()}, {KNOWS_FINDINGS}", self._hint(text))
@@ -204,11 +205,13 @@ class Answerer:
 
     def _hint(self, text: str) -> str:
         if not self._tagger.cuis:
-            return "Load a graph first (kgp construct run, kgp ingest), or give a model of yours by --model."
+            return "Load a graph first (kgp construct run, kgp ingest), or give your own model with --model."
         hints = (concept_hint(self.graph, word) for word in content_words(text) if len(word) > SHORT)
         if near_hint := next((hint for hint in hints if hint), ""):
             return near_hint
-        return 'Name a finding of the graph, "Is there a pleural effusion?", or add names of its concepts by --lexicon.'
+        return (
+            'Name a finding of the graph, "Is there a pleural effusion?", or add names of its concepts with --lexicon.'
+        )
 
     def _edges(self, question_concepts: Sequence[SubgraphNode], flags: list[str]) -> list[SubgraphEdge]:
         if not question_concepts:
@@ -279,7 +282,7 @@ class _Local:
                     self.pictures[image_number] = images_of(towers, {image.id: image_path}, regions=False).vectors[0]
                     self.pictured[image_number] = True
                 except InputError:
-                    continue  # a damaged image is one that has no picture
+                    continue  # a damaged image counts as one without a file
 
     def subgraph(self, leave_out: int = -1) -> Subgraph:
         """The subgraph in the order in which the graph gave it, with or without one of its edges."""

@@ -34,7 +34,7 @@ class QuestionBatch:
     words: Tensor  # (B, T, Dt)
     mask: Tensor  # (B, T), whether there is a word
     names: Tensor  # (N, Dt), zeros for images
-    pictures: Tensor  # (N, Di), zeros for concepts and images without a picture
+    pictures: Tensor  # (N, Di), zeros for concepts and images without a file
     flags: Tensor  # (N, FLAGS)
     places: Tensor  # (N,), in the graph
     of: Tensor  # (N,)

@@ -89,7 +89,7 @@ def open_frozen_backbone(spec: str) -> Backbone:
             did_you_mean(backbone_kind, backbone_kinds, f"Backbones: {', '.join(backbone_kinds)}."),
         )
     if backbone_kind == SMALL and folder_name is not None:
-        raise UsageError("small has no folder", "Say small.")
+        raise UsageError("small has no folder", "Use small.")
     if backbone_kind in (SMALL, TRAINED):
         backbone = checkpoint.load_retrieval_model(
             checkpoint.SHIPPED if backbone_kind == SMALL else Path(folder_name or "")

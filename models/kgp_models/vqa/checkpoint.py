@@ -162,7 +162,7 @@ def load_vqa_model(folder: Path, backbone: str | None = None) -> Loaded:
     settings = _settings(description["settings"], folder)
     towers = open_frozen_backbone(backbone or str(TowerSpec.parse(description["backbone"]).below(folder)))
     if identity(towers) != description["towers"]:
-        hint = "Say where that one is: --backbone KIND:FOLDER."
+        hint = "Give that backbone: --backbone KIND:FOLDER."
         raise InputError("the backbone is not the one that the model was trained with", hint, path=folder)
     try:
         saved_tensors = {tensor_name: tensor.float() for tensor_name, tensor in load_file(folder / WEIGHTS).items()}

@@ -73,7 +73,7 @@ class EKGRL(Method):
         log_likelihood, entropy = walk_inputs.new_zeros(len(node_positions)), walk_inputs.new_zeros(())
         for step in range(STEPS):
             walk_query = self.wanted(torch.cat([walk_inputs, memory, node_states[node_positions]], 1))  # (W, width)
-            edge_options = action_table[node_positions]  # (W, 1 + MAX_ACTIONS): the last edge is to stay, -1 is none
+            edge_options = action_table[node_positions]  # (W, 1 + MAX_ACTIONS): the last edge is to stay; -1: no edge
             action_scores = (edge_keys[edge_options] * walk_query.unsqueeze(1)).sum(2) / walk_query.shape[1] ** 0.5
             policy = action_scores.masked_fill(edge_options < 0, -1e9).log_softmax(1)
             chosen_actions = self._taken(policy, step, question_count)
@@ -140,7 +140,7 @@ def actions(batch: QuestionBatch) -> Tensor:
     relevant ones, as their subgraph has them in order, whether they go forth or back.
     """
     node_count, edge_count = len(batch.of), len(batch.kinds)
-    half_count = edge_count // 2  # all edges forth, then the same back
+    half_count = edge_count // 2  # all edges forwards, then the same backwards
     edge_rank = torch.arange(edge_count, device=batch.of.device) % max(1, half_count)
     edge_order = (batch.ends[0] * max(1, half_count) + edge_rank).argsort(stable=True)
     source_nodes = batch.ends[0][edge_order]

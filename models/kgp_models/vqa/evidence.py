@@ -11,7 +11,7 @@ from torch import Tensor
 from kgplatform.datasets.knowledge import NEGATIVE, POSITIVE, UNCERTAIN, Knowledge
 
 RIDGE: Final = 10.0  # of the evidence: the penalty, for each image of the graph
-MIN_IMAGES: Final = 5  # images with a stance to a concept, below which the graph's images tell nothing of it
+MIN_IMAGES: Final = 5  # fewest images with a stance to a concept from which the graph's images say something about it
 
 
 @dataclass(frozen=True, eq=False)

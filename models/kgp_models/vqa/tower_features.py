@@ -19,7 +19,7 @@ from kgp_models.towers.feature_cache import load_or_compute, of_files
 from kgplatform.errors import InputError
 from kgplatform.progress import Progress, no_progress
 
-BLOCK: Final = 64  # pictures or texts at a time
+BLOCK: Final = 64  # images or texts in a batch
 SIDE: Final = 4  # regions of an image's side: a projection of 49 regions takes most of a training's time
 
 
@@ -48,7 +48,7 @@ def texts_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = None
     return Texts(**load_or_compute(cache, backbone, ["texts", *texts], lambda: _texts(backbone, texts)))
 
 
-@torch.no_grad()  # what it gives is learnt from
+@torch.no_grad()  # its output is trained on
 def _texts(backbone: Backbone, texts: Sequence[str]) -> dict[str, Tensor]:
     text_vectors, word_vectors, word_masks = [], [], []
     for block_start in range(0, len(texts), BLOCK):
@@ -73,7 +73,7 @@ def vectors_of(backbone: Backbone, texts: Sequence[str], cache: Path | None = No
     """The texts' vectors alone, (n, Dt), from the cache where they are there."""
 
     def compute() -> dict[str, Tensor]:
-        return {"vectors": text_features(backbone, texts).clone()}  # what is learnt from is no tensor of inference
+        return {"vectors": text_features(backbone, texts).clone()}  # a tensor of inference mode cannot be trained on
 
     return load_or_compute(cache, backbone, ["vectors", *texts], compute)["vectors"]
 
@@ -94,7 +94,7 @@ def images_of(
     image_parts: list[Mapping[str, Tensor]] = []
     readable_names: list[str] = []
     problem: InputError | None = None
-    for block_start in range(0, len(image_names), KEPT):  # each kept on its own, so that one who is stopped goes on
+    for block_start in range(0, len(image_names), KEPT):  # each stored separately, to continue after a kill
         block_names = image_names[block_start : block_start + KEPT]
         block_paths = [paths[image_name] for image_name in block_names]
         report_progress = partial(shifted, progress, block_start, len(image_names))
@@ -115,7 +115,7 @@ def images_of(
     return Images(image_vectors, region_vectors, {image_name: index for index, image_name in enumerate(readable_names)})
 
 
-@torch.no_grad()  # what it gives is learnt from
+@torch.no_grad()  # its output is trained on
 def _images(backbone: Backbone, paths: Sequence[Path], progress: Progress, *, regions: bool) -> dict[str, Tensor]:
     loaded_images = read_pictures(paths, backbone.picture, None, progress)
     vector_blocks, region_blocks = [], []

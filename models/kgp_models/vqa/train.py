@@ -26,7 +26,7 @@ from kgplatform.progress import Progress, no_progress
 
 PLATEAU: Final = (0.8, 4)  # factor and patience, as in MedMKG's code
 LEAST: Final = 1e-6  # rate on a plateau
-BLOCK: Final = 128  # questions at a time, where nothing is learnt
+BLOCK: Final = 128  # questions in a batch without training
 
 
 @dataclass(frozen=True)

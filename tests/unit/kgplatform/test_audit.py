@@ -183,7 +183,7 @@ def _two_image_split(parts: list[int], kind: str) -> Split:
 def test_a_test_that_training_answers_is_an_error() -> None:
     leak_finding = by_id(audit_split(_two_image_split([0, 0, 0, 0, 2], "paper")))["KGP-A201"]
     assert (leak_finding.severity, leak_finding.count, leak_finding.of) == (AuditSeverity.ERROR, 1, 1)
-    assert leak_finding.title == "test triples whose ends training joins: 1 reversed, 0 parallel"
+    assert leak_finding.title == "test triples whose head and tail are joined in training: 1 reversed, 0 parallel"
     assert leak_finding.examples == ("b inverse_isa a",)
     validation_findings = by_id(audit_split(_two_image_split([0, 0, 0, 0, 1], "paper")))
     assert validation_findings.keys() & {"KGP-A201", "KGP-A202"} == {"KGP-A202"}
@@ -219,7 +219,7 @@ def test_careless_calls_of_the_command_are_refused_before_the_graph_is_asked(tmp
     (tmp_path / "s.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="not a split"):
         call(tmp_path / "export", tmp_path / "s.parquet")
-    with pytest.raises(InputError, match="no file of pairs"):
+    with pytest.raises(InputError, match="not a file of pairs"):
         call(None, None, tmp_path / "s.parquet")
 
 

@@ -127,8 +127,8 @@ def test_a_command_that_is_interrupted_is_one_line(number: signal.Signals, worke
     assert (process.returncode, output) == (interrupt.EXIT_CODE, "")
     repeated_command = " ".join(map(str, arguments))
     assert (
-        error_output
-        == f"interrupted; nothing is half-written, and the same command begins anew: kgp {repeated_command}\n"
+        error_output == "interrupted; nothing is half-written, and the same command starts from the beginning: "
+        f"kgp {repeated_command}\n"
     )
     assert list(output_folder.iterdir()) == []
 

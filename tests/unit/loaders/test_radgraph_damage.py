@@ -60,8 +60,8 @@ DAMAGED: dict[str, Any] = {
     "a relation is not a name": radgraph_report(e1=one(relations=["modify"])),
     "a relation is not a name ": radgraph_report(e1=one(relations=[["modify", 2]]), e2=one()),
     "a relation is not a name  ": radgraph_report(e1=one(relations=[["modify", "2", "2"]]), e2=one()),
-    "the relation is none": radgraph_report(e1=one(relations=[[CANARY, "2"]]), e2=one()),
-    "an entity that is not there": radgraph_report(e1=one(relations=[["modify", CANARY]])),
+    "the relation is not one": radgraph_report(e1=one(relations=[[CANARY, "2"]]), e2=one()),
+    "an entity that does not exist": radgraph_report(e1=one(relations=[["modify", CANARY]])),
     "to itself": radgraph_report(e1=one(relations=[["modify", "1"]])),
     "more than 5,000 entities": entities_of({str(number): one() for number in range(5_001)}),
 }

@@ -24,7 +24,7 @@ PLAIN = re.compile(r"(?<![\w`./-])(kgp(?: [a-z][\w-]*)+(?: --[a-z-]+)*)")
 WORD = re.compile(r"[a-z][a-z0-9-]*")
 NO_COMMANDS = {  # names of random seeds, and a sentence
     "kgp phantom patients", "kgp phantom study", "kgp phantom report", "kgp phantom remedies",
-    "kgp reports", "kgp buckets", "kgp generator", "kgp does not look after",
+    "kgp reports", "kgp buckets", "kgp generator", "kgp does not manage",
 }  # fmt: skip
 
 

@@ -165,7 +165,7 @@ class TestWorkbook:
         workbook = load_workbook(path)
         workbook[sheet].delete_cols(column)
         workbook.save(path)
-        with pytest.raises(InputError, match=f"sheet {sheet} has lost a column"):
+        with pytest.raises(InputError, match=f"sheet {sheet} lacks a column"):
             read_ratings(path)
 
     def test_other_files_are_refused(self, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from kgplatform.cli import main, output
 
 DEAD = 99_999_999  # no process has such a number
-REMOVED = "removed what a command that was stopped left of"
+REMOVED = "removed what an interrupted command left of"
 BUILD = "from kgp_loaders.phantom.study_set import build_study_set; build_study_set(Path(sys.argv[1]), 3, images=False)"
 READ_NAMES = """
 from kgplatform.construct.pipeline import names_of_settings

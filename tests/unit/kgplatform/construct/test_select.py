@@ -123,7 +123,7 @@ def test_unknown_encoders_and_missing_weights_are_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="takes no argument"):
         encoder_of("tfidf:x")
     for encoder_name in ("transformer", "transformer:/nowhere", "open-clip:/nowhere"):
-        with pytest.raises(InputError, match="weights are not there"):
+        with pytest.raises(InputError, match="weights do not exist"):
             encoder_of(encoder_name)
     with pytest.raises(InputError, match="no backbone of the kind transformer here"):
         encoder_of(f"transformer:{tmp_path}")

@@ -116,7 +116,7 @@ def test_the_cache_of_a_language_model_is_beside_the_settings(tmp_path: Path) ->
         ("reports: openi\npath: 3", "path must be the path of a file"),
         ('reports: openi\npath: .\nlexicon: [a, "b\\0"]', r"lexicon\[1\] must be the path of a file"),
         ('reports: openi\npath: .\nllm: {model: m, cache: "a\\0b"}', "llm has a cache that is not the path of a file"),
-        ("reports: openi\npath: .\nllm: {1: 2}", "the names in llm must be texts"),
+        ("reports: openi\npath: .\nllm: {1: 2}", "the names in llm must be text"),
         ("reports: openi\npath: .\nworkers: true", "workers must be a whole number"),
         ("reports: openi\npath: .\nray: 1", "ray must be true or false"),
         ("reports: openi\npath: .\nviews:", "views has no value"),
@@ -166,7 +166,7 @@ def test_metamaplite_is_read_from_its_output_for_texts_that_kgp_wrote(tmp_path: 
     assert [candidate.score for candidate in mentions[0].candidates] == [1.0, pytest.approx(2 / 3)]
     with pytest.raises(InputError, match="has not read a report"):
         tagger.tag("Another text.")
-    with pytest.raises(InputError, match="cannot be made"):
+    with pytest.raises(InputError, match="cannot be created"):
         write_sections(report_source, tmp_path / "texts")
 
 

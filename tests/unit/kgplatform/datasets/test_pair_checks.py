@@ -127,7 +127,7 @@ def test_images_of_the_graph_are_an_error_by_study_and_by_subject() -> None:
         4,
         ("a", "b", "c"),
     )
-    assert finding.title.endswith("1 by their study, 2 by their subject alone")
+    assert finding.title.endswith("1 by their study, 2 by their subject only")
 
 
 def test_unknown_subjects_are_told_where_subjects_are_to_be_apart() -> None:

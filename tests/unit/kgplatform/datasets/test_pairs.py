@@ -116,7 +116,7 @@ def test_the_xml_form_names_png_files_and_no_views(tmp_path: Path) -> None:
     [image_pair], [rejected] = read_pairs("openi", tmp_path)
     assert (image_pair.image, image_pair.path.name, image_pair.view) == ("CXR9_IM-0002", "CXR9_IM-0002.png", "")
     assert (rejected.path.name, rejected.reason) == ("CXR9_IM-0001.png", pair_source.NO_IMAGE)
-    with pytest.raises(UsageError, match="does not tell the views"):
+    with pytest.raises(UsageError, match="does not contain the views"):
         read_pairs("openi", tmp_path, views=("Frontal",))
 
 
@@ -159,7 +159,7 @@ def test_iu_xray_counts_its_images_from_their_folder(tmp_path: Path) -> None:
     assert [(image_pair.image, image_pair.path) for image_pair in separate_pairs] == [
         (image_pair.image, image_pair.path) for image_pair in pairs
     ]
-    with pytest.raises(UsageError, match="does not tell the views"):
+    with pytest.raises(UsageError, match="does not contain the views"):
         read_pairs("iu-xray", tmp_path, views=("AP",))
 
 

@@ -90,7 +90,7 @@ def test_a_pictures_id_is_of_what_is_in_it_wherever_it_lies(tmp_path: Path) -> N
     folder_inputs = inputs(tmp_path, known={})
     assert [image_row.id for image_row in folder_inputs.rows] == [first_row.id, second_row.id]
     [reject] = folder_inputs.rejects
-    assert (reject.path, reject.reason) == (tmp_path / "c" / "2.png", f"the same picture as {first_path}")
+    assert (reject.path, reject.reason) == (tmp_path / "c" / "2.png", f"the same image as {first_path}")
 
 
 def test_a_picture_that_the_graph_knows_is_that_image(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_no_picture_has_the_report_of_another_of_its_name(tmp_path: Path) -> Non
     image_rows = inputs(tmp_path / "images", tmp_path, known={}).rows
     assert [image_row.sections.get("findings") for image_row in image_rows] == ["Report 1.", "Report 2.", None]
     _write_unique_image(tmp_path / "q" / "0.png")
-    with pytest.raises(InputError, match="none of these reports is of one of the images"):
+    with pytest.raises(InputError, match="none of these reports belongs to one of the images"):
         inputs(tmp_path / "q", tmp_path, known={})
 
 
@@ -203,7 +203,7 @@ def test_what_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no image here"):
         inputs(tmp_path, known={})
     _write_unique_image(tmp_path / "a.png")
-    with pytest.raises(InputError, match="these are no reports"):
+    with pytest.raises(InputError, match="these are not reports"):
         inputs(tmp_path, tmp_path / "a.png", known={})
     with pytest.raises(InputError, match="no such file or folder"):
         inputs(tmp_path, tmp_path / "missing.csv", known={})

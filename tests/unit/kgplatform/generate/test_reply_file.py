@@ -50,7 +50,7 @@ def test_what_is_there_is_not_appended_again_but_by_another_generator(tmp_path: 
 
 def test_an_image_that_could_not_be_read_is_left_out(tmp_path: Path) -> None:
     with closing(ReplyFile(tmp_path / "r", "m", "s")) as reply_file:
-        reply_file.append([reply("I1", problem="no readable radiograph")])
+        reply_file.append([reply("I1", problem="not a readable radiograph")])
         reply_file.append([reply("I1")])
     assert append(tmp_path / "r") == ["I1"]
 

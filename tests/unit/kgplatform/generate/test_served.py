@@ -129,7 +129,7 @@ def test_an_image_that_cannot_be_read_is_told_and_not_sent(radiograph_with_metad
         bad_reply, good_reply = _served_replies(
             served, Asked("I1", tmp_path / "bad.png", "x"), _generation_request(radiograph_with_metadata)
         )
-    assert "no readable radiograph" in (bad_reply.problem or "")
+    assert "not a readable radiograph" in (bad_reply.problem or "")
     assert CANARY not in (bad_reply.problem or "")
     assert good_reply.problem is None
     assert len(server.asked) == 1
@@ -142,13 +142,13 @@ GARBAGE: dict[str, tuple[Callable[[Any, int], FakeModelReply], str | None]] = {
     "nothing": (lambda messages, before: FakeModelReply(" "), "the answer is empty"),
     "not JSON": (
         lambda messages, before: FakeModelReply(body=b"<html>busy</html>", headers={"Content-Type": "text/html"}),
-        "not of the API's form",
+        "does not follow the API",
     ),
-    "cut JSON": (lambda messages, before: FakeModelReply(body=b'{"choices": [{"mess'), "not of the API's form"),
-    "another form": (lambda messages, before: FakeModelReply(body=b'{"choices": []}'), "not of the API's form"),
+    "cut JSON": (lambda messages, before: FakeModelReply(body=b'{"choices": [{"mess'), "does not follow the API"),
+    "another form": (lambda messages, before: FakeModelReply(body=b'{"choices": []}'), "does not follow the API"),
     "a list": (
         lambda messages, before: FakeModelReply(body=b'{"choices": [{"message": {"content": [1]}}]}'),
-        "not of the API's form",
+        "does not follow the API",
     ),
     "half a character": (
         lambda messages, before: FakeModelReply(body=b'{"choices": [{"message": {"content": "a, modify, \\ud800"}}]}'),

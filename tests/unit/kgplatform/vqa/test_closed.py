@@ -225,7 +225,7 @@ def test_image_and_question_in_the_wrong_order(tmp_path: Path) -> None:
     image_path = tmp_path / "image"
     image_path.write_bytes(b"")
     for image_argument in (str(image_path), "missing.png", "scan.DCM"):
-        with pytest.raises(InputError, match="image and question have changed places"):
+        with pytest.raises(InputError, match="image and question are in the wrong order"):
             validate_question(Path("Is there an effusion?"), image_argument)
     with pytest.raises(InputError, match="only yes/no questions"):
         validate_question(image_path, str(image_path))
@@ -293,7 +293,7 @@ def test_on_the_questions_of_data_sets(data_dir: Path, name: str, least: float) 
     ("arguments", "code", "message"),
     [
         (["scan.png", "Where is the effusion?"], 1, "this is an open question; only yes/no questions are answered"),
-        (["Is there an effusion?", "scan.png"], 1, "image and question have changed places"),
+        (["Is there an effusion?", "scan.png"], 1, "image and question are in the wrong order"),
         (["scan.png", " "], 1, "the question has no words"),
         (["--without-image", "Describe the image."], 1, "only yes/no questions are answered"),
         (["scan.png"], 2, "an image and a question are needed"),

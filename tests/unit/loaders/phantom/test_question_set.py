@@ -151,7 +151,7 @@ def test_other_folders(question_studies_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "trainset.json").write_text("[]", encoding="utf-8")
     for replace in (False, True):
-        with pytest.raises(UsageError, match=r"holds trainset\.json, which this command did not write"):
+        with pytest.raises(UsageError, match=r"contains trainset\.json, which this command did not write"):
             question_set.build_question_set(question_studies_folder, tmp_path / "mine", 200, replace=replace)
     assert (tmp_path / "mine" / "trainset.json").read_text(encoding="utf-8") == "[]"
     for count, remedies in ((99, 200), (1_000_001, 200), (200, 19), (200, 1501)):

@@ -205,7 +205,7 @@ def test_edges_of_the_truth_are_those_of_its_mentions_for_ap_images(phantom_stud
 
 def test_nothing_that_others_wrote_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"holds mine\.txt, which this command did not write"):
+    with pytest.raises(UsageError, match=r"contains mine\.txt, which this command did not write"):
         study_set.build_study_set(tmp_path, 5, images=False, replace=True)
     assert [file_path.name for file_path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -224,7 +224,7 @@ def test_a_study_set_is_replaced_only_where_asked(tmp_path: Path) -> None:
     study_set.build_study_set(set_folder, 6, images=False, replace=True)
     assert len(list(set_folder.rglob("s9*.txt"))) == 6
     next(set_folder.rglob("s9*.txt")).unlink()
-    with pytest.raises(InputError, match=r"\.txt is not as it was written, or is gone"):
+    with pytest.raises(InputError, match=r"\.txt was changed or deleted"):
         study_set.build_study_set(set_folder, 6, images=False)
 
 

@@ -187,7 +187,7 @@ def test_a_vision_encoder_of_others_stays_where_it_is_and_may_move(tiny_generato
     assert not (tmp_path / "g" / "vision.safetensors").exists()
     saved_checkpoint = load_generator(tmp_path / "g")
     shutil.move(tmp_path / "clip", tmp_path / "moved")
-    with pytest.raises(InputError, match="weights are not there"):
+    with pytest.raises(InputError, match="weights do not exist"):
         load_generator(tmp_path / "g")
     assert load_generator(tmp_path / "g", vision=f"clip:{tmp_path / 'moved'}").sha256 == saved_checkpoint.sha256
     save_clip_vision(tmp_path / "other")
@@ -243,7 +243,7 @@ def test_qwens_layout_becomes_a_generator(
 
 
 def test_a_folder_that_is_no_language_model_is_one_clear_line(tiny_generator_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="weights are not there"):
+    with pytest.raises(InputError, match="weights do not exist"):
         read_language(tmp_path / "missing")
     with pytest.raises(InputError, match="no causal language model here"):
         read_language(tmp_path)

@@ -118,7 +118,7 @@ def test_an_image_that_is_missing_or_unreadable_is_told_and_the_others_go_on(
     assert len(replies_by_id) == 7
     problems = {image_id: reply.problem for image_id, reply in replies_by_id.items() if reply.problem is not None}
     assert problems.keys() == {"bad", "gone", "none", "blank"}
-    assert "no readable radiograph" in (problems["bad"] or "")
+    assert "not a readable radiograph" in (problems["bad"] or "")
     assert "there is no image" in (problems["none"] or "")
     assert "is blank" in (problems["blank"] or "")
     assert "zebrafinch" not in str(problems)

@@ -272,7 +272,7 @@ def test_a_test_study_or_its_long_report_in_the_training_is_refused() -> None:
         ),
     )
     require_apart([STUDY, long_study], [replace(STUDY, id="I9")])  # a short report is written of many
-    with pytest.raises(InputError, match="1 test reports are in the training, too; the first is that of I1"):
+    with pytest.raises(InputError, match="1 test reports are also in the training part; the first is that of I1"):
         require_apart([STUDY, long_study], [STUDY])
     with pytest.raises(InputError, match=r"1 test reports .* I3"):
         require_apart([STUDY, long_study], [replace(long_study, id="I3")])

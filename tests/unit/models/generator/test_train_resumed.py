@@ -166,5 +166,5 @@ def test_a_vision_training_does_not_go_on_with_other_images(synthetic_studies_fo
         train_stages(replace(work, progress=killed_at("vision, steps", 5)), ["vision"])
     missing_image = next(study.image for study in work.studies() if study.image is not None)
     missing_image.write_bytes(b"")
-    with pytest.raises(InputError, match="other images can be read than when this training began"):
+    with pytest.raises(InputError, match="the images that can be read are not those of the start of this training"):
         train_stages(work, ["vision"])

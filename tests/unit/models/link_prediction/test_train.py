@@ -190,7 +190,7 @@ def test_progress_has_the_loss_of_each_epoch(training_split: Split) -> None:
 def test_foreign_id_maps_are_refused(training_split: Split, tmp_path: Path) -> None:
     train_link_model(TrainingSettings.of({**QUICK, "epochs": 1}), training_split, folder=tmp_path)
     small_graph(seed=9, entities=27).without_triples().write(tmp_path)
-    with pytest.raises(InputError, match="id maps are those of another model"):
+    with pytest.raises(InputError, match="id maps belong to another model"):
         checkpoint.load_link_checkpoint(tmp_path)
 
 
@@ -201,7 +201,7 @@ def test_another_training_in_the_folder_is_refused(training_split: Split, tmp_pa
 
     with pytest.raises(KeyboardInterrupt):
         train_link_model(TrainingSettings.of(QUICK), training_split, folder=tmp_path, progress=interrupt)
-    with pytest.raises(InputError, match=r"an unfinished training of other .* is here \(other settings\)"):
+    with pytest.raises(InputError, match=r"an unfinished training with other .* is here \(other settings\)"):
         train_link_model(TrainingSettings.of({**QUICK, "learning_rate": 0.1}), training_split, folder=tmp_path)
     with pytest.raises(InputError, match=r"\(other seed\)"):
         train_link_model(TrainingSettings.of(QUICK), training_split, seed=43, folder=tmp_path)
@@ -277,7 +277,7 @@ def test_a_finished_training_is_not_done_again(training_split: Split, tmp_path: 
         ({"model": "transe", "corrupt": "head"}, "corrupt must be a list"),
         ({"model": "transe", "corrupt": ["hat"]}, r"corrupt\[0\] is not one of head, relation, tail"),
         ({"model": "transe", "paper": {"head": [1.0, 2.0]}}, r"paper\.head must have at least 4 entries"),
-        ({"model": "transe", "arguments": {1: 2}}, "the names in arguments must be texts"),
+        ({"model": "transe", "arguments": {1: 2}}, "the names in arguments must be text"),
         ({"model": "transe", "reciprocal": True}, "reciprocal relations are not trained"),
         ({"model": "transe", "arguments": {"dimension": 3}}, "does not take these arguments"),
     ],

@@ -85,7 +85,7 @@ def test_a_damaged_model_is_one_clear_error(damage: str, tmp_path: Path) -> None
         ({"tuning": {"epochs": 0}}, "tuning.epochs must be more than 0"),
         ({"tuning": {"learning_rate": "fast"}}, "tuning.learning_rate must be a number"),
         ({"tuning": {"patience": float("nan")}}, "tuning.patience must be a whole number"),
-        ({"small": {"pixels": 100}}, "no multiple of 32"),
+        ({"small": {"pixels": 100}}, "not a multiple of 32"),
         ({"fashion": {"nearest": 11}}, "nearest is more than prototypes"),
         ({"knowledge": {"prompt": "x"}}, "a prompt has no {}"),
         ([], "must be a mapping"),

@@ -248,7 +248,7 @@ class TestFolderWithoutVisionEncoder:
         with pytest.raises(UsageError, match="no vision encoder called dino"):
             open_vision("dino:x")
         for encoder_spec in ("clip", "clip:", f"clip:{tmp_path / 'missing'}"):
-            with pytest.raises(InputError, match="weights are not there"):
+            with pytest.raises(InputError, match="weights do not exist"):
                 open_vision(encoder_spec)
 
 

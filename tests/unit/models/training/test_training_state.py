@@ -20,7 +20,7 @@ def test_the_same_training_goes_on_and_another_one_is_refused(tmp_path: Path) ->
     work_folder = tmp_path / "work"
     claim(work_folder, {"settings": {"epochs": 3}, "seed": 1})
     claim(work_folder, {"seed": 1, "settings": {"epochs": 3}})
-    with pytest.raises(InputError, match=r"an unfinished training of other settings or data is here \(other seed\)"):
+    with pytest.raises(InputError, match=r"an unfinished training with other settings or data is here \(other seed\)"):
         claim(work_folder, {"settings": {"epochs": 3}, "seed": 2})
     with pytest.raises(InputError, match=r"\(other graph, settings\)"):
         claim(work_folder, {"settings": {"epochs": 4}, "seed": 1, "graph": "abc"})

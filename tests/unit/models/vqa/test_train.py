@@ -94,7 +94,7 @@ def test_a_training_does_not_go_on_with_other_subgraphs(
         {word for example in vqa_training_inputs.questions.questions for word in example.text.split() if word.isalpha()}
     )
     names_path.write_text("cui,name\n" + "".join(f"C0000000,{word}\n" for word in words))
-    with pytest.raises(InputError, match="an unfinished training of other settings or data"):
+    with pytest.raises(InputError, match="an unfinished training with other settings or data"):
         build.fit(settings, replace(vqa_training_inputs, lexicon=(names_path,)), prepared_inputs, tmp_path / "work", 1)
 
 

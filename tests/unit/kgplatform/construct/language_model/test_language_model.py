@@ -236,7 +236,7 @@ def test_replies_are_kept_only_when_asked_for(tmp_path: Path) -> None:
 )
 def test_a_damaged_file_of_answers_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.sqlite").write_bytes(content)
-    with pytest.raises(InputError, match="kept from earlier"):
+    with pytest.raises(InputError, match="the cached answers cannot be read"):
         Cache(tmp_path / "a.sqlite").get("x")
 
 
